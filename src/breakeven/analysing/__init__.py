@@ -1,0 +1,1 @@
+"""The analysing wing: run files -> frames -> intervals, speedup and break-even. Knows pandas, never torch."""

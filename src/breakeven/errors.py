@@ -1,0 +1,43 @@
+"""Every error that breakeven raises on purpose, as one tree.
+
+::
+
+    BreakevenError              one line: the value, what was expected, the remedy
+    ├── UsageError              what the user typed cannot be used: an option, a mark, an argument
+    ├── RecipeError             a workload's recipe raised, or returned something else
+    ├── MeasurementError        a case gave no honest timing: NaN loss, other result than the CPU's
+    ├── RunFileError            a run file that cannot be read
+    └── ComparabilityError      readable, but nothing can be judged or the machines do not compare
+
+``exit_code`` is what the ``breakeven`` command exits with when the error reaches it.
+"""
+
+from __future__ import annotations
+
+
+class BreakevenError(Exception):
+    """Base of all. The message is one line that names the value, what was expected and the remedy."""
+
+    exit_code = 2
+
+
+class UsageError(BreakevenError):
+    """An option, a mark or an argument that cannot be used."""
+
+
+class RecipeError(BreakevenError):
+    """A workload's recipe raised, or returned something that is no workload."""
+
+
+class MeasurementError(BreakevenError):
+    """A case ran, but what it gave is no honest timing."""
+
+
+class RunFileError(BreakevenError):
+    """A run file that is missing, cut, foreign or newer than this breakeven."""
+
+
+class ComparabilityError(BreakevenError):
+    """The input is readable, but nothing in it can be judged or compared."""
+
+    exit_code = 3
