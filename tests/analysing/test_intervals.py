@@ -1,0 +1,207 @@
+"""The median's interval covers the truth as often as it says, also when rounds correlate."""
+
+import math
+
+import numpy as np
+import pytest
+from breakeven.analysing import intervals
+from breakeven.analysing.intervals import (
+    RESAMPLES,
+    interval_of_draws,
+    median_interval,
+    ratio_interval,
+    ratio_of_draws,
+    resampled_medians,
+    resampled_over_runs,
+    tau_of_signs,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+
+def correlated(rng, n, rho):
+    """n steps of a stationary AR(1) process around 0."""
+    noise = rng.standard_normal(n)
+    steps = np.empty(n)
+    steps[0] = noise[0] / math.sqrt(1 - rho**2)
+    for i in range(1, n):
+        steps[i] = rho * steps[i - 1] + noise[i]
+    return steps
+
+
+def with_outliers(rng, n):
+    return np.exp(0.05 * rng.standard_normal(n)) * np.where(rng.random(n) < 0.05, 5.0, 1.0)
+
+
+KINDS = {
+    "independent": (lambda rng, n: np.exp(0.05 * rng.standard_normal(n)), 1.0, (0.93, 0.98)),
+    "outliers": (with_outliers, math.exp(0.05 * stats.norm.ppf(0.5 / 0.95)), (0.93, 0.98)),
+    "AR(.5)": (lambda rng, n: np.exp(0.05 * correlated(rng, n, 0.5)), 1.0, (0.90, 1.0)),
+    "AR(.9)": (lambda rng, n: np.exp(0.05 * correlated(rng, n, 0.9)), 1.0, (0.82, 1.0)),
+}
+
+
+@pytest.mark.parametrize("n", [100, 101, 300])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_95_percent_interval_covers_the_true_median(kind, n):
+    draw, truth, (least, most) = KINDS[kind]
+    rng = np.random.default_rng(20)
+    trials = 2000 if kind in ("independent", "outliers") else 600
+    hits = 0
+    for _ in range(trials):
+        interval = median_interval(draw(rng, n))
+        hits += interval.low <= truth <= interval.high
+    print(f"coverage {kind} n={n}: {hits / trials:.3f}")
+    assert least <= hits / trials <= most
+
+
+@pytest.mark.parametrize(
+    ("n", "low_rank"),
+    # Conover, Practical Nonparametric Statistics, table A3: ranks of the median's 95% interval.
+    [(6, 1), (8, 1), (9, 2), (10, 2), (12, 3), (15, 4), (20, 6), (25, 8), (30, 10), (50, 18), (100, 40)],
+)
+def test_ranks_of_independent_rounds_are_those_of_the_printed_table(n, low_rank):
+    # An up-and-down order has negative autocorrelation, so that tau is 1.
+    values = np.empty(n)
+    values[::2], values[1::2] = np.arange(1, (n + 1) // 2 + 1), np.arange(n, (n + 1) // 2, -1)
+    interval = median_interval(values)
+    assert interval.tau == 1.0
+    assert (interval.low, interval.high) == (low_rank, n + 1 - low_rank)
+
+
+def test_the_exact_ranks_agree_with_scipy_for_every_n_up_to_2000():
+    for n in range(6, 2001, 7):
+        rank = intervals._low_rank(n)
+        assert stats.binom.cdf(rank - 1, n, 0.5) <= 0.025 < stats.binom.cdf(rank, n, 0.5)
+
+
+def test_fewer_than_six_rounds_give_a_median_without_an_interval():
+    interval = median_interval([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert (interval.low, interval.median, interval.high, interval.n) == (None, 3.0, None, 5)
+    assert interval.half_width is None
+
+
+def test_half_width_is_relative_to_the_median():
+    interval = median_interval([1.0, 3.0, 1.0, 3.0, 2.0, 2.0])
+    assert (interval.low, interval.median, interval.high) == (1.0, 2.0, 3.0)
+    assert interval.half_width == 0.5
+
+
+def test_a_zero_median_has_no_relative_half_width():
+    assert median_interval([0.0] * 10).half_width is None
+
+
+@pytest.mark.parametrize("bad", [[1.0, math.nan], [math.inf, 1.0], [], [[1.0, 2.0]]])
+def test_what_cannot_be_a_sample_is_refused(bad):
+    with pytest.raises(ValueError, match=r"NaN|one-dimensional"):
+        median_interval(bad)
+
+
+def test_a_median_never_overflows_or_leaves_its_two_middle_values():
+    assert median_interval([1.0, 2.0, 3.0, 4.0]).median == 2.5
+
+
+def test_tau_is_one_for_constant_alternating_and_very_short_samples():
+    assert tau_of_signs([2.0] * 50) == 1.0
+    assert tau_of_signs([1.0, 2.0] * 50) == 1.0
+    assert tau_of_signs([1.0, 2.0, 3.0]) == 1.0
+
+
+def test_tau_of_a_long_correlated_series_is_near_its_theoretical_value():
+    # Signs of a Gaussian AR(1): correlation (2/pi) asin(rho^k) at lag k.
+    lags = np.arange(1, 200)
+    for rho in (0.5, 0.9):
+        truth = 1 + 2 * np.sum(2 / np.pi * np.arcsin(rho**lags))
+        series = correlated(np.random.default_rng(5), 40_000, rho)
+        assert tau_of_signs(series) == pytest.approx(truth, rel=0.15)
+
+
+def test_a_step_in_the_middle_widens_the_interval_beyond_that_of_shuffled_rounds():
+    rng = np.random.default_rng(0)
+    stepped = np.concatenate([rng.normal(1.0, 0.02, 50), rng.normal(1.1, 0.02, 50)])
+    assert median_interval(stepped).half_width > 2 * median_interval(rng.permutation(stepped)).half_width
+
+
+def test_resampled_medians_have_the_distribution_of_a_bootstrap_done_by_hand():
+    rng = np.random.default_rng(1)
+    values = np.exp(0.1 * rng.standard_normal(101))
+    by_hand = np.median(rng.choice(values, (4000, 101)), axis=1)
+    ours = resampled_medians(values, np.random.default_rng(2), 4000)
+    for quantile in (0.025, 0.25, 0.5, 0.75, 0.975):
+        assert np.quantile(ours, quantile) == pytest.approx(np.quantile(by_hand, quantile), abs=0.004)
+
+
+@pytest.mark.parametrize(("kind", "least"), [("independent", 0.93), ("AR(.5)", 0.90)])
+def test_the_ratio_interval_covers_a_true_ratio_of_two(kind, least):
+    draw = KINDS[kind][0]
+    rng = np.random.default_rng(8)
+    hits = 0
+    for seed in range(400):
+        interval = ratio_interval(2 * draw(rng, 100), draw(rng, 100), seed)
+        hits += interval.low <= 2 <= interval.high
+    print(f"coverage of the ratio, {kind}: {hits / 400:.3f}")
+    assert hits / 400 >= least
+
+
+def test_the_same_seed_gives_the_same_ratio_interval_and_another_seed_another():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(1, 0.1, 50), rng.normal(1, 0.1, 50)
+    assert ratio_interval(a, b, 1) == ratio_interval(a, b, 1) != ratio_interval(a, b, 2)
+
+
+def test_a_ratio_with_few_rounds_has_a_centre_but_no_interval():
+    interval = ratio_interval([2.0] * 5, [1.0] * 50, 0)
+    assert (interval.low, interval.ratio, interval.high) == (None, 2.0, None)
+
+
+def test_a_zero_median_has_no_ratio_and_zero_draws_no_interval():
+    assert ratio_interval([0.0] * 9, [1.0] * 9, 0).ratio is None
+    assert ratio_interval([1.0] * 9, [0.0] * 9, 0).ratio is None
+    half = ratio_of_draws(1.0, 1.0, np.array([0.0, 1.0]), np.array([1.0, 1.0]))
+    assert (half.low, half.ratio, half.high) == (None, 1.0, None)
+
+
+def test_a_ratio_interval_always_holds_its_centre():
+    interval = ratio_of_draws(4.0, 1.0, np.full(10, 2.0), np.ones(10))
+    assert (interval.low, interval.ratio, interval.high) == (pytest.approx(2.0), 4.0, 4.0)
+
+
+def test_infinite_ends_of_an_interval_are_unbounded_and_undefined_draws_leave_none():
+    draws = np.concatenate([np.full(10, -np.inf), np.ones(90)])
+    assert interval_of_draws(draws) == (None, 1.0)
+    assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
+
+
+def test_resampling_over_runs_spreads_as_wide_as_the_runs_do():
+    rng = np.random.default_rng(4)
+    runs = [np.full(30, level) for level in (1.0, 1.1, 1.2, 1.3, 1.4)]
+    draws = resampled_over_runs(runs, rng.random((RESAMPLES, 5)), rng)
+    assert set(np.round(np.unique(draws), 3)) <= {1.0, 1.1, 1.2, 1.3, 1.4}
+    low, high = interval_of_draws(draws)
+    assert low <= 1.1
+    assert high >= 1.3
+
+
+def test_devices_drawn_from_the_same_runs_lose_what_the_runs_shared():
+    levels = (1.0, 1.5, 2.0, 2.5)
+    rng = np.random.default_rng(6)
+    shared = rng.random((RESAMPLES, 4))
+    above = resampled_over_runs([np.full(9, 2 * level) for level in levels], shared, rng)
+    below = resampled_over_runs([np.full(9, level) for level in levels], shared, rng)
+    assert above / below == pytest.approx(2.0)
+
+
+def test_no_sample_to_resample_is_refused():
+    with pytest.raises(ValueError, match="no sample"):
+        resampled_over_runs([], np.zeros((1, 1)), np.random.default_rng(0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1e6), min_size=6, max_size=60))
+def test_the_interval_is_made_of_the_samples_own_values_and_holds_the_median(values):
+    interval = median_interval(values)
+    assert interval.low in values
+    assert interval.high in values
+    assert interval.low <= interval.median <= interval.high
+    assert interval.tau >= 1
