@@ -4,6 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
 from breakeven.analysing import intervals
 from breakeven.analysing.intervals import (
     RESAMPLES,
@@ -15,9 +19,6 @@ from breakeven.analysing.intervals import (
     resampled_over_runs,
     tau_of_signs,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 
 def correlated(rng, n, rho):

@@ -165,9 +165,9 @@ def resampled_over_runs(
         raise ValueError("there is no sample to resample")
     within = np.stack([resampled_medians(sample, rng, resamples) for sample in samples])
     if len(samples) == 1:
-        return within[0]
+        return np.asarray(within[0], dtype=float)
     chosen = (run_draws[:resamples, : len(samples)] * len(samples)).astype(int)
-    return np.median(within[chosen, np.arange(resamples)[:, None]], axis=1)
+    return np.asarray(np.median(within[chosen, np.arange(resamples)[:, None]], axis=1), dtype=float)
 
 
 def interval_of_draws(draws: Array) -> tuple[float | None, float | None]:

@@ -1,0 +1,122 @@
+"""How things from a run file are named on one line: axes, values, machines.
+
+Owns the text form of axes and the label and identity of a machine class. Opens no file and decides
+nothing; escaping for a page, a cell or a terminal belongs to the faces in `breakeven.reporting`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+_PLAIN_WORD = re.compile(r"[^\W\d][\w.+:/@-]*\Z")
+_LOOKS_LIKE_A_VALUE = {"None", "True", "False", "nan", "inf"}
+_CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
+_CPU_FACTS = ("brand_raw", "arch", "count")
+
+
+def axes_text(axes: Mapping[str, Any]) -> str:
+    """Return ``key=value key=value`` with the keys sorted; different axes never give the same text.
+
+    >>> axes_text({"width": 64, "dtype": "bfloat16"})
+    'dtype=bfloat16 width=64'
+    >>> axes_text({"n": "1", "s": "a b"})
+    'n="1" s="a b"'
+    """
+    return " ".join(f"{_word(key)}={_value(value)}" for key, value in sorted(axes.items()))
+
+
+def one_line(value: object, limit: int = 120) -> str:
+    """Return `value` as text without line breaks or control characters, cut at `limit` characters."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)[: limit + 1])
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine class: its readable label, its identity, and the facts behind them.
+
+    Runs of the same `class_id` are replicates of each other.
+    """
+
+    label: str
+    class_id: str
+    facts: Mapping[str, Any]
+
+
+def machine_of(machine_info: object) -> Machine:
+    """Return the class that `machine_info` of a run file describes; whatever is missing is left out.
+
+    The label is the CPU with its cores, then the GPUs; the node's name when even the CPU is unknown.
+    ``breakeven.class_id`` identifies the class; a file without one gets a hash of its hardware facts, in
+    which clocks and names of single boxes have no part.
+    """
+    info = _mapping(machine_info)
+    cpu_info = _mapping(info.get("cpu"))
+    ours = _mapping(info.get("breakeven"))
+    facts = _mapping(ours.get("class"))
+    cpu = _text(facts.get("cpu")) or _text(cpu_info.get("brand_raw")) or _text(info.get("processor"))
+    cores = facts.get("cores") or cpu_info.get("count")
+    words = [cpu or _text(info.get("node")) or "unknown machine"]
+    if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0:
+        words.append("1 core" if cores == 1 else f"{cores} cores")
+    gpu, count = _text(facts.get("gpu")), facts.get("gpu_count")
+    if gpu:
+        words.append(f"{count} x {gpu}" if isinstance(count, int) and count > 1 else gpu)
+    class_id = _text(ours.get("class_id")) or _hashed(info, cpu_info, facts)
+    return Machine(", ".join(words), class_id, dict(facts))
+
+
+def told_apart(machines: Sequence[Machine]) -> list[Machine]:
+    """Return the machines with a piece of the class id behind every label that two classes share.
+
+    >>> [m.label for m in told_apart([Machine("EPYC", "aaa1", {}), Machine("EPYC", "bbb2", {})])]
+    ['EPYC #aaa1', 'EPYC #bbb2']
+    """
+    labels = [machine.label for machine in machines]
+    return [
+        replace(machine, label=f"{machine.label} #{_short(machine, machines)}")
+        if labels.count(machine.label) > 1
+        else machine
+        for machine in machines
+    ]
+
+
+def _short(machine: Machine, machines: Sequence[Machine]) -> str:
+    others = [other.class_id for other in machines if other.class_id != machine.class_id]
+    for length in range(6, len(machine.class_id)):
+        if not any(other.startswith(machine.class_id[:length]) for other in others):
+            return machine.class_id[:length]
+    return machine.class_id
+
+
+def _word(text: str) -> str:
+    return text if _PLAIN_WORD.match(text) and text.isprintable() else json.dumps(text, ensure_ascii=False)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) if value in _LOOKS_LIKE_A_VALUE else _word(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return str(value)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return one_line(value).strip() if isinstance(value, str) else ""
+
+
+def _hashed(info: Mapping[str, Any], cpu: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    known = {key: info.get(key) for key in _CLASS_FACTS}
+    known |= {f"cpu.{key}": cpu.get(key) for key in _CPU_FACTS}
+    known |= {f"class.{key}": value for key, value in facts.items()}
+    text = json.dumps(known, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

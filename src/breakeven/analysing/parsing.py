@@ -1,0 +1,324 @@
+"""One run file: its bytes -> checked samples. Nothing gets past here that Contract 1 does not allow.
+
+Owns the refusals: each is one line that names the file, the field and the remedy. Never guesses a value,
+never repairs one, and knows nothing of other files; `breakeven.analysing.runs` puts files together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breakeven.analysing.naming import Machine, axes_text, machine_of, one_line
+from breakeven.cases import SCHEMA
+from breakeven.errors import RunFileError
+
+REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
+FACTS = (
+    "device_name",
+    "threads",
+    "first_call_s",
+    "model_transfer_s",
+    "warmup_rounds",
+    "half_width",
+    "peak_memory_bytes",
+    "parameters",
+    "flops",
+    "device_time_s",
+)
+"""What is constant in a case and may be recorded beside the required keys."""
+
+_OURS_FROM = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
+_MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
+_MAX_BATCH = 2**53  # beyond it a float, in which batch sizes are interpolated, no longer counts by ones
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All rounds of one case in one run: `times_s`, shape (rounds,), seconds, in the order they ran."""
+
+    workload: str
+    axes: Mapping[str, Any]
+    axes_text: str
+    batch_size: int
+    phase: str
+    device: str
+    times_s: NDArray[np.float64]
+    flags: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def identity(self) -> tuple[str, str, int, str, str]:
+        """What tells two cases apart."""
+        return (self.workload, self.axes_text, self.batch_size, self.phase, self.device)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A case that gave no timing; its identity is as far known as the run file tells."""
+
+    fullname: str
+    outcome: str
+    reason: str
+    workload: str | None = None
+    axes: Mapping[str, Any] | None = None
+    batch_size: int | None = None
+    phase: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """One checked run file. `digest` is equal for two files that hold the same rounds of the same cases."""
+
+    path: str
+    machine: Machine
+    datetime: str
+    commit: str
+    samples: tuple[Sample, ...]
+    outcomes: tuple[Ended, ...]
+    foreign: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in which file a value stands: what every refusal begins with."""
+
+    path: str
+    field: str = ""
+
+    def at(self, field: str) -> _Place:
+        return _Place(self.path, f"{self.field}.{field}" if self.field else field)
+
+    def refuse(self, problem: str, remedy: str) -> NoReturn:
+        where = f"{self.path}: {self.field}" if self.field else self.path
+        raise RunFileError(f"{one_line(where, 300)}: {problem}; {remedy}")
+
+
+def load_json(path: str) -> Any:
+    """Return what the JSON file holds.
+
+    Raises:
+        RunFileError: a missing file, a directory, an empty, cut or non-JSON file.
+    """
+    place = _Place(path)
+    try:
+        raw = Path(path).read_bytes()
+    except FileNotFoundError:
+        place.refuse("there is no such file", "give the path of a run file, such as run.json")
+    except IsADirectoryError:
+        place.refuse("is a directory", "give the run files in it, such as DIR/*.json")
+    except (OSError, ValueError) as error:
+        place.refuse(f"cannot be read ({one_line(error)})", "give the path of a readable run file")
+    if not raw.strip():
+        place.refuse("is empty", f"the measuring run was probably stopped; {_MEASURE_AGAIN}")
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        place.refuse("is not JSON (not UTF-8 text)", "give a file that --benchmark-json wrote")
+    except RecursionError:
+        place.refuse("is nested too deeply for a run file", "give a file that --benchmark-json wrote")
+    except json.JSONDecodeError as error:
+        if raw.lstrip()[:1] == b"{" and (error.pos >= len(error.doc.rstrip()) or "Untermin" in error.msg):
+            place.refuse(f"is cut off in line {error.lineno}", f"the run did not finish; {_MEASURE_AGAIN}")
+        place.refuse(f"is not JSON ({error})", "give a file that --benchmark-json wrote")
+    except ValueError as error:
+        place.refuse(f"is not JSON ({one_line(error)})", "give a file that --benchmark-json wrote")
+
+
+def parse(path: str) -> RunFile:
+    """Read one run file and check every value that a report rests on.
+
+    Raises:
+        RunFileError: one line that names file, field and remedy.
+    """
+    place = _Place(path)
+    content = load_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        place.refuse(
+            "is not a pytest-benchmark file (no list of `benchmarks`)",
+            "give a file that --benchmark-json wrote",
+        )
+    outcomes = _outcomes(content.get("breakeven"), place.at("breakeven"))
+    samples, foreign = _samples(content["benchmarks"], place)
+    if not samples and not outcomes:
+        found = "its benchmarks carry none of breakeven's keys" if foreign else "it holds no benchmarks"
+        place.refuse(
+            f"{found} ({', '.join(REQUIRED)} in extra_info)",
+            "a report needs runs of `@pytest.mark.sweep` benchmarks: `pytest bench --benchmark-json=FILE`",
+        )
+    commit = content.get("commit_info")
+    return RunFile(
+        path=path,
+        machine=machine_of(content.get("machine_info")),
+        datetime=one_line(content.get("datetime") or ""),
+        commit=one_line(commit.get("id") or "") if isinstance(commit, dict) else "",
+        samples=samples,
+        outcomes=outcomes,
+        foreign=foreign,
+        digest=_digest(content.get("datetime"), samples, outcomes),
+    )
+
+
+def _samples(benchmarks: list[Any], place: _Place) -> tuple[tuple[Sample, ...], int]:
+    samples: dict[tuple[Any, ...], Sample] = {}
+    foreign = 0
+    for index, benchmark in enumerate(benchmarks):
+        here = place.at(f"benchmarks[{index}]")
+        if not isinstance(benchmark, dict):
+            here.refuse(
+                f"{one_line(benchmark, 40)} is not an object", "give a file that --benchmark-json wrote"
+            )
+        info = benchmark.get("extra_info")
+        if not isinstance(info, dict) or sum(key in info for key in REQUIRED) < _OURS_FROM:
+            foreign += 1
+            continue
+        if isinstance(benchmark.get("fullname"), str):
+            here = _Place(place.path, f"{here.field} ({one_line(benchmark['fullname'], 80)})")
+        sample = _sample(benchmark, info, here)
+        if sample.identity in samples:
+            here.refuse(
+                f"the case '{one_line(' '.join(map(str, sample.identity)))}' stands twice in the file",
+                "give each case its own axes, or measure into two files",
+            )
+        samples[sample.identity] = sample
+    return tuple(samples.values()), foreign
+
+
+def _sample(benchmark: Mapping[str, Any], info: Mapping[str, Any], here: _Place) -> Sample:
+    extra = here.at("extra_info")
+    _check_schema(info, extra)
+    for key in REQUIRED:
+        if key not in info:
+            extra.at(key).refuse("is missing", f"breakeven needs it to tell cases apart; {_MEASURE_AGAIN}")
+    for key in ("workload", "phase", "device"):
+        if not isinstance(info[key], str) or not info[key].strip():
+            extra.at(key).refuse(f"{one_line(info[key], 40)!r} is not a name", _MEASURE_AGAIN)
+    batch_size = info["batch_size"]
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size <= _MAX_BATCH:
+        shown = one_line(repr(batch_size)[:40] if not isinstance(batch_size, int) else _int_text(batch_size))
+        extra.at("batch_size").refuse(f"{shown} is not an integer of at least 1", _MEASURE_AGAIN)
+    if not isinstance(info["axes"], dict) or not _finite(info["axes"]):
+        extra.at("axes").refuse(
+            f"{one_line(repr(info['axes']), 60)} is not an object of plain, finite values", _MEASURE_AGAIN
+        )
+    flags = info.get("flags")
+    return Sample(
+        workload=info["workload"],
+        axes=dict(info["axes"]),
+        axes_text=axes_text(info["axes"]),
+        batch_size=batch_size,
+        phase=info["phase"],
+        device=info["device"],
+        times_s=_times(benchmark.get("stats"), here.at("stats")),
+        flags=tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
+        facts={key: info[key] for key in FACTS if key in info},
+    )
+
+
+def _times(stats: Any, here: _Place) -> NDArray[np.float64]:
+    if not isinstance(stats, dict):
+        here.refuse("is missing", "give a file that --benchmark-json wrote")
+    here = here.at("data")
+    data = stats.get("data")
+    if data is None:
+        here.refuse("is missing", "a report needs every round: measure with --benchmark-save-data")
+    if not isinstance(data, list):
+        here.refuse(f"{one_line(data, 40)!r} is not a list of times", _MEASURE_AGAIN)
+    if not data:
+        here.refuse("is empty", f"the case was not timed; {_MEASURE_AGAIN}")
+    if not set(map(type, data)) <= {int, float}:
+        index = next(i for i, value in enumerate(data) if type(value) not in (int, float))
+        _Place(here.path, f"{here.field}[{index}]").refuse(
+            f"{one_line(repr(data[index]), 40)} is not a number of seconds", _MEASURE_AGAIN
+        )
+    try:
+        times = np.array(data, dtype=float)
+    except OverflowError:
+        here.refuse("holds a number beyond any time", _MEASURE_AGAIN)
+    wrong = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
+    if len(wrong):
+        _Place(here.path, f"{here.field}[{wrong[0]}]").refuse(
+            f"{times[wrong[0]]} is not a time (a finite number of seconds, not below 0)", _MEASURE_AGAIN
+        )
+    return times
+
+
+def _outcomes(ours: Any, here: _Place) -> tuple[Ended, ...]:
+    if ours is None:
+        return ()
+    if not isinstance(ours, dict):
+        here.refuse(f"{one_line(ours, 40)!r} is not an object", _MEASURE_AGAIN)
+    _check_schema(ours, here)
+    listed = ours.get("outcomes")
+    if listed is None:
+        return ()
+    here = here.at("outcomes")
+    if not isinstance(listed, list):
+        here.refuse(f"{one_line(listed, 40)!r} is not a list", _MEASURE_AGAIN)
+    return tuple(_ended(item, _Place(here.path, f"{here.field}[{i}]")) for i, item in enumerate(listed))
+
+
+def _ended(item: Any, here: _Place) -> Ended:
+    if not isinstance(item, dict):
+        here.refuse(f"{one_line(item, 40)!r} is not an object", _MEASURE_AGAIN)
+    if not isinstance(item.get("outcome"), str) or not item["outcome"]:
+        here.at("outcome").refuse("is missing or not a word", _MEASURE_AGAIN)
+    info = item.get("extra_info")
+    info = info if isinstance(info, dict) else {}
+    names = {key: info[key] for key in ("workload", "phase", "device") if isinstance(info.get(key), str)}
+    batch_size, axes = info.get("batch_size"), info.get("axes")
+    is_size = (
+        isinstance(batch_size, int) and not isinstance(batch_size, bool) and 1 <= batch_size <= _MAX_BATCH
+    )
+    return Ended(
+        fullname=str(item.get("fullname") or ""),
+        outcome=item["outcome"],
+        reason=str(item.get("reason") or ""),
+        batch_size=batch_size if is_size else None,
+        axes=axes if isinstance(axes, dict) and _finite(axes) else None,
+        **names,
+    )
+
+
+def _check_schema(holder: Mapping[str, Any], here: _Place) -> None:
+    if "schema" not in holder:
+        here.at("schema").refuse("is missing", f"it says how the file is to be read; {_MEASURE_AGAIN}")
+    schema = holder["schema"]
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
+        here.at("schema").refuse(f"{one_line(repr(schema), 40)} is no version number", _MEASURE_AGAIN)
+    if schema > SCHEMA:
+        here.at("schema").refuse(
+            f"{_int_text(schema)} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven"
+        )
+
+
+def _int_text(value: int) -> str:
+    return str(value) if value.bit_length() < 256 else "a number of hundreds of digits"
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_finite(item) for item in value.values())
+    if isinstance(value, list):
+        return all(_finite(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _digest(datetime: Any, samples: tuple[Sample, ...], outcomes: tuple[Ended, ...]) -> str:
+    digest = hashlib.sha256()
+    for sample in sorted(samples, key=lambda sample: sample.identity):
+        digest.update(repr(sample.identity).encode("utf-8", "surrogatepass"))
+        digest.update(sample.times_s.tobytes())
+    if not samples:
+        digest.update(repr((datetime, sorted(map(repr, outcomes)))).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
