@@ -99,9 +99,13 @@ class Budget:
             UsageError: with the value in its message.
         """
         if self.min_rounds < 6:
-            raise UsageError(f"min_rounds={self.min_rounds} cannot give a 95% interval of a median; use 6 or more")
+            raise UsageError(
+                f"min_rounds={self.min_rounds} cannot give a 95% interval of a median; use 6 or more"
+            )
         if not self.max_time_s > 0:
-            raise UsageError(f"max_time_s={self.max_time_s!r} is no time to measure in; use a positive number of seconds")
+            raise UsageError(
+                f"max_time_s={self.max_time_s!r} is no time to measure in; use a positive number of seconds"
+            )
         if not 0 < self.half_width < 1:
             raise UsageError(f"half_width={self.half_width!r} is not between 0 and 1; 0.02 wishes for +-2%")
 

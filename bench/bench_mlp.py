@@ -1,0 +1,14 @@
+"""Perceptrons: how the break-even moves with the width of the layers and with the dtype."""
+
+import pytest
+
+from breakeven.measuring.workloads import mlp
+
+
+@pytest.mark.sweep("smoke", batch_size=[1, 256], width=[64], depth=[2], dtype=["float32"])
+@pytest.mark.sweep(batch_size=[1, 16, 128, 512], width=[64, 256], depth=[2], dtype=["float32"])
+@pytest.mark.sweep(
+    "full", batch_size=[1, 16, 256, 4096], width=[64, 512, 4096], depth=[2], dtype=["float32", "bfloat16"]
+)
+def bench_mlp(train_benchmark, batch_size, width, depth, dtype):
+    train_benchmark(lambda: mlp(batch_size, width, depth, dtype=dtype))

@@ -1,0 +1,58 @@
+"""How a case that raised has ended: out of memory, with a lost device, or simply failed.
+
+Owns the reading of torch's error messages. Refuses to act on them: `session` and the plugin do.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from breakeven.errors import BreakevenError
+from breakeven.measuring.workloads import one_line
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",  # torch's CPU allocator
+    "not enough memory",  # the same on Windows
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+_DEVICE_LOST = (
+    "illegal memory access",
+    "device-side assert",
+    "unspecified launch failure",
+    "misaligned address",
+    "illegal instruction",
+    "device is lost",
+    "uncorrectable ECC",
+)
+
+
+class HopelessError(BreakevenError):
+    """A case was not timed because it would take too long, or because a smaller one already failed."""
+
+
+def outcome_of(error: BaseException) -> str:
+    """Return the word of Contract 1 for an error: ``skipped``, ``oom``, ``crashed`` or ``failed``."""
+    if isinstance(error, HopelessError):
+        return "skipped"
+    if is_out_of_memory(error):
+        return "oom"
+    return "crashed" if is_device_lost(error) else "failed"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an allocation failed, on the host or on a device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Tell whether the device's context cannot be used any more in this process."""
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_LOST)
+
+
+def reason_for(error: BaseException) -> str:
+    """Return one line: our own messages as they are, others with their type."""
+    return str(error) if isinstance(error, BreakevenError) else one_line(error)

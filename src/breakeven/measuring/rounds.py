@@ -1,0 +1,282 @@
+"""How a phase is timed: one round, the warm-up, the number of rounds. The only code that touches a clock.
+
+Owns the order prepare, synchronise, clock, run, synchronise, clock. Refuses to keep results: the timed
+rounds themselves are pytest-benchmark's, which calls the same `Round` (`setup`, then `run` between two
+readings of the same clock).
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from breakeven.cases import Budget
+from breakeven.measuring.devices import Device, EventApi
+from breakeven.measuring.phases import Phase
+from breakeven.measuring.placement import Placed
+
+Clock = Callable[[], float]
+CLOCK: Clock = time.perf_counter
+"""Wall time, in seconds; the same on every device, so that their rows are the same quantity."""
+
+PATIENCE = 5.0
+"""A case is hopeless when its fewest rounds are predicted to take this many times its `max_time_s`."""
+
+Z95 = 1.959964
+MEDIAN_INFLATION = 1.2533
+"""Standard error of a normal sample's median over that of its mean: sqrt(pi / 2)."""
+
+
+class Round:
+    """One timed call of a phase: `setup` untimed, `run` timed; both end synchronised."""
+
+    def __init__(self, phase: Phase, placed: Placed) -> None:
+        self._phase = phase
+        self._placed = placed
+        self._synchronise = placed.device.synchronise
+
+    def setup(self) -> None:
+        """Release what the last round made, prepare the phase, and wait until the device is idle."""
+        self._placed.release()
+        self._phase.prepare(self._placed)
+        self._synchronise()
+
+    def run(self) -> None:
+        """Run the phase and wait for it. Returns None, so that nothing outlives the round unseen."""
+        self._phase.run(self._placed)
+        self._synchronise()
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds that one round took: to prepare (untimed in results) and to run."""
+
+    prepare_s: float
+    latency_s: float
+
+    @property
+    def total_s(self) -> float:
+        """What the round costs us."""
+        return self.prepare_s + self.latency_s
+
+
+def time_round(round_: Round, clock: Clock = CLOCK) -> Timed:
+    """Do one round."""
+    begin = clock()
+    round_.setup()
+    start = clock()
+    round_.run()
+    end = clock()
+    return Timed(start - begin, end - start)
+
+
+def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) -> float:
+    """Return the seconds of something that happens once, synchronised before and after."""
+    device.synchronise()
+    start = clock()
+    work()
+    device.synchronise()
+    return clock() - start
+
+
+@contextmanager
+def collection_off() -> Iterator[None]:
+    """Collect garbage, then keep the collector off for the length of the block."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least that a warm-up takes: `rounds` and `seconds`, whichever ends later."""
+
+    rounds: int = 6
+    seconds: float = 0.02
+
+
+def floor_for(device: Device) -> Floor:
+    """Return the warm-up floor: accelerators need 150 ms until their clocks have ramped up."""
+    return Floor(seconds=0.15) if device.is_accelerator else Floor()
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """What the warm-up saw: its rounds after the first call, and whether their times became steady."""
+
+    rounds: tuple[Timed, ...]
+    steady: bool
+
+    @property
+    def tail(self) -> tuple[Timed, ...]:
+        """The last half of the rounds, at most 100: what the noise is estimated from."""
+        return self.rounds[-min(100, max(1, len(self.rounds) // 2)) :]
+
+    @property
+    def round_s(self) -> float:
+        """Median cost of a round, its preparation included, in seconds."""
+        return median(timed.total_s for timed in self.tail)
+
+
+def warm_up(
+    round_: Round, floor: Floor, cap_s: float, seen: Sequence[Timed] = (), clock: Clock = CLOCK
+) -> Warmup:
+    """Repeat a round until its times are steady.
+
+    Ends when `floor` is reached and the times are steady, or after `cap_s` seconds, whatever comes
+    first; there are at least two rounds, those `seen` before counted in. The first call of a phase
+    is not part of it: time that apart.
+    """
+    rounds = list(seen)
+    begin = clock()
+    look_at = floor.rounds
+    steady = False
+    while True:
+        rounds.append(time_round(round_, clock))
+        elapsed = clock() - begin
+        if len(rounds) >= look_at and elapsed >= floor.seconds:
+            steady = is_steady([timed.latency_s for timed in rounds])
+            if steady:
+                break
+            look_at = len(rounds) + max(3, len(rounds) // 4)
+        if elapsed >= cap_s and len(rounds) >= 2:
+            steady = is_steady([timed.latency_s for timed in rounds])
+            break
+    return Warmup(tuple(rounds), steady)
+
+
+def is_steady(latencies: Sequence[float]) -> bool:
+    """Tell whether the last quarter of the times has the same median as the quarter before it.
+
+    The same means within 2%, or within two standard errors of the difference where noise is larger.
+    """
+    quarter = max(3, len(latencies) // 4)
+    if len(latencies) < 2 * quarter:
+        return False
+    before, last = latencies[-2 * quarter : -quarter], latencies[-quarter:]
+    centre = median(before)
+    if centre <= 0:
+        return median(last) <= 0
+    error = MEDIAN_INFLATION * relative_noise([*before, *last]) * math.sqrt(2 / quarter)
+    return abs(median(last) / centre - 1) <= max(0.02, 2 * error)
+
+
+def relative_noise(latencies: Sequence[float]) -> float:
+    """Return the robust standard deviation (1.4826 x the median deviation) over the median."""
+    centre = median(latencies)
+    if centre <= 0:
+        return 0.0
+    return 1.4826 * median(abs(latency - centre) for latency in latencies) / centre
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What pytest-benchmark is asked to do: `lead_in` untimed rounds, then `rounds` timed ones.
+
+    The lead-in is for its own loop, whose first rounds find their code and data uncached.
+    `cut_by_budget` tells whether time cut the rounds below the wish.
+    """
+
+    rounds: int
+    lead_in: int
+    cut_by_budget: bool
+
+
+def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
+    """Return the number of rounds that should bring the median's interval to the wished half-width.
+
+    The noise is the warm-up tail's, so a slow first call never decides. The half-width of a median
+    of n normal times is ``1.96 * 1.2533 * noise / sqrt(n)``; the signs' lag-1 correlation rho widens
+    its square by ``(1 + rho) / (1 - rho)``, as in an AR(1) process. Twice that is asked for, since a
+    short tail tells the noise badly; and cheap rounds are taken freely: 40, where they fit into a
+    twentieth of the time.
+    """
+    latencies = [timed.latency_s for timed in warmup.tail]
+    spread = MEDIAN_INFLATION * Z95 * relative_noise(latencies) / budget.half_width
+    wished = math.ceil(2 * spread**2 * correlation_factor(latencies)) + 4
+    cost = max(warmup.round_s, 1e-9)
+    free = min(40, int(budget.max_time_s / 20 / cost))
+    affordable = int(budget.max_time_s / cost)
+    wished = min(max(wished, free, budget.min_rounds), budget.max_rounds)
+    rounds = max(min(wished, affordable), budget.min_rounds)
+    lead_in = min(10, int(budget.max_time_s / 100 / cost))
+    return Plan(rounds, lead_in, cut_by_budget=rounds < wished)
+
+
+def correlation_factor(latencies: Sequence[float]) -> float:
+    """Return (1 + rho) / (1 - rho) for the lag-1 correlation rho of the above-median signs, in [1, 10].
+
+    Fewer than 20 times tell nothing about it: 1.
+    """
+    if len(latencies) < 20:
+        return 1.0
+    centre = median(latencies)
+    signs = [1 if latency > centre else -1 for latency in latencies]
+    rho = sum(a * b for a, b in pairwise(signs)) / (len(signs) - 1)
+    return min(10.0, max(1.0, (1 + rho) / max(1e-9, 1 - rho)))
+
+
+class Forecast:
+    """Predicts a case's round from the same case at smaller batches: time grows linearly with the batch."""
+
+    def __init__(self) -> None:
+        self._seen: dict[object, dict[int, float]] = {}
+
+    def observe(self, key: object, batch_size: int, seconds: float) -> None:
+        """Remember what a round of `key` cost at a batch size."""
+        self._seen.setdefault(key, {})[batch_size] = seconds
+
+    def predict(self, key: object, batch_size: int) -> float | None:
+        """Return the line through the two largest smaller batches, in seconds; None without two."""
+        smaller = sorted(item for item in self._seen.get(key, {}).items() if item[0] < batch_size)[-2:]
+        if len(smaller) < 2:
+            return None
+        (low_batch, low), (high_batch, high) = smaller
+        slope = max(0.0, (high - low) / (high_batch - low_batch))
+        return high + slope * (batch_size - high_batch)
+
+
+def hopeless(round_s: float, budget: Budget) -> str | None:
+    """Return why a case should not be timed, or None: its fewest rounds cost far more than its budget."""
+    needed = budget.min_rounds * round_s
+    if needed <= PATIENCE * budget.max_time_s:
+        return None
+    return (
+        f"would take too long: {budget.min_rounds} rounds of about {round_s:.2g} s, {needed:.2g} s in all; "
+        f"--benchmark-max-time={math.ceil(needed / PATIENCE)} or more would time it"
+    )
+
+
+def device_seconds(phase: Phase, placed: Placed, events: EventApi, rounds: int) -> dict[str, float]:
+    """Return the device's own median seconds per part of a phase, by events, and of ``"all"`` of it.
+
+    These are rounds of their own, never the timed ones. A share includes the device's idle gaps while
+    it waits for the host.
+    """
+    device = placed.device
+    shares: dict[str, list[float]] = {name: [] for name, _ in phase.parts}
+    for _ in range(rounds):
+        placed.release()
+        phase.prepare(placed)
+        device.synchronise()
+        marks = [events.record()]
+        for _, part in phase.parts:
+            part(placed)
+            marks.append(events.record())
+        device.synchronise()
+        for (name, _), (start, end) in zip(phase.parts, pairwise(marks), strict=True):
+            shares[name].append(events.seconds(start, end))
+    medians = {name: median(seconds) for name, seconds in shares.items()}
+    totals = [sum(parts) for parts in zip(*shares.values(), strict=True)]
+    return {**medians, "all": median(totals)}

@@ -1,0 +1,318 @@
+"""One run: takes case after case from recipe to timed rounds, and remembers what the next may use.
+
+Owns the model of the current cell (built once, copied to each device), what is known to be hopeless,
+and where the time went. Refuses to know pytest: who times the rounds is handed in.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from breakeven.cases import Budget, Case
+from breakeven.errors import MeasurementError, RecipeError
+from breakeven.measuring.devices import Cpu, Device
+from breakeven.measuring.failures import HopelessError, outcome_of, reason_for
+from breakeven.measuring.phases import PHASES, Phase
+from breakeven.measuring.placement import Placed, agree, losses_of_one_step
+from breakeven.measuring.rounds import (
+    CLOCK,
+    PATIENCE,
+    Clock,
+    Forecast,
+    Plan,
+    Round,
+    Timed,
+    collection_off,
+    device_seconds,
+    floor_for,
+    hopeless,
+    plan_rounds,
+    time_once,
+    time_round,
+    warm_up,
+)
+from breakeven.measuring.workloads import SEED, Recipe, Workload, build, where_of
+
+TimeRounds = Callable[[Round, Plan], None]
+"""Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
+
+EVENT_ROUNDS = 10
+"""Rounds with device events for `device_time_s`, apart from the timed ones."""
+
+SECOND_SEED = SEED + 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The CPU's loss before and after one training step; `random` where another seed gives others."""
+
+    losses: tuple[float, float]
+    random: bool
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """From which batch size on, and from which phase on, the cases of a workload are not tried."""
+
+    case: Case
+    outcome: str
+    reason: str
+
+    def covers(self, case: Case) -> bool:
+        """Tell whether `case`, of the same workload, axes and device, would end the same way."""
+        if self.outcome == "oom":
+            return case.batch_size > self.case.batch_size
+        order = list(PHASES)
+        return case.batch_size >= self.case.batch_size and order.index(case.phase) >= order.index(
+            self.case.phase
+        )
+
+
+class Session:
+    """What one run knows between its cases.
+
+    Args:
+        budget: what may be spent on the rounds of a case.
+        clock: seconds; injected by tests.
+    """
+
+    def __init__(self, budget: Budget, clock: Clock = CLOCK) -> None:
+        self.budget = budget
+        self.spent: dict[str, float] = {"preparing": 0.0, "warming up": 0.0, "timing": 0.0}
+        self.device_init_s: dict[str, float] = {}
+        self._clock = clock
+        self._cell: tuple[Any, ...] | None = None
+        self._workload: Workload | RecipeError | None = None
+        self._reference: Reference | str | None = None
+        self._placed: Placed | None = None
+        self._model_transfer_s = 0.0
+        self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
+        self._lost: dict[str, str] = {}
+        self._forecast = Forecast()
+
+    def measure(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> dict[str, Any]:
+        """Time one case and return what belongs into its ``extra_info`` (Contract 1, optional keys).
+
+        Raises:
+            HopelessError: the case is not worth trying, and why.
+            RecipeError: the recipe raised or returned no workload.
+            MeasurementError: the loss is NaN, or another than the CPU's.
+            Exception: whatever the workload raised; `failures.outcome_of` tells how the case has ended.
+        """
+        self._refuse(case)
+        phase = PHASES[case.phase]
+        with device.active():
+            with self._spend("preparing"):
+                placed = self._place(case, device, recipe)
+                placed.reset()
+            facts = {**device.describe(), "parameters": placed.workload.parameters}
+            facts["model_transfer_s"] = self._model_transfer_s
+            round_ = Round(phase, placed)
+            second, seen = self._first_calls(case, phase, round_, placed, recipe)
+            # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
+            with collection_off():
+                warmed, plan = self._warm(case, round_, placed, second)
+                device.reset_peak_memory()
+                with self._spend("timing"):
+                    time_rounds(round_, plan)
+            return facts | seen | warmed | self._after(phase, placed)
+
+    def run_once(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
+        """Do one round of a case without warming up: what ``--benchmark-disable`` asks for."""
+        with device.active():
+            placed = self._place(case, device, recipe)
+            placed.reset()
+            time_rounds(Round(PHASES[case.phase], placed), Plan(1, lead_in=0, cut_by_budget=False))
+            placed.loss_value()
+
+    def note_failure(self, case: Case, error: BaseException) -> tuple[str, str]:
+        """Remember how a case has ended, free its memory, and return the outcome and the reason."""
+        outcome, reason = outcome_of(error), reason_for(error)
+        if outcome == "oom" or (isinstance(error, HopelessError) and not isinstance(error, _Known)):
+            self._given_up.setdefault(self._key(case), []).append(GivenUp(case, outcome, reason))
+        if outcome == "crashed":
+            self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
+        if self._placed is not None:
+            device, self._placed = self._placed.device, None
+            gc.collect()
+            if outcome != "crashed":
+                device.release_memory()
+        return outcome, reason
+
+    def close(self) -> None:
+        """Let go of the last cell, and of what was kept from the garbage collector."""
+        self._drop_placed()
+        self._workload = None
+        gc.unfreeze()
+
+    def _refuse(self, case: Case) -> None:
+        if case.device in self._lost:
+            raise _Known(f"not tried: {self._lost[case.device]}; the process needs a restart")
+        for given_up in self._given_up.get(self._key(case), []):
+            if given_up.covers(case):
+                what = "out of memory" if given_up.outcome == "oom" else given_up.reason
+                raise _Known(f"not tried: {given_up.case.phase} at batch {given_up.case.batch_size}: {what}")
+        predicted = self._forecast.predict((*self._key(case), case.phase), case.batch_size)
+        reason = hopeless(predicted, self.budget) if predicted is not None else None
+        if reason is not None:
+            raise HopelessError(f"predicted from smaller batches: {reason}")
+
+    def _place(self, case: Case, device: Device, recipe: Recipe) -> Placed:
+        if self._cell != case.cell:
+            self._drop_placed()
+            self._cell, self._workload, self._reference = None, None, None
+            # What outlives a cell (torch itself) need not be walked by the collection before every case.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            try:
+                self._workload = build(recipe)
+            except RecipeError as error:
+                self._workload = error
+            self._cell = case.cell
+        if isinstance(self._workload, RecipeError):
+            raise RecipeError(str(self._workload))
+        assert self._workload is not None
+        if self._placed is None or self._placed.device is not device:
+            self._drop_placed()
+            if device.name not in self.device_init_s:
+                self.device_init_s[device.name] = time_once(device.initialise, device, self._clock)
+            placed = Placed(self._workload, device)
+            self._model_transfer_s = time_once(placed.move_model, device, self._clock)
+            self._placed = placed
+        return self._placed
+
+    def _drop_placed(self) -> None:
+        if self._placed is not None:
+            device, self._placed = self._placed.device, None
+            device.release_memory()
+
+    def _first_calls(
+        self, case: Case, phase: Phase, round_: Round, placed: Placed, recipe: Recipe
+    ) -> tuple[Timed, dict[str, Any]]:
+        """Time the first call apart, and hold the losses of the first two against the CPU's."""
+        with self._spend("warming up"):
+            first = time_round(round_, self._clock)
+            first_loss = placed.loss_value()
+            if not placed.device.is_accelerator and not placed.workload.compile:
+                self._give_up_if_hopeless(first.total_s / 3)
+            second = time_round(round_, self._clock)
+            self._give_up_if_hopeless(second.total_s)
+            second_loss = placed.loss_value()
+        with self._spend("preparing"):
+            checked = self._compare_losses(case, phase, placed.workload, (first_loss, second_loss), recipe)
+        return second, {"first_call_s": first.latency_s, **checked}
+
+    def _warm(self, case: Case, round_: Round, placed: Placed, second: Timed) -> tuple[dict[str, Any], Plan]:
+        with self._spend("warming up"):
+            warmup = warm_up(round_, floor_for(placed.device), self.budget.max_time_s, (second,), self._clock)
+            self._give_up_if_hopeless(warmup.round_s)
+        self._forecast.observe((*self._key(case), case.phase), case.batch_size, warmup.round_s)
+        plan = plan_rounds(warmup, self.budget)
+        facts = {
+            "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
+            "planned_rounds": plan.rounds,
+            "wished_half_width": self.budget.half_width,
+            "cut_by_budget": plan.cut_by_budget,
+            "steady": warmup.steady,
+        }
+        return facts, plan
+
+    def _give_up_if_hopeless(self, round_s: float) -> None:
+        reason = hopeless(round_s, self.budget)
+        if reason is not None:
+            raise HopelessError(reason)
+
+    def _after(self, phase: Phase, placed: Placed) -> dict[str, Any]:
+        placed.loss_value()
+        facts: dict[str, Any] = {}
+        peak = placed.device.peak_memory_bytes()
+        if peak is not None:
+            facts["peak_memory_bytes"] = peak
+        events = placed.device.event_api()
+        if phase.name == "train" and events is not None:
+            with self._spend("preparing"):
+                shares = device_seconds(phase, placed, events, EVENT_ROUNDS)
+            facts["device_time_s"] = shares.pop("all")
+            facts["device_parts_s"] = shares
+        placed.release()
+        return facts
+
+    def _compare_losses(
+        self,
+        case: Case,
+        phase: Phase,
+        workload: Workload,
+        losses: tuple[float | None, float | None],
+        recipe: Recipe,
+    ) -> dict[str, Any]:
+        first, second = losses
+        if first is None or second is None:
+            return {}
+        reference = self._cpu_reference(case, workload)
+        if isinstance(reference, str):
+            return {"loss_compared": reference}
+        expected = reference.losses[1] if phase.trains else reference.losses[0]
+        if reference.random:
+            return {"random": True}
+        for loss, wanted, when in (
+            (first, reference.losses[0], "first loss"),
+            (second, expected, "second loss"),
+        ):
+            if not agree(loss, wanted, workload.autocast):
+                raise MeasurementError(
+                    f"{where_of(recipe)}: {case.device} does other work than the CPU: {when} {loss:.6g}, "
+                    f"on the CPU {wanted:.6g}; make the workload give the same result on every device"
+                )
+        return {"loss": second, "loss_compared": True}
+
+    def _cpu_reference(self, case: Case, workload: Workload) -> Reference | str:
+        if self._reference is None:
+            key = ("reference", *self._key(case)[:-1])
+            predicted = self._forecast.predict(key, case.batch_size)
+            if predicted is not None and predicted > PATIENCE * self.budget.max_time_s:
+                self._reference = f"not compared: one step on the CPU is predicted to take {predicted:.2g} s"
+            else:
+                start = self._clock()
+                self._reference = reference_of(workload)
+                self._forecast.observe(key, case.batch_size, self._clock() - start)
+        return self._reference
+
+    @staticmethod
+    def _key(case: Case) -> tuple[Any, ...]:
+        return (*case.cell[:2], case.device)
+
+    @contextmanager
+    def _spend(self, what: str) -> Iterator[None]:
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self.spent[what] += self._clock() - start
+
+
+class _Known(HopelessError):
+    """Not tried because of an earlier case; nothing new is learnt from it."""
+
+
+def reference_of(workload: Workload) -> Reference:
+    """Train one step on all CPU threads, uncompiled, and tell whether the seed decides the losses.
+
+    Only a workload that draws from torch's generator is trained a second time.
+    """
+    cpu = Cpu()
+    with cpu.active():
+        placed = Placed(replace(workload, compile=False), cpu)
+        placed.reset()
+        torch.manual_seed(SEED)
+        untouched = torch.get_rng_state()
+        losses = losses_of_one_step(placed)
+        if torch.equal(untouched, torch.get_rng_state()):
+            return Reference(losses, random=False)
+        return Reference(losses, random=losses_of_one_step(placed, SECOND_SEED) != losses)

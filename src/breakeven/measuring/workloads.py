@@ -1,0 +1,284 @@
+"""What trains: `Workload`, the checks on what a recipe returns, and the built-in recipes.
+
+Owns what the user hands over, still on the host. Refuses to know about devices' clocks and phases;
+`placement` moves a workload to a device.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from breakeven.errors import RecipeError, UsageError
+
+SEED = 0
+"""Set before every recipe, so that each device gets the same weights and batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """A model, its loss, its optimizer and one batch, on the host.
+
+    Args:
+        model: any `torch.nn.Module`.
+        loss: any callable of ``(outputs, targets)`` giving a scalar; a module is moved to the device too.
+        optimizer: called with the model's parameters after the move, for instance `torch.optim.Adam`.
+        inputs: a tensor; a tuple or list, called as ``model(*inputs)``; a mapping, as ``model(**inputs)``.
+        targets: what the loss takes beside the outputs; nested tensors like `inputs`.
+        autocast: run forward and loss under `torch.autocast` with this dtype.
+        compile: run the model through `torch.compile`.
+        pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
+            is never timed, and means nothing on a CPU.
+
+    Raises:
+        UsageError: a field is not what it must be; the message names it.
+    """
+
+    model: nn.Module
+    loss: Callable[[Any, Any], torch.Tensor]
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    inputs: Any
+    targets: Any
+    autocast: torch.dtype | None = None
+    compile: bool = False
+    pin_memory: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, nn.Module):
+            raise UsageError(f"Workload(model=...) must be a torch.nn.Module, got {_kind(self.model)}")
+        for field in ("loss", "optimizer"):
+            if not callable(getattr(self, field)):
+                raise UsageError(f"Workload({field}=...) must be callable, got {_kind(getattr(self, field))}")
+        if self.autocast is not None and not isinstance(self.autocast, torch.dtype):
+            raise UsageError(
+                f"Workload(autocast=...) must be a torch.dtype or None, got {_kind(self.autocast)}"
+            )
+        if not any(True for _ in tensors_in(self.inputs)):
+            raise UsageError(f"Workload(inputs=...) must hold a tensor, got {_kind(self.inputs)}")
+        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise UsageError(f"Workload(model={type(self.model).__name__}) has no parameter to train")
+        for tensor in (*self.model.parameters(), *tensors_in(self.inputs), *tensors_in(self.targets)):
+            if tensor.device.type != "cpu":
+                raise UsageError(
+                    f"a recipe builds on the host, but a tensor is on {tensor.device}; "
+                    "leave out .to(device), breakeven moves the workload"
+                )
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+
+Recipe = Callable[[], Workload]
+
+
+def build(recipe: Recipe) -> Workload:
+    """Call a recipe, seeded, and return its workload.
+
+    Raises:
+        RecipeError: it raised or returned something else; one line with the recipe's file and line.
+    """
+    torch.manual_seed(SEED)
+    try:
+        workload = recipe()
+    except Exception as error:
+        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {one_line(error)}") from error
+    if not isinstance(workload, Workload):
+        raise RecipeError(
+            f"{where_of(recipe)}: the recipe returned {_kind(workload)}, expected a breakeven.Workload; "
+            "pass a function that returns one"
+        )
+    return workload
+
+
+def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
+    """Return ``file:line`` of the recipe, or of the line in its file that raised `error`."""
+    function: Any = recipe
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return repr(recipe)
+    line = code.co_firstlineno
+    for frame in traceback.extract_tb(error.__traceback__) if error is not None else ():
+        if frame.filename == code.co_filename and frame.lineno is not None:
+            line = frame.lineno
+    return f"{code.co_filename}:{line}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the error's type and the first line of its message, cut at 300 characters."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = text if len(text) <= 300 else text[:297] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """Yield every tensor in nested tuples, lists and mappings."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from tensors_in(item)
+
+
+def map_tensors(function: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
+    """Return `value` with `function` applied to every tensor in nested tuples, lists and mappings."""
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, Mapping):
+        return {key: map_tensors(function, item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        items = [map_tensors(function, item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# The built-in recipes. Each takes a batch size, its own sizes, and the axes that all share.
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": partial(torch.optim.SGD, lr=0.01),
+    "momentum": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
+    "adam": partial(torch.optim.Adam, lr=1e-4),
+    "adamw": partial(torch.optim.AdamW, lr=1e-4),
+}
+DTYPES: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
+"""Float32, or bfloat16 through autocast (the weights stay float32)."""
+
+
+def seed_net(batch_size: int, optimizer: str = "sgd", dtype: str = "float32") -> Workload:
+    """Linear 10-5, ReLU, Linear 5-2 on mean squared error: the net of the article it began from.
+
+    At batch size 1 it trains on exactly ``[[1..10]] -> [[0, 1]]`` (as float32: `nn.Linear` refuses
+    the article's integers); larger batches are drawn at random.
+    """
+    model = nn.Sequential(nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 2))
+    if batch_size == 1:
+        inputs, targets = torch.arange(1.0, 11.0).reshape(1, 10), torch.tensor([[0.0, 1.0]])
+    else:
+        inputs, targets = torch.randn(batch_size, 10), torch.rand(batch_size, 2)
+    return _workload(model, nn.MSELoss(), inputs, targets, optimizer, dtype)
+
+
+def mlp(
+    batch_size: int,
+    width: int,
+    depth: int = 2,
+    optimizer: str = "sgd",
+    dtype: str = "float32",
+    pinned: bool = False,
+) -> Workload:
+    """Perceptron with `depth` hidden layers of `width`; `width` features in, 10 classes out."""
+    hidden = [layer for _ in range(depth) for layer in (nn.Linear(width, width), nn.ReLU())]
+    model = nn.Sequential(*hidden, nn.Linear(width, 10))
+    inputs = torch.randn(batch_size, width)
+    return _classifier(model, inputs, optimizer, dtype, pinned)
+
+
+def cnn(
+    batch_size: int, channels: int, side: int, optimizer: str = "sgd", dtype: str = "float32"
+) -> Workload:
+    """Two strided 3x3 convolutions, global average pooling, 10 classes, on RGB images of `side` pixels."""
+    model = nn.Sequential(
+        nn.Conv2d(3, channels, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(2 * channels, 10),
+    )
+    return _classifier(model, torch.randn(batch_size, 3, side, side), optimizer, dtype)
+
+
+def transformer(
+    batch_size: int, d_model: int, length: int, optimizer: str = "adam", dtype: str = "float32"
+) -> Workload:
+    """Two encoder layers (4 heads, no dropout) and mean pooling over sequences of `length` vectors."""
+    layer = nn.TransformerEncoderLayer(
+        d_model, nhead=4, dim_feedforward=4 * d_model, dropout=0.0, batch_first=True
+    )
+    encoder = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
+    model = nn.Sequential(encoder, _MeanOverTime(), nn.Linear(d_model, 10))
+    return _classifier(model, torch.randn(batch_size, length, d_model), optimizer, dtype)
+
+
+def lstm(
+    batch_size: int, hidden: int, length: int, optimizer: str = "adam", dtype: str = "float32"
+) -> Workload:
+    """One LSTM layer of `hidden` units over sequences of `length` vectors, then mean pooling."""
+    model = nn.Sequential(_LstmOutputs(hidden), _MeanOverTime(), nn.Linear(hidden, 10))
+    return _classifier(model, torch.randn(batch_size, length, hidden), optimizer, dtype)
+
+
+RECIPES: dict[str, Callable[..., Workload]] = {
+    recipe.__name__: recipe for recipe in (seed_net, mlp, cnn, transformer, lstm)
+}
+
+
+class _MeanOverTime(nn.Module):
+    """(batch, time, features) -> (batch, features)."""
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        return sequence.mean(dim=1)
+
+
+class _LstmOutputs(nn.Module):
+    """An LSTM that returns its outputs alone, so that it fits into a Sequential."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.lstm(sequence)[0]
+        return outputs
+
+
+def _classifier(
+    model: nn.Module, inputs: torch.Tensor, optimizer: str, dtype: str, pinned: bool = False
+) -> Workload:
+    targets = torch.randint(10, (inputs.shape[0],))
+    return _workload(model, nn.CrossEntropyLoss(), inputs, targets, optimizer, dtype, pinned)
+
+
+def _workload(
+    model: nn.Module,
+    loss: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    optimizer: str,
+    dtype: str,
+    pinned: bool = False,
+) -> Workload:
+    return Workload(
+        model=model,
+        loss=loss,
+        optimizer=_pick("optimizer", optimizer, OPTIMIZERS),
+        inputs=inputs,
+        targets=targets,
+        autocast=_pick("dtype", dtype, DTYPES),
+        pin_memory=pinned,
+    )
+
+
+def _pick(what: str, name: str, known: Mapping[str, Any]) -> Any:
+    if name not in known:
+        raise UsageError(f"unknown {what} {name!r}; choose one of {', '.join(known)}")
+    return known[name]

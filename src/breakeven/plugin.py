@@ -1,0 +1,265 @@
+"""Door 1: the pytest plugin. ``pytest bench --benchmark-json=run.json`` times every swept case.
+
+Owns the hooks, the options and the ``train_benchmark`` fixture. Without a collected sweep it changes
+nothing and imports nothing heavy. Refuses to measure: the measuring wing does; what pytest-benchmark is
+asked, it is asked through its public API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from breakeven.cases import Case
+from breakeven.collecting import BenchModule, WrongMark, is_bench_file, is_the_projects, parametrize
+from breakeven.errors import BreakevenError, UsageError
+from breakeven.sweeps import axis_value, chosen, is_swept, sweeps_of
+
+if TYPE_CHECKING:
+    from breakeven.running import Run
+
+RUN = pytest.StashKey["Run"]()
+
+MARKER = (
+    "sweep(name=None, /, batch_size, **axes): time every phase of a training step for the product of these "
+    "values; a sweep with a name is chosen by --breakeven-sweep=NAME"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options, and ini keys of the same names."""
+    group = parser.getgroup("breakeven", "breakeven: CPU against accelerator, for training")
+    for name, metavar, text in (
+        ("devices", "NAMES", "comma-separated: cpu, cpu@4 (that many threads), cuda, cuda:1, mps, xpu. "
+         "Default: cpu and the accelerator; cpu@1,cpu where there is none."),
+        ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train. Default: all."),
+        ("sweep", "NAME|KEY=VALUES", "a sweep's name (functions without it run their default one), or other "
+         "values for its arguments, as in 'batch_size=1,64 width=128'."),
+    ):  # fmt: skip
+        group.addoption(f"--breakeven-{name}", metavar=metavar, help=text)
+        parser.addini(f"breakeven_{name}", help=text, default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", MARKER)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Collect a ``bench_*.py`` that pytest itself would leave out."""
+    if not is_bench_file(file_path, parent.config) or is_the_projects(file_path, parent.session):
+        return None
+    module: pytest.Module = BenchModule.from_parent(parent, path=file_path)
+    return module
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Find the swept functions too in a ``bench_*.py`` that pytest collects itself."""
+    if not is_bench_file(module_path, parent.config):
+        return None
+    module = BenchModule.from_parent(parent, path=module_path)
+    module.is_the_projects_too = True
+    return module
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> pytest.Item | list[pytest.Item] | None:
+    """Put one failing item in the place of a function whose sweep is wrong; leave the others to pytest."""
+    if not _is_ours(collector, name, obj):
+        return None
+    run = _run_of(collector.config)
+    assert callable(obj)
+    try:
+        sweeps = sweeps_of(obj)
+    except UsageError as error:
+        item: WrongMark = WrongMark.from_parent(collector, name=name, complaint=f"{name}: {error}")
+        return item
+    run.sweeps.append(sweeps)
+    return [] if chosen(sweeps, run.choice_for(sweeps)) is None else None
+
+
+@pytest.hookimpl(trylast=True)  # after the user's own parametrize, so that a cell's phases stay together
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Turn a function's sweep into cases."""
+    if not is_swept(metafunc.function) or "train_benchmark" not in metafunc.fixturenames:
+        return
+    run = _run_of(metafunc.config)
+    sweeps = sweeps_of(metafunc.function)
+    sweep = chosen(sweeps, run.choice_for(sweeps))
+    if sweep is not None:
+        parametrize(metafunc, sweep, run.devices, run.phases)
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have deselected
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse options that cannot be used: here pytest turns that into one line and exit code 4."""
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
+    try:
+        if not config.pluginmanager.hasplugin("benchmark"):
+            raise UsageError("a sweep needs pytest-benchmark, which is turned off; leave out -p no:benchmark")
+        run.check()
+        for item in items:
+            if _is_case(item):
+                run.add(item.nodeid, _case_of(item))
+            elif isinstance(item, WrongMark):
+                run.add(item.nodeid, None)
+    except BreakevenError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Say what will be measured, and make sure that the results can be written."""
+    run = session.config.stash.get(RUN, None)
+    if run is None or session.config.option.collectonly or not run.expected or session.testsfailed:
+        return
+    try:
+        run.begin()
+    except BreakevenError as error:
+        raise pytest.UsageError(str(error)) from None
+    _say(session.config, run.plan())
+
+
+@pytest.fixture
+def breakeven_device(request: pytest.FixtureRequest) -> Any:
+    """Return the device of the case; parametrized by the sweep."""
+    pytest.fail(
+        f"train_benchmark needs @pytest.mark.sweep(batch_size=[...]) on {request.node.name}", pytrace=False
+    )
+
+
+@pytest.fixture
+def breakeven_phase() -> Any:
+    """Return the phase of the case; parametrized by the sweep, as the device is."""
+
+
+@pytest.fixture
+def train_benchmark(
+    request: pytest.FixtureRequest,
+    breakeven_device: Any,
+    breakeven_phase: Any,  # noqa: ARG001 - requested so that the sweep can parametrize it
+    benchmark: Any,
+) -> Iterator[Callable[[Callable[[], Any]], None]]:
+    """Return a function that takes a recipe, ``() -> Workload``, and times the case's phase of it."""
+    run = _run_of(request.config)
+    nodeid, case = request.node.nodeid, _case_of(request.node)
+
+    def train(recipe: Callable[[], Any]) -> None:
+        __tracebackhide__ = True
+        ending = run.measure(request.node, case, breakeven_device, recipe, benchmark)
+        if ending is None:
+            return
+        if ending.outcome in ("skipped", "oom"):
+            pytest.skip(ending.reason)
+        if ending.error is not None:
+            raise ending.error
+        pytest.fail(f"{case}: {ending.reason}", pytrace=False)
+
+    yield train
+    run.note_unused(nodeid)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep why a case gave no timing, whoever decided that."""
+    outcome = yield
+    run = item.config.stash.get(RUN, None)
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if run is not None and item.nodeid in run.expected and report.outcome != "passed":
+        run.note_report(item.nodeid, report.outcome, report.longrepr)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Add the machine's facts."""
+    run = config.stash.get(RUN, None)
+    if run is not None and run.begun:
+        machine_info["breakeven"] = run.machine()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Add the outcomes of the cases that gave no timing."""
+    run = config.stash.get(RUN, None)
+    if run is not None and run.begun:
+        run.complete(output_json)
+
+
+@pytest.hookimpl(optionalhook=True, hookwrapper=True)
+def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[str, Any]]) -> Iterator[None]:
+    """Keep our cases out of pytest-benchmark's wide table, unless something was asked of that table."""
+    run = config.stash.get(RUN, None)
+    if run is not None and not run.wants_wide_table():
+        benchmarks[:] = [item for item in benchmarks if item["fullname"] not in run.timed]
+    yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the file that pytest-benchmark does not write when nothing was timed."""
+    run = session.config.stash.get(RUN, None)
+    if run is not None and run.begun:
+        run.end()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show the short table, what gave no timing, and where the time went."""
+    run = config.stash.get(RUN, None)
+    if run is not None and run.begun:
+        for line in run.summary():
+            terminalreporter.write_line(line)
+
+
+def _is_ours(collector: pytest.Module | pytest.Class, name: str, obj: object) -> bool:
+    """Tell whether a function is swept, and not some other project's idea of a sweep."""
+    if not is_swept(obj):
+        return False
+    if isinstance(collector, BenchModule):
+        return True
+    takes: Sequence[str] = getattr(getattr(obj, "__code__", None), "co_varnames", ())
+    return "train_benchmark" in takes and collector.istestfunction(obj, name)
+
+
+def _is_case(item: pytest.Item) -> bool:
+    return "breakeven_phase" in getattr(getattr(item, "callspec", None), "params", {})
+
+
+def _case_of(item: Any) -> Case:
+    """Return the case of an item that a sweep made.
+
+    Raises:
+        UsageError: a batch size that came through `parametrize` is none.
+    """
+    axes = dict(item.callspec.params)
+    device, phase, batch_size = (
+        axes.pop(key) for key in ("breakeven_device", "breakeven_phase", "batch_size")
+    )
+    return Case(
+        workload=item.originalname.removeprefix("bench_"),
+        batch_size=batch_size,
+        phase=phase.name,
+        device=device.name,
+        axes=tuple((name, axis_value(value)) for name, value in axes.items()),
+    )
+
+
+def _run_of(config: pytest.Config) -> Run:
+    """Return the run of this pytest session; the first call loads torch."""
+    if RUN not in config.stash:
+        from breakeven.running import Run
+
+        config.stash[RUN] = Run(config)
+    return config.stash[RUN]
+
+
+def _say(config: pytest.Config, line: str) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.ensure_newline()
+        reporter.write_line(line)

@@ -1,0 +1,334 @@
+"""What the plugin remembers from collection to the last line: options, cases, timings, outcomes.
+
+The only place where the wings meet: it hands pytest-benchmark's timer to the measuring wing, and the
+timings to the statistics. Importing it loads torch, so the plugin does so once a sweep is collected.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from breakeven.analysing.intervals import MedianInterval, median_interval
+from breakeven.cases import SCHEMA, Budget, Case, Outcome
+from breakeven.errors import UsageError
+from breakeven.measuring.devices import Device, parse_devices, usable_threads
+from breakeven.measuring.machine import machine_facts
+from breakeven.measuring.phases import Phase, parse_phases
+from breakeven.measuring.rounds import Plan, Round
+from breakeven.measuring.session import Session
+from breakeven.measuring.workloads import Recipe
+from breakeven.summary import Timing, summary_lines
+from breakeven.sweeps import Choice, Sweep, check_choice, chosen, parse_choice
+
+SECONDS_PER_CASE = 0.45
+"""What a case costs on average where none is skipped, for the plan's estimate; at 1 s of max_time."""
+
+WIDE_TABLE = (
+    "columns",
+    "sort",
+    "group-by",
+    "name",
+    "time-unit",
+    "histogram",
+    "compare",
+    "cprofile",
+    "verbose",
+)
+"""Options of pytest-benchmark that ask for its own table."""
+
+CPU_CLOCKS = ("process_time", "thread_time")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a case ended without a timing; `error` only where its traceback is wanted."""
+
+    outcome: str
+    reason: str
+    error: Exception | None = None
+
+
+class Run:
+    """One pytest session with at least one sweep.
+
+    Options that cannot be used are remembered and raised by `check`, since an error during collection
+    would cost every function of the file.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.sweeps: list[Mapping[str | None, Sweep]] = []
+        self.expected: dict[str, Case | None] = {}
+        self.timed: dict[str, Timing] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.begun = False
+        self._complaints: list[UsageError] = []
+        self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_words(text)))
+        self.phases: Sequence[Phase] = self._read("phases", lambda text: parse_phases(_words(text)))
+        self.choice: Choice = self._read("sweep", parse_choice)
+        self.session = Session(Budget())
+        self._written = False
+        self._machine: dict[str, Any] | None = None
+        self._began = time.perf_counter()
+
+    def choice_for(self, sweeps: Mapping[str | None, Sweep]) -> Choice:
+        """Return the choice, or none of it where it does not fit a function (which `check` tells)."""
+        try:
+            chosen(sweeps, self.choice)
+        except UsageError as error:
+            self._complaints.append(error)
+            return Choice()
+        return self.choice
+
+    def check(self) -> None:
+        """Refuse what cannot be used.
+
+        Raises:
+            UsageError: the first complaint.
+        """
+        if self._complaints:
+            raise self._complaints[0]
+        check_choice(self.choice, self.sweeps)
+        clock = str(self.config.getoption("benchmark_timer", ""))
+        if any(name in clock for name in CPU_CLOCKS):
+            raise UsageError(
+                f"--benchmark-timer={clock} does not count waiting for a device; leave the option out"
+            )
+        self._budget(None)
+
+    def add(self, nodeid: str, case: Case | None) -> None:
+        """Expect a case; None stands for a function with a wrong mark.
+
+        Raises:
+            UsageError: another item has the same identity.
+        """
+        if case is not None:
+            for other, known in self.expected.items():
+                if known is not None and known.identity == case.identity:
+                    raise UsageError(f"{nodeid} and {other} are the same case, {case}; rename one function")
+        self.expected[nodeid] = case
+
+    def begin(self) -> None:
+        """Start the run: make room for its file.
+
+        Raises:
+            UsageError: the folder of ``--benchmark-json`` cannot be made or written to.
+        """
+        path = self._json_path()
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writable = os.access(path if path.exists() else path.parent, os.W_OK) and not path.is_dir()
+            except OSError:
+                writable = False
+            if not writable:
+                raise UsageError(
+                    f"--benchmark-json={path} cannot be written; name a file in a folder of yours"
+                )
+        self.begun = True
+        self._began = time.perf_counter()
+
+    def plan(self) -> str:
+        """Return one line: how many cases, where, and about how long."""
+        cases = [case for case in self.expected.values() if case is not None]
+        cells = len({case.cell for case in cases})
+        seconds = len(cases) * SECONDS_PER_CASE * min(1.0, self._budget(None).max_time_s) + 3
+        duration = f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+        phases, devices = (", ".join(item.name for item in items) for items in (self.phases, self.devices))
+        line = f"breakeven: {_count(len(cases), 'case')} ({_count(cells, 'model')}: {phases}) on {devices}"
+        usable = usable_threads()
+        return f"{line}; {duration}" + "".join(
+            f"\nbreakeven: {device.name} asks for more threads than the {usable} this process may use"
+            for device in self.devices
+            if not device.is_accelerator and device.threads > usable
+        )
+
+    def measure(
+        self, item: pytest.Item, case: Case, device: Device, recipe: Recipe, benchmark: Any
+    ) -> Ending | None:
+        """Time one case into `benchmark`; return how it ended where it gave no timing.
+
+        Ctrl-C and pytest's own exceptions pass through; `benchmark` is then marked as failed, since
+        pytest-benchmark would lose the whole file over a case without rounds.
+        """
+        benchmark.extra_info.update(case.as_extra_info())
+
+        def time_rounds(round_: Round, plan: Plan) -> None:
+            benchmark.pedantic(
+                round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1
+            )
+
+        try:
+            self.session.budget = self._budget(item)
+            if not benchmark.enabled:
+                self.session.run_once(case, device, recipe, time_rounds)
+                self._note(item.nodeid, "skipped", "ran once untimed: benchmarks are disabled")
+                return None
+            facts = self.session.measure(case, device, recipe, time_rounds)
+        except Exception as error:
+            benchmark.has_error = True
+            outcome, reason = self.session.note_failure(case, error)
+            ending = Ending(outcome, reason, error if self._wants_traceback() else None)
+        except BaseException:
+            benchmark.has_error = True
+            raise
+        else:
+            self._keep(item.nodeid, case, facts, benchmark)
+            return None
+        self._note(item.nodeid, ending.outcome, ending.reason)
+        return ending
+
+    def note_unused(self, nodeid: str) -> None:
+        """Fail a benchmark function that never called `train_benchmark`."""
+        if nodeid not in self.timed and nodeid not in self.outcomes and not self._stopping():
+            pytest.fail("the function never called train_benchmark(recipe)", pytrace=False)
+
+    def note_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
+        """Keep pytest's word on a case of which we have none of our own."""
+        if nodeid in self.timed or nodeid in self.outcomes:
+            return
+        reason = longrepr[2] if isinstance(longrepr, tuple) else getattr(longrepr, "reprcrash", longrepr)
+        text = str(getattr(reason, "message", reason)).removeprefix("Skipped: ").strip()
+        self._note(nodeid, outcome, text.splitlines()[0] if text else "no reason given")
+
+    def machine(self) -> dict[str, Any]:
+        """Return the machine's facts, read once."""
+        if self._machine is None:
+            self._machine = machine_facts()
+            self._machine["state"]["device_init_s"] = self.session.device_init_s
+        return self._machine
+
+    def complete(self, output_json: dict[str, Any]) -> None:
+        """Put the outcomes into a run file that is about to be written."""
+        self._written = True
+        for nodeid in self.expected:
+            if nodeid not in self.timed and nodeid not in self.outcomes:
+                self._note(nodeid, "skipped", "not reached: the run was stopped before it")
+        output_json["breakeven"] = {
+            "schema": SCHEMA,
+            "outcomes": [outcome.as_dict() for outcome in self.outcomes.values()],
+            "spent_s": self.session.spent,
+            "wall_s": time.perf_counter() - self._began,
+        }
+
+    def end(self) -> None:
+        """Write the run file where pytest-benchmark did not, since nothing was timed."""
+        self.session.close()
+        path = self._json_path()
+        if path is None or self._written:
+            return
+        hook = self.config.hook
+        machine_info = hook.pytest_benchmark_generate_machine_info(config=self.config)
+        hook.pytest_benchmark_update_machine_info(config=self.config, machine_info=machine_info)
+        output = hook.pytest_benchmark_generate_json(
+            config=self.config,
+            benchmarks=[],
+            include_data=True,
+            machine_info=machine_info,
+            commit_info=hook.pytest_benchmark_generate_commit_info(config=self.config),
+        )
+        hook.pytest_benchmark_update_json(config=self.config, benchmarks=[], output_json=output)
+        path.write_text(json.dumps(output, indent=4, default=str), encoding="utf-8")
+
+    def summary(self) -> list[str]:
+        """Return the lines that end the run."""
+        wall_s = time.perf_counter() - self._began
+        return summary_lines(
+            list(self.timed.values()),
+            list(self.outcomes.values()),
+            self.session.spent,
+            wall_s,
+            self._json_path(),
+        )
+
+    def wants_wide_table(self) -> bool:
+        """Tell whether pytest-benchmark's own table, histogram or comparison was asked for."""
+        words = [
+            *self.config.invocation_params.args,
+            *self.config.getini("addopts"),
+            *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
+        ]
+        return any(str(word).startswith(f"--benchmark-{option}") for word in words for option in WIDE_TABLE)
+
+    def _keep(self, nodeid: str, case: Case, facts: dict[str, Any], benchmark: Any) -> None:
+        interval = median_interval(benchmark.stats.stats.data)
+        steady, cut = facts.pop("steady"), facts.pop("cut_by_budget")
+        facts["half_width"] = interval.half_width
+        facts["flags"] = flags_of(interval, facts["wished_half_width"], steady=steady, cut_by_budget=cut)
+        benchmark.extra_info.update(facts)
+        self.timed[nodeid] = Timing(case, interval, tuple(facts["flags"]))
+
+    def _note(self, nodeid: str, outcome: str, reason: str) -> None:
+        case = self.expected.get(nodeid)
+        self.outcomes[nodeid] = Outcome(
+            nodeid, outcome, reason, case.as_extra_info() if case is not None else {}
+        )
+
+    def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
+        """Return a parsed option, else the ini key; what an empty text gives where it cannot be used."""
+        try:
+            return parse(
+                self.config.getoption(f"breakeven_{name}") or self.config.getini(f"breakeven_{name}")
+            )
+        except UsageError as error:
+            self._complaints.append(error)
+            return parse("")
+
+    def _budget(self, item: pytest.Item | None) -> Budget:
+        """Return pytest-benchmark's wishes, those of the item's own ``benchmark`` mark first."""
+        mark = item.get_closest_marker("benchmark") if item is not None else None
+        wishes = {} if mark is None else mark.kwargs
+
+        def wish(name: str, default: Any) -> Any:
+            return wishes.get(name) or self.config.getoption(f"benchmark_{name}", None) or default
+
+        return Budget(
+            min_rounds=max(6, int(wish("min_rounds", 6))),
+            max_time_s=float(wish("max_time", 1.0)),
+            half_width=float(wish("precision", 0.02)),
+        )
+
+    def _json_path(self) -> Path | None:
+        path = self.config.getoption("benchmark_json", None)
+        return (
+            None
+            if path is None
+            else Path(getattr(path, "name", path) if not isinstance(path, Path) else path)
+        )
+
+    def _wants_traceback(self) -> bool:
+        option = self.config.option
+        return bool(option.fulltrace) or option.tbstyle in ("long", "short", "native")
+
+    def _stopping(self) -> bool:
+        session = self.config.pluginmanager.get_plugin("session")
+        return session is None or bool(session.shouldstop)
+
+
+def flags_of(interval: MedianInterval, wished: float, *, steady: bool, cut_by_budget: bool) -> list[str]:
+    """Return what is doubtful about a timing; a flagged one is still returned."""
+    flags = []
+    if interval.half_width is None:
+        flags.append("few_rounds")
+    elif interval.half_width > wished:
+        flags += ["noisy", "budget"] if cut_by_budget else ["noisy"]
+    if not steady:
+        flags.append("unsteady")
+    return flags
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")] if text else []
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
