@@ -13,7 +13,8 @@ def benchmark(times, workload="mlp", phase="train", device="cpu", batch_size=64,
     axes = {"width": 128} if axes is None else axes
     info = {"schema": 1, "workload": workload, "phase": phase, "device": device, "batch_size": batch_size}
     info = {key: value for key, value in {**info, "axes": axes, **extra}.items() if value is not ...}
-    name = f"bench_{workload}[{'-'.join(map(str, axes.values() if axes is not ... else ()))}-{batch_size}-{device}-{phase}]"
+    parts = [*(axes.values() if axes is not ... else ()), batch_size, device, phase]
+    name = f"bench_{workload}[{'-'.join(map(str, parts))}]"
     times = list(times)
     stats = {"data": times, "rounds": len(times), "iterations": 1}
     return {"name": name, "fullname": f"bench/bench_x.py::{name}", "extra_info": info, "stats": stats}

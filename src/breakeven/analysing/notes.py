@@ -1,0 +1,130 @@
+"""Warnings as values: what is doubtful about a report, why, and what to try.
+
+Owns the words of every warning about measured numbers. A warning is one line, "where: cause; remedy"; the
+places that share a cause share a line. Prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from breakeven.analysing.break_even import BreakEven
+from breakeven.analysing.closure import RESIDUAL, Closure
+from breakeven.analysing.estimates import Estimate
+from breakeven.analysing.intervals import MIN_ROUNDS
+from breakeven.analysing.naming import Machine, one_line
+from breakeven.analysing.speedup import is_cpu
+
+_SHOWN = 3
+
+CROSSINGS = {
+    "several": "the faster device changes more than once over the batch sizes; the break-even is the last "
+    "crossing; look at the plot before trusting it",
+    "loses_large": "the candidate wins at a smaller batch size and loses at the largest, so it is `never` "
+    "faster from some batch size on; choose the device by batch size",
+    "one_batch": "only one batch size was measured, so `always` and `never` speak of that one alone; "
+    "measure more, such as --breakeven-sweep='batch_size=1,64,512'",
+    "hole": "the devices cross where a batch size between gave no usable timing on both, so the break-even "
+    "is not interpolated; see the outcomes and measure it again",
+}
+FLAGS = {
+    "noisy": "the wished half-width of the interval was not reached; close other programs, or give "
+    "--benchmark-max-time more seconds",
+    "drift": "the times changed level during the rounds; let the machine settle and measure again",
+    "throttled": "the device lowered its clocks; cool it, or lower the power it is asked for",
+    "clock": "the clocks moved while measuring; let the machine settle and measure again",
+    "contended": "other programs used the same cores; close them, or set OMP_WAIT_POLICY=passive",
+    "budget": "the time budget ended before the wished precision; give --benchmark-max-time more seconds",
+    "few_rounds": f"fewer than {MIN_ROUNDS} rounds cannot give a 95% interval, so nothing is judged; give "
+    "--benchmark-max-time more seconds",
+    "shared_gpu": "other processes used the GPU; free it and measure again",
+    "zero_time": "the median is zero, below the clock's resolution, and has no ratio; time more work a round",
+}
+
+
+def warnings_of(
+    machines: Sequence[Machine],
+    cases: Sequence[Estimate],
+    break_evens: Iterable[BreakEven],
+    closures: Iterable[Closure],
+) -> list[str]:
+    """Return the warnings of an analysis, the gravest first: break-evens, flags, runs, closure, baselines."""
+    label = {machine.class_id: machine.label for machine in machines} if len(machines) > 1 else {}
+    return [
+        *_crossings(break_evens, label),
+        *_flags(cases, label),
+        *_runs(cases, label),
+        *_closures(closures, label),
+    ]
+
+
+def joined(places: Sequence[str]) -> str:
+    """Return the first few places and how many more there are.
+
+    >>> joined(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    unique = list(dict.fromkeys(places))
+    rest = len(unique) - _SHOWN
+    return ", ".join(unique[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _crossings(break_evens: Iterable[BreakEven], label: Mapping[str, str]) -> list[str]:
+    places: dict[str, list[str]] = {}
+    for row in break_evens:
+        words = (
+            row.workload,
+            row.axes,
+            row.phase,
+            f"({row.candidate} against {row.baseline})",
+            _on(row.class_id, label),
+        )
+        for note in row.crossing.notes:
+            places.setdefault(note, []).append(one_line(" ".join(filter(None, words))))
+    return [f"{joined(places[note])}: {text}" for note, text in CROSSINGS.items() if note in places]
+
+
+def _flags(cases: Sequence[Estimate], label: Mapping[str, str]) -> list[str]:
+    places: dict[str, list[str]] = {}
+    for case in cases:
+        words = (
+            case.workload,
+            case.axes,
+            f"batch={case.batch_size}",
+            case.phase,
+            case.device,
+            _on(case.class_id, label),
+        )
+        for flag in case.flags:
+            places.setdefault(flag, []).append(one_line(" ".join(filter(None, words))))
+    return [
+        f"{len(found)} of {len(cases)} cases are flagged {one_line(flag, 40)} ({joined(found)}): "
+        + FLAGS.get(flag, "a flag that this breakeven does not know; see the breakeven that measured")
+        for flag, found in places.items()
+    ]
+
+
+def _runs(cases: Sequence[Estimate], label: Mapping[str, str]) -> list[str]:
+    most: dict[str, int] = {}
+    for case in cases:
+        most[case.class_id] = max(most.get(case.class_id, 0), case.runs)
+    return [
+        f"{' '.join(filter(None, (f'{count} runs', _on(class_id, label))))} are replicates of each other, "
+        f"and over so few a bootstrap's intervals are too narrow; add runs until there are {MIN_ROUNDS}"
+        for class_id, count in most.items()
+        if 1 < count < MIN_ROUNDS
+    ]
+
+
+def _closures(closures: Iterable[Closure], label: Mapping[str, str]) -> list[str]:
+    return [
+        f"{' '.join(filter(None, (row.device, _on(row.class_id, label))))}: in {row.beyond} of "
+        f"{row.cells} cells the phases' sum misses train by more than {RESIDUAL:.0%} (worst: {one_line(row.worst[0])}, "
+        f"{row.worst[1]:+.0%}); trust train, and read the phases as shares only"
+        for row in closures
+        if is_cpu(row.device) and row.beyond
+    ]
+
+
+def _on(class_id: str, label: Mapping[str, str]) -> str:
+    return f"on {label[class_id]}" if class_id in label else ""
