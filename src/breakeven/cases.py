@@ -6,6 +6,7 @@ imports nothing but the standard library.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,7 @@ class Budget:
             raise UsageError(
                 f"min_rounds={self.min_rounds} cannot give a 95% interval of a median; use 6 or more"
             )
-        if not self.max_time_s > 0:
+        if not 0 < self.max_time_s < math.inf:
             raise UsageError(
                 f"max_time_s={self.max_time_s!r} is no time to measure in; use a positive number of seconds"
             )

@@ -21,9 +21,13 @@ class BenchModule(pytest.Module):
 
     is_the_projects_too = False
 
+    def is_the_projects(self, obj: object, name: str) -> bool:
+        """Tell whether pytest takes the function without us."""
+        return self.is_the_projects_too and super().istestfunction(obj, name)
+
     def istestfunction(self, obj: object, name: str) -> bool:
         """Take every function that carries a sweep mark."""
-        return is_swept(obj) or (self.is_the_projects_too and super().istestfunction(obj, name))
+        return is_swept(obj) or self.is_the_projects(obj, name)
 
     def istestclass(self, obj: object, name: str) -> bool:
         """Leave classes to the project's own patterns."""
@@ -47,9 +51,9 @@ class WrongMark(pytest.Item):
         return self.path, None, self.name
 
 
-def is_bench_file(path: Path, config: pytest.Config) -> bool:
+def is_bench_file(path: Path, session: pytest.Session) -> bool:
     """Tell whether a path is a ``bench_*.py`` that was asked for and mentions a sweep."""
-    if not (fnmatch(path.name, "bench_*.py") and is_typed(path, config)):
+    if not (fnmatch(path.name, "bench_*.py") and is_typed(path, session)):
         return False
     try:
         return "sweep" in path.read_text(encoding="utf-8", errors="replace")
@@ -57,21 +61,11 @@ def is_bench_file(path: Path, config: pytest.Config) -> bool:
         return False
 
 
-def is_typed(path: Path, config: pytest.Config) -> bool:
+def is_typed(path: Path, session: pytest.Session) -> bool:
     """Tell whether a path lies under one that was typed on the command line."""
-    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+    if session.config.args_source is not pytest.Config.ArgsSource.ARGS:
         return False
-    typed = [(config.invocation_params.dir / argument.split("::")[0]).resolve() for argument in config.args]
-    return any(path.resolve().is_relative_to(place) for place in typed)
-
-
-def is_the_projects(path: Path, session: pytest.Session) -> bool:
-    """Tell whether pytest collects the file without us."""
-    patterns: Sequence[str] = session.config.getini("python_files")
-    return session.isinitpath(path) or any(
-        fnmatch(str(path), f"*/{pattern}") if "/" in pattern else fnmatch(path.name, pattern)
-        for pattern in patterns
-    )
+    return any(session.isinitpath(place) for place in (path, *path.parents))
 
 
 def parametrize(

@@ -7,14 +7,15 @@ asked, it is asked through its public API.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from breakeven.cases import Case
-from breakeven.collecting import BenchModule, WrongMark, is_bench_file, is_the_projects, parametrize
+from breakeven.collecting import BenchModule, WrongMark, is_bench_file, parametrize
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.sweeps import axis_value, chosen, is_swept, sweeps_of
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from breakeven.running import Run
 
 RUN = pytest.StashKey["Run"]()
+CALLED = pytest.StashKey[bool]()
+"""Of an item: whether its function has called `train_benchmark`."""
 
 MARKER = (
     "sweep(name=None, /, batch_size, **axes): time every phase of a training step for the product of these "
@@ -48,17 +51,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Collect a ``bench_*.py`` that pytest itself would leave out."""
-    if not is_bench_file(file_path, parent.config) or is_the_projects(file_path, parent.session):
-        return None
-    module: pytest.Module = BenchModule.from_parent(parent, path=file_path)
-    return module
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Collect a ``bench_*.py`` that pytest itself leaves out."""
+    found = yield
+    if not is_bench_file(file_path, parent.session) or any(isinstance(item, BenchModule) for item in found):
+        return found
+    return [*found, BenchModule.from_parent(parent, path=file_path)]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Find the swept functions too in a ``bench_*.py`` that pytest collects itself."""
-    if not is_bench_file(module_path, parent.config):
+    if not is_bench_file(module_path, parent.session):
         return None
     module = BenchModule.from_parent(parent, path=module_path)
     module.is_the_projects_too = True
@@ -118,7 +125,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Say what will be measured, and make sure that the results can be written."""
     run = session.config.stash.get(RUN, None)
-    if run is None or session.config.option.collectonly or not run.expected or session.testsfailed:
+    option = session.config.option
+    if run is None or option.collectonly or not run.expected:
+        return
+    if session.testsfailed and not option.continue_on_collection_errors:
         return
     try:
         run.begin()
@@ -146,14 +156,24 @@ def train_benchmark(
     breakeven_device: Any,
     breakeven_phase: Any,  # noqa: ARG001 - requested so that the sweep can parametrize it
     benchmark: Any,
-) -> Iterator[Callable[[Callable[[], Any]], None]]:
+) -> Callable[[Callable[[], Any]], None]:
     """Return a function that takes a recipe, ``() -> Workload``, and times the case's phase of it."""
-    run = _run_of(request.config)
-    nodeid, case = request.node.nodeid, _case_of(request.node)
+    run, item = _run_of(request.config), request.node
+    case = _case_of(item)
+    item.stash[CALLED] = False
+    # Plain words in the run file, and names for --benchmark-group-by=param:phase.
+    benchmark.params = {
+        "batch_size": case.batch_size, **dict(case.axes), "device": case.device, "phase": case.phase
+    }  # fmt: skip
 
     def train(recipe: Callable[[], Any]) -> None:
         __tracebackhide__ = True
-        ending = run.measure(request.node, case, breakeven_device, recipe, benchmark)
+        again, item.stash[CALLED] = item.stash[CALLED], True
+        ending = (
+            run.retract(item.nodeid, benchmark)
+            if again
+            else run.measure(item, case, breakeven_device, recipe, benchmark)
+        )
         if ending is None:
             return
         if ending.outcome in ("skipped", "oom"):
@@ -162,8 +182,15 @@ def train_benchmark(
             raise ending.error
         pytest.fail(f"{case}: {ending.reason}", pytrace=False)
 
-    yield train
-    run.note_unused(nodeid)
+    return train
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a benchmark function that returned without calling `train_benchmark`."""
+    yield
+    if not item.stash.get(CALLED, True):
+        pytest.fail(f"{item.name} never called train_benchmark(recipe); call it once", pytrace=False)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -184,6 +211,12 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         machine_info["breakeven"] = run.machine()
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_benchmark_compare_machine_info(compared_benchmark: dict[str, Any]) -> None:
+    """Leave our facts out of pytest-benchmark's comparison, which is made before this run has any."""
+    compared_benchmark["machine_info"].pop("breakeven", None)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Add the outcomes of the cases that gave no timing."""
@@ -194,10 +227,14 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
 @pytest.hookimpl(optionalhook=True, hookwrapper=True)
 def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[str, Any]]) -> Iterator[None]:
-    """Keep our cases out of pytest-benchmark's wide table, unless something was asked of that table."""
+    """Keep our cases out of pytest-benchmark's wide table, unless something was asked of that table.
+
+    A case that ended in its seventh round never stands there.
+    """
     run = config.stash.get(RUN, None)
-    if run is not None and not run.wants_wide_table():
-        benchmarks[:] = [item for item in benchmarks if item["fullname"] not in run.timed]
+    if run is not None:
+        hidden = run.outcomes if run.wants_wide_table() else run.expected
+        benchmarks[:] = [item for item in benchmarks if item["fullname"] not in hidden]
     yield
 
 
@@ -220,10 +257,11 @@ def _is_ours(collector: pytest.Module | pytest.Class, name: str, obj: object) ->
     """Tell whether a function is swept, and not some other project's idea of a sweep."""
     if not is_swept(obj):
         return False
+    assert callable(obj)
+    takes = "train_benchmark" in inspect.signature(obj).parameters
     if isinstance(collector, BenchModule):
-        return True
-    takes: Sequence[str] = getattr(getattr(obj, "__code__", None), "co_varnames", ())
-    return "train_benchmark" in takes and collector.istestfunction(obj, name)
+        return takes or not collector.is_the_projects(obj, name)
+    return takes and collector.istestfunction(obj, name)
 
 
 def _is_case(item: pytest.Item) -> bool:

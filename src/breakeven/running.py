@@ -70,6 +70,7 @@ class Run:
         self.expected: dict[str, Case | None] = {}
         self.timed: dict[str, Timing] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self._identities: dict[tuple[Any, ...], str] = {}
         self.begun = False
         self._complaints: list[UsageError] = []
         self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_words(text)))
@@ -97,7 +98,8 @@ class Run:
         """
         if self._complaints:
             raise self._complaints[0]
-        check_choice(self.choice, self.sweeps)
+        if self.sweeps:  # none where every mark is wrong, and each function says so
+            check_choice(self.choice, self.sweeps)
         clock = str(self.config.getoption("benchmark_timer", ""))
         if any(name in clock for name in CPU_CLOCKS):
             raise UsageError(
@@ -112,9 +114,9 @@ class Run:
             UsageError: another item has the same identity.
         """
         if case is not None:
-            for other, known in self.expected.items():
-                if known is not None and known.identity == case.identity:
-                    raise UsageError(f"{nodeid} and {other} are the same case, {case}; rename one function")
+            other = self._identities.setdefault(case.identity, nodeid)
+            if other != nodeid:
+                raise UsageError(f"{nodeid} and {other} are the same case, {case}; rename one of them")
         self.expected[nodeid] = case
 
     def begin(self) -> None:
@@ -187,10 +189,13 @@ class Run:
         self._note(item.nodeid, ending.outcome, ending.reason)
         return ending
 
-    def note_unused(self, nodeid: str) -> None:
-        """Fail a benchmark function that never called `train_benchmark`."""
-        if nodeid not in self.timed and nodeid not in self.outcomes and not self._stopping():
-            pytest.fail("the function never called train_benchmark(recipe)", pytrace=False)
+    def retract(self, nodeid: str, benchmark: Any) -> Ending:
+        """Take a timing back: the function called `train_benchmark` again, so what is its time?"""
+        benchmark.has_error = True
+        self.timed.pop(nodeid, None)
+        reason = "train_benchmark was called twice; call it once, and sweep or parametrize what differs"
+        self._note(nodeid, "failed", reason)
+        return Ending("failed", reason)
 
     def note_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Keep pytest's word on a case of which we have none of our own."""
@@ -265,6 +270,7 @@ class Run:
         facts["half_width"] = interval.half_width
         facts["flags"] = flags_of(interval, facts["wished_half_width"], steady=steady, cut_by_budget=cut)
         benchmark.extra_info.update(facts)
+        self.outcomes.pop(nodeid, None)
         self.timed[nodeid] = Timing(case, interval, tuple(facts["flags"]))
 
     def _note(self, nodeid: str, outcome: str, reason: str) -> None:
@@ -289,7 +295,8 @@ class Run:
         wishes = {} if mark is None else mark.kwargs
 
         def wish(name: str, default: Any) -> Any:
-            return wishes.get(name) or self.config.getoption(f"benchmark_{name}", None) or default
+            given = wishes.get(name, self.config.getoption(f"benchmark_{name}", None))
+            return default if given is None else given
 
         return Budget(
             min_rounds=max(6, int(wish("min_rounds", 6))),
@@ -307,11 +314,7 @@ class Run:
 
     def _wants_traceback(self) -> bool:
         option = self.config.option
-        return bool(option.fulltrace) or option.tbstyle in ("long", "short", "native")
-
-    def _stopping(self) -> bool:
-        session = self.config.pluginmanager.get_plugin("session")
-        return session is None or bool(session.shouldstop)
+        return option.fulltrace or option.usepdb or option.tbstyle in ("long", "short", "native")
 
 
 def flags_of(interval: MedianInterval, wished: float, *, steady: bool, cut_by_budget: bool) -> list[str]:

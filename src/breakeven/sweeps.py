@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -53,11 +55,17 @@ def parse_choice(text: str) -> Choice:
     """Read ``full``, ``batch_size=1,64 width=128``, or both.
 
     Raises:
-        UsageError: two names, an empty value, or a batch size below 1.
+        UsageError: two names, an empty value, an open quotation, or a batch size below 1.
     """
     name: str | None = None
     values: dict[str, tuple[Any, ...]] = {}
-    for word in shlex.split(text):
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--breakeven-sweep={text!r}: {error}; write for instance 'batch_size=1,64 width=128'"
+        ) from None
+    for word in words:
         key, equals, listed = word.partition("=")
         if not equals:
             if name is not None:
@@ -137,10 +145,16 @@ def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]
 
 
 def axis_value(value: object) -> Plain:
-    """Return a value as it stands in a run file: plain ones as they are, others by name."""
-    if value is None or isinstance(value, str | int | float | bool):
+    """Return a value as it stands in a run file: plain ones as they are, others by name, on one line.
+
+    Addresses are left out, since they differ from run to run; so are NaN and infinity, which JSON lacks.
+    """
+    if value is None or isinstance(value, str | int | bool):
         return value
-    return str(getattr(value, "__name__", value)).removeprefix("torch.")
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    text = str(getattr(value, "__name__", value)).removeprefix("torch.")
+    return " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
 
 
 def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
@@ -179,35 +193,54 @@ def _check_signature(function: Callable[..., Any], sweep: Sweep, marks: list[Mar
     name = getattr(function, "__name__", repr(function))
     for key in ("train_benchmark", *sweep.names):
         if key not in parameters:
-            raise UsageError(f"{name} has no argument {key!r}; write def {name}({key}, ...)")
+            raise UsageError(f"the function has no argument {key!r}; write def {name}({key}, ...)")
         if parameters[key].default is not inspect.Parameter.empty:
             raise UsageError(
-                f"{name}: argument {key!r} has a default, so pytest cannot fill it; remove the default"
+                f"the argument {key!r} has a default, so pytest cannot fill it; remove the default"
             )
     for mark in marks:
-        if mark.name == "parametrize" and mark.args:
-            listed = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
-            for key in {str(item).strip() for item in listed} & set(sweep.names):
-                raise UsageError(f"{name}: {key!r} stands in sweep and in parametrize; keep one of them")
+        listed = mark.args[0] if mark.name == "parametrize" and mark.args else ()
+        keys = [str(item).strip() for item in (listed.split(",") if isinstance(listed, str) else listed)]
+        for key in keys:
+            if key in sweep.names:
+                raise UsageError(f"{key!r} stands in sweep and in parametrize; keep one of them")
+            if key in RESERVED:
+                raise UsageError(
+                    f"parametrize cannot have an argument {key!r}, the word is taken; call it otherwise"
+                )
 
 
 def _like(name: str, wished: tuple[Any, ...], known: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the wished values in the type of the known ones."""
+    """Return the wished values in the type of the known ones.
+
+    Of values that cannot be typed (a dtype, an optimizer), those of the mark can be asked for by name.
+    """
     if all(isinstance(value, str) for value in known):
         return tuple(str(value) for value in wished)
-    numeric = [value for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
+    numbers = [value for value in known if value is not None]
+    if numbers and all(_is_number(value) for value in numbers):
+        whole = all(isinstance(value, int) for value in numbers)
+        for value in wished:
+            good = _is_number(value) and not (whole and isinstance(value, float))
+            if not good and not (value is None and None in known):
+                kind = "whole number" if whole else "number"
+                raise UsageError(f"--breakeven-sweep: {name}={value!r} is no {kind}, as {numbers[0]!r} is")
+        return wished
+    named = {str(axis_value(value)): value for value in known}
     for value in wished:
-        if len(numeric) == len(known) and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise UsageError(f"--breakeven-sweep: {name}={value!r} is no number, as {known[0]!r} is")
-        if all(isinstance(item, int) for item in known) and isinstance(value, float):
-            raise UsageError(f"--breakeven-sweep: {name}={value!r} is no whole number, as {known[0]!r} is")
-    return wished
+        if str(value) not in named:
+            raise UsageError(f"--breakeven-sweep: {name}={value!r} is none of {', '.join(named)}")
+    return tuple(named[str(value)] for value in wished)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _literal(text: str) -> Any:
     """Return a number, True, False or None where the text is one, else the text."""
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: very deep nesting
         return text
     return value if value is None or isinstance(value, int | float | str) else text

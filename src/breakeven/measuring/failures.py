@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from breakeven.errors import BreakevenError
+from breakeven.errors import BreakevenError, RecipeError
 from breakeven.measuring.workloads import one_line
 
 _OUT_OF_MEMORY = (
@@ -42,7 +42,9 @@ def outcome_of(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an allocation failed, on the host or on a device."""
+    """Tell whether an allocation failed, on the host or on a device, in a recipe or in a round."""
+    if isinstance(error, RecipeError) and error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)

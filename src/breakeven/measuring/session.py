@@ -177,7 +177,7 @@ class Session:
                 self._workload = error
             self._cell = case.cell
         if isinstance(self._workload, RecipeError):
-            raise RecipeError(str(self._workload))
+            raise RecipeError(str(self._workload)) from self._workload.__cause__
         assert self._workload is not None
         if self._placed is None or self._placed.device is not device:
             self._drop_placed()

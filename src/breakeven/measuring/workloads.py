@@ -86,6 +86,11 @@ def build(recipe: Recipe) -> Workload:
     Raises:
         RecipeError: it raised or returned something else; one line with the recipe's file and line.
     """
+    if not callable(recipe):
+        raise RecipeError(
+            f"train_benchmark got {_kind(recipe)}, expected a recipe, a function that returns a Workload; "
+            "write train_benchmark(lambda: ...)"
+        )
     torch.manual_seed(SEED)
     try:
         workload = recipe()
@@ -106,7 +111,7 @@ def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
         function = function.func
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
-        return repr(recipe)
+        return _kind(function)  # its repr may be a model's, on many lines
     line = code.co_firstlineno
     for frame in traceback.extract_tb(error.__traceback__) if error is not None else ():
         if frame.filename == code.co_filename and frame.lineno is not None:
