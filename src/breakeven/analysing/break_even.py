@@ -26,7 +26,8 @@ _Line = tuple[str, str, str, str]
 class BreakEven:
     """The batch size from which `candidate` beats `baseline`, there and at every larger measured one.
 
-    `batches` are those at which both have an interval, `crossing` is where the two lines meet.
+    `batches` are those at which both have an interval, `holes` those at which only something is known,
+    `crossing` is where the two lines meet.
     """
 
     class_id: str
@@ -36,6 +37,7 @@ class BreakEven:
     baseline: str
     candidate: str
     batches: tuple[int, ...]
+    holes: tuple[int, ...]
     crossing: Crossing
 
 
@@ -97,14 +99,10 @@ def _break_even(
         signs = [0] * len(batches)  # within 2% everywhere is no difference, however sure its sign
     else:
         signs = [sign_of(rows[batch]) for batch in batches]
-    crossing = find_crossing(
-        batches,
-        _medians([b for _, b, _ in both]),
-        _medians([c for _, _, c in both]),
-        signs,
-        pairs.keys() - set(batches),
-    )
-    return BreakEven(*line, baseline, candidate, batches, crossing)
+    holes = tuple(batch for batch in pairs if batch not in batches)
+    base_medians, cand_medians = _medians([b for _, b, _ in both]), _medians([c for _, _, c in both])
+    crossing = find_crossing(batches, base_medians, cand_medians, signs, holes)
+    return BreakEven(*line, baseline, candidate, batches, holes, crossing)
 
 
 def _medians(cases: list[Estimate]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

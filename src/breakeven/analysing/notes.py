@@ -117,13 +117,16 @@ def _runs(cases: Sequence[Estimate], label: Mapping[str, str]) -> list[str]:
 
 
 def _closures(closures: Iterable[Closure], label: Mapping[str, str]) -> list[str]:
-    return [
-        f"{' '.join(filter(None, (row.device, _on(row.class_id, label))))}: in {row.beyond} of "
-        f"{row.cells} cells the phases' sum misses train by more than {RESIDUAL:.0%} (worst: {one_line(row.worst[0])}, "
-        f"{row.worst[1]:+.0%}); trust train, and read the phases as shares only"
-        for row in closures
-        if is_cpu(row.device) and row.beyond
-    ]
+    found = []
+    for row in closures:
+        if is_cpu(row.device) and row.beyond:
+            where = " ".join(filter(None, (row.device, _on(row.class_id, label))))
+            worst = f"worst: {one_line(row.worst[0])}, {row.worst[1]:+.0%}"
+            found.append(
+                f"{where}: in {row.beyond} of {row.cells} cells the phases' sum misses train by more than "
+                f"{RESIDUAL:.0%} ({worst}); trust train, and read the phases as shares only"
+            )
+    return found
 
 
 def _on(class_id: str, label: Mapping[str, str]) -> str:

@@ -95,15 +95,16 @@ def _one_line(line: BreakEven) -> str:
     if found.status == "crosses":
         return f"{beats} {_from(line)} for {where}"
     if found.status in ("always", "never") and smallest == largest:
-        return f"{beats if found.status == 'always' else slower} for {where} at batch {largest}, the only one measured"
+        fact = beats if found.status == "always" else slower
+        return f"{fact} for {where} at batch {largest}, the only one measured"
     if found.status == "always":
         return f"{beats} for {where} at every measured batch size ({smallest} to {largest})"
     if found.status == "never":
         return f"{slower} for {where} at the largest measured batch size ({largest})"
     if found.status == "beyond_range":
         return (
-            f"{slower} for {where} at every measured batch size ({smallest} to {largest}), but the trend points "
-            f"to a break-even beyond {largest}; larger batches would tell"
+            f"{slower} for {where} at every measured batch size ({smallest} to {largest}), but the trend "
+            f"points to a break-even beyond {largest}; larger batches would tell"
         )
     low, high = found.bracket
     if low is not None and high is not None:

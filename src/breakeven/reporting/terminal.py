@@ -1,0 +1,69 @@
+"""The record in a terminal: summary tables, then the verdict, within 100 columns.
+
+Owns the layout; hands out things that rich can print and prints nothing itself. No string is read as
+markup, and no control character passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from breakeven.analysing.record import Report
+from breakeven.reporting.escaping import terminal_text
+from breakeven.reporting.tables import Table, outcome_lines, tables
+
+WIDTH = 100
+"""Columns that everything fits into."""
+
+_STYLES = {"faster": "green", "slower": "yellow", "undecided": "dim", "same": "dim"}
+
+
+def renderables(report: Report) -> Iterator[RenderableType]:
+    """Yield the tables, the cases without a timing, the warnings and, last, the verdict."""
+    for table in tables(report):
+        yield _table(table)
+        if table.cut:
+            yield Text(f"... and {table.cut} more rows, all in summary.csv")
+    yield from _section("Not timed", outcome_lines(report))
+    yield from _section("Warnings", report.warnings)
+    yield Text()
+    yield Text(terminal_text(report.verdict), style="bold")
+
+
+def _section(title: str, lines: tuple[str, ...] | list[str]) -> Iterator[RenderableType]:
+    if lines:
+        yield Text(f"\n{title}", style="bold")
+        for line in lines:
+            yield Padding(Text(f"- {terminal_text(line)}"), (0, 0, 0, 1))
+
+
+def _table(table: Table) -> RichTable:
+    shown = RichTable(
+        title=Text(terminal_text(table.title), style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for index, name in enumerate(table.columns):
+        is_text = index in (0, len(table.columns) - 1)
+        shown.add_column(
+            Text(terminal_text(name)), justify="left" if is_text else "right", overflow="fold", no_wrap=False
+        )
+    before = None
+    for first, *others in table.rows:
+        # The model's name stands once above its rows: repeated it would only be read again and again.
+        cells = [Text("" if first == before else terminal_text(first)), *map(_cell, others)]
+        shown.add_row(*cells)
+        before = first
+    return shown
+
+
+def _cell(text: str) -> Text:
+    return Text(terminal_text(text), style=_STYLES.get(text, ""))
