@@ -163,6 +163,14 @@ def test_a_zero_median_has_no_ratio_and_zero_draws_no_interval():
     assert (half.low, half.ratio, half.high) == (None, 1.0, None)
 
 
+def test_a_ratio_beyond_floating_point_is_unknown_and_never_infinite():
+    ones = np.ones(10)
+    assert ratio_of_draws(1e300, 1e-300, ones, ones).ratio is None
+    assert ratio_of_draws(1e-300, 1e300, ones, ones).ratio is None
+    far = ratio_of_draws(1.0, 1.0, np.full(10, 1e300), np.full(10, 1e-300))
+    assert (far.low, far.ratio, far.high) == (None, 1.0, None)
+
+
 def test_a_ratio_interval_always_holds_its_centre():
     interval = ratio_of_draws(4.0, 1.0, np.full(10, 2.0), np.ones(10))
     assert (interval.low, interval.ratio, interval.high) == (pytest.approx(2.0), 4.0, 4.0)

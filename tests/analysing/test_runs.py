@@ -105,6 +105,7 @@ def test_a_newer_schema_is_refused_and_an_upgrade_is_the_remedy(tmp_path, value)
         ([None], "[0]"),
         ([True, 1.0], "[0]"),
         ([[1.0]], "[0]"),
+        ([1.0, 1e10], "[1]"),
         ([10**400], ""),
         ([], ""),
         ("1.0", ""),

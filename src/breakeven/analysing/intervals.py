@@ -30,6 +30,7 @@ RESAMPLES = 2000
 """Resamples a case: the ends of a 95% interval then rest on 50 draws each."""
 
 _TAIL = (1 - LEVEL) / 2
+_LARGEST_LOG = math.log(np.finfo(float).max)
 _TAU_LAG1 = 0.5  # in standard errors of a lag-1 autocorrelation: below it, independence is taken as given
 
 
@@ -185,16 +186,19 @@ def interval_of_draws(draws: Array) -> tuple[float | None, float | None]:
 def ratio_of_draws(numerator: float, denominator: float, above: Array, below: Array) -> RatioInterval:
     """Return ``numerator / denominator`` with the interval of its resampled logarithm.
 
-    `above` and `below` are the bootstrap medians that belong to the two medians. A median of zero has no
-    ratio: everything is None. The interval always holds the ratio itself.
+    `above` and `below` are the bootstrap medians that belong to the two medians. A median of zero, or
+    one beyond what a float can divide, has no ratio: everything is None. The interval always holds the
+    ratio itself.
     """
     if numerator <= 0 or denominator <= 0:
         return RatioInterval(None, None, None)
     ratio = numerator / denominator
+    if not 0 < ratio < math.inf:
+        return RatioInterval(None, None, None)
     if above.min() <= 0 or below.min() <= 0:
         return RatioInterval(None, ratio, None)
     low, high = interval_of_draws(np.log(above) - np.log(below))
-    if low is None or high is None:
+    if low is None or high is None or high > _LARGEST_LOG:
         return RatioInterval(None, ratio, None)
     return RatioInterval(min(math.exp(low), ratio), ratio, max(math.exp(high), ratio))
 

@@ -38,6 +38,7 @@ FACTS = (
 
 _OURS_FROM = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
 _MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
+_MAX_TIME_S = 1e9  # thirty years; larger numbers are no times, and would overflow where they are added
 _MAX_BATCH = 2**53  # beyond it a float, in which batch sizes are interpolated, no longer counts by ones
 
 
@@ -245,10 +246,10 @@ def _times(stats: Any, here: _Place) -> NDArray[np.float64]:
         times = np.array(data, dtype=float)
     except OverflowError:
         here.refuse("holds a number beyond any time", _MEASURE_AGAIN)
-    wrong = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
+    wrong = np.flatnonzero(~((times >= 0) & (times <= _MAX_TIME_S)))
     if len(wrong):
         _Place(here.path, f"{here.field}[{wrong[0]}]").refuse(
-            f"{times[wrong[0]]} is not a time (a finite number of seconds, not below 0)", _MEASURE_AGAIN
+            f"{times[wrong[0]]} is not the time of a round (seconds, finite, not below 0)", _MEASURE_AGAIN
         )
     return times
 

@@ -69,10 +69,10 @@ def ratio_between(low: float | None, high: float | None) -> str:
 def batch(value: float) -> str:
     """Return a batch size, interpolated or measured.
 
-    >>> batch(63.7), batch(1.64), batch(512), batch(8.0)
-    ('64', '1.6', '512', '8')
+    >>> batch(63.7), batch(1.64), batch(512), batch(8.0), batch(9.97)
+    ('64', '1.6', '512', '8', '10')
     """
-    return f"{value:.0f}" if value >= 10 or value == round(value) else f"{value:.1f}"
+    return f"{value:.0f}" if value >= 9.95 or value == round(value) else f"{value:.1f}"
 
 
 def batch_between(low: float | None, high: float | None, smallest: int, largest: int) -> str:

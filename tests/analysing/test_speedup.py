@@ -1,0 +1,242 @@
+"""Which device is the baseline, and what a speedup's interval lets one say."""
+
+import itertools
+
+import pytest
+
+from breakeven.analysing import record, runs
+from breakeven.analysing.intervals import RatioInterval
+from breakeven.analysing.speedup import choose_baseline, device_order, verdict_of
+from breakeven.errors import UsageError
+from run_files import affine_run, benchmark, outcome, run, write
+
+
+def report(tmp_path, *contents, baseline=None):
+    """The analysed record of run files with these contents."""
+    paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
+    return record.analyse(runs.read(paths), baseline)
+
+
+def only(rows):
+    """The one row there is."""
+    (row,) = rows
+    return row
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (1.03, 1.05, "faster"),
+        (1.001, 1.03, "faster"),
+        (0.9, 0.97, "slower"),
+        (0.97, 0.999, "slower"),
+        (0.99, 1.01, "same"),
+        (1.005, 1.015, "same"),
+        (0.985, 0.995, "same"),
+        (1 / 1.02, 1.02, "same"),
+        (0.99, 1.03, "undecided"),
+        (1.0, 1.05, "undecided"),
+        (0.95, 1.0, "undecided"),
+        (None, None, "undecided"),
+    ],
+)
+def test_the_verdict_follows_from_the_interval(low, high, verdict):
+    assert verdict_of(RatioInterval(low, 1.0, high)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("devices", "baseline"),
+    [
+        ("cpu cuda", "cpu"),
+        ("cuda cpu cpu@1", "cpu"),
+        ("cpu cpu@1", "cpu@1"),
+        ("cpu@4 cpu cpu@1 cpu@2", "cpu@1"),
+        ("cpu cpu@2", "cpu"),
+        ("cpu@2 cpu@16", "cpu@2"),
+        ("cuda cpu@1 cpu@16", "cpu@16"),
+        ("cpu", "cpu"),
+        ("cuda cuda:1", None),
+        ("", None),
+    ],
+)
+def test_the_default_baseline_is_the_cpu_and_one_thread_where_no_accelerator_was_measured(devices, baseline):
+    for order in itertools.permutations(devices.split()):
+        assert choose_baseline(order) == baseline
+
+
+def test_devices_stand_in_one_order_by_threads_and_name():
+    devices = ["cuda:1", "cpu@16", "cuda", "cpu@2", "cpu", "mps"]
+    assert sorted(devices, key=device_order) == ["cpu", "cpu@2", "cpu@16", "cuda", "cuda:1", "mps"]
+
+
+def test_a_speedup_is_baseline_time_over_candidate_time(tmp_path):
+    found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")]))
+    row = only(found.speedups)
+    assert (row.baseline, row.candidate, row.speedup, row.low, row.high) == ("cpu", "cuda", 2.0, 2.0, 2.0)
+    assert row.verdict == "faster"
+
+
+def test_a_chosen_baseline_turns_the_speedup_around(tmp_path):
+    content = run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")])
+    row = only(report(tmp_path, content, baseline="cuda").speedups)
+    assert (row.baseline, row.candidate, row.speedup) == ("cuda", "cpu", 0.5)
+
+
+def test_an_unknown_baseline_is_refused_with_the_devices_there_are(tmp_path):
+    content = run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")])
+    with pytest.raises(UsageError, match=r"--baseline tpu.*present: cpu, cuda"):
+        report(tmp_path, content, baseline="tpu")
+
+
+def test_every_other_device_is_a_candidate_also_another_number_of_threads(tmp_path):
+    found = report(tmp_path, affine_run({"cpu": (1, 1), "cpu@1": (1, 2), "cuda": (3, 0.1)}, batches=[1]))
+    assert {(row.baseline, row.candidate) for row in found.speedups} == {("cpu", "cpu@1"), ("cpu", "cuda")}
+
+
+def test_transfer_is_never_compared_but_its_medians_are_kept(tmp_path):
+    devices = {"cpu": (1, 1), "cuda": (2, 0.1)}
+    found = report(tmp_path, affine_run(devices, phases=("transfer", "train")))
+    assert {row.phase for row in found.speedups} == {row.phase for row in found.break_evens} == {"train"}
+    assert set(found.cases["phase"]) == {"transfer", "train"}
+
+
+def test_too_few_rounds_leave_the_verdict_undecided_and_flagged(tmp_path):
+    row = only(report(tmp_path, run([benchmark([4.0] * 5), benchmark([2.0] * 9, device="cuda")])).speedups)
+    assert (row.speedup, row.low, row.high, row.verdict) == (2.0, None, None, "undecided")
+    assert row.flags == ("few_rounds",)
+
+
+def test_a_zero_median_has_no_speedup_and_says_so(tmp_path):
+    found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([0.0] * 9, device="cuda")]))
+    row = only(found.speedups)
+    assert (row.speedup, row.low, row.high, row.verdict) == (None, None, None, "undecided")
+    assert "zero_time" in row.flags
+    assert any("zero_time" in warning for warning in found.warnings)
+    assert only(found.break_evens).crossing.status == "undecided"
+
+
+def test_single_rounds_of_zero_do_no_harm(tmp_path):
+    row = only(
+        report(tmp_path, run([benchmark([0.0] + [4.0] * 30), benchmark([2.0] * 30, device="cuda")])).speedups
+    )
+    assert (row.speedup, row.verdict) == (2.0, "faster")
+
+
+def test_a_cell_that_only_one_device_has_gives_no_speedup(tmp_path):
+    found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda", batch_size=1)]))
+    assert found.speedups == ()
+    assert found.headline is None
+
+
+def test_axes_of_another_value_are_another_model(tmp_path):
+    content = run([benchmark([4.0] * 9, axes={"w": 1}), benchmark([2.0] * 9, device="cuda", axes={"w": "1"})])
+    assert report(tmp_path, content).speedups == ()
+
+
+def test_runs_of_one_machine_are_replicates_and_the_interval_spans_them(tmp_path):
+    levels = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
+    contents = [run([benchmark([2.0] * 9), benchmark([level] * 9, device="cuda")]) for level in levels]
+    row = only(report(tmp_path, *contents).speedups)
+    assert row.speedup == pytest.approx(2 / 1.25)
+    assert row.low <= 2 / 1.4
+    assert row.high >= 2 / 1.1
+
+
+def test_few_runs_are_warned_about(tmp_path):
+    contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
+    assert any("3 runs are replicates" in warning for warning in report(tmp_path, *contents).warnings)
+    assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
+
+
+def test_six_runs_of_few_rounds_each_have_an_interval_and_five_have_none(tmp_path):
+    contents = [run([benchmark([2.0 + i / 100] * 3), benchmark([1.0] * 3, device="cuda")]) for i in range(6)]
+    assert only(report(tmp_path, *contents).speedups).verdict == "faster"
+    assert only(report(tmp_path, *contents[:5]).speedups).verdict == "undecided"
+
+
+def test_machines_of_different_classes_are_never_held_against_each_other(tmp_path):
+    boxes = [{"node": name, "breakeven": {"class_id": name}} for name in ("one", "two")]
+    contents = [
+        affine_run({"cpu": (1, 1)}, machine=boxes[0]),
+        affine_run({"cuda": (1, 1)}, machine=boxes[1]),
+    ]
+    assert report(tmp_path, *contents).speedups == ()
+    both = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, machine=box, seed=i) for i, box in enumerate(boxes)]
+    found = report(tmp_path, *both)
+    assert {row.class_id for row in found.speedups} == {"one", "two"}
+    assert found.verdict.count("On one: ") == found.verdict.count("On two: ") == 1
+
+
+def test_affine_devices_break_even_where_algebra_says(tmp_path):
+    # 1 + b = 33 + b / 5 at b = 40
+    line = only(report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, noise=0.001)).break_evens)
+    assert line.crossing.status == "crosses"
+    assert line.crossing.batch_size == pytest.approx(40, rel=0.01)
+    assert line.crossing.low <= 40 <= line.crossing.high
+    assert line.batches == (1, 8, 64, 512)
+
+
+def test_a_case_that_ran_out_of_memory_is_a_hole_that_no_line_crosses(tmp_path):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 8, 64])
+    gone = content["benchmarks"][3]
+    assert (gone["extra_info"]["device"], gone["extra_info"]["batch_size"]) == ("cuda", 8)
+    ended = outcome("oom", device="cuda", batch_size=8)
+    for outcomes in ([ended], None):
+        without = {**content, "benchmarks": [b for b in content["benchmarks"] if b is not gone]}
+        if outcomes:
+            without["breakeven"] = {"schema": 1, "outcomes": outcomes}
+        found = report(tmp_path, without)
+        line = only(found.break_evens)
+        assert (line.holes, line.crossing.status, line.crossing.bracket) == ((8,), "undecided", (1, 64))
+        assert any("not interpolated" in warning for warning in found.warnings)
+
+
+def test_a_batch_that_neither_device_survived_is_a_hole_too(tmp_path):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
+    content["breakeven"] = {
+        "schema": 1,
+        "outcomes": [outcome("skipped", device=d, batch_size=8) for d in ("cpu", "cuda")],
+    }
+    assert only(report(tmp_path, content).break_evens).crossing.status == "undecided"
+
+
+def test_devices_that_are_the_same_everywhere_have_no_break_even(tmp_path):
+    found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005))
+    assert {row.verdict for row in found.speedups} == {"same"}
+    assert only(found.break_evens).crossing.status == "undecided"
+
+
+def test_the_order_of_benchmarks_in_a_file_changes_no_number(tmp_path):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=("train", "forward"))
+    backwards = {**content, "benchmarks": content["benchmarks"][::-1]}
+    one, other = report(tmp_path / "a", content), report(tmp_path / "b", backwards)
+    assert (one.speedups, one.break_evens, one.verdict) == (other.speedups, other.break_evens, other.verdict)
+    assert one.cases.equals(other.cases)
+
+
+def test_phases_that_miss_train_are_a_warning_on_a_cpu_and_a_cost_on_an_accelerator(tmp_path):
+    times = {"transfer": 1.0, "forward": 2.0, "backward": 3.0, "step": 2.0, "train": 5.0}
+    content = run([benchmark([t] * 9, phase=p, device=d) for p, t in times.items() for d in ("cpu", "cuda")])
+    found = report(tmp_path, content)
+    assert [(row.device, row.beyond) for row in found.closures] == [("cpu", 1), ("cuda", 1)]
+    assert [row.excess for row in found.closures] == pytest.approx([0.6, 0.6])
+    warnings = [warning for warning in found.warnings if "phases' sum" in warning]
+    assert only(warnings).startswith("cpu: in 1 of 1 cells")
+    assert "+60%" in only(warnings)
+
+
+def test_phases_that_add_up_are_no_warning_and_a_cpu_needs_no_transfer(tmp_path):
+    times = {"forward": 2.0, "backward": 2.0, "step": 0.9, "train": 5.0}
+    found = report(tmp_path, run([benchmark([t] * 9, phase=p) for p, t in times.items()]))
+    assert only(found.closures).excess == pytest.approx(-0.02)
+    assert found.warnings == ()
+
+
+def test_flags_are_counted_with_a_remedy(tmp_path):
+    content = run([benchmark([4.0] * 9, flags=["noisy", "own<flag>"]), benchmark([2.0] * 9, device="cuda")])
+    found = report(tmp_path, content)
+    noisy = only([warning for warning in found.warnings if "flagged noisy" in warning])
+    assert noisy.startswith("1 of 2 cases")
+    assert "--benchmark-max-time" in noisy
+    assert any("does not know" in warning for warning in found.warnings)
+    assert only(found.speedups).flags == ("noisy", "own<flag>")

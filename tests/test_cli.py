@@ -1,0 +1,191 @@
+"""What the command prints, writes and exits with."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+
+from breakeven import cli
+from breakeven.reporting.exports import json_schema
+from run_files import affine_run, benchmark, outcome, run, write
+
+FILES = ["speedup.png", "speedup.svg", "summary.csv", "summary.md"]
+
+
+@pytest.fixture
+def run_json(tmp_path, monkeypatch):
+    """A run file with a break-even, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
+
+
+def names(directory):
+    """The names in a directory."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_report_shows_table_and_verdict_and_writes_beside_the_run(run_json, tmp_path, capsys):
+    assert cli.main(["report", run_json]) == 0
+    shown = capsys.readouterr()
+    assert "break-even" in shown.out
+    assert "The GPU (cuda) beats all CPU threads (cpu) from batch" in shown.out
+    assert names(tmp_path / "run.json.report") == FILES
+    assert shown.out.splitlines()[-1].startswith("written to ")
+    assert shown.err == ""
+
+
+def test_dash_o_chooses_the_directory(run_json, tmp_path, capsys):
+    assert cli.main(["report", run_json, "-o", str(tmp_path / "there" / "out")]) == 0
+    assert names(tmp_path / "there" / "out") == FILES
+    assert not (tmp_path / "run.json.report").exists()
+
+
+def test_json_is_all_there_is_on_standard_output_and_no_file_is_written(run_json, tmp_path, capsys):
+    assert cli.main(["report", run_json, "--format", "json", "-o", "out"]) == 0
+    shown = capsys.readouterr()
+    jsonschema.validate(json.loads(shown.out), json_schema())
+    assert shown.err == ""
+    assert names(tmp_path) == ["run.json"]
+
+
+def test_csv_and_markdown_are_all_there_is_on_standard_output(run_json, tmp_path, capsys):
+    for form, name in (("csv", "summary.csv"), ("markdown", "summary.md")):
+        assert cli.main(["report", run_json, "--format", form]) == 0
+        shown = capsys.readouterr()
+        assert shown.out == (tmp_path / "run.json.report" / name).read_text()
+        assert "written to" in shown.err
+
+
+def test_without_a_run_the_newest_under_results_is_reported(run_json, tmp_path, capsys):
+    write(tmp_path / "results" / "a" / "old.json", affine_run({"cpu": (1, 1)}, when="2026-01-01T00:00:00"))
+    write(tmp_path / "results" / "b" / "new.json", affine_run({"cpu": (1, 1)}, when="2026-02-01T00:00:00"))
+    assert cli.main(["report"]) == 0
+    assert names(tmp_path / "results" / "b") == ["new.json", "new.json.report"]
+
+
+def test_without_any_run_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
+    assert "pytest bench --benchmark-json" in shown.err
+
+
+def test_an_unreadable_run_is_one_line_and_exit_2(tmp_path, capsys):
+    path = write(tmp_path / "run.json", "")
+    assert cli.main(["report", path]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"breakeven: error: {path}: is empty; ")
+    assert len(shown.err.splitlines()) == 1
+    assert cli.main(["report", path, "--traceback"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unknown_baseline_names_those_there_are_and_writes_nothing(run_json, tmp_path, capsys):
+    assert cli.main(["report", run_json, "--baseline", "tpu"]) == 2
+    assert "present: cpu, cuda" in capsys.readouterr().err
+    assert names(tmp_path) == ["run.json"]
+
+
+def test_a_chosen_baseline_is_used(run_json, capsys):
+    assert cli.main(["report", run_json, "--baseline", "cuda", "--format", "json"]) == 0
+    assert {row["candidate"] for row in json.loads(capsys.readouterr().out)["speedup"]} == {"cpu"}
+
+
+def test_nothing_timed_is_exit_3_and_still_written(tmp_path, capsys):
+    path = write(tmp_path / "run.json", run([], [outcome("skipped", "would take too long")]))
+    assert cli.main(["report", path]) == 3
+    assert "would take too long" in capsys.readouterr().out
+    assert names(tmp_path / "run.json.report") == FILES
+    assert cli.main(["report", path, "--format", "json"]) == 3
+    assert json.loads(capsys.readouterr().out)["speedup"] == []
+
+
+def test_undecided_cells_and_a_single_device_are_nothing_to_object_to(tmp_path, capsys):
+    undecided = run([benchmark([1.0, 2.0] * 9), benchmark([1.1, 1.9] * 9, device="cuda")])
+    for i, content in enumerate((undecided, affine_run({"cpu": (1, 1)}))):
+        assert cli.main(["report", write(tmp_path / f"{i}.json", content)]) == 0
+
+
+def test_output_that_cannot_be_written_is_one_line_and_exit_2(run_json, tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert cli.main(["report", run_json, "-o", "taken"]) == 2
+    shown = capsys.readouterr()
+    assert len(shown.err.splitlines()) == 1
+    assert shown.out == ""
+
+
+def test_several_runs_are_one_report_beside_the_first(run_json, tmp_path, capsys):
+    other = write(tmp_path / "other.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, seed=1))
+    assert cli.main(["report", run_json, other]) == 0
+    assert "2 runs are replicates" in " ".join(capsys.readouterr().out.split())
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "run.json.report" / "summary.csv").read_text())))
+    assert {row["n"] for row in rows} == {"60"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["report", "--format", "xml"], ["report", "--nonsense"]]
+)
+def test_bad_usage_is_exit_2(arguments, capsys):
+    assert cli.main(arguments) == 2
+    assert "usage: breakeven" in capsys.readouterr().err
+
+
+def test_help_teaches_with_examples_and_the_version_is_the_packages(capsys):
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "breakeven report run.json" in shown
+    assert "exit codes" in shown
+    assert cli.main(["report", "--help"]) == 0
+    assert "--baseline" in capsys.readouterr().out
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("breakeven 0.")
+
+
+def test_an_interrupt_is_exit_130(monkeypatch, run_json, capsys):
+    def interrupt(paths):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("breakeven.analysing.runs.read", interrupt)
+    assert cli.main(["report", run_json]) == 130
+    assert capsys.readouterr().err == "breakeven: interrupted\n"
+
+
+def command(*arguments, **kwargs):
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "breakeven.cli", *arguments],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        **kwargs,
+    )
+
+
+def test_a_pipe_gets_plain_text_even_where_it_speaks_only_ascii(run_json):
+    done = command("report", run_json, env={**os.environ, "PYTHONIOENCODING": "ascii", "FORCE_COLOR": ""})
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_a_reader_that_leaves_is_no_traceback(run_json):
+    read, written = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "breakeven.cli", "report", run_json, "--format", "json"],
+        stdout=written,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(written)
+    assert done.stderr == b""
+    assert done.returncode == 141

@@ -1,0 +1,25 @@
+"""The examples in docstrings do what they show."""
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+MODULES = [
+    "cases",
+    "analysing.break_even",
+    "analysing.intervals",
+    "analysing.naming",
+    "analysing.notes",
+    "analysing.speedup",
+    "analysing.words",
+    "reporting.escaping",
+    "reporting.plots",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_hold(name):
+    result = doctest.testmod(import_module(f"breakeven.{name}"))
+    assert result.attempted
+    assert not result.failed
