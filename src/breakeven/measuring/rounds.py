@@ -28,6 +28,9 @@ CLOCK: Clock = time.perf_counter
 PATIENCE = 5.0
 """A case is hopeless when its fewest rounds are predicted to take this many times its `max_time_s`."""
 
+MOST_WARMUP_ROUNDS = 20_000
+"""Ends the warm-up under a clock that stands still."""
+
 Z95 = 1.959964
 MEDIAN_INFLATION = 1.2533
 """Standard error of a normal sample's median over that of its mean: sqrt(pi / 2)."""
@@ -150,7 +153,7 @@ def warm_up(
             if steady:
                 break
             look_at = len(rounds) + max(3, len(rounds) // 4)
-        if elapsed >= cap_s and len(rounds) >= 2:
+        if (elapsed >= cap_s and len(rounds) >= 2) or len(rounds) >= MOST_WARMUP_ROUNDS:
             steady = is_steady([timed.latency_s for timed in rounds])
             break
     return Warmup(tuple(rounds), steady)
@@ -159,7 +162,8 @@ def warm_up(
 def is_steady(latencies: Sequence[float]) -> bool:
     """Tell whether the last quarter of the times has the same median as the quarter before it.
 
-    The same means within 2%, or within two standard errors of the difference where noise is larger.
+    The same means within 1%, or within two standard errors of the difference where noise is larger.
+    The noise is that of neighbours' differences, which a trend does not inflate.
     """
     quarter = max(3, len(latencies) // 4)
     if len(latencies) < 2 * quarter:
@@ -168,8 +172,10 @@ def is_steady(latencies: Sequence[float]) -> bool:
     centre = median(before)
     if centre <= 0:
         return median(last) <= 0
-    error = MEDIAN_INFLATION * relative_noise([*before, *last]) * math.sqrt(2 / quarter)
-    return abs(median(last) / centre - 1) <= max(0.02, 2 * error)
+    differences = [later - earlier for earlier, later in pairwise([*before, *last])]
+    noise = 1.4826 * _median_deviation(differences) / math.sqrt(2) / centre
+    error = MEDIAN_INFLATION * noise * math.sqrt(2 / quarter)
+    return abs(median(last) / centre - 1) <= max(0.01, 2 * error)
 
 
 def relative_noise(latencies: Sequence[float]) -> float:
@@ -177,7 +183,12 @@ def relative_noise(latencies: Sequence[float]) -> float:
     centre = median(latencies)
     if centre <= 0:
         return 0.0
-    return 1.4826 * median(abs(latency - centre) for latency in latencies) / centre
+    return 1.4826 * _median_deviation(latencies) / centre
+
+
+def _median_deviation(values: Sequence[float]) -> float:
+    centre = median(values)
+    return median(abs(value - centre) for value in values)
 
 
 @dataclass(frozen=True)
