@@ -6,7 +6,7 @@ from breakeven.measuring.workloads import seed_net
 
 
 @pytest.mark.sweep("smoke", batch_size=[1, 64])
-@pytest.mark.sweep(batch_size=[1, 64, 4096])
+@pytest.mark.sweep(batch_size=[1, 64, 1024, 16384])
 @pytest.mark.sweep("full", batch_size=[1, 16, 256, 4096, 65536])
 def bench_seed_net(train_benchmark, batch_size):
     train_benchmark(lambda: seed_net(batch_size))

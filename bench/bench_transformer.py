@@ -6,7 +6,7 @@ from breakeven.measuring.workloads import transformer
 
 
 @pytest.mark.sweep("smoke", batch_size=[1], d_model=[32], length=[16], optimizer=["adam"])
-@pytest.mark.sweep(batch_size=[1, 8, 32], d_model=[64], length=[32], optimizer=["adam"])
+@pytest.mark.sweep(batch_size=[1, 4, 16, 64], d_model=[64], length=[32], optimizer=["adam"])
 @pytest.mark.sweep(
     "full", batch_size=[1, 16, 256], d_model=[64, 512], length=[128], optimizer=["adam", "sgd"]
 )

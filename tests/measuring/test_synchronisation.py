@@ -82,7 +82,7 @@ def test_initialising_a_device_ends_synchronised(device, clock):
 
 def test_device_events_give_each_part_its_own_share_and_not_the_preparation(placed, device):
     device.enqueue(1000.0)
-    shares = device_seconds(PHASES["train"], placed, device.event_api(), rounds=3)
+    shares = device_seconds(PHASES["train"], placed, device.event_api(), rounds=1)
     assert shares == {
         "transfer": LAUNCH_S + COSTS.transfer,  # the queue was idle while the host launched it
         "zero_grad": COSTS.zero_grad,
