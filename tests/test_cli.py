@@ -39,6 +39,12 @@ def test_a_report_shows_table_and_verdict_and_writes_beside_the_run(run_json, tm
     assert shown.err == ""
 
 
+def test_a_pipe_gets_lines_of_at_most_one_hundred_columns(tmp_path, capsys):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, workload="w" * 150)
+    assert cli.main(["report", write(tmp_path / "r.json", content), "-o", str(tmp_path / "out")]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines()[:-1])) <= 100
+
+
 def test_dash_o_chooses_the_directory(run_json, tmp_path, capsys):
     assert cli.main(["report", run_json, "-o", str(tmp_path / "there" / "out")]) == 0
     assert names(tmp_path / "there" / "out") == FILES

@@ -64,6 +64,16 @@ def test_the_trend_looks_at_the_last_batches_only():
     assert found.status == "never"
 
 
+def test_the_trend_is_not_drawn_across_a_hole():
+    found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5, holes=[16])
+    assert found.status == "never"
+
+
+def test_a_trend_makes_no_beyond_range_of_a_candidate_that_once_won():
+    times = {1: (10, 9), 8: (8, 40), 64: (64, 80)}
+    assert exact(list(times), lambda b: times[b][0], lambda b: times[b][1]).status == "never"
+
+
 def test_winning_small_and_losing_large_is_never_and_noted():
     found = exact([1, 8, 64], lambda b: 3 + b, lambda b: 1 + 2 * b)
     assert found.status == "never"
@@ -158,6 +168,15 @@ def test_the_true_break_even_of_affine_devices_lies_in_its_interval(n, noise):
     print(f"break-even in its interval, n={n}, noise={noise}: {hits / 200:.3f}")
     assert bounded == 200
     assert hits / 200 >= 0.91
+
+
+def test_noise_alone_is_hardly_ever_taken_for_a_trend():
+    batches, beyond = [1, 8, 64, 512], 0
+    for seed in range(200):
+        rng = np.random.default_rng([11, seed])
+        base, cand = affine(rng, batches, 1.0, 0.1, 30, 0.05), affine(rng, batches, 1.05, 0.105, 30, 0.05)
+        beyond += find_crossing(batches, base, cand, [-1] * 4).status == "beyond_range"
+    assert beyond / 200 <= 0.02
 
 
 def test_two_equal_devices_are_hardly_ever_said_to_cross():

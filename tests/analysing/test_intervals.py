@@ -109,6 +109,12 @@ def test_tau_is_one_for_constant_alternating_and_very_short_samples():
     assert tau_of_signs([1.0, 2.0, 3.0]) == 1.0
 
 
+def test_most_samples_of_independent_rounds_count_as_independent():
+    rng = np.random.default_rng(9)
+    ones = sum(tau_of_signs(rng.standard_normal(100)) == 1.0 for _ in range(1000))
+    assert ones >= 620
+
+
 def test_tau_of_a_long_correlated_series_is_near_its_theoretical_value():
     # Signs of a Gaussian AR(1): correlation (2/pi) asin(rho^k) at lag k.
     lags = np.arange(1, 200)

@@ -194,9 +194,10 @@ def test_the_same_run_given_twice_counts_once(tmp_path):
     content = affine_run({"cpu": (1.0, 0.1)})
     one = write(tmp_path / "one.json", content)
     other = write(tmp_path / "sub" / "two.json", json.dumps(content, indent=2))
-    read = runs.read([one, one, other])
+    backwards = write(tmp_path / "three.json", {**content, "benchmarks": content["benchmarks"][::-1]})
+    read = runs.read([one, one, other, backwards])
     assert len(read.sources) == 1
-    assert len(read.warnings) == 2
+    assert len(read.warnings) == 3
     assert "given twice" in read.warnings[0]
     assert "same run as" in read.warnings[1]
 
@@ -274,6 +275,12 @@ plain = st.one_of(
 def test_different_axes_never_have_the_same_text(pair):
     one, other = (json.dumps(axes, sort_keys=True) for axes in pair)
     assert (axes_text(pair[0]) == axes_text(pair[1])) == (one == other)
+
+
+def test_a_text_that_reads_like_another_value_is_quoted():
+    for value in (True, False, None, 1, 1.5):
+        assert axes_text({"a": value}) == f"a={value}"
+        assert axes_text({"a": str(value)}) == f'a="{value}"'
 
 
 @given(st.text())

@@ -53,7 +53,7 @@ def test_threads_against_one_thread_read_well(tmp_path):
         ),
         (
             CPU,
-            "From which batch size on the GPU (cuda) beats all CPU threads (cpu) for mlp at width=128 is undecided",
+            "From which batch size on the GPU (cuda) beats all CPU threads (cpu) for mlp at width=128 is ",
         ),
     ],
 )

@@ -144,7 +144,9 @@ def test_runs_of_one_machine_are_replicates_and_the_interval_spans_them(tmp_path
 
 def test_few_runs_are_warned_about(tmp_path):
     contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
-    assert any("3 runs are replicates" in warning for warning in report(tmp_path, *contents).warnings)
+    found = report(tmp_path, *contents)
+    assert any("3 runs are replicates" in warning for warning in found.warnings)
+    assert {row.verdict for row in found.speedups} == {"faster", "slower"}
     assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
 
 
@@ -189,6 +191,16 @@ def test_a_case_that_ran_out_of_memory_is_a_hole_that_no_line_crosses(tmp_path):
         line = only(found.break_evens)
         assert (line.holes, line.crossing.status, line.crossing.bracket) == ((8,), "undecided", (1, 64))
         assert any("not interpolated" in warning for warning in found.warnings)
+
+
+def test_a_case_of_too_few_rounds_is_a_hole(tmp_path):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
+    content["benchmarks"] += [
+        benchmark([9.0] * 9, batch_size=8),
+        benchmark([34.6] * 3, device="cuda", batch_size=8),
+    ]
+    line = only(report(tmp_path, content).break_evens)
+    assert (line.batches, line.holes, line.crossing.status) == ((1, 64), (8,), "undecided")
 
 
 def test_a_batch_that_neither_device_survived_is_a_hole_too(tmp_path):

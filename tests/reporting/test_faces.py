@@ -193,6 +193,15 @@ def test_a_very_long_table_is_cut_and_says_so(tmp_path, monkeypatch):
     assert "1 more rows" in to_markdown(found, "1")
 
 
+def test_a_long_list_of_reasons_is_cut_in_the_terminal_and_whole_in_markdown(tmp_path):
+    found = report(
+        tmp_path, run([], [outcome("skipped", f"reason {i}!", batch_size=i) for i in range(1, 16)])
+    )
+    assert "and 3 more, all in summary.md" in terminal(found)
+    assert "reason 15!" not in terminal(found)
+    assert "reason 15!" in to_markdown(found, "1")
+
+
 def test_markdown_tells_how_it_was_made(tmp_path):
     content = run(
         [

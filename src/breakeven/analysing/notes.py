@@ -31,6 +31,8 @@ FLAGS = {
     "noisy": "the wished half-width of the interval was not reached; close other programs, or give "
     "--benchmark-max-time more seconds",
     "drift": "the times changed level during the rounds; let the machine settle and measure again",
+    "unsteady": "the times were still changing when the warm-up ended; let the machine settle, or give "
+    "--benchmark-max-time more seconds",
     "throttled": "the device lowered its clocks; cool it, or lower the power it is asked for",
     "clock": "the clocks moved while measuring; let the machine settle and measure again",
     "contended": "other programs used the same cores; close them, or set OMP_WAIT_POLICY=passive",

@@ -130,7 +130,8 @@ def _several_lines(lines: Sequence[BreakEven]) -> str:
         main += f" at the earliest and {_from(last)} for {_place(last)} at the latest"
     if len(crossing) == len(lines):
         return f"{main} (all {len(lines)} models have a break-even)"
-    return f"{main} ({len(crossing)} of {len(lines)} models have a break-even; {', '.join(rest)})"
+    have = "has" if len(crossing) == 1 else "have"
+    return f"{main} ({len(crossing)} of {len(lines)} models {have} a break-even; {', '.join(rest)})"
 
 
 def _statuses(lines: Sequence[BreakEven]) -> list[str]:

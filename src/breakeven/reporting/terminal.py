@@ -21,6 +21,9 @@ from breakeven.reporting.tables import Table, outcome_lines, tables
 WIDTH = 100
 """Columns that everything fits into."""
 
+MAX_LINES = 12
+"""Longer lists are cut, and say so; ``summary.md`` is never cut."""
+
 _STYLES = {"faster": "green", "slower": "yellow", "undecided": "dim", "same": "dim"}
 
 
@@ -39,8 +42,10 @@ def renderables(report: Report) -> Iterator[RenderableType]:
 def _section(title: str, lines: tuple[str, ...] | list[str]) -> Iterator[RenderableType]:
     if lines:
         yield Text(f"\n{title}", style="bold")
-        for line in lines:
+        for line in lines[:MAX_LINES]:
             yield Padding(Text(f"- {terminal_text(line)}"), (0, 0, 0, 1))
+        if len(lines) > MAX_LINES:
+            yield Text(f" - and {len(lines) - MAX_LINES} more, all in summary.md")
 
 
 def _table(table: Table) -> RichTable:
