@@ -8,6 +8,7 @@ asked, it is asked through its public API.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,7 +181,7 @@ def train_benchmark(
             pytest.skip(ending.reason)
         if ending.error is not None:
             raise ending.error
-        pytest.fail(f"{case}: {ending.reason}", pytrace=False)
+        pytest.fail(f"{case}: {ending.reason}{ending.hint}", pytrace=False)
 
     return train
 
@@ -193,14 +194,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         pytest.fail(f"{item.name} never called train_benchmark(recipe); call it once", pytrace=False)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # after pytest-benchmark has set `skipped`
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep why a case gave no timing, whoever decided that."""
-    outcome = yield
+    report = yield
     run = item.config.stash.get(RUN, None)
-    report = outcome.get_result()  # type: ignore[attr-defined]
-    if run is not None and item.nodeid in run.expected and report.outcome != "passed":
-        run.note_report(item.nodeid, report.outcome, report.longrepr)
+    if run is not None and item.nodeid in run.expected:
+        if report.outcome != "passed":
+            run.note_report(item.nodeid, report.outcome, report.longrepr)
+        benchmark = getattr(item, "funcargs", {}).get("benchmark")
+        if benchmark is not None:
+            benchmark.skipped = True  # we say ourselves why it was not used; its warning could be an error
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -238,9 +243,14 @@ def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[st
     yield
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the file that pytest-benchmark does not write when nothing was timed."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Write the file that pytest-benchmark does not write when nothing was timed, and warns about."""
     run = session.config.stash.get(RUN, None)
+    with warnings.catch_warnings():
+        if run is not None:
+            warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
+        yield
     if run is not None and run.begun:
         run.end()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ import pytest
 
 from breakeven.analysing.intervals import MedianInterval, median_interval
 from breakeven.cases import SCHEMA, Budget, Case, Outcome
-from breakeven.errors import UsageError
+from breakeven.errors import BreakevenError, UsageError
 from breakeven.measuring.devices import Device, parse_devices, usable_threads
 from breakeven.measuring.machine import machine_facts
 from breakeven.measuring.phases import Phase, parse_phases
@@ -45,6 +46,8 @@ WIDE_TABLE = (
 )
 """Options of pytest-benchmark that ask for its own table."""
 
+PYTESTS_WORDS = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")
+
 CPU_CLOCKS = ("process_time", "thread_time")
 
 
@@ -55,6 +58,7 @@ class Ending:
     outcome: str
     reason: str
     error: Exception | None = None
+    hint: str = ""
 
 
 class Run:
@@ -179,7 +183,8 @@ class Run:
         except Exception as error:
             benchmark.has_error = True
             outcome, reason = self.session.note_failure(case, error)
-            ending = Ending(outcome, reason, error if self._wants_traceback() else None)
+            hint = "" if isinstance(error, BreakevenError) else "; --tb=short shows where"
+            ending = Ending(outcome, reason, error if self._wants_traceback() else None, hint)
         except BaseException:
             benchmark.has_error = True
             raise
@@ -202,7 +207,7 @@ class Run:
         if nodeid in self.timed or nodeid in self.outcomes:
             return
         reason = longrepr[2] if isinstance(longrepr, tuple) else getattr(longrepr, "reprcrash", longrepr)
-        text = str(getattr(reason, "message", reason)).removeprefix("Skipped: ").strip()
+        text = PYTESTS_WORDS.sub("", str(getattr(reason, "message", reason))).strip()
         self._note(nodeid, outcome, text.splitlines()[0] if text else "no reason given")
 
     def machine(self) -> dict[str, Any]:
@@ -281,10 +286,12 @@ class Run:
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
         """Return a parsed option, else the ini key; what an empty text gives where it cannot be used."""
+        key = f"breakeven_{name}"
+        text = self.config.getoption(key) or self.config.getini(key) or ""
         try:
-            return parse(
-                self.config.getoption(f"breakeven_{name}") or self.config.getini(f"breakeven_{name}")
-            )
+            if not isinstance(text, str):
+                raise UsageError(f'{key}={text!r} is no text; write for instance {key} = "{text[0]}"')
+            return parse(text)
         except UsageError as error:
             self._complaints.append(error)
             return parse("")

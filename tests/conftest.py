@@ -1,0 +1,139 @@
+"""The `bench` fixture: a project of its own with benchmarks, which pytest runs inside this process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+HEAD = '''
+import pytest, torch
+from breakeven import Workload
+
+def workload(batch_size, width=4, model=None, **fields):
+    """A linear layer on ones: as fast as a case can be."""
+    return Workload(**{
+        "model": model or torch.nn.Linear(width, 2), "loss": torch.nn.functional.mse_loss,
+        "optimizer": torch.optim.SGD, "inputs": torch.ones(batch_size, width),
+        "targets": torch.zeros(batch_size, 2), **fields,
+    })
+
+def note(text):
+    """Write down that this line was reached."""
+    with open("notes.txt", "a") as file:
+        file.write(f"{text}\\n")
+'''
+
+PLAIN = """
+@pytest.mark.sweep(batch_size=[1, 16])
+def bench_plain(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size))
+"""
+
+# py-cpuinfo and git take longer than all our cases together.
+QUICK_FACTS = """
+def pytest_benchmark_generate_machine_info():
+    return {"node": "inner"}
+
+def pytest_benchmark_generate_commit_info():
+    return {"id": "inner"}
+"""
+
+
+class Bench:
+    """A project whose ``bench/bench_mine.py`` is HEAD and what a test adds.
+
+    By default one phase is timed on one thread, roughly: no test here is about seconds.
+    """
+
+    def __init__(self, pytester):
+        self.pytester = pytester
+        pytester.makeini("[pytest]\n")
+        pytester.makeconftest(QUICK_FACTS)
+
+    def write(self, source=PLAIN, path="bench/bench_mine.py", head=HEAD):
+        """Write a benchmark file."""
+        file = self.pytester.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(head + source, encoding="utf-8")
+        return self
+
+    def run(self, *options, path="bench"):
+        """Run pytest on the benchmarks; later options win over the ones that make it fast."""
+        return self.raw(
+            path,
+            "--benchmark-json=run.json",
+            "--breakeven-devices=cpu@1",
+            "--breakeven-phases=train",
+            *options,
+        )
+
+    def raw(self, *arguments):
+        """Run pytest with these arguments alone, without wishes for precision.
+
+        Hypothesis stays out, since every inner run would import it anew.
+        """
+        quick = ("--benchmark-precision=0.9", "-p", "no:hypothesispytest")
+        return self.pytester.runpytest_inprocess(*quick, *arguments, no_reraise_ctrlc=True)
+
+    def ids(self, *options):
+        """Return the ids that pytest collects, without their file."""
+        result = self.raw("--collect-only", "-q", *(options or ("bench",)))
+        return [line.partition("::")[2] for line in result.outlines if "::" in line]
+
+    def file(self, name="run.json"):
+        """Return the run file; NaN and infinity are refused, as by any strict reader."""
+        return json.loads(
+            (self.pytester.path / name).read_text(encoding="utf-8"), parse_constant=_refuse_constant
+        )
+
+    def timed(self):
+        """Return the names of the timed cases in the run file."""
+        return [item["name"] for item in self.file()["benchmarks"]]
+
+    def outcomes(self):
+        """Return ``{name: (outcome, reason)}`` of the cases without a timing in the run file."""
+        listed = self.file()["breakeven"]["outcomes"]
+        return {item["fullname"].partition("::")[2]: (item["outcome"], item["reason"]) for item in listed}
+
+    def notes(self):
+        """Return what the benchmarks wrote down with ``note``."""
+        path: Path = self.pytester.path / "notes.txt"
+        return path.read_text().split() if path.exists() else []
+
+
+@pytest.fixture(scope="session")
+def torch_is_loaded():
+    """Import torch before any `pytester`, which forgets what was imported since; torch cannot be twice."""
+    import torch
+
+    import breakeven.running  # noqa: F401
+
+    torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
+
+
+@pytest.fixture
+def bench(torch_is_loaded, pytester):
+    """Return a project with benchmarks."""
+    return Bench(pytester)
+
+
+@pytest.fixture
+def usage_error():
+    """Return a function that asserts exit code 4 and returns pytest's one line."""
+
+    def line_of(result):
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        text = result.stdout.str() + result.stderr.str()
+        assert "Traceback" not in text
+        assert "INTERNALERROR" not in text
+        [line] = [line for line in result.errlines if line.strip()]
+        assert line.startswith("ERROR: ")
+        return line.removeprefix("ERROR: ")
+
+    return line_of
+
+
+def _refuse_constant(word):
+    raise AssertionError(f"{word} stands in the run file")
