@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from breakeven.measuring.devices import accelerator_kind, cgroup_quota, usable_threads
+from breakeven.measuring.nvml import gpu_class, gpu_state
 
 
 def machine_facts() -> dict[str, Any]:
@@ -26,7 +27,7 @@ def machine_facts() -> dict[str, Any]:
         "class": facts,
         "class_id": digest(facts),
         "instance_id": digest({"node": platform.node(), "id": _machine_id()}),
-        "state": {"load_average": _load_average(), "nvml": nvml_state()},
+        "state": {"load_average": load_average(), "gpu": _first_gpu_state()},
     }
 
 
@@ -44,7 +45,7 @@ def class_facts() -> dict[str, Any]:
         "torch_git": torch.version.git_version,
         "python": platform.python_version(),
         "tf32": torch.get_float32_matmul_precision() != "highest",
-        "cudnn_tf32": _read(lambda: torch.backends.cudnn.allow_tf32),
+        "cudnn_tf32": _cudnn_tf32(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
@@ -74,7 +75,7 @@ def _accelerator_facts() -> dict[str, Any]:
         "gpu": kind,
         "gpu_count": torch.accelerator.device_count(),
         "cuda": torch.version.cuda or torch.version.hip,
-        "cudnn": _read(torch.backends.cudnn.version) if kind == "cuda" else None,
+        "cudnn": _cudnn_version() if kind == "cuda" else None,
     }
     if kind == "cuda":
         properties = torch.cuda.get_device_properties(0)
@@ -83,78 +84,29 @@ def _accelerator_facts() -> dict[str, Any]:
             "gpu_memory_bytes": properties.total_memory,
             "compute_capability": f"{properties.major}.{properties.minor}",
         }
-        facts |= nvml_class()
+        facts |= gpu_class(torch.device("cuda", 0))
     return facts
 
 
-def nvml_class() -> dict[str, Any]:
-    """Return driver, power limit, ECC and MIG mode of the first GPU; each is null where unreadable."""
-    with_handle: dict[str, Any] = {"driver": None, "power_limit_w": None, "ecc": None, "mig": None}
+def _first_gpu_state() -> dict[str, Any] | None:
+    return gpu_state(torch.device("cuda", 0)) if accelerator_kind() == "cuda" else None
+
+
+def _cudnn_tf32() -> bool | None:
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:
-        return with_handle  # nvml_state says why
-    try:
-        handle = _first_gpu(pynvml)
-        with_handle["driver"] = _read(pynvml.nvmlSystemGetDriverVersion)
-        limit = _read(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle))
-        with_handle["power_limit_w"] = None if limit is None else limit / 1000
-        with_handle["ecc"] = _read(lambda: bool(pynvml.nvmlDeviceGetEccMode(handle)[0]))
-        with_handle["mig"] = _read(lambda: bool(pynvml.nvmlDeviceGetMigMode(handle)[0]))
-    finally:
-        pynvml.nvmlShutdown()
-    return with_handle
-
-
-def nvml_state() -> dict[str, Any] | None:
-    """Return clocks, power, temperature and other processes of the first GPU; None without one."""
-    if accelerator_kind() != "cuda":
-        return None
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception as error:
-        return {"unreadable": f"{type(error).__name__}: {error}"}
-    try:
-        handle = _first_gpu(pynvml)
-        power = _read(lambda: pynvml.nvmlDeviceGetPowerUsage(handle))
-        return {
-            "sm_clock_mhz": _read(lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
-            "memory_clock_mhz": _read(lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM)),
-            "temperature_c": _read(
-                lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
-            ),
-            "power_w": None if power is None else power / 1000,
-            "event_reasons": _read(lambda: pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)),
-            "other_processes": _read(
-                lambda: sum(
-                    item.pid != os.getpid() for item in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-                )
-            ),
-        }
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _first_gpu(pynvml: Any) -> Any:
-    """Return NVML's handle of torch's first GPU, which CUDA_VISIBLE_DEVICES may have moved."""
-    identity = getattr(torch.cuda.get_device_properties(0), "uuid", None)
-    handle = None if identity is None else _read(lambda: pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{identity}"))
-    return handle if handle is not None else pynvml.nvmlDeviceGetHandleByIndex(0)
-
-
-def _read(reader: Any) -> Any:
-    """Return what the reader gives, None where it is not allowed or not supported here."""
-    try:
-        return reader()
-    except Exception:
+        return torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # torch refuses where its old and new switches were mixed
         return None
 
 
-def _load_average() -> list[float] | None:
+def _cudnn_version() -> int | None:
+    backend: Any = torch.backends.cudnn
+    version = backend.version()
+    return None if version is None else int(version)
+
+
+def load_average() -> list[float] | None:
+    """Return the system's load over 1, 5 and 15 minutes; None where it is not told."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 
 

@@ -43,7 +43,7 @@ class SimulatedDevice(Device):
         self.synchronisations = 0
 
     @classmethod
-    def parse(cls, name: str) -> Self | None:
+    def parse(cls, name: str) -> Self | None:  # noqa: ARG003 - no name is its own
         """Answer to no name: it is not part of any run."""
         return None
 
@@ -136,7 +136,8 @@ class _Model(nn.Module):
         return self
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = _Queued.apply(self.linear(inputs), self.device, self.costs)
+        queued: Any = _Queued
+        out: torch.Tensor = queued.apply(self.linear(inputs), self.device, self.costs)
         return out
 
 

@@ -1,0 +1,128 @@
+"""NVML replayed: a healthy GPU, a throttled one, one that may not be read, and none at all."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from breakeven.measuring import nvml
+from breakeven.measuring.nvml import gpu_class, gpu_state, reason_names
+
+GPU = torch.device("cuda", 1)
+
+
+class RecordedError(Exception):
+    """What pynvml raises, in NVML's words."""
+
+
+class Recorded:
+    """Plays back one recorded state; a value that is an error is raised."""
+
+    NVMLError = RecordedError
+    NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
+
+    def __init__(self, **values):
+        self.values = {
+            "nvmlInit": None,
+            "nvmlDeviceGetHandleByUUID": "handle",
+            "nvmlSystemGetDriverVersion": "580.159.03",
+            "nvmlDeviceGetEnforcedPowerLimit": 700_000,
+            "nvmlDeviceGetEccMode": [1, 1],
+            "nvmlDeviceGetMigMode": [0, 0],
+            "nvmlDeviceGetClockInfo": 1980,
+            "nvmlDeviceGetCurrentClocksEventReasons": 0,
+            "nvmlDeviceGetPowerUsage": 412_345,
+            "nvmlDeviceGetTemperature": 54,
+            "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1)],
+            **values,
+        }
+        self.open = 0
+        self.asked = []
+
+    def nvmlShutdown(self):
+        self.open -= 1
+
+    def __getattr__(self, name):
+        value = self.values[name]
+
+        def call(*args):
+            self.asked.append((name, args))
+            if isinstance(value, Exception):
+                raise value
+            self.open += name == "nvmlInit"
+            return value
+
+        return call
+
+
+@pytest.fixture(autouse=True)
+def two_gpus(monkeypatch):
+    """A torch that has made a context on its second GPU."""
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=f"uuid-{device.index}")
+    )
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+
+
+def test_a_healthy_gpu_is_read_whole_and_closed_again():
+    api = Recorded()
+    assert gpu_state(GPU, api) == {
+        "sm_clock_mhz": 1980,
+        "memory_clock_mhz": 1980,
+        "event_reasons": [],
+        "power_w": 412.345,
+        "temperature_c": 54,
+        "other_processes": 0,
+    }
+    assert gpu_class(GPU, api) == {"driver": "580.159.03", "power_limit_w": 700.0, "ecc": True, "mig": False}
+    assert api.open == 0
+
+
+def test_the_gpu_that_torch_means_is_asked_for_by_its_identity():
+    api = Recorded()
+    gpu_state(GPU, api)
+    assert ("nvmlDeviceGetHandleByUUID", ("GPU-uuid-1",)) in api.asked
+
+
+def test_a_throttled_gpu_says_why():
+    state = gpu_state(GPU, Recorded(nvmlDeviceGetCurrentClocksEventReasons=0x44, nvmlDeviceGetClockInfo=1200))
+    assert state["event_reasons"] == ["sw_power_cap", "hw_thermal_slowdown"]
+    assert set(state["event_reasons"]) <= set(nvml.THROTTLING)
+
+
+def test_what_permission_denies_is_unreadable_with_nvmls_words_and_the_rest_is_read():
+    denied = RecordedError("Insufficient Permissions")
+    state = gpu_state(
+        GPU, Recorded(nvmlDeviceGetComputeRunningProcesses=denied, nvmlDeviceGetPowerUsage=denied)
+    )
+    assert state["power_w"] is None
+    assert state["other_processes"] is None
+    assert state["sm_clock_mhz"] == 1980
+    assert state["unreadable"] == {
+        "power_w": "Insufficient Permissions",
+        "other_processes": "Insufficient Permissions",
+    }
+
+
+def test_without_nvml_nothing_is_guessed():
+    api = Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found"))
+    state = gpu_state(GPU, api)
+    assert state.pop("unreadable") == {"nvml": "NVML Shared Library Not Found"}
+    assert set(state.values()) == {None}
+    assert set(gpu_class(GPU, api).values()) == {None}
+    assert api.open == 0
+
+
+def test_a_mig_slice_that_has_no_handle_is_unreadable():
+    api = Recorded(nvmlDeviceGetHandleByUUID=RecordedError("Not Found"))
+    assert gpu_state(GPU, api)["unreadable"] == {"gpu": "Not Found"}
+    assert api.open == 0
+
+
+def test_other_processes_are_counted_beside_our_own():
+    three = [SimpleNamespace(pid=pid) for pid in (1, 2, 3)]
+    assert gpu_state(GPU, Recorded(nvmlDeviceGetComputeRunningProcesses=three))["other_processes"] == 2
+
+
+def test_an_unknown_bit_is_shown_by_its_number():
+    assert reason_names(0x1000_0001) == ["gpu_idle", "0x10000000"]
