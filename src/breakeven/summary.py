@@ -96,7 +96,8 @@ def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
     '10.0 s: preparing 10%, timing 60%, everything else 30%'
     """
     shares = {**spent_s, "everything else": wall_s - sum(spent_s.values())}
-    return f"{wall_s:.1f} s: " + ", ".join(f"{what} {100 * s / wall_s:.0f}%" for what, s in shares.items())
+    whole = max(wall_s, 1e-9)
+    return f"{wall_s:.1f} s: " + ", ".join(f"{what} {100 * s / whole:.0f}%" for what, s in shares.items())
 
 
 def _median(timing: Timing) -> str:
