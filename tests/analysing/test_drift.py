@@ -63,7 +63,9 @@ def test_one_outlier_is_no_drift():
     assert find_drift(times) is None
 
 
-@pytest.mark.parametrize("times", [[1.0] * 19, [1.0] * 1000, [0.0] * 50, [0.0] * 25 + [1.0] * 25, [5e-324] * 50])
+@pytest.mark.parametrize(
+    "times", [[1.0] * 19, [1.0] * 1000, [0.0] * 50, [0.0] * 25 + [1.0] * 25, [5e-324] * 50]
+)
 def test_few_equal_zero_and_subnormal_rounds_show_none(times):
     assert find_drift(times) is None
 

@@ -244,6 +244,20 @@ def test_phases_that_add_up_are_no_warning_and_a_cpu_needs_no_transfer(tmp_path)
     assert found.warnings == ()
 
 
+def test_zeroing_the_gradients_is_part_of_the_step_and_no_phase(tmp_path):
+    times = {"forward": 2.0, "backward": 1.5, "step": 0.5, "train": 5.0}
+    parts = {"train": {"parts_s": {"zero_grad": 1.0}}}
+    content = run([benchmark([t] * 9, phase=p, **parts.get(p, {})) for p, t in times.items()])
+    assert only(report(tmp_path, content).closures).excess == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("parts", ["text", {}, {"zero_grad": -1.0}, {"zero_grad": "1"}, None])
+def test_parts_that_cannot_be_are_left_out_of_the_sum(tmp_path, parts):
+    times = {"forward": 2.0, "backward": 1.5, "step": 0.5, "train": 5.0}
+    content = run([benchmark([t] * 9, phase=p, parts_s=parts) for p, t in times.items()])
+    assert only(report(tmp_path, content).closures).excess == pytest.approx(-0.2)
+
+
 def test_flags_are_counted_with_a_remedy(tmp_path):
     content = run([benchmark([4.0] * 9, flags=["noisy", "own<flag>"]), benchmark([2.0] * 9, device="cuda")])
     found = report(tmp_path, content)

@@ -1,4 +1,4 @@
-"""The machine's class holds what must be equal for two runs to be compared, and nothing that comes and goes."""
+"""The machine's class holds what must be equal for two runs to be compared, and nothing volatile."""
 
 import json
 import os

@@ -106,6 +106,14 @@ def test_every_phase_starts_from_the_same_weights():
         assert all(torch.equal(one, other) for one, other in zip(weights, starts[0], strict=True))
 
 
+def test_a_cpu_tells_the_parts_of_its_training_step_and_no_device_time():
+    facts = measure(seed_net(1))
+    assert list(facts["parts_s"]) == ["transfer", "zero_grad", "forward", "backward", "step"]
+    assert all(seconds > 0 for seconds in facts["parts_s"].values())
+    assert "device_time_s" not in facts
+    assert "parts_s" not in measure(seed_net(1), "forward")
+
+
 def test_where_the_time_went_adds_up_to_the_clock():
     bench = Bench()
     bench.measure()

@@ -11,7 +11,7 @@ from breakeven.cases import Budget, Case
 from breakeven.measuring.devices import Cpu, Device
 from breakeven.measuring.phases import PHASES
 from breakeven.measuring.placement import Placed
-from breakeven.measuring.rounds import Round, device_seconds, time_once, time_round
+from breakeven.measuring.rounds import Round, part_seconds, time_once, time_round
 from breakeven.measuring.session import Session
 from breakeven.measuring.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measuring.workloads import mlp
@@ -82,7 +82,7 @@ def test_initialising_a_device_ends_synchronised(device, clock):
 
 def test_device_events_give_each_part_its_own_share_and_not_the_preparation(placed, device):
     device.enqueue(1000.0)
-    shares = device_seconds(PHASES["train"], placed, device.event_api(), rounds=1)
+    shares = part_seconds(PHASES["train"], placed, device.event_api(), rounds=1)
     assert shares == {
         "transfer": LAUNCH_S + COSTS.transfer,  # the queue was idle while the host launched it
         "zero_grad": COSTS.zero_grad,
@@ -101,7 +101,7 @@ def test_the_device_is_idle_when_its_events_are_read(placed, device, clock):
         asked_while_busy.append(clock.now < device.busy_until)
         return end - start
 
-    device_seconds(PHASES["train"], placed, type(events)(events.record, seconds), rounds=1)
+    part_seconds(PHASES["train"], placed, type(events)(events.record, seconds), rounds=1)
     assert asked_while_busy == [False] * len(PHASES["train"].parts)
 
 

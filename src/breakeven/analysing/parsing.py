@@ -33,6 +33,7 @@ FACTS = (
     "parameters",
     "flops",
     "device_time_s",
+    "parts_s",
 )
 """What is constant in a case and may be recorded beside the required keys."""
 

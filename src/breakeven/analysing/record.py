@@ -87,7 +87,7 @@ def analyse(runs: Runs, baseline: str | None = None) -> Report:
     cases = sorted(estimates(runs.rounds, runs.facts), key=_order)
     compared = speedups(cases, baseline)
     lines = break_evens(cases, compared, runs.outcomes)
-    closed = closures(cases)
+    closed = closures(cases, runs.facts)
     devices: dict[str, list[str]] = {}
     for case in cases:
         devices.setdefault(case.class_id, [])

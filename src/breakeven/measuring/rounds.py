@@ -269,8 +269,8 @@ def hopeless(round_s: float, budget: Budget) -> str | None:
     )
 
 
-def device_seconds(phase: Phase, placed: Placed, events: EventApi, rounds: int) -> dict[str, float]:
-    """Return the device's own median seconds per part of a phase, by events, and of ``"all"`` of it.
+def part_seconds(phase: Phase, placed: Placed, events: EventApi, rounds: int) -> dict[str, float]:
+    """Return the median seconds of each part of a phase, by marks at its borders, and of ``"all"`` of it.
 
     These are rounds of their own, never the timed ones. A share includes the device's idle gaps while
     it waits for the host.

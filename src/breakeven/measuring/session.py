@@ -16,7 +16,7 @@ import torch
 
 from breakeven.cases import Budget, Case
 from breakeven.errors import MeasurementError, RecipeError
-from breakeven.measuring.devices import Cpu, Device
+from breakeven.measuring.devices import Cpu, Device, EventApi
 from breakeven.measuring.failures import HopelessError, outcome_of, reason_for
 from breakeven.measuring.phases import PHASES, Phase
 from breakeven.measuring.placement import Placed, agree, losses_of_one_step
@@ -29,9 +29,9 @@ from breakeven.measuring.rounds import (
     Round,
     Timed,
     collection_off,
-    device_seconds,
     floor_for,
     hopeless,
+    part_seconds,
     plan_rounds,
     time_once,
     time_round,
@@ -42,8 +42,8 @@ from breakeven.measuring.workloads import SEED, Recipe, Workload, build, where_o
 TimeRounds = Callable[[Round, Plan], None]
 """Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
 
-EVENT_ROUNDS = 10
-"""Rounds with device events for `device_time_s`, apart from the timed ones."""
+PART_ROUNDS = 5
+"""Rounds with marks at the borders of a step's parts, apart from the timed ones."""
 
 SECOND_SEED = SEED + 1
 
@@ -235,14 +235,26 @@ class Session:
         peak = placed.device.peak_memory_bytes()
         if peak is not None:
             facts["peak_memory_bytes"] = peak
-        events = placed.device.event_api()
-        if phase.name == "train" and events is not None:
-            with self._spend("preparing"):
-                shares = device_seconds(phase, placed, events, EVENT_ROUNDS)
-            facts["device_time_s"] = shares.pop("all")
-            facts["device_parts_s"] = shares
+        if phase.name == "train":
+            with self._spend("timing"):
+                facts |= self._parts(phase, placed)
         placed.release()
         return facts
+
+    def _parts(self, phase: Phase, placed: Placed) -> dict[str, Any]:
+        """Return the seconds of each part of the phase, from rounds of their own, never the timed ones."""
+        device = placed.device
+        events = device.event_api()
+        if events is not None:
+            parts = part_seconds(phase, placed, events, PART_ROUNDS)
+            return {"device_time_s": parts.pop("all"), "parts_s": parts}
+        if device.is_accelerator:
+            return {}
+        # On a CPU a part is done when its call returns, so the host's clock can stand at every border.
+        host = EventApi(self._clock, lambda start, end: end - start)
+        parts = part_seconds(phase, placed, host, PART_ROUNDS)
+        del parts["all"]
+        return {"parts_s": parts}
 
     def _compare_losses(
         self,
