@@ -41,6 +41,7 @@ class WrongMark(pytest.Item):
         super().__init__(**kwargs)
         self.complaint = complaint
         self.fixturenames = ["benchmark"]  # so that --benchmark-only does not skip the complaint
+        self.funcargs: dict[str, Any] = {}  # where pytest-benchmark before 5.3 looks without asking
 
     def runtest(self) -> None:
         """Fail with the complaint."""
