@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from breakeven.analysing.intervals import MedianInterval, median_interval
+from breakeven.analysing.flags import evidence_in
+from breakeven.analysing.intervals import median_interval
 from breakeven.cases import SCHEMA, Budget, Case, Outcome
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.measuring.devices import Device, parse_devices, usable_threads
-from breakeven.measuring.machine import machine_facts
+from breakeven.measuring.machine import machine_facts, machine_state
 from breakeven.measuring.phases import Phase, parse_phases
 from breakeven.measuring.rounds import Plan, Round
 from breakeven.measuring.session import Session
@@ -83,6 +84,8 @@ class Run:
         self.session = Session(Budget())
         self._written = False
         self._machine: dict[str, Any] | None = None
+        self._start: dict[str, Any] | None = None
+        self._halfway = False
         self._began = time.perf_counter()
 
     def choice_for(self, sweeps: Mapping[str | None, Sweep]) -> Choice:
@@ -179,6 +182,7 @@ class Run:
                 self.session.run_once(case, device, recipe, time_rounds)
                 self._note(item.nodeid, "skipped", "ran once untimed: benchmarks are disabled")
                 return None
+            self._sing_when_due()
             facts = self.session.measure(case, device, recipe, time_rounds)
         except Exception as error:
             benchmark.has_error = True
@@ -211,11 +215,27 @@ class Run:
         self._note(nodeid, outcome, text.splitlines()[0] if text else "no reason given")
 
     def machine(self) -> dict[str, Any]:
-        """Return the machine's facts, read once."""
+        """Return the machine's facts, read once, when the run ends."""
         if self._machine is None:
+            if self._start is not None:
+                self.session.sing("end", self.devices)
             self._machine = machine_facts()
-            self._machine["state"]["device_init_s"] = self.session.device_init_s
+            self._machine["state"] = {
+                "start": self._start,
+                "end": machine_state(),
+                "canary": self.session.canary,
+                "device_init_s": self.session.device_init_s,
+            }
         return self._machine
+
+    def _sing_when_due(self) -> None:
+        """Time the canary before the first case and halfway through."""
+        if self._start is None:
+            self._start = machine_state()
+            self.session.sing("start", self.devices)
+        elif not self._halfway and 2 * len(self.timed) >= len(self.expected):
+            self._halfway = True
+            self.session.sing("middle", self.devices)
 
     def complete(self, output_json: dict[str, Any]) -> None:
         """Put the outcomes into a run file that is about to be written."""
@@ -270,10 +290,13 @@ class Run:
         return any(str(word).startswith(f"--benchmark-{option}") for word in words for option in WIDE_TABLE)
 
     def _keep(self, nodeid: str, case: Case, facts: dict[str, Any], benchmark: Any) -> None:
-        interval = median_interval(benchmark.stats.stats.data)
+        times = benchmark.stats.stats.data
+        interval = median_interval(times)
         steady, cut = facts.pop("steady"), facts.pop("cut_by_budget")
         facts["half_width"] = interval.half_width
-        facts["flags"] = flags_of(interval, facts["wished_half_width"], steady=steady, cut_by_budget=cut)
+        wished = facts["wished_half_width"]
+        facts["evidence"] |= evidence_in(times, interval, wished, steady=steady, cut_by_budget=cut)
+        facts["flags"] = sorted(facts["evidence"])
         benchmark.extra_info.update(facts)
         self.outcomes.pop(nodeid, None)
         self.timed[nodeid] = Timing(case, interval, tuple(facts["flags"]))
@@ -322,18 +345,6 @@ class Run:
     def _wants_traceback(self) -> bool:
         option = self.config.option
         return option.fulltrace or option.usepdb or option.tbstyle in ("long", "short", "native")
-
-
-def flags_of(interval: MedianInterval, wished: float, *, steady: bool, cut_by_budget: bool) -> list[str]:
-    """Return what is doubtful about a timing; a flagged one is still returned."""
-    flags = []
-    if interval.half_width is None:
-        flags.append("few_rounds")
-    elif interval.half_width > wished:
-        flags += ["noisy", "budget"] if cut_by_budget else ["noisy"]
-    if not steady:
-        flags.append("unsteady")
-    return flags
 
 
 def _words(text: str) -> list[str]:

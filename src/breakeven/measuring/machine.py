@@ -21,14 +21,19 @@ from breakeven.measuring.nvml import gpu_class, gpu_state
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return ``class``, ``class_id`` (its hash), ``instance_id`` (the box) and ``state``."""
+    """Return ``class``, ``class_id`` (its hash) and ``instance_id`` (the box)."""
     facts = class_facts()
     return {
         "class": facts,
         "class_id": digest(facts),
         "instance_id": digest({"node": platform.node(), "id": _machine_id()}),
-        "state": {"load_average": load_average(), "gpu": _first_gpu_state()},
     }
+
+
+def machine_state() -> dict[str, Any]:
+    """Return what comes and goes: the load, the CPUs this process may use, the first GPU's state."""
+    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return {"load_average": load_average(), "affinity": affinity, "gpu": _first_gpu_state()}
 
 
 def class_facts() -> dict[str, Any]:

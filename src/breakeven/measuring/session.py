@@ -7,7 +7,7 @@ and where the time went. Refuses to know pytest: who times the rounds is handed 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 
 from breakeven.cases import Budget, Case
 from breakeven.errors import MeasurementError, RecipeError
+from breakeven.measuring.canary import sing
 from breakeven.measuring.devices import Cpu, Device, EventApi
 from breakeven.measuring.failures import HopelessError, outcome_of, reason_for
 from breakeven.measuring.phases import PHASES, Phase
@@ -37,7 +38,8 @@ from breakeven.measuring.rounds import (
     time_round,
     warm_up,
 )
-from breakeven.measuring.workloads import SEED, Recipe, Workload, build, where_of
+from breakeven.measuring.watch import evidence_of, observe, state_between
+from breakeven.measuring.workloads import SEED, Recipe, Workload, build, one_line, where_of
 
 TimeRounds = Callable[[Round, Plan], None]
 """Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
@@ -86,6 +88,7 @@ class Session:
         self.budget = budget
         self.spent: dict[str, float] = {"preparing": 0.0, "warming up": 0.0, "timing": 0.0}
         self.device_init_s: dict[str, float] = {}
+        self.canary: dict[str, dict[str, Any]] = {}
         self._clock = clock
         self._cell: tuple[Any, ...] | None = None
         self._workload: Workload | RecipeError | None = None
@@ -120,8 +123,12 @@ class Session:
                 warmed, plan = self._warm(case, round_, placed, second)
                 device.reset_peak_memory()
                 with self._spend("timing"):
+                    before = observe(device, self._clock)
                     time_rounds(round_, plan)
-            return facts | seen | warmed | self._after(phase, placed)
+                    state = state_between(before, observe(device, self._clock))
+            evidence = evidence_of(state, is_accelerator=device.is_accelerator)
+            facts |= {"state": state, "evidence": evidence, **seen, **warmed}
+            return facts | self._after(phase, placed)
 
     def run_once(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Do one round of a case without warming up: what ``--benchmark-disable`` asks for."""
@@ -144,6 +151,19 @@ class Session:
             if outcome != "crashed":
                 device.release_memory()
         return outcome, reason
+
+    def sing(self, when: str, devices: Iterable[Device]) -> None:
+        """Time the canary on each device and keep it under `when`; a device that cannot sing says why."""
+        with self._spend("preparing"):
+            for device in devices:
+                if device.name in self._lost:
+                    continue
+                try:
+                    self._initialise(device)
+                    song = sing(device, self._clock)
+                except RuntimeError as error:
+                    song = {"unreadable": one_line(error)}
+                self.canary.setdefault(device.name, {})[when] = song
 
     def close(self) -> None:
         """Let go of the last cell, and of what was kept from the garbage collector."""
@@ -181,12 +201,15 @@ class Session:
         assert self._workload is not None
         if self._placed is None or self._placed.device is not device:
             self._drop_placed()
-            if device.name not in self.device_init_s:
-                self.device_init_s[device.name] = time_once(device.initialise, device, self._clock)
+            self._initialise(device)
             placed = Placed(self._workload, device)
             self._model_transfer_s = time_once(placed.move_model, device, self._clock)
             self._placed = placed
         return self._placed
+
+    def _initialise(self, device: Device) -> None:
+        if device.name not in self.device_init_s:
+            self.device_init_s[device.name] = time_once(device.initialise, device, self._clock)
 
     def _drop_placed(self) -> None:
         if self._placed is not None:
