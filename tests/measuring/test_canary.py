@@ -19,6 +19,16 @@ def test_a_song_has_an_interval_and_an_n():
     assert song["n"] == 21
 
 
+def test_an_endless_song_is_cut_short_and_says_how_many_rounds_it_had():
+    clock = SimulatedClock()
+
+    class Slow(SimulatedDevice):
+        def synchronise(self):
+            clock.advance(1.0)
+
+    assert sing(Slow(clock), clock)["n"] == canary.FEWEST_ROUNDS
+
+
 def test_every_note_waits_for_the_device():
     device = SimulatedDevice(SimulatedClock())
     sing(device, device.clock)
