@@ -63,6 +63,7 @@ def bench_mine(train_benchmark, batch_size, depth, optimizer): ...
         "{root}/bench",
         "link",
         "bench/bench_mine.py::bench_mine",
+        "bench/bench_mine.py bench",
     ],
 )
 @pytest.mark.parametrize("ini", ["", "python_files = bench_*.py\npython_functions = bench_*"])
@@ -70,7 +71,7 @@ def test_a_case_is_collected_once_however_its_file_is_named(bench, typed, ini):
     bench.write(SWEEP).pytester.makeini(f"[pytest]\nnorecursedirs = link\n{ini}\n")
     (bench.pytester.path / "link").symlink_to("bench")
 
-    assert bench.ids(typed.format(root=bench.pytester.path), *TRAIN) == IDS
+    assert bench.ids(*typed.format(root=bench.pytester.path).split(), *TRAIN) == IDS
 
 
 def test_one_case_can_be_named_by_its_id(bench):

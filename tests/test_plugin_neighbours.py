@@ -16,6 +16,12 @@ raise SystemExit("imported: a sweep of the floor")
 THEIR_TEST = """
 import pytest
 
+class Proxy:
+    def __getattribute__(self, name):
+        raise RuntimeError("outside of its context")
+
+request = Proxy()
+
 @pytest.mark.sweep(batch_size=0, anything="goes")
 @pytest.mark.parametrize("value", [1, 2])
 def test_theirs(value): ...

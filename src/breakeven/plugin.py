@@ -247,11 +247,12 @@ def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[st
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     """Write the file that pytest-benchmark does not write when nothing was timed, and warns about."""
     run = session.config.stash.get(RUN, None)
+    if run is None:
+        return (yield)
     with warnings.catch_warnings():
-        if run is not None:
-            warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
+        warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
         yield
-    if run is not None and run.begun:
+    if run.begun:
         run.end()
 
 

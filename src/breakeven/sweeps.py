@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Protocol
 
 from breakeven.cases import Plain
@@ -105,9 +106,14 @@ def sweeps_of(function: Callable[..., Any]) -> dict[str | None, Sweep]:
 
 
 def is_swept(function: object) -> bool:
-    """Tell whether a function carries a sweep mark of its own."""
-    marks = getattr(function, "pytestmark", [])
-    return inspect.isfunction(function) and any(getattr(mark, "name", None) == "sweep" for mark in marks)
+    """Tell whether a function carries a sweep mark of its own.
+
+    Every object of every collected module is asked, and some raise when they are touched (a proxy
+    outside its context): only real functions are.
+    """
+    if type(function) is not FunctionType:
+        return False
+    return any(getattr(mark, "name", None) == "sweep" for mark in getattr(function, "pytestmark", []))
 
 
 def chosen(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | None:
