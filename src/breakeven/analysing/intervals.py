@@ -131,7 +131,7 @@ def resampled_medians(times: ArrayLike, rng: np.random.Generator, resamples: int
     U ~ Beta(k, n - k + 1): the bootstrap's law is known, so that nothing need be copied and sorted. With
     correlated rounds the blocks are as long as tau says: n / tau independent blocks stand for n rounds.
     (Blocks of tau rounds copied literally cut the correlation at each of their ends: the interval of a
-    ratio then covers .88 of the time at AR(.5) and n = 100, against .95 here, and takes 50 times as long.)
+    ratio then covers .88 of the time at AR(.5) and n = 100, against .95 here, and takes 30 times as long.)
 
     Args:
         times: one-dimensional, at least one value, finite; in the order of measuring.
