@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING
 from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from breakeven.analysing.record import Report
 
 OK, OBJECTION, UNUSABLE, NOT_JUDGED = 0, 1, 2, 3
-"""Exit codes: nothing to object; a confirmed regression; bad usage or input; nothing could be judged."""
+"""Exit codes: nothing to object; a confirmed regression, or a failed self-test; bad usage or input; nothing
+could be judged, or a machine that is not fit for it."""
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -36,8 +39,11 @@ examples:
   breakeven report                           the newest run under results/
   breakeven report a.json b.json c.json      several runs of one machine, as replicates
   breakeven report run.json --format json    for machines
+  breakeven doctor                           is this machine fit for timing, and what to mend
+  breakeven doctor --selftest                does the harness read truths that it knows
 
-exit codes: 0 written; 2 bad usage or unreadable input; 3 nothing could be judged
+exit codes: 0 nothing to object; 1 a failed self-test; 2 bad usage or unreadable input; 3 nothing could be
+judged, or this machine is not fit for timing
 """
 
 _REPORT_EPILOG = """\
@@ -47,6 +53,19 @@ examples:
   breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
 
 The baseline is cpu, or cpu@1 where no accelerator was measured. All intervals are 95%.
+"""
+
+_DOCTOR_EPILOG = """\
+Not fit is what makes numbers wrong: another process that takes more than 10% of a core, or that is on the
+GPU; throttling; a quota that splits a CPU; one thread where there are more CPUs; a governor that pins the
+lowest clock; OpenMP threads that spin while somebody else needs the cores; a debug build; tracing;
+synchronous launches; a device that does not start. Anything else is noted, and what cannot be read is listed
+as such; neither makes a machine unfit. No setting is ever changed.
+
+--selftest times a spin and an empty phase through pytest-benchmark, reads a simulated asynchronous device,
+and puts seeded noise through the statistics: every figure stands beside what it must be.
+
+exit codes: 0 fit, or every figure as it must be; 1 a figure of the self-test is not; 2 bad usage; 3 not fit
 """
 
 
@@ -173,15 +192,63 @@ def _show(report: Report, form: str) -> None:
 
         sys.stdout.write(to_markdown(report, _version()))
     else:
-        from rich.console import Console
+        from breakeven.reporting.terminal import renderables
 
-        from breakeven.reporting.terminal import WIDTH, renderables
+        _print(renderables(report))
 
-        # A pipe has no width of its own, and a wide terminal makes no table easier to read.
-        width = min(Console().width, WIDTH) if sys.stdout.isatty() else WIDTH
-        console = Console(width=width, highlight=False, markup=False, emoji=False)
-        for item in renderables(report):
-            console.print(item)
+
+def _print(items: Iterable[RenderableType]) -> None:
+    from rich.console import Console
+
+    from breakeven.reporting.terminal import WIDTH
+
+    # A pipe has no width of its own, and a wide terminal makes no table easier to read.
+    width = min(Console().width, WIDTH) if sys.stdout.isatty() else WIDTH
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    for item in items:
+        console.print(item)
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--selftest",
+        action="store_true",
+        help="hold the harness against truths it knows, on this machine, in under a minute",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("terminal", "json"),
+        default="terminal",
+        help="what standard output gets (default: terminal)",
+    )
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    if arguments.selftest:
+        return _selftest(arguments)
+    from breakeven.doctor import checkup, faces, facts
+
+    found = checkup.examine(facts.read_facts())
+    if arguments.format == "json":
+        sys.stdout.write(faces.checkup_json(found))
+    else:
+        _print(faces.checkup_renderables(found))
+    return OK if found.fit else NOT_JUDGED
+
+
+def _selftest(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from breakeven.doctor import faces, selftest
+
+    # On standard error, and only where somebody is watching: nothing else is to be seen for some seconds.
+    with Console(stderr=True, highlight=False).status("self-test") as status:
+        result = selftest.run_selftest(starting=lambda name: status.update(f"self-test: {name}"))
+    if arguments.format == "json":
+        sys.stdout.write(faces.selftest_json(result))
+    else:
+        _print(faces.selftest_renderables(result))
+    return OK if result.passed else OBJECTION
 
 
 def _version() -> str:
@@ -197,6 +264,13 @@ COMMANDS = (
         _REPORT_EPILOG,
         _report_arguments,
         _report,
+    ),
+    Command(
+        "doctor",
+        "tell whether this machine is fit for timing, and how to mend what is not",
+        _DOCTOR_EPILOG,
+        _doctor_arguments,
+        _doctor,
     ),
 )
 """Every subcommand; a new one is added here."""

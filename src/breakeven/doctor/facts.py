@@ -1,0 +1,171 @@
+"""What is so on this machine that could disturb timing: read, not judged.
+
+Owns every reading that `checkup` judges. What cannot be read stands under `Facts.unreadable` with why, and
+is never guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tracemalloc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from breakeven.doctor.neighbours import Sample, sample, typical
+from breakeven.measuring.devices import Device, cgroup_quota, default_devices, usable_threads
+from breakeven.measuring.machine import class_facts, load_average
+from breakeven.measuring.nvml import gpu_state
+
+CPUS = Path("/sys/devices/system/cpu")
+
+ENVIRONMENT = (
+    "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+    "KMP_BLOCKTIME",
+    "NVIDIA_TF32_OVERRIDE",
+    "CUDA_LAUNCH_BLOCKING",
+    "PYTORCH_NO_CUDA_MEMORY_CACHING",
+    "PYTHONMALLOC",
+)
+"""Variables that change how fast torch runs."""
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """A device that would be measured; `state` is NVML's of a CUDA device, `error` why it could not start."""
+
+    name: str
+    device_name: str
+    threads: int
+    state: Mapping[str, Any] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that `checkup` looks at; ``None`` and ``()`` where `unreadable` says why.
+
+    `affinity` counts the CPUs this process may run on, `throttled` how often the kernel counted the CPU as
+    too hot during the spin, `openmp` whether torch's threads are OpenMP's, `debug` names debug builds,
+    `tracers` what watches every line or allocation.
+    """
+
+    machine: Mapping[str, Any]
+    devices: tuple[DeviceFacts, ...]
+    affinity: int
+    threads: int
+    neighbours: Sample
+    quota: float | None = None
+    governors: tuple[str, ...] = ()
+    frequency_driver: str | None = None
+    turbo: bool | None = None
+    throttled: int | None = None
+    load_average: tuple[float, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    openmp: bool = True
+    debug: tuple[str, ...] = ()
+    tracers: tuple[str, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_facts(cpus: Path = CPUS) -> Facts:
+    """Read this machine; takes about a second, and more where a GPU has to be woken."""
+    threads = usable_threads()
+    load = load_average()  # before we are the load
+    governors, driver, turbo, unreadable = read_frequency(cpus)
+    devices = tuple(_device(device) for device in default_devices())
+    before = throttle_count(cpus)
+    neighbours = typical([sample(threads) for _ in range(3)])
+    after = throttle_count(cpus)
+    if before is None or after is None:
+        unreadable["CPU throttling"] = "no thermal_throttle here"
+    return Facts(
+        machine=class_facts(),
+        devices=devices,
+        affinity=_affinity(),
+        threads=threads,
+        neighbours=neighbours,
+        quota=cgroup_quota(),
+        governors=governors,
+        frequency_driver=driver,
+        turbo=turbo,
+        throttled=None if before is None or after is None else after - before,
+        load_average=None if load is None else tuple(load),
+        environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        openmp="parallel backend: OpenMP" in torch.__config__.parallel_info(),
+        debug=_debug_builds(),
+        tracers=_tracers(),
+        unreadable=unreadable,
+    )
+
+
+def read_frequency(cpus: Path) -> tuple[tuple[str, ...], str | None, bool | None, dict[str, str]]:
+    """Return the governors, the frequency driver, whether turbo is on, and what of these is unreadable."""
+    unreadable = {}
+    governors = sorted(
+        {text for path in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor") if (text := _text(path))}
+    )
+    if not governors:
+        unreadable["governor"] = "no cpufreq here, as in most virtual machines"
+    turbo = None
+    for name, on in (("intel_pstate/no_turbo", "0"), ("cpufreq/boost", "1")):
+        text = _text(cpus / name)
+        if turbo is None and text is not None:
+            turbo = text == on
+    if turbo is None:
+        unreadable["turbo"] = "no intel_pstate/no_turbo and no cpufreq/boost here"
+    return tuple(governors), _text(cpus / "cpu0/cpufreq/scaling_driver"), turbo, unreadable
+
+
+def throttle_count(cpus: Path) -> int | None:
+    """Return how often any core was too hot since the machine started; None where it is not counted."""
+    texts = [_text(path) for path in cpus.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
+    counts = [int(text) for text in texts if text is not None and text.isdecimal()]
+    return sum(counts) if counts else None
+
+
+def _device(device: Device) -> DeviceFacts:
+    try:
+        with device.active():
+            # NVML tells our own process only once it has a context, and clocks only of a GPU that is awake.
+            device.initialise()
+        description = device.describe()
+    except RuntimeError as error:  # what torch raises for a device that is lost, full or taken
+        return DeviceFacts(device.name, device.name, device.threads, error=str(error).splitlines()[0])
+    state = gpu_state(device.torch_device) if device.torch_device.type == "cuda" else None
+    return DeviceFacts(device.name, str(description["device_name"]), device.threads, state)
+
+
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _debug_builds() -> tuple[str, ...]:
+    python = ("Python",) if hasattr(sys, "gettotalrefcount") else ()
+    return (*python, "torch") if torch.version.debug else python
+
+
+def _tracers() -> tuple[str, ...]:
+    monitoring: Any = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    tools = [monitoring.get_tool(number) for number in range(6)] if monitoring else []
+    looks: list[tuple[str, Callable[[], object]]] = [
+        ("sys.settrace", sys.gettrace),
+        ("sys.setprofile", sys.getprofile),
+        ("tracemalloc", tracemalloc.is_tracing),
+        ("python -X dev", lambda: sys.flags.dev_mode),
+        ("autograd's anomaly mode", torch.is_anomaly_enabled),
+    ]
+    return (*(name for name, look in looks if look()), *(f"sys.monitoring: {tool}" for tool in tools if tool))
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
