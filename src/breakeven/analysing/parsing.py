@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from breakeven.analysing.canary import Move, moves
 from breakeven.analysing.naming import Machine, axes_text, machine_of, one_line
 from breakeven.cases import SCHEMA
 from breakeven.errors import RunFileError
@@ -89,6 +90,7 @@ class RunFile:
     outcomes: tuple[Ended, ...]
     foreign: int
     digest: str
+    moves: tuple[Move, ...]
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,13 @@ def parse(path: str) -> RunFile:
         outcomes=outcomes,
         foreign=foreign,
         digest=_digest(content.get("datetime"), samples, outcomes),
+        moves=tuple(moves(_state(content.get("machine_info")))),
     )
+
+
+def _state(machine_info: Any) -> Any:
+    ours = machine_info.get("breakeven") if isinstance(machine_info, dict) else None
+    return ours.get("state") if isinstance(ours, dict) else None
 
 
 def _samples(benchmarks: list[Any], place: _Place) -> tuple[tuple[Sample, ...], int]:

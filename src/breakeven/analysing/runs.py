@@ -144,6 +144,11 @@ def _distinct(files: list[RunFile]) -> tuple[list[RunFile], list[str]]:
             warnings.append(f"{file.path} {again}; it is used once, since a copy is no second run")
             continue
         kept[file.digest] = file
+        warnings += [
+            f"{file.path}: the canary on {move.device} ran {move.ratio:.2f}x slower at the {move.slowest} than at "
+            f"the {move.fastest} of the run: the machine changed, not your code; let it settle and measure again"
+            for move in file.moves
+        ]
         if file.foreign:
             warnings.append(
                 f"{file.path}: {file.foreign} of its benchmarks carry none of breakeven's keys and are left "
