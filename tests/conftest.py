@@ -80,6 +80,7 @@ class Bench:
     def ids(self, *options):
         """Return the ids that pytest collects, without their file."""
         result = self.raw("--collect-only", "-q", *(options or ("bench",)))
+        assert result.ret in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         return [line.partition("::")[2] for line in result.outlines if "::" in line]
 
     def file(self, name="run.json"):

@@ -125,6 +125,15 @@ def test_a_model_that_raises_fails_its_case_in_one_line_and_the_others_are_timed
     result.stdout.no_fnmatch_line("*bench_mine.py:[0-9]*")
 
 
+def test_a_loss_that_becomes_nan_in_the_timed_rounds_is_no_timing(bench, in_round_7):
+    result = in_round_7("self.weight.data.fill_(float('nan'))", "-k", "fails and not 64")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert bench.timed() == [fails(1)]
+    outcome, reason = bench.outcomes()[fails(16)]
+    assert (outcome, reason.split(":")[0]) == ("failed", "the loss is nan")
+
+
 def test_ctrl_c_in_a_timed_round_keeps_the_finished_cases_and_names_the_rest(bench, in_round_7):
     result = in_round_7("raise KeyboardInterrupt")
 
