@@ -1,10 +1,10 @@
 """A canary that moved tells that the machine moved; one that cannot be read tells nothing."""
 
 import pytest
-from run_files import CPU_BOX, benchmark, run, write
 
 from breakeven.analysing.canary import moves
 from breakeven.analysing.runs import read
+from run_files import CPU_BOX, benchmark, run, write
 
 
 def song(median, spread=0.01):

@@ -46,8 +46,8 @@ def moves(state: object) -> list[Move]:
 def _songs(songs: Any) -> Iterator[tuple[str, float, float, float]]:
     """Yield (moment, median, low, high) of every song that is whole."""
     for moment, song in songs.items() if isinstance(songs, Mapping) else ():
-        values = (
-            [song.get(key) for key in ("median_s", "low_s", "high_s")] if isinstance(song, Mapping) else []
-        )
+        values: list[Any] = []
+        if isinstance(song, Mapping):
+            values = [song.get(key) for key in ("median_s", "low_s", "high_s")]
         if values and all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
             yield str(moment), values[0], values[1], values[2]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from breakeven.analysing.naming import Machine, axes_text, told_apart
+from breakeven.analysing.naming import Machine, axes_text, one_line, told_apart
 from breakeven.analysing.parsing import FACTS, REQUIRED, RunFile, Sample, load_json, parse
 from breakeven.errors import RunFileError, UsageError
 
@@ -145,8 +145,9 @@ def _distinct(files: list[RunFile]) -> tuple[list[RunFile], list[str]]:
             continue
         kept[file.digest] = file
         warnings += [
-            f"{file.path}: the canary on {move.device} ran {move.ratio:.2f}x slower at the {move.slowest} than at "
-            f"the {move.fastest} of the run: the machine changed, not your code; let it settle and measure again"
+            f"{file.path}: the canary on {one_line(move.device, 40)} ran {move.ratio:.2f}x slower at the "
+            f"{one_line(move.slowest, 40)} than at the {one_line(move.fastest, 40)} of the run: the machine "
+            "changed, not your code; let it settle and measure again"
             for move in file.moves
         ]
         if file.foreign:
