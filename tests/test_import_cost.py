@@ -19,7 +19,9 @@ def loaded(code):
     return done.stderr.strip()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["report", "--help"], ["nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["report", "--help"], ["doctor", "--help"], ["nonsense"]]
+)
 def test_help_version_and_usage_errors_load_nothing_heavy(arguments):
     assert loaded(f"from breakeven.cli import main\nmain({arguments!r})").splitlines()[-1] == "[]"
 
