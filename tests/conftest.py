@@ -1,7 +1,9 @@
 """The `bench` fixture: a project of its own with benchmarks, which pytest runs inside this process."""
 
+import gc
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -112,11 +114,18 @@ def torch_is_loaded():
     import breakeven.running  # noqa: F401
 
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
-def bench(torch_is_loaded, pytester):
+def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
+    # This process holds all of torch, twice pytest and hypothesis: walking that before every cell is most
+    # of a short run, and no business of the plugin's.
+    monkeypatch.setattr("breakeven.measuring.session.gc", Mock(spec=gc))
     return Bench(pytester)
 
 

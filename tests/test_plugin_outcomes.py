@@ -223,9 +223,14 @@ def bench_bad(train_benchmark, batch_size):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "kind"), [("workload(1)", "a Workload"), ("torch.nn.ReLU()", "a ReLU"), ("None", "None")]
+    ("recipe", "told"),
+    [
+        ("workload(1)", "train_benchmark got a Workload, expected a recipe, a function that returns"),
+        ("None", "train_benchmark got None, expected a recipe, a function that returns a Workload;"),
+        ("torch.nn.ReLU()", "a ReLU: the recipe raised TypeError"),
+    ],
 )
-def test_what_is_no_recipe_is_named_without_its_contents(bench, recipe, kind):
+def test_what_is_no_recipe_is_named_without_its_contents(bench, recipe, told):
     bench.write(f"""
 @pytest.mark.sweep(batch_size=[1])
 def bench_bad(train_benchmark, batch_size):
@@ -234,7 +239,7 @@ def bench_bad(train_benchmark, batch_size):
 
     assert bench.run().ret == pytest.ExitCode.TESTS_FAILED
     [(_, reason)] = bench.outcomes().values()
-    assert kind in reason
+    assert reason.startswith(told)
     assert "\n" not in reason
     assert len(reason) < 200
 
@@ -313,6 +318,7 @@ def bench_bad(train_benchmark, batch_size):
     result = bench.run()
 
     result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["breakeven: 1 timed (*flagged), 1 failed; *"])
     assert bench.outcomes() == {"bench_bad[1-cpu@1-train]": ("failed", reason)}
     assert bench.timed() == ["bench_other[1-cpu@1-train]"]
 

@@ -76,7 +76,7 @@ def test_a_precision_that_needs_more_rounds_than_there_is_time_for_is_flagged(be
 
 
 def test_a_wish_that_cannot_be_kept_fails_its_own_function_in_one_line(bench):
-    bench.write(marked("max_time=-1"))
+    bench.write(marked("max_time=0"))
 
     result = bench.run()
 
@@ -84,7 +84,7 @@ def test_a_wish_that_cannot_be_kept_fails_its_own_function_in_one_line(bench):
     [(outcome, reason)] = bench.outcomes().values()
     assert (outcome, reason) == (
         "failed",
-        "max_time_s=-1.0 is no time to measure in; use a positive number of seconds",
+        "max_time_s=0.0 is no time to measure in; use a positive number of seconds",
     )
     assert "Traceback" not in result.stdout.str()
 

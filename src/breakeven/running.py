@@ -298,7 +298,6 @@ class Run:
         facts["evidence"] |= evidence_in(times, interval, wished, steady=steady, cut_by_budget=cut)
         facts["flags"] = sorted(facts["evidence"])
         benchmark.extra_info.update(facts)
-        self.outcomes.pop(nodeid, None)
         self.timed[nodeid] = Timing(case, interval, tuple(facts["flags"]))
 
     def _note(self, nodeid: str, outcome: str, reason: str) -> None:
