@@ -1,0 +1,146 @@
+"""From repeated readings of one tool in one cell to its figures; pure and seeded.
+
+All errors are relative to the tool's own truth: a mean is held against the true mean, a median against
+the true median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tools import Z95, Reading
+
+from breakeven.analysing.intervals import median_interval
+
+WISH = 0.02
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One reading, the truth of its estimand, and the wall seconds it took on its clock."""
+
+    reading: Reading
+    truth_s: float
+    wall_s: float
+
+    @property
+    def error(self) -> float:
+        """How far the centre lies from the truth, relative to it."""
+        return self.reading.centre_s / self.truth_s - 1
+
+    @property
+    def covers(self) -> bool | None:
+        """Tell whether the interval holds the truth; None without an interval."""
+        low_s, high_s = self.reading.low_s, self.reading.high_s
+        if low_s is None or high_s is None:
+            return None
+        return low_s <= self.truth_s <= high_s
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What `n` readings say of a tool in a cell; pairs are 95% intervals; shares are relative to the truth.
+
+    `bias` is the median error, `mean_error` what is left when many readings are averaged.
+    `true_half_width` is the 95th percentile of the absolute error: what +-2% should be. `claimed_half_width`
+    is the median of the intervals' own. `to_wish_s` is None when no repetition brings the centre to +-2%.
+    """
+
+    n: int
+    bias: float
+    bias_interval: tuple[float, float] | None
+    mean_error: float
+    mean_error_interval: tuple[float, float]
+    true_half_width: float
+    claimed_half_width: float | None
+    coverage: float | None
+    coverage_interval: tuple[float, float] | None
+    rounds: int
+    wall_s: float
+    to_wish_s: float | None
+    estimand: str
+
+
+def figures(seen: Sequence[Observation]) -> Figures:
+    """Return the figures of a tool's readings in one cell."""
+    errors = np.array([item.error for item in seen])
+    centre = median_interval(errors)
+    bias_interval = None if centre.low is None or centre.high is None else (centre.low, centre.high)
+    covered = [item.covers for item in seen if item.covers is not None]
+    half_width = float(np.percentile(abs(errors), 95))
+    wall_s = float(np.mean([item.wall_s for item in seen]))
+    mean_error = float(errors.mean())
+    reach = Z95 * float(errors.std(ddof=1)) / math.sqrt(len(errors)) if len(errors) > 1 else math.inf
+    left = (mean_error - reach, mean_error + reach)
+    return Figures(
+        n=len(seen),
+        bias=centre.median,
+        bias_interval=bias_interval,
+        mean_error=mean_error,
+        mean_error_interval=left,
+        true_half_width=half_width,
+        claimed_half_width=_claimed(seen),
+        coverage=sum(covered) / len(covered) if covered else None,
+        coverage_interval=wilson(sum(covered), len(covered)) if covered else None,
+        rounds=int(np.median([item.reading.rounds for item in seen])),
+        wall_s=wall_s,
+        to_wish_s=None if biased(left) else seconds_to_wish(wall_s, half_width),
+        estimand=seen[0].reading.estimand,
+    )
+
+
+def seconds_to_wish(wall_s: float, half_width: float) -> float:
+    """Return the wall seconds until 95% of the centres lie within 2% of the truth.
+
+    Averaging k readings narrows their spread by sqrt(k), so k = (half width / 2%)**2 of them are needed;
+    at least one, since no tool can be used for less: one that is narrower than 2% after one reading has
+    spent that reading all the same. The same rule for every tool.
+    """
+    return wall_s * max(1.0, (half_width / WISH) ** 2)
+
+
+def biased(mean_error_interval: tuple[float, float]) -> bool:
+    """Tell whether the mean error lies beyond 2% for certain, which no averaging mends."""
+    return mean_error_interval[0] > WISH or mean_error_interval[1] < -WISH
+
+
+def ratio_of_costs(other: Sequence[Observation], ours: Sequence[Observation]) -> tuple[float, float] | None:
+    """Return the 95% bootstrap interval of `other`'s seconds to +-2% over `ours`; None where either has none.
+
+    Whole readings are resampled, each with its error and its wall time.
+    """
+    if any(figures(seen).to_wish_s is None for seen in (other, ours)):
+        return None
+    rng = np.random.default_rng(0)
+    ratios = _resampled_costs(other, rng) / _resampled_costs(ours, rng)
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _resampled_costs(seen: Sequence[Observation], rng: np.random.Generator) -> np.ndarray:
+    errors = np.abs([item.error for item in seen])
+    walls = np.array([item.wall_s for item in seen])
+    drawn = rng.integers(0, len(seen), (RESAMPLES, len(seen)))
+    widths = np.percentile(errors[drawn], 95, axis=1)
+    return walls[drawn].mean(axis=1) * np.maximum(1.0, (widths / WISH) ** 2)
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of a share."""
+    share, square = hits / n, Z95**2 / n
+    middle = (share + square / 2) / (1 + square)
+    reach = Z95 * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
+    return middle - reach, middle + reach
+
+
+def _claimed(seen: Sequence[Observation]) -> float | None:
+    widths = [
+        (item.reading.high_s - item.reading.low_s) / 2 / item.reading.centre_s
+        for item in seen
+        if item.reading.low_s is not None and item.reading.high_s is not None
+    ]
+    return float(np.median(widths)) if widths else None

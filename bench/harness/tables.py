@@ -1,0 +1,191 @@
+"""Results in, markdown out: the tables of ``results/harness/README.md`` and the short one for the front page.
+
+Reads only what ``<what>.json`` holds, so that the tables can be made again without measuring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+OURS = "breakeven"
+RIVAL = "pytest-benchmark precision"
+AIM = 3.0
+HOLDS = 0.93
+"""From this coverage on a claimed 95% counts as held: the method's own figure, for every tool alike."""
+
+Json = Mapping[str, Any]
+
+HOW = """\
+- **bias**: median of centre / truth - 1, each tool against its own truth (the true mean or the true
+  median). **true ±**: 95% of its centres lie within that much of the truth. **claimed ±**: what its
+  interval says (median). **covers**: share of the intervals that hold the truth, with Wilson's 95%
+  interval; 95% is right.
+- **rounds**: timed calls behind one reading (median). **s/reading**: mean wall seconds of one reading.
+- **s to true ±2%**: s/reading x max(1, (true ± / 2%)²), since averaging k readings narrows them by √k, and
+  nobody can use a tool for less than one reading; *never* where the mean error is beyond 2% for certain,
+  which no averaging mends. **ratio**: that, over breakeven's; above 1 breakeven needs less wall time. In
+  brackets: 95% bootstrap interval over the readings.
+- pytest-benchmark's default mode and pyperf claim no interval: theirs, in *italics*, is the one that a user
+  would derive from the mean and stddev they print. Where there is a dash, nothing is claimed.
+- pyperf is not run itself: its method is (20 processes x 1 warm-up + 3 values of at least 100 ms). Starting
+  the processes is not charged, nor is any tool's own arithmetic on the virtual clock.
+- `adaptive_autorange` runs on the device's threads instead of its default of one.
+- breakeven is timed without what it does once per model (comparing the loss with the CPU's, the canary)."""
+
+
+def tables(results: Sequence[Json]) -> str:
+    """Return the page: the aim and whether it is reached, then a table for each cell of each grid."""
+    parts = [
+        "# A benchmark of the benchmark",
+        "breakeven against its peers: the same functions, timed side by side in one run. Written by "
+        "`python bench/harness/compare.py`; the figures, with all intervals, stand in the JSON files beside.",
+    ]
+    for result in results:
+        parts += [f"## {result['title']}", result["about"], machine_line(result)]
+        parts += ["\n".join(verdict(result))]
+        for cell in result["cells"]:
+            parts += [f"### {cell['name']}", f"{cell['what']}.", cell_table(cell)]
+    return "\n\n".join([*parts, "## How to read it", HOW]) + "\n"
+
+
+def machine_line(result: Json) -> str:
+    """Return one line: machine, versions, date, how often."""
+    facts = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    load = f", load {result['load']:.1f} before" if result["load"] is not None else ""
+    return (
+        f"{facts['cpu']}, {facts['threads']} usable threads{load}; {versions}; {result['date']}; "
+        f"n = {result['repetitions']} readings a cell and tool unless the table says otherwise."
+    )
+
+
+def verdict(result: Json) -> list[str]:
+    """Return a list item for each part of the aim, with the cells where it is missed."""
+    noisy = [cell for cell in result["cells"] if cell["noisy"]]
+    reached = {cell["name"]: _reaches_aim(cell["tools"][RIVAL]) for cell in noisy}
+    lines = [
+        f"- At least {AIM:.0f}x less wall time to a true ±2% than pytest-benchmark's precision mode, on "
+        f"noisy cells: {_listed('reached on', [name for name, yes in reached.items() if yes])}; "
+        f"{_listed('missed on', [name for name, yes in reached.items() if not yes])}."
+    ]
+    for tool in noisy[0]["tools"] if noisy else ():
+        lines += _coverage_line(tool, noisy)
+    slower = [
+        f"{tool} on {cell['name']} ({times(figures['ratio'])}x)"
+        for cell in result["cells"]
+        for tool, figures in cell["tools"].items()
+        if figures["ratio"] is not None and figures["ratio"] < 1
+    ]
+    return [*lines, f"- {_listed('Needing less wall time than breakeven:', slower)}."]
+
+
+def _reaches_aim(rival: Json) -> bool:
+    return rival["to_wish_s"] is None or (rival["ratio"] is not None and rival["ratio"] >= AIM)
+
+
+def _coverage_line(tool: str, noisy: Sequence[Json]) -> list[str]:
+    found = {cell["name"]: cell["tools"][tool]["coverage"] for cell in noisy}
+    if any(share is None for share in found.values()):
+        return []
+    least = min(found, key=lambda name: found[name])
+    word = "holds its 95%" if found[least] >= HOLDS else "does not hold its 95%"
+    derived = "" if noisy[0]["tools"][tool]["interval"].startswith("claimed") else " (derived)"
+    return [f"- {tool}{derived} {word} on noisy cells: at worst {found[least]:.3f}, on {least}."]
+
+
+def cell_table(cell: Json) -> str:
+    """Return a cell's table, a row a tool."""
+    head = "| tool | of | bias | true ± | claimed ± | covers | rounds | s/reading | s to true ±2% | ratio |"
+    rows = [_row(name, figures) for name, figures in cell["tools"].items()]
+    return "\n".join([head, "|---|---|" + "---:|" * 8, *rows])
+
+
+def _row(name: str, figures: Json) -> str:
+    claimed = figures["interval"].startswith("claimed")
+    n = f" (n = {figures['n']})" if figures["few"] else ""
+    words = [
+        f"**{name}**" if name == OURS else name + n,
+        figures["estimand"],
+        f"{figures['bias']:+.2%}",
+        f"{figures['true_half_width']:.2%}",
+        _slanted(_share(figures["claimed_half_width"]), claimed),
+        _slanted(_coverage(figures), claimed),
+        f"{figures['rounds']:,}",
+        f"{figures['wall_s']:.3g}",
+        seconds(figures["to_wish_s"]),
+        ratio(figures),
+    ]
+    return f"| {' | '.join(words)} |"
+
+
+def _slanted(text: str, claimed: bool) -> str:
+    return text if claimed or text == "-" else f"*{text}*"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _coverage(figures: Json) -> str:
+    if figures["coverage"] is None:
+        return "-"
+    low, high = figures["coverage_interval"]
+    return f"{figures['coverage']:.3f} [{low:.3f}-{high:.3f}]"
+
+
+def seconds(value: float | None) -> str:
+    """Return the seconds to a true 2%."""
+    return "never" if value is None else f"{value:.3g}"
+
+
+def ratio(figures: Json) -> str:
+    """Return the ratio to breakeven with its interval."""
+    if figures["to_wish_s"] is None:
+        return "∞"
+    if figures["ratio"] is None:
+        return "-"
+    if figures["ratio_interval"] is None:
+        return "1"
+    low, high = figures["ratio_interval"]
+    return f"{times(figures['ratio'])}x [{times(low)}-{times(high)}]"
+
+
+def times(value: float) -> str:
+    """Return a ratio in two digits, without an exponent."""
+    return f"{value:.0f}" if value >= 9.5 else f"{value:.2g}"
+
+
+def short_table(result: Json) -> str:
+    """Return at most ten lines for the front page: seconds to a true 2%, and what the interval covers."""
+    names = (OURS, RIVAL, "pytest-benchmark", "torch adaptive_autorange", "pyperf's method")
+    lines = [
+        "| noise | " + " | ".join(names) + " |",
+        "|---|" + "---:|" * len(names),
+    ]
+    for cell in result["cells"]:
+        lines.append(
+            f"| {cell['name']} | " + " | ".join(_brief(cell["tools"][name]) for name in names) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _brief(figures: Json) -> str:
+    covers = "" if figures["coverage"] is None else f", {_slanted(_percent(figures), _claims(figures))}"
+    return f"{_unit(figures['to_wish_s'])}{covers}"
+
+
+def _claims(figures: Json) -> bool:
+    return bool(figures["interval"].startswith("claimed"))
+
+
+def _percent(figures: Json) -> str:
+    return f"{figures['coverage']:.0%}"
+
+
+def _unit(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2g} s" if value < 99.5 else f"{value:.0f} s"
+
+
+def _listed(word: str, names: Sequence[str]) -> str:
+    return f"{word} {', '.join(names)}" if names else f"{word} none"

@@ -1,0 +1,117 @@
+"""The command: from arguments to result files, tiny."""
+
+import json
+from pathlib import Path
+
+import pytest
+from compare import main, parser, render
+from grids import DEAR, reference_rounds, rotated
+from tables import short_table
+from tools import TOOLS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return the folder of a tiny run of both grids; pyperf's ten seconds a reading are left out."""
+    path = tmp_path_factory.mktemp("harness")
+    with pytest.MonkeyPatch.context() as patch:
+        quick = {name: tool for name, tool in TOOLS.items() if name != DEAR and "autorange" not in name}
+        patch.setattr("grids.TOOLS", quick)
+        truths = ["--only", "loud", "--only", "quiet", "--only", "warm-up ramp"]
+        real = ["--shapes", "4x1", "--devices", "cpu@1"]
+        assert main(["--truths", "--real", *truths, *real, "--repetitions", "2", "-q", "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    """Return both result files."""
+    return {
+        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("truths", "real")
+    }
+
+
+def test_files_say_on_what_machine_when_and_how_often(results):
+    for result in results.values():
+        assert result["machine"]["cpu"]
+        assert set(result["versions"]) == {"breakeven", "pytest-benchmark", "torch", "python"}
+        assert len(result["date"]) == 10
+        assert all(figures["n"] == 2 for cell in result["cells"] for figures in cell["tools"].values())
+
+
+def test_every_tool_stands_in_every_virtual_cell_and_breakevens_ratio_is_one(results):
+    cells = results["truths"]["cells"]
+    assert [cell["name"] for cell in cells] == ["loud", "quiet", "warm-up ramp"]
+    for cell in cells:
+        assert list(cell["tools"]) == list(TOOLS)
+        assert cell["tools"]["breakeven"]["ratio"] == 1
+    assert cells[2]["tools"]["torch adaptive_autorange"]["bias"] > 0.2
+
+
+def test_real_cells_keep_their_readings_and_their_truth(results):
+    [cell] = results["real"]["cells"]
+    assert 0 < cell["truth_s"]["median"] < 0.1
+    assert all(len(readings) == 2 for readings in cell["readings"].values())
+    assert cell["noisy"]
+
+
+def test_page_shows_every_tool_and_where_breakeven_loses(folder):
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert "### warm-up ramp" in page
+    assert "| **breakeven** | median |" in page
+    assert "never" in page
+    assert "Needing less wall time than breakeven: " in page
+    assert "pytest-benchmark precision on quiet (0." in page
+    assert page.count("\n### ") == 4
+
+
+def test_short_table_has_at_most_ten_lines(folder):
+    text = (folder / "table.md").read_text(encoding="utf-8")
+    assert text.startswith("| noise | breakeven |")
+    assert len(text.splitlines()) == 2 + 3
+
+
+def test_tables_come_again_without_measuring(folder):
+    before = (folder / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").unlink()
+    assert main(["-q", "-o", str(folder)]) == 0
+    assert (folder / "README.md").read_text(encoding="utf-8") == before
+
+
+def test_nothing_to_show_is_said(tmp_path):
+    assert main(["-q", "-o", str(tmp_path)]) == 2
+    assert render(tmp_path) == []
+
+
+def test_tools_take_turns_in_being_first():
+    firsts = [rotated(repetition, dear_every=2)[0].name for repetition in range(6)]
+    assert firsts[0] == "breakeven"
+    assert len(set(firsts)) >= 4
+    assert DEAR in {tool.name for tool in rotated(0, 2)}
+    assert DEAR not in {tool.name for tool in rotated(1, 2)}
+
+
+def test_reference_rounds_are_at_least_ten():
+    assert len(reference_rounds(lambda: None, seconds=0)) == 10
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--repetitions", "1"], ["--only", "nothing"], ["--shapes", "64"], ["--pyperf-every", "x"]]
+)
+def test_wrong_arguments_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parser().parse_args(arguments)
+    assert stop.value.code == 2
+    assert arguments[1] in capsys.readouterr().err
+
+
+def test_help_teaches_by_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "compare.py --truths" in capsys.readouterr().out
+
+
+def test_short_table_of_the_committed_results_is_up_to_date():
+    results = Path(__file__).parents[2] / "results" / "harness"
+    committed = json.loads((results / "truths.json").read_text(encoding="utf-8"))
+    assert (results / "table.md").read_text(encoding="utf-8") == short_table(committed)
