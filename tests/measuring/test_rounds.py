@@ -8,7 +8,7 @@ import pytest
 
 from breakeven.cases import Budget
 from breakeven.measuring.devices import Cpu
-from breakeven.measuring.phases import PHASES
+from breakeven.measuring.phases import PHASES, Phase
 from breakeven.measuring.placement import Placed
 from breakeven.measuring.rounds import (
     MOST_WARMUP_ROUNDS,
@@ -79,7 +79,7 @@ def test_what_a_round_made_is_released_before_the_next_is_prepared():
     placed = Placed(mlp(2, width=4), Cpu())
     placed.reset()
     seen = []
-    watched = type(PHASES["forward"])("watched", lambda p: seen.append((p.batch, p.loss)), ())
+    watched = Phase("watched", (), before=(("watch", lambda p: seen.append((p.batch, p.loss))),))
     time_round(Round(PHASES["train"], placed))
     assert placed.loss is not None
     Round(watched, placed).setup()
@@ -219,7 +219,7 @@ def test_no_case_is_timed_more_often_than_the_budget_says():
 
 def test_slow_rounds_get_no_lead_in():
     assert plan_rounds(timed([0.5] * 20), BUDGET).lead_in == 0
-    assert plan_rounds(timed([1e-4] * 20), BUDGET).lead_in == 10
+    assert plan_rounds(timed([1e-4] * 20), BUDGET).lead_in == 50
 
 
 def test_relative_noise_is_the_standard_deviation_and_ignores_outliers():

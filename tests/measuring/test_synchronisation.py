@@ -70,6 +70,20 @@ def test_work_left_in_the_queue_by_the_preparation_is_not_timed(placed, device, 
     assert time_round(round_, clock).latency_s == LATENCIES["forward"]
 
 
+@pytest.mark.parametrize("phase", [name for name in PHASES if name != "transfer"])
+def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, placed, device, monkeypatch):
+    """A phase that ran alone in a loop would find its weights and its code in the cache."""
+    queued = []
+    monkeypatch.setattr(device, "enqueue", queued.append)
+    round_ = Round(PHASES[phase], placed)
+    for _ in range(3):
+        round_.setup()
+        round_.run()
+    step = [COSTS.transfer, COSTS.zero_grad, COSTS.forward, COSTS.backward, COSTS.step]
+    assert queued == (3 * step)[: len(queued)]
+    assert len(queued) > 2 * len(step)
+
+
 def test_what_happens_once_is_timed_from_idle_to_idle(placed, device, clock):
     device.enqueue(1000.0)
     assert time_once(placed.move_model, device, clock) == LAUNCH_S + COSTS.model_transfer

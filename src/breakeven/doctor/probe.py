@@ -45,7 +45,7 @@ def _phase(name: str, truths: list[float]) -> Phase:
         truths.append(now - start)
 
     parts: tuple[tuple[str, Callable[[Placed], None]], ...] = (("spin", spin),) if name == "spin" else ()
-    return Phase(name, lambda _: None, parts)
+    return Phase(name, parts)
 
 
 @pytest.mark.parametrize("attempt", range(ATTEMPTS))

@@ -45,8 +45,7 @@ class Round:
         self._synchronise = placed.device.synchronise
 
     def setup(self) -> None:
-        """Release what the last round made, prepare the phase, and wait until the device is idle."""
-        self._placed.release()
+        """Prepare the phase, and wait until the device is idle."""
         self._phase.prepare(self._placed)
         self._synchronise()
 
@@ -221,7 +220,7 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
     affordable = int(budget.max_time_s / cost)
     wished = min(max(wished, free, budget.min_rounds), budget.max_rounds)
     rounds = max(min(wished, affordable), budget.min_rounds)
-    lead_in = min(10, int(budget.max_time_s / 100 / cost))
+    lead_in = min(50, int(budget.max_time_s / 100 / cost))
     return Plan(rounds, lead_in, cut_by_budget=rounds < wished)
 
 
@@ -278,7 +277,6 @@ def part_seconds(phase: Phase, placed: Placed, events: EventApi, rounds: int) ->
     device = placed.device
     shares: dict[str, list[float]] = {name: [] for name, _ in phase.parts}
     for _ in range(rounds):
-        placed.release()
         phase.prepare(placed)
         device.synchronise()
         marks = [events.record()]

@@ -49,6 +49,9 @@ PART_ROUNDS = 5
 
 SECOND_SEED = SEED + 1
 
+MISHAP = 4.0
+"""A round up to so many times too slow is tried once more before the case is given up."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -117,7 +120,7 @@ class Session:
             facts = {**device.describe(), "parameters": placed.workload.parameters}
             facts["model_transfer_s"] = self._model_transfer_s
             round_ = Round(phase, placed)
-            second, seen = self._first_calls(case, phase, round_, placed, recipe)
+            second, seen = self._first_calls(case, round_, placed, recipe)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off():
                 warmed, plan = self._warm(case, round_, placed, second)
@@ -217,7 +220,7 @@ class Session:
             device.release_memory()
 
     def _first_calls(
-        self, case: Case, phase: Phase, round_: Round, placed: Placed, recipe: Recipe
+        self, case: Case, round_: Round, placed: Placed, recipe: Recipe
     ) -> tuple[Timed, dict[str, Any]]:
         """Time the first call apart, and hold the losses of the first two against the CPU's."""
         with self._spend("warming up"):
@@ -226,10 +229,10 @@ class Session:
             if not placed.device.is_accelerator and not placed.workload.compile:
                 self._give_up_if_hopeless(first.total_s / 3)
             second = time_round(round_, self._clock)
-            self._give_up_if_hopeless(second.total_s)
             second_loss = placed.loss_value()
+            self._give_up_if_hopeless(self._without_mishap(round_, second.total_s))
         with self._spend("preparing"):
-            checked = self._compare_losses(case, phase, placed.workload, (first_loss, second_loss), recipe)
+            checked = self._compare_losses(case, placed.workload, (first_loss, second_loss), recipe)
         return second, {"first_call_s": first.latency_s, **checked}
 
     def _warm(self, case: Case, round_: Round, placed: Placed, second: Timed) -> tuple[dict[str, Any], Plan]:
@@ -246,6 +249,16 @@ class Session:
             "steady": warmup.steady,
         }
         return facts, plan
+
+    def _without_mishap(self, round_: Round, round_s: float) -> float:
+        """Return a round's seconds, from another one too where a single mishap could have decided.
+
+        A neighbour that makes threads spin for each other has taken a 1 ms round to 1 s, once.
+        """
+        limit_s = PATIENCE * self.budget.max_time_s / self.budget.min_rounds
+        if limit_s < round_s < MISHAP * limit_s:
+            return min(round_s, time_round(round_, self._clock).total_s)
+        return round_s
 
     def _give_up_if_hopeless(self, round_s: float) -> None:
         reason = hopeless(round_s, self.budget)
@@ -282,7 +295,6 @@ class Session:
     def _compare_losses(
         self,
         case: Case,
-        phase: Phase,
         workload: Workload,
         losses: tuple[float | None, float | None],
         recipe: Recipe,
@@ -293,13 +305,10 @@ class Session:
         reference = self._cpu_reference(case, workload)
         if isinstance(reference, str):
             return {"loss_compared": reference}
-        expected = reference.losses[1] if phase.trains else reference.losses[0]
         if reference.random:
             return {"random": True}
-        for loss, wanted, when in (
-            (first, reference.losses[0], "first loss"),
-            (second, expected, "second loss"),
-        ):
+        before, after = reference.losses
+        for loss, wanted, when in ((first, before, "first loss"), (second, after, "second loss")):
             if not agree(loss, wanted, workload.autocast):
                 raise MeasurementError(
                     f"{where_of(recipe)}: {case.device} does other work than the CPU: {when} {loss:.6g}, "
