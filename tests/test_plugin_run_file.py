@@ -213,7 +213,7 @@ def bench_many(train_benchmark, batch_size):
     pytest.exit("enough")
 """)
 
-    bench.run().stdout.fnmatch_lines(["breakeven: 2000 cases (2000 models: train) on cpu@1; about 15 min"])
+    bench.run().stdout.fnmatch_lines(["breakeven: 2000 cases (2000 models: train) on cpu@1; about 6.7 min"])
 
 
 def test_a_device_with_more_threads_than_there_are_is_told_with_the_plan(bench):
@@ -243,3 +243,9 @@ def test_autosaved_runs_carry_the_outcomes_too(bench):
 
     [path] = bench.pytester.path.glob(".benchmarks/*/*_one.json")
     assert json.loads(path.read_text())["breakeven"]["outcomes"] == []
+
+
+def test_a_plan_without_timing_promises_no_minutes(bench):
+    bench.write().run("--benchmark-disable").stdout.fnmatch_lines(
+        ["breakeven: 2 cases (*) on cpu@1; nothing is timed"]
+    )
