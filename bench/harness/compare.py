@@ -7,6 +7,7 @@ both and ``table.md`` with the short one, all into the folder of ``-o``.
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime
 import importlib.metadata
 import json
@@ -15,14 +16,14 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from grids import Cell, RealPlan, real_cells, virtual_cells
+from grids import NOISE, Cell, RealPlan, real_cells, virtual_cells
 from metrics import figures, ratio_of_costs
 from tables import OURS, short_table, tables
-from tools import TOOLS
+from tools import TOOLS, Reading
 from truths import NOISY, TRUTHS
 
 from breakeven.measuring.machine import class_facts
@@ -30,8 +31,9 @@ from breakeven.measuring.machine import class_facts
 EPILOG = """\
 examples:
   python bench/harness/compare.py --truths                  all synthetic truths, about 1 minute
-  python bench/harness/compare.py --real                    real training steps, about 6 minutes, wants a
-                                                            machine that does nothing else
+  python bench/harness/compare.py --real                    real training steps, under 6 minutes, wants a
+                                                            machine that does nothing else; where threads
+                                                            spin, put OMP_WAIT_POLICY=passive before it
   python bench/harness/compare.py --truths --only loud --repetitions 200 -o /tmp/try
   python bench/harness/compare.py                           measures nothing, writes the tables again
 
@@ -42,13 +44,14 @@ folder of -o for what each column means.
 ABOUT_TRUTHS = (
     "Functions on a virtual clock whose true median and mean are known exactly; a call takes about 1 ms. The "
     "same seeds for every tool; wall seconds are virtual, so no machine's noise enters. Noisy cells: "
-    + ", ".join(NOISY)
-    + "."
+    f"{', '.join(NOISY)}."
 )
 ABOUT_REAL = (
-    "Training steps of the built-in mlp on the CPU. The tools take turns, another one first each time; the "
-    "truth is the median (mean) of reference rounds spread over the whole run. Every cell counts as noisy: "
-    "this is what a machine does. pyperf's values are taken in this one process."
+    "Training steps of the built-in mlp (width x batch) on the CPU. The tools take turns, another one first "
+    "each time; the truth is the median (mean) of reference rounds spread over the whole run, so that a "
+    "machine that drifts during the run costs every tool coverage. A cell is noisy where the stddev of its "
+    f"reference rounds is {NOISE:.0%} of their mean or more. pyperf's values are taken in this one process. "
+    "Every reading stands in `real-readings.csv`."
 )
 
 
@@ -59,10 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say = progress(options.quiet)
     if options.truths:
         cells = virtual_cells(options.only or list(TRUTHS), options.repetitions or 1000, say)
-        write("truths", "Synthetic truths", ABOUT_TRUTHS, cells, options, options.repetitions or 1000)
+        write(options.output / "truths.json", "Synthetic truths", ABOUT_TRUTHS, cells)
     if options.real:
-        plan = real_plan(options)
-        write("real", "Real training steps", ABOUT_REAL, real_cells(plan, say), options, plan.repetitions)
+        load, cells = os.getloadavg()[0], list(real_cells(real_plan(options), say))
+        write(options.output / "real.json", "Real training steps", ABOUT_REAL, cells, load)
+        write_readings(options.output / "real-readings.csv", cells)
     pages = render(options.output)
     say(f"wrote {', '.join(map(str, pages))}" if pages else f"{options.output} holds no results yet; --help")
     return 0 if pages else 2
@@ -79,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--truths", action="store_true", help="measure the synthetic truths")
     made.add_argument("--real", action="store_true", help="measure real training steps on this machine")
     made.add_argument(
-        "--repetitions", type=at_least_two, metavar="N", help="readings a cell and tool (1000 and 30)"
+        "--repetitions", type=at_least_two, metavar="N", help="readings a cell and tool (1000; real: <= 100)"
     )
     made.add_argument(
         "--only",
@@ -98,6 +102,13 @@ def parser() -> argparse.ArgumentParser:
         default=RealPlan.dear_every,
         metavar="K",
         help="pyperf's method joins every K-th real repetition, since it takes 10 s (%(default)s)",
+    )
+    made.add_argument(
+        "--cell-seconds",
+        type=float,
+        default=RealPlan.cell_s,
+        metavar="S",
+        help="begin no further repetition of a real cell after S seconds (%(default)s)",
     )
     made.add_argument("-o", "--output", type=Path, default=Path("results/harness"), metavar="FOLDER")
     made.add_argument("-q", "--quiet", action="store_true", help="no progress")
@@ -125,6 +136,7 @@ def real_plan(options: argparse.Namespace) -> RealPlan:
         shapes=tuple(options.shapes or RealPlan.shapes),
         devices=tuple(options.devices or RealPlan.devices),
         repetitions=options.repetitions or RealPlan.repetitions,
+        cell_s=options.cell_seconds,
         dear_every=options.pyperf_every,
     )
 
@@ -140,12 +152,9 @@ def progress(quiet: bool) -> Any:
     return say
 
 
-def write(
-    what: str, title: str, about: str, cells: Iterable[Cell], options: argparse.Namespace, repetitions: int
-) -> None:
-    """Measure the cells and write ``<what>.json``."""
-    load = os.getloadavg()[0] if what == "real" else None
-    found = [as_json(cell, raw=what == "real", repetitions=repetitions) for cell in cells]
+def write(path: Path, title: str, about: str, cells: Iterable[Cell], load: float | None = None) -> None:
+    """Measure the cells and write their figures; `load` is the machine's where that matters."""
+    found = [as_json(cell) for cell in cells]
     result = {
         "schema": 1,
         "title": title,
@@ -154,46 +163,42 @@ def write(
         "machine": class_facts(),
         "load": load,
         "versions": versions(),
-        "repetitions": repetitions,
         "cells": found,
     }
-    path = options.output / f"{what}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def as_json(cell: Cell, *, raw: bool, repetitions: int) -> dict[str, Any]:
-    """Return a cell's figures by tool; with `raw`, the readings too (the truths' come back from seeds)."""
+def as_json(cell: Cell) -> dict[str, Any]:
+    """Return a cell's figures by tool."""
     return {
         "name": cell.name,
         "what": cell.what,
-        "noisy": cell.name in NOISY or cell.name not in TRUTHS,
+        "noisy": cell.noisy,
         "truth_s": dict(cell.truth_s),
-        "tools": {name: tool_json(cell, name, repetitions) for name in TOOLS if name in cell.readings},
-    } | ({"readings": raw_readings(cell)} if raw else {})
+        "tools": {name: tool_json(cell, name) for name in TOOLS if name in cell.readings},
+    }
 
 
-def tool_json(cell: Cell, name: str, repetitions: int) -> dict[str, Any]:
+def tool_json(cell: Cell, name: str) -> dict[str, Any]:
     """Return a tool's figures in a cell, and their ratio to breakeven's."""
     seen, ours = cell.observations(name), cell.observations(OURS)
     found, own = figures(seen), figures(ours)
     known = found.to_wish_s is not None and own.to_wish_s is not None
     return asdict(found) | {
         "interval": TOOLS[name].interval,
-        "few": found.n < repetitions,
         "ratio": found.to_wish_s / own.to_wish_s if known else None,
         "ratio_interval": ratio_of_costs(seen, ours) if name != OURS else None,
     }
 
 
-def raw_readings(cell: Cell) -> dict[str, list[list[float | None]]]:
-    """Return each reading as ``[centre_s, low_s, high_s, rounds, wall_s]``."""
-    return {
-        name: [
-            [reading.centre_s, reading.low_s, reading.high_s, reading.rounds, wall_s]
-            for reading, wall_s in readings
-        ]
-        for name, readings in cell.readings.items()
-    }
+def write_readings(path: Path, cells: Iterable[Cell]) -> None:
+    """Write a row a reading, in the order of measuring (the truths' readings come again from their seeds)."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["cell", "tool", *Reading.__dataclass_fields__, "wall_s"])
+        for cell in cells:
+            for tool, readings in cell.readings.items():
+                rows.writerows([cell.name, tool, *astuple(reading), wall_s] for reading, wall_s in readings)
 
 
 def versions() -> dict[str, str]:

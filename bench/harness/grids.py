@@ -11,11 +11,11 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
 from metrics import Observation
 from tools import TOOLS, VIRTUAL_TOOLS, Call, Reading, Tool
-from truths import TRUTHS, VirtualClock, VirtualFunction
+from truths import NOISY, TRUTHS, VirtualClock, VirtualFunction
 
 from breakeven.measuring.devices import parse_device
 from breakeven.measuring.phases import PHASES
@@ -27,14 +27,21 @@ Say = Callable[[str], None]
 DEAR = "pyperf's method"
 """Takes ten seconds a reading, so the real grid uses it only now and then."""
 
+NOISE = 0.05
+"""From this stddev of its reference rounds on, relative to their mean, a real cell counts as noisy."""
+
 
 @dataclass
 class Cell:
-    """What was timed, its true median and mean in seconds, and each tool's readings with their cost."""
+    """What was timed, its true median and mean in seconds, and each tool's readings with their cost.
+
+    `noisy` tells whether the aim for noisy cells is about it.
+    """
 
     name: str
     what: str
     truth_s: Mapping[str, float]
+    noisy: bool
     readings: dict[str, list[tuple[Reading, float]]] = field(default_factory=dict)
 
     def observations(self, tool: str) -> list[Observation]:
@@ -50,7 +57,8 @@ def virtual_cells(names: Sequence[str], repetitions: int, say: Say) -> Iterator[
     gc.freeze()  # what is loaded need not be walked by the collections that breakeven asks for
     for name in names:
         truth = TRUTHS[name]
-        cell = Cell(name, truth.what, {"median": truth.median_s, "mean": truth.mean_s})
+        what = f"{truth.what}; the best estimator that knew this law would need {truth.least_s:.2g} s"
+        cell = Cell(name, what, {"median": truth.median_s, "mean": truth.mean_s}, name in NOISY)
         for tool in VIRTUAL_TOOLS.values():
             say(f"{name}: {tool.name}, {repetitions} readings")
             cell.readings[tool.name] = [
@@ -71,13 +79,14 @@ def _virtual_reading(tool: Tool, name: str, repetition: int) -> tuple[Reading, f
 class RealPlan:
     """What the real grid times: ``(width, batch size)`` of the mlp's train step, on each device.
 
-    The dear tool joins every `dear_every`-th repetition. `reference_s` seconds of reference rounds
-    follow each repetition.
+    A cell gets `repetitions` of them, or as many (at least two) as begin within `cell_s` seconds. The dear
+    tool joins every `dear_every`-th. `reference_s` seconds of reference rounds follow each.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((64, 16), (512, 64))
     devices: tuple[str, ...] = ("cpu@1", "cpu")
-    repetitions: int = 30
+    repetitions: int = 100
+    cell_s: float = 75.0
     dear_every: int = 15
     reference_s: float = 0.2
 
@@ -90,9 +99,8 @@ def real_cells(plan: RealPlan, say: Say) -> Iterator[Cell]:
             with device.active():
                 placed = Placed(build(lambda b=batch_size, w=width: mlp(b, w)), device)
                 placed.move_model()
-                title = f"width {width}, batch {batch_size}, {name}"
-                what = f"mlp train step, {device.threads} threads"
-                yield _real_cell(plan, Cell(title, what, {}), placed, say)
+                cell = Cell(f"{width}x{batch_size} {name}", f"CPU threads: {device.threads}", {}, noisy=False)
+                yield _real_cell(plan, cell, placed, say)
 
 
 def _real_cell(plan: RealPlan, cell: Cell, placed: Placed, say: Say) -> Cell:
@@ -105,8 +113,12 @@ def _real_cell(plan: RealPlan, cell: Cell, placed: Placed, say: Say) -> Cell:
     pooled: list[float] = []
     gc.collect()
     gc.freeze()
+    reference_rounds(step, plan.reference_s)  # what comes once in a process is no tool's to pay
+    start = time.perf_counter()
     for repetition in range(plan.repetitions):
-        say(f"{cell.name}: repetition {repetition + 1} of {plan.repetitions}")
+        if repetition >= 2 and time.perf_counter() - start >= plan.cell_s:
+            break
+        say(f"{cell.name}: repetition {repetition + 1}")
         for tool in rotated(repetition, plan.dear_every):
             placed.reset()
             begin = time.perf_counter()
@@ -116,7 +128,12 @@ def _real_cell(plan: RealPlan, cell: Cell, placed: Placed, say: Say) -> Cell:
         pooled += reference_rounds(step, plan.reference_s)
     gc.unfreeze()
     cell.truth_s = {"median": median(pooled), "mean": fmean(pooled)}
-    cell.what += f", truth from {len(pooled)} rounds"
+    noise = stdev(pooled) / fmean(pooled)
+    cell.noisy = noise >= NOISE
+    median_s = cell.truth_s["median"]
+    cell.what += (
+        f"; {len(pooled):,} reference rounds: median {1e3 * median_s:.3g} ms, stddev {noise:.1%} of the mean"
+    )
     return cell
 
 

@@ -134,7 +134,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     share, square = hits / n, Z95**2 / n
     middle = (share + square / 2) / (1 + square)
     reach = Z95 * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
-    return middle - reach, middle + reach
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _claimed(seen: Sequence[Observation]) -> float | None:

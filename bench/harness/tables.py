@@ -26,6 +26,7 @@ HOW = """\
   nobody can use a tool for less than one reading; *never* where the mean error is beyond 2% for certain,
   which no averaging mends. **ratio**: that, over breakeven's; above 1 breakeven needs less wall time. In
   brackets: 95% bootstrap interval over the readings.
+- **holds its 95%**: covers at least 93% on each noisy cell, for every tool alike.
 - pytest-benchmark's default mode and pyperf claim no interval: theirs, in *italics*, is the one that a user
   would derive from the mean and stddev they print. Where there is a dash, nothing is claimed.
 - pyperf is not run itself: its method is (20 processes x 1 warm-up + 3 values of at least 100 ms). Starting
@@ -45,39 +46,50 @@ def tables(results: Sequence[Json]) -> str:
         parts += [f"## {result['title']}", result["about"], machine_line(result)]
         parts += ["\n".join(verdict(result))]
         for cell in result["cells"]:
-            parts += [f"### {cell['name']}", f"{cell['what']}.", cell_table(cell)]
+            parts += [f"### {cell['name']}", f"{cell['what']}. n = {most_readings(cell)}.", cell_table(cell)]
     return "\n\n".join([*parts, "## How to read it", HOW]) + "\n"
 
 
 def machine_line(result: Json) -> str:
-    """Return one line: machine, versions, date, how often."""
+    """Return one line: machine, versions, date."""
     facts = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    load = f", load {result['load']:.1f} before" if result["load"] is not None else ""
-    return (
-        f"{facts['cpu']}, {facts['threads']} usable threads{load}; {versions}; {result['date']}; "
-        f"n = {result['repetitions']} readings a cell and tool unless the table says otherwise."
-    )
+    state = ""
+    if result["load"] is not None:
+        policy = facts["omp_wait_policy"] or "unset"
+        state = f", OMP_WAIT_POLICY {policy}, load {result['load']:.1f} before"
+    return f"{facts['cpu']}, {facts['threads']} usable threads{state}; {versions}; {result['date']}."
+
+
+def most_readings(cell: Json) -> int:
+    """Return how many readings most tools have in a cell."""
+    return max(figures["n"] for figures in cell["tools"].values())
 
 
 def verdict(result: Json) -> list[str]:
     """Return a list item for each part of the aim, with the cells where it is missed."""
     noisy = [cell for cell in result["cells"] if cell["noisy"]]
+    slower = f"- {_listed('Needing less wall time than breakeven:', _cheaper(result['cells']))}."
+    if not noisy:
+        return ["- No cell was noisy.", slower]
     reached = {cell["name"]: _reaches_aim(cell["tools"][RIVAL]) for cell in noisy}
     lines = [
         f"- At least {AIM:.0f}x less wall time to a true ±2% than pytest-benchmark's precision mode, on "
         f"noisy cells: {_listed('reached on', [name for name, yes in reached.items() if yes])}; "
         f"{_listed('missed on', [name for name, yes in reached.items() if not yes])}."
     ]
-    for tool in noisy[0]["tools"] if noisy else ():
+    for tool in noisy[0]["tools"]:
         lines += _coverage_line(tool, noisy)
-    slower = [
+    return [*lines, slower]
+
+
+def _cheaper(cells: Sequence[Json]) -> list[str]:
+    return [
         f"{tool} on {cell['name']} ({times(figures['ratio'])}x)"
-        for cell in result["cells"]
+        for cell in cells
         for tool, figures in cell["tools"].items()
         if figures["ratio"] is not None and figures["ratio"] < 1
     ]
-    return [*lines, f"- {_listed('Needing less wall time than breakeven:', slower)}."]
 
 
 def _reaches_aim(rival: Json) -> bool:
@@ -91,19 +103,21 @@ def _coverage_line(tool: str, noisy: Sequence[Json]) -> list[str]:
     least = min(found, key=lambda name: found[name])
     word = "holds its 95%" if found[least] >= HOLDS else "does not hold its 95%"
     derived = "" if noisy[0]["tools"][tool]["interval"].startswith("claimed") else " (derived)"
-    return [f"- {tool}{derived} {word} on noisy cells: at worst {found[least]:.3f}, on {least}."]
+    figures = next(cell["tools"][tool] for cell in noisy if cell["name"] == least)
+    return [f"- {tool}{derived} {word} on noisy cells: at worst {_coverage(figures)}, on {least}."]
 
 
 def cell_table(cell: Json) -> str:
     """Return a cell's table, a row a tool."""
     head = "| tool | of | bias | true ± | claimed ± | covers | rounds | s/reading | s to true ±2% | ratio |"
-    rows = [_row(name, figures) for name, figures in cell["tools"].items()]
+    usual = most_readings(cell)
+    rows = [_row(name, figures, usual) for name, figures in cell["tools"].items()]
     return "\n".join([head, "|---|---|" + "---:|" * 8, *rows])
 
 
-def _row(name: str, figures: Json) -> str:
+def _row(name: str, figures: Json, usual: int) -> str:
     claimed = figures["interval"].startswith("claimed")
-    n = f" (n = {figures['n']})" if figures["few"] else ""
+    n = f" (n = {figures['n']})" if figures["n"] < usual else ""
     words = [
         f"**{name}**" if name == OURS else name + n,
         figures["estimand"],

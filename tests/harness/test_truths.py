@@ -98,3 +98,10 @@ def test_reading_the_clock_costs_a_tick():
 
 def test_noisy_cells_are_truths():
     assert set(NOISY) < set(TRUTHS)
+
+
+def test_least_seconds_are_those_of_the_best_estimator():
+    # (1.96 x .15 / .02)^2 = 216 calls of 1.0113 ms; AR(.7) leaves .3 / 1.7 of (1.96 x .1 / .02)^2 = 96.
+    assert TRUTHS["loud"].least_s == pytest.approx(0.2185, rel=1e-3)
+    assert TRUTHS["correlated"].least_s == pytest.approx(96.04 * 1.7 / 0.3 * 1.00501e-3, rel=1e-3)
+    assert TRUTHS["quiet"].least_s == pytest.approx(BASE_S, rel=0.001)
