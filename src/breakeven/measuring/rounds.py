@@ -105,7 +105,7 @@ class Floor:
     """The least that a warm-up takes: `rounds` and `seconds`, whichever ends later."""
 
     rounds: int = 6
-    seconds: float = 0.02
+    seconds: float = 0.05
 
 
 def floor_for(device: Device) -> Floor:
@@ -225,15 +225,16 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
 
 
 def correlation_factor(latencies: Sequence[float]) -> float:
-    """Return (1 + rho) / (1 - rho) for the lag-1 correlation rho of the above-median signs, in [1, 10].
+    """Return (1 + rho) / (1 - rho) for the lag-1 correlation rho of the times, in [1, 10].
 
-    Fewer than 20 times tell nothing about it: 1.
+    It is read off the above-median signs, which outliers do not move: those of a normal process
+    correlate by ``2 / pi * asin(rho)`` (Sheppard's formula). Fewer than 20 times tell nothing about it: 1.
     """
     if len(latencies) < 20:
         return 1.0
     centre = median(latencies)
     signs = [1 if latency > centre else -1 for latency in latencies]
-    rho = sum(a * b for a, b in pairwise(signs)) / (len(signs) - 1)
+    rho = math.sin(math.pi / 2 * sum(a * b for a, b in pairwise(signs)) / (len(signs) - 1))
     return min(10.0, max(1.0, (1 + rho) / max(1e-9, 1 - rho)))
 
 
