@@ -113,6 +113,7 @@ def _real_cell(plan: RealPlan, cell: Cell, placed: Placed, say: Say) -> Cell:
     pooled: list[float] = []
     gc.collect()
     gc.freeze()
+    placed.reset()
     reference_rounds(step, plan.reference_s)  # what comes once in a process is no tool's to pay
     start = time.perf_counter()
     for repetition in range(plan.repetitions):
