@@ -26,6 +26,8 @@ from tables import OURS, short_table, tables
 from tools import TOOLS, Reading
 from truths import NOISY, TRUTHS
 
+from breakeven.errors import UsageError
+from breakeven.measuring.devices import parse_device
 from breakeven.measuring.machine import class_facts
 
 EPILOG = """\
@@ -95,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--shapes", nargs="+", type=shape, metavar="WIDTHxBATCH", help="real steps (64x16 512x64)"
     )
-    made.add_argument("--devices", nargs="+", metavar="DEVICE", help="real devices (cpu@1 cpu)")
+    made.add_argument("--devices", nargs="+", type=cpu, metavar="DEVICE", help="real devices (cpu@1 cpu)")
     made.add_argument(
         "--pyperf-every",
         type=at_least_two,
@@ -128,6 +130,17 @@ def shape(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and batch_size.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not like 64x16, a width and a batch size")
     return int(width), int(batch_size)
+
+
+def cpu(text: str) -> str:
+    """Return the name of a CPU device: not every tool here waits for an accelerator."""
+    try:
+        device = parse_device(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if device.is_accelerator:
+        raise argparse.ArgumentTypeError(f"{text!r} is no CPU; write cpu or cpu@1")
+    return device.name
 
 
 def real_plan(options: argparse.Namespace) -> RealPlan:

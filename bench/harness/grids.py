@@ -86,7 +86,7 @@ class RealPlan:
     shapes: tuple[tuple[int, int], ...] = ((64, 16), (512, 64))
     devices: tuple[str, ...] = ("cpu@1", "cpu")
     repetitions: int = 100
-    cell_s: float = 75.0
+    cell_s: float = 70.0
     dear_every: int = 15
     reference_s: float = 0.2
 

@@ -98,7 +98,14 @@ def test_reference_rounds_are_at_least_ten():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--repetitions", "1"], ["--only", "nothing"], ["--shapes", "64"], ["--pyperf-every", "x"]]
+    "arguments",
+    [
+        ["--repetitions", "1"],
+        ["--only", "nothing"],
+        ["--shapes", "64"],
+        ["--pyperf-every", "x"],
+        ["--devices", "cpu@0"],
+    ],
 )
 def test_wrong_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
