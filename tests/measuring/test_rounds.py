@@ -88,7 +88,7 @@ def test_what_a_round_made_is_released_before_the_next_is_prepared():
 
 def test_garbage_is_collected_before_and_left_alone_during_the_rounds(monkeypatch):
     collected = []
-    monkeypatch.setattr(gc, "collect", lambda: collected.append(gc.isenabled()))
+    monkeypatch.setattr(gc, "collect", lambda *_: collected.append(gc.isenabled()))
     with collection_off():
         assert collected == [True]
         assert not gc.isenabled()

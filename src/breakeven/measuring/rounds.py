@@ -89,9 +89,13 @@ def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) 
 
 @contextmanager
 def collection_off() -> Iterator[None]:
-    """Collect garbage, then keep the collector off for the length of the block."""
+    """Collect the younger garbage, then keep the collector off for the length of the block.
+
+    The oldest generation is the session's to collect, between cells: walking it all takes the caches from
+    the next 20 to 40 ms, which then read 3 to 5% too much.
+    """
     was_on = gc.isenabled()
-    gc.collect()
+    gc.collect(1)
     gc.disable()
     try:
         yield
