@@ -152,6 +152,7 @@ def test_noise_alone_is_no_drift():
 
 def test_equal_times_need_the_fewest_rounds_or_as_many_as_are_free():
     assert plan_rounds(timed([0.5] * 20), BUDGET).rounds == BUDGET.min_rounds
+    assert plan_rounds(timed([0.03] * 20), BUDGET).rounds == 16
     assert plan_rounds(timed([1e-6] * 20), BUDGET).rounds == 40
 
 

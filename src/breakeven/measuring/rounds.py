@@ -31,6 +31,9 @@ PATIENCE = 5.0
 MOST_WARMUP_ROUNDS = 20_000
 """Ends the warm-up under a clock that stands still."""
 
+FEWEST_TRUSTED = 16
+"""Rounds that are timed however quiet the warm-up was, where the time allows them."""
+
 Z95 = 1.959964
 MEDIAN_INFLATION = 1.2533
 """Standard error of a normal sample's median over that of its mean: sqrt(pi / 2)."""
@@ -213,8 +216,8 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
     The noise is the warm-up tail's, so a slow first call never decides. The half-width of a median
     of n normal times is ``1.96 * 1.2533 * noise / sqrt(n)``; the signs' lag-1 correlation rho widens
     its square by ``(1 + rho) / (1 - rho)``, as in an AR(1) process. Twice that is asked for, since a
-    short tail tells the noise badly; and cheap rounds are taken freely: 40, where they fit into a
-    twentieth of the time.
+    short tail tells the noise badly; there are 16 rounds, where the time allows them, for the same
+    reason; and cheap rounds are taken freely: 40, where they fit into a twentieth of the time.
     """
     latencies = [timed.latency_s for timed in warmup.tail]
     spread = MEDIAN_INFLATION * Z95 * relative_noise(latencies) / budget.half_width
@@ -222,7 +225,7 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
     cost = max(warmup.round_s, 1e-9)
     free = min(40, int(budget.max_time_s / 20 / cost))
     affordable = int(budget.max_time_s / cost)
-    wished = min(max(wished, free, budget.min_rounds), budget.max_rounds)
+    wished = min(max(wished, free, budget.min_rounds, FEWEST_TRUSTED), budget.max_rounds)
     rounds = max(min(wished, affordable), budget.min_rounds)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
     return Plan(rounds, lead_in, cut_by_budget=rounds < wished)

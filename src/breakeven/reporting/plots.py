@@ -246,7 +246,8 @@ def _frame_texts(figure: Figure, report: Report, lines: Sequence[BreakEven], mis
             label="undecided or same",
         ),
     ]
-    title = plot_text(f"Speedup over {baselines} ({report.headline}), median and 95% interval", 110)
+    where = "; ".join(machine.label for machine in report.machines)
+    title = plot_text(f"Speedup over {baselines} ({report.headline}, median, 95% interval) on {where}", 110)
     figure.legend(
         handles=[*handles, *extra],
         loc="outside upper center",
