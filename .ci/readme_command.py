@@ -1,4 +1,4 @@
-"""Print the N-th ``sh`` block of README.md, which must be one command line: what users type is what CI runs."""
+"""Print the N-th ``sh`` block of README.md, one command line: what users type is what CI runs."""
 
 import re
 import sys

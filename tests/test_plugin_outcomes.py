@@ -389,3 +389,27 @@ def test_a_case_that_would_take_too_long_is_skipped_with_that_reason(bench, monk
     assert outcomes["bench_plain[16-cpu@1-train]"][1].startswith(
         "not tried: train at batch 1: would take too"
     )
+
+
+STEPPING_CLOCK = """
+import time
+
+readings = 0
+
+def clock():
+    # Every 20th reading is an hour before the one before it, as after a clock was set back.
+    global readings
+    readings += 1
+    return time.perf_counter() - (3600 if readings % 20 == 0 else 0)
+"""
+
+
+def test_a_clock_that_steps_back_gives_no_timing_and_says_so(bench, monkeypatch):
+    bench.pytester.makepyfile(stepping=STEPPING_CLOCK)
+    monkeypatch.syspath_prepend(bench.pytester.path)
+
+    assert bench.write().run("--benchmark-timer=stepping.clock").ret == 1
+
+    assert bench.timed() == []
+    assert all(outcome == "failed" for outcome, _ in bench.outcomes().values())
+    assert all("the clock stepped back" in reason for _, reason in bench.outcomes().values())

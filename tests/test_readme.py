@@ -33,7 +33,10 @@ def test_the_two_commands_are_one_line_each_and_ci_reads_the_same():
 
 
 def test_the_pictures_and_files_that_are_named_are_there():
-    named = [*re.findall(r"\]\(([^)]+)\)", README), *re.findall(r"breakeven report (results/\S+?\.json)", README)]
+    named = [
+        *re.findall(r"\]\(([^)]+)\)", README),
+        *re.findall(r"breakeven report (results/\S+?\.json)", README),
+    ]
     assert named
     for name in named:
         assert (ROOT / name).is_file(), name

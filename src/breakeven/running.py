@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from breakeven.analysing.flags import evidence_in
+from breakeven.analysing.flags import evidence_in, refuse_impossible
 from breakeven.analysing.intervals import median_interval
 from breakeven.cases import SCHEMA, Budget, Case, Outcome
 from breakeven.errors import BreakevenError, UsageError
@@ -182,6 +182,8 @@ class Run:
             benchmark.pedantic(
                 round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1
             )
+            if benchmark.enabled:
+                refuse_impossible(benchmark.stats.stats.data)
 
         try:
             self.session.budget = self._budget(item)

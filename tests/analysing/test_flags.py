@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from breakeven.analysing.flags import evidence_in
+from breakeven.analysing.flags import evidence_in, refuse_impossible
 from breakeven.analysing.intervals import median_interval
+from breakeven.errors import MeasurementError
 
 
 def evidence(times, wished=0.02, steady=True, cut_by_budget=False):
@@ -56,3 +57,13 @@ def test_a_step_in_the_rounds_is_drift_with_where_and_how_much():
 def test_one_round_and_equal_rounds_have_an_answer():
     assert list(evidence([1.0])) == ["few_rounds"]
     assert evidence([1.0] * 50) == {}
+
+
+@pytest.mark.parametrize("wrong", [-1e-9, float("nan"), float("inf"), float("-inf")])
+def test_a_time_that_no_clock_can_give_is_refused_with_its_round(wrong):
+    with pytest.raises(MeasurementError, match=r"round 3 took .*the clock stepped back"):
+        refuse_impossible([1.0, 1.0, 0.0, wrong, 1.0])
+
+
+def test_zero_and_subnormal_times_are_possible():
+    refuse_impossible([0.0, 5e-324, 1.0])

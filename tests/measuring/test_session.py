@@ -1,5 +1,7 @@
 """One run: what is built once, what is given up, and what is no honest timing."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -112,6 +114,29 @@ def test_a_cpu_tells_the_parts_of_its_training_step_and_no_device_time():
     assert all(seconds > 0 for seconds in facts["parts_s"].values())
     assert "device_time_s" not in facts
     assert "parts_s" not in measure(seed_net(1), "forward")
+
+
+def test_what_compiling_cost_is_recorded_apart(monkeypatch):
+    bench = Bench()
+
+    def compiling(module):
+        calls = []
+
+        def compiled(inputs):
+            if not calls:
+                bench.device.enqueue(1000.0)
+            calls.append(1)
+            return module(inputs)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    workload = dataclasses.replace(simulated_workload(bench.device), compile=True)
+    case = Case("w", 1, "forward", "simulated")
+    facts = bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+    assert facts["compile_s"] == 1000.0
+    assert facts["first_call_s"] == 1000.0 + Costs().forward
+    assert "compile_s" not in bench.measure(workload="another")
 
 
 def test_where_the_time_went_adds_up_to_the_clock():

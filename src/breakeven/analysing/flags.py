@@ -8,10 +8,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from breakeven.analysing.drift import find_drift
 from breakeven.analysing.intervals import MedianInterval
+from breakeven.errors import MeasurementError
+
+
+def refuse_impossible(times: ArrayLike) -> None:
+    """Refuse rounds that no honest clock can give.
+
+    Raises:
+        MeasurementError: a time is negative, NaN or infinite; one line with the round and its time.
+    """
+    values = np.asarray(times, dtype=float)
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    if len(wrong):
+        raise MeasurementError(
+            f"round {wrong[0]} took {values[wrong[0]]} s: the clock stepped back or stopped counting, and no "
+            "round of this case can be trusted; leave out --benchmark-timer, or mend the machine's clock"
+        )
 
 
 def evidence_in(
