@@ -220,3 +220,10 @@ def test_the_interval_is_made_of_the_samples_own_values_and_holds_the_median(val
     assert interval.high in values
     assert interval.low <= interval.median <= interval.high
     assert interval.tau >= 1
+
+
+@pytest.mark.parametrize(
+    ("times", "median"), [([1.0, 2.0, 90.0], 2.0), ([1.0, 2.0, 4.0, 90.0], 3.0), ([7.0], 7.0)]
+)
+def test_the_centre_is_the_median_and_no_outlier_moves_it(times, median):
+    assert median_interval(times).median == median
