@@ -8,23 +8,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from breakeven.cases import Budget, Case
+from breakeven.doctor.timing import COSTS, LATENCIES, LAUNCH_S
 from breakeven.measuring.devices import Cpu, Device
 from breakeven.measuring.phases import PHASES
 from breakeven.measuring.placement import Placed
 from breakeven.measuring.rounds import Round, part_seconds, time_once, time_round
 from breakeven.measuring.session import Session
-from breakeven.measuring.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measuring.workloads import mlp
-
-LAUNCH_S = 0.25
-COSTS = Costs()
-LATENCIES = {
-    "transfer": LAUNCH_S + COSTS.transfer,
-    "forward": LAUNCH_S + COSTS.forward,
-    "backward": LAUNCH_S + COSTS.backward,
-    "step": LAUNCH_S + COSTS.step,
-    "train": LAUNCH_S + COSTS.train,  # the later launches hide behind the device's work
-}
 
 
 @pytest.fixture
