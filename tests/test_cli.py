@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -195,3 +196,29 @@ def test_a_reader_that_leaves_is_no_traceback(run_json):
     os.close(written)
     assert done.stderr == b""
     assert done.returncode == 141
+
+
+@pytest.mark.parametrize("face", ["terminal", "json", "csv", "markdown"])
+def test_an_output_that_is_full_or_gone_is_one_line_or_none(tmp_path, face):
+    path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cpu@1": (2, 2)}))
+    command = [
+        sys.executable,
+        "-m",
+        "breakeven.cli",
+        "report",
+        path,
+        "-o",
+        str(tmp_path / "out"),
+        "--format",
+        face,
+    ]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2
+    [line] = result.stderr.splitlines()
+    assert line.startswith("breakeven: error: the output cannot be written")
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, "")

@@ -1,5 +1,7 @@
 """How cases end that give no timing: what is printed, the exit code, and what stands in the run file."""
 
+import signal
+
 import pytest
 
 # Raises WHAT in the seventh timed round of batch 16, and nowhere else.
@@ -413,3 +415,21 @@ def test_a_clock_that_steps_back_gives_no_timing_and_says_so(bench, monkeypatch)
     assert bench.timed() == []
     assert all(outcome == "failed" for outcome, _ in bench.outcomes().values())
     assert all("the clock stepped back" in reason for _, reason in bench.outcomes().values())
+
+
+def test_a_cancelled_job_keeps_what_it_measured_as_ctrl_c_does(bench):
+    bench.write("""
+@pytest.mark.sweep(batch_size=[1, 2, 3])
+def bench_cancelled(train_benchmark, batch_size):
+    import os, signal
+    if batch_size == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    train_benchmark(lambda: workload(batch_size))
+""")
+    before = signal.getsignal(signal.SIGTERM)
+
+    assert bench.run().ret == pytest.ExitCode.INTERRUPTED
+
+    assert bench.timed() == ["bench_cancelled[1-cpu@1-train]"]
+    assert {outcome for outcome, _ in bench.outcomes().values()} == {"skipped"}
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -10,6 +10,8 @@ import json
 import os
 import re
 import shlex
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,6 +85,7 @@ class Run:
         self.choice: Choice = self._read("sweep", parse_choice)
         self.session = Session(Budget())
         self._written = False
+        self._on_sigterm: Any = None
         self._machine: dict[str, Any] | None = None
         self._start: dict[str, Any] | None = None
         self._halfway = False
@@ -143,6 +146,9 @@ class Run:
                 raise UsageError(
                     f"--benchmark-json={path} cannot be written; name a file in a folder of yours"
                 )
+        if threading.current_thread() is threading.main_thread():
+            # A CI job that is cancelled gets SIGTERM; as Ctrl-C it keeps what was measured so far.
+            self._on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
         self.begun = True
         self._began = time.perf_counter()
 
@@ -262,6 +268,8 @@ class Run:
     def end(self) -> None:
         """Write the run file where pytest-benchmark did not, since nothing was timed."""
         self.session.close()
+        if self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
         path = self._json_path()
         if path is None or self._written:
             return
@@ -324,7 +332,9 @@ class Run:
                 raise UsageError(f'{key}={text!r} is no text; write for instance {key} = "{text[0]}"')
             return parse(text)
         except UsageError as error:
-            self._complaints.append(error)
+            option = f"--breakeven-{name}"
+            named = str(error) if option in str(error) or key in str(error) else f"{option}: {error}"
+            self._complaints.append(UsageError(named))
             return parse("")
 
     def _budget(self, item: pytest.Item | None) -> Budget:

@@ -170,14 +170,16 @@ def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
         )
     name = mark.args[0] if mark.args else None
     if "batch_size" not in mark.kwargs:
-        raise UsageError(f"the sweep names no batch_size; write {EXAMPLE}")
+        named = f" (it names {', '.join(mark.kwargs)})" if mark.kwargs else ""
+        raise UsageError(f"the sweep names no batch_size{named}; write {EXAMPLE}")
     for key, values in mark.kwargs.items():
         if key in RESERVED:
             raise UsageError(
                 f"the sweep cannot have an argument {key!r}, the word is taken; call it otherwise"
             )
         if not isinstance(values, list | tuple | range) or not values:
-            raise UsageError(f"sweep({key}={values!r}) is no list of values; write {key}=[{values!r}]")
+            shown = "1, 64" if key == "batch_size" or not values else repr(values)
+            raise UsageError(f"sweep({key}={values!r}) is no list of values; write {key}=[{shown}]")
     arguments = {key: tuple(values) for key, values in mark.kwargs.items()}
     _check_values("sweep", arguments)
     return name, Sweep(tuple(arguments.items()))

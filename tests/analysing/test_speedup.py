@@ -266,3 +266,16 @@ def test_flags_are_counted_with_a_remedy(tmp_path):
     assert "--benchmark-max-time" in noisy
     assert any("does not know" in warning for warning in found.warnings)
     assert only(found.speedups).flags == ("noisy", "own<flag>")
+
+
+def test_a_never_that_larger_batches_might_overturn_says_how_far_it_speaks(tmp_path):
+    content = affine_run({"cpu": (1.0, 0.1), "cuda": (5.0, 0.2)}, batches=(1, 8))
+    content["breakeven"] = {
+        "schema": 1,
+        "outcomes": [
+            outcome("oom", device="cuda", batch_size=64, axes=content["benchmarks"][0]["extra_info"]["axes"])
+        ],
+    }
+    found = report(tmp_path, content)
+    assert only(found.break_evens).crossing.status == "never"
+    assert any("larger batch sizes gave no timing on both devices" in warning for warning in found.warnings)

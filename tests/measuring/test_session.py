@@ -243,6 +243,40 @@ def test_a_case_that_needs_far_more_than_its_budget_is_skipped_after_two_calls()
     assert bench.rounds == 0
 
 
+def test_calls_that_still_compile_do_not_make_a_case_hopeless(monkeypatch):
+    bench = Bench(seconds=0.001, budget=Budget(max_time_s=1.0))
+    calls = []
+
+    def compiling(module):
+        def compiled(inputs):
+            calls.append(1)
+            if len(calls) <= 4:
+                bench.device.enqueue(100.0)
+            return module(inputs)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    costs = Costs(*[0.001] * 6)
+    workload = dataclasses.replace(simulated_workload(bench.device, costs), compile=True)
+    case = Case("w", 1, "forward", "simulated")
+    assert (
+        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)["planned_rounds"] > 6
+    )
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [(None, "the loss is None"), (3.0, "the loss is a float"), (torch.ones(4), r"a tensor of shape \(4,\)")],
+    ids=["None", "a float", "a vector"],
+)
+def test_a_loss_that_is_no_number_says_so_in_every_phase(phase, loss, message):
+    workload = Workload(nn.Linear(2, 1), lambda *_: loss, torch.optim.Adam, torch.ones(1, 2), None)
+    with pytest.raises(MeasurementError, match=message):
+        measure(workload, phase)
+
+
 def test_one_mishap_does_not_make_a_case_hopeless():
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
     calls = []

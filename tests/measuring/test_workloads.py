@@ -1,6 +1,7 @@
 """What trains: the built-in recipes, and what is refused of a user's."""
 
 import dataclasses
+import sys
 from functools import partial
 
 import pytest
@@ -146,6 +147,11 @@ def test_the_line_is_the_recipes_own_even_when_a_library_raised():
     recipe = lambda: nn.Linear("wide", 3)  # noqa: E731
     with pytest.raises(RecipeError, match=rf"test_workloads\.py:{line}: the recipe raised TypeError"):
         build(recipe)
+
+
+def test_a_recipe_that_exits_is_named_too():
+    with pytest.raises(RecipeError, match=r"test_workloads\.py:\d+: the recipe raised SystemExit: 3"):
+        build(lambda: sys.exit(3))
 
 
 @pytest.mark.parametrize("result", [None, nn.Linear(2, 2), "mlp"])

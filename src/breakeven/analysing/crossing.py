@@ -70,6 +70,8 @@ def find_crossing(
     if not batches:
         return Crossing("undecided")
     notes = _notes(signs)
+    if any(hole > batches[-1] for hole in holes):
+        notes = (*notes, "cut_short")
     known = _known_bracket(batches, signs)
     if all(sign > 0 for sign in signs):
         return Crossing("always", bracket=known, notes=notes)

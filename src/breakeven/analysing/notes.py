@@ -24,6 +24,8 @@ CROSSINGS = {
     "faster from some batch size on; choose the device by batch size",
     "one_batch": "only one batch size was measured, so `always` and `never` speak of that one alone; "
     "measure more, such as --breakeven-sweep='batch_size=1,64,512'",
+    "cut_short": "larger batch sizes gave no timing on both devices, so `never`, `always` and the break-even "
+    "speak of the smaller ones alone; see the outcomes, and measure what is missing",
     "hole": "the devices cross where a batch size between gave no usable timing on both, so the break-even "
     "is not interpolated; see the outcomes and measure it again",
 }

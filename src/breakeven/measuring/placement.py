@@ -91,6 +91,8 @@ class Placed:
             else:
                 outputs = self.model(inputs)
             self.loss = self._loss(outputs, targets)
+        if self.loss is None:
+            raise MeasurementError("the loss is None, expected one number; let the loss return it")
 
     def backward(self) -> None:
         """Propagate from the loss; its graph is used up."""

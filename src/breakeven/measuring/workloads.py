@@ -56,6 +56,8 @@ class Workload:
         for field in ("loss", "optimizer"):
             if not callable(getattr(self, field)):
                 raise UsageError(f"Workload({field}=...) must be callable, got {_kind(getattr(self, field))}")
+        if not isinstance(self.compile, bool):
+            raise UsageError(f"Workload(compile=...) must be True or False, got {_kind(self.compile)}")
         if self.autocast is not None and not isinstance(self.autocast, torch.dtype):
             raise UsageError(
                 f"Workload(autocast=...) must be a torch.dtype or None, got {_kind(self.autocast)}"
@@ -94,7 +96,7 @@ def build(recipe: Recipe) -> Workload:
     torch.manual_seed(SEED)
     try:
         workload = recipe()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {one_line(error)}") from error
     if not isinstance(workload, Workload):
         raise RecipeError(

@@ -258,7 +258,7 @@ def _frame_texts(figure: Figure, report: Report, lines: Sequence[BreakEven], mis
     )
     cut = f" ({missing} more models are in summary.csv)" if missing else ""
     figure.supxlabel(f"batch size{cut}", fontsize=9)
-    figure.supylabel(f"speedup (above 1x the candidate is faster than {plot_text(baselines)})", fontsize=9)
+    figure.supylabel(f"speedup over {plot_text(baselines, 24)}", fontsize=9)
 
 
 def _empty(report: Report) -> Figure:
