@@ -178,7 +178,7 @@ def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
                 f"the sweep cannot have an argument {key!r}, the word is taken; call it otherwise"
             )
         if not isinstance(values, list | tuple | range) or not values:
-            shown = "1, 64" if key == "batch_size" or not values else repr(values)
+            shown = "1, 64" if isinstance(values, list | tuple | range) else repr(values)
             raise UsageError(f"sweep({key}={values!r}) is no list of values; write {key}=[{shown}]")
     arguments = {key: tuple(values) for key, values in mark.kwargs.items()}
     _check_values("sweep", arguments)
