@@ -13,7 +13,7 @@ from breakeven.measuring import rounds, session
 from breakeven.measuring.rounds import Round, Timed
 from breakeven.measuring.simulated import SimulatedDevice
 
-CHECKS = 17
+CHECKS = 18
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,16 @@ def test_every_figure_is_reached_on_this_machine(figures):
 
 def test_the_figures_are_those_that_the_method_names(figures):
     assert len(figures) == CHECKS
-    for word in ("empty phase", "deadline spin", "simulated", "coverage", "drift", "break-even", "cpu@1"):
+    for word in (
+        "empty phase",
+        "deadline spin",
+        "simulated",
+        "coverage",
+        "drift",
+        "break-even",
+        "cpu@1",
+        "phases' sum",
+    ):
         assert any(word in name for name in figures), word
 
 

@@ -1,7 +1,7 @@
 """The harness against truths it knows: runs every truth and gathers the figures.
 
-Owns the order and the verdict; the truths are in `realtime`, `timing` and `noise`. The test-suite runs
-the same code.
+Owns the order and the verdict; the truths are in `realtime`, `additivity`, `timing` and `noise`. The
+test-suite runs the same code.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from breakeven.doctor import noise, realtime, timing
+from breakeven.doctor import additivity, noise, realtime, timing
 from breakeven.doctor.checks import Check, Truth
 
-TRUTHS: tuple[Truth, ...] = (*realtime.TRUTHS, *timing.TRUTHS, *noise.TRUTHS)
+TRUTHS: tuple[Truth, ...] = (*realtime.TRUTHS, *additivity.TRUTHS, *timing.TRUTHS, *noise.TRUTHS)
 """Every truth, in the order in which they are shown."""
 
 
