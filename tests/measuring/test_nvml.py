@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from breakeven.measuring import nvml
-from breakeven.measuring.nvml import gpu_class, gpu_state, reason_names
+from breakeven.cases import Budget
+from breakeven.measuring import nvml, session
+from breakeven.measuring.nvml import gpu_class, gpu_state, kept_open, reason_names
+from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice
 
 GPU = torch.device("cuda", 1)
 
@@ -110,6 +112,35 @@ def test_without_nvml_nothing_is_guessed():
     assert state.pop("unreadable") == {"nvml": "NVML Shared Library Not Found"}
     assert set(state.values()) == {None}
     assert set(gpu_class(GPU, api).values()) == {None}
+    assert api.open == 0
+
+
+def test_nvml_held_open_is_closed_once_by_whoever_held_it():
+    api = Recorded()
+    with kept_open(api):
+        gpu_state(GPU, api)
+        assert api.open == 1
+    assert api.open == 0
+
+
+def test_nvml_that_cannot_be_held_open_stops_nothing():
+    with kept_open(Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found"))):
+        pass
+
+
+def test_a_session_holds_nvml_while_it_measures_on_a_cuda_device(monkeypatch):
+    api = Recorded()
+    monkeypatch.setattr(session, "kept_open", lambda: kept_open(api))
+
+    class Gpu(SimulatedDevice):
+        def __init__(self):
+            super().__init__(SimulatedClock())
+            self.torch_device = GPU
+
+    measuring = session.Session(Budget())
+    measuring._initialise(Gpu())
+    assert api.open == 1
+    measuring.close()
     assert api.open == 0
 
 

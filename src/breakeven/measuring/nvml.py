@@ -68,6 +68,25 @@ def gpu_state(torch_device: torch.device, api: Any = None) -> Facts:
         return {**state, "unreadable": gpu.unreadable} if gpu.unreadable else state
 
 
+@contextmanager
+def kept_open(api: Any = None) -> Iterator[None]:
+    """Hold NVML open for the length of the block, so that reading a state within takes no time.
+
+    NVML counts who opened it. Without this each reading loads it anew, tens of milliseconds in which a GPU
+    that has just been warmed up cools its clocks.
+    """
+    api = api or _pynvml()
+    try:
+        api.nvmlInit()
+    except api.NVMLError:  # every reading says why
+        yield
+        return
+    try:
+        yield
+    finally:
+        api.nvmlShutdown()
+
+
 def reason_names(bits: int) -> list[str]:
     """Return the names of NVML's clock event bits; an unknown bit by its number.
 
@@ -110,10 +129,7 @@ class _Gpu:
 @contextmanager
 def _opened(torch_device: torch.device, api: Any) -> Iterator[_Gpu]:
     """Hold NVML open for a torch device; where that fails every value is unreadable, and why is kept."""
-    if api is None:
-        import pynvml
-
-        api = pynvml
+    api = api or _pynvml()
     try:
         api.nvmlInit()
     except api.NVMLError as error:
@@ -123,6 +139,12 @@ def _opened(torch_device: torch.device, api: Any) -> Iterator[_Gpu]:
         yield _connected(torch_device, api)
     finally:
         api.nvmlShutdown()
+
+
+def _pynvml() -> Any:
+    import pynvml
+
+    return pynvml
 
 
 def _connected(torch_device: torch.device, api: Any) -> _Gpu:

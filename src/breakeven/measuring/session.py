@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from breakeven.errors import MeasurementError, RecipeError
 from breakeven.measuring.canary import sing
 from breakeven.measuring.devices import Cpu, Device, EventApi
 from breakeven.measuring.failures import HopelessError, outcome_of, reason_for
+from breakeven.measuring.nvml import kept_open
 from breakeven.measuring.phases import PHASES, Phase
 from breakeven.measuring.placement import Placed, agree, losses_of_one_step
 from breakeven.measuring.rounds import (
@@ -104,6 +105,7 @@ class Session:
         self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
         self._lost: dict[str, str] = {}
         self._forecast = Forecast()
+        self._open = ExitStack()
 
     def measure(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> dict[str, Any]:
         """Time one case and return what belongs into its ``extra_info`` (Contract 1, optional keys).
@@ -175,6 +177,7 @@ class Session:
         """Let go of the last cell, and of what was kept from the garbage collector."""
         self._drop_placed()
         self._workload = None
+        self._open.close()
         gc.unfreeze()
 
     def _refuse(self, case: Case) -> None:
@@ -215,6 +218,8 @@ class Session:
 
     def _initialise(self, device: Device) -> None:
         if device.name not in self.device_init_s:
+            if device.torch_device.type == "cuda":
+                self._open.enter_context(kept_open())
             self.device_init_s[device.name] = time_once(device.initialise, device, self._clock)
 
     def _drop_placed(self) -> None:
