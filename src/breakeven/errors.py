@@ -6,8 +6,7 @@
     ├── UsageError              what the user typed cannot be used: an option, a mark, an argument
     ├── RecipeError             a workload's recipe raised, or returned something else
     ├── MeasurementError        a case gave no honest timing: NaN loss, other result than the CPU's
-    ├── RunFileError            a run file that cannot be read
-    └── ComparabilityError      readable, but nothing can be judged or the machines do not compare
+    └── RunFileError            a run file that cannot be read
 
 ``exit_code`` is what the ``breakeven`` command exits with when the error reaches it.
 """
@@ -35,9 +34,3 @@ class MeasurementError(BreakevenError):
 
 class RunFileError(BreakevenError):
     """A run file that is missing, cut, foreign or newer than this breakeven."""
-
-
-class ComparabilityError(BreakevenError):
-    """The input is readable, but nothing in it can be judged or compared."""
-
-    exit_code = 3

@@ -353,12 +353,8 @@ class Run:
         )
 
     def _json_path(self) -> Path | None:
-        path = self.config.getoption("benchmark_json", None)
-        return (
-            None
-            if path is None
-            else Path(getattr(path, "name", path) if not isinstance(path, Path) else path)
-        )
+        path: Path | None = self.config.getoption("benchmark_json", None)
+        return path
 
     def _wants_traceback(self) -> bool:
         option = self.config.option

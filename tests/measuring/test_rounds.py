@@ -17,6 +17,7 @@ from breakeven.measuring.rounds import (
     Round,
     Timed,
     Warmup,
+    beyond_steady,
     collection_off,
     correlation_factor,
     floor_for,
@@ -143,6 +144,14 @@ def test_a_clock_that_stands_still_does_not_hang_the_warm_up():
 
 def test_rounds_seen_before_count():
     assert len(warm([1.0], seen=[Timed(0.0, 1.0)] * 4).rounds) == 6
+
+
+def test_what_first_calls_took_beyond_steady_rounds_counts_their_preparation():
+    steady = timed([1.0] * 8, prepare_s=2.0)
+    early = [Timed(0.5, 11.0), Timed(7.0, 4.0), Timed(2.0, 1.0)]
+    assert beyond_steady(early, steady) == 10.0 + (11.0 - 3.0)
+    assert beyond_steady([Timed(9.0, 1.0)], steady) == 10.0 - 3.0
+    assert beyond_steady([Timed(0.5, 0.5)], steady) == 0.0
 
 
 def test_noise_alone_is_no_drift():

@@ -36,18 +36,6 @@ def seconds(value: float | None) -> str:
     return f"{digits(value / unit)} {name}"
 
 
-def seconds_between(low: float | None, centre: float, high: float | None) -> str:
-    """Return a time's interval in the unit of its centre, empty when there is none.
-
-    >>> seconds_between(0.0009, 0.00143, 0.0015)
-    '[0.900–1.50]'
-    """
-    if low is None or high is None:
-        return ""
-    unit, _ = _unit(centre)
-    return f"[{digits(low / unit)}–{digits(high / unit)}]"
-
-
 def ratio(value: float | None) -> str:
     """Return a speedup, always with its x; an unknown one is empty.
 

@@ -165,6 +165,16 @@ def warm_up(
     return Warmup(tuple(rounds), steady)
 
 
+def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
+    """Return the seconds that the first calls took beyond steady rounds, their preparation included.
+
+    The very first has no step of an earlier round to finish, so its preparation alone may be the shorter.
+    """
+    latency_s = median(timed.latency_s for timed in warmup.tail)
+    first = max(early[0].latency_s - latency_s, early[0].total_s - warmup.round_s)
+    return max(0.0, first + sum(timed.total_s - warmup.round_s for timed in early[1:]))
+
+
 def is_steady(latencies: Sequence[float]) -> bool:
     """Tell whether the last quarter of the times has the same median as the quarter before it.
 

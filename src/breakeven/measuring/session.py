@@ -30,6 +30,7 @@ from breakeven.measuring.rounds import (
     Plan,
     Round,
     Timed,
+    beyond_steady,
     collection_off,
     floor_for,
     hopeless,
@@ -125,10 +126,10 @@ class Session:
             facts = {**device.describe(), "parameters": placed.workload.parameters}
             facts["model_transfer_s"] = self._model_transfer_s
             round_ = Round(phase, placed)
-            second, seen = self._first_calls(case, round_, placed, recipe)
+            early, seen = self._first_calls(case, round_, placed, recipe)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off():
-                warmed, plan = self._warm(case, round_, placed, second)
+                warmed, plan = self._warm(case, round_, placed, early)
                 device.reset_peak_memory()
                 with self._spend("timing"):
                     before = observe(device, self._clock)
@@ -229,8 +230,8 @@ class Session:
 
     def _first_calls(
         self, case: Case, round_: Round, placed: Placed, recipe: Recipe
-    ) -> tuple[Timed, dict[str, Any]]:
-        """Time the first call apart, and hold the losses of the first two against the CPU's."""
+    ) -> tuple[list[Timed], dict[str, Any]]:
+        """Return the calls before the warm-up, the first one apart; hold two losses against the CPU's."""
         with self._spend("warming up"):
             first = self._first_call(round_, placed)
             first_loss = placed.loss_value()
@@ -238,18 +239,18 @@ class Session:
                 self._give_up_if_hopeless(first.total_s / 3)
             second = time_round(round_, self._clock)
             second_loss = placed.loss_value()
-            self._give_up_if_hopeless(self._without_mishap(round_, second.total_s, placed.workload))
+            early = [first, second, *self._without_mishap(round_, second.total_s, placed.workload)]
+            self._give_up_if_hopeless(min(timed.total_s for timed in early[1:]))
         with self._spend("preparing"):
             checked = self._compare_losses(case, placed.workload, (first_loss, second_loss), recipe)
-        once = {"first_call_s": first.latency_s}
-        if placed.workload.compile:
-            # torch compiles in the first call; what that call took beyond the second is the compiler's.
-            once["compile_s"] = max(0.0, first.latency_s - second.latency_s)
-        return second, {**once, **checked}
+        return early, {"first_call_s": first.latency_s, **checked}
 
-    def _warm(self, case: Case, round_: Round, placed: Placed, second: Timed) -> tuple[dict[str, Any], Plan]:
+    def _warm(
+        self, case: Case, round_: Round, placed: Placed, early: list[Timed]
+    ) -> tuple[dict[str, Any], Plan]:
         with self._spend("warming up"):
-            warmup = warm_up(round_, floor_for(placed.device), self.budget.max_time_s, (second,), self._clock)
+            floor, cap_s = floor_for(placed.device), self.budget.max_time_s
+            warmup = warm_up(round_, floor, cap_s, early[1:], self._clock)
             self._give_up_if_hopeless(warmup.round_s)
         self._forecast.observe((*self._key(case), case.phase), case.batch_size, warmup.round_s)
         plan = plan_rounds(warmup, self.budget)
@@ -260,6 +261,9 @@ class Session:
             "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
         }
+        if placed.workload.compile:
+            # torch compiles in the first few calls; the first case of a model bears nearly all of it.
+            facts["compile_s"] = beyond_steady(early, warmup)
         return facts, plan
 
     def _first_call(self, round_: Round, placed: Placed) -> Timed:
@@ -270,20 +274,18 @@ class Session:
             placed.loss_value()
             raise
 
-    def _without_mishap(self, round_: Round, round_s: float, workload: Workload) -> float:
-        """Return a round's seconds, from more of them where a single mishap could have decided.
+    def _without_mishap(self, round_: Round, round_s: float, workload: Workload) -> list[Timed]:
+        """Do more rounds where a single mishap could decide that the case is hopeless.
 
         A neighbour that makes threads spin for each other has taken a 1 ms round to 1 s, once; and
         `torch.compile` compiles anew in each of the first few calls.
         """
         limit_s = PATIENCE * self.budget.max_time_s / self.budget.min_rounds
-        if workload.compile:
-            for _ in range(COMPILING_CALLS):
-                if round_s > limit_s:
-                    round_s = min(round_s, time_round(round_, self._clock).total_s)
-        elif limit_s < round_s < MISHAP * limit_s:
-            round_s = min(round_s, time_round(round_, self._clock).total_s)
-        return round_s
+        most = COMPILING_CALLS if workload.compile else int(round_s < MISHAP * limit_s)
+        more: list[Timed] = []
+        while len(more) < most and min([round_s, *(timed.total_s for timed in more)]) > limit_s:
+            more.append(time_round(round_, self._clock))
+        return more
 
     def _give_up_if_hopeless(self, round_s: float) -> None:
         reason = hopeless(round_s, self.budget)
