@@ -6,7 +6,8 @@ import pytest
 
 from breakeven.analysing import record, runs
 from breakeven.analysing.intervals import RatioInterval
-from breakeven.analysing.speedup import choose_baseline, device_order, verdict_of
+from breakeven.analysing.baseline import choose_baseline, device_order
+from breakeven.analysing.speedup import verdict_of
 from breakeven.errors import UsageError
 from run_files import affine_run, benchmark, outcome, run, write
 

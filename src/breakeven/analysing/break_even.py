@@ -17,9 +17,11 @@ from breakeven.analysing.crossing import Crossing, find_crossing
 from breakeven.analysing.estimates import Estimate
 from breakeven.analysing.speedup import Speedup
 
-LINE = ["class_id", "workload", "axes", "phase"]
+MODEL = ["workload", "axes", "phase"]
 
-_Line = tuple[str, str, str, str]
+_Model = tuple[str, str, str]
+_Place = tuple[str, str]
+"""A machine class and a device."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,21 @@ class BreakEven:
     """The batch size from which `candidate` beats `baseline`, there and at every larger measured one.
 
     `batches` are those at which both have an interval, `holes` those at which only something is known,
-    `crossing` is where the two lines meet.
+    `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size. `class_id` is
+    the machine class of the candidate, `baseline_class_id` that of the baseline.
     """
 
     class_id: str
     workload: str
     axes: str
     phase: str
+    baseline_class_id: str
     baseline: str
     candidate: str
     batches: tuple[int, ...]
     holes: tuple[int, ...]
     crossing: Crossing
+    rows: tuple[Speedup, ...]
 
 
 def break_evens(
@@ -52,22 +57,24 @@ def break_evens(
     Args:
         cases: the estimates behind the speedups.
         speedups: as `breakeven.analysing.speedup.speedups` returns them.
-        outcomes: needs the columns of `LINE`, ``batch_size`` and ``device``; None where unknown.
+        outcomes: needs the columns of `MODEL`, ``class_id``, ``batch_size`` and ``device``; None where
+            unknown.
     """
-    table: dict[tuple[_Line, str], dict[int, Estimate | None]] = {}
-    known = outcomes[[*LINE, "device", "batch_size"]].dropna()
-    for *line, device, batch in known.itertuples(index=False, name=None):
-        table.setdefault(((line[0], line[1], line[2], line[3]), device), {})[batch] = None
+    table: dict[tuple[_Model, _Place], dict[int, Estimate | None]] = {}
+    known = outcomes[[*MODEL, "class_id", "device", "batch_size"]].dropna()
+    for workload, axes, phase, class_id, device, batch in known.itertuples(index=False, name=None):
+        table.setdefault(((workload, axes, phase), (class_id, device)), {})[batch] = None
     for case in cases:
-        line_of = (case.class_id, case.workload, case.axes, case.phase)
-        table.setdefault((line_of, case.device), {})[case.batch_size] = case if case.judged else None
-    rows: dict[tuple[_Line, str, str], dict[int, Speedup]] = {}
+        key = ((case.workload, case.axes, case.phase), (case.class_id, case.device))
+        table.setdefault(key, {})[case.batch_size] = case if case.judged else None
+    rows: dict[tuple[_Model, _Place, _Place], dict[int, Speedup]] = {}
     for row in speedups:
-        key = ((row.class_id, row.workload, row.axes, row.phase), row.baseline, row.candidate)
-        rows.setdefault(key, {})[row.batch_size] = row
+        model = (row.workload, row.axes, row.phase)
+        places = (row.baseline_class_id, row.baseline), (row.class_id, row.candidate)
+        rows.setdefault((model, *places), {})[row.batch_size] = row
     return [
-        _break_even(line, base, cand, table[line, base], table[line, cand], found)
-        for (line, base, cand), found in rows.items()
+        _break_even(model, base, cand, table[model, base], table[model, cand], found)
+        for (model, base, cand), found in rows.items()
     ]
 
 
@@ -75,7 +82,7 @@ def sign_of(row: Speedup) -> int:
     """Return 1 when the candidate is shown to be faster, -1 when slower, 0 when neither is shown.
 
     >>> from dataclasses import replace
-    >>> row = Speedup("id", "mlp", "", 64, "train", "cpu", "cuda", 2.0, 1.9, 2.1, "faster", ())
+    >>> row = Speedup("id", "mlp", "", 64, "train", "id", "cpu", "cuda", 2.0, 1.9, 2.1, "faster", ())
     >>> sign_of(row), sign_of(replace(row, low=0.9)), sign_of(replace(row, low=None, high=None))
     (1, 0, 0)
     """
@@ -85,9 +92,9 @@ def sign_of(row: Speedup) -> int:
 
 
 def _break_even(
-    line: _Line,
-    baseline: str,
-    candidate: str,
+    model: _Model,
+    baseline: _Place,
+    candidate: _Place,
     base: dict[int, Estimate | None],
     cand: dict[int, Estimate | None],
     rows: dict[int, Speedup],
@@ -102,7 +109,20 @@ def _break_even(
     holes = tuple(batch for batch in pairs if batch not in batches)
     base_medians, cand_medians = _medians([b for _, b, _ in both]), _medians([c for _, _, c in both])
     crossing = find_crossing(batches, base_medians, cand_medians, signs, holes)
-    return BreakEven(*line, baseline, candidate, batches, holes, crossing)
+    workload, axes, phase = model
+    return BreakEven(
+        class_id=candidate[0],
+        workload=workload,
+        axes=axes,
+        phase=phase,
+        baseline_class_id=baseline[0],
+        baseline=baseline[1],
+        candidate=candidate[1],
+        batches=batches,
+        holes=holes,
+        crossing=crossing,
+        rows=tuple(rows[batch] for batch in sorted(rows)),
+    )
 
 
 def _medians(cases: list[Estimate]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,20 +8,51 @@ measured as it runs; on an accelerator each phase was synchronised, and the diff
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from breakeven.analysing.baseline import is_cpu
 from breakeven.analysing.estimates import Estimate
-from breakeven.analysing.speedup import is_cpu
 
 RESIDUAL = 0.10
 """On a CPU, phases that miss `train` by more are worth a warning."""
 
-_PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
-_PHASES = ("transfer", "forward", "backward", "step")
+PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
+"""What a training step is made of, in its order; all but `zero_grad` are phases."""
+
+
+@dataclass(frozen=True)
+class PhaseSum:
+    """The parts of one cell's training step on one device, against the step timed as a whole, in seconds.
+
+    `parts` has the median of each phase that was timed, and the seconds of `zero_grad` where the run file
+    tells them, in the order of `PARTS`. `train_s` is the median of the whole step, `low_s` and `high_s` its
+    interval. `whole` tells whether every phase that counts was timed, so that the sum means something.
+    """
+
+    class_id: str
+    workload: str
+    axes: str
+    batch_size: int
+    device: str
+    parts: Mapping[str, float]
+    train_s: float
+    low_s: float | None
+    high_s: float | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every phase was timed; `transfer` may be missing on a CPU, where it does nothing."""
+        optional = {"zero_grad"} | ({"transfer"} if is_cpu(self.device) else set())
+        return self.train_s > 0 and all(part in self.parts for part in PARTS if part not in optional)
+
+    @property
+    def excess(self) -> float:
+        """(Sum of the parts - train) / train."""
+        return sum(self.parts.values()) / self.train_s - 1
 
 
 @dataclass(frozen=True)
@@ -40,49 +71,70 @@ class Closure:
     worst: tuple[str, float]
 
 
-def closures(cases: Iterable[Estimate], facts: pd.DataFrame) -> list[Closure]:
-    """Return one closure for each device of each machine class that was timed in `train` and all phases.
-
-    `transfer` may be missing on a CPU, where it does nothing; cells whose `train` takes no time are left out.
+def phase_sums(cases: Iterable[Estimate], facts: pd.DataFrame) -> list[PhaseSum]:
+    """Return the parts of every cell whose `train` was timed, in the order of `cases`.
 
     Args:
         cases: one estimate a case.
         facts: needs ``class_id, workload, axes, batch_size, phase, device, parts_s``.
     """
-    cells: dict[tuple[str, str], dict[tuple[str, str, int], dict[str, float]]] = {}
+    cells: dict[tuple[object, ...], dict[str, Estimate]] = {}
     for case in cases:
-        of_device = cells.setdefault((case.class_id, case.device), {})
-        of_device.setdefault((case.workload, case.axes, case.batch_size), {})[case.phase] = case.median_s
-    for class_id, device, cell, zero_grad_s in _zero_grads(facts):
-        if cell in cells.get((class_id, device), {}):
-            cells[class_id, device][cell]["zero_grad"] = zero_grad_s
+        cell = (case.class_id, case.workload, case.axes, case.batch_size, case.device)
+        cells.setdefault(cell, {})[case.phase] = case
+    zero_grads = dict(_zero_grads(facts))
     found = []
-    for (class_id, device), phases in cells.items():
-        needed = [part for part in _PHASES if part != "transfer" or not is_cpu(device)]
-        excesses = {
-            " ".join(filter(None, (workload, axes, f"batch={batch}"))): sum(
-                times.get(part, 0.0) for part in _PARTS
+    for key, phases in cells.items():
+        train = phases.get("train")
+        if train is None:
+            continue
+        seconds = {phase: case.median_s for phase, case in phases.items()}
+        if key in zero_grads:
+            seconds["zero_grad"] = zero_grads[key]
+        parts = {part: seconds[part] for part in PARTS if part in seconds}
+        found.append(
+            PhaseSum(
+                class_id=train.class_id,
+                workload=train.workload,
+                axes=train.axes,
+                batch_size=train.batch_size,
+                device=train.device,
+                parts=parts,
+                train_s=train.median_s,
+                low_s=train.low_s,
+                high_s=train.high_s,
             )
-            / times["train"]
-            - 1
-            for (workload, axes, batch), times in phases.items()
-            if times.get("train", 0) > 0 and all(part in times for part in needed)
-        }
-        if excesses:
-            worst = max(excesses.items(), key=lambda item: abs(item[1]))
-            beyond = sum(abs(excess) > RESIDUAL for excess in excesses.values())
-            excess = float(np.median(list(excesses.values())))
-            found.append(Closure(class_id, device, len(excesses), excess, beyond, worst))
+        )
     return found
 
 
-def _zero_grads(facts: pd.DataFrame) -> Iterator[tuple[str, str, tuple[str, str, int], float]]:
-    """Yield (class_id, device, cell, seconds) for each `train` case that tells how long zeroing took."""
+def closures(sums: Iterable[PhaseSum]) -> list[Closure]:
+    """Return one closure for each device of each machine class that has a cell whose sum means something."""
+    devices: dict[tuple[str, str], list[PhaseSum]] = {}
+    for row in sums:
+        if row.whole:
+            devices.setdefault((row.class_id, row.device), []).append(row)
+    return [_closure(class_id, device, rows) for (class_id, device), rows in devices.items()]
+
+
+def _closure(class_id: str, device: str, rows: Sequence[PhaseSum]) -> Closure:
+    worst = max(rows, key=lambda row: abs(row.excess))
+    name = " ".join(filter(None, (worst.workload, worst.axes, f"batch={worst.batch_size}")))
+    return Closure(
+        class_id=class_id,
+        device=device,
+        cells=len(rows),
+        excess=float(np.median([row.excess for row in rows])),
+        beyond=sum(abs(row.excess) > RESIDUAL for row in rows),
+        worst=(name, worst.excess),
+    )
+
+
+def _zero_grads(facts: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], float]]:
+    """Yield (cell and device, seconds) for each `train` case that tells how long zeroing took."""
     train = facts[facts["phase"] == "train"]
-    columns = ["class_id", "device", "workload", "axes", "batch_size", "parts_s"]
-    for class_id, device, workload, axes, batch_size, parts in train[columns].itertuples(
-        index=False, name=None
-    ):
+    columns = ["class_id", "workload", "axes", "batch_size", "device", "parts_s"]
+    for *key, parts in train[columns].itertuples(index=False, name=None):
         seconds = parts.get("zero_grad") if isinstance(parts, dict) else None
         if isinstance(seconds, int | float) and 0 <= seconds < math.inf:
-            yield class_id, device, (workload, axes, batch_size), seconds
+            yield tuple(key), seconds

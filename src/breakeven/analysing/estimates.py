@@ -73,10 +73,20 @@ def estimates(rounds: pd.DataFrame, facts: pd.DataFrame) -> list[Estimate]:
     grouped = rounds.groupby([*KEY, "run"], observed=True, sort=False)["latency_s"]
     for group, times in grouped:
         samples.setdefault(tuple(group)[:-1], []).append(times.to_numpy(dtype=float))
-    most = max(map(len, samples.values()), default=0)
-    # Shared by all cases, so that the same processes are drawn for both devices of a comparison.
-    run_draws = np.random.default_rng(SEED).random((RESAMPLES, most))
-    return [_estimate(key, times, flags.get(key, []), run_draws) for key, times in samples.items()]
+    most: dict[object, int] = {}
+    for key, runs in samples.items():
+        most[key[0]] = max(most.get(key[0], 0), len(runs))
+    # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
+    # comparison; two machines' processes have nothing in common, and are drawn apart.
+    run_draws = {
+        class_id: np.random.default_rng([SEED, _number(class_id)]).random((RESAMPLES, count))
+        for class_id, count in most.items()
+    }
+    return [_estimate(key, runs, flags.get(key, []), run_draws[key[0]]) for key, runs in samples.items()]
+
+
+def _number(key: object) -> int:
+    return zlib.crc32(repr(key).encode("utf-8", "backslashreplace"))
 
 
 def _estimate(
@@ -86,7 +96,7 @@ def _estimate(
     run_draws: NDArray[np.float64],
 ) -> Estimate:
     class_id, workload, axes, batch_size, phase, device = key
-    rng = np.random.default_rng([SEED, zlib.crc32(repr(key).encode("utf-8", "backslashreplace"))])
+    rng = np.random.default_rng([SEED, _number(key)])
     if len(samples) == 1:
         interval = median_interval(samples[0])
         draws = resampled_medians(samples[0], rng)

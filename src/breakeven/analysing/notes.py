@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import pandas as pd
+
+from breakeven.analysing.baseline import Reference, is_cpu
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.closure import RESIDUAL, Closure
 from breakeven.analysing.estimates import Estimate
 from breakeven.analysing.intervals import MIN_ROUNDS
 from breakeven.analysing.naming import Machine, one_line
-from breakeven.analysing.speedup import is_cpu
+from breakeven.analysing.words import joined
 
-_SHOWN = 3
+_CELL = ["workload", "axes", "batch_size", "phase"]
+_Cell = tuple[object, ...]
 
 CROSSINGS = {
     "several": "the faster device changes more than once over the batch sizes; the break-even is the last "
@@ -62,15 +66,58 @@ def warnings_of(
     ]
 
 
-def joined(places: Sequence[str]) -> str:
-    """Return the first few places and how many more there are.
+def pairing_notes(
+    machines: Sequence[Machine],
+    cases: Sequence[Estimate],
+    against: Mapping[str, Reference | None],
+    outcomes: pd.DataFrame,
+) -> list[str]:
+    """Return warnings about what found no partner: a machine without its baseline, a cell on one side only.
 
-    >>> joined(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
+    Args:
+        machines: all that were read.
+        cases: all estimates.
+        against: what each class id is held against, as `breakeven.analysing.speedup.references` tells.
+        outcomes: needs ``class_id, workload, axes, batch_size, phase, device``; a cell that ended without a
+            timing is no riddle, and is told of elsewhere.
     """
-    unique = list(dict.fromkeys(places))
-    rest = len(unique) - _SHOWN
-    return ", ".join(unique[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    label = {machine.class_id: machine.label for machine in machines}
+    cells: dict[tuple[str, str], dict[_Cell, str]] = {}
+    for case in cases:
+        if case.phase != "transfer":
+            key = (case.workload, case.axes, case.batch_size, case.phase)
+            cells.setdefault((case.class_id, case.device), {})[key] = one_line(_case_words(case))
+    for ended in outcomes[[*_CELL, "class_id", "device"]].dropna().itertuples(index=False, name=None):
+        cells.setdefault(ended[-2:], {}).setdefault(ended[:-2], "")
+    found = []
+    for class_id, reference in against.items():
+        if reference is None or reference.class_id is None:
+            found.append(
+                f"{label[class_id]}: the baseline device was not measured there, so its devices are held "
+                "against nothing; measure it there, or name one of another machine: --baseline MACHINE/cpu"
+            )
+            continue
+        base = cells.get((reference.class_id, reference.device), {})
+        for machine, device in cells:
+            if machine != class_id or (machine, device) == (reference.class_id, reference.device):
+                continue
+            names = [n for n in _apart(base, cells[machine, device]) if n]
+            if names:
+                where = f" on {label[class_id]}" if len(machines) > 1 else ""
+                found.append(
+                    f"{len(names)} cases were timed on only one of {reference.device} and {device}{where} "
+                    f"({joined(names)}), so they have no speedup; measure them on both"
+                )
+    return found
+
+
+def _apart(one: Mapping[_Cell, str], other: Mapping[_Cell, str]) -> list[str]:
+    """Return the names of what stands in only one of two mappings."""
+    return [*(one[key] for key in one if key not in other), *(other[key] for key in other if key not in one)]
+
+
+def _case_words(case: Estimate) -> str:
+    return " ".join(filter(None, (case.workload, case.axes, f"batch={case.batch_size}", case.phase)))
 
 
 def _crossings(break_evens: Iterable[BreakEven], label: Mapping[str, str]) -> list[str]:

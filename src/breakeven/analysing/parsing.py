@@ -33,8 +33,10 @@ FACTS = (
     "peak_memory_bytes",
     "parameters",
     "flops",
+    "moved_bytes",
     "device_time_s",
     "parts_s",
+    "compile_s",
 )
 """What is constant in a case and may be recorded beside the required keys."""
 
@@ -91,6 +93,9 @@ class RunFile:
     foreign: int
     digest: str
     moves: tuple[Move, ...]
+    command: str
+    state: Mapping[str, Any]
+    device_init_s: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,7 @@ def parse(path: str) -> RunFile:
             "a report needs runs of `@pytest.mark.sweep` benchmarks: `pytest bench --benchmark-json=FILE`",
         )
     commit = content.get("commit_info")
+    state = _state(content.get("machine_info"))
     return RunFile(
         path=path,
         machine=machine_of(content.get("machine_info")),
@@ -170,13 +176,32 @@ def parse(path: str) -> RunFile:
         outcomes=outcomes,
         foreign=foreign,
         digest=_digest(content.get("datetime"), samples, outcomes),
-        moves=tuple(moves(_state(content.get("machine_info")))),
+        moves=tuple(moves(state)),
+        command=_command(content.get("breakeven")),
+        state=state,
+        device_init_s=_seconds_of(state.get("device_init_s")),
     )
 
 
-def _state(machine_info: Any) -> Any:
+def _state(machine_info: Any) -> Mapping[str, Any]:
     ours = machine_info.get("breakeven") if isinstance(machine_info, dict) else None
-    return ours.get("state") if isinstance(ours, dict) else None
+    state = ours.get("state") if isinstance(ours, dict) else None
+    return state if isinstance(state, dict) else {}
+
+
+def _command(ours: Any) -> str:
+    command = ours.get("command") if isinstance(ours, dict) else None
+    return one_line(command, 2000) if isinstance(command, str) else ""
+
+
+def _seconds_of(values: Any) -> dict[str, float]:
+    """Return the entries of an object that are times; what else stands there says nothing."""
+    items = values.items() if isinstance(values, dict) else ()
+    return {
+        name: float(value)
+        for name, value in items
+        if type(value) in (int, float) and 0 <= value <= _MAX_TIME_S
+    }
 
 
 def _samples(benchmarks: list[Any], place: _Place) -> tuple[tuple[Sample, ...], int]:

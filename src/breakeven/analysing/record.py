@@ -9,18 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
+from breakeven.analysing.baseline import device_order, find_reference
 from breakeven.analysing.break_even import BreakEven, break_evens
-from breakeven.analysing.closure import Closure, closures
-from breakeven.analysing.estimates import Estimate, estimates
+from breakeven.analysing.closure import Closure, PhaseSum, closures, phase_sums
+from breakeven.analysing.comparability import RED, Comparability, comparability
+from breakeven.analysing.efficiency import case_facts, efficiency, throughput
+from breakeven.analysing.estimates import KEY, Estimate, estimates
+from breakeven.analysing.flip_words import flip_sentences
 from breakeven.analysing.naming import Machine
-from breakeven.analysing.notes import warnings_of
+from breakeven.analysing.notes import pairing_notes, warnings_of
 from breakeven.analysing.runs import Runs, Source
-from breakeven.analysing.sentence import headline_phase, verdict_sentence
-from breakeven.analysing.speedup import Speedup, device_order, speedups
+from breakeven.analysing.scenarios import Flip, flips
+from breakeven.analysing.sentence import Conclusion, conclusions, headline_phase, refusal
+from breakeven.analysing.speedup import Speedup, devices_of, references, speedups
+from breakeven.analysing.start import Repay, repayments
 
 COLUMNS = [
     "machine",
@@ -39,25 +46,36 @@ COLUMNS = [
     "verdict",
     "flags",
 ]
-"""The columns of the frame of cases, which are those of ``summary.csv``."""
+"""The columns of ``summary.csv``, which stand first in the frame of cases."""
+
+MORE = ["class_id", "runs", "rate", "samples", "peak_memory_bytes"]
+"""What the frame of cases has beside them."""
 
 
 @dataclass(frozen=True)
 class Report:
     """What runs say, ready to be shown.
 
-    `cases` has a row a case and the columns of `COLUMNS`; ``flags`` is a tuple, and what is unknown is None
-    (the baseline's own rows have neither speedup nor verdict). `outcomes` is that of
-    `breakeven.analysing.runs.Runs`. `headline` is the phase that `verdict` speaks of, None when nothing was
-    compared. `axes` gives the object behind each text of axes.
+    `cases` has a row a case and the columns of `COLUMNS` and `MORE`; ``flags`` is a tuple, ``rate`` (FLOP/s
+    or B/s) and ``samples`` (samples/s, of `train`) are `breakeven.analysing.efficiency.Rate`, and what is
+    unknown is None (the baseline's own rows have neither speedup nor verdict). `outcomes` is that of
+    `breakeven.analysing.runs.Runs`. `headline` is the phase that the verdict speaks of, None when nothing was
+    compared. `axes` gives the object behind each text of axes. `forced` tells that the comparison is red and
+    was asked for all the same; where it is red and was not, there are no speedups.
     """
 
-    verdict: str
+    conclusions: tuple[Conclusion, ...]
     headline: str | None
     cases: pd.DataFrame
     speedups: tuple[Speedup, ...]
     break_evens: tuple[BreakEven, ...]
+    flips: tuple[Flip, ...]
+    flip_sentences: tuple[str, ...]
+    repayments: tuple[Repay, ...]
+    phase_sums: tuple[PhaseSum, ...]
     closures: tuple[Closure, ...]
+    comparability: Comparability
+    forced: bool
     outcomes: pd.DataFrame
     warnings: tuple[str, ...]
     machines: tuple[Machine, ...]
@@ -65,48 +83,86 @@ class Report:
     axes: Mapping[str, Mapping[str, Any]]
 
     @property
+    def verdict(self) -> str:
+        """The conclusions as one text."""
+        return " ".join(map(str, self.conclusions))
+
+    @property
     def judged(self) -> bool:
-        """Whether there was anything to judge: at least one case was timed."""
-        return len(self.cases) > 0
+        """Whether there was anything to judge: something was timed, and it may be compared."""
+        return len(self.cases) > 0 and not self.refused
+
+    @property
+    def refused(self) -> bool:
+        """Whether no ratio is given, because the comparison is red."""
+        return self.comparability.level == RED and not self.forced
 
     def label(self, class_id: str) -> str:
         """Return the readable label of a machine class."""
         return next(machine.label for machine in self.machines if machine.class_id == class_id)
 
 
-def analyse(runs: Runs, baseline: str | None = None) -> Report:
-    """Return the record of `runs`, each machine class judged by itself.
+def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> Report:
+    """Return the record of `runs`, each machine class held against its own baseline unless one is named.
 
     Args:
         runs: as `breakeven.analysing.runs.read` returns them.
-        baseline: the device that the others are held against; by default as METHOD says.
+        baseline: ``DEVICE`` or ``MACHINE/DEVICE`` that the others are held against; METHOD's by default.
+        force: form ratios although the comparison is red.
 
     Raises:
         UsageError: when `baseline` was not measured.
     """
     cases = sorted(estimates(runs.rounds, runs.facts), key=_order)
-    compared = speedups(cases, baseline)
+    devices = devices_of(cases)
+    wished = None if baseline is None else find_reference(baseline, runs.machines, devices)
+    comparable = comparability(runs.machines, cases, runs.facts)
+    refused = comparable.level == RED and not force
+    compared = [] if refused else speedups(cases, wished)
     lines = break_evens(cases, compared, runs.outcomes)
-    closed = closures(cases, runs.facts)
-    devices: dict[str, list[str]] = {}
-    for case in cases:
-        devices.setdefault(case.class_id, [])
-        if case.device not in devices[case.class_id]:
-            devices[case.class_id].append(case.device)
+    sums = phase_sums(cases, runs.facts)
+    closed = closures(sums)
+    repaid = repayments(cases, compared, runs.facts, _inits(runs.sources))
+    changed = flips(cases, lines, runs.outcomes, runs.axes, wished)
     endings = Counter(runs.outcomes["outcome"])
+    if refused:
+        found, unpaired = [refusal(comparable)], []
+    else:
+        unpaired = pairing_notes(runs.machines, cases, references(cases, wished), runs.outcomes)
+        found = conclusions(runs.machines, compared, lines, repaid, devices, endings)
     return Report(
-        verdict=verdict_sentence(runs.machines, compared, lines, devices, endings),
+        conclusions=tuple(found),
         headline=headline_phase(compared),
-        cases=_frame(cases, compared, runs.machines),
+        cases=_frame(cases, compared, runs),
         speedups=tuple(compared),
         break_evens=tuple(lines),
+        flips=tuple(changed),
+        flip_sentences=tuple(flip_sentences(changed, runs.machines)),
+        repayments=tuple(repaid),
+        phase_sums=tuple(sums),
         closures=tuple(closed),
+        comparability=comparable,
+        forced=comparable.level == RED and force,
         outcomes=runs.outcomes,
-        warnings=(*runs.warnings, *warnings_of(runs.machines, cases, lines, closed)),
+        warnings=(
+            *runs.warnings,
+            *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
+            *unpaired,
+            *warnings_of(runs.machines, cases, lines, closed),
+        ),
         machines=runs.machines,
         sources=runs.sources,
         axes=runs.axes,
     )
+
+
+def _inits(sources: Iterable[Source]) -> dict[tuple[str, str], float]:
+    """Return the median over runs of the seconds that initialising each device of each class took."""
+    seen: dict[tuple[str, str], list[float]] = {}
+    for source in sources:
+        for device, init_s in source.device_init_s.items():
+            seen.setdefault((source.class_id, device), []).append(init_s)
+    return {key: float(median(values)) for key, values in seen.items()}
 
 
 def _order(case: Estimate) -> tuple[object, ...]:
@@ -132,15 +188,16 @@ def _natural(axes: str) -> list[tuple[str, float, str]]:
     return key
 
 
-def _frame(
-    cases: Iterable[Estimate], compared: Iterable[Speedup], machines: Iterable[Machine]
-) -> pd.DataFrame:
-    label = {machine.class_id: machine.label for machine in machines}
+def _frame(cases: Iterable[Estimate], compared: Iterable[Speedup], runs: Runs) -> pd.DataFrame:
+    label = {machine.class_id: machine.label for machine in runs.machines}
     found = {(r.class_id, r.workload, r.axes, r.batch_size, r.phase, r.candidate): r for r in compared}
+    known = case_facts(runs.facts, ("flops", "moved_bytes", "peak_memory_bytes"))
     rows = []
     for case in cases:
-        row = found.get((case.class_id, case.workload, case.axes, case.batch_size, case.phase, case.device))
+        key = tuple(getattr(case, name) for name in KEY)
+        row, facts = found.get(key), known.get(key, {})
         ratio = (row.speedup, row.low, row.high, row.verdict) if row else (None, None, None, None)
+        peak = facts.get("peak_memory_bytes")
         rows.append(
             (
                 label[case.class_id],
@@ -155,6 +212,11 @@ def _frame(
                 case.high_s,
                 *ratio,
                 case.flags,
+                case.class_id,
+                case.runs,
+                efficiency(case, facts),
+                throughput(case),
+                None if peak is None else int(peak),
             )
         )
-    return pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    return pd.DataFrame(rows, columns=[*COLUMNS, *MORE], dtype=object)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,20 @@ OUTCOME = ["fullname", "outcome", "reason"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run came from. `run` is the name it has in the frames, unique among the runs read."""
+    """Where a run came from. `run` is the name it has in the frames, unique among the runs read.
+
+    `command` is the shell line that made it, empty where the file does not tell; `state` what came and went
+    on the machine, ``start`` and ``end`` among others; `device_init_s` the seconds each device took to start.
+    """
 
     run: str
     path: str
     class_id: str
     datetime: str
     commit: str
+    command: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    device_init_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,16 @@ def read(paths: Sequence[str | os.PathLike[str]]) -> Runs:
         outcomes=_outcomes(files, heads),
         machines=tuple(machines),
         sources=tuple(
-            Source(head[0], file.path, head[2], file.datetime, file.commit)
+            Source(
+                head[0],
+                file.path,
+                head[2],
+                file.datetime,
+                file.commit,
+                file.command,
+                file.state,
+                file.device_init_s,
+            )
             for head, file in zip(heads, files, strict=True)
         ),
         axes=_axes(files),

@@ -8,11 +8,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from breakeven.analysing import words
+from breakeven.analysing.baseline import is_cpu
 from breakeven.analysing.break_even import BreakEven
+from breakeven.analysing.comparability import RED, Comparability
 from breakeven.analysing.naming import Machine, one_line
-from breakeven.analysing.speedup import PHASES, Speedup, is_cpu
+from breakeven.analysing.speedup import PHASES, Speedup
+from breakeven.analysing.start import Repay
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What to take home about one candidate: the sentence that matters most, then the others."""
+
+    headline: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.headline, *self.details))
 
 
 def headline_phase(speedups: Iterable[Speedup]) -> str | None:
@@ -21,39 +36,51 @@ def headline_phase(speedups: Iterable[Speedup]) -> str | None:
     return next((phase for phase in (*PHASES, *present) if phase in present), None)
 
 
-def verdict_sentence(
+def conclusions(
     machines: Sequence[Machine],
     speedups: Sequence[Speedup],
     break_evens: Sequence[BreakEven],
+    repayments: Sequence[Repay],
     devices: Mapping[str, Sequence[str]],
     endings: Mapping[str, int],
-) -> str:
-    """Return the verdict on everything that was compared.
+) -> list[Conclusion]:
+    """Return the verdict on everything that was compared, one conclusion a candidate.
 
     Args:
         machines: in the order to speak of them.
         speedups: all rows; the headline phase is chosen among them.
         break_evens: likewise.
+        repayments: when candidates have earned their start.
         devices: the timed devices of each class id.
         endings: how many cases ended in each way without a timing.
     """
     phase = headline_phase(speedups)
     if phase is None:
-        return _nothing_compared(devices, endings)
-    sentences = []
+        return [Conclusion(_nothing_compared(devices, endings))]
+    label = {machine.class_id: machine.label for machine in machines}
+    found = []
     for machine in machines:
-        rows = [row for row in speedups if row.class_id == machine.class_id and row.phase == phase]
         lines = [row for row in break_evens if row.class_id == machine.class_id and row.phase == phase]
         # An accelerator is what most readers came for: it is spoken of before a CPU's other thread counts.
-        names = sorted(dict.fromkeys(row.candidate for row in lines), key=is_cpu)
-        about = [
-            _candidate([r for r in rows if r.candidate == name], [r for r in lines if r.candidate == name])
-            for name in names
-        ]
-        if about and len(machines) > 1:
-            about[0] = f"On {machine.label}: {about[0]}"
-        sentences += about
-    return " ".join([*sentences, _about_phase(phase, speedups)])
+        for name in sorted(dict.fromkeys(row.candidate for row in lines), key=is_cpu):
+            about = _candidate([row for row in lines if row.candidate == name], repayments, label)
+            if len(machines) > 1:
+                about = Conclusion(f"On {machine.label}: {about.headline}", about.details)
+            found.append(about)
+    last = found[-1]
+    return [*found[:-1], Conclusion(last.headline, (*last.details, _about_phase(phase, speedups)))]
+
+
+def refusal(comparable: Comparability) -> Conclusion:
+    """Return what stands in the verdict's place where the comparison is red."""
+    red = [one_line(reason.text, 300) for reason in comparable.reasons if reason.level == RED]
+    return Conclusion(
+        "These numbers do not compare, so no speedup is given.",
+        (
+            *(f"{_capital(text)}." for text in red),
+            "--force shows the ratios all the same, and marks everything made of them.",
+        ),
+    )
 
 
 def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str, int]) -> str:
@@ -73,24 +100,43 @@ def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str
     )
 
 
-def _candidate(rows: Sequence[Speedup], lines: Sequence[BreakEven]) -> str:
-    """Return the sentences about one candidate against its baseline on one machine."""
-    candidate, baseline = lines[0].candidate, lines[0].baseline
-    main = _one_line(lines[0]) if len(lines) == 1 else _several_lines(lines)
+def _candidate(
+    lines: Sequence[BreakEven], repayments: Sequence[Repay], label: Mapping[str, str]
+) -> Conclusion:
+    """Return what is to be said of one candidate on one machine against its baseline."""
+    first = lines[0]
+    rows = [row for line in lines for row in line.rows]
+    main = _one_line(lines[0], label) if len(lines) == 1 else _several_lines(lines, label)
     best = max(
         (row for row in rows if row.verdict == "faster"), key=lambda row: row.speedup or 0, default=None
     )
+    repaid = None
     if best is not None:
         where = f"batch {best.batch_size}" + (f", {_place(best)}" if len(lines) > 1 else "")
         main += f"; {words.ratio(best.speedup)} at best ({where})"
-    return f"{_capital(main)}. {_counts(Counter(row.verdict for row in rows), candidate, baseline)}"
+        repaid = next((row for row in repayments if row.row == best), None)
+    counts = _counts(
+        Counter(row.verdict for row in rows), first.candidate, _baseline(first, label, short=True)
+    )
+    return Conclusion(f"{_capital(main)}.", (counts, *([_repaid(repaid)] if repaid else [])))
 
 
-def _one_line(line: BreakEven) -> str:
-    beats, slower = _beats(line), _is_slower(line)
+def _repaid(repay: Repay) -> str:
+    name = words.device_name(repay.row.candidate)
+    if repay.start_s <= 0:
+        return f"{_capital(name)} costs no longer start."
+    steps = f"{words.count(repay.steps)} {words.count_between(repay.low, repay.high)}"
+    return (
+        f"The longer start of {name}, {words.seconds(repay.start_s)}, is repaid after {steps} steps at "
+        f"batch {repay.row.batch_size}, {_place(repay.row)}."
+    )
+
+
+def _one_line(line: BreakEven, label: Mapping[str, str]) -> str:
+    beats, slower = _beats(line, label), _is_slower(line, label)
     where, found = _place(line), line.crossing
     if not line.batches:
-        return f"{_pair(line)} share no usable timing for {where}, so the break-even is undecided"
+        return f"{_pair(line, label)} share no usable timing for {where}, so the break-even is undecided"
     smallest, largest = line.batches[0], line.batches[-1]
     if found.status == "crosses":
         return f"{beats} {_from(line)} for {where}"
@@ -116,16 +162,16 @@ def _one_line(line: BreakEven) -> str:
     return f"from which batch size on {beats} for {where} is undecided"
 
 
-def _several_lines(lines: Sequence[BreakEven]) -> str:
+def _several_lines(lines: Sequence[BreakEven], label: Mapping[str, str]) -> str:
     crossing = sorted(
         (line for line in lines if line.crossing.status == "crosses"),
         key=lambda line: line.crossing.batch_size or 0,
     )
     rest = _statuses(lines)
     if not crossing:
-        return f"over {len(lines)} models, {_pair(lines[0])} compare so: {', '.join(rest)}"
+        return f"over {len(lines)} models, {_pair(lines[0], label)} compare so: {', '.join(rest)}"
     first, last = crossing[0], crossing[-1]
-    main = f"{_beats(first)} {_from(first)} for {_place(first)}"
+    main = f"{_beats(first, label)} {_from(first)} for {_place(first)}"
     if len(crossing) > 1:
         main += f" at the earliest and {_from(last)} for {_place(last)} at the latest"
     if len(crossing) == len(lines):
@@ -153,18 +199,25 @@ def _is_at_the_latest(line: BreakEven) -> bool:
     return line.crossing.status == "undecided" and line.crossing.bracket[1] is not None
 
 
-def _beats(line: BreakEven) -> str:
+def _beats(line: BreakEven, label: Mapping[str, str]) -> str:
     verb = "beat" if words.is_plural(line.candidate) else "beats"
-    return f"{words.device_name(line.candidate)} {verb} {words.device_name(line.baseline)}"
+    return f"{words.device_name(line.candidate)} {verb} {_baseline(line, label)}"
 
 
-def _is_slower(line: BreakEven) -> str:
+def _is_slower(line: BreakEven, label: Mapping[str, str]) -> str:
     verb = "are" if words.is_plural(line.candidate) else "is"
-    return f"{words.device_name(line.candidate)} {verb} slower than {words.device_name(line.baseline)}"
+    return f"{words.device_name(line.candidate)} {verb} slower than {_baseline(line, label)}"
 
 
-def _pair(line: BreakEven) -> str:
-    return f"{words.device_name(line.candidate)} and {words.device_name(line.baseline)}"
+def _pair(line: BreakEven, label: Mapping[str, str]) -> str:
+    return f"{words.device_name(line.candidate)} and {_baseline(line, label)}"
+
+
+def _baseline(line: BreakEven, label: Mapping[str, str], short: bool = False) -> str:
+    """Return the baseline's name, with its machine's where that is another than the candidate's."""
+    name = line.baseline if short else words.device_name(line.baseline)
+    elsewhere = line.baseline_class_id != line.class_id
+    return f"{name} of {label[line.baseline_class_id]}" if elsewhere else name
 
 
 def _range(batches: Sequence[int]) -> str:

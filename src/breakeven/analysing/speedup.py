@@ -1,17 +1,17 @@
-"""Device against device at one batch size: which one is the baseline, the speedup, its verdict.
+"""Device against device at one batch size: the speedup and its verdict.
 
-Owns the choice of the baseline and the words of the verdict. The break-even over batch sizes is
-`breakeven.analysing.crossing`. Runs of different machine classes never meet here.
+Owns the pairing of cases with their baseline and the words of the verdict. Which device is the baseline is
+`breakeven.analysing.baseline`'s to say, the break-even over batch sizes `breakeven.analysing.crossing`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from breakeven.analysing.baseline import Reference, choose_baseline
 from breakeven.analysing.estimates import Estimate
 from breakeven.analysing.intervals import RatioInterval, ratio_of_draws
-from breakeven.errors import UsageError
 
 SAME_WITHIN = 1.02
 """Up to this ratio, either way, two devices are the same."""
@@ -22,13 +22,17 @@ PHASES = ("train", "forward", "backward", "step")
 
 @dataclass(frozen=True)
 class Speedup:
-    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster."""
+    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster.
+
+    `class_id` is the machine class of the candidate, `baseline_class_id` that of the baseline.
+    """
 
     class_id: str
     workload: str
     axes: str
     batch_size: int
     phase: str
+    baseline_class_id: str
     baseline: str
     candidate: str
     speedup: float | None
@@ -55,76 +59,44 @@ def verdict_of(ratio: RatioInterval) -> str:
     return "slower" if ratio.high < 1 else "undecided"
 
 
-def is_cpu(device: str) -> bool:
-    """Return whether `device` is the CPU, with all or with some of its threads."""
-    return device == "cpu" or device.startswith("cpu@")
+def devices_of(cases: Sequence[Estimate]) -> dict[str, list[str]]:
+    """Return the timed devices of each class id, in the order in which they first stand in `cases`."""
+    devices: dict[str, dict[str, None]] = {}
+    for case in cases:
+        devices.setdefault(case.class_id, {})[case.device] = None
+    return {class_id: list(names) for class_id, names in devices.items()}
 
 
-def device_order(device: str) -> tuple[int, int, str]:
-    """Sort key of devices: ``cpu``, then ``cpu@N`` by N, then accelerators by name."""
-    threads = device.removeprefix("cpu@")
-    return (
-        0 if device == "cpu" else 1 if is_cpu(device) else 2,
-        int(threads) if threads.isdecimal() else 0,
-        device,
-    )
+def references(cases: Sequence[Estimate], wished: Reference | None = None) -> dict[str, Reference | None]:
+    """Return what the devices of each class id are held against; None where a machine has no baseline."""
+    found: dict[str, Reference | None] = {}
+    for class_id, names in devices_of(cases).items():
+        if wished is not None and wished.class_id is not None:
+            found[class_id] = wished
+            continue
+        name = choose_baseline(names) if wished is None else wished.device
+        found[class_id] = Reference(name, class_id) if name is not None and name in names else None
+    return found
 
 
-def choose_baseline(devices: Iterable[str], wished: str | None = None) -> str | None:
-    """Return the device that the others of one machine class are held against, or None without one.
-
-    ``cpu`` where an accelerator was measured, ``cpu@1`` where none was; where that one is absent, the
-    nearest CPU to it (the most threads beside an accelerator, else the fewest). Never an accelerator,
-    unless it is `wished`.
-    """
-    present = sorted(set(devices), key=device_order)
-    if wished is not None:
-        return wished if wished in present else None
-    cpus = [device for device in present if is_cpu(device)]
-    threads = [device for device in cpus if device != "cpu"]
-    if len(cpus) < len(present):
-        return "cpu" if "cpu" in cpus else threads[-1] if threads else None
-    if "cpu@1" in cpus:
-        return "cpu@1"
-    return cpus[0] if cpus else None
-
-
-def check_baseline(wished: str | None, devices: Iterable[str]) -> None:
-    """Refuse a wished baseline that no run measured.
-
-    Raises:
-        UsageError: naming the devices that are present.
-    """
-    present = sorted(set(devices), key=device_order)
-    if wished is not None and present and wished not in present:
-        raise UsageError(f"--baseline {wished}: no such device in these runs; present: {', '.join(present)}")
-
-
-def speedups(cases: Sequence[Estimate], wished: str | None = None) -> list[Speedup]:
-    """Return a row for every case of a compared phase whose cell was also timed on the baseline.
+def speedups(cases: Sequence[Estimate], wished: Reference | None = None) -> list[Speedup]:
+    """Return a row for every case of a compared phase whose cell was also timed on its baseline.
 
     Every device but the baseline is a candidate. Rows are in the order of `cases`.
-
-    Raises:
-        UsageError: when the `wished` baseline is in none of the cases.
     """
-    check_baseline(wished, (case.device for case in cases))
-    devices: dict[str, set[str]] = {}
-    for case in cases:
-        devices.setdefault(case.class_id, set()).add(case.device)
-    baselines = {class_id: choose_baseline(present, wished) for class_id, present in devices.items()}
-    table = {_cell(case, case.device): case for case in cases}
+    against = references(cases, wished)
+    table = {_cell(case, Reference(case.device, case.class_id)): case for case in cases}
     rows = []
     for case in cases:
-        name = baselines[case.class_id]
-        base = table.get(_cell(case, name)) if name not in (None, case.device) else None
-        if base is not None and case.phase != "transfer":
+        reference = against[case.class_id]
+        base = None if reference is None else table.get(_cell(case, reference))
+        if base is not None and base is not case and case.phase != "transfer":
             rows.append(compare(base, case))
     return rows
 
 
 def compare(base: Estimate, candidate: Estimate) -> Speedup:
-    """Return the speedup of `candidate` over `base`, two estimates of one cell, phase and machine class."""
+    """Return the speedup of `candidate` over `base`, two estimates of one cell and phase."""
     ratio = ratio_of_draws(base.median_s, candidate.median_s, base.draws, candidate.draws)
     if not (base.judged and candidate.judged):
         ratio = RatioInterval(None, ratio.ratio, None)
@@ -134,6 +106,7 @@ def compare(base: Estimate, candidate: Estimate) -> Speedup:
         axes=candidate.axes,
         batch_size=candidate.batch_size,
         phase=candidate.phase,
+        baseline_class_id=base.class_id,
         baseline=base.device,
         candidate=candidate.device,
         speedup=ratio.ratio,
@@ -144,5 +117,5 @@ def compare(base: Estimate, candidate: Estimate) -> Speedup:
     )
 
 
-def _cell(case: Estimate, device: str | None) -> tuple[object, ...]:
-    return (case.class_id, case.workload, case.axes, case.batch_size, case.phase, device)
+def _cell(case: Estimate, place: Reference) -> tuple[object, ...]:
+    return (case.workload, case.axes, case.batch_size, case.phase, place.class_id, place.device)

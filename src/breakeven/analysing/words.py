@@ -7,7 +7,9 @@ never round differently. Escapes nothing: that belongs to the face that shows th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+_SHOWN = 3
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -105,6 +107,59 @@ def plural(count: int, noun: str) -> str:
     ('1 cell', '3 cells')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def joined(places: Sequence[str]) -> str:
+    """Return the first few places and how many more there are.
+
+    >>> joined(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    unique = list(dict.fromkeys(places))
+    rest = len(unique) - _SHOWN
+    return ", ".join(unique[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def count(value: float) -> str:
+    """Return a large number as people count, to three digits.
+
+    >>> count(310.4), count(12345), count(0.4)
+    ('310', '12,300', '1')
+    """
+    whole = max(1, round(value))
+    return f"{round(whole, 3 - len(str(whole))) if whole >= 1000 else whole:,}"
+
+
+def count_between(low: float | None, high: float | None) -> str:
+    """Return the interval of a count; an unbounded end is said so.
+
+    >>> count_between(290.2, 330.9), count_between(290, None)
+    ('[290–331]', '[290–∞]')
+    """
+    return f"[{count(low or 0)}–{'∞' if high is None else count(high)}]"
+
+
+def scaled(value: float, unit: str) -> str:
+    """Return a rate or a size with a metric prefix.
+
+    >>> scaled(1.234e12, "FLOP/s"), scaled(5.6e9, "B/s"), scaled(41_250, "samples/s")
+    ('1.23 TFLOP/s', '5.60 GB/s', '41,200 samples/s')
+    """
+    if unit.startswith("samples"):
+        return f"{count(value) if value >= 100 else digits(value)} {unit}"
+    for scale, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale * 0.9995:
+            return f"{digits(value / scale)} {prefix}{unit}"
+    return f"{digits(value)} {unit}"
+
+
+def percent(part: float) -> str:
+    """Return a share as a percentage with at most two digits before it is whole.
+
+    >>> percent(0.0042), percent(0.2), percent(-0.031)
+    ('0.4%', '20%', '-3%')
+    """
+    return f"{digits(part * 100, 1) if abs(part) < 0.095 else f'{part * 100:.0f}'}%"
 
 
 def _unit(value: float) -> tuple[float, str]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from breakeven.analysing.baseline import Reference
 from breakeven.analysing.break_even import break_evens
 from breakeven.analysing.drift import find_drift
 from breakeven.analysing.estimates import estimates
@@ -97,7 +98,7 @@ def _holds_break_even(seed: int) -> bool:
     key = ["class_id", "workload", "axes", "batch_size", "phase", "device"]
     frame = pd.DataFrame(rows, columns=[*key, "run", "latency_s", "flags"])
     cases = estimates(frame, frame.drop_duplicates(key))
-    [line] = break_evens(cases, speedups(cases, "cpu"), pd.DataFrame(columns=[*key, "outcome"]))
+    [line] = break_evens(cases, speedups(cases, Reference("cpu")), pd.DataFrame(columns=[*key, "outcome"]))
     crossing = line.crossing
     if crossing.low is None or crossing.high is None:
         return False

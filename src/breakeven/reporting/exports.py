@@ -23,7 +23,7 @@ def to_csv(report: Report) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in report.cases.itertuples(index=False, name=None):
+    for row in report.cases[COLUMNS].itertuples(index=False, name=None):
         writer.writerow([_csv_cell(value) for value in row])
     return stream.getvalue()
 
@@ -58,15 +58,14 @@ def _csv_cell(value: object) -> object:
 
 
 def _line(report: Report, row: BreakEven | Speedup) -> dict[str, Any]:
-    machine = report.label(row.class_id)
     return {
         "workload": row.workload,
         "phase": row.phase,
         "axes": dict(report.axes[row.axes]),
         "baseline": row.baseline,
         "candidate": row.candidate,
-        "baseline_machine": machine,
-        "candidate_machine": machine,
+        "baseline_machine": report.label(row.baseline_class_id),
+        "candidate_machine": report.label(row.class_id),
     }
 
 

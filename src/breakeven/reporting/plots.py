@@ -20,9 +20,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from breakeven.analysing import words
+from breakeven.analysing.baseline import device_order, is_cpu
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.record import Report
-from breakeven.analysing.speedup import Speedup, device_order, is_cpu
+from breakeven.analysing.speedup import Speedup
 from breakeven.reporting.escaping import plot_text
 
 MAX_PANELS = 48
@@ -82,11 +83,11 @@ def speedup_figure(report: Report) -> Figure:
         styles = device_styles(report.cases["device"])
         for ax, (title, lines) in zip(axes, shown, strict=False):
             for line in lines:
-                _draw_line(ax, line, _rows_of(report, line), *styles[line.candidate])
+                _draw_line(ax, line, _known(line), *styles[line.candidate])
             ax.set_title(title, loc="left")
         _scale(
             axes[: len(shown)],
-            [row for _, lines in shown for line in lines for row in _rows_of(report, line)],
+            [row for _, lines in shown for line in lines for row in _known(line)],
         )
         for ax in axes[len(shown) :]:
             ax.set_visible(False)
@@ -118,7 +119,7 @@ def _saved(figure: Figure, form: str, metadata: dict[str, str | None]) -> bytes:
 def _panels(report: Report) -> list[tuple[str, list[BreakEven]]]:
     panels: dict[tuple[str, str, str], list[BreakEven]] = {}
     for line in report.break_evens:
-        if line.phase == report.headline and any(row.speedup for row in _rows_of(report, line)):
+        if line.phase == report.headline and any(row.speedup for row in line.rows):
             panels.setdefault((line.class_id, line.workload, line.axes), []).append(line)
     several = len({class_id for class_id, _, _ in panels}) > 1
     return [("\n".join(filter(None, _titles(report, key, several))), lines) for key, lines in panels.items()]
@@ -130,13 +131,8 @@ def _titles(report: Report, key: tuple[str, str, str], several: bool) -> tuple[s
     return plot_text(workload, 32), plot_text(axes, 36), machine
 
 
-def _rows_of(report: Report, line: BreakEven) -> list[Speedup]:
-    key = (line.class_id, line.workload, line.axes, line.phase, line.candidate)
-    return [
-        row
-        for row in report.speedups
-        if (row.class_id, row.workload, row.axes, row.phase, row.candidate) == key and row.speedup is not None
-    ]
+def _known(line: BreakEven) -> list[Speedup]:
+    return [row for row in line.rows if row.speedup is not None]
 
 
 def _draw_line(ax: Axes, line: BreakEven, rows: Sequence[Speedup], colour: str, marker: str) -> None:

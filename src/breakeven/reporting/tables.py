@@ -6,15 +6,15 @@ out. Escapes nothing and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from breakeven.analysing import words
+from breakeven.analysing.baseline import is_cpu
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS
-from breakeven.analysing.notes import joined
 from breakeven.analysing.record import Report
-from breakeven.analysing.speedup import is_cpu
+from breakeven.analysing.words import joined
 
 MAX_ROWS = 120
 """Longer tables are cut, and say so; ``summary.csv`` is never cut."""
@@ -46,11 +46,21 @@ def tables(report: Report) -> list[Table]:
         ]
         for candidate in dict.fromkeys(row.candidate for row in lines):
             of_candidate = [row for row in lines if row.candidate == candidate]
-            where = f" on {machine.label}" if len(report.machines) > 1 else ""
-            title = f"{report.headline}: {candidate} against {of_candidate[0].baseline}{where}"
-            found.append(_speedups(report, machine.class_id, candidate, title))
+            title = f"{report.headline}: {_pair(report, of_candidate[0])}"
+            found.append(_speedups(report, of_candidate, title))
             found.append(_break_evens(of_candidate, title))
     return found
+
+
+def _pair(report: Report, line: BreakEven) -> str:
+    """Return ``cuda against cpu``, with the machines where there are several."""
+    pair = f"{line.candidate} against {line.baseline}"
+    if line.baseline_class_id != line.class_id:
+        return (
+            f"{line.candidate} on {report.label(line.class_id)} against {line.baseline} on "
+            f"{report.label(line.baseline_class_id)}"
+        )
+    return f"{pair} on {report.label(line.class_id)}" if len(report.machines) > 1 else pair
 
 
 def outcome_lines(report: Report) -> list[str]:
@@ -106,22 +116,18 @@ def _runs_of(report: Report, class_id: str) -> int:
     return sum(source.class_id == class_id for source in report.sources)
 
 
-def _speedups(report: Report, class_id: str, candidate: str, title: str) -> Table:
-    wanted = [
-        row
-        for row in report.speedups
-        if row.class_id == class_id and row.phase == report.headline and row.candidate == candidate
-    ]
-    label = report.label(class_id)
-    keys = ["machine", "workload", "axes", "batch_size", "phase", "device"]
+def _speedups(report: Report, lines: Sequence[BreakEven], title: str) -> Table:
+    keys = ["class_id", "workload", "axes", "batch_size", "phase", "device"]
     times = {
         tuple(row[key] for key in keys): (_time(row), str(row["n"]))
         for row in report.cases.to_dict("records")
     }
+    wanted = [row for line in lines for row in line.rows]
     rows = []
     for row in wanted[:MAX_ROWS]:
-        cell = (label, row.workload, row.axes, row.batch_size, row.phase)
-        base, cand = times[*cell, row.baseline], times[*cell, candidate]
+        cell = (row.workload, row.axes, row.batch_size, row.phase)
+        base = times[row.baseline_class_id, *cell, row.baseline]
+        cand = times[row.class_id, *cell, row.candidate]
         between = words.ratio_between(row.low, row.high)
         rows.append(
             (
@@ -134,8 +140,7 @@ def _speedups(report: Report, class_id: str, candidate: str, title: str) -> Tabl
                 row.verdict,
             )
         )
-    base_name = wanted[0].baseline if wanted else ""
-    columns = ("model", "batch", base_name, candidate, "n", "speedup", "verdict")
+    columns = ("model", "batch", lines[0].baseline, lines[0].candidate, "n", "speedup", "verdict")
     return Table(title, columns, tuple(rows), len(wanted) - len(rows))
 
 

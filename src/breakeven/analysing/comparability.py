@@ -1,0 +1,150 @@
+"""May these numbers stand side by side? Green, amber or red, with the reasons.
+
+Owns what must be equal, what should be, and what a doubtful machine looks like. Red is where two numbers of
+one name mean different things: another numeric mode, another model. Says so and refuses nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from breakeven.analysing.estimates import Estimate
+from breakeven.analysing.naming import Machine, one_line
+from breakeven.analysing.words import joined
+
+GREEN, AMBER, RED = "green", "amber", "red"
+
+NUMERIC_MODES = ("tf32", "deterministic")
+"""Facts of a machine that change what is computed."""
+
+GPU_MODES = ("cudnn_tf32",)
+"""Likewise, where both machines have a GPU."""
+
+SHOULD_AGREE = ("torch", "driver", "cuda", "cudnn", "cudnn_benchmark", "threads", "omp_wait_policy")
+"""Facts that move the times without changing what is computed; unknown ones are passed over."""
+
+DISTURBED = {"throttled": "ran throttled", "shared_gpu": "shared their GPU with other processes"}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why the comparison is amber or red: one line, cause and remedy."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Comparability:
+    """The level, which is that of the gravest reason, and the reasons, the gravest first."""
+
+    level: str
+    reasons: tuple[Reason, ...]
+
+
+def comparability(
+    machines: Sequence[Machine], cases: Iterable[Estimate], facts: pd.DataFrame
+) -> Comparability:
+    """Return whether the machines and cells of a report may be compared.
+
+    Args:
+        machines: every machine class in the report.
+        cases: their estimates, whose flags tell of throttling and of a shared GPU.
+        facts: needs ``workload, axes, batch_size, phase, parameters, flops``.
+    """
+    reasons = [
+        *_modes(machines),
+        *_models(facts),
+        *_versions(machines),
+        *_unknown(machines),
+        *_flagged(cases),
+    ]
+    reasons.sort(key=lambda reason: reason.level != RED)
+    level = reasons[0].level if reasons else GREEN
+    return Comparability(level, tuple(reasons))
+
+
+def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
+    with_gpu = [machine for machine in machines if machine.facts.get("gpu")]
+    for name, among in [(n, machines) for n in NUMERIC_MODES] + [(n, with_gpu) for n in GPU_MODES]:
+        values = _values(among, name)
+        if len(values) > 1:
+            yield Reason(RED, f"{name} differs ({_listed(values)}); measure all machines in one numeric mode")
+
+
+def _models(facts: pd.DataFrame) -> Iterator[Reason]:
+    cell = ["workload", "axes", "batch_size"]
+    for column, key in (("parameters", cell), ("flops", [*cell, "phase"])):
+        known = facts[[*key, column]].dropna()
+        known = known[known[column].map(_is_count).astype(bool)]
+        different = known.groupby(key, sort=False)[column].nunique()
+        names = [_cell_name(*key_of[:3]) for key_of in different.index[different > 1]]
+        if names:
+            yield Reason(
+                RED,
+                f"{joined(names)}: the cells of one name differ in their {column}; give what differs an axis "
+                "or a name of its own",
+            )
+
+
+def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
+    for name in SHOULD_AGREE:
+        values = _values(machines, name)
+        if len(values) > 1:
+            yield Reason(AMBER, f"{name} differs ({_listed(values)}); the ratio holds that difference too")
+    by_gpu: dict[str, list[Machine]] = {}
+    for machine in machines:
+        by_gpu.setdefault(str(machine.facts.get("gpu")), []).append(machine)
+    for gpu, same in by_gpu.items():
+        values = _values(same, "power_limit_w")
+        if len(values) > 1:
+            yield Reason(
+                AMBER, f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set them alike"
+            )
+
+
+def _unknown(machines: Sequence[Machine]) -> Iterator[Reason]:
+    unknown = [machine.label for machine in machines if not any(n in machine.facts for n in NUMERIC_MODES)]
+    if unknown and len(machines) > 1:
+        yield Reason(
+            AMBER,
+            f"{joined(unknown)}: the run file tells nothing of numeric modes and versions, so nobody can say "
+            "whether they agree; measure again with this breakeven",
+        )
+
+
+def _flagged(cases: Iterable[Estimate]) -> Iterator[Reason]:
+    counts = dict.fromkeys(DISTURBED, 0)
+    for case in cases:
+        for flag in counts:
+            counts[flag] += flag in case.flags
+    for flag, count in counts.items():
+        if count:
+            text = f"{count} {'case' if count == 1 else 'cases'} {DISTURBED[flag]}; free or cool the device"
+            yield Reason(AMBER, f"{text}, and measure again")
+
+
+def _values(machines: Sequence[Machine], name: str) -> dict[str, str]:
+    """Return each known value of a fact, as text, with the first machine that has it."""
+    found: dict[str, str] = {}
+    for machine in machines:
+        value = machine.facts.get(name)
+        if value is not None:
+            found.setdefault(one_line(value, 60), machine.label)
+    return found
+
+
+def _listed(values: dict[str, str]) -> str:
+    return joined([f"{value} on {label}" for value, label in values.items()])
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell_name(workload: str, axes: str, batch_size: int) -> str:
+    return one_line(" ".join(filter(None, (workload, axes, f"batch={batch_size}"))))

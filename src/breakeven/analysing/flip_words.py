@@ -1,0 +1,80 @@
+"""What would flip the verdict, in words: one sentence a circumstance, one cell a model.
+
+Owns the wording. Computes nothing but which of two break-evens comes first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from breakeven.analysing import words
+from breakeven.analysing.break_even import BreakEven
+from breakeven.analysing.naming import Machine, one_line
+from breakeven.analysing.scenarios import Flip
+
+
+def flip_sentences(flips: Sequence[Flip], machines: Sequence[Machine]) -> list[str]:
+    """Return a sentence for each circumstance of each candidate on each machine."""
+    label = {machine.class_id: machine.label for machine in machines}
+    groups: dict[tuple[str, str, str], list[Flip]] = {}
+    for flip in flips:
+        groups.setdefault((flip.line.class_id, flip.line.candidate, flip.scenario), []).append(flip)
+    several = len({(class_id, candidate) for class_id, candidate, _ in groups}) > 1
+    found = []
+    for (class_id, candidate, _), group in groups.items():
+        where = f" ({one_line(candidate, 40)} on {label[class_id]})" if several else ""
+        found.append(f"{_sentence(group)}{where}.")
+    return found
+
+
+def from_where(line: BreakEven) -> str:
+    """Return from which batch size on the candidate of `line` wins, as a phrase."""
+    found = line.crossing
+    if found.status == "crosses" and found.batch_size is not None:
+        between = words.batch_between(found.low, found.high, line.batches[0], line.batches[-1])
+        return f"from batch {words.batch(found.batch_size)} {between}"
+    if found.status == "always":
+        return f"at every measured batch size (from {line.batches[0]})"
+    if found.status == "beyond_range":
+        return f"beyond batch {line.batches[-1]} only"
+    if found.status == "never":
+        return f"never (to batch {line.batches[-1]})"
+    latest = found.bracket[1]
+    return "undecided" if latest is None else f"from batch {latest} at the latest"
+
+
+def _sentence(group: Sequence[Flip]) -> str:
+    scenario = group[0].scenario[:1].upper() + group[0].scenario[1:]
+    moved = [flip for flip in group if _moved(flip)]
+    models = words.plural(len(group), "model")
+    if not moved:
+        if len(group) == 1:
+            return f"{scenario} no change is shown: {from_where(group[0].other)}"
+        return f"{scenario} no change is shown in any of {models}"
+    most = max(moved, key=_distance)
+    place = one_line(f"{most.line.workload} {most.line.axes}".strip())
+    text = f"{scenario} {from_where(most.other)} instead of {from_where(most.line)}"
+    return text if len(group) == 1 else f"{text} for {place}; {len(moved)} of {models} change"
+
+
+def _moved(flip: Flip) -> bool:
+    """Return whether the two break-evens are shown to differ: another status, or intervals apart."""
+    one, other = flip.line.crossing, flip.other.crossing
+    if "undecided" in (one.status, other.status):
+        return False
+    if one.status != "crosses" or other.status != "crosses":
+        return one.status != other.status and {one.status, other.status} != {"never", "beyond_range"}
+    return (one.high or math.inf) < (other.low or 0) or (other.high or math.inf) < (one.low or 0)
+
+
+def _distance(flip: Flip) -> float:
+    """How far apart two break-evens are, in powers of two; another status is farther than any shift."""
+    return abs(_position(flip.line) - _position(flip.other))
+
+
+def _position(line: BreakEven) -> float:
+    found = line.crossing
+    if found.status == "crosses" and found.batch_size is not None:
+        return math.log2(found.batch_size)
+    return -1000.0 if found.status == "always" else 1000.0

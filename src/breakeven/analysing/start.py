@@ -1,0 +1,129 @@
+"""Steps to repay: after how many training steps a faster device has earned its start.
+
+Owns what counts as the start: the device's initialisation, moving the model, and what the first calls take
+beyond steady ones. Each happens once in a run and is seen once, so the start itself has no interval; the
+steps have that of the time saved a step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from breakeven.analysing.baseline import is_cpu
+from breakeven.analysing.estimates import Estimate
+from breakeven.analysing.intervals import interval_of_draws
+from breakeven.analysing.speedup import Speedup
+
+Inits = Mapping[tuple[str, str], float]
+"""Seconds of initialising a device, by class id and device."""
+
+
+@dataclass(frozen=True)
+class Repay:
+    """When the candidate of `row` has earned its start.
+
+    `start_s` is how much longer the candidate takes to start than the baseline, in seconds; where it is not
+    positive there is nothing to repay and `steps` is 0. `low` and `high` are the 95% interval of `steps`,
+    `high` None where it is unbounded.
+    """
+
+    row: Speedup
+    start_s: float
+    steps: float
+    low: float | None
+    high: float | None
+
+
+def repayments(
+    cases: Iterable[Estimate], speedups: Iterable[Speedup], facts: pd.DataFrame, inits: Inits
+) -> list[Repay]:
+    """Return a row for every whole training step in which the candidate is faster and its start is known.
+
+    Args:
+        cases: the estimates behind the speedups.
+        speedups: all rows.
+        facts: needs ``class_id, workload, axes, batch_size, phase, device, first_call_s, model_transfer_s,
+            compile_s``.
+        inits: as `Inits`; an accelerator that is not in it has no known start.
+    """
+    table = {_key(case): case for case in cases}
+    starts = _starts(table, facts, inits)
+    found = []
+    for row in speedups:
+        if row.phase != "train" or row.verdict != "faster":
+            continue
+        cell = (row.workload, row.axes, row.batch_size)
+        base, cand = (row.baseline_class_id, *cell, row.baseline), (row.class_id, *cell, row.candidate)
+        if base in starts and cand in starts:
+            saved = _difference(table[*base[:4], "train", base[4]], table[*cand[:4], "train", cand[4]])
+            found.append(_repay(row, starts[cand] - starts[base], *saved))
+    return found
+
+
+def _repay(row: Speedup, start_s: float, saved_s: float, low_s: float | None, high_s: float | None) -> Repay:
+    if start_s <= 0 or saved_s <= 0:
+        return Repay(row, start_s, 0.0, 0.0, 0.0)
+    return Repay(
+        row,
+        start_s,
+        start_s / saved_s,
+        None if high_s is None else start_s / high_s,
+        None if low_s is None or low_s <= 0 else start_s / low_s,
+    )
+
+
+def _difference(base: Estimate, cand: Estimate) -> tuple[float, float | None, float | None]:
+    low, high = interval_of_draws(base.draws - cand.draws)
+    return base.median_s - cand.median_s, low, high
+
+
+def _starts(
+    table: Mapping[tuple[object, ...], Estimate], facts: pd.DataFrame, inits: Inits
+) -> dict[tuple[object, ...], float]:
+    """Return the seconds of starting each cell on each device, by (class, workload, axes, batch, device)."""
+    excesses: dict[tuple[object, ...], dict[str, list[float]]] = {}
+    moves: dict[tuple[object, ...], list[float]] = {}
+    columns = ["class_id", "workload", "axes", "batch_size", "device", "phase"]
+    values = ["first_call_s", "model_transfer_s", "compile_s"]
+    for row in facts[[*columns, *values]].itertuples(index=False, name=None):
+        key, phase, (first, move, compiled) = row[:5], row[5], row[6:]
+        if not _is_time(first) or not _is_time(move):
+            continue
+        beyond = max(0.0, first - table[*key[:4], phase, key[4]].median_s)
+        excess = max(beyond, compiled if _is_time(compiled) else 0.0)
+        excesses.setdefault(key, {}).setdefault(phase, []).append(excess)
+        moves.setdefault(key, []).append(move)
+    found = {}
+    for key, phases in excesses.items():
+        init_s = inits.get((str(key[0]), str(key[4])), 0.0 if is_cpu(str(key[4])) else math.nan)
+        if "train" in phases and not math.isnan(init_s):
+            found[key] = init_s + _middle(moves[key]) + _first_step(phases)
+    return found
+
+
+def _first_step(phases: Mapping[str, Sequence[float]]) -> float:
+    """Return what the first training step takes beyond a steady one.
+
+    Libraries load and tune in the first call of whichever phase was timed first, and each phase begins with
+    a new optimizer: neither the phases' excesses together nor `train`'s own hold all of it, so the larger is
+    taken, and nothing is counted twice.
+    """
+    middles = {phase: _middle(values) for phase, values in phases.items()}
+    return max(middles.pop("train"), sum(middles.values()))
+
+
+def _middle(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _key(case: Estimate) -> tuple[object, ...]:
+    return (case.class_id, case.workload, case.axes, case.batch_size, case.phase, case.device)
