@@ -9,19 +9,18 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from breakeven.cases import Budget, Case
-from breakeven.errors import MeasurementError, RecipeError
+from breakeven.errors import RecipeError
 from breakeven.measuring.canary import sing
-from breakeven.measuring.devices import Cpu, Device, EventApi
+from breakeven.measuring.devices import Device, EventApi
 from breakeven.measuring.failures import HopelessError, outcome_of, reason_for
 from breakeven.measuring.nvml import kept_open
 from breakeven.measuring.phases import PHASES, Phase
-from breakeven.measuring.placement import Placed, agree, losses_of_one_step
+from breakeven.measuring.placement import Placed
+from breakeven.measuring.reference import Reference, compare, reference_of
 from breakeven.measuring.rounds import (
     CLOCK,
     PATIENCE,
@@ -41,7 +40,7 @@ from breakeven.measuring.rounds import (
     warm_up,
 )
 from breakeven.measuring.watch import evidence_of, observe, state_between
-from breakeven.measuring.workloads import SEED, Recipe, Workload, build, one_line, where_of
+from breakeven.measuring.workloads import Recipe, Workload, build, one_line
 
 TimeRounds = Callable[[Round, Plan], None]
 """Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
@@ -49,21 +48,11 @@ TimeRounds = Callable[[Round, Plan], None]
 PART_ROUNDS = 5
 """Rounds with marks at the borders of a step's parts, apart from the timed ones."""
 
-SECOND_SEED = SEED + 1
-
 COMPILING_CALLS = 5
 """So many calls after the second may still compile before a compiled case is given up."""
 
 MISHAP = 4.0
 """A round up to so many times too slow is tried once more before the case is given up."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The CPU's loss before and after one training step; `random` where another seed gives others."""
-
-    losses: tuple[float, float]
-    random: bool
 
 
 @dataclass(frozen=True)
@@ -332,16 +321,7 @@ class Session:
         reference = self._cpu_reference(case, workload)
         if isinstance(reference, str):
             return {"loss_compared": reference}
-        if reference.random:
-            return {"random": True}
-        before, after = reference.losses
-        for loss, wanted, when in ((first, before, "first loss"), (second, after, "second loss")):
-            if not agree(loss, wanted, workload.autocast):
-                raise MeasurementError(
-                    f"{where_of(recipe)}: {case.device} does other work than the CPU: {when} {loss:.6g}, "
-                    f"on the CPU {wanted:.6g}; make the workload give the same result on every device"
-                )
-        return {"loss": second, "loss_compared": True}
+        return compare((first, second), reference, case, workload, recipe)
 
     def _cpu_reference(self, case: Case, workload: Workload) -> Reference | str:
         if self._reference is None:
@@ -370,20 +350,3 @@ class Session:
 
 class _Known(HopelessError):
     """Not tried because of an earlier case; nothing new is learnt from it."""
-
-
-def reference_of(workload: Workload) -> Reference:
-    """Train one step on all CPU threads, uncompiled, and tell whether the seed decides the losses.
-
-    Only a workload that draws from torch's generator is trained a second time.
-    """
-    cpu = Cpu()
-    with cpu.active():
-        placed = Placed(replace(workload, compile=False), cpu)
-        placed.reset()
-        torch.manual_seed(SEED)
-        untouched = torch.get_rng_state()
-        losses = losses_of_one_step(placed)
-        if torch.equal(untouched, torch.get_rng_state()):
-            return Reference(losses, random=False)
-        return Reference(losses, random=losses_of_one_step(placed, SECOND_SEED) != losses)
