@@ -40,6 +40,7 @@ from breakeven.measuring.rounds import (
     warm_up,
 )
 from breakeven.measuring.watch import evidence_of, observe, state_between
+from breakeven.measuring.work import PASSES, Flops, count_flops, moved_bytes
 from breakeven.measuring.workloads import Recipe, Workload, build, one_line
 
 TimeRounds = Callable[[Round, Plan], None]
@@ -95,6 +96,7 @@ class Session:
         self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
         self._lost: dict[str, str] = {}
         self._forecast = Forecast()
+        self._flops: dict[tuple[Any, ...], Flops | str] = {}
         self._open = ExitStack()
 
     def measure(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> dict[str, Any]:
@@ -126,7 +128,7 @@ class Session:
                     state = state_between(before, observe(device, self._clock))
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
             facts |= {"state": state, "evidence": evidence, **seen, **warmed}
-            return facts | self._after(phase, placed)
+            return facts | self._after(case, phase, placed)
 
     def run_once(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Do one round of a case without warming up: what ``--benchmark-disable`` asks for."""
@@ -281,7 +283,7 @@ class Session:
         if reason is not None:
             raise HopelessError(reason)
 
-    def _after(self, phase: Phase, placed: Placed) -> dict[str, Any]:
+    def _after(self, case: Case, phase: Phase, placed: Placed) -> dict[str, Any]:
         placed.loss_value()
         facts: dict[str, Any] = {}
         peak = placed.device.peak_memory_bytes()
@@ -291,7 +293,27 @@ class Session:
             with self._spend("timing"):
                 facts |= self._parts(phase, placed)
         placed.release()
-        return facts
+        return facts | self._work(case, placed)
+
+    def _work(self, case: Case, placed: Placed) -> dict[str, Any]:
+        """Return how much work the phase is. Known only after its rounds, which counting could disturb."""
+        moved = moved_bytes(case.phase, placed)
+        facts: dict[str, Any] = {} if moved is None else {"moved_bytes": moved}
+        if case.phase not in PASSES:
+            return facts
+        counted = self._count(case, placed.workload)
+        if isinstance(counted, str):
+            return facts | {"flops_unknown": counted}
+        return facts | {"flops": counted.of(case.phase)}
+
+    def _count(self, case: Case, workload: Workload) -> Flops | str:
+        """Return the cell's operations, counted once; what could not be counted once is not tried again."""
+        counted = self._flops.get(case.cell) or self._flops.get(case.cell[:2])
+        if counted is None:
+            with self._spend("preparing"):
+                counted = count_flops(workload, self._clock)
+            self._flops[case.cell[:2] if isinstance(counted, str) else case.cell] = counted
+        return counted
 
     def _parts(self, phase: Phase, placed: Placed) -> dict[str, Any]:
         """Return the seconds of each part of the phase, from rounds of their own, never the timed ones."""
