@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
 import threading
 import time
@@ -24,6 +23,7 @@ from breakeven.analysing.flags import evidence_in, refuse_impossible
 from breakeven.analysing.intervals import median_interval
 from breakeven.cases import SCHEMA, Budget, Case, Outcome
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.invocation import command, words
 from breakeven.measuring.devices import Device, parse_devices, usable_threads
 from breakeven.measuring.machine import machine_facts, machine_state
 from breakeven.measuring.phases import Phase, parse_phases
@@ -80,8 +80,8 @@ class Run:
         self._identities: dict[tuple[Any, ...], str] = {}
         self.begun = False
         self._complaints: list[UsageError] = []
-        self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_words(text)))
-        self.phases: Sequence[Phase] = self._read("phases", lambda text: parse_phases(_words(text)))
+        self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_names(text)))
+        self.phases: Sequence[Phase] = self._read("phases", lambda text: parse_phases(_names(text)))
         self.choice: Choice = self._read("sweep", parse_choice)
         self.session = Session(Budget())
         self._written = False
@@ -260,6 +260,7 @@ class Run:
                 self._note(nodeid, "skipped", "not reached: the run was stopped before it")
         output_json["breakeven"] = {
             "schema": SCHEMA,
+            "command": command(self._arguments(), os.environ),
             "outcomes": [outcome.as_dict() for outcome in self.outcomes.values()],
             "spent_s": self.session.spent,
             "wall_s": time.perf_counter() - self._began,
@@ -299,12 +300,11 @@ class Run:
 
     def wants_wide_table(self) -> bool:
         """Tell whether pytest-benchmark's own table, histogram or comparison was asked for."""
-        words = [
-            *self.config.invocation_params.args,
-            *self.config.getini("addopts"),
-            *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
-        ]
-        return any(str(word).startswith(f"--benchmark-{option}") for word in words for option in WIDE_TABLE)
+        asked = words(self._arguments(), self.config.getini("addopts"), os.environ)
+        return any(word.startswith(f"--benchmark-{option}") for word in asked for option in WIDE_TABLE)
+
+    def _arguments(self) -> tuple[str, ...]:
+        return tuple(self.config.invocation_params.args)
 
     def _keep(self, nodeid: str, case: Case, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
@@ -361,7 +361,7 @@ class Run:
         return option.fulltrace or option.usepdb or option.tbstyle in ("long", "short", "native")
 
 
-def _words(text: str) -> list[str]:
+def _names(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")] if text else []
 
 
