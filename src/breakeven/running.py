@@ -21,6 +21,7 @@ import pytest
 
 from breakeven.analysing.flags import evidence_in, refuse_impossible
 from breakeven.analysing.intervals import median_interval
+from breakeven.analysing.naming import one_line
 from breakeven.cases import SCHEMA, Budget, Case, Outcome
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.invocation import command, words
@@ -30,6 +31,7 @@ from breakeven.measuring.phases import Phase, parse_phases
 from breakeven.measuring.rounds import Plan, Round
 from breakeven.measuring.session import Session
 from breakeven.measuring.workloads import Recipe
+from breakeven.progress import Last, Progress
 from breakeven.summary import Timing, summary_lines
 from breakeven.sweeps import Choice, Sweep, check_choice, chosen, parse_choice
 
@@ -166,12 +168,32 @@ class Run:
             if not device.is_accelerator and device.threads > usable
         )
 
+    def progress(self) -> Progress | None:
+        """Return what will count the cases as they end; None where nothing is timed."""
+        planned_s = {
+            nodeid: self._planned_s(case) for nodeid, case in self.expected.items() if case is not None
+        }
+        return Progress(planned_s) if planned_s and self._times() else None
+
+    def last(self, nodeid: str) -> Last:
+        """Return how a case has ended, for the line that tells the progress."""
+        name = one_line(self.expected[nodeid], 200)
+        timing = self.timed.get(nodeid)
+        if timing is not None:
+            return Last.timed(name, timing.interval.median, timing.interval.half_width)
+        return Last(name, self.outcomes[nodeid].outcome if nodeid in self.outcomes else "ended")
+
+    def _times(self) -> bool:
+        return not (self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_skip"))
+
+    def _planned_s(self, case: Case) -> float:
+        is_accelerator = any(device.is_accelerator for device in self.devices if device.name == case.device)
+        return SECONDS_PER_CASE[is_accelerator] * min(1.0, self._budget(None).max_time_s)
+
     def _duration(self, cases: Sequence[Case]) -> str:
-        if self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_skip"):
+        if not self._times():
             return "nothing is timed"
-        accelerators = {device.name for device in self.devices if device.is_accelerator}
-        seconds = sum(SECONDS_PER_CASE[case.device in accelerators] for case in cases)
-        seconds = 3 + seconds * min(1.0, self._budget(None).max_time_s)
+        seconds = 3 + sum(map(self._planned_s, cases))
         return f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
 
     def measure(
