@@ -240,6 +240,17 @@ def test_other_peoples_tests_keep_their_file_their_dots_and_their_percentage(liv
     assert len(live.drawn()) == 2
 
 
+def test_where_our_cases_come_last_the_line_makes_room_for_the_percentage(live):
+    live.write().write(OTHERS, "test_before.py", head="")
+
+    live.raw("test_before.py", "bench", "--breakeven-devices=cpu@1", "--breakeven-phases=train")
+
+    shown = live.screen()
+    last = shown[shown.index("test_before.py ..") + 1]
+    assert last.strip() == "[100%]"
+    assert len(last) < 100
+
+
 def test_other_peoples_tests_in_the_same_file_keep_their_dots_too(live):
     swept = """
 @pytest.mark.sweep(batch_size=[1])

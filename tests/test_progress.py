@@ -157,17 +157,17 @@ def test_what_passes_between_two_cases_is_no_cases_cost(clock):
     assert left(progress) == "0:08 left"
 
 
-def test_a_case_tried_again_is_still_one_case_and_costs_twice(clock):
+def test_a_case_tried_again_is_still_one_case_and_its_costs_add_up(clock):
     progress = cases(clock, count=2)
-    run(progress, clock, 1.0)
+    run(progress, clock, 10.0)
     progress.start("0")
     assert progress.line().startswith("breakeven: case 1 of 2, ")
     clock.now += 16.0
     progress.end("0", Last("case-0", "1 s"))
     assert not progress.is_complete
     progress.start("1")
-    # Of the plan's 1 s for the rest: (8 trusted + 17 spent) / (8 trusted + 1 planned).
-    assert left(progress) == f"{clock_face(25 / 9)} left"
+    # Of the plan's 1 s for the rest: (8 trusted + 26 spent) / (8 trusted + 1 planned).
+    assert left(progress) == f"{clock_face(34 / 9)} left"
 
 
 def test_all_cases_ended_is_complete_and_only_then(clock):

@@ -115,6 +115,16 @@ def test_a_model_without_products_has_none():
     assert count_flops(workload(Scale(), torch.ones(2, 3))) == Flops(0, 0)
 
 
+def test_a_model_is_counted_as_it_trains():
+    class Auxiliary(nn.Linear):
+        def forward(self, inputs):
+            outputs = super().forward(inputs)
+            return outputs + super().forward(inputs) if self.training else outputs
+
+    product = 2 * 3 * 4 * 2
+    assert count_flops(workload(Auxiliary(4, 2).eval(), torch.ones(3, 4))) == Flops(2 * product, 2 * product)
+
+
 @pytest.mark.parametrize("inputs", [(torch.ones(3, 4),), {"input": torch.ones(3, 4)}], ids=["tuple", "dict"])
 def test_inputs_reach_the_model_as_in_training(inputs):
     assert count_flops(workload(nn.Linear(4, 2), inputs)).forward == 2 * 3 * 4 * 2
