@@ -105,6 +105,35 @@ def test_the_machine_is_described_by_class_box_and_state(bench):
     assert machine["state"]["device_init_s"].keys() == {"cpu@1"}
 
 
+def test_the_file_holds_the_command_that_repeats_the_run(bench, monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k 16")
+
+    bench.write().run()
+
+    command = bench.file()["breakeven"]["command"]
+    assert command.startswith("PYTEST_ADDOPTS='-k 16' pytest ")
+    assert command.endswith(
+        " bench --benchmark-json=run.json --breakeven-devices=cpu@1 --breakeven-phases=train"
+    )
+
+
+def test_the_file_of_a_run_without_a_timing_holds_the_command_too(bench):
+    bench.write(SKIPPED).run()
+
+    assert " bench --benchmark-json=run.json " in bench.file()["breakeven"]["command"]
+
+
+def test_a_timed_case_says_how_much_work_it_is(bench):
+    bench.write().run("--breakeven-phases=transfer,forward,step", "-k", "16")
+
+    transfer, forward, step = (item["extra_info"] for item in bench.file()["benchmarks"])
+    assert forward["flops"] == 2 * 16 * 4 * 2
+    assert step["moved_bytes"] == 3 * 4 * (4 * 2 + 2)  # plain SGD
+    assert transfer.keys().isdisjoint({"flops", "flops_unknown", "moved_bytes"})
+
+
 def test_outcomes_carry_the_identity_of_their_case(bench):
     bench.write(SKIPPED).run("-k", "16")
 

@@ -8,6 +8,7 @@ asked, it is asked through its public API.
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -136,6 +137,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     except BreakevenError as error:
         raise pytest.UsageError(str(error)) from None
     _say(session.config, run.plan())
+    _show_progress(session, run)
 
 
 @pytest.fixture
@@ -307,8 +309,29 @@ def _run_of(config: pytest.Config) -> Run:
     return config.stash[RUN]
 
 
+def _show_progress(session: pytest.Session, run: Run) -> None:
+    """Put our progress in the place of pytest's dots, unless something else was asked for."""
+    from breakeven.display import Display, can_show
+    from breakeven.progress import look_for
+
+    config = session.config
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    progress = run.progress()
+    if progress is None or not can_show(reporter):
+        return
+    look = look_for(
+        is_terminal=bool(reporter.isatty),
+        is_ci=any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER")),  # as pytest tells it
+        verbosity=config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES),
+    )
+    if look is not None:
+        is_mixed = any(item.nodeid not in progress for item in session.items)
+        config.pluginmanager.register(Display(reporter, progress, run.last, look, is_mixed=is_mixed))
+
+
 def _say(config: pytest.Config, line: str) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.ensure_newline()
         reporter.write_line(line)
+        reporter.flush()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
 import threading
 import time
@@ -22,14 +21,17 @@ import pytest
 
 from breakeven.analysing.flags import evidence_in, refuse_impossible
 from breakeven.analysing.intervals import median_interval
+from breakeven.analysing.naming import one_line
 from breakeven.cases import SCHEMA, Budget, Case, Outcome
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.invocation import command, words
 from breakeven.measuring.devices import Device, parse_devices, usable_threads
 from breakeven.measuring.machine import machine_facts, machine_state
 from breakeven.measuring.phases import Phase, parse_phases
 from breakeven.measuring.rounds import Plan, Round
 from breakeven.measuring.session import Session
 from breakeven.measuring.workloads import Recipe
+from breakeven.progress import Last, Progress
 from breakeven.summary import Timing, summary_lines
 from breakeven.sweeps import Choice, Sweep, check_choice, chosen, parse_choice
 
@@ -80,8 +82,8 @@ class Run:
         self._identities: dict[tuple[Any, ...], str] = {}
         self.begun = False
         self._complaints: list[UsageError] = []
-        self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_words(text)))
-        self.phases: Sequence[Phase] = self._read("phases", lambda text: parse_phases(_words(text)))
+        self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_names(text)))
+        self.phases: Sequence[Phase] = self._read("phases", lambda text: parse_phases(_names(text)))
         self.choice: Choice = self._read("sweep", parse_choice)
         self.session = Session(Budget())
         self._written = False
@@ -166,12 +168,32 @@ class Run:
             if not device.is_accelerator and device.threads > usable
         )
 
+    def progress(self) -> Progress | None:
+        """Return what will count the cases as they end; None where nothing is timed."""
+        planned_s = {
+            nodeid: self._planned_s(case) for nodeid, case in self.expected.items() if case is not None
+        }
+        return Progress(planned_s) if planned_s and self._times() else None
+
+    def last(self, nodeid: str) -> Last:
+        """Return how a case has ended, for the line that tells the progress."""
+        name = one_line(self.expected[nodeid], 200)
+        timing = self.timed.get(nodeid)
+        if timing is not None:
+            return Last.timed(name, timing.interval.median, timing.interval.half_width)
+        return Last(name, self.outcomes[nodeid].outcome if nodeid in self.outcomes else "ended")
+
+    def _times(self) -> bool:
+        return not (self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_skip"))
+
+    def _planned_s(self, case: Case) -> float:
+        is_accelerator = any(device.is_accelerator for device in self.devices if device.name == case.device)
+        return SECONDS_PER_CASE[is_accelerator] * min(1.0, self._budget(None).max_time_s)
+
     def _duration(self, cases: Sequence[Case]) -> str:
-        if self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_skip"):
+        if not self._times():
             return "nothing is timed"
-        accelerators = {device.name for device in self.devices if device.is_accelerator}
-        seconds = sum(SECONDS_PER_CASE[case.device in accelerators] for case in cases)
-        seconds = 3 + seconds * min(1.0, self._budget(None).max_time_s)
+        seconds = 3 + sum(map(self._planned_s, cases))
         return f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
 
     def measure(
@@ -260,6 +282,7 @@ class Run:
                 self._note(nodeid, "skipped", "not reached: the run was stopped before it")
         output_json["breakeven"] = {
             "schema": SCHEMA,
+            "command": command(self._arguments(), os.environ),
             "outcomes": [outcome.as_dict() for outcome in self.outcomes.values()],
             "spent_s": self.session.spent,
             "wall_s": time.perf_counter() - self._began,
@@ -299,12 +322,11 @@ class Run:
 
     def wants_wide_table(self) -> bool:
         """Tell whether pytest-benchmark's own table, histogram or comparison was asked for."""
-        words = [
-            *self.config.invocation_params.args,
-            *self.config.getini("addopts"),
-            *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
-        ]
-        return any(str(word).startswith(f"--benchmark-{option}") for word in words for option in WIDE_TABLE)
+        asked = words(self._arguments(), self.config.getini("addopts"), os.environ)
+        return any(word.startswith(f"--benchmark-{option}") for word in asked for option in WIDE_TABLE)
+
+    def _arguments(self) -> tuple[str, ...]:
+        return tuple(self.config.invocation_params.args)
 
     def _keep(self, nodeid: str, case: Case, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
@@ -361,7 +383,7 @@ class Run:
         return option.fulltrace or option.usepdb or option.tbstyle in ("long", "short", "native")
 
 
-def _words(text: str) -> list[str]:
+def _names(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")] if text else []
 
 

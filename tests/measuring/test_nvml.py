@@ -36,6 +36,10 @@ class Recorded:
             "nvmlDeviceGetPowerUsage": 412_345,
             "nvmlDeviceGetTemperature": 54,
             "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1)],
+            "nvmlDeviceGetCurrPcieLinkGeneration": 4,
+            "nvmlDeviceGetCurrPcieLinkWidth": 8,
+            "nvmlDeviceGetMaxPcieLinkGeneration": 5,
+            "nvmlDeviceGetMaxPcieLinkWidth": 16,
             **values,
         }
         self.open = 0
@@ -75,6 +79,10 @@ def test_a_healthy_gpu_is_read_whole_and_closed_again():
         "power_w": 412.345,
         "temperature_c": 54,
         "other_processes": 0,
+        "pcie_generation": 4,
+        "pcie_width": 8,
+        "pcie_max_generation": 5,
+        "pcie_max_width": 16,
     }
     assert gpu_class(GPU, api) == {"driver": "580.159.03", "power_limit_w": 700.0, "ecc": True, "mig": False}
     assert api.open == 0
@@ -104,6 +112,22 @@ def test_what_permission_denies_is_unreadable_with_nvmls_words_and_the_rest_is_r
         "power_w": "Insufficient Permissions",
         "other_processes": "Insufficient Permissions",
     }
+
+
+def test_a_link_that_is_no_pcie_is_unreadable_and_the_rest_is_read():
+    """As in a virtual machine, or where the GPU hangs on NVLink alone."""
+    unsupported = RecordedError("Not Supported")
+    state = gpu_state(
+        GPU,
+        Recorded(nvmlDeviceGetCurrPcieLinkGeneration=unsupported, nvmlDeviceGetCurrPcieLinkWidth=unsupported),
+    )
+    assert (state["pcie_generation"], state["pcie_width"]) == (None, None)
+    assert (state["pcie_max_generation"], state["pcie_max_width"]) == (5, 16)
+    assert state["unreadable"] == {"pcie_generation": "Not Supported", "pcie_width": "Not Supported"}
+
+
+def test_the_link_is_a_state_and_no_part_of_the_class():
+    assert not any("pcie" in name for name in gpu_class(GPU, Recorded()))
 
 
 def test_without_nvml_nothing_is_guessed():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,6 +33,14 @@ THROTTLING = (
     "hw_power_brake_slowdown",
 )
 
+PCIE = {
+    "pcie_generation": "nvmlDeviceGetCurrPcieLinkGeneration",
+    "pcie_width": "nvmlDeviceGetCurrPcieLinkWidth",
+    "pcie_max_generation": "nvmlDeviceGetMaxPcieLinkGeneration",
+    "pcie_max_width": "nvmlDeviceGetMaxPcieLinkWidth",
+}
+"""The link to the host: what NVML is asked, by the names that we give the answers."""
+
 Facts = dict[str, Any]
 
 
@@ -49,9 +58,10 @@ def gpu_class(torch_device: torch.device, api: Any = None) -> Facts:
 
 
 def gpu_state(torch_device: torch.device, api: Any = None) -> Facts:
-    """Return clocks (MHz), event reasons, power (W), temperature (C) and other processes of a GPU now.
+    """Return a GPU's state now: clocks (MHz), event reasons, power (W), temperature (C), others, PCIe link.
 
-    Values that cannot be read are None, and ``unreadable`` says why for each.
+    An idle GPU may rest at a slower link than its best (``pcie_max_...``): the one under load counts. Values
+    that cannot be read are None, and ``unreadable`` says why for each.
     """
     with _opened(torch_device, api) as gpu:
         state = {
@@ -64,6 +74,7 @@ def gpu_state(torch_device: torch.device, api: Any = None) -> Facts:
                 lambda: gpu.api.nvmlDeviceGetTemperature(gpu.handle, gpu.api.NVML_TEMPERATURE_GPU),
             ),
             "other_processes": gpu.read("other_processes", gpu.other_processes),
+            **{name: gpu.read(name, partial(gpu.link, function)) for name, function in PCIE.items()},
         }
         return {**state, "unreadable": gpu.unreadable} if gpu.unreadable else state
 
@@ -115,6 +126,9 @@ class _Gpu:
 
     def clock(self, domain: int) -> int:
         return int(self.api.nvmlDeviceGetClockInfo(self.handle, domain))
+
+    def link(self, function: str) -> int:
+        return int(getattr(self.api, function)(self.handle))
 
     def event_reasons(self) -> list[str]:
         return reason_names(self.api.nvmlDeviceGetCurrentClocksEventReasons(self.handle))

@@ -84,13 +84,7 @@ class Placed:
         """Run the model on the batch, then the loss."""
         inputs, targets = self.batch
         with self._autocast():
-            if isinstance(inputs, dict):
-                outputs = self.model(**inputs)
-            elif isinstance(inputs, tuple | list):
-                outputs = self.model(*inputs)
-            else:
-                outputs = self.model(inputs)
-            self.loss = self._loss(outputs, targets)
+            self.loss = self._loss(outputs_of(self.model, inputs), targets)
         if self.loss is None:
             raise MeasurementError("the loss is None, expected one number; let the loss return it")
 
@@ -126,6 +120,13 @@ class Placed:
         if self.workload.autocast is None:
             return nullcontext()
         return torch.autocast(self.device.torch_device.type, dtype=self.workload.autocast)
+
+
+def outputs_of(model: Any, inputs: Any) -> Any:
+    """Call a model on its inputs: a mapping by keywords, a tuple or list by position, else as they are."""
+    if isinstance(inputs, dict):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
 
 def losses_of_one_step(placed: Placed, seed: int = SEED) -> tuple[float, float]:

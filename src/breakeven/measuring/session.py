@@ -9,19 +9,18 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from breakeven.cases import Budget, Case
-from breakeven.errors import MeasurementError, RecipeError
+from breakeven.errors import RecipeError
 from breakeven.measuring.canary import sing
-from breakeven.measuring.devices import Cpu, Device, EventApi
+from breakeven.measuring.devices import Device, EventApi
 from breakeven.measuring.failures import HopelessError, outcome_of, reason_for
 from breakeven.measuring.nvml import kept_open
 from breakeven.measuring.phases import PHASES, Phase
-from breakeven.measuring.placement import Placed, agree, losses_of_one_step
+from breakeven.measuring.placement import Placed
+from breakeven.measuring.reference import Reference, compare, reference_of
 from breakeven.measuring.rounds import (
     CLOCK,
     PATIENCE,
@@ -41,7 +40,8 @@ from breakeven.measuring.rounds import (
     warm_up,
 )
 from breakeven.measuring.watch import evidence_of, observe, state_between
-from breakeven.measuring.workloads import SEED, Recipe, Workload, build, one_line, where_of
+from breakeven.measuring.work import PASSES, Flops, count_flops, moved_bytes
+from breakeven.measuring.workloads import Recipe, Workload, build, one_line
 
 TimeRounds = Callable[[Round, Plan], None]
 """Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
@@ -49,21 +49,11 @@ TimeRounds = Callable[[Round, Plan], None]
 PART_ROUNDS = 5
 """Rounds with marks at the borders of a step's parts, apart from the timed ones."""
 
-SECOND_SEED = SEED + 1
-
 COMPILING_CALLS = 5
 """So many calls after the second may still compile before a compiled case is given up."""
 
 MISHAP = 4.0
 """A round up to so many times too slow is tried once more before the case is given up."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The CPU's loss before and after one training step; `random` where another seed gives others."""
-
-    losses: tuple[float, float]
-    random: bool
 
 
 @dataclass(frozen=True)
@@ -106,6 +96,7 @@ class Session:
         self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
         self._lost: dict[str, str] = {}
         self._forecast = Forecast()
+        self._flops: dict[tuple[Any, ...], Flops | str] = {}
         self._open = ExitStack()
 
     def measure(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> dict[str, Any]:
@@ -137,7 +128,7 @@ class Session:
                     state = state_between(before, observe(device, self._clock))
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
             facts |= {"state": state, "evidence": evidence, **seen, **warmed}
-            return facts | self._after(phase, placed)
+            return facts | self._after(case, phase, placed)
 
     def run_once(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Do one round of a case without warming up: what ``--benchmark-disable`` asks for."""
@@ -292,7 +283,7 @@ class Session:
         if reason is not None:
             raise HopelessError(reason)
 
-    def _after(self, phase: Phase, placed: Placed) -> dict[str, Any]:
+    def _after(self, case: Case, phase: Phase, placed: Placed) -> dict[str, Any]:
         placed.loss_value()
         facts: dict[str, Any] = {}
         peak = placed.device.peak_memory_bytes()
@@ -302,7 +293,27 @@ class Session:
             with self._spend("timing"):
                 facts |= self._parts(phase, placed)
         placed.release()
-        return facts
+        return facts | self._work(case, placed)
+
+    def _work(self, case: Case, placed: Placed) -> dict[str, Any]:
+        """Return how much work the phase is. Known only after its rounds, which counting could disturb."""
+        moved = moved_bytes(case.phase, placed)
+        facts: dict[str, Any] = {} if moved is None else {"moved_bytes": moved}
+        if case.phase not in PASSES:
+            return facts
+        counted = self._count(case, placed.workload)
+        if isinstance(counted, str):
+            return facts | {"flops_unknown": counted}
+        return facts | {"flops": counted.of(case.phase)}
+
+    def _count(self, case: Case, workload: Workload) -> Flops | str:
+        """Return the cell's operations, counted once; what could not be counted once is not tried again."""
+        counted = self._flops.get(case.cell) or self._flops.get(case.cell[:2])
+        if counted is None:
+            with self._spend("preparing"):
+                counted = count_flops(workload, self._clock)
+            self._flops[case.cell[:2] if isinstance(counted, str) else case.cell] = counted
+        return counted
 
     def _parts(self, phase: Phase, placed: Placed) -> dict[str, Any]:
         """Return the seconds of each part of the phase, from rounds of their own, never the timed ones."""
@@ -332,16 +343,7 @@ class Session:
         reference = self._cpu_reference(case, workload)
         if isinstance(reference, str):
             return {"loss_compared": reference}
-        if reference.random:
-            return {"random": True}
-        before, after = reference.losses
-        for loss, wanted, when in ((first, before, "first loss"), (second, after, "second loss")):
-            if not agree(loss, wanted, workload.autocast):
-                raise MeasurementError(
-                    f"{where_of(recipe)}: {case.device} does other work than the CPU: {when} {loss:.6g}, "
-                    f"on the CPU {wanted:.6g}; make the workload give the same result on every device"
-                )
-        return {"loss": second, "loss_compared": True}
+        return compare((first, second), reference, case, workload, recipe)
 
     def _cpu_reference(self, case: Case, workload: Workload) -> Reference | str:
         if self._reference is None:
@@ -370,20 +372,3 @@ class Session:
 
 class _Known(HopelessError):
     """Not tried because of an earlier case; nothing new is learnt from it."""
-
-
-def reference_of(workload: Workload) -> Reference:
-    """Train one step on all CPU threads, uncompiled, and tell whether the seed decides the losses.
-
-    Only a workload that draws from torch's generator is trained a second time.
-    """
-    cpu = Cpu()
-    with cpu.active():
-        placed = Placed(replace(workload, compile=False), cpu)
-        placed.reset()
-        torch.manual_seed(SEED)
-        untouched = torch.get_rng_state()
-        losses = losses_of_one_step(placed)
-        if torch.equal(untouched, torch.get_rng_state()):
-            return Reference(losses, random=False)
-        return Reference(losses, random=losses_of_one_step(placed, SECOND_SEED) != losses)

@@ -105,7 +105,9 @@ class _HostTensor(torch.Tensor):
 
     on_move: Any = None
 
-    def to(self, *_args: Any, **_kwargs: Any) -> torch.Tensor:
+    def to(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.is_meta:
+            return super().to(*args, **kwargs)
         self.on_move()
         return self.as_subclass(torch.Tensor)
 
@@ -116,12 +118,14 @@ class _Queued(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: torch.Tensor, device: SimulatedDevice, costs: Costs) -> torch.Tensor:
         ctx.device, ctx.costs = device, costs
-        device.enqueue(costs.forward)
+        if not value.is_meta:
+            device.enqueue(costs.forward)
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        ctx.device.enqueue(ctx.costs.backward)
+        if not grads[0].is_meta:
+            ctx.device.enqueue(ctx.costs.backward)
         return grads[0], None, None
 
 
@@ -131,7 +135,9 @@ class _Model(nn.Module):
         self.linear = nn.Linear(2, 1)
         self.device, self.costs = device, costs
 
-    def to(self, *_args: Any, **_kwargs: Any) -> Self:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        if args[0].type == "meta":  # where its operations are counted: nothing is computed there
+            return super().to(*args, **kwargs)
         self.device.enqueue(self.costs.model_transfer)
         return self
 
