@@ -14,7 +14,9 @@ MODULES = [
     "analysing.speedup",
     "analysing.words",
     "reporting.escaping",
-    "reporting.plots",
+    "reporting.figures.models",
+    "reporting.figures.scales",
+    "reporting.figures.style",
 ]
 
 

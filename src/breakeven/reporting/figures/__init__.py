@@ -1,0 +1,44 @@
+"""The record as pictures: frame -> matplotlib Figure.
+
+Owns the registry of figures, one entry and one file each. Computes nothing: every number drawn stands in the
+record. Uses Figure objects without pyplot, so that no window system and no global state is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from breakeven.analysing.record import Report
+from breakeven.reporting.figures import speedup
+from breakeven.reporting.figures.speedup import speedup_figure
+from breakeven.reporting.figures.style import device_styles, to_png, to_svg
+
+__all__ = ["FIGURES", "Drawing", "device_styles", "speedup_figure", "to_png", "to_svg"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure: its heading, one sentence how to read it, and what makes it of a record.
+
+    `draw` returns None where the record has nothing to show. `describe` returns the text for those who do not
+    see the figure, with its numbers; where there is none, it says why in one sentence.
+    """
+
+    title: str
+    caption: str
+    draw: Callable[[Report], Figure | None]
+    describe: Callable[[Report], str]
+
+
+FIGURES: dict[str, Drawing] = {
+    "speedup": Drawing(
+        "Speedup",
+        "Above the heavy line at 1x the device is faster than the baseline; the diamond is the break-even.",
+        speedup.draw,
+        speedup.describe,
+    ),
+}
+"""Every figure of a page, in its order."""
