@@ -17,6 +17,7 @@ MODULES = [
     "reporting.figures.models",
     "reporting.figures.scales",
     "reporting.figures.style",
+    "reporting.figures.wording",
 ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from breakeven.analysing.record import Report
-from breakeven.reporting.figures import speedup
+from breakeven.reporting.figures import memory, speedup, step_time, throughput
 from breakeven.reporting.figures.speedup import speedup_figure
 from breakeven.reporting.figures.style import device_styles, to_png, to_svg
 
@@ -34,11 +34,29 @@ class Drawing:
 
 
 FIGURES: dict[str, Drawing] = {
+    "step_time": Drawing(
+        "Step time",
+        "Lower is faster: each line is a device, its markers are medians, and its band is the 95% interval.",
+        step_time.draw,
+        step_time.describe,
+    ),
     "speedup": Drawing(
         "Speedup",
         "Above the heavy line at 1x the device is faster than the baseline; the diamond is the break-even.",
         speedup.draw,
         speedup.describe,
+    ),
+    "throughput": Drawing(
+        "Throughput",
+        "Higher is faster: training samples a second; where a line is flat, larger batches gain nothing.",
+        throughput.draw,
+        throughput.describe,
+    ),
+    "memory": Drawing(
+        "Peak memory",
+        "Lower is better: the most memory that a device held at once, where the device counts it.",
+        memory.draw,
+        memory.describe,
     ),
 }
 """Every figure of a page, in its order."""

@@ -158,8 +158,9 @@ def notice(report: Report, text: str) -> Figure:
     return sheet.finished(report)
 
 
-def missing_note(missing: int) -> list[str]:
-    """Return the note that more models are in the table, where some are."""
+def missing_note(missing: int, noun: str = "model") -> list[str]:
+    """Return the note that more of something is in the table, where it is."""
     if not missing:
         return []
-    return [f"{missing} more {'model is' if missing == 1 else 'models are'} in the table (summary.csv)."]
+    are = f"{noun} is" if missing == 1 else f"{noun}s are"
+    return [f"{missing} more {are} in the table (summary.csv)."]

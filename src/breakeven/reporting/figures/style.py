@@ -38,7 +38,7 @@ SMALL, NORMAL = 8.0, 9.0
 
 _CPU, _ACCELERATOR = ("#0072B2", "o"), ("#D55E00", "s")
 _COLOURS = ("#009E73", "#CC79A7", "#56B4E9")
-_MARKERS = ("^", "D", "v", "P", "X", "<", "p", ">", "h")
+_MARKERS = ("^", "D", "v", "P", "X", "<", "p", ">", "h", "8")
 _STYLE: Any = {
     "text.parse_math": False,  # a dollar in a name is a dollar
     "svg.hashsalt": "breakeven",  # else the ids, and so the file, differ from one drawing to the next
