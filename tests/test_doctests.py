@@ -16,6 +16,7 @@ MODULES = [
     "reporting.escaping",
     "reporting.figures.models",
     "reporting.figures.scales",
+    "reporting.figures.speedup_map",
     "reporting.figures.style",
     "reporting.figures.wording",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from breakeven.analysing.record import Report
-from breakeven.reporting.figures import memory, speedup, step_time, throughput
+from breakeven.reporting.figures import memory, speedup, speedup_map, step_time, throughput
 from breakeven.reporting.figures.speedup import speedup_figure
 from breakeven.reporting.figures.style import device_styles, to_png, to_svg
 
@@ -45,6 +45,12 @@ FIGURES: dict[str, Drawing] = {
         "Above the heavy line at 1x the device is faster than the baseline; the diamond is the break-even.",
         speedup.draw,
         speedup.describe,
+    ),
+    "map": Drawing(
+        "Map of speedups",
+        "Each cell is a model at one batch size, in the colour of the faster device; the heavy line is 1x.",
+        speedup_map.draw,
+        speedup_map.describe,
     ),
     "throughput": Drawing(
         "Throughput",
