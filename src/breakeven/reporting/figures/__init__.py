@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from breakeven.analysing.record import Report
-from breakeven.reporting.figures import memory, speedup, speedup_map, step_time, throughput
+from breakeven.reporting.figures import memory, phases, speedup, speedup_map, step_time, throughput
 from breakeven.reporting.figures.speedup import speedup_figure
 from breakeven.reporting.figures.style import device_styles, to_png, to_svg
 
@@ -51,6 +51,12 @@ FIGURES: dict[str, Drawing] = {
         "Each cell is a model at one batch size, in the colour of the faster device; the heavy line is 1x.",
         speedup_map.draw,
         speedup_map.describe,
+    ),
+    "phases": Drawing(
+        "Phases",
+        "Each bar stacks the phases of one training step; the tick across it is the step timed as a whole.",
+        phases.draw,
+        phases.describe,
     ),
     "throughput": Drawing(
         "Throughput",
