@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from breakeven.analysing.record import Report
-from breakeven.reporting.figures import memory, phases, speedup, speedup_map, step_time, throughput
+from breakeven.reporting.figures import (
+    efficiency,
+    memory,
+    phases,
+    speedup,
+    speedup_map,
+    step_time,
+    throughput,
+)
 from breakeven.reporting.figures.speedup import speedup_figure
 from breakeven.reporting.figures.style import device_styles, to_png, to_svg
 
@@ -57,6 +65,12 @@ FIGURES: dict[str, Drawing] = {
         "Each bar stacks the phases of one training step; the tick across it is the step timed as a whole.",
         phases.draw,
         phases.describe,
+    ),
+    "efficiency": Drawing(
+        "Efficiency",
+        "Higher is better: achieved FLOP/s, and bytes moved a second; not a share of any peak.",
+        efficiency.draw,
+        efficiency.describe,
     ),
     "throughput": Drawing(
         "Throughput",
