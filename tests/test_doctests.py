@@ -14,7 +14,11 @@ MODULES = [
     "analysing.speedup",
     "analysing.words",
     "reporting.escaping",
-    "reporting.plots",
+    "reporting.figures.models",
+    "reporting.figures.scales",
+    "reporting.figures.speedup_map",
+    "reporting.figures.style",
+    "reporting.figures.wording",
 ]
 
 

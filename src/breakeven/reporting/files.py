@@ -15,8 +15,8 @@ from pathlib import Path
 from breakeven.analysing.record import Report
 from breakeven.errors import UsageError
 from breakeven.reporting.exports import to_csv
+from breakeven.reporting.figures import speedup_figure, to_png, to_svg
 from breakeven.reporting.markdown import to_markdown
-from breakeven.reporting.plots import speedup_figure, to_png, to_svg
 
 Maker = Callable[[Report, str], bytes]
 
