@@ -7,6 +7,7 @@
     ├── RecipeError             a workload's recipe raised, or returned something else
     ├── MeasurementError        a case gave no honest timing: NaN loss, other result than the CPU's
     └── RunFileError            a run file that cannot be read
+        └── NewerSchemaError    ... because a newer breakeven wrote it
 
 ``exit_code`` is what the ``breakeven`` command exits with when the error reaches it.
 """
@@ -34,3 +35,7 @@ class MeasurementError(BreakevenError):
 
 class RunFileError(BreakevenError):
     """A run file that is missing, cut, foreign or newer than this breakeven."""
+
+
+class NewerSchemaError(RunFileError):
+    """A run file of a newer schema: nothing is wrong with it, but this breakeven cannot read it."""

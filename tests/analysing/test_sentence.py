@@ -90,15 +90,36 @@ def test_several_models_are_told_by_their_extremes_and_counts(tmp_path):
         part = affine_run({"cpu": CPU, "cuda": (floor, 0.2)}, axes={"width": width})
         content["benchmarks"] += part["benchmarks"]
     text = verdict(tmp_path, content)
+    assert text.startswith(
+        "In 3 of 4 models the GPU (cuda) beats all CPU threads (cpu) from some batch size on: "
+    )
     assert re.search(
-        r"from batch 10 \[\S+\] for mlp at width=256 at the earliest "
-        r"and from batch \d\d \[\S+\] for mlp at width=64 at the latest",
+        r"at every measured one in 1, from batch 10 \[\S+\] for mlp at width=256 at the earliest, "
+        r"from batch \d\d \[\S+\] for mlp at width=64 at the latest; \d",
         text,
     )
-    assert "(2 of 4 models have a break-even; " in text
-    assert "cuda is faster at every measured batch size in 1" in text
-    assert "trend to a break-even beyond, in 1" in text
+    assert "Of the others: cuda is slower throughout, with a trend to a break-even beyond, in 1." in text
     assert re.search(r"at best \(batch \d+, mlp at width=\d+\)", text)
+
+
+def test_axes_that_all_models_share_are_not_repeated_in_the_verdict(tmp_path):
+    content = run()
+    for width in (64, 256):
+        axes = {"width": width, "depth": 2}
+        content["benchmarks"] += affine_run({"cpu": CPU, "cuda": (width / 2, 0.2)}, axes=axes)["benchmarks"]
+    text = verdict(tmp_path, content)
+    assert "mlp at width=64" in text
+    assert "depth" not in text
+
+
+def test_several_models_of_which_none_wins_are_told_by_counts(tmp_path):
+    content = run()
+    for width in (1, 2):
+        content["benchmarks"] += affine_run({"cpu": CPU, "cuda": (9, 9)}, axes={"width": width})["benchmarks"]
+    text = verdict(tmp_path, content)
+    assert text.startswith(
+        "Over 2 models, the GPU (cuda) and all CPU threads (cpu) compare so: cuda is slower"
+    )
 
 
 def test_without_train_the_verdict_names_the_phase_it_speaks_of(tmp_path):
@@ -122,8 +143,7 @@ def test_nothing_timed_is_said_with_how_the_cases_ended(tmp_path):
     assert not record.analyse(runs.read([tmp_path / "run0.json"])).judged
 
 
-def test_accelerators_are_spoken_of_before_thread_counts(tmp_path):
+def test_beside_an_accelerator_thread_counts_are_no_candidates_of_the_verdict(tmp_path):
     text = verdict(tmp_path, affine_run({"cpu": CPU, "cpu@1": (1, 2), "cuda": (33, 0.2)}))
-    assert text.index("The GPU (cuda)") < text.index(
-        "One CPU thread (cpu@1) is slower than all CPU threads (cpu)"
-    )
+    assert text.startswith("The GPU (cuda) beats all CPU threads (cpu)")
+    assert "cpu@1" not in text

@@ -1,27 +1,12 @@
 """Which device is the baseline, and what a speedup's interval lets one say."""
 
-import itertools
-
 import pytest
 
-from breakeven.analysing import record, runs
 from breakeven.analysing.intervals import RatioInterval
-from breakeven.analysing.baseline import choose_baseline, device_order
 from breakeven.analysing.speedup import verdict_of
 from breakeven.errors import UsageError
-from run_files import affine_run, benchmark, outcome, run, write
-
-
-def report(tmp_path, *contents, baseline=None):
-    """The analysed record of run files with these contents."""
-    paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
-    return record.analyse(runs.read(paths), baseline)
-
-
-def only(rows):
-    """The one row there is."""
-    (row,) = rows
-    return row
+from reports import only, report
+from run_files import affine_run, benchmark, outcome, run
 
 
 @pytest.mark.parametrize(
@@ -43,31 +28,6 @@ def only(rows):
 )
 def test_the_verdict_follows_from_the_interval(low, high, verdict):
     assert verdict_of(RatioInterval(low, 1.0, high)) == verdict
-
-
-@pytest.mark.parametrize(
-    ("devices", "baseline"),
-    [
-        ("cpu cuda", "cpu"),
-        ("cuda cpu cpu@1", "cpu"),
-        ("cpu cpu@1", "cpu@1"),
-        ("cpu@4 cpu cpu@1 cpu@2", "cpu@1"),
-        ("cpu cpu@2", "cpu"),
-        ("cpu@2 cpu@16", "cpu@2"),
-        ("cuda cpu@1 cpu@16", "cpu@16"),
-        ("cpu", "cpu"),
-        ("cuda cuda:1", None),
-        ("", None),
-    ],
-)
-def test_the_default_baseline_is_the_cpu_and_one_thread_where_no_accelerator_was_measured(devices, baseline):
-    for order in itertools.permutations(devices.split()):
-        assert choose_baseline(order) == baseline
-
-
-def test_devices_stand_in_one_order_by_threads_and_name():
-    devices = ["cuda:1", "cpu@16", "cuda", "cpu@2", "cpu", "mps"]
-    assert sorted(devices, key=device_order) == ["cpu", "cpu@2", "cpu@16", "cuda", "cuda:1", "mps"]
 
 
 def test_a_speedup_is_baseline_time_over_candidate_time(tmp_path):

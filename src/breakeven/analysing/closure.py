@@ -7,7 +7,6 @@ measured as it runs; on an accelerator each phase was synchronised, and the diff
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -135,6 +134,5 @@ def _zero_grads(facts: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], float
     train = facts[facts["phase"] == "train"]
     columns = ["class_id", "workload", "axes", "batch_size", "device", "parts_s"]
     for *key, parts in train[columns].itertuples(index=False, name=None):
-        seconds = parts.get("zero_grad") if isinstance(parts, dict) else None
-        if isinstance(seconds, int | float) and 0 <= seconds < math.inf:
-            yield tuple(key), seconds
+        if parts is not None and "zero_grad" in parts:
+            yield tuple(key), parts["zero_grad"]

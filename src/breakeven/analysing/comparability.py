@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -73,14 +72,14 @@ def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
     for name, among in [(n, machines) for n in NUMERIC_MODES] + [(n, with_gpu) for n in GPU_MODES]:
         values = _values(among, name)
         if len(values) > 1:
-            yield Reason(RED, f"{name} differs ({_listed(values)}); measure all machines in one numeric mode")
+            text = f"{name} is not the same ({_listed(values)}); measure all machines in one numeric mode"
+            yield Reason(RED, text)
 
 
 def _models(facts: pd.DataFrame) -> Iterator[Reason]:
     cell = ["workload", "axes", "batch_size"]
     for column, key in (("parameters", cell), ("flops", [*cell, "phase"])):
         known = facts[[*key, column]].dropna()
-        known = known[known[column].map(_is_count).astype(bool)]
         different = known.groupby(key, sort=False)[column].nunique()
         names = [_cell_name(*key_of[:3]) for key_of in different.index[different > 1]]
         if names:
@@ -95,16 +94,16 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
     for name in SHOULD_AGREE:
         values = _values(machines, name)
         if len(values) > 1:
-            yield Reason(AMBER, f"{name} differs ({_listed(values)}); the ratio holds that difference too")
+            text = f"{name} is not the same ({_listed(values)}); the ratios hold that difference too"
+            yield Reason(AMBER, text)
     by_gpu: dict[str, list[Machine]] = {}
     for machine in machines:
         by_gpu.setdefault(str(machine.facts.get("gpu")), []).append(machine)
     for gpu, same in by_gpu.items():
         values = _values(same, "power_limit_w")
         if len(values) > 1:
-            yield Reason(
-                AMBER, f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set them alike"
-            )
+            text = f"power_limit_w of {one_line(gpu, 60)} is not the same ({_listed(values)}); set them alike"
+            yield Reason(AMBER, text)
 
 
 def _unknown(machines: Sequence[Machine]) -> Iterator[Reason]:
@@ -140,10 +139,6 @@ def _values(machines: Sequence[Machine], name: str) -> dict[str, str]:
 
 def _listed(values: dict[str, str]) -> str:
     return joined([f"{value} on {label}" for value, label in values.items()])
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _cell_name(workload: str, axes: str, batch_size: int) -> str:

@@ -6,7 +6,6 @@ of a peak that nobody measured. A rate's interval is the median's, turned around
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -52,18 +51,18 @@ def rate_of(case: Estimate, work: float, unit: str) -> Rate | None:
 
 
 def case_facts(facts: pd.DataFrame, names: Iterable[str]) -> dict[tuple[object, ...], dict[str, float]]:
-    """Return for each case the median over its runs of every fact of those names that is a finite count.
+    """Return for each case the median over its runs of every fact of those names that is known.
 
     Args:
-        facts: needs the columns of `breakeven.analysing.estimates.KEY` and `names`.
-        names: of facts that are numbers of at least 0.
+        facts: needs the columns of `breakeven.analysing.estimates.KEY` and `names`; None where unknown.
+        names: of `breakeven.analysing.parsing.AMOUNTS`.
     """
     columns = list(names)
     seen: dict[tuple[object, ...], dict[str, list[float]]] = {}
     for row in facts[[*KEY, *columns]].itertuples(index=False, name=None):
         of_case = seen.setdefault(row[: len(KEY)], {})
         for name, value in zip(columns, row[len(KEY) :], strict=True):
-            if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+            if value is not None:
                 of_case.setdefault(name, []).append(value)
     return {
         key: {name: float(np.median(values)) for name, values in of_case.items()}

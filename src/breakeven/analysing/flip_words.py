@@ -6,25 +6,44 @@ Owns the wording. Computes nothing but which of two break-evens comes first.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from breakeven.analysing import words
 from breakeven.analysing.break_even import BreakEven
-from breakeven.analysing.naming import Machine, one_line
+from breakeven.analysing.naming import Machine, model_names, one_line
 from breakeven.analysing.scenarios import Flip
+from breakeven.analysing.sentence import spoken_of
 
 
-def flip_sentences(flips: Sequence[Flip], machines: Sequence[Machine]) -> list[str]:
-    """Return a sentence for each circumstance of each candidate on each machine."""
-    label = {machine.class_id: machine.label for machine in machines}
-    groups: dict[tuple[str, str, str], list[Flip]] = {}
+def flip_sentences(
+    flips: Sequence[Flip],
+    lines: Sequence[BreakEven],
+    machines: Sequence[Machine],
+    axes: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """Return a sentence for each circumstance of each candidate that the verdict speaks of.
+
+    Args:
+        flips: as `breakeven.analysing.scenarios.flips` returns them.
+        lines: all break-evens of the report.
+        machines: in the order to speak of them.
+        axes: the object behind each text of axes.
+    """
+    names = model_names(((line.workload, line.axes) for line in lines), axes)
+    spoken = {
+        (machine.class_id, candidate): machine.label
+        for machine in machines
+        for candidate in spoken_of([line for line in lines if line.class_id == machine.class_id])
+    }
+    groups: dict[tuple[tuple[str, str], str], list[Flip]] = {}
     for flip in flips:
-        groups.setdefault((flip.line.class_id, flip.line.candidate, flip.scenario), []).append(flip)
-    several = len({(class_id, candidate) for class_id, candidate, _ in groups}) > 1
+        groups.setdefault(((flip.line.class_id, flip.line.candidate), flip.scenario), []).append(flip)
     found = []
-    for (class_id, candidate, _), group in groups.items():
-        where = f" ({one_line(candidate, 40)} on {label[class_id]})" if several else ""
-        found.append(f"{_sentence(group)}{where}.")
+    for place, label in spoken.items():
+        where = f"{one_line(place[1], 40)} on {label}: " if len(spoken) > 1 else ""
+        for sentence in (_sentence(group, names) for key, group in groups.items() if key[0] == place):
+            found.append(f"{where}{sentence if where else sentence[:1].upper() + sentence[1:]}.")
     return found
 
 
@@ -44,18 +63,19 @@ def from_where(line: BreakEven) -> str:
     return "undecided" if latest is None else f"from batch {latest} at the latest"
 
 
-def _sentence(group: Sequence[Flip]) -> str:
-    scenario = group[0].scenario[:1].upper() + group[0].scenario[1:]
+def _sentence(group: Sequence[Flip], names: Mapping[tuple[str, str], str]) -> str:
+    scenario = group[0].scenario
     moved = [flip for flip in group if _moved(flip)]
     models = words.plural(len(group), "model")
     if not moved:
-        if len(group) == 1:
-            return f"{scenario} no change is shown: {from_where(group[0].other)}"
-        return f"{scenario} no change is shown in any of {models}"
+        where = f" ({from_where(group[0].other)})" if len(group) == 1 else f" in any of {models}"
+        return f"{scenario}, no change is shown{where}"
     most = max(moved, key=_distance)
-    place = one_line(f"{most.line.workload} {most.line.axes}".strip())
-    text = f"{scenario} {from_where(most.other)} instead of {from_where(most.line)}"
-    return text if len(group) == 1 else f"{text} for {place}; {len(moved)} of {models} change"
+    text = f"{scenario}, {from_where(most.other)} instead of {from_where(most.line).removeprefix('from ')}"
+    if len(group) == 1:
+        return text
+    place = names[most.line.workload, most.line.axes]
+    return f"{text} for {place}; {len(moved)} of {models} change"
 
 
 def _moved(flip: Flip) -> bool:

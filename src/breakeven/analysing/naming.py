@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,32 @@ def one_line(value: object, limit: int = 120) -> str:
     """Return `value` as text without line breaks or control characters, cut at `limit` characters."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)[: limit + 1])
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def model_names(
+    models: Iterable[tuple[str, str]], axes: Mapping[str, Mapping[str, Any]]
+) -> dict[tuple[str, str], str]:
+    """Return how a sentence names each model, by workload and text of axes.
+
+    Axes that all models of a workload share are left out, since they tell nothing apart; a model that is
+    alone keeps them.
+
+    >>> axes = {"depth=2 width=8": {"depth": 2, "width": 8}, "depth=2 width=64": {"depth": 2, "width": 64}}
+    >>> list(model_names([("mlp", text) for text in axes], axes).values())
+    ['mlp at width=8', 'mlp at width=64']
+    """
+    known = list(dict.fromkeys(models))
+    names = {}
+    for workload, text in known:
+        values = axes.get(text, {})
+        others = [axes.get(other, {}) for name, other in known if name == workload]
+        telling = {
+            key: value
+            for key, value in values.items()
+            if len(known) == 1 or any(key not in other or other[key] != value for other in others)
+        }
+        names[workload, text] = one_line(f"{workload} at {axes_text(telling)}" if telling else workload)
+    return names
 
 
 @dataclass(frozen=True)

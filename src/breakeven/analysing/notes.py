@@ -104,9 +104,10 @@ def pairing_notes(
             names = [n for n in _apart(base, cells[machine, device]) if n]
             if names:
                 where = f" on {label[class_id]}" if len(machines) > 1 else ""
+                many = "1 case was" if len(names) == 1 else f"{len(names)} cases were"
                 found.append(
-                    f"{len(names)} cases were timed on only one of {reference.device} and {device}{where} "
-                    f"({joined(names)}), so they have no speedup; measure them on both"
+                    f"{many} timed on only one of {reference.device} and {device}{where} ({joined(names)}), "
+                    "so they have no speedup; measure them on both"
                 )
     return found
 
@@ -152,6 +153,23 @@ def _flags(cases: Sequence[Estimate], label: Mapping[str, str]) -> list[str]:
         f"{len(found)} of {len(cases)} cases are flagged {one_line(flag, 40)} ({joined(found)}): "
         + FLAGS.get(flag, "a flag that this breakeven does not know; see the breakeven that measured")
         for flag, found in places.items()
+    ]
+
+
+def uncounted_notes(facts: pd.DataFrame) -> list[str]:
+    """Return a warning for each reason for which a model's operations could not be counted.
+
+    Args:
+        facts: needs ``workload, axes, flops_unknown``; None where nothing is to be said.
+    """
+    models: dict[str, list[str]] = {}
+    known = facts[["workload", "axes", "flops_unknown"]].dropna()
+    for workload, axes, reason in known.itertuples(index=False, name=None):
+        models.setdefault(reason, []).append(one_line(f"{workload} {axes}".strip()))
+    return [
+        f"{joined(names)}: the floating point operations could not be counted ({one_line(reason)}), so no "
+        "FLOP/s is given; let the model run on torch's meta device, if you need it"
+        for reason, names in models.items()
     ]
 
 

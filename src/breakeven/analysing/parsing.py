@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from breakeven.analysing.canary import Move, moves
 from breakeven.analysing.naming import Machine, axes_text, machine_of, one_line
 from breakeven.cases import SCHEMA
-from breakeven.errors import RunFileError
+from breakeven.errors import NewerSchemaError, RunFileError
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
-FACTS = (
-    "device_name",
+AMOUNTS = (
     "threads",
     "first_call_s",
     "model_transfer_s",
@@ -35,14 +34,18 @@ FACTS = (
     "flops",
     "moved_bytes",
     "device_time_s",
-    "parts_s",
     "compile_s",
 )
-"""What is constant in a case and may be recorded beside the required keys."""
+"""Numbers of at least 0 that are constant in a case and may be recorded beside the required keys."""
+
+TEXTS = ("device_name", "flops_unknown")
+FACTS = (*TEXTS, *AMOUNTS, "parts_s")
+"""Whatever may be so recorded. A value that cannot be is no fact: it is left out, and costs no timing."""
 
 _OURS_FROM = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
 _MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are no times, and would overflow where they are added
+_MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # beyond it a float, in which batch sizes are interpolated, no longer counts by ones
 
 
@@ -108,9 +111,9 @@ class _Place:
     def at(self, field: str) -> _Place:
         return _Place(self.path, f"{self.field}.{field}" if self.field else field)
 
-    def refuse(self, problem: str, remedy: str) -> NoReturn:
+    def refuse(self, problem: str, remedy: str, error: type[RunFileError] = RunFileError) -> NoReturn:
         where = f"{self.path}: {self.field}" if self.field else self.path
-        raise RunFileError(f"{one_line(where, 300)}: {problem}; {remedy}")
+        raise error(f"{one_line(where, 300)}: {problem}; {remedy}")
 
 
 def load_json(path: str) -> Any:
@@ -179,7 +182,7 @@ def parse(path: str) -> RunFile:
         moves=tuple(moves(state)),
         command=_command(content.get("breakeven")),
         state=state,
-        device_init_s=_seconds_of(state.get("device_init_s")),
+        device_init_s=_amounts_of(state.get("device_init_s")),
     )
 
 
@@ -192,16 +195,6 @@ def _state(machine_info: Any) -> Mapping[str, Any]:
 def _command(ours: Any) -> str:
     command = ours.get("command") if isinstance(ours, dict) else None
     return one_line(command, 2000) if isinstance(command, str) else ""
-
-
-def _seconds_of(values: Any) -> dict[str, float]:
-    """Return the entries of an object that are times; what else stands there says nothing."""
-    items = values.items() if isinstance(values, dict) else ()
-    return {
-        name: float(value)
-        for name, value in items
-        if type(value) in (int, float) and 0 <= value <= _MAX_TIME_S
-    }
 
 
 def _samples(benchmarks: list[Any], place: _Place) -> tuple[tuple[Sample, ...], int]:
@@ -256,8 +249,30 @@ def _sample(benchmark: Mapping[str, Any], info: Mapping[str, Any], here: _Place)
         device=info["device"],
         times_s=_times(benchmark.get("stats"), here.at("stats")),
         flags=tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
-        facts={key: info[key] for key in FACTS if key in info},
+        facts=_facts(info),
     )
+
+
+def _facts(info: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {key: info[key] for key in AMOUNTS if is_amount(info.get(key))}
+    facts |= {key: info[key] for key in TEXTS if isinstance(info.get(key), str)}
+    if isinstance(info.get("parts_s"), dict):
+        facts["parts_s"] = _amounts_of(info["parts_s"])
+    return facts
+
+
+def _amounts_of(values: Any) -> dict[str, float]:
+    """Return the entries of an object that are amounts; what else stands there says nothing."""
+    return {k: v for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
+
+
+def is_amount(value: Any) -> bool:
+    """Return whether a value from a file is a number of at least 0 that can be reckoned with.
+
+    >>> [is_amount(value) for value in (0, 1.5, -1, True, "1", math.inf, 10**400, None)]
+    [True, True, False, False, False, False, False, False]
+    """
+    return type(value) in (int, float) and 0 <= value <= _MAX_AMOUNT
 
 
 def _times(stats: Any, here: _Place) -> NDArray[np.float64]:
@@ -333,7 +348,9 @@ def _check_schema(holder: Mapping[str, Any], here: _Place) -> None:
         here.at("schema").refuse(f"{one_line(repr(schema), 40)} is no version number", _MEASURE_AGAIN)
     if schema > SCHEMA:
         here.at("schema").refuse(
-            f"{_int_text(schema)} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven"
+            f"{_int_text(schema)} is newer than this breakeven reads ({SCHEMA})",
+            "upgrade breakeven",
+            NewerSchemaError,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -22,7 +22,7 @@ from breakeven.analysing.efficiency import case_facts, efficiency, throughput
 from breakeven.analysing.estimates import KEY, Estimate, estimates
 from breakeven.analysing.flip_words import flip_sentences
 from breakeven.analysing.naming import Machine
-from breakeven.analysing.notes import pairing_notes, warnings_of
+from breakeven.analysing.notes import pairing_notes, uncounted_notes, warnings_of
 from breakeven.analysing.runs import Runs, Source
 from breakeven.analysing.scenarios import Flip, flips
 from breakeven.analysing.sentence import Conclusion, conclusions, headline_phase, refusal
@@ -52,6 +52,10 @@ MORE = ["class_id", "runs", "rate", "samples", "peak_memory_bytes"]
 """What the frame of cases has beside them."""
 
 
+NOT_COMPARABLE = "not_comparable"
+"""The flag of a ratio that was formed by force, so that no table can be taken out of its context."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What runs say, ready to be shown.
@@ -61,7 +65,8 @@ class Report:
     unknown is None (the baseline's own rows have neither speedup nor verdict). `outcomes` is that of
     `breakeven.analysing.runs.Runs`. `headline` is the phase that the verdict speaks of, None when nothing was
     compared. `axes` gives the object behind each text of axes. `forced` tells that the comparison is red and
-    was asked for all the same; where it is red and was not, there are no speedups.
+    was asked for all the same; where it is red and was not, there are no speedups. `left_out` says why files
+    were not read.
     """
 
     conclusions: tuple[Conclusion, ...]
@@ -81,6 +86,7 @@ class Report:
     machines: tuple[Machine, ...]
     sources: tuple[Source, ...]
     axes: Mapping[str, Mapping[str, Any]]
+    left_out: tuple[str, ...]
 
     @property
     def verdict(self) -> str:
@@ -118,7 +124,10 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     wished = None if baseline is None else find_reference(baseline, runs.machines, devices)
     comparable = comparability(runs.machines, cases, runs.facts)
     refused = comparable.level == RED and not force
+    forced = comparable.level == RED and force
     compared = [] if refused else speedups(cases, wished)
+    if forced:
+        compared = [replace(row, flags=(*row.flags, NOT_COMPARABLE)) for row in compared]
     lines = break_evens(cases, compared, runs.outcomes)
     sums = phase_sums(cases, runs.facts)
     closed = closures(sums)
@@ -129,7 +138,9 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         found, unpaired = [refusal(comparable)], []
     else:
         unpaired = pairing_notes(runs.machines, cases, references(cases, wished), runs.outcomes)
-        found = conclusions(runs.machines, compared, lines, repaid, devices, endings)
+        found = conclusions(runs.machines, compared, lines, repaid, devices, endings, runs.axes)
+    if forced:
+        found = [replace(one, headline=f"NOT COMPARABLE, forced: {one.headline}") for one in found]
     return Report(
         conclusions=tuple(found),
         headline=headline_phase(compared),
@@ -137,22 +148,24 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         speedups=tuple(compared),
         break_evens=tuple(lines),
         flips=tuple(changed),
-        flip_sentences=tuple(flip_sentences(changed, runs.machines)),
+        flip_sentences=tuple(flip_sentences(changed, lines, runs.machines, runs.axes)),
         repayments=tuple(repaid),
         phase_sums=tuple(sums),
         closures=tuple(closed),
         comparability=comparable,
-        forced=comparable.level == RED and force,
+        forced=forced,
         outcomes=runs.outcomes,
         warnings=(
             *runs.warnings,
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
             *unpaired,
             *warnings_of(runs.machines, cases, lines, closed),
+            *uncounted_notes(runs.facts),
         ),
         machines=runs.machines,
         sources=runs.sources,
         axes=runs.axes,
+        left_out=runs.left_out,
     )
 
 
@@ -211,7 +224,7 @@ def _frame(cases: Iterable[Estimate], compared: Iterable[Speedup], runs: Runs) -
                 case.low_s,
                 case.high_s,
                 *ratio,
-                case.flags,
+                (*case.flags, NOT_COMPARABLE) if row and NOT_COMPARABLE in row.flags else case.flags,
                 case.class_id,
                 case.runs,
                 efficiency(case, facts),

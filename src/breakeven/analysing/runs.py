@@ -19,7 +19,7 @@ import pandas as pd
 
 from breakeven.analysing.naming import Machine, axes_text, one_line, told_apart
 from breakeven.analysing.parsing import FACTS, REQUIRED, RunFile, Sample, load_json, parse
-from breakeven.errors import RunFileError, UsageError
+from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 
 IDENTITY = ["run", "machine", "class_id", "workload", "axes", "batch_size", "phase", "device"]
 """The identifiers that stand first in every frame."""
@@ -54,7 +54,8 @@ class Runs:
     `breakeven.analysing.parsing.FACTS`, None where the file does not tell.
     `outcomes` has a row a case without a timing: then ``fullname, outcome, reason``; an identifier that
     the file does not tell is None.
-    `axes` gives the object behind each text in the column ``axes``.
+    `axes` gives the object behind each text in the column ``axes``. `left_out` says of each file that was
+    left out why, in a line; `warnings` say so too.
     """
 
     rounds: pd.DataFrame
@@ -64,10 +65,13 @@ class Runs:
     sources: tuple[Source, ...]
     axes: Mapping[str, Mapping[str, Any]]
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def read(paths: Sequence[str | os.PathLike[str]]) -> Runs:
     """Read run files into frames; a run that is given twice is used once, with a warning.
+
+    A file of a newer schema is left out where others can be read: it is no reason to lose those.
 
     Raises:
         RunFileError: one line that names the file, the field and the remedy.
@@ -75,7 +79,8 @@ def read(paths: Sequence[str | os.PathLike[str]]) -> Runs:
     """
     if not paths:
         raise UsageError("no run file was given; expected the path of at least one, such as run.json")
-    files, warnings = _distinct([parse(os.fspath(path)) for path in paths])
+    parsed, left_out = _readable([os.fspath(path) for path in paths])
+    files, warnings = _distinct(parsed)
     machines = told_apart(list({file.machine.class_id: file.machine for file in reversed(files)}.values()))
     machines.reverse()
     label = {machine.class_id: machine.label for machine in machines}
@@ -103,8 +108,22 @@ def read(paths: Sequence[str | os.PathLike[str]]) -> Runs:
             for head, file in zip(heads, files, strict=True)
         ),
         axes=_axes(files),
-        warnings=tuple(warnings),
+        warnings=(*(f"left out: {reason}" for reason in left_out), *warnings),
+        left_out=tuple(left_out),
     )
+
+
+def _readable(paths: Sequence[str]) -> tuple[list[RunFile], list[str]]:
+    """Return the files of a schema that this breakeven reads, and why the others were left out."""
+    files, newer = [], []
+    for path in paths:
+        try:
+            files.append(parse(path))
+        except NewerSchemaError as error:
+            newer.append(error)
+    if not files:
+        raise newer[0]
+    return files, [str(error) for error in newer]
 
 
 def newest(directory: str | os.PathLike[str]) -> Path:

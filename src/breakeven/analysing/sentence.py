@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from breakeven.analysing import words
 from breakeven.analysing.baseline import is_cpu
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.comparability import RED, Comparability
-from breakeven.analysing.naming import Machine, one_line
+from breakeven.analysing.naming import Machine, model_names, one_line
 from breakeven.analysing.speedup import PHASES, Speedup
 from breakeven.analysing.start import Repay
 
@@ -43,6 +44,7 @@ def conclusions(
     repayments: Sequence[Repay],
     devices: Mapping[str, Sequence[str]],
     endings: Mapping[str, int],
+    axes: Mapping[str, Mapping[str, Any]],
 ) -> list[Conclusion]:
     """Return the verdict on everything that was compared, one conclusion a candidate.
 
@@ -53,22 +55,57 @@ def conclusions(
         repayments: when candidates have earned their start.
         devices: the timed devices of each class id.
         endings: how many cases ended in each way without a timing.
+        axes: the object behind each text of axes.
     """
     phase = headline_phase(speedups)
     if phase is None:
         return [Conclusion(_nothing_compared(devices, endings))]
-    label = {machine.class_id: machine.label for machine in machines}
+    names = _Names(
+        {machine.class_id: machine.label for machine in machines},
+        model_names(((row.workload, row.axes) for row in break_evens), axes),
+    )
     found = []
     for machine in machines:
         lines = [row for row in break_evens if row.class_id == machine.class_id and row.phase == phase]
-        # An accelerator is what most readers came for: it is spoken of before a CPU's other thread counts.
-        for name in sorted(dict.fromkeys(row.candidate for row in lines), key=is_cpu):
-            about = _candidate([row for row in lines if row.candidate == name], repayments, label)
+        for name in spoken_of(lines):
+            about = _candidate([row for row in lines if row.candidate == name], repayments, names)
             if len(machines) > 1:
-                about = Conclusion(f"On {machine.label}: {about.headline}", about.details)
+                lower = f"{about.headline[:1].lower()}{about.headline[1:]}"
+                about = Conclusion(f"On {machine.label}: {lower}", about.details)
             found.append(about)
     last = found[-1]
     return [*found[:-1], Conclusion(last.headline, (*last.details, _about_phase(phase, speedups)))]
+
+
+def spoken_of(lines: Sequence[BreakEven]) -> list[str]:
+    """Return the candidates among the lines of one machine that a conclusion speaks of.
+
+    Beside an accelerator a machine's own other thread counts are only other baselines to hold it against,
+    and `breakeven.analysing.scenarios` does.
+    """
+    names = dict.fromkeys(row.candidate for row in lines)
+    accelerated = any(not is_cpu(name) for name in names)
+    at_home = {
+        row.candidate for row in lines if is_cpu(row.baseline) and row.baseline_class_id == row.class_id
+    }
+    return [name for name in names if not (accelerated and is_cpu(name) and name in at_home)]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """How machines (by class id) and models (by workload and axes) are called."""
+
+    machines: Mapping[str, str]
+    models: Mapping[tuple[str, str], str]
+
+    def place(self, row: BreakEven | Speedup) -> str:
+        return self.models[row.workload, row.axes]
+
+    def baseline(self, line: BreakEven, short: bool = False) -> str:
+        """The baseline's name, with its machine's where that is another than the candidate's."""
+        name = line.baseline if short else words.device_name(line.baseline)
+        elsewhere = line.baseline_class_id != line.class_id
+        return f"{name} of {self.machines[line.baseline_class_id]}" if elsewhere else name
 
 
 def refusal(comparable: Comparability) -> Conclusion:
@@ -77,7 +114,7 @@ def refusal(comparable: Comparability) -> Conclusion:
     return Conclusion(
         "These numbers do not compare, so no speedup is given.",
         (
-            *(f"{_capital(text)}." for text in red),
+            *(f"{text}." for text in red),
             "--force shows the ratios all the same, and marks everything made of them.",
         ),
     )
@@ -100,43 +137,41 @@ def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str
     )
 
 
-def _candidate(
-    lines: Sequence[BreakEven], repayments: Sequence[Repay], label: Mapping[str, str]
-) -> Conclusion:
+def _candidate(lines: Sequence[BreakEven], repayments: Sequence[Repay], names: _Names) -> Conclusion:
     """Return what is to be said of one candidate on one machine against its baseline."""
     first = lines[0]
     rows = [row for line in lines for row in line.rows]
-    main = _one_line(lines[0], label) if len(lines) == 1 else _several_lines(lines, label)
+    main, details = (_one_line(first, names), []) if len(lines) == 1 else _several_lines(lines, names)
     best = max(
         (row for row in rows if row.verdict == "faster"), key=lambda row: row.speedup or 0, default=None
     )
-    repaid = None
+    verdicts = Counter(row.verdict for row in rows)
+    details.append(_counts(verdicts, first.candidate, names.baseline(first, short=True)))
     if best is not None:
-        where = f"batch {best.batch_size}" + (f", {_place(best)}" if len(lines) > 1 else "")
+        where = f"batch {best.batch_size}" + (f", {names.place(best)}" if len(lines) > 1 else "")
         main += f"; {words.ratio(best.speedup)} at best ({where})"
-        repaid = next((row for row in repayments if row.row == best), None)
-    counts = _counts(
-        Counter(row.verdict for row in rows), first.candidate, _baseline(first, label, short=True)
-    )
-    return Conclusion(f"{_capital(main)}.", (counts, *([_repaid(repaid)] if repaid else [])))
+        details += [_repaid(repay, names) for repay in repayments if repay.row == best]
+    return Conclusion(f"{_capital(main)}.", tuple(details))
 
 
-def _repaid(repay: Repay) -> str:
+def _repaid(repay: Repay, names: _Names) -> str:
     name = words.device_name(repay.row.candidate)
     if repay.start_s <= 0:
         return f"{_capital(name)} costs no longer start."
+    if repay.steps < 1:
+        return f"The longer start of {name}, {words.seconds(repay.start_s)}, is repaid in the first step."
     steps = f"{words.count(repay.steps)} {words.count_between(repay.low, repay.high)}"
     return (
         f"The longer start of {name}, {words.seconds(repay.start_s)}, is repaid after {steps} steps at "
-        f"batch {repay.row.batch_size}, {_place(repay.row)}."
+        f"batch {repay.row.batch_size}, {names.place(repay.row)}."
     )
 
 
-def _one_line(line: BreakEven, label: Mapping[str, str]) -> str:
-    beats, slower = _beats(line, label), _is_slower(line, label)
-    where, found = _place(line), line.crossing
+def _one_line(line: BreakEven, names: _Names) -> str:
+    beats, slower = _beats(line, names), _is_slower(line, names)
+    where, found = names.place(line), line.crossing
     if not line.batches:
-        return f"{_pair(line, label)} share no usable timing for {where}, so the break-even is undecided"
+        return f"{_pair(line, names)} share no usable timing for {where}, so the break-even is undecided"
     smallest, largest = line.batches[0], line.batches[-1]
     if found.status == "crosses":
         return f"{beats} {_from(line)} for {where}"
@@ -162,35 +197,48 @@ def _one_line(line: BreakEven, label: Mapping[str, str]) -> str:
     return f"from which batch size on {beats} for {where} is undecided"
 
 
-def _several_lines(lines: Sequence[BreakEven], label: Mapping[str, str]) -> str:
+def _several_lines(lines: Sequence[BreakEven], names: _Names) -> tuple[str, list[str]]:
+    """Return the sentence that matters most, and what is to be said of the models it does not speak of."""
+    wins = [
+        line for line in lines if line.crossing.status in ("crosses", "always") or _is_at_the_latest(line)
+    ]
+    losses = _losses(lines)
+    if not wins:
+        return f"over {len(lines)} models, {_pair(lines[0], names)} compare so: {', '.join(losses)}", []
+    among = f"all {len(lines)}" if len(wins) == len(lines) else f"{len(wins)} of {len(lines)}"
+    where = ", ".join(_where_it_wins(wins, names))
+    main = f"in {among} models {_beats(lines[0], names)} from some batch size on: {where}"
+    return main, [f"Of the others: {', '.join(losses)}."] if losses else []
+
+
+def _where_it_wins(wins: Sequence[BreakEven], names: _Names) -> list[str]:
+    """Return from which batch sizes on a candidate wins in several models, as phrases."""
     crossing = sorted(
-        (line for line in lines if line.crossing.status == "crosses"),
+        (line for line in wins if line.crossing.status == "crosses"),
         key=lambda line: line.crossing.batch_size or 0,
     )
-    rest = _statuses(lines)
-    if not crossing:
-        return f"over {len(lines)} models, {_pair(lines[0], label)} compare so: {', '.join(rest)}"
-    first, last = crossing[0], crossing[-1]
-    main = f"{_beats(first, label)} {_from(first)} for {_place(first)}"
-    if len(crossing) > 1:
-        main += f" at the earliest and {_from(last)} for {_place(last)} at the latest"
-    if len(crossing) == len(lines):
-        return f"{main} (all {len(lines)} models have a break-even)"
-    have = "has" if len(crossing) == 1 else "have"
-    return f"{main} ({len(crossing)} of {len(lines)} models {have} a break-even; {', '.join(rest)})"
+    latest = sorted(line.crossing.bracket[1] or 0 for line in wins if _is_at_the_latest(line))
+    always = len(wins) - len(crossing) - len(latest)
+    found = [f"at every measured one in {always}"] if always else []
+    if len(crossing) == 1:
+        found.append(f"{_from(crossing[0])} for {names.place(crossing[0])}")
+    elif crossing:
+        first, last = crossing[0], crossing[-1]
+        found.append(f"{_from(first)} for {names.place(first)} at the earliest")
+        found.append(f"{_from(last)} for {names.place(last)} at the latest")
+    if latest:
+        found.append(f"somewhere up to batch {_range(latest)} in {len(latest)}")
+    return found
 
 
-def _statuses(lines: Sequence[BreakEven]) -> list[str]:
-    """Return a phrase for each way, other than a crossing, in which lines came out, with how many."""
-    count = Counter(line.crossing.status for line in lines)
-    latest = sorted(line.crossing.bracket[1] or 0 for line in lines if _is_at_the_latest(line))
+def _losses(lines: Sequence[BreakEven]) -> list[str]:
+    """Return a phrase for each way in which lines came out without the candidate's winning."""
+    count = Counter(line.crossing.status for line in lines if not _is_at_the_latest(line))
     name = lines[0].candidate
     phrases = {
-        f"{name} is faster at every measured batch size in": count["always"],
-        f"{name} is faster from batch {'' if not latest else _range(latest)} at the latest in": len(latest),
         f"{name} is slower throughout, with a trend to a break-even beyond, in": count["beyond_range"],
         f"{name} is slower at the largest batch size in": count["never"],
-        "undecided in": count["undecided"] - len(latest),
+        "undecided in": count["undecided"],
     }
     return [f"{phrase} {number}" for phrase, number in phrases.items() if number]
 
@@ -199,25 +247,18 @@ def _is_at_the_latest(line: BreakEven) -> bool:
     return line.crossing.status == "undecided" and line.crossing.bracket[1] is not None
 
 
-def _beats(line: BreakEven, label: Mapping[str, str]) -> str:
+def _beats(line: BreakEven, names: _Names) -> str:
     verb = "beat" if words.is_plural(line.candidate) else "beats"
-    return f"{words.device_name(line.candidate)} {verb} {_baseline(line, label)}"
+    return f"{words.device_name(line.candidate)} {verb} {names.baseline(line)}"
 
 
-def _is_slower(line: BreakEven, label: Mapping[str, str]) -> str:
+def _is_slower(line: BreakEven, names: _Names) -> str:
     verb = "are" if words.is_plural(line.candidate) else "is"
-    return f"{words.device_name(line.candidate)} {verb} slower than {_baseline(line, label)}"
+    return f"{words.device_name(line.candidate)} {verb} slower than {names.baseline(line)}"
 
 
-def _pair(line: BreakEven, label: Mapping[str, str]) -> str:
-    return f"{words.device_name(line.candidate)} and {_baseline(line, label)}"
-
-
-def _baseline(line: BreakEven, label: Mapping[str, str], short: bool = False) -> str:
-    """Return the baseline's name, with its machine's where that is another than the candidate's."""
-    name = line.baseline if short else words.device_name(line.baseline)
-    elsewhere = line.baseline_class_id != line.class_id
-    return f"{name} of {label[line.baseline_class_id]}" if elsewhere else name
+def _pair(line: BreakEven, names: _Names) -> str:
+    return f"{words.device_name(line.candidate)} and {names.baseline(line)}"
 
 
 def _range(batches: Sequence[int]) -> str:
@@ -248,10 +289,6 @@ def _about_phase(phase: str, speedups: Sequence[Speedup]) -> str:
             ", host-to-device transfer included." if accelerated else "."
         )
     return f"train was not compared: this speaks of {one_line(phase, 40)} alone."
-
-
-def _place(row: BreakEven | Speedup) -> str:
-    return one_line(f"{row.workload} at {row.axes}" if row.axes else row.workload)
 
 
 def _capital(text: str) -> str:

@@ -42,7 +42,9 @@ class Repay:
 def repayments(
     cases: Iterable[Estimate], speedups: Iterable[Speedup], facts: pd.DataFrame, inits: Inits
 ) -> list[Repay]:
-    """Return a row for every whole training step in which the candidate is faster and its start is known.
+    """Return a row for every whole training step in which an accelerator is faster and its start is known.
+
+    Two CPU devices are one: whichever is timed first bears what loading the libraries costs.
 
     Args:
         cases: the estimates behind the speedups.
@@ -55,7 +57,7 @@ def repayments(
     starts = _starts(table, facts, inits)
     found = []
     for row in speedups:
-        if row.phase != "train" or row.verdict != "faster":
+        if row.phase != "train" or row.verdict != "faster" or is_cpu(row.candidate):
             continue
         cell = (row.workload, row.axes, row.batch_size)
         base, cand = (row.baseline_class_id, *cell, row.baseline), (row.class_id, *cell, row.candidate)
@@ -92,10 +94,10 @@ def _starts(
     values = ["first_call_s", "model_transfer_s", "compile_s"]
     for row in facts[[*columns, *values]].itertuples(index=False, name=None):
         key, phase, (first, move, compiled) = row[:5], row[5], row[6:]
-        if not _is_time(first) or not _is_time(move):
+        if first is None or move is None:
             continue
         beyond = max(0.0, first - table[*key[:4], phase, key[4]].median_s)
-        excess = max(beyond, compiled if _is_time(compiled) else 0.0)
+        excess = max(beyond, compiled or 0.0)
         excesses.setdefault(key, {}).setdefault(phase, []).append(excess)
         moves.setdefault(key, []).append(move)
     found = {}
@@ -119,10 +121,6 @@ def _first_step(phases: Mapping[str, Sequence[float]]) -> float:
 
 def _middle(values: Sequence[float]) -> float:
     return float(np.median(values))
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _key(case: Estimate) -> tuple[object, ...]:
