@@ -6,7 +6,9 @@ from breakeven.measuring.workloads import mlp
 
 
 @pytest.mark.sweep("smoke", batch_size=[1, 256], width=[64], depth=[2], dtype=["float32"])
-@pytest.mark.sweep(batch_size=[1, 16, 64, 256, 1024], width=[64, 256], depth=[2], dtype=["float32"])
+@pytest.mark.sweep(
+    batch_size=[1, 16, 64, 256, 1024], width=[64, 256], depth=[2], dtype=["float32", "bfloat16"]
+)
 @pytest.mark.sweep(
     "full", batch_size=[1, 16, 256, 4096], width=[64, 512, 4096], depth=[2], dtype=["float32", "bfloat16"]
 )

@@ -13,9 +13,11 @@ import pytest
 
 from breakeven import cli
 from breakeven.reporting.exports import json_schema
+from reports import box
 from run_files import affine_run, benchmark, outcome, run, write
 
-FILES = ["speedup.png", "speedup.svg", "summary.csv", "summary.md"]
+FILES = ["index.html", "speedup.png", "speedup.svg", "step_time.svg", "summary.csv", "summary.md"]
+"""What every report holds, whatever was measured."""
 
 
 @pytest.fixture
@@ -35,20 +37,22 @@ def test_a_report_shows_table_and_verdict_and_writes_beside_the_run(run_json, tm
     shown = capsys.readouterr()
     assert "break-even" in shown.out
     assert "The GPU (cuda) beats all CPU threads (cpu) from batch" in shown.out
-    assert names(tmp_path / "run.json.report") == FILES
-    assert shown.out.splitlines()[-1].startswith("written to ")
+    assert set(FILES) <= set(names(tmp_path / "run.json.report"))
+    written, page = shown.out.splitlines()[-2:]
+    assert written.startswith(f"written to {run_json}.report/: summary.csv, ")
+    assert page == f"the page: {run_json}.report/index.html"
     assert shown.err == ""
 
 
 def test_a_pipe_gets_lines_of_at_most_one_hundred_columns(tmp_path, capsys):
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, workload="w" * 150)
     assert cli.main(["report", write(tmp_path / "r.json", content), "-o", str(tmp_path / "out")]) == 0
-    assert max(map(len, capsys.readouterr().out.splitlines()[:-1])) <= 100
+    assert max(map(len, capsys.readouterr().out.splitlines()[:-2])) <= 100
 
 
 def test_dash_o_chooses_the_directory(run_json, tmp_path, capsys):
     assert cli.main(["report", run_json, "-o", str(tmp_path / "there" / "out")]) == 0
-    assert names(tmp_path / "there" / "out") == FILES
+    assert set(FILES) <= set(names(tmp_path / "there" / "out"))
     assert not (tmp_path / "run.json.report").exists()
 
 
@@ -60,8 +64,8 @@ def test_json_is_all_there_is_on_standard_output_and_no_file_is_written(run_json
     assert names(tmp_path) == ["run.json"]
 
 
-def test_csv_and_markdown_are_all_there_is_on_standard_output(run_json, tmp_path, capsys):
-    for form, name in (("csv", "summary.csv"), ("markdown", "summary.md")):
+def test_csv_markdown_and_html_are_all_there_is_on_standard_output(run_json, tmp_path, capsys):
+    for form, name in (("csv", "summary.csv"), ("markdown", "summary.md"), ("html", "index.html")):
         assert cli.main(["report", run_json, "--format", form]) == 0
         shown = capsys.readouterr()
         assert shown.out == (tmp_path / "run.json.report" / name).read_text()
@@ -106,11 +110,51 @@ def test_a_chosen_baseline_is_used(run_json, capsys):
     assert {row["candidate"] for row in json.loads(capsys.readouterr().out)["speedup"]} == {"cpu"}
 
 
+def two_modes(tmp_path):
+    """Two run files of machines in different numeric modes."""
+    contents = [
+        affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, machine=box(name, tf32=tf32), seed=tf32)
+        for name, tf32 in (("one", False), ("two", True))
+    ]
+    return [write(tmp_path / f"{i}.json", content) for i, content in enumerate(contents)]
+
+
+def test_machines_that_do_not_compare_are_exit_3_with_a_page_that_says_why(tmp_path, capsys):
+    paths = two_modes(tmp_path)
+    assert cli.main(["report", *paths, "-o", str(tmp_path / "out")]) == 3
+    assert "tf32 is not the same" in capsys.readouterr().out
+    assert "tf32 is not the same" in (tmp_path / "out" / "index.html").read_text()
+    assert cli.main(["report", *paths, "--format", "json"]) == 3
+    assert json.loads(capsys.readouterr().out)["speedup"] == []
+
+
+def test_force_is_exit_0_and_marks_the_page(tmp_path, capsys):
+    paths = two_modes(tmp_path)
+    assert cli.main(["report", *paths, "-o", str(tmp_path / "out"), "--force"]) == 0
+    assert "NOT COMPARABLE, forced: " in capsys.readouterr().out
+    assert '<p class="watermark">' in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_file_of_a_newer_schema_costs_only_itself_and_is_exit_2(run_json, tmp_path, capsys):
+    newer = affine_run({"cpu": (1, 1)}, seed=5)
+    newer["benchmarks"][0]["extra_info"]["schema"] = 2
+    path = write(tmp_path / "newer.json", newer)
+    assert cli.main(["report", run_json, path, "-o", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr()
+    (line,) = shown.err.splitlines()
+    assert line.startswith(f"breakeven: error: {path}: benchmarks[0]")
+    assert line.endswith("upgrade breakeven")
+    assert "The GPU (cuda) beats" in shown.out
+    assert "left out: " in (tmp_path / "out" / "index.html").read_text()
+    assert cli.main(["report", path]) == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_nothing_timed_is_exit_3_and_still_written(tmp_path, capsys):
     path = write(tmp_path / "run.json", run([], [outcome("skipped", "would take too long")]))
     assert cli.main(["report", path]) == 3
     assert "would take too long" in capsys.readouterr().out
-    assert names(tmp_path / "run.json.report") == FILES
+    assert "would take too long" in (tmp_path / "run.json.report" / "index.html").read_text()
     assert cli.main(["report", path, "--format", "json"]) == 3
     assert json.loads(capsys.readouterr().out)["speedup"] == []
 

@@ -8,9 +8,10 @@ import pytest
 MODULES = [
     "cases",
     "analysing.break_even",
+    "analysing.efficiency",
     "analysing.intervals",
     "analysing.naming",
-    "analysing.notes",
+    "analysing.parsing",
     "analysing.speedup",
     "analysing.words",
     "reporting.escaping",

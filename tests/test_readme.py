@@ -11,6 +11,8 @@ import pytest
 from breakeven import cli
 from breakeven.analysing.record import analyse
 from breakeven.analysing.runs import read
+from reports import box
+from run_files import affine_run, write
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,9 +44,23 @@ def test_the_pictures_and_files_that_are_named_are_there():
         assert (ROOT / name).is_file(), name
 
 
-def test_the_example_runs_and_reports_with_the_commands_below_it(pytester, capsys):
+def test_the_machines_of_the_other_example_are_held_against_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (command,) = [block for block in blocks("console") if "--baseline" in block]
+    words = shlex.split(command)
+    names = [word for word in words if word.endswith(".json")]
+    for seed, name in enumerate(names):
+        write(tmp_path / name, affine_run({"cpu": (1, 1)}, machine=box(Path(name).stem), seed=seed))
+    assert words[0] == "breakeven"
+    assert cli.main(words[1:]) == 0
+    shown = capsys.readouterr().out
+    assert "of laptop" in shown
+    assert all(f"On {Path(name).stem}" in shown for name in names[1:])
+
+
+def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded, pytester, capsys):
     (example,) = blocks("python")
-    (commands,) = blocks("console")
+    commands = blocks("console")[0]
     measure, report = (shlex.split(line) for line in commands.strip().splitlines())
     pytester.makepyfile(bench_mine=example)
     assert measure[0] == "pytest"
@@ -55,7 +71,7 @@ def test_the_example_runs_and_reports_with_the_commands_below_it(pytester, capsy
     assert report[0] == "breakeven"
     capsys.readouterr()
     assert cli.main(report[1:]) == 0
-    assert "written to" in capsys.readouterr().out
+    assert "the page: mine.json.report/index.html" in capsys.readouterr().out
 
 
 def test_the_verdict_that_is_quoted_is_that_of_the_committed_run():

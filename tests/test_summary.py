@@ -25,8 +25,8 @@ def test_the_table_has_a_row_a_cell_and_a_column_a_device():
     assert lines[0] == "breakeven: train, median and half-width of its 95% interval (* flagged)"
     assert [line.split() for line in lines[1:]] == [
         ["workload", "batch", "axes", "cpu", "cuda"],
-        ["mlp", "1", "width=4", "10", "ms", "±0.0%", "2", "us", "±0.0%"],
-        ["mlp", "64", "width=4", "-", "3", "s", "±0.0%"],
+        ["mlp", "1", "width=4", "10.0", "ms", "±0.0%", "2.00", "µs", "±0.0%"],
+        ["mlp", "64", "width=4", "-", "3.00", "s", "±0.0%"],
         [],
     ]
 
@@ -42,8 +42,8 @@ def test_the_columns_of_the_table_line_up():
 def test_a_flagged_time_carries_a_star_and_one_without_an_interval_no_width():
     [_, _, flagged, short, _] = table([timing(1, flags=("noisy",)), timing(2, rounds=[1e-9] * 3)])
 
-    assert flagged.endswith("10 ms ±0.0%*")
-    assert short.endswith("1 ns ")
+    assert flagged.endswith("10.0 ms ±0.0%*")
+    assert short.endswith("1.00 ns ")
 
 
 def test_the_table_shows_the_whole_step_and_where_it_was_not_measured_the_last_phase():

@@ -19,6 +19,7 @@ from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.status import Status
 
     from breakeven.analysing.record import Report
 
@@ -35,9 +36,9 @@ RESULTS = "results"
 _EPILOG = """\
 examples:
   pytest bench --benchmark-json=run.json     measure every phase on every device
-  breakeven report run.json                  tables and verdict; files in run.json.report/
+  breakeven report run.json                  tables and verdict; the page is run.json.report/index.html
   breakeven report                           the newest run under results/
-  breakeven report a.json b.json c.json      several runs of one machine, as replicates
+  breakeven report a.json b.json c.json      several runs: replicates of one machine, or machines compared
   breakeven report run.json --format json    for machines
   breakeven doctor                           is this machine fit for timing, and what to mend
   breakeven doctor --selftest                does the harness read truths that it knows
@@ -48,11 +49,17 @@ judged, or this machine is not fit for timing
 
 _REPORT_EPILOG = """\
 examples:
-  breakeven report run.json -o out           write summary.csv, summary.md, speedup.svg and .png to out/
-  breakeven report run.json --baseline cpu@1 hold every other device against one CPU thread
+  breakeven report run.json -o out              write the page, tables and figures to out/
+  breakeven report run.json --baseline cpu@1    hold every other device against one CPU thread
+  breakeven report laptop.json server.json --baseline EPYC/cpu
+                                                hold the devices of all machines against the cpu of one
   breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
 
-The baseline is cpu, or cpu@1 where no accelerator was measured. All intervals are 95%.
+Runs of one machine class are replicates of each other; other classes stand side by side. The baseline is each
+machine's cpu, or cpu@1 where no accelerator was measured. All intervals are 95%.
+
+Where numeric modes (TF32, determinism) are not the same, or cells of one name are other models, the
+comparison is red: no speedup is given and the exit code is 3, unless --force, which marks whatever it gives.
 """
 
 _DOCTOR_EPILOG = """\
@@ -159,10 +166,18 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the files go (default: RUN.report/ beside the first run); --format json writes none",
     )
-    parser.add_argument("--baseline", metavar="DEVICE", help="the device that the others are held against")
+    parser.add_argument(
+        "--baseline",
+        metavar="[MACHINE/]DEVICE",
+        help="the device that the others are held against; MACHINE is a label or class id, or a part of one "
+        "(default: each machine's own cpu, or cpu@1 without an accelerator)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="give ratios although the comparison is red; all is marked so"
+    )
     parser.add_argument(
         "--format",
-        choices=("terminal", "markdown", "json", "csv"),
+        choices=("terminal", "html", "markdown", "json", "csv"),
         default="terminal",
         help="what standard output gets (default: terminal)",
     )
@@ -172,29 +187,42 @@ def _report(arguments: argparse.Namespace) -> int:
     from breakeven.analysing import record, runs
 
     paths = arguments.runs or [str(runs.newest(RESULTS))]
-    report = record.analyse(runs.read(paths), arguments.baseline)
-    code = OK if report.judged else NOT_JUDGED
+    report = record.analyse(runs.read(paths), arguments.baseline, force=arguments.force)
     if arguments.format == "json":
         from breakeven.reporting.exports import to_json
 
         sys.stdout.write(to_json(report))
-        return code
+        return _code_of(report)
     from breakeven.reporting.files import write_report
 
     directory = Path(arguments.output) if arguments.output else Path(f"{paths[0]}.report")
-    written = write_report(report, directory, _version())
-    _show(report, arguments.format)
+    with _status("drawing the report"):
+        written = write_report(report, directory, _version())
+    _show(report, arguments.format, directory)
     # Standard output holds the asked-for format and nothing else, so that it can be piped.
     stream = sys.stdout if arguments.format == "terminal" else sys.stderr
-    print(f"written to {directory}{os.sep}: {', '.join(path.name for path in written)}", file=stream)
-    return code
+    *others, page = written
+    print(f"written to {directory}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
+    print(f"the page: {page}", file=stream)
+    return _code_of(report)
 
 
-def _show(report: Report, form: str) -> None:
+def _code_of(report: Report) -> int:
+    """Return the exit code of a report that was shown; say what of the input could not be used."""
+    for reason in report.left_out:
+        print(f"breakeven: error: {reason}", file=sys.stderr)
+    if report.left_out:
+        return UNUSABLE
+    return OK if report.judged else NOT_JUDGED
+
+
+def _show(report: Report, form: str, directory: Path) -> None:
     if form == "csv":
         from breakeven.reporting.exports import to_csv
 
         sys.stdout.write(to_csv(report))
+    elif form == "html":
+        sys.stdout.write((directory / "index.html").read_text("utf-8"))
     elif form == "markdown":
         from breakeven.reporting.markdown import to_markdown
 
@@ -203,6 +231,13 @@ def _show(report: Report, form: str) -> None:
         from breakeven.reporting.terminal import renderables
 
         _print(renderables(report))
+
+
+def _status(text: str) -> Status:
+    """Say on standard error what takes a while, and only where somebody is watching."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False).status(text)
 
 
 def _print(items: Iterable[RenderableType]) -> None:
@@ -245,12 +280,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _selftest(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from breakeven.doctor import faces, selftest
 
-    # On standard error, and only where somebody is watching: nothing else is to be seen for some seconds.
-    with Console(stderr=True, highlight=False).status("self-test") as status:
+    with _status("self-test") as status:
         result = selftest.run_selftest(starting=lambda name: status.update(f"self-test: {name}"))
     if arguments.format == "json":
         sys.stdout.write(faces.selftest_json(result))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breakeven.analysing.intervals import MedianInterval
+from breakeven.analysing.words import seconds
 from breakeven.cases import Case, Outcome
 
 HEADLINE = "train"
@@ -103,11 +104,4 @@ def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
 def _median(timing: Timing) -> str:
     interval = timing.interval
     width = "" if interval.half_width is None else f" ±{100 * interval.half_width:.1f}%"
-    return f"{_seconds(interval.median)}{width}{'*' if timing.flags else ' '}"
-
-
-def _seconds(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+    return f"{seconds(interval.median)}{width}{'*' if timing.flags else ' '}"

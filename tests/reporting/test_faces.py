@@ -9,24 +9,20 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from breakeven.analysing import record, runs, words
+from breakeven.analysing import words
 from breakeven.reporting import tables
+from breakeven.reporting.escaping import markdown_text
 from breakeven.reporting.exports import json_schema, to_csv, to_json
 from breakeven.reporting.markdown import to_markdown
 from breakeven.reporting.terminal import WIDTH, renderables
-from run_files import affine_run, benchmark, outcome, run, write
+from reports import report
+from run_files import affine_run, benchmark, outcome, run
 
 HOSTILE = '=cmd|"/c calc"!A1`<script>alert(1)</script>|[x](http://evil)\x1b[31m\r\n[red]$x_1$ @user'
 COLUMNS = (
     "machine,workload,axes,batch_size,phase,device,n,median_s,low_s,high_s,"
     "speedup,speedup_low,speedup_high,verdict,flags"
 )
-
-
-def report(tmp_path, *contents, baseline=None):
-    """The analysed record of run files with these contents."""
-    paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
-    return record.analyse(runs.read(paths), baseline)
 
 
 def crossing(tmp_path):
@@ -143,10 +139,12 @@ def test_terminal_markdown_csv_and_json_show_the_same_numbers(tmp_path):
             assert text in markdown
     for line, plain in zip(found.break_evens, parsed["break_even"], strict=True):
         assert plain["batch_size"] == line.crossing.batch_size
-        assert tables.break_even_words(line)[0] in shown
-        assert tables.break_even_words(line)[0] in markdown
-    for sentence in (found.verdict, *found.warnings, *tables.outcome_lines(found)):
+        assert tables.wins_from(line) in shown
+        assert tables.wins_from(line) in markdown
+    sentences = [text for one in found.conclusions for text in (one.headline, *one.details)]
+    for sentence in (*sentences, *found.flip_sentences, *found.warnings, *tables.outcome_lines(found)):
         assert sentence in shown
+        assert markdown_text(sentence) in markdown
     assert parsed["verdict"] == found.verdict
     assert parsed["warnings"] == list(found.warnings)
     assert "cpu@1" not in markdown

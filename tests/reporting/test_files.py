@@ -1,27 +1,38 @@
 """A report is written whole or not at all."""
 
+from pathlib import Path
+
 import pytest
 
-from breakeven.analysing import record, runs
 from breakeven.errors import UsageError
 from breakeven.reporting import files
-from run_files import affine_run, write
+from reports import report
+from run_files import affine_run
 
 
-def report(tmp_path):
+def gpu(tmp_path):
     """A small record."""
-    path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
-    return record.analyse(runs.read([path]))
+    return report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
 
 
-def test_every_file_of_the_registry_is_written_and_nothing_else(tmp_path):
-    written = files.write_report(report(tmp_path), tmp_path / "deep" / "out", "1")
-    assert {path.name for path in written} == {"summary.csv", "summary.md", "speedup.svg", "speedup.png"}
-    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == sorted(
-        p.name for p in written
-    )
+def test_page_texts_and_figures_are_written_and_nothing_else(tmp_path):
+    written = files.write_report(gpu(tmp_path), tmp_path / "deep" / "out", "1")
+    names = [path.name for path in written]
+    assert names[-1] == "index.html", "the page is renamed last"
+    assert {"summary.csv", "summary.md", "step_time.svg", "speedup.svg", "speedup.png"} <= set(names)
+    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == sorted(names)
     assert all(path.stat().st_size for path in written)
     assert all(path.stat().st_mode & 0o044 for path in written), "others may read a report"
+
+
+def test_a_figure_that_an_older_report_had_and_this_one_has_not_is_taken_away(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("memory.svg", "mine.svg"):
+        (out / name).write_text("old")
+    files.write_report(gpu(tmp_path), out, "1")
+    assert not (out / "memory.svg").exists(), "no memory was counted this time"
+    assert (out / "mine.svg").exists()
 
 
 def test_an_old_report_is_left_whole_when_a_new_one_cannot_be_written(tmp_path):
@@ -35,6 +46,24 @@ def test_an_old_report_is_left_whole_when_a_new_one_cannot_be_written(tmp_path):
 def test_a_file_in_the_directorys_place_is_refused_in_one_line(tmp_path):
     (tmp_path / "out").write_text("precious")
     with pytest.raises(UsageError) as caught:
-        files.write_report(report(tmp_path), tmp_path / "out", "1")
+        files.write_report(gpu(tmp_path), tmp_path / "out", "1")
     assert "\n" not in str(caught.value)
     assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_a_page_that_is_shown_while_it_is_written_is_whole(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    files.write_report(gpu(tmp_path), out, "1")
+    before = (out / "index.html").read_bytes()
+
+    def full(self, target):
+        if self.name.startswith(".index.html."):
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UsageError, match="No space left on device"):
+        files.write_report(gpu(tmp_path), out, "2")
+    assert (out / "index.html").read_bytes() == before
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]

@@ -39,6 +39,17 @@ def markdown_text(value: object) -> str:
     return _MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", one_line(value, 2000))
 
 
+def html_text(value: object, limit: int = 2000) -> str:
+    """Return one line of text without control characters, or ones that turn the direction of what follows.
+
+    Markup in it is not touched: the page escapes whatever it is given.
+
+    >>> print(html_text("<b>" + chr(0x202e) + "x"))
+    <b>\\u202ex
+    """
+    return one_line(value, limit)
+
+
 def terminal_text(value: object) -> str:
     """Return one printable line: no control characters reach a terminal.
 

@@ -15,28 +15,48 @@ from pathlib import Path
 from breakeven.analysing.record import Report
 from breakeven.errors import UsageError
 from breakeven.reporting.exports import to_csv
-from breakeven.reporting.figures import speedup_figure, to_png, to_svg
+from breakeven.reporting.figures import FIGURES, to_png, to_svg
 from breakeven.reporting.markdown import to_markdown
+from breakeven.reporting.page import to_html
 
-Maker = Callable[[Report, str], bytes]
+PAGE = "index.html"
+RASTERED = "speedup"
+"""The figure that is also written as PNG, for places that show no SVG."""
 
-FILES: dict[str, Maker] = {
-    "summary.csv": lambda report, _version: to_csv(report).encode(),
-    "summary.md": lambda report, version: to_markdown(report, version).encode(),
-    "speedup.svg": lambda report, _version: to_svg(speedup_figure(report)),
-    "speedup.png": lambda report, _version: to_png(speedup_figure(report)),
+TEXTS: dict[str, Callable[[Report, str], str]] = {
+    "summary.csv": lambda report, _version: to_csv(report),
+    "summary.md": to_markdown,
 }
-"""What a report directory holds: a file's name, and what makes its bytes of a record and our version."""
+"""What a report directory holds beside the page and the figures: a file's name, and what makes its text of a
+record and our version."""
 
 
 def write_report(report: Report, directory: str | os.PathLike[str], version: str) -> list[Path]:
-    """Write every file of `FILES` into `directory`, which is made when it is missing; return their paths.
+    """Write page, texts and figures into `directory`, which is made when it is missing; return their paths.
+
+    The page comes last. A figure that an older report had and this one has not is taken away.
 
     Raises:
         UsageError: when the directory or a file in it cannot be written; what stood there stays.
     """
-    contents = {name: make(report, version) for name, make in FILES.items()}
-    return write_files(contents, Path(directory))
+    home = Path(directory)
+    contents = {name: encoded(make(report, version)) for name, make in TEXTS.items()}
+    drawn = {name: drawing.draw(report) for name, drawing in FIGURES.items()}
+    svgs = {name: to_svg(figure) for name, figure in drawn.items() if figure is not None}
+    contents |= {f"{name}.svg": svg for name, svg in svgs.items()}
+    rastered = drawn[RASTERED]
+    if rastered is not None:
+        contents[f"{RASTERED}.png"] = to_png(rastered)
+    contents[PAGE] = encoded(to_html(report, version, svgs, home))
+    written = write_files(contents, home)
+    for name in FIGURES.keys() - svgs.keys():
+        (home / f"{name}.svg").unlink(missing_ok=True)
+    return written
+
+
+def encoded(text: str) -> bytes:
+    """Return UTF-8; half a surrogate pair, which a name in a JSON file may hold, is shown as its number."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:

@@ -6,18 +6,30 @@ Owns the markdown. Opens no file; every string that came from one is escaped her
 from __future__ import annotations
 
 from breakeven.analysing.record import Report
+from breakeven.analysing.sentence import Conclusion
 from breakeven.reporting.escaping import markdown_text
-from breakeven.reporting.tables import Table, how_made, outcome_lines, tables
+from breakeven.reporting.tables import Table, how_made, machine_tables, outcome_lines, repay_table, tables
 
 
 def to_markdown(report: Report, version: str) -> str:
     """Return verdict, tables, warnings, outcomes and how it was made, as GitHub-flavoured markdown."""
-    parts = [f"# Break-even report\n\n**{markdown_text(report.verdict)}**"]
-    parts += [_table(table) for table in tables(report)]
+    parts = ["# Break-even report", *map(_conclusion, report.conclusions)]
+    parts += _section("What would flip this", report.flip_sentences)
+    parts += _section(
+        f"Comparability: {report.comparability.level}",
+        tuple(f"{reason.level}: {reason.text}" for reason in report.comparability.reasons),
+    )
+    repaid = repay_table(report)
+    found = [*machine_tables(report), *tables(report), *([repaid] if repaid else [])]
+    parts += [_table(table) for table in found]
     parts += _section("Warnings", report.warnings)
     parts += _section("Not timed", outcome_lines(report))
     parts += _section("How made", how_made(report, version))
     return "\n\n".join(parts) + "\n"
+
+
+def _conclusion(conclusion: Conclusion) -> str:
+    return f"**{markdown_text(conclusion.headline)}** {markdown_text(' '.join(conclusion.details))}".strip()
 
 
 def _section(title: str, lines: tuple[str, ...] | list[str]) -> list[str]:
@@ -29,7 +41,7 @@ def _table(table: Table) -> str:
         f"## {markdown_text(_capital(table.title))}",
         "",
         _row(table.columns),
-        "|" + "|".join([" --- ", *[" ---: " for _ in table.columns[1:-1]], " --- "]) + "|",
+        "|" + "|".join(" ---: " if right else " --- " for _, right in table.aligned) + "|",
         *[_row(row) for row in table.rows],
     ]
     if table.cut:

@@ -1,65 +1,159 @@
 """The record's rows as short strings, once for every face that has tables.
 
-Owns which rows and columns a person sees, and in which words; terminal and markdown lay the same strings
-out. Escapes nothing and computes nothing.
+Owns which rows and columns a person sees, and in which words; page, terminal and markdown lay the same
+strings out. Escapes nothing and computes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from breakeven.analysing import words
-from breakeven.analysing.baseline import is_cpu
+from breakeven.analysing.baseline import device_order, is_cpu
 from breakeven.analysing.break_even import BreakEven
+from breakeven.analysing.efficiency import Rate
+from breakeven.analysing.estimates import KEY
 from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS
+from breakeven.analysing.naming import model_names
 from breakeven.analysing.record import Report
+from breakeven.analysing.scenarios import name_of
+from breakeven.analysing.sentence import spoken_of
+from breakeven.analysing.start import Repay
 from breakeven.analysing.words import joined
 
 MAX_ROWS = 120
 """Longer tables are cut, and say so; ``summary.csv`` is never cut."""
 
+AT_BEST = "at best"
+"""A column of the break-evens, which a narrow face may leave out: the speedups hold it too."""
+
+Row = Mapping[Any, Any]
+
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table of strings, its first column the widest; `cut` counts the rows left out."""
+    """A titled table of strings.
+
+    `cut` counts the rows left out, `words` names the columns that hold no numbers.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     cut: int = 0
+    words: tuple[str, ...] = ("model", "verdict", "status", "machine", "device", "phase", "cell")
+
+    @property
+    def aligned(self) -> tuple[tuple[str, bool], ...]:
+        """Each column's name, and whether it stands to the right, as numbers do."""
+        return tuple((name, name not in self.words) for name in self.columns)
+
+    def without(self, column: str) -> Table:
+        """Return the table without a column; itself where there is none of that name."""
+        if column not in self.columns:
+            return self
+        at = self.columns.index(column)
+        rows = tuple((*row[:at], *row[at + 1 :]) for row in self.rows)
+        return replace(self, columns=(*self.columns[:at], *self.columns[at + 1 :]), rows=rows)
+
+
+def cut_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    """Return a table of at most `MAX_ROWS` of the rows."""
+    return Table(title, columns, tuple(rows[:MAX_ROWS]), len(rows[MAX_ROWS:]))
 
 
 def tables(report: Report) -> list[Table]:
-    """Return the summary: for each machine and candidate its speedups and break-evens in the headline phase.
+    """Return the summary: the speedups of each candidate that the verdict speaks of, and its break-evens.
 
     Where nothing could be compared, the medians of all cases stand instead.
     """
     if report.headline is None:
-        return [_medians(report)] if report.judged else []
+        return [_medians(report)] if len(report.cases) else []
+    times = _times(report)
     found = []
-    for machine in report.machines:
-        lines = [
-            row
-            for row in report.break_evens
-            if row.class_id == machine.class_id and row.phase == report.headline
-        ]
-        for candidate in dict.fromkeys(row.candidate for row in lines):
-            of_candidate = [row for row in lines if row.candidate == candidate]
-            title = f"{report.headline}: {_pair(report, of_candidate[0])}"
-            found.append(_speedups(report, of_candidate, title))
-            found.append(_break_evens(of_candidate, title))
+    for lines in _spoken_groups(report):
+        title = f"{report.headline}: {pair_name(report, lines[0])}"
+        found += [_speedups(times, lines, title), _break_evens(report, lines)]
     return found
 
 
-def _pair(report: Report, line: BreakEven) -> str:
+def break_even_tables(report: Report) -> list[Table]:
+    """Return the break-evens of each candidate that the verdict speaks of, a table each."""
+    return [_break_evens(report, lines) for lines in _spoken_groups(report)]
+
+
+def repay_table(report: Report) -> Table | None:
+    """Return after how many steps each model's candidate has earned its start, at its best batch size."""
+    best: dict[tuple[str, ...], Repay] = {}
+    for repay in report.repayments:
+        row = repay.row
+        key = (row.class_id, row.candidate, row.workload, row.axes)
+        if key not in best or (row.speedup or 0) > (best[key].row.speedup or 0):
+            best[key] = repay
+    rows = [_repay_row(report, repay) for repay in best.values()]
+    columns = ("machine", "device", "model", "batch", "longer start", "steps to repay it")
+    return cut_table("Steps to repay the start", columns, rows) if rows else None
+
+
+def _repay_row(report: Report, repay: Repay) -> tuple[str, ...]:
+    row, owed = repay.row, repay.start_s > 0
+    steps = f"{words.count(repay.steps)} {words.count_between(repay.low, repay.high)}"
+    return (
+        report.label(row.class_id),
+        row.candidate,
+        model_name(row.workload, row.axes),
+        str(row.batch_size),
+        words.seconds(repay.start_s) if owed else "no longer",
+        steps if owed else "none",
+    )
+
+
+def machine_tables(report: Report) -> list[Table]:
+    """Return what each machine's devices do in one cell of every workload; nothing for a single machine.
+
+    The cell is the one that most devices share, and of those the one with the most work.
+    """
+    if len(report.machines) < 2:
+        return []
+    phase = report.headline or "train"
+    bases = {(row.baseline_class_id, row.baseline) for row in report.speedups}
+    order = [machine.class_id for machine in report.machines]
+    workloads: dict[str, dict[tuple[str, int], list[Row]]] = {}
+    for row in report.cases.to_dict("records"):
+        if row["phase"] == phase:
+            cells = workloads.setdefault(row["workload"], {})
+            cells.setdefault((row["axes"], row["batch_size"]), []).append(row)
+    found = []
+    for workload, cells in workloads.items():
+        (axes, batch), shared = max(cells.items(), key=lambda item: (len(item[1]), _longest(item[1])))
+        shared.sort(key=lambda row: (order.index(row["class_id"]), device_order(row["device"])))
+        columns = ("machine", "device", "median", "throughput", "speedup", "peak memory")
+        title = f"Machines, {phase}: {model_name(workload, axes)} batch={batch}"
+        found.append(cut_table(title, columns, [_machine_row(row, bases) for row in shared]))
+    return found
+
+
+def _machine_row(row: Row, bases: set[tuple[str, str]]) -> tuple[str, ...]:
+    is_base = row["speedup"] is None and (row["class_id"], row["device"]) in bases
+    peak = row["peak_memory_bytes"]
+    return (
+        row["machine"],
+        row["device"],
+        _time(row),
+        rate_words(row["samples"]),
+        "baseline" if is_base else speedup_words(row),
+        "not counted" if peak is None else words.scaled(peak, "B"),
+    )
+
+
+def pair_name(report: Report, line: BreakEven) -> str:
     """Return ``cuda against cpu``, with the machines where there are several."""
-    pair = f"{line.candidate} against {line.baseline}"
     if line.baseline_class_id != line.class_id:
-        return (
-            f"{line.candidate} on {report.label(line.class_id)} against {line.baseline} on "
-            f"{report.label(line.baseline_class_id)}"
-        )
+        home, away = report.label(line.class_id), report.label(line.baseline_class_id)
+        return f"{line.candidate} on {home} against {line.baseline} on {away}"
+    pair = f"{line.candidate} against {line.baseline}"
     return f"{pair} on {report.label(line.class_id)}" if len(report.machines) > 1 else pair
 
 
@@ -80,7 +174,7 @@ def outcome_lines(report: Report) -> list[str]:
 
 def how_made(report: Report, version: str) -> list[str]:
     """Return how the numbers came about: the files, the machines, the method."""
-    rounds = int(report.cases["n"].sum()) if report.judged else 0
+    rounds = int(report.cases["n"].sum()) if len(report.cases) else 0
     files = [
         " ".join(
             filter(None, (source.path, f"({source.datetime[:19]}, commit {source.commit[:12] or 'unknown'})"))
@@ -112,16 +206,89 @@ def model_name(workload: str, axes: str) -> str:
     return f"{workload} {axes}" if axes else workload
 
 
+def speedup_words(row: Row) -> str:
+    """Return the speedup of a row of `Report.cases` with its interval, empty where it has none."""
+    between = words.ratio_between(row["speedup_low"], row["speedup_high"])
+    return f"{words.ratio(row['speedup'])} {between}".strip()
+
+
+def rate_words(rate: Rate | None) -> str:
+    """Return a rate with the half-width of its interval, empty where it is not known."""
+    if rate is None:
+        return ""
+    if rate.low is None or rate.high is None:
+        return words.scaled(rate.value, rate.unit)
+    return f"{words.scaled(rate.value, rate.unit)} ±{words.percent((rate.high - rate.low) / 2 / rate.value)}"
+
+
+def wins_from(line: BreakEven) -> str:
+    """Return the batch size from which the candidate wins, as short as a cell is.
+
+    A batch size with its interval, ``always``, ``never``, ``beyond`` the largest, or ``undecided``.
+    """
+    found, (low, high) = line.crossing, line.crossing.bracket
+    if found.batch_size is not None:
+        between = words.batch_between(found.low, found.high, line.batches[0], line.batches[-1])
+        return f"{words.batch(found.batch_size)} {between}"
+    if found.status == "always":
+        return f"always (from {line.batches[0]})"
+    if found.status == "beyond_range":
+        return f"beyond {line.batches[-1]}"
+    if found.status == "never":
+        return f"never (to {line.batches[-1]})"
+    if high is None:
+        return "undecided"
+    return f"at most {high}" if low is None else f"{low} to {high}"
+
+
+def _groups(report: Report) -> list[list[BreakEven]]:
+    """Return the lines of the headline phase, machine by machine and candidate by candidate."""
+    order = [machine.class_id for machine in report.machines]
+    groups: dict[tuple[str, str], list[BreakEven]] = {}
+    for line in report.break_evens:
+        if line.phase == report.headline:
+            groups.setdefault((line.class_id, line.candidate), []).append(line)
+    return [groups[key] for key in sorted(groups, key=lambda key: order.index(key[0]))]
+
+
+def _spoken_groups(report: Report) -> list[list[BreakEven]]:
+    """Return those of `_groups` that the verdict speaks of."""
+    spoken = {
+        machine.class_id: spoken_of(
+            [line for line in report.break_evens if line.class_id == machine.class_id]
+        )
+        for machine in report.machines
+    }
+    return [lines for lines in _groups(report) if lines[0].candidate in spoken[lines[0].class_id]]
+
+
+def _best(line: BreakEven) -> str:
+    known = [row for row in line.rows if row.speedup is not None]
+    if not known:
+        return ""
+    row = max(known, key=lambda row: row.speedup or 0)
+    between = words.ratio_between(row.low, row.high)
+    return f"{words.ratio(row.speedup)} {between} at {row.batch_size}".replace("  ", " ")
+
+
+def _longest(rows: Iterable[Row]) -> float:
+    return max(float(row["median_s"]) for row in rows)
+
+
 def _runs_of(report: Report, class_id: str) -> int:
     return sum(source.class_id == class_id for source in report.sources)
 
 
-def _speedups(report: Report, lines: Sequence[BreakEven], title: str) -> Table:
-    keys = ["class_id", "workload", "axes", "batch_size", "phase", "device"]
-    times = {
-        tuple(row[key] for key in keys): (_time(row), str(row["n"]))
-        for row in report.cases.to_dict("records")
+def _times(report: Report) -> dict[tuple[Any, ...], tuple[str, str]]:
+    """Return the median and the n of every case, by `KEY`."""
+    return {
+        tuple(row[key] for key in KEY): (_time(row), str(row["n"])) for row in report.cases.to_dict("records")
     }
+
+
+def _speedups(
+    times: Mapping[tuple[Any, ...], tuple[str, str]], lines: Sequence[BreakEven], title: str
+) -> Table:
     wanted = [row for line in lines for row in line.rows]
     rows = []
     for row in wanted[:MAX_ROWS]:
@@ -144,25 +311,24 @@ def _speedups(report: Report, lines: Sequence[BreakEven], title: str) -> Table:
     return Table(title, columns, tuple(rows), len(wanted) - len(rows))
 
 
-def _break_evens(lines: Iterable[BreakEven], title: str) -> Table:
-    rows = tuple((model_name(line.workload, line.axes), *break_even_words(line)) for line in lines)
-    return Table(f"break-even, {title}", ("model", "break-even batch", "status"), rows)
-
-
-def break_even_words(line: BreakEven) -> tuple[str, str]:
-    """Return the batch size with its interval, and the status in words."""
-    found, status = line.crossing, line.crossing.status.replace("_", " ")
-    if found.batch_size is not None:
-        between = words.batch_between(found.low, found.high, line.batches[0], line.batches[-1])
-        return f"{words.batch(found.batch_size)} {between}", status
-    low, high = found.bracket
-    if status == "always":
-        return f"from {line.batches[0]} on", status
-    if status == "beyond range":
-        return f"above {line.batches[-1]}", status
-    if status == "undecided" and high is not None:
-        return (f"at most {high}" if low is None else f"{low} to {high}"), status
-    return "", status
+def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
+    """Return from which batch size each model's candidate wins, as measured and in other circumstances."""
+    names = model_names(((line.workload, line.axes) for line in report.break_evens), report.axes)
+    changed = {(flip.scenario, name_of(flip.line)): flip.other for flip in report.flips}
+    here = {name_of(line) for line in lines}
+    scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))
+    rows = []
+    for line in lines:
+        others = [changed.get((scenario, name_of(line))) for scenario in scenarios]
+        cells = ["" if other is None else wins_from(other) for other in others]
+        rows.append((names[line.workload, line.axes], wins_from(line), _best(line), *cells))
+    columns = (
+        "model",
+        "faster from batch",
+        AT_BEST,
+        *(name.removeprefix("with the data ") for name in scenarios),
+    )
+    return cut_table(f"break-even: {pair_name(report, lines[0])}", columns, rows)
 
 
 def _medians(report: Report) -> Table:
@@ -183,12 +349,11 @@ def _medians(report: Report) -> Table:
     )
 
 
-def _time(row: dict[str, object] | dict[object, object]) -> str:
+def _time(row: Row) -> str:
     """Return a median with the half-width of its interval, in percent of the median."""
     median, low, high = (row[key] for key in ("median_s", "low_s", "high_s"))
     if not isinstance(median, float):
         return ""
     if not isinstance(low, float) or not isinstance(high, float) or median == 0:
         return words.seconds(median)
-    percent = (high - low) / 2 / median * 100
-    return f"{words.seconds(median)} ±{words.digits(percent, 1) if percent < 9.5 else f'{percent:.0f}'}%"
+    return f"{words.seconds(median)} ±{words.percent((high - low) / 2 / median)}"

@@ -14,9 +14,10 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from breakeven.analysing.comparability import GREEN
 from breakeven.analysing.record import Report
 from breakeven.reporting.escaping import terminal_text
-from breakeven.reporting.tables import Table, outcome_lines, tables
+from breakeven.reporting.tables import AT_BEST, Table, outcome_lines, tables
 
 WIDTH = 100
 """Columns that everything fits into."""
@@ -28,15 +29,21 @@ _STYLES = {"faster": "green", "slower": "yellow", "undecided": "dim", "same": "d
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield the tables, the cases without a timing, the warnings and, last, the verdict."""
+    """Yield tables, what was not timed, warnings, what would flip the verdict and, last, the verdict."""
     for table in tables(report):
-        yield _table(table)
+        yield _table(table.without(AT_BEST))
         if table.cut:
             yield Text(f"... and {table.cut} more rows, all in summary.csv")
     yield from _section("Not timed", outcome_lines(report))
     yield from _section("Warnings", report.warnings)
+    yield from _section("What would flip this", report.flip_sentences)
     yield Text()
-    yield Text(terminal_text(report.verdict), style="bold")
+    if report.comparability.level != GREEN:
+        yield Text(f"Comparability: {report.comparability.level}; see the warnings", style="yellow")
+    for conclusion in report.conclusions:
+        yield Text(terminal_text(conclusion.headline), style="bold")
+        if conclusion.details:
+            yield Text(terminal_text(" ".join(conclusion.details)))
 
 
 def _section(title: str, lines: tuple[str, ...] | list[str]) -> Iterator[RenderableType]:
@@ -56,10 +63,9 @@ def _table(table: Table) -> RichTable:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for index, name in enumerate(table.columns):
-        is_text = index in (0, len(table.columns) - 1)
+    for name, right in table.aligned:
         shown.add_column(
-            Text(terminal_text(name)), justify="left" if is_text else "right", overflow="fold", no_wrap=False
+            Text(terminal_text(name)), justify="right" if right else "left", overflow="fold", no_wrap=False
         )
     before = None
     for first, *others in table.rows:

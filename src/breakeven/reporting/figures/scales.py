@@ -100,7 +100,8 @@ def batch_axis(ax: Axes, batches: Sequence[int], inches: float, *, room: float =
     each = (high - low) / max(0.3, inches - 2 * pad - room)
     ax.set_xscale("log", base=2)
     ax.set_xlim(2 ** (low - pad * each), 2 ** (high + (pad + room) * each))
-    kept = [batch for batch in batches if batch in _apart(batches, each)]
+    apart = _apart(batches, each)
+    kept = [batch for batch in batches if batch in apart]
     _set_ticks(ax.xaxis, kept if labels else [], [words.batch(batch) for batch in kept])
 
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from breakeven.analysing import words
+from breakeven.analysing.baseline import is_cpu
 from breakeven.analysing.record import Report
 from breakeven.analysing.speedup import Speedup
 from breakeven.reporting.figures.models import Model, Names, chosen, known_outcomes, model_of
@@ -129,7 +130,7 @@ def _counts(pair: tuple[str, str], rows: Sequence[Speedup]) -> str:
 
 
 def _blocks(report: Report) -> list[Block]:
-    """Return a block for each machine, workload, candidate and baseline, in the order of the record."""
+    """Return a block for each machine, workload, candidate and baseline, accelerators first."""
     endings = _endings(report)
     found: dict[tuple[str, ...], dict[Model, dict[int, Speedup]]] = {}
     for row in report.speedups:
@@ -146,7 +147,7 @@ def _blocks(report: Report) -> list[Block]:
             for model in rows
         }
         blocks.append(Block(baseline, candidate, rows, ended))
-    return blocks
+    return sorted(blocks, key=lambda block: is_cpu(block.candidate))
 
 
 def _endings(report: Report) -> dict[tuple[str, str, str, str], dict[int, str]]:

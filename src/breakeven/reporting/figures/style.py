@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
@@ -101,6 +102,7 @@ def drawing() -> Iterator[None]:
         yield
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
     """Return how wide `text` is, in inches."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")

@@ -1,0 +1,91 @@
+"""A real browser over real pages: Debian's Chromium, driven by Playwright.
+
+Where either is missing these tests skip with that reason, unless BREAKEVEN_REQUIRE_BROWSER is set, as in CI.
+"""
+
+import os
+import shutil
+
+import pytest
+
+from breakeven.reporting.files import write_report
+from reports import report
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""A browser that speaks to nobody of its own accord."""
+
+
+def unavailable(reason):
+    """Skip, or fail where a browser is required."""
+    if os.environ.get("BREAKEVEN_REQUIRE_BROWSER"):
+        pytest.fail(f"{reason}, and BREAKEVEN_REQUIRE_BROWSER is set", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        unavailable("the Python package playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        unavailable("no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()
+
+
+class Shown:
+    """An opened page, what it asked for and what went wrong in it."""
+
+    def __init__(self, page, record):
+        self.page, self.record = page, record
+        self.requests, self.errors = [], []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on(
+            "console", lambda message: self.errors.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", lambda dialog: self.errors.append(dialog.message) or dialog.dismiss())
+
+    def rows(self, column):
+        """The texts of that column in the rows that are shown."""
+        return self.page.evaluate(
+            """column => [...document.querySelectorAll('#cases tbody tr')].filter(row => !row.hidden)
+                .map(row => row.cells[column].textContent)""",
+            column,
+        )
+
+    def overflow(self):
+        """By how many pixels the page is wider than its window."""
+        return self.page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """Return a function that writes the report of some contents and opens its page."""
+    contexts = []
+
+    def show(*contents, width=1440, force=False, **options):
+        record = report(tmp_path, *contents, force=force)
+        *_, path = write_report(record, tmp_path / "out", "1")
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        shown = Shown(context.new_page(), record)
+        shown.page.goto(path.as_uri())
+        return shown
+
+    yield show
+    for context in contexts:
+        context.close()

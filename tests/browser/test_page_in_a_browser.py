@@ -1,0 +1,208 @@
+"""The page as a reader meets it: offline, with and without scripts, by mouse and by keyboard."""
+
+import json
+
+import pytest
+
+from breakeven.reporting.exports import to_json
+from breakeven.reporting.page import COLUMNS
+from reports import box
+from run_files import affine_run, benchmark, run
+
+GPU = {"cpu": (1, 1), "cuda": (33, 0.2)}
+HOSTILE = "<script>alert('x')</script>\"'&amp; שלום"
+BATCH, PHASE, DEVICE, MEDIAN = (COLUMNS.index(name) for name in ("batch", "phase", "device", "median"))
+SPEEDUP, VERDICT = COLUMNS.index("speedup"), COLUMNS.index("verdict")
+
+
+@pytest.fixture
+def content():
+    """A run with two phases on two devices, 16 cases."""
+    return affine_run(GPU, phases=("transfer", "train"))
+
+
+def test_nothing_is_asked_for_and_nothing_goes_wrong(show, content):
+    shown = show(content)
+    assert [url.rpartition("/")[2] for url in shown.requests] == ["index.html"]
+    assert shown.errors == []
+
+
+def test_the_verdict_is_the_jsons(show, content):
+    shown = show(content)
+    text = " ".join(shown.page.inner_text("#verdict").split())
+    assert text == json.loads(to_json(shown.record))["verdict"]
+
+
+def test_a_click_on_a_heading_sorts_by_exact_values_and_another_turns_it_around(show, content):
+    shown = show(content)
+    before = shown.rows(MEDIAN)
+    heading = shown.page.locator("#cases th").nth(MEDIAN)
+    exact = shown.record.cases["median_s"]
+    by_value = [before[i] for i in exact.astype(float).argsort(kind="stable")]
+    heading.get_by_role("button").click()
+    assert shown.rows(MEDIAN) == by_value
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.get_by_role("button").click()
+    assert shown.rows(MEDIAN) == by_value[::-1]
+    assert heading.get_attribute("aria-sort") == "descending"
+
+
+@pytest.mark.parametrize("clicks", [1, 2])
+def test_what_is_unknown_comes_last_either_way(show, content, clicks):
+    shown = show(content)
+    for _ in range(clicks):
+        shown.page.locator("#cases th").nth(SPEEDUP).get_by_role("button").click()
+    values = shown.rows(SPEEDUP)
+    assert values[-12:] == [""] * 12
+    numbers = [float(value.rstrip("x")) for value in values[:4]]
+    assert numbers == sorted(numbers, reverse=clicks == 2)
+
+
+def test_batch_sizes_sort_as_numbers(show, content):
+    shown = show(content)
+    shown.page.locator("#cases th").nth(BATCH).get_by_role("button").click()
+    assert shown.rows(BATCH) == ["1"] * 4 + ["8"] * 4 + ["64"] * 4 + ["512"] * 4
+
+
+def test_words_and_choices_filter_together_and_clear_brings_all_back(show, content):
+    shown = show(content)
+    page = shown.page
+    page.locator("#filter").get_by_label("contains").fill("MLP 64")
+    assert shown.rows(BATCH) == ["64"] * 4
+    page.locator("#filter").get_by_label("phase").select_option("train")
+    page.locator("#filter").get_by_label("device").select_option("cuda")
+    assert (shown.rows(BATCH), shown.rows(PHASE), shown.rows(DEVICE)) == (["64"], ["train"], ["cuda"])
+    assert page.inner_text("#count") == "1 of 16 cases"
+    page.get_by_role("button", name="clear").click()
+    page.wait_for_function("document.getElementById('count').textContent === '16 of 16 cases'")
+    assert len(shown.rows(BATCH)) == 16
+
+
+def test_a_choice_offers_what_there_is(show, content):
+    shown = show(content)
+    options = shown.page.locator("#filter").get_by_label("verdict").locator("option").all_inner_texts()
+    assert options == ["all", "(none)", "faster", "slower"]
+    shown.page.locator("#filter").get_by_label("verdict").select_option(label="(none)")
+    assert shown.rows(VERDICT) == [""] * 12
+
+
+def test_all_can_be_reached_and_worked_from_the_keyboard(show, content):
+    shown = show(content)
+    page = shown.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the verdict"
+    seen = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        active = "document.activeElement"
+        seen.append(
+            page.evaluate(f"{active}.tagName + ' ' + ({active}.name || {active}.textContent.slice(0, 12))")
+        )
+        if seen[-1] == "BUTTON median":
+            break
+    assert "INPUT words" in seen
+    page.keyboard.press("Enter")
+    assert page.locator("#cases th").nth(MEDIAN).get_attribute("aria-sort") == "ascending"
+    assert any(name.startswith("DIV") for name in seen), "a table that scrolls can be scrolled by keys"
+    assert any(name.startswith("A ") for name in seen) is False, "links come after the table"
+
+
+def test_with_scripts_off_every_row_is_there_and_no_dead_control(show, content):
+    shown = show(content, java_script_enabled=False)
+    page = shown.page
+    assert page.locator("#cases tbody tr").count() == 16
+    assert page.locator("#cases tbody tr").last.is_visible()
+    assert not page.locator("#filter").is_visible()
+    assert page.locator("#cases th button").count() == 0
+    assert page.locator("figure svg").first.is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_hostile_name_shows_as_text_and_breaks_no_layout(show, width):
+    shown = show(
+        affine_run(
+            {"cpu": (1, 1), f"cuda{HOSTILE}": (33, 0.2)},
+            workload=HOSTILE,
+            axes={HOSTILE: "x" * 10_000},
+            machine=box(HOSTILE),
+        ),
+        width=width,
+    )
+    assert shown.errors == []
+    assert HOSTILE in shown.page.inner_text("#cases tbody tr:first-child td:nth-child(2)")
+    assert HOSTILE in shown.page.inner_text("#verdict")
+    assert shown.page.locator("script").count() == 1
+    assert shown.overflow() <= 0
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_the_page_is_never_wider_than_its_window(show, content, width):
+    content["benchmarks"] += affine_run(GPU, axes={"width": 4096, "dtype": "bfloat16"})["benchmarks"]
+    other = affine_run(GPU, machine=box("two", gpu="H100"), seed=2)
+    assert show(content, other, width=width).overflow() <= 0
+
+
+def luminance(colour):
+    """Relative luminance of ``rgb(r, g, b)``, after WCAG 2."""
+    parts = [int(part) / 255 for part in colour.removeprefix("rgb(").rstrip(")").split(",")]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """WCAG's contrast of two colours, from 1 to 21."""
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_are_legible_in_text_and_figures(show, content, scheme):
+    shown = show(content, color_scheme=scheme)
+    style = "([css, property]) => getComputedStyle(document.querySelector(css))[property]"
+    read = lambda css, name: shown.page.evaluate(style, [css, name])  # noqa: E731
+    paper = read("#verdict-section", "backgroundColor")
+    assert (luminance(paper) > 0.5) == (scheme == "light")
+    for css, name in (
+        (".headline", "color"),
+        (".details", "color"),
+        ("figcaption", "color"),
+        ("figure svg text", "fill"),
+    ):
+        assert contrast(read(css, name), paper) >= 4.5, css
+    level = read("#comparability", "backgroundColor")
+    assert contrast(read("#comparability h2", "color"), level) >= 4.5
+    for verdict in ("faster", "slower"):
+        assert contrast(read(f"#cases td.{verdict}", "color"), paper) >= 4.5
+
+
+def test_a_print_shows_the_whole_table_on_white_without_controls(show, content):
+    shown = show(content, color_scheme="dark")
+    shown.page.emulate_media(media="print")
+    assert not shown.page.locator("#filter").is_visible()
+    box_style = "getComputedStyle(document.querySelector('#table .scroll'))"
+    assert shown.page.evaluate(f"{box_style}.maxHeight") == "none"
+    assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert shown.page.pdf().startswith(b"%PDF")
+
+
+def test_a_red_comparison_says_so_first_and_a_forced_one_on_top(show):
+    contents = [
+        affine_run(GPU, machine=box(name, tf32=tf32), seed=tf32) for name, tf32 in (("a", False), ("b", True))
+    ]
+    assert "do not compare" in show(*contents).page.inner_text("#verdict")
+    page = show(*contents, force=True).page
+    page.mouse.wheel(0, 2000)
+    assert page.locator(".watermark").is_visible()
+
+
+def test_a_thousand_rows_are_sorted_and_filtered(show):
+    cases = [
+        benchmark([1e-3 * (1 + i % 7)] * 6, device=device, batch_size=1 + i, axes={})
+        for i in range(500)
+        for device in ("cpu", "cuda")
+    ]
+    shown = show(run(cases))
+    shown.page.locator("#filter").get_by_label("device").select_option("cuda")
+    shown.page.locator("#cases th").nth(BATCH).get_by_role("button").dblclick()
+    assert shown.rows(BATCH) == [str(500 - i) for i in range(500)]
+    assert shown.page.inner_text("#count") == "500 of 1000 cases"
