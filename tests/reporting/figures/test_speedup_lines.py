@@ -31,6 +31,14 @@ def test_the_line_goes_through_the_speedups_and_the_diamond_stands_on_the_break_
     assert f"{line.batch_size:.0f}" in look.texts(ax.figure)
 
 
+def test_a_break_even_at_the_left_edge_has_its_number_inside_the_panel(report):
+    content = affine_run({"cpu": (1, 1), "cuda": (2.01, 0.1)}, (1, 64, 512), noise=0.001)
+    (ax,) = speedup_figure(report(content)).axes
+    ax.figure.canvas.draw()
+    [number] = [text for text in ax.texts if text.get_fontweight() == "bold"]
+    assert number.get_window_extent().x0 > ax.get_window_extent().x0
+
+
 def test_the_band_and_the_bars_are_the_records_intervals(report, look):
     found = report(affine_run(CROSSING))
     (ax,) = speedup_figure(found).axes
