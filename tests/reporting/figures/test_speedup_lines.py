@@ -91,6 +91,8 @@ def test_every_model_has_a_panel_of_its_own(report, look):
         f"width={width}" for width in range(5)
     ]
     assert len({ax.get_xlim() for ax in figure.axes} | {ax.get_ylim() for ax in figure.axes}) == 2
+    assert [bool(look.ticks(ax.yaxis)) for ax in figure.axes] == [True, False, True, False, True]
+    assert [bool(look.ticks(ax.xaxis)) for ax in figure.axes] == [False, False, False, True, True]
     left = {round(ax.get_position().x0, 3) for ax in figure.axes}
     assert len(left) == 2, "two panels side by side are as many as a telephone can show"
 
