@@ -95,6 +95,13 @@ def test_times_of_zero_are_no_point_on_a_logarithmic_axis(report, look):
     assert "nothing was timed that took any time" in FIGURES["step_time"].describe(nothing)
 
 
+def test_markers_of_extreme_values_stay_clear_of_the_edges_of_their_panel(report):
+    entries = [benchmark([10.0**e] * 9, batch_size=b) for b, e in ((1, -9), (8, 0), (64, 6))]
+    (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
+    places = ax.transAxes.inverted().transform(ax.transData.transform([(1, 1e-9), (64, 1e6)]))
+    assert 0.03 < places[0][1] < places[1][1] < 0.97
+
+
 def test_of_too_many_models_every_machine_and_workload_is_shown():
     models = [Model(f"m{m}", f"w{w}", f"a={a}") for m in range(3) for w in range(4) for a in range(9)]
     shown = chosen(models, 12)

@@ -31,6 +31,14 @@ def test_the_line_goes_through_the_speedups_and_the_diamond_stands_on_the_break_
     assert f"{line.batch_size:.0f}" in look.texts(ax.figure)
 
 
+def test_a_break_even_at_the_left_edge_has_its_number_inside_the_panel(report):
+    content = affine_run({"cpu": (1, 1), "cuda": (2.01, 0.1)}, (1, 64, 512), noise=0.001)
+    (ax,) = speedup_figure(report(content)).axes
+    ax.figure.canvas.draw()
+    [number] = [text for text in ax.texts if text.get_fontweight() == "bold"]
+    assert number.get_window_extent().x0 > ax.get_window_extent().x0
+
+
 def test_the_band_and_the_bars_are_the_records_intervals(report, look):
     found = report(affine_run(CROSSING))
     (ax,) = speedup_figure(found).axes
@@ -63,7 +71,7 @@ def test_no_line_is_drawn_across_a_hole(report, look):
 
 def test_what_is_undecided_is_hollow_and_what_is_decided_is_not(report, look):
     rng = np.random.default_rng(0)
-    cells = [(1, 0.3, 1.0), (64, 0.01, 0.5)]
+    cells = [(1, 0.3, 1.0), (8, 0.01, 2.0), (64, 0.01, 0.5)]
     content = run(
         [
             benchmark((scale * rng.lognormal(0, noise, 30)).tolist(), device=device, batch_size=batch)
@@ -72,7 +80,8 @@ def test_what_is_undecided_is_hollow_and_what_is_decided_is_not(report, look):
         ]
     )
     (ax,) = speedup_figure(report(content)).axes
-    assert {(x, face) for x, _, face in look.markers(ax, "s")} == {(1, "#ffffff"), (64, GPU.lower())}
+    faces = {x: face for x, _, face in look.markers(ax, "s")}
+    assert faces == {1: "#ffffff", 8: GPU.lower(), 64: GPU.lower()}
 
 
 def test_every_model_has_a_panel_of_its_own(report, look):
@@ -82,6 +91,8 @@ def test_every_model_has_a_panel_of_its_own(report, look):
         f"width={width}" for width in range(5)
     ]
     assert len({ax.get_xlim() for ax in figure.axes} | {ax.get_ylim() for ax in figure.axes}) == 2
+    assert [bool(look.ticks(ax.yaxis)) for ax in figure.axes] == [True, False, True, False, True]
+    assert [bool(look.ticks(ax.xaxis)) for ax in figure.axes] == [False, False, False, True, True]
     left = {round(ax.get_position().x0, 3) for ax in figure.axes}
     assert len(left) == 2, "two panels side by side are as many as a telephone can show"
 

@@ -31,6 +31,7 @@ from breakeven.reporting.figures.wording import extreme_of_each
 MAX_MODELS = 6
 
 _LEFT, _BETWEEN, _HEIGHT, _COLUMNS = 0.72, 0.15, 1.0, 3
+_HEADING = 0.2
 
 _Phases = Mapping[str, Mapping[Model, Sequence[Curve]]]
 
@@ -103,7 +104,7 @@ def _devices(curves: Sequence[Curve]) -> list[str]:
 
 
 def _block_height(rows: int, above: float) -> float:
-    return 0.3 + rows * (above + _HEIGHT) + 2 * LINE + 0.2
+    return _HEADING + rows * (above + _HEIGHT) + 2 * LINE + 0.2
 
 
 def _draw_block(
@@ -125,7 +126,7 @@ def _draw_block(
         left = _LEFT + column * (width + _BETWEEN)
         sheet.text(left, top + 0.05, phase, NORMAL, fontweight="bold")
         for row, model in enumerate(models):
-            below = top + 0.3 + row * (above + _HEIGHT) + above
+            below = top + _HEADING + row * (above + _HEIGHT) + above
             if column == 0:
                 sheet.title(_LEFT, below, names.lines(model), WIDTH - _LEFT - EDGE)
             ax = sheet.panel(left, below, width, _HEIGHT)
@@ -134,6 +135,6 @@ def _draw_block(
             draw_grid(ax, batches, decades(*ends))
             for curve in of_phase.get(model, ()):
                 draw_curve(ax, curve, *styles[curve.device])
-    body = 0.3 + len(models) * (above + _HEIGHT)
-    sheet.side(top + 0.3 + above, body - above - 0.3, unit)
+    body = _HEADING + len(models) * (above + _HEIGHT)
+    sheet.side(top + _HEADING + above, body - above - _HEADING, unit)
     sheet.text(_LEFT, top + body + LINE + 0.08, "batch size", NORMAL)

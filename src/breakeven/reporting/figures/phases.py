@@ -163,7 +163,7 @@ def _top(row: PhaseSum) -> float:
 
 def _draw_axes(ax: Axes, slots: Sequence[str], styles: Mapping[str, tuple[str, str]], inches: float) -> None:
     """Label seconds on y, and on x each device with its marker."""
-    ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds_tick(value)))
     ax.yaxis.grid(True, color=GRID, linewidth=0.6)
     ax.set_xticks(range(len(slots)), [fitted(device, inches / len(slots)) for device in slots])

@@ -5,6 +5,7 @@ Owns the break-even's diamond with its whiskers, and that hollow markers are und
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -99,13 +100,14 @@ def _mark_break_even(ax: Axes, line: BreakEven, colour: str, place: int) -> None
     ax.plot(ends, [1, 1], color=colour, linewidth=2.2, marker="|", markersize=8, zorder=5)
     ax.plot([at], [1], marker="d", markersize=8, color=colour, markeredgecolor=PAPER, zorder=6)
     # A candidate's line comes from below on the left, so that there is room above; the next one goes below.
-    above = place % 2 == 0
+    above = place % 2 == 0 and not _is_at_the_left(ax, at)
+    side = -1 if above or not _is_at_the_left(ax, at) else 1
     ax.annotate(
         words.batch(at),
         (at, 1),
         textcoords="offset points",
-        xytext=(-6, 5 if above else -5),
-        ha="right",
+        xytext=(6 * side, 5 if above else -5),
+        ha="right" if side < 0 else "left",
         va="bottom" if above else "top",
         fontsize=NORMAL,
         fontweight="bold",
@@ -113,6 +115,12 @@ def _mark_break_even(ax: Axes, line: BreakEven, colour: str, place: int) -> None
         bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
         zorder=6,
     )
+
+
+def _is_at_the_left(ax: Axes, batch: float) -> bool:
+    """Return whether there is no room for a number to the left."""
+    left, right = ax.get_xlim()
+    return math.log(batch / left) < 0.15 * math.log(right / left)
 
 
 def _handles() -> list[Artist]:

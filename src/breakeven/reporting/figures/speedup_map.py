@@ -25,7 +25,7 @@ from breakeven.analysing.speedup import Speedup
 from breakeven.reporting.figures.models import Model, Names, chosen, known_outcomes, model_of
 from breakeven.reporting.figures.scales import ratio_tick
 from breakeven.reporting.figures.sheet import EDGE, LINE, WIDTH, Head, Sheet, missing_note, notes_height
-from breakeven.reporting.figures.style import SMALL, device_styles, drawing, fitted, text_width
+from breakeven.reporting.figures.style import NORMAL, SMALL, device_styles, drawing, fitted, text_width
 from breakeven.reporting.figures.wording import and_list
 
 MAX_ROWS, MAX_COLUMNS = 36, 12
@@ -193,7 +193,8 @@ def _notes(blocks: Iterable[Block], missing: int) -> list[str]:
 
 def _titles(block: Block, names: Names) -> list[str]:
     model = next(iter(block.rows))
-    first = f"{model.workload}: {block.candidate} over {block.baseline}"
+    pair = f"{fitted(block.candidate, 0.8)} over {fitted(block.baseline, 0.8)}"
+    first = f"{fitted(model.workload, 2, NORMAL, bold=True)}: {pair}"
     return [first, *filter(None, (names.constant(model), names.machine(model)))]
 
 
