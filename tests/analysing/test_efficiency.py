@@ -23,7 +23,7 @@ def test_arithmetic_phases_have_operations_a_second(tmp_path, phase):
 
 @pytest.mark.parametrize("phase", ["transfer", "step"])
 def test_moving_phases_have_bytes_a_second(tmp_path, phase):
-    rate = row_of(tmp_path, phase=phase, moved_bytes=6_000)["rate"]
+    rate = row_of(tmp_path, phase=phase, moved_bytes=6_000, device="cuda")["rate"]
     assert (rate.value, rate.unit) == (3000.0, "B/s")
 
 
@@ -33,6 +33,7 @@ def test_moving_phases_have_bytes_a_second(tmp_path, phase):
         {"phase": "step", "flops": 6_000},
         {"phase": "forward", "moved_bytes": 6_000},
         {"phase": "own", "flops": 6_000, "moved_bytes": 6_000},
+        {"phase": "transfer", "moved_bytes": 6_000, "device": "cpu@1"},
         {"phase": "train"},
         {"phase": "train", "flops": 0},
         {"phase": "train", "flops": "6000"},

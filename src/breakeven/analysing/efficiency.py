@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from breakeven.analysing.baseline import is_cpu
 from breakeven.analysing.estimates import KEY, Estimate
 
 FLOPS, BYTES = "FLOP/s", "B/s"
@@ -72,6 +73,8 @@ def case_facts(facts: pd.DataFrame, names: Iterable[str]) -> dict[tuple[object, 
 
 def efficiency(case: Estimate, facts: Mapping[str, float]) -> Rate | None:
     """Return the achieved FLOP/s or B/s of a case, None where its work is not known or nothing is counted."""
+    if case.phase == "transfer" and is_cpu(case.device):
+        return None  # the data is there already: nothing moves, whatever a file says
     unit = WORK.get(case.phase)
     work = None if unit is None else facts.get(_COLUMN[unit])
     return rate_of(case, work, unit) if work and unit is not None else None
