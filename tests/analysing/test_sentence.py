@@ -94,7 +94,7 @@ def test_several_models_are_told_by_their_extremes_and_counts(tmp_path):
         "In 3 of 4 models the GPU (cuda) beats all CPU threads (cpu) from some batch size on: "
     )
     assert re.search(
-        r"at every measured one in 1, from batch 10 \[\S+\] for mlp at width=256 at the earliest, "
+        r"from the smallest measured one in 1, from batch 10 \[\S+\] for mlp at width=256 at the earliest, "
         r"from batch \d\d \[\S+\] for mlp at width=64 at the latest; \d",
         text,
     )

@@ -199,6 +199,11 @@ def test_the_card_tells_hardware_software_modes_and_state(tmp_path):
         assert line in text
 
 
+def test_a_machine_without_a_gpu_has_no_line_for_one(tmp_path):
+    text = text_of(html(report(tmp_path, affine_run(GPU, machine=box("EPYC", gpu=None, gpu_count=0)))))
+    assert "GPU 0" not in text
+
+
 def test_a_card_of_a_machine_that_tells_nothing_is_short_and_says_no_none(tmp_path):
     text = text_of(html(report(tmp_path, affine_run(GPU, machine={}))))
     assert "unknown machine" in text

@@ -219,7 +219,7 @@ def _where_it_wins(wins: Sequence[BreakEven], names: _Names) -> list[str]:
     )
     latest = sorted(line.crossing.bracket[1] or 0 for line in wins if _is_at_the_latest(line))
     always = len(wins) - len(crossing) - len(latest)
-    found = [f"at every measured one in {always}"] if always else []
+    found = [f"from the smallest measured one in {always}"] if always else []
     if len(crossing) == 1:
         found.append(f"{_from(crossing[0])} for {names.place(crossing[0])}")
     elif crossing:

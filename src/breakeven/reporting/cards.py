@@ -41,8 +41,9 @@ def _hardware(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "cores", _text(facts.get("cores"))
     yield "CPU quota", _text(facts.get("quota"))
     yield "torch threads", _text(facts.get("threads"))
-    count = facts.get("gpu_count")
-    yield "GPU", " x ".join(filter(None, (_text(count) if count != 1 else "", _text(facts.get("gpu")))))
+    gpu, count = _text(facts.get("gpu")), facts.get("gpu_count")
+    several = gpu and _is_number(count) and count > 1
+    yield "GPU", f"{count:g} x {gpu}" if several else gpu
     yield "GPU memory", _scaled(facts.get("gpu_memory_bytes"), "B")
     yield "compute capability", _text(facts.get("compute_capability"))
     yield "power limit", _with_unit(facts.get("power_limit_w"), "W")
