@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import shlex
+import statistics
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from breakeven import cli
 from breakeven.analysing.record import analyse
 from breakeven.analysing.runs import read
+from pages import Cells, rows_of, text_of
 from reports import box
 from run_files import affine_run, write
 
@@ -74,16 +76,88 @@ def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded
     assert "the page: mine.json.report/index.html" in capsys.readouterr().out
 
 
-def test_the_verdict_that_is_quoted_is_that_of_the_committed_run():
-    run = ROOT / "results" / "cpu-2core" / "run.json"
-    verdict = analyse(read([run])).verdict
+@pytest.fixture(scope="module")
+def committed():
+    """The committed run, as plain JSON, and the page made from it."""
+    folder = ROOT / "results" / "cpu-2core"
+    return json.loads((folder / "run.json").read_text()), (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_verdict_that_is_quoted_is_that_of_the_committed_run_and_page(committed):
+    content, page = committed
+    verdict = analyse(read([ROOT / "results" / "cpu-2core" / "run.json"])).verdict
     (quote,) = re.findall(r"((?:^> .*\n)+)", README, re.MULTILINE)
-    numbers = re.findall(r"\d[\d.]*(?:x| \[[\d.]+–[\d.]+\])", quote)
-    assert len(numbers) >= 3
-    for number in numbers:
-        assert number in verdict
-    rounds = sum(item["stats"]["rounds"] for item in json.loads(run.read_text())["benchmarks"])
-    assert f"{rounds:,} rounds" in README
+    assert " ".join(quote.replace(">", "").split()) in verdict
+    assert verdict == text_of(re.search(r'<div id="verdict">(.*?)</div>', page, re.DOTALL)[1])
+    rounds = sum(item["stats"]["rounds"] for item in content["benchmarks"])
+    assert f"{len(content['benchmarks'])} cases, {rounds:,} rounds" in " ".join(README.split())
+
+
+def median_s(content, **wanted):
+    """The median of one case of a run file, by nothing but the standard library."""
+    [times] = [
+        item["stats"]["data"]
+        for item in content["benchmarks"]
+        if all(
+            {**item["extra_info"], **item["extra_info"]["axes"]}[key] == value
+            for key, value in wanted.items()
+        )
+    ]
+    return statistics.median(times)
+
+
+def in_words(seconds):
+    """A time with three digits, as the page shows it."""
+    unit, name = next((u, n) for u, n in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")) if seconds >= u)
+    value = seconds / unit
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {name}"
+
+
+@pytest.mark.parametrize(
+    ("workload", "batch", "phase", "device"),
+    [
+        ("lstm", 64, "train", "cpu"),
+        ("seed_net", 1, "backward", "cpu@1"),
+        ("transformer", 16, "forward", "cpu"),
+    ],
+)
+def test_medians_recomputed_from_the_raw_rounds_are_those_of_the_page(
+    committed, workload, batch, phase, device
+):
+    content, page = committed
+    head, *rows = rows_of(page)
+    shown = [dict(zip(head, row, strict=True)) for row in rows]
+    [median] = [
+        row["median"]
+        for row in shown
+        if (row["workload"], row["batch"], row["phase"], row["device"])
+        == (workload, str(batch), phase, device)
+    ]
+    seconds = median_s(content, workload=workload, batch_size=batch, phase=phase, device=device)
+    assert median == in_words(seconds)
+
+
+def test_a_crossing_recomputed_from_the_raw_rounds_is_that_of_page_and_readme(committed):
+    content, page = committed
+    (quoted,) = re.findall(
+        r"from batch ([\d.]+) \[\S+\] for seed_net", " ".join(README.replace("> ", "").split())
+    )
+    [shown] = [row[1] for table in Cells(page).tables.values() for row in table if row[0] == "seed_net"]
+    assert shown.split()[0] == quoted
+
+    def lead(batch):
+        one, all_of_them = (
+            median_s(content, workload="seed_net", batch_size=batch, phase="train", device=device)
+            for device in ("cpu@1", "cpu")
+        )
+        return one - all_of_them
+
+    batches = [1, 64, 1024, 16384]
+    leads = [lead(batch) for batch in batches]
+    after = next(i for i in range(len(batches)) if min(leads[i:]) > 0)
+    low, high = batches[after - 1], batches[after]
+    crossing = low + (high - low) * -leads[after - 1] / (leads[after] - leads[after - 1])
+    assert f"{crossing:.0f}" == quoted
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--breakeven-\w+)=", README))))

@@ -1,7 +1,8 @@
 """What breakeven itself costs: `python bench/harness/speed.py` writes results/harness/speed.json.
 
-Statistics of one case, statistics of a million timings, a report over them, and ``breakeven --help``; each
-the median of repetitions in this one run, beside the bound it must keep, with the machine and the date.
+Statistics of one case and of a million timings, whole reports over a million timings and over twenty
+machines, filtering and sorting a page of 4,000 rows in a real browser, and ``breakeven --help``; each the
+median of repetitions in this one run, beside the bound it must keep, with the machine and the date.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import argparse
 import datetime
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,8 +31,10 @@ from breakeven.analysing.intervals import median_interval
 from breakeven.analysing.record import analyse
 from breakeven.analysing.runs import read
 from breakeven.measuring.machine import class_facts
+from breakeven.reporting.files import write_report
 
-CASES, ROUNDS = 2000, 500
+CASES, ROUNDS, MACHINES = 2000, 500, 20
+PHASES = ("transfer", "forward", "backward", "step", "train")
 RESULTS = Path(__file__).parents[2] / "results" / "harness"
 
 
@@ -39,7 +45,11 @@ def seconds(work: Callable[[], object], repetitions: int) -> dict[str, Any]:
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": repetitions}
+    return _spread(times)
+
+
+def _spread(times: Sequence[float]) -> dict[str, Any]:
+    return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": len(times)}
 
 
 def one_case() -> None:
@@ -51,29 +61,42 @@ def one_case() -> None:
     evidence_in(times, interval, 0.02, steady=True, cut_by_budget=False)
 
 
-def write_million(path: Path) -> None:
-    """Write a run file of 2,000 cases with 500 rounds each."""
-    rng = np.random.default_rng(0)
+def write_run(
+    path: Path, cells: Iterable[dict[str, Any]], rounds: int, machine: str, phases: Sequence[str]
+) -> None:
+    """Write a run file in which a cpu and a GPU have `rounds` rounds for every cell and phase."""
+    rng = np.random.default_rng(zlib.crc32(machine.encode()))
     benchmarks = []
-    for case in range(CASES):
-        device = ("cpu", "cuda")[case % 2]
-        times = np.exp(rng.normal(0, 0.02, ROUNDS)) * 1e-3
-        info = {"schema": 1, "workload": "mlp", "phase": "train", "device": device}
-        info |= {"batch_size": 2 ** (case // 2 % 10), "axes": {"width": case // 20}}
-        name = f"bench_mlp[{case}]"
-        benchmarks.append(
-            {"name": name, "fullname": name, "extra_info": info, "stats": {"data": times.tolist()}}
-        )
-    path.write_text(
-        json.dumps({"machine_info": {}, "benchmarks": benchmarks, "datetime": "2026-01-01T00:00:00"})
-    )
+    for cell in cells:
+        for phase, (device, scale) in product(phases, (("cpu", 2e-5), ("cuda", 1e-6))):
+            times = np.exp(rng.normal(0, 0.02, rounds)) * (1e-3 + scale * cell["batch_size"])
+            info = {"schema": 1, "workload": "mlp", "phase": phase, "device": device, **cell}
+            name = f"bench_mlp[{len(benchmarks)}]"
+            benchmarks.append(
+                {"name": name, "fullname": name, "extra_info": info, "stats": {"data": times.tolist()}}
+            )
+    facts = {"class": {"cpu": machine, "gpu": "GPU"}, "class_id": machine}
+    content = {
+        "machine_info": {"breakeven": facts},
+        "benchmarks": benchmarks,
+        "datetime": "2026-01-01T00:00:00",
+    }
+    path.write_text(json.dumps(content))
+
+
+def cells(count: int) -> list[dict[str, Any]]:
+    """Return so many cells, ten batch sizes to a model."""
+    return [{"batch_size": 2 ** (i % 10), "axes": {"width": i // 10}} for i in range(count)]
 
 
 def measure() -> dict[str, Any]:
     """Return every figure with the bound it must keep."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "million.json"
-        write_million(path)
+        write_run(path, cells(CASES // 2), ROUNDS, "one", ["train"])
+        machines = [Path(folder) / f"machine{i:02}.json" for i in range(MACHINES)]
+        for machine in machines:
+            write_run(machine, cells(20), 50, machine.stem, PHASES)
         runs = read([path])
         figures = {
             "statistics of one case, 1,000 rounds": (5e-3, seconds(one_case, 50)),
@@ -82,9 +105,71 @@ def measure() -> dict[str, Any]:
                 seconds(lambda: estimates(runs.rounds, runs.facts), 5),
             ),
             "reading and analysing them from JSON": (12.0, seconds(lambda: analyse(read([path])), 3)),
+            "a whole report of them, in a process of its own": (12.0, report_in_a_process([path])),
+            "a whole report of 20 machines x 200 cases, likewise": (20.0, report_in_a_process(machines)),
+            **{name: (0.1, figure) for name, figure in in_a_browser(machines).items()},
             "breakeven --help over python -c pass": (0.15, _help_over_bare()),
         }
     return {name: {"bound_s": bound, **figure} for name, (bound, figure) in figures.items()}
+
+
+def report_in_a_process(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return the seconds of ``breakeven report``, files written, with its peak memory and the page's size."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "breakeven.cli", "report", *map(str, paths), "-o", out]
+        figure = seconds(lambda: subprocess.run(command, check=True, capture_output=True), 3)
+        page_bytes = (Path(out) / "index.html").stat().st_size
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return {**figure, "peak_memory_bytes": peak, "page_bytes": page_bytes}
+
+
+def in_a_browser(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Return the seconds from a key to the next painted frame on a page of 4,000 rows.
+
+    Nothing where no Chromium is installed.
+    """
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return {}
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as out, sync_playwright() as playwright:
+        *_, page_path = write_report(analyse(read(paths)), out, "0")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto(page_path.as_uri())
+        rows = page.locator("#cases tbody tr").count()
+        words = ["train", "train cuda", "train cuda machine07", "width=1", ""] * 4
+        filtering = [page.evaluate(TO_NEXT_FRAME, word) / 1000 for word in words]
+        sorting = [page.evaluate(SORT_TO_NEXT_FRAME, column) / 1000 for column in (3, 6, 10) * 5]
+        browser.close()
+    return {
+        f"filtering {rows:,} rows, to the next frame": _spread(filtering),
+        f"sorting {rows:,} rows, to the next frame": _spread(sorting),
+    }
+
+
+_FRAME = """
+const done = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+"""
+TO_NEXT_FRAME = (
+    """async (words) => {
+  const field = document.querySelector('#filter input');
+  const start = performance.now();
+  field.value = words;
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+"""
+    + _FRAME
+    + "await done; return performance.now() - start; }"
+)
+SORT_TO_NEXT_FRAME = (
+    """async (column) => {
+  const start = performance.now();
+  document.querySelectorAll('#cases th button')[column].click();
+"""
+    + _FRAME
+    + "await done; return performance.now() - start; }"
+)
 
 
 def _help_over_bare() -> dict[str, Any]:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import re
 from html import unescape
-from html.parser import HTMLParser
 
 import pytest
 
@@ -15,6 +14,7 @@ from breakeven.reporting import page
 from breakeven.reporting.exports import to_csv
 from breakeven.reporting.figures import FIGURES, to_svg
 from breakeven.reporting.tables import outcome_lines
+from pages import rows_of, text_of
 from reports import box, report
 from run_files import affine_run, benchmark, outcome, run
 
@@ -28,37 +28,6 @@ def html(found, directory="."):
     drawn = {name: drawing.draw(found) for name, drawing in FIGURES.items()}
     svgs = {name: to_svg(figure) for name, figure in drawn.items() if figure is not None}
     return page.to_html(found, "1.2.3", svgs, directory)
-
-
-class Cases(HTMLParser):
-    """The texts of the cells of the table of cases."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.rows, self._inside, self._cell = [], False, None
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "table":
-            self._inside = dict(attributes).get("id") == "cases"
-        elif self._inside and tag == "tr":
-            self.rows.append([])
-        elif self._inside and tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        if tag == "table":
-            self._inside = False
-
-    def handle_data(self, data):
-        if self._inside and self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data.strip("\n")
-
-
-def text_of(markup):
-    """What a reader sees of some markup."""
-    visible = re.sub(r"<(style|script)>.*?</\1>", " ", markup, flags=re.DOTALL)
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", visible)).split())
 
 
 def test_all_eleven_parts_stand_in_their_order(tmp_path):
@@ -78,7 +47,7 @@ def test_every_case_has_a_row_with_the_numbers_of_the_csv(tmp_path):
     content = affine_run(GPU, phases=("transfer", "train"), batches=(1, 64))
     content["benchmarks"].append(benchmark([1.0, 2.0], batch_size=9, flags=["noisy", "drift"]))
     found = report(tmp_path, content)
-    head, *rows = Cases(html(found)).rows
+    head, *rows = rows_of(html(found))
     assert tuple(head) == page.COLUMNS
     records = list(csv.DictReader(io.StringIO(to_csv(found))))
     assert len(rows) == len(records) == 9
@@ -105,8 +74,7 @@ def test_a_number_is_sorted_by_its_exact_value(tmp_path):
 def test_rates_and_throughput_stand_in_the_table(tmp_path):
     content = run([benchmark([2.0] * 9, phase="forward", flops=6e9), benchmark([2.0] * 9, batch_size=100)])
     rows = [
-        dict(zip(page.COLUMNS, cells, strict=True))
-        for cells in Cases(html(report(tmp_path, content))).rows[1:]
+        dict(zip(page.COLUMNS, cells, strict=True)) for cells in rows_of(html(report(tmp_path, content)))[1:]
     ]
     assert {row["phase"]: row["rate"] for row in rows} == {
         "forward": "3.00 GFLOP/s ±0%",
@@ -312,5 +280,5 @@ def test_four_thousand_cases_fit_into_three_megabytes(tmp_path):
         machine=box("AMD EPYC 9354 32-Core Processor", cores=32, gpu="NVIDIA H100 80GB HBM3"),
     )  # fmt: skip
     text = html(report(tmp_path, content))
-    assert len(Cases(text).rows) == 4001
+    assert len(rows_of(text)) == 4001
     assert len(text.encode()) < 3_000_000

@@ -227,7 +227,7 @@ def _where_it_wins(wins: Sequence[BreakEven], names: _Names) -> list[str]:
         found.append(f"{_from(first)} for {names.place(first)} at the earliest")
         found.append(f"{_from(last)} for {names.place(last)} at the latest")
     if latest:
-        found.append(f"somewhere up to batch {_range(latest)} in {len(latest)}")
+        found.append(f"by batch {latest[-1]} in {len(latest)}")
     return found
 
 
@@ -259,10 +259,6 @@ def _is_slower(line: BreakEven, names: _Names) -> str:
 
 def _pair(line: BreakEven, names: _Names) -> str:
     return f"{words.device_name(line.candidate)} and {names.baseline(line)}"
-
-
-def _range(batches: Sequence[int]) -> str:
-    return f"{batches[0]}" if batches[0] == batches[-1] else f"{batches[0]} to {batches[-1]}"
 
 
 def _from(line: BreakEven) -> str:
