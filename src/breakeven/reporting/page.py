@@ -36,22 +36,24 @@ from breakeven.reporting.tables import (
     repay_table,
 )
 
-COLUMNS = (
-    "machine",
-    "workload",
-    "axes",
-    "batch",
-    "phase",
-    "device",
-    "median",
-    "95% interval",
-    "n",
-    "rate",
-    "speedup",
-    "95% interval of the speedup",
-    "verdict",
-    "flags",
-)
+COLUMNS = {
+    "machine": 11,
+    "workload": 8,
+    "axes": 12,
+    "batch": 5,
+    "phase": 6,
+    "device": 5.5,
+    "median": 5.5,
+    "95% interval": 10,
+    "n": 4,
+    "speedup": 5.5,
+    "95% interval of the speedup": 8,
+    "verdict": 5.5,
+    "flags": 9,
+    "rate": 10.5,
+}
+"""The columns of the table of cases, and how wide each is, in rem."""
+
 NUMERIC = {"batch", "median", "95% interval", "n", "rate", "speedup", "95% interval of the speedup"}
 MAX_NAME = 200
 """Longer names are cut in the table, where they stand in every row."""
@@ -179,13 +181,13 @@ def _cells(row: Mapping[Any, Any]) -> Iterable[str]:
     yield _number(words.seconds(row["median_s"]), row["median_s"])
     yield _number(_between(row["low_s"], row["high_s"]), row["low_s"])
     yield f"<td class=r>{row['n']}"
-    rate = row["rate"] or row["samples"]
-    yield _number(rate_words(rate), None if rate is None else rate.value)
     yield _number(words.ratio(row["speedup"]), row["speedup"])
     yield _number(words.ratio_between(row["speedup_low"], row["speedup_high"]), row["speedup_low"])
     verdict = row["verdict"] or ""
     yield f"<td class={verdict}>{verdict}" if verdict else "<td>"
     yield f"<td>{_escaped(' '.join(row['flags']))}"
+    rate = row["rate"] or row["samples"]
+    yield _number(rate_words(rate), None if rate is None else rate.value)
 
 
 def _number(text: str, value: float | None) -> str:
