@@ -8,7 +8,7 @@ from breakeven.analysing.baseline import Reference, choose_baseline, device_orde
 from breakeven.analysing.naming import Machine
 from breakeven.errors import UsageError
 from reports import box, only, report
-from run_files import affine_run
+from run_files import affine_run, outcome
 
 MACHINES = (Machine("AMD EPYC, 2 cores", "aaa111", {}), Machine("AMD EPYC, 2 cores, H100", "bbb222", {}))
 DEVICES = {"aaa111": ["cpu", "cpu@1"], "bbb222": ["cuda", "cpu"]}
@@ -111,6 +111,14 @@ def test_cells_that_only_one_device_has_are_counted_and_named(tmp_path):
     content["benchmarks"] += affine_run({"cpu": (1, 1)}, batches=[9999])["benchmarks"]
     note = only([warning for warning in report(tmp_path, content).warnings if "only one of" in warning])
     assert note.startswith("1 case was timed on only one of cpu and cuda (mlp width=128 batch=9999 train)")
+
+
+@pytest.mark.parametrize("others", [{"cpu": (1, 1)}, {}], ids=["timed on the other", "on neither"])
+def test_a_cell_that_ended_with_a_reason_is_no_riddle(tmp_path, others):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)})
+    content["benchmarks"] += affine_run(others, batches=[9999])["benchmarks"]
+    content["breakeven"] = {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=9999)]}
+    assert not any("only one of" in warning for warning in report(tmp_path, content).warnings)
 
 
 def test_resampling_draws_the_same_processes_within_a_machine_and_not_across(tmp_path):

@@ -55,16 +55,10 @@ def comparability(
         cases: their estimates, whose flags tell of throttling and of a shared GPU.
         facts: needs ``workload, axes, batch_size, phase, parameters, flops``.
     """
-    reasons = [
-        *_modes(machines),
-        *_models(facts),
-        *_versions(machines),
-        *_unknown(machines),
-        *_flagged(cases),
-    ]
-    reasons.sort(key=lambda reason: reason.level != RED)
-    level = reasons[0].level if reasons else GREEN
-    return Comparability(level, tuple(reasons))
+    # What is red stands first: the order of the checks is that of their weight.
+    red = (*_modes(machines), *_models(facts))
+    amber = (*_versions(machines), *_unknown(machines), *_flagged(cases))
+    return Comparability(RED if red else AMBER if amber else GREEN, (*red, *amber))
 
 
 def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
