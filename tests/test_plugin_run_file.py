@@ -229,9 +229,9 @@ def test_the_plan_stands_in_one_line_before_the_first_case(bench):
     result = bench.write().run("--breakeven-phases=forward,train", "-q")
 
     [plan] = [line for line in result.outlines if line.startswith("breakeven: 4 cases")]
-    assert re.fullmatch(r"breakeven: 4 cases \(2 models: forward, train\) on cpu@1; about (\d+) s", plan), (
-        plan
-    )
+    assert re.fullmatch(
+        r"breakeven: 4 cases \(1 model in 2 cells: forward, train\) on cpu@1; about (\d+) s", plan
+    ), plan
     assert result.outlines.index(plan) == 0
 
 
@@ -242,7 +242,9 @@ def bench_many(train_benchmark, batch_size):
     pytest.exit("enough")
 """)
 
-    bench.run().stdout.fnmatch_lines(["breakeven: 2000 cases (2000 models: train) on cpu@1; about 6.7 min"])
+    bench.run().stdout.fnmatch_lines(
+        ["breakeven: 2000 cases (1 model in 2000 cells: train) on cpu@1; about 6.7 min"]
+    )
 
 
 def test_a_device_with_more_threads_than_there_are_is_told_with_the_plan(bench):

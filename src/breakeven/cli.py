@@ -43,8 +43,8 @@ examples:
   breakeven doctor                           is this machine fit for timing, and what to mend
   breakeven doctor --selftest                does the harness read truths that it knows
 
-exit codes: 0 nothing to object; 1 a failed self-test; 2 bad usage or unreadable input; 3 nothing could be
-judged, or this machine is not fit for timing
+exit codes: 0 nothing to object, undecided cells too; 1 a failed self-test; 2 bad usage or unreadable input;
+3 nothing could be judged (nothing was timed, or the comparison is red), or this machine is not fit for timing
 """
 
 _REPORT_EPILOG = """\

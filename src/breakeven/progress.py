@@ -62,7 +62,7 @@ class Last:
         >>> Last.timed("mlp train cpu batch=1", 0.000141, 0.009)
         Last(name='mlp train cpu batch=1', result='141 µs', width=' ±0.9%')
         """
-        width = "" if half_width is None else f" ±{100 * half_width:.1f}%"
+        width = "" if half_width is None else f" ±{100 * half_width:.1f}%" if half_width < 1 else " ±>100%"
         return cls(name, time_words(median_s), width)
 
 

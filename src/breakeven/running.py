@@ -157,10 +157,13 @@ class Run:
     def plan(self) -> str:
         """Return one line: how many cases, where, and about how long."""
         cases = [case for case in self.expected.values() if case is not None]
-        cells = len({case.cell for case in cases})
+        models, cells = len({case.cell[:2] for case in cases}), len({case.cell for case in cases})
         duration = self._duration(cases)
         phases, devices = (", ".join(item.name for item in items) for items in (self.phases, self.devices))
-        line = f"breakeven: {_count(len(cases), 'case')} ({_count(cells, 'model')}: {phases}) on {devices}"
+        counts = (
+            f"{_count(len(cases), 'case')} ({_count(models, 'model')} in {_count(cells, 'cell')}: {phases})"
+        )
+        line = f"breakeven: {counts} on {devices}"
         usable = usable_threads()
         return f"{line}; {duration}" + "".join(
             f"\nbreakeven: {device.name} asks for more threads than the {usable} this process may use"

@@ -103,5 +103,6 @@ def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
 
 def _median(timing: Timing) -> str:
     interval = timing.interval
-    width = "" if interval.half_width is None else f" ±{100 * interval.half_width:.1f}%"
+    half = interval.half_width
+    width = "" if half is None else f" ±{100 * half:.1f}%" if half < 1 else " ±>100%"
     return f"{seconds(interval.median)}{width}{'*' if timing.flags else ' '}"

@@ -59,8 +59,9 @@ def test_a_reference_is_a_device_or_that_of_a_machine_by_label_class_id_or_a_par
         ("tpu", r"--baseline tpu: no such device in these runs; present: cpu, cpu@1, cuda"),
         ("epyc/cpu", r"several machines fit; give a label .*AMD EPYC, 2 cores \(class aaa111\); .*bbb222"),
         ("xeon/cpu", r"no such machine; give a label or a class id of: AMD EPYC"),
-        ("/cpu", r"no such machine"),
-        ("aaa111/cuda", r"no such device was measured on AMD EPYC, 2 cores; present: cpu, cpu@1"),
+        ("/cpu", r"--baseline '/cpu': no such machine"),
+        ("epyc, 2 cores, h/", r"'' was not measured on AMD EPYC, 2 cores, H100; present: cpu, cuda"),
+        ("aaa111/cuda", r"'cuda' was not measured on AMD EPYC, 2 cores; present: cpu, cpu@1"),
     ],
 )
 def test_a_reference_that_is_not_there_names_what_is(wished, says):

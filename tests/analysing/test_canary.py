@@ -51,5 +51,5 @@ def test_what_cannot_be_read_says_nothing(broken):
 def test_the_report_warns_that_the_machine_moved(tmp_path):
     facts = {"class_id": "abc", "state": state(start=song(1.0), end=song(1.5))}
     content = run([benchmark([1.0] * 9)], machine={**CPU_BOX, "breakeven": facts})
-    (warning,) = read([write(tmp_path / "run.json", content)]).warnings
+    (warning,) = read([write(tmp_path / "run.json", content)]).moved
     assert "run.json: the canary on cpu ran 1.50x slower at the end than at the start" in warning

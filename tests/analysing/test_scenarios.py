@@ -166,6 +166,15 @@ def test_several_machines_are_told_apart_in_the_sentences(tmp_path):
     assert [sentence.split(":")[0] for sentence in found.flip_sentences] == ["cuda on one", "cuda on two"]
 
 
+def test_what_changes_on_no_machine_is_said_once_for_all(tmp_path):
+    contents = [
+        {**dtypes((33, 0.2), (33, 0.2)), "machine_info": box(name), "datetime": name}
+        for name in ("one", "two")
+    ]
+    contents[1]["benchmarks"][0]["stats"]["data"][0] *= 1.001
+    assert report(tmp_path, *contents).flip_sentences == ("No other change is shown in bfloat16.",)
+
+
 def test_resident_rounds_are_as_many_as_the_scarcer_of_the_two(tmp_path):
     content = phases(GPU)
     for item in content["benchmarks"]:

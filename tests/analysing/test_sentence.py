@@ -5,6 +5,7 @@ import re
 import pytest
 
 from breakeven.analysing import record, runs
+from reports import box
 from run_files import affine_run, benchmark, outcome, run, write
 
 CPU, THREADS = (1, 1), {"cpu@1": (1, 1), "cpu": (10, 0.5)}
@@ -94,8 +95,8 @@ def test_several_models_are_told_by_their_extremes_and_counts(tmp_path):
         "In 3 of 4 models the GPU (cuda) beats all CPU threads (cpu) from some batch size on: "
     )
     assert re.search(
-        r"from the smallest measured one in 1, from batch 10 \[\S+\] for mlp at width=256 at the earliest, "
-        r"from batch \d\d \[\S+\] for mlp at width=64 at the latest; \d",
+        r"in 1 from the smallest measured, in 2 from batch 10 \[\S+\] \(mlp at width=256\) "
+        r"to batch \d\d \[\S+\] \(mlp at width=64\); \d",
         text,
     )
     assert "Of the others: cuda is slower throughout, with a trend to a break-even beyond, in 1." in text
@@ -118,8 +119,38 @@ def test_several_models_of_which_none_wins_are_told_by_counts(tmp_path):
         content["benchmarks"] += affine_run({"cpu": CPU, "cuda": (9, 9)}, axes={"width": width})["benchmarks"]
     text = verdict(tmp_path, content)
     assert text.startswith(
-        "Over 2 models, the GPU (cuda) and all CPU threads (cpu) compare so: cuda is slower"
+        "In none of 2 models is it shown that the GPU (cuda) beats all CPU threads (cpu): cuda is slower at"
     )
+
+
+def test_an_accelerator_that_shares_no_cell_is_said_so_before_the_cpus(tmp_path):
+    content = affine_run(THREADS)
+    content["benchmarks"] += affine_run({"cuda": CPU}, batches=[9999])["benchmarks"]
+    text = verdict(tmp_path, content, baseline="cpu@1")
+    assert text.startswith("The GPU (cuda) shares no timed cell with what it could be held against. All CPU")
+
+
+def test_accelerators_of_every_machine_are_spoken_of_before_cpus(tmp_path):
+    laptop = affine_run({"cpu": CPU}, machine=box("laptop"))
+    desk = affine_run({"cpu": (0.5, 0.5)}, machine=box("desk"), seed=1)
+    server = affine_run({"cpu": (0.6, 0.5), "cuda": (33, 0.2)}, machine=box("server"), seed=2)
+    text = verdict(tmp_path, laptop, desk, server, baseline="laptop/cpu")
+    assert text.startswith("On server: the GPU (cuda) beats")
+    assert "On desk: " in text
+
+
+def test_a_verdict_on_a_machine_that_changed_says_so_itself(tmp_path):
+    def song(seconds):
+        return {"median_s": seconds, "low_s": seconds, "high_s": seconds}
+
+    state = {"canary": {"cpu": {"start": song(1.0), "end": song(3.0)}}}
+    content = affine_run({"cpu": CPU, "cuda": (33, 0.2)}, machine=box("box", state=state))
+    assert verdict(tmp_path, content).endswith(
+        "Read all this with care: the machine itself changed while it was measured."
+    )
+    found = record.analyse(runs.read([tmp_path / "run0.json"]))
+    assert found.comparability.level == "amber"
+    assert "canary on cpu ran 3.00x slower at the end" in found.comparability.reasons[0].text
 
 
 def test_without_train_the_verdict_names_the_phase_it_speaks_of(tmp_path):

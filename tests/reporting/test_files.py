@@ -6,8 +6,9 @@ import pytest
 
 from breakeven.errors import UsageError
 from breakeven.reporting import files
+from breakeven.reporting.tables import tables
 from reports import report
-from run_files import affine_run
+from run_files import affine_run, benchmark, run
 
 
 def gpu(tmp_path):
@@ -67,3 +68,9 @@ def test_a_page_that_is_shown_while_it_is_written_is_whole(tmp_path, monkeypatch
         files.write_report(gpu(tmp_path), out, "2")
     assert (out / "index.html").read_bytes() == before
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_a_skewed_interval_is_told_by_its_ends(tmp_path):
+    times = [1.0] * 5 + [4.0] * 4
+    found = report(tmp_path, run([benchmark(times), benchmark(times, device="cuda")]))
+    assert tables(found)[0].rows[0][2] == "1.00 s [1.00 s–4.00 s]"

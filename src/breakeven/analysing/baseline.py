@@ -70,23 +70,21 @@ def find_reference(
     timed = sorted({name for names in devices.values() for name in names}, key=device_order)
     if "/" not in wished:
         if wished not in timed and timed:
-            here = ", ".join(timed)
-            raise UsageError(
-                f"--baseline {one_line(wished, 60)}: no such device in these runs; present: {here}"
-            )
+            here, shown = ", ".join(timed), one_line(wished, 60).strip() or repr(wished)
+            raise UsageError(f"--baseline {shown}: no such device in these runs; present: {here}")
         return Reference(wished)
     named, _, device = wished.rpartition("/")
-    machine = _find_machine(named, machines)
+    machine = _find_machine(named, machines, wished)
     present = sorted(devices.get(machine.class_id, ()), key=device_order)
     if device not in present:
         raise UsageError(
-            f"--baseline {one_line(wished, 120)}: no such device was measured on {machine.label}; "
+            f"--baseline {one_line(wished, 120)!r}: {device!r} was not measured on {machine.label}; "
             f"present: {', '.join(present) or 'none'}"
         )
     return Reference(device, machine.class_id)
 
 
-def _find_machine(named: str, machines: Sequence[Machine]) -> Machine:
+def _find_machine(named: str, machines: Sequence[Machine], wished: str) -> Machine:
     exact = [machine for machine in machines if named in (machine.label, machine.class_id)]
     parts = [m for m in machines if named.casefold() in m.label.casefold() or m.class_id.startswith(named)]
     found = exact or (parts if named else [])
@@ -95,6 +93,6 @@ def _find_machine(named: str, machines: Sequence[Machine]) -> Machine:
     problem = "several machines fit" if found else "no such machine"
     labels = "; ".join(f"{machine.label} (class {machine.class_id})" for machine in found or machines)
     raise UsageError(
-        f"--baseline {one_line(named, 80)}/...: {problem}; give a label or a class id of: "
+        f"--baseline {one_line(wished, 80)!r}: {problem}; give a label or a class id of: "
         f"{one_line(labels, 400)}"
     )

@@ -46,7 +46,10 @@ class Comparability:
 
 
 def comparability(
-    machines: Sequence[Machine], cases: Iterable[Estimate], facts: pd.DataFrame
+    machines: Sequence[Machine],
+    cases: Iterable[Estimate],
+    facts: pd.DataFrame,
+    moved: Iterable[str] = (),
 ) -> Comparability:
     """Return whether the machines and cells of a report may be compared.
 
@@ -54,10 +57,12 @@ def comparability(
         machines: every machine class in the report.
         cases: their estimates, whose flags tell of throttling and of a shared GPU.
         facts: needs ``workload, axes, batch_size, phase, parameters, flops``.
+        moved: what is to be said of canaries that moved while a run was measured.
     """
     # What is red stands first: the order of the checks is that of their weight.
     red = (*_modes(machines), *_models(facts))
-    amber = (*_versions(machines), *_unknown(machines), *_flagged(cases))
+    unsteady = (Reason(AMBER, text) for text in moved)
+    amber = (*unsteady, *_versions(machines), *_unknown(machines), *_flagged(cases))
     return Comparability(RED if red else AMBER if amber else GREEN, (*red, *amber))
 
 

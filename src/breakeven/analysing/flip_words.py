@@ -39,11 +39,19 @@ def flip_sentences(
     groups: dict[tuple[tuple[str, str], str], list[Flip]] = {}
     for flip in flips:
         groups.setdefault(((flip.line.class_id, flip.line.candidate), flip.scenario), []).append(flip)
-    found = []
+    found, unmoved = [], dict[str, None]()
     for place, label in spoken.items():
         where = f"{one_line(place[1], 40)} on {label}: " if len(spoken) > 1 else ""
-        for sentence in (_sentence(group, names) for key, group in groups.items() if key[0] == place):
+        for (candidate, scenario), group in groups.items():
+            if candidate != place:
+                continue
+            if where and not any(map(_moved, group)):
+                unmoved[scenario] = None
+                continue
+            sentence = _sentence(group, names)
             found.append(f"{where}{sentence if where else sentence[:1].upper() + sentence[1:]}.")
+    if unmoved:  # once for all: on many machines it would drown what does change
+        found.append(f"No other change is shown {', '.join(unmoved)}.")
     return found
 
 

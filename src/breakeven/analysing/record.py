@@ -52,6 +52,8 @@ MORE = ["class_id", "runs", "rate", "samples", "peak_memory_bytes"]
 """What the frame of cases has beside them."""
 
 
+UNSTEADY = "Read all this with care: the machine itself changed while it was measured."
+
 NOT_COMPARABLE = "not_comparable"
 """The flag of a ratio that was formed by force, so that no table can be taken out of its context."""
 
@@ -122,7 +124,7 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     cases = sorted(estimates(runs.rounds, runs.facts), key=_order)
     devices = devices_of(cases)
     wished = None if baseline is None else find_reference(baseline, runs.machines, devices)
-    comparable = comparability(runs.machines, cases, runs.facts)
+    comparable = comparability(runs.machines, cases, runs.facts, runs.moved)
     refused = comparable.level == RED and not force
     forced = comparable.level == RED and force
     compared = [] if refused else speedups(cases, wished)
@@ -139,6 +141,8 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     else:
         unpaired = pairing_notes(runs.machines, cases, references(cases, wished), runs.outcomes)
         found = conclusions(runs.machines, compared, lines, repaid, devices, endings, runs.axes)
+        if compared and runs.moved:
+            found[-1] = replace(found[-1], details=(*found[-1].details, UNSTEADY))
     if forced:
         found = [replace(one, headline=f"NOT COMPARABLE, forced: {one.headline}") for one in found]
     return Report(

@@ -55,7 +55,7 @@ class Runs:
     `outcomes` has a row a case without a timing: then ``fullname, outcome, reason``; an identifier that
     the file does not tell is None.
     `axes` gives the object behind each text in the column ``axes``. `left_out` says of each file that was
-    left out why, in a line; `warnings` say so too.
+    left out why, in a line; `warnings` say so too. `moved` says of each canary that moved how far.
     """
 
     rounds: pd.DataFrame
@@ -66,6 +66,7 @@ class Runs:
     axes: Mapping[str, Mapping[str, Any]]
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
 
 
 def read(paths: Sequence[str | os.PathLike[str]]) -> Runs:
@@ -110,6 +111,7 @@ def read(paths: Sequence[str | os.PathLike[str]]) -> Runs:
         axes=_axes(files),
         warnings=(*(f"left out: {reason}" for reason in left_out), *warnings),
         left_out=tuple(left_out),
+        moved=tuple(_moved(files)),
     )
 
 
@@ -124,6 +126,16 @@ def _readable(paths: Sequence[str]) -> tuple[list[RunFile], list[str]]:
     if not files:
         raise newer[0]
     return files, [str(error) for error in newer]
+
+
+def _moved(files: Sequence[RunFile]) -> list[str]:
+    return [
+        f"{file.path}: the canary on {one_line(move.device, 40)} ran {move.ratio:.2f}x slower at the "
+        f"{one_line(move.slowest, 40)} than at the {one_line(move.fastest, 40)} of the run: the machine "
+        "changed, not your code; let it settle and measure again"
+        for file in files
+        for move in file.moves
+    ]
 
 
 def newest(directory: str | os.PathLike[str]) -> Path:
@@ -179,12 +191,6 @@ def _distinct(files: list[RunFile]) -> tuple[list[RunFile], list[str]]:
             warnings.append(f"{file.path} {again}; it is used once, since a copy is no second run")
             continue
         kept[file.digest] = file
-        warnings += [
-            f"{file.path}: the canary on {one_line(move.device, 40)} ran {move.ratio:.2f}x slower at the "
-            f"{one_line(move.slowest, 40)} than at the {one_line(move.fastest, 40)} of the run: the machine "
-            "changed, not your code; let it settle and measure again"
-            for move in file.moves
-        ]
         if file.foreign:
             warnings.append(
                 f"{file.path}: {file.foreign} of its benchmarks carry none of breakeven's keys and are left "

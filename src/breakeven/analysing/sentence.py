@@ -69,12 +69,29 @@ def conclusions(
         lines = [row for row in break_evens if row.class_id == machine.class_id and row.phase == phase]
         for name in spoken_of(lines):
             about = _candidate([row for row in lines if row.candidate == name], repayments, names)
-            if len(machines) > 1:
-                lower = f"{about.headline[:1].lower()}{about.headline[1:]}"
-                about = Conclusion(f"On {machine.label}: {lower}", about.details)
-            found.append(about)
-    last = found[-1]
-    return [*found[:-1], Conclusion(last.headline, (*last.details, _about_phase(phase, speedups)))]
+            found.append((is_cpu(name), _on(machine, machines, about)))
+        for name in _unpaired(devices.get(machine.class_id, ()), break_evens, machine.class_id):
+            text = f"{words.device_name(name)} shares no timed cell with what it could be held against."
+            found.append((False, _on(machine, machines, Conclusion(_capital(text)))))
+    # What most readers came for comes first: accelerators, on whichever machine.
+    ordered = [about for _, about in sorted(found, key=lambda item: item[0])]
+    last = ordered[-1]
+    return [*ordered[:-1], Conclusion(last.headline, (*last.details, _about_phase(phase, speedups)))]
+
+
+def _on(machine: Machine, machines: Sequence[Machine], about: Conclusion) -> Conclusion:
+    """Return the conclusion with its machine's name, where there are several."""
+    if len(machines) < 2:
+        return about
+    return Conclusion(f"On {machine.label}: {about.headline[:1].lower()}{about.headline[1:]}", about.details)
+
+
+def _unpaired(devices: Iterable[str], break_evens: Iterable[BreakEven], class_id: str) -> list[str]:
+    """Return the accelerators of a machine that were timed and stand in no line at all."""
+    paired = set()
+    for line in break_evens:
+        paired |= {(line.class_id, line.candidate), (line.baseline_class_id, line.baseline)}
+    return [name for name in devices if not is_cpu(name) and (class_id, name) not in paired]
 
 
 def spoken_of(lines: Sequence[BreakEven]) -> list[str]:
@@ -204,7 +221,10 @@ def _several_lines(lines: Sequence[BreakEven], names: _Names) -> tuple[str, list
     ]
     losses = _losses(lines)
     if not wins:
-        return f"over {len(lines)} models, {_pair(lines[0], names)} compare so: {', '.join(losses)}", []
+        return (
+            f"in none of {len(lines)} models is it shown that {_beats(lines[0], names)}: {', '.join(losses)}",
+            [],
+        )
     among = f"all {len(lines)}" if len(wins) == len(lines) else f"{len(wins)} of {len(lines)}"
     where = ", ".join(_where_it_wins(wins, names))
     main = f"in {among} models {_beats(lines[0], names)} from some batch size on: {where}"
@@ -219,15 +239,17 @@ def _where_it_wins(wins: Sequence[BreakEven], names: _Names) -> list[str]:
     )
     latest = sorted(line.crossing.bracket[1] or 0 for line in wins if _is_at_the_latest(line))
     always = len(wins) - len(crossing) - len(latest)
-    found = [f"from the smallest measured one in {always}"] if always else []
+    found = [f"in {always} from the smallest measured"] if always else []
     if len(crossing) == 1:
-        found.append(f"{_from(crossing[0])} for {names.place(crossing[0])}")
+        found.append(f"in 1 {_from(crossing[0])} ({names.place(crossing[0])})")
     elif crossing:
         first, last = crossing[0], crossing[-1]
-        found.append(f"{_from(first)} for {names.place(first)} at the earliest")
-        found.append(f"{_from(last)} for {names.place(last)} at the latest")
+        to = _from(last).removeprefix("from ")
+        found.append(
+            f"in {len(crossing)} {_from(first)} ({names.place(first)}) to {to} ({names.place(last)})"
+        )
     if latest:
-        found.append(f"by batch {latest[-1]} in {len(latest)}")
+        found.append(f"in {len(latest)} from batch {latest[-1]} at the latest")
     return found
 
 

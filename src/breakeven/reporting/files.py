@@ -79,7 +79,8 @@ def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:
     except OSError as error:
         for temporary_path, _ in aside:
             temporary_path.unlink(missing_ok=True)
-        problem = error.strerror or str(error)
+        taken = directory.exists() and not directory.is_dir()
+        problem = "it is no directory" if taken else error.strerror or str(error)
         raise UsageError(
             f"cannot write the report into {directory} ({problem}); choose another with -o DIR"
         ) from error

@@ -37,9 +37,8 @@ from breakeven.reporting.tables import (
 )
 
 COLUMNS = {
-    "machine": 11,
     "workload": 8,
-    "axes": 12,
+    "axes": 11,
     "batch": 5,
     "phase": 6,
     "device": 5.5,
@@ -51,6 +50,7 @@ COLUMNS = {
     "verdict": 5.5,
     "flags": 9,
     "rate": 10.5,
+    "machine": 12,
 }
 """The columns of the table of cases, and how wide each is, in rem."""
 
@@ -174,7 +174,7 @@ def _rows(records: Iterable[Mapping[Any, Any]]) -> Markup:
 
 def _cells(row: Mapping[Any, Any]) -> Iterable[str]:
     """Yield the cells of a case; end tags are left out, as HTML allows, since rows are most of the page."""
-    for name in ("machine", "workload", "axes"):
+    for name in ("workload", "axes"):
         yield f"<td><bdi>{_escaped(row[name])}</bdi>"
     yield f"<td class=r>{row['batch_size']}"
     yield f"<td>{_escaped(row['phase'])}<td>{_escaped(row['device'])}"
@@ -188,6 +188,7 @@ def _cells(row: Mapping[Any, Any]) -> Iterable[str]:
     yield f"<td>{_escaped(' '.join(row['flags']))}"
     rate = row["rate"] or row["samples"]
     yield _number(rate_words(rate), None if rate is None else rate.value)
+    yield f"<td><bdi>{_escaped(row['machine'])}</bdi>"
 
 
 def _number(text: str, value: float | None) -> str:

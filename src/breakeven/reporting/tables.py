@@ -26,6 +26,9 @@ from breakeven.analysing.words import joined
 MAX_ROWS = 120
 """Longer tables are cut, and say so; ``summary.csv`` is never cut."""
 
+SKEWED = 0.5
+"""An interval with a larger half-width, relative to its median, is told by its ends: ± would mislead."""
+
 AT_BEST = "at best"
 """A column of the break-evens, which a narrow face may leave out: the speedups hold it too."""
 
@@ -218,7 +221,11 @@ def rate_words(rate: Rate | None) -> str:
         return ""
     if rate.low is None or rate.high is None:
         return words.scaled(rate.value, rate.unit)
-    return f"{words.scaled(rate.value, rate.unit)} ±{words.percent((rate.high - rate.low) / 2 / rate.value)}"
+    half = (rate.high - rate.low) / 2 / rate.value
+    if half > SKEWED:
+        low, high = (words.scaled(end, rate.unit) for end in (rate.low, rate.high))
+        return f"{words.scaled(rate.value, rate.unit)} [{low}–{high}]"
+    return f"{words.scaled(rate.value, rate.unit)} ±{words.percent(half)}"
 
 
 def wins_from(line: BreakEven) -> str:
@@ -248,7 +255,7 @@ def _groups(report: Report) -> list[list[BreakEven]]:
     for line in report.break_evens:
         if line.phase == report.headline:
             groups.setdefault((line.class_id, line.candidate), []).append(line)
-    return [groups[key] for key in sorted(groups, key=lambda key: order.index(key[0]))]
+    return [groups[key] for key in sorted(groups, key=lambda key: (is_cpu(key[1]), order.index(key[0])))]
 
 
 def _spoken_groups(report: Report) -> list[list[BreakEven]]:
@@ -356,4 +363,7 @@ def _time(row: Row) -> str:
         return ""
     if not isinstance(low, float) or not isinstance(high, float) or median == 0:
         return words.seconds(median)
-    return f"{words.seconds(median)} ±{words.percent((high - low) / 2 / median)}"
+    half = (high - low) / 2 / median
+    if half > SKEWED:
+        return f"{words.seconds(median)} [{words.seconds(low)}–{words.seconds(high)}]"
+    return f"{words.seconds(median)} ±{words.percent(half)}"
