@@ -140,7 +140,8 @@ def test_medians_recomputed_from_the_raw_rounds_are_those_of_the_page(
 def test_a_crossing_recomputed_from_the_raw_rounds_is_that_of_page_and_readme(committed):
     content, page = committed
     (quoted,) = re.findall(r"batch ([\d.]+) \[\S+\] \(seed_net\)", " ".join(README.replace("> ", "").split()))
-    [shown] = [row[1] for table in Cells(page).tables.values() for row in table if row[0] == "seed_net"]
+    tables = [table for name, table in Cells(page).tables.items() if name != "cases"]
+    [shown] = [row[1] for table in tables for row in table if row[0] == "seed_net"]
     assert shown.split()[0] == quoted
 
     def lead(batch):

@@ -54,7 +54,7 @@ def known_outcomes(report: Report) -> Iterator[Any]:
 
 
 def chosen(models: Iterable[Model], limit: int) -> list[Model]:
-    """Return at most `limit` models in their order, such that many machines and workloads are among them.
+    """Return at most `limit` models in their order: the same of every machine, and of many workloads.
 
     >>> models = [Model("box", work, axes) for work in ("cnn", "mlp") for axes in ("w=1", "w=2")]
     >>> [model.workload for model in chosen(models, 2)]
@@ -63,18 +63,25 @@ def chosen(models: Iterable[Model], limit: int) -> list[Model]:
     rest = list(dict.fromkeys(models))
     if len(rest) <= limit:
         return rest
-    order = {model: place for place, model in enumerate(rest)}
-    shown: list[Model] = []
-    machines: Counter[str] = Counter()
+    machines = len({model.class_id for model in rest})
+    picked = _picked_models(rest, max(1, limit // machines))
+    return [model for model in rest if (model.workload, model.axes) in picked][:limit]
+
+
+def _picked_models(models: Sequence[Model], count: int) -> set[tuple[str, str]]:
+    """Return so many workloads with axes, those on most machines first, and each workload in its turn.
+
+    The same ones for every machine: panels that stand side by side are there to be compared.
+    """
+    spread = Counter((model.workload, model.axes) for model in models)
+    order = {key: place for place, key in enumerate(spread)}
     workloads: Counter[str] = Counter()
-    for _ in range(limit):
-        # The next is one of the machine and the workload that were shown least so far.
-        best = min(rest, key=lambda m: (machines[m.class_id] + workloads[m.workload], order[m]))
-        rest.remove(best)
-        shown.append(best)
-        machines[best.class_id] += 1
-        workloads[best.workload] += 1
-    return sorted(shown, key=order.__getitem__)
+    picked: set[tuple[str, str]] = set()
+    while len(picked) < min(count, len(spread)):
+        best = min(spread.keys() - picked, key=lambda key: (workloads[key[0]], -spread[key], order[key]))
+        picked.add(best)
+        workloads[best[0]] += 1
+    return picked
 
 
 class Names:
