@@ -240,3 +240,15 @@ def test_a_never_that_larger_batches_might_overturn_says_how_far_it_speaks(tmp_p
     found = report(tmp_path, content)
     assert only(found.break_evens).crossing.status == "never"
     assert any("larger batch sizes gave no timing on both devices" in warning for warning in found.warnings)
+
+
+def test_between_measured_batches_the_times_are_straight_lines_and_never_across_a_hole(tmp_path):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64, 512], noise=0)
+    line = only(report(tmp_path / "a", content).break_evens)
+    assert line.between
+    for batch, speedup in line.between:
+        assert speedup == pytest.approx((1 + batch) / (33 + 0.2 * batch))
+    content["breakeven"] = {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=100)]}
+    cut = only(report(tmp_path / "b", content).break_evens)
+    assert all(batch < 64 for batch, _ in cut.between)
+    assert cut.between == line.between[: len(cut.between)]

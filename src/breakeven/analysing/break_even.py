@@ -6,8 +6,10 @@ Owns the gathering of batch sizes and of holes between them; the crossing itself
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,9 @@ from numpy.typing import NDArray
 from breakeven.analysing.crossing import Crossing, find_crossing
 from breakeven.analysing.estimates import Estimate
 from breakeven.analysing.speedup import Speedup
+
+MOST_BETWEEN = 12
+"""A line through so many points between two measured ones looks as smooth as it is."""
 
 MODEL = ["workload", "axes", "phase"]
 
@@ -29,8 +34,9 @@ class BreakEven:
     """The batch size from which `candidate` beats `baseline`, there and at every larger measured one.
 
     `batches` are those at which both have an interval, `holes` those at which only something is known,
-    `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size. `class_id` is
-    the machine class of the candidate, `baseline_class_id` that of the baseline.
+    `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size, `between` are
+    (batch size, speedup) between neighbouring ones, as the crossing is interpolated, for whoever draws the
+    line. `class_id` is the machine class of the candidate, `baseline_class_id` that of the baseline.
     """
 
     class_id: str
@@ -44,6 +50,7 @@ class BreakEven:
     holes: tuple[int, ...]
     crossing: Crossing
     rows: tuple[Speedup, ...]
+    between: tuple[tuple[float, float], ...] = ()
 
 
 def break_evens(
@@ -91,6 +98,32 @@ def sign_of(row: Speedup) -> int:
     return (row.low > 1) - (row.high < 1)
 
 
+def between(
+    batches: Sequence[int],
+    baseline: NDArray[np.float64],
+    candidate: NDArray[np.float64],
+    holes: Collection[int] = (),
+) -> tuple[tuple[float, float], ...]:
+    """Return (batch size, speedup) between the measured ones, each device's time being a straight line there.
+
+    Evenly spread over the logarithm of the batch size, the more the wider a gap; none across a hole.
+
+    >>> [(round(x, 2), round(y, 2)) for x, y in between([1, 4], np.array([1.0, 4.0]), np.array([2.0, 2.0]))]
+    [(1.26, 0.63), (1.59, 0.79), (2.0, 1.0), (2.52, 1.26), (3.17, 1.59)]
+    """
+    found: list[tuple[float, float]] = []
+    for (low, high), base, cand in zip(
+        pairwise(batches), pairwise(baseline), pairwise(candidate), strict=True
+    ):
+        if any(low < hole < high for hole in holes):
+            continue
+        count = min(MOST_BETWEEN, round(3 * math.log2(high / low)))
+        x = np.geomspace(low, high, count + 1)[1:-1]
+        speedup = np.interp(x, (low, high), base) / np.interp(x, (low, high), cand)
+        found += zip(x.tolist(), speedup.tolist(), strict=True)
+    return tuple(found)
+
+
 def _break_even(
     model: _Model,
     baseline: _Place,
@@ -122,6 +155,7 @@ def _break_even(
         holes=holes,
         crossing=crossing,
         rows=tuple(rows[batch] for batch in sorted(rows)),
+        between=between(batches, base_medians[0], cand_medians[0], holes),
     )
 
 

@@ -24,8 +24,11 @@ def widths(count, devices=None):
 def test_the_line_goes_through_the_speedups_and_the_diamond_stands_on_the_break_even(report, look):
     found = report(affine_run(CROSSING))
     (ax,) = speedup_figure(found).axes
-    assert look.lines(ax, GPU) == [([1, 8, 64, 512], [row.speedup for row in found.speedups])]
+    [(x, y)] = look.lines(ax, GPU)
+    path = dict(zip(x, y, strict=True))
+    assert [path[row.batch_size] for row in found.speedups] == [row.speedup for row in found.speedups]
     line = found.break_evens[0].crossing
+    assert np.interp(line.batch_size, x, y) == pytest.approx(1, rel=0.01), "the line crosses at the diamond"
     assert look.lines(ax, GPU, None)[-2:] == [([line.low, line.high], [1, 1]), ([line.batch_size], [1])]
     assert [(x, y) for x, y, _ in look.markers(ax, "d")] == [(line.batch_size, 1)]
     assert f"{line.batch_size:.0f}" in look.texts(ax.figure)
@@ -45,8 +48,14 @@ def test_the_band_and_the_bars_are_the_records_intervals(report, look):
     ends = [(row.low, row.high) for row in found.speedups]
     [(_, drawn)] = look.lines(ax, GPU, "intervals")
     assert [tuple(drawn[at : at + 2]) for at in range(0, len(drawn), 3)] == ends
-    corners = {tuple(corner) for corner in ax.patches[0].get_xy()}
-    assert {(row.batch_size, end) for row in found.speedups for end in (row.low, row.high)} == corners
+    corners = ax.patches[0].get_xy()
+    for row in found.speedups:
+        at = sorted({y for x, y in corners if x == row.batch_size})
+        assert at == pytest.approx([row.low, row.high])
+    [(x, y)] = look.lines(ax, GPU)
+    for batch, speedup in zip(x, y, strict=True):
+        low, high = sorted({end for at, end in corners if at == batch})
+        assert low < speedup < high, "the band bends with the line"
 
 
 def test_axes_are_base_two_logarithms_with_fractions_and_a_heavy_line_at_one(report, look):
@@ -66,7 +75,7 @@ def test_no_line_is_drawn_across_a_hole(report, look):
     content = affine_run({"cpu": (1, 1), "cuda": (9, 0.2)})
     content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=16)]}
     (ax,) = speedup_figure(report(content)).axes
-    assert [x for x, _ in look.lines(ax, GPU)] == [[1, 8], [64, 512]]
+    assert [(x[0], x[-1]) for x, _ in look.lines(ax, GPU)] == [(1, 8), (64, 512)]
 
 
 def test_what_is_undecided_is_hollow_and_what_is_decided_is_not(report, look):

@@ -50,8 +50,8 @@ FIGURES: dict[str, Drawing] = {
     ),
     "speedup": Drawing(
         "Speedup",
-        "Above the heavy line at 1x the device is faster than the baseline. The diamond is the break-even; "
-        "between measured batches the time, not the speedup, is taken as a straight line.",
+        "Above the heavy line at 1x the device is faster than the baseline; the diamond is the break-even. "
+        "Between measured batches each device's time is taken as a straight line.",
         speedup.draw,
         speedup.describe,
     ),

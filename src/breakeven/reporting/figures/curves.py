@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -52,11 +53,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one device by ascending batch size, and the batch sizes no line may cross."""
+    """The points of one device by ascending batch size, and the batch sizes no line may cross.
+
+    `between` are the (batch size, value) that its line goes through on its way from point to point.
+    """
 
     device: str
     points: tuple[Point, ...]
     holes: Collection[int] = ()
+    between: tuple[tuple[float, float], ...] = ()
 
 
 def value_curves(
@@ -108,9 +113,8 @@ def draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
     style: dict[str, Any] = {"color": colour, "clip_on": False}  # everything is inside, and clips are bytes
     for piece in pieces(curve.points, curve.holes):
         if len(piece) > 1:
-            x = [point.batch for point in piece]
-            low, high = zip(*map(_interval, piece), strict=True)
-            ax.plot(x, [point.value for point in piece], linewidth=1.4, zorder=3, gid="line", **style)
+            x, y, low, high = _path(piece, curve.between)
+            ax.plot(x, y, linewidth=1.4, zorder=3, gid="line", **style)
             ax.fill([*x, *x[::-1]], [*low, *high[::-1]], alpha=0.2, linewidth=0, zorder=2, **style)
     # One path for all intervals: a collection would repeat its style at each.
     batches = [batch for point in curve.points for batch in (point.batch, point.batch, math.nan)]
@@ -129,6 +133,26 @@ def draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
                 zorder=4,
                 **style,
             )
+
+
+def _path(
+    piece: Sequence[Point], between: Sequence[tuple[float, float]]
+) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Return x and y of a line, and the ends of its band, which bends as the line does."""
+    points = {float(point.batch): point.value for point in piece}
+    path = points | {x: y for x, y in between if piece[0].batch < x < piece[-1].batch}
+    x = sorted(path)
+    y = [path[at] for at in x]
+    straight = _straight(x, list(points), list(points.values()))
+    bent = [value / other for value, other in zip(y, straight, strict=True)]
+    ends = (_straight(x, list(points), side) for side in zip(*map(_interval, piece), strict=True))
+    low, high = ([end * factor for end, factor in zip(side, bent, strict=True)] for side in ends)
+    return x, y, low, high
+
+
+def _straight(x: Sequence[float], at: Sequence[float], values: Sequence[float]) -> list[float]:
+    """Return the values at `x` of a line that is straight between points on logarithmic axes."""
+    return list(np.exp(np.interp(np.log(x), np.log(at), np.log(values))))
 
 
 def curve_values(curves: Iterable[Curve]) -> list[float]:
@@ -160,6 +184,12 @@ def name_ends(ax: Axes, curves: Sequence[Curve]) -> None:
                 va="center_baseline",
                 fontsize=SMALL,
                 color=INK,
+                bbox={
+                    "facecolor": PAPER,
+                    "edgecolor": "none",
+                    "alpha": 0.85,
+                    "pad": 0.6,
+                },  # off the line at 1x
                 zorder=7,
             )
 

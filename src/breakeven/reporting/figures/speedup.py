@@ -90,7 +90,7 @@ def _curve(line: BreakEven) -> Curve:
         for row in line.rows
         if row.speedup
     )
-    return Curve(line.candidate, points, line.holes)
+    return Curve(line.candidate, points, line.holes, line.between)
 
 
 def _mark_break_even(ax: Axes, line: BreakEven, colour: str, place: int) -> None:
