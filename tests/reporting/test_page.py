@@ -269,6 +269,14 @@ def test_no_two_elements_share_an_id(tmp_path):
     assert len(ids) == len(set(ids))
 
 
+def test_every_reference_inside_the_page_leads_to_something_in_it(tmp_path):
+    text = html(report(tmp_path, affine_run(GPU)))
+    ids = set(re.findall(r'\sid="([^"]+)"', text))
+    inside = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)
+    assert len(inside) > 10, "figures use markers by reference"
+    assert {one or other for one, other in inside} <= ids
+
+
 def test_four_thousand_cases_fit_into_three_megabytes(tmp_path):
     content = run(
         [

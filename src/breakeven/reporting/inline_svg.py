@@ -6,7 +6,6 @@ it follows light and dark, a name and a description for who cannot see it. Draws
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 
 from breakeven.reporting.figures.style import GRID, INK, PAPER, PAPER_ID
@@ -16,7 +15,6 @@ THEMED = {INK: "var(--ink)", GRID: "var(--line)", PAPER: "var(--paper)"}
 
 _PAINT = ("style", "fill", "stroke")
 _DROPPED = ("metadata", "style")
-_REFERENCE = re.compile(r"#([\w.-]+)")
 
 
 def inlined(svg: bytes, name: str, title: str, description: str) -> str:
@@ -63,13 +61,10 @@ def _drop(root: ET.Element) -> None:
 def _rewritten(key: str, value: str, name: str) -> str:
     if key == "id":
         return f"{name}-{value}"
-    if key == "href" or "url(#" in value:
-        value = _REFERENCE.sub(rf"#{name}-\1", value) if key == "href" else _in_urls(value, name)
+    if key == "href":
+        return value.replace("#", f"#{name}-", 1)
+    value = value.replace("url(#", f"url(#{name}-")
     if key in _PAINT:
         for colour, variable in THEMED.items():
             value = value.replace(colour, variable)
     return value
-
-
-def _in_urls(value: str, name: str) -> str:
-    return re.sub(r"url\(#", f"url(#{name}-", value)
