@@ -6,7 +6,9 @@ imports nothing but the standard library.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,32 @@ Plain = str | int | float | bool | None
 
 OUTCOMES = ("skipped", "failed", "oom", "crashed")
 """How a case can end without a timing."""
+
+_PLAIN_WORD = re.compile(r"[^\W\d][\w.+:/@-]*\Z")
+_LOOKS_LIKE_A_VALUE = {"None", "True", "False", "nan", "inf"}
+
+
+def axes_text(axes: Mapping[str, Any]) -> str:
+    """Return ``key=value key=value`` with the keys sorted; different axes never give the same text.
+
+    >>> axes_text({"width": 64, "dtype": "bfloat16"})
+    'dtype=bfloat16 width=64'
+    >>> axes_text({"n": "1", "s": "a b"})
+    'n="1" s="a b"'
+    """
+    return " ".join(f"{_word(key)}={_value(value)}" for key, value in sorted(axes.items()))
+
+
+def case_text(workload: str, phase: str, device: str, batch_size: int, axes: Mapping[str, Any] | str) -> str:
+    """Return the one name of a case: ``workload phase device batch=64 key=value``, the axes sorted.
+
+    `compare` and `history` speak of cases so, and the file that ``BREAKEVEN_CASES`` names lists them so.
+
+    >>> case_text("mlp", "train", "cpu", 64, {"width": 128, "depth": 2})
+    'mlp train cpu batch=64 depth=2 width=128'
+    """
+    text = axes if isinstance(axes, str) else axes_text(axes)
+    return f"{workload} {phase} {device} batch={batch_size}" + (f" {text}" if text else "")
 
 
 @dataclass(frozen=True)
@@ -75,8 +103,7 @@ class Case:
         }
 
     def __str__(self) -> str:
-        axes = "".join(f" {name}={value}" for name, value in sorted(self.axes, key=lambda pair: pair[0]))
-        return f"{self.workload} {self.phase} {self.device} batch={self.batch_size}{axes}"
+        return case_text(self.workload, self.phase, self.device, self.batch_size, dict(self.axes))
 
 
 @dataclass(frozen=True)
@@ -137,3 +164,15 @@ class Outcome:
             "reason": self.reason,
             "extra_info": dict(self.extra_info),
         }
+
+
+def _word(text: str) -> str:
+    return text if _PLAIN_WORD.match(text) and text.isprintable() else json.dumps(text, ensure_ascii=False)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) if value in _LOOKS_LIKE_A_VALUE else _word(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return str(value)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.analysing import runs
-from breakeven.analysing.naming import axes_text, machine_of, one_line
+from breakeven.analysing.naming import machine_of, one_line
+from breakeven.cases import axes_text
 from breakeven.errors import RunFileError, UsageError
 from run_files import CPU_BOX, REQUIRED, affine_run, benchmark, outcome, run, write
 

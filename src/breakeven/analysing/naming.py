@@ -1,6 +1,6 @@
 """How things from a run file are named on one line: axes, values, machines.
 
-Owns the text form of axes and the label and identity of a machine class. Opens no file and decides
+Owns the names of models and the label and identity of a machine class. Opens no file and decides
 nothing; escaping for a page, a cell or a terminal belongs to the faces in `breakeven.reporting`.
 """
 
@@ -8,26 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-_PLAIN_WORD = re.compile(r"[^\W\d][\w.+:/@-]*\Z")
-_LOOKS_LIKE_A_VALUE = {"None", "True", "False", "nan", "inf"}
+from breakeven.cases import axes_text
+
 _CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
 _CPU_FACTS = ("brand_raw", "arch", "count")
-
-
-def axes_text(axes: Mapping[str, Any]) -> str:
-    """Return ``key=value key=value`` with the keys sorted; different axes never give the same text.
-
-    >>> axes_text({"width": 64, "dtype": "bfloat16"})
-    'dtype=bfloat16 width=64'
-    >>> axes_text({"n": "1", "s": "a b"})
-    'n="1" s="a b"'
-    """
-    return " ".join(f"{_word(key)}={_value(value)}" for key, value in sorted(axes.items()))
 
 
 def one_line(value: object, limit: int = 120) -> str:
@@ -118,18 +106,6 @@ def _short(machine: Machine, machines: Sequence[Machine]) -> str:
         if not any(other.startswith(machine.class_id[:length]) for other in others):
             return machine.class_id[:length]
     return machine.class_id
-
-
-def _word(text: str) -> str:
-    return text if _PLAIN_WORD.match(text) and text.isprintable() else json.dumps(text, ensure_ascii=False)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if value in _LOOKS_LIKE_A_VALUE else _word(value)
-    if isinstance(value, list | dict):
-        return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return str(value)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.analysing.canary import Move, moves
-from breakeven.analysing.naming import Machine, axes_text, machine_of, one_line
-from breakeven.cases import SCHEMA
+from breakeven.analysing.naming import Machine, machine_of, one_line
+from breakeven.cases import SCHEMA, axes_text
 from breakeven.errors import NewerSchemaError, RunFileError
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")

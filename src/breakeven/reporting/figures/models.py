@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from breakeven.analysing.naming import axes_text, one_line
+from breakeven.analysing.naming import one_line
 from breakeven.analysing.record import Report
 from breakeven.analysing.speedup import PHASES
+from breakeven.cases import axes_text
 
 MAX_PANELS = 12
 """More models than this make a picture nobody reads; the rest is said to be in the table."""
