@@ -1,0 +1,122 @@
+"""`breakeven report`: run files -> tables, figures, a page and the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from breakeven.commands.command import NOT_JUDGED, OK, UNUSABLE, Command, show, status, version
+
+if TYPE_CHECKING:
+    from breakeven.analysing.record import Report
+
+RESULTS = "results"
+"""Where the newest run is looked for when none is named."""
+
+
+_EPILOG = """\
+examples:
+  breakeven report run.json -o out              write the page, tables and figures to out/
+  breakeven report run.json --baseline cpu@1    hold every other device against one CPU thread
+  breakeven report laptop.json server.json --baseline EPYC/cpu
+                                                hold the devices of all machines against the cpu of one
+  breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
+
+Runs of one machine class are replicates of each other; other classes stand side by side. The baseline is each
+machine's cpu, or cpu@1 where no accelerator was measured. All intervals are 95%.
+
+Where numeric modes (TF32, determinism) are not the same, or cells of one name are other models, the
+comparison is red: no speedup is given and the exit code is 3, unless --force, which marks whatever it gives.
+"""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help=f"run files that --benchmark-json wrote (default: the newest run under {RESULTS}/)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="where the files go (default: RUN.report/ beside the first run); --format json writes none",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="[MACHINE/]DEVICE",
+        help="the device that the others are held against; MACHINE is a label or class id, or a part of one "
+        "(default: each machine's own cpu, or cpu@1 without an accelerator)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="give ratios although the comparison is red; all is marked so"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("terminal", "html", "markdown", "json", "csv"),
+        default="terminal",
+        help="what standard output gets (default: terminal)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from breakeven.analysing import record, runs
+
+    paths = arguments.runs or [str(runs.newest(RESULTS))]
+    report = record.analyse(runs.read(paths), arguments.baseline, force=arguments.force)
+    if arguments.format == "json":
+        from breakeven.reporting.exports import to_json
+
+        sys.stdout.write(to_json(report))
+        return _code_of(report)
+    from breakeven.reporting.files import write_report
+
+    directory = Path(arguments.output) if arguments.output else Path(f"{paths[0]}.report")
+    with status("drawing the report"):
+        written = write_report(report, directory, version())
+    _show_as(report, arguments.format, directory)
+    # Standard output holds the asked-for format and nothing else, so that it can be piped.
+    stream = sys.stdout if arguments.format == "terminal" else sys.stderr
+    *others, page = written
+    print(f"written to {directory}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
+    print(f"the page: {page}", file=stream)
+    return _code_of(report)
+
+
+def _code_of(report: Report) -> int:
+    """Return the exit code of a report that was shown; say what of the input could not be used."""
+    for reason in report.left_out:
+        print(f"breakeven: error: {reason}", file=sys.stderr)
+    if report.left_out:
+        return UNUSABLE
+    return OK if report.judged else NOT_JUDGED
+
+
+def _show_as(report: Report, form: str, directory: Path) -> None:
+    if form == "csv":
+        from breakeven.reporting.exports import to_csv
+
+        sys.stdout.write(to_csv(report))
+    elif form == "html":
+        sys.stdout.write((directory / "index.html").read_text("utf-8"))
+    elif form == "markdown":
+        from breakeven.reporting.markdown import to_markdown
+
+        sys.stdout.write(to_markdown(report, version()))
+    else:
+        from breakeven.reporting.terminal import renderables
+
+        show(renderables(report))
+
+
+REPORT = Command(
+    "report",
+    "read run files, print a summary and the verdict, write tables and plots",
+    _EPILOG,
+    _add_arguments,
+    _run,
+)
