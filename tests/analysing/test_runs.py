@@ -84,7 +84,7 @@ def test_a_required_key_of_the_wrong_kind_is_refused_by_its_name(tmp_path, key, 
     assert f"extra_info.{key}" in refusal(write(tmp_path / "r.json", run([broken])))
 
 
-@pytest.mark.parametrize("value", [2, 10**300])
+@pytest.mark.parametrize("value", [2, 10**18])
 def test_a_newer_schema_is_refused_and_an_upgrade_is_the_remedy(tmp_path, value):
     for content in (
         run([benchmark([1.0], schema=value)]),

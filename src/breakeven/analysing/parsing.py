@@ -7,20 +7,19 @@ never repairs one, and knows nothing of other files; `breakeven.analysing.runs` 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.analysing.canary import Move, moves
+from breakeven.analysing.json_files import MEASURE_AGAIN, Place, load_json
 from breakeven.analysing.naming import Machine, machine_of, one_line
 from breakeven.cases import SCHEMA, axes_text
-from breakeven.errors import NewerSchemaError, RunFileError
+from breakeven.errors import NewerSchemaError
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
 AMOUNTS = (
@@ -43,7 +42,6 @@ FACTS = (*TEXTS, *AMOUNTS, "parts_s")
 """Whatever may be so recorded. A value that cannot be is no fact: it is left out, and costs no timing."""
 
 _OURS_FROM = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
-_MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are no times, and would overflow where they are added
 _MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # beyond it a float, in which batch sizes are interpolated, no longer counts by ones
@@ -101,67 +99,16 @@ class RunFile:
     device_init_s: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where in which file a value stands: what every refusal begins with."""
-
-    path: str
-    field: str = ""
-
-    def at(self, field: str) -> _Place:
-        return _Place(self.path, f"{self.field}.{field}" if self.field else field)
-
-    def refuse(self, problem: str, remedy: str, error: type[RunFileError] = RunFileError) -> NoReturn:
-        where = f"{self.path}: {self.field}" if self.field else self.path
-        raise error(f"{one_line(where, 300)}: {problem}; {remedy}")
-
-
-def load_json(path: str) -> Any:
-    """Return what the JSON file holds.
-
-    Raises:
-        RunFileError: a missing file, a directory, an empty, cut or non-JSON file.
-    """
-    place = _Place(path)
-    try:
-        raw = Path(path).read_bytes()
-    except FileNotFoundError:
-        place.refuse("there is no such file", "give the path of a run file, such as run.json")
-    except IsADirectoryError:
-        place.refuse("is a directory", "give the run files in it, such as DIR/*.json")
-    except (OSError, ValueError) as error:
-        place.refuse(f"cannot be read ({one_line(error)})", "give the path of a readable run file")
-    if not raw.strip():
-        place.refuse("is empty", f"the measuring run was probably stopped; {_MEASURE_AGAIN}")
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        place.refuse("is not JSON (not UTF-8 text)", "give a file that --benchmark-json wrote")
-    except RecursionError:
-        place.refuse("is nested too deeply for a run file", "give a file that --benchmark-json wrote")
-    except json.JSONDecodeError as error:
-        if raw.lstrip()[:1] == b"{" and (error.pos >= len(error.doc.rstrip()) or "Untermin" in error.msg):
-            place.refuse(f"is cut off in line {error.lineno}", f"the run did not finish; {_MEASURE_AGAIN}")
-        place.refuse(f"is not JSON ({error})", "give a file that --benchmark-json wrote")
-    except ValueError as error:
-        place.refuse(f"is not JSON ({one_line(error)})", "give a file that --benchmark-json wrote")
-
-
 def parse(path: str) -> RunFile:
     """Read one run file and check every value that a report rests on.
 
     Raises:
         RunFileError: one line that names file, field and remedy.
     """
-    place = _Place(path)
+    place = Place(path)
     content = load_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
-        place.refuse(
-            "is not a pytest-benchmark file (no list of `benchmarks`)",
-            "give a file that --benchmark-json wrote",
-        )
-    outcomes = _outcomes(content.get("breakeven"), place.at("breakeven"))
-    samples, foreign = _samples(content["benchmarks"], place)
+    samples, foreign = _samples(content, place)
+    outcomes = outcomes_of(content.get("breakeven"), place.at("breakeven"))
     if not samples and not outcomes:
         found = "its benchmarks carry none of breakeven's keys" if foreign else "it holds no benchmarks"
         place.refuse(
@@ -169,7 +116,7 @@ def parse(path: str) -> RunFile:
             "a report needs runs of `@pytest.mark.sweep` benchmarks: `pytest bench --benchmark-json=FILE`",
         )
     commit = content.get("commit_info")
-    state = _state(content.get("machine_info"))
+    state = state_of(content.get("machine_info"))
     return RunFile(
         path=path,
         machine=machine_of(content.get("machine_info")),
@@ -186,7 +133,8 @@ def parse(path: str) -> RunFile:
     )
 
 
-def _state(machine_info: Any) -> Mapping[str, Any]:
+def state_of(machine_info: Any) -> Mapping[str, Any]:
+    """Return what came and went on the machine while the run was measured; empty where nobody tells."""
     ours = machine_info.get("breakeven") if isinstance(machine_info, dict) else None
     state = ours.get("state") if isinstance(ours, dict) else None
     return state if isinstance(state, dict) else {}
@@ -197,22 +145,42 @@ def _command(ours: Any) -> str:
     return one_line(command, 2000) if isinstance(command, str) else ""
 
 
-def _samples(benchmarks: list[Any], place: _Place) -> tuple[tuple[Sample, ...], int]:
-    samples: dict[tuple[Any, ...], Sample] = {}
-    foreign = 0
-    for index, benchmark in enumerate(benchmarks):
+def benchmarks_of(content: Any, place: Place) -> Iterator[tuple[Mapping[str, Any], Place]]:
+    """Yield every benchmark of a file with the place it stands at.
+
+    Raises:
+        RunFileError: the file is none of pytest-benchmark's.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        place.refuse(
+            "is not a pytest-benchmark file (no list of `benchmarks`)",
+            "give a file that --benchmark-json wrote",
+        )
+    for index, benchmark in enumerate(content["benchmarks"]):
         here = place.at(f"benchmarks[{index}]")
         if not isinstance(benchmark, dict):
             here.refuse(
                 f"{one_line(benchmark, 40)} is not an object", "give a file that --benchmark-json wrote"
             )
-        info = benchmark.get("extra_info")
-        if not isinstance(info, dict) or sum(key in info for key in REQUIRED) < _OURS_FROM:
+        if isinstance(benchmark.get("fullname"), str):
+            here = Place(place.path, f"{here.field} ({one_line(benchmark['fullname'], 80)})")
+        yield benchmark, here
+
+
+def is_ours(benchmark: Mapping[str, Any]) -> bool:
+    """Return whether a benchmark carries breakeven's keys, all or so many that it was meant to."""
+    info = benchmark.get("extra_info")
+    return isinstance(info, dict) and sum(key in info for key in REQUIRED) >= _OURS_FROM
+
+
+def _samples(content: Any, place: Place) -> tuple[tuple[Sample, ...], int]:
+    samples: dict[tuple[Any, ...], Sample] = {}
+    foreign = 0
+    for benchmark, here in benchmarks_of(content, place):
+        if not is_ours(benchmark):
             foreign += 1
             continue
-        if isinstance(benchmark.get("fullname"), str):
-            here = _Place(place.path, f"{here.field} ({one_line(benchmark['fullname'], 80)})")
-        sample = _sample(benchmark, info, here)
+        sample = sample_of(benchmark, here, times_of(benchmark, here))
         if sample.identity in samples:
             here.refuse(
                 f"the case '{one_line(' '.join(map(str, sample.identity)))}' stands twice in the file",
@@ -222,22 +190,27 @@ def _samples(benchmarks: list[Any], place: _Place) -> tuple[tuple[Sample, ...], 
     return tuple(samples.values()), foreign
 
 
-def _sample(benchmark: Mapping[str, Any], info: Mapping[str, Any], here: _Place) -> Sample:
-    extra = here.at("extra_info")
+def sample_of(benchmark: Mapping[str, Any], here: Place, times_s: NDArray[np.float64]) -> Sample:
+    """Check the identity of one of our benchmarks, and what else is recorded of it.
+
+    Raises:
+        RunFileError: a required key is missing or cannot be.
+    """
+    info, extra = benchmark["extra_info"], here.at("extra_info")
     _check_schema(info, extra)
     for key in REQUIRED:
         if key not in info:
-            extra.at(key).refuse("is missing", f"breakeven needs it to tell cases apart; {_MEASURE_AGAIN}")
+            extra.at(key).refuse("is missing", f"breakeven needs it to tell cases apart; {MEASURE_AGAIN}")
     for key in ("workload", "phase", "device"):
         if not isinstance(info[key], str) or not info[key].strip():
-            extra.at(key).refuse(f"{one_line(info[key], 40)!r} is not a name", _MEASURE_AGAIN)
+            extra.at(key).refuse(f"{one_line(info[key], 40)!r} is not a name", MEASURE_AGAIN)
     batch_size = info["batch_size"]
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size <= _MAX_BATCH:
         shown = one_line(repr(batch_size)[:40] if not isinstance(batch_size, int) else _int_text(batch_size))
-        extra.at("batch_size").refuse(f"{shown} is not an integer of at least 1", _MEASURE_AGAIN)
+        extra.at("batch_size").refuse(f"{shown} is not an integer of at least 1", MEASURE_AGAIN)
     if not isinstance(info["axes"], dict) or not _finite(info["axes"]):
         extra.at("axes").refuse(
-            f"{one_line(repr(info['axes']), 60)} is not an object of plain, finite values", _MEASURE_AGAIN
+            f"{one_line(repr(info['axes']), 60)} is not an object of plain, finite values", MEASURE_AGAIN
         )
     flags = info.get("flags")
     return Sample(
@@ -247,7 +220,7 @@ def _sample(benchmark: Mapping[str, Any], info: Mapping[str, Any], here: _Place)
         batch_size=batch_size,
         phase=info["phase"],
         device=info["device"],
-        times_s=_times(benchmark.get("stats"), here.at("stats")),
+        times_s=times_s,
         flags=tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
         facts=_facts(info),
     )
@@ -275,7 +248,13 @@ def is_amount(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= _MAX_AMOUNT
 
 
-def _times(stats: Any, here: _Place) -> NDArray[np.float64]:
+def times_of(benchmark: Mapping[str, Any], here: Place) -> NDArray[np.float64]:
+    """Return every round of a benchmark, shape (rounds,), seconds.
+
+    Raises:
+        RunFileError: there are none, or one that is no time.
+    """
+    stats, here = benchmark.get("stats"), here.at("stats")
     if not isinstance(stats, dict):
         here.refuse("is missing", "give a file that --benchmark-json wrote")
     here = here.at("data")
@@ -283,46 +262,47 @@ def _times(stats: Any, here: _Place) -> NDArray[np.float64]:
     if data is None:
         here.refuse("is missing", "a report needs every round: measure with --benchmark-save-data")
     if not isinstance(data, list):
-        here.refuse(f"{one_line(data, 40)!r} is not a list of times", _MEASURE_AGAIN)
+        here.refuse(f"{one_line(data, 40)!r} is not a list of times", MEASURE_AGAIN)
     if not data:
-        here.refuse("is empty", f"the case was not timed; {_MEASURE_AGAIN}")
+        here.refuse("is empty", f"the case was not timed; {MEASURE_AGAIN}")
     if not set(map(type, data)) <= {int, float}:
         index = next(i for i, value in enumerate(data) if type(value) not in (int, float))
-        _Place(here.path, f"{here.field}[{index}]").refuse(
-            f"{one_line(repr(data[index]), 40)} is not a number of seconds", _MEASURE_AGAIN
+        Place(here.path, f"{here.field}[{index}]").refuse(
+            f"{one_line(repr(data[index]), 40)} is not a number of seconds", MEASURE_AGAIN
         )
     try:
         times = np.array(data, dtype=float)
     except OverflowError:
-        here.refuse("holds a number beyond any time", _MEASURE_AGAIN)
+        here.refuse("holds a number beyond any time", MEASURE_AGAIN)
     wrong = np.flatnonzero(~((times >= 0) & (times <= _MAX_TIME_S)))
     if len(wrong):
-        _Place(here.path, f"{here.field}[{wrong[0]}]").refuse(
-            f"{times[wrong[0]]} is not the time of a round (seconds, finite, not below 0)", _MEASURE_AGAIN
+        Place(here.path, f"{here.field}[{wrong[0]}]").refuse(
+            f"{times[wrong[0]]} is not the time of a round (seconds, finite, not below 0)", MEASURE_AGAIN
         )
     return times
 
 
-def _outcomes(ours: Any, here: _Place) -> tuple[Ended, ...]:
+def outcomes_of(ours: Any, here: Place) -> tuple[Ended, ...]:
+    """Return the cases that ended without a timing, as the file's own part tells them."""
     if ours is None:
         return ()
     if not isinstance(ours, dict):
-        here.refuse(f"{one_line(ours, 40)!r} is not an object", _MEASURE_AGAIN)
+        here.refuse(f"{one_line(ours, 40)!r} is not an object", MEASURE_AGAIN)
     _check_schema(ours, here)
     listed = ours.get("outcomes")
     if listed is None:
         return ()
     here = here.at("outcomes")
     if not isinstance(listed, list):
-        here.refuse(f"{one_line(listed, 40)!r} is not a list", _MEASURE_AGAIN)
-    return tuple(_ended(item, _Place(here.path, f"{here.field}[{i}]")) for i, item in enumerate(listed))
+        here.refuse(f"{one_line(listed, 40)!r} is not a list", MEASURE_AGAIN)
+    return tuple(_ended(item, Place(here.path, f"{here.field}[{i}]")) for i, item in enumerate(listed))
 
 
-def _ended(item: Any, here: _Place) -> Ended:
+def _ended(item: Any, here: Place) -> Ended:
     if not isinstance(item, dict):
-        here.refuse(f"{one_line(item, 40)!r} is not an object", _MEASURE_AGAIN)
+        here.refuse(f"{one_line(item, 40)!r} is not an object", MEASURE_AGAIN)
     if not isinstance(item.get("outcome"), str) or not item["outcome"]:
-        here.at("outcome").refuse("is missing or not a word", _MEASURE_AGAIN)
+        here.at("outcome").refuse("is missing or not a word", MEASURE_AGAIN)
     info = item.get("extra_info")
     info = info if isinstance(info, dict) else {}
     names = {key: info[key] for key in ("workload", "phase", "device") if isinstance(info.get(key), str)}
@@ -340,12 +320,12 @@ def _ended(item: Any, here: _Place) -> Ended:
     )
 
 
-def _check_schema(holder: Mapping[str, Any], here: _Place) -> None:
+def _check_schema(holder: Mapping[str, Any], here: Place) -> None:
     if "schema" not in holder:
-        here.at("schema").refuse("is missing", f"it says how the file is to be read; {_MEASURE_AGAIN}")
+        here.at("schema").refuse("is missing", f"it says how the file is to be read; {MEASURE_AGAIN}")
     schema = holder["schema"]
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-        here.at("schema").refuse(f"{one_line(repr(schema), 40)} is no version number", _MEASURE_AGAIN)
+        here.at("schema").refuse(f"{one_line(repr(schema), 40)} is no version number", MEASURE_AGAIN)
     if schema > SCHEMA:
         here.at("schema").refuse(
             f"{_int_text(schema)} is newer than this breakeven reads ({SCHEMA})",

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from breakeven.analysing.json_files import load_json
 from breakeven.analysing.naming import Machine, one_line, told_apart
-from breakeven.analysing.parsing import FACTS, REQUIRED, RunFile, Sample, load_json, parse
+from breakeven.analysing.parsing import FACTS, REQUIRED, RunFile, Sample, parse
 from breakeven.cases import axes_text
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 
