@@ -1,7 +1,7 @@
 """Any pytest-benchmark file -> one checked reading a case, also where breakeven never saw the benchmark.
 
-Owns what `compare`, `ab`, `calibrate` and `history` know of a run: what each case read, by its one name, which
-cases gave no timing, and on what machine. The strict reader of reports is `breakeven.analysing.runs`; what a
+Owns what `compare`, `ab`, `calibrate` and `history` know of a run: what each case read, by its one name,
+which cases gave no timing, and on what machine. The strict reader of reports is `breakeven.analysing.runs`; what a
 value may be is checked for both in `breakeven.analysing.parsing`.
 """
 
@@ -39,9 +39,9 @@ _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
 class Reading:
     """What one case read in one run.
 
-    `case` is its one name: ``workload phase device batch=64 key=value``, else pytest's ``fullname``. `times_s`,
-    shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics only. `sample`
-    is None where breakeven did not measure the benchmark.
+    `case` is its one name: ``workload phase device batch=64 key=value``, else pytest's ``fullname``.
+    `times_s`, shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics only.
+    `sample` is None where breakeven did not measure the benchmark.
     """
 
     case: str
@@ -145,7 +145,7 @@ def _timing(benchmark: Mapping[str, Any], here: Place) -> tuple[NDArray[np.float
     if not isinstance(stats, dict) or stats.get("data") is not None:
         times_s = times_of(benchmark, here)
         return times_s, float(np.median(times_s))
-    median_s = stats.get("median")
+    median_s: Any = stats.get("median")
     if not is_amount(median_s):
         here.at("stats.median").refuse(
             f"{one_line(repr(median_s), 40)} is no time in seconds, and there is no `data`", MEASURE_AGAIN
