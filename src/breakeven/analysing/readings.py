@@ -1,8 +1,8 @@
 """Any pytest-benchmark file -> one checked reading a case, also where breakeven never saw the benchmark.
 
 Owns what `compare`, `ab`, `calibrate` and `history` know of a run: what each case read, by its one name,
-which cases gave no timing, and on what machine. The strict reader of reports is `breakeven.analysing.runs`; what a
-value may be is checked for both in `breakeven.analysing.parsing`.
+which cases gave no timing, and on what machine. The strict reader of reports is
+`breakeven.analysing.runs`; what a value may be is checked for both in `breakeven.analysing.parsing`.
 """
 
 from __future__ import annotations
