@@ -6,8 +6,9 @@
     ├── UsageError              what the user typed cannot be used: an option, a mark, an argument
     ├── RecipeError             a workload's recipe raised, or returned something else
     ├── MeasurementError        a case gave no honest timing: NaN loss, other result than the CPU's
-    └── RunFileError            a run file that cannot be read
-        └── NewerSchemaError    ... because a newer breakeven wrote it
+    ├── RunFileError            a run file that cannot be read
+    │   └── NewerSchemaError    ... because a newer breakeven wrote it
+    └── DifferentMachinesError  runs that must not be held against each other (exit code 3)
 
 ``exit_code`` is what the ``breakeven`` command exits with when the error reaches it.
 """
@@ -39,3 +40,9 @@ class RunFileError(BreakevenError):
 
 class NewerSchemaError(RunFileError):
     """A run file of a newer schema: nothing is wrong with it, but this breakeven cannot read it."""
+
+
+class DifferentMachinesError(BreakevenError):
+    """Runs of different machine classes: whatever differs between them need not be the code."""
+
+    exit_code = 3

@@ -7,9 +7,9 @@ it says nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 LARGEST_CHANGE = 0.10
 """A canary that moved by more, with intervals apart, tells of another machine than at the start."""
@@ -25,16 +25,24 @@ class Move:
     ratio: float
 
 
+class Song(NamedTuple):
+    """What the canary took at one moment of a run, in seconds."""
+
+    moment: str
+    median_s: float
+    low_s: float
+    high_s: float
+
+
 def moves(state: object) -> list[Move]:
     """Return the devices whose canary moved, in the order they stand in.
 
     Args:
         state: what stands under ``machine_info.breakeven.state`` in a run file.
     """
-    canary = state.get("canary") if isinstance(state, Mapping) else None
     found = []
-    for device, songs in canary.items() if isinstance(canary, Mapping) else ():
-        heard = sorted(_songs(songs), key=lambda song: song[1])
+    for device in _cage(state):
+        heard = sorted(songs(state, device), key=lambda song: song.median_s)
         if len(heard) < 2:
             continue
         (fastest, low, _, top), (slowest, high, bottom, _) = heard[0], heard[-1]
@@ -43,11 +51,19 @@ def moves(state: object) -> list[Move]:
     return found
 
 
-def _songs(songs: Any) -> Iterator[tuple[str, float, float, float]]:
-    """Yield (moment, median, low, high) of every song that is whole."""
-    for moment, song in songs.items() if isinstance(songs, Mapping) else ():
+def songs(state: object, device: str) -> list[Song]:
+    """Return every song of a device that is whole."""
+    found = []
+    moments = _cage(state).get(device)
+    for moment, song in moments.items() if isinstance(moments, Mapping) else ():
         values: list[Any] = []
         if isinstance(song, Mapping):
             values = [song.get(key) for key in ("median_s", "low_s", "high_s")]
         if values and all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
-            yield str(moment), values[0], values[1], values[2]
+            found.append(Song(str(moment), *values))
+    return found
+
+
+def _cage(state: object) -> Mapping[str, Any]:
+    canary = state.get("canary") if isinstance(state, Mapping) else None
+    return canary if isinstance(canary, Mapping) else {}

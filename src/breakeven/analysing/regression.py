@@ -30,7 +30,8 @@ RESOLUTION = 0.10
 """An interval wider than this to each side cannot tell that nothing changed."""
 
 _HIGH = 0.975
-_MOST_DF = 1e6  # a t distribution of more is the normal one; scipy knows none of infinite
+MOST_DF = 1e6
+"""Student's distribution of more degrees of freedom is the normal one; scipy knows none of infinite."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,39 @@ class Effects:
     n_candidate: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Run-to-run noise: of each case, shape (cases,); how much is shared; what may at most be claimed."""
+
+    variances: Array
+    df: Array
+    shared: float
+    most_df: float
+
+
+def noise_of(groups: list[Array]) -> Noise:
+    """Return what runs tell of the noise, each group's around its own mean.
+
+    Args:
+        groups: each of shape (cases, runs), log seconds, NaN where a run lacks the case.
+    """
+    residuals = np.concatenate([group - _means(group)[:, None] for group in groups], axis=1)
+    squares = np.nansum(residuals**2, axis=1)
+    df = sum(np.maximum(np.isfinite(group).sum(axis=1) - 1, 0) for group in groups).astype(float)
+    variances = np.divide(squares, df, out=np.full(len(df), np.nan), where=df > 0)
+    whole = residuals[np.isfinite(residuals).all(axis=1)]
+    shared = shared_noise(whole, sum(max(group.shape[1] - 1, 0) for group in groups))
+    most = float(df.max(initial=0.0))
+    return Noise(variances, df, shared, pooled_df(int((df > 0).sum()), most, shared))
+
+
+def moderated(noise: Noise) -> tuple[Array, Array]:
+    """Return each case's variance, having learnt from all, and its degrees of freedom; shape (cases,)."""
+    prior = fit_prior(noise.variances, noise.df, noise.shared)
+    posterior, total = moderate(noise.variances, noise.df, prior)
+    return posterior, np.minimum(total, noise.most_df)
+
+
 def effects(
     baseline: Array, candidate: Array, floor: Array | None = None, threshold: float = THRESHOLD
 ) -> Effects:
@@ -66,21 +100,18 @@ def effects(
             where neither side has two runs of a case.
         threshold: the relative change that is nobody's concern.
     """
-    sides = [baseline, candidate]
-    noise = _noise(sides)
+    noise = noise_of([baseline, candidate])
     if floor is not None:
-        noise = _with_floor(noise, _noise([floor]))
-    prior = fit_prior(noise.variances, noise.df, noise.shared)
-    posterior, total = moderate(noise.variances, noise.df, prior)
-    total = np.minimum(total, noise.most_df)
-    n_baseline, n_candidate = (np.isfinite(side).sum(axis=1) for side in sides)
+        noise = _with_floor(noise, noise_of([floor]))
+    posterior, total = moderated(noise)
+    n_baseline, n_candidate = (np.isfinite(side).sum(axis=1) for side in (baseline, candidate))
     both = (n_baseline > 0) & (n_candidate > 0)
     log_ratio = np.where(both, _means(candidate) - _means(baseline), np.nan)
     known = both & (total >= 1)
     with np.errstate(divide="ignore"):
         se = np.where(known, np.sqrt(posterior * (1 / n_baseline + 1 / n_candidate)), np.nan)
     p = _treat(log_ratio, se, total, math.log1p(threshold))
-    reach = se * stdtrit(np.clip(total, 1, _MOST_DF), _HIGH)
+    reach = se * stdtrit(np.clip(total, 1, MOST_DF), _HIGH)
     return Effects(
         log_ratio=log_ratio,
         se=se,
@@ -129,36 +160,14 @@ def verdict_of(q: float, log_ratio: float, half_width: float, resolution: float 
     return "unchanged" if half_width <= resolution else "inconclusive"
 
 
-@dataclass(frozen=True)
-class _Noise:
-    """Run-to-run noise: of each case, shape (cases,); how much is shared; what may at most be claimed."""
-
-    variances: Array
-    df: Array
-    shared: float
-    most_df: float
-
-
-def _noise(groups: list[Array]) -> _Noise:
-    """Return what the runs of each group tell of the noise, around their own mean."""
-    residuals = np.concatenate([group - _means(group)[:, None] for group in groups], axis=1)
-    squares = np.nansum(residuals**2, axis=1)
-    df = sum(np.maximum(np.isfinite(group).sum(axis=1) - 1, 0) for group in groups).astype(float)
-    variances = np.divide(squares, df, out=np.full(len(df), np.nan), where=df > 0)
-    whole = residuals[np.isfinite(residuals).all(axis=1)]
-    shared = shared_noise(whole, sum(max(group.shape[1] - 1, 0) for group in groups))
-    most = float(df.max(initial=0.0))
-    return _Noise(variances, df, shared, pooled_df(int((df > 0).sum()), most, shared))
-
-
-def _with_floor(own: _Noise, floor: _Noise) -> _Noise:
+def _with_floor(own: Noise, floor: Noise) -> Noise:
     """Return the floor's noise for the cases of which a comparison's own runs know nothing."""
     unknown = own.df == 0
     if not unknown.any():
         return own
     if unknown.all():
         return floor
-    return _Noise(
+    return Noise(
         np.where(unknown, floor.variances, own.variances),
         np.where(unknown, floor.df, own.df),
         max(own.shared, floor.shared),
@@ -177,5 +186,5 @@ def _treat(log_ratio: Array, se: Array, df: Array, threshold: float) -> Array:
     """Return the largest chance, over all true changes within the threshold, of a ratio so far from 1."""
     with np.errstate(invalid="ignore"):
         away, towards = (np.abs(log_ratio) - threshold) / se, (np.abs(log_ratio) + threshold) / se
-    df = np.clip(df, 1, _MOST_DF)
+    df = np.clip(df, 1, MOST_DF)
     return np.asarray(np.minimum(1.0, stdtr(df, -away) + stdtr(df, -towards)))

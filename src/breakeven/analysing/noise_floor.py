@@ -1,0 +1,186 @@
+"""What noise runs of the same code show on one machine class: the floor that single runs are judged against.
+
+Owns the files that `breakeven calibrate` writes and `breakeven compare` reads: one JSON file a machine class,
+with the median of every case in every run, so that whatever is made of them can be made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from breakeven.analysing.json_files import Place, load_json
+from breakeven.analysing.moderation import pooled_df
+from breakeven.analysing.naming import one_line
+from breakeven.analysing.parsing import is_amount
+from breakeven.analysing.readings import RunReadings
+from breakeven.analysing.regression import ALPHA, MOST_DF, THRESHOLD, Noise, moderated, noise_of
+from breakeven.atomic import write_whole
+from breakeven.cases import SCHEMA
+from breakeven.errors import NewerSchemaError, UsageError
+
+Array = NDArray[np.float64]
+
+POWER = 0.8
+"""With this chance a detectable change is detected."""
+
+CHANGED = 0.05
+"""The share of cases that are taken to change at once, when it is told what can be seen."""
+
+UNKNOWN_CLASS = "unknown"
+"""The class of runs that tell none."""
+
+_CALIBRATE = "calibrate again with `breakeven calibrate`"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Runs of the same code: `medians_s[case]` has a median for each, in seconds, None where it has none."""
+
+    class_id: str
+    facts: Mapping[str, Any]
+    runs: int
+    datetime: str
+    command: str
+    medians_s: Mapping[str, Sequence[float | None]]
+
+    def logs(self, cases: Sequence[str]) -> Array:
+        """Return log seconds, shape (cases, runs), NaN where a run lacks the case or its median is zero."""
+        nothing = [None] * self.runs
+        rows = [[math.log(m) if m else math.nan for m in self.medians_s.get(case, nothing)] for case in cases]
+        return np.array(rows, dtype=float).reshape(len(cases), self.runs)
+
+
+@dataclass(frozen=True)
+class Visible:
+    """The relative slowdown that is found with 80% chance, with so many runs a side.
+
+    `typical` is that of the middle case, `loud` that of the case louder than nine in ten.
+    """
+
+    runs: int
+    typical: float
+    loud: float
+
+
+def floor_of(runs: Sequence[RunReadings], command: str = "") -> Floor:
+    """Return the floor that the runs of one class tell.
+
+    Raises:
+        UsageError: fewer than two runs, or no case that two of them timed.
+    """
+    cases = list(dict.fromkeys(case for run in runs for case in run.readings))
+    medians = {
+        case: [run.readings[case].median_s if case in run.readings else None for run in runs]
+        for case in cases
+    }
+    if not any(sum(m is not None and m > 0 for m in values) > 1 for values in medians.values()):
+        raise UsageError(
+            f"{len(runs)} run{'s' * (len(runs) != 1)} with no case timed twice tell nothing of noise; "
+            "calibrate with --runs 5 or more"
+        )
+    last = runs[-1]
+    return Floor(last.class_id or UNKNOWN_CLASS, last.facts, len(runs), last.datetime, command, medians)
+
+
+def visible(floor: Floor, runs: Sequence[int], threshold: float = THRESHOLD) -> list[Visible]:
+    """Return what slowdown can be seen with so many runs a side, given the floor's noise.
+
+    The rule is `compare`'s: beyond the threshold, at a false discovery rate of 5%, when one case in twenty
+    changes. One run a side has no noise of its own, and knows the floor's.
+    """
+    noise = noise_of([floor.logs(list(floor.medians_s))])
+    variances, df = moderated(noise)
+    return [_visible(np.sqrt(variances[df >= 1]), noise, df[df >= 1], n, threshold) for n in runs]
+
+
+def _visible(sd: Array, noise: Noise, floor_df: Array, runs: int, threshold: float) -> Visible:
+    own = 2.0 * runs - 2
+    learnt = floor_df - noise.df.max(initial=0.0) + own  # what the other cases teach, and the runs themselves
+    df = np.minimum(learnt, pooled_df(len(sd), own, noise.shared)) if runs > 1 else floor_df
+    df = np.clip(df, 1, MOST_DF)
+    alpha = ALPHA * max(CHANGED, 1 / len(sd))
+    reach = (stdtrit(df, 1 - alpha) + stdtrit(df, POWER)) * sd * math.sqrt(2 / runs)
+    changes = np.exp(math.log1p(threshold) + reach) - 1
+    return Visible(runs, float(np.median(changes)), float(np.quantile(changes, 0.9)))
+
+
+def write_floor(floor: Floor, directory: Path) -> Path:
+    """Write the floor of its class, in place of an older one; never half of it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    path = directory / _name(floor.class_id)
+    content = {
+        "schema": SCHEMA,
+        "class_id": floor.class_id,
+        "class": dict(floor.facts),
+        "runs": floor.runs,
+        "datetime": floor.datetime,
+        "command": floor.command,
+        "medians_s": {case: list(values) for case, values in floor.medians_s.items()},
+    }
+    try:
+        write_whole(path, json.dumps(content, indent=1).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise UsageError(
+            f"the noise floor {path} cannot be written ({one_line(error)}); give it room, or name another "
+            "directory with --noise"
+        ) from None
+    return path
+
+
+def read_floor(directory: Path, class_id: str | None) -> Floor | None:
+    """Return the floor of a class, None where it was never calibrated.
+
+    Raises:
+        RunFileError: the file is damaged, or of a newer breakeven.
+    """
+    path = directory / _name(class_id or UNKNOWN_CLASS)
+    if not path.exists():
+        return None
+    place = Place(str(path))
+    content = load_json(str(path))
+    if not isinstance(content, dict) or not isinstance(content.get("medians_s"), dict):
+        place.refuse("is no noise floor (no object `medians_s`)", _CALIBRATE)
+    schema, runs = content.get("schema"), content.get("runs")
+    if isinstance(schema, int) and schema > SCHEMA:
+        place.at("schema").refuse(
+            f"{schema} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven", NewerSchemaError
+        )
+    if not isinstance(runs, int) or isinstance(runs, bool) or runs < 2:
+        place.at("runs").refuse(f"{one_line(repr(runs), 40)} is no count of at least 2", _CALIBRATE)
+    for case, values in content["medians_s"].items():
+        if not isinstance(values, list) or len(values) != runs or not all(map(_is_median, values)):
+            place.at(f"medians_s[{case!r}]").refuse(f"is no list of {runs} times in seconds", _CALIBRATE)
+    facts = content.get("class")
+    return Floor(
+        one_line(content.get("class_id") or UNKNOWN_CLASS),
+        facts if isinstance(facts, dict) else {},
+        runs,
+        one_line(content.get("datetime") or ""),
+        one_line(content.get("command") or "", 2000),
+        content["medians_s"],
+    )
+
+
+def _is_median(value: Any) -> bool:
+    return value is None or is_amount(value)
+
+
+def _name(class_id: str) -> str:
+    """Return a file name that no class id, which comes from a file, can lead out of its directory."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", class_id):
+        return f"{class_id}.json"
+    return f"{hashlib.sha256(class_id.encode('utf-8', 'backslashreplace')).hexdigest()[:16]}.json"
