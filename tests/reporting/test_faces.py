@@ -14,7 +14,8 @@ from breakeven.reporting import tables
 from breakeven.reporting.escaping import markdown_text
 from breakeven.reporting.exports import json_schema, to_csv, to_json
 from breakeven.reporting.markdown import to_markdown
-from breakeven.reporting.terminal import WIDTH, renderables
+from breakeven.reporting.rich_parts import WIDTH
+from breakeven.reporting.terminal import renderables
 from reports import report
 from run_files import affine_run, benchmark, outcome, run
 

@@ -42,7 +42,7 @@ def show(items: Iterable[RenderableType]) -> None:
     """Print what rich renders, at most as wide as our tables are."""
     from rich.console import Console
 
-    from breakeven.reporting.terminal import WIDTH
+    from breakeven.reporting.rich_parts import WIDTH
 
     # A pipe has no width of its own, and a wide terminal makes no table easier to read.
     width = min(Console().width, WIDTH) if sys.stdout.isatty() else WIDTH

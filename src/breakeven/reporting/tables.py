@@ -7,7 +7,6 @@ strings out. Escapes nothing and computes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from breakeven.analysing import words
@@ -22,9 +21,7 @@ from breakeven.analysing.scenarios import name_of
 from breakeven.analysing.sentence import spoken_of
 from breakeven.analysing.start import Repay
 from breakeven.analysing.words import joined
-
-MAX_ROWS = 120
-"""Longer tables are cut, and say so; ``summary.csv`` is never cut."""
+from breakeven.reporting.table import MAX_ROWS, Table, cut_table
 
 SKEWED = 0.5
 """An interval with a larger half-width, relative to its median, is told by its ends: ± would mislead."""
@@ -33,38 +30,6 @@ AT_BEST = "at best"
 """A column of the break-evens, which a narrow face may leave out: the speedups hold it too."""
 
 Row = Mapping[Any, Any]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A titled table of strings.
-
-    `cut` counts the rows left out, `words` names the columns that hold no numbers.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    cut: int = 0
-    words: tuple[str, ...] = ("model", "verdict", "status", "machine", "device", "phase", "cell")
-
-    @property
-    def aligned(self) -> tuple[tuple[str, bool], ...]:
-        """Each column's name, and whether it stands to the right, as numbers do."""
-        return tuple((name, name not in self.words) for name in self.columns)
-
-    def without(self, column: str) -> Table:
-        """Return the table without a column; itself where there is none of that name."""
-        if column not in self.columns:
-            return self
-        at = self.columns.index(column)
-        rows = tuple((*row[:at], *row[at + 1 :]) for row in self.rows)
-        return replace(self, columns=(*self.columns[:at], *self.columns[at + 1 :]), rows=rows)
-
-
-def cut_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
-    """Return a table of at most `MAX_ROWS` of the rows."""
-    return Table(title, columns, tuple(rows[:MAX_ROWS]), len(rows[MAX_ROWS:]))
 
 
 def tables(report: Report) -> list[Table]:

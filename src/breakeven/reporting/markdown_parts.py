@@ -1,0 +1,35 @@
+"""What markdown faces are made of: tables and lists, with every string escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from breakeven.reporting.escaping import markdown_text
+from breakeven.reporting.table import Table
+
+
+def section(title: str, lines: Sequence[str]) -> list[str]:
+    """Return a heading with its list, or nothing where there are no lines."""
+    return [f"## {title}\n\n" + "\n".join(f"- {markdown_text(line)}" for line in lines)] if lines else []
+
+
+def markdown_table(table: Table) -> str:
+    """Return a table under its title."""
+    rows = [
+        f"## {markdown_text(_capital(table.title))}",
+        "",
+        _row(table.columns),
+        "|" + "|".join(" ---: " if right else " --- " for _, right in table.aligned) + "|",
+        *[_row(row) for row in table.rows],
+    ]
+    if table.cut:
+        rows += ["", f"{table.cut} more rows are in summary.csv."]
+    return "\n".join(rows)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
