@@ -214,6 +214,8 @@ def test_the_label_names_cpu_cores_and_gpu_and_falls_back_to_the_node():
     ours = {"class": {"cpu": "Xeon", "cores": 8, "gpu": "NVIDIA H200", "gpu_count": 2}, "class_id": "abc"}
     assert machine_of({"breakeven": ours}).label == "Xeon, 8 cores, 2 x NVIDIA H200"
     assert machine_of({"breakeven": ours}).class_id == "abc"
+    several = {**ours["class"], "gpu": ["NVIDIA L4", "NVIDIA H200", "NVIDIA L4"], "gpu_count": 3}
+    assert machine_of({"breakeven": {"class": several}}).label == "Xeon, 8 cores, 2 x NVIDIA L4, NVIDIA H200"
     assert machine_of({"node": "box"}).label == "box"
     assert machine_of(None).label == machine_of({"cpu": 3}).label == "unknown machine"
 
