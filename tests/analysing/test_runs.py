@@ -286,6 +286,15 @@ def test_a_text_that_reads_like_another_value_is_quoted():
         assert axes_text({"a": str(value)}) == f'a="{value}"'
 
 
+@pytest.mark.parametrize("odd", ["a\u2028b", "\x85", "\ud800", "\xa0"], ids=ascii)
+def test_axes_are_one_printable_line_that_utf8_can_hold(odd):
+    for axes in ({"a": odd}, {odd: 1}, {"a": [odd]}):
+        text = axes_text(axes)
+        assert text.isprintable()
+        assert text.isascii()
+    assert axes_text({"a": "é b"}) == 'a="é b"'
+
+
 @given(st.text())
 def test_one_line_is_one_printable_line(text):
     assert one_line(text).isprintable()
