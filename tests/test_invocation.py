@@ -15,12 +15,13 @@ def test_settings_that_change_what_is_measured_come_first_and_others_are_left_ou
         "CUDA_VISIBLE_DEVICES": "1",
         "OMP_NUM_THREADS": "2",
         "PYTEST_ADDOPTS": "--breakeven-sweep=smoke -x",
+        "BREAKEVEN_CASES": "my cases.txt",
         "OMP_WAIT_POLICY": "passive",
         "PASSWORD": "secret",
     }
     assert command(["bench"], environment) == (
-        "PYTEST_ADDOPTS='--breakeven-sweep=smoke -x' OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2 "
-        "CUDA_VISIBLE_DEVICES=1 pytest bench"
+        "PYTEST_ADDOPTS='--breakeven-sweep=smoke -x' BREAKEVEN_CASES='my cases.txt' OMP_WAIT_POLICY=passive "
+        "OMP_NUM_THREADS=2 CUDA_VISIBLE_DEVICES=1 pytest bench"
     )
 
 

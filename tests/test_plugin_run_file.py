@@ -235,6 +235,15 @@ def test_the_plan_stands_in_one_line_before_the_first_case(bench):
     assert result.outlines.index(plan) == 0
 
 
+def test_the_plan_names_the_phases_and_devices_that_a_keyword_has_left(bench):
+    everything = ("--breakeven-phases=forward,train", "--breakeven-devices=cpu@1,cpu@777")
+
+    result = bench.write().run(*everything, "-k", "train and not 777")
+
+    result.stdout.fnmatch_lines(["breakeven: 2 cases (1 model in 2 cells: train) on cpu@1; about *"])
+    result.stdout.no_fnmatch_line("*cpu@777*")
+
+
 def test_a_long_plan_is_told_in_minutes(bench):
     bench.write("""
 @pytest.mark.sweep(batch_size=range(1, 2001))

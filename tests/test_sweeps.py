@@ -1,5 +1,6 @@
 """Reading ``@pytest.mark.sweep`` and ``--breakeven-sweep``, without pytest's collection."""
 
+from enum import Enum
 from functools import partial
 
 import pytest
@@ -183,6 +184,21 @@ def test_only_functions_that_carry_the_mark_themselves_are_swept():
 def test_axis_values_are_plain_and_the_same_in_every_run(value, shown):
     assert axis_value(value) == shown
     assert type(axis_value(value)) is type(shown)
+
+
+def test_an_enum_of_plain_values_stands_for_its_value_as_it_does_in_json():
+    class Text(str, Enum):  # noqa: UP042 - a StrEnum's text is its value already
+        FAST = "fast"
+
+    class Number(int, Enum):
+        MANY = 7
+
+    class Part(float, Enum):
+        HALF = 0.5
+
+    for member, plain in ((Text.FAST, "fast"), (Number.MANY, 7), (Part.HALF, 0.5)):
+        assert axis_value(member) == plain
+        assert type(axis_value(member)) is type(plain)
 
 
 def test_addresses_and_line_breaks_are_no_part_of_an_axis_value():

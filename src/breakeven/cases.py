@@ -167,12 +167,18 @@ class Outcome:
 
 
 def _word(text: str) -> str:
-    return text if _PLAIN_WORD.match(text) and text.isprintable() else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN_WORD.match(text) and text.isprintable() else _quoted(text)
 
 
 def _value(value: object) -> str:
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if value in _LOOKS_LIKE_A_VALUE else _word(value)
+        return _quoted(value) if value in _LOOKS_LIKE_A_VALUE else _word(value)
     if isinstance(value, list | dict):
-        return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+        return _quoted(value, separators=(",", ":"), sort_keys=True)
     return str(value)
+
+
+def _quoted(value: object, **style: Any) -> str:
+    """Return JSON on one line, also where a text holds what no line of a UTF-8 file can."""
+    text = json.dumps(value, ensure_ascii=False, **style)
+    return text if text.isprintable() else json.dumps(value, **style)

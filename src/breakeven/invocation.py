@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-SETTINGS = ("PYTEST_ADDOPTS", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+SETTINGS = ("PYTEST_ADDOPTS", "BREAKEVEN_CASES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 """Environment variables that change what is measured, or where; also an empty one: it may hide every GPU."""
 
 

@@ -19,12 +19,16 @@ import pytest
 from breakeven.cases import Case
 from breakeven.collecting import BenchModule, WrongMark, is_bench_file, parametrize
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.selection import Selection, selection_in
 from breakeven.sweeps import axis_value, chosen, is_swept, sweeps_of
 
 if TYPE_CHECKING:
     from breakeven.running import Run
 
 RUN = pytest.StashKey["Run"]()
+SELECTION = pytest.StashKey[Selection]()
+MISSING = pytest.StashKey[str]()
+"""The line on listed cases that were not collected."""
 CALLED = pytest.StashKey[bool]()
 """Of an item: whether its function has called `train_benchmark`."""
 
@@ -51,6 +55,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
     config.addinivalue_line("markers", MARKER)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Read the list of wanted cases before anything is collected: a dead file must cost nobody a run."""
+    try:
+        selection = selection_in(os.environ)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    if selection is not None:
+        session.config.stash[SELECTION] = selection
 
 
 @pytest.hookimpl(wrapper=True)
@@ -105,15 +119,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m have deselected
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse options that cannot be used: here pytest turns that into one line and exit code 4."""
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Refuse options that cannot be used: here pytest turns that into one line and exit code 4.
+
+    Of the benchmarks only the wanted ones stay.
+    """
     run = config.stash.get(RUN, None)
-    if run is None:
-        return
     try:
-        if not config.pluginmanager.hasplugin("benchmark"):
-            raise UsageError("a sweep needs pytest-benchmark, which is turned off; leave out -p no:benchmark")
-        run.check()
+        if run is not None:
+            if not config.pluginmanager.hasplugin("benchmark"):
+                raise UsageError(
+                    "a sweep needs pytest-benchmark, which is turned off; leave out -p no:benchmark"
+                )
+            run.check()
+        if SELECTION in config.stash:
+            _select(session, items, config.stash[SELECTION])
+        if run is None:
+            return
         for item in items:
             if _is_case(item):
                 run.add(item.nodeid, _case_of(item))
@@ -121,6 +145,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 run.add(item.nodeid, None)
     except BreakevenError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say how many of the wanted cases are not here."""
+    return [f"breakeven: {config.stash[MISSING]}"] if MISSING in config.stash else []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -281,6 +310,40 @@ def _is_case(item: pytest.Item) -> bool:
     return "breakeven_phase" in getattr(getattr(item, "callspec", None), "params", {})
 
 
+def _select(session: pytest.Session, items: list[pytest.Item], selection: Selection) -> None:
+    """Deselect the benchmarks that are not listed.
+
+    Raises:
+        UsageError: none of the listed cases was collected, and no failure is going to say why.
+    """
+    names = {item: _listed_as(item, selection) for item in items}
+    collected = [name for name in names.values() if name is not None]
+    hidden = any(isinstance(item, WrongMark) and name is None for item, name in names.items())
+    broken = session.testsfailed and not session.config.option.continue_on_collection_errors
+    if not (hidden or broken):
+        selection.check(collected)
+    missing = selection.note_missing(collected)
+    if missing is not None:
+        session.config.stash[MISSING] = missing
+    wanted = {None, *selection.names}
+    unwanted = [item for item, name in names.items() if name not in wanted]
+    if unwanted:
+        session.config.hook.pytest_deselected(items=unwanted)
+        items[:] = [item for item, name in names.items() if name in wanted]
+
+
+def _listed_as(item: Any, selection: Selection) -> str | None:
+    """Return the name by which a file lists a benchmark.
+
+    None for what is no benchmark, and for a wrong mark in whose place listed cases might stand.
+    """
+    if isinstance(item, WrongMark):
+        return None if selection.speaks_of(_workload_of(item.name)) else item.nodeid
+    if _is_case(item):
+        return str(_case_of(item))
+    return item.nodeid if "benchmark" in getattr(item, "fixturenames", ()) else None
+
+
 def _case_of(item: Any) -> Case:
     """Return the case of an item that a sweep made.
 
@@ -292,12 +355,16 @@ def _case_of(item: Any) -> Case:
         axes.pop(key) for key in ("breakeven_device", "breakeven_phase", "batch_size")
     )
     return Case(
-        workload=item.originalname.removeprefix("bench_"),
+        workload=_workload_of(item.originalname),
         batch_size=batch_size,
         phase=phase.name,
         device=device.name,
         axes=tuple((name, axis_value(value)) for name, value in axes.items()),
     )
+
+
+def _workload_of(function: str) -> str:
+    return function.removeprefix("bench_")
 
 
 def _run_of(config: pytest.Config) -> Run:

@@ -159,15 +159,18 @@ class Run:
         cases = [case for case in self.expected.values() if case is not None]
         models, cells = len({case.cell[:2] for case in cases}), len({case.cell for case in cases})
         duration = self._duration(cases)
-        phases, devices = (", ".join(item.name for item in items) for items in (self.phases, self.devices))
+        # Of what was asked for, what is left: -k or a list may have deselected the rest.
+        left = {name for case in cases for name in (case.phase, case.device)}
+        phases = ", ".join(phase.name for phase in self.phases if phase.name in left or not cases)
+        devices = [device for device in self.devices if device.name in left or not cases]
         counts = (
             f"{_count(len(cases), 'case')} ({_count(models, 'model')} in {_count(cells, 'cell')}: {phases})"
         )
-        line = f"breakeven: {counts} on {devices}"
+        line = f"breakeven: {counts} on {', '.join(device.name for device in devices)}"
         usable = usable_threads()
         return f"{line}; {duration}" + "".join(
             f"\nbreakeven: {device.name} asks for more threads than the {usable} this process may use"
-            for device in self.devices
+            for device in devices
             if not device.is_accelerator and device.threads > usable
         )
 

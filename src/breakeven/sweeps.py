@@ -153,12 +153,17 @@ def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]
 def axis_value(value: object) -> Plain:
     """Return a value as it stands in a run file: plain ones as they are, others by name, on one line.
 
-    Addresses are left out, since they differ from run to run; so are NaN and infinity, which JSON lacks.
+    Addresses are left out, since they differ from run to run; so are NaN and infinity, which JSON lacks. Of a
+    plain value's subclass (an enum of texts or numbers) the plain value is taken, as JSON takes it.
     """
-    if value is None or isinstance(value, str | int | bool):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
     if isinstance(value, float) and math.isfinite(value):
-        return value
+        return float.__float__(value)
     text = str(getattr(value, "__name__", value)).removeprefix("torch.")
     return " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
 

@@ -32,9 +32,12 @@ def test_one_machine_and_two_alike_are_green(tmp_path):
         assert not any("comparability" in warning for warning in found.warnings)
 
 
-@pytest.mark.parametrize(("fact", "value"), [("tf32", True), ("deterministic", True), ("cudnn_tf32", False)])
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [("tf32", True), ("amp", "cuda float16"), ("deterministic", True), ("cudnn_tf32", False)],
+)
 def test_another_numeric_mode_is_red_and_refuses_every_ratio(tmp_path, fact, value):
-    found = two(tmp_path, other={fact: value})
+    found = two(tmp_path, one={"amp": False}, other={"amp": False, fact: value})
     assert found.comparability.level == "red"
     assert fact in texts(found, "red")[0]
     assert found.refused

@@ -214,6 +214,8 @@ def test_the_label_names_cpu_cores_and_gpu_and_falls_back_to_the_node():
     ours = {"class": {"cpu": "Xeon", "cores": 8, "gpu": "NVIDIA H200", "gpu_count": 2}, "class_id": "abc"}
     assert machine_of({"breakeven": ours}).label == "Xeon, 8 cores, 2 x NVIDIA H200"
     assert machine_of({"breakeven": ours}).class_id == "abc"
+    several = {**ours["class"], "gpu": ["NVIDIA L4", "NVIDIA H200", "NVIDIA L4"], "gpu_count": 3}
+    assert machine_of({"breakeven": {"class": several}}).label == "Xeon, 8 cores, 2 x NVIDIA L4, NVIDIA H200"
     assert machine_of({"node": "box"}).label == "box"
     assert machine_of(None).label == machine_of({"cpu": 3}).label == "unknown machine"
 
@@ -282,6 +284,15 @@ def test_a_text_that_reads_like_another_value_is_quoted():
     for value in (True, False, None, 1, 1.5):
         assert axes_text({"a": value}) == f"a={value}"
         assert axes_text({"a": str(value)}) == f'a="{value}"'
+
+
+@pytest.mark.parametrize("odd", ["a\u2028b", "\x85", "\ud800", "\xa0"], ids=ascii)
+def test_axes_are_one_printable_line_that_utf8_can_hold(odd):
+    for axes in ({"a": odd}, {odd: 1}, {"a": [odd]}):
+        text = axes_text(axes)
+        assert text.isprintable()
+        assert text.isascii()
+    assert axes_text({"a": "é b"}) == 'a="é b"'
 
 
 @given(st.text())

@@ -9,56 +9,9 @@ from breakeven.cases import Budget
 from breakeven.measuring import nvml, session
 from breakeven.measuring.nvml import gpu_class, gpu_state, kept_open, reason_names
 from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice
+from recorded_nvml import Recorded, RecordedError
 
 GPU = torch.device("cuda", 1)
-
-
-class RecordedError(Exception):
-    """What pynvml raises, in NVML's words."""
-
-
-class Recorded:
-    """Plays back one recorded state; a value that is an error is raised."""
-
-    NVMLError = RecordedError
-    NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
-
-    def __init__(self, **values):
-        self.values = {
-            "nvmlInit": None,
-            "nvmlDeviceGetHandleByUUID": "handle",
-            "nvmlSystemGetDriverVersion": "580.159.03",
-            "nvmlDeviceGetEnforcedPowerLimit": 700_000,
-            "nvmlDeviceGetEccMode": [1, 1],
-            "nvmlDeviceGetMigMode": [0, 0],
-            "nvmlDeviceGetClockInfo": 1980,
-            "nvmlDeviceGetCurrentClocksEventReasons": 0,
-            "nvmlDeviceGetPowerUsage": 412_345,
-            "nvmlDeviceGetTemperature": 54,
-            "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1)],
-            "nvmlDeviceGetCurrPcieLinkGeneration": 4,
-            "nvmlDeviceGetCurrPcieLinkWidth": 8,
-            "nvmlDeviceGetMaxPcieLinkGeneration": 5,
-            "nvmlDeviceGetMaxPcieLinkWidth": 16,
-            **values,
-        }
-        self.open = 0
-        self.asked = []
-
-    def nvmlShutdown(self):
-        self.open -= 1
-
-    def __getattr__(self, name):
-        value = self.values[name]
-
-        def call(*args):
-            self.asked.append((name, args))
-            if isinstance(value, Exception):
-                raise value
-            self.open += name == "nvmlInit"
-            return value
-
-        return call
 
 
 @pytest.fixture(autouse=True)
@@ -168,10 +121,18 @@ def test_a_session_holds_nvml_while_it_measures_on_a_cuda_device(monkeypatch):
     assert api.open == 0
 
 
-def test_a_mig_slice_that_has_no_handle_is_unreadable():
+def test_a_mig_slice_that_has_no_handle_is_unreadable_but_the_driver_is_the_machines():
     api = Recorded(nvmlDeviceGetHandleByUUID=RecordedError("Not Found"))
-    assert gpu_state(GPU, api)["unreadable"] == {"gpu": "Not Found"}
+    state = gpu_state(GPU, api)
+    assert state.pop("unreadable") == {"gpu": "Not Found"}
+    assert set(state.values()) == {None}
+    assert gpu_class(GPU, api) == {"driver": "580.159.03", "power_limit_w": None, "ecc": None, "mig": None}
     assert api.open == 0
+
+
+@pytest.mark.parametrize("milliwatts", [699_999, 700_000, 700_001])
+def test_the_power_limit_is_told_in_whole_watts(milliwatts):
+    assert gpu_class(GPU, Recorded(nvmlDeviceGetEnforcedPowerLimit=milliwatts))["power_limit_w"] == 700.0
 
 
 def test_other_processes_are_counted_beside_our_own():

@@ -167,6 +167,19 @@ def test_the_card_tells_hardware_software_modes_and_state(tmp_path):
         assert line in text
 
 
+def test_the_card_of_a_machine_with_different_gpus_tells_of_each(tmp_path):
+    machine = box(
+        "EPYC", gpu=["H100", "L4"], gpu_count=2, gpu_memory_bytes=[80e9, 24e9], power_limit_w=[700.0, None],
+        compute_capability="9.0", amp="cuda float16",
+    )  # fmt: skip
+    text = text_of(html(report(tmp_path, affine_run(GPU, machine=machine))))
+    for line in (
+        "GPU H100, L4", "GPU memory 80.0 GB, 24.0 GB", "power limit 700 W, unknown", "compute capability 9.0",
+        "numeric modes TF32 off, autocast cuda float16, deterministic off",
+    ):  # fmt: skip
+        assert line in text
+
+
 def test_a_machine_without_a_gpu_has_no_line_for_one(tmp_path):
     text = text_of(html(report(tmp_path, affine_run(GPU, machine=box("EPYC", gpu=None, gpu_count=0)))))
     assert "GPU 0" not in text

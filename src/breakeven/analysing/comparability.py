@@ -17,13 +17,22 @@ from breakeven.analysing.words import joined
 
 GREEN, AMBER, RED = "green", "amber", "red"
 
-NUMERIC_MODES = ("tf32", "deterministic")
+NUMERIC_MODES = ("tf32", "amp", "deterministic")
 """Facts of a machine that change what is computed."""
 
 GPU_MODES = ("cudnn_tf32",)
 """Likewise, where both machines have a GPU."""
 
-SHOULD_AGREE = ("torch", "driver", "cuda", "cudnn", "cudnn_benchmark", "threads", "omp_wait_policy")
+SHOULD_AGREE = (
+    "torch",
+    "driver",
+    "cuda",
+    "cudnn",
+    "cudnn_benchmark",
+    "flush_denormal",
+    "threads",
+    "omp_wait_policy",
+)
 """Facts that move the times without changing what is computed; unknown ones are passed over."""
 
 DISTURBED = {"throttled": "ran throttled", "shared_gpu": "shared their GPU with other processes"}

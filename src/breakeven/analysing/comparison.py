@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Baseline against candidate. `changed_machines` names devices whose canary moved as the cases did."""
+    """Baseline against candidate. `changed_machines` names devices whose canary moved as the cases did.
+
+    `notes` are what else its maker has to say of it.
+    """
 
     verdict: str
     changes: tuple[Change, ...]
@@ -75,6 +79,7 @@ class Comparison:
     floor: Floor | None
     threshold: float
     resolution: float
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -162,7 +167,7 @@ def _change(
         return known
     low, high = _exp(found.low[at]), _exp(found.high[at])
     half_width = (high - low) / 2 if low is not None and high is not None else math.nan
-    medians = [float(np.median([reading.median_s for reading in side])) for side in sides]
+    medians = [median(reading.median_s for reading in side) for side in sides]
     return replace(
         known,
         verdict=verdict_of(float(found.q[at]), float(found.log_ratio[at]), half_width, resolution),

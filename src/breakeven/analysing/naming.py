@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,11 +79,27 @@ def machine_of(machine_info: object) -> Machine:
     words = [cpu or _text(info.get("node")) or "unknown machine"]
     if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0:
         words.append("1 core" if cores == 1 else f"{cores} cores")
-    gpu, count = _text(facts.get("gpu")), facts.get("gpu_count")
-    if gpu:
-        words.append(f"{count} x {gpu}" if isinstance(count, int) and count > 1 else gpu)
+    words += gpus_of(facts)
     class_id = _text(ours.get("class_id")) or _hashed(info, cpu_info, facts)
     return Machine(", ".join(words), class_id, dict(facts))
+
+
+def gpus_of(facts: Mapping[str, Any]) -> list[str]:
+    """Return a machine's GPUs by name, each with its number where there are several.
+
+    >>> gpus_of({"gpu": "L4", "gpu_count": 2}), gpus_of({"gpu": ["H100", "L4", "L4"], "gpu_count": 3})
+    (['2 x L4'], ['H100', '2 x L4'])
+    """
+    named, number = facts.get("gpu"), facts.get("gpu_count")
+    if isinstance(named, list):
+        counts: Mapping[str, object] = Counter(map(_text, named))
+    else:
+        counts = {_text(named): number}
+    return [
+        f"{count} x {name}" if isinstance(count, int) and count > 1 else name
+        for name, count in counts.items()
+        if name
+    ]
 
 
 def told_apart(machines: Sequence[Machine]) -> list[Machine]:

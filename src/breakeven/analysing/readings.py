@@ -144,13 +144,19 @@ def _timing(benchmark: Mapping[str, Any], here: Place) -> tuple[NDArray[np.float
     stats = benchmark.get("stats")
     if not isinstance(stats, dict) or stats.get("data") is not None:
         times_s = times_of(benchmark, here)
-        return times_s, float(np.median(times_s))
+        return times_s, _median(times_s)
     median_s: Any = stats.get("median")
     if not is_amount(median_s):
         here.at("stats.median").refuse(
             f"{one_line(repr(median_s), 40)} is no time in seconds, and there is no `data`", MEASURE_AGAIN
         )
     return _NO_ROUNDS, float(median_s)
+
+
+def _median(times_s: NDArray[np.float64]) -> float:
+    """Return the median; numpy's own takes five times as long, which a file of 2,000 cases feels."""
+    ordered, half = np.sort(times_s), len(times_s) // 2
+    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
 def _case_of(ended: Ended) -> str:

@@ -162,6 +162,35 @@ def percent(part: float) -> str:
     return f"{digits(part * 100, 1) if abs(part) < 0.095 else f'{part * 100:.0f}'}%"
 
 
+def change(ratio: float) -> str:
+    """Return a ratio of times as a change in percent, always with its sign.
+
+    >>> change(1.083), change(1.30), change(0.9), change(1.0), change(2.5)
+    ('+8.3%', '+30%', '-10%', '+0.0%', '+150%')
+    """
+    part = (ratio - 1) * 100
+    return f"{part:+.1f}%" if abs(part) < 9.95 else f"{part:+.0f}%"
+
+
+def change_between(low: float | None, high: float | None) -> str:
+    """Return the interval of a change, empty where there is none.
+
+    >>> change_between(1.051, 1.11), change_between(None, None)
+    ('[+5.1% to +11%]', '')
+    """
+    return "" if low is None or high is None else f"[{change(low)} to {change(high)}]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return all names as a sentence holds them.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def _unit(value: float) -> tuple[float, str]:
     if value == 0:
         return _UNITS[0]

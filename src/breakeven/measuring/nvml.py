@@ -45,13 +45,14 @@ Facts = dict[str, Any]
 
 
 def gpu_class(torch_device: torch.device, api: Any = None) -> Facts:
-    """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class; None where unreadable."""
+    """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class; None where unreadable.
+
+    The power limit comes in whole watts: what NVML tells in milliwatts need not be what was set.
+    """
     with _opened(torch_device, api) as gpu:
         return {
-            "driver": gpu.read("driver", lambda: gpu.api.nvmlSystemGetDriverVersion()),
-            "power_limit_w": gpu.read(
-                "power_limit_w", lambda: gpu.api.nvmlDeviceGetEnforcedPowerLimit(gpu.handle) / 1000
-            ),
+            "driver": gpu.driver(),
+            "power_limit_w": gpu.read("power_limit_w", gpu.power_limit_w),
             "ecc": gpu.read("ecc", lambda: bool(gpu.api.nvmlDeviceGetEccMode(gpu.handle)[0])),
             "mig": gpu.read("mig", lambda: bool(gpu.api.nvmlDeviceGetMigMode(gpu.handle)[0])),
         }
@@ -116,13 +117,21 @@ class _Gpu:
         self.api, self.handle, self.unreadable = api, handle, unreadable
 
     def read(self, name: str, reader: Callable[[], Any]) -> Any:
-        if self.api is None:
-            return None
+        return None if self.handle is None else self._try(name, reader)
+
+    def driver(self) -> str | None:
+        # It is the machine's: also told where this GPU cannot be found, as a slice of one.
+        return None if self.api is None else self._try("driver", self.api.nvmlSystemGetDriverVersion)
+
+    def _try(self, name: str, reader: Callable[[], Any]) -> Any:
         try:
             return reader()
         except self.api.NVMLError as error:
             self.unreadable[name] = str(error)
             return None
+
+    def power_limit_w(self) -> float:
+        return float(round(self.api.nvmlDeviceGetEnforcedPowerLimit(self.handle) / 1000))
 
     def clock(self, domain: int) -> int:
         return int(self.api.nvmlDeviceGetClockInfo(self.handle, domain))
@@ -165,7 +174,7 @@ def _connected(torch_device: torch.device, api: Any) -> _Gpu:
     try:
         return _Gpu(api, _handle(torch_device, api), {})
     except api.NVMLError as error:
-        return _Gpu(None, None, {"gpu": str(error)})
+        return _Gpu(api, None, {"gpu": str(error)})
 
 
 def _handle(torch_device: torch.device, api: Any) -> Any:

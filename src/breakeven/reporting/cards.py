@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from breakeven.analysing import words
-from breakeven.analysing.naming import Machine, one_line
+from breakeven.analysing.naming import Machine, gpus_of, one_line
 from breakeven.analysing.record import Report
 from breakeven.analysing.runs import Source
 
@@ -41,12 +41,10 @@ def _hardware(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "cores", _text(facts.get("cores"))
     yield "CPU quota", _text(facts.get("quota"))
     yield "torch threads", _text(facts.get("threads"))
-    gpu, count = _text(facts.get("gpu")), facts.get("gpu_count")
-    several = gpu and _is_number(count) and count > 1
-    yield "GPU", f"{count:g} x {gpu}" if several else gpu
-    yield "GPU memory", _scaled(facts.get("gpu_memory_bytes"), "B")
-    yield "compute capability", _text(facts.get("compute_capability"))
-    yield "power limit", _with_unit(facts.get("power_limit_w"), "W")
+    yield "GPU", ", ".join(gpus_of(facts))
+    yield "GPU memory", _of_each(facts.get("gpu_memory_bytes"), lambda value: _scaled(value, "B"))
+    yield "compute capability", _of_each(facts.get("compute_capability"), _text)
+    yield "power limit", _of_each(facts.get("power_limit_w"), lambda value: _with_unit(value, "W"))
     yield "driver", _text(facts.get("driver"))
 
 
@@ -54,7 +52,12 @@ def _software(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "torch", _text(facts.get("torch"))
     yield "CUDA, cuDNN", ", ".join(filter(None, (_text(facts.get("cuda")), _text(facts.get("cudnn")))))
     yield "Python", _text(facts.get("python"))
-    modes = {"tf32": "TF32", "deterministic": "deterministic", "cudnn_benchmark": "cuDNN autotuning"}
+    modes = {
+        "tf32": "TF32",
+        "amp": "autocast",
+        "deterministic": "deterministic",
+        "cudnn_benchmark": "cuDNN autotuning",
+    }
     known = [f"{name} {_switch(facts[key])}" for key, name in modes.items() if key in facts]
     yield "numeric modes", ", ".join(known)
     yield "OMP_WAIT_POLICY", _text(facts.get("omp_wait_policy"))
@@ -113,6 +116,11 @@ def _pcie(gpu: Mapping[str, Any]) -> str:
 def _load(state: Mapping[str, Any]) -> str:
     load = state.get("load_average")
     return f"{load[0]:.2f}" if isinstance(load, list) and load and _is_number(load[0]) else ""
+
+
+def _of_each(value: object, shown: Callable[[object], str]) -> str:
+    """Return a fact in which a machine's GPUs may differ: then it is a list, in their order."""
+    return ", ".join(shown(one) or "unknown" for one in value) if isinstance(value, list) else shown(value)
 
 
 def _switch(value: object) -> str:
