@@ -66,8 +66,8 @@ def _differing(runs: Sequence[RunReadings]) -> dict[str, str]:
 
 def _values(values: Iterable[Any]) -> list[str]:
     """Return the different values as text; 1 and True are not the same, nor are None and a missing one."""
-    texts = (value if isinstance(value, str) else json.dumps(value, default=str) for value in values)
-    return [one_line(text, 60) for text in dict.fromkeys(texts)]
+    texts = [value if isinstance(value, str) else json.dumps(value, default=str) for value in values]
+    return [one_line(text, 60) for text in dict.fromkeys(texts)]  # told apart before they are cut
 
 
 def _refusal(refused: Mapping[str, str], idle: Sequence[str]) -> str:
