@@ -144,7 +144,7 @@ def runs_needed(sd: float, half_width: float = RESOLUTION, most: int = 1000) -> 
     """Return how many runs a side give a ratio's interval of that half-width; None beyond `most`.
 
     >>> runs_needed(0.02), runs_needed(0.20)
-    (3, 31)
+    (2, 33)
     """
     for runs in range(2, most + 1):
         reach = float(stdtrit(2 * runs - 2, _HIGH)) * sd * math.sqrt(2 / runs)
