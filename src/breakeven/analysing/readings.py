@@ -183,7 +183,7 @@ def _case_of(ended: Ended) -> str:
 def _class_id(machine_info: Any) -> str | None:
     ours = machine_info.get("breakeven") if isinstance(machine_info, dict) else None
     class_id = ours.get("class_id") if isinstance(ours, dict) else None
-    return one_line(class_id) if isinstance(class_id, str) and class_id.strip() else None
+    return class_id if isinstance(class_id, str) and class_id.strip() else None
 
 
 def _digest(readings: Iterable[Reading], head: object) -> str:
