@@ -20,7 +20,15 @@ def loaded(code):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["report", "--help"], ["doctor", "--help"], ["nonsense"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["report", "--help"],
+        ["compare", "--help"],
+        ["doctor", "--help"],
+        ["nonsense"],
+    ],
 )
 def test_help_version_and_usage_errors_load_nothing_heavy(arguments):
     assert loaded(f"from breakeven.cli import main\nmain({arguments!r})").splitlines()[-1] == "[]"

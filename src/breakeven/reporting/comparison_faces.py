@@ -29,6 +29,7 @@ MARKDOWN_ROWS = 12
 MARKDOWN_LENGTH = 60_000
 """Characters that GitHub takes in a comment, with room to spare."""
 
+MOST_FACTS = 60
 MOST_LINES = 12
 """Of what moved and of warnings, in markdown."""
 
@@ -66,13 +67,12 @@ def to_markdown(found: Comparison, version: str) -> str:
         *rows,
         markdown_text("; ".join(filter(None, (coverage(found), shift)))),
         *section("Warnings", _cut(warnings(found))),
-        _folded(found, version),
     ]
-    text = "\n\n".join(parts) + "\n"
+    text = "\n\n".join([*parts, _folded(found, version)]) + "\n"
     if len(text) <= MARKDOWN_LENGTH:
         return text
     said = "\n\n(cut here: the whole is in the JSON)\n"
-    return text[: MARKDOWN_LENGTH - len(said)].rsplit("\n", 1)[0] + said
+    return "\n\n".join(parts)[: MARKDOWN_LENGTH - len(said)].rsplit("\n", 1)[0] + said
 
 
 def to_json(found: Comparison) -> str:
@@ -130,7 +130,7 @@ def _folded(found: Comparison, version: str) -> str:
     for name, runs in (("base", found.baseline), ("candidate", found.candidate)):
         lines += [f"{name}: {words.plural(len(runs), 'run')}, {_commits(runs)}"]
     last = found.candidate[-1]
-    facts = [f"{name}: {value}" for name, value in last.facts.items() if value is not None]
+    facts = [f"{name}: {value}" for name, value in last.facts.items() if value is not None][:MOST_FACTS]
     lines += [f"machine: {last.label}", f"class: {last.class_id or 'not told'}", *facts]
     lines += [
         f"breakeven {version}; threshold {words.percent(found.threshold)}, "
