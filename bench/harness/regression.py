@@ -1,0 +1,222 @@
+"""How often `breakeven compare` is wrong, and how fast it is: writes results/harness/regression.json.
+
+Run as ``python bench/harness/regression.py``. Seeded suites whose truth is known, the recorded noise of a
+real machine, and the seconds of comparing two files of 45 MB beside pytest-benchmark's own comparison. Every
+share stands with its Wilson interval, its n and its bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from metrics import wilson
+from numpy.typing import NDArray
+
+from breakeven.analysing.regression import ALPHA, Effects, effects
+from breakeven.measuring.machine import class_facts
+
+Array = NDArray[np.float64]
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT / "tests" / "data" / "recorded-noise.json"
+CASES, CHANGED = 400, 20
+FILE_CASES, FILE_ROUNDS = 2000, 500
+
+NOISES: dict[str, dict[str, float]] = {
+    "2%, equal": {"noise": 0.02},
+    "20%, equal": {"noise": 0.2},
+    "20%, unequal (loudness spread by 0.5 in its log)": {"noise": 0.2, "unequal": 0.5},
+    "2% of their own and 10% that a whole run shares": {"noise": 0.02, "common": 0.1},
+    "10% of their own and 20% shared, by unequal shares": {"noise": 0.1, "common": 0.2, "load": 0.7},
+}
+
+
+def suite(
+    rng: np.random.Generator,
+    runs: int,
+    noise: float = 0.02,
+    unequal: float = 0.0,
+    common: float = 0.0,
+    load: float = 0.0,
+    by: float = 0.0,
+) -> tuple[Array, Array]:
+    """Return the log medians of two sides, shape (cases, runs); `CHANGED` cases of the second are slower."""
+    sd = noise * np.exp(unequal * rng.standard_normal((CASES, 1)))
+    share = np.exp(load * rng.standard_normal((CASES, 1)))
+    sides = [
+        sd * rng.standard_normal((CASES, runs)) + common * share * rng.standard_normal((1, runs))
+        for _ in range(2)
+    ]
+    sides[1][:CHANGED] += math.log1p(by)
+    return sides[0], sides[1]
+
+
+def slower(found: Effects) -> NDArray[np.bool_]:
+    """Return which cases are called slower."""
+    return np.asarray((found.q <= ALPHA) & (found.log_ratio > 0))
+
+
+def share(hits: int, n: int, bound: str) -> dict[str, Any]:
+    """Return a share with its Wilson interval."""
+    low, high = wilson(hits, n)
+    return {"share": hits / n, "low": low, "high": high, "n": n, "bound": bound}
+
+
+def false_alarms(suites: int) -> dict[str, Any]:
+    """Return the share of suites of unchanged code in which any of 400 cases is called slower."""
+    found = {}
+    for name, noise in NOISES.items():
+        rng = np.random.default_rng(0)
+        hits = sum(bool(slower(effects(*suite(rng, 5, **noise))).any()) for _ in range(suites))
+        found[f"any false regression, 5 runs a side, noise {name}"] = share(hits, suites, "<= 0.05")
+    return found
+
+
+def power(suites: int) -> dict[str, Any]:
+    """Return the share of the 20 changed cases that are found."""
+    found = {}
+    for runs, by, bound in ((5, 0.10, ">= 0.95"), (12, 0.05, ">= 0.60")):
+        rng = np.random.default_rng(1)
+        hits = sum(int(slower(effects(*suite(rng, runs, by=by)))[:CHANGED].sum()) for _ in range(suites))
+        name = f"+{by:.0%} in 20 of 400 cases found, {runs} runs a side, 2% noise"
+        found[name] = share(hits, suites * CHANGED, bound)
+    return found
+
+
+def single_runs(suites: int) -> dict[str, Any]:
+    """Return what one run a side says, judged against the floor of ten calibration runs."""
+    rng, alarms, hits = np.random.default_rng(2), 0, 0
+    for _ in range(suites):
+        floor = 0.02 * rng.standard_normal((CASES, 10))
+        alarms += bool(slower(effects(*suite(rng, 1), floor)).any())
+        hits += int(slower(effects(*suite(rng, 1, by=0.20), floor))[:CHANGED].sum())
+    return {
+        "any false regression, 1 run a side, floor of 10 runs": share(alarms, suites, "<= 0.05"),
+        "+20% in 20 of 400 cases found, 1 run a side, floor of 10 runs": share(hits, suites * CHANGED, "-"),
+    }
+
+
+def recorded(splits: int) -> dict[str, Any]:
+    """Return how often recorded runs of the same code, split at random, hold a case called slower."""
+    found = {}
+    for name, cases in json.loads(RECORDED.read_text()).items():
+        if not isinstance(cases, dict):
+            continue
+        logs = np.log(np.array(list(cases.values())))
+        in_order = (range(5), range(5, 10)), ((0, 3, 4, 7, 8), (1, 2, 5, 6, 9))
+        for (before, after), order in zip(in_order, ("first 5 against next 5", "A B B A"), strict=True):
+            hits = int(slower(effects(logs[:, list(before)], logs[:, list(after)])).sum())
+            found[f"{name}, {order}: cases called slower"] = {"count": hits, "n": len(logs), "bound": "0"}
+        rng = np.random.default_rng(3)
+        orders = [rng.permutation(logs.shape[1]) for _ in range(splits)]
+        hits = sum(bool(slower(effects(logs[:, o[:5]], logs[:, o[5:10]])).any()) for o in orders)
+        found[f"{name}, random 5 against 5: splits with any"] = share(hits, splits, "<= 0.05")
+    return found
+
+
+def write_large(path: Path, seed: int) -> None:
+    """Write a file of a million timings in 2,000 cases, as pytest-benchmark lays it out: 45 MB."""
+    rng = np.random.default_rng(seed)
+    benchmarks = []
+    for case in range(FILE_CASES):
+        times = 1e-3 * np.exp(0.02 * rng.standard_normal(FILE_ROUNDS))
+        names = (
+            "min",
+            "max",
+            "mean",
+            "stddev",
+            "median",
+            "iqr",
+            "q1",
+            "q3",
+            "ld15iqr",
+            "hd15iqr",
+            "ops",
+            "total",
+        )
+        stats = dict.fromkeys(names, float(times.mean())) | {
+            "median": float(np.median(times)), "rounds": FILE_ROUNDS, "iterations": 1,
+            "iqr_outliers": 0, "stddev_outliers": 0, "outliers": "0;0", "data": times.tolist(),
+        }  # fmt: skip
+        info = {"schema": 1, "workload": "mlp", "phase": "train", "device": "cpu", "batch_size": 1}
+        name = f"bench_mlp[{case}]"
+        benchmarks.append(
+            {"group": None, "name": name, "fullname": f"bench/b.py::{name}", "params": {}, "param": str(case),
+             "extra_info": {**info, "axes": {"width": case}}, "options": {}, "stats": stats}
+        )  # fmt: skip
+    content = {
+        "machine_info": {"node": "box", "cpu": {"brand_raw": "box"}}, "commit_info": {"id": "abc"},
+        "benchmarks": benchmarks, "datetime": f"2026-01-0{seed + 1}T00:00:00", "version": "5.3.1",
+    }  # fmt: skip
+    path.write_text(json.dumps(content, indent=4))
+
+
+def seconds_of(command: list[str]) -> float:
+    """Return the wall seconds of a whole process; its exit code may be that of an inconclusive comparison."""
+    start = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=False, timeout=120)
+    return time.perf_counter() - start
+
+
+def comparing_large_files(pairs: int) -> dict[str, Any]:
+    """Return how much faster two 45 MB files are compared than by pytest-benchmark, in turns, in one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [str(Path(folder) / name) for name in ("a.json", "b.json")]
+        for seed, file in enumerate(files):
+            write_large(Path(file), seed)
+        tools = {
+            "pytest-benchmark": ["pytest-benchmark", "compare", *files],
+            "breakeven": [sys.executable, "-m", "breakeven.cli", "compare", *files],
+        }
+        times = [{name: seconds_of(command) for name, command in tools.items()} for _ in range(pairs + 1)][1:]
+        size = Path(files[0]).stat().st_size
+    ratios = [pair["pytest-benchmark"] / pair["breakeven"] for pair in times]
+    return {
+        f"comparing two files of {size / 1e6:.0f} MB: pytest-benchmark's seconds over ours": {
+            "median": median(ratios), "least": min(ratios), "most": max(ratios), "n": pairs,
+            "bound": ">= 1.3",
+            "seconds": {name: median(pair[name] for pair in times) for name in tools},
+        }
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure, print beside the bounds, and write the file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-o", type=Path, default=ROOT / "results" / "harness", help="folder of the JSON")
+    parser.add_argument("--suites", type=int, default=2000, help="suites a figure (default: 2000)")
+    arguments = parser.parse_args()
+    parts: tuple[Callable[[], dict[str, Any]], ...] = (
+        lambda: false_alarms(arguments.suites),
+        lambda: power(max(1, arguments.suites // 10)),
+        lambda: single_runs(max(1, arguments.suites // 4)),
+        lambda: recorded(arguments.suites),
+        lambda: comparing_large_files(7),
+    )
+    figures: dict[str, Any] = {}
+    for part in parts:
+        found = part()
+        figures |= found
+        for name, figure in found.items():
+            value = figure.get("share", figure.get("count", figure.get("median")))
+            print(f"{name}: {value:.4g}, must be {figure['bound']}, n = {figure['n']}", flush=True)
+    content = {"date": datetime.date.today().isoformat(), "machine": class_facts(), "figures": figures}
+    arguments.o.mkdir(parents=True, exist_ok=True)
+    (arguments.o / "regression.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

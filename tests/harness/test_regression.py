@@ -1,0 +1,44 @@
+"""The harness of `breakeven compare`: suites of known truth, and what is made of them."""
+
+import json
+
+import numpy as np
+import pytest
+import regression
+
+
+def test_a_suite_holds_as_much_noise_as_was_asked_for_and_slows_as_many_cases():
+    before, after = regression.suite(np.random.default_rng(0), 200, noise=0.05, by=0.10)
+    assert before.std(axis=1).mean() == pytest.approx(0.05, rel=0.05)
+    slower = np.exp(after.mean(axis=1) - before.mean(axis=1))
+    assert slower[: regression.CHANGED].mean() == pytest.approx(1.10, abs=0.01)
+    assert slower[regression.CHANGED :].mean() == pytest.approx(1.00, abs=0.01)
+
+
+def test_a_suite_can_share_noise_and_be_louder_in_some_cases():
+    rng = np.random.default_rng(1)
+    before, _ = regression.suite(rng, 50, noise=0.01, common=0.2)
+    assert np.corrcoef(before[:2])[0, 1] > 0.9
+    before, _ = regression.suite(rng, 50, noise=0.05, unequal=1.0)
+    assert np.log(before.std(axis=1)).std() == pytest.approx(1.0, rel=0.15)
+
+
+def test_every_figure_stands_with_its_interval_its_n_and_its_bound():
+    found = (
+        regression.false_alarms(4) | regression.power(2) | regression.single_runs(2) | regression.recorded(4)
+    )
+    assert len(found) == 5 + 2 + 2 + 6
+    for figure in found.values():
+        assert {"n", "bound"} < set(figure)
+        if "share" in figure:
+            assert figure["low"] <= figure["share"] <= figure["high"]
+
+
+def test_a_large_file_is_one_that_pytest_benchmark_could_have_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(regression, "FILE_CASES", 3)
+    monkeypatch.setattr(regression, "FILE_ROUNDS", 4)
+    regression.write_large(tmp_path / "a.json", 0)
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert len(content["benchmarks"]) == 3
+    stats = content["benchmarks"][0]["stats"]
+    assert stats["median"] == np.median(stats["data"])
