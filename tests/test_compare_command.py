@@ -65,6 +65,13 @@ def test_two_single_runs_are_judged_by_the_noise_floor_of_their_class(here, caps
     assert "8 calibration runs" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_floor_of_one_class_is_not_asked_about_two(here):
+    write_floor(floor_of(read_side(side(here, "floor", levels(), runs=8, first=20))), here / "kept")
+    (a,) = side(here, "a", levels(), runs=1)
+    (b,) = side(here, "b", SLOWER, runs=1, first=1, machine_info=machine("c2", driver="580"))
+    assert cli.main(["compare", a, b, "--noise", "kept", "--vary", "driver"]) == 3
+
+
 def test_missing_cases_exit_3_unless_that_is_left_out(sides, capsys):
     fewer = {key: value for key, value in levels().items() if key != ("train", 64)}
     assert sides(levels(), fewer) == 3

@@ -9,6 +9,7 @@ from breakeven.analysing.comparison_words import coverage, headline, warnings
 from breakeven.analysing.noise_floor import floor_of
 from breakeven.analysing.phase_blame import blame_sentences
 from breakeven.analysing.readings import read_side
+from breakeven.analysing.regression import runs_needed
 from comparisons import PHASES, a_run, compared, levels, machine, side
 from run_files import CPU_BOX, benchmark, outcome, run, write
 
@@ -68,6 +69,15 @@ def test_phases_of_which_none_took_half_share_the_blame(tmp_path):
     assert sentence.endswith(", in transfer, step and forward")
 
 
+def test_a_phase_that_became_faster_is_not_blamed_for_a_slower_step(tmp_path):
+    after = levels(batches=(1,)) | {("backward", 1): 0.0082, ("forward", 1): 0.002, ("train", 1): 0.018}
+    found = compared(
+        side(tmp_path, "a", levels(batches=(1,)), noise=0.001),
+        side(tmp_path, "b", after | {("step", 1): 0.004}, first=1, noise=0.001),
+    )
+    assert blame_sentences(found.changes)[0].endswith(", in backward and step")
+
+
 def test_a_step_whose_phases_all_stand_still_moved_in_no_single_one(tmp_path):
     after = levels(batches=(1,)) | {("train", 1): 0.02}
     found = compared(side(tmp_path, "a", levels(batches=(1,))), side(tmp_path, "b", after, first=1))
@@ -108,6 +118,7 @@ def test_the_same_slowdown_is_undecided_where_the_canary_shows_it_too(tmp_path):
     assert found.changed_machines == ("cpu",)
     assert "the machine changed, as the canary on cpu shows" in headline(found)
     assert "fixed piece of work" in warnings(found)[0]
+    assert "runs a side" not in "\n".join(warnings(found))  # more runs would not settle that
 
 
 def test_a_canary_that_stood_still_explains_nothing_away(tmp_path):
@@ -137,6 +148,21 @@ def test_the_canary_of_one_device_does_not_speak_for_another(tmp_path):
     assert words["mlp train cuda batch=64 width=128"] == "regressed"
 
 
+def test_a_device_whose_cases_moved_with_its_canary_is_excused_though_most_cases_are_anothers(tmp_path):
+    sides = []
+    for name, by in (("a", 1.0), ("b", 1.1)):
+        paths = []
+        for i in range(3):
+            content = a_run(levels(slower=PHASES, by=by), seed=i, hour=i, machine_info=machine(canary_s=by))
+            still = a_run(levels(batches=(1, 2, 3, 4)), seed=i, device="cuda")
+            content["benchmarks"] += still["benchmarks"]
+            paths.append(write(tmp_path / f"{name}{i}.json", content))
+        sides.append(paths)
+    found = compared(*sides)
+    assert found.changed_machines == ("cpu",)
+    assert (found.counts["inconclusive"], found.counts["unchanged"]) == (10, 20)
+
+
 def test_single_runs_are_inconclusive_and_it_is_said_how_many_would_settle_it(tmp_path):
     found = compared(side(tmp_path, "a", levels(), runs=1), side(tmp_path, "b", levels(), runs=1, first=1))
     assert found.verdict == "inconclusive"
@@ -144,6 +170,37 @@ def test_single_runs_are_inconclusive_and_it_is_said_how_many_would_settle_it(tm
     said = "\n".join(warnings(found))
     assert "one run a side knows nothing of the noise between runs" in said
     assert "10 cases inconclusive: a ratio's interval of ±10% takes about 2 runs a side" in said
+
+
+def test_the_spread_of_single_ratios_tells_how_many_runs_would_settle_it_if_it_is_all_noise(tmp_path):
+    spread = [0.9, 0.95, 1.0, 1.05, 1.1]
+    before = a_run({("train", b): 1.0 for b in range(1, 6)}, noise=0)
+    after = a_run({("train", b): ratio for b, ratio in enumerate(spread, 1)}, noise=0)
+    found = compared([write(tmp_path / "a.json", before)], [write(tmp_path / "b.json", after)])
+    deviation = 1.4826 * math.log(1.05) / math.sqrt(2)
+    assert f"about {runs_needed(deviation)} runs a side, if the spread" in "\n".join(warnings(found))
+
+
+def test_one_run_against_several_is_judged_and_nothing_is_said_of_a_floor(tmp_path):
+    found = compared(side(tmp_path, "a", levels()), side(tmp_path, "b", levels(), runs=1, first=1))
+    assert found.verdict == "unchanged"
+    assert warnings(found) == []
+
+
+def test_the_gravest_verdict_is_the_wholes(tmp_path):
+    loud = {("train", 1): 1.0}
+    improved = levels(batches=(64,), slower=PHASES, by=0.5)
+    before, after = [], []
+    for i in range(5):
+        content = a_run(levels(batches=(64,)), seed=i, hour=2 * i)
+        content["benchmarks"] += a_run(loud, seed=50 + i, noise=0.5)["benchmarks"]
+        before.append(write(tmp_path / f"a{i}.json", content))
+        content = a_run(improved, seed=20 + i, hour=2 * i + 1)
+        content["benchmarks"] += a_run(loud, seed=70 + i, noise=0.5)["benchmarks"]
+        after.append(write(tmp_path / f"b{i}.json", content))
+    found = compared(before, after)
+    assert (found.counts["improved"], found.counts["inconclusive"]) == (5, 1)
+    assert found.verdict == "inconclusive"
 
 
 def test_single_runs_are_judged_where_the_machine_was_calibrated(tmp_path):
@@ -270,6 +327,11 @@ def test_foreign_benchmarks_are_judged_by_their_fullname(tmp_path):
 
 def test_runs_made_one_side_after_the_other_are_warned_about(tmp_path):
     found = compared(side(tmp_path, "a", levels(), runs=2), side(tmp_path, "b", levels(), runs=2, first=10))
+    assert "all runs of one side came before those of the other" in warnings(found)[0]
+
+
+def test_so_are_those_made_in_the_other_order(tmp_path):
+    found = compared(side(tmp_path, "a", levels(), runs=2, first=10), side(tmp_path, "b", levels(), runs=2))
     assert "all runs of one side came before those of the other" in warnings(found)[0]
 
 

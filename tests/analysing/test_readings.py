@@ -65,6 +65,11 @@ def test_cases_that_gave_no_timing_go_by_the_same_name(tmp_path):
     assert read.ended["mlp train cpu batch=4096 width=128"].reason == "too large"
 
 
+def test_a_case_that_was_timed_did_not_end_without_a_timing(tmp_path):
+    content = run([benchmark([1.0])], [outcome("failed", "in its teardown")])
+    assert read_run(write(tmp_path / "r.json", content)).ended == {}
+
+
 def test_a_file_without_benchmarks_is_an_empty_run(tmp_path):
     assert read_run(write(tmp_path / "r.json", run())).readings == {}
 

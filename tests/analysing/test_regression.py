@@ -78,6 +78,22 @@ def test_the_noise_floor_is_not_asked_where_the_runs_tell_themselves():
     assert np.array_equal(alone.low, beside.low)
 
 
+def test_a_floor_whose_noise_is_shared_leaves_several_runs_their_own():
+    rng = np.random.default_rng(14)
+    before, after = suite(rng, 3, cases=10)
+    shared = np.tile(rng.standard_normal((1, 10)), (10, 1))
+    alone, beside = effects(before, after), effects(before, after, shared)
+    assert np.array_equal(alone.p, beside.p)
+
+
+def test_noise_of_which_next_to_nothing_is_known_leaves_the_case_untested():
+    floor = np.random.default_rng(15).standard_normal((40, 2)) * np.logspace(-6, 6, 40)[:, None]
+    floor[0] = np.nan
+    found = effects(np.zeros((40, 1)), np.ones((40, 1)), floor)
+    assert np.isnan(found.p[0])
+    assert np.isfinite(found.p[1:]).all()
+
+
 def test_a_case_that_the_floor_never_saw_is_judged_by_what_the_others_teach():
     floor = np.random.default_rng(4).standard_normal((20, 10)) * 0.02
     floor[3] = np.nan

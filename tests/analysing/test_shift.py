@@ -43,6 +43,11 @@ def test_one_run_a_side_has_a_shift_without_an_interval_unless_a_floor_lends_its
     assert beside.is_sure
 
 
+def test_several_runs_a_side_need_no_floor():
+    loud = NOISY * 100
+    assert common_shift(NOISY, NOISY + 0.3, floor=loud) == common_shift(NOISY, NOISY + 0.3)
+
+
 def test_of_fewer_than_three_cases_nobody_knows_what_they_share():
     assert common_shift(NOISY[:2], NOISY[:2]) is None
 

@@ -63,6 +63,8 @@ def test_what_is_not_known_is_null_in_the_json(tmp_path):
     assert {case["q"] for case in content["cases"]} == {None}
     assert content["common_shift"]["ratio"] > 0
     assert (content["common_shift"]["low"], content["common_shift"]["high"]) == (None, None)
+    assert "one run a side knows nothing" in to_markdown(found, "1.0")
+    assert "one run a side knows nothing" in in_terminal(found)
 
 
 def test_the_terminal_ends_with_the_verdict_and_fits_one_hundred_columns(found):
@@ -77,6 +79,14 @@ def test_the_worst_stand_first(found):
     assert [change.verdict for change in ordered] == ["regressed"] * 6 + ["unchanged"] * 9
     ratios = [change.ratio for change in ordered[:6]]
     assert ratios == sorted(ratios, reverse=True)
+
+
+def test_of_what_improved_the_most_stands_first(tmp_path):
+    faster = levels(slower=["backward"], by=0.5)
+    found = compared(side(tmp_path, "a", levels()), side(tmp_path, "b", faster, first=1))
+    ratios = [change.ratio for change in worst_first(found.changes) if change.verdict == "improved"]
+    assert len(ratios) == 4
+    assert ratios == sorted(ratios)
 
 
 def test_markdown_shows_at_most_twelve_rows_and_says_what_it_left_out(found):

@@ -105,9 +105,8 @@ def effects(
         noise = _with_floor(noise, noise_of([floor]))
     posterior, total = moderated(noise)
     n_baseline, n_candidate = (np.isfinite(side).sum(axis=1) for side in (baseline, candidate))
-    both = (n_baseline > 0) & (n_candidate > 0)
-    log_ratio = np.where(both, _means(candidate) - _means(baseline), np.nan)
-    known = both & (total >= 1)
+    log_ratio = _means(candidate) - _means(baseline)
+    known = np.isfinite(log_ratio) & (total >= 1)
     with np.errstate(divide="ignore"):
         se = np.where(known, np.sqrt(posterior * (1 / n_baseline + 1 / n_candidate)), np.nan)
     p = _treat(log_ratio, se, total, math.log1p(threshold))

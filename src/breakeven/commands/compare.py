@@ -121,7 +121,7 @@ def code_of(found: Comparison, fail_on: Sequence[str]) -> int:
     failed = {verdict for verdict in VERDICTS if counts[verdict]} | {found.verdict}
     if any(change.verdict == "error" and change.n_baseline for change in found.changes):
         failed.add("missing")
-    return NOT_JUDGED if failed & (set(fail_on) - {"regressed"}) else OK
+    return NOT_JUDGED if failed & set(fail_on) else OK
 
 
 def floor_for(runs: Sequence[RunReadings], directory: Path) -> Floor | None:
