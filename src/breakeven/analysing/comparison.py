@@ -37,9 +37,9 @@ _BROKEN = ("failed", "crashed", "oom")
 class Change:
     """What became of one case. What is not known is None.
 
-    `ratio` is candidate over baseline, of the runs' medians' geometric means, with its 95% interval; `q` is
-    None where nothing was tested; `n_baseline` and `n_candidate` count runs; `sd` is the run-to-run standard
-    deviation of the log time that it was judged with; `reason` says why a case gave no timing.
+    `ratio` is candidate over baseline, of the runs' medians' geometric means, with its 95% interval; `p` and
+    `q` are None where nothing was tested; `n_baseline` and `n_candidate` count runs; `sd` is the run-to-run
+    standard deviation of the log time that it was judged with; `reason` says why a case gave no timing.
     """
 
     case: str
@@ -55,6 +55,7 @@ class Change:
     sd: float | None = None
     sample: Sample | None = None
     reason: str = ""
+    p: float | None = None
 
     @property
     def is_judged(self) -> bool:
@@ -125,7 +126,7 @@ def compare(
     moved = _changed_machines(changes, (before, after, noise), (baseline, candidate), threshold)
     changes = [_excused(change, moved) for change in changes] + _untimed(cases, baseline, candidate)
     return Comparison(
-        _whole(changes),
+        whole_verdict(changes),
         tuple(changes),
         shift,
         moved,
@@ -174,6 +175,7 @@ def _change(
         ratio=_exp(found.log_ratio[at]),
         low=low,
         high=high,
+        p=_known(found.p[at]),
         q=_known(found.q[at]),
         baseline_s=medians[0],
         candidate_s=medians[1],
@@ -234,7 +236,8 @@ def _excused(change: Change, moved: Collection[str]) -> Change:
     return change
 
 
-def _whole(changes: Sequence[Change]) -> str:
+def whole_verdict(changes: Sequence[Change]) -> str:
+    """Return the verdict on the whole: the gravest that a judged case has."""
     found = {change.verdict for change in changes}
     return next((verdict for verdict in _GRAVEST if verdict in found), "inconclusive")
 

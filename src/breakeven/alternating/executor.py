@@ -1,0 +1,153 @@
+"""One command in a shell: started in a process group of its own, listened to, stopped as a whole.
+
+Owns the process and nothing of what it means: a status comes back, and everything it said stands in a log.
+Whoever schedules takes the executor as an argument, so that schedules are tested without processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from breakeven.errors import UsageError
+
+OUT = "{out}"
+"""Stands in a command for the path that it is to write its run file to."""
+
+GRACE_S = 20.0
+"""So long a command may take to end after it was told to; pytest writes its run file even then."""
+
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What stops us as Ctrl-C does."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command whose `{out}` is filled in, what its environment has beside ours, and where its log goes."""
+
+    command: str
+    log: Path
+    out: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+Executor = Callable[[Job], int]
+"""Runs a job to its exit status; negative is the number of the signal that ended it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """We were told to stop by a signal other than Ctrl-C's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+
+def filled_in(command: str, out: Path) -> str:
+    """Return the command with `{out}` replaced by a path that the shell takes as one word.
+
+    >>> filled_in("pytest --benchmark-json={out}; echo ${{HOME}}", Path("/a b/run.json"))
+    "pytest --benchmark-json='/a b/run.json'; echo ${{HOME}}"
+    """
+    return command.replace(OUT, shlex.quote(str(out)))
+
+
+def check_command(command: str, option: str) -> None:
+    """Refuse what cannot write a run file.
+
+    Raises:
+        UsageError: it is empty, or has no `{out}`.
+    """
+    example = "'python -m pytest bench --benchmark-json={out}'"
+    if not command.strip():
+        raise UsageError(f"{option} is empty; give a command that measures, such as {example}")
+    if OUT not in command:
+        raise UsageError(
+            f"{option} {command!r} has no {OUT}, so nothing says where its run file goes; write it as in "
+            f"{example}"
+        )
+
+
+@contextlib.contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Let the signals that stop a process raise `Stopped`, as Ctrl-C raises KeyboardInterrupt."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Stopped(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Shell:
+    """Runs a job in the system's shell. `is_live` shows what it says on standard error as well."""
+
+    def __init__(self, *, is_live: bool = False) -> None:
+        self._is_live = is_live
+
+    def __call__(self, job: Job) -> int:
+        """Run the job and return its exit status.
+
+        Raises:
+            KeyboardInterrupt: we were stopped; the command was told so too, and has ended.
+        """
+        with job.log.open("wb") as log:
+            process = subprocess.Popen(
+                job.command,
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if self._is_live else log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **job.environment},
+                start_new_session=True,  # a group of its own: what the shell starts is stopped with it
+            )
+            copying = _copy(process.stdout, log) if process.stdout is not None else None
+            try:
+                return process.wait()
+            except KeyboardInterrupt as stop:
+                _stop(process, stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+                raise
+            finally:
+                if copying is not None:
+                    copying.join(1.0)  # whatever it left behind in the background may hold the pipe open
+
+
+def _stop(process: subprocess.Popen[bytes], number: int) -> None:
+    """Pass a signal on and wait; who does not listen, or a second Ctrl-C, gets what cannot be ignored."""
+    for what in (number, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, what)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(GRACE_S)
+            return
+
+
+def _copy(stream: IO[bytes], log: IO[bytes]) -> threading.Thread:
+    def copy() -> None:
+        with contextlib.suppress(ValueError, OSError):  # the log was closed after we stopped waiting
+            while chunk := os.read(stream.fileno(), 65536):
+                log.write(chunk)
+                log.flush()
+                sys.stderr.buffer.write(chunk)
+                sys.stderr.buffer.flush()
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    return thread
