@@ -13,10 +13,9 @@ import traceback
 from collections.abc import Sequence
 
 from breakeven.commands import COMMANDS
-from breakeven.commands.command import UNUSABLE, version
+from breakeven.commands.command import INTERRUPTED, UNUSABLE, version
 from breakeven.errors import BreakevenError
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _EPILOG = """\

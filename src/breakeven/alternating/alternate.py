@@ -82,9 +82,7 @@ class Course:
             fresh = self._judge(*([only(run, again) for run in side] for side in _sides(self._fresh)))
             found = merged(found, fresh, again, check_classes(self._readings(), self._vary))
         else:
-            note = (
-                f"no case was a suspect after {plural(len(found.baseline), 'pair')}: none was timed again"
-            )
+            note = f"no case was a suspect after {plural(len(found.baseline), 'pair')}: none was timed again"
             found = replace(found, notes=(*found.notes, note))
         return replace(found, notes=(*found.notes, *self._folder.warnings, *self._commits()))
 

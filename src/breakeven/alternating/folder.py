@@ -88,6 +88,11 @@ class Folder:
         with self.writing():
             write_whole(self.path / PLAN, json.dumps(self.plan, indent=1).encode())
 
+    def finish(self) -> None:
+        """Remember that the outcome was shown: the same command then begins anew."""
+        self.plan["finished"] = True
+        self.save()
+
     def write(self, name: str, text: str) -> Path:
         """Write a file of that name beside the runs."""
         with self.writing():

@@ -55,6 +55,8 @@ def merged(first: Comparison, fresh: Comparison, again: Sequence[str], warnings:
     a selection. Where every case was a suspect both stages timed all, and the fresh runs speak. Which
     machines changed is the fresh runs' to say: of a device that changed in the first stage all are suspects.
 
+    The runs of the record keep the cases that they decided, so that whatever is said of them is true of it.
+
     Args:
         first: the comparison of the runs that timed all cases.
         fresh: that of the runs that timed the suspects.
@@ -66,6 +68,7 @@ def merged(first: Comparison, fresh: Comparison, again: Sequence[str], warnings:
         change if change.case not in again else decided.get(change.case) or _untold(change)
         for change in first.changes
     ]
+    others = {change.case for change in first.changes} - set(again)
     is_all = set(again) >= {change.case for change in first.changes if change.is_judged}
     return replace(
         first,
@@ -74,8 +77,8 @@ def merged(first: Comparison, fresh: Comparison, again: Sequence[str], warnings:
         common_shift=fresh.common_shift if is_all else first.common_shift,
         changed_machines=fresh.changed_machines,
         identity_warnings=tuple(warnings),
-        baseline=(*first.baseline, *fresh.baseline),
-        candidate=(*first.candidate, *fresh.candidate),
+        baseline=(*(only(run, others) for run in first.baseline), *fresh.baseline),
+        candidate=(*(only(run, others) for run in first.candidate), *fresh.candidate),
         notes=(*first.notes, _stages(first, fresh, again)),
     )
 

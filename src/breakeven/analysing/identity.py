@@ -38,30 +38,30 @@ def check_classes(runs: Sequence[RunReadings], vary: Collection[str] = ()) -> li
             f"{_listed(unknown)}: nothing tells the machine class, so nobody can say whether the machines "
             "are the same; measure with breakeven's plugin on both sides"
         )
-    differing = _differing([run for run in runs if run.class_id is not None])
-    refused = {name: values for name, values in differing.items() if name not in vary}
+    unlike = differing([run for run in runs if run.class_id is not None])
+    refused = {name: values for name, values in unlike.items() if name not in vary}
     if refused:
-        raise DifferentMachinesError(_refusal(refused, [name for name in vary if name not in differing]))
+        raise DifferentMachinesError(_refusal(refused, [name for name in vary if name not in unlike]))
     return warnings + [
         f"{name} is not the same ({values}), as --vary allows: the ratios hold that difference too"
-        for name, values in differing.items()
+        for name, values in unlike.items()
     ]
 
 
-def _differing(runs: Sequence[RunReadings]) -> dict[str, str]:
+def differing(runs: Sequence[RunReadings]) -> dict[str, str]:
     """Return the fields that are not the same in all runs, each with its values as text."""
     if len({run.class_id for run in runs}) < 2:
         return {}
     # Of equal class ids the facts are equal: one run of each tells, and is named by the values alone.
     facts = list({run.class_id: run.facts for run in runs}.values())
     names = dict.fromkeys(name for fact in facts for name in fact)
-    differing = {
+    unlike = {
         name: values
         for name in names
         if len(values := _values(fact.get(name, _NOT_TOLD) for fact in facts)) > 1
     }
     ids = _values(run.class_id for run in runs)
-    return {name: " and ".join(values) for name, values in (differing or {CLASS_ID: ids}).items()}
+    return {name: " and ".join(values) for name, values in (unlike or {CLASS_ID: ids}).items()}
 
 
 def _values(values: Iterable[Any]) -> list[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from breakeven.analysing.identity import differing
 from breakeven.analysing.json_files import Place, load_json
 from breakeven.analysing.moderation import pooled_df
 from breakeven.analysing.naming import one_line
@@ -27,7 +28,7 @@ from breakeven.analysing.readings import RunReadings
 from breakeven.analysing.regression import ALPHA, MOST_DF, THRESHOLD, Noise, moderated, noise_of
 from breakeven.atomic import write_whole
 from breakeven.cases import SCHEMA
-from breakeven.errors import NewerSchemaError, UsageError
+from breakeven.errors import DifferentMachinesError, NewerSchemaError, UsageError
 
 Array = NDArray[np.float64]
 
@@ -73,12 +74,29 @@ class Visible:
     loud: float
 
 
+def check_one_class(runs: Sequence[RunReadings]) -> None:
+    """Refuse runs of several machine classes: what differs between those is no noise.
+
+    Raises:
+        DifferentMachinesError: naming the fields that differ.
+    """
+    unlike = differing(runs)
+    if unlike:
+        fields = "; ".join(f"{one_line(name, 40)} ({values})" for name, values in unlike.items())
+        raise DifferentMachinesError(
+            f"the runs come from different machine classes: {fields}; a noise floor is of one class: begin "
+            "anew with --fresh, and change nothing between the runs"
+        )
+
+
 def floor_of(runs: Sequence[RunReadings], command: str = "") -> Floor:
     """Return the floor that the runs of one class tell.
 
     Raises:
         UsageError: fewer than two runs, or no case that two of them timed.
+        DifferentMachinesError: as `check_one_class`.
     """
+    check_one_class(runs)
     cases = list(dict.fromkeys(case for run in runs for case in run.readings))
     medians = {
         case: [run.readings[case].median_s if case in run.readings else None for run in runs]
@@ -91,6 +109,25 @@ def floor_of(runs: Sequence[RunReadings], command: str = "") -> Floor:
         )
     last = runs[-1]
     return Floor(last.class_id or UNKNOWN_CLASS, last.facts, len(runs), last.datetime, command, medians)
+
+
+def floor_warnings(floor: Floor) -> list[str]:
+    """Return what must be known to use the floor rightly, a line each."""
+    if floor.class_id != UNKNOWN_CLASS:
+        return []
+    return [
+        "nothing in the run files tells the machine class: this floor serves every run that tells none, "
+        "wherever it was made; measure with breakeven's plugin"
+    ]
+
+
+def loudness(floor: Floor) -> tuple[float, float]:
+    """Return the run-to-run standard deviations of the middle case and of one louder than nine in ten.
+
+    They are of log times, each the case's own, not moderated.
+    """
+    sd = np.sqrt(noise_of([floor.logs(list(floor.medians_s))]).variances)
+    return float(np.nanmedian(sd)), float(np.nanquantile(sd, 0.9))
 
 
 def visible(floor: Floor, runs: Sequence[int], threshold: float = THRESHOLD) -> list[Visible]:
@@ -111,7 +148,8 @@ def _visible(sd: Array, noise: Noise, floor_df: Array, runs: int, threshold: flo
     df = np.clip(df, 1, MOST_DF)
     alpha = ALPHA * max(CHANGED, 1 / len(sd))
     reach = (stdtrit(df, 1 - alpha) + stdtrit(df, POWER)) * sd * math.sqrt(2 / runs)
-    changes = np.exp(math.log1p(threshold) + reach) - 1
+    with np.errstate(over="ignore"):  # noise so loud that nothing can be seen: infinite
+        changes = np.expm1(math.log1p(threshold) + reach)
     return Visible(runs, float(np.median(changes)), float(np.quantile(changes, 0.9)))
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.status import Status
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C or a signal stopped."""
+
 OK, OBJECTION, UNUSABLE, NOT_JUDGED = 0, 1, 2, 3
 """Exit codes: nothing to object; a confirmed regression, or a failed self-test; bad usage or input; nothing
 could be judged, or a machine that is not fit for it."""
