@@ -146,12 +146,9 @@ class Course:
         pairs = now.number / 2
         # Until suspects were timed they may take as long as all cases.
         left_s = self._limits.left_s(pairs, self._spent_s, _pair_s(self._fresh or self._first))
-        left = f"about {duration(left_s)} left" if left_s > 0 else "the last one"
         at_most = "" if self._fresh else "at most "
-        return (
-            f"run {now.number}{self._of()}: {now.side} (pair {now.pair}), {duration(ran.seconds)}; "
-            f"{at_most if left_s > 0 else ''}{left}"
-        )
+        left = f"; {at_most}about {duration(left_s)} left" if left_s > 0 else ""
+        return f"run {now.number}{self._of()}: {now.side} (pair {now.pair}), {duration(ran.seconds)}{left}"
 
     def _of(self) -> str:
         return f" of {2 * self._limits.most}" if self._limits.most is not None else ""

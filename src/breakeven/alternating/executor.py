@@ -126,7 +126,7 @@ class Shell:
                 raise
             finally:
                 if copying is not None:
-                    copying.join(1.0)  # whatever it left behind in the background may hold the pipe open
+                    copying.join(1.0)
 
 
 def _stop(process: subprocess.Popen[bytes], number: int) -> None:
@@ -141,7 +141,8 @@ def _stop(process: subprocess.Popen[bytes], number: int) -> None:
 
 def _copy(stream: IO[bytes], log: IO[bytes]) -> threading.Thread:
     def copy() -> None:
-        with contextlib.suppress(ValueError, OSError):  # the log was closed after we stopped waiting
+        # The log may be closed meanwhile: we do not wait for what a command left in the background.
+        with stream, contextlib.suppress(ValueError, OSError):
             while chunk := os.read(stream.fileno(), 65536):
                 log.write(chunk)
                 log.flush()

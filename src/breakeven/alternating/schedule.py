@@ -5,6 +5,7 @@ Owns the order, the counting and the reckoning with time. Pure: reads no clock a
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -107,9 +108,14 @@ class Limits:
 
     def left_s(self, pairs_done: float, spent_s: float, pair_s: float) -> float:
         """Return about how many seconds are left, if every pair to come takes `pair_s`."""
-        by_time = max(0.0, self.budget_s - spent_s) if self.budget_s is not None else None
-        by_pairs = max(0.0, self.most - pairs_done) * pair_s if self.most is not None else None
-        return min(value for value in (by_time, by_pairs) if value is not None)
+        begun_s = (math.ceil(pairs_done) - pairs_done) * pair_s
+        left_s = []
+        if self.most is not None:
+            left_s.append(max(0.0, self.most - pairs_done) * pair_s)
+        if self.budget_s is not None and pair_s > 0:
+            fitting = math.floor((self.budget_s - spent_s - begun_s) / pair_s)
+            left_s.append(begun_s + max(0, fitting) * pair_s)
+        return min(left_s, default=0.0)
 
     def _fits(self, seconds: float) -> bool:
         return self.budget_s is None or seconds <= self.budget_s

@@ -1,0 +1,123 @@
+"""Real processes: what they get, what is kept of what they say, and that they stop as a whole."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from breakeven.alternating.executor import (
+    Job,
+    Shell,
+    Stopped,
+    check_command,
+    filled_in,
+    stopping_on_signals,
+)
+from breakeven.errors import UsageError
+
+
+def job(tmp_path, command, **environment):
+    out = tmp_path / "run.json"
+    return Job(filled_in(command, out), tmp_path / "log", out, environment)
+
+
+def test_a_command_gets_its_path_and_environment_and_its_words_go_to_the_log(tmp_path, monkeypatch):
+    monkeypatch.setenv("OURS", "ours")
+    done = Shell()(
+        job(tmp_path, 'echo "$OURS $THEIRS" > {out}; echo out; echo err >&2; exit 3', THEIRS="theirs")
+    )
+    assert done == 3
+    assert (tmp_path / "run.json").read_text() == "ours theirs\n"
+    assert (tmp_path / "log").read_text() == "out\nerr\n"
+
+
+def test_a_path_with_spaces_and_quotes_is_one_word_and_braces_of_the_shell_stay(tmp_path):
+    folder = tmp_path / "a 'b' $c"
+    folder.mkdir()
+    assert Shell()(job(folder, "for i in 1; do echo ${HOME:+{{x}}} > {out}; done")) == 0
+    assert (folder / "run.json").read_text() == "{{x}}\n"
+
+
+def test_a_command_has_no_standard_input_to_wait_for(tmp_path):
+    assert Shell()(job(tmp_path, "cat; echo read")) == 0
+    assert (tmp_path / "log").read_text() == "read\n"
+
+
+def test_live_shows_what_a_command_says_and_still_keeps_it(tmp_path, capfdbinary):
+    assert Shell(is_live=True)(job(tmp_path, "echo out; echo err >&2; exit 4")) == 4
+    assert (tmp_path / "log").read_text() == "out\nerr\n"
+    assert capfdbinary.readouterr() == (b"", b"out\nerr\n")
+
+
+def test_a_command_that_is_killed_gives_the_signals_number(tmp_path):
+    assert Shell()(job(tmp_path, "kill -KILL $$")) == -signal.SIGKILL
+
+
+def when_there(path, then):
+    """Do `then` in a thread once the file is there."""
+
+    def wait():
+        while not path.exists():
+            time.sleep(0.005)
+        then()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_what_stops_us_stops_the_commands_whole_group_and_waits_for_it(tmp_path, name):
+    number = getattr(signal, name)
+    ready = tmp_path / "ready"
+    child = (
+        "import pathlib, signal, sys\n"
+        f"signal.signal(signal.{name}, lambda *_: (pathlib.Path('{tmp_path}/told').touch(), sys.exit(5)))\n"
+        f"pathlib.Path('{ready}').touch()\n"
+        "signal.pause()\n"
+    )
+    (tmp_path / "child.py").write_text(child)
+    when_there(ready, lambda: os.kill(os.getpid(), number))
+    with stopping_on_signals(), pytest.raises(KeyboardInterrupt) as stop:
+        Shell()(job(tmp_path, f"{sys.executable} -S {tmp_path}/child.py; echo ended > {{out}}"))
+    assert (tmp_path / "told").exists()
+    assert isinstance(stop.value, Stopped) == (name == "SIGTERM")
+
+
+def test_who_does_not_listen_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("breakeven.alternating.executor.GRACE_S", 0.05)
+    ready = tmp_path / "ready"
+    when_there(ready, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        Shell()(job(tmp_path, f"trap '' INT; touch {ready}; echo $$ > {{out}}; while :; do sleep 1; done"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "run.json").read_text()), 0)
+
+
+def test_the_signals_are_ours_only_as_long_as_we_measure():
+    before = signal.getsignal(signal.SIGTERM)
+    with stopping_on_signals():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "",
+            "--base is empty; give a command that measures, such as 'python -m pytest bench --bench",
+        ),
+        ("  ", "--base is empty"),
+        (
+            "pytest bench",
+            "--base 'pytest bench' has no {out}, so nothing says where its run file goes; write it as",
+        ),
+        ("pytest --benchmark-json={OUT}", "has no {out}"),
+    ],
+)
+def test_a_command_that_cannot_write_a_run_file_is_refused_with_an_example(command, said):
+    with pytest.raises(UsageError) as refused:
+        check_command(command, "--base")
+    assert said in str(refused.value)
