@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import nctdtrinc, stdtrit
 
 from breakeven.analysing.identity import differing
 from breakeven.analysing.json_files import Place, load_json
@@ -25,7 +25,7 @@ from breakeven.analysing.moderation import pooled_df
 from breakeven.analysing.naming import one_line
 from breakeven.analysing.parsing import is_amount
 from breakeven.analysing.readings import RunReadings
-from breakeven.analysing.regression import ALPHA, MOST_DF, THRESHOLD, Noise, moderated, noise_of
+from breakeven.analysing.regression import ALPHA, THRESHOLD, Noise, moderated, noise_of
 from breakeven.atomic import write_whole
 from breakeven.cases import SCHEMA
 from breakeven.errors import DifferentMachinesError, NewerSchemaError, UsageError
@@ -40,6 +40,9 @@ CHANGED = 0.05
 
 UNKNOWN_CLASS = "unknown"
 """The class of runs that tell none."""
+
+_MOST_DF = 1e4
+"""The noncentral t distribution of more degrees of freedom is the normal one to four digits."""
 
 _CALIBRATE = "calibrate again with `breakeven calibrate`"
 
@@ -145,12 +148,13 @@ def _visible(sd: Array, noise: Noise, floor_df: Array, runs: int, threshold: flo
     own = 2.0 * runs - 2
     learnt = floor_df - noise.df.max(initial=0.0) + own  # what the other cases teach, and the runs themselves
     df = np.minimum(learnt, pooled_df(len(sd), own, noise.shared)) if runs > 1 else floor_df
-    df = np.clip(df, 1, MOST_DF)
+    df = np.clip(df, 1, _MOST_DF)
     alpha = ALPHA * max(CHANGED, 1 / len(sd))
-    reach = (stdtrit(df, 1 - alpha) + stdtrit(df, POWER)) * sd * math.sqrt(2 / runs)
+    reach = nctdtrinc(df, 1 - POWER, stdtrit(df, 1 - alpha)) * sd * math.sqrt(2 / runs)
+    logs = math.log1p(threshold) + np.quantile(reach, [0.5, 0.9])
     with np.errstate(over="ignore"):  # noise so loud that nothing can be seen: infinite
-        changes = np.expm1(math.log1p(threshold) + reach)
-    return Visible(runs, float(np.median(changes)), float(np.quantile(changes, 0.9)))
+        typical, loud = np.expm1(logs)
+    return Visible(runs, float(typical), float(loud))
 
 
 def write_floor(floor: Floor, directory: Path) -> Path:
@@ -185,7 +189,8 @@ def read_floor(directory: Path, class_id: str | None) -> Floor | None:
     Raises:
         RunFileError: the file is damaged, or of a newer breakeven.
     """
-    path = directory / _name(class_id or UNKNOWN_CLASS)
+    class_id = class_id or UNKNOWN_CLASS
+    path = directory / _name(class_id)
     if not path.exists():
         return None
     place = Place(str(path))
@@ -202,9 +207,12 @@ def read_floor(directory: Path, class_id: str | None) -> Floor | None:
     for case, values in content["medians_s"].items():
         if not isinstance(values, list) or len(values) != runs or not all(map(_is_median, values)):
             place.at(f"medians_s[{case!r}]").refuse(f"is no list of {runs} times in seconds", _CALIBRATE)
+    if content.get("class_id") != class_id:  # renamed, or copied in place of another class's
+        told = one_line(repr(content.get("class_id")), 80)
+        place.at("class_id").refuse(f"{told} is not {one_line(repr(class_id), 80)}", _CALIBRATE)
     facts = content.get("class")
     return Floor(
-        one_line(content.get("class_id") or UNKNOWN_CLASS),
+        class_id,
         facts if isinstance(facts, dict) else {},
         runs,
         one_line(content.get("datetime") or ""),
