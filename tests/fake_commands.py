@@ -75,6 +75,13 @@ class Machine:
         )
 
 
+def install(monkeypatch, machine):
+    """Let the commands that run commands have them run by this machine, by its clock."""
+    monkeypatch.setattr("breakeven.alternating.executor.Shell", lambda **_: machine)
+    monkeypatch.setattr("breakeven.commands.measuring.monotonic", machine.clock)
+    return machine
+
+
 def side_of(job):
     """Which command a job is of: its first word."""
     return shlex.split(job.command)[0]

@@ -27,6 +27,8 @@ def loaded(code):
         ["report", "--help"],
         ["compare", "--help"],
         ["doctor", "--help"],
+        ["ab", "--help"],
+        ["calibrate", "--help"],
         ["nonsense"],
     ],
 )

@@ -98,7 +98,7 @@ def test_more_runs_see_smaller_changes_and_none_below_the_threshold():
 
 
 def test_one_run_a_side_against_a_floor_sees_what_is_worked_out_by_hand():
-    """A case alone: twice the variance, and 2.697, at which a noncentral t of 9 degrees passes 1.833 in 80%."""
+    """A case alone, two runs: at 2.697 a noncentral t of 9 degrees of freedom is above 1.833 in 80%."""
     noise = np.array([0.01, -0.01] * 5)
     sd = noise.std(ddof=1)
     (row,) = visible(floor(noise), [1])

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.command import INTERRUPTED
@@ -64,7 +64,7 @@ def in_folder(arguments: argparse.Namespace, asked: Mapping[str, Any], act: Call
             try:
                 for line in folder.said:
                     say(line)
-                code = act(Recorder(folder, Shell(is_live=arguments.verbose), time.monotonic))
+                code = act(Recorder(folder, Shell(is_live=arguments.verbose), monotonic))
                 sys.stdout.flush()  # what was not shown is shown by the next call, without measuring
                 folder.finish()
                 return code

@@ -1,0 +1,59 @@
+"""`breakeven ab` over real timings: what is slower in a model is found, and its phase is named."""
+
+import json
+import shlex
+
+from breakeven import cli
+
+NET = """
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, x):
+        {waste}
+        return self.layer(x)
+
+@pytest.mark.sweep(batch_size=[1, 16])
+def bench_net(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size, model=Net()))
+"""
+WASTE = "torch.ones(400, 400) @ torch.ones(400, 400)  # fifty times the work of the whole step"
+
+
+def test_a_matrix_product_too_many_is_found_in_the_forward_pass(bench, monkeypatch, capsys):
+    """Pytest runs inside this process, with the list of cases that `ab` hands over: a process costs seconds."""
+    for name, waste in (("base", "pass"), ("head", WASTE)):
+        bench.write(NET.format(waste=waste), f"{name}/bench_net.py")
+    ran = []
+
+    def execute(job):
+        with monkeypatch.context() as patch:
+            for variable, value in job.environment.items():
+                patch.setenv(variable, value)
+            result = bench.raw(*shlex.split(job.command), "--benchmark-max-time=0.01")
+        job.log.write_text(result.stdout.str())
+        ran.append(json.loads(job.out.read_text()) if job.out.exists() else None)
+        return int(result.ret)
+
+    monkeypatch.setattr("breakeven.alternating.executor.Shell", lambda **_: execute)
+    options = "--breakeven-devices=cpu@1 --breakeven-phases=forward,step,train --benchmark-json={out}"
+    sides = [
+        argument
+        for side, folder in (("--base", "base"), ("--candidate", "head"))
+        for argument in (side, f"{folder}/bench_net.py {options}")
+    ]
+    assert cli.main(["ab", *sides, "--pairs", "5", "--format", "json"]) == 1
+    shown = capsys.readouterr().out
+    content = json.loads(shown[shown.rindex('{\n "schema"') :])  # pytest spoke before
+    rows = {row["case"]: row for row in content["cases"]}
+    for batch_size in (1, 16):
+        assert rows[f"net forward cpu@1 batch={batch_size}"]["verdict"] == "regressed"
+        assert rows[f"net step cpu@1 batch={batch_size}"]["verdict"] != "regressed"
+    assert any(
+        warning.startswith("net on cpu@1: ") and "forward" in warning for warning in content["warnings"]
+    )
+    timed = [{benchmark["name"] for benchmark in run["benchmarks"]} for run in ran]
+    listed = (bench.pytester.path / "breakeven-ab" / "suspects.txt").read_text().splitlines()
+    assert [len(names) for names in timed] == [6] * 6 + [len(listed)] * 4
