@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ class Machine:
                     if wanted is None or case in wanted
                 ],
                 machine=self.machine,
-                when=f"2026-01-02T03:04:05.{int(rng.integers(1e6)):06}",
+                when=datetime.fromtimestamp(self.now, UTC).isoformat(),
             ),
         )
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from breakeven import cli
+from breakeven.alternating.executor import Job
 from breakeven.analysing.record import analyse
 from breakeven.analysing.runs import read
+from fake_commands import Machine, install
 from pages import Cells, rows_of, text_of
 from reports import box
 from run_files import affine_run, write
@@ -74,6 +76,25 @@ def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded
     capsys.readouterr()
     assert cli.main(report[1:]) == 0
     assert "the page: mine.json.report/index.html" in capsys.readouterr().out
+
+
+def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    console = "\n".join(blocks("console"))
+    ab, calibrate, compare = (
+        shlex.split(re.search(rf"^breakeven {name} .*", console, re.MULTILINE)[0])
+        for name in ("ab", "calibrate", "compare")
+    )
+    machine = install(monkeypatch, Machine(noise=0.001))
+    assert cli.main(calibrate[1:]) == 0
+    assert "10 runs a side" in capsys.readouterr().out
+    assert cli.main(ab[1:]) == 0
+    assert {job.command.partition(" && ")[0] for job in machine.jobs[10:]} == {"cd base", "cd head"}
+    for name in compare[2:]:
+        machine.measure(Job("another", Path(), Path(name).absolute()), f"{name} of another day")
+    assert cli.main(compare[1:]) == 0
+    assert "10 calibration runs" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.fixture(scope="module")
