@@ -265,9 +265,9 @@ def test_the_time_of_runs_before_an_interruption_counts_in_the_budget(tmp_path):
 
 
 def test_a_pair_that_was_measured_counts_though_the_budget_would_not_begin_it_now(tmp_path):
-    machine = Machine(noise=0.001, seconds=30.0)
-    ab(tmp_path / "ab", machine, Limits(budget_s=300.0))
-    assert len(machine.jobs) == 6
+    machine = Machine(noise=0.001, seconds=30.0, events={6: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        ab(tmp_path / "ab", machine, Limits(budget_s=300.0))
     found = ab(tmp_path / "ab", machine, Limits(budget_s=1.0))
     assert len(found.baseline) == 3
 

@@ -105,6 +105,14 @@ def test_one_run_a_side_against_a_floor_sees_what_is_worked_out_by_hand():
     assert row.typical == pytest.approx(1.02 * math.exp(2.6969 * sd * math.sqrt(2)) - 1, rel=1e-3)
 
 
+def test_three_runs_a_side_rest_on_their_own_four_degrees_of_freedom():
+    """A case alone: at 3.040 a noncentral t of 4 degrees of freedom is above 2.132 in 80%."""
+    noise = np.array([0.01, -0.01] * 5)
+    (row,) = visible(floor(noise), [3])
+    reach = 3.0398 * noise.std(ddof=1) * math.sqrt(2 / 3)
+    assert row.typical == pytest.approx(1.02 * math.exp(reach) - 1, rel=1e-3)
+
+
 def test_noise_through_which_nothing_is_seen_is_infinite_and_no_warning():
     assert visible(floor(np.array([[500.0, -500.0]])), [1])[0].typical == math.inf
 
