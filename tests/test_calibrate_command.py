@@ -35,6 +35,7 @@ def test_it_stores_the_floor_of_the_class_and_tells_what_can_be_seen(fake, tmp_p
         "1 run a side", "3 runs a side", "5 runs a side", "10 runs a side",
     ]  # fmt: skip
     assert "stored in .breakeven/noise/id-here.json for the machine class id-here" in shown.out
+    assert "\\n" not in shown.out
     assert max(map(len, shown.out.splitlines())) <= 100
     assert shown.err.splitlines() == [
         "breakeven: 4 runs of the same command; the time left is told after each",

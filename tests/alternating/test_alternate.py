@@ -334,6 +334,17 @@ def test_exit_1_with_failed_cases_counts_but_another_status_does_not(tmp_path):
     ab(tmp_path / "b", Machine(events={1: partial(end, 1)}))
 
 
+def test_a_command_that_writes_an_old_run_again_is_refused(tmp_path):
+    def copy(job):
+        job.out.write_text((tmp_path / "ab" / "stage1-01-base.json").read_text())
+        return 0
+
+    machine = Machine(events={4: copy})
+    with pytest.raises(CommandError, match=r"run 4 of 16 wrote the same run as \S+stage1-01-base.json"):
+        ab(tmp_path / "ab", machine)
+    assert len(list((tmp_path / "ab").glob("stage*.json"))) == 3
+
+
 def test_machines_that_do_not_compare_are_refused_after_one_pair(tmp_path):
     class Two(Machine):
         def measure(self, job, name, wanted=None):

@@ -60,8 +60,8 @@ def test_a_whole_run_that_was_damaged_since_is_measured_again_and_said(tmp_path)
 
 @pytest.mark.parametrize("name", ["--base", "--candidate"])
 def test_a_folder_of_other_commands_is_refused_naming_both_and_the_remedy(tmp_path, name):
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False):
-        pass
+    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
+        keep(folder, "one")
     with (
         pytest.raises(UsageError) as refused,
         opened(tmp_path / "ab", {**ASKED, name: "c {out}"}, "today", fresh=False),
@@ -71,6 +71,13 @@ def test_a_folder_of_other_commands_is_refused_naming_both_and_the_remedy(tmp_pa
         f"{tmp_path / 'ab'} holds runs of something else: {name} was {ASKED[name]!r} and is now 'c {{out}}'; "
         "name another folder with --output, or begin anew with --fresh"
     )
+
+
+def test_where_nothing_was_measured_another_command_may_be_given(tmp_path):
+    for command in ("pythno {out}", "python {out}"):
+        with opened(tmp_path / "ab", {"CMD": command}, "today", fresh=False) as folder:
+            assert folder.plan["asked"] == {"CMD": command}
+    assert listed(tmp_path / "ab") == ["plan.json"]
 
 
 def test_a_finished_folder_is_laid_aside_and_begun_anew_once(tmp_path):

@@ -127,7 +127,7 @@ class Course:
             is_new = name not in self._folder.runs
             if is_new:
                 what = f"the {now.side}'s command in run {now.number}{self._of()}"
-                self._recorder.record(name, what, self._commands[now.side], environment)
+                self._recorder.record(name, what, self._commands[now.side], environment, self._readings())
             ran.append(Ran(now.side, self._folder.read(name), self._folder.runs[name]["seconds"]))
             if is_new:
                 self._say(self._progress(now, ran[-1]))

@@ -58,8 +58,13 @@ def filled_in(command: str, out: Path) -> str:
 
     >>> filled_in("pytest --benchmark-json={out}; echo ${{HOME}}", Path("/a b/run.json"))
     "pytest --benchmark-json='/a b/run.json'; echo ${{HOME}}"
+    >>> filled_in("python measure.py '{out}'", Path("/a b/run.json"))
+    "python measure.py '/a b/run.json'"
     """
-    return command.replace(OUT, shlex.quote(str(out)))
+    path = shlex.quote(str(out))
+    for quoted in (f"'{OUT}'", f'"{OUT}"', OUT):  # who quotes it alone means the same
+        command = command.replace(quoted, path)
+    return command
 
 
 def check_command(command: str, option: str) -> None:

@@ -129,9 +129,9 @@ def opened(directory: Path, asked: Mapping[str, Any], started: str, *, fresh: bo
         folder.path.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         found = _found(folder.path)
-        if found is not None and not fresh:
+        if found is not None and found["runs"] and not fresh:  # of a typing error nothing is to be kept
             _check_same(found["asked"], asked, directory)
-        if found is None or fresh or found.get("finished"):
+        if found is None or fresh or found.get("finished") or not found["runs"]:
             if found is not None and found["runs"]:
                 _lay_aside(folder, directory)
             found = {"schema": SCHEMA, "asked": dict(asked), "started": started, "runs": {}}

@@ -6,7 +6,7 @@ Owns what counts as a run. The command writes beside; only what could be read ta
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,14 @@ class Recorder:
     execute: Executor
     clock: Clock
 
-    def record(self, name: str, what: str, command: str, environment: Mapping[str, str]) -> RunReadings:
+    def record(
+        self,
+        name: str,
+        what: str,
+        command: str,
+        environment: Mapping[str, str],
+        earlier: Sequence[RunReadings],
+    ) -> RunReadings:
         """Run the command once and keep its run, with its seconds and what is to be said of it.
 
         Args:
@@ -45,20 +52,21 @@ class Recorder:
             what: how a message names it.
             command: with `{out}` in it.
             environment: what the command's has beside ours.
+            earlier: the runs before it; a copy of one of them is no measurement.
 
         Raises:
-            CommandError: it failed, or wrote no run file that is whole.
+            CommandError: it failed, or wrote no run file that is whole and new.
         """
         out, log = self.folder.begin(name), self.folder.log_path(name)
         began = self.clock()
         with self.folder.writing():
             status = self.execute(Job(filled_in(command, out), log, out, environment))
         seconds = self.clock() - began
-        said = _checked(out, what, status, log)
+        said = _checked(out, what, status, log, earlier)
         return self.folder.keep(name, {"seconds": seconds, "exit": status, "said": said})
 
 
-def _checked(out: Path, what: str, status: int, log: Path) -> list[str]:
+def _checked(out: Path, what: str, status: int, log: Path, earlier: Sequence[RunReadings]) -> list[str]:
     """Return what is to be said of a run that counts.
 
     Raises:
@@ -77,6 +85,9 @@ def _checked(out: Path, what: str, status: int, log: Path) -> list[str]:
     broken = [case for case, ended in run.ended.items() if ended.outcome in BROKEN]
     if status and not (status == 1 and broken):
         raise _failed(what, status, log)
+    copied = next((other.path for other in earlier if other.digest == run.digest), None)
+    if copied is not None:
+        raise CommandError(f"{what} wrote the same run as {copied}, so it measured nothing new; {_MEND}")
     if not status:
         return []
     shown = one_line(", ".join(broken[:3]), 200) + (f" and {len(broken) - 3} more" if broken[3:] else "")

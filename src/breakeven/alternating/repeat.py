@@ -32,7 +32,7 @@ def repeat(recorder: Recorder, command: str, count: int, say: Callable[[str], No
         name = f"run-{number:02}"
         is_new = name not in folder.runs
         if is_new:
-            recorder.record(name, f"the command in run {number} of {count}", command, {})
+            recorder.record(name, f"the command in run {number} of {count}", command, {}, runs)
         runs.append(folder.read(name))
         spent_s.append(folder.runs[name]["seconds"])
         if is_new:

@@ -44,9 +44,10 @@ def renderables(
             f"{plural(row.runs, 'run')} a side"
         )
     yield from rich_parts.section("Warnings", list(warnings), "all in --format json")
+    yield Text()
     yield Text(
         terminal_text(
-            f"\nstored in {path} for the machine class {floor.class_id}; where a side has one run, "
+            f"stored in {path} for the machine class {floor.class_id}; where a side has one run, "
             "`breakeven compare` judges it against this"
         )
     )
