@@ -15,11 +15,11 @@ class Net(torch.nn.Module):
         {waste}
         return self.layer(x)
 
-@pytest.mark.sweep(batch_size=[1, 16])
+@pytest.mark.sweep(batch_size=[16])
 def bench_net(train_benchmark, batch_size):
     train_benchmark(lambda: workload(batch_size, model=Net()))
 """
-WASTE = "torch.ones(400, 400) @ torch.ones(400, 400)  # fifty times the work of the whole step"
+WASTE = "torch.ones(400, 400) @ torch.ones(400, 400)  # many times the work of the whole step"
 
 
 def test_a_matrix_product_too_many_is_found_in_the_forward_pass(bench, monkeypatch, capsys):
@@ -32,28 +32,27 @@ def test_a_matrix_product_too_many_is_found_in_the_forward_pass(bench, monkeypat
         with monkeypatch.context() as patch:
             for variable, value in job.environment.items():
                 patch.setenv(variable, value)
-            result = bench.raw(*shlex.split(job.command), "--benchmark-max-time=0.01")
+            result = bench.raw(*shlex.split(job.command), "--benchmark-max-time=0.1")
         job.log.write_text(result.stdout.str())
         ran.append(json.loads(job.out.read_text()) if job.out.exists() else None)
         return int(result.ret)
 
     monkeypatch.setattr("breakeven.alternating.executor.Shell", lambda **_: execute)
-    options = "--breakeven-devices=cpu@1 --breakeven-phases=forward,step,train --benchmark-json={out}"
+    options = "--breakeven-devices=cpu@1 --breakeven-phases=forward,train --benchmark-json={out}"
     sides = [
         argument
         for side, folder in (("--base", "base"), ("--candidate", "head"))
         for argument in (side, f"{folder}/bench_net.py {options}")
     ]
-    assert cli.main(["ab", *sides, "--pairs", "5", "--format", "json"]) == 1
+    assert cli.main(["ab", *sides, "--pairs", "6", "--format", "json"]) == 1
     shown = capsys.readouterr().out
     content = json.loads(shown[shown.rindex('{\n "schema"') :])  # pytest spoke before
     rows = {row["case"]: row for row in content["cases"]}
-    for batch_size in (1, 16):
-        assert rows[f"net forward cpu@1 batch={batch_size}"]["verdict"] == "regressed"
-        assert rows[f"net train cpu@1 batch={batch_size}"]["verdict"] == "regressed"
+    assert rows["net forward cpu@1 batch=16"]["verdict"] == "regressed"
+    assert rows["net train cpu@1 batch=16"]["verdict"] == "regressed"
     blamed = [said for said in content["warnings"] if said.startswith("net on cpu@1: train ")]
     assert blamed
     assert all(said.endswith("of it forward") for said in blamed)
-    timed = [{benchmark["name"] for benchmark in run["benchmarks"]} for run in ran]
+    met = [len(run["benchmarks"]) + len(run["breakeven"]["outcomes"]) for run in ran]
     listed = (bench.pytester.path / "breakeven-ab" / "suspects.txt").read_text().splitlines()
-    assert [len(names) for names in timed] == [6] * 6 + [len(listed)] * 4
+    assert met == [2] * 6 + [len(listed)] * 6

@@ -72,8 +72,10 @@ def test_what_stops_us_stops_the_commands_whole_group_and_waits_for_it(tmp_path,
     number = getattr(signal, name)
     ready = tmp_path / "ready"
     child = (
-        "import pathlib, signal, sys\n"
-        f"signal.signal(signal.{name}, lambda *_: (pathlib.Path('{tmp_path}/told').touch(), sys.exit(5)))\n"
+        "import pathlib, signal, sys, time\n"
+        "def stop(*_):\n"
+        f"    time.sleep(0.2)\n    pathlib.Path('{tmp_path}/told').touch()\n    sys.exit(5)\n"
+        f"signal.signal(signal.{name}, stop)\n"
         f"pathlib.Path('{ready}').touch()\n"
         "signal.pause()\n"
     )

@@ -96,3 +96,10 @@ SURE = Shift(math.log(1.10), math.log(1.08), math.log(1.12))
 )
 def test_the_canary_explains_a_shift_that_both_surely_made_alike(canary, shift, explained):
     assert explains(canary, shift, 0.02) is explained
+
+
+def test_a_run_that_has_none_of_the_common_cases_says_nothing_of_the_shift():
+    baseline = np.log(np.ones((4, 2)))
+    candidate = np.full((4, 3), np.log(1.1))
+    candidate[:, 1] = np.nan
+    assert common_shift(baseline, candidate) == common_shift(baseline, candidate[:, [0, 2]])

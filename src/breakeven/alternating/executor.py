@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -113,7 +114,7 @@ class Shell:
         Raises:
             KeyboardInterrupt: we were stopped; the command was told so too, and has ended.
         """
-        with job.log.open("wb") as log:
+        with job.log.open("wb") as log, _Lifeline() as lifeline:
             process = subprocess.Popen(
                 job.command,
                 shell=True,
@@ -122,26 +123,59 @@ class Shell:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **job.environment},
                 start_new_session=True,  # a group of its own: what the shell starts is stopped with it
+                pass_fds=lifeline.held_by_command,
             )
+            lifeline.let_go()
             copying = _copy(process.stdout, log) if process.stdout is not None else None
             try:
                 return process.wait()
             except KeyboardInterrupt as stop:
-                _stop(process, stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+                _stop(process, stop.number if isinstance(stop, Stopped) else signal.SIGINT, lifeline)
                 raise
             finally:
                 if copying is not None:
                     copying.join(1.0)
 
 
-def _stop(process: subprocess.Popen[bytes], number: int) -> None:
+class _Lifeline:
+    """A pipe that a command and whatever it starts hold open: it breaks when the last of them has ended.
+
+    The shell alone does not do: a signal to the group ends it at once, and what it started may still write.
+    """
+
+    def __enter__(self) -> _Lifeline:
+        self._ours, self._theirs = os.pipe()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
+        os.close(self._ours)
+
+    @property
+    def held_by_command(self) -> tuple[int]:
+        """What the command inherits."""
+        return (self._theirs,)
+
+    def let_go(self) -> None:
+        """Hold it no longer ourselves."""
+        if self._theirs >= 0:
+            os.close(self._theirs)
+        self._theirs = -1
+
+    def breaks_within(self, seconds: float) -> bool:
+        """Wait for the last holder; return whether it has ended in time."""
+        return bool(select.select([self._ours], [], [], seconds)[0])
+
+
+def _stop(process: subprocess.Popen[bytes], number: int, lifeline: _Lifeline) -> None:
     """Pass a signal on and wait; who does not listen, or a second Ctrl-C, gets what cannot be ignored."""
     for what in (number, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, what)
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(GRACE_S)
-            return
+        with contextlib.suppress(KeyboardInterrupt):
+            if lifeline.breaks_within(GRACE_S):
+                break
+    process.wait()
 
 
 def _copy(stream: IO[bytes], log: IO[bytes]) -> threading.Thread:

@@ -58,8 +58,8 @@ def common_shift(baseline: Array, candidate: Array, floor: Array | None = None) 
     if both.sum() < FEWEST_CASES:
         return None
     levels = np.nanmean(baseline[both], axis=1, keepdims=True)
-    sides = [np.nanmedian(side[both] - levels, axis=0) for side in (baseline, candidate)]
-    sides = [side[np.isfinite(side)] for side in sides]
+    away = [side[both] - levels for side in (baseline, candidate)]
+    sides = [np.nanmedian(side[:, np.isfinite(side).any(axis=0)], axis=0) for side in away]
     others = []
     if floor is not None and all(len(side) < 2 for side in sides):
         known = floor[np.isfinite(floor).all(axis=1)]
