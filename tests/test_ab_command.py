@@ -114,7 +114,7 @@ def test_an_outcome_that_could_not_be_shown_is_shown_by_the_next_call_without_me
     [
         (("--base", "a", "--candidate", "b {out}"), "--base 'a' has no {out}"),
         (("--base", "a {out}", "--candidate", " "), "--candidate is empty"),
-        ((*COMMANDS, "--pairs", "3"), "--pairs 3 cannot be judged"),
+        ((*COMMANDS, "--pairs", "0"), "--pairs 0 compares nothing"),
         ((*COMMANDS, "--budget", "soon"), "'soon' is no duration; write it as 90s, 20m or 1h30m"),
         ((*COMMANDS, "--budget", ""), "'' is no duration"),
     ],

@@ -120,6 +120,15 @@ def test_without_suspects_it_ends_early_and_says_so(tmp_path):
     assert found.verdict == "unchanged"
 
 
+def test_so_few_pairs_that_none_is_left_for_suspects_decide_on_all_cases_and_say_so(tmp_path):
+    machine = Machine(SLOW)
+    found = ab(tmp_path / "ab", machine, Limits(2))
+    assert [job.out.name.split("-")[0] for job in machine.jobs] == ["stage1"] * 4
+    assert {(change.n_baseline, change.n_candidate) for change in found.changes} == {(2, 2)}
+    assert "2 pairs leave none to time the " in found.notes[0]
+    assert verdicts(found)[CASES[3]] == "regressed"
+
+
 def test_where_all_cases_are_suspects_all_are_timed_again_and_the_fresh_shift_stands(tmp_path):
     machine = Machine({"candidate": dict.fromkeys(CASES, 1.2)})
     found = ab(tmp_path / "ab", machine)

@@ -34,14 +34,16 @@ def test_by_default_three_pairs_time_all_cases_and_five_the_suspects():
     assert protocol(Limits()) == (3, 5)
 
 
-@pytest.mark.parametrize(("pairs", "expected"), [(4, (2, 2)), (5, (3, 2)), (6, (3, 3)), (20, (3, 17))])
-def test_pairs_are_shared_out_with_at_least_two_to_each_stage(pairs, expected):
+@pytest.mark.parametrize(
+    ("pairs", "expected"), [(1, (1, 0)), (3, (3, 0)), (4, (2, 2)), (5, (3, 2)), (6, (3, 3)), (20, (3, 17))]
+)
+def test_pairs_are_shared_out_with_two_at_least_to_the_second_stage_or_none(pairs, expected):
     assert protocol(Limits(pairs)) == expected
 
 
-@pytest.mark.parametrize("pairs", [3, 0, -1])
-def test_fewer_pairs_than_can_be_judged_are_refused(pairs):
-    with pytest.raises(UsageError, match=rf"--pairs {pairs} cannot be judged: .* use --pairs 4 or more"):
+@pytest.mark.parametrize("pairs", [0, -1])
+def test_fewer_than_one_pair_are_refused(pairs):
+    with pytest.raises(UsageError, match=rf"--pairs {pairs} compares nothing; use 1 or more"):
         Limits(pairs)
 
 

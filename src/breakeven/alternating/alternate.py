@@ -77,13 +77,18 @@ class Course:
         self._time_all()
         found = self._judge(*_sides(self._first))
         again = self._settle(found)
-        if again:
+        if not again:
+            note = f"no case was a suspect after {plural(len(found.baseline), 'pair')}: none was timed again"
+            found = replace(found, notes=(*found.notes, note))
+        elif not self._limits.allow_a_second_stage(self._pairs):
+            note = (
+                f"{plural(self._pairs, 'pair')} leave none to time the {plural(len(again), 'suspect')} again"
+            )
+            found = replace(found, notes=(*found.notes, note))
+        else:
             self._time_again(again)
             fresh = self._judge(*([only(run, again) for run in side] for side in _sides(self._fresh)))
             found = merged(found, fresh, again, check_classes(self._readings(), self._vary))
-        else:
-            note = f"no case was a suspect after {plural(len(found.baseline), 'pair')}: none was timed again"
-            found = replace(found, notes=(*found.notes, note))
         return replace(found, notes=(*found.notes, *self._folder.warnings, *self._commits()))
 
     def _time_all(self) -> None:
@@ -163,10 +168,11 @@ class Course:
                 f"{self._folder.plan['started']} on count; --fresh measures anew"
             )
         by_time = f"as many pairs as {duration(self._limits.budget_s)} hold" if self._limits.budget_s else ""
-        by_pairs = f"up to {most} pairs, {2 * most} runs" if most is not None else ""
+        by_pairs = f"up to {plural(most, 'pair')}, {2 * most} runs" if most is not None else ""
+        then = ", then the suspects alone" if self._limits.allow_a_second_stage(first) else ""
         return (
-            f"{', '.join(filter(None, (by_pairs, by_time)))}: {first} pairs of all cases, then the suspects "
-            "alone; the time left is told after each run"
+            f"{', '.join(filter(None, (by_pairs, by_time)))}: {plural(first, 'pair')} of all cases{then}; the "
+            "time left is told after each run"
         )
 
     def _commits(self) -> list[str]:

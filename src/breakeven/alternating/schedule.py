@@ -55,16 +55,13 @@ class Limits:
     budget_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse fewer pairs than can be judged.
+        """Refuse what is no number of pairs.
 
         Raises:
             UsageError: with the value and the fewest there may be.
         """
-        if self.pairs is not None and self.pairs < 2 * FEWEST:
-            raise UsageError(
-                f"--pairs {self.pairs} cannot be judged: {FEWEST} pairs time all cases and {FEWEST} more "
-                f"decide on the suspects; use --pairs {2 * FEWEST} or more"
-            )
+        if self.pairs is not None and self.pairs < 1:
+            raise UsageError(f"--pairs {self.pairs} compares nothing; use 1 or more, better {PAIRS}")
 
     @property
     def most(self) -> int | None:
@@ -74,7 +71,14 @@ class Limits:
     @property
     def first(self) -> int:
         """How many pairs time all cases, at most."""
-        return FIRST_PAIRS if self.most is None else min(FIRST_PAIRS, self.most - FEWEST)
+        if self.most is None:
+            return FIRST_PAIRS
+        # So few that none would be left for the suspects: all of them time all cases.
+        return self.most if self.most < 2 * FEWEST else min(FIRST_PAIRS, self.most - FEWEST)
+
+    def allow_a_second_stage(self, before: int) -> bool:
+        """Return whether enough pairs are left to decide on the suspects, when so many timed all cases."""
+        return self.most is None or before + FEWEST <= self.most
 
     def another_of_all(self, done: int, spent_s: float, pair_s: float) -> bool:
         """Return whether another pair times all cases.
@@ -85,7 +89,7 @@ class Limits:
             pair_s: seconds that a pair takes.
         """
         if done < FEWEST:
-            return True
+            return self.most is None or done < self.most
         # Nobody knows yet how many suspects there are: the pairs that decide may cost as much as these.
         return done < self.first and self._fits(spent_s + (1 + FEWEST) * pair_s)
 
@@ -99,7 +103,7 @@ class Limits:
             pair_s: seconds that a pair of suspects takes.
         """
         if done < FEWEST:
-            return True
+            return self.allow_a_second_stage(before)
         return (self.most is None or before + done < self.most) and self._fits(spent_s + pair_s)
 
     def cannot_hold(self, pair_s: float) -> bool:
