@@ -171,8 +171,8 @@ class Course:
         by_pairs = f"up to {plural(most, 'pair')}, {2 * most} runs" if most is not None else ""
         then = ", then the suspects alone" if self._limits.allow_a_second_stage(first) else ""
         return (
-            f"{', '.join(filter(None, (by_pairs, by_time)))}: {plural(first, 'pair')} of all cases{then}; the "
-            "time left is told after each run"
+            f"{', '.join(filter(None, (by_pairs, by_time)))}: {plural(first, 'pair')} of all cases{then}; "
+            "the time left is told after each run"
         )
 
     def _commits(self) -> list[str]:
