@@ -6,6 +6,7 @@
     ├── UsageError              what the user typed cannot be used: an option, a mark, an argument
     ├── RecipeError             a workload's recipe raised, or returned something else
     ├── MeasurementError        a case gave no honest timing: NaN loss, other result than the CPU's
+    ├── StoreError              a store of runs, or a file in it, that cannot be written or read
     └── RunFileError            a run file that cannot be read
         └── NewerSchemaError    ... because a newer breakeven wrote it
 
@@ -39,3 +40,7 @@ class RunFileError(BreakevenError):
 
 class NewerSchemaError(RunFileError):
     """A run file of a newer schema: nothing is wrong with it, but this breakeven cannot read it."""
+
+
+class StoreError(BreakevenError):
+    """A store of runs that cannot be written or read, or a file in it that is damaged."""
