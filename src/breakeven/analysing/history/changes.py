@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,10 +31,11 @@ FEWEST_RUNS = 5
 THRESHOLD = 0.03
 """A change of a level below 3% is nobody's concern, however sure."""
 
-SIGNIFICANCE = 1e-4
-"""What a test of one place may err by: it was chosen among all places, of hundreds of series, at each run."""
+SIGNIFICANCE = 0.001
+"""How likely a change may be by chance, although it was chosen among all places of its series."""
 
-_PENALTY = 2.0  # times log(n), in units of the long-run variance; the gates decide, this only proposes
+_PENALTY = 1.0
+"""Times log(n), in units of the long-run variance: low, because this only proposes and the gates decide."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Findings:
-    """The levels of a series, one more than its changes, and the noise around them."""
+    """The levels of a series, one more than its changes, and the noise around them.
+
+    `tame` are the series' values as they were judged, without spikes.
+    """
 
     levels: tuple[Level, ...]
     changes: tuple[Change, ...]
     noise: Noise
+    tame: Array
+
+    @property
+    def freedom(self) -> float:
+        """The degrees of freedom of the noise, for correlated runs."""
+        return _freedom(len(self.tame), len(self.levels), self.noise)
 
 
 def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:
@@ -85,7 +96,7 @@ def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:
     if np.ptp(tame) >= math.log1p(threshold):  # else no level can differ from another by so much
         edges = _proposed(tame, rough)
     while True:
-        noise = _noise(tame, edges, rough)
+        noise = _noise_around(tame, edges)
         weakest = _weakest(tame, edges, noise, threshold)
         if weakest is None:
             return _findings(tame, edges, noise)
@@ -100,11 +111,9 @@ def _proposed(values: Array, noise: Noise) -> list[int]:
     return [0, *search.predict(pen=_PENALTY * math.log(len(values)))]
 
 
-def _noise(values: Array, edges: list[int], rough: Noise) -> Noise:
-    """Return the larger of both estimates, by what it makes of a long mean: too small a noise cries wolf."""
-    means = np.repeat([values[a:b].mean() for a, b in _pairs(edges)], np.diff(edges))
-    fine = noise_of_residuals(values - means, len(edges) - 1)
-    return Noise(max(fine.sd, rough.sd), max(fine.rho, rough.rho)) if len(values) < _FEW else fine
+def _noise_around(values: Array, edges: list[int]) -> Noise:
+    means = np.repeat([values[a:b].mean() for a, b in pairwise(edges)], np.diff(edges))
+    return noise_of_residuals(values - means, len(edges) - 1)
 
 
 def _weakest(values: Array, edges: list[int], noise: Noise, threshold: float) -> int | None:
@@ -114,29 +123,24 @@ def _weakest(values: Array, edges: list[int], noise: Noise, threshold: float) ->
         before, after = values[edges[i - 1] : edges[i]], values[edges[i] : edges[i + 1]]
         step = abs(float(after.mean() - before.mean()))
         t = step / math.hypot(noise.of_mean(len(before)), noise.of_mean(len(after)))
-        fails = step < math.log1p(threshold) or two_sided_p(t, _freedom(len(values), edges, noise)) > SIGNIFICANCE
+        # Neighbouring places share most of their runs: about every fifth is one more chance to err.
+        p = two_sided_p(t, _freedom(len(values), len(edges) - 1, noise)) * len(values) / FEWEST_RUNS
+        fails = step < math.log1p(threshold) or p > SIGNIFICANCE
         if fails and (worst is None or t < worst[0]):
             worst = (t, i)
     return None if worst is None else worst[1]
 
 
-def _freedom(n: int, edges: list[int], noise: Noise) -> float:
-    return max(2.0, (n - len(edges) + 1) / noise.tau)
+def _freedom(n: int, levels: int, noise: Noise) -> float:
+    return max(2.0, (n - levels) / noise.tau)
 
 
 def _findings(values: Array, edges: list[int], noise: Noise) -> Findings:
-    levels = tuple(Level(a, b, float(values[a:b].mean())) for a, b in _pairs(edges))
-    reach = upper_point(_freedom(len(values), edges, noise))
+    levels = tuple(Level(a, b, float(values[a:b].mean())) for a, b in pairwise(edges))
+    reach = upper_point(_freedom(len(values), len(levels), noise))
     changes = []
-    for before, after in zip(levels, levels[1:], strict=False):
+    for before, after in pairwise(levels):
         step = after.mean - before.mean
         error = reach * math.hypot(noise.of_mean(before.n), noise.of_mean(after.n))
         changes.append(Change(after.start, *(math.exp(step + k * error) for k in (0, -1, 1))))
-    return Findings(levels, tuple(changes), noise)
-
-
-def _pairs(edges: list[int]) -> list[tuple[int, int]]:
-    return list(zip(edges, edges[1:], strict=False))
-
-
-_FEW = 60
+    return Findings(levels, tuple(changes), noise, values)

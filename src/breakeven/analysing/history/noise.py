@@ -22,9 +22,10 @@ FLOOR = 1e-3
 MOST_CORRELATED = 0.8
 """A larger lag-1 autocorrelation is not believed: a few runs cannot show it, and a step looks like it."""
 
-_NORMAL_MEDIAN = 0.6745  # the median of |z| for a standard normal z
-_WINDOW = 5
-_CLIP = 3.0
+_TRIMMED_MEAN = 0.6573  # the mean of |z| below its 90% point, for a standard normal z
+_USUAL_RHO, _PRIOR_RUNS = 0.3, 20
+_WINDOW = 7
+_CLIP = 2.5
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,18 @@ class Noise:
 def noise_of_differences(values: Array) -> Noise:
     """Return the noise of a series whose levels are not known yet.
 
-    The autocorrelation is that of Chakar et al. (Bernoulli 23, 2017): for AR(1) the spread of differences
-    over two runs is (1 + rho) times that over one, and medians of both ignore the few that span a change.
+    The autocorrelation follows Chakar et al. (Bernoulli 23, 2017): for AR(1) the variance of differences
+    over two runs is (1 + rho) times that over one. They take medians of the differences, which ignore those
+    that span a change; a mean without the largest tenth does too, and needs half the runs to be as sure.
 
     Args:
         values: logarithms, at least 4, in the order of the runs.
     """
-    one, two = (float(np.median(np.abs(values[lag:] - values[:-lag]))) for lag in (1, 2))
+    one, two = (_spread(np.abs(values[lag:] - values[:-lag])) for lag in (1, 2))
     if one == 0:
         return Noise(FLOOR, 0.0)
-    rho = min(max((two / one) ** 2 - 1, 0.0), MOST_CORRELATED)
-    return Noise(max(one / _NORMAL_MEDIAN / math.sqrt(2 * (1 - rho)), FLOOR), rho)
+    rho = _believed((two / one) ** 2 - 1, len(values))
+    return Noise(max(one / math.sqrt(2 * (1 - rho)), FLOOR), rho)
 
 
 def noise_of_residuals(residuals: Array, levels: int) -> Noise:
@@ -80,15 +82,27 @@ def noise_of_residuals(residuals: Array, levels: int) -> Noise:
         return Noise(FLOOR, 0.0)
     rho = float(residuals[1:] @ residuals[:-1]) / square
     rho += levels * (1 + 3 * max(rho, 0.0)) / n  # fitted levels make neighbours look less alike (Kendall)
-    rho = min(max(rho, 0.0), MOST_CORRELATED)
+    rho = _believed(rho, n)
     return Noise(max(math.sqrt(square / max(1, n - levels)), FLOOR), rho)
 
 
-def without_spikes(values: Array, noise: Noise) -> Array:
-    """Return the values, each at most 3 standard deviations from the median of the 5 runs around it.
+def _spread(differences: Array) -> float:
+    """Return the standard deviation that normal differences without their largest tenth speak of."""
+    kept = np.sort(differences)[: max(1, math.ceil(0.9 * len(differences)))]
+    return float(kept.mean()) / _TRIMMED_MEAN
 
-    A single run that a neighbour disturbed is no change, and with only five runs on a side it would look like
-    one; an edge between two levels stays where it is.
+
+def _believed(rho: float, n: int) -> float:
+    """Return an estimated autocorrelation drawn towards what is usual, as far as few runs can tell it."""
+    drawn = (n * min(max(rho, 0.0), 1.0) + _PRIOR_RUNS * _USUAL_RHO) / (n + _PRIOR_RUNS)
+    return min(drawn, MOST_CORRELATED)
+
+
+def without_spikes(values: Array, noise: Noise) -> Array:
+    """Return the values, each at most 2.5 standard deviations from the median of the 7 runs around it.
+
+    A run or two that a neighbour disturbed are no change, and among only five runs on a side they would look
+    like one; an edge between two levels stays where it is, also five runs from an end.
     """
     if len(values) < _WINDOW:
         return values
