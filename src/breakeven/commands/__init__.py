@@ -1,7 +1,8 @@
 """The subcommands of `breakeven`, a module each. With `breakeven.cli`, the only place that prints."""
 
 from breakeven.commands.doctor import DOCTOR
+from breakeven.commands.history import HISTORY
 from breakeven.commands.report import REPORT
 
-COMMANDS = (REPORT, DOCTOR)
+COMMANDS = (REPORT, HISTORY, DOCTOR)
 """Every subcommand, in the order of the help; a new one is a module here and an entry."""

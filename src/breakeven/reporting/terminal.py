@@ -31,7 +31,7 @@ _STYLES = {"faster": "green", "slower": "yellow", "undecided": "dim", "same": "d
 def renderables(report: Report) -> Iterator[RenderableType]:
     """Yield tables, what was not timed, warnings, what would flip the verdict and, last, the verdict."""
     for table in tables(report):
-        yield _table(table.without(AT_BEST))
+        yield rich_table(table.without(AT_BEST))
         if table.cut:
             yield Text(f"... and {table.cut} more rows, all in summary.csv")
     yield from _section("Not timed", outcome_lines(report))
@@ -55,7 +55,8 @@ def _section(title: str, lines: tuple[str, ...] | list[str]) -> Iterator[Rendera
             yield Text(f" - and {len(lines) - MAX_LINES} more, all in summary.md")
 
 
-def _table(table: Table) -> RichTable:
+def rich_table(table: Table) -> RichTable:
+    """Return a table as rich prints it; no string in it is read as markup."""
     shown = RichTable(
         title=Text(terminal_text(table.title), style="bold"),
         title_justify="left",

@@ -32,7 +32,7 @@ WORSE, BETTER = "worse", "better"
 
 @dataclass(frozen=True, order=True)
 class Accepted:
-    """A decision: the changes of `cases` (names, or patterns with ``*`` and ``?``) around `commit` are meant."""
+    """A decision: the changes of `cases` around `commit` are meant; a case is a name, or a pattern."""
 
     commit: str
     direction: str
@@ -46,9 +46,11 @@ class Accepted:
 
 
 def matches(pattern: str, case: str) -> bool:
-    """Return whether a case is the one named, or fits the pattern; brackets mean nothing, ids are full of them.
+    """Return whether a case is the one named, or fits a pattern of ``*`` and ``?``.
 
-    >>> matches("mlp * cuda*", "mlp train cuda batch=64"), matches("a[1]", "a[1]"), matches("mlp", "mlp train")
+    Brackets mean nothing, since pytest's ids are full of them.
+
+    >>> matches("mlp * cuda*", "mlp train cuda batch=64"), matches("a[1]", "a[1]"), matches("mlp", "mlp 2")
     (True, True, False)
     """
     if pattern == case:
@@ -76,7 +78,8 @@ def read_accepted(path: str | os.PathLike[str]) -> tuple[Accepted, ...]:
     schema = content.get("schema") if isinstance(content, dict) else None
     if type(schema) is int and schema > SCHEMA:
         raise NewerSchemaError(
-            f"{one_line(path, 300)}: schema: {schema} is newer than this breakeven reads ({SCHEMA}); upgrade breakeven"
+            f"{one_line(path, 300)}: schema: {schema} is newer than this breakeven reads ({SCHEMA}); "
+            "upgrade breakeven"
         )
     listed = content.get("accepted") if isinstance(content, dict) else None
     if schema != SCHEMA or not isinstance(listed, list):
@@ -85,7 +88,7 @@ def read_accepted(path: str | os.PathLike[str]) -> tuple[Accepted, ...]:
 
 
 def write_accepted(entries: Iterable[Accepted], path: str | os.PathLike[str]) -> None:
-    """Replace the file by these decisions, sorted, each once: written aside first, so that no half of it stays.
+    """Replace the file by these decisions, sorted, each once; written aside first, so that no half stays.
 
     Raises:
         UsageError: it cannot be written; what stood there stays.
@@ -119,7 +122,8 @@ def write_accepted(entries: Iterable[Accepted], path: str | os.PathLike[str]) ->
             with contextlib.suppress(OSError):
                 Path(temporary).unlink(missing_ok=True)
         raise UsageError(
-            f"cannot write {one_line(path, 300)} ({error.strerror}); make room, or choose another with --accepted FILE"
+            f"cannot write {one_line(path, 300)} ({error.strerror}); "
+            "make room, or choose another with --accepted FILE"
         ) from error
 
 
@@ -145,13 +149,12 @@ def find_commit(prefix: str, commits: Sequence[str]) -> str:
         problem = "is the beginning of several commits" if found else "was never measured"
     near = found or sorted(known, key=lambda commit: -_shared(commit, wished))[:3]
     listed = ", ".join(commit[:12] for commit in (*near[:5], *known[-3:]))
-    raise UsageError(
-        f"commit {shown!r} {problem}; " + (f"near it, and the newest: {listed}" if known else "the store names none")
-    )
+    remedy = f"near it, and the newest: {listed}" if known else "the store names none"
+    raise UsageError(f"commit {shown!r} {problem}; {remedy}")
 
 
 def _shared(a: str, b: str) -> int:
-    return len(os.path.commonprefix([a, b]))
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _entry(item: Any, path: str | os.PathLike[str], index: int) -> Accepted:
@@ -162,7 +165,8 @@ def _entry(item: Any, path: str | os.PathLike[str], index: int) -> Accepted:
         if not isinstance(item.get(key), str) or not item[key].strip():
             raise _unusable(path, f"{where}.{key} is missing or no text")
     if item["direction"] not in (WORSE, BETTER):
-        raise _unusable(path, f"{where}.direction is {one_line(item['direction'], 40)!r}, not worse or better")
+        shown = one_line(item["direction"], 40)
+        raise _unusable(path, f"{where}.direction is {shown!r}, not {WORSE} or {BETTER}")
     cases = item.get("cases")
     if not isinstance(cases, list) or not cases or not all(isinstance(case, str) for case in cases):
         raise _unusable(path, f"{where}.cases is no list of names")
@@ -171,5 +175,6 @@ def _entry(item: Any, path: str | os.PathLike[str], index: int) -> Accepted:
 
 def _unusable(path: str | os.PathLike[str], problem: str) -> UsageError:
     return UsageError(
-        f"{one_line(path, 300)}: {problem}; mend it by hand, or delete it and accept again with `breakeven history accept`"
+        f"{one_line(path, 300)}: {problem}; "
+        "mend it by hand, or delete it and accept again with `breakeven history accept`"
     )

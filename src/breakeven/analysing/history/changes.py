@@ -108,7 +108,7 @@ def _proposed(values: Array, noise: Noise) -> list[int]:
 
     scaled = (values - values.mean()) / (noise.sd * math.sqrt(noise.tau))
     search = KernelCPD(kernel="linear", min_size=FEWEST_RUNS).fit(scaled.reshape(-1, 1))
-    return [0, *search.predict(pen=_PENALTY * math.log(len(values)))]
+    return [0, *map(int, search.predict(pen=_PENALTY * math.log(len(values))))]
 
 
 def _noise_around(values: Array, edges: list[int]) -> Noise:
@@ -142,5 +142,5 @@ def _findings(values: Array, edges: list[int], noise: Noise) -> Findings:
     for before, after in pairwise(levels):
         step = after.mean - before.mean
         error = reach * math.hypot(noise.of_mean(before.n), noise.of_mean(after.n))
-        changes.append(Change(after.start, *(math.exp(step + k * error) for k in (0, -1, 1))))
+        changes.append(Change(int(after.start), *(math.exp(step + k * error) for k in (0, -1, 1))))
     return Findings(levels, tuple(changes), noise, values)

@@ -44,7 +44,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The newest run over what was expected; `low` and `high` are the ratios that nothing changed explains."""
+    """The newest run over what was expected; between `low` and `high` lies what an unchanged run may give."""
 
     ratio: float
     low: float | None

@@ -57,13 +57,15 @@ def _ends_and_beginnings(archive: Archive, own: Sequence[int], tracks: Sequence[
             begun.setdefault(int(track.run[0]), []).append(one_line(track.case))
     for last, cases in sorted(ended.items()):
         yield (
-            f"{plural(len(cases), 'case')} last measured in {run_name(archive.runs[last])}, renamed or taken out "
-            f"since: {joined(cases)}; {'its series ends' if len(cases) == 1 else 'their series end'} there"
+            f"{plural(len(cases), 'case')} last measured in {run_name(archive.runs[last])}, "
+            f"renamed or taken out since: {joined(cases)}; "
+            f"{'its series ends' if len(cases) == 1 else 'their series end'} there"
         )
     for first, cases in sorted(begun.items()):
         yield (
-            f"{plural(len(cases), 'case')} first measured in {run_name(archive.runs[first])}: {joined(cases)}; "
-            f"{'a new series begins' if len(cases) == 1 else 'new series begin'}, also where it is an old case renamed"
+            f"{plural(len(cases), 'case')} first measured in {run_name(archive.runs[first])}: "
+            f"{joined(cases)}; {'a new series begins' if len(cases) == 1 else 'new series begin'} there, "
+            "also where an old case was renamed"
         )
 
 
@@ -100,16 +102,16 @@ _STATUS = {
 def _few(series: Sequence[Series]) -> Iterator[str]:
     few = [one_line(item.case) for item in series if 0 < len(item.run) <= FEWEST_RUNS]
     if few:
-        yield (
-            f"{plural(len(few), 'series').replace('seriess', 'series')} with fewer than {FEWEST_RUNS + 1} runs, "
-            f"not judged yet: {joined(few)}"
-        )
+        yield (f"{len(few)} series with fewer than {FEWEST_RUNS + 1} runs, not judged yet: {joined(few)}")
 
 
 def _doubts(archive: Archive, own: Sequence[int]) -> Iterator[str]:
     branches = sorted({archive.runs[i].branch for i in own} - {""})
     if len(branches) > 1:
-        yield f"runs of several branches stand in one series: {joined(branches)}; judge one alone with --branch NAME"
+        yield (
+            f"runs of several branches stand in one series: {joined(branches)}; "
+            "judge one alone with --branch NAME"
+        )
     newest = archive.runs[own[-1]]
     if newest.dirty:
         yield f"the newest run, {run_name(newest)}, was measured with changes that were not committed"

@@ -15,7 +15,7 @@ from pathlib import Path
 from breakeven.analysing.history import accepted as deciding
 from breakeven.analysing.history.accepted import Accepted
 from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, find_changes
-from breakeven.analysing.history.newest import Expected, Verdict, expect, judge
+from breakeven.analysing.history.newest import Verdict, expect, judge
 from breakeven.analysing.history.notes import notes_on
 from breakeven.analysing.history.scan import Archive, StoredRun, read_store
 from breakeven.analysing.history.series import Series, series_of
@@ -98,7 +98,8 @@ class History:
     @property
     def objections(self) -> int:
         """How many findings fail the check."""
-        return sum(found.is_objection for found in (*self.changes, *self.newest))
+        changes = sum(found.is_objection for found in self.changes)
+        return changes + sum(found.is_objection for found in self.newest)
 
 
 def accepted_path(store: str | os.PathLike[str], named: str | None) -> Path:
@@ -180,16 +181,15 @@ def _reason(
     """Return why a change before the series' run `at` is meant; None where nobody said so."""
     direction = deciding.WORSE if is_worse else deciding.BETTER
     for entry in decisions:
-        if entry.covers(series.case, direction) and abs(_commits_between(series, archive, at, entry.commit)) <= REACH:
-            return entry.reason
+        if entry.covers(series.case, direction):
+            away = _commits_between(series, archive, at, entry.commit)
+            if abs(away) <= deciding.REACH:
+                return entry.reason
     return None
 
 
-REACH = deciding.REACH
-
-
 def _commits_between(series: Series, archive: Archive, at: int, commit: str) -> float:
-    """Return how many commits of a series lie between its run `at` and a commit; infinite where that is unknown.
+    """Return how many commits of a series lie between its run `at` and a commit; infinite where unknown.
 
     A commit that the series was not measured at has its place among the series' runs by its date.
     """
@@ -199,7 +199,7 @@ def _commits_between(series: Series, archive: Archive, at: int, commit: str) -> 
     order = list(dict.fromkeys(_point(archive.runs[i]) for i in series.run))
     moments = {_point(archive.runs[i]): archive.runs[i].moment for i in reversed(series.run)}
     accepted_at = sum(moments[point] < first for point in order)
-    return order.index(_point(archive.runs[series.run[at]])) - accepted_at
+    return float(order.index(_point(archive.runs[series.run[at]])) - accepted_at)
 
 
 def _point(run: StoredRun) -> str:
@@ -212,10 +212,8 @@ def _newest(
     """Return what the newest run of each machine class says; those of one run are judged together."""
     found: list[Newest] = []
     for class_id, last in last_runs(archive).items():
-        here = [w for w in watched if w.series.class_id == class_id and len(w.series.run) and w.series.run[-1] == last]
-        expected: list[Expected | None] = [
-            expect(w.series.logs, w.findings) if w.findings is not None else None for w in here
-        ]
+        here = [w for w in watched if w.series.class_id == class_id and last in w.series.run[-1:]]
+        expected = [None if w.findings is None else expect(w.series.logs, w.findings) for w in here]
         known = [(w, e) for w, e in zip(here, expected, strict=True) if e is not None]
         verdicts = iter(judge([e for _, e in known], [w.series.worse for w, _ in known], threshold))
         for item, what in zip(here, expected, strict=True):

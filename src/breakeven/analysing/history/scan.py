@@ -147,6 +147,9 @@ def files_of(store: str | os.PathLike[str]) -> list[Path]:
     return sorted(found)
 
 
+_TEXTS = ("class_id", "case", "workload", "phase", "device", "axes")
+
+
 class _Unusable(Exception):
     """Some file of the store was read and is none of ours."""
 
@@ -202,7 +205,7 @@ def _tracks(cases: dict[str, Any], rank: NDArray[np.intp]) -> list[Track]:
         order = order[run[order] >= 0]
         if not len(order):
             continue
-        texts = {key: _text(cases[key][i]) for key in ("class_id", "case", "workload", "phase", "device", "axes")}
+        texts = {key: _text(cases[key][i]) for key in _TEXTS}
         tracks.append(
             Track(
                 **texts,
@@ -226,12 +229,16 @@ def _rows(database: DuckDBPyConnection, query: str, values: dict[str, Any]) -> l
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
+_FOREIGN = "it is no run that `breakeven history add` wrote; take it out of the store"
+
+
 def _objection(row: dict[str, Any]) -> str:
     """Return why a readable file cannot be used; empty when it can."""
     if (row["schema"] or 0) > STORE_SCHEMA:
-        return f"a newer breakeven wrote it (schema {row['schema']}, this one reads {STORE_SCHEMA}); upgrade breakeven"
-    known = row["schema"] and row["digest"] and row["class_id"] and row["cases"] and row["moment"] is not None
-    return "" if known else "it is no run that `breakeven history add` wrote; take it out of the store"
+        newer = f"schema {row['schema']}, this one reads {STORE_SCHEMA}"
+        return f"a newer breakeven wrote it ({newer}); upgrade breakeven"
+    known = all(row[key] for key in ("schema", "digest", "class_id", "cases")) and row["moment"] is not None
+    return "" if known else _FOREIGN
 
 
 def _is_usable(database: DuckDBPyConnection, path: Path, damaged: list[str]) -> bool:
@@ -244,7 +251,7 @@ def _is_usable(database: DuckDBPyConnection, path: Path, damaged: list[str]) -> 
         database.execute(_CASES, values).fetchnumpy()
         problem = _objection(facts[0]) if facts else "it holds no rows; delete it and add its run again"
     except duckdb.BinderException:
-        problem = "it is no run that `breakeven history add` wrote; take it out of the store"
+        problem = _FOREIGN
     except duckdb.Error as error:
         if not path.exists():
             return False

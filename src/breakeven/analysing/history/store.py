@@ -42,7 +42,7 @@ _DIGEST_SHOWN = 16
 _TEXTS = ("case", "workload", "phase", "device", "axes", "flags", "outcome", "reason")
 _NUMBERS = ("batch_size", "median_s", "peak_memory_bytes")
 
-# Columns of the run stand in every row: a dictionary makes them cost nothing, and the file tells all it knows.
+# What is the run's stands in every row: a dictionary makes it cost nothing, and no second file is needed.
 _WRITE = """
 COPY (
     SELECT $schema::INTEGER AS "schema", $digest AS digest, $datetime::TIMESTAMP AS "datetime",
@@ -104,7 +104,8 @@ def put(run: RunReadings, store: Path) -> Added:
 def place_of(run: RunReadings, store: Path) -> Path:
     """Return where a run belongs: the same place for the same run, whoever adds it."""
     stamp = _moment(run).strftime("%Y%m%dT%H%M%SZ")
-    return store / f"{CLASS_PREFIX}{safe_name(run.machine_id)}" / f"{stamp}-{run.digest[:_DIGEST_SHOWN]}{SUFFIX}"
+    directory = store / f"{CLASS_PREFIX}{safe_name(run.machine_id)}"
+    return directory / f"{stamp}-{run.digest[:_DIGEST_SHOWN]}{SUFFIX}"
 
 
 def safe_name(class_id: str) -> str:
@@ -146,7 +147,8 @@ def _publish(run: RunReadings, place: Path) -> bool:
     except (OSError, duckdb.Error) as error:
         raise StoreError(
             f"{one_line(run.path, 300)} cannot be written into {one_line(place.parent, 300)} "
-            f"({problem_of(error)}); nothing of it was added: make room or choose another --store, and add it again"
+            f"({problem_of(error)}); nothing of it was added: "
+            "make room or choose another --store, and add it again"
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -249,8 +251,8 @@ def _moment(run: RunReadings) -> datetime.datetime:
     except (ValueError, OverflowError) as error:
         shown = one_line(repr(run.datetime), 60) if run.datetime else "nothing"
         raise RunFileError(
-            f"{one_line(run.path, 300)}: datetime: {shown} is no date and time, and a history is ordered by it; "
-            "give a file that --benchmark-json wrote"
+            f"{one_line(run.path, 300)}: datetime: {shown} is no date and time, "
+            "and a history is ordered by it; give a file that --benchmark-json wrote"
         ) from error
 
 
