@@ -18,14 +18,14 @@ from breakeven.analysing.history.scan import StoredRun
 from breakeven.analysing.history.series import MEMORY, TIME
 from breakeven.reporting.figures.style import GRID, INK, PAPER, drawing
 
-WIDTH, HEIGHT = 6.4, 1.9
+WIDTH, HEIGHT = 4.8, 1.8
 MOST_MARKERS = 200
 """Longer series are a thin line: markers would hide each other, and are most of a page's bytes."""
 
 _SERIES, _CHANGE, _EXPECTED = "#0072B2", "#D55E00", "#009E73"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.82, 0.3, 0.34, 0.32  # inches around the axes
-_TICKS = 5
-_MOST_LABELS = 6
+_TICKS = 3
+_LABEL = 0.62  # inches of a commit's name, with the gap to the next
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,6 @@ def _expected(ax: Axes, drawn: Drawn) -> None:
 
 
 def _changes(ax: Axes, drawn: Drawn) -> None:
-    labelled = [item for item in drawn.changes if item.accepted is None][-_MOST_LABELS:]
     for item in drawn.changes:
         at = item.change.at - 0.5
         accepted = item.accepted is not None
@@ -105,7 +104,7 @@ def _changes(ax: Axes, drawn: Drawn) -> None:
             [at], [1.0], transform=ax.get_xaxis_transform(), color=_CHANGE, marker=marker, markersize=5,
             markerfacecolor=face, clip_on=False, zorder=6,
         )  # fmt: skip
-    for item in labelled or drawn.changes[-1:]:
+    for item in _labelled(drawn):
         ax.annotate(
             item.after.commit[:7] or f"{item.after.moment:%m-%d}",
             (item.change.at - 0.5, 1.0),
@@ -116,6 +115,16 @@ def _changes(ax: Axes, drawn: Drawn) -> None:
             color=INK,
             fontsize=8,
         )
+
+
+def _labelled(drawn: Drawn) -> list[Changed]:
+    """Return the changes whose commits find room above the axes: objections first, then late ones."""
+    reach = _LABEL / (WIDTH - _LEFT - _RIGHT) * len(drawn.watched.series.values)
+    found: list[Changed] = []
+    for item in sorted(drawn.changes, key=lambda item: (not item.is_objection, -item.change.at)):
+        if all(abs(item.change.at - other.change.at) > reach for other in found):
+            found.append(item)
+    return found
 
 
 def _scales(ax: Axes, drawn: Drawn) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from breakeven.analysing.history.record import History
-from breakeven.analysing.history.telling import change_sentence, coverage, headline, newest_sentence
+from breakeven.analysing.history.telling import coverage, headline
 from breakeven.reporting.escaping import markdown_text
 from breakeven.reporting.history_tables import history_tables
 from breakeven.reporting.tables import Table
@@ -22,10 +22,7 @@ _LINE = 600
 
 def check_markdown(history: History, version: str) -> str:
     """Return what `history check` says as GitHub-flavoured markdown."""
-    objections = [change_sentence(found) for found in history.changes if found.is_objection]
-    objections += [newest_sentence(found) for found in history.newest if found.is_objection]
     parts = ["## breakeven history", f"**{markdown_text(headline(history))}**"]
-    parts += _section("Objections", objections)
     parts += [_table(table) for table in history_tables(history)]
     if history.newest:
         parts.append(markdown_text(coverage(history)))

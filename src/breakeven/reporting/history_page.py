@@ -1,4 +1,4 @@
-"""The page of `history show`: every series drawn, those with objections first, in one file that needs nothing.
+"""The page of `history show`: every series drawn, in one file that needs nothing else.
 
 Owns what stands on it and in which order. No network, no fonts, no scripts at all. Every string of a store
 passes the template's escaping; only our own style and figures enter as they are.
@@ -76,7 +76,7 @@ def to_html(history: History, version: str) -> str:
 
 
 def ordered(history: History) -> list[Drawn]:
-    """Return every series with a value: those with objections first, then those that changed, then the rest."""
+    """Return every series with a value: objections first, then what changed, then the rest."""
     changes: dict[int, list[Changed]] = {}
     for change in history.changes:
         changes.setdefault(id(change.watched), []).append(change)
@@ -134,7 +134,7 @@ def _described(drawn: Drawn) -> str:
 
 
 def _subtitle(history: History) -> str:
-    runs: Sequence = history.runs
+    runs = history.runs
     when = "" if not runs else f"{runs[0].moment:%Y-%m-%d} to {runs[-1].moment:%Y-%m-%d}"
     machines = words.joined([run.label for run in runs])
     return " · ".join(

@@ -20,16 +20,29 @@ _WORDS = ("case", "change", "in", "so", "unchanged within", "verdict")
 _NAME, _REASON = 64, 40
 
 
-def history_tables(history: History) -> list[Table]:
-    """Return the changes, and what of the newest run is not as expected; neither where there is none."""
-    surprising = [found for found in history.newest if found.verdict and found.verdict.word in _SURPRISES]
+def history_tables(history: History, *, objections: bool = True) -> list[Table]:
+    """Return the changes, and what of the newest run is not as expected; neither where there is none.
+
+    Args:
+        history: what to show.
+        objections: whether those stand there too; a face that tells them in sentences needs them no more.
+    """
+    surprising = [item for item in history.newest if item.verdict and item.verdict.word in _SURPRISES]
+    surprising = [item for item in surprising if objections or not item.is_objection]
+    changes = [item for item in history.changes if objections or not item.is_objection]
     found = []
-    if history.changes:
-        rows = [_change_row(item) for item in history.changes]
-        found.append(_table("changes", ("case", "change", "in", "runs ago", "so"), rows))
+    if changes:
+        rows = [_change_row(item) for item in changes]
+        found.append(
+            _table(
+                "changes" if objections else "other changes", ("case", "change", "in", "runs ago", "so"), rows
+            )
+        )
     if surprising:
         rows = [_newest_row(item) for item in surprising]
-        found.append(_table("newest run", ("case", "change", "unchanged within", "in", "so"), rows))
+        found.append(
+            _table("newest run, not as expected", ("case", "change", "unchanged within", "in", "so"), rows)
+        )
     return found
 
 

@@ -20,7 +20,7 @@ from breakeven.reporting.terminal import MAX_LINES, rich_table
 
 def check_renderables(history: History) -> Iterator[RenderableType]:
     """Yield what `history check` shows."""
-    for table in history_tables(history):
+    for table in history_tables(history, objections=False):
         yield rich_table(table)
         if table.cut:
             yield Text(f"... and {table.cut} more rows, all in --format json")

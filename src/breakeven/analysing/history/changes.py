@@ -125,10 +125,22 @@ def _weakest(values: Array, edges: list[int], noise: Noise, threshold: float) ->
         t = step / math.hypot(noise.of_mean(len(before)), noise.of_mean(len(after)))
         # Neighbouring places share most of their runs: about every fifth is one more chance to err.
         p = two_sided_p(t, _freedom(len(values), len(edges) - 1, noise)) * len(values) / FEWEST_RUNS
-        fails = step < math.log1p(threshold) or p > SIGNIFICANCE
+        fails = step < math.log1p(threshold) or p > SIGNIFICANCE or _borrows(before, after)
         if fails and (worst is None or t < worst[0]):
             worst = (t, i)
     return None if worst is None else worst[1]
+
+
+def _borrows(before: Array, after: Array) -> bool:
+    """Return whether a level of the fewest runs counts one that is rather of its neighbour's.
+
+    With four runs after a large step the search makes a fifth of the last run before it.
+    """
+    middle = (float(np.median(before)) + float(np.median(after))) / 2
+    up = float(np.median(after)) > middle
+    first_is_old = len(after) == FEWEST_RUNS and (after[0] > middle) != up
+    last_is_new = len(before) == FEWEST_RUNS and (before[-1] > middle) == up
+    return bool(first_is_old or last_is_new)
 
 
 def _freedom(n: int, levels: int, noise: Noise) -> float:

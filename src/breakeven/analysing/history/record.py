@@ -14,12 +14,15 @@ from pathlib import Path
 
 from breakeven.analysing.history import accepted as deciding
 from breakeven.analysing.history.accepted import Accepted
-from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, find_changes
+from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, Level, find_changes
 from breakeven.analysing.history.newest import Verdict, expect, judge
 from breakeven.analysing.history.notes import notes_on
 from breakeven.analysing.history.scan import Archive, StoredRun, read_store
 from breakeven.analysing.history.series import Series, series_of
 from breakeven.analysing.naming import Machine, told_apart
+
+SPELL = 10
+"""A level of fewer runs that led back to where it came from was a spell, of the machine most likely."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Changed:
     """A change of one series, and the runs it lies between.
 
     `ago` counts the runs of the series from the change to the newest, both included; `stands` is whether
-    the level of today is still nearer to the one after it than to the one before.
+    the level of today is still nearer to the one after it than to the one before. A short spell is no change
+    for good: neither its beginning nor its end stands.
     """
 
     watched: Watched
@@ -168,11 +172,19 @@ def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) 
     for i, change in enumerate(watched.findings.changes):
         before, after = (archive.runs[series.run[at]] for at in (change.at - 1, change.at))
         step = levels[i + 1].mean - levels[i].mean
-        stands = (levels[-1].mean - levels[i].mean) / step > 0.5
+        stands = (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_a_spell(levels, i)
         item = Changed(watched, change, before, after, len(series.run) - change.at, stands, None)
         reason = _reason(series, archive, change.at, item.is_worse, decisions)
         found.append(replace(item, accepted=reason))
     return found
+
+
+def _ends_a_spell(levels: Sequence[Level], i: int) -> bool:
+    """Return whether the change after level `i` leads back to where the series came from, too soon."""
+    if i == 0 or levels[i].n >= SPELL:
+        return False
+    step = levels[i + 1].mean - levels[i].mean
+    return abs(levels[i + 1].mean - levels[i - 1].mean) < abs(step) / 2
 
 
 def _reason(

@@ -10,6 +10,8 @@ from breakeven.analysing.history.notes import run_name
 from breakeven.analysing.history.record import Changed, History, Newest
 from breakeven.analysing.history.series import TIME
 
+_NARROW = 0.02  # an interval whose ends whole percentages would hardly tell apart
+
 
 def percent_of(ratio: float) -> str:
     """Return how far a ratio is from 1, without a sign.
@@ -21,15 +23,17 @@ def percent_of(ratio: float) -> str:
 
 
 def size(ratio: float, low: float | None, high: float | None) -> str:
-    """Return a change with its interval, in percent.
+    """Return a change with its interval, in percent; a narrow interval with one more digit.
 
-    >>> size(1.1, 1.08, 1.12), size(0.5, 0.45, 0.55), size(1.1, None, None)
-    ('10% [8–12%]', '50% [45–55%]', '10%')
+    >>> size(1.1, 1.08, 1.12), size(0.5, 0.45, 0.55), size(1.1, None, None), size(1.102, 1.099, 1.105)
+    ('10% [8–12%]', '50% [45–55%]', '10%', '10.2% [9.9–10.5%]')
     """
     if low is None or high is None:
         return percent_of(ratio)
-    ends = sorted((abs(low - 1), abs(high - 1)))
-    return f"{percent_of(ratio)} [{words.percent(ends[0]).removesuffix('%')}–{words.percent(ends[1])}]"
+    middle, *ends = (abs(ratio - 1), *sorted((abs(low - 1), abs(high - 1))))
+    if ends[1] - ends[0] < _NARROW:
+        return f"{middle:.1%} [{100 * ends[0]:.1f}–{ends[1]:.1%}]"
+    return f"{words.percent(middle)} [{words.percent(ends[0]).removesuffix('%')}–{words.percent(ends[1])}]"
 
 
 def change_sentence(found: Changed) -> str:
