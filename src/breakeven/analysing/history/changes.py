@@ -76,8 +76,9 @@ class Findings:
 
     @property
     def freedom(self) -> float:
-        """The degrees of freedom of the noise, for correlated runs."""
-        return _freedom(len(self.tame), len(self.levels), self.noise)
+        """The degrees of freedom of the noise of one run: squares correlate as the square of values does."""
+        square = self.noise.rho**2
+        return max(2.0, (len(self.tame) - len(self.levels)) * (1 - square) / (1 + square))
 
 
 def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:
