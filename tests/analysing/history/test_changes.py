@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.analysing.history.changes import FEWEST_RUNS, find_changes
 from ar1 import correlated
+from breakeven.analysing.history.changes import FEWEST_RUNS, find_changes
 
 SERIES = 60
 """Enough to tell .9 from .8 and few enough for seconds; `bench/harness/history.py` takes thousands."""

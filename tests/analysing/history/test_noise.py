@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ar1 import correlated
 from breakeven.analysing.history.noise import (
     FLOOR,
     Noise,
@@ -10,7 +11,6 @@ from breakeven.analysing.history.noise import (
     noise_of_residuals,
     without_spikes,
 )
-from ar1 import correlated
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5])

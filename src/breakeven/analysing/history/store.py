@@ -16,6 +16,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,8 +122,13 @@ def safe_name(class_id: str) -> str:
 
 
 def connection() -> DuckDBPyConnection:
-    """Return an in-memory database that opens only the files it is told, and fetches nothing."""
-    import duckdb
+    """Return a connection of its own to an in-memory database, which fetches nothing from anywhere."""
+    return _database().cursor()
+
+
+@lru_cache(maxsize=1)
+def _database() -> DuckDBPyConnection:
+    import duckdb  # starting it takes as long as adding a run: once a process is enough
 
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     return duckdb.connect(config={**settings, "threads": min(8, os.cpu_count() or 1)})
