@@ -26,11 +26,14 @@ examples:
   breakeven report                           the newest run under results/
   breakeven report a.json b.json c.json      several runs: replicates of one machine, or machines compared
   breakeven report run.json --format json    for machines
+  breakeven history add run.json             keep a run, to find later which commit changed what
+  breakeven history check                    did anything become worse, and when
   breakeven doctor                           is this machine fit for timing, and what to mend
   breakeven doctor --selftest                does the harness read truths that it knows
 
-exit codes: 0 nothing to object, undecided cells too; 1 a failed self-test; 2 bad usage or unreadable input;
-3 nothing could be judged (nothing was timed, or the comparison is red), or this machine is not fit for timing
+exit codes: 0 nothing to object, undecided cells too; 1 a confirmed regression, or a failed self-test; 2 bad
+usage or unreadable input; 3 nothing could be judged (nothing was timed, too few runs, or the comparison is
+red), or this machine is not fit for timing
 """
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from breakeven.analysing import words
 from breakeven.analysing.history.record import Changed, Newest, Watched
@@ -135,12 +136,16 @@ def _scales(ax: Axes, drawn: Drawn) -> None:
     ax.set_ylim(max(0.0, middle - reach), middle + reach)
     ax.set_xlim(-0.9, n - 0.1)
     name = value_words(drawn.watched.series.quantity)
-    ticks = [middle - 0.7 * reach, middle, middle + 0.7 * reach]
+    ends = ax.get_ylim()
+    ticks = [
+        tick for tick in MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(*ends) if ends[0] <= tick <= ends[1]
+    ]
     ax.set_yticks(ticks, [name(max(0.0, tick)) for tick in ticks])
     ax.grid(axis="y", color=GRID, linewidth=0.6)
     places = sorted({round(i * (n - 1) / max(1, _TICKS - 1)) for i in range(min(n, _TICKS))})
     runs = [drawn.runs[int(drawn.watched.series.run[i])] for i in places]
-    ax.set_xticks(places, [f"{run.moment:%Y-%m-%d}" for run in runs])
+    form = "%Y-%m-%d" if runs[0].moment.date() != runs[-1].moment.date() else "%m-%d %H:%M"
+    ax.set_xticks(places, [run.moment.strftime(form) for run in runs])
     for label, place in zip(ax.get_xticklabels(), places, strict=True):
         label.set_horizontalalignment(
             "left" if place == 0 and n > 1 else "right" if place == n - 1 else "center"

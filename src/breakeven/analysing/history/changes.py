@@ -31,7 +31,7 @@ FEWEST_RUNS = 5
 THRESHOLD = 0.03
 """A change of a level below 3% is nobody's concern, however sure."""
 
-SIGNIFICANCE = 0.001
+SIGNIFICANCE = 0.0007
 """How likely a change may be by chance, although it was chosen among all places of its series."""
 
 _PENALTY = 1.0

@@ -23,7 +23,7 @@ MOST_CORRELATED = 0.8
 """A larger lag-1 autocorrelation is not believed: a few runs cannot show it, and a step looks like it."""
 
 _TRIMMED_MEAN = 0.6573  # the mean of |z| below its 90% point, for a standard normal z
-_USUAL_RHO, _PRIOR_RUNS = 0.3, 20
+_USUAL_RHO, _PRIOR_RUNS = 0.35, 30
 _WINDOW = 7
 _CLIP = 2.5
 

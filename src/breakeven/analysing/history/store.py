@@ -113,7 +113,7 @@ def safe_name(class_id: str) -> str:
     """Return a class id as a directory's name: no separators, no blanks, not too long, never ambiguous.
 
     >>> safe_name("0f3a9c"), safe_name("../etc")
-    ('0f3a9c', '_etc-...')
+    ('0f3a9c', '_etc-f7f9121fdb53')
     """
     if _NAME.fullmatch(class_id) and not class_id.startswith("."):
         return class_id
