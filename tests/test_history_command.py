@@ -267,7 +267,7 @@ def test_the_terminal_tells_what_changed_in_a_sentence_within_100_columns(histor
     words = " ".join(out.split())
     assert f"{CASE} became 10" in words
     assert f"slower in {commit(20)[:7]}" in words.replace("] ", "] ")
-    assert f"10 runs ago; the run before it was of {commit(19)[:7]} (2026-01-20)" in words
+    assert f"9 runs ago; the run before it was of {commit(19)[:7]} (2026-01-20)" in words
     assert "1 change to the worse stands: 1 of 1 series judged over 30 runs." in words
     assert max(map(len, out.splitlines())) <= 100
 

@@ -54,7 +54,7 @@ def test_checking_a_history_loads_neither_frames_nor_figures(tmp_path):
         f"main(['history', 'check', '--store', {path!r}, '--format', 'json'])\nsys.stdout.flush()\n"
         "assert 'scipy.stats' in sys.modules, 'ruptures brings it'"
     )
-    assert loaded(code).splitlines()[-1] == "['numpy', 'scipy', 'duckdb', 'ruptures']"
+    assert loaded(code).splitlines()[-1] == "['numpy', 'scipy', 'rich', 'duckdb', 'ruptures']"
 
 
 def test_a_json_report_draws_nothing(tmp_path):

@@ -43,7 +43,7 @@ class Watched:
 class Changed:
     """A change of one series, and the runs it lies between.
 
-    `ago` counts the runs of the series from the change to the newest, both included; `stands` is whether
+    `ago` counts the runs of the series since the first one after the change; `stands` is whether
     the level of today is still nearer to the one after it than to the one before. A short spell is no change
     for good: neither its beginning nor its end stands.
     """
@@ -173,7 +173,7 @@ def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) 
         before, after = (archive.runs[series.run[at]] for at in (change.at - 1, change.at))
         step = levels[i + 1].mean - levels[i].mean
         stands = (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_a_spell(levels, i)
-        item = Changed(watched, change, before, after, len(series.run) - change.at, stands, None)
+        item = Changed(watched, change, before, after, len(series.run) - 1 - change.at, stands, None)
         reason = _reason(series, archive, change.at, item.is_worse, decisions)
         found.append(replace(item, accepted=reason))
     return found

@@ -10,7 +10,7 @@ from breakeven.analysing.history.notes import run_name
 from breakeven.analysing.history.record import Changed, History, Newest
 from breakeven.analysing.history.series import TIME
 
-_NARROW = 0.02  # an interval whose ends whole percentages would hardly tell apart
+_NARROW, _EXACT = 0.02, 0.001  # intervals whose ends whole percentages, or tenths, cannot tell apart
 
 
 def percent_of(ratio: float) -> str:
@@ -31,6 +31,8 @@ def size(ratio: float, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return percent_of(ratio)
     middle, *ends = (abs(ratio - 1), *sorted((abs(low - 1), abs(high - 1))))
+    if ends[1] - ends[0] < _EXACT:
+        return percent_of(ratio)
     if ends[1] - ends[0] < _NARROW:
         return f"{middle:.1%} [{100 * ends[0]:.1f}–{ends[1]:.1%}]"
     return f"{words.percent(middle)} [{words.percent(ends[0]).removesuffix('%')}–{words.percent(ends[1])}]"
@@ -45,8 +47,10 @@ def change_sentence(found: Changed) -> str:
         what = f"became {much} {'slower' if more else 'faster'}"
     else:
         what = f"{'rose' if more else 'fell'} by {much}"
-    ago = "in the newest run" if found.ago == 1 else f"{found.ago} runs ago"
-    return f"{found.watched.name} {what} in {run_name(found.after)}, {ago}; {_before(found)}"
+    return (
+        f"{found.watched.name} {what} in {run_name(found.after)}, {words.plural(found.ago, 'run')} ago; "
+        f"{_before(found)}"
+    )
 
 
 def newest_sentence(found: Newest) -> str:
