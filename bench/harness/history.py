@@ -13,6 +13,8 @@ import datetime
 import hashlib
 import json
 import math
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,7 @@ WITHIN = 5
 NOISES = (0.005, 0.02, 0.1, 0.2)
 CORRELATIONS = (0.0, 0.5)
 PLACES = (5, 15, 50, 85, 95)
+SUITES = (1, 40, 400)
 RUNS, CASES, ROUNDS = 1000, 400, 100
 
 Json = dict[str, Any]
@@ -166,9 +169,14 @@ print(code, status["VmHWM"].split()[0], file=sys.stderr)
 """
 
 
-def whole_command(folder: Path, repetitions: int = 5) -> Json:
-    """Return seconds and peak memory of ``breakeven history check``, the process started and ended."""
+def whole_command(folder: Path, repetitions: int = 7) -> Json:
+    """Return seconds and peak memory of ``breakeven history check``, the process started and ended.
+
+    `cpu_s` is what one took of all cores together, and `load` that of the machine before: who else is at work
+    there costs wall time.
+    """
     times, peaks, said = [], [], ""
+    load, before = os.getloadavg()[0], resource.getrusage(resource.RUSAGE_CHILDREN)
     for _ in range(repetitions):
         start = time.perf_counter()
         done = subprocess.run([sys.executable, "-c", _CHECK, str(folder)], capture_output=True, text=True)
@@ -178,9 +186,11 @@ def whole_command(folder: Path, repetitions: int = 5) -> Json:
         said = done.stdout
         if code != "1":
             raise SystemExit(f"the check exited with {code}: {done.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / repetitions
     seen = json.loads(said)["changes"]
     return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": repetitions,
-            "peak_memory_bytes": max(peaks), "changes": len(seen)}  # fmt: skip
+            "cpu_s": cpu_s, "load": load, "peak_memory_bytes": max(peaks), "changes": len(seen)}  # fmt: skip
 
 
 def measure(count: int, runs: int) -> Json:
@@ -204,16 +214,16 @@ def measure(count: int, runs: int) -> Json:
             "bound": 0.2,
             "rows": [
                 false_newest(rho, series, max(1, count // series))
-                for rho, series in product(CORRELATIONS, (1, 40, 400))
+                for rho, series in product(CORRELATIONS, SUITES)
             ],
         },
         "a step of 10% in one of so many series, at once": {
             "bound": None,
-            "rows": [found_newest(series, max(20, 4 * count // series)) for series in (1, 40, 400)],
+            "rows": [found_newest(series, max(20, 4 * count // series)) for series in SUITES],
         },
     }
     with tempfile.TemporaryDirectory() as folder:
-        add_s = write_store(Path(folder), runs)
+        add_s = write_store(Path(folder), runs, CASES, ROUNDS)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
         figures["history check, the whole process"] = {
             "bound_s": 6.0,

@@ -39,6 +39,7 @@ SUFFIX = ".parquet"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,48}")
 _HEX_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _DIGEST_SHOWN = 16
+_UP_TO_A_FILE = re.compile(r""".*(?:["']: |\\\\?": )|\s*(?:of|in|at end of) file '[^']*'""")
 
 _TEXTS = ("case", "workload", "phase", "device", "axes", "flags", "outcome", "reason")
 _NUMBERS = ("batch_size", "median_s", "peak_memory_bytes")
@@ -310,6 +311,6 @@ def problem_of(error: Exception) -> str:
     """Return why the operating system or DuckDB refused, in a line without the name of a file."""
     if isinstance(error, OSError):
         return one_line(error.strerror or error, 200)
-    text = str(error).split("\n")[0]
-    # DuckDB names the file aside, which nobody knows; the reason stands behind it.
-    return one_line(text.rpartition('": ')[2] or text, 200)
+    text = str(error).split("\n")[0].partition('","errno"')[0]
+    # DuckDB names the file aside, which nobody knows; the reason stands behind it, and in JSON at times.
+    return one_line(_UP_TO_A_FILE.sub("", text), 200)
