@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "numpy", "scipy", "pandas", "matplotlib", "rich", "pytest"]
+from histories import add, medians, timed
+
+HEAVY = ["torch", "numpy", "scipy", "pandas", "matplotlib", "rich", "pytest", "duckdb", "ruptures"]
 
 
 def loaded(code):
@@ -29,6 +31,9 @@ def loaded(code):
         ["doctor", "--help"],
         ["ab", "--help"],
         ["calibrate", "--help"],
+        ["history", "--help"],
+        ["history", "check", "--help"],
+        ["history", "nonsense"],
         ["nonsense"],
     ],
 )
@@ -43,6 +48,16 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_intervals_load_neither_pandas_nor_all_of_scipys_statistics():
     code = "import breakeven.analysing.intervals\nassert 'scipy.stats' not in sys.modules"
     assert loaded(code) == "['numpy', 'scipy']"
+
+
+def test_checking_a_history_loads_neither_frames_nor_figures(tmp_path):
+    path = add(tmp_path, timed(medians(12, step=2, at=6)))
+    code = (
+        "from breakeven.cli import main\n"
+        f"main(['history', 'check', '--store', {path!r}, '--format', 'json'])\nsys.stdout.flush()\n"
+        "assert 'scipy.stats' in sys.modules, 'ruptures brings it'"
+    )
+    assert loaded(code).splitlines()[-1] == "['numpy', 'scipy', 'rich', 'duckdb', 'ruptures']"
 
 
 def test_a_json_report_draws_nothing(tmp_path):

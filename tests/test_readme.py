@@ -14,6 +14,7 @@ from breakeven.alternating.executor import Job
 from breakeven.analysing.record import analyse
 from breakeven.analysing.runs import read
 from fake_commands import Machine, install
+from histories import medians, timed
 from pages import Cells, rows_of, text_of
 from reports import box
 from run_files import affine_run, write
@@ -95,6 +96,48 @@ def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_
         machine.measure(Job("another", Path(), Path(name).absolute()), f"{name} of another day")
     assert cli.main(compare[1:]) == 0
     assert "10 calibration runs" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_commands_that_keep_watch_keep_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    keeping, accepting = (
+        [shlex.split(line) for line in block.strip().splitlines()]
+        for block in blocks("console")
+        if "breakeven history" in block
+    )
+    assert [words[:3] for words in keeping] == [["breakeven", "history", a] for a in ("add", "check", "show")]
+    name = keeping[0][3]
+    contents = timed(medians(30, step=1.1, at=20))
+    [[*_, named, _flag, _reason]] = accepting
+    for made in contents[20:]:
+        made["commit_info"]["id"] = made["commit_info"]["id"].replace(
+            contents[20]["commit_info"]["id"], f"{named}0"
+        )
+    for made in contents:
+        write(tmp_path / name, made)
+        assert cli.main(keeping[0][1:]) == 0
+    assert cli.main(keeping[1][1:]) == 1
+    assert cli.main(keeping[2][1:]) == 0
+    assert (tmp_path / ".breakeven" / "history" / "page" / "index.html").is_file()
+    assert cli.main(accepting[0][1:]) == 0
+    assert cli.main(keeping[1][1:]) == 0
+
+
+def test_the_figures_of_the_history_are_those_of_the_committed_measurement():
+    figures = json.loads((ROOT / "results" / "harness" / "history.json").read_text())["figures"]
+    flat = " ".join(README.split())
+    falsely = figures["false changes per series and 100 commits"]["rows"]
+    worst = max(row["in any of 91 checks"] for row in falsely if row["kind"] in (0.0, 0.5))
+    assert f"raises at most {worst:.2f} false alarms" in flat
+    found = figures["a step of 10% at 2% noise, found within 5 commits"]["rows"]
+    iid, correlated = (min(row["found"] for row in found if row["rho"] == rho) for rho in (0.0, 0.5))
+    assert f"in {iid:.0%} of series" in flat
+    assert f"({correlated:.0%} where neighbouring runs correlate by .5)" in flat
+    whole = figures["history check, the whole process"]
+    assert (whole["runs"], whole["cases"], whole["rounds"]) == (1000, 400, 100)
+    assert whole["median_s"] < whole["bound_s"]
+    assert whole["peak_memory_bytes"] < whole["bound_bytes"]
 
 
 @pytest.fixture(scope="module")

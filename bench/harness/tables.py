@@ -35,6 +35,12 @@ HOW = """\
 - breakeven is timed without what it does once per model (comparing the loss with the CPU's, the canary)."""
 
 
+OTHERS = """\
+- `speed.json`: what breakeven itself costs, made by `python bench/harness/speed.py`.
+- `history.json`: how often `breakeven history` cries wolf, whether it finds what changed and where, and what
+  a check of 1,000 runs x 400 cases x 100 rounds takes, made by `python bench/harness/history.py`."""
+
+
 def tables(results: Sequence[Json]) -> str:
     """Return the page: the aim and whether it is reached, then a table for each cell of each grid."""
     parts = [
@@ -47,7 +53,7 @@ def tables(results: Sequence[Json]) -> str:
         parts += ["\n".join(verdict(result))]
         for cell in result["cells"]:
             parts += [f"### {cell['name']}", f"{cell['what']}. n = {most_readings(cell)}.", cell_table(cell)]
-    return "\n\n".join([*parts, "## How to read it", HOW]) + "\n"
+    return "\n\n".join([*parts, "## How to read it", HOW, "## The other files", OTHERS]) + "\n"
 
 
 def machine_line(result: Json) -> str:

@@ -28,12 +28,14 @@ examples:
   breakeven compare base.json head.json      did anything get slower
   breakeven ab --base CMD --candidate CMD    measure both by turns on this machine, and compare
   breakeven calibrate CMD                    learn the noise of this machine, for comparing single runs
+  breakeven history add run.json             keep a run, to find later which commit changed what
+  breakeven history check                    did anything become worse, and when
   breakeven doctor                           is this machine fit for timing, and what to mend
   breakeven doctor --selftest                does the harness read truths that it knows
 
 exit codes: 0 nothing to object, undecided cells too; 1 a regression, or a failed self-test; 2 bad usage,
-unreadable input, or a command that failed; 3 nothing could be judged (nothing was timed, or the comparison is
-red), what --fail-on names, or this machine is not fit for timing; 130 interrupted
+unreadable input, or a command that failed; 3 nothing could be judged (nothing was timed, too few runs, or the
+comparison is red), what --fail-on names, or this machine is not fit for timing; 130 interrupted
 """
 
 

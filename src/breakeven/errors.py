@@ -6,6 +6,7 @@
     ├── UsageError              what the user typed cannot be used: an option, a mark, an argument
     ├── RecipeError             a workload's recipe raised, or returned something else
     ├── MeasurementError        a case gave no honest timing: NaN loss, other result than the CPU's
+    ├── StoreError              a store of runs, or a file in it, that cannot be written or read
     ├── RunFileError            a run file that cannot be read
     │   └── NewerSchemaError    ... because a newer breakeven wrote it
     └── DifferentMachinesError  runs that must not be held against each other (exit code 3)
@@ -46,3 +47,7 @@ class DifferentMachinesError(BreakevenError):
     """Runs of different machine classes: whatever differs between them need not be the code."""
 
     exit_code = 3
+
+
+class StoreError(BreakevenError):
+    """A store of runs that cannot be written or read, or a file in it that is damaged."""

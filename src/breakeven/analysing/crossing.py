@@ -90,13 +90,13 @@ def _crossing(
     holes: Collection[int],
     notes: tuple[str, ...],
 ) -> Crossing:
-    gaps = _gaps(batches, holes)
-    centre, start = _last_crossing(batches, (baseline[0] - candidate[0])[None, :])
+    gaps = gaps_before(batches, holes)
+    centre, start = last_crossing(batches, (baseline[0] - candidate[0])[None, :])
     at = int(start[0])
     bracket = (int(batches[at - 1]), int(batches[at]))
     if gaps[at]:
         return Crossing("undecided", bracket=bracket, notes=(*notes, "hole"))
-    drawn, starts = _last_crossing(batches, baseline[1] - candidate[1])
+    drawn, starts = last_crossing(batches, baseline[1] - candidate[1])
     # In a hole the crossing is somewhere between its edges: each end takes the edge that is farther out.
     in_hole = gaps[starts]
     below = np.where(in_hole, batches[np.clip(starts - 1, 0, None)], drawn)
@@ -113,7 +113,7 @@ def _crossing(
     )
 
 
-def _last_crossing(batches: Array, lead: Array) -> tuple[Array, NDArray[np.intp]]:
+def last_crossing(batches: Array, lead: Array) -> tuple[Array, NDArray[np.intp]]:
     """Return for each row of `lead` (baseline - candidate) its last crossing, and where it is faster from.
 
     A row that is faster everywhere starts at 0 and crosses at -inf; one that is not faster at the end
@@ -133,7 +133,7 @@ def _last_crossing(batches: Array, lead: Array) -> tuple[Array, NDArray[np.intp]
     return np.where(starts == count, np.inf, crossing), starts
 
 
-def _gaps(batches: Array, holes: Collection[int]) -> NDArray[np.bool_]:
+def gaps_before(batches: Array, holes: Collection[int]) -> NDArray[np.bool_]:
     """Return for each batch whether a hole lies between it and the one before; one more False at the end."""
     inside = [any(low < hole < high for hole in holes) for low, high in pairwise(batches)]
     return np.array([False, *inside, False])

@@ -57,7 +57,9 @@ class RunReadings:
     """One checked file. `readings` and `ended` are keyed by case, in the order of the file.
 
     `class_id` is None where the file tells none; `facts` are what it was made from. `digest` is equal for two
-    files that hold the same run, wherever they lie and whatever order their benchmarks stand in.
+    files that hold the same run, wherever they lie and whatever order their benchmarks stand in. `machine_id`
+    is the class id, or a hash of the hardware where there is none. `branch` is empty and `dirty` None where
+    the file does not tell.
     """
 
     path: str
@@ -70,6 +72,9 @@ class RunReadings:
     readings: Mapping[str, Reading]
     ended: Mapping[str, Ended]
     digest: str
+    machine_id: str = ""
+    branch: str = ""
+    dirty: bool | None = None
 
 
 def read_run(path: str | os.PathLike[str]) -> RunReadings:
@@ -104,6 +109,9 @@ def read_run(path: str | os.PathLike[str]) -> RunReadings:
         readings=readings,
         ended={case: item for case, item in ended.items() if case not in readings},
         digest=_digest(readings.values(), head),
+        machine_id=machine.class_id,
+        branch=_branch(commit),
+        dirty=commit.get("dirty") if isinstance(commit, dict) and type(commit.get("dirty")) is bool else None,
     )
 
 
@@ -178,6 +186,12 @@ def _case_of(ended: Ended) -> str:
     if ended.workload and ended.phase and ended.device and ended.batch_size and ended.axes is not None:
         return case_text(ended.workload, ended.phase, ended.device, ended.batch_size, ended.axes)
     return ended.fullname
+
+
+def _branch(commit: Any) -> str:
+    branch = commit.get("branch") if isinstance(commit, dict) else None
+    # pytest-benchmark writes "(unknown)" and "(detached head)" where there is none.
+    return one_line(branch) if isinstance(branch, str) and not branch.startswith("(") else ""
 
 
 def _class_id(machine_info: Any) -> str | None:

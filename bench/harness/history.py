@@ -1,0 +1,265 @@
+"""What `breakeven history` promises: `python bench/harness/history.py` writes results/harness/history.json.
+
+Seeded simulations of series whose truth is known: false changes where nothing changed (judged once, and anew
+after each of 100 commits, as a nightly check does), true steps found in place, false alarms of the newest
+run. Then the whole command, in a process of its own, on a store of 1,000 runs x 400 cases x 100 rounds. Each
+figure stands beside the bound it must keep, with the machine and the date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from metrics import wilson
+
+from breakeven.analysing.history import store
+from breakeven.analysing.history.changes import find_changes
+from breakeven.analysing.history.newest import expect, judge
+from breakeven.analysing.parsing import Sample
+from breakeven.analysing.readings import Reading, RunReadings
+from breakeven.cases import case_text
+from breakeven.measuring.machine import class_facts
+
+RESULTS = Path(__file__).parents[2] / "results" / "harness"
+COMMITS = 100
+STEP = 1.1
+WITHIN = 5
+NOISES = (0.005, 0.02, 0.1, 0.2)
+CORRELATIONS = (0.0, 0.5)
+PLACES = (5, 15, 50, 85, 95)
+SUITES = (1, 40, 400)
+RUNS, CASES, ROUNDS = 1000, 400, 100
+
+Json = dict[str, Any]
+
+
+def noise_of(kind: str | float, count: int, length: int, sd: float, seed: int) -> np.ndarray:
+    """Return `count` series of noise, shape (count, length).
+
+    Args:
+        kind: an AR(1) coefficient; or ``t3`` for Student's t with three degrees of freedom; or ``spikes`` for
+            independent noise in which one run in twenty reads 30% to 50% more.
+        sd: the standard deviation, for ``t3`` the scale.
+    """
+    rng = np.random.default_rng([seed, length, round(sd * 1000)])
+    if kind == "t3":
+        return sd * rng.standard_t(3, (count, length))
+    draws = rng.standard_normal((count, length))
+    if kind == "spikes":
+        return sd * draws + (rng.random(draws.shape) < 0.05) * rng.uniform(0.3, 0.5, draws.shape)
+    rho = float(kind)
+    values = draws.copy()
+    for i in range(1, length):
+        values[:, i] = rho * values[:, i - 1] + math.sqrt(1 - rho**2) * draws[:, i]
+    return sd * values
+
+
+def false_changes(kind: str | float, sd: float, count: int) -> Json:
+    """Count changes in series without one: in a check after the last commit, and in any check on the way."""
+    once = ever = 0
+    for values in noise_of(kind, count, COMMITS, sd, 1):
+        once += len(find_changes(values).changes)
+        reported: list[int] = []
+        for n in range(10, COMMITS + 1):
+            for change in find_changes(values[:n]).changes:
+                if all(abs(change.at - other) > WITHIN for other in reported):
+                    reported.append(change.at)
+        ever += len(reported)
+    return {
+        "noise": sd,
+        "kind": kind,
+        "in one check": once / count,
+        "in any of 91 checks": ever / count,
+        "n": count,
+    }
+
+
+def found_steps(rho: float, at: int, count: int, sd: float = 0.02) -> Json:
+    """Count steps of a tenth that are found within five commits of their place."""
+    hits = exact = 0
+    for values in noise_of(rho, count, COMMITS, sd, 2):
+        values[at:] += math.log(STEP)
+        away = min((abs(change.at - at) for change in find_changes(values).changes), default=COMMITS)
+        hits += away <= WITHIN
+        exact += away == 0
+    low, high = wilson(hits, count)
+    return {"rho": rho, "at": at, "of": COMMITS, "found": hits / count, "low": low, "high": high,
+            "exactly there": exact / count, "n": count}  # fmt: skip
+
+
+def false_newest(rho: float, series: int, suites: int) -> Json:
+    """Count alarms of the newest run in suites of so many unchanged series, judged after each commit."""
+    alarms = failed = checks = 0
+    for suite in range(suites):
+        values = noise_of(rho, series, COMMITS, 0.02, 100 + suite)
+        for n in range(10, COMMITS + 1, 3):
+            seen = [row[:n] for row in values]
+            expected = [expect(row, find_changes(row)) for row in seen]
+            words = [verdict.word for verdict in judge([e for e in expected if e], [1] * series, 0.03)]
+            alarms += words.count("regressed")
+            failed += "regressed" in words
+            checks += 1
+    return {"rho": rho, "series": series, "per series and 100 commits": 100 * alarms / checks / series,
+            "checks that fail": failed / checks, "n": checks}  # fmt: skip
+
+
+def found_newest(series: int, suites: int) -> Json:
+    """Count the runs that fail at once, when one of the series becomes a tenth slower in the newest of 40."""
+    hits = 0
+    for suite in range(suites):
+        values = noise_of(0.0, series, 40, 0.02, 500 + suite)
+        values[0, -1] += math.log(STEP)
+        expected = [expect(row, find_changes(row)) for row in values]
+        hits += judge([e for e in expected if e], [1] * series, 0.03)[0].word == "regressed"
+    return {"series": series, "found in the first run": hits / suites, "n": suites}
+
+
+def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int = ROUNDS) -> float:
+    """Write a store of so many runs, a few cases of which become slower; return the seconds a run took."""
+    rng = np.random.default_rng(0)
+    cells = [(2 ** (i % 10), i // 10, device) for i in range(cases // 2) for device in ("cpu", "cuda")]
+    start = datetime.datetime(2023, 1, 1, tzinfo=datetime.UTC)
+    began = time.perf_counter()
+    for run in range(runs):
+        readings = {}
+        for i, (batch, width, device) in enumerate(cells):
+            centre = (1e-3 + 2e-5 * batch) if device == "cpu" else (3e-3 + 1e-6 * batch)
+            centre *= math.exp(0.02 * rng.standard_normal()) * (STEP if run > runs * 0.6 and i < 4 else 1)
+            times = centre * np.exp(0.02 * rng.standard_normal(rounds))
+            axes = {"width": width}
+            facts = {"peak_memory_bytes": 1_000_000 * batch}
+            sample = Sample("mlp", axes, f"width={width}", batch, "train", device, times, (), facts)
+            case = case_text("mlp", "train", device, batch, axes)
+            readings[case] = Reading(case, float(np.median(times)), times, sample)
+        name = hashlib.sha256(b"%d" % run).hexdigest()
+        store.put(
+            RunReadings(
+                path=f"run{run}.json", label="a box", class_id="box", facts={}, state={},
+                datetime=(start + datetime.timedelta(days=run)).isoformat(), commit=name[:40],
+                readings=readings, ended={}, digest=name, machine_id="box",
+            ),
+            folder,
+        )  # fmt: skip
+    return (time.perf_counter() - began) / runs
+
+
+_CHECK = """
+import sys
+from breakeven.cli import main
+code = main(["history", "check", "--format", "json", "--store", sys.argv[1]])
+# Of this process alone: getrusage also counts what its parent held when it was forked.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(code, status["VmHWM"].split()[0], file=sys.stderr)
+"""
+
+
+def whole_command(folder: Path, repetitions: int = 7) -> Json:
+    """Return seconds and peak memory of ``breakeven history check``, the process started and ended.
+
+    `cpu_s` is what one took of all cores together, and `load` that of the machine before: who else is at work
+    there costs wall time.
+    """
+    times, peaks, said = [], [], ""
+    load, before = os.getloadavg()[0], resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", _CHECK, str(folder)], capture_output=True, text=True)
+        times.append(time.perf_counter() - start)
+        code, peak = done.stderr.split()[-2:]
+        peaks.append(1024 * int(peak))
+        said = done.stdout
+        if code != "1":
+            raise SystemExit(f"the check exited with {code}: {done.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / repetitions
+    seen = json.loads(said)["changes"]
+    return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": repetitions,
+            "cpu_s": cpu_s, "load": load, "peak_memory_bytes": max(peaks), "changes": len(seen)}  # fmt: skip
+
+
+def measure(count: int, runs: int) -> Json:
+    """Return every figure with its bound."""
+    kinds: list[tuple[str | float, float]] = [
+        *product(CORRELATIONS, NOISES),
+        (0.8, 0.02),
+        ("t3", 0.02),
+        ("spikes", 0.02),
+    ]
+    figures: Json = {
+        "false changes per series and 100 commits": {
+            "bound": 0.2,
+            "rows": [false_changes(kind, sd, count) for kind, sd in kinds],
+        },
+        "a step of 10% at 2% noise, found within 5 commits": {
+            "bound": 0.9,
+            "rows": [found_steps(rho, at, 2 * count) for rho, at in product(CORRELATIONS, PLACES)],
+        },
+        "false alarms of the newest run": {
+            "bound": 0.2,
+            "rows": [
+                false_newest(rho, series, max(1, count // series))
+                for rho, series in product(CORRELATIONS, SUITES)
+            ],
+        },
+        "a step of 10% in one of so many series, at once": {
+            "bound": None,
+            "rows": [found_newest(series, max(20, 4 * count // series)) for series in SUITES],
+        },
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        add_s = write_store(Path(folder), runs, CASES, ROUNDS)
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
+        figures["history check, the whole process"] = {
+            "bound_s": 6.0,
+            "bound_bytes": 600_000_000,
+            "runs": runs,
+            "cases": CASES,
+            "rounds": ROUNDS,
+            "add_s_a_run": add_s,
+            "store_bytes": size,
+            **whole_command(Path(folder)),
+        }
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, and write the file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-o", type=Path, default=RESULTS, help="folder for history.json")
+    parser.add_argument("--series", type=int, default=500, help="series of each kind (default: 500)")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"runs of the large store (default: {RUNS})")
+    options = parser.parse_args(arguments)
+    figures = measure(options.series, options.runs)
+    content = {"date": datetime.date.today().isoformat(), "machine": class_facts(), "figures": figures}
+    options.o.mkdir(parents=True, exist_ok=True)
+    (options.o / "history.json").write_text(json.dumps(content, indent=2) + "\n")
+    for name, figure in figures.items():
+        print(f"{name}:")
+        for row in figure.get("rows", [figure]):
+            print("  " + ", ".join(f"{key} {_shown(value)}" for key, value in row.items()))
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

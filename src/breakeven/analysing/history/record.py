@@ -1,0 +1,247 @@
+"""The analysed history: one record that every face shows, so that terminal, JSON, markdown and page agree.
+
+Owns which findings of the series are objections: a change to the worse that still stands and that nobody
+accepted, or a newest run outside of what its series led one to expect. Prints nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from breakeven.analysing.history import accepted as deciding
+from breakeven.analysing.history.accepted import Accepted
+from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, Level, find_changes
+from breakeven.analysing.history.newest import Verdict, expect, judge
+from breakeven.analysing.history.notes import notes_on
+from breakeven.analysing.history.scan import Archive, StoredRun, read_store
+from breakeven.analysing.history.series import Series, series_of
+from breakeven.analysing.naming import Machine, told_apart
+
+SPELL = 10
+"""A level of fewer runs that led back to where it came from was a spell, of the machine most likely."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A series with what was found in it; `name` tells the machine too where the store knows several."""
+
+    series: Series
+    name: str
+    findings: Findings | None
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has the runs that a judgement needs."""
+        return len(self.series.run) > FEWEST_RUNS
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A change of one series, and the runs it lies between.
+
+    `ago` counts the runs of the series since the first one after the change; `stands` is whether
+    the level of today is still nearer to the one after it than to the one before. A short spell is no change
+    for good: neither its beginning nor its end stands.
+    """
+
+    watched: Watched
+    change: Change
+    before: StoredRun
+    after: StoredRun
+    ago: int
+    stands: bool
+    accepted: str | None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it is a change to the worse."""
+        return (self.change.ratio > 1) == (self.watched.series.worse > 0)
+
+    @property
+    def is_objection(self) -> bool:
+        """Whether it fails the check."""
+        return self.is_worse and self.stands and self.accepted is None
+
+
+@dataclass(frozen=True)
+class Newest:
+    """What the newest run of a machine class says of one series; no verdict where runs were too few."""
+
+    watched: Watched
+    run: StoredRun
+    verdict: Verdict | None
+    accepted: str | None
+
+    @property
+    def is_objection(self) -> bool:
+        """Whether it fails the check."""
+        return self.verdict is not None and self.verdict.word == "regressed" and self.accepted is None
+
+
+@dataclass(frozen=True)
+class History:
+    """A whole store, judged. `warnings` end with a line for each damaged file, which `damaged` holds too."""
+
+    store: str
+    runs: tuple[StoredRun, ...]
+    watched: tuple[Watched, ...]
+    changes: tuple[Changed, ...]
+    newest: tuple[Newest, ...]
+    warnings: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+    @property
+    def judged(self) -> int:
+        """How many series have the runs that a judgement needs."""
+        return sum(watched.judged for watched in self.watched)
+
+    @property
+    def objections(self) -> int:
+        """How many findings fail the check."""
+        changes = sum(found.is_objection for found in self.changes)
+        return changes + sum(found.is_objection for found in self.newest)
+
+
+def accepted_path(store: str | os.PathLike[str], named: str | None) -> Path:
+    """Return where decisions stand: the file that was named, else the one in the store."""
+    return Path(named) if named else Path(store) / deciding.FILE
+
+
+def analyse(
+    store: str | os.PathLike[str],
+    decisions: Sequence[Accepted] = (),
+    *,
+    threshold: float = THRESHOLD,
+    branch: str | None = None,
+    pattern: str | None = None,
+) -> History:
+    """Read a store and judge everything in it.
+
+    Args:
+        store: its directory.
+        decisions: the changes that are meant.
+        threshold: the smallest change, relative, that counts.
+        branch: of which runs are read; all where it is None.
+        pattern: of the cases that are judged; all where it is None.
+
+    Raises:
+        StoreError: there is no such store.
+    """
+    archive = read_store(store, branch)
+    watched = _watched(archive, threshold, pattern)
+    changes = [found for item in watched for found in _changed(item, archive, decisions)]
+    newest = _newest(watched, archive, decisions, threshold)
+    return History(
+        store=os.fspath(store),
+        runs=archive.runs,
+        watched=tuple(watched),
+        changes=tuple(sorted(changes, key=_by_weight)),
+        newest=tuple(sorted(newest, key=_by_surprise)),
+        warnings=(*notes_on(archive, [item.series for item in watched]), *archive.damaged),
+        damaged=archive.damaged,
+    )
+
+
+def last_runs(archive: Archive) -> dict[str, int]:
+    """Return the newest run of each machine class."""
+    return {run.class_id: i for i, run in enumerate(archive.runs)}
+
+
+def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[Watched]:
+    labels = {run.class_id: run.label for run in archive.runs}
+    machines = told_apart([Machine(label, class_id, {}) for class_id, label in labels.items()])
+    behind = {m.class_id: f" on {m.label}" if len(machines) > 1 else "" for m in machines}
+    watched = []
+    for series in series_of(archive.tracks):
+        name = f"{series.case}{behind.get(series.class_id, '')}"
+        if pattern is None or deciding.matches(pattern, series.case) or deciding.matches(pattern, name):
+            findings = find_changes(series.logs, threshold) if len(series.run) else None
+            watched.append(Watched(series, name, findings))
+    return watched
+
+
+def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) -> list[Changed]:
+    if watched.findings is None:
+        return []
+    series, levels = watched.series, watched.findings.levels
+    found = []
+    for i, change in enumerate(watched.findings.changes):
+        before, after = (archive.runs[series.run[at]] for at in (change.at - 1, change.at))
+        step = levels[i + 1].mean - levels[i].mean
+        stands = (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_a_spell(levels, i)
+        item = Changed(watched, change, before, after, len(series.run) - 1 - change.at, stands, None)
+        reason = _reason(series, archive, change.at, item.is_worse, decisions)
+        found.append(replace(item, accepted=reason))
+    return found
+
+
+def _ends_a_spell(levels: Sequence[Level], i: int) -> bool:
+    """Return whether the change after level `i` leads back to where the series came from, too soon."""
+    if i == 0 or levels[i].n >= SPELL:
+        return False
+    step = levels[i + 1].mean - levels[i].mean
+    return abs(levels[i + 1].mean - levels[i - 1].mean) < abs(step) / 2
+
+
+def _reason(
+    series: Series, archive: Archive, at: int, is_worse: bool, decisions: Sequence[Accepted]
+) -> str | None:
+    """Return why a change before the series' run `at` is meant; None where nobody said so."""
+    direction = deciding.WORSE if is_worse else deciding.BETTER
+    for entry in decisions:
+        if entry.covers(series.case, direction):
+            away = _commits_between(series, archive, at, entry.commit)
+            if abs(away) <= deciding.REACH:
+                return entry.reason
+    return None
+
+
+def _commits_between(series: Series, archive: Archive, at: int, commit: str) -> float:
+    """Return how many commits of a series lie between its run `at` and a commit; infinite where unknown.
+
+    A commit that the series was not measured at has its place among the series' runs by its date.
+    """
+    first = next((run.moment for run in archive.runs if run.commit.startswith(commit)), None)
+    if first is None:
+        return math.inf
+    order = list(dict.fromkeys(_point(archive.runs[i]) for i in series.run))
+    moments = {_point(archive.runs[i]): archive.runs[i].moment for i in reversed(series.run)}
+    accepted_at = sum(moments[point] < first for point in order)
+    return float(order.index(_point(archive.runs[series.run[at]])) - accepted_at)
+
+
+def _point(run: StoredRun) -> str:
+    return run.commit or run.digest
+
+
+def _newest(
+    watched: Sequence[Watched], archive: Archive, decisions: Sequence[Accepted], threshold: float
+) -> list[Newest]:
+    """Return what the newest run of each machine class says; those of one run are judged together."""
+    found: list[Newest] = []
+    for class_id, last in last_runs(archive).items():
+        here = [w for w in watched if w.series.class_id == class_id and last in w.series.run[-1:]]
+        expected = [None if w.findings is None else expect(w.series.logs, w.findings) for w in here]
+        known = [(w, e) for w, e in zip(here, expected, strict=True) if e is not None]
+        verdicts = iter(judge([e for _, e in known], [w.series.worse for w, _ in known], threshold))
+        for item, what in zip(here, expected, strict=True):
+            verdict = next(verdicts) if what is not None else None
+            word = verdict.word if verdict else ""
+            at = len(item.series.run) - 1
+            outside = word in ("regressed", "improved")
+            reason = _reason(item.series, archive, at, word == "regressed", decisions) if outside else None
+            found.append(Newest(item, archive.runs[last], verdict, reason))
+    return found
+
+
+def _by_weight(found: Changed) -> tuple[bool, float, str, int]:
+    return (not found.is_objection, -abs(math.log(found.change.ratio)), found.watched.name, found.change.at)
+
+
+def _by_surprise(found: Newest) -> tuple[bool, bool, float, str]:
+    ratio = found.verdict.ratio if found.verdict and found.verdict.ratio > 0 else 1.0
+    return (not found.is_objection, found.verdict is None, -abs(math.log(ratio)), found.watched.name)

@@ -1,0 +1,45 @@
+"""The history in a terminal: tables, objections as sentences, warnings and, last, the verdict.
+
+Owns the layout, within 100 columns; hands out what rich can print and prints nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from breakeven.analysing.history.record import History
+from breakeven.analysing.history.telling import change_sentence, coverage, headline, newest_sentence
+from breakeven.reporting.escaping import terminal_text
+from breakeven.reporting.history_tables import history_tables
+from breakeven.reporting.rich_parts import MAX_LINES, rich_table
+
+
+def check_renderables(history: History) -> Iterator[RenderableType]:
+    """Yield what `history check` shows."""
+    for table in history_tables(history, objections=False):
+        yield rich_table(table)
+        if table.cut:
+            yield Text(f"... and {table.cut} more rows, all in --format json")
+    objections = [change_sentence(found) for found in history.changes if found.is_objection]
+    objections += [newest_sentence(found) for found in history.newest if found.is_objection]
+    yield from _section("Objections", objections)
+    yield from _section("Warnings", history.warnings)
+    yield Text()
+    if history.newest:
+        yield Text(terminal_text(coverage(history)))
+    yield Text(terminal_text(headline(history)), style="bold")
+    if objections:
+        yield Text('A change that is meant: breakeven history accept COMMIT --reason "why"', style="dim")
+
+
+def _section(title: str, lines: Sequence[str]) -> Iterator[RenderableType]:
+    if lines:
+        yield Text(f"\n{title}", style="bold")
+        for line in lines[:MAX_LINES]:
+            yield Padding(Text(f"- {terminal_text(line)}"), (0, 0, 0, 1))
+        if len(lines) > MAX_LINES:
+            yield Text(f" - and {len(lines) - MAX_LINES} more, all in --format json")
