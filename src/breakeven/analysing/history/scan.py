@@ -39,14 +39,17 @@ OOM = 2.0
 
 _SOURCE = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
 
-# A list a case and not a row a case and run: half a million rows of text would take most of the time.
+# A list of numbers a case, and not a row a case and run: half a million rows of text would take most of the
+# time. One list for all four, so that what one run told stays together in whatever order runs are read.
 _CASES = f"""
 SELECT class_id, "case", any_value(workload) AS workload, any_value(phase) AS phase,
     any_value(device) AS device, coalesce(any_value(batch_size), 0) AS batch_size, any_value(axes) AS axes,
-    list(file_index ORDER BY file_index) AS file,
-    list(coalesce(list_median(times_s), median_s, 'nan') ORDER BY file_index) AS time_s,
-    list(coalesce(peak_memory_bytes, 'nan') ORDER BY file_index) AS peak_memory_bytes,
-    list(CASE outcome WHEN 'oom' THEN 2 ELSE (outcome IS NOT NULL)::INTEGER END ORDER BY file_index) AS ended
+    flatten(list([
+        file_index::DOUBLE,
+        coalesce(list_median(times_s), median_s, 'nan'),
+        coalesce(peak_memory_bytes, 'nan'),
+        CASE outcome WHEN 'oom' THEN 2 ELSE (outcome IS NOT NULL)::INTEGER END::DOUBLE
+    ])) AS cells
 FROM {_SOURCE} GROUP BY class_id, "case" ORDER BY class_id, "case"
 """
 
@@ -200,7 +203,8 @@ def _run(path: Path, row: dict[str, Any]) -> StoredRun:
 def _tracks(cases: dict[str, Any], rank: NDArray[np.intp]) -> list[Track]:
     tracks = []
     for i in range(len(cases["case"])):
-        run = rank[np.asarray(cases["file"][i], dtype=int)]
+        file, time_s, peak_memory_bytes, ended = np.asarray(cases["cells"][i], dtype=float).reshape(-1, 4).T
+        run = rank[file.astype(int)]
         order = np.argsort(run, kind="stable")
         order = order[run[order] >= 0]
         if not len(order):
@@ -211,9 +215,9 @@ def _tracks(cases: dict[str, Any], rank: NDArray[np.intp]) -> list[Track]:
                 **texts,
                 batch_size=int(cases["batch_size"][i]),
                 run=run[order],
-                time_s=np.asarray(cases["time_s"][i], dtype=float)[order],
-                peak_memory_bytes=np.asarray(cases["peak_memory_bytes"][i], dtype=float)[order],
-                ended=np.asarray(cases["ended"][i], dtype=int)[order],
+                time_s=time_s[order],
+                peak_memory_bytes=peak_memory_bytes[order],
+                ended=ended[order].astype(int),
             )
         )
     return tracks

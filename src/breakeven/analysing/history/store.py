@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from breakeven.analysing.history.rows import ended_row, read_row, storable
 from breakeven.analysing.naming import one_line
-from breakeven.analysing.parsing import Ended
-from breakeven.analysing.readings import Reading, RunReadings, read_run
+from breakeven.analysing.readings import RunReadings, read_run
 from breakeven.errors import RunFileError, StoreError
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ def _publish(run: RunReadings, place: Path) -> bool:
 
 
 def _write(run: RunReadings, path: Path) -> None:
-    rows = [*(_read_row(reading) for reading in run.readings.values())]
-    rows += [_ended_row(case, ended) for case, ended in run.ended.items()]
+    rows = [*(read_row(reading) for reading in run.readings.values())]
+    rows += [ended_row(case, ended) for case, ended in run.ended.items()]
     timed = [reading.times_s for reading in run.readings.values()]
     # DuckDB finds both by their names; it reads arrays where they lie, without a frame.
     cells = {name: np.array([row.get(name) for row in rows], dtype=object) for name in _TEXTS}
@@ -196,8 +196,8 @@ def _run_values(run: RunReadings) -> dict[str, Any]:
         "commit": commit_of(run.commit),
         "branch": run.branch or None,
         "dirty": run.dirty,
-        "class_id": _storable(run.machine_id),
-        "label": _storable(run.label),
+        "class_id": storable(run.machine_id),
+        "label": storable(run.label),
         "facts": json.dumps(dict(run.facts), sort_keys=True, default=str),
     }
 
@@ -209,43 +209,6 @@ def commit_of(text: str) -> str | None:
     ('0123abcdef', None, None)
     """
     return text.lower() if _HEX_COMMIT.fullmatch(text.lower()) else None
-
-
-def _read_row(reading: Reading) -> dict[str, Any]:
-    row: dict[str, Any] = {"case": _storable(reading.case), "flags": "[]"}
-    if not len(reading.times_s):
-        row["median_s"] = reading.median_s
-    sample = reading.sample
-    if sample is not None:
-        row |= {
-            "workload": _storable(sample.workload),
-            "phase": _storable(sample.phase),
-            "device": _storable(sample.device),
-            "batch_size": sample.batch_size,
-            "axes": json.dumps(dict(sample.axes), sort_keys=True),
-            "flags": json.dumps([_storable(flag) for flag in sample.flags]),
-            "peak_memory_bytes": sample.facts.get("peak_memory_bytes"),
-        }
-    return row
-
-
-def _ended_row(case: str, ended: Ended) -> dict[str, Any]:
-    return {
-        "case": _storable(case),
-        "workload": None if ended.workload is None else _storable(ended.workload),
-        "phase": None if ended.phase is None else _storable(ended.phase),
-        "device": None if ended.device is None else _storable(ended.device),
-        "batch_size": ended.batch_size,
-        "axes": None if ended.axes is None else json.dumps(dict(ended.axes), sort_keys=True),
-        "flags": "[]",
-        "outcome": _storable(ended.outcome),
-        "reason": _storable(ended.reason),
-    }
-
-
-def _storable(text: str) -> str:
-    """Return text that Parquet can hold: half a surrogate pair and a NUL are shown as their numbers."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def _moment(run: RunReadings) -> datetime.datetime:
