@@ -443,7 +443,8 @@ def merged(hub):
     """The run of gpu.yml for a push to main that changed no speed, whatever a busy machine makes of it."""
     options = f"--breakeven-devices=cpu@1 --breakeven-phases=train --breakeven-sweep='batch_size=64' {QUICK}"
     github = push(hub.third, hub.second, hub=hub.url)
-    return hub.run(github, options=options, benchmarks="bench", threshold="90%", resolution="99%")
+    quiet = {"threshold": "90%", "resolution": "99%", "pairs": "2"}
+    return hub.run(github, options=options, benchmarks="bench", **quiet)
 
 
 @pytest.fixture(scope="module")
