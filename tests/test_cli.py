@@ -242,7 +242,7 @@ def test_a_reader_that_leaves_is_no_traceback(run_json):
     assert done.returncode == 141
 
 
-@pytest.mark.parametrize("face", ["terminal", "json", "csv", "markdown"])
+@pytest.mark.parametrize("face", ["terminal", "json"])
 def test_an_output_that_is_full_or_gone_is_one_line_or_none(tmp_path, face):
     path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cpu@1": (2, 2)}))
     command = [

@@ -376,7 +376,7 @@ class Hub:
         install = (
             f"python -m pip install --quiet --no-compile --no-index --no-deps --ignore-installed '{wheel}'"
         )
-        self.given = {"install": install, "pairs": "4", "options": QUICK}
+        self.given = {"install": install, "pairs": "2", "options": QUICK}
         self.runner = Runner(
             home / "runner",
             environment={
@@ -443,7 +443,7 @@ def merged(hub):
     """The run of gpu.yml for a push to main that changed no speed, whatever a busy machine makes of it."""
     options = f"--breakeven-devices=cpu@1 --breakeven-phases=train --breakeven-sweep='batch_size=64' {QUICK}"
     github = push(hub.third, hub.second, hub=hub.url)
-    quiet = {"threshold": "90%", "resolution": "99%", "pairs": "2"}
+    quiet = {"threshold": "90%", "resolution": "99%"}
     return hub.run(github, options=options, benchmarks="bench", **quiet)
 
 
@@ -488,7 +488,7 @@ def test_summary_and_artifact_are_there_though_the_job_failed(slower):
     summary = jobs["measure/measure"].summary
     assert "Regressed: 1 of 1 case" in summary
     assert summary.strip() == (artifacts / "breakeven" / "comparison.md").read_text().strip()
-    assert len(runs_of(artifacts)) == 8
+    assert len(runs_of(artifacts)) == 4
 
 
 def test_a_pull_request_is_measured_against_where_it_left_main_and_writes_no_history(hub, merged, slower):

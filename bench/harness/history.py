@@ -37,6 +37,7 @@ from breakeven.cases import case_text
 from breakeven.measuring.machine import class_facts
 
 RESULTS = Path(__file__).parents[2] / "results" / "harness"
+REPETITIONS = 7
 COMMITS = 100
 STEP = 1.1
 WITHIN = 5
@@ -169,7 +170,7 @@ print(code, status["VmHWM"].split()[0], file=sys.stderr)
 """
 
 
-def whole_command(folder: Path, niceness: int = 0, repetitions: int = 7) -> Json:
+def whole_command(folder: Path, niceness: int = 0) -> Json:
     """Return seconds and peak memory of ``breakeven history check``, the process started and ended.
 
     `cpu_s` is what one took of all cores together, and `load` that of the machine before: who else is at work
@@ -178,7 +179,7 @@ def whole_command(folder: Path, niceness: int = 0, repetitions: int = 7) -> Json
     times, peaks, said = [], [], ""
     nice = ["nice", "-n", str(niceness)] if niceness else []
     load, before = os.getloadavg()[0], resource.getrusage(resource.RUSAGE_CHILDREN)
-    for _ in range(repetitions):
+    for _ in range(REPETITIONS):
         start = time.perf_counter()
         done = subprocess.run(
             [*nice, sys.executable, "-c", _CHECK, str(folder)], capture_output=True, text=True
@@ -190,9 +191,9 @@ def whole_command(folder: Path, niceness: int = 0, repetitions: int = 7) -> Json
         if code != "1":
             raise SystemExit(f"the check exited with {code}: {done.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / repetitions
+    cpu_s = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / REPETITIONS
     seen = json.loads(said)["changes"]
-    return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": repetitions,
+    return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": REPETITIONS,
             "cpu_s": cpu_s, "load": load, "niceness": niceness,
             "peak_memory_bytes": max(peaks), "changes": len(seen)}  # fmt: skip
 

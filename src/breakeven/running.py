@@ -160,9 +160,9 @@ class Run:
         models, cells = len({case.cell[:2] for case in cases}), len({case.cell for case in cases})
         duration = self._duration(cases)
         # Of what was asked for, what is left: -k or a list may have deselected the rest.
-        left = {name for case in cases for name in (case.phase, case.device)}
+        left = {case.phase for case in cases}
         phases = ", ".join(phase.name for phase in self.phases if phase.name in left or not cases)
-        devices = [device for device in self.devices if device.name in left or not cases]
+        devices = self._devices_left()
         counts = (
             f"{_count(len(cases), 'case')} ({_count(models, 'model')} in {_count(cells, 'cell')}: {phases})"
         )
@@ -188,6 +188,11 @@ class Run:
         if timing is not None:
             return Last.timed(name, timing.interval.median, timing.interval.half_width)
         return Last(name, self.outcomes[nodeid].outcome if nodeid in self.outcomes else "ended")
+
+    def _devices_left(self) -> list[Device]:
+        """Return the devices that have cases; where no case is known, all that were asked for."""
+        left = {case.device for case in self.expected.values() if case is not None}
+        return [device for device in self.devices if device.name in left or not left]
 
     def _times(self) -> bool:
         return not (self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_skip"))
@@ -261,7 +266,7 @@ class Run:
         """Return the machine's facts, read once, when the run ends."""
         if self._machine is None:
             if self._start is not None:
-                self.session.sing("end", self.devices)
+                self.session.sing("end", self._devices_left())
             self._machine = machine_facts()
             self._machine["state"] = {
                 "start": self._start,
@@ -275,10 +280,10 @@ class Run:
         """Time the canary before the first case and halfway through."""
         if self._start is None:
             self._start = machine_state()
-            self.session.sing("start", self.devices)
+            self.session.sing("start", self._devices_left())
         elif not self._halfway and 2 * len(self.timed) >= len(self.expected):
             self._halfway = True
-            self.session.sing("middle", self.devices)
+            self.session.sing("middle", self._devices_left())
 
     def complete(self, output_json: dict[str, Any]) -> None:
         """Put the outcomes into a run file that is about to be written."""

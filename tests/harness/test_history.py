@@ -18,7 +18,14 @@ def test_noise_has_the_spread_and_the_correlation_that_it_names():
 
 
 def test_every_figure_is_written_beside_its_bound(tmp_path, monkeypatch, capsys):
-    for name, value in {"CASES": 8, "ROUNDS": 6, "SUITES": (2,), "NOISES": (0.02,), "COMMITS": 20}.items():
+    for name, value in {
+        "CASES": 8,
+        "ROUNDS": 6,
+        "SUITES": (2,),
+        "NOISES": (0.02,),
+        "COMMITS": 20,
+        "REPETITIONS": 2,
+    }.items():
         monkeypatch.setattr(history, name, value)
     monkeypatch.setattr(history, "PLACES", (10,))
     history.main(["-o", str(tmp_path), "--series", "2", "--runs", "30"])
