@@ -124,6 +124,20 @@ def test_the_commands_that_keep_watch_keep_it(tmp_path, monkeypatch, capsys):
     assert cli.main(keeping[1][1:]) == 0
 
 
+def test_the_figures_of_the_comparison_are_those_of_the_committed_measurement():
+    figures = json.loads((ROOT / "results" / "harness" / "regression.json").read_text())["figures"]
+    flat = " ".join(README.split())
+    alarms = [figure for name, figure in figures.items() if "5 runs a side, noise" in name]
+    assert {figure["n"] for figure in alarms} == {2000}
+    assert f"at most {max(figure['share'] for figure in alarms):.1%} call anything slower" in flat
+    (found,) = (figure["share"] for name, figure in figures.items() if name.startswith("+10%"))
+    assert f"at 2% noise, {found:.1%} are found" in flat
+    split = max(figure["share"] for name, figure in figures.items() if "random 5 against 5" in name)
+    assert f"called slower in {split:.1%} of splits" in flat
+    (speed,) = (figure["median"] for name, figure in figures.items() if name.startswith("comparing two"))
+    assert f"in {1 / speed:.1f} of the time that pytest-benchmark takes" in flat
+
+
 def test_the_figures_of_the_history_are_those_of_the_committed_measurement():
     figures = json.loads((ROOT / "results" / "harness" / "history.json").read_text())["figures"]
     flat = " ".join(README.split())

@@ -37,6 +37,8 @@ HOW = """\
 
 OTHERS = """\
 - `speed.json`: what breakeven itself costs, made by `python bench/harness/speed.py`.
+- `regression.json`: how often `breakeven compare` is wrong, on seeded suites and on recorded noise, and how
+  long two files of 45 MB take beside pytest-benchmark's comparison, by `python bench/harness/regression.py`.
 - `history.json`: how often `breakeven history` cries wolf, whether it finds what changed and where, and what
   a check of 1,000 runs x 400 cases x 100 rounds takes, made by `python bench/harness/history.py`."""
 
