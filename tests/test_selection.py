@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from breakeven.cases import Case, case_text
 from breakeven.errors import UsageError
+from breakeven.invocation import SETTINGS
 from breakeven.selection import Selection, selection_in
 from breakeven.sweeps import axis_value
 
@@ -64,7 +65,9 @@ def test_only_the_listed_cases_are_planned_and_timed(bench, listed):
     result.stdout.no_fnmatch_line("*not collected*")
 
 
-def test_the_recorded_command_repeats_the_selection(bench, listed):
+def test_the_recorded_command_repeats_the_selection(bench, listed, monkeypatch):
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
     listed(CASE)
 
     bench.write(TWO).run()
