@@ -242,6 +242,15 @@ def test_a_reader_that_leaves_is_no_traceback(run_json):
     assert done.returncode == 141
 
 
+def test_a_closed_standard_output_is_one_line_and_exit_2():
+    command = f"'{sys.executable}' -m breakeven.cli report none.json >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "breakeven: error: standard output is closed; open it, or send it to a file"
+    ]
+
+
 @pytest.mark.parametrize("face", ["terminal", "json"])
 def test_an_output_that_is_full_or_gone_is_one_line_or_none(tmp_path, face):
     path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cpu@1": (2, 2)}))

@@ -392,7 +392,7 @@ def test_a_change_between_two_runs_of_one_commit_is_the_machines(history, tmp_pa
     [
         [],
         ["nonsense"],
-        ["check", "--threshold", "0"],
+        ["check", "--threshold", "3"],
         ["check", "--threshold", "much"],
         ["check", "--format", "xml"],
         ["add"],

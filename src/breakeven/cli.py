@@ -49,6 +49,12 @@ class _Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; what the user could mend is one line on stderr."""
+    if sys.stdout is None:  # closed by who started us; rich and print would fall over it
+        if sys.stderr is not None:
+            print(
+                "breakeven: error: standard output is closed; open it, or send it to a file", file=sys.stderr
+            )
+        return UNUSABLE
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII pipe gets \xb5, not a traceback

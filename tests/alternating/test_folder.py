@@ -126,7 +126,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path, fresh):
 def test_a_plan_of_somebody_else_is_refused(tmp_path, content):
     write(tmp_path / "plan.json", json.dumps(content))
     with (
-        pytest.raises(UsageError, match="is no plan of this breakeven"),
+        pytest.raises(UsageError, match="or no plan of this breakeven"),
         opened(tmp_path, ASKED, "today", fresh=False),
     ):
         pass

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from breakeven.analysing.comparison import VERDICTS
@@ -19,13 +20,43 @@ def verdicts(found):
     return {change.case: change.verdict for change in found.changes}
 
 
+def test_a_floor_with_a_disturbed_run_judges_no_single_runs_and_that_is_said(tmp_path):
+    paths = side(tmp_path, "floor", levels(), runs=7, first=20)
+    paths += side(tmp_path, "loud", levels(slower=PHASES, by=3.0), runs=1, first=50)
+    slower = levels(slower=PHASES, by=1.3)
+    found = compared(
+        side(tmp_path, "a", levels(), runs=1),
+        side(tmp_path, "b", slower, runs=1, first=1),
+        floor=floor_of(read_side(paths)),
+    )
+    assert found.verdict == "inconclusive"
+    assert "it would call too many of its own runs changed" in warnings(found)[0]
+
+
+def test_cases_that_moved_together_but_not_one_by_one_are_told_with_the_verdict(tmp_path):
+    rng = np.random.default_rng(5)
+    sides = []
+    for name, by in (("a", 1.0), ("b", 1.05)):
+        contents = [
+            a_run({("train", b): by * np.exp(0.06 * rng.standard_normal()) for b in range(1, 30)}, hour=i)
+            for i in range(5)
+        ]
+        sides.append([write(tmp_path / f"{name}{i}.json", c) for i, c in enumerate(contents)])
+    found = compared(*sides)
+    assert found.verdict == "unchanged"
+    assert "but all together moved by +" in headline(found)
+    assert "no case alone is called slower or faster, but all together moved by +" in warnings(found)[0]
+
+
 def test_the_same_code_twice_is_unchanged(tmp_path):
     found = compared(side(tmp_path, "a", levels()), side(tmp_path, "b", levels(), first=1))
     assert found.verdict == "unchanged"
     assert found.counts == dict.fromkeys(VERDICTS, 0) | {"unchanged": 10}
     assert all(change.low < change.ratio < change.high for change in found.changes)
     assert all((change.n_baseline, change.n_candidate) == (5, 5) for change in found.changes)
-    assert headline(found).startswith("Unchanged: 10 cases, none surely slower or faster by more than 2%")
+    assert headline(found).startswith(
+        "Unchanged: 10 cases, none slower or faster by more than 2% at a false discovery rate"
+    )
     assert warnings(found) == []
 
 

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from breakeven.analysing.regression import benjamini_hochberg, effects, runs_needed, verdict_of
+from breakeven.analysing.regression import (
+    MOST_ALARMS,
+    alarms_of,
+    benjamini_hochberg,
+    effects,
+    runs_needed,
+    verdict_of,
+)
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded-noise.json").read_text())
 
@@ -195,4 +202,31 @@ def test_recorded_runs_split_at_random_are_called_slower_in_at_most_one_split_in
     rng = np.random.default_rng(13)
     orders = [rng.permutation(recorded.shape[1]) for _ in range(400)]
     alarms = [regressed(effects(recorded[:, o[:5]], recorded[:, o[5:10]])).any() for o in orders]
+    assert np.mean(alarms) <= 0.05
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.2])
+def test_a_floor_of_even_noise_calls_few_of_its_own_runs_changed(noise):
+    floor = np.random.default_rng(16).standard_normal((400, 10)) * noise
+    assert alarms_of(floor) <= MOST_ALARMS / 2
+
+
+def test_a_floor_with_a_disturbed_run_calls_its_pairs_changed():
+    floor = np.random.default_rng(17).standard_normal((20, 10)) * 0.02
+    floor[:, 3] += 1.0
+    assert alarms_of(floor) == pytest.approx(9 / 45)  # those of which it is one
+
+
+def test_a_floor_of_fewer_than_four_runs_cannot_be_asked_about_itself():
+    assert math.isnan(alarms_of(np.zeros((5, 3))))
+
+
+def test_single_runs_of_a_busy_machine_are_rarely_called_slower_by_its_floor():
+    logs = np.log(np.array(list(RECORDED["aa-busy"].values())))
+    rng = np.random.default_rng(17)
+    alarms = []
+    for order in (rng.permutation(logs.shape[1]) for _ in range(60)):
+        floor = logs[:, order[2:12]]
+        found = effects(logs[:, order[:1]], logs[:, order[1:2]], floor)
+        alarms.append(regressed(found).any() and alarms_of(floor) <= MOST_ALARMS)
     assert np.mean(alarms) <= 0.05

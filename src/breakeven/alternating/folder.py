@@ -176,7 +176,10 @@ def _found(path: Path) -> dict[str, Any] | None:
                 "folder with --output"
             )
         return None
-    content = load_json(str(path / PLAN))
+    try:
+        content = load_json(str(path / PLAN))
+    except RunFileError:
+        content = None  # damaged: the runs beside it may be whole, but nothing says of which command
     is_plan = (
         isinstance(content, dict)
         and isinstance(content.get("asked"), dict)
@@ -185,7 +188,9 @@ def _found(path: Path) -> dict[str, Any] | None:
         and all(map(_is_facts, content["runs"].values()))
     )
     if not is_plan:
-        raise UsageError(f"{path / PLAN} is no plan of this breakeven; name another folder with --output")
+        raise UsageError(
+            f"{path / PLAN} is damaged, or no plan of this breakeven; name another folder with --output"
+        )
     return dict(content)
 
 

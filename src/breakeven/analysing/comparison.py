@@ -7,9 +7,8 @@ statistics are `breakeven.analysing.regression`'s. Warnings are values of the re
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,15 @@ from breakeven.analysing.identity import check_classes
 from breakeven.analysing.noise_floor import Floor
 from breakeven.analysing.parsing import Sample
 from breakeven.analysing.readings import RunReadings
-from breakeven.analysing.regression import RESOLUTION, THRESHOLD, Effects, effects, verdict_of
+from breakeven.analysing.regression import (
+    MOST_ALARMS,
+    RESOLUTION,
+    THRESHOLD,
+    Effects,
+    alarms_of,
+    effects,
+    verdict_of,
+)
 from breakeven.analysing.shift import Shift, canary_shift, common_shift, explains
 
 Array = NDArray[np.float64]
@@ -67,7 +74,7 @@ class Change:
 class Comparison:
     """Baseline against candidate. `changed_machines` names devices whose canary moved as the cases did.
 
-    `notes` are what else its maker has to say of it.
+    `notes` are what else its maker has to say of it. An uneven floor judged nothing.
     """
 
     verdict: str
@@ -81,6 +88,7 @@ class Comparison:
     threshold: float
     resolution: float
     notes: tuple[str, ...] = ()
+    floor_is_uneven: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -119,7 +127,11 @@ def compare(
     said = check_classes([*baseline, *candidate], vary)
     cases = list(dict.fromkeys(case for run in (*baseline, *candidate) for case in run.readings))
     before, after = _logs(baseline, cases), _logs(candidate, cases)
-    noise = floor.logs(cases) if floor is not None else None
+    noise, is_uneven = None, False
+    if floor is not None and min(len(baseline), len(candidate)) == 1:
+        noise = floor.logs(cases)
+        is_uneven = alarms_of(noise, threshold) > MOST_ALARMS
+        noise = None if is_uneven else noise
     found = effects(before, after, noise, threshold)
     changes = [_change(case, at, found, baseline, candidate, resolution) for at, case in enumerate(cases)]
     shift = common_shift(before, after, noise)
@@ -136,6 +148,7 @@ def compare(
         floor,
         threshold,
         resolution,
+        floor_is_uneven=is_uneven,
     )
 
 
@@ -168,7 +181,7 @@ def _change(
         return known
     low, high = _exp(found.low[at]), _exp(found.high[at])
     half_width = (high - low) / 2 if low is not None and high is not None else math.nan
-    medians = [median(reading.median_s for reading in side) for side in sides]
+    levels = [_level(reading.median_s for reading in side) for side in sides]
     return replace(
         known,
         verdict=verdict_of(float(found.q[at]), float(found.log_ratio[at]), half_width, resolution),
@@ -177,10 +190,16 @@ def _change(
         high=high,
         p=_known(found.p[at]),
         q=_known(found.q[at]),
-        baseline_s=medians[0],
-        candidate_s=medians[1],
+        baseline_s=levels[0],
+        candidate_s=levels[1],
         sd=_known(found.sd[at]),
     )
+
+
+def _level(medians_s: Iterable[float]) -> float:
+    """Return the geometric mean, of which the ratio is made; 0 where a run timed nothing."""
+    values = list(medians_s)
+    return math.exp(sum(map(math.log, values)) / len(values)) if min(values) > 0 else 0.0
 
 
 def _gone(known: Change, candidate: Sequence[RunReadings]) -> Change:

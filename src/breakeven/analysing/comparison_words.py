@@ -35,9 +35,10 @@ def headline(found: Comparison) -> str:
     if found.verdict == "improved":
         return f"Improved: {_worst(found, 'improved', 'faster')}; no case is slower."
     if found.verdict == "unchanged":
+        together = f"; but {_drifted(found)}" if _drifted(found) else ""
         return (
-            f"Unchanged: {words.plural(found.counts['unchanged'], 'case')}, none surely slower or faster by "
-            f"more than {words.percent(found.threshold)}."
+            f"Unchanged: {words.plural(found.counts['unchanged'], 'case')}, none slower or faster by more "
+            f"than {words.percent(found.threshold)} at a false discovery rate of 5%{together}."
         )
     return f"Inconclusive: {_undecided(found)}."
 
@@ -69,6 +70,7 @@ def warnings(found: Comparison) -> list[str]:
     """Return what must be known to read the verdict rightly, the gravest first, a line each."""
     return [
         *_machine(found),
+        *_together(found),
         *found.identity_warnings,
         *_untimed(found),
         *_few_runs(found),
@@ -78,6 +80,18 @@ def warnings(found: Comparison) -> list[str]:
         *_disturbed(found),
         *found.notes,
     ]
+
+
+def _drifted(found: Comparison) -> str:
+    """Return what all cases surely did together beyond the threshold, though none of them shows it."""
+    shift = found.common_shift
+    if shift is None or shift.low is None or shift.high is None or found.verdict != "unchanged":
+        return ""
+    limit = math.log1p(found.threshold)
+    if shift.low <= limit and shift.high >= -limit:
+        return ""
+    interval = words.change_between(math.exp(shift.low), math.exp(shift.high))
+    return f"all together moved by {words.change(math.exp(shift.log_ratio))} {interval}"
 
 
 def _worst(found: Comparison, verdict: str, word: str) -> str:
@@ -131,6 +145,14 @@ def _machine(found: Comparison) -> Iterator[str]:
             )
 
 
+def _together(found: Comparison) -> Iterator[str]:
+    if _drifted(found):
+        yield (
+            f"no case alone is called slower or faster, but {_drifted(found)}: more runs a side would tell "
+            "which cases did"
+        )
+
+
 def _untimed(found: Comparison) -> Iterator[str]:
     for verdict, what in (("error", "gave no timing in the candidate"), ("missing", "missing")):
         reasons: dict[str, list[Change]] = {}
@@ -148,11 +170,18 @@ def _untimed(found: Comparison) -> Iterator[str]:
 
 
 def _few_runs(found: Comparison) -> Iterator[str]:
-    single = [c for c in found.changes if c.is_judged and c.n_baseline < 2 and c.n_candidate < 2]
+    single = [c for c in found.changes if c.is_judged and c.n_baseline == c.n_candidate == 1]
     if not single:
         return
-    if found.floor is not None:
-        floor = found.floor
+    floor = found.floor
+    if floor is not None and found.floor_is_uneven:
+        yield (
+            f"one run a side: the noise floor of {floor.runs} calibration runs cannot judge it, since it "
+            "would call too many of its own runs changed; measure several runs a side (breakeven ab), or calibrate "
+            "anew on a quiet machine"
+        )
+        return
+    if floor is not None:
         yield (
             f"one run a side: judged against the noise of {floor.runs} calibration runs on this machine class"
             + (f" (last on {floor.datetime[:10]})" if floor.datetime else "")
@@ -220,7 +249,11 @@ def _partly(found: Comparison) -> Iterator[str]:
         if partly:
             names = words.joined([one_line(change.case) for change in partly])
             yield f"not timed in every run of the {name}: {names}; judged on those that have it"
-    zero = [c for c in found.changes if c.is_judged and c.ratio is None]
+    untold = [c for c in found.changes if c.is_judged and not c.n_candidate and c.reason]
+    if untold:
+        names = words.joined([one_line(change.case) for change in untold])
+        yield f"{untold[0].reason}: {names}; the candidate's command may not know BREAKEVEN_CASES"
+    zero = [c for c in found.changes if c.is_judged and c.n_baseline and c.n_candidate and c.ratio is None]
     if zero:
         names = words.joined([one_line(change.case) for change in zero])
         yield f"a median of zero has no ratio: {names}; the clock is too coarse, or the file is wrong"

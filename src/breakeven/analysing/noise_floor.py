@@ -114,13 +114,20 @@ def floor_of(runs: Sequence[RunReadings], command: str = "") -> Floor:
     return Floor(last.class_id or UNKNOWN_CLASS, last.facts, len(runs), last.datetime, command, medians)
 
 
-def floor_warnings(floor: Floor) -> list[str]:
-    """Return what must be known to use the floor rightly, a line each."""
+def floor_warnings(floor: Floor, before: Floor | None = None) -> list[str]:
+    """Return what must be known to use the floor rightly, a line each; `before` is the one it replaces."""
+    said = []
+    if before is not None and before.runs > floor.runs:
+        said.append(
+            f"this floor of {floor.runs} runs replaces one of {before.runs}, which knew more; calibrate with "
+            f"--runs {before.runs} or more to have as much again"
+        )
     if floor.class_id != UNKNOWN_CLASS:
-        return []
+        return said
     return [
+        *said,
         "nothing in the run files tells the machine class: this floor serves every run that tells none, "
-        "wherever it was made; measure with breakeven's plugin"
+        "wherever it was made; measure with breakeven's plugin",
     ]
 
 

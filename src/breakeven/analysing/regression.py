@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ ALPHA = 0.05
 
 THRESHOLD = 0.02
 """A change up to this is nobody's concern."""
+
+MOST_ALARMS = 0.15
+"""Of the pairs of a floor's own runs, three times what chance makes of even noise: beyond, it judges nothing."""
 
 RESOLUTION = 0.10
 """An interval wider than this to each side cannot tell that nothing changed."""
@@ -123,6 +127,26 @@ def effects(
         n_baseline=n_baseline,
         n_candidate=n_candidate,
     )
+
+
+def alarms_of(floor: Array, threshold: float = THRESHOLD) -> float:
+    """Return in which share of the pairs of a floor's own runs any case is called changed by the other runs.
+
+    It is the floor asked about itself. Where one run in ten was disturbed, no law of the noise that is fitted
+    to ten runs holds for the eleventh, and single runs judged by it are called slower far too often.
+
+    Args:
+        floor: shape (cases, runs), log seconds; of fewer than 4 runs nothing can be asked: NaN.
+        threshold: as in `effects`.
+    """
+    runs = floor.shape[1]
+    if runs < 4:
+        return math.nan
+    alarms = []
+    for one, other in combinations(range(runs), 2):
+        rest = np.delete(floor, [one, other], axis=1)
+        alarms.append((effects(floor[:, [one]], floor[:, [other]], rest, threshold).q <= ALPHA).any())
+    return float(np.mean(alarms))
 
 
 def benjamini_hochberg(p: Array) -> Array:

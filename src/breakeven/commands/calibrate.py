@@ -65,14 +65,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace, recorder: Recorder) -> int:
     from breakeven.alternating.repeat import repeat
-    from breakeven.analysing.noise_floor import floor_of, floor_warnings, visible, write_floor
+    from breakeven.analysing.noise_floor import floor_of, floor_warnings, read_floor, visible, write_floor
     from breakeven.reporting import calibration
 
     runs = repeat(recorder, arguments.command, arguments.runs, say)
     floor = floor_of(runs, arguments.command)
+    before = read_floor(arguments.noise, floor.class_id)
     path = write_floor(floor, arguments.noise)
     seen = visible(floor, TOLD)
-    warnings = [*recorder.folder.warnings, *floor_warnings(floor)]
+    warnings = [*recorder.folder.warnings, *floor_warnings(floor, before)]
     if arguments.format == "json":
         sys.stdout.write(calibration.to_json(floor, seen, path, warnings))
     else:

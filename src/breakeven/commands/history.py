@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, UNUSABLE, Command, show, status, version
+from breakeven.commands.compare import share
 from breakeven.errors import BreakevenError, UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ A file that cannot be read is named, the others are added, and the exit code is 
 _CHECK = """\
 examples:
   breakeven history check --store /srv/history
-  breakeven history check --case '*train cuda*' --threshold 0.05
+  breakeven history check --case '*train cuda*' --threshold 5%
   breakeven history check --branch main --format json
 
 A run is a point. A change has at least 5 runs on either side, is no smaller than the threshold, and stands
@@ -92,7 +93,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         parser_.add_argument("--case", metavar="PATTERN", help="only these cases; * and ? stand for anything")
         parser_.add_argument("--branch", metavar="NAME", help="only runs of this branch (default: all)")
         parser_.add_argument(
-            "--threshold", type=_share, default=0.03, metavar="SHARE", help="smallest change (default: 0.03)"
+            "--threshold", type=share, default=0.03, metavar="3%", help="smallest change (default: 3%%)"
         )
         parser_.add_argument(
             "--accepted", metavar="FILE", help="what is meant (default: STORE/accepted.json)"
@@ -134,16 +135,6 @@ def _action(
     )
     parser.set_defaults(act=run)
     return parser
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1, such as 0.03")
-    return value
 
 
 def _run(arguments: argparse.Namespace) -> int:
