@@ -177,8 +177,8 @@ def _few_runs(found: Comparison) -> Iterator[str]:
     if floor is not None and found.floor_is_uneven:
         yield (
             f"one run a side: the noise floor of {floor.runs} calibration runs cannot judge it, since it "
-            "would call too many of its own runs changed; measure several runs a side (breakeven ab), or calibrate "
-            "anew on a quiet machine"
+            "would call too many of its own runs changed; measure several runs a side (breakeven ab), or "
+            "calibrate anew on a quiet machine"
         )
         return
     if floor is not None:

@@ -28,7 +28,7 @@ THRESHOLD = 0.02
 """A change up to this is nobody's concern."""
 
 MOST_ALARMS = 0.15
-"""Of the pairs of a floor's own runs, three times what chance makes of even noise: beyond, it judges nothing."""
+"""Of the pairs of a floor's runs; three times what chance makes of even noise. Beyond it judges nothing."""
 
 RESOLUTION = 0.10
 """An interval wider than this to each side cannot tell that nothing changed."""
