@@ -48,9 +48,9 @@ class Cell:
 class Bounds:
     """One model on one accelerator, its batch sizes ascending.
 
-    `cells` are those whose queueing was measured. `batches` are all that have an interval. `flat_to` is the
-    largest up to which no step takes significantly more than `FLAT` times the smallest batch's, None where
-    already the second does, where that cannot be told, or where there is no second.
+    `cells` are those whose queueing was measured, `batches` are all that were timed. `flat_to` is the largest
+    up to which no step takes significantly more than `FLAT` times the smallest batch's, None where already
+    the second does; `grows` tells whether one was seen that does. Neither: nobody knows.
     """
 
     class_id: str
@@ -60,6 +60,7 @@ class Bounds:
     cells: tuple[Cell, ...]
     batches: tuple[int, ...]
     flat_to: int | None
+    grows: bool
 
     def runs(self) -> Iterator[tuple[str, int, int]]:
         """Yield each stretch of neighbouring batch sizes of one kind, as (kind, smallest, largest)."""
@@ -115,20 +116,22 @@ def bounds(cases: Iterable[Estimate], facts: pd.DataFrame) -> list[Bounds]:
             if "enqueue_s" in seen:
                 kind, share = kind_of(case.median_s, seen["enqueue_s"], seen.get("enqueue_transfer_s", 0.0))
                 cells.append(Cell(case.batch_size, kind, share))
-        judged = [case for case in line if case.judged]
-        flat_to = _flat_to(line)
-        if cells or flat_to is not None:
-            found.append(Bounds(*key, tuple(cells), tuple(case.batch_size for case in judged), flat_to))
+        flat_to, grows = _flat_stretch(line)
+        if cells or flat_to is not None or grows:
+            batches = tuple(case.batch_size for case in line)
+            found.append(Bounds(*key, tuple(cells), batches, flat_to, grows))
     return found
 
 
-def _flat_to(line: list[Estimate]) -> int | None:
-    """Return the end of the flat stretch; a batch size without an interval ends it, since nobody knows."""
+def _flat_stretch(line: list[Estimate]) -> tuple[int | None, bool]:
+    """Return the end of the flat stretch, and whether growth ended it; no interval does too."""
     first, *others = line
     end = None
     for case in others if first.judged else ():
         low = ratio_of_draws(case.median_s, first.median_s, case.draws, first.draws).low
-        if not case.judged or low is None or low > FLAT:
+        if not case.judged or low is None:
             break
+        if low > FLAT:
+            return end, True
         end = case.batch_size
-    return end
+    return end, False

@@ -30,9 +30,9 @@ def reach(bounds: Bounds) -> str:
 
     >>> from breakeven.analysing.bound import Cell
     >>> cells = (Cell(1, LAUNCH, 1.0), Cell(64, LAUNCH, 0.9), Cell(512, MIXED, 0.6), Cell(4096, COMPUTE, 0.1))
-    >>> reach(Bounds("id", "cuda", "mlp", "", cells, (1, 64, 512, 4096), 64))
+    >>> reach(Bounds("id", "cuda", "mlp", "", cells, (1, 64, 512, 4096), 64, True))
     'launch-bound up to batch 64, mixed at 512, compute-bound from 4096'
-    >>> reach(Bounds("id", "cuda", "mlp", "", cells[:2], (1, 64), 64))
+    >>> reach(Bounds("id", "cuda", "mlp", "", cells[:2], (1, 64), 64, False))
     'launch-bound at every measured batch size (1 to 64)'
     """
     runs = list(bounds.runs())
@@ -54,11 +54,12 @@ def flat(bounds: Bounds) -> str:
     """Return up to which batch size a step takes no longer than at the smallest.
 
     >>> line = ("id", "cuda", "mlp", "", ())
-    >>> [flat(Bounds(*line, (1, 8, 64), end)) for end in (8, 64, None)]
-    ['8', '64, the largest', 'grows from 1 on']
+    >>> ends = (8, True), (64, False), (None, True), (None, False)
+    >>> [flat(Bounds(*line, (1, 8, 64), *end)) for end in ends]
+    ['8', '64, the largest', 'grows from 1 on', 'unknown']
     """
     if bounds.flat_to is None:
-        return f"grows from {bounds.batches[0]} on" if len(bounds.batches) > 1 else "unknown"
+        return f"grows from {bounds.batches[0]} on" if bounds.grows else "unknown"
     return f"{bounds.flat_to}{', the largest' if bounds.flat_to == bounds.batches[-1] else ''}"
 
 

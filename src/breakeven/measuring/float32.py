@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-SWITCHES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
+GPU_SWITCHES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn")
+SWITCHES = (*GPU_SWITCHES, "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
 """Where torch from 2.9 on keeps apart how it rounds float32, below `torch.backends`."""
 
 
@@ -37,6 +38,10 @@ def tf32_set(wanted: bool | None) -> Iterator[None]:
         before = _State()
         torch.backends.cuda.matmul.allow_tf32 = wanted
         torch.backends.cudnn.allow_tf32 = wanted
+        for switch in GPU_SWITCHES:
+            # Off leaves one unset, and then a more general switch decides, which may be on.
+            if precision(switch) is not None and (precision(switch) == "tf32") is not wanted:
+                _place(switch).fp32_precision = "tf32" if wanted else "ieee"
     try:
         yield
     finally:

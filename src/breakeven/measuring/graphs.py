@@ -70,7 +70,7 @@ class Graphed(Placed):
         self._recorder = self.device.recorder()
         super().reset()
         for group in self.optimizer.param_groups:
-            if "capturable" in group:
+            if "capturable" in group and self.device.torch_device.type != "cpu":
                 group["capturable"] = True  # such an optimizer counts its steps on the device
         if self._static is None:
             move = self.device.torch_device

@@ -149,7 +149,12 @@ class _HostTensor(torch.Tensor):
         if self.is_meta:
             return super().to(*args, **kwargs)
         self.on_move()
-        return self.as_subclass(torch.Tensor)
+        return self.as_subclass(torch.Tensor).to(*args, **kwargs)
+
+    def pin_memory(self, *args: Any) -> torch.Tensor:
+        pinned = self.as_subclass(torch.Tensor).pin_memory(*args).as_subclass(_HostTensor)
+        pinned.on_move = self.on_move
+        return pinned
 
 
 class _Queued(torch.autograd.Function):
@@ -176,10 +181,9 @@ class _Model(nn.Module):
         self.device, self.costs = device, costs
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        if args[0].type == "meta":  # where its operations are counted: nothing is computed there
-            return super().to(*args, **kwargs)
-        self.device.enqueue(self.costs.model_transfer)
-        return self
+        if args[0].type != "meta":  # where its operations are counted: nothing is computed there
+            self.device.enqueue(self.costs.model_transfer)
+        return super().to(*args, **kwargs)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         queued: Any = _Queued
