@@ -9,7 +9,6 @@ from breakeven.measuring.float32 import GPU_SWITCHES, SWITCHES, precision, read_
 from breakeven.measuring.machine import machine_facts
 
 
-
 def everything():
     """What every switch says, the old ones and the new ones; None where torch refuses to say."""
     return {

@@ -37,7 +37,7 @@ class Placed:
         self.device = device
         self.host_batch = (workload.inputs, workload.targets)
         if workload.pin_memory and device.is_accelerator:
-            self.host_batch = map_tensors(torch.Tensor.pin_memory, self.host_batch)
+            self.host_batch = map_tensors(lambda tensor: tensor.pin_memory(), self.host_batch)
         self._module = copy.deepcopy(workload.model).train()
         self._loss = (
             copy.deepcopy(workload.loss) if isinstance(workload.loss, torch.nn.Module) else workload.loss
