@@ -204,6 +204,18 @@ def test_what_a_compiler_remarks_ends_no_case_and_what_the_model_remarks_does():
         warnings.warn(remark, UserWarning, stacklevel=1)
 
 
+def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
+    """Torch keeps at most eight compiled forms of a model's code, and would run the ninth uncompiled."""
+    resets = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
+    monkeypatch.setattr(torch, "compile", lambda module: module.forward)
+    for compile in (True, True, False):
+        placed = place(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
+        for _ in range(3):
+            placed.reset()
+    assert len(resets) == 2
+
+
 # ---------------------------------------------------------------------------------------------------
 # Recorded steps, on the simulated device, whose recordings compute what they recorded.
 

@@ -19,7 +19,10 @@ from breakeven.errors import MeasurementError
 from breakeven.measuring.devices import Device
 from breakeven.measuring.placement import Placed, outputs_of
 from breakeven.measuring.rounds import Clock, time_once
-from breakeven.measuring.workloads import SEED, Workload, map_tensors, tensors_in
+from breakeven.measuring.workloads import SEED, Workload, map_tensors, one_line, tensors_in
+
+WAITS = "synchronizing CUDA operation"
+"""What torch says where work waits for the device and must not."""
 
 STEPS_ASIDE = 3
 """Whole steps before the recording, in which libraries, compilers and the optimizer make what they need."""
@@ -82,7 +85,15 @@ class Graphed(Placed):
         with warnings.catch_warnings():
             # torch warns that a capturable optimizer is slow outside of a capture, as these steps are.
             warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
-            self._recorder.aside(self._whole_step)
+            try:
+                self._recorder.aside(self._whole_step)
+            except RuntimeError as error:
+                if WAITS not in str(error):
+                    raise
+                raise MeasurementError(
+                    f"the step cannot be recorded as a graph: {one_line(error)}; leave out what waits for "
+                    "the device, such as .item()"
+                ) from error
         if not self._kept:
             self._kept = [tensor.detach().clone() for tensor in self._state()]
 

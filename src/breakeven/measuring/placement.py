@@ -62,6 +62,8 @@ class Placed:
         self.release()
         self._module.load_state_dict(self._initial)
         if self.model is self._module and self.workload.compile:
+            # Else it would find the code of another cell, and after eight of them torch compiles no more.
+            torch.compiler.reset()
             self.model = torch.compile(self._module)
         for parameter in self._module.parameters():
             parameter.grad = None
