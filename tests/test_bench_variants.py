@@ -1,4 +1,4 @@
-"""The sweep `variants` of ``bench/``: which ways of being faster it holds apart, and what a CPU says of them."""
+"""The sweep `variants` of ``bench/``: what it holds apart, and what a CPU says of it."""
 
 import shutil
 from pathlib import Path

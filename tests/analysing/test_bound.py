@@ -98,6 +98,14 @@ def test_the_json_keeps_its_contract(tmp_path):
     assert "launch-bound" not in json.dumps(content)
 
 
+def test_the_order_of_the_batch_sizes_in_the_file_does_not_matter(tmp_path):
+    found = line_of(tmp_path, {512: (9.0, 0.9), 1: (1.0, 0.9), 64: (1.05, 0.9)})
+    assert only(bound_tables(found)).rows[0][1:] == (
+        "launch-bound up to batch 64, compute-bound from 512",
+        "64",
+    )
+
+
 def test_a_run_without_an_accelerator_says_nothing_of_it(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.0, 0.9)}, device="cpu@1")
     assert found.bounds == ()

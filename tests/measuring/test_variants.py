@@ -369,3 +369,24 @@ def test_a_loss_of_none_says_so_before_anything_is_recorded():
 def test_a_device_without_a_recorder_places_nothing():
     with pytest.raises(MeasurementError, match="cpu records no CUDA graphs"):
         place(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
+
+
+def test_a_step_that_waits_for_the_device_says_that_it_cannot_be_recorded():
+    class Refusing(SimulatedDevice):
+        def recorder(self):
+            raised = super().recorder()
+
+            def aside(work):
+                raise RuntimeError("called a synchronizing CUDA operation")
+
+            raised.aside = aside
+            return raised
+
+    workload = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
+    placed = place(workload, Refusing(SimulatedClock()))
+    placed.reset()
+    with pytest.raises(
+        MeasurementError,
+        match=r"cannot be recorded as a graph: RuntimeError: called .*leave out .*\.item\(\)",
+    ):
+        record(placed, placed.device.clock)

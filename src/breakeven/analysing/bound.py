@@ -98,7 +98,7 @@ def bounds(cases: Iterable[Estimate], facts: pd.DataFrame) -> list[Bounds]:
     """Return what bounds each model on each accelerator, in the order of `cases`.
 
     Args:
-        cases: one estimate a case.
+        cases: one estimate a case, the batch sizes of a line ascending.
         facts: needs the columns of `breakeven.analysing.estimates.KEY`, ``enqueue_s`` and
             ``enqueue_transfer_s``; None where unknown.
     """
@@ -109,7 +109,6 @@ def bounds(cases: Iterable[Estimate], facts: pd.DataFrame) -> list[Bounds]:
             lines.setdefault((case.class_id, case.device, case.workload, case.axes), []).append(case)
     found = []
     for key, line in lines.items():
-        line.sort(key=lambda case: case.batch_size)
         cells = []
         for case in line:
             seen = known.get(tuple(getattr(case, name) for name in KEY), {})

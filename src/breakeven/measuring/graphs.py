@@ -77,7 +77,7 @@ class Graphed(Placed):
                 group["capturable"] = True  # such an optimizer counts its steps on the device
         if self._static is None:
             move = self.device.torch_device
-            self._static = map_tensors(lambda tensor: tensor.to(move), self.host_batch)
+            self._static = map_tensors(lambda tensor: tensor.to(move, copy=True), self.host_batch)
 
     def step_aside(self) -> None:
         """Do one training step where the recording will be; the first one's outcome is kept."""

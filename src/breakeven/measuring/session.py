@@ -264,8 +264,9 @@ class Session:
             "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
         }
-        if placed.workload.compile and not placed.workload.cuda_graph:
-            # torch compiles in the first few calls; the first case of a model bears nearly all of it.
+        if placed.workload.compile:
+            # torch compiles in the first few calls; the first case of a model bears nearly all of it. Where a
+            # step was recorded, that came before them, and `recorded` tells instead.
             facts["compile_s"] = beyond_steady(early, warmup)
         return facts, plan
 
