@@ -12,5 +12,6 @@ from breakeven.measuring.workloads import mlp
 @pytest.mark.sweep(
     "full", batch_size=[1, 16, 256, 4096], width=[64, 512, 4096], depth=[2], dtype=["float32", "bfloat16"]
 )
+@pytest.mark.sweep("variants", batch_size=[64, 1024], width=[512], depth=[2], dtype=["float32", "bfloat16"])
 def bench_mlp(train_benchmark, batch_size, width, depth, dtype):
     train_benchmark(lambda: mlp(batch_size, width, depth, dtype=dtype))

@@ -7,6 +7,8 @@ import pytest
 
 MODULES = [
     "cases",
+    "analysing.bound",
+    "analysing.bound_words",
     "analysing.break_even",
     "analysing.efficiency",
     "analysing.history.accepted",

@@ -1,7 +1,8 @@
 """Hold breakeven against its peers: `python bench/harness/compare.py --truths --real`.
 
 Writes ``truths.json`` and ``real.json`` (whichever was asked for), then ``README.md`` with the tables of
-both and ``table.md`` with the short one, all into the folder of ``-o``.
+both and ``table.md`` with the short one, all into the folder of ``-o``. Where ``gpu.py`` has left its
+``gpu.json`` there, its table stands in ``README.md`` too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
+from gpu_tables import gpu_section
 from grids import NOISE, Cell, RealPlan, real_cells, virtual_cells
 from metrics import figures, ratio_of_costs
 from tables import OURS, short_table, tables
@@ -226,7 +228,9 @@ def render(folder: Path) -> list[Path]:
     results = [json.loads(path.read_text(encoding="utf-8")) for path in found]
     if not results:
         return []
-    pages = {"README.md": tables(results), "table.md": short_table(results[0])}
+    gpu = folder / "gpu.json"  # what gpu.py wrote, on a machine that has one
+    more = f"\n{gpu_section(json.loads(gpu.read_text(encoding='utf-8')))}" if gpu.exists() else ""
+    pages = {"README.md": tables(results) + more, "table.md": short_table(results[0])}
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in pages]

@@ -183,7 +183,7 @@ CHANGES = {
     "tf32": lambda gpus: gpus.patch.setattr(torch, "get_float32_matmul_precision", returning("high")),
     "cudnn_tf32": lambda gpus: gpus.patch.setattr(machine, "_cudnn_tf32", returning(False)),
     "tf32_override": lambda gpus: gpus.patch.setenv("NVIDIA_TF32_OVERRIDE", "0"),
-    "float32": lambda gpus: gpus.patch.setattr(machine, "_precision", returning("bf16")),
+    "float32": lambda gpus: gpus.patch.setattr(machine, "precision", returning("bf16")),
     "amp": lambda gpus: gpus.patch.setattr(torch, "is_autocast_enabled", lambda kind: kind == "cuda"),
     "flush_denormal": lambda gpus: gpus.patch.setattr(machine, "_flushes_denormals", returning(True)),
     "cudnn_benchmark": lambda gpus: gpus.patch.setattr(torch.backends.cudnn, "benchmark", True),
@@ -268,7 +268,7 @@ def test_setting_the_precision_that_is_the_default_changes_nothing(float32_switc
 
 
 def test_an_older_torch_tells_one_precision(monkeypatch):
-    monkeypatch.setattr(machine, "_precision", returning(None))
+    monkeypatch.setattr(machine, "precision", returning(None))
     assert class_facts()["float32"] == "matmul highest"
 
 

@@ -113,6 +113,7 @@ def test_a_cpu_tells_the_parts_of_its_training_step_and_no_device_time():
     assert list(facts["parts_s"]) == ["transfer", "zero_grad", "forward", "backward", "step"]
     assert all(seconds > 0 for seconds in facts["parts_s"].values())
     assert "device_time_s" not in facts
+    assert "enqueue_s" not in facts  # on a CPU nothing is queued
     assert "parts_s" not in measure(seed_net(1), "forward")
 
 

@@ -12,7 +12,7 @@ from breakeven.doctor.timing import COSTS, LATENCIES, LAUNCH_S
 from breakeven.measuring.devices import Cpu, Device
 from breakeven.measuring.phases import PHASES
 from breakeven.measuring.placement import Placed
-from breakeven.measuring.rounds import Round, part_seconds, time_once, time_round
+from breakeven.measuring.rounds import Round, enqueue_seconds, part_seconds, time_once, time_round
 from breakeven.measuring.session import Session
 from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measuring.workloads import mlp
@@ -98,6 +98,23 @@ def test_device_events_give_each_part_its_own_share_and_not_the_preparation(plac
     }
 
 
+def test_queueing_is_all_launches_and_no_work(placed, device, clock):
+    device.enqueue(1000.0)
+    idle = []
+
+    def reading():
+        idle.append(clock.now >= device.busy_until)
+        return clock.now
+
+    queued = enqueue_seconds(PHASES["train"], placed, 3, reading)
+    assert idle == 3 * [True, False, False]  # at the start, behind the transfer, at the end
+    assert (queued.all_s, queued.transfer_s) == (len(PHASES["train"].parts) * LAUNCH_S, LAUNCH_S)
+    assert clock.now == device.busy_until
+    placed.release()
+    forward = enqueue_seconds(PHASES["forward"], placed, 1, clock)
+    assert (forward.all_s, forward.transfer_s) == (LAUNCH_S, 0.0)
+
+
 def test_the_device_is_idle_when_its_events_are_read(placed, device, clock):
     asked_while_busy = []
     events = device.event_api()
@@ -126,6 +143,8 @@ def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, cl
     assert facts["model_transfer_s"] == LAUNCH_S + COSTS.model_transfer
     assert session.device_init_s == {device.name: LAUNCH_S + 1.0}
     assert (facts.get("device_time_s") == LAUNCH_S + COSTS.train) is (phase == "train")
+    assert (facts.get("enqueue_s") == len(PHASES["train"].parts) * LAUNCH_S) is (phase == "train")
+    assert (facts.get("enqueue_transfer_s") == LAUNCH_S) is (phase == "train")
 
 
 def test_a_cpu_round_never_calls_an_accelerators_synchronise(monkeypatch):

@@ -23,14 +23,7 @@ from breakeven.measuring.workloads import (
     seed_net,
     tensors_in,
 )
-
-SIZES = {
-    "seed_net": {},
-    "mlp": {"width": 16, "depth": 3},
-    "cnn": {"channels": 4, "side": 8},
-    "transformer": {"d_model": 16, "length": 5},
-    "lstm": {"hidden": 8, "length": 5},
-}
+from recipe_sizes import SIZES
 
 
 def losses(workload, steps, device=None):

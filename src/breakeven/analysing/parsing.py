@@ -33,7 +33,10 @@ AMOUNTS = (
     "flops",
     "moved_bytes",
     "device_time_s",
+    "enqueue_s",
+    "enqueue_transfer_s",
     "compile_s",
+    "capture_s",
 )
 """Numbers of at least 0 that are constant in a case and may be recorded beside the required keys."""
 

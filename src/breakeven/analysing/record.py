@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 
 from breakeven.analysing.baseline import device_order, find_reference
+from breakeven.analysing.bound import Bounds, bounds
+from breakeven.analysing.bound_words import bound_sentences
 from breakeven.analysing.break_even import BreakEven, break_evens
 from breakeven.analysing.closure import Closure, PhaseSum, closures, phase_sums
 from breakeven.analysing.comparability import RED, Comparability, comparability
@@ -79,6 +81,8 @@ class Report:
     flips: tuple[Flip, ...]
     flip_sentences: tuple[str, ...]
     repayments: tuple[Repay, ...]
+    bounds: tuple[Bounds, ...]
+    bound_sentences: tuple[str, ...]
     phase_sums: tuple[PhaseSum, ...]
     closures: tuple[Closure, ...]
     comparability: Comparability
@@ -134,6 +138,7 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     sums = phase_sums(cases, runs.facts)
     closed = closures(sums)
     repaid = repayments(cases, compared, runs.facts, _inits(runs.sources))
+    bounded = bounds(cases, runs.facts)
     changed = flips(cases, lines, runs.outcomes, runs.axes, wished)
     endings = Counter(runs.outcomes["outcome"])
     if refused:
@@ -154,6 +159,8 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         flips=tuple(changed),
         flip_sentences=tuple(flip_sentences(changed, lines, runs.machines, runs.axes)),
         repayments=tuple(repaid),
+        bounds=tuple(bounded),
+        bound_sentences=tuple(bound_sentences(bounded, runs.machines, runs.axes)),
         phase_sums=tuple(sums),
         closures=tuple(closed),
         comparability=comparable,

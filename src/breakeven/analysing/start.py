@@ -1,8 +1,8 @@
 """Steps to repay: after how many training steps a faster device has earned its start.
 
-Owns what counts as the start: the device's initialisation, moving the model, and what the first calls take
-beyond steady ones. Each happens once in a run and is seen once, so the start itself has no interval; the
-steps have that of the time saved a step.
+Owns what counts as the start: the device's initialisation, moving the model, capturing it as a graph, and
+what the first calls take beyond steady ones. Each happens once in a run and is seen once, so the start itself
+has no interval; the steps have that of the time saved a step.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def repayments(
         cases: the estimates behind the speedups.
         speedups: all rows.
         facts: needs ``class_id, workload, axes, batch_size, phase, device, first_call_s, model_transfer_s,
-            compile_s``.
+            compile_s, capture_s``.
         inits: as `Inits`; an accelerator that is not in it has no known start.
     """
     table = {_key(case): case for case in cases}
@@ -91,13 +91,14 @@ def _starts(
     excesses: dict[tuple[object, ...], dict[str, list[float]]] = {}
     moves: dict[tuple[object, ...], list[float]] = {}
     columns = ["class_id", "workload", "axes", "batch_size", "device", "phase"]
-    values = ["first_call_s", "model_transfer_s", "compile_s"]
+    values = ["first_call_s", "model_transfer_s", "compile_s", "capture_s"]
     for row in facts[[*columns, *values]].itertuples(index=False, name=None):
-        key, phase, (first, move, compiled) = row[:5], row[5], row[6:]
+        key, phase, (first, move, compiled, captured) = row[:5], row[5], row[6:]
         if first is None or move is None:
             continue
         beyond = max(0.0, first - table[*key[:4], phase, key[4]].median_s)
-        excess = max(beyond, compiled or 0.0)
+        # A recorded graph's first call comes after compiling and capturing, and is all the sooner over.
+        excess = max(beyond, compiled or 0.0) + (captured or 0.0)
         excesses.setdefault(key, {}).setdefault(phase, []).append(excess)
         moves.setdefault(key, []).append(move)
     found = {}

@@ -7,6 +7,7 @@ there, and never touches a clock. A new family of devices is a subclass of `Devi
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Self
 import torch
 
 from breakeven.errors import UsageError
+from breakeven.measuring.recording import CudaGraphs, Recorder
 
 
 def usable_threads() -> int:
@@ -126,6 +128,14 @@ class Device(ABC):
         """Return how to mark points in the device's queue, or None where it cannot be done."""
         return None
 
+    def recorder(self) -> Recorder | None:
+        """Return what records work as a graph (a new one each time), or None where it cannot be done."""
+        return None
+
+    def why_no_tf32(self) -> str | None:
+        """Return why float32 products cannot be rounded to TF32 here, or None where they can."""
+        return f"{self.name} has no TF32, which is a mode of NVIDIA GPUs"
+
     def describe(self) -> dict[str, Any]:
         """Return the facts that stand in every case's ``extra_info``."""
         return {"device_name": self.name, "threads": self.threads}
@@ -210,6 +220,18 @@ class Accelerator(Device):
         """Wait for every stream of the device."""
         torch.accelerator.synchronize(self.torch_device)
 
+    def initialise(self) -> None:
+        """Create the device's context, also for the thread that autograd keeps for it, and synchronise.
+
+        The first product in that thread makes torch warn that the context is not current there yet, and
+        where warnings are errors it would cost somebody's first case.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
+            ones = torch.ones(1, 1, device=self.torch_device, requires_grad=True)
+            torch.autograd.backward((ones @ ones).sum())
+        self.synchronise()
+
     @contextmanager
     def active(self) -> Iterator[None]:
         """Make the device the current one of its kind."""
@@ -248,6 +270,21 @@ class Accelerator(Device):
             return event
 
         return EventApi(record, lambda start, end: float(start.elapsed_time(end)) / 1e3)
+
+    def recorder(self) -> Recorder | None:
+        """Return a recorder of CUDA graphs."""
+        return CudaGraphs() if self.torch_device.type == "cuda" else None
+
+    def why_no_tf32(self) -> str | None:
+        """NVIDIA GPUs have it from compute capability 8.0 on, unless the environment decides for torch."""
+        if self.torch_device.type != "cuda" or torch.version.hip is not None:
+            return super().why_no_tf32()
+        major, minor = torch.cuda.get_device_capability(self.torch_device)
+        if major < 8:
+            return f"{self.name} has compute capability {major}.{minor}, TF32 begins with 8.0"
+        if "NVIDIA_TF32_OVERRIDE" in os.environ:
+            return "NVIDIA_TF32_OVERRIDE is set, and decides whatever torch is asked for"
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Add the model name that the driver reports."""

@@ -17,6 +17,14 @@ _OUT_OF_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
+_UNSUPPORTED = (
+    "`fused=True` requires",  # torch.optim: the optimizer has no fused form on this device
+    "No working C++ compiler",  # what torch.compile needs: a compiler of C++, Triton, and what that needs
+    "Failed to find C compiler",
+    "Cannot find a working triton installation",
+    "TritonMissing",
+    "CalledProcessError: Command",
+)
 _DEVICE_LOST = (
     "illegal memory access",
     "device-side assert",
@@ -32,9 +40,13 @@ class HopelessError(BreakevenError):
     """A case was not timed because it would take too long, or because a smaller one already failed."""
 
 
+class UnsupportedError(HopelessError):
+    """A device cannot do what a workload asks for, which says nothing of any other case."""
+
+
 def outcome_of(error: BaseException) -> str:
     """Return the word of Contract 1 for an error: ``skipped``, ``oom``, ``crashed`` or ``failed``."""
-    if isinstance(error, HopelessError):
+    if isinstance(error, HopelessError) or is_unsupported(error):
         return "skipped"
     if is_out_of_memory(error):
         return "oom"
@@ -55,6 +67,18 @@ def is_device_lost(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_LOST)
 
 
+def is_unsupported(error: BaseException) -> bool:
+    """Tell whether something that a workload asks for does not exist here: a fused optimizer, a compiler."""
+    return isinstance(error, UnsupportedError) or (
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _UNSUPPORTED)
+    )
+
+
 def reason_for(error: BaseException) -> str:
     """Return one line: our own messages as they are, others with their type."""
+    if isinstance(error, RuntimeError) and is_unsupported(error):
+        # A compiler's errors are long, and begin with something else.
+        lines = [line.strip() for line in str(error).splitlines()]
+        text = next((line for line in lines if any(sign in line for sign in _UNSUPPORTED)), str(error))
+        return f"not supported here: {text[:300]}"
     return str(error) if isinstance(error, BreakevenError) else one_line(error)

@@ -19,13 +19,11 @@ from typing import Any
 import torch
 
 from breakeven.measuring.devices import accelerator_kind, cgroup_quota, usable_threads
+from breakeven.measuring.float32 import SWITCHES, precision, read_silently
 from breakeven.measuring.nvml import gpu_class, gpu_state, kept_open
 
 CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 """The kernel's names for what measures a CPU's temperature: Intel, AMD (twice), ARM."""
-
-FLOAT32_SWITCHES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
-"""Where torch from 2.9 on keeps apart how it rounds float32, below `torch.backends`."""
 
 
 def machine_facts() -> dict[str, Any]:
@@ -163,34 +161,22 @@ def _affinity() -> list[int] | None:
 
 
 def _tf32() -> bool:
-    try:
-        return torch.get_float32_matmul_precision() != "highest"
-    except RuntimeError:  # torch refuses where its old and new switches were mixed
-        return _precision("cuda.matmul") == "tf32"
+    told = read_silently(torch.get_float32_matmul_precision)
+    return precision("cuda.matmul") == "tf32" if told is None else told != "highest"
 
 
 def _cudnn_tf32() -> bool | None:
-    try:
-        return torch.backends.cudnn.allow_tf32
-    except RuntimeError:  # likewise; `_float32` tells both
-        return None
+    told: bool | None = read_silently(lambda: torch.backends.cudnn.allow_tf32)
+    return told  # None where torch refuses; `_float32` tells both
 
 
 def _float32() -> str:
     """Return how each library rounds float32: TF32 and BF16 are one word to torch's old switch on a CPU."""
-    told = {name: _precision(name) for name in FLOAT32_SWITCHES}
+    told = {name: precision(name) for name in SWITCHES}
     if None in told.values():
-        return f"matmul {torch.get_float32_matmul_precision()}"
-    return ", ".join(f"{name} {precision}" for name, precision in told.items())
-
-
-def _precision(switch: str) -> str | None:
-    place: Any = torch.backends
-    for name in switch.split("."):
-        place = getattr(place, name, None)
-    precision = getattr(place, "fp32_precision", None)
+        return f"matmul {read_silently(torch.get_float32_matmul_precision)}"
     # Unset rounds as IEEE says; whoever sets that explicitly has changed nothing.
-    return None if precision is None else str(precision).replace("none", "ieee")
+    return ", ".join(f"{name} {str(value).replace('none', 'ieee')}" for name, value in told.items())
 
 
 def _amp() -> str | bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 
 from breakeven.errors import UsageError
 from breakeven.measuring.placement import Placed
@@ -18,13 +19,13 @@ Verb = Callable[[Placed], None]
 Part = tuple[str, Verb]
 
 STEP: tuple[Part, ...] = (
-    ("transfer", Placed.move_batch),
-    ("zero_grad", Placed.zero_grad),
-    ("forward", Placed.compute_loss),
-    ("backward", Placed.backward),
-    ("step", Placed.step),
+    ("transfer", methodcaller("move_batch")),
+    ("zero_grad", methodcaller("zero_grad")),
+    ("forward", methodcaller("compute_loss")),
+    ("backward", methodcaller("backward")),
+    ("step", methodcaller("step")),
 )
-"""A whole training step, part after part."""
+"""A whole training step, part after part; by name, since recorded graphs do them in another way."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from breakeven.errors import MeasurementError
 from breakeven.measuring.devices import Device
 from breakeven.measuring.workloads import SEED, Workload, map_tensors
 
-TOLERANCE = {None: (1e-3, 1e-5), torch.bfloat16: (5e-2, 1e-2), torch.float16: (2e-2, 5e-3)}
-"""How far (relative, absolute) a device's loss may be from the CPU's, by autocast dtype.
+COARSE, TF32 = (5e-2, 1e-2), (2e-2, 5e-3)
+TOLERANCE = {torch.float64: (1e-3, 1e-5), torch.float32: (1e-3, 1e-5), torch.float16: TF32}
+"""How far (relative, absolute) a device's loss may be from the CPU's, by the coarsest dtype; else `COARSE`.
 
-Float32 allows for TF32 convolutions, which cuDNN uses unless told otherwise (10 bits of mantissa).
+Float32 allows for TF32 convolutions, which cuDNN uses unless told otherwise. Where TF32 is asked for,
+products have float16's ten bits of mantissa.
 """
 
 
@@ -35,7 +37,7 @@ class Placed:
         self.device = device
         self.host_batch = (workload.inputs, workload.targets)
         if workload.pin_memory and device.is_accelerator:
-            self.host_batch = map_tensors(torch.Tensor.pin_memory, self.host_batch)
+            self.host_batch = map_tensors(lambda tensor: tensor.pin_memory(), self.host_batch)
         self._module = copy.deepcopy(workload.model).train()
         self._loss = (
             copy.deepcopy(workload.loss) if isinstance(workload.loss, torch.nn.Module) else workload.loss
@@ -60,6 +62,8 @@ class Placed:
         self.release()
         self._module.load_state_dict(self._initial)
         if self.model is self._module and self.workload.compile:
+            # Else it would find the code of another cell, and after eight of them torch compiles no more.
+            torch.compiler.reset()
             self.model = torch.compile(self._module)
         for parameter in self._module.parameters():
             parameter.grad = None
@@ -129,12 +133,12 @@ def outputs_of(model: Any, inputs: Any) -> Any:
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
 
-def losses_of_one_step(placed: Placed, seed: int = SEED) -> tuple[float, float]:
-    """Return the loss before and after one training step from the initial weights."""
+def first_losses(placed: Placed, count: int, seed: int = SEED) -> tuple[float, ...]:
+    """Return the losses of the first `count` training steps from the initial weights."""
     placed.reset()
     torch.manual_seed(seed)
     losses = []
-    for _ in range(2):
+    for _ in range(count):
         placed.move_batch()
         placed.zero_grad()
         placed.compute_loss()
@@ -142,12 +146,20 @@ def losses_of_one_step(placed: Placed, seed: int = SEED) -> tuple[float, float]:
         placed.backward()
         placed.step()
     placed.release()
-    return losses[0], losses[1]
+    return tuple(losses)
 
 
-def agree(one: float, other: float, autocast: torch.dtype | None) -> bool:
-    """Tell whether two losses are the same within the dtype's tolerance (`TOLERANCE`)."""
-    relative, absolute = TOLERANCE.get(autocast, TOLERANCE[torch.bfloat16])
+def tolerance_of(workload: Workload) -> tuple[float, float]:
+    """Return how far (relative, absolute) a device's loss may be from the CPU's (`TOLERANCE`)."""
+    dtypes = {parameter.dtype for parameter in workload.model.parameters()}
+    dtypes |= set() if workload.autocast is None else {workload.autocast}
+    found = [TOLERANCE.get(dtype, COARSE) for dtype in dtypes if dtype.is_floating_point]
+    return max([*found, *([TF32] if workload.tf32 else [])], default=TOLERANCE[torch.float32])
+
+
+def agree(one: float, other: float, tolerance: tuple[float, float]) -> bool:
+    """Tell whether two losses are the same within a tolerance, relative or absolute."""
+    relative, absolute = tolerance
     return math.isclose(one, other, rel_tol=relative, abs_tol=absolute)
 
 

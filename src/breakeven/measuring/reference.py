@@ -13,7 +13,7 @@ import torch
 from breakeven.cases import Case
 from breakeven.errors import MeasurementError
 from breakeven.measuring.devices import Cpu
-from breakeven.measuring.placement import Placed, agree, losses_of_one_step
+from breakeven.measuring.placement import Placed, agree, first_losses, tolerance_of
 from breakeven.measuring.workloads import SEED, Recipe, Workload, where_of
 
 SECOND_SEED = SEED + 1
@@ -21,27 +21,29 @@ SECOND_SEED = SEED + 1
 
 @dataclass(frozen=True)
 class Reference:
-    """The CPU's loss before and after one training step; `random` where another seed gives others."""
+    """The CPU's losses of the two steps that are compared; `random` where another seed gives others."""
 
-    losses: tuple[float, float]
+    losses: tuple[float, ...]
     random: bool
 
 
 def reference_of(workload: Workload) -> Reference:
-    """Train one step on all CPU threads, uncompiled, and tell whether the seed decides the losses.
+    """Train on all CPU threads, neither compiled nor recorded, and tell whether the seed decides the losses.
 
-    Only a workload that draws from torch's generator is trained a second time.
+    Two steps are compared: the first two, but a recorded workload's rounds begin after its first step. Only
+    a workload that draws from torch's generator is trained a second time.
     """
     cpu = Cpu()
     with cpu.active():
-        placed = Placed(replace(workload, compile=False), cpu)
+        plain = replace(workload, compile=False, cuda_graph=False, tf32=None)
+        placed, count = Placed(plain, cpu), 3 if workload.cuda_graph else 2
         placed.reset()
         torch.manual_seed(SEED)
         untouched = torch.get_rng_state()
-        losses = losses_of_one_step(placed)
+        losses = first_losses(placed, count)[-2:]
         if torch.equal(untouched, torch.get_rng_state()):
             return Reference(losses, random=False)
-        return Reference(losses, random=losses_of_one_step(placed, SECOND_SEED) != losses)
+        return Reference(losses, random=first_losses(placed, count, SECOND_SEED)[-2:] != losses)
 
 
 def compare(
@@ -54,8 +56,9 @@ def compare(
     """
     if reference.random:
         return {"random": True}
+    tolerance = tolerance_of(workload)
     for loss, wanted, when in zip(losses, reference.losses, ("first loss", "second loss"), strict=True):
-        if not agree(loss, wanted, workload.autocast):
+        if not agree(loss, wanted, tolerance):
             raise MeasurementError(
                 f"{where_of(recipe)}: {case.device} does other work than the CPU: {when} {loss:.6g}, "
                 f"on the CPU {wanted:.6g}; make the workload give the same result on every device"

@@ -307,3 +307,34 @@ def part_seconds(phase: Phase, placed: Placed, events: EventApi, rounds: int) ->
     medians = {name: median(seconds) for name, seconds in shares.items()}
     totals = [sum(parts) for parts in zip(*shares.values(), strict=True)]
     return {**medians, "all": median(totals)}
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """Seconds for which the host is busy queueing a whole phase, and the transfer in it (0.0 without one)."""
+
+    all_s: float
+    transfer_s: float
+
+
+def enqueue_seconds(phase: Phase, placed: Placed, rounds: int, clock: Clock = CLOCK) -> Enqueued:
+    """Return the median seconds until the last of a phase's work is queued: no synchronisation at its end.
+
+    These are rounds of their own, never the timed ones. Where the queue is full or a part waits for the
+    device (a copy from pageable memory does), the host's waiting counts.
+    """
+    whole: list[float] = []
+    transfers: list[float] = []
+    for _ in range(rounds):
+        phase.prepare(placed)
+        placed.device.synchronise()
+        start = clock()
+        transferred = start
+        for name, part in phase.parts:
+            part(placed)
+            if name == "transfer":
+                transferred = clock()
+        whole.append(clock() - start)
+        transfers.append(transferred - start)
+        placed.device.synchronise()
+    return Enqueued(median(whole), median(transfers))

@@ -16,7 +16,8 @@ from breakeven.cases import Budget, Case
 from breakeven.errors import RecipeError
 from breakeven.measuring.canary import sing
 from breakeven.measuring.devices import Device, EventApi
-from breakeven.measuring.failures import HopelessError, outcome_of, reason_for
+from breakeven.measuring.failures import HopelessError, UnsupportedError, outcome_of, reason_for
+from breakeven.measuring.graphs import place, record
 from breakeven.measuring.nvml import kept_open
 from breakeven.measuring.phases import PHASES, Phase
 from breakeven.measuring.placement import Placed
@@ -31,6 +32,7 @@ from breakeven.measuring.rounds import (
     Timed,
     beyond_steady,
     collection_off,
+    enqueue_seconds,
     floor_for,
     hopeless,
     part_seconds,
@@ -39,6 +41,7 @@ from breakeven.measuring.rounds import (
     time_round,
     warm_up,
 )
+from breakeven.measuring.variants import in_effect, refuse_unsupported
 from breakeven.measuring.watch import evidence_of, observe, state_between
 from breakeven.measuring.work import PASSES, Flops, count_flops, moved_bytes
 from breakeven.measuring.workloads import Recipe, Workload, build, one_line
@@ -110,10 +113,7 @@ class Session:
         """
         self._refuse(case)
         phase = PHASES[case.phase]
-        with device.active():
-            with self._spend("preparing"):
-                placed = self._place(case, device, recipe)
-                placed.reset()
+        with self._ready(case, device, recipe) as (placed, recorded):
             facts = {**device.describe(), "parameters": placed.workload.parameters}
             facts["model_transfer_s"] = self._model_transfer_s
             round_ = Round(phase, placed)
@@ -127,21 +127,20 @@ class Session:
                     time_rounds(round_, plan)
                     state = state_between(before, observe(device, self._clock))
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
-            facts |= {"state": state, "evidence": evidence, **seen, **warmed}
+            facts |= {"state": state, "evidence": evidence, **seen, **warmed, **recorded}
             return facts | self._after(case, phase, placed)
 
     def run_once(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Do one round of a case without warming up: what ``--benchmark-disable`` asks for."""
-        with device.active():
-            placed = self._place(case, device, recipe)
-            placed.reset()
+        with self._ready(case, device, recipe) as (placed, _):
             time_rounds(Round(PHASES[case.phase], placed), Plan(1, lead_in=0, cut_by_budget=False))
             placed.loss_value()
 
     def note_failure(self, case: Case, error: BaseException) -> tuple[str, str]:
         """Remember how a case has ended, free its memory, and return the outcome and the reason."""
         outcome, reason = outcome_of(error), reason_for(error)
-        if outcome == "oom" or (isinstance(error, HopelessError) and not isinstance(error, _Known)):
+        new = isinstance(error, HopelessError) and not isinstance(error, _Known | UnsupportedError)
+        if outcome == "oom" or new:
             self._given_up.setdefault(self._key(case), []).append(GivenUp(case, outcome, reason))
         if outcome == "crashed":
             self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
@@ -184,6 +183,18 @@ class Session:
         if reason is not None:
             raise HopelessError(f"predicted from smaller batches: {reason}")
 
+    @contextmanager
+    def _ready(self, case: Case, device: Device, recipe: Recipe) -> Iterator[tuple[Placed, dict[str, float]]]:
+        """Place the case's workload with all it asks for, for the length of the block, and what it took."""
+        with device.active():
+            with self._spend("preparing"):
+                placed = self._place(case, device, recipe)
+            with in_effect(placed.workload, device):
+                with self._spend("preparing"):
+                    placed.reset()
+                    recorded = record(placed, self._clock)
+                yield placed, recorded
+
     def _place(self, case: Case, device: Device, recipe: Recipe) -> Placed:
         if self._cell != case.cell:
             self._drop_placed()
@@ -202,8 +213,9 @@ class Session:
         assert self._workload is not None
         if self._placed is None or self._placed.device is not device:
             self._drop_placed()
+            refuse_unsupported(self._workload, device)
             self._initialise(device)
-            placed = Placed(self._workload, device)
+            placed = place(self._workload, device)
             self._model_transfer_s = time_once(placed.move_model, device, self._clock)
             self._placed = placed
         return self._placed
@@ -253,7 +265,8 @@ class Session:
             "steady": warmup.steady,
         }
         if placed.workload.compile:
-            # torch compiles in the first few calls; the first case of a model bears nearly all of it.
+            # torch compiles in the first few calls; the first case of a model bears nearly all of it. Where a
+            # step was recorded, that came before them, and `recorded` tells instead.
             facts["compile_s"] = beyond_steady(early, warmup)
         return facts, plan
 
@@ -287,7 +300,8 @@ class Session:
         placed.loss_value()
         facts: dict[str, Any] = {}
         peak = placed.device.peak_memory_bytes()
-        if peak is not None:
+        # What a recorded graph uses was allocated when it was recorded, and is not counted in its rounds.
+        if peak is not None and not placed.workload.cuda_graph:
             facts["peak_memory_bytes"] = peak
         if phase.name == "train":
             with self._spend("timing"):
@@ -319,11 +333,13 @@ class Session:
         """Return the seconds of each part of the phase, from rounds of their own, never the timed ones."""
         device = placed.device
         events = device.event_api()
-        if events is not None:
-            parts = part_seconds(phase, placed, events, PART_ROUNDS)
-            return {"device_time_s": parts.pop("all"), "parts_s": parts}
         if device.is_accelerator:
-            return {}
+            queued = enqueue_seconds(phase, placed, PART_ROUNDS, self._clock)
+            facts: dict[str, Any] = {"enqueue_s": queued.all_s, "enqueue_transfer_s": queued.transfer_s}
+            if events is not None:
+                parts = part_seconds(phase, placed, events, PART_ROUNDS)
+                facts |= {"device_time_s": parts.pop("all"), "parts_s": parts}
+            return facts
         # On a CPU a part is done when its call returns, so the host's clock can stand at every border.
         host = EventApi(self._clock, lambda start, end: end - start)
         parts = part_seconds(phase, placed, host, PART_ROUNDS)

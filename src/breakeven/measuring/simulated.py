@@ -6,7 +6,7 @@ host wait. Tensors live on the CPU, so losses are real. Never part of a measured
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from breakeven.measuring.devices import Device, EventApi
+from breakeven.measuring.recording import Recorder
 from breakeven.measuring.workloads import Workload
 
 
@@ -41,6 +42,7 @@ class SimulatedDevice(Device):
         self.launch_s = launch_s
         self.busy_until = 0.0
         self.synchronisations = 0
+        self._aside: list[float] | None = None
 
     @classmethod
     def parse(cls, name: str) -> Self | None:  # noqa: ARG003 - no name is its own
@@ -52,8 +54,20 @@ class SimulatedDevice(Device):
 
     def enqueue(self, seconds: float) -> None:
         """Put work into the queue: the host pays the launch, the device works when it is free."""
+        if self._aside is not None:
+            self._aside.append(seconds)
+            return
         self.clock.advance(self.launch_s)
         self.busy_until = max(self.clock.now, self.busy_until) + seconds
+
+    def aside(self, work: Callable[[], None]) -> float:
+        """Do work without queueing any, and return the seconds that it would have queued."""
+        self._aside = []
+        try:
+            work()
+            return sum(self._aside)
+        finally:
+            self._aside = None
 
     def synchronise(self) -> None:
         """Let the host wait until the queue is empty."""
@@ -65,9 +79,35 @@ class SimulatedDevice(Device):
         self.enqueue(1.0)
         self.synchronise()
 
+    def recorder(self) -> Recorder:
+        """Return what records work, to queue it again as one piece with one launch."""
+        return _Recorder(self)
+
     def event_api(self) -> EventApi:
         """Return marks that are passed when the queue gets to them."""
         return EventApi(lambda: max(self.clock.now, self.busy_until), lambda start, end: end - start)
+
+
+class _Recorder:
+    """Adds up what is queued while it records; done again, that is one piece of work.
+
+    Tensors are on the CPU, so their part is really computed each time, also when it is recorded.
+    """
+
+    def __init__(self, device: SimulatedDevice) -> None:
+        self._device = device
+
+    def aside(self, work: Callable[[], None]) -> None:
+        work()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        seconds = self._device.aside(work)
+
+        def again() -> None:
+            self._device.aside(work)
+            self._device.enqueue(seconds)
+
+        return again
 
 
 @dataclass(frozen=True)
@@ -109,7 +149,12 @@ class _HostTensor(torch.Tensor):
         if self.is_meta:
             return super().to(*args, **kwargs)
         self.on_move()
-        return self.as_subclass(torch.Tensor)
+        return self.as_subclass(torch.Tensor).to(*args, **kwargs)
+
+    def pin_memory(self, *args: Any) -> torch.Tensor:
+        pinned = self.as_subclass(torch.Tensor).pin_memory(*args).as_subclass(_HostTensor)
+        pinned.on_move = self.on_move
+        return pinned
 
 
 class _Queued(torch.autograd.Function):
@@ -136,10 +181,9 @@ class _Model(nn.Module):
         self.device, self.costs = device, costs
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        if args[0].type == "meta":  # where its operations are counted: nothing is computed there
-            return super().to(*args, **kwargs)
-        self.device.enqueue(self.costs.model_transfer)
-        return self
+        if args[0].type != "meta":  # where its operations are counted: nothing is computed there
+            self.device.enqueue(self.costs.model_transfer)
+        return super().to(*args, **kwargs)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         queued: Any = _Queued

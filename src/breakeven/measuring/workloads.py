@@ -36,6 +36,11 @@ class Workload:
         compile: run the model through `torch.compile`.
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
             is never timed, and means nothing on a CPU.
+        tf32: round float32 products to TF32 on the device's tensor cores (True) or not (False) while this
+            workload runs, whatever the process is set to; None leaves that alone. On a device without TF32
+            such a case is skipped, with that reason.
+        cuda_graph: record forward, backward and step once as CUDA graphs, and do those again in each round.
+            On a device that records none the case is skipped, with that reason.
 
     Raises:
         UsageError: a field is not what it must be; the message names it.
@@ -49,6 +54,8 @@ class Workload:
     autocast: torch.dtype | None = None
     compile: bool = False
     pin_memory: bool = False
+    tf32: bool | None = None
+    cuda_graph: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module):
@@ -56,8 +63,13 @@ class Workload:
         for field in ("loss", "optimizer"):
             if not callable(getattr(self, field)):
                 raise UsageError(f"Workload({field}=...) must be callable, got {_kind(getattr(self, field))}")
-        if not isinstance(self.compile, bool):
-            raise UsageError(f"Workload(compile=...) must be True or False, got {_kind(self.compile)}")
+        for field in ("compile", "cuda_graph"):
+            if not isinstance(getattr(self, field), bool):
+                raise UsageError(
+                    f"Workload({field}=...) must be True or False, got {_kind(getattr(self, field))}"
+                )
+        if not isinstance(self.tf32, bool | None):
+            raise UsageError(f"Workload(tf32=...) must be True, False or None, got {_kind(self.tf32)}")
         if self.autocast is not None and not isinstance(self.autocast, torch.dtype):
             raise UsageError(
                 f"Workload(autocast=...) must be a torch.dtype or None, got {_kind(self.autocast)}"
@@ -164,7 +176,11 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "momentum": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
     "adam": partial(torch.optim.Adam, lr=1e-4),
     "adamw": partial(torch.optim.AdamW, lr=1e-4),
+    "adam_loop": partial(torch.optim.Adam, lr=1e-4, foreach=False, fused=False),
+    "adam_foreach": partial(torch.optim.Adam, lr=1e-4, foreach=True),
+    "adam_fused": partial(torch.optim.Adam, lr=1e-4, fused=True),
 }
+"""The last three are one algorithm: a loop over the parameters, operations on lists of them, one kernel."""
 DTYPES: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 """Float32, or bfloat16 through autocast (the weights stay float32)."""
 

@@ -9,7 +9,14 @@ from breakeven.analysing.record import Report
 from breakeven.analysing.sentence import Conclusion
 from breakeven.reporting.escaping import markdown_text
 from breakeven.reporting.markdown_parts import markdown_table, section
-from breakeven.reporting.tables import how_made, machine_tables, outcome_lines, repay_table, tables
+from breakeven.reporting.tables import (
+    bound_tables,
+    how_made,
+    machine_tables,
+    outcome_lines,
+    repay_table,
+    tables,
+)
 
 
 def to_markdown(report: Report, version: str) -> str:
@@ -22,7 +29,8 @@ def to_markdown(report: Report, version: str) -> str:
     )
     repaid = repay_table(report)
     found = [*machine_tables(report), *tables(report), *([repaid] if repaid else [])]
-    parts += [markdown_table(table) for table in found]
+    parts += [markdown_table(table) for table in [*found, *bound_tables(report)]]
+    parts += section("What helps against each bound", report.bound_sentences)
     parts += section("Warnings", report.warnings)
     parts += section("Not timed", outcome_lines(report))
     parts += section("How made", how_made(report, version))

@@ -28,6 +28,7 @@ from breakeven.reporting.escaping import html_text
 from breakeven.reporting.figures import FIGURES
 from breakeven.reporting.inline_svg import inlined
 from breakeven.reporting.tables import (
+    bound_tables,
     break_even_tables,
     how_made,
     machine_tables,
@@ -111,6 +112,8 @@ def to_html(
         break_even_tables=break_even_tables(report),
         flip_sentences=report.flip_sentences,
         repay_table=repay_table(report),
+        bound_tables=bound_tables(report),
+        bound_sentences=report.bound_sentences,
         comparability=report.comparability,
         machine_tables=machine_tables(report),
         cards=cards(report),

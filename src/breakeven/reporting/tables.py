@@ -7,10 +7,13 @@ strings out. Escapes nothing and computes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from breakeven.analysing import words
 from breakeven.analysing.baseline import device_order, is_cpu
+from breakeven.analysing.bound import Bounds
+from breakeven.analysing.bound_words import flat, reach
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.efficiency import Rate
 from breakeven.analysing.estimates import KEY
@@ -76,6 +79,21 @@ def _repay_row(report: Report, repay: Repay) -> tuple[str, ...]:
         words.seconds(repay.start_s) if owed else "no longer",
         steps if owed else "none",
     )
+
+
+def bound_tables(report: Report) -> list[Table]:
+    """Return for each accelerator what bounds each model's training step, and how far its time is flat."""
+    names = model_names(((row.workload, row.axes) for row in report.bounds), report.axes)
+    groups: dict[tuple[str, str], list[Bounds]] = {}
+    for row in report.bounds:
+        groups.setdefault((row.class_id, row.device), []).append(row)
+    found = []
+    for (class_id, device), rows in groups.items():
+        where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
+        cells = [(names[row.workload, row.axes], reach(row), flat(row)) for row in rows]
+        table = cut_table(f"What bounds {device}{where}", ("model", "bounded", "flat up to batch"), cells)
+        found.append(replace(table, words=(*table.words, "bounded")))
+    return found
 
 
 def machine_tables(report: Report) -> list[Table]:

@@ -15,15 +15,16 @@ from breakeven.analysing.comparability import GREEN
 from breakeven.analysing.record import Report
 from breakeven.reporting.escaping import terminal_text
 from breakeven.reporting.rich_parts import rich_table, section
-from breakeven.reporting.tables import AT_BEST, outcome_lines, tables
+from breakeven.reporting.tables import AT_BEST, bound_tables, outcome_lines, tables
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield tables, what was not timed, warnings, what would flip the verdict and, last, the verdict."""
-    for table in tables(report):
+    """Yield tables, what helps, what was not timed, warnings, what would flip the verdict, the verdict."""
+    for table in [*tables(report), *bound_tables(report)]:
         yield rich_table(table.without(AT_BEST))
         if table.cut:
             yield Text(f"... and {table.cut} more rows, all in summary.csv")
+    yield from section("What helps against each bound", report.bound_sentences)
     yield from section("Not timed", outcome_lines(report))
     yield from section("Warnings", report.warnings)
     yield from section("What would flip this", report.flip_sentences)

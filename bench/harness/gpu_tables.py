@@ -1,0 +1,56 @@
+"""What the timers of a GPU read, as a table: ``gpu.json`` in, markdown out. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+TRUTH = "device events"
+
+HOW = """\
+- **device events**: recorded at the borders of the step's parts, in rounds of their own, from an idle device
+  to an idle device; gaps in which it waits for the host count. Medians of the repetitions' medians; in
+  brackets the ratio to the device events.
+- **breakeven**: wall time from idle to idle, a round at a time. It holds what the host needs before the first
+  and after the last piece of work, so it lies a little above the events.
+- **torch.utils.benchmark**: `Timer(...).blocked_autorange()`. It waits for the device once a block and not
+  once a call, so a step's queueing hides behind the step before it: a rate, and no latency.
+- **triton do_bench**: `triton.testing.do_bench(step, return_mode="median")`. Events around each call, with a
+  cold cache; the host may have queued a call before the device began it.
+- **bare loop**: the clock before and after a call, nobody waits. It reads how long queueing takes, and where
+  the batch is copied from pageable memory the copy, which waits by itself."""
+
+
+def gpu_section(result: Json) -> str:
+    """Return the section of the page."""
+    peers = list(dict.fromkeys(name for cell in result["cells"] for name in cell["readings"]))
+    lines = [
+        f"| width x batch | {TRUTH} | " + " | ".join(peers) + " |",
+        "|---|" + "---:|" * (1 + len(peers)),
+        *(_row(cell, peers) for cell in result["cells"]),
+    ]
+    missing = [f"- {name} is missing: {reason}." for name, reason in result["missing"].items()]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    about = (
+        "Whole training steps of the built-in mlp, host-to-device copy included; the timers took turns, "
+        f"another one first each time, {result['repetitions']} repetitions. Written by "
+        f"`python bench/harness/gpu.py --device {result['device']}`."
+    )
+    where = f"{result['device_name']}; {versions}; {result['date']}."
+    parts = ["## On a GPU: what each timer reads", about, where, "\n".join(lines)]
+    return "\n\n".join([*parts, *(["\n".join(missing)] if missing else []), HOW]) + "\n"
+
+
+def _row(cell: Json, peers: list[str]) -> str:
+    truth_s = cell["truth_s"]
+    words = [cell["name"], _milliseconds(truth_s)]
+    for name in peers:
+        seconds = cell["readings"].get(name)
+        words.append("-" if seconds is None else f"{_milliseconds(seconds)} ({seconds / truth_s:.2f}x)")
+    return f"| {' | '.join(words)} |"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms"

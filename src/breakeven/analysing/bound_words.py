@@ -1,0 +1,90 @@
+"""What bounds a training step, in words: how far each bound reaches, and what helps against it.
+
+Owns the wording; computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from breakeven.analysing import words
+from breakeven.analysing.bound import COMPUTE, COPY, LAUNCH, MIXED, Bounds
+from breakeven.analysing.naming import Machine, model_names
+
+ADVICE = {
+    LAUNCH: "the host needs as long to queue a step as the step takes, so the device waits for it: a larger "
+    "batch costs next to nothing; torch.compile, CUDA graphs or a fused optimizer help, a faster device "
+    "does not",
+    MIXED: "the host queues for more than half of a step, so both count: fewer launches help until the "
+    "device's own work is what is left",
+    COMPUTE: "the device still works long after everything is queued: TF32, bfloat16 or a faster device "
+    "helps, fewer launches do not",
+    COPY: "the copy of the batch holds the host for half of a step or more: pinned memory (pin_memory=True) "
+    "or smaller inputs help, neither fewer launches nor a faster device does",
+}
+"""What each kind means for somebody who wants to be faster."""
+
+
+def reach(bounds: Bounds) -> str:
+    """Return what bounds a model at which batch sizes.
+
+    >>> from breakeven.analysing.bound import Cell
+    >>> cells = (Cell(1, LAUNCH, 1.0), Cell(64, LAUNCH, 0.9), Cell(512, MIXED, 0.6), Cell(4096, COMPUTE, 0.1))
+    >>> reach(Bounds("id", "cuda", "mlp", "", cells, (1, 64, 512, 4096), 64, True))
+    'launch-bound up to batch 64, mixed at 512, compute-bound from 4096'
+    >>> reach(Bounds("id", "cuda", "mlp", "", cells[:2], (1, 64), 64, False))
+    'launch-bound at every measured batch size (1 to 64)'
+    """
+    runs = list(bounds.runs())
+    if not runs:
+        return "not measured"
+    if len(runs) == 1:
+        kind, smallest, largest = runs[0]
+        if smallest == largest:
+            return f"{kind} at batch {largest}, the only one measured"
+        return f"{kind} at every measured batch size ({smallest} to {largest})"
+    first, *middle, last = runs
+    between = [
+        f"{kind} at {low}" if low == high else f"{kind} from {low} to {high}" for kind, low, high in middle
+    ]
+    return ", ".join([f"{first[0]} up to batch {first[2]}", *between, f"{last[0]} from {last[1]}"])
+
+
+def flat(bounds: Bounds) -> str:
+    """Return up to which batch size a step takes no longer than at the smallest.
+
+    >>> line = ("id", "cuda", "mlp", "", ())
+    >>> ends = (8, True), (64, False), (None, True), (None, False)
+    >>> [flat(Bounds(*line, (1, 8, 64), *end)) for end in ends]
+    ['8', '64, the largest', 'grows from 1 on', 'unknown']
+    """
+    if bounds.flat_to is None:
+        return f"grows from {bounds.batches[0]} on" if bounds.grows else "unknown"
+    return f"{bounds.flat_to}{', the largest' if bounds.flat_to == bounds.batches[-1] else ''}"
+
+
+def bound_sentences(
+    found: Iterable[Bounds], machines: Iterable[Machine], axes: Mapping[str, Mapping[str, object]]
+) -> list[str]:
+    """Return a sentence for each kind of bound on each accelerator: where it holds, and what helps."""
+    rows = list(found)
+    label = {machine.class_id: machine.label for machine in machines}
+    names = model_names(((row.workload, row.axes) for row in rows), axes)
+    places: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for row in rows:
+        for kind, smallest, largest in row.runs():
+            where = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
+            kinds = places.setdefault((row.class_id, row.device), {})
+            kinds.setdefault(kind, []).append(f"{names[row.workload, row.axes]}, batch {where}")
+    return [
+        f"On {words.device_name(device)}{f' of {label[class_id]}' if len(label) > 1 else ''}, "
+        f"{kind} ({'; '.join(_few(kinds[kind]))}): {ADVICE[kind]}."
+        for (class_id, device), kinds in places.items()
+        for kind in ADVICE
+        if kind in kinds
+    ]
+
+
+def _few(places: list[str]) -> list[str]:
+    rest = len(places) - 3
+    return [*places[:3], *([f"and {rest} more"] if rest > 0 else [])]

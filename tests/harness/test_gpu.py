@@ -1,0 +1,135 @@
+"""The GPU's timers, on a simulated device whose steps are known exactly."""
+
+import json
+import types
+
+import gpu
+import pytest
+from compare import render
+from gpu import PEERS, main, present, readings_of
+from gpu_tables import gpu_section
+
+from breakeven.doctor.timing import COSTS, LAUNCH_S
+from breakeven.measuring.phases import PHASES
+from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+
+LAUNCHES = len(PHASES["train"].parts)
+
+
+@pytest.fixture
+def device():
+    return SimulatedDevice(SimulatedClock(), LAUNCH_S)
+
+
+@pytest.fixture
+def triton(monkeypatch, device):
+    """A triton whose do_bench reads the seconds between two marks, as milliseconds."""
+    asked = []
+
+    def do_bench(function, return_mode):
+        asked.append(return_mode)
+        events = device.event_api()
+        device.synchronise()
+        start = events.record()
+        function()
+        return 1e3 * events.seconds(start, events.record())
+
+    testing = types.SimpleNamespace(do_bench=do_bench, __version__="9.9")
+    monkeypatch.setattr(gpu, "load", lambda _: testing)
+    return asked
+
+
+@pytest.fixture
+def no_triton(monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError("No module named 'triton'")
+
+    monkeypatch.setattr(gpu, "load", absent)
+
+
+def test_each_timer_reads_what_it_waits_for(device, triton):
+    peers, missing = present(PEERS)
+    found = readings_of(simulated_workload(device), device, peers, 2, device.clock)
+    assert missing == {}
+    assert found["truth_s"] == LAUNCH_S + COSTS.train
+    readings = found["readings"]
+    assert list(readings) == list(PEERS)
+    assert readings["breakeven"] == LAUNCH_S + COSTS.train
+    assert readings["triton do_bench"] == LAUNCH_S + COSTS.train
+    assert readings["bare loop"] == LAUNCHES * LAUNCH_S  # nobody waited: launches alone
+    # It waits once a block, so only the first launch of a block is seen.
+    assert COSTS.train <= readings["torch.utils.benchmark"] <= LAUNCH_S + COSTS.train
+    assert set(triton) == {"median"}
+    assert {name: len(seconds) for name, seconds in found["all"].items()} == dict.fromkeys(
+        ("truth", *PEERS), 2
+    )
+
+
+def test_a_timer_that_is_not_installed_is_named_and_the_others_are_measured(no_triton):
+    peers, missing = present(PEERS)
+    assert list(peers) == ["breakeven", "torch.utils.benchmark", "bare loop"]
+    assert missing == {"triton do_bench": "No module named 'triton'"}
+
+
+def result(**changes):
+    cell = {
+        "name": "64 x 16",
+        "truth_s": 2e-3,
+        "readings": {"breakeven": 2.2e-3, "bare loop": 0.1e-3},
+    }
+    return {
+        "device": "cuda",
+        "device_name": "A GPU",
+        "date": "2026-01-02",
+        "versions": {"torch": "2.11"},
+        "repetitions": 5,
+        "missing": {"triton do_bench": "No module named 'triton'"},
+        "cells": [cell, {**cell, "name": "512 x 64", "readings": {"breakeven": 2e-3}}],
+        **changes,
+    }
+
+
+def test_the_table_holds_each_reading_against_the_device_events():
+    lines = gpu_section(result()).splitlines()
+    assert "| width x batch | device events | breakeven | bare loop |" in lines
+    assert "| 64 x 16 | 2 ms | 2.2 ms (1.10x) | 0.1 ms (0.05x) |" in lines
+    assert "| 512 x 64 | 2 ms | 2 ms (1.00x) | - |" in lines
+    assert "- triton do_bench is missing: No module named 'triton'." in lines
+    assert "A GPU; torch 2.11; 2026-01-02." in lines
+    assert "is missing" not in gpu_section(result(missing={}))
+
+
+def test_the_page_of_all_peers_gains_the_table(tmp_path):
+    from pathlib import Path
+
+    committed = Path(__file__).parents[2] / "results" / "harness" / "truths.json"
+    (tmp_path / "truths.json").write_text(committed.read_text(encoding="utf-8"), encoding="utf-8")
+    render(tmp_path)
+    before = (tmp_path / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "gpu.json").write_text(json.dumps(result()), encoding="utf-8")
+    render(tmp_path)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == f"{before}\n{gpu_section(result())}"
+
+
+def test_the_command_writes_both_files(tmp_path, monkeypatch, device, no_triton):
+    monkeypatch.setattr(gpu, "parse_device", lambda _: device)
+    monkeypatch.setattr(gpu, "PEERS", {"bare loop": lambda _: 1.0})
+    monkeypatch.setattr(gpu, "by_events", lambda _: 2.0)
+    assert main(["--shapes", "4x1", "--repetitions", "2", "-q", "-o", str(tmp_path / "new")]) == 0
+    written = json.loads((tmp_path / "new" / "gpu.json").read_text(encoding="utf-8"))
+    assert written["machine"]["cpu"]
+    assert written["missing"] == {"triton do_bench": "No module named 'triton'"}
+    assert "triton" not in written["versions"]
+    assert [cell["readings"] for cell in written["cells"]] == [{"bare loop": 1.0}]
+    assert (tmp_path / "new" / "gpu.md").read_text(encoding="utf-8") == gpu_section(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("cpu", "'cpu' is no accelerator"), ("gpu", "unknown device 'gpu'"), ("mps:9", "mps")],
+)
+def test_without_a_gpu_it_says_so_in_one_line_and_writes_nothing(tmp_path, capsys, name, message):
+    assert main(["--device", name, "-o", str(tmp_path / "new")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+    assert not (tmp_path / "new").exists()
