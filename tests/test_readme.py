@@ -69,7 +69,8 @@ def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded
     measure, report = (shlex.split(line) for line in commands.strip().splitlines())
     pytester.makepyfile(bench_mine=example)
     assert measure[0] == "pytest"
-    result = pytester.runpytest_inprocess(*measure[1:], "--benchmark-max-time=0.02")
+    quick = ("--benchmark-max-time=0.02", "--breakeven-phases=train")  # as typed it takes minutes
+    result = pytester.runpytest_inprocess(*measure[1:], *quick)
     assert result.ret == 0
     names = [item["name"] for item in json.loads(Path("mine.json").read_text())["benchmarks"]]
     assert any(re.fullmatch(r"bench_mine\[256-1024-\S+-train\]", name) for name in names)
