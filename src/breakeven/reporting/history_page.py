@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from breakeven.analysing import words
@@ -22,6 +20,7 @@ from breakeven.reporting.figures.style import to_svg
 from breakeven.reporting.files import encoded, write_files
 from breakeven.reporting.history_figure import Drawn, figure_of, value_words
 from breakeven.reporting.inline_svg import inlined
+from breakeven.reporting.templating import render, template
 
 MOST_DRAWN = 60
 """So many series are drawn; more would be a page that nobody reads to its end."""
@@ -51,20 +50,12 @@ def write_page(history: History, directory: Path, version: str) -> Path:
 
 def to_html(history: History, version: str) -> str:
     """Return the page."""
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        loader=FunctionLoader(_template),
-        finalize=lambda value: (
-            html_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-        ),
-    )
     drawn = ordered(history)
     left_out = drawn[MOST_DRAWN:]
-    return environment.get_template("history.html").render(
+    return render(
+        "history.html",
         version=version,
-        css=Markup(_template("page.css")),
+        css=Markup(template("page.css")),
         subtitle=_subtitle(history),
         headline=headline(history),
         coverage=coverage(history) if history.newest else "",
@@ -144,7 +135,3 @@ def _subtitle(history: History) -> str:
 
 def _counted(watched: Sequence[Watched]) -> str:
     return f"{len(watched)} series"
-
-
-def _template(name: str) -> str:
-    return resources.files("breakeven.reporting").joinpath("templates", name).read_text("utf-8")

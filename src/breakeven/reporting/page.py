@@ -13,12 +13,10 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from breakeven.analysing import words
@@ -36,6 +34,7 @@ from breakeven.reporting.tables import (
     rate_words,
     repay_table,
 )
+from breakeven.reporting.templating import render, template
 
 COLUMNS = {
     "workload": 8,
@@ -88,22 +87,14 @@ def to_html(
         svgs: the figures of `breakeven.reporting.figures.FIGURES` that could be drawn, by name.
         directory: where the page will lie; links to the raw files are relative to it.
     """
-    script = _template("page.js")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        loader=FunctionLoader(_template),
-        finalize=lambda value: (
-            html_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-        ),
-    )
-    return environment.get_template("page.html").render(
+    script = template("page.js")
+    return render(
+        "page.html",
         version=version,
         title=f"Break-even: {words.joined([machine.label for machine in report.machines])}",
         subtitle=_subtitle(report),
         question=_question(report),
-        css=Markup(_template("page.css")),
+        css=Markup(template("page.css")),
         js=Markup(script),
         # The script stands between two line breaks, which count.
         script_hash=_hash(f"\n{script}\n"),
@@ -127,15 +118,6 @@ def to_html(
         commands=_commands(report),
         links=[_link(source.path, directory) for source in report.sources],
     )
-
-
-def _harmless(value: object) -> object:
-    """Take the control characters from what the template shows, unless it is our own markup."""
-    return html_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _template(name: str) -> str:
-    return resources.files("breakeven.reporting").joinpath("templates", name).read_text("utf-8")
 
 
 def _hash(script: str) -> str:
