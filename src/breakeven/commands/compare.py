@@ -105,7 +105,7 @@ def present(found: Comparison, arguments: argparse.Namespace) -> int:
     elif arguments.format == "markdown":
         text = faces.to_markdown(found, version())
         sys.stdout.write(text)
-        append_to_summary(text)
+        append_to_summary(f"{text}\n")  # a blank line, so that the next step's words begin anew
     else:
         show(faces.renderables(found))
     return code_of(found, arguments.fail_on)
@@ -143,7 +143,7 @@ def append_to_summary(text: str) -> None:
         return
     try:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as stream:  # noqa: PTH123 - may be a device
-            stream.write(text + "\n")
+            stream.write(text)
     except OSError as error:
         raise UsageError(
             f"GITHUB_STEP_SUMMARY={path} cannot be written ({error.strerror or error}); unset it or "

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, UNUSABLE, Command, show, status, version
-from breakeven.commands.compare import share
+from breakeven.commands.compare import append_to_summary, share
 from breakeven.errors import BreakevenError, UsageError
 
 if TYPE_CHECKING:
@@ -199,16 +198,7 @@ def _write_markdown(history: History) -> None:
 
     text = check_markdown(history, version())
     sys.stdout.write(text)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        try:
-            with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(text)
-        except OSError as error:
-            raise UsageError(
-                f"cannot append to {summary} ({error.strerror}), which GITHUB_STEP_SUMMARY names; "
-                "unset it, or let it name a file"
-            ) from error
+    append_to_summary(text)
 
 
 def _run_show(arguments: argparse.Namespace) -> int:

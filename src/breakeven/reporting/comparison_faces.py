@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +57,7 @@ def renderables(found: Comparison) -> Iterator[RenderableType]:
 def to_markdown(found: Comparison, version: str) -> str:
     """Return the comparison for a pull request: at most 12 rows and 60,000 characters; cuts are said."""
     table = change_table(found, MARKDOWN_ROWS)
-    rows = [markdown_table(replace(table, cut=0))] if table.rows else []
-    if table.cut:
-        rows.append(f"{table.cut} more cases are in the JSON (`--format json`).")
+    rows = [markdown_table(table, rest="more cases are in the JSON (`--format json`)")] if table.rows else []
     shift = shift_words(found)
     parts = [
         f"**{markdown_text(headline(found))}**",

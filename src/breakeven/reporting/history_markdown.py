@@ -12,10 +12,12 @@ from breakeven.analysing.history.record import History
 from breakeven.analysing.history.telling import coverage, headline
 from breakeven.reporting.escaping import markdown_text
 from breakeven.reporting.history_tables import history_tables
-from breakeven.reporting.table import Table
+from breakeven.reporting.markdown_parts import markdown_table
 
 MAX_LINES = 12
 """Longer lists are cut, and say so."""
+
+CUT = "more rows are left out, the largest changes first"
 
 _LINE = 600
 
@@ -23,7 +25,7 @@ _LINE = 600
 def check_markdown(history: History, version: str) -> str:
     """Return what `history check` says as GitHub-flavoured markdown."""
     parts = ["## breakeven history", f"**{markdown_text(headline(history))}**"]
-    parts += [_table(table) for table in history_tables(history)]
+    parts += [markdown_table(table, 3, CUT) for table in history_tables(history)]
     if history.newest:
         parts.append(markdown_text(coverage(history)))
     parts += _section("Warnings", history.warnings)
@@ -44,20 +46,3 @@ def _lines(lines: Sequence[str]) -> list[str]:
     shown = [f"- {markdown_text(line[:_LINE])}" for line in lines[:MAX_LINES]]
     rest = len(lines) - MAX_LINES
     return [*shown, f"- and {rest} more"] if rest > 0 else shown
-
-
-def _table(table: Table) -> str:
-    rows = [
-        f"### {table.title[:1].upper()}{table.title[1:]}",
-        "",
-        _row(table.columns),
-        "|" + "|".join(" ---: " if right else " --- " for _, right in table.aligned) + "|",
-        *map(_row, table.rows),
-    ]
-    if table.cut:
-        rows += ["", f"{table.cut} more rows are left out, the largest changes first."]
-    return "\n".join(rows)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"

@@ -13,17 +13,17 @@ def section(title: str, lines: Sequence[str]) -> list[str]:
     return [f"## {title}\n\n" + "\n".join(f"- {markdown_text(line)}" for line in lines)] if lines else []
 
 
-def markdown_table(table: Table) -> str:
-    """Return a table under its title."""
+def markdown_table(table: Table, level: int = 2, rest: str = "more rows are in summary.csv") -> str:
+    """Return a table under its title; of the rows that were cut, `rest` says what became of them."""
     rows = [
-        f"## {markdown_text(_capital(table.title))}",
+        f"{'#' * level} {markdown_text(_capital(table.title))}",
         "",
         _row(table.columns),
         "|" + "|".join(" ---: " if right else " --- " for _, right in table.aligned) + "|",
         *[_row(row) for row in table.rows],
     ]
     if table.cut:
-        rows += ["", f"{table.cut} more rows are in summary.csv."]
+        rows += ["", f"{table.cut} {rest}."]
     return "\n".join(rows)
 
 
