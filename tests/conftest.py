@@ -74,9 +74,9 @@ class Bench:
     def raw(self, *arguments):
         """Run pytest with these arguments alone, without wishes for precision.
 
-        Hypothesis stays out, since every inner run would import it anew.
+        Hypothesis stays out, since every inner run would import it anew, and no assertion is rewritten.
         """
-        quick = ("--benchmark-precision=0.9", "-p", "no:hypothesispytest")
+        quick = ("--benchmark-precision=0.9", "-p", "no:hypothesispytest", "--assert=plain")
         return self.pytester.runpytest_inprocess(*quick, *arguments, no_reraise_ctrlc=True)
 
     def ids(self, *options):
@@ -123,9 +123,16 @@ def torch_is_loaded():
 @pytest.fixture
 def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
+    from breakeven.measuring.rounds import Floor
+
     # This process holds all of torch, twice pytest and hypothesis: walking that before every cell is most
     # of a short run, and no business of the plugin's.
     monkeypatch.setattr("breakeven.measuring.session.gc", Mock(spec=gc))
+    # Nor are seconds: no case needs its caches warm, and no machine is held against itself.
+    monkeypatch.setattr("breakeven.measuring.session.floor_for", lambda _: Floor(seconds=0))
+    monkeypatch.setattr("breakeven.measuring.canary.PATIENCE_S", 0)
+    # Without a GPU torch keeps a seed for later with the whole stack, which is deep here.
+    monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)
 
 
