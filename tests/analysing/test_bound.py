@@ -1,23 +1,20 @@
 """What bounds a training step on an accelerator, and how far its time is flat."""
 
-import io
 import json
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from breakeven.analysing.bound import COMPUTE, COPY, LAUNCH, MIXED, kind_of
+from breakeven.analysing.bound import COMPUTE, COPY, LAUNCH, MIXED, UNDECIDED, UNMEASURED, kind_of
 from breakeven.analysing.bound_words import ADVICE
 from breakeven.reporting.exports import json_schema, to_json
 from breakeven.reporting.files import write_report
 from breakeven.reporting.markdown import to_markdown
-from breakeven.reporting.rich_parts import WIDTH
 from breakeven.reporting.tables import bound_tables
-from breakeven.reporting.terminal import renderables
 from pages import text_of
 from reports import box, only, report
 from run_files import benchmark, noisy, run
+from terminals import terminal
 
 
 def line_of(tmp_path, steps, workload="mlp", device="cuda", **more):
@@ -28,14 +25,6 @@ def line_of(tmp_path, steps, workload="mlp", device="cuda", **more):
         rows.append(benchmark([100.0] * 9, workload, batch_size=batch_size))
         rows.append(benchmark([train_s] * 9, workload, device=device, batch_size=batch_size, **facts))
     return report(tmp_path, run(rows, **more))
-
-
-def terminal(found, width=WIDTH):
-    """What a terminal of that width shows."""
-    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False)
-    for item in renderables(found):
-        console.print(item)
-    return " ".join(console.file.getvalue().split())
 
 
 @pytest.mark.parametrize(
@@ -92,10 +81,59 @@ def test_every_face_says_it_and_what_helps(tmp_path):
     assert "What bounds the accelerator" in page
 
 
-def test_the_json_keeps_its_contract(tmp_path):
-    content = json.loads(to_json(line_of(tmp_path, {1: (1.0, 0.9)})))
+def test_the_json_says_it_of_each_cell_of_an_accelerator(tmp_path):
+    found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.05,), 512: (9.0, 0.9, 0.1)})
+    content = json.loads(to_json(found))
     assert content.keys() == json_schema()["properties"].keys()
-    assert "launch-bound" not in json.dumps(content)
+    bound = only(content["bounds"])
+    assert (bound["workload"], bound["device"], bound["flat_to"], bound["grows"]) == ("mlp", "cuda", 64, True)
+    assert [(cell["batch_size"], cell["kind"]) for cell in bound["cells"]] == [
+        (1, LAUNCH), (64, None), (512, COMPUTE)
+    ]  # fmt: skip
+    first = bound["cells"][0]
+    assert (first["train_s"], first["enqueue_s"], first["host_share"]) == (1.0, 0.9, 0.9)
+    assert (first["low"], first["high"], first["device_time_s"]) == (0.9, 0.9, None)
+
+
+def test_a_batch_size_whose_queueing_nobody_timed_is_not_passed_over(tmp_path):
+    found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.0,), 512: (1.0, 0.9)})
+    assert [cell.kind for cell in only(found.bounds).cells] == [LAUNCH, UNMEASURED, LAUNCH]
+    assert only(bound_tables(found)).rows[0][1] == (
+        "launch-bound up to batch 1, not measured at 64, launch-bound from 512"
+    )
+
+
+def test_a_step_without_an_interval_is_undecided(tmp_path):
+    rows = [benchmark([1.0] * 3, device="cuda", enqueue_s=0.9)]
+    assert only(only(report(tmp_path, run(rows)).bounds).cells).kind == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("times", "low_s", "high_s", "kind"),
+    [
+        ([1.0] * 9, 0.85, 0.95, LAUNCH),
+        ([1.0] * 9, 0.75, 0.95, UNDECIDED),
+        ([1.0] * 9, 0.85, None, LAUNCH),
+        ([1.0] * 4 + [1.4] * 5, 0.9, 0.9, UNDECIDED),
+    ],
+)
+def test_a_kind_is_said_where_both_ends_of_the_interval_say_it(tmp_path, times, low_s, high_s, kind):
+    rows = [benchmark(times, device="cuda", enqueue_s=0.9, enqueue_low_s=low_s, enqueue_high_s=high_s)]
+    cell = only(only(report(tmp_path, run(rows)).bounds).cells)
+    assert cell.kind == kind
+    assert cell.low <= cell.share <= cell.high
+
+
+def test_queueing_that_grows_with_the_batch_is_waiting_and_bounds_nothing(tmp_path):
+    """A step that asks for its loss takes the host as long as the device, whatever the batch."""
+    found = line_of(tmp_path, {1: (0.03, 0.028), 64: (0.3, 0.27), 512: (3.0, 2.7), 4096: (30.0, 0.028)})
+    assert [cell.kind for cell in only(found.bounds).cells] == [LAUNCH, UNDECIDED, UNDECIDED, COMPUTE]
+    assert f"undecided (mlp at width=128, batch 64 to 512): {ADVICE[UNDECIDED]}." in found.bound_sentences[-1]
+
+
+def test_queueing_up_to_twice_the_least_is_no_waiting(tmp_path):
+    found = line_of(tmp_path, {1: (1.0, 0.9), 64: (2.0, 1.8)})
+    assert [cell.kind for cell in only(found.bounds).cells] == [LAUNCH, LAUNCH]
 
 
 def test_the_order_of_the_batch_sizes_in_the_file_does_not_matter(tmp_path):
@@ -122,6 +160,13 @@ def test_a_run_that_never_measured_queueing_still_tells_how_far_the_time_is_flat
     assert line_of(tmp_path / "one", {1: (1.0,)}).bounds == ()
 
 
+def test_of_one_batch_size_nobody_says_how_far_its_time_is_flat(tmp_path):
+    assert only(bound_tables(line_of(tmp_path, {1: (1.0, 0.9)}))).rows[0][1:] == (
+        "launch-bound at batch 1, the only one measured",
+        "one batch size only",
+    )
+
+
 @pytest.mark.parametrize(("second", "flat_to"), [(1.10, 64), (1.11, None), (0.5, 64)])
 def test_flat_means_at_most_a_tenth_more(tmp_path, second, flat_to):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (second, 0.9)})
@@ -130,23 +175,27 @@ def test_flat_means_at_most_a_tenth_more(tmp_path, second, flat_to):
     assert only(bound_tables(found)).rows[0][2] == shown
 
 
-def test_only_what_is_significantly_more_ends_the_flat_stretch(tmp_path):
+@pytest.mark.parametrize(
+    ("second_s", "noise", "said"),
+    [
+        (1.05, 0.005, "64"),
+        (1.05, 0.2, "undecided"),
+        (1.15, 0.2, "undecided"),
+        (1.15, 0.005, "grows from 1 on"),
+    ],
+)
+def test_noise_makes_no_time_flat(tmp_path, second_s, noise, said):
     rng = np.random.default_rng(7)
-
-    def flat_to(noise):
-        steps = ((1, 1.0), (64, 1.15), (512, 3.0))
-        rows = [benchmark(noisy(rng, t, 30, noise), device="cuda", batch_size=b) for b, t in steps]
-        return only(report(tmp_path / str(noise), run(rows)).bounds).flat_to
-
-    assert flat_to(0.2) == 64
-    assert flat_to(0.005) is None
+    steps = ((1, 1.0), (64, second_s), (512, 3.0))
+    rows = [benchmark(noisy(rng, t, 30, noise), device="cuda", batch_size=b, enqueue_s=0.1) for b, t in steps]
+    assert only(bound_tables(report(tmp_path, run(rows)))).rows[0][2] == said
 
 
 def test_a_batch_size_without_an_interval_ends_the_flat_stretch(tmp_path):
     rows = [benchmark([1.0] * 9, device="cuda", batch_size=batch) for batch in (1, 8, 512)]
     rows.append(benchmark([1.0] * 3, device="cuda", batch_size=64))
     found = report(tmp_path, run(rows))
-    assert only(bound_tables(found)).rows[0][2] == "8"
+    assert only(bound_tables(found)).rows[0][2] == "8, undecided beyond"
 
 
 @pytest.mark.parametrize("few", [1, 8])
@@ -155,7 +204,7 @@ def test_without_an_interval_at_the_first_two_nobody_knows_whether_the_time_grow
         benchmark([float(b)] * (3 if b == few else 9), device="cuda", batch_size=b, enqueue_s=0.1)
         for b in (1, 8, 64)
     ]
-    assert only(bound_tables(report(tmp_path, run(rows)))).rows[0][2] == "unknown"
+    assert only(bound_tables(report(tmp_path, run(rows)))).rows[0][2] == "undecided"
 
 
 def test_a_dip_after_growth_does_not_reopen_the_flat_stretch(tmp_path):

@@ -54,6 +54,12 @@ def test_capturing_counts_as_start_beside_compiling(tmp_path):
     assert only(found.repayments).start_s == 6.0 + 20.0 + 2.0
 
 
+def test_a_graph_that_every_phase_captured_anew_counts_once(tmp_path):
+    phases = ("forward", "backward", "step", "train")
+    found = record_of(tmp_path, cuda={"first_call_s": 1.0, "capture_s": 2.0}, phases=phases)
+    assert only(found.repayments).start_s == 6.0 + 2.0
+
+
 def test_a_start_that_is_no_longer_has_nothing_to_repay(tmp_path):
     found = record_of(tmp_path, cpu={"first_call_s": 100.0})
     assert (only(found.repayments).steps, only(found.repayments).start_s < 0) == (0.0, True)

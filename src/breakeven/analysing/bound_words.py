@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from breakeven.analysing import words
-from breakeven.analysing.bound import COMPUTE, COPY, LAUNCH, MIXED, Bounds
+from breakeven.analysing.bound import COMPUTE, COPY, LAUNCH, MIXED, UNDECIDED, UNMEASURED, Bounds
 from breakeven.analysing.naming import Machine, model_names
 
 ADVICE = {
-    LAUNCH: "the host needs as long to queue a step as the step takes, so the device waits for it: a larger "
-    "batch costs next to nothing; torch.compile, CUDA graphs or a fused optimizer help, a faster device "
-    "does not",
+    LAUNCH: "the host queues for at least 80% of a step, so the device waits for it: a larger batch costs "
+    "next to nothing; torch.compile, CUDA graphs or a fused optimizer help where they are not used already, "
+    "a faster device does not",
     MIXED: "the host queues for more than half of a step, so both count: fewer launches help until the "
     "device's own work is what is left",
     COMPUTE: "the device still works long after everything is queued: TF32, bfloat16 or a faster device "
     "helps, fewer launches do not",
     COPY: "the copy of the batch holds the host for half of a step or more: pinned memory (pin_memory=True) "
     "or smaller inputs help, neither fewer launches nor a faster device does",
+    UNDECIDED: "the intervals hold more than one kind, or the host waits for the device within a step, by "
+    "asking for a value (.item()) or because its queue is full (about a thousand launches)",
 }
 """What each kind means for somebody who wants to be faster."""
 
@@ -29,17 +31,18 @@ def reach(bounds: Bounds) -> str:
     """Return what bounds a model at which batch sizes.
 
     >>> from breakeven.analysing.bound import Cell
-    >>> cells = (Cell(1, LAUNCH, 1.0), Cell(64, LAUNCH, 0.9), Cell(512, MIXED, 0.6), Cell(4096, COMPUTE, 0.1))
-    >>> reach(Bounds("id", "cuda", "mlp", "", cells, (1, 64, 512, 4096), 64, True))
+    >>> kinds = ((1, LAUNCH), (64, LAUNCH), (512, MIXED), (4096, COMPUTE))
+    >>> cells = tuple(Cell(batch, kind, 1.0, None, None, None, {}) for batch, kind in kinds)
+    >>> reach(Bounds("id", "cuda", "mlp", "", cells, 64, True))
     'launch-bound up to batch 64, mixed at 512, compute-bound from 4096'
-    >>> reach(Bounds("id", "cuda", "mlp", "", cells[:2], (1, 64), 64, False))
+    >>> reach(Bounds("id", "cuda", "mlp", "", cells[:2], 64, False))
     'launch-bound at every measured batch size (1 to 64)'
     """
     runs = list(bounds.runs())
-    if not runs:
-        return "not measured"
     if len(runs) == 1:
         kind, smallest, largest = runs[0]
+        if kind == UNMEASURED:
+            return kind
         if smallest == largest:
             return f"{kind} at batch {largest}, the only one measured"
         return f"{kind} at every measured batch size ({smallest} to {largest})"
@@ -53,14 +56,19 @@ def reach(bounds: Bounds) -> str:
 def flat(bounds: Bounds) -> str:
     """Return up to which batch size a step takes no longer than at the smallest.
 
-    >>> line = ("id", "cuda", "mlp", "", ())
-    >>> ends = (8, True), (64, False), (None, True), (None, False)
-    >>> [flat(Bounds(*line, (1, 8, 64), *end)) for end in ends]
-    ['8', '64, the largest', 'grows from 1 on', 'unknown']
+    >>> from breakeven.analysing.bound import Cell
+    >>> cells = tuple(Cell(batch, LAUNCH, 1.0, None, None, None, {}) for batch in (1, 8, 64))
+    >>> ends = (8, True), (8, False), (64, False), (None, True), (None, False)
+    >>> [flat(Bounds("id", "cuda", "mlp", "", cells, *end)) for end in ends]
+    ['8', '8, undecided beyond', '64, the largest', 'grows from 1 on', 'undecided']
     """
+    if len(bounds.cells) == 1:
+        return "one batch size only"
     if bounds.flat_to is None:
-        return f"grows from {bounds.batches[0]} on" if bounds.grows else "unknown"
-    return f"{bounds.flat_to}{', the largest' if bounds.flat_to == bounds.batches[-1] else ''}"
+        return f"grows from {bounds.batches[0]} on" if bounds.grows else "undecided"
+    if bounds.flat_to == bounds.batches[-1]:
+        return f"{bounds.flat_to}, the largest"
+    return f"{bounds.flat_to}" if bounds.grows else f"{bounds.flat_to}, undecided beyond"
 
 
 def bound_sentences(

@@ -34,6 +34,8 @@ AMOUNTS = (
     "moved_bytes",
     "device_time_s",
     "enqueue_s",
+    "enqueue_low_s",
+    "enqueue_high_s",
     "enqueue_transfer_s",
     "compile_s",
     "capture_s",

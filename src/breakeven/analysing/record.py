@@ -30,6 +30,8 @@ from breakeven.analysing.scenarios import Flip, flips
 from breakeven.analysing.sentence import Conclusion, conclusions, headline_phase, refusal
 from breakeven.analysing.speedup import Speedup, devices_of, references, speedups
 from breakeven.analysing.start import Repay, repayments
+from breakeven.analysing.variant_words import variant_sentences
+from breakeven.analysing.variants import Variant, variants
 
 COLUMNS = [
     "machine",
@@ -83,6 +85,8 @@ class Report:
     repayments: tuple[Repay, ...]
     bounds: tuple[Bounds, ...]
     bound_sentences: tuple[str, ...]
+    variants: tuple[Variant, ...]
+    variant_sentences: tuple[str, ...]
     phase_sums: tuple[PhaseSum, ...]
     closures: tuple[Closure, ...]
     comparability: Comparability
@@ -139,6 +143,7 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     closed = closures(sums)
     repaid = repayments(cases, compared, runs.facts, _inits(runs.sources))
     bounded = bounds(cases, runs.facts)
+    ways = variants(cases, runs.facts, runs.axes)
     changed = flips(cases, lines, runs.outcomes, runs.axes, wished)
     endings = Counter(runs.outcomes["outcome"])
     if refused:
@@ -161,6 +166,8 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         repayments=tuple(repaid),
         bounds=tuple(bounded),
         bound_sentences=tuple(bound_sentences(bounded, runs.machines, runs.axes)),
+        variants=tuple(ways),
+        variant_sentences=tuple(variant_sentences(ways, runs.machines)),
         phase_sums=tuple(sums),
         closures=tuple(closed),
         comparability=comparable,

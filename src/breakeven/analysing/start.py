@@ -62,12 +62,22 @@ def repayments(
         cell = (row.workload, row.axes, row.batch_size)
         base, cand = (row.baseline_class_id, *cell, row.baseline), (row.class_id, *cell, row.candidate)
         if base in starts and cand in starts:
-            saved = _difference(table[*base[:4], "train", base[4]], table[*cand[:4], "train", cand[4]])
-            found.append(_repay(row, starts[cand] - starts[base], *saved))
+            steps = table[*base[:4], "train", base[4]], table[*cand[:4], "train", cand[4]]
+            found.append(repay(row, starts[cand] - starts[base], *steps))
     return found
 
 
-def _repay(row: Speedup, start_s: float, saved_s: float, low_s: float | None, high_s: float | None) -> Repay:
+def repay(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Repay:
+    """Return after how many steps a start that takes `start_s` longer is repaid by `cand`, which is faster.
+
+    Args:
+        row: the speedup of `cand` over `base`.
+        start_s: seconds.
+        base: the whole training step that is held against.
+        cand: the same step, faster.
+    """
+    saved_s = base.median_s - cand.median_s
+    low_s, high_s = interval_of_draws(base.draws - cand.draws)
     if start_s <= 0 or saved_s <= 0:
         return Repay(row, start_s, 0.0, 0.0, 0.0)
     return Repay(
@@ -79,17 +89,13 @@ def _repay(row: Speedup, start_s: float, saved_s: float, low_s: float | None, hi
     )
 
 
-def _difference(base: Estimate, cand: Estimate) -> tuple[float, float | None, float | None]:
-    low, high = interval_of_draws(base.draws - cand.draws)
-    return base.median_s - cand.median_s, low, high
-
-
 def _starts(
     table: Mapping[tuple[object, ...], Estimate], facts: pd.DataFrame, inits: Inits
 ) -> dict[tuple[object, ...], float]:
     """Return the seconds of starting each cell on each device, by (class, workload, axes, batch, device)."""
     excesses: dict[tuple[object, ...], dict[str, list[float]]] = {}
     moves: dict[tuple[object, ...], list[float]] = {}
+    captures: dict[tuple[object, ...], list[float]] = {}
     columns = ["class_id", "workload", "axes", "batch_size", "device", "phase"]
     values = ["first_call_s", "model_transfer_s", "compile_s", "capture_s"]
     for row in facts[[*columns, *values]].itertuples(index=False, name=None):
@@ -98,14 +104,15 @@ def _starts(
             continue
         beyond = max(0.0, first - table[*key[:4], phase, key[4]].median_s)
         # A recorded graph's first call comes after compiling and capturing, and is all the sooner over.
-        excess = max(beyond, compiled or 0.0) + (captured or 0.0)
-        excesses.setdefault(key, {}).setdefault(phase, []).append(excess)
+        excesses.setdefault(key, {}).setdefault(phase, []).append(max(beyond, compiled or 0.0))
+        # Every phase records anew; who trains records once.
+        captures.setdefault(key, []).append(captured or 0.0)
         moves.setdefault(key, []).append(move)
     found = {}
     for key, phases in excesses.items():
         init_s = inits.get((str(key[0]), str(key[4])), 0.0 if is_cpu(str(key[4])) else math.nan)
         if "train" in phases and not math.isnan(init_s):
-            found[key] = init_s + _middle(moves[key]) + _first_step(phases)
+            found[key] = init_s + _middle(moves[key]) + _middle(captures[key]) + _first_step(phases)
     return found
 
 

@@ -311,9 +311,14 @@ def part_seconds(phase: Phase, placed: Placed, events: EventApi, rounds: int) ->
 
 @dataclass(frozen=True)
 class Enqueued:
-    """Seconds for which the host is busy queueing a whole phase, and the transfer in it (0.0 without one)."""
+    """Seconds for which the host is busy queueing a whole phase, and the transfer in it (0.0 without one).
+
+    `all_s` is a median, `low_s` and `high_s` are the fastest and the slowest round.
+    """
 
     all_s: float
+    low_s: float
+    high_s: float
     transfer_s: float
 
 
@@ -337,4 +342,4 @@ def enqueue_seconds(phase: Phase, placed: Placed, rounds: int, clock: Clock = CL
         whole.append(clock() - start)
         transfers.append(transferred - start)
         placed.device.synchronise()
-    return Enqueued(median(whole), median(transfers))
+    return Enqueued(median(whole), min(whole), max(whole), median(transfers))

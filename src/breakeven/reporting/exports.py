@@ -11,9 +11,12 @@ import json
 from importlib import resources
 from typing import Any
 
+from breakeven.analysing.bound import UNMEASURED, Bounds, Cell
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.record import COLUMNS, Report
 from breakeven.analysing.speedup import Speedup
+from breakeven.analysing.start import Repay
+from breakeven.analysing.variants import Variant
 from breakeven.cases import SCHEMA
 from breakeven.reporting.escaping import csv_text
 
@@ -35,6 +38,10 @@ def to_json(report: Report) -> str:
         "verdict": report.verdict,
         "break_even": [_break_even(report, row) for row in report.break_evens],
         "speedup": [_speedup(report, row) for row in report.speedups],
+        "bounds": [_bounds(report, row) for row in report.bounds],
+        "variants": [_variant(report, row) for row in report.variants],
+        "repay": [_repay(report, row) for row in report.repayments],
+        "outcomes": _outcomes(report),
         "warnings": list(report.warnings),
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -91,3 +98,68 @@ def _speedup(report: Report, row: Speedup) -> dict[str, Any]:
         "verdict": row.verdict,
         "flags": list(row.flags),
     }
+
+
+def _bounds(report: Report, row: Bounds) -> dict[str, Any]:
+    return {
+        "workload": row.workload,
+        "axes": dict(report.axes[row.axes]),
+        "device": row.device,
+        "machine": report.label(row.class_id),
+        "flat_to": row.flat_to,
+        "grows": row.grows,
+        "cells": [_bound_cell(cell) for cell in row.cells],
+    }
+
+
+def _bound_cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "batch_size": cell.batch_size,
+        "kind": None if cell.kind == UNMEASURED else cell.kind,
+        "host_share": cell.share,
+        "low": cell.low,
+        "high": cell.high,
+        "train_s": cell.train_s,
+        "enqueue_s": cell.facts.get("enqueue_s"),
+        "device_time_s": cell.facts.get("device_time_s"),
+    }
+
+
+def _variant(report: Report, variant: Variant) -> dict[str, Any]:
+    row, steps = variant.row, variant.repaid
+    return {
+        "workload": row.workload,
+        "axes": dict(report.axes[row.axes]),
+        "plain_axes": dict(report.axes[variant.plain]),
+        "change": dict(variant.change),
+        "batch_size": row.batch_size,
+        "device": row.candidate,
+        "machine": report.label(row.class_id),
+        "speedup": row.speedup,
+        "low": row.low,
+        "high": row.high,
+        "verdict": row.verdict,
+        "flags": list(row.flags),
+        "compile_s": variant.compile_s,
+        "capture_s": variant.capture_s,
+        "repaid_after": None if steps is None else _steps(steps),
+    }
+
+
+def _repay(report: Report, steps: Repay) -> dict[str, Any]:
+    row = _line(report, steps.row)
+    return {**row, "batch_size": steps.row.batch_size, "start_s": steps.start_s, **_steps(steps)}
+
+
+def _steps(steps: Repay) -> dict[str, Any]:
+    return {"steps": steps.steps, "low": steps.low, "high": steps.high}
+
+
+def _outcomes(report: Report) -> list[dict[str, Any]]:
+    """Return the cases without a timing; what a run file does not tell of one is null."""
+    names = ("fullname", "outcome", "reason", "workload", "phase", "device", "batch_size")
+    axes: dict[str | None, Any] = {None: None, **{text: dict(values) for text, values in report.axes.items()}}
+    return [
+        {**{name: row[name] for name in names}, "axes": axes[row["axes"]]}
+        for row in report.outcomes.to_dict("records")
+    ]

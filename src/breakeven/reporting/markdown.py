@@ -16,6 +16,7 @@ from breakeven.reporting.tables import (
     outcome_lines,
     repay_table,
     tables,
+    variant_tables,
 )
 
 
@@ -29,8 +30,9 @@ def to_markdown(report: Report, version: str) -> str:
     )
     repaid = repay_table(report)
     found = [*machine_tables(report), *tables(report), *([repaid] if repaid else [])]
-    parts += [markdown_table(table) for table in [*found, *bound_tables(report)]]
+    parts += [markdown_table(table) for table in [*found, *bound_tables(report), *variant_tables(report)]]
     parts += section("What helps against each bound", report.bound_sentences)
+    parts += section("Where each variant pays", report.variant_sentences)
     parts += section("Warnings", report.warnings)
     parts += section("Not timed", outcome_lines(report))
     parts += section("How made", how_made(report, version))

@@ -33,6 +33,7 @@ from breakeven.reporting.tables import (
     outcome_lines,
     rate_words,
     repay_table,
+    variant_tables,
 )
 from breakeven.reporting.templating import render, template
 
@@ -105,6 +106,8 @@ def to_html(
         repay_table=repay_table(report),
         bound_tables=bound_tables(report),
         bound_sentences=report.bound_sentences,
+        variant_tables=variant_tables(report),
+        variant_sentences=report.variant_sentences,
         comparability=report.comparability,
         machine_tables=machine_tables(report),
         cards=cards(report),

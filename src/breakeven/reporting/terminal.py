@@ -7,6 +7,7 @@ markup, and no control character passes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -15,16 +16,27 @@ from breakeven.analysing.comparability import GREEN
 from breakeven.analysing.record import Report
 from breakeven.reporting.escaping import terminal_text
 from breakeven.reporting.rich_parts import rich_table, section
-from breakeven.reporting.tables import AT_BEST, bound_tables, outcome_lines, tables
+from breakeven.reporting.table import Table
+from breakeven.reporting.tables import (
+    AT_BEST,
+    PLAIN,
+    REPAID,
+    SO,
+    bound_tables,
+    outcome_lines,
+    tables,
+    variant_tables,
+)
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
     """Yield tables, what helps, what was not timed, warnings, what would flip the verdict, the verdict."""
-    for table in [*tables(report), *bound_tables(report)]:
-        yield rich_table(table.without(AT_BEST))
+    for table in [*tables(report), *bound_tables(report), *variant_tables(report)]:
+        yield rich_table(reduce(Table.without, (AT_BEST, PLAIN, SO, REPAID), table))
         if table.cut:
             yield Text(f"... and {table.cut} more rows, all in summary.csv")
     yield from section("What helps against each bound", report.bound_sentences)
+    yield from section("Where each variant pays", report.variant_sentences)
     yield from section("Not timed", outcome_lines(report))
     yield from section("Warnings", report.warnings)
     yield from section("What would flip this", report.flip_sentences)
