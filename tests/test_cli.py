@@ -1,9 +1,11 @@
 """What the command prints, writes and exits with."""
 
+import argparse
 import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,15 @@ import jsonschema
 import pytest
 
 from breakeven import cli
+from breakeven.commands import COMMANDS
 from breakeven.reporting.exports import json_schema
 from reports import box
 from run_files import affine_run, benchmark, outcome, run, write
+
+HELP = [
+    *([command.name] for command in COMMANDS),
+    *(["history", action] for action in ("add", "check", "show", "accept")),
+]
 
 FILES = ["index.html", "speedup.png", "speedup.svg", "step_time.svg", "summary.csv", "summary.md"]
 """What every report holds, whatever was measured."""
@@ -189,15 +197,48 @@ def test_bad_usage_is_exit_2(arguments, capsys):
     assert "usage: breakeven" in capsys.readouterr().err
 
 
-def test_help_teaches_with_examples_and_the_version_is_the_packages(capsys):
-    assert cli.main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "breakeven report run.json" in shown
-    assert "exit codes" in shown
-    assert cli.main(["report", "--help"]) == 0
-    assert "--baseline" in capsys.readouterr().out
+def test_the_version_is_the_packages(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("breakeven 0.")
+
+
+@pytest.mark.parametrize("arguments", [[], *HELP], ids=" ".join)
+def test_every_help_teaches_with_examples_exit_codes_and_defaults(arguments, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([*arguments, "--help"]) == 0
+    shown = capsys.readouterr().out
+    _, examples, codes = re.split("^(?=examples:|exit codes:)", shown, flags=re.MULTILINE)
+    assert " ".join(["\n  breakeven", *arguments, ""]) in examples
+    assert [line.split()[0] for line in codes.splitlines()[1:3]] in (["0", "1"], ["0", "2"])
+
+
+def options_of(parser):
+    """The options of a parser and of the parsers in it."""
+    for action in parser._actions:
+        if action.option_strings:
+            yield action
+        elif isinstance(action.choices, dict):
+            for inner in action.choices.values():
+                yield from options_of(inner)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_option_that_takes_a_value_tells_its_default(command):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    for option in options_of(parser):
+        if option.nargs != 0 and not option.required and "instead of" not in option.help:
+            assert "(default: " in option.help
+
+
+@pytest.mark.parametrize(("terminal", "widest"), [(80, 80), (100, 100), (200, 100)])
+def test_every_help_fits_the_terminal_and_is_never_wider_than_one_hundred_columns(
+    terminal, widest, monkeypatch, capsys
+):
+    monkeypatch.setenv("COLUMNS", str(terminal))
+    for arguments in ([], *HELP):
+        assert cli.main([*arguments, "--help"]) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= widest
 
 
 def test_an_interrupt_is_exit_130(monkeypatch, run_json, capsys):
