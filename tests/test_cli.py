@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import jsonschema
@@ -189,12 +190,43 @@ def test_several_runs_are_one_report_beside_the_first(run_json, tmp_path, capsys
     assert {row["n"] for row in rows} == {"60"}
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["nonsense"], ["report", "--format", "xml"], ["report", "--nonsense"]]
-)
-def test_bad_usage_is_exit_2(arguments, capsys):
-    assert cli.main(arguments) == 2
-    assert "usage: breakeven" in capsys.readouterr().err
+BAD_USAGE = {
+    "": "the following arguments are required: COMMAND; `breakeven --help` tells *",
+    "nonsense": "argument COMMAND: invalid choice: 'nonsense' (choose from *report*doctor*); `breakeven --*",
+    "--nope report": "unknown option '--nope'; `breakeven --help` tells what there is",
+    "report --nope": "unknown option '--nope'; `breakeven report --help` tells what there is",
+    "report --version": "unknown option '--version'; `breakeven report --help` tells *",
+    "report --format xml": "argument --format: invalid choice: 'xml' (choose from *csv*); `breakeven rep*",
+    "report --format": "argument --format: expected one argument; `breakeven report --help` tells *",
+    "report --f csv": "ambiguous option: --f* could match --force, --format; `breakeven report --help` *",
+    "report --force=3": "argument --force: ignored explicit argument '3'; `breakeven report --help` *",
+    "compare": "nothing to compare; give two run files, BASE and CAND, or --baseline A... --candidate B...",
+    "ab --base CMD": "the following arguments are required: --candidate; `breakeven ab --help` tells *",
+    "ab --pairs few": "argument --pairs: 'few' is no whole number; write one such as 10; `breakeven ab *",
+    f"calibrate x --runs {'9' * 5000}": f"argument --runs: '{'9' * 40}' is no whole number; write one *",
+    "doctor extra": "unknown argument 'extra'; `breakeven doctor --help` tells what there is",
+    "history": "the following arguments are required: ACTION; `breakeven history --help` tells *",
+    "history chekc": "argument ACTION: invalid choice: 'chekc' (choose from *check*); `breakeven history *",
+    "history check --nope": "unknown option '--nope'; `breakeven history check --help` tells what there is",
+    "history accept 0123abc": "the following arguments are required: --reason; `breakeven history accept *",
+}
+
+
+@pytest.mark.parametrize("typed", BAD_USAGE, ids=lambda typed: typed[:40])
+def test_bad_usage_is_one_line_that_names_the_value_and_the_remedy_and_exit_2(typed, capsys):
+    assert cli.main(typed.split()) == 2
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert fnmatchcase(line, f"breakeven: error: {BAD_USAGE[typed]}")
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("text", ["--a\nb", "a\nb", "\x1b[31mred", "a\udcff", "\u2028"])
+def test_a_complaint_stays_on_one_line_whatever_was_typed(text, capsys):
+    assert cli.main(["report", text]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"breakeven: error: {'unknown option ' if text[0] == '-' else ''}")
+    assert shown.removesuffix("\n").isprintable()
 
 
 def test_the_version_is_the_packages(capsys):
@@ -290,6 +322,12 @@ def test_a_closed_standard_output_is_one_line_and_exit_2():
     assert done.stderr.splitlines() == [
         "breakeven: error: standard output is closed; open it, or send it to a file"
     ]
+
+
+def test_a_closed_standard_error_puts_no_complaint_among_the_output():
+    command = f"'{sys.executable}' -m breakeven.cli report none.json 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("face", ["terminal", "json"])

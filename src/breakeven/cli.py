@@ -12,10 +12,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from breakeven.analysing.naming import one_line
 from breakeven.commands import COMMANDS
-from breakeven.commands.command import INTERRUPTED, UNUSABLE, version
+from breakeven.commands.command import INTERRUPTED, OK, UNUSABLE, version
 from breakeven.commands.parser import Parser
-from breakeven.errors import BreakevenError
+from breakeven.errors import BreakevenError, UsageError
 
 BROKEN_PIPE = 141
 
@@ -60,25 +61,25 @@ class _Version(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; what the user could mend is one line on stderr."""
     if sys.stdout is None:  # closed by who started us; rich and print would fall over it
-        if sys.stderr is not None:
-            print(
-                "breakeven: error: standard output is closed; open it, or send it to a file", file=sys.stderr
-            )
+        _complain("standard output is closed; open it, or send it to a file")
         return UNUSABLE
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII pipe gets \xb5, not a traceback
     try:
         arguments = _parser().parse_args(argv)
-    except SystemExit as done:  # argparse has printed help, the version or what was wrong
-        return done.code if isinstance(done.code, int) else UNUSABLE
+    except SystemExit:  # argparse has printed help or the version
+        return OK
+    except UsageError as error:
+        _complain(error)
+        return error.exit_code
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except BreakevenError as error:
         if arguments.traceback:
             traceback.print_exc()
-        print(f"breakeven: error: {error}", file=sys.stderr)
+        _complain(error)
         return error.exit_code
     except KeyboardInterrupt:
         print("breakeven: interrupted", file=sys.stderr)
@@ -88,9 +89,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except OSError as error:
         _write_no_more()
-        print(f"breakeven: error: the output cannot be written ({error}); give it room", file=sys.stderr)
+        _complain(f"the output cannot be written ({error}); give it room")
         return UNUSABLE
     return code
+
+
+def _complain(problem: object) -> None:
+    """Say on one line what the user could mend, also where what they typed holds line breaks or escapes."""
+    if sys.stderr is None:  # closed; print would take standard output instead
+        return
+    text = str(problem)
+    print(f"breakeven: error: {one_line(text, len(text))}", file=sys.stderr)
 
 
 def _write_no_more() -> None:

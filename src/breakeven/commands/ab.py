@@ -10,6 +10,7 @@ from breakeven.alternating.schedule import FEWEST, FIRST_PAIRS, PAIRS, Limits, s
 from breakeven.commands.command import Command
 from breakeven.commands.compare import add_judging, floor_for, present
 from breakeven.commands.measuring import add_folder_options, in_folder, say
+from breakeven.commands.parser import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidate", required=True, metavar="CMD", help="the candidate's, likewise")
     parser.add_argument(
         "--pairs",
-        type=int,
+        type=whole_number,
         metavar="N",
         help=f"so many pairs at most (default: {PAIRS}, or what the budget holds)",
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from breakeven.commands.command import OK, Command, show
 from breakeven.commands.compare import NOISE
 from breakeven.commands.measuring import add_folder_options, in_folder, say
+from breakeven.commands.parser import whole_number
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ exit codes:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("command", metavar="CMD", help="what measures, with {out} in it")
     parser.add_argument(
-        "--runs", type=int, default=RUNS, metavar="N", help=f"how many runs (default: {RUNS})"
+        "--runs", type=whole_number, default=RUNS, metavar="N", help=f"how many runs (default: {RUNS})"
     )
     parser.add_argument(
         "--noise", type=Path, default=Path(NOISE), metavar="DIR",
