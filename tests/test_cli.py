@@ -1,20 +1,29 @@
 """What the command prints, writes and exits with."""
 
+import argparse
 import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from breakeven import cli
+from breakeven.commands import COMMANDS
 from breakeven.reporting.exports import json_schema
 from reports import box
 from run_files import affine_run, benchmark, outcome, run, write
+
+HELP = [
+    *([command.name] for command in COMMANDS),
+    *(["history", action] for action in ("add", "check", "show", "accept")),
+]
 
 FILES = ["index.html", "speedup.png", "speedup.svg", "step_time.svg", "summary.csv", "summary.md"]
 """What every report holds, whatever was measured."""
@@ -181,23 +190,87 @@ def test_several_runs_are_one_report_beside_the_first(run_json, tmp_path, capsys
     assert {row["n"] for row in rows} == {"60"}
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["nonsense"], ["report", "--format", "xml"], ["report", "--nonsense"]]
-)
-def test_bad_usage_is_exit_2(arguments, capsys):
-    assert cli.main(arguments) == 2
-    assert "usage: breakeven" in capsys.readouterr().err
+BAD_USAGE = {
+    "": "the following arguments are required: COMMAND; `breakeven --help` tells *",
+    "nonsense": "argument COMMAND: invalid choice: 'nonsense' (choose from *report*doctor*); `breakeven --*",
+    "--nope report": "unknown option '--nope'; `breakeven --help` tells what there is",
+    "report --nope": "unknown option '--nope'; `breakeven report --help` tells what there is",
+    "report --version": "unknown option '--version'; `breakeven report --help` tells *",
+    "report --format xml": "argument --format: invalid choice: 'xml' (choose from *csv*); `breakeven rep*",
+    "report --format": "argument --format: expected one argument; `breakeven report --help` tells *",
+    "report --f csv": "ambiguous option: --f* could match --force, --format; `breakeven report --help` *",
+    "report --force=3": "argument --force: ignored explicit argument '3'; `breakeven report --help` *",
+    "compare": "nothing to compare; give two run files, BASE and CAND, or --baseline A... --candidate B...",
+    "ab --base CMD": "the following arguments are required: --candidate; `breakeven ab --help` tells *",
+    "ab --pairs few": "argument --pairs: 'few' is no whole number; write one such as 10; `breakeven ab *",
+    f"calibrate x --runs {'9' * 5000}": f"argument --runs: '{'9' * 40}' is no whole number; write one *",
+    "doctor extra": "unknown argument 'extra'; `breakeven doctor --help` tells what there is",
+    "history": "the following arguments are required: ACTION; `breakeven history --help` tells *",
+    "history chekc": "argument ACTION: invalid choice: 'chekc' (choose from *check*); `breakeven history *",
+    "history check --nope": "unknown option '--nope'; `breakeven history check --help` tells what there is",
+    "history accept 0123abc": "the following arguments are required: --reason; `breakeven history accept *",
+}
 
 
-def test_help_teaches_with_examples_and_the_version_is_the_packages(capsys):
-    assert cli.main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "breakeven report run.json" in shown
-    assert "exit codes" in shown
-    assert cli.main(["report", "--help"]) == 0
-    assert "--baseline" in capsys.readouterr().out
+@pytest.mark.parametrize("typed", BAD_USAGE, ids=lambda typed: typed[:40])
+def test_bad_usage_is_one_line_that_names_the_value_and_the_remedy_and_exit_2(typed, capsys):
+    assert cli.main(typed.split()) == 2
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert fnmatchcase(line, f"breakeven: error: {BAD_USAGE[typed]}")
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("text", ["--a\nb", "a\nb", "\x1b[31mred", "a\udcff", "\u2028"])
+def test_a_complaint_stays_on_one_line_whatever_was_typed(text, capsys):
+    assert cli.main(["report", text]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"breakeven: error: {'unknown option ' if text[0] == '-' else ''}")
+    assert shown.removesuffix("\n").isprintable()
+
+
+def test_the_version_is_the_packages(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("breakeven 0.")
+
+
+@pytest.mark.parametrize("arguments", [[], *HELP], ids=" ".join)
+def test_every_help_teaches_with_examples_exit_codes_and_defaults(arguments, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([*arguments, "--help"]) == 0
+    shown = capsys.readouterr().out
+    _, examples, codes = re.split("^(?=examples:|exit codes:)", shown, flags=re.MULTILINE)
+    assert " ".join(["\n  breakeven", *arguments, ""]) in examples
+    assert [line.split()[0] for line in codes.splitlines()[1:3]] in (["0", "1"], ["0", "2"])
+
+
+def options_of(parser):
+    """The options of a parser and of the parsers in it."""
+    for action in parser._actions:
+        if action.option_strings:
+            yield action
+        elif isinstance(action.choices, dict):
+            for inner in action.choices.values():
+                yield from options_of(inner)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_option_that_takes_a_value_tells_its_default(command):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    for option in options_of(parser):
+        if option.nargs != 0 and not option.required and "instead of" not in option.help:
+            assert "(default: " in option.help
+
+
+@pytest.mark.parametrize(("terminal", "widest"), [(80, 80), (100, 100), (200, 100)])
+def test_every_help_fits_the_terminal_and_is_never_wider_than_one_hundred_columns(
+    terminal, widest, monkeypatch, capsys
+):
+    monkeypatch.setenv("COLUMNS", str(terminal))
+    for arguments in ([], *HELP):
+        assert cli.main([*arguments, "--help"]) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= widest
 
 
 def test_an_interrupt_is_exit_130(monkeypatch, run_json, capsys):
@@ -249,6 +322,12 @@ def test_a_closed_standard_output_is_one_line_and_exit_2():
     assert done.stderr.splitlines() == [
         "breakeven: error: standard output is closed; open it, or send it to a file"
     ]
+
+
+def test_a_closed_standard_error_puts_no_complaint_among_the_output():
+    command = f"'{sys.executable}' -m breakeven.cli report none.json 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("face", ["terminal", "json"])

@@ -187,7 +187,7 @@ def test_what_cannot_be_used_exits_2_with_one_line(here, capsys, arguments, word
     assert cli.main(["compare", *arguments]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    line = shown.err.splitlines()[-1]
+    [line] = shown.err.splitlines()
     for word in words:
         assert word in line
 

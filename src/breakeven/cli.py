@@ -12,30 +12,41 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from breakeven.analysing.naming import one_line
 from breakeven.commands import COMMANDS
-from breakeven.commands.command import INTERRUPTED, UNUSABLE, version
-from breakeven.errors import BreakevenError
+from breakeven.commands.command import INTERRUPTED, OK, UNUSABLE, version
+from breakeven.commands.parser import Parser
+from breakeven.errors import BreakevenError, UsageError
 
 BROKEN_PIPE = 141
 
 _EPILOG = """\
 examples:
-  pytest bench --benchmark-json=run.json     measure every phase on every device
-  breakeven report run.json                  tables and verdict; the page is run.json.report/index.html
-  breakeven report                           the newest run under results/
-  breakeven report a.json b.json c.json      several runs: replicates of one machine, or machines compared
-  breakeven report run.json --format json    for machines
-  breakeven compare base.json head.json      did anything get slower
-  breakeven ab --base CMD --candidate CMD    measure both by turns on this machine, and compare
-  breakeven calibrate CMD                    learn the noise of this machine, for comparing single runs
-  breakeven history add run.json             keep a run, to find later which commit changed what
-  breakeven history check                    did anything become worse, and when
-  breakeven doctor                           is this machine fit for timing, and what to mend
-  breakeven doctor --selftest                does the harness read truths that it knows
+  pytest bench --benchmark-json=run.json    measure every phase on every device
+  breakeven report run.json                 tables, the verdict, and a page:
+                                            run.json.report/index.html
+  breakeven report                          the newest run under results/
+  breakeven report a.json b.json            several runs: replicates of one
+                                            machine, or machines compared
+  breakeven report run.json --format json   for programs
+  breakeven compare base.json head.json     did anything get slower
+  breakeven ab --base CMD --candidate CMD   measure both by turns, and compare
+  breakeven calibrate CMD                   learn the noise of this machine, for
+                                            comparing single runs
+  breakeven history add run.json            keep a run
+  breakeven history check                   did anything become worse, and when
+  breakeven doctor                          is this machine fit for timing
+  breakeven doctor --selftest               does breakeven read known truths
 
-exit codes: 0 nothing to object, undecided cells too; 1 a regression, or a failed self-test; 2 bad usage,
-unreadable input, or a command that failed; 3 nothing could be judged (nothing was timed, too few runs, or the
-comparison is red), what --fail-on names, or this machine is not fit for timing; 130 interrupted
+exit codes:
+  0    nothing to object to; undecided cells too
+  1    a regression, or a failed self-test
+  2    bad usage, unreadable input, or a command that failed
+  3    nothing could be judged (nothing was timed, too few runs, the comparison
+       is red), what --fail-on names, or a machine that is not fit for timing
+  130  interrupted
+
+`breakeven COMMAND --help` tells more of each.
 """
 
 
@@ -50,25 +61,25 @@ class _Version(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; what the user could mend is one line on stderr."""
     if sys.stdout is None:  # closed by who started us; rich and print would fall over it
-        if sys.stderr is not None:
-            print(
-                "breakeven: error: standard output is closed; open it, or send it to a file", file=sys.stderr
-            )
+        _complain("standard output is closed; open it, or send it to a file")
         return UNUSABLE
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII pipe gets \xb5, not a traceback
     try:
         arguments = _parser().parse_args(argv)
-    except SystemExit as done:  # argparse has printed help, the version or what was wrong
-        return done.code if isinstance(done.code, int) else UNUSABLE
+    except SystemExit:  # argparse has printed help or the version
+        return OK
+    except UsageError as error:
+        _complain(error)
+        return error.exit_code
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except BreakevenError as error:
         if arguments.traceback:
             traceback.print_exc()
-        print(f"breakeven: error: {error}", file=sys.stderr)
+        _complain(error)
         return error.exit_code
     except KeyboardInterrupt:
         print("breakeven: interrupted", file=sys.stderr)
@@ -78,9 +89,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except OSError as error:
         _write_no_more()
-        print(f"breakeven: error: the output cannot be written ({error}); give it room", file=sys.stderr)
+        _complain(f"the output cannot be written ({error}); give it room")
         return UNUSABLE
     return code
+
+
+def _complain(problem: object) -> None:
+    """Say on one line what the user could mend, also where what they typed holds line breaks or escapes."""
+    if sys.stderr is None:  # closed; print would take standard output instead
+        return
+    text = str(problem)
+    print(f"breakeven: error: {one_line(text, len(text))}", file=sys.stderr)
 
 
 def _write_no_more() -> None:
@@ -89,11 +108,10 @@ def _write_no_more() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="breakeven",
-        description="From which batch size, and by how much, does an accelerator beat the CPU for a model?",
+        description="From which batch size, and by how much, does an accelerator beat the CPU?",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -103,7 +121,6 @@ def _parser() -> argparse.ArgumentParser:
             help=command.summary,
             description=f"{command.summary[:1].upper()}{command.summary[1:]}.",
             epilog=command.epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(sub)
         sub.add_argument("--traceback", action="store_true", help="show where an error came from")

@@ -7,18 +7,33 @@ words of the progress, and to write while a case is timed: only between two.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
-from breakeven.progress import Last, Look, Progress
+from breakeven.progress import Last, Look, Progress, look_for
 
 
-def can_show(reporter: Any) -> bool:
-    """Tell whether the terminal reporter is pytest's own; another one draws a progress of its own."""
-    return reporter is not None and type(reporter).__module__ == "_pytest.terminal"
+def show(session: pytest.Session, progress: Progress, last_of: Callable[[str], Last]) -> None:
+    """Put our progress in the place of pytest's dots, unless something else was asked for.
+
+    Another reporter than pytest's own draws a progress of its own.
+    """
+    config = session.config
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if type(reporter).__module__ != "_pytest.terminal":
+        return
+    look = look_for(
+        is_terminal=bool(reporter.isatty),
+        is_ci=any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER")),  # as pytest tells it
+        verbosity=config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES),
+    )
+    if look is not None:
+        is_mixed = any(item.nodeid not in progress for item in session.items)
+        config.pluginmanager.register(Display(reporter, progress, last_of, look, is_mixed=is_mixed))
 
 
 class Display:

@@ -1,6 +1,6 @@
 """What was typed to start this run: the command that repeats it, and whether an option was among its words.
 
-Owns the reading of pytest's arguments as text. Refuses to interpret values: `running` asks pytest for those.
+Owns the reading of pytest's arguments as text. Refuses to interpret values: `options` asks pytest for those.
 """
 
 from __future__ import annotations

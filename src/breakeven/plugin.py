@@ -1,13 +1,12 @@
 """Door 1: the pytest plugin. ``pytest bench --benchmark-json=run.json`` times every swept case.
 
-Owns the hooks, the options and the ``train_benchmark`` fixture. Without a collected sweep it changes
-nothing and imports nothing heavy. Refuses to measure: the measuring wing does; what pytest-benchmark is
-asked, it is asked through its public API.
+Owns pytest's hooks, the options' names and the ``train_benchmark`` fixture. Refuses to do the work of a hook:
+`collecting` finds the cases, `options` reads what was asked, `running` times. Without a collected sweep it
+changes nothing and imports nothing heavy.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -16,11 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from breakeven.cases import Case
-from breakeven.collecting import BenchModule, WrongMark, is_bench_file, parametrize
+from breakeven.collecting import (
+    BenchModule,
+    WrongMark,
+    case_of,
+    is_bench_file,
+    is_case,
+    is_ours,
+    keep_listed,
+    parametrize,
+)
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.selection import Selection, selection_in
-from breakeven.sweeps import axis_value, chosen, is_swept, sweeps_of
+from breakeven.sweeps import is_swept, sweeps_of
 
 if TYPE_CHECKING:
     from breakeven.running import Run
@@ -93,7 +100,7 @@ def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> pytest.Item | list[pytest.Item] | None:
     """Put one failing item in the place of a function whose sweep is wrong; leave the others to pytest."""
-    if not _is_ours(collector, name, obj):
+    if not is_ours(collector, name, obj):
         return None
     run = _run_of(collector.config)
     assert callable(obj)
@@ -102,8 +109,7 @@ def pytest_pycollect_makeitem(
     except UsageError as error:
         item: WrongMark = WrongMark.from_parent(collector, name=name, complaint=f"{name}: {error}")
         return item
-    run.sweeps.append(sweeps)
-    return [] if chosen(sweeps, run.choice_for(sweeps)) is None else None
+    return [] if run.options.sweep_for(sweeps) is None else None
 
 
 @pytest.hookimpl(trylast=True)  # after the user's own parametrize, so that a cell's phases stay together
@@ -112,10 +118,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not is_swept(metafunc.function) or "train_benchmark" not in metafunc.fixturenames:
         return
     run = _run_of(metafunc.config)
-    sweeps = sweeps_of(metafunc.function)
-    sweep = chosen(sweeps, run.choice_for(sweeps))
+    sweep = run.options.sweep_for(sweeps_of(metafunc.function))
     if sweep is not None:
-        parametrize(metafunc, sweep, run.devices, run.phases)
+        parametrize(metafunc, sweep, run.options.devices, run.options.phases)
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m have deselected
@@ -133,16 +138,18 @@ def pytest_collection_modifyitems(
                 raise UsageError(
                     "a sweep needs pytest-benchmark, which is turned off; leave out -p no:benchmark"
                 )
-            run.check()
+            run.options.check()
         if SELECTION in config.stash:
-            _select(session, items, config.stash[SELECTION])
+            missing = keep_listed(session, items, config.stash[SELECTION])
+            if missing is not None:
+                config.stash[MISSING] = missing
         if run is None:
             return
         for item in items:
-            if _is_case(item):
-                run.add(item.nodeid, _case_of(item))
+            if is_case(item):
+                run.agenda.add(item.nodeid, case_of(item))
             elif isinstance(item, WrongMark):
-                run.add(item.nodeid, None)
+                run.agenda.add(item.nodeid, None)
     except BreakevenError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -157,7 +164,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Say what will be measured, and make sure that the results can be written."""
     run = session.config.stash.get(RUN, None)
     option = session.config.option
-    if run is None or option.collectonly or not run.expected:
+    if run is None or option.collectonly or not run.agenda.cases:
         return
     if session.testsfailed and not option.continue_on_collection_errors:
         return
@@ -165,8 +172,12 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         run.begin()
     except BreakevenError as error:
         raise pytest.UsageError(str(error)) from None
-    _say(session.config, run.plan())
-    _show_progress(session, run)
+    _say(session.config, run.agenda.told())
+    progress = run.agenda.progress()
+    if progress is not None:
+        from breakeven.display import show
+
+        show(session, progress, run.last)
 
 
 @pytest.fixture
@@ -191,7 +202,7 @@ def train_benchmark(
 ) -> Callable[[Callable[[], Any]], None]:
     """Return a function that takes a recipe, ``() -> Workload``, and times the case's phase of it."""
     run, item = _run_of(request.config), request.node
-    case = _case_of(item)
+    case = case_of(item)
     item.stash[CALLED] = False
     # Plain words in the run file, and names for --benchmark-group-by=param:phase.
     benchmark.params = {
@@ -230,7 +241,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Keep why a case gave no timing, whoever decided that."""
     report = yield
     run = item.config.stash.get(RUN, None)
-    if run is not None and item.nodeid in run.expected:
+    if run is not None and item.nodeid in run.agenda.cases:
         if report.outcome != "passed":
             run.note_report(item.nodeid, report.outcome, report.longrepr)
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
@@ -269,7 +280,7 @@ def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[st
     """
     run = config.stash.get(RUN, None)
     if run is not None:
-        hidden = run.outcomes if run.wants_wide_table() else run.expected
+        hidden = run.outcomes if run.options.wants_wide_table else run.agenda.cases
         benchmarks[:] = [item for item in benchmarks if item["fullname"] not in hidden]
     yield
 
@@ -295,78 +306,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
 
 
-def _is_ours(collector: pytest.Module | pytest.Class, name: str, obj: object) -> bool:
-    """Tell whether a function is swept, and not some other project's idea of a sweep."""
-    if not is_swept(obj):
-        return False
-    assert callable(obj)
-    takes = "train_benchmark" in inspect.signature(obj).parameters
-    if isinstance(collector, BenchModule):
-        return takes or not collector.is_the_projects(obj, name)
-    return takes and collector.istestfunction(obj, name)
-
-
-def _is_case(item: pytest.Item) -> bool:
-    return "breakeven_phase" in getattr(getattr(item, "callspec", None), "params", {})
-
-
-def _select(session: pytest.Session, items: list[pytest.Item], selection: Selection) -> None:
-    """Deselect the benchmarks that are not listed.
-
-    Raises:
-        UsageError: none of the listed cases was collected, and no failure is going to say why.
-    """
-    names = {item: _listed_as(item, selection) for item in items}
-    collected = [name for name in names.values() if name is not None]
-    hidden = any(isinstance(item, WrongMark) and name is None for item, name in names.items())
-    broken = session.testsfailed and not session.config.option.continue_on_collection_errors
-    if not (hidden or broken):
-        selection.check(collected)
-    missing = selection.note_missing(collected)
-    if missing is not None:
-        session.config.stash[MISSING] = missing
-    wanted = {None, *selection.names}
-    unwanted = [item for item, name in names.items() if name not in wanted]
-    if unwanted:
-        session.config.hook.pytest_deselected(items=unwanted)
-        items[:] = [item for item, name in names.items() if name in wanted]
-
-
-def _listed_as(item: Any, selection: Selection) -> str | None:
-    """Return the name by which a file lists a benchmark.
-
-    None for what is no benchmark, and for a wrong mark in whose place listed cases might stand.
-    """
-    if isinstance(item, WrongMark):
-        return None if selection.speaks_of(_workload_of(item.name)) else item.nodeid
-    if _is_case(item):
-        return str(_case_of(item))
-    return item.nodeid if "benchmark" in getattr(item, "fixturenames", ()) else None
-
-
-def _case_of(item: Any) -> Case:
-    """Return the case of an item that a sweep made.
-
-    Raises:
-        UsageError: a batch size that came through `parametrize` is none.
-    """
-    axes = dict(item.callspec.params)
-    device, phase, batch_size = (
-        axes.pop(key) for key in ("breakeven_device", "breakeven_phase", "batch_size")
-    )
-    return Case(
-        workload=_workload_of(item.originalname),
-        batch_size=batch_size,
-        phase=phase.name,
-        device=device.name,
-        axes=tuple((name, axis_value(value)) for name, value in axes.items()),
-    )
-
-
-def _workload_of(function: str) -> str:
-    return function.removeprefix("bench_")
-
-
 def _run_of(config: pytest.Config) -> Run:
     """Return the run of this pytest session; the first call loads torch."""
     if RUN not in config.stash:
@@ -374,26 +313,6 @@ def _run_of(config: pytest.Config) -> Run:
 
         config.stash[RUN] = Run(config)
     return config.stash[RUN]
-
-
-def _show_progress(session: pytest.Session, run: Run) -> None:
-    """Put our progress in the place of pytest's dots, unless something else was asked for."""
-    from breakeven.display import Display, can_show
-    from breakeven.progress import look_for
-
-    config = session.config
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    progress = run.progress()
-    if progress is None or not can_show(reporter):
-        return
-    look = look_for(
-        is_terminal=bool(reporter.isatty),
-        is_ci=any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER")),  # as pytest tells it
-        verbosity=config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES),
-    )
-    if look is not None:
-        is_mixed = any(item.nodeid not in progress for item in session.items)
-        config.pluginmanager.register(Display(reporter, progress, run.last, look, is_mixed=is_mixed))
 
 
 def _say(config: pytest.Config, line: str) -> None:

@@ -1,7 +1,7 @@
 """Which of the collected cases are wanted: the file that ``BREAKEVEN_CASES`` names lists them, one a line.
 
-Owns the reading of that file and every complaint about it. Refuses to know pytest: `plugin` says under which
-names its items go, and deselects what is not listed. Imports nothing but the standard library.
+Owns the reading of that file and every complaint about it. Refuses to know pytest: `collecting` says under
+which names its items go, and deselects what is not listed. Imports nothing but the standard library.
 """
 
 from __future__ import annotations

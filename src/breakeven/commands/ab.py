@@ -10,6 +10,7 @@ from breakeven.alternating.schedule import FEWEST, FIRST_PAIRS, PAIRS, Limits, s
 from breakeven.commands.command import Command
 from breakeven.commands.compare import add_judging, floor_for, present
 from breakeven.commands.measuring import add_folder_options, in_folder, say
+from breakeven.commands.parser import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,27 +24,38 @@ OUTPUT = "breakeven-ab"
 _EPILOG = f"""\
 examples:
   git worktree add base main && git worktree add head my-branch
-  breakeven ab --base 'cd base && python -m pytest bench --benchmark-json={{out}}' \\
-               --candidate 'cd head && python -m pytest bench --benchmark-json={{out}}' --budget 20m
-                                            two commits, as well as twenty minutes allow
-  breakeven ab --base 'python -m pytest bench --benchmark-json={{out}}' \\
-               --candidate 'FUSED=1 python -m pytest bench --benchmark-json={{out}}' --pairs 6
-                                            one commit, another setting
-  breakeven ab --base CMD --candidate CMD   the same command twice: what this machine calls a change
+  breakeven ab --budget 20m \\
+    --base 'cd base && python -m pytest bench --benchmark-json={{out}}' \\
+    --candidate 'cd head && python -m pytest bench --benchmark-json={{out}}'
+                                           two commits, in twenty minutes
+  breakeven ab --pairs 6 \\
+    --base 'python -m pytest bench --benchmark-json={{out}}' \\
+    --candidate 'FUSED=1 python -m pytest bench --benchmark-json={{out}}'
+                                           one commit, another setting
+  breakeven ab --base CMD --candidate CMD  the same command twice: what this
+                                           machine calls a change
 
-Each command runs in a shell and writes a run file to {{out}}, which stands without quotes and is replaced by
-an absolute path. They alternate: base, candidate, candidate, base, ... A pair is one run of each. See to it
-that each imports its own code: what is installed in the environment is the same for both.
+Each command runs in a shell and writes a run file to {{out}}, which stands
+without quotes and is replaced by an absolute path. They alternate: base,
+candidate, candidate, base, ... A pair is one run of each. See to it that each
+imports its own code: what is installed in the environment is the same for both.
 
-First up to {FIRST_PAIRS} pairs time all cases. Those that are not clearly unchanged are suspects: they alone
-are timed again (breakeven's plugin keeps to the file that BREAKEVEN_CASES names), at least {FEWEST} pairs,
-and decided on these fresh runs. What a command says goes to a log beside its run file.
+First up to {FIRST_PAIRS} pairs time all cases. Those that are not clearly unchanged are
+suspects: they alone are timed again (breakeven's plugin keeps to the file that
+BREAKEVEN_CASES names), at least {FEWEST} pairs, and decided on these fresh runs. What
+a command says goes to a log beside its run file.
 
-A command that exits with 1 since a case of its own failed counts, and the case is an error; any other exit
-status but 0 stops the whole. What was measured stays, and the same command goes on from there.
+A command that exits with 1 since a case of its own failed counts, and the case
+is an error; any other exit status but 0 stops the whole. What was measured
+stays, and the same command goes on from there.
 
-exit codes: 1 a regression; 2 bad usage, or a command that failed or wrote no run file; 3 what else --fail-on
-names, nothing that could be judged, or different machine classes; 130 interrupted; else 0
+exit codes:
+  0    nothing of what --fail-on names
+  1    a regression
+  2    bad usage, or a command that failed or wrote no run file
+  3    what else --fail-on names, nothing that could be judged, or different
+       machine classes
+  130  interrupted; the same command goes on from there
 """
 
 
@@ -54,14 +66,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidate", required=True, metavar="CMD", help="the candidate's, likewise")
     parser.add_argument(
         "--pairs",
-        type=int,
+        type=whole_number,
         metavar="N",
         help=f"so many pairs at most (default: {PAIRS}, or what the budget holds)",
     )
     parser.add_argument(
         "--budget",
         metavar="TIME",
-        help="no pair is begun that would not end in this time, such as 20m or 1h30m",
+        help="no pair is begun that would not end in this time, such as 20m or 1h30m (default: no limit)",
     )
     add_judging(parser)
     add_folder_options(parser, OUTPUT)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from breakeven.commands.command import OK, Command, show
 from breakeven.commands.compare import NOISE
 from breakeven.commands.measuring import add_folder_options, in_folder, say
+from breakeven.commands.parser import whole_number
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,20 +26,27 @@ TOLD = (1, 3, 5, 10)
 _EPILOG = """\
 examples:
   breakeven calibrate 'python -m pytest bench --benchmark-json={out}'
-  breakeven calibrate 'python -m pytest bench --benchmark-json={out}' --runs 20 --noise /shared/noise
+  breakeven calibrate --runs 20 --noise /shared/noise \\
+    'python -m pytest bench --benchmark-json={out}'
 
-The command runs in a shell and writes a run file to {out}, which stands without quotes and is replaced by
-an absolute path. Nothing may change between the runs: whatever differs is noise. It is stored as CLASS.json
-in the directory of noise floors, and `breakeven compare` judges one run a side against it.
+The command runs in a shell and writes a run file to {out}, which stands without
+quotes and is replaced by an absolute path. Nothing may change between the runs:
+whatever differs is noise. It is stored as CLASS.json in the directory of noise
+floors, and `breakeven compare` judges one run a side against it.
 
-exit codes: 0 stored; 2 bad usage, or a command that failed or wrote no run file; 3 the runs are of different
-machine classes; 130 interrupted: what was measured stays, and the same command goes on from there
+exit codes:
+  0    stored
+  2    bad usage, or a command that failed or wrote no run file
+  3    the runs are of different machine classes
+  130  interrupted: what was measured stays, and the same command goes on there
 """
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("command", metavar="CMD", help="what measures, with {out} in it")
-    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help=f"so many (default: {RUNS})")
+    parser.add_argument(
+        "--runs", type=whole_number, default=RUNS, metavar="N", help=f"how many runs (default: {RUNS})"
+    )
     parser.add_argument(
         "--noise", type=Path, default=Path(NOISE), metavar="DIR",
         help=f"where noise floors are stored (default: {NOISE})",
@@ -83,7 +91,7 @@ def _measure(arguments: argparse.Namespace, recorder: Recorder) -> int:
 
 CALIBRATE = Command(
     "calibrate",
-    "run one command several times and store the noise of this machine class",
+    "run one command several times, and store the noise of this machine",
     _EPILOG,
     _add_arguments,
     _run,

@@ -26,21 +26,33 @@ VERDICTS = ("regressed", "improved", "unchanged", "inconclusive", "missing", "ne
 
 _EPILOG = """\
 examples:
-  breakeven compare base.json head.json              one run a side; needs a noise floor (breakeven calibrate)
+  breakeven compare base.json head.json       one run a side; needs a noise
+                                              floor (see breakeven calibrate)
   breakeven compare --baseline base*.json --candidate head*.json
-                                                     several runs a side: what a verdict should rest on
-  breakeven compare old.json new.json --vary driver  the driver may differ
-  breakeven compare ... --format markdown            for a pull request; also put into $GITHUB_STEP_SUMMARY
-  breakeven compare ... --fail-on regressed          inconclusive and missing cases exit 0
+                                              several runs a side: what a
+                                              verdict should rest on
+  breakeven compare a.json b.json --vary driver
+                                              the driver may differ
+  breakeven compare ... --format markdown     for a pull request; also put into
+                                              $GITHUB_STEP_SUMMARY
+  breakeven compare ... --fail-on regressed   inconclusive and missing cases
+                                              exit 0
 
-Any pytest-benchmark file will do, of version 3.4 or later; without breakeven's keys a case is its fullname.
+Any pytest-benchmark file will do, of version 3.4 or later; without breakeven's
+keys a case is its fullname.
 
-A case has regressed where its ratio is beyond the threshold at a false discovery rate of 5%. What is judged
-is the run, never the round: five runs a side, made alternately, are a good start (`breakeven ab` makes them).
-Otherwise it is unchanged, or inconclusive where its interval is wider than the resolution.
+A case has regressed where its ratio is beyond the threshold at a false
+discovery rate of 5%. What is judged is the run, never the round: five runs a
+side, made alternately, are a good start (`breakeven ab` makes them). Otherwise
+it is unchanged, or inconclusive where its interval is wider than the
+resolution.
 
-exit codes: 1 a regression; 2 bad usage or unreadable input; 3 what else --fail-on names (missing includes
-errors: the timing is missing), nothing that could be judged, or runs of different machine classes; else 0
+exit codes:
+  0  nothing of what --fail-on names
+  1  a regression
+  2  bad usage, or a run file that cannot be read
+  3  what else --fail-on names (missing includes errors: the timing is missing),
+     nothing that could be judged, or runs of different machine classes
 """
 
 
@@ -67,7 +79,7 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--vary", type=names, default=(), metavar="FIELDS",
-        help="comma-separated fields of the machine class that may differ, such as gpu,driver",
+        help="comma-separated fields of the machine class that may differ, as gpu,driver (default: none)",
     )  # fmt: skip
     parser.add_argument(
         "--noise", type=Path, default=Path(NOISE), metavar="DIR",
@@ -204,7 +216,7 @@ def _sides(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 COMPARE = Command(
     "compare",
-    "hold a candidate's runs against a baseline's: regressed, improved, unchanged or inconclusive",
+    "tell which cases regressed or improved between two sides of runs",
     _EPILOG,
     _add_arguments,
     _run,

@@ -8,16 +8,28 @@ import sys
 from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, Command, show, status
 
 _EPILOG = """\
-Not fit is what makes numbers wrong: another process that takes more than 10% of a core, or that is on the
-GPU; throttling; a quota that splits a CPU; one thread where there are more CPUs; a governor that pins the
-lowest clock; OpenMP threads that spin while somebody else needs the cores; a debug build; tracing;
-synchronous launches; a device that does not start. Anything else is noted, and what cannot be read is listed
-as such; neither makes a machine unfit. No setting is ever changed.
+examples:
+  breakeven doctor                   before measuring: what would disturb timing
+  breakeven doctor --selftest        does breakeven read right on this machine
+  breakeven doctor --format json     for programs, such as a CI job
 
---selftest times a spin and an empty phase through pytest-benchmark, reads a simulated asynchronous device,
-and puts seeded noise through the statistics: every figure stands beside what it must be.
+Not fit is what makes numbers wrong: another process that takes more than 10% of
+a core, or that is on the GPU; throttling; a quota that splits a CPU; one thread
+where there are more CPUs; a governor that pins the lowest clock; OpenMP threads
+that spin while somebody else needs the cores; a debug build; tracing;
+synchronous launches; a device that does not start. Anything else is noted, and
+what cannot be read is listed as such; neither makes a machine unfit. No setting
+is ever changed.
 
-exit codes: 0 fit, or every figure as it must be; 1 a figure of the self-test is not; 2 bad usage; 3 not fit
+--selftest times a spin and an empty phase through pytest-benchmark, reads a
+simulated asynchronous device, and puts seeded noise through the statistics:
+every figure stands beside what it must be.
+
+exit codes:
+  0  fit; with --selftest, every figure is as it must be
+  1  a figure of the self-test is not
+  2  bad usage
+  3  not fit
 """
 
 
@@ -62,7 +74,7 @@ def _selftest(arguments: argparse.Namespace) -> int:
 
 DOCTOR = Command(
     "doctor",
-    "tell whether this machine is fit for timing, and how to mend what is not",
+    "tell whether this machine is fit for timing, and what to mend",
     _EPILOG,
     _add_arguments,
     _run,

@@ -20,18 +20,25 @@ STORE = ".breakeven/history"
 
 _EPILOG = """\
 examples:
-  breakeven history add run.json                       keep a run; the same run again changes nothing
-  breakeven history check                              judge the newest run, and find what changed when
-  breakeven history check --format markdown            for a pull request; also into $GITHUB_STEP_SUMMARY
-  breakeven history show                               draw every series on a page
-  breakeven history accept 0123abc --reason "Adam now fuses its kernels, for half the memory"
+  breakeven history add run.json     keep a run; the same again changes nothing
+  breakeven history check            judge the newest run, and find what changed
+  breakeven history check --format markdown
+                                     for a pull request; also put into
+                                     $GITHUB_STEP_SUMMARY
+  breakeven history show             draw every series on a page
+  breakeven history accept 0123abc --reason "one more layer"
+                                     a change that is meant
 
-`breakeven history ACTION --help` tells more of each. Watched are the time of every case, its peak memory, the
-break-even batch of each model and the largest batch that fits.
+`breakeven history ACTION --help` tells more of each. Watched are the time of
+every case, its peak memory, the break-even batch of each model and the largest
+batch that fits.
 
-exit codes: 0 nothing to object; 1 a change to the worse that stands and that nobody accepted, or a newest
-run that is worse than its series led one to expect; 2 bad usage, or a file that cannot be read; 3 nothing
-could be judged, because no series has 6 runs
+exit codes:
+  0  nothing to object to
+  1  a change to the worse that stands and that nobody accepted, or a newest run
+     that is worse than its series led one to expect
+  2  bad usage, or a file that cannot be read
+  3  nothing could be judged, because no series has 6 runs
 """
 
 _ADD = """\
@@ -39,10 +46,14 @@ examples:
   breakeven history add run.json
   breakeven history add nightly/*.json --store /srv/history
 
-The store is a directory: one Parquet file a run, class=MACHINE/TIME-DIGEST.parquet, with every round. Any
-number of machines may add at once. Back it up, move or merge it by copying; take a run out by deleting its
-file. Any reader of Parquet can query it.
-A file that cannot be read is named, the others are added, and the exit code is 2.
+The store is a directory: one Parquet file a run, with every round, named
+class=MACHINE/TIME-DIGEST.parquet. Any number of machines may add at once. Back
+it up, move or merge it by copying; take a run out by deleting its file. Any
+reader of Parquet can query it.
+
+exit codes:
+  0  every run is in the store
+  2  bad usage, or a file that cannot be read: it is named, the others are added
 """
 
 _CHECK = """\
@@ -51,30 +62,51 @@ examples:
   breakeven history check --case '*train cuda*' --threshold 5%
   breakeven history check --branch main --format json
 
-A run is a point. A change has at least 5 runs on either side, is no smaller than the threshold, and stands
-out of the noise of its series, with the correlation of neighbouring runs allowed for; its interval is 95%.
-The newest run is held against a prediction interval: of runs in which nothing changed, 95% stay inside all
-of theirs.
+A run is a point. A change has at least 5 runs on either side, is no smaller
+than the threshold, and stands out of the noise of its series, with the
+correlation of neighbouring runs allowed for; its interval is 95%. The newest
+run is held against a prediction interval: of runs in which nothing changed, 95%
+stay inside all of theirs.
+
+exit codes:
+  0  nothing to object to
+  1  a change to the worse that stands and that nobody accepted, or a newest run
+     that is worse than expected
+  2  bad usage, or a file that cannot be read
+  3  nothing could be judged, because no series has 6 runs
 """
 
 _SHOW = """\
 examples:
-  breakeven history show                         the page is .breakeven/history/page/index.html
+  breakeven history show                .breakeven/history/page/index.html
   breakeven history show --case 'mlp train*' -o out
-  breakeven history show --format json           every series as data
+  breakeven history show --format json  every series as data, and no page
 
-Series with objections come first. At most 60 are drawn; the page says what it leaves out.
+Series with objections come first. At most 60 are drawn; the page says what it
+leaves out.
+
+exit codes:
+  0  drawn, whatever it shows
+  2  bad usage, or a file that cannot be read
+  3  nothing could be judged, because no series has 6 runs
 """
 
 _ACCEPT = """\
 examples:
   breakeven history accept 0123abc --reason "one more layer"
-  breakeven history accept 0123abc --reason "one more layer" --case 'mlp train*' --accepted perf/accepted.json
+  breakeven history accept 0123abc --reason "one more layer" \\
+    --case 'mlp train*' --accepted perf/accepted.json
 
-Without --case the changes that were found in the commit are accepted, each by its name. With --case those
-within 5 measured commits of it, or, before any was found, whatever becomes worse there. The file is made for
-review: keep it in the repository with --accepted FILE, and name it so to check and show too. Later it speaks
-of a change up to 5 measured commits away, since the place of a change is an estimate.
+Without --case the changes that were found in the commit are accepted, each by
+its name. With --case those within 5 measured commits of it, or, before any was
+found, whatever becomes worse there. The file is made for review: keep it in the
+repository with --accepted FILE, and name it so to check and show too. Later it
+speaks of a change up to 5 measured commits away, since the place of a change is
+an estimate.
+
+exit codes:
+  0  written
+  2  bad usage, a commit without such a change, or a file that cannot be read
 """
 
 
@@ -89,13 +121,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     accept.add_argument("--reason", required=True, metavar="TEXT", help="why the change is meant")
     show_.add_argument("-o", "--output", metavar="DIR", help="where the page goes (default: STORE/page/)")
     for parser_ in (check, show_, accept):
-        parser_.add_argument("--case", metavar="PATTERN", help="only these cases; * and ? stand for anything")
+        parser_.add_argument(
+            "--case", metavar="PATTERN", help="only these cases; * and ? stand for anything (default: all)"
+        )
         parser_.add_argument("--branch", metavar="NAME", help="only runs of this branch (default: all)")
         parser_.add_argument(
-            "--threshold", type=share, default=0.03, metavar="3%", help="smallest change (default: 3%%)"
+            "--threshold",
+            type=share,
+            default=0.03,
+            metavar="3%",
+            help="a smaller change is nobody's concern (default: 3%%)",
         )
         parser_.add_argument(
-            "--accepted", metavar="FILE", help="what is meant (default: STORE/accepted.json)"
+            "--accepted", metavar="FILE", help="the changes that are meant (default: STORE/accepted.json)"
         )
     for parser_, formats in (
         (add, ("terminal", "json")),
@@ -130,7 +168,6 @@ def _action(
         help=summary,
         description=f"{summary[:1].upper()}{summary[1:]}.",
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(act=run)
     return parser
@@ -284,7 +321,7 @@ def _accepted_path(arguments: argparse.Namespace) -> Path:
 
 HISTORY = Command(
     "history",
-    "keep runs, find which commit changed what, and fail when it became worse",
+    "keep runs, find which commit changed what, fail when it became worse",
     _EPILOG,
     _add_arguments,
     _run,

@@ -19,17 +19,26 @@ RESULTS = "results"
 
 _EPILOG = """\
 examples:
-  breakeven report run.json -o out              write the page, tables and figures to out/
-  breakeven report run.json --baseline cpu@1    hold every other device against one CPU thread
+  breakeven report run.json -o out            page, tables and figures in out/
+  breakeven report                            the newest run under results/
+  breakeven report run.json --baseline cpu@1  hold every device against one CPU
+                                              thread
   breakeven report laptop.json server.json --baseline EPYC/cpu
-                                                hold the devices of all machines against the cpu of one
+                                              hold the devices of all machines
+                                              against the cpu of one
   breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
 
-Runs of one machine class are replicates of each other; other classes stand side by side. The baseline is each
-machine's cpu, or cpu@1 where no accelerator was measured. All intervals are 95%.
+Runs of one machine class are replicates of each other; other classes stand
+side by side. All intervals are 95%.
 
-Where numeric modes (TF32, determinism) are not the same, or cells of one name are other models, the
-comparison is red: no speedup is given and the exit code is 3, unless --force, which marks whatever it gives.
+Where numeric modes (TF32, determinism) are not the same, or cells of one name
+are other models, the comparison is red: no speedup is given, unless --force,
+which marks whatever it gives.
+
+exit codes:
+  0  written; undecided cells are nothing to object to
+  2  bad usage, or a run file that cannot be read
+  3  nothing was timed, or the comparison is red
 """
 
 
