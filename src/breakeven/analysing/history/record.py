@@ -14,7 +14,7 @@ from pathlib import Path
 
 from breakeven.analysing.history import accepted as deciding
 from breakeven.analysing.history.accepted import Accepted
-from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, Level, find_changes
+from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, Level, find_all
 from breakeven.analysing.history.newest import Verdict, expect, judge
 from breakeven.analysing.history.notes import notes_on
 from breakeven.analysing.history.scan import Archive, StoredRun, read_store
@@ -159,14 +159,14 @@ def last_runs(archive: Archive) -> dict[str, int]:
 def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[Watched]:
     labels = {run.class_id: run.label for run in archive.runs}
     apart = {m.class_id: m.label for m in told_apart([Machine(text, i, {}) for i, text in labels.items()])}
-    watched = []
+    named = []
     for series in series_of(archive.tracks):
         case, machine = series.case, series.class_id
         names = tuple(dict.fromkeys((case, f"{case} on {labels[machine]}", f"{case} on {apart[machine]}")))
         if pattern is None or any(deciding.matches(pattern, name) for name in names):
-            findings = find_changes(series.logs, threshold) if len(series.run) else None
-            watched.append(Watched(series, names[-1] if len(apart) > 1 else case, names, findings))
-    return watched
+            named.append((series, names[-1] if len(apart) > 1 else case, names))
+    found = iter(find_all([series.logs for series, *_ in named if len(series.run)], threshold))
+    return [Watched(*one, next(found) if len(one[0].run) else None) for one in named]
 
 
 def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) -> list[Changed]:
