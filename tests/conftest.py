@@ -1,4 +1,7 @@
-"""The `bench` fixture: a project of its own with benchmarks, which pytest runs inside this process."""
+"""The `bench` fixture: a project of its own with benchmarks, which pytest runs inside this process.
+
+And `history` and `check`: the command of that name on a store, for whatever test asks it something.
+"""
 
 import gc
 import json
@@ -152,5 +155,36 @@ def usage_error():
     return line_of
 
 
+@pytest.fixture
+def history(capsys):
+    """Run ``breakeven history`` and return (exit code, standard output, standard error)."""
+    from breakeven import cli
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = cli.main(["history", *map(str, arguments)])
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err
+        return code, shown.out, shown.err
+
+    return call
+
+
+@pytest.fixture
+def check(history):
+    """Run ``history check --format json`` and return (exit code, content); the schema is kept."""
+    import jsonschema
+
+    from breakeven.reporting.history_exports import json_schema
+
+    def call(store, *arguments):
+        code, out, _ = history("check", "--store", store, "--format", "json", *arguments)
+        parsed = json.loads(out, parse_constant=_refuse_constant)
+        jsonschema.validate(parsed, json_schema())
+        return code, parsed
+
+    return call
+
+
 def _refuse_constant(word):
-    raise AssertionError(f"{word} stands in the run file")
+    raise AssertionError(f"{word} stands in the JSON")

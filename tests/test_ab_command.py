@@ -177,6 +177,39 @@ def test_real_processes_are_run_and_compared(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_ignores_being_stopped_is_waited_for_aloud_and_nothing_whole_is_lost(tmp_path, number):
+    (tmp_path / "deaf.py").write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "pathlib.Path(sys.argv[1]).write_text('{')\npathlib.Path('ready').touch()\ntime.sleep(60)\n"
+    )
+    deaf = f"{shlex.quote(sys.executable)} deaf.py {{out}}"
+    command = [
+        sys.executable,
+        "-m",
+        "breakeven.cli",
+        "ab",
+        "--base",
+        script(tmp_path, "a.py"),
+        "--candidate",
+        deaf,
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(number)
+    waiting = next(line for line in process.stderr if "waiting up to" in line)
+    assert waiting.startswith("breakeven: waiting up to 20 s for the command to end; ")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=15)
+    assert (process.returncode, "1 whole run is in breakeven-ab" in said) == (130, True)
+    plan = json.loads((tmp_path / "breakeven-ab" / "plan.json").read_text())
+    assert list(plan["runs"]) == ["stage1-01-base"]
+    assert (tmp_path / "breakeven-ab" / "stage1-01-base.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_real_process_that_is_stopped_keeps_what_is_whole(tmp_path, number):
     (tmp_path / "slow.py").write_text(
         f"import pathlib, time\npathlib.Path({str(tmp_path / 'ready')!r}).touch()\ntime.sleep(60)\n"

@@ -6,13 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
 
 from breakeven import cli
 from breakeven.analysing.history.scan import files_of
-from breakeven.reporting.history_exports import json_schema
 from histories import add, commit, content, medians, ran_out, timed
 from reports import box
 from run_files import benchmark, run, write
@@ -30,33 +28,6 @@ def slower(tmp_path_factory):
 def steady(tmp_path_factory):
     """A store of 15 runs in which nothing changed."""
     return add(tmp_path_factory.mktemp("steady"), timed(medians(15)))
-
-
-@pytest.fixture
-def history(capsys):
-    """Run ``breakeven history`` and return (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        capsys.readouterr()
-        code = cli.main(["history", *map(str, arguments)])
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        return code, shown.out, shown.err
-
-    return call
-
-
-@pytest.fixture
-def check(history):
-    """Run ``history check --format json`` and return (exit code, content); the schema is kept."""
-
-    def call(store, *arguments):
-        code, out, _ = history("check", "--store", store, "--format", "json", *arguments)
-        parsed = json.loads(out, parse_constant=lambda name: pytest.fail(name))
-        jsonschema.validate(parsed, json_schema())
-        return code, parsed
-
-    return call
 
 
 def test_a_slower_case_fails_and_is_placed_in_its_commit(check, slower):
@@ -169,54 +140,6 @@ def test_two_machines_never_share_a_series(check, tmp_path):
     code, found = check(add(tmp_path, mixed))
     assert (code, found["changes"]) == (0, [])
     assert {row["case"] for row in found["newest"]} == {f"{CASE} on EPYC", f"{CASE} on Xeon"}
-
-
-def test_an_accepted_change_fails_no_more_and_stays_matched_as_its_place_moves(history, check, tmp_path):
-    values = medians(40, step=1.1, at=20)
-    path = add(tmp_path, timed(values)[:26])
-    assert check(path)[0] == 1
-    code, out, _ = history("accept", commit(20)[:7], "--reason", "one more layer", "--store", path)
-    assert (code, f"accepted: {CASE} became worse in {commit(20)[:7]}" in out) == (0, True)
-    code, found = check(path)
-    assert (code, found["changes"][0]["accepted"]) == (0, "one more layer")
-    # Later runs move the estimate: here the accepted commit is three away from where the change is now found.
-    text = (Path(path) / "accepted.json").read_text()
-    for away, expected in ((17, 0), (23, 0), (25, 0), (14, 1), (26, 1)):
-        (Path(path) / "accepted.json").write_text(text.replace(commit(20), commit(away)))
-        assert check(path)[0] == expected, away
-    (Path(path) / "accepted.json").write_text(text)
-    add(tmp_path, timed(values))
-    assert check(path)[0] == 0
-    (Path(path) / "accepted.json").write_text(text.replace('"worse"', '"better"'))
-    assert check(path)[0] == 1
-
-
-def test_a_change_can_be_accepted_before_it_is_found_and_elsewhere(history, check, tmp_path):
-    values = medians(24, step=1.3, at=20)
-    path, file = add(tmp_path, timed(values)[:21]), tmp_path / "repository" / "accepted.json"
-    assert check(path)[0] == 1
-    accept = ("accept", commit(20), "--reason", "meant", "--store", path, "--accepted", file)
-    assert history(*accept, "--case", "mlp train*")[0] == 0
-    assert json.loads(file.read_text())["accepted"][0]["commit"] == commit(20)
-    code, found = check(path, "--accepted", file)
-    assert (code, found["newest"][0]["accepted"]) == (0, "meant")
-    assert check(path)[0] == 1
-    assert not (Path(path) / "accepted.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["fffffff", "--reason", "x"], "was never measured; near it, and the newest: "),
-        ([commit(3), "--reason", "x"], "nothing changed in "),
-        ([commit(20), "--reason", "  "], "--reason is empty"),
-    ],
-)
-def test_what_cannot_be_accepted_is_one_line_and_exit_2(history, slower, arguments, words):
-    code, out, err = history("accept", *arguments, "--store", slower)
-    assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert words in err
-    assert not (Path(slower) / "accepted.json").exists()
 
 
 def test_of_several_files_the_good_are_added_and_the_bad_named(history, tmp_path):

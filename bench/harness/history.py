@@ -29,7 +29,7 @@ import numpy as np
 from metrics import wilson
 
 from breakeven.analysing.history import store
-from breakeven.analysing.history.changes import find_changes
+from breakeven.analysing.history.changes import find_all, find_changes
 from breakeven.analysing.history.newest import expect, judge
 from breakeven.analysing.parsing import Sample
 from breakeven.analysing.readings import Reading, RunReadings
@@ -75,10 +75,11 @@ def false_changes(kind: str | float, sd: float, count: int) -> Json:
     """Count changes in series without one: in a check after the last commit, and in any check on the way."""
     once = ever = 0
     for values in noise_of(kind, count, COMMITS, sd, 1):
-        once += len(find_changes(values).changes)
+        seen = find_all([values[:n] for n in range(10, COMMITS + 1)])
+        once += len(seen[-1].changes)
         reported: list[int] = []
-        for n in range(10, COMMITS + 1):
-            for change in find_changes(values[:n]).changes:
+        for findings in seen:
+            for change in findings.changes:
                 if all(abs(change.at - other) > WITHIN for other in reported):
                     reported.append(change.at)
         ever += len(reported)
@@ -111,7 +112,7 @@ def false_newest(rho: float, series: int, suites: int) -> Json:
         values = noise_of(rho, series, COMMITS, 0.02, 100 + suite)
         for n in range(10, COMMITS + 1, 3):
             seen = [row[:n] for row in values]
-            expected = [expect(row, find_changes(row)) for row in seen]
+            expected = [expect(*row) for row in zip(seen, find_all(seen), strict=True)]
             words = [verdict.word for verdict in judge([e for e in expected if e], [1] * series, 0.03)]
             alarms += words.count("regressed")
             failed += "regressed" in words
@@ -126,7 +127,7 @@ def found_newest(series: int, suites: int) -> Json:
     for suite in range(suites):
         values = noise_of(0.0, series, 40, 0.02, 500 + suite)
         values[0, -1] += math.log(STEP)
-        expected = [expect(row, find_changes(row)) for row in values]
+        expected = [expect(*row) for row in zip(values, find_all(list(values)), strict=True)]
         hits += judge([e for e in expected if e], [1] * series, 0.03)[0].word == "regressed"
     return {"series": series, "found in the first run": hits / suites, "n": suites}
 

@@ -97,6 +97,54 @@ def test_who_does_not_listen_is_killed(tmp_path, monkeypatch):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("SIGINT", "press Ctrl-C again to stop it at once"),
+        ("SIGTERM", "the same signal again stops it at once"),
+    ],
+)
+def test_who_does_not_end_soon_is_waited_for_aloud_and_killed_the_second_time(tmp_path, name, how):
+    number, ready, said = getattr(signal, name), tmp_path / "ready", []
+
+    def say(line):
+        said.append(line)
+        os.kill(os.getpid(), number)
+
+    when_there(ready, lambda: os.kill(os.getpid(), number))
+    ignoring = f"trap '' INT TERM; touch {ready}; echo $$ > {{out}}; while :; do sleep 1; done"
+    with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
+        Shell(say=say)(job(tmp_path, ignoring))
+    assert said == [f"waiting up to 20 s for the command to end; {how}"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "run.json").read_text()), 0)
+
+
+def test_a_terminal_that_is_gone_keeps_no_command_alive(tmp_path, monkeypatch):
+    monkeypatch.setattr("breakeven.alternating.executor.GRACE_S", 0.05)
+
+    def say(line):
+        raise OSError(5, "Input/output error")
+
+    ready = tmp_path / "ready"
+    when_there(ready, lambda: os.kill(os.getpid(), signal.SIGHUP))
+    ignoring = f"trap '' HUP; touch {ready}; echo $$ > {{out}}; while :; do sleep 1; done"
+    with stopping_on_signals(), pytest.raises(Stopped):
+        Shell(say=say)(job(tmp_path, ignoring))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "run.json").read_text()), 0)
+
+
+def test_a_signal_that_we_were_told_to_ignore_stops_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with stopping_on_signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_signals_are_ours_only_as_long_as_we_measure():
     before = signal.getsignal(signal.SIGTERM)
     with stopping_on_signals():

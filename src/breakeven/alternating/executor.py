@@ -28,6 +28,9 @@ OUT = "{out}"
 GRACE_S = 20.0
 """So long a command may take to end after it was told to; pytest writes its run file even then."""
 
+SOON_S = 0.5
+"""Only a command that takes longer to end is worth a word: most have nothing to tidy up."""
+
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What stops us as Ctrl-C does."""
 
@@ -86,7 +89,10 @@ def check_command(command: str, option: str) -> None:
 
 @contextlib.contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Let the signals that stop a process raise `Stopped`, as Ctrl-C raises KeyboardInterrupt."""
+    """Let the signals that stop a process raise `Stopped`, as Ctrl-C raises KeyboardInterrupt.
+
+    Those that whoever started us has us ignore, as ``nohup`` does, stay ignored.
+    """
 
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(number)
@@ -94,19 +100,27 @@ def stopping_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, stop) for number in STOPPING}
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 class Shell:
-    """Runs a job in the system's shell. `is_live` shows what it says on standard error as well."""
+    """Runs a job in the system's shell.
 
-    def __init__(self, *, is_live: bool = False) -> None:
-        self._is_live = is_live
+    Args:
+        is_live: show what it says on standard error as well.
+        say: tells a person who stopped us what we are waiting for.
+    """
+
+    def __init__(self, *, is_live: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
+        self._is_live, self._say = is_live, say
 
     def __call__(self, job: Job) -> int:
         """Run the job and return its exit status.
@@ -130,7 +144,8 @@ class Shell:
             try:
                 return process.wait()
             except KeyboardInterrupt as stop:
-                _stop(process, stop.number if isinstance(stop, Stopped) else signal.SIGINT, lifeline)
+                number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+                _stop(process, number, lifeline, self._say)
                 raise
             finally:
                 if copying is not None:
@@ -167,12 +182,20 @@ class _Lifeline:
         return bool(select.select([self._ours], [], [], seconds)[0])
 
 
-def _stop(process: subprocess.Popen[bytes], number: int, lifeline: _Lifeline) -> None:
+def _stop(
+    process: subprocess.Popen[bytes], number: int, lifeline: _Lifeline, say: Callable[[str], None]
+) -> None:
     """Pass a signal on and wait; who does not listen, or a second Ctrl-C, gets what cannot be ignored."""
+    again = "press Ctrl-C again to stop" if number == signal.SIGINT else "the same signal again stops"
     for what in (number, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, what)
         with contextlib.suppress(KeyboardInterrupt):
+            if lifeline.breaks_within(SOON_S):
+                break
+            if what == number:
+                with contextlib.suppress(OSError):  # the terminal may be what went away
+                    say(f"waiting up to {GRACE_S:.0f} s for the command to end; {again} it at once")
             if lifeline.breaks_within(GRACE_S):
                 break
     process.wait()

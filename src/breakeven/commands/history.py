@@ -96,13 +96,16 @@ examples:
   breakeven history accept 0123abc --reason "one more layer"
   breakeven history accept 0123abc --reason "one more layer" \\
     --case 'mlp train*' --accepted perf/accepted.json
+  breakeven history accept "2026-01-11 04:30" --reason "one more layer"
+                                                     where runs tell no commit
 
 Without --case the changes that were found in the commit are accepted, each by
 its name. With --case those within 5 measured commits of it, or, before any was
 found, whatever becomes worse there. The file is made for review: keep it in the
 repository with --accepted FILE, and name it so to check and show too. Later it
 speaks of a change up to 5 measured commits away, since the place of a change is
-an estimate.
+an estimate. What is accepted already stays as it is; its reason is changed in
+the file.
 
 exit codes:
   0  written
@@ -117,7 +120,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     check = _action(actions, "check", "judge the newest run, and find what changed when", _CHECK, _run_check)
     show_ = _action(actions, "show", "draw every series on a page", _SHOW, _run_show)
     accept = _action(actions, "accept", "say why a change is meant", _ACCEPT, _run_accept)
-    accept.add_argument("commit", metavar="COMMIT", help="the commit it came in: at least 7 digits of it")
+    accept.add_argument(
+        "commit", metavar="COMMIT",
+        help="the commit it came in, at least 7 digits of it; or its run's date and time, as check prints it",
+    )  # fmt: skip
     accept.add_argument("--reason", required=True, metavar="TEXT", help="why the change is meant")
     show_.add_argument("-o", "--output", metavar="DIR", help="where the page goes (default: STORE/page/)")
     for parser_ in (check, show_, accept):
@@ -262,27 +268,44 @@ def _run_accept(arguments: argparse.Namespace) -> int:
 
     if not arguments.reason.strip():
         raise UsageError("--reason is empty; say why the change is meant, for whoever reviews it")
+    path = _accepted_path(arguments)
+    standing = accepted.read_accepted(path)
     history = _history(arguments)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    path = _accepted_path(arguments)
-    new = decide.decisions(history, arguments.commit, arguments.reason.strip(), arguments.case, today)
-    accepted.write_accepted([*accepted.read_accepted(path), *new], path)
+    reason = arguments.reason.strip()
+    done = decide.decisions(history, arguments.commit, reason, arguments.case, today, standing)
+    if done.new:
+        accepted.write_accepted([*standing, *done.new], path)
     if arguments.format == "json":
         content = {
             "schema": 1,
             "file": str(path),
-            "accepted": [
-                {"commit": e.commit, "direction": e.direction, "cases": list(e.cases), "reason": e.reason}
-                for e in new
-            ],
+            "accepted": [_entry(entry) for entry in done.new],
+            "already": [_entry(entry) for entry in done.already],
         }
         sys.stdout.write(json.dumps(content, indent=1) + "\n")
     else:
-        for entry in new:
+        for entry in done.new:
             for case in entry.cases:
-                print(f"accepted: {case} became {entry.direction} in {entry.commit[:7]}")
-        print(f"written to {path}; keep it under review")
+                print(f"accepted: {case} became {entry.direction} in {entry.place}")
+        for entry in done.already:
+            for case in entry.cases:
+                print(f"accepted already: {case} became {entry.direction} in {entry.place}: {entry.reason}")
+        if done.already:
+            print(f"a reason that stands is changed in {path}, by hand")
+        if done.new:
+            print(f"written to {path}; keep it under review")
     return _complain(history.damaged)
+
+
+def _entry(entry: Accepted) -> dict[str, object]:
+    return {
+        "commit": entry.commit or None,
+        "run": entry.run or None,
+        "direction": entry.direction,
+        "cases": list(entry.cases),
+        "reason": entry.reason,
+    }
 
 
 def _history(arguments: argparse.Namespace) -> History:

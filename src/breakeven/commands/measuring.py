@@ -64,7 +64,7 @@ def in_folder(arguments: argparse.Namespace, asked: Mapping[str, Any], act: Call
             try:
                 for line in folder.said:
                     say(line)
-                code = act(Recorder(folder, Shell(is_live=arguments.verbose), monotonic))
+                code = act(Recorder(folder, Shell(is_live=arguments.verbose, say=say), monotonic))
                 sys.stdout.flush()  # what was not shown is shown by the next call, without measuring
                 folder.finish()
                 return code

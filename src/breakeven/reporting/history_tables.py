@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from breakeven.analysing.history.record import Changed, History, Newest
+from breakeven.analysing.history.scan import StoredRun
 from breakeven.analysing.history.series import TIME
 from breakeven.analysing.history.telling import bounds, percent_of, size
 from breakeven.analysing.naming import one_line
@@ -59,7 +60,7 @@ def _change_row(found: Changed) -> tuple[str, ...]:
     return (
         one_line(found.watched.name, _NAME),
         f"{much} {_direction(found.watched.series.quantity, change.ratio)}",
-        f"{found.after.commit[:7]} {found.after.moment:%Y-%m-%d}".strip(),
+        _in(found.after),
         str(found.ago),
         _state(found),
     )
@@ -81,9 +82,14 @@ def _newest_row(found: Newest) -> tuple[str, ...]:
         one_line(found.watched.name, _NAME),
         f"{percent_of(verdict.ratio)} {_direction(found.watched.series.quantity, verdict.ratio)}",
         bounds(verdict.low, verdict.high),
-        f"{found.run.commit[:7]} {found.run.moment:%Y-%m-%d}".strip(),
+        _in(found.run),
         verdict.word if accepted is None else f"accepted: {one_line(accepted, _REASON)}",
     )
+
+
+def _in(run: StoredRun) -> str:
+    """Return the commit and its day, or what else `history accept` takes for the run."""
+    return f"{run.commit[:7]} {run.moment:%Y-%m-%d}" if run.commit else f"{run.moment:%Y-%m-%d %H:%M}"
 
 
 def _direction(quantity: str, ratio: float) -> str:

@@ -24,16 +24,17 @@ def check_renderables(history: History) -> Iterator[RenderableType]:
         yield rich_table(table)
         if table.cut:
             yield Text(f"... and {table.cut} more rows, all in --format json")
-    objections = [change_sentence(found) for found in history.changes if found.is_objection]
-    objections += [newest_sentence(found) for found in history.newest if found.is_objection]
-    yield from _section("Objections", objections)
+    changes = [found for found in history.changes if found.is_objection]
+    newest = [found for found in history.newest if found.is_objection]
+    yield from _section("Objections", [*map(change_sentence, changes), *map(newest_sentence, newest)])
     yield from _section("Warnings", history.warnings)
     yield Text()
     if history.newest:
         yield Text(terminal_text(coverage(history)))
     yield Text(terminal_text(headline(history)), style="bold")
-    if objections:
-        yield Text('A change that is meant: breakeven history accept COMMIT --reason "why"', style="dim")
+    for run in [*(found.after for found in changes), *(found.run for found in newest)][:1]:
+        place = run.commit[:7] or f'"{run.moment:%Y-%m-%d %H:%M}"'
+        yield Text(f'A change that is meant: breakeven history accept {place} --reason "why"', style="dim")
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[RenderableType]:

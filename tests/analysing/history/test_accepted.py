@@ -11,14 +11,15 @@ from breakeven.analysing.history.accepted import Accepted, find_commit, read_acc
 from breakeven.errors import BreakevenError, NewerSchemaError, UsageError
 from histories import commit
 
+RUN = Accepted("", "worse", ("a",), "r", "2026-01-02", "2026-01-01T00:00:00+00:00")
 ONE = Accepted(commit(1), "worse", ("mlp train cpu batch=64",), "one more layer", "2026-01-02")
 TWO = Accepted(commit(2), "better", ("a*", "b"), "fused \u2013 at last", "2026-01-03")
 
 
 def test_what_is_written_is_read_back_sorted_and_once(tmp_path):
     path = tmp_path / "perf" / "accepted.json"
-    write_accepted([TWO, ONE, TWO], path)
-    assert read_accepted(path) == tuple(sorted([ONE, TWO]))
+    write_accepted([TWO, RUN, ONE, TWO], path)
+    assert read_accepted(path) == tuple(sorted([ONE, TWO, RUN]))
     text = path.read_text(encoding="utf-8")
     assert "fused \u2013 at last" in text
     assert len(text.splitlines()) > 15  # a line a fact: a diff shows what changed
@@ -45,6 +46,8 @@ def entry(**changed):
         ('{"schema": 1}', 'holds no list of "accepted"'),
         ("{" * 100_000, "is not JSON"),
         (entry(commit=...), r"accepted\[0\].commit is missing"),
+        (entry(commit=..., run="soon"), r"accepted\[0\].run is 'soon', no date and time"),
+        (entry(commit=..., run=3), r"accepted\[0\].run is missing or no text"),
         (entry(reason=" "), r"accepted\[0\].reason is missing"),
         (entry(direction="up"), "is 'up', not worse or better"),
         (entry(cases=[]), "no list of names"),
@@ -86,10 +89,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_a_decision_speaks_of_its_cases_and_direction_alone():
-    assert ONE.covers("mlp train cpu batch=64", "worse")
-    assert not ONE.covers("mlp train cpu batch=64", "better")
-    assert not ONE.covers("mlp train cpu batch=640", "worse")
-    assert TWO.covers("abc[1]", "better")
+    assert ONE.covers(["mlp train cpu batch=64"], "worse")
+    assert not ONE.covers(["mlp train cpu batch=64"], "better")
+    assert not ONE.covers(["mlp train cpu batch=640"], "worse")
+    assert TWO.covers(["x", "abc[1]"], "better")
 
 
 def test_the_beginning_of_a_commit_is_enough_and_anything_else_names_what_is_near():
@@ -106,5 +109,5 @@ def test_the_beginning_of_a_commit_is_enough_and_anything_else_names_what_is_nea
         assert commit(19)[:12] in str(caught.value)
     with pytest.raises(UsageError, match="several commits"):
         find_commit("0123abc", ["0123abc0", "0123abc1"])
-    with pytest.raises(UsageError, match="the store names none"):
+    with pytest.raises(UsageError, match="no run of the store tells one"):
         find_commit("0123abc", ["", ""])

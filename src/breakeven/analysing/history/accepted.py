@@ -2,21 +2,25 @@
 
 Owns the file: its shape, that it is sorted, and that it is replaced whole. Owns too when an entry speaks of a
 change: the same case, the same direction, and a commit at most five measured ones away, because the estimated
-place of a change moves a little as later runs arrive. Finds no changes itself.
+place of a change moves a little as later runs arrive. Where the runs tell no commit, the time of a run stands
+for it. Finds no changes itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
+import math
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from breakeven.analysing.history.scan import StoredRun
 from breakeven.analysing.naming import one_line
 from breakeven.cases import SCHEMA
 from breakeven.errors import NewerSchemaError, UsageError
@@ -29,20 +33,62 @@ REACH = 5
 
 WORSE, BETTER = "worse", "better"
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
 
 @dataclass(frozen=True, order=True)
 class Accepted:
-    """A decision: the changes of `cases` around `commit` are meant; a case is a name, or a pattern."""
+    """A decision: the changes of `cases` around a commit are meant; a case is a name, or a pattern.
+
+    Where the run tells no commit, `commit` is empty and `run` is when it was measured, in UTC and ISO 8601.
+    """
 
     commit: str
     direction: str
     cases: tuple[str, ...]
     reason: str
     date: str
+    run: str = ""
 
-    def covers(self, case: str, direction: str) -> bool:
-        """Return whether the decision speaks of such a change of this case."""
-        return direction == self.direction and any(matches(pattern, case) for pattern in self.cases)
+    @property
+    def place(self) -> str:
+        """How a sentence names where the change is."""
+        return self.commit[:7] or self.run
+
+    def covers(self, names: Iterable[str], direction: str) -> bool:
+        """Return whether the decision speaks of such a change of the case that has these names."""
+        return direction == self.direction and any(matches(p, name) for p in self.cases for name in names)
+
+    def distance(self, at: StoredRun, own: Sequence[StoredRun], known: Sequence[StoredRun]) -> float:
+        """Return how many commits of a series lie between a run of it and this decision; inf where unknown.
+
+        A commit that the series was not measured at has its place among the series' runs by its date.
+
+        Args:
+            at: the run, one of `own`.
+            own: the series' runs, by time.
+            known: all runs of the store, by time.
+        """
+        moments = {_point(run): run.moment for run in reversed(own)}
+        order = list(dict.fromkeys(map(_point, own)))
+        accepted_at: float = math.inf
+        measured = [i for i, point in enumerate(order) if self.commit and point.startswith(self.commit)]
+        if measured:
+            # Not by its date: another machine may have measured the commit long before, or long after.
+            accepted_at = measured[0]
+        elif (first := self._first(known)) is not None:
+            accepted_at = sum(moments[point] < first for point in order)
+        return abs(order.index(_point(at)) - accepted_at)
+
+    def _first(self, known: Sequence[StoredRun]) -> datetime.datetime | None:
+        if self.run:
+            return datetime.datetime.fromisoformat(self.run)
+        return next((run.moment for run in known if run.commit.startswith(self.commit)), None)
+
+
+def _point(run: StoredRun) -> str:
+    """Return what counts as one measured commit; a run that tells none is one by itself."""
+    return run.commit or run.moment.isoformat()
 
 
 def matches(pattern: str, case: str) -> bool:
@@ -97,7 +143,7 @@ def write_accepted(entries: Iterable[Accepted], path: str | os.PathLike[str]) ->
         "schema": SCHEMA,
         "accepted": [
             {
-                "commit": entry.commit,
+                **({"commit": entry.commit} if entry.commit else {"run": entry.run}),
                 "direction": entry.direction,
                 "reason": entry.reason,
                 "date": entry.date,
@@ -127,6 +173,33 @@ def write_accepted(entries: Iterable[Accepted], path: str | os.PathLike[str]) ->
         ) from error
 
 
+def find_run(place: str, runs: Sequence[StoredRun]) -> StoredRun:
+    """Return the run that a person means: the first of a commit, or the one that was measured then.
+
+    Args:
+        place: at least 7 hexadecimal digits of a commit; or a date, with as much of the time (UTC) as it
+            takes to tell the run from others.
+        runs: those of the store, by time.
+
+    Raises:
+        UsageError: there is none, or there are several; names those that are near.
+    """
+    wished = place.strip()
+    if not _DATE.match(wished):
+        commit = find_commit(place, [run.commit for run in runs])
+        return next(run for run in runs if run.commit == commit)
+    stamp = wished.replace(" ", "T", 1)
+    found = {_point(run): run for run in reversed(runs) if run.moment.isoformat().startswith(stamp)}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    near = sorted(found.values(), key=lambda run: run.moment) or sorted(
+        runs, key=lambda run: -_shared(run.moment.isoformat(), stamp)
+    )
+    listed = ", ".join(run.moment.isoformat() for run in near[:5])
+    problem = f"is the time of {len(found)} runs; give all of one" if found else "is the time of no run"
+    raise UsageError(f"{one_line(wished, 60)!r} {problem}; near it: {listed or 'none, the store is empty'}")
+
+
 def find_commit(prefix: str, commits: Sequence[str]) -> str:
     """Return the one commit that begins so.
 
@@ -149,7 +222,11 @@ def find_commit(prefix: str, commits: Sequence[str]) -> str:
         problem = "is the beginning of several commits" if found else "was never measured"
     near = found or sorted(known, key=lambda commit: -_shared(commit, wished))[:3]
     listed = ", ".join(commit[:12] for commit in (*near[:5], *known[-3:]))
-    remedy = f"near it, and the newest: {listed}" if known else "the store names none"
+    remedy = (
+        f"near it, and the newest: {listed}"
+        if known
+        else "no run of the store tells one: give a run's date and time, as `history check` prints it"
+    )
     raise UsageError(f"commit {shown!r} {problem}; {remedy}")
 
 
@@ -161,7 +238,8 @@ def _entry(item: Any, path: str | os.PathLike[str], index: int) -> Accepted:
     where = f"accepted[{index}]"
     if not isinstance(item, dict):
         raise _unusable(path, f"{where} is not an object")
-    for key in ("commit", "direction", "reason", "date"):
+    place = "run" if "run" in item and "commit" not in item else "commit"
+    for key in (place, "direction", "reason", "date"):
         if not isinstance(item.get(key), str) or not item[key].strip():
             raise _unusable(path, f"{where}.{key} is missing or no text")
     if item["direction"] not in (WORSE, BETTER):
@@ -170,7 +248,20 @@ def _entry(item: Any, path: str | os.PathLike[str], index: int) -> Accepted:
     cases = item.get("cases")
     if not isinstance(cases, list) or not cases or not all(isinstance(case, str) for case in cases):
         raise _unusable(path, f"{where}.cases is no list of names")
-    return Accepted(item["commit"].lower(), item["direction"], tuple(cases), item["reason"], item["date"])
+    entry = Accepted("", item["direction"], tuple(cases), item["reason"], item["date"])
+    if place == "commit":
+        return replace(entry, commit=item["commit"].lower())
+    return replace(entry, run=_moment(item["run"], path, where))
+
+
+def _moment(text: str, path: str | os.PathLike[str], where: str) -> str:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        return moment.astimezone(datetime.UTC).isoformat()
+    except (ValueError, OverflowError) as error:
+        raise _unusable(path, f"{where}.run is {one_line(text, 40)!r}, no date and time") from error
 
 
 def _unusable(path: str | os.PathLike[str], problem: str) -> UsageError:

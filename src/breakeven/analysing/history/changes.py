@@ -1,16 +1,15 @@
 """Where the level of one series changed for good: change points, gated by size, evidence and runs behind.
 
 Owns the search and its gates; which commit a change belongs to, and whether it matters, is decided elsewhere.
-The search is `ruptures`' exact one (PELT over squared deviations, written in C): it sees all changes at once,
-where a test of one split at a time is blind to a step that is later undone. Its penalty comes from the noise
-of the series with its autocorrelation. What it proposes must then pass: so many runs on either side, a size,
-and a test between neighbouring levels whose standard errors are those of correlated runs. Pure: an array in,
-findings out.
+`search` proposes: the price of a level comes from the noise of the series with its autocorrelation. What it
+proposes must then pass: so many runs on either side, a size, and a test between neighbouring levels whose
+standard errors are those of correlated runs. Pure: arrays in, findings out.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,6 +22,7 @@ from breakeven.analysing.history.noise import (
     noise_of_residuals,
     without_spikes,
 )
+from breakeven.analysing.history.search import best_edges
 from breakeven.analysing.history.students_t import two_sided_p, upper_point
 
 FEWEST_RUNS = 5
@@ -36,6 +36,8 @@ SIGNIFICANCE = 0.0007
 
 _PENALTY = 1.0
 """Times log(n), in units of the long-run variance: low, because this only proposes and the gates decide."""
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,34 +84,53 @@ class Findings:
 
 
 def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:
-    """Return levels and changes of a series.
+    """Return levels and changes of a series, as `find_all` does of many."""
+    return find_all([values], threshold)[0]
+
+
+def find_all(series: Sequence[Array], threshold: float = THRESHOLD) -> list[Findings]:
+    """Return levels and changes of each series.
 
     Args:
-        values: logarithms, finite, in the order of the runs; at least one.
+        series: logarithms, finite, in the order of the runs; at least one in each.
         threshold: the smallest change, relative, that counts.
     """
-    n = len(values)
-    if n < 2 * FEWEST_RUNS:
-        return _findings(values, [0, n], noise_of_residuals(values - values.mean(), 1))
-    rough = noise_of_differences(values)
-    tame = without_spikes(values, rough)
-    edges = [0, n]
-    if np.ptp(tame) >= math.log1p(threshold):  # else no level can differ from another by so much
-        edges = _proposed(tame, rough)
+    rough = {i: noise_of_differences(v) for i, v in enumerate(series) if len(v) >= 2 * FEWEST_RUNS}
+    tame = [without_spikes(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
+    edges = [[0, len(values)] for values in series]
+    moved = [i for i in rough if _may_move(tame[i], threshold)]
+    scaled = [_scaled(tame[i], rough[i]) for i in moved]
+    prices = [_PENALTY * math.log(len(values)) for values in scaled]
+    for i, found in zip(moved, best_edges(scaled, prices, FEWEST_RUNS), strict=True):
+        edges[i] = found
+    return [_judged(*one, threshold) for one in zip(tame, edges, strict=True)]
+
+
+def _may_move(values: Array, threshold: float) -> bool:
+    """Return whether any two levels can differ by the threshold.
+
+    Every level falls into stretches of once to twice the fewest runs, and its mean lies between theirs.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(values - values[0])])
+    most = min(2 * FEWEST_RUNS, len(sums))
+    means = np.concatenate([(sums[n:] - sums[:-n]) / n for n in range(FEWEST_RUNS, most)])
+    return bool(np.ptp(means) >= math.log1p(threshold) * (1 - _ROUNDING))
+
+
+def _scaled(values: Array, noise: Noise) -> Array:
+    scaled: Array = (values - values.mean()) / (noise.sd * math.sqrt(noise.tau))
+    return scaled
+
+
+def _judged(values: Array, edges: list[int], threshold: float) -> Findings:
+    """Return what is left of the proposed edges after dropping, again and again, what fails by most."""
+    edges = edges.copy()
     while True:
-        noise = _noise_around(tame, edges)
-        weakest = _weakest(tame, edges, noise, threshold)
+        noise = _noise_around(values, edges)
+        weakest = _weakest(values, edges, noise, threshold)
         if weakest is None:
-            return _findings(tame, edges, noise)
+            return _findings(values, edges, noise)
         edges.pop(weakest)
-
-
-def _proposed(values: Array, noise: Noise) -> list[int]:
-    from ruptures import KernelCPD  # seconds of imports, and needed only where something moved
-
-    scaled = (values - values.mean()) / (noise.sd * math.sqrt(noise.tau))
-    search = KernelCPD(kernel="linear", min_size=FEWEST_RUNS).fit(scaled.reshape(-1, 1))
-    return [0, *map(int, search.predict(pen=_PENALTY * math.log(len(values))))]
 
 
 def _noise_around(values: Array, edges: list[int]) -> Noise:

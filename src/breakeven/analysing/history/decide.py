@@ -1,65 +1,107 @@
-"""Which changes a person means who accepts a commit.
+"""Which changes a person means who accepts a commit, or a run that tells none.
 
 Owns the choice: what was found there, by name; or, before anything was found, the pattern that was given.
-Writes nothing.
+Tells apart what somebody accepted before, whose reason stands. Writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from breakeven.analysing.history.accepted import BETTER, REACH, WORSE, Accepted, find_commit, matches
-from breakeven.analysing.history.record import History
+from breakeven.analysing.history.accepted import BETTER, REACH, WORSE, Accepted, find_run, matches
+from breakeven.analysing.history.notes import run_name
+from breakeven.analysing.history.record import History, Watched
 from breakeven.analysing.history.scan import StoredRun
+from breakeven.analysing.naming import one_line
 from breakeven.errors import UsageError
 
 
-def decisions(history: History, commit: str, reason: str, pattern: str | None, date: str) -> list[Accepted]:
-    """Return what is accepted by accepting a commit, one entry a direction.
+@dataclass(frozen=True)
+class Decided:
+    """What is accepted now, one entry a direction, and what was before, as one entry a case."""
+
+    new: tuple[Accepted, ...]
+    already: tuple[Accepted, ...]
+
+
+def decisions(
+    history: History,
+    place: str,
+    reason: str,
+    pattern: str | None,
+    date: str,
+    standing: Sequence[Accepted] = (),
+) -> Decided:
+    """Return what is accepted by accepting a commit or a run.
 
     Args:
-        history: all of the store.
-        commit: the beginning of a commit's id.
+        history: all of the store, judged by what is accepted so far.
+        place: the beginning of a commit's id, or when its run was measured.
         reason: why the change is meant.
         pattern: of the cases that are meant; all that changed there where it is None.
         date: of the decision.
+        standing: what is accepted so far.
 
     Raises:
-        UsageError: no such commit was measured, or nothing changed there and no case was named.
+        UsageError: no such run is kept, nothing changed there and no case was named, or none has that name.
     """
-    full = find_commit(commit, [run.commit for run in history.runs])
-    places = [run.commit for run in history.runs]
-    at = places.index(full)
-    commits = list(dict.fromkeys(filter(None, places)))
-    near = set(commits[max(0, commits.index(full) - REACH) : commits.index(full) + REACH + 1])
-    found: dict[str, set[str]] = {}
-    for case, is_worse, run in _findings(history):
-        exact = run.commit == full
-        if (exact or (pattern and run.commit in near)) and (pattern is None or matches(pattern, case)):
-            found.setdefault(WORSE if is_worse else BETTER, set()).add(case)
-    if not found and pattern is None:
-        day = history.runs[at].moment.strftime("%Y-%m-%d")
-        listed = ", ".join(
-            sorted({item.after.commit[:7] for item in history.changes if item.after.commit})[:5]
-        )
+    run = find_run(place, history.runs)
+    entry = Accepted(run.commit, WORSE, (), reason, date, "" if run.commit else run.moment.isoformat())
+    new: dict[str, set[str]] = {}
+    already: set[Accepted] = set()
+    for watched, direction, at, accepted in _findings(history):
+        own = [history.runs[i] for i in watched.series.run]
+        case = _meant(watched, pattern)
+        if case is None or entry.distance(at, own, history.runs) > (REACH if pattern else 0):
+            continue
+        if accepted is None:
+            new.setdefault(direction, set()).add(case)
+        else:
+            already.add(replace(entry, direction=direction, cases=(case,), reason=accepted))
+    if not new and not already:
+        if pattern is None:
+            raise _nothing(history, run)
+        _check_known(history, pattern)
+        ahead = replace(entry, cases=(pattern,))
+        already = {item for item in standing if _same(item, ahead)}
+        new = {} if already else {WORSE: {pattern}}
+    entries = [replace(entry, direction=way, cases=tuple(sorted(cases))) for way, cases in new.items()]
+    return Decided(tuple(entries), tuple(sorted(already)))
+
+
+def _same(one: Accepted, other: Accepted) -> bool:
+    return replace(one, reason="", date="") == replace(other, reason="", date="")
+
+
+def _meant(watched: Watched, pattern: str | None) -> str | None:
+    """Return how a decision names a series, with its machine only where the pattern does; None: not meant."""
+    return next((name for name in watched.names if pattern is None or matches(pattern, name)), None)
+
+
+def _nothing(history: History, run: StoredRun) -> UsageError:
+    places = dict.fromkeys(run_name(item.after) for item in history.changes)
+    return UsageError(
+        f"nothing changed in {run_name(run)}, as far as the runs show; "
+        f"changes were found in: {', '.join([*places][:5]) or 'none'}; "
+        "name the cases with --case to accept one before it is found"
+    )
+
+
+def _check_known(history: History, pattern: str) -> None:
+    if not any(_meant(watched, pattern) for watched in history.watched):
+        names = ", ".join(one_line(watched.name) for watched in history.watched[:3])
         raise UsageError(
-            f"nothing changed in {full[:7]} ({day}), as far as the runs show; "
-            f"changes were found in: {listed or 'none'}; "
-            "name the cases with --case to accept one before it is found"
+            f"--case {one_line(pattern)!r} fits no series of the store; give a name or a pattern of one, "
+            f"such as {names or 'those that `history check` prints'}"
         )
-    if not found and pattern is not None:
-        found = {WORSE: {pattern}}
-    return [
-        Accepted(full, direction, tuple(sorted(cases)), reason, date) for direction, cases in found.items()
-    ]
 
 
-def _findings(history: History) -> Iterator[tuple[str, bool, StoredRun]]:
-    """Yield case, whether it became worse, and the run, of everything that nobody accepted yet."""
+def _findings(history: History) -> Iterator[tuple[Watched, str, StoredRun, str | None]]:
+    """Yield the series, the direction, the run, and the reason where there is one, of everything found."""
     for change in history.changes:
-        if change.accepted is None:
-            yield change.watched.series.case, change.is_worse, change.after
+        yield change.watched, WORSE if change.is_worse else BETTER, change.after, change.accepted
     for newest in history.newest:
         word = newest.verdict.word if newest.verdict else ""
-        if newest.accepted is None and word in ("regressed", "improved"):
-            yield newest.watched.series.case, word == "regressed", newest.run
+        if word in ("regressed", "improved"):
+            yield newest.watched, WORSE if word == "regressed" else BETTER, newest.run, newest.accepted

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from breakeven.analysing.history import accepted as deciding
 from breakeven.analysing.history.accepted import Accepted
-from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, Level, find_changes
+from breakeven.analysing.history.changes import FEWEST_RUNS, THRESHOLD, Change, Findings, Level, find_all
 from breakeven.analysing.history.newest import Verdict, expect, judge
 from breakeven.analysing.history.notes import notes_on
 from breakeven.analysing.history.scan import Archive, StoredRun, read_store
@@ -27,10 +27,15 @@ SPELL = 10
 
 @dataclass(frozen=True)
 class Watched:
-    """A series with what was found in it; `name` tells the machine too where the store knows several."""
+    """A series with what was found in it; `name` tells the machine too where the store knows several.
+
+    `names` are all by which people may call it, whatever other machines the store came to know since: the
+    case, the case on its machine, and that told apart from others with the same label.
+    """
 
     series: Series
     name: str
+    names: tuple[str, ...]
     findings: Findings | None
 
     @property
@@ -153,15 +158,15 @@ def last_runs(archive: Archive) -> dict[str, int]:
 
 def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[Watched]:
     labels = {run.class_id: run.label for run in archive.runs}
-    machines = told_apart([Machine(label, class_id, {}) for class_id, label in labels.items()])
-    behind = {m.class_id: f" on {m.label}" if len(machines) > 1 else "" for m in machines}
-    watched = []
+    apart = {m.class_id: m.label for m in told_apart([Machine(text, i, {}) for i, text in labels.items()])}
+    named = []
     for series in series_of(archive.tracks):
-        name = f"{series.case}{behind.get(series.class_id, '')}"
-        if pattern is None or deciding.matches(pattern, series.case) or deciding.matches(pattern, name):
-            findings = find_changes(series.logs, threshold) if len(series.run) else None
-            watched.append(Watched(series, name, findings))
-    return watched
+        case, machine = series.case, series.class_id
+        names = tuple(dict.fromkeys((case, f"{case} on {labels[machine]}", f"{case} on {apart[machine]}")))
+        if pattern is None or any(deciding.matches(pattern, name) for name in names):
+            named.append((series, names[-1] if len(apart) > 1 else case, names))
+    found = iter(find_all([series.logs for series, *_ in named if len(series.run)], threshold))
+    return [Watched(*one, next(found) if len(one[0].run) else None) for one in named]
 
 
 def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) -> list[Changed]:
@@ -174,7 +179,7 @@ def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) 
         step = levels[i + 1].mean - levels[i].mean
         stands = (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_a_spell(levels, i)
         item = Changed(watched, change, before, after, len(series.run) - 1 - change.at, stands, None)
-        reason = _reason(series, archive, change.at, item.is_worse, decisions)
+        reason = _reason(watched, archive, after, item.is_worse, decisions)
         found.append(replace(item, accepted=reason))
     return found
 
@@ -188,34 +193,15 @@ def _ends_a_spell(levels: Sequence[Level], i: int) -> bool:
 
 
 def _reason(
-    series: Series, archive: Archive, at: int, is_worse: bool, decisions: Sequence[Accepted]
+    watched: Watched, archive: Archive, at: StoredRun, is_worse: bool, decisions: Sequence[Accepted]
 ) -> str | None:
-    """Return why a change before the series' run `at` is meant; None where nobody said so."""
+    """Return why a change of a series in its run `at` is meant; None where nobody said so."""
     direction = deciding.WORSE if is_worse else deciding.BETTER
+    own = [archive.runs[i] for i in watched.series.run]
     for entry in decisions:
-        if entry.covers(series.case, direction):
-            away = _commits_between(series, archive, at, entry.commit)
-            if abs(away) <= deciding.REACH:
-                return entry.reason
+        if entry.covers(watched.names, direction) and entry.distance(at, own, archive.runs) <= deciding.REACH:
+            return entry.reason
     return None
-
-
-def _commits_between(series: Series, archive: Archive, at: int, commit: str) -> float:
-    """Return how many commits of a series lie between its run `at` and a commit; infinite where unknown.
-
-    A commit that the series was not measured at has its place among the series' runs by its date.
-    """
-    first = next((run.moment for run in archive.runs if run.commit.startswith(commit)), None)
-    if first is None:
-        return math.inf
-    order = list(dict.fromkeys(_point(archive.runs[i]) for i in series.run))
-    moments = {_point(archive.runs[i]): archive.runs[i].moment for i in reversed(series.run)}
-    accepted_at = sum(moments[point] < first for point in order)
-    return float(order.index(_point(archive.runs[series.run[at]])) - accepted_at)
-
-
-def _point(run: StoredRun) -> str:
-    return run.commit or run.digest
 
 
 def _newest(
@@ -231,10 +217,10 @@ def _newest(
         for item, what in zip(here, expected, strict=True):
             verdict = next(verdicts) if what is not None else None
             word = verdict.word if verdict else ""
-            at = len(item.series.run) - 1
-            outside = word in ("regressed", "improved")
-            reason = _reason(item.series, archive, at, word == "regressed", decisions) if outside else None
-            found.append(Newest(item, archive.runs[last], verdict, reason))
+            run, reason = archive.runs[last], None
+            if word in ("regressed", "improved"):
+                reason = _reason(item, archive, run, word == "regressed", decisions)
+            found.append(Newest(item, run, verdict, reason))
     return found
 
 
