@@ -186,6 +186,9 @@ class Session:
     @contextmanager
     def _ready(self, case: Case, device: Device, recipe: Recipe) -> Iterator[tuple[Placed, dict[str, float]]]:
         """Place the case's workload with all it asks for, for the length of the block, and what it took."""
+        # Before the device becomes the current one, which alone makes a context.
+        with self._spend("preparing"):
+            self._initialise(device)
         with device.active():
             with self._spend("preparing"):
                 placed = self._place(case, device, recipe)
@@ -214,7 +217,6 @@ class Session:
         if self._placed is None or self._placed.device is not device:
             self._drop_placed()
             refuse_unsupported(self._workload, device)
-            self._initialise(device)
             placed = place(self._workload, device)
             self._model_transfer_s = time_once(placed.move_model, device, self._clock)
             self._placed = placed
@@ -224,7 +226,10 @@ class Session:
         if device.name not in self.device_init_s:
             if device.torch_device.type == "cuda":
                 self._open.enter_context(kept_open())
-            self.device_init_s[device.name] = time_once(device.initialise, device, self._clock)
+            # Not `time_once`: its first synchronisation would make the context before the clock is read.
+            start = self._clock()
+            device.initialise()
+            self.device_init_s[device.name] = self._clock() - start
 
     def _drop_placed(self) -> None:
         if self._placed is not None:
