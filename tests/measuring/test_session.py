@@ -1,6 +1,7 @@
 """One run: what is built once, what is given up, and what is no honest timing."""
 
 import dataclasses
+import weakref
 
 import pytest
 import torch
@@ -235,6 +236,26 @@ def test_a_lost_device_is_not_asked_again():
     bench.fail(RuntimeError("CUDA error: an illegal memory access was encountered"))
     with pytest.raises(HopelessError, match=r"simulated was lost in w train .*needs a restart"):
         bench.measure(workload="another")
+
+
+def test_memory_is_given_back_once_nothing_of_a_failed_case_is_left():
+    """While its error is alive, the traceback holds the model and the batch, and no memory could be."""
+    bench, models, left = Bench(), [], []
+
+    class Full(nn.Linear):
+        def forward(self, inputs):
+            models.append(weakref.ref(self))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    bench.device.release_memory = lambda: left.append([model() for model in models])
+    workload = Workload(Full(2, 1), nn.MSELoss(), torch.optim.Adam, torch.ones(1, 2), torch.ones(1, 1))
+    case = Case("w", 1, "train", "simulated")
+    try:
+        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+    except torch.OutOfMemoryError as error:
+        assert bench.session.note_failure(case, error)[0] == "oom"
+    bench.measure(workload="another")
+    assert left[0] == [None] * len(models) != []
 
 
 def test_a_case_that_needs_far_more_than_its_budget_is_skipped_after_two_calls():

@@ -176,7 +176,7 @@ def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock
         lambda: simulated_workload(device),
         lambda round_, _plan: time_round(round_, clock),
     )
-    assert session.device_init_s == {device.name: LAUNCH_S + 3.0}  # within which the work of the start is done
+    assert session.device_init_s == {device.name: LAUNCH_S + 3.0}  # its own second passes meanwhile
 
 
 def test_a_cpu_round_never_calls_an_accelerators_synchronise(monkeypatch):

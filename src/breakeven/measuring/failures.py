@@ -36,8 +36,8 @@ _DEVICE_LOST = (
     "launch timed out",
     "device is lost",
     "uncorrectable ECC",
-    # A broken capture of a graph: the device lives, but torch's allocator (up to 2.11) goes on believing that it
-    # captures, and from then on gives no memory back, in this case or in any after it.
+    # A broken capture of a graph: the device lives, but torch's allocator (up to 2.11) goes on believing that
+    # it captures, and gives no memory back any more.
     "previous error during capture",
     "when stream is capturing",
     "depend on a capturing",

@@ -95,6 +95,7 @@ class Session:
         self._workload: Workload | RecipeError | None = None
         self._reference: Reference | str | None = None
         self._placed: Placed | None = None
+        self._holding: Device | None = None
         self._model_transfer_s = 0.0
         self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
         self._lost: dict[str, str] = {}
@@ -137,7 +138,7 @@ class Session:
             placed.loss_value()
 
     def note_failure(self, case: Case, error: BaseException) -> tuple[str, str]:
-        """Remember how a case has ended, free its memory, and return the outcome and the reason."""
+        """Remember how a case has ended, let go of its workload, and return the outcome and the reason."""
         outcome, reason = outcome_of(error), reason_for(error)
         new = isinstance(error, HopelessError) and not isinstance(error, _Known | UnsupportedError)
         if outcome == "oom" or new:
@@ -145,10 +146,10 @@ class Session:
         if outcome == "crashed":
             self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
         if self._placed is not None:
-            device, self._placed = self._placed.device, None
-            gc.collect()
-            if outcome != "crashed":
-                device.release_memory()
+            # Given back when the next case is placed: until then the error's traceback holds what was made.
+            self._holding, self._placed = self._placed.device, None
+        if outcome == "crashed":
+            self._holding = None
         return outcome, reason
 
     def sing(self, when: str, devices: Iterable[Device]) -> None:
@@ -233,7 +234,11 @@ class Session:
 
     def _drop_placed(self) -> None:
         if self._placed is not None:
-            device, self._placed = self._placed.device, None
+            self._holding, self._placed = self._placed.device, None
+        elif self._holding is not None:
+            gc.collect()
+        if self._holding is not None:
+            device, self._holding = self._holding, None
             device.release_memory()
 
     def _first_calls(
