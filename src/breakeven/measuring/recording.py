@@ -38,7 +38,8 @@ def _stream_of(index: int) -> Any:
     cuBLAS keeps a workspace for each stream and thread until the process ends, 32 MiB on some GPUs: a stream
     for each recording would add that to the peak memory of every case after it.
     """
-    return torch.cuda.Stream(index)
+    cuda: Any = torch.cuda
+    return cuda.Stream(index)
 
 
 class CudaGraphs:
