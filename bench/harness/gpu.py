@@ -24,6 +24,7 @@ from compare import at_least_two, progress, shape
 from gpu_tables import gpu_section
 from torch.utils.benchmark import Timer
 
+from breakeven.analysing.intervals import median_interval
 from breakeven.cases import Budget
 from breakeven.errors import UsageError
 from breakeven.measuring.devices import Device, parse_device
@@ -41,7 +42,7 @@ from breakeven.measuring.rounds import (
     time_round,
     warm_up,
 )
-from breakeven.measuring.workloads import Workload, build, mlp
+from breakeven.measuring.workloads import Workload, build, mlp, one_line
 
 SHAPES = ((64, 16), (64, 1024), (512, 64), (512, 4096), (4096, 4096))
 TRUTH_ROUNDS = 25
@@ -127,11 +128,14 @@ PEERS: dict[str, Callable[[Stage], float]] = {
 
 
 def present(peers: Mapping[str, Callable[[Stage], float]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the peers that can be used, and why each of the others cannot."""
+    """Return the peers that can be used, and why each of the others cannot.
+
+    Installed is not enough: triton compiles its driver's C when it first asks for the GPU.
+    """
     try:
-        load("triton.testing")
-    except ImportError as error:
-        missing = {"triton do_bench": " ".join(str(error).split()) or "triton is not installed"}
+        load("triton.testing").do_bench(lambda: None, return_mode="median")
+    except Exception as error:  # whatever a missing compiler, header or driver makes of it
+        missing = {"triton do_bench": one_line(error)}
         return {name: peer for name, peer in peers.items() if name not in missing}, missing
     return dict(peers), {}
 
@@ -143,7 +147,10 @@ def readings_of(
     repetitions: int,
     clock: Clock = CLOCK,
 ) -> dict[str, Any]:
-    """Return ``truth_s``, ``readings`` (medians of the repetitions) and ``all``, every single one."""
+    """Return ``truth_s``, ``readings`` (medians of the repetitions), ``intervals``, and ``all`` of them.
+
+    An interval is null where there are fewer than six repetitions.
+    """
     placed = Placed(workload, device)
     placed.move_model()
     placed.reset()
@@ -159,8 +166,13 @@ def readings_of(
             placed.reset()
             device.synchronise()
             every[name].append(timer(stage))
-    medians = {name: median(seconds) for name, seconds in every.items()}
-    return {"truth_s": medians.pop("truth"), "readings": medians, "all": every}
+    found = {name: median_interval(seconds) for name, seconds in every.items()}
+    medians = {name: interval.median for name, interval in found.items()}
+    intervals = {
+        name: None if interval.low is None else [interval.low, interval.high]
+        for name, interval in found.items()
+    }
+    return {"truth_s": medians.pop("truth"), "readings": medians, "intervals": intervals, "all": every}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -174,10 +186,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gpu.py: error: --device: {error}", file=sys.stderr)
         return 2
     say = progress(options.quiet)
-    peers, missing = present(PEERS)
     cells = []
     with device.active():
         device.initialise()
+        peers, missing = present(PEERS)
         for width, batch_size in options.shapes or SHAPES:
             say(f"{width}x{batch_size}")
             workload = build(lambda w=width, b=batch_size: mlp(b, w))
@@ -228,9 +240,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--repetitions",
         type=at_least_two,
-        default=5,
+        default=6,
         metavar="N",
-        help="readings a cell and timer (%(default)s)",
+        help="readings a cell and timer (%(default)s; fewer than 6 give no interval)",
     )
     made.add_argument("-o", "--output", type=Path, default=Path("results/harness"), metavar="FOLDER")
     made.add_argument("-q", "--quiet", action="store_true", help="no progress")

@@ -11,14 +11,15 @@ TRUTH = "device events"
 
 HOW = """\
 - **device events**: recorded at the borders of the step's parts, in rounds of their own, from an idle device
-  to an idle device; gaps in which it waits for the host count. Medians of the repetitions' medians; in
-  brackets the ratio to the device events.
+  to an idle device; gaps in which it waits for the host count. Every figure is the median of the
+  repetitions, with its 95% interval, and in round brackets the ratio to the device events.
 - **breakeven**: wall time from idle to idle, a round at a time. It holds what the host needs before the first
   and after the last piece of work, so it lies a little above the events.
 - **torch.utils.benchmark**: `Timer(...).blocked_autorange()`. It waits for the device once a block and not
   once a call, so a step's queueing hides behind the step before it: a rate, and no latency.
 - **triton do_bench**: `triton.testing.do_bench(step, return_mode="median")`. Events around each call, with a
-  cold cache; the host may have queued a call before the device began it.
+  cold cache: it writes over the L2 cache before each, and while the device is busy with that the host queues
+  the call, whose queueing is then not seen.
 - **bare loop**: the clock before and after a call, nobody waits. It reads how long queueing takes, and where
   the batch is copied from pageable memory the copy, which waits by itself."""
 
@@ -44,13 +45,18 @@ def gpu_section(result: Json) -> str:
 
 
 def _row(cell: Json, peers: list[str]) -> str:
-    truth_s = cell["truth_s"]
-    words = [cell["name"], _milliseconds(truth_s)]
+    truth_s, intervals = cell["truth_s"], cell["intervals"]
+    words = [cell["name"], _milliseconds(truth_s, intervals.get("truth"))]
     for name in peers:
         seconds = cell["readings"].get(name)
-        words.append("-" if seconds is None else f"{_milliseconds(seconds)} ({seconds / truth_s:.2f}x)")
+        words.append(
+            "-"
+            if seconds is None
+            else f"{_milliseconds(seconds, intervals.get(name))} ({seconds / truth_s:.2f}x)"
+        )
     return f"| {' | '.join(words)} |"
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g} ms"
+def _milliseconds(seconds: float, interval: list[float] | None) -> str:
+    between = "" if interval is None else f" [{1e3 * interval[0]:.3g}–{1e3 * interval[1]:.3g}]"
+    return f"{1e3 * seconds:.3g} ms{between}"

@@ -1,6 +1,7 @@
 """The GPU's timers, on a simulated device whose steps are known exactly."""
 
 import json
+import subprocess
 import types
 
 import gpu
@@ -59,7 +60,7 @@ def test_each_timer_reads_what_it_waits_for(device, triton):
     assert readings["bare loop"] == LAUNCHES * LAUNCH_S  # nobody waited: launches alone
     # It waits once a block, so only the first launch of a block is seen.
     assert COSTS.train <= readings["torch.utils.benchmark"] <= LAUNCH_S + COSTS.train
-    assert set(triton) == {"median"}
+    assert set(triton) == {"median"}  # whether it works at all is tried once
     assert {name: len(seconds) for name, seconds in found["all"].items()} == dict.fromkeys(
         ("truth", *PEERS), 2
     )
@@ -68,7 +69,30 @@ def test_each_timer_reads_what_it_waits_for(device, triton):
 def test_a_timer_that_is_not_installed_is_named_and_the_others_are_measured(no_triton):
     peers, missing = present(PEERS)
     assert list(peers) == ["breakeven", "torch.utils.benchmark", "bare loop"]
-    assert missing == {"triton do_bench": "No module named 'triton'"}
+    assert missing == {"triton do_bench": "ModuleNotFoundError: No module named 'triton'"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("Failed to find C compiler."), subprocess.CalledProcessError(1, ["/usr/bin/gcc", "x.c"])],
+    ids=["no compiler", "no headers"],
+)
+def test_a_triton_that_cannot_compile_its_driver_is_missing_too(monkeypatch, error):
+    def do_bench(function, return_mode):
+        raise error
+
+    monkeypatch.setattr(gpu, "load", lambda _: types.SimpleNamespace(do_bench=do_bench))
+    peers, missing = present(PEERS)
+    assert "triton do_bench" not in peers
+    assert type(error).__name__ in missing["triton do_bench"]
+
+
+@pytest.mark.parametrize(("repetitions", "has_interval"), [(5, False), (6, True)])
+def test_six_repetitions_give_every_reading_an_interval(device, triton, repetitions, has_interval):
+    peers = {"breakeven": PEERS["breakeven"]}
+    found = readings_of(simulated_workload(device), device, peers, repetitions, device.clock)
+    exact = [LAUNCH_S + COSTS.train] * 2
+    assert found["intervals"] == dict.fromkeys(("truth", "breakeven"), exact if has_interval else None)
 
 
 def result(**changes):
@@ -76,6 +100,7 @@ def result(**changes):
         "name": "64 x 16",
         "truth_s": 2e-3,
         "readings": {"breakeven": 2.2e-3, "bare loop": 0.1e-3},
+        "intervals": {"truth": [1.9e-3, 2.1e-3], "breakeven": [2.1e-3, 2.3e-3], "bare loop": None},
     }
     return {
         "device": "cuda",
@@ -92,8 +117,8 @@ def result(**changes):
 def test_the_table_holds_each_reading_against_the_device_events():
     lines = gpu_section(result()).splitlines()
     assert "| width x batch | device events | breakeven | bare loop |" in lines
-    assert "| 64 x 16 | 2 ms | 2.2 ms (1.10x) | 0.1 ms (0.05x) |" in lines
-    assert "| 512 x 64 | 2 ms | 2 ms (1.00x) | - |" in lines
+    assert "| 64 x 16 | 2 ms [1.9–2.1] | 2.2 ms [2.1–2.3] (1.10x) | 0.1 ms (0.05x) |" in lines
+    assert "| 512 x 64 | 2 ms [1.9–2.1] | 2 ms [2.1–2.3] (1.00x) | - |" in lines
     assert "- triton do_bench is missing: No module named 'triton'." in lines
     assert "A GPU; torch 2.11; 2026-01-02." in lines
     assert "is missing" not in gpu_section(result(missing={}))
@@ -118,7 +143,7 @@ def test_the_command_writes_both_files(tmp_path, monkeypatch, device, no_triton)
     assert main(["--shapes", "4x1", "--repetitions", "2", "-q", "-o", str(tmp_path / "new")]) == 0
     written = json.loads((tmp_path / "new" / "gpu.json").read_text(encoding="utf-8"))
     assert written["machine"]["cpu"]
-    assert written["missing"] == {"triton do_bench": "No module named 'triton'"}
+    assert written["missing"] == {"triton do_bench": "ModuleNotFoundError: No module named 'triton'"}
     assert "triton" not in written["versions"]
     assert [cell["readings"] for cell in written["cells"]] == [{"bare loop": 1.0}]
     assert (tmp_path / "new" / "gpu.md").read_text(encoding="utf-8") == gpu_section(written)

@@ -1,5 +1,6 @@
 """TF32 is set for one workload, and every switch of torch's is afterwards as it was."""
 
+import types
 import warnings
 
 import pytest
@@ -96,3 +97,20 @@ def test_a_torch_that_warns_of_its_old_switches_is_read_without_a_word():
         return True
 
     assert read_silently(reader) is True
+
+
+def test_a_module_that_stands_before_a_switch_of_its_name_does_not_hide_it(monkeypatch):
+    """Torch 2.9 after an LSTM's first move to a GPU: the machine's class must not change over it."""
+
+    class Switch:
+        fp32_precision = "tf32"
+
+    class Cudnn(types.ModuleType):
+        rnn = Switch()
+
+    played = Cudnn("cudnn")
+    monkeypatch.setitem(torch.backends.__dict__, "cudnn", played)
+    assert precision("cudnn.rnn") == "tf32"
+    played.rnn = types.ModuleType("rnn")
+    assert precision("cudnn.rnn") == "tf32"
+    assert precision("cudnn.sparse") is None

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from breakeven.measuring import recording
+from breakeven.measuring.failures import outcome_of
 from breakeven.measuring.recording import CudaGraphs
 
 
@@ -21,11 +23,14 @@ class PlayedCuda:
     """The part of `torch.cuda` that recording uses; writes down in which order it was asked."""
 
     def __init__(self):
-        self.log, self.mode = [], 0
+        self.log, self.mode, self.device = [], 0, 0
         self.current = self.default = PlayedStream("default", self.log)
 
-    def Stream(self):
-        return PlayedStream("side", self.log)
+    def current_device(self):
+        return self.device
+
+    def Stream(self, device):
+        return PlayedStream(f"side{device or ''}", self.log)
 
     def graph_pool_handle(self):
         return "pool"
@@ -69,7 +74,9 @@ class PlayedCuda:
 def cuda(monkeypatch):
     played = PlayedCuda()
     monkeypatch.setattr(torch, "cuda", played)
-    return played
+    recording._stream_of.cache_clear()
+    yield played
+    recording._stream_of.cache_clear()
 
 
 def test_steps_aside_run_on_the_stream_of_the_recording_and_both_streams_wait(cuda):
@@ -110,3 +117,28 @@ def test_a_capture_that_fails_does_not_leave_its_stream_current(cuda):
     with pytest.raises(RuntimeError, match="capturing"):
         CudaGraphs().record(fails)
     assert cuda.current is cuda.default
+
+
+def test_all_recordings_of_a_device_share_one_stream(cuda):
+    """cuBLAS keeps a workspace for each, which would count in the peak memory of what is measured later."""
+    seen = []
+    for device in (0, 0, 1, 0):
+        cuda.device = device
+        CudaGraphs().aside(lambda: seen.append(cuda.current))
+    assert [stream.name for stream in seen] == ["side", "side", "side1", "side"]
+    assert len(set(seen)) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "operation failed due to a previous error during capture",
+        "operation not permitted when stream is capturing",
+        "operation would make the legacy stream depend on a capturing blocking stream",
+        "capturing stream has unjoined work",
+    ],
+)
+def test_a_capture_that_broke_takes_the_device_out_of_the_run(words):
+    """Torch's allocator would fail at the next case's release of memory."""
+    error = RuntimeError(f"CUDA error: {words}\nCUDA kernel errors might be asynchronously reported")
+    assert outcome_of(error) == "crashed"

@@ -1,6 +1,7 @@
 """Every synchronisation is where it must be: proved on a simulated asynchronous device, exactly."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -145,6 +146,37 @@ def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, cl
     assert (facts.get("device_time_s") == LAUNCH_S + COSTS.train) is (phase == "train")
     assert (facts.get("enqueue_s") == len(PHASES["train"].parts) * LAUNCH_S) is (phase == "train")
     assert (facts.get("enqueue_transfer_s") == LAUNCH_S) is (phase == "train")
+
+
+def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock):
+    """Becoming current and being waited for make a context too, which then would cost nobody anything."""
+
+    class Asleep(SimulatedDevice):
+        awake = False
+
+        def wake(self):
+            if not self.awake:
+                self.awake = True
+                self.clock.advance(3.0)
+
+        def synchronise(self):
+            self.wake()
+            super().synchronise()
+
+        @contextmanager
+        def active(self):
+            self.wake()
+            yield
+
+    device = Asleep(clock, LAUNCH_S)
+    session = Session(Budget(max_time_s=1e6), clock)
+    session.run_once(
+        Case("simulated", 1, "forward", device.name),
+        device,
+        lambda: simulated_workload(device),
+        lambda round_, _plan: time_round(round_, clock),
+    )
+    assert session.device_init_s == {device.name: LAUNCH_S + 3.0}  # its own second passes meanwhile
 
 
 def test_a_cpu_round_never_calls_an_accelerators_synchronise(monkeypatch):

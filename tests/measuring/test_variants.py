@@ -13,6 +13,7 @@ from breakeven.errors import MeasurementError, UsageError
 from breakeven.measuring import graphs
 from breakeven.measuring.devices import Accelerator, Cpu
 from breakeven.measuring.failures import UnsupportedError, outcome_of, reason_for
+from breakeven.measuring.float32 import read_silently
 from breakeven.measuring.graphs import place, record
 from breakeven.measuring.phases import PHASES
 from breakeven.measuring.placement import COARSE, TF32, TOLERANCE, tolerance_of
@@ -92,14 +93,19 @@ def test_other_accelerators_have_neither_tf32_nor_graphs(monkeypatch):
     assert "cuda has no TF32" in Accelerator("cuda").why_no_tf32()
 
 
+def tf32_is_on():
+    """What the old switch says, of which torch 2.9 warns whoever reads it."""
+    return read_silently(lambda: torch.backends.cuda.matmul.allow_tf32)
+
+
 @pytest.mark.parametrize("wanted", [True, False, None])
 def test_tf32_is_in_effect_for_cuda_alone(wanted):
     workload = dataclasses.replace(mlp(2, width=4), tf32=wanted)
-    before = torch.backends.cuda.matmul.allow_tf32
+    before = tf32_is_on()
     with in_effect(workload, Accelerator("cuda")):
-        assert torch.backends.cuda.matmul.allow_tf32 is (before if wanted is None else wanted)
+        assert tf32_is_on() is (before if wanted is None else wanted)
     with in_effect(workload, CPU):
-        assert torch.backends.cuda.matmul.allow_tf32 is before
+        assert tf32_is_on() is before
 
 
 def test_what_a_workload_wants_is_in_effect_from_its_reset_to_its_last_round(monkeypatch):
@@ -112,10 +118,10 @@ def test_what_a_workload_wants_is_in_effect_from_its_reset_to_its_last_round(mon
         lambda workload, _: in_effect(workload, Accelerator("cuda")),
     )
     workload = dataclasses.replace(simulated_workload(device, Costs(*[1e-3] * 6)), tf32=True)
-    workload.model.register_forward_hook(lambda *_: seen.append(torch.backends.cuda.matmul.allow_tf32))
+    workload.model.register_forward_hook(lambda *_: seen.append(tf32_is_on()))
     measure(workload, device=device, clock=device.clock, timer=lambda round_, _: time_round(round_))
     assert set(seen[:2]) == {True}
-    assert torch.backends.cuda.matmul.allow_tf32 is False
+    assert tf32_is_on() is False
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_a_recipe_gives_the_same_losses_whenever_it_is_built(name, dtype):
 
 @pytest.mark.parametrize("device", default_devices(), ids=lambda device: device.name)
 def test_a_hundred_epochs_of_the_seed_net_lower_the_loss(device):
+    device.initialise()  # else torch warns of the missing context in autograd's thread
     with device.active():
         seen = losses(build(lambda: seed_net(1)), 100, device)
     assert seen[-1] < 0.1 * seen[0]

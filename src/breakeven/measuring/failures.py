@@ -31,8 +31,17 @@ _DEVICE_LOST = (
     "unspecified launch failure",
     "misaligned address",
     "illegal instruction",
+    "invalid program counter",
+    "hardware stack error",
+    "launch timed out",
     "device is lost",
     "uncorrectable ECC",
+    # A broken capture of a graph: the device lives, but torch's allocator (up to 2.11) goes on believing that
+    # it captures, and gives no memory back any more.
+    "previous error during capture",
+    "when stream is capturing",
+    "depend on a capturing",
+    "capturing stream has unjoined work",
 )
 
 

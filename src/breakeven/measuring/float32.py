@@ -83,9 +83,14 @@ class _State:
 
 
 def _place(switch: str) -> Any:
+    """Return what holds a switch, None where this torch has none.
+
+    Asked of the class first: once an LSTM has been on a GPU, the module ``torch.backends.cudnn.rnn`` stands
+    before torch 2.9's switch of that name, which would seem to have gone in the middle of a run.
+    """
     place: Any = torch.backends
     for name in switch.split("."):
-        place = getattr(place, name, None)
+        place = getattr(type(place), name, None) or getattr(place, name, None)
     return place
 
 

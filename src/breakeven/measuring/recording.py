@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -30,12 +31,23 @@ class Recorder(Protocol):
         """
 
 
+@cache
+def _stream_of(index: int) -> Any:
+    """Return the stream on which a device records, the same in the whole process.
+
+    cuBLAS keeps a workspace for each stream and thread until the process ends, 32 MiB on some GPUs: a stream
+    for each recording would add that to the peak memory of every case after it.
+    """
+    cuda: Any = torch.cuda
+    return cuda.Stream(index)
+
+
 class CudaGraphs:
-    """Records CUDA graphs: all on one stream of its own, and in one pool of memory."""
+    """Records CUDA graphs: all on the device's stream for that, and in one pool of memory of its own."""
 
     def __init__(self) -> None:
         cuda: Any = torch.cuda
-        self._stream, self._pool = cuda.Stream(), cuda.graph_pool_handle()
+        self._stream, self._pool = _stream_of(cuda.current_device()), cuda.graph_pool_handle()
         self._done = False
 
     def aside(self, work: Callable[[], None]) -> None:

@@ -98,6 +98,7 @@ class Session:
         self._workload: Workload | RecipeError | None = None
         self._reference: Reference | str | None = None
         self._placed: Placed | None = None
+        self._holding: Device | None = None
         self._model_transfer_s = 0.0
         self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
         self._lost: dict[str, str] = {}
@@ -140,7 +141,7 @@ class Session:
             placed.loss_value()
 
     def note_failure(self, case: Case, error: BaseException) -> tuple[str, str]:
-        """Remember how a case has ended, free its memory, and return the outcome and the reason."""
+        """Remember how a case has ended, let go of its workload, and return the outcome and the reason."""
         outcome, reason = outcome_of(error), reason_for(error)
         new = isinstance(error, HopelessError) and not isinstance(error, _Known | UnsupportedError)
         if outcome == "oom" or new:
@@ -148,10 +149,10 @@ class Session:
         if outcome == "crashed":
             self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
         if self._placed is not None:
-            device, self._placed = self._placed.device, None
-            gc.collect()
-            if outcome != "crashed":
-                device.release_memory()
+            # Given back when the next case is placed: until then the error's traceback holds what was made.
+            self._holding, self._placed = self._placed.device, None
+        if outcome == "crashed":
+            self._holding = None
         return outcome, reason
 
     def sing(self, when: str, devices: Iterable[Device]) -> None:
@@ -189,6 +190,9 @@ class Session:
     @contextmanager
     def _ready(self, case: Case, device: Device, recipe: Recipe) -> Iterator[tuple[Placed, dict[str, float]]]:
         """Place the case's workload with all it asks for, for the length of the block, and what it took."""
+        # Before the device becomes the current one, which alone makes a context.
+        with self._spend("preparing"):
+            self._initialise(device)
         with device.active():
             with self._spend("preparing"):
                 placed = self._place(case, device, recipe)
@@ -217,7 +221,6 @@ class Session:
         if self._placed is None or self._placed.device is not device:
             self._drop_placed()
             refuse_unsupported(self._workload, device)
-            self._initialise(device)
             placed = place(self._workload, device)
             self._model_transfer_s = time_once(placed.move_model, device, self._clock)
             self._placed = placed
@@ -227,11 +230,18 @@ class Session:
         if device.name not in self.device_init_s:
             if device.torch_device.type == "cuda":
                 self._open.enter_context(kept_open())
-            self.device_init_s[device.name] = time_once(device.initialise, device, self._clock)
+            # Not `time_once`: its first synchronisation would make the context before the clock is read.
+            start = self._clock()
+            device.initialise()
+            self.device_init_s[device.name] = self._clock() - start
 
     def _drop_placed(self) -> None:
         if self._placed is not None:
-            device, self._placed = self._placed.device, None
+            self._holding, self._placed = self._placed.device, None
+        elif self._holding is not None:
+            gc.collect()
+        if self._holding is not None:
+            device, self._holding = self._holding, None
             device.release_memory()
 
     def _first_calls(
