@@ -299,20 +299,50 @@ def test_a_loss_that_is_no_number_says_so_in_every_phase(phase, loss, message):
         measure(workload, phase)
 
 
-def test_one_mishap_does_not_make_a_case_hopeless():
+class Hiccup(SimulatedDevice):
+    """A device whose synchronisations number `slow` take longer by so many seconds: a busy neighbour."""
+
+    def __init__(self, clock, slow, seconds=1.0):
+        super().__init__(clock)
+        self.slow, self.seconds, self.calls = slow, seconds, 0
+
+    def synchronise(self):
+        self.calls += 1
+        if self.calls in self.slow:
+            self.clock.advance(self.seconds)
+        super().synchronise()
+
+
+@pytest.mark.parametrize("slow", [{7}, {7, 9, 11}], ids=["one", "three in a row"])
+def test_a_few_mishaps_do_not_make_a_case_hopeless(slow):
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
-    calls = []
-
-    class Hiccup(SimulatedDevice):
-        def synchronise(self):
-            calls.append(1)
-            if len(calls) == 7:  # the run of the second round
-                bench.clock.advance(1.0)
-            super().synchronise()
-
-    bench.device = Hiccup(bench.clock)
+    bench.device = Hiccup(bench.clock, slow)  # 7 is the run of the second round, two make a round
     assert bench.measure()["warmup_rounds"] > 6
-    assert len(calls) > 7
+    assert bench.device.calls > max(slow)
+
+
+def test_mishaps_without_end_are_given_up():
+    bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
+    bench.device = Hiccup(bench.clock, range(7, 1000))
+    with pytest.raises(HopelessError, match="would take too long"):
+        bench.measure()
+
+
+def test_a_busy_machine_is_told_where_the_warm_up_was_too_slow_and_its_fastest_round_was_not():
+    bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
+    bench.device = Hiccup(bench.clock, range(9, 1000, 2))
+    with pytest.raises(HopelessError, match=r"fastest took 0\.\d+ s, so other programs .* OMP_WAIT_POLICY"):
+        bench.measure()
+
+
+def test_a_busy_machine_makes_no_larger_batch_hopeless():
+    """Of batch 2 all but the first few rounds take 0.5 s too long; that would predict 1.1 s for batch 4."""
+    bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
+    bench.measure(batch_size=1)
+    quiet, bench.device = bench.device, Hiccup(bench.clock, range(11, 1000, 2), seconds=0.5)
+    bench.measure(batch_size=2)
+    bench.device = quiet
+    assert bench.measure(batch_size=4)["planned_rounds"] >= 6
 
 
 def test_what_is_too_slow_is_not_tried_at_larger_batches_or_in_later_phases():

@@ -137,6 +137,11 @@ class Warmup:
         """Median cost of a round, its preparation included, in seconds."""
         return median(timed.total_s for timed in self.tail)
 
+    @property
+    def fastest_s(self) -> float:
+        """Cost of the fastest round, its preparation included, in seconds: what a quiet machine needs."""
+        return min(timed.total_s for timed in self.rounds)
+
 
 def warm_up(
     round_: Round, floor: Floor, cap_s: float, seen: Sequence[Timed] = (), clock: Clock = CLOCK

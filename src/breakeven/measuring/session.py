@@ -7,6 +7,7 @@ and where the time went. Refuses to know pytest: who times the rounds is handed 
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -59,7 +60,13 @@ COMPILING_CALLS = 5
 """So many calls after the second may still compile before a compiled case is given up."""
 
 MISHAP = 4.0
-"""A round up to so many times too slow is tried once more before the case is given up."""
+"""A round up to so many times too slow is tried again before the case is given up."""
+
+MORE_CALLS = 3
+"""So often it is: on a busy machine one mishap comes after the other."""
+
+BUSY = 4.0
+"""Rounds so many times slower than the fastest one are other programs' doing."""
 
 
 @dataclass(frozen=True)
@@ -267,8 +274,9 @@ class Session:
         with self._spend("warming up"):
             floor, cap_s = floor_for(placed.device), self.budget.max_time_s
             warmup = warm_up(round_, floor, cap_s, early[1:], self._clock)
-            self._give_up_if_hopeless(warmup.round_s)
-        self._forecast.observe((*self._key(case), case.phase), case.batch_size, warmup.round_s)
+            self._give_up_if_hopeless(warmup.round_s, warmup.fastest_s)
+        # The fastest, since a busy machine would make larger batches hopeless that are not.
+        self._forecast.observe((*self._key(case), case.phase), case.batch_size, warmup.fastest_s)
         plan = plan_rounds(warmup, self.budget)
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
@@ -292,22 +300,28 @@ class Session:
             raise
 
     def _without_mishap(self, round_: Round, round_s: float, workload: Workload) -> list[Timed]:
-        """Do more rounds where a single mishap could decide that the case is hopeless.
+        """Do more rounds where a few mishaps could decide that the case is hopeless.
 
         A neighbour that makes threads spin for each other has taken a 1 ms round to 1 s, once; and
         `torch.compile` compiles anew in each of the first few calls.
         """
         limit_s = PATIENCE * self.budget.max_time_s / self.budget.min_rounds
-        most = COMPILING_CALLS if workload.compile else int(round_s < MISHAP * limit_s)
+        most = COMPILING_CALLS if workload.compile else MORE_CALLS * (round_s < MISHAP * limit_s)
         more: list[Timed] = []
         while len(more) < most and min([round_s, *(timed.total_s for timed in more)]) > limit_s:
             more.append(time_round(round_, self._clock))
         return more
 
-    def _give_up_if_hopeless(self, round_s: float) -> None:
+    def _give_up_if_hopeless(self, round_s: float, fastest_s: float = math.inf) -> None:
         reason = hopeless(round_s, self.budget)
-        if reason is not None:
-            raise HopelessError(reason)
+        if reason is None:
+            return
+        if round_s > BUSY * fastest_s:
+            reason += (
+                f"; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close them, or "
+                "set OMP_WAIT_POLICY=passive"
+            )
+        raise HopelessError(reason)
 
     def _after(self, case: Case, phase: Phase, placed: Placed) -> dict[str, Any]:
         placed.loss_value()
