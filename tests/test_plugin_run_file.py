@@ -198,6 +198,23 @@ def test_missing_folders_of_the_file_are_made(bench):
     assert len(bench.file("a/b/run.json")["benchmarks"]) == 2
 
 
+def test_a_run_whose_file_cannot_be_written_in_the_end_is_kept_elsewhere(bench, monkeypatch, tmp_path):
+    """The disk has filled up while the cases were timed."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    result = bench.write().run("--benchmark-json=/dev/full")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    [kept] = elsewhere.glob("breakeven-run-*.json")
+    assert len(json.loads(kept.read_text())["benchmarks"]) == 2
+    why = "could not be written (No space left on device)"
+    assert result.outlines[-2:] == [
+        f"breakeven: next, run: breakeven report {kept}",
+        f"ERROR: --benchmark-json=/dev/full {why}; the run is kept in {kept}",
+    ]
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
 @pytest.mark.parametrize("path", ["bench/bench_mine.py/run.json", "bench"])
 def test_a_file_that_cannot_be_written_is_refused_before_measuring(bench, usage_error, path):
     bench.write("""

@@ -293,7 +293,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
         return (yield)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
-        yield
+        try:
+            yield
+        except OSError as error:
+            line = run.rescue(error) if run.begun else None
+            if line is None:
+                raise
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            for text in (*run.summary(), f"ERROR: {line}"):
+                _say(session.config, text)
     if run.begun:
         run.end()
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +45,11 @@ def write_without_timings(path: Path, config: pytest.Config) -> None:
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=[], output_json=output)
     path.write_text(json.dumps(output, indent=4, default=str), encoding="utf-8")
+
+
+def write_elsewhere(content: dict[str, Any]) -> Path:
+    """Write a run file to where temporary files go, its own place being full or gone, and return its path."""
+    handle, name = tempfile.mkstemp(prefix="breakeven-run-", suffix=".json")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=4, default=str)
+    return Path(name)

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from breakeven.measuring.session import Session
 from breakeven.measuring.workloads import Recipe
 from breakeven.options import Options
 from breakeven.progress import Last
-from breakeven.run_file import make_room, write_without_timings
+from breakeven.run_file import make_room, write_elsewhere, write_without_timings
 from breakeven.summary import Timing, summary_lines
 
 PYTESTS_WORDS = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")
@@ -56,7 +57,8 @@ class Run:
         self.outcomes: dict[str, Outcome] = {}
         self.session = Session(Budget())
         self.begun = False
-        self._written = False
+        self._content: dict[str, Any] | None = None
+        self._rescued: Path | None = None
         self._on_sigterm: Any = None
         self._machine: dict[str, Any] | None = None
         self._start: dict[str, Any] | None = None
@@ -156,7 +158,7 @@ class Run:
 
     def complete(self, output_json: dict[str, Any]) -> None:
         """Put the outcomes into a run file that is about to be written."""
-        self._written = True
+        self._content = output_json
         for nodeid in self.agenda.cases:
             if nodeid not in self.timed and nodeid not in self.outcomes:
                 self._note(nodeid, "skipped", "not reached: the run was stopped before it")
@@ -173,7 +175,7 @@ class Run:
         self.session.close()
         if self._on_sigterm is not None:
             signal.signal(signal.SIGTERM, self._on_sigterm)
-        if self.options.json_path is not None and not self._written:
+        if self.options.json_path is not None and self._content is None:
             write_without_timings(self.options.json_path, self._config)
 
     def summary(self) -> list[str]:
@@ -184,7 +186,20 @@ class Run:
             list(self.outcomes.values()),
             self.session.spent,
             wall_s,
-            self.options.json_path,
+            self._rescued or self.options.json_path,
+        )
+
+    def rescue(self, error: OSError) -> str | None:
+        """Keep in another file what could not be written, and return the line that says so.
+
+        None where nothing was about to be written: the error is somebody else's.
+        """
+        if self._content is None or self.options.json_path is None:
+            return None
+        self._rescued = write_elsewhere(self._content)
+        return (
+            f"--benchmark-json={self.options.json_path} could not be written ({error.strerror}); "
+            f"the run is kept in {self._rescued}"
         )
 
     def _sing_when_due(self) -> None:
