@@ -17,7 +17,7 @@ from breakeven.analysing.bound_words import flat, reach
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.efficiency import Rate
 from breakeven.analysing.estimates import KEY
-from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS
+from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS, MIN_RUNS
 from breakeven.analysing.naming import model_names
 from breakeven.analysing.record import Report
 from breakeven.analysing.scenarios import name_of
@@ -167,16 +167,11 @@ def how_made(report: Report, version: str) -> list[str]:
         )
         for source in report.sources
     ]
-    replicate = (
-        "runs" if any(_runs_of(report, machine.class_id) > 1 for machine in report.machines) else "rounds"
-    )
     lines = [
         f"breakeven {version} from {joined(files)}",
         f"measured on {joined([machine.label for machine in report.machines])}: "
         f"{words.plural(len(report.cases), 'case')}, {words.plural(rounds, 'round')}",
-        f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' autocorrelation; "
-        f"speedups and break-evens by a seeded bootstrap over {replicate}; fewer than {MIN_ROUNDS} rounds "
-        "give none",
+        *_methods(report),
     ]
     for row in report.closures:
         if row.excess > 0 and not is_cpu(row.device):
@@ -185,6 +180,35 @@ def how_made(report: Report, version: str) -> list[str]:
                 f"{words.plural(row.cells, 'cell')}); that is what synchronising after every phase costs"
             )
     return lines
+
+
+def _methods(report: Report) -> list[str]:
+    """Return how medians, speedups and their intervals are made of the rounds, a line for each way."""
+    runs = {int(count) for count in report.cases["runs"]}
+    ways = (
+        (
+            "one run",
+            any(count == 1 for count in runs),
+            f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
+            "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
+            f"{MIN_ROUNDS} rounds give none",
+        ),
+        (
+            f"2 to {MIN_RUNS - 1} runs",
+            any(1 < count < MIN_RUNS for count in runs),
+            f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
+            "from which speedups and break-evens are drawn, seeded; a run of fewer than "
+            f"{MIN_ROUNDS} rounds leaves none",
+        ),
+        (
+            f"{MIN_RUNS} runs or more",
+            any(count >= MIN_RUNS for count in runs),
+            f"medians of the runs' medians with {LEVEL:.0%} intervals, speedups and break-evens by a seeded "
+            "bootstrap over runs",
+        ),
+    )
+    used = [(cases, text) for cases, is_used, text in ways if is_used]
+    return [f"cases of {cases}: {text}" if len(used) > 1 else text for cases, text in used]
 
 
 def model_name(workload: str, axes: str) -> str:
@@ -263,10 +287,6 @@ def _best(line: BreakEven) -> str:
 
 def _longest(rows: Iterable[Row]) -> float:
     return max(float(row["median_s"]) for row in rows)
-
-
-def _runs_of(report: Report, class_id: str) -> int:
-    return sum(source.class_id == class_id for source in report.sources)
 
 
 def _times(report: Report) -> dict[tuple[Any, ...], tuple[str, str]]:
