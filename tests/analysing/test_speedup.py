@@ -1,5 +1,7 @@
 """Which device is the baseline, and what a speedup's interval lets one say."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -239,6 +241,46 @@ def test_devices_that_are_the_same_everywhere_have_no_break_even(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005))
     assert {row.verdict for row in found.speedups} == {"same"}
     assert only(found.break_evens).crossing.status == "undecided"
+
+
+def lines_of(tmp_path, speedups):
+    """The record of one model whose candidate is so many times as fast as the baseline, for certain."""
+    rows = [
+        benchmark([time] * 9, device=device, batch_size=batch)
+        for batch, speedup in zip((1, 64, 512), speedups, strict=True)
+        for device, time in (("cpu", float(batch)), ("cuda", batch / speedup))
+    ]
+    return report(tmp_path, run(rows))
+
+
+@pytest.mark.parametrize(
+    ("speedups", "status", "bracket"),
+    [
+        ((0.5, 1.01, 1.005), "undecided", (1, None)),
+        ((0.5, 0.99, 0.995), "undecided", (1, None)),
+        ((2.0, 2.0, 0.995), "undecided", (None, None)),
+        ((2.0, 1.01, 1.005), "undecided", (None, None)),
+        ((0.5, 2.0, 1.01), "undecided", (1, None)),
+        ((0.99, 1.005, 1.01), "undecided", (None, None)),
+        ((2.0, 1.005, 2.0), "undecided", (None, 512)),
+        ((0.99, 1.01, 2.0), "undecided", (None, 512)),
+        ((0.5, 1.01, 2.0), "crosses", (1, 64)),
+        ((0.5, 0.99, 2.0), "crosses", (64, 512)),
+        ((2.0, 0.99, 0.5), "never", (512, None)),
+        ((1.01, 0.5, 0.5), "never", (512, None)),
+        ((2.0, 2.0, 2.0), "always", (None, 1)),
+        ((0.5, 0.5, 0.5), "never", (512, None)),
+    ],
+)
+def test_no_break_even_rests_on_a_difference_of_less_than_2_percent(tmp_path, speedups, status, bracket):
+    found = lines_of(tmp_path, speedups)
+    line = only(found.break_evens)
+    assert (line.crossing.status, line.crossing.bracket) == (status, bracket)
+    if status == "undecided":
+        assert "undecided" in found.conclusions[0].headline
+        is_same = abs(speedups[-1] - 1) < 0.02
+        assert is_same == ("at the largest measured (512) they are the same within 2%" in found.verdict)
+        assert not re.search(r"is slower|at every measured|\bnan\b|batch 0\b", found.verdict, re.IGNORECASE)
 
 
 def test_the_order_of_benchmarks_in_a_file_changes_no_number(tmp_path):
