@@ -201,6 +201,20 @@ def test_a_long_list_of_reasons_is_cut_in_the_terminal_and_whole_in_markdown(tmp
     assert "reason 15!" in to_markdown(found, "1")
 
 
+def test_what_summary_csv_does_not_hold_is_never_cut(tmp_path):
+    start = {"first_call_s": 3.0, "model_transfer_s": 0.5}
+    rows = [
+        benchmark([s] * 9, device=d, batch_size=1, axes={"width": width}, **start, **more)
+        for width in range(130)
+        for d, s, more in (("cpu", 2.0, {}), ("cuda", 1.0, {"enqueue_s": 0.9, "compile_s": 9.0}))
+    ]
+    state = {"device_init_s": {"cpu": 0.0, "cuda": 1.0}}
+    found = report(tmp_path, run(rows, machine=box(state=state)))
+    whole = [tables.repay_table(found), *tables.bound_tables(found), *tables.break_even_tables(found)]
+    assert [(len(table.rows), table.cut) for table in whole] == [(130, 0)] * 3
+    assert to_markdown(found, "1").count("more rows are in summary.csv") == 1, "the speedups alone are cut"
+
+
 def test_markdown_tells_how_it_was_made(tmp_path):
     content = run(
         [

@@ -1,7 +1,8 @@
 """The record's rows as short strings, once for every face that has tables.
 
 Owns which rows and columns a person sees, and in which words; page, terminal and markdown lay the same
-strings out. Escapes nothing and computes nothing.
+strings out. Escapes nothing and computes nothing. Only tables of cells or cases are cut, whose rest stands in
+``summary.csv``: a row for each model or machine may stand nowhere else.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from breakeven.analysing.scenarios import name_of
 from breakeven.analysing.sentence import spoken_of
 from breakeven.analysing.start import Repay
 from breakeven.analysing.words import joined
-from breakeven.reporting.table import MAX_ROWS, Table, cut_table
+from breakeven.reporting.table import MAX_ROWS, Table
 
 SKEWED = 0.5
 """An interval with a larger half-width, relative to its median, is told by its ends: ± would mislead."""
@@ -65,7 +66,7 @@ def repay_table(report: Report) -> Table | None:
             best[key] = repay
     rows = [_repay_row(report, repay) for repay in best.values()]
     columns = ("machine", "device", "model", "batch", "longer start", "steps to repay it")
-    return cut_table("Steps to repay the start", columns, rows) if rows else None
+    return Table("Steps to repay the start", columns, tuple(rows)) if rows else None
 
 
 def _repay_row(report: Report, repay: Repay) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ def bound_tables(report: Report) -> list[Table]:
     for (class_id, device), rows in groups.items():
         where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
         cells = [(names[row.workload, row.axes], reach(row), flat(row)) for row in rows]
-        table = cut_table(f"What bounds {device}{where}", ("model", "bounded", "flat up to batch"), cells)
+        table = Table(f"What bounds {device}{where}", ("model", "bounded", "flat up to batch"), tuple(cells))
         found.append(replace(table, words=(*table.words, "bounded")))
     return found
 
@@ -117,7 +118,7 @@ def machine_tables(report: Report) -> list[Table]:
         shared.sort(key=lambda row: (order.index(row["class_id"]), device_order(row["device"])))
         columns = ("machine", "device", "median", "throughput", "speedup", "peak memory")
         title = f"Machines, {phase}: {model_name(workload, axes)} batch={batch}"
-        found.append(cut_table(title, columns, [_machine_row(row, bases) for row in shared]))
+        found.append(Table(title, columns, tuple(_machine_row(row, bases) for row in shared)))
     return found
 
 
@@ -338,7 +339,7 @@ def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
         AT_BEST,
         *(name.removeprefix("with the data ") for name in scenarios),
     )
-    return cut_table(f"break-even: {pair_name(report, lines[0])}", columns, rows)
+    return Table(f"break-even: {pair_name(report, lines[0])}", columns, tuple(rows))
 
 
 def _medians(report: Report) -> Table:
