@@ -106,6 +106,18 @@ def test_cases_that_are_only_new_exit_0(here, capsys):
     assert cli.main(["compare", empty, empty]) == 3
 
 
+def test_where_no_case_was_timed_on_both_sides_any_wish_but_none_exits_3(here, capsys):
+    empty = write(here / "empty.json", run(machine=machine()))
+    other = {("step", 9999): 1.0}
+    (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", other, runs=1, first=1)
+    for sides in ((a, b), (a, empty), (empty, empty)):
+        assert cli.main(["compare", *sides, "--fail-on", "regressed"]) == 3
+        assert "no case was timed on both sides" in capsys.readouterr().out
+        assert cli.main(["compare", *sides, "--fail-on", "none"]) == 0
+        capsys.readouterr()
+    assert cli.main(["compare", empty, b, "--fail-on", "regressed"]) == 0
+
+
 def test_new_cases_beside_judged_ones_exit_0(sides):
     assert sides({key: value for key, value in levels().items() if key[0] == "train"}, levels()) == 0
 

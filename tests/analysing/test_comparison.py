@@ -8,7 +8,7 @@ import pytest
 from breakeven.analysing.comparison import VERDICTS
 from breakeven.analysing.comparison_words import coverage, headline, warnings
 from breakeven.analysing.noise_floor import floor_of
-from breakeven.analysing.phase_blame import blame_sentences
+from breakeven.analysing.phase_blame import blame_sentences, blames
 from breakeven.analysing.readings import read_side
 from breakeven.analysing.regression import runs_needed
 from comparisons import PHASES, a_run, compared, levels, machine, side
@@ -113,6 +113,19 @@ def test_a_step_whose_phases_all_stand_still_moved_in_no_single_one(tmp_path):
     after = levels(batches=(1,)) | {("train", 1): 0.02}
     found = compared(side(tmp_path, "a", levels(batches=(1,))), side(tmp_path, "b", after, first=1))
     assert blame_sentences(found.changes)[0].endswith(", in no single phase")
+
+
+def test_a_step_that_was_timed_alone_is_not_said_to_have_moved_in_no_phase(tmp_path):
+    before, after = ({("train", 1): seconds} for seconds in (0.01, 0.02))
+    found = compared(side(tmp_path, "a", before), side(tmp_path, "b", after, first=1))
+    assert blame_sentences(found.changes)[0].endswith(" at batch 1 width=128")
+
+
+def test_the_largest_change_is_told_first_to_whichever_side(tmp_path):
+    before = {("train", 1): 0.01, ("train", 64): 0.01}
+    after = {("train", 1): 0.0115, ("train", 64): 0.002}
+    found = compared(side(tmp_path, "a", before), side(tmp_path, "b", after, first=1))
+    assert [blame.change.sample.batch_size for blame in blames(found.changes)] == [64, 1]
 
 
 def test_a_phase_that_moved_alone_is_told_though_the_step_did_not(tmp_path):
@@ -241,6 +254,31 @@ def test_single_runs_are_judged_where_the_machine_was_calibrated(tmp_path):
     found = compared(before, side(tmp_path, "b", slower, runs=1, first=1), floor=floor)
     assert found.counts["regressed"] == 10
     assert "judged against the noise of 8 calibration runs on this machine class" in warnings(found)[0]
+
+
+def test_a_floor_is_said_to_have_judged_only_what_it_did(tmp_path):
+    floor = floor_of(read_side(side(tmp_path, "floor", levels(), runs=8, first=20)))
+    unknown = {("train", batch): 0.01 for batch in (512, 1024)}
+    before = side(tmp_path, "a", unknown, runs=1)
+    found = compared(before, side(tmp_path, "b", unknown, runs=1, first=1), floor=floor)
+    assert [change.q for change in found.changes] == [None, None]
+    said = "\n".join(warnings(found))
+    assert "judged against" not in said
+    assert "the 8 calibration runs on this machine class" in said
+    assert "know nothing of 2 of 2 cases" in said
+    assert "so they are not judged; calibrate anew" in said
+
+
+def test_cases_that_a_floor_does_not_know_are_judged_by_the_noise_of_the_others_and_that_is_said(tmp_path):
+    floor = floor_of(read_side(side(tmp_path, "floor", levels(), runs=8, first=20)))
+    more = levels() | {("train", 512): 0.01}
+    before = side(tmp_path, "a", more, runs=1)
+    found = compared(before, side(tmp_path, "b", more, runs=1, first=1), floor=floor)
+    judged, unknown = warnings(found)[:2]
+    assert judged.startswith("one run a side: judged against the noise of 8 calibration runs")
+    assert "1 of 11 cases" in unknown
+    assert "mlp train cpu batch=512" in unknown
+    assert "for which the noise of the others stands; calibrate anew" in unknown
 
 
 def test_noise_wider_than_the_resolution_is_inconclusive_and_a_coarser_one_will_do(tmp_path):

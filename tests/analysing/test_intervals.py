@@ -10,13 +10,16 @@ from scipy import stats
 
 from breakeven.analysing import intervals
 from breakeven.analysing.intervals import (
+    MIN_RUNS,
     RESAMPLES,
+    RunDraws,
     interval_of_draws,
     median_interval,
     ratio_interval,
     ratio_of_draws,
     resampled_medians,
     resampled_over_runs,
+    student_over_runs,
     tau_of_signs,
 )
 
@@ -205,6 +208,48 @@ def test_devices_drawn_from_the_same_runs_lose_what_the_runs_shared():
     above = resampled_over_runs([np.full(9, 2 * level) for level in levels], shared, rng)
     below = resampled_over_runs([np.full(9, level) for level in levels], shared, rng)
     assert above / below == pytest.approx(2.0)
+
+
+def of_few_runs(rng, logs, draws):
+    """The interval of two devices' ratio, each of runs whose medians have these logarithms."""
+    medians = [np.exp(side).tolist() for side in logs]
+    places = range(len(medians[0]))
+    above, below = (student_over_runs(side, places, draws) for side in medians)
+    return ratio_of_draws(float(np.median(medians[0])), float(np.median(medians[1])), above, below)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.2])
+@pytest.mark.parametrize("runs", range(2, MIN_RUNS))
+def test_a_ratio_over_a_few_runs_covers_the_truth_also_where_they_share_their_noise(runs, shared):
+    rng = np.random.default_rng([12, runs])
+    hits = 0
+    for _ in range(600):
+        # Drawn anew each time: how often it holds for whatever draws, not for those of one machine class.
+        draws = RunDraws.of(rng, runs, 1000)
+        logs = shared * rng.standard_normal(runs) + 0.05 * rng.standard_normal((2, runs))
+        interval = of_few_runs(rng, logs, draws)
+        hits += interval.low <= 1 <= interval.high
+    print(f"coverage of the ratio over {runs} runs, {shared} shared: {hits / 600:.3f}")
+    assert 0.93 <= hits / 600 <= 0.98
+
+
+def test_few_runs_have_the_interval_of_a_paired_t_test():
+    rng = np.random.default_rng(13)
+    logs = 0.3 * rng.standard_normal(4) + 0.05 * rng.standard_normal((2, 4))
+    interval = of_few_runs(rng, logs, RunDraws.of(rng, 4, 400_000))
+    theirs = stats.ttest_rel(*logs).confidence_interval(0.95)
+    assert np.log([interval.low, interval.high]) == pytest.approx([theirs.low, theirs.high], abs=0.003)
+
+
+def test_few_runs_that_agree_on_everything_have_an_interval_without_width():
+    draws = RunDraws.of(np.random.default_rng(0), 3)
+    assert student_over_runs([2.0] * 3, range(3), draws) == pytest.approx(2.0)
+
+
+def test_draws_of_two_runs_stay_finite_however_far_apart_the_runs_are():
+    found = student_over_runs([1e-9, 1e9], range(2), RunDraws.of(np.random.default_rng(0), 2))
+    assert np.isfinite(found).all()
+    assert found.min() > 0
 
 
 def test_no_sample_to_resample_is_refused():

@@ -62,6 +62,21 @@ def test_always_never_beyond_range_and_undecided_are_said_aloud(tmp_path, cuda, 
     assert says in verdict(tmp_path, affine_run({"cpu": CPU, "cuda": cuda}))
 
 
+def test_a_trend_beyond_the_range_is_no_claim_that_every_batch_is_slower(tmp_path):
+    def timed(workload):
+        lead = {1: 1.0, 64: -100.0, 256: -80.0, 512: -20.0}
+        return [
+            benchmark([time, time * 1.0001] * 9, device=device, batch_size=batch, workload=workload)
+            for batch, more in lead.items()
+            for device, time in (("cpu", 1000.0), ("cuda", 1000.0 - more))
+        ]
+
+    text = verdict(tmp_path, run(timed("mlp")))
+    assert "at the largest measured batch size (512) and shown to be faster at none, but the trend" in text
+    text = verdict(tmp_path, run(timed("mlp") + timed("cnn")))
+    assert "cuda is faster nowhere, with a trend to a break-even beyond, in 2" in text
+
+
 def test_one_batch_size_is_said_to_be_the_only_one(tmp_path):
     text = verdict(tmp_path, affine_run({"cpu": CPU, "cuda": (0.1, 0.1)}, batches=[64]))
     assert "for mlp at width=128 at batch 64, the only one measured" in text

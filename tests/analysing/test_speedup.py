@@ -1,9 +1,15 @@
 """Which device is the baseline, and what a speedup's interval lets one say."""
 
+import re
+
+import numpy as np
+import pandas as pd
 import pytest
 
+from breakeven.analysing.break_even import break_evens
+from breakeven.analysing.estimates import KEY, estimates
 from breakeven.analysing.intervals import RatioInterval
-from breakeven.analysing.speedup import verdict_of
+from breakeven.analysing.speedup import speedups, verdict_of
 from breakeven.errors import UsageError
 from reports import only, report
 from run_files import affine_run, benchmark, outcome, run
@@ -106,9 +112,67 @@ def test_runs_of_one_machine_are_replicates_and_the_interval_spans_them(tmp_path
 def test_few_runs_are_warned_about(tmp_path):
     contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
     found = report(tmp_path, *contents)
-    assert any("3 runs are replicates" in warning for warning in found.warnings)
+    note = only([warning for warning in found.warnings if "3 runs are replicates" in warning])
+    assert note.endswith("are wide; add runs until there are 6")
     assert {row.verdict for row in found.speedups} == {"faster", "slower"}
     assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
+
+
+def replicated(runs, models, devices, noise, batches=(64,), seed=0):
+    """A frame of rounds: each run takes each device's time times a noise of its own."""
+    rng = np.random.default_rng([runs, seed])
+    rows = [
+        ("id", f"mlp{model}", "", batch, "train", device, number, level * (1 + 0.001 * at), ())
+        for number in range(runs)
+        for model in range(models)
+        for batch in batches
+        for device, (floor, slope) in devices.items()
+        for level in [(floor + slope * batch) * np.exp(noise * rng.standard_normal())]
+        for at in range(-3, 4)
+    ]
+    return pd.DataFrame(rows, columns=[*KEY, "run", "latency_s", "flags"])
+
+
+@pytest.mark.parametrize("runs", [2, 3, 4, 5])
+def test_a_few_runs_of_equal_devices_are_hardly_ever_called_faster_or_slower(runs):
+    frame = replicated(runs, models=400, devices={"cpu": (1, 0), "cuda": (1, 0)}, noise=0.05)
+    rows = speedups(estimates(frame, frame.drop_duplicates(KEY)))
+    wrong = sum(row.verdict in ("faster", "slower") for row in rows)
+    print(f"called different over {runs} runs: {wrong / 400:.3f}")
+    assert len(rows) == 400
+    assert wrong / 400 <= 0.08
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5])
+def test_the_break_even_of_a_few_runs_holds_the_truth(runs):
+    devices = {"cpu": (20, 1), "cuda": (100, 0.2)}  # equal at 100
+    frame = replicated(runs, 200, devices, noise=0.02, batches=(1, 4, 16, 64, 256, 1024))
+    cases = estimates(frame, frame.drop_duplicates(KEY))
+    lines = break_evens(cases, speedups(cases), pd.DataFrame(columns=[*KEY, "outcome"]))
+    found = [line.crossing for line in lines if line.crossing.status == "crosses"]
+    hits = sum((one.low or 0) <= 100 <= (one.high or np.inf) for one in found)
+    print(f"break-even over {runs} runs: {hits} of {len(found)} hold the truth")
+    assert len(found) >= 150
+    assert hits / len(found) >= 0.91
+
+
+def test_a_run_that_lacks_a_case_leaves_the_others_paired_with_themselves(tmp_path):
+    """What the runs shared cancels in the runs that have both, wherever the gap is."""
+    levels = (1.0, 1.3, 0.8)
+    contents = [
+        run([benchmark([2 * x] * 9), benchmark([x] * 9, device="cuda"), benchmark([x] * 9, batch_size=1)])
+        for x in levels
+    ]
+    for gap in range(3):
+        cut = [{**c, "benchmarks": c["benchmarks"][2 * (i == gap) :]} for i, c in enumerate(contents)]
+        row = only(report(tmp_path / str(gap), *cut).speedups)
+        assert (row.low, row.high) == (pytest.approx(2.0), pytest.approx(2.0))
+
+
+def test_a_run_that_timed_zero_leaves_no_interval_of_student(tmp_path):
+    contents = [run([benchmark([2.0] * 9), benchmark([x] * 9, device="cuda")]) for x in (1.0, 0.0, 1.1)]
+    row = only(report(tmp_path, *contents).speedups)
+    assert (row.speedup, row.low, row.verdict) == (2.0, None, "undecided")
 
 
 def test_six_runs_of_few_rounds_each_have_an_interval_and_five_have_none(tmp_path):
@@ -177,6 +241,46 @@ def test_devices_that_are_the_same_everywhere_have_no_break_even(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005))
     assert {row.verdict for row in found.speedups} == {"same"}
     assert only(found.break_evens).crossing.status == "undecided"
+
+
+def lines_of(tmp_path, speedups):
+    """The record of one model whose candidate is so many times as fast as the baseline, for certain."""
+    rows = [
+        benchmark([time] * 9, device=device, batch_size=batch)
+        for batch, speedup in zip((1, 64, 512), speedups, strict=True)
+        for device, time in (("cpu", float(batch)), ("cuda", batch / speedup))
+    ]
+    return report(tmp_path, run(rows))
+
+
+@pytest.mark.parametrize(
+    ("speedups", "status", "bracket"),
+    [
+        ((0.5, 1.01, 1.005), "undecided", (1, None)),
+        ((0.5, 0.99, 0.995), "undecided", (1, None)),
+        ((2.0, 2.0, 0.995), "undecided", (None, None)),
+        ((2.0, 1.01, 1.005), "undecided", (None, None)),
+        ((0.5, 2.0, 1.01), "undecided", (1, None)),
+        ((0.99, 1.005, 1.01), "undecided", (None, None)),
+        ((2.0, 1.005, 2.0), "undecided", (None, 512)),
+        ((0.99, 1.01, 2.0), "undecided", (None, 512)),
+        ((0.5, 1.01, 2.0), "crosses", (1, 64)),
+        ((0.5, 0.99, 2.0), "crosses", (64, 512)),
+        ((2.0, 0.99, 0.5), "never", (512, None)),
+        ((1.01, 0.5, 0.5), "never", (512, None)),
+        ((2.0, 2.0, 2.0), "always", (None, 1)),
+        ((0.5, 0.5, 0.5), "never", (512, None)),
+    ],
+)
+def test_no_break_even_rests_on_a_difference_of_less_than_2_percent(tmp_path, speedups, status, bracket):
+    found = lines_of(tmp_path, speedups)
+    line = only(found.break_evens)
+    assert (line.crossing.status, line.crossing.bracket) == (status, bracket)
+    if status == "undecided":
+        assert "undecided" in found.conclusions[0].headline
+        is_same = abs(speedups[-1] - 1) < 0.02
+        assert is_same == ("at the largest measured (512) they are the same within 2%" in found.verdict)
+        assert not re.search(r"is slower|at every measured|\bnan\b|batch 0\b", found.verdict, re.IGNORECASE)
 
 
 def test_the_order_of_benchmarks_in_a_file_changes_no_number(tmp_path):

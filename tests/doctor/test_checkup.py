@@ -124,6 +124,11 @@ def test_a_core_shared_by_less_than_its_hundredth_is_nobodys_concern():
     assert levels(machine(neighbours=Sample((0.985, 1.01), 0.01, 50))) == {}
 
 
+def test_a_neighbour_makes_numbers_wrong_beyond_a_tenth_of_a_core_and_is_noted_up_to_it():
+    assert levels(machine(neighbours=Sample((1.0, 1.0), 0.1))) == {"busy neighbour": "noted"}
+    assert levels(machine(neighbours=Sample((1.0, 1.0), 0.11))) == {"busy neighbour": "unfit"}
+
+
 def test_time_stolen_by_the_hypervisor_is_a_neighbour_too():
     assert levels(machine(neighbours=Sample((1.0, 1.0), 0.3))) == {"busy neighbour": "unfit"}
 
@@ -151,6 +156,9 @@ def test_threads_that_sleep_or_are_alone_do_not_spin(quiet):
     ("changes", "seen", "remedy"),
     [
         ({"environment": {"OMP_NUM_THREADS": "1"}}, "OMP_NUM_THREADS=1", "unset"),
+        ({"environment": {"OMP_NUM_THREADS": "01"}}, "OMP_NUM_THREADS=01", "unset"),
+        ({"environment": {"OMP_NUM_THREADS": "1,4"}}, "OMP_NUM_THREADS=1,4", "unset"),
+        ({"environment": {"OMP_NUM_THREADS": "many"}}, "nothing here tells why", "fewer threads"),
         ({"affinity": 1}, "affinity", "taskset"),
         ({"quota": 1.0, "affinity": 8}, "quota is 1", "more CPUs"),
     ],

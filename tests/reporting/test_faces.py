@@ -16,7 +16,7 @@ from breakeven.reporting.exports import json_schema, to_csv, to_json
 from breakeven.reporting.markdown import to_markdown
 from breakeven.reporting.rich_parts import WIDTH
 from breakeven.reporting.terminal import renderables
-from reports import report
+from reports import box, only, report
 from run_files import affine_run, benchmark, outcome, run
 
 HOSTILE = '=cmd|"/c calc"!A1`<script>alert(1)</script>|[x](http://evil)\x1b[31m\r\n[red]$x_1$ @user'
@@ -201,6 +201,20 @@ def test_a_long_list_of_reasons_is_cut_in_the_terminal_and_whole_in_markdown(tmp
     assert "reason 15!" in to_markdown(found, "1")
 
 
+def test_what_summary_csv_does_not_hold_is_never_cut(tmp_path):
+    start = {"first_call_s": 3.0, "model_transfer_s": 0.5}
+    rows = [
+        benchmark([s] * 9, device=d, batch_size=1, axes={"width": width}, **start, **more)
+        for width in range(130)
+        for d, s, more in (("cpu", 2.0, {}), ("cuda", 1.0, {"enqueue_s": 0.9, "compile_s": 9.0}))
+    ]
+    state = {"device_init_s": {"cpu": 0.0, "cuda": 1.0}}
+    found = report(tmp_path, run(rows, machine=box(state=state)))
+    whole = [tables.repay_table(found), *tables.bound_tables(found), *tables.break_even_tables(found)]
+    assert [(len(table.rows), table.cut) for table in whole] == [(130, 0)] * 3
+    assert to_markdown(found, "1").count("more rows are in summary.csv") == 1, "the speedups alone are cut"
+
+
 def test_markdown_tells_how_it_was_made(tmp_path):
     content = run(
         [
@@ -214,6 +228,26 @@ def test_markdown_tells_how_it_was_made(tmp_path):
     assert "bootstrap over rounds" in text
     assert "cuda: the phases' sum is 20% above train" in text
     assert "synchronising after every phase" in text
+
+
+def test_how_intervals_are_made_is_told_of_the_runs_that_a_case_really_has(tmp_path):
+    def methods(name, *contents):
+        lines = tables.how_made(report(tmp_path / name, *contents), "1")
+        return [line for line in lines if "medians" in line]
+
+    def timed(workload, seed=0):
+        devices = {"cpu": (1, 1), "cuda": (2, 0.1)}
+        return affine_run(devices, workload=workload, seed=seed, batches=(1,), machine=box())
+
+    apart = methods("apart", timed("mlp"), timed("cnn"))
+    assert "bootstrap over rounds" in only(apart), "two files, but no case has two runs"
+    twice = methods("twice", timed("mlp"), timed("mlp", 1))
+    assert "Student's distribution over runs" in only(twice)
+    assert "order statistics" not in only(twice)
+    six = methods("six", *(timed("mlp", seed) for seed in range(6)))
+    assert "bootstrap over runs" in only(six)
+    mixed = methods("mixed", timed("mlp"), timed("mlp", 1), timed("cnn", 2))
+    assert [line.partition(":")[0] for line in mixed] == ["cases of one run", "cases of 2 to 5 runs"]
 
 
 def hostile(tmp_path):

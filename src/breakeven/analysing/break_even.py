@@ -88,14 +88,15 @@ def break_evens(
 def sign_of(row: Speedup) -> int:
     """Return 1 when the candidate is shown to be faster, -1 when slower, 0 when neither is shown.
 
+    The ``same`` within 2% is neither, however sure its sign: no status then rests on a difference that the
+    cell beside it denies.
+
     >>> from dataclasses import replace
     >>> row = Speedup("id", "mlp", "", 64, "train", "id", "cpu", "cuda", 2.0, 1.9, 2.1, "faster", ())
-    >>> sign_of(row), sign_of(replace(row, low=0.9)), sign_of(replace(row, low=None, high=None))
-    (1, 0, 0)
+    >>> [sign_of(replace(row, verdict=verdict)) for verdict in ("faster", "slower", "same", "undecided")]
+    [1, -1, 0, 0]
     """
-    if row.low is None or row.high is None:
-        return 0
-    return (row.low > 1) - (row.high < 1)
+    return {"faster": 1, "slower": -1}.get(row.verdict, 0)
 
 
 def between(
@@ -135,10 +136,7 @@ def _break_even(
     pairs = {batch: (base.get(batch), cand.get(batch)) for batch in sorted(base.keys() | cand.keys())}
     both = [(batch, b, c) for batch, (b, c) in pairs.items() if b is not None and c is not None]
     batches = tuple(batch for batch, _, _ in both)
-    if batches and all(rows[batch].verdict == "same" for batch in batches):
-        signs = [0] * len(batches)  # within 2% everywhere is no difference, however sure its sign
-    else:
-        signs = [sign_of(rows[batch]) for batch in batches]
+    signs = [sign_of(rows[batch]) for batch in batches]
     holes = tuple(batch for batch in pairs if batch not in batches)
     base_medians, cand_medians = _medians([b for _, b, _ in both]), _medians([c for _, _, c in both])
     crossing = find_crossing(batches, base_medians, cand_medians, signs, holes)

@@ -12,10 +12,8 @@ from breakeven.analysing import words
 from breakeven.analysing.canary import moves
 from breakeven.analysing.comparison import Change, Comparison
 from breakeven.analysing.naming import one_line
+from breakeven.analysing.noise_floor import Floor
 from breakeven.analysing.regression import runs_needed
-
-MOST_NAMED = 3
-"""Cases that a sentence names before it counts the others."""
 
 DISTURBED = {
     "throttled": "ran throttled",
@@ -182,14 +180,30 @@ def _few_runs(found: Comparison) -> Iterator[str]:
         )
         return
     if floor is not None:
-        yield (
-            f"one run a side: judged against the noise of {floor.runs} calibration runs on this machine class"
-            + (f" (last on {floor.datetime[:10]})" if floor.datetime else "")
-        )
+        yield from _by_the_floor(single, floor)
         return
     yield (
         "one run a side knows nothing of the noise between runs, and no noise floor is known for this "
         "machine class; measure several runs a side (breakeven ab), or calibrate once (breakeven calibrate)"
+    )
+
+
+def _by_the_floor(single: Sequence[Change], floor: Floor) -> Iterator[str]:
+    """Yield what the floor was good for: the judged cases, and those that it does not know."""
+    runs = f"{floor.runs} calibration runs on this machine class"
+    last = f" (last on {floor.datetime[:10]})" if floor.datetime else ""
+    if any(change.q is not None for change in single):
+        yield f"one run a side: judged against the noise of {runs}{last}"
+    unknown = [change for change in single if not floor.knows(change.case)]
+    if not unknown:
+        return
+    names = words.joined([one_line(change.case) for change in unknown])
+    borrowed = any(change.q is not None for change in unknown)
+    yield (
+        f"one run a side: the {runs}{last} know nothing of {len(unknown)} of "
+        f"{words.plural(len(single), 'case')} ({names}), "
+        + ("for which the noise of the others stands" if borrowed else "so they are not judged")
+        + "; calibrate anew (breakeven calibrate)"
     )
 
 

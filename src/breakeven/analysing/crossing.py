@@ -59,12 +59,16 @@ def find_crossing(
     The evidence are the speedups' intervals: ``crosses`` needs the largest batch to be faster and another
     to be slower; the largest slower is ``never``, or ``beyond_range`` when it is faster nowhere and the
     trend of the last batches meets beyond; faster everywhere is ``always``; anything less ``undecided``.
+    Where the two are the same within 2%, neither is shown to be faster: such a cell at the largest batch, or
+    beside nothing but faster ones, leaves the break-even ``undecided``; between a slower and the largest,
+    faster one the crossing may still lie at it.
 
     Args:
         batches: the batch sizes at which both devices are known, ascending.
         baseline: medians of shape ``(batches,)`` and their resamples, ``(resamples, batches)``, in seconds.
         candidate: likewise.
-        signs: 1 where the candidate is shown to be faster, -1 where slower, 0 where neither is shown.
+        signs: 1 where the candidate is shown to be faster, -1 where slower, 0 where neither is shown or they
+            are the same within 2%.
         holes: batch sizes at which one of the devices gave nothing; no line is drawn across one.
     """
     if not batches:

@@ -1,13 +1,14 @@
-"""One estimate a case: its median, the interval, and the bootstrap draws everything later rests on.
+"""One estimate a case: its median, the interval, and the draws everything later rests on.
 
-Owns how runs of one machine class become one estimate. Every comparison and every break-even uses the same
-draws, so that their intervals never contradict each other. Compares nothing.
+Owns how runs of one machine class become one estimate: a bootstrap over rounds for one run, over runs for
+six and more, Student's distribution of the runs' medians for two to five. Every comparison and every
+break-even uses the same draws, so that their intervals never contradict each other. Compares nothing.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 
 from breakeven.analysing.intervals import (
     MIN_ROUNDS,
-    RESAMPLES,
+    MIN_RUNS,
     MedianInterval,
+    RunDraws,
     interval_of_draws,
     median_interval,
     resampled_medians,
     resampled_over_runs,
+    student_over_runs,
     tau_of_signs,
 )
 
@@ -35,7 +38,7 @@ KEY = ["class_id", "workload", "axes", "batch_size", "phase", "device"]
 class Estimate:
     """What is known of one case on one machine class, in seconds.
 
-    `median` is the median of the runs' medians, `n` counts all rounds, `draws` has shape ``(RESAMPLES,)``.
+    `median_s` is the median of the runs' medians, `n` counts all rounds, `draws` has a value a resample.
     `judged` is False where no ratio can be formed with an interval: too few rounds, or a median of zero.
     """
 
@@ -69,20 +72,23 @@ def estimates(rounds: pd.DataFrame, facts: pd.DataFrame) -> list[Estimate]:
     flags: dict[tuple[object, ...], list[str]] = {}
     for row in facts[[*KEY, "flags"]].itertuples(index=False, name=None):
         flags.setdefault(row[:-1], []).extend(row[-1])
-    samples: dict[tuple[object, ...], list[NDArray[np.float64]]] = {}
+    samples: dict[tuple[object, ...], dict[object, NDArray[np.float64]]] = {}
+    places: dict[object, dict[object, int]] = {}
     grouped = rounds.groupby([*KEY, "run"], observed=True, sort=False)["latency_s"]
-    for group, times in grouped:
-        samples.setdefault(tuple(group)[:-1], []).append(times.to_numpy(dtype=float))
-    most: dict[object, int] = {}
-    for key, runs in samples.items():
-        most[key[0]] = max(most.get(key[0], 0), len(runs))
+    for (*key, run), times in grouped:
+        samples.setdefault(tuple(key), {})[run] = times.to_numpy(dtype=float)
+        known = places.setdefault(key[0], {})
+        known.setdefault(run, len(known))
     # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
     # comparison; two machines' processes have nothing in common, and are drawn apart.
-    run_draws = {
-        class_id: np.random.default_rng([SEED, _number(class_id)]).random((RESAMPLES, count))
-        for class_id, count in most.items()
+    draws = {
+        class_id: RunDraws.of(np.random.default_rng([SEED, _number(class_id)]), len(known))
+        for class_id, known in places.items()
     }
-    return [_estimate(key, runs, flags.get(key, []), run_draws[key[0]]) for key, runs in samples.items()]
+    return [
+        _estimate(key, runs, [places[key[0]][run] for run in runs], flags.get(key, []), draws[key[0]])
+        for key, runs in samples.items()
+    ]
 
 
 def _number(key: object) -> int:
@@ -91,17 +97,23 @@ def _number(key: object) -> int:
 
 def _estimate(
     key: tuple[object, ...],
-    samples: list[NDArray[np.float64]],
+    runs: Mapping[object, NDArray[np.float64]],
+    places: Sequence[int],
     flags: Iterable[str],
-    run_draws: NDArray[np.float64],
+    run_draws: RunDraws,
 ) -> Estimate:
     class_id, workload, axes, batch_size, phase, device = key
+    samples = list(runs.values())
     rng = np.random.default_rng([SEED, _number(key)])
     if len(samples) == 1:
         interval = median_interval(samples[0])
         draws = resampled_medians(samples[0], rng)
     else:
-        draws = resampled_over_runs(samples, run_draws, rng)
+        medians = [float(np.median(sample)) for sample in samples]
+        if len(samples) < MIN_RUNS and min(medians) > 0:
+            draws = student_over_runs(medians, places, run_draws)
+        else:
+            draws = resampled_over_runs(samples, run_draws.chosen, rng)
         interval = _over_runs(samples, draws)
     known = list(dict.fromkeys(flags))
     if interval.low is None and "few_rounds" not in known:

@@ -64,6 +64,10 @@ class Floor:
         rows = [[math.log(m) if m else math.nan for m in self.medians_s.get(case, nothing)] for case in cases]
         return np.array(rows, dtype=float).reshape(len(cases), self.runs)
 
+    def knows(self, case: str) -> bool:
+        """Return whether its runs tell of the noise of a case: two of them timed it."""
+        return sum(bool(median) for median in self.medians_s.get(case, ())) > 1
+
 
 @dataclass(frozen=True)
 class Visible:

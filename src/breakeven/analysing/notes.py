@@ -14,7 +14,7 @@ from breakeven.analysing.baseline import Reference, is_cpu
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.closure import RESIDUAL, Closure
 from breakeven.analysing.estimates import Estimate
-from breakeven.analysing.intervals import MIN_ROUNDS
+from breakeven.analysing.intervals import MIN_ROUNDS, MIN_RUNS
 from breakeven.analysing.naming import Machine, one_line
 from breakeven.analysing.words import joined
 
@@ -179,9 +179,10 @@ def _runs(cases: Sequence[Estimate], label: Mapping[str, str]) -> list[str]:
         most[case.class_id] = max(most.get(case.class_id, 0), case.runs)
     return [
         f"{' '.join(filter(None, (f'{count} runs', _on(class_id, label))))} are replicates of each other, "
-        f"and over so few a bootstrap's intervals are too narrow; add runs until there are {MIN_ROUNDS}"
+        "and so few tell little of the noise between them, so that their intervals (Student's) are wide; add "
+        f"runs until there are {MIN_RUNS}"
         for class_id, count in most.items()
-        if 1 < count < MIN_ROUNDS
+        if 1 < count < MIN_RUNS
     ]
 
 

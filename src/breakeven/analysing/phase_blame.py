@@ -6,6 +6,7 @@ stands beside the step's. Makes no new test: only what was called changed is bla
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -24,11 +25,12 @@ class Blame:
     """A changed step, or a changed phase whose step did not, in one cell on one device.
 
     `phases` are the changed ones and what each took of the step's change (1 is all of it), the largest first;
-    empty where no phase stands out.
+    empty where no phase stands out. `was_split` tells whether any phase beside the step was timed.
     """
 
     change: Change
     phases: tuple[tuple[str, float], ...]
+    was_split: bool = True
 
 
 def blames(changes: Iterable[Change]) -> list[Blame]:
@@ -40,7 +42,7 @@ def blames(changes: Iterable[Change]) -> list[Blame]:
             cell = (sample.workload, sample.axes_text, sample.batch_size, sample.device)
             cells.setdefault(cell, {})[sample.phase] = change
     found = [blame for cell in cells.values() for blame in _of_cell(cell)]
-    return sorted(found, key=lambda blame: blame.change.ratio or 0.0, reverse=True)
+    return sorted(found, key=lambda blame: abs(math.log(blame.change.ratio or 1.0)), reverse=True)
 
 
 def blame_sentences(changes: Iterable[Change]) -> list[str]:
@@ -68,7 +70,7 @@ def _of_cell(cell: dict[str, Change]) -> list[Blame]:
         for change in others
         if change.sample is not None and change.verdict == train.verdict
     ]
-    return [Blame(train, tuple(sorted(shares, key=lambda share: share[1], reverse=True)))]
+    return [Blame(train, tuple(sorted(shares, key=lambda share: share[1], reverse=True)), len(cell) > 1)]
 
 
 def _moved_s(change: Change) -> float:
@@ -82,7 +84,7 @@ def _cause(blame: Blame) -> str:
     if sample is None or sample.phase != TRAIN:
         return ""
     if not blame.phases:
-        return ", in no single phase"
+        return ", in no single phase" if blame.was_split else ""
     (first, share), *rest = blame.phases
     if share >= ALL:
         return f", all of it {first}"

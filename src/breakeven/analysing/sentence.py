@@ -200,9 +200,14 @@ def _one_line(line: BreakEven, names: _Names) -> str:
     if found.status == "never":
         return f"{slower} for {where} at the largest measured batch size ({largest})"
     if found.status == "beyond_range":
+        at = (
+            f"at every measured batch size ({smallest} to {largest})"
+            if _is_slower_throughout(line)
+            else f"at the largest measured batch size ({largest}) and shown to be faster at none"
+        )
         return (
-            f"{slower} for {where} at every measured batch size ({smallest} to {largest}), but the trend "
-            f"points to a break-even beyond {largest}; larger batches would tell"
+            f"{slower} for {where} {at}, but the trend points to a break-even beyond {largest}; larger "
+            "batches would tell"
         )
     low, high = found.bracket
     if low is not None and high is not None:
@@ -211,7 +216,9 @@ def _one_line(line: BreakEven, names: _Names) -> str:
         )
     if high is not None:
         return f"{beats} for {where} from batch {high} at the latest; below, it is undecided"
-    return f"from which batch size on {beats} for {where} is undecided"
+    is_same = any(row.batch_size == largest and row.verdict == "same" for row in line.rows)
+    why = f"; at the largest measured ({largest}) they are the same within 2%" if is_same else ""
+    return f"from which batch size on {beats} for {where} is undecided{why}"
 
 
 def _several_lines(lines: Sequence[BreakEven], names: _Names) -> tuple[str, list[str]]:
@@ -257,8 +264,10 @@ def _losses(lines: Sequence[BreakEven]) -> list[str]:
     """Return a phrase for each way in which lines came out without the candidate's winning."""
     count = Counter(line.crossing.status for line in lines if not _is_at_the_latest(line))
     name = lines[0].candidate
+    beyond = [line for line in lines if line.crossing.status == "beyond_range"]
+    throughout = "slower throughout" if all(map(_is_slower_throughout, beyond)) else "faster nowhere"
     phrases = {
-        f"{name} is slower throughout, with a trend to a break-even beyond, in": count["beyond_range"],
+        f"{name} is {throughout}, with a trend to a break-even beyond, in": len(beyond),
         f"{name} is slower at the largest batch size in": count["never"],
         "undecided in": count["undecided"],
     }
@@ -267,6 +276,10 @@ def _losses(lines: Sequence[BreakEven]) -> list[str]:
 
 def _is_at_the_latest(line: BreakEven) -> bool:
     return line.crossing.status == "undecided" and line.crossing.bracket[1] is not None
+
+
+def _is_slower_throughout(line: BreakEven) -> bool:
+    return all(row.verdict == "slower" for row in line.rows)
 
 
 def _beats(line: BreakEven, names: _Names) -> str:

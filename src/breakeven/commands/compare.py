@@ -52,7 +52,8 @@ exit codes:
   1  a regression
   2  bad usage, or a run file that cannot be read
   3  what else --fail-on names (missing includes errors: the timing is missing),
-     nothing that could be judged, or runs of different machine classes
+     runs of different machine classes, or no case that both sides timed (unless
+     the baseline has none, or with --fail-on none)
 """
 
 
@@ -130,6 +131,8 @@ def code_of(found: Comparison, fail_on: Sequence[str]) -> int:
         return OBJECTION
     if found.only_new:
         return NOT_JUDGED if "new" in fail_on else OK
+    if fail_on and not any(change.is_judged for change in found.changes):
+        return NOT_JUDGED  # whatever it names, it wanted to know of something
     failed = {verdict for verdict in VERDICTS if counts[verdict]} | {found.verdict}
     if any(change.verdict == "error" and change.n_baseline for change in found.changes):
         failed.add("missing")

@@ -17,9 +17,10 @@ from breakeven.measuring.nvml import THROTTLING
 LEVELS = ("unfit", "noted", "unreadable", "fine")
 
 BUSY = 0.10
-"""From this share of a core on, what a neighbour takes makes numbers wrong."""
+"""Beyond this share of a core, what a neighbour takes makes numbers wrong."""
 
 NOTICEABLE = 0.02
+"""Below this share, what a neighbour takes is nobody's concern."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,14 @@ def _one_thread(facts: Facts) -> Iterator[Finding]:
     if facts.threads > 1 or cores == 1:
         yield Finding("threads", "fine", f"{_threads(facts.threads)} of {cores} CPUs")
         return
-    wished = facts.environment.get("OMP_NUM_THREADS", "").split(",")[0]
-    if wished == "1":
-        seen, remedy = "OMP_NUM_THREADS=1", "unset OMP_NUM_THREADS"
+    wished = facts.environment.get("OMP_NUM_THREADS", "")
+    first = wished.split(",")[0]
+    if first.isdigit() and int(first) == 1:
+        seen, remedy = f"OMP_NUM_THREADS={wished}", "unset OMP_NUM_THREADS"
     elif facts.affinity == 1:
         seen, remedy = "the affinity is one CPU", "start without taskset, or with more CPUs"
+    elif facts.quota is None:
+        seen, remedy = "nothing here tells why", "see that nothing asks for fewer threads than CPUs"
     else:
         seen, remedy = f"the quota is {facts.quota:g} CPUs", "give the container more CPUs"
     yield Finding(

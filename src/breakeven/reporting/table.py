@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 MAX_ROWS = 120
-"""Longer tables are cut, and say so; ``summary.csv`` is never cut."""
+"""Longer tables of cases are cut, and say so; ``summary.csv`` is never cut."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,3 @@ class Table:
         at = self.columns.index(column)
         rows = tuple((*row[:at], *row[at + 1 :]) for row in self.rows)
         return replace(self, columns=(*self.columns[:at], *self.columns[at + 1 :]), rows=rows)
-
-
-def cut_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
-    """Return a table of at most `MAX_ROWS` of the rows."""
-    return Table(title, columns, tuple(rows[:MAX_ROWS]), len(rows[MAX_ROWS:]))

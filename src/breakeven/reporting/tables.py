@@ -1,7 +1,8 @@
 """The record's rows as short strings, once for every face that has tables.
 
 Owns which rows and columns a person sees, and in which words; page, terminal and markdown lay the same
-strings out. Escapes nothing and computes nothing.
+strings out. Escapes nothing and computes nothing. Only tables of cells or cases are cut, whose rest stands in
+``summary.csv``: a row for each model or machine may stand nowhere else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from breakeven.analysing.bound_words import flat, reach
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.efficiency import Rate
 from breakeven.analysing.estimates import KEY
-from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS
+from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS, MIN_RUNS
 from breakeven.analysing.naming import model_names
 from breakeven.analysing.record import Report
 from breakeven.analysing.scenarios import name_of
@@ -26,7 +27,7 @@ from breakeven.analysing.start import Repay
 from breakeven.analysing.variant_words import once, repaid
 from breakeven.analysing.variants import Variant
 from breakeven.analysing.words import joined
-from breakeven.reporting.table import MAX_ROWS, Table, cut_table
+from breakeven.reporting.table import MAX_ROWS, Table
 
 SKEWED = 0.5
 """An interval with a larger half-width, relative to its median, is told by its ends: ± would mislead."""
@@ -72,7 +73,7 @@ def repay_table(report: Report) -> Table | None:
             best[key] = repay
     rows = [_repay_row(report, repay) for repay in best.values()]
     columns = ("machine", "device", "model", "batch", "longer start", "steps to repay it")
-    return cut_table("Steps to repay the start", columns, rows) if rows else None
+    return Table("Steps to repay the start", columns, tuple(rows)) if rows else None
 
 
 def _repay_row(report: Report, repay: Repay) -> tuple[str, ...]:
@@ -98,7 +99,7 @@ def bound_tables(report: Report) -> list[Table]:
     for (class_id, device), rows in groups.items():
         where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
         cells = [(names[row.workload, row.axes], reach(row), flat(row)) for row in rows]
-        table = cut_table(f"What bounds {device}{where}", ("model", "bounded", "flat up to batch"), cells)
+        table = Table(f"What bounds {device}{where}", ("model", "bounded", "flat up to batch"), tuple(cells))
         found.append(replace(table, words=(*table.words, "bounded")))
     return found
 
@@ -152,7 +153,7 @@ def machine_tables(report: Report) -> list[Table]:
         shared.sort(key=lambda row: (order.index(row["class_id"]), device_order(row["device"])))
         columns = ("machine", "device", "median", "throughput", "speedup", "peak memory")
         title = f"Machines, {phase}: {model_name(workload, axes)} batch={batch}"
-        found.append(cut_table(title, columns, [_machine_row(row, bases) for row in shared]))
+        found.append(Table(title, columns, tuple(_machine_row(row, bases) for row in shared)))
     return found
 
 
@@ -202,16 +203,11 @@ def how_made(report: Report, version: str) -> list[str]:
         )
         for source in report.sources
     ]
-    replicate = (
-        "runs" if any(_runs_of(report, machine.class_id) > 1 for machine in report.machines) else "rounds"
-    )
     lines = [
         f"breakeven {version} from {joined(files)}",
         f"measured on {joined([machine.label for machine in report.machines])}: "
         f"{words.plural(len(report.cases), 'case')}, {words.plural(rounds, 'round')}",
-        f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' autocorrelation; "
-        f"speedups and break-evens by a seeded bootstrap over {replicate}; fewer than {MIN_ROUNDS} rounds "
-        "give none",
+        *_methods(report),
     ]
     for row in report.closures:
         if row.excess > 0 and not is_cpu(row.device):
@@ -220,6 +216,35 @@ def how_made(report: Report, version: str) -> list[str]:
                 f"{words.plural(row.cells, 'cell')}); that is what synchronising after every phase costs"
             )
     return lines
+
+
+def _methods(report: Report) -> list[str]:
+    """Return how medians, speedups and their intervals are made of the rounds, a line for each way."""
+    runs = {int(count) for count in report.cases["runs"]}
+    ways = (
+        (
+            "one run",
+            any(count == 1 for count in runs),
+            f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
+            "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
+            f"{MIN_ROUNDS} rounds give none",
+        ),
+        (
+            f"2 to {MIN_RUNS - 1} runs",
+            any(1 < count < MIN_RUNS for count in runs),
+            f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
+            "from which speedups and break-evens are drawn, seeded; a run of fewer than "
+            f"{MIN_ROUNDS} rounds leaves none",
+        ),
+        (
+            f"{MIN_RUNS} runs or more",
+            any(count >= MIN_RUNS for count in runs),
+            f"medians of the runs' medians with {LEVEL:.0%} intervals, speedups and break-evens by a seeded "
+            "bootstrap over runs",
+        ),
+    )
+    used = [(cases, text) for cases, is_used, text in ways if is_used]
+    return [f"cases of {cases}: {text}" if len(used) > 1 else text for cases, text in used]
 
 
 def model_name(workload: str, axes: str) -> str:
@@ -300,10 +325,6 @@ def _longest(rows: Iterable[Row]) -> float:
     return max(float(row["median_s"]) for row in rows)
 
 
-def _runs_of(report: Report, class_id: str) -> int:
-    return sum(source.class_id == class_id for source in report.sources)
-
-
 def _times(report: Report) -> dict[tuple[Any, ...], tuple[str, str]]:
     """Return the median and the n of every case, by `KEY`."""
     return {
@@ -353,7 +374,7 @@ def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
         AT_BEST,
         *(name.removeprefix("with the data ") for name in scenarios),
     )
-    return cut_table(f"break-even: {pair_name(report, lines[0])}", columns, rows)
+    return Table(f"break-even: {pair_name(report, lines[0])}", columns, tuple(rows))
 
 
 def _medians(report: Report) -> Table:
