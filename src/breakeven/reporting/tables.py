@@ -112,7 +112,7 @@ def variant_tables(report: Report) -> list[Table]:
     found = []
     for (class_id, device), rows in groups.items():
         where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
-        table = cut_table(f"Variants on {device}{where}", VARIANT_COLUMNS, [*map(_variant_row, rows)])
+        table = Table(f"Variants on {device}{where}", VARIANT_COLUMNS, tuple(map(_variant_row, rows)))
         found.append(replace(table, words=(*table.words, "variant", "once")))
     return found
 
