@@ -76,7 +76,7 @@ def test_every_face_says_it_and_what_helps(tmp_path):
     )
     page = (write_report(found, tmp_path / "out", "1")[-1]).read_text("utf-8")
     for face in (terminal(found, 400), to_markdown(found, "1").replace("\\", ""), text_of(page)):
-        assert "launch-bound up to batch 64, compute-bound from 512" in face
+        assert "launch-bound up to batch 64, compute-bound at 512" in face
         assert all(sentence in face for sentence in found.bound_sentences)
     assert "What bounds the accelerator" in page
 
@@ -99,7 +99,7 @@ def test_a_batch_size_whose_queueing_nobody_timed_is_not_passed_over(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.0,), 512: (1.0, 0.9)})
     assert [cell.kind for cell in only(found.bounds).cells] == [LAUNCH, UNMEASURED, LAUNCH]
     assert only(bound_tables(found)).rows[0][1] == (
-        "launch-bound up to batch 1, not measured at 64, launch-bound from 512"
+        "launch-bound at batch 1, not measured at 64, launch-bound at 512"
     )
 
 
@@ -139,7 +139,7 @@ def test_queueing_up_to_twice_the_least_is_no_waiting(tmp_path):
 def test_the_order_of_the_batch_sizes_in_the_file_does_not_matter(tmp_path):
     found = line_of(tmp_path, {512: (9.0, 0.9), 1: (1.0, 0.9), 64: (1.05, 0.9)})
     assert only(bound_tables(found)).rows[0][1:] == (
-        "launch-bound up to batch 64, compute-bound from 512",
+        "launch-bound up to batch 64, compute-bound at 512",
         "64",
     )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import threading
 from functools import partial
 
 import pytest
@@ -223,3 +224,32 @@ def test_a_model_may_make_its_own_loss():
     workload = Workload(OwnLoss(), lambda out, _: out.loss, torch.optim.Adam, torch.ones(3, 2), None)
     seen = losses(workload, 3)
     assert seen[-1] < seen[0]
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (threading.Lock(), "cannot pickle '_thread.lock' object"),
+        (torch.ones(1, requires_grad=True) * 2, "explicit"),
+    ],
+    ids=["a lock", "a computed tensor"],
+)
+@pytest.mark.parametrize("where", ["model", "loss"])
+def test_what_cannot_be_copied_to_a_device_is_one_line_with_the_remedy(where, part, reason):
+    modules = {"model": torch.nn.Linear(2, 1), "loss": torch.nn.MSELoss()}
+    modules[where].part = part
+    workload = Workload(
+        modules["model"], modules["loss"], torch.optim.SGD, torch.ones(1, 2), torch.ones(1, 1)
+    )
+    with pytest.raises(RecipeError, match=f"the {where} cannot be copied .*{reason}.* copy.deepcopy refuses"):
+        Placed(workload, Cpu())
+
+
+def test_a_copy_that_finds_no_memory_is_no_fault_of_the_recipe(monkeypatch):
+    def full(module):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("copy.deepcopy", full)
+    workload = Workload(torch.nn.Linear(2, 1), torch.nn.MSELoss(), torch.optim.SGD, torch.ones(1, 2), None)
+    with pytest.raises(RuntimeError, match="allocate"):
+        Placed(workload, Cpu())

@@ -34,7 +34,7 @@ def reach(bounds: Bounds) -> str:
     >>> kinds = ((1, LAUNCH), (64, LAUNCH), (512, MIXED), (4096, COMPUTE))
     >>> cells = tuple(Cell(batch, kind, 1.0, None, None, None, {}) for batch, kind in kinds)
     >>> reach(Bounds("id", "cuda", "mlp", "", cells, 64, True))
-    'launch-bound up to batch 64, mixed at 512, compute-bound from 4096'
+    'launch-bound up to batch 64, mixed at 512, compute-bound at 4096'
     >>> reach(Bounds("id", "cuda", "mlp", "", cells[:2], 64, False))
     'launch-bound at every measured batch size (1 to 64)'
     """
@@ -50,7 +50,9 @@ def reach(bounds: Bounds) -> str:
     between = [
         f"{kind} at {low}" if low == high else f"{kind} from {low} to {high}" for kind, low, high in middle
     ]
-    return ", ".join([f"{first[0]} up to batch {first[2]}", *between, f"{last[0]} from {last[1]}"])
+    begin = "at" if first[1] == first[2] else "up to"
+    end = "at" if last[1] == last[2] else "from"
+    return ", ".join([f"{first[0]} {begin} batch {first[2]}", *between, f"{last[0]} {end} {last[1]}"])
 
 
 def flat(bounds: Bounds) -> str:

@@ -150,7 +150,8 @@ def _flags(cases: Sequence[Estimate], label: Mapping[str, str]) -> list[str]:
         for flag in case.flags:
             places.setdefault(flag, []).append(one_line(" ".join(filter(None, words))))
     return [
-        f"{len(found)} of {len(cases)} cases are flagged {one_line(flag, 40)} ({joined(found)}): "
+        f"{len(found)} of {len(cases)} cases {'is' if len(found) == 1 else 'are'} flagged "
+        f"{one_line(flag, 40)} ({joined(found)}): "
         + FLAGS.get(flag, "a flag that this breakeven does not know; see the breakeven that measured")
         for flag, found in places.items()
     ]

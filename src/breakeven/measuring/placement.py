@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from breakeven.errors import MeasurementError
+from breakeven.errors import MeasurementError, RecipeError
 from breakeven.measuring.devices import Device
-from breakeven.measuring.workloads import SEED, Workload, map_tensors
+from breakeven.measuring.workloads import SEED, Workload, map_tensors, one_line
 
 COARSE, TF32 = (5e-2, 1e-2), (2e-2, 5e-3)
 TOLERANCE = {torch.float64: (1e-3, 1e-5), torch.float32: (1e-3, 1e-5), torch.float16: TF32}
@@ -38,9 +38,9 @@ class Placed:
         self.host_batch = (workload.inputs, workload.targets)
         if workload.pin_memory and device.is_accelerator:
             self.host_batch = map_tensors(lambda tensor: tensor.pin_memory(), self.host_batch)
-        self._module = copy.deepcopy(workload.model).train()
+        self._module = _copied("model", workload.model).train()
         self._loss = (
-            copy.deepcopy(workload.loss) if isinstance(workload.loss, torch.nn.Module) else workload.loss
+            _copied("loss", workload.loss) if isinstance(workload.loss, torch.nn.Module) else workload.loss
         )
         self._initial = workload.model.state_dict()
         self.model: Any = self._module
@@ -161,6 +161,18 @@ def agree(one: float, other: float, tolerance: tuple[float, float]) -> bool:
     """Tell whether two losses are the same within a tolerance, relative or absolute."""
     relative, absolute = tolerance
     return math.isclose(one, other, rel_tol=relative, abs_tol=absolute)
+
+
+def _copied(name: str, module: torch.nn.Module) -> torch.nn.Module:
+    try:
+        return copy.deepcopy(module)
+    except (TypeError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "deepcopy" not in str(error):
+            raise  # out of memory, say
+        raise RecipeError(
+            f"the {name} cannot be copied ({one_line(error)}), and each device gets a copy of its own; keep "
+            "what copy.deepcopy refuses out of it, such as locks, files and tensors that were computed"
+        ) from error
 
 
 def _shape(loss: Any) -> str:
