@@ -396,6 +396,12 @@ def test_a_change_between_two_runs_of_one_commit_is_the_machines(history, tmp_pa
         ["check", "--threshold", "much"],
         ["check", "--format", "xml"],
         ["add"],
+        ["add", ""],
+        ["add", "run.json", "--store", __file__],
+        ["check", "--store", ""],
+        ["check", "--accepted", ""],
+        ["show", "--output", ""],
+        ["show", "--output", __file__],
         ["accept", "0123abc"],
     ],
 )
