@@ -117,6 +117,10 @@ def test_an_outcome_that_could_not_be_shown_is_shown_by_the_next_call_without_me
         ((*COMMANDS, "--pairs", "0"), "--pairs 0 compares nothing"),
         ((*COMMANDS, "--budget", "soon"), "'soon' is no duration; write it as 90s, 20m or 1h30m"),
         ((*COMMANDS, "--budget", ""), "'' is no duration"),
+        (
+            (*COMMANDS, "--noise", "gone"),
+            "argument --noise: 'gone' is not there; `breakeven calibrate CMD --",
+        ),
     ],
 )
 def test_bad_usage_is_one_line_and_nothing_is_made(fake, tmp_path, arguments, said, capsys):

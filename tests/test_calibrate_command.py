@@ -70,6 +70,7 @@ def test_compare_judges_single_runs_against_it(fake, tmp_path, capsys):
         for i, factor in enumerate((1.0, 1.2))
     ]
     assert cli.main(["compare", *sides]) == 1
+    (tmp_path / "elsewhere").mkdir()
     assert cli.main(["compare", *sides, "--noise", "elsewhere"]) == 3
 
 
@@ -107,6 +108,12 @@ def test_a_class_that_nobody_tells_is_warned_about(fake, capsys):
         (("pytest",), "CMD 'pytest' has no {out}"),
         (("",), "CMD is empty"),
         (("base {out}", "--runs", "1"), "--runs 1 tells nothing of the noise"),
+        (
+            ("base {out}", "--noise", __file__),
+            f"argument --noise: {__file__!r} is no directory; name another",
+        ),
+        (("base {out}", "--output", __file__), f"argument -o/--output: {__file__!r} is no directory"),
+        (("base {out}", "--noise", ""), "argument --noise: '' names no directory"),
     ],
 )
 def test_bad_usage_is_one_line_and_nothing_is_made(fake, tmp_path, arguments, said, capsys):

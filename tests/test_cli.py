@@ -182,6 +182,38 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_2(run_json, tmp_path
     assert shown.out == ""
 
 
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("", "argument -o/--output: '' names no directory; write its path"),
+        ("run.json", "argument -o/--output: 'run.json' is no directory; name another"),
+        ("run.json/out", "cannot write the report into run.json/out (Not a directory); choose another"),
+        ("x" * 5000, f"cannot write the report into {'x' * 297}... (File name too long); choose another"),
+    ],
+    ids=["empty", "a file", "below a file", "long"],
+)
+def test_a_path_that_can_be_no_output_is_one_line_and_nothing_is_written(
+    run_json, tmp_path, output, words, capsys
+):
+    assert cli.main(["report", "run.json", "-o", output]) == 2
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert words in line
+    assert shown.out == ""
+    assert names(tmp_path) == ["run.json"]
+
+
+def test_a_run_without_a_name_is_one_line_and_exit_2(capsys):
+    assert cli.main(["report", ""]) == 2
+    assert "argument RUN: '' names no file; write its path; " in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_utf_8_is_reported_and_shown_escaped(run_json, tmp_path, capsys):
+    Path(run_json).rename(tmp_path / "r\udcff.json")
+    assert cli.main(["report", str(tmp_path / "r\udcff.json")]) == 0
+    assert set(FILES) <= set(names(tmp_path / "r\udcff.json.report"))
+
+
 def test_several_runs_are_one_report_beside_the_first(run_json, tmp_path, capsys):
     other = write(tmp_path / "other.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, seed=1))
     assert cli.main(["report", run_json, other]) == 0

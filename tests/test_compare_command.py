@@ -189,6 +189,18 @@ def test_a_summary_that_cannot_be_written_is_one_line_and_exit_2(sides, here, mo
         (["a.json", "b.json", "--threshold", "2"], ["'2' is no share between 0 and 1; write 2% or 0.02"]),
         (["a.json", "b.json", "--resolution", "x%"], ["'x%' is no share"]),
         (["a.json", "b.json", "--fail-on", "slower"], ["'slower' is no verdict; use some of regressed"]),
+        (["a.json", "b.json", "--fail-on", ""], ["'' names no verdict; use some of regressed", "or none"]),
+        (["a.json", "b.json", "--fail-on", " ,"], ["' ,' names no verdict"]),
+        (
+            ["a.json", "b.json", "--noise", "gone"],
+            ["'gone' is not there; `breakeven calibrate CMD --noise DIR`"],
+        ),
+        (["a.json", "b.json", "--noise", "a.json"], ["'a.json' is no directory; name another"]),
+        (["a.json", "b.json", "--noise", ""], ["'' names no directory; write its path"]),
+        (["a.json", "b.json", "--noise", "x" * 5000], ["is not there"]),
+        (["", "b.json"], ["'' names no file; write its path"]),
+        (["--baseline", "", "--candidate", "b.json"], ["argument --baseline: '' names no file"]),
+        (["--baseline", "a.json", "--candidate", ""], ["argument --candidate: '' names no file"]),
     ],
 )
 def test_what_cannot_be_used_exits_2_with_one_line(here, capsys, arguments, words):

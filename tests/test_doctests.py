@@ -2,36 +2,18 @@
 
 import doctest
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
-MODULES = [
-    "cases",
-    "analysing.bound",
-    "analysing.bound_words",
-    "analysing.break_even",
-    "analysing.efficiency",
-    "analysing.history.accepted",
-    "analysing.history.newest",
-    "analysing.history.noise",
-    "analysing.history.store",
-    "analysing.history.students_t",
-    "analysing.history.telling",
-    "analysing.intervals",
-    "analysing.naming",
-    "analysing.moderation",
-    "analysing.parsing",
-    "analysing.regression",
-    "analysing.speedup",
-    "analysing.words",
-    "commands.compare",
-    "reporting.escaping",
-    "reporting.figures.models",
-    "reporting.figures.scales",
-    "reporting.figures.speedup_map",
-    "reporting.figures.style",
-    "reporting.figures.wording",
-]
+import breakeven
+
+PACKAGE = Path(breakeven.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

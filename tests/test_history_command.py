@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -223,6 +224,28 @@ def test_the_page_draws_every_series_objections_first(history, slower, tmp_path)
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_a_very_long_name_loses_its_middle_in_every_face_and_the_page_has_it_whole_once(history, tmp_path):
+    name = f"{'long_' * 40}workload"
+    path = add(tmp_path, timed(medians(30, step=1.1, at=20), workload=name))
+    history("show", "--store", path, "-o", tmp_path)
+    seen = re.sub("<svg.*?</svg>", "", (tmp_path / "index.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert seen.count(name) == 1
+    assert "width=128</bdi></h3>" in seen
+    assert "<p><bdi>Became 10" in seen
+    for form in ("terminal", "markdown"):
+        out = " ".join(history("check", "--store", path, "--format", form)[1].split())
+        assert name not in out
+        assert "batch=64 width=128" in out
+    assert history("check", "--store", path, "--format", "json")[1].count(name) == 2
+
+
+def test_the_page_tells_of_a_newest_run_that_is_worse_without_repeating_its_name(history, tmp_path):
+    values = medians(20)
+    values[-1] *= 1.3
+    history("show", "--store", add(tmp_path, timed(values)), "-o", tmp_path)
+    assert "<p><bdi>The newest run is 3" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
 def test_the_page_is_cut_says_so_and_a_pattern_narrows_it(history, tmp_path, monkeypatch):
     monkeypatch.setattr("breakeven.reporting.history_page.MOST_DRAWN", 2)
     cells = [benchmark([1.0] * 6, batch_size=b) for b in (1, 2, 4, 8)]
@@ -319,6 +342,12 @@ def test_a_change_between_two_runs_of_one_commit_is_the_machines(history, tmp_pa
         ["check", "--threshold", "much"],
         ["check", "--format", "xml"],
         ["add"],
+        ["add", ""],
+        ["add", "run.json", "--store", __file__],
+        ["check", "--store", ""],
+        ["check", "--accepted", ""],
+        ["show", "--output", ""],
+        ["show", "--output", __file__],
         ["accept", "0123abc"],
     ],
 )

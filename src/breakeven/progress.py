@@ -98,7 +98,7 @@ def line_of(number: int, total: int, last: Last | None, left_s: float, columns: 
     >>> line_of(34, 260, last, 72.0)
     'breakeven: case 34 of 260, last: mlp forward cuda batch=16 width=64 141 µs ±0.9%, 1:12 left'
     >>> line_of(34, 260, last, 72.0, columns=60)
-    'breakeven: case 34 of 260, last: mlp for… 141 µs, 1:12 left'
+    'breakeven: case 34 of 260, last: mlp forw… 141 µs, 1:12 left'
     """
     head, tail = f"breakeven: case {number} of {total}", f", {clock_face(left_s)} left"
     if last is None:

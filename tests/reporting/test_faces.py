@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from breakeven.analysing import words
+from breakeven.analysing.flip_words import from_where
 from breakeven.reporting import tables
 from breakeven.reporting.escaping import markdown_text
 from breakeven.reporting.exports import json_schema, to_csv, to_json
@@ -199,6 +200,16 @@ def test_a_long_list_of_reasons_is_cut_in_the_terminal_and_whole_in_markdown(tmp
     assert "and 3 more, all in summary.md" in terminal(found)
     assert "reason 15!" not in terminal(found)
     assert "reason 15!" in to_markdown(found, "1")
+
+
+def test_an_undecided_break_even_reads_alike_in_table_flip_and_verdict(tmp_path):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
+    content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=8)]}
+    found = report(tmp_path, content)
+    line = only(found.break_evens)
+    assert tables.wins_from(line) == "between 1 and 64"
+    assert from_where(line) == "from a batch size between 1 and 64"
+    assert f"{from_where(line)} on; where exactly is undecided" in found.verdict
 
 
 def test_what_summary_csv_does_not_hold_is_never_cut(tmp_path):

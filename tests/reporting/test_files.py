@@ -44,6 +44,15 @@ def test_an_old_report_is_left_whole_when_a_new_one_cannot_be_written(tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {"a": b"old", "b": b"old"}
 
 
+def test_an_old_report_is_left_whole_when_a_directory_stands_in_a_files_place(tmp_path):
+    files.write_files({"a": b"old"}, tmp_path)
+    (tmp_path / "b").mkdir()
+    with pytest.raises(UsageError, match="b is a directory"):
+        files.write_files({"a": b"new", "b": b"new"}, tmp_path)
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
 def test_a_file_in_the_directorys_place_is_refused_in_one_line(tmp_path):
     (tmp_path / "out").write_text("precious")
     with pytest.raises(UsageError) as caught:

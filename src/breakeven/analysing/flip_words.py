@@ -67,8 +67,7 @@ def from_where(line: BreakEven) -> str:
         return f"beyond batch {line.batches[-1]} only"
     if found.status == "never":
         return f"never (to batch {line.batches[-1]})"
-    latest = found.bracket[1]
-    return "undecided" if latest is None else f"from batch {latest} at the latest"
+    return words.from_somewhere(*found.bracket)
 
 
 def _sentence(group: Sequence[Flip], names: Mapping[tuple[str, str], str]) -> str:

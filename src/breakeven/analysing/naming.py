@@ -25,6 +25,21 @@ def one_line(value: object, limit: int = 120) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def shortened(name: str, limit: int) -> str:
+    """Return a case's name on one line, its middle left out where it is longer than `limit` characters.
+
+    What tells cases apart stands at either end: the workload, and the last of the axes.
+
+    >>> shortened("mlp train cpu batch=64 note=" + "x" * 100 + " width=128", 40)
+    'mlp train cpu batch=6...xxxxxx width=128'
+    """
+    text = one_line(name, 2000)
+    if len(text) <= limit:
+        return text
+    tail = 2 * limit // 5
+    return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
+
+
 def model_names(
     models: Iterable[tuple[str, str]], axes: Mapping[str, Mapping[str, Any]]
 ) -> dict[tuple[str, str], str]:

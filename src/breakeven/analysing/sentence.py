@@ -210,12 +210,9 @@ def _one_line(line: BreakEven, names: _Names) -> str:
             "batches would tell"
         )
     low, high = found.bracket
-    if low is not None and high is not None:
-        return (
-            f"{beats} for {where} from a batch size between {low} and {high} on; where exactly is undecided"
-        )
     if high is not None:
-        return f"{beats} for {where} from batch {high} at the latest; below, it is undecided"
+        rest = "; below, it is undecided" if low is None else " on; where exactly is undecided"
+        return f"{beats} for {where} {words.from_somewhere(low, high)}{rest}"
     is_same = any(row.batch_size == largest and row.verdict == "same" for row in line.rows)
     why = f"; at the largest measured ({largest}) they are the same within 2%" if is_same else ""
     return f"from which batch size on {beats} for {where} is undecided{why}"
@@ -256,7 +253,7 @@ def _where_it_wins(wins: Sequence[BreakEven], names: _Names) -> list[str]:
             f"in {len(crossing)} {_from(first)} ({names.place(first)}) to {to} ({names.place(last)})"
         )
     if latest:
-        found.append(f"in {len(latest)} from batch {latest[-1]} at the latest")
+        found.append(f"in {len(latest)} {words.from_somewhere(None, latest[-1])}")
     return found
 
 

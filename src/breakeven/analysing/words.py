@@ -75,6 +75,19 @@ def batch_between(low: float | None, high: float | None, smallest: int, largest:
     return f"[{left}–{f'>{largest}' if high is None else batch(high)}]"
 
 
+def from_somewhere(slower: int | None, faster: int | None) -> str:
+    """Return from where on an undecided break-even is sure, after the two measured batches that bracket it.
+
+    >>> from_somewhere(1, 64), from_somewhere(None, 64), from_somewhere(64, None)
+    ('from a batch size between 1 and 64', 'from batch 64 at the latest', 'undecided')
+    """
+    if faster is None:
+        return "undecided"
+    if slower is None:
+        return f"from batch {faster} at the latest"
+    return f"from a batch size between {slower} and {faster}"
+
+
 def device_name(device: str) -> str:
     """Return how a sentence names a device.
 

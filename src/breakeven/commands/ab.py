@@ -10,7 +10,7 @@ from breakeven.alternating.schedule import FEWEST, FIRST_PAIRS, PAIRS, Limits, s
 from breakeven.commands.command import Command
 from breakeven.commands.compare import add_judging, floor_for, present
 from breakeven.commands.measuring import add_folder_options, in_folder, say
-from breakeven.commands.parser import whole_number
+from breakeven.commands.values import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

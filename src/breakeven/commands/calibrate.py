@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from breakeven.commands.command import OK, Command, show
 from breakeven.commands.compare import NOISE
 from breakeven.commands.measuring import add_folder_options, in_folder, say
-from breakeven.commands.parser import whole_number
+from breakeven.commands.values import directory_path, whole_number
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs", type=whole_number, default=RUNS, metavar="N", help=f"how many runs (default: {RUNS})"
     )
     parser.add_argument(
-        "--noise", type=Path, default=Path(NOISE), metavar="DIR",
+        "--noise", type=directory_path, default=Path(NOISE), metavar="DIR",
         help=f"where noise floors are stored (default: {NOISE})",
     )  # fmt: skip
     parser.add_argument(

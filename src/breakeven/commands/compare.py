@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, Command, show, version
+from breakeven.commands.values import directory_path, file_path, names, share
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,9 +59,13 @@ exit codes:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="*", metavar="BASE CAND", help="two run files")
-    parser.add_argument("--baseline", nargs="+", metavar="RUN", help="the baseline's runs, instead of BASE")
-    parser.add_argument("--candidate", nargs="+", metavar="RUN", help="the candidate's runs, instead of CAND")
+    parser.add_argument("runs", nargs="*", type=file_path, metavar="BASE CAND", help="two run files")
+    parser.add_argument(
+        "--baseline", nargs="+", type=file_path, metavar="RUN", help="the baseline's runs, instead of BASE"
+    )
+    parser.add_argument(
+        "--candidate", nargs="+", type=file_path, metavar="RUN", help="the candidate's runs, instead of CAND"
+    )
     add_judging(parser)
 
 
@@ -83,7 +88,7 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
         help="comma-separated fields of the machine class that may differ, as gpu,driver (default: none)",
     )  # fmt: skip
     parser.add_argument(
-        "--noise", type=Path, default=Path(NOISE), metavar="DIR",
+        "--noise", type=noise_floors, default=Path(NOISE), metavar="DIR",
         help=f"where `breakeven calibrate` stored noise floors (default: {NOISE})",
     )  # fmt: skip
     parser.add_argument(
@@ -166,29 +171,25 @@ def append_to_summary(text: str) -> None:
         ) from None
 
 
-def share(text: str) -> float:
-    """Read ``2%`` or ``0.02``.
-
-    >>> share("2%"), share("0.1")
-    (0.02, 0.1)
-    """
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1; write 2% or 0.02")
-    return value
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Read a list of comma-separated names."""
-    return tuple(filter(None, (name.strip() for name in text.split(","))))
+def noise_floors(text: str) -> Path:
+    """Read the path of a directory that is there: who names one does not want to do without."""
+    named = directory_path(text)
+    if not os.path.isdir(text):  # noqa: PTH112 - which bears any text
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not there; `breakeven calibrate CMD --noise DIR` makes one, or leave the option out"
+        )
+    return named
 
 
 def verdicts(text: str) -> tuple[str, ...]:
     """Read a list of verdicts; ``none`` is the empty one."""
-    asked = () if text.strip() == "none" else names(text)
+    asked = names(text)
+    if not asked:  # as an unset variable leaves it: nothing would ever fail
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no verdict; use some of {', '.join(VERDICTS)}, or none"
+        )
+    if asked == ("none",):
+        return ()
     for name in asked:
         if name not in VERDICTS:
             raise argparse.ArgumentTypeError(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, UNUSABLE, Command, show, status, version
-from breakeven.commands.compare import append_to_summary, share
+from breakeven.commands.compare import append_to_summary
+from breakeven.commands.values import directory_path, file_path, share
 from breakeven.errors import BreakevenError, UsageError
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ exit codes:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     add = _action(actions, "add", "keep runs in the store", _ADD, _run_add)
-    add.add_argument("runs", nargs="+", metavar="RUN", help="run files that --benchmark-json wrote")
+    add.add_argument(
+        "runs", nargs="+", type=file_path, metavar="RUN", help="run files that --benchmark-json wrote"
+    )
     check = _action(actions, "check", "judge the newest run, and find what changed when", _CHECK, _run_check)
     show_ = _action(actions, "show", "draw every series on a page", _SHOW, _run_show)
     accept = _action(actions, "accept", "say why a change is meant", _ACCEPT, _run_accept)
@@ -125,7 +128,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the commit it came in, at least 7 digits of it; or its run's date and time, as check prints it",
     )  # fmt: skip
     accept.add_argument("--reason", required=True, metavar="TEXT", help="why the change is meant")
-    show_.add_argument("-o", "--output", metavar="DIR", help="where the page goes (default: STORE/page/)")
+    show_.add_argument(
+        "-o",
+        "--output",
+        type=directory_path,
+        metavar="DIR",
+        help="where the page goes (default: STORE/page/)",
+    )
     for parser_ in (check, show_, accept):
         parser_.add_argument(
             "--case", metavar="PATTERN", help="only these cases; * and ? stand for anything (default: all)"
@@ -139,7 +148,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
             help="a smaller change is nobody's concern (default: 3%%)",
         )
         parser_.add_argument(
-            "--accepted", metavar="FILE", help="the changes that are meant (default: STORE/accepted.json)"
+            "--accepted",
+            type=file_path,
+            metavar="FILE",
+            help="the changes that are meant (default: STORE/accepted.json)",
         )
     for parser_, formats in (
         (add, ("terminal", "json")),
@@ -147,7 +159,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         (show_, ("terminal", "json")),
         (accept, ("terminal", "json")),
     ):
-        parser_.add_argument("--store", default=STORE, metavar="DIR", help=f"the store (default: {STORE})")
+        parser_.add_argument(
+            "--store", type=directory_path, default=STORE, metavar="DIR", help=f"the store (default: {STORE})"
+        )
         parser_.add_argument(
             "--format",
             choices=formats,
@@ -253,10 +267,9 @@ def _run_show(arguments: argparse.Namespace) -> int:
         return _complain(history.damaged) or (OK if history.judged else NOT_JUDGED)
     from breakeven.reporting.history_page import write_page
 
-    directory = Path(arguments.output) if arguments.output else Path(arguments.store) / "page"
     with status("drawing the series"):
-        path = write_page(history, directory, version())
-    print(f"the page: {path}")
+        page = write_page(history, arguments.output or arguments.store / "page", version())
+    print(f"the page: {page}")
     return _complain(history.damaged) or (OK if history.judged else NOT_JUDGED)
 
 

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.command import INTERRUPTED
+from breakeven.commands.values import directory_path
 
 if TYPE_CHECKING:
     from breakeven.alternating.recording import Recorder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def add_folder_options(parser: argparse.ArgumentParser, output: str) -> None:
     """Add where runs are kept, and what happens to those that are there."""
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path(output), metavar="DIR",
+        "-o", "--output", type=directory_path, default=Path(output), metavar="DIR",
         help="where run files and logs are kept, and where the same command goes on when it was interrupted "
         f"(default: {output})",
     )  # fmt: skip

@@ -49,15 +49,3 @@ class Parser(argparse.ArgumentParser):
             UsageError: always.
         """
         raise UsageError(f"{message}; `{self.prog} --help` tells what there is")
-
-
-def whole_number(text: str) -> int:
-    """Read a whole number.
-
-    >>> whole_number("12")
-    12
-    """
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number; write one such as 10") from None

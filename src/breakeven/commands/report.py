@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.command import NOT_JUDGED, OK, UNUSABLE, Command, show, status, version
+from breakeven.commands.values import directory_path, file_path
 
 if TYPE_CHECKING:
     from breakeven.analysing.record import Report
@@ -46,12 +47,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs",
         nargs="*",
+        type=file_path,
         metavar="RUN",
         help=f"run files that --benchmark-json wrote (default: the newest run under {RESULTS}/)",
     )
     parser.add_argument(
         "-o",
         "--output",
+        type=directory_path,
         metavar="DIR",
         help="where the files go (default: RUN.report/ beside the first run); --format json writes none",
     )
@@ -84,14 +87,14 @@ def _run(arguments: argparse.Namespace) -> int:
         return _code_of(report)
     from breakeven.reporting.files import write_report
 
-    directory = Path(arguments.output) if arguments.output else Path(f"{paths[0]}.report")
+    home = arguments.output or Path(f"{paths[0]}.report")
     with status("drawing the report"):
-        written = write_report(report, directory, version())
-    _show_as(report, arguments.format, directory)
+        written = write_report(report, home, version())
+    _show_as(report, arguments.format, home)
     # Standard output holds the asked-for format and nothing else, so that it can be piped.
     stream = sys.stdout if arguments.format == "terminal" else sys.stderr
     *others, page = written
-    print(f"written to {directory}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
+    print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
     print(f"the page: {page}", file=stream)
     return _code_of(report)
 
@@ -105,13 +108,13 @@ def _code_of(report: Report) -> int:
     return OK if report.judged else NOT_JUDGED
 
 
-def _show_as(report: Report, form: str, directory: Path) -> None:
+def _show_as(report: Report, form: str, home: Path) -> None:
     if form == "csv":
         from breakeven.reporting.exports import to_csv
 
         sys.stdout.write(to_csv(report))
     elif form == "html":
-        sys.stdout.write((directory / "index.html").read_text("utf-8"))
+        sys.stdout.write((home / "index.html").read_text("utf-8"))
     elif form == "markdown":
         from breakeven.reporting.markdown import to_markdown
 

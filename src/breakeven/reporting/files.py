@@ -7,11 +7,13 @@ half overwritten.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from breakeven.analysing.naming import one_line
 from breakeven.analysing.record import Report
 from breakeven.errors import UsageError
 from breakeven.reporting.exports import to_csv
@@ -74,15 +76,17 @@ def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
             os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - mkstemp makes files that only we may read
+        for _, path in aside:
+            if path.is_dir():  # told before the first is renamed
+                raise IsADirectoryError(errno.EISDIR, f"{path.name} is a directory")
         for temporary_path, path in aside:
             temporary_path.replace(path)
     except OSError as error:
         for temporary_path, _ in aside:
             temporary_path.unlink(missing_ok=True)
-        taken = directory.exists() and not directory.is_dir()
-        problem = "it is no directory" if taken else error.strerror or str(error)
+        problem = "it is no directory" if isinstance(error, FileExistsError) else error.strerror or str(error)
         raise UsageError(
-            f"cannot write the report into {directory} ({problem}); choose another with -o DIR"
+            f"cannot write the report into {one_line(directory, 300)} ({problem}); choose another with -o DIR"
         ) from error
     return [path for _, path in aside]
 

@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from breakeven.analysing import words
 from breakeven.analysing.history.record import Changed, History, Newest, Watched
-from breakeven.analysing.history.telling import change_sentence, coverage, headline, newest_sentence
+from breakeven.analysing.history.telling import LONGEST_NAME, change_words, coverage, headline, newest_words
+from breakeven.analysing.naming import shortened
 from breakeven.reporting.escaping import html_text
 from breakeven.reporting.figures.style import to_svg
 from breakeven.reporting.files import encoded, write_files
@@ -33,6 +34,7 @@ PAGE = "index.html"
 @dataclass(frozen=True)
 class _Shown:
     name: str
+    whole_name: str  # empty where `name` is
     svg: Markup
     sentences: tuple[str, ...]
     state: str
@@ -100,16 +102,19 @@ def _shown(drawn: Drawn, index: int) -> _Shown:
     sentences = [_with_reason(item) for item in drawn.changes]
     newest = drawn.newest
     if newest is not None and newest.verdict is not None and newest.verdict.word in ("regressed", "improved"):
-        sentences.append(newest_sentence(newest))
+        sentences.append(f"The newest run {newest_words(newest)}")
     if not drawn.watched.judged:
         sentences.append(f"{words.plural(len(drawn.watched.series.run), 'run')}: too few to judge.")
     svg = inlined(to_svg(figure_of(drawn)), f"s{index}", html_text(drawn.watched.name), _described(drawn))
     state = ("objection", "changed", "quiet", "quiet")[_rank(drawn)]
-    return _Shown(drawn.watched.name, Markup(svg), tuple(sentences), state)
+    whole = html_text(drawn.watched.name)
+    short = shortened(drawn.watched.name, LONGEST_NAME)
+    return _Shown(short, "" if short == whole else whole, Markup(svg), tuple(sentences), state)
 
 
 def _with_reason(found: Changed) -> str:
-    sentence = change_sentence(found)
+    sentence = change_words(found)
+    sentence = f"{sentence[:1].upper()}{sentence[1:]}"
     if found.accepted is not None:
         return f"{sentence}. Accepted: {found.accepted}"
     return sentence if found.stands else f"{sentence}. Undone since."

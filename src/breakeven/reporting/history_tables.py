@@ -11,7 +11,7 @@ from breakeven.analysing.history.record import Changed, History, Newest
 from breakeven.analysing.history.scan import StoredRun
 from breakeven.analysing.history.series import TIME
 from breakeven.analysing.history.telling import bounds, percent_of, size
-from breakeven.analysing.naming import one_line
+from breakeven.analysing.naming import one_line, shortened
 from breakeven.reporting.table import Table
 
 MAX_ROWS = 12
@@ -58,7 +58,7 @@ def _change_row(found: Changed) -> tuple[str, ...]:
     change = found.change
     much = size(change.ratio, change.low, change.high)
     return (
-        one_line(found.watched.name, _NAME),
+        shortened(found.watched.name, _NAME),
         f"{much} {_direction(found.watched.series.quantity, change.ratio)}",
         _in(found.after),
         str(found.ago),
@@ -79,7 +79,7 @@ def _newest_row(found: Newest) -> tuple[str, ...]:
     assert verdict is not None
     accepted = found.accepted
     return (
-        one_line(found.watched.name, _NAME),
+        shortened(found.watched.name, _NAME),
         f"{percent_of(verdict.ratio)} {_direction(found.watched.series.quantity, verdict.ratio)}",
         bounds(verdict.low, verdict.high),
         _in(found.run),

@@ -274,9 +274,10 @@ def rate_words(rate: Rate | None) -> str:
 def wins_from(line: BreakEven) -> str:
     """Return the batch size from which the candidate wins, as short as a cell is.
 
-    A batch size with its interval, ``always``, ``never``, ``beyond`` the largest, or ``undecided``.
+    A batch size with its interval, ``always``, ``never``, ``beyond`` the largest, ``undecided``, or what is
+    known of an undecided one.
     """
-    found, (low, high) = line.crossing, line.crossing.bracket
+    found = line.crossing
     if found.batch_size is not None:
         between = words.batch_between(found.low, found.high, line.batches[0], line.batches[-1])
         return f"{words.batch(found.batch_size)} {between}"
@@ -286,9 +287,7 @@ def wins_from(line: BreakEven) -> str:
         return f"beyond {line.batches[-1]}"
     if found.status == "never":
         return f"never (to {line.batches[-1]})"
-    if high is None:
-        return "undecided"
-    return f"at most {high}" if low is None else f"{low} to {high}"
+    return words.from_somewhere(*found.bracket).removeprefix("from a batch size ").removeprefix("from batch ")
 
 
 def _groups(report: Report) -> list[list[BreakEven]]:

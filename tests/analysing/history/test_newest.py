@@ -1,6 +1,8 @@
 """The newest run against its series: sure when it is worse, and silent when nothing changed."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +47,7 @@ def test_a_smaller_largest_batch_is_the_bad_direction():
 
 
 def test_outside_of_the_interval_and_a_verdict_are_the_same_thing():
-    rows = noise(200)
+    rows = [*noise(160), *spiky(40, n=40)]
     for i in range(0, 200, 10):
         rows[i][-1] += 0.02 * i / 10 - 0.2
     for verdict in verdicts(rows, threshold=1e-9):
@@ -80,6 +82,46 @@ def test_five_runs_before_the_newest_are_needed(n, judged):
 def test_a_series_that_never_moved_has_a_narrow_interval_and_not_none():
     [verdict] = verdicts([np.zeros(20)])
     assert 0.98 < verdict.low < 1 < verdict.high < 1.02
+
+
+def spiky(count, n=60):
+    """Series in which one run in twenty reads half more, the newest never."""
+    rng = np.random.default_rng(30)
+    rows = 0.02 * rng.standard_normal((count, n))
+    rows[:, :-1] += 0.5 * (rng.random((count, n - 1)) < 0.05)
+    return list(rows)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_spike_as_the_machine_gives_now_and_then_is_no_alarm_and_one_beyond_all_is(sign):
+    rows = spiky(40)
+    rows[0][:-1] = noise(1, n=59)[0]  # it never met a spike itself
+    rows[0][-1], rows[1][-1] = 0.25, 0.5
+    rows[2][-1] = 1.5
+    words = [verdict.word for verdict in verdicts([sign * row for row in rows])]
+    worst = "regressed" if sign > 0 else "improved"
+    assert (words[:3], words.count(worst)) == (["inconclusive", "inconclusive", worst], 1)
+
+
+def test_a_neighbour_that_spikes_hides_no_slowdown_of_a_steady_series():
+    rows = [*noise(36, n=60), *spiky(4)]
+    rows[3][-1] = math.log(1.2)
+    assert verdicts(rows)[3].word == "regressed"
+
+
+def test_series_that_never_move_do_not_make_spikes_look_rare():
+    rows = [*spiky(10), *([np.zeros(60)] * 400)]
+    rows[0][:-1] = noise(1, n=59)[0]
+    rows[0][-1] = 0.25
+    assert verdicts(rows)[0].word == "inconclusive"
+
+
+def test_recorded_runs_of_a_busy_machine_in_any_order_are_rarely_an_alarm():
+    recorded = json.loads((Path(__file__).parents[2] / "data" / "recorded-noise.json").read_text())
+    logs = np.log(np.array(list(recorded["aa-busy"].values())))
+    rng = np.random.default_rng(31)
+    checks = [verdicts(list(logs[:, rng.permutation(logs.shape[1])])) for _ in range(150)]
+    assert np.mean([any(v.word == "regressed" for v in check) for check in checks]) <= 0.1
 
 
 def test_nothing_to_judge_is_no_error():

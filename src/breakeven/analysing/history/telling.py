@@ -9,6 +9,10 @@ from breakeven.analysing import words
 from breakeven.analysing.history.notes import run_name
 from breakeven.analysing.history.record import Changed, History, Newest
 from breakeven.analysing.history.series import TIME
+from breakeven.analysing.naming import shortened
+
+LONGEST_NAME = 120
+"""Longer names lose their middle in a sentence; JSON has them whole."""
 
 _NARROW, _EXACT = 0.02, 0.001  # intervals whose ends whole percentages, or tenths, cannot tell apart
 
@@ -40,6 +44,11 @@ def size(ratio: float, low: float | None, high: float | None) -> str:
 
 def change_sentence(found: Changed) -> str:
     """Return one change in a sentence."""
+    return f"{shortened(found.watched.name, LONGEST_NAME)} {change_words(found)}"
+
+
+def change_words(found: Changed) -> str:
+    """Return what a sentence says of a change behind the name of its series."""
     change = found.change
     more = change.ratio > 1
     much = size(change.ratio, change.low, change.high)
@@ -47,14 +56,16 @@ def change_sentence(found: Changed) -> str:
         what = f"became {much} {'slower' if more else 'faster'}"
     else:
         what = f"{'rose' if more else 'fell'} by {much}"
-    return (
-        f"{found.watched.name} {what} in {run_name(found.after)}, {words.plural(found.ago, 'run')} ago; "
-        f"{_before(found)}"
-    )
+    return f"{what} in {run_name(found.after)}, {words.plural(found.ago, 'run')} ago; {_before(found)}"
 
 
 def newest_sentence(found: Newest) -> str:
     """Return what the newest run of one series says, in a sentence; it has a verdict."""
+    return f"{shortened(found.watched.name, LONGEST_NAME)} {newest_words(found)}"
+
+
+def newest_words(found: Newest) -> str:
+    """Return what a sentence says of the newest run behind the name of its series; it has a verdict."""
     verdict = found.verdict
     assert verdict is not None
     more = verdict.ratio > 1
@@ -63,7 +74,7 @@ def newest_sentence(found: Newest) -> str:
     else:
         what = f"{percent_of(verdict.ratio)} {'above' if more else 'below'}"
     return (
-        f"{found.watched.name} is {what} what its series led one to expect, in {run_name(found.run)}; "
+        f"is {what} what its series led one to expect, in {run_name(found.run)}; "
         f"an unchanged run lies within {bounds(verdict.low, verdict.high)}"
     )
 
