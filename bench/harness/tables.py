@@ -97,7 +97,7 @@ def verdict(result: Json) -> list[str]:
 
 
 def _against_ours(cells: Sequence[Json], word: str) -> list[str]:
-    """Return the tools that surely need ``less`` wall time than breakeven, or of which that is ``undecided``."""
+    """Return the tools that surely need ``less`` wall time than breakeven, or where it is ``undecided``."""
     return [
         f"{tool} on {cell['name']} ({ratio(figures)})"
         for cell in cells

@@ -126,7 +126,9 @@ def test_models_that_differ_in_more_than_dtype_are_no_pair(tmp_path):
 
 def test_a_change_that_the_intervals_do_not_show_is_called_none(tmp_path):
     found = report(tmp_path, dtypes((33, 0.2), (33, 0.2)))
-    assert only(found.flip_sentences).startswith("In bfloat16, no change is shown (from batch 40 [")
+    assert only(found.flip_sentences).startswith(
+        "In bfloat16, the break-even is not shown to move (from batch 40 ["
+    )
 
 
 def test_an_undecided_line_is_never_said_to_change(tmp_path):
@@ -135,7 +137,7 @@ def test_an_undecided_line_is_never_said_to_change(tmp_path):
         if item["extra_info"]["axes"]["dtype"] == "bfloat16":
             item["stats"]["data"] = item["stats"]["data"][:3]
     sentence = only(report(tmp_path, content).flip_sentences)
-    assert sentence.startswith("In bfloat16, no change is shown")
+    assert sentence.startswith("In bfloat16, the break-even is not shown to move")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,9 @@ def test_what_changes_on_no_machine_is_said_once_for_all(tmp_path):
         for name in ("one", "two")
     ]
     contents[1]["benchmarks"][0]["stats"]["data"][0] *= 1.001
-    assert report(tmp_path, *contents).flip_sentences == ("No other change is shown in bfloat16.",)
+    assert report(tmp_path, *contents).flip_sentences == (
+        "No other break-even is shown to move in bfloat16.",
+    )
 
 
 def test_resident_rounds_are_as_many_as_the_scarcer_of_the_two(tmp_path):

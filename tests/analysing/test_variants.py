@@ -11,7 +11,7 @@ from breakeven.reporting.markdown import to_markdown
 from breakeven.reporting.tables import variant_tables
 from pages import text_of
 from reports import box, only, report
-from run_files import benchmark, run
+from run_files import benchmark, outcome, run
 from terminals import terminal
 
 
@@ -216,3 +216,13 @@ def test_a_run_without_variants_says_nothing_of_them(tmp_path):
     for face in (terminal(found), to_markdown(found, "1"), page):
         assert "ach variant" not in face
         assert "Variants" not in face
+
+
+def test_a_model_is_not_called_as_if_it_were_the_variant_that_gave_no_timing(tmp_path):
+    """The CPU skips TF32, so that only the plain form is compared; both are there to be mistaken."""
+    plain = [step(seconds, device, tf32=False) for device, seconds in (("cpu", 2.0), ("cuda", 1.0))]
+    skipped = outcome("skipped", "no TF32", workload="mlp", device="cpu", axes={"width": 128, "tf32": True})
+    found = report(tmp_path, run([*plain, step(0.5, tf32=True)], outcomes=[skipped]))
+    assert {row.axes for row in found.break_evens} == {"tf32=False width=128"}
+    assert found.names["mlp", "tf32=False width=128"] == "mlp at tf32=False"
+    assert "mlp at tf32=False" in terminal(found)

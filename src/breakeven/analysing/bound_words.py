@@ -5,11 +5,11 @@ Owns the wording; computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from breakeven.analysing import words
 from breakeven.analysing.bound import COMPUTE, COPY, LAUNCH, MIXED, UNDECIDED, UNMEASURED, Bounds
-from breakeven.analysing.naming import Machine, model_names
+from breakeven.analysing.naming import Machine, Names
 
 ADVICE = {
     LAUNCH: "the host queues for at least 80% of a step, so the device waits for it: a larger batch costs "
@@ -73,13 +73,10 @@ def flat(bounds: Bounds) -> str:
     return f"{bounds.flat_to}" if bounds.grows else f"{bounds.flat_to}, undecided beyond"
 
 
-def bound_sentences(
-    found: Iterable[Bounds], machines: Iterable[Machine], axes: Mapping[str, Mapping[str, object]]
-) -> list[str]:
+def bound_sentences(found: Iterable[Bounds], machines: Iterable[Machine], names: Names) -> list[str]:
     """Return a sentence for each kind of bound on each accelerator: where it holds, and what helps."""
     rows = list(found)
     label = {machine.class_id: machine.label for machine in machines}
-    names = model_names(((row.workload, row.axes) for row in rows), axes)
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for row in rows:
         for kind, smallest, largest in row.runs():

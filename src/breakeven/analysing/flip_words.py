@@ -6,12 +6,11 @@ Owns the wording. Computes nothing but which of two break-evens comes first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from breakeven.analysing import words
 from breakeven.analysing.break_even import BreakEven
-from breakeven.analysing.naming import Machine, model_names, one_line
+from breakeven.analysing.naming import Machine, Names, one_line
 from breakeven.analysing.scenarios import Flip
 from breakeven.analysing.sentence import spoken_of
 
@@ -20,7 +19,7 @@ def flip_sentences(
     flips: Sequence[Flip],
     lines: Sequence[BreakEven],
     machines: Sequence[Machine],
-    axes: Mapping[str, Mapping[str, Any]],
+    names: Names,
 ) -> list[str]:
     """Return a sentence for each circumstance of each candidate that the verdict speaks of.
 
@@ -28,9 +27,8 @@ def flip_sentences(
         flips: as `breakeven.analysing.scenarios.flips` returns them.
         lines: all break-evens of the report.
         machines: in the order to speak of them.
-        axes: the object behind each text of axes.
+        names: of all models.
     """
-    names = model_names(((line.workload, line.axes) for line in lines), axes)
     spoken = {
         (machine.class_id, candidate): machine.label
         for machine in machines
@@ -51,7 +49,7 @@ def flip_sentences(
             sentence = _sentence(group, names)
             found.append(f"{where}{sentence if where else sentence[:1].upper() + sentence[1:]}.")
     if unmoved:  # once for all: on many machines it would drown what does change
-        found.append(f"No other change is shown {', '.join(unmoved)}.")
+        found.append(f"No other break-even is shown to move {', '.join(unmoved)}.")
     return found
 
 
@@ -70,13 +68,13 @@ def from_where(line: BreakEven) -> str:
     return words.from_somewhere(*found.bracket)
 
 
-def _sentence(group: Sequence[Flip], names: Mapping[tuple[str, str], str]) -> str:
+def _sentence(group: Sequence[Flip], names: Names) -> str:
     scenario = group[0].scenario
     moved = [flip for flip in group if _moved(flip)]
     models = words.plural(len(group), "model")
     if not moved:
-        where = f" ({from_where(group[0].other)})" if len(group) == 1 else f" in any of {models}"
-        return f"{scenario}, no change is shown{where}"
+        where = f" ({from_where(group[0].other)})" if len(group) == 1 else f" for any of {models}"
+        return f"{scenario}, the break-even is not shown to move{where}"
     most = max(moved, key=_distance)
     text = f"{scenario}, {from_where(most.other)} instead of {from_where(most.line).removeprefix('from ')}"
     if len(group) == 1:

@@ -40,6 +40,10 @@ def shortened(name: str, limit: int) -> str:
     return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
 
 
+Names = Mapping[tuple[str, str], str]
+"""How a sentence names each model, by workload and text of axes."""
+
+
 def model_names(
     models: Iterable[tuple[str, str]], axes: Mapping[str, Mapping[str, Any]]
 ) -> dict[tuple[str, str], str]:

@@ -23,7 +23,7 @@ from breakeven.analysing.comparability import RED, Comparability, comparability
 from breakeven.analysing.efficiency import case_facts, efficiency, throughput
 from breakeven.analysing.estimates import KEY, Estimate, estimates
 from breakeven.analysing.flip_words import flip_sentences
-from breakeven.analysing.naming import Machine
+from breakeven.analysing.naming import Machine, Names, model_names
 from breakeven.analysing.notes import pairing_notes, uncounted_notes, warnings_of
 from breakeven.analysing.runs import Runs, Source
 from breakeven.analysing.scenarios import Flip, flips
@@ -70,9 +70,10 @@ class Report:
     or B/s) and ``samples`` (samples/s, of `train`) are `breakeven.analysing.efficiency.Rate`, and what is
     unknown is None (the baseline's own rows have neither speedup nor verdict). `outcomes` is that of
     `breakeven.analysing.runs.Runs`. `headline` is the phase that the verdict speaks of, None when nothing was
-    compared. `axes` gives the object behind each text of axes. `forced` tells that the comparison is red and
-    was asked for all the same; where it is red and was not, there are no speedups. `left_out` says why files
-    were not read.
+    compared. `axes` gives the object behind each text of axes, `names` how each model is called, also such as
+    gave no timing: what tells two apart stands in both. `forced` tells that the comparison is red and was
+    asked for all the same; where it is red and was not, there are no speedups. `left_out` says why files were
+    not read.
     """
 
     conclusions: tuple[Conclusion, ...]
@@ -96,6 +97,7 @@ class Report:
     machines: tuple[Machine, ...]
     sources: tuple[Source, ...]
     axes: Mapping[str, Mapping[str, Any]]
+    names: Names
     left_out: tuple[str, ...]
 
     @property
@@ -146,11 +148,12 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     ways = variants(cases, runs.facts, runs.axes)
     changed = flips(cases, lines, runs.outcomes, runs.axes, wished)
     endings = Counter(runs.outcomes["outcome"])
+    names = model_names(_models(cases, runs.outcomes), runs.axes)
     if refused:
         found, unpaired = [refusal(comparable)], []
     else:
         unpaired = pairing_notes(runs.machines, cases, references(cases, wished), runs.outcomes)
-        found = conclusions(runs.machines, compared, lines, repaid, devices, endings, runs.axes)
+        found = conclusions(runs.machines, compared, lines, repaid, devices, endings, names)
         if compared and runs.moved:
             found[-1] = replace(found[-1], details=(*found[-1].details, UNSTEADY))
     if forced:
@@ -162,10 +165,10 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         speedups=tuple(compared),
         break_evens=tuple(lines),
         flips=tuple(changed),
-        flip_sentences=tuple(flip_sentences(changed, lines, runs.machines, runs.axes)),
+        flip_sentences=tuple(flip_sentences(changed, lines, runs.machines, names)),
         repayments=tuple(repaid),
         bounds=tuple(bounded),
-        bound_sentences=tuple(bound_sentences(bounded, runs.machines, runs.axes)),
+        bound_sentences=tuple(bound_sentences(bounded, runs.machines, names)),
         variants=tuple(ways),
         variant_sentences=tuple(variant_sentences(ways, runs.machines)),
         phase_sums=tuple(sums),
@@ -183,8 +186,15 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         machines=runs.machines,
         sources=runs.sources,
         axes=runs.axes,
+        names=names,
         left_out=runs.left_out,
     )
+
+
+def _models(cases: Iterable[Estimate], outcomes: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the workload and the axes of all models, timed ones first."""
+    known = outcomes.dropna(subset=["workload", "axes"])[["workload", "axes"]]
+    return [*((case.workload, case.axes) for case in cases), *known.itertuples(index=False, name=None)]
 
 
 def _inits(sources: Iterable[Source]) -> dict[tuple[str, str], float]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from breakeven.analysing import words
 from breakeven.analysing.baseline import is_cpu
 from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.comparability import RED, Comparability
-from breakeven.analysing.naming import Machine, model_names, one_line
+from breakeven.analysing.naming import Machine, Names, one_line
 from breakeven.analysing.speedup import PHASES, Speedup
 from breakeven.analysing.start import Repay
 
@@ -44,7 +43,7 @@ def conclusions(
     repayments: Sequence[Repay],
     devices: Mapping[str, Sequence[str]],
     endings: Mapping[str, int],
-    axes: Mapping[str, Mapping[str, Any]],
+    names: Names,
 ) -> list[Conclusion]:
     """Return the verdict on everything that was compared, one conclusion a candidate.
 
@@ -55,20 +54,17 @@ def conclusions(
         repayments: when candidates have earned their start.
         devices: the timed devices of each class id.
         endings: how many cases ended in each way without a timing.
-        axes: the object behind each text of axes.
+        names: of all models.
     """
     phase = headline_phase(speedups)
     if phase is None:
         return [Conclusion(_nothing_compared(devices, endings))]
-    names = _Names(
-        {machine.class_id: machine.label for machine in machines},
-        model_names(((row.workload, row.axes) for row in break_evens), axes),
-    )
+    named = _Names({machine.class_id: machine.label for machine in machines}, names)
     found = []
     for machine in machines:
         lines = [row for row in break_evens if row.class_id == machine.class_id and row.phase == phase]
         for name in spoken_of(lines):
-            about = _candidate([row for row in lines if row.candidate == name], repayments, names)
+            about = _candidate([row for row in lines if row.candidate == name], repayments, named)
             found.append((is_cpu(name), _on(machine, machines, about)))
         for name in _unpaired(devices.get(machine.class_id, ()), break_evens, machine.class_id):
             text = f"{words.device_name(name)} shares no timed cell with what it could be held against."
@@ -113,7 +109,7 @@ class _Names:
     """How machines (by class id) and models (by workload and axes) are called."""
 
     machines: Mapping[str, str]
-    models: Mapping[tuple[str, str], str]
+    models: Names
 
     def place(self, row: BreakEven | Speedup) -> str:
         return self.models[row.workload, row.axes]

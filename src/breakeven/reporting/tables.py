@@ -19,7 +19,6 @@ from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.efficiency import Rate
 from breakeven.analysing.estimates import KEY
 from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS, MIN_RUNS
-from breakeven.analysing.naming import model_names
 from breakeven.analysing.record import Report
 from breakeven.analysing.scenarios import name_of
 from breakeven.analysing.sentence import spoken_of
@@ -91,14 +90,13 @@ def _repay_row(report: Report, repay: Repay) -> tuple[str, ...]:
 
 def bound_tables(report: Report) -> list[Table]:
     """Return for each accelerator what bounds each model's training step, and how far its time is flat."""
-    names = model_names(((row.workload, row.axes) for row in report.bounds), report.axes)
     groups: dict[tuple[str, str], list[Bounds]] = {}
     for row in report.bounds:
         groups.setdefault((row.class_id, row.device), []).append(row)
     found = []
     for (class_id, device), rows in groups.items():
         where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
-        cells = [(names[row.workload, row.axes], reach(row), flat(row)) for row in rows]
+        cells = [(report.names[row.workload, row.axes], reach(row), flat(row)) for row in rows]
         table = Table(f"What bounds {device}{where}", ("model", "bounded", "flat up to batch"), tuple(cells))
         found.append(replace(table, words=(*table.words, "bounded")))
     return found
@@ -358,7 +356,6 @@ def _speedups(
 
 def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
     """Return from which batch size each model's candidate wins, as measured and in other circumstances."""
-    names = model_names(((line.workload, line.axes) for line in report.break_evens), report.axes)
     changed = {(flip.scenario, name_of(flip.line)): flip.other for flip in report.flips}
     here = {name_of(line) for line in lines}
     scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))
@@ -366,7 +363,7 @@ def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
     for line in lines:
         others = [changed.get((scenario, name_of(line))) for scenario in scenarios]
         cells = ["" if other is None else wins_from(other) for other in others]
-        rows.append((names[line.workload, line.axes], wins_from(line), _best(line), *cells))
+        rows.append((report.names[line.workload, line.axes], wins_from(line), _best(line), *cells))
     columns = (
         "model",
         "faster from batch",
