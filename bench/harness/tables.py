@@ -75,33 +75,49 @@ def most_readings(cell: Json) -> int:
 
 
 def verdict(result: Json) -> list[str]:
-    """Return a list item for each part of the aim, with the cells where it is missed."""
+    """Return a list item for each part of the aim: where it is reached, missed, or left open by intervals."""
     noisy = [cell for cell in result["cells"] if cell["noisy"]]
-    slower = f"- {_listed('Needing less wall time than breakeven:', _cheaper(result['cells']))}."
+    cheaper = {word: _against_ours(result["cells"], word) for word in ("less", "undecided")}
+    slower = (
+        f"- {_listed('Needing less wall time than breakeven:', cheaper['less'])}; "
+        f"{_listed('undecided:', cheaper['undecided'])}."
+    )
     if not noisy:
         return ["- No cell was noisy.", slower]
-    reached = {cell["name"]: _reaches_aim(cell["tools"][RIVAL]) for cell in noisy}
+    aims: dict[str, list[str]] = {"reached": [], "missed": [], "undecided": []}
+    for cell in noisy:
+        aims[_aim(cell["tools"][RIVAL])].append(cell["name"])
     lines = [
         f"- At least {AIM:.0f}x less wall time to a true ±2% than pytest-benchmark's precision mode, on "
-        f"noisy cells: {_listed('reached on', [name for name, yes in reached.items() if yes])}; "
-        f"{_listed('missed on', [name for name, yes in reached.items() if not yes])}."
+        f"noisy cells: {'; '.join(_listed(f'{word} on', names) for word, names in aims.items())}."
     ]
     for tool in noisy[0]["tools"]:
         lines += _coverage_line(tool, noisy)
     return [*lines, slower]
 
 
-def _cheaper(cells: Sequence[Json]) -> list[str]:
+def _against_ours(cells: Sequence[Json], word: str) -> list[str]:
+    """Return the tools that surely need ``less`` wall time than breakeven, or where it is ``undecided``."""
     return [
-        f"{tool} on {cell['name']} ({times(figures['ratio'])}x)"
+        f"{tool} on {cell['name']} ({ratio(figures)})"
         for cell in cells
         for tool, figures in cell["tools"].items()
-        if figures["ratio"] is not None and figures["ratio"] < 1
+        if tool != OURS and figures["ratio"] is not None and _side(figures, 1.0) == word
     ]
 
 
-def _reaches_aim(rival: Json) -> bool:
-    return rival["to_wish_s"] is None or (rival["ratio"] is not None and rival["ratio"] >= AIM)
+def _side(figures: Json, border: float) -> str:
+    """Return whether a ratio is for certain ``less`` than a border, ``more``, or ``undecided``."""
+    low, high = figures["ratio_interval"]
+    return "less" if high < border else "more" if low >= border else "undecided"
+
+
+def _aim(rival: Json) -> str:
+    if rival["to_wish_s"] is None:
+        return "reached"
+    if rival["ratio"] is None:
+        return "missed"
+    return {"more": "reached", "less": "missed"}.get(_side(rival, AIM), "undecided")
 
 
 def _coverage_line(tool: str, noisy: Sequence[Json]) -> list[str]:

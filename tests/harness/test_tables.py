@@ -1,0 +1,44 @@
+"""What the page concludes from its figures: nothing that their intervals leave open."""
+
+import pytest
+from tables import OURS, RIVAL, verdict
+
+
+def page_of(*ratios):
+    """The conclusions on noisy cells, each with a rival's ratio and interval; None: it never gets there."""
+    usual = {"coverage": None, "interval": "claimed"}
+    cells = [
+        {
+            "name": f"cell{at}",
+            "noisy": True,
+            "tools": {
+                OURS: {**usual, "ratio": 1.0, "ratio_interval": None, "to_wish_s": 1.0},
+                RIVAL: {**usual, "ratio": ratio, "ratio_interval": interval, "to_wish_s": ratio},
+            },
+        }
+        for at, (ratio, interval) in enumerate(ratios)
+    ]
+    return verdict({"cells": cells})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "interval", "word"),
+    [
+        (4.0, (3.1, 5.0), "reached"),
+        (4.0, (2.5, 6.0), "undecided"),
+        (2.0, (1.5, 2.9), "missed"),
+        (2.0, (0.5, 6.0), "undecided"),
+        (None, None, "reached"),
+    ],
+)
+def test_the_aim_is_reached_or_missed_only_where_the_interval_says_so(ratio, interval, word):
+    aim = page_of((ratio, interval))[0]
+    for other in ("reached", "missed", "undecided"):
+        assert f"{other} on {'cell0' if other == word else 'none'}" in aim
+
+
+def test_who_needs_less_time_is_told_by_the_intervals_end_and_who_may_beside_it():
+    last = page_of((0.7, (0.5, 0.9)), (0.7, (0.2, 2.2)), (1.4, (0.4, 3.0)), (2.0, (1.5, 3.0)))[-1]
+    less, undecided = last.split("; ")
+    assert less.endswith(f"Needing less wall time than breakeven: {RIVAL} on cell0 (0.7x [0.5-0.9])")
+    assert undecided == f"undecided: {RIVAL} on cell1 (0.7x [0.2-2.2]), {RIVAL} on cell2 (1.4x [0.4-3])."
