@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ar1 import correlated
 from breakeven.analysing.break_even import break_evens
 from breakeven.analysing.estimates import KEY, estimates
 from breakeven.analysing.intervals import RatioInterval
@@ -241,6 +242,24 @@ def test_devices_that_are_the_same_everywhere_have_no_break_even(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005))
     assert {row.verdict for row in found.speedups} == {"same"}
     assert only(found.break_evens).crossing.status == "undecided"
+
+
+@pytest.mark.parametrize(("rho", "least"), [(0.0, 0.93), (0.5, 0.90)])
+def test_a_speedup_of_one_run_covers_a_true_ratio_of_two(rho, least):
+    noise = {
+        (seed, side): correlated(rho, 100, 0.05, [8, seed, side]) for seed in range(400) for side in (1, 2)
+    }
+    rows = [
+        ("id", f"mlp{seed}", "", 64, "train", {1: "cuda", 2: "cpu"}[side], 0, side * np.exp(step), ())
+        for (seed, side), steps in noise.items()
+        for step in steps
+    ]
+    frame = pd.DataFrame(rows, columns=[*KEY, "run", "latency_s", "flags"])
+    found = speedups(estimates(frame, frame.drop_duplicates(KEY)))
+    hits = sum(row.low <= 2 <= row.high for row in found)
+    print(f"coverage of the speedup, AR({rho}): {hits / 400:.3f}")
+    assert len(found) == 400
+    assert hits / 400 >= least
 
 
 def lines_of(tmp_path, speedups):

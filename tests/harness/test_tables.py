@@ -5,7 +5,7 @@ from tables import OURS, RIVAL, verdict
 
 
 def page_of(*ratios):
-    """The conclusions on noisy cells, one for each (ratio, interval) of the rival; None: never reached."""
+    """The conclusions on noisy cells, each with a rival's ratio and interval; None: it never gets there."""
     usual = {"coverage": None, "interval": "claimed"}
     cells = [
         {

@@ -85,13 +85,8 @@ def bound_sentences(found: Iterable[Bounds], machines: Iterable[Machine], names:
             kinds.setdefault(kind, []).append(f"{names[row.workload, row.axes]}, batch {where}")
     return [
         f"On {words.device_name(device)}{f' of {label[class_id]}' if len(label) > 1 else ''}, "
-        f"{kind} ({'; '.join(_few(kinds[kind]))}): {ADVICE[kind]}."
+        f"{kind} ({words.joined(kinds[kind], between='; ')}): {ADVICE[kind]}."
         for (class_id, device), kinds in places.items()
         for kind in ADVICE
         if kind in kinds
     ]
-
-
-def _few(places: list[str]) -> list[str]:
-    rest = len(places) - 3
-    return [*places[:3], *([f"and {rest} more"] if rest > 0 else [])]

@@ -116,7 +116,8 @@ def compare(
     Args:
         baseline: at least one run.
         candidate: likewise.
-        floor: the noise of the machine, asked only where a side has one run of a case.
+        floor: the noise of the machine. Asked only where a side has one run, and only of the cases of which
+            neither side has two: any other tells its noise itself.
         threshold: a relative change up to this is nobody's concern.
         resolution: an interval with a larger half-width tells nothing.
         vary: fields of the machine class that may differ.

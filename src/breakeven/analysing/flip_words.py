@@ -47,7 +47,7 @@ def flip_sentences(
                 unmoved[scenario] = None
                 continue
             sentence = _sentence(group, names)
-            found.append(f"{where}{sentence if where else sentence[:1].upper() + sentence[1:]}.")
+            found.append(f"{where}{sentence if where else words.capital(sentence)}.")
     if unmoved:  # once for all: on many machines it would drown what does change
         found.append(f"No other break-even is shown to move {', '.join(unmoved)}.")
     return found

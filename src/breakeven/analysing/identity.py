@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from breakeven.analysing import words
 from breakeven.analysing.naming import one_line
 from breakeven.analysing.readings import RunReadings
 from breakeven.errors import DifferentMachinesError
@@ -31,12 +32,12 @@ def check_classes(runs: Sequence[RunReadings], vary: Collection[str] = ()) -> li
     Raises:
         DifferentMachinesError: two runs are of different classes in a field that may not vary.
     """
-    unknown = [run.path for run in runs if run.class_id is None]
+    unknown = [one_line(run.path, 100) for run in runs if run.class_id is None]
     warnings = []
     if unknown:
         warnings.append(
-            f"{_listed(unknown)}: nothing tells the machine class, so nobody can say whether the machines "
-            "are the same; measure with breakeven's plugin on both sides"
+            f"{words.joined(unknown)}: nothing tells the machine class, so nobody can say whether the "
+            "machines are the same; measure with breakeven's plugin on both sides"
         )
     unlike = differing([run for run in runs if run.class_id is not None])
     refused = {name: values for name, values in unlike.items() if name not in vary}
@@ -78,8 +79,3 @@ def _refusal(refused: Mapping[str, str], idle: Sequence[str]) -> str:
         f"the runs come from different machine classes: {fields}{beside}; measure both sides on one machine, "
         f"or allow it with --vary {names}"
     )
-
-
-def _listed(paths: Sequence[str]) -> str:
-    shown = ", ".join(one_line(path, 100) for path in paths[:3])
-    return shown + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

@@ -249,27 +249,6 @@ def ratio_of_draws(numerator: float, denominator: float, above: Array, below: Ar
     return RatioInterval(min(math.exp(low), ratio), ratio, max(math.exp(high), ratio))
 
 
-def ratio_interval(
-    numerator: ArrayLike, denominator: ArrayLike, seed: int, resamples: int = RESAMPLES
-) -> RatioInterval:
-    """Return the ratio of two samples' medians with its 95% bootstrap interval.
-
-    Either sample with fewer than 6 rounds leaves the interval None. The same seed gives the same interval.
-
-    Raises:
-        ValueError: as `median_interval`.
-    """
-    rng = np.random.default_rng(seed)
-    above = resampled_medians(numerator, rng, resamples)
-    below = resampled_medians(denominator, rng, resamples)
-    result = ratio_of_draws(
-        float(np.median(np.asarray(numerator))), float(np.median(np.asarray(denominator))), above, below
-    )
-    if min(np.size(numerator), np.size(denominator)) < MIN_ROUNDS:
-        return RatioInterval(None, result.ratio, None)
-    return result
-
-
 def _checked(times: ArrayLike) -> Array:
     values = np.asarray(times, dtype=float)
     if values.ndim != 1 or not len(values):

@@ -100,8 +100,6 @@ def pooled_df(cases: int, df: float, shared: float) -> float:
 
 def _inverse_trigamma(value: float) -> float:
     """Return x with trigamma(x) = value, by Newton's method on 1 / trigamma, which is nearly straight."""
-    if value > 1e7:
-        return 1 / math.sqrt(value)
     if value < 1e-6:
         return 1 / value
     x = 0.5 + 1 / value

@@ -68,7 +68,7 @@ def conclusions(
             found.append((is_cpu(name), _on(machine, machines, about)))
         for name in _unpaired(devices.get(machine.class_id, ()), break_evens, machine.class_id):
             text = f"{words.device_name(name)} shares no timed cell with what it could be held against."
-            found.append((False, _on(machine, machines, Conclusion(_capital(text)))))
+            found.append((False, _on(machine, machines, Conclusion(words.capital(text)))))
     # What most readers came for comes first: accelerators, on whichever machine.
     ordered = [about for _, about in sorted(found, key=lambda item: item[0])]
     last = ordered[-1]
@@ -164,13 +164,13 @@ def _candidate(lines: Sequence[BreakEven], repayments: Sequence[Repay], names: _
         where = f"batch {best.batch_size}" + (f", {names.place(best)}" if len(lines) > 1 else "")
         main += f"; {words.ratio(best.speedup)} at best ({where})"
         details += [_repaid(repay, names) for repay in repayments if repay.row == best]
-    return Conclusion(f"{_capital(main)}.", tuple(details))
+    return Conclusion(f"{words.capital(main)}.", tuple(details))
 
 
 def _repaid(repay: Repay, names: _Names) -> str:
     name = words.device_name(repay.row.candidate)
     if repay.start_s <= 0:
-        return f"{_capital(name)} costs no longer start."
+        return f"{words.capital(name)} costs no longer start."
     if repay.steps < 1:
         return f"The longer start of {name}, {words.seconds(repay.start_s)}, is repaid in the first step."
     steps = f"{words.count(repay.steps)} {words.count_between(repay.low, repay.high)}"
@@ -313,7 +313,3 @@ def _about_phase(phase: str, speedups: Sequence[Speedup]) -> str:
             ", host-to-device transfer included." if accelerated else "."
         )
     return f"train was not compared: this speaks of {one_line(phase, 40)} alone."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -80,9 +80,7 @@ def canary_shift(
     ]
     if not all(sides):
         return None
-    logs = [
-        np.array([np.mean([math.log(song.median_s) for song in heard]) for heard in side]) for side in sides
-    ]
+    logs = [np.array([_level(heard) for heard in side]) for side in sides]
     if sum(map(len, logs)) > 2:
         return _difference(logs[0], logs[1], [])
     lows = [min(song.low_s for song in side[0]) for side in sides]

@@ -122,15 +122,25 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def joined(places: Sequence[str]) -> str:
+def joined(places: Sequence[str], most: int = _SHOWN, between: str = ", ") -> str:
     """Return the first few places and how many more there are.
 
-    >>> joined(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
+    >>> joined(["a", "b", "c", "d", "e"]), joined(["a, b", "c", "d"], 2, "; ")
+    ('a, b, c and 2 more', 'a, b; c; and 1 more')
     """
     unique = list(dict.fromkeys(places))
-    rest = len(unique) - _SHOWN
-    return ", ".join(unique[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(unique) - most
+    before = " " if between == ", " else between
+    return between.join(unique[:most]) + (f"{before}and {rest} more" if rest > 0 else "")
+
+
+def capital(text: str) -> str:
+    """Return the text with a capital first letter, the others as they are.
+
+    >>> capital("the GPU"), capital("")
+    ('The GPU', '')
+    """
+    return text[:1].upper() + text[1:]
 
 
 def count(value: float) -> str:

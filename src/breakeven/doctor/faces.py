@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from importlib import resources
 from typing import Any
 
 from rich import box
@@ -23,6 +22,7 @@ from breakeven.doctor.checks import Check
 from breakeven.doctor.checkup import LEVELS, Checkup, Finding
 from breakeven.doctor.selftest import SelfTest
 from breakeven.reporting.escaping import terminal_text
+from breakeven.reporting.schema_files import schema_of
 
 STYLES = {"unfit": "bold red", "noted": "yellow", "not readable": "dim", "fine": "green"}
 
@@ -61,9 +61,7 @@ def selftest_json(result: SelfTest) -> str:
 
 def json_schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of ``doctor`` or ``selftest``."""
-    text = resources.files("breakeven.reporting").joinpath(f"schemas/{name}.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return schema_of(name)
 
 
 def checkup_renderables(checkup: Checkup) -> Iterator[RenderableType]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from breakeven.analysing.noise_floor import POWER, Floor, Visible, loudness
 from breakeven.analysing.words import percent, plural
 from breakeven.cases import SCHEMA
 from breakeven.reporting.escaping import terminal_text
+from breakeven.reporting.schema_files import schema_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,9 +73,7 @@ def to_json(floor: Floor, seen: Sequence[Visible], path: Path, warnings: Sequenc
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema that `to_json` fulfils."""
-    text = resources.files("breakeven.reporting").joinpath("schemas/calibrate.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return schema_of("calibrate")
 
 
 def _slowdown(change: float) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from breakeven.analysing import words
@@ -20,6 +19,7 @@ from breakeven.cases import SCHEMA
 from breakeven.reporting.comparison_tables import change_table
 from breakeven.reporting.escaping import markdown_text, terminal_text
 from breakeven.reporting.markdown_parts import markdown_table, section
+from breakeven.reporting.schema_files import schema_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,9 +93,7 @@ def to_json(found: Comparison) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema that `to_json` fulfils."""
-    text = resources.files("breakeven.reporting").joinpath("schemas/compare.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return schema_of("compare")
 
 
 def _case(change: Change) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from importlib import resources
 from typing import Any
 
 from breakeven.analysing.bound import UNMEASURED, Bounds, Cell
@@ -19,6 +18,7 @@ from breakeven.analysing.start import Repay
 from breakeven.analysing.variants import Variant
 from breakeven.cases import SCHEMA
 from breakeven.reporting.escaping import csv_text
+from breakeven.reporting.schema_files import schema_of
 
 
 def to_csv(report: Report) -> str:
@@ -49,9 +49,7 @@ def to_json(report: Report) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema that `to_json` fulfils."""
-    text = resources.files("breakeven.reporting").joinpath("schemas/report.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return schema_of("report")
 
 
 def _csv_cell(value: object) -> object:

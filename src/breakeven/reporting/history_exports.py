@@ -6,7 +6,6 @@ Owns their keys. Full precision, base units, null for what is unknown or unbound
 from __future__ import annotations
 
 import json
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from breakeven.analysing.history.record import Changed, History, Newest, Watched
 from breakeven.analysing.history.scan import StoredRun
 from breakeven.cases import SCHEMA
+from breakeven.reporting.schema_files import schema_of
 
 
 def check_json(history: History) -> str:
@@ -41,9 +41,7 @@ def show_json(history: History) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema that `check_json` fulfils."""
-    text = resources.files("breakeven.reporting").joinpath("schemas/history.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return schema_of("history")
 
 
 def _text(content: object) -> str:

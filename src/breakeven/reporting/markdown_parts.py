@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from breakeven.analysing.words import capital
 from breakeven.reporting.escaping import markdown_text
 from breakeven.reporting.table import Table
 
@@ -16,7 +17,7 @@ def section(title: str, lines: Sequence[str]) -> list[str]:
 def markdown_table(table: Table, level: int = 2, rest: str = "more rows are in summary.csv") -> str:
     """Return a table under its title; of the rows that were cut, `rest` says what became of them."""
     rows = [
-        f"{'#' * level} {markdown_text(_capital(table.title))}",
+        f"{'#' * level} {markdown_text(capital(table.title))}",
         "",
         _row(table.columns),
         "|" + "|".join(" ---: " if right else " --- " for _, right in table.aligned) + "|",
@@ -29,7 +30,3 @@ def markdown_table(table: Table, level: int = 2, rest: str = "more rows are in s
 
 def _row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

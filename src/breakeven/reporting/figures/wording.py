@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from breakeven.analysing import words
 from breakeven.analysing.naming import one_line
 from breakeven.analysing.record import Report
 from breakeven.reporting.figures.curves import Curve
@@ -18,9 +19,7 @@ def and_list(parts: Sequence[str]) -> str:
     >>> and_list(["a", "b"]), and_list(list("abcdef"))
     ('a; b', 'a; b; c; d; and 2 more')
     """
-    shown = [one_line(part, 300) for part in parts[:_MOST]]
-    rest = len(parts) - len(shown)
-    return "; ".join([*shown, *([f"and {rest} more"] if rest else [])])
+    return words.joined([one_line(part, 300) for part in parts], _MOST, "; ")
 
 
 def extreme_of_each(
