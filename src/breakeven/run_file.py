@@ -6,7 +6,6 @@ Owns when it is written and where. Refuses to fill it: pytest-benchmark and `run
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,15 @@ def make_room(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path if path.exists() else path.parent, os.W_OK) and not path.is_dir()
-    except OSError:
-        writable = False
-    if not writable:
-        raise UsageError(f"--benchmark-json={path} cannot be written; name a file in a folder of yours")
+        is_new = not path.exists()
+        if is_new or path.is_file() or path.is_dir():  # who reads a pipe would take our closing for its end
+            path.open("ab").close()  # permissions do not tell: root has all, and some file systems take none
+        if is_new and not path.is_symlink():  # it would be the link that went
+            path.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"--benchmark-json={path} cannot be written ({error.strerror}); name a file in a folder of yours"
+        ) from None
 
 
 def write_without_timings(path: Path, config: pytest.Config) -> None:

@@ -56,6 +56,7 @@ class Run:
         self.outcomes: dict[str, Outcome] = {}
         self.session = Session(Budget())
         self.begun = False
+        self.lost: str | None = None
         self._written = False
         self._on_sigterm: Any = None
         self._machine: dict[str, Any] | None = None
@@ -176,6 +177,11 @@ class Run:
         if self.options.json_path is not None and not self._written:
             write_without_timings(self.options.json_path, self._config)
 
+    def lose(self, error: OSError) -> None:
+        """Remember that the results could not be written."""
+        why = one_line(error.strerror or error, 300)
+        self.lost = f"the results could not be written ({why}); give them room, and measure again"
+
     def summary(self) -> list[str]:
         """Return the lines that end the run."""
         wall_s = time.perf_counter() - self._began
@@ -185,6 +191,7 @@ class Run:
             self.session.spent,
             wall_s,
             self.options.json_path,
+            self.lost,
         )
 
     def _sing_when_due(self) -> None:
