@@ -145,6 +145,17 @@ def test_a_list_as_an_ini_key_is_a_usage_error(bench, usage_error):
     )
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest reads the types of TOML from version 9 on")
+def test_an_ini_key_of_another_type_is_a_usage_error_and_no_error_of_collection(bench, usage_error):
+    bench.write(SWEEPS).pytester.path.joinpath("tox.ini").unlink()
+    bench.pytester.makepyprojecttoml("[tool.pytest]\nbreakeven_devices = 3\n")
+
+    line = usage_error(bench.raw("bench"))
+
+    assert line.startswith("breakeven_devices: ")
+    assert "expects a string, got int: 3" in line
+
+
 def test_phases_run_in_the_order_of_a_training_step_however_they_are_named(bench):
     bench.write()
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from unittest.mock import Mock
 
 import pytest
 
@@ -198,24 +199,16 @@ def test_missing_folders_of_the_file_are_made(bench):
     assert len(bench.file("a/b/run.json")["benchmarks"]) == 2
 
 
-def test_a_run_whose_file_cannot_be_written_in_the_end_is_kept_elsewhere(bench, monkeypatch, tmp_path):
-    """The disk has filled up while the cases were timed."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
-    result = bench.write().run("--benchmark-json=/dev/full")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    [kept] = elsewhere.glob("breakeven-run-*.json")
-    assert len(json.loads(kept.read_text())["benchmarks"]) == 2
-    why = "could not be written (No space left on device)"
-    assert result.outlines[-2:] == [
-        f"breakeven: next, run: breakeven report {kept}",
-        f"ERROR: --benchmark-json=/dev/full {why}; the run is kept in {kept}",
-    ]
-    assert "Traceback" not in result.stdout.str() + result.stderr.str()
-
-
-@pytest.mark.parametrize("path", ["bench/bench_mine.py/run.json", "bench"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "bench/bench_mine.py/run.json",
+        "bench",
+        "x" * 300,
+        "/proc/run.json",  # as far as permissions tell, root may write there
+    ],
+    ids=["below a file", "a directory", "long", "proc"],
+)
 def test_a_file_that_cannot_be_written_is_refused_before_measuring(bench, usage_error, path):
     bench.write("""
 @pytest.mark.sweep(batch_size=[1])
@@ -225,8 +218,93 @@ def bench_noting(train_benchmark, batch_size):
 
     line = usage_error(bench.run(f"--benchmark-json={path}"))
 
-    assert line == f"--benchmark-json={path} cannot be written; name a file in a folder of yours"
+    assert line.startswith(f"--benchmark-json={path} cannot be written (")
+    assert line.endswith("); name a file in a folder of yours")
     assert bench.notes() == []
+
+
+def test_the_file_of_an_earlier_run_stays_until_there_is_a_new_one(bench):
+    path = bench.pytester.path / "run.json"
+    path.write_text("yesterday's")
+
+    bench.write("""
+@pytest.mark.sweep(batch_size=[1])
+def bench_noting(train_benchmark, batch_size):
+    note(open("run.json").read())
+""").run()
+
+    assert bench.notes() == ["yesterday's"]
+
+
+def test_no_empty_file_stands_there_while_the_first_run_measures(bench):
+    bench.write("""
+@pytest.mark.sweep(batch_size=[1])
+def bench_noting(train_benchmark, batch_size):
+    import os
+    note(os.path.exists("run.json"))
+""").run()
+
+    assert bench.notes() == ["False"]
+
+
+def test_a_link_to_where_the_file_will_be_stays_a_link(bench):
+    link = bench.pytester.path / "run.json"
+    link.symlink_to("later.json")
+
+    assert bench.write().run().ret == 0
+
+    assert link.is_symlink()
+    assert len(bench.file("later.json")["benchmarks"]) == 2
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Where temporary files go."""
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    return place
+
+
+def test_a_run_whose_file_finds_no_room_in_the_end_is_kept_elsewhere(bench, elsewhere):
+    result = bench.write().run("--benchmark-json=/dev/full")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    [kept] = elsewhere.glob("breakeven-run-*.json")
+    assert len(read([kept]).sources) == 1
+    assert len(json.loads(kept.read_text())["benchmarks"]) == 2
+    why = "the results could not be written (No space left on device), and are kept in"
+    assert f"breakeven: {why} {kept}; move that file" in result.outlines
+
+
+@pytest.mark.parametrize("source", ["PLAIN", "SKIPPED"])
+def test_results_that_find_no_room_in_the_end_are_told_in_a_line_below_the_table(bench, source, monkeypatch):
+    monkeypatch.setattr("breakeven.running.write_elsewhere", Mock(side_effect=OSError))
+    bench.write(*([SKIPPED] if source == "SKIPPED" else []))
+
+    result = bench.run("--benchmark-json=/dev/full")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in text
+    told = "breakeven: the results could not be written (No space left on device); give them room, *"
+    result.stdout.fnmatch_lines(["breakeven: * timed (*", told])
+    assert "breakeven: next, run" not in text
+    assert "OSError" not in text
+
+
+def test_a_failure_is_still_told_where_the_results_find_no_room(bench):
+    bench.write("""
+@pytest.mark.sweep(batch_size=[1, 2])
+def bench_half(train_benchmark, batch_size):
+    assert batch_size == 1
+    train_benchmark(lambda: workload(batch_size))
+""")
+
+    result = bench.run("--benchmark-json=/dev/full")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*= FAILURES =*", "half *1 *", "*could not be written*"])
 
 
 def test_a_model_is_built_once_a_cell_not_once_a_phase_or_device(bench):

@@ -134,8 +134,8 @@ class Options:
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
         """Return a parsed option, else the ini key; what an empty text gives where it cannot be used."""
         key = f"breakeven_{name}"
-        text = self._config.getoption(key) or self._config.getini(key) or ""
         try:
+            text = self._config.getoption(key) or self._ini(key) or ""
             if not isinstance(text, str):
                 raise UsageError(f'{key}={text!r} is no text; write for instance {key} = "{text[0]}"')
             return parse(text)
@@ -144,6 +144,12 @@ class Options:
             named = str(error) if option in str(error) or key in str(error) else f"{option}: {error}"
             self._complaints.append(UsageError(named))
             return parse("")
+
+    def _ini(self, key: str) -> Any:
+        try:
+            return self._config.getini(key)
+        except (pytest.UsageError, TypeError) as error:  # pytest 9 reads the types of TOML, and wants a text
+            raise UsageError(f"{key}: {error}") from None
 
 
 def _names(text: str) -> list[str]:

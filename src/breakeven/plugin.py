@@ -287,23 +287,33 @@ def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[st
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """Write the file that pytest-benchmark does not write when nothing was timed, and warns about."""
-    run = session.config.stash.get(RUN, None)
+    """Write the file that pytest-benchmark does not write when nothing was timed, and warns about.
+
+    Where pytest-benchmark could not write its own, tell so in a line, below what else there is to tell.
+    """
+    run, config = session.config.stash.get(RUN, None), session.config
     if run is None:
         return (yield)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
-        try:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
             yield
-        except OSError as error:
-            line = run.rescue(error) if run.begun else None
-            if line is None:
-                raise
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            for text in (*run.summary(), f"ERROR: {line}"):
-                _say(session.config, text)
+    except OSError as error:
+        if not run.begun:
+            raise
+        run.lose(error)
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:  # its own turn was skipped over the error
+            code = session.exitstatus
+            config.hook.pytest_terminal_summary(terminalreporter=reporter, exitstatus=code, config=config)
     if run.begun:
-        run.end()
+        try:
+            run.end()
+        except OSError as error:
+            run.lose(error)
+            _say(config, f"breakeven: {run.lost}")
+    if run.lost is not None:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

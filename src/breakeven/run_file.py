@@ -24,11 +24,15 @@ def make_room(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path if path.exists() else path.parent, os.W_OK) and not path.is_dir()
-    except OSError:
-        writable = False
-    if not writable:
-        raise UsageError(f"--benchmark-json={path} cannot be written; name a file in a folder of yours")
+        is_new = not path.exists()
+        if is_new or path.is_file() or path.is_dir():  # who reads a pipe would take our closing for its end
+            path.open("ab").close()  # permissions do not tell: root has all, and some file systems take none
+        if is_new and not path.is_symlink():  # it would be the link that went
+            path.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"--benchmark-json={path} cannot be written ({error.strerror}); name a file in a folder of yours"
+        ) from None
 
 
 def write_without_timings(path: Path, config: pytest.Config) -> None:
@@ -48,7 +52,11 @@ def write_without_timings(path: Path, config: pytest.Config) -> None:
 
 
 def write_elsewhere(content: dict[str, Any]) -> Path:
-    """Write a run file to where temporary files go, its own place being full or gone, and return its path."""
+    """Write a run file to where temporary files go, its own place being full or gone, and return its path.
+
+    Raises:
+        OSError: there is no room there either.
+    """
     handle, name = tempfile.mkstemp(prefix="breakeven-run-", suffix=".json")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=4, default=str)

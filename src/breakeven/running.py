@@ -11,8 +11,8 @@ import re
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,8 +57,8 @@ class Run:
         self.outcomes: dict[str, Outcome] = {}
         self.session = Session(Budget())
         self.begun = False
+        self.lost: str | None = None
         self._content: dict[str, Any] | None = None
-        self._rescued: Path | None = None
         self._on_sigterm: Any = None
         self._machine: dict[str, Any] | None = None
         self._start: dict[str, Any] | None = None
@@ -178,6 +178,14 @@ class Run:
         if self.options.json_path is not None and self._content is None:
             write_without_timings(self.options.json_path, self._config)
 
+    def lose(self, error: OSError) -> None:
+        """Remember that the results could not be written, and keep them elsewhere if there is room."""
+        why = f"the results could not be written ({one_line(error.strerror or error, 300)})"
+        self.lost = f"{why}; give them room, and measure again"
+        if self._content is not None:
+            with suppress(OSError):
+                self.lost = f"{why}, and are kept in {write_elsewhere(self._content)}; move that file"
+
     def summary(self) -> list[str]:
         """Return the lines that end the run."""
         wall_s = time.perf_counter() - self._began
@@ -186,20 +194,8 @@ class Run:
             list(self.outcomes.values()),
             self.session.spent,
             wall_s,
-            self._rescued or self.options.json_path,
-        )
-
-    def rescue(self, error: OSError) -> str | None:
-        """Keep in another file what could not be written, and return the line that says so.
-
-        None where nothing was about to be written: the error is somebody else's.
-        """
-        if self._content is None or self.options.json_path is None:
-            return None
-        self._rescued = write_elsewhere(self._content)
-        return (
-            f"--benchmark-json={self.options.json_path} could not be written ({error.strerror}); "
-            f"the run is kept in {self._rescued}"
+            self.options.json_path,
+            self.lost,
         )
 
     def _sing_when_due(self) -> None:

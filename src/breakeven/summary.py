@@ -35,8 +35,9 @@ def summary_lines(
     spent_s: Mapping[str, float],
     wall_s: float,
     path: Path | None,
+    lost: str | None = None,
 ) -> list[str]:
-    """Return the lines that end a run of `wall_s` seconds."""
+    """Return the lines that end a run of `wall_s` seconds; `lost` says why its file was not written."""
     lines = ["", *table(timings), *reasons(outcomes)]
     counts = Counter(outcome.outcome for outcome in outcomes)
     ended = "".join(f", {number} {outcome}" for outcome, number in counts.items())
@@ -44,7 +45,9 @@ def summary_lines(
     lines.append(
         f"breakeven: {len(timings)} timed ({flagged} flagged){ended}; {where_time_went(spent_s, wall_s)}"
     )
-    if path is not None and timings:
+    if lost is not None:
+        lines.append(f"breakeven: {lost}")
+    elif path is not None and timings:
         lines.append(f"breakeven: next, run: breakeven report {shlex.quote(str(path))}")
     elif timings:
         lines.append("breakeven: nothing was kept; add --benchmark-json=run.json to make a report")
