@@ -16,7 +16,8 @@ from breakeven.analysing.closure import RESIDUAL, Closure
 from breakeven.analysing.estimates import Estimate
 from breakeven.analysing.intervals import MIN_ROUNDS, MIN_RUNS
 from breakeven.analysing.naming import Machine, one_line
-from breakeven.analysing.words import joined
+from breakeven.analysing.speedup import Speedup
+from breakeven.analysing.words import joined, plural
 
 _CELL = ["workload", "axes", "batch_size", "phase"]
 _Cell = tuple[object, ...]
@@ -48,6 +49,23 @@ FLAGS = {
     "shared_gpu": "other processes used the GPU; free it and measure again",
     "zero_time": "the median is zero, below the clock's resolution, and has no ratio; time more work a round",
 }
+
+DISTURBED = frozenset({"contended", "throttled", "clock", "drift", "shared_gpu", "unsteady"})
+"""Flags of a time that something else had a part in; of the others its interval tells the whole."""
+
+CARE = 0.25
+"""Where more than this share of the compared cases was disturbed, the verdict says so itself."""
+
+
+def disturbed_note(compared: Sequence[Speedup]) -> str | None:
+    """Return the sentence that a verdict on much disturbed cases ends with, or None where few were."""
+    count = sum(not DISTURBED.isdisjoint(row.flags) for row in compared)
+    if count <= CARE * len(compared):
+        return None
+    return (
+        f"Read this with care: {count} of {plural(len(compared), 'speedup')} rest on times that something "
+        "else disturbed, see the warnings."
+    )
 
 
 def warnings_of(

@@ -24,7 +24,7 @@ from breakeven.analysing.efficiency import case_facts, efficiency, throughput
 from breakeven.analysing.estimates import KEY, Estimate, estimates
 from breakeven.analysing.flip_words import flip_sentences
 from breakeven.analysing.naming import Machine, Names, model_names
-from breakeven.analysing.notes import pairing_notes, uncounted_notes, warnings_of
+from breakeven.analysing.notes import disturbed_note, pairing_notes, uncounted_notes, warnings_of
 from breakeven.analysing.runs import Runs, Source
 from breakeven.analysing.scenarios import Flip, flips
 from breakeven.analysing.sentence import Conclusion, conclusions, headline_phase, refusal
@@ -154,8 +154,8 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     else:
         unpaired = pairing_notes(runs.machines, cases, references(cases, wished), runs.outcomes)
         found = conclusions(runs.machines, compared, lines, repaid, devices, endings, names)
-        if compared and runs.moved:
-            found[-1] = replace(found[-1], details=(*found[-1].details, UNSTEADY))
+        care = [UNSTEADY if compared and runs.moved else None, disturbed_note(compared)]
+        found[-1] = replace(found[-1], details=(*found[-1].details, *filter(None, care)))
     if forced:
         found = [replace(one, headline=f"NOT COMPARABLE, forced: {one.headline}") for one in found]
     return Report(

@@ -19,6 +19,7 @@ from breakeven.analysing.break_even import BreakEven
 from breakeven.analysing.efficiency import Rate
 from breakeven.analysing.estimates import KEY
 from breakeven.analysing.intervals import LEVEL, MIN_ROUNDS, MIN_RUNS
+from breakeven.analysing.notes import DISTURBED
 from breakeven.analysing.record import Report
 from breakeven.analysing.scenarios import name_of
 from breakeven.analysing.sentence import spoken_of
@@ -347,9 +348,11 @@ def _speedups(
                 cand[0],
                 base[1] if base[1] == cand[1] else f"{base[1]}/{cand[1]}",
                 f"{words.ratio(row.speedup)} {between}".strip() or "unknown",
-                row.verdict,
+                f"{row.verdict} *" if DISTURBED.intersection(row.flags) else row.verdict,
             )
         )
+    if any(row[-1].endswith("*") for row in rows):
+        title = f"{title} (* disturbed while measured)"
     columns = ("model", "batch", lines[0].baseline, lines[0].candidate, "n", "speedup", "verdict")
     return Table(title, columns, tuple(rows), len(wanted) - len(rows))
 
