@@ -74,10 +74,18 @@ def test_a_newest_run_on_the_bad_side_fails_at_once(check, tmp_path):
 
 
 def test_a_lost_improvement_of_a_few_runs_is_a_spell_and_of_many_a_regression(check, tmp_path):
-    for length, code in ((6, 0), (15, 1)):
-        values = medians(60)
+    for length, code in ((6, 0), (9, 0), (10, 1), (15, 1)):
+        values = medians(60, noise=0.005)
         values[20 : 20 + length] *= 0.8
         assert check(add(tmp_path, timed(values), store=f"store{length}"))[0] == code
+
+
+@pytest.mark.parametrize(("left", "code"), [(0.4, 0), (0.6, 1)])
+def test_a_slowdown_stands_while_more_than_half_of_it_is_left(check, tmp_path, left, code):
+    values = medians(60, noise=0.005)
+    values[20:40] *= 1.2
+    values[40:] *= 1.2**left
+    assert check(add(tmp_path, timed(values)))[0] == code
 
 
 def test_memory_break_even_and_largest_batch_are_watched(check, tmp_path):
@@ -112,6 +120,18 @@ def test_a_break_even_that_is_gone_is_warned_of(check, tmp_path):
     assert any(
         "break-even batch of mlp" in line and "never faster" in line for line in check(path)[1]["warnings"]
     )
+
+
+def test_a_break_even_that_was_never_settled_is_not_warned_of(check, tmp_path):
+    floors = [33, 33, 0, 0, 999, 999]
+    lines = [(("cpu", 1, 1), ("cuda", floor, 2 if floor == 999 else 0.2)) for floor in floors]
+    made = [
+        content(
+            i, [benchmark([f + s * b] * 6, device=d, batch_size=b) for d, f, s in pair for b in (1, 64, 512)]
+        )
+        for i, pair in enumerate(lines)
+    ]
+    assert not any("used to be" in line for line in check(add(tmp_path, made))[1]["warnings"])
 
 
 def test_a_renamed_case_ends_its_series_and_begins_another(check, tmp_path):

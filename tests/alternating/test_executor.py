@@ -5,9 +5,11 @@ import signal
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
+from breakeven.alternating import executor
 from breakeven.alternating.executor import (
     Job,
     Shell,
@@ -118,6 +120,16 @@ def test_who_does_not_end_soon_is_waited_for_aloud_and_killed_the_second_time(tm
     assert said == [f"waiting up to 20 s for the command to end; {how}"]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
+
+
+def test_what_not_even_a_kill_ends_at_once_is_not_asked_to_be_stopped_again(monkeypatch):
+    sent, said, process, lifeline = [], [], Mock(pid=7), Mock()
+    lifeline.breaks_within.return_value = False
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
+    executor._stop(process, signal.SIGINT, lifeline, said.append)
+    assert sent == [(7, signal.SIGINT), (7, signal.SIGKILL)]
+    assert len(said) == 1
+    process.wait.assert_called_once()
 
 
 def test_a_terminal_that_is_gone_keeps_no_command_alive(tmp_path, monkeypatch):

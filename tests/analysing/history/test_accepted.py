@@ -1,13 +1,16 @@
 """Decisions stand in a file that people review, and nothing unreadable passes for one."""
 
+import datetime
 import errno
 import json
+import math
 import os
 from pathlib import Path
 
 import pytest
 
 from breakeven.analysing.history.accepted import Accepted, find_commit, read_accepted, write_accepted
+from breakeven.analysing.history.scan import StoredRun
 from breakeven.errors import BreakevenError, NewerSchemaError, UsageError
 from histories import commit
 
@@ -93,6 +96,20 @@ def test_a_decision_speaks_of_its_cases_and_direction_alone():
     assert not ONE.covers(["mlp train cpu batch=64"], "better")
     assert not ONE.covers(["mlp train cpu batch=640"], "worse")
     assert TWO.covers(["x", "abc[1]"], "better")
+
+
+def stored(number, moment, machine="box"):
+    """A run of the commit of that number, at midnight of a day in January."""
+    when = datetime.datetime(2026, 1, moment, tzinfo=datetime.UTC)
+    return StoredRun(Path("r"), f"{machine}{moment}", when, commit(number), "main", False, machine, machine)
+
+
+def test_a_commit_that_was_measured_again_stands_where_it_was_measured_first():
+    own = [stored(number, day) for number, day in ((1, 1), (2, 2), (4, 4), (1, 9), (5, 10))]
+    known = sorted([*own, stored(3, 3, "other")], key=lambda run: run.moment)
+    for number, away in ((1, 2), (2, 1), (3, 0), (4, 0), (5, 1), (8, math.inf)):
+        decision = Accepted(commit(number), "worse", ("a",), "r", "2026-01-02")
+        assert decision.distance(own[2], own, known) == away, number
 
 
 def test_the_beginning_of_a_commit_is_enough_and_anything_else_names_what_is_near():

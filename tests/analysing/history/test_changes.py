@@ -63,6 +63,13 @@ def test_four_runs_are_no_change_and_five_are():
     assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [20]
 
 
+def test_four_runs_before_a_step_are_no_level_either_and_five_are():
+    step = np.repeat([0.0, math.log(1.5)], [4, 20])
+    assert not find_changes(step + correlated(0.0, 24, 0.01)).changes
+    step = np.repeat([0.0, math.log(1.5)], [5, 20])
+    assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [5]
+
+
 def test_a_level_below_the_threshold_is_no_change_however_sure():
     values = np.repeat([0.0, math.log(1.02)], [200, 200]) + correlated(0.0, 400, 0.01)
     assert not find_changes(values).changes

@@ -9,7 +9,7 @@ import pytest
 
 from ar1 import correlated
 from breakeven.analysing.history.changes import find_changes
-from breakeven.analysing.history.newest import expect, judge
+from breakeven.analysing.history.newest import Expected, expect, judge
 
 
 def verdicts(rows, worse=None, threshold=0.03):
@@ -107,6 +107,26 @@ def test_a_neighbour_that_spikes_hides_no_slowdown_of_a_steady_series():
     rows = [*noise(36, n=60), *spiky(4)]
     rows[3][-1] = math.log(1.2)
     assert verdicts(rows)[3].word == "regressed"
+
+
+def test_a_spike_as_the_series_itself_has_met_is_no_alarm_though_no_other_series_has():
+    rows = noise(40, n=60)
+    rows[0][[10, 30]] += 0.5
+    rows[0][-1] += 0.45
+    assert verdicts(rows)[0].word == "inconclusive"
+
+
+def test_spikes_that_are_no_alarm_make_nothing_else_one():
+    """Alarms that are many and mostly true lower the bar for more; these are none."""
+
+    def expected(found, spikes):
+        strayed = np.sort(np.append(np.random.default_rng(32).standard_normal(100 - spikes), [20.0] * spikes))
+        return Expected(0.0, 1.0, 1000.0, found, strayed)
+
+    series = [expected(19.0, 5)] * 10 + [expected(3.4, 0)] + [expected(0.0, 0)] * 89
+    assert {verdict.word for verdict in judge(series, [1] * 100, 0.03)} == {"inconclusive"}
+    series[:10] = [expected(21.0, 5)] * 10
+    assert [verdict.word for verdict in judge(series, [1] * 100, 0.03)][9:11] == ["regressed"] * 2
 
 
 def test_series_that_never_move_do_not_make_spikes_look_rare():

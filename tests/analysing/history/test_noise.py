@@ -6,6 +6,7 @@ import pytest
 from ar1 import correlated
 from breakeven.analysing.history.noise import (
     FLOOR,
+    MOST_CORRELATED,
     Noise,
     noise_of_differences,
     noise_of_residuals,
@@ -29,6 +30,20 @@ def test_steps_hardly_move_the_estimate_of_differences():
 
 def test_a_few_runs_cannot_tell_correlation_and_are_taken_to_have_the_usual_one():
     assert 0.1 < noise_of_residuals(np.array([1.0, -1.0, 1.0, -1.0, 0.5, -0.5]), 1).rho < 0.3
+
+
+def test_levels_that_were_fitted_hide_no_correlation():
+    read = []
+    for seed in range(200):
+        parts = correlated(0.5, 40, 0.02, seed).reshape(4, 10)
+        read.append(noise_of_residuals((parts - parts.mean(axis=1, keepdims=True)).ravel(), 4).rho)
+    drawn_to_the_usual = (40 * 0.5 + 30 * 0.35) / 70
+    assert np.mean(read) == pytest.approx(drawn_to_the_usual, abs=0.04)
+
+
+def test_a_series_that_wanders_off_is_not_believed_to_correlate_more_than_the_most():
+    wandering = np.cumsum(correlated(0.0, 2000, 0.02))
+    assert noise_of_residuals(wandering - wandering.mean(), 1).rho == MOST_CORRELATED
 
 
 def test_the_error_of_a_mean_is_that_of_simulated_means():

@@ -71,14 +71,12 @@ class Accepted:
         """
         moments = {_point(run): run.moment for run in reversed(own)}
         order = list(dict.fromkeys(map(_point, own)))
-        accepted_at: float = math.inf
-        measured = [i for i, point in enumerate(order) if self.commit and point.startswith(self.commit)]
-        if measured:
-            # Not by its date: another machine may have measured the commit long before, or long after.
-            accepted_at = measured[0]
-        elif (first := self._first(known)) is not None:
-            accepted_at = sum(moments[point] < first for point in order)
-        return abs(order.index(_point(at)) - accepted_at)
+        # By its date alone, another machine that measured the commit long before would move it.
+        measured = (point for point in order if self.commit and point.startswith(self.commit))
+        first = moments.get(next(measured, "")) or self._first(known)
+        if first is None:
+            return math.inf
+        return abs(order.index(_point(at)) - sum(moments[point] < first for point in order))
 
     def _first(self, known: Sequence[StoredRun]) -> datetime.datetime | None:
         if self.run:

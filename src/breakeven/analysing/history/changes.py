@@ -124,7 +124,6 @@ def _scaled(values: Array, noise: Noise) -> Array:
 
 def _judged(values: Array, edges: list[int], threshold: float) -> Findings:
     """Return what is left of the proposed edges after dropping, again and again, what fails by most."""
-    edges = edges.copy()
     while True:
         noise = _noise_around(values, edges)
         weakest = _weakest(values, edges, noise, threshold)

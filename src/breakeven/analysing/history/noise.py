@@ -49,7 +49,7 @@ class Noise:
         # The exact variance of a mean of AR(1); tau alone overstates it for the few runs after a change.
         rho = self.rho
         inflated = self.tau - 2 * rho * (1 - rho**n) / (n * (1 - rho) ** 2)
-        return self.sd * math.sqrt(max(inflated, 1.0) / n)
+        return self.sd * math.sqrt(inflated / n)
 
 
 def noise_of_differences(values: Array) -> Noise:
