@@ -16,7 +16,6 @@ out.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,7 +100,8 @@ def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) 
     """
     moving = [item.strayed for item in expected if item.strayed.any()]  # what never moves tells nothing here
     machine = np.sort(np.concatenate(moving)) if moving else np.zeros(1)
-    usual = [(-_usual(-e.strayed[::-1], -machine[::-1]), _usual(e.strayed, machine)) for e in expected]
+    mirrored = -machine[::-1]
+    usual = [(-_usual(-e.strayed[::-1], mirrored), _usual(e.strayed, machine)) for e in expected]
     error = chance_of_leaving(
         [1.0 if low <= e.t <= high else e.p for e, (low, high) in zip(expected, usual, strict=True)]
     )
@@ -110,14 +110,15 @@ def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) 
 
 def _usual(own: Array, machine: Array) -> float:
     """Return how far up runs stray too often for it to be rare; both ascending, in standard deviations."""
-
-    def is_rare(far: float) -> bool:
-        share = (len(machine) - np.searchsorted(machine, far)) / len(machine)
-        met = len(own) - np.searchsorted(own, far)
-        return bool(met + BORROWED_RUNS * share <= RARE * (len(own) + BORROWED_RUNS))
-
-    rare = bisect_left(machine, True, key=is_rare)
-    return max(0.0, float(machine[rare - 1])) if rare else 0.0
+    few = RARE * (len(own) + BORROWED_RUNS)
+    far = [0.0]
+    for met in range(min(len(own), int(few) + 1) + 1):
+        # With so many of its own that far, so large a share of all makes it too often.
+        share = (few - met) / BORROWED_RUNS
+        beyond = int(share * len(machine)) + 1 if share >= 0 else 1
+        if beyond <= len(machine):
+            far.append(float(min(machine[-beyond], own[-met]) if met else machine[-beyond]))
+    return max(far)
 
 
 def chance_of_leaving(p_values: Sequence[float]) -> float:
