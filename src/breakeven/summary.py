@@ -5,6 +5,7 @@ Owns their layout. Refuses to compare devices: ``breakeven report`` does, with a
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def summary_lines(
     if lost is not None:
         lines.append(f"breakeven: {lost}")
     elif path is not None and timings:
-        lines.append(f"breakeven: next, run: breakeven report {path}")
+        lines.append(f"breakeven: next, run: breakeven report {shlex.quote(str(path))}")
     elif timings:
         lines.append("breakeven: nothing was kept; add --benchmark-json=run.json to make a report")
     return lines
