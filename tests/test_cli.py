@@ -227,6 +227,7 @@ BAD_USAGE = {
     "nonsense": "argument COMMAND: invalid choice: 'nonsense' (choose from *report*doctor*); `breakeven --*",
     "--nope report": "unknown option '--nope'; `breakeven --help` tells what there is",
     "report --nope": "unknown option '--nope'; `breakeven report --help` tells what there is",
+    "report -x": "unknown option '-x'; `breakeven report --help` tells what there is",
     "report --version": "unknown option '--version'; `breakeven report --help` tells *",
     "report --format xml": "argument --format: invalid choice: 'xml' (choose from *csv*); `breakeven rep*",
     "report --format": "argument --format: expected one argument; `breakeven report --help` tells *",
@@ -259,6 +260,13 @@ def test_a_complaint_stays_on_one_line_whatever_was_typed(text, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith(f"breakeven: error: {'unknown option ' if text[0] == '-' else ''}")
     assert shown.removesuffix("\n").isprintable()
+
+
+def test_a_path_that_a_complaint_names_as_it_is_stays_on_one_line_too(tmp_path, capsys):
+    (tmp_path / "a\nfile").touch()
+    assert cli.main(["calibrate", "pytest {out}", "--output", str(tmp_path / "a\nfile" / "out")]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert r"a\nfile/out cannot be written" in line
 
 
 def test_the_version_is_the_packages(capsys):

@@ -229,3 +229,12 @@ def test_a_sweep_without_the_benchmark_argument_is_a_wrong_mark_unless_the_proje
     result = bench.raw("bench")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*breakeven: *")
+
+
+def test_a_swept_function_that_the_projects_patterns_leave_out_is_left_alone(bench):
+    bench.write(
+        "@pytest.mark.sweep(batch_size=8)\ndef helper(train_benchmark, batch_size): ...\ndef test_it(): ...",
+        "test_mine.py",
+    )
+
+    assert bench.ids("test_mine.py") == ["test_it"]

@@ -1,6 +1,7 @@
 """How cases end that give no timing: what is printed, the exit code, and what stands in the run file."""
 
 import signal
+from unittest.mock import Mock
 
 import pytest
 
@@ -433,3 +434,51 @@ def bench_cancelled(train_benchmark, batch_size):
     assert bench.timed() == ["bench_cancelled[1-cpu@1-train]"]
     assert {outcome for outcome, _ in bench.outcomes().values()} == {"skipped"}
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_canary_is_timed_first_halfway_and_last(bench, monkeypatch):
+    from breakeven.measuring.session import Session
+
+    heard = []
+
+    class Listening(Session):
+        def sing(self, when, devices):
+            heard.append(when)
+            super().sing(when, devices)
+
+        def measure(self, *arguments):
+            heard.append("case")
+            return super().measure(*arguments)
+
+    monkeypatch.setattr("breakeven.running.Session", Listening)
+    bench.write("""
+@pytest.mark.sweep(batch_size=[1, 2, 3, 4, 5, 6])
+def bench_six(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size))
+""")
+
+    assert bench.run().ret == 0
+
+    assert heard == ["start", "case", "case", "case", "middle", "case", "case", "case", "end"]
+
+
+def test_the_wall_time_counts_from_the_first_case_and_not_from_the_collection(bench, monkeypatch):
+    ticks = iter([0.0, 100.0, 107.0, 110.0])  # collected, begun, written, told
+    monkeypatch.setattr("breakeven.running.time", Mock(perf_counter=lambda: next(ticks)))
+
+    result = bench.write().run()
+
+    assert bench.file()["breakeven"]["wall_s"] == 7.0
+    result.stdout.fnmatch_lines(["breakeven: 2 timed *; 10.0 s: *"])
+
+
+def test_an_error_that_is_not_of_our_results_is_not_told_as_one(bench):
+    bench.write().pytester.makeconftest("""
+def pytest_sessionfinish():
+    raise OSError("theirs")
+""")
+
+    result = bench.run("--collect-only")
+
+    assert "the results could not be written" not in result.stdout.str()
+    assert "OSError: theirs" in result.stderr.str()

@@ -151,8 +151,9 @@ def test_plain_lines_hold_no_returns_and_no_escapes(plain, capsys):
     assert "\x1b" not in text
 
 
-def test_in_ci_a_terminal_gets_plain_lines(live, monkeypatch):
-    monkeypatch.setenv("CI", "true")
+@pytest.mark.parametrize("variable", ["CI", "BUILD_NUMBER"])
+def test_in_ci_a_terminal_gets_plain_lines(live, monkeypatch, variable):
+    monkeypatch.setenv(variable, "true")
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
 
     result = live.write().run()

@@ -114,3 +114,9 @@ def test_a_run_that_timed_nothing_names_no_next_command(path):
 @pytest.mark.parametrize("wall_s", [0.0, 1e-9])
 def test_no_time_at_all_is_no_error(wall_s):
     assert where_time_went({"timing": 0.0}, wall_s).startswith("0.0 s: timing 0%")
+
+
+def test_the_next_command_is_one_that_a_shell_reads_as_it_was_meant():
+    line = summary_lines([timing()], [], {}, 1.0, Path("my runs/a.json"))[-1]
+
+    assert line == "breakeven: next, run: breakeven report 'my runs/a.json'"

@@ -21,6 +21,20 @@ from breakeven.alternating.executor import (
 from breakeven.errors import UsageError
 
 
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal():
+    """Heed what nohup, or a shell's `&`, told this process to ignore: the tests send it to themselves."""
+    heeded = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in heeded.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def job(tmp_path, command, **environment):
     out = tmp_path / "run.json"
     return Job(filled_in(command, out), tmp_path / "log", out, environment)
@@ -94,7 +108,12 @@ def test_who_does_not_listen_is_killed(tmp_path, monkeypatch):
     ready = tmp_path / "ready"
     when_there(ready, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        Shell()(job(tmp_path, f"trap '' INT; touch {ready}; echo $$ > {{out}}; while :; do sleep 1; done"))
+        Shell()(
+            job(
+                tmp_path,
+                f"trap '' INT; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done",
+            )
+        )
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
@@ -114,7 +133,9 @@ def test_who_does_not_end_soon_is_waited_for_aloud_and_killed_the_second_time(tm
         os.kill(os.getpid(), number)
 
     when_there(ready, lambda: os.kill(os.getpid(), number))
-    ignoring = f"trap '' INT TERM; touch {ready}; echo $$ > {{out}}; while :; do sleep 1; done"
+    ignoring = (
+        f"trap '' INT TERM; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
+    )
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
         Shell(say=say)(job(tmp_path, ignoring))
     assert said == [f"waiting up to 20 s for the command to end; {how}"]
@@ -140,7 +161,7 @@ def test_a_terminal_that_is_gone_keeps_no_command_alive(tmp_path, monkeypatch):
 
     ready = tmp_path / "ready"
     when_there(ready, lambda: os.kill(os.getpid(), signal.SIGHUP))
-    ignoring = f"trap '' HUP; touch {ready}; echo $$ > {{out}}; while :; do sleep 1; done"
+    ignoring = f"trap '' HUP; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
     with stopping_on_signals(), pytest.raises(Stopped):
         Shell(say=say)(job(tmp_path, ignoring))
     with pytest.raises(ProcessLookupError):
