@@ -63,7 +63,7 @@ def disturbed_note(compared: Sequence[Speedup]) -> str | None:
     if count <= CARE * len(compared):
         return None
     return (
-        f"Read this with care: {count} of {plural(len(compared), 'speedup')} rest on times that something "
+        f"{count} of {plural(len(compared), 'speedup')} rest on times that something "
         "else disturbed, see the warnings."
     )
 
