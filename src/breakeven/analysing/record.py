@@ -145,7 +145,7 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     closed = closures(sums)
     repaid = repayments(cases, compared, runs.facts, _inits(runs.sources))
     bounded = bounds(cases, runs.facts)
-    ways = variants(cases, runs.facts, runs.axes)
+    ways = [] if refused else variants(cases, runs.facts, runs.axes)
     changed = flips(cases, lines, runs.outcomes, runs.axes, wished)
     endings = Counter(runs.outcomes["outcome"])
     names = model_names(_models(cases, runs.outcomes), runs.axes)
