@@ -8,7 +8,7 @@ from jsonschema import validate
 from breakeven.reporting.exports import json_schema, to_json
 from breakeven.reporting.files import write_report
 from breakeven.reporting.markdown import to_markdown
-from breakeven.reporting.tables import variant_tables
+from breakeven.reporting.variant_tables import variant_tables
 from pages import text_of
 from reports import box, only, report
 from run_files import benchmark, outcome, run
@@ -226,3 +226,13 @@ def test_a_model_is_not_called_as_if_it_were_the_variant_that_gave_no_timing(tmp
     assert {row.axes for row in found.break_evens} == {"tf32=False width=128"}
     assert found.names["mlp", "tf32=False width=128"] == "mlp at tf32=False"
     assert "mlp at tf32=False" in terminal(found)
+
+
+def test_a_red_comparison_gives_no_ratio_of_variants_either_unless_it_is_forced(tmp_path):
+    def of(name, variant_s, **facts):
+        rows = [step(seconds, tf32=on) for on, seconds in ((False, 4.0), (True, variant_s))]
+        return run(rows, machine=box(name, **facts))
+
+    red = of("a", 1.0), of("b", 2.0, deterministic=True)
+    assert report(tmp_path / "refused", *red).variants == ()
+    assert len(report(tmp_path / "forced", *red, force=True).variants) == 2

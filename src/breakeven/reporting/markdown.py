@@ -16,8 +16,8 @@ from breakeven.reporting.tables import (
     outcome_lines,
     repay_table,
     tables,
-    variant_tables,
 )
+from breakeven.reporting.variant_tables import variant_tables
 
 
 def to_markdown(report: Report, version: str) -> str:

@@ -33,9 +33,9 @@ from breakeven.reporting.tables import (
     outcome_lines,
     rate_words,
     repay_table,
-    variant_tables,
 )
 from breakeven.reporting.templating import render, template
+from breakeven.reporting.variant_tables import variant_tables
 
 COLUMNS = {
     "workload": 8,

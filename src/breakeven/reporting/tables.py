@@ -24,8 +24,6 @@ from breakeven.analysing.record import Report
 from breakeven.analysing.scenarios import name_of
 from breakeven.analysing.sentence import spoken_of
 from breakeven.analysing.start import Repay
-from breakeven.analysing.variant_words import once, repaid
-from breakeven.analysing.variants import Variant
 from breakeven.analysing.words import joined
 from breakeven.reporting.table import MAX_ROWS, Table
 
@@ -34,11 +32,6 @@ SKEWED = 0.5
 
 AT_BEST = "at best"
 """A column of the break-evens, which a narrow face may leave out: the speedups hold it too."""
-
-PLAIN, SO, REPAID = "plain", "so", "repaid after steps"
-"""Columns of the variants that a narrow face may leave out: other tables and the sentences tell them too."""
-
-VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, SO, "speedup", "verdict", "once", REPAID)
 
 Row = Mapping[Any, Any]
 
@@ -101,34 +94,6 @@ def bound_tables(report: Report) -> list[Table]:
         table = Table(f"What bounds {device}{where}", ("model", "bounded", "flat up to batch"), tuple(cells))
         found.append(replace(table, words=(*table.words, "bounded")))
     return found
-
-
-def variant_tables(report: Report) -> list[Table]:
-    """Return for each device what each variant gains over the plain form, and what it costs once."""
-    groups: dict[tuple[str, str], list[Variant]] = {}
-    for variant in report.variants:
-        groups.setdefault((variant.row.class_id, variant.row.candidate), []).append(variant)
-    found = []
-    for (class_id, device), rows in groups.items():
-        where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
-        table = Table(f"Variants on {device}{where}", VARIANT_COLUMNS, tuple(map(_variant_row, rows)))
-        found.append(replace(table, words=(*table.words, "variant", "once")))
-    return found
-
-
-def _variant_row(variant: Variant) -> tuple[str, ...]:
-    row = variant.row
-    return (
-        variant.model,
-        str(row.batch_size),
-        variant.name,
-        words.seconds(variant.plain_s),
-        words.seconds(variant.variant_s),
-        f"{words.ratio(row.speedup)} {words.ratio_between(row.low, row.high)}".strip(),
-        row.verdict,
-        once(variant),
-        repaid(variant),
-    )
 
 
 def machine_tables(report: Report) -> list[Table]:

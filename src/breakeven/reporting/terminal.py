@@ -17,16 +17,8 @@ from breakeven.analysing.record import Report
 from breakeven.reporting.escaping import terminal_text
 from breakeven.reporting.rich_parts import rich_table, section
 from breakeven.reporting.table import Table
-from breakeven.reporting.tables import (
-    AT_BEST,
-    PLAIN,
-    REPAID,
-    SO,
-    bound_tables,
-    outcome_lines,
-    tables,
-    variant_tables,
-)
+from breakeven.reporting.tables import AT_BEST, bound_tables, outcome_lines, tables
+from breakeven.reporting.variant_tables import PLAIN, REPAID, SO, variant_tables
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:

@@ -1,0 +1,47 @@
+"""Where each variant pays, as tables of short strings: one for each device.
+
+Owns which columns they have, and which of them a narrow face may do without. Computes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from breakeven.analysing import words
+from breakeven.analysing.record import Report
+from breakeven.analysing.variant_words import once, repaid
+from breakeven.analysing.variants import Variant
+from breakeven.reporting.table import Table
+
+PLAIN, SO, REPAID = "plain", "so", "repaid after steps"
+"""Columns of the variants that a narrow face may leave out: other tables and the sentences tell them too."""
+
+VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, SO, "speedup", "verdict", "once", REPAID)
+
+
+def variant_tables(report: Report) -> list[Table]:
+    """Return for each device what each variant gains over the plain form, and what it costs once."""
+    groups: dict[tuple[str, str], list[Variant]] = {}
+    for variant in report.variants:
+        groups.setdefault((variant.row.class_id, variant.row.candidate), []).append(variant)
+    found = []
+    for (class_id, device), rows in groups.items():
+        where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
+        table = Table(f"Variants on {device}{where}", VARIANT_COLUMNS, tuple(map(_variant_row, rows)))
+        found.append(replace(table, words=(*table.words, "variant", "once")))
+    return found
+
+
+def _variant_row(variant: Variant) -> tuple[str, ...]:
+    row = variant.row
+    return (
+        variant.model,
+        str(row.batch_size),
+        variant.name,
+        words.seconds(variant.plain_s),
+        words.seconds(variant.variant_s),
+        f"{words.ratio(row.speedup)} {words.ratio_between(row.low, row.high)}".strip(),
+        row.verdict,
+        once(variant),
+        repaid(variant),
+    )
