@@ -7,18 +7,17 @@ and where the time went. Refuses to know pytest: who times the rounds is handed 
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from breakeven.cases import Budget, Case
 from breakeven.errors import RecipeError
 from breakeven.measuring.canary import sing
 from breakeven.measuring.devices import Device, EventApi
-from breakeven.measuring.failures import HopelessError, UnsupportedError, outcome_of, reason_for
+from breakeven.measuring.failures import outcome_of, reason_for
 from breakeven.measuring.graphs import place, record
+from breakeven.measuring.hope import Hope, give_up_if_hopeless
 from breakeven.measuring.nvml import kept_open
 from breakeven.measuring.phases import PHASES, Phase
 from breakeven.measuring.placement import Placed
@@ -35,7 +34,6 @@ from breakeven.measuring.rounds import (
     collection_off,
     enqueue_seconds,
     floor_for,
-    hopeless,
     part_seconds,
     plan_rounds,
     time_once,
@@ -65,27 +63,6 @@ MISHAP = 4.0
 MORE_CALLS = 3
 """So often it is: on a busy machine one mishap comes after the other."""
 
-BUSY = 4.0
-"""Rounds so many times slower than the fastest one are other programs' doing."""
-
-
-@dataclass(frozen=True)
-class GivenUp:
-    """From which batch size on, and from which phase on, the cases of a workload are not tried."""
-
-    case: Case
-    outcome: str
-    reason: str
-
-    def covers(self, case: Case) -> bool:
-        """Tell whether `case`, of the same workload, axes and device, would end the same way."""
-        if self.outcome == "oom":
-            return case.batch_size > self.case.batch_size
-        order = list(PHASES)
-        return case.batch_size >= self.case.batch_size and order.index(case.phase) >= order.index(
-            self.case.phase
-        )
-
 
 class Session:
     """What one run knows between its cases.
@@ -107,9 +84,8 @@ class Session:
         self._placed: Placed | None = None
         self._holding: Device | None = None
         self._model_transfer_s = 0.0
-        self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
-        self._lost: dict[str, str] = {}
-        self._forecast = Forecast()
+        self._hope = Hope()
+        self._references = Forecast()
         self._flops: dict[tuple[Any, ...], Flops | str] = {}
         self._open = ExitStack()
 
@@ -122,7 +98,7 @@ class Session:
             MeasurementError: the loss is NaN, or another than the CPU's.
             Exception: whatever the workload raised; `failures.outcome_of` tells how the case has ended.
         """
-        self._refuse(case)
+        self._hope.refuse(case, self.budget)
         phase = PHASES[case.phase]
         with self._ready(case, device, recipe) as (placed, recorded):
             facts = {**device.describe(), "parameters": placed.workload.parameters}
@@ -150,11 +126,7 @@ class Session:
     def note_failure(self, case: Case, error: BaseException) -> tuple[str, str]:
         """Remember how a case has ended, let go of its workload, and return the outcome and the reason."""
         outcome, reason = outcome_of(error), reason_for(error)
-        new = isinstance(error, HopelessError) and not isinstance(error, _Known | UnsupportedError)
-        if outcome == "oom" or new:
-            self._given_up.setdefault(self._key(case), []).append(GivenUp(case, outcome, reason))
-        if outcome == "crashed":
-            self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
+        self._hope.note(case, error, outcome, reason)
         if self._placed is not None:
             # Given back when the next case is placed: until then the error's traceback holds what was made.
             self._holding, self._placed = self._placed.device, None
@@ -166,7 +138,7 @@ class Session:
         """Time the canary on each device and keep it under `when`; a device that cannot sing says why."""
         with self._spend("preparing"):
             for device in devices:
-                if device.name in self._lost:
+                if self._hope.has_lost(device.name):
                     continue
                 try:
                     self._initialise(device)
@@ -181,18 +153,6 @@ class Session:
         self._workload = None
         self._open.close()
         gc.unfreeze()
-
-    def _refuse(self, case: Case) -> None:
-        if case.device in self._lost:
-            raise _Known(f"not tried: {self._lost[case.device]}; the process needs a restart")
-        for given_up in self._given_up.get(self._key(case), []):
-            if given_up.covers(case):
-                what = "out of memory" if given_up.outcome == "oom" else given_up.reason
-                raise _Known(f"not tried: {given_up.case.phase} at batch {given_up.case.batch_size}: {what}")
-        predicted = self._forecast.predict((*self._key(case), case.phase), case.batch_size)
-        reason = hopeless(predicted, self.budget) if predicted is not None else None
-        if reason is not None:
-            raise HopelessError(f"predicted from smaller batches: {reason}")
 
     @contextmanager
     def _ready(self, case: Case, device: Device, recipe: Recipe) -> Iterator[tuple[Placed, dict[str, float]]]:
@@ -259,11 +219,11 @@ class Session:
             first = self._first_call(round_, placed)
             first_loss = placed.loss_value()
             if not placed.device.is_accelerator and not placed.workload.compile:
-                self._give_up_if_hopeless(first.total_s / 3)
+                give_up_if_hopeless(first.total_s / 3, self.budget)
             second = time_round(round_, self._clock)
             second_loss = placed.loss_value()
             early = [first, second, *self._without_mishap(round_, second.total_s, placed.workload)]
-            self._give_up_if_hopeless(min(timed.total_s for timed in early[1:]))
+            give_up_if_hopeless(min(timed.total_s for timed in early[1:]), self.budget)
         with self._spend("preparing"):
             checked = self._compare_losses(case, placed.workload, (first_loss, second_loss), recipe)
         return early, {"first_call_s": first.latency_s, **checked}
@@ -274,9 +234,9 @@ class Session:
         with self._spend("warming up"):
             floor, cap_s = floor_for(placed.device), self.budget.max_time_s
             warmup = warm_up(round_, floor, cap_s, early[1:], self._clock)
-            self._give_up_if_hopeless(warmup.round_s, warmup.fastest_s)
+            give_up_if_hopeless(warmup.round_s, self.budget, warmup.fastest_s)
         # The fastest, since a busy machine would make larger batches hopeless that are not.
-        self._forecast.observe((*self._key(case), case.phase), case.batch_size, warmup.fastest_s)
+        self._hope.observe(case, warmup.fastest_s)
         plan = plan_rounds(warmup, self.budget)
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
@@ -311,17 +271,6 @@ class Session:
         while len(more) < most and min([round_s, *(timed.total_s for timed in more)]) > limit_s:
             more.append(time_round(round_, self._clock))
         return more
-
-    def _give_up_if_hopeless(self, round_s: float, fastest_s: float = math.inf) -> None:
-        reason = hopeless(round_s, self.budget)
-        if reason is None:
-            return
-        if round_s > BUSY * fastest_s:
-            reason += (
-                f"; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close them, or "
-                "set OMP_WAIT_POLICY=passive"
-            )
-        raise HopelessError(reason)
 
     def _after(self, case: Case, phase: Phase, placed: Placed) -> dict[str, Any]:
         placed.loss_value()
@@ -395,19 +344,15 @@ class Session:
 
     def _cpu_reference(self, case: Case, workload: Workload) -> Reference | str:
         if self._reference is None:
-            key = ("reference", *self._key(case)[:-1])
-            predicted = self._forecast.predict(key, case.batch_size)
+            key = ("reference", *case.cell[:2])
+            predicted = self._references.predict(key, case.batch_size)
             if predicted is not None and predicted > PATIENCE * self.budget.max_time_s:
                 self._reference = f"not compared: one step on the CPU is predicted to take {predicted:.2g} s"
             else:
                 start = self._clock()
                 self._reference = reference_of(workload)
-                self._forecast.observe(key, case.batch_size, self._clock() - start)
+                self._references.observe(key, case.batch_size, self._clock() - start)
         return self._reference
-
-    @staticmethod
-    def _key(case: Case) -> tuple[Any, ...]:
-        return (*case.cell[:2], case.device)
 
     @contextmanager
     def _spend(self, what: str) -> Iterator[None]:
@@ -416,7 +361,3 @@ class Session:
             yield
         finally:
             self.spent[what] += self._clock() - start
-
-
-class _Known(HopelessError):
-    """Not tried because of an earlier case; nothing new is learnt from it."""
