@@ -180,14 +180,8 @@ def test_real_processes_are_run_and_compared(tmp_path, monkeypatch, capsys):
     ]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_ignores_being_stopped_is_waited_for_aloud_and_nothing_whole_is_lost(tmp_path, number):
-    (tmp_path / "deaf.py").write_text(
-        "import os, pathlib, signal, sys, time\n"
-        "signal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "pathlib.Path(sys.argv[1]).write_text('{')\npathlib.Path('ready').touch()\ntime.sleep(60)\n"
-    )
-    deaf = f"{shlex.quote(sys.executable)} deaf.py {{out}}"
+def started(tmp_path, candidate):
+    """A real `breakeven ab` whose candidate is running, which says so by a file `ready`."""
     command = [
         sys.executable,
         "-m",
@@ -196,12 +190,24 @@ def test_a_command_that_ignores_being_stopped_is_waited_for_aloud_and_nothing_wh
         "--base",
         script(tmp_path, "a.py"),
         "--candidate",
-        deaf,
+        candidate,
     ]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "ready").exists():
         time.sleep(0.01)
         assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_ignores_being_stopped_is_waited_for_aloud_and_nothing_whole_is_lost(tmp_path, number):
+    (tmp_path / "deaf.py").write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "pathlib.Path(sys.argv[1]).write_text('{')\npathlib.Path('ready').touch()\ntime.sleep(60)\n"
+    )
+    deaf = f"{shlex.quote(sys.executable)} deaf.py {{out}}"
+    process = started(tmp_path, deaf)
     process.send_signal(number)
     waiting = next(line for line in process.stderr if "waiting up to" in line)
     assert waiting.startswith("breakeven: waiting up to 20 s for the command to end; ")
@@ -219,20 +225,7 @@ def test_a_real_process_that_is_stopped_keeps_what_is_whole(tmp_path, number):
         f"import pathlib, time\npathlib.Path({str(tmp_path / 'ready')!r}).touch()\ntime.sleep(60)\n"
     )
     slow = f"{shlex.quote(sys.executable)} {tmp_path}/slow.py {{out}}"
-    command = [
-        sys.executable,
-        "-m",
-        "breakeven.cli",
-        "ab",
-        "--base",
-        script(tmp_path, "a.py"),
-        "--candidate",
-        slow,
-    ]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "ready").exists():
-        time.sleep(0.01)
-        assert process.poll() is None
+    process = started(tmp_path, slow)
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
