@@ -236,3 +236,8 @@ def test_a_red_comparison_gives_no_ratio_of_variants_either_unless_it_is_forced(
     red = of("a", 1.0), of("b", 2.0, deterministic=True)
     assert report(tmp_path / "refused", *red).variants == ()
     assert len(report(tmp_path / "forced", *red, force=True).variants) == 2
+
+
+def test_where_nothing_happens_once_no_column_speaks_of_it(tmp_path):
+    rows = [step(seconds, tf32=on) for on, seconds in ((False, 2.0), (True, 1.0))]
+    assert only(variant_tables(report(tmp_path, run(rows)))).columns[-1] == "verdict"

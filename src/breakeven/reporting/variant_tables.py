@@ -13,10 +13,10 @@ from breakeven.analysing.variant_words import once, repaid
 from breakeven.analysing.variants import Variant
 from breakeven.reporting.table import Table
 
-PLAIN, SO, REPAID = "plain", "so", "repaid after steps"
+PLAIN, SO, ONCE, REPAID = "plain", "so", "once", "repaid after steps"
 """Columns of the variants that a narrow face may leave out: other tables and the sentences tell them too."""
 
-VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, SO, "speedup", "verdict", "once", REPAID)
+VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, SO, "speedup", "verdict", ONCE, REPAID)
 
 
 def variant_tables(report: Report) -> list[Table]:
@@ -28,7 +28,9 @@ def variant_tables(report: Report) -> list[Table]:
     for (class_id, device), rows in groups.items():
         where = f" on {report.label(class_id)}" if len(report.machines) > 1 else ""
         table = Table(f"Variants on {device}{where}", VARIANT_COLUMNS, tuple(map(_variant_row, rows)))
-        found.append(replace(table, words=(*table.words, "variant", "once")))
+        if not any(map(once, rows)):
+            table = table.without(ONCE).without(REPAID)
+        found.append(replace(table, words=(*table.words, "variant", ONCE)))
     return found
 
 
