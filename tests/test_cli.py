@@ -16,9 +16,9 @@ import pytest
 
 from breakeven import cli
 from breakeven.commands import COMMANDS
-from breakeven.reporting.exports import json_schema
-from reports import box
-from run_files import affine_run, benchmark, outcome, run, write
+from breakeven.render.report_data import json_schema
+from support.reports import box
+from support.run_files import affine_run, benchmark, outcome, run, write
 
 HELP = [
     *([command.name] for command in COMMANDS),
@@ -317,7 +317,7 @@ def test_an_interrupt_is_exit_130(monkeypatch, run_json, capsys):
     def interrupt(paths):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("breakeven.analysing.runs.read", interrupt)
+    monkeypatch.setattr("breakeven.runs.reader.read", interrupt)
     assert cli.main(["report", run_json]) == 130
     assert capsys.readouterr().err == "breakeven: interrupted\n"
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from breakeven import cli
-from breakeven.alternating.executor import Job
-from breakeven.analysing.record import analyse
-from breakeven.analysing.runs import read
-from fake_commands import Machine, install
-from histories import medians, timed
-from pages import Cells, rows_of, text_of
-from reports import box
-from run_files import affine_run, write
+from breakeven.experiment.shell import Job
+from breakeven.report.report import analyse
+from breakeven.runs.reader import read
+from support.fake_commands import Machine, install
+from support.histories import medians, timed
+from support.pages import Cells, rows_of, text_of
+from support.reports import box
+from support.run_files import affine_run, write
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

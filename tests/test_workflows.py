@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from breakeven import cli
-from run_files import affine_run, write
+from support.run_files import affine_run, write
 from workflow_expressions import Expression, Payload, WorkflowError, interpolated, is_run
 from workflow_runner import TOKEN, WORKFLOWS, Runner, git, load, stand_in_python
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from breakeven.reporting.exports import to_json
-from breakeven.reporting.page import COLUMNS
-from reports import box
-from run_files import affine_run, benchmark, run
+from breakeven.render.report_data import to_json
+from breakeven.render.report_page import COLUMNS
+from support.reports import box
+from support.run_files import affine_run, benchmark, run
 
 GPU = {"cpu": (1, 1), "cuda": (33, 0.2)}
 HOSTILE = "<script>alert('x')</script>\"'&amp; שלום"

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from breakeven.doctor.neighbours import Sample, sample, typical
-from breakeven.measuring.devices import Device, cgroup_quota, default_devices, usable_threads
-from breakeven.measuring.machine import class_facts, load_average
-from breakeven.measuring.nvml import gpu_state
+from breakeven.doctor.contention import Sample, sample, typical
+from breakeven.hardware.devices import Device, cgroup_quota, default_devices, usable_threads
+from breakeven.hardware.machine import class_facts, load_average
+from breakeven.hardware.nvml import gpu_state
 
 CPUS = Path("/sys/devices/system/cpu")
 
