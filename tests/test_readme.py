@@ -11,7 +11,7 @@ import pytest
 
 from breakeven import cli
 from breakeven.experiment.shell import Job
-from breakeven.report.report import analyse
+from breakeven.report.report import analyze
 from breakeven.runs.reader import read
 from support.fake_commands import Machine, install
 from support.histories import medians, timed
@@ -148,7 +148,7 @@ def test_the_figures_of_the_history_are_those_of_the_committed_measurement():
     found = figures["a step of 10% at 2% noise, found within 5 commits"]["rows"]
     iid, correlated = (min(row["found"] for row in found if row["rho"] == rho) for rho in (0.0, 0.5))
     assert f"in {iid:.0%} of series" in flat
-    assert f"({correlated:.0%} where neighbouring runs correlate by .5)" in flat
+    assert f"({correlated:.0%} where neighboring runs correlate by .5)" in flat
     whole = figures["history check, the whole process"]
     assert (whole["runs"], whole["cases"], whole["rounds"]) == (1000, 400, 100)
     assert whole["median_s"] < whole["bound_s"]
@@ -164,7 +164,7 @@ def committed():
 
 def test_the_verdict_that_is_quoted_is_that_of_the_committed_run_and_page(committed):
     content, page = committed
-    verdict = analyse(read([ROOT / "results" / "cpu-2core" / "run.json"])).verdict
+    verdict = analyze(read([ROOT / "results" / "cpu-2core" / "run.json"])).verdict
     (quote,) = re.findall(r"((?:^> .*\n)+)", README, re.MULTILINE)
     assert " ".join(quote.replace(">", "").split()) in verdict
     assert verdict == text_of(re.search(r'<div id="verdict">(.*?)</div>', page, re.DOTALL)[1])

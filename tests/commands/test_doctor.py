@@ -18,12 +18,12 @@ HEALTHY = Facts(
     devices=(DeviceFacts("cpu", "cpu", 8), DeviceFacts("cuda", "NVIDIA [H200]\x1b[31m", 8, {})),
     affinity=8,
     threads=8,
-    neighbours=Sample((1.0,) * 8, 0.0, 3),
+    neighbors=Sample((1.0,) * 8, 0.0, 3),
     load_average=(0.25, 0.1, 0.1),
     environment={},
     unreadable={"governor": "no cpufreq here"},
 )
-BUSY = Facts(**{**vars(HEALTHY), "neighbours": Sample((0.5,) * 8)})
+BUSY = Facts(**{**vars(HEALTHY), "neighbors": Sample((0.5,) * 8)})
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_machine_that_is_not_fit_exits_3_and_says_what_to_mend(doctor):
     code, out = doctor(BUSY)
     assert code == 3
     assert "others took 50% of a core" in out
-    assert out.splitlines()[-1] == "Not fit for timing: busy neighbour, spinning OpenMP threads."
+    assert out.splitlines()[-1] == "Not fit for timing: busy neighbor, spinning OpenMP threads."
     assert max(map(len, out.splitlines())) <= 100
 
 

@@ -267,7 +267,7 @@ def test_the_page_tells_of_a_newest_run_that_is_worse_without_repeating_its_name
 
 
 def test_the_page_is_cut_says_so_and_a_pattern_narrows_it(history, tmp_path, monkeypatch):
-    monkeypatch.setattr("breakeven.render.history_page.MOST_DRAWN", 2)
+    monkeypatch.setattr("breakeven.render.history_page.MAX_DRAWN", 2)
     cells = [benchmark([1.0] * 6, batch_size=b) for b in (1, 2, 4, 8)]
     path = add(tmp_path, [content(i, cells) for i in range(3)])
     assert history("show", "--store", path)[0] == 3

@@ -7,7 +7,7 @@ import pytest
 
 from breakeven.compare.comparison import VERDICTS
 from breakeven.compare.noise_floor import floor_of
-from breakeven.compare.phase_attribution import blame_sentences, blames
+from breakeven.compare.phase_attribution import attribution_sentences, blames
 from breakeven.compare.text import coverage, headline, warnings
 from breakeven.runs.readings import read_side
 from breakeven.stats.regression import runs_needed
@@ -66,7 +66,7 @@ def test_a_slower_phase_is_named_with_the_step_that_it_slows(tmp_path):
     assert found.verdict == "regressed"
     assert verdicts(found)["mlp transfer cpu batch=64 width=128"] == "regressed"
     assert verdicts(found)["mlp forward cpu batch=64 width=128"] == "unchanged"
-    (sentence,) = blame_sentences(found.changes)
+    (sentence,) = attribution_sentences(found.changes)
     assert sentence.startswith("mlp on cpu: train +")
     assert sentence.endswith(" in 2 cells, all of it transfer")
 
@@ -86,7 +86,7 @@ def test_the_cause_is_all_or_most_of_it_by_the_phases_share_of_the_steps_seconds
         side(tmp_path, "a", levels(batches=(64,)), noise=0.001),
         side(tmp_path, "b", after, first=1, noise=0.001),
     )
-    (sentence,) = blame_sentences(found.changes)
+    (sentence,) = attribution_sentences(found.changes)
     assert sentence.endswith(f" at batch 64 width=128{cause}")
 
 
@@ -96,7 +96,7 @@ def test_phases_of_which_none_took_half_share_the_blame(tmp_path):
         side(tmp_path, "a", levels(batches=(1,)), noise=0.001),
         side(tmp_path, "b", after | {("forward", 1): 0.0031}, first=1, noise=0.001),
     )
-    (sentence,) = blame_sentences(found.changes)
+    (sentence,) = attribution_sentences(found.changes)
     assert sentence.endswith(", in transfer, step and forward")
 
 
@@ -106,19 +106,19 @@ def test_a_phase_that_became_faster_is_not_blamed_for_a_slower_step(tmp_path):
         side(tmp_path, "a", levels(batches=(1,)), noise=0.001),
         side(tmp_path, "b", after | {("step", 1): 0.004}, first=1, noise=0.001),
     )
-    assert blame_sentences(found.changes)[0].endswith(", in backward and step")
+    assert attribution_sentences(found.changes)[0].endswith(", in backward and step")
 
 
 def test_a_step_whose_phases_all_stand_still_moved_in_no_single_one(tmp_path):
     after = levels(batches=(1,)) | {("train", 1): 0.02}
     found = compared(side(tmp_path, "a", levels(batches=(1,))), side(tmp_path, "b", after, first=1))
-    assert blame_sentences(found.changes)[0].endswith(", in no single phase")
+    assert attribution_sentences(found.changes)[0].endswith(", in no single phase")
 
 
 def test_a_step_that_was_timed_alone_is_not_said_to_have_moved_in_no_phase(tmp_path):
     before, after = ({("train", 1): seconds} for seconds in (0.01, 0.02))
     found = compared(side(tmp_path, "a", before), side(tmp_path, "b", after, first=1))
-    assert blame_sentences(found.changes)[0].endswith(" at batch 1 width=128")
+    assert attribution_sentences(found.changes)[0].endswith(" at batch 1 width=128")
 
 
 def test_the_largest_change_is_told_first_to_whichever_side(tmp_path):
@@ -131,7 +131,7 @@ def test_the_largest_change_is_told_first_to_whichever_side(tmp_path):
 def test_a_phase_that_moved_alone_is_told_though_the_step_did_not(tmp_path):
     after = levels(batches=(1,)) | {("transfer", 1): 0.002}
     found = compared(side(tmp_path, "a", levels(batches=(1,))), side(tmp_path, "b", after, first=1))
-    (sentence,) = blame_sentences(found.changes)
+    (sentence,) = attribution_sentences(found.changes)
     assert sentence.startswith("mlp on cpu: transfer +")
     assert sentence.endswith("at batch 1 width=128")
 
@@ -390,7 +390,7 @@ def test_foreign_benchmarks_are_judged_by_their_fullname(tmp_path):
     found = compared([foreign("a", h) for h in (0, 2, 4)], [foreign("b", h) for h in (1, 3, 5)])
     assert found.verdict == "unchanged"
     assert found.changes[0].case.startswith("bench/bench_x.py::bench_mlp[")
-    assert blame_sentences(found.changes) == []
+    assert attribution_sentences(found.changes) == []
     assert "nothing tells the machine class" in warnings(found)[0]
 
 

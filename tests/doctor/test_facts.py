@@ -90,7 +90,7 @@ def test_a_device_that_does_not_start_is_a_fact_and_no_traceback(quiet, monkeypa
     def lost(self):
         raise RuntimeError("CUDA error: out of memory\nmore lines")
 
-    monkeypatch.setattr("breakeven.hardware.devices.Cpu.initialise", lost)
+    monkeypatch.setattr("breakeven.hardware.devices.Cpu.initialize", lost)
     assert read_facts().devices[0].error == "CUDA error: out of memory"
 
 

@@ -21,7 +21,7 @@ HEALTHY = Facts(
     devices=(CPU, DeviceFacts("cuda", "H200", 8, GPU_STATE)),
     affinity=8,
     threads=8,
-    neighbours=Sample((1.0,) * 8, 0.0, 3),
+    neighbors=Sample((1.0,) * 8, 0.0, 3),
     governors=("performance",),
     frequency_driver="intel_pstate",
     turbo=False,
@@ -59,7 +59,7 @@ def test_a_healthy_box_is_fit_and_nothing_is_noted():
 
 
 MENDED = {
-    "busy neighbour": (machine(neighbours=Sample((0.95, 0.8), 0.0, 99)), "20% of a core", "stop it"),
+    "busy neighbor": (machine(neighbors=Sample((0.95, 0.8), 0.0, 99)), "20% of a core", "stop it"),
     "CPU quota": (machine(quota=1.5, affinity=4, threads=2), "1.5 of 4 CPUs", "--cpuset-cpus"),
     "governor": (
         machine(governors=("powersave",), frequency_driver="acpi-cpufreq"),
@@ -101,7 +101,7 @@ def test_what_makes_numbers_wrong_is_unfit_alone_and_names_its_remedy(name):
 
 
 NOTED = {
-    "busy neighbour": machine(neighbours=Sample((0.95,) * 8)),
+    "busy neighbor": machine(neighbors=Sample((0.95,) * 8)),
     "spinning OpenMP threads": machine(environment={}),
     "CPU quota": machine(quota=2.0, threads=2),
     "governor": machine(governors=("powersave",)),
@@ -121,21 +121,21 @@ def test_what_must_be_known_is_noted_with_a_remedy_and_still_fit(name):
 
 
 def test_a_core_shared_by_less_than_its_hundredth_is_nobodys_concern():
-    assert levels(machine(neighbours=Sample((0.985, 1.01), 0.01, 50))) == {}
+    assert levels(machine(neighbors=Sample((0.985, 1.01), 0.01, 50))) == {}
 
 
-def test_a_neighbour_makes_numbers_wrong_beyond_a_tenth_of_a_core_and_is_noted_up_to_it():
-    assert levels(machine(neighbours=Sample((1.0, 1.0), 0.1))) == {"busy neighbour": "noted"}
-    assert levels(machine(neighbours=Sample((1.0, 1.0), 0.11))) == {"busy neighbour": "unfit"}
+def test_a_neighbor_makes_numbers_wrong_beyond_a_tenth_of_a_core_and_is_noted_up_to_it():
+    assert levels(machine(neighbors=Sample((1.0, 1.0), 0.1))) == {"busy neighbor": "noted"}
+    assert levels(machine(neighbors=Sample((1.0, 1.0), 0.11))) == {"busy neighbor": "unfit"}
 
 
-def test_time_stolen_by_the_hypervisor_is_a_neighbour_too():
-    assert levels(machine(neighbours=Sample((1.0, 1.0), 0.3))) == {"busy neighbour": "unfit"}
+def test_time_stolen_by_the_hypervisor_is_a_neighbor_too():
+    assert levels(machine(neighbors=Sample((1.0, 1.0), 0.3))) == {"busy neighbor": "unfit"}
 
 
-def test_spinning_threads_are_unfit_once_a_neighbour_wants_a_core():
-    crowded = machine(environment={}, neighbours=Sample((0.95,) * 8))
-    assert levels(crowded) == {"busy neighbour": "noted", "spinning OpenMP threads": "unfit"}
+def test_spinning_threads_are_unfit_once_a_neighbor_wants_a_core():
+    crowded = machine(environment={}, neighbors=Sample((0.95,) * 8))
+    assert levels(crowded) == {"busy neighbor": "noted", "spinning OpenMP threads": "unfit"}
     assert "OMP_WAIT_POLICY=passive" in findings(crowded)["spinning OpenMP threads"].remedy
 
 
@@ -196,9 +196,9 @@ def test_a_virtual_machine_that_hides_its_clocks_is_fit_and_says_what_is_hidden(
 
 def test_an_ordinary_laptop_is_fit():
     facts = machine(
-        devices=(CPU,), governors=("powersave",), turbo=True, environment={}, neighbours=Sample((0.97,) * 8)
+        devices=(CPU,), governors=("powersave",), turbo=True, environment={}, neighbors=Sample((0.97,) * 8)
     )
-    assert levels(replace(facts, neighbours=Sample((0.99,) * 8))) == {
+    assert levels(replace(facts, neighbors=Sample((0.99,) * 8))) == {
         "governor": "noted",
         "spinning OpenMP threads": "noted",
         "turbo": "noted",

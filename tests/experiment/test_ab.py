@@ -8,7 +8,7 @@ import pytest
 
 from breakeven.compare.comparison import compare
 from breakeven.errors import DifferentMachinesError, UsageError
-from breakeven.experiment.ab import Course
+from breakeven.experiment.ab import Experiment
 from breakeven.experiment.run_command import CommandError, Recorder
 from breakeven.experiment.schedule import Limits
 from breakeven.experiment.workspace import opened
@@ -25,7 +25,7 @@ def ab(path, machine, limits=None, vary=(), lines=None, fresh=False):
         recorder = Recorder(folder, machine, machine.clock)
         said = [] if lines is None else lines
         judge = partial(compare, vary=vary)
-        return Course(recorder, COMMANDS, limits or Limits(), judge, vary, said.append).run()
+        return Experiment(recorder, COMMANDS, limits or Limits(), judge, vary, said.append).run()
 
 
 def verdicts(found):

@@ -47,10 +47,10 @@ def test_the_first_accelerator_is_called_by_its_kind_alone(two_gpus, written, na
     assert parse_device(written).name == name
 
 
-def test_an_accelerator_is_asked_to_synchronise_itself(two_gpus, monkeypatch):
+def test_an_accelerator_is_asked_to_synchronize_itself(two_gpus, monkeypatch):
     asked = []
     monkeypatch.setattr(torch.accelerator, "synchronize", asked.append)
-    parse_device("cuda:1").synchronise()
+    parse_device("cuda:1").synchronize()
     assert asked == [torch.device("cuda", 1)]
 
 
@@ -144,19 +144,19 @@ def test_a_cpu_counts_no_peak_memory_and_has_no_events():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(accelerator_kind() != "cuda", reason="needs a CUDA device; torch sees none")
-def test_a_synchronise_waits_for_queued_gpu_work_that_a_bare_clock_would_miss():
-    """A known amount of queued work: leaving the synchronise out reads almost nothing of it."""
+def test_a_synchronize_waits_for_queued_gpu_work_that_a_bare_clock_would_miss():
+    """A known amount of queued work: leaving the synchronize out reads almost nothing of it."""
     import time
 
     device = parse_device("cuda")
     matrix = torch.randn(8192, 8192, device="cuda")
     matrix @ matrix
-    device.synchronise()
+    device.synchronize()
     start = time.perf_counter()
     for _ in range(20):
         matrix @ matrix
     bare_s = time.perf_counter() - start
-    device.synchronise()
+    device.synchronize()
     whole_s = time.perf_counter() - start
-    print(f"queued GPU work: {bare_s:.6f} s without, {whole_s:.6f} s with the synchronise")
+    print(f"queued GPU work: {bare_s:.6f} s without, {whole_s:.6f} s with the synchronize")
     assert whole_s > 5 * bare_s

@@ -131,7 +131,7 @@ VOLATILE = {
     "GPU throttling": lambda gpus: gpus.replay(nvmlDeviceGetCurrentClocksEventReasons=0x44),
     "GPU power": lambda gpus: gpus.replay(nvmlDeviceGetPowerUsage=99_000),
     "GPU temperature": lambda gpus: gpus.replay(nvmlDeviceGetTemperature=91),
-    "GPU neighbours": lambda gpus: gpus.replay(nvmlDeviceGetComputeRunningProcesses=[1, 2, 3]),
+    "GPU neighbors": lambda gpus: gpus.replay(nvmlDeviceGetComputeRunningProcesses=[1, 2, 3]),
     "PCIe link": lambda gpus: gpus.replay(nvmlDeviceGetCurrPcieLinkGeneration=1),
 }
 

@@ -116,7 +116,7 @@ def test_a_session_holds_nvml_while_it_measures_on_a_cuda_device(monkeypatch):
             self.torch_device = GPU
 
     measuring = runner.Session(Budget())
-    measuring._initialise(Gpu())
+    measuring._initialize(Gpu())
     assert api.open == 1
     measuring.close()
     assert api.open == 0

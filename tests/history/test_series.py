@@ -7,7 +7,7 @@ import pytest
 
 from breakeven.history.query import read_store
 from breakeven.history.series import BREAK_EVEN, LARGEST, MEMORY, TIME, series_of
-from breakeven.report.report import analyse
+from breakeven.report.report import analyze
 from breakeven.runs.reader import read
 from support.histories import add, content, ran_out
 from support.run_files import affine_run, benchmark, write
@@ -46,7 +46,7 @@ def test_time_and_memory_are_series_of_their_own(tmp_path):
 def test_a_break_even_is_where_the_report_says(tmp_path):
     made = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)})
     path = add(tmp_path, [made])
-    [row] = analyse(read([write(tmp_path / "r.json", made)])).break_evens
+    [row] = analyze(read([write(tmp_path / "r.json", made)])).break_evens
     [found] = series(path, BREAK_EVEN).values()
     assert found.case == "break-even batch of mlp train cuda over cpu width=128"
     assert found.values.tolist() == [pytest.approx(row.crossing.batch_size)]

@@ -3,7 +3,7 @@
 from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
 from breakeven.measure import canary
-from breakeven.measure.canary import sing
+from breakeven.measure.canary import run_canary
 from breakeven.measure.runner import Session
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 
@@ -14,7 +14,7 @@ def test_the_song_never_changes():
 
 
 def test_a_song_has_an_interval_and_an_n():
-    song = sing(Cpu(1))
+    song = run_canary(Cpu(1))
     assert 0 < song["low_s"] <= song["median_s"] <= song["high_s"]
     assert song["n"] == 21
 
@@ -23,33 +23,33 @@ def test_an_endless_song_is_cut_short_and_says_how_many_rounds_it_had():
     clock = SimulatedClock()
 
     class Slow(SimulatedDevice):
-        def synchronise(self):
+        def synchronize(self):
             clock.advance(1.0)
 
-    assert sing(Slow(clock), clock)["n"] == canary.FEWEST_ROUNDS
+    assert run_canary(Slow(clock), clock)["n"] == canary.MIN_ROUNDS
 
 
 def test_every_note_waits_for_the_device():
     device = SimulatedDevice(SimulatedClock())
-    sing(device, device.clock)
-    assert device.synchronisations >= 2 * (canary.ROUNDS + canary.WARMUP_ROUNDS)
+    run_canary(device, device.clock)
+    assert device.synchronizations >= 2 * (canary.ROUNDS + canary.WARMUP_ROUNDS)
 
 
 def test_a_session_keeps_what_it_heard_by_device_and_moment():
     session = Session(Budget())
     for when in ("start", "end"):
-        session.sing(when, [Cpu(1)])
+        session.run_canary(when, [Cpu(1)])
     assert list(session.canary) == ["cpu@1"]
     assert list(session.canary["cpu@1"]) == ["start", "end"]
 
 
 def test_a_device_that_cannot_sing_says_why():
     class Broken(SimulatedDevice):
-        def synchronise(self):
+        def synchronize(self):
             raise RuntimeError("CUDA error: no kernel image\nsecond line")
 
     session = Session(Budget())
-    session.sing("start", [Broken(SimulatedClock())])
+    session.run_canary("start", [Broken(SimulatedClock())])
     assert session.canary == {
         "simulated": {"start": {"unreadable": "RuntimeError: CUDA error: no kernel image"}}
     }

@@ -159,9 +159,9 @@ def test_a_field_that_cannot_be_used_is_refused_by_name(fields, message):
 def test_the_three_adams_are_one_algorithm():
     weights = {}
     for name in ("adam", "adam_loop", "adam_foreach", "adam_fused"):
-        placed = place(build(lambda name=name: mlp(4, width=8, optimizer=name)), CPU)
-        placed.reset()
-        weights[name] = train(placed, 3)[1]
+        trainer = place(build(lambda name=name: mlp(4, width=8, optimizer=name)), CPU)
+        trainer.reset()
+        weights[name] = train(trainer, 3)[1]
     for name, found in weights.items():
         same = zip(found, weights["adam"], strict=True)
         assert all(torch.allclose(one, other, rtol=1e-5, atol=1e-7) for one, other in same), name
@@ -216,9 +216,9 @@ def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
     monkeypatch.setattr(torch, "compile", lambda module: module.forward)
     for compile in (True, True, False):
-        placed = place(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
+        trainer = place(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
         for _ in range(3):
-            placed.reset()
+            trainer.reset()
     assert len(resets) == 2
 
 
@@ -229,21 +229,21 @@ def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
 def on_paper(workload):
     """The workload on a simulated device, reset and recorded, and its device."""
     device = SimulatedDevice(SimulatedClock())
-    placed = place(dataclasses.replace(workload, cuda_graph=True), device)
-    placed.move_model()
-    placed.reset()
-    record(placed, device.clock)
-    return placed
+    trainer = place(dataclasses.replace(workload, cuda_graph=True), device)
+    trainer.move_model()
+    trainer.reset()
+    record(trainer, device.clock)
+    return trainer
 
 
-def train(placed, steps):
+def train(trainer, steps):
     """The losses and the weights after some training steps."""
     losses = []
     for _ in range(steps):
         for _, part in PHASES["train"].parts:
-            part(placed)
-        losses.append(placed.loss_value())
-    return losses, [parameter.detach().clone() for parameter in placed.model.parameters()]
+            part(trainer)
+        losses.append(trainer.loss_value())
+    return losses, [parameter.detach().clone() for parameter in trainer.model.parameters()]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
@@ -259,7 +259,7 @@ def test_a_recorded_workload_trains_as_a_plain_one_that_is_a_step_ahead(recipe, 
 
 
 class Counting(nn.Module):
-    """A model with a buffer that each call moves, as batch normalisation does."""
+    """A model with a buffer that each call moves, as batch normalization does."""
 
     def __init__(self):
         super().__init__()
@@ -279,31 +279,31 @@ def test_buffers_are_brought_back_too():
         torch.ones(4, 2),
         torch.zeros(4, 1),
     )
-    placed = on_paper(workload)
-    assert placed.model.calls == 1
-    train(placed, 2)
-    assert placed.model.calls == 3
+    trainer = on_paper(workload)
+    assert trainer.model.calls == 1
+    train(trainer, 2)
+    assert trainer.model.calls == 3
 
 
 def test_every_reset_records_anew_and_copies_the_batch_into_one_place():
-    placed = on_paper(mlp(4, width=8))
-    placed.move_batch()
-    place_of_batch = placed.batch[0].data_ptr()
-    first, _ = train(placed, 3)
-    placed.reset()
-    record(placed, placed.device.clock)
-    again, _ = train(placed, 3)
+    trainer = on_paper(mlp(4, width=8))
+    trainer.move_batch()
+    place_of_batch = trainer.batch[0].data_ptr()
+    first, _ = train(trainer, 3)
+    trainer.reset()
+    record(trainer, trainer.device.clock)
+    again, _ = train(trainer, 3)
     assert again == first
-    placed.move_batch()
-    assert placed.batch[0].data_ptr() == place_of_batch
-    assert torch.equal(placed.batch[0], placed.host_batch[0])
+    trainer.move_batch()
+    assert trainer.batch[0].data_ptr() == place_of_batch
+    assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
 def test_a_batch_that_changed_on_the_host_is_what_the_next_round_trains_on():
-    placed = on_paper(mlp(4, width=8))
-    placed.host_batch[0].mul_(2)
-    placed.move_batch()
-    assert torch.equal(placed.batch[0], placed.host_batch[0])
+    trainer = on_paper(mlp(4, width=8))
+    trainer.host_batch[0].mul_(2)
+    trainer.move_batch()
+    assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
 def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak(monkeypatch):
@@ -331,19 +331,19 @@ def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak
 def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
     """Only what is recorded is wrong: the steps before it are the CPU's."""
 
-    class Forgetful(cuda_graphs.Graphed):
+    class Forgetful(cuda_graphs.GraphedTrainer):
         def _step(self):
             if len(self._kept) == 0:
                 super()._step()
 
     device = SimulatedDevice(SimulatedClock())
-    monkeypatch.setattr(cuda_graphs, "Graphed", Forgetful)
+    monkeypatch.setattr(cuda_graphs, "GraphedTrainer", Forgetful)
     workload = dataclasses.replace(simulated_workload(device, Costs(*[1e-3] * 6)), cuda_graph=True)
     with pytest.raises(MeasurementError, match="second loss"):
         measure(workload, device=device, clock=device.clock)
 
 
-def test_compiling_and_capturing_are_told_apart(monkeypatch):
+def test_compiling_and_capturing_are_with_unique_labels(monkeypatch):
     device = SimulatedDevice(SimulatedClock())
 
     def compiling(module):
@@ -389,10 +389,10 @@ def test_a_step_that_waits_for_the_device_says_that_it_cannot_be_recorded():
             return raised
 
     workload = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
-    placed = place(workload, Refusing(SimulatedClock()))
-    placed.reset()
+    trainer = place(workload, Refusing(SimulatedClock()))
+    trainer.reset()
     with pytest.raises(
         MeasurementError,
         match=r"cannot be recorded as a graph: RuntimeError: called .*leave out .*\.item\(\)",
     ):
-        record(placed, placed.device.clock)
+        record(trainer, trainer.device.clock)

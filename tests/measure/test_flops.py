@@ -16,7 +16,7 @@ from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, cnn, lstm, mlp, seed_net, tensors_in, transformer
 
 CPU = Cpu()
@@ -281,10 +281,10 @@ def test_a_wrapper_that_is_no_optimizer_of_torchs_costs_no_case():
 
 
 def placed_on(device, what=None):
-    placed = Placed(what or simulated_workload(device), device)
-    placed.move_model()
-    placed.reset()
-    return placed
+    trainer = Trainer(what or simulated_workload(device), device)
+    trainer.move_model()
+    trainer.reset()
+    return trainer
 
 
 def test_a_transfer_moves_all_tensors_of_inputs_and_targets_to_an_accelerator():

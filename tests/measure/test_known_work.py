@@ -1,4 +1,4 @@
-"""Every synchronisation waits for known work, without it almost nothing is read: on paper and on a GPU."""
+"""Every synchronization waits for known work, without it almost nothing is read: on paper and on a GPU."""
 
 from statistics import median
 
@@ -29,20 +29,20 @@ def latencies(round_, where, rounds=3):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_round_reads_its_phases_work_and_no_other(where, phase):
-    placed = placed_on(where)
-    seconds = median(latencies(Round(PHASES[phase], placed), where))
+    trainer = placed_on(where)
+    seconds = median(latencies(Round(PHASES[phase], trainer), where))
     assert where.reads(seconds, PHASE_COSTS[phase])
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_without_its_synchronise_a_round_reads_almost_nothing(where, phase, monkeypatch):
-    placed = placed_on(where)
-    round_ = Round(PHASES[phase], placed)
+def test_without_its_synchronize_a_round_reads_almost_nothing(where, phase, monkeypatch):
+    trainer = placed_on(where)
+    round_ = Round(PHASES[phase], trainer)
     time_round(round_, where.clock)
     with monkeypatch.context() as patch:
-        patch.setattr(round_, "_synchronise", lambda: None)
+        patch.setattr(round_, "_synchronize", lambda: None)
         bare_s = min(latencies(round_, where))
-    where.device.synchronise()
+    where.device.synchronize()
     assert bare_s <= ALMOST_NOTHING * PHASE_COSTS[phase] * where.unit_s
 
 
@@ -55,32 +55,32 @@ def test_work_that_is_in_the_queue_before_is_not_timed(where, phase):
 
 
 def test_a_preparation_that_is_not_waited_for_would_be_timed(where, monkeypatch):
-    """What the first synchronise of a round is for: without it the whole step before is read."""
+    """What the first synchronize of a round is for: without it the whole step before is read."""
     round_ = Round(PHASES["step"], placed_on(where))
     time_round(round_, where.clock)
-    waits = [lambda: None, where.device.synchronise]
-    monkeypatch.setattr(round_, "_synchronise", lambda: waits.pop(0)())
+    waits = [lambda: None, where.device.synchronize]
+    monkeypatch.setattr(round_, "_synchronize", lambda: waits.pop(0)())
     assert time_round(round_, where.clock).latency_s > 1.5 * COSTS.step * where.unit_s
 
 
 def test_what_happens_once_is_timed_from_idle_to_idle(where):
-    placed = placed_on(where)
+    trainer = placed_on(where)
     where.device.enqueue(BUSY)
-    assert where.reads(time_once(placed.move_model, where.device, where.clock), COSTS.model_transfer)
+    assert where.reads(time_once(trainer.move_model, where.device, where.clock), COSTS.model_transfer)
     assert where.is_idle()
 
 
-def test_initialising_leaves_the_device_idle(where):
+def test_initializing_leaves_the_device_idle(where):
     where.device.enqueue(BUSY)
     assert not where.is_idle()
-    where.device.initialise()
+    where.device.initialize()
     assert where.is_idle()
 
 
 def test_events_give_each_part_its_own_share(where):
-    placed = placed_on(where)
+    trainer = placed_on(where)
     where.device.enqueue(BUSY)
-    shares = part_seconds(PHASES["train"], placed, where.device.event_api(), rounds=3)
+    shares = part_seconds(PHASES["train"], trainer, where.device.event_api(), rounds=3)
     assert where.shares(shares.pop("all"), COSTS.train)
     assert list(shares) == [name for name, _ in PHASES["train"].parts]
     assert all(where.shares(seconds, getattr(COSTS, name)) for name, seconds in shares.items())
@@ -88,26 +88,26 @@ def test_events_give_each_part_its_own_share(where):
 
 
 def test_queueing_a_step_takes_the_host_a_fraction_of_it(where):
-    placed = placed_on(where)
+    trainer = placed_on(where)
     where.device.enqueue(BUSY)
-    queued = enqueue_seconds(PHASES["train"], placed, 3, where.clock)
+    queued = enqueue_seconds(PHASES["train"], trainer, 3, where.clock)
     assert 0 < queued.transfer_s < queued.all_s <= ALMOST_NOTHING * COSTS.train * where.unit_s
     assert where.is_idle()
 
 
 def test_a_recorded_step_does_the_same_work_with_less_queueing(where):
-    placed = place(where.workload(cuda_graph=True), where.device)
-    placed.move_model()
-    placed.reset()
-    took = record(placed, where.clock)
+    trainer = place(where.workload(cuda_graph=True), where.device)
+    trainer.move_model()
+    trainer.reset()
+    took = record(trainer, where.clock)
     inside = COSTS.forward + COSTS.backward + COSTS.step
     assert took.keys() == {"capture_s"}
     assert took["capture_s"] > 2.5 * inside * where.unit_s  # three steps before it
-    seconds = {name: median(latencies(Round(phase, placed), where)) for name, phase in PHASES.items()}
+    seconds = {name: median(latencies(Round(phase, trainer), where)) for name, phase in PHASES.items()}
     for name in ("forward", "backward", "step"):
         assert where.reads(seconds[name], PHASE_COSTS[name])
     assert where.reads(seconds["train"], inside)
-    recorded = enqueue_seconds(PHASES["train"], placed, 5, where.clock)
+    recorded = enqueue_seconds(PHASES["train"], trainer, 5, where.clock)
     plain = enqueue_seconds(PHASES["train"], placed_on(where), 5, where.clock)
     assert recorded.all_s < plain.all_s
 

@@ -97,7 +97,7 @@ def test_a_gpus_own_state_is_read(monkeypatch):
         def parse(cls, name):
             return None
 
-        def synchronise(self):
+        def synchronize(self):
             pass
 
     asked = []
@@ -107,15 +107,15 @@ def test_a_gpus_own_state_is_read(monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="needs CPU affinity")
-def test_a_busy_neighbour_on_the_same_core_is_seen():
+def test_a_busy_neighbor_on_the_same_core_is_seen():
     """The real thing: a spinning process shares our only core for a while."""
     import os
 
     before = os.sched_getaffinity(0)
     core = {min(before)}
-    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    neighbor = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        os.sched_setaffinity(neighbour.pid, core)
+        os.sched_setaffinity(neighbor.pid, core)
         os.sched_setaffinity(0, core)
         start = observe(Cpu(1), time.perf_counter)
         deadline = time.perf_counter() + 0.5
@@ -124,6 +124,6 @@ def test_a_busy_neighbour_on_the_same_core_is_seen():
         state = state_between(start, observe(Cpu(1), time.perf_counter))
     finally:
         os.sched_setaffinity(0, before)
-        neighbour.kill()
-        neighbour.wait()
+        neighbor.kill()
+        neighbor.wait()
     assert "contended" in evidence_of(state, is_accelerator=False)

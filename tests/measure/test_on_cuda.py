@@ -1,6 +1,6 @@
 """What only a real GPU can show: memory and its end, transfers, dtypes, NVML, TF32, graphs, compiling.
 
-Bounds are ratios and generous; no absolute time is asserted. That every synchronisation waits is shown in
+Bounds are ratios and generous; no absolute time is asserted. That every synchronization waits is shown in
 `test_known_work`, on this device too.
 """
 
@@ -24,7 +24,7 @@ from breakeven.measure.outcomes import is_unsupported, reason_for
 from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
 from breakeven.measure.timing import Round, time_once, time_round
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import DTYPES, OPTIMIZERS, RECIPES, Workload, build, mlp, seed_net
 from breakeven.report.bottleneck import COMPUTE, kind_of
 from support.known_work import NEEDS_CUDA
@@ -39,7 +39,7 @@ MIB = 2**20
 def gpu():
     """The first CUDA device, current, with its cache given back before and after."""
     device = parse_device("cuda")
-    device.initialise()
+    device.initialize()
     device.release_memory()
     with device.active():
         yield device
@@ -78,20 +78,20 @@ def measure():
 
 def ready(workload, device):
     """A workload on the device, as its rounds begin."""
-    placed = place(workload, device)
-    placed.move_model()
-    placed.reset()
-    record(placed, lambda: 0.0)
-    device.synchronise()
-    return placed
+    trainer = place(workload, device)
+    trainer.move_model()
+    trainer.reset()
+    record(trainer, lambda: 0.0)
+    device.synchronize()
+    return trainer
 
 
 # ---------------------------------------------------------------------------------------------------
-# Synchronisation, on a real model.
+# Synchronization, on a real model.
 
 
 @pytest.mark.parametrize("phase", ["forward", "backward"])
-def test_a_real_phase_reads_far_less_without_its_synchronise(gpu, phase, monkeypatch):
+def test_a_real_phase_reads_far_less_without_its_synchronize(gpu, phase, monkeypatch):
     round_ = Round(PHASES[phase], ready(build(lambda: mlp(8192, width=4096)), gpu))
     for _ in range(3):
         time_round(round_)
@@ -100,14 +100,14 @@ def test_a_real_phase_reads_far_less_without_its_synchronise(gpu, phase, monkeyp
     for _ in range(7):
         round_.setup()
         with monkeypatch.context() as patch:
-            patch.setattr(round_, "_synchronise", lambda: None)
+            patch.setattr(round_, "_synchronize", lambda: None)
             bare.append(_seconds_of(round_.run))
-        gpu.synchronise()
+        gpu.synchronize()
     assert median(bare) < 0.3 * whole_s
 
 
 def _seconds_of(work):
-    return time_once(work, Cpu())  # whose synchronise does nothing
+    return time_once(work, Cpu())  # whose synchronize does nothing
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -158,9 +158,9 @@ def test_the_peak_of_a_case_is_not_that_of_an_earlier_one(gpu, measure):
 
 def test_a_round_lets_go_of_what_the_last_one_made(gpu):
     """Two batches at a time would double the peak."""
-    placed = ready(build(lambda: big(4)), gpu)
+    trainer = ready(build(lambda: big(4)), gpu)
     before = held()
-    round_ = Round(PHASES["transfer"], placed)
+    round_ = Round(PHASES["transfer"], trainer)
     for _ in range(2):
         time_round(round_)
     gpu.reset_peak_memory()
@@ -243,18 +243,18 @@ def test_memory_that_really_runs_out_is_given_back_for_the_next_case(gpu, measur
 def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu, measure):
     seconds = {}
     for pinned in (False, True):
-        placed = ready(dataclasses.replace(build(lambda: big(1)), pin_memory=pinned), gpu)
-        assert [tensor.is_pinned() for tensor in placed.host_batch] == [pinned] * 2
-        round_ = Round(PHASES["transfer"], placed)
+        trainer = ready(dataclasses.replace(build(lambda: big(1)), pin_memory=pinned), gpu)
+        assert [tensor.is_pinned() for tensor in trainer.host_batch] == [pinned] * 2
+        round_ = Round(PHASES["transfer"], trainer)
         whole, bare = [], []
         for _ in range(9):
             whole.append(time_round(round_).latency_s)
             round_.setup()
-            bare.append(_seconds_of(lambda placed=placed: placed.move_batch()))
-            gpu.synchronise()
-        assert torch.equal(placed.batch[0].cpu(), placed.workload.inputs)
+            bare.append(_seconds_of(lambda trainer=trainer: trainer.move_batch()))
+            gpu.synchronize()
+        assert torch.equal(trainer.batch[0].cpu(), trainer.workload.inputs)
         seconds[pinned] = (median(whole), median(bare))
-    assert seconds[True][1] < 0.5 * seconds[True][0]  # without the synchronise: almost nothing
+    assert seconds[True][1] < 0.5 * seconds[True][0]  # without the synchronize: almost nothing
     assert seconds[True][0] < 1.5 * seconds[False][0]  # pinned is faster, or at least not slower
     for pinned in (False, True):
         workload = dataclasses.replace(build(lambda: big(1)), pin_memory=pinned)
@@ -302,10 +302,10 @@ def test_autocast_computes_in_its_dtype_and_agrees_with_the_cpu(gpu, measure, dt
         return dataclasses.replace(mlp(32, width=64), autocast=dtype)
 
     assert measure(recipe, gpu)["loss_compared"] is True
-    placed, seen = ready(build(recipe), gpu), []
-    placed.model.register_forward_hook(lambda _module, _args, out: seen.append((out.dtype, out.device.type)))
-    placed.move_batch()
-    placed.compute_loss()
+    trainer, seen = ready(build(recipe), gpu), []
+    trainer.model.register_forward_hook(lambda _module, _args, out: seen.append((out.dtype, out.device.type)))
+    trainer.move_batch()
+    trainer.compute_loss()
     assert seen == [(dtype, "cuda")]
 
 
@@ -413,11 +413,11 @@ def test_recorded_training_is_plain_training_a_step_ahead(gpu):
     losses = {}
     for graphs, steps in ((False, 6), (True, 5)):
         workload = build(lambda: mlp(32, width=64, optimizer="adam"))
-        placed = ready(dataclasses.replace(workload, cuda_graph=graphs), gpu)
+        trainer = ready(dataclasses.replace(workload, cuda_graph=graphs), gpu)
         losses[graphs] = []
         for _ in range(steps):
-            PHASES["train"].run(placed)
-            losses[graphs].append(placed.loss_value())
+            PHASES["train"].run(trainer)
+            losses[graphs].append(trainer.loss_value())
     assert losses[True] == pytest.approx(losses[False][1:], rel=1e-4)
 
 
@@ -458,7 +458,7 @@ def test_a_model_that_cannot_be_recorded_fails_alone(gpu, measure):
 
 
 @pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
-def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_told_apart(gpu, measure, graphs):
+def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_with_unique_labels(gpu, measure, graphs):
     def recipe():
         return dataclasses.replace(mlp(16, width=32), compile=True, cuda_graph=graphs)
 
@@ -510,8 +510,8 @@ def test_variants_are_axes_of_a_run_whose_class_they_do_not_change(bench):
 
 
 def test_placing_on_the_gpu_moves_model_loss_and_batch(gpu):
-    placed = Placed(build(lambda: mlp(4, width=8)), gpu)
-    placed.move_model()
-    placed.reset()
-    placed.move_batch()
-    assert {tensor.device for tensor in (*placed.model.parameters(), *placed.batch)} == {gpu.torch_device}
+    trainer = Trainer(build(lambda: mlp(4, width=8)), gpu)
+    trainer.move_model()
+    trainer.reset()
+    trainer.move_batch()
+    assert {tensor.device for tensor in (*trainer.model.parameters(), *trainer.batch)} == {gpu.torch_device}

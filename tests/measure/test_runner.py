@@ -10,7 +10,7 @@ from torch import nn
 from breakeven.case import Budget, Case
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.outcomes import HopelessError
+from breakeven.measure.outcomes import CaseSkipped
 from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
@@ -98,9 +98,9 @@ def test_every_phase_starts_from_the_same_weights():
         time_rounds(round_, plan)
 
     class Untouched(Session):
-        def _first_calls(self, case, round_, placed, recipe):
-            starts.append([p.detach().clone() for p in placed.model.parameters()])
-            return super()._first_calls(case, round_, placed, recipe)
+        def _first_calls(self, case, round_, trainer, recipe):
+            starts.append([p.detach().clone() for p in trainer.model.parameters()])
+            return super()._first_calls(case, round_, trainer, recipe)
 
     session = Untouched(Budget(max_time_s=0.02))
     for phase in PHASES:
@@ -178,7 +178,7 @@ def test_after_out_of_memory_larger_batches_are_not_tried_and_smaller_ones_are()
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), batch_size=64
     )
     assert outcome == "oom"
-    with pytest.raises(HopelessError, match="not tried: train at batch 64: out of memory"):
+    with pytest.raises(CaseSkipped, match="not tried: train at batch 64: out of memory"):
         bench.measure(batch_size=128, phase="forward")
     assert bench.built == []
     bench.measure(batch_size=32)
@@ -223,7 +223,7 @@ def test_after_out_of_memory_nothing_of_the_model_is_kept():
         (RuntimeError("CUDA error: device-side assert triggered"), "crashed"),
         (RuntimeError("mat1 and mat2 must have the same dtype"), "failed"),
         (ValueError("out of memory of what I wanted to say"), "failed"),
-        (HopelessError("too long"), "skipped"),
+        (CaseSkipped("too long"), "skipped"),
         (MeasurementError("the loss is nan"), "failed"),
     ],
 )
@@ -234,7 +234,7 @@ def test_an_error_is_told_by_what_it_says(error, outcome):
 def test_a_lost_device_is_not_asked_again():
     bench = Bench()
     bench.fail(RuntimeError("CUDA error: an illegal memory access was encountered"))
-    with pytest.raises(HopelessError, match=r"simulated was lost in w train .*needs a restart"):
+    with pytest.raises(CaseSkipped, match=r"simulated was lost in w train .*needs a restart"):
         bench.measure(workload="another")
 
 
@@ -260,7 +260,7 @@ def test_memory_is_given_back_once_nothing_of_a_failed_case_is_left():
 
 def test_a_case_that_needs_far_more_than_its_budget_is_skipped_after_two_calls():
     bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
-    with pytest.raises(HopelessError, match="would take too long: 6 rounds of about 50 s"):
+    with pytest.raises(CaseSkipped, match="would take too long: 6 rounds of about 50 s"):
         bench.measure()
     assert bench.rounds == 0
 
@@ -300,17 +300,17 @@ def test_a_loss_that_is_no_number_says_so_in_every_phase(phase, loss, message):
 
 
 class Hiccup(SimulatedDevice):
-    """A device whose synchronisations number `slow` take longer by so many seconds: a busy neighbour."""
+    """A device whose synchronizations number `slow` take longer by so many seconds: a busy neighbor."""
 
     def __init__(self, clock, slow, seconds=1.0):
         super().__init__(clock)
         self.slow, self.seconds, self.calls = slow, seconds, 0
 
-    def synchronise(self):
+    def synchronize(self):
         self.calls += 1
         if self.calls in self.slow:
             self.clock.advance(self.seconds)
-        super().synchronise()
+        super().synchronize()
 
 
 @pytest.mark.parametrize("slow", [{7}, {7, 9, 11}], ids=["one", "three in a row"])
@@ -324,14 +324,14 @@ def test_a_few_mishaps_do_not_make_a_case_hopeless(slow):
 def test_mishaps_without_end_are_given_up():
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
     bench.device = Hiccup(bench.clock, range(7, 1000))
-    with pytest.raises(HopelessError, match="would take too long"):
+    with pytest.raises(CaseSkipped, match="would take too long"):
         bench.measure()
 
 
 def test_a_busy_machine_is_told_where_the_warm_up_was_too_slow_and_its_fastest_round_was_not():
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
     bench.device = Hiccup(bench.clock, range(9, 1000, 2))
-    with pytest.raises(HopelessError, match=r"fastest took 0\.\d+ s, so other programs .* OMP_WAIT_POLICY"):
+    with pytest.raises(CaseSkipped, match=r"fastest took 0\.\d+ s, so other programs .* OMP_WAIT_POLICY"):
         bench.measure()
 
 
@@ -349,7 +349,7 @@ def test_what_is_too_slow_is_not_tried_at_larger_batches_or_in_later_phases():
     bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
     for phase, batch_size in (("forward", 1), ("backward", 1), ("train", 2)):
         built = len(bench.built)
-        with pytest.raises(HopelessError) as caught:
+        with pytest.raises(CaseSkipped) as caught:
             bench.measure(batch_size, phase)
         bench.fail(caught.value, batch_size=batch_size, phase=phase)
         assert ("not tried: forward at batch 1" in str(caught.value)) is (phase != "forward")
@@ -360,7 +360,7 @@ def test_a_hopeless_batch_is_predicted_from_two_smaller_ones_without_trying_it()
     bench = Bench(seconds=0.001, budget=Budget(max_time_s=1.0))
     bench.measure(batch_size=1)
     bench.measure(batch_size=10)
-    with pytest.raises(HopelessError, match="predicted from smaller batches: would take too long"):
+    with pytest.raises(CaseSkipped, match="predicted from smaller batches: would take too long"):
         bench.measure(batch_size=10000)
     assert [case.batch_size for case in bench.built] == [1, 10]
 

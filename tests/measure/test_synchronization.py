@@ -1,4 +1,4 @@
-"""Every synchronisation is where it must be: proved on a simulated asynchronous device, exactly."""
+"""Every synchronization is where it must be: proved on a simulated asynchronous device, exactly."""
 
 import json
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import Round, enqueue_seconds, part_seconds, time_once, time_round
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
 
 
@@ -30,16 +30,16 @@ def device(clock):
 
 
 @pytest.fixture
-def placed(device):
-    placed = Placed(simulated_workload(device), device)
-    placed.move_model()
-    placed.reset()
-    return placed
+def trainer(device):
+    trainer = Trainer(simulated_workload(device), device)
+    trainer.move_model()
+    trainer.reset()
+    return trainer
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_round_reads_the_whole_device_time_of_its_phase_and_of_no_other(phase, placed, clock):
-    round_ = Round(PHASES[phase], placed)
+def test_a_round_reads_the_whole_device_time_of_its_phase_and_of_no_other(phase, trainer, clock):
+    round_ = Round(PHASES[phase], trainer)
     latencies = [time_round(round_, clock).latency_s for _ in range(5)]
     assert latencies == [LATENCIES[phase]] * 5
 
@@ -49,25 +49,25 @@ def test_the_simulated_phases_cover_the_registry():
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_without_synchronisation_a_round_would_read_launches_alone(phase, placed, clock, monkeypatch):
-    """What the device is for: the same round, on a device whose synchronise does nothing."""
-    monkeypatch.setattr(placed.device, "synchronise", lambda: None)
+def test_without_synchronization_a_round_would_read_launches_alone(phase, trainer, clock, monkeypatch):
+    """What the device is for: the same round, on a device whose synchronize does nothing."""
+    monkeypatch.setattr(trainer.device, "synchronize", lambda: None)
     launches = len(PHASES[phase].parts)
-    assert time_round(Round(PHASES[phase], placed), clock).latency_s == launches * LAUNCH_S
+    assert time_round(Round(PHASES[phase], trainer), clock).latency_s == launches * LAUNCH_S
 
 
-def test_work_left_in_the_queue_by_the_preparation_is_not_timed(placed, device, clock):
-    round_ = Round(PHASES["forward"], placed)
+def test_work_left_in_the_queue_by_the_preparation_is_not_timed(trainer, device, clock):
+    round_ = Round(PHASES["forward"], trainer)
     device.enqueue(1000.0)
     assert time_round(round_, clock).latency_s == LATENCIES["forward"]
 
 
 @pytest.mark.parametrize("phase", [name for name in PHASES if name != "transfer"])
-def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, placed, device, monkeypatch):
+def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, trainer, device, monkeypatch):
     """A phase that ran alone in a loop would find its weights and its code in the cache."""
     queued = []
     monkeypatch.setattr(device, "enqueue", queued.append)
-    round_ = Round(PHASES[phase], placed)
+    round_ = Round(PHASES[phase], trainer)
     for _ in range(3):
         round_.setup()
         round_.run()
@@ -76,19 +76,19 @@ def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, placed, d
     assert len(queued) > 2 * len(step)
 
 
-def test_what_happens_once_is_timed_from_idle_to_idle(placed, device, clock):
+def test_what_happens_once_is_timed_from_idle_to_idle(trainer, device, clock):
     device.enqueue(1000.0)
-    assert time_once(placed.move_model, device, clock) == LAUNCH_S + COSTS.model_transfer
+    assert time_once(trainer.move_model, device, clock) == LAUNCH_S + COSTS.model_transfer
 
 
-def test_initialising_a_device_ends_synchronised(device, clock):
-    device.initialise()
+def test_initializing_a_device_ends_synchronized(device, clock):
+    device.initialize()
     assert clock.now == LAUNCH_S + 1.0
 
 
-def test_device_events_give_each_part_its_own_share_and_not_the_preparation(placed, device):
+def test_device_events_give_each_part_its_own_share_and_not_the_preparation(trainer, device):
     device.enqueue(1000.0)
-    shares = part_seconds(PHASES["train"], placed, device.event_api(), rounds=1)
+    shares = part_seconds(PHASES["train"], trainer, device.event_api(), rounds=1)
     assert shares == {
         "transfer": LAUNCH_S + COSTS.transfer,  # the queue was idle while the host launched it
         "zero_grad": COSTS.zero_grad,
@@ -99,7 +99,7 @@ def test_device_events_give_each_part_its_own_share_and_not_the_preparation(plac
     }
 
 
-def test_queueing_is_all_launches_and_no_work(placed, device, clock):
+def test_queueing_is_all_launches_and_no_work(trainer, device, clock):
     device.enqueue(1000.0)
     idle = []
 
@@ -107,16 +107,16 @@ def test_queueing_is_all_launches_and_no_work(placed, device, clock):
         idle.append(clock.now >= device.busy_until)
         return clock.now
 
-    queued = enqueue_seconds(PHASES["train"], placed, 3, reading)
+    queued = enqueue_seconds(PHASES["train"], trainer, 3, reading)
     assert idle == 3 * [True, False, False]  # at the start, behind the transfer, at the end
     assert (queued.all_s, queued.transfer_s) == (len(PHASES["train"].parts) * LAUNCH_S, LAUNCH_S)
     assert clock.now == device.busy_until
-    placed.release()
-    forward = enqueue_seconds(PHASES["forward"], placed, 1, clock)
+    trainer.release()
+    forward = enqueue_seconds(PHASES["forward"], trainer, 1, clock)
     assert (forward.all_s, forward.transfer_s) == (LAUNCH_S, 0.0)
 
 
-def test_the_device_is_idle_when_its_events_are_read(placed, device, clock):
+def test_the_device_is_idle_when_its_events_are_read(trainer, device, clock):
     asked_while_busy = []
     events = device.event_api()
 
@@ -124,7 +124,7 @@ def test_the_device_is_idle_when_its_events_are_read(placed, device, clock):
         asked_while_busy.append(clock.now < device.busy_until)
         return end - start
 
-    part_seconds(PHASES["train"], placed, type(events)(events.record, seconds), rounds=1)
+    part_seconds(PHASES["train"], trainer, type(events)(events.record, seconds), rounds=1)
     assert asked_while_busy == [False] * len(PHASES["train"].parts)
 
 
@@ -159,9 +159,9 @@ def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock
                 self.awake = True
                 self.clock.advance(3.0)
 
-        def synchronise(self):
+        def synchronize(self):
             self.wake()
-            super().synchronise()
+            super().synchronize()
 
         @contextmanager
         def active(self):
@@ -179,15 +179,15 @@ def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock
     assert session.device_init_s == {device.name: LAUNCH_S + 3.0}  # its own second passes meanwhile
 
 
-def test_a_cpu_round_never_calls_an_accelerators_synchronise(monkeypatch):
+def test_a_cpu_round_never_calls_an_accelerators_synchronize(monkeypatch):
     """It would cost 10 to 40 microseconds a call, and raises on a CPU-only build."""
     monkeypatch.setattr(
-        torch.accelerator, "synchronize", lambda *_: pytest.fail("synchronised an accelerator")
+        torch.accelerator, "synchronize", lambda *_: pytest.fail("synchronized an accelerator")
     )
-    placed = Placed(mlp(2, width=4), Cpu())
-    placed.reset()
+    trainer = Trainer(mlp(2, width=4), Cpu())
+    trainer.reset()
     for phase in PHASES.values():
-        time_round(Round(phase, placed))
+        time_round(Round(phase, trainer))
 
 
 class Meta(Device):
@@ -200,7 +200,7 @@ class Meta(Device):
     def parse(cls, name):
         return None
 
-    def synchronise(self):
+    def synchronize(self):
         pass
 
 
@@ -220,10 +220,10 @@ class DevicesSeen(TorchDispatchMode):
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
 @pytest.mark.parametrize("phase", PHASES)
 def test_every_phase_runs_on_its_own_device(phase):
-    placed = Placed(mlp(4, width=8, optimizer="momentum"), Meta())
-    placed.move_model()
-    placed.reset()
-    round_ = Round(PHASES[phase], placed)
+    trainer = Trainer(mlp(4, width=8, optimizer="momentum"), Meta())
+    trainer.move_model()
+    trainer.reset()
+    round_ = Round(PHASES[phase], trainer)
     round_.setup()
     with DevicesSeen() as seen:
         round_.run()

@@ -11,7 +11,7 @@ from breakeven.hardware.devices import Cpu
 from breakeven.measure.phases import PHASES, Phase
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 from breakeven.measure.timing import (
-    MOST_WARMUP_ROUNDS,
+    MAX_WARMUP_ROUNDS,
     Floor,
     Forecast,
     Round,
@@ -28,7 +28,7 @@ from breakeven.measure.timing import (
     time_round,
     warm_up,
 )
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
 
 BUDGET = Budget()
@@ -69,21 +69,21 @@ def test_preparing_is_not_part_of_a_rounds_latency():
 
 
 def test_a_round_gives_nothing_back_that_could_outlive_it():
-    placed = Placed(mlp(2, width=4), Cpu())
-    placed.reset()
-    round_ = Round(PHASES["forward"], placed)
+    trainer = Trainer(mlp(2, width=4), Cpu())
+    trainer.reset()
+    round_ = Round(PHASES["forward"], trainer)
     round_.setup()
     assert round_.run() is None
 
 
 def test_what_a_round_made_is_released_before_the_next_is_prepared():
-    placed = Placed(mlp(2, width=4), Cpu())
-    placed.reset()
+    trainer = Trainer(mlp(2, width=4), Cpu())
+    trainer.reset()
     seen = []
     watched = Phase("watched", (), before=(("watch", lambda p: seen.append((p.batch, p.loss))),))
-    time_round(Round(PHASES["train"], placed))
-    assert placed.loss is not None
-    Round(watched, placed).setup()
+    time_round(Round(PHASES["train"], trainer))
+    assert trainer.loss is not None
+    Round(watched, trainer).setup()
     assert seen == [(None, None)]
 
 
@@ -139,7 +139,7 @@ def test_a_slow_round_is_warmed_up_twice_and_no_more_than_the_cap_allows():
 
 
 def test_a_clock_that_stands_still_does_not_hang_the_warm_up():
-    assert len(warm([0.0], Floor(rounds=6, seconds=0.15)).rounds) == MOST_WARMUP_ROUNDS
+    assert len(warm([0.0], Floor(rounds=6, seconds=0.15)).rounds) == MAX_WARMUP_ROUNDS
 
 
 def test_rounds_seen_before_count():
@@ -171,7 +171,7 @@ def test_two_percent_noise_takes_at_most_forty_rounds_for_two_percent():
     assert np.median(rounds) <= 40
 
 
-def test_the_planned_rounds_reach_the_wished_half_width():
+def test_the_planned_rounds_reach_the_target_precision():
     """Checked on the intervals themselves, which the plan never sees."""
     from breakeven.stats.intervals import median_interval
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from breakeven.errors import RecipeError, UsageError
 from breakeven.hardware.devices import Cpu, default_devices
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import (
     DTYPES,
     OPTIMIZERS,
@@ -28,17 +28,17 @@ from support.recipe_sizes import SIZES
 
 
 def losses(workload, steps, device=None):
-    placed = Placed(workload, device or Cpu())
-    placed.move_model()
-    placed.reset()
+    trainer = Trainer(workload, device or Cpu())
+    trainer.move_model()
+    trainer.reset()
     seen = []
     for _ in range(steps):
-        placed.move_batch()
-        placed.zero_grad()
-        placed.compute_loss()
-        seen.append(placed.loss_value())
-        placed.backward()
-        placed.step()
+        trainer.move_batch()
+        trainer.zero_grad()
+        trainer.compute_loss()
+        seen.append(trainer.loss_value())
+        trainer.backward()
+        trainer.step()
     return seen
 
 
@@ -62,7 +62,7 @@ def test_a_recipe_gives_the_same_losses_whenever_it_is_built(name, dtype):
 
 @pytest.mark.parametrize("device", default_devices(), ids=lambda device: device.name)
 def test_a_hundred_epochs_of_the_seed_net_lower_the_loss(device):
-    device.initialise()  # else torch warns of the missing context in autograd's thread
+    device.initialize()  # else torch warns of the missing context in autograd's thread
     with device.active():
         seen = losses(build(lambda: seed_net(1)), 100, device)
     assert seen[-1] < 0.1 * seen[0]
@@ -93,14 +93,14 @@ def test_width_and_depth_are_the_mlps():
 
 def test_bfloat16_runs_under_autocast_with_float32_weights():
     workload = mlp(2, width=8, dtype="bfloat16")
-    placed = Placed(workload, Cpu())
-    placed.reset()
-    placed.move_batch()
+    trainer = Trainer(workload, Cpu())
+    trainer.reset()
+    trainer.move_batch()
     outputs = []
-    placed.model.register_forward_hook(lambda _module, _args, out: outputs.append(out.dtype))
-    placed.compute_loss()
+    trainer.model.register_forward_hook(lambda _module, _args, out: outputs.append(out.dtype))
+    trainer.compute_loss()
     assert outputs == [torch.bfloat16]
-    assert {parameter.dtype for parameter in placed.model.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize(("axis", "value"), [("optimizer", "adamm"), ("dtype", "float99")])
@@ -242,7 +242,7 @@ def test_what_cannot_be_copied_to_a_device_is_one_line_with_the_remedy(where, pa
         modules["model"], modules["loss"], torch.optim.SGD, torch.ones(1, 2), torch.ones(1, 1)
     )
     with pytest.raises(RecipeError, match=f"the {where} cannot be copied .*{reason}.* copy.deepcopy refuses"):
-        Placed(workload, Cpu())
+        Trainer(workload, Cpu())
 
 
 def test_a_copy_that_finds_no_memory_is_no_fault_of_the_recipe(monkeypatch):
@@ -252,4 +252,4 @@ def test_a_copy_that_finds_no_memory_is_no_fault_of_the_recipe(monkeypatch):
     monkeypatch.setattr("copy.deepcopy", full)
     workload = Workload(torch.nn.Linear(2, 1), torch.nn.MSELoss(), torch.optim.SGD, torch.ones(1, 2), None)
     with pytest.raises(RuntimeError, match="allocate"):
-        Placed(workload, Cpu())
+        Trainer(workload, Cpu())

@@ -71,7 +71,7 @@ def test_a_precision_that_needs_more_rounds_than_there_is_time_for_is_flagged(be
 
     [item] = bench.file()["benchmarks"]
     assert 6 <= item["stats"]["rounds"] < 1000
-    assert item["extra_info"]["wished_half_width"] == 0.000001
+    assert item["extra_info"]["target_precision"] == 0.000001
     assert {"noisy", "budget"} <= set(item["extra_info"]["flags"])
 
 

@@ -102,7 +102,7 @@ def test_a_sweep_without_pytest_benchmark_is_a_usage_error(bench, usage_error):
     )
 
 
-def test_a_broken_neighbour_does_not_cost_the_results_where_collection_errors_are_passed_over(bench):
+def test_a_broken_neighbor_does_not_cost_the_results_where_collection_errors_are_passed_over(bench):
     bench.write().write("raise ValueError('a broken sweep')", "bench/bench_broken.py", head="")
 
     assert bench.run().ret == pytest.ExitCode.INTERRUPTED

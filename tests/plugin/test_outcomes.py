@@ -421,7 +421,7 @@ def test_a_clock_that_steps_back_gives_no_timing_and_says_so(bench, monkeypatch)
 def test_a_cancelled_job_keeps_what_it_measured_as_ctrl_c_does(bench):
     bench.write("""
 @pytest.mark.sweep(batch_size=[1, 2, 3])
-def bench_cancelled(train_benchmark, batch_size):
+def bench_canceled(train_benchmark, batch_size):
     import os, signal
     if batch_size == 2:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -431,7 +431,7 @@ def bench_cancelled(train_benchmark, batch_size):
 
     assert bench.run().ret == pytest.ExitCode.INTERRUPTED
 
-    assert bench.timed() == ["bench_cancelled[1-cpu@1-train]"]
+    assert bench.timed() == ["bench_canceled[1-cpu@1-train]"]
     assert {outcome for outcome, _ in bench.outcomes().values()} == {"skipped"}
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -442,9 +442,9 @@ def test_the_canary_is_timed_first_halfway_and_last(bench, monkeypatch):
     heard = []
 
     class Listening(Session):
-        def sing(self, when, devices):
+        def run_canary(self, when, devices):
             heard.append(when)
-            super().sing(when, devices)
+            super().run_canary(when, devices)
 
         def measure(self, *arguments):
             heard.append("case")

@@ -6,8 +6,8 @@ import pytest
 
 from breakeven.case import Case, Outcome
 from breakeven.plugin.summary import (
-    MOST_REASONS,
-    MOST_ROWS,
+    MAX_REASONS,
+    MAX_ROWS,
     Timing,
     reasons,
     summary_lines,
@@ -61,9 +61,9 @@ def test_the_table_shows_the_whole_step_and_where_it_was_not_measured_the_last_p
 
 
 def test_a_long_table_is_cut_and_says_so():
-    lines = table([timing(batch_size) for batch_size in range(1, MOST_ROWS + 6)])
+    lines = table([timing(batch_size) for batch_size in range(1, MAX_ROWS + 6)])
 
-    assert len(lines) == 2 + MOST_ROWS + 2
+    assert len(lines) == 2 + MAX_ROWS + 2
     assert lines[-2] == "... and 5 more rows, which the report shows"
 
 
@@ -71,7 +71,7 @@ def test_reasons_are_counted_most_frequent_first_and_cut():
     outcomes = [
         outcome("oom", "full"),
         *[outcome()] * 3,
-        *[outcome("failed", str(n)) for n in range(MOST_REASONS)],
+        *[outcome("failed", str(n)) for n in range(MAX_REASONS)],
     ]
 
     lines = reasons(outcomes)

@@ -242,7 +242,7 @@ def test_markdown_tells_how_it_was_made(tmp_path):
     assert "run0.json (2026-01-02T03:04:05, commit 0123456789ab)" in text
     assert "bootstrap over rounds" in text
     assert "cuda: the phases' sum is 20% above train" in text
-    assert "synchronising after every phase" in text
+    assert "synchronizing after every phase" in text
 
 
 def test_how_intervals_are_made_is_told_of_the_runs_that_a_case_really_has(tmp_path):

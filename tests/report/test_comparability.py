@@ -42,7 +42,7 @@ def test_another_numeric_mode_is_red_and_refuses_every_ratio(tmp_path, fact, val
     assert fact in texts(found, "red")[0]
     assert found.refused
     assert not found.judged
-    assert (found.speedups, found.break_evens, found.flips) == ((), (), ())
+    assert (found.speedups, found.break_evens, found.what_ifs) == ((), (), ())
     assert len(found.cases) == 16, "what was timed is kept"
     assert found.verdict.startswith("These numbers do not compare, so no speedup is given.")
     assert "--force" in found.verdict

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from breakeven.report.report import analyse
+from breakeven.report.report import analyze
 from breakeven.runs import reader
 from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, run, write
@@ -15,7 +15,7 @@ CPU, THREADS = (1, 1), {"cpu@1": (1, 1), "cpu": (10, 0.5)}
 def verdict(tmp_path, *contents, baseline=None):
     """The verdict on run files with these contents; it never shows a zero, a NaN or an infinity."""
     paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
-    text = analyse(reader.read(paths), baseline).verdict
+    text = analyze(reader.read(paths), baseline).verdict
     assert not re.search(r"\bnan\b|\binf\b|NaN|None|\b0x|batch 0\b", text)
     assert "\n" not in text
     return text
@@ -164,7 +164,7 @@ def test_a_verdict_on_a_machine_that_changed_says_so_itself(tmp_path):
     assert verdict(tmp_path, content).endswith(
         "Read all this with care: the machine itself changed while it was measured."
     )
-    found = analyse(reader.read([tmp_path / "run0.json"]))
+    found = analyze(reader.read([tmp_path / "run0.json"]))
     assert found.comparability.level == "amber"
     assert "canary on cpu ran 3.00x slower at the end" in found.comparability.reasons[0].text
 
@@ -187,7 +187,7 @@ def test_nothing_timed_is_said_with_how_the_cases_ended(tmp_path):
     assert verdict(tmp_path, content) == (
         "Nothing was timed (2 skipped, 1 oom), so nothing can be judged; the outcomes say why."
     )
-    assert not analyse(reader.read([tmp_path / "run0.json"])).judged
+    assert not analyze(reader.read([tmp_path / "run0.json"])).judged
 
 
 def test_beside_an_accelerator_thread_counts_are_no_candidates_of_the_verdict(tmp_path):

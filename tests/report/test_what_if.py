@@ -20,7 +20,7 @@ def phases(times, batches=(1, 8, 64, 512), **kwargs):
 
 def flips_of(found, scenario):
     """The flips of one circumstance."""
-    return [flip for flip in found.flips if flip.scenario == scenario]
+    return [flip for flip in found.what_ifs if flip.scenario == scenario]
 
 
 GPU = {"cpu": ((1, 1), (1e-6, 0)), "cuda": ((33, 0.2), (8, 0.05))}
@@ -49,13 +49,13 @@ def test_a_cpu_whose_transfer_was_not_timed_has_its_data_there_already(tmp_path)
 
 def test_an_accelerator_whose_transfer_was_not_timed_is_not_guessed(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
-    assert found.flips == ()
+    assert found.what_ifs == ()
     assert found.flip_sentences == ()
 
 
 def test_two_cpu_devices_have_no_transfer_to_leave_out(tmp_path):
     times = {"cpu@1": ((1, 1), (1e-6, 0)), "cpu": ((10, 0.5), (1e-6, 0))}
-    assert report(tmp_path, phases(times)).flips == ()
+    assert report(tmp_path, phases(times)).what_ifs == ()
 
 
 def test_a_transfer_that_takes_longer_than_the_step_leaves_nothing_to_judge(tmp_path):
@@ -80,8 +80,8 @@ def test_a_batch_that_ran_out_of_memory_is_a_hole_with_the_data_resident_too(tmp
 def test_an_accelerator_is_also_held_against_every_other_cpu_baseline(tmp_path):
     content = affine_run({"cpu": (1, 1), "cpu@1": (1, 4), "cpu@2": (1, 2), "cuda": (33, 0.2)}, **QUIET)
     found = report(tmp_path, content)
-    assert [flip.scenario for flip in found.flips] == ["against cpu@1", "against cpu@2"]
-    one = found.flips[0]
+    assert [flip.scenario for flip in found.what_ifs] == ["against cpu@1", "against cpu@2"]
+    one = found.what_ifs[0]
     assert (one.line.baseline, one.other.baseline, one.other.candidate) == ("cpu", "cpu@1", "cuda")
     assert one.other.crossing.batch_size == pytest.approx(32 / 3.8, rel=0.02)  # 1 + 4b = 33 + b / 5
     assert found.flip_sentences[0].startswith("Against cpu@1, from batch 8.4 [")
@@ -121,7 +121,7 @@ def test_models_that_differ_in_more_than_dtype_are_no_pair(tmp_path):
         content["benchmarks"] += affine_run(
             {"cpu": (1, 1), "cuda": (33, 0.2)}, axes={"dtype": dtype, "width": width}
         )["benchmarks"]
-    assert report(tmp_path, content).flips == ()
+    assert report(tmp_path, content).what_ifs == ()
 
 
 def test_a_change_that_the_intervals_do_not_show_is_called_none(tmp_path):
@@ -190,4 +190,4 @@ def test_resident_rounds_are_as_many_as_the_scarcer_of_the_two(tmp_path):
 
 def test_a_workload_that_names_its_cells_the_same_in_both_runs_is_one_line(tmp_path):
     row = benchmark([1.0] * 9, axes={})
-    assert report(tmp_path, run([row, benchmark([2.0] * 9, device="cuda", axes={})])).flips == ()
+    assert report(tmp_path, run([row, benchmark([2.0] * 9, device="cuda", axes={})])).what_ifs == ()

@@ -11,8 +11,8 @@ def song(median, spread=0.01):
     return {"median_s": median, "low_s": median * (1 - spread), "high_s": median * (1 + spread), "n": 21}
 
 
-def state(**songs):
-    return {"canary": {"cpu": songs}}
+def state(**canary_samples):
+    return {"canary": {"cpu": canary_samples}}
 
 
 def test_a_canary_that_stays_says_nothing():

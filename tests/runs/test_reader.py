@@ -225,7 +225,7 @@ def test_without_a_class_id_the_hardware_decides_and_the_boxs_name_does_not():
     assert machine_of(CPU_BOX).class_id != machine_of(CPU_BOX | {"cpu": {"brand_raw": "Xeon"}}).class_id
 
 
-def test_two_classes_of_one_label_are_told_apart(tmp_path):
+def test_two_classes_of_one_label_are_with_unique_labels(tmp_path):
     def box(class_id):
         return CPU_BOX | {"breakeven": {"class_id": class_id}}
 

@@ -5,7 +5,7 @@ import pytest
 
 from breakeven.stats.ar1_noise import (
     FLOOR,
-    MOST_CORRELATED,
+    MAX_CORRELATED,
     Noise,
     noise_of_differences,
     noise_of_residuals,
@@ -43,7 +43,7 @@ def test_levels_that_were_fitted_hide_no_correlation():
 
 def test_a_series_that_wanders_off_is_not_believed_to_correlate_more_than_the_most():
     wandering = np.cumsum(correlated(0.0, 2000, 0.02))
-    assert noise_of_residuals(wandering - wandering.mean(), 1).rho == MOST_CORRELATED
+    assert noise_of_residuals(wandering - wandering.mean(), 1).rho == MAX_CORRELATED
 
 
 def test_the_error_of_a_mean_is_that_of_simulated_means():
@@ -61,6 +61,6 @@ def test_a_constant_series_has_the_least_noise_and_not_none():
 def test_a_spike_is_cut_and_an_edge_is_not():
     values = np.repeat([0.0, 0.1], [15, 5])
     values[7] = 0.5
-    tame = without_spikes(values, Noise(0.01, 0.0))
-    assert tame[7] == pytest.approx(0.025)
-    np.testing.assert_array_equal(np.delete(tame, 7), np.delete(values, 7))
+    winsorized = without_spikes(values, Noise(0.01, 0.0))
+    assert winsorized[7] == pytest.approx(0.025)
+    np.testing.assert_array_equal(np.delete(winsorized, 7), np.delete(values, 7))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.stats.change_points import FEWEST_RUNS, find_changes
+from breakeven.stats.change_points import MIN_RUNS, find_changes
 from support.ar1 import correlated
 
 SERIES = 60
@@ -86,13 +86,13 @@ def test_a_series_without_noise_shows_its_jump_and_no_wobble():
     assert [change.at for change in halved] == [10]
 
 
-def test_a_run_or_two_that_a_neighbour_disturbed_are_no_change():
+def test_a_run_or_two_that_a_neighbor_disturbed_are_no_change():
     values = correlated(0.0, 60, 0.02)
     values[[20, 22, 57]] += 0.5
     assert not find_changes(values).changes
 
 
-@pytest.mark.parametrize("n", range(1, 2 * FEWEST_RUNS))
+@pytest.mark.parametrize("n", range(1, 2 * MIN_RUNS))
 def test_too_few_runs_show_no_change(n):
     findings = find_changes(np.repeat([0.0, 1.0], [n // 2, n - n // 2]))
     assert findings.changes == ()

@@ -157,7 +157,7 @@ def test_a_ratio_beyond_floating_point_is_unknown_and_never_infinite():
     assert (far.low, far.ratio, far.high) == (None, 1.0, None)
 
 
-def test_a_ratio_interval_always_holds_its_centre():
+def test_a_ratio_interval_always_holds_its_center():
     interval = ratio_of_draws(4.0, 1.0, np.full(10, 2.0), np.ones(10))
     assert (interval.low, interval.ratio, interval.high) == (pytest.approx(2.0), 4.0, 4.0)
 

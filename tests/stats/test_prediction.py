@@ -103,7 +103,7 @@ def test_a_spike_as_the_machine_gives_now_and_then_is_no_alarm_and_one_beyond_al
     assert (words[:3], words.count(worst)) == (["inconclusive", "inconclusive", worst], 1)
 
 
-def test_a_neighbour_that_spikes_hides_no_slowdown_of_a_steady_series():
+def test_a_neighbor_that_spikes_hides_no_slowdown_of_a_steady_series():
     rows = [*noise(36, n=60), *spiky(4)]
     rows[3][-1] = math.log(1.2)
     assert verdicts(rows)[3].word == "regressed"
@@ -120,8 +120,10 @@ def test_spikes_that_are_no_alarm_make_nothing_else_one():
     """Alarms that are many and mostly true lower the bar for more; these are none."""
 
     def expected(found, spikes):
-        strayed = np.sort(np.append(np.random.default_rng(32).standard_normal(100 - spikes), [20.0] * spikes))
-        return Expected(0.0, 1.0, 1000.0, found, strayed)
+        residuals = np.sort(
+            np.append(np.random.default_rng(32).standard_normal(100 - spikes), [20.0] * spikes)
+        )
+        return Expected(0.0, 1.0, 1000.0, found, residuals)
 
     series = [expected(19.0, 5)] * 10 + [expected(3.4, 0)] + [expected(0.0, 0)] * 89
     assert {verdict.word for verdict in judge(series, [1] * 100, 0.03)} == {"inconclusive"}

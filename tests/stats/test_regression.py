@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from breakeven.stats.regression import (
-    MOST_ALARMS,
+    MAX_ALARMS,
     alarms_of,
     benjamini_hochberg,
     effects,
@@ -208,7 +208,7 @@ def test_recorded_runs_split_at_random_are_called_slower_in_at_most_one_split_in
 @pytest.mark.parametrize("noise", [0.02, 0.2])
 def test_a_floor_of_even_noise_calls_few_of_its_own_runs_changed(noise):
     floor = np.random.default_rng(16).standard_normal((400, 10)) * noise
-    assert alarms_of(floor) <= MOST_ALARMS / 2
+    assert alarms_of(floor) <= MAX_ALARMS / 2
 
 
 def test_a_floor_with_a_disturbed_run_calls_its_pairs_changed():
@@ -228,5 +228,5 @@ def test_single_runs_of_a_busy_machine_are_rarely_called_slower_by_its_floor():
     for order in (rng.permutation(logs.shape[1]) for _ in range(60)):
         floor = logs[:, order[2:12]]
         found = effects(logs[:, order[:1]], logs[:, order[1:2]], floor)
-        alarms.append(regressed(found).any() and alarms_of(floor) <= MOST_ALARMS)
+        alarms.append(regressed(found).any() and alarms_of(floor) <= MAX_ALARMS)
     assert np.mean(alarms) <= 0.05

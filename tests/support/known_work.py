@@ -15,7 +15,7 @@ from breakeven.doctor.selftests.simulated_device import LAUNCH_S
 from breakeven.hardware.devices import Accelerator, accelerator_kind
 from breakeven.measure.phases import PHASES
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 
 COSTS = Costs()
 PHASE_COSTS = {name: getattr(COSTS, name) for name in PHASES}
@@ -73,12 +73,12 @@ class KnownGpu(Accelerator):
 
 
 class Gpu:
-    """The real device: a reading may be off by clocks that move, never by a synchronisation."""
+    """The real device: a reading may be off by clocks that move, never by a synchronization."""
 
     def __init__(self):
         self.clock = time.perf_counter
         self.device = KnownGpu()
-        self.device.initialise()
+        self.device.initialize()
         self._unit_s()  # clocks ramp up
         self.unit_s = self._unit_s()
 
@@ -116,8 +116,8 @@ def known(name):
 
 def placed_on(where, **changes):
     """The known workload, on its device."""
-    placed = Placed(where.workload(**changes), where.device)
-    placed.move_model()
-    placed.reset()
-    where.device.synchronise()
-    return placed
+    trainer = Trainer(where.workload(**changes), where.device)
+    trainer.move_model()
+    trainer.reset()
+    where.device.synchronize()
+    return trainer

@@ -1,14 +1,14 @@
-"""Analysed records of synthetic run files, for every test that looks at a report."""
+"""Analyzed records of synthetic run files, for every test that looks at a report."""
 
-from breakeven.report.report import analyse
+from breakeven.report.report import analyze
 from breakeven.runs import reader
 from support.run_files import write
 
 
 def report(tmp_path, *contents, baseline=None, force=False):
-    """The analysed record of run files with these contents."""
+    """The analyzed record of run files with these contents."""
     paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
-    return analyse(reader.read(paths), baseline, force=force)
+    return analyze(reader.read(paths), baseline, force=force)
 
 
 def only(rows):

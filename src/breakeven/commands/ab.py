@@ -10,14 +10,14 @@ from breakeven.commands.arguments import whole_number
 from breakeven.commands.base import Command
 from breakeven.commands.compare import add_judging, floor_for, present
 from breakeven.commands.experiments import add_folder_options, in_folder, say
-from breakeven.experiment.schedule import FEWEST, FIRST_PAIRS, PAIRS, Limits, seconds_of
+from breakeven.experiment.schedule import FIRST_PAIRS, MIN_PAIRS, PAIRS, Limits, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from breakeven.compare.comparison import Comparison
     from breakeven.experiment.run_command import Recorder
-    from breakeven.runs.readings import RunReadings
+    from breakeven.runs.readings import Run
 
 OUTPUT = "breakeven-ab"
 
@@ -42,7 +42,7 @@ imports its own code: what is installed in the environment is the same for both.
 
 First up to {FIRST_PAIRS} pairs time all cases. Those that are not clearly unchanged are
 suspects: they alone are timed again (breakeven's plugin keeps to the file that
-BREAKEVEN_CASES names), at least {FEWEST} pairs, and decided on these fresh runs. What
+BREAKEVEN_CASES names), at least {MIN_PAIRS} pairs, and decided on these fresh runs. What
 a command says goes to a log beside its run file.
 
 A command that exits with 1 since a case of its own failed counts, and the case
@@ -97,10 +97,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace, limits: Limits, recorder: Recorder) -> int:
     from breakeven.compare.comparison import compare
-    from breakeven.experiment.ab import Course
+    from breakeven.experiment.ab import Experiment
     from breakeven.experiment.schedule import BASE, CANDIDATE
 
-    def judge(baseline: Sequence[RunReadings], candidate: Sequence[RunReadings]) -> Comparison:
+    def judge(baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
         return compare(
             baseline,
             candidate,
@@ -111,7 +111,7 @@ def _measure(arguments: argparse.Namespace, limits: Limits, recorder: Recorder) 
         )
 
     commands = {BASE: arguments.base, CANDIDATE: arguments.candidate}
-    return present(Course(recorder, commands, limits, judge, arguments.vary, say).run(), arguments)
+    return present(Experiment(recorder, commands, limits, judge, arguments.vary, say).run(), arguments)
 
 
 AB = Command(

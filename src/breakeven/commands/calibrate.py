@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from breakeven.experiment.run_command import Recorder
 
 OUTPUT = "breakeven-calibrate"
-RUNS, FEWEST = 10, 2
+RUNS, MIN_PAIRS = 10, 2
 
 TOLD = (1, 3, 5, 10)
 """For so many runs a side it is told what can be seen."""
@@ -62,9 +62,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from breakeven.experiment.shell import check_command
 
     check_command(arguments.command, "CMD")
-    if arguments.runs < FEWEST:
+    if arguments.runs < MIN_PAIRS:
         raise UsageError(
-            f"--runs {arguments.runs} tells nothing of the noise between runs; use {FEWEST} or more, "
+            f"--runs {arguments.runs} tells nothing of the noise between runs; use {MIN_PAIRS} or more, "
             f"better {RUNS}"
         )
     asked = {"the task": "calibrate", "CMD": arguments.command}

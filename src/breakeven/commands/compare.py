@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from breakeven.compare.comparison import Comparison
     from breakeven.compare.noise_floor import Floor
-    from breakeven.runs.readings import RunReadings
+    from breakeven.runs.readings import Run
 
 NOISE = ".breakeven/noise"
 """Where `breakeven calibrate` puts noise floors, a file a machine class."""
@@ -144,7 +144,7 @@ def code_of(found: Comparison, fail_on: Sequence[str]) -> int:
     return NOT_JUDGED if failed & set(fail_on) else OK
 
 
-def floor_for(runs: Sequence[RunReadings], directory: Path) -> Floor | None:
+def floor_for(runs: Sequence[Run], directory: Path) -> Floor | None:
     """Return the noise floor of the runs' class, where they have one class and it was calibrated."""
     from breakeven.compare.noise_floor import read_floor
 

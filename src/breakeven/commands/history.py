@@ -30,7 +30,7 @@ examples:
   breakeven history accept 0123abc --reason "one more layer"
                                      a change that is meant
 
-`breakeven history ACTION --help` tells more of each. Watched are the time of
+`breakeven history ACTION --help` tells more of each. Tracked are the time of
 every case, its peak memory, the break-even batch of each model and the largest
 batch that fits.
 
@@ -65,7 +65,7 @@ examples:
 
 A run is a point. A change has at least 5 runs on either side, is no smaller
 than the threshold, and stands out of the noise of its series, with the
-correlation of neighbouring runs allowed for; its interval is 95%. The newest
+correlation of neighboring runs allowed for; its interval is 95%. The newest
 run is held against a prediction interval: of runs in which nothing changed, 95%
 stay inside all of theirs.
 
@@ -322,10 +322,10 @@ def _entry(entry: Accepted) -> dict[str, object]:
 
 
 def _history(arguments: argparse.Namespace) -> History:
-    from breakeven.history.check import analyse
+    from breakeven.history.check import analyze
 
     with status("reading the store"):
-        return analyse(
+        return analyze(
             arguments.store,
             _decisions(arguments),
             threshold=arguments.threshold,

@@ -76,11 +76,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from breakeven.report.report import analyse
+    from breakeven.report.report import analyze
     from breakeven.runs import reader
 
     paths = arguments.runs or [str(reader.newest(RESULTS))]
-    report = analyse(reader.read(paths), arguments.baseline, force=arguments.force)
+    report = analyze(reader.read(paths), arguments.baseline, force=arguments.force)
     if arguments.format == "json":
         from breakeven.render.report_data import to_json
 

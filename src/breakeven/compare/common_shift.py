@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from breakeven.runs.canary import Song, songs
+from breakeven.runs.canary import CanarySample, canary_samples
 
 Array = NDArray[np.float64]
 
-FEWEST_CASES = 3
+MIN_CASES = 3
 """Of fewer cases nobody can tell what they share from what one of them did."""
 
 
@@ -55,7 +55,7 @@ def common_shift(baseline: Array, candidate: Array, floor: Array | None = None) 
         floor: likewise; see `breakeven.stats.regression.effects`.
     """
     both = np.isfinite(baseline).any(axis=1) & np.isfinite(candidate).any(axis=1)
-    if both.sum() < FEWEST_CASES:
+    if both.sum() < MIN_CASES:
         return None
     levels = np.nanmean(baseline[both], axis=1, keepdims=True)
     away = [side[both] - levels for side in (baseline, candidate)]
@@ -76,7 +76,8 @@ def canary_shift(
     intervals at their most distant moments.
     """
     sides = [
-        [heard for state in states if (heard := songs(state, device))] for states in (baseline, candidate)
+        [heard for state in states if (heard := canary_samples(state, device))]
+        for states in (baseline, candidate)
     ]
     if not all(sides):
         return None
@@ -89,7 +90,7 @@ def canary_shift(
     return Shift(log_ratio, math.log(lows[1] / highs[0]), math.log(highs[1] / lows[0]))
 
 
-def _level(heard: Sequence[Song]) -> float:
+def _level(heard: Sequence[CanarySample]) -> float:
     return float(np.mean([math.log(song.median_s) for song in heard]))
 
 

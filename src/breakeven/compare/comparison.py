@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from breakeven.compare.common_shift import Shift, canary_shift, common_shift, explains
 from breakeven.compare.machine_class import check_classes
 from breakeven.compare.noise_floor import Floor
-from breakeven.runs.readings import RunReadings
+from breakeven.runs.readings import Run
 from breakeven.runs.schema import Sample
 from breakeven.stats.regression import (
-    MOST_ALARMS,
+    MAX_ALARMS,
     RESOLUTION,
     THRESHOLD,
     Effects,
@@ -82,8 +82,8 @@ class Comparison:
     common_shift: Shift | None
     changed_machines: tuple[str, ...]
     identity_warnings: tuple[str, ...]
-    baseline: tuple[RunReadings, ...]
-    candidate: tuple[RunReadings, ...]
+    baseline: tuple[Run, ...]
+    candidate: tuple[Run, ...]
     floor: Floor | None
     threshold: float
     resolution: float
@@ -103,8 +103,8 @@ class Comparison:
 
 
 def compare(
-    baseline: Sequence[RunReadings],
-    candidate: Sequence[RunReadings],
+    baseline: Sequence[Run],
+    candidate: Sequence[Run],
     *,
     floor: Floor | None = None,
     threshold: float = THRESHOLD,
@@ -131,7 +131,7 @@ def compare(
     noise, is_uneven = None, False
     if floor is not None and min(len(baseline), len(candidate)) == 1:
         noise = floor.logs(cases)
-        is_uneven = alarms_of(noise, threshold) > MOST_ALARMS
+        is_uneven = alarms_of(noise, threshold) > MAX_ALARMS
         noise = None if is_uneven else noise
     found = effects(before, after, noise, threshold)
     changes = [_change(case, at, found, baseline, candidate, resolution) for at, case in enumerate(cases)]
@@ -153,7 +153,7 @@ def compare(
     )
 
 
-def _logs(side: Sequence[RunReadings], cases: Sequence[str]) -> Array:
+def _logs(side: Sequence[Run], cases: Sequence[str]) -> Array:
     """Return log seconds, shape (cases, runs); NaN where a run lacks the case, or timed it as zero."""
     logs = np.full((len(cases), len(side)), np.nan)
     for column, run in enumerate(side):
@@ -168,8 +168,8 @@ def _change(
     case: str,
     at: int,
     found: Effects,
-    baseline: Sequence[RunReadings],
-    candidate: Sequence[RunReadings],
+    baseline: Sequence[Run],
+    candidate: Sequence[Run],
     resolution: float,
 ) -> Change:
     sides = [[run.readings[case] for run in side if case in run.readings] for side in (baseline, candidate)]
@@ -203,7 +203,7 @@ def _level(medians_s: Iterable[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values)) if min(values) > 0 else 0.0
 
 
-def _gone(known: Change, candidate: Sequence[RunReadings]) -> Change:
+def _gone(known: Change, candidate: Sequence[Run]) -> Change:
     """Return what became of a case that the candidate did not time."""
     ends = [run.ended[known.case] for run in candidate if known.case in run.ended]
     if not ends:
@@ -213,9 +213,7 @@ def _gone(known: Change, candidate: Sequence[RunReadings]) -> Change:
     return replace(known, verdict=verdict, reason=f"{last.outcome}: {last.reason}")
 
 
-def _untimed(
-    timed: Sequence[str], baseline: Sequence[RunReadings], candidate: Sequence[RunReadings]
-) -> list[Change]:
+def _untimed(timed: Sequence[str], baseline: Sequence[Run], candidate: Sequence[Run]) -> list[Change]:
     """Return the cases that neither side timed and that broke in the candidate; skipped ones are no news."""
     known = set(timed)
     broken: dict[str, Change] = {}
@@ -233,7 +231,7 @@ def _untimed(
 def _changed_machines(
     changes: Sequence[Change],
     logs: tuple[Array, Array, Array | None],
-    sides: tuple[Sequence[RunReadings], Sequence[RunReadings]],
+    sides: tuple[Sequence[Run], Sequence[Run]],
     threshold: float,
 ) -> tuple[str, ...]:
     """Return the devices whose canary shows the same shift as their cases do."""

@@ -14,15 +14,15 @@ from typing import Any
 from breakeven import format as fmt
 from breakeven.errors import DifferentMachinesError
 from breakeven.runs.machine import one_line
-from breakeven.runs.readings import RunReadings
+from breakeven.runs.readings import Run
 
 CLASS_ID = "class_id"
 """What differs where the files tell no field that does."""
 
-_NOT_TOLD = "not told"
+_NOT_RECORDED = "not told"
 
 
-def check_classes(runs: Sequence[RunReadings], vary: Collection[str] = ()) -> list[str]:
+def check_classes(runs: Sequence[Run], vary: Collection[str] = ()) -> list[str]:
     """Return what is to be said of the runs' classes, a line each.
 
     Args:
@@ -39,7 +39,7 @@ def check_classes(runs: Sequence[RunReadings], vary: Collection[str] = ()) -> li
             f"{fmt.joined(unknown)}: nothing tells the machine class, so nobody can say whether the "
             "machines are the same; measure with breakeven's plugin on both sides"
         )
-    unlike = differing([run for run in runs if run.class_id is not None])
+    unlike = differences([run for run in runs if run.class_id is not None])
     refused = {name: values for name, values in unlike.items() if name not in vary}
     if refused:
         raise DifferentMachinesError(_refusal(refused, [name for name in vary if name not in unlike]))
@@ -49,7 +49,7 @@ def check_classes(runs: Sequence[RunReadings], vary: Collection[str] = ()) -> li
     ]
 
 
-def differing(runs: Sequence[RunReadings]) -> dict[str, str]:
+def differences(runs: Sequence[Run]) -> dict[str, str]:
     """Return the fields that are not the same in all runs, each with its values as text."""
     if len({run.class_id for run in runs}) < 2:
         return {}
@@ -59,7 +59,7 @@ def differing(runs: Sequence[RunReadings]) -> dict[str, str]:
     unlike = {
         name: values
         for name in names
-        if len(values := _values(fact.get(name, _NOT_TOLD) for fact in facts)) > 1
+        if len(values := _values(fact.get(name, _NOT_RECORDED) for fact in facts)) > 1
     }
     ids = _values(run.class_id for run in runs)
     return {name: " and ".join(values) for name, values in (unlike or {CLASS_ID: ids}).items()}

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from scipy.special import nctdtrinc, stdtrit
 
 from breakeven.case import SCHEMA
-from breakeven.compare.machine_class import differing
+from breakeven.compare.machine_class import differences
 from breakeven.errors import DifferentMachinesError, NewerSchemaError, UsageError
 from breakeven.files import write_whole
 from breakeven.runs.json_files import Place, load_json
 from breakeven.runs.machine import one_line
-from breakeven.runs.readings import RunReadings
+from breakeven.runs.readings import Run
 from breakeven.runs.schema import is_amount
 from breakeven.stats.empirical_bayes import pooled_df
 from breakeven.stats.regression import ALPHA, THRESHOLD, Noise, moderated, noise_of
@@ -41,7 +41,7 @@ CHANGED = 0.05
 UNKNOWN_CLASS = "unknown"
 """The class of runs that tell none."""
 
-_MOST_DF = 1e4
+_MAX_DF = 1e4
 """The noncentral t distribution of more degrees of freedom is the normal one to four digits."""
 
 _CALIBRATE = "calibrate again with `breakeven calibrate`"
@@ -81,13 +81,13 @@ class Visible:
     loud: float
 
 
-def check_one_class(runs: Sequence[RunReadings]) -> None:
+def check_one_class(runs: Sequence[Run]) -> None:
     """Refuse runs of several machine classes: what differs between those is no noise.
 
     Raises:
         DifferentMachinesError: naming the fields that differ.
     """
-    unlike = differing(runs)
+    unlike = differences(runs)
     if unlike:
         fields = "; ".join(f"{one_line(name, 40)} ({values})" for name, values in unlike.items())
         raise DifferentMachinesError(
@@ -96,7 +96,7 @@ def check_one_class(runs: Sequence[RunReadings]) -> None:
         )
 
 
-def floor_of(runs: Sequence[RunReadings], command: str = "") -> Floor:
+def floor_of(runs: Sequence[Run], command: str = "") -> Floor:
     """Return the floor that the runs of one class tell.
 
     Raises:
@@ -159,7 +159,7 @@ def _visible(sd: Array, noise: Noise, floor_df: Array, runs: int, threshold: flo
     own = 2.0 * runs - 2
     learnt = floor_df - noise.df.max(initial=0.0) + own  # what the other cases teach, and the runs themselves
     df = np.minimum(learnt, pooled_df(len(sd), own, noise.shared)) if runs > 1 else floor_df
-    df = np.clip(df, 1, _MOST_DF)
+    df = np.clip(df, 1, _MAX_DF)
     alpha = ALPHA * max(CHANGED, 1 / len(sd))
     reach = nctdtrinc(df, 1 - POWER, stdtrit(df, 1 - alpha)) * sd * math.sqrt(2 / runs)
     logs = math.log1p(threshold) + np.quantile(reach, [0.5, 0.9])

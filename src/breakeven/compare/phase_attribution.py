@@ -21,7 +21,7 @@ CHANGED = ("regressed", "improved")
 
 
 @dataclass(frozen=True)
-class Blame:
+class PhaseAttribution:
     """A changed step, or a changed phase whose step did not, in one cell on one device.
 
     `phases` are the changed ones and what each took of the step's change (1 is all of it), the largest first;
@@ -33,7 +33,7 @@ class Blame:
     was_split: bool = True
 
 
-def blames(changes: Iterable[Change]) -> list[Blame]:
+def blames(changes: Iterable[Change]) -> list[PhaseAttribution]:
     """Return what moved, a line a cell and device, the largest change first."""
     cells: dict[tuple[object, ...], dict[str, Change]] = {}
     for change in changes:
@@ -45,7 +45,7 @@ def blames(changes: Iterable[Change]) -> list[Blame]:
     return sorted(found, key=lambda blame: abs(math.log(blame.change.ratio or 1.0)), reverse=True)
 
 
-def blame_sentences(changes: Iterable[Change]) -> list[str]:
+def attribution_sentences(changes: Iterable[Change]) -> list[str]:
     """Return a sentence a workload, device and cause: cells that moved alike are told together."""
     alike: dict[tuple[str, ...], list[Change]] = {}
     for blame in blames(changes):
@@ -59,18 +59,22 @@ def blame_sentences(changes: Iterable[Change]) -> list[str]:
     ]
 
 
-def _of_cell(cell: dict[str, Change]) -> list[Blame]:
+def _of_cell(cell: dict[str, Change]) -> list[PhaseAttribution]:
     train = cell.get(TRAIN)
     others = [change for phase, change in cell.items() if phase != TRAIN and change.verdict in CHANGED]
     if train is None or train.verdict not in CHANGED:
-        return [Blame(change, ()) for change in others]
+        return [PhaseAttribution(change, ()) for change in others]
     moved_s = _moved_s(train)
     shares = [
         (change.sample.phase, _moved_s(change) / moved_s)
         for change in others
         if change.sample is not None and change.verdict == train.verdict
     ]
-    return [Blame(train, tuple(sorted(shares, key=lambda share: share[1], reverse=True)), len(cell) > 1)]
+    return [
+        PhaseAttribution(
+            train, tuple(sorted(shares, key=lambda share: share[1], reverse=True)), len(cell) > 1
+        )
+    ]
 
 
 def _moved_s(change: Change) -> float:
@@ -79,7 +83,7 @@ def _moved_s(change: Change) -> float:
     return change.baseline_s * (change.ratio - 1)
 
 
-def _cause(blame: Blame) -> str:
+def _cause(blame: PhaseAttribution) -> str:
     sample = blame.change.sample
     if sample is None or sample.phase != TRAIN:
         return ""

@@ -22,7 +22,7 @@ DISTURBED = {
 }
 """Flags that a reader of a ratio must know of."""
 
-WISHED_RUNS = 5
+TARGET_RUNS = 5
 """What is advised where nothing at all is known of the noise."""
 
 
@@ -223,7 +223,7 @@ def _to_settle(found: Comparison) -> Iterator[str]:
         return
     spread = _spread(undecided)
     if spread is None:
-        yield f"{what} {WISHED_RUNS} runs a side on a quiet machine; one run cannot tell how noisy it is"
+        yield f"{what} {TARGET_RUNS} runs a side on a quiet machine; one run cannot tell how noisy it is"
         return
     needed = _runs(spread, found.resolution)
     yield f"{what} {needed} runs a side, if the spread of their ratios is all noise"
@@ -237,7 +237,7 @@ def _runs(sd: float, resolution: float) -> str:
 def _spread(changes: Sequence[Change]) -> float | None:
     """Return the noise between runs that would explain how the cases' single ratios scatter."""
     logs = sorted(math.log(change.ratio) for change in changes if change.ratio)
-    if len(logs) < WISHED_RUNS:
+    if len(logs) < TARGET_RUNS:
         return None
     middle = logs[len(logs) // 2]
     away = sorted(abs(value - middle) for value in logs)

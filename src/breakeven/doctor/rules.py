@@ -17,10 +17,10 @@ from breakeven.hardware.nvml import THROTTLING
 LEVELS = ("unfit", "noted", "unreadable", "fine")
 
 BUSY = 0.10
-"""Beyond this share of a core, what a neighbour takes makes numbers wrong."""
+"""Beyond this share of a core, what a neighbor takes makes numbers wrong."""
 
 NOTICEABLE = 0.02
-"""Below this share, what a neighbour takes is nobody's concern."""
+"""Below this share, what a neighbor takes is nobody's concern."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,16 @@ def examine(facts: Facts) -> Checkup:
     return Checkup(facts, tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level))))
 
 
-def _neighbours(facts: Facts) -> Iterator[Finding]:
-    lost, switches = facts.neighbours.lost, facts.neighbours.switches
+def _neighbors(facts: Facts) -> Iterator[Finding]:
+    lost, switches = facts.neighbors.lost, facts.neighbors.switches
     seen = f"others took {100 * lost:.0f}% of a core where {_threads(facts.threads)} of ours were spinning"
     if switches is not None:
         seen += f" (taken away {switches} times)"
     if lost < NOTICEABLE:
-        yield Finding("busy neighbour", "fine", f"nobody took more than {100 * NOTICEABLE:.0f}% of a core")
+        yield Finding("busy neighbor", "fine", f"nobody took more than {100 * NOTICEABLE:.0f}% of a core")
         return
     yield Finding(
-        "busy neighbour",
+        "busy neighbor",
         "unfit" if lost > BUSY else "noted",
         seen,
         "steps wait for the core that somebody else has; threads that wait for each other suffer most",
@@ -97,9 +97,9 @@ def _openmp(facts: Facts) -> Iterator[Finding]:
     # Spinning is harmless, and faster, while every thread has a core; it is not once one must wait for it.
     yield Finding(
         name,
-        "unfit" if facts.neighbours.lost > NOTICEABLE else "noted",
+        "unfit" if facts.neighbors.lost > NOTICEABLE else "noted",
         f"OMP_WAIT_POLICY={environment.get('OMP_WAIT_POLICY', 'not set')}, {_threads(facts.threads)}",
-        "idle threads spin for each other: one busy neighbour can make a step a hundred times slower",
+        "idle threads spin for each other: one busy neighbor can make a step a hundred times slower",
         "export OMP_WAIT_POLICY=passive, at least wherever something else may run",
     )
 
@@ -317,7 +317,7 @@ def _on(flag: object) -> str:
 
 
 RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _neighbours,
+    _neighbors,
     _openmp,
     _quota,
     _one_thread,

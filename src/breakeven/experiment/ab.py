@@ -13,15 +13,15 @@ from breakeven.compare.comparison import Comparison
 from breakeven.compare.machine_class import check_classes
 from breakeven.experiment.retest import merged, only, suspects
 from breakeven.experiment.run_command import Recorder
-from breakeven.experiment.schedule import BASE, CANDIDATE, FEWEST, Limits, Turn, duration, turn
+from breakeven.experiment.schedule import BASE, CANDIDATE, MIN_PAIRS, Limits, ScheduledRun, duration, turn
 from breakeven.experiment.workspace import Folder
 from breakeven.format import joined, plural
-from breakeven.runs.readings import RunReadings
+from breakeven.runs.readings import Run
 
 CASES = "BREAKEVEN_CASES"
 """The environment variable that names the file whose cases the plugin keeps to."""
 
-Judge = Callable[[Sequence[RunReadings], Sequence[RunReadings]], Comparison]
+Judge = Callable[[Sequence[Run], Sequence[Run]], Comparison]
 """Holds the candidate's runs against the baseline's."""
 
 Say = Callable[[str], None]
@@ -29,15 +29,15 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Ran:
+class CompletedRun:
     """A run that there is: of which side, what it read, how long it took."""
 
     side: str
-    readings: RunReadings
+    readings: Run
     seconds: float
 
 
-class Course:
+class Experiment:
     """One `ab`: measures what is not there yet.
 
     Args:
@@ -61,8 +61,8 @@ class Course:
         self._recorder, self._commands, self._limits = recorder, commands, limits
         self._judge, self._vary, self._say = judge, vary, say
         self._folder: Folder = recorder.folder
-        self._first: list[Ran] = []
-        self._fresh: list[Ran] = []
+        self._first: list[CompletedRun] = []
+        self._fresh: list[CompletedRun] = []
         self._earlier_s = self._folder.spent_s
         self._began = recorder.clock()
 
@@ -97,8 +97,8 @@ class Course:
             self._time_pair(1, self._first, {})
             if self._pairs == 1 and self._limits.cannot_hold(_pair_s(self._first)):
                 self._say(
-                    f"the budget does not hold the fewest pairs there can be, {FEWEST} of all cases and "
-                    f"{FEWEST} of the suspects, in about {duration(2 * FEWEST * _pair_s(self._first))}: "
+                    f"the budget does not hold the fewest pairs there can be, {MIN_PAIRS} of all cases and "
+                    f"{MIN_PAIRS} of the suspects, in about {duration(2 * MIN_PAIRS * _pair_s(self._first))}: "
                     "they are run all the same"
                 )
 
@@ -126,19 +126,19 @@ class Course:
         ):
             self._time_pair(2, self._fresh, {CASES: str(path)})
 
-    def _time_pair(self, stage: int, ran: list[Ran], environment: Mapping[str, str]) -> None:
+    def _time_pair(self, stage: int, ran: list[CompletedRun], environment: Mapping[str, str]) -> None:
         for _ in range(2):
             now, name = self._next(stage)
             is_new = name not in self._folder.runs
             if is_new:
                 what = f"the {now.side}'s command in run {now.number}{self._of()}"
                 self._recorder.record(name, what, self._commands[now.side], environment, self._readings())
-            ran.append(Ran(now.side, self._folder.read(name), self._folder.runs[name]["seconds"]))
+            ran.append(CompletedRun(now.side, self._folder.read(name), self._folder.runs[name]["seconds"]))
             if is_new:
                 self._say(self._progress(now, ran[-1]))
             check_classes(self._readings(), self._vary)  # better told after one pair than after eight
 
-    def _next(self, stage: int) -> tuple[Turn, str]:
+    def _next(self, stage: int) -> tuple[ScheduledRun, str]:
         """Return whose turn it is, and the name of that run."""
         now = turn(len(self._first) + len(self._fresh) + 1)
         return now, f"stage{stage}-{now.number:02}-{now.side}"
@@ -147,7 +147,7 @@ class Course:
         """Return whether a run of the next pair lies there; what was measured counts."""
         return self._next(stage)[1] in self._folder.runs
 
-    def _progress(self, now: Turn, ran: Ran) -> str:
+    def _progress(self, now: ScheduledRun, ran: CompletedRun) -> str:
         pairs = now.number / 2
         # Until suspects were timed they may take as long as all cases.
         left_s = self._limits.left_s(pairs, self._spent_s, _pair_s(self._fresh or self._first))
@@ -195,15 +195,15 @@ class Course:
     def _spent_s(self) -> float:
         return self._earlier_s + self._recorder.clock() - self._began
 
-    def _readings(self) -> list[RunReadings]:
+    def _readings(self) -> list[Run]:
         return [ran.readings for ran in (*self._first, *self._fresh)]
 
 
-def _sides(ran: Sequence[Ran]) -> tuple[list[RunReadings], list[RunReadings]]:
+def _sides(ran: Sequence[CompletedRun]) -> tuple[list[Run], list[Run]]:
     base, candidate = ([run.readings for run in ran if run.side == side] for side in (BASE, CANDIDATE))
     return base, candidate
 
 
-def _pair_s(ran: Sequence[Ran]) -> float:
+def _pair_s(ran: Sequence[CompletedRun]) -> float:
     """Return how long a pair takes, as these runs tell; 0 where there are none."""
     return 2 * sum(run.seconds for run in ran) / len(ran) if ran else 0.0

@@ -8,10 +8,10 @@ from breakeven.compare.noise_floor import check_one_class
 from breakeven.experiment.run_command import Recorder
 from breakeven.experiment.schedule import duration
 from breakeven.format import plural
-from breakeven.runs.readings import RunReadings
+from breakeven.runs.readings import Run
 
 
-def repeat(recorder: Recorder, command: str, count: int, say: Callable[[str], None]) -> list[RunReadings]:
+def repeat(recorder: Recorder, command: str, count: int, say: Callable[[str], None]) -> list[Run]:
     """Return so many runs of the command; those that lie in the folder are not measured again.
 
     Raises:
@@ -26,7 +26,7 @@ def repeat(recorder: Recorder, command: str, count: int, say: Callable[[str], No
         )
     else:
         say(f"{plural(count, 'run')} of the same command; the time left is told after each")
-    runs: list[RunReadings] = []
+    runs: list[Run] = []
     spent_s: list[float] = []
     for number in range(1, count + 1):
         name = f"run-{number:02}"

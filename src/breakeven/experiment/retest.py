@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from breakeven.compare.comparison import Change, Comparison, whole_verdict
 from breakeven.format import plural
-from breakeven.runs.readings import RunReadings
+from breakeven.runs.readings import Run
 
 SUSPECT_P = 0.3
 """A case is a suspect up to this p of TREAT, without any correction for how many cases there are.
@@ -39,7 +39,7 @@ def suspects(found: Comparison) -> tuple[str, ...]:
     return tuple(change.case for change in found.changes if is_suspect(change) and change.case in both)
 
 
-def only(run: RunReadings, cases: Collection[str]) -> RunReadings:
+def only(run: Run, cases: Collection[str]) -> Run:
     """Return the run as if it had timed these cases only, as one does that keeps to BREAKEVEN_CASES."""
     return replace(
         run,
@@ -103,5 +103,5 @@ def _untold(change: Change) -> Change:
     )
 
 
-def _collected(runs: Sequence[RunReadings]) -> set[str]:
+def _collected(runs: Sequence[Run]) -> set[str]:
     return {case for run in runs for case in (*run.readings, *run.ended)}

@@ -14,7 +14,7 @@ from breakeven.errors import BreakevenError, RunFileError
 from breakeven.experiment.shell import OUT, Executor, Job, filled_in
 from breakeven.experiment.workspace import Folder
 from breakeven.runs.machine import one_line
-from breakeven.runs.readings import RunReadings, read_run
+from breakeven.runs.readings import Run, read_run
 
 Clock = Callable[[], float]
 
@@ -43,8 +43,8 @@ class Recorder:
         what: str,
         command: str,
         environment: Mapping[str, str],
-        earlier: Sequence[RunReadings],
-    ) -> RunReadings:
+        earlier: Sequence[Run],
+    ) -> Run:
         """Run the command once and keep its run, with its seconds and what is to be said of it.
 
         Args:
@@ -66,7 +66,7 @@ class Recorder:
         return self.folder.keep(name, {"seconds": seconds, "exit": status, "said": said})
 
 
-def _checked(out: Path, what: str, status: int, log: Path, earlier: Sequence[RunReadings]) -> list[str]:
+def _checked(out: Path, what: str, status: int, log: Path, earlier: Sequence[Run]) -> list[str]:
     """Return what is to be said of a run that counts.
 
     Raises:

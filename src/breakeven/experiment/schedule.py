@@ -19,14 +19,14 @@ PAIRS = 8
 FIRST_PAIRS = 3
 """So many pairs time all cases; more would be better spent on the suspects."""
 
-FEWEST = 2
+MIN_PAIRS = 2
 """Pairs of either stage: of a single run a side nobody knows the noise."""
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Turn:
+class ScheduledRun:
     """One run: the how manieth of all, of which pair, of which side."""
 
     number: int
@@ -34,7 +34,7 @@ class Turn:
     side: str
 
 
-def turn(number: int) -> Turn:
+def turn(number: int) -> ScheduledRun:
     """Return the run of that number, counted from 1.
 
     The sides change places from pair to pair, so that a machine that warms up or tires favours neither.
@@ -44,7 +44,7 @@ def turn(number: int) -> Turn:
     """
     pair = (number + 1) // 2
     is_first = number % 2 == 1
-    return Turn(number, pair, BASE if is_first == (pair % 2 == 1) else CANDIDATE)
+    return ScheduledRun(number, pair, BASE if is_first == (pair % 2 == 1) else CANDIDATE)
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Limits:
         if self.most is None:
             return FIRST_PAIRS
         # So few that none would be left for the suspects: all of them time all cases.
-        return self.most if self.most < 2 * FEWEST else min(FIRST_PAIRS, self.most - FEWEST)
+        return self.most if self.most < 2 * MIN_PAIRS else min(FIRST_PAIRS, self.most - MIN_PAIRS)
 
     def allow_a_second_stage(self, before: int) -> bool:
         """Return whether enough pairs are left to decide on the suspects, when so many timed all cases."""
-        return self.most is None or before + FEWEST <= self.most
+        return self.most is None or before + MIN_PAIRS <= self.most
 
     def another_of_all(self, done: int, spent_s: float, pair_s: float) -> bool:
         """Return whether another pair times all cases.
@@ -88,10 +88,10 @@ class Limits:
             spent_s: seconds spent so far.
             pair_s: seconds that a pair takes.
         """
-        if done < FEWEST:
+        if done < MIN_PAIRS:
             return self.most is None or done < self.most
         # Nobody knows yet how many suspects there are: the pairs that decide may cost as much as these.
-        return done < self.first and self._fits(spent_s + (1 + FEWEST) * pair_s)
+        return done < self.first and self._fits(spent_s + (1 + MIN_PAIRS) * pair_s)
 
     def another_of_suspects(self, done: int, before: int, spent_s: float, pair_s: float) -> bool:
         """Return whether another pair times the suspects.
@@ -102,13 +102,13 @@ class Limits:
             spent_s: seconds spent so far, in all.
             pair_s: seconds that a pair of suspects takes.
         """
-        if done < FEWEST:
+        if done < MIN_PAIRS:
             return self.allow_a_second_stage(before)
         return (self.most is None or before + done < self.most) and self._fits(spent_s + pair_s)
 
     def cannot_hold(self, pair_s: float) -> bool:
         """Return whether even the fewest pairs of both stages take longer than the budget."""
-        return not self._fits(2 * FEWEST * pair_s)
+        return not self._fits(2 * MIN_PAIRS * pair_s)
 
     def left_s(self, pairs_done: float, spent_s: float, pair_s: float) -> float:
         """Return about how many seconds are left, if every pair to come takes `pair_s`."""

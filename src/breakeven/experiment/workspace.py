@@ -21,7 +21,7 @@ from breakeven.errors import RunFileError, UsageError
 from breakeven.files import write_whole
 from breakeven.runs.json_files import load_json
 from breakeven.runs.machine import one_line
-from breakeven.runs.readings import RunReadings, read_run
+from breakeven.runs.readings import Run, read_run
 from breakeven.runs.schema import is_amount
 
 PLAN, LOCK, UNFINISHED, PREVIOUS = "plan.json", ".lock", "unfinished", "previous"
@@ -70,7 +70,7 @@ class Folder:
             (self.path / UNFINISHED).mkdir()
         return self.path / UNFINISHED / f"{name}.json"
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> RunReadings:
+    def keep(self, name: str, facts: Mapping[str, Any]) -> Run:
         """Put a run that is whole in its place, remember the facts of it, and return it as it lies there."""
         with self.writing():
             (self.path / UNFINISHED / f"{name}.json").replace(self.run_path(name))
@@ -79,7 +79,7 @@ class Folder:
             self.save()
         return self.read(name)
 
-    def read(self, name: str) -> RunReadings:
+    def read(self, name: str) -> Run:
         """Return a whole run."""
         return read_run(self.run_path(name))
 

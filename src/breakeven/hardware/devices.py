@@ -1,6 +1,6 @@
 """Where work runs: ``cpu``, ``cpu@THREADS``, ``cuda[:i]`` and whatever else `torch.accelerator` knows.
 
-Owns names, availability, synchronisation, memory counters and descriptions. Refuses to know what runs
+Owns names, availability, synchronization, memory counters and descriptions. Refuses to know what runs
 there, and never touches a clock. A new family of devices is a subclass of `Device` in `FAMILIES`.
 """
 
@@ -56,7 +56,7 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
 class EventApi:
     """How a device marks points in its queue: `record` returns a mark, `seconds` the time between two.
 
-    Both marks must have been passed when `seconds` is asked: synchronise before.
+    Both marks must have been passed when `seconds` is asked: synchronize before.
     """
 
     record: Callable[[], Any]
@@ -91,13 +91,13 @@ class Device(ABC):
         return None
 
     @abstractmethod
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Return once all work queued on the device is done."""
 
-    def initialise(self) -> None:
-        """Create the device's context: one small allocation, then a synchronisation."""
+    def initialize(self) -> None:
+        """Create the device's context: one small allocation, then a synchronization."""
         torch.zeros(1, device=self.torch_device)
-        self.synchronise()
+        self.synchronize()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -170,10 +170,10 @@ class Cpu(Device):
         """All threads."""
         return cls()
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Do nothing: CPU work is done when its call returns."""
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Do nothing beyond what importing torch did."""
 
     @property
@@ -216,12 +216,12 @@ class Accelerator(Device):
         kind = accelerator_kind()
         return None if kind is None else cls(kind)
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Wait for every stream of the device."""
         torch.accelerator.synchronize(self.torch_device)
 
-    def initialise(self) -> None:
-        """Create the device's context, also for the thread that autograd keeps for it, and synchronise.
+    def initialize(self) -> None:
+        """Create the device's context, also for the thread that autograd keeps for it, and synchronize.
 
         The first product in that thread makes torch warn that the context is not current there yet, and
         where warnings are errors it would cost somebody's first case.
@@ -230,7 +230,7 @@ class Accelerator(Device):
             warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
             ones = torch.ones(1, 1, device=self.torch_device, requires_grad=True)
             torch.autograd.backward((ones @ ones).sum())
-        self.synchronise()
+        self.synchronize()
 
     @contextmanager
     def active(self) -> Iterator[None]:

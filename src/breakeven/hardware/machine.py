@@ -130,7 +130,7 @@ def _accelerator_facts() -> dict[str, Any]:
     }
     if kind == "cuda":
         with kept_open():
-            facts |= _told_once([_gpu_facts(torch.device("cuda", index)) for index in range(count)])
+            facts |= _once([_gpu_facts(torch.device("cuda", index)) for index in range(count)])
     return facts
 
 
@@ -144,7 +144,7 @@ def _gpu_facts(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _told_once(gpus: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _once(gpus: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what all GPUs have in common as it is, and what they do not as a list."""
     told = {name: [gpu[name] for gpu in gpus] for name in gpus[0]}
     return {

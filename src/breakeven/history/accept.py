@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from breakeven.errors import UsageError
 from breakeven.history.accepted import BETTER, REACH, WORSE, Accepted, find_run, matches
-from breakeven.history.check import History, Watched
+from breakeven.history.check import History, TrackedSeries
 from breakeven.history.query import StoredRun
 from breakeven.history.warnings import run_name
 from breakeven.runs.machine import one_line
@@ -74,7 +74,7 @@ def _same(one: Accepted, other: Accepted) -> bool:
     return replace(one, reason="", date="") == replace(other, reason="", date="")
 
 
-def _meant(watched: Watched, pattern: str | None) -> str | None:
+def _meant(watched: TrackedSeries, pattern: str | None) -> str | None:
     """Return how a decision names a series, with its machine only where the pattern does; None: not meant."""
     return next((name for name in watched.names if pattern is None or matches(pattern, name)), None)
 
@@ -97,7 +97,7 @@ def _check_known(history: History, pattern: str) -> None:
         )
 
 
-def _findings(history: History) -> Iterator[tuple[Watched, str, StoredRun, str | None]]:
+def _findings(history: History) -> Iterator[tuple[TrackedSeries, str, StoredRun, str | None]]:
     """Yield the series, the direction, the run, and the reason where there is one, of everything found."""
     for change in history.changes:
         yield change.watched, WORSE if change.is_worse else BETTER, change.after, change.accepted

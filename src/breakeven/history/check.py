@@ -1,4 +1,4 @@
-"""The analysed history: one record that every face shows, so that terminal, JSON, markdown and page agree.
+"""The analyzed history: one record that every face shows, so that terminal, JSON, markdown and page agree.
 
 Owns which findings of the series are objections: a change to the worse that still stands and that nobody
 accepted, or a newest run outside of what its series led one to expect. Prints nothing.
@@ -17,8 +17,8 @@ from breakeven.history.accepted import Accepted
 from breakeven.history.query import Archive, StoredRun, read_store
 from breakeven.history.series import Series, series_of
 from breakeven.history.warnings import notes_on
-from breakeven.runs.machine import Machine, told_apart
-from breakeven.stats.change_points import FEWEST_RUNS, THRESHOLD, Change, Findings, Level, find_all
+from breakeven.runs.machine import Machine, with_unique_labels
+from breakeven.stats.change_points import MIN_RUNS, THRESHOLD, Change, Findings, Level, find_all
 from breakeven.stats.prediction import Verdict, expect, judge
 
 SPELL = 10
@@ -26,7 +26,7 @@ SPELL = 10
 
 
 @dataclass(frozen=True)
-class Watched:
+class TrackedSeries:
     """A series with what was found in it; `name` tells the machine too where the store knows several.
 
     `names` are all by which people may call it, whatever other machines the store came to know since: the
@@ -41,11 +41,11 @@ class Watched:
     @property
     def judged(self) -> bool:
         """Whether it has the runs that a judgement needs."""
-        return len(self.series.run) > FEWEST_RUNS
+        return len(self.series.run) > MIN_RUNS
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangePoint:
     """A change of one series, and the runs it lies between.
 
     `ago` counts the runs of the series since the first one after the change; `stands` is whether
@@ -53,7 +53,7 @@ class Changed:
     for good: neither its beginning nor its end stands.
     """
 
-    watched: Watched
+    watched: TrackedSeries
     change: Change
     before: StoredRun
     after: StoredRun
@@ -76,7 +76,7 @@ class Changed:
 class Newest:
     """What the newest run of a machine class says of one series; no verdict where runs were too few."""
 
-    watched: Watched
+    watched: TrackedSeries
     run: StoredRun
     verdict: Verdict | None
     accepted: str | None
@@ -93,8 +93,8 @@ class History:
 
     store: str
     runs: tuple[StoredRun, ...]
-    watched: tuple[Watched, ...]
-    changes: tuple[Changed, ...]
+    watched: tuple[TrackedSeries, ...]
+    changes: tuple[ChangePoint, ...]
     newest: tuple[Newest, ...]
     warnings: tuple[str, ...]
     damaged: tuple[str, ...]
@@ -116,7 +116,7 @@ def accepted_path(store: str | os.PathLike[str], named: str | None) -> Path:
     return Path(named) if named else Path(store) / deciding.FILE
 
 
-def analyse(
+def analyze(
     store: str | os.PathLike[str],
     decisions: Sequence[Accepted] = (),
     *,
@@ -156,9 +156,11 @@ def last_runs(archive: Archive) -> dict[str, int]:
     return {run.class_id: i for i, run in enumerate(archive.runs)}
 
 
-def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[Watched]:
+def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[TrackedSeries]:
     labels = {run.class_id: run.label for run in archive.runs}
-    apart = {m.class_id: m.label for m in told_apart([Machine(text, i, {}) for i, text in labels.items()])}
+    apart = {
+        m.class_id: m.label for m in with_unique_labels([Machine(text, i, {}) for i, text in labels.items()])
+    }
     named = []
     for series in series_of(archive.tracks):
         case, machine = series.case, series.class_id
@@ -166,10 +168,10 @@ def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[Wa
         if pattern is None or any(deciding.matches(pattern, name) for name in names):
             named.append((series, names[-1] if len(apart) > 1 else case, names))
     found = iter(find_all([series.logs for series, *_ in named if len(series.run)], threshold))
-    return [Watched(*one, next(found) if len(one[0].run) else None) for one in named]
+    return [TrackedSeries(*one, next(found) if len(one[0].run) else None) for one in named]
 
 
-def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) -> list[Changed]:
+def _changed(watched: TrackedSeries, archive: Archive, decisions: Sequence[Accepted]) -> list[ChangePoint]:
     if watched.findings is None:
         return []
     series, levels = watched.series, watched.findings.levels
@@ -178,7 +180,7 @@ def _changed(watched: Watched, archive: Archive, decisions: Sequence[Accepted]) 
         before, after = (archive.runs[series.run[at]] for at in (change.at - 1, change.at))
         step = levels[i + 1].mean - levels[i].mean
         stands = (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_a_spell(levels, i)
-        item = Changed(watched, change, before, after, len(series.run) - 1 - change.at, stands, None)
+        item = ChangePoint(watched, change, before, after, len(series.run) - 1 - change.at, stands, None)
         reason = _reason(watched, archive, after, item.is_worse, decisions)
         found.append(replace(item, accepted=reason))
     return found
@@ -193,7 +195,7 @@ def _ends_a_spell(levels: Sequence[Level], i: int) -> bool:
 
 
 def _reason(
-    watched: Watched, archive: Archive, at: StoredRun, is_worse: bool, decisions: Sequence[Accepted]
+    watched: TrackedSeries, archive: Archive, at: StoredRun, is_worse: bool, decisions: Sequence[Accepted]
 ) -> str | None:
     """Return why a change of a series in its run `at` is meant; None where nobody said so."""
     direction = deciding.WORSE if is_worse else deciding.BETTER
@@ -205,7 +207,7 @@ def _reason(
 
 
 def _newest(
-    watched: Sequence[Watched], archive: Archive, decisions: Sequence[Accepted], threshold: float
+    watched: Sequence[TrackedSeries], archive: Archive, decisions: Sequence[Accepted], threshold: float
 ) -> list[Newest]:
     """Return what the newest run of each machine class says; those of one run are judged together."""
     found: list[Newest] = []
@@ -224,7 +226,7 @@ def _newest(
     return found
 
 
-def _by_weight(found: Changed) -> tuple[bool, float, str, int]:
+def _by_weight(found: ChangePoint) -> tuple[bool, float, str, int]:
     return (not found.is_objection, -abs(math.log(found.change.ratio)), found.watched.name, found.change.at)
 
 

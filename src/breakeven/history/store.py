@@ -25,7 +25,7 @@ import numpy as np
 from breakeven.errors import RunFileError, StoreError
 from breakeven.history.rows import ended_row, read_row, storable
 from breakeven.runs.machine import one_line
-from breakeven.runs.readings import RunReadings, read_run
+from breakeven.runs.readings import Run, read_run
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -83,7 +83,7 @@ def add(run_path: str | os.PathLike[str], store: str | os.PathLike[str]) -> Adde
     return put(read_run(run_path), Path(store))
 
 
-def put(run: RunReadings, store: Path) -> Added:
+def put(run: Run, store: Path) -> Added:
     """Put a run that was read into the store, as `add` does.
 
     Raises:
@@ -103,7 +103,7 @@ def put(run: RunReadings, store: Path) -> Added:
     return Added(run.path, place, new, len(run.readings))
 
 
-def place_of(run: RunReadings, store: Path) -> Path:
+def place_of(run: Run, store: Path) -> Path:
     """Return where a run belongs: the same place for the same run, whoever adds it."""
     stamp = _moment(run).strftime("%Y%m%dT%H%M%SZ")
     directory = store / f"{CLASS_PREFIX}{safe_name(run.machine_id)}"
@@ -140,7 +140,7 @@ def quoted(path: Path) -> str:
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
-def _publish(run: RunReadings, place: Path) -> bool:
+def _publish(run: Run, place: Path) -> bool:
     """Write the file aside and link it to its place; return False when another writer was faster."""
     import duckdb
 
@@ -163,7 +163,7 @@ def _publish(run: RunReadings, place: Path) -> bool:
     return new
 
 
-def _write(run: RunReadings, path: Path) -> None:
+def _write(run: Run, path: Path) -> None:
     rows = [*(read_row(reading) for reading in run.readings.values())]
     rows += [ended_row(case, ended) for case, ended in run.ended.items()]
     timed = [reading.times_s for reading in run.readings.values()]
@@ -188,7 +188,7 @@ def _with_gaps(values: list[Any]) -> Any:
     return np.ma.masked_invalid(numbers)
 
 
-def _run_values(run: RunReadings) -> dict[str, Any]:
+def _run_values(run: Run) -> dict[str, Any]:
     return {
         "schema": STORE_SCHEMA,
         "digest": run.digest,
@@ -211,7 +211,7 @@ def commit_of(text: str) -> str | None:
     return text.lower() if _HEX_COMMIT.fullmatch(text.lower()) else None
 
 
-def _moment(run: RunReadings) -> datetime.datetime:
+def _moment(run: Run) -> datetime.datetime:
     """Return when the run was measured, in UTC; pytest-benchmark's older naive times are UTC too."""
     try:
         moment = datetime.datetime.fromisoformat(run.datetime)

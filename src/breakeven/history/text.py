@@ -6,7 +6,7 @@ Owns the words, once for every face. Escapes nothing, and decides nothing.
 from __future__ import annotations
 
 from breakeven import format as fmt
-from breakeven.history.check import Changed, History, Newest
+from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.series import TIME
 from breakeven.history.warnings import run_name
 from breakeven.runs.machine import shortened
@@ -42,12 +42,12 @@ def size(ratio: float, low: float | None, high: float | None) -> str:
     return f"{fmt.percent(middle)} [{fmt.percent(ends[0]).removesuffix('%')}–{fmt.percent(ends[1])}]"
 
 
-def change_sentence(found: Changed) -> str:
+def change_sentence(found: ChangePoint) -> str:
     """Return one change in a sentence."""
     return f"{shortened(found.watched.name, LONGEST_NAME)} {change_words(found)}"
 
 
-def change_words(found: Changed) -> str:
+def change_words(found: ChangePoint) -> str:
     """Return what a sentence says of a change behind the name of its series."""
     change = found.change
     more = change.ratio > 1
@@ -122,7 +122,7 @@ def coverage(history: History) -> str:
     )
 
 
-def _before(found: Changed) -> str:
+def _before(found: ChangePoint) -> str:
     before = found.before
     if before.commit and before.commit == found.after.commit:
         return "the run before it was of the same commit, so the machine changed, not the code"

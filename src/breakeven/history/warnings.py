@@ -14,7 +14,7 @@ from breakeven.format import joined, plural
 from breakeven.history.query import OOM, Archive, StoredRun, Track
 from breakeven.history.series import Series
 from breakeven.runs.machine import one_line
-from breakeven.stats.change_points import FEWEST_RUNS
+from breakeven.stats.change_points import MIN_RUNS
 
 RECENT = 10
 """For so many runs it is news that a series began or ended."""
@@ -100,9 +100,9 @@ _STATUS = {
 
 
 def _few(series: Sequence[Series]) -> Iterator[str]:
-    few = [one_line(item.case) for item in series if 0 < len(item.run) <= FEWEST_RUNS]
+    few = [one_line(item.case) for item in series if 0 < len(item.run) <= MIN_RUNS]
     if few:
-        yield (f"{len(few)} series with fewer than {FEWEST_RUNS + 1} runs, not judged yet: {joined(few)}")
+        yield (f"{len(few)} series with fewer than {MIN_RUNS + 1} runs, not judged yet: {joined(few)}")
 
 
 def _doubts(archive: Archive, own: Sequence[int]) -> Iterator[str]:

@@ -22,10 +22,10 @@ WARMUP_ROUNDS = 10
 PATIENCE_S = 0.3
 """On a machine where threads spin for each other a round takes 100 ms; six then have to do."""
 
-FEWEST_ROUNDS = 6
+MIN_ROUNDS = 6
 
 
-def sing(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
+def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
     """Return ``median_s, low_s, high_s, n`` of the canary on a device, in seconds.
 
     The work is four products of float32 matrices of side 128, each followed by tanh. `low_s` and `high_s`
@@ -54,6 +54,6 @@ def sing(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
 def _times(work: Callable[[], object], device: Device, clock: Clock, most: int) -> list[float]:
     """Return the seconds of `most` rounds, or of as many as patience allows."""
     times: list[float] = []
-    while len(times) < most and (len(times) < FEWEST_ROUNDS or sum(times) < PATIENCE_S):
+    while len(times) < most and (len(times) < MIN_ROUNDS or sum(times) < PATIENCE_S):
         times.append(time_once(work, device, clock))
     return times

@@ -18,7 +18,7 @@ import torch
 from breakeven.errors import MeasurementError
 from breakeven.hardware.devices import Device
 from breakeven.measure.timing import Clock, time_once
-from breakeven.measure.trainer import Placed, outputs_of
+from breakeven.measure.trainer import Trainer, outputs_of
 from breakeven.measure.workload import SEED, Workload, map_tensors, one_line, tensors_in
 
 WAITS = "synchronizing CUDA operation"
@@ -28,29 +28,29 @@ STEPS_ASIDE = 3
 """Whole steps before the recording, in which libraries, compilers and the optimizer make what they need."""
 
 
-def place(workload: Workload, device: Device) -> Placed:
+def place(workload: Workload, device: Device) -> Trainer:
     """Return a workload ready to be moved to a device, recorded where it asks for that."""
-    return Graphed(workload, device) if workload.cuda_graph else Placed(workload, device)
+    return GraphedTrainer(workload, device) if workload.cuda_graph else Trainer(workload, device)
 
 
-def record(placed: Placed, clock: Clock) -> dict[str, float]:
+def record(trainer: Trainer, clock: Clock) -> dict[str, float]:
     """Record a workload that wants to be, after each reset, and return what that took; nothing for others.
 
     ``capture_s`` is the steps before the recording, since nobody has a graph without them, and the recording
     itself. What the first of these steps took beyond the others, where the model is compiled, is
     ``compile_s`` and no part of it.
     """
-    if not isinstance(placed, Graphed):
+    if not isinstance(trainer, GraphedTrainer):
         return {}
-    steps = [time_once(placed.step_aside, placed.device, clock) for _ in range(STEPS_ASIDE)]
-    capture_s = sum(steps) + time_once(placed.record, placed.device, clock)
-    if not placed.workload.compile:
+    steps = [time_once(trainer.step_aside, trainer.device, clock) for _ in range(STEPS_ASIDE)]
+    capture_s = sum(steps) + time_once(trainer.record, trainer.device, clock)
+    if not trainer.workload.compile:
         return {"capture_s": capture_s}
     compile_s = max(0.0, steps[0] - min(steps[1:]))
     return {"capture_s": capture_s - compile_s, "compile_s": compile_s}
 
 
-class Graphed(Placed):
+class GraphedTrainer(Trainer):
     """A placed workload that does recorded graphs again in the place of its parts.
 
     It begins its rounds after one training step: an optimizer makes its state in its first one, and how that

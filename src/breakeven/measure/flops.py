@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from breakeven.errors import MeasurementError
 from breakeven.measure.timing import CLOCK, Clock
-from breakeven.measure.trainer import Placed, outputs_of
+from breakeven.measure.trainer import Trainer, outputs_of
 from breakeven.measure.workload import Workload, map_tensors, one_line, tensors_in
 
 META = torch.device("meta")
@@ -72,15 +72,15 @@ def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
         return str(error) if isinstance(error, MeasurementError) else one_line(error)
 
 
-def moved_bytes(phase: str, placed: Placed) -> int | None:
+def moved_bytes(phase: str, trainer: Trainer) -> int | None:
     """Return the bytes that a phase cannot help moving; None where nothing moves or it cannot be told.
 
     ``transfer``: the host batch, all tensors of inputs and targets; on a CPU nothing moves. ``step``:
     `step_bytes`, on every device.
     """
-    if phase == "transfer" and placed.device.is_accelerator:
-        return _size(tensors_in(placed.host_batch))
-    return step_bytes(placed.optimizer) if phase == "step" else None
+    if phase == "transfer" and trainer.device.is_accelerator:
+        return _size(tensors_in(trainer.host_batch))
+    return step_bytes(trainer.optimizer) if phase == "step" else None
 
 
 def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:

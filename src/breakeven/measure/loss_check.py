@@ -13,7 +13,7 @@ import torch
 from breakeven.case import Case
 from breakeven.errors import MeasurementError
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.trainer import Placed, agree, first_losses, tolerance_of
+from breakeven.measure.trainer import Trainer, agree, first_losses, tolerance_of
 from breakeven.measure.workload import SEED, Recipe, Workload, where_of
 
 SECOND_SEED = SEED + 1
@@ -36,14 +36,14 @@ def reference_of(workload: Workload) -> Reference:
     cpu = Cpu()
     with cpu.active():
         plain = replace(workload, compile=False, cuda_graph=False, tf32=None)
-        placed, count = Placed(plain, cpu), 3 if workload.cuda_graph else 2
-        placed.reset()
+        trainer, count = Trainer(plain, cpu), 3 if workload.cuda_graph else 2
+        trainer.reset()
         torch.manual_seed(SEED)
         untouched = torch.get_rng_state()
-        losses = first_losses(placed, count)[-2:]
+        losses = first_losses(trainer, count)[-2:]
         if torch.equal(untouched, torch.get_rng_state()):
             return Reference(losses, random=False)
-        return Reference(losses, random=first_losses(placed, count, SECOND_SEED)[-2:] != losses)
+        return Reference(losses, random=first_losses(trainer, count, SECOND_SEED)[-2:] != losses)
 
 
 def compare(

@@ -23,13 +23,13 @@ except ImportError:  # Windows counts no involuntary switches
 
 Evidence = dict[str, dict[str, Any]]
 
-LEAST_SHARE = 0.9
+MIN_SHARE = 0.9
 """The main thread of a CPU case computes all the time; with less of a core, somebody else had it."""
 
-MOST_SWITCHES_PER_S = 50.0
-"""A quiet machine interrupts a computing thread 10 to 20 times a second, a busy neighbour 100 and more."""
+MAX_SWITCHES_PER_S = 50.0
+"""A quiet machine interrupts a computing thread 10 to 20 times a second, a busy neighbor 100 and more."""
 
-FEWEST_SWITCHES = 3
+MIN_SWITCHES = 3
 SHORTEST_S = 1e-3
 CLOCK_CHANGE = 0.05
 """GPU clocks that differ by more before and after the rounds were not the same clocks throughout."""
@@ -101,8 +101,8 @@ def _contended(state: dict[str, Any], is_accelerator: bool) -> dict[str, Any]:
     if wall_s < SHORTEST_S:
         return {}
     reasons: dict[str, Any] = {}
-    if not is_accelerator and share is not None and share < LEAST_SHARE:
+    if not is_accelerator and share is not None and share < MIN_SHARE:
         reasons["main_thread_share"] = share
-    if switches is not None and switches >= FEWEST_SWITCHES and switches / wall_s > MOST_SWITCHES_PER_S:
+    if switches is not None and switches >= MIN_SWITCHES and switches / wall_s > MAX_SWITCHES_PER_S:
         reasons["involuntary_switches_per_s"] = switches / wall_s
     return reasons

@@ -45,17 +45,17 @@ _DEVICE_LOST = (
 )
 
 
-class HopelessError(BreakevenError):
+class CaseSkipped(BreakevenError):
     """A case was not timed because it would take too long, or because a smaller one already failed."""
 
 
-class UnsupportedError(HopelessError):
+class UnsupportedError(CaseSkipped):
     """A device cannot do what a workload asks for, which says nothing of any other case."""
 
 
 def outcome_of(error: BaseException) -> str:
     """Return the word of Contract 1 for an error: ``skipped``, ``oom``, ``crashed`` or ``failed``."""
-    if isinstance(error, HopelessError) or is_unsupported(error):
+    if isinstance(error, CaseSkipped) or is_unsupported(error):
         return "skipped"
     if is_out_of_memory(error):
         return "oom"

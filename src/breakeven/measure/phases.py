@@ -1,7 +1,7 @@
 """Which part of training is timed: a registry of phases, each a `prepare` and a `run`.
 
-Owns the order of the parts of a training step. Refuses to synchronise and to time: `rounds` puts a
-synchronisation behind every `prepare` and every `run`. A new phase is one entry in `PHASES`.
+Owns the order of the parts of a training step. Refuses to synchronize and to time: `rounds` puts a
+synchronization behind every `prepare` and every `run`. A new phase is one entry in `PHASES`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from operator import methodcaller
 
 from breakeven.errors import UsageError
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 
-Verb = Callable[[Placed], None]
+Verb = Callable[[Trainer], None]
 
 
 Part = tuple[str, Verb]
@@ -42,23 +42,23 @@ class Phase:
     before: tuple[Part, ...] = ()
     after: tuple[Part, ...] = ()
 
-    def prepare(self, placed: Placed) -> None:
+    def prepare(self, trainer: Trainer) -> None:
         """Finish the last round's training step, let go of what it made, and begin the next one.
 
         The step is really finished, since a phase that ran alone in a loop would find its weights and its
         code in the cache: a forward pass then reads up to 30% less than it takes in training.
         """
-        if placed.loss is not None:
+        if trainer.loss is not None:
             for _, part in self.after:
-                part(placed)
-        placed.release()
+                part(trainer)
+        trainer.release()
         for _, part in self.before:
-            part(placed)
+            part(trainer)
 
-    def run(self, placed: Placed) -> None:
+    def run(self, trainer: Trainer) -> None:
         """Do the phase's parts, one after the other."""
         for _, part in self.parts:
-            part(placed)
+            part(trainer)
 
 
 def _part_of_step(name: str) -> Phase:

@@ -15,7 +15,7 @@ from breakeven.case import Budget, Case
 from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device, EventApi
 from breakeven.hardware.nvml import kept_open
-from breakeven.measure.canary import sing
+from breakeven.measure.canary import run_canary
 from breakeven.measure.cuda_graphs import place, record
 from breakeven.measure.features import in_effect, refuse_unsupported
 from breakeven.measure.flops import PASSES, Flops, count_flops, moved_bytes
@@ -23,7 +23,7 @@ from breakeven.measure.loss_check import Reference, compare, reference_of
 from breakeven.measure.monitor import evidence_of, observe, state_between
 from breakeven.measure.outcomes import outcome_of, reason_for
 from breakeven.measure.phases import PHASES, Phase
-from breakeven.measure.skips import Hope, give_up_if_hopeless
+from breakeven.measure.skips import SkipPolicy, raise_if_over_budget
 from breakeven.measure.timing import (
     CLOCK,
     PATIENCE,
@@ -42,7 +42,7 @@ from breakeven.measure.timing import (
     time_round,
     warm_up,
 )
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, build, one_line
 
 TimeRounds = Callable[[Round, Plan], None]
@@ -57,7 +57,7 @@ The fastest and the slowest of six are a 97% interval of the median; of five the
 COMPILING_CALLS = 5
 """So many calls after the second may still compile before a compiled case is given up."""
 
-MISHAP = 4.0
+TRANSIENT = 4.0
 """A round up to so many times too slow is tried again before the case is given up."""
 
 MORE_CALLS = 3
@@ -81,10 +81,10 @@ class Session:
         self._cell: tuple[Any, ...] | None = None
         self._workload: Workload | RecipeError | None = None
         self._reference: Reference | str | None = None
-        self._placed: Placed | None = None
+        self._placed: Trainer | None = None
         self._holding: Device | None = None
         self._model_transfer_s = 0.0
-        self._hope = Hope()
+        self._hope = SkipPolicy()
         self._references = Forecast()
         self._flops: dict[tuple[Any, ...], Flops | str] = {}
         self._open = ExitStack()
@@ -93,21 +93,21 @@ class Session:
         """Time one case and return what belongs into its ``extra_info`` (Contract 1, optional keys).
 
         Raises:
-            HopelessError: the case is not worth trying, and why.
+            CaseSkipped: the case is not worth trying, and why.
             RecipeError: the recipe raised or returned no workload.
             MeasurementError: the loss is NaN, or another than the CPU's.
             Exception: whatever the workload raised; `failures.outcome_of` tells how the case has ended.
         """
         self._hope.refuse(case, self.budget)
         phase = PHASES[case.phase]
-        with self._ready(case, device, recipe) as (placed, recorded):
-            facts = {**device.describe(), "parameters": placed.workload.parameters}
+        with self._ready(case, device, recipe) as (trainer, recorded):
+            facts = {**device.describe(), "parameters": trainer.workload.parameters}
             facts["model_transfer_s"] = self._model_transfer_s
-            round_ = Round(phase, placed)
-            early, seen = self._first_calls(case, round_, placed, recipe)
+            round_ = Round(phase, trainer)
+            early, seen = self._first_calls(case, round_, trainer, recipe)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off():
-                warmed, plan = self._warm(case, round_, placed, early)
+                warmed, plan = self._warm(case, round_, trainer, early)
                 device.reset_peak_memory()
                 with self._spend("timing"):
                     before = observe(device, self._clock)
@@ -115,13 +115,13 @@ class Session:
                     state = state_between(before, observe(device, self._clock))
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
             facts |= {"state": state, "evidence": evidence, **seen, **warmed, **recorded}
-            return facts | self._after(case, phase, placed)
+            return facts | self._after(case, phase, trainer)
 
     def run_once(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Do one round of a case without warming up: what ``--benchmark-disable`` asks for."""
-        with self._ready(case, device, recipe) as (placed, _):
-            time_rounds(Round(PHASES[case.phase], placed), Plan(1, lead_in=0, cut_by_budget=False))
-            placed.loss_value()
+        with self._ready(case, device, recipe) as (trainer, _):
+            time_rounds(Round(PHASES[case.phase], trainer), Plan(1, lead_in=0, cut_by_budget=False))
+            trainer.loss_value()
 
     def note_failure(self, case: Case, error: BaseException) -> tuple[str, str]:
         """Remember how a case has ended, let go of its workload, and return the outcome and the reason."""
@@ -134,15 +134,15 @@ class Session:
             self._holding = None
         return outcome, reason
 
-    def sing(self, when: str, devices: Iterable[Device]) -> None:
+    def run_canary(self, when: str, devices: Iterable[Device]) -> None:
         """Time the canary on each device and keep it under `when`; a device that cannot sing says why."""
         with self._spend("preparing"):
             for device in devices:
                 if self._hope.has_lost(device.name):
                     continue
                 try:
-                    self._initialise(device)
-                    song = sing(device, self._clock)
+                    self._initialize(device)
+                    song = run_canary(device, self._clock)
                 except RuntimeError as error:
                     song = {"unreadable": one_line(error)}
                 self.canary.setdefault(device.name, {})[when] = song
@@ -155,21 +155,23 @@ class Session:
         gc.unfreeze()
 
     @contextmanager
-    def _ready(self, case: Case, device: Device, recipe: Recipe) -> Iterator[tuple[Placed, dict[str, float]]]:
+    def _ready(
+        self, case: Case, device: Device, recipe: Recipe
+    ) -> Iterator[tuple[Trainer, dict[str, float]]]:
         """Place the case's workload with all it asks for, for the length of the block, and what it took."""
         # Before the device becomes the current one, which alone makes a context.
         with self._spend("preparing"):
-            self._initialise(device)
+            self._initialize(device)
         with device.active():
             with self._spend("preparing"):
-                placed = self._place(case, device, recipe)
-            with in_effect(placed.workload, device):
+                trainer = self._place(case, device, recipe)
+            with in_effect(trainer.workload, device):
                 with self._spend("preparing"):
-                    placed.reset()
-                    recorded = record(placed, self._clock)
-                yield placed, recorded
+                    trainer.reset()
+                    recorded = record(trainer, self._clock)
+                yield trainer, recorded
 
-    def _place(self, case: Case, device: Device, recipe: Recipe) -> Placed:
+    def _place(self, case: Case, device: Device, recipe: Recipe) -> Trainer:
         if self._cell != case.cell:
             self._drop_placed()
             self._cell, self._workload, self._reference = None, None, None
@@ -188,18 +190,18 @@ class Session:
         if self._placed is None or self._placed.device is not device:
             self._drop_placed()
             refuse_unsupported(self._workload, device)
-            placed = place(self._workload, device)
-            self._model_transfer_s = time_once(placed.move_model, device, self._clock)
-            self._placed = placed
+            trainer = place(self._workload, device)
+            self._model_transfer_s = time_once(trainer.move_model, device, self._clock)
+            self._placed = trainer
         return self._placed
 
-    def _initialise(self, device: Device) -> None:
+    def _initialize(self, device: Device) -> None:
         if device.name not in self.device_init_s:
             if device.torch_device.type == "cuda":
                 self._open.enter_context(kept_open())
-            # Not `time_once`: its first synchronisation would make the context before the clock is read.
+            # Not `time_once`: its first synchronization would make the context before the clock is read.
             start = self._clock()
-            device.initialise()
+            device.initialize()
             self.device_init_s[device.name] = self._clock() - start
 
     def _drop_placed(self) -> None:
@@ -212,86 +214,86 @@ class Session:
             device.release_memory()
 
     def _first_calls(
-        self, case: Case, round_: Round, placed: Placed, recipe: Recipe
+        self, case: Case, round_: Round, trainer: Trainer, recipe: Recipe
     ) -> tuple[list[Timed], dict[str, Any]]:
         """Return the calls before the warm-up, the first one apart; hold two losses against the CPU's."""
         with self._spend("warming up"):
-            first = self._first_call(round_, placed)
-            first_loss = placed.loss_value()
-            if not placed.device.is_accelerator and not placed.workload.compile:
-                give_up_if_hopeless(first.total_s / 3, self.budget)
+            first = self._first_call(round_, trainer)
+            first_loss = trainer.loss_value()
+            if not trainer.device.is_accelerator and not trainer.workload.compile:
+                raise_if_over_budget(first.total_s / 3, self.budget)
             second = time_round(round_, self._clock)
-            second_loss = placed.loss_value()
-            early = [first, second, *self._without_mishap(round_, second.total_s, placed.workload)]
-            give_up_if_hopeless(min(timed.total_s for timed in early[1:]), self.budget)
+            second_loss = trainer.loss_value()
+            early = [first, second, *self._without_transients(round_, second.total_s, trainer.workload)]
+            raise_if_over_budget(min(timed.total_s for timed in early[1:]), self.budget)
         with self._spend("preparing"):
-            checked = self._compare_losses(case, placed.workload, (first_loss, second_loss), recipe)
+            checked = self._compare_losses(case, trainer.workload, (first_loss, second_loss), recipe)
         return early, {"first_call_s": first.latency_s, **checked}
 
     def _warm(
-        self, case: Case, round_: Round, placed: Placed, early: list[Timed]
+        self, case: Case, round_: Round, trainer: Trainer, early: list[Timed]
     ) -> tuple[dict[str, Any], Plan]:
         with self._spend("warming up"):
-            floor, cap_s = floor_for(placed.device), self.budget.max_time_s
+            floor, cap_s = floor_for(trainer.device), self.budget.max_time_s
             warmup = warm_up(round_, floor, cap_s, early[1:], self._clock)
-            give_up_if_hopeless(warmup.round_s, self.budget, warmup.fastest_s)
+            raise_if_over_budget(warmup.round_s, self.budget, warmup.fastest_s)
         # The fastest, since a busy machine would make larger batches hopeless that are not.
         self._hope.observe(case, warmup.fastest_s)
         plan = plan_rounds(warmup, self.budget)
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
-            "wished_half_width": self.budget.half_width,
+            "target_precision": self.budget.half_width,
             "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
         }
-        if placed.workload.compile:
+        if trainer.workload.compile:
             # torch compiles in the first few calls; the first case of a model bears nearly all of it. Where a
             # step was recorded, that came before them, and `recorded` tells instead.
             facts["compile_s"] = beyond_steady(early, warmup)
         return facts, plan
 
-    def _first_call(self, round_: Round, placed: Placed) -> Timed:
+    def _first_call(self, round_: Round, trainer: Trainer) -> Timed:
         """Time the first call; where it fails over a loss that is no number, say so instead."""
         try:
             return time_round(round_, self._clock)
         except Exception:
-            placed.loss_value()
+            trainer.loss_value()
             raise
 
-    def _without_mishap(self, round_: Round, round_s: float, workload: Workload) -> list[Timed]:
+    def _without_transients(self, round_: Round, round_s: float, workload: Workload) -> list[Timed]:
         """Do more rounds where a few mishaps could decide that the case is hopeless.
 
-        A neighbour that makes threads spin for each other has taken a 1 ms round to 1 s, once; and
+        A neighbor that makes threads spin for each other has taken a 1 ms round to 1 s, once; and
         `torch.compile` compiles anew in each of the first few calls.
         """
         limit_s = PATIENCE * self.budget.max_time_s / self.budget.min_rounds
-        most = COMPILING_CALLS if workload.compile else MORE_CALLS * (round_s < MISHAP * limit_s)
+        most = COMPILING_CALLS if workload.compile else MORE_CALLS * (round_s < TRANSIENT * limit_s)
         more: list[Timed] = []
         while len(more) < most and min([round_s, *(timed.total_s for timed in more)]) > limit_s:
             more.append(time_round(round_, self._clock))
         return more
 
-    def _after(self, case: Case, phase: Phase, placed: Placed) -> dict[str, Any]:
-        placed.loss_value()
+    def _after(self, case: Case, phase: Phase, trainer: Trainer) -> dict[str, Any]:
+        trainer.loss_value()
         facts: dict[str, Any] = {}
-        peak = placed.device.peak_memory_bytes()
+        peak = trainer.device.peak_memory_bytes()
         # What a recorded graph uses was allocated when it was recorded, and is not counted in its rounds.
-        if peak is not None and not placed.workload.cuda_graph:
+        if peak is not None and not trainer.workload.cuda_graph:
             facts["peak_memory_bytes"] = peak
         if phase.name == "train":
             with self._spend("timing"):
-                facts |= self._parts(phase, placed)
-        placed.release()
-        return facts | self._work(case, placed)
+                facts |= self._parts(phase, trainer)
+        trainer.release()
+        return facts | self._work(case, trainer)
 
-    def _work(self, case: Case, placed: Placed) -> dict[str, Any]:
+    def _work(self, case: Case, trainer: Trainer) -> dict[str, Any]:
         """Return how much work the phase is. Known only after its rounds, which counting could disturb."""
-        moved = moved_bytes(case.phase, placed)
+        moved = moved_bytes(case.phase, trainer)
         facts: dict[str, Any] = {} if moved is None else {"moved_bytes": moved}
         if case.phase not in PASSES:
             return facts
-        counted = self._count(case, placed.workload)
+        counted = self._count(case, trainer.workload)
         if isinstance(counted, str):
             return facts | {"flops_unknown": counted}
         return facts | {"flops": counted.of(case.phase)}
@@ -305,12 +307,12 @@ class Session:
             self._flops[case.cell[:2] if isinstance(counted, str) else case.cell] = counted
         return counted
 
-    def _parts(self, phase: Phase, placed: Placed) -> dict[str, Any]:
+    def _parts(self, phase: Phase, trainer: Trainer) -> dict[str, Any]:
         """Return the seconds of each part of the phase, from rounds of their own, never the timed ones."""
-        device = placed.device
+        device = trainer.device
         events = device.event_api()
         if device.is_accelerator:
-            queued = enqueue_seconds(phase, placed, PART_ROUNDS, self._clock)
+            queued = enqueue_seconds(phase, trainer, PART_ROUNDS, self._clock)
             facts: dict[str, Any] = {
                 "enqueue_s": queued.all_s,
                 "enqueue_low_s": queued.low_s,
@@ -318,12 +320,12 @@ class Session:
                 "enqueue_transfer_s": queued.transfer_s,
             }
             if events is not None:
-                parts = part_seconds(phase, placed, events, PART_ROUNDS)
+                parts = part_seconds(phase, trainer, events, PART_ROUNDS)
                 facts |= {"device_time_s": parts.pop("all"), "parts_s": parts}
             return facts
         # On a CPU a part is done when its call returns, so the host's clock can stand at every border.
         host = EventApi(self._clock, lambda start, end: end - start)
-        parts = part_seconds(phase, placed, host, PART_ROUNDS)
+        parts = part_seconds(phase, trainer, host, PART_ROUNDS)
         del parts["all"]
         return {"parts_s": parts}
 

@@ -1,6 +1,6 @@
 """An asynchronous device that exists only on paper, with a clock of its own: timing made exact.
 
-Work put into its queue costs the host a launch and the device the work; only `synchronise` makes the
+Work put into its queue costs the host a launch and the device the work; only `synchronize` makes the
 host wait. Tensors live on the CPU, so losses are real. Never part of a measured run.
 """
 
@@ -41,7 +41,7 @@ class SimulatedDevice(Device):
         self.clock = clock
         self.launch_s = launch_s
         self.busy_until = 0.0
-        self.synchronisations = 0
+        self.synchronizations = 0
         self._aside: list[float] | None = None
 
     @classmethod
@@ -69,15 +69,15 @@ class SimulatedDevice(Device):
         finally:
             self._aside = None
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Let the host wait until the queue is empty."""
-        self.synchronisations += 1
+        self.synchronizations += 1
         self.clock.now = max(self.clock.now, self.busy_until)
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Create a context: one second of device work."""
         self.enqueue(1.0)
-        self.synchronise()
+        self.synchronize()
 
     def recorder(self) -> Recorder:
         """Return what records work, to queue it again as one piece with one launch."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from breakeven.case import Budget, Case
-from breakeven.measure.outcomes import HopelessError, UnsupportedError
+from breakeven.measure.outcomes import CaseSkipped, UnsupportedError
 from breakeven.measure.phases import PHASES
 from breakeven.measure.timing import Forecast, hopeless
 
@@ -19,7 +19,7 @@ BUSY = 4.0
 
 
 @dataclass(frozen=True)
-class GivenUp:
+class SkipRule:
     """From which batch size on, and from which phase on, the cases of a workload are not tried."""
 
     case: Case
@@ -36,15 +36,15 @@ class GivenUp:
         )
 
 
-class KnownError(HopelessError):
+class KnownError(CaseSkipped):
     """Not tried because of an earlier case; nothing new is learnt from it."""
 
 
-class Hope:
+class SkipPolicy:
     """What a run knows of the cases that it has not tried yet."""
 
     def __init__(self) -> None:
-        self._given_up: dict[tuple[Any, ...], list[GivenUp]] = {}
+        self._given_up: dict[tuple[Any, ...], list[SkipRule]] = {}
         self._lost: dict[str, str] = {}
         self._forecast = Forecast()
 
@@ -58,9 +58,9 @@ class Hope:
 
     def note(self, case: Case, error: BaseException, outcome: str, reason: str) -> None:
         """Remember how a case has ended without a timing."""
-        new = isinstance(error, HopelessError) and not isinstance(error, KnownError | UnsupportedError)
+        new = isinstance(error, CaseSkipped) and not isinstance(error, KnownError | UnsupportedError)
         if outcome == "oom" or new:
-            self._given_up.setdefault(_model(case), []).append(GivenUp(case, outcome, reason))
+            self._given_up.setdefault(_model(case), []).append(SkipRule(case, outcome, reason))
         if outcome == "crashed":
             self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
 
@@ -68,7 +68,7 @@ class Hope:
         """Refuse a case that would end as an earlier one did.
 
         Raises:
-            HopelessError: with what is known of it.
+            CaseSkipped: with what is known of it.
         """
         if case.device in self._lost:
             raise KnownError(f"not tried: {self._lost[case.device]}; the process needs a restart")
@@ -81,10 +81,10 @@ class Hope:
         predicted = self._forecast.predict((*_model(case), case.phase), case.batch_size)
         reason = hopeless(predicted, budget) if predicted is not None else None
         if reason is not None:
-            raise HopelessError(f"predicted from smaller batches: {reason}")
+            raise CaseSkipped(f"predicted from smaller batches: {reason}")
 
 
-def give_up_if_hopeless(round_s: float, budget: Budget, fastest_s: float = math.inf) -> None:
+def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math.inf) -> None:
     """Give up a case whose fewest rounds would cost far more than its budget.
 
     Args:
@@ -93,7 +93,7 @@ def give_up_if_hopeless(round_s: float, budget: Budget, fastest_s: float = math.
         fastest_s: the fastest round that was seen; far faster, and the machine is to blame.
 
     Raises:
-        HopelessError: with the reason.
+        CaseSkipped: with the reason.
     """
     reason = hopeless(round_s, budget)
     if reason is None:
@@ -103,7 +103,7 @@ def give_up_if_hopeless(round_s: float, budget: Budget, fastest_s: float = math.
             f"; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close them, or "
             "set OMP_WAIT_POLICY=passive"
         )
-    raise HopelessError(reason)
+    raise CaseSkipped(reason)
 
 
 def _model(case: Case) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """How a phase is timed: one round, the warm-up, the number of rounds. The only code that touches a clock.
 
-Owns the order prepare, synchronise, clock, run, synchronise, clock. Refuses to keep results: the timed
+Owns the order prepare, synchronize, clock, run, synchronize, clock. Refuses to keep results: the timed
 rounds themselves are pytest-benchmark's, which calls the same `Round` (`setup`, then `run` between two
 readings of the same clock).
 """
@@ -19,7 +19,7 @@ from statistics import median
 from breakeven.case import Budget
 from breakeven.hardware.devices import Device, EventApi
 from breakeven.measure.phases import Phase
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 
 Clock = Callable[[], float]
 CLOCK: Clock = time.perf_counter
@@ -28,10 +28,10 @@ CLOCK: Clock = time.perf_counter
 PATIENCE = 5.0
 """A case is hopeless when its fewest rounds are predicted to take this many times its `max_time_s`."""
 
-MOST_WARMUP_ROUNDS = 20_000
+MAX_WARMUP_ROUNDS = 20_000
 """Ends the warm-up under a clock that stands still."""
 
-FEWEST_TRUSTED = 16
+MIN_TRUSTED = 16
 """Rounds that are timed however quiet the warm-up was, where the time allows them."""
 
 Z95 = 1.959964
@@ -40,22 +40,22 @@ MEDIAN_INFLATION = 1.2533
 
 
 class Round:
-    """One timed call of a phase: `setup` untimed, `run` timed; both end synchronised."""
+    """One timed call of a phase: `setup` untimed, `run` timed; both end synchronized."""
 
-    def __init__(self, phase: Phase, placed: Placed) -> None:
+    def __init__(self, phase: Phase, trainer: Trainer) -> None:
         self._phase = phase
-        self._placed = placed
-        self._synchronise = placed.device.synchronise
+        self._placed = trainer
+        self._synchronize = trainer.device.synchronize
 
     def setup(self) -> None:
         """Prepare the phase, and wait until the device is idle."""
         self._phase.prepare(self._placed)
-        self._synchronise()
+        self._synchronize()
 
     def run(self) -> None:
         """Run the phase and wait for it. Returns None, so that nothing outlives the round unseen."""
         self._phase.run(self._placed)
-        self._synchronise()
+        self._synchronize()
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def time_round(round_: Round, clock: Clock = CLOCK) -> Timed:
 
 
 def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) -> float:
-    """Return the seconds of something that happens once, synchronised before and after."""
-    device.synchronise()
+    """Return the seconds of something that happens once, synchronized before and after."""
+    device.synchronize()
     start = clock()
     work()
-    device.synchronise()
+    device.synchronize()
     return clock() - start
 
 
@@ -164,7 +164,7 @@ def warm_up(
             if steady:
                 break
             look_at = len(rounds) + max(3, len(rounds) // 4)
-        if (elapsed >= cap_s and len(rounds) >= 2) or len(rounds) >= MOST_WARMUP_ROUNDS:
+        if (elapsed >= cap_s and len(rounds) >= 2) or len(rounds) >= MAX_WARMUP_ROUNDS:
             steady = is_steady([timed.latency_s for timed in rounds])
             break
     return Warmup(tuple(rounds), steady)
@@ -184,32 +184,32 @@ def is_steady(latencies: Sequence[float]) -> bool:
     """Tell whether the last quarter of the times has the same median as the quarter before it.
 
     The same means within 1%, or within two standard errors of the difference where noise is larger.
-    The noise is that of neighbours' differences, which a trend does not inflate.
+    The noise is that of neighbors' differences, which a trend does not inflate.
     """
     quarter = max(3, len(latencies) // 4)
     if len(latencies) < 2 * quarter:
         return False
     before, last = latencies[-2 * quarter : -quarter], latencies[-quarter:]
-    centre = median(before)
-    if centre <= 0:
+    center = median(before)
+    if center <= 0:
         return median(last) <= 0
     differences = [later - earlier for earlier, later in pairwise([*before, *last])]
-    noise = 1.4826 * _median_deviation(differences) / math.sqrt(2) / centre
+    noise = 1.4826 * _median_deviation(differences) / math.sqrt(2) / center
     error = MEDIAN_INFLATION * noise * math.sqrt(2 / quarter)
-    return abs(median(last) / centre - 1) <= max(0.01, 2 * error)
+    return abs(median(last) / center - 1) <= max(0.01, 2 * error)
 
 
 def relative_noise(latencies: Sequence[float]) -> float:
     """Return the robust standard deviation (1.4826 x the median deviation) over the median."""
-    centre = median(latencies)
-    if centre <= 0:
+    center = median(latencies)
+    if center <= 0:
         return 0.0
-    return 1.4826 * _median_deviation(latencies) / centre
+    return 1.4826 * _median_deviation(latencies) / center
 
 
 def _median_deviation(values: Sequence[float]) -> float:
-    centre = median(values)
-    return median(abs(value - centre) for value in values)
+    center = median(values)
+    return median(abs(value - center) for value in values)
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
     cost = max(warmup.round_s, 1e-9)
     free = min(40, int(budget.max_time_s / 20 / cost))
     affordable = int(budget.max_time_s / cost)
-    wished = min(max(wished, free, budget.min_rounds, FEWEST_TRUSTED), budget.max_rounds)
+    wished = min(max(wished, free, budget.min_rounds, MIN_TRUSTED), budget.max_rounds)
     rounds = max(min(wished, affordable), budget.min_rounds)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
     return Plan(rounds, lead_in, cut_by_budget=rounds < wished)
@@ -254,8 +254,8 @@ def correlation_factor(latencies: Sequence[float]) -> float:
     """
     if len(latencies) < 20:
         return 1.0
-    centre = median(latencies)
-    signs = [1 if latency > centre else -1 for latency in latencies]
+    center = median(latencies)
+    signs = [1 if latency > center else -1 for latency in latencies]
     rho = math.sin(math.pi / 2 * sum(a * b for a, b in pairwise(signs)) / (len(signs) - 1))
     return min(10.0, max(1.0, (1 + rho) / max(1e-9, 1 - rho)))
 
@@ -291,22 +291,22 @@ def hopeless(round_s: float, budget: Budget) -> str | None:
     )
 
 
-def part_seconds(phase: Phase, placed: Placed, events: EventApi, rounds: int) -> dict[str, float]:
+def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) -> dict[str, float]:
     """Return the median seconds of each part of a phase, by marks at its borders, and of ``"all"`` of it.
 
     These are rounds of their own, never the timed ones. A share includes the device's idle gaps while
     it waits for the host.
     """
-    device = placed.device
+    device = trainer.device
     shares: dict[str, list[float]] = {name: [] for name, _ in phase.parts}
     for _ in range(rounds):
-        phase.prepare(placed)
-        device.synchronise()
+        phase.prepare(trainer)
+        device.synchronize()
         marks = [events.record()]
         for _, part in phase.parts:
-            part(placed)
+            part(trainer)
             marks.append(events.record())
-        device.synchronise()
+        device.synchronize()
         for (name, _), (start, end) in zip(phase.parts, pairwise(marks), strict=True):
             shares[name].append(events.seconds(start, end))
     medians = {name: median(seconds) for name, seconds in shares.items()}
@@ -327,8 +327,8 @@ class Enqueued:
     transfer_s: float
 
 
-def enqueue_seconds(phase: Phase, placed: Placed, rounds: int, clock: Clock = CLOCK) -> Enqueued:
-    """Return the median seconds until the last of a phase's work is queued: no synchronisation at its end.
+def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = CLOCK) -> Enqueued:
+    """Return the median seconds until the last of a phase's work is queued: no synchronization at its end.
 
     These are rounds of their own, never the timed ones. Where the queue is full or a part waits for the
     device (a copy from pageable memory does), the host's waiting counts.
@@ -336,15 +336,15 @@ def enqueue_seconds(phase: Phase, placed: Placed, rounds: int, clock: Clock = CL
     whole: list[float] = []
     transfers: list[float] = []
     for _ in range(rounds):
-        phase.prepare(placed)
-        placed.device.synchronise()
+        phase.prepare(trainer)
+        trainer.device.synchronize()
         start = clock()
         transferred = start
         for name, part in phase.parts:
-            part(placed)
+            part(trainer)
             if name == "transfer":
                 transferred = clock()
         whole.append(clock() - start)
         transfers.append(transferred - start)
-        placed.device.synchronise()
+        trainer.device.synchronize()
     return Enqueued(median(whole), min(whole), max(whole), median(transfers))

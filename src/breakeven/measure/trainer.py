@@ -1,6 +1,6 @@
 """A workload on a device: the copy of its model, its optimizer, its batch, and what a round makes.
 
-Owns what lives on the device between rounds. Refuses to synchronise and to time: `rounds` does both.
+Owns what lives on the device between rounds. Refuses to synchronize and to time: `rounds` does both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ products have float16's ten bits of mantissa.
 """
 
 
-class Placed:
+class Trainer:
     """One workload on one device, and the verbs of a training step.
 
     The verbs (`move_batch`, `zero_grad`, `compute_loss`, `backward`, `step`) keep what they make in
@@ -133,19 +133,19 @@ def outputs_of(model: Any, inputs: Any) -> Any:
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
 
-def first_losses(placed: Placed, count: int, seed: int = SEED) -> tuple[float, ...]:
+def first_losses(trainer: Trainer, count: int, seed: int = SEED) -> tuple[float, ...]:
     """Return the losses of the first `count` training steps from the initial weights."""
-    placed.reset()
+    trainer.reset()
     torch.manual_seed(seed)
     losses = []
     for _ in range(count):
-        placed.move_batch()
-        placed.zero_grad()
-        placed.compute_loss()
-        losses.append(placed.loss_value() or 0.0)
-        placed.backward()
-        placed.step()
-    placed.release()
+        trainer.move_batch()
+        trainer.zero_grad()
+        trainer.compute_loss()
+        losses.append(trainer.loss_value() or 0.0)
+        trainer.backward()
+        trainer.step()
+    trainer.release()
     return tuple(losses)
 
 

@@ -30,9 +30,9 @@ from breakeven.plugin.selection import Selection, selection_in
 from breakeven.plugin.sweeps import is_swept, sweeps_of
 
 if TYPE_CHECKING:
-    from breakeven.plugin.session import Run
+    from breakeven.plugin.session import BenchmarkSession
 
-RUN = pytest.StashKey["Run"]()
+RUN = pytest.StashKey["BenchmarkSession"]()
 SELECTION = pytest.StashKey[Selection]()
 MISSING = pytest.StashKey[str]()
 """The line on listed cases that were not collected."""
@@ -147,9 +147,9 @@ def pytest_collection_modifyitems(
             return
         for item in items:
             if is_case(item):
-                run.agenda.add(item.nodeid, case_of(item))
+                run.plan.add(item.nodeid, case_of(item))
             elif isinstance(item, WrongMark):
-                run.agenda.add(item.nodeid, None)
+                run.plan.add(item.nodeid, None)
     except BreakevenError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -164,7 +164,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Say what will be measured, and make sure that the results can be written."""
     run = session.config.stash.get(RUN, None)
     option = session.config.option
-    if run is None or option.collectonly or not run.agenda.cases:
+    if run is None or option.collectonly or not run.plan.cases:
         return
     if session.testsfailed and not option.continue_on_collection_errors:
         return
@@ -172,8 +172,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         run.begin()
     except BreakevenError as error:
         raise pytest.UsageError(str(error)) from None
-    _say(session.config, run.agenda.told())
-    progress = run.agenda.progress()
+    _say(session.config, run.plan.told())
+    progress = run.plan.progress()
     if progress is not None:
         from breakeven.plugin.progress_display import show
 
@@ -241,7 +241,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Keep why a case gave no timing, whoever decided that."""
     report = yield
     run = item.config.stash.get(RUN, None)
-    if run is not None and item.nodeid in run.agenda.cases:
+    if run is not None and item.nodeid in run.plan.cases:
         if report.outcome != "passed":
             run.note_report(item.nodeid, report.outcome, report.longrepr)
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
@@ -280,7 +280,7 @@ def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[st
     """
     run = config.stash.get(RUN, None)
     if run is not None:
-        hidden = run.outcomes if run.options.wants_wide_table else run.agenda.cases
+        hidden = run.outcomes if run.options.wants_wide_table else run.plan.cases
         benchmarks[:] = [item for item in benchmarks if item["fullname"] not in hidden]
     yield
 
@@ -324,12 +324,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
 
 
-def _run_of(config: pytest.Config) -> Run:
+def _run_of(config: pytest.Config) -> BenchmarkSession:
     """Return the run of this pytest session; the first call loads torch."""
     if RUN not in config.stash:
-        from breakeven.plugin.session import Run
+        from breakeven.plugin.session import BenchmarkSession
 
-        config.stash[RUN] = Run(config)
+        config.stash[RUN] = BenchmarkSession(config)
     return config.stash[RUN]
 
 

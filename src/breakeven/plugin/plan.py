@@ -21,7 +21,7 @@ SECONDS_AT_LEAST = 3
 """What a run costs beside its cases."""
 
 
-class Agenda:
+class CasePlan:
     """The cases of one run, by the id of their item; None stands for a function with a wrong mark."""
 
     def __init__(self, options: Options) -> None:

@@ -23,7 +23,7 @@ EVERY_S = 10.0
 TRUSTED_CASES = 8
 """The plan counts as much as so many cases that have ended: the first ones may be odd."""
 
-FEWEST_LETTERS = 8
+MIN_LETTERS = 8
 """What must be left of a case's name, its ellipsis included; without room for it the result is left out."""
 
 
@@ -109,7 +109,7 @@ def line_of(number: int, total: int, last: Last | None, left_s: float, columns: 
         if over <= 0:
             return whole
         kept = len(last.name) - over - 1
-        if kept >= FEWEST_LETTERS - 1:
+        if kept >= MIN_LETTERS - 1:
             return f"{head}, last: {last.name[:kept]}… {result}{tail}"
     return (head + tail)[:columns]
 

@@ -26,7 +26,7 @@ from breakeven.measure.timing import Plan, Round
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.output import make_room, write_elsewhere, write_without_timings
-from breakeven.plugin.plan import Agenda
+from breakeven.plugin.plan import CasePlan
 from breakeven.plugin.progress import Last
 from breakeven.plugin.summary import Timing, summary_lines
 from breakeven.runs.flags import evidence_in, refuse_impossible
@@ -37,7 +37,7 @@ PYTESTS_WORDS = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")
 
 
 @dataclass(frozen=True)
-class Ending:
+class LastOutcome:
     """How a case ended without a timing; `error` only where its traceback is wanted."""
 
     outcome: str
@@ -46,13 +46,13 @@ class Ending:
     hint: str = ""
 
 
-class Run:
+class BenchmarkSession:
     """One pytest session with at least one sweep: its options, its agenda, and how each case has ended."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.options = Options(config)
-        self.agenda = Agenda(self.options)
+        self.plan = CasePlan(self.options)
         self.timed: dict[str, Timing] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.session = Session(Budget())
@@ -74,14 +74,14 @@ class Run:
         if self.options.json_path is not None:
             make_room(self.options.json_path)
         if threading.current_thread() is threading.main_thread():
-            # A CI job that is cancelled gets SIGTERM; as Ctrl-C it keeps what was measured so far.
+            # A CI job that is canceled gets SIGTERM; as Ctrl-C it keeps what was measured so far.
             self._on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
         self.begun = True
         self._began = time.perf_counter()
 
     def last(self, nodeid: str) -> Last:
         """Return how a case has ended, for the line that tells the progress."""
-        name = one_line(self.agenda.cases[nodeid], 200)
+        name = one_line(self.plan.cases[nodeid], 200)
         timing = self.timed.get(nodeid)
         if timing is not None:
             return Last.timed(name, timing.interval.median, timing.interval.half_width)
@@ -89,7 +89,7 @@ class Run:
 
     def measure(
         self, item: pytest.Item, case: Case, device: Device, recipe: Recipe, benchmark: Any
-    ) -> Ending | None:
+    ) -> LastOutcome | None:
         """Time one case into `benchmark`; return how it ended where it gave no timing.
 
         Ctrl-C and pytest's own exceptions pass through; `benchmark` is then marked as failed, since
@@ -116,7 +116,7 @@ class Run:
             benchmark.has_error = True
             outcome, reason = self.session.note_failure(case, error)
             hint = "" if isinstance(error, BreakevenError) else "; --tb=short shows where"
-            ending = Ending(outcome, reason, error if self.options.wants_traceback else None, hint)
+            ending = LastOutcome(outcome, reason, error if self.options.wants_traceback else None, hint)
         except BaseException:
             benchmark.has_error = True
             raise
@@ -126,13 +126,13 @@ class Run:
         self._note(item.nodeid, ending.outcome, ending.reason)
         return ending
 
-    def retract(self, nodeid: str, benchmark: Any) -> Ending:
+    def retract(self, nodeid: str, benchmark: Any) -> LastOutcome:
         """Take a timing back: the function called `train_benchmark` again, so what is its time?"""
         benchmark.has_error = True
         self.timed.pop(nodeid, None)
         reason = "train_benchmark was called twice; call it once, and sweep or parametrize what differs"
         self._note(nodeid, "failed", reason)
-        return Ending("failed", reason)
+        return LastOutcome("failed", reason)
 
     def note_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Keep pytest's word on a case of which we have none of our own."""
@@ -146,7 +146,7 @@ class Run:
         """Return the machine's facts, read once, when the run ends."""
         if self._machine is None:
             if self._start is not None:
-                self.session.sing("end", self.agenda.devices)
+                self.session.run_canary("end", self.plan.devices)
             self._machine = machine_facts()
             self._machine["state"] = {
                 "start": self._start,
@@ -159,7 +159,7 @@ class Run:
     def complete(self, output_json: dict[str, Any]) -> None:
         """Put the outcomes into a run file that is about to be written."""
         self._content = output_json
-        for nodeid in self.agenda.cases:
+        for nodeid in self.plan.cases:
             if nodeid not in self.timed and nodeid not in self.outcomes:
                 self._note(nodeid, "skipped", "not reached: the run was stopped before it")
         output_json["breakeven"] = {
@@ -202,24 +202,24 @@ class Run:
         """Time the canary before the first case and halfway through."""
         if self._start is None:
             self._start = machine_state()
-            self.session.sing("start", self.agenda.devices)
-        elif not self._halfway and 2 * len(self.timed) >= len(self.agenda.cases):
+            self.session.run_canary("start", self.plan.devices)
+        elif not self._halfway and 2 * len(self.timed) >= len(self.plan.cases):
             self._halfway = True
-            self.session.sing("middle", self.agenda.devices)
+            self.session.run_canary("middle", self.plan.devices)
 
     def _keep(self, nodeid: str, case: Case, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
         steady, cut = facts.pop("steady"), facts.pop("cut_by_budget")
         facts["half_width"] = interval.half_width
-        wished = facts["wished_half_width"]
+        wished = facts["target_precision"]
         facts["evidence"] |= evidence_in(times, interval, wished, steady=steady, cut_by_budget=cut)
         facts["flags"] = sorted(facts["evidence"])
         benchmark.extra_info.update(facts)
         self.timed[nodeid] = Timing(case, interval, tuple(facts["flags"]))
 
     def _note(self, nodeid: str, outcome: str, reason: str) -> None:
-        case = self.agenda.cases.get(nodeid)
+        case = self.plan.cases.get(nodeid)
         self.outcomes[nodeid] = Outcome(
             nodeid, outcome, reason, case.as_extra_info() if case is not None else {}
         )

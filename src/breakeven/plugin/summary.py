@@ -16,8 +16,8 @@ from breakeven.format import seconds
 from breakeven.stats.intervals import MedianInterval
 
 HEADLINE = "train"
-MOST_ROWS = 30
-MOST_REASONS = 8
+MAX_ROWS = 30
+MAX_REASONS = 8
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def table(timings: Sequence[Timing]) -> list[str]:
     for timing in shown:
         by_cell.setdefault(timing.case.cell, {})[timing.case.device] = timing
     rows = [["workload", "batch", "axes", *devices]]
-    for cell in list(by_cell.values())[:MOST_ROWS]:
+    for cell in list(by_cell.values())[:MAX_ROWS]:
         case = next(iter(cell.values())).case
         axes = " ".join(f"{name}={value}" for name, value in case.axes)
         times = [_median(cell[device]) if device in cell else "-" for device in devices]
@@ -78,8 +78,8 @@ def table(timings: Sequence[Timing]) -> list[str]:
         lines.append(
             "  ".join([left, *(f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))])
         )
-    if len(by_cell) > MOST_ROWS:
-        lines.append(f"... and {len(by_cell) - MOST_ROWS} more rows, which the report shows")
+    if len(by_cell) > MAX_ROWS:
+        lines.append(f"... and {len(by_cell) - MAX_ROWS} more rows, which the report shows")
     return [*lines, ""]
 
 
@@ -87,10 +87,10 @@ def reasons(outcomes: Sequence[Outcome]) -> list[str]:
     """Return why cases gave no timing, the most frequent reasons first."""
     counts = Counter((outcome.outcome, outcome.reason) for outcome in outcomes)
     lines = [
-        f"{outcome} x{number}: {reason}" for (outcome, reason), number in counts.most_common(MOST_REASONS)
+        f"{outcome} x{number}: {reason}" for (outcome, reason), number in counts.most_common(MAX_REASONS)
     ]
-    if len(counts) > MOST_REASONS:
-        lines.append(f"... and {len(counts) - MOST_REASONS} more reasons, which the run file holds")
+    if len(counts) > MAX_REASONS:
+        lines.append(f"... and {len(counts) - MAX_REASONS} more reasons, which the run file holds")
     return [*lines, ""] if lines else []
 
 

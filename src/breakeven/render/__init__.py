@@ -1,1 +1,1 @@
-"""Faces of one analysed record: terminal, markdown, CSV, JSON and plots. Computes nothing."""
+"""Faces of one analyzed record: terminal, markdown, CSV, JSON and plots. Computes nothing."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from breakeven import format as fmt
 from breakeven.case import SCHEMA
 from breakeven.compare.comparison import Change, Comparison
-from breakeven.compare.phase_attribution import blame_sentences
+from breakeven.compare.phase_attribution import attribution_sentences
 from breakeven.compare.text import coverage, headline, shift_words, warnings
 from breakeven.render.compare_tables import change_table
 from breakeven.render.escaping import markdown_text, terminal_text
 from breakeven.render.json_schemas import schema_of
 from breakeven.render.markdown import markdown_table, section
-from breakeven.runs.readings import RunReadings
+from breakeven.runs.readings import Run
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,8 +29,8 @@ MARKDOWN_ROWS = 12
 MARKDOWN_LENGTH = 60_000
 """Characters that GitHub takes in a comment, with room to spare."""
 
-MOST_FACTS = 60
-MOST_LINES = 12
+MAX_FACTS = 60
+MAX_LINES = 12
 """Of what moved and of warnings, in markdown."""
 
 
@@ -46,7 +46,7 @@ def renderables(found: Comparison) -> Iterator[RenderableType]:
         if table.cut:
             yield Text(f"... and {table.cut} more cases, all in --format json")
     rest = "all in --format json"
-    yield from terminal.section("What moved", blame_sentences(found.changes), rest)
+    yield from terminal.section("What moved", attribution_sentences(found.changes), rest)
     yield from terminal.section("Warnings", warnings(found), rest)
     yield Text()
     shift = shift_words(found)
@@ -61,7 +61,7 @@ def to_markdown(found: Comparison, version: str) -> str:
     shift = shift_words(found)
     parts = [
         f"**{markdown_text(headline(found))}**",
-        *section("What moved", _cut(blame_sentences(found.changes))),
+        *section("What moved", _cut(attribution_sentences(found.changes))),
         *rows,
         markdown_text("; ".join(filter(None, (coverage(found), shift)))),
         *section("Warnings", _cut(warnings(found))),
@@ -86,7 +86,7 @@ def to_json(found: Comparison) -> str:
             "high": _exp(None if shift is None else shift.high),
         },
         "counts": found.counts,
-        "warnings": [*blame_sentences(found.changes), *warnings(found)],
+        "warnings": [*attribution_sentences(found.changes), *warnings(found)],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
@@ -114,9 +114,9 @@ def _exp(value: float | None) -> float | None:
 
 
 def _cut(lines: Sequence[str]) -> list[str]:
-    shown = list(lines[:MOST_LINES])
-    if len(lines) > MOST_LINES:
-        shown.append(f"and {len(lines) - MOST_LINES} more, in the JSON")
+    shown = list(lines[:MAX_LINES])
+    if len(lines) > MAX_LINES:
+        shown.append(f"and {len(lines) - MAX_LINES} more, in the JSON")
     return shown
 
 
@@ -126,7 +126,7 @@ def _folded(found: Comparison, version: str) -> str:
     for name, runs in (("base", found.baseline), ("candidate", found.candidate)):
         lines += [f"{name}: {fmt.plural(len(runs), 'run')}, {_commits(runs)}"]
     last = found.candidate[-1]
-    facts = [f"{name}: {value}" for name, value in last.facts.items() if value is not None][:MOST_FACTS]
+    facts = [f"{name}: {value}" for name, value in last.facts.items() if value is not None][:MAX_FACTS]
     lines += [f"machine: {last.label}", f"class: {last.class_id or 'not told'}", *facts]
     lines += [
         f"breakeven {version}; threshold {fmt.percent(found.threshold)}, "
@@ -136,6 +136,6 @@ def _folded(found: Comparison, version: str) -> str:
     return f"<details><summary>Machine and runs</summary>\n\n{listed}\n\n</details>"
 
 
-def _commits(runs: Sequence[RunReadings]) -> str:
+def _commits(runs: Sequence[Run]) -> str:
     commits = list(dict.fromkeys(run.commit[:12] for run in runs if run.commit))
     return f"commit {fmt.joined(commits)}" if commits else "no commit told"

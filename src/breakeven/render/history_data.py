@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from breakeven.case import SCHEMA
-from breakeven.history.check import Changed, History, Newest, Watched
+from breakeven.history.check import ChangePoint, History, Newest, TrackedSeries
 from breakeven.history.query import StoredRun
 from breakeven.render.json_schemas import schema_of
 
@@ -48,7 +48,7 @@ def _text(content: object) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def _change(found: Changed) -> dict[str, Any]:
+def _change(found: ChangePoint) -> dict[str, Any]:
     change = found.change
     return {
         "case": found.watched.name,
@@ -88,7 +88,7 @@ def _run(run: StoredRun) -> dict[str, Any]:
     }
 
 
-def _series(watched: Watched) -> dict[str, Any]:
+def _series(watched: TrackedSeries) -> dict[str, Any]:
     levels = watched.findings.levels if watched.findings else ()
     return {
         "case": watched.name,

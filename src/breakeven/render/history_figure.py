@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from breakeven import format as fmt
-from breakeven.history.check import Changed, Newest, Watched
+from breakeven.history.check import ChangePoint, Newest, TrackedSeries
 from breakeven.history.query import StoredRun
 from breakeven.history.series import MEMORY, TIME
 from breakeven.render.figures.style import GRID, INK, PAPER, drawing
 
 WIDTH, HEIGHT = 4.8, 1.8
-MOST_MARKERS = 200
+MAX_MARKERS = 200
 """Longer series are a thin line: markers would hide each other, and are most of a page's bytes."""
 
 _SERIES, _CHANGE, _EXPECTED = "#0072B2", "#D55E00", "#009E73"
@@ -33,9 +33,9 @@ _LABEL = 0.62  # inches of a commit's name, with the gap to the next
 class Drawn:
     """What is drawn of one series."""
 
-    watched: Watched
+    watched: TrackedSeries
     runs: Sequence[StoredRun]
-    changes: Sequence[Changed]
+    changes: Sequence[ChangePoint]
     newest: Newest | None
 
 
@@ -69,7 +69,7 @@ def value_words(quantity: str) -> Callable[[float], str]:
 def _points(ax: Axes, drawn: Drawn) -> None:
     values = drawn.watched.series.values
     x = range(len(values))
-    if len(values) > MOST_MARKERS:
+    if len(values) > MAX_MARKERS:
         ax.plot(x, values, color=_SERIES, linewidth=0.5, alpha=0.8, zorder=2)
     else:
         ax.plot(x, values, color=_SERIES, linestyle="", marker="o", markersize=2.6, zorder=3, clip_on=False)
@@ -105,7 +105,7 @@ def _changes(ax: Axes, drawn: Drawn) -> None:
             [at], [1.0], transform=ax.get_xaxis_transform(), color=_CHANGE, marker=marker, markersize=5,
             markerfacecolor=face, clip_on=False, zorder=6,
         )  # fmt: skip
-    for item in _labelled(drawn):
+    for item in _labeled(drawn):
         ax.annotate(
             item.after.commit[:7] or f"{item.after.moment:%m-%d}",
             (item.change.at - 0.5, 1.0),
@@ -118,10 +118,10 @@ def _changes(ax: Axes, drawn: Drawn) -> None:
         )
 
 
-def _labelled(drawn: Drawn) -> list[Changed]:
+def _labeled(drawn: Drawn) -> list[ChangePoint]:
     """Return the changes whose commits find room above the axes: objections first, then late ones."""
     reach = _LABEL / (WIDTH - _LEFT - _RIGHT) * len(drawn.watched.series.values)
-    found: list[Changed] = []
+    found: list[ChangePoint] = []
     for item in sorted(drawn.changes, key=lambda item: (not item.is_objection, -item.change.at)):
         if all(abs(item.change.at - other.change.at) > reach for other in found):
             found.append(item)

@@ -13,7 +13,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from breakeven import format as fmt
-from breakeven.history.check import Changed, History, Newest, Watched
+from breakeven.history.check import ChangePoint, History, Newest, TrackedSeries
 from breakeven.history.text import LONGEST_NAME, change_words, coverage, headline, newest_words
 from breakeven.render.escaping import html_text
 from breakeven.render.figures.style import to_svg
@@ -23,10 +23,10 @@ from breakeven.render.inline_svg import inlined
 from breakeven.render.report_files import encoded, write_files
 from breakeven.runs.machine import shortened
 
-MOST_DRAWN = 60
+MAX_DRAWN = 60
 """So many series are drawn; more would be a page that nobody reads to its end."""
 
-MOST_LISTED = 400
+MAX_LISTED = 400
 
 PAGE = "index.html"
 
@@ -53,7 +53,7 @@ def write_page(history: History, directory: Path, version: str) -> Path:
 def to_html(history: History, version: str) -> str:
     """Return the page."""
     drawn = ordered(history)
-    left_out = drawn[MOST_DRAWN:]
+    left_out = drawn[MAX_DRAWN:]
     return render(
         "history.html",
         version=version,
@@ -62,15 +62,15 @@ def to_html(history: History, version: str) -> str:
         headline=headline(history),
         coverage=coverage(history) if history.newest else "",
         warnings=history.warnings,
-        shown=[_shown(item, i) for i, item in enumerate(drawn[:MOST_DRAWN])],
-        left_out=[item.watched.name for item in left_out[:MOST_LISTED]],
+        shown=[_shown(item, i) for i, item in enumerate(drawn[:MAX_DRAWN])],
+        left_out=[item.watched.name for item in left_out[:MAX_LISTED]],
         left_out_count=len(left_out),
     )
 
 
 def ordered(history: History) -> list[Drawn]:
     """Return every series with a value: objections first, then what changed, then the rest."""
-    changes: dict[int, list[Changed]] = {}
+    changes: dict[int, list[ChangePoint]] = {}
     for change in history.changes:
         changes.setdefault(id(change.watched), []).append(change)
     newest = {id(item.watched): item for item in history.newest}
@@ -88,7 +88,7 @@ def ordered(history: History) -> list[Drawn]:
 
 
 def _rank(drawn: Drawn) -> int:
-    found: list[Changed | Newest] = [*drawn.changes, *([drawn.newest] if drawn.newest else [])]
+    found: list[ChangePoint | Newest] = [*drawn.changes, *([drawn.newest] if drawn.newest else [])]
     if any(item.is_objection for item in found):
         return 0
     return 1 if drawn.changes else 2 if drawn.watched.judged else 3
@@ -112,7 +112,7 @@ def _shown(drawn: Drawn, index: int) -> _Shown:
     return _Shown(short, "" if short == whole else whole, Markup(svg), tuple(sentences), state)
 
 
-def _with_reason(found: Changed) -> str:
+def _with_reason(found: ChangePoint) -> str:
     sentence = change_words(found)
     sentence = f"{sentence[:1].upper()}{sentence[1:]}"
     if found.accepted is not None:
@@ -136,5 +136,5 @@ def _subtitle(history: History) -> str:
     return " · ".join(filter(None, (machines, fmt.plural(len(runs), "run"), _counted(history.watched), when)))
 
 
-def _counted(watched: Sequence[Watched]) -> str:
+def _counted(watched: Sequence[TrackedSeries]) -> str:
     return f"{len(watched)} series"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from breakeven.history.check import Changed, History, Newest
+from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.query import StoredRun
 from breakeven.history.series import TIME
 from breakeven.history.text import bounds, percent_of, size
@@ -54,7 +54,7 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
     return Table(title, columns, tuple(rows[:MAX_ROWS]), max(0, len(rows) - MAX_ROWS), _WORDS)
 
 
-def _change_row(found: Changed) -> tuple[str, ...]:
+def _change_row(found: ChangePoint) -> tuple[str, ...]:
     change = found.change
     much = size(change.ratio, change.low, change.high)
     return (
@@ -66,7 +66,7 @@ def _change_row(found: Changed) -> tuple[str, ...]:
     )
 
 
-def _state(found: Changed) -> str:
+def _state(found: ChangePoint) -> str:
     if found.accepted is not None:
         return f"accepted: {one_line(found.accepted, _REASON)}"
     if not found.stands:

@@ -1,6 +1,6 @@
 """A figure's SVG, made fit to stand inside a page.
 
-Owns what a figure must change for that: ids of its own, the page's colours for ink, grid and paper, so that
+Owns what a figure must change for that: ids of its own, the page's colors for ink, grid and paper, so that
 it follows light and dark, a name and a description for who cannot see it. Draws nothing.
 """
 
@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from breakeven.render.figures.style import GRID, INK, PAPER, PAPER_ID
 
 THEMED = {INK: "var(--ink)", GRID: "var(--line)", PAPER: "var(--paper)"}
-"""The neutral colours of every figure, and the page's own names for them."""
+"""The neutral colors of every figure, and the page's own names for them."""
 
 _PAINT = ("style", "fill", "stroke")
 _DROPPED = ("metadata", "style")
@@ -65,6 +65,6 @@ def _rewritten(key: str, value: str, name: str) -> str:
         return value.replace("#", f"#{name}-", 1)
     value = value.replace("url(#", f"url(#{name}-")
     if key in _PAINT:
-        for colour, variable in THEMED.items():
-            value = value.replace(colour, variable)
+        for color, variable in THEMED.items():
+            value = value.replace(color, variable)
     return value

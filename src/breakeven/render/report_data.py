@@ -17,7 +17,7 @@ from breakeven.report.bottleneck import UNMEASURED, Bounds, Cell
 from breakeven.report.break_even import BreakEven
 from breakeven.report.report import COLUMNS, Report
 from breakeven.report.speedup import Speedup
-from breakeven.report.startup_cost import Repay
+from breakeven.report.startup_cost import Payback
 from breakeven.report.variants import Variant
 
 
@@ -40,7 +40,7 @@ def to_json(report: Report) -> str:
         "speedup": [_speedup(report, row) for row in report.speedups],
         "bounds": [_bounds(report, row) for row in report.bounds],
         "variants": [_variant(report, row) for row in report.variants],
-        "repay": [_repay(report, row) for row in report.repayments],
+        "repay": [_payback(report, row) for row in report.paybacks],
         "outcomes": _outcomes(report),
         "warnings": list(report.warnings),
     }
@@ -144,12 +144,12 @@ def _variant(report: Report, variant: Variant) -> dict[str, Any]:
     }
 
 
-def _repay(report: Report, steps: Repay) -> dict[str, Any]:
+def _payback(report: Report, steps: Payback) -> dict[str, Any]:
     row = _line(report, steps.row)
     return {**row, "batch_size": steps.row.batch_size, "start_s": steps.start_s, **_steps(steps)}
 
 
-def _steps(steps: Repay) -> dict[str, Any]:
+def _steps(steps: Payback) -> dict[str, Any]:
     return {"steps": steps.steps, "low": steps.low, "high": steps.high}
 
 

@@ -19,7 +19,7 @@ from breakeven.report.bottleneck import Bounds
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import KEY
 from breakeven.report.report import Report
-from breakeven.report.startup_cost import Repay
+from breakeven.report.startup_cost import Payback
 from breakeven.report.text import spoken_of
 from breakeven.report.text_bottleneck import flat, reach
 from breakeven.report.throughput import Rate
@@ -58,26 +58,26 @@ def break_even_tables(report: Report) -> list[Table]:
 
 def repay_table(report: Report) -> Table | None:
     """Return after how many steps each model's candidate has earned its start, at its best batch size."""
-    best: dict[tuple[str, ...], Repay] = {}
-    for repay in report.repayments:
-        row = repay.row
+    best: dict[tuple[str, ...], Payback] = {}
+    for payback in report.paybacks:
+        row = payback.row
         key = (row.class_id, row.candidate, row.workload, row.axes)
         if key not in best or (row.speedup or 0) > (best[key].row.speedup or 0):
-            best[key] = repay
-    rows = [_repay_row(report, repay) for repay in best.values()]
+            best[key] = payback
+    rows = [_repay_row(report, payback) for payback in best.values()]
     columns = ("machine", "device", "model", "batch", "longer start", "steps to repay it")
     return Table("Steps to repay the start", columns, tuple(rows)) if rows else None
 
 
-def _repay_row(report: Report, repay: Repay) -> tuple[str, ...]:
-    row, owed = repay.row, repay.start_s > 0
-    steps = f"{fmt.count(repay.steps)} {fmt.count_between(repay.low, repay.high)}"
+def _repay_row(report: Report, payback: Payback) -> tuple[str, ...]:
+    row, owed = payback.row, payback.start_s > 0
+    steps = f"{fmt.count(payback.steps)} {fmt.count_between(payback.low, payback.high)}"
     return (
         report.label(row.class_id),
         row.candidate,
         model_name(row.workload, row.axes),
         str(row.batch_size),
-        fmt.seconds(repay.start_s) if owed else "no longer",
+        fmt.seconds(payback.start_s) if owed else "no longer",
         steps if owed else "none",
     )
 
@@ -177,7 +177,7 @@ def how_made(report: Report, version: str) -> list[str]:
         if row.excess > 0 and not is_cpu(row.device):
             lines.append(
                 f"{row.device}: the phases' sum is {row.excess:.0%} above train (median of "
-                f"{fmt.plural(row.cells, 'cell')}); that is what synchronising after every phase costs"
+                f"{fmt.plural(row.cells, 'cell')}); that is what synchronizing after every phase costs"
             )
     return lines
 
@@ -324,7 +324,7 @@ def _speedups(
 
 def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
     """Return from which batch size each model's candidate wins, as measured and in other circumstances."""
-    changed = {(flip.scenario, name_of(flip.line)): flip.other for flip in report.flips}
+    changed = {(flip.scenario, name_of(flip.line)): flip.other for flip in report.what_ifs}
     here = {name_of(line) for line in lines}
     scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))
     rows = []

@@ -81,7 +81,7 @@ class Bounds:
         return tuple(cell.batch_size for cell in self.cells)
 
     def runs(self) -> Iterator[tuple[str, int, int]]:
-        """Yield each stretch of neighbouring batch sizes of one kind, as (kind, smallest, largest)."""
+        """Yield each stretch of neighboring batch sizes of one kind, as (kind, smallest, largest)."""
         start = 0
         for i, cell in enumerate(self.cells):
             if i + 1 == len(self.cells) or self.cells[i + 1].kind != cell.kind:
@@ -93,7 +93,7 @@ def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[str, f
     """Return what bounds a step, and the share of it for which the host queues work.
 
     Args:
-        train_s: the step, synchronised.
+        train_s: the step, synchronized.
         enqueue_s: until the last of its work is queued.
         transfer_s: the part of that in which the host is held by the copy of the batch: pageable memory has
             to be read before the copy returns, pinned memory is copied while the host goes on.

@@ -19,7 +19,7 @@ from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
 from breakeven.stats.crossing import Crossing, find_crossing
 
-MOST_BETWEEN = 12
+MAX_BETWEEN = 12
 """A line through so many points between two measured ones looks as smooth as it is."""
 
 MODEL = ["workload", "axes", "phase"]
@@ -35,7 +35,7 @@ class BreakEven:
 
     `batches` are those at which both have an interval, `holes` those at which only something is known,
     `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size, `between` are
-    (batch size, speedup) between neighbouring ones, as the crossing is interpolated, for whoever draws the
+    (batch size, speedup) between neighboring ones, as the crossing is interpolated, for whoever draws the
     line. `class_id` is the machine class of the candidate, `baseline_class_id` that of the baseline.
     """
 
@@ -118,7 +118,7 @@ def between(
     ):
         if any(low < hole < high for hole in holes):
             continue
-        count = min(MOST_BETWEEN, round(3 * math.log2(high / low)))
+        count = min(MAX_BETWEEN, round(3 * math.log2(high / low)))
         x = np.geomspace(low, high, count + 1)[1:-1]
         speedup = np.interp(x, (low, high), base) / np.interp(x, (low, high), cand)
         found += zip(x.tolist(), speedup.tolist(), strict=True)

@@ -139,11 +139,11 @@ def _estimate(
 
 def _over_runs(samples: list[NDArray[np.float64]], draws: NDArray[np.float64]) -> MedianInterval:
     medians = [float(np.median(sample)) for sample in samples]
-    centre, n = float(np.median(medians)), sum(map(len, samples))
+    center, n = float(np.median(medians)), sum(map(len, samples))
     tau = max(map(tau_of_signs, samples))
     if len(samples) < MIN_ROUNDS and min(map(len, samples)) < MIN_ROUNDS:
-        return MedianInterval(None, centre, None, n, tau)
+        return MedianInterval(None, center, None, n, tau)
     low, high = interval_of_draws(draws)
     return MedianInterval(
-        None if low is None else min(low, centre), centre, None if high is None else max(high, centre), n, tau
+        None if low is None else min(low, center), center, None if high is None else max(high, center), n, tau
     )

@@ -2,7 +2,7 @@
 
 Owns the sum of the phases, and of zeroing the gradients, which is part of the step and no phase, against
 `train`. On a CPU a residual means that a phase, or `train`, was not
-measured as it runs; on an accelerator each phase was synchronised, and the difference is what that costs.
+measured as it runs; on an accelerator each phase was synchronized, and the difference is what that costs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one analysed record: everything a person reads about runs is taken from it.
+"""The one analyzed record: everything a person reads about runs is taken from it.
 
 Owns the path from the frames of `breakeven.runs.reader` to a `Report`. Terminal, markdown, CSV, JSON
 and plots only show what stands here, so their numbers cannot disagree. Opens no file and formats nothing.
@@ -21,7 +21,7 @@ from breakeven.report.comparability import RED, Comparability, comparability
 from breakeven.report.estimates import KEY, Estimate, estimates
 from breakeven.report.phase_sums import Closure, PhaseSum, closures, phase_sums
 from breakeven.report.speedup import Speedup, devices_of, references, speedups
-from breakeven.report.startup_cost import Repay, repayments
+from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.text import Conclusion, conclusions, headline_phase, refusal
 from breakeven.report.text_bottleneck import bound_sentences
 from breakeven.report.text_variants import variant_sentences
@@ -29,7 +29,7 @@ from breakeven.report.text_what_if import flip_sentences
 from breakeven.report.throughput import case_facts, efficiency, throughput
 from breakeven.report.variants import Variant, variants
 from breakeven.report.warnings import disturbed_note, pairing_notes, uncounted_notes, warnings_of
-from breakeven.report.what_if import Flip, flips
+from breakeven.report.what_if import WhatIf, what_ifs
 from breakeven.runs.machine import Machine, Names, model_names
 from breakeven.runs.reader import Runs, Source
 
@@ -81,9 +81,9 @@ class Report:
     cases: pd.DataFrame
     speedups: tuple[Speedup, ...]
     break_evens: tuple[BreakEven, ...]
-    flips: tuple[Flip, ...]
+    what_ifs: tuple[WhatIf, ...]
     flip_sentences: tuple[str, ...]
-    repayments: tuple[Repay, ...]
+    paybacks: tuple[Payback, ...]
     bounds: tuple[Bounds, ...]
     bound_sentences: tuple[str, ...]
     variants: tuple[Variant, ...]
@@ -120,7 +120,7 @@ class Report:
         return next(machine.label for machine in self.machines if machine.class_id == class_id)
 
 
-def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> Report:
+def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> Report:
     """Return the record of `runs`, each machine class held against its own baseline unless one is named.
 
     Args:
@@ -143,10 +143,10 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     lines = break_evens(cases, compared, runs.outcomes)
     sums = phase_sums(cases, runs.facts)
     closed = closures(sums)
-    repaid = repayments(cases, compared, runs.facts, _inits(runs.sources))
+    repaid = paybacks(cases, compared, runs.facts, _inits(runs.sources))
     bounded = bounds(cases, runs.facts)
     ways = [] if refused else variants(cases, runs.facts, runs.axes)
-    changed = flips(cases, lines, runs.outcomes, runs.axes, wished)
+    changed = what_ifs(cases, lines, runs.outcomes, runs.axes, wished)
     endings = Counter(runs.outcomes["outcome"])
     names = model_names(_models(cases, runs.outcomes), runs.axes)
     if refused:
@@ -164,9 +164,9 @@ def analyse(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         cases=_frame(cases, compared, runs),
         speedups=tuple(compared),
         break_evens=tuple(lines),
-        flips=tuple(changed),
+        what_ifs=tuple(changed),
         flip_sentences=tuple(flip_sentences(changed, lines, runs.machines, names)),
-        repayments=tuple(repaid),
+        paybacks=tuple(repaid),
         bounds=tuple(bounded),
         bound_sentences=tuple(bound_sentences(bounded, runs.machines, names)),
         variants=tuple(ways),
@@ -198,7 +198,7 @@ def _models(cases: Iterable[Estimate], outcomes: pd.DataFrame) -> list[tuple[str
 
 
 def _inits(sources: Iterable[Source]) -> dict[tuple[str, str], float]:
-    """Return the median over runs of the seconds that initialising each device of each class took."""
+    """Return the median over runs of the seconds that initializing each device of each class took."""
     seen: dict[tuple[str, str], list[float]] = {}
     for source in sources:
         for device, init_s in source.device_init_s.items():

@@ -1,6 +1,6 @@
 """Steps to repay: after how many training steps a faster device has earned its start.
 
-Owns what counts as the start: the device's initialisation, moving the model, capturing it as a graph, and
+Owns what counts as the start: the device's initialization, moving the model, capturing it as a graph, and
 what the first calls take beyond steady ones. Each happens once in a run and is seen once, so the start itself
 has no interval; the steps have that of the time saved a step.
 """
@@ -20,11 +20,11 @@ from breakeven.report.speedup import Speedup
 from breakeven.stats.intervals import interval_of_draws
 
 Inits = Mapping[tuple[str, str], float]
-"""Seconds of initialising a device, by class id and device."""
+"""Seconds of initializing a device, by class id and device."""
 
 
 @dataclass(frozen=True)
-class Repay:
+class Payback:
     """When the candidate of `row` has earned its start.
 
     `start_s` is how much longer the candidate takes to start than the baseline, in seconds; where it is not
@@ -39,9 +39,9 @@ class Repay:
     high: float | None
 
 
-def repayments(
+def paybacks(
     cases: Iterable[Estimate], speedups: Iterable[Speedup], facts: pd.DataFrame, inits: Inits
-) -> list[Repay]:
+) -> list[Payback]:
     """Return a row for every whole training step in which an accelerator is faster and its start is known.
 
     Two CPU devices are one: whichever is timed first bears what loading the libraries costs.
@@ -63,11 +63,11 @@ def repayments(
         base, cand = (row.baseline_class_id, *cell, row.baseline), (row.class_id, *cell, row.candidate)
         if base in starts and cand in starts:
             steps = table[*base[:4], "train", base[4]], table[*cand[:4], "train", cand[4]]
-            found.append(repay(row, starts[cand] - starts[base], *steps))
+            found.append(payback(row, starts[cand] - starts[base], *steps))
     return found
 
 
-def repay(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Repay:
+def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Payback:
     """Return after how many steps a start that takes `start_s` longer is repaid by `cand`, which is faster.
 
     Args:
@@ -79,8 +79,8 @@ def repay(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Repay
     saved_s = base.median_s - cand.median_s
     low_s, high_s = interval_of_draws(base.draws - cand.draws)
     if start_s <= 0 or saved_s <= 0:
-        return Repay(row, start_s, 0.0, 0.0, 0.0)
-    return Repay(
+        return Payback(row, start_s, 0.0, 0.0, 0.0)
+    return Payback(
         row,
         start_s,
         start_s / saved_s,

@@ -15,7 +15,7 @@ from breakeven.report.baseline import is_cpu
 from breakeven.report.break_even import BreakEven
 from breakeven.report.comparability import RED, Comparability
 from breakeven.report.speedup import PHASES, Speedup
-from breakeven.report.startup_cost import Repay
+from breakeven.report.startup_cost import Payback
 from breakeven.runs.machine import Machine, Names, one_line
 
 
@@ -40,7 +40,7 @@ def conclusions(
     machines: Sequence[Machine],
     speedups: Sequence[Speedup],
     break_evens: Sequence[BreakEven],
-    repayments: Sequence[Repay],
+    paybacks: Sequence[Payback],
     devices: Mapping[str, Sequence[str]],
     endings: Mapping[str, int],
     names: Names,
@@ -51,7 +51,7 @@ def conclusions(
         machines: in the order to speak of them.
         speedups: all rows; the headline phase is chosen among them.
         break_evens: likewise.
-        repayments: when candidates have earned their start.
+        paybacks: when candidates have earned their start.
         devices: the timed devices of each class id.
         endings: how many cases ended in each way without a timing.
         names: of all models.
@@ -64,7 +64,7 @@ def conclusions(
     for machine in machines:
         lines = [row for row in break_evens if row.class_id == machine.class_id and row.phase == phase]
         for name in spoken_of(lines):
-            about = _candidate([row for row in lines if row.candidate == name], repayments, named)
+            about = _candidate([row for row in lines if row.candidate == name], paybacks, named)
             found.append((is_cpu(name), _on(machine, machines, about)))
         for name in _unpaired(devices.get(machine.class_id, ()), break_evens, machine.class_id):
             text = f"{fmt.device_name(name)} shares no timed cell with what it could be held against."
@@ -150,7 +150,7 @@ def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str
     )
 
 
-def _candidate(lines: Sequence[BreakEven], repayments: Sequence[Repay], names: _Names) -> Conclusion:
+def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: _Names) -> Conclusion:
     """Return what is to be said of one candidate on one machine against its baseline."""
     first = lines[0]
     rows = [row for line in lines for row in line.rows]
@@ -163,20 +163,20 @@ def _candidate(lines: Sequence[BreakEven], repayments: Sequence[Repay], names: _
     if best is not None:
         where = f"batch {best.batch_size}" + (f", {names.place(best)}" if len(lines) > 1 else "")
         main += f"; {fmt.ratio(best.speedup)} at best ({where})"
-        details += [_repaid(repay, names) for repay in repayments if repay.row == best]
+        details += [_repaid(payback, names) for payback in paybacks if payback.row == best]
     return Conclusion(f"{fmt.capital(main)}.", tuple(details))
 
 
-def _repaid(repay: Repay, names: _Names) -> str:
-    name = fmt.device_name(repay.row.candidate)
-    if repay.start_s <= 0:
+def _repaid(payback: Payback, names: _Names) -> str:
+    name = fmt.device_name(payback.row.candidate)
+    if payback.start_s <= 0:
         return f"{fmt.capital(name)} costs no longer start."
-    if repay.steps < 1:
-        return f"The longer start of {name}, {fmt.seconds(repay.start_s)}, is repaid in the first step."
-    steps = f"{fmt.count(repay.steps)} {fmt.count_between(repay.low, repay.high)}"
+    if payback.steps < 1:
+        return f"The longer start of {name}, {fmt.seconds(payback.start_s)}, is repaid in the first step."
+    steps = f"{fmt.count(payback.steps)} {fmt.count_between(payback.low, payback.high)}"
     return (
-        f"The longer start of {name}, {fmt.seconds(repay.start_s)}, is repaid after {steps} steps at "
-        f"batch {repay.row.batch_size}, {names.place(repay.row)}."
+        f"The longer start of {name}, {fmt.seconds(payback.start_s)}, is repaid after {steps} steps at "
+        f"batch {payback.row.batch_size}, {names.place(payback.row)}."
     )
 
 

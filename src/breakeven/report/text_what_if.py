@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from breakeven import format as fmt
 from breakeven.report.break_even import BreakEven
 from breakeven.report.text import spoken_of
-from breakeven.report.what_if import Flip
+from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine, Names, one_line
 
 
 def flip_sentences(
-    flips: Sequence[Flip],
+    what_ifs: Sequence[WhatIf],
     lines: Sequence[BreakEven],
     machines: Sequence[Machine],
     names: Names,
@@ -34,8 +34,8 @@ def flip_sentences(
         for machine in machines
         for candidate in spoken_of([line for line in lines if line.class_id == machine.class_id])
     }
-    groups: dict[tuple[tuple[str, str], str], list[Flip]] = {}
-    for flip in flips:
+    groups: dict[tuple[tuple[str, str], str], list[WhatIf]] = {}
+    for flip in what_ifs:
         groups.setdefault(((flip.line.class_id, flip.line.candidate), flip.scenario), []).append(flip)
     found, unmoved = [], dict[str, None]()
     for place, label in spoken.items():
@@ -68,7 +68,7 @@ def from_where(line: BreakEven) -> str:
     return fmt.from_somewhere(*found.bracket)
 
 
-def _sentence(group: Sequence[Flip], names: Names) -> str:
+def _sentence(group: Sequence[WhatIf], names: Names) -> str:
     scenario = group[0].scenario
     moved = [flip for flip in group if _moved(flip)]
     models = fmt.plural(len(group), "model")
@@ -83,7 +83,7 @@ def _sentence(group: Sequence[Flip], names: Names) -> str:
     return f"{text} for {place}; {len(moved)} of {models} change"
 
 
-def _moved(flip: Flip) -> bool:
+def _moved(flip: WhatIf) -> bool:
     """Return whether the two break-evens are shown to differ: another status, or intervals apart."""
     one, other = flip.line.crossing, flip.other.crossing
     if "undecided" in (one.status, other.status):
@@ -93,7 +93,7 @@ def _moved(flip: Flip) -> bool:
     return (one.high or math.inf) < (other.low or 0) or (other.high or math.inf) < (one.low or 0)
 
 
-def _distance(flip: Flip) -> float:
+def _distance(flip: WhatIf) -> float:
     """How far apart two break-evens are, in powers of two; another status is farther than any shift."""
     return abs(_position(flip.line) - _position(flip.other))
 

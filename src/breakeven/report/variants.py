@@ -17,7 +17,7 @@ import pandas as pd
 from breakeven.case import axes_text
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import PHASES, Speedup, compare
-from breakeven.report.startup_cost import Repay, repay
+from breakeven.report.startup_cost import Payback, payback
 from breakeven.report.throughput import case_facts
 
 PLAIN_DTYPE = "float32"
@@ -45,7 +45,7 @@ class Variant:
     variant_s: float
     compile_s: float | None
     capture_s: float | None
-    repaid: Repay | None
+    repaid: Payback | None
 
     @property
     def name(self) -> str:
@@ -142,7 +142,7 @@ def _variant(base: Estimate, case: Estimate, change: Mapping[str, Any], sizes: s
         variant_s=case.median_s,
         compile_s=compile_s,
         capture_s=capture_s,
-        repaid=repay(row, longer_s, base, case) if pays else None,
+        repaid=payback(row, longer_s, base, case) if pays else None,
     )
 
 

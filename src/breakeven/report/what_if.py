@@ -25,7 +25,7 @@ DTYPE = "dtype"
 
 
 @dataclass(frozen=True)
-class Flip:
+class WhatIf:
     """A break-even, and that of the same model in another circumstance, which `scenario` names."""
 
     scenario: str
@@ -33,13 +33,13 @@ class Flip:
     other: BreakEven
 
 
-def flips(
+def what_ifs(
     cases: Sequence[Estimate],
     lines: Sequence[BreakEven],
     outcomes: pd.DataFrame,
     axes: Mapping[str, Mapping[str, Any]],
     wished: Reference | None = None,
-) -> list[Flip]:
+) -> list[WhatIf]:
     """Return each line of the whole training step beside what it becomes in every measured circumstance.
 
     Args:
@@ -89,7 +89,7 @@ def _resident(
     train: Iterable[BreakEven],
     outcomes: pd.DataFrame,
     wished: Reference | None,
-) -> Iterator[Flip]:
+) -> Iterator[WhatIf]:
     transfers = {_cell(case): case for case in cases if case.phase == "transfer"}
     resident = [resident_of(case, transfers.get(_cell(case))) for case in cases if case.phase == "train"]
     ended = outcomes[outcomes["phase"] == "train"].assign(phase=RESIDENT)
@@ -100,7 +100,7 @@ def _resident(
     for line in train:
         other = found.get(name_of(line))
         if other is not None and not (is_cpu(line.baseline) and is_cpu(line.candidate)):
-            yield Flip("with the data resident", line, other)
+            yield WhatIf("with the data resident", line, other)
 
 
 def _other_baselines(
@@ -108,7 +108,7 @@ def _other_baselines(
     train: Sequence[BreakEven],
     outcomes: pd.DataFrame,
     wished: Reference | None,
-) -> Iterator[Flip]:
+) -> Iterator[WhatIf]:
     timed = [case for case in cases if case.phase == "train"]
     chosen = references(cases, wished)
     cpus = dict.fromkeys(device for names in devices_of(timed).values() for device in names if is_cpu(device))
@@ -121,10 +121,10 @@ def _other_baselines(
         for line in train:
             other = found.get(name_of(line))
             if other is not None and line.baseline != device and not is_cpu(line.candidate):
-                yield Flip(f"against {device}", line, other)
+                yield WhatIf(f"against {device}", line, other)
 
 
-def _other_dtypes(train: Sequence[BreakEven], axes: Mapping[str, Mapping[str, Any]]) -> Iterator[Flip]:
+def _other_dtypes(train: Sequence[BreakEven], axes: Mapping[str, Mapping[str, Any]]) -> Iterator[WhatIf]:
     groups: dict[tuple[Any, ...], list[BreakEven]] = {}
     for line in train:
         values = axes.get(line.axes, {})
@@ -135,7 +135,7 @@ def _other_dtypes(train: Sequence[BreakEven], axes: Mapping[str, Mapping[str, An
     for group in groups.values():
         group.sort(key=lambda line: axes[line.axes][DTYPE] != "float32")
         for other in group[1:]:
-            yield Flip(f"in {axes[other.axes][DTYPE]}", group[0], other)
+            yield WhatIf(f"in {axes[other.axes][DTYPE]}", group[0], other)
 
 
 def _lines(

@@ -25,7 +25,7 @@ class Move:
     ratio: float
 
 
-class Song(NamedTuple):
+class CanarySample(NamedTuple):
     """What the canary took at one moment of a run, in seconds."""
 
     moment: str
@@ -41,8 +41,8 @@ def moves(state: object) -> list[Move]:
         state: what stands under ``machine_info.breakeven.state`` in a run file.
     """
     found = []
-    for device in _cage(state):
-        heard = sorted(songs(state, device), key=lambda song: song.median_s)
+    for device in _canary_state(state):
+        heard = sorted(canary_samples(state, device), key=lambda song: song.median_s)
         if len(heard) < 2:
             continue
         (fastest, low, _, top), (slowest, high, bottom, _) = heard[0], heard[-1]
@@ -51,19 +51,19 @@ def moves(state: object) -> list[Move]:
     return found
 
 
-def songs(state: object, device: str) -> list[Song]:
+def canary_samples(state: object, device: str) -> list[CanarySample]:
     """Return every song of a device that is whole."""
     found = []
-    moments = _cage(state).get(device)
+    moments = _canary_state(state).get(device)
     for moment, song in moments.items() if isinstance(moments, Mapping) else ():
         values: list[Any] = []
         if isinstance(song, Mapping):
             values = [song.get(key) for key in ("median_s", "low_s", "high_s")]
         if values and all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
-            found.append(Song(str(moment), *values))
+            found.append(CanarySample(str(moment), *values))
     return found
 
 
-def _cage(state: object) -> Mapping[str, Any]:
+def _canary_state(state: object) -> Mapping[str, Any]:
     canary = state.get("canary") if isinstance(state, Mapping) else None
     return canary if isinstance(canary, Mapping) else {}

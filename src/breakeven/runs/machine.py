@@ -121,10 +121,10 @@ def gpus_of(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def told_apart(machines: Sequence[Machine]) -> list[Machine]:
+def with_unique_labels(machines: Sequence[Machine]) -> list[Machine]:
     """Return the machines with a piece of the class id behind every label that two classes share.
 
-    >>> [m.label for m in told_apart([Machine("EPYC", "aaa1", {}), Machine("EPYC", "bbb2", {})])]
+    >>> [m.label for m in with_unique_labels([Machine("EPYC", "aaa1", {}), Machine("EPYC", "bbb2", {})])]
     ['EPYC #aaa1', 'EPYC #bbb2']
     """
     labels = [machine.label for machine in machines]

@@ -20,7 +20,7 @@ import pandas as pd
 from breakeven.case import axes_text
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.runs.json_files import load_json
-from breakeven.runs.machine import Machine, one_line, told_apart
+from breakeven.runs.machine import Machine, one_line, with_unique_labels
 from breakeven.runs.schema import FACTS, REQUIRED, RunFile, Sample, parse
 
 IDENTITY = ["run", "machine", "class_id", "workload", "axes", "batch_size", "phase", "device"]
@@ -84,7 +84,9 @@ def read(paths: Sequence[str | os.PathLike[str]]) -> Runs:
         raise UsageError("no run file was given; expected the path of at least one, such as run.json")
     parsed, left_out = _readable([os.fspath(path) for path in paths])
     files, warnings = _distinct(parsed)
-    machines = told_apart(list({file.machine.class_id: file.machine for file in reversed(files)}.values()))
+    machines = with_unique_labels(
+        list({file.machine.class_id: file.machine for file in reversed(files)}.values())
+    )
     machines.reverse()
     label = {machine.class_id: machine.label for machine in machines}
     names = _short_names([file.path for file in files])

@@ -53,7 +53,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class RunReadings:
+class Run:
     """One checked file. `readings` and `ended` are keyed by case, in the order of the file.
 
     `class_id` is None where the file tells none; `facts` are what it was made from. `digest` is equal for two
@@ -77,7 +77,7 @@ class RunReadings:
     dirty: bool | None = None
 
 
-def read_run(path: str | os.PathLike[str]) -> RunReadings:
+def read_run(path: str | os.PathLike[str]) -> Run:
     """Read one file that any pytest-benchmark from 3.4 on wrote; it may hold no benchmark at all.
 
     Raises:
@@ -98,7 +98,7 @@ def read_run(path: str | os.PathLike[str]) -> RunReadings:
     machine = machine_of(info)
     ended = {_case_of(item): item for item in outcomes_of(content.get("breakeven"), place.at("breakeven"))}
     head = (content.get("datetime"), commit, sorted(ended))
-    return RunReadings(
+    return Run(
         path=place.path,
         label=machine.label,
         class_id=_class_id(info),
@@ -115,7 +115,7 @@ def read_run(path: str | os.PathLike[str]) -> RunReadings:
     )
 
 
-def read_side(paths: Sequence[str | os.PathLike[str]]) -> list[RunReadings]:
+def read_side(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
     """Read the runs of one side; the same run twice would count noise as knowledge.
 
     Raises:
@@ -124,7 +124,7 @@ def read_side(paths: Sequence[str | os.PathLike[str]]) -> list[RunReadings]:
     """
     if not paths:
         raise UsageError("no run file was given; expected the path of at least one, such as run.json")
-    runs: dict[str, RunReadings] = {}
+    runs: dict[str, Run] = {}
     for path in paths:
         with _no_collection():
             run = read_run(path)

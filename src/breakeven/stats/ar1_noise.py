@@ -1,6 +1,6 @@
 """How much a series wobbles from run to run, and for how long: the noise that a change must stand out of.
 
-Owns two estimates of the noise of a series of logarithms. One is made of differences between neighbours,
+Owns two estimates of the noise of a series of logarithms. One is made of differences between neighbors,
 which a few steps in the level do not move: it is there before anything is known of changes. The other is made
 of what is left around levels that were found. Both tell the autocorrelation, because runs that share a
 machine's mood are worth fewer independent ones. Pure: arrays in, numbers out.
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 FLOOR = 1e-3
 """The least standard deviation of a logarithm: a series that never moved may still move by 0.1%."""
 
-MOST_CORRELATED = 0.8
+MAX_CORRELATED = 0.8
 """A larger lag-1 autocorrelation is not believed: a few runs cannot show it, and a step looks like it."""
 
 _TRIMMED_MEAN = 0.6573  # the mean of |z| below its 90% point, for a standard normal z
@@ -30,7 +30,7 @@ _CLIP = 2.5
 
 @dataclass(frozen=True)
 class Noise:
-    """The standard deviation of one run's logarithm, and the lag-1 autocorrelation of neighbouring runs."""
+    """The standard deviation of one run's logarithm, and the lag-1 autocorrelation of neighboring runs."""
 
     sd: float
     rho: float
@@ -41,7 +41,7 @@ class Noise:
         return (1 + self.rho) / (1 - self.rho)
 
     def of_mean(self, n: int) -> float:
-        """Return the standard error of the mean of `n` neighbouring runs.
+        """Return the standard error of the mean of `n` neighboring runs.
 
         >>> round(Noise(1.0, 0.0).of_mean(4), 3), round(Noise(1.0, 0.5).of_mean(4), 3)
         (0.5, 0.718)
@@ -81,7 +81,7 @@ def noise_of_residuals(residuals: Array, levels: int) -> Noise:
     if square == 0:
         return Noise(FLOOR, 0.0)
     rho = float(residuals[1:] @ residuals[:-1]) / square
-    rho += levels * (1 + 3 * max(rho, 0.0)) / n  # fitted levels make neighbours look less alike (Kendall)
+    rho += levels * (1 + 3 * max(rho, 0.0)) / n  # fitted levels make neighbors look less alike (Kendall)
     rho = _believed(rho, n)
     return Noise(max(math.sqrt(square / max(1, n - levels)), FLOOR), rho)
 
@@ -95,13 +95,13 @@ def _spread(differences: Array) -> float:
 def _believed(rho: float, n: int) -> float:
     """Return an estimated autocorrelation drawn towards what is usual, as far as few runs can tell it."""
     drawn = (n * min(max(rho, 0.0), 1.0) + _PRIOR_RUNS * _USUAL_RHO) / (n + _PRIOR_RUNS)
-    return min(drawn, MOST_CORRELATED)
+    return min(drawn, MAX_CORRELATED)
 
 
 def without_spikes(values: Array, noise: Noise) -> Array:
     """Return the values, each at most 2.5 standard deviations from the median of the 7 runs around it.
 
-    A run or two that a neighbour disturbed are no change, and among only five runs on a side they would look
+    A run or two that a neighbor disturbed are no change, and among only five runs on a side they would look
     like one; an edge between two levels stays where it is, also five runs from an end.
     """
     if len(values) < _WINDOW:

@@ -2,7 +2,7 @@
 
 Owns the search and its gates; which commit a change belongs to, and whether it matters, is decided elsewhere.
 `search` proposes: the price of a level comes from the noise of the series with its autocorrelation. What it
-proposes must then pass: so many runs on either side, a size, and a test between neighbouring levels whose
+proposes must then pass: so many runs on either side, a size, and a test between neighboring levels whose
 standard errors are those of correlated runs. Pure: arrays in, findings out.
 """
 
@@ -19,7 +19,7 @@ from breakeven.stats.ar1_noise import Array, Noise, noise_of_differences, noise_
 from breakeven.stats.segmentation import best_edges
 from breakeven.stats.students_t import two_sided_p, upper_point
 
-FEWEST_RUNS = 5
+MIN_RUNS = 5
 """So many runs stand on each side of a change, and make a level."""
 
 THRESHOLD = 0.03
@@ -68,13 +68,13 @@ class Findings:
     levels: tuple[Level, ...]
     changes: tuple[Change, ...]
     noise: Noise
-    tame: Array
+    winsorized: Array
 
     @property
-    def freedom(self) -> float:
+    def dof(self) -> float:
         """The degrees of freedom of the noise of one run: squares correlate as the square of values does."""
         square = self.noise.rho**2
-        return max(2.0, (len(self.tame) - len(self.levels)) * (1 - square) / (1 + square))
+        return max(2.0, (len(self.winsorized) - len(self.levels)) * (1 - square) / (1 + square))
 
 
 def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:
@@ -89,15 +89,15 @@ def find_all(series: Sequence[Array], threshold: float = THRESHOLD) -> list[Find
         series: logarithms, finite, in the order of the runs; at least one in each.
         threshold: the smallest change, relative, that counts.
     """
-    rough = {i: noise_of_differences(v) for i, v in enumerate(series) if len(v) >= 2 * FEWEST_RUNS}
-    tame = [without_spikes(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
+    rough = {i: noise_of_differences(v) for i, v in enumerate(series) if len(v) >= 2 * MIN_RUNS}
+    winsorized = [without_spikes(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
     edges = [[0, len(values)] for values in series]
-    moved = [i for i in rough if _may_move(tame[i], threshold)]
-    scaled = [_scaled(tame[i], rough[i]) for i in moved]
+    moved = [i for i in rough if _may_move(winsorized[i], threshold)]
+    scaled = [_scaled(winsorized[i], rough[i]) for i in moved]
     prices = [_PENALTY * math.log(len(values)) for values in scaled]
-    for i, found in zip(moved, best_edges(scaled, prices, FEWEST_RUNS), strict=True):
+    for i, found in zip(moved, best_edges(scaled, prices, MIN_RUNS), strict=True):
         edges[i] = found
-    return [_judged(*one, threshold) for one in zip(tame, edges, strict=True)]
+    return [_judged(*one, threshold) for one in zip(winsorized, edges, strict=True)]
 
 
 def _may_move(values: Array, threshold: float) -> bool:
@@ -106,8 +106,8 @@ def _may_move(values: Array, threshold: float) -> bool:
     Every level falls into stretches of once to twice the fewest runs, and its mean lies between theirs.
     """
     sums = np.concatenate([[0.0], np.cumsum(values - values[0])])
-    most = min(2 * FEWEST_RUNS, len(sums))
-    means = np.concatenate([(sums[n:] - sums[:-n]) / n for n in range(FEWEST_RUNS, most)])
+    most = min(2 * MIN_RUNS, len(sums))
+    means = np.concatenate([(sums[n:] - sums[:-n]) / n for n in range(MIN_RUNS, most)])
     return bool(np.ptp(means) >= math.log1p(threshold) * (1 - _ROUNDING))
 
 
@@ -138,8 +138,8 @@ def _weakest(values: Array, edges: list[int], noise: Noise, threshold: float) ->
         before, after = values[edges[i - 1] : edges[i]], values[edges[i] : edges[i + 1]]
         step = abs(float(after.mean() - before.mean()))
         t = step / math.hypot(noise.of_mean(len(before)), noise.of_mean(len(after)))
-        # Neighbouring places share most of their runs: about every fifth is one more chance to err.
-        p = two_sided_p(t, _freedom(len(values), len(edges) - 1, noise)) * len(values) / FEWEST_RUNS
+        # Neighboring places share most of their runs: about every fifth is one more chance to err.
+        p = two_sided_p(t, _dof(len(values), len(edges) - 1, noise)) * len(values) / MIN_RUNS
         fails = step < math.log1p(threshold) or p > SIGNIFICANCE or _borrows(before, after)
         if fails and (worst is None or t < worst[0]):
             worst = (t, i)
@@ -147,24 +147,24 @@ def _weakest(values: Array, edges: list[int], noise: Noise, threshold: float) ->
 
 
 def _borrows(before: Array, after: Array) -> bool:
-    """Return whether a level of the fewest runs counts one that is rather of its neighbour's.
+    """Return whether a level of the fewest runs counts one that is rather of its neighbor's.
 
     With four runs after a large step the search makes a fifth of the last run before it.
     """
     middle = (float(np.median(before)) + float(np.median(after))) / 2
     up = float(np.median(after)) > middle
-    first_is_old = len(after) == FEWEST_RUNS and (after[0] > middle) != up
-    last_is_new = len(before) == FEWEST_RUNS and (before[-1] > middle) == up
+    first_is_old = len(after) == MIN_RUNS and (after[0] > middle) != up
+    last_is_new = len(before) == MIN_RUNS and (before[-1] > middle) == up
     return bool(first_is_old or last_is_new)
 
 
-def _freedom(n: int, levels: int, noise: Noise) -> float:
+def _dof(n: int, levels: int, noise: Noise) -> float:
     return max(2.0, (n - levels) / noise.tau)
 
 
 def _findings(values: Array, edges: list[int], noise: Noise) -> Findings:
     levels = tuple(Level(a, b, float(values[a:b].mean())) for a, b in pairwise(edges))
-    reach = upper_point(_freedom(len(values), len(levels), noise))
+    reach = upper_point(_dof(len(values), len(levels), noise))
     changes = []
     for before, after in pairwise(levels):
         step = after.mean - before.mean

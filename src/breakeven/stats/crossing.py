@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 class Crossing:
     """Where two devices cross, in batch sizes; `low` and `high` are its 95% interval, None if unbounded.
 
-    `bracket` are two measured batch sizes: with ``crosses`` the neighbours that the crossing lies between;
+    `bracket` are two measured batch sizes: with ``crosses`` the neighbors that the crossing lies between;
     else the largest at which the candidate is slower and the smallest from which on it is faster, None
     where there is none. `notes` are kinds of `breakeven.report.warnings`.
     """
@@ -52,7 +52,7 @@ def find_crossing(
 ) -> Crossing:
     """Return from which batch size on the candidate is faster, there and at every larger measured one.
 
-    Time is taken as affine in the batch size between neighbours (t = floor + slope * batch is how devices
+    Time is taken as affine in the batch size between neighbors (t = floor + slope * batch is how devices
     behave), so the difference of two devices is affine too and crosses zero once. The interval comes from
     finding the crossing anew in every resample of every median of both devices.
 
@@ -95,7 +95,7 @@ def _crossing(
     notes: tuple[str, ...],
 ) -> Crossing:
     gaps = gaps_before(batches, holes)
-    centre, start = last_crossing(batches, (baseline[0] - candidate[0])[None, :])
+    center, start = last_crossing(batches, (baseline[0] - candidate[0])[None, :])
     at = int(start[0])
     bracket = (int(batches[at - 1]), int(batches[at]))
     if gaps[at]:
@@ -106,7 +106,7 @@ def _crossing(
     below = np.where(in_hole, batches[np.clip(starts - 1, 0, None)], drawn)
     above = np.where(in_hole, batches[np.clip(starts, None, len(batches) - 1)], drawn)
     low, high = interval_of_draws(below)[0], interval_of_draws(above)[1]
-    x = float(centre[0])
+    x = float(center[0])
     return Crossing(
         "crosses",
         x,

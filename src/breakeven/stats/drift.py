@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from breakeven.stats.intervals import tau_of_signs
 
-SMALLEST_CHANGE = 0.02
+MIN_CHANGE = 0.02
 """A change below this is nobody's concern, however sure."""
 
 SIGNIFICANCE = 0.01
 PERMUTATIONS = 199
-FEWEST_ROUNDS = 20
+MIN_ROUNDS = 20
 SEED = 1
 
 
@@ -40,7 +40,7 @@ class Drift:
 def find_drift(times: ArrayLike) -> Drift | None:
     """Return the step in the rounds, or None where there is none.
 
-    The place is where the cumulative sum of the centred ranks is farthest from zero (Pettitt's statistic,
+    The place is where the cumulative sum of the centered ranks is farthest from zero (Pettitt's statistic,
     Applied Statistics 28, 1979), which no single outlier moves. It counts as drift when the medians on its
     two sides differ by at least 2% and a permutation of blocks, as long as the autocorrelation asks for,
     beats the sum in at most 1% of cases: both, since many rounds make any difference sure, and few any large.
@@ -50,13 +50,13 @@ def find_drift(times: ArrayLike) -> Drift | None:
     """
     values = np.asarray(times, dtype=float)
     n = len(values)
-    if n < FEWEST_ROUNDS:
+    if n < MIN_ROUNDS:
         return None
     scores = _ranks(values) - (n + 1) / 2
     reach = np.abs(np.cumsum(scores)[:-1])
     at = int(reach.argmax()) + 1
     before, after = float(np.median(values[:at])), float(np.median(values[at:]))
-    if before <= 0 or abs(after / before - 1) < SMALLEST_CHANGE:
+    if before <= 0 or abs(after / before - 1) < MIN_CHANGE:
         return None
     p = _chance(scores, float(reach.max()), _block(values, n))
     return Drift(at, before, after, p) if p <= SIGNIFICANCE else None
@@ -70,7 +70,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _block(values: NDArray[np.float64], n: int) -> int:
-    """Return how many neighbouring rounds must stay together; a step in itself looks like correlation."""
+    """Return how many neighboring rounds must stay together; a step in itself looks like correlation."""
     halves = (values[: n // 2], values[n // 2 :])
     tau = min(tau_of_signs(half) for half in halves)
     return max(1, min(math.ceil(2 * tau) if tau > 1 else 1, n // 6))

@@ -16,7 +16,7 @@ from scipy.special import polygamma, psi
 
 Array = NDArray[np.float64]
 
-SMALLEST_VARIANCE = 1e-12
+MIN_VARIANCE = 1e-12
 """Of a log median: no clock tells times apart that agree to one part in a million."""
 
 
@@ -45,24 +45,24 @@ def fit_prior(variances: Array, df: Array, shared: float = 0.0) -> Prior:
     if known.sum() < 2:
         return Prior(0.0, 0.0)
     half = df[known] / 2
-    logs = np.log(np.maximum(variances[known], SMALLEST_VARIANCE)) - psi(half) + np.log(half)
-    centre = float(logs.mean())
+    logs = np.log(np.maximum(variances[known], MIN_VARIANCE)) - psi(half) + np.log(half)
+    center = float(logs.mean())
     excess = float(logs.var(ddof=1) - (1 - shared) * polygamma(1, half).mean())
     if excess <= 0:
-        return Prior(math.exp(centre), math.inf)
+        return Prior(math.exp(center), math.inf)
     half_prior = _inverse_trigamma(excess)
-    return Prior(math.exp(centre + float(psi(half_prior)) - math.log(half_prior)), 2 * half_prior)
+    return Prior(math.exp(center + float(psi(half_prior)) - math.log(half_prior)), 2 * half_prior)
 
 
 def moderate(variances: Array, df: Array, prior: Prior) -> tuple[Array, Array]:
     """Return the posterior variances and their degrees of freedom, each of shape (cases,)."""
     if prior.df == 0:
-        return np.maximum(variances, SMALLEST_VARIANCE), df.astype(float)
+        return np.maximum(variances, MIN_VARIANCE), df.astype(float)
     if math.isinf(prior.df):
-        return np.full(len(df), max(prior.variance, SMALLEST_VARIANCE)), np.full(len(df), math.inf)
+        return np.full(len(df), max(prior.variance, MIN_VARIANCE)), np.full(len(df), math.inf)
     known = np.where(df > 0, variances, 0.0)
     posterior = (prior.df * prior.variance + df * known) / (prior.df + df)
-    return np.maximum(posterior, SMALLEST_VARIANCE), df + prior.df
+    return np.maximum(posterior, MIN_VARIANCE), df + prior.df
 
 
 def shared_noise(residuals: Array, df: int) -> float:

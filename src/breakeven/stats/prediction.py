@@ -7,7 +7,7 @@ widens no more than it must when much did change), and no single series leaves i
 in a thousand runs.
 
 That reckons with normal noise. A machine that other programs use gives some runs ten times the usual, and a
-series of twenty runs may not have met one yet, though its neighbours have. So the interval also holds what
+series of twenty runs may not have met one yet, though its neighbors have. So the interval also holds what
 runs are seen to do here now and then: a run is outside only where fewer than one in two hundred strayed so
 far, by the series' own runs and, as if it had thirty more, those of all series. Pure: numbers in, verdicts
 out.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven.stats.ar1_noise import Array
-from breakeven.stats.change_points import FEWEST_RUNS, Findings
+from breakeven.stats.change_points import MIN_RUNS, Findings
 from breakeven.stats.students_t import two_sided_p, upper_point
 
 FALSE_DISCOVERIES = 0.05
@@ -48,9 +48,9 @@ class Expected:
 
     mean: float
     error: float
-    freedom: float
+    dof: float
     found: float
-    strayed: Array
+    residuals: Array
 
     @property
     def t(self) -> float:
@@ -60,7 +60,7 @@ class Expected:
     @property
     def p(self) -> float:
         """How likely a run as far from the mean is, if nothing changed and noise is normal."""
-        return two_sided_p(self.t, self.freedom)
+        return two_sided_p(self.t, self.dof)
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def expect(values: Array, findings: Findings) -> Expected | None:
         values: logarithms, in the order of the runs.
         findings: of the same values; the last one belongs to the current level.
     """
-    if len(values) <= FEWEST_RUNS:
+    if len(values) <= MIN_RUNS:
         return None
-    before = findings.tame[findings.levels[-1].start : -1]
+    before = findings.winsorized[findings.levels[-1].start : -1]
     mean, noise = float(before.mean()), findings.noise
     error = math.hypot(noise.sd, noise.of_mean(len(before)))
     means = np.repeat([level.mean for level in findings.levels], [level.n for level in findings.levels])
-    strayed = np.sort((values - means)[:-1]) / noise.sd
-    return Expected(mean, error, findings.freedom, float(values[-1]), strayed)
+    residuals = np.sort((values - means)[:-1]) / noise.sd
+    return Expected(mean, error, findings.dof, float(values[-1]), residuals)
 
 
 def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) -> list[Verdict]:
@@ -98,10 +98,12 @@ def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) 
         worse: 1 for a series that is worse when it rises, -1 for one that is worse when it falls.
         threshold: the smallest change, relative, that counts.
     """
-    moving = [item.strayed for item in expected if item.strayed.any()]  # what never moves tells nothing here
+    moving = [
+        item.residuals for item in expected if item.residuals.any()
+    ]  # what never moves tells nothing here
     machine = np.sort(np.concatenate(moving)) if moving else np.zeros(1)
     mirrored = -machine[::-1]
-    usual = [(-_usual(-e.strayed[::-1], mirrored), _usual(e.strayed, machine)) for e in expected]
+    usual = [(-_usual(-e.residuals[::-1], mirrored), _usual(e.residuals, machine)) for e in expected]
     error = chance_of_leaving(
         [1.0 if low <= e.t <= high else e.p for e, (low, high) in zip(expected, usual, strict=True)]
     )
@@ -138,7 +140,7 @@ def chance_of_leaving(p_values: Sequence[float]) -> float:
 def _verdict(
     expected: Expected, worse: int, usual: tuple[float, float], error: float, threshold: float
 ) -> Verdict:
-    reach = upper_point(expected.freedom, 1 - error)
+    reach = upper_point(expected.dof, 1 - error)
     low, high = (end * expected.error for end in (min(-reach, usual[0]), max(reach, usual[1])))
     step = expected.found - expected.mean
     outside = not low <= step <= high and abs(step) >= math.log1p(threshold)

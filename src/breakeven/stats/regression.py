@@ -27,14 +27,14 @@ ALPHA = 0.05
 THRESHOLD = 0.02
 """A change up to this is nobody's concern."""
 
-MOST_ALARMS = 0.15
+MAX_ALARMS = 0.15
 """Of the pairs of a floor's runs; three times what chance makes of even noise. Beyond it judges nothing."""
 
 RESOLUTION = 0.10
 """An interval wider than this to each side cannot tell that nothing changed."""
 
 _HIGH = 0.975
-MOST_DF = 1e6
+MAX_DF = 1e6
 """Student's distribution of more degrees of freedom is the normal one; scipy knows none of infinite."""
 
 
@@ -114,7 +114,7 @@ def effects(
     with np.errstate(divide="ignore"):
         se = np.where(known, np.sqrt(posterior * (1 / n_baseline + 1 / n_candidate)), np.nan)
     p = _treat(log_ratio, se, total, math.log1p(threshold))
-    reach = se * stdtrit(np.clip(total, 1, MOST_DF), _HIGH)
+    reach = se * stdtrit(np.clip(total, 1, MAX_DF), _HIGH)
     return Effects(
         log_ratio=log_ratio,
         se=se,
@@ -209,5 +209,5 @@ def _treat(log_ratio: Array, se: Array, df: Array, threshold: float) -> Array:
     """Return the largest chance, over all true changes within the threshold, of a ratio so far from 1."""
     with np.errstate(invalid="ignore"):
         away, towards = (np.abs(log_ratio) - threshold) / se, (np.abs(log_ratio) + threshold) / se
-    df = np.clip(df, 1, MOST_DF)
+    df = np.clip(df, 1, MAX_DF)
     return np.asarray(np.minimum(1.0, stdtr(df, -away) + stdtr(df, -towards)))

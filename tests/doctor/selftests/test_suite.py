@@ -54,19 +54,19 @@ def test_the_figures_are_those_that_the_method_names(figures):
         assert any(word in name for name in figures), word
 
 
-def test_a_synchronise_that_does_nothing_is_noticed(monkeypatch):
-    monkeypatch.setattr(SimulatedDevice, "synchronise", lambda _: None)
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronisation)
+def test_a_synchronize_that_does_nothing_is_noticed(monkeypatch):
+    monkeypatch.setattr(SimulatedDevice, "synchronize", lambda _: None)
+    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
 
 
 @pytest.mark.parametrize("forgotten", ["setup", "run"])
-def test_a_round_that_forgets_either_synchronise_is_noticed(forgotten, monkeypatch):
+def test_a_round_that_forgets_either_synchronize_is_noticed(forgotten, monkeypatch):
     parts = {
         "setup": lambda self: (self._placed.release(), self._phase.prepare(self._placed)),
         "run": lambda self: self._phase.run(self._placed),
     }
     monkeypatch.setattr(Round, forgotten, parts[forgotten])
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronisation)
+    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
 
 
 def test_a_clock_that_is_read_before_the_work_is_waited_for_is_noticed(monkeypatch):
@@ -76,11 +76,11 @@ def test_a_clock_that_is_read_before_the_work_is_waited_for_is_noticed(monkeypat
         start = clock()
         round_._phase.run(round_._placed)
         end = clock()
-        round_._synchronise()
+        round_._synchronize()
         return Timed(start - begin, end - start)
 
     monkeypatch.setattr(simulated_device, "time_round", too_early)
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronisation)
+    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
 
 
 def test_a_clock_that_is_read_before_the_preparation_is_noticed(monkeypatch):
@@ -91,12 +91,12 @@ def test_a_clock_that_is_read_before_the_preparation_is_noticed(monkeypatch):
         return Timed(0.0, clock() - start)
 
     monkeypatch.setattr(simulated_device, "time_round", too_wide)
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronisation)
+    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
 
 
-def test_a_check_that_no_longer_sees_a_missing_synchronise_fails_itself(monkeypatch):
-    monkeypatch.setattr(simulated_device.ForgetfulDevice, "synchronise", SimulatedDevice.synchronise)
-    assert failures(simulated_device.synchronisation) == ["a synchronise left out is noticed"]
+def test_a_check_that_no_longer_sees_a_missing_synchronize_fails_itself(monkeypatch):
+    monkeypatch.setattr(simulated_device.ForgetfulDevice, "synchronize", SimulatedDevice.synchronize)
+    assert failures(simulated_device.synchronization) == ["a synchronize left out is noticed"]
 
 
 def test_intervals_without_the_correction_for_autocorrelation_are_noticed(monkeypatch):
@@ -109,7 +109,7 @@ def test_intervals_without_the_correction_for_autocorrelation_are_noticed(monkey
 
 def test_a_mean_in_place_of_the_median_is_noticed(monkeypatch):
     monkeypatch.setattr(intervals, "_middle", np.mean)
-    assert failures(coverage.coverage) == ["bias of the centre under the same outliers"]
+    assert failures(coverage.coverage) == ["bias of the center under the same outliers"]
 
 
 def test_intervals_that_are_too_narrow_or_too_wide_are_noticed(monkeypatch):
@@ -123,7 +123,7 @@ def test_blind_and_nervous_drift_tests_are_noticed(monkeypatch):
     monkeypatch.setattr(drift, "SIGNIFICANCE", 0.0)
     assert failures(coverage.drift) == ["drift found: a 3% step, 2% noise, 60 rounds"]
     monkeypatch.setattr(drift, "SIGNIFICANCE", 1.0)
-    monkeypatch.setattr(drift, "SMALLEST_CHANGE", 0.0)
+    monkeypatch.setattr(drift, "MIN_CHANGE", 0.0)
     assert len(failures(coverage.drift)) == 2
 
 

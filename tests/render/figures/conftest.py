@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from breakeven.render.figures.style import INK
-from breakeven.report.report import analyse
+from breakeven.report.report import analyze
 from breakeven.runs import reader
 from support.run_files import write
 
@@ -17,9 +17,9 @@ def _texts(figure):
     return [*(text.get_text() for text in figure.texts), *inside]
 
 
-def _lines(ax, colour, gid="line"):
-    """The (x, y) of every line of that colour and kind."""
-    found = [line for line in ax.get_lines() if line.get_color() == colour and line.get_gid() == gid]
+def _lines(ax, color, gid="line"):
+    """The (x, y) of every line of that color and kind."""
+    found = [line for line in ax.get_lines() if line.get_color() == color and line.get_gid() == gid]
     return [(list(line.get_xdata()), list(line.get_ydata())) for line in found]
 
 
@@ -54,10 +54,10 @@ def look():
 
 @pytest.fixture
 def report(tmp_path):
-    """Return a function that analyses the contents of run files."""
+    """Return a function that analyzes the contents of run files."""
 
-    def analysed(*contents, force=False):
+    def analyzed(*contents, force=False):
         paths = [write(tmp_path / f"run{n}.json", content) for n, content in enumerate(contents)]
-        return analyse(reader.read(paths), force=force)
+        return analyze(reader.read(paths), force=force)
 
-    return analysed
+    return analyzed

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from breakeven.render.figures import FIGURES, device_styles, to_png, to_svg
-from breakeven.render.figures.phases import PHASE_COLOURS
+from breakeven.render.figures.phases import PHASE_COLORS
 from breakeven.render.figures.style import PAPER, fitted, text_width
-from breakeven.report.report import analyse
+from breakeven.report.report import analyze
 from breakeven.runs import reader
 from support.run_files import affine_run, benchmark, outcome, run, write
 
@@ -45,7 +45,7 @@ def full_run(name="mlp", batches=(1, 8, 64, 512), devices=None, axes=None, machi
 def whole(tmp_path_factory):
     """A record that every figure has something of, its figures, and these as SVG."""
     path = write(tmp_path_factory.mktemp("whole") / "run.json", full_run())
-    found = analyse(reader.read([path]))
+    found = analyze(reader.read([path]))
     drawn = figures(found)
     return found, drawn, {key: to_svg(figure) for key, figure in drawn.items()}
 
@@ -98,7 +98,7 @@ def test_figures_on_one_page_share_no_id_but_those_of_equal_things(whole):
                     assert seen.setdefault(element.get("id"), content) == content
 
 
-def test_only_the_neutral_colours_a_page_can_recolour_are_used_for_text(whole):
+def test_only_the_neutral_colors_a_page_can_recolour_are_used_for_text(whole):
     for key, svg in whole[2].items():
         fills = re.findall(rb'<text style="[^"]*fill: (#[0-9a-f]{6})', svg)
         assert set(fills) <= {b"#1a1a1a"} | ({b"#111111", b"#fefefe"} if key == "map" else set())
@@ -198,7 +198,7 @@ def test_a_refused_comparison_has_times_but_no_speedups_and_a_forced_one_is_mark
         assert all(mark.get_rotation() % 90 and mark.get_alpha() < 0.3 for mark in marks)
 
 
-def test_a_device_keeps_its_colour_and_marker_and_no_two_share_both():
+def test_a_device_keeps_its_color_and_marker_and_no_two_share_both():
     many = ["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]
     styles = device_styles(many)
     assert styles["cpu"] == ("#0072B2", "o")
@@ -208,7 +208,7 @@ def test_a_device_keeps_its_colour_and_marker_and_no_two_share_both():
     assert len(set(device_styles([*many, *(f"cuda:{n}" for n in range(2, 9))]).values())) == 12
 
 
-def test_a_device_has_the_same_colour_and_marker_in_every_figure_of_lines(whole):
+def test_a_device_has_the_same_color_and_marker_in_every_figure_of_lines(whole):
     for key in ("step_time", "efficiency", "throughput", "memory"):
         figure = whole[1][key]
         drawn = {
@@ -221,13 +221,13 @@ def test_a_device_has_the_same_colour_and_marker_in_every_figure_of_lines(whole)
 
 
 def test_phases_differ_in_lightness_and_from_every_device():
-    def grey(colour):
-        return sum(part * weight for part, weight in zip(to_rgb(colour), (0.3, 0.59, 0.11), strict=True))
+    def gray(color):
+        return sum(part * weight for part, weight in zip(to_rgb(color), (0.3, 0.59, 0.11), strict=True))
 
-    shades = sorted(map(grey, PHASE_COLOURS.values()))
+    shades = sorted(map(gray, PHASE_COLORS.values()))
     assert min(above - below for below, above in pairwise(shades)) > 0.08
-    devices = [colour for colour, _ in device_styles(["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]).values()]
-    for phase in PHASE_COLOURS.values():
+    devices = [color for color, _ in device_styles(["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]).values()]
+    for phase in PHASE_COLORS.values():
         for device in devices:
             apart = sum((a - b) ** 2 for a, b in zip(to_rgb(phase), to_rgb(device), strict=True)) ** 0.5
             assert apart > 0.25

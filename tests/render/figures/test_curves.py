@@ -17,9 +17,9 @@ def cases(report, device, column):
 def test_step_time_draws_the_medians_and_intervals_of_every_device(report, look):
     found = report(affine_run(LINES, phases=("forward", "train")))
     (ax,) = FIGURES["step_time"].draw(found).axes
-    for device, colour in (("cpu", CPU), ("cuda", GPU)):
-        assert look.lines(ax, colour) == [([1, 8, 64, 512], cases(found, device, "median_s"))]
-        [(_, ends)] = look.lines(ax, colour, "intervals")
+    for device, color in (("cpu", CPU), ("cuda", GPU)):
+        assert look.lines(ax, color) == [([1, 8, 64, 512], cases(found, device, "median_s"))]
+        [(_, ends)] = look.lines(ax, color, "intervals")
         assert ends[0::3] == cases(found, device, "low_s")
         assert ends[1::3] == cases(found, device, "high_s")
     assert ax.get_yscale() == "log"

@@ -5,7 +5,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from breakeven.render.figures import FIGURES
-from breakeven.render.figures.phases import PHASE_COLOURS
+from breakeven.render.figures.phases import PHASE_COLORS
 from support.run_files import affine_run, benchmark, run
 
 PARTS = {"transfer": 0.1, "forward": 1.0, "backward": 2.0, "step": 0.5}
@@ -28,7 +28,7 @@ def step(device="cuda", batch_size=1, train=3.0, scale=1.0, **identity):
 
 
 def bars(ax):
-    """The bars of a panel: (device's place, bottom, height, colour)."""
+    """The bars of a panel: (device's place, bottom, height, color)."""
     return [
         (round(p.get_x() + p.get_width() / 2), p.get_y(), p.get_height(), to_hex(p.get_facecolor()))
         for p in ax.patches
@@ -46,10 +46,10 @@ def test_the_parts_are_stacked_from_zero_in_the_order_of_a_step(report, look):
     heights = [0.1, 0.4, 1.0, 2.0, 0.5]
     assert [height for _, _, height, _ in bars(ax)] == pytest.approx(heights)
     assert [bottom for _, bottom, _, _ in bars(ax)] == pytest.approx([0, 0.1, 0.5, 1.5, 3.5])
-    assert [colour for *_, colour in bars(ax)] == list(PHASE_COLOURS.values())
+    assert [color for *_, color in bars(ax)] == list(PHASE_COLORS.values())
     assert ax.get_yscale() == "linear"
     assert ax.get_ylim()[0] == 0
-    assert look.legend(ax.figure) == [*PHASE_COLOURS, "step timed as a whole"]
+    assert look.legend(ax.figure) == [*PHASE_COLORS, "step timed as a whole"]
 
 
 def test_the_whole_step_is_a_line_across_and_the_residual_is_written(report, look):

@@ -1,4 +1,4 @@
-"""The map shows every cell's speedup in the colour of the winner, and why a cell has none."""
+"""The map shows every cell's speedup in the color of the winner, and why a cell has none."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 
 from breakeven.render.figures import FIGURES
-from breakeven.render.figures.speedup_map import DARK, HATCHES, LIGHT, MIDDLE, text_colour
+from breakeven.render.figures.speedup_map import DARK, HATCHES, LIGHT, MIDDLE, text_color
 from support.run_files import benchmark, outcome, run
 
 CPU, GPU = "#0072b2", "#d55e00"
@@ -41,7 +41,7 @@ def hatched(figure):
     return {patch.get_xy(): patch.get_hatch() for patch in figure.axes[-1].patches if patch.get_hatch()}
 
 
-def test_each_cell_has_its_speedup_and_the_winners_colour(report, look):
+def test_each_cell_has_its_speedup_and_the_winners_color(report, look):
     found = report(run(cells({64: (1 / 8, 1, 2), 128: (0.5, 4, 8)})))
     figure = FIGURES["map"].draw(found)
     _, faces, texts = drawn(figure)
@@ -72,7 +72,7 @@ def test_text_in_a_cell_stands_out_from_its_ground(report):
     _, faces, texts = drawn(FIGURES["map"].draw(report(run(cells({64: (1 / 60, 1, 60)})))))
     assert texts[0, 0].get_color() == LIGHT
     assert texts[1, 0].get_color() == DARK
-    assert all(text.get_color() == text_colour(to_rgb(faces[place])) for place, text in texts.items())
+    assert all(text.get_color() == text_color(to_rgb(faces[place])) for place, text in texts.items())
 
 
 def test_the_contour_runs_along_the_edges_between_both_sides_of_one(report):
@@ -117,7 +117,7 @@ def test_only_hatches_that_are_present_stand_in_the_legend(report, look):
     assert look.legend(FIGURES["map"].draw(report(run(cells({64: (0.5, 1, 2)}))))) == []
 
 
-def test_a_small_colour_bar_has_ticks_as_ratios_and_names_both_devices(report, look):
+def test_a_small_color_bar_has_ticks_as_ratios_and_names_both_devices(report, look):
     texts = look.texts(FIGURES["map"].draw(report(run(cells({64: (0.25, 1, 3)})))))
     assert {"1/4x", "1/2x", "1x", "2x", "4x", "cpu faster", "cuda faster"} <= set(texts)
 

@@ -41,11 +41,11 @@ TRUE_BREAK_EVEN = 100
 
 
 def coverage() -> list[Check]:
-    """Return how often the 95% interval of the median holds the true one, and the centre's bias."""
+    """Return how often the 95% interval of the median holds the true one, and the center's bias."""
     plain = _log_normal(np.random.default_rng(20), 0.0)
     struck = np.where(np.random.default_rng(21).random(plain.shape) < OUTLIERS, 5 * plain, plain)
     found = [median_interval(rounds) for rounds in struck]
-    centre = float(np.mean([interval.median for interval in found])) / MEDIAN_WITH_OUTLIERS
+    center = float(np.mean([interval.median for interval in found])) / MEDIAN_WITH_OUTLIERS
     return [
         Check("coverage of the 95% interval, independent rounds", _share_holding(plain, 1.0), 0.93, 0.98),
         Check(
@@ -54,7 +54,7 @@ def coverage() -> list[Check]:
             0.93,
             0.98,
         ),
-        Check("bias of the centre under the same outliers", abs(centre - 1), at_most=0.01),
+        Check("bias of the center under the same outliers", abs(center - 1), at_most=0.01),
         *(
             Check(
                 f"coverage, rounds correlated by {rho}",

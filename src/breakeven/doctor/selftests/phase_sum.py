@@ -15,7 +15,7 @@ from breakeven.doctor.selftests.checks import Check
 from breakeven.hardware.devices import Cpu, EventApi
 from breakeven.measure.phases import PHASES
 from breakeven.measure.timing import CLOCK, Round, collection_off, part_seconds, time_round
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import build, mlp
 
 NAME = "the phases' sum against the whole step, cpu@1"
@@ -57,18 +57,18 @@ def measure() -> Attempt:
     """Time every phase of a small perceptron in turns on one thread."""
     device = Cpu(1)
     with device.active():
-        placed = Placed(build(lambda: mlp(64, width=128)), device)
+        trainer = Trainer(build(lambda: mlp(64, width=128)), device)
         times: dict[str, list[float]] = {name: [] for name in (*PHASES, "zero_grad")}
         host = EventApi(CLOCK, lambda start, end: end - start)
         with collection_off():
             wall, ran = CLOCK(), time.thread_time()
             for _ in range(TURNS):
                 for name, phase in PHASES.items():
-                    placed.reset()
-                    round_ = Round(phase, placed)
+                    trainer.reset()
+                    round_ = Round(phase, trainer)
                     taken = [time_round(round_).latency_s for _ in range(LEAD_IN + ROUNDS)]
                     times[name].append(median(taken[LEAD_IN:]))
-                times["zero_grad"].append(part_seconds(PHASES["train"], placed, host, ROUNDS)["zero_grad"])
+                times["zero_grad"].append(part_seconds(PHASES["train"], trainer, host, ROUNDS)["zero_grad"])
             lost = 1 - (time.thread_time() - ran) / (CLOCK() - wall)
     return Attempt({name: median(seconds) for name, seconds in times.items()}, lost)
 

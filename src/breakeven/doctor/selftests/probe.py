@@ -20,7 +20,7 @@ import pytest
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.phases import Phase
 from breakeven.measure.timing import CLOCK, Round, collection_off
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
 
 ATTEMPTS = 3
@@ -37,7 +37,7 @@ _attempts: dict[str, list[dict[str, Any]]] = {name: [] for name in ROUNDS}
 def _phase(name: str, truths: list[float]) -> Phase:
     """Return a phase that does nothing, or one that waits for a deadline and notes when it ended."""
 
-    def spin(_: Placed) -> None:
+    def spin(_: Trainer) -> None:
         start = CLOCK()
         deadline = start + SPIN_S
         now = start
@@ -45,7 +45,7 @@ def _phase(name: str, truths: list[float]) -> Phase:
             now = CLOCK()
         truths.append(now - start)
 
-    parts: tuple[tuple[str, Callable[[Placed], None]], ...] = (("spin", spin),) if name == "spin" else ()
+    parts: tuple[tuple[str, Callable[[Trainer], None]], ...] = (("spin", spin),) if name == "spin" else ()
     return Phase(name, parts)
 
 
@@ -56,8 +56,8 @@ def test_truth(benchmark: Any, name: str, attempt: int) -> None:
     if attempt and _attempts[name][-1]["lost"] < CONTENDED:
         pytest.skip("the attempt before was not disturbed")
     truths: list[float] = []
-    placed = Placed(mlp(2, width=4), Cpu())
-    round_ = Round(_phase(name, truths), placed)
+    trainer = Trainer(mlp(2, width=4), Cpu())
+    round_ = Round(_phase(name, truths), trainer)
     with collection_off():
         wall, ran = CLOCK(), time.thread_time()
         benchmark.pedantic(

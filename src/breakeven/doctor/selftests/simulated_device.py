@@ -20,7 +20,7 @@ from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import Plan, Round, Timed, Warmup, plan_rounds, time_round
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload
 
 LAUNCH_S = 0.25
@@ -38,23 +38,23 @@ FORWARD_S = 1e-3
 
 
 class ForgetfulDevice(SimulatedDevice):
-    """A simulated device that forgets every second call of `synchronise`.
+    """A simulated device that forgets every second call of `synchronize`.
 
-    A round synchronises twice, after `prepare` and after `run`: `forgets` 0 is the first, 1 the second.
+    A round synchronizes twice, after `prepare` and after `run`: `forgets` 0 is the first, 1 the second.
     """
 
     def __init__(self, clock: SimulatedClock, forgets: int) -> None:
         super().__init__(clock, LAUNCH_S)
         self.forgets, self.calls = forgets, 0
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Wait for the queue, or forget to."""
         self.calls += 1
         if (self.calls - 1) % 2 != self.forgets:
-            super().synchronise()
+            super().synchronize()
 
 
-def synchronisation() -> list[Check]:
+def synchronization() -> list[Check]:
     """Return the share of rounds that read their phase's device time exactly, and of mistakes noticed."""
     device = SimulatedDevice(SimulatedClock(), LAUNCH_S)
     spoiled = [ForgetfulDevice(SimulatedClock(), forgets) for forgets in (0, 1)]
@@ -66,17 +66,17 @@ def synchronisation() -> list[Check]:
             at_least=1.0,
             at_most=1.0,
         ),
-        Check("a synchronise left out is noticed", sum(noticed) / len(noticed), at_least=1.0, at_most=1.0),
+        Check("a synchronize left out is noticed", sum(noticed) / len(noticed), at_least=1.0, at_most=1.0),
     ]
 
 
 def share_captured(device: SimulatedDevice) -> float:
     """Return the share of rounds, five of every phase, that read exactly `LATENCIES`."""
-    placed = Placed(simulated_workload(device, COSTS), device)
+    trainer = Trainer(simulated_workload(device, COSTS), device)
     right = []
     for name, phase in PHASES.items():
-        placed.reset()
-        round_ = Round(phase, placed)
+        trainer.reset()
+        round_ = Round(phase, trainer)
         right += [time_round(round_, device.clock).latency_s == LATENCIES.get(name) for _ in range(5)]
         device.busy_until = device.clock.now  # a device that was never waited for spoils one phase, not all
     return sum(right) / len(right)
@@ -178,5 +178,5 @@ def _only(counts: Iterable[int]) -> float:
     return max(counts, default=math.nan)
 
 
-TRUTHS: tuple[Callable[[], list[Check]], ...] = (synchronisation, slow_first_call, planned_rounds, one_thread)
+TRUTHS: tuple[Callable[[], list[Check]], ...] = (synchronization, slow_first_call, planned_rounds, one_thread)
 """Every truth of this module, in the order in which they are shown."""

@@ -49,7 +49,7 @@ FIGURES: dict[str, Drawing] = {
     ),
     "map": Drawing(
         "Map of speedups",
-        "Each cell is a model at one batch size, in the colour of the faster device; the heavy line is 1x.",
+        "Each cell is a model at one batch size, in the color of the faster device; the heavy line is 1x.",
         speedup_map.draw,
         speedup_map.describe,
     ),

@@ -1,4 +1,4 @@
-"""Ticks and limits: where an axis is labelled, and how.
+"""Ticks and limits: where an axis is labeled, and how.
 
 Owns the choice of ticks on logarithmic axes and that their labels do not touch. Takes numbers, knows no
 record.
@@ -91,7 +91,7 @@ def batch_axis(ax: Axes, batches: Sequence[int], inches: float, *, room: float =
         batches: every batch size that it shows.
         inches: how wide it is.
         room: how much of that belongs to labels at the ends of lines.
-        labels: whether its ticks are labelled.
+        labels: whether its ticks are labeled.
     """
     pad = 0.13
     low, high = math.log2(batches[0]), math.log2(batches[-1])
@@ -149,7 +149,7 @@ def _apart(batches: Sequence[int], each: float) -> set[int]:
     for batch in reversed(batches):
         if not kept or _distance(batch, kept[-1], each) >= _GAP:
             kept.append(batch)
-    # The smallest is worth more than its neighbour.
+    # The smallest is worth more than its neighbor.
     if (
         len(kept) > 1
         and kept[-1] != batches[0]
@@ -174,15 +174,15 @@ def spread(wished: Sequence[float], gap: float, low: float, high: float) -> list
     pools: list[list[float]] = []
     for rank, place in enumerate(order):
         pools.append([wished[place] - rank * gap])
-        # Neighbours that would touch move together, to the mean of what they wished.
+        # Neighbors that would touch move together, to the mean of what they wished.
         while len(pools) > 1 and _mean(pools[-2]) > _mean(pools[-1]):
             pools[-2:] = [pools[-2] + pools[-1]]
     flat = [_mean(pool) for pool in pools for _ in pool]
-    placed = [0.0] * len(wished)
+    trainer = [0.0] * len(wished)
     for rank, place in enumerate(order):
         top = high - (len(wished) - 1) * gap
-        placed[place] = max(low, min(flat[rank], top)) + rank * gap
-    return placed
+        trainer[place] = max(low, min(flat[rank], top)) + rank * gap
+    return trainer
 
 
 def _mean(values: Sequence[float]) -> float:

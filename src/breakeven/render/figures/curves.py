@@ -97,7 +97,7 @@ def value_curves(
 
 
 def pieces(points: Sequence[Point], holes: Collection[int]) -> list[list[Point]]:
-    """Return the stretches of neighbouring batch sizes without a hole between them."""
+    """Return the stretches of neighboring batch sizes without a hole between them."""
     found: list[list[Point]] = []
     for point in points:
         before = found[-1][-1].batch if found else None
@@ -108,9 +108,9 @@ def pieces(points: Sequence[Point], holes: Collection[int]) -> list[list[Point]]
     return found
 
 
-def draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
+def draw_curve(ax: Axes, curve: Curve, color: str, marker: str) -> None:
     """Draw the line in its pieces, the band of the intervals, and a marker at each point."""
-    style: dict[str, Any] = {"color": colour, "clip_on": False}  # everything is inside, and clips are bytes
+    style: dict[str, Any] = {"color": color, "clip_on": False}  # everything is inside, and clips are bytes
     for piece in pieces(curve.points, curve.holes):
         if len(piece) > 1:
             x, y, low, high = _path(piece, curve.between)
@@ -129,7 +129,7 @@ def draw_curve(ax: Axes, curve: Curve, colour: str, marker: str) -> None:
                 linestyle="",
                 marker=marker,
                 markersize=4.5,
-                markerfacecolor=colour if sure else PAPER,
+                markerfacecolor=color if sure else PAPER,
                 zorder=4,
                 **style,
             )
@@ -215,7 +215,7 @@ def device_handles(report: Report, devices: Iterable[str]) -> list[Artist]:
 
 @dataclass(frozen=True)
 class Look:
-    """How a grid of panels is labelled and scaled.
+    """How a grid of panels is labeled and scaled.
 
     `base`, `ends`, `ticks` and `tick_text` are the y axis's; `extra` draws more into a panel, before the
     names at the line ends; `handles` are entries of the legend beside the devices'.

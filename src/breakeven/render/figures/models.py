@@ -141,10 +141,12 @@ def _varying(report: Report) -> dict[str, set[str]]:
     pairs = report.cases[["workload", "axes"]].drop_duplicates()
     for workload, axes in pairs.itertuples(index=False, name=None):
         texts.setdefault(workload, []).append(axes)
-    return {workload: _differing([report.axes[axes] for axes in found]) for workload, found in texts.items()}
+    return {
+        workload: _differences([report.axes[axes] for axes in found]) for workload, found in texts.items()
+    }
 
 
-def _differing(several: Sequence[Mapping[str, Any]]) -> set[str]:
+def _differences(several: Sequence[Mapping[str, Any]]) -> set[str]:
     keys = {key for axes in several for key in axes}
     return {
         key

@@ -1,6 +1,6 @@
 """What a training step is made of: stacked bars of the phases, in seconds from zero.
 
-Owns the colours of the phases, which batch sizes are shown, and how the whole step is held against the sum
+Owns the colors of the phases, which batch sizes are shown, and how the whole step is held against the sum
 of its parts. Rows are models; each batch size has its own scale.
 """
 
@@ -28,14 +28,14 @@ from breakeven.report.report import Report
 
 MAX_MODELS = 6
 
-PHASE_COLOURS = {
+PHASE_COLORS = {
     "transfer": "#383838",
     "zero_grad": "#e6e3ec",
     "forward": "#e0bd4f",
     "backward": "#6a449c",
     "step": "#9490cc",
 }
-"""Told apart by lightness alone, and no device's colour; in the order of a step."""
+"""Told apart by lightness alone, and no device's color; in the order of a step."""
 
 EXCESS = "+3%: timed one by one, the phases take 3% longer than the step timed as a whole."
 
@@ -130,8 +130,8 @@ def _draw_bars(ax: Axes, rows: Sequence[PhaseSum], slots: Sequence[str]) -> None
     for row in rows:
         place, bottom = slots.index(row.device), 0.0
         for part, seconds in row.parts.items():
-            colour = PHASE_COLOURS[part]
-            ax.bar(place, seconds, 0.56, bottom, color=colour, edgecolor=INK, linewidth=0.5, zorder=2)
+            color = PHASE_COLORS[part]
+            ax.bar(place, seconds, 0.56, bottom, color=color, edgecolor=INK, linewidth=0.5, zorder=2)
             bottom += seconds
         ax.plot([place - 0.4, place + 0.4], [row.train_s] * 2, color=INK, linewidth=1.8, zorder=4)
         if row.low_s is not None and row.high_s is not None:
@@ -167,12 +167,12 @@ def _draw_axes(ax: Axes, slots: Sequence[str], styles: Mapping[str, tuple[str, s
     ax.set_xticks(range(len(slots)), [fitted(device, inches / len(slots)) for device in slots])
     ax.tick_params(axis="x", pad=8)
     for place, device in enumerate(slots):
-        colour, marker = styles[device]
+        color, marker = styles[device]
         ax.plot(
             [place],
             [-0.07],
             transform=ax.get_xaxis_transform(),
-            color=colour,
+            color=color,
             marker=marker,
             markersize=5,
             clip_on=False,
@@ -182,8 +182,8 @@ def _draw_axes(ax: Axes, slots: Sequence[str], styles: Mapping[str, tuple[str, s
 def _handles(shown: Iterable[Mapping[int, Sequence[PhaseSum]]]) -> list[Artist]:
     present = {part for sums in shown for rows in sums.values() for row in rows for part in row.parts}
     parts: list[Artist] = [
-        Patch(facecolor=colour, edgecolor=INK, linewidth=0.5, label=part)
-        for part, colour in PHASE_COLOURS.items()
+        Patch(facecolor=color, edgecolor=INK, linewidth=0.5, label=part)
+        for part, color in PHASE_COLORS.items()
         if part in present
     ]
     whole = Line2D([], [], color=INK, linewidth=1.8, label="step timed as a whole")

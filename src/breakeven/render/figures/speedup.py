@@ -93,12 +93,12 @@ def _curve(line: BreakEven) -> Curve:
     return Curve(line.candidate, points, line.holes, line.between)
 
 
-def _mark_break_even(ax: Axes, line: BreakEven, colour: str, place: int) -> None:
+def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
     found = line.crossing
     at = found.batch_size or 0
     ends = [found.low or line.batches[0], found.high or line.batches[-1]]
-    ax.plot(ends, [1, 1], color=colour, linewidth=2.2, marker="|", markersize=8, zorder=5)
-    ax.plot([at], [1], marker="d", markersize=8, color=colour, markeredgecolor=PAPER, zorder=6)
+    ax.plot(ends, [1, 1], color=color, linewidth=2.2, marker="|", markersize=8, zorder=5)
+    ax.plot([at], [1], marker="d", markersize=8, color=color, markeredgecolor=PAPER, zorder=6)
     # A candidate's line comes from below on the left, so that there is room above; the next one goes below.
     above = place % 2 == 0 and not _is_at_the_left(ax, at)
     side = -1 if above or not _is_at_the_left(ax, at) else 1

@@ -1,6 +1,6 @@
-"""Models x batch sizes as coloured cells: where each device wins, at a glance.
+"""Models x batch sizes as colored cells: where each device wins, at a glance.
 
-Owns the colours of the cells, the hatches of those without an answer, and the contour at 1x. A block is one
+Owns the colors of the cells, the hatches of those without an answer, and the contour at 1x. A block is one
 candidate, baseline, workload and machine; its rows are models, its columns batch sizes.
 """
 
@@ -32,7 +32,7 @@ MAX_ROWS, MAX_COLUMNS = 36, 12
 """More cells than these make a picture nobody reads."""
 
 MIDDLE = "#f7f7f7"
-"""Neither device wins. Cells keep their colours on a dark page, so what stands in them has its own."""
+"""Neither device wins. Cells keep their colors on a dark page, so what stands in them has its own."""
 
 DARK, LIGHT = "#111111", "#fefefe"
 """Text in cells."""
@@ -42,13 +42,13 @@ HATCHES = {UNDECIDED: "///", "out of memory": "xxx", "skipped": "---", "failed":
 """What a cell without an answer looks like."""
 
 _ENDINGS = {"oom": "out of memory", "skipped": "skipped"}  # every other ending is a failure
-_HATCH_COLOUR = "#8a8a8a"
+_HATCH_COLOR = "#8a8a8a"
 _CELL_HEIGHT = 0.28
 _CELL_NARROWEST, _CELL_WIDEST = 0.47, 0.75
 _LABELS_NARROWEST, _LABELS_WIDEST = 1.0, 2.0
 _BAR, _SHADES = 0.42, 33
 _ABOVE = 2 * LINE + 0.1  # the title of a block and the batch sizes
-_LIMIT = 6  # a speedup of 2**6 either way has the full colour; one case of 1000x must not pale all others
+_LIMIT = 6  # a speedup of 2**6 either way has the full color; one case of 1000x must not pale all others
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ def draw(report: Report) -> Figure | None:
         sheet = Sheet(_width(blocks, labels), top + sum(heights) + notes_height(notes))
         sheet.head(head, report)
         span = _span(blocks)
-        colours = {pair: _colours(report, *pair) for pair in pairs}
+        colors = {pair: _colors(report, *pair) for pair in pairs}
         for place, pair in enumerate(pairs):
-            _colour_bar(sheet, head.height + _BAR * place + 0.06, pair, colours[pair], span)
+            _color_bar(sheet, head.height + _BAR * place + 0.06, pair, colors[pair], span)
         for block, height in zip(blocks, heights, strict=True):
             sheet.title(EDGE, top + LINE + 0.06, _titles(block, names), WIDTH - 2 * EDGE)
-            _draw_block(sheet, top + _ABOVE, block, labels, colours[block.baseline, block.candidate], span)
+            _draw_block(sheet, top + _ABOVE, block, labels, colors[block.baseline, block.candidate], span)
             top += height
         sheet.notes(notes)
         return sheet.finished(report)
@@ -199,27 +199,27 @@ def _titles(block: Block, names: Names) -> list[str]:
 
 
 def _span(blocks: Iterable[Block]) -> int:
-    """Return the power of two that has the full colour."""
+    """Return the power of two that has the full color."""
     speedups = [r.speedup for b in blocks for cells in b.rows.values() for r in cells.values() if r.speedup]
     return min(_LIMIT, max([1, *(math.ceil(abs(math.log2(speedup))) for speedup in speedups)]))
 
 
-def _colours(report: Report, baseline: str, candidate: str) -> Colormap:
-    """Return colours from the baseline's over a near white to the candidate's."""
+def _colors(report: Report, baseline: str, candidate: str) -> Colormap:
+    """Return colors from the baseline's over a near white to the candidate's."""
     styles = device_styles(report.cases["device"])
     ends = (styles[baseline][0], MIDDLE, styles[candidate][0])
     return LinearSegmentedColormap.from_list("devices", ends, N=257)
 
 
-def _shade(colours: Colormap, speedup: float, span: int) -> tuple[float, float, float]:
+def _shade(colors: Colormap, speedup: float, span: int) -> tuple[float, float, float]:
     place = min(1.0, max(0.0, (math.log2(speedup) / span + 1) / 2))
-    return to_rgb(colours(place))
+    return to_rgb(colors(place))
 
 
-def text_colour(ground: tuple[float, float, float]) -> str:
-    """Return the colour of text that stands out most on `ground`, by WCAG's contrast ratio.
+def text_color(ground: tuple[float, float, float]) -> str:
+    """Return the color of text that stands out most on `ground`, by WCAG's contrast ratio.
 
-    >>> text_colour((1.0, 1.0, 0.9)), text_colour((0.0, 0.2, 0.5))
+    >>> text_color((1.0, 1.0, 0.9)), text_color((0.0, 0.2, 0.5))
     ('#111111', '#fefefe')
     """
     light = _luminance(ground) + 0.05
@@ -227,8 +227,8 @@ def text_colour(ground: tuple[float, float, float]) -> str:
     return DARK if on_dark >= on_light else LIGHT
 
 
-def _luminance(colour: Sequence[float]) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+def _luminance(color: Sequence[float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -262,9 +262,7 @@ def _width(blocks: Iterable[Block], labels: _Labels) -> float:
     return max(WIDTH, labels.width + EDGE + _CELL_NARROWEST * max(len(_columns(block)) for block in blocks))
 
 
-def _draw_block(
-    sheet: Sheet, top: float, block: Block, labels: _Labels, colours: Colormap, span: int
-) -> None:
+def _draw_block(sheet: Sheet, top: float, block: Block, labels: _Labels, colors: Colormap, span: int) -> None:
     batches, models = _columns(block), list(block.rows)
     width = min(_CELL_WIDEST, (sheet.width - labels.width - EDGE) / len(batches))
     ax = sheet.panel(labels.width, top, width * len(batches), _CELL_HEIGHT * len(models))
@@ -278,10 +276,10 @@ def _draw_block(
         for x, batch in enumerate(batches):
             row = block.rows[model].get(batch)
             if row is not None and row.speedup:
-                _value_cell(ax, x, y, row, _shade(colours, row.speedup, span))
+                _value_cell(ax, x, y, row, _shade(colors, row.speedup, span))
             elif row is not None or batch in block.endings[model]:
                 word = UNDECIDED if row is not None else block.endings[model][batch]
-                ax.add_patch(_cell(x, y, facecolor="none", hatch=HATCHES[word], edgecolor=_HATCH_COLOUR))
+                ax.add_patch(_cell(x, y, facecolor="none", hatch=HATCHES[word], edgecolor=_HATCH_COLOR))
     for x, batch in enumerate(batches):
         left = labels.width + (x + 0.5) * width
         sheet.text(left, top - 0.03, fmt.batch(batch), ha="center", va="bottom")
@@ -298,10 +296,10 @@ def _cell(x: int, y: int, **style: Any) -> Rectangle:
 
 def _value_cell(ax: Axes, x: int, y: int, row: Speedup, ground: tuple[float, float, float]) -> None:
     ax.add_patch(_cell(x, y, facecolor=ground))
-    ink = text_colour(ground)
+    ink = text_color(ground)
     box = None
     if row.verdict == UNDECIDED:
-        ax.add_patch(_cell(x, y, facecolor="none", hatch=HATCHES[UNDECIDED], edgecolor=_HATCH_COLOUR))
+        ax.add_patch(_cell(x, y, facecolor="none", hatch=HATCHES[UNDECIDED], edgecolor=_HATCH_COLOR))
         box = {"facecolor": ground, "edgecolor": "none", "pad": 0.8}
     ax.text(
         x + 0.5,
@@ -349,12 +347,12 @@ def _legend(blocks: Iterable[Block]) -> list[Artist]:
             present |= {UNDECIDED for b, row in cells.items() if b in shown and row.verdict == UNDECIDED}
             ended = block.endings[model].items()
             present |= {word for batch, word in ended if batch in shown and batch not in cells}
-    style: dict[str, Any] = {"facecolor": "none", "edgecolor": _HATCH_COLOUR, "linewidth": 0.8}
+    style: dict[str, Any] = {"facecolor": "none", "edgecolor": _HATCH_COLOR, "linewidth": 0.8}
     return [Patch(label=word, hatch=hatch, **style) for word, hatch in HATCHES.items() if word in present]
 
 
-def _colour_bar(sheet: Sheet, top: float, pair: tuple[str, str], colours: Colormap, span: int) -> None:
-    """Draw the scale of one pair's colours, its ends named after the devices."""
+def _color_bar(sheet: Sheet, top: float, pair: tuple[str, str], colors: Colormap, span: int) -> None:
+    """Draw the scale of one pair's colors, its ends named after the devices."""
     side = 1.3
     width = WIDTH - 2 * side
     ax = sheet.panel(side, top, width, 0.13)
@@ -363,7 +361,7 @@ def _colour_bar(sheet: Sheet, top: float, pair: tuple[str, str], colours: Colorm
     ax.set_axis_off()
     each = 2 * span / _SHADES
     for place in range(_SHADES):
-        shade = to_rgb(colours((place + 0.5) / _SHADES))
+        shade = to_rgb(colors((place + 0.5) / _SHADES))
         # A little wider than its place, so that no ground shines through between two shades.
         ax.add_patch(Rectangle((-span + each * place, 0), each * 1.15, 1, facecolor=shade, linewidth=0))
     ticks = [-span, -span / 2, 0, span / 2, span] if span % 2 == 0 else [-span, 0, span]

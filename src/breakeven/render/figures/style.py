@@ -1,6 +1,6 @@
-"""Colours, markers and bytes: what all figures of a report have in common.
+"""Colors, markers and bytes: what all figures of a report have in common.
 
-Owns which colour and marker a device has, the neutral colours that a page may recolour for a dark screen,
+Owns which color and marker a device has, the neutral colors that a page may recolour for a dark screen,
 the settings under which everything is drawn, and saving. Knows no record and places nothing.
 """
 
@@ -38,7 +38,7 @@ SMALL, NORMAL = 8.0, 9.0
 """Sizes of type in points: nothing in a figure is smaller."""
 
 _CPU, _ACCELERATOR = ("#0072B2", "o"), ("#D55E00", "s")
-_COLOURS = ("#009E73", "#CC79A7", "#56B4E9")
+_COLORS = ("#009E73", "#CC79A7", "#56B4E9")
 _MARKERS = ("^", "D", "v", "P", "X", "<", "p", ">", "h", "8")
 _STYLE: Any = {
     "text.parse_math": False,  # a dollar in a name is a dollar
@@ -72,7 +72,7 @@ _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
 def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return one colour (Okabe-Ito) and one marker for each device, the same in every figure of a report.
+    """Return one color (Okabe-Ito) and one marker for each device, the same in every figure of a report.
 
     >>> device_styles(["cuda", "cpu@1", "cpu"])
     {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#009E73', '^'), 'cuda': ('#D55E00', 's')}
@@ -87,7 +87,7 @@ def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
             accelerator = device
             styles[device] = _ACCELERATOR
         else:
-            styles[device] = (_COLOURS[others % len(_COLOURS)], _MARKERS[others % len(_MARKERS)])
+            styles[device] = (_COLORS[others % len(_COLORS)], _MARKERS[others % len(_MARKERS)])
             others += 1
     return styles
 
