@@ -16,7 +16,7 @@ from breakeven.commands import COMMANDS
 from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, version
 from breakeven.commands.parser import Parser
 from breakeven.errors import BreakevenError, UsageError
-from breakeven.runs.machine import one_line
+from breakeven.format import one_line
 
 BROKEN_PIPE = 141
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 _SHOWN = 3
+_NARROW, _EXACT = 0.02, 0.001  # intervals whose ends whole percentages, or tenths, cannot tell apart
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -218,3 +219,64 @@ def _unit(value: float) -> tuple[float, str]:
     if value == 0:
         return _UNITS[0]
     return next(((unit, name) for unit, name in _UNITS if abs(value) >= unit * 0.9995), _UNITS[-1])
+
+
+def one_line(value: object, limit: int = 120) -> str:
+    """Return `value` as text without line breaks or control characters, cut at `limit` characters."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)[: limit + 1])
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def shortened(name: str, limit: int) -> str:
+    """Return a case's name on one line, its middle left out where it is longer than `limit` characters.
+
+    What tells cases apart stands at either end: the workload, and the last of the axes.
+
+    >>> shortened("mlp train cpu batch=64 note=" + "x" * 100 + " width=128", 40)
+    'mlp train cpu batch=6...xxxxxx width=128'
+    """
+    text = one_line(name, 2000)
+    if len(text) <= limit:
+        return text
+    tail = 2 * limit // 5
+    return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
+
+
+def percent_of(ratio: float) -> str:
+    """Return how far a ratio is from 1, without a sign.
+
+    >>> percent_of(1.102), percent_of(0.5), percent_of(3.4), percent_of(1.0043)
+    ('10%', '50%', '240%', '0.4%')
+    """
+    return percent(abs(ratio - 1))
+
+
+def size(ratio: float, low: float | None, high: float | None) -> str:
+    """Return a change with its interval, in percent; a narrow interval with one more digit.
+
+    >>> size(1.1, 1.08, 1.12), size(0.5, 0.45, 0.55), size(1.1, None, None), size(1.102, 1.099, 1.105)
+    ('10% [8–12%]', '50% [45–55%]', '10%', '10.2% [9.9–10.5%]')
+    """
+    if low is None or high is None:
+        return percent_of(ratio)
+    middle, *ends = (abs(ratio - 1), *sorted((abs(low - 1), abs(high - 1))))
+    if ends[1] - ends[0] < _EXACT:
+        return percent_of(ratio)
+    if ends[1] - ends[0] < _NARROW:
+        return f"{middle:.1%} [{100 * ends[0]:.1f}–{ends[1]:.1%}]"
+    return f"{percent(middle)} [{percent(ends[0]).removesuffix('%')}–{percent(ends[1])}]"
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """Return a prediction interval as signed percentages.
+
+    >>> bounds(0.95, 1.06), bounds(None, None)
+    ('-5% to +6%', 'no known bounds')
+    """
+    if low is None or high is None:
+        return "no known bounds"
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(ratio: float) -> str:
+    return f"{'+' if ratio >= 1 else '-'}{percent_of(ratio)}"

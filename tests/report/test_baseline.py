@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
+from breakeven.device_names import choose_baseline, device_order
 from breakeven.errors import UsageError
-from breakeven.report.baseline import Reference, choose_baseline, device_order, find_reference
+from breakeven.report.baseline import Reference, find_reference
 from breakeven.runs.machine import Machine
 from support.reports import box, only, report
 from support.run_files import affine_run, outcome

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from breakeven.case import axes_text
 from breakeven.errors import RunFileError, UsageError
+from breakeven.format import one_line
 from breakeven.runs import reader
-from breakeven.runs.machine import machine_of, one_line
+from breakeven.runs.machine import machine_of
 from support.run_files import CPU_BOX, REQUIRED, affine_run, benchmark, outcome, run, write
 
 

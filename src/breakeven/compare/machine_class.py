@@ -13,7 +13,7 @@ from typing import Any
 
 from breakeven import format as fmt
 from breakeven.errors import DifferentMachinesError
-from breakeven.runs.machine import one_line
+from breakeven.format import one_line
 from breakeven.runs.readings import Run
 
 CLASS_ID = "class_id"

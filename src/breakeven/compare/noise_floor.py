@@ -23,8 +23,8 @@ from breakeven.case import SCHEMA
 from breakeven.compare.machine_class import differences
 from breakeven.errors import DifferentMachinesError, NewerSchemaError, UsageError
 from breakeven.files import write_whole
+from breakeven.format import one_line
 from breakeven.runs.json_files import Place, load_json
-from breakeven.runs.machine import one_line
 from breakeven.runs.readings import Run
 from breakeven.runs.schema import is_amount
 from breakeven.stats.empirical_bayes import pooled_df

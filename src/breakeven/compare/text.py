@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from breakeven import format as fmt
 from breakeven.compare.comparison import Change, Comparison
 from breakeven.compare.noise_floor import Floor
+from breakeven.format import one_line
 from breakeven.runs.canary import moves
-from breakeven.runs.machine import one_line
 from breakeven.stats.regression import runs_needed
 
 DISTURBED = {

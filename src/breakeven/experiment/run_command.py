@@ -13,7 +13,7 @@ from pathlib import Path
 from breakeven.errors import BreakevenError, RunFileError
 from breakeven.experiment.shell import OUT, Executor, Job, filled_in
 from breakeven.experiment.workspace import Folder
-from breakeven.runs.machine import one_line
+from breakeven.format import one_line
 from breakeven.runs.readings import Run, read_run
 
 Clock = Callable[[], float]

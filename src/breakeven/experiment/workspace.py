@@ -19,8 +19,8 @@ from typing import Any
 from breakeven.case import SCHEMA
 from breakeven.errors import RunFileError, UsageError
 from breakeven.files import write_whole
+from breakeven.format import one_line
 from breakeven.runs.json_files import load_json
-from breakeven.runs.machine import one_line
 from breakeven.runs.readings import Run, read_run
 from breakeven.runs.schema import is_amount
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from breakeven.errors import UsageError
+from breakeven.format import one_line
 from breakeven.history.accepted import BETTER, REACH, WORSE, Accepted, find_run, matches
 from breakeven.history.check import History, TrackedSeries
 from breakeven.history.query import StoredRun
 from breakeven.history.warnings import run_name
-from breakeven.runs.machine import one_line
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from typing import Any
 
 from breakeven.case import SCHEMA
 from breakeven.errors import NewerSchemaError, UsageError
+from breakeven.format import one_line
 from breakeven.history.query import StoredRun
-from breakeven.runs.machine import one_line
 
 FILE = "accepted.json"
 """The file's name, where it stands in the store."""

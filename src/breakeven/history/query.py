@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.errors import StoreError
+from breakeven.format import one_line
 from breakeven.history.store import CLASS_PREFIX, STORE_SCHEMA, SUFFIX, connection, literal, problem_of
-from breakeven.runs.machine import one_line
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import axes_text
+from breakeven.device_names import choose_baseline, device_order
 from breakeven.history.query import OOM, Track
-from breakeven.report.baseline import choose_baseline, device_order
 from breakeven.stats.crossing import gaps_before, last_crossing
 
 Array = NDArray[np.float64]

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from breakeven.errors import RunFileError, StoreError
+from breakeven.format import one_line
 from breakeven.history.rows import ended_row, read_row, storable
-from breakeven.runs.machine import one_line
 from breakeven.runs.readings import Run, read_run
 
 if TYPE_CHECKING:

@@ -6,40 +6,13 @@ Owns the words, once for every face. Escapes nothing, and decides nothing.
 from __future__ import annotations
 
 from breakeven import format as fmt
+from breakeven.format import bounds, percent_of, shortened, size
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.series import TIME
 from breakeven.history.warnings import run_name
-from breakeven.runs.machine import shortened
 
 LONGEST_NAME = 120
 """Longer names lose their middle in a sentence; JSON has them whole."""
-
-_NARROW, _EXACT = 0.02, 0.001  # intervals whose ends whole percentages, or tenths, cannot tell apart
-
-
-def percent_of(ratio: float) -> str:
-    """Return how far a ratio is from 1, without a sign.
-
-    >>> percent_of(1.102), percent_of(0.5), percent_of(3.4), percent_of(1.0043)
-    ('10%', '50%', '240%', '0.4%')
-    """
-    return fmt.percent(abs(ratio - 1))
-
-
-def size(ratio: float, low: float | None, high: float | None) -> str:
-    """Return a change with its interval, in percent; a narrow interval with one more digit.
-
-    >>> size(1.1, 1.08, 1.12), size(0.5, 0.45, 0.55), size(1.1, None, None), size(1.102, 1.099, 1.105)
-    ('10% [8–12%]', '50% [45–55%]', '10%', '10.2% [9.9–10.5%]')
-    """
-    if low is None or high is None:
-        return percent_of(ratio)
-    middle, *ends = (abs(ratio - 1), *sorted((abs(low - 1), abs(high - 1))))
-    if ends[1] - ends[0] < _EXACT:
-        return percent_of(ratio)
-    if ends[1] - ends[0] < _NARROW:
-        return f"{middle:.1%} [{100 * ends[0]:.1f}–{ends[1]:.1%}]"
-    return f"{fmt.percent(middle)} [{fmt.percent(ends[0]).removesuffix('%')}–{fmt.percent(ends[1])}]"
 
 
 def change_sentence(found: ChangePoint) -> str:
@@ -79,17 +52,6 @@ def newest_words(found: Newest) -> str:
     )
 
 
-def bounds(low: float | None, high: float | None) -> str:
-    """Return a prediction interval as signed percentages.
-
-    >>> bounds(0.95, 1.06), bounds(None, None)
-    ('-5% to +6%', 'no known bounds')
-    """
-    if low is None or high is None:
-        return "no known bounds"
-    return f"{_signed(low)} to {_signed(high)}"
-
-
 def headline(history: History) -> str:
     """Return the verdict on a store."""
     runs, series = fmt.plural(len(history.runs), "run"), f"{len(history.watched)} series"
@@ -127,7 +89,3 @@ def _before(found: ChangePoint) -> str:
     if before.commit and before.commit == found.after.commit:
         return "the run before it was of the same commit, so the machine changed, not the code"
     return f"the run before it was of {run_name(before)}"
-
-
-def _signed(ratio: float) -> str:
-    return f"{'+' if ratio >= 1 else '-'}{percent_of(ratio)}"

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from breakeven.format import joined, plural
+from breakeven.format import joined, one_line, plural
 from breakeven.history.query import OOM, Archive, StoredRun, Track
 from breakeven.history.series import Series
-from breakeven.runs.machine import one_line
 from breakeven.stats.change_points import MIN_RUNS
 
 RECENT = 10

@@ -19,6 +19,7 @@ import pytest
 
 from breakeven.case import SCHEMA, Budget, Case, Outcome
 from breakeven.errors import BreakevenError
+from breakeven.format import one_line
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.runner import Session
@@ -30,7 +31,6 @@ from breakeven.plugin.plan import CasePlan
 from breakeven.plugin.progress import Last
 from breakeven.plugin.summary import Timing, summary_lines
 from breakeven.runs.flags import evidence_in, refuse_impossible
-from breakeven.runs.machine import one_line
 from breakeven.stats.intervals import median_interval
 
 PYTESTS_WORDS = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")

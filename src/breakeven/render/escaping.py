@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from breakeven.runs.machine import one_line
+from breakeven.format import one_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = re.compile(

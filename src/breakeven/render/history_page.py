@@ -13,6 +13,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from breakeven import format as fmt
+from breakeven.format import shortened
 from breakeven.history.check import ChangePoint, History, Newest, TrackedSeries
 from breakeven.history.text import LONGEST_NAME, change_words, coverage, headline, newest_words
 from breakeven.render.escaping import html_text
@@ -21,7 +22,6 @@ from breakeven.render.history_figure import Drawn, figure_of, value_words
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 from breakeven.render.report_files import encoded, write_files
-from breakeven.runs.machine import shortened
 
 MAX_DRAWN = 60
 """So many series are drawn; more would be a page that nobody reads to its end."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from breakeven.format import bounds, one_line, percent_of, shortened, size
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.query import StoredRun
 from breakeven.history.series import TIME
-from breakeven.history.text import bounds, percent_of, size
 from breakeven.render.table import Table
-from breakeven.runs.machine import one_line, shortened
 
 MAX_ROWS = 12
 """So many changes, and so many series of the newest run, are shown; JSON and the page have all."""

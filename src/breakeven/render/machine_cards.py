@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from breakeven import format as fmt
+from breakeven.format import one_line
 from breakeven.report.report import Report
-from breakeven.runs.machine import Machine, gpus_of, one_line
+from breakeven.runs.machine import Machine, gpus_of
 from breakeven.runs.reader import Source
 
 

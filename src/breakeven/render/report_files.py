@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from breakeven.errors import UsageError
+from breakeven.format import one_line
 from breakeven.render.figures import FIGURES, to_png, to_svg
 from breakeven.render.report_data import to_csv
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_page import to_html
 from breakeven.report.report import Report
-from breakeven.runs.machine import one_line
 
 PAGE = "index.html"
 RASTERED = "speedup"

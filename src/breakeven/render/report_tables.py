@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from breakeven import format as fmt
+from breakeven.device_names import device_order, is_cpu
 from breakeven.format import joined
 from breakeven.render.table import MAX_ROWS, Table
-from breakeven.report.baseline import device_order, is_cpu
 from breakeven.report.bottleneck import Bounds
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import KEY

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from breakeven.report.baseline import is_cpu
+from breakeven.device_names import is_cpu
 from breakeven.report.estimates import KEY, Estimate
 from breakeven.report.throughput import case_facts
 from breakeven.stats.intervals import ratio_of_draws

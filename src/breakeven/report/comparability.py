@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from breakeven.format import joined
+from breakeven.format import joined, one_line
 from breakeven.report.estimates import Estimate
-from breakeven.runs.machine import Machine, one_line
+from breakeven.runs.machine import Machine
 
 GREEN, AMBER, RED = "green", "amber", "red"
 

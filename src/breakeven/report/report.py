@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from breakeven.report.baseline import device_order, find_reference
+from breakeven.device_names import device_order
+from breakeven.report.baseline import find_reference
 from breakeven.report.bottleneck import Bounds, bounds
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.comparability import RED, Comparability, comparability

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from breakeven.report.baseline import Reference, choose_baseline
+from breakeven.device_names import choose_baseline
+from breakeven.report.baseline import Reference
 from breakeven.report.estimates import Estimate
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from breakeven.report.baseline import is_cpu
+from breakeven.device_names import is_cpu
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
 from breakeven.stats.intervals import interval_of_draws

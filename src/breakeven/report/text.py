@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from breakeven import format as fmt
-from breakeven.report.baseline import is_cpu
+from breakeven.device_names import is_cpu
+from breakeven.format import one_line
 from breakeven.report.break_even import BreakEven
 from breakeven.report.comparability import RED, Comparability
 from breakeven.report.speedup import PHASES, Speedup
 from breakeven.report.startup_cost import Payback
-from breakeven.runs.machine import Machine, Names, one_line
+from breakeven.runs.machine import Machine, Names
 
 
 @dataclass(frozen=True)

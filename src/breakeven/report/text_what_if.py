@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 
 from breakeven import format as fmt
+from breakeven.format import one_line
 from breakeven.report.break_even import BreakEven
 from breakeven.report.text import spoken_of
 from breakeven.report.what_if import WhatIf
-from breakeven.runs.machine import Machine, Names, one_line
+from breakeven.runs.machine import Machine, Names
 
 
 def flip_sentences(

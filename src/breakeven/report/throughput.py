@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from breakeven.report.baseline import is_cpu
+from breakeven.device_names import is_cpu
 from breakeven.report.estimates import KEY, Estimate
 
 FLOPS, BYTES = "FLOP/s", "B/s"

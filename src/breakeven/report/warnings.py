@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from breakeven.format import joined, plural
-from breakeven.report.baseline import Reference, is_cpu
+from breakeven.device_names import is_cpu
+from breakeven.format import joined, one_line, plural
+from breakeven.report.baseline import Reference
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
 from breakeven.report.phase_sums import RESIDUAL, Closure
 from breakeven.report.speedup import Speedup
-from breakeven.runs.machine import Machine, one_line
+from breakeven.runs.machine import Machine
 from breakeven.stats.intervals import MIN_ROUNDS, MIN_RUNS
 
 _CELL = ["workload", "axes", "batch_size", "phase"]

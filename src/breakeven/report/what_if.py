@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from breakeven.report.baseline import Reference, is_cpu
+from breakeven.device_names import is_cpu
+from breakeven.report.baseline import Reference
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import devices_of, references, speedups

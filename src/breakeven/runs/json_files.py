@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import orjson
 
 from breakeven.errors import RunFileError
-from breakeven.runs.machine import one_line
+from breakeven.format import one_line
 
 MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
 

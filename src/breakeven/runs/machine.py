@@ -14,30 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from breakeven.case import axes_text
+from breakeven.format import one_line
 
 _CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
 _CPU_FACTS = ("brand_raw", "arch", "count")
-
-
-def one_line(value: object, limit: int = 120) -> str:
-    """Return `value` as text without line breaks or control characters, cut at `limit` characters."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)[: limit + 1])
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def shortened(name: str, limit: int) -> str:
-    """Return a case's name on one line, its middle left out where it is longer than `limit` characters.
-
-    What tells cases apart stands at either end: the workload, and the last of the axes.
-
-    >>> shortened("mlp train cpu batch=64 note=" + "x" * 100 + " width=128", 40)
-    'mlp train cpu batch=6...xxxxxx width=128'
-    """
-    text = one_line(name, 2000)
-    if len(text) <= limit:
-        return text
-    tail = 2 * limit // 5
-    return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
 
 
 Names = Mapping[tuple[str, str], str]

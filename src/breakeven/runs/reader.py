@@ -19,8 +19,9 @@ import pandas as pd
 
 from breakeven.case import axes_text
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
+from breakeven.format import one_line
 from breakeven.runs.json_files import load_json
-from breakeven.runs.machine import Machine, one_line, with_unique_labels
+from breakeven.runs.machine import Machine, with_unique_labels
 from breakeven.runs.schema import FACTS, REQUIRED, RunFile, Sample, parse
 
 IDENTITY = ["run", "machine", "class_id", "workload", "axes", "batch_size", "phase", "device"]

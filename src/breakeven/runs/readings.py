@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from breakeven.case import case_text
 from breakeven.errors import UsageError
+from breakeven.format import one_line
 from breakeven.runs.json_files import MEASURE_AGAIN, Place, load_json
-from breakeven.runs.machine import machine_of, one_line
+from breakeven.runs.machine import machine_of
 from breakeven.runs.schema import (
     Ended,
     Sample,

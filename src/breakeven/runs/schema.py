@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from breakeven.case import SCHEMA, axes_text
 from breakeven.errors import NewerSchemaError
+from breakeven.format import one_line
 from breakeven.runs.canary import Move, moves
 from breakeven.runs.json_files import MEASURE_AGAIN, Place, load_json
-from breakeven.runs.machine import Machine, machine_of, one_line
+from breakeven.runs.machine import Machine, machine_of
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
 AMOUNTS = (

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from breakeven.stats.ar1_noise import Array, Noise, noise_of_differences, noise_of_residuals, without_spikes
 from breakeven.stats.segmentation import best_edges
-from breakeven.stats.students_t import two_sided_p, upper_point
 
 MIN_RUNS = 5
 """So many runs stand on each side of a change, and make a level."""
@@ -171,3 +171,21 @@ def _findings(values: Array, edges: list[int], noise: Noise) -> Findings:
         error = reach * math.hypot(noise.of_mean(before.n), noise.of_mean(after.n))
         changes.append(Change(int(after.start), *(math.exp(step + k * error) for k in (0, -1, 1))))
     return Findings(levels, tuple(changes), noise, values)
+
+
+def two_sided_p(t: float, dof: float) -> float:
+    """Return how likely a value so far from zero, on either side, is by chance.
+
+    >>> round(two_sided_p(2.228, 10), 3)
+    0.05
+    """
+    return float(2 * stdtr(dof, -abs(t)))
+
+
+def upper_point(dof: float, level: float = 0.95) -> float:
+    """Return what a share of `level` lies within, on both sides.
+
+    >>> round(upper_point(10), 3)
+    2.228
+    """
+    return float(stdtrit(dof, (1 + level) / 2))

@@ -22,8 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven.stats.ar1_noise import Array
-from breakeven.stats.change_points import MIN_RUNS, Findings
-from breakeven.stats.students_t import two_sided_p, upper_point
+from breakeven.stats.change_points import MIN_RUNS, Findings, two_sided_p, upper_point
 
 FALSE_DISCOVERIES = 0.05
 ONE_SERIES = 0.001

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from breakeven.case import axes_text
+from breakeven.format import one_line
 from breakeven.report.report import Report
 from breakeven.report.speedup import PHASES
-from breakeven.runs.machine import one_line
 
 MAX_PANELS = 12
 """More models than this make a picture nobody reads; the rest is said to be in the table."""

@@ -17,12 +17,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from breakeven import format as fmt
+from breakeven.device_names import device_order
 from breakeven.render.figures.axes import seconds_tick
 from breakeven.render.figures.layout import EDGE, LINE, WIDTH, Head, Sheet, missing_note, notes_height
 from breakeven.render.figures.models import Model, Names, chosen, model_of
 from breakeven.render.figures.style import GRID, INK, SMALL, device_styles, drawing, fitted
 from breakeven.render.figures.text import and_list
-from breakeven.report.baseline import device_order
 from breakeven.report.phase_sums import PhaseSum
 from breakeven.report.report import Report
 

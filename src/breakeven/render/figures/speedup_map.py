@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from breakeven import format as fmt
+from breakeven.device_names import is_cpu
 from breakeven.render.figures.axes import ratio_tick
 from breakeven.render.figures.layout import EDGE, LINE, WIDTH, Head, Sheet, missing_note, notes_height
 from breakeven.render.figures.models import Model, Names, chosen, known_outcomes, model_of
 from breakeven.render.figures.style import NORMAL, SMALL, device_styles, drawing, fitted, text_width
 from breakeven.render.figures.text import and_list
-from breakeven.report.baseline import is_cpu
 from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 

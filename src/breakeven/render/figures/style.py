@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from breakeven.device_names import device_order, is_cpu
 from breakeven.render.escaping import plot_text
-from breakeven.report.baseline import device_order, is_cpu
 
 INK = "#1a1a1a"
 """Text, axes, ticks and the line at 1x; a dark page makes it light."""

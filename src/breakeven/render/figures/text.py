@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from breakeven import format as fmt
+from breakeven.format import one_line
 from breakeven.render.figures.curves import Curve
 from breakeven.render.figures.models import Model, Names
 from breakeven.report.report import Report
-from breakeven.runs.machine import one_line
 
 _MOST = 4
 
