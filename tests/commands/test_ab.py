@@ -153,7 +153,7 @@ SCRIPT = """
 import json, sys, pathlib, time
 sys.path.insert(0, {tests!r})
 import numpy as np
-from run_files import benchmark, run
+from support.run_files import benchmark, run
 rng = np.random.default_rng()
 slow = {slow}
 pathlib.Path(sys.argv[1]).write_text(json.dumps(run([
@@ -166,7 +166,7 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(run([
 def script(tmp_path, name, slow=1.0):
     """A command that measures in no time."""
     path = tmp_path / name
-    path.write_text(SCRIPT.format(tests=str(Path(__file__).parent), slow=slow))
+    path.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1]), slow=slow))
     return f"{shlex.quote(sys.executable)} {shlex.quote(str(path))} {{out}}"
 
 

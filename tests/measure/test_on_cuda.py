@@ -489,7 +489,7 @@ def test_a_large_step_leaves_the_host_idle_and_a_tiny_one_does_not(gpu, measure)
 
 VARIANTS = """
 from dataclasses import replace
-from breakeven.measuring.workloads import mlp
+from breakeven.measure.workload import mlp
 
 @pytest.mark.sweep(batch_size=[4], tf32=[False, True], cuda_graph=[False, True])
 def bench_variants(train_benchmark, batch_size, tf32, cuda_graph):

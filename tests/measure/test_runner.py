@@ -436,7 +436,7 @@ def other_work(factor, **kwargs):
 def test_a_device_that_does_other_work_than_the_cpu_is_an_error(phase):
     device = SimulatedDevice(SimulatedClock())
     with pytest.raises(
-        MeasurementError, match=r"test_session\.py:\d+: simulated does other work than the CPU"
+        MeasurementError, match=r"test_runner\.py:\d+: simulated does other work than the CPU"
     ):
         measure(other_work(1.1), phase, device)
 

@@ -240,8 +240,8 @@ def bench_simulated(train_benchmark, batch_size):
 """
 
 SIMULATION = f"""
-from breakeven.measuring import devices
-from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.hardware import devices
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 
 clock = SimulatedClock()
 device = SimulatedDevice(clock, {LAUNCH_S})

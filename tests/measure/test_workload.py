@@ -133,33 +133,33 @@ def raising_recipe():
 
 def test_a_recipe_that_raises_is_named_by_file_and_line():
     line = raising_recipe.__code__.co_firstlineno + 2
-    with pytest.raises(RecipeError, match=rf"test_workloads\.py:{line}: the recipe raised KeyError: 'width'"):
+    with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised KeyError: 'width'"):
         build(raising_recipe)
 
 
 def test_the_line_is_the_recipes_own_even_when_a_library_raised():
     line = test_the_line_is_the_recipes_own_even_when_a_library_raised.__code__.co_firstlineno + 2
     recipe = lambda: nn.Linear("wide", 3)  # noqa: E731
-    with pytest.raises(RecipeError, match=rf"test_workloads\.py:{line}: the recipe raised TypeError"):
+    with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised TypeError"):
         build(recipe)
 
 
 def test_a_recipe_that_exits_is_named_too():
-    with pytest.raises(RecipeError, match=r"test_workloads\.py:\d+: the recipe raised SystemExit: 3"):
+    with pytest.raises(RecipeError, match=r"test_workload\.py:\d+: the recipe raised SystemExit: 3"):
         build(lambda: sys.exit(3))
 
 
 @pytest.mark.parametrize("result", [None, nn.Linear(2, 2), "mlp"])
 def test_a_recipe_that_returns_something_else_is_named(result):
     with pytest.raises(
-        RecipeError, match=r"test_workloads\.py:\d+: the recipe returned .*expected a breakeven.Workload"
+        RecipeError, match=r"test_workload\.py:\d+: the recipe returned .*expected a breakeven.Workload"
     ):
         build(lambda: result)
 
 
 def test_a_partial_is_a_recipe_and_is_found_too():
     assert isinstance(build(partial(mlp, 2, width=4)), Workload)
-    with pytest.raises(RecipeError, match=r"workloads\.py:\d+"):
+    with pytest.raises(RecipeError, match=r"workload\.py:\d+"):
         build(partial(mlp, 2, width=4, dtype="float99"))
 
 

@@ -139,7 +139,7 @@ def test_series_that_never_move_do_not_make_spikes_look_rare():
 
 
 def test_recorded_runs_of_a_busy_machine_in_any_order_are_rarely_an_alarm():
-    recorded = json.loads((Path(__file__).parents[2] / "data" / "recorded-noise.json").read_text())
+    recorded = json.loads((Path(__file__).parents[1] / "data" / "recorded-noise.json").read_text())
     logs = np.log(np.array(list(recorded["aa-busy"].values())))
     rng = np.random.default_rng(31)
     checks = [verdicts(list(logs[:, rng.permutation(logs.shape[1])])) for _ in range(150)]
