@@ -6,23 +6,9 @@ import jsonschema
 import pytest
 
 from breakeven import cli
-from breakeven.doctor import facts, selftest
 from breakeven.doctor.checks import Check
 from breakeven.doctor.faces import json_schema
-from breakeven.doctor.facts import DeviceFacts, Facts
-from breakeven.doctor.neighbours import Sample
-
-HEALTHY = Facts(
-    machine={"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "quota": None},
-    devices=(DeviceFacts("cpu", "cpu", 8), DeviceFacts("cuda", "NVIDIA [H200]\x1b[31m", 8, {})),
-    affinity=8,
-    threads=8,
-    neighbours=Sample((1.0,) * 8, 0.0, 3),
-    load_average=(0.25, 0.1, 0.1),
-    environment={},
-    unreadable={"governor": "no cpufreq here"},
-)
-BUSY = Facts(**{**vars(HEALTHY), "neighbours": Sample((0.5,) * 8)})
+from frozen_machine import BUSY, FAILED, HEALTHY, PASSED, freeze, replay
 
 
 @pytest.fixture
@@ -30,13 +16,10 @@ def doctor(monkeypatch, capsys):
     """Return a function that runs the command on a replayed machine: exit code, standard output."""
 
     def run(found, *arguments):
-        if isinstance(found, Facts):
-            monkeypatch.setattr(facts, "read_facts", lambda: found)
+        if isinstance(found, list):
+            replay(monkeypatch, found)
         else:
-            truths = [lambda: list(found)]
-            truths[0].__name__ = "replayed"
-            whole = selftest.run_selftest
-            monkeypatch.setattr(selftest, "run_selftest", lambda starting: whole(truths, starting))
+            freeze(monkeypatch, found)
         code = cli.main(["doctor", *arguments])
         shown = capsys.readouterr()
         assert shown.err == ""
@@ -80,12 +63,8 @@ def test_this_very_machine_keeps_the_schema_whether_it_is_fit_or_not(capsys):
     assert code == (0 if content["fit"] else 3)
 
 
-GOOD = Check("coverage", 0.95, 0.93, 0.98)
-BAD = Check("empty phase", 2e-6, at_most=1e-6, unit="s", note="other processes took the core")
-
-
 def test_a_passed_self_test_exits_0_and_shows_each_figure_beside_its_bound(doctor):
-    code, out = doctor([GOOD], "--selftest")
+    code, out = doctor([PASSED], "--selftest")
     assert code == 0
     [line] = [line for line in out.splitlines() if "coverage" in line]
     assert line.split() == ["coverage", "95%", "93%", "to", "98%", "passed"]
@@ -93,7 +72,7 @@ def test_a_passed_self_test_exits_0_and_shows_each_figure_beside_its_bound(docto
 
 
 def test_a_failed_self_test_exits_1_and_names_the_figure_and_its_note(doctor):
-    code, out = doctor([GOOD, BAD], "--selftest")
+    code, out = doctor([PASSED, FAILED], "--selftest")
     assert code == 1
     assert "FAILED" in out
     assert "empty phase: other processes took the core" in out
