@@ -29,6 +29,7 @@ def make_inputs(place):
     make_calibration(place)
     make_modes(place)
     make_histories(place)
+    (place / "nothing").mkdir()
     make_broken(place / "bad")
 
 

@@ -96,6 +96,7 @@ OUTPUTS = {
     "history-check.json": Output("history check --store changing --format json", 1),
     "history-check-steady.txt": Output("history check --store steady"),
     "history-check-young.txt": Output("history check --store young", 3),
+    "history-check-empty.txt": Output("history check --store nothing", 3),
     "history-show.txt": Output("history show --store changing -o shown"),
     "history-show.page.txt": Output("history show --store changing -o shown", file="shown/index.html"),
     "history-show.json": Output("history show --store steady --format json"),
@@ -132,7 +133,12 @@ BAD_USAGE = (
     "",
     "nonsense",
     "--nope",
+    "--nope report",
     "report --nope",
+    "report -x",
+    "report --version",
+    "report --format",
+    "report --f",
     "report none.json",
     "report ''",
     "report",
@@ -162,6 +168,12 @@ BAD_USAGE = (
     "compare base0.json base1.json --fail-on slower",
     "compare base0.json base1.json --fail-on ''",
     "compare base0.json base1.json --fail-on none,new",
+    "compare base0.json base1.json --fail-on ' ,'",
+    "compare base0.json base1.json --noise ''",
+    "compare --baseline '' --candidate base1.json",
+    "compare --baseline base0.json --candidate ''",
+    "compare '' base1.json",
+    "compare bad/blank.json bad/cut.json",
     "compare base0.json base1.json --noise gone",
     "compare base0.json base1.json --noise base0.json",
     "compare base0.json base1.json --format csv",
@@ -181,6 +193,8 @@ BAD_USAGE = (
     "calibrate ''",
     "calibrate 'pytest {out}' --runs 1",
     "calibrate 'pytest {out}' --runs few",
+    f"calibrate 'pytest {{out}}' --runs {'9' * 5000}",
+    "calibrate 'pytest {out}' --noise ''",
     "calibrate 'pytest {out}' --noise base0.json",
     "calibrate 'pytest {out}' --output base0.json",
     "calibrate 'pytest {out}' --output bad/other-folder",
@@ -195,6 +209,9 @@ BAD_USAGE = (
     "history add none.json empty.json base0.json --store added-errors",
     "history check --store none",
     "history check --store ''",
+    "history check --nope",
+    "history check --accepted ''",
+    "history check --threshold much",
     "history check --threshold 3",
     "history check --format xml",
     "history check --store changing --accepted none.json",
@@ -203,6 +220,8 @@ BAD_USAGE = (
         for name in ("text", "newer", "list", "number", "no-reason")
     ),
     "history show --store none",
+    "history show --output ''",
+    "history accept 0123abc --reason x --store none",
     "history show --store changing --output base0.json",
     "history accept 0000014 --store changing",
     "history accept 0000014 --store changing --reason ' '",
@@ -311,19 +330,26 @@ def test_doctor_is_golden(name, place, monkeypatch, golden):
 
 @pytest.fixture(scope="module")
 def refused(place):
-    """Exit code and standard error of every command that cannot do all it is asked."""
+    """What every command that cannot do all it is asked exits with and prints."""
     reading = ("report {} --format json", "compare {} base0.json", "history add {} --store broken")
     broken = [command.format(f"bad/{name}.json") for name in BROKEN for command in reading]
-    return {command: run(command)[::2] for command in (*BAD_USAGE, *broken)}
+    return {command: run(command) for command in (*BAD_USAGE, *broken)}
 
 
 def test_exit_codes_are_golden(refused, golden):
     """They are in a file of their own, since a change of wording must not change it."""
-    golden(EXIT_CODES, "".join(f"{code} breakeven {command}\n" for command, (code, _) in refused.items()))
+    golden(
+        EXIT_CODES,
+        "".join(f"{code} breakeven {command[:200]}\n" for command, (code, _, _) in refused.items()),
+    )
 
 
 def test_errors_are_golden(refused, golden):
-    golden(ERRORS, "".join(f"$ breakeven {command}\n{err}\n" for command, (_, err) in refused.items()))
+    shown = [
+        f"$ breakeven {command[:200]}\n{out if code == 2 else ''}{err}\n"
+        for command, (code, out, err) in refused.items()
+    ]
+    golden(ERRORS, "".join(shown))
 
 
 def test_every_golden_file_has_its_output():
