@@ -12,6 +12,16 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+
+def pytest_addoption(parser):
+    """Add the option that rewrites the golden files."""
+    parser.addoption(
+        "--regenerate-goldens",
+        action="store_true",
+        help="rewrite the files in tests/goldens; review the diff",
+    )
+
+
 HEAD = '''
 import pytest, torch
 from breakeven import Workload

@@ -146,8 +146,8 @@ def test_two_measurements_never_share_a_gpu_and_none_of_main_is_dropped():
     assert measuring["queue"] == "max"
     around = load(WORKFLOWS / "gpu.yml")["concurrency"]
     for event in ("push", "pull_request"):
-        cancelled = interpolated(around["cancel-in-progress"], {"github": {"event_name": event}})
-        assert cancelled is (event == "pull_request")
+        canceled = interpolated(around["cancel-in-progress"], {"github": {"event_name": event}})
+        assert canceled is (event == "pull_request")
 
 
 # Others call them -------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_the_example_for_others_gives_what_is_asked_for_and_the_rights_that_are_
 
 def test_the_example_for_others_writes_history_of_pushes_alone(example):
     measure, history = load(example)["jobs"].values()
-    failed = {"success": False, "failure": True, "cancelled": False, "always": True}
+    failed = {"success": False, "failure": True, "canceled": False, "always": True}
     assert "if" not in measure  # measure.yml has the condition
     assert is_run(history["if"], {"github": push()}, failed)
     assert not is_run(history["if"], {"github": pull_request()}, failed)
@@ -222,7 +222,7 @@ def pull_request(sha="1" * 40, source=REPOSITORY, hub="https://github.example"):
 def would_run(github):
     """The jobs of gpu.yml, and of what it calls, whose own conditions let them run for an event."""
     contexts = {"github": github}
-    status = {"success": True, "failure": False, "cancelled": False, "always": True}
+    status = {"success": True, "failure": False, "canceled": False, "always": True}
     return {
         f"{name} {job}"
         for name in ("gpu.yml", "measure.yml", "history.yml")
@@ -250,9 +250,9 @@ def test_only_a_push_to_the_default_branch_writes_history():
 
 def test_history_is_written_also_after_a_regression():
     condition = load(WORKFLOWS / "gpu.yml")["jobs"]["history"]["if"]
-    failed = {"success": False, "failure": True, "cancelled": False, "always": True}
+    failed = {"success": False, "failure": True, "canceled": False, "always": True}
     assert is_run(condition, {"github": push()}, failed)
-    assert not is_run(condition, {"github": push()}, failed | {"cancelled": True})
+    assert not is_run(condition, {"github": push()}, failed | {"canceled": True})
 
 
 def test_whatever_runs_on_a_machine_of_ours_or_writes_has_a_condition_of_its_own():

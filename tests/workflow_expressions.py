@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     r"|(?P<sign>\|\||&&|==|!=|[!().,]))"
 )
 _WORDS = {"true": True, "false": False, "null": None}
-_STATUS = ("success", "failure", "cancelled", "always")
+_STATUS = ("success", "failure", "canceled", "always")
 _INTERPOLATED = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 
 

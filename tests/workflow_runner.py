@@ -252,7 +252,7 @@ _VARIABLES = ("sha", "ref", "repository", "server_url", "event_name", "base_ref"
 
 
 def _status(success: bool) -> dict[str, bool]:
-    return {"success": success, "failure": not success, "cancelled": False, "always": True}
+    return {"success": success, "failure": not success, "canceled": False, "always": True}
 
 
 def _as_arguments(given: dict[str, Any]) -> dict[str, Any]:

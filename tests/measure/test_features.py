@@ -331,13 +331,13 @@ def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak
 def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
     """Only what is recorded is wrong: the steps before it are the CPU's."""
 
-    class Forgetful(cuda_graphs.GraphedTrainer):
+    class Forgetful(cuda_graphs.GraphedTrainerTrainer):
         def _step(self):
             if len(self._kept) == 0:
                 super()._step()
 
     device = SimulatedDevice(SimulatedClock())
-    monkeypatch.setattr(cuda_graphs, "GraphedTrainer", Forgetful)
+    monkeypatch.setattr(cuda_graphs, "GraphedTrainerTrainer", Forgetful)
     workload = dataclasses.replace(simulated_workload(device, Costs(*[1e-3] * 6)), cuda_graph=True)
     with pytest.raises(MeasurementError, match="second loss"):
         measure(workload, device=device, clock=device.clock)

@@ -1,4 +1,4 @@
-"""Reads a report's page as a reader does: the cells of its tables, the text between the tags."""
+"""Reads a page as a reader does: the cells of its tables, the text between the tags, whole or by lines."""
 
 import re
 from html import unescape
@@ -39,3 +39,52 @@ def text_of(markup):
     """What a reader sees of some markup."""
     visible = re.sub(r"<(style|script)>.*?</\1>", " ", markup, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", visible)).split())
+
+
+BLOCKS = {"p", "li", "h1", "h2", "h3", "tr", "caption", "summary", "figcaption", "title", "desc", "div",
+          "label", "option", "button", "pre", "section", "a"}  # fmt: skip
+
+
+class Lines(HTMLParser):
+    """A page's text: a line for each block, a row's cells joined; of a figure only title and description."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.lines, self._line, self._hidden, self._is_figure, self._is_told = [], "", 0, False, False
+        self.feed(text)
+        self._end_line()
+
+    def _end_line(self):
+        words = " ".join(self._line.split()).removesuffix(" |")
+        if words:
+            self.lines.append(words)
+        self._line = ""
+
+    def handle_starttag(self, tag, attributes):
+        if tag in BLOCKS:
+            self._end_line()
+        self._hidden += tag in ("style", "script")
+        self._is_figure |= tag == "svg"
+        self._is_told |= tag in ("title", "desc")
+        attributes = dict(attributes)
+        for name in ("alt", "aria-label", "placeholder"):
+            if name in attributes and not self._is_figure:
+                self._line += f" [{attributes[name]}] "
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th", "dt"):
+            self._line += " | "
+        if tag in BLOCKS:
+            self._end_line()
+        self._hidden -= tag in ("style", "script")
+        self._is_figure &= tag != "svg"
+        self._is_told &= tag not in ("title", "desc")
+
+    def handle_data(self, data):
+        if not self._hidden and (self._is_told or not self._is_figure):
+            self._line += data
+
+
+def lines_of(text):
+    """What a reader sees of a page, a line for each block."""
+    return "".join(f"{line}\n" for line in Lines(text).lines)
