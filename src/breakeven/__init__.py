@@ -9,13 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from breakeven.case import Budget, Case, Outcome
 from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
     from breakeven.measure.workload import Workload
 
-__all__ = ["BreakevenError", "Budget", "Case", "Outcome", "Workload"]
+__all__ = ["BreakevenError", "Workload"]
 
 _LAZY = {"Workload": "breakeven.measure.workload"}
 

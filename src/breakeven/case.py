@@ -1,7 +1,6 @@
-"""The vocabulary: what a case is, what may be spent on it, and how it can end without a timing.
+"""What a case is, what may be spent on it, and how it can end without a timing.
 
-Identity (`Case`) never mixes with observation. Owns no measuring, no statistics and no files, and
-imports nothing but the standard library.
+Identity (`Model`, `Cell`, `CaseKey`) never mixes with observation. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,8 +8,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from breakeven.errors import UsageError
@@ -19,80 +20,183 @@ SCHEMA = 1
 """The version of everything we write into a run file."""
 
 Plain = str | int | float | bool | None
-"""An axis value as it stands in a run file."""
-
-OUTCOMES = ("skipped", "failed", "oom", "crashed")
-"""How a case can end without a timing."""
+"""The value of an axis in a run file."""
 
 _PLAIN_WORD = re.compile(r"[^\W\d][\w.+:/@-]*\Z")
 _LOOKS_LIKE_A_VALUE = {"None", "True", "False", "nan", "inf"}
 
 
 def axes_text(axes: Mapping[str, Any]) -> str:
-    """Return ``key=value key=value`` with the keys sorted; different axes never give the same text.
-
-    >>> axes_text({"width": 64, "dtype": "bfloat16"})
-    'dtype=bfloat16 width=64'
-    >>> axes_text({"n": "1", "s": "a b"})
-    'n="1" s="a b"'
-    """
+    """Return ``key=value key=value`` with the keys sorted; different axes never give the same text."""
     return " ".join(f"{_word(key)}={_value(value)}" for key, value in sorted(axes.items()))
 
 
-def case_text(workload: str, phase: str, device: str, batch_size: int, axes: Mapping[str, Any] | str) -> str:
-    """Return the one name of a case: ``workload phase device batch=64 key=value``, the axes sorted.
+class Axes(Mapping[str, Any]):
+    """The parameters beside the batch size that identify a model; hashable, equal in any order.
 
-    `compare` and `history` speak of cases so, and the file that ``BREAKEVEN_CASES`` names lists them so.
+    Iteration keeps the order of the mark. `text` has the keys sorted, and different axes never have the same
+    text.
 
-    >>> case_text("mlp", "train", "cpu", 64, {"width": 128, "depth": 2})
-    'mlp train cpu batch=64 depth=2 width=128'
+    >>> Axes({"width": 64, "dtype": "bfloat16"}).text
+    'dtype=bfloat16 width=64'
+    >>> Axes({"n": "1", "s": "a b"}).text
+    'n="1" s="a b"'
+    >>> Axes({"a": 1, "b": 2}) == Axes({"b": 2, "a": 1})
+    True
     """
-    text = axes if isinstance(axes, str) else axes_text(axes)
-    return f"{workload} {phase} {device} batch={batch_size}" + (f" {text}" if text else "")
+
+    __slots__ = ("_hash", "_values", "text")
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        self._values = dict(values or {})
+        self.text = axes_text(self._values)
+        self._hash = hash(self.text)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other.text if isinstance(other, Axes) else NotImplemented
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Axes({self.text})"
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def sort_key(self) -> list[tuple[str, float, str]]:
+        """Sort key that orders numbers by value: ``width=64`` before ``width=512``."""
+        return [_natural(part) for part in self.text.split(" ")]
 
 
 @dataclass(frozen=True)
-class Case:
-    """What is timed: workload + axes + batch size + phase + device.
+class Model:
+    """What trains, at any batch size: a workload with its axes."""
 
-    `axes` are ``(name, value)`` pairs in the order in which the mark gives them; two cases with the
-    same pairs in another order are the same case.
+    workload: str
+    axes: Axes = field(default_factory=Axes)
 
-    >>> case = Case("mlp", 64, "train", "cpu", (("width", 128),))
-    >>> str(case)
-    'mlp train cpu batch=64 width=128'
+    def label(self) -> str:
+        """Return ``workload key=value key=value``.
+
+        >>> Model("mlp", Axes({"width": 64})).label()
+        'mlp width=64'
+        """
+        return f"{self.workload} {self.axes}" if self.axes else self.workload
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A case without phase and device: one model at one batch size.
+
+    >>> Cell("mlp", Axes({"width": 64}), 8).label()
+    'mlp batch=8 width=64'
     """
 
     workload: str
+    axes: Axes
     batch_size: int
-    phase: str
-    device: str
-    axes: tuple[tuple[str, Plain], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a batch size below 1 and empty names.
+        """Refuse a batch size below 1 and a workload without a name.
 
         Raises:
             UsageError: with the value in its message.
         """
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise UsageError(f"batch_size={self.batch_size!r} is not an integer of at least 1")
-        for field in ("workload", "phase", "device"):
-            if not getattr(self, field):
-                raise UsageError(f"a case needs a {field}, got {getattr(self, field)!r}")
+        if not self.workload:
+            raise UsageError(f"a case needs a workload, got {self.workload!r}")
+
+    @cached_property
+    def model(self) -> Model:
+        """The model, whatever its batch size."""
+        return Model(self.workload, self.axes)
+
+    def label(self) -> str:
+        """Return ``workload batch=64 key=value``."""
+        head = f"{self.workload} batch={self.batch_size}"
+        return f"{head} {self.axes}" if self.axes else head
+
+
+@dataclass(frozen=True)
+class CaseKey:
+    """What is timed: a cell, a phase and a device; `machine` is the class id where several are compared.
+
+    >>> CaseKey(Cell("mlp", Axes({"width": 128, "depth": 2}), 64), "train", "cpu").label()
+    'mlp train cpu batch=64 depth=2 width=128'
+    """
+
+    cell: Cell
+    phase: str
+    device: str
+    machine: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse empty names.
+
+        Raises:
+            UsageError: with the value in its message.
+        """
+        for name in ("phase", "device"):
+            if not getattr(self, name):
+                raise UsageError(f"a case needs a {name}, got {getattr(self, name)!r}")
+
+    @classmethod
+    def of(
+        cls,
+        workload: str,
+        batch_size: int,
+        phase: str,
+        device: str,
+        axes: Mapping[str, Any] | None = None,
+        machine: str = "",
+    ) -> CaseKey:
+        """Return the key of a case by its plain parts."""
+        return cls(Cell(workload, Axes(axes), batch_size), phase, device, machine)
 
     @property
-    def identity(self) -> tuple[Any, ...]:
-        """What makes this case itself: equal for two cases that must not stand in one run."""
-        return (*self.cell, self.phase, self.device)
+    def workload(self) -> str:
+        """The name of the workload."""
+        return self.cell.workload
 
     @property
-    def cell(self) -> tuple[Any, ...]:
-        """Workload, axes (sorted) and batch size: one model is built for all that share it."""
-        return (self.workload, tuple(sorted(self.axes, key=lambda pair: pair[0])), self.batch_size)
+    def axes(self) -> Axes:
+        """Every parameter beside the batch size."""
+        return self.cell.axes
+
+    @property
+    def batch_size(self) -> int:
+        """The number of samples in a batch."""
+        return self.cell.batch_size
+
+    @property
+    def model(self) -> Model:
+        """The model, whatever its batch size."""
+        return self.cell.model
+
+    def label(self) -> str:
+        """Return ``workload phase device batch=64 key=value``, as `compare` and `history` name a case.
+
+        The file that ``BREAKEVEN_CASES`` names lists cases so. The machine is left out.
+        """
+        head = f"{self.workload} {self.phase} {self.device} batch={self.batch_size}"
+        return f"{head} {self.axes}" if self.axes else head
+
+    __str__ = label
 
     def as_extra_info(self) -> dict[str, Any]:
-        """Return the keys that Contract 1 requires of every benchmark's ``extra_info``."""
+        """Return the keys that a run file requires of every benchmark's ``extra_info``."""
         return {
             "schema": SCHEMA,
             "workload": self.workload,
@@ -102,22 +206,19 @@ class Case:
             "axes": dict(self.axes),
         }
 
-    def __str__(self) -> str:
-        return case_text(self.workload, self.phase, self.device, self.batch_size, dict(self.axes))
-
 
 @dataclass(frozen=True)
 class Budget:
     """What may be spent on the rounds of one case.
 
-    `half_width` is the wished relative half-width of the median's 95% interval; `min_rounds` is at
+    `target_precision` is the relative half-width asked of the median's 95% interval; `min_rounds` is at
     least 6, since five rounds cannot give a 95% interval of a median; `max_rounds` keeps run files
     small (1,000 rounds are about 45 kB of JSON).
     """
 
     min_rounds: int = 6
     max_time_s: float = 1.0
-    half_width: float = 0.02
+    target_precision: float = 0.02
     max_rounds: int = 1000
 
     def __post_init__(self) -> None:
@@ -132,38 +233,56 @@ class Budget:
             )
         if not 0 < self.max_time_s < math.inf:
             raise UsageError(
-                f"max_time_s={self.max_time_s!r} is no time to measure in; use a positive number of seconds"
+                f"max_time_s={self.max_time_s!r} is not a positive number of seconds; use 1 or more"
             )
-        if not 0 < self.half_width < 1:
-            raise UsageError(f"half_width={self.half_width!r} is not between 0 and 1; 0.02 wishes for +-2%")
+        if not 0 < self.target_precision < 1:
+            raise UsageError(
+                f"target_precision={self.target_precision!r} is not between 0 and 1; 0.02 asks for +-2%"
+            )
+
+
+class Ending(StrEnum):
+    """How a case can end without a timing."""
+
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    OOM = "oom"
+    CRASHED = "crashed"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended that gave no timing, and why."""
+    """How a case ended that gave no timing, and why.
+
+    `key` is None where the case is not known, such as behind a wrong mark. `outcome` is one of `Ending`, or
+    whatever word a newer breakeven wrote.
+    """
 
     fullname: str
     outcome: str
     reason: str
-    extra_info: Mapping[str, Any]
+    key: CaseKey | None = field(default=None)
 
-    def __post_init__(self) -> None:
-        """Refuse a word that the run file does not know.
-
-        Raises:
-            UsageError: naming the allowed words.
-        """
-        if self.outcome not in OUTCOMES:
-            raise UsageError(f"outcome {self.outcome!r} is none of {', '.join(OUTCOMES)}")
+    @property
+    def name(self) -> str:
+        """The case's label where it is known, else its full name."""
+        return self.fullname if self.key is None else self.key.label()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the object that stands under ``breakeven.outcomes`` in a run file."""
+        """Return the object under ``breakeven.outcomes`` in a run file."""
         return {
             "fullname": self.fullname,
             "outcome": self.outcome,
             "reason": self.reason,
-            "extra_info": dict(self.extra_info),
+            "extra_info": {} if self.key is None else self.key.as_extra_info(),
         }
+
+
+def _natural(part: str) -> tuple[str, float, str]:
+    name, _, value = part.partition("=")
+    number = value.lstrip("-")
+    is_number = number.replace(".", "", 1).isdecimal() and number.isascii()
+    return (name, float(value) if is_number else 0.0, value)
 
 
 def _word(text: str) -> str:

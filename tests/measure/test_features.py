@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, UsageError
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.hardware.float32 import read_silently
@@ -33,7 +33,7 @@ def time_rounds(round_, plan):
 
 def measure(workload, phase="train", device=CPU, timer=time_rounds, clock=None):
     session = Session(Budget(max_time_s=0.3), *([clock] if clock else []))
-    case = Case("w", 1, phase, device.name)
+    case = CaseKey.of("w", 1, phase, device.name)
     return session.measure(case, device, lambda: workload, timer)
 
 
@@ -55,11 +55,11 @@ def test_a_refusal_says_nothing_of_other_batch_sizes_phases_and_devices():
     session = Session(Budget(max_time_s=0.3))
     recorded = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
     for batch_size, phase in ((1, "forward"), (1, "train"), (2, "train")):
-        case = Case("w", batch_size, phase, "cpu")
+        case = CaseKey.of("w", batch_size, phase, "cpu")
         with pytest.raises(UnsupportedError, match="records no CUDA graphs") as caught:
             session.measure(case, CPU, lambda: recorded, time_rounds)
         session.note_failure(case, caught.value)
-    assert session.measure(Case("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
+    assert session.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
 
 
 def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
@@ -331,13 +331,13 @@ def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak
 def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
     """Only what is recorded is wrong: the steps before it are the CPU's."""
 
-    class Forgetful(cuda_graphs.GraphedTrainerTrainer):
+    class Forgetful(cuda_graphs.GraphedTrainer):
         def _step(self):
             if len(self._kept) == 0:
                 super()._step()
 
     device = SimulatedDevice(SimulatedClock())
-    monkeypatch.setattr(cuda_graphs, "GraphedTrainerTrainer", Forgetful)
+    monkeypatch.setattr(cuda_graphs, "GraphedTrainer", Forgetful)
     workload = dataclasses.replace(simulated_workload(device, Costs(*[1e-3] * 6)), cuda_graph=True)
     with pytest.raises(MeasurementError, match="second loss"):
         measure(workload, device=device, clock=device.clock)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.hardware.devices import Cpu
 from breakeven.measure import runner as session_module
 from breakeven.measure.flops import PATIENCE_S, Flops, count_flops, moved_bytes, step_bytes
@@ -318,7 +318,7 @@ def rounds(round_, plan):
 
 def facts_of(what, phase, device=CPU, session=None, batch_size=1, time_rounds=rounds):
     session = session or Session(Budget(max_time_s=0.02))
-    return session.measure(Case("w", batch_size, phase, device.name), device, lambda: what, time_rounds)
+    return session.measure(CaseKey.of("w", batch_size, phase, device.name), device, lambda: what, time_rounds)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from statistics import median
 
 import pytest
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.measure.cuda_graphs import place, record
 from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
@@ -122,7 +122,7 @@ def test_a_session_reads_known_work_in_every_place(where, graphs):
 
     budget = Budget(max_time_s=1e6 if where.unit_s == 1 else 2.0)
     session = Session(budget, where.clock)
-    case = Case("known", 1, "train", where.device.name)
+    case = CaseKey.of("known", 1, "train", where.device.name)
     facts = session.measure(case, where.device, lambda: where.workload(cuda_graph=graphs), time_rounds)
     session.close()
     inside = COSTS.forward + COSTS.backward + COSTS.step if graphs else COSTS.train

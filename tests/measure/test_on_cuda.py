@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError
 from breakeven.hardware.devices import Cpu, parse_device
 from breakeven.hardware.float32 import read_silently, tf32_set
@@ -54,7 +54,7 @@ class Measured:
         self.latencies = []
 
     def __call__(self, recipe, device, phase="train", batch_size=1, workload="w"):
-        case = Case(workload, batch_size, phase, device.name)
+        case = CaseKey.of(workload, batch_size, phase, device.name)
         try:
             return self.session.measure(case, device, recipe, self._time)
         except Exception as error:

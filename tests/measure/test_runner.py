@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.outcomes import CaseSkipped
@@ -33,7 +33,7 @@ class Bench:
 
     def measure(self, batch_size=1, phase="train", device=None, workload="w", axes=()):
         device = device or self.device
-        case = Case(workload, batch_size, phase, device.name, axes)
+        case = CaseKey.of(workload, batch_size, phase, device.name, axes)
         costs = Costs(*[self.seconds * batch_size] * 6)
 
         def recipe():
@@ -48,7 +48,7 @@ class Bench:
             self.rounds += 1
 
     def fail(self, error, **kwargs):
-        case = Case(
+        case = CaseKey.of(
             kwargs.pop("workload", "w"),
             kwargs.pop("batch_size", 1),
             kwargs.pop("phase", "train"),
@@ -64,7 +64,9 @@ def time_rounds(round_, plan):
 
 def measure(workload, phase="train", device=CPU, batch_size=1):
     session = Session(Budget(max_time_s=0.05))
-    return session.measure(Case("w", batch_size, phase, device.name), device, lambda: workload, time_rounds)
+    return session.measure(
+        CaseKey.of("w", batch_size, phase, device.name), device, lambda: workload, time_rounds
+    )
 
 
 def test_one_model_serves_all_phases_and_devices_of_a_cell():
@@ -77,9 +79,9 @@ def test_one_model_serves_all_phases_and_devices_of_a_cell():
 
     for device in (CPU, Cpu(1)):
         for phase in PHASES:
-            session.measure(Case("w", 2, phase, device.name), device, recipe, time_rounds)
+            session.measure(CaseKey.of("w", 2, phase, device.name), device, recipe, time_rounds)
     assert len(built) == 1
-    session.measure(Case("w", 3, "train", "cpu"), CPU, recipe, time_rounds)
+    session.measure(CaseKey.of("w", 3, "train", "cpu"), CPU, recipe, time_rounds)
     assert len(built) == 2
 
 
@@ -104,7 +106,7 @@ def test_every_phase_starts_from_the_same_weights():
 
     session = Untouched(Budget(max_time_s=0.02))
     for phase in PHASES:
-        session.measure(Case("w", 4, phase, "cpu"), CPU, lambda: seed_net(4), time_rounds)
+        session.measure(CaseKey.of("w", 4, phase, "cpu"), CPU, lambda: seed_net(4), time_rounds)
     for weights in starts[1:]:
         assert all(torch.equal(one, other) for one, other in zip(weights, starts[0], strict=True))
 
@@ -134,7 +136,7 @@ def test_what_compiling_cost_is_recorded_apart(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", compiling)
     workload = dataclasses.replace(simulated_workload(bench.device), compile=True)
-    case = Case("w", 1, "forward", "simulated")
+    case = CaseKey.of("w", 1, "forward", "simulated")
     facts = bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
     assert facts["compile_s"] == 1000.0
     assert facts["first_call_s"] == 1000.0 + Costs().forward
@@ -154,7 +156,10 @@ def test_the_rounds_are_timed_with_garbage_collection_off():
     enabled = []
     session = Session(Budget(max_time_s=0.02))
     session.measure(
-        Case("w", 1, "train", "cpu"), CPU, lambda: seed_net(1), lambda *_: enabled.append(gc.isenabled())
+        CaseKey.of("w", 1, "train", "cpu"),
+        CPU,
+        lambda: seed_net(1),
+        lambda *_: enabled.append(gc.isenabled()),
     )
     assert enabled == [False]
     assert gc.isenabled()
@@ -168,7 +173,7 @@ def test_inside_a_round_of_one_thread_torch_uses_one_thread():
     def watch(round_, plan):
         threads.append(torch.get_num_threads())
 
-    session.measure(Case("w", 1, "train", one.name), one, lambda: seed_net(1), watch)
+    session.measure(CaseKey.of("w", 1, "train", one.name), one, lambda: seed_net(1), watch)
     assert threads == [1]
 
 
@@ -202,7 +207,7 @@ def test_after_out_of_memory_nothing_of_the_model_is_kept():
         kept.append(weakref.ref(round_._placed))
         raise torch.OutOfMemoryError("out of memory")
 
-    case = Case("w", 1, "train", "cpu")
+    case = CaseKey.of("w", 1, "train", "cpu")
     try:
         session.measure(case, CPU, lambda: seed_net(1), run_out)
     except torch.OutOfMemoryError as error:
@@ -249,7 +254,7 @@ def test_memory_is_given_back_once_nothing_of_a_failed_case_is_left():
 
     bench.device.release_memory = lambda: left.append([model() for model in models])
     workload = Workload(Full(2, 1), nn.MSELoss(), torch.optim.Adam, torch.ones(1, 2), torch.ones(1, 1))
-    case = Case("w", 1, "train", "simulated")
+    case = CaseKey.of("w", 1, "train", "simulated")
     try:
         bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
     except torch.OutOfMemoryError as error:
@@ -281,7 +286,7 @@ def test_calls_that_still_compile_do_not_make_a_case_hopeless(monkeypatch):
     monkeypatch.setattr(torch, "compile", compiling)
     costs = Costs(*[0.001] * 6)
     workload = dataclasses.replace(simulated_workload(bench.device, costs), compile=True)
-    case = Case("w", 1, "forward", "simulated")
+    case = CaseKey.of("w", 1, "forward", "simulated")
     assert (
         bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)["planned_rounds"] > 6
     )
@@ -375,7 +380,7 @@ def test_a_recipe_that_raises_is_called_once_for_its_cell():
     session = Session(Budget())
     for phase in PHASES:
         with pytest.raises(RecipeError, match="no such width"):
-            session.measure(Case("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
+            session.measure(CaseKey.of("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
     assert len(calls) == 1
 
 
@@ -396,7 +401,7 @@ def test_a_loss_that_becomes_nan_during_the_rounds_is_no_timing():
         round_._placed.loss = torch.tensor(float("nan"))
 
     with pytest.raises(MeasurementError, match="the loss is nan"):
-        session.measure(Case("w", 1, "train", "cpu"), CPU, lambda: seed_net(1), poison)
+        session.measure(CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: seed_net(1), poison)
 
 
 def test_a_loss_that_is_no_number_says_its_shape():
@@ -490,6 +495,6 @@ def test_a_workload_that_draws_nothing_is_not_random():
 
 def test_running_once_calls_the_phase_once_and_warms_nothing_up():
     bench = Bench()
-    case = Case("w", 1, "train", "simulated")
+    case = CaseKey.of("w", 1, "train", "simulated")
     bench.session.run_once(case, bench.device, lambda: simulated_workload(bench.device), bench.time_rounds)
     assert bench.rounds == 1

@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.doctor.selftests.simulated_device import COSTS, LATENCIES, LAUNCH_S
 from breakeven.hardware.devices import Cpu, Device
 from breakeven.measure.phases import PHASES
@@ -137,7 +137,10 @@ def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, cl
 
     session = Session(Budget(max_time_s=1e6), clock)
     facts = session.measure(
-        Case("simulated", 1, phase, device.name), device, lambda: simulated_workload(device), time_rounds
+        CaseKey.of("simulated", 1, phase, device.name),
+        device,
+        lambda: simulated_workload(device),
+        time_rounds,
     )
     assert set(latencies) == {LATENCIES[phase]}
     assert facts["first_call_s"] == LATENCIES[phase]
@@ -171,7 +174,7 @@ def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock
     device = Asleep(clock, LAUNCH_S)
     session = Session(Budget(max_time_s=1e6), clock)
     session.run_once(
-        Case("simulated", 1, "forward", device.name),
+        CaseKey.of("simulated", 1, "forward", device.name),
         device,
         lambda: simulated_workload(device),
         lambda round_, _plan: time_round(round_, clock),

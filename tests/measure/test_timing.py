@@ -180,7 +180,7 @@ def test_the_planned_rounds_reach_the_target_precision():
         rng = np.random.default_rng(seed)
         plan = plan_rounds(timed(np.exp(rng.normal(0, 0.05, 60)) * 1e-3), BUDGET)
         reached.append(
-            median_interval(np.exp(rng.normal(0, 0.05, plan.rounds))).half_width <= BUDGET.half_width
+            median_interval(np.exp(rng.normal(0, 0.05, plan.rounds))).half_width <= BUDGET.target_precision
         )
     assert np.mean(reached) > 0.8
 

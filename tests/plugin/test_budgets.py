@@ -84,7 +84,7 @@ def test_a_wish_that_cannot_be_kept_fails_its_own_function_in_one_line(bench):
     [(outcome, reason)] = bench.outcomes().values()
     assert (outcome, reason) == (
         "failed",
-        "max_time_s=0.0 is no time to measure in; use a positive number of seconds",
+        "max_time_s=0.0 is not a positive number of seconds; use 1 or more",
     )
     assert "Traceback" not in result.stdout.str()
 

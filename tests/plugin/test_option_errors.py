@@ -91,8 +91,8 @@ UNUSABLE = {
     "--breakeven-sweep=smoke full": "names two sweeps, 'smoke' and 'full'; name one",
     "--breakeven-sweep=width='4": "No closing quotation; write for instance 'batch_size=1,64 width=128'",
     "--benchmark-timer=time.process_time": "does not count waiting for a device; leave the option out",
-    "--benchmark-max-time=0": "max_time_s=0.0 is no time to measure in; use a positive number of seconds",
-    "--benchmark-max-time=inf": "max_time_s=inf is no time to measure in",
+    "--benchmark-max-time=0": "max_time_s=0.0 is not a positive number of seconds; use 1 or more",
+    "--benchmark-max-time=inf": "max_time_s=inf is not a positive number of seconds",
 }
 
 

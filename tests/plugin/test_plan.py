@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.errors import UsageError
 from breakeven.plugin.plan import CasePlan
 
@@ -22,7 +22,7 @@ def plan(monkeypatch):
         budget = Budget(max_time_s=max_time_s)
         made = CasePlan(SimpleNamespace(devices=devices, phases=phases, times=times, budget=lambda: budget))
         for number, case in enumerate(cases):
-            made.add(str(number), case and Case("mlp", *case))
+            made.add(str(number), case and CaseKey.of("mlp", *case))
         return made
 
     return of

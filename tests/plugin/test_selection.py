@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breakeven.case import Case, case_text
+from breakeven.case import CaseKey
 from breakeven.errors import UsageError
 from breakeven.plugin.invocation import SETTINGS
 from breakeven.plugin.selection import Selection, selection_in
@@ -286,13 +286,13 @@ STRANGE = [
 def read_back(case):
     """The case's text as a reader of the run file makes it."""
     info = json.loads(json.dumps(case.as_extra_info(), allow_nan=False))
-    keys = ("workload", "phase", "device", "batch_size", "axes")
-    return case_text(*(info[key] for key in keys))
+    keys = ("workload", "batch_size", "phase", "device", "axes")
+    return CaseKey.of(*(info[key] for key in keys)).label()
 
 
 def case_with(value):
     """A case with this value, as the plugin makes it."""
-    return Case("mlp", 64, "train", "cpu", (("key", axis_value(value)), ("a", 1)))
+    return CaseKey.of("mlp", 64, "train", "cpu", {"key": axis_value(value), "a": 1})
 
 
 @pytest.mark.parametrize("value", STRANGE, ids=ascii)
@@ -325,9 +325,9 @@ def bench_odd(train_benchmark, batch_size, dtype, odd):
     train_benchmark(lambda: workload(batch_size))
 """)
     bench.run().assert_outcomes(passed=14)
-    keys = ("workload", "phase", "device", "batch_size", "axes")
+    keys = ("workload", "batch_size", "phase", "device", "axes")
     found = {
-        item["name"]: case_text(*(item["extra_info"][key] for key in keys))
+        item["name"]: CaseKey.of(*(item["extra_info"][key] for key in keys)).label()
         for item in bench.file()["benchmarks"]
     }
     assert len(set(found.values())) == 14

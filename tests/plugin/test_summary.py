@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from breakeven.case import Case, Outcome
+from breakeven.case import CaseKey, Outcome
 from breakeven.plugin.summary import (
     MAX_REASONS,
     MAX_ROWS,
@@ -20,11 +20,11 @@ TENS = [0.010] * 10
 
 
 def timing(batch_size=1, device="cpu", phase="train", rounds=TENS, flags=(), axes=(("width", 4),)):
-    return Timing(Case("mlp", batch_size, phase, device, axes), median_interval(rounds), flags)
+    return Timing(CaseKey.of("mlp", batch_size, phase, device, axes), median_interval(rounds), flags)
 
 
 def outcome(outcome="skipped", reason="no data", name="a"):
-    return Outcome(name, outcome, reason, {})
+    return Outcome(name, outcome, reason)
 
 
 def test_the_table_has_a_row_a_cell_and_a_column_a_device():

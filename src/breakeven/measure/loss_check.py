@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from breakeven.case import Case
+from breakeven.case import CaseKey
 from breakeven.errors import MeasurementError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.trainer import Trainer, agree, first_losses, tolerance_of
@@ -47,7 +47,7 @@ def reference_of(workload: Workload) -> Reference:
 
 
 def compare(
-    losses: tuple[float, float], reference: Reference, case: Case, workload: Workload, recipe: Recipe
+    losses: tuple[float, float], reference: Reference, case: CaseKey, workload: Workload, recipe: Recipe
 ) -> dict[str, Any]:
     """Return what the comparison adds to a case's ``extra_info``; a random workload is not compared.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
 
+import breakeven.phases
 from breakeven.errors import UsageError
 from breakeven.measure.trainer import Trainer
 
@@ -18,14 +19,14 @@ Verb = Callable[[Trainer], None]
 
 Part = tuple[str, Verb]
 
-STEP: tuple[Part, ...] = (
-    ("transfer", methodcaller("move_batch")),
-    ("zero_grad", methodcaller("zero_grad")),
-    ("forward", methodcaller("compute_loss")),
-    ("backward", methodcaller("backward")),
-    ("step", methodcaller("step")),
-)
-"""A whole training step, part after part; by name, since recorded graphs do them in another way."""
+_VERBS: dict[str, Verb] = {
+    "transfer": methodcaller("move_batch"),
+    "zero_grad": methodcaller("zero_grad"),
+    "forward": methodcaller("compute_loss"),
+    "backward": methodcaller("backward"),
+    "step": methodcaller("step"),
+}
+"""The parts of a training step; by name, since captured graphs do them in another way."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,13 @@ class Phase:
             part(trainer)
 
 
-def _part_of_step(name: str) -> Phase:
-    at = [part for part, _ in STEP].index(name)
-    return Phase(name, STEP[at : at + 1], STEP[:at], STEP[at + 1 :])
+def _parts(names: Sequence[str]) -> tuple[Part, ...]:
+    return tuple((name, _VERBS[name]) for name in names)
 
 
 PHASES: dict[str, Phase] = {
-    phase.name: phase
-    for phase in (
-        Phase("transfer", STEP[:1]),
-        _part_of_step("forward"),
-        _part_of_step("backward"),
-        _part_of_step("step"),
-        Phase("train", STEP),
-    )
+    phase.value: Phase(phase.value, _parts(phase.parts), _parts(phase.before), _parts(phase.after))
+    for phase in breakeven.phases.Phase
 }
 
 

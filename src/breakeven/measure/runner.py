@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey, Cell, Model
 from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device, EventApi
 from breakeven.hardware.nvml import kept_open
@@ -78,7 +78,7 @@ class Session:
         self.device_init_s: dict[str, float] = {}
         self.canary: dict[str, dict[str, Any]] = {}
         self._clock = clock
-        self._cell: tuple[Any, ...] | None = None
+        self._cell: Cell | None = None
         self._workload: Workload | RecipeError | None = None
         self._reference: Reference | str | None = None
         self._placed: Trainer | None = None
@@ -86,10 +86,12 @@ class Session:
         self._model_transfer_s = 0.0
         self._hope = SkipPolicy()
         self._references = Forecast()
-        self._flops: dict[tuple[Any, ...], Flops | str] = {}
+        self._flops: dict[Model | Cell, Flops | str] = {}
         self._open = ExitStack()
 
-    def measure(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> dict[str, Any]:
+    def measure(
+        self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds
+    ) -> dict[str, Any]:
         """Time one case and return what belongs into its ``extra_info`` (Contract 1, optional keys).
 
         Raises:
@@ -117,13 +119,13 @@ class Session:
             facts |= {"state": state, "evidence": evidence, **seen, **warmed, **recorded}
             return facts | self._after(case, phase, trainer)
 
-    def run_once(self, case: Case, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
+    def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Do one round of a case without warming up: what ``--benchmark-disable`` asks for."""
         with self._ready(case, device, recipe) as (trainer, _):
             time_rounds(Round(PHASES[case.phase], trainer), Plan(1, lead_in=0, cut_by_budget=False))
             trainer.loss_value()
 
-    def note_failure(self, case: Case, error: BaseException) -> tuple[str, str]:
+    def note_failure(self, case: CaseKey, error: BaseException) -> tuple[str, str]:
         """Remember how a case has ended, let go of its workload, and return the outcome and the reason."""
         outcome, reason = outcome_of(error), reason_for(error)
         self._hope.note(case, error, outcome, reason)
@@ -156,7 +158,7 @@ class Session:
 
     @contextmanager
     def _ready(
-        self, case: Case, device: Device, recipe: Recipe
+        self, case: CaseKey, device: Device, recipe: Recipe
     ) -> Iterator[tuple[Trainer, dict[str, float]]]:
         """Place the case's workload with all it asks for, for the length of the block, and what it took."""
         # Before the device becomes the current one, which alone makes a context.
@@ -171,7 +173,7 @@ class Session:
                     recorded = record(trainer, self._clock)
                 yield trainer, recorded
 
-    def _place(self, case: Case, device: Device, recipe: Recipe) -> Trainer:
+    def _place(self, case: CaseKey, device: Device, recipe: Recipe) -> Trainer:
         if self._cell != case.cell:
             self._drop_placed()
             self._cell, self._workload, self._reference = None, None, None
@@ -214,7 +216,7 @@ class Session:
             device.release_memory()
 
     def _first_calls(
-        self, case: Case, round_: Round, trainer: Trainer, recipe: Recipe
+        self, case: CaseKey, round_: Round, trainer: Trainer, recipe: Recipe
     ) -> tuple[list[Timed], dict[str, Any]]:
         """Return the calls before the warm-up, the first one apart; hold two losses against the CPU's."""
         with self._spend("warming up"):
@@ -231,7 +233,7 @@ class Session:
         return early, {"first_call_s": first.latency_s, **checked}
 
     def _warm(
-        self, case: Case, round_: Round, trainer: Trainer, early: list[Timed]
+        self, case: CaseKey, round_: Round, trainer: Trainer, early: list[Timed]
     ) -> tuple[dict[str, Any], Plan]:
         with self._spend("warming up"):
             floor, cap_s = floor_for(trainer.device), self.budget.max_time_s
@@ -243,7 +245,7 @@ class Session:
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
-            "target_precision": self.budget.half_width,
+            "target_precision": self.budget.target_precision,
             "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
         }
@@ -274,7 +276,7 @@ class Session:
             more.append(time_round(round_, self._clock))
         return more
 
-    def _after(self, case: Case, phase: Phase, trainer: Trainer) -> dict[str, Any]:
+    def _after(self, case: CaseKey, phase: Phase, trainer: Trainer) -> dict[str, Any]:
         trainer.loss_value()
         facts: dict[str, Any] = {}
         peak = trainer.device.peak_memory_bytes()
@@ -287,7 +289,7 @@ class Session:
         trainer.release()
         return facts | self._work(case, trainer)
 
-    def _work(self, case: Case, trainer: Trainer) -> dict[str, Any]:
+    def _work(self, case: CaseKey, trainer: Trainer) -> dict[str, Any]:
         """Return how much work the phase is. Known only after its rounds, which counting could disturb."""
         moved = moved_bytes(case.phase, trainer)
         facts: dict[str, Any] = {} if moved is None else {"moved_bytes": moved}
@@ -298,13 +300,13 @@ class Session:
             return facts | {"flops_unknown": counted}
         return facts | {"flops": counted.of(case.phase)}
 
-    def _count(self, case: Case, workload: Workload) -> Flops | str:
+    def _count(self, case: CaseKey, workload: Workload) -> Flops | str:
         """Return the cell's operations, counted once; what could not be counted once is not tried again."""
-        counted = self._flops.get(case.cell) or self._flops.get(case.cell[:2])
+        counted = self._flops.get(case.cell) or self._flops.get(case.model)
         if counted is None:
             with self._spend("preparing"):
                 counted = count_flops(workload, self._clock)
-            self._flops[case.cell[:2] if isinstance(counted, str) else case.cell] = counted
+            self._flops[case.model if isinstance(counted, str) else case.cell] = counted
         return counted
 
     def _parts(self, phase: Phase, trainer: Trainer) -> dict[str, Any]:
@@ -331,7 +333,7 @@ class Session:
 
     def _compare_losses(
         self,
-        case: Case,
+        case: CaseKey,
         workload: Workload,
         losses: tuple[float | None, float | None],
         recipe: Recipe,
@@ -344,9 +346,9 @@ class Session:
             return {"loss_compared": reference}
         return compare((first, second), reference, case, workload, recipe)
 
-    def _cpu_reference(self, case: Case, workload: Workload) -> Reference | str:
+    def _cpu_reference(self, case: CaseKey, workload: Workload) -> Reference | str:
         if self._reference is None:
-            key = ("reference", *case.cell[:2])
+            key = ("reference", case.model)
             predicted = self._references.predict(key, case.batch_size)
             if predicted is not None and predicted > PATIENCE * self.budget.max_time_s:
                 self._reference = f"not compared: one step on the CPU is predicted to take {predicted:.2g} s"

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.measure.outcomes import CaseSkipped, UnsupportedError
 from breakeven.measure.phases import PHASES
 from breakeven.measure.timing import Forecast, hopeless
@@ -22,11 +22,11 @@ BUSY = 4.0
 class SkipRule:
     """From which batch size on, and from which phase on, the cases of a workload are not tried."""
 
-    case: Case
+    case: CaseKey
     outcome: str
     reason: str
 
-    def covers(self, case: Case) -> bool:
+    def covers(self, case: CaseKey) -> bool:
         """Tell whether `case`, of the same workload, axes and device, would end the same way."""
         if self.outcome == "oom":
             return case.batch_size > self.case.batch_size
@@ -52,11 +52,11 @@ class SkipPolicy:
         """Tell whether a device of that name crashed, and needs a new process."""
         return device in self._lost
 
-    def observe(self, case: Case, seconds: float) -> None:
+    def observe(self, case: CaseKey, seconds: float) -> None:
         """Remember what a round of a case costs."""
         self._forecast.observe((*_model(case), case.phase), case.batch_size, seconds)
 
-    def note(self, case: Case, error: BaseException, outcome: str, reason: str) -> None:
+    def note(self, case: CaseKey, error: BaseException, outcome: str, reason: str) -> None:
         """Remember how a case has ended without a timing."""
         new = isinstance(error, CaseSkipped) and not isinstance(error, KnownError | UnsupportedError)
         if outcome == "oom" or new:
@@ -64,7 +64,7 @@ class SkipPolicy:
         if outcome == "crashed":
             self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
 
-    def refuse(self, case: Case, budget: Budget) -> None:
+    def refuse(self, case: CaseKey, budget: Budget) -> None:
         """Refuse a case that would end as an earlier one did.
 
         Raises:
@@ -106,5 +106,5 @@ def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math
     raise CaseSkipped(reason)
 
 
-def _model(case: Case) -> tuple[Any, ...]:
-    return (*case.cell[:2], case.device)
+def _model(case: CaseKey) -> tuple[Any, ...]:
+    return (case.model, case.device)

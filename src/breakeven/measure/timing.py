@@ -235,7 +235,7 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
     reason; and cheap rounds are taken freely: 40, where they fit into a twentieth of the time.
     """
     latencies = [timed.latency_s for timed in warmup.tail]
-    spread = MEDIAN_INFLATION * Z95 * relative_noise(latencies) / budget.half_width
+    spread = MEDIAN_INFLATION * Z95 * relative_noise(latencies) / budget.target_precision
     wished = math.ceil(2 * spread**2 * correlation_factor(latencies)) + 4
     cost = max(warmup.round_s, 1e-9)
     free = min(40, int(budget.max_time_s / 20 / cost))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from breakeven.case import Case
+from breakeven.case import CaseKey
 from breakeven.plugin.selection import Selection
 from breakeven.plugin.sweeps import Sweep, axis_value, is_swept
 
@@ -98,7 +98,7 @@ def is_case(item: pytest.Item) -> bool:
     return "breakeven_phase" in getattr(getattr(item, "callspec", None), "params", {})
 
 
-def case_of(item: Any) -> Case:
+def case_of(item: Any) -> CaseKey:
     """Return the case of an item that a sweep made.
 
     Raises:
@@ -108,12 +108,12 @@ def case_of(item: Any) -> Case:
     device, phase, batch_size = (
         axes.pop(key) for key in ("breakeven_device", "breakeven_phase", "batch_size")
     )
-    return Case(
+    return CaseKey.of(
         workload=_workload_of(item.originalname),
         batch_size=batch_size,
         phase=phase.name,
         device=device.name,
-        axes=tuple((name, axis_value(value)) for name, value in axes.items()),
+        axes={name: axis_value(value) for name, value in axes.items()},
     )
 
 
@@ -145,7 +145,7 @@ def _listed_as(item: Any, selection: Selection) -> str | None:
     if isinstance(item, WrongMark):
         return None if selection.speaks_of(_workload_of(item.name)) else item.nodeid
     if is_case(item):
-        return str(case_of(item))
+        return case_of(item).label()
     return item.nodeid if "benchmark" in getattr(item, "fixturenames", ()) else None
 
 

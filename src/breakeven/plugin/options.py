@@ -96,7 +96,7 @@ class Options:
         return Budget(
             min_rounds=max(6, int(wish("min_rounds", 6))),
             max_time_s=float(wish("max_time", 1.0)),
-            half_width=float(wish("precision", 0.02)),
+            target_precision=float(wish("precision", 0.02)),
         )
 
     @property

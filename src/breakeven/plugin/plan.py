@@ -6,9 +6,8 @@ Owns the cases and what is said of them before the first begins. Refuses to know
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from breakeven.case import Case
+from breakeven.case import CaseKey
 from breakeven.errors import UsageError
 from breakeven.hardware.devices import Device, usable_threads
 from breakeven.plugin.options import Options
@@ -26,19 +25,21 @@ class CasePlan:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._identities: dict[tuple[Any, ...], str] = {}
-        self.cases: dict[str, Case | None] = {}
+        self._identities: dict[CaseKey, str] = {}
+        self.cases: dict[str, CaseKey | None] = {}
 
-    def add(self, nodeid: str, case: Case | None) -> None:
+    def add(self, nodeid: str, case: CaseKey | None) -> None:
         """Expect a case.
 
         Raises:
             UsageError: another item has the same identity.
         """
         if case is not None:
-            other = self._identities.setdefault(case.identity, nodeid)
+            other = self._identities.setdefault(case, nodeid)
             if other != nodeid:
-                raise UsageError(f"{nodeid} and {other} are the same case, {case}; rename one of them")
+                raise UsageError(
+                    f"{nodeid} and {other} are the same case, {case.label()}; rename one of them"
+                )
         self.cases[nodeid] = case
 
     @property
@@ -50,7 +51,7 @@ class CasePlan:
     def told(self) -> str:
         """Return how many cases there are, where, and about how long; devices short of CPUs, a line each."""
         cases, devices = self._known, self.devices
-        models, cells = len({case.cell[:2] for case in cases}), len({case.cell for case in cases})
+        models, cells = len({case.model for case in cases}), len({case.cell for case in cases})
         # Of what was asked for, what is left: -k or a list may have deselected the rest.
         left = {case.phase for case in cases}
         phases = ", ".join(phase.name for phase in self._options.phases if phase.name in left or not cases)
@@ -71,7 +72,7 @@ class CasePlan:
         return Progress(planned_s) if planned_s and self._options.times else None
 
     @property
-    def _known(self) -> Sequence[Case]:
+    def _known(self) -> Sequence[CaseKey]:
         return [case for case in self.cases.values() if case is not None]
 
     def _duration(self) -> str:
@@ -80,7 +81,7 @@ class CasePlan:
         seconds = SECONDS_AT_LEAST + sum(map(self._planned_s, self._known))
         return f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
 
-    def _planned_s(self, case: Case) -> float:
+    def _planned_s(self, case: CaseKey) -> float:
         is_accelerator = any(
             device.is_accelerator for device in self._options.devices if device.name == case.device
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from breakeven.case import SCHEMA, Budget, Case, Outcome
+from breakeven.case import SCHEMA, Budget, CaseKey, Outcome
 from breakeven.errors import BreakevenError
 from breakeven.format import one_line
 from breakeven.hardware.devices import Device
@@ -81,14 +81,14 @@ class BenchmarkSession:
 
     def last(self, nodeid: str) -> Last:
         """Return how a case has ended, for the line that tells the progress."""
-        name = one_line(self.plan.cases[nodeid], 200)
+        name = one_line(case.label() if (case := self.plan.cases[nodeid]) else nodeid, 200)
         timing = self.timed.get(nodeid)
         if timing is not None:
             return Last.timed(name, timing.interval.median, timing.interval.half_width)
         return Last(name, self.outcomes[nodeid].outcome if nodeid in self.outcomes else "ended")
 
     def measure(
-        self, item: pytest.Item, case: Case, device: Device, recipe: Recipe, benchmark: Any
+        self, item: pytest.Item, case: CaseKey, device: Device, recipe: Recipe, benchmark: Any
     ) -> LastOutcome | None:
         """Time one case into `benchmark`; return how it ended where it gave no timing.
 
@@ -207,7 +207,7 @@ class BenchmarkSession:
             self._halfway = True
             self.session.run_canary("middle", self.plan.devices)
 
-    def _keep(self, nodeid: str, case: Case, facts: dict[str, Any], benchmark: Any) -> None:
+    def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
         steady, cut = facts.pop("steady"), facts.pop("cut_by_budget")
@@ -220,6 +220,4 @@ class BenchmarkSession:
 
     def _note(self, nodeid: str, outcome: str, reason: str) -> None:
         case = self.plan.cases.get(nodeid)
-        self.outcomes[nodeid] = Outcome(
-            nodeid, outcome, reason, case.as_extra_info() if case is not None else {}
-        )
+        self.outcomes[nodeid] = Outcome(nodeid, outcome, reason, case)

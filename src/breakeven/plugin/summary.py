@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from breakeven.case import Case, Outcome
+from breakeven.case import CaseKey, Outcome
 from breakeven.format import seconds
 from breakeven.stats.intervals import MedianInterval
 
@@ -24,7 +24,7 @@ MAX_REASONS = 8
 class Timing:
     """A case, the interval of its median, in seconds, and its flags."""
 
-    case: Case
+    case: CaseKey
     interval: MedianInterval
     flags: tuple[str, ...]
 
@@ -68,7 +68,7 @@ def table(timings: Sequence[Timing]) -> list[str]:
     rows = [["workload", "batch", "axes", *devices]]
     for cell in list(by_cell.values())[:MAX_ROWS]:
         case = next(iter(cell.values())).case
-        axes = " ".join(f"{name}={value}" for name, value in case.axes)
+        axes = " ".join(f"{name}={value}" for name, value in case.axes.items())
         times = [_median(cell[device]) if device in cell else "-" for device in devices]
         rows.append([case.workload, str(case.batch_size), axes, *times])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.case import case_text
+from breakeven.case import CaseKey
 from breakeven.errors import UsageError
 from breakeven.format import one_line
 from breakeven.runs.json_files import MEASURE_AGAIN, Place, load_json
@@ -155,7 +155,9 @@ def _reading(benchmark: Mapping[str, Any], here: Place) -> Reading:
     times_s, median_s = _timing(benchmark, here)
     if is_ours(benchmark):
         sample = sample_of(benchmark, here, times_s)
-        case = case_text(sample.workload, sample.phase, sample.device, sample.batch_size, sample.axes_text)
+        case = CaseKey.of(
+            sample.workload, sample.batch_size, sample.phase, sample.device, sample.axes
+        ).label()
         return Reading(case, median_s, times_s, sample)
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):
@@ -185,7 +187,7 @@ def _median(times_s: NDArray[np.float64]) -> float:
 
 def _case_of(ended: Ended) -> str:
     if ended.workload and ended.phase and ended.device and ended.batch_size and ended.axes is not None:
-        return case_text(ended.workload, ended.phase, ended.device, ended.batch_size, ended.axes)
+        return CaseKey.of(ended.workload, ended.batch_size, ended.phase, ended.device, ended.axes).label()
     return ended.fullname
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from breakeven.case import Budget, Case
+from breakeven.case import Budget, CaseKey
 from breakeven.doctor.selftests.checks import Check
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.phases import PHASES
@@ -114,7 +114,7 @@ def _planned(first_s: float) -> tuple[int, float]:
         latencies.extend(time_round(round_, clock).latency_s for _ in range(plan.rounds))
 
     session = Session(Budget(), clock)
-    case = Case("simulated", 1, "forward", device.name)
+    case = CaseKey.of("simulated", 1, "forward", device.name)
     session.measure(case, device, lambda: simulated_workload(device, device.costs), time_rounds)
     session.close()
     return len(latencies), median(latencies)
@@ -168,7 +168,7 @@ def one_thread() -> list[Check]:
 
     device = Cpu(1)
     session = Session(Budget(max_time_s=0.2))
-    session.measure(Case("threads", 2, "train", device.name), device, recipe, time_rounds)
+    session.measure(CaseKey.of("threads", 2, "train", device.name), device, recipe, time_rounds)
     session.close()
     return [Check("threads of torch inside a round on cpu@1", _only(counts), 1, 1, "threads")]
 

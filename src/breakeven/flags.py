@@ -1,0 +1,94 @@
+"""The flags on a timing: what each means, what to do, and whether something else had a part in the time.
+
+A new flag is one entry in `Flag`: tables, warnings and the page follow. `breakeven.measure.monitor` finds the
+evidence that the machine gives, `breakeven.runs.flags` that of the rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Self
+
+_MORE_TIME = "give --benchmark-max-time more seconds"
+_SETTLE = "let the machine settle and measure again"
+
+
+class Flag(StrEnum):
+    """Why a timing deserves a second look.
+
+    `meaning` is a clause, `remedy` what to do. `disturbed` is what a reader of a ratio must know of such
+    cases, as a verb phrase ("ran throttled"), empty where the interval already says it all.
+    """
+
+    meaning: str
+    remedy: str
+    disturbed: str
+
+    def __new__(cls, name: str, meaning: str, remedy: str, disturbed: str = "") -> Self:
+        """Make a flag of its name and its texts."""
+        flag = str.__new__(cls, name)
+        flag._value_ = name
+        flag.meaning, flag.remedy, flag.disturbed = meaning, remedy, disturbed
+        return flag
+
+    NOISY = (
+        "noisy",
+        "the target precision was not reached",
+        f"close other programs, or {_MORE_TIME}",
+    )
+    DRIFT = "drift", "the times changed level during the rounds", _SETTLE, "drifted"
+    UNSTEADY = (
+        "unsteady",
+        "the times were still changing when the warm-up ended",
+        f"let the machine settle, or {_MORE_TIME}",
+        "had not settled",
+    )
+    THROTTLED = (
+        "throttled",
+        "the device lowered its clocks",
+        "cool it, or lower the power it is asked for",
+        "ran throttled",
+    )
+    CLOCK = "clock", "the clocks moved while measuring", _SETTLE, "ran at changing clocks"
+    CONTENDED = (
+        "contended",
+        "other programs used the same cores",
+        "close them, or set OMP_WAIT_POLICY=passive",
+        "shared the processor with other work",
+    )
+    BUDGET = "budget", "the time budget ended before the target precision was reached", _MORE_TIME
+    FEW_ROUNDS = (
+        "few_rounds",
+        "too few rounds for a 95% interval, so nothing is judged",
+        _MORE_TIME,
+    )
+    SHARED_GPU = (
+        "shared_gpu",
+        "other processes used the GPU",
+        "free it and measure again",
+        "shared the GPU with other processes",
+    )
+    ZERO_TIME = (
+        "zero_time",
+        "the median is zero, below the clock's resolution, and has no ratio",
+        "time more work a round",
+    )
+    NOT_COMPARABLE = (
+        "not_comparable",
+        "the ratio was formed by --force although the machines or models differ",
+        "do not quote it",
+    )
+
+
+UNKNOWN = "this breakeven does not know the flag; see the breakeven that measured"
+
+
+def find_flag(name: str) -> Flag | None:
+    """Return the flag of that name, None for one that only another breakeven sets."""
+    return Flag._value2member_map_.get(name)  # type: ignore[return-value]
+
+
+def is_disturbed(flags: Iterable[str]) -> bool:
+    """Return whether something other than the work had a part in a time with these flags."""
+    return any(flag is not None and bool(flag.disturbed) for flag in map(find_flag, flags))

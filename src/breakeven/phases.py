@@ -1,0 +1,67 @@
+"""The phases of training: what each times, what is counted in it, and how a report treats it.
+
+A new phase is one entry in `Phase`: options, measuring, tables and figures follow. A run file may hold phases
+that are not listed here; they are compared and shown under their own names.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+STEP = ("transfer", "zero_grad", "forward", "backward", "step")
+"""The parts of a training step in order; each is a method of `breakeven.measure.trainer.Trainer`."""
+
+FLOPS, BYTES = "FLOP/s", "B/s"
+
+
+class Phase(StrEnum):
+    """A timed part of training.
+
+    `parts` are the consecutive parts of a training step that are timed. `rate` is the unit of the counted
+    work. `is_compared` says whether a speedup means anything: `transfer` does nothing on a CPU.
+    """
+
+    parts: tuple[str, ...]
+    rate: str
+    is_compared: bool
+
+    def __new__(cls, name: str, parts: tuple[str, ...], rate: str, is_compared: bool = True) -> Self:
+        """Make a phase of its name and its properties."""
+        phase = str.__new__(cls, name)
+        phase._value_ = name
+        phase.parts, phase.rate, phase.is_compared = parts, rate, is_compared
+        return phase
+
+    TRANSFER = "transfer", ("transfer",), BYTES, False
+    FORWARD = "forward", ("forward",), FLOPS
+    BACKWARD = "backward", ("backward",), FLOPS
+    OPTIMIZER = "step", ("step",), BYTES
+    TRAIN = "train", STEP, FLOPS
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The parts of a step that come before this phase."""
+        return STEP[: STEP.index(self.parts[0])]
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The parts of a step that are left when this phase ends."""
+        return STEP[STEP.index(self.parts[-1]) + 1 :]
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The passes in it whose floating point operations are counted."""
+        return tuple(part for part in self.parts if part in ("forward", "backward"))
+
+
+HEADLINE = Phase.TRAIN
+"""The phase that a verdict is about, wherever it was measured."""
+
+COMPARED = (HEADLINE, *(phase for phase in Phase if phase.is_compared and phase is not HEADLINE))
+"""The phases with a speedup, the headline first."""
+
+
+def find_phase(name: str) -> Phase | None:
+    """Return the phase of that name, None for one that only a newer breakeven measures."""
+    return Phase._value2member_map_.get(name)  # type: ignore[return-value]
