@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.measuring.workloads import cnn
+from breakeven.measure.workload import cnn
 
 
 @pytest.mark.sweep("smoke", batch_size=[1], channels=[8], side=[16])

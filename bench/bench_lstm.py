@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.measuring.workloads import lstm
+from breakeven.measure.workload import lstm
 
 
 @pytest.mark.sweep("smoke", batch_size=[1], hidden=[32], length=[8])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.measuring.workloads import mlp
+from breakeven.measure.workload import mlp
 
 
 @pytest.mark.sweep("smoke", batch_size=[1, 256], width=[64], depth=[2], dtype=["float32"])

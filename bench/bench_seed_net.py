@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.measuring.workloads import seed_net
+from breakeven.measure.workload import seed_net
 
 
 @pytest.mark.sweep("smoke", batch_size=[1, 64])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.measuring.workloads import transformer
+from breakeven.measure.workload import transformer
 
 
 @pytest.mark.sweep("smoke", batch_size=[1], d_model=[32], length=[16], optimizer=["adam"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from breakeven.measuring.workloads import mlp
+from breakeven.measure.workload import mlp
 
 
 @pytest.mark.sweep("variants", batch_size=[16, 1024], width=[1024], tf32=[False, True])

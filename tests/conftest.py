@@ -12,6 +12,16 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+
+def pytest_addoption(parser):
+    """Add the option that rewrites the golden files."""
+    parser.addoption(
+        "--regenerate-goldens",
+        action="store_true",
+        help="rewrite the files in tests/goldens; review the diff",
+    )
+
+
 HEAD = '''
 import pytest, torch
 from breakeven import Workload
@@ -114,7 +124,7 @@ def torch_is_loaded():
     """Import torch before any `pytester`, which forgets what was imported since; torch cannot be twice."""
     import torch
 
-    import breakeven.running  # noqa: F401
+    import breakeven.plugin.session  # noqa: F401  # noqa: F401
 
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
     gc.collect()
@@ -126,14 +136,14 @@ def torch_is_loaded():
 @pytest.fixture
 def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
-    from breakeven.measuring.rounds import Floor
+    from breakeven.measure.timing import Floor
 
     # This process holds all of torch, twice pytest and hypothesis: walking that before every cell is most
     # of a short run, and no business of the plugin's.
-    monkeypatch.setattr("breakeven.measuring.session.gc", Mock(spec=gc))
+    monkeypatch.setattr("breakeven.measure.runner.gc", Mock(spec=gc))
     # Nor are seconds: no case needs its caches warm, and no machine is held against itself.
-    monkeypatch.setattr("breakeven.measuring.session.floor_for", lambda _: Floor(seconds=0))
-    monkeypatch.setattr("breakeven.measuring.canary.PATIENCE_S", 0)
+    monkeypatch.setattr("breakeven.measure.runner.floor_for", lambda _: Floor(seconds=0))
+    monkeypatch.setattr("breakeven.measure.canary.PATIENCE_S", 0)
     # Without a GPU torch keeps a seed for later with the whole stack, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)
@@ -175,7 +185,7 @@ def check(history):
     """Run ``history check --format json`` and return (exit code, content); the schema is kept."""
     import jsonschema
 
-    from breakeven.reporting.history_exports import json_schema
+    from breakeven.render.history_data import json_schema
 
     def call(store, *arguments):
         code, out, _ = history("check", "--store", store, "--format", "json", *arguments)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from histories import add, medians, timed
+from support.histories import add, medians, timed
 
 HEAVY = ["torch", "numpy", "scipy", "pandas", "matplotlib", "rich", "pytest", "duckdb"]
 
@@ -46,7 +46,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_intervals_load_neither_pandas_nor_all_of_scipys_statistics():
-    code = "import breakeven.analysing.intervals\nassert 'scipy.stats' not in sys.modules"
+    code = "import breakeven.stats.intervals\nassert 'scipy.stats' not in sys.modules"
     assert loaded(code) == "['numpy', 'scipy']"
 
 
@@ -62,7 +62,7 @@ def test_checking_a_history_loads_neither_frames_nor_figures_nor_all_of_scipys_s
 
 def test_a_json_report_draws_nothing(tmp_path):
     code = (
-        "from breakeven.analysing import record, runs\nfrom breakeven.reporting import exports\n"
+        "from breakeven.report.report import analyze\nfrom breakeven.runs import reader\nfrom breakeven.render import report_data\n"
         "assert 'scipy.stats' not in sys.modules"
     )
     assert "matplotlib" not in loaded(code)

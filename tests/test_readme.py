@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from breakeven import cli
-from breakeven.alternating.executor import Job
-from breakeven.analysing.record import analyse
-from breakeven.analysing.runs import read
-from fake_commands import Machine, install
-from histories import medians, timed
-from pages import Cells, rows_of, text_of
-from reports import box
-from run_files import affine_run, write
+from breakeven.experiment.shell import Job
+from support.fake_commands import Machine, install
+from support.histories import medians, timed
+from support.pages import Cells, rows_of, text_of
+from support.reports import box
+from support.run_files import affine_run, write
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -148,41 +146,84 @@ def test_the_figures_of_the_history_are_those_of_the_committed_measurement():
     found = figures["a step of 10% at 2% noise, found within 5 commits"]["rows"]
     iid, correlated = (min(row["found"] for row in found if row["rho"] == rho) for rho in (0.0, 0.5))
     assert f"in {iid:.0%} of series" in flat
-    assert f"({correlated:.0%} where neighbouring runs correlate by .5)" in flat
+    assert f"({correlated:.0%} where neighboring runs correlate by .5)" in flat
     whole = figures["history check, the whole process"]
     assert (whole["runs"], whole["cases"], whole["rounds"]) == (1000, 400, 100)
     assert whole["median_s"] < whole["bound_s"]
     assert whole["peak_memory_bytes"] < whole["bound_bytes"]
 
 
+RESULTS = {"h100-16core": ("run.json", "large.json"), "cpu-2core": ("run.json",)}
+
+
 @pytest.fixture(scope="module")
-def committed():
-    """The committed run, as plain JSON, and the page made from it."""
-    folder = ROOT / "results" / "cpu-2core"
-    return json.loads((folder / "run.json").read_text()), (folder / "index.html").read_text(encoding="utf-8")
+def benchmarks():
+    """The benchmarks of each committed report, as plain JSON, by the report's folder."""
+    return {
+        folder: [
+            item
+            for name in names
+            for item in json.loads((ROOT / "results" / folder / name).read_text())["benchmarks"]
+        ]
+        for folder, names in RESULTS.items()
+    }
 
 
-def test_the_verdict_that_is_quoted_is_that_of_the_committed_run_and_page(committed):
-    content, page = committed
-    verdict = analyse(read([ROOT / "results" / "cpu-2core" / "run.json"])).verdict
-    (quote,) = re.findall(r"((?:^> .*\n)+)", README, re.MULTILINE)
-    assert " ".join(quote.replace(">", "").split()) in verdict
-    assert verdict == text_of(re.search(r'<div id="verdict">(.*?)</div>', page, re.DOTALL)[1])
-    rounds = sum(item["stats"]["rounds"] for item in content["benchmarks"])
-    assert f"{len(content['benchmarks'])} cases, {rounds:,} rounds" in " ".join(README.split())
+@pytest.fixture(scope="module")
+def pages():
+    """The committed page of each report, by the report's folder."""
+    return {folder: (ROOT / "results" / folder / "index.html").read_text("utf-8") for folder in RESULTS}
 
 
-def median_s(content, **wanted):
-    """The median of one case of a run file, by nothing but the standard library."""
-    [times] = [
-        item["stats"]["data"]
-        for item in content["benchmarks"]
-        if all(
-            {**item["extra_info"], **item["extra_info"]["axes"]}[key] == value
-            for key, value in wanted.items()
-        )
-    ]
-    return statistics.median(times)
+@pytest.fixture(scope="module")
+def quote():
+    """The verdict that README quotes."""
+    (block,) = re.findall(r"((?:^> .*\n)+)", README, re.MULTILINE)
+    return " ".join(block.replace("> ", "").split())
+
+
+def test_the_quoted_verdict_is_in_the_committed_page_and_in_a_new_report(quote, pages, capsys):
+    paths = [str(ROOT / "results" / "h100-16core" / name) for name in RESULTS["h100-16core"]]
+    assert cli.main(["report", *paths, "--format", "json"]) == 0
+    verdict = json.loads(capsys.readouterr().out)["verdict"]
+    assert quote in verdict
+    assert verdict == text_of(re.search(r'<div id="verdict">(.*?)</div>', pages["h100-16core"], re.DOTALL)[1])
+
+
+def test_the_quoted_cases_and_rounds_are_those_of_the_committed_runs(benchmarks):
+    rounds = sum(item["stats"]["rounds"] for item in benchmarks["h100-16core"])
+    assert f"{len(benchmarks['h100-16core'])} cases, {rounds:,} rounds" in " ".join(README.split())
+
+
+def facts_of(item):
+    """What identifies a benchmark: its keys and its axes."""
+    return {**item["extra_info"], **item["extra_info"]["axes"]}
+
+
+def medians_s(items, **wanted):
+    """The medians of the cases with these keys and axes by batch size, from their raw rounds."""
+    found = {
+        facts_of(item)["batch_size"]: statistics.median(item["stats"]["data"])
+        for item in items
+        if wanted.items() <= facts_of(item).items()
+    }
+    return dict(sorted(found.items()))
+
+
+def leads_s(items, **wanted):
+    """How much longer the whole step takes on all CPU threads than on the GPU, by batch size."""
+    cpu, gpu = (medians_s(items, phase="train", device=device, **wanted) for device in ("cpu", "cuda"))
+    return {batch: cpu[batch] - gpu[batch] for batch in cpu if batch in gpu}
+
+
+def crossing(leads):
+    """The batch size from which every lead is above 0, on straight lines between measured batch sizes."""
+    batches = list(leads)
+    after = next(i for i in range(len(batches)) if min(list(leads.values())[i:]) > 0)
+    if after == 0:
+        return 0
+    low, high = batches[after - 1], batches[after]
+    return low + (high - low) * leads[low] / (leads[low] - leads[high])
 
 
 def in_words(seconds):
@@ -193,49 +234,76 @@ def in_words(seconds):
 
 
 @pytest.mark.parametrize(
-    ("workload", "batch", "phase", "device"),
+    ("folder", "case"),
     [
-        ("lstm", 64, "train", "cpu"),
-        ("seed_net", 1, "backward", "cpu@1"),
-        ("transformer", 16, "forward", "cpu"),
+        ("h100-16core", "cnn channels=64 side=32 | 1024 | train | cpu"),
+        ("h100-16core", "cnn channels=64 side=32 | 1024 | train | cuda"),
+        ("h100-16core", "seed_net | 1 | backward | cuda"),
+        ("h100-16core", "transformer d_model=512 length=128 optimizer=adam | 16 | forward | cpu"),
+        ("cpu-2core", "lstm | 64 | train | cpu"),
+        ("cpu-2core", "seed_net | 1 | backward | cpu@1"),
     ],
 )
-def test_medians_recomputed_from_the_raw_rounds_are_those_of_the_page(
-    committed, workload, batch, phase, device
-):
-    content, page = committed
-    head, *rows = rows_of(page)
+def test_medians_recomputed_from_the_raw_rounds_are_those_of_the_page(benchmarks, pages, folder, case):
+    model, batch, phase, device = case.split(" | ")
+    workload, *axes = model.split()
+    head, *rows = rows_of(pages[folder])
     shown = [dict(zip(head, row, strict=True)) for row in rows]
-    [median] = [
-        row["median"]
+    [row] = [
+        row
         for row in shown
-        if (row["workload"], row["batch"], row["phase"], row["device"])
-        == (workload, str(batch), phase, device)
+        if (row["workload"], row["batch"], row["phase"], row["device"]) == (workload, batch, phase, device)
+        and set(axes) <= set(row["axes"].split())
     ]
-    seconds = median_s(content, workload=workload, batch_size=batch, phase=phase, device=device)
-    assert median == in_words(seconds)
+    cases = [
+        item
+        for item in benchmarks[folder]
+        if set(axes) <= {f"{key}={value}" for key, value in item["extra_info"]["axes"].items()}
+    ]
+    medians = medians_s(cases, workload=workload, phase=phase, device=device)
+    assert row["median"] == in_words(medians[int(batch)])
 
 
-def test_a_crossing_recomputed_from_the_raw_rounds_is_that_of_page_and_readme(committed):
-    content, page = committed
-    (quoted,) = re.findall(r"batch ([\d.]+) \[\S+\] \(seed_net\)", " ".join(README.replace("> ", "").split()))
-    tables = [table for name, table in Cells(page).tables.items() if name != "cases"]
-    [shown] = [row[1] for table in tables for row in table if row[0] == "seed_net"]
+def test_the_quoted_counts_of_models_are_those_of_the_raw_rounds(benchmarks, quote):
+    items = benchmarks["h100-16core"]
+    models = {json.dumps([facts_of(item)["workload"], item["extra_info"]["axes"]]) for item in items}
+    crossings = [
+        crossing(leads_s(items, workload=workload, axes=axes)) for workload, axes in map(json.loads, models)
+    ]
+    assert re.search(r"in 7 from the smallest measured, in 7 from batch", quote)
+    assert "In 14 of 15 models" in quote
+    assert len(crossings) == 15
+    assert crossings.count(0) == 7
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [
+        ("transformer at d_model=64 optimizer=adam",
+         {"workload": "transformer", "d_model": 64, "optimizer": "adam"}),
+        ("seed_net", {"workload": "seed_net"}),
+    ],
+)  # fmt: skip
+def test_the_quoted_crossings_recomputed_from_the_raw_rounds(benchmarks, pages, quote, place, wanted):
+    (quoted,) = re.findall(rf"batch ([\d.]+) \[\S+\] \({place}\)", quote)
+    found = crossing(leads_s(benchmarks["h100-16core"], **wanted))
+    assert f"{found:.{0 if found >= 10 else 1}f}" == quoted
+    tables = [table for name, table in Cells(pages["h100-16core"]).tables.items() if name != "cases"]
+    [shown] = [row[1] for table in tables for row in table if row[0] == place and "[" in row[1]]
     assert shown.split()[0] == quoted
 
-    def lead(batch):
-        one, all_of_them = (
-            median_s(content, workload="seed_net", batch_size=batch, phase="train", device=device)
-            for device in ("cpu@1", "cpu")
-        )
-        return one - all_of_them
 
-    batches = [1, 64, 1024, 16384]
-    leads = [lead(batch) for batch in batches]
-    after = next(i for i in range(len(batches)) if min(leads[i:]) > 0)
-    low, high = batches[after - 1], batches[after]
-    crossing = low + (high - low) * -leads[after - 1] / (leads[after] - leads[after - 1])
-    assert f"{crossing:.0f}" == quoted
+def test_the_quoted_largest_speedup_recomputed_from_the_raw_rounds(benchmarks, quote):
+    (quoted, batch, channels) = re.search(
+        r"([\d.]+)x at best \(batch (\d+), cnn at channels=(\d+)\)", quote
+    ).groups()
+    cpu, gpu = (
+        medians_s(
+            benchmarks["h100-16core"], workload="cnn", channels=int(channels), phase="train", device=device
+        )[int(batch)]
+        for device in ("cpu", "cuda")
+    )
+    assert f"{cpu / gpu:.1f}" == quoted
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--breakeven-\w+)=", README))))

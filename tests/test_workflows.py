@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.commands.ci import STEPS as COMMANDS
-from workflow_files import FILES, JOBS, ROOT, STEPS, WORKFLOWS, load, step_that_runs
+from support.workflow_files import FILES, JOBS, ROOT, STEPS, WORKFLOWS, load, step_that_runs
 
 OURS = (
     "github.event_name != 'pull_request' || "

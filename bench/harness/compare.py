@@ -29,8 +29,8 @@ from tools import TOOLS, Reading
 from truths import NOISY, TRUTHS
 
 from breakeven.errors import UsageError
-from breakeven.measuring.devices import parse_device
-from breakeven.measuring.machine import class_facts
+from breakeven.hardware.devices import parse_device
+from breakeven.hardware.machine import class_facts
 
 EPILOG = """\
 examples:

@@ -20,18 +20,15 @@ from statistics import median
 from typing import Any
 
 import torch
-from compare import at_least_two, progress, shape
 from gpu_tables import gpu_section
 from torch.utils.benchmark import Timer
 
-from breakeven.analysing.intervals import median_interval
-from breakeven.cases import Budget
+from breakeven.case import Budget
 from breakeven.errors import UsageError
-from breakeven.measuring.devices import Device, parse_device
-from breakeven.measuring.machine import class_facts
-from breakeven.measuring.phases import PHASES
-from breakeven.measuring.placement import Placed
-from breakeven.measuring.rounds import (
+from breakeven.hardware.devices import Device, parse_device
+from breakeven.hardware.machine import class_facts
+from breakeven.measure.phases import PHASES
+from breakeven.measure.timing import (
     CLOCK,
     Clock,
     Round,
@@ -42,7 +39,10 @@ from breakeven.measuring.rounds import (
     time_round,
     warm_up,
 )
-from breakeven.measuring.workloads import Workload, build, mlp, one_line
+from breakeven.measure.trainer import Placed
+from breakeven.measure.workload import Workload, build, mlp, one_line
+from breakeven.stats.intervals import median_interval
+from compare import at_least_two, progress, shape
 
 SHAPES = ((64, 16), (64, 1024), (512, 64), (512, 4096), (4096, 4096))
 TRUTH_ROUNDS = 25
@@ -81,7 +81,7 @@ def by_events(stage: Stage) -> float:
 
 
 def by_breakeven(stage: Stage) -> float:
-    """Measure as `breakeven.measuring.session` does: first call apart, warm up, plan, median of rounds."""
+    """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, median of rounds."""
     round_, budget = Round(PHASES["train"], stage.placed), Budget()
     time_round(round_, stage.clock)
     second = time_round(round_, stage.clock)

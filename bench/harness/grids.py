@@ -17,10 +17,10 @@ from metrics import Observation
 from tools import TOOLS, VIRTUAL_TOOLS, Call, Reading, Tool
 from truths import NOISY, TRUTHS, VirtualClock, VirtualFunction
 
-from breakeven.measuring.devices import parse_device
-from breakeven.measuring.phases import PHASES
-from breakeven.measuring.placement import Placed
-from breakeven.measuring.workloads import build, mlp
+from breakeven.hardware.devices import parse_device
+from breakeven.measure.phases import PHASES
+from breakeven.measure.trainer import Placed
+from breakeven.measure.workload import build, mlp
 
 Say = Callable[[str], None]
 

@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 from metrics import wilson
 
-from breakeven.analysing.history import store
-from breakeven.analysing.history.changes import find_all, find_changes
-from breakeven.analysing.history.newest import expect, judge
-from breakeven.analysing.parsing import Sample
-from breakeven.analysing.readings import Reading, RunReadings
-from breakeven.cases import case_text
-from breakeven.measuring.machine import class_facts
+from breakeven.case import case_text
+from breakeven.hardware.machine import class_facts
+from breakeven.history import store
+from breakeven.runs.readings import Reading, RunReadings
+from breakeven.runs.schema import Sample
+from breakeven.stats.change_points import find_all, find_changes
+from breakeven.stats.prediction import expect, judge
 
 RESULTS = Path(__file__).parents[2] / "results" / "harness"
 REPETITIONS = 7

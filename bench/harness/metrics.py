@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from tools import Z95, Reading
 
-from breakeven.analysing.intervals import median_interval
+from breakeven.stats.intervals import median_interval
 
 WISH = 0.02
 RESAMPLES = 1000

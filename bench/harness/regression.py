@@ -24,8 +24,8 @@ import numpy as np
 from metrics import wilson
 from numpy.typing import NDArray
 
-from breakeven.analysing.regression import ALPHA, Effects, effects
-from breakeven.measuring.machine import class_facts
+from breakeven.hardware.machine import class_facts
+from breakeven.stats.regression import ALPHA, Effects, effects
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[2]

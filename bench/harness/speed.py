@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from breakeven.analysing.estimates import estimates
-from breakeven.analysing.flags import evidence_in
-from breakeven.analysing.intervals import median_interval
-from breakeven.analysing.record import analyse
-from breakeven.analysing.runs import read
-from breakeven.measuring.machine import class_facts
-from breakeven.reporting.files import write_report
+from breakeven.hardware.machine import class_facts
+from breakeven.render.report_files import write_report
+from breakeven.report.estimates import estimates
+from breakeven.report.report import analyse
+from breakeven.runs.flags import evidence_in
+from breakeven.runs.reader import read
+from breakeven.stats.intervals import median_interval
 
 CASES, ROUNDS, MACHINES = 2000, 500, 20
 PHASES = ("transfer", "forward", "backward", "step", "train")

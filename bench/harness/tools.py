@@ -24,9 +24,9 @@ from pytest_benchmark.utils import NameWrapper
 from scipy.special import stdtrit
 from torch.utils.benchmark import Timer
 
-from breakeven.analysing.intervals import median_interval
-from breakeven.cases import Budget
-from breakeven.measuring.rounds import Floor, collection_off, plan_rounds, time_round, warm_up
+from breakeven.case import Budget
+from breakeven.measure.timing import Floor, collection_off, plan_rounds, time_round, warm_up
+from breakeven.stats.intervals import median_interval
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
@@ -88,7 +88,7 @@ class CallRound:
 
 
 def by_breakeven(function: Call, clock: Clock) -> Reading:
-    """Measure as `breakeven.measuring.session` does: first call apart, warm up, plan, `pedantic`, median."""
+    """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, `pedantic`, median."""
     round_, budget = CallRound(function), Budget()
     time_round(round_, clock)
     second = time_round(round_, clock)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from breakeven.cases import Budget, Case, Outcome
+from breakeven.case import Budget, Case, Outcome
 from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
-    from breakeven.measuring.workloads import Workload
+    from breakeven.measure.workload import Workload
 
 __all__ = ["BreakevenError", "Budget", "Case", "Outcome", "Workload"]
 
-_LAZY = {"Workload": "breakeven.measuring.workloads"}
+_LAZY = {"Workload": "breakeven.measure.workload"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,11 +12,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from breakeven.analysing.naming import one_line
 from breakeven.commands import COMMANDS
-from breakeven.commands.command import INTERRUPTED, OK, UNUSABLE, version
+from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, version
 from breakeven.commands.parser import Parser
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.format import one_line
 
 BROKEN_PIPE = 141
 

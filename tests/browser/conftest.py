@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
-from breakeven.reporting.files import write_report
-from reports import report
+from breakeven.render.report_files import write_report
+from support.reports import report
 
 QUIET = [
     "--no-sandbox",

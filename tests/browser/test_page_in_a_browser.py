@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from breakeven.reporting.exports import to_json
-from breakeven.reporting.page import COLUMNS
-from reports import box
-from run_files import affine_run, benchmark, run
+from breakeven.render.report_data import to_json
+from breakeven.render.report_page import COLUMNS
+from support.reports import box
+from support.run_files import affine_run, benchmark, run
 
 GPU = {"cpu": (1, 1), "cuda": (33, 0.2)}
 HOSTILE = "<script>alert('x')</script>\"'&amp; שלום"
@@ -143,15 +143,15 @@ def test_the_page_is_never_wider_than_its_window(show, content, width):
     assert show(content, other, width=width).overflow() <= 0
 
 
-def luminance(colour):
+def luminance(color):
     """Relative luminance of ``rgb(r, g, b)``, after WCAG 2."""
-    parts = [int(part) / 255 for part in colour.removeprefix("rgb(").rstrip(")").split(",")]
+    parts = [int(part) / 255 for part in color.removeprefix("rgb(").rstrip(")").split(",")]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def contrast(one, other):
-    """WCAG's contrast of two colours, from 1 to 21."""
+    """WCAG's contrast of two colors, from 1 to 21."""
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 

@@ -7,10 +7,10 @@ import tracemalloc
 import pytest
 import torch
 
+from breakeven.doctor import contention
 from breakeven.doctor import facts as facts_module
-from breakeven.doctor import neighbours
+from breakeven.doctor.contention import Sample, sample, typical
 from breakeven.doctor.facts import read_facts, read_frequency, throttle_count
-from breakeven.doctor.neighbours import Sample, sample, typical
 
 
 def tree(root, **files):
@@ -90,7 +90,7 @@ def test_a_device_that_does_not_start_is_a_fact_and_no_traceback(quiet, monkeypa
     def lost(self):
         raise RuntimeError("CUDA error: out of memory\nmore lines")
 
-    monkeypatch.setattr("breakeven.measuring.devices.Cpu.initialise", lost)
+    monkeypatch.setattr("breakeven.hardware.devices.Cpu.initialize", lost)
     assert read_facts().devices[0].error == "CUDA error: out of memory"
 
 
@@ -114,11 +114,11 @@ def test_the_middle_of_several_samples_counts():
 def test_stolen_time_is_the_share_of_all_ticks(tmp_path):
     stat = tmp_path / "stat"
     stat.write_text("cpu  100 0 100 700 0 0 0 100 9 9\n")
-    before = neighbours._ticks(stat)
+    before = contention._ticks(stat)
     stat.write_text("cpu  200 0 100 700 0 0 0 200 9 9\n")
-    assert neighbours._stolen(before, neighbours._ticks(stat)) == 0.5
-    assert neighbours._stolen(before, before) is None
+    assert contention._stolen(before, contention._ticks(stat)) == 0.5
+    assert contention._stolen(before, before) is None
     for text in ("", "cpu  1 2\n", "nonsense\n"):
         stat.write_text(text)
-        assert neighbours._ticks(stat) is None
-    assert neighbours._ticks(tmp_path / "absent") is None
+        assert contention._ticks(stat) is None
+    assert contention._ticks(tmp_path / "absent") is None

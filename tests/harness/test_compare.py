@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from compare import main, parser, render
 from grids import DEAR, reference_rounds, rotated
 from tables import short_table
 from tools import TOOLS
+
+from compare import main, parser, render
 
 
 @pytest.fixture(scope="module")

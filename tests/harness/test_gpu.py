@@ -6,13 +6,13 @@ import types
 
 import gpu
 import pytest
-from compare import render
 from gpu import PEERS, main, present, readings_of
 from gpu_tables import gpu_section
 
-from breakeven.doctor.timing import COSTS, LAUNCH_S
-from breakeven.measuring.phases import PHASES
-from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.doctor.selftests.simulated_device import COSTS, LAUNCH_S
+from breakeven.measure.phases import PHASES
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from compare import render
 
 LAUNCHES = len(PHASES["train"].parts)
 

@@ -2,9 +2,10 @@
 
 import json
 
-import history
 import numpy as np
 import pytest
+
+import history
 
 
 def test_noise_has_the_spread_and_the_correlation_that_it_names():

@@ -6,18 +6,18 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
-from breakeven.alternating.schedule import FEWEST, FIRST_PAIRS, PAIRS, Limits, seconds_of
-from breakeven.commands.command import Command
+from breakeven.commands.arguments import whole_number
+from breakeven.commands.base import Command
 from breakeven.commands.compare import add_judging, floor_for, present
-from breakeven.commands.measuring import add_folder_options, in_folder, say
-from breakeven.commands.values import whole_number
+from breakeven.commands.experiments import add_folder_options, in_folder, say
+from breakeven.experiment.schedule import FIRST_PAIRS, MIN_PAIRS, PAIRS, Limits, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from breakeven.alternating.recording import Recorder
-    from breakeven.analysing.comparison import Comparison
-    from breakeven.analysing.readings import RunReadings
+    from breakeven.compare.comparison import Comparison
+    from breakeven.experiment.run_command import Recorder
+    from breakeven.runs.readings import Run
 
 OUTPUT = "breakeven-ab"
 
@@ -42,7 +42,7 @@ imports its own code: what is installed in the environment is the same for both.
 
 First up to {FIRST_PAIRS} pairs time all cases. Those that are not clearly unchanged are
 suspects: they alone are timed again (breakeven's plugin keeps to the file that
-BREAKEVEN_CASES names), at least {FEWEST} pairs, and decided on these fresh runs. What
+BREAKEVEN_CASES names), at least {MIN_PAIRS} pairs, and decided on these fresh runs. What
 a command says goes to a log beside its run file.
 
 A command that exits with 1 since a case of its own failed counts, and the case
@@ -80,7 +80,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from breakeven.alternating.executor import check_command
+    from breakeven.experiment.shell import check_command
 
     check_command(arguments.base, "--base")
     check_command(arguments.candidate, "--candidate")
@@ -96,11 +96,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, limits: Limits, recorder: Recorder) -> int:
-    from breakeven.alternating.alternate import Course
-    from breakeven.alternating.schedule import BASE, CANDIDATE
-    from breakeven.analysing.comparison import compare
+    from breakeven.compare.comparison import compare
+    from breakeven.experiment.ab import Experiment
+    from breakeven.experiment.schedule import BASE, CANDIDATE
 
-    def judge(baseline: Sequence[RunReadings], candidate: Sequence[RunReadings]) -> Comparison:
+    def judge(baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
         return compare(
             baseline,
             candidate,
@@ -111,7 +111,7 @@ def _measure(arguments: argparse.Namespace, limits: Limits, recorder: Recorder) 
         )
 
     commands = {BASE: arguments.base, CANDIDATE: arguments.candidate}
-    return present(Course(recorder, commands, limits, judge, arguments.vary, say).run(), arguments)
+    return present(Experiment(recorder, commands, limits, judge, arguments.vary, say).run(), arguments)
 
 
 AB = Command(

@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.commands.command import OK, Command, show
+from breakeven.commands.arguments import directory_path, whole_number
+from breakeven.commands.base import OK, Command, show
 from breakeven.commands.compare import NOISE
-from breakeven.commands.measuring import add_folder_options, in_folder, say
-from breakeven.commands.values import directory_path, whole_number
+from breakeven.commands.experiments import add_folder_options, in_folder, say
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
-    from breakeven.alternating.recording import Recorder
+    from breakeven.experiment.run_command import Recorder
 
 OUTPUT = "breakeven-calibrate"
-RUNS, FEWEST = 10, 2
+RUNS, MIN_PAIRS = 10, 2
 
 TOLD = (1, 3, 5, 10)
 """For so many runs a side it is told what can be seen."""
@@ -59,12 +59,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from breakeven.alternating.executor import check_command
+    from breakeven.experiment.shell import check_command
 
     check_command(arguments.command, "CMD")
-    if arguments.runs < FEWEST:
+    if arguments.runs < MIN_PAIRS:
         raise UsageError(
-            f"--runs {arguments.runs} tells nothing of the noise between runs; use {FEWEST} or more, "
+            f"--runs {arguments.runs} tells nothing of the noise between runs; use {MIN_PAIRS} or more, "
             f"better {RUNS}"
         )
     asked = {"the task": "calibrate", "CMD": arguments.command}
@@ -72,9 +72,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, recorder: Recorder) -> int:
-    from breakeven.alternating.repeat import repeat
-    from breakeven.analysing.noise_floor import floor_of, floor_warnings, read_floor, visible, write_floor
-    from breakeven.reporting import calibration
+    from breakeven.compare.noise_floor import floor_of, floor_warnings, read_floor, visible, write_floor
+    from breakeven.experiment.calibrate import repeat
+    from breakeven.render import calibrate
 
     runs = repeat(recorder, arguments.command, arguments.runs, say)
     floor = floor_of(runs, arguments.command)
@@ -83,9 +83,9 @@ def _measure(arguments: argparse.Namespace, recorder: Recorder) -> int:
     seen = visible(floor, TOLD)
     warnings = [*recorder.folder.warnings, *floor_warnings(floor, before)]
     if arguments.format == "json":
-        sys.stdout.write(calibration.to_json(floor, seen, path, warnings))
+        sys.stdout.write(calibrate.to_json(floor, seen, path, warnings))
     else:
-        show(calibration.renderables(floor, seen, path, warnings))
+        show(calibrate.renderables(floor, seen, path, warnings))
     return OK
 
 

@@ -15,7 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, Command
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command
 from breakeven.errors import BreakevenError, UsageError
 
 ATTEMPTS = 5

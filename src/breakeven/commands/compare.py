@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, Command, show, version
-from breakeven.commands.values import directory_path, file_path, names, share
+from breakeven.commands.arguments import directory_path, file_path, names, share
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command, show, version
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from breakeven.analysing.comparison import Comparison
-    from breakeven.analysing.noise_floor import Floor
-    from breakeven.analysing.readings import RunReadings
+    from breakeven.compare.comparison import Comparison
+    from breakeven.compare.noise_floor import Floor
+    from breakeven.runs.readings import Run
 
 NOISE = ".breakeven/noise"
 """Where `breakeven calibrate` puts noise floors, a file a machine class."""
@@ -98,8 +98,8 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from breakeven.analysing.comparison import compare
-    from breakeven.analysing.readings import read_side
+    from breakeven.compare.comparison import compare
+    from breakeven.runs.readings import read_side
 
     paths = _sides(arguments)
     baseline, candidate = map(read_side, paths)
@@ -116,7 +116,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def present(found: Comparison, arguments: argparse.Namespace) -> int:
     """Print the comparison in the asked-for format and return its exit code."""
-    from breakeven.reporting import comparison_faces as faces
+    from breakeven.render import compare as faces
 
     if arguments.format == "json":
         sys.stdout.write(faces.to_json(found))
@@ -144,9 +144,9 @@ def code_of(found: Comparison, fail_on: Sequence[str]) -> int:
     return NOT_JUDGED if failed & set(fail_on) else OK
 
 
-def floor_for(runs: Sequence[RunReadings], directory: Path) -> Floor | None:
+def floor_for(runs: Sequence[Run], directory: Path) -> Floor | None:
     """Return the noise floor of the runs' class, where they have one class and it was calibrated."""
-    from breakeven.analysing.noise_floor import read_floor
+    from breakeven.compare.noise_floor import read_floor
 
     classes = {run.class_id for run in runs}
     return read_floor(directory, classes.pop()) if len(classes) == 1 else None

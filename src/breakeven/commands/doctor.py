@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, Command, show, status
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command, show, status
 
 _EPILOG = """\
 examples:
@@ -50,25 +50,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.selftest:
         return _selftest(arguments)
-    from breakeven.doctor import checkup, faces, facts
+    from breakeven.doctor import facts, output, rules
 
-    found = checkup.examine(facts.read_facts())
+    found = rules.examine(facts.read_facts())
     if arguments.format == "json":
-        sys.stdout.write(faces.checkup_json(found))
+        sys.stdout.write(output.checkup_json(found))
     else:
-        show(faces.checkup_renderables(found))
+        show(output.checkup_renderables(found))
     return OK if found.fit else NOT_JUDGED
 
 
 def _selftest(arguments: argparse.Namespace) -> int:
-    from breakeven.doctor import faces, selftest
+    from breakeven.doctor import output
+    from breakeven.doctor.selftests import suite
 
     with status("self-test") as shown:
-        result = selftest.run_selftest(starting=lambda name: shown.update(f"self-test: {name}"))
+        result = suite.run_selftest(starting=lambda name: shown.update(f"self-test: {name}"))
     if arguments.format == "json":
-        sys.stdout.write(faces.selftest_json(result))
+        sys.stdout.write(output.selftest_json(result))
     else:
-        show(faces.selftest_renderables(result))
+        show(output.selftest_renderables(result))
     return OK if result.passed else OBJECTION
 
 

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from breakeven.commands.command import NOT_JUDGED, OBJECTION, OK, UNUSABLE, Command, show, status, version
+from breakeven.commands.arguments import directory_path, file_path, share
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, UNUSABLE, Command, show, status, version
 from breakeven.commands.compare import append_to_summary
-from breakeven.commands.values import directory_path, file_path, share
 from breakeven.errors import BreakevenError, UsageError
 
 if TYPE_CHECKING:
-    from breakeven.analysing.history.accepted import Accepted
-    from breakeven.analysing.history.record import History
+    from breakeven.history.accepted import Accepted
+    from breakeven.history.check import History
 
 STORE = ".breakeven/history"
 """Where runs are kept when no store is named."""
@@ -30,7 +30,7 @@ examples:
   breakeven history accept 0123abc --reason "one more layer"
                                      a change that is meant
 
-`breakeven history ACTION --help` tells more of each. Watched are the time of
+`breakeven history ACTION --help` tells more of each. Tracked are the time of
 every case, its peak memory, the break-even batch of each model and the largest
 batch that fits.
 
@@ -65,7 +65,7 @@ examples:
 
 A run is a point. A change has at least 5 runs on either side, is no smaller
 than the threshold, and stands out of the noise of its series, with the
-correlation of neighbouring runs allowed for; its interval is 95%. The newest
+correlation of neighboring runs allowed for; its interval is 95%. The newest
 run is held against a prediction interval: of runs in which nothing changed, 95%
 stay inside all of theirs.
 
@@ -201,7 +201,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_add(arguments: argparse.Namespace) -> int:
     import json
 
-    from breakeven.analysing.history import store
+    from breakeven.history import store
 
     added, failed = [], []
     for path in arguments.runs:
@@ -232,13 +232,13 @@ def _complain(problems: list[str] | tuple[str, ...]) -> int:
 def _run_check(arguments: argparse.Namespace) -> int:
     history = _history(arguments)
     if arguments.format == "json":
-        from breakeven.reporting.history_exports import check_json
+        from breakeven.render.history_data import check_json
 
         sys.stdout.write(check_json(history))
     elif arguments.format == "markdown":
         _write_markdown(history)
     else:
-        from breakeven.reporting.history_terminal import check_renderables
+        from breakeven.render.history_terminal import check_renderables
 
         show(check_renderables(history))
     return _complain(history.damaged) or _code_of(history)
@@ -251,7 +251,7 @@ def _code_of(history: History) -> int:
 
 
 def _write_markdown(history: History) -> None:
-    from breakeven.reporting.history_markdown import check_markdown
+    from breakeven.render.history_markdown import check_markdown
 
     text = check_markdown(history, version())
     sys.stdout.write(text)
@@ -261,11 +261,11 @@ def _write_markdown(history: History) -> None:
 def _run_show(arguments: argparse.Namespace) -> int:
     history = _history(arguments)
     if arguments.format == "json":
-        from breakeven.reporting.history_exports import show_json
+        from breakeven.render.history_data import show_json
 
         sys.stdout.write(show_json(history))
         return _complain(history.damaged) or (OK if history.judged else NOT_JUDGED)
-    from breakeven.reporting.history_page import write_page
+    from breakeven.render.history_page import write_page
 
     with status("drawing the series"):
         page = write_page(history, arguments.output or arguments.store / "page", version())
@@ -277,7 +277,7 @@ def _run_accept(arguments: argparse.Namespace) -> int:
     import datetime
     import json
 
-    from breakeven.analysing.history import accepted, decide
+    from breakeven.history import accept, accepted
 
     if not arguments.reason.strip():
         raise UsageError("--reason is empty; say why the change is meant, for whoever reviews it")
@@ -286,7 +286,7 @@ def _run_accept(arguments: argparse.Namespace) -> int:
     history = _history(arguments)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     reason = arguments.reason.strip()
-    done = decide.decisions(history, arguments.commit, reason, arguments.case, today, standing)
+    done = accept.decisions(history, arguments.commit, reason, arguments.case, today, standing)
     if done.new:
         accepted.write_accepted([*standing, *done.new], path)
     if arguments.format == "json":
@@ -322,10 +322,10 @@ def _entry(entry: Accepted) -> dict[str, object]:
 
 
 def _history(arguments: argparse.Namespace) -> History:
-    from breakeven.analysing.history.record import analyse
+    from breakeven.history.check import analyze
 
     with status("reading the store"):
-        return analyse(
+        return analyze(
             arguments.store,
             _decisions(arguments),
             threshold=arguments.threshold,
@@ -335,7 +335,7 @@ def _history(arguments: argparse.Namespace) -> History:
 
 
 def _decisions(arguments: argparse.Namespace) -> tuple[Accepted, ...]:
-    from breakeven.analysing.history.accepted import read_accepted
+    from breakeven.history.accepted import read_accepted
 
     path = _accepted_path(arguments)
     if arguments.accepted and not path.exists() and arguments.act is not _run_accept:
@@ -350,7 +350,7 @@ def _no_decisions(path: Path) -> NoReturn:
 
 
 def _accepted_path(arguments: argparse.Namespace) -> Path:
-    from breakeven.analysing.history.record import accepted_path
+    from breakeven.history.check import accepted_path
 
     return accepted_path(arguments.store, arguments.accepted)
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.commands.command import NOT_JUDGED, OK, UNUSABLE, Command, show, status, version
-from breakeven.commands.values import directory_path, file_path
+from breakeven.commands.arguments import directory_path, file_path
+from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, Command, show, status, version
 
 if TYPE_CHECKING:
-    from breakeven.analysing.record import Report
+    from breakeven.report.report import Report
 
 RESULTS = "results"
 """Where the newest run is looked for when none is named."""
@@ -76,16 +76,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from breakeven.analysing import record, runs
+    from breakeven.report.report import analyze
+    from breakeven.runs import reader
 
-    paths = arguments.runs or [str(runs.newest(RESULTS))]
-    report = record.analyse(runs.read(paths), arguments.baseline, force=arguments.force)
+    paths = arguments.runs or [str(reader.newest(RESULTS))]
+    report = analyze(reader.read(paths), arguments.baseline, force=arguments.force)
     if arguments.format == "json":
-        from breakeven.reporting.exports import to_json
+        from breakeven.render.report_data import to_json
 
         sys.stdout.write(to_json(report))
         return _code_of(report)
-    from breakeven.reporting.files import write_report
+    from breakeven.render.report_files import write_report
 
     home = arguments.output or Path(f"{paths[0]}.report")
     with status("drawing the report"):
@@ -110,17 +111,17 @@ def _code_of(report: Report) -> int:
 
 def _show_as(report: Report, form: str, home: Path) -> None:
     if form == "csv":
-        from breakeven.reporting.exports import to_csv
+        from breakeven.render.report_data import to_csv
 
         sys.stdout.write(to_csv(report))
     elif form == "html":
         sys.stdout.write((home / "index.html").read_text("utf-8"))
     elif form == "markdown":
-        from breakeven.reporting.markdown import to_markdown
+        from breakeven.render.report_markdown import to_markdown
 
         sys.stdout.write(to_markdown(report, version()))
     else:
-        from breakeven.reporting.terminal import renderables
+        from breakeven.render.report_terminal import renderables
 
         show(renderables(report))
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from breakeven.doctor.neighbours import Sample, sample, typical
-from breakeven.measuring.devices import Device, cgroup_quota, default_devices, usable_threads
-from breakeven.measuring.machine import class_facts, load_average
-from breakeven.measuring.nvml import gpu_state
+from breakeven.doctor.contention import Sample, sample, typical
+from breakeven.hardware.devices import Device, cgroup_quota, default_devices, usable_threads
+from breakeven.hardware.machine import class_facts, load_average
+from breakeven.hardware.nvml import gpu_state
 
 CPUS = Path("/sys/devices/system/cpu")
 
@@ -60,7 +60,7 @@ class Facts:
     devices: tuple[DeviceFacts, ...]
     affinity: int
     threads: int
-    neighbours: Sample
+    neighbors: Sample
     quota: float | None = None
     governors: tuple[str, ...] = ()
     frequency_driver: str | None = None
@@ -81,7 +81,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
     governors, driver, turbo, unreadable = read_frequency(cpus)
     devices = tuple(_device(device) for device in default_devices())
     before = throttle_count(cpus)
-    neighbours = typical([sample(threads) for _ in range(3)])
+    neighbors = typical([sample(threads) for _ in range(3)])
     after = throttle_count(cpus)
     if before is None or after is None:
         unreadable["CPU throttling"] = "no thermal_throttle here"
@@ -90,7 +90,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
         devices=devices,
         affinity=_affinity(),
         threads=threads,
-        neighbours=neighbours,
+        neighbors=neighbors,
         quota=cgroup_quota(),
         governors=governors,
         frequency_driver=driver,
@@ -134,7 +134,7 @@ def _device(device: Device) -> DeviceFacts:
     try:
         with device.active():
             # NVML tells our own process only once it has a context, and clocks only of a GPU that is awake.
-            device.initialise()
+            device.initialize()
         description = device.describe()
     except RuntimeError as error:  # what torch raises for a device that is lost, full or taken
         return DeviceFacts(device.name, device.name, device.threads, error=str(error).splitlines()[0])

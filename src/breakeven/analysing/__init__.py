@@ -1,1 +1,0 @@
-"""The analysing wing: run files -> frames -> intervals, speedup and break-even. Knows pandas, never torch."""

@@ -1,0 +1,36 @@
+"""Names of devices as strings: their order, which are CPUs, and the default baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def is_cpu(device: str) -> bool:
+    """Return whether `device` is the CPU, with all or with some of its threads."""
+    return device == "cpu" or device.startswith("cpu@")
+
+
+def device_order(device: str) -> tuple[int, int, str]:
+    """Sort key of devices: ``cpu``, then ``cpu@N`` by N, then accelerators by name."""
+    threads = device.removeprefix("cpu@")
+    return (
+        0 if device == "cpu" else 1 if is_cpu(device) else 2,
+        int(threads) if threads.isdecimal() else 0,
+        device,
+    )
+
+
+def choose_baseline(devices: Iterable[str]) -> str | None:
+    """Return the device that the others of one machine class are held against, or None without one.
+
+    ``cpu`` where an accelerator was measured, ``cpu@1`` where none was; where that one is absent, the
+    nearest CPU to it (the most threads beside an accelerator, else the fewest). Never an accelerator.
+    """
+    present = sorted(set(devices), key=device_order)
+    cpus = [device for device in present if is_cpu(device)]
+    threads = [device for device in cpus if device != "cpu"]
+    if len(cpus) < len(present):
+        return "cpu" if "cpu" in cpus else threads[-1] if threads else None
+    if "cpu@1" in cpus:
+        return "cpu@1"
+    return cpus[0] if cpus else None

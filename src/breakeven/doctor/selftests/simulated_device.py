@@ -1,0 +1,182 @@
+"""Truths about timing that need no real time: the simulated device, planned rounds, thread counts.
+
+Owns what the simulated device must be read as. The two truths that need a real clock are in `realtime`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from breakeven.case import Budget, Case
+from breakeven.doctor.selftests.checks import Check
+from breakeven.hardware.devices import Cpu
+from breakeven.measure.phases import PHASES
+from breakeven.measure.runner import Session
+from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.timing import Plan, Round, Timed, Warmup, plan_rounds, time_round
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import Workload
+
+LAUNCH_S = 0.25
+COSTS = Costs()
+LATENCIES = {
+    "transfer": LAUNCH_S + COSTS.transfer,
+    "forward": LAUNCH_S + COSTS.forward,
+    "backward": LAUNCH_S + COSTS.backward,
+    "step": LAUNCH_S + COSTS.step,
+    "train": LAUNCH_S + COSTS.train,  # the later launches hide behind the device's work
+}
+"""What a round of each phase must read, exactly."""
+
+FORWARD_S = 1e-3
+
+
+class ForgetfulDevice(SimulatedDevice):
+    """A simulated device that forgets every second call of `synchronize`.
+
+    A round synchronizes twice, after `prepare` and after `run`: `forgets` 0 is the first, 1 the second.
+    """
+
+    def __init__(self, clock: SimulatedClock, forgets: int) -> None:
+        super().__init__(clock, LAUNCH_S)
+        self.forgets, self.calls = forgets, 0
+
+    def synchronize(self) -> None:
+        """Wait for the queue, or forget to."""
+        self.calls += 1
+        if (self.calls - 1) % 2 != self.forgets:
+            super().synchronize()
+
+
+def synchronization() -> list[Check]:
+    """Return the share of rounds that read their phase's device time exactly, and of mistakes noticed."""
+    device = SimulatedDevice(SimulatedClock(), LAUNCH_S)
+    spoiled = [ForgetfulDevice(SimulatedClock(), forgets) for forgets in (0, 1)]
+    noticed = [share_captured(device) < 1 for device in spoiled]
+    return [
+        Check(
+            "device time read in the right phase (simulated)",
+            share_captured(device),
+            at_least=1.0,
+            at_most=1.0,
+        ),
+        Check("a synchronize left out is noticed", sum(noticed) / len(noticed), at_least=1.0, at_most=1.0),
+    ]
+
+
+def share_captured(device: SimulatedDevice) -> float:
+    """Return the share of rounds, five of every phase, that read exactly `LATENCIES`."""
+    trainer = Trainer(simulated_workload(device, COSTS), device)
+    right = []
+    for name, phase in PHASES.items():
+        trainer.reset()
+        round_ = Round(phase, trainer)
+        right += [time_round(round_, device.clock).latency_s == LATENCIES.get(name) for _ in range(5)]
+        device.busy_until = device.clock.now  # a device that was never waited for spoils one phase, not all
+    return sum(right) / len(right)
+
+
+class NoisyDevice(SimulatedDevice):
+    """A simulated device whose forward passes take 1 ms with 5% noise, the first `first_s` seconds."""
+
+    def __init__(self, clock: SimulatedClock, first_s: float) -> None:
+        super().__init__(clock)
+        self.costs = Costs(0.0, 0.0, FORWARD_S, 0.0, 0.0, 0.0)
+        self.latencies = iter([first_s, *_noisy(10_000, 0.05)])
+
+    def enqueue(self, seconds: float) -> None:
+        """Put work into the queue; a forward pass takes what its turn says."""
+        super().enqueue(next(self.latencies) if seconds == FORWARD_S else seconds)
+
+
+def slow_first_call() -> list[Check]:
+    """Return how a first call that takes a thousand times as long changes the plan and the median."""
+    usual, slow = _planned(FORWARD_S), _planned(1000 * FORWARD_S)
+    return [
+        Check("rounds planned after a 1000x slower first call", slow[0], usual[0], usual[0], "rounds"),
+        Check("change of the median after that first call", abs(slow[1] / usual[1] - 1), at_most=0.01),
+    ]
+
+
+def _planned(first_s: float) -> tuple[int, float]:
+    """Return how many rounds a session plans after a first call of `first_s`, and their median."""
+    clock = SimulatedClock()
+    device = NoisyDevice(clock, first_s)
+    latencies: list[float] = []
+
+    def time_rounds(round_: Round, plan: Plan) -> None:
+        latencies.extend(time_round(round_, clock).latency_s for _ in range(plan.rounds))
+
+    session = Session(Budget(), clock)
+    case = Case("simulated", 1, "forward", device.name)
+    session.measure(case, device, lambda: simulated_workload(device, device.costs), time_rounds)
+    session.close()
+    return len(latencies), median(latencies)
+
+
+def planned_rounds() -> list[Check]:
+    """Return the median number of rounds planned for +-2% at 2% noise, over 100 seeds."""
+    warmups = (
+        Warmup(tuple(Timed(0.0, latency) for latency in _noisy(200, 0.02, seed)), steady=True)
+        for seed in range(100)
+    )
+    rounds = median(plan_rounds(warmup, Budget()).rounds for warmup in warmups)
+    return [Check("rounds planned for ±2% at 2% noise, median", rounds, at_most=40, unit="rounds")]
+
+
+def _noisy(n: int, noise: float, seed: int = 0) -> list[float]:
+    """Return n log-normal latencies of median 1 ms."""
+    latencies: list[float] = (np.exp(np.random.default_rng(seed).normal(0, noise, n)) * FORWARD_S).tolist()
+    return latencies
+
+
+class _CountingLoss(torch.nn.Module):
+    """A mean squared error that notes how many threads it was given; copies share the notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[int] = set()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.seen.add(torch.get_num_threads())
+        return (outputs - targets).square().mean()
+
+
+def one_thread() -> list[Check]:
+    """Return how many threads torch has inside the rounds of ``cpu@1``."""
+    loss = _CountingLoss()
+    counts: set[int] = set()
+
+    def time_rounds(round_: Round, plan: Plan) -> None:
+        loss.seen.clear()
+        for _ in range(min(20, plan.rounds)):
+            time_round(round_)
+        counts.update(loss.seen)
+
+    def recipe() -> Workload:
+        linear = torch.nn.Linear(4, 1)
+        return Workload(linear, loss, torch.optim.SGD, torch.ones(2, 4), torch.zeros(2, 1))
+
+    device = Cpu(1)
+    session = Session(Budget(max_time_s=0.2))
+    session.measure(Case("threads", 2, "train", device.name), device, recipe, time_rounds)
+    session.close()
+    return [Check("threads of torch inside a round on cpu@1", _only(counts), 1, 1, "threads")]
+
+
+def _only(counts: Iterable[int]) -> float:
+    """Return the one count that was seen, else the largest; NaN where none was."""
+    return max(counts, default=math.nan)
+
+
+TRUTHS: tuple[Callable[[], list[Check]], ...] = (synchronization, slow_first_call, planned_rounds, one_thread)
+"""Every truth of this module, in the order in which they are shown."""

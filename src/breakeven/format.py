@@ -1,0 +1,282 @@
+"""Numbers and devices as people read them: the one place that rounds.
+
+Owns the human form of seconds, ratios, batch sizes and devices, so that a sentence, a table and a plot can
+never round differently. Escapes nothing: that belongs to the face that shows the text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_SHOWN = 3
+_NARROW, _EXACT = 0.02, 0.001  # intervals whose ends whole percentages, or tenths, cannot tell apart
+_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def digits(value: float, count: int = 3) -> str:
+    """Return `value` with `count` significant digits and no exponent.
+
+    >>> digits(1.4251), digits(0.125), digits(99.96), digits(1234.5), digits(0)
+    ('1.43', '0.125', '100', '1234', '0')
+    """
+    if value == 0:
+        return "0"
+    places = count - 1 - math.floor(math.log10(abs(value)))
+    places = count - 1 - math.floor(math.log10(abs(round(value, places))))
+    return f"{value:.{max(0, places)}f}"
+
+
+def seconds(value: float | None) -> str:
+    """Return a time with its unit; an unknown one is empty.
+
+    >>> seconds(0.00143), seconds(2.0), seconds(0.0), seconds(None)
+    ('1.43 ms', '2.00 s', '0 s', '')
+    """
+    if value is None:
+        return ""
+    unit, name = _unit(value)
+    return f"{digits(value / unit)} {name}"
+
+
+def ratio(value: float | None) -> str:
+    """Return a speedup, always with its x; an unknown one is empty.
+
+    >>> ratio(1.4251), ratio(37.21), ratio(None)
+    ('1.43x', '37.2x', '')
+    """
+    return "" if value is None else f"{digits(value)}x"
+
+
+def ratio_between(low: float | None, high: float | None) -> str:
+    """Return a speedup's interval, empty when there is none.
+
+    >>> ratio_between(1.2, 1.5)
+    '[1.20–1.50]'
+    """
+    return "" if low is None or high is None else f"[{digits(low)}–{digits(high)}]"
+
+
+def batch(value: float) -> str:
+    """Return a batch size, interpolated or measured.
+
+    >>> batch(63.7), batch(1.64), batch(512), batch(8.0), batch(9.97)
+    ('64', '1.6', '512', '8', '10')
+    """
+    return f"{value:.0f}" if value >= 9.95 or value == round(value) else f"{value:.1f}"
+
+
+def batch_between(low: float | None, high: float | None, smallest: int, largest: int) -> str:
+    """Return a break-even's interval; an unbounded end lies beyond what was measured.
+
+    >>> batch_between(48.2, 80, 1, 512), batch_between(None, 80, 1, 512), batch_between(48, None, 1, 512)
+    ('[48–80]', '[<1–80]', '[48–>512]')
+    """
+    left = f"<{smallest}" if low is None else batch(low)
+    return f"[{left}–{f'>{largest}' if high is None else batch(high)}]"
+
+
+def from_somewhere(slower: int | None, faster: int | None) -> str:
+    """Return from where on an undecided break-even is sure, after the two measured batches that bracket it.
+
+    >>> from_somewhere(1, 64), from_somewhere(None, 64), from_somewhere(64, None)
+    ('from a batch size between 1 and 64', 'from batch 64 at the latest', 'undecided')
+    """
+    if faster is None:
+        return "undecided"
+    if slower is None:
+        return f"from batch {faster} at the latest"
+    return f"from a batch size between {slower} and {faster}"
+
+
+def device_name(device: str) -> str:
+    """Return how a sentence names a device.
+
+    >>> device_name("cpu"), device_name("cpu@1"), device_name("cuda"), device_name("cuda:1")
+    ('all CPU threads (cpu)', 'one CPU thread (cpu@1)', 'the GPU (cuda)', 'the GPU (cuda:1)')
+    """
+    if device == "cpu":
+        return "all CPU threads (cpu)"
+    if device.startswith("cpu@"):
+        threads = device.removeprefix("cpu@")
+        return f"one CPU thread ({device})" if threads == "1" else f"{threads} CPU threads ({device})"
+    if device.split(":")[0] in ("cuda", "mps", "xpu"):
+        return f"the GPU ({device})"
+    return f"the accelerator ({device})"
+
+
+def is_plural(device: str) -> bool:
+    """Return whether the name of `device` takes a plural verb.
+
+    >>> is_plural("cpu"), is_plural("cpu@1"), is_plural("cuda")
+    (True, False, False)
+    """
+    return device.startswith("cpu") and device != "cpu@1"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "cell"), plural(3, "cell")
+    ('1 cell', '3 cells')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def joined(places: Sequence[str], most: int = _SHOWN, between: str = ", ") -> str:
+    """Return the first few places and how many more there are.
+
+    >>> joined(["a", "b", "c", "d", "e"]), joined(["a, b", "c", "d"], 2, "; ")
+    ('a, b, c and 2 more', 'a, b; c; and 1 more')
+    """
+    unique = list(dict.fromkeys(places))
+    rest = len(unique) - most
+    before = " " if between == ", " else between
+    return between.join(unique[:most]) + (f"{before}and {rest} more" if rest > 0 else "")
+
+
+def capital(text: str) -> str:
+    """Return the text with a capital first letter, the others as they are.
+
+    >>> capital("the GPU"), capital("")
+    ('The GPU', '')
+    """
+    return text[:1].upper() + text[1:]
+
+
+def count(value: float) -> str:
+    """Return a large number as people count, to three digits.
+
+    >>> count(310.4), count(12345), count(0.4)
+    ('310', '12,300', '1')
+    """
+    whole = max(1, round(value))
+    return f"{round(whole, 3 - len(str(whole))) if whole >= 1000 else whole:,}"
+
+
+def count_between(low: float | None, high: float | None) -> str:
+    """Return the interval of a count; an unbounded end is said so.
+
+    >>> count_between(290.2, 330.9), count_between(290, None)
+    ('[290–331]', '[290–∞]')
+    """
+    return f"[{count(low or 0)}–{'∞' if high is None else count(high)}]"
+
+
+def scaled(value: float, unit: str) -> str:
+    """Return a rate or a size with a metric prefix.
+
+    >>> scaled(1.234e12, "FLOP/s"), scaled(5.6e9, "B/s"), scaled(41_250, "samples/s")
+    ('1.23 TFLOP/s', '5.60 GB/s', '41,200 samples/s')
+    """
+    if unit.startswith("samples"):
+        return f"{count(value) if value >= 100 else digits(value)} {unit}"
+    for scale, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale * 0.9995:
+            return f"{digits(value / scale)} {prefix}{unit}"
+    return f"{digits(value)} {unit}"
+
+
+def percent(part: float) -> str:
+    """Return a share as a percentage with at most two digits before it is whole.
+
+    >>> percent(0.0042), percent(0.2), percent(-0.031)
+    ('0.4%', '20%', '-3%')
+    """
+    return f"{digits(part * 100, 1) if abs(part) < 0.095 else f'{part * 100:.0f}'}%"
+
+
+def change(ratio: float) -> str:
+    """Return a ratio of times as a change in percent, always with its sign.
+
+    >>> change(1.083), change(1.30), change(0.9), change(1.0), change(2.5)
+    ('+8.3%', '+30%', '-10%', '+0.0%', '+150%')
+    """
+    part = (ratio - 1) * 100
+    return f"{part:+.1f}%" if abs(part) < 9.95 else f"{part:+.0f}%"
+
+
+def change_between(low: float | None, high: float | None) -> str:
+    """Return the interval of a change, empty where there is none.
+
+    >>> change_between(1.051, 1.11), change_between(None, None)
+    ('[+5.1% to +11%]', '')
+    """
+    return "" if low is None or high is None else f"[{change(low)} to {change(high)}]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return all names as a sentence holds them.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _unit(value: float) -> tuple[float, str]:
+    if value == 0:
+        return _UNITS[0]
+    return next(((unit, name) for unit, name in _UNITS if abs(value) >= unit * 0.9995), _UNITS[-1])
+
+
+def one_line(value: object, limit: int = 120) -> str:
+    """Return `value` as text without line breaks or control characters, cut at `limit` characters."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)[: limit + 1])
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def shortened(name: str, limit: int) -> str:
+    """Return a case's name on one line, its middle left out where it is longer than `limit` characters.
+
+    What tells cases apart stands at either end: the workload, and the last of the axes.
+
+    >>> shortened("mlp train cpu batch=64 note=" + "x" * 100 + " width=128", 40)
+    'mlp train cpu batch=6...xxxxxx width=128'
+    """
+    text = one_line(name, 2000)
+    if len(text) <= limit:
+        return text
+    tail = 2 * limit // 5
+    return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
+
+
+def percent_of(ratio: float) -> str:
+    """Return how far a ratio is from 1, without a sign.
+
+    >>> percent_of(1.102), percent_of(0.5), percent_of(3.4), percent_of(1.0043)
+    ('10%', '50%', '240%', '0.4%')
+    """
+    return percent(abs(ratio - 1))
+
+
+def size(ratio: float, low: float | None, high: float | None) -> str:
+    """Return a change with its interval, in percent; a narrow interval with one more digit.
+
+    >>> size(1.1, 1.08, 1.12), size(0.5, 0.45, 0.55), size(1.1, None, None), size(1.102, 1.099, 1.105)
+    ('10% [8–12%]', '50% [45–55%]', '10%', '10.2% [9.9–10.5%]')
+    """
+    if low is None or high is None:
+        return percent_of(ratio)
+    middle, *ends = (abs(ratio - 1), *sorted((abs(low - 1), abs(high - 1))))
+    if ends[1] - ends[0] < _EXACT:
+        return percent_of(ratio)
+    if ends[1] - ends[0] < _NARROW:
+        return f"{middle:.1%} [{100 * ends[0]:.1f}–{ends[1]:.1%}]"
+    return f"{percent(middle)} [{percent(ends[0]).removesuffix('%')}–{percent(ends[1])}]"
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """Return a prediction interval as signed percentages.
+
+    >>> bounds(0.95, 1.06), bounds(None, None)
+    ('-5% to +6%', 'no known bounds')
+    """
+    if low is None or high is None:
+        return "no known bounds"
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(ratio: float) -> str:
+    return f"{'+' if ratio >= 1 else '-'}{percent_of(ratio)}"

@@ -1,0 +1,362 @@
+"""Where work runs: ``cpu``, ``cpu@THREADS``, ``cuda[:i]`` and whatever else `torch.accelerator` knows.
+
+Owns names, availability, synchronization, memory counters and descriptions. Refuses to know what runs
+there, and never touches a clock. A new family of devices is a subclass of `Device` in `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+
+from breakeven.errors import UsageError
+from breakeven.hardware.cuda_capture import CudaGraphs, Recorder
+
+
+def usable_threads() -> int:
+    """Return how many CPU threads this process may use.
+
+    The least of its affinity, its cgroup's CPU quota (rounded up) and ``OMP_NUM_THREADS`` where that
+    is set; never what an earlier `torch.set_num_threads` left behind.
+    """
+    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    quota = cgroup_quota()
+    if quota is not None:
+        limits.append(max(1, -int(-quota // 1)))
+    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if wished.isdigit() and int(wished) > 0:
+        limits.append(int(wished))
+    return min(limits)
+
+
+def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return the cgroup's CPU quota in CPUs (version 2, then 1), or None where there is no limit."""
+    try:
+        limit, period = (root / "cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        limit = (root / "cpu" / "cpu.cfs_quota_us").read_text()
+        period = (root / "cpu" / "cpu.cfs_period_us").read_text()
+        return int(limit) / int(period) if int(limit) > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class EventApi:
+    """How a device marks points in its queue: `record` returns a mark, `seconds` the time between two.
+
+    Both marks must have been passed when `seconds` is asked: synchronize before.
+    """
+
+    record: Callable[[], Any]
+    seconds: Callable[[Any, Any], float]
+
+
+class Device(ABC):
+    """A place where a case runs.
+
+    `name` is what the user writes and every file says; `torch_device` is where tensors go;
+    `is_accelerator` tells whether work there is asynchronous.
+    """
+
+    is_accelerator: ClassVar[bool] = True
+
+    def __init__(self, name: str, torch_device: torch.device) -> None:
+        self.name = name
+        self.torch_device = torch_device
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, name: str) -> Self | None:
+        """Return the device of that name, or None when the name is of another family.
+
+        Raises:
+            UsageError: the name is of this family, but no such device is here.
+        """
+
+    @classmethod
+    def default(cls) -> Self | None:
+        """Return the family's device that is measured when the user names none, or None."""
+        return None
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Return once all work queued on the device is done."""
+
+    def initialize(self) -> None:
+        """Create the device's context: one small allocation, then a synchronization."""
+        torch.zeros(1, device=self.torch_device)
+        self.synchronize()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make the device current, and set its CPU thread count, for the length of the block."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    @property
+    def threads(self) -> int:
+        """CPU threads that torch may use while this device is active."""
+        return usable_threads()
+
+    def reset_peak_memory(self) -> None:  # noqa: B027 - nothing to forget is the rule
+        """Forget the peak, where the device counts one."""
+
+    def peak_memory_bytes(self) -> int | None:
+        """Return the peak of allocated bytes since `reset_peak_memory`, or None where none is counted."""
+        return None
+
+    def release_memory(self) -> None:  # noqa: B027 - nothing to give back is the rule
+        """Give cached blocks back; called between cells, never between rounds."""
+
+    def event_api(self) -> EventApi | None:
+        """Return how to mark points in the device's queue, or None where it cannot be done."""
+        return None
+
+    def recorder(self) -> Recorder | None:
+        """Return what records work as a graph (a new one each time), or None where it cannot be done."""
+        return None
+
+    def why_no_tf32(self) -> str | None:
+        """Return why float32 products cannot be rounded to TF32 here, or None where they can."""
+        return f"{self.name} has no TF32, which is a mode of NVIDIA GPUs"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the facts that stand in every case's ``extra_info``."""
+        return {"device_name": self.name, "threads": self.threads}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class Cpu(Device):
+    """All CPU threads the process may use (``cpu``), or as many as the name says (``cpu@4``)."""
+
+    is_accelerator = False
+
+    def __init__(self, threads: int | None = None) -> None:
+        super().__init__("cpu" if threads is None else f"cpu@{threads}", torch.device("cpu"))
+        self._threads = threads
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """Take ``cpu`` and ``cpu@N``, N of at least 1."""
+        family, at, threads = name.partition("@")
+        if family != "cpu":
+            return None
+        if not at:
+            return cls()
+        if not threads.isdecimal() or int(threads) < 1:
+            raise UsageError(f"device {name!r}: {threads!r} is no number of threads; write cpu@1 or cpu")
+        return cls(int(threads))
+
+    @classmethod
+    def default(cls) -> Self:
+        """All threads."""
+        return cls()
+
+    def synchronize(self) -> None:
+        """Do nothing: CPU work is done when its call returns."""
+
+    def initialize(self) -> None:
+        """Do nothing beyond what importing torch did."""
+
+    @property
+    def threads(self) -> int:
+        """As many as the name says, else all."""
+        return usable_threads() if self._threads is None else self._threads
+
+
+class Accelerator(Device):
+    """The accelerator that this torch build supports: ``cuda`` (ROCm too), ``mps``, ``xpu``, ...
+
+    The first is called by its kind alone (``cuda``, never ``cuda:0``), further ones by index.
+    """
+
+    def __init__(self, kind: str, index: int = 0) -> None:
+        super().__init__(kind if index == 0 else f"{kind}:{index}", torch.device(kind, index))
+        self._api: Any = getattr(torch, kind, None)
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """Take ``KIND`` and ``KIND:INDEX`` for the kind that `torch.accelerator` reports."""
+        kind, colon, index = name.partition(":")
+        if kind not in ("cuda", "mps", "xpu", accelerator_kind()):
+            return None
+        if colon and not index.isdecimal():
+            raise UsageError(f"device {name!r}: {index!r} is no device index; write {kind} or {kind}:1")
+        if kind != accelerator_kind():
+            raise UsageError(
+                f"device {name!r} is not here: torch {torch.__version__} sees "
+                f"{accelerator_kind() or 'no accelerator'}; {_present()}"
+            )
+        count = torch.accelerator.device_count()
+        if int(index or 0) >= count:
+            raise UsageError(f"device {name!r} is not here: torch sees {count} of {kind}; {_present()}")
+        return cls(kind, int(index or 0))
+
+    @classmethod
+    def default(cls) -> Self | None:
+        """The kind's first device, where there is one."""
+        kind = accelerator_kind()
+        return None if kind is None else cls(kind)
+
+    def synchronize(self) -> None:
+        """Wait for every stream of the device."""
+        torch.accelerator.synchronize(self.torch_device)
+
+    def initialize(self) -> None:
+        """Create the device's context, also for the thread that autograd keeps for it, and synchronize.
+
+        The first product in that thread makes torch warn that the context is not current there yet, and
+        where warnings are errors it would cost somebody's first case.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
+            ones = torch.ones(1, 1, device=self.torch_device, requires_grad=True)
+            torch.autograd.backward((ones @ ones).sum())
+        self.synchronize()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make the device the current one of its kind."""
+        before = _current_index()
+        _set_index(self.torch_device.index)
+        try:
+            with super().active():
+                yield
+        finally:
+            _set_index(before)
+
+    def reset_peak_memory(self) -> None:
+        """Forget the peak, where torch counts one for this kind."""
+        if hasattr(self._api, "reset_peak_memory_stats"):
+            self._api.reset_peak_memory_stats(self.torch_device)
+
+    def peak_memory_bytes(self) -> int | None:
+        """Return torch's peak of allocated bytes, or None where it counts none (mps)."""
+        if not hasattr(self._api, "max_memory_allocated"):
+            return None
+        return int(self._api.max_memory_allocated(self.torch_device))
+
+    def release_memory(self) -> None:
+        """Give cached blocks back to the driver."""
+        if hasattr(self._api, "empty_cache"):
+            self._api.empty_cache()
+
+    def event_api(self) -> EventApi | None:
+        """Return timing events of the current stream (the driver counts milliseconds)."""
+        if self.torch_device.type not in ("cuda", "xpu"):
+            return None
+
+        def record() -> Any:
+            event = self._api.Event(enable_timing=True)
+            event.record()
+            return event
+
+        return EventApi(record, lambda start, end: float(start.elapsed_time(end)) / 1e3)
+
+    def recorder(self) -> Recorder | None:
+        """Return a recorder of CUDA graphs."""
+        return CudaGraphs() if self.torch_device.type == "cuda" else None
+
+    def why_no_tf32(self) -> str | None:
+        """NVIDIA GPUs have it from compute capability 8.0 on, unless the environment decides for torch."""
+        if self.torch_device.type != "cuda" or torch.version.hip is not None:
+            return super().why_no_tf32()
+        major, minor = torch.cuda.get_device_capability(self.torch_device)
+        if major < 8:
+            return f"{self.name} has compute capability {major}.{minor}, TF32 begins with 8.0"
+        if "NVIDIA_TF32_OVERRIDE" in os.environ:
+            return "NVIDIA_TF32_OVERRIDE is set, and decides whatever torch is asked for"
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Add the model name that the driver reports."""
+        facts = super().describe()
+        if hasattr(self._api, "get_device_name"):
+            facts["device_name"] = self._api.get_device_name(self.torch_device)
+        return facts
+
+
+FAMILIES: list[type[Device]] = [Cpu, Accelerator]
+"""Asked in turn whose name it is; the first that does not answer None decides."""
+
+
+def accelerator_kind() -> str | None:
+    """Return ``cuda``, ``mps``, ``xpu``, ... when this torch sees such a device, else None."""
+    if not torch.accelerator.is_available():
+        return None
+    found = torch.accelerator.current_accelerator()
+    return None if found is None else found.type
+
+
+def default_devices() -> tuple[Device, ...]:
+    """Return each family's first device; ``cpu@1`` and ``cpu`` where that is the CPU alone."""
+    found = tuple(device for family in FAMILIES if (device := family.default()) is not None)
+    return found if any(device.is_accelerator for device in found) else (Cpu(1), *found)
+
+
+def parse_device(name: str) -> Device:
+    """Return the device of that name.
+
+    Raises:
+        UsageError: no family knows the name, or the device is not on this machine.
+    """
+    for family in FAMILIES:
+        device = family.parse(name)
+        if device is not None:
+            return device
+    raise UsageError(f"unknown device {name!r}; {_present()}")
+
+
+def parse_devices(names: Sequence[str]) -> tuple[Device, ...]:
+    """Return the devices of those names, in that order; the default ones for no names.
+
+    Raises:
+        UsageError: a name cannot be used, or two names mean the same device.
+    """
+    if not names:
+        return default_devices()
+    devices = tuple(parse_device(name) for name in names)
+    seen = [device.name for device in devices]
+    for name in seen:
+        if seen.count(name) > 1:
+            raise UsageError(f"device {name!r} is named twice; name each device once")
+    return devices
+
+
+# torch 2.6 knows these two only by names that later versions deprecate.
+def _current_index() -> int:
+    api: Any = torch.accelerator
+    return int(
+        (api.current_device_index if hasattr(api, "current_device_index") else api.current_device_idx)()
+    )
+
+
+def _set_index(index: int) -> None:
+    api: Any = torch.accelerator
+    (api.set_device_index if hasattr(api, "set_device_index") else api.set_device_idx)(index)
+
+
+def _present() -> str:
+    names = ["cpu", "cpu@N"]
+    kind = accelerator_kind()
+    if kind is not None:
+        names += [kind if i == 0 else f"{kind}:{i}" for i in range(torch.accelerator.device_count())]
+    return f"here are: {', '.join(names)}"

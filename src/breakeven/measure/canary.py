@@ -1,0 +1,59 @@
+"""The canary: a fixed small piece of work, timed at the start, the middle and the end of a run.
+
+If it moves, the machine moved, not the code that was measured. It is ours and must never change: runs of
+years ago are held against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+
+from breakeven.hardware.devices import Device
+from breakeven.measure.timing import CLOCK, Clock, collection_off, time_once
+
+SIDE = 128
+PRODUCTS = 4
+ROUNDS = 21
+WARMUP_ROUNDS = 10
+PATIENCE_S = 0.3
+"""On a machine where threads spin for each other a round takes 100 ms; six then have to do."""
+
+MIN_ROUNDS = 6
+
+
+def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
+    """Return ``median_s, low_s, high_s, n`` of the canary on a device, in seconds.
+
+    The work is four products of float32 matrices of side 128, each followed by tanh. `low_s` and `high_s`
+    are the 6th and the 16th of 21 sorted times, a 97% interval of the median; of fewer, the extremes.
+    """
+    with device.active(), collection_off():
+        weights = torch.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE).to(device.torch_device)
+
+        def work() -> torch.Tensor:
+            value = weights
+            for _ in range(PRODUCTS):
+                value = torch.tanh(value @ weights)
+            return value
+
+        _times(work, device, clock, WARMUP_ROUNDS)
+        times = sorted(_times(work, device, clock, ROUNDS))
+    skipped = 5 if len(times) == ROUNDS else 0
+    return {
+        "median_s": median(times),
+        "low_s": times[skipped],
+        "high_s": times[-1 - skipped],
+        "n": len(times),
+    }
+
+
+def _times(work: Callable[[], object], device: Device, clock: Clock, most: int) -> list[float]:
+    """Return the seconds of `most` rounds, or of as many as patience allows."""
+    times: list[float] = []
+    while len(times) < most and (len(times) < MIN_ROUNDS or sum(times) < PATIENCE_S):
+        times.append(time_once(work, device, clock))
+    return times

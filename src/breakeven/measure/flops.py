@@ -1,0 +1,153 @@
+"""How much work a phase is: the floating point operations of a pass, and the bytes that must move.
+
+Owns both definitions. Refuses to know how long anything takes, and never runs before the rounds it speaks of:
+`session` asks once they are timed.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from breakeven.errors import MeasurementError
+from breakeven.measure.timing import CLOCK, Clock
+from breakeven.measure.trainer import Trainer, outputs_of
+from breakeven.measure.workload import Workload, map_tensors, one_line, tensors_in
+
+META = torch.device("meta")
+"""Where tensors have a shape and no numbers, so that a pass costs its calls and no arithmetic."""
+
+PASSES = {"forward": ("forward",), "backward": ("backward",), "train": ("forward", "backward")}
+"""The phases with a count, and the passes each consists of."""
+
+PATIENCE_S = 2.0
+"""An LSTM costs about 8 ms for each step of its sequence; a count that takes longer is not worth its time."""
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating point operations of the forward pass with its loss, and of the backward pass."""
+
+    forward: int
+    backward: int
+
+    def of(self, phase: str) -> int:
+        """Return those of a phase that `PASSES` names.
+
+        >>> [Flops(2, 4).of(phase) for phase in PASSES]
+        [2, 4, 6]
+        """
+        return sum(getattr(self, name) for name in PASSES[phase])
+
+
+def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
+    """Return the operations of one training step's passes, or one line that says why they are unknown.
+
+    `torch.utils.flop_counter` counts the products (linear layers, convolutions, attention), two operations
+    for each multiplication and addition, and nothing else: a model without products has 0. It counts a copy
+    of the model on the meta device, in training mode, which leaves weights, batch and random state alone.
+    There an LSTM is the products it consists of, where the CPU has one fused operation that would count as 0.
+
+    Uncompiled: these are the operations that the model asks for, whatever a compiler fuses or computes twice.
+    Without autocast: a dtype changes how fast an operation is and not how many there are.
+
+    A model that needs numbers to run (its control flow depends on data, it calls ``.item()``, its loss holds
+    tensors of the host) cannot run there.
+    """
+    try:
+        with warnings.catch_warnings(), _generators_untouched():
+            warnings.simplefilter("ignore")  # the timed rounds have shown them, and here they could be errors
+            return _count(workload, clock)
+    except Exception as error:  # whatever a model may raise that finds no numbers
+        return str(error) if isinstance(error, MeasurementError) else one_line(error)
+
+
+def moved_bytes(phase: str, trainer: Trainer) -> int | None:
+    """Return the bytes that a phase cannot help moving; None where nothing moves or it cannot be told.
+
+    ``transfer``: the host batch, all tensors of inputs and targets; on a CPU nothing moves. ``step``:
+    `step_bytes`, on every device.
+    """
+    if phase == "transfer" and trainer.device.is_accelerator:
+        return _size(tensors_in(trainer.host_batch))
+    return step_bytes(trainer.optimizer) if phase == "step" else None
+
+
+def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
+    """Return the least that an optimizer's step must move, after it has stepped with its gradients in place.
+
+    Every gradient is read once; every parameter that has one, and every tensor of the optimizer's state with
+    more than one element, is read and written once. So plain SGD moves three times its parameters' bytes, SGD
+    with momentum five times, Adam seven times. None without gradients, or for sparse ones.
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return None  # a wrapper that only behaves like one
+    groups = optimizer.param_groups
+    parameters = [one for group in groups for one in group["params"] if one.grad is not None]
+    gradients = _size(parameter.grad for parameter in parameters)
+    changed = _size([*parameters, *(state for state in tensors_in(optimizer.state) if state.numel() > 1)])
+    return None if not gradients or changed is None else gradients + 2 * changed
+
+
+class _Patience(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Ends a count that takes too long."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._clock = clock
+        self._until_s = clock() + PATIENCE_S
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self._clock() > self._until_s:
+            raise MeasurementError(f"counting took more than {PATIENCE_S:g} s")
+        return func(*args, **(kwargs or {}))
+
+
+def _count(workload: Workload, clock: Clock) -> Flops:
+    model, loss_of = _on_meta(workload.model).train(), workload.loss
+    if isinstance(loss_of, nn.Module):
+        loss_of = _on_meta(loss_of)
+    inputs, targets = map_tensors(
+        lambda tensor: torch.empty_like(tensor, device=META), (workload.inputs, workload.targets)
+    )
+    with _Patience(clock), FlopCounterMode(display=False) as counter:
+        loss = loss_of(outputs_of(model, inputs), targets)
+        if loss.device != META:
+            raise MeasurementError(f"the loss is on {loss.device} though everything was moved to meta")
+        forward = counter.get_total_flops()
+        loss.backward()
+        return Flops(forward, counter.get_total_flops() - forward)
+
+
+def _on_meta(module: nn.Module) -> nn.Module:
+    return copy.deepcopy(module).to(META)
+
+
+@contextmanager
+def _generators_untouched() -> Iterator[None]:
+    """Give torch's generator of the host, and Python's, their state back: a model may draw from either."""
+    state = random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def _size(tensors: Iterable[torch.Tensor]) -> int | None:
+    """Return the bytes of all elements; None where a tensor does not hold each of its elements."""
+    sizes = [
+        tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else None
+        for tensor in tensors
+    ]
+    return None if None in sizes else sum(size or 0 for size in sizes)

@@ -1,0 +1,1 @@
+"""Faces of one analyzed record: terminal, markdown, CSV, JSON and plots. Computes nothing."""

@@ -1,0 +1,70 @@
+"""A figure's SVG, made fit to stand inside a page.
+
+Owns what a figure must change for that: ids of its own, the page's colors for ink, grid and paper, so that
+it follows light and dark, a name and a description for who cannot see it. Draws nothing.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from breakeven.render.figures.style import GRID, INK, PAPER, PAPER_ID
+
+THEMED = {INK: "var(--ink)", GRID: "var(--line)", PAPER: "var(--paper)"}
+"""The neutral colors of every figure, and the page's own names for them."""
+
+_PAINT = ("style", "fill", "stroke")
+_DROPPED = ("metadata", "style")
+
+
+def inlined(svg: bytes, name: str, title: str, description: str) -> str:
+    """Return the SVG as an element for HTML, without namespaces, which HTML neither needs nor knows.
+
+    Args:
+        svg: as matplotlib writes it.
+        name: a word that begins every id, so that figures of one page never share one.
+        title: what the figure is called.
+        description: its alternative text.
+    """
+    root = ET.fromstring(svg)
+    _without_namespaces(root)
+    _drop(root)
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            element.set(key, _rewritten(key, value, name))
+    for key in ("width", "height", "version", "xmlns"):
+        root.attrib.pop(key, None)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{name}-title {name}-desc")
+    for tag, text in (("desc", description), ("title", title)):
+        element = ET.Element(tag, {"id": f"{name}-{tag}"})
+        element.text = text
+        root.insert(0, element)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _without_namespaces(root: ET.Element) -> None:
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        for key in list(element.attrib):
+            element.set(key.rpartition("}")[2], element.attrib.pop(key))
+
+
+def _drop(root: ET.Element) -> None:
+    for parent in root.iter():
+        for child in list(parent):
+            # A style element would speak to the whole page, and the page has a ground of its own.
+            if child.tag in _DROPPED or child.get("id") == PAPER_ID:
+                parent.remove(child)
+
+
+def _rewritten(key: str, value: str, name: str) -> str:
+    if key == "id":
+        return f"{name}-{value}"
+    if key == "href":
+        return value.replace("#", f"#{name}-", 1)
+    value = value.replace("url(#", f"url(#{name}-")
+    if key in _PAINT:
+        for color, variable in THEMED.items():
+            value = value.replace(color, variable)
+    return value

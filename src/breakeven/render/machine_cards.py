@@ -1,0 +1,148 @@
+"""Machine cards: what a run file tells of a machine, as named lines.
+
+Owns which facts stand on a card and in which words. What the file does not tell is left out, since an empty
+line says less than none. Facts come from a file and may be of any kind: each is read with care.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from breakeven import format as fmt
+from breakeven.format import one_line
+from breakeven.report.report import Report
+from breakeven.runs.machine import Machine, gpus_of
+from breakeven.runs.reader import Source
+
+
+@dataclass(frozen=True)
+class Card:
+    """A machine's label and its facts, as (name, value) lines."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+
+
+def cards(report: Report) -> list[Card]:
+    """Return a card for each machine class."""
+    return [_card(report, machine) for machine in report.machines]
+
+
+def _card(report: Report, machine: Machine) -> Card:
+    sources = [source for source in report.sources if source.class_id == machine.class_id]
+    lines = [*_hardware(machine.facts), *_software(machine.facts)]
+    lines += [("precision", _precisions(report, machine)), *_states(sources), *_runs(machine, sources)]
+    return Card(machine.label, tuple((name, one_line(value, 200)) for name, value in lines if value))
+
+
+def _hardware(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "CPU", _text(facts.get("cpu"))
+    yield "cores", _text(facts.get("cores"))
+    yield "CPU quota", _text(facts.get("quota"))
+    yield "torch threads", _text(facts.get("threads"))
+    yield "GPU", ", ".join(gpus_of(facts))
+    yield "GPU memory", _of_each(facts.get("gpu_memory_bytes"), lambda value: _scaled(value, "B"))
+    yield "compute capability", _of_each(facts.get("compute_capability"), _text)
+    yield "power limit", _of_each(facts.get("power_limit_w"), lambda value: _with_unit(value, "W"))
+    yield "driver", _text(facts.get("driver"))
+
+
+def _software(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "torch", _text(facts.get("torch"))
+    yield "CUDA, cuDNN", ", ".join(filter(None, (_text(facts.get("cuda")), _text(facts.get("cudnn")))))
+    yield "Python", _text(facts.get("python"))
+    modes = {
+        "tf32": "TF32",
+        "amp": "autocast",
+        "deterministic": "deterministic",
+        "cudnn_benchmark": "cuDNN autotuning",
+    }
+    known = [f"{name} {_switch(facts[key])}" for key, name in modes.items() if key in facts]
+    yield "numeric modes", ", ".join(known)
+    yield "OMP_WAIT_POLICY", _text(facts.get("omp_wait_policy"))
+
+
+def _states(sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
+    """Yield what came and went, before and after, over all runs."""
+    for when in ("start", "end"):
+        name = "before" if when == "start" else "after"
+        states = [_mapping(source.state.get(when)) for source in sources]
+        gpus = [_mapping(state.get("gpu")) for state in states]
+        yield f"clocks {name}", _seen(gpus, _clocks)
+        yield f"temperature {name}", _seen(gpus, lambda gpu: _with_unit(gpu.get("temperature_c"), "°C"))
+        yield f"on the GPU {name}", _seen(gpus, _others)
+        yield f"load {name}", _seen(states, _load)
+    gpus = [_mapping(_mapping(source.state.get("end")).get("gpu")) for source in sources]
+    yield "PCIe", _seen(gpus, _pcie)
+
+
+def _runs(machine: Machine, sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
+    yield "runs", fmt.plural(len(sources), "file")
+    yield "measured", fmt.joined(sorted(source.datetime[:16].replace("T", " ") for source in sources))
+    yield "commit", fmt.joined([source.commit[:12] for source in sources if source.commit])
+    yield "class", machine.class_id
+
+
+def _precisions(report: Report, machine: Machine) -> str:
+    cases = report.cases[report.cases["class_id"] == machine.class_id]
+    dtypes = [report.axes[text].get("dtype") for text in dict.fromkeys(cases["axes"])]
+    return ", ".join(sorted({_text(dtype) for dtype in dtypes if dtype is not None}))
+
+
+def _seen(states: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], str]) -> str:
+    return fmt.joined([text for text in map(read, states) if text])
+
+
+def _clocks(gpu: Mapping[str, Any]) -> str:
+    known = [
+        f"{name} {_with_unit(gpu.get(key), 'MHz')}"
+        for key, name in (("sm_clock_mhz", "SM"), ("memory_clock_mhz", "memory"))
+        if _is_number(gpu.get(key))
+    ]
+    return ", ".join(known)
+
+
+def _others(gpu: Mapping[str, Any]) -> str:
+    count = gpu.get("other_processes")
+    return f"{count:g} other process{'' if count == 1 else 'es'}" if _is_number(count) else ""
+
+
+def _pcie(gpu: Mapping[str, Any]) -> str:
+    generation, width = gpu.get("pcie_generation"), gpu.get("pcie_width")
+    return f"generation {generation} x{width}" if _is_number(generation) and _is_number(width) else ""
+
+
+def _load(state: Mapping[str, Any]) -> str:
+    load = state.get("load_average")
+    return f"{load[0]:.2f}" if isinstance(load, list) and load and _is_number(load[0]) else ""
+
+
+def _of_each(value: object, shown: Callable[[object], str]) -> str:
+    """Return a fact in which a machine's GPUs may differ: then it is a list, in their order."""
+    return ", ".join(shown(one) or "unknown" for one in value) if isinstance(value, list) else shown(value)
+
+
+def _switch(value: object) -> str:
+    return {True: "on", False: "off"}.get(value, "unknown") if isinstance(value, bool) else _text(value)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else one_line(value)
+
+
+def _with_unit(value: object, unit: str) -> str:
+    return f"{value:g} {unit}" if _is_number(value) else ""
+
+
+def _scaled(value: object, unit: str) -> str:
+    return fmt.scaled(float(value), unit) if _is_number(value) and value > 0 else ""
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,97 @@
+"""The only place that writes: a record -> files in a directory.
+
+Owns the registry of files, one entry a format, and that a report is whole: everything is made before
+anything is written, and each file is written aside and then renamed, so that an old report is never left
+half overwritten.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from breakeven.errors import UsageError
+from breakeven.format import one_line
+from breakeven.render.figures import FIGURES, to_png, to_svg
+from breakeven.render.report_data import to_csv
+from breakeven.render.report_markdown import to_markdown
+from breakeven.render.report_page import to_html
+from breakeven.report.report import Report
+
+PAGE = "index.html"
+RASTERED = "speedup"
+"""The figure that is also written as PNG, for places that show no SVG."""
+
+TEXTS: dict[str, Callable[[Report, str], str]] = {
+    "summary.csv": lambda report, _version: to_csv(report),
+    "summary.md": to_markdown,
+}
+"""What a report directory holds beside the page and the figures: a file's name, and what makes its text of a
+record and our version."""
+
+
+def write_report(report: Report, directory: str | os.PathLike[str], version: str) -> list[Path]:
+    """Write page, texts and figures into `directory`, which is made when it is missing; return their paths.
+
+    The page comes last. A figure that an older report had and this one has not is taken away.
+
+    Raises:
+        UsageError: when the directory or a file in it cannot be written; what stood there stays.
+    """
+    home = Path(directory)
+    contents = {name: encoded(make(report, version)) for name, make in TEXTS.items()}
+    drawn = {name: drawing.draw(report) for name, drawing in FIGURES.items()}
+    svgs = {name: to_svg(figure) for name, figure in drawn.items() if figure is not None}
+    contents |= {f"{name}.svg": svg for name, svg in svgs.items()}
+    rastered = drawn[RASTERED]
+    if rastered is not None:
+        contents[f"{RASTERED}.png"] = to_png(rastered)
+    contents[PAGE] = encoded(to_html(report, version, svgs, home))
+    written = write_files(contents, home)
+    for name in FIGURES.keys() - svgs.keys():
+        (home / f"{name}.svg").unlink(missing_ok=True)
+    return written
+
+
+def encoded(text: str) -> bytes:
+    """Return UTF-8; half a surrogate pair, which a name in a JSON file may hold, is shown as its number."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:
+    """Write named contents into `directory`, each aside first; all are aside before the first is renamed.
+
+    Raises:
+        UsageError: when something cannot be written.
+    """
+    aside: list[tuple[Path, Path]] = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+            aside.append((Path(temporary), directory / name))
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - mkstemp makes files that only we may read
+        for _, path in aside:
+            if path.is_dir():  # told before the first is renamed
+                raise IsADirectoryError(errno.EISDIR, f"{path.name} is a directory")
+        for temporary_path, path in aside:
+            temporary_path.replace(path)
+    except OSError as error:
+        for temporary_path, _ in aside:
+            temporary_path.unlink(missing_ok=True)
+        problem = "it is no directory" if isinstance(error, FileExistsError) else error.strerror or str(error)
+        raise UsageError(
+            f"cannot write the report into {one_line(directory, 300)} ({problem}); choose another with -o DIR"
+        ) from error
+    return [path for _, path in aside]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

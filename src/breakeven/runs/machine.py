@@ -1,0 +1,140 @@
+"""How things from a run file are named on one line: axes, values, machines.
+
+Owns the names of models and the label and identity of a machine class. Opens no file and decides
+nothing; escaping for a page, a cell or a terminal belongs to the faces in `breakeven.render`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from breakeven.case import axes_text
+from breakeven.format import one_line
+
+_CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
+_CPU_FACTS = ("brand_raw", "arch", "count")
+
+
+Names = Mapping[tuple[str, str], str]
+"""How a sentence names each model, by workload and text of axes."""
+
+
+def model_names(
+    models: Iterable[tuple[str, str]], axes: Mapping[str, Mapping[str, Any]]
+) -> dict[tuple[str, str], str]:
+    """Return how a sentence names each model, by workload and text of axes.
+
+    Axes that all models of a workload share are left out, since they tell nothing apart; a model that is
+    alone keeps them.
+
+    >>> axes = {"depth=2 width=8": {"depth": 2, "width": 8}, "depth=2 width=64": {"depth": 2, "width": 64}}
+    >>> list(model_names([("mlp", text) for text in axes], axes).values())
+    ['mlp at width=8', 'mlp at width=64']
+    """
+    known = list(dict.fromkeys(models))
+    names = {}
+    for workload, text in known:
+        values = axes.get(text, {})
+        others = [axes.get(other, {}) for name, other in known if name == workload]
+        telling = {
+            key: value
+            for key, value in values.items()
+            if len(known) == 1 or any(key not in other or other[key] != value for other in others)
+        }
+        names[workload, text] = one_line(f"{workload} at {axes_text(telling)}" if telling else workload)
+    return names
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine class: its readable label, its identity, and the facts behind them.
+
+    Runs of the same `class_id` are replicates of each other.
+    """
+
+    label: str
+    class_id: str
+    facts: Mapping[str, Any]
+
+
+def machine_of(machine_info: object) -> Machine:
+    """Return the class that `machine_info` of a run file describes; whatever is missing is left out.
+
+    The label is the CPU with its cores, then the GPUs; the node's name when even the CPU is unknown.
+    ``breakeven.class_id`` identifies the class; a file without one gets a hash of its hardware facts, in
+    which clocks and names of single boxes have no part.
+    """
+    info = _mapping(machine_info)
+    cpu_info = _mapping(info.get("cpu"))
+    ours = _mapping(info.get("breakeven"))
+    facts = _mapping(ours.get("class"))
+    cpu = _text(facts.get("cpu")) or _text(cpu_info.get("brand_raw")) or _text(info.get("processor"))
+    cores = facts.get("cores") or cpu_info.get("count")
+    words = [cpu or _text(info.get("node")) or "unknown machine"]
+    if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0:
+        words.append("1 core" if cores == 1 else f"{cores} cores")
+    words += gpus_of(facts)
+    class_id = _text(ours.get("class_id")) or _hashed(info, cpu_info, facts)
+    return Machine(", ".join(words), class_id, dict(facts))
+
+
+def gpus_of(facts: Mapping[str, Any]) -> list[str]:
+    """Return a machine's GPUs by name, each with its number where there are several.
+
+    >>> gpus_of({"gpu": "L4", "gpu_count": 2}), gpus_of({"gpu": ["H100", "L4", "L4"], "gpu_count": 3})
+    (['2 x L4'], ['H100', '2 x L4'])
+    """
+    named, number = facts.get("gpu"), facts.get("gpu_count")
+    if isinstance(named, list):
+        counts: Mapping[str, object] = Counter(map(_text, named))
+    else:
+        counts = {_text(named): number}
+    return [
+        f"{count} x {name}" if isinstance(count, int) and count > 1 else name
+        for name, count in counts.items()
+        if name
+    ]
+
+
+def with_unique_labels(machines: Sequence[Machine]) -> list[Machine]:
+    """Return the machines with a piece of the class id behind every label that two classes share.
+
+    >>> [m.label for m in with_unique_labels([Machine("EPYC", "aaa1", {}), Machine("EPYC", "bbb2", {})])]
+    ['EPYC #aaa1', 'EPYC #bbb2']
+    """
+    labels = [machine.label for machine in machines]
+    return [
+        replace(machine, label=f"{machine.label} #{_short(machine, machines)}")
+        if labels.count(machine.label) > 1
+        else machine
+        for machine in machines
+    ]
+
+
+def _short(machine: Machine, machines: Sequence[Machine]) -> str:
+    others = [other.class_id for other in machines if other.class_id != machine.class_id]
+    for length in range(6, len(machine.class_id)):
+        if not any(other.startswith(machine.class_id[:length]) for other in others):
+            return machine.class_id[:length]
+    return machine.class_id
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return one_line(value).strip() if isinstance(value, str) else ""
+
+
+def _hashed(info: Mapping[str, Any], cpu: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    known = {key: info.get(key) for key in _CLASS_FACTS}
+    known |= {f"cpu.{key}": cpu.get(key) for key in _CPU_FACTS}
+    known |= {f"class.{key}": value for key, value in facts.items()}
+    text = json.dumps(known, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,58 @@
+"""`breakeven ab` over real timings: what is slower in a model is found, and its phase is named."""
+
+import json
+import shlex
+
+from breakeven import cli
+
+NET = """
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, x):
+        {waste}
+        return self.layer(x)
+
+@pytest.mark.sweep(batch_size=[16])
+def bench_net(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size, model=Net()))
+"""
+WASTE = "torch.ones(400, 400) @ torch.ones(400, 400)  # many times the work of the whole step"
+
+
+def test_a_matrix_product_too_many_is_found_in_the_forward_pass(bench, monkeypatch, capsys):
+    """Pytest runs inside this process, with the list of cases that `ab` hands over: others cost seconds."""
+    for name, waste in (("base", "pass"), ("head", WASTE)):
+        bench.write(NET.format(waste=waste), f"{name}/bench_net.py")
+    ran = []
+
+    def execute(job):
+        with monkeypatch.context() as patch:
+            for variable, value in job.environment.items():
+                patch.setenv(variable, value)
+            result = bench.raw(*shlex.split(job.command), "--benchmark-max-time=0.1")
+        job.log.write_text(result.stdout.str())
+        ran.append(json.loads(job.out.read_text()) if job.out.exists() else None)
+        return int(result.ret)
+
+    monkeypatch.setattr("breakeven.experiment.shell.Shell", lambda **_: execute)
+    options = "--breakeven-devices=cpu@1 --breakeven-phases=forward,train --benchmark-json={out}"
+    sides = [
+        argument
+        for side, folder in (("--base", "base"), ("--candidate", "head"))
+        for argument in (side, f"{folder}/bench_net.py {options}")
+    ]
+    assert cli.main(["ab", *sides, "--pairs", "6", "--format", "json"]) == 1
+    shown = capsys.readouterr().out
+    content = json.loads(shown[shown.rindex('{\n "schema"') :])  # pytest spoke before
+    rows = {row["case"]: row for row in content["cases"]}
+    assert rows["net forward cpu@1 batch=16"]["verdict"] == "regressed"
+    assert rows["net train cpu@1 batch=16"]["verdict"] == "regressed"
+    # How much of the step it was is read from two medians, which a busy machine takes at unlike moments.
+    assert any(said.startswith("net on cpu@1: train ") for said in content["warnings"])
+    assert rows["net forward cpu@1 batch=16"]["ratio"] > 5
+    met = [len(run["benchmarks"]) + len(run["breakeven"]["outcomes"]) for run in ran]
+    listed = (bench.pytester.path / "breakeven-ab" / "suspects.txt").read_text().splitlines()
+    assert met == [2] * 6 + [len(listed)] * 6

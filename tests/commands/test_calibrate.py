@@ -1,0 +1,123 @@
+"""What `breakeven calibrate` prints, stores and exits with."""
+
+import json
+from functools import partial
+
+import jsonschema
+import pytest
+
+from breakeven import cli
+from breakeven.compare.noise_floor import read_floor
+from breakeven.render.calibrate import json_schema
+from support.fake_commands import CASES, Machine, install
+from support.reports import box
+from support.run_files import benchmark, run, write
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Let `calibrate` run what a fake machine does, in a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    return partial(install, monkeypatch)
+
+
+def test_it_stores_the_floor_of_the_class_and_tells_what_can_be_seen(fake, tmp_path, capsys):
+    machine = fake(Machine())
+    assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 0
+    assert len(machine.jobs) == 4
+    floor = read_floor(tmp_path / ".breakeven" / "noise", "id-here")
+    assert (floor.runs, floor.command, list(floor.medians_s)) == (4, "base {out}", list(CASES))
+    shown = capsys.readouterr()
+    told = [line for line in shown.out.splitlines() if line.startswith("  ")]
+    assert [line.split("with ")[1] for line in told] == [
+        "1 run a side", "3 runs a side", "5 runs a side", "10 runs a side",
+    ]  # fmt: skip
+    assert ".breakeven/noise/id-here.json" in shown.out
+    assert "\\n" not in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 100
+    progress = [line.split(": ")[1:] for line in shown.err.splitlines()[1:]]
+    assert progress == [[f"run {n} of 4", left] for n, left in zip(range(1, 5), LEFT, strict=True)]
+
+
+LEFT = ("40 s; about 2 min left", "40 s; about 80 s left", "40 s; about 40 s left", "40 s")
+
+
+def test_json_is_all_there_is_on_standard_output(fake, capsys):
+    fake(Machine())
+    assert cli.main(["calibrate", "base {out}", "--runs", "5", "--noise", "n", "--format", "json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    jsonschema.validate(content, json_schema())
+    assert (content["class_id"], content["runs"], content["cases"], content["path"]) == (
+        "id-here", 5, 20, "n/id-here.json",
+    )  # fmt: skip
+    assert [row["runs"] for row in content["visible"]] == [1, 3, 5, 10]
+    changes = [row["typical"] for row in content["visible"]]
+    assert changes == sorted(changes, reverse=True)
+
+
+def test_compare_judges_single_runs_against_it(fake, tmp_path, capsys):
+    fake(Machine(noise=0.01))
+    assert cli.main(["calibrate", "base {out}", "--runs", "6"]) == 0
+    sides = [
+        write(
+            tmp_path / f"{i}.json",
+            run([benchmark([0.01 * factor] * 6, f"model{n:02}") for n in range(20)], machine=box("here")),
+        )
+        for i, factor in enumerate((1.0, 1.2))
+    ]
+    assert cli.main(["compare", *sides]) == 1
+    (tmp_path / "elsewhere").mkdir()
+    assert cli.main(["compare", *sides, "--noise", "elsewhere"]) == 3
+
+
+def test_interrupted_the_same_command_goes_on(fake):
+    machine = fake(Machine(events={3: KeyboardInterrupt()}))
+    assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 130
+    assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 0
+    assert len(machine.jobs) == 5
+
+
+def test_runs_of_several_classes_are_refused_and_nothing_is_stored(fake, tmp_path, capsys):
+    class Moving(Machine):
+        def measure(self, job, name, wanted=None):
+            self.machine = box("here", class_id=name, torch=name)
+            super().measure(job, name, wanted)
+
+    machine = fake(Moving())
+    assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 3
+    assert len(machine.jobs) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "torch (run-01 and run-02)" in last
+    assert "--fresh" in last
+    assert not (tmp_path / ".breakeven").exists()
+
+
+def test_a_class_that_nobody_tells_is_warned_about(fake, capsys):
+    fake(Machine(machine={"node": "box"}))
+    assert cli.main(["calibrate", "base {out}", "--runs", "2"]) == 0
+    assert "serves every run that tells none" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pytest",),
+        ("",),
+        ("base {out}", "--runs", "1"),
+        ("base {out}", "--noise", __file__),
+        ("base {out}", "--output", __file__),
+        ("base {out}", "--noise", ""),
+    ],
+)
+def test_bad_usage_is_one_line_and_nothing_is_made(fake, tmp_path, arguments, capsys):
+    fake(Machine())
+    assert cli.main(["calibrate", *arguments]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_fails_is_one_line_and_exit_2(fake, capsys):
+    fake(Machine(events={2: lambda _: 1}))
+    assert cli.main(["calibrate", "base {out}"]) == 2
+    assert "run 2 of 10" in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,185 @@
+"""`breakeven compare`: what it takes, what it prints, and what it exits with."""
+
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+
+from breakeven import cli
+from breakeven.compare.noise_floor import floor_of, write_floor
+from breakeven.render.compare import json_schema
+from breakeven.runs.readings import read_side
+from support.comparisons import PHASES, a_run, levels, machine, side
+from support.run_files import outcome, run, write
+
+SLOWER = levels(slower=PHASES, by=1.3)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def sides(here):
+    """A function of two levels that runs `compare` on five runs a side, and returns its exit code."""
+
+    def compare(before, after, *options, **settings):
+        a, b = side(here, "a", before), side(here, "b", after, first=1, **settings)
+        return cli.main(["compare", "--baseline", *a, "--candidate", *b, *options])
+
+    return compare
+
+
+def test_an_unchanged_suite_exits_0(sides, capsys):
+    assert sides(levels(), levels(), "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["unchanged"] == 10
+
+
+def test_a_regression_exits_1_and_an_improvement_0(sides):
+    assert sides(levels(), SLOWER) == 1
+    assert sides(SLOWER, levels()) == 0
+
+
+def test_two_single_runs_exit_3(here, capsys):
+    (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", levels(), runs=1, first=1)
+    assert cli.main(["compare", a, b, "--format", "json"]) == 3
+    assert json.loads(capsys.readouterr().out)["counts"]["inconclusive"] == 10
+    assert cli.main(["compare", a, b, "--fail-on", "regressed"]) == 0
+
+
+def test_two_single_runs_are_judged_by_the_noise_floor_of_their_class(here):
+    write_floor(floor_of(read_side(side(here, "floor", levels(), runs=8, first=20))), here / "kept")
+    (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", SLOWER, runs=1, first=1)
+    assert cli.main(["compare", a, b]) == 3
+    assert cli.main(["compare", a, b, "--noise", "kept"]) == 1
+    (here / ".breakeven").mkdir()
+    (here / "kept").rename(here / ".breakeven" / "noise")
+    assert cli.main(["compare", a, b]) == 1
+
+
+def test_a_floor_of_one_class_is_not_asked_about_two(here):
+    other = machine("c2", driver="580")
+    for name, box in (("f", machine()), ("g", other)):
+        calibrated = side(here, name, levels(), runs=8, first=20, machine_info=box)
+        write_floor(floor_of(read_side(calibrated)), here / "kept")
+    (a,) = side(here, "a", levels(), runs=1)
+    (b,) = side(here, "b", SLOWER, runs=1, first=1, machine_info=other)
+    assert cli.main(["compare", a, b, "--noise", "kept", "--vary", "driver"]) == 3
+
+
+def test_missing_cases_exit_3_unless_that_is_left_out(sides, capsys):
+    fewer = {key: value for key, value in levels().items() if key != ("train", 64)}
+    assert sides(levels(), fewer, "--format", "json") == 3
+    assert json.loads(capsys.readouterr().out)["counts"]["missing"] == 1
+    assert sides(levels(), fewer, "--fail-on", "regressed,inconclusive") == 0
+
+
+def test_a_case_that_broke_in_the_candidate_is_a_missing_timing_to_the_exit_code(sides, capsys):
+    fewer = {key: value for key, value in levels().items() if key != ("train", 64)}
+    ended = [outcome("failed", "it broke")]
+    assert sides(levels(), fewer, outcomes=ended) == 3
+    assert "it broke" in capsys.readouterr().out
+    assert sides(levels(), fewer, "--fail-on", "error", outcomes=ended) == 3
+    assert sides(levels(), fewer, "--fail-on", "regressed", outcomes=ended) == 0
+
+
+def test_a_regression_exits_1_also_where_cases_are_missing(sides):
+    fewer = {key: value for key, value in SLOWER.items() if key != ("train", 64)}
+    assert sides(levels(), fewer) == 1
+    assert sides(levels(), fewer, "--fail-on", "missing") == 3
+
+
+def test_cases_that_are_only_new_exit_0(here):
+    empty = write(here / "empty.json", run(machine=machine()))
+    full = side(here, "b", levels())
+    assert cli.main(["compare", "--baseline", empty, "--candidate", *full]) == 0
+    assert cli.main(["compare", "--baseline", *full, "--candidate", empty]) == 3
+    assert cli.main(["compare", empty, empty]) == 3
+
+
+def test_where_no_case_was_timed_on_both_sides_any_wish_but_none_exits_3(here):
+    empty = write(here / "empty.json", run(machine=machine()))
+    other = {("step", 9999): 1.0}
+    (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", other, runs=1, first=1)
+    for sides in ((a, b), (a, empty), (empty, empty)):
+        assert cli.main(["compare", *sides, "--fail-on", "regressed"]) == 3
+        assert cli.main(["compare", *sides, "--fail-on", "none"]) == 0
+    assert cli.main(["compare", empty, b, "--fail-on", "regressed"]) == 0
+
+
+def test_new_cases_beside_judged_ones_exit_0(sides):
+    assert sides({key: value for key, value in levels().items() if key[0] == "train"}, levels()) == 0
+
+
+def test_none_fails_on_nothing(sides):
+    assert sides(levels(), SLOWER, "--fail-on", "none") == 0
+
+
+@pytest.mark.parametrize("verdict", ["improved", "unchanged", "new"])
+def test_any_verdict_can_be_failed_on(sides, verdict):
+    before = {key: value for key, value in SLOWER.items() if key[1] == 1}
+    after = levels() | {("transfer", 1): before["transfer", 1]}
+    assert sides(before, after, "--fail-on", verdict) == 3
+
+
+def test_different_machine_classes_exit_3_and_name_the_fields_unless_they_may_vary(here, capsys):
+    a = write(here / "a.json", a_run(levels()))
+    b = write(here / "b.json", a_run(levels(), seed=1, machine_info=machine("c2", gpu="H100", driver="580")))
+    assert cli.main(["compare", a, b, "--vary", "gpu"]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.endswith("--vary driver")
+    assert cli.main(["compare", a, b, "--vary", "gpu, driver", "--fail-on", "regressed"]) == 0
+
+
+def test_json_is_all_there_is_on_standard_output(sides, capsys):
+    assert sides(levels(), SLOWER, "--format", "json") == 1
+    shown = capsys.readouterr()
+    content = json.loads(shown.out)
+    jsonschema.validate(content, json_schema())
+    assert (content["verdict"], content["counts"]["regressed"], shown.err) == ("regressed", 10, "")
+
+
+def test_markdown_is_appended_to_the_summary_of_a_github_job(sides, here, monkeypatch, capsys):
+    summary = here / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert sides(levels(), levels()) == 0
+    assert summary.read_text() == "before\n"  # only where markdown is asked for
+    capsys.readouterr()
+    assert sides(levels(), levels(), "--format", "markdown") == 0
+    shown = capsys.readouterr().out
+    assert summary.read_text() == f"before\n{shown}\n"
+    assert shown.startswith("**")
+
+
+def test_a_summary_that_cannot_be_written_is_one_line_and_exit_2(sides, here, monkeypatch, capsys):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here / "no" / "such"))
+    assert sides(levels(), levels(), "--format", "markdown") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "GITHUB_STEP_SUMMARY=" in line
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b"], ids=["long", "null"])
+def test_a_directory_that_cannot_be_exits_2_with_one_line(here, capsys, path):
+    a, b = write(here / "a.json", a_run(levels())), write(here / "b.json", a_run(levels(), seed=1))
+    assert cli.main(["compare", a, b, "--noise", path]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, len(shown.err.splitlines())) == ("", 1)
+
+
+def test_comparing_loads_neither_frames_nor_figures_nor_torch(here):
+    a, b = write(here / "a.json", a_run(levels())), write(here / "b.json", a_run(levels(), seed=1))
+    code = (
+        "import sys\nfrom breakeven.cli import main\n"
+        f"main(['compare', {a!r}, {b!r}])\n"
+        "assert not {'pandas', 'matplotlib', 'torch', 'scipy.stats'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)

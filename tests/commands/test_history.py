@@ -1,0 +1,381 @@
+"""`breakeven history`: what it prints, writes and exits with, through the command itself."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from breakeven import cli
+from breakeven.history.query import files_of
+from support.histories import add, commit, content, medians, ran_out, timed
+from support.reports import box
+from support.run_files import benchmark, run, write
+
+CASE = "mlp train cpu batch=64 width=128"
+
+
+@pytest.fixture(scope="module")
+def slower(tmp_path_factory):
+    """A store of 30 runs, a tenth slower from the 20th commit on."""
+    return add(tmp_path_factory.mktemp("slower"), timed(medians(30, step=1.1, at=20)))
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory):
+    """A store of 15 runs in which nothing changed."""
+    return add(tmp_path_factory.mktemp("steady"), timed(medians(15)))
+
+
+def test_a_slower_case_fails_and_is_placed_in_its_commit(check, slower):
+    code, found = check(slower)
+    assert code == 1
+    [change] = found["changes"]
+    assert list(change) == ["case", "commit", "date", "ratio", "low", "high", "accepted"]
+    assert (change["case"], change["commit"], change["accepted"]) == (CASE, commit(20), None)
+    assert change["date"] == "2026-01-21T00:00:00+00:00"
+    assert change["low"] < 1.1 < change["high"]
+    [newest] = found["newest"]
+    assert list(newest) == [*change, "verdict"]
+    assert newest["verdict"] == "unchanged"
+
+
+def test_nothing_to_object_is_0_and_too_few_runs_are_3(check, steady, tmp_path):
+    assert check(steady)[0] == 0
+    code, found = check(add(tmp_path, timed(medians(5))))
+    assert code == 3
+    assert found["newest"][0]["ratio"] is None
+    assert found["newest"][0]["verdict"] == "inconclusive"
+    assert any(CASE in line for line in found["warnings"])
+
+
+def test_an_improvement_and_a_change_that_was_undone_fail_nothing(check, tmp_path):
+    code, found = check(add(tmp_path, timed(medians(30, step=0.8, at=20))))
+    assert (code, len(found["changes"])) == (0, 1)
+    values = medians(45)
+    values[15:30] *= 1.2
+    code, found = check(add(tmp_path, timed(values), store="undone"))
+    assert (code, len(found["changes"])) == (0, 2)
+
+
+def test_a_newest_run_on_the_bad_side_fails_at_once(check, tmp_path):
+    values = medians(20)
+    values[-1] *= 1.3
+    code, found = check(add(tmp_path, timed(values)))
+    assert code == 1
+    assert found["changes"] == []
+    [newest] = found["newest"]
+    assert newest["verdict"] == "regressed"
+    assert newest["ratio"] > newest["high"] > 1
+
+
+def test_a_lost_improvement_of_a_few_runs_is_a_spell_and_of_many_a_regression(check, tmp_path):
+    for length, code in ((6, 0), (9, 0), (10, 1), (15, 1)):
+        values = medians(60, noise=0.005)
+        values[20 : 20 + length] *= 0.8
+        assert check(add(tmp_path, timed(values), store=f"store{length}"))[0] == code
+
+
+@pytest.mark.parametrize(("left", "code"), [(0.4, 0), (0.6, 1)])
+def test_a_slowdown_stands_while_more_than_half_of_it_is_left(check, tmp_path, left, code):
+    values = medians(60, noise=0.005)
+    values[20:40] *= 1.2
+    values[40:] *= 1.2**left
+    assert check(add(tmp_path, timed(values)))[0] == code
+
+
+def test_memory_break_even_and_largest_batch_are_watched(check, tmp_path):
+    def made(i):
+        late = i >= 12
+        cells = [
+            benchmark([floor + slope * b] * 6, device=device, batch_size=b, peak_memory_bytes=memory * b)
+            for device, floor, slope in (("cpu", 1, 1), ("cuda", 49 if late else 33, 0.2))
+            for b, memory in ((1, 10), (8, 10), (64, 12 if late else 10), (512, 10))
+            if not (late and b == 512 and device == "cuda")
+        ]
+        return content(i, cells, outcomes=[ran_out(b) for b in ((512, 1024) if late else (1024,))])
+
+    code, found = check(add(tmp_path, [made(i) for i in range(20)]))
+    assert code == 1
+    ratios = {change["case"]: change["ratio"] for change in found["changes"]}
+    assert ratios["peak memory of mlp train cpu batch=64 width=128"] == pytest.approx(1.2)
+    assert ratios["break-even batch of mlp train cuda over cpu width=128"] == pytest.approx(1.5)
+    assert ratios["largest batch that fits of mlp train cuda width=128"] == pytest.approx(0.125)
+    assert {change["commit"] for change in found["changes"]} == {commit(12)}
+
+
+def test_a_break_even_that_is_gone_is_warned_of(check, tmp_path):
+    def made(i, floor):
+        lines = (("cpu", 1, 1), ("cuda", floor, 0.2))
+        return content(
+            i,
+            [benchmark([f + s * b] * 6, device=d, batch_size=b) for d, f, s in lines for b in (1, 64, 512)],
+        )
+
+    path = add(tmp_path, [made(i, 33 if i < 9 else 999) for i in range(10)])
+    assert any(
+        "break-even batch of mlp" in line and "never faster" in line for line in check(path)[1]["warnings"]
+    )
+
+
+def test_a_break_even_that_was_never_settled_is_not_warned_of(check, tmp_path):
+    floors = [33, 33, 0, 0, 999, 999]
+    lines = [(("cpu", 1, 1), ("cuda", floor, 2 if floor == 999 else 0.2)) for floor in floors]
+    made = [
+        content(
+            i, [benchmark([f + s * b] * 6, device=d, batch_size=b) for d, f, s in pair for b in (1, 64, 512)]
+        )
+        for i, pair in enumerate(lines)
+    ]
+    assert not any("used to be" in line for line in check(add(tmp_path, made))[1]["warnings"])
+
+
+def test_a_renamed_case_ends_its_series_and_begins_another(check, tmp_path):
+    contents = timed(medians(20))
+    for i in range(14, 20):
+        contents[i] = content(i, [benchmark([0.01, 0.011, 0.012] * 2, workload="perceptron")])
+    code, found = check(add(tmp_path, contents))
+    assert (code, found["changes"]) == (0, [])
+    ended, begun = (line for line in found["warnings"] if "measured in" in line)
+    assert f"last measured in {commit(13)[:7]}" in ended
+    assert CASE in ended
+    assert f"first measured in {commit(14)[:7]}" in begun
+    assert "perceptron" in begun
+
+
+def test_a_case_that_runs_out_of_memory_in_the_newest_run_is_said(check, tmp_path):
+    contents = [*timed(medians(12)), content(12, [], outcomes=[ran_out(64, device="cpu")])]
+    assert any("ran out of memory" in line for line in check(add(tmp_path, contents))[1]["warnings"])
+
+
+def test_two_machines_never_share_a_series(check, tmp_path):
+    ours = timed(medians(12))
+    theirs = timed(medians(12, base=0.02))
+    for made in theirs:
+        made["machine_info"] = box("Xeon")
+    mixed = [made for pair in zip(ours, theirs, strict=True) for made in pair]
+    code, found = check(add(tmp_path, mixed))
+    assert (code, found["changes"]) == (0, [])
+    assert {row["case"] for row in found["newest"]} == {f"{CASE} on EPYC", f"{CASE} on Xeon"}
+
+
+def test_of_several_files_the_good_are_added_and_the_bad_named(history, tmp_path):
+    good = [write(tmp_path / f"{i}.json", made) for i, made in enumerate(timed(medians(2)))]
+    bad = write(tmp_path / "bad.json", "{")
+    code, out, err = history(
+        "add", good[0], bad, tmp_path / "none.json", good[1], good[1], "--store", tmp_path / "s"
+    )
+    assert code == 2
+    assert [line.split(": ")[0] for line in out.splitlines()] == [good[0], good[1], good[1]]
+    assert "is already there" in out.splitlines()[2]
+    assert ["bad.json" in err.splitlines()[0], "none.json" in err.splitlines()[1]] == [True, True]
+    assert len(files_of(tmp_path / "s")) == 2
+    code, out, _ = history("add", good[0], bad, "--store", tmp_path / "s", "--format", "json")
+    assert [(row["run"], row["new"]) for row in json.loads(out)["added"]] == [(good[0], False)]
+    assert code == 2
+
+
+def test_a_damaged_file_is_named_and_the_check_still_given(history, tmp_path):
+    path = add(tmp_path, timed(medians(30, step=1.1, at=20)))
+    spoilt = files_of(path)[4]
+    spoilt.write_bytes(spoilt.read_bytes()[:200])
+    code, out, err = history("check", "--store", path, "--format", "json")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert str(spoilt) in err
+    found = json.loads(out)
+    assert [change["commit"] for change in found["changes"]] == [commit(20)]
+    assert any(str(spoilt) in line for line in found["warnings"])
+
+
+@pytest.mark.parametrize("action", [["check"], ["show"], ["accept", commit(1), "--reason", "x"]])
+def test_a_missing_store_is_one_line_and_exit_2(history, tmp_path, action):
+    code, out, err = history(*action, "--store", tmp_path / "none")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+
+
+def test_an_empty_store_cannot_be_judged(check, history, tmp_path):
+    assert check(tmp_path)[0] == 3
+    assert history("check", "--store", tmp_path)[0] == 3
+    assert history("show", "--store", tmp_path)[0] == 3
+
+
+def test_the_terminal_tells_what_changed_in_a_sentence_within_100_columns(history, slower):
+    code, out, err = history("check", "--store", slower)
+    assert (code, err) == (1, "")
+    words = " ".join(out.split())
+    assert all(value in words for value in (CASE, commit(20)[:7], commit(19)[:7], "2026-01-20"))
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_markdown_goes_to_the_step_summary_too(history, slower, tmp_path, monkeypatch):
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    code, out, _ = history("check", "--store", slower, "--format", "markdown")
+    assert code == 1
+    assert summary.read_text() == f"before\n{out}"
+    assert f"| {CASE} | 10" in out
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    code, _, err = history("check", "--store", slower, "--format", "markdown")
+    assert (code, len(err.splitlines())) == (2, 1)
+
+
+def test_the_page_draws_every_series_objections_first(history, slower, tmp_path):
+    code, out, _ = history("show", "--store", slower, "-o", tmp_path / "out")
+    assert (code, out) == (0, f"the page: {tmp_path / 'out' / 'index.html'}\n")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 1
+    assert 'class="objection"' in page
+    assert commit(20)[:7] in page
+    assert 'role="img" aria-labelledby="s0-title s0-desc"' in page
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_very_long_name_loses_its_middle_in_every_face_and_the_page_has_it_whole_once(history, tmp_path):
+    name = f"{'long_' * 40}workload"
+    path = add(tmp_path, timed(medians(30, step=1.1, at=20), workload=name))
+    history("show", "--store", path, "-o", tmp_path)
+    seen = re.sub("<svg.*?</svg>", "", (tmp_path / "index.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert seen.count(name) == 1
+    assert "width=128</bdi></h3>" in seen
+    assert "<p><bdi>Became 10" in seen
+    for form in ("terminal", "markdown"):
+        out = " ".join(history("check", "--store", path, "--format", form)[1].split())
+        assert name not in out
+        assert "batch=64 width=128" in out
+    assert history("check", "--store", path, "--format", "json")[1].count(name) == 2
+
+
+def test_the_page_tells_of_a_newest_run_that_is_worse_without_repeating_its_name(history, tmp_path):
+    values = medians(20)
+    values[-1] *= 1.3
+    history("show", "--store", add(tmp_path, timed(values)), "-o", tmp_path)
+    assert "<p><bdi>The newest run is 3" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_cut_says_so_and_a_pattern_narrows_it(history, tmp_path, monkeypatch):
+    monkeypatch.setattr("breakeven.render.history_page.MAX_DRAWN", 2)
+    cells = [benchmark([1.0] * 6, batch_size=b) for b in (1, 2, 4, 8)]
+    path = add(tmp_path, [content(i, cells) for i in range(3)])
+    assert history("show", "--store", path)[0] == 3
+    page = (Path(path) / "page" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
+    assert "2 more series are not drawn" in page
+    history("show", "--store", path, "--case", "*batch=4 *")
+    page = (Path(path) / "page" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 1
+    assert "not drawn" not in page
+
+
+def test_show_gives_the_series_as_data(history, slower):
+    code, out, _ = history("show", "--store", slower, "--format", "json")
+    [series] = json.loads(out)["series"]
+    assert (code, series["case"], len(series["values"])) == (0, CASE, 30)
+    assert [(level["from"], level["to"]) for level in series["levels"]] == [(0, 19), (20, 29)]
+    np.testing.assert_allclose(series["values"], medians(30, step=1.1, at=20))
+
+
+HOSTILE = "<img src=x onerror=alert(1)>|*b*\x1b[31m\u202e"
+
+
+def test_no_name_from_a_run_file_is_obeyed_by_any_face(history, tmp_path):
+    contents = timed(medians(30, step=1.5, at=20), workload=HOSTILE)
+    for made in contents:
+        made["machine_info"] = box(HOSTILE)
+    path = add(tmp_path, contents)
+    _, terminal, _ = history("check", "--store", path)
+    _, markdown, _ = history("check", "--store", path, "--format", "markdown")
+    history("show", "--store", path)
+    page = (Path(path) / "page" / "index.html").read_text(encoding="utf-8")
+    for text in (terminal, markdown, page):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert "<img" not in markdown
+    assert "<img" not in page
+    assert "&lt;img" in page
+
+
+def test_every_face_tells_the_same_change(history, slower):
+    faces = [history("check", "--store", slower, "--format", form)[1] for form in ("terminal", "markdown")]
+    history("show", "--store", slower)
+    faces.append((Path(slower) / "page" / "index.html").read_text(encoding="utf-8"))
+    found = json.loads(history("check", "--store", slower, "--format", "json")[1])["changes"][0]
+    for face in faces:
+        assert found["commit"][:7] in face
+        assert f"{100 * (found['ratio'] - 1):.0f}" in face
+
+
+def test_a_case_and_a_branch_can_be_checked_alone(check, tmp_path):
+    cells = [benchmark([1.0] * 6, batch_size=b) for b in (1, 2)]
+    path = add(tmp_path, [content(i, cells, branch="main" if i % 2 else "topic") for i in range(16)])
+    assert len(check(path, "--case", "*batch=2 *")[1]["newest"]) == 1
+    assert any("several branches" in line for line in check(path)[1]["warnings"])
+    code, found = check(path, "--branch", "main")
+    assert code == 0
+    assert not any("several branches" in line for line in found["warnings"])
+
+
+def test_the_threshold_is_the_users(check, tmp_path):
+    path = add(tmp_path, timed(medians(40, step=1.1, at=20)))
+    assert check(path, "--threshold", "0.2")[0] == 0
+    assert check(path, "--threshold", "0.05")[0] == 1
+
+
+def test_runs_without_a_commit_are_named_by_their_date(check, history, tmp_path):
+    contents = timed(medians(20, step=1.3, at=10))
+    for made in contents:
+        made["commit_info"] = {"id": "unversioned"}
+    path = add(tmp_path, contents)
+    code, found = check(path)
+    assert (code, found["changes"][0]["commit"]) == (1, None)
+    assert "in 2026-01-11 00:00" in " ".join(history("check", "--store", path)[1].split())
+
+
+def test_a_change_between_two_runs_of_one_commit_is_the_machines(history, tmp_path):
+    contents = timed(medians(20, step=1.3, at=10))
+    for made in contents:
+        made["commit_info"]["id"] = commit(0)
+    assert "the machine changed, not the code" in " ".join(
+        history("check", "--store", add(tmp_path, contents))[1].split()
+    )
+
+
+def test_traceback_shows_where_an_error_came_from(tmp_path, capsys):
+    for arguments in (["--traceback", "check"], ["check", "--traceback"]):
+        assert cli.main(["history", *arguments, "--store", str(tmp_path / "none")]) == 2
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_store_that_is_written_while_it_is_read_gives_whole_runs(tmp_path):
+    path = add(tmp_path, timed(medians(8)))
+    later = [write(tmp_path / f"late{i}.json", made) for i, made in enumerate(timed(medians(40))[8:])]
+    command = [sys.executable, "-m", "breakeven.cli", "history"]
+    with subprocess.Popen([*command, "add", *later, "--store", path], stdout=subprocess.DEVNULL) as writer:
+        for _ in range(2):
+            done = subprocess.run(
+                [*command, "check", "--store", path, "--format", "json"], capture_output=True, text=True
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            json.loads(done.stdout)
+    assert writer.returncode == 0
+    assert len(files_of(path)) == 40
+
+
+def test_an_output_that_is_full_is_one_line(steady):
+    command = [sys.executable, "-m", "breakeven.cli", "history", "check", "--store", steady]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    assert done.returncode == 2
+    assert done.stderr.startswith("breakeven: error: the output cannot be written")
+
+
+def test_a_run_of_nothing_but_outcomes_is_kept(history, tmp_path):
+    path = write(tmp_path / "r.json", run([], outcomes=[ran_out(64)]))
+    assert history("add", path, "--store", tmp_path / "s")[0] == 0
+    assert history("check", "--store", tmp_path / "s")[0] == 3

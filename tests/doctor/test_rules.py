@@ -1,0 +1,233 @@
+"""Machines replayed: what each has wrong, how it is mended, and whether it is still fit."""
+
+from dataclasses import replace
+
+import pytest
+
+from breakeven.doctor.contention import Sample
+from breakeven.doctor.facts import DeviceFacts, Facts
+from breakeven.doctor.rules import RULES, examine
+
+MACHINE = {"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "tf32": False}
+GPU_STATE = {
+    "sm_clock_mhz": 1980,
+    "event_reasons": ["gpu_idle"],
+    "temperature_c": 40,
+    "other_processes": 0,
+}
+CPU = DeviceFacts("cpu", "cpu", 8)
+HEALTHY = Facts(
+    machine={**MACHINE, "cudnn_tf32": False},
+    devices=(CPU, DeviceFacts("cuda", "H200", 8, GPU_STATE)),
+    affinity=8,
+    threads=8,
+    neighbors=Sample((1.0,) * 8, 0.0, 3),
+    governors=("performance",),
+    frequency_driver="intel_pstate",
+    turbo=False,
+    throttled=0,
+    load_average=(0.1, 0.1, 0.1),
+    environment={"OMP_WAIT_POLICY": "PASSIVE"},
+)
+
+
+def machine(**changes):
+    return replace(HEALTHY, **changes)
+
+
+def with_gpu(**state):
+    return machine(devices=(CPU, DeviceFacts("cuda", "H200", 8, {**GPU_STATE, **state})))
+
+
+def findings(facts):
+    """Name -> finding; a name stands once."""
+    found = examine(facts).findings
+    assert len({finding.name for finding in found}) == len(found)
+    return {finding.name: finding for finding in found}
+
+
+def levels(facts):
+    """What is not fine, by name."""
+    return {name: found.level for name, found in findings(facts).items() if found.level != "fine"}
+
+
+def test_a_healthy_box_is_fit_and_nothing_is_noted():
+    assert levels(HEALTHY) == {}
+    assert examine(HEALTHY).fit
+    assert examine(HEALTHY).summary == "Fit for timing."
+    assert all(any(True for _ in rule(HEALTHY)) for rule in RULES[:-1])
+
+
+MENDED = {
+    "busy neighbor": (machine(neighbors=Sample((0.95, 0.8), 0.0, 99)), "20% of a core", "stop it"),
+    "CPU quota": (machine(quota=1.5, affinity=4, threads=2), "1.5 of 4 CPUs", "--cpuset-cpus"),
+    "governor": (
+        machine(governors=("powersave",), frequency_driver="acpi-cpufreq"),
+        "powersave (acpi-cpufreq)",
+        "cpupower frequency-set -g performance",
+    ),
+    "CPU throttling": (machine(throttled=4), "4 times", "cool"),
+    "debug build": (machine(debug=("Python", "torch")), "Python and torch", "release build"),
+    "tracing": (machine(tracers=("sys.settrace",)), "sys.settrace", "without coverage"),
+    "CUDA debugging": (
+        machine(environment={"OMP_WAIT_POLICY": "passive", "CUDA_LAUNCH_BLOCKING": "1"}),
+        "CUDA_LAUNCH_BLOCKING=1",
+        "unset CUDA_LAUNCH_BLOCKING",
+    ),
+    "cuda shared": (with_gpu(other_processes=2), "2 other processes on H200", "CUDA_VISIBLE_DEVICES"),
+    "cuda throttled": (
+        with_gpu(event_reasons=["hw_thermal_slowdown"], temperature_c=91),
+        "hw_thermal_slowdown at 91 C",
+        "power limit",
+    ),
+    "cuda": (
+        machine(devices=(CPU, DeviceFacts("cuda", "cuda", 8, error="CUDA error: out of memory"))),
+        "out of memory",
+        "nvidia-smi",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_what_makes_numbers_wrong_is_unfit_alone_and_names_its_remedy(name):
+    facts, seen, remedy = MENDED[name]
+    assert levels(facts) == {name: "unfit"}
+    found = examine(facts)
+    assert not found.fit
+    assert found.summary == f"Not fit for timing: {name}."
+    assert seen in found.findings[0].seen
+    assert found.findings[0].why
+    assert remedy in found.findings[0].remedy
+
+
+NOTED = {
+    "busy neighbor": machine(neighbors=Sample((0.95,) * 8)),
+    "spinning OpenMP threads": machine(environment={}),
+    "CPU quota": machine(quota=2.0, threads=2),
+    "governor": machine(governors=("powersave",)),
+    "turbo": machine(turbo=True),
+    "TF32": machine(machine={**MACHINE, "cudnn_tf32": True}),
+}
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_what_must_be_known_is_noted_with_a_remedy_and_still_fit(name):
+    found = examine(NOTED[name])
+    assert levels(NOTED[name]) == {name: "noted"}
+    assert found.fit
+    assert found.summary == "Fit for timing, 1 noted."
+    assert found.findings[0].why
+    assert found.findings[0].remedy
+
+
+def test_a_core_shared_by_less_than_its_hundredth_is_nobodys_concern():
+    assert levels(machine(neighbors=Sample((0.985, 1.01), 0.01, 50))) == {}
+
+
+def test_a_neighbor_makes_numbers_wrong_beyond_a_tenth_of_a_core_and_is_noted_up_to_it():
+    assert levels(machine(neighbors=Sample((1.0, 1.0), 0.1))) == {"busy neighbor": "noted"}
+    assert levels(machine(neighbors=Sample((1.0, 1.0), 0.11))) == {"busy neighbor": "unfit"}
+
+
+def test_time_stolen_by_the_hypervisor_is_a_neighbor_too():
+    assert levels(machine(neighbors=Sample((1.0, 1.0), 0.3))) == {"busy neighbor": "unfit"}
+
+
+def test_spinning_threads_are_unfit_once_a_neighbor_wants_a_core():
+    crowded = machine(environment={}, neighbors=Sample((0.95,) * 8))
+    assert levels(crowded) == {"busy neighbor": "noted", "spinning OpenMP threads": "unfit"}
+    assert "OMP_WAIT_POLICY=passive" in findings(crowded)["spinning OpenMP threads"].remedy
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        {"environment": {"GOMP_SPINCOUNT": "0"}},
+        {"environment": {"KMP_BLOCKTIME": "0"}},
+        {"environment": {}, "openmp": False},
+        {"environment": {}, "threads": 1, "machine": {**MACHINE, "cores": 1}},
+    ],
+)
+def test_threads_that_sleep_or_are_alone_do_not_spin(quiet):
+    assert levels(machine(**quiet)) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen", "remedy"),
+    [
+        ({"environment": {"OMP_NUM_THREADS": "1"}}, "OMP_NUM_THREADS=1", "unset"),
+        ({"environment": {"OMP_NUM_THREADS": "01"}}, "OMP_NUM_THREADS=01", "unset"),
+        ({"environment": {"OMP_NUM_THREADS": "1,4"}}, "OMP_NUM_THREADS=1,4", "unset"),
+        ({"environment": {"OMP_NUM_THREADS": "many"}}, "nothing here tells why", "fewer threads"),
+        ({"affinity": 1}, "affinity", "taskset"),
+        ({"quota": 1.0, "affinity": 8}, "quota is 1", "more CPUs"),
+    ],
+)
+def test_one_thread_of_many_cpus_is_unfit_and_says_whose_doing_it_is(changes, seen, remedy):
+    found = findings(machine(threads=1, **changes))["threads"]
+    assert found.level == "unfit"
+    assert seen in found.seen
+    assert remedy in found.remedy
+
+
+def test_the_only_thread_of_a_one_core_machine_is_all_threads():
+    assert levels(machine(threads=1, affinity=1, machine={**MACHINE, "cores": 1})) == {}
+
+
+def test_a_quota_of_all_the_cpus_that_may_be_used_limits_nothing():
+    assert levels(machine(quota=8.0)) == {}
+
+
+def test_a_gpu_that_may_not_be_read_is_unreadable_in_nvmls_words_and_fit():
+    denied = {"other_processes": None, "event_reasons": None}
+    facts = with_gpu(**denied, unreadable={"other_processes": "Insufficient Permissions"})
+    assert levels(facts) == {"cuda other_processes": "unreadable"}
+    assert findings(facts)["cuda other_processes"].seen == "Insufficient Permissions"
+    assert examine(facts).fit
+    assert not {"cuda shared", "cuda throttled"} & findings(facts).keys()
+
+
+def test_a_virtual_machine_that_hides_its_clocks_is_fit_and_says_what_is_hidden():
+    hidden = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no thermal_throttle"}
+    facts = machine(governors=(), turbo=None, throttled=None, unreadable=hidden)
+    assert levels(facts) == dict.fromkeys(hidden, "unreadable")
+    assert examine(facts).summary == "Fit for timing."
+
+
+def test_an_ordinary_laptop_is_fit():
+    facts = machine(
+        devices=(CPU,), governors=("powersave",), turbo=True, environment={}, neighbors=Sample((0.97,) * 8)
+    )
+    assert levels(replace(facts, neighbors=Sample((0.99,) * 8))) == {
+        "governor": "noted",
+        "spinning OpenMP threads": "noted",
+        "turbo": "noted",
+    }
+
+
+def test_tf32_is_nothing_where_no_cuda_device_uses_it_or_the_environment_forbids_it():
+    on = {**MACHINE, "tf32": True, "cudnn_tf32": True}
+    assert levels(machine(machine=on, devices=(CPU,))) == {}
+    forbidden = {"OMP_WAIT_POLICY": "passive", "NVIDIA_TF32_OVERRIDE": "0"}
+    assert levels(machine(machine=on, environment=forbidden)) == {}
+    assert "matrix products on" in findings(machine(machine=on))["TF32"].seen
+
+
+def test_cuda_switches_mean_nothing_without_a_cuda_device_or_when_off():
+    assert (
+        levels(machine(devices=(CPU,), environment={**HEALTHY.environment, "CUDA_LAUNCH_BLOCKING": "1"}))
+        == {}
+    )
+    assert levels(machine(environment={**HEALTHY.environment, "CUDA_LAUNCH_BLOCKING": "0"})) == {}
+
+
+def test_debug_memory_counts_as_tracing():
+    assert levels(machine(environment={**HEALTHY.environment, "PYTHONMALLOC": "debug"})) == {
+        "tracing": "unfit"
+    }
+
+
+def test_what_must_be_mended_stands_first():
+    facts = machine(turbo=True, debug=("torch",), unreadable={"governor": "no"})
+    order = [finding.level for finding in examine(facts).findings]
+    assert order == sorted(order, key=["unfit", "noted", "unreadable", "fine"].index)

@@ -1,0 +1,116 @@
+"""TF32 is set for one workload, and every switch of torch's is afterwards as it was."""
+
+import types
+import warnings
+
+import pytest
+import torch
+
+from breakeven.hardware.float32 import GPU_SWITCHES, SWITCHES, precision, read_silently, tf32_set
+from breakeven.hardware.machine import machine_facts
+
+
+def everything():
+    """What every switch says, the old ones and the new ones; None where torch refuses to say."""
+    return {
+        "matmul": read_silently(torch.get_float32_matmul_precision),
+        "allow_matmul": read_silently(lambda: torch.backends.cuda.matmul.allow_tf32),
+        "allow_cudnn": read_silently(lambda: torch.backends.cudnn.allow_tf32),
+        **{switch: precision(switch) for switch in SWITCHES},
+    }
+
+
+def nothing():
+    """Leave the switches as a fresh process has them."""
+
+
+def high():
+    torch.set_float32_matmul_precision("high")
+
+
+def medium():
+    torch.set_float32_matmul_precision("medium")
+
+
+def old_cudnn_off():
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def new_matmul_alone():
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+
+
+def new_cudnn_apart():
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
+
+
+def new_for_all():
+    torch.backends.fp32_precision = "tf32"
+
+
+@pytest.fixture(params=[nothing, high, medium, old_cudnn_off, new_matmul_alone, new_cudnn_apart, new_for_all])
+def found(request):
+    """A process in which somebody has set the switches before us, by the old or by the new names."""
+    if request.param.__name__.startswith("new") and precision("cuda.matmul") is None:
+        pytest.skip("this torch has only the old switches")
+    request.param()
+    yield everything()
+    if precision("cuda.matmul") is not None:
+        torch.backends.fp32_precision = "none"
+        for switch in ("cuda.matmul", "mkldnn.matmul"):
+            kind, operation = switch.split(".")
+            getattr(getattr(torch.backends, kind), operation).fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_inside_both_libraries_round_as_wanted_and_afterwards_nothing_has_changed(found, wanted):
+    before = machine_facts()["class_id"]
+    with tf32_set(wanted):
+        inside = everything()
+        assert inside["allow_matmul"] is wanted  # what torch.compile asks for must have an answer
+        assert inside["allow_cudnn"] is wanted
+        if inside["cuda.matmul"] is not None:
+            assert [inside[switch] == "tf32" for switch in GPU_SWITCHES] == [wanted] * 3
+            # A CPU's rounding is no business of a GPU's mode.
+            assert all(inside[switch] == found[switch] for switch in SWITCHES if switch not in GPU_SWITCHES)
+    assert everything() == found
+    assert machine_facts()["class_id"] == before
+
+
+def test_the_switches_are_put_back_after_an_error_too(found):
+    with pytest.raises(RuntimeError, match="mine"), tf32_set(True):
+        raise RuntimeError("mine")
+    assert everything() == found
+
+
+def test_none_touches_nothing(monkeypatch):
+    monkeypatch.setattr("breakeven.hardware.float32._State", lambda: pytest.fail("looked at the switches"))
+    with tf32_set(None):
+        pass
+
+
+def test_a_torch_that_warns_of_its_old_switches_is_read_without_a_word():
+    def reader():
+        warnings.warn("Please use the new API settings to control TF32 behavior", UserWarning, stacklevel=1)
+        return True
+
+    assert read_silently(reader) is True
+
+
+def test_a_module_that_stands_before_a_switch_of_its_name_does_not_hide_it(monkeypatch):
+    """Torch 2.9 after an LSTM's first move to a GPU: the machine's class must not change over it."""
+
+    class Switch:
+        fp32_precision = "tf32"
+
+    class Cudnn(types.ModuleType):
+        rnn = Switch()
+
+    played = Cudnn("cudnn")
+    monkeypatch.setitem(torch.backends.__dict__, "cudnn", played)
+    assert precision("cudnn.rnn") == "tf32"
+    played.rnn = types.ModuleType("rnn")
+    assert precision("cudnn.rnn") == "tf32"
+    assert precision("cudnn.sparse") is None

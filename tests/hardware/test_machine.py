@@ -1,0 +1,302 @@
+"""The machine's class holds what must be equal for two runs to be compared, and nothing volatile."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from breakeven.hardware import machine, nvml
+from breakeven.hardware.machine import (
+    class_facts,
+    cpu_clock_mhz,
+    cpu_name,
+    cpu_temperature_c,
+    digest,
+    machine_facts,
+    machine_state,
+)
+from support.recorded_nvml import Recorded
+
+H100 = {"name": "NVIDIA H100", "total_memory": 85_000_000_000, "major": 9, "minor": 0}
+L4 = {"name": "NVIDIA L4", "total_memory": 24_000_000_000, "major": 8, "minor": 9}
+
+
+def returning(value):
+    """A function that takes anything and returns `value`."""
+
+    def answer(*args):
+        return value
+
+    return answer
+
+
+class Gpus:
+    """The GPUs that torch and NVML tell of; a test changes what they say."""
+
+    def __init__(self, monkeypatch, *properties):
+        self.patch = monkeypatch
+        self.set_properties(*properties)
+        self.replay()
+        monkeypatch.setattr(machine, "accelerator_kind", returning("cuda"))
+        monkeypatch.setattr(torch.cuda, "is_initialized", returning(True))
+
+    def set_properties(self, *properties):
+        found = [SimpleNamespace(uuid=f"uuid-{index}", **of_one) for index, of_one in enumerate(properties)]
+        self.patch.setattr(torch.cuda, "get_device_properties", lambda device: found[device.index])
+        self.patch.setattr(torch.accelerator, "device_count", lambda: len(found))
+
+    def replay(self, **values):
+        """Let NVML say this; a handle is the GPU's identity."""
+        api = Recorded(**{"nvmlDeviceGetHandleByUUID": lambda uuid: uuid, **values})
+        self.patch.setattr(nvml, "_pynvml", lambda: api)
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Two H100 beside two CPUs, as far as anyone can see."""
+    monkeypatch.setattr(os, "sched_getaffinity", returning({0, 1}))
+    monkeypatch.setattr(machine, "usable_threads", returning(2))
+    return Gpus(monkeypatch, H100, H100)
+
+
+def test_the_class_names_hardware_versions_and_numeric_modes(monkeypatch):
+    monkeypatch.setattr(machine, "accelerator_kind", returning(None))
+    facts = class_facts()
+    assert list(facts) == [
+        "cpu", "cores", "affinity_threads", "threads", "quota", "omp_wait_policy", "gomp_spincount",
+        "gpu", "gpu_count", "torch", "torch_git", "python", "tf32", "cudnn_tf32", "tf32_override", "float32",
+        "amp", "flush_denormal", "cudnn_benchmark", "cudnn_deterministic", "deterministic",
+    ]  # fmt: skip
+    assert facts["torch"] == torch.__version__
+    assert facts["cores"] == os.cpu_count()
+    assert facts["affinity_threads"] == len(os.sched_getaffinity(0))
+    assert (facts["amp"], facts["flush_denormal"]) == (False, False)
+
+
+def test_the_class_of_a_machine_with_equal_gpus_tells_each_fact_once(gpus):
+    facts = class_facts()
+    assert {name: facts[name] for name in list(facts)[7:17]} == {
+        "gpu": "NVIDIA H100",
+        "gpu_count": 2,
+        "cuda": torch.version.cuda,
+        "cudnn": None,
+        "gpu_memory_bytes": 85_000_000_000,
+        "compute_capability": "9.0",
+        "driver": "580.159.03",
+        "power_limit_w": 700.0,
+        "ecc": True,
+        "mig": False,
+    }
+
+
+def test_what_the_gpus_differ_in_is_told_of_each_in_torchs_order(gpus):
+    gpus.set_properties(L4, H100)
+    gpus.replay(
+        nvmlDeviceGetEnforcedPowerLimit=lambda gpu: {"GPU-uuid-0": 72_000, "GPU-uuid-1": 700_000}[gpu]
+    )
+    facts = class_facts()
+    assert facts["gpu"] == ["NVIDIA L4", "NVIDIA H100"]
+    assert facts["gpu_memory_bytes"] == [24_000_000_000, 85_000_000_000]
+    assert facts["compute_capability"] == ["8.9", "9.0"]
+    assert facts["power_limit_w"] == [72.0, 700.0]
+    assert (facts["driver"], facts["ecc"], facts["gpu_count"]) == ("580.159.03", True, 2)
+
+
+def test_the_order_of_the_gpus_is_part_of_the_class_since_cuda_means_the_first(gpus):
+    gpus.set_properties(L4, H100)
+    before = machine_facts()["class_id"]
+    gpus.set_properties(H100, L4)
+    assert machine_facts()["class_id"] != before
+
+
+def test_the_facts_are_plain_json(gpus):
+    facts = {**machine_facts(), "state": machine_state()}
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+
+
+def test_an_unchanged_machine_has_the_same_identity_twice(gpus):
+    assert machine_facts() == machine_facts()
+
+
+VOLATILE = {
+    "load": lambda gpus: gpus.patch.setattr(machine, "load_average", returning([99.0, 99.0, 99.0])),
+    "host name": lambda gpus: gpus.patch.setattr(machine.platform, "node", returning("another-box")),
+    "installation": lambda gpus: gpus.patch.setattr(machine, "_machine_id", returning("another")),
+    "which CPUs": lambda gpus: gpus.patch.setattr(os, "sched_getaffinity", returning({6, 7})),
+    "CPU clock": lambda gpus: gpus.patch.setattr(machine, "cpu_clock_mhz", returning(801)),
+    "CPU temperature": lambda gpus: gpus.patch.setattr(machine, "cpu_temperature_c", returning(98.5)),
+    "GPU clocks": lambda gpus: gpus.replay(nvmlDeviceGetClockInfo=345),
+    "GPU throttling": lambda gpus: gpus.replay(nvmlDeviceGetCurrentClocksEventReasons=0x44),
+    "GPU power": lambda gpus: gpus.replay(nvmlDeviceGetPowerUsage=99_000),
+    "GPU temperature": lambda gpus: gpus.replay(nvmlDeviceGetTemperature=91),
+    "GPU neighbors": lambda gpus: gpus.replay(nvmlDeviceGetComputeRunningProcesses=[1, 2, 3]),
+    "PCIe link": lambda gpus: gpus.replay(nvmlDeviceGetCurrPcieLinkGeneration=1),
+}
+
+
+@pytest.mark.parametrize("change", VOLATILE.values(), ids=VOLATILE.keys())
+def test_volatile_facts_are_stored_and_never_hashed_into_the_class(gpus, change):
+    def stored():
+        return {**machine_facts(), "state": machine_state()}
+
+    gpus.patch.setattr(machine, "load_average", returning([0.5, 0.5, 0.5]))
+    gpus.patch.setattr(machine, "cpu_clock_mhz", returning(2600))
+    before = stored()
+    change(gpus)
+    after = stored()
+    assert (after["state"], after["instance_id"]) != (before["state"], before["instance_id"])
+    assert (after["class"], after["class_id"]) == (before["class"], before["class_id"])
+
+
+def test_the_state_names_the_host_and_says_how_warm_and_fast_it_is(gpus):
+    gpus.patch.setattr(machine.platform, "node", returning("another-box"))
+    gpus.patch.setattr(machine, "cpu_clock_mhz", returning(801))
+    gpus.patch.setattr(machine, "cpu_temperature_c", returning(98.5))
+    state = machine_state()
+    assert (state["host"], state["cpu_clock_mhz"], state["cpu_temperature_c"]) == ("another-box", 801, 98.5)
+    assert (state["gpu"]["temperature_c"], state["gpu"]["sm_clock_mhz"]) == (54, 1980)
+    assert state["affinity"] == [0, 1]
+
+
+CHANGES = {
+    "cpu": lambda gpus: gpus.patch.setattr(machine, "cpu_name", returning("Fast CPU")),
+    "cores": lambda gpus: gpus.patch.setattr(os, "cpu_count", returning(77)),
+    "affinity_threads": lambda gpus: gpus.patch.setattr(os, "sched_getaffinity", returning(set(range(77)))),
+    "threads": lambda gpus: gpus.patch.setattr(machine, "usable_threads", returning(77)),
+    "quota": lambda gpus: gpus.patch.setattr(machine, "cgroup_quota", returning(0.5)),
+    "omp_wait_policy": lambda gpus: gpus.patch.setenv("OMP_WAIT_POLICY", "other"),
+    "gomp_spincount": lambda gpus: gpus.patch.setenv("GOMP_SPINCOUNT", "77"),
+    "gpu": lambda gpus: gpus.set_properties({**H100, "name": "NVIDIA H200"}, H100),
+    "gpu_count": lambda gpus: gpus.set_properties(H100, H100, H100),
+    "cuda": lambda gpus: gpus.patch.setattr(torch.version, "cuda", "99.0"),
+    "cudnn": lambda gpus: gpus.patch.setattr(torch.backends.cudnn, "version", returning(99_000)),
+    "gpu_memory_bytes": lambda gpus: gpus.set_properties(H100, {**H100, "total_memory": 1}),
+    "compute_capability": lambda gpus: gpus.set_properties(H100, {**H100, "minor": 1}),
+    "driver": lambda gpus: gpus.replay(nvmlSystemGetDriverVersion="999"),
+    "power_limit_w": lambda gpus: gpus.replay(nvmlDeviceGetEnforcedPowerLimit=699_000),
+    "ecc": lambda gpus: gpus.replay(nvmlDeviceGetEccMode=[0, 1]),
+    "mig": lambda gpus: gpus.replay(nvmlDeviceGetMigMode=[1, 1]),
+    "torch": lambda gpus: gpus.patch.setattr(torch, "__version__", "99.0"),
+    "torch_git": lambda gpus: gpus.patch.setattr(torch.version, "git_version", "0123"),
+    "python": lambda gpus: gpus.patch.setattr(machine.platform, "python_version", returning("99.0")),
+    "tf32": lambda gpus: gpus.patch.setattr(torch, "get_float32_matmul_precision", returning("high")),
+    "cudnn_tf32": lambda gpus: gpus.patch.setattr(machine, "_cudnn_tf32", returning(False)),
+    "tf32_override": lambda gpus: gpus.patch.setenv("NVIDIA_TF32_OVERRIDE", "0"),
+    "float32": lambda gpus: gpus.patch.setattr(machine, "precision", returning("bf16")),
+    "amp": lambda gpus: gpus.patch.setattr(torch, "is_autocast_enabled", lambda kind: kind == "cuda"),
+    "flush_denormal": lambda gpus: gpus.patch.setattr(machine, "_flushes_denormals", returning(True)),
+    "cudnn_benchmark": lambda gpus: gpus.patch.setattr(torch.backends.cudnn, "benchmark", True),
+    "cudnn_deterministic": lambda gpus: gpus.patch.setattr(torch.backends.cudnn, "deterministic", True),
+    "deterministic": lambda gpus: gpus.patch.setattr(
+        torch, "are_deterministic_algorithms_enabled", returning(True)
+    ),
+}
+
+
+def test_every_fact_of_the_class_is_changed_below(gpus):
+    assert set(CHANGES) == set(class_facts())
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_change_of_any_fact_of_the_class_makes_another_class(gpus, key):
+    before = machine_facts()
+    CHANGES[key](gpus)
+    after = machine_facts()
+    assert {name for name in before["class"] if before["class"][name] != after["class"][name]} == {key}
+    assert after["class_id"] != before["class_id"]
+    assert after["instance_id"] == before["instance_id"]
+
+
+def test_autocast_is_told_with_its_dtype_where_it_is_on():
+    torch.set_autocast_enabled("cpu", True)
+    torch.set_autocast_dtype("cpu", torch.float16)
+    try:
+        assert class_facts()["amp"] == "cpu float16"
+    finally:
+        torch.set_autocast_enabled("cpu", False)
+        torch.set_autocast_dtype("cpu", torch.bfloat16)
+    assert class_facts()["amp"] is False
+
+
+def test_flushing_denormal_numbers_is_told_where_it_is_on():
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU cannot flush denormal numbers")
+    try:
+        assert class_facts()["flush_denormal"] is True
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def float32_switches():
+    """Put torch's switches back to where they were; without them there is nothing to test."""
+    if not hasattr(torch.backends, "fp32_precision"):
+        pytest.skip("this torch has only the old switch")
+    yield
+    torch.backends.cuda.matmul.fp32_precision = "none"
+    torch.backends.mkldnn.matmul.fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+
+
+def test_high_and_medium_precision_are_not_the_same_class(float32_switches):
+    torch.set_float32_matmul_precision("high")
+    high = class_facts()
+    torch.set_float32_matmul_precision("medium")
+    medium = class_facts()
+    assert (high["tf32"], medium["tf32"]) == (True, True)
+    assert {name for name in high if high[name] != medium[name]} == {"float32"}
+    assert "mkldnn.matmul tf32" in high["float32"]
+    assert "mkldnn.matmul bf16" in medium["float32"]
+
+
+@pytest.mark.parametrize("precision", ["tf32", "ieee"])
+def test_the_new_switch_alone_is_read_too_though_torch_refuses_to_read_it_by_the_old_name(
+    float32_switches, precision
+):
+    torch.backends.cuda.matmul.fp32_precision = precision
+    facts = class_facts()
+    assert facts["tf32"] is (precision == "tf32")
+    assert facts["float32"].startswith(f"cuda.matmul {precision}, ")
+
+
+def test_setting_the_precision_that_is_the_default_changes_nothing(float32_switches):
+    torch.backends.cuda.matmul.fp32_precision = "none"
+    before = class_facts()
+    torch.set_float32_matmul_precision("highest")
+    assert class_facts() == before
+
+
+def test_an_older_torch_tells_one_precision(monkeypatch):
+    monkeypatch.setattr(machine, "precision", returning(None))
+    assert class_facts()["float32"] == "matmul highest"
+
+
+def test_the_order_of_facts_does_not_matter():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_the_cpus_name_and_clock_come_from_the_kernel_where_it_tells(tmp_path):
+    info = tmp_path / "cpuinfo"
+    info.write_text("model name\t: Fast CPU @ 3 GHz\ncpu MHz\t\t: 2000.5\n\ncpu MHz\t\t: 3000.5\n")
+    assert cpu_name(info) == "Fast CPU @ 3 GHz"
+    assert cpu_clock_mhz(info) == 2500
+    info.write_text("model name\t: Quiet CPU\n")
+    assert cpu_clock_mhz(info) is None
+    assert cpu_name(tmp_path / "absent")
+    assert cpu_clock_mhz(tmp_path / "absent") is None
+
+
+def test_the_cpus_temperature_is_that_of_its_hottest_spot(tmp_path):
+    for chip, name, degrees in (
+        ("hwmon0", "nvme", ("99000",)),
+        ("hwmon1", "coretemp", ("41000", "57500", "")),
+        ("hwmon2", "k10temp", ("45000",)),
+    ):
+        (tmp_path / chip).mkdir()
+        (tmp_path / chip / "name").write_text(f"{name}\n")
+        for number, text in enumerate(degrees):
+            (tmp_path / chip / f"temp{number}_input").write_text(text)
+    assert cpu_temperature_c(tmp_path) == 57.5
+    assert cpu_temperature_c(tmp_path / "absent") is None

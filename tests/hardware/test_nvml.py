@@ -1,0 +1,145 @@
+"""NVML replayed: a healthy GPU, a throttled one, one that may not be read, and none at all."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from breakeven.case import Budget
+from breakeven.hardware import nvml
+from breakeven.hardware.nvml import gpu_class, gpu_state, kept_open, reason_names
+from breakeven.measure import runner
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
+from support.recorded_nvml import Recorded, RecordedError
+
+GPU = torch.device("cuda", 1)
+
+
+@pytest.fixture(autouse=True)
+def two_gpus(monkeypatch):
+    """A torch that has made a context on its second GPU."""
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=f"uuid-{device.index}")
+    )
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+
+
+def test_a_healthy_gpu_is_read_whole_and_closed_again():
+    api = Recorded()
+    assert gpu_state(GPU, api) == {
+        "sm_clock_mhz": 1980,
+        "memory_clock_mhz": 1980,
+        "event_reasons": [],
+        "power_w": 412.345,
+        "temperature_c": 54,
+        "other_processes": 0,
+        "pcie_generation": 4,
+        "pcie_width": 8,
+        "pcie_max_generation": 5,
+        "pcie_max_width": 16,
+    }
+    assert gpu_class(GPU, api) == {"driver": "580.159.03", "power_limit_w": 700.0, "ecc": True, "mig": False}
+    assert api.open == 0
+
+
+def test_the_gpu_that_torch_means_is_asked_for_by_its_identity():
+    api = Recorded()
+    gpu_state(GPU, api)
+    assert ("nvmlDeviceGetHandleByUUID", ("GPU-uuid-1",)) in api.asked
+
+
+def test_a_throttled_gpu_says_why():
+    state = gpu_state(GPU, Recorded(nvmlDeviceGetCurrentClocksEventReasons=0x44, nvmlDeviceGetClockInfo=1200))
+    assert state["event_reasons"] == ["sw_power_cap", "hw_thermal_slowdown"]
+    assert set(state["event_reasons"]) <= set(nvml.THROTTLING)
+
+
+def test_what_permission_denies_is_unreadable_with_nvmls_words_and_the_rest_is_read():
+    denied = RecordedError("Insufficient Permissions")
+    state = gpu_state(
+        GPU, Recorded(nvmlDeviceGetComputeRunningProcesses=denied, nvmlDeviceGetPowerUsage=denied)
+    )
+    assert state["power_w"] is None
+    assert state["other_processes"] is None
+    assert state["sm_clock_mhz"] == 1980
+    assert state["unreadable"] == {
+        "power_w": "Insufficient Permissions",
+        "other_processes": "Insufficient Permissions",
+    }
+
+
+def test_a_link_that_is_no_pcie_is_unreadable_and_the_rest_is_read():
+    """As in a virtual machine, or where the GPU hangs on NVLink alone."""
+    unsupported = RecordedError("Not Supported")
+    state = gpu_state(
+        GPU,
+        Recorded(nvmlDeviceGetCurrPcieLinkGeneration=unsupported, nvmlDeviceGetCurrPcieLinkWidth=unsupported),
+    )
+    assert (state["pcie_generation"], state["pcie_width"]) == (None, None)
+    assert (state["pcie_max_generation"], state["pcie_max_width"]) == (5, 16)
+    assert state["unreadable"] == {"pcie_generation": "Not Supported", "pcie_width": "Not Supported"}
+
+
+def test_the_link_is_a_state_and_no_part_of_the_class():
+    assert not any("pcie" in name for name in gpu_class(GPU, Recorded()))
+
+
+def test_without_nvml_nothing_is_guessed():
+    api = Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found"))
+    state = gpu_state(GPU, api)
+    assert state.pop("unreadable") == {"nvml": "NVML Shared Library Not Found"}
+    assert set(state.values()) == {None}
+    assert set(gpu_class(GPU, api).values()) == {None}
+    assert api.open == 0
+
+
+def test_nvml_held_open_is_closed_once_by_whoever_held_it():
+    api = Recorded()
+    with kept_open(api):
+        gpu_state(GPU, api)
+        assert api.open == 1
+    assert api.open == 0
+
+
+def test_nvml_that_cannot_be_held_open_stops_nothing():
+    with kept_open(Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found"))):
+        pass
+
+
+def test_a_session_holds_nvml_while_it_measures_on_a_cuda_device(monkeypatch):
+    api = Recorded()
+    monkeypatch.setattr(runner, "kept_open", lambda: kept_open(api))
+
+    class Gpu(SimulatedDevice):
+        def __init__(self):
+            super().__init__(SimulatedClock())
+            self.torch_device = GPU
+
+    measuring = runner.Session(Budget())
+    measuring._initialize(Gpu())
+    assert api.open == 1
+    measuring.close()
+    assert api.open == 0
+
+
+def test_a_mig_slice_that_has_no_handle_is_unreadable_but_the_driver_is_the_machines():
+    api = Recorded(nvmlDeviceGetHandleByUUID=RecordedError("Not Found"))
+    state = gpu_state(GPU, api)
+    assert state.pop("unreadable") == {"gpu": "Not Found"}
+    assert set(state.values()) == {None}
+    assert gpu_class(GPU, api) == {"driver": "580.159.03", "power_limit_w": None, "ecc": None, "mig": None}
+    assert api.open == 0
+
+
+@pytest.mark.parametrize("milliwatts", [699_999, 700_000, 700_001])
+def test_the_power_limit_is_told_in_whole_watts(milliwatts):
+    assert gpu_class(GPU, Recorded(nvmlDeviceGetEnforcedPowerLimit=milliwatts))["power_limit_w"] == 700.0
+
+
+def test_other_processes_are_counted_beside_our_own():
+    three = [SimpleNamespace(pid=pid) for pid in (1, 2, 3)]
+    assert gpu_state(GPU, Recorded(nvmlDeviceGetComputeRunningProcesses=three))["other_processes"] == 2
+
+
+def test_an_unknown_bit_is_shown_by_its_number():
+    assert reason_names(0x1000_0001) == ["gpu_idle", "0x10000000"]

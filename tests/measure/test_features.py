@@ -1,0 +1,398 @@
+"""What a workload asks for beyond its model: given where a device can, a skip with its reason where not."""
+
+import dataclasses
+import functools
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from breakeven.case import Budget, Case
+from breakeven.errors import MeasurementError, UsageError
+from breakeven.hardware.devices import Accelerator, Cpu
+from breakeven.hardware.float32 import read_silently
+from breakeven.measure import cuda_graphs
+from breakeven.measure.cuda_graphs import place, record
+from breakeven.measure.features import in_effect
+from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
+from breakeven.measure.phases import PHASES
+from breakeven.measure.runner import Session
+from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.timing import time_round
+from breakeven.measure.trainer import COARSE, TF32, TOLERANCE, tolerance_of
+from breakeven.measure.workload import OPTIMIZERS, Workload, build, cnn, mlp
+
+CPU = Cpu()
+
+
+def time_rounds(round_, plan):
+    for _ in range(plan.rounds):
+        time_round(round_)
+
+
+def measure(workload, phase="train", device=CPU, timer=time_rounds, clock=None):
+    session = Session(Budget(max_time_s=0.3), *([clock] if clock else []))
+    case = Case("w", 1, phase, device.name)
+    return session.measure(case, device, lambda: workload, timer)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"tf32": True}, r"^tf32=True: cpu@1 has no TF32, which is a mode of NVIDIA GPUs$"),
+        ({"cuda_graph": True}, r"^cuda_graph=True: cpu@1 records no CUDA graphs$"),
+    ],
+)
+def test_a_cpu_refuses_what_only_a_gpu_can_before_anything_is_placed(fields, reason, monkeypatch):
+    monkeypatch.setattr("breakeven.measure.runner.place", lambda *_: pytest.fail("placed"))
+    with pytest.raises(UnsupportedError, match=reason) as caught:
+        measure(dataclasses.replace(mlp(2, width=4), **fields), device=Cpu(1))
+    assert outcome_of(caught.value) == "skipped"
+
+
+def test_a_refusal_says_nothing_of_other_batch_sizes_phases_and_devices():
+    session = Session(Budget(max_time_s=0.3))
+    recorded = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
+    for batch_size, phase in ((1, "forward"), (1, "train"), (2, "train")):
+        case = Case("w", batch_size, phase, "cpu")
+        with pytest.raises(UnsupportedError, match="records no CUDA graphs") as caught:
+            session.measure(case, CPU, lambda: recorded, time_rounds)
+        session.note_failure(case, caught.value)
+    assert session.measure(Case("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
+
+
+def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
+    for wanted in (False, None):
+        assert measure(dataclasses.replace(mlp(2, width=4), tf32=wanted))["loss_compared"] is True
+
+
+@pytest.mark.parametrize(
+    ("capability", "override", "reason"),
+    [
+        ((9, 0), None, None),
+        ((8, 0), None, None),
+        ((7, 5), None, "cuda has compute capability 7.5, TF32 begins with 8.0"),
+        ((9, 0), "0", "NVIDIA_TF32_OVERRIDE is set, and decides whatever torch is asked for"),
+    ],
+)
+def test_tf32_needs_an_ampere_gpu_and_an_environment_that_leaves_it_to_torch(
+    monkeypatch, capability, override, reason
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    if override is not None:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
+    assert Accelerator("cuda").why_no_tf32() == reason
+
+
+def test_other_accelerators_have_neither_tf32_nor_graphs(monkeypatch):
+    assert "xpu has no TF32" in Accelerator("xpu").why_no_tf32()
+    assert Accelerator("xpu").recorder() is None
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert "cuda has no TF32" in Accelerator("cuda").why_no_tf32()
+
+
+def tf32_is_on():
+    """What the old switch says, of which torch 2.9 warns whoever reads it."""
+    return read_silently(lambda: torch.backends.cuda.matmul.allow_tf32)
+
+
+@pytest.mark.parametrize("wanted", [True, False, None])
+def test_tf32_is_in_effect_for_cuda_alone(wanted):
+    workload = dataclasses.replace(mlp(2, width=4), tf32=wanted)
+    before = tf32_is_on()
+    with in_effect(workload, Accelerator("cuda")):
+        assert tf32_is_on() is (before if wanted is None else wanted)
+    with in_effect(workload, CPU):
+        assert tf32_is_on() is before
+
+
+def test_what_a_workload_wants_is_in_effect_from_its_reset_to_its_last_round(monkeypatch):
+    """The switches are looked at in every call of the model, and after the case."""
+    seen = []
+    device = SimulatedDevice(SimulatedClock())
+    device.why_no_tf32 = lambda: None
+    monkeypatch.setattr(
+        "breakeven.measure.runner.in_effect",
+        lambda workload, _: in_effect(workload, Accelerator("cuda")),
+    )
+    workload = dataclasses.replace(simulated_workload(device, Costs(*[1e-3] * 6)), tf32=True)
+    workload.model.register_forward_hook(lambda *_: seen.append(tf32_is_on()))
+    measure(workload, device=device, clock=device.clock, timer=lambda round_, _: time_round(round_))
+    assert set(seen[:2]) == {True}
+    assert tf32_is_on() is False
+
+
+@pytest.mark.parametrize(
+    ("workload", "tolerance"),
+    [
+        (mlp(2, width=4), TOLERANCE[torch.float32]),
+        (mlp(2, width=4, dtype="bfloat16"), COARSE),
+        (dataclasses.replace(mlp(2, width=4), autocast=torch.float16), TOLERANCE[torch.float16]),
+        (dataclasses.replace(mlp(2, width=4), tf32=True), TF32),
+        (dataclasses.replace(mlp(2, width=4), tf32=False), TOLERANCE[torch.float32]),
+        (dataclasses.replace(mlp(2, width=4, dtype="bfloat16"), tf32=True), COARSE),
+        (dataclasses.replace(mlp(2, width=4), model=nn.Linear(4, 10).bfloat16()), COARSE),
+        (dataclasses.replace(mlp(2, width=4), model=nn.Linear(4, 10).double()), TOLERANCE[torch.float64]),
+    ],
+)
+def test_losses_may_differ_as_the_coarsest_number_allows(workload, tolerance):
+    assert tolerance_of(workload) == tolerance
+    assert COARSE > TF32 > TOLERANCE[torch.float32]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"tf32": "yes"}, "tf32=.* must be True, False or None, got a str"),
+        ({"tf32": 1}, "tf32=.* must be True, False or None, got a int"),
+        ({"cuda_graph": None}, "cuda_graph=.* must be True or False, got None"),
+        ({"compile": "yes"}, "compile=.* must be True or False, got a str"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_refused_by_name(fields, message):
+    with pytest.raises(UsageError, match=message):
+        dataclasses.replace(mlp(2, width=4), **fields)
+
+
+def test_the_three_adams_are_one_algorithm():
+    weights = {}
+    for name in ("adam", "adam_loop", "adam_foreach", "adam_fused"):
+        trainer = place(build(lambda name=name: mlp(4, width=8, optimizer=name)), CPU)
+        trainer.reset()
+        weights[name] = train(trainer, 3)[1]
+    for name, found in weights.items():
+        same = zip(found, weights["adam"], strict=True)
+        assert all(torch.allclose(one, other, rtol=1e-5, atol=1e-7) for one, other in same), name
+    made = {name: OPTIMIZERS[name].keywords for name in weights}
+    assert (made["adam_loop"]["foreach"], made["adam_loop"]["fused"]) == (False, False)
+    assert (made["adam_foreach"]["foreach"], made["adam_fused"]["fused"]) == (True, True)
+
+
+def test_an_optimizer_without_a_fused_form_on_a_device_is_a_skip_with_torchs_words():
+    """Torch's own words, from a device on which it has no fused Adam."""
+    weight = nn.Parameter(torch.ones(1, device="meta"))
+    weight.grad = torch.ones(1, device="meta")
+    with pytest.raises(RuntimeError) as caught:
+        torch.optim.Adam([weight], fused=True).step()
+    assert outcome_of(caught.value) == "skipped"
+    assert reason_for(caught.value).startswith("not supported here: `fused=True` requires")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "backend='inductor' raised:\nInvalidCxxCompiler: No working C++ compiler found in torch._inductor",
+        "\nRuntimeError: Failed to find C compiler. Please specify via CC environment variable.\n\nSet TORCH",
+        "Cannot find a working triton installation. Either the package is not installed or it is too old.",
+        "CalledProcessError: Command '['/usr/bin/gcc', '/tmp/x.c', '-O3']' returned non-zero exit status 1.",
+    ],
+)
+def test_a_missing_compiler_is_a_skip_with_the_line_that_says_so(words):
+    error = RuntimeError(words)
+    assert outcome_of(error) == "skipped"
+    assert reason_for(error).startswith("not supported here: ")
+    assert "\n" not in reason_for(error)
+    assert "backend=" not in reason_for(error)
+    assert outcome_of(ValueError(words)) == "failed"
+
+
+def test_what_a_compiler_remarks_ends_no_case_and_what_the_model_remarks_does():
+    """Here warnings are errors, as in many projects."""
+    remark = "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled."
+    with in_effect(dataclasses.replace(mlp(2, width=4), compile=True), CPU):
+        warnings.warn(remark, UserWarning, stacklevel=1)
+        warnings.warn_explicit("outdated", DeprecationWarning, "x.py", 1, module="torch._inductor.x")
+        with pytest.raises(UserWarning, match="mine"):
+            warnings.warn("mine", UserWarning, stacklevel=1)
+    with in_effect(mlp(2, width=4), CPU), pytest.raises(UserWarning, match="TensorFloat32"):
+        warnings.warn(remark, UserWarning, stacklevel=1)
+
+
+def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
+    """Torch keeps at most eight compiled forms of a model's code, and would run the ninth uncompiled."""
+    resets = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
+    monkeypatch.setattr(torch, "compile", lambda module: module.forward)
+    for compile in (True, True, False):
+        trainer = place(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
+        for _ in range(3):
+            trainer.reset()
+    assert len(resets) == 2
+
+
+# ---------------------------------------------------------------------------------------------------
+# Recorded steps, on the simulated device, whose recordings compute what they recorded.
+
+
+def on_paper(workload):
+    """The workload on a simulated device, reset and recorded, and its device."""
+    device = SimulatedDevice(SimulatedClock())
+    trainer = place(dataclasses.replace(workload, cuda_graph=True), device)
+    trainer.move_model()
+    trainer.reset()
+    record(trainer, device.clock)
+    return trainer
+
+
+def train(trainer, steps):
+    """The losses and the weights after some training steps."""
+    losses = []
+    for _ in range(steps):
+        for _, part in PHASES["train"].parts:
+            part(trainer)
+        losses.append(trainer.loss_value())
+    return losses, [parameter.detach().clone() for parameter in trainer.model.parameters()]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+@pytest.mark.parametrize("recipe", [lambda o: mlp(4, width=8, optimizer=o), lambda o: cnn(2, 4, 8, o)])
+def test_a_recorded_workload_trains_as_a_plain_one_that_is_a_step_ahead(recipe, optimizer):
+    workload = build(lambda: recipe(optimizer))
+    plain = place(workload, CPU)
+    plain.reset()
+    losses, weights = train(plain, 5)
+    recorded, same = train(on_paper(workload), 4)
+    assert recorded == pytest.approx(losses[1:], rel=1e-6)
+    assert all(torch.allclose(one, other, rtol=1e-5) for one, other in zip(weights, same, strict=True))
+
+
+class Counting(nn.Module):
+    """A model with a buffer that each call moves, as batch normalization does."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.linear(x) * self.calls
+
+
+def test_buffers_are_brought_back_too():
+    workload = Workload(
+        Counting(),
+        nn.MSELoss(),
+        functools.partial(torch.optim.SGD, lr=0.01),
+        torch.ones(4, 2),
+        torch.zeros(4, 1),
+    )
+    trainer = on_paper(workload)
+    assert trainer.model.calls == 1
+    train(trainer, 2)
+    assert trainer.model.calls == 3
+
+
+def test_every_reset_records_anew_and_copies_the_batch_into_one_place():
+    trainer = on_paper(mlp(4, width=8))
+    trainer.move_batch()
+    place_of_batch = trainer.batch[0].data_ptr()
+    first, _ = train(trainer, 3)
+    trainer.reset()
+    record(trainer, trainer.device.clock)
+    again, _ = train(trainer, 3)
+    assert again == first
+    trainer.move_batch()
+    assert trainer.batch[0].data_ptr() == place_of_batch
+    assert torch.equal(trainer.batch[0], trainer.host_batch[0])
+
+
+def test_a_batch_that_changed_on_the_host_is_what_the_next_round_trains_on():
+    trainer = on_paper(mlp(4, width=8))
+    trainer.host_batch[0].mul_(2)
+    trainer.move_batch()
+    assert torch.equal(trainer.batch[0], trainer.host_batch[0])
+
+
+def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak(monkeypatch):
+    device = SimulatedDevice(SimulatedClock())
+    monkeypatch.setattr(device, "peak_memory_bytes", lambda: 7)
+    costs = Costs(*[1e-3] * 6)
+
+    def of(**fields):
+        workload = dataclasses.replace(simulated_workload(device, costs), **fields)
+        return measure(
+            workload, device=device, clock=device.clock, timer=lambda round_, _: time_round(round_)
+        )
+
+    facts = of(cuda_graph=True)
+    assert facts["loss_compared"] is True
+    assert facts["capture_s"] == pytest.approx(3 * 3e-3)  # three steps of three parts; recording is free here
+    assert "peak_memory_bytes" not in facts
+    assert "compile_s" not in facts
+    plain = of()
+    assert plain["peak_memory_bytes"] == 7
+    assert "capture_s" not in plain
+    assert facts["loss"] != plain["loss"]  # a step ahead
+
+
+def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
+    """Only what is recorded is wrong: the steps before it are the CPU's."""
+
+    class Forgetful(cuda_graphs.GraphedTrainerTrainer):
+        def _step(self):
+            if len(self._kept) == 0:
+                super()._step()
+
+    device = SimulatedDevice(SimulatedClock())
+    monkeypatch.setattr(cuda_graphs, "GraphedTrainerTrainer", Forgetful)
+    workload = dataclasses.replace(simulated_workload(device, Costs(*[1e-3] * 6)), cuda_graph=True)
+    with pytest.raises(MeasurementError, match="second loss"):
+        measure(workload, device=device, clock=device.clock)
+
+
+def test_compiling_and_capturing_are_with_unique_labels(monkeypatch):
+    device = SimulatedDevice(SimulatedClock())
+
+    def compiling(module):
+        calls = []
+
+        def compiled(inputs):
+            if not calls:
+                device.enqueue(100.0)
+            calls.append(1)
+            return module(inputs)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    workload = dataclasses.replace(
+        simulated_workload(device, Costs(*[1e-3] * 6)), compile=True, cuda_graph=True
+    )
+    facts = measure(workload, device=device, clock=device.clock, timer=lambda round_, _: time_round(round_))
+    assert facts["compile_s"] == pytest.approx(100.0)
+    assert facts["capture_s"] == pytest.approx(3 * 3e-3)
+
+
+def test_a_loss_of_none_says_so_before_anything_is_recorded():
+    workload = dataclasses.replace(mlp(2, width=4), loss=lambda *_: None)
+    with pytest.raises(MeasurementError, match="the loss is None"):
+        on_paper(workload)
+
+
+def test_a_device_without_a_recorder_places_nothing():
+    with pytest.raises(MeasurementError, match="cpu records no CUDA graphs"):
+        place(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
+
+
+def test_a_step_that_waits_for_the_device_says_that_it_cannot_be_recorded():
+    class Refusing(SimulatedDevice):
+        def recorder(self):
+            raised = super().recorder()
+
+            def aside(work):
+                raise RuntimeError("called a synchronizing CUDA operation")
+
+            raised.aside = aside
+            return raised
+
+    workload = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
+    trainer = place(workload, Refusing(SimulatedClock()))
+    trainer.reset()
+    with pytest.raises(
+        MeasurementError,
+        match=r"cannot be recorded as a graph: RuntimeError: called .*leave out .*\.item\(\)",
+    ):
+        record(trainer, trainer.device.clock)

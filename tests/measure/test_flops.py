@@ -1,0 +1,418 @@
+"""How much work a phase is: operations against numbers worked by hand, bytes by their definition."""
+
+import dataclasses
+import json
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from breakeven.case import Budget, Case
+from breakeven.hardware.devices import Cpu
+from breakeven.measure import runner as session_module
+from breakeven.measure.flops import PATIENCE_S, Flops, count_flops, moved_bytes, step_bytes
+from breakeven.measure.phases import PHASES
+from breakeven.measure.runner import Session
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.timing import time_round
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import Workload, cnn, lstm, mlp, seed_net, tensors_in, transformer
+
+CPU = Cpu()
+ON_HOST = torch.ones(2)
+
+
+def workload(model, inputs, loss=lambda outputs, _: outputs.mean(), targets=None, **fields):
+    return Workload(model, loss, torch.optim.SGD, inputs, targets, **fields)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Operations. A product of (m, k) and (k, n) is 2 m k n: one multiplication and one addition each.
+
+
+def test_a_linear_layer_is_one_product_forward_and_one_for_its_weights_backward():
+    """Its inputs need no gradient, so nothing is propagated to them; the bias adds no product."""
+    product = 2 * 3 * 5 * 7
+    assert count_flops(workload(nn.Linear(5, 7), torch.ones(3, 5))) == Flops(product, product)
+
+
+def test_a_second_layer_propagates_to_the_first_too():
+    first, second = 2 * 3 * 5 * 7, 2 * 3 * 7 * 11
+    model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 11))
+    assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, first + 2 * second)
+
+
+def test_the_article_s_net_by_hand():
+    first, second = 2 * 10 * 5, 2 * 5 * 2
+    assert count_flops(seed_net(1)) == Flops(first + second, first + 2 * second)
+
+
+def test_a_frozen_layer_is_computed_and_not_trained():
+    first, second = 2 * 3 * 5 * 7, 2 * 3 * 7 * 11
+    model = nn.Sequential(nn.Linear(5, 7).requires_grad_(False), nn.Linear(7, 11))
+    assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, second)
+
+
+def test_a_convolution_is_a_product_at_every_pixel_of_its_output():
+    at_32 = 2 * (32 * 32) * (3 * 3) * 3 * 16
+    at_16 = 2 * (16 * 16) * (3 * 3) * 16 * 32
+    head = 2 * 32 * 10
+    for batch_size in (1, 4):
+        flops = count_flops(cnn(batch_size, channels=16, side=32))
+        assert flops.forward == batch_size * (at_32 + at_16 + head)
+        # To its inputs a strided convolution propagates from the pixels of its output, as many as forward.
+        assert flops.backward == batch_size * (at_32 + 2 * at_16 + 2 * head)
+
+
+def test_a_transformer_is_its_projections_its_attention_and_its_feed_forward():
+    batch_size, length, d_model, heads = 4, 32, 64, 4
+    tokens = batch_size * length
+    projections = 2 * tokens * d_model * (3 * d_model) + 2 * tokens * d_model * d_model
+    feed_forward = 2 * (2 * tokens * d_model * 4 * d_model)
+    attention = 2 * (2 * batch_size * heads * length * length * (d_model // heads))
+    layer = projections + feed_forward + attention
+    head = 2 * batch_size * d_model * 10
+    into_first = 2 * tokens * d_model * (3 * d_model)  # the batch itself needs no gradient
+    assert count_flops(transformer(batch_size, d_model, length)) == Flops(
+        2 * layer + head, 2 * (2 * layer + head) - into_first
+    )
+
+
+def test_an_lstm_is_counted_step_by_step():
+    """On the CPU it is one fused operation that counts as none."""
+    batch_size, hidden, length = 3, 8, 5
+    one_step = 2 * batch_size * hidden * (4 * hidden)  # of the input alone, or of the hidden state alone
+    head = 2 * batch_size * hidden * 10
+    flops = count_flops(lstm(batch_size, hidden, length))
+    assert flops.forward == 2 * length * one_step + head
+    # Both weights at every step; to the hidden state of every step but the first, which is given.
+    assert flops.backward == (2 * length + (length - 1)) * one_step + 2 * head
+
+
+@pytest.mark.parametrize(("cell", "gates"), [(nn.GRU, 3), (nn.RNN, 1)])
+def test_other_recurrent_nets_are_counted_too(cell, gates):
+    flops = count_flops(workload(cell(4, 4), torch.ones(5, 2, 4), loss=lambda outputs, _: outputs[0].mean()))
+    assert flops.forward == 2 * 5 * (2 * 2 * 4 * gates * 4)
+
+
+def test_neither_autocast_nor_a_compiler_changes_the_count():
+    plain = mlp(4, width=8)
+    assert count_flops(dataclasses.replace(plain, autocast=torch.bfloat16, compile=True)) == count_flops(
+        plain
+    )
+
+
+def test_a_model_without_products_has_none():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.ones(3))
+
+        def forward(self, inputs):
+            return inputs * self.factor
+
+    assert count_flops(workload(Scale(), torch.ones(2, 3))) == Flops(0, 0)
+
+
+def test_a_model_is_counted_as_it_trains():
+    class Auxiliary(nn.Linear):
+        def forward(self, inputs):
+            outputs = super().forward(inputs)
+            return outputs + super().forward(inputs) if self.training else outputs
+
+    product = 2 * 3 * 4 * 2
+    assert count_flops(workload(Auxiliary(4, 2).eval(), torch.ones(3, 4))) == Flops(2 * product, 2 * product)
+
+
+@pytest.mark.parametrize("inputs", [(torch.ones(3, 4),), {"input": torch.ones(3, 4)}], ids=["tuple", "dict"])
+def test_inputs_reach_the_model_as_in_training(inputs):
+    assert count_flops(workload(nn.Linear(4, 2), inputs)).forward == 2 * 3 * 4 * 2
+
+
+def test_a_loss_with_weights_of_its_own_is_counted_and_stays_where_it_was():
+    loss = nn.CrossEntropyLoss(weight=torch.ones(2))
+    counted = count_flops(
+        workload(nn.Linear(4, 2), torch.ones(3, 4), loss, torch.zeros(3, dtype=torch.int64))
+    )
+    assert counted.forward == 2 * 3 * 4 * 2
+    assert loss.weight.device == torch.device("cpu")
+
+
+class Looks(nn.Linear):
+    """Looks at its numbers before it decides what to do."""
+
+    def forward(self, inputs):
+        return super().forward(inputs) if inputs.sum().item() > 0 else inputs
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        (workload(Looks(4, 2), torch.ones(3, 4)), "RuntimeError: Tensor.item() cannot be called on meta"),
+        (
+            workload(nn.Linear(4, 2), torch.ones(3, 4), lambda out, _: (out * ON_HOST).mean()),
+            "device",
+        ),
+        (
+            workload(nn.Linear(4, 2), torch.ones(3, 4), lambda *_: torch.ones((), requires_grad=True)),
+            "the loss is on cpu though everything was moved to meta",
+        ),
+    ],
+    ids=["item", "a host tensor in the loss", "a loss of the host"],
+)
+def test_a_model_that_needs_numbers_has_no_count_and_says_why_in_one_line(what, reason):
+    told = count_flops(what)
+    assert isinstance(told, str)
+    assert reason in told
+    assert "\n" not in told
+
+
+def test_a_warning_while_counting_is_no_reason_to_stop():
+    """Here warnings are errors, as in many projects."""
+
+    class Warns(nn.Linear):
+        def forward(self, inputs):
+            import warnings
+
+            warnings.warn("old news", stacklevel=1)
+            return super().forward(inputs)
+
+    assert isinstance(count_flops(workload(Warns(4, 2), torch.ones(3, 4))), Flops)
+
+
+def test_a_count_that_takes_too_long_is_given_up():
+    clock = SimulatedClock()
+
+    class Slow(nn.Linear):
+        def forward(self, inputs):
+            clock.advance(PATIENCE_S * 0.6)
+            return super().forward(inputs)
+
+    def of(layers):
+        return workload(nn.Sequential(*[Slow(4, 4) for _ in range(layers)]), torch.ones(3, 4))
+
+    assert isinstance(count_flops(of(1), clock), Flops)
+    assert count_flops(of(2), clock) == "counting took more than 2 s"
+
+
+def test_counting_leaves_weights_batch_and_random_state_as_they_were():
+    class Draws(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.linear = nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+        def forward(self, inputs):
+            random.random()
+            noise = torch.rand(1).item()
+            return self.linear(nn.functional.dropout(self.norm(inputs) + noise))
+
+    torch.manual_seed(3)
+    drawing = workload(Draws(), torch.ones(3, 4)).model
+    model = workload(drawing, torch.ones(3, 4))
+    before = [tensor.clone() for tensor in (*drawing.state_dict().values(), model.inputs)]
+    state, pythons = torch.get_rng_state(), random.getstate()
+
+    assert isinstance(count_flops(model), Flops)
+
+    after = (*drawing.state_dict().values(), model.inputs)
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert all(parameter.grad is None for parameter in drawing.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert random.getstate() == pythons
+
+
+# ---------------------------------------------------------------------------------------------------
+# Bytes.
+
+
+def stepped(optimizer, model=None):
+    """An optimizer after one step, and the bytes of the parameters that it changed."""
+    model = model or nn.Linear(5, 7)
+    made = optimizer(model.parameters())
+    model(torch.ones(3, 5)).mean().backward()
+    made.step()
+    return made, sum(4 * one.numel() for one in model.parameters() if one.grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "times"),
+    [
+        (lambda parameters: torch.optim.SGD(parameters, lr=0.1), 3),
+        (lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9), 5),
+        (torch.optim.Adam, 7),
+        (torch.optim.AdamW, 7),
+        (lambda parameters: torch.optim.Adam(parameters, amsgrad=True), 9),
+    ],
+    ids=["sgd", "momentum", "adam", "adamw", "amsgrad"],
+)
+def test_a_step_moves_gradients_once_and_parameters_and_state_twice(optimizer, times):
+    made, size = stepped(optimizer)
+    assert step_bytes(made) == times * size
+
+
+def test_a_step_moves_nothing_of_a_frozen_layer():
+    model = nn.Sequential(nn.Linear(5, 5).requires_grad_(False), nn.Linear(5, 7))
+    made, size = stepped(torch.optim.Adam, model)
+    assert size == 4 * (5 * 7 + 7)
+    assert step_bytes(made) == 7 * size
+
+
+def test_state_of_a_narrower_type_moves_fewer_bytes():
+    made, size = stepped(lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9))
+    for state in made.state.values():
+        state["momentum_buffer"] = state["momentum_buffer"].bfloat16()
+    assert step_bytes(made) == 4 * size
+
+
+def test_what_a_step_moves_is_not_guessed_without_gradients_or_for_sparse_ones():
+    made, _ = stepped(torch.optim.Adam)
+    made.zero_grad()
+    assert step_bytes(made) is None
+    words = nn.Embedding(5, 7, sparse=True)
+    words(torch.tensor([1])).sum().backward()
+    sparse = torch.optim.SparseAdam(words.parameters())
+    sparse.step()
+    assert step_bytes(sparse) is None
+
+
+def test_a_wrapper_that_is_no_optimizer_of_torchs_costs_no_case():
+    assert step_bytes(object()) is None
+
+
+def placed_on(device, what=None):
+    trainer = Trainer(what or simulated_workload(device), device)
+    trainer.move_model()
+    trainer.reset()
+    return trainer
+
+
+def test_a_transfer_moves_all_tensors_of_inputs_and_targets_to_an_accelerator():
+    what = workload(
+        nn.Linear(5, 7),
+        {"input": torch.ones(3, 5, dtype=torch.float64)},
+        targets=(torch.ones(3, dtype=torch.int32), [torch.ones(2, dtype=torch.bool)]),
+    )
+    assert (
+        moved_bytes("transfer", placed_on(SimulatedDevice(SimulatedClock()), what)) == 3 * 5 * 8 + 3 * 4 + 2
+    )
+
+
+def test_a_transfer_moves_nothing_on_a_cpu():
+    assert moved_bytes("transfer", placed_on(CPU, mlp(4, width=8))) is None
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "train"])
+def test_other_phases_move_what_nobody_can_tell(phase):
+    assert moved_bytes(phase, placed_on(SimulatedDevice(SimulatedClock()))) is None
+
+
+# ---------------------------------------------------------------------------------------------------
+# In a session.
+
+
+def rounds(round_, plan):
+    for _ in range(plan.rounds):
+        time_round(round_, lambda: 0.0)
+
+
+def facts_of(what, phase, device=CPU, session=None, batch_size=1, time_rounds=rounds):
+    session = session or Session(Budget(max_time_s=0.02))
+    return session.measure(Case("w", batch_size, phase, device.name), device, lambda: what, time_rounds)
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    """Note every count."""
+    counted = []
+
+    def note(*args):
+        counted.append(args[0])
+        return count_flops(*args)
+
+    monkeypatch.setattr(session_module, "count_flops", note)
+    return counted
+
+
+def test_every_phase_says_its_own_work_in_plain_numbers():
+    device = SimulatedDevice(SimulatedClock())
+    session = Session(Budget(max_time_s=1e5), device.clock)
+    facts = {phase: facts_of(simulated_workload(device), phase, device, session) for phase in PHASES}
+    kept = ("flops", "flops_unknown", "moved_bytes")
+    told = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in PHASES}
+    assert told == {
+        "transfer": {"moved_bytes": (2 + 1) * 4},  # inputs and targets, in float32
+        "forward": {"flops": 2 * 2},
+        "backward": {"flops": 2 * 2},
+        "step": {"moved_bytes": 3 * (2 + 1) * 4},  # weights and bias of Linear(2, 1)
+        "train": {"flops": 2 * (2 * 2)},
+    }
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_a_step_on_a_cpu_says_what_it_moves_and_a_transfer_there_nothing():
+    assert facts_of(seed_net(2, optimizer="adam"), "step")["moved_bytes"] == 7 * 4 * (10 * 5 + 5 + 5 * 2 + 2)
+    assert "moved_bytes" not in facts_of(seed_net(2), "transfer")
+
+
+def test_operations_are_counted_once_a_cell_and_not_once_a_phase_or_device(counts):
+    session = Session(Budget(max_time_s=0.02))
+    for batch_size in (2, 3):
+        for device in (CPU, Cpu(1)):
+            for phase in PHASES:
+                facts_of(seed_net(batch_size), phase, device, session, batch_size)
+        assert len(counts) == batch_size - 1
+
+
+def test_no_phase_without_a_count_asks_for_one(counts):
+    for phase in ("transfer", "step"):
+        facts_of(seed_net(2), phase)
+    assert counts == []
+
+
+def test_operations_are_counted_after_the_timed_rounds(counts):
+    counted_before = []
+    facts_of(seed_net(2), "forward", time_rounds=lambda *_: counted_before.append(len(counts)))
+    assert counted_before == [0]
+    assert len(counts) == 1
+
+
+def test_counting_is_time_spent_preparing(monkeypatch):
+    device = SimulatedDevice(SimulatedClock())
+    session = Session(Budget(max_time_s=1e5), device.clock)
+    spent = []
+
+    def takes_time(*_):
+        spent.append(session.spent["preparing"])
+        device.clock.advance(100.0)
+        return Flops(1, 1)
+
+    monkeypatch.setattr(session_module, "count_flops", takes_time)
+    facts_of(simulated_workload(device), "train", device, session)
+    assert session.spent["preparing"] == spent[0] + 100.0
+
+
+def test_a_model_that_cannot_be_counted_is_timed_all_the_same_and_says_why():
+    facts = facts_of(workload(Looks(4, 2), torch.ones(3, 4)), "train")
+    assert "flops" not in facts
+    assert facts["flops_unknown"].startswith("RuntimeError: Tensor.item() cannot be called on meta")
+    assert facts["planned_rounds"] >= 6
+
+
+def test_what_could_not_be_counted_is_not_tried_again_at_another_batch_size(counts):
+    session = Session(Budget(max_time_s=0.02))
+    what = workload(Looks(4, 2), torch.ones(3, 4))
+    told = {facts_of(what, "forward", CPU, session, batch_size)["flops_unknown"] for batch_size in (1, 2)}
+    assert len(counts) == len(told) == 1
+
+
+def test_counting_trains_no_model_of_the_session():
+    session = Session(Budget(max_time_s=0.02))
+    what = seed_net(2)
+    before = [
+        tensor.clone() for tensor in (*what.model.parameters(), *tensors_in((what.inputs, what.targets)))
+    ]
+    first = facts_of(what, "forward", session=session)["loss"]
+    assert facts_of(what, "train", session=session)["loss"] == first
+    after = (*what.model.parameters(), *tensors_in((what.inputs, what.targets)))
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

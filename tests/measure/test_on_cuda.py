@@ -1,0 +1,517 @@
+"""What only a real GPU can show: memory and its end, transfers, dtypes, NVML, TF32, graphs, compiling.
+
+Bounds are ratios and generous; no absolute time is asserted. That every synchronization waits is shown in
+`test_known_work`, on this device too.
+"""
+
+import dataclasses
+from functools import partial
+from statistics import median
+
+import pytest
+import torch
+from torch import nn
+
+from breakeven.case import Budget, Case
+from breakeven.errors import MeasurementError
+from breakeven.hardware.devices import Cpu, parse_device
+from breakeven.hardware.float32 import read_silently, tf32_set
+from breakeven.hardware.machine import machine_facts
+from breakeven.hardware.nvml import REASONS, THROTTLING, gpu_class, gpu_state
+from breakeven.measure.cuda_graphs import place, record
+from breakeven.measure.monitor import evidence_of
+from breakeven.measure.outcomes import is_unsupported, reason_for
+from breakeven.measure.phases import PHASES
+from breakeven.measure.runner import Session
+from breakeven.measure.timing import Round, time_once, time_round
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import DTYPES, OPTIMIZERS, RECIPES, Workload, build, mlp, seed_net
+from breakeven.report.bottleneck import COMPUTE, kind_of
+from support.known_work import NEEDS_CUDA
+from support.recipe_sizes import SIZES
+
+pytestmark = list(NEEDS_CUDA)
+
+MIB = 2**20
+
+
+@pytest.fixture
+def gpu():
+    """The first CUDA device, current, with its cache given back before and after."""
+    device = parse_device("cuda")
+    device.initialize()
+    device.release_memory()
+    with device.active():
+        yield device
+    device.release_memory()
+
+
+class Measured:
+    """One session, which keeps the rounds of its last case."""
+
+    def __init__(self, max_time_s=0.3):
+        self.session = Session(Budget(max_time_s=max_time_s))
+        self.latencies = []
+
+    def __call__(self, recipe, device, phase="train", batch_size=1, workload="w"):
+        case = Case(workload, batch_size, phase, device.name)
+        try:
+            return self.session.measure(case, device, recipe, self._time)
+        except Exception as error:
+            self.ending = self.session.note_failure(case, error)
+            raise
+
+    def _time(self, round_, plan):
+        self.latencies = [time_round(round_).latency_s for _ in range(min(plan.rounds, 60))]
+
+    @property
+    def median_s(self):
+        return median(self.latencies)
+
+
+@pytest.fixture
+def measure():
+    measured = Measured()
+    yield measured
+    measured.session.close()
+
+
+def ready(workload, device):
+    """A workload on the device, as its rounds begin."""
+    trainer = place(workload, device)
+    trainer.move_model()
+    trainer.reset()
+    record(trainer, lambda: 0.0)
+    device.synchronize()
+    return trainer
+
+
+# ---------------------------------------------------------------------------------------------------
+# Synchronization, on a real model.
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward"])
+def test_a_real_phase_reads_far_less_without_its_synchronize(gpu, phase, monkeypatch):
+    round_ = Round(PHASES[phase], ready(build(lambda: mlp(8192, width=4096)), gpu))
+    for _ in range(3):
+        time_round(round_)
+    whole_s = median(time_round(round_).latency_s for _ in range(7))
+    bare = []
+    for _ in range(7):
+        round_.setup()
+        with monkeypatch.context() as patch:
+            patch.setattr(round_, "_synchronize", lambda: None)
+            bare.append(_seconds_of(round_.run))
+        gpu.synchronize()
+    assert median(bare) < 0.3 * whole_s
+
+
+def _seconds_of(work):
+    return time_once(work, Cpu())  # whose synchronize does nothing
+
+
+# ---------------------------------------------------------------------------------------------------
+# Memory.
+
+
+SAMPLE = 64 * MIB
+"""Bytes of a sample of `big`: more than the workspaces that libraries keep."""
+
+
+class Means(nn.Module):
+    """(batch, width) -> (batch, 4), the means of the quarters."""
+
+    def forward(self, inputs):
+        return inputs.reshape(len(inputs), 4, -1).mean(2)
+
+
+def big(batch_size):
+    """A model whose weights are nothing beside its batch."""
+    width = SAMPLE // 4
+    return Workload(
+        nn.Sequential(Means(), nn.Linear(4, 1)),
+        nn.MSELoss(),
+        partial(torch.optim.SGD, lr=0.01),
+        torch.ones(batch_size, width),
+        torch.zeros(batch_size, 1),
+    )
+
+
+def held():
+    """Bytes that are allocated now. Libraries keep workspaces for as long as the process lives."""
+    return torch.cuda.memory_allocated()
+
+
+def test_peak_memory_holds_the_batch_and_grows_with_it(gpu, measure):
+    before = held()
+    peaks = [measure(lambda n=n: big(n), gpu, "forward", batch_size=n)["peak_memory_bytes"] for n in (1, 4)]
+    assert SAMPLE <= peaks[0] - before < 4 * SAMPLE
+    assert 4 * SAMPLE <= peaks[1] - before < 8 * SAMPLE
+    assert 2 * SAMPLE < peaks[1] - peaks[0] < 4 * SAMPLE
+
+
+def test_the_peak_of_a_case_is_not_that_of_an_earlier_one(gpu, measure):
+    large = measure(lambda: big(4), gpu, "forward", batch_size=4)["peak_memory_bytes"]
+    small = measure(lambda: seed_net(1), gpu, workload="small")["peak_memory_bytes"]
+    assert 0 < small < large - 2 * SAMPLE
+
+
+def test_a_round_lets_go_of_what_the_last_one_made(gpu):
+    """Two batches at a time would double the peak."""
+    trainer = ready(build(lambda: big(4)), gpu)
+    before = held()
+    round_ = Round(PHASES["transfer"], trainer)
+    for _ in range(2):
+        time_round(round_)
+    gpu.reset_peak_memory()
+    for _ in range(3):
+        time_round(round_)
+    assert gpu.peak_memory_bytes() - before < 1.5 * 4 * SAMPLE
+
+
+def test_recorded_cases_leave_later_peaks_as_they_were(gpu, measure):
+    """Every recording has a pool of its own and is forgotten; the stream, with its workspaces, is shared."""
+    measure(lambda: seed_net(1), gpu, workload="plain before")
+    measure(lambda: _recorded("adam"), gpu, workload="first")
+    before = held()
+    for name in ("second", "third"):
+        measure(lambda: _recorded("adam"), gpu, workload=name)
+    measure(lambda: seed_net(1), gpu, workload="plain")
+    assert held() - before < MIB
+
+
+# ---------------------------------------------------------------------------------------------------
+# Out of memory.
+
+ABSURD = """
+class Greedy(torch.nn.Linear):
+    def forward(self, inputs):
+        if len(inputs) == 16:
+            torch.empty(2**46, dtype=torch.uint8, device=inputs.device)  # 64 TiB
+        return super().forward(inputs)
+
+@pytest.mark.sweep(batch_size=[1, 16, 64])
+def bench_greedy(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size, model=Greedy(4, 2)))
+
+@pytest.mark.sweep(batch_size=[16])
+def bench_other(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size))
+"""
+
+
+def test_out_of_memory_is_an_outcome_and_the_following_cases_are_timed(bench):
+    result = bench.write(ABSURD).run("--breakeven-devices=cuda", "--breakeven-phases=transfer,forward,train")
+    assert result.ret == 0
+    phases = ("transfer", "forward", "train")
+    assert bench.timed() == [
+        *(f"bench_greedy[1-cuda-{phase}]" for phase in phases),
+        "bench_greedy[16-cuda-transfer]",
+        *(f"bench_other[16-cuda-{phase}]" for phase in phases),
+    ]
+    outcomes = bench.outcomes()
+    for phase in ("forward", "train"):
+        outcome, reason = outcomes[f"bench_greedy[16-cuda-{phase}]"]
+        assert outcome == "oom"
+        assert "out of memory" in reason
+    for phase in phases:
+        assert outcomes[f"bench_greedy[64-cuda-{phase}]"][0] == "skipped"
+        assert outcomes[f"bench_greedy[64-cuda-{phase}]"][1].endswith("at batch 16: out of memory")
+
+
+def test_memory_that_really_runs_out_is_given_back_for_the_next_case(gpu, measure):
+    total = torch.cuda.get_device_properties(gpu.torch_device).total_memory
+    before, limit = held(), torch.cuda.memory_reserved() + 512 * MIB
+    torch.cuda.set_per_process_memory_fraction(limit / total)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            measure(lambda: big(16), gpu, "transfer", batch_size=16)  # 1 GiB
+        assert measure.ending[0] == "oom"
+        left = held() - before
+        facts = measure(lambda: big(1), gpu, "transfer")  # 64 MiB
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert left < SAMPLE
+    assert facts["moved_bytes"] == SAMPLE + 4
+    assert measure.latencies
+
+
+# ---------------------------------------------------------------------------------------------------
+# Transfer.
+
+
+def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu, measure):
+    seconds = {}
+    for pinned in (False, True):
+        trainer = ready(dataclasses.replace(build(lambda: big(1)), pin_memory=pinned), gpu)
+        assert [tensor.is_pinned() for tensor in trainer.host_batch] == [pinned] * 2
+        round_ = Round(PHASES["transfer"], trainer)
+        whole, bare = [], []
+        for _ in range(9):
+            whole.append(time_round(round_).latency_s)
+            round_.setup()
+            bare.append(_seconds_of(lambda trainer=trainer: trainer.move_batch()))
+            gpu.synchronize()
+        assert torch.equal(trainer.batch[0].cpu(), trainer.workload.inputs)
+        seconds[pinned] = (median(whole), median(bare))
+    assert seconds[True][1] < 0.5 * seconds[True][0]  # without the synchronize: almost nothing
+    assert seconds[True][0] < 1.5 * seconds[False][0]  # pinned is faster, or at least not slower
+    for pinned in (False, True):
+        workload = dataclasses.replace(build(lambda: big(1)), pin_memory=pinned)
+        facts = measure(lambda workload=workload: workload, gpu, "transfer", workload=f"pinned={pinned}")
+        assert facts["moved_bytes"] == SAMPLE + 4
+
+
+# ---------------------------------------------------------------------------------------------------
+# Every recipe, optimizer and dtype.
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_here_and_agrees_with_the_cpu(gpu, measure, name, dtype):
+    facts = measure(lambda: RECIPES[name](4, dtype=dtype, **SIZES[name]), gpu)
+    assert facts["loss_compared"] is True
+    assert facts["device_name"] == torch.cuda.get_device_name()
+    assert 0 < facts["device_time_s"] < 3 * max(measure.latencies)
+    assert 0 < facts["enqueue_transfer_s"] < facts["enqueue_s"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_trains_here_and_agrees_with_the_cpu(gpu, measure, optimizer):
+    assert measure(lambda: mlp(16, width=64, optimizer=optimizer), gpu, "step")["loss_compared"] is True
+
+
+def in_dtype(dtype, **fields):
+    """A model whose weights and batch are of that dtype."""
+    workload = mlp(32, width=64)
+    return dataclasses.replace(
+        workload, model=workload.model.to(dtype), inputs=workload.inputs.to(dtype), **fields
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_weights_of_each_dtype_are_timed_and_agree_with_the_cpu(gpu, measure, dtype):
+    facts = measure(lambda: in_dtype(dtype), gpu)
+    assert facts["loss_compared"] is True
+    assert facts["peak_memory_bytes"] > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_autocast_computes_in_its_dtype_and_agrees_with_the_cpu(gpu, measure, dtype):
+    def recipe():
+        return dataclasses.replace(mlp(32, width=64), autocast=dtype)
+
+    assert measure(recipe, gpu)["loss_compared"] is True
+    trainer, seen = ready(build(recipe), gpu), []
+    trainer.model.register_forward_hook(lambda _module, _args, out: seen.append((out.dtype, out.device.type)))
+    trainer.move_batch()
+    trainer.compute_loss()
+    assert seen == [(dtype, "cuda")]
+
+
+# ---------------------------------------------------------------------------------------------------
+# NVML.
+
+
+def test_nvml_tells_the_gpus_state_or_why_not(gpu):
+    state = gpu_state(gpu.torch_device)
+    unreadable = state.pop("unreadable", {})
+    assert "nvml" not in unreadable, unreadable
+    for name, value in state.items():
+        assert value is not None or name in unreadable or "gpu" in unreadable, name
+    if state["sm_clock_mhz"] is not None:
+        assert 50 < state["sm_clock_mhz"] < 10_000
+    for reason in state["event_reasons"] or ():
+        assert reason in REASONS.values() or reason.startswith("0x")
+    if state["other_processes"] is not None:
+        assert state["other_processes"] >= 0
+
+
+def test_nvml_tells_the_gpus_class(gpu):
+    facts = gpu_class(gpu.torch_device)
+    assert facts["driver"]
+    assert facts["power_limit_w"] is None or facts["power_limit_w"] > 0
+    ours = machine_facts()["class"]
+    assert ours["gpu"] == torch.cuda.get_device_name()
+    assert ours["driver"] == facts["driver"]
+
+
+def test_a_cases_flags_come_from_the_states_around_its_rounds(gpu, measure):
+    facts = measure(lambda: mlp(1024, width=1024), gpu)
+    state = facts["state"]
+    assert state["gpu_before"].keys() >= {"sm_clock_mhz", "event_reasons", "other_processes"}
+    assert facts["evidence"] == evidence_of(state, is_accelerator=True)
+    assert facts["evidence"].keys() <= {"contended", "throttled", "clock", "shared_gpu"}
+    # The flags that this GPU shows no reason for now follow from a state that has one.
+    slowed = {**state, "gpu_after": {**state["gpu_after"], "event_reasons": [THROTTLING[0]]}}
+    assert THROTTLING[0] in evidence_of(slowed, is_accelerator=True)["throttled"]["event_reasons"]
+
+
+# ---------------------------------------------------------------------------------------------------
+# Variants.
+
+
+@pytest.fixture
+def with_tf32(gpu):
+    reason = gpu.why_no_tf32()
+    if reason is not None:
+        pytest.skip(reason)
+    return gpu
+
+
+def test_tf32_rounds_products_and_convolutions_and_is_off_again_afterwards(with_tf32):
+    before = machine_facts()["class_id"]
+    one, other = (torch.randn(512, 512, device="cuda") for _ in range(2))
+    image, kernel = torch.randn(4, 32, 32, 32, device="cuda"), torch.randn(32, 32, 3, 3, device="cuda")
+    exact = (one.double() @ other.double(), nn.functional.conv2d(image.double(), kernel.double()))
+    errors = {}
+    for wanted in (True, False):
+        with tf32_set(wanted):
+            found = (one @ other, nn.functional.conv2d(image, kernel))
+            errors[wanted] = [float((a.double() - b).abs().max()) for a, b in zip(found, exact, strict=True)]
+    assert errors[True][0] > 10 * errors[False][0]
+    # Which convolution cuDNN chooses is its business; without TF32 none rounds like it.
+    assert errors[False][1] < errors[True][0] / 10
+    assert machine_facts()["class_id"] == before
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_case_in_tf32_agrees_with_the_cpu_and_rounds_as_it_says(with_tf32, measure, wanted):
+    seen = []
+
+    class Looks(nn.Linear):
+        def forward(self, inputs):
+            if inputs.is_cuda:
+                seen.append(read_silently(lambda: torch.backends.cuda.matmul.allow_tf32))
+            return super().forward(inputs)
+
+    def recipe():
+        workload = mlp(64, width=256)
+        return dataclasses.replace(workload, model=nn.Sequential(Looks(256, 10)), tf32=wanted)
+
+    before = machine_facts()["class_id"]
+    assert measure(recipe, with_tf32)["loss_compared"] is True
+    assert set(seen) == {wanted}
+    assert machine_facts()["class_id"] == before
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam_fused"])
+def test_recorded_graphs_agree_with_the_cpu_in_every_phase(gpu, measure, optimizer, phase):
+    recipe = partial(_recorded, optimizer)
+    facts = measure(recipe, gpu, phase)
+    assert facts.get("loss_compared", phase == "transfer") is True
+    assert facts["capture_s"] > 0
+    assert "peak_memory_bytes" not in facts
+
+
+def _recorded(optimizer, **fields):
+    return dataclasses.replace(mlp(32, width=64, optimizer=optimizer), cuda_graph=True, **fields)
+
+
+def test_recorded_training_is_plain_training_a_step_ahead(gpu):
+    losses = {}
+    for graphs, steps in ((False, 6), (True, 5)):
+        workload = build(lambda: mlp(32, width=64, optimizer="adam"))
+        trainer = ready(dataclasses.replace(workload, cuda_graph=graphs), gpu)
+        losses[graphs] = []
+        for _ in range(steps):
+            PHASES["train"].run(trainer)
+            losses[graphs].append(trainer.loss_value())
+    assert losses[True] == pytest.approx(losses[False][1:], rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["seed_net", "cnn", "transformer"])
+def test_recipes_can_be_recorded_in_each_dtype(gpu, measure, name, dtype):
+    def recipe():
+        return dataclasses.replace(RECIPES[name](4, dtype=dtype, **SIZES[name]), cuda_graph=True)
+
+    assert measure(recipe, gpu)["loss_compared"] is True
+
+
+def test_a_recorded_step_of_a_tiny_model_is_not_slower_and_needs_less_of_the_host(gpu, measure):
+    plain = measure(lambda: seed_net(64), gpu)
+    plain_s = measure.median_s
+    recorded = measure(lambda: dataclasses.replace(seed_net(64), cuda_graph=True), gpu, workload="recorded")
+    assert recorded["enqueue_s"] < plain["enqueue_s"]
+    assert measure.median_s < 1.1 * plain_s
+
+
+class Asks(nn.Linear):
+    """Waits for the device within its step, which no recording can hold."""
+
+    def forward(self, inputs):
+        return super().forward(inputs) * (1.0 if inputs.sum().item() else 2.0)
+
+
+def test_a_model_that_cannot_be_recorded_fails_alone(gpu, measure):
+    def recipe():
+        workload = mlp(4, width=8)
+        return dataclasses.replace(workload, model=Asks(8, 10), cuda_graph=True)
+
+    with pytest.raises(MeasurementError, match=r"the step cannot be recorded as a graph: .*synchroniz"):
+        measure(recipe, gpu)
+    assert measure.ending[0] == "failed"
+    assert measure(lambda: mlp(4, width=8), gpu, workload="next")["loss_compared"] is True
+    assert measure(partial(_recorded, "adam"), gpu, workload="recorded")["loss_compared"] is True
+
+
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
+def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_with_unique_labels(gpu, measure, graphs):
+    def recipe():
+        return dataclasses.replace(mlp(16, width=32), compile=True, cuda_graph=graphs)
+
+    measure.session.budget = Budget(max_time_s=5.0)
+    try:
+        facts = measure(recipe, gpu, "train")
+    except Exception as error:
+        if not is_unsupported(error):
+            raise
+        pytest.skip(reason_for(error))
+    assert facts["loss_compared"] is True
+    assert facts["compile_s"] > 10 * measure.median_s
+    assert ("capture_s" in facts) is graphs
+
+
+def test_a_large_step_leaves_the_host_idle_and_a_tiny_one_does_not(gpu, measure):
+    shares = {}
+    pinned = {"pin_memory": True}
+    for name, recipe in {
+        "tiny": lambda: dataclasses.replace(seed_net(1), **pinned),
+        "large": lambda: dataclasses.replace(mlp(4096, width=2048), **pinned),
+    }.items():
+        facts = measure(recipe, gpu, workload=name)
+        shares[name] = kind_of(measure.median_s, facts["enqueue_s"], facts["enqueue_transfer_s"])
+    assert shares["large"][0] == COMPUTE
+    assert shares["tiny"][1] > 2 * shares["large"][1]
+
+
+VARIANTS = """
+from dataclasses import replace
+from breakeven.measure.workload import mlp
+
+@pytest.mark.sweep(batch_size=[4], tf32=[False, True], cuda_graph=[False, True])
+def bench_variants(train_benchmark, batch_size, tf32, cuda_graph):
+    train_benchmark(lambda: replace(mlp(batch_size, 64), tf32=tf32, cuda_graph=cuda_graph))
+"""
+
+
+def test_variants_are_axes_of_a_run_whose_class_they_do_not_change(bench):
+    class_id = machine_facts()["class_id"]
+    result = bench.write(VARIANTS).run("--breakeven-devices=cpu,cuda", "--breakeven-phases=train")
+    assert result.ret == 0
+    content = bench.file()
+    axes = [item["extra_info"]["axes"] for item in content["benchmarks"] if "cuda" in item["name"]]
+    supported = parse_device("cuda").why_no_tf32() is None
+    assert len(axes) == (4 if supported else 2)
+    assert len({tuple(sorted(item.items())) for item in axes}) == len(axes)
+    assert content["machine_info"]["breakeven"]["class_id"] == class_id
+
+
+def test_placing_on_the_gpu_moves_model_loss_and_batch(gpu):
+    trainer = Trainer(build(lambda: mlp(4, width=8)), gpu)
+    trainer.move_model()
+    trainer.reset()
+    trainer.move_batch()
+    assert {tensor.device for tensor in (*trainer.model.parameters(), *trainer.batch)} == {gpu.torch_device}

@@ -1,0 +1,495 @@
+"""One run: what is built once, what is given up, and what is no honest timing."""
+
+import dataclasses
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from breakeven.case import Budget, Case
+from breakeven.errors import MeasurementError, RecipeError
+from breakeven.hardware.devices import Cpu
+from breakeven.measure.outcomes import CaseSkipped
+from breakeven.measure.phases import PHASES
+from breakeven.measure.runner import Session
+from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.timing import time_round
+from breakeven.measure.workload import Workload, mlp, seed_net
+
+CPU = Cpu()
+
+
+class Bench:
+    """A session on a simulated device, with a recipe that counts its calls."""
+
+    def __init__(self, seconds=1.0, budget=None):
+        self.clock = SimulatedClock()
+        self.device = SimulatedDevice(self.clock)
+        self.session = Session(budget or Budget(max_time_s=1e5), self.clock)
+        self.built = []
+        self.rounds = 0
+        self.seconds = seconds
+
+    def measure(self, batch_size=1, phase="train", device=None, workload="w", axes=()):
+        device = device or self.device
+        case = Case(workload, batch_size, phase, device.name, axes)
+        costs = Costs(*[self.seconds * batch_size] * 6)
+
+        def recipe():
+            self.built.append(case)
+            return simulated_workload(self.device, costs)
+
+        return self.session.measure(case, device, recipe, self.time_rounds)
+
+    def time_rounds(self, round_, plan):
+        for _ in range(plan.rounds):
+            time_round(round_, self.clock)
+            self.rounds += 1
+
+    def fail(self, error, **kwargs):
+        case = Case(
+            kwargs.pop("workload", "w"),
+            kwargs.pop("batch_size", 1),
+            kwargs.pop("phase", "train"),
+            "simulated",
+        )
+        return self.session.note_failure(case, error)
+
+
+def time_rounds(round_, plan):
+    for _ in range(plan.rounds):
+        time_round(round_)
+
+
+def measure(workload, phase="train", device=CPU, batch_size=1):
+    session = Session(Budget(max_time_s=0.05))
+    return session.measure(Case("w", batch_size, phase, device.name), device, lambda: workload, time_rounds)
+
+
+def test_one_model_serves_all_phases_and_devices_of_a_cell():
+    built = []
+    session = Session(Budget(max_time_s=0.01))
+
+    def recipe():
+        built.append(1)
+        return seed_net(2)
+
+    for device in (CPU, Cpu(1)):
+        for phase in PHASES:
+            session.measure(Case("w", 2, phase, device.name), device, recipe, time_rounds)
+    assert len(built) == 1
+    session.measure(Case("w", 3, "train", "cpu"), CPU, recipe, time_rounds)
+    assert len(built) == 2
+
+
+def test_another_axis_value_is_another_model():
+    bench = Bench()
+    bench.measure(axes=(("width", 1),))
+    bench.measure(axes=(("width", 2),))
+    assert len(bench.built) == 2
+
+
+def test_every_phase_starts_from_the_same_weights():
+    starts = []
+
+    def keep_weights(round_, plan):
+        starts.append([p.detach().clone() for p in round_._placed.model.parameters()])
+        time_rounds(round_, plan)
+
+    class Untouched(Session):
+        def _first_calls(self, case, round_, trainer, recipe):
+            starts.append([p.detach().clone() for p in trainer.model.parameters()])
+            return super()._first_calls(case, round_, trainer, recipe)
+
+    session = Untouched(Budget(max_time_s=0.02))
+    for phase in PHASES:
+        session.measure(Case("w", 4, phase, "cpu"), CPU, lambda: seed_net(4), time_rounds)
+    for weights in starts[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(weights, starts[0], strict=True))
+
+
+def test_a_cpu_tells_the_parts_of_its_training_step_and_no_device_time():
+    facts = measure(seed_net(1))
+    assert list(facts["parts_s"]) == ["transfer", "zero_grad", "forward", "backward", "step"]
+    assert all(seconds > 0 for seconds in facts["parts_s"].values())
+    assert "device_time_s" not in facts
+    assert "enqueue_s" not in facts  # on a CPU nothing is queued
+    assert "parts_s" not in measure(seed_net(1), "forward")
+
+
+def test_what_compiling_cost_is_recorded_apart(monkeypatch):
+    bench = Bench()
+
+    def compiling(module):
+        calls = []
+
+        def compiled(inputs):
+            if not calls:
+                bench.device.enqueue(1000.0)
+            calls.append(1)
+            return module(inputs)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    workload = dataclasses.replace(simulated_workload(bench.device), compile=True)
+    case = Case("w", 1, "forward", "simulated")
+    facts = bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+    assert facts["compile_s"] == 1000.0
+    assert facts["first_call_s"] == 1000.0 + Costs().forward
+    assert "compile_s" not in bench.measure(workload="another")
+
+
+def test_where_the_time_went_adds_up_to_the_clock():
+    bench = Bench()
+    bench.measure()
+    assert sum(bench.session.spent.values()) == bench.clock.now
+    assert all(seconds > 0 for seconds in bench.session.spent.values())
+
+
+def test_the_rounds_are_timed_with_garbage_collection_off():
+    import gc
+
+    enabled = []
+    session = Session(Budget(max_time_s=0.02))
+    session.measure(
+        Case("w", 1, "train", "cpu"), CPU, lambda: seed_net(1), lambda *_: enabled.append(gc.isenabled())
+    )
+    assert enabled == [False]
+    assert gc.isenabled()
+
+
+def test_inside_a_round_of_one_thread_torch_uses_one_thread():
+    threads = []
+    one = Cpu(1)
+    session = Session(Budget(max_time_s=0.02))
+
+    def watch(round_, plan):
+        threads.append(torch.get_num_threads())
+
+    session.measure(Case("w", 1, "train", one.name), one, lambda: seed_net(1), watch)
+    assert threads == [1]
+
+
+def test_after_out_of_memory_larger_batches_are_not_tried_and_smaller_ones_are():
+    bench = Bench()
+    outcome, _ = bench.fail(
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), batch_size=64
+    )
+    assert outcome == "oom"
+    with pytest.raises(CaseSkipped, match="not tried: train at batch 64: out of memory"):
+        bench.measure(batch_size=128, phase="forward")
+    assert bench.built == []
+    bench.measure(batch_size=32)
+    bench.measure(batch_size=128, workload="another")
+
+
+def test_the_same_batch_is_still_tried_in_other_phases():
+    bench = Bench()
+    bench.fail(torch.OutOfMemoryError("out of memory"), batch_size=64)
+    assert bench.measure(batch_size=64, phase="transfer")["warmup_rounds"] > 0
+
+
+def test_after_out_of_memory_nothing_of_the_model_is_kept():
+    import gc
+    import weakref
+
+    session = Session(Budget(max_time_s=0.02))
+    kept = []
+
+    def run_out(round_, plan):
+        kept.append(weakref.ref(round_._placed))
+        raise torch.OutOfMemoryError("out of memory")
+
+    case = Case("w", 1, "train", "cpu")
+    try:
+        session.measure(case, CPU, lambda: seed_net(1), run_out)
+    except torch.OutOfMemoryError as error:
+        session.note_failure(case, error)
+    gc.collect()
+    assert kept[0]() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "oom"),
+        (MemoryError(), "oom"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), "oom"),
+        (RuntimeError("MPS backend out of memory"), "oom"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), "oom"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "crashed"),
+        (RuntimeError("CUDA error: device-side assert triggered"), "crashed"),
+        (RuntimeError("mat1 and mat2 must have the same dtype"), "failed"),
+        (ValueError("out of memory of what I wanted to say"), "failed"),
+        (CaseSkipped("too long"), "skipped"),
+        (MeasurementError("the loss is nan"), "failed"),
+    ],
+)
+def test_an_error_is_told_by_what_it_says(error, outcome):
+    assert Bench().fail(error)[0] == outcome
+
+
+def test_a_lost_device_is_not_asked_again():
+    bench = Bench()
+    bench.fail(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(CaseSkipped, match=r"simulated was lost in w train .*needs a restart"):
+        bench.measure(workload="another")
+
+
+def test_memory_is_given_back_once_nothing_of_a_failed_case_is_left():
+    """While its error is alive, the traceback holds the model and the batch, and no memory could be."""
+    bench, models, left = Bench(), [], []
+
+    class Full(nn.Linear):
+        def forward(self, inputs):
+            models.append(weakref.ref(self))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    bench.device.release_memory = lambda: left.append([model() for model in models])
+    workload = Workload(Full(2, 1), nn.MSELoss(), torch.optim.Adam, torch.ones(1, 2), torch.ones(1, 1))
+    case = Case("w", 1, "train", "simulated")
+    try:
+        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+    except torch.OutOfMemoryError as error:
+        bench.session.note_failure(case, error)
+    bench.measure(workload="another")
+    assert left[0] == [None] * len(models) != []
+
+
+def test_a_case_that_needs_far_more_than_its_budget_is_skipped_after_two_calls():
+    bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
+    with pytest.raises(CaseSkipped, match="would take too long: 6 rounds of about 50 s"):
+        bench.measure()
+    assert bench.rounds == 0
+
+
+def test_calls_that_still_compile_do_not_make_a_case_hopeless(monkeypatch):
+    bench = Bench(seconds=0.001, budget=Budget(max_time_s=1.0))
+    calls = []
+
+    def compiling(module):
+        def compiled(inputs):
+            calls.append(1)
+            if len(calls) <= 4:
+                bench.device.enqueue(100.0)
+            return module(inputs)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    costs = Costs(*[0.001] * 6)
+    workload = dataclasses.replace(simulated_workload(bench.device, costs), compile=True)
+    case = Case("w", 1, "forward", "simulated")
+    assert (
+        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)["planned_rounds"] > 6
+    )
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [(None, "the loss is None"), (3.0, "the loss is a float"), (torch.ones(4), r"a tensor of shape \(4,\)")],
+    ids=["None", "a float", "a vector"],
+)
+def test_a_loss_that_is_no_number_says_so_in_every_phase(phase, loss, message):
+    workload = Workload(nn.Linear(2, 1), lambda *_: loss, torch.optim.Adam, torch.ones(1, 2), None)
+    with pytest.raises(MeasurementError, match=message):
+        measure(workload, phase)
+
+
+class Hiccup(SimulatedDevice):
+    """A device whose synchronizations number `slow` take longer by so many seconds: a busy neighbor."""
+
+    def __init__(self, clock, slow, seconds=1.0):
+        super().__init__(clock)
+        self.slow, self.seconds, self.calls = slow, seconds, 0
+
+    def synchronize(self):
+        self.calls += 1
+        if self.calls in self.slow:
+            self.clock.advance(self.seconds)
+        super().synchronize()
+
+
+@pytest.mark.parametrize("slow", [{7}, {7, 9, 11}], ids=["one", "three in a row"])
+def test_a_few_mishaps_do_not_make_a_case_hopeless(slow):
+    bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
+    bench.device = Hiccup(bench.clock, slow)  # 7 is the run of the second round, two make a round
+    assert bench.measure()["warmup_rounds"] > 6
+    assert bench.device.calls > max(slow)
+
+
+def test_mishaps_without_end_are_given_up():
+    bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
+    bench.device = Hiccup(bench.clock, range(7, 1000))
+    with pytest.raises(CaseSkipped, match="would take too long"):
+        bench.measure()
+
+
+def test_a_busy_machine_is_told_where_the_warm_up_was_too_slow_and_its_fastest_round_was_not():
+    bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
+    bench.device = Hiccup(bench.clock, range(9, 1000, 2))
+    with pytest.raises(CaseSkipped, match=r"fastest took 0\.\d+ s, so other programs .* OMP_WAIT_POLICY"):
+        bench.measure()
+
+
+def test_a_busy_machine_makes_no_larger_batch_hopeless():
+    """Of batch 2 all but the first few rounds take 0.5 s too long; that would predict 1.1 s for batch 4."""
+    bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
+    bench.measure(batch_size=1)
+    quiet, bench.device = bench.device, Hiccup(bench.clock, range(11, 1000, 2), seconds=0.5)
+    bench.measure(batch_size=2)
+    bench.device = quiet
+    assert bench.measure(batch_size=4)["planned_rounds"] >= 6
+
+
+def test_what_is_too_slow_is_not_tried_at_larger_batches_or_in_later_phases():
+    bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
+    for phase, batch_size in (("forward", 1), ("backward", 1), ("train", 2)):
+        built = len(bench.built)
+        with pytest.raises(CaseSkipped) as caught:
+            bench.measure(batch_size, phase)
+        bench.fail(caught.value, batch_size=batch_size, phase=phase)
+        assert ("not tried: forward at batch 1" in str(caught.value)) is (phase != "forward")
+        assert len(bench.built) == (1 if phase == "forward" else built)
+
+
+def test_a_hopeless_batch_is_predicted_from_two_smaller_ones_without_trying_it():
+    bench = Bench(seconds=0.001, budget=Budget(max_time_s=1.0))
+    bench.measure(batch_size=1)
+    bench.measure(batch_size=10)
+    with pytest.raises(CaseSkipped, match="predicted from smaller batches: would take too long"):
+        bench.measure(batch_size=10000)
+    assert [case.batch_size for case in bench.built] == [1, 10]
+
+
+def test_a_recipe_that_raises_is_called_once_for_its_cell():
+    calls = []
+
+    def recipe():
+        calls.append(1)
+        raise ValueError("no such width")
+
+    session = Session(Budget())
+    for phase in PHASES:
+        with pytest.raises(RecipeError, match="no such width"):
+            session.measure(Case("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
+def test_a_loss_that_is_nan_is_no_timing(phase):
+    workload = Workload(
+        nn.Linear(2, 1), lambda out, _: out.mean() * float("nan"), torch.optim.Adam, torch.ones(1, 2), None
+    )
+    with pytest.raises(MeasurementError, match=r"the loss is nan.*learning rate"):
+        measure(workload, phase)
+
+
+def test_a_loss_that_becomes_nan_during_the_rounds_is_no_timing():
+    session = Session(Budget(max_time_s=0.02))
+
+    def poison(round_, plan):
+        time_round(round_)
+        round_._placed.loss = torch.tensor(float("nan"))
+
+    with pytest.raises(MeasurementError, match="the loss is nan"):
+        session.measure(Case("w", 1, "train", "cpu"), CPU, lambda: seed_net(1), poison)
+
+
+def test_a_loss_that_is_no_number_says_its_shape():
+    workload = Workload(nn.Linear(2, 3), lambda out, _: out, torch.optim.Adam, torch.ones(4, 2), None)
+    with pytest.raises(MeasurementError, match=r"a tensor of shape \(4, 3\), expected one number"):
+        measure(workload, "forward")
+
+
+class ElsewhereDifferent(nn.Module):
+    """Computes something else once it has been moved, as a broken kernel would."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.linear, self.factor, self.moved = nn.Linear(2, 1), factor, False
+
+    def to(self, *args, **kwargs):
+        self.moved = True
+        return super().to(*args, **kwargs)
+
+    def forward(self, x):
+        return self.linear(x) * (self.factor if self.moved else 1.0)
+
+
+def other_work(factor, **kwargs):
+    torch.manual_seed(3)
+    return Workload(
+        ElsewhereDifferent(factor),
+        nn.MSELoss(),
+        torch.optim.Adam,
+        torch.ones(4, 2),
+        torch.ones(4, 1),
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
+def test_a_device_that_does_other_work_than_the_cpu_is_an_error(phase):
+    device = SimulatedDevice(SimulatedClock())
+    with pytest.raises(
+        MeasurementError, match=r"test_runner\.py:\d+: simulated does other work than the CPU"
+    ):
+        measure(other_work(1.1), phase, device)
+
+
+def test_rounding_is_no_other_work():
+    device = SimulatedDevice(SimulatedClock())
+    assert measure(other_work(1 + 1e-5), device=device)["loss_compared"] is True
+
+
+def test_a_weight_update_that_differs_is_seen_in_the_second_loss():
+    """The first loss agrees; only a step taken on the device shows the difference."""
+
+    class Stubborn(torch.optim.SGD):
+        def step(self, closure=None):
+            if not self.param_groups[0]["params"][0].moved:
+                super().step(closure)
+
+    class Marked(ElsewhereDifferent):
+        def __init__(self):
+            super().__init__(1.0)
+            self.linear.weight.moved = self.linear.bias.moved = False
+
+        def to(self, *args, **kwargs):
+            for parameter in self.parameters():
+                parameter.moved = True
+            return super().to(*args, **kwargs)
+
+        def __deepcopy__(self, memo):
+            copy = Marked()
+            copy.load_state_dict(self.state_dict())
+            return copy
+
+    torch.manual_seed(3)
+    workload = Workload(
+        Marked(), nn.MSELoss(), lambda p: Stubborn(p, lr=0.1), torch.ones(4, 2), torch.ones(4, 1)
+    )
+    with pytest.raises(MeasurementError, match="second loss"):
+        measure(workload, device=SimulatedDevice(SimulatedClock()))
+
+
+def test_dropout_is_recorded_as_random_and_is_no_error():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 20), nn.Dropout(0.5), nn.Linear(20, 1))
+    workload = Workload(model, nn.MSELoss(), torch.optim.Adam, torch.ones(4, 20), torch.ones(4, 1))
+    assert measure(workload)["random"] is True
+
+
+def test_a_workload_that_draws_nothing_is_not_random():
+    assert "random" not in measure(mlp(4, width=8))
+
+
+def test_running_once_calls_the_phase_once_and_warms_nothing_up():
+    bench = Bench()
+    case = Case("w", 1, "train", "simulated")
+    bench.session.run_once(case, bench.device, lambda: simulated_workload(bench.device), bench.time_rounds)
+    assert bench.rounds == 1

@@ -1,0 +1,280 @@
+"""Every synchronization is where it must be: proved on a simulated asynchronous device, exactly."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from breakeven.case import Budget, Case
+from breakeven.doctor.selftests.simulated_device import COSTS, LATENCIES, LAUNCH_S
+from breakeven.hardware.devices import Cpu, Device
+from breakeven.measure.phases import PHASES
+from breakeven.measure.runner import Session
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.timing import Round, enqueue_seconds, part_seconds, time_once, time_round
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import mlp
+
+
+@pytest.fixture
+def clock():
+    return SimulatedClock()
+
+
+@pytest.fixture
+def device(clock):
+    return SimulatedDevice(clock, LAUNCH_S)
+
+
+@pytest.fixture
+def trainer(device):
+    trainer = Trainer(simulated_workload(device), device)
+    trainer.move_model()
+    trainer.reset()
+    return trainer
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_round_reads_the_whole_device_time_of_its_phase_and_of_no_other(phase, trainer, clock):
+    round_ = Round(PHASES[phase], trainer)
+    latencies = [time_round(round_, clock).latency_s for _ in range(5)]
+    assert latencies == [LATENCIES[phase]] * 5
+
+
+def test_the_simulated_phases_cover_the_registry():
+    assert LATENCIES.keys() == PHASES.keys()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_without_synchronization_a_round_would_read_launches_alone(phase, trainer, clock, monkeypatch):
+    """What the device is for: the same round, on a device whose synchronize does nothing."""
+    monkeypatch.setattr(trainer.device, "synchronize", lambda: None)
+    launches = len(PHASES[phase].parts)
+    assert time_round(Round(PHASES[phase], trainer), clock).latency_s == launches * LAUNCH_S
+
+
+def test_work_left_in_the_queue_by_the_preparation_is_not_timed(trainer, device, clock):
+    round_ = Round(PHASES["forward"], trainer)
+    device.enqueue(1000.0)
+    assert time_round(round_, clock).latency_s == LATENCIES["forward"]
+
+
+@pytest.mark.parametrize("phase", [name for name in PHASES if name != "transfer"])
+def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, trainer, device, monkeypatch):
+    """A phase that ran alone in a loop would find its weights and its code in the cache."""
+    queued = []
+    monkeypatch.setattr(device, "enqueue", queued.append)
+    round_ = Round(PHASES[phase], trainer)
+    for _ in range(3):
+        round_.setup()
+        round_.run()
+    step = [COSTS.transfer, COSTS.zero_grad, COSTS.forward, COSTS.backward, COSTS.step]
+    assert queued == (3 * step)[: len(queued)]
+    assert len(queued) > 2 * len(step)
+
+
+def test_what_happens_once_is_timed_from_idle_to_idle(trainer, device, clock):
+    device.enqueue(1000.0)
+    assert time_once(trainer.move_model, device, clock) == LAUNCH_S + COSTS.model_transfer
+
+
+def test_initializing_a_device_ends_synchronized(device, clock):
+    device.initialize()
+    assert clock.now == LAUNCH_S + 1.0
+
+
+def test_device_events_give_each_part_its_own_share_and_not_the_preparation(trainer, device):
+    device.enqueue(1000.0)
+    shares = part_seconds(PHASES["train"], trainer, device.event_api(), rounds=1)
+    assert shares == {
+        "transfer": LAUNCH_S + COSTS.transfer,  # the queue was idle while the host launched it
+        "zero_grad": COSTS.zero_grad,
+        "forward": COSTS.forward,
+        "backward": COSTS.backward,
+        "step": COSTS.step,
+        "all": LAUNCH_S + COSTS.train,
+    }
+
+
+def test_queueing_is_all_launches_and_no_work(trainer, device, clock):
+    device.enqueue(1000.0)
+    idle = []
+
+    def reading():
+        idle.append(clock.now >= device.busy_until)
+        return clock.now
+
+    queued = enqueue_seconds(PHASES["train"], trainer, 3, reading)
+    assert idle == 3 * [True, False, False]  # at the start, behind the transfer, at the end
+    assert (queued.all_s, queued.transfer_s) == (len(PHASES["train"].parts) * LAUNCH_S, LAUNCH_S)
+    assert clock.now == device.busy_until
+    trainer.release()
+    forward = enqueue_seconds(PHASES["forward"], trainer, 1, clock)
+    assert (forward.all_s, forward.transfer_s) == (LAUNCH_S, 0.0)
+
+
+def test_the_device_is_idle_when_its_events_are_read(trainer, device, clock):
+    asked_while_busy = []
+    events = device.event_api()
+
+    def seconds(start, end):
+        asked_while_busy.append(clock.now < device.busy_until)
+        return end - start
+
+    part_seconds(PHASES["train"], trainer, type(events)(events.record, seconds), rounds=1)
+    assert asked_while_busy == [False] * len(PHASES["train"].parts)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, clock):
+    latencies = []
+
+    def time_rounds(round_, plan):
+        latencies.extend(time_round(round_, clock).latency_s for _ in range(plan.rounds))
+
+    session = Session(Budget(max_time_s=1e6), clock)
+    facts = session.measure(
+        Case("simulated", 1, phase, device.name), device, lambda: simulated_workload(device), time_rounds
+    )
+    assert set(latencies) == {LATENCIES[phase]}
+    assert facts["first_call_s"] == LATENCIES[phase]
+    assert facts["model_transfer_s"] == LAUNCH_S + COSTS.model_transfer
+    assert session.device_init_s == {device.name: LAUNCH_S + 1.0}
+    assert (facts.get("device_time_s") == LAUNCH_S + COSTS.train) is (phase == "train")
+    assert (facts.get("enqueue_s") == len(PHASES["train"].parts) * LAUNCH_S) is (phase == "train")
+    assert (facts.get("enqueue_transfer_s") == LAUNCH_S) is (phase == "train")
+
+
+def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock):
+    """Becoming current and being waited for make a context too, which then would cost nobody anything."""
+
+    class Asleep(SimulatedDevice):
+        awake = False
+
+        def wake(self):
+            if not self.awake:
+                self.awake = True
+                self.clock.advance(3.0)
+
+        def synchronize(self):
+            self.wake()
+            super().synchronize()
+
+        @contextmanager
+        def active(self):
+            self.wake()
+            yield
+
+    device = Asleep(clock, LAUNCH_S)
+    session = Session(Budget(max_time_s=1e6), clock)
+    session.run_once(
+        Case("simulated", 1, "forward", device.name),
+        device,
+        lambda: simulated_workload(device),
+        lambda round_, _plan: time_round(round_, clock),
+    )
+    assert session.device_init_s == {device.name: LAUNCH_S + 3.0}  # its own second passes meanwhile
+
+
+def test_a_cpu_round_never_calls_an_accelerators_synchronize(monkeypatch):
+    """It would cost 10 to 40 microseconds a call, and raises on a CPU-only build."""
+    monkeypatch.setattr(
+        torch.accelerator, "synchronize", lambda *_: pytest.fail("synchronized an accelerator")
+    )
+    trainer = Trainer(mlp(2, width=4), Cpu())
+    trainer.reset()
+    for phase in PHASES.values():
+        time_round(Round(phase, trainer))
+
+
+class Meta(Device):
+    """Torch's device without data, as a place that is certainly not the host."""
+
+    def __init__(self):
+        super().__init__("meta", torch.device("meta"))
+
+    @classmethod
+    def parse(cls, name):
+        return None
+
+    def synchronize(self):
+        pass
+
+
+class DevicesSeen(TorchDispatchMode):
+    """Collects the type of device on which each operation leaves its result."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.types |= {leaf.device.type for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)}
+        return out
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_phase_runs_on_its_own_device(phase):
+    trainer = Trainer(mlp(4, width=8, optimizer="momentum"), Meta())
+    trainer.move_model()
+    trainer.reset()
+    round_ = Round(PHASES[phase], trainer)
+    round_.setup()
+    with DevicesSeen() as seen:
+        round_.run()
+    assert seen.types == {"meta"}
+
+
+BENCH_SIMULATED = """
+import pytest
+import simulation
+
+@pytest.mark.sweep(batch_size=[1])
+def bench_simulated(train_benchmark, batch_size):
+    train_benchmark(lambda: simulation.workload())
+"""
+
+SIMULATION = f"""
+from breakeven.hardware import devices
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+
+clock = SimulatedClock()
+device = SimulatedDevice(clock, {LAUNCH_S})
+
+def now():
+    return clock()
+
+def workload():
+    return simulated_workload(device)
+
+class Family(SimulatedDevice):
+    @classmethod
+    def parse(cls, name):
+        return device if name == device.name else None
+
+devices.FAMILIES.insert(0, Family)
+"""
+
+
+def test_pytest_benchmark_reads_exactly_the_device_time(pytester, monkeypatch):
+    """The whole path: pytest-benchmark's own loop, on the simulated device's clock."""
+    pytester.makepyfile(bench_simulated=BENCH_SIMULATED, simulation=SIMULATION)
+    monkeypatch.syspath_prepend(pytester.path)
+    from breakeven.hardware import devices
+
+    monkeypatch.setattr(devices, "FAMILIES", list(devices.FAMILIES))
+    result = pytester.runpytest_inprocess(
+        "bench_simulated.py",
+        "--breakeven-devices=simulated",
+        "--benchmark-timer=simulation.now",
+        "--benchmark-json=run.json",
+    )
+    result.assert_outcomes(passed=len(PHASES))
+    benchmarks = json.loads((pytester.path / "run.json").read_text())["benchmarks"]
+    read = {item["extra_info"]["phase"]: set(item["stats"]["data"]) for item in benchmarks}
+    assert read == {phase: {latency} for phase, latency in LATENCIES.items()}

@@ -1,0 +1,255 @@
+"""What trains: the built-in recipes, and what is refused of a user's."""
+
+import dataclasses
+import sys
+import threading
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from breakeven.errors import RecipeError, UsageError
+from breakeven.hardware.devices import Cpu, default_devices
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import (
+    DTYPES,
+    OPTIMIZERS,
+    RECIPES,
+    Workload,
+    build,
+    map_tensors,
+    mlp,
+    one_line,
+    seed_net,
+    tensors_in,
+)
+from support.recipe_sizes import SIZES
+
+
+def losses(workload, steps, device=None):
+    trainer = Trainer(workload, device or Cpu())
+    trainer.move_model()
+    trainer.reset()
+    seen = []
+    for _ in range(steps):
+        trainer.move_batch()
+        trainer.zero_grad()
+        trainer.compute_loss()
+        seen.append(trainer.loss_value())
+        trainer.backward()
+        trainer.step()
+    return seen
+
+
+def test_every_recipe_has_sizes_here():
+    assert SIZES.keys() == RECIPES.keys()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_recipe_trains_with_every_optimizer(name, optimizer):
+    seen = losses(build(lambda: RECIPES[name](4, optimizer=optimizer, **SIZES[name])), steps=20)
+    assert seen[-1] < seen[0]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_recipe_gives_the_same_losses_whenever_it_is_built(name, dtype):
+    one, other = (losses(build(lambda: RECIPES[name](3, dtype=dtype, **SIZES[name])), 2) for _ in range(2))
+    assert one == other
+
+
+@pytest.mark.parametrize("device", default_devices(), ids=lambda device: device.name)
+def test_a_hundred_epochs_of_the_seed_net_lower_the_loss(device):
+    device.initialize()  # else torch warns of the missing context in autograd's thread
+    with device.active():
+        seen = losses(build(lambda: seed_net(1)), 100, device)
+    assert seen[-1] < 0.1 * seen[0]
+
+
+def test_the_seed_net_trains_on_the_articles_numbers_at_batch_one():
+    workload = seed_net(1)
+    assert workload.inputs.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
+    assert workload.targets.tolist() == [[0, 1]]
+    assert workload.inputs.dtype == workload.targets.dtype == torch.float32
+    assert [type(layer).__name__ for layer in workload.model] == ["Linear", "ReLU", "Linear"]
+    assert workload.parameters == 10 * 5 + 5 + 5 * 2 + 2
+    assert isinstance(workload.loss, nn.MSELoss)
+    (group,) = workload.optimizer(workload.model.parameters()).param_groups
+    assert group["lr"] == 0.01
+
+
+def test_the_articles_integers_are_what_linear_refuses():
+    workload = dataclasses.replace(seed_net(1), inputs=torch.tensor([list(range(1, 11))]))
+    with pytest.raises(RuntimeError, match="dtype"):
+        losses(workload, 1)
+
+
+def test_width_and_depth_are_the_mlps():
+    layers = [layer for layer in mlp(2, width=7, depth=3).model if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in layers] == [(7, 7)] * 3 + [(7, 10)]
+
+
+def test_bfloat16_runs_under_autocast_with_float32_weights():
+    workload = mlp(2, width=8, dtype="bfloat16")
+    trainer = Trainer(workload, Cpu())
+    trainer.reset()
+    trainer.move_batch()
+    outputs = []
+    trainer.model.register_forward_hook(lambda _module, _args, out: outputs.append(out.dtype))
+    trainer.compute_loss()
+    assert outputs == [torch.bfloat16]
+    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("axis", "value"), [("optimizer", "adamm"), ("dtype", "float99")])
+def test_an_unknown_axis_value_names_the_known_ones(axis, value):
+    with pytest.raises(UsageError, match=rf"unknown {axis} '{value}'; choose one of"):
+        mlp(2, width=4, **{axis: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "net"}, "model=.* must be a torch.nn.Module, got a str"),
+        ({"loss": 3}, "loss=.* must be callable, got a int"),
+        ({"optimizer": None}, "optimizer=.* must be callable, got None"),
+        ({"inputs": 3}, "inputs=.* must hold a tensor"),
+        ({"autocast": "bfloat16"}, "autocast=.* must be a torch.dtype"),
+        ({"model": nn.ReLU()}, "no parameter to train"),
+        ({"inputs": torch.ones(2, 4, device="meta")}, "leave out .to"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_refused_by_name(change, message):
+    with pytest.raises(UsageError, match=message):
+        dataclasses.replace(mlp(2, width=4), **change)
+
+
+def raising_recipe():
+    numbers = {}
+    return numbers["width"]
+
+
+def test_a_recipe_that_raises_is_named_by_file_and_line():
+    line = raising_recipe.__code__.co_firstlineno + 2
+    with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised KeyError: 'width'"):
+        build(raising_recipe)
+
+
+def test_the_line_is_the_recipes_own_even_when_a_library_raised():
+    line = test_the_line_is_the_recipes_own_even_when_a_library_raised.__code__.co_firstlineno + 2
+    recipe = lambda: nn.Linear("wide", 3)  # noqa: E731
+    with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised TypeError"):
+        build(recipe)
+
+
+def test_a_recipe_that_exits_is_named_too():
+    with pytest.raises(RecipeError, match=r"test_workload\.py:\d+: the recipe raised SystemExit: 3"):
+        build(lambda: sys.exit(3))
+
+
+@pytest.mark.parametrize("result", [None, nn.Linear(2, 2), "mlp"])
+def test_a_recipe_that_returns_something_else_is_named(result):
+    with pytest.raises(
+        RecipeError, match=r"test_workload\.py:\d+: the recipe returned .*expected a breakeven.Workload"
+    ):
+        build(lambda: result)
+
+
+def test_a_partial_is_a_recipe_and_is_found_too():
+    assert isinstance(build(partial(mlp, 2, width=4)), Workload)
+    with pytest.raises(RecipeError, match=r"workload\.py:\d+"):
+        build(partial(mlp, 2, width=4, dtype="float99"))
+
+
+def test_recipes_are_seeded():
+    one, other = (build(lambda: mlp(2, width=4)).inputs for _ in range(2))
+    assert torch.equal(one, other)
+
+
+def test_long_errors_become_one_line():
+    assert one_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert len(one_line(ValueError("x" * 1000))) < 350
+    assert one_line(ValueError()) == "ValueError"
+
+
+def test_batches_may_be_nested():
+    from collections import namedtuple
+
+    Pair = namedtuple("Pair", "a b")
+    value = {"x": torch.ones(1), "pair": Pair(torch.ones(2), [torch.ones(3), "text"])}
+    assert [tensor.numel() for tensor in tensors_in(value)] == [1, 2, 3]
+    doubled = map_tensors(lambda tensor: tensor * 2, value)
+    assert doubled["pair"].b[0].tolist() == [2, 2, 2]
+    assert doubled["pair"].b[1] == "text"
+    assert isinstance(doubled["pair"], Pair)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, left, right):
+        return self.linear(left + right)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        (torch.ones(3, 2), torch.ones(3, 2)),
+        [torch.ones(3, 2), torch.ones(3, 2)],
+        {"left": torch.ones(3, 2), "right": torch.ones(3, 2)},
+    ],
+    ids=["tuple", "list", "dict"],
+)
+def test_a_tuple_or_list_is_unpacked_and_a_dict_becomes_keywords(inputs):
+    workload = Workload(TwoInputs(), nn.MSELoss(), torch.optim.Adam, inputs, torch.zeros(3, 1))
+    assert len(losses(workload, 2)) == 2
+
+
+class OwnLoss(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, x):
+        from types import SimpleNamespace
+
+        return SimpleNamespace(loss=self.linear(x).square().mean())
+
+
+def test_a_model_may_make_its_own_loss():
+    workload = Workload(OwnLoss(), lambda out, _: out.loss, torch.optim.Adam, torch.ones(3, 2), None)
+    seen = losses(workload, 3)
+    assert seen[-1] < seen[0]
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (threading.Lock(), "cannot pickle '_thread.lock' object"),
+        (torch.ones(1, requires_grad=True) * 2, "explicit"),
+    ],
+    ids=["a lock", "a computed tensor"],
+)
+@pytest.mark.parametrize("where", ["model", "loss"])
+def test_what_cannot_be_copied_to_a_device_is_one_line_with_the_remedy(where, part, reason):
+    modules = {"model": torch.nn.Linear(2, 1), "loss": torch.nn.MSELoss()}
+    modules[where].part = part
+    workload = Workload(
+        modules["model"], modules["loss"], torch.optim.SGD, torch.ones(1, 2), torch.ones(1, 1)
+    )
+    with pytest.raises(RecipeError, match=f"the {where} cannot be copied .*{reason}.* copy.deepcopy refuses"):
+        Trainer(workload, Cpu())
+
+
+def test_a_copy_that_finds_no_memory_is_no_fault_of_the_recipe(monkeypatch):
+    def full(module):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("copy.deepcopy", full)
+    workload = Workload(torch.nn.Linear(2, 1), torch.nn.MSELoss(), torch.optim.SGD, torch.ones(1, 2), None)
+    with pytest.raises(RuntimeError, match="allocate"):
+        Trainer(workload, Cpu())

@@ -1,0 +1,118 @@
+"""Projects that are not ours stay as they were: nothing collected, nothing changed, torch not imported."""
+
+import pytest
+
+# Says at the very end whether anything heavy was imported, by anyone.
+CONFTEST = """
+import sys
+
+def pytest_unconfigure(config):
+    heavy = [name for name in ("torch", "pandas", "numpy", "scipy", "matplotlib") if name in sys.modules]
+    print("heavy:", *heavy)
+"""
+THEIR_BENCH = """
+raise SystemExit("imported: a sweep of the floor")
+"""
+THEIR_TEST = """
+import pytest
+
+class Proxy:
+    def __getattribute__(self, name):
+        raise RuntimeError("outside of its context")
+
+request = Proxy()
+
+@pytest.mark.sweep(batch_size=0, anything="goes")
+@pytest.mark.parametrize("value", [1, 2])
+def test_theirs(value): ...
+"""
+
+
+@pytest.fixture
+def theirs(pytester):
+    """Return a project with tests, a bench file and a ``sweep`` mark of its own."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makeini("[pytest]\naddopts = --strict-markers\nmarkers = sweep(anything): ours\n")
+    pytester.makepyfile(bench_other=THEIR_BENCH, test_theirs=THEIR_TEST)
+    return pytester
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        ([], ["test_theirs.py ..*", "*2 passed*"]),
+        (["--collect-only"], ["collected 2 items", "*test_theirs?1*", "*test_theirs?2*"]),
+        (["test_theirs.py", "--benchmark-disable"], ["*2 passed*"]),
+        (["-p", "no:benchmark"], ["*2 passed*"]),
+        (["-p", "no:breakeven"], ["*2 passed*"]),
+        (["-m", "sweep", "-W", "error"], ["*2 passed*"]),
+    ],
+    ids=" ".join,
+)
+def test_an_unrelated_project_is_left_alone(theirs, arguments, lines):
+    result = theirs.runpytest_subprocess("-p", "no:hypothesispytest", *arguments)
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(lines)
+    result.stdout.fnmatch_lines(["heavy:"])
+    result.stdout.no_fnmatch_line("breakeven: *")
+
+
+def test_a_typed_project_whose_bench_files_have_no_sweep_is_left_alone(theirs):
+    theirs.makepyfile(bench_other="raise SystemExit('imported')", test_theirs="def test_it(): ...")
+
+    result = theirs.runpytest_subprocess("-p", "no:hypothesispytest", ".")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["heavy:"])
+
+
+def test_a_typed_project_that_collects_sweeps_of_its_own_is_left_alone(theirs):
+    theirs.makepyfile(
+        bench_other=THEIR_TEST.replace("test_theirs", "bench_theirs"), test_theirs="def test_it(): ..."
+    )
+    theirs.makeini("[pytest]\npython_files = bench_*.py\npython_functions = bench_*\nmarkers = sweep: ours")
+
+    result = theirs.runpytest_subprocess("-p", "no:hypothesispytest", ".")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["heavy:"])
+
+
+def test_their_own_plain_benchmarks_keep_their_table_and_their_file(theirs):
+    theirs.makepyfile(
+        bench_other="", test_theirs="def test_it(benchmark): benchmark.pedantic(sum, ([1],), rounds=2)"
+    )
+
+    result = theirs.runpytest_subprocess("-p", "no:hypothesispytest", "--benchmark-json=run.json")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["Name (time in*", "test_it *", "heavy:"])
+    assert '"breakeven"' not in (theirs.path / "run.json").read_text()
+
+
+def test_a_sweep_without_pytest_benchmark_is_a_usage_error(bench, usage_error):
+    bench.write()
+    (bench.pytester.path / "conftest.py").unlink()  # it has hooks of pytest-benchmark's
+
+    result = bench.pytester.runpytest_inprocess("bench", "-p", "no:benchmark", "-p", "no:hypothesispytest")
+
+    assert usage_error(result) == (
+        "a sweep needs pytest-benchmark, which is turned off; leave out -p no:benchmark"
+    )
+
+
+def test_a_broken_neighbor_does_not_cost_the_results_where_collection_errors_are_passed_over(bench):
+    bench.write().write("raise ValueError('a broken sweep')", "bench/bench_broken.py", head="")
+
+    assert bench.run().ret == pytest.ExitCode.INTERRUPTED
+    assert not (bench.pytester.path / "run.json").exists()
+
+    assert bench.run("--continue-on-collection-errors").ret == pytest.ExitCode.TESTS_FAILED
+    assert len(bench.timed()) == 2
+    assert bench.file()["breakeven"]["outcomes"] == []
+
+
+def test_the_run_is_measured_without_a_terminal_too(bench):
+    assert bench.write().run("-p", "no:terminal").ret == 0
+    assert len(bench.timed()) == 2

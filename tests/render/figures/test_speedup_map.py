@@ -1,0 +1,163 @@
+"""The map shows every cell's speedup in the color of the winner, and why a cell has none."""
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patches import Rectangle
+
+from breakeven.render.figures import FIGURES
+from breakeven.render.figures.speedup_map import DARK, HATCHES, LIGHT, MIDDLE, text_color
+from support.run_files import benchmark, outcome, run
+
+CPU, GPU = "#0072b2", "#d55e00"
+BATCHES = (1, 8, 64)
+
+
+def cells(speedups, devices=("cpu", "cuda"), **identity):
+    """Benchmarks of one workload: `speedups` has for each width the one at each batch size, or None."""
+    return [
+        benchmark(
+            [second] * 9, device=device, batch_size=batch, axes={"width": width, "dtype": "f"}, **identity
+        )
+        for width, row in speedups.items()
+        for batch, speedup in zip(BATCHES, row, strict=True)
+        if speedup is not None
+        for device, second in zip(devices, (1.0, 1 / speedup), strict=True)
+    ]
+
+
+def drawn(figure):
+    """The block's panel, its cells by (column, row) and their texts."""
+    ax = figure.axes[-1]
+    patches = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    faces = {p.get_xy(): to_hex(p.get_facecolor()) for p in patches if p.get_facecolor()[3]}
+    texts = {(text.get_position()[0] - 0.5, text.get_position()[1] - 0.5): text for text in ax.texts}
+    return ax, faces, texts
+
+
+def hatched(figure):
+    """The hatch of each cell that has one."""
+    return {patch.get_xy(): patch.get_hatch() for patch in figure.axes[-1].patches if patch.get_hatch()}
+
+
+def test_each_cell_has_its_speedup_and_the_winners_color(report, look):
+    found = report(run(cells({64: (1 / 8, 1, 2), 128: (0.5, 4, 8)})))
+    figure = FIGURES["map"].draw(found)
+    _, faces, texts = drawn(figure)
+    values = {place: text.get_text() for place, text in texts.items()}
+    assert values == {
+        (0, 0): "0.125x", (1, 0): "1.00x", (2, 0): "2.00x",
+        (0, 1): "0.500x", (1, 1): "4.00x", (2, 1): "8.00x",
+    }  # fmt: skip
+    assert faces[0, 0] == CPU
+    assert faces[1, 0] == MIDDLE
+    assert faces[2, 1] == GPU
+    assert {"width=64", "width=128", "mlp: cuda over cpu", "dtype=f"} <= set(look.texts(figure))
+    assert {"1", "8", "64"} <= set(look.texts(figure))
+
+
+def test_a_factor_one_way_is_as_far_from_the_middle_as_the_same_factor_the_other_way(report):
+    _, faces, _ = drawn(FIGURES["map"].draw(report(run(cells({64: (0.5, 2, 4)})))))
+    middle = np.array(to_rgb(MIDDLE))
+    shares = [
+        np.linalg.norm(np.array(to_rgb(faces[place, 0])) - middle)
+        / np.linalg.norm(np.array(to_rgb(end)) - middle)
+        for place, end in ((0, CPU), (1, GPU))
+    ]
+    assert shares == pytest.approx([0.5, 0.5], abs=0.02)
+
+
+def test_text_in_a_cell_stands_out_from_its_ground(report):
+    _, faces, texts = drawn(FIGURES["map"].draw(report(run(cells({64: (1 / 60, 1, 60)})))))
+    assert texts[0, 0].get_color() == LIGHT
+    assert texts[1, 0].get_color() == DARK
+    assert all(text.get_color() == text_color(to_rgb(faces[place])) for place, text in texts.items())
+
+
+def test_the_contour_runs_along_the_edges_between_both_sides_of_one(report):
+    ax, _, _ = drawn(FIGURES["map"].draw(report(run(cells({64: (0.5, 0.6, 2), 128: (0.5, 3, 4)})))))
+    [contour] = [artist for artist in ax.collections if isinstance(artist, LineCollection)]
+    edges = {tuple(map(tuple, edge)) for edge in contour.get_segments()}
+    assert edges == {((2, 0), (2, 1)), ((1, 1), (1, 2)), ((1, 1), (2, 1))}
+    assert contour.get_linewidth()[0] > 2
+
+
+def test_cells_without_an_answer_are_hatched_by_their_reason_and_the_legend_tells_it(report, look):
+    rng = np.random.default_rng(0)
+    content = run(cells({64: (2, None, None), 128: (2, None, None), 256: (2, 2, None)}))
+    content["benchmarks"] += [
+        benchmark(
+            rng.lognormal(0, 0.4, 20).tolist(), device=d, batch_size=8, axes={"width": 64, "dtype": "f"}
+        )
+        for d in ("cpu", "cuda")
+    ]
+    ended = [("oom", "cuda", 64, 64), ("skipped", "cpu", 128, 8), ("crashed", "cuda", 128, 64)]
+    content["breakeven"] = {
+        "schema": 1,
+        "outcomes": [
+            outcome(word, device=device, batch_size=batch, axes={"width": width, "dtype": "f"})
+            for word, device, width, batch in ended
+        ],
+    }
+    figure = FIGURES["map"].draw(report(content))
+    assert hatched(figure) == {
+        (1, 0): HATCHES["undecided"],
+        (2, 0): HATCHES["out of memory"],
+        (1, 1): HATCHES["skipped"],
+        (2, 1): HATCHES["failed"],
+    }
+    assert len(set(HATCHES.values())) == 4
+    assert look.legend(figure) == list(HATCHES)
+    _, _, texts = drawn(figure)
+    assert (2, 2) not in texts, "what was never tried is an empty cell"
+
+
+def test_only_hatches_that_are_present_stand_in_the_legend(report, look):
+    assert look.legend(FIGURES["map"].draw(report(run(cells({64: (0.5, 1, 2)}))))) == []
+
+
+def test_a_small_color_bar_has_ticks_as_ratios_and_names_both_devices(report, look):
+    texts = look.texts(FIGURES["map"].draw(report(run(cells({64: (0.25, 1, 3)})))))
+    assert {"1/4x", "1/2x", "1x", "2x", "4x", "cpu faster", "cuda faster"} <= set(texts)
+
+
+def test_each_workload_and_candidate_has_a_block_of_its_own(report, look):
+    content = run([*cells({64: (0.5, 1, 2)}), *cells({64: (0.5, 1, 2)}, workload="cnn")])
+    content["benchmarks"] += [
+        e for e in cells({64: (2, 2, 2)}, ("cpu", "cpu@1")) if e["extra_info"]["device"] == "cpu@1"
+    ]
+    texts = look.texts(FIGURES["map"].draw(report(content)))
+    titles = [text for text in texts if " over " in text]
+    assert sorted(titles) == ["cnn: cuda over cpu", "mlp: cpu@1 over cpu", "mlp: cuda over cpu"]
+
+
+def test_too_many_models_and_batch_sizes_are_said_to_be_in_the_table(report, look, monkeypatch):
+    monkeypatch.setattr("breakeven.render.figures.speedup_map.MAX_ROWS", 2)
+    monkeypatch.setattr("breakeven.render.figures.speedup_map.MAX_COLUMNS", 2)
+    figure = FIGURES["map"].draw(report(run(cells(dict.fromkeys(range(5), (0.5, 1, 2))))))
+    texts = look.texts(figure)
+    assert {"3 more models are in the table (summary.csv).", "1", "64"} <= set(texts)
+    assert "1 more batch size is in the table (summary.csv)." in texts
+    assert "8" not in texts
+
+
+def test_long_axes_are_told_by_their_values_under_their_names(report, look):
+    content = run()
+    for value in ("one", "two"):
+        axes = {"a_rather_long_name_of_an_axis": value, "another_long_name": value}
+        content["benchmarks"] += [
+            benchmark([s] * 9, device=d, axes=axes) for d, s in (("cpu", 1.0), ("cuda", 2.0))
+        ]
+    texts = look.texts(FIGURES["map"].draw(report(content)))
+    assert {"one, one", "two, two"} <= set(texts)
+    assert "batch size" not in texts
+
+
+def test_the_description_counts_the_cells_and_names_the_extremes(report):
+    text = FIGURES["map"].describe(report(run(cells({64: (0.5, 1, 2), 128: (0.5, 4, 8)}))))
+    assert text == (
+        "Map of the speedup of 2 models: cuda is faster than cpu in 3 of 6 cells, 2 slower, 1 same. "
+        "The speedups reach from 0.500x (cuda, batch 1, mlp at dtype=f width=64) to 8.00x (cuda, "
+        "batch 64, mlp at dtype=f width=128)."
+    )

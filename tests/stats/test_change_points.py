@@ -1,0 +1,99 @@
+"""Change points: few false ones, true ones found in place, and gates that hold. The figures of the task."""
+
+import math
+
+import numpy as np
+import pytest
+
+from breakeven.stats.change_points import MIN_RUNS, find_changes
+from support.ar1 import correlated
+
+SERIES = 60
+"""Enough to tell .9 from .8 and few enough for seconds; `bench/harness/history.py` takes thousands."""
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.1, 0.2])
+def test_false_alarms_are_at_most_a_fifth_of_one_per_series_and_100_commits(noise, rho):
+    found = sum(len(find_changes(correlated(rho, 100, noise, seed)).changes) for seed in range(SERIES))
+    assert found <= 0.2 * SERIES
+
+
+@pytest.mark.parametrize("at", [5, 15, 50, 95])
+def test_a_step_of_a_tenth_with_five_runs_behind_is_found_in_place(at):
+    found = 0
+    for seed in range(SERIES):
+        values = correlated(0.0, 100, 0.02, seed)
+        values[at:] += math.log(1.1)
+        found += any(abs(change.at - at) <= 5 for change in find_changes(values).changes)
+    assert found >= 0.95 * SERIES
+
+
+@pytest.mark.parametrize("at", [5, 50, 95])
+def test_it_is_found_among_correlated_runs_too(at):
+    found = 0
+    for seed in range(SERIES):
+        values = correlated(0.5, 100, 0.02, seed)
+        values[at:] += math.log(1.1)
+        found += any(abs(change.at - at) <= 5 for change in find_changes(values).changes)
+    assert found >= 0.85 * SERIES
+
+
+def test_the_ratio_and_its_interval_are_right():
+    covered = []
+    for seed in range(SERIES):
+        values = correlated(0.0, 60, 0.02, seed)
+        values[30:] += math.log(1.2)
+        [change] = find_changes(values).changes
+        assert change.ratio == pytest.approx(1.2, rel=0.03)
+        covered.append(change.low <= 1.2 <= change.high)
+    assert np.mean(covered) >= 0.9
+
+
+def test_a_step_that_is_later_undone_is_two_changes():
+    values = correlated(0.0, 90, 0.02)
+    values[30:60] += math.log(1.1)
+    assert [change.at for change in find_changes(values).changes] == pytest.approx([30, 60], abs=2)
+
+
+def test_four_runs_are_no_change_and_five_are():
+    step = np.repeat([0.0, math.log(1.5)], [20, 4])
+    assert not find_changes(step + correlated(0.0, 24, 0.01)).changes
+    step = np.repeat([0.0, math.log(1.5)], [20, 5])
+    assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [20]
+
+
+def test_four_runs_before_a_step_are_no_level_either_and_five_are():
+    step = np.repeat([0.0, math.log(1.5)], [4, 20])
+    assert not find_changes(step + correlated(0.0, 24, 0.01)).changes
+    step = np.repeat([0.0, math.log(1.5)], [5, 20])
+    assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [5]
+
+
+def test_a_level_below_the_threshold_is_no_change_however_sure():
+    values = np.repeat([0.0, math.log(1.02)], [200, 200]) + correlated(0.0, 400, 0.01)
+    assert not find_changes(values).changes
+    [change] = find_changes(values, threshold=0.01).changes
+    assert change.at == pytest.approx(200, abs=5)
+
+
+def test_a_series_without_noise_shows_its_jump_and_no_wobble():
+    memory = np.log(np.repeat([1e9, 1.2e9], [20, 20]))
+    [change] = find_changes(memory).changes
+    assert (change.at, change.ratio) == (20, pytest.approx(1.2))
+    assert not find_changes(np.log(1e9 + np.arange(40) % 2)).changes
+    halved = find_changes(np.log(np.repeat([4096.0, 2048.0], [10, 5]))).changes
+    assert [change.at for change in halved] == [10]
+
+
+def test_a_run_or_two_that_a_neighbor_disturbed_are_no_change():
+    values = correlated(0.0, 60, 0.02)
+    values[[20, 22, 57]] += 0.5
+    assert not find_changes(values).changes
+
+
+@pytest.mark.parametrize("n", range(1, 2 * MIN_RUNS))
+def test_too_few_runs_show_no_change(n):
+    findings = find_changes(np.repeat([0.0, 1.0], [n // 2, n - n // 2]))
+    assert findings.changes == ()
+    assert [level.n for level in findings.levels] == [n]

@@ -1,0 +1,192 @@
+"""Break-evens worked by hand, and how often the truth lies in their interval."""
+
+import numpy as np
+import pytest
+
+from breakeven.report.speedup import verdict_of
+from breakeven.stats.crossing import find_crossing
+from breakeven.stats.intervals import ratio_of_draws, resampled_medians
+
+
+def flat(time):
+    """A device that takes the same time at every batch size."""
+    return lambda _batch: time
+
+
+def exact(batches, baseline, candidate, signs=None, holes=()):
+    """The crossing of two devices that are known without noise."""
+    base, cand = (
+        np.array([float(baseline(b)) for b in batches]),
+        np.array([float(candidate(b)) for b in batches]),
+    )
+    if signs is None:
+        signs = np.sign(base - cand).astype(int).tolist()
+    return find_crossing(
+        batches, (base, np.tile(base, (50, 1))), (cand, np.tile(cand, (50, 1))), signs, holes
+    )
+
+
+def test_affine_devices_cross_where_algebra_says():
+    # 1 + b = 33 + b / 5 at b = 40
+    found = exact([1, 8, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5)
+    assert found.status == "crosses"
+    assert found.batch_size == found.low == found.high == pytest.approx(40)
+    assert found.bracket == (8, 64)
+    assert found.notes == ()
+
+
+def test_time_is_interpolated_in_batch_size_and_not_in_its_logarithm():
+    # Differences -1 at 1 and +3 at 1001: a quarter of the way, at 251; log interpolation would say 5.6.
+    found = exact([1, 1001], lambda b: 1 if b == 1 else 4, lambda b: 2 if b == 1 else 1)
+    assert found.batch_size == pytest.approx(251)
+
+
+def test_faster_everywhere_is_always_and_slower_everywhere_in_proportion_is_never():
+    assert exact([1, 8, 64], lambda b: 2 * b, lambda b: b).status == "always"
+    found = exact([1, 8, 64], lambda b: b, lambda b: 2 * b)
+    assert (found.status, found.batch_size, found.bracket) == ("never", None, (64, None))
+
+
+def test_slower_everywhere_but_growing_more_slowly_is_beyond_range():
+    found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5)
+    assert (found.status, found.batch_size, found.low, found.high) == ("beyond_range", None, None, None)
+    assert found.bracket == (64, None)
+
+
+def test_a_trend_that_meets_absurdly_far_away_is_never():
+    assert exact([1, 8, 64], lambda b: b, lambda b: 1e6 + 0.99 * b).status == "never"
+
+
+def test_the_trend_looks_at_the_last_batches_only():
+    # The candidate gains between 1 and 8, and loses from 8 on.
+    times = {1: (1, 9), 8: (8, 9), 64: (64, 70), 512: (512, 560), 4096: (4096, 4500)}
+    found = exact(list(times), lambda b: times[b][0], lambda b: times[b][1])
+    assert found.status == "never"
+
+
+def test_the_trend_is_not_drawn_across_a_hole():
+    found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5, holes=[16])
+    assert found.status == "never"
+
+
+def test_a_trend_makes_no_beyond_range_of_a_candidate_that_once_won():
+    times = {1: (10, 9), 8: (8, 40), 64: (64, 80), 512: (512, 520)}
+    assert exact(list(times), lambda b: times[b][0], lambda b: times[b][1]).status == "never"
+
+
+def test_winning_small_and_losing_large_is_never_and_noted():
+    found = exact([1, 8, 64], lambda b: 3 + b, lambda b: 1 + 2 * b)
+    assert found.status == "never"
+    assert found.notes == ("loses_large",)
+
+
+def test_the_last_of_several_crossings_counts_and_the_others_are_noted():
+    lead = {1: 1, 8: -1, 64: 1, 512: 1}
+    found = exact(list(lead), lambda b: 10 + lead[b], flat(10))
+    assert (found.status, found.bracket) == ("crosses", (8, 64))
+    assert found.batch_size == pytest.approx(36)
+    assert found.notes == ("several",)
+
+
+def test_no_line_is_drawn_across_a_hole():
+    found = exact([1, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[8])
+    assert (found.status, found.batch_size, found.bracket) == ("undecided", None, (1, 64))
+    assert found.notes == ("hole",)
+
+
+def test_a_hole_elsewhere_does_no_harm():
+    for hole in (2, 128, 4096):
+        assert exact([1, 8, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[hole]).status == "crosses"
+
+
+def test_an_interval_that_reaches_into_a_hole_takes_its_far_edge():
+    batches = [1, 8, 64]
+    base, cand = np.array([1.0, 9.0, 100.0]), np.array([5.0, 10.0, 50.0])
+    draws = np.tile(base, (100, 1))
+    draws[:10, 1] = 11.0  # in a tenth of the resamples the candidate is faster at 8 already
+    found = find_crossing(batches, (base, draws), (cand, np.tile(cand, (100, 1))), [-1, -1, 1], holes=[4])
+    assert (found.status, found.low) == ("crosses", 1.0)
+    assert found.batch_size == pytest.approx(8 + 56 / 51)
+
+
+def test_resamples_that_never_or_always_cross_leave_an_end_unbounded():
+    base, cand = np.array([1.0, 3.0]), np.array([2.0, 2.0])
+    draws = np.tile(base, (100, 1))
+    draws[:5, 0] = 2.5
+    draws[5:10, 1] = 1.5
+    found = find_crossing([1, 64], (base, draws), (cand, np.tile(cand, (100, 1))), [-1, 1])
+    assert (found.low, found.batch_size, found.high) == (None, pytest.approx(32.5), None)
+
+
+@pytest.mark.parametrize(
+    ("signs", "bracket"),
+    [([0, 0, 1], (None, 64)), ([-1, 1, 0], (1, None)), ([0, 0, 0], (None, None)), ([0, 1, 1], (None, 8))],
+)
+def test_without_evidence_on_both_sides_the_break_even_is_undecided(signs, bracket):
+    found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 33 + b / 5, signs)
+    assert (found.status, found.batch_size, found.bracket) == ("undecided", None, bracket)
+
+
+def test_one_batch_size_speaks_for_itself_alone():
+    assert exact([64], flat(2), flat(1)).status == "always"
+    assert exact([64], flat(1), flat(2)).status == "never"
+    assert exact([64], flat(1), flat(2)).notes == ("one_batch",)
+    assert exact([64], flat(1), flat(1)).status == "undecided"
+
+
+def test_nothing_in_common_is_undecided():
+    assert exact([], float, float).status == "undecided"
+
+
+def affine(rng, batches, floor, slope, n, noise):
+    """Medians and resamples of a device with log-normal noise around floor + slope * batch."""
+    samples = [(floor + slope * b) * np.exp(noise * rng.standard_normal(n)) for b in batches]
+    return np.array([np.median(s) for s in samples]), np.stack(
+        [resampled_medians(s, rng) for s in samples], axis=1
+    )
+
+
+@pytest.mark.parametrize(("n", "noise"), [(20, 0.02), (30, 0.05), (100, 0.10)])
+def test_the_true_break_even_of_affine_devices_lies_in_its_interval(n, noise):
+    batches = [1, 4, 16, 64, 256, 1024]
+    hits = bounded = 0
+    for seed in range(200):
+        rng = np.random.default_rng([n, seed])
+        # 20 us + 1 us a sample against 100 us + 0.2 us a sample: equal at 100.
+        base, cand = (
+            affine(rng, batches, 20e-6, 1e-6, n, noise),
+            affine(rng, batches, 100e-6, 0.2e-6, n, noise),
+        )
+        signs = []
+        for i in range(len(batches)):
+            ratio = ratio_of_draws(base[0][i], cand[0][i], base[1][:, i], cand[1][:, i])
+            signs.append({"faster": 1, "slower": -1}.get(verdict_of(ratio), 0))
+        found = find_crossing(batches, base, cand, signs)
+        assert found.status == "crosses"
+        bounded += found.low is not None and found.high is not None
+        hits += (found.low or 0) <= 100 <= (found.high or np.inf)
+    print(f"break-even in its interval, n={n}, noise={noise}: {hits / 200:.3f}")
+    assert bounded == 200
+    assert hits / 200 >= 0.91
+
+
+def test_noise_alone_is_hardly_ever_taken_for_a_trend():
+    batches, beyond = [1, 8, 64, 512], 0
+    for seed in range(200):
+        rng = np.random.default_rng([11, seed])
+        base, cand = affine(rng, batches, 1.0, 0.1, 30, 0.05), affine(rng, batches, 30.0, 0.1, 30, 0.05)
+        beyond += find_crossing(batches, base, cand, [-1] * 4).status == "beyond_range"
+    assert beyond / 200 <= 0.05
+
+
+def test_two_equal_devices_are_hardly_ever_said_to_cross():
+    batches, crossed = [1, 8, 64, 512], 0
+    for seed in range(200):
+        rng = np.random.default_rng([7, seed])
+        base, cand = affine(rng, batches, 1.0, 0.1, 30, 0.05), affine(rng, batches, 1.0, 0.1, 30, 0.05)
+        signs = []
+        for i in range(len(batches)):
+            ratio = ratio_of_draws(base[0][i], cand[0][i], base[1][:, i], cand[1][:, i])
+            signs.append((ratio.low > 1) - (ratio.high < 1))
+        crossed += find_crossing(batches, base, cand, signs).status == "crosses"
+    assert crossed / 200 <= 0.02

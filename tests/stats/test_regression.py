@@ -1,0 +1,232 @@
+"""Baseline against candidate: ratios, tests, verdicts, and how often they are wrong."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from breakeven.stats.regression import (
+    MAX_ALARMS,
+    alarms_of,
+    benjamini_hochberg,
+    effects,
+    runs_needed,
+    verdict_of,
+)
+
+RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded-noise.json").read_text())
+
+
+def regressed(found):
+    """Which cases are called slower."""
+    return (found.q <= 0.05) & (found.log_ratio > 0)
+
+
+def suite(rng, runs, noise=0.02, cases=400, slower=0, by=0.0, common=0.0):
+    """Log medians of two sides: `slower` cases slower by `by`, and a shift that every run has of its own."""
+    sides = [
+        noise * rng.standard_normal((cases, runs)) + common * rng.standard_normal((1, runs)) for _ in range(2)
+    ]
+    sides[1][:slower] += math.log1p(by)
+    return sides
+
+
+def test_one_case_alone_is_judged_as_by_students_test():
+    rng = np.random.default_rng(0)
+    before, after = rng.standard_normal((1, 5)), rng.standard_normal((1, 4)) + 1
+    found = effects(before, after, threshold=0.0)
+    known = stats.ttest_ind(after[0], before[0])
+    interval = known.confidence_interval(0.95)
+    assert found.p[0] == pytest.approx(known.pvalue)
+    assert (found.low[0], found.high[0]) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert found.log_ratio[0] == pytest.approx(after.mean() - before.mean())
+    assert (found.n_baseline[0], found.n_candidate[0], found.df[0]) == (5, 4, 7)
+
+
+def test_a_change_of_just_the_threshold_is_no_discovery_however_little_noise_there_is():
+    before = np.array([[0.0, 1e-4, -1e-4], [0.0, 1e-4, -1e-4]])
+    found = effects(before, before + math.log(1.02), threshold=0.02)
+    assert found.p[0] == pytest.approx(0.5)
+    assert effects(before, before + math.log(1.03), threshold=0.02).p[0] < 1e-6
+    assert effects(before, before - math.log(1.03), threshold=0.02).p[0] < 1e-6
+
+
+def test_a_shift_that_all_cases_share_is_left_in_every_ratio():
+    before = np.random.default_rng(1).standard_normal((50, 5)) * 0.01
+    found = effects(before, before + math.log(1.2))
+    assert np.exp(found.log_ratio) == pytest.approx(np.full(50, 1.2))
+    assert regressed(found).all()
+
+
+def test_single_runs_leave_everything_but_the_ratio_unknown():
+    found = effects(np.zeros((3, 1)), np.full((3, 1), 0.5))
+    assert found.log_ratio.tolist() == [0.5] * 3
+    for unknown in (found.p, found.q, found.low, found.high, found.sd):
+        assert np.isnan(unknown).all()
+
+
+def test_single_runs_are_judged_by_the_noise_floor_where_there_is_one():
+    floor = 5.0 + np.random.default_rng(2).standard_normal((20, 10)) * 0.02
+    after = np.zeros((20, 1))
+    after[0] = 0.3
+    found = effects(np.zeros((20, 1)), after, floor)
+    assert regressed(found).tolist() == [True] + [False] * 19
+    assert found.sd == pytest.approx(np.full(20, 0.02), rel=0.2)
+
+
+def test_the_noise_floor_is_not_asked_where_the_runs_tell_themselves():
+    rng = np.random.default_rng(3)
+    before, after = suite(rng, 3, cases=10)
+    quiet = rng.standard_normal((10, 10)) * 1e-6
+    alone, beside = effects(before, after), effects(before, after, quiet)
+    assert np.array_equal(alone.low, beside.low)
+
+
+def test_a_floor_whose_noise_is_shared_leaves_several_runs_their_own():
+    rng = np.random.default_rng(14)
+    before, after = suite(rng, 3, cases=10)
+    shared = np.tile(rng.standard_normal((1, 10)), (10, 1))
+    alone, beside = effects(before, after), effects(before, after, shared)
+    assert np.array_equal(alone.p, beside.p)
+
+
+def test_noise_of_which_next_to_nothing_is_known_leaves_the_case_untested():
+    floor = np.random.default_rng(15).standard_normal((40, 2)) * np.logspace(-6, 6, 40)[:, None]
+    floor[0] = np.nan
+    found = effects(np.zeros((40, 1)), np.ones((40, 1)), floor)
+    assert np.isnan(found.p[0])
+    assert np.isfinite(found.p[1:]).all()
+
+
+def test_a_case_that_the_floor_never_saw_is_judged_by_what_the_others_teach():
+    floor = np.random.default_rng(4).standard_normal((20, 10)) * 0.02
+    floor[3] = np.nan
+    found = effects(np.zeros((20, 1)), np.zeros((20, 1)), floor)
+    assert found.high[3] == pytest.approx(found.high[4], rel=0.3)
+
+
+def test_one_run_against_several_is_judged_by_the_noise_of_the_several():
+    rng = np.random.default_rng(5)
+    found = effects(rng.standard_normal((30, 5)) * 0.02, np.full((30, 1), 0.5))
+    assert regressed(found).all()
+    assert set(found.n_candidate) == {1}
+
+
+def test_a_case_on_one_side_only_has_no_ratio_and_costs_the_others_nothing():
+    rng = np.random.default_rng(6)
+    before, after = suite(rng, 5, cases=12)
+    after[0], before[1] = np.nan, np.nan
+    found, without = effects(before, after), effects(before[2:], after[2:])
+    assert np.isnan(found.log_ratio[:2]).all()
+    assert np.isnan(found.q[:2]).all()
+    assert found.log_ratio[2:] == pytest.approx(without.log_ratio)
+    assert np.isfinite(found.q[2:]).all()
+
+
+def test_a_run_that_lacks_a_case_lowers_its_count_alone():
+    before, after = suite(np.random.default_rng(7), 5, cases=6)
+    before[0, 0] = np.nan
+    found = effects(before, after)
+    assert found.n_baseline.tolist() == [4, 5, 5, 5, 5, 5]
+    assert np.isfinite(found.low).all()
+
+
+def test_no_more_degrees_of_freedom_are_claimed_than_shared_noise_leaves():
+    before, after = suite(np.random.default_rng(8), 5, noise=0.001, common=0.2)
+    assert effects(before, after).df.max() < 10
+    before, after = suite(np.random.default_rng(8), 5, noise=0.2)
+    assert effects(before, after).df.min() > 300
+
+
+def test_false_discovery_rates_are_scipys():
+    p = np.random.default_rng(9).random(100) ** 3
+    assert benjamini_hochberg(p) == pytest.approx(stats.false_discovery_control(p))
+
+
+@pytest.mark.parametrize(
+    ("q", "log_ratio", "half_width", "verdict"),
+    [
+        (0.05, 0.1, 0.5, "regressed"),
+        (0.05, -0.1, 0.5, "improved"),
+        (0.051, 0.3, 0.101, "inconclusive"),
+        (0.051, 0.3, 0.1, "unchanged"),
+        (math.nan, 0.3, math.nan, "inconclusive"),
+    ],
+)
+def test_the_verdict_asks_the_test_first_and_the_intervals_width_then(q, log_ratio, half_width, verdict):
+    assert verdict_of(q, log_ratio, half_width, 0.10) == verdict
+
+
+def test_as_many_runs_are_asked_for_as_narrow_the_interval_to_the_resolution():
+    needed = runs_needed(0.05, 0.10)
+    reach = [stats.t.ppf(0.975, 2 * n - 2) * 0.05 * math.sqrt(2 / n) for n in (needed - 1, needed)]
+    assert math.sinh(reach[1]) <= 0.10 < math.sinh(reach[0])
+    assert runs_needed(10.0) is None
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.2])
+@pytest.mark.parametrize("common", [0.0, 0.1])
+def test_the_same_code_is_called_slower_in_at_most_one_suite_in_twenty(noise, common):
+    rng = np.random.default_rng(10)
+    alarms = [regressed(effects(*suite(rng, 5, noise, common=common))).any() for _ in range(100)]
+    assert np.mean(alarms) <= 0.05
+
+
+def test_ten_percent_in_one_case_of_twenty_is_found_with_five_runs_a_side():
+    rng = np.random.default_rng(11)
+    found = [regressed(effects(*suite(rng, 5, slower=20, by=0.10)))[:20].mean() for _ in range(40)]
+    assert np.mean(found) >= 0.95
+
+
+def test_five_percent_in_one_case_of_twenty_is_found_with_twelve_runs_a_side():
+    rng = np.random.default_rng(12)
+    found = [regressed(effects(*suite(rng, 12, slower=20, by=0.05)))[:20].mean() for _ in range(40)]
+    assert np.mean(found) >= 0.60
+
+
+@pytest.fixture(params=["aa-idle", "aa-busy"])
+def recorded(request):
+    """Log medians, shape (cases, runs), of runs of the same code on a noisy machine."""
+    return np.log(np.array(list(RECORDED[request.param].values())))
+
+
+def test_recorded_runs_of_the_same_code_are_not_called_slower(recorded):
+    assert not regressed(effects(recorded[:, :5], recorded[:, 5:10])).any()
+    assert not regressed(effects(recorded[:, [0, 3, 4, 7, 8]], recorded[:, [1, 2, 5, 6, 9]])).any()
+
+
+def test_recorded_runs_split_at_random_are_called_slower_in_at_most_one_split_in_twenty(recorded):
+    rng = np.random.default_rng(13)
+    orders = [rng.permutation(recorded.shape[1]) for _ in range(400)]
+    alarms = [regressed(effects(recorded[:, o[:5]], recorded[:, o[5:10]])).any() for o in orders]
+    assert np.mean(alarms) <= 0.05
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.2])
+def test_a_floor_of_even_noise_calls_few_of_its_own_runs_changed(noise):
+    floor = np.random.default_rng(16).standard_normal((400, 10)) * noise
+    assert alarms_of(floor) <= MAX_ALARMS / 2
+
+
+def test_a_floor_with_a_disturbed_run_calls_its_pairs_changed():
+    floor = np.random.default_rng(17).standard_normal((20, 10)) * 0.02
+    floor[:, 3] += 1.0
+    assert alarms_of(floor) == pytest.approx(9 / 45)  # those of which it is one
+
+
+def test_a_floor_of_fewer_than_four_runs_cannot_be_asked_about_itself():
+    assert math.isnan(alarms_of(np.zeros((5, 3))))
+
+
+def test_single_runs_of_a_busy_machine_are_rarely_called_slower_by_its_floor():
+    logs = np.log(np.array(list(RECORDED["aa-busy"].values())))
+    rng = np.random.default_rng(17)
+    alarms = []
+    for order in (rng.permutation(logs.shape[1]) for _ in range(60)):
+        floor = logs[:, order[2:12]]
+        found = effects(logs[:, order[:1]], logs[:, order[1:2]], floor)
+        alarms.append(regressed(found).any() and alarms_of(floor) <= MAX_ALARMS)
+    assert np.mean(alarms) <= 0.05

@@ -1,0 +1,58 @@
+"""Machines for `breakeven doctor` to look at, and how it is made to look at them instead of this one."""
+
+from breakeven.doctor import facts
+from breakeven.doctor.contention import Sample
+from breakeven.doctor.facts import DeviceFacts, Facts
+from breakeven.doctor.selftests import suite
+from breakeven.doctor.selftests.checks import Check
+
+HEALTHY = Facts(
+    machine={"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "quota": None},
+    devices=(DeviceFacts("cpu", "cpu", 8), DeviceFacts("cuda", "NVIDIA [H200]\x1b[31m", 8, {})),
+    affinity=8,
+    threads=8,
+    neighbors=Sample((1.0,) * 8, 0.0, 3),
+    load_average=(0.25, 0.1, 0.1),
+    environment={},
+    unreadable={"governor": "no cpufreq here"},
+)
+BUSY = Facts(**{**vars(HEALTHY), "neighbors": Sample((0.5,) * 8)})
+UNFIT = Facts(
+    machine={"cpu": "EPYC", "cores": 8, "threads": 2, "torch": "2.13", "python": "3.12", "cudnn_tf32": True},
+    devices=(
+        DeviceFacts("cpu", "cpu", 2),
+        DeviceFacts(
+            "cuda", "H200", 2,
+            {"event_reasons": ["hw_thermal_slowdown"], "temperature_c": 91, "other_processes": 2},
+        ),
+        DeviceFacts("cuda:1", "cuda:1", 2, error="CUDA error: out of memory"),
+    ),
+    affinity=4,
+    threads=2,
+    neighbors=Sample((0.7, 0.6), 0.2, 99),
+    quota=1.5,
+    governors=("powersave",),
+    frequency_driver="acpi-cpufreq",
+    turbo=True,
+    throttled=4,
+    load_average=(7.5, 6.0, 5.0),
+    environment={"CUDA_LAUNCH_BLOCKING": "1"},
+    debug=("Python", "torch"),
+    tracers=("sys.settrace",),
+)  # fmt: skip
+
+PASSED = Check("coverage", 0.95, 0.93, 0.98)
+FAILED = Check("empty phase", 2e-6, at_most=1e-6, unit="s", note="other processes took the core")
+
+
+def freeze(monkeypatch, machine):
+    """Let `doctor` read this machine."""
+    monkeypatch.setattr(facts, "read_facts", lambda: machine)
+
+
+def replay(monkeypatch, checks):
+    """Let the self-test reach these checks."""
+    truths = [lambda: list(checks)]
+    truths[0].__name__ = "replayed"
+    whole = suite.run_selftest
+    monkeypatch.setattr(suite, "run_selftest", lambda starting: whole(truths, starting))

@@ -1,0 +1,57 @@
+"""Synthetic histories: runs of one case after another, kept in a store as `history add` keeps them."""
+
+import datetime
+import hashlib
+
+import numpy as np
+
+from breakeven import cli
+from support.reports import box
+from support.run_files import benchmark, outcome, run, write
+
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+def commit(number):
+    """The id of the commit of that number."""
+    return hashlib.sha1(b"%d" % number).hexdigest()
+
+
+def when(number):
+    """The date of the run of that number: one a day."""
+    return (START + datetime.timedelta(days=number)).isoformat()
+
+
+def content(number, benchmarks, machine=None, outcomes=None, **commit_info):
+    """The content of the run file of that number, of the commit of that number."""
+    made = run(benchmarks, outcomes, machine or box("EPYC"), when(number))
+    made["commit_info"] = {"id": commit(number), "dirty": False, "branch": "main", **commit_info}
+    return made
+
+
+def add(tmp_path, contents, store="store"):
+    """Write run files and add them to a store; return its path."""
+    paths = [write(tmp_path / "runs" / f"{store}{i:04}.json", made) for i, made in enumerate(contents)]
+    assert cli.main(["history", "add", *paths, "--store", str(tmp_path / store)]) == 0
+    return str(tmp_path / store)
+
+
+def medians(n, step=None, at=None, noise=0.02, seed=0, base=0.01):
+    """The medians of n runs; from run `at` on they are `step` times as long."""
+    values = base * np.exp(noise * np.random.default_rng(seed).standard_normal(n))
+    if at is not None:
+        values[at:] *= step
+    return values
+
+
+def timed(values, **identity):
+    """The contents of runs that read these medians, six rounds each."""
+    return [
+        content(i, [benchmark(value * np.array([0.98, 0.99, 1, 1, 1.01, 1.02]), **identity)])
+        for i, value in enumerate(values)
+    ]
+
+
+def ran_out(batch_size, device="cuda", **identity):
+    """A case that ran out of memory."""
+    return outcome("oom", "out of memory", batch_size=batch_size, device=device, **identity)
