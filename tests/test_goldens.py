@@ -109,7 +109,7 @@ OUTPUTS = {
     **{
         f"help{''.join(f'-{word}' for word in words.split())}.txt": Output(f"{words} --help".strip())
         for words in (
-            "", "report", "compare", "ab", "calibrate", "doctor", "history",
+            "", "report", "compare", "ab", "calibrate", "doctor", "ci", "history",
             "history add", "history check", "history show", "history accept",
         )
     },

@@ -1,0 +1,201 @@
+"""`breakeven ci`: the steps of the GitHub workflows `measure.yml` and `history.yml`.
+
+A subcommand, because a called workflow checks out none of its own repository's files, while its `install`
+input installs breakeven. Settings are environment variables, so that no input becomes part of a script.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command
+from breakeven.errors import BreakevenError, UsageError
+
+ATTEMPTS = 5
+STORE = "history"
+INCONCLUSIVE = re.compile(r"[1-9]\d* inconclusive")
+RUNS = "runs/stage1-*-candidate.json"
+"""The runs of the head that time all cases; those of later stages time only some."""
+
+_CREDENTIALS = '!f() { echo username=x-access-token; echo "password=$TOKEN"; }; f'
+_AUTHOR = (
+    *("-c", "user.name=github-actions[bot]"),
+    *("-c", "user.email=41898282+github-actions[bot]@users.noreply.github.com"),
+)
+_SIDE = 'cd {0} && "$RUNNER_TEMP/{0}/bin/python" -m pytest "$BENCHMARKS" --benchmark-json={{out}}'
+
+_EPILOG = """\
+examples:
+  breakeven ci base     write the commit to compare with to $GITHUB_OUTPUT:
+                        $ASKED, else where HEAD left $TARGET, else $BEFORE if
+                        HEAD descends from it, else HEAD^
+  breakeven ci measure  doctor, ab and report of base/ and head/
+  breakeven ci push     add the runs in measured/ to the history on $BRANCH
+  breakeven ci judge    check that history
+  breakeven ci draw     write its page to page/
+
+breakeven's GitHub workflows run these and set the variables that they read.
+
+exit codes:
+  0  done, or too few runs to judge
+  1  a regression, or a history that could not be pushed
+  2  bad usage, or a command that failed
+  3  as for `breakeven ab`
+"""
+
+
+def find_base() -> int:
+    """Write the full hash of the commit to compare with to the step's outputs."""
+    base = _base(_setting("ASKED"), _setting("TARGET"), _setting("BEFORE"))
+    sha = _git("rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
+    with Path(_setting("GITHUB_OUTPUT")).open("a", encoding="utf-8") as outputs:
+        outputs.write(f"sha={sha}\n")
+    print(_git("log", "--no-walk", "--format=%h %s", sha, "HEAD"))
+    return OK
+
+
+def _base(asked: str, target: str, before: str) -> str:
+    if asked:
+        remote = f"origin/{asked}^{{commit}}"
+        return _try_git("rev-parse", "--verify", "--quiet", "--end-of-options", remote) or asked
+    if target:
+        return _git("merge-base", "HEAD", f"origin/{target}")
+    known = before and _try_git("rev-parse", "--verify", "--quiet", f"{before}^{{commit}}")
+    if known and _try_git("merge-base", "--is-ancestor", known, "HEAD") is not None:
+        return known
+    return "HEAD^"  # the first push of a branch, a forced one, or no push
+
+
+def measure() -> int:
+    """Measure and compare both sides, then report the head's runs; return what `breakeven ab` returned."""
+    measured = Path(_setting("RUNNER_TEMP"), "measured")
+    if measured.exists():
+        raise UsageError(f"{measured} exists; remove it, so that no earlier run is taken for this one")
+    measured.mkdir()
+    if _breakeven("doctor").returncode:
+        _annotate("warning", "doctor", "This runner is not fit for timing; the log shows why.")
+    compared = _breakeven("ab", *_ab_options(measured / "runs"), stdout=subprocess.PIPE)
+    (measured / "comparison.md").write_text(compared.stdout, encoding="utf-8")
+    print(compared.stdout, end="", flush=True)
+    if INCONCLUSIVE.search(compared.stdout):
+        _annotate("warning", "ab", "Some cases are inconclusive; a longer budget may decide.")
+    report = measured / "report"
+    _draw("report", report, "report", *_runs(measured), "-o", str(report), stdout=subprocess.DEVNULL)
+    return compared.returncode
+
+
+def _ab_options(output: Path) -> list[str]:
+    names = ["budget", "threshold", "resolution", "fail-on", *["pairs"] * bool(_setting("PAIRS"))]
+    given = [f"--{name}={_setting(name.upper().replace('-', '_'))}" for name in names]
+    sides = ["--base", _SIDE.format("base"), "--candidate", _SIDE.format("head")]
+    return [*sides, *given, "--output", str(output), "--format", "markdown"]
+
+
+def push_history() -> int:
+    """Add the head's runs to the branch; never force the push, but add again after a lost race."""
+    branch, token = _setting("BRANCH"), _setting("TOKEN")
+    del os.environ["TOKEN"]  # only git gets it
+    origin = f"{_setting('GITHUB_SERVER_URL')}/{_setting('GITHUB_REPOSITORY')}.git"
+    git = partial(_git, "-C", STORE, *_AUTHOR)
+    remote = partial(_try_git, "-C", STORE, "-c", f"credential.helper={_CREDENTIALS}", TOKEN=token)
+    _git("init", "--quiet", STORE)
+    for attempt in range(1, ATTEMPTS + 1):
+        # Without the branch, or without the network, the history begins empty.
+        fetched = remote("fetch", "--quiet", "--depth=1", origin, f"refs/heads/{branch}") is not None
+        if fetched:
+            git("reset", "--quiet", "--hard", "FETCH_HEAD")
+        if code := _breakeven("history", "add", "--store", STORE, *_runs(Path("measured"))).returncode:
+            return code
+        git("add", "--all")
+        if git("status", "--porcelain"):
+            git("commit", "--quiet", "--message", f"Measure {_setting('GITHUB_SHA')}")
+        elif fetched:
+            return OK  # the branch has these runs already
+        if remote("push", "--quiet", origin, f"HEAD:refs/heads/{branch}") is not None:
+            return OK
+        time.sleep(attempt)
+    _annotate("error", "history", f"The history could not be pushed to {branch} in {ATTEMPTS} attempts.")
+    return OBJECTION
+
+
+def judge_history() -> int:
+    """Check the history; one that is too young to judge is a notice, not a failure."""
+    code = _breakeven("history", "check", "--store", STORE, "--format", "markdown").returncode
+    if code != NOT_JUDGED:
+        return code
+    _annotate("notice", "history", "There are too few runs yet to judge.")
+    return OK
+
+
+def draw_history() -> int:
+    """Draw the history; without a page there is a warning, not a failure."""
+    _draw("history", Path("page"), "history", "show", "--store", STORE, "-o", "page")
+    return OK
+
+
+STEPS = {
+    "base": find_base,
+    "measure": measure,
+    "push": push_history,
+    "judge": judge_history,
+    "draw": draw_history,
+}
+
+
+def _setting(name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise UsageError(f"{name} is not set; call breakeven's GitHub workflows, which set it") from None
+
+
+def _runs(measured: Path) -> list[str]:
+    """Return the head's runs, or the pattern: without any run, `report` would take the newest it finds."""
+    return sorted(map(str, measured.glob(RUNS))) or [str(measured / RUNS)]
+
+
+def _draw(title: str, page: Path, *command: str, stdout: int | None = None) -> None:
+    if _breakeven(*command, stdout=stdout).returncode and not (page / "index.html").exists():
+        _annotate("warning", title, f"There is no page of `breakeven {title}`; the log shows why.")
+
+
+def _annotate(level: str, title: str, text: str) -> None:
+    print(f"::{level} title=breakeven {title}::{text}", flush=True)
+
+
+def _breakeven(*arguments: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
+    # -P: the working directory is somebody's checkout, which is not where to import from.
+    command = [sys.executable, "-P", "-m", "breakeven.cli", *arguments]
+    return subprocess.run(command, stdout=stdout, encoding="utf-8", errors="replace", check=False)
+
+
+def _git(*words: str) -> str:
+    printed = _try_git(*words)
+    if printed is None:
+        raise BreakevenError(f"`git {' '.join(words)}` failed; its own message is above")
+    return printed
+
+
+def _try_git(*words: str, **variables: str) -> str | None:
+    """Return what git prints, None where it fails."""
+    environment = {**os.environ, **variables}
+    done = subprocess.run(["git", *words], stdout=subprocess.PIPE, env=environment, check=False)
+    return None if done.returncode else done.stdout.decode("utf-8", "replace").strip()
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("step", choices=tuple(STEPS), help="which step of the workflows to run")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return STEPS[arguments.step]()
+
+
+CI = Command("ci", "run a step of breakeven's GitHub workflows", _EPILOG, _add_arguments, _run)
