@@ -17,6 +17,7 @@ from breakeven.measuring.rounds import Round, enqueue_seconds, part_seconds, tim
 from breakeven.measuring.session import Session
 from breakeven.measuring.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measuring.workloads import mlp
+from small_workloads import tiny
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ class DevicesSeen(TorchDispatchMode):
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
 @pytest.mark.parametrize("phase", PHASES)
 def test_every_phase_runs_on_its_own_device(phase):
-    placed = Placed(mlp(4, width=8, optimizer="momentum"), Meta())
+    placed = Placed(tiny(4, "momentum"), Meta())
     placed.move_model()
     placed.reset()
     round_ = Round(PHASES[phase], placed)
