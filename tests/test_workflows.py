@@ -88,6 +88,7 @@ def test_jobs_have_exactly_the_rights_they_need():
     reads, writes = {"contents": "read"}, {"contents": "write"}
     assert rights == {
         "tests.yml tests": reads,
+        "tests.yml slow": reads,
         "gpu.yml measure": reads,
         "measure.yml measure": reads,
         "gpu.yml history": writes,

@@ -127,7 +127,7 @@ def test_the_table_holds_each_reading_against_the_device_events():
 def test_the_page_of_all_peers_gains_the_table(tmp_path):
     from pathlib import Path
 
-    committed = Path(__file__).parents[2] / "results" / "harness" / "truths.json"
+    committed = Path(__file__).parents[3] / "results" / "harness" / "truths.json"
     (tmp_path / "truths.json").write_text(committed.read_text(encoding="utf-8"), encoding="utf-8")
     render(tmp_path)
     before = (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -121,6 +121,6 @@ def test_help_teaches_by_examples(capsys):
 
 
 def test_short_table_of_the_committed_results_is_up_to_date():
-    results = Path(__file__).parents[2] / "results" / "harness"
+    results = Path(__file__).parents[3] / "results" / "harness"
     committed = json.loads((results / "truths.json").read_text(encoding="utf-8"))
     assert (results / "table.md").read_text(encoding="utf-8") == short_table(committed)
