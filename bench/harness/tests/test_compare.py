@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from compare import main, parser, render
-from grids import DEAR, reference_rounds, rotated
+from grids import SLOW_TOOL, reference_rounds, tools_of
 from tables import short_table
 from tools import TOOLS
 
@@ -15,11 +15,13 @@ def folder(tmp_path_factory):
     """Return the folder of a tiny run of both grids; pyperf's ten seconds a reading are left out."""
     path = tmp_path_factory.mktemp("harness")
     with pytest.MonkeyPatch.context() as patch:
-        quick = {name: tool for name, tool in TOOLS.items() if name != DEAR and "autorange" not in name}
+        quick = {name: tool for name, tool in TOOLS.items() if name != SLOW_TOOL and "autorange" not in name}
         patch.setattr("grids.TOOLS", quick)
         truths = ["--only", "loud", "--only", "quiet", "--only", "warm-up ramp"]
         real = ["--shapes", "4x1", "--devices", "cpu@1"]
-        assert main(["--truths", "--real", *truths, *real, "--repetitions", "2", "-q", "-o", str(path)]) == 0
+        assert (
+            main(["--synthetic", "--real", *truths, *real, "--repetitions", "2", "-q", "-o", str(path)]) == 0
+        )
     return path
 
 
@@ -27,7 +29,8 @@ def folder(tmp_path_factory):
 def results(folder):
     """Return both result files."""
     return {
-        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("truths", "real")
+        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("synthetic", "real")
     }
 
 
@@ -40,7 +43,7 @@ def test_files_say_on_what_machine_when_and_how_often(results):
 
 
 def test_every_tool_stands_in_every_virtual_cell_and_breakevens_ratio_is_one(results):
-    cells = results["truths"]["cells"]
+    cells = results["synthetic"]["cells"]
     assert [cell["name"] for cell in cells] == ["loud", "quiet", "warm-up ramp"]
     for cell in cells:
         assert list(cell["tools"]) == list(TOOLS)
@@ -50,10 +53,10 @@ def test_every_tool_stands_in_every_virtual_cell_and_breakevens_ratio_is_one(res
 
 def test_real_cells_keep_their_readings_and_their_truth(folder, results):
     [cell] = results["real"]["cells"]
-    assert 0 < cell["truth_s"]["median"] < 0.1
+    assert 0 < cell["true_s"]["median"] < 0.1
     assert cell["noisy"] in (True, False)
     header, *rows = (folder / "real-readings.csv").read_text(encoding="utf-8").splitlines()
-    assert header == "cell,tool,centre_s,low_s,high_s,rounds,estimand,wall_s"
+    assert header == "cell,tool,center_s,low_s,high_s,rounds,estimand,wall_s"
     assert len(rows) == 2 * len(cell["tools"])
 
 
@@ -86,11 +89,11 @@ def test_nothing_to_show_is_said(tmp_path):
 
 
 def test_tools_take_turns_in_being_first():
-    firsts = [rotated(repetition, dear_every=2)[0].name for repetition in range(6)]
+    firsts = [tools_of(repetition, slow_every=2)[0].name for repetition in range(6)]
     assert firsts[0] == "breakeven"
     assert len(set(firsts)) >= 4
-    assert DEAR in {tool.name for tool in rotated(0, 2)}
-    assert DEAR not in {tool.name for tool in rotated(1, 2)}
+    assert SLOW_TOOL in {tool.name for tool in tools_of(0, 2)}
+    assert SLOW_TOOL not in {tool.name for tool in tools_of(1, 2)}
 
 
 def test_reference_rounds_are_at_least_ten():
@@ -117,10 +120,10 @@ def test_wrong_arguments_are_refused(arguments, capsys):
 def test_help_teaches_by_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "compare.py --truths" in capsys.readouterr().out
+    assert "compare.py --synthetic" in capsys.readouterr().out
 
 
 def test_short_table_of_the_committed_results_is_up_to_date():
     results = Path(__file__).parents[3] / "results" / "harness"
-    committed = json.loads((results / "truths.json").read_text(encoding="utf-8"))
+    committed = json.loads((results / "synthetic.json").read_text(encoding="utf-8"))
     assert (results / "table.md").read_text(encoding="utf-8") == short_table(committed)

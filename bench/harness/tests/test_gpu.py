@@ -127,8 +127,8 @@ def test_the_table_holds_each_reading_against_the_device_events():
 def test_the_page_of_all_peers_gains_the_table(tmp_path):
     from pathlib import Path
 
-    committed = Path(__file__).parents[3] / "results" / "harness" / "truths.json"
-    (tmp_path / "truths.json").write_text(committed.read_text(encoding="utf-8"), encoding="utf-8")
+    committed = Path(__file__).parents[3] / "results" / "harness" / "synthetic.json"
+    (tmp_path / "synthetic.json").write_text(committed.read_text(encoding="utf-8"), encoding="utf-8")
     render(tmp_path)
     before = (tmp_path / "README.md").read_text(encoding="utf-8")
     (tmp_path / "gpu.json").write_text(json.dumps(result()), encoding="utf-8")
@@ -151,7 +151,7 @@ def test_the_command_writes_both_files(tmp_path, monkeypatch, device, no_triton)
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("cpu", "'cpu' is no accelerator"), ("gpu", "unknown device 'gpu'"), ("mps:9", "mps")],
+    [("cpu", "'cpu' is not an accelerator"), ("gpu", "unknown device 'gpu'"), ("mps:9", "mps")],
 )
 def test_without_a_gpu_it_says_so_in_one_line_and_writes_nothing(tmp_path, capsys, name, message):
     assert main(["--device", name, "-o", str(tmp_path / "new")]) == 2

@@ -34,7 +34,7 @@ def test_every_figure_is_written_beside_its_bound(tmp_path, monkeypatch, capsys)
         "false changes per series and 100 commits": 0.2,
         "a step of 10% at 2% noise, found within 5 commits": 0.9,
         "false alarms of the newest run": 0.2,
-        "a step of 10% in one of so many series, at once": None,
+        "a step of 10% in one of several series, at once": None,
         "history check, the whole process": 6.0,
     }
     whole = figures["history check, the whole process"]

@@ -12,8 +12,8 @@ def page_of(*ratios):
             "name": f"cell{at}",
             "noisy": True,
             "tools": {
-                OURS: {**usual, "ratio": 1.0, "ratio_interval": None, "to_wish_s": 1.0},
-                RIVAL: {**usual, "ratio": ratio, "ratio_interval": interval, "to_wish_s": ratio},
+                OURS: {**usual, "ratio": 1.0, "ratio_interval": None, "to_target_s": 1.0},
+                RIVAL: {**usual, "ratio": ratio, "ratio_interval": interval, "to_target_s": ratio},
             },
         }
         for at, (ratio, interval) in enumerate(ratios)

@@ -5,23 +5,23 @@ import math
 
 import pytest
 import torch
+from synthetic import BASE_S, DISTRIBUTIONS, TICK_S, SyntheticFunction, TickingClock
 from tools import (
     PYTEST_BENCHMARK_DEFAULTS,
+    SYNTHETIC_TOOLS,
     TOOLS,
-    VIRTUAL_TOOLS,
     by_pyperfs_method,
     by_torch,
     by_torchs_rule,
     mean_reading,
 )
-from truths import BASE_S, TICK_S, TRUTHS, VirtualClock, VirtualFunction
 
 
 class Steps:
     """A function that takes written-down seconds on a clock of its own; the last repeats."""
 
     def __init__(self, *seconds):
-        self.clock = VirtualClock()
+        self.clock = TickingClock()
         self.calls = 0
         self._seconds = itertools.chain(seconds, itertools.repeat(seconds[-1]))
 
@@ -30,11 +30,11 @@ class Steps:
         self.clock.now += next(self._seconds)
 
 
-@pytest.mark.parametrize("tool", VIRTUAL_TOOLS.values(), ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", SYNTHETIC_TOOLS.values(), ids=lambda tool: tool.name)
 def test_reads_exactly_the_truth_where_every_call_takes_the_same(tool):
     function = Steps(BASE_S)
     reading = tool.measure(function, function.clock)
-    assert reading.centre_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
+    assert reading.center_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
     if reading.low_s is not None:
         assert reading.low_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
         assert reading.high_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
@@ -83,9 +83,9 @@ def test_precision_mode_stops_at_its_fewest_rounds_when_they_agree():
 def test_torchs_rule_is_torchs_own_call_for_call(name, repetition):
     readings = []
     for measure in (by_torch, by_torchs_rule):
-        clock = VirtualClock()
-        reading = measure(VirtualFunction(TRUTHS[name], clock, repetition), clock)
-        readings.append((reading.rounds, reading.centre_s, clock.now))
+        clock = TickingClock()
+        reading = measure(SyntheticFunction(DISTRIBUTIONS[name], clock, repetition), clock)
+        readings.append((reading.rounds, reading.center_s, clock.now))
     assert readings[0] == pytest.approx(readings[1])
 
 
@@ -117,6 +117,6 @@ def test_pyperfs_method_takes_sixty_values_of_100_ms_in_twenty_fresh_processes()
 
 def test_a_means_interval_reaches_so_many_standard_errors():
     reading = mean_reading([1.0, 2.0, 3.0], quantile=2.0, rounds=3)
-    assert (reading.low_s, reading.centre_s, reading.high_s) == pytest.approx(
+    assert (reading.low_s, reading.center_s, reading.high_s) == pytest.approx(
         (2 - 2 / math.sqrt(3), 2, 2 + 2 / math.sqrt(3))
     )
