@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = synthetic_cells(given.only or list(DISTRIBUTIONS), given.repetitions or 1000, log)
         write(given.output / "synthetic.json", content("Synthetic functions", ABOUT_SYNTHETIC, cells))
     if given.real:
-        load, cells = os.getloadavg()[0], list(real_cells(real_plan(given), log))
+        repetitions = given.repetitions or RealPlan.repetitions
+        plan = RealPlan(given.shapes, given.devices, repetitions, given.cell_seconds, given.pyperf_every)
+        load, cells = os.getloadavg()[0], list(real_cells(plan, log))
         write(given.output / "real.json", content("Real training steps", ABOUT_REAL, cells, load))
         write_readings(given.output / "real-readings.csv", cells)
     pages = render(given.output)
@@ -79,39 +81,25 @@ def parser() -> argparse.ArgumentParser:
         "to a true 2% interval, bias, coverage of the claimed interval, rounds spent.",
         epilog=EPILOG,
     )
-    made.add_argument("--synthetic", action="store_true", help="measure the synthetic functions")
-    made.add_argument("--real", action="store_true", help="measure real training steps on this machine")
-    made.add_argument(
+    add = made.add_argument
+    add("--synthetic", action="store_true", help="measure the synthetic functions")
+    add("--real", action="store_true", help="measure real training steps on this machine")
+    names = f"this synthetic function, may be repeated: {', '.join(DISTRIBUTIONS)}"
+    add("--only", action="append", choices=DISTRIBUTIONS, metavar="NAME", help=names)
+    steps = "real steps (64x16 512x64)"
+    add("--shapes", nargs="+", type=shape, default=RealPlan.shapes, metavar="WIDTHxBATCH", help=steps)
+    cpus = "real devices (cpu@1 cpu)"
+    add("--devices", nargs="+", type=cpu, default=RealPlan.devices, metavar="DEVICE", help=cpus)
+    add(
         "--repetitions",
         type=at_least_two,
         metavar="N",
         help="readings per cell and tool (1000; real: <= 100)",
     )
-    made.add_argument(
-        "--only",
-        action="append",
-        choices=DISTRIBUTIONS,
-        metavar="NAME",
-        help=f"this synthetic function, may be repeated: {', '.join(DISTRIBUTIONS)}",
-    )
-    made.add_argument(
-        "--shapes", nargs="+", type=shape, metavar="WIDTHxBATCH", help="real steps (64x16 512x64)"
-    )
-    made.add_argument("--devices", nargs="+", type=cpu, metavar="DEVICE", help="real devices (cpu@1 cpu)")
-    made.add_argument(
-        "--pyperf-every",
-        type=at_least_two,
-        default=RealPlan.slow_every,
-        metavar="K",
-        help="pyperf's method joins every K-th real repetition, since it takes 10 s (%(default)s)",
-    )
-    made.add_argument(
-        "--cell-seconds",
-        type=float,
-        default=RealPlan.cell_s,
-        metavar="S",
-        help="start no repetition of a real cell after S seconds (%(default)s)",
-    )
+    slow = "pyperf's method joins every K-th real repetition, since it takes 10 s (%(default)s)"
+    add("--pyperf-every", type=at_least_two, default=RealPlan.slow_every, metavar="K", help=slow)
+    end = "start no repetition of a real cell after S seconds (%(default)s)"
+    add("--cell-seconds", type=float, default=RealPlan.cell_s, metavar="S", help=end)
     made.add_argument("-q", "--quiet", action="store_true", help="no progress")
     return made
 
@@ -140,17 +128,6 @@ def cpu(text: str) -> str:
     if device.is_accelerator:
         raise argparse.ArgumentTypeError(f"{text!r} is not a CPU; write cpu or cpu@1")
     return device.name
-
-
-def real_plan(given: argparse.Namespace) -> RealPlan:
-    """Return the real grid that the command line asks for."""
-    return RealPlan(
-        shapes=tuple(given.shapes or RealPlan.shapes),
-        devices=tuple(given.devices or RealPlan.devices),
-        repetitions=given.repetitions or RealPlan.repetitions,
-        cell_s=given.cell_seconds,
-        slow_every=given.pyperf_every,
-    )
 
 
 def progress(quiet: bool) -> Any:

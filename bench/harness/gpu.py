@@ -18,10 +18,10 @@ import torch
 from compare import at_least_two, progress, shape
 from gpu_tables import gpu_section
 from results import options, rotated, versions, write
+from tools import planned
 from torch.utils.benchmark import Timer
 
 from breakeven.analysing.intervals import median_interval
-from breakeven.cases import Budget
 from breakeven.errors import UsageError
 from breakeven.measuring.devices import Device, parse_device
 from breakeven.measuring.phases import PHASES
@@ -33,10 +33,8 @@ from breakeven.measuring.rounds import (
     collection_off,
     floor_for,
     part_seconds,
-    plan_rounds,
     time_round,
-    warm_up,
-)
+)  # fmt: skip
 from breakeven.measuring.workloads import Workload, build, mlp, one_line
 
 SHAPES = ((64, 16), (64, 1024), (512, 64), (512, 4096), (4096, 4096))
@@ -77,12 +75,9 @@ def by_events(stage: Stage) -> float:
 
 def by_breakeven(stage: Stage) -> float:
     """Measure as `breakeven.measuring.session` does: first call apart, warm up, plan, median of rounds."""
-    round_, budget = Round(PHASES["train"], stage.trainer), Budget()
-    time_round(round_, stage.clock)
-    second = time_round(round_, stage.clock)
+    round_ = Round(PHASES["train"], stage.trainer)
     with collection_off():
-        warmup = warm_up(round_, floor_for(stage.device), budget.max_time_s, (second,), stage.clock)
-        rounds = plan_rounds(warmup, budget).rounds
+        rounds = planned(round_, floor_for(stage.device), stage.clock).rounds
         return median(time_round(round_, stage.clock).latency_s for _ in range(rounds))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -25,11 +25,9 @@ HOW = """\
 def gpu_section(result: Json) -> str:
     """Return the section of the page."""
     peers = list(dict.fromkeys(name for cell in result["cells"] for name in cell["readings"]))
-    lines = [
-        "| width x batch | device events | " + " | ".join(peers) + " |",
-        "|---|" + "---:|" * (1 + len(peers)),
-        *(_row(cell, peers) for cell in result["cells"]),
-    ]
+    table = markdown(
+        ["width x batch", "device events", *peers], [_row(cell, peers) for cell in result["cells"]]
+    )
     missing = [f"- {name} is missing: {reason}." for name, reason in result["missing"].items()]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     about = (
@@ -38,18 +36,25 @@ def gpu_section(result: Json) -> str:
         f"`python bench/harness/gpu.py --device {result['device']}`."
     )
     where = f"{result['device_name']}; {versions}; {result['date']}."
-    parts = ["## On a GPU: what each timer reads", about, where, "\n".join(lines)]
+    parts = ["## On a GPU: what each timer reads", about, where, table]
     return "\n\n".join([*parts, *(["\n".join(missing)] if missing else []), HOW]) + "\n"
 
 
-def _row(cell: Json, peers: list[str]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return a table whose first `left` columns are text and the others numbers."""
+    ruler = "|---" * left + "|---:" * (len(head) - left) + "|"
+    first, *others = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    return "\n".join([first, ruler, *others])
+
+
+def _row(cell: Json, peers: list[str]) -> list[str]:
     truth_s, intervals = cell["truth_s"], cell["intervals"]
     words = [cell["name"], _milliseconds(truth_s, intervals.get("truth"))]
     for name in peers:
         seconds = cell["readings"].get(name)
         reading = "-" if seconds is None else _milliseconds(seconds, intervals.get(name))
         words.append(reading if seconds is None else f"{reading} ({seconds / truth_s:.2f}x)")
-    return f"| {' | '.join(words)} |"
+    return words
 
 
 def _milliseconds(seconds: float, interval: list[float] | None) -> str:

@@ -15,7 +15,7 @@ from statistics import fmean, median, stdev
 
 from metrics import Observation
 from results import rotated
-from synthetic import DISTRIBUTIONS, NOISY, SyntheticFunction, TickingClock
+from synthetic import DISTRIBUTIONS, NOISY, Law, SyntheticFunction, TickingClock
 from tools import SYNTHETIC_TOOLS, TOOLS, Call, Measurement, Tool
 
 from breakeven.measuring.devices import parse_device
@@ -62,17 +62,14 @@ def synthetic_cells(names: Sequence[str], repetitions: int, log: Log) -> Iterato
         cell = Cell(name, what, {"median": distribution.median_s, "mean": distribution.mean_s}, name in NOISY)
         for tool in SYNTHETIC_TOOLS.values():
             log(f"{name}: {tool.name}, {repetitions} readings")
-            cell.measurements[tool.name] = [
-                _synthetic_measurement(tool, name, repetition) for repetition in range(repetitions)
-            ]
+            cell.measurements[tool.name] = [_measured(tool, distribution, i) for i in range(repetitions)]
         yield cell
     gc.unfreeze()
 
 
-def _synthetic_measurement(tool: Tool, name: str, repetition: int) -> tuple[Measurement, float]:
+def _measured(tool: Tool, distribution: Law, repetition: int) -> tuple[Measurement, float]:
     clock = TickingClock()
-    function = SyntheticFunction(DISTRIBUTIONS[name], clock, repetition)
-    measurement = tool.measure(function, clock)
+    measurement = tool.measure(SyntheticFunction(distribution, clock, repetition), clock)
     return measurement, clock.now
 
 

@@ -74,13 +74,8 @@ def false_changes(kind: str | float, sd: float, count: int) -> Json:
                 if all(abs(change.at - other) > WITHIN for other in reported):
                     reported.append(change.at)
         ever += len(reported)
-    return {
-        "noise": sd,
-        "kind": kind,
-        "in one check": once / count,
-        "in any of 91 checks": ever / count,
-        "n": count,
-    }
+    return {"noise": sd, "kind": kind, "in one check": once / count, "in any of 91 checks": ever / count,
+            "n": count}  # fmt: skip
 
 
 def found_steps(rho: float, at: int, count: int, sd: float = 0.02) -> Json:
@@ -167,40 +162,25 @@ def whole_command(folder: Path, niceness: int = 0) -> Json:
     if codes != {1}:
         raise SystemExit(f"the check exited with {codes}, expected 1")
     cpu_s = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / REPETITIONS
-    return {
-        **summary([run["seconds"] for run, _ in done]),
-        "cpu_s": cpu_s,
-        "load": load,
-        "niceness": niceness,
-        "peak_memory_bytes": max(run["peak_memory_bytes"] for run, _ in done),
-        "changes": len(json.loads(done[-1][1])["changes"]),
-    }
+    return {**summary([run["seconds"] for run, _ in done]),
+            "cpu_s": cpu_s, "load": load, "niceness": niceness,
+            "peak_memory_bytes": max(run["peak_memory_bytes"] for run, _ in done),
+            "changes": len(json.loads(done[-1][1])["changes"])}  # fmt: skip
 
 
 def measure(count: int, runs: int, niceness: int) -> Json:
     """Return every figure with its bound."""
     kinds: list[tuple[str | float, float]] = [*product(CORRELATIONS, NOISES), (0.8, 0.02)]
     kinds += [("t3", 0.02), ("spikes", 0.02)]
+    changes = [false_changes(kind, sd, count) for kind, sd in kinds]
+    steps = [found_steps(rho, at, 2 * count) for rho, at in product(CORRELATIONS, PLACES)]
+    alarms = [false_newest(rho, n, max(1, count // n)) for rho, n in product(CORRELATIONS, SUITES)]
+    newest = [found_newest(n, max(20, 4 * count // n)) for n in SUITES]
     figures: Json = {
-        "false changes per series and 100 commits": {
-            "bound": 0.2,
-            "rows": [false_changes(kind, sd, count) for kind, sd in kinds],
-        },
-        "a step of 10% at 2% noise, found within 5 commits": {
-            "bound": 0.9,
-            "rows": [found_steps(rho, at, 2 * count) for rho, at in product(CORRELATIONS, PLACES)],
-        },
-        "false alarms of the newest run": {
-            "bound": 0.2,
-            "rows": [
-                false_newest(rho, series, max(1, count // series))
-                for rho, series in product(CORRELATIONS, SUITES)
-            ],
-        },
-        "a step of 10% in one of several series, at once": {
-            "bound": None,
-            "rows": [found_newest(series, max(20, 4 * count // series)) for series in SUITES],
-        },
+        "false changes per series and 100 commits": {"bound": 0.2, "rows": changes},
+        "a step of 10% at 2% noise, found within 5 commits": {"bound": 0.9, "rows": steps},
+        "false alarms of the newest run": {"bound": 0.2, "rows": alarms},
+        "a step of 10% in one of several series, at once": {"bound": None, "rows": newest},
     }
     with tempfile.TemporaryDirectory() as folder:
         add_s = write_store(Path(folder), runs, CASES, ROUNDS)

@@ -71,6 +71,7 @@ def figures(seen: Sequence[Observation]) -> Figures:
     center = median_interval(errors)
     bias_interval = None if center.low is None or center.high is None else (center.low, center.high)
     covered = [item.covers for item in seen if item.covers is not None]
+    coverage = share(sum(covered), len(covered)) if covered else None
     half_width = float(np.percentile(abs(errors), 95))
     wall_s = float(np.mean([item.wall_s for item in seen]))
     mean_error = float(errors.mean())
@@ -84,8 +85,8 @@ def figures(seen: Sequence[Observation]) -> Figures:
         mean_error_interval=left,
         true_half_width=half_width,
         claimed_half_width=_claimed(seen),
-        coverage=sum(covered) / len(covered) if covered else None,
-        coverage_interval=_coverage_interval(covered),
+        coverage=coverage and coverage["share"],
+        coverage_interval=coverage and (coverage["low"], coverage["high"]),
         rounds=int(np.median([item.reading.rounds for item in seen])),
         wall_s=wall_s,
         to_target_s=None if biased(left) else seconds_to_target(wall_s, half_width),
@@ -127,13 +128,6 @@ def _resampled_costs(seen: Sequence[Observation], rng: np.random.Generator) -> n
     drawn = rng.integers(0, len(seen), (RESAMPLES, len(seen)))
     widths = np.percentile(errors[drawn], 95, axis=1)
     return walls[drawn].mean(axis=1) * np.maximum(1.0, (widths / TARGET) ** 2)
-
-
-def _coverage_interval(covered: Sequence[bool]) -> tuple[float, float] | None:
-    if not covered:
-        return None
-    found = share(sum(covered), len(covered))
-    return found["low"], found["high"]
 
 
 def _claimed(seen: Sequence[Observation]) -> float | None:

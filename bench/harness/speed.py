@@ -128,8 +128,8 @@ def in_a_browser(paths: Sequence[Path]) -> dict[str, Json]:
         page.goto(page_path.as_uri())
         rows = int(page.inner_text("#count").split()[2])  # "4000 of 4000 cases"; only some are laid out
         words = ["train", "train cuda", "train cuda machine07", "width=1", ""] * 4
-        filtering = [page.evaluate(TO_NEXT_FRAME, word) / 1000 for word in words]
-        sorting = [page.evaluate(SORT_TO_NEXT_FRAME, column) / 1000 for column in (3, 6, 9) * 5]
+        filtering = [page.evaluate(TO_NEXT_FRAME % FILTER, word) / 1000 for word in words]
+        sorting = [page.evaluate(TO_NEXT_FRAME % SORT, column) / 1000 for column in (3, 6, 9) * 5]
         browser.close()
     return {
         f"filtering {rows:,} rows, to the next frame": summary(filtering),
@@ -137,27 +137,16 @@ def in_a_browser(paths: Sequence[Path]) -> dict[str, Json]:
     }
 
 
-_FRAME = """
-const done = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
-"""
-TO_NEXT_FRAME = (
-    """async (words) => {
-  const field = document.querySelector('#filter input');
+TO_NEXT_FRAME = """async (argument) => {
   const start = performance.now();
-  field.value = words;
-  field.dispatchEvent(new Event('input', { bubbles: true }));
-"""
-    + _FRAME
-    + "await done; return performance.now() - start; }"
-)
-SORT_TO_NEXT_FRAME = (
-    """async (column) => {
-  const start = performance.now();
-  document.querySelectorAll('#cases th button')[column].click();
-"""
-    + _FRAME
-    + "await done; return performance.now() - start; }"
-)
+  %s
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  return performance.now() - start;
+}"""
+FILTER = """const field = document.querySelector('#filter input');
+  field.value = argument;
+  field.dispatchEvent(new Event('input', { bubbles: true }));"""
+SORT = "document.querySelectorAll('#cases th button')[argument].click();"
 
 
 def _help_over_bare() -> Json:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpu_tables import markdown
+
 OURS = "breakeven"
 RIVAL = "pytest-benchmark precision"
 AIM = 3.0
@@ -126,43 +128,42 @@ def _coverage_line(tool: str, noisy: Sequence[Json]) -> list[str]:
         return []
     least = min(found, key=lambda name: found[name])
     word = "holds its 95%" if found[least] >= HOLDS else "does not hold its 95%"
-    derived = "" if noisy[0]["tools"][tool]["interval"].startswith("claimed") else " (derived)"
     figures = next(cell["tools"][tool] for cell in noisy if cell["name"] == least)
+    derived = "" if _is_claimed(figures) else " (derived)"
     return [f"- {tool}{derived} {word} on noisy cells: at worst {_coverage(figures)}, on {least}."]
 
 
 def cell_table(cell: Json) -> str:
     """Return a cell's table, a row a tool."""
-    head = "| tool | of | bias | true ± | claimed ± | covers | rounds | s/reading | s to true ±2% | ratio |"
+    head = "tool, of, bias, true ±, claimed ±, covers, rounds, s/reading, s to true ±2%, ratio"
     usual = max_readings(cell)
     rows = [_row(name, figures, usual) for name, figures in cell["tools"].items()]
-    return "\n".join([head, "|---|---|" + "---:|" * 8, *rows])
+    return markdown(head.split(", "), rows, left=2)
 
 
-def _row(name: str, figures: Json, usual: int) -> str:
-    claimed = figures["interval"].startswith("claimed")
+def _row(name: str, figures: Json, usual: int) -> list[str]:
+    width = figures["claimed_half_width"]
     n = f" (n = {figures['n']})" if figures["n"] < usual else ""
-    words = [
+    return [
         f"**{name}**" if name == OURS else name + n,
         figures["estimand"],
         f"{figures['bias']:+.2%}",
         f"{figures['true_half_width']:.2%}",
-        _slanted(_share(figures["claimed_half_width"]), claimed),
-        _slanted(_coverage(figures), claimed),
+        _slanted("-" if width is None else f"{width:.2%}", figures),
+        _slanted(_coverage(figures), figures),
         f"{figures['rounds']:,}",
         f"{figures['wall_s']:.3g}",
         seconds(figures["to_target_s"]),
         ratio(figures),
     ]
-    return f"| {' | '.join(words)} |"
 
 
-def _slanted(text: str, claimed: bool) -> str:
-    return text if claimed or text == "-" else f"*{text}*"
+def _slanted(text: str, figures: Json) -> str:
+    return text if _is_claimed(figures) or text == "-" else f"*{text}*"
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def _is_claimed(figures: Json) -> bool:
+    return bool(figures["interval"].startswith("claimed"))
 
 
 def _coverage(figures: Json) -> str:
@@ -197,32 +198,14 @@ def times(value: float) -> str:
 def short_table(result: Json) -> str:
     """Return at most ten lines for the front page: seconds to a true 2%, and what the interval covers."""
     names = (OURS, RIVAL, "pytest-benchmark", "torch adaptive_autorange", "pyperf's method")
-    lines = [
-        "| noise | " + " | ".join(names) + " |",
-        "|---|" + "---:|" * len(names),
-    ]
-    for cell in result["cells"]:
-        lines.append(
-            f"| {cell['name']} | " + " | ".join(_brief(cell["tools"][name]) for name in names) + " |"
-        )
-    return "\n".join(lines) + "\n"
+    rows = [[cell["name"], *(_brief(cell["tools"][name]) for name in names)] for cell in result["cells"]]
+    return markdown(["noise", *names], rows) + "\n"
 
 
 def _brief(figures: Json) -> str:
-    covers = "" if figures["coverage"] is None else f", {_slanted(_percent(figures), _claims(figures))}"
-    return f"{_unit(figures['to_target_s'])}{covers}"
-
-
-def _claims(figures: Json) -> bool:
-    return bool(figures["interval"].startswith("claimed"))
-
-
-def _percent(figures: Json) -> str:
-    return f"{figures['coverage']:.0%}"
-
-
-def _unit(value: float | None) -> str:
-    return "never" if value is None else f"{value:.2g} s" if value < 99.5 else f"{value:.0f} s"
+    covers, value = figures["coverage"], figures["to_target_s"]
+    shown = "" if covers is None else f", {_slanted(f'{covers:.0%}', figures)}"
+    return "never" + shown if value is None else f"{value:{'.2g' if value < 99.5 else '.0f'}} s{shown}"
 
 
 def _listed(word: str, names: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from torch.utils.benchmark import Timer
 
 from breakeven.analysing.intervals import median_interval
 from breakeven.cases import Budget
-from breakeven.measuring.rounds import Floor, collection_off, plan_rounds, time_round, warm_up
+from breakeven.measuring.rounds import Floor, Plan, collection_off, plan_rounds, time_round, warm_up
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
@@ -87,14 +87,19 @@ class CallRound:
         self._function()
 
 
-def by_breakeven(function: Call, clock: Clock) -> Measurement:
-    """Measure as `breakeven.measuring.session` does: first call apart, warm up, plan, `pedantic`, median."""
-    round_, budget = CallRound(function), Budget()
+def planned(round_: Any, floor: Floor, clock: Clock) -> Plan:
+    """Time the first call, warm up and return how many rounds follow."""
     time_round(round_, clock)
     second = time_round(round_, clock)
+    budget = Budget()
+    return plan_rounds(warm_up(round_, floor, budget.max_time_s, (second,), clock), budget)
+
+
+def by_breakeven(function: Call, clock: Clock) -> Measurement:
+    """Measure as `breakeven.measuring.session` does: first call apart, warm up, plan, `pedantic`, median."""
+    round_ = CallRound(function)
     with collection_off():
-        warmup = warm_up(round_, Floor(), budget.max_time_s, (second,), clock)
-        plan = plan_rounds(warmup, budget)
+        plan = planned(round_, Floor(), clock)
         benchmark = fixture(clock)
         benchmark.pedantic(
             round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1

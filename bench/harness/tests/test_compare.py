@@ -17,10 +17,10 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         quick = {name: tool for name, tool in TOOLS.items() if name != SLOW_TOOL and "autorange" not in name}
         patch.setattr("grids.TOOLS", quick)
-        truths = ["--only", "loud", "--only", "quiet", "--only", "warm-up ramp"]
+        names = ["--only", "loud", "--only", "quiet", "--only", "warm-up ramp"]
         real = ["--shapes", "4x1", "--devices", "cpu@1"]
         assert (
-            main(["--synthetic", "--real", *truths, *real, "--repetitions", "2", "-q", "-o", str(path)]) == 0
+            main(["--synthetic", "--real", *names, *real, "--repetitions", "2", "-q", "-o", str(path)]) == 0
         )
     return path
 
@@ -34,7 +34,7 @@ def results(folder):
     }
 
 
-def test_files_say_on_what_machine_when_and_how_often(results):
+def test_facts_in_the_files(results):
     for result in results.values():
         assert result["machine"]["cpu"]
         assert set(result["versions"]) == {"breakeven", "pytest-benchmark", "torch", "python"}
@@ -42,7 +42,7 @@ def test_files_say_on_what_machine_when_and_how_often(results):
         assert all(figures["n"] == 2 for cell in result["cells"] for figures in cell["tools"].values())
 
 
-def test_every_tool_stands_in_every_virtual_cell_and_breakevens_ratio_is_one(results):
+def test_every_tool_in_every_synthetic_cell(results):
     cells = results["synthetic"]["cells"]
     assert [cell["name"] for cell in cells] == ["loud", "quiet", "warm-up ramp"]
     for cell in cells:
@@ -51,7 +51,7 @@ def test_every_tool_stands_in_every_virtual_cell_and_breakevens_ratio_is_one(res
     assert cells[2]["tools"]["torch adaptive_autorange"]["bias"] > 0.2
 
 
-def test_real_cells_keep_their_readings_and_their_truth(folder, results):
+def test_readings_and_true_values_of_real_cells(folder, results):
     [cell] = results["real"]["cells"]
     assert 0 < cell["true_s"]["median"] < 0.1
     assert cell["noisy"] in (True, False)
@@ -60,7 +60,7 @@ def test_real_cells_keep_their_readings_and_their_truth(folder, results):
     assert len(rows) == 2 * len(cell["tools"])
 
 
-def test_page_shows_every_tool_and_where_breakeven_loses(folder):
+def test_page(folder):
     page = (folder / "README.md").read_text(encoding="utf-8")
     assert "### warm-up ramp" in page
     assert "| **breakeven** | median |" in page
@@ -76,14 +76,14 @@ def test_short_table_has_at_most_ten_lines(folder):
     assert len(text.splitlines()) == 2 + 3
 
 
-def test_tables_come_again_without_measuring(folder):
+def test_tables_are_rebuilt_without_measuring(folder):
     before = (folder / "README.md").read_text(encoding="utf-8")
     (folder / "README.md").unlink()
     assert main(["-q", "-o", str(folder)]) == 0
     assert (folder / "README.md").read_text(encoding="utf-8") == before
 
 
-def test_nothing_to_show_is_said(tmp_path):
+def test_no_results(tmp_path):
     assert main(["-q", "-o", str(tmp_path)]) == 2
     assert render(tmp_path) == []
 
@@ -117,7 +117,7 @@ def test_wrong_arguments_are_refused(arguments, capsys):
     assert arguments[1] in capsys.readouterr().err
 
 
-def test_help_teaches_by_examples(capsys):
+def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "compare.py --synthetic" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from tools import Measurement
 
 
 def seen(errors, reach=0.02, wall_s=1.0, true_s=2.0):
-    """Return readings that are off by `errors`, with intervals of half-width `reach` (of the truth)."""
+    """Return readings that are off by `errors`, with intervals of half-width `reach` (relative)."""
     return [
         Observation(
             Measurement(
@@ -46,11 +46,11 @@ def test_a_tool_without_an_interval_covers_nothing():
 
 
 @pytest.mark.parametrize(("half_width", "seconds"), [(0.04, 12.0), (0.02, 3.0), (0.001, 3.0), (0.03, 6.75)])
-def test_seconds_to_two_percent_go_with_the_square_and_never_below_one_reading(half_width, seconds):
+def test_seconds_to_two_percent(half_width, seconds):
     assert seconds_to_target(3.0, half_width) == pytest.approx(seconds)
 
 
-def test_no_averaging_mends_a_mean_error_beyond_two_percent():
+def test_biased():
     assert biased((0.021, 0.05))
     assert biased((-0.05, -0.021))
     assert not biased((0.01, 0.05))
@@ -70,7 +70,7 @@ def test_mean_wall_and_the_ratio_of_costs():
     assert ratio_of_costs(seen([0.5] * 20), ours) is None
 
 
-def test_the_ratios_interval_holds_the_ratio_and_is_seeded():
+def test_ratio_interval():
     spread = [0.001 * step for step in range(-30, 31)]
     ours, others = seen(spread), seen([2 * error for error in spread])
     low, high = ratio_of_costs(others, ours)

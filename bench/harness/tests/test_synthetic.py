@@ -39,13 +39,13 @@ def test_median_of_a_mixture_halves_its_calls():
 
 @pytest.mark.parametrize("name", ["correlated", "quiet"])
 @pytest.mark.parametrize("lag", [1, 2, 5])
-def test_noise_correlates_as_stated_also_across_chunks(name, lag):
+def test_correlation_across_chunks(name, lag):
     law = DISTRIBUTIONS[name]
     scores = np.log(steady(law) / BASE_S) / law.sigma
     assert np.corrcoef(scores[:-lag], scores[lag:])[0, 1] == pytest.approx(law.rho**lag, abs=0.012)
 
 
-def test_outliers_are_as_many_and_as_slow_as_stated():
+def test_outliers():
     times = steady(DISTRIBUTIONS["outliers"])
     slow = times > 5 * BASE_S
     assert slow.mean() == pytest.approx(0.05, abs=0.002)
@@ -80,7 +80,7 @@ def test_a_ramp_falls_linearly_to_the_steady_time():
     assert median(times[40:]) == pytest.approx(BASE_S, rel=0.003)
 
 
-def test_the_same_repetition_gives_every_tool_the_same_times():
+def test_repetitions_are_seeded():
     runs = []
     for repetition in (3, 3, 4):
         clock = TickingClock()
@@ -94,11 +94,11 @@ def test_reading_the_clock_costs_a_tick():
     assert clock() == 2 * TICK_S
 
 
-def test_noisy_cells_are_truths():
+def test_noisy_cells():
     assert set(NOISY) < set(DISTRIBUTIONS)
 
 
-def test_min_seconds_are_those_of_the_best_estimator():
+def test_seconds_of_the_best_estimator():
     # (1.96 x .15 / .02)^2 = 216 calls of 1.0113 ms; AR(.7) leaves .3 / 1.7 of (1.96 x .1 / .02)^2 = 96.
     assert DISTRIBUTIONS["loud"].min_s == pytest.approx(0.2185, rel=1e-3)
     assert DISTRIBUTIONS["correlated"].min_s == pytest.approx(96.04 * 1.7 / 0.3 * 1.00501e-3, rel=1e-3)

@@ -31,7 +31,7 @@ class Steps:
 
 
 @pytest.mark.parametrize("tool", SYNTHETIC_TOOLS.values(), ids=lambda tool: tool.name)
-def test_reads_exactly_the_truth_where_every_call_takes_the_same(tool):
+def test_equal_calls_are_read_exactly(tool):
     function = Steps(BASE_S)
     reading = tool.measure(function, function.clock)
     assert reading.center_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
@@ -52,7 +52,7 @@ def test_reads_exactly_the_truth_where_every_call_takes_the_same(tool):
         ("pyperf's method", "mean", True),
     ],
 )
-def test_says_what_it_estimates_and_whether_it_has_an_interval(tool, estimand, claims):
+def test_estimand_and_interval(tool, estimand, claims):
     function = Steps(BASE_S)
     reading = TOOLS[tool].measure(function, function.clock)
     assert reading.estimand == estimand
@@ -73,7 +73,7 @@ def test_pytest_benchmark_lets_a_slow_first_call_decide_its_rounds():
     assert TOOLS["breakeven"].measure(function, function.clock).rounds == 40
 
 
-def test_precision_mode_stops_at_its_fewest_rounds_when_they_agree():
+def test_precision_mode_stops_at_its_min_rounds():
     function = Steps(BASE_S)
     assert TOOLS["pytest-benchmark precision"].measure(function, function.clock).rounds == 5
 
@@ -115,7 +115,7 @@ def test_pyperfs_method_takes_sixty_values_of_100_ms_in_twenty_fresh_processes()
     assert reading.rounds == 60 * 128
 
 
-def test_a_means_interval_reaches_so_many_standard_errors():
+def test_interval_of_a_mean():
     reading = mean_reading([1.0, 2.0, 3.0], quantile=2.0, rounds=3)
     assert (reading.low_s, reading.center_s, reading.high_s) == pytest.approx(
         (2 - 2 / math.sqrt(3), 2, 2 + 2 / math.sqrt(3))
