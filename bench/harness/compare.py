@@ -21,7 +21,7 @@ from typing import Any
 from gpu_tables import gpu_section
 from grids import NOISE, Cell, RealPlan, real_cells, synthetic_cells
 from metrics import figures, ratio_of_costs
-from results import options, versions, write
+from shared import options, versions, write
 from synthetic import DISTRIBUTIONS, NOISY
 from tables import OURS, short_table, tables
 from tools import TOOLS, Measurement

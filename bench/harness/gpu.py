@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from compare import at_least_two, progress, shape
 from gpu_tables import gpu_section
-from results import options, rotated, versions, write
+from shared import options, rotated, versions, write
 from tools import planned
 from torch.utils.benchmark import Timer
 

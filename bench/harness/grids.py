@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median, stdev
 
 from metrics import Observation
-from results import rotated
+from shared import rotated
 from synthetic import DISTRIBUTIONS, NOISY, Law, SyntheticFunction, TickingClock
 from tools import SYNTHETIC_TOOLS, TOOLS, Call, Measurement, Tool
 

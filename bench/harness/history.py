@@ -21,8 +21,8 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from results import Json, options, run_command, share, summary, write
 from scipy.signal import lfilter
+from shared import Json, options, run_command, share, summary, write
 
 from breakeven.analysing.history import store
 from breakeven.analysing.history.changes import find_all, find_changes

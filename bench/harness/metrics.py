@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from results import share
+from shared import share
 from tools import Z95, Measurement
 
 from breakeven.analysing.intervals import median_interval

@@ -20,7 +20,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 from pytest_benchmark.stats import Stats
-from results import Json, options, share, write
+from shared import Json, options, share, write
 
 from breakeven.analysing.regression import ALPHA, Effects, effects
 

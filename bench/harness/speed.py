@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from results import Json, options, run_command, summary, write
+from shared import Json, options, run_command, summary, write
 
 from breakeven.analysing.estimates import estimates
 from breakeven.analysing.flags import evidence_in

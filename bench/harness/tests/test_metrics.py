@@ -4,7 +4,7 @@ import math
 
 import pytest
 from metrics import Observation, biased, figures, ratio_of_costs, seconds_to_target
-from results import share
+from shared import share
 from tools import Measurement
 
 
