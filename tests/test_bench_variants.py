@@ -1,4 +1,4 @@
-"""The sweep `variants` of ``bench/``: what it holds apart, and what a CPU says of it."""
+"""The sweep `variants` of ``bench/``: its cases, and what becomes of them on a CPU."""
 
 import shutil
 from pathlib import Path
@@ -42,23 +42,32 @@ def test_the_default_sweep_is_what_it_was(shipped):
     assert not any(name.startswith(("bench_tf32", "bench_launches")) for name in names)
 
 
-def test_a_cpu_skips_what_only_a_gpu_has_and_times_the_rest(shipped):
-    result = shipped.run("--breakeven-sweep=variants batch_size=2 width=8", "-k", "tf32 or launches")
+SMALL = "--breakeven-sweep=variants batch_size=2 width=8"
+
+
+def test_variants_without_a_gpu_are_skipped(shipped):
+    result = shipped.run(SMALL, "-k", "(tf32 or launches) and not True-False")
     assert result.ret == 0
-    outcomes = shipped.outcomes()
     no_graphs = ("skipped", "cuda_graph=True: cpu@1 records no CUDA graphs")
-    assert outcomes.pop("bench_launches[2-8-False-True-cpu@1-train]") == no_graphs
-    assert outcomes.pop("bench_launches[2-8-True-True-cpu@1-train]") == no_graphs
-    assert outcomes.pop("bench_tf32[2-8-True-cpu@1-train]") == (
-        "skipped",
-        "tf32=True: cpu@1 has no TF32, which is a mode of NVIDIA GPUs",
-    )
+    no_tf32 = ("skipped", "tf32=True: cpu@1 has no TF32, which is a mode of NVIDIA GPUs")
+    assert shipped.outcomes() == {
+        "bench_launches[2-8-False-True-cpu@1-train]": no_graphs,
+        "bench_launches[2-8-True-True-cpu@1-train]": no_graphs,
+        "bench_tf32[2-8-True-cpu@1-train]": no_tf32,
+    }
     facts = {item["name"]: item["extra_info"] for item in shipped.file()["benchmarks"]}
-    compiled = facts.pop("bench_launches[2-8-True-False-cpu@1-train]", None)
-    if compiled is None:  # a machine without a compiler says so
-        assert "not supported here" in outcomes.pop("bench_launches[2-8-True-False-cpu@1-train]")[1]
-    else:
-        assert compiled["compile_s"] > 0
-    assert outcomes == {}
     assert list(facts) == ["bench_tf32[2-8-False-cpu@1-train]", "bench_launches[2-8-False-False-cpu@1-train]"]
     assert not any("compile_s" in found for found in facts.values())
+
+
+@pytest.mark.slow
+def test_compiled_on_a_cpu(shipped):
+    """It is timed with what compiling took, or skipped where there is no compiler."""
+    case = "bench_launches[2-8-True-False-cpu@1-train]"
+    result = shipped.run(SMALL, "-k", "launches and True-False")
+    assert result.ret == 0
+    facts = {item["name"]: item["extra_info"] for item in shipped.file()["benchmarks"]}
+    if facts:
+        assert facts[case]["compile_s"] > 0
+    else:
+        assert "not supported here" in shipped.outcomes()[case][1]

@@ -61,6 +61,7 @@ def test_the_machines_of_the_other_example_are_held_against_one(tmp_path, monkey
     assert all(f"On {Path(name).stem}" in shown for name in names[1:])
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded, pytester, capsys):
     (example,) = blocks("python")
     commands = blocks("console")[0]

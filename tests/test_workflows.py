@@ -60,6 +60,7 @@ def test_permissions():
     reads, writes = {"contents": "read"}, {"contents": "write"}
     assert {name: job["permissions"] for name, job in JOBS.items()} == {
         "tests.yml tests": reads,
+        "tests.yml slow": reads,
         "gpu.yml measure": reads,
         "measure.yml measure": reads,
         "gpu.yml history": writes,
@@ -85,7 +86,7 @@ def test_every_job_has_a_time_limit_and_a_shell():
 def test_checkouts():
     """None leaves its credentials behind, and the job that may write checks nothing out."""
     found = [(name, step) for name, step in STEPS if "checkout@" in step.get("uses", "")]
-    assert [name for name, _ in found] == ["measure.yml measure"] * 2 + ["tests.yml tests"]
+    assert [name for name, _ in found] == ["measure.yml measure"] * 2 + ["tests.yml tests", "tests.yml slow"]
     assert all(step["with"]["persist-credentials"] is False for _, step in found)
 
 

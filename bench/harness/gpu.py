@@ -1,74 +1,59 @@
-"""Hold breakeven against a GPU's other timers: `python bench/harness/gpu.py --device cuda`.
+"""Compare breakeven with a GPU's other timers: `python bench/harness/gpu.py --device cuda`.
 
-What each of them reads for the same training step, beside what device events say it took; on one GPU, in one
-run, in turns. Writes ``gpu.json`` and ``gpu.md`` into the folder of ``-o``. Refuses to run without a GPU.
+What each of them reads for the same training step, and what device events read; on one GPU, in one run, in
+turns. Writes ``gpu.json`` and ``gpu.md`` into the folder of ``-o``. Exits with 2 without a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib
-import importlib.metadata
-import json
-import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 from gpu_tables import gpu_section
+from shared import options, rotated, versions, write
+from tools import planned
 from torch.utils.benchmark import Timer
 
-from breakeven.case import Budget
 from breakeven.errors import UsageError
 from breakeven.hardware.devices import Device, parse_device
-from breakeven.hardware.machine import class_facts
 from breakeven.measure.phases import PHASES
-from breakeven.measure.timing import (
-    CLOCK,
-    Clock,
-    Round,
-    collection_off,
-    floor_for,
-    part_seconds,
-    plan_rounds,
-    time_round,
-    warm_up,
-)
-from breakeven.measure.trainer import Placed
+from breakeven.measure.timing import CLOCK, Clock, Round, collection_off, floor_for, part_seconds, time_round
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build, mlp, one_line
 from breakeven.stats.intervals import median_interval
 from compare import at_least_two, progress, shape
 
 SHAPES = ((64, 16), (64, 1024), (512, 64), (512, 4096), (4096, 4096))
-TRUTH_ROUNDS = 25
+EVENT_ROUNDS = 25
 BARE_ROUNDS = 200
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One placed training step: what every timer is given."""
+    """The training step that every timer is given."""
 
-    placed: Placed
+    trainer: Trainer
     clock: Clock
 
     @property
     def device(self) -> Device:
         """Where it runs."""
-        return self.placed.device
+        return self.trainer.device
 
     def step(self) -> None:
         """Queue a whole training step."""
-        self.placed.release()
-        PHASES["train"].run(self.placed)
+        self.trainer.release()
+        PHASES["train"].run(self.trainer)
 
     def waiting_clock(self) -> float:
         """Read the clock once the device is idle."""
-        self.device.synchronise()
+        self.device.synchronize()
         return self.clock()
 
 
@@ -76,18 +61,15 @@ def by_events(stage: Stage) -> float:
     """Return the median seconds that device events give the step."""
     events = stage.device.event_api()
     if events is None:
-        raise UsageError(f"{stage.device.name} has no events, so nobody knows what a step truly takes there")
-    return part_seconds(PHASES["train"], stage.placed, events, TRUTH_ROUNDS)["all"]
+        raise UsageError(f"{stage.device.name} has no events to compare the timers with")
+    return part_seconds(PHASES["train"], stage.trainer, events, EVENT_ROUNDS)["all"]
 
 
 def by_breakeven(stage: Stage) -> float:
     """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, median of rounds."""
-    round_, budget = Round(PHASES["train"], stage.placed), Budget()
-    time_round(round_, stage.clock)
-    second = time_round(round_, stage.clock)
+    round_ = Round(PHASES["train"], stage.trainer)
     with collection_off():
-        warmup = warm_up(round_, floor_for(stage.device), budget.max_time_s, (second,), stage.clock)
-        rounds = plan_rounds(warmup, budget).rounds
+        rounds = planned(round_, floor_for(stage.device), stage.clock).rounds
         return median(time_round(round_, stage.clock).latency_s for _ in range(rounds))
 
 
@@ -105,13 +87,13 @@ def by_triton(stage: Stage) -> float:
 
 
 def by_bare_loop(stage: Stage) -> float:
-    """Read the clock before and after each call and wait for nobody."""
+    """Read the clock before and after each call, without synchronizing."""
     seconds = []
     for _ in range(BARE_ROUNDS):
         start = stage.clock()
         stage.step()
         seconds.append(stage.clock() - start)
-    stage.device.synchronise()
+    stage.device.synchronize()
     return median(seconds)
 
 
@@ -151,20 +133,19 @@ def readings_of(
 
     An interval is null where there are fewer than six repetitions.
     """
-    placed = Placed(workload, device)
-    placed.move_model()
-    placed.reset()
-    stage = Stage(placed, clock)
-    for _ in range(10):  # what comes once in a process is no timer's to pay
+    trainer = Trainer(workload, device)
+    trainer.move_model()
+    trainer.reset()
+    stage = Stage(trainer, clock)
+    for _ in range(10):  # what happens once in a process is charged to no timer
         stage.step()
-    device.synchronise()
+    device.synchronize()
     timers = [("truth", by_events), *peers.items()]
     every: dict[str, list[float]] = {name: [] for name, _ in timers}
     for repetition in range(repetitions):
-        first = repetition % len(timers)
-        for name, timer in timers[first:] + timers[:first]:
-            placed.reset()
-            device.synchronise()
+        for name, timer in rotated(timers, repetition):
+            trainer.reset()
+            device.synchronize()
             every[name].append(timer(stage))
     found = {name: median_interval(seconds) for name, seconds in every.items()}
     medians = {name: interval.median for name, interval in found.items()}
@@ -177,61 +158,51 @@ def readings_of(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure every shape and write the results."""
-    options = parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
-        device = parse_device(options.device)
+        device = parse_device(given.device)
         if not device.is_accelerator:
-            raise UsageError(f"{device.name!r} is no accelerator; compare.py holds the timers of a CPU")
+            raise UsageError(
+                f"{device.name!r} is not an accelerator; compare.py compares the timers of a CPU"
+            )
     except UsageError as error:
         print(f"gpu.py: error: --device: {error}", file=sys.stderr)
         return 2
-    say = progress(options.quiet)
+    log = progress(given.quiet)
     cells = []
     with device.active():
-        device.initialise()
+        device.initialize()
         peers, missing = present(PEERS)
-        for width, batch_size in options.shapes or SHAPES:
-            say(f"{width}x{batch_size}")
+        for width, batch_size in given.shapes or SHAPES:
+            log(f"{width}x{batch_size}")
             workload = build(lambda w=width, b=batch_size: mlp(b, w))
-            found = readings_of(workload, device, peers, options.repetitions)
+            found = readings_of(workload, device, peers, given.repetitions)
             cells.append(
                 {"name": f"{width} x {batch_size}", "width": width, "batch_size": batch_size, **found}
             )
             device.release_memory()
         name = device.describe()["device_name"]
+    packages = ("breakeven", "torch", *(() if missing else ("triton",)))
     result = {
-        "schema": 1,
         "device": device.name,
         "device_name": name,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": class_facts(),
-        "versions": versions(missing),
-        "repetitions": options.repetitions,
+        "versions": versions(*packages),
+        "repetitions": given.repetitions,
         "missing": missing,
         "cells": cells,
     }
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "gpu.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (options.output / "gpu.md").write_text(gpu_section(result), encoding="utf-8")
-    say(f"wrote {options.output / 'gpu.json'} and {options.output / 'gpu.md'}")
+    whole = write(given.output / "gpu.json", result)
+    (given.output / "gpu.md").write_text(gpu_section(whole), encoding="utf-8")
+    log(f"wrote {given.output / 'gpu.json'} and {given.output / 'gpu.md'}")
     return 0
-
-
-def versions(missing: Mapping[str, str]) -> dict[str, str]:
-    """Return the versions that the readings depend on."""
-    named = {name: importlib.metadata.version(name) for name in ("breakeven", "torch")}
-    if not missing:
-        named["triton"] = str(load("triton").__version__)
-    return named | {"python": platform.python_version()}
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = argparse.ArgumentParser(
-        description="What torch.utils.benchmark, triton's do_bench, a bare loop and breakeven read for a "
-        "training step on a GPU, beside its device events.",
-        epilog="example:\n  python bench/harness/gpu.py --device cuda -o results/harness",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    made = options(
+        "What torch.utils.benchmark, triton's do_bench, a bare loop and breakeven read for a training step "
+        "on a GPU, and what its device events read.",
+        epilog="example:\n  python bench/harness/gpu.py --device cuda",
     )
     made.add_argument("--device", default="cuda", metavar="DEVICE", help="the accelerator (%(default)s)")
     made.add_argument(
@@ -242,9 +213,8 @@ def parser() -> argparse.ArgumentParser:
         type=at_least_two,
         default=6,
         metavar="N",
-        help="readings a cell and timer (%(default)s; fewer than 6 give no interval)",
+        help="readings per cell and timer (%(default)s; fewer than 6 give no interval)",
     )
-    made.add_argument("-o", "--output", type=Path, default=Path("results/harness"), metavar="FOLDER")
     made.add_argument("-q", "--quiet", action="store_true", help="no progress")
     return made
 

@@ -1,8 +1,8 @@
-"""The two grids on which the tools are held against each other: synthetic truths, and real training steps.
+"""The two grids on which the tools are compared: synthetic functions, and real training steps.
 
 Each gives `Cell`s: every tool's readings in one cell. In both, all tools time the same function in the same
 run. Synthetic: the same seeds for every tool. Real: the tools take turns, the order rotating, with stretches
-of reference rounds between them, whose pooled median and mean are the truth.
+of reference rounds between them, whose pooled median and mean count as the true values.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from dataclasses import dataclass, field
 from statistics import fmean, median, stdev
 
 from metrics import Observation
-from tools import TOOLS, VIRTUAL_TOOLS, Call, Reading, Tool
-from truths import NOISY, TRUTHS, VirtualClock, VirtualFunction
+from shared import rotated
+from synthetic import DISTRIBUTIONS, NOISY, Law, SyntheticFunction, TickingClock
+from tools import SYNTHETIC_TOOLS, TOOLS, Call, Measurement, Tool
 
 from breakeven.hardware.devices import parse_device
 from breakeven.measure.phases import PHASES
-from breakeven.measure.trainer import Placed
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import build, mlp
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
-DEAR = "pyperf's method"
+SLOW_TOOL = "pyperf's method"
 """Takes ten seconds a reading, so the real grid uses it only now and then."""
 
 NOISE = 0.05
@@ -35,114 +36,112 @@ NOISE = 0.05
 class Cell:
     """What was timed, its true median and mean in seconds, and each tool's readings with their cost.
 
-    `noisy` tells whether the aim for noisy cells is about it.
+    `noisy` is whether the aim for noisy cells applies to it.
     """
 
     name: str
     what: str
-    truth_s: Mapping[str, float]
+    true_s: Mapping[str, float]
     noisy: bool
-    readings: dict[str, list[tuple[Reading, float]]] = field(default_factory=dict)
+    measurements: dict[str, list[tuple[Measurement, float]]] = field(default_factory=dict)
 
     def observations(self, tool: str) -> list[Observation]:
-        """Return a tool's readings, each beside the truth of its estimand."""
+        """Return a tool's readings, each with the true value of its estimand."""
         return [
-            Observation(reading, self.truth_s[reading.estimand], wall_s)
-            for reading, wall_s in self.readings[tool]
+            Observation(measurement, self.true_s[measurement.estimand], wall_s)
+            for measurement, wall_s in self.measurements[tool]
         ]
 
 
-def virtual_cells(names: Sequence[str], repetitions: int, say: Say) -> Iterator[Cell]:
-    """Measure each truth `repetitions` times with each tool, on virtual clocks."""
-    gc.freeze()  # what is loaded need not be walked by the collections that breakeven asks for
+def synthetic_cells(names: Sequence[str], repetitions: int, log: Log) -> Iterator[Cell]:
+    """Measure each distribution `repetitions` times with each tool, on simulated clocks."""
+    gc.freeze()  # breakeven's collections need not walk what is loaded
     for name in names:
-        truth = TRUTHS[name]
-        what = f"{truth.what}; the best estimator that knew this law would need {truth.least_s:.2g} s"
-        cell = Cell(name, what, {"median": truth.median_s, "mean": truth.mean_s}, name in NOISY)
-        for tool in VIRTUAL_TOOLS.values():
-            say(f"{name}: {tool.name}, {repetitions} readings")
-            cell.readings[tool.name] = [
-                _virtual_reading(tool, name, repetition) for repetition in range(repetitions)
-            ]
+        distribution = DISTRIBUTIONS[name]
+        what = f"{distribution.what}; the best estimator would need {distribution.min_s:.2g} s"
+        cell = Cell(name, what, {"median": distribution.median_s, "mean": distribution.mean_s}, name in NOISY)
+        for tool in SYNTHETIC_TOOLS.values():
+            log(f"{name}: {tool.name}, {repetitions} readings")
+            cell.measurements[tool.name] = [_measured(tool, distribution, i) for i in range(repetitions)]
         yield cell
     gc.unfreeze()
 
 
-def _virtual_reading(tool: Tool, name: str, repetition: int) -> tuple[Reading, float]:
-    clock = VirtualClock()
-    function = VirtualFunction(TRUTHS[name], clock, repetition)
-    reading = tool.measure(function, clock)
-    return reading, clock.now
+def _measured(tool: Tool, distribution: Law, repetition: int) -> tuple[Measurement, float]:
+    clock = TickingClock()
+    measurement = tool.measure(SyntheticFunction(distribution, clock, repetition), clock)
+    return measurement, clock.now
 
 
 @dataclass(frozen=True)
 class RealPlan:
     """What the real grid times: ``(width, batch size)`` of the mlp's train step, on each device.
 
-    A cell gets `repetitions` of them, or as many (at least two) as begin within `cell_s` seconds. The dear
-    tool joins every `dear_every`-th. `reference_s` seconds of reference rounds follow each.
+    A cell gets `repetitions` of them, or as many (at least two) as begin within `cell_s` seconds. The slow
+    tool joins every `slow_every`-th. `reference_s` seconds of reference rounds follow each.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((64, 16), (512, 64))
     devices: tuple[str, ...] = ("cpu@1", "cpu")
     repetitions: int = 100
     cell_s: float = 70.0
-    dear_every: int = 15
+    slow_every: int = 15
     reference_s: float = 0.2
 
 
-def real_cells(plan: RealPlan, say: Say) -> Iterator[Cell]:
+def real_cells(plan: RealPlan, log: Log) -> Iterator[Cell]:
     """Measure each training step with each tool, in turns."""
     for width, batch_size in plan.shapes:
         for name in plan.devices:
             device = parse_device(name)
             with device.active():
-                placed = Placed(build(lambda b=batch_size, w=width: mlp(b, w)), device)
-                placed.move_model()
+                trainer = Trainer(build(lambda b=batch_size, w=width: mlp(b, w)), device)
+                trainer.move_model()
                 cell = Cell(f"{width}x{batch_size} {name}", f"CPU threads: {device.threads}", {}, noisy=False)
-                yield _real_cell(plan, cell, placed, say)
+                yield _real_cell(plan, cell, trainer, log)
 
 
-def _real_cell(plan: RealPlan, cell: Cell, placed: Placed, say: Say) -> Cell:
+def _real_cell(plan: RealPlan, cell: Cell, trainer: Trainer, log: Log) -> Cell:
     train = PHASES["train"]
 
     def step() -> None:
-        placed.release()
-        train.run(placed)
+        trainer.release()
+        train.run(trainer)
 
     pooled: list[float] = []
     gc.collect()
     gc.freeze()
-    placed.reset()
-    reference_rounds(step, plan.reference_s)  # what comes once in a process is no tool's to pay
+    trainer.reset()
+    reference_rounds(step, plan.reference_s)  # what happens once in a process is charged to no tool
     start = time.perf_counter()
     for repetition in range(plan.repetitions):
         if repetition >= 2 and time.perf_counter() - start >= plan.cell_s:
             break
-        say(f"{cell.name}: repetition {repetition + 1}")
-        for tool in rotated(repetition, plan.dear_every):
-            placed.reset()
+        log(f"{cell.name}: repetition {repetition + 1}")
+        for tool in tools_of(repetition, plan.slow_every):
+            trainer.reset()
             begin = time.perf_counter()
-            reading = tool.measure(step, time.perf_counter)
+            measurement = tool.measure(step, time.perf_counter)
             wall_s = time.perf_counter() - begin
-            cell.readings.setdefault(tool.name, []).append((reading, wall_s))
+            cell.measurements.setdefault(tool.name, []).append((measurement, wall_s))
         pooled += reference_rounds(step, plan.reference_s)
     gc.unfreeze()
-    cell.truth_s = {"median": median(pooled), "mean": fmean(pooled)}
+    cell.true_s = {"median": median(pooled), "mean": fmean(pooled)}
     noise = stdev(pooled) / fmean(pooled)
     cell.noisy = noise >= NOISE
-    median_s = cell.truth_s["median"]
+    median_s = cell.true_s["median"]
     cell.what += (
         f"; {len(pooled):,} reference rounds: median {1e3 * median_s:.3g} ms, stddev {noise:.1%} of the mean"
     )
     return cell
 
 
-def rotated(repetition: int, dear_every: int) -> list[Tool]:
-    """Return the tools of a repetition, each time another one first."""
-    tools = [tool for tool in TOOLS.values() if tool.name != DEAR or repetition % dear_every == 0]
-    first = repetition % len(tools)
-    return tools[first:] + tools[:first]
+def tools_of(repetition: int, slow_every: int) -> list[Tool]:
+    """Return the tools of a repetition in their order."""
+    return rotated(
+        [tool for tool in TOOLS.values() if tool.name != SLOW_TOOL or repetition % slow_every == 0],
+        repetition,
+    )
 
 
 def reference_rounds(step: Call, seconds: float) -> list[float]:

@@ -1,42 +1,36 @@
 """What `breakeven history` promises: `python bench/harness/history.py` writes results/harness/history.json.
 
-Seeded simulations of series whose truth is known: false changes where nothing changed (judged once, and anew
+Seeded simulations of series whose changes are known: false changes where nothing changed (judged once, and
 after each of 100 commits, as a nightly check does), true steps found in place, false alarms of the newest
 run. Then the whole command, in a process of its own, on a store of 1,000 runs x 400 cases x 100 rounds. Each
-figure stands beside the bound it must keep, with the machine and the date.
+figure has the bound that it must keep.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import hashlib
 import json
 import math
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import numpy as np
-from metrics import wilson
+from scipy.signal import lfilter
+from shared import Json, options, run_command, share, summary, write
 
-from breakeven.case import case_text
-from breakeven.hardware.machine import class_facts
+from breakeven.case import CaseKey
 from breakeven.history import store
-from breakeven.runs.readings import Reading, RunReadings
+from breakeven.runs.readings import Reading, Run
 from breakeven.runs.schema import Sample
 from breakeven.stats.change_points import find_all, find_changes
 from breakeven.stats.prediction import expect, judge
 
-RESULTS = Path(__file__).parents[2] / "results" / "harness"
 REPETITIONS = 7
 COMMITS = 100
 STEP = 1.1
@@ -46,8 +40,6 @@ CORRELATIONS = (0.0, 0.5)
 PLACES = (5, 15, 50, 85, 95)
 SUITES = (1, 40, 400)
 RUNS, CASES, ROUNDS = 1000, 400, 100
-
-Json = dict[str, Any]
 
 
 def noise_of(kind: str | float, count: int, length: int, sd: float, seed: int) -> np.ndarray:
@@ -65,10 +57,9 @@ def noise_of(kind: str | float, count: int, length: int, sd: float, seed: int) -
     if kind == "spikes":
         return sd * draws + (rng.random(draws.shape) < 0.05) * rng.uniform(0.3, 0.5, draws.shape)
     rho = float(kind)
-    values = draws.copy()
-    for i in range(1, length):
-        values[:, i] = rho * values[:, i - 1] + math.sqrt(1 - rho**2) * draws[:, i]
-    return sd * values
+    first, later = draws[:, :1], draws[:, 1:]
+    correlated = lfilter([math.sqrt(1 - rho**2)], [1, -rho], later, zi=rho * first)[0]
+    return sd * np.hstack([first, correlated])
 
 
 def false_changes(kind: str | float, sd: float, count: int) -> Json:
@@ -83,13 +74,8 @@ def false_changes(kind: str | float, sd: float, count: int) -> Json:
                 if all(abs(change.at - other) > WITHIN for other in reported):
                     reported.append(change.at)
         ever += len(reported)
-    return {
-        "noise": sd,
-        "kind": kind,
-        "in one check": once / count,
-        "in any of 91 checks": ever / count,
-        "n": count,
-    }
+    return {"noise": sd, "kind": kind, "in one check": once / count, "in any of 91 checks": ever / count,
+            "n": count}  # fmt: skip
 
 
 def found_steps(rho: float, at: int, count: int, sd: float = 0.02) -> Json:
@@ -100,13 +86,13 @@ def found_steps(rho: float, at: int, count: int, sd: float = 0.02) -> Json:
         away = min((abs(change.at - at) for change in find_changes(values).changes), default=COMMITS)
         hits += away <= WITHIN
         exact += away == 0
-    low, high = wilson(hits, count)
-    return {"rho": rho, "at": at, "of": COMMITS, "found": hits / count, "low": low, "high": high,
-            "exactly there": exact / count, "n": count}  # fmt: skip
+    found = share(hits, count)
+    return {"rho": rho, "at": at, "of": COMMITS, "found": found.pop("share"), **found,
+            "exactly there": exact / count}  # fmt: skip
 
 
 def false_newest(rho: float, series: int, suites: int) -> Json:
-    """Count alarms of the newest run in suites of so many unchanged series, judged after each commit."""
+    """Count alarms of the newest run in suites of unchanged series, judged after each commit."""
     alarms = failed = checks = 0
     for suite in range(suites):
         values = noise_of(rho, series, COMMITS, 0.02, 100 + suite)
@@ -133,7 +119,7 @@ def found_newest(series: int, suites: int) -> Json:
 
 
 def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int = ROUNDS) -> float:
-    """Write a store of so many runs, a few cases of which become slower; return the seconds a run took."""
+    """Write a store in which a few cases become slower; return the seconds per run."""
     rng = np.random.default_rng(0)
     cells = [(2 ** (i % 10), i // 10, device) for i in range(cases // 2) for device in ("cpu", "cuda")]
     start = datetime.datetime(2023, 1, 1, tzinfo=datetime.UTC)
@@ -141,17 +127,17 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
     for run in range(runs):
         readings = {}
         for i, (batch, width, device) in enumerate(cells):
-            centre = (1e-3 + 2e-5 * batch) if device == "cpu" else (3e-3 + 1e-6 * batch)
-            centre *= math.exp(0.02 * rng.standard_normal()) * (STEP if run > runs * 0.6 and i < 4 else 1)
-            times = centre * np.exp(0.02 * rng.standard_normal(rounds))
+            center = (1e-3 + 2e-5 * batch) if device == "cpu" else (3e-3 + 1e-6 * batch)
+            center *= math.exp(0.02 * rng.standard_normal()) * (STEP if run > runs * 0.6 and i < 4 else 1)
+            times = center * np.exp(0.02 * rng.standard_normal(rounds))
             axes = {"width": width}
             facts = {"peak_memory_bytes": 1_000_000 * batch}
             sample = Sample("mlp", axes, f"width={width}", batch, "train", device, times, (), facts)
-            case = case_text("mlp", "train", device, batch, axes)
+            case = CaseKey.of("mlp", batch, "train", device, axes).label()
             readings[case] = Reading(case, float(np.median(times)), times, sample)
         name = hashlib.sha256(b"%d" % run).hexdigest()
         store.put(
-            RunReadings(
+            Run(
                 path=f"run{run}.json", label="a box", class_id="box", facts={}, state={},
                 datetime=(start + datetime.timedelta(days=run)).isoformat(), commit=name[:40],
                 readings=readings, ended={}, digest=name, machine_id="box",
@@ -161,72 +147,40 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
     return (time.perf_counter() - began) / runs
 
 
-_CHECK = """
-import sys
-from breakeven.cli import main
-code = main(["history", "check", "--format", "json", "--store", sys.argv[1]])
-# Of this process alone: getrusage also counts what its parent held when it was forked.
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(code, status["VmHWM"].split()[0], file=sys.stderr)
-"""
-
-
 def whole_command(folder: Path, niceness: int = 0) -> Json:
     """Return seconds and peak memory of ``breakeven history check``, the process started and ended.
 
-    `cpu_s` is what one took of all cores together, and `load` that of the machine before: who else is at work
-    there costs wall time, unless the process goes first (`niceness` below 0).
+    `cpu_s` is what one took of all cores together, and `load` that of the machine before: other work there
+    costs wall time, unless the process goes first (`niceness` below 0).
     """
-    times, peaks, said = [], [], ""
-    nice = ["nice", "-n", str(niceness)] if niceness else []
+    prefix = ["nice", "-n", str(niceness)] if niceness else []
+    command = ["history", "check", "--format", "json", "--store", folder]
     load, before = os.getloadavg()[0], resource.getrusage(resource.RUSAGE_CHILDREN)
-    for _ in range(REPETITIONS):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [*nice, sys.executable, "-c", _CHECK, str(folder)], capture_output=True, text=True
-        )
-        times.append(time.perf_counter() - start)
-        code, peak = done.stderr.split()[-2:]
-        peaks.append(1024 * int(peak))
-        said = done.stdout
-        if code != "1":
-            raise SystemExit(f"the check exited with {code}: {done.stderr}")
+    done = [run_command(*command, prefix=prefix) for _ in range(REPETITIONS)]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    codes = {run["code"] for run, _ in done}
+    if codes != {1}:
+        raise SystemExit(f"the check exited with {codes}, expected 1")
     cpu_s = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / REPETITIONS
-    seen = json.loads(said)["changes"]
-    return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": REPETITIONS,
+    return {**summary([run["seconds"] for run, _ in done]),
             "cpu_s": cpu_s, "load": load, "niceness": niceness,
-            "peak_memory_bytes": max(peaks), "changes": len(seen)}  # fmt: skip
+            "peak_memory_bytes": max(run["peak_memory_bytes"] for run, _ in done),
+            "changes": len(json.loads(done[-1][1])["changes"])}  # fmt: skip
 
 
 def measure(count: int, runs: int, niceness: int) -> Json:
     """Return every figure with its bound."""
-    kinds: list[tuple[str | float, float]] = [
-        *product(CORRELATIONS, NOISES),
-        (0.8, 0.02),
-        ("t3", 0.02),
-        ("spikes", 0.02),
-    ]
+    kinds: list[tuple[str | float, float]] = [*product(CORRELATIONS, NOISES), (0.8, 0.02)]
+    kinds += [("t3", 0.02), ("spikes", 0.02)]
+    changes = [false_changes(kind, sd, count) for kind, sd in kinds]
+    steps = [found_steps(rho, at, 2 * count) for rho, at in product(CORRELATIONS, PLACES)]
+    alarms = [false_newest(rho, n, max(1, count // n)) for rho, n in product(CORRELATIONS, SUITES)]
+    newest = [found_newest(n, max(20, 4 * count // n)) for n in SUITES]
     figures: Json = {
-        "false changes per series and 100 commits": {
-            "bound": 0.2,
-            "rows": [false_changes(kind, sd, count) for kind, sd in kinds],
-        },
-        "a step of 10% at 2% noise, found within 5 commits": {
-            "bound": 0.9,
-            "rows": [found_steps(rho, at, 2 * count) for rho, at in product(CORRELATIONS, PLACES)],
-        },
-        "false alarms of the newest run": {
-            "bound": 0.2,
-            "rows": [
-                false_newest(rho, series, max(1, count // series))
-                for rho, series in product(CORRELATIONS, SUITES)
-            ],
-        },
-        "a step of 10% in one of so many series, at once": {
-            "bound": None,
-            "rows": [found_newest(series, max(20, 4 * count // series)) for series in SUITES],
-        },
+        "false changes per series and 100 commits": {"bound": 0.2, "rows": changes},
+        "a step of 10% at 2% noise, found within 5 commits": {"bound": 0.9, "rows": steps},
+        "false alarms of the newest run": {"bound": 0.2, "rows": alarms},
+        "a step of 10% in one of several series, at once": {"bound": None, "rows": newest},
     }
     with tempfile.TemporaryDirectory() as folder:
         add_s = write_store(Path(folder), runs, CASES, ROUNDS)
@@ -246,18 +200,13 @@ def measure(count: int, runs: int, niceness: int) -> Json:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("-o", type=Path, default=RESULTS, help="folder for history.json")
+    parser = options(__doc__)
     parser.add_argument("--series", type=int, default=500, help="series of each kind (default: 500)")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs of the large store (default: {RUNS})")
     parser.add_argument("--nice", type=int, default=0, help="niceness of the timed process (default: 0)")
-    options = parser.parse_args(arguments)
-    figures = measure(options.series, options.runs, options.nice)
-    content = {"date": datetime.date.today().isoformat(), "machine": class_facts(), "figures": figures}
-    options.o.mkdir(parents=True, exist_ok=True)
-    (options.o / "history.json").write_text(json.dumps(content, indent=2) + "\n")
+    given = parser.parse_args(arguments)
+    figures = measure(given.series, given.runs, given.nice)
+    write(given.output / "history.json", {"figures": figures})
     for name, figure in figures.items():
         print(f"{name}:")
         for row in figure.get("rows", [figure]):

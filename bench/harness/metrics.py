@@ -1,7 +1,6 @@
 """From repeated readings of one tool in one cell to its figures; pure and seeded.
 
-All errors are relative to the tool's own truth: a mean is held against the true mean, a median against
-the true median.
+All errors are relative to the true value of what the tool estimates: the mean or the median.
 """
 
 from __future__ import annotations
@@ -11,43 +10,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tools import Z95, Reading
+from shared import share
+from tools import Z95, Measurement
 
 from breakeven.stats.intervals import median_interval
 
-WISH = 0.02
+TARGET = 0.02
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One reading, the truth of its estimand, and the wall seconds it took on its clock."""
+    """One reading, the true value of its estimand, and the wall seconds it took on its clock."""
 
-    reading: Reading
-    truth_s: float
+    reading: Measurement
+    true_s: float
     wall_s: float
 
     @property
     def error(self) -> float:
-        """How far the centre lies from the truth, relative to it."""
-        return self.reading.centre_s / self.truth_s - 1
+        """The relative error of the center."""
+        return self.reading.center_s / self.true_s - 1
 
     @property
     def covers(self) -> bool | None:
-        """Tell whether the interval holds the truth; None without an interval."""
+        """Whether the interval holds the true value; None without an interval."""
         low_s, high_s = self.reading.low_s, self.reading.high_s
         if low_s is None or high_s is None:
             return None
-        return low_s <= self.truth_s <= high_s
+        return low_s <= self.true_s <= high_s
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What `n` readings say of a tool in a cell; pairs are 95% intervals; shares are relative to the truth.
+    """The figures of `n` readings of a tool in a cell; pairs are 95% intervals, errors are relative.
 
-    `bias` is the median error, `mean_error` what is left when many readings are averaged.
+    `bias` is the median error, `mean_error` what remains when many readings are averaged.
     `true_half_width` is the 95th percentile of the absolute error: what +-2% should be. `claimed_half_width`
-    is the median of the intervals' own. `to_wish_s` is None when no repetition brings the centre to +-2%.
+    is the median of the intervals' own. `to_target_s` is None when no repetition brings the center to +-2%.
     """
 
     n: int
@@ -61,16 +61,17 @@ class Figures:
     coverage_interval: tuple[float, float] | None
     rounds: int
     wall_s: float
-    to_wish_s: float | None
+    to_target_s: float | None
     estimand: str
 
 
 def figures(seen: Sequence[Observation]) -> Figures:
     """Return the figures of a tool's readings in one cell."""
     errors = np.array([item.error for item in seen])
-    centre = median_interval(errors)
-    bias_interval = None if centre.low is None or centre.high is None else (centre.low, centre.high)
+    center = median_interval(errors)
+    bias_interval = None if center.low is None or center.high is None else (center.low, center.high)
     covered = [item.covers for item in seen if item.covers is not None]
+    coverage = share(sum(covered), len(covered)) if covered else None
     half_width = float(np.percentile(abs(errors), 95))
     wall_s = float(np.mean([item.wall_s for item in seen]))
     mean_error = float(errors.mean())
@@ -78,34 +79,34 @@ def figures(seen: Sequence[Observation]) -> Figures:
     left = (mean_error - reach, mean_error + reach)
     return Figures(
         n=len(seen),
-        bias=centre.median,
+        bias=center.median,
         bias_interval=bias_interval,
         mean_error=mean_error,
         mean_error_interval=left,
         true_half_width=half_width,
         claimed_half_width=_claimed(seen),
-        coverage=sum(covered) / len(covered) if covered else None,
-        coverage_interval=wilson(sum(covered), len(covered)) if covered else None,
+        coverage=coverage and coverage["share"],
+        coverage_interval=coverage and (coverage["low"], coverage["high"]),
         rounds=int(np.median([item.reading.rounds for item in seen])),
         wall_s=wall_s,
-        to_wish_s=None if biased(left) else seconds_to_wish(wall_s, half_width),
+        to_target_s=None if biased(left) else seconds_to_target(wall_s, half_width),
         estimand=seen[0].reading.estimand,
     )
 
 
-def seconds_to_wish(wall_s: float, half_width: float) -> float:
-    """Return the wall seconds until 95% of the centres lie within 2% of the truth.
+def seconds_to_target(wall_s: float, half_width: float) -> float:
+    """Return the wall seconds until 95% of the centers are within 2% of the true value.
 
     Averaging k readings narrows their spread by sqrt(k), so k = (half width / 2%)**2 of them are needed;
     at least one, since no tool can be used for less: one that is narrower than 2% after one reading has
     spent that reading all the same. The same rule for every tool.
     """
-    return wall_s * max(1.0, (half_width / WISH) ** 2)
+    return wall_s * max(1.0, (half_width / TARGET) ** 2)
 
 
 def biased(mean_error_interval: tuple[float, float]) -> bool:
-    """Tell whether the mean error lies beyond 2% for certain, which no averaging mends."""
-    return mean_error_interval[0] > WISH or mean_error_interval[1] < -WISH
+    """Whether the mean error is surely beyond 2%, which averaging does not repair."""
+    return mean_error_interval[0] > TARGET or mean_error_interval[1] < -TARGET
 
 
 def ratio_of_costs(other: Sequence[Observation], ours: Sequence[Observation]) -> tuple[float, float] | None:
@@ -113,7 +114,7 @@ def ratio_of_costs(other: Sequence[Observation], ours: Sequence[Observation]) ->
 
     Whole readings are resampled, each with its error and its wall time.
     """
-    if any(figures(seen).to_wish_s is None for seen in (other, ours)):
+    if any(figures(seen).to_target_s is None for seen in (other, ours)):
         return None
     rng = np.random.default_rng(0)
     ratios = _resampled_costs(other, rng) / _resampled_costs(ours, rng)
@@ -126,20 +127,12 @@ def _resampled_costs(seen: Sequence[Observation], rng: np.random.Generator) -> n
     walls = np.array([item.wall_s for item in seen])
     drawn = rng.integers(0, len(seen), (RESAMPLES, len(seen)))
     widths = np.percentile(errors[drawn], 95, axis=1)
-    return walls[drawn].mean(axis=1) * np.maximum(1.0, (widths / WISH) ** 2)
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95% interval of a share."""
-    share, square = hits / n, Z95**2 / n
-    middle = (share + square / 2) / (1 + square)
-    reach = Z95 * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    return walls[drawn].mean(axis=1) * np.maximum(1.0, (widths / TARGET) ** 2)
 
 
 def _claimed(seen: Sequence[Observation]) -> float | None:
     widths = [
-        (item.reading.high_s - item.reading.low_s) / 2 / item.reading.centre_s
+        (item.reading.high_s - item.reading.low_s) / 2 / item.reading.center_s
         for item in seen
         if item.reading.low_s is not None and item.reading.high_s is not None
     ]

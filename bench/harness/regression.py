@@ -1,14 +1,12 @@
 """How often `breakeven compare` is wrong, and how fast it is: writes results/harness/regression.json.
 
-Run as ``python bench/harness/regression.py``. Seeded suites whose truth is known, the recorded noise of a
+Run as ``python bench/harness/regression.py``. Seeded suites whose changes are known, the recorded noise of a
 real machine, and the seconds of comparing two files of 45 MB beside pytest-benchmark's own comparison. Every
-share stands with its Wilson interval, its n and its bound.
+share has its Wilson interval, its n and its bound.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import json
 import math
 import subprocess
@@ -18,13 +16,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
-from metrics import wilson
 from numpy.typing import NDArray
+from pytest_benchmark.stats import Stats
+from shared import Json, options, share, write
 
-from breakeven.hardware.machine import class_facts
 from breakeven.stats.regression import ALPHA, Effects, effects
 
 Array = NDArray[np.float64]
@@ -67,48 +64,44 @@ def slower(found: Effects) -> NDArray[np.bool_]:
     return np.asarray((found.q <= ALPHA) & (found.log_ratio > 0))
 
 
-def share(hits: int, n: int, bound: str) -> dict[str, Any]:
-    """Return a share with its Wilson interval."""
-    low, high = wilson(hits, n)
-    return {"share": hits / n, "low": low, "high": high, "n": n, "bound": bound}
-
-
-def false_alarms(suites: int) -> dict[str, Any]:
+def false_alarms(suites: int) -> Json:
     """Return the share of suites of unchanged code in which any of 400 cases is called slower."""
     found = {}
     for name, noise in NOISES.items():
         rng = np.random.default_rng(0)
         hits = sum(bool(slower(effects(*suite(rng, 5, **noise))).any()) for _ in range(suites))
-        found[f"any false regression, 5 runs a side, noise {name}"] = share(hits, suites, "<= 0.05")
+        found[f"any false regression, 5 runs a side, noise {name}"] = share(hits, suites, bound="<= 0.05")
     return found
 
 
-def power(suites: int) -> dict[str, Any]:
+def power(suites: int) -> Json:
     """Return the share of the 20 changed cases that are found."""
     found = {}
     for runs, by, bound in ((5, 0.10, ">= 0.95"), (12, 0.05, ">= 0.60")):
         rng = np.random.default_rng(1)
         hits = sum(int(slower(effects(*suite(rng, runs, by=by)))[:CHANGED].sum()) for _ in range(suites))
         name = f"+{by:.0%} in 20 of 400 cases found, {runs} runs a side, 2% noise"
-        found[name] = share(hits, suites * CHANGED, bound)
+        found[name] = share(hits, suites * CHANGED, bound=bound)
     return found
 
 
-def single_runs(suites: int) -> dict[str, Any]:
-    """Return what one run a side says, judged against the floor of ten calibration runs."""
+def single_runs(suites: int) -> Json:
+    """Return the figures of one run per side, with the noise of ten calibration runs."""
     rng, alarms, hits = np.random.default_rng(2), 0, 0
     for _ in range(suites):
         floor = 0.02 * rng.standard_normal((CASES, 10))
         alarms += bool(slower(effects(*suite(rng, 1), floor)).any())
         hits += int(slower(effects(*suite(rng, 1, by=0.20), floor))[:CHANGED].sum())
     return {
-        "any false regression, 1 run a side, floor of 10 runs": share(alarms, suites, "<= 0.05"),
-        "+20% in 20 of 400 cases found, 1 run a side, floor of 10 runs": share(hits, suites * CHANGED, "-"),
+        "any false regression, 1 run a side, floor of 10 runs": share(alarms, suites, bound="<= 0.05"),
+        "+20% in 20 of 400 cases found, 1 run a side, floor of 10 runs": share(
+            hits, suites * CHANGED, bound="-"
+        ),
     }
 
 
-def recorded(splits: int) -> dict[str, Any]:
-    """Return how often recorded runs of the same code, split at random, hold a case called slower."""
+def recorded(splits: int) -> Json:
+    """Return how often a case of recorded runs of the same code, split at random, is called slower."""
     found = {}
     for name, cases in json.loads(RECORDED.read_text()).items():
         if not isinstance(cases, dict):
@@ -121,31 +114,17 @@ def recorded(splits: int) -> dict[str, Any]:
         rng = np.random.default_rng(3)
         orders = [rng.permutation(logs.shape[1]) for _ in range(splits)]
         hits = sum(bool(slower(effects(logs[:, o[:5]], logs[:, o[5:10]])).any()) for o in orders)
-        found[f"{name}, random 5 against 5: splits with any"] = share(hits, splits, "<= 0.05")
+        found[f"{name}, random 5 against 5: splits with any"] = share(hits, splits, bound="<= 0.05")
     return found
 
 
 def write_large(path: Path, seed: int) -> None:
-    """Write a file of a million timings in 2,000 cases, as pytest-benchmark lays it out: 45 MB."""
+    """Write a file of a million timings in 2,000 cases, as pytest-benchmark writes it: 45 MB."""
     rng = np.random.default_rng(seed)
     benchmarks = []
     for case in range(FILE_CASES):
         times = 1e-3 * np.exp(0.02 * rng.standard_normal(FILE_ROUNDS))
-        names = (
-            "min",
-            "max",
-            "mean",
-            "stddev",
-            "median",
-            "iqr",
-            "q1",
-            "q3",
-            "ld15iqr",
-            "hd15iqr",
-            "ops",
-            "total",
-        )
-        stats = dict.fromkeys(names, float(times.mean())) | {
+        stats = dict.fromkeys(Stats.fields, float(times.mean())) | {
             "median": float(np.median(times)), "rounds": FILE_ROUNDS, "iterations": 1,
             "iqr_outliers": 0, "stddev_outliers": 0, "outliers": "0;0", "data": times.tolist(),
         }  # fmt: skip
@@ -169,7 +148,7 @@ def seconds_of(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def comparing_large_files(pairs: int) -> dict[str, Any]:
+def comparing_large_files(pairs: int) -> Json:
     """Return how much faster two 45 MB files are compared than by pytest-benchmark, in turns, in one run."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / name) for name in ("a.json", "b.json")]
@@ -184,7 +163,7 @@ def comparing_large_files(pairs: int) -> dict[str, Any]:
     ratios = [pair["pytest-benchmark"] / pair["breakeven"] for pair in times]
     return {
         f"comparing two files of {size / 1e6:.0f} MB: pytest-benchmark's seconds over ours": {
-            "median": median(ratios), "least": min(ratios), "most": max(ratios), "n": pairs,
+            "median": median(ratios), "min": min(ratios), "max": max(ratios), "n": pairs,
             "bound": ">= 1.3",
             "seconds": {name: median(pair[name] for pair in times) for name in tools},
         }
@@ -192,30 +171,25 @@ def comparing_large_files(pairs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print beside the bounds, and write the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("-o", type=Path, default=ROOT / "results" / "harness", help="folder of the JSON")
-    parser.add_argument("--suites", type=int, default=2000, help="suites a figure (default: 2000)")
-    arguments = parser.parse_args()
-    parts: tuple[Callable[[], dict[str, Any]], ...] = (
-        lambda: false_alarms(arguments.suites),
-        lambda: power(max(1, arguments.suites // 10)),
-        lambda: single_runs(max(1, arguments.suites // 4)),
-        lambda: recorded(arguments.suites),
+    """Measure, print with the bounds, and write the file."""
+    parser = options(__doc__)
+    parser.add_argument("--suites", type=int, default=2000, help="suites per figure (default: 2000)")
+    given = parser.parse_args()
+    parts: tuple[Callable[[], Json], ...] = (
+        lambda: false_alarms(given.suites),
+        lambda: power(max(1, given.suites // 10)),
+        lambda: single_runs(max(1, given.suites // 4)),
+        lambda: recorded(given.suites),
         lambda: comparing_large_files(7),
     )
-    figures: dict[str, Any] = {}
+    figures: Json = {}
     for part in parts:
         found = part()
         figures |= found
         for name, figure in found.items():
             value = figure.get("share", figure.get("count", figure.get("median")))
             print(f"{name}: {value:.4g}, must be {figure['bound']}, n = {figure['n']}", flush=True)
-    content = {"date": datetime.date.today().isoformat(), "machine": class_facts(), "figures": figures}
-    arguments.o.mkdir(parents=True, exist_ok=True)
-    (arguments.o / "regression.json").write_text(json.dumps(content, indent=2) + "\n")
+    write(given.output / "regression.json", {"figures": figures})
 
 
 if __name__ == "__main__":

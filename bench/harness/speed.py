@@ -2,13 +2,11 @@
 
 Statistics of one case and of a million timings, whole reports over a million timings and over twenty
 machines, filtering and sorting a page of 4,000 rows in a real browser, and ``breakeven --help``; each the
-median of repetitions in this one run, beside the bound it must keep, with the machine and the date.
+median of repetitions in this one run, with the bound that it must keep.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import json
 import resource
 import shutil
@@ -20,40 +18,33 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import numpy as np
+from shared import Json, options, run_command, summary, write
 
-from breakeven.hardware.machine import class_facts
 from breakeven.render.report_files import write_report
 from breakeven.report.estimates import estimates
-from breakeven.report.report import analyse
+from breakeven.report.report import analyze
 from breakeven.runs.flags import evidence_in
 from breakeven.runs.reader import read
 from breakeven.stats.intervals import median_interval
 
 CASES, ROUNDS, MACHINES = 2000, 500, 20
 PHASES = ("transfer", "forward", "backward", "step", "train")
-RESULTS = Path(__file__).parents[2] / "results" / "harness"
 
 
-def seconds(work: Callable[[], object], repetitions: int) -> dict[str, Any]:
+def seconds(work: Callable[[], object], repetitions: int) -> Json:
     """Return the median, the extremes and n of the seconds that `work` takes."""
     times = []
     for _ in range(repetitions):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return _spread(times)
-
-
-def _spread(times: Sequence[float]) -> dict[str, Any]:
-    return {"median_s": median(times), "least_s": min(times), "most_s": max(times), "n": len(times)}
+    return summary(times)
 
 
 def one_case() -> None:
-    """Judge 1,000 correlated rounds with a step in them, the dearest case there is."""
+    """Judge 1,000 correlated rounds with a step in them, the most expensive case."""
     rng = np.random.default_rng(0)
     times = np.exp(np.convolve(rng.normal(0, 0.05, 1003), [0.4, 0.3, 0.2, 0.1], "valid"))
     times[500:] *= 1.03
@@ -61,9 +52,7 @@ def one_case() -> None:
     evidence_in(times, interval, 0.02, steady=True, cut_by_budget=False)
 
 
-def write_run(
-    path: Path, cells: Iterable[dict[str, Any]], rounds: int, machine: str, phases: Sequence[str]
-) -> None:
+def write_run(path: Path, cells: Iterable[Json], rounds: int, machine: str, phases: Sequence[str]) -> None:
     """Write a run file in which a cpu and a GPU have `rounds` rounds for every cell and phase."""
     rng = np.random.default_rng(zlib.crc32(machine.encode()))
     benchmarks = []
@@ -84,12 +73,12 @@ def write_run(
     path.write_text(json.dumps(content))
 
 
-def cells(count: int) -> list[dict[str, Any]]:
-    """Return so many cells, ten batch sizes to a model."""
+def cells(count: int) -> list[Json]:
+    """Return `count` cells, ten batch sizes per model."""
     return [{"batch_size": 2 ** (i % 10), "axes": {"width": i // 10}} for i in range(count)]
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Json:
     """Return every figure with the bound it must keep."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "million.json"
@@ -104,7 +93,7 @@ def measure() -> dict[str, Any]:
                 3.0,
                 seconds(lambda: estimates(runs.rounds, runs.facts), 5),
             ),
-            "reading and analysing them from JSON": (12.0, seconds(lambda: analyse(read([path])), 3)),
+            "reading and analyzing them from JSON": (12.0, seconds(lambda: analyze(read([path])), 3)),
             "a whole report of them, in a process of its own": (12.0, report_in_a_process([path])),
             "a whole report of 20 machines x 200 cases, likewise": (20.0, report_in_a_process(machines)),
             **{name: (0.1, figure) for name, figure in in_a_browser(machines).items()},
@@ -113,28 +102,16 @@ def measure() -> dict[str, Any]:
     return {name: {"bound_s": bound, **figure} for name, (bound, figure) in figures.items()}
 
 
-_REPORT = """
-import sys
-from breakeven.cli import main
-main(["report", *sys.argv[1:]])
-# Of this process alone: getrusage also counts what its parent held when it was forked.
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(status["VmHWM"].split()[0], file=sys.stderr)
-"""
-
-
-def report_in_a_process(paths: Sequence[Path]) -> dict[str, Any]:
+def report_in_a_process(paths: Sequence[Path]) -> Json:
     """Return the seconds of ``breakeven report``, files written, with its peak memory and the page's size."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-c", _REPORT, *map(str, paths), "-o", out]
-        done = []
-        figure = seconds(lambda: done.append(subprocess.run(command, check=True, capture_output=True)), 3)
+        done = [run_command("report", *paths, "-o", out)[0] for _ in range(3)]
         page_bytes = (Path(out) / "index.html").stat().st_size
-    peak = 1024 * max(int(run.stderr.split()[-1]) for run in done)
-    return {**figure, "peak_memory_bytes": peak, "page_bytes": page_bytes}
+    peak = max(run["peak_memory_bytes"] for run in done)
+    return {**summary([run["seconds"] for run in done]), "peak_memory_bytes": peak, "page_bytes": page_bytes}
 
 
-def in_a_browser(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def in_a_browser(paths: Sequence[Path]) -> dict[str, Json]:
     """Return the seconds from a key to the next painted frame on a page of 4,000 rows.
 
     Nothing where no Chromium is installed.
@@ -145,45 +122,34 @@ def in_a_browser(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as out, sync_playwright() as playwright:
-        *_, page_path = write_report(analyse(read(paths)), out, "0")
+        *_, page_path = write_report(analyze(read(paths)), out, "0")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         page.goto(page_path.as_uri())
         rows = int(page.inner_text("#count").split()[2])  # "4000 of 4000 cases"; only some are laid out
         words = ["train", "train cuda", "train cuda machine07", "width=1", ""] * 4
-        filtering = [page.evaluate(TO_NEXT_FRAME, word) / 1000 for word in words]
-        sorting = [page.evaluate(SORT_TO_NEXT_FRAME, column) / 1000 for column in (3, 6, 9) * 5]
+        filtering = [page.evaluate(TO_NEXT_FRAME % FILTER, word) / 1000 for word in words]
+        sorting = [page.evaluate(TO_NEXT_FRAME % SORT, column) / 1000 for column in (3, 6, 9) * 5]
         browser.close()
     return {
-        f"filtering {rows:,} rows, to the next frame": _spread(filtering),
-        f"sorting {rows:,} rows, to the next frame": _spread(sorting),
+        f"filtering {rows:,} rows, to the next frame": summary(filtering),
+        f"sorting {rows:,} rows, to the next frame": summary(sorting),
     }
 
 
-_FRAME = """
-const done = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
-"""
-TO_NEXT_FRAME = (
-    """async (words) => {
-  const field = document.querySelector('#filter input');
+TO_NEXT_FRAME = """async (argument) => {
   const start = performance.now();
-  field.value = words;
-  field.dispatchEvent(new Event('input', { bubbles: true }));
-"""
-    + _FRAME
-    + "await done; return performance.now() - start; }"
-)
-SORT_TO_NEXT_FRAME = (
-    """async (column) => {
-  const start = performance.now();
-  document.querySelectorAll('#cases th button')[column].click();
-"""
-    + _FRAME
-    + "await done; return performance.now() - start; }"
-)
+  %s
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  return performance.now() - start;
+}"""
+FILTER = """const field = document.querySelector('#filter input');
+  field.value = argument;
+  field.dispatchEvent(new Event('input', { bubbles: true }));"""
+SORT = "document.querySelectorAll('#cases th button')[argument].click();"
 
 
-def _help_over_bare() -> dict[str, Any]:
+def _help_over_bare() -> Json:
     bare = seconds(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 11)
     command = [sys.executable, "-m", "breakeven.cli", "--help"]
     whole = seconds(lambda: subprocess.run(command, check=True, capture_output=True), 11)
@@ -191,23 +157,13 @@ def _help_over_bare() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print beside the bounds, and write the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("-o", type=Path, default=RESULTS, help="folder for speed.json")
-    folder = parser.parse_args().o
+    """Measure, print with the bounds, and write the file."""
+    folder = options(__doc__).parse_args().output
     figures = measure()
     for name, figure in figures.items():
         print(f"{name}: {figure['median_s']:.4g} s, at most {figure['bound_s']} s, n = {figure['n']}")
-    content = {
-        "date": datetime.date.today().isoformat(),
-        "machine": class_facts(),
-        "figures": figures,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speed.json").write_text(json.dumps(content, indent=2) + "\n")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    write(folder / "speed.json", {"figures": figures, "peak_memory_bytes": peak})
 
 
 if __name__ == "__main__":

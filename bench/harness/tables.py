@@ -1,12 +1,14 @@
 """Results in, markdown out: the tables of ``results/harness/README.md`` and the short one for the front page.
 
-Reads only what ``<what>.json`` holds, so that the tables can be made again without measuring.
+Reads only what ``<what>.json`` holds, so that the tables can be rebuilt without measuring.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from gpu_tables import markdown
 
 OURS = "breakeven"
 RIVAL = "pytest-benchmark precision"
@@ -17,20 +19,20 @@ HOLDS = 0.93
 Json = Mapping[str, Any]
 
 HOW = """\
-- **bias**: median of centre / truth - 1, each tool against its own truth (the true mean or the true
-  median). **true ±**: 95% of its centres lie within that much of the truth. **claimed ±**: what its
-  interval says (median). **covers**: share of the intervals that hold the truth, with Wilson's 95%
-  interval; 95% is right.
+- **bias**: median of center / true value - 1, relative to the true mean or the true median, whichever the
+  tool estimates. **true ±**: 95% of its centers are within that of the true value. **claimed ±**: half the
+  width of its own interval (median). **covers**: share of the intervals that hold the true value, with
+  Wilson's 95% interval; 95% is right.
 - **rounds**: timed calls behind one reading (median). **s/reading**: mean wall seconds of one reading.
 - **s to true ±2%**: s/reading x max(1, (true ± / 2%)²), since averaging k readings narrows them by √k, and
-  nobody can use a tool for less than one reading; *never* where the mean error is beyond 2% for certain,
-  which no averaging mends. **ratio**: that, over breakeven's; above 1 breakeven needs less wall time. In
-  brackets: 95% bootstrap interval over the readings.
+  no tool can be used for less than one reading; *never* where the mean error is surely beyond 2%,
+  which averaging does not repair. **ratio**: that, divided by breakeven's; above 1 breakeven needs less wall
+  time. In brackets: 95% bootstrap interval over the readings.
 - **holds its 95%**: covers at least 93% on each noisy cell, for every tool alike.
 - pytest-benchmark's default mode and pyperf claim no interval: theirs, in *italics*, is the one that a user
-  would derive from the mean and stddev they print. Where there is a dash, nothing is claimed.
+  would derive from the mean and stddev they print. A dash: nothing is claimed.
 - pyperf is not run itself: its method is (20 processes x 1 warm-up + 3 values of at least 100 ms). Starting
-  the processes is not charged, nor is any tool's own arithmetic on the virtual clock.
+  the processes is not charged, nor is any tool's own arithmetic on the simulated clock.
 - `adaptive_autorange` runs on the device's threads instead of its default of one.
 - breakeven is timed without what it does once per model (comparing the loss with the CPU's, the canary)."""
 
@@ -39,8 +41,8 @@ OTHERS = """\
 - `speed.json`: what breakeven itself costs, made by `python bench/harness/speed.py`.
 - `regression.json`: how often `breakeven compare` is wrong, on seeded suites and on recorded noise, and how
   long two files of 45 MB take beside pytest-benchmark's comparison, by `python bench/harness/regression.py`.
-- `history.json`: how often `breakeven history` cries wolf, whether it finds what changed and where, and what
-  a check of 1,000 runs x 400 cases x 100 rounds takes, made by `python bench/harness/history.py`."""
+- `history.json`: how often `breakeven history` raises a false alarm, whether it finds what changed and where,
+  and what a check of 1,000 runs x 400 cases x 100 rounds takes, made by `python bench/harness/history.py`."""
 
 
 def tables(results: Sequence[Json]) -> str:
@@ -48,13 +50,13 @@ def tables(results: Sequence[Json]) -> str:
     parts = [
         "# A benchmark of the benchmark",
         "breakeven against its peers: the same functions, timed side by side in one run. Written by "
-        "`python bench/harness/compare.py`; the figures, with all intervals, stand in the JSON files beside.",
+        "`python bench/harness/compare.py`; all figures and intervals are in the JSON files beside it.",
     ]
     for result in results:
         parts += [f"## {result['title']}", result["about"], machine_line(result)]
         parts += ["\n".join(verdict(result))]
         for cell in result["cells"]:
-            parts += [f"### {cell['name']}", f"{cell['what']}. n = {most_readings(cell)}.", cell_table(cell)]
+            parts += [f"### {cell['name']}", f"{cell['what']}. n = {max_readings(cell)}.", cell_table(cell)]
     return "\n\n".join([*parts, "## How to read it", HOW, "## The other files", OTHERS]) + "\n"
 
 
@@ -69,13 +71,13 @@ def machine_line(result: Json) -> str:
     return f"{facts['cpu']}, {facts['threads']} usable threads{state}; {versions}; {result['date']}."
 
 
-def most_readings(cell: Json) -> int:
-    """Return how many readings most tools have in a cell."""
+def max_readings(cell: Json) -> int:
+    """Return the largest number of readings of a tool in a cell."""
     return max(figures["n"] for figures in cell["tools"].values())
 
 
 def verdict(result: Json) -> list[str]:
-    """Return a list item for each part of the aim: where it is reached, missed, or left open by intervals."""
+    """Return a list item for each part of the aim: where it is reached, missed, or undecided."""
     noisy = [cell for cell in result["cells"] if cell["noisy"]]
     cheaper = {word: _against_ours(result["cells"], word) for word in ("less", "undecided")}
     slower = (
@@ -97,7 +99,7 @@ def verdict(result: Json) -> list[str]:
 
 
 def _against_ours(cells: Sequence[Json], word: str) -> list[str]:
-    """Return the tools that surely need ``less`` wall time than breakeven, or where it is ``undecided``."""
+    """Return the tools that surely need ``less`` wall time than breakeven, or may (``undecided``)."""
     return [
         f"{tool} on {cell['name']} ({ratio(figures)})"
         for cell in cells
@@ -113,7 +115,7 @@ def _side(figures: Json, border: float) -> str:
 
 
 def _aim(rival: Json) -> str:
-    if rival["to_wish_s"] is None:
+    if rival["to_target_s"] is None:
         return "reached"
     if rival["ratio"] is None:
         return "missed"
@@ -126,43 +128,42 @@ def _coverage_line(tool: str, noisy: Sequence[Json]) -> list[str]:
         return []
     least = min(found, key=lambda name: found[name])
     word = "holds its 95%" if found[least] >= HOLDS else "does not hold its 95%"
-    derived = "" if noisy[0]["tools"][tool]["interval"].startswith("claimed") else " (derived)"
     figures = next(cell["tools"][tool] for cell in noisy if cell["name"] == least)
+    derived = "" if _is_claimed(figures) else " (derived)"
     return [f"- {tool}{derived} {word} on noisy cells: at worst {_coverage(figures)}, on {least}."]
 
 
 def cell_table(cell: Json) -> str:
     """Return a cell's table, a row a tool."""
-    head = "| tool | of | bias | true ± | claimed ± | covers | rounds | s/reading | s to true ±2% | ratio |"
-    usual = most_readings(cell)
+    head = "tool, of, bias, true ±, claimed ±, covers, rounds, s/reading, s to true ±2%, ratio"
+    usual = max_readings(cell)
     rows = [_row(name, figures, usual) for name, figures in cell["tools"].items()]
-    return "\n".join([head, "|---|---|" + "---:|" * 8, *rows])
+    return markdown(head.split(", "), rows, left=2)
 
 
-def _row(name: str, figures: Json, usual: int) -> str:
-    claimed = figures["interval"].startswith("claimed")
+def _row(name: str, figures: Json, usual: int) -> list[str]:
+    width = figures["claimed_half_width"]
     n = f" (n = {figures['n']})" if figures["n"] < usual else ""
-    words = [
+    return [
         f"**{name}**" if name == OURS else name + n,
         figures["estimand"],
         f"{figures['bias']:+.2%}",
         f"{figures['true_half_width']:.2%}",
-        _slanted(_share(figures["claimed_half_width"]), claimed),
-        _slanted(_coverage(figures), claimed),
+        _slanted("-" if width is None else f"{width:.2%}", figures),
+        _slanted(_coverage(figures), figures),
         f"{figures['rounds']:,}",
         f"{figures['wall_s']:.3g}",
-        seconds(figures["to_wish_s"]),
+        seconds(figures["to_target_s"]),
         ratio(figures),
     ]
-    return f"| {' | '.join(words)} |"
 
 
-def _slanted(text: str, claimed: bool) -> str:
-    return text if claimed or text == "-" else f"*{text}*"
+def _slanted(text: str, figures: Json) -> str:
+    return text if _is_claimed(figures) or text == "-" else f"*{text}*"
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def _is_claimed(figures: Json) -> bool:
+    return bool(figures["interval"].startswith("claimed"))
 
 
 def _coverage(figures: Json) -> str:
@@ -179,7 +180,7 @@ def seconds(value: float | None) -> str:
 
 def ratio(figures: Json) -> str:
     """Return the ratio to breakeven with its interval."""
-    if figures["to_wish_s"] is None:
+    if figures["to_target_s"] is None:
         return "∞"
     if figures["ratio"] is None:
         return "-"
@@ -197,32 +198,14 @@ def times(value: float) -> str:
 def short_table(result: Json) -> str:
     """Return at most ten lines for the front page: seconds to a true 2%, and what the interval covers."""
     names = (OURS, RIVAL, "pytest-benchmark", "torch adaptive_autorange", "pyperf's method")
-    lines = [
-        "| noise | " + " | ".join(names) + " |",
-        "|---|" + "---:|" * len(names),
-    ]
-    for cell in result["cells"]:
-        lines.append(
-            f"| {cell['name']} | " + " | ".join(_brief(cell["tools"][name]) for name in names) + " |"
-        )
-    return "\n".join(lines) + "\n"
+    rows = [[cell["name"], *(_brief(cell["tools"][name]) for name in names)] for cell in result["cells"]]
+    return markdown(["noise", *names], rows) + "\n"
 
 
 def _brief(figures: Json) -> str:
-    covers = "" if figures["coverage"] is None else f", {_slanted(_percent(figures), _claims(figures))}"
-    return f"{_unit(figures['to_wish_s'])}{covers}"
-
-
-def _claims(figures: Json) -> bool:
-    return bool(figures["interval"].startswith("claimed"))
-
-
-def _percent(figures: Json) -> str:
-    return f"{figures['coverage']:.0%}"
-
-
-def _unit(value: float | None) -> str:
-    return "never" if value is None else f"{value:.2g} s" if value < 99.5 else f"{value:.0f} s"
+    covers, value = figures["coverage"], figures["to_target_s"]
+    shown = "" if covers is None else f", {_slanted(f'{covers:.0%}', figures)}"
+    return "never" + shown if value is None else f"{value:{'.2g' if value < 99.5 else '.0f'}} s{shown}"
 
 
 def _listed(word: str, names: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
-"""The tools that are held against each other, each behind one signature: `measure(function, clock)`.
+"""The tools that are compared, each behind one signature: `measure(function, clock)`.
 
-`function` is a call without arguments, `clock` reads seconds (of a real or of a virtual clock). Every tool
+`function` is a call without arguments, `clock` reads seconds (of a real or of a simulated clock). Every tool
 runs with its own defaults; where one claims no interval, either none is made up for it, or the one that a
-user would derive from what it prints, and `Tool.interval` says which. Owns no noise and no judgement.
+user would derive from what it prints, as `Tool.interval` records.
 
 Needs pytest-benchmark 5.3 or later, the first with a precision mode.
 """
@@ -25,7 +25,7 @@ from scipy.special import stdtrit
 from torch.utils.benchmark import Timer
 
 from breakeven.case import Budget
-from breakeven.measure.timing import Floor, collection_off, plan_rounds, time_round, warm_up
+from breakeven.measure.timing import Floor, Plan, collection_off, plan_rounds, time_round, warm_up
 from breakeven.stats.intervals import median_interval
 
 Call = Callable[[], object]
@@ -51,13 +51,13 @@ PYTEST_BENCHMARK_DEFAULTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one use of a tool says: a centre and an interval, in seconds; `low_s` is None without one.
+class Measurement:
+    """What one use of a tool returns: a center and an interval, in seconds; `low_s` is None without one.
 
-    `rounds` counts the timed calls behind the centre, `estimand` is what the centre estimates.
+    `rounds` counts the timed calls behind the center, `estimand` is what the center estimates.
     """
 
-    centre_s: float
+    center_s: float
     low_s: float | None
     high_s: float | None
     rounds: int
@@ -66,11 +66,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool as it stands in the tables; `interval` tells where its interval comes from."""
+    """A tool and its name in the tables; `interval` is where its interval comes from."""
 
     name: str
     interval: str
-    measure: Callable[[Call, Clock], Reading]
+    measure: Callable[[Call, Clock], Measurement]
 
 
 class CallRound:
@@ -87,42 +87,47 @@ class CallRound:
         self._function()
 
 
-def by_breakeven(function: Call, clock: Clock) -> Reading:
-    """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, `pedantic`, median."""
-    round_, budget = CallRound(function), Budget()
+def planned(round_: Any, floor: Floor, clock: Clock) -> Plan:
+    """Time the first call, warm up and return how many rounds follow."""
     time_round(round_, clock)
     second = time_round(round_, clock)
+    budget = Budget()
+    return plan_rounds(warm_up(round_, floor, budget.max_time_s, (second,), clock), budget)
+
+
+def by_breakeven(function: Call, clock: Clock) -> Measurement:
+    """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, `pedantic`, median."""
+    round_ = CallRound(function)
     with collection_off():
-        warmup = warm_up(round_, Floor(), budget.max_time_s, (second,), clock)
-        plan = plan_rounds(warmup, budget)
+        plan = planned(round_, Floor(), clock)
         benchmark = fixture(clock)
         benchmark.pedantic(
             round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1
         )
     interval = median_interval(benchmark.stats.stats.data)
-    return Reading(interval.median, interval.low, interval.high, interval.n, "median")
+    return Measurement(interval.median, interval.low, interval.high, interval.n, "median")
 
 
-def by_pytest_benchmark(function: Call, clock: Clock) -> Reading:
+def by_pytest_benchmark(function: Call, clock: Clock) -> Measurement:
     """Measure with ``benchmark(function)`` and its defaults; read the mean and the stddev of its table."""
     return _mean_of(fixture(clock), function)
 
 
-def by_its_median(function: Call, clock: Clock) -> Reading:
+def by_its_median(function: Call, clock: Clock) -> Measurement:
     """Measure likewise, and read the median of its table."""
     benchmark = fixture(clock)
     benchmark(function)
     stats = benchmark.stats.stats
-    return Reading(stats.median, None, None, stats.rounds * benchmark.stats.iterations, "median")
+    return Measurement(stats.median, None, None, stats.rounds * benchmark.stats.iterations, "median")
 
 
-def by_its_precision(function: Call, clock: Clock) -> Reading:
+def by_its_precision(function: Call, clock: Clock) -> Measurement:
     """Measure with ``--benchmark-precision=0.02 --benchmark-confidence=0.95``, otherwise its defaults."""
     return _mean_of(fixture(clock, precision=0.02, confidence=0.95), function)
 
 
-def fixture(clock: Clock, **wishes: Any) -> BenchmarkFixture:
-    """Return the ``benchmark`` fixture as a test gets it, with `wishes` over its defaults."""
+def fixture(clock: Clock, **changes: Any) -> BenchmarkFixture:
+    """Return the ``benchmark`` fixture as a test gets it, with `changes` of its defaults."""
     return BenchmarkFixture(
         SimpleNamespace(name="harness", nodeid="harness"),
         timer=NameWrapper(clock),
@@ -130,37 +135,37 @@ def fixture(clock: Clock, **wishes: Any) -> BenchmarkFixture:
         logger=Logger(Logger.QUIET),
         warner=None,
         disabled=False,
-        **(PYTEST_BENCHMARK_DEFAULTS | wishes),
+        **(PYTEST_BENCHMARK_DEFAULTS | changes),
     )
 
 
-def _mean_of(benchmark: BenchmarkFixture, function: Call) -> Reading:
+def _mean_of(benchmark: BenchmarkFixture, function: Call) -> Measurement:
     benchmark(function)
     times = benchmark.stats.stats.data
     return mean_reading(times, Z95, len(times) * benchmark.stats.iterations)
 
 
-def mean_reading(values: Sequence[float], quantile: float, rounds: int) -> Reading:
+def mean_reading(values: Sequence[float], quantile: float, rounds: int) -> Measurement:
     """Return the mean of the values, `quantile` standard errors to either side."""
-    centre = fmean(values)
+    center = fmean(values)
     reach = quantile * stdev(values) / math.sqrt(len(values))
-    return Reading(centre, centre - reach, centre + reach, rounds, "mean")
+    return Measurement(center, center - reach, center + reach, rounds, "mean")
 
 
-def by_torch(function: Call, clock: Clock) -> Reading:
+def by_torch(function: Call, clock: Clock) -> Measurement:
     """Measure with ``Timer(...).adaptive_autorange()``, on as many threads as are set, not on its one."""
     timer = Timer(
         "function()", globals={"function": function}, timer=clock, num_threads=torch.get_num_threads()
     )
     found = timer.adaptive_autorange()
-    return Reading(found.median, None, None, len(found.raw_times) * found.number_per_run, "median")
+    return Measurement(found.median, None, None, len(found.raw_times) * found.number_per_run, "median")
 
 
-def by_torchs_rule(function: Call, clock: Clock) -> Reading:
-    """Measure by the rule of ``adaptive_autorange``, call for call; for virtual clocks only.
+def by_torchs_rule(function: Call, clock: Clock) -> Measurement:
+    """Measure by the rule of ``adaptive_autorange``, call for call; for simulated clocks only.
 
     The Timer sorts all its times after each of up to 10,000 rounds: ten real seconds a reading, which a
-    virtual clock does not see. Here they are kept in order. A test holds the two against each other.
+    simulated clock does not see. Here they are kept in order. A test compares the two.
     """
     number = _torchs_block(function, clock)
     ordered: list[float] = []
@@ -174,7 +179,7 @@ def by_torchs_rule(function: Call, clock: Clock) -> Reading:
         )
         if total_s > 10.0:
             break
-    return Reading(_quantile(ordered, 0.5) / number, None, None, len(ordered) * number, "median")
+    return Measurement(_quantile(ordered, 0.5) / number, None, None, len(ordered) * number, "median")
 
 
 def _torchs_block(function: Call, clock: Clock) -> int:
@@ -202,11 +207,11 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def by_pyperfs_method(function: Call, clock: Clock) -> Reading:
+def by_pyperfs_method(function: Call, clock: Clock) -> Measurement:
     """Measure as pyperf does by default: 20 processes x (1 warm-up + 3 values of at least 100 ms each).
 
     The loops of a value are doubled until one takes 100 ms, in a process of their own. A function with a
-    method `fresh_process` starts anew in each; others stay in this process, which pyperf would not do.
+    method `fresh_process` starts again in each; others stay in this process, which pyperf would not do.
     Starting processes is not charged.
     """
     fresh_process = getattr(function, "fresh_process", lambda: None)
@@ -240,7 +245,7 @@ TOOLS: dict[str, Tool] = {
 }
 """All tools, for real clocks."""
 
-VIRTUAL_TOOLS: dict[str, Tool] = TOOLS | {
+SYNTHETIC_TOOLS: dict[str, Tool] = TOOLS | {
     "torch adaptive_autorange": Tool("torch adaptive_autorange", "none", by_torchs_rule)
 }
-"""The same for virtual clocks."""
+"""The same for simulated clocks."""

@@ -17,7 +17,8 @@ from breakeven.measure.runner import Session
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, cnn, lstm, mlp, seed_net, tensors_in, transformer
+from breakeven.measure.workload import Workload, mlp, tensors_in
+from support.small_workloads import tiny
 
 CPU = Cpu()
 ON_HOST = torch.ones(2)
@@ -43,51 +44,10 @@ def test_a_second_layer_propagates_to_the_first_too():
     assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, first + 2 * second)
 
 
-def test_the_article_s_net_by_hand():
-    first, second = 2 * 10 * 5, 2 * 5 * 2
-    assert count_flops(seed_net(1)) == Flops(first + second, first + 2 * second)
-
-
 def test_a_frozen_layer_is_computed_and_not_trained():
     first, second = 2 * 3 * 5 * 7, 2 * 3 * 7 * 11
     model = nn.Sequential(nn.Linear(5, 7).requires_grad_(False), nn.Linear(7, 11))
     assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, second)
-
-
-def test_a_convolution_is_a_product_at_every_pixel_of_its_output():
-    at_32 = 2 * (32 * 32) * (3 * 3) * 3 * 16
-    at_16 = 2 * (16 * 16) * (3 * 3) * 16 * 32
-    head = 2 * 32 * 10
-    for batch_size in (1, 4):
-        flops = count_flops(cnn(batch_size, channels=16, side=32))
-        assert flops.forward == batch_size * (at_32 + at_16 + head)
-        # To its inputs a strided convolution propagates from the pixels of its output, as many as forward.
-        assert flops.backward == batch_size * (at_32 + 2 * at_16 + 2 * head)
-
-
-def test_a_transformer_is_its_projections_its_attention_and_its_feed_forward():
-    batch_size, length, d_model, heads = 4, 32, 64, 4
-    tokens = batch_size * length
-    projections = 2 * tokens * d_model * (3 * d_model) + 2 * tokens * d_model * d_model
-    feed_forward = 2 * (2 * tokens * d_model * 4 * d_model)
-    attention = 2 * (2 * batch_size * heads * length * length * (d_model // heads))
-    layer = projections + feed_forward + attention
-    head = 2 * batch_size * d_model * 10
-    into_first = 2 * tokens * d_model * (3 * d_model)  # the batch itself needs no gradient
-    assert count_flops(transformer(batch_size, d_model, length)) == Flops(
-        2 * layer + head, 2 * (2 * layer + head) - into_first
-    )
-
-
-def test_an_lstm_is_counted_step_by_step():
-    """On the CPU it is one fused operation that counts as none."""
-    batch_size, hidden, length = 3, 8, 5
-    one_step = 2 * batch_size * hidden * (4 * hidden)  # of the input alone, or of the hidden state alone
-    head = 2 * batch_size * hidden * 10
-    flops = count_flops(lstm(batch_size, hidden, length))
-    assert flops.forward == 2 * length * one_step + head
-    # Both weights at every step; to the hidden state of every step but the first, which is given.
-    assert flops.backward == (2 * length + (length - 1)) * one_step + 2 * head
 
 
 @pytest.mark.parametrize(("cell", "gates"), [(nn.GRU, 3), (nn.RNN, 1)])
@@ -351,8 +311,8 @@ def test_every_phase_says_its_own_work_in_plain_numbers():
 
 
 def test_a_step_on_a_cpu_says_what_it_moves_and_a_transfer_there_nothing():
-    assert facts_of(seed_net(2, optimizer="adam"), "step")["moved_bytes"] == 7 * 4 * (10 * 5 + 5 + 5 * 2 + 2)
-    assert "moved_bytes" not in facts_of(seed_net(2), "transfer")
+    assert facts_of(tiny(2, optimizer="adam"), "step")["moved_bytes"] == 7 * 4 * (10 * 5 + 5 + 5 * 2 + 2)
+    assert "moved_bytes" not in facts_of(tiny(2), "transfer")
 
 
 def test_operations_are_counted_once_a_cell_and_not_once_a_phase_or_device(counts):
@@ -360,19 +320,19 @@ def test_operations_are_counted_once_a_cell_and_not_once_a_phase_or_device(count
     for batch_size in (2, 3):
         for device in (CPU, Cpu(1)):
             for phase in PHASES:
-                facts_of(seed_net(batch_size), phase, device, session, batch_size)
+                facts_of(tiny(batch_size), phase, device, session, batch_size)
         assert len(counts) == batch_size - 1
 
 
 def test_no_phase_without_a_count_asks_for_one(counts):
     for phase in ("transfer", "step"):
-        facts_of(seed_net(2), phase)
+        facts_of(tiny(2), phase)
     assert counts == []
 
 
 def test_operations_are_counted_after_the_timed_rounds(counts):
     counted_before = []
-    facts_of(seed_net(2), "forward", time_rounds=lambda *_: counted_before.append(len(counts)))
+    facts_of(tiny(2), "forward", time_rounds=lambda *_: counted_before.append(len(counts)))
     assert counted_before == [0]
     assert len(counts) == 1
 
@@ -408,7 +368,7 @@ def test_what_could_not_be_counted_is_not_tried_again_at_another_batch_size(coun
 
 def test_counting_trains_no_model_of_the_session():
     session = Session(Budget(max_time_s=0.02))
-    what = seed_net(2)
+    what = tiny(2)
     before = [
         tensor.clone() for tensor in (*what.model.parameters(), *tensors_in((what.inputs, what.targets)))
     ]

@@ -25,14 +25,15 @@ from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
 from breakeven.measure.timing import Round, time_once, time_round
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import DTYPES, OPTIMIZERS, RECIPES, Workload, build, mlp, seed_net
+from breakeven.measure.workload import Workload, build, mlp
 from breakeven.report.bottleneck import COMPUTE, kind_of
 from support.known_work import NEEDS_CUDA
-from support.recipe_sizes import SIZES
+from support.small_workloads import OPTIMIZERS, SIZES, bench_file, shipped, tiny
 
 pytestmark = list(NEEDS_CUDA)
 
 MIB = 2**20
+AUTOCAST = (None, torch.bfloat16)
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_peak_memory_holds_the_batch_and_grows_with_it(gpu, measure):
 
 def test_the_peak_of_a_case_is_not_that_of_an_earlier_one(gpu, measure):
     large = measure(lambda: big(4), gpu, "forward", batch_size=4)["peak_memory_bytes"]
-    small = measure(lambda: seed_net(1), gpu, workload="small")["peak_memory_bytes"]
+    small = measure(lambda: tiny(1), gpu, workload="small")["peak_memory_bytes"]
     assert 0 < small < large - 2 * SAMPLE
 
 
@@ -171,12 +172,12 @@ def test_a_round_lets_go_of_what_the_last_one_made(gpu):
 
 def test_recorded_cases_leave_later_peaks_as_they_were(gpu, measure):
     """Every recording has a pool of its own and is forgotten; the stream, with its workspaces, is shared."""
-    measure(lambda: seed_net(1), gpu, workload="plain before")
+    measure(lambda: tiny(1), gpu, workload="plain before")
     measure(lambda: _recorded("adam"), gpu, workload="first")
     before = held()
     for name in ("second", "third"):
         measure(lambda: _recorded("adam"), gpu, workload=name)
-    measure(lambda: seed_net(1), gpu, workload="plain")
+    measure(lambda: tiny(1), gpu, workload="plain")
     assert held() - before < MIB
 
 
@@ -266,19 +267,20 @@ def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu,
 # Every recipe, optimizer and dtype.
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_trains_here_and_agrees_with_the_cpu(gpu, measure, name, dtype):
-    facts = measure(lambda: RECIPES[name](4, dtype=dtype, **SIZES[name]), gpu)
+@pytest.mark.parametrize("autocast", AUTOCAST, ids=str)
+@pytest.mark.parametrize("name", SIZES)
+def test_every_recipe_trains_here_and_agrees_with_the_cpu(gpu, measure, name, autocast):
+    facts = measure(lambda: dataclasses.replace(shipped(name, 4)(), autocast=autocast), gpu)
     assert facts["loss_compared"] is True
     assert facts["device_name"] == torch.cuda.get_device_name()
     assert 0 < facts["device_time_s"] < 3 * max(measure.latencies)
     assert 0 < facts["enqueue_transfer_s"] < facts["enqueue_s"]
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", bench_file("transformer").OPTIMIZERS)
 def test_every_optimizer_trains_here_and_agrees_with_the_cpu(gpu, measure, optimizer):
-    assert measure(lambda: mlp(16, width=64, optimizer=optimizer), gpu, "step")["loss_compared"] is True
+    facts = measure(shipped("transformer", 4, optimizer=optimizer), gpu, "step")
+    assert facts["loss_compared"] is True
 
 
 def in_dtype(dtype, **fields):
@@ -406,14 +408,15 @@ def test_recorded_graphs_agree_with_the_cpu_in_every_phase(gpu, measure, optimiz
 
 
 def _recorded(optimizer, **fields):
-    return dataclasses.replace(mlp(32, width=64, optimizer=optimizer), cuda_graph=True, **fields)
+    workload = mlp(32, width=64)
+    return dataclasses.replace(workload, optimizer=OPTIMIZERS[optimizer], cuda_graph=True, **fields)
 
 
 def test_recorded_training_is_plain_training_a_step_ahead(gpu):
     losses = {}
     for graphs, steps in ((False, 6), (True, 5)):
-        workload = build(lambda: mlp(32, width=64, optimizer="adam"))
-        trainer = ready(dataclasses.replace(workload, cuda_graph=graphs), gpu)
+        workload = dataclasses.replace(build(partial(_recorded, "adam")), cuda_graph=graphs)
+        trainer = ready(workload, gpu)
         losses[graphs] = []
         for _ in range(steps):
             PHASES["train"].run(trainer)
@@ -421,19 +424,19 @@ def test_recorded_training_is_plain_training_a_step_ahead(gpu):
     assert losses[True] == pytest.approx(losses[False][1:], rel=1e-4)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("autocast", AUTOCAST, ids=str)
 @pytest.mark.parametrize("name", ["seed_net", "cnn", "transformer"])
-def test_recipes_can_be_recorded_in_each_dtype(gpu, measure, name, dtype):
+def test_recipes_can_be_recorded_in_each_dtype(gpu, measure, name, autocast):
     def recipe():
-        return dataclasses.replace(RECIPES[name](4, dtype=dtype, **SIZES[name]), cuda_graph=True)
+        return dataclasses.replace(shipped(name, 4)(), autocast=autocast, cuda_graph=True)
 
     assert measure(recipe, gpu)["loss_compared"] is True
 
 
 def test_a_recorded_step_of_a_tiny_model_is_not_slower_and_needs_less_of_the_host(gpu, measure):
-    plain = measure(lambda: seed_net(64), gpu)
+    plain = measure(lambda: tiny(64), gpu)
     plain_s = measure.median_s
-    recorded = measure(lambda: dataclasses.replace(seed_net(64), cuda_graph=True), gpu, workload="recorded")
+    recorded = measure(lambda: dataclasses.replace(tiny(64), cuda_graph=True), gpu, workload="recorded")
     assert recorded["enqueue_s"] < plain["enqueue_s"]
     assert measure.median_s < 1.1 * plain_s
 
@@ -478,7 +481,7 @@ def test_a_large_step_leaves_the_host_idle_and_a_tiny_one_does_not(gpu, measure)
     shares = {}
     pinned = {"pin_memory": True}
     for name, recipe in {
-        "tiny": lambda: dataclasses.replace(seed_net(1), **pinned),
+        "tiny": lambda: dataclasses.replace(tiny(1), **pinned),
         "large": lambda: dataclasses.replace(mlp(4096, width=2048), **pinned),
     }.items():
         facts = measure(recipe, gpu, workload=name)

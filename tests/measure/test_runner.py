@@ -15,7 +15,8 @@ from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
-from breakeven.measure.workload import Workload, mlp, seed_net
+from breakeven.measure.workload import Workload, mlp
+from support.small_workloads import tiny
 
 CPU = Cpu()
 
@@ -75,7 +76,7 @@ def test_one_model_serves_all_phases_and_devices_of_a_cell():
 
     def recipe():
         built.append(1)
-        return seed_net(2)
+        return tiny(2)
 
     for device in (CPU, Cpu(1)):
         for phase in PHASES:
@@ -106,18 +107,18 @@ def test_every_phase_starts_from_the_same_weights():
 
     session = Untouched(Budget(max_time_s=0.02))
     for phase in PHASES:
-        session.measure(CaseKey.of("w", 4, phase, "cpu"), CPU, lambda: seed_net(4), time_rounds)
+        session.measure(CaseKey.of("w", 4, phase, "cpu"), CPU, lambda: tiny(4), time_rounds)
     for weights in starts[1:]:
         assert all(torch.equal(one, other) for one, other in zip(weights, starts[0], strict=True))
 
 
 def test_a_cpu_tells_the_parts_of_its_training_step_and_no_device_time():
-    facts = measure(seed_net(1))
+    facts = measure(tiny(1))
     assert list(facts["parts_s"]) == ["transfer", "zero_grad", "forward", "backward", "step"]
     assert all(seconds > 0 for seconds in facts["parts_s"].values())
     assert "device_time_s" not in facts
     assert "enqueue_s" not in facts  # on a CPU nothing is queued
-    assert "parts_s" not in measure(seed_net(1), "forward")
+    assert "parts_s" not in measure(tiny(1), "forward")
 
 
 def test_what_compiling_cost_is_recorded_apart(monkeypatch):
@@ -156,10 +157,7 @@ def test_the_rounds_are_timed_with_garbage_collection_off():
     enabled = []
     session = Session(Budget(max_time_s=0.02))
     session.measure(
-        CaseKey.of("w", 1, "train", "cpu"),
-        CPU,
-        lambda: seed_net(1),
-        lambda *_: enabled.append(gc.isenabled()),
+        CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), lambda *_: enabled.append(gc.isenabled())
     )
     assert enabled == [False]
     assert gc.isenabled()
@@ -173,7 +171,7 @@ def test_inside_a_round_of_one_thread_torch_uses_one_thread():
     def watch(round_, plan):
         threads.append(torch.get_num_threads())
 
-    session.measure(CaseKey.of("w", 1, "train", one.name), one, lambda: seed_net(1), watch)
+    session.measure(CaseKey.of("w", 1, "train", one.name), one, lambda: tiny(1), watch)
     assert threads == [1]
 
 
@@ -209,7 +207,7 @@ def test_after_out_of_memory_nothing_of_the_model_is_kept():
 
     case = CaseKey.of("w", 1, "train", "cpu")
     try:
-        session.measure(case, CPU, lambda: seed_net(1), run_out)
+        session.measure(case, CPU, lambda: tiny(1), run_out)
     except torch.OutOfMemoryError as error:
         session.note_failure(case, error)
     gc.collect()
@@ -401,7 +399,7 @@ def test_a_loss_that_becomes_nan_during_the_rounds_is_no_timing():
         round_._placed.loss = torch.tensor(float("nan"))
 
     with pytest.raises(MeasurementError, match="the loss is nan"):
-        session.measure(CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: seed_net(1), poison)
+        session.measure(CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), poison)
 
 
 def test_a_loss_that_is_no_number_says_its_shape():

@@ -17,6 +17,7 @@ from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulat
 from breakeven.measure.timing import Round, enqueue_seconds, part_seconds, time_once, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
+from support.small_workloads import tiny
 
 
 @pytest.fixture
@@ -223,7 +224,7 @@ class DevicesSeen(TorchDispatchMode):
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
 @pytest.mark.parametrize("phase", PHASES)
 def test_every_phase_runs_on_its_own_device(phase):
-    trainer = Trainer(mlp(4, width=8, optimizer="momentum"), Meta())
+    trainer = Trainer(tiny(4, "momentum"), Meta())
     trainer.move_model()
     trainer.reset()
     round_ = Round(PHASES[phase], trainer)

@@ -1,4 +1,4 @@
-"""What trains: the built-in recipes, and what is refused of a user's."""
+"""What trains: what is refused of a user's workload, and how a recipe is built."""
 
 import dataclasses
 import sys
@@ -10,103 +10,10 @@ import torch
 from torch import nn
 
 from breakeven.errors import RecipeError, UsageError
-from breakeven.hardware.devices import Cpu, default_devices
+from breakeven.hardware.devices import Cpu
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import (
-    DTYPES,
-    OPTIMIZERS,
-    RECIPES,
-    Workload,
-    build,
-    map_tensors,
-    mlp,
-    one_line,
-    seed_net,
-    tensors_in,
-)
-from support.recipe_sizes import SIZES
-
-
-def losses(workload, steps, device=None):
-    trainer = Trainer(workload, device or Cpu())
-    trainer.move_model()
-    trainer.reset()
-    seen = []
-    for _ in range(steps):
-        trainer.move_batch()
-        trainer.zero_grad()
-        trainer.compute_loss()
-        seen.append(trainer.loss_value())
-        trainer.backward()
-        trainer.step()
-    return seen
-
-
-def test_every_recipe_has_sizes_here():
-    assert SIZES.keys() == RECIPES.keys()
-
-
-@pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_recipe_trains_with_every_optimizer(name, optimizer):
-    seen = losses(build(lambda: RECIPES[name](4, optimizer=optimizer, **SIZES[name])), steps=20)
-    assert seen[-1] < seen[0]
-
-
-@pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_a_recipe_gives_the_same_losses_whenever_it_is_built(name, dtype):
-    one, other = (losses(build(lambda: RECIPES[name](3, dtype=dtype, **SIZES[name])), 2) for _ in range(2))
-    assert one == other
-
-
-@pytest.mark.parametrize("device", default_devices(), ids=lambda device: device.name)
-def test_a_hundred_epochs_of_the_seed_net_lower_the_loss(device):
-    device.initialize()  # else torch warns of the missing context in autograd's thread
-    with device.active():
-        seen = losses(build(lambda: seed_net(1)), 100, device)
-    assert seen[-1] < 0.1 * seen[0]
-
-
-def test_the_seed_net_trains_on_the_articles_numbers_at_batch_one():
-    workload = seed_net(1)
-    assert workload.inputs.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
-    assert workload.targets.tolist() == [[0, 1]]
-    assert workload.inputs.dtype == workload.targets.dtype == torch.float32
-    assert [type(layer).__name__ for layer in workload.model] == ["Linear", "ReLU", "Linear"]
-    assert workload.parameters == 10 * 5 + 5 + 5 * 2 + 2
-    assert isinstance(workload.loss, nn.MSELoss)
-    (group,) = workload.optimizer(workload.model.parameters()).param_groups
-    assert group["lr"] == 0.01
-
-
-def test_the_articles_integers_are_what_linear_refuses():
-    workload = dataclasses.replace(seed_net(1), inputs=torch.tensor([list(range(1, 11))]))
-    with pytest.raises(RuntimeError, match="dtype"):
-        losses(workload, 1)
-
-
-def test_width_and_depth_are_the_mlps():
-    layers = [layer for layer in mlp(2, width=7, depth=3).model if isinstance(layer, nn.Linear)]
-    assert [(layer.in_features, layer.out_features) for layer in layers] == [(7, 7)] * 3 + [(7, 10)]
-
-
-def test_bfloat16_runs_under_autocast_with_float32_weights():
-    workload = mlp(2, width=8, dtype="bfloat16")
-    trainer = Trainer(workload, Cpu())
-    trainer.reset()
-    trainer.move_batch()
-    outputs = []
-    trainer.model.register_forward_hook(lambda _module, _args, out: outputs.append(out.dtype))
-    trainer.compute_loss()
-    assert outputs == [torch.bfloat16]
-    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize(("axis", "value"), [("optimizer", "adamm"), ("dtype", "float99")])
-def test_an_unknown_axis_value_names_the_known_ones(axis, value):
-    with pytest.raises(UsageError, match=rf"unknown {axis} '{value}'; choose one of"):
-        mlp(2, width=4, **{axis: value})
+from breakeven.measure.workload import Workload, build, map_tensors, mlp, one_line, tensors_in
+from support.small_workloads import losses
 
 
 @pytest.mark.parametrize(
@@ -160,7 +67,7 @@ def test_a_recipe_that_returns_something_else_is_named(result):
 def test_a_partial_is_a_recipe_and_is_found_too():
     assert isinstance(build(partial(mlp, 2, width=4)), Workload)
     with pytest.raises(RecipeError, match=r"workload\.py:\d+"):
-        build(partial(mlp, 2, width=4, dtype="float99"))
+        build(partial(mlp, 2, width="wide"))
 
 
 def test_recipes_are_seeded():

@@ -291,6 +291,7 @@ def test_every_reference_inside_the_page_leads_to_something_in_it(tmp_path):
     assert {one or other for one, other in inside} <= ids
 
 
+@pytest.mark.slow
 def test_four_thousand_cases_fit_into_three_megabytes(tmp_path):
     content = run(
         [

@@ -1,7 +1,6 @@
-"""What trains: `Workload`, the checks on what a recipe returns, and the built-in recipes.
+"""What trains: `Workload`, and the checks on what a recipe returns.
 
-Owns what the user hands over, still on the host. Refuses to know about devices' clocks and phases;
-`placement` moves a workload to a device.
+Everything is still on the host; `placement` moves a workload to a device.
 """
 
 from __future__ import annotations
@@ -168,140 +167,13 @@ def _kind(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 
-# ---------------------------------------------------------------------------------------------------
-# The built-in recipes. Each takes a batch size, its own sizes, and the axes that all share.
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": partial(torch.optim.SGD, lr=0.01),
-    "momentum": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
-    "adam": partial(torch.optim.Adam, lr=1e-4),
-    "adamw": partial(torch.optim.AdamW, lr=1e-4),
-    "adam_loop": partial(torch.optim.Adam, lr=1e-4, foreach=False, fused=False),
-    "adam_foreach": partial(torch.optim.Adam, lr=1e-4, foreach=True),
-    "adam_fused": partial(torch.optim.Adam, lr=1e-4, fused=True),
-}
-"""The last three are one algorithm: a loop over the parameters, operations on lists of them, one kernel."""
-DTYPES: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
-"""Float32, or bfloat16 through autocast (the weights stay float32)."""
-
-
-def seed_net(batch_size: int, optimizer: str = "sgd", dtype: str = "float32") -> Workload:
-    """Linear 10-5, ReLU, Linear 5-2 on mean squared error: the net of the article it began from.
-
-    At batch size 1 it trains on exactly ``[[1..10]] -> [[0, 1]]`` (as float32: `nn.Linear` refuses
-    the article's integers); larger batches are drawn at random.
-    """
-    model = nn.Sequential(nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 2))
-    if batch_size == 1:
-        inputs, targets = torch.arange(1.0, 11.0).reshape(1, 10), torch.tensor([[0.0, 1.0]])
-    else:
-        inputs, targets = torch.randn(batch_size, 10), torch.rand(batch_size, 2)
-    return _workload(model, nn.MSELoss(), inputs, targets, optimizer, dtype)
-
-
-def mlp(
-    batch_size: int,
-    width: int,
-    depth: int = 2,
-    optimizer: str = "sgd",
-    dtype: str = "float32",
-    pinned: bool = False,
-) -> Workload:
-    """Perceptron with `depth` hidden layers of `width`; `width` features in, 10 classes out."""
-    hidden = [layer for _ in range(depth) for layer in (nn.Linear(width, width), nn.ReLU())]
-    model = nn.Sequential(*hidden, nn.Linear(width, 10))
-    inputs = torch.randn(batch_size, width)
-    return _classifier(model, inputs, optimizer, dtype, pinned)
-
-
-def cnn(
-    batch_size: int, channels: int, side: int, optimizer: str = "sgd", dtype: str = "float32"
-) -> Workload:
-    """Two strided 3x3 convolutions, global average pooling, 10 classes, on RGB images of `side` pixels."""
-    model = nn.Sequential(
-        nn.Conv2d(3, channels, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(2 * channels, 10),
-    )
-    return _classifier(model, torch.randn(batch_size, 3, side, side), optimizer, dtype)
-
-
-def transformer(
-    batch_size: int, d_model: int, length: int, optimizer: str = "adam", dtype: str = "float32"
-) -> Workload:
-    """Two encoder layers (4 heads, no dropout) and mean pooling over sequences of `length` vectors."""
-    layer = nn.TransformerEncoderLayer(
-        d_model, nhead=4, dim_feedforward=4 * d_model, dropout=0.0, batch_first=True
-    )
-    encoder = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
-    model = nn.Sequential(encoder, _MeanOverTime(), nn.Linear(d_model, 10))
-    return _classifier(model, torch.randn(batch_size, length, d_model), optimizer, dtype)
-
-
-def lstm(
-    batch_size: int, hidden: int, length: int, optimizer: str = "adam", dtype: str = "float32"
-) -> Workload:
-    """One LSTM layer of `hidden` units over sequences of `length` vectors, then mean pooling."""
-    model = nn.Sequential(_LstmOutputs(hidden), _MeanOverTime(), nn.Linear(hidden, 10))
-    return _classifier(model, torch.randn(batch_size, length, hidden), optimizer, dtype)
-
-
-RECIPES: dict[str, Callable[..., Workload]] = {
-    recipe.__name__: recipe for recipe in (seed_net, mlp, cnn, transformer, lstm)
-}
-
-
-class _MeanOverTime(nn.Module):
-    """(batch, time, features) -> (batch, features)."""
-
-    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
-        return sequence.mean(dim=1)
-
-
-class _LstmOutputs(nn.Module):
-    """An LSTM that returns its outputs alone, so that it fits into a Sequential."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
-
-    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = self.lstm(sequence)[0]
-        return outputs
-
-
-def _classifier(
-    model: nn.Module, inputs: torch.Tensor, optimizer: str, dtype: str, pinned: bool = False
-) -> Workload:
-    targets = torch.randint(10, (inputs.shape[0],))
-    return _workload(model, nn.CrossEntropyLoss(), inputs, targets, optimizer, dtype, pinned)
-
-
-def _workload(
-    model: nn.Module,
-    loss: nn.Module,
-    inputs: torch.Tensor,
-    targets: torch.Tensor,
-    optimizer: str,
-    dtype: str,
-    pinned: bool = False,
-) -> Workload:
+def mlp(batch_size: int, width: int) -> Workload:
+    """Return a perceptron with two hidden layers of `width` and 10 classes: what the self-test trains."""
+    hidden = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.ReLU())]
     return Workload(
-        model=model,
-        loss=loss,
-        optimizer=_pick("optimizer", optimizer, OPTIMIZERS),
-        inputs=inputs,
-        targets=targets,
-        autocast=_pick("dtype", dtype, DTYPES),
-        pin_memory=pinned,
+        model=nn.Sequential(*hidden, nn.Linear(width, 10)),
+        loss=nn.CrossEntropyLoss(),
+        optimizer=partial(torch.optim.SGD, lr=0.01),
+        inputs=torch.randn(batch_size, width),
+        targets=torch.randint(10, (batch_size,)),
     )
-
-
-def _pick(what: str, name: str, known: Mapping[str, Any]) -> Any:
-    if name not in known:
-        raise UsageError(f"unknown {what} {name!r}; choose one of {', '.join(known)}")
-    return known[name]

@@ -31,6 +31,7 @@ def failures(truth):
     return [check.name for check in truth() if not check.passed]
 
 
+@pytest.mark.slow
 def test_every_figure_is_reached_on_this_machine(figures):
     failed = [check for check in figures.values() if not check.passed]
     disturbed = [check for check in failed if "other processes" in check.note]
@@ -39,6 +40,7 @@ def test_every_figure_is_reached_on_this_machine(figures):
         pytest.skip(f"three attempts were disturbed: {disturbed[0].name} {disturbed[0].got}")
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_that_the_method_names(figures):
     assert len(figures) == CHECKS
     for word in (

@@ -5,23 +5,23 @@ import math
 
 import pytest
 import torch
+from synthetic import BASE_S, DISTRIBUTIONS, TICK_S, SyntheticFunction, TickingClock
 from tools import (
     PYTEST_BENCHMARK_DEFAULTS,
+    SYNTHETIC_TOOLS,
     TOOLS,
-    VIRTUAL_TOOLS,
     by_pyperfs_method,
     by_torch,
     by_torchs_rule,
     mean_reading,
 )
-from truths import BASE_S, TICK_S, TRUTHS, VirtualClock, VirtualFunction
 
 
 class Steps:
     """A function that takes written-down seconds on a clock of its own; the last repeats."""
 
     def __init__(self, *seconds):
-        self.clock = VirtualClock()
+        self.clock = TickingClock()
         self.calls = 0
         self._seconds = itertools.chain(seconds, itertools.repeat(seconds[-1]))
 
@@ -30,11 +30,11 @@ class Steps:
         self.clock.now += next(self._seconds)
 
 
-@pytest.mark.parametrize("tool", VIRTUAL_TOOLS.values(), ids=lambda tool: tool.name)
-def test_reads_exactly_the_truth_where_every_call_takes_the_same(tool):
+@pytest.mark.parametrize("tool", SYNTHETIC_TOOLS.values(), ids=lambda tool: tool.name)
+def test_equal_calls_are_read_exactly(tool):
     function = Steps(BASE_S)
     reading = tool.measure(function, function.clock)
-    assert reading.centre_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
+    assert reading.center_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
     if reading.low_s is not None:
         assert reading.low_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
         assert reading.high_s == pytest.approx(BASE_S, abs=1.01 * TICK_S)
@@ -52,7 +52,7 @@ def test_reads_exactly_the_truth_where_every_call_takes_the_same(tool):
         ("pyperf's method", "mean", True),
     ],
 )
-def test_says_what_it_estimates_and_whether_it_has_an_interval(tool, estimand, claims):
+def test_estimand_and_interval(tool, estimand, claims):
     function = Steps(BASE_S)
     reading = TOOLS[tool].measure(function, function.clock)
     assert reading.estimand == estimand
@@ -73,7 +73,7 @@ def test_pytest_benchmark_lets_a_slow_first_call_decide_its_rounds():
     assert TOOLS["breakeven"].measure(function, function.clock).rounds == 40
 
 
-def test_precision_mode_stops_at_its_fewest_rounds_when_they_agree():
+def test_precision_mode_stops_at_its_min_rounds():
     function = Steps(BASE_S)
     assert TOOLS["pytest-benchmark precision"].measure(function, function.clock).rounds == 5
 
@@ -83,9 +83,9 @@ def test_precision_mode_stops_at_its_fewest_rounds_when_they_agree():
 def test_torchs_rule_is_torchs_own_call_for_call(name, repetition):
     readings = []
     for measure in (by_torch, by_torchs_rule):
-        clock = VirtualClock()
-        reading = measure(VirtualFunction(TRUTHS[name], clock, repetition), clock)
-        readings.append((reading.rounds, reading.centre_s, clock.now))
+        clock = TickingClock()
+        reading = measure(SyntheticFunction(DISTRIBUTIONS[name], clock, repetition), clock)
+        readings.append((reading.rounds, reading.center_s, clock.now))
     assert readings[0] == pytest.approx(readings[1])
 
 
@@ -115,8 +115,8 @@ def test_pyperfs_method_takes_sixty_values_of_100_ms_in_twenty_fresh_processes()
     assert reading.rounds == 60 * 128
 
 
-def test_a_means_interval_reaches_so_many_standard_errors():
+def test_interval_of_a_mean():
     reading = mean_reading([1.0, 2.0, 3.0], quantile=2.0, rounds=3)
-    assert (reading.low_s, reading.centre_s, reading.high_s) == pytest.approx(
+    assert (reading.low_s, reading.center_s, reading.high_s) == pytest.approx(
         (2 - 2 / math.sqrt(3), 2, 2 + 2 / math.sqrt(3))
     )

@@ -30,7 +30,7 @@ def triton(monkeypatch, device):
     def do_bench(function, return_mode):
         asked.append(return_mode)
         events = device.event_api()
-        device.synchronise()
+        device.synchronize()
         start = events.record()
         function()
         return 1e3 * events.seconds(start, events.record())
@@ -66,7 +66,7 @@ def test_each_timer_reads_what_it_waits_for(device, triton):
     )
 
 
-def test_a_timer_that_is_not_installed_is_named_and_the_others_are_measured(no_triton):
+def test_missing_timer(no_triton):
     peers, missing = present(PEERS)
     assert list(peers) == ["breakeven", "torch.utils.benchmark", "bare loop"]
     assert missing == {"triton do_bench": "ModuleNotFoundError: No module named 'triton'"}
@@ -77,7 +77,7 @@ def test_a_timer_that_is_not_installed_is_named_and_the_others_are_measured(no_t
     [RuntimeError("Failed to find C compiler."), subprocess.CalledProcessError(1, ["/usr/bin/gcc", "x.c"])],
     ids=["no compiler", "no headers"],
 )
-def test_a_triton_that_cannot_compile_its_driver_is_missing_too(monkeypatch, error):
+def test_triton_without_a_compiler(monkeypatch, error):
     def do_bench(function, return_mode):
         raise error
 
@@ -114,7 +114,7 @@ def result(**changes):
     }
 
 
-def test_the_table_holds_each_reading_against_the_device_events():
+def test_table_compares_each_reading_with_the_events():
     lines = gpu_section(result()).splitlines()
     assert "| width x batch | device events | breakeven | bare loop |" in lines
     assert "| 64 x 16 | 2 ms [1.9–2.1] | 2.2 ms [2.1–2.3] (1.10x) | 0.1 ms (0.05x) |" in lines
@@ -127,8 +127,8 @@ def test_the_table_holds_each_reading_against_the_device_events():
 def test_the_page_of_all_peers_gains_the_table(tmp_path):
     from pathlib import Path
 
-    committed = Path(__file__).parents[2] / "results" / "harness" / "truths.json"
-    (tmp_path / "truths.json").write_text(committed.read_text(encoding="utf-8"), encoding="utf-8")
+    committed = Path(__file__).parents[3] / "results" / "harness" / "synthetic.json"
+    (tmp_path / "synthetic.json").write_text(committed.read_text(encoding="utf-8"), encoding="utf-8")
     render(tmp_path)
     before = (tmp_path / "README.md").read_text(encoding="utf-8")
     (tmp_path / "gpu.json").write_text(json.dumps(result()), encoding="utf-8")
@@ -151,9 +151,9 @@ def test_the_command_writes_both_files(tmp_path, monkeypatch, device, no_triton)
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("cpu", "'cpu' is no accelerator"), ("gpu", "unknown device 'gpu'"), ("mps:9", "mps")],
+    [("cpu", "'cpu' is not an accelerator"), ("gpu", "unknown device 'gpu'"), ("mps:9", "mps")],
 )
-def test_without_a_gpu_it_says_so_in_one_line_and_writes_nothing(tmp_path, capsys, name, message):
+def test_without_a_gpu(tmp_path, capsys, name, message):
     assert main(["--device", name, "-o", str(tmp_path / "new")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line

@@ -8,7 +8,7 @@ import pytest
 import history
 
 
-def test_noise_has_the_spread_and_the_correlation_that_it_names():
+def test_noise_of_the_series():
     for rho in (0.0, 0.5):
         values = history.noise_of(rho, 50, 400, 0.02, 1)
         assert values.std() == pytest.approx(0.02, rel=0.03)
@@ -18,7 +18,7 @@ def test_noise_has_the_spread_and_the_correlation_that_it_names():
     assert np.median(history.noise_of("spikes", 10, 400, 0.02, 1)) == pytest.approx(0, abs=0.005)
 
 
-def test_every_figure_is_written_beside_its_bound(tmp_path, monkeypatch, capsys):
+def test_figures_and_bounds(tmp_path, monkeypatch, capsys):
     for name, value in {
         "CASES": 8,
         "ROUNDS": 6,
@@ -35,7 +35,7 @@ def test_every_figure_is_written_beside_its_bound(tmp_path, monkeypatch, capsys)
         "false changes per series and 100 commits": 0.2,
         "a step of 10% at 2% noise, found within 5 commits": 0.9,
         "false alarms of the newest run": 0.2,
-        "a step of 10% in one of so many series, at once": None,
+        "a step of 10% in one of several series, at once": None,
         "history check, the whole process": 6.0,
     }
     whole = figures["history check, the whole process"]

@@ -1,4 +1,4 @@
-"""The harness of `breakeven compare`: suites of known truth, and what is made of them."""
+"""The harness of `breakeven compare`: suites whose changes are known, and their figures."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import regression
 
 
-def test_a_suite_holds_as_much_noise_as_was_asked_for_and_slows_as_many_cases():
+def test_noise_and_changes_of_a_suite():
     before, after = regression.suite(np.random.default_rng(0), 200, noise=0.05, by=0.10)
     assert before.std(axis=1).mean() == pytest.approx(0.05, rel=0.05)
     slower = np.exp(after.mean(axis=1) - before.mean(axis=1))
@@ -23,7 +23,7 @@ def test_a_suite_can_share_noise_and_be_louder_in_some_cases():
     assert np.log(before.std(axis=1)).std() == pytest.approx(1.0, rel=0.15)
 
 
-def test_every_figure_stands_with_its_interval_its_n_and_its_bound():
+def test_every_figure_has_interval_n_and_bound():
     found = (
         regression.false_alarms(4) | regression.power(2) | regression.single_runs(2) | regression.recorded(4)
     )
@@ -34,7 +34,7 @@ def test_every_figure_stands_with_its_interval_its_n_and_its_bound():
             assert figure["low"] <= figure["share"] <= figure["high"]
 
 
-def test_a_large_file_is_one_that_pytest_benchmark_could_have_written(tmp_path, monkeypatch):
+def test_large_file(tmp_path, monkeypatch):
     monkeypatch.setattr(regression, "FILE_CASES", 3)
     monkeypatch.setattr(regression, "FILE_ROUNDS", 4)
     regression.write_large(tmp_path / "a.json", 0)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-HARNESS = str(Path(__file__).parents[2] / "bench" / "harness")
+HARNESS = str(Path(__file__).parents[1])
 
 if HARNESS not in sys.path:
     sys.path.append(HARNESS)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from grids import DEAR, reference_rounds, rotated
+from grids import SLOW_TOOL, reference_rounds, tools_of
 from tables import short_table
 from tools import TOOLS
 
@@ -16,11 +16,13 @@ def folder(tmp_path_factory):
     """Return the folder of a tiny run of both grids; pyperf's ten seconds a reading are left out."""
     path = tmp_path_factory.mktemp("harness")
     with pytest.MonkeyPatch.context() as patch:
-        quick = {name: tool for name, tool in TOOLS.items() if name != DEAR and "autorange" not in name}
+        quick = {name: tool for name, tool in TOOLS.items() if name != SLOW_TOOL and "autorange" not in name}
         patch.setattr("grids.TOOLS", quick)
-        truths = ["--only", "loud", "--only", "quiet", "--only", "warm-up ramp"]
+        names = ["--only", "loud", "--only", "quiet", "--only", "warm-up ramp"]
         real = ["--shapes", "4x1", "--devices", "cpu@1"]
-        assert main(["--truths", "--real", *truths, *real, "--repetitions", "2", "-q", "-o", str(path)]) == 0
+        assert (
+            main(["--synthetic", "--real", *names, *real, "--repetitions", "2", "-q", "-o", str(path)]) == 0
+        )
     return path
 
 
@@ -28,11 +30,12 @@ def folder(tmp_path_factory):
 def results(folder):
     """Return both result files."""
     return {
-        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("truths", "real")
+        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("synthetic", "real")
     }
 
 
-def test_files_say_on_what_machine_when_and_how_often(results):
+def test_facts_in_the_files(results):
     for result in results.values():
         assert result["machine"]["cpu"]
         assert set(result["versions"]) == {"breakeven", "pytest-benchmark", "torch", "python"}
@@ -40,8 +43,8 @@ def test_files_say_on_what_machine_when_and_how_often(results):
         assert all(figures["n"] == 2 for cell in result["cells"] for figures in cell["tools"].values())
 
 
-def test_every_tool_stands_in_every_virtual_cell_and_breakevens_ratio_is_one(results):
-    cells = results["truths"]["cells"]
+def test_every_tool_in_every_synthetic_cell(results):
+    cells = results["synthetic"]["cells"]
     assert [cell["name"] for cell in cells] == ["loud", "quiet", "warm-up ramp"]
     for cell in cells:
         assert list(cell["tools"]) == list(TOOLS)
@@ -49,16 +52,16 @@ def test_every_tool_stands_in_every_virtual_cell_and_breakevens_ratio_is_one(res
     assert cells[2]["tools"]["torch adaptive_autorange"]["bias"] > 0.2
 
 
-def test_real_cells_keep_their_readings_and_their_truth(folder, results):
+def test_readings_and_true_values_of_real_cells(folder, results):
     [cell] = results["real"]["cells"]
-    assert 0 < cell["truth_s"]["median"] < 0.1
+    assert 0 < cell["true_s"]["median"] < 0.1
     assert cell["noisy"] in (True, False)
     header, *rows = (folder / "real-readings.csv").read_text(encoding="utf-8").splitlines()
-    assert header == "cell,tool,centre_s,low_s,high_s,rounds,estimand,wall_s"
+    assert header == "cell,tool,center_s,low_s,high_s,rounds,estimand,wall_s"
     assert len(rows) == 2 * len(cell["tools"])
 
 
-def test_page_shows_every_tool_and_where_breakeven_loses(folder):
+def test_page(folder):
     page = (folder / "README.md").read_text(encoding="utf-8")
     assert "### warm-up ramp" in page
     assert "| **breakeven** | median |" in page
@@ -74,24 +77,24 @@ def test_short_table_has_at_most_ten_lines(folder):
     assert len(text.splitlines()) == 2 + 3
 
 
-def test_tables_come_again_without_measuring(folder):
+def test_tables_are_rebuilt_without_measuring(folder):
     before = (folder / "README.md").read_text(encoding="utf-8")
     (folder / "README.md").unlink()
     assert main(["-q", "-o", str(folder)]) == 0
     assert (folder / "README.md").read_text(encoding="utf-8") == before
 
 
-def test_nothing_to_show_is_said(tmp_path):
+def test_no_results(tmp_path):
     assert main(["-q", "-o", str(tmp_path)]) == 2
     assert render(tmp_path) == []
 
 
 def test_tools_take_turns_in_being_first():
-    firsts = [rotated(repetition, dear_every=2)[0].name for repetition in range(6)]
+    firsts = [tools_of(repetition, slow_every=2)[0].name for repetition in range(6)]
     assert firsts[0] == "breakeven"
     assert len(set(firsts)) >= 4
-    assert DEAR in {tool.name for tool in rotated(0, 2)}
-    assert DEAR not in {tool.name for tool in rotated(1, 2)}
+    assert SLOW_TOOL in {tool.name for tool in tools_of(0, 2)}
+    assert SLOW_TOOL not in {tool.name for tool in tools_of(1, 2)}
 
 
 def test_reference_rounds_are_at_least_ten():
@@ -115,13 +118,13 @@ def test_wrong_arguments_are_refused(arguments, capsys):
     assert arguments[1] in capsys.readouterr().err
 
 
-def test_help_teaches_by_examples(capsys):
+def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "compare.py --truths" in capsys.readouterr().out
+    assert "compare.py --synthetic" in capsys.readouterr().out
 
 
 def test_short_table_of_the_committed_results_is_up_to_date():
-    results = Path(__file__).parents[2] / "results" / "harness"
-    committed = json.loads((results / "truths.json").read_text(encoding="utf-8"))
+    results = Path(__file__).parents[3] / "results" / "harness"
+    committed = json.loads((results / "synthetic.json").read_text(encoding="utf-8"))
     assert (results / "table.md").read_text(encoding="utf-8") == short_table(committed)

@@ -12,8 +12,8 @@ def page_of(*ratios):
             "name": f"cell{at}",
             "noisy": True,
             "tools": {
-                OURS: {**usual, "ratio": 1.0, "ratio_interval": None, "to_wish_s": 1.0},
-                RIVAL: {**usual, "ratio": ratio, "ratio_interval": interval, "to_wish_s": ratio},
+                OURS: {**usual, "ratio": 1.0, "ratio_interval": None, "to_target_s": 1.0},
+                RIVAL: {**usual, "ratio": ratio, "ratio_interval": interval, "to_target_s": ratio},
             },
         }
         for at, (ratio, interval) in enumerate(ratios)
@@ -31,13 +31,13 @@ def page_of(*ratios):
         (None, None, "reached"),
     ],
 )
-def test_the_aim_is_reached_or_missed_only_where_the_interval_says_so(ratio, interval, word):
+def test_aim_by_the_interval(ratio, interval, word):
     aim = page_of((ratio, interval))[0]
     for other in ("reached", "missed", "undecided"):
         assert f"{other} on {'cell0' if other == word else 'none'}" in aim
 
 
-def test_who_needs_less_time_is_told_by_the_intervals_end_and_who_may_beside_it():
+def test_faster_tools_by_the_interval():
     last = page_of((0.7, (0.5, 0.9)), (0.7, (0.2, 2.2)), (1.4, (0.4, 3.0)), (2.0, (1.5, 3.0)))[-1]
     less, undecided = last.split("; ")
     assert less.endswith(f"Needing less wall time than breakeven: {RIVAL} on cell0 (0.7x [0.5-0.9])")
