@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -73,6 +73,10 @@ class Axes(Mapping[str, Any]):
     def __str__(self) -> str:
         return self.text
 
+    def without(self, names: Collection[str]) -> Axes:
+        """Return the axes but those of these names."""
+        return Axes({name: value for name, value in self._values.items() if name not in names})
+
     @property
     def sort_key(self) -> list[tuple[str, float, str]]:
         """Sort key that orders numbers by value: ``width=64`` before ``width=512``."""
@@ -130,6 +134,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Line:
+    """The cases of one model, phase and device at every batch size: what a break-even is between."""
+
+    model: Model
+    phase: str
+    device: str
+    machine: str = ""
+
+
+@dataclass(frozen=True)
 class CaseKey:
     """What is timed: a cell, a phase and a device; `machine` is the class id where several are compared.
 
@@ -184,6 +198,11 @@ class CaseKey:
     def model(self) -> Model:
         """The model, whatever its batch size."""
         return self.cell.model
+
+    @property
+    def line(self) -> Line:
+        """This case's model, phase and device, whatever the batch size."""
+        return Line(self.model, self.phase, self.device, self.machine)
 
     def label(self) -> str:
         """Return ``workload phase device batch=64 key=value``, as `compare` and `history` name a case.

@@ -1,24 +1,65 @@
 """What bounds each training step on an accelerator: the host's queueing, the copy of the batch, the device.
 
-Owns the words and their borders, and the flat stretch: up to which batch size a step takes no longer than at
-the smallest. Rests on the seconds for which the host was busy queueing a step, from rounds of their own,
-against the step's median. Device events cannot tell it: the gaps in which a device waits count in them.
+Also the flat stretch: up to which batch size a step takes no longer than at the smallest. The seconds for which the host is
+busy queueing a step, from rounds of their own, are set against the step's median. Device events cannot replace them: the
+gaps in which a device waits count in those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
 
-import pandas as pd
-
+from breakeven.case import Line
 from breakeven.device_names import is_cpu
-from breakeven.report.estimates import KEY, Estimate
-from breakeven.report.throughput import case_facts
+from breakeven.phases import HEADLINE
+from breakeven.report.estimates import Estimate
+from breakeven.runs.schema import Facts
 from breakeven.stats.intervals import ratio_of_draws
 
-LAUNCH, MIXED, COMPUTE, COPY = "launch-bound", "mixed", "compute-bound", "copy-bound"
-UNDECIDED, UNMEASURED = "undecided", "not measured"
+
+class Bound(StrEnum):
+    """What bounds a step. `advice` says what the kind means for somebody who wants to be faster."""
+
+    advice: str
+
+    def __new__(cls, name: str, advice: str = "") -> Self:
+        """Make a kind of its name and its advice."""
+        bound = str.__new__(cls, name)
+        bound._value_ = name
+        bound.advice = advice
+        return bound
+
+    LAUNCH = (
+        "launch-bound",
+        "the host queues for at least 80% of a step, so the device waits for it: a larger batch costs "
+        "next to nothing; torch.compile, CUDA graphs or a fused optimizer help where they are not used already, "
+        "a faster device does not",
+    )
+    MIXED = (
+        "mixed",
+        "the host queues for more than half of a step, so both count: fewer launches help until the "
+        "device's own work dominates",
+    )
+    COMPUTE = (
+        "compute-bound",
+        "the device still works long after everything is queued: TF32, bfloat16 or a faster device "
+        "helps, fewer launches do not",
+    )
+    COPY = (
+        "copy-bound",
+        "the copy of the batch occupies the host for at least half of a step: pinned memory (pin_memory=True) "
+        "or smaller inputs help, neither fewer launches nor a faster device does",
+    )
+    UNDECIDED = (
+        "undecided",
+        "the intervals allow more than one kind, or the host waits for the device within a step: it reads a "
+        "value (.item()), or its queue is full (about a thousand launches)",
+    )
+    UNMEASURED = "not measured"
+
 
 HOST_BUSY = 0.8
 """Where the host queues for at least this share of a step, the device waits for it."""
@@ -27,51 +68,45 @@ HOST_IDLE = 0.5
 """Where it queues for at most this share, the device still has half of the step to do when all is queued."""
 
 COPYING = 0.5
-"""Where the host is held by the copy of the batch for at least this share, nothing else matters."""
+"""Where the copy of the batch occupies the host for at least this share, nothing else matters."""
 
 WAITING = 2.0
-"""Queueing that takes so many times the least of the model's batch sizes is waiting: launches are as many."""
+"""Queueing that takes this many times the minimum over the model's batch sizes is waiting: launches are equal."""
 
 FLAT = 1.10
-"""A step that takes up to so many times the smallest batch's costs next to nothing more."""
-
-FACTS = ("enqueue_s", "enqueue_low_s", "enqueue_high_s", "enqueue_transfer_s", "device_time_s")
-"""What is asked of a case beside its times, seconds."""
+"""A step that takes up to this many times the smallest batch's costs next to nothing more."""
 
 
 @dataclass(frozen=True)
-class Cell:
+class BoundCell:
     """What bounds one cell.
 
-    `kind` is `UNDECIDED` where the interval holds several kinds or the host waited for the device within the
-    step, `UNMEASURED` where nobody timed the queueing. `share`, with its 95% interval `low` to `high`, is the
-    part of the step for which the host queues work; the copy of the batch, where it holds the host, is left
-    out of both. `facts` are those of `FACTS` that are known.
+    `kind` is undecided where the interval allows several kinds or the host waited for the device within the
+    step, unmeasured where the queueing was not timed. `share`, with its 95% interval `low` to `high`, is the
+    part of the step for which the host queues work; the copy of the batch, where it occupies the host, is left
+    out of both.
     """
 
     batch_size: int
-    kind: str
+    kind: Bound
     train_s: float
     share: float | None
     low: float | None
     high: float | None
-    facts: Mapping[str, float]
+    facts: Facts
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Bottleneck:
     """One model on one accelerator, a cell for each batch size that was timed, ascending.
 
     `flat_to` is the largest batch size up to which every step surely takes at most `FLAT` times the smallest
-    batch's, None where already the second is not sure to; `grows` tells whether the next one surely takes
-    more. Where it does not, and there is a next one, the times cannot tell.
+    batch's, None where the second already may not; `grows` says whether the next one surely takes more. Where
+    it does not, and there is a next one, the times cannot tell.
     """
 
-    class_id: str
-    device: str
-    workload: str
-    axes: str
-    cells: tuple[Cell, ...]
+    line: Line
+    cells: tuple[BoundCell, ...]
     flat_to: int | None
     grows: bool
 
@@ -80,7 +115,7 @@ class Bounds:
         """The batch sizes that were timed."""
         return tuple(cell.batch_size for cell in self.cells)
 
-    def runs(self) -> Iterator[tuple[str, int, int]]:
+    def stretches(self) -> Iterator[tuple[Bound, int, int]]:
         """Yield each stretch of neighboring batch sizes of one kind, as (kind, smallest, largest)."""
         start = 0
         for i, cell in enumerate(self.cells):
@@ -89,84 +124,81 @@ class Bounds:
                 start = i + 1
 
 
-def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[str, float]:
+def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[Bound, float]:
     """Return what bounds a step, and the share of it for which the host queues work.
 
     Args:
         train_s: the step, synchronized.
         enqueue_s: until the last of its work is queued.
-        transfer_s: the part of that in which the host is held by the copy of the batch: pageable memory has
+        transfer_s: the part of that in which the copy of the batch occupies the host: pageable memory has
             to be read before the copy returns, pinned memory is copied while the host goes on.
 
-    >>> kind_of(1.0, 0.9, 0.0), kind_of(1.0, 0.6, 0.0), kind_of(1.0, 0.1, 0.0)
-    (('launch-bound', 0.9), ('mixed', 0.6), ('compute-bound', 0.1))
-    >>> kind_of(1.0, 0.9, 0.8)[0], kind_of(1.0, 0.5, 0.4)[0]
+    >>> [str(kind_of(1.0, queued, 0.0)[0]) for queued in (0.9, 0.6, 0.1)]
+    ['launch-bound', 'mixed', 'compute-bound']
+    >>> str(kind_of(1.0, 0.9, 0.8)[0]), str(kind_of(1.0, 0.5, 0.4)[0])
     ('copy-bound', 'compute-bound')
     """
     rest_s = train_s - transfer_s
     share = min(1.0, max(0.0, (enqueue_s - transfer_s) / rest_s)) if rest_s > 0 else 0.0
     if transfer_s >= COPYING * train_s:
-        return COPY, share
+        return Bound.COPY, share
     if share >= HOST_BUSY:
-        return LAUNCH, share
-    return (COMPUTE if share <= HOST_IDLE else MIXED), share
+        return Bound.LAUNCH, share
+    return (Bound.COMPUTE if share <= HOST_IDLE else Bound.MIXED), share
 
 
-def bounds(cases: Iterable[Estimate], facts: pd.DataFrame) -> list[Bounds]:
-    """Return what bounds each model on each accelerator, in the order of `cases`.
-
-    Args:
-        cases: one estimate a case, the batch sizes of a line ascending.
-        facts: needs the columns of `breakeven.report.estimates.KEY` and `FACTS`; None where unknown.
-    """
-    known = case_facts(facts, FACTS)
-    lines: dict[tuple[str, str, str, str], list[Estimate]] = {}
+def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
+    """Return what bounds each model on each accelerator, in the order of `cases`, batch sizes ascending."""
+    lines: dict[Line, list[Estimate]] = {}
     for case in cases:
-        if case.phase == "train" and not is_cpu(case.device) and case.median_s > 0:
-            lines.setdefault((case.class_id, case.device, case.workload, case.axes), []).append(case)
+        if case.key.phase == HEADLINE and not is_cpu(case.key.device) and case.median_s > 0:
+            lines.setdefault(case.key.line, []).append(case)
     found = []
-    for key, line in lines.items():
-        cells = [_cell(case, known.get(tuple(getattr(case, name) for name in KEY), {})) for case in line]
-        flat_to, grows = _flat_stretch(line)
-        if flat_to is not None or grows or any(cell.kind != UNMEASURED for cell in cells):
-            found.append(Bounds(*key, tuple(_without_waiting(cells)), flat_to, grows))
+    for line, steps in lines.items():
+        cells = list(_without_waiting([_cell(case) for case in steps]))
+        flat_to, grows = _flat_stretch(steps)
+        if flat_to is not None or grows or any(cell.kind is not Bound.UNMEASURED for cell in cells):
+            found.append(Bottleneck(line, tuple(cells), flat_to, grows))
     return found
 
 
-def _cell(case: Estimate, facts: Mapping[str, float]) -> Cell:
-    """Return what bounds a cell; both ends of its interval must say the same.
+def _cell(case: Estimate) -> BoundCell:
+    """Return what bounds a cell; both ends of its interval must give the same kind.
 
-    A run file that knows no fastest and slowest queueing gives the interval of the step alone.
+    A run file without the fastest and slowest queueing gives the interval of the step alone.
     """
-    if "enqueue_s" not in facts:
-        return Cell(case.batch_size, UNMEASURED, case.median_s, None, None, None, facts)
-    queued_s, copied_s = facts["enqueue_s"], facts.get("enqueue_transfer_s", 0.0)
-    kind, share = kind_of(case.median_s, queued_s, copied_s)
+    facts, batch_size, train_s = case.facts, case.key.batch_size, case.median_s
+    queued_s, copied_s = facts.enqueue_s, facts.enqueue_transfer_s or 0.0
+    if queued_s is None:
+        return BoundCell(batch_size, Bound.UNMEASURED, train_s, None, None, None, facts)
+    kind, share = kind_of(train_s, queued_s, copied_s)
     if case.low_s is None or case.high_s is None:
-        return Cell(case.batch_size, UNDECIDED, case.median_s, share, None, None, facts)
-    least, low = kind_of(case.high_s, facts.get("enqueue_low_s", queued_s), copied_s)
-    most, high = kind_of(case.low_s, facts.get("enqueue_high_s", queued_s), copied_s)
-    low, high = min(low, share), max(high, share)
-    sure = least == kind == most
-    return Cell(case.batch_size, kind if sure else UNDECIDED, case.median_s, share, low, high, facts)
+        return BoundCell(batch_size, Bound.UNDECIDED, train_s, share, None, None, facts)
+    min_s = queued_s if facts.enqueue_low_s is None else facts.enqueue_low_s
+    max_s = queued_s if facts.enqueue_high_s is None else facts.enqueue_high_s
+    min_kind, low = kind_of(case.high_s, min_s, copied_s)
+    max_kind, high = kind_of(case.low_s, max_s, copied_s)
+    sure = kind if min_kind == kind == max_kind else Bound.UNDECIDED
+    return BoundCell(batch_size, sure, train_s, share, min(low, share), max(high, share), facts)
 
 
-def _without_waiting(cells: list[Cell]) -> Iterator[Cell]:
-    """Call undecided where the host cannot have queued all the time: its queue was full, or it asked a value.
+def _without_waiting(cells: Sequence[BoundCell]) -> Iterator[BoundCell]:
+    """Call undecided where the host cannot have queued all the time: its queue was full, or it read a value.
 
-    A step has as many launches at every batch size, so that queueing alone takes about as long.
+    A step has as many launches at every batch size, so queueing alone takes about as long.
     """
-    queued = {
-        cell.batch_size: cell.facts["enqueue_s"] - cell.facts.get("enqueue_transfer_s", 0.0)
+    queued_s = {
+        cell.batch_size: cell.facts.enqueue_s - (cell.facts.enqueue_transfer_s or 0.0)
         for cell in cells
-        if "enqueue_s" in cell.facts
+        if cell.facts.enqueue_s is not None
     }
     for cell in cells:
-        waits = cell.kind in (LAUNCH, MIXED) and queued[cell.batch_size] > WAITING * min(queued.values())
-        yield replace(cell, kind=UNDECIDED) if waits else cell
+        may_wait = cell.kind in (Bound.LAUNCH, Bound.MIXED)
+        waits = may_wait and queued_s[cell.batch_size] > WAITING * min(queued_s.values())
+        yield replace(cell, kind=Bound.UNDECIDED) if waits else cell
 
 
-def _flat_stretch(line: list[Estimate]) -> tuple[int | None, bool]:
+def _flat_stretch(line: Sequence[Estimate]) -> tuple[int | None, bool]:
     """Return the end of the flat stretch, and whether growth ended it rather than an interval too wide."""
     first, *others = line
     end = None
@@ -178,5 +210,5 @@ def _flat_stretch(line: list[Estimate]) -> tuple[int | None, bool]:
             return end, True
         if ratio.high > FLAT * (1 + 1e-9):  # a tenth more, rounded on its way through a logarithm
             break
-        end = case.batch_size
+        end = case.key.batch_size
     return end, False

@@ -1,32 +1,22 @@
-"""Break-even of every workload, axes, phase and pair of devices: which estimates belong on one line.
-
-Owns the gathering of batch sizes and of holes between them; the crossing itself is
-`breakeven.stats.crossing`. Opens no file and draws no conclusion beyond one line.
-"""
+"""The break-even of every model, phase and pair of devices: which estimates belong on one line."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from breakeven.case import Line, Model, Outcome
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
 from breakeven.stats.crossing import Crossing, find_crossing
 
 MAX_BETWEEN = 12
-"""A line through so many points between two measured ones looks as smooth as it is."""
-
-MODEL = ["workload", "axes", "phase"]
-
-_Model = tuple[str, str, str]
-_Place = tuple[str, str]
-"""A machine class and a device."""
+"""A line through this many points between two measured ones looks as smooth as it is."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +25,32 @@ class BreakEven:
 
     `batches` are those at which both have an interval, `holes` those at which only something is known,
     `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size, `between` are
-    (batch size, speedup) between neighboring ones, as the crossing is interpolated, for whoever draws the
-    line. `class_id` is the machine class of the candidate, `baseline_class_id` that of the baseline.
+    (batch size, speedup) between neighboring ones, as the crossing is interpolated, for whoever draws the line.
     """
 
-    class_id: str
-    workload: str
-    axes: str
-    phase: str
-    baseline_class_id: str
-    baseline: str
-    candidate: str
+    candidate: Line
+    baseline: Line
     batches: tuple[int, ...]
     holes: tuple[int, ...]
     crossing: Crossing
     rows: tuple[Speedup, ...]
     between: tuple[tuple[float, float], ...] = ()
 
+    @property
+    def model(self) -> Model:
+        """The model on both devices."""
+        return self.candidate.model
+
+    @property
+    def phase(self) -> str:
+        """The timed phase."""
+        return self.candidate.phase
+
 
 def break_evens(
-    cases: Sequence[Estimate], speedups: Iterable[Speedup], outcomes: pd.DataFrame
+    cases: Sequence[Estimate], speedups: Iterable[Speedup], outcomes: Iterable[Outcome]
 ) -> list[BreakEven]:
-    """Return a break-even for every line that has a speedup, in the order the speedups first stand in.
+    """Return a break-even for every line that has a speedup, in the order the speedups first appear in.
 
     A batch size is a hole where one of the two devices was timed, or ended without a timing, and not both
     have an interval.
@@ -64,39 +58,18 @@ def break_evens(
     Args:
         cases: the estimates behind the speedups.
         speedups: as `breakeven.report.speedup.speedups` returns them.
-        outcomes: needs the columns of `MODEL`, ``class_id``, ``batch_size`` and ``device``; None where
-            unknown.
+        outcomes: the cases that ended without a timing.
     """
-    table: dict[tuple[_Model, _Place], dict[int, Estimate | None]] = {}
-    known = outcomes[[*MODEL, "class_id", "device", "batch_size"]].dropna()
-    for workload, axes, phase, class_id, device, batch in known.itertuples(index=False, name=None):
-        table.setdefault(((workload, axes, phase), (class_id, device)), {})[batch] = None
+    lines: dict[Line, dict[int, Estimate | None]] = {}
+    for outcome in outcomes:
+        if outcome.key is not None:
+            lines.setdefault(outcome.key.line, {})[outcome.key.batch_size] = None
     for case in cases:
-        key = ((case.workload, case.axes, case.phase), (case.class_id, case.device))
-        table.setdefault(key, {})[case.batch_size] = case if case.judged else None
-    rows: dict[tuple[_Model, _Place, _Place], dict[int, Speedup]] = {}
+        lines.setdefault(case.key.line, {})[case.key.batch_size] = case if case.judged else None
+    rows: dict[tuple[Line, Line], dict[int, Speedup]] = {}
     for row in speedups:
-        model = (row.workload, row.axes, row.phase)
-        places = (row.baseline_class_id, row.baseline), (row.class_id, row.candidate)
-        rows.setdefault((model, *places), {})[row.batch_size] = row
-    return [
-        _break_even(model, base, cand, table[model, base], table[model, cand], found)
-        for (model, base, cand), found in rows.items()
-    ]
-
-
-def sign_of(row: Speedup) -> int:
-    """Return 1 when the candidate is shown to be faster, -1 when slower, 0 when neither is shown.
-
-    The ``same`` within 2% is neither, however sure its sign: no status then rests on a difference that the
-    cell beside it denies.
-
-    >>> from dataclasses import replace
-    >>> row = Speedup("id", "mlp", "", 64, "train", "id", "cpu", "cuda", 2.0, 1.9, 2.1, "faster", ())
-    >>> [sign_of(replace(row, verdict=verdict)) for verdict in ("faster", "slower", "same", "undecided")]
-    [1, -1, 0, 0]
-    """
-    return {"faster": 1, "slower": -1}.get(row.verdict, 0)
+        rows.setdefault((row.baseline.line, row.candidate.line), {})[row.batch_size] = row
+    return [_break_even(base, cand, lines[base], lines[cand], found) for (base, cand), found in rows.items()]
 
 
 def between(
@@ -126,32 +99,24 @@ def between(
 
 
 def _break_even(
-    model: _Model,
-    baseline: _Place,
-    candidate: _Place,
-    base: dict[int, Estimate | None],
-    cand: dict[int, Estimate | None],
-    rows: dict[int, Speedup],
+    baseline: Line,
+    candidate: Line,
+    base: Mapping[int, Estimate | None],
+    cand: Mapping[int, Estimate | None],
+    rows: Mapping[int, Speedup],
 ) -> BreakEven:
     pairs = {batch: (base.get(batch), cand.get(batch)) for batch in sorted(base.keys() | cand.keys())}
     both = [(batch, b, c) for batch, (b, c) in pairs.items() if b is not None and c is not None]
     batches = tuple(batch for batch, _, _ in both)
-    signs = [sign_of(rows[batch]) for batch in batches]
+    signs = [rows[batch].verdict.sign for batch in batches]
     holes = tuple(batch for batch in pairs if batch not in batches)
     base_medians, cand_medians = _medians([b for _, b, _ in both]), _medians([c for _, _, c in both])
-    crossing = find_crossing(batches, base_medians, cand_medians, signs, holes)
-    workload, axes, phase = model
     return BreakEven(
-        class_id=candidate[0],
-        workload=workload,
-        axes=axes,
-        phase=phase,
-        baseline_class_id=baseline[0],
-        baseline=baseline[1],
-        candidate=candidate[1],
+        candidate=candidate,
+        baseline=baseline,
         batches=batches,
         holes=holes,
-        crossing=crossing,
+        crossing=find_crossing(batches, base_medians, cand_medians, signs, holes),
         rows=tuple(rows[batch] for batch in sorted(rows)),
         between=between(batches, base_medians[0], cand_medians[0], holes),
     )

@@ -1,21 +1,28 @@
-"""May these numbers stand side by side? Green, amber or red, with the reasons.
+"""May these numbers be compared? Green, amber or red, with the reasons.
 
-Owns what must be equal, what should be, and what a doubtful machine looks like. Red is where two numbers of
-one name mean different things: another numeric mode, another model. Says so and refuses nothing itself.
+Red is where two numbers of one name mean different things: another numeric mode, another model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-import pandas as pd
-
-from breakeven.format import joined, one_line
+from breakeven.case import Cell
+from breakeven.flags import Flag
+from breakeven.format import joined, one_line, plural
 from breakeven.report.estimates import Estimate
 from breakeven.runs.machine import Machine
+from breakeven.runs.schema import Run
 
-GREEN, AMBER, RED = "green", "amber", "red"
+class Level(StrEnum):
+    """Whether numbers may be compared."""
+
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+
 
 NUMERIC_MODES = ("tf32", "amp", "deterministic")
 """Facts of a machine that change what is computed."""
@@ -35,44 +42,42 @@ SHOULD_AGREE = (
 )
 """Facts that move the times without changing what is computed; unknown ones are passed over."""
 
-DISTURBED = {"throttled": "ran throttled", "shared_gpu": "shared their GPU with other processes"}
+DOUBTFUL = (Flag.THROTTLED, Flag.SHARED_GPU)
+"""Flags on a device that make a comparison amber."""
 
 
 @dataclass(frozen=True)
 class Reason:
     """Why the comparison is amber or red: one line, cause and remedy."""
 
-    level: str
+    level: Level
     text: str
 
 
 @dataclass(frozen=True)
 class Comparability:
-    """The level, which is that of the gravest reason, and the reasons, the gravest first."""
+    """The level, which is that of the worst reason, and the reasons, the worst first."""
 
-    level: str
+    level: Level
     reasons: tuple[Reason, ...]
 
 
 def comparability(
-    machines: Sequence[Machine],
-    cases: Iterable[Estimate],
-    facts: pd.DataFrame,
-    moved: Iterable[str] = (),
+    machines: Sequence[Machine], cases: Sequence[Estimate], runs: Sequence[Run], moved: Iterable[str] = ()
 ) -> Comparability:
     """Return whether the machines and cells of a report may be compared.
 
     Args:
         machines: every machine class in the report.
-        cases: their estimates, whose flags tell of throttling and of a shared GPU.
-        facts: needs ``workload, axes, batch_size, phase, parameters, flops``.
-        moved: what is to be said of canaries that moved while a run was measured.
+        cases: their estimates, whose flags record throttling and a shared GPU.
+        runs: those behind the estimates.
+        moved: a line for each canary that moved while a run was measured.
     """
-    # What is red stands first: the order of the checks is that of their weight.
-    red = (*_modes(machines), *_models(facts))
-    unsteady = (Reason(AMBER, text) for text in moved)
+    # Red comes first: the order of the checks is that of their weight.
+    red = (*_modes(machines), *_models(runs))
+    unsteady = (Reason(Level.AMBER, text) for text in moved)
     amber = (*unsteady, *_versions(machines), *_unknown(machines), *_flagged(cases))
-    return Comparability(RED if red else AMBER if amber else GREEN, (*red, *amber))
+    return Comparability(Level.RED if red else Level.AMBER if amber else Level.GREEN, (*red, *amber))
 
 
 def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
@@ -81,20 +86,25 @@ def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
         values = _values(among, name)
         if len(values) > 1:
             text = f"{name} is not the same ({_listed(values)}); measure all machines in one numeric mode"
-            yield Reason(RED, text)
+            yield Reason(Level.RED, text)
 
 
-def _models(facts: pd.DataFrame) -> Iterator[Reason]:
-    cell = ["workload", "axes", "batch_size"]
-    for column, key in (("parameters", cell), ("flops", [*cell, "phase"])):
-        known = facts[[*key, column]].dropna()
-        different = known.groupby(key, sort=False)[column].nunique()
-        names = [_cell_name(*key_of[:3]) for key_of in different.index[different > 1]]
-        if names:
+def _models(runs: Sequence[Run]) -> Iterator[Reason]:
+    parameters: dict[tuple[Cell, str], set[float]] = {}
+    flops: dict[tuple[Cell, str], set[float]] = {}
+    for run in runs:
+        for case in run.cases.values():
+            if case.key is not None and case.facts.parameters is not None:
+                parameters.setdefault((case.key.cell, ""), set()).add(case.facts.parameters)
+            if case.key is not None and case.facts.flops is not None:
+                flops.setdefault((case.key.cell, case.key.phase), set()).add(case.facts.flops)
+    for name, known in (("parameters", parameters), ("flops", flops)):
+        cells = [cell for (cell, _), values in known.items() if len(values) > 1]
+        if cells:
             yield Reason(
-                RED,
-                f"{joined(names)}: the cells of one name differ in their {column}; give what differs an axis "
-                "or a name of its own",
+                Level.RED,
+                f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their {name}; "
+                "give what differs an axis or a name of its own",
             )
 
 
@@ -102,8 +112,8 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
     for name in SHOULD_AGREE:
         values = _values(machines, name)
         if len(values) > 1:
-            text = f"{name} is not the same ({_listed(values)}); the ratios hold that difference too"
-            yield Reason(AMBER, text)
+            text = f"{name} is not the same ({_listed(values)}); the ratios include that difference"
+            yield Reason(Level.AMBER, text)
     by_gpu: dict[str, list[Machine]] = {}
     for machine in machines:
         by_gpu.setdefault(str(machine.facts.get("gpu")), []).append(machine)
@@ -111,28 +121,26 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
         values = _values(same, "power_limit_w")
         if len(values) > 1:
             text = f"power_limit_w of {one_line(gpu, 60)} is not the same ({_listed(values)}); set them alike"
-            yield Reason(AMBER, text)
+            yield Reason(Level.AMBER, text)
 
 
 def _unknown(machines: Sequence[Machine]) -> Iterator[Reason]:
     unknown = [machine.label for machine in machines if not any(n in machine.facts for n in NUMERIC_MODES)]
     if unknown and len(machines) > 1:
         yield Reason(
-            AMBER,
-            f"{joined(unknown)}: the run file tells nothing of numeric modes and versions, so nobody can say "
+            Level.AMBER,
+            f"{joined(unknown)}: the run file does not record numeric modes and versions, so it is unknown "
             "whether they agree; measure again with this breakeven",
         )
 
 
 def _flagged(cases: Iterable[Estimate]) -> Iterator[Reason]:
-    counts = dict.fromkeys(DISTURBED, 0)
-    for case in cases:
-        for flag in counts:
-            counts[flag] += flag in case.flags
-    for flag, count in counts.items():
+    flagged = list(cases)
+    for flag in DOUBTFUL:
+        count = sum(flag in case.flags for case in flagged)
         if count:
-            text = f"{count} {'case' if count == 1 else 'cases'} {DISTURBED[flag]}; free or cool the device"
-            yield Reason(AMBER, f"{text}, and measure again")
+            text = f"{plural(count, 'case')} {flag.disturbed}; free or cool the device, and measure again"
+            yield Reason(Level.AMBER, text)
 
 
 def _values(machines: Sequence[Machine], name: str) -> dict[str, str]:
@@ -147,7 +155,3 @@ def _values(machines: Sequence[Machine], name: str) -> dict[str, str]:
 
 def _listed(values: dict[str, str]) -> str:
     return joined([f"{value} on {label}" for value, label in values.items()])
-
-
-def _cell_name(workload: str, axes: str, batch_size: int) -> str:
-    return one_line(" ".join(filter(None, (workload, axes, f"batch={batch_size}"))))

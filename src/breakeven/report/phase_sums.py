@@ -1,138 +1,104 @@
-"""Closure: do the phases add up to the whole training step?
+"""Do the phases add up to the whole training step?
 
-Owns the sum of the phases, and of zeroing the gradients, which is part of the step and no phase, against
-`train`. On a CPU a residual means that a phase, or `train`, was not
-measured as it runs; on an accelerator each phase was synchronized, and the difference is what that costs.
+The sum is that of the phases and of zeroing the gradients, which is a part of the step and not a phase. On a CPU a
+residual means that a phase, or `train`, was not measured as it runs; on an accelerator each phase is synchronized, and
+the residual is what that costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
+from breakeven.case import CaseKey, Cell
 from breakeven.device_names import is_cpu
+from breakeven.phases import HEADLINE, STEP
 from breakeven.report.estimates import Estimate
 
-RESIDUAL = 0.10
-"""On a CPU, phases that miss `train` by more are worth a warning."""
+MAX_RESIDUAL = 0.10
+"""On a CPU, a larger residual is a warning."""
 
-PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
-"""What a training step is made of, in its order; all but `zero_grad` are phases."""
+_OPTIONAL = "zero_grad"  # older run files do not have it
 
 
 @dataclass(frozen=True)
 class PhaseSum:
-    """The parts of one cell's training step on one device, against the step timed as a whole, in seconds.
+    """The parts of one cell's training step on one device beside the step timed as a whole, in seconds.
 
-    `parts` has the median of each phase that was timed, and the seconds of `zero_grad` where the run file
-    tells them, in the order of `PARTS`. `train_s` is the median of the whole step, `low_s` and `high_s` its
-    interval. `whole` tells whether every phase that counts was timed, so that the sum means something.
+    `key` is that of the whole step. `parts` has the median of each phase that was timed, and the seconds of
+    `zero_grad` where they are known, in the order of the step. `low_s` and `high_s` are the interval of
+    `train_s`.
     """
 
-    class_id: str
-    workload: str
-    axes: str
-    batch_size: int
-    device: str
+    key: CaseKey
     parts: Mapping[str, float]
     train_s: float
     low_s: float | None
     high_s: float | None
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every phase was timed; `transfer` may be missing on a CPU, where it does nothing."""
-        optional = {"zero_grad"} | ({"transfer"} if is_cpu(self.device) else set())
-        return self.train_s > 0 and all(part in self.parts for part in PARTS if part not in optional)
+        optional = {_OPTIONAL, "transfer"} if is_cpu(self.key.device) else {_OPTIONAL}
+        return self.train_s > 0 and all(part in self.parts for part in STEP if part not in optional)
 
     @property
-    def excess(self) -> float:
+    def residual(self) -> float:
         """(Sum of the parts - train) / train."""
         return sum(self.parts.values()) / self.train_s - 1
 
 
 @dataclass(frozen=True)
-class Closure:
+class Residual:
     """How the phases of one device add up, over all its cells that have them.
 
-    `excess` is the median over cells of (sum of the phases - train) / train; `beyond` counts the cells in
-    which it is larger than `RESIDUAL` either way, and `worst` is the one farthest off, as (name, excess).
+    `median` is that of the cells' residuals; `beyond` counts the cells whose residual is larger than
+    `MAX_RESIDUAL` either way, and `worst` is the cell farthest off with its residual.
     """
 
-    class_id: str
+    machine: str
     device: str
     cells: int
-    excess: float
+    median: float
     beyond: int
-    worst: tuple[str, float]
+    worst: tuple[Cell, float]
 
 
-def phase_sums(cases: Iterable[Estimate], facts: pd.DataFrame) -> list[PhaseSum]:
-    """Return the parts of every cell whose `train` was timed, in the order of `cases`.
-
-    Args:
-        cases: one estimate a case.
-        facts: needs ``class_id, workload, axes, batch_size, phase, device, parts_s``.
-    """
-    cells: dict[tuple[object, ...], dict[str, Estimate]] = {}
+def phase_sums(cases: Iterable[Estimate]) -> list[PhaseSum]:
+    """Return the parts of every cell whose `train` was timed, in the order of `cases`."""
+    cells: dict[tuple[Cell, str, str], dict[str, Estimate]] = {}
     for case in cases:
-        cell = (case.class_id, case.workload, case.axes, case.batch_size, case.device)
-        cells.setdefault(cell, {})[case.phase] = case
-    zero_grads = dict(_zero_grads(facts))
-    found = []
-    for key, phases in cells.items():
-        train = phases.get("train")
-        if train is None:
-            continue
-        seconds = {phase: case.median_s for phase, case in phases.items()}
-        if key in zero_grads:
-            seconds["zero_grad"] = zero_grads[key]
-        parts = {part: seconds[part] for part in PARTS if part in seconds}
-        found.append(
-            PhaseSum(
-                class_id=train.class_id,
-                workload=train.workload,
-                axes=train.axes,
-                batch_size=train.batch_size,
-                device=train.device,
-                parts=parts,
-                train_s=train.median_s,
-                low_s=train.low_s,
-                high_s=train.high_s,
-            )
-        )
-    return found
+        cells.setdefault((case.key.cell, case.key.device, case.key.machine), {})[case.key.phase] = case
+    return [_phase_sum(phases) for phases in cells.values() if HEADLINE in phases]
 
 
-def closures(sums: Iterable[PhaseSum]) -> list[Closure]:
-    """Return one closure for each device of each machine class that has a cell whose sum means something."""
+def residuals(sums: Iterable[PhaseSum]) -> list[Residual]:
+    """Return one residual for each device of each machine class that has a complete cell."""
     devices: dict[tuple[str, str], list[PhaseSum]] = {}
     for row in sums:
-        if row.whole:
-            devices.setdefault((row.class_id, row.device), []).append(row)
-    return [_closure(class_id, device, rows) for (class_id, device), rows in devices.items()]
+        if row.is_complete:
+            devices.setdefault((row.key.machine, row.key.device), []).append(row)
+    return [_residual(machine, device, rows) for (machine, device), rows in devices.items()]
 
 
-def _closure(class_id: str, device: str, rows: Sequence[PhaseSum]) -> Closure:
-    worst = max(rows, key=lambda row: abs(row.excess))
-    name = " ".join(filter(None, (worst.workload, worst.axes, f"batch={worst.batch_size}")))
-    return Closure(
-        class_id=class_id,
+def _phase_sum(phases: Mapping[str, Estimate]) -> PhaseSum:
+    train = phases[HEADLINE]
+    seconds = {phase: case.median_s for phase, case in phases.items()}
+    if _OPTIONAL in train.facts.parts_s:
+        seconds[_OPTIONAL] = train.facts.parts_s[_OPTIONAL]
+    parts = {part: seconds[part] for part in STEP if part in seconds}
+    return PhaseSum(train.key, parts, train.median_s, train.low_s, train.high_s)
+
+
+def _residual(machine: str, device: str, rows: Sequence[PhaseSum]) -> Residual:
+    worst = max(rows, key=lambda row: abs(row.residual))
+    return Residual(
+        machine=machine,
         device=device,
         cells=len(rows),
-        excess=float(np.median([row.excess for row in rows])),
-        beyond=sum(abs(row.excess) > RESIDUAL for row in rows),
-        worst=(name, worst.excess),
+        median=float(np.median([row.residual for row in rows])),
+        beyond=sum(abs(row.residual) > MAX_RESIDUAL for row in rows),
+        worst=(worst.key.cell, worst.residual),
     )
-
-
-def _zero_grads(facts: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], float]]:
-    """Yield (cell and device, seconds) for each `train` case that tells how long zeroing took."""
-    train = facts[facts["phase"] == "train"]
-    columns = ["class_id", "workload", "axes", "batch_size", "device", "parts_s"]
-    for *key, parts in train[columns].itertuples(index=False, name=None):
-        if parts is not None and "zero_grad" in parts:
-            yield tuple(key), parts["zero_grad"]

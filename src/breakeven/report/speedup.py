@@ -1,122 +1,141 @@
-"""Device against device at one batch size: the speedup and its verdict.
-
-Owns the pairing of cases with their baseline and the words of the verdict. Which device is the baseline is
-`breakeven.report.baseline`'s to say, the break-even over batch sizes `breakeven.stats.crossing`'s.
-"""
+"""Device against device at one batch size: the speedup and its verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
+from breakeven.case import CaseKey, Cell, Model
 from breakeven.device_names import choose_baseline
-from breakeven.report.baseline import Reference
+from breakeven.phases import find_phase
+from breakeven.report.baseline import Baseline
 from breakeven.report.estimates import Estimate
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
 
 SAME_WITHIN = 1.02
 """Up to this ratio, either way, two devices are the same."""
 
-PHASES = ("train", "forward", "backward", "step")
-"""The phases that are compared, the headline first; `transfer` does nothing on a CPU."""
+
+class Verdict(StrEnum):
+    """How a candidate compares with its baseline in one cell."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "same"
+    UNDECIDED = "undecided"
+
+    @property
+    def sign(self) -> int:
+        """1 where the candidate is shown to be faster, -1 where slower, 0 where neither is shown.
+
+        The same within 2% is neither: no status rests on a difference that its own cell denies.
+        """
+        return {Verdict.FASTER: 1, Verdict.SLOWER: -1}.get(self, 0)
 
 
 @dataclass(frozen=True)
 class Speedup:
-    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster.
+    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster."""
 
-    `class_id` is the machine class of the candidate, `baseline_class_id` that of the baseline.
-    """
-
-    class_id: str
-    workload: str
-    axes: str
-    batch_size: int
-    phase: str
-    baseline_class_id: str
-    baseline: str
-    candidate: str
+    candidate: CaseKey
+    baseline: CaseKey
     speedup: float | None
     low: float | None
     high: float | None
-    verdict: str
-    flags: tuple[str, ...]
+    verdict: Verdict
+    flags: tuple[str, ...] = ()
+
+    @property
+    def cell(self) -> Cell:
+        """The candidate's cell, which is the baseline's too unless two variants are compared."""
+        return self.candidate.cell
+
+    @property
+    def model(self) -> Model:
+        """The candidate's model."""
+        return self.candidate.model
+
+    @property
+    def batch_size(self) -> int:
+        """The number of samples in a batch."""
+        return self.candidate.batch_size
+
+    @property
+    def phase(self) -> str:
+        """The timed phase."""
+        return self.candidate.phase
 
 
-def verdict_of(ratio: RatioInterval) -> str:
-    """Return ``faster``, ``slower``, ``same`` or ``undecided`` from a speedup's interval.
+def verdict_of(ratio: RatioInterval) -> Verdict:
+    """Return the verdict on a speedup's interval.
 
-    ``same`` comes first: an interval within 2% of 1 is no difference anybody could use, however sure.
+    ``same`` comes first: an interval within 2% of 1 is not a difference anybody could use, however sure.
 
-    >>> verdict_of(RatioInterval(1.001, 1.002, 1.003)), verdict_of(RatioInterval(1.1, 1.2, 1.3))
+    >>> str(verdict_of(RatioInterval(1.001, 1.002, 1.003))), str(verdict_of(RatioInterval(1.1, 1.2, 1.3)))
     ('same', 'faster')
     """
     if ratio.low is None or ratio.high is None:
-        return "undecided"
+        return Verdict.UNDECIDED
     if ratio.low >= 1 / SAME_WITHIN and ratio.high <= SAME_WITHIN:
-        return "same"
+        return Verdict.SAME
     if ratio.low > 1:
-        return "faster"
-    return "slower" if ratio.high < 1 else "undecided"
+        return Verdict.FASTER
+    return Verdict.SLOWER if ratio.high < 1 else Verdict.UNDECIDED
 
 
 def devices_of(cases: Sequence[Estimate]) -> dict[str, list[str]]:
-    """Return the timed devices of each class id, in the order in which they first stand in `cases`."""
+    """Return the timed devices of each class id, in the order in which they first appear in `cases`."""
     devices: dict[str, dict[str, None]] = {}
     for case in cases:
-        devices.setdefault(case.class_id, {})[case.device] = None
-    return {class_id: list(names) for class_id, names in devices.items()}
+        devices.setdefault(case.key.machine, {})[case.key.device] = None
+    return {machine: list(names) for machine, names in devices.items()}
 
 
-def references(cases: Sequence[Estimate], wished: Reference | None = None) -> dict[str, Reference | None]:
-    """Return what the devices of each class id are held against; None where a machine has no baseline."""
-    found: dict[str, Reference | None] = {}
-    for class_id, names in devices_of(cases).items():
-        if wished is not None and wished.class_id is not None:
-            found[class_id] = wished
+Baselines = Mapping[str, Baseline | None]
+"""The baseline of each class id, with its machine; None where a machine has none."""
+
+
+def baselines(cases: Sequence[Estimate], asked: Baseline | None = None) -> Baselines:
+    """Return what the devices of each machine class are compared with, as `Baselines`."""
+    found: dict[str, Baseline | None] = {}
+    for machine, names in devices_of(cases).items():
+        if asked is not None and asked.machine is not None:
+            found[machine] = asked
             continue
-        name = choose_baseline(names) if wished is None else wished.device
-        found[class_id] = Reference(name, class_id) if name is not None and name in names else None
+        name = choose_baseline(names) if asked is None else asked.device
+        found[machine] = Baseline(name, machine) if name is not None and name in names else None
     return found
 
 
-def speedups(cases: Sequence[Estimate], wished: Reference | None = None) -> list[Speedup]:
+def speedups(cases: Sequence[Estimate], against: Baselines) -> list[Speedup]:
     """Return a row for every case of a compared phase whose cell was also timed on its baseline.
 
     Every device but the baseline is a candidate. Rows are in the order of `cases`.
     """
-    against = references(cases, wished)
-    table = {_cell(case, Reference(case.device, case.class_id)): case for case in cases}
+    table = {case.key: case for case in cases}
     rows = []
     for case in cases:
-        reference = against[case.class_id]
-        base = None if reference is None else table.get(_cell(case, reference))
-        if base is not None and base is not case and case.phase != "transfer":
-            rows.append(compare(base, case))
+        phase, baseline = find_phase(case.key.phase), against.get(case.key.machine)
+        if baseline is None or baseline.machine is None or (phase is not None and not phase.is_compared):
+            continue
+        base = table.get(replace(case.key, device=baseline.device, machine=baseline.machine))
+        if base is not None and base is not case:
+            rows.append(speedup_of(base, case))
     return rows
 
 
-def compare(base: Estimate, candidate: Estimate) -> Speedup:
-    """Return the speedup of `candidate` over `base`, two estimates of one cell and phase."""
+def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
+    """Return the speedup of `candidate` over `base`, two estimates of the same work."""
     ratio = ratio_of_draws(base.median_s, candidate.median_s, base.draws, candidate.draws)
     if not (base.judged and candidate.judged):
         ratio = RatioInterval(None, ratio.ratio, None)
     return Speedup(
-        class_id=candidate.class_id,
-        workload=candidate.workload,
-        axes=candidate.axes,
-        batch_size=candidate.batch_size,
-        phase=candidate.phase,
-        baseline_class_id=base.class_id,
-        baseline=base.device,
-        candidate=candidate.device,
+        candidate=candidate.key,
+        baseline=base.key,
         speedup=ratio.ratio,
         low=ratio.low,
         high=ratio.high,
         verdict=verdict_of(ratio),
         flags=tuple(dict.fromkeys((*base.flags, *candidate.flags))),
     )
-
-
-def _cell(case: Estimate, place: Reference) -> tuple[object, ...]:
-    return (case.workload, case.axes, case.batch_size, case.phase, place.class_id, place.device)

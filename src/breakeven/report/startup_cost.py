@@ -1,35 +1,32 @@
-"""Steps to repay: after how many training steps a faster device has earned its start.
+"""After how many training steps a faster device has paid back its slower start.
 
-Owns what counts as the start: the device's initialization, moving the model, capturing it as a graph, and
-what the first calls take beyond steady ones. Each happens once in a run and is seen once, so the start itself
-has no interval; the steps have that of the time saved a step.
+The start is the device's initialization, moving the model, capturing it as a graph, and what the first calls take beyond
+steady ones. Each happens once in a run, so the start itself has no interval; the steps have that of the time saved a
+step.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 
-import numpy as np
-import pandas as pd
-
+from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu
+from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
-from breakeven.report.speedup import Speedup
+from breakeven.report.speedup import Speedup, Verdict
+from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.intervals import interval_of_draws
-
-Inits = Mapping[tuple[str, str], float]
-"""Seconds of initializing a device, by class id and device."""
 
 
 @dataclass(frozen=True)
 class Payback:
-    """When the candidate of `row` has earned its start.
+    """When the candidate of `row` has paid back its start.
 
     `start_s` is how much longer the candidate takes to start than the baseline, in seconds; where it is not
-    positive there is nothing to repay and `steps` is 0. `low` and `high` are the 95% interval of `steps`,
-    `high` None where it is unbounded.
+    positive, `steps` is 0. `low` and `high` are the 95% interval of `steps`, `high` None where it is unbounded.
     """
 
     row: Speedup
@@ -40,7 +37,7 @@ class Payback:
 
 
 def paybacks(
-    cases: Iterable[Estimate], speedups: Iterable[Speedup], facts: pd.DataFrame, inits: Inits
+    cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Sequence[Run]
 ) -> list[Payback]:
     """Return a row for every whole training step in which an accelerator is faster and its start is known.
 
@@ -49,31 +46,25 @@ def paybacks(
     Args:
         cases: the estimates behind the speedups.
         speedups: all rows.
-        facts: needs ``class_id, workload, axes, batch_size, phase, device, first_call_s, model_transfer_s,
-            compile_s, capture_s``.
-        inits: as `Inits`; an accelerator that is not in it has no known start.
+        runs: those behind the estimates.
     """
-    table = {_key(case): case for case in cases}
-    starts = _starts(table, facts, inits)
-    found = []
-    for row in speedups:
-        if row.phase != "train" or row.verdict != "faster" or is_cpu(row.candidate):
-            continue
-        cell = (row.workload, row.axes, row.batch_size)
-        base, cand = (row.baseline_class_id, *cell, row.baseline), (row.class_id, *cell, row.candidate)
-        if base in starts and cand in starts:
-            steps = table[*base[:4], "train", base[4]], table[*cand[:4], "train", cand[4]]
-            found.append(payback(row, starts[cand] - starts[base], *steps))
-    return found
+    table = {case.key: case for case in cases}
+    starts = _starts(table, runs)
+    return [
+        payback(row, starts[row.candidate] - starts[row.baseline], table[row.baseline], table[row.candidate])
+        for row in speedups
+        if row.phase == HEADLINE and row.verdict is Verdict.FASTER and not is_cpu(row.candidate.device)
+        if row.candidate in starts and row.baseline in starts
+    ]
 
 
 def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Payback:
-    """Return after how many steps a start that takes `start_s` longer is repaid by `cand`, which is faster.
+    """Return after how many steps `cand`, which is faster, pays back a start that takes `start_s` longer.
 
     Args:
         row: the speedup of `cand` over `base`.
         start_s: seconds.
-        base: the whole training step that is held against.
+        base: the whole training step of the baseline.
         cand: the same step, faster.
     """
     saved_s = base.median_s - cand.median_s
@@ -89,47 +80,47 @@ def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Pay
     )
 
 
-def _starts(
-    table: Mapping[tuple[object, ...], Estimate], facts: pd.DataFrame, inits: Inits
-) -> dict[tuple[object, ...], float]:
-    """Return the seconds of starting each cell on each device, by (class, workload, axes, batch, device)."""
-    excesses: dict[tuple[object, ...], dict[str, list[float]]] = {}
-    moves: dict[tuple[object, ...], list[float]] = {}
-    captures: dict[tuple[object, ...], list[float]] = {}
-    columns = ["class_id", "workload", "axes", "batch_size", "device", "phase"]
-    values = ["first_call_s", "model_transfer_s", "compile_s", "capture_s"]
-    for row in facts[[*columns, *values]].itertuples(index=False, name=None):
-        key, phase, (first, move, compiled, captured) = row[:5], row[5], row[6:]
-        if first is None or move is None:
-            continue
-        beyond = max(0.0, first - table[*key[:4], phase, key[4]].median_s)
-        # A recorded graph's first call comes after compiling and capturing, and is all the sooner over.
-        excesses.setdefault(key, {}).setdefault(phase, []).append(max(beyond, compiled or 0.0))
-        # Every phase records anew; who trains records once.
-        captures.setdefault(key, []).append(captured or 0.0)
-        moves.setdefault(key, []).append(move)
+def _starts(table: Mapping[CaseKey, Estimate], runs: Sequence[Run]) -> dict[CaseKey, float]:
+    """Return the seconds of starting each cell on each device, by the key of its whole training step."""
+    init_s = _device_inits(runs)
+    seen: dict[CaseKey, list[CaseResult]] = {}
+    for run in runs:
+        for case in run.cases.values():
+            if case.key is None or case.facts.first_call_s is None or case.facts.model_transfer_s is None:
+                continue
+            seen.setdefault(replace(case.key, phase=HEADLINE), []).append(case)
     found = {}
-    for key, phases in excesses.items():
-        init_s = inits.get((str(key[0]), str(key[4])), 0.0 if is_cpu(str(key[4])) else math.nan)
-        if "train" in phases and not math.isnan(init_s):
-            found[key] = init_s + _middle(moves[key]) + _middle(captures[key]) + _first_step(phases)
+    for key, cases in seen.items():
+        start = init_s.get((key.machine, key.device), 0.0 if is_cpu(key.device) else math.nan)
+        if any(case.key == key for case in cases) and not math.isnan(start):
+            moves_s = median(case.facts.model_transfer_s or 0.0 for case in cases)
+            # Every phase captures again; who trains captures once.
+            captures_s = median(case.facts.capture_s or 0.0 for case in cases)
+            found[key] = start + moves_s + captures_s + _first_step(cases, table)
     return found
 
 
-def _first_step(phases: Mapping[str, Sequence[float]]) -> float:
-    """Return what the first training step takes beyond a steady one.
+def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) -> float:
+    """Return what the first training step takes beyond a steady one, in seconds.
 
     Libraries load and tune in the first call of whichever phase was timed first, and each phase begins with
-    a new optimizer: neither the phases' excesses together nor `train`'s own hold all of it, so the larger is
-    taken, and nothing is counted twice.
+    a new optimizer: neither the sum of the phases' extra times nor that of `train` holds all of it, so the
+    larger is taken, and nothing is counted twice.
     """
-    middles = {phase: _middle(values) for phase, values in phases.items()}
-    return max(middles.pop("train"), sum(middles.values()))
+    extra: dict[str, list[float]] = {}
+    for case in cases:
+        assert case.key is not None
+        beyond_s = max(0.0, (case.facts.first_call_s or 0.0) - table[case.key].median_s)
+        # A captured graph's first call comes after compiling and capturing, and so is shorter.
+        extra.setdefault(case.key.phase, []).append(max(beyond_s, case.facts.compile_s or 0.0))
+    medians = {phase: median(values) for phase, values in extra.items()}
+    return max(medians.pop(HEADLINE), sum(medians.values()))
 
 
-def _middle(values: Sequence[float]) -> float:
-    return float(np.median(values))
-
-
-def _key(case: Estimate) -> tuple[object, ...]:
-    return (case.class_id, case.workload, case.axes, case.batch_size, case.phase, case.device)
+def _device_inits(runs: Iterable[Run]) -> dict[tuple[str, str], float]:
+    """Return the median over runs of the seconds that initializing each device of each class took."""
+    seen: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        for device, init_s in run.device_init_s.items():
+            seen.setdefault((run.machine.class_id, device), []).append(init_s)
+    return {key: float(median(values)) for key, values in seen.items()}

@@ -1,38 +1,61 @@
-"""A JSON file -> what it holds, or one line that says why not; and where in which file a value stands.
-
-Owns the shape of every refusal: file, field, problem, remedy. Knows nothing of what the values mean.
-"""
+"""A JSON file -> what it holds, or one line that names the file, the field, the value and the remedy."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-import orjson
+import msgspec
 
 from breakeven.errors import RunFileError
 from breakeven.format import one_line
 
 MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
+NOT_OURS = "give a file that --benchmark-json wrote"
+
+_Decoded = TypeVar("_Decoded")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where in which file a value stands: what every refusal begins with."""
+    """A field of a file: what every refusal begins with."""
 
     path: str
     field: str = ""
 
     def at(self, field: str) -> Place:
-        """Return the place of a field inside this one."""
-        return Place(self.path, f"{self.field}.{field}" if self.field else field)
+        """Return the place of a field, or of an index such as ``[3]``, inside this one."""
+        joint = "." if self.field and not field.startswith("[") else ""
+        return Place(self.path, f"{self.field}{joint}{field}")
 
     def refuse(self, problem: str, remedy: str, error: type[RunFileError] = RunFileError) -> NoReturn:
-        """Raise what names this place, what is wrong there and what to do."""
+        """Raise an error that names this place, what is wrong there and what to do."""
         where = f"{self.path}: {self.field}" if self.field else self.path
         raise error(f"{one_line(where, 300)}: {problem}; {remedy}")
+
+    def decode(self, value: Any, kind: type[_Decoded], remedy: str = MEASURE_AGAIN) -> _Decoded:
+        """Return a parsed value as a type that msgspec knows.
+
+        Raises:
+            RunFileError: naming the first field that does not fit, its value and the remedy.
+        """
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            problem, _, path = str(error).partition(" - at `$")
+            missing = re.fullmatch(r"Object missing required field `(.+)`", problem)
+            here, found = self, value
+            for name, index in _STEP.findall(path.rstrip("`")):
+                here = here.at(name or f"[{index}]")
+                found = _inside(found, name, index)
+            if missing:
+                here.at(missing[1]).refuse("is missing", remedy)
+            here.refuse(f"{_shown(found)}: {problem[:1].lower()}{problem[1:]}", remedy)
 
 
 def load_json(path: str) -> Any:
@@ -45,7 +68,7 @@ def load_json(path: str) -> Any:
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
-        place.refuse("there is no such file", "give the path of a run file, such as run.json")
+        place.refuse("does not exist", "give the path of a run file, such as run.json")
     except IsADirectoryError:
         place.refuse("is a directory", "give the run files in it, such as DIR/*.json")
     except (OSError, ValueError) as error:
@@ -53,21 +76,33 @@ def load_json(path: str) -> Any:
     if not raw.strip():
         place.refuse("is empty", f"the measuring run was probably stopped; {MEASURE_AGAIN}")
     try:
-        return orjson.loads(raw)  # three times as fast; what it refuses, json names as people know it
-    except orjson.JSONDecodeError:
-        return _slowly(raw, place)
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _parse_slowly(raw, place)  # json accepts NaN, and says where a file is broken
 
 
-def _slowly(raw: bytes, place: Place) -> Any:
+def _parse_slowly(raw: bytes, place: Place) -> Any:
     try:
         return json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        place.refuse("is not JSON (not UTF-8 text)", "give a file that --benchmark-json wrote")
+        place.refuse("is not JSON (not UTF-8 text)", NOT_OURS)
     except RecursionError:
-        place.refuse("is nested too deeply for a run file", "give a file that --benchmark-json wrote")
+        place.refuse("is nested too deeply for a run file", NOT_OURS)
     except json.JSONDecodeError as error:
         if raw.lstrip()[:1] == b"{" and (error.pos >= len(error.doc.rstrip()) or "Untermin" in error.msg):
             place.refuse(f"is cut off in line {error.lineno}", f"the run did not finish; {MEASURE_AGAIN}")
-        place.refuse(f"is not JSON ({error})", "give a file that --benchmark-json wrote")
+        place.refuse(f"is not JSON ({error})", NOT_OURS)
     except ValueError as error:
-        place.refuse(f"is not JSON ({one_line(error)})", "give a file that --benchmark-json wrote")
+        place.refuse(f"is not JSON ({one_line(error)})", NOT_OURS)
+
+
+def _inside(value: Any, name: str, index: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    return value[int(index)] if index and isinstance(value, list) else None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a number of hundreds of digits"
+    return one_line(repr(value)[:200], 40)

@@ -1,8 +1,4 @@
-"""How things from a run file are named on one line: axes, values, machines.
-
-Owns the names of models and the label and identity of a machine class. Opens no file and decides
-nothing; escaping for a page, a cell or a terminal belongs to the faces in `breakeven.render`.
-"""
+"""Machine classes: what a run file notes of the machine -> a label, an identity and the facts behind them."""
 
 from __future__ import annotations
 
@@ -13,53 +9,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from breakeven.case import axes_text
 from breakeven.format import one_line
 
 _CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
 _CPU_FACTS = ("brand_raw", "arch", "count")
 
 
-Names = Mapping[tuple[str, str], str]
-"""How a sentence names each model, by workload and text of axes."""
-
-
-def model_names(
-    models: Iterable[tuple[str, str]], axes: Mapping[str, Mapping[str, Any]]
-) -> dict[tuple[str, str], str]:
-    """Return how a sentence names each model, by workload and text of axes.
-
-    Axes that all models of a workload share are left out, since they tell nothing apart; a model that is
-    alone keeps them.
-
-    >>> axes = {"depth=2 width=8": {"depth": 2, "width": 8}, "depth=2 width=64": {"depth": 2, "width": 64}}
-    >>> list(model_names([("mlp", text) for text in axes], axes).values())
-    ['mlp at width=8', 'mlp at width=64']
-    """
-    known = list(dict.fromkeys(models))
-    names = {}
-    for workload, text in known:
-        values = axes.get(text, {})
-        others = [axes.get(other, {}) for name, other in known if name == workload]
-        telling = {
-            key: value
-            for key, value in values.items()
-            if len(known) == 1 or any(key not in other or other[key] != value for other in others)
-        }
-        names[workload, text] = one_line(f"{workload} at {axes_text(telling)}" if telling else workload)
-    return names
-
-
 @dataclass(frozen=True)
 class Machine:
     """A machine class: its readable label, its identity, and the facts behind them.
 
-    Runs of the same `class_id` are replicates of each other.
+    Runs of the same `class_id` are replicates of each other. `is_recorded` is False where the file does not
+    record its class, and the id was made from the hardware that it names.
     """
 
     label: str
     class_id: str
     facts: Mapping[str, Any]
+    is_recorded: bool = True
 
 
 def machine_of(machine_info: object) -> Machine:
@@ -79,8 +46,9 @@ def machine_of(machine_info: object) -> Machine:
     if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0:
         words.append("1 core" if cores == 1 else f"{cores} cores")
     words += gpus_of(facts)
-    class_id = _text(ours.get("class_id")) or _hashed(info, cpu_info, facts)
-    return Machine(", ".join(words), class_id, dict(facts))
+    recorded = _text(ours.get("class_id"))
+    class_id = recorded or _hashed(info, cpu_info, facts)
+    return Machine(", ".join(words), class_id, dict(facts), is_recorded=bool(recorded))
 
 
 def gpus_of(facts: Mapping[str, Any]) -> list[str]:

@@ -1,252 +1,209 @@
-"""One run file: its bytes -> checked samples. Nothing gets past here that Contract 1 does not allow.
+"""One run file: its bytes -> a checked `Run`. Nothing else reads the format.
 
-Owns the refusals: each is one line that names the file, the field and the remedy. Never guesses a value,
-never repairs one, and knows nothing of other files; `breakeven.runs.reader` puts files together.
+A value is refused, with the field and the remedy in one line, where an answer would rest on it; what is merely
+noted beside the rounds (`Facts`, flags, the machine's state) is left out where it makes no sense.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from statistics import median
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.case import SCHEMA, axes_text
+from breakeven.case import SCHEMA, Axes, CaseKey, Cell, Outcome
 from breakeven.errors import NewerSchemaError
 from breakeven.format import one_line
-from breakeven.runs.canary import Move, moves
-from breakeven.runs.json_files import MEASURE_AGAIN, Place, load_json
+from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, load_json
 from breakeven.runs.machine import Machine, machine_of
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
-AMOUNTS = (
-    "threads",
-    "first_call_s",
-    "model_transfer_s",
-    "warmup_rounds",
-    "half_width",
-    "peak_memory_bytes",
-    "parameters",
-    "flops",
-    "moved_bytes",
-    "device_time_s",
-    "enqueue_s",
-    "enqueue_low_s",
-    "enqueue_high_s",
-    "enqueue_transfer_s",
-    "compile_s",
-    "capture_s",
-)
-"""Numbers of at least 0 that are constant in a case and may be recorded beside the required keys."""
+"""The keys of ``extra_info`` that make a benchmark ours."""
 
-TEXTS = ("device_name", "flops_unknown")
-FACTS = (*TEXTS, *AMOUNTS, "parts_s")
-"""Whatever may be so recorded. A value that cannot be is no fact: it is left out, and costs no timing."""
-
-_OURS_FROM = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
-_MAX_TIME_S = 1e9  # thirty years; larger numbers are no times, and would overflow where they are added
+_MIN_OURS = 3  # required keys from which on a benchmark is ours; a plain test may well record its own `device`
+_MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
 _MAX_AMOUNT = 1e30
-_MAX_BATCH = 2**53  # beyond it a float, in which batch sizes are interpolated, no longer counts by ones
+_MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
+_NO_ROUNDS: NDArray[np.float64] = np.empty(0)
+
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """All rounds of one case in one run: `times_s`, shape (rounds,), seconds, in the order they ran."""
+class Facts:
+    """What a run file notes of a case beside its rounds: base units, None where it is not known."""
 
-    workload: str
-    axes: Mapping[str, Any]
-    axes_text: str
-    batch_size: int
-    phase: str
-    device: str
+    device_name: str | None = None
+    flops_unknown: str | None = None
+    threads: float | None = None
+    first_call_s: float | None = None
+    model_transfer_s: float | None = None
+    warmup_rounds: float | None = None
+    half_width: float | None = None
+    peak_memory_bytes: float | None = None
+    parameters: float | None = None
+    flops: float | None = None
+    moved_bytes: float | None = None
+    device_time_s: float | None = None
+    enqueue_s: float | None = None
+    enqueue_low_s: float | None = None
+    enqueue_high_s: float | None = None
+    enqueue_transfer_s: float | None = None
+    compile_s: float | None = None
+    capture_s: float | None = None
+    parts_s: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> Facts:
+        """Return what `info`, an ``extra_info``, notes; a value that cannot be is left out."""
+        texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
+        amounts = {key: info[key] for key in _AMOUNTS if is_amount(info.get(key))}
+        return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
+
+    @classmethod
+    def over_runs(cls, several: Iterable[Facts]) -> Facts:
+        """Return the median of each number over the runs that have it, and the first text."""
+        known = list(several)
+        if len(known) == 1:
+            return known[0]
+        amounts = {key: _median(getattr(one, key) for one in known) for key in _AMOUNTS}
+        texts = {
+            key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS
+        }
+        parts = dict.fromkeys(part for one in known for part in one.parts_s)
+        return cls(
+            **texts,
+            **amounts,
+            parts_s={part: float(median(one.parts_s[part] for one in known if part in one.parts_s)) for part in parts},
+        )
+
+
+_TEXTS = ("device_name", "flops_unknown")
+_AMOUNTS = tuple(item.name for item in fields(Facts) if item.name not in (*_TEXTS, "parts_s"))
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """One case in one run.
+
+    `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure it.
+    `times_s`, shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics only.
+    """
+
+    name: str
+    key: CaseKey | None
     times_s: NDArray[np.float64]
-    flags: tuple[str, ...]
-    facts: Mapping[str, Any]
-
-    @property
-    def identity(self) -> tuple[str, str, int, str, str]:
-        """What tells two cases apart."""
-        return (self.workload, self.axes_text, self.batch_size, self.phase, self.device)
+    median_s: float
+    flags: tuple[str, ...] = ()
+    facts: Facts = field(default_factory=Facts)
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A case that gave no timing; its identity is as far known as the run file tells."""
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One checked run file.
 
-    fullname: str
-    outcome: str
-    reason: str
-    workload: str | None = None
-    axes: Mapping[str, Any] | None = None
-    batch_size: int | None = None
-    phase: str | None = None
-    device: str | None = None
-
-
-@dataclass(frozen=True)
-class RunFile:
-    """One checked run file. `digest` is equal for two files that hold the same rounds of the same cases."""
+    `cases` are keyed by name, in the order of the file. `state` is what the file notes of the machine while it
+    measured, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that each
+    device took to start. `plain` counts the benchmarks without our keys that were passed over. `name` is unique
+    among the runs that were read together.
+    """
 
     path: str
     machine: Machine
-    datetime: str
-    commit: str
-    samples: tuple[Sample, ...]
-    outcomes: tuple[Ended, ...]
-    foreign: int
-    digest: str
-    moves: tuple[Move, ...]
-    command: str
-    state: Mapping[str, Any]
-    device_init_s: Mapping[str, float]
+    cases: Mapping[str, CaseResult]
+    outcomes: tuple[Outcome, ...] = ()
+    datetime: str = ""
+    commit: str = ""
+    branch: str = ""
+    dirty: bool | None = None
+    command: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    device_init_s: Mapping[str, float] = field(default_factory=dict)
+    plain: int = 0
+    digest: str = ""
+    name: str = ""
+
+    @cached_property
+    def untimed(self) -> Mapping[str, Outcome]:
+        """The cases without a timing in this run, by name."""
+        return {one.name: one for one in self.outcomes if one.name not in self.cases}
+
+    @cached_property
+    def rounds_digest(self) -> str:
+        """Equal for two runs with the same rounds of the same cases, whenever they say they were made."""
+        if not self.cases:
+            return self.digest
+        digest = hashlib.sha256()
+        for name, case in sorted(self.cases.items()):
+            digest.update(name.encode("utf-8", "surrogatepass"))
+            digest.update(case.times_s.tobytes())
+        return digest.hexdigest()
 
 
-def parse(path: str) -> RunFile:
-    """Read one run file and check every value that a report rests on.
+class _Identity(msgspec.Struct):
+    workload: _Name
+    phase: _Name
+    device: _Name
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=_MAX_BATCH)]
+    axes: dict[str, Any]
+
+
+class _Ended(msgspec.Struct):
+    outcome: _Name
+    fullname: Any = None
+    reason: Any = None
+    extra_info: Any = None
+
+
+def parse(path: str, *, plain: bool) -> Run:
+    """Read and check one run file.
+
+    Args:
+        path: the file.
+        plain: read any pytest-benchmark file, also one that keeps statistics only; otherwise pass over the
+            benchmarks without our keys, and ask for every round of the others.
 
     Raises:
         RunFileError: one line that names file, field and remedy.
     """
     place = Place(path)
     content = load_json(path)
-    samples, foreign = _samples(content, place)
-    outcomes = outcomes_of(content.get("breakeven"), place.at("breakeven"))
-    if not samples and not outcomes:
-        found = "its benchmarks carry none of breakeven's keys" if foreign else "it holds no benchmarks"
-        place.refuse(
-            f"{found} ({', '.join(REQUIRED)} in extra_info)",
-            "a report needs runs of `@pytest.mark.sweep` benchmarks: `pytest bench --benchmark-json=FILE`",
-        )
-    commit = content.get("commit_info")
-    state = state_of(content.get("machine_info"))
-    return RunFile(
+    info = content.get("machine_info") if isinstance(content, dict) else None
+    machine = machine_of(info)
+    cases, passed_over = _cases(content, place, machine.class_id, plain)
+    outcomes = _outcomes(content.get("breakeven"), place.at("breakeven"), machine.class_id)
+    commit = _mapping(content.get("commit_info"))
+    state = _mapping(_mapping(_mapping(info).get("breakeven")).get("state"))
+    command = _mapping(content.get("breakeven")).get("command")
+    branch = commit.get("branch")
+    ended = sorted({one.name for one in outcomes})
+    return Run(
         path=path,
-        machine=machine_of(content.get("machine_info")),
-        datetime=one_line(content.get("datetime") or ""),
-        commit=one_line(commit.get("id") or "") if isinstance(commit, dict) else "",
-        samples=samples,
+        machine=machine,
+        cases=cases,
         outcomes=outcomes,
-        foreign=foreign,
-        digest=_digest(content.get("datetime"), samples, outcomes),
-        moves=tuple(moves(state)),
-        command=_command(content.get("breakeven")),
+        datetime=one_line(content.get("datetime") or ""),
+        commit=one_line(commit.get("id") or ""),
+        # pytest-benchmark writes "(unknown)" and "(detached head)" where there is none.
+        branch=one_line(branch) if isinstance(branch, str) and not branch.startswith("(") else "",
+        dirty=dirty if isinstance(dirty := commit.get("dirty"), bool) else None,
+        command=one_line(command, 2000) if isinstance(command, str) else "",
         state=state,
         device_init_s=_amounts_of(state.get("device_init_s")),
+        plain=passed_over,
+        digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
-
-
-def state_of(machine_info: Any) -> Mapping[str, Any]:
-    """Return what came and went on the machine while the run was measured; empty where nobody tells."""
-    ours = machine_info.get("breakeven") if isinstance(machine_info, dict) else None
-    state = ours.get("state") if isinstance(ours, dict) else None
-    return state if isinstance(state, dict) else {}
-
-
-def _command(ours: Any) -> str:
-    command = ours.get("command") if isinstance(ours, dict) else None
-    return one_line(command, 2000) if isinstance(command, str) else ""
-
-
-def benchmarks_of(content: Any, place: Place) -> Iterator[tuple[Mapping[str, Any], Place]]:
-    """Yield every benchmark of a file with the place it stands at.
-
-    Raises:
-        RunFileError: the file is none of pytest-benchmark's.
-    """
-    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
-        place.refuse(
-            "is not a pytest-benchmark file (no list of `benchmarks`)",
-            "give a file that --benchmark-json wrote",
-        )
-    for index, benchmark in enumerate(content["benchmarks"]):
-        here = place.at(f"benchmarks[{index}]")
-        if not isinstance(benchmark, dict):
-            here.refuse(
-                f"{one_line(benchmark, 40)} is not an object", "give a file that --benchmark-json wrote"
-            )
-        if isinstance(benchmark.get("fullname"), str):
-            here = Place(place.path, f"{here.field} ({one_line(benchmark['fullname'], 80)})")
-        yield benchmark, here
-
-
-def is_ours(benchmark: Mapping[str, Any]) -> bool:
-    """Return whether a benchmark carries breakeven's keys, all or so many that it was meant to."""
-    info = benchmark.get("extra_info")
-    return isinstance(info, dict) and sum(key in info for key in REQUIRED) >= _OURS_FROM
-
-
-def _samples(content: Any, place: Place) -> tuple[tuple[Sample, ...], int]:
-    samples: dict[tuple[Any, ...], Sample] = {}
-    foreign = 0
-    for benchmark, here in benchmarks_of(content, place):
-        if not is_ours(benchmark):
-            foreign += 1
-            continue
-        sample = sample_of(benchmark, here, times_of(benchmark, here))
-        if sample.identity in samples:
-            here.refuse(
-                f"the case '{one_line(' '.join(map(str, sample.identity)))}' stands twice in the file",
-                "give each case its own axes, or measure into two files",
-            )
-        samples[sample.identity] = sample
-    return tuple(samples.values()), foreign
-
-
-def sample_of(benchmark: Mapping[str, Any], here: Place, times_s: NDArray[np.float64]) -> Sample:
-    """Check the identity of one of our benchmarks, and what else is recorded of it.
-
-    Raises:
-        RunFileError: a required key is missing or cannot be.
-    """
-    info, extra = benchmark["extra_info"], here.at("extra_info")
-    _check_schema(info, extra)
-    for key in REQUIRED:
-        if key not in info:
-            extra.at(key).refuse("is missing", f"breakeven needs it to tell cases apart; {MEASURE_AGAIN}")
-    for key in ("workload", "phase", "device"):
-        if not isinstance(info[key], str) or not info[key].strip():
-            extra.at(key).refuse(f"{one_line(info[key], 40)!r} is not a name", MEASURE_AGAIN)
-    batch_size = info["batch_size"]
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size <= _MAX_BATCH:
-        shown = one_line(repr(batch_size)[:40] if not isinstance(batch_size, int) else _int_text(batch_size))
-        extra.at("batch_size").refuse(f"{shown} is not an integer of at least 1", MEASURE_AGAIN)
-    if not isinstance(info["axes"], dict) or not _finite(info["axes"]):
-        extra.at("axes").refuse(
-            f"{one_line(repr(info['axes']), 60)} is not an object of plain, finite values", MEASURE_AGAIN
-        )
-    flags = info.get("flags")
-    return Sample(
-        workload=info["workload"],
-        axes=dict(info["axes"]),
-        axes_text=axes_text(info["axes"]),
-        batch_size=batch_size,
-        phase=info["phase"],
-        device=info["device"],
-        times_s=times_s,
-        flags=tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
-        facts=_facts(info),
-    )
-
-
-def _facts(info: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {key: info[key] for key in AMOUNTS if is_amount(info.get(key))}
-    facts |= {key: info[key] for key in TEXTS if isinstance(info.get(key), str)}
-    if isinstance(info.get("parts_s"), dict):
-        facts["parts_s"] = _amounts_of(info["parts_s"])
-    return facts
-
-
-def _amounts_of(values: Any) -> dict[str, float]:
-    """Return the entries of an object that are amounts; what else stands there says nothing."""
-    return {k: v for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
 
 
 def is_amount(value: Any) -> bool:
-    """Return whether a value from a file is a number of at least 0 that can be reckoned with.
+    """Return whether a value from a file is a finite number of at least 0.
 
     >>> [is_amount(value) for value in (0, 1.5, -1, True, "1", math.inf, 10**400, None)]
     [True, True, False, False, False, False, False, False]
@@ -254,109 +211,179 @@ def is_amount(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= _MAX_AMOUNT
 
 
-def times_of(benchmark: Mapping[str, Any], here: Place) -> NDArray[np.float64]:
-    """Return every round of a benchmark, shape (rounds,), seconds.
+def is_ours(benchmark: Mapping[str, Any]) -> bool:
+    """Return whether a benchmark has our keys, all of them or enough to see that it was meant to."""
+    info = benchmark.get("extra_info")
+    return isinstance(info, dict) and sum(key in info for key in REQUIRED) >= _MIN_OURS
 
-    Raises:
-        RunFileError: there are none, or one that is no time.
-    """
-    stats, here = benchmark.get("stats"), here.at("stats")
-    if not isinstance(stats, dict):
-        here.refuse("is missing", "give a file that --benchmark-json wrote")
-    here = here.at("data")
-    data = stats.get("data")
-    if data is None:
-        here.refuse("is missing", "a report needs every round: measure with --benchmark-save-data")
-    if not isinstance(data, list):
-        here.refuse(f"{one_line(data, 40)!r} is not a list of times", MEASURE_AGAIN)
-    if not data:
-        here.refuse("is empty", f"the case was not timed; {MEASURE_AGAIN}")
-    if not set(map(type, data)) <= {int, float}:
-        index = next(i for i, value in enumerate(data) if type(value) not in (int, float))
-        Place(here.path, f"{here.field}[{index}]").refuse(
-            f"{one_line(repr(data[index]), 40)} is not a number of seconds", MEASURE_AGAIN
+
+def _cases(content: Any, place: Place, machine: str, plain: bool) -> tuple[dict[str, CaseResult], int]:
+    cases: dict[str, CaseResult] = {}
+    passed_over = 0
+    for benchmark, here in _benchmarks(content, place):
+        if not plain and not is_ours(benchmark):
+            passed_over += 1
+            continue
+        case = _case(benchmark, here, machine, plain)
+        if case.name in cases:
+            here.refuse(
+                f"the case '{one_line(case.name)}' is in the file twice",
+                "give each case its own name or axes, or measure into two files",
+            )
+        cases[case.name] = case
+    return cases, passed_over
+
+
+def _benchmarks(content: Any, place: Place) -> Iterator[tuple[Mapping[str, Any], Place]]:
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        place.refuse("is not a pytest-benchmark file (no list of `benchmarks`)", NOT_OURS)
+    for index, benchmark in enumerate(content["benchmarks"]):
+        here = place.at(f"benchmarks[{index}]")
+        if not isinstance(benchmark, dict):
+            here.refuse(f"{one_line(benchmark, 40)} is not an object", NOT_OURS)
+        if isinstance(benchmark.get("fullname"), str):
+            here = Place(place.path, f"{here.field} ({one_line(benchmark['fullname'], 80)})")
+        yield benchmark, here
+
+
+def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) -> CaseResult:
+    times_s, median_s = _timing(benchmark, here, plain)
+    if is_ours(benchmark):
+        info = benchmark["extra_info"]
+        key = _key(info, here.at("extra_info"), machine)
+        flags = info.get("flags")
+        return CaseResult(
+            key.label(),
+            key,
+            times_s,
+            median_s,
+            tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
+            Facts.of(info),
         )
-    try:
-        times = np.array(data, dtype=float)
-    except OverflowError:
-        here.refuse("holds a number beyond any time", MEASURE_AGAIN)
+    name = benchmark.get("fullname") or benchmark.get("name")
+    if not isinstance(name, str):
+        here.at("fullname").refuse("is missing, and nothing else identifies the case", MEASURE_AGAIN)
+    return CaseResult(name, None, times_s, median_s)
+
+
+def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
+    _check_schema(info, here)
+    found = here.decode(info, _Identity, f"breakeven identifies cases by it; {MEASURE_AGAIN}")
+    for name in ("workload", "phase", "device"):
+        if not getattr(found, name).strip():
+            here.at(name).refuse(f"{getattr(found, name)!r} is not a name", MEASURE_AGAIN)
+    if not _is_finite(found.axes):
+        here.at("axes").refuse(
+            f"{one_line(repr(found.axes), 60)} is not an object of plain, finite values", MEASURE_AGAIN
+        )
+    cell = Cell(found.workload, Axes(found.axes), found.batch_size)
+    return CaseKey(cell, found.phase, found.device, machine)
+
+
+def _timing(benchmark: Mapping[str, Any], here: Place, plain: bool) -> tuple[NDArray[np.float64], float]:
+    """Return the rounds and their median; without rounds, the median in the file where that will do."""
+    stats = benchmark.get("stats")
+    if not isinstance(stats, dict):
+        here.at("stats").refuse("is missing", NOT_OURS)
+    if stats.get("data") is not None:
+        times_s = _times(stats["data"], here.at("stats.data"))
+        return times_s, _middle(times_s)
+    if not plain:
+        here.at("stats.data").refuse(
+            "is missing", "a report needs every round: measure with --benchmark-save-data"
+        )
+    if not is_amount(stats.get("median")):
+        here.at("stats.median").refuse(
+            f"{one_line(repr(stats.get('median')), 40)} is not a time in seconds, and `data` is missing",
+            MEASURE_AGAIN,
+        )
+    return _NO_ROUNDS, float(stats["median"])
+
+
+def _times(data: Any, here: Place) -> NDArray[np.float64]:
+    if data == []:
+        here.refuse("is empty", f"the case was not timed; {MEASURE_AGAIN}")
+    times = np.array(here.decode(data, list[float]), dtype=float)
     wrong = np.flatnonzero(~((times >= 0) & (times <= _MAX_TIME_S)))
     if len(wrong):
-        Place(here.path, f"{here.field}[{wrong[0]}]").refuse(
-            f"{times[wrong[0]]} is not the time of a round (seconds, finite, not below 0)", MEASURE_AGAIN
+        here.at(f"[{wrong[0]}]").refuse(
+            f"{times[wrong[0]]} is not the time of a round (seconds, finite, at least 0)", MEASURE_AGAIN
         )
     return times
 
 
-def outcomes_of(ours: Any, here: Place) -> tuple[Ended, ...]:
-    """Return the cases that ended without a timing, as the file's own part tells them."""
+def _outcomes(ours: Any, here: Place, machine: str) -> tuple[Outcome, ...]:
+    """Return the cases that ended without a timing."""
     if ours is None:
         return ()
     if not isinstance(ours, dict):
         here.refuse(f"{one_line(ours, 40)!r} is not an object", MEASURE_AGAIN)
     _check_schema(ours, here)
-    listed = ours.get("outcomes")
-    if listed is None:
-        return ()
-    here = here.at("outcomes")
-    if not isinstance(listed, list):
-        here.refuse(f"{one_line(listed, 40)!r} is not a list", MEASURE_AGAIN)
-    return tuple(_ended(item, Place(here.path, f"{here.field}[{i}]")) for i, item in enumerate(listed))
+    listed = here.at("outcomes").decode(ours.get("outcomes") or [], list[_Ended])
+    return tuple(
+        Outcome(
+            fullname=str(item.fullname or ""),
+            outcome=item.outcome,
+            reason=str(item.reason or ""),
+            key=_key_if_known(item.extra_info, machine),
+        )
+        for item in listed
+    )
 
 
-def _ended(item: Any, here: Place) -> Ended:
-    if not isinstance(item, dict):
-        here.refuse(f"{one_line(item, 40)!r} is not an object", MEASURE_AGAIN)
-    if not isinstance(item.get("outcome"), str) or not item["outcome"]:
-        here.at("outcome").refuse("is missing or not a word", MEASURE_AGAIN)
-    info = item.get("extra_info")
-    info = info if isinstance(info, dict) else {}
-    names = {key: info[key] for key in ("workload", "phase", "device") if isinstance(info.get(key), str)}
-    batch_size, axes = info.get("batch_size"), info.get("axes")
-    is_size = (
-        isinstance(batch_size, int) and not isinstance(batch_size, bool) and 1 <= batch_size <= _MAX_BATCH
-    )
-    return Ended(
-        fullname=str(item.get("fullname") or ""),
-        outcome=item["outcome"],
-        reason=str(item.get("reason") or ""),
-        batch_size=batch_size if is_size else None,
-        axes=axes if isinstance(axes, dict) and _finite(axes) else None,
-        **names,
-    )
+def _key_if_known(info: Any, machine: str) -> CaseKey | None:
+    try:
+        found = msgspec.convert(info, _Identity)
+    except msgspec.ValidationError:
+        return None
+    if not _is_finite(found.axes):
+        return None
+    return CaseKey(Cell(found.workload, Axes(found.axes), found.batch_size), found.phase, found.device, machine)
 
 
 def _check_schema(holder: Mapping[str, Any], here: Place) -> None:
     if "schema" not in holder:
-        here.at("schema").refuse("is missing", f"it says how the file is to be read; {MEASURE_AGAIN}")
-    schema = holder["schema"]
-    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-        here.at("schema").refuse(f"{one_line(repr(schema), 40)} is no version number", MEASURE_AGAIN)
+        here.at("schema").refuse("is missing", f"it gives the version of the format; {MEASURE_AGAIN}")
+    schema = here.at("schema").decode(holder["schema"], int)
+    if schema < 1:
+        here.at("schema").refuse(f"{schema} is not a version number", MEASURE_AGAIN)
     if schema > SCHEMA:
+        shown = schema if schema.bit_length() < 256 else "a number of hundreds of digits"
         here.at("schema").refuse(
-            f"{_int_text(schema)} is newer than this breakeven reads ({SCHEMA})",
-            "upgrade breakeven",
-            NewerSchemaError,
+            f"{shown} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven", NewerSchemaError
         )
 
 
-def _int_text(value: int) -> str:
-    return str(value) if value.bit_length() < 256 else "a number of hundreds of digits"
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_finite(item) for item in value.values())
-    if isinstance(value, list):
-        return all(_finite(item) for item in value)
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def _digest(datetime: Any, samples: tuple[Sample, ...], outcomes: tuple[Ended, ...]) -> str:
-    digest = hashlib.sha256()
-    for sample in sorted(samples, key=lambda sample: sample.identity):
-        digest.update(repr(sample.identity).encode("utf-8", "surrogatepass"))
-        digest.update(sample.times_s.tobytes())
-    if not samples:
-        digest.update(repr((datetime, sorted(map(repr, outcomes)))).encode("utf-8", "surrogatepass"))
+def _digest(cases: Iterable[CaseResult], head: object) -> str:
+    digest = hashlib.sha256(repr(head).encode("utf-8", "surrogatepass"))
+    for case in sorted(cases, key=lambda case: case.name):
+        digest.update(repr((case.name, case.median_s)).encode("utf-8", "surrogatepass"))
+        digest.update(case.times_s.tobytes())
     return digest.hexdigest()
+
+
+def _middle(times_s: NDArray[np.float64]) -> float:
+    """Return the median; numpy's own takes five times as long, which a file of 2,000 cases shows."""
+    ordered, half = np.sort(times_s), len(times_s) // 2
+    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None
+
+
+def _amounts_of(values: Any) -> dict[str, float]:
+    return {k: v for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
