@@ -76,10 +76,10 @@ def batch_between(low: float | None, high: float | None, smallest: int, largest:
     return f"[{left}–{f'>{largest}' if high is None else batch(high)}]"
 
 
-def from_somewhere(slower: int | None, faster: int | None) -> str:
+def undecided_range(slower: int | None, faster: int | None) -> str:
     """Return from where on an undecided break-even is sure, after the two measured batches that bracket it.
 
-    >>> from_somewhere(1, 64), from_somewhere(None, 64), from_somewhere(64, None)
+    >>> undecided_range(1, 64), undecided_range(None, 64), undecided_range(64, None)
     ('from a batch size between 1 and 64', 'from batch 64 at the latest', 'undecided')
     """
     if faster is None:
@@ -123,16 +123,16 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def joined(places: Sequence[str], most: int = _SHOWN, between: str = ", ") -> str:
+def joined(places: Sequence[str], limit: int = _SHOWN, separator: str = ", ") -> str:
     """Return the first few places and how many more there are.
 
     >>> joined(["a", "b", "c", "d", "e"]), joined(["a, b", "c", "d"], 2, "; ")
     ('a, b, c and 2 more', 'a, b; c; and 1 more')
     """
     unique = list(dict.fromkeys(places))
-    rest = len(unique) - most
-    before = " " if between == ", " else between
-    return between.join(unique[:most]) + (f"{before}and {rest} more" if rest > 0 else "")
+    rest = len(unique) - limit
+    before = " " if separator == ", " else separator
+    return separator.join(unique[:limit]) + (f"{before}and {rest} more" if rest > 0 else "")
 
 
 def capital(text: str) -> str:
@@ -186,23 +186,23 @@ def percent(part: float) -> str:
     return f"{digits(part * 100, 1) if abs(part) < 0.095 else f'{part * 100:.0f}'}%"
 
 
-def change(ratio: float) -> str:
+def signed_percent(ratio: float) -> str:
     """Return a ratio of times as a change in percent, always with its sign.
 
-    >>> change(1.083), change(1.30), change(0.9), change(1.0), change(2.5)
-    ('+8.3%', '+30%', '-10%', '+0.0%', '+150%')
+    >>> [signed_percent(ratio) for ratio in (1.083, 1.30, 0.9, 1.0, 2.5)]
+    ['+8.3%', '+30%', '-10%', '+0.0%', '+150%']
     """
     part = (ratio - 1) * 100
     return f"{part:+.1f}%" if abs(part) < 9.95 else f"{part:+.0f}%"
 
 
-def change_between(low: float | None, high: float | None) -> str:
+def signed_percent_between(low: float | None, high: float | None) -> str:
     """Return the interval of a change, empty where there is none.
 
-    >>> change_between(1.051, 1.11), change_between(None, None)
+    >>> signed_percent_between(1.051, 1.11), signed_percent_between(None, None)
     ('[+5.1% to +11%]', '')
     """
-    return "" if low is None or high is None else f"[{change(low)} to {change(high)}]"
+    return "" if low is None or high is None else f"[{signed_percent(low)} to {signed_percent(high)}]"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -213,6 +213,20 @@ def listed(names: Sequence[str]) -> str:
     """
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def duration(seconds: float) -> str:
+    """Return a duration to the precision at which people wait for it.
+
+    >>> duration(0.3), duration(41.2), duration(540), duration(5520)
+    ('0.3 s', '41 s', '9 min', '1 h 32 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _unit(value: float) -> tuple[float, str]:
@@ -242,35 +256,37 @@ def shortened(name: str, limit: int) -> str:
     return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
 
 
-def percent_of(ratio: float) -> str:
+def percent_change(ratio: float) -> str:
     """Return how far a ratio is from 1, without a sign.
 
-    >>> percent_of(1.102), percent_of(0.5), percent_of(3.4), percent_of(1.0043)
+    >>> percent_change(1.102), percent_change(0.5), percent_change(3.4), percent_change(1.0043)
     ('10%', '50%', '240%', '0.4%')
     """
     return percent(abs(ratio - 1))
 
 
-def size(ratio: float, low: float | None, high: float | None) -> str:
+def percent_change_with_interval(ratio: float, low: float | None, high: float | None) -> str:
     """Return a change with its interval, in percent; a narrow interval with one more digit.
 
-    >>> size(1.1, 1.08, 1.12), size(0.5, 0.45, 0.55), size(1.1, None, None), size(1.102, 1.099, 1.105)
-    ('10% [8–12%]', '50% [45–55%]', '10%', '10.2% [9.9–10.5%]')
+    >>> percent_change_with_interval(1.1, 1.08, 1.12), percent_change_with_interval(0.5, 0.45, 0.55)
+    ('10% [8–12%]', '50% [45–55%]')
+    >>> percent_change_with_interval(1.1, None, None), percent_change_with_interval(1.102, 1.099, 1.105)
+    ('10%', '10.2% [9.9–10.5%]')
     """
     if low is None or high is None:
-        return percent_of(ratio)
+        return percent_change(ratio)
     middle, *ends = (abs(ratio - 1), *sorted((abs(low - 1), abs(high - 1))))
     if ends[1] - ends[0] < _EXACT:
-        return percent_of(ratio)
+        return percent_change(ratio)
     if ends[1] - ends[0] < _NARROW:
         return f"{middle:.1%} [{100 * ends[0]:.1f}–{ends[1]:.1%}]"
     return f"{percent(middle)} [{percent(ends[0]).removesuffix('%')}–{percent(ends[1])}]"
 
 
-def bounds(low: float | None, high: float | None) -> str:
+def percent_range(low: float | None, high: float | None) -> str:
     """Return a prediction interval as signed percentages.
 
-    >>> bounds(0.95, 1.06), bounds(None, None)
+    >>> percent_range(0.95, 1.06), percent_range(None, None)
     ('-5% to +6%', 'no known bounds')
     """
     if low is None or high is None:
@@ -279,4 +295,4 @@ def bounds(low: float | None, high: float | None) -> str:
 
 
 def _signed(ratio: float) -> str:
-    return f"{'+' if ratio >= 1 else '-'}{percent_of(ratio)}"
+    return f"{'+' if ratio >= 1 else '-'}{percent_change(ratio)}"

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from breakeven.stats.ar1_noise import (
-    FLOOR,
-    MAX_CORRELATED,
-    Noise,
-    noise_of_differences,
-    noise_of_residuals,
-    without_spikes,
+    MAX_RHO,
+    MIN_SD,
+    AR1Noise,
+    noise_from_differences,
+    noise_from_residuals,
+    winsorize,
 )
 from support.ar1 import correlated
 
@@ -17,7 +17,7 @@ from support.ar1 import correlated
 @pytest.mark.parametrize("rho", [0.0, 0.5])
 def test_both_estimates_read_noise_and_correlation_of_a_long_series(rho):
     values = correlated(rho, 5000, 0.02)
-    for noise in (noise_of_differences(values), noise_of_residuals(values - values.mean(), 1)):
+    for noise in (noise_from_differences(values), noise_from_residuals(values - values.mean(), 1)):
         assert noise.sd == pytest.approx(0.02, rel=0.08)
         assert noise.rho == pytest.approx(rho, abs=0.06)
 
@@ -25,42 +25,42 @@ def test_both_estimates_read_noise_and_correlation_of_a_long_series(rho):
 def test_steps_hardly_move_the_estimate_of_differences():
     values = correlated(0.0, 300, 0.02)
     stepped = values + np.repeat([0.0, 0.5, -0.3], 100)
-    assert noise_of_differences(stepped).sd == pytest.approx(noise_of_differences(values).sd, rel=0.1)
+    assert noise_from_differences(stepped).sd == pytest.approx(noise_from_differences(values).sd, rel=0.1)
 
 
 def test_a_few_runs_cannot_tell_correlation_and_are_taken_to_have_the_usual_one():
-    assert 0.1 < noise_of_residuals(np.array([1.0, -1.0, 1.0, -1.0, 0.5, -0.5]), 1).rho < 0.3
+    assert 0.1 < noise_from_residuals(np.array([1.0, -1.0, 1.0, -1.0, 0.5, -0.5]), 1).rho < 0.3
 
 
 def test_levels_that_were_fitted_hide_no_correlation():
     read = []
     for seed in range(200):
         parts = correlated(0.5, 40, 0.02, seed).reshape(4, 10)
-        read.append(noise_of_residuals((parts - parts.mean(axis=1, keepdims=True)).ravel(), 4).rho)
+        read.append(noise_from_residuals((parts - parts.mean(axis=1, keepdims=True)).ravel(), 4).rho)
     drawn_to_the_usual = (40 * 0.5 + 30 * 0.35) / 70
     assert np.mean(read) == pytest.approx(drawn_to_the_usual, abs=0.04)
 
 
 def test_a_series_that_wanders_off_is_not_believed_to_correlate_more_than_the_most():
     wandering = np.cumsum(correlated(0.0, 2000, 0.02))
-    assert noise_of_residuals(wandering - wandering.mean(), 1).rho == MAX_CORRELATED
+    assert noise_from_residuals(wandering - wandering.mean(), 1).rho == MAX_RHO
 
 
 def test_the_error_of_a_mean_is_that_of_simulated_means():
-    noise = Noise(1.0, 0.5)
+    noise = AR1Noise(1.0, 0.5)
     means = correlated(0.5, 200_000).reshape(-1, 5).mean(axis=1)
-    assert noise.of_mean(5) == pytest.approx(means.std(), rel=0.02)
-    assert Noise(2.0, 0.0).of_mean(4) == 1.0
+    assert noise.error_of_mean(5) == pytest.approx(means.std(), rel=0.02)
+    assert AR1Noise(2.0, 0.0).error_of_mean(4) == 1.0
 
 
 def test_a_constant_series_has_the_least_noise_and_not_none():
-    assert noise_of_differences(np.ones(20)) == Noise(FLOOR, 0.0)
-    assert noise_of_residuals(np.zeros(20), 1) == Noise(FLOOR, 0.0)
+    assert noise_from_differences(np.ones(20)) == AR1Noise(MIN_SD, 0.0)
+    assert noise_from_residuals(np.zeros(20), 1) == AR1Noise(MIN_SD, 0.0)
 
 
 def test_a_spike_is_cut_and_an_edge_is_not():
     values = np.repeat([0.0, 0.1], [15, 5])
     values[7] = 0.5
-    winsorized = without_spikes(values, Noise(0.01, 0.0))
+    winsorized = winsorize(values, AR1Noise(0.01, 0.0))
     assert winsorized[7] == pytest.approx(0.025)
     np.testing.assert_array_equal(np.delete(winsorized, 7), np.delete(values, 7))

@@ -32,7 +32,7 @@ def test_affine_devices_cross_where_algebra_says():
     assert found.status == "crosses"
     assert found.batch_size == found.low == found.high == pytest.approx(40)
     assert found.bracket == (8, 64)
-    assert found.notes == ()
+    assert found.warnings == ()
 
 
 def test_time_is_interpolated_in_batch_size_and_not_in_its_logarithm():
@@ -77,7 +77,7 @@ def test_a_trend_makes_no_beyond_range_of_a_candidate_that_once_won():
 def test_winning_small_and_losing_large_is_never_and_noted():
     found = exact([1, 8, 64], lambda b: 3 + b, lambda b: 1 + 2 * b)
     assert found.status == "never"
-    assert found.notes == ("loses_large",)
+    assert found.warnings == ("loses_large",)
 
 
 def test_the_last_of_several_crossings_counts_and_the_others_are_noted():
@@ -85,13 +85,13 @@ def test_the_last_of_several_crossings_counts_and_the_others_are_noted():
     found = exact(list(lead), lambda b: 10 + lead[b], flat(10))
     assert (found.status, found.bracket) == ("crosses", (8, 64))
     assert found.batch_size == pytest.approx(36)
-    assert found.notes == ("several",)
+    assert found.warnings == ("several",)
 
 
 def test_no_line_is_drawn_across_a_hole():
     found = exact([1, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[8])
     assert (found.status, found.batch_size, found.bracket) == ("undecided", None, (1, 64))
-    assert found.notes == ("hole",)
+    assert found.warnings == ("hole",)
 
 
 def test_a_hole_elsewhere_does_no_harm():
@@ -130,7 +130,7 @@ def test_without_evidence_on_both_sides_the_break_even_is_undecided(signs, brack
 def test_one_batch_size_speaks_for_itself_alone():
     assert exact([64], flat(2), flat(1)).status == "always"
     assert exact([64], flat(1), flat(2)).status == "never"
-    assert exact([64], flat(1), flat(2)).notes == ("one_batch",)
+    assert exact([64], flat(1), flat(2)).warnings == ("one_batch",)
     assert exact([64], flat(1), flat(1)).status == "undecided"
 
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from breakeven.stats.empirical_bayes import Prior, fit_prior, moderate, pooled_df, shared_noise
+from breakeven.stats.empirical_bayes import (
+    Prior,
+    fit_prior,
+    mean_squared_correlation,
+    pooled_df,
+    shrink_variances,
+)
 
 
 def drawn(rng, cases, df, prior_df, variance):
@@ -29,7 +35,7 @@ def test_noise_that_is_equal_in_all_cases_gives_an_infinite_prior():
 
 def test_of_a_single_case_nothing_is_learnt():
     assert fit_prior(np.array([0.1]), np.array([8.0])) == Prior(0.0, 0.0)
-    variance, df = moderate(np.array([0.1]), np.array([8.0]), Prior(0.0, 0.0))
+    variance, df = shrink_variances(np.array([0.1]), np.array([8.0]), Prior(0.0, 0.0))
     assert (variance.tolist(), df.tolist()) == ([0.1], [8.0])
 
 
@@ -37,20 +43,20 @@ def test_cases_without_two_runs_take_no_part_in_the_prior_and_get_it_whole():
     variances, df = np.array([0.01, 0.02, np.nan]), np.array([4.0, 4.0, 0.0])
     prior = fit_prior(variances, df)
     assert prior == fit_prior(variances[:2], df[:2])
-    posterior, total = moderate(variances, df, Prior(0.015, 6.0))
+    posterior, total = shrink_variances(variances, df, Prior(0.015, 6.0))
     assert posterior[2] == 0.015
     assert total.tolist() == [10.0, 10.0, 6.0]
 
 
 def test_the_posterior_is_the_mean_of_prior_and_own_variance_weighted_by_their_degrees_of_freedom():
-    posterior, total = moderate(np.array([0.04]), np.array([2.0]), Prior(0.01, 6.0))
+    posterior, total = shrink_variances(np.array([0.04]), np.array([2.0]), Prior(0.01, 6.0))
     assert posterior[0] == pytest.approx((6 * 0.01 + 2 * 0.04) / 8)
     assert total[0] == 8.0
 
 
 def test_runs_that_agree_to_the_last_digit_still_have_a_variance():
     prior = fit_prior(np.zeros(5), np.full(5, 8.0))
-    posterior, _ = moderate(np.zeros(5), np.full(5, 8.0), prior)
+    posterior, _ = shrink_variances(np.zeros(5), np.full(5, 8.0), prior)
     assert (posterior > 0).all()
 
 
@@ -59,14 +65,14 @@ def test_noise_without_anything_in_common_is_not_shared():
     residuals = rng.standard_normal((400, 10))
     residuals[:, :5] -= residuals[:, :5].mean(axis=1, keepdims=True)
     residuals[:, 5:] -= residuals[:, 5:].mean(axis=1, keepdims=True)
-    assert shared_noise(residuals, 8) < 0.01
-    assert pooled_df(400, 8, shared_noise(residuals, 8)) > 600
+    assert mean_squared_correlation(residuals, 8) < 0.01
+    assert pooled_df(400, 8, mean_squared_correlation(residuals, 8)) > 600
 
 
 def test_noise_of_the_whole_process_is_shared_and_counts_once():
     common = np.array([1.0, -2.0, 1.0, 0.5, -0.5])
     residuals = np.outer(np.linspace(1, 3, 50), common - common.mean())
-    assert shared_noise(residuals, 4) == pytest.approx(1.0)
+    assert mean_squared_correlation(residuals, 4) == pytest.approx(1.0)
     assert pooled_df(50, 4, 1.0) == pytest.approx(4.0)
 
 

@@ -13,13 +13,13 @@ from breakeven.stats.intervals import (
     MIN_RUNS,
     RESAMPLES,
     RunDraws,
+    autocorrelation_time,
     interval_of_draws,
     median_interval,
     ratio_of_draws,
     resampled_medians,
     resampled_over_runs,
     student_over_runs,
-    tau_of_signs,
 )
 
 
@@ -106,14 +106,14 @@ def test_a_median_never_overflows_or_leaves_its_two_middle_values():
 
 
 def test_tau_is_one_for_constant_alternating_and_very_short_samples():
-    assert tau_of_signs([2.0] * 50) == 1.0
-    assert tau_of_signs([1.0, 2.0] * 50) == 1.0
-    assert tau_of_signs([1.0, 2.0, 3.0]) == 1.0
+    assert autocorrelation_time([2.0] * 50) == 1.0
+    assert autocorrelation_time([1.0, 2.0] * 50) == 1.0
+    assert autocorrelation_time([1.0, 2.0, 3.0]) == 1.0
 
 
 def test_most_samples_of_independent_rounds_count_as_independent():
     rng = np.random.default_rng(9)
-    ones = sum(tau_of_signs(rng.standard_normal(100)) == 1.0 for _ in range(1000))
+    ones = sum(autocorrelation_time(rng.standard_normal(100)) == 1.0 for _ in range(1000))
     assert ones >= 620
 
 
@@ -123,7 +123,7 @@ def test_tau_of_a_long_correlated_series_is_near_its_theoretical_value():
     for rho in (0.5, 0.9):
         truth = 1 + 2 * np.sum(2 / np.pi * np.arcsin(rho**lags))
         series = correlated(np.random.default_rng(5), 40_000, rho)
-        assert tau_of_signs(series) == pytest.approx(truth, rel=0.15)
+        assert autocorrelation_time(series) == pytest.approx(truth, rel=0.15)
 
 
 def test_a_step_in_the_middle_widens_the_interval_beyond_that_of_shuffled_rounds():
@@ -202,7 +202,7 @@ def test_a_ratio_over_a_few_runs_covers_the_truth_also_where_they_share_their_no
     hits = 0
     for _ in range(600):
         # Drawn anew each time: how often it holds for whatever draws, not for those of one machine class.
-        draws = RunDraws.of(rng, runs, 1000)
+        draws = RunDraws.draw(rng, runs, 1000)
         logs = shared * rng.standard_normal(runs) + 0.05 * rng.standard_normal((2, runs))
         interval = of_few_runs(rng, logs, draws)
         hits += interval.low <= 1 <= interval.high
@@ -213,18 +213,18 @@ def test_a_ratio_over_a_few_runs_covers_the_truth_also_where_they_share_their_no
 def test_few_runs_have_the_interval_of_a_paired_t_test():
     rng = np.random.default_rng(13)
     logs = 0.3 * rng.standard_normal(4) + 0.05 * rng.standard_normal((2, 4))
-    interval = of_few_runs(rng, logs, RunDraws.of(rng, 4, 400_000))
+    interval = of_few_runs(rng, logs, RunDraws.draw(rng, 4, 400_000))
     theirs = stats.ttest_rel(*logs).confidence_interval(0.95)
     assert np.log([interval.low, interval.high]) == pytest.approx([theirs.low, theirs.high], abs=0.003)
 
 
 def test_few_runs_that_agree_on_everything_have_an_interval_without_width():
-    draws = RunDraws.of(np.random.default_rng(0), 3)
+    draws = RunDraws.draw(np.random.default_rng(0), 3)
     assert student_over_runs([2.0] * 3, range(3), draws) == pytest.approx(2.0)
 
 
 def test_draws_of_two_runs_stay_finite_however_far_apart_the_runs_are():
-    found = student_over_runs([1e-9, 1e9], range(2), RunDraws.of(np.random.default_rng(0), 2))
+    found = student_over_runs([1e-9, 1e9], range(2), RunDraws.draw(np.random.default_rng(0), 2))
     assert np.isfinite(found).all()
     assert found.min() > 0
 

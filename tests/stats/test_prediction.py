@@ -26,7 +26,7 @@ def noise(count, n=40, rho=0.0, sd=0.02, seed=0):
 @pytest.mark.parametrize("series", [1, 40])
 def test_false_alarms_are_at_most_a_fifth_of_one_per_series_and_100_commits(series, rho):
     checks = [verdicts(noise(series, rho=rho, seed=seed)) for seed in range(400 // series)]
-    alarms = sum(verdict.word == "regressed" for check in checks for verdict in check)
+    alarms = sum(verdict.verdict == "regressed" for check in checks for verdict in check)
     assert 100 * alarms / (len(checks) * series) <= 0.2
 
 
@@ -34,7 +34,7 @@ def test_a_run_much_slower_than_its_series_regressed_and_a_faster_one_improved()
     rows = noise(20)
     rows[3][-1] += math.log(1.2)
     rows[5][-1] -= math.log(1.2)
-    words = [verdict.word for verdict in verdicts(rows)]
+    words = [verdict.verdict for verdict in verdicts(rows)]
     assert (words[3], words[5]) == ("regressed", "improved")
     assert set(words) == {"regressed", "improved", "unchanged"}
     assert verdicts(rows)[3].ratio == pytest.approx(1.2, rel=0.05)
@@ -42,8 +42,8 @@ def test_a_run_much_slower_than_its_series_regressed_and_a_faster_one_improved()
 
 def test_a_smaller_largest_batch_is_the_bad_direction():
     row = np.log([128.0] * 12 + [64.0])
-    assert verdicts([row], [-1])[0].word == "regressed"
-    assert verdicts([-row], [-1])[0].word == "improved"
+    assert verdicts([row], [-1])[0].verdict == "regressed"
+    assert verdicts([-row], [-1])[0].verdict == "improved"
 
 
 def test_outside_of_the_interval_and_a_verdict_are_the_same_thing():
@@ -52,24 +52,24 @@ def test_outside_of_the_interval_and_a_verdict_are_the_same_thing():
         rows[i][-1] += 0.02 * i / 10 - 0.2
     for verdict in verdicts(rows, threshold=1e-9):
         outside = not verdict.low <= verdict.ratio <= verdict.high
-        assert outside == (verdict.word in ("regressed", "improved"))
+        assert outside == (verdict.verdict in ("regressed", "improved"))
 
 
 def test_a_difference_below_the_threshold_is_unchanged_however_sure():
     row = np.zeros(30)
     row[-1] = math.log(1.02)
-    assert verdicts([row])[0].word == "unchanged"
+    assert verdicts([row])[0].verdict == "unchanged"
 
 
 def test_a_series_too_noisy_to_tell_is_inconclusive():
-    assert verdicts(noise(1, sd=0.2))[0].word == "inconclusive"
+    assert verdicts(noise(1, sd=0.2))[0].verdict == "inconclusive"
 
 
 def test_after_a_change_the_new_level_is_what_is_expected():
     row = correlated(0.0, 40, 0.02)
     row[20:] += math.log(1.5)
     [verdict] = verdicts([row])
-    assert verdict.word == "unchanged"
+    assert verdict.verdict == "unchanged"
     assert verdict.ratio == pytest.approx(1, abs=0.06)
 
 
@@ -98,7 +98,7 @@ def test_a_spike_as_the_machine_gives_now_and_then_is_no_alarm_and_one_beyond_al
     rows[0][:-1] = noise(1, n=59)[0]  # it never met a spike itself
     rows[0][-1], rows[1][-1] = 0.25, 0.5
     rows[2][-1] = 1.5
-    words = [verdict.word for verdict in verdicts([sign * row for row in rows])]
+    words = [verdict.verdict for verdict in verdicts([sign * row for row in rows])]
     worst = "regressed" if sign > 0 else "improved"
     assert (words[:3], words.count(worst)) == (["inconclusive", "inconclusive", worst], 1)
 
@@ -106,14 +106,14 @@ def test_a_spike_as_the_machine_gives_now_and_then_is_no_alarm_and_one_beyond_al
 def test_a_neighbor_that_spikes_hides_no_slowdown_of_a_steady_series():
     rows = [*noise(36, n=60), *spiky(4)]
     rows[3][-1] = math.log(1.2)
-    assert verdicts(rows)[3].word == "regressed"
+    assert verdicts(rows)[3].verdict == "regressed"
 
 
 def test_a_spike_as_the_series_itself_has_met_is_no_alarm_though_no_other_series_has():
     rows = noise(40, n=60)
     rows[0][[10, 30]] += 0.5
     rows[0][-1] += 0.45
-    assert verdicts(rows)[0].word == "inconclusive"
+    assert verdicts(rows)[0].verdict == "inconclusive"
 
 
 def test_spikes_that_are_no_alarm_make_nothing_else_one():
@@ -126,16 +126,16 @@ def test_spikes_that_are_no_alarm_make_nothing_else_one():
         return Expected(0.0, 1.0, 1000.0, found, residuals)
 
     series = [expected(19.0, 5)] * 10 + [expected(3.4, 0)] + [expected(0.0, 0)] * 89
-    assert {verdict.word for verdict in judge(series, [1] * 100, 0.03)} == {"inconclusive"}
+    assert {verdict.verdict for verdict in judge(series, [1] * 100, 0.03)} == {"inconclusive"}
     series[:10] = [expected(21.0, 5)] * 10
-    assert [verdict.word for verdict in judge(series, [1] * 100, 0.03)][9:11] == ["regressed"] * 2
+    assert [verdict.verdict for verdict in judge(series, [1] * 100, 0.03)][9:11] == ["regressed"] * 2
 
 
 def test_series_that_never_move_do_not_make_spikes_look_rare():
     rows = [*spiky(10), *([np.zeros(60)] * 400)]
     rows[0][:-1] = noise(1, n=59)[0]
     rows[0][-1] = 0.25
-    assert verdicts(rows)[0].word == "inconclusive"
+    assert verdicts(rows)[0].verdict == "inconclusive"
 
 
 def test_recorded_runs_of_a_busy_machine_in_any_order_are_rarely_an_alarm():
@@ -143,7 +143,7 @@ def test_recorded_runs_of_a_busy_machine_in_any_order_are_rarely_an_alarm():
     logs = np.log(np.array(list(recorded["aa-busy"].values())))
     rng = np.random.default_rng(31)
     checks = [verdicts(list(logs[:, rng.permutation(logs.shape[1])])) for _ in range(150)]
-    assert np.mean([any(v.word == "regressed" for v in check) for check in checks]) <= 0.1
+    assert np.mean([any(v.verdict == "regressed" for v in check) for check in checks]) <= 0.1
 
 
 def test_nothing_to_judge_is_no_error():

@@ -9,13 +9,13 @@ import pytest
 from scipy import stats
 
 from breakeven.stats.regression import (
-    MAX_ALARMS,
-    alarms_of,
-    benjamini_hochberg,
+    MAX_FALSE_ALARM_RATE,
+    case_verdict,
     effects,
+    false_alarm_rate,
     runs_needed,
-    verdict_of,
 )
+from breakeven.stats.significance import benjamini_hochberg
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded-noise.json").read_text())
 
@@ -157,7 +157,7 @@ def test_false_discovery_rates_are_scipys():
     ],
 )
 def test_the_verdict_asks_the_test_first_and_the_intervals_width_then(q, log_ratio, half_width, verdict):
-    assert verdict_of(q, log_ratio, half_width, 0.10) == verdict
+    assert case_verdict(q, log_ratio, half_width, 0.10) == verdict
 
 
 def test_as_many_runs_are_asked_for_as_narrow_the_interval_to_the_resolution():
@@ -208,17 +208,17 @@ def test_recorded_runs_split_at_random_are_called_slower_in_at_most_one_split_in
 @pytest.mark.parametrize("noise", [0.02, 0.2])
 def test_a_floor_of_even_noise_calls_few_of_its_own_runs_changed(noise):
     floor = np.random.default_rng(16).standard_normal((400, 10)) * noise
-    assert alarms_of(floor) <= MAX_ALARMS / 2
+    assert false_alarm_rate(floor) <= MAX_FALSE_ALARM_RATE / 2
 
 
 def test_a_floor_with_a_disturbed_run_calls_its_pairs_changed():
     floor = np.random.default_rng(17).standard_normal((20, 10)) * 0.02
     floor[:, 3] += 1.0
-    assert alarms_of(floor) == pytest.approx(9 / 45)  # those of which it is one
+    assert false_alarm_rate(floor) == pytest.approx(9 / 45)  # those of which it is one
 
 
 def test_a_floor_of_fewer_than_four_runs_cannot_be_asked_about_itself():
-    assert math.isnan(alarms_of(np.zeros((5, 3))))
+    assert math.isnan(false_alarm_rate(np.zeros((5, 3))))
 
 
 def test_single_runs_of_a_busy_machine_are_rarely_called_slower_by_its_floor():
@@ -228,5 +228,5 @@ def test_single_runs_of_a_busy_machine_are_rarely_called_slower_by_its_floor():
     for order in (rng.permutation(logs.shape[1]) for _ in range(60)):
         floor = logs[:, order[2:12]]
         found = effects(logs[:, order[:1]], logs[:, order[1:2]], floor)
-        alarms.append(regressed(found).any() and alarms_of(floor) <= MAX_ALARMS)
+        alarms.append(regressed(found).any() and false_alarm_rate(floor) <= MAX_FALSE_ALARM_RATE)
     assert np.mean(alarms) <= 0.05

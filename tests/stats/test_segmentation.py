@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from breakeven.stats import segmentation
-from breakeven.stats.change_points import find_all, find_changes
+from breakeven.stats.change_points import find_changes, find_changes_in_all
 from breakeven.stats.segmentation import best_edges
 
 
@@ -16,12 +16,12 @@ def cost(values, edges, price):
     return sum(((values[a:b] - values[a:b].mean()) ** 2).sum() + price for a, b in pairwise(edges))
 
 
-def all_edges(n, fewest):
+def all_edges(n, min_length):
     """Every choice of edges that leaves no level too short."""
-    for count in range(n // fewest):
-        for inner in combinations(range(fewest, n - fewest + 1), count):
+    for count in range(n // min_length):
+        for inner in combinations(range(min_length, n - min_length + 1), count):
             edges = [0, *inner, n]
-            if all(b - a >= fewest for a, b in pairwise(edges)):
+            if all(b - a >= min_length for a, b in pairwise(edges)):
                 yield edges
 
 
@@ -47,13 +47,13 @@ def test_each_series_has_the_edges_that_it_has_alone(monkeypatch):
 
 def test_nothing_to_search_is_no_error():
     assert best_edges([], [], 5) == []
-    assert find_all([]) == []
+    assert find_changes_in_all([]) == []
 
 
 def test_findings_of_many_series_are_those_of_each_alone():
     rng = np.random.default_rng(22)
     series = [0.02 * rng.standard_normal(n) + 0.3 * (np.arange(n) >= n // 2) for n in (1, 9, 10, 40, 80)]
-    for together, values in zip(find_all(series), series, strict=True):
+    for together, values in zip(find_changes_in_all(series), series, strict=True):
         alone = find_changes(values)
         assert (together.levels, together.changes) == (alone.levels, alone.changes)
 
@@ -66,9 +66,9 @@ def test_a_series_that_is_not_searched_has_no_change(noise, monkeypatch):
         noise * rng.standard_normal(60) + rng.choice([0, 0.02, 0.035]) * (np.arange(60) >= 30)
         for _ in range(40)
     ]
-    quick = find_all(series)
+    quick = find_changes_in_all(series)
     monkeypatch.setattr("breakeven.stats.change_points._may_move", lambda *_: True)
-    assert [found.levels for found in quick] == [found.levels for found in find_all(series)]
+    assert [found.levels for found in quick] == [found.levels for found in find_changes_in_all(series)]
 
 
 def test_a_step_of_just_the_threshold_is_not_passed_over():

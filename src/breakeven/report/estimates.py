@@ -20,12 +20,12 @@ from breakeven.stats.intervals import (
     MIN_RUNS,
     MedianInterval,
     RunDraws,
+    autocorrelation_time,
     interval_of_draws,
     median_interval,
     resampled_medians,
     resampled_over_runs,
     student_over_runs,
-    tau_of_signs,
 )
 
 SEED = 20260101
@@ -82,7 +82,7 @@ def estimates(rounds: pd.DataFrame, facts: pd.DataFrame) -> list[Estimate]:
     # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
     # comparison; two machines' processes have nothing in common, and are drawn apart.
     draws = {
-        class_id: RunDraws.of(np.random.default_rng([SEED, _number(class_id)]), len(known))
+        class_id: RunDraws.draw(np.random.default_rng([SEED, _number(class_id)]), len(known))
         for class_id, known in places.items()
     }
     return [
@@ -113,7 +113,7 @@ def _estimate(
         if len(samples) < MIN_RUNS and min(medians) > 0:
             draws = student_over_runs(medians, places, run_draws)
         else:
-            draws = resampled_over_runs(samples, run_draws.chosen, rng)
+            draws = resampled_over_runs(samples, run_draws.choices, rng)
         interval = _over_runs(samples, draws)
     known = list(dict.fromkeys(flags))
     if interval.low is None and "few_rounds" not in known:
@@ -140,7 +140,7 @@ def _estimate(
 def _over_runs(samples: list[NDArray[np.float64]], draws: NDArray[np.float64]) -> MedianInterval:
     medians = [float(np.median(sample)) for sample in samples]
     center, n = float(np.median(medians)), sum(map(len, samples))
-    tau = max(map(tau_of_signs, samples))
+    tau = max(map(autocorrelation_time, samples))
     if len(samples) < MIN_ROUNDS and min(map(len, samples)) < MIN_ROUNDS:
         return MedianInterval(None, center, None, n, tau)
     low, high = interval_of_draws(draws)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FLOOR = 1e-3
+MIN_SD = 1e-3
 """The least standard deviation of a logarithm: a series that never moved may still move by 0.1%."""
 
-MAX_CORRELATED = 0.8
+MAX_RHO = 0.8
 """A larger lag-1 autocorrelation is not believed: a few runs cannot show it, and a step looks like it."""
 
 _TRIMMED_MEAN = 0.6573  # the mean of |z| below its 90% point, for a standard normal z
@@ -29,7 +29,7 @@ _CLIP = 2.5
 
 
 @dataclass(frozen=True)
-class Noise:
+class AR1Noise:
     """The standard deviation of one run's logarithm, and the lag-1 autocorrelation of neighboring runs."""
 
     sd: float
@@ -40,10 +40,10 @@ class Noise:
         """How many runs are worth one independent run, where many are averaged."""
         return (1 + self.rho) / (1 - self.rho)
 
-    def of_mean(self, n: int) -> float:
+    def error_of_mean(self, n: int) -> float:
         """Return the standard error of the mean of `n` neighboring runs.
 
-        >>> round(Noise(1.0, 0.0).of_mean(4), 3), round(Noise(1.0, 0.5).of_mean(4), 3)
+        >>> round(AR1Noise(1.0, 0.0).error_of_mean(4), 3), round(AR1Noise(1.0, 0.5).error_of_mean(4), 3)
         (0.5, 0.718)
         """
         # The exact variance of a mean of AR(1); tau alone overstates it for the few runs after a change.
@@ -52,7 +52,7 @@ class Noise:
         return self.sd * math.sqrt(inflated / n)
 
 
-def noise_of_differences(values: Array) -> Noise:
+def noise_from_differences(values: Array) -> AR1Noise:
     """Return the noise of a series whose levels are not known yet.
 
     The autocorrelation follows Chakar et al. (Bernoulli 23, 2017): for AR(1) the variance of differences
@@ -64,12 +64,12 @@ def noise_of_differences(values: Array) -> Noise:
     """
     one, two = (_spread(np.abs(values[lag:] - values[:-lag])) for lag in (1, 2))
     if one == 0:
-        return Noise(FLOOR, 0.0)
+        return AR1Noise(MIN_SD, 0.0)
     rho = _believed((two / one) ** 2 - 1, len(values))
-    return Noise(max(one / math.sqrt(2 * (1 - rho)), FLOOR), rho)
+    return AR1Noise(max(one / math.sqrt(2 * (1 - rho)), MIN_SD), rho)
 
 
-def noise_of_residuals(residuals: Array, levels: int) -> Noise:
+def noise_from_residuals(residuals: Array, levels: int) -> AR1Noise:
     """Return the noise around levels that were found.
 
     Args:
@@ -79,11 +79,11 @@ def noise_of_residuals(residuals: Array, levels: int) -> Noise:
     n = len(residuals)
     square = float(residuals @ residuals)
     if square == 0:
-        return Noise(FLOOR, 0.0)
+        return AR1Noise(MIN_SD, 0.0)
     rho = float(residuals[1:] @ residuals[:-1]) / square
     rho += levels * (1 + 3 * max(rho, 0.0)) / n  # fitted levels make neighbors look less alike (Kendall)
     rho = _believed(rho, n)
-    return Noise(max(math.sqrt(square / max(1, n - levels)), FLOOR), rho)
+    return AR1Noise(max(math.sqrt(square / max(1, n - levels)), MIN_SD), rho)
 
 
 def _spread(differences: Array) -> float:
@@ -95,10 +95,10 @@ def _spread(differences: Array) -> float:
 def _believed(rho: float, n: int) -> float:
     """Return an estimated autocorrelation drawn towards what is usual, as far as few runs can tell it."""
     drawn = (n * min(max(rho, 0.0), 1.0) + _PRIOR_RUNS * _USUAL_RHO) / (n + _PRIOR_RUNS)
-    return min(drawn, MAX_CORRELATED)
+    return min(drawn, MAX_RHO)
 
 
-def without_spikes(values: Array, noise: Noise) -> Array:
+def winsorize(values: Array, noise: AR1Noise) -> Array:
     """Return the values, each at most 2.5 standard deviations from the median of the 7 runs around it.
 
     A run or two that a neighbor disturbed are no change, and among only five runs on a side they would look

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-from breakeven.stats.ar1_noise import Array, Noise, noise_of_differences, noise_of_residuals, without_spikes
+from breakeven.stats.ar1_noise import AR1Noise, Array, noise_from_differences, noise_from_residuals, winsorize
 from breakeven.stats.segmentation import best_edges
+from breakeven.stats.significance import student_quantile, two_sided_p
 
 MIN_RUNS = 5
 """So many runs stand on each side of a change, and make a level."""
@@ -49,7 +49,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Change:
+class LevelChange:
     """A change before run `at`: the ratio of the level after it to that before, with its 95% interval."""
 
     at: int
@@ -66,8 +66,8 @@ class Findings:
     """
 
     levels: tuple[Level, ...]
-    changes: tuple[Change, ...]
-    noise: Noise
+    changes: tuple[LevelChange, ...]
+    noise: AR1Noise
     winsorized: Array
 
     @property
@@ -78,24 +78,24 @@ class Findings:
 
 
 def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:
-    """Return levels and changes of a series, as `find_all` does of many."""
-    return find_all([values], threshold)[0]
+    """Return levels and changes of a series, as `find_changes_in_all` does of many."""
+    return find_changes_in_all([values], threshold)[0]
 
 
-def find_all(series: Sequence[Array], threshold: float = THRESHOLD) -> list[Findings]:
+def find_changes_in_all(series: Sequence[Array], threshold: float = THRESHOLD) -> list[Findings]:
     """Return levels and changes of each series.
 
     Args:
         series: logarithms, finite, in the order of the runs; at least one in each.
         threshold: the smallest change, relative, that counts.
     """
-    rough = {i: noise_of_differences(v) for i, v in enumerate(series) if len(v) >= 2 * MIN_RUNS}
-    winsorized = [without_spikes(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
+    rough = {i: noise_from_differences(v) for i, v in enumerate(series) if len(v) >= 2 * MIN_RUNS}
+    winsorized = [winsorize(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
     edges = [[0, len(values)] for values in series]
     moved = [i for i in rough if _may_move(winsorized[i], threshold)]
     scaled = [_scaled(winsorized[i], rough[i]) for i in moved]
-    prices = [_PENALTY * math.log(len(values)) for values in scaled]
-    for i, found in zip(moved, best_edges(scaled, prices, MIN_RUNS), strict=True):
+    penalties = [_PENALTY * math.log(len(values)) for values in scaled]
+    for i, found in zip(moved, best_edges(scaled, penalties, MIN_RUNS), strict=True):
         edges[i] = found
     return [_judged(*one, threshold) for one in zip(winsorized, edges, strict=True)]
 
@@ -111,7 +111,7 @@ def _may_move(values: Array, threshold: float) -> bool:
     return bool(np.ptp(means) >= math.log1p(threshold) * (1 - _ROUNDING))
 
 
-def _scaled(values: Array, noise: Noise) -> Array:
+def _scaled(values: Array, noise: AR1Noise) -> Array:
     scaled: Array = (values - values.mean()) / (noise.sd * math.sqrt(noise.tau))
     return scaled
 
@@ -126,18 +126,18 @@ def _judged(values: Array, edges: list[int], threshold: float) -> Findings:
         edges.pop(weakest)
 
 
-def _noise_around(values: Array, edges: list[int]) -> Noise:
+def _noise_around(values: Array, edges: list[int]) -> AR1Noise:
     means = np.repeat([values[a:b].mean() for a, b in pairwise(edges)], np.diff(edges))
-    return noise_of_residuals(values - means, len(edges) - 1)
+    return noise_from_residuals(values - means, len(edges) - 1)
 
 
-def _weakest(values: Array, edges: list[int], noise: Noise, threshold: float) -> int | None:
+def _weakest(values: Array, edges: list[int], noise: AR1Noise, threshold: float) -> int | None:
     """Return which inner edge fails its gates by most; None when all pass."""
     worst: tuple[float, int] | None = None
     for i in range(1, len(edges) - 1):
         before, after = values[edges[i - 1] : edges[i]], values[edges[i] : edges[i + 1]]
         step = abs(float(after.mean() - before.mean()))
-        t = step / math.hypot(noise.of_mean(len(before)), noise.of_mean(len(after)))
+        t = step / math.hypot(noise.error_of_mean(len(before)), noise.error_of_mean(len(after)))
         # Neighboring places share most of their runs: about every fifth is one more chance to err.
         p = two_sided_p(t, _dof(len(values), len(edges) - 1, noise)) * len(values) / MIN_RUNS
         fails = step < math.log1p(threshold) or p > SIGNIFICANCE or _borrows(before, after)
@@ -158,34 +158,16 @@ def _borrows(before: Array, after: Array) -> bool:
     return bool(first_is_old or last_is_new)
 
 
-def _dof(n: int, levels: int, noise: Noise) -> float:
+def _dof(n: int, levels: int, noise: AR1Noise) -> float:
     return max(2.0, (n - levels) / noise.tau)
 
 
-def _findings(values: Array, edges: list[int], noise: Noise) -> Findings:
+def _findings(values: Array, edges: list[int], noise: AR1Noise) -> Findings:
     levels = tuple(Level(a, b, float(values[a:b].mean())) for a, b in pairwise(edges))
-    reach = upper_point(_dof(len(values), len(levels), noise))
+    reach = student_quantile(_dof(len(values), len(levels), noise))
     changes = []
     for before, after in pairwise(levels):
         step = after.mean - before.mean
-        error = reach * math.hypot(noise.of_mean(before.n), noise.of_mean(after.n))
-        changes.append(Change(int(after.start), *(math.exp(step + k * error) for k in (0, -1, 1))))
+        error = reach * math.hypot(noise.error_of_mean(before.n), noise.error_of_mean(after.n))
+        changes.append(LevelChange(int(after.start), *(math.exp(step + k * error) for k in (0, -1, 1))))
     return Findings(levels, tuple(changes), noise, values)
-
-
-def two_sided_p(t: float, dof: float) -> float:
-    """Return how likely a value so far from zero, on either side, is by chance.
-
-    >>> round(two_sided_p(2.228, 10), 3)
-    0.05
-    """
-    return float(2 * stdtr(dof, -abs(t)))
-
-
-def upper_point(dof: float, level: float = 0.95) -> float:
-    """Return what a share of `level` lies within, on both sides.
-
-    >>> round(upper_point(10), 3)
-    2.228
-    """
-    return float(stdtrit(dof, (1 + level) / 2))

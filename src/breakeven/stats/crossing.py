@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from breakeven.stats.intervals import interval_of_draws
 
-TREND_REACH = 64
+MAX_TREND_REACH = 64
 """How many times the largest measured batch size a trend is trusted to reach."""
 
 TREND_POINTS = 3
@@ -26,21 +27,41 @@ _SURE = 0.975  # of all resamples: one end of a 95% interval
 Array = NDArray[np.float64]
 
 
+class CrossingStatus(StrEnum):
+    """Whether two devices have a break-even."""
+
+    CROSSES = "crosses"
+    ALWAYS = "always"
+    NEVER = "never"
+    BEYOND_RANGE = "beyond_range"
+    UNDECIDED = "undecided"
+
+
+class CrossingWarning(StrEnum):
+    """What a reader should know about a break-even beside its status."""
+
+    HOLE = "hole"
+    CUT_SHORT = "cut_short"
+    ONE_BATCH = "one_batch"
+    LOSES_LARGE = "loses_large"
+    SEVERAL = "several"
+
+
 @dataclass(frozen=True)
 class Crossing:
     """Where two devices cross, in batch sizes; `low` and `high` are its 95% interval, None if unbounded.
 
     `bracket` are two measured batch sizes: with ``crosses`` the neighbors that the crossing lies between;
     else the largest at which the candidate is slower and the smallest from which on it is faster, None
-    where there is none. `notes` are kinds of `breakeven.report.warnings`.
+    where there is none. `warnings` are kinds of `breakeven.report.warnings`.
     """
 
-    status: str
+    status: CrossingStatus
     batch_size: float | None = None
     low: float | None = None
     high: float | None = None
     bracket: tuple[int | None, int | None] = (None, None)
-    notes: tuple[str, ...] = ()
+    warnings: tuple[CrossingWarning, ...] = ()
 
 
 def find_crossing(
@@ -72,19 +93,21 @@ def find_crossing(
         holes: batch sizes at which one of the devices gave nothing; no line is drawn across one.
     """
     if not batches:
-        return Crossing("undecided")
-    notes = _notes(signs)
+        return Crossing(CrossingStatus.UNDECIDED)
+    warnings = _warnings_on(signs)
     if any(hole > batches[-1] for hole in holes):
-        notes = (*notes, "cut_short")
+        warnings = (*warnings, CrossingWarning.CUT_SHORT)
     known = _known_bracket(batches, signs)
     if all(sign > 0 for sign in signs):
-        return Crossing("always", bracket=known, notes=notes)
+        return Crossing(CrossingStatus.ALWAYS, bracket=known, warnings=warnings)
     if signs[-1] < 0:
         beyond = 1 not in signs and _trend_meets(batches, baseline, candidate, holes)
-        return Crossing("beyond_range" if beyond else "never", bracket=known, notes=notes)
+        return Crossing(
+            CrossingStatus.BEYOND_RANGE if beyond else CrossingStatus.NEVER, bracket=known, warnings=warnings
+        )
     if signs[-1] == 0 or -1 not in signs:
-        return Crossing("undecided", bracket=known, notes=notes)
-    return _crossing(np.asarray(batches, dtype=float), baseline, candidate, holes, notes)
+        return Crossing(CrossingStatus.UNDECIDED, bracket=known, warnings=warnings)
+    return _crossing(np.asarray(batches, dtype=float), baseline, candidate, holes, warnings)
 
 
 def _crossing(
@@ -92,14 +115,14 @@ def _crossing(
     baseline: tuple[Array, Array],
     candidate: tuple[Array, Array],
     holes: Collection[int],
-    notes: tuple[str, ...],
+    warnings: tuple[CrossingWarning, ...],
 ) -> Crossing:
     gaps = gaps_before(batches, holes)
     center, start = last_crossing(batches, (baseline[0] - candidate[0])[None, :])
     at = int(start[0])
     bracket = (int(batches[at - 1]), int(batches[at]))
     if gaps[at]:
-        return Crossing("undecided", bracket=bracket, notes=(*notes, "hole"))
+        return Crossing(CrossingStatus.UNDECIDED, bracket=bracket, warnings=(*warnings, CrossingWarning.HOLE))
     drawn, starts = last_crossing(batches, baseline[1] - candidate[1])
     # In a hole the crossing is somewhere between its edges: each end takes the edge that is farther out.
     in_hole = gaps[starts]
@@ -108,12 +131,12 @@ def _crossing(
     low, high = interval_of_draws(below)[0], interval_of_draws(above)[1]
     x = float(center[0])
     return Crossing(
-        "crosses",
+        CrossingStatus.CROSSES,
         x,
         None if low is None else min(low, x),
         None if high is None else max(high, x),
         bracket,
-        notes,
+        warnings,
     )
 
 
@@ -153,14 +176,14 @@ def _known_bracket(batches: Sequence[int], signs: Sequence[int]) -> tuple[int | 
     return (slower[-1] if slower else None), faster
 
 
-def _notes(signs: Sequence[int]) -> tuple[str, ...]:
+def _warnings_on(signs: Sequence[int]) -> tuple[CrossingWarning, ...]:
     if len(signs) == 1:
-        return ("one_batch",) if signs[0] else ()
+        return (CrossingWarning.ONE_BATCH,) if signs[0] else ()
     decided = [sign for sign in signs if sign]
     changes = sum(a != b for a, b in pairwise(decided))
     if decided and signs[-1] < 0 and 1 in decided:
-        return ("loses_large",)
-    return ("several",) if changes > 1 else ()
+        return (CrossingWarning.LOSES_LARGE,)
+    return (CrossingWarning.SEVERAL,) if changes > 1 else ()
 
 
 def _trend_meets(
@@ -181,4 +204,4 @@ def _trend_meets(
     if slope <= 0 or np.mean(drawn @ weights > 0) < _SURE:
         return False
     meets = x.mean() - float(lead.mean()) / slope
-    return bool(meets <= TREND_REACH * batches[-1])
+    return bool(meets <= MAX_TREND_REACH * batches[-1])

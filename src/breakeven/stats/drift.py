@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from breakeven.stats.intervals import tau_of_signs
+from breakeven.stats.intervals import autocorrelation_time
 
 MIN_CHANGE = 0.02
 """A change below this is nobody's concern, however sure."""
@@ -72,7 +72,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _block(values: NDArray[np.float64], n: int) -> int:
     """Return how many neighboring rounds must stay together; a step in itself looks like correlation."""
     halves = (values[: n // 2], values[n // 2 :])
-    tau = min(tau_of_signs(half) for half in halves)
+    tau = min(autocorrelation_time(half) for half in halves)
     return max(1, min(math.ceil(2 * tau) if tau > 1 else 1, n // 6))
 
 

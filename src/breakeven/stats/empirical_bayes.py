@@ -38,7 +38,8 @@ def fit_prior(variances: Array, df: Array, shared: float = 0.0) -> Prior:
     Args:
         variances: shape (cases,), of log times.
         df: shape (cases,), the degrees of freedom of each; those with 0 are passed over.
-        shared: what `shared_noise` returns. So much of the sampling error all variances have in common, and
+        shared: what `mean_squared_correlation` returns. So much of the sampling error all variances have in
+            common, and
             it cannot be what makes them differ.
     """
     known = df > 0
@@ -54,7 +55,7 @@ def fit_prior(variances: Array, df: Array, shared: float = 0.0) -> Prior:
     return Prior(math.exp(center + float(psi(half_prior)) - math.log(half_prior)), 2 * half_prior)
 
 
-def moderate(variances: Array, df: Array, prior: Prior) -> tuple[Array, Array]:
+def shrink_variances(variances: Array, df: Array, prior: Prior) -> tuple[Array, Array]:
     """Return the posterior variances and their degrees of freedom, each of shape (cases,)."""
     if prior.df == 0:
         return np.maximum(variances, MIN_VARIANCE), df.astype(float)
@@ -65,7 +66,7 @@ def moderate(variances: Array, df: Array, prior: Prior) -> tuple[Array, Array]:
     return np.maximum(posterior, MIN_VARIANCE), df + prior.df
 
 
-def shared_noise(residuals: Array, df: int) -> float:
+def mean_squared_correlation(residuals: Array, df: int) -> float:
     """Return the mean squared correlation between two cases' noise, from 0 (none) to 1 (all is shared).
 
     Runs of a suite share a process and a moment, and so their noise. The square of a correlation that is

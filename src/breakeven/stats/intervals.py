@@ -91,7 +91,7 @@ def median_interval(times: ArrayLike) -> MedianInterval:
     ordered = np.sort(values)
     n = len(values)
     median = _middle(ordered)
-    tau = tau_of_signs(values)
+    tau = autocorrelation_time(values)
     if n < MIN_ROUNDS:
         return MedianInterval(None, median, None, n, tau)
     middle = (n + 1) / 2
@@ -100,7 +100,7 @@ def median_interval(times: ArrayLike) -> MedianInterval:
     return MedianInterval(float(ordered[low - 1]), median, float(ordered[n - low]), n, tau)
 
 
-def tau_of_signs(times: ArrayLike) -> float:
+def autocorrelation_time(times: ArrayLike) -> float:
     """Return the integrated autocorrelation time of "above or below the median", at least 1.
 
     The sum runs over Geyer's initial monotone positive sequence (Statistical Science 7, 1992), which needs
@@ -150,7 +150,7 @@ def resampled_medians(times: ArrayLike, rng: np.random.Generator, resamples: int
     values = _checked(times)
     n = len(values)
     half = (n + 1) / 2
-    quantiles = 0.5 + (rng.beta(half, half, resamples) - 0.5) * math.sqrt(tau_of_signs(values))
+    quantiles = 0.5 + (rng.beta(half, half, resamples) - 0.5) * math.sqrt(autocorrelation_time(values))
     return np.interp(quantiles * n - 0.5, np.arange(n), np.sort(values))
 
 
@@ -180,17 +180,17 @@ def resampled_over_runs(
 class RunDraws:
     """What chooses the runs in every resample of one machine class; a row a resample.
 
-    `chosen` is uniform in [0, 1), `normals` and `squares` (of standard normals) make Student's draws; each
+    `choices` is uniform in [0, 1), `normals` and `squares` (of standard normals) make Student's draws; each
     has a column a run. Given the same one, two devices that ran in the same processes are drawn from the
     same processes, and what the processes shared cancels.
     """
 
-    chosen: Array
+    choices: Array
     normals: Array
     squares: Array
 
     @classmethod
-    def of(cls, rng: np.random.Generator, runs: int, resamples: int = RESAMPLES) -> RunDraws:
+    def draw(cls, rng: np.random.Generator, runs: int, resamples: int = RESAMPLES) -> RunDraws:
         """Draw anew for at most so many runs."""
         shape = (resamples, runs)
         return cls(rng.random(shape), rng.standard_normal(shape), rng.standard_normal(shape) ** 2)

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven.stats.ar1_noise import Array
-from breakeven.stats.change_points import MIN_RUNS, Findings, two_sided_p, upper_point
+from breakeven.stats.change_points import MIN_RUNS, Findings
+from breakeven.stats.regression import Verdict
+from breakeven.stats.significance import benjamini_hochberg, student_quantile, two_sided_p
 
 FALSE_DISCOVERIES = 0.05
 ONE_SERIES = 0.001
@@ -63,13 +65,13 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgment:
     """The newest run over what was expected; between `low` and `high` lies what an unchanged run may give."""
 
     ratio: float
     low: float | None
     high: float | None
-    word: str
+    verdict: Verdict
 
 
 def expect(values: Array, findings: Findings) -> Expected | None:
@@ -83,13 +85,13 @@ def expect(values: Array, findings: Findings) -> Expected | None:
         return None
     before = findings.winsorized[findings.levels[-1].start : -1]
     mean, noise = float(before.mean()), findings.noise
-    error = math.hypot(noise.sd, noise.of_mean(len(before)))
+    error = math.hypot(noise.sd, noise.error_of_mean(len(before)))
     means = np.repeat([level.mean for level in findings.levels], [level.n for level in findings.levels])
     residuals = np.sort((values - means)[:-1]) / noise.sd
     return Expected(mean, error, findings.dof, float(values[-1]), residuals)
 
 
-def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) -> list[Verdict]:
+def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) -> list[Judgment]:
     """Return a verdict for each series of one run.
 
     Args:
@@ -103,7 +105,7 @@ def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) 
     machine = np.sort(np.concatenate(moving)) if moving else np.zeros(1)
     mirrored = -machine[::-1]
     usual = [(-_usual(-e.residuals[::-1], mirrored), _usual(e.residuals, machine)) for e in expected]
-    error = chance_of_leaving(
+    error = allowed_error(
         [1.0 if low <= e.t <= high else e.p for e, (low, high) in zip(expected, usual, strict=True)]
     )
     return [_verdict(*one, error, threshold) for one in zip(expected, worse, usual, strict=True)]
@@ -122,32 +124,33 @@ def _usual(own: Array, machine: Array) -> float:
     return max(far)
 
 
-def chance_of_leaving(p_values: Sequence[float]) -> float:
+def allowed_error(p_values: Sequence[float]) -> float:
     """Return how often by chance an interval may be left, so that alarms of one run are mostly true.
 
-    >>> chance_of_leaving([0.5] * 100)
+    >>> allowed_error([0.5] * 100)
     0.0005
-    >>> chance_of_leaving([0.0] * 10 + [0.5] * 90)
+    >>> allowed_error([0.0] * 10 + [0.5] * 90)
     0.001
     """
-    ordered = np.sort(np.asarray(p_values, dtype=float))
-    steps = FALSE_DISCOVERIES * np.arange(1, len(ordered) + 1) / max(1, len(ordered))
-    passed = np.flatnonzero(ordered <= steps)
-    return min(ONE_SERIES, float(steps[passed[-1] if len(passed) else 0])) if len(ordered) else ONE_SERIES
+    if not p_values:
+        return ONE_SERIES
+    rejected = int((benjamini_hochberg(np.array(p_values)) <= FALSE_DISCOVERIES).sum())
+    return min(ONE_SERIES, FALSE_DISCOVERIES * max(1, rejected) / len(p_values))
 
 
 def _verdict(
     expected: Expected, worse: int, usual: tuple[float, float], error: float, threshold: float
-) -> Verdict:
-    reach = upper_point(expected.dof, 1 - error)
+) -> Judgment:
+    reach = student_quantile(expected.dof, 1 - error)
     low, high = (end * expected.error for end in (min(-reach, usual[0]), max(reach, usual[1])))
     step = expected.found - expected.mean
     outside = not low <= step <= high and abs(step) >= math.log1p(threshold)
     if outside:
-        word = "regressed" if step * worse > 0 else "improved"
+        verdict = Verdict.REGRESSED if step * worse > 0 else Verdict.IMPROVED
     else:
-        word = "inconclusive" if max(-low, high) > math.log1p(RESOLUTION) else "unchanged"
-    return Verdict(_ratio(step) or 0.0, _ratio(low), _ratio(high), word)
+        wide = max(-low, high) > math.log1p(RESOLUTION)
+        verdict = Verdict.INCONCLUSIVE if wide else Verdict.UNCHANGED
+    return Judgment(_ratio(step) or 0.0, _ratio(low), _ratio(high), verdict)
 
 
 def _ratio(log: float) -> float | None:

@@ -11,13 +11,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from breakeven.stats.empirical_bayes import fit_prior, moderate, pooled_df, shared_noise
+from breakeven.stats.empirical_bayes import (
+    fit_prior,
+    mean_squared_correlation,
+    pooled_df,
+    shrink_variances,
+)
+from breakeven.stats.significance import benjamini_hochberg
 
 Array = NDArray[np.float64]
 
@@ -27,7 +34,7 @@ ALPHA = 0.05
 THRESHOLD = 0.02
 """A change up to this is nobody's concern."""
 
-MAX_ALARMS = 0.15
+MAX_FALSE_ALARM_RATE = 0.15
 """Of the pairs of a floor's runs; three times what chance makes of even noise. Beyond it judges nothing."""
 
 RESOLUTION = 0.10
@@ -36,6 +43,18 @@ RESOLUTION = 0.10
 _HIGH = 0.975
 MAX_DF = 1e6
 """Student's distribution of more degrees of freedom is the normal one; scipy knows none of infinite."""
+
+
+class Verdict(StrEnum):
+    """What became of a case, or of a series' newest run, compared with the runs before."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    UNCHANGED = "unchanged"
+    INCONCLUSIVE = "inconclusive"
+    MISSING = "missing"
+    NEW = "new"
+    ERROR = "error"
 
 
 @dataclass(frozen=True)
@@ -60,16 +79,16 @@ class Effects:
 
 
 @dataclass(frozen=True)
-class Noise:
+class CaseNoise:
     """Run-to-run noise: of each case, shape (cases,); how much is shared; what may at most be claimed."""
 
     variances: Array
     df: Array
-    shared: float
-    most_df: float
+    squared_correlation: float
+    max_df: float
 
 
-def noise_of(groups: list[Array]) -> Noise:
+def estimate_noise(groups: list[Array]) -> CaseNoise:
     """Return what runs tell of the noise, each group's around its own mean.
 
     Args:
@@ -80,16 +99,16 @@ def noise_of(groups: list[Array]) -> Noise:
     df = sum(np.maximum(np.isfinite(group).sum(axis=1) - 1, 0) for group in groups).astype(float)
     variances = np.divide(squares, df, out=np.full(len(df), np.nan), where=df > 0)
     whole = residuals[np.isfinite(residuals).all(axis=1)]
-    shared = shared_noise(whole, sum(max(group.shape[1] - 1, 0) for group in groups))
+    shared = mean_squared_correlation(whole, sum(max(group.shape[1] - 1, 0) for group in groups))
     most = float(df.max(initial=0.0))
-    return Noise(variances, df, shared, pooled_df(int((df > 0).sum()), most, shared))
+    return CaseNoise(variances, df, shared, pooled_df(int((df > 0).sum()), most, shared))
 
 
-def moderated(noise: Noise) -> tuple[Array, Array]:
+def posterior_variances(noise: CaseNoise) -> tuple[Array, Array]:
     """Return each case's variance, having learnt from all, and its degrees of freedom; shape (cases,)."""
-    prior = fit_prior(noise.variances, noise.df, noise.shared)
-    posterior, total = moderate(noise.variances, noise.df, prior)
-    return posterior, np.minimum(total, noise.most_df)
+    prior = fit_prior(noise.variances, noise.df, noise.squared_correlation)
+    posterior, total = shrink_variances(noise.variances, noise.df, prior)
+    return posterior, np.minimum(total, noise.max_df)
 
 
 def effects(
@@ -104,10 +123,10 @@ def effects(
             where neither side has two runs of a case.
         threshold: the relative change that is nobody's concern.
     """
-    noise = noise_of([baseline, candidate])
+    noise = estimate_noise([baseline, candidate])
     if floor is not None:
-        noise = _with_floor(noise, noise_of([floor]))
-    posterior, total = moderated(noise)
+        noise = _with_floor(noise, estimate_noise([floor]))
+    posterior, total = posterior_variances(noise)
     n_baseline, n_candidate = (np.isfinite(side).sum(axis=1) for side in (baseline, candidate))
     log_ratio = _means(candidate) - _means(baseline)
     known = np.isfinite(log_ratio) & (total >= 1)
@@ -129,7 +148,7 @@ def effects(
     )
 
 
-def alarms_of(floor: Array, threshold: float = THRESHOLD) -> float:
+def false_alarm_rate(floor: Array, threshold: float = THRESHOLD) -> float:
     """Return in which share of the pairs of a floor's own runs any case is called changed by the other runs.
 
     It is the floor asked about itself. Where one run in ten was disturbed, no law of the noise that is fitted
@@ -149,52 +168,38 @@ def alarms_of(floor: Array, threshold: float = THRESHOLD) -> float:
     return float(np.mean(alarms))
 
 
-def benjamini_hochberg(p: Array) -> Array:
-    """Return the smallest false discovery rate at which each test would be called; NaN stays NaN.
-
-    >>> benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03])).round(3).tolist()
-    [0.03, 0.04, nan, 0.04]
-    """
-    q = np.full(len(p), np.nan)
-    tested = np.flatnonzero(np.isfinite(p))
-    order = tested[np.argsort(p[tested])[::-1]]
-    ranks = np.arange(len(order), 0, -1)
-    q[order] = np.minimum(1.0, np.minimum.accumulate(p[order] * len(order) / ranks))
-    return q
-
-
-def runs_needed(sd: float, half_width: float = RESOLUTION, most: int = 1000) -> int | None:
-    """Return how many runs a side give a ratio's interval of that half-width; None beyond `most`.
+def runs_needed(sd: float, half_width: float = RESOLUTION, max_runs: int = 1000) -> int | None:
+    """Return how many runs a side give a ratio's interval of that half-width; None beyond `max_runs`.
 
     >>> runs_needed(0.02), runs_needed(0.20)
     (2, 33)
     """
-    for runs in range(2, most + 1):
+    for runs in range(2, max_runs + 1):
         reach = float(stdtrit(2 * runs - 2, _HIGH)) * sd * math.sqrt(2 / runs)
         if math.sinh(reach) <= half_width:
             return runs
     return None
 
 
-def verdict_of(q: float, log_ratio: float, half_width: float, resolution: float = RESOLUTION) -> str:
+def case_verdict(q: float, log_ratio: float, half_width: float, resolution: float = RESOLUTION) -> Verdict:
     """Return the verdict on one case; NaN stands for what is not known, and leaves it `inconclusive`."""
     if q <= ALPHA:
-        return "regressed" if log_ratio > 0 else "improved"
-    return "unchanged" if half_width <= resolution else "inconclusive"
+        return Verdict.REGRESSED if log_ratio > 0 else Verdict.IMPROVED
+    return Verdict.UNCHANGED if half_width <= resolution else Verdict.INCONCLUSIVE
 
 
-def _with_floor(own: Noise, floor: Noise) -> Noise:
+def _with_floor(own: CaseNoise, floor: CaseNoise) -> CaseNoise:
     """Return the floor's noise for the cases of which a comparison's own runs know nothing."""
     unknown = own.df == 0
     if not unknown.any():
         return own
     if unknown.all():
         return floor
-    return Noise(
+    return CaseNoise(
         np.where(unknown, floor.variances, own.variances),
         np.where(unknown, floor.df, own.df),
-        max(own.shared, floor.shared),
-        min(own.most_df, floor.most_df),
+        max(own.squared_correlation, floor.squared_correlation),
+        min(own.max_df, floor.max_df),
     )
 
 

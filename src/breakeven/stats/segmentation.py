@@ -19,19 +19,19 @@ _TOGETHER = 48
 """So many series share a pass: enough to hide what a call costs, and few enough for the processor's cache."""
 
 
-def best_edges(series: Sequence[Array], prices: Sequence[float], fewest: int) -> list[list[int]]:
+def best_edges(series: Sequence[Array], penalties: Sequence[float], min_length: int) -> list[list[int]]:
     """Return the edges of the best levels of each series: 0, where levels change, and its length.
 
     Args:
-        series: of any lengths, each at least `fewest`.
-        prices: what another level costs in each series, in squared units of it.
-        fewest: values that make a level.
+        series: of any lengths, each at least `min_length`.
+        penalties: what another level costs in each series, in squared units of it.
+        min_length: values that make a level.
     """
     found: list[list[int]] = [[] for _ in series]
     by_length = sorted(range(len(series)), key=lambda i: len(series[i]))
     for start in range(0, len(series), _TOGETHER):
         chosen = by_length[start : start + _TOGETHER]
-        last = _last_edges([series[i] for i in chosen], np.array([prices[i] for i in chosen]), fewest)
+        last = _last_edges([series[i] for i in chosen], np.array([penalties[i] for i in chosen]), min_length)
         for i, before in zip(chosen, last, strict=True):
             edges = [len(series[i])]
             while edges[-1]:
@@ -40,7 +40,7 @@ def best_edges(series: Sequence[Array], prices: Sequence[float], fewest: int) ->
     return found
 
 
-def _last_edges(series: Sequence[Array], prices: Array, fewest: int) -> NDArray[np.intp]:
+def _last_edges(series: Sequence[Array], penalties: Array, min_length: int) -> NDArray[np.intp]:
     """Return where the last of the best levels begins, for the first `stop` values of each series.
 
     Shape (series, stop), of which a series has its own length and what lies behind means nothing.
@@ -57,13 +57,13 @@ def _last_edges(series: Sequence[Array], prices: Array, fewest: int) -> NDArray[
     inverse = 1.0 / np.arange(n, 0, -1)
     rows = np.arange(len(series))
     gain = np.empty((len(series), n))
-    for stop in range(fewest, n + 1):
-        starts = stop - fewest + 1
+    for stop in range(min_length, n + 1):
+        starts = stop - min_length + 1
         room = gain[:, :starts]
         np.subtract(sums[:, stop, None], sums[:, :starts], out=room)
         np.multiply(room, room, out=room)
         np.multiply(room, inverse[n - stop : n - stop + starts], out=room)
         np.subtract(best[:, :starts], room, out=room)
         last[:, stop] = room.argmin(axis=1)
-        best[:, stop] = room[rows, last[:, stop]] + prices
+        best[:, stop] = room[rows, last[:, stop]] + penalties
     return last
