@@ -84,7 +84,7 @@ def test_sampling_error_that_all_variances_share_does_not_make_them_look_alike()
     variances = loudness * 0.3  # one draw of the shared part
     df = np.full(500, 2.0)
     assert fit_prior(variances, df).df == np.inf
-    assert fit_prior(variances, df, shared=1.0).df < 20
+    assert fit_prior(variances, df, squared_correlation=1.0).df < 20
 
 
 @pytest.mark.parametrize("excess", [1e-9, 1e-5, 1e-3, 0.5, 30.0, 1e5])

@@ -36,7 +36,7 @@ def test_no_other_edges_are_better(price):
 
 
 def test_each_series_has_the_edges_that_it_has_alone(monkeypatch):
-    monkeypatch.setattr(segmentation, "_TOGETHER", 3)
+    monkeypatch.setattr(segmentation, "_SERIES_PER_PASS", 3)
     rng = np.random.default_rng(21)
     series = [rng.standard_normal(n) for n in rng.integers(5, 60, 20)]
     prices = (1 + rng.random(20)).tolist()
@@ -67,7 +67,7 @@ def test_a_series_that_is_not_searched_has_no_change(noise, monkeypatch):
         for _ in range(40)
     ]
     quick = find_changes_in_all(series)
-    monkeypatch.setattr("breakeven.stats.change_points._may_move", lambda *_: True)
+    monkeypatch.setattr("breakeven.stats.change_points._may_change", lambda *_: True)
     assert [found.levels for found in quick] == [found.levels for found in find_changes_in_all(series)]
 
 

@@ -108,7 +108,7 @@ def test_intervals_without_the_correction_for_autocorrelation_are_noticed(monkey
 
 
 def test_a_mean_in_place_of_the_median_is_noticed(monkeypatch):
-    monkeypatch.setattr(intervals, "_middle", np.mean)
+    monkeypatch.setattr(intervals, "median_of_sorted", np.mean)
     assert failures(coverage.coverage) == ["bias of the center under the same outliers"]
 
 
