@@ -28,7 +28,7 @@ from breakeven.case import CaseKey
 from breakeven.history import store
 from breakeven.runs.readings import Reading, Run
 from breakeven.runs.schema import Sample
-from breakeven.stats.change_points import find_all, find_changes
+from breakeven.stats.change_points import find_changes, find_changes_in_all
 from breakeven.stats.prediction import expect, judge
 
 REPETITIONS = 7
@@ -66,7 +66,7 @@ def false_changes(kind: str | float, sd: float, count: int) -> Json:
     """Count changes in series without one: in a check after the last commit, and in any check on the way."""
     once = ever = 0
     for values in noise_of(kind, count, COMMITS, sd, 1):
-        seen = find_all([values[:n] for n in range(10, COMMITS + 1)])
+        seen = find_changes_in_all([values[:n] for n in range(10, COMMITS + 1)])
         once += len(seen[-1].changes)
         reported: list[int] = []
         for findings in seen:
@@ -98,8 +98,8 @@ def false_newest(rho: float, series: int, suites: int) -> Json:
         values = noise_of(rho, series, COMMITS, 0.02, 100 + suite)
         for n in range(10, COMMITS + 1, 3):
             seen = [row[:n] for row in values]
-            expected = [expect(*row) for row in zip(seen, find_all(seen), strict=True)]
-            words = [verdict.word for verdict in judge([e for e in expected if e], [1] * series, 0.03)]
+            expected = [expect(*row) for row in zip(seen, find_changes_in_all(seen), strict=True)]
+            words = [verdict.verdict for verdict in judge([e for e in expected if e], [1] * series, 0.03)]
             alarms += words.count("regressed")
             failed += "regressed" in words
             checks += 1
@@ -113,8 +113,8 @@ def found_newest(series: int, suites: int) -> Json:
     for suite in range(suites):
         values = noise_of(0.0, series, 40, 0.02, 500 + suite)
         values[0, -1] += math.log(STEP)
-        expected = [expect(*row) for row in zip(values, find_all(list(values)), strict=True)]
-        hits += judge([e for e in expected if e], [1] * series, 0.03)[0].word == "regressed"
+        expected = [expect(*row) for row in zip(values, find_changes_in_all(list(values)), strict=True)]
+        hits += judge([e for e in expected if e], [1] * series, 0.03)[0].verdict == "regressed"
     return {"series": series, "found in the first run": hits / suites, "n": suites}
 
 

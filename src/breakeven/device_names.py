@@ -1,4 +1,4 @@
-"""Names of devices as strings: their order, which are CPUs, and the default baseline."""
+"""Device names as strings: which are CPUs, their order, and the default baseline."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 
 def is_cpu(device: str) -> bool:
-    """Return whether `device` is the CPU, with all or with some of its threads."""
+    """Return whether `device` is the CPU: ``cpu``, or ``cpu@N`` with N threads."""
     return device == "cpu" or device.startswith("cpu@")
 
 
 def device_order(device: str) -> tuple[int, int, str]:
-    """Sort key of devices: ``cpu``, then ``cpu@N`` by N, then accelerators by name."""
+    """Return a sort key: ``cpu`` first, then ``cpu@N`` by N, then accelerators by name."""
     threads = device.removeprefix("cpu@")
     return (
         0 if device == "cpu" else 1 if is_cpu(device) else 2,
@@ -21,10 +21,10 @@ def device_order(device: str) -> tuple[int, int, str]:
 
 
 def choose_baseline(devices: Iterable[str]) -> str | None:
-    """Return the device that the others of one machine class are held against, or None without one.
+    """Return the device that the others of a machine class are compared with; None without a CPU.
 
-    ``cpu`` where an accelerator was measured, ``cpu@1`` where none was; where that one is absent, the
-    nearest CPU to it (the most threads beside an accelerator, else the fewest). Never an accelerator.
+    Beside an accelerator it is ``cpu``, or else the CPU with the most threads. Without an accelerator it is
+    ``cpu@1``, or else ``cpu``, or else the CPU with the smallest number of threads.
     """
     present = sorted(set(devices), key=device_order)
     cpus = [device for device in present if is_cpu(device)]

@@ -1,7 +1,6 @@
-"""Numbers and devices as people read them: the one place that rounds.
+"""Numbers, names and lists as text: the only place that rounds, so that text, tables and plots agree.
 
-Owns the human form of seconds, ratios, batch sizes and devices, so that a sentence, a table and a plot can
-never round differently. Escapes nothing: that belongs to the face that shows the text.
+Nothing is escaped here; each renderer escapes for its own format.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-_SHOWN = 3
-_NARROW, _EXACT = 0.02, 0.001  # intervals whose ends whole percentages, or tenths, cannot tell apart
+_MAX_LISTED = 3
+_NARROW, _EXACT = 0.02, 0.001  # widths that whole percentages, or tenths of them, cannot show
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -28,7 +27,7 @@ def digits(value: float, count: int = 3) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return a time with its unit; an unknown one is empty.
+    """Return a time with its unit; empty if unknown.
 
     >>> seconds(0.00143), seconds(2.0), seconds(0.0), seconds(None)
     ('1.43 ms', '2.00 s', '0 s', '')
@@ -39,8 +38,22 @@ def seconds(value: float | None) -> str:
     return f"{digits(value / unit)} {name}"
 
 
+def duration(seconds: float) -> str:
+    """Return a duration to the precision at which people wait for it.
+
+    >>> duration(0.3), duration(41.2), duration(540), duration(5520)
+    ('0.3 s', '41 s', '9 min', '1 h 32 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def ratio(value: float | None) -> str:
-    """Return a speedup, always with its x; an unknown one is empty.
+    """Return a speedup as ``1.43x``; empty if unknown.
 
     >>> ratio(1.4251), ratio(37.21), ratio(None)
     ('1.43x', '37.2x', '')
@@ -49,7 +62,7 @@ def ratio(value: float | None) -> str:
 
 
 def ratio_between(low: float | None, high: float | None) -> str:
-    """Return a speedup's interval, empty when there is none.
+    """Return the interval of a speedup; empty without one.
 
     >>> ratio_between(1.2, 1.5)
     '[1.20–1.50]'
@@ -58,7 +71,7 @@ def ratio_between(low: float | None, high: float | None) -> str:
 
 
 def batch(value: float) -> str:
-    """Return a batch size, interpolated or measured.
+    """Return a batch size, measured or interpolated.
 
     >>> batch(63.7), batch(1.64), batch(512), batch(8.0), batch(9.97)
     ('64', '1.6', '512', '8', '10')
@@ -67,7 +80,7 @@ def batch(value: float) -> str:
 
 
 def batch_between(low: float | None, high: float | None, smallest: int, largest: int) -> str:
-    """Return a break-even's interval; an unbounded end lies beyond what was measured.
+    """Return the interval of a break-even; an unbounded end is shown as beyond the measured batch sizes.
 
     >>> batch_between(48.2, 80, 1, 512), batch_between(None, 80, 1, 512), batch_between(48, None, 1, 512)
     ('[48–80]', '[<1–80]', '[48–>512]')
@@ -76,10 +89,10 @@ def batch_between(low: float | None, high: float | None, smallest: int, largest:
     return f"[{left}–{f'>{largest}' if high is None else batch(high)}]"
 
 
-def from_somewhere(slower: int | None, faster: int | None) -> str:
-    """Return from where on an undecided break-even is sure, after the two measured batches that bracket it.
+def undecided_range(slower: int | None, faster: int | None) -> str:
+    """Return where an undecided break-even must be, given the measured batch sizes that bracket it.
 
-    >>> from_somewhere(1, 64), from_somewhere(None, 64), from_somewhere(64, None)
+    >>> undecided_range(1, 64), undecided_range(None, 64), undecided_range(64, None)
     ('from a batch size between 1 and 64', 'from batch 64 at the latest', 'undecided')
     """
     if faster is None:
@@ -90,7 +103,7 @@ def from_somewhere(slower: int | None, faster: int | None) -> str:
 
 
 def device_name(device: str) -> str:
-    """Return how a sentence names a device.
+    """Return a device's name for a sentence.
 
     >>> device_name("cpu"), device_name("cpu@1"), device_name("cuda"), device_name("cuda:1")
     ('all CPU threads (cpu)', 'one CPU thread (cpu@1)', 'the GPU (cuda)', 'the GPU (cuda:1)')
@@ -106,7 +119,7 @@ def device_name(device: str) -> str:
 
 
 def is_plural(device: str) -> bool:
-    """Return whether the name of `device` takes a plural verb.
+    """Return whether `device_name` takes a plural verb.
 
     >>> is_plural("cpu"), is_plural("cpu@1"), is_plural("cuda")
     (True, False, False)
@@ -115,7 +128,7 @@ def is_plural(device: str) -> bool:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count with its noun.
+    """Return a count with its noun, in the plural unless it is 1.
 
     >>> plural(1, "cell"), plural(3, "cell")
     ('1 cell', '3 cells')
@@ -123,20 +136,20 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def joined(places: Sequence[str], most: int = _SHOWN, between: str = ", ") -> str:
-    """Return the first few places and how many more there are.
+def joined(names: Sequence[str], limit: int = _MAX_LISTED, separator: str = ", ") -> str:
+    """Return the first few distinct names, and how many more there are.
 
     >>> joined(["a", "b", "c", "d", "e"]), joined(["a, b", "c", "d"], 2, "; ")
     ('a, b, c and 2 more', 'a, b; c; and 1 more')
     """
-    unique = list(dict.fromkeys(places))
-    rest = len(unique) - most
-    before = " " if between == ", " else between
-    return between.join(unique[:most]) + (f"{before}and {rest} more" if rest > 0 else "")
+    unique = list(dict.fromkeys(names))
+    rest = len(unique) - limit
+    before = " " if separator == ", " else separator
+    return separator.join(unique[:limit]) + (f"{before}and {rest} more" if rest > 0 else "")
 
 
 def capital(text: str) -> str:
-    """Return the text with a capital first letter, the others as they are.
+    """Return the text with its first letter in upper case.
 
     >>> capital("the GPU"), capital("")
     ('The GPU', '')
@@ -145,7 +158,7 @@ def capital(text: str) -> str:
 
 
 def count(value: float) -> str:
-    """Return a large number as people count, to three digits.
+    """Return a count, at least 1, to three significant digits.
 
     >>> count(310.4), count(12345), count(0.4)
     ('310', '12,300', '1')
@@ -155,7 +168,7 @@ def count(value: float) -> str:
 
 
 def count_between(low: float | None, high: float | None) -> str:
-    """Return the interval of a count; an unbounded end is said so.
+    """Return the interval of a count; an unbounded end is ∞.
 
     >>> count_between(290.2, 330.9), count_between(290, None)
     ('[290–331]', '[290–∞]')
@@ -178,7 +191,7 @@ def scaled(value: float, unit: str) -> str:
 
 
 def percent(part: float) -> str:
-    """Return a share as a percentage with at most two digits before it is whole.
+    """Return a share in percent: one significant digit below 10%, else whole.
 
     >>> percent(0.0042), percent(0.2), percent(-0.031)
     ('0.4%', '20%', '-3%')
@@ -186,27 +199,65 @@ def percent(part: float) -> str:
     return f"{digits(part * 100, 1) if abs(part) < 0.095 else f'{part * 100:.0f}'}%"
 
 
-def change(ratio: float) -> str:
-    """Return a ratio of times as a change in percent, always with its sign.
+def percent_change(ratio: float) -> str:
+    """Return the distance of a ratio from 1 in percent, without a sign.
 
-    >>> change(1.083), change(1.30), change(0.9), change(1.0), change(2.5)
-    ('+8.3%', '+30%', '-10%', '+0.0%', '+150%')
+    >>> percent_change(1.102), percent_change(0.5), percent_change(3.4), percent_change(1.0043)
+    ('10%', '50%', '240%', '0.4%')
+    """
+    return percent(abs(ratio - 1))
+
+
+def percent_change_with_interval(ratio: float, low: float | None, high: float | None) -> str:
+    """Return a ratio and its interval as unsigned percentages; with one decimal if the interval is narrow.
+
+    >>> percent_change_with_interval(1.1, 1.08, 1.12), percent_change_with_interval(0.5, 0.45, 0.55)
+    ('10% [8–12%]', '50% [45–55%]')
+    >>> percent_change_with_interval(1.1, None, None), percent_change_with_interval(1.102, 1.099, 1.105)
+    ('10%', '10.2% [9.9–10.5%]')
+    """
+    if low is None or high is None:
+        return percent_change(ratio)
+    near, far = sorted((abs(low - 1), abs(high - 1)))
+    if far - near < _EXACT:
+        return percent_change(ratio)
+    if far - near < _NARROW:
+        return f"{abs(ratio - 1):.1%} [{100 * near:.1f}–{far:.1%}]"
+    return f"{percent_change(ratio)} [{percent(near).removesuffix('%')}–{percent(far)}]"
+
+
+def percent_range(low: float | None, high: float | None) -> str:
+    """Return an interval of ratios as signed percentages.
+
+    >>> percent_range(0.95, 1.06), percent_range(None, None)
+    ('-5% to +6%', 'no known bounds')
+    """
+    if low is None or high is None:
+        return "no known bounds"
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def signed_percent(ratio: float) -> str:
+    """Return a ratio as a change in percent with its sign; below 10% with one decimal.
+
+    >>> [signed_percent(ratio) for ratio in (1.083, 1.30, 0.9, 1.0, 2.5)]
+    ['+8.3%', '+30%', '-10%', '+0.0%', '+150%']
     """
     part = (ratio - 1) * 100
     return f"{part:+.1f}%" if abs(part) < 9.95 else f"{part:+.0f}%"
 
 
-def change_between(low: float | None, high: float | None) -> str:
-    """Return the interval of a change, empty where there is none.
+def signed_percent_between(low: float | None, high: float | None) -> str:
+    """Return the interval of a ratio as signed percentages; empty without one.
 
-    >>> change_between(1.051, 1.11), change_between(None, None)
+    >>> signed_percent_between(1.051, 1.11), signed_percent_between(None, None)
     ('[+5.1% to +11%]', '')
     """
-    return "" if low is None or high is None else f"[{change(low)} to {change(high)}]"
+    return "" if low is None or high is None else f"[{signed_percent(low)} to {signed_percent(high)}]"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return all names as a sentence holds them.
+    """Return all names as a list in a sentence.
 
     >>> listed(["a"]), listed(["a", "b", "c"])
     ('a', 'a, b and c')
@@ -215,22 +266,16 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _unit(value: float) -> tuple[float, str]:
-    if value == 0:
-        return _UNITS[0]
-    return next(((unit, name) for unit, name in _UNITS if abs(value) >= unit * 0.9995), _UNITS[-1])
-
-
 def one_line(value: object, limit: int = 120) -> str:
-    """Return `value` as text without line breaks or control characters, cut at `limit` characters."""
+    """Return `value` as text with control characters and line breaks escaped, at most `limit` characters."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)[: limit + 1])
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def shortened(name: str, limit: int) -> str:
-    """Return a case's name on one line, its middle left out where it is longer than `limit` characters.
+    """Return a case's name on one line, with its middle omitted if longer than `limit` characters.
 
-    What tells cases apart stands at either end: the workload, and the last of the axes.
+    The ends distinguish cases best: the workload, and the last axes.
 
     >>> shortened("mlp train cpu batch=64 note=" + "x" * 100 + " width=128", 40)
     'mlp train cpu batch=6...xxxxxx width=128'
@@ -242,41 +287,11 @@ def shortened(name: str, limit: int) -> str:
     return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
 
 
-def percent_of(ratio: float) -> str:
-    """Return how far a ratio is from 1, without a sign.
-
-    >>> percent_of(1.102), percent_of(0.5), percent_of(3.4), percent_of(1.0043)
-    ('10%', '50%', '240%', '0.4%')
-    """
-    return percent(abs(ratio - 1))
-
-
-def size(ratio: float, low: float | None, high: float | None) -> str:
-    """Return a change with its interval, in percent; a narrow interval with one more digit.
-
-    >>> size(1.1, 1.08, 1.12), size(0.5, 0.45, 0.55), size(1.1, None, None), size(1.102, 1.099, 1.105)
-    ('10% [8–12%]', '50% [45–55%]', '10%', '10.2% [9.9–10.5%]')
-    """
-    if low is None or high is None:
-        return percent_of(ratio)
-    middle, *ends = (abs(ratio - 1), *sorted((abs(low - 1), abs(high - 1))))
-    if ends[1] - ends[0] < _EXACT:
-        return percent_of(ratio)
-    if ends[1] - ends[0] < _NARROW:
-        return f"{middle:.1%} [{100 * ends[0]:.1f}–{ends[1]:.1%}]"
-    return f"{percent(middle)} [{percent(ends[0]).removesuffix('%')}–{percent(ends[1])}]"
-
-
-def bounds(low: float | None, high: float | None) -> str:
-    """Return a prediction interval as signed percentages.
-
-    >>> bounds(0.95, 1.06), bounds(None, None)
-    ('-5% to +6%', 'no known bounds')
-    """
-    if low is None or high is None:
-        return "no known bounds"
-    return f"{_signed(low)} to {_signed(high)}"
+def _unit(value: float) -> tuple[float, str]:
+    if value == 0:
+        return _UNITS[0]
+    return next(((unit, name) for unit, name in _UNITS if abs(value) >= unit * 0.9995), _UNITS[-1])
 
 
 def _signed(ratio: float) -> str:
-    return f"{'+' if ratio >= 1 else '-'}{percent_of(ratio)}"
+    return f"{'+' if ratio >= 1 else '-'}{percent_change(ratio)}"

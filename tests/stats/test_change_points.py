@@ -1,4 +1,4 @@
-"""Change points: few false ones, true ones found in place, and gates that hold. The figures of the task."""
+"""Change points: false alarms, power, place, and the gates."""
 
 import math
 
@@ -9,18 +9,20 @@ from breakeven.stats.change_points import MIN_RUNS, find_changes
 from support.ar1 import correlated
 
 SERIES = 60
-"""Enough to tell .9 from .8 and few enough for seconds; `bench/harness/history.py` takes thousands."""
+"""Enough to distinguish .9 from .8 in seconds; `bench/harness/history.py` uses thousands."""
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5])
 @pytest.mark.parametrize("noise", [0.005, 0.02, 0.1, 0.2])
-def test_false_alarms_are_at_most_a_fifth_of_one_per_series_and_100_commits(noise, rho):
+def test_false_alarms(noise, rho):
+    """At most 0.2 false change points in a series of 100 runs, also of correlated ones."""
     found = sum(len(find_changes(correlated(rho, 100, noise, seed)).changes) for seed in range(SERIES))
     assert found <= 0.2 * SERIES
 
 
 @pytest.mark.parametrize("at", [5, 15, 50, 95])
-def test_a_step_of_a_tenth_with_five_runs_behind_is_found_in_place(at):
+def test_ten_percent_step_is_found(at):
+    """A step of 10% in 2% noise is found within 5 runs of its place, even 5 runs from an end."""
     found = 0
     for seed in range(SERIES):
         values = correlated(0.0, 100, 0.02, seed)
@@ -30,7 +32,7 @@ def test_a_step_of_a_tenth_with_five_runs_behind_is_found_in_place(at):
 
 
 @pytest.mark.parametrize("at", [5, 50, 95])
-def test_it_is_found_among_correlated_runs_too(at):
+def test_ten_percent_step_is_found_among_correlated_runs(at):
     found = 0
     for seed in range(SERIES):
         values = correlated(0.5, 100, 0.02, seed)
@@ -39,7 +41,7 @@ def test_it_is_found_among_correlated_runs_too(at):
     assert found >= 0.85 * SERIES
 
 
-def test_the_ratio_and_its_interval_are_right():
+def test_ratio_and_its_coverage():
     covered = []
     for seed in range(SERIES):
         values = correlated(0.0, 60, 0.02, seed)
@@ -50,34 +52,35 @@ def test_the_ratio_and_its_interval_are_right():
     assert np.mean(covered) >= 0.9
 
 
-def test_a_step_that_is_later_undone_is_two_changes():
+def test_reverted_step_is_two_changes():
     values = correlated(0.0, 90, 0.02)
     values[30:60] += math.log(1.1)
     assert [change.at for change in find_changes(values).changes] == pytest.approx([30, 60], abs=2)
 
 
-def test_four_runs_are_no_change_and_five_are():
+def test_five_runs_after_a_step_are_needed():
     step = np.repeat([0.0, math.log(1.5)], [20, 4])
     assert not find_changes(step + correlated(0.0, 24, 0.01)).changes
     step = np.repeat([0.0, math.log(1.5)], [20, 5])
     assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [20]
 
 
-def test_four_runs_before_a_step_are_no_level_either_and_five_are():
+def test_five_runs_before_a_step_are_needed():
     step = np.repeat([0.0, math.log(1.5)], [4, 20])
     assert not find_changes(step + correlated(0.0, 24, 0.01)).changes
     step = np.repeat([0.0, math.log(1.5)], [5, 20])
     assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [5]
 
 
-def test_a_level_below_the_threshold_is_no_change_however_sure():
+def test_changes_below_the_threshold_are_ignored():
     values = np.repeat([0.0, math.log(1.02)], [200, 200]) + correlated(0.0, 400, 0.01)
     assert not find_changes(values).changes
     [change] = find_changes(values, threshold=0.01).changes
     assert change.at == pytest.approx(200, abs=5)
 
 
-def test_a_series_without_noise_shows_its_jump_and_no_wobble():
+def test_series_without_noise():
+    """As peak memory: a jump is found, and a difference of one byte is not."""
     memory = np.log(np.repeat([1e9, 1.2e9], [20, 20]))
     [change] = find_changes(memory).changes
     assert (change.at, change.ratio) == (20, pytest.approx(1.2))
@@ -86,14 +89,14 @@ def test_a_series_without_noise_shows_its_jump_and_no_wobble():
     assert [change.at for change in halved] == [10]
 
 
-def test_a_run_or_two_that_a_neighbor_disturbed_are_no_change():
+def test_spikes_are_not_changes():
     values = correlated(0.0, 60, 0.02)
     values[[20, 22, 57]] += 0.5
     assert not find_changes(values).changes
 
 
 @pytest.mark.parametrize("n", range(1, 2 * MIN_RUNS))
-def test_too_few_runs_show_no_change(n):
+def test_too_few_runs_for_a_change(n):
     findings = find_changes(np.repeat([0.0, 1.0], [n // 2, n - n // 2]))
     assert findings.changes == ()
     assert [level.n for level in findings.levels] == [n]

@@ -1,4 +1,4 @@
-"""Break-evens worked by hand, and how often the truth lies in their interval."""
+"""Break-evens worked by hand, and the coverage of their interval."""
 
 import numpy as np
 import pytest
@@ -32,74 +32,74 @@ def test_affine_devices_cross_where_algebra_says():
     assert found.status == "crosses"
     assert found.batch_size == found.low == found.high == pytest.approx(40)
     assert found.bracket == (8, 64)
-    assert found.notes == ()
+    assert found.warnings == ()
 
 
-def test_time_is_interpolated_in_batch_size_and_not_in_its_logarithm():
+def test_interpolation_is_linear_in_batch_size():
     # Differences -1 at 1 and +3 at 1001: a quarter of the way, at 251; log interpolation would say 5.6.
     found = exact([1, 1001], lambda b: 1 if b == 1 else 4, lambda b: 2 if b == 1 else 1)
     assert found.batch_size == pytest.approx(251)
 
 
-def test_faster_everywhere_is_always_and_slower_everywhere_in_proportion_is_never():
+def test_always_and_never():
     assert exact([1, 8, 64], lambda b: 2 * b, lambda b: b).status == "always"
     found = exact([1, 8, 64], lambda b: b, lambda b: 2 * b)
     assert (found.status, found.batch_size, found.bracket) == ("never", None, (64, None))
 
 
-def test_slower_everywhere_but_growing_more_slowly_is_beyond_range():
+def test_slower_with_a_smaller_slope_is_beyond_range():
     found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5)
     assert (found.status, found.batch_size, found.low, found.high) == ("beyond_range", None, None, None)
     assert found.bracket == (64, None)
 
 
-def test_a_trend_that_meets_absurdly_far_away_is_never():
+def test_trend_has_a_limited_reach():
     assert exact([1, 8, 64], lambda b: b, lambda b: 1e6 + 0.99 * b).status == "never"
 
 
-def test_the_trend_looks_at_the_last_batches_only():
+def test_trend_uses_the_largest_batches():
     # The candidate gains between 1 and 8, and loses from 8 on.
     times = {1: (1, 9), 8: (8, 9), 64: (64, 70), 512: (512, 560), 4096: (4096, 4500)}
     found = exact(list(times), lambda b: times[b][0], lambda b: times[b][1])
     assert found.status == "never"
 
 
-def test_the_trend_is_not_drawn_across_a_hole():
+def test_trend_stops_at_a_hole():
     found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5, holes=[16])
     assert found.status == "never"
 
 
-def test_a_trend_makes_no_beyond_range_of_a_candidate_that_once_won():
+def test_no_trend_for_a_candidate_that_wins_somewhere():
     times = {1: (10, 9), 8: (8, 40), 64: (64, 80), 512: (512, 520)}
     assert exact(list(times), lambda b: times[b][0], lambda b: times[b][1]).status == "never"
 
 
-def test_winning_small_and_losing_large_is_never_and_noted():
+def test_losing_at_the_largest_batch_is_never_with_a_warning():
     found = exact([1, 8, 64], lambda b: 3 + b, lambda b: 1 + 2 * b)
     assert found.status == "never"
-    assert found.notes == ("loses_large",)
+    assert found.warnings == ("loses_large",)
 
 
-def test_the_last_of_several_crossings_counts_and_the_others_are_noted():
+def test_the_last_of_several_crossings_counts():
     lead = {1: 1, 8: -1, 64: 1, 512: 1}
     found = exact(list(lead), lambda b: 10 + lead[b], flat(10))
     assert (found.status, found.bracket) == ("crosses", (8, 64))
     assert found.batch_size == pytest.approx(36)
-    assert found.notes == ("several",)
+    assert found.warnings == ("several",)
 
 
-def test_no_line_is_drawn_across_a_hole():
+def test_crossing_in_a_hole_is_undecided():
     found = exact([1, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[8])
     assert (found.status, found.batch_size, found.bracket) == ("undecided", None, (1, 64))
-    assert found.notes == ("hole",)
+    assert found.warnings == ("hole",)
 
 
-def test_a_hole_elsewhere_does_no_harm():
+def test_hole_elsewhere_is_harmless():
     for hole in (2, 128, 4096):
         assert exact([1, 8, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[hole]).status == "crosses"
 
 
-def test_an_interval_that_reaches_into_a_hole_takes_its_far_edge():
+def test_interval_end_in_a_hole_takes_the_outer_edge():
     batches = [1, 8, 64]
     base, cand = np.array([1.0, 9.0, 100.0]), np.array([5.0, 10.0, 50.0])
     draws = np.tile(base, (100, 1))
@@ -109,7 +109,7 @@ def test_an_interval_that_reaches_into_a_hole_takes_its_far_edge():
     assert found.batch_size == pytest.approx(8 + 56 / 51)
 
 
-def test_resamples_that_never_or_always_cross_leave_an_end_unbounded():
+def test_resamples_without_a_crossing_leave_an_end_unbounded():
     base, cand = np.array([1.0, 3.0]), np.array([2.0, 2.0])
     draws = np.tile(base, (100, 1))
     draws[:5, 0] = 2.5
@@ -122,19 +122,19 @@ def test_resamples_that_never_or_always_cross_leave_an_end_unbounded():
     ("signs", "bracket"),
     [([0, 0, 1], (None, 64)), ([-1, 1, 0], (1, None)), ([0, 0, 0], (None, None)), ([0, 1, 1], (None, 8))],
 )
-def test_without_evidence_on_both_sides_the_break_even_is_undecided(signs, bracket):
+def test_undecided_without_evidence_on_both_sides(signs, bracket):
     found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 33 + b / 5, signs)
     assert (found.status, found.batch_size, found.bracket) == ("undecided", None, bracket)
 
 
-def test_one_batch_size_speaks_for_itself_alone():
+def test_one_batch_size():
     assert exact([64], flat(2), flat(1)).status == "always"
     assert exact([64], flat(1), flat(2)).status == "never"
-    assert exact([64], flat(1), flat(2)).notes == ("one_batch",)
+    assert exact([64], flat(1), flat(2)).warnings == ("one_batch",)
     assert exact([64], flat(1), flat(1)).status == "undecided"
 
 
-def test_nothing_in_common_is_undecided():
+def test_no_common_batch_size_is_undecided():
     assert exact([], float, float).status == "undecided"
 
 
@@ -147,7 +147,7 @@ def affine(rng, batches, floor, slope, n, noise):
 
 
 @pytest.mark.parametrize(("n", "noise"), [(20, 0.02), (30, 0.05), (100, 0.10)])
-def test_the_true_break_even_of_affine_devices_lies_in_its_interval(n, noise):
+def test_coverage_of_the_break_even(n, noise):
     batches = [1, 4, 16, 64, 256, 1024]
     hits = bounded = 0
     for seed in range(200):
@@ -170,7 +170,7 @@ def test_the_true_break_even_of_affine_devices_lies_in_its_interval(n, noise):
     assert hits / 200 >= 0.91
 
 
-def test_noise_alone_is_hardly_ever_taken_for_a_trend():
+def test_noise_is_rarely_a_trend():
     batches, beyond = [1, 8, 64, 512], 0
     for seed in range(200):
         rng = np.random.default_rng([11, seed])
@@ -179,7 +179,7 @@ def test_noise_alone_is_hardly_ever_taken_for_a_trend():
     assert beyond / 200 <= 0.05
 
 
-def test_two_equal_devices_are_hardly_ever_said_to_cross():
+def test_equal_devices_rarely_cross():
     batches, crossed = [1, 8, 64, 512], 0
     for seed in range(200):
         rng = np.random.default_rng([7, seed])

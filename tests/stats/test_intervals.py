@@ -1,4 +1,4 @@
-"""The median's interval covers the truth as often as it says, also when rounds correlate."""
+"""Coverage of the 95% intervals, also of correlated rounds."""
 
 import math
 
@@ -13,24 +13,15 @@ from breakeven.stats.intervals import (
     MIN_RUNS,
     RESAMPLES,
     RunDraws,
+    autocorrelation_time,
     interval_of_draws,
     median_interval,
     ratio_of_draws,
     resampled_medians,
     resampled_over_runs,
     student_over_runs,
-    tau_of_signs,
 )
-
-
-def correlated(rng, n, rho):
-    """n steps of a stationary AR(1) process around 0."""
-    noise = rng.standard_normal(n)
-    steps = np.empty(n)
-    steps[0] = noise[0] / math.sqrt(1 - rho**2)
-    for i in range(1, n):
-        steps[i] = rho * steps[i - 1] + noise[i]
-    return steps
+from support.ar1 import correlated
 
 
 def with_outliers(rng, n):
@@ -40,15 +31,15 @@ def with_outliers(rng, n):
 KINDS = {
     "independent": (lambda rng, n: np.exp(0.05 * rng.standard_normal(n)), 1.0, (0.93, 0.98)),
     "outliers": (with_outliers, math.exp(0.05 * stats.norm.ppf(0.5 / 0.95)), (0.93, 0.98)),
-    "AR(.5)": (lambda rng, n: np.exp(0.05 * correlated(rng, n, 0.5)), 1.0, (0.90, 1.0)),
-    "AR(.9)": (lambda rng, n: np.exp(0.05 * correlated(rng, n, 0.9)), 1.0, (0.82, 1.0)),
+    "AR(.5)": (lambda rng, n: np.exp(0.05 * correlated(0.5, n, 1.0, rng)), 1.0, (0.90, 1.0)),
+    "AR(.9)": (lambda rng, n: np.exp(0.05 * correlated(0.9, n, 1.0, rng)), 1.0, (0.82, 1.0)),
 }
 
 
 @pytest.mark.parametrize("n", [100, 101, 300])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_95_percent_interval_covers_the_true_median(kind, n):
-    draw, truth, (least, most) = KINDS[kind]
+def test_coverage_of_the_median(kind, n):
+    draw, truth, (low, high) = KINDS[kind]
     rng = np.random.default_rng(20)
     trials = 2000 if kind in ("independent", "outliers") else 600
     hits = 0
@@ -56,7 +47,7 @@ def test_the_95_percent_interval_covers_the_true_median(kind, n):
         interval = median_interval(draw(rng, n))
         hits += interval.low <= truth <= interval.high
     print(f"coverage {kind} n={n}: {hits / trials:.3f}")
-    assert least <= hits / trials <= most
+    assert low <= hits / trials <= high
 
 
 @pytest.mark.parametrize(
@@ -64,7 +55,7 @@ def test_the_95_percent_interval_covers_the_true_median(kind, n):
     # Conover, Practical Nonparametric Statistics, table A3: ranks of the median's 95% interval.
     [(6, 1), (8, 1), (9, 2), (10, 2), (12, 3), (15, 4), (20, 6), (25, 8), (30, 10), (50, 18), (100, 40)],
 )
-def test_ranks_of_independent_rounds_are_those_of_the_printed_table(n, low_rank):
+def test_ranks_match_the_published_table(n, low_rank):
     # An up-and-down order has negative autocorrelation, so that tau is 1.
     values = np.empty(n)
     values[::2], values[1::2] = np.arange(1, (n + 1) // 2 + 1), np.arange(n, (n + 1) // 2, -1)
@@ -73,13 +64,13 @@ def test_ranks_of_independent_rounds_are_those_of_the_printed_table(n, low_rank)
     assert (interval.low, interval.high) == (low_rank, n + 1 - low_rank)
 
 
-def test_the_exact_ranks_agree_with_scipy_for_every_n_up_to_2000():
+def test_ranks_match_scipy_up_to_2000_rounds():
     for n in range(6, 2001, 7):
         rank = intervals._low_rank(n)
         assert stats.binom.cdf(rank - 1, n, 0.5) <= 0.025 < stats.binom.cdf(rank, n, 0.5)
 
 
-def test_fewer_than_six_rounds_give_a_median_without_an_interval():
+def test_no_interval_below_six_rounds():
     interval = median_interval([5.0, 1.0, 2.0, 4.0, 3.0])
     assert (interval.low, interval.median, interval.high, interval.n) == (None, 3.0, None, 5)
     assert interval.half_width is None
@@ -91,48 +82,48 @@ def test_half_width_is_relative_to_the_median():
     assert interval.half_width == 0.5
 
 
-def test_a_zero_median_has_no_relative_half_width():
+def test_zero_median_has_no_half_width():
     assert median_interval([0.0] * 10).half_width is None
 
 
 @pytest.mark.parametrize("bad", [[1.0, math.nan], [math.inf, 1.0], [], [[1.0, 2.0]]])
-def test_what_cannot_be_a_sample_is_refused(bad):
+def test_invalid_samples_are_refused(bad):
     with pytest.raises(ValueError, match=r"NaN|one-dimensional"):
         median_interval(bad)
 
 
-def test_a_median_never_overflows_or_leaves_its_two_middle_values():
+def test_median_of_an_even_number():
     assert median_interval([1.0, 2.0, 3.0, 4.0]).median == 2.5
 
 
-def test_tau_is_one_for_constant_alternating_and_very_short_samples():
-    assert tau_of_signs([2.0] * 50) == 1.0
-    assert tau_of_signs([1.0, 2.0] * 50) == 1.0
-    assert tau_of_signs([1.0, 2.0, 3.0]) == 1.0
+def test_tau_is_one_without_positive_correlation():
+    assert autocorrelation_time([2.0] * 50) == 1.0
+    assert autocorrelation_time([1.0, 2.0] * 50) == 1.0
+    assert autocorrelation_time([1.0, 2.0, 3.0]) == 1.0
 
 
-def test_most_samples_of_independent_rounds_count_as_independent():
+def test_independent_rounds_mostly_have_tau_one():
     rng = np.random.default_rng(9)
-    ones = sum(tau_of_signs(rng.standard_normal(100)) == 1.0 for _ in range(1000))
+    ones = sum(autocorrelation_time(rng.standard_normal(100)) == 1.0 for _ in range(1000))
     assert ones >= 620
 
 
-def test_tau_of_a_long_correlated_series_is_near_its_theoretical_value():
+def test_tau_of_a_long_correlated_series():
     # Signs of a Gaussian AR(1): correlation (2/pi) asin(rho^k) at lag k.
     lags = np.arange(1, 200)
     for rho in (0.5, 0.9):
         truth = 1 + 2 * np.sum(2 / np.pi * np.arcsin(rho**lags))
-        series = correlated(np.random.default_rng(5), 40_000, rho)
-        assert tau_of_signs(series) == pytest.approx(truth, rel=0.15)
+        series = correlated(rho, 40_000, 1.0, 5)
+        assert autocorrelation_time(series) == pytest.approx(truth, rel=0.15)
 
 
-def test_a_step_in_the_middle_widens_the_interval_beyond_that_of_shuffled_rounds():
+def test_drift_widens_the_interval():
     rng = np.random.default_rng(0)
     stepped = np.concatenate([rng.normal(1.0, 0.02, 50), rng.normal(1.1, 0.02, 50)])
     assert median_interval(stepped).half_width > 2 * median_interval(rng.permutation(stepped)).half_width
 
 
-def test_resampled_medians_have_the_distribution_of_a_bootstrap_done_by_hand():
+def test_resampled_medians_match_a_plain_bootstrap():
     rng = np.random.default_rng(1)
     values = np.exp(0.1 * rng.standard_normal(101))
     by_hand = np.median(rng.choice(values, (4000, 101)), axis=1)
@@ -141,7 +132,7 @@ def test_resampled_medians_have_the_distribution_of_a_bootstrap_done_by_hand():
         assert np.quantile(ours, quantile) == pytest.approx(np.quantile(by_hand, quantile), abs=0.004)
 
 
-def test_a_zero_median_has_no_ratio_and_zero_draws_no_interval():
+def test_zero_medians_and_zero_draws():
     ones = np.ones(10)
     assert ratio_of_draws(0.0, 1.0, 0 * ones, ones).ratio is None
     assert ratio_of_draws(1.0, 0.0, ones, 0 * ones).ratio is None
@@ -149,7 +140,7 @@ def test_a_zero_median_has_no_ratio_and_zero_draws_no_interval():
     assert (half.low, half.ratio, half.high) == (None, 1.0, None)
 
 
-def test_a_ratio_beyond_floating_point_is_unknown_and_never_infinite():
+def test_ratio_beyond_a_float_is_unknown():
     ones = np.ones(10)
     assert ratio_of_draws(1e300, 1e-300, ones, ones).ratio is None
     assert ratio_of_draws(1e-300, 1e300, ones, ones).ratio is None
@@ -157,18 +148,18 @@ def test_a_ratio_beyond_floating_point_is_unknown_and_never_infinite():
     assert (far.low, far.ratio, far.high) == (None, 1.0, None)
 
 
-def test_a_ratio_interval_always_holds_its_center():
+def test_ratio_interval_contains_the_ratio():
     interval = ratio_of_draws(4.0, 1.0, np.full(10, 2.0), np.ones(10))
     assert (interval.low, interval.ratio, interval.high) == (pytest.approx(2.0), 4.0, 4.0)
 
 
-def test_infinite_ends_of_an_interval_are_unbounded_and_undefined_draws_leave_none():
+def test_infinite_and_undefined_draws():
     draws = np.concatenate([np.full(10, -np.inf), np.ones(90)])
     assert interval_of_draws(draws) == (None, 1.0)
     assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
 
 
-def test_resampling_over_runs_spreads_as_wide_as_the_runs_do():
+def test_resampling_over_runs_is_as_wide_as_the_runs():
     rng = np.random.default_rng(4)
     runs = [np.full(30, level) for level in (1.0, 1.1, 1.2, 1.3, 1.4)]
     draws = resampled_over_runs(runs, rng.random((RESAMPLES, 5)), rng)
@@ -178,7 +169,7 @@ def test_resampling_over_runs_spreads_as_wide_as_the_runs_do():
     assert high >= 1.3
 
 
-def test_devices_drawn_from_the_same_runs_lose_what_the_runs_shared():
+def test_noise_of_common_runs_cancels():
     levels = (1.0, 1.5, 2.0, 2.5)
     rng = np.random.default_rng(6)
     shared = rng.random((RESAMPLES, 4))
@@ -197,12 +188,12 @@ def of_few_runs(rng, logs, draws):
 
 @pytest.mark.parametrize("shared", [0.0, 0.2])
 @pytest.mark.parametrize("runs", range(2, MIN_RUNS))
-def test_a_ratio_over_a_few_runs_covers_the_truth_also_where_they_share_their_noise(runs, shared):
+def test_coverage_of_a_ratio_over_few_runs(runs, shared):
     rng = np.random.default_rng([12, runs])
     hits = 0
     for _ in range(600):
-        # Drawn anew each time: how often it holds for whatever draws, not for those of one machine class.
-        draws = RunDraws.of(rng, runs, 1000)
+        # New draws each time: coverage over all draws, not given those of one machine class.
+        draws = RunDraws.draw(rng, runs, 1000)
         logs = shared * rng.standard_normal(runs) + 0.05 * rng.standard_normal((2, runs))
         interval = of_few_runs(rng, logs, draws)
         hits += interval.low <= 1 <= interval.high
@@ -210,33 +201,33 @@ def test_a_ratio_over_a_few_runs_covers_the_truth_also_where_they_share_their_no
     assert 0.93 <= hits / 600 <= 0.98
 
 
-def test_few_runs_have_the_interval_of_a_paired_t_test():
+def test_few_runs_match_a_paired_t_test():
     rng = np.random.default_rng(13)
     logs = 0.3 * rng.standard_normal(4) + 0.05 * rng.standard_normal((2, 4))
-    interval = of_few_runs(rng, logs, RunDraws.of(rng, 4, 400_000))
+    interval = of_few_runs(rng, logs, RunDraws.draw(rng, 4, 400_000))
     theirs = stats.ttest_rel(*logs).confidence_interval(0.95)
     assert np.log([interval.low, interval.high]) == pytest.approx([theirs.low, theirs.high], abs=0.003)
 
 
-def test_few_runs_that_agree_on_everything_have_an_interval_without_width():
-    draws = RunDraws.of(np.random.default_rng(0), 3)
+def test_identical_runs_have_no_width():
+    draws = RunDraws.draw(np.random.default_rng(0), 3)
     assert student_over_runs([2.0] * 3, range(3), draws) == pytest.approx(2.0)
 
 
-def test_draws_of_two_runs_stay_finite_however_far_apart_the_runs_are():
-    found = student_over_runs([1e-9, 1e9], range(2), RunDraws.of(np.random.default_rng(0), 2))
+def test_draws_of_two_distant_runs_are_finite():
+    found = student_over_runs([1e-9, 1e9], range(2), RunDraws.draw(np.random.default_rng(0), 2))
     assert np.isfinite(found).all()
     assert found.min() > 0
 
 
-def test_no_sample_to_resample_is_refused():
+def test_no_sample_is_refused():
     with pytest.raises(ValueError, match="no sample"):
         resampled_over_runs([], np.zeros((1, 1)), np.random.default_rng(0))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=6, max_size=60))
-def test_the_interval_is_made_of_the_samples_own_values_and_holds_the_median(values):
+def test_interval_ends_are_values_around_the_median(values):
     interval = median_interval(values)
     assert interval.low in values
     assert interval.high in values
@@ -247,5 +238,5 @@ def test_the_interval_is_made_of_the_samples_own_values_and_holds_the_median(val
 @pytest.mark.parametrize(
     ("times", "median"), [([1.0, 2.0, 90.0], 2.0), ([1.0, 2.0, 4.0, 90.0], 3.0), ([7.0], 7.0)]
 )
-def test_the_centre_is_the_median_and_no_outlier_moves_it(times, median):
+def test_center_is_the_median(times, median):
     assert median_interval(times).median == median

@@ -1,4 +1,4 @@
-"""Baseline against candidate: ratios, tests, verdicts, and how often they are wrong."""
+"""Baseline against candidate: ratios, tests and verdicts, their power and false alarms."""
 
 import json
 import math
@@ -9,24 +9,23 @@ import pytest
 from scipy import stats
 
 from breakeven.stats.regression import (
-    MAX_ALARMS,
-    alarms_of,
-    benjamini_hochberg,
+    MAX_FALSE_ALARM_RATE,
+    case_verdict,
     effects,
+    false_alarm_rate,
     runs_needed,
-    verdict_of,
 )
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded-noise.json").read_text())
 
 
 def regressed(found):
-    """Which cases are called slower."""
+    """Whether each case regressed."""
     return (found.q <= 0.05) & (found.log_ratio > 0)
 
 
 def suite(rng, runs, noise=0.02, cases=400, slower=0, by=0.0, common=0.0):
-    """Log medians of two sides: `slower` cases slower by `by`, and a shift that every run has of its own."""
+    """Log medians of two sides: `slower` cases are slower by `by`, and each run has a shift of all cases."""
     sides = [
         noise * rng.standard_normal((cases, runs)) + common * rng.standard_normal((1, runs)) for _ in range(2)
     ]
@@ -34,7 +33,7 @@ def suite(rng, runs, noise=0.02, cases=400, slower=0, by=0.0, common=0.0):
     return sides
 
 
-def test_one_case_alone_is_judged_as_by_students_test():
+def test_one_case_matches_a_t_test():
     rng = np.random.default_rng(0)
     before, after = rng.standard_normal((1, 5)), rng.standard_normal((1, 4)) + 1
     found = effects(before, after, threshold=0.0)
@@ -46,7 +45,7 @@ def test_one_case_alone_is_judged_as_by_students_test():
     assert (found.n_baseline[0], found.n_candidate[0], found.df[0]) == (5, 4, 7)
 
 
-def test_a_change_of_just_the_threshold_is_no_discovery_however_little_noise_there_is():
+def test_p_value_at_the_threshold():
     before = np.array([[0.0, 1e-4, -1e-4], [0.0, 1e-4, -1e-4]])
     found = effects(before, before + math.log(1.02), threshold=0.02)
     assert found.p[0] == pytest.approx(0.5)
@@ -54,21 +53,21 @@ def test_a_change_of_just_the_threshold_is_no_discovery_however_little_noise_the
     assert effects(before, before - math.log(1.03), threshold=0.02).p[0] < 1e-6
 
 
-def test_a_shift_that_all_cases_share_is_left_in_every_ratio():
+def test_common_shift_is_not_subtracted():
     before = np.random.default_rng(1).standard_normal((50, 5)) * 0.01
     found = effects(before, before + math.log(1.2))
     assert np.exp(found.log_ratio) == pytest.approx(np.full(50, 1.2))
     assert regressed(found).all()
 
 
-def test_single_runs_leave_everything_but_the_ratio_unknown():
+def test_single_runs_give_only_a_ratio():
     found = effects(np.zeros((3, 1)), np.full((3, 1), 0.5))
     assert found.log_ratio.tolist() == [0.5] * 3
     for unknown in (found.p, found.q, found.low, found.high, found.sd):
         assert np.isnan(unknown).all()
 
 
-def test_single_runs_are_judged_by_the_noise_floor_where_there_is_one():
+def test_single_runs_use_the_noise_floor():
     floor = 5.0 + np.random.default_rng(2).standard_normal((20, 10)) * 0.02
     after = np.zeros((20, 1))
     after[0] = 0.3
@@ -77,7 +76,7 @@ def test_single_runs_are_judged_by_the_noise_floor_where_there_is_one():
     assert found.sd == pytest.approx(np.full(20, 0.02), rel=0.2)
 
 
-def test_the_noise_floor_is_not_asked_where_the_runs_tell_themselves():
+def test_noise_floor_is_unused_with_several_runs():
     rng = np.random.default_rng(3)
     before, after = suite(rng, 3, cases=10)
     quiet = rng.standard_normal((10, 10)) * 1e-6
@@ -85,7 +84,7 @@ def test_the_noise_floor_is_not_asked_where_the_runs_tell_themselves():
     assert np.array_equal(alone.low, beside.low)
 
 
-def test_a_floor_whose_noise_is_shared_leaves_several_runs_their_own():
+def test_correlated_noise_floor_is_unused_with_several_runs():
     rng = np.random.default_rng(14)
     before, after = suite(rng, 3, cases=10)
     shared = np.tile(rng.standard_normal((1, 10)), (10, 1))
@@ -93,7 +92,7 @@ def test_a_floor_whose_noise_is_shared_leaves_several_runs_their_own():
     assert np.array_equal(alone.p, beside.p)
 
 
-def test_noise_of_which_next_to_nothing_is_known_leaves_the_case_untested():
+def test_less_than_one_degree_of_freedom_is_untested():
     floor = np.random.default_rng(15).standard_normal((40, 2)) * np.logspace(-6, 6, 40)[:, None]
     floor[0] = np.nan
     found = effects(np.zeros((40, 1)), np.ones((40, 1)), floor)
@@ -101,21 +100,21 @@ def test_noise_of_which_next_to_nothing_is_known_leaves_the_case_untested():
     assert np.isfinite(found.p[1:]).all()
 
 
-def test_a_case_that_the_floor_never_saw_is_judged_by_what_the_others_teach():
+def test_case_missing_in_the_floor_uses_the_prior():
     floor = np.random.default_rng(4).standard_normal((20, 10)) * 0.02
     floor[3] = np.nan
     found = effects(np.zeros((20, 1)), np.zeros((20, 1)), floor)
     assert found.high[3] == pytest.approx(found.high[4], rel=0.3)
 
 
-def test_one_run_against_several_is_judged_by_the_noise_of_the_several():
+def test_one_run_against_several():
     rng = np.random.default_rng(5)
     found = effects(rng.standard_normal((30, 5)) * 0.02, np.full((30, 1), 0.5))
     assert regressed(found).all()
     assert set(found.n_candidate) == {1}
 
 
-def test_a_case_on_one_side_only_has_no_ratio_and_costs_the_others_nothing():
+def test_case_on_one_side_only():
     rng = np.random.default_rng(6)
     before, after = suite(rng, 5, cases=12)
     after[0], before[1] = np.nan, np.nan
@@ -126,7 +125,7 @@ def test_a_case_on_one_side_only_has_no_ratio_and_costs_the_others_nothing():
     assert np.isfinite(found.q[2:]).all()
 
 
-def test_a_run_that_lacks_a_case_lowers_its_count_alone():
+def test_run_that_lacks_a_case():
     before, after = suite(np.random.default_rng(7), 5, cases=6)
     before[0, 0] = np.nan
     found = effects(before, after)
@@ -134,16 +133,11 @@ def test_a_run_that_lacks_a_case_lowers_its_count_alone():
     assert np.isfinite(found.low).all()
 
 
-def test_no_more_degrees_of_freedom_are_claimed_than_shared_noise_leaves():
+def test_shared_noise_limits_the_degrees_of_freedom():
     before, after = suite(np.random.default_rng(8), 5, noise=0.001, common=0.2)
     assert effects(before, after).df.max() < 10
     before, after = suite(np.random.default_rng(8), 5, noise=0.2)
     assert effects(before, after).df.min() > 300
-
-
-def test_false_discovery_rates_are_scipys():
-    p = np.random.default_rng(9).random(100) ** 3
-    assert benjamini_hochberg(p) == pytest.approx(stats.false_discovery_control(p))
 
 
 @pytest.mark.parametrize(
@@ -156,11 +150,11 @@ def test_false_discovery_rates_are_scipys():
         (math.nan, 0.3, math.nan, "inconclusive"),
     ],
 )
-def test_the_verdict_asks_the_test_first_and_the_intervals_width_then(q, log_ratio, half_width, verdict):
-    assert verdict_of(q, log_ratio, half_width, 0.10) == verdict
+def test_case_verdict(q, log_ratio, half_width, verdict):
+    assert case_verdict(q, log_ratio, half_width, 0.10) == verdict
 
 
-def test_as_many_runs_are_asked_for_as_narrow_the_interval_to_the_resolution():
+def test_runs_needed():
     needed = runs_needed(0.05, 0.10)
     reach = [stats.t.ppf(0.975, 2 * n - 2) * 0.05 * math.sqrt(2 / n) for n in (needed - 1, needed)]
     assert math.sinh(reach[1]) <= 0.10 < math.sinh(reach[0])
@@ -169,19 +163,21 @@ def test_as_many_runs_are_asked_for_as_narrow_the_interval_to_the_resolution():
 
 @pytest.mark.parametrize("noise", [0.02, 0.2])
 @pytest.mark.parametrize("common", [0.0, 0.1])
-def test_the_same_code_is_called_slower_in_at_most_one_suite_in_twenty(noise, common):
+def test_false_alarms(noise, common):
     rng = np.random.default_rng(10)
     alarms = [regressed(effects(*suite(rng, 5, noise, common=common))).any() for _ in range(100)]
     assert np.mean(alarms) <= 0.05
 
 
-def test_ten_percent_in_one_case_of_twenty_is_found_with_five_runs_a_side():
+def test_power_at_ten_percent():
+    """In one case of twenty, with five runs a side."""
     rng = np.random.default_rng(11)
     found = [regressed(effects(*suite(rng, 5, slower=20, by=0.10)))[:20].mean() for _ in range(40)]
     assert np.mean(found) >= 0.95
 
 
-def test_five_percent_in_one_case_of_twenty_is_found_with_twelve_runs_a_side():
+def test_power_at_five_percent():
+    """In one case of twenty, with twelve runs a side."""
     rng = np.random.default_rng(12)
     found = [regressed(effects(*suite(rng, 12, slower=20, by=0.05)))[:20].mean() for _ in range(40)]
     assert np.mean(found) >= 0.60
@@ -193,12 +189,12 @@ def recorded(request):
     return np.log(np.array(list(RECORDED[request.param].values())))
 
 
-def test_recorded_runs_of_the_same_code_are_not_called_slower(recorded):
+def test_recorded_runs_of_the_same_code(recorded):
     assert not regressed(effects(recorded[:, :5], recorded[:, 5:10])).any()
     assert not regressed(effects(recorded[:, [0, 3, 4, 7, 8]], recorded[:, [1, 2, 5, 6, 9]])).any()
 
 
-def test_recorded_runs_split_at_random_are_called_slower_in_at_most_one_split_in_twenty(recorded):
+def test_false_alarms_in_random_splits_of_recorded_runs(recorded):
     rng = np.random.default_rng(13)
     orders = [rng.permutation(recorded.shape[1]) for _ in range(400)]
     alarms = [regressed(effects(recorded[:, o[:5]], recorded[:, o[5:10]])).any() for o in orders]
@@ -206,27 +202,27 @@ def test_recorded_runs_split_at_random_are_called_slower_in_at_most_one_split_in
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.2])
-def test_a_floor_of_even_noise_calls_few_of_its_own_runs_changed(noise):
+def test_false_alarm_rate_of_stationary_noise(noise):
     floor = np.random.default_rng(16).standard_normal((400, 10)) * noise
-    assert alarms_of(floor) <= MAX_ALARMS / 2
+    assert false_alarm_rate(floor) <= MAX_FALSE_ALARM_RATE / 2
 
 
-def test_a_floor_with_a_disturbed_run_calls_its_pairs_changed():
+def test_false_alarm_rate_with_a_disturbed_run():
     floor = np.random.default_rng(17).standard_normal((20, 10)) * 0.02
     floor[:, 3] += 1.0
-    assert alarms_of(floor) == pytest.approx(9 / 45)  # those of which it is one
+    assert false_alarm_rate(floor) == pytest.approx(9 / 45)  # the pairs that include it
 
 
-def test_a_floor_of_fewer_than_four_runs_cannot_be_asked_about_itself():
-    assert math.isnan(alarms_of(np.zeros((5, 3))))
+def test_false_alarm_rate_needs_four_runs():
+    assert math.isnan(false_alarm_rate(np.zeros((5, 3))))
 
 
-def test_single_runs_of_a_busy_machine_are_rarely_called_slower_by_its_floor():
+def test_false_alarms_of_single_runs_with_a_recorded_floor():
     logs = np.log(np.array(list(RECORDED["aa-busy"].values())))
     rng = np.random.default_rng(17)
     alarms = []
     for order in (rng.permutation(logs.shape[1]) for _ in range(60)):
         floor = logs[:, order[2:12]]
         found = effects(logs[:, order[:1]], logs[:, order[1:2]], floor)
-        alarms.append(regressed(found).any() and alarms_of(floor) <= MAX_ALARMS)
+        alarms.append(regressed(found).any() and false_alarm_rate(floor) <= MAX_FALSE_ALARM_RATE)
     assert np.mean(alarms) <= 0.05

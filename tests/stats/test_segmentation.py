@@ -1,4 +1,4 @@
-"""The search finds the very best edges, which here is known by trying all, whatever shares a pass with it."""
+"""The search finds the optimum, as an exhaustive search does."""
 
 import math
 from itertools import combinations, pairwise
@@ -7,70 +7,70 @@ import numpy as np
 import pytest
 
 from breakeven.stats import segmentation
-from breakeven.stats.change_points import find_all, find_changes
+from breakeven.stats.change_points import find_changes, find_changes_in_all
 from breakeven.stats.segmentation import best_edges
 
 
-def cost(values, edges, price):
-    """Squared deviations from the levels, and the price of each."""
-    return sum(((values[a:b] - values[a:b].mean()) ** 2).sum() + price for a, b in pairwise(edges))
+def cost(values, edges, penalty):
+    """Squared deviations from the levels, and the penalty of each."""
+    return sum(((values[a:b] - values[a:b].mean()) ** 2).sum() + penalty for a, b in pairwise(edges))
 
 
-def all_edges(n, fewest):
+def all_edges(n, min_length):
     """Every choice of edges that leaves no level too short."""
-    for count in range(n // fewest):
-        for inner in combinations(range(fewest, n - fewest + 1), count):
+    for count in range(n // min_length):
+        for inner in combinations(range(min_length, n - min_length + 1), count):
             edges = [0, *inner, n]
-            if all(b - a >= fewest for a, b in pairwise(edges)):
+            if all(b - a >= min_length for a, b in pairwise(edges)):
                 yield edges
 
 
-@pytest.mark.parametrize("price", [0.5, 3.0, 10.0])
-def test_no_other_edges_are_better(price):
+@pytest.mark.parametrize("penalty", [0.5, 3.0, 10.0])
+def test_optimal_among_all_edges(penalty):
     rng = np.random.default_rng(20)
     series = [rng.standard_normal(n) + 3 * (np.arange(n) >= rng.integers(n)) for n in (3, 5, 6, 11, 14, 14)]
-    found = best_edges(series, [price] * len(series), 3)
+    found = best_edges(series, [penalty] * len(series), 3)
     for values, edges in zip(series, found, strict=True):
-        best = min(all_edges(len(values), 3), key=lambda edges: cost(values, edges, price))
+        best = min(all_edges(len(values), 3), key=lambda edges: cost(values, edges, penalty))
         assert edges == best
 
 
-def test_each_series_has_the_edges_that_it_has_alone(monkeypatch):
-    monkeypatch.setattr(segmentation, "_TOGETHER", 3)
+def test_passes_do_not_mix_series(monkeypatch):
+    monkeypatch.setattr(segmentation, "_SERIES_PER_PASS", 3)
     rng = np.random.default_rng(21)
     series = [rng.standard_normal(n) for n in rng.integers(5, 60, 20)]
-    prices = (1 + rng.random(20)).tolist()
-    assert best_edges(series, prices, 5) == [
-        best_edges([values], [price], 5)[0] for values, price in zip(series, prices, strict=True)
+    penalties = (1 + rng.random(20)).tolist()
+    assert best_edges(series, penalties, 5) == [
+        best_edges([values], [penalty], 5)[0] for values, penalty in zip(series, penalties, strict=True)
     ]
 
 
-def test_nothing_to_search_is_no_error():
+def test_no_series():
     assert best_edges([], [], 5) == []
-    assert find_all([]) == []
+    assert find_changes_in_all([]) == []
 
 
-def test_findings_of_many_series_are_those_of_each_alone():
+def test_many_series_match_each_alone():
     rng = np.random.default_rng(22)
     series = [0.02 * rng.standard_normal(n) + 0.3 * (np.arange(n) >= n // 2) for n in (1, 9, 10, 40, 80)]
-    for together, values in zip(find_all(series), series, strict=True):
+    for together, values in zip(find_changes_in_all(series), series, strict=True):
         alone = find_changes(values)
         assert (together.levels, together.changes) == (alone.levels, alone.changes)
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.01, 0.02])
-def test_a_series_that_is_not_searched_has_no_change(noise, monkeypatch):
-    """What is left out because no level can differ by enough is what a search would have come back from."""
+def test_skipped_series_have_no_change(noise, monkeypatch):
+    """Skipping the search where no levels can differ by the threshold changes nothing."""
     rng = np.random.default_rng(23)
     series = [
         noise * rng.standard_normal(60) + rng.choice([0, 0.02, 0.035]) * (np.arange(60) >= 30)
         for _ in range(40)
     ]
-    quick = find_all(series)
-    monkeypatch.setattr("breakeven.stats.change_points._may_move", lambda *_: True)
-    assert [found.levels for found in quick] == [found.levels for found in find_all(series)]
+    quick = find_changes_in_all(series)
+    monkeypatch.setattr("breakeven.stats.change_points._may_change", lambda *_: True)
+    assert [found.levels for found in quick] == [found.levels for found in find_changes_in_all(series)]
 
 
-def test_a_step_of_just_the_threshold_is_not_passed_over():
+def test_step_just_above_the_threshold_is_searched():
     [change] = find_changes(np.repeat([0.0, math.log(1.031)], [10, 5])).changes
     assert change.at == 10

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def correlated(rho, n, sd=1.0, seed=0):
-    """Return AR(1) noise with that standard deviation."""
+    """Return `n` values of stationary AR(1) noise; `seed` may be a generator."""
     draws = np.random.default_rng(seed).standard_normal(n)
     values = [draws[0]]
     for draw in draws[1:]:

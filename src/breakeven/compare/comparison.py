@@ -19,13 +19,13 @@ from breakeven.compare.noise_floor import Floor
 from breakeven.runs.readings import Run
 from breakeven.runs.schema import Sample
 from breakeven.stats.regression import (
-    MAX_ALARMS,
+    MAX_FALSE_ALARM_RATE,
     RESOLUTION,
     THRESHOLD,
     Effects,
-    alarms_of,
+    case_verdict,
     effects,
-    verdict_of,
+    false_alarm_rate,
 )
 
 Array = NDArray[np.float64]
@@ -131,7 +131,7 @@ def compare(
     noise, is_uneven = None, False
     if floor is not None and min(len(baseline), len(candidate)) == 1:
         noise = floor.logs(cases)
-        is_uneven = alarms_of(noise, threshold) > MAX_ALARMS
+        is_uneven = false_alarm_rate(noise, threshold) > MAX_FALSE_ALARM_RATE
         noise = None if is_uneven else noise
     found = effects(before, after, noise, threshold)
     changes = [_change(case, at, found, baseline, candidate, resolution) for at, case in enumerate(cases)]
@@ -185,7 +185,7 @@ def _change(
     levels = [_level(reading.median_s for reading in side) for side in sides]
     return replace(
         known,
-        verdict=verdict_of(float(found.q[at]), float(found.log_ratio[at]), half_width, resolution),
+        verdict=case_verdict(float(found.q[at]), float(found.log_ratio[at]), half_width, resolution),
         ratio=_exp(found.log_ratio[at]),
         low=low,
         high=high,

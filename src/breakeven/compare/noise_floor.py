@@ -28,7 +28,7 @@ from breakeven.runs.json_files import Place, load_json
 from breakeven.runs.readings import Run
 from breakeven.runs.schema import is_amount
 from breakeven.stats.empirical_bayes import pooled_df
-from breakeven.stats.regression import ALPHA, THRESHOLD, Noise, moderated, noise_of
+from breakeven.stats.regression import ALPHA, THRESHOLD, CaseNoise, estimate_noise, posterior_variances
 
 Array = NDArray[np.float64]
 
@@ -140,7 +140,7 @@ def loudness(floor: Floor) -> tuple[float, float]:
 
     They are of log times, each the case's own, not moderated.
     """
-    sd = np.sqrt(noise_of([floor.logs(list(floor.medians_s))]).variances)
+    sd = np.sqrt(estimate_noise([floor.logs(list(floor.medians_s))]).variances)
     return float(np.nanmedian(sd)), float(np.nanquantile(sd, 0.9))
 
 
@@ -150,15 +150,15 @@ def visible(floor: Floor, runs: Sequence[int], threshold: float = THRESHOLD) -> 
     The rule is `compare`'s: beyond the threshold, at a false discovery rate of 5%, when one case in twenty
     changes. One run a side has no noise of its own, and knows the floor's.
     """
-    noise = noise_of([floor.logs(list(floor.medians_s))])
-    variances, df = moderated(noise)
+    noise = estimate_noise([floor.logs(list(floor.medians_s))])
+    variances, df = posterior_variances(noise)
     return [_visible(np.sqrt(variances[df >= 1]), noise, df[df >= 1], n, threshold) for n in runs]
 
 
-def _visible(sd: Array, noise: Noise, floor_df: Array, runs: int, threshold: float) -> Visible:
+def _visible(sd: Array, noise: CaseNoise, floor_df: Array, runs: int, threshold: float) -> Visible:
     own = 2.0 * runs - 2
     learnt = floor_df - noise.df.max(initial=0.0) + own  # what the other cases teach, and the runs themselves
-    df = np.minimum(learnt, pooled_df(len(sd), own, noise.shared)) if runs > 1 else floor_df
+    df = np.minimum(learnt, pooled_df(len(sd), own, noise.squared_correlation)) if runs > 1 else floor_df
     df = np.clip(df, 1, _MAX_DF)
     alpha = ALPHA * max(CHANGED, 1 / len(sd))
     reach = nctdtrinc(df, 1 - POWER, stdtrit(df, 1 - alpha)) * sd * math.sqrt(2 / runs)

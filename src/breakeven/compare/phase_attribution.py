@@ -99,7 +99,7 @@ def _cause(blame: PhaseAttribution) -> str:
 
 def _amount(cell: Sequence[Change]) -> str:
     ratios = sorted(change.ratio for change in cell if change.ratio is not None)
-    low, high = fmt.change(ratios[0]), fmt.change(ratios[-1])
+    low, high = fmt.signed_percent(ratios[0]), fmt.signed_percent(ratios[-1])
     return low if low == high else f"{low} to {high}"
 
 

@@ -60,8 +60,8 @@ def shift_words(found: Comparison) -> str:
         return ""
     low = None if shift.low is None else math.exp(shift.low)
     high = None if shift.high is None else math.exp(shift.high)
-    interval = fmt.change_between(low, high) or "(one run a side: no interval)"
-    return f"common shift of all cases: {fmt.change(math.exp(shift.log_ratio))} {interval}"
+    interval = fmt.signed_percent_between(low, high) or "(one run a side: no interval)"
+    return f"common shift of all cases: {fmt.signed_percent(math.exp(shift.log_ratio))} {interval}"
 
 
 def warnings(found: Comparison) -> list[str]:
@@ -88,8 +88,8 @@ def _drifted(found: Comparison) -> str:
     limit = math.log1p(found.threshold)
     if shift.low <= limit and shift.high >= -limit:
         return ""
-    interval = fmt.change_between(math.exp(shift.low), math.exp(shift.high))
-    return f"all together moved by {fmt.change(math.exp(shift.log_ratio))} {interval}"
+    interval = fmt.signed_percent_between(math.exp(shift.low), math.exp(shift.high))
+    return f"all together moved by {fmt.signed_percent(math.exp(shift.log_ratio))} {interval}"
 
 
 def _worst(found: Comparison, verdict: str, word: str) -> str:
@@ -101,12 +101,12 @@ def _worst(found: Comparison, verdict: str, word: str) -> str:
     judged = sum(change.is_judged for change in found.changes)
     worst = changed[0]
     assert worst.ratio is not None
-    interval = fmt.change_between(worst.low, worst.high)
+    interval = fmt.signed_percent_between(worst.low, worst.high)
     name = one_line(worst.case)
     which = f"{name} by" if len(changed) == 1 else f"most of all {name}, by"
     return (
         f"{len(changed)} of {fmt.plural(judged, 'case')} {'is' if len(changed) == 1 else 'are'} {word}, "
-        f"{which} {fmt.change(worst.ratio)} {interval}"
+        f"{which} {fmt.signed_percent(worst.ratio)} {interval}"
     ).strip()
 
 

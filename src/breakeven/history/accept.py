@@ -102,6 +102,6 @@ def _findings(history: History) -> Iterator[tuple[TrackedSeries, str, StoredRun,
     for change in history.changes:
         yield change.watched, WORSE if change.is_worse else BETTER, change.after, change.accepted
     for newest in history.newest:
-        word = newest.verdict.word if newest.verdict else ""
+        word = newest.verdict.verdict if newest.verdict else ""
         if word in ("regressed", "improved"):
             yield newest.watched, WORSE if word == "regressed" else BETTER, newest.run, newest.accepted

@@ -18,8 +18,15 @@ from breakeven.history.query import Archive, StoredRun, read_store
 from breakeven.history.series import Series, series_of
 from breakeven.history.warnings import notes_on
 from breakeven.runs.machine import Machine, with_unique_labels
-from breakeven.stats.change_points import MIN_RUNS, THRESHOLD, Change, Findings, Level, find_all
-from breakeven.stats.prediction import Verdict, expect, judge
+from breakeven.stats.change_points import (
+    MIN_RUNS,
+    THRESHOLD,
+    Findings,
+    Level,
+    LevelChange,
+    find_changes_in_all,
+)
+from breakeven.stats.prediction import Judgment, expect, judge
 
 SPELL = 10
 """A level of fewer runs that led back to where it came from was a spell, of the machine most likely."""
@@ -54,7 +61,7 @@ class ChangePoint:
     """
 
     watched: TrackedSeries
-    change: Change
+    change: LevelChange
     before: StoredRun
     after: StoredRun
     ago: int
@@ -78,13 +85,13 @@ class Newest:
 
     watched: TrackedSeries
     run: StoredRun
-    verdict: Verdict | None
+    verdict: Judgment | None
     accepted: str | None
 
     @property
     def is_objection(self) -> bool:
         """Whether it fails the check."""
-        return self.verdict is not None and self.verdict.word == "regressed" and self.accepted is None
+        return self.verdict is not None and self.verdict.verdict == "regressed" and self.accepted is None
 
 
 @dataclass(frozen=True)
@@ -167,7 +174,7 @@ def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[Tr
         names = tuple(dict.fromkeys((case, f"{case} on {labels[machine]}", f"{case} on {apart[machine]}")))
         if pattern is None or any(deciding.matches(pattern, name) for name in names):
             named.append((series, names[-1] if len(apart) > 1 else case, names))
-    found = iter(find_all([series.logs for series, *_ in named if len(series.run)], threshold))
+    found = iter(find_changes_in_all([series.logs for series, *_ in named if len(series.run)], threshold))
     return [TrackedSeries(*one, next(found) if len(one[0].run) else None) for one in named]
 
 
@@ -218,7 +225,7 @@ def _newest(
         verdicts = iter(judge([e for _, e in known], [w.series.worse for w, _ in known], threshold))
         for item, what in zip(here, expected, strict=True):
             verdict = next(verdicts) if what is not None else None
-            word = verdict.word if verdict else ""
+            word = verdict.verdict if verdict else ""
             run, reason = archive.runs[last], None
             if word in ("regressed", "improved"):
                 reason = _reason(item, archive, run, word == "regressed", decisions)

@@ -6,7 +6,7 @@ Owns the words, once for every face. Escapes nothing, and decides nothing.
 from __future__ import annotations
 
 from breakeven import format as fmt
-from breakeven.format import bounds, percent_of, shortened, size
+from breakeven.format import percent_change, percent_change_with_interval, percent_range, shortened
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.series import TIME
 from breakeven.history.warnings import run_name
@@ -24,7 +24,7 @@ def change_words(found: ChangePoint) -> str:
     """Return what a sentence says of a change behind the name of its series."""
     change = found.change
     more = change.ratio > 1
-    much = size(change.ratio, change.low, change.high)
+    much = percent_change_with_interval(change.ratio, change.low, change.high)
     if found.watched.series.quantity == TIME:
         what = f"became {much} {'slower' if more else 'faster'}"
     else:
@@ -43,12 +43,12 @@ def newest_words(found: Newest) -> str:
     assert verdict is not None
     more = verdict.ratio > 1
     if found.watched.series.quantity == TIME:
-        what = f"{percent_of(verdict.ratio)} {'slower' if more else 'faster'} than"
+        what = f"{percent_change(verdict.ratio)} {'slower' if more else 'faster'} than"
     else:
-        what = f"{percent_of(verdict.ratio)} {'above' if more else 'below'}"
+        what = f"{percent_change(verdict.ratio)} {'above' if more else 'below'}"
     return (
         f"is {what} what its series led one to expect, in {run_name(found.run)}; "
-        f"an unchanged run lies within {bounds(verdict.low, verdict.high)}"
+        f"an unchanged run lies within {percent_range(verdict.low, verdict.high)}"
     )
 
 
@@ -76,7 +76,7 @@ def headline(history: History) -> str:
 
 def coverage(history: History) -> str:
     """Return how much of the newest runs was judged."""
-    known = [found.verdict.word for found in history.newest if found.verdict]
+    known: list[str] = [found.verdict.verdict for found in history.newest if found.verdict]
     inconclusive = known.count("inconclusive")
     return (
         f"newest run: judged {len(known)} of {len(history.newest)} series, {inconclusive} inconclusive, "

@@ -69,7 +69,7 @@ def _newest(found: Newest) -> dict[str, Any]:
         "low": verdict.low if verdict else None,
         "high": verdict.high if verdict else None,
         "accepted": found.accepted,
-        "verdict": verdict.word if verdict else "inconclusive",
+        "verdict": verdict.verdict if verdict else "inconclusive",
     }
 
 

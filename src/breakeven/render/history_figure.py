@@ -90,7 +90,7 @@ def _expected(ax: Axes, drawn: Drawn) -> None:
     expected = value / verdict.ratio
     ends = [expected * verdict.low, expected * verdict.high]
     ax.plot([at, at], ends, color=_EXPECTED, linewidth=3, alpha=0.45, zorder=1, clip_on=False)
-    if verdict.word in ("regressed", "improved"):
+    if verdict.verdict in ("regressed", "improved"):
         ax.plot([at], [value], color=_CHANGE, marker="o", markersize=6, markerfacecolor=PAPER, zorder=5)
 
 

@@ -101,7 +101,11 @@ def _weight(drawn: Drawn) -> float:
 def _shown(drawn: Drawn, index: int) -> _Shown:
     sentences = [_with_reason(item) for item in drawn.changes]
     newest = drawn.newest
-    if newest is not None and newest.verdict is not None and newest.verdict.word in ("regressed", "improved"):
+    if (
+        newest is not None
+        and newest.verdict is not None
+        and newest.verdict.verdict in ("regressed", "improved")
+    ):
         sentences.append(f"The newest run {newest_words(newest)}")
     if not drawn.watched.judged:
         sentences.append(f"{fmt.plural(len(drawn.watched.series.run), 'run')}: too few to judge.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from breakeven.format import bounds, one_line, percent_of, shortened, size
+from breakeven.format import one_line, percent_change, percent_change_with_interval, percent_range, shortened
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.query import StoredRun
 from breakeven.history.series import TIME
@@ -27,7 +27,7 @@ def history_tables(history: History, *, objections: bool = True) -> list[Table]:
         history: what to show.
         objections: whether those stand there too; a face that tells them in sentences needs them no more.
     """
-    surprising = [item for item in history.newest if item.verdict and item.verdict.word in _SURPRISES]
+    surprising = [item for item in history.newest if item.verdict and item.verdict.verdict in _SURPRISES]
     surprising = [item for item in surprising if objections or not item.is_objection]
     changes = [item for item in history.changes if objections or not item.is_objection]
     found = []
@@ -55,7 +55,7 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 
 def _change_row(found: ChangePoint) -> tuple[str, ...]:
     change = found.change
-    much = size(change.ratio, change.low, change.high)
+    much = percent_change_with_interval(change.ratio, change.low, change.high)
     return (
         shortened(found.watched.name, _NAME),
         f"{much} {_direction(found.watched.series.quantity, change.ratio)}",
@@ -79,10 +79,10 @@ def _newest_row(found: Newest) -> tuple[str, ...]:
     accepted = found.accepted
     return (
         shortened(found.watched.name, _NAME),
-        f"{percent_of(verdict.ratio)} {_direction(found.watched.series.quantity, verdict.ratio)}",
-        bounds(verdict.low, verdict.high),
+        f"{percent_change(verdict.ratio)} {_direction(found.watched.series.quantity, verdict.ratio)}",
+        percent_range(verdict.low, verdict.high),
         _in(found.run),
-        verdict.word if accepted is None else f"accepted: {one_line(accepted, _REASON)}",
+        verdict.verdict if accepted is None else f"accepted: {one_line(accepted, _REASON)}",
     )
 
 

@@ -251,7 +251,7 @@ def wins_from(line: BreakEven) -> str:
         return f"beyond {line.batches[-1]}"
     if found.status == "never":
         return f"never (to {line.batches[-1]})"
-    return fmt.from_somewhere(*found.bracket).removeprefix("from a batch size ").removeprefix("from batch ")
+    return fmt.undecided_range(*found.bracket).removeprefix("from a batch size ").removeprefix("from batch ")
 
 
 def _groups(report: Report) -> list[list[BreakEven]]:

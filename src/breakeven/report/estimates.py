@@ -27,7 +27,7 @@ from breakeven.stats.intervals import (
     resampled_medians,
     resampled_over_runs,
     student_over_runs,
-    tau_of_signs,
+    autocorrelation_time,
 )
 
 SEED = 20260101
@@ -71,7 +71,7 @@ def estimates(runs: Sequence[Run]) -> list[Estimate]:
     # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
     # comparison; two machines' processes have nothing in common, and are drawn apart.
     draws = {
-        machine: RunDraws.of(np.random.default_rng([SEED, _number(machine)]), len(known))
+        machine: RunDraws.draw(np.random.default_rng([SEED, _number(machine)]), len(known))
         for machine, known in places.items()
     }
     return [_estimate(key, found, places[key.machine], draws[key.machine]) for key, found in samples.items()]
@@ -94,7 +94,7 @@ def _estimate(
         if len(samples) < MIN_RUNS and min(medians) > 0:
             draws = student_over_runs(medians, [places[number] for number in found], run_draws)
         else:
-            draws = resampled_over_runs(samples, run_draws.chosen, rng)
+            draws = resampled_over_runs(samples, run_draws.choices, rng)
         interval = _over_runs(samples, draws)
     return Estimate(
         key=key,
@@ -120,7 +120,7 @@ def _flags(recorded: Iterable[str], interval: MedianInterval) -> tuple[str, ...]
 
 def _over_runs(samples: list[NDArray[np.float64]], draws: NDArray[np.float64]) -> MedianInterval:
     center = float(np.median([np.median(sample) for sample in samples]))
-    n, tau = sum(map(len, samples)), max(map(tau_of_signs, samples))
+    n, tau = sum(map(len, samples)), max(map(autocorrelation_time, samples))
     if len(samples) < MIN_ROUNDS and min(map(len, samples)) < MIN_ROUNDS:
         return MedianInterval(None, center, None, n, tau)
     low, high = interval_of_draws(draws)

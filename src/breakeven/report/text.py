@@ -209,7 +209,7 @@ def _one_line(line: BreakEven, names: _Names) -> str:
     low, high = found.bracket
     if high is not None:
         rest = "; below, it is undecided" if low is None else " on; where exactly is undecided"
-        return f"{beats} for {where} {fmt.from_somewhere(low, high)}{rest}"
+        return f"{beats} for {where} {fmt.undecided_range(low, high)}{rest}"
     is_same = any(row.batch_size == largest and row.verdict == "same" for row in line.rows)
     why = f"; at the largest measured ({largest}) they are the same within 2%" if is_same else ""
     return f"from which batch size on {beats} for {where} is undecided{why}"
@@ -250,13 +250,13 @@ def _where_it_wins(wins: Sequence[BreakEven], names: _Names) -> list[str]:
             f"in {len(crossing)} {_from(first)} ({names.place(first)}) to {to} ({names.place(last)})"
         )
     if latest:
-        found.append(f"in {len(latest)} {fmt.from_somewhere(None, latest[-1])}")
+        found.append(f"in {len(latest)} {fmt.undecided_range(None, latest[-1])}")
     return found
 
 
 def _losses(lines: Sequence[BreakEven]) -> list[str]:
     """Return a phrase for each way in which lines came out without the candidate's winning."""
-    count = Counter(line.crossing.status for line in lines if not _is_at_the_latest(line))
+    count: Counter[str] = Counter(line.crossing.status for line in lines if not _is_at_the_latest(line))
     name = lines[0].candidate
     beyond = [line for line in lines if line.crossing.status == "beyond_range"]
     throughout = "slower throughout" if all(map(_is_slower_throughout, beyond)) else "faster nowhere"

@@ -85,7 +85,7 @@ def bound_sentences(found: Iterable[Bounds], machines: Iterable[Machine], names:
             kinds.setdefault(kind, []).append(f"{names[row.workload, row.axes]}, batch {where}")
     return [
         f"On {fmt.device_name(device)}{f' of {label[class_id]}' if len(label) > 1 else ''}, "
-        f"{kind} ({fmt.joined(kinds[kind], between='; ')}): {ADVICE[kind]}."
+        f"{kind} ({fmt.joined(kinds[kind], separator='; ')}): {ADVICE[kind]}."
         for (class_id, device), kinds in places.items()
         for kind in ADVICE
         if kind in kinds

@@ -66,7 +66,7 @@ def from_where(line: BreakEven) -> str:
         return f"beyond batch {line.batches[-1]} only"
     if found.status == "never":
         return f"never (to batch {line.batches[-1]})"
-    return fmt.from_somewhere(*found.bracket)
+    return fmt.undecided_range(*found.bracket)
 
 
 def _sentence(group: Sequence[WhatIf], names: Names) -> str:

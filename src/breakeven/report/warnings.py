@@ -150,7 +150,7 @@ def _crossings(break_evens: Iterable[BreakEven], label: Mapping[str, str]) -> li
             f"({row.candidate} against {row.baseline})",
             _on(row.class_id, label),
         )
-        for note in row.crossing.notes:
+        for note in row.crossing.warnings:
             places.setdefault(note, []).append(one_line(" ".join(filter(None, words))))
     return [f"{joined(places[note])}: {text}" for note, text in CROSSINGS.items() if note in places]
 

@@ -1,9 +1,8 @@
-"""Where the level of one series changed for good: change points, gated by size, evidence and runs behind.
+"""Change points: where the level of a series of runs changed, by which ratio, and how certain.
 
-Owns the search and its gates; which commit a change belongs to, and whether it matters, is decided elsewhere.
-`search` proposes: the price of a level comes from the noise of the series with its autocorrelation. What it
-proposes must then pass: so many runs on either side, a size, and a test between neighboring levels whose
-standard errors are those of correlated runs. Pure: arrays in, findings out.
+`breakeven.stats.segmentation` proposes edges, with a penalty that follows from the noise and autocorrelation
+of the series. An edge is kept if both levels have at least `MIN_RUNS` runs, the change reaches the threshold,
+and a t-test between the two levels, with standard errors of correlated runs, is significant.
 """
 
 from __future__ import annotations
@@ -14,29 +13,29 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-from breakeven.stats.ar1_noise import Array, Noise, noise_of_differences, noise_of_residuals, without_spikes
+from breakeven.stats.ar1_noise import AR1Noise, Array, noise_from_differences, noise_from_residuals, winsorize
 from breakeven.stats.segmentation import best_edges
+from breakeven.stats.significance import student_quantile, two_sided_p
 
 MIN_RUNS = 5
-"""So many runs stand on each side of a change, and make a level."""
+"""The smallest number of runs in a level."""
 
 THRESHOLD = 0.03
-"""A change of a level below 3% is nobody's concern, however sure."""
+"""Ignore changes below this size, however certain."""
 
 SIGNIFICANCE = 0.0007
-"""How likely a change may be by chance, although it was chosen among all places of its series."""
+"""The largest p-value of a change, after the correction for choosing its place."""
 
 _PENALTY = 1.0
-"""Times log(n), in units of the long-run variance: low, because this only proposes and the gates decide."""
+"""Times log(n), in units of the long-run variance: low, because the gates decide afterwards."""
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Level:
-    """A stretch of runs ``start <= i < stop`` without a change, and the mean of their logarithms."""
+    """Runs ``start <= i < stop`` without a change between them, and the mean of their logarithms."""
 
     start: int
     stop: int
@@ -44,12 +43,12 @@ class Level:
 
     @property
     def n(self) -> int:
-        """How many runs."""
+        """The number of runs."""
         return self.stop - self.start
 
 
 @dataclass(frozen=True)
-class Change:
+class LevelChange:
     """A change before run `at`: the ratio of the level after it to that before, with its 95% interval."""
 
     at: int
@@ -60,64 +59,65 @@ class Change:
 
 @dataclass(frozen=True)
 class Findings:
-    """The levels of a series, one more than its changes, and the noise around them.
+    """The levels of a series, the changes between them (one fewer), and the noise around the levels.
 
-    `tame` are the series' values as they were judged, without spikes.
+    `winsorized` are the logarithms as they were judged, with spikes clipped.
     """
 
     levels: tuple[Level, ...]
-    changes: tuple[Change, ...]
-    noise: Noise
+    changes: tuple[LevelChange, ...]
+    noise: AR1Noise
     winsorized: Array
 
     @property
     def dof(self) -> float:
-        """The degrees of freedom of the noise of one run: squares correlate as the square of values does."""
-        square = self.noise.rho**2
+        """The degrees of freedom of the variance of one run, at least 2."""
+        square = self.noise.rho**2  # squared values of an AR(1) process correlate by rho squared
         return max(2.0, (len(self.winsorized) - len(self.levels)) * (1 - square) / (1 + square))
 
 
 def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:
-    """Return levels and changes of a series, as `find_all` does of many."""
-    return find_all([values], threshold)[0]
+    """Return levels and changes of one series; see `find_changes_in_all`."""
+    return find_changes_in_all([values], threshold)[0]
 
 
-def find_all(series: Sequence[Array], threshold: float = THRESHOLD) -> list[Findings]:
+def find_changes_in_all(series: Sequence[Array], threshold: float = THRESHOLD) -> list[Findings]:
     """Return levels and changes of each series.
 
     Args:
         series: logarithms, finite, in the order of the runs; at least one in each.
-        threshold: the smallest change, relative, that counts.
+        threshold: ignore relative changes below this size.
     """
-    rough = {i: noise_of_differences(v) for i, v in enumerate(series) if len(v) >= 2 * MIN_RUNS}
-    winsorized = [without_spikes(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
+    rough = {i: noise_from_differences(v) for i, v in enumerate(series) if len(v) >= 2 * MIN_RUNS}
+    winsorized = [winsorize(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
     edges = [[0, len(values)] for values in series]
-    moved = [i for i in rough if _may_move(winsorized[i], threshold)]
-    scaled = [_scaled(winsorized[i], rough[i]) for i in moved]
-    prices = [_PENALTY * math.log(len(values)) for values in scaled]
-    for i, found in zip(moved, best_edges(scaled, prices, MIN_RUNS), strict=True):
+    searched = [i for i in rough if _may_change(winsorized[i], threshold)]
+    scaled = [_scaled(winsorized[i], rough[i]) for i in searched]
+    penalties = [_PENALTY * math.log(len(values)) for values in scaled]
+    for i, found in zip(searched, best_edges(scaled, penalties, MIN_RUNS), strict=True):
         edges[i] = found
-    return [_judged(*one, threshold) for one in zip(winsorized, edges, strict=True)]
+    return [_gated(*one, threshold) for one in zip(winsorized, edges, strict=True)]
 
 
-def _may_move(values: Array, threshold: float) -> bool:
-    """Return whether any two levels can differ by the threshold.
+def _may_change(values: Array, threshold: float) -> bool:
+    """Return whether any two levels can differ by the threshold; if not, there is no need to search.
 
-    Every level falls into stretches of once to twice the fewest runs, and its mean lies between theirs.
+    Every level divides into stretches of 5 to 9 runs, and its mean lies between their means.
     """
     sums = np.concatenate([[0.0], np.cumsum(values - values[0])])
-    most = min(2 * MIN_RUNS, len(sums))
-    means = np.concatenate([(sums[n:] - sums[:-n]) / n for n in range(MIN_RUNS, most)])
+    longest = min(2 * MIN_RUNS, len(sums))
+    means = np.concatenate([(sums[n:] - sums[:-n]) / n for n in range(MIN_RUNS, longest)])
     return bool(np.ptp(means) >= math.log1p(threshold) * (1 - _ROUNDING))
 
 
-def _scaled(values: Array, noise: Noise) -> Array:
+def _scaled(values: Array, noise: AR1Noise) -> Array:
+    """Return the values in units of the long-run standard deviation."""
     scaled: Array = (values - values.mean()) / (noise.sd * math.sqrt(noise.tau))
     return scaled
 
 
-def _judged(values: Array, edges: list[int], threshold: float) -> Findings:
-    """Return what is left of the proposed edges after dropping, again and again, what fails by most."""
+def _gated(values: Array, edges: list[int], threshold: float) -> Findings:
+    """Return what remains after the weakest failing edge is dropped, again and again, until all pass."""
     while True:
         noise = _noise_around(values, edges)
         weakest = _weakest(values, edges, noise, threshold)
@@ -126,30 +126,31 @@ def _judged(values: Array, edges: list[int], threshold: float) -> Findings:
         edges.pop(weakest)
 
 
-def _noise_around(values: Array, edges: list[int]) -> Noise:
+def _noise_around(values: Array, edges: list[int]) -> AR1Noise:
     means = np.repeat([values[a:b].mean() for a, b in pairwise(edges)], np.diff(edges))
-    return noise_of_residuals(values - means, len(edges) - 1)
+    return noise_from_residuals(values - means, len(edges) - 1)
 
 
-def _weakest(values: Array, edges: list[int], noise: Noise, threshold: float) -> int | None:
-    """Return which inner edge fails its gates by most; None when all pass."""
-    worst: tuple[float, int] | None = None
+def _weakest(values: Array, edges: list[int], noise: AR1Noise, threshold: float) -> int | None:
+    """Return the index of the failing inner edge with the smallest t statistic; None if all pass."""
+    weakest: tuple[float, int] | None = None
     for i in range(1, len(edges) - 1):
         before, after = values[edges[i - 1] : edges[i]], values[edges[i] : edges[i + 1]]
         step = abs(float(after.mean() - before.mean()))
-        t = step / math.hypot(noise.of_mean(len(before)), noise.of_mean(len(after)))
-        # Neighboring places share most of their runs: about every fifth is one more chance to err.
+        t = step / math.hypot(noise.error_of_mean(len(before)), noise.error_of_mean(len(after)))
+        # Bonferroni: tests at neighboring places share most of their runs, so that about every fifth place
+        # counts as one more test.
         p = two_sided_p(t, _dof(len(values), len(edges) - 1, noise)) * len(values) / MIN_RUNS
-        fails = step < math.log1p(threshold) or p > SIGNIFICANCE or _borrows(before, after)
-        if fails and (worst is None or t < worst[0]):
-            worst = (t, i)
-    return None if worst is None else worst[1]
+        fails = step < math.log1p(threshold) or p > SIGNIFICANCE or _borrows_run(before, after)
+        if fails and (weakest is None or t < weakest[0]):
+            weakest = (t, i)
+    return None if weakest is None else weakest[1]
 
 
-def _borrows(before: Array, after: Array) -> bool:
-    """Return whether a level of the fewest runs counts one that is rather of its neighbor's.
+def _borrows_run(before: Array, after: Array) -> bool:
+    """Return whether a level of `MIN_RUNS` runs includes one that belongs to its neighbor.
 
-    With four runs after a large step the search makes a fifth of the last run before it.
+    If only four runs follow a large step, the search completes their level with the last run before it.
     """
     middle = (float(np.median(before)) + float(np.median(after))) / 2
     up = float(np.median(after)) > middle
@@ -158,34 +159,17 @@ def _borrows(before: Array, after: Array) -> bool:
     return bool(first_is_old or last_is_new)
 
 
-def _dof(n: int, levels: int, noise: Noise) -> float:
+def _dof(n: int, levels: int, noise: AR1Noise) -> float:
+    """Return the degrees of freedom of a difference of levels, at least 2."""
     return max(2.0, (n - levels) / noise.tau)
 
 
-def _findings(values: Array, edges: list[int], noise: Noise) -> Findings:
+def _findings(values: Array, edges: list[int], noise: AR1Noise) -> Findings:
     levels = tuple(Level(a, b, float(values[a:b].mean())) for a, b in pairwise(edges))
-    reach = upper_point(_dof(len(values), len(levels), noise))
+    reach = student_quantile(_dof(len(values), len(levels), noise))
     changes = []
     for before, after in pairwise(levels):
         step = after.mean - before.mean
-        error = reach * math.hypot(noise.of_mean(before.n), noise.of_mean(after.n))
-        changes.append(Change(int(after.start), *(math.exp(step + k * error) for k in (0, -1, 1))))
+        error = reach * math.hypot(noise.error_of_mean(before.n), noise.error_of_mean(after.n))
+        changes.append(LevelChange(int(after.start), *(math.exp(step + k * error) for k in (0, -1, 1))))
     return Findings(levels, tuple(changes), noise, values)
-
-
-def two_sided_p(t: float, dof: float) -> float:
-    """Return how likely a value so far from zero, on either side, is by chance.
-
-    >>> round(two_sided_p(2.228, 10), 3)
-    0.05
-    """
-    return float(2 * stdtr(dof, -abs(t)))
-
-
-def upper_point(dof: float, level: float = 0.95) -> float:
-    """Return what a share of `level` lies within, on both sides.
-
-    >>> round(upper_point(10), 3)
-    2.228
-    """
-    return float(stdtrit(dof, (1 + level) / 2))

@@ -1,13 +1,14 @@
-"""From which batch size on a candidate is faster: the break-even of one workload, phase and pair of devices.
+"""The break-even of two devices: the batch size from which the candidate is faster.
 
-Owns the interpolation between measured batch sizes, the interval of the crossing and its status. Pure:
-arrays in, frozen dataclass out; which estimates belong together is decided by its caller.
+Times are interpolated linearly between measured batch sizes. The crossing of the two medians has an interval
+from the bootstrap, and a status.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
@@ -15,32 +16,66 @@ from numpy.typing import NDArray
 
 from breakeven.stats.intervals import interval_of_draws
 
-TREND_REACH = 64
-"""How many times the largest measured batch size a trend is trusted to reach."""
+MAX_TREND_REACH = 64
+"""A trend may extrapolate to this many times the largest measured batch size."""
 
 TREND_POINTS = 3
-"""Through how many of the largest batch sizes the trend is fitted."""
+"""The trend is fitted to this many of the largest batch sizes."""
 
-_SURE = 0.975  # of all resamples: one end of a 95% interval
+_MIN_RISING = 0.975  # of all resamples: one end of a 95% interval
 
 Array = NDArray[np.float64]
+
+
+class CrossingStatus(StrEnum):
+    """Whether there is a break-even.
+
+    - CROSSES: it lies between two measured batch sizes
+    - ALWAYS: the candidate is faster at every measured batch size
+    - NEVER: the candidate is slower at the largest measured batch size
+    - BEYOND_RANGE: likewise, but the trend points to a break-even above it
+    - UNDECIDED: the intervals of the speedups allow several of these
+    """
+
+    CROSSES = "crosses"
+    ALWAYS = "always"
+    NEVER = "never"
+    BEYOND_RANGE = "beyond_range"
+    UNDECIDED = "undecided"
+
+
+class CrossingWarning(StrEnum):
+    """What a reader should know beside the status.
+
+    - HOLE: a batch size between the two neighbors of the crossing was not timed on both devices
+    - CUT_SHORT: a batch size above the largest was not timed on both devices
+    - ONE_BATCH: only one batch size was measured
+    - LOSES_LARGE: the candidate is faster at some batch size, but slower at the largest
+    - SEVERAL: the faster device changes more than once; the last crossing is reported
+    """
+
+    HOLE = "hole"
+    CUT_SHORT = "cut_short"
+    ONE_BATCH = "one_batch"
+    LOSES_LARGE = "loses_large"
+    SEVERAL = "several"
 
 
 @dataclass(frozen=True)
 class Crossing:
     """Where two devices cross, in batch sizes; `low` and `high` are its 95% interval, None if unbounded.
 
-    `bracket` are two measured batch sizes: with ``crosses`` the neighbors that the crossing lies between;
-    else the largest at which the candidate is slower and the smallest from which on it is faster, None
-    where there is none. `notes` are kinds of `breakeven.report.warnings`.
+    With ``crosses``, `bracket` holds the measured batch sizes next to the crossing. Otherwise it holds the
+    largest at which the candidate is slower, and the smallest from which it is faster at every larger one;
+    None where there is none.
     """
 
-    status: str
+    status: CrossingStatus
     batch_size: float | None = None
     low: float | None = None
     high: float | None = None
     bracket: tuple[int | None, int | None] = (None, None)
-    notes: tuple[str, ...] = ()
+    warnings: tuple[CrossingWarning, ...] = ()
 
 
 def find_crossing(
@@ -50,41 +85,45 @@ def find_crossing(
     signs: Sequence[int],
     holes: Collection[int] = (),
 ) -> Crossing:
-    """Return from which batch size on the candidate is faster, there and at every larger measured one.
+    """Return the batch size from which the candidate is faster, there and at every larger measured one.
 
-    Time is taken as affine in the batch size between neighbors (t = floor + slope * batch is how devices
-    behave), so the difference of two devices is affine too and crosses zero once. The interval comes from
-    finding the crossing anew in every resample of every median of both devices.
+    Between neighboring batch sizes each device's time is taken as ``floor + slope * batch_size``, which
+    describes devices well. The difference of two devices is then linear too and crosses zero once. The 95%
+    interval comes from the crossing in each resample of the medians of both devices.
 
-    The evidence are the speedups' intervals: ``crosses`` needs the largest batch to be faster and another
-    to be slower; the largest slower is ``never``, or ``beyond_range`` when it is faster nowhere and the
-    trend of the last batches meets beyond; faster everywhere is ``always``; anything less ``undecided``.
-    Where the two are the same within 2%, neither is shown to be faster: such a cell at the largest batch, or
-    beside nothing but faster ones, leaves the break-even ``undecided``; between a slower and the largest,
-    faster one the crossing may still lie at it.
+    The status follows from `signs`:
+
+    - all faster: ``always``
+    - the largest is faster and a smaller one slower: ``crosses``
+    - the largest is slower: ``beyond_range`` if none is faster and the trend of the largest batch sizes meets
+      above them, else ``never``
+    - anything else: ``undecided``, as where the largest is the same within 2%
 
     Args:
-        batches: the batch sizes at which both devices are known, ascending.
-        baseline: medians of shape ``(batches,)`` and their resamples, ``(resamples, batches)``, in seconds.
+        batches: the batch sizes with a median on both devices, ascending.
+        baseline: medians of shape ``(batches,)`` and resampled medians of shape ``(resamples, batches)``, in
+            seconds.
         candidate: likewise.
-        signs: 1 where the candidate is shown to be faster, -1 where slower, 0 where neither is shown or they
-            are the same within 2%.
-        holes: batch sizes at which one of the devices gave nothing; no line is drawn across one.
+        signs: per batch size, 1 if the candidate is faster, -1 if slower, 0 if undecided or the same within
+            2%.
+        holes: batch sizes without a median on one of the devices; nothing is interpolated across one.
     """
     if not batches:
-        return Crossing("undecided")
-    notes = _notes(signs)
+        return Crossing(CrossingStatus.UNDECIDED)
+    warnings = _warnings_on(signs)
     if any(hole > batches[-1] for hole in holes):
-        notes = (*notes, "cut_short")
+        warnings = (*warnings, CrossingWarning.CUT_SHORT)
     known = _known_bracket(batches, signs)
     if all(sign > 0 for sign in signs):
-        return Crossing("always", bracket=known, notes=notes)
+        return Crossing(CrossingStatus.ALWAYS, bracket=known, warnings=warnings)
     if signs[-1] < 0:
         beyond = 1 not in signs and _trend_meets(batches, baseline, candidate, holes)
-        return Crossing("beyond_range" if beyond else "never", bracket=known, notes=notes)
+        return Crossing(
+            CrossingStatus.BEYOND_RANGE if beyond else CrossingStatus.NEVER, bracket=known, warnings=warnings
+        )
     if signs[-1] == 0 or -1 not in signs:
-        return Crossing("undecided", bracket=known, notes=notes)
-    return _crossing(np.asarray(batches, dtype=float), baseline, candidate, holes, notes)
+        return Crossing(CrossingStatus.UNDECIDED, bracket=known, warnings=warnings)
+    return _crossing(np.asarray(batches, dtype=float), baseline, candidate, holes, warnings)
 
 
 def _crossing(
@@ -92,36 +131,40 @@ def _crossing(
     baseline: tuple[Array, Array],
     candidate: tuple[Array, Array],
     holes: Collection[int],
-    notes: tuple[str, ...],
+    warnings: tuple[CrossingWarning, ...],
 ) -> Crossing:
     gaps = gaps_before(batches, holes)
     center, start = last_crossing(batches, (baseline[0] - candidate[0])[None, :])
     at = int(start[0])
     bracket = (int(batches[at - 1]), int(batches[at]))
     if gaps[at]:
-        return Crossing("undecided", bracket=bracket, notes=(*notes, "hole"))
+        return Crossing(CrossingStatus.UNDECIDED, bracket=bracket, warnings=(*warnings, CrossingWarning.HOLE))
     drawn, starts = last_crossing(batches, baseline[1] - candidate[1])
-    # In a hole the crossing is somewhere between its edges: each end takes the edge that is farther out.
+    # A crossing in a hole may be anywhere between its edges: each end of the interval takes the outer edge.
     in_hole = gaps[starts]
     below = np.where(in_hole, batches[np.clip(starts - 1, 0, None)], drawn)
     above = np.where(in_hole, batches[np.clip(starts, None, len(batches) - 1)], drawn)
     low, high = interval_of_draws(below)[0], interval_of_draws(above)[1]
     x = float(center[0])
     return Crossing(
-        "crosses",
+        CrossingStatus.CROSSES,
         x,
         None if low is None else min(low, x),
         None if high is None else max(high, x),
         bracket,
-        notes,
+        warnings,
     )
 
 
 def last_crossing(batches: Array, lead: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Return for each row of `lead` (baseline - candidate) its last crossing, and where it is faster from.
+    """Return the last crossing of each row of `lead`, and the index of the batch size where it follows.
 
-    A row that is faster everywhere starts at 0 and crosses at -inf; one that is not faster at the end
-    starts at the number of batches and crosses at inf.
+    A row above 0 everywhere has index 0 and crosses at -inf. A row that ends at or below 0 has the number of
+    batch sizes as its index and crosses at inf.
+
+    Args:
+        batches: shape ``(batches,)``, ascending.
+        lead: baseline minus candidate, shape ``(rows, batches)``, in seconds.
     """
     count = len(batches)
     not_faster = (lead <= 0)[:, ::-1]
@@ -138,7 +181,7 @@ def last_crossing(batches: Array, lead: Array) -> tuple[Array, NDArray[np.intp]]
 
 
 def gaps_before(batches: Array, holes: Collection[int]) -> NDArray[np.bool_]:
-    """Return for each batch whether a hole lies between it and the one before; one more False at the end."""
+    """Return for each batch size whether a hole lies between it and the one before, and a final False."""
     inside = [any(low < hole < high for hole in holes) for low, high in pairwise(batches)]
     return np.array([False, *inside, False])
 
@@ -153,14 +196,14 @@ def _known_bracket(batches: Sequence[int], signs: Sequence[int]) -> tuple[int | 
     return (slower[-1] if slower else None), faster
 
 
-def _notes(signs: Sequence[int]) -> tuple[str, ...]:
+def _warnings_on(signs: Sequence[int]) -> tuple[CrossingWarning, ...]:
     if len(signs) == 1:
-        return ("one_batch",) if signs[0] else ()
+        return (CrossingWarning.ONE_BATCH,) if signs[0] else ()
     decided = [sign for sign in signs if sign]
     changes = sum(a != b for a, b in pairwise(decided))
     if decided and signs[-1] < 0 and 1 in decided:
-        return ("loses_large",)
-    return ("several",) if changes > 1 else ()
+        return (CrossingWarning.LOSES_LARGE,)
+    return (CrossingWarning.SEVERAL,) if changes > 1 else ()
 
 
 def _trend_meets(
@@ -169,7 +212,7 @@ def _trend_meets(
     candidate: tuple[Array, Array],
     holes: Collection[int],
 ) -> bool:
-    """Return whether lines through the last batches of both devices meet within reach beyond the largest."""
+    """Return whether lines through the largest batch sizes of both devices surely meet within reach above."""
     last_hole = max((hole for hole in holes if hole < batches[-1]), default=0)
     x = np.array([float(batch) for batch in batches if batch > last_hole][-TREND_POINTS:])
     if len(x) < 2:
@@ -178,7 +221,7 @@ def _trend_meets(
     drawn = (baseline[1] - candidate[1])[:, -len(x) :]
     weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
     slope = float(lead @ weights)
-    if slope <= 0 or np.mean(drawn @ weights > 0) < _SURE:
+    if slope <= 0 or np.mean(drawn @ weights > 0) < _MIN_RISING:
         return False
     meets = x.mean() - float(lead.mean()) / slope
-    return bool(meets <= TREND_REACH * batches[-1])
+    return bool(meets <= MAX_TREND_REACH * batches[-1])

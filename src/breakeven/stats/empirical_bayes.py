@@ -1,8 +1,7 @@
-"""Variances of many cases -> variances that have learnt from each other.
+"""Empirical Bayes variances: each case's run-to-run noise, improved by what all cases show.
 
-Owns the empirical Bayes step of limma (Smyth, Statistical Applications in Genetics and Molecular Biology 3,
-2004) for run-to-run noise: a handful of runs says little of one case's noise, and four hundred cases say much
-of what noise is like here. Pure arrays; imports numpy and ``scipy.special`` only.
+This is the variance step of limma (Smyth, Statistical Applications in Genetics and Molecular Biology 3,
+2004). A few runs say little about the noise of one case, but four hundred cases say much about typical noise.
 """
 
 from __future__ import annotations
@@ -17,29 +16,29 @@ from scipy.special import polygamma, psi
 Array = NDArray[np.float64]
 
 MIN_VARIANCE = 1e-12
-"""Of a log median: no clock tells times apart that agree to one part in a million."""
+"""Of a log median: a clock cannot distinguish times that agree to one part in a million."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What the noise is like among all cases: a scaled inverse chi-square of `df` around `variance`.
+    """The distribution of variances over all cases: scaled inverse chi-square, of `df` around `variance`.
 
-    `df` is 0 where nothing is known (one case, or none with two runs), and infinite where the cases' noise
-    differs no more than chance makes it.
+    `df` is 0 where nothing is known (fewer than two cases with two runs), and infinite where the variances
+    differ no more than by chance.
     """
 
     variance: float
     df: float
 
 
-def fit_prior(variances: Array, df: Array, shared: float = 0.0) -> Prior:
-    """Return the prior that the sample variances were drawn from, by the moments of their logarithms.
+def fit_prior(variances: Array, df: Array, squared_correlation: float = 0.0) -> Prior:
+    """Return the prior of the sample variances, fitted by the moments of their logarithms.
 
     Args:
         variances: shape (cases,), of log times.
-        df: shape (cases,), the degrees of freedom of each; those with 0 are passed over.
-        shared: what `shared_noise` returns. So much of the sampling error all variances have in common, and
-            it cannot be what makes them differ.
+        df: shape (cases,), the degrees of freedom of each; cases with 0 are ignored.
+        squared_correlation: as `mean_squared_correlation` returns it. All variances share this part of their
+            sampling error, so it cannot explain why they differ.
     """
     known = df > 0
     if known.sum() < 2:
@@ -47,14 +46,14 @@ def fit_prior(variances: Array, df: Array, shared: float = 0.0) -> Prior:
     half = df[known] / 2
     logs = np.log(np.maximum(variances[known], MIN_VARIANCE)) - psi(half) + np.log(half)
     center = float(logs.mean())
-    excess = float(logs.var(ddof=1) - (1 - shared) * polygamma(1, half).mean())
+    excess = float(logs.var(ddof=1) - (1 - squared_correlation) * polygamma(1, half).mean())
     if excess <= 0:
         return Prior(math.exp(center), math.inf)
     half_prior = _inverse_trigamma(excess)
     return Prior(math.exp(center + float(psi(half_prior)) - math.log(half_prior)), 2 * half_prior)
 
 
-def moderate(variances: Array, df: Array, prior: Prior) -> tuple[Array, Array]:
+def shrink_variances(variances: Array, df: Array, prior: Prior) -> tuple[Array, Array]:
     """Return the posterior variances and their degrees of freedom, each of shape (cases,)."""
     if prior.df == 0:
         return np.maximum(variances, MIN_VARIANCE), df.astype(float)
@@ -65,15 +64,15 @@ def moderate(variances: Array, df: Array, prior: Prior) -> tuple[Array, Array]:
     return np.maximum(posterior, MIN_VARIANCE), df + prior.df
 
 
-def shared_noise(residuals: Array, df: int) -> float:
-    """Return the mean squared correlation between two cases' noise, from 0 (none) to 1 (all is shared).
+def mean_squared_correlation(residuals: Array, df: int) -> float:
+    """Return the mean squared correlation between the noise of two cases: 0 is independent, 1 is shared.
 
-    Runs of a suite share a process and a moment, and so their noise. The square of a correlation that is
-    estimated from few runs is too large by about ``1 / df``, which is taken off.
+    Cases of a run share a process and a moment, and so part of their noise. The square of a correlation
+    estimated from few runs is too large by about ``1 / df``, which is subtracted.
 
     Args:
-        residuals: shape (cases, runs), what is left of each log time when its group's mean is taken off.
-        df: runs less groups.
+        residuals: shape (cases, runs), each log time minus the mean of its group.
+        df: the number of runs minus the number of groups.
     """
     norms = np.sqrt((residuals**2).sum(axis=1))
     rows = residuals[norms > 0] / norms[norms > 0, None]
@@ -85,17 +84,17 @@ def shared_noise(residuals: Array, df: int) -> float:
     return min(1.0, max(0.0, (squared - 1 / df) / (1 - 1 / df)))
 
 
-def pooled_df(cases: int, df: float, shared: float) -> float:
-    """Return how many degrees of freedom all cases together have: never more may be claimed of one.
+def pooled_df(cases: int, df: float, squared_correlation: float) -> float:
+    """Return the degrees of freedom of all cases together, the most that a single one may have.
 
-    The sample variances of two cases whose noise correlates by r correlate by r squared. The mean of all then
-    has ``df / mean(r^2)`` degrees of freedom: ``cases * df`` when they have nothing in common, `df` when they
-    have all. Counting the first where the second holds is how a moderated test cries wolf.
+    The sample variances of two cases whose noise has correlation r have correlation r squared. The mean of
+    all then has ``df / mean(r^2)`` degrees of freedom: ``cases * df`` if the cases are independent, `df` if
+    they share all their noise. To assume independence of shared noise raises false alarms.
 
     >>> pooled_df(400, 8, 0.0), pooled_df(400, 8, 1.0)
     (3200.0, 8.0)
     """
-    return df / (1 / cases + (1 - 1 / cases) * shared) if cases else 0.0
+    return df / (1 / cases + (1 - 1 / cases) * squared_correlation) if cases else 0.0
 
 
 def _inverse_trigamma(value: float) -> float:

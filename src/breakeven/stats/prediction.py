@@ -1,16 +1,13 @@
-"""Is the newest run what its series led one to expect? A prediction interval for one more run, and verdicts.
+"""The prediction interval for the newest run of a series, and a verdict on that run.
 
-Owns how sure one must be. A plain 95% interval would be left by 5 of 100 unchanged runs, in each of hundreds
-of series: every pull request would fail. So the interval is a simultaneous one: of runs in which nothing
-changed, 95% stay inside all of their intervals (Benjamini-Hochberg at 5% over the series of the run, which
-widens no more than it must when much did change), and no single series leaves its own more often than once
-in a thousand runs.
+With plain 95% intervals, 5 of 100 unchanged runs would fall outside, in each of hundreds of series, and every
+pull request would fail. The intervals of one run are therefore simultaneous: by Benjamini and Hochberg (1995)
+at most 5% of the series reported as changed are false alarms, and no single series exceeds one in a thousand.
 
-That reckons with normal noise. A machine that other programs use gives some runs ten times the usual, and a
-series of twenty runs may not have met one yet, though its neighbors have. So the interval also holds what
-runs are seen to do here now and then: a run is outside only where fewer than one in two hundred strayed so
-far, by the series' own runs and, as if it had thirty more, those of all series. Pure: numbers in, verdicts
-out.
+Those rates assume normal noise. On a busy machine some runs deviate ten times as much as usual, and a series
+of twenty runs may not contain one yet, though other series do. The interval is therefore extended to the
+deviation that fewer than one run in two hundred exceeds, estimated from the series' own runs and, with the
+weight of thirty more, from those of all series.
 """
 
 from __future__ import annotations
@@ -22,137 +19,147 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven.stats.ar1_noise import Array
-from breakeven.stats.change_points import MIN_RUNS, Findings, two_sided_p, upper_point
+from breakeven.stats.change_points import MIN_RUNS, Findings
+from breakeven.stats.regression import Verdict
+from breakeven.stats.significance import benjamini_hochberg, student_quantile, two_sided_p
 
-FALSE_DISCOVERIES = 0.05
-ONE_SERIES = 0.001
-"""How often a single series' interval may be left by chance."""
+FALSE_DISCOVERY_RATE = 0.05
+MAX_FALSE_ALARM = 0.001
+"""The largest probability that an unchanged run falls outside of a single series' interval."""
 
-RARE = 0.005
-"""How often runs may have strayed as far as one that is outside; a series cannot show much less."""
+SPIKE_RATE = 0.005
+"""A deviation that at least this share of runs reaches is usual; a series can hardly show a smaller share."""
 
-BORROWED_RUNS = 30
-"""So many runs of its own are worth what all series of the machine were seen to do."""
+POOLED_RUNS = 30
+"""The runs of all series weigh as much as this many runs of the series itself."""
 
 RESOLUTION = 0.10
-"""An interval reaching further than so much to a side shows nothing: `inconclusive`."""
+"""An interval that reaches further than this to a side is `inconclusive`."""
+
+_MAX_LOG = 700.0
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the runs before the newest lead one to expect of its logarithm; `found` is what came.
+    """The logarithm predicted for the newest run, and the observed one.
 
-    `strayed` is how far each run before it lay from its level, in standard deviations, ascending; spikes too.
+    `se` is the standard error of the prediction, `dof` its degrees of freedom; `residuals` are the deviations
+    of the earlier runs from their levels, in standard deviations, ascending, with spikes.
     """
 
     mean: float
-    error: float
+    se: float
     dof: float
-    found: float
+    observed: float
     residuals: Array
 
     @property
     def t(self) -> float:
-        """How far from the mean it came, in standard errors."""
-        return (self.found - self.mean) / self.error
+        """The distance of the observed run from the mean, in standard errors."""
+        return (self.observed - self.mean) / self.se
 
     @property
     def p(self) -> float:
-        """How likely a run as far from the mean is, if nothing changed and noise is normal."""
+        """The p-value of the observed run if nothing changed and the noise is normal."""
         return two_sided_p(self.t, self.dof)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The newest run over what was expected; between `low` and `high` lies what an unchanged run may give."""
+class Judgment:
+    """The newest run divided by the predicted one; an unchanged run lies between `low` and `high`."""
 
     ratio: float
     low: float | None
     high: float | None
-    word: str
+    verdict: Verdict
 
 
 def expect(values: Array, findings: Findings) -> Expected | None:
-    """Return what was to be expected of the last value; None where too few runs are before it.
+    """Return what the runs before the last one predict for it; None with too few runs.
 
     Args:
         values: logarithms, in the order of the runs.
-        findings: of the same values; the last one belongs to the current level.
+        findings: of the same values; the last value belongs to the last level.
     """
     if len(values) <= MIN_RUNS:
         return None
     before = findings.winsorized[findings.levels[-1].start : -1]
     mean, noise = float(before.mean()), findings.noise
-    error = math.hypot(noise.sd, noise.of_mean(len(before)))
+    se = math.hypot(noise.sd, noise.error_of_mean(len(before)))
     means = np.repeat([level.mean for level in findings.levels], [level.n for level in findings.levels])
     residuals = np.sort((values - means)[:-1]) / noise.sd
-    return Expected(mean, error, findings.dof, float(values[-1]), residuals)
+    return Expected(mean, se, findings.dof, float(values[-1]), residuals)
 
 
-def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) -> list[Verdict]:
-    """Return a verdict for each series of one run.
+def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) -> list[Judgment]:
+    """Return a judgment for each series of one run.
 
     Args:
         expected: of each series.
-        worse: 1 for a series that is worse when it rises, -1 for one that is worse when it falls.
-        threshold: the smallest change, relative, that counts.
+        worse: 1 for a series in which larger is worse, -1 for one in which smaller is worse.
+        threshold: ignore relative changes below this size.
     """
-    moving = [
-        item.residuals for item in expected if item.residuals.any()
-    ]  # what never moves tells nothing here
-    machine = np.sort(np.concatenate(moving)) if moving else np.zeros(1)
-    mirrored = -machine[::-1]
-    usual = [(-_usual(-e.residuals[::-1], mirrored), _usual(e.residuals, machine)) for e in expected]
-    error = chance_of_leaving(
-        [1.0 if low <= e.t <= high else e.p for e, (low, high) in zip(expected, usual, strict=True)]
-    )
-    return [_verdict(*one, error, threshold) for one in zip(expected, worse, usual, strict=True)]
+    # A series that never moves says nothing about the spikes of the machine.
+    moving = [item.residuals for item in expected if item.residuals.any()]
+    pooled = np.sort(np.concatenate(moving)) if moving else np.zeros(1)
+    mirrored = -pooled[::-1]
+    usual = [
+        (-_usual_limit(-e.residuals[::-1], mirrored), _usual_limit(e.residuals, pooled)) for e in expected
+    ]
+    p_values = [1.0 if low <= e.t <= high else e.p for e, (low, high) in zip(expected, usual, strict=True)]
+    alpha = false_alarm_level(p_values)
+    return [_judgment(*one, alpha, threshold) for one in zip(expected, worse, usual, strict=True)]
 
 
-def _usual(own: Array, machine: Array) -> float:
-    """Return how far up runs stray too often for it to be rare; both ascending, in standard deviations."""
-    few = RARE * (len(own) + BORROWED_RUNS)
-    far = [0.0]
-    for met in range(min(len(own), int(few) + 1) + 1):
-        # With so many of its own that far, so large a share of all makes it too often.
-        share = (few - met) / BORROWED_RUNS
-        beyond = int(share * len(machine)) + 1 if share >= 0 else 1
-        if beyond <= len(machine):
-            far.append(float(min(machine[-beyond], own[-met]) if met else machine[-beyond]))
-    return max(far)
+def false_alarm_level(p_values: Sequence[float]) -> float:
+    """Return the probability at which each series' interval may be left by chance.
 
+    It is the largest p-value that Benjamini and Hochberg's procedure rejects, ``rate * k / n`` for k
+    rejections (at least one) among n series, and at most `MAX_FALSE_ALARM`.
 
-def chance_of_leaving(p_values: Sequence[float]) -> float:
-    """Return how often by chance an interval may be left, so that alarms of one run are mostly true.
-
-    >>> chance_of_leaving([0.5] * 100)
+    >>> false_alarm_level([0.5] * 100)
     0.0005
-    >>> chance_of_leaving([0.0] * 10 + [0.5] * 90)
+    >>> false_alarm_level([0.0] * 10 + [0.5] * 90)
     0.001
     """
-    ordered = np.sort(np.asarray(p_values, dtype=float))
-    steps = FALSE_DISCOVERIES * np.arange(1, len(ordered) + 1) / max(1, len(ordered))
-    passed = np.flatnonzero(ordered <= steps)
-    return min(ONE_SERIES, float(steps[passed[-1] if len(passed) else 0])) if len(ordered) else ONE_SERIES
+    if not p_values:
+        return MAX_FALSE_ALARM
+    rejected = int((benjamini_hochberg(np.array(p_values)) <= FALSE_DISCOVERY_RATE).sum())
+    return min(MAX_FALSE_ALARM, FALSE_DISCOVERY_RATE * max(1, rejected) / len(p_values))
 
 
-def _verdict(
-    expected: Expected, worse: int, usual: tuple[float, float], error: float, threshold: float
-) -> Verdict:
-    reach = upper_point(expected.dof, 1 - error)
-    low, high = (end * expected.error for end in (min(-reach, usual[0]), max(reach, usual[1])))
-    step = expected.found - expected.mean
-    outside = not low <= step <= high and abs(step) >= math.log1p(threshold)
-    if outside:
-        word = "regressed" if step * worse > 0 else "improved"
+def _usual_limit(own: Array, pooled: Array) -> float:
+    """Return the largest upward deviation that is still usual: at least `SPIKE_RATE` of the runs reach it.
+
+    The share is over the series' own runs and `POOLED_RUNS` more, which stand for the pooled residuals. Both
+    arrays are ascending, in standard deviations.
+    """
+    needed = SPIKE_RATE * (len(own) + POOLED_RUNS)
+    limits = [0.0]
+    for own_count in range(min(len(own), int(needed) + 1) + 1):
+        # With this many runs of its own beyond the limit, this share of the pooled residuals is needed too.
+        share = (needed - own_count) / POOLED_RUNS
+        pooled_count = int(share * len(pooled)) + 1 if share >= 0 else 1
+        if pooled_count <= len(pooled):
+            limit = pooled[-pooled_count]
+            limits.append(float(min(limit, own[-own_count]) if own_count else limit))
+    return max(limits)
+
+
+def _judgment(
+    expected: Expected, worse: int, usual: tuple[float, float], alpha: float, threshold: float
+) -> Judgment:
+    reach = student_quantile(expected.dof, 1 - alpha)
+    low, high = (end * expected.se for end in (min(-reach, usual[0]), max(reach, usual[1])))
+    step = expected.observed - expected.mean
+    if not low <= step <= high and abs(step) >= math.log1p(threshold):
+        verdict = Verdict.REGRESSED if step * worse > 0 else Verdict.IMPROVED
     else:
-        word = "inconclusive" if max(-low, high) > math.log1p(RESOLUTION) else "unchanged"
-    return Verdict(_ratio(step) or 0.0, _ratio(low), _ratio(high), word)
+        wide = max(-low, high) > math.log1p(RESOLUTION)
+        verdict = Verdict.INCONCLUSIVE if wide else Verdict.UNCHANGED
+    return Judgment(_ratio(step) or 0.0, _ratio(low), _ratio(high), verdict)
 
 
 def _ratio(log: float) -> float | None:
-    """Return e to the power of `log`; None where no number is so large or so small."""
-    return math.exp(log) if abs(log) < _MOST else None
-
-
-_MOST = 700.0
+    """Return e to the power of `log`; None where a float cannot hold it."""
+    return math.exp(log) if abs(log) < _MAX_LOG else None

@@ -1,50 +1,66 @@
-"""Baseline against candidate, case by case: log medians of runs -> ratio, interval, q, verdict.
+"""Baseline against candidate, case by case: ratio, interval, q-value and verdict.
 
-Owns the statistics of "Regression between runs" in METHOD. The replicate is the run, never the round; each
-case's noise is moderated by that of all (`breakeven.stats.empirical_bayes`); what is tested is "no more than
-the threshold slower or faster" (TREAT: McCarthy and Smyth, Bioinformatics 25, 2009); false alarms are held to
-5% of what is called changed (Benjamini and Hochberg, 1995). No ratio and no test is ever corrected for what
-all cases share: that would explain a slowdown of everything away. Pure arrays, no files.
+The replicate is the run, not the round: rounds of one process share its noise. The run-to-run variance of a
+case is shrunk toward that of all cases (`breakeven.stats.empirical_bayes`). The test is whether a case became
+slower or faster by more than the threshold (TREAT: McCarthy and Smyth, Bioinformatics 25, 2009), and at most
+5% of the cases reported as changed are false alarms (Benjamini and Hochberg, 1995). A shift that all cases
+share is never subtracted: that would hide a slowdown of everything.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from breakeven.stats.empirical_bayes import fit_prior, moderate, pooled_df, shared_noise
+from breakeven.stats.empirical_bayes import fit_prior, mean_squared_correlation, pooled_df, shrink_variances
+from breakeven.stats.significance import benjamini_hochberg, student_quantile
 
 Array = NDArray[np.float64]
 
 ALPHA = 0.05
-"""The share of false ones among the cases called changed."""
+"""The false discovery rate of the cases reported as changed."""
 
 THRESHOLD = 0.02
-"""A change up to this is nobody's concern."""
+"""Ignore changes up to this size."""
 
-MAX_ALARMS = 0.15
-"""Of the pairs of a floor's runs; three times what chance makes of even noise. Beyond it judges nothing."""
+MAX_FALSE_ALARM_RATE = 0.15
+"""A noise floor above this is unusable; it is three times the rate under stationary noise."""
 
 RESOLUTION = 0.10
-"""An interval wider than this to each side cannot tell that nothing changed."""
+"""An interval with a larger half-width is `inconclusive`."""
 
-_HIGH = 0.975
 MAX_DF = 1e6
-"""Student's distribution of more degrees of freedom is the normal one; scipy knows none of infinite."""
+"""Student's t distribution is normal beyond this; scipy does not accept infinite degrees of freedom."""
+
+_UPPER = 0.975
+
+
+class Verdict(StrEnum):
+    """What became of a case, or of the newest run of a series."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    UNCHANGED = "unchanged"
+    INCONCLUSIVE = "inconclusive"
+    MISSING = "missing"
+    NEW = "new"
+    ERROR = "error"
 
 
 @dataclass(frozen=True)
 class Effects:
-    """What is known of each case, in arrays of shape (cases,).
+    """The effect in each case, in arrays of shape (cases,); NaN where unknown.
 
-    `log_ratio` is candidate over baseline, NaN where a side has no run; `se` its standard error and `df` its
-    degrees of freedom, NaN and 0 where nothing tells of run-to-run noise; `sd` the run-to-run standard
-    deviation of a log time; `p` the chance of such a ratio though nothing changed by more than the threshold.
+    `log_ratio` is the logarithm of candidate over baseline, with the 95% interval from `low` to `high`, the
+    standard error `se` and `df` degrees of freedom (0 where the run-to-run noise is unknown). `sd` is the
+    run-to-run standard deviation of a log time. `p` is the p-value of a change by more than the threshold,
+    `q` the same after the correction for all cases. `n_baseline` and `n_candidate` count runs.
     """
 
     log_ratio: Array
@@ -60,17 +76,21 @@ class Effects:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Run-to-run noise: of each case, shape (cases,); how much is shared; what may at most be claimed."""
+class CaseNoise:
+    """Run-to-run noise: sample variances of log times and their degrees of freedom, both of shape (cases,).
+
+    `squared_correlation` is the mean squared correlation between the cases' noise, `max_df` the most degrees
+    of freedom that a posterior variance may have.
+    """
 
     variances: Array
     df: Array
-    shared: float
-    most_df: float
+    squared_correlation: float
+    max_df: float
 
 
-def noise_of(groups: list[Array]) -> Noise:
-    """Return what runs tell of the noise, each group's around its own mean.
+def estimate_noise(groups: list[Array]) -> CaseNoise:
+    """Return the noise of the runs around the mean of their group.
 
     Args:
         groups: each of shape (cases, runs), log seconds, NaN where a run lacks the case.
@@ -79,47 +99,47 @@ def noise_of(groups: list[Array]) -> Noise:
     squares = np.nansum(residuals**2, axis=1)
     df = sum(np.maximum(np.isfinite(group).sum(axis=1) - 1, 0) for group in groups).astype(float)
     variances = np.divide(squares, df, out=np.full(len(df), np.nan), where=df > 0)
-    whole = residuals[np.isfinite(residuals).all(axis=1)]
-    shared = shared_noise(whole, sum(max(group.shape[1] - 1, 0) for group in groups))
-    most = float(df.max(initial=0.0))
-    return Noise(variances, df, shared, pooled_df(int((df > 0).sum()), most, shared))
+    complete = residuals[np.isfinite(residuals).all(axis=1)]
+    correlation = mean_squared_correlation(complete, sum(max(group.shape[1] - 1, 0) for group in groups))
+    max_df = pooled_df(int((df > 0).sum()), float(df.max(initial=0.0)), correlation)
+    return CaseNoise(variances, df, correlation, max_df)
 
 
-def moderated(noise: Noise) -> tuple[Array, Array]:
-    """Return each case's variance, having learnt from all, and its degrees of freedom; shape (cases,)."""
-    prior = fit_prior(noise.variances, noise.df, noise.shared)
-    posterior, total = moderate(noise.variances, noise.df, prior)
-    return posterior, np.minimum(total, noise.most_df)
+def posterior_variances(noise: CaseNoise) -> tuple[Array, Array]:
+    """Return each case's posterior variance and its degrees of freedom, both of shape (cases,)."""
+    prior = fit_prior(noise.variances, noise.df, noise.squared_correlation)
+    posterior, df = shrink_variances(noise.variances, noise.df, prior)
+    return posterior, np.minimum(df, noise.max_df)
 
 
 def effects(
     baseline: Array, candidate: Array, floor: Array | None = None, threshold: float = THRESHOLD
 ) -> Effects:
-    """Return the effect in every case, tested.
+    """Return the effect in every case, with its test.
 
     Args:
         baseline: shape (cases, runs), log seconds; NaN where a run lacks the case.
         candidate: likewise; the same cases, any number of runs.
-        floor: likewise, of runs made to learn the noise, whose own level does not matter. It is only asked
-            where neither side has two runs of a case.
-        threshold: the relative change that is nobody's concern.
+        floor: likewise, runs of unchanged code, whose level does not matter. It provides the noise of the
+            cases of which neither side has two runs.
+        threshold: ignore relative changes up to this size.
     """
-    noise = noise_of([baseline, candidate])
+    noise = estimate_noise([baseline, candidate])
     if floor is not None:
-        noise = _with_floor(noise, noise_of([floor]))
-    posterior, total = moderated(noise)
+        noise = _with_floor(noise, estimate_noise([floor]))
+    posterior, df = posterior_variances(noise)
     n_baseline, n_candidate = (np.isfinite(side).sum(axis=1) for side in (baseline, candidate))
     log_ratio = _means(candidate) - _means(baseline)
-    known = np.isfinite(log_ratio) & (total >= 1)
+    known = np.isfinite(log_ratio) & (df >= 1)
     with np.errstate(divide="ignore"):
         se = np.where(known, np.sqrt(posterior * (1 / n_baseline + 1 / n_candidate)), np.nan)
-    p = _treat(log_ratio, se, total, math.log1p(threshold))
-    reach = se * stdtrit(np.clip(total, 1, MAX_DF), _HIGH)
+    p = _treat(log_ratio, se, df, math.log1p(threshold))
+    reach = se * stdtrit(np.clip(df, 1, MAX_DF), _UPPER)
     return Effects(
         log_ratio=log_ratio,
         se=se,
-        df=np.where(known, total, 0.0),
-        sd=np.where(total >= 1, np.sqrt(posterior), np.nan),
+        df=np.where(known, df, 0.0),
+        sd=np.where(df >= 1, np.sqrt(posterior), np.nan),
         p=p,
         q=benjamini_hochberg(p),
         low=log_ratio - reach,
@@ -129,14 +149,14 @@ def effects(
     )
 
 
-def alarms_of(floor: Array, threshold: float = THRESHOLD) -> float:
-    """Return in which share of the pairs of a floor's own runs any case is called changed by the other runs.
+def false_alarm_rate(floor: Array, threshold: float = THRESHOLD) -> float:
+    """Return the share of pairs of a noise floor's runs in which the other runs would report any change.
 
-    It is the floor asked about itself. Where one run in ten was disturbed, no law of the noise that is fitted
-    to ten runs holds for the eleventh, and single runs judged by it are called slower far too often.
+    If one run in ten was disturbed, the noise fitted to ten runs does not describe the eleventh, and a single
+    run compared with it is reported as slower far too often.
 
     Args:
-        floor: shape (cases, runs), log seconds; of fewer than 4 runs nothing can be asked: NaN.
+        floor: shape (cases, runs), log seconds; NaN is returned for fewer than 4 runs.
         threshold: as in `effects`.
     """
     runs = floor.shape[1]
@@ -149,65 +169,58 @@ def alarms_of(floor: Array, threshold: float = THRESHOLD) -> float:
     return float(np.mean(alarms))
 
 
-def benjamini_hochberg(p: Array) -> Array:
-    """Return the smallest false discovery rate at which each test would be called; NaN stays NaN.
-
-    >>> benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03])).round(3).tolist()
-    [0.03, 0.04, nan, 0.04]
-    """
-    q = np.full(len(p), np.nan)
-    tested = np.flatnonzero(np.isfinite(p))
-    order = tested[np.argsort(p[tested])[::-1]]
-    ranks = np.arange(len(order), 0, -1)
-    q[order] = np.minimum(1.0, np.minimum.accumulate(p[order] * len(order) / ranks))
-    return q
-
-
-def runs_needed(sd: float, half_width: float = RESOLUTION, most: int = 1000) -> int | None:
-    """Return how many runs a side give a ratio's interval of that half-width; None beyond `most`.
+def runs_needed(sd: float, half_width: float = RESOLUTION, max_runs: int = 1000) -> int | None:
+    """Return the number of runs a side for a ratio's interval of that half-width; None above `max_runs`.
 
     >>> runs_needed(0.02), runs_needed(0.20)
     (2, 33)
     """
-    for runs in range(2, most + 1):
-        reach = float(stdtrit(2 * runs - 2, _HIGH)) * sd * math.sqrt(2 / runs)
+    for runs in range(2, max_runs + 1):
+        reach = student_quantile(2 * runs - 2) * sd * math.sqrt(2 / runs)
         if math.sinh(reach) <= half_width:
             return runs
     return None
 
 
-def verdict_of(q: float, log_ratio: float, half_width: float, resolution: float = RESOLUTION) -> str:
-    """Return the verdict on one case; NaN stands for what is not known, and leaves it `inconclusive`."""
+def case_verdict(q: float, log_ratio: float, half_width: float, resolution: float = RESOLUTION) -> Verdict:
+    """Return the verdict on one case; an unknown value is NaN and makes it `inconclusive`.
+
+    Args:
+        q: as in `Effects`.
+        log_ratio: likewise.
+        half_width: of the ratio's 95% interval.
+        resolution: the largest half-width of an unchanged case.
+    """
     if q <= ALPHA:
-        return "regressed" if log_ratio > 0 else "improved"
-    return "unchanged" if half_width <= resolution else "inconclusive"
+        return Verdict.REGRESSED if log_ratio > 0 else Verdict.IMPROVED
+    return Verdict.UNCHANGED if half_width <= resolution else Verdict.INCONCLUSIVE
 
 
-def _with_floor(own: Noise, floor: Noise) -> Noise:
-    """Return the floor's noise for the cases of which a comparison's own runs know nothing."""
+def _with_floor(own: CaseNoise, floor: CaseNoise) -> CaseNoise:
+    """Return a comparison's own noise, and the floor's for the cases of which it knows nothing."""
     unknown = own.df == 0
     if not unknown.any():
         return own
     if unknown.all():
         return floor
-    return Noise(
+    return CaseNoise(
         np.where(unknown, floor.variances, own.variances),
         np.where(unknown, floor.df, own.df),
-        max(own.shared, floor.shared),
-        min(own.most_df, floor.most_df),
+        max(own.squared_correlation, floor.squared_correlation),
+        min(own.max_df, floor.max_df),
     )
 
 
 def _means(group: Array) -> Array:
-    """Return the mean over runs, NaN where there is none (numpy's own would warn)."""
+    """Return the mean over runs, NaN where there is none (`np.nanmean` would warn)."""
     counts = np.isfinite(group).sum(axis=1)
     empty = np.full(len(group), np.nan)
     return np.asarray(np.divide(np.nansum(group, axis=1), counts, out=empty, where=counts > 0))
 
 
 def _treat(log_ratio: Array, se: Array, df: Array, threshold: float) -> Array:
-    """Return the largest chance, over all true changes within the threshold, of a ratio so far from 1."""
+    """Return the p-value of each log ratio against a true change of at most the threshold (TREAT)."""
     with np.errstate(invalid="ignore"):
-        away, towards = (np.abs(log_ratio) - threshold) / se, (np.abs(log_ratio) + threshold) / se
+        nearer, farther = (np.abs(log_ratio) - threshold) / se, (np.abs(log_ratio) + threshold) / se
     df = np.clip(df, 1, MAX_DF)
-    return np.asarray(np.minimum(1.0, stdtr(df, -away) + stdtr(df, -towards)))
+    return np.asarray(np.minimum(1.0, stdtr(df, -nearer) + stdtr(df, -farther)))

@@ -102,7 +102,7 @@ def test_a_check_that_no_longer_sees_a_missing_synchronize_fails_itself(monkeypa
 
 
 def test_intervals_without_the_correction_for_autocorrelation_are_noticed(monkeypatch):
-    monkeypatch.setattr(intervals, "tau_of_signs", lambda _: 1.0)
+    monkeypatch.setattr(intervals, "autocorrelation_time", lambda _: 1.0)
     assert failures(coverage.coverage) == [
         "coverage, rounds correlated by 0.5",
         "coverage, rounds correlated by 0.9",
@@ -110,7 +110,7 @@ def test_intervals_without_the_correction_for_autocorrelation_are_noticed(monkey
 
 
 def test_a_mean_in_place_of_the_median_is_noticed(monkeypatch):
-    monkeypatch.setattr(intervals, "_middle", np.mean)
+    monkeypatch.setattr(intervals, "median_of_sorted", np.mean)
     assert failures(coverage.coverage) == ["bias of the center under the same outliers"]
 
 
