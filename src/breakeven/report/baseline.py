@@ -19,9 +19,7 @@ class Baseline:
     machine: str | None = None
 
 
-def find_baseline(
-    text: str, machines: Sequence[Machine], devices: Mapping[str, Iterable[str]]
-) -> Baseline:
+def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, Iterable[str]]) -> Baseline:
     """Return the baseline that `text` names: ``DEVICE`` or ``MACHINE/DEVICE``.
 
     MACHINE is a machine's label or class id, or a part of one of them that no other machine's has.
@@ -60,5 +58,6 @@ def _find_machine(name: str, machines: Sequence[Machine], text: str) -> Machine:
     problem = "several machines match" if found else "no such machine"
     labels = "; ".join(f"{machine.label} (class {machine.class_id})" for machine in found or machines)
     raise UsageError(
-        f"--baseline {one_line(text, 80)!r}: {problem}; give a label or a class id of: {one_line(labels, 400)}"
+        f"--baseline {one_line(text, 80)!r}: {problem}; give a label or a class id of: "
+        f"{one_line(labels, 400)}"
     )

@@ -1,8 +1,8 @@
 """What bounds each training step on an accelerator: the host's queueing, the copy of the batch, the device.
 
-Also the flat stretch: up to which batch size a step takes no longer than at the smallest. The seconds for which the host is
-busy queueing a step, from rounds of their own, are set against the step's median. Device events cannot replace them: the
-gaps in which a device waits count in those.
+Also the flat stretch: up to which batch size a step takes no longer than at the smallest. The seconds for
+which the host is busy queueing a step, from rounds of their own, are set against the step's median. Device
+events cannot replace them: the gaps in which a device waits count in those.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Bound(StrEnum):
     LAUNCH = (
         "launch-bound",
         "the host queues for at least 80% of a step, so the device waits for it: a larger batch costs "
-        "next to nothing; torch.compile, CUDA graphs or a fused optimizer help where they are not used already, "
-        "a faster device does not",
+        "next to nothing; torch.compile, CUDA graphs or a fused optimizer help where they are not used "
+        "already, a faster device does not",
     )
     MIXED = (
         "mixed",
@@ -50,8 +50,8 @@ class Bound(StrEnum):
     )
     COPY = (
         "copy-bound",
-        "the copy of the batch occupies the host for at least half of a step: pinned memory (pin_memory=True) "
-        "or smaller inputs help, neither fewer launches nor a faster device does",
+        "the copy of the batch occupies the host for at least half of a step: pinned memory "
+        "(pin_memory=True) or smaller inputs help, neither fewer launches nor a faster device does",
     )
     UNDECIDED = (
         "undecided",
@@ -71,7 +71,8 @@ COPYING = 0.5
 """Where the copy of the batch occupies the host for at least this share, nothing else matters."""
 
 WAITING = 2.0
-"""Queueing that takes this many times the minimum over the model's batch sizes is waiting: launches are equal."""
+"""Queueing that takes this many times the minimum over the model's batch sizes is waiting: launches are
+equal."""
 
 FLAT = 1.10
 """A step that takes up to this many times the smallest batch's costs next to nothing more."""
@@ -82,9 +83,9 @@ class BoundCell:
     """What bounds one cell.
 
     `kind` is undecided where the interval allows several kinds or the host waited for the device within the
-    step, unmeasured where the queueing was not timed. `share`, with its 95% interval `low` to `high`, is the
-    part of the step for which the host queues work; the copy of the batch, where it occupies the host, is left
-    out of both.
+    step, unmeasured where the queueing was not timed. `share`, with its 95% interval `low` to `high`, is
+    the part of the step for which the host queues work; the copy of the batch, where it occupies the host,
+    is left out of both.
     """
 
     batch_size: int

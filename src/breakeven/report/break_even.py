@@ -25,7 +25,7 @@ class BreakEven:
 
     `batches` are those at which both have an interval, `holes` those at which only something is known,
     `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size, `between` are
-    (batch size, speedup) between neighboring ones, as the crossing is interpolated, for whoever draws the line.
+    (batch size, speedup) between neighboring ones, as the crossing is interpolated, for drawing the line.
     """
 
     candidate: Line

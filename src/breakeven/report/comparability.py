@@ -16,6 +16,7 @@ from breakeven.report.estimates import Estimate
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 
+
 class Level(StrEnum):
     """Whether numbers may be compared."""
 
@@ -103,8 +104,8 @@ def _models(runs: Sequence[Run]) -> Iterator[Reason]:
         if cells:
             yield Reason(
                 Level.RED,
-                f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their {name}; "
-                "give what differs an axis or a name of its own",
+                f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their "
+                f"{name}; give what differs an axis or a name of its own",
             )
 
 

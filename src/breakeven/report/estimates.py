@@ -1,8 +1,8 @@
 """One estimate a case: its median, the interval, and the draws that everything later rests on.
 
 One run is bootstrapped over its rounds, six and more runs over runs, and two to five runs use Student's
-distribution of their medians. Every comparison and every break-even uses the same draws, so that their intervals
-never contradict each other.
+distribution of their medians. Every comparison and every break-even uses the same draws, so that their
+intervals never contradict each other.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from breakeven.stats.intervals import (
     MIN_RUNS,
     MedianInterval,
     RunDraws,
+    autocorrelation_time,
     interval_of_draws,
     median_interval,
     resampled_medians,
     resampled_over_runs,
     student_over_runs,
-    autocorrelation_time,
 )
 
 SEED = 20260101

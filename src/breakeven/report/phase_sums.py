@@ -1,8 +1,8 @@
 """Do the phases add up to the whole training step?
 
-The sum is that of the phases and of zeroing the gradients, which is a part of the step and not a phase. On a CPU a
-residual means that a phase, or `train`, was not measured as it runs; on an accelerator each phase is synchronized, and
-the residual is what that costs.
+The sum is that of the phases and of zeroing the gradients, which is a part of the step and not a phase. On
+a CPU a residual means that a phase, or `train`, was not measured as it runs; on an accelerator each phase
+is synchronized, and the residual is what that costs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """After how many training steps a faster device has paid back its slower start.
 
-The start is the device's initialization, moving the model, capturing it as a graph, and what the first calls take beyond
-steady ones. Each happens once in a run, so the start itself has no interval; the steps have that of the time saved a
-step.
+The start is the device's initialization, moving the model, capturing it as a graph, and what the first
+calls take beyond steady ones. Each happens once in a run, so the start itself has no interval; the steps
+have that of the time saved a step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Payback:
     """When the candidate of `row` has paid back its start.
 
     `start_s` is how much longer the candidate takes to start than the baseline, in seconds; where it is not
-    positive, `steps` is 0. `low` and `high` are the 95% interval of `steps`, `high` None where it is unbounded.
+    positive, `steps` is 0. `low` and `high` are the 95% interval of `steps`, `high` None where it is
+    unbounded.
     """
 
     row: Speedup
@@ -36,9 +37,7 @@ class Payback:
     high: float | None
 
 
-def paybacks(
-    cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Sequence[Run]
-) -> list[Payback]:
+def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Sequence[Run]) -> list[Payback]:
     """Return a row for every whole training step in which an accelerator is faster and its start is known.
 
     Two CPU devices are one: whichever is timed first bears what loading the libraries costs.

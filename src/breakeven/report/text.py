@@ -1,28 +1,37 @@
-"""The verdict: what a reader should take home, as plain sentences made from the numbers.
-
-Owns the wording. Says always, never, beyond the measured range and undecided aloud, names the baseline, and
-never shows a zero or a NaN. Computes nothing but counts and extremes of what it is given.
-"""
+"""The report in sentences, made once for terminal, page, markdown and JSON."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from breakeven import format as fmt
+from breakeven.case import Model
 from breakeven.device_names import is_cpu
 from breakeven.format import one_line
+from breakeven.phases import COMPARED, HEADLINE
+from breakeven.report.bottleneck import Bottleneck, Bound
 from breakeven.report.break_even import BreakEven
-from breakeven.report.comparability import RED, Comparability
-from breakeven.report.speedup import PHASES, Speedup
+from breakeven.report.comparability import Comparability, Level
+from breakeven.report.speedup import Speedup, Verdict
 from breakeven.report.startup_cost import Payback
-from breakeven.runs.machine import Machine, Names
+from breakeven.report.variants import Variant
+from breakeven.report.what_if import WhatIf
+from breakeven.runs.machine import Machine
+from breakeven.stats.crossing import CrossingStatus as Status
+
+FEWER_DIGITS = {"tf32": True, "dtype": "bfloat16"}
+"""Changes after which a step computes something slightly different, which its time does not show."""
+
+ModelNames = Mapping[Model, str]
+"""The name of each model in a sentence."""
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What to take home about one candidate: the sentence that matters most, then the others."""
+    """The result for one candidate: the sentence that matters most, then the others."""
 
     headline: str
     details: tuple[str, ...] = ()
@@ -31,10 +40,59 @@ class Conclusion:
         return " ".join((self.headline, *self.details))
 
 
+@dataclass(frozen=True)
+class Names:
+    """The names of machines (by class id) and models in sentences."""
+
+    machines: Mapping[str, str]
+    models: ModelNames
+
+    def baseline(self, row: BreakEven) -> str:
+        """Return the baseline's name, with its machine where that is not the candidate's."""
+        return self._elsewhere(row, fmt.device_name(row.baseline.device))
+
+    def baseline_id(self, row: BreakEven) -> str:
+        """Return the baseline as it was asked for, such as ``cpu``, with its machine where needed."""
+        return self._elsewhere(row, row.baseline.device)
+
+    def device(self, device: str, machine: str) -> str:
+        """Return a device's name, with its machine where there are several."""
+        return f"{fmt.device_name(device)}{f' of {self.machines[machine]}' if len(self.machines) > 1 else ''}"
+
+    def _elsewhere(self, row: BreakEven, name: str) -> str:
+        is_away = row.baseline.machine != row.candidate.machine
+        return f"{name} of {self.machines[row.baseline.machine]}" if is_away else name
+
+
+def model_names(models: Iterable[Model]) -> dict[Model, str]:
+    """Return the name of each model in a sentence.
+
+    Axes that all models of a workload share are left out, since they distinguish nothing; a model that is
+    alone keeps them.
+
+    >>> from breakeven.case import Axes
+    >>> models = [Model("mlp", Axes({"depth": 2, "width": width})) for width in (8, 64)]
+    >>> list(model_names(models).values())
+    ['mlp at width=8', 'mlp at width=64']
+    """
+    known = list(dict.fromkeys(models))
+    names = {}
+    for model in known:
+        others = [other.axes for other in known if other.workload == model.workload]
+        shared = {
+            name
+            for name, value in model.axes.items()
+            if len(known) > 1 and all(name in axes and axes[name] == value for axes in others)
+        }
+        axes = model.axes.without(shared)
+        names[model] = one_line(f"{model.workload} at {axes}" if axes else model.workload)
+    return names
+
+
 def headline_phase(speedups: Iterable[Speedup]) -> str | None:
-    """Return the phase that the verdict speaks of: the first of `PHASES` that was compared."""
+    """Return the phase of the verdict: the first of `COMPARED` that was compared, None without any."""
     present = list(dict.fromkeys(row.phase for row in speedups))
-    return next((phase for phase in (*PHASES, *present) if phase in present), None)
+    return next((str(phase) for phase in (*COMPARED, *present) if phase in present), None)
 
 
 def conclusions(
@@ -44,104 +102,222 @@ def conclusions(
     paybacks: Sequence[Payback],
     devices: Mapping[str, Sequence[str]],
     endings: Mapping[str, int],
-    names: Names,
+    models: ModelNames,
 ) -> list[Conclusion]:
-    """Return the verdict on everything that was compared, one conclusion a candidate.
+    """Return the verdict on everything that was compared, one conclusion a candidate, accelerators first.
 
     Args:
-        machines: in the order to speak of them.
+        machines: in the order of the report.
         speedups: all rows; the headline phase is chosen among them.
         break_evens: likewise.
-        paybacks: when candidates have earned their start.
+        paybacks: when candidates have paid back their start.
         devices: the timed devices of each class id.
         endings: how many cases ended in each way without a timing.
-        names: of all models.
+        models: the names of all models.
     """
     phase = headline_phase(speedups)
     if phase is None:
         return [Conclusion(_nothing_compared(devices, endings))]
-    named = _Names({machine.class_id: machine.label for machine in machines}, names)
+    names = Names({machine.class_id: machine.label for machine in machines}, models)
     found = []
     for machine in machines:
-        lines = [row for row in break_evens if row.class_id == machine.class_id and row.phase == phase]
-        for name in spoken_of(lines):
-            about = _candidate([row for row in lines if row.candidate == name], paybacks, named)
-            found.append((is_cpu(name), _on(machine, machines, about)))
-        for name in _unpaired(devices.get(machine.class_id, ()), break_evens, machine.class_id):
-            text = f"{fmt.device_name(name)} shares no timed cell with what it could be held against."
-            found.append((False, _on(machine, machines, Conclusion(fmt.capital(text)))))
-    # What most readers came for comes first: accelerators, on whichever machine.
-    ordered = [about for _, about in sorted(found, key=lambda item: item[0])]
+        lines = [
+            row for row in break_evens if row.candidate.machine == machine.class_id and row.phase == phase
+        ]
+        for device in headline_devices(lines):
+            of_device = [row for row in lines if row.candidate.device == device]
+            found.append((is_cpu(device), _on(machine, machines, _candidate(of_device, paybacks, names))))
+        for device in _unpaired(devices.get(machine.class_id, ()), break_evens, machine.class_id):
+            text = f"{fmt.capital(fmt.device_name(device))} shares no timed cell with a baseline."
+            found.append((False, _on(machine, machines, Conclusion(text))))
+    ordered = [conclusion for _, conclusion in sorted(found, key=lambda item: item[0])]
     last = ordered[-1]
     return [*ordered[:-1], Conclusion(last.headline, (*last.details, _about_phase(phase, speedups)))]
 
 
-def _on(machine: Machine, machines: Sequence[Machine], about: Conclusion) -> Conclusion:
-    """Return the conclusion with its machine's name, where there are several."""
-    if len(machines) < 2:
-        return about
-    return Conclusion(f"On {machine.label}: {about.headline[:1].lower()}{about.headline[1:]}", about.details)
+def headline_devices(lines: Sequence[BreakEven]) -> list[str]:
+    """Return the candidates among the lines of one machine that the verdict is about.
 
-
-def _unpaired(devices: Iterable[str], break_evens: Iterable[BreakEven], class_id: str) -> list[str]:
-    """Return the accelerators of a machine that were timed and stand in no line at all."""
-    paired = set()
-    for line in break_evens:
-        paired |= {(line.class_id, line.candidate), (line.baseline_class_id, line.baseline)}
-    return [name for name in devices if not is_cpu(name) and (class_id, name) not in paired]
-
-
-def spoken_of(lines: Sequence[BreakEven]) -> list[str]:
-    """Return the candidates among the lines of one machine that a conclusion speaks of.
-
-    Beside an accelerator a machine's own other thread counts are only other baselines to hold it against,
-    and `breakeven.report.what_if` does.
+    Beside an accelerator a machine's other thread counts are only other baselines, which
+    `breakeven.report.what_if` covers.
     """
-    names = dict.fromkeys(row.candidate for row in lines)
+    names = dict.fromkeys(row.candidate.device for row in lines)
     accelerated = any(not is_cpu(name) for name in names)
     at_home = {
-        row.candidate for row in lines if is_cpu(row.baseline) and row.baseline_class_id == row.class_id
+        row.candidate.device
+        for row in lines
+        if is_cpu(row.baseline.device) and row.baseline.machine == row.candidate.machine
     }
     return [name for name in names if not (accelerated and is_cpu(name) and name in at_home)]
 
 
-@dataclass(frozen=True)
-class _Names:
-    """How machines (by class id) and models (by workload and axes) are called."""
-
-    machines: Mapping[str, str]
-    models: Names
-
-    def place(self, row: BreakEven | Speedup) -> str:
-        return self.models[row.workload, row.axes]
-
-    def baseline(self, line: BreakEven, short: bool = False) -> str:
-        """The baseline's name, with its machine's where that is another than the candidate's."""
-        name = line.baseline if short else fmt.device_name(line.baseline)
-        elsewhere = line.baseline_class_id != line.class_id
-        return f"{name} of {self.machines[line.baseline_class_id]}" if elsewhere else name
-
-
 def refusal(comparable: Comparability) -> Conclusion:
-    """Return what stands in the verdict's place where the comparison is red."""
-    red = [one_line(reason.text, 300) for reason in comparable.reasons if reason.level == RED]
+    """Return the conclusion where the comparison is red."""
+    red = [one_line(reason.text, 300) for reason in comparable.reasons if reason.level is Level.RED]
     return Conclusion(
         "These numbers do not compare, so no speedup is given.",
         (
             *(f"{text}." for text in red),
-            "--force shows the ratios all the same, and marks everything made of them.",
+            "--force gives the ratios anyway, and marks everything made of them.",
         ),
     )
+
+
+def what_if_sentences(
+    what_ifs: Sequence[WhatIf], lines: Sequence[BreakEven], machines: Sequence[Machine], models: ModelNames
+) -> list[str]:
+    """Return a sentence for each circumstance of each candidate that the verdict is about.
+
+    Args:
+        what_ifs: as `breakeven.report.what_if.what_ifs` returns them.
+        lines: all break-evens of the report.
+        machines: in the order of the report.
+        models: the names of all models.
+    """
+    groups: dict[tuple[str, str, str], list[WhatIf]] = {}
+    for row in what_ifs:
+        groups.setdefault((row.line.candidate.machine, row.line.candidate.device, row.scenario), []).append(
+            row
+        )
+    places = [
+        (machine, device)
+        for machine in machines
+        for device in headline_devices([row for row in lines if row.candidate.machine == machine.class_id])
+    ]
+    found, unmoved = [], dict[str, None]()
+    for machine, device in places:
+        where = f"{one_line(device, 40)} on {machine.label}: " if len(places) > 1 else ""
+        for (class_id, name, scenario), group in groups.items():
+            if (class_id, name) != (machine.class_id, device):
+                continue
+            if where and not any(map(_moves, group)):
+                unmoved[scenario] = None
+                continue
+            sentence = _what_if(group, models)
+            found.append(f"{where}{sentence if where else fmt.capital(sentence)}.")
+    if unmoved:  # once for all: on many machines these would hide what does change
+        found.append(f"No other break-even is shown to move {', '.join(unmoved)}.")
+    return found
+
+
+def bottleneck_sentences(
+    found: Iterable[Bottleneck], machines: Iterable[Machine], models: ModelNames
+) -> list[str]:
+    """Return a sentence for each kind of bound on each accelerator: where it holds, and what helps."""
+    names = Names({machine.class_id: machine.label for machine in machines}, models)
+    places: dict[tuple[str, str], dict[Bound, list[str]]] = {}
+    for row in found:
+        kinds = places.setdefault((row.line.device, row.line.machine), {})
+        for kind, smallest, largest in row.stretches():
+            where = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
+            kinds.setdefault(kind, []).append(f"{models[row.line.model]}, batch {where}")
+    return [
+        f"On {names.device(*place)}, {kind} ({fmt.joined(kinds[kind], separator='; ')}): {kind.advice}."
+        for place, kinds in places.items()
+        for kind in Bound
+        if kind in kinds and kind.advice
+    ]
+
+
+def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:
+    """Return a sentence for each change on each device: where it pays, the best cell, what it costs once."""
+    names = Names({machine.class_id: machine.label for machine in machines}, {})
+    groups: dict[tuple[str, str, str], list[Variant]] = {}
+    for variant in found:
+        key = variant.row.candidate
+        groups.setdefault((key.device, key.machine, variant.name), []).append(variant)
+    return [
+        f"On {names.device(device, machine)}, {name} {_variant(rows)}{_variant_once(_best(rows))}"
+        f"{'; it computes with fewer digits' if _has_fewer_digits(rows[0]) else ''}."
+        for (device, machine, name), rows in groups.items()
+    ]
+
+
+def reach(row: Bottleneck) -> str:
+    """Return what bounds a model at which batch sizes.
+
+    >>> from breakeven.report.bottleneck import BoundCell
+    >>> from breakeven.runs.schema import Facts
+    >>> kinds = ((1, Bound.LAUNCH), (64, Bound.LAUNCH), (512, Bound.MIXED), (4096, Bound.COMPUTE))
+    >>> cells = tuple(BoundCell(batch, kind, 1.0, None, None, None, Facts()) for batch, kind in kinds)
+    >>> line = Line(Model("mlp"), "train", "cuda")
+    >>> reach(Bottleneck(line, cells, 64, True))
+    'launch-bound up to batch 64, mixed at 512, compute-bound at 4096'
+    >>> reach(Bottleneck(line, cells[:2], 64, False))
+    'launch-bound at every measured batch size (1 to 64)'
+    """
+    stretches = list(row.stretches())
+    if len(stretches) == 1:
+        kind, smallest, largest = stretches[0]
+        if kind is Bound.UNMEASURED:
+            return str(kind)
+        if smallest == largest:
+            return f"{kind} at batch {largest}, the only one measured"
+        return f"{kind} at every measured batch size ({smallest} to {largest})"
+    first, *middle, last = stretches
+    between = [
+        f"{kind} at {low}" if low == high else f"{kind} from {low} to {high}" for kind, low, high in middle
+    ]
+    begin = "at" if first[1] == first[2] else "up to"
+    end = "at" if last[1] == last[2] else "from"
+    return ", ".join([f"{first[0]} {begin} batch {first[2]}", *between, f"{last[0]} {end} {last[1]}"])
+
+
+def flat(row: Bottleneck) -> str:
+    """Return up to which batch size a step takes no longer than at the smallest.
+
+    >>> from breakeven.report.bottleneck import BoundCell
+    >>> from breakeven.runs.schema import Facts
+    >>> cells = tuple(BoundCell(batch, Bound.LAUNCH, 1.0, None, None, None, Facts()) for batch in (1, 8, 64))
+    >>> ends = (8, True), (8, False), (64, False), (None, True), (None, False)
+    >>> [flat(Bottleneck(Line(Model("mlp"), "train", "cuda"), cells, *end)) for end in ends]
+    ['8', '8, undecided above', '64, the largest', 'grows from 1 on', 'undecided']
+    """
+    if len(row.cells) == 1:
+        return "one batch size only"
+    if row.flat_to is None:
+        return f"grows from {row.batches[0]} on" if row.grows else "undecided"
+    if row.flat_to == row.batches[-1]:
+        return f"{row.flat_to}, the largest"
+    return f"{row.flat_to}" if row.grows else f"{row.flat_to}, undecided above"
+
+
+def once(variant: Variant) -> str:
+    """Return what a variant costs once, such as ``compiling 7.50 s, capturing 250 ms``; empty without any."""
+    costs = (("compiling", variant.compile_s), ("capturing", variant.capture_s))
+    return ", ".join(f"{name} {fmt.seconds(cost)}" for name, cost in costs if cost is not None)
+
+
+def steps_to_pay_back(payback: Payback | None) -> str:
+    """Return the steps of a payback with their interval, empty without one."""
+    if payback is None:
+        return ""
+    return f"{fmt.count(payback.steps)} {fmt.count_between(payback.low, payback.high)}".strip()
+
+
+def _on(machine: Machine, machines: Sequence[Machine], conclusion: Conclusion) -> Conclusion:
+    """Return the conclusion with its machine's name, where there are several."""
+    if len(machines) < 2:
+        return conclusion
+    headline = conclusion.headline
+    return Conclusion(f"On {machine.label}: {headline[:1].lower()}{headline[1:]}", conclusion.details)
+
+
+def _unpaired(devices: Iterable[str], break_evens: Iterable[BreakEven], machine: str) -> list[str]:
+    """Return the accelerators of a machine that were timed and are in no break-even."""
+    lines = [line for row in break_evens for line in (row.candidate, row.baseline)]
+    paired = {(line.machine, line.device) for line in lines}
+    return [name for name in devices if not is_cpu(name) and (machine, name) not in paired]
 
 
 def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str, int]) -> str:
     timed = sorted({device for names in devices.values() for device in names})
     if not timed:
         ended = ", ".join(f"{count} {one_line(word, 40)}" for word, count in endings.items())
-        return f"Nothing was timed ({ended}), so nothing can be judged; the outcomes say why."
+        return f"Nothing was timed ({ended}), so nothing can be judged; see the outcomes."
     if all(len(names) < 2 for names in devices.values()):
         return (
-            f"Only {one_line(', '.join(timed))} was timed, so there is nothing to hold it against; measure a "
+            f"Only {one_line(', '.join(timed))} was timed, so there is nothing to compare it with; measure a "
             "second device on the same machine, such as --breakeven-devices=cpu@1,cpu."
         )
     return (
@@ -151,166 +327,211 @@ def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str
     )
 
 
-def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: _Names) -> Conclusion:
-    """Return what is to be said of one candidate on one machine against its baseline."""
+def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: Names) -> Conclusion:
+    """Return the conclusion on one candidate on one machine against its baseline."""
     first = lines[0]
     rows = [row for line in lines for row in line.rows]
-    main, details = (_one_line(first, names), []) if len(lines) == 1 else _several_lines(lines, names)
-    best = max(
-        (row for row in rows if row.verdict == "faster"), key=lambda row: row.speedup or 0, default=None
+    main, details = (_one_model(first, names), []) if len(lines) == 1 else _several_models(lines, names)
+    faster = [row for row in rows if row.verdict is Verdict.FASTER]
+    best = max(faster, key=lambda row: row.speedup or 0, default=None)
+    details.append(
+        _counts(Counter(row.verdict for row in rows), first.candidate.device, names.baseline_id(first))
     )
-    verdicts = Counter(row.verdict for row in rows)
-    details.append(_counts(verdicts, first.candidate, names.baseline(first, short=True)))
     if best is not None:
-        where = f"batch {best.batch_size}" + (f", {names.place(best)}" if len(lines) > 1 else "")
+        where = f"batch {best.batch_size}" + (f", {names.models[best.model]}" if len(lines) > 1 else "")
         main += f"; {fmt.ratio(best.speedup)} at best ({where})"
-        details += [_repaid(payback, names) for payback in paybacks if payback.row == best]
+        details += [_payback(payback, names) for payback in paybacks if payback.row == best]
     return Conclusion(f"{fmt.capital(main)}.", tuple(details))
 
 
-def _repaid(payback: Payback, names: _Names) -> str:
-    name = fmt.device_name(payback.row.candidate)
-    if payback.start_s <= 0:
-        return f"{fmt.capital(name)} costs no longer start."
-    if payback.steps < 1:
-        return f"The longer start of {name}, {fmt.seconds(payback.start_s)}, is repaid in the first step."
-    steps = f"{fmt.count(payback.steps)} {fmt.count_between(payback.low, payback.high)}"
-    return (
-        f"The longer start of {name}, {fmt.seconds(payback.start_s)}, is repaid after {steps} steps at "
-        f"batch {payback.row.batch_size}, {names.place(payback.row)}."
-    )
-
-
-def _one_line(line: BreakEven, names: _Names) -> str:
-    beats, slower = _beats(line, names), _is_slower(line, names)
-    where, found = names.place(line), line.crossing
+def _one_model(line: BreakEven, names: Names) -> str:
+    beats, model, found = _beats(line, names), names.models[line.model], line.crossing
     if not line.batches:
-        return f"{_pair(line, names)} share no usable timing for {where}, so the break-even is undecided"
-    smallest, largest = line.batches[0], line.batches[-1]
-    if found.status == "crosses":
-        return f"{beats} {_from(line)} for {where}"
-    if found.status in ("always", "never") and smallest == largest:
-        fact = beats if found.status == "always" else slower
-        return f"{fact} for {where} at batch {largest}, the only one measured"
-    if found.status == "always":
-        return f"{beats} for {where} at every measured batch size ({smallest} to {largest})"
-    if found.status == "never":
-        return f"{slower} for {where} at the largest measured batch size ({largest})"
-    if found.status == "beyond_range":
-        at = (
-            f"at every measured batch size ({smallest} to {largest})"
-            if _is_slower_throughout(line)
-            else f"at the largest measured batch size ({largest}) and shown to be faster at none"
-        )
+        pair = f"{fmt.device_name(line.candidate.device)} and {names.baseline(line)}"
+        return f"{pair} share no usable timing for {model}, so the break-even is undecided"
+    largest = line.batches[-1]
+    where = found.describe(line.batches)
+    if found.status in (Status.CROSSES, Status.ALWAYS):
+        return f"{beats} {where} for {model}"
+    if found.status is Status.NEVER and len(line.batches) == 1:
+        return f"{_is_slower(line, names)} for {model} at batch {largest}, the only one measured"
+    if found.status is Status.NEVER:
+        return f"{_is_slower(line, names)} for {model} at the largest measured batch size ({largest})"
+    if found.status is Status.BEYOND_RANGE:
+        at = "every measured batch size" if _is_slower_throughout(line) else "the largest measured batch size"
         return (
-            f"{slower} for {where} {at}, but the trend points to a break-even beyond {largest}; larger "
-            "batches would tell"
+            f"{_is_slower(line, names)} for {model} at {at} (up to {largest}); the trend points to a "
+            "break-even above it; measure larger batches"
         )
-    low, high = found.bracket
-    if high is not None:
-        rest = "; below, it is undecided" if low is None else " on; where exactly is undecided"
-        return f"{beats} for {where} {fmt.undecided_range(low, high)}{rest}"
-    is_same = any(row.batch_size == largest and row.verdict == "same" for row in line.rows)
+    if found.bracket[1] is not None:
+        return f"{beats} for {model} {where}; the exact break-even is undecided"
+    is_same = any(row.batch_size == largest and row.verdict is Verdict.SAME for row in line.rows)
     why = f"; at the largest measured ({largest}) they are the same within 2%" if is_same else ""
-    return f"from which batch size on {beats} for {where} is undecided{why}"
+    return f"the batch size from which {beats} for {model} is undecided{why}"
 
 
-def _several_lines(lines: Sequence[BreakEven], names: _Names) -> tuple[str, list[str]]:
-    """Return the sentence that matters most, and what is to be said of the models it does not speak of."""
-    wins = [
-        line for line in lines if line.crossing.status in ("crosses", "always") or _is_at_the_latest(line)
-    ]
+def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list[str]]:
+    """Return the sentence that matters most, and those on the models that it is not about."""
+    wins = [line for line in lines if _wins(line)]
     losses = _losses(lines)
     if not wins:
-        return (
-            f"in none of {len(lines)} models is it shown that {_beats(lines[0], names)}: {', '.join(losses)}",
-            [],
-        )
+        return f"in none of {len(lines)} models is it shown that {_beats(lines[0], names)}", losses
     among = f"all {len(lines)}" if len(wins) == len(lines) else f"{len(wins)} of {len(lines)}"
     where = ", ".join(_where_it_wins(wins, names))
-    main = f"in {among} models {_beats(lines[0], names)} from some batch size on: {where}"
-    return main, [f"Of the others: {', '.join(losses)}."] if losses else []
+    return f"in {among} models {_beats(lines[0], names)} from some batch size on: {where}", losses
 
 
-def _where_it_wins(wins: Sequence[BreakEven], names: _Names) -> list[str]:
+def _where_it_wins(wins: Sequence[BreakEven], names: Names) -> list[str]:
     """Return from which batch sizes on a candidate wins in several models, as phrases."""
     crossing = sorted(
-        (line for line in wins if line.crossing.status == "crosses"),
+        (line for line in wins if line.crossing.status is Status.CROSSES),
         key=lambda line: line.crossing.batch_size or 0,
     )
-    latest = sorted(line.crossing.bracket[1] or 0 for line in wins if _is_at_the_latest(line))
-    always = len(wins) - len(crossing) - len(latest)
+    latest = max((line.crossing.bracket[1] or 0 for line in wins if _is_at_the_latest(line)), default=None)
+    late = sum(map(_is_at_the_latest, wins))
+    always = len(wins) - len(crossing) - late
     found = [f"in {always} from the smallest measured"] if always else []
     if len(crossing) == 1:
-        found.append(f"in 1 {_from(crossing[0])} ({names.place(crossing[0])})")
+        found.append(f"in 1 {_from(crossing[0])} ({names.models[crossing[0].model]})")
     elif crossing:
         first, last = crossing[0], crossing[-1]
-        to = _from(last).removeprefix("from ")
         found.append(
-            f"in {len(crossing)} {_from(first)} ({names.place(first)}) to {to} ({names.place(last)})"
+            f"in {len(crossing)} {_from(first)} ({names.models[first.model]}) to "
+            f"{_from(last).removeprefix('from ')} ({names.models[last.model]})"
         )
-    if latest:
-        found.append(f"in {len(latest)} {fmt.undecided_range(None, latest[-1])}")
+    if latest is not None:
+        found.append(f"in {late} {fmt.undecided_range(None, latest)}")
     return found
 
 
 def _losses(lines: Sequence[BreakEven]) -> list[str]:
-    """Return a phrase for each way in which lines came out without the candidate's winning."""
-    count: Counter[str] = Counter(line.crossing.status for line in lines if not _is_at_the_latest(line))
-    name = lines[0].candidate
-    beyond = [line for line in lines if line.crossing.status == "beyond_range"]
-    throughout = "slower throughout" if all(map(_is_slower_throughout, beyond)) else "faster nowhere"
-    phrases = {
-        f"{name} is {throughout}, with a trend to a break-even beyond, in": len(beyond),
-        f"{name} is slower at the largest batch size in": count["never"],
-        "undecided in": count["undecided"],
+    """Return a sentence for each way in which the candidate does not win in some models."""
+    count = Counter(line.crossing.status for line in lines if not _is_at_the_latest(line))
+    name = lines[0].candidate.device
+    beyond = [line for line in lines if line.crossing.status is Status.BEYOND_RANGE]
+    slower = "is slower" if all(map(_is_slower_throughout, beyond)) else "never wins"
+    sentences = {
+        f"{name} {slower} at the measured batch sizes; the trend points to a break-even above them": len(
+            beyond
+        ),
+        f"{name} is slower at the largest batch size": count[Status.NEVER],
+        "the break-even is undecided": count[Status.UNDECIDED],
     }
-    return [f"{phrase} {number}" for phrase, number in phrases.items() if number]
+    return [f"In {fmt.plural(number, 'model')} {text}." for text, number in sentences.items() if number]
+
+
+def _wins(line: BreakEven) -> bool:
+    return line.crossing.status in (Status.CROSSES, Status.ALWAYS) or _is_at_the_latest(line)
 
 
 def _is_at_the_latest(line: BreakEven) -> bool:
-    return line.crossing.status == "undecided" and line.crossing.bracket[1] is not None
+    return line.crossing.status is Status.UNDECIDED and line.crossing.bracket[1] is not None
 
 
 def _is_slower_throughout(line: BreakEven) -> bool:
-    return all(row.verdict == "slower" for row in line.rows)
+    return all(row.verdict is Verdict.SLOWER for row in line.rows)
 
 
-def _beats(line: BreakEven, names: _Names) -> str:
-    verb = "beat" if fmt.is_plural(line.candidate) else "beats"
-    return f"{fmt.device_name(line.candidate)} {verb} {names.baseline(line)}"
+def _beats(line: BreakEven, names: Names) -> str:
+    verb = "beat" if fmt.is_plural(line.candidate.device) else "beats"
+    return f"{fmt.device_name(line.candidate.device)} {verb} {names.baseline(line)}"
 
 
-def _is_slower(line: BreakEven, names: _Names) -> str:
-    verb = "are" if fmt.is_plural(line.candidate) else "is"
-    return f"{fmt.device_name(line.candidate)} {verb} slower than {names.baseline(line)}"
-
-
-def _pair(line: BreakEven, names: _Names) -> str:
-    return f"{fmt.device_name(line.candidate)} and {names.baseline(line)}"
+def _is_slower(line: BreakEven, names: Names) -> str:
+    verb = "are" if fmt.is_plural(line.candidate.device) else "is"
+    return f"{fmt.device_name(line.candidate.device)} {verb} slower than {names.baseline(line)}"
 
 
 def _from(line: BreakEven) -> str:
-    found = line.crossing
-    between = fmt.batch_between(found.low, found.high, line.batches[0], line.batches[-1])
-    return f"from batch {fmt.batch(found.batch_size or 0)} {between}"
+    return line.crossing.describe(line.batches)
 
 
-def _counts(count: Counter[str], candidate: str, baseline: str) -> str:
+def _counts(count: Counter[Verdict], candidate: str, baseline: str) -> str:
     total = sum(count.values())
-    parts = [f"{candidate} wins {count['faster']} of {fmt.plural(total, 'cell')}"]
-    parts.append(f"{baseline} {count['slower']}")
-    if count["same"]:
-        parts.append(f"{count['same']} {'is' if count['same'] == 1 else 'are'} the same within 2%")
-    if count["undecided"]:
-        parts.append(f"{count['undecided']} {'is' if count['undecided'] == 1 else 'are'} undecided")
+    parts = [f"{candidate} wins {count[Verdict.FASTER]} of {fmt.plural(total, 'cell')}"]
+    parts.append(f"{baseline} {count[Verdict.SLOWER]}")
+    for verdict, text in ((Verdict.SAME, "the same within 2%"), (Verdict.UNDECIDED, "undecided")):
+        if count[verdict]:
+            parts.append(f"{count[verdict]} {'is' if count[verdict] == 1 else 'are'} {text}")
     return one_line(", ".join(parts), 300) + "."
 
 
+def _payback(payback: Payback, names: Names) -> str:
+    name = fmt.device_name(payback.row.candidate.device)
+    if payback.start_s <= 0:
+        return f"{fmt.capital(name)} adds no start-up time."
+    if payback.steps < 1:
+        return f"The start-up time of {name}, {fmt.seconds(payback.start_s)}, is paid back in the first step."
+    return (
+        f"The start-up time of {name}, {fmt.seconds(payback.start_s)}, is paid back after "
+        f"{steps_to_pay_back(payback)} steps at batch {payback.row.batch_size}, {names.models[payback.row.model]}."
+    )
+
+
 def _about_phase(phase: str, speedups: Sequence[Speedup]) -> str:
-    accelerated = any(not is_cpu(row.candidate) or not is_cpu(row.baseline) for row in speedups)
-    if phase == "train":
-        return "Times are of the whole training step" + (
-            ", host-to-device transfer included." if accelerated else "."
-        )
-    return f"train was not compared: this speaks of {one_line(phase, 40)} alone."
+    keys = [key for row in speedups for key in (row.candidate, row.baseline)]
+    if phase == HEADLINE:
+        accelerated = any(not is_cpu(key.device) for key in keys)
+        return f"Times are of the whole training step{', transfer to the device included' if accelerated else ''}."
+    return f"train was not compared: this is about {one_line(phase, 40)} alone."
+
+
+def _what_if(group: Sequence[WhatIf], models: ModelNames) -> str:
+    scenario = group[0].scenario
+    moved = [row for row in group if _moves(row)]
+    if not moved:
+        where = f" ({_from(group[0].other)})" if len(group) == 1 else f" for any of {len(group)} models"
+        return f"{scenario}, the break-even is not shown to move{where}"
+    farthest = max(moved, key=lambda row: abs(_position(row.line) - _position(row.other)))
+    text = f"{scenario}, {_from(farthest.other)} instead of {_from(farthest.line).removeprefix('from ')}"
+    if len(group) == 1:
+        return text
+    return f"{text} for {models[farthest.line.model]}; {len(moved)} of {len(group)} models change"
+
+
+def _moves(row: WhatIf) -> bool:
+    """Return whether the two break-evens are shown to differ: another status, or intervals apart."""
+    one, other = row.line.crossing, row.other.crossing
+    if Status.UNDECIDED in (one.status, other.status):
+        return False
+    if one.status is not Status.CROSSES or other.status is not Status.CROSSES:
+        same = {one.status, other.status} == {Status.NEVER, Status.BEYOND_RANGE}
+        return one.status is not other.status and not same
+    return (one.high or math.inf) < (other.low or 0) or (other.high or math.inf) < (one.low or 0)
+
+
+def _position(line: BreakEven) -> float:
+    """Return a break-even in powers of two; another status is farther than any shift."""
+    found = line.crossing
+    if found.status is Status.CROSSES and found.batch_size is not None:
+        return math.log2(found.batch_size)
+    return -1000.0 if found.status is Status.ALWAYS else 1000.0
+
+
+def _variant(rows: Sequence[Variant]) -> str:
+    counts = Counter(variant.row.verdict for variant in rows)
+    cells = fmt.plural(len(rows), "cell")
+    best = _best(rows)
+    ratio = f"{fmt.ratio(best.row.speedup)} {fmt.ratio_between(best.row.low, best.row.high)}".strip()
+    place = f"({best.sizes.label()}, batch {best.row.batch_size})"
+    if len(rows) == 1:
+        return f"is {best.row.verdict}, {ratio} {place}"
+    if not counts[Verdict.FASTER]:
+        kinds = [f"{counts[kind]} {kind}" for kind in Verdict if counts[kind]]
+        return f"pays in none of {cells} ({', '.join(kinds)})"
+    return f"is faster in {counts[Verdict.FASTER]} of {cells}, {ratio} at best {place}"
+
+
+def _variant_once(best: Variant) -> str:
+    if best.row.verdict is not Verdict.FASTER or not once(best) or best.paid_back is None:
+        return ""
+    steps = steps_to_pay_back(best.paid_back)
+    return f"; what happens once ({once(best)}) is paid back after {steps} steps"
+
+
+def _has_fewer_digits(variant: Variant) -> bool:
+    return any(variant.change.get(axis) == value for axis, value in FEWER_DIGITS.items())
+
+
+def _best(rows: Sequence[Variant]) -> Variant:
+    return max(rows, key=lambda variant: (variant.row.verdict is Verdict.FASTER, variant.row.speedup or 0.0))

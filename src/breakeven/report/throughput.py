@@ -1,4 +1,7 @@
-"""How much work a second: samples, floating point operations, bytes. A rate's interval is the median's, inverted."""
+"""How much work a second: samples, floating point operations, bytes.
+
+A rate's interval is the median's, inverted.
+"""
 
 from __future__ import annotations
 

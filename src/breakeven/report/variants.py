@@ -1,7 +1,7 @@
 """Where each variant pays: the same step on the same device, done in another way.
 
-An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, is a way of doing the same; one of numbers is a
-size. Each way is compared with the plain one on the same device.
+An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, is a way of doing the same;
+one of numbers is a size. Each way is compared with the plain one on the same device.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     for case in steps:
         axes, plain = case.key.axes, plain_values[case.key.workload]
         change = Axes({name: value for name, value in axes.items() if name in plain and value != plain[name]})
-        base = table.get(_with_axes(case.key, Axes({**axes, **{n: v for n, v in plain.items() if n in axes}})))
+        base = table.get(
+            _with_axes(case.key, Axes({**axes, **{n: v for n, v in plain.items() if n in axes}}))
+        )
         if change and base is not None and _is_same_work(base, case):
             found.append(_variant(base, case, change, Model(case.key.workload, axes.without(plain)), table))
     return found

@@ -1,7 +1,7 @@
 """What would change the verdict: the break-even of the same model in another circumstance.
 
-The circumstances: the data already on the device (*resident*: `train` less `transfer`), another CPU baseline, another
-dtype. A circumstance that was not measured is not guessed.
+The circumstances: the data already on the device (*resident*: `train` less `transfer`), another CPU
+baseline, another dtype. A circumstance that was not measured is not guessed.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ def _lines(
         if baseline is None:
             continue
         here = [case for case in cases if case.key.machine in (machine, baseline.machine)]
-        if not any((case.key.device, case.key.machine) == (baseline.device, baseline.machine) for case in here):
+        if not any(
+            (case.key.device, case.key.machine) == (baseline.device, baseline.machine) for case in here
+        ):
             continue
         rows = speedups(here, {case.key.machine: baseline for case in here})
         for line in break_evens(here, rows, outcomes):

@@ -22,7 +22,16 @@ def rounds(runs: Sequence[Run], labels: Mapping[str, str]) -> pd.DataFrame:
             if case.key is not None:
                 key, class_id = case.key, run.machine.class_id
                 heads.append(
-                    (run.name, labels[class_id], class_id, key.workload, key.axes.text, key.batch_size, key.phase, key.device)
+                    (
+                        run.name,
+                        labels[class_id],
+                        class_id,
+                        key.workload,
+                        key.axes.text,
+                        key.batch_size,
+                        key.phase,
+                        key.device,
+                    )
                 )
                 times.append(case.times_s)
     counts = np.array([len(each) for each in times], dtype=int)

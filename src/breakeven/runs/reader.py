@@ -31,8 +31,8 @@ _NO_FILE = "no run file was given; expected the path of at least one, such as ru
 class Runs:
     """The runs of one report. `machines` are their classes in the order given, with unique labels.
 
-    `left_out` says of each file that was not read why, in a line; `warnings` repeat it. `moved` has a line for
-    each canary that moved.
+    `left_out` says of each file that was not read why, in a line; `warnings` repeat it. `moved` has a line
+    for each canary that moved.
     """
 
     runs: tuple[Run, ...]
@@ -45,8 +45,8 @@ class Runs:
     def rounds(self) -> pd.DataFrame:
         """A frame with a row a round, in the order they ran.
 
-        Columns: run, machine, class_id, workload, axes (as text), batch_size, phase, device, round (0, 1, ...),
-        latency_s (seconds).
+        Columns: run, machine, class_id, workload, axes (as text), batch_size, phase, device, round (0, 1,
+        ...), latency_s (seconds).
         """
         from breakeven.runs.frame import rounds
 
@@ -147,7 +147,7 @@ def _readable(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
             found = "none of its benchmarks has breakeven's keys" if run.plain else "it holds no benchmarks"
             Place(path).refuse(
                 f"{found} ({', '.join(REQUIRED)} in extra_info)",
-                "a report needs runs of `@pytest.mark.sweep` benchmarks: `pytest bench --benchmark-json=FILE`",
+                "a report needs `@pytest.mark.sweep` benchmarks: `pytest bench --benchmark-json=FILE`",
             )
         runs.append(run)
     if not runs:

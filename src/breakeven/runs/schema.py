@@ -1,7 +1,7 @@
 """One run file: its bytes -> a checked `Run`. Nothing else reads the format.
 
-A value is refused, with the field and the remedy in one line, where an answer would rest on it; what is merely
-noted beside the rounds (`Facts`, flags, the machine's state) is left out where it makes no sense.
+A value is refused, with the field and the remedy in one line, where an answer would rest on it; what is
+merely noted beside the rounds (`Facts`, flags, the machine's state) is left out where it makes no sense.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from breakeven.runs.machine import Machine, machine_of
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
 """The keys of ``extra_info`` that make a benchmark ours."""
 
-_MIN_OURS = 3  # required keys from which on a benchmark is ours; a plain test may well record its own `device`
+_MIN_OURS = (
+    3  # required keys from which on a benchmark is ours; a plain test may well record its own `device`
+)
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
 _MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
@@ -74,14 +76,15 @@ class Facts:
         if len(known) == 1:
             return known[0]
         amounts = {key: _median(getattr(one, key) for one in known) for key in _AMOUNTS}
-        texts = {
-            key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS
-        }
+        texts = {key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS}
         parts = dict.fromkeys(part for one in known for part in one.parts_s)
+        facts: dict[str, Any] = {**texts, **amounts}
         return cls(
-            **texts,
-            **amounts,
-            parts_s={part: float(median(one.parts_s[part] for one in known if part in one.parts_s)) for part in parts},
+            **facts,
+            parts_s={
+                part: float(median(one.parts_s[part] for one in known if part in one.parts_s))
+                for part in parts
+            },
         )
 
 
@@ -93,8 +96,9 @@ _AMOUNTS = tuple(item.name for item in fields(Facts) if item.name not in (*_TEXT
 class CaseResult:
     """One case in one run.
 
-    `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure it.
-    `times_s`, shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics only.
+    `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure
+    it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics
+    only.
     """
 
     name: str
@@ -109,10 +113,10 @@ class CaseResult:
 class Run:
     """One checked run file.
 
-    `cases` are keyed by name, in the order of the file. `state` is what the file notes of the machine while it
-    measured, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that each
-    device took to start. `plain` counts the benchmarks without our keys that were passed over. `name` is unique
-    among the runs that were read together.
+    `cases` are keyed by name, in the order of the file. `state` is what the file notes of the machine while
+    it measured, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds
+    that each device took to start. `plain` counts the benchmarks without our keys that were passed over.
+    `name` is unique among the runs that were read together.
     """
 
     path: str
@@ -338,7 +342,9 @@ def _key_if_known(info: Any, machine: str) -> CaseKey | None:
         return None
     if not _is_finite(found.axes):
         return None
-    return CaseKey(Cell(found.workload, Axes(found.axes), found.batch_size), found.phase, found.device, machine)
+    return CaseKey(
+        Cell(found.workload, Axes(found.axes), found.batch_size), found.phase, found.device, machine
+    )
 
 
 def _check_schema(holder: Mapping[str, Any], here: Place) -> None:

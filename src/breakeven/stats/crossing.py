@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from breakeven import format as fmt
 from breakeven.stats.intervals import interval_of_draws
 
 MAX_TREND_REACH = 64
@@ -76,6 +77,46 @@ class Crossing:
     high: float | None = None
     bracket: tuple[int | None, int | None] = (None, None)
     warnings: tuple[CrossingWarning, ...] = ()
+
+    def describe(self, batches: Sequence[int]) -> str:
+        """Return from which batch size the candidate is faster, as a phrase behind "faster".
+
+        Args:
+            batches: the batch sizes that were measured on both devices, ascending.
+
+        >>> Crossing(CrossingStatus.CROSSES, 63.7, 48, 80, (1, 64)).describe([1, 64, 512])
+        'from batch 64 [48–80]'
+        >>> [Crossing(status).describe([1, 64]) for status in ("always", "never", "beyond_range")]
+        ['at every measured batch size (1 to 64)', 'never (up to batch 64)', 'only above batch 64']
+        >>> Crossing(CrossingStatus.UNDECIDED, bracket=(1, 64)).describe([1, 8, 64])
+        'from a batch size between 1 and 64'
+        """
+        if self.status == CrossingStatus.CROSSES and self.batch_size is not None:
+            between = fmt.batch_between(self.low, self.high, batches[0], batches[-1])
+            return f"from batch {fmt.batch(self.batch_size)} {between}"
+        if self.status == CrossingStatus.ALWAYS and len(batches) == 1:
+            return f"at batch {batches[0]}, the only one measured"
+        if self.status == CrossingStatus.ALWAYS:
+            return f"at every measured batch size ({batches[0]} to {batches[-1]})"
+        if self.status == CrossingStatus.NEVER:
+            return f"never (up to batch {batches[-1]})"
+        if self.status == CrossingStatus.BEYOND_RANGE:
+            return f"only above batch {batches[-1]}"
+        return fmt.undecided_range(*self.bracket)
+
+    def describe_briefly(self, batches: Sequence[int]) -> str:
+        """Return the same as the content of a table's cell.
+
+        >>> Crossing(CrossingStatus.CROSSES, 63.7, 48, 80, (1, 64)).describe_briefly([1, 64, 512])
+        '64 [48–80]'
+        >>> [Crossing(status).describe_briefly([1, 64]) for status in ("always", "never", "beyond_range")]
+        ['always (from 1)', 'never (to 64)', 'above 64']
+        """
+        if self.status == CrossingStatus.ALWAYS:
+            return f"always (from {batches[0]})" if len(batches) > 1 else f"at {batches[0]}, the only one"
+        if self.status == CrossingStatus.NEVER:
+            return f"never (to {batches[-1]})"
+        return self.describe(batches).removeprefix("only ").replace("batch ", "").removeprefix("from ")
 
 
 def find_crossing(

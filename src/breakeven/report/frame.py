@@ -1,0 +1,65 @@
+"""The cases of a report as a pandas frame: what ``summary.csv`` holds, and what figures draw from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from breakeven.report.report import CaseRow, Report
+
+SUMMARY = (
+    "machine",
+    "workload",
+    "axes",
+    "batch_size",
+    "phase",
+    "device",
+    "n",
+    "median_s",
+    "low_s",
+    "high_s",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
+    "verdict",
+    "flags",
+)
+"""The columns of ``summary.csv``."""
+
+COLUMNS = (*SUMMARY, "class_id", "runs", "rate", "samples", "peak_memory_bytes")
+"""Those of the frame: ``flags`` is a tuple, ``rate`` and ``samples`` are
+`breakeven.report.throughput.Rate`."""
+
+
+def cases(report: Report) -> pd.DataFrame:
+    """Return a row a case with the columns of `COLUMNS`, None where something is unknown."""
+    return pd.DataFrame([_row(report, row) for row in report.rows], columns=list(COLUMNS), dtype=object)
+
+
+def _row(report: Report, row: CaseRow) -> tuple[object, ...]:
+    key, case, speedup = row.key, row.estimate, row.speedup
+    ratio = (
+        (None,) * 4 if speedup is None else (speedup.speedup, speedup.low, speedup.high, str(speedup.verdict))
+    )
+    peak = case.facts.peak_memory_bytes
+    return (
+        report.labels[key.machine],
+        key.workload,
+        key.axes.text,
+        key.batch_size,
+        key.phase,
+        key.device,
+        case.n,
+        case.median_s,
+        case.low_s,
+        case.high_s,
+        *ratio,
+        row.flags,
+        key.machine,
+        case.runs,
+        row.rate,
+        row.samples,
+        None if peak is None else int(peak),
+    )
