@@ -22,22 +22,22 @@ _EPILOG = """\
 examples:
   breakeven report run.json -o out            page, tables and figures in out/
   breakeven report                            the newest run under results/
-  breakeven report run.json --baseline cpu@1  hold every device against one CPU
+  breakeven report run.json --baseline cpu@1  compare every device with one CPU
                                               thread
   breakeven report laptop.json server.json --baseline EPYC/cpu
-                                              hold the devices of all machines
-                                              against the cpu of one
+                                              compare the devices of all
+                                              machines with the cpu of one
   breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
 
-Runs of one machine class are replicates of each other; other classes stand
+Runs of one machine class are replicates of each other; other classes are shown
 side by side. All intervals are 95%.
 
 Where numeric modes (TF32, determinism) are not the same, or cells of one name
 are other models, the comparison is red: no speedup is given, unless --force,
-which marks whatever it gives.
+which marks everything made of them.
 
 exit codes:
-  0  written; undecided cells are nothing to object to
+  0  written, also when cells are undecided
   2  bad usage, or a run file that cannot be read
   3  nothing was timed, or the comparison is red
 """
@@ -61,11 +61,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         metavar="[MACHINE/]DEVICE",
-        help="the device that the others are held against; MACHINE is a label or class id, or a part of one "
+        help="the device that the others are compared with; MACHINE is a label or class id, or a part of one "
         "(default: each machine's own cpu, or cpu@1 without an accelerator)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="give ratios although the comparison is red; all is marked so"
+        "--force",
+        action="store_true",
+        help="give ratios although the comparison is red; everything made of them is marked",
     )
     parser.add_argument(
         "--format",
