@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from breakeven.render.figures import FIGURES, device_styles, to_png, to_svg
 from breakeven.render.figures.phases import PHASE_COLORS
-from breakeven.render.figures.style import PAPER, fitted, text_width
+from breakeven.render.figures.style import PAPER
 from breakeven.report.report import analyze
 from breakeven.runs import reader
 from support.run_files import affine_run, benchmark, outcome, run, write

@@ -1,7 +1,7 @@
 """Step time, throughput and memory draw the cases of the record, a panel for each model."""
 
 from breakeven.render.figures import FIGURES
-from breakeven.render.figures.models import Model, chosen
+from breakeven.render.figures.models import Model, select_models
 from support.run_files import affine_run, benchmark, outcome, run
 
 CPU, GPU = "#0072B2", "#D55E00"
@@ -104,7 +104,7 @@ def test_markers_of_extreme_values_stay_clear_of_the_edges_of_their_panel(report
 
 def test_of_too_many_models_every_machine_and_workload_is_shown():
     models = [Model(f"m{m}", f"w{w}", f"a={a}") for m in range(3) for w in range(4) for a in range(9)]
-    shown = chosen(models, 12)
+    shown = select_models(models, 12)
     assert len(shown) == 12
     assert {model.class_id for model in shown} == {"m0", "m1", "m2"}
     assert {model.workload for model in shown} == {"w0", "w1", "w2", "w3"}

@@ -1,6 +1,6 @@
 """Which models a figure shows where there are too many."""
 
-from breakeven.render.figures.models import Model, chosen
+from breakeven.render.figures.models import Model, select_models
 
 
 def test_every_machine_shows_the_same_models_so_that_panels_compare():
@@ -10,7 +10,7 @@ def test_every_machine_shows_the_same_models_so_that_panels_compare():
         for work in ("cnn", "mlp")
         for width in range(4)
     ]
-    shown = chosen(models, 12)
+    shown = select_models(models, 12)
     assert len(shown) == 12
     per_machine = [{m[1:] for m in map(_key, shown) if m[0] == box} for box in ("one", "two", "three")]
     assert per_machine[0] == per_machine[1] == per_machine[2]
@@ -19,7 +19,7 @@ def test_every_machine_shows_the_same_models_so_that_panels_compare():
 
 def test_a_model_that_most_machines_have_comes_before_one_that_few_have():
     common = [Model(box, "mlp", "width=9") for box in ("one", "two")]
-    assert chosen([Model("one", "mlp", "width=1"), *common], 2) == common
+    assert select_models([Model("one", "mlp", "width=1"), *common], 2) == common
 
 
 def _key(model):
