@@ -39,8 +39,8 @@ def _ticks(axis):
     """The visible labels of an axis by text, with their places."""
     axis.figure.draw_without_rendering()
     low, high = sorted(axis.get_view_interval())
-    labels = zip(axis.get_ticklabels(), axis.get_ticklocs(), strict=True)
-    return {label.get_text(): at for label, at in labels if label.get_visible() and low <= at <= high}
+    shown = [tick for tick in axis.get_major_ticks() if tick.label1.get_visible()]
+    return {tick.label1.get_text(): tick.get_loc() for tick in shown if low <= tick.get_loc() <= high}
 
 
 def _legend(figure):

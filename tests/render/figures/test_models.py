@@ -3,7 +3,8 @@
 from breakeven.render.figures.models import Model, select_models
 
 
-def test_every_machine_shows_the_same_models_so_that_panels_compare():
+def test_same_models_on_every_machine():
+    """Panels side by side can be compared."""
     models = [
         Model(box, work, f"width={width}")
         for box in ("one", "two", "three")
@@ -17,7 +18,8 @@ def test_every_machine_shows_the_same_models_so_that_panels_compare():
     assert {work for work, _ in per_machine[0]} == {"cnn", "mlp"}
 
 
-def test_a_model_that_most_machines_have_comes_before_one_that_few_have():
+def test_common_models_first():
+    """A model that most machines have comes before one that few have."""
     common = [Model(box, "mlp", "width=9") for box in ("one", "two")]
     assert select_models([Model("one", "mlp", "width=1"), *common], 2) == common
 

@@ -56,7 +56,7 @@ HATCHES = {UNDECIDED: "///", "out of memory": "xxx", "skipped": "---", "failed":
 
 _OUTCOMES = {"oom": "out of memory", "skipped": "skipped"}  # every other one is a failure
 _HATCH: Any = {"facecolor": "none", "edgecolor": "#8a8a8a", "linewidth": 0}
-_SHADES = 65  # more of them are more bytes, and look the same
+_SHADES = 45  # matplotlib would turn a color bar of 50 into a bitmap
 _MAX_POWER = 6  # 2**6 either way has the full color; one case of 1000x must not pale all others
 _MAX_LABEL = 32  # characters before a row
 
@@ -173,7 +173,11 @@ def _handles(blocks: Iterable[Block]) -> list[Artist]:
         for cells in block.rows.values()
         for batch in cells.keys() & block.columns
     }
-    return [Patch(label=word, hatch=HATCHES[word], **_HATCH | {"linewidth": 0.8}) for word in HATCHES if word in present]
+    return [
+        Patch(label=word, hatch=HATCHES[word], **_HATCH | {"linewidth": 0.8})
+        for word in HATCHES
+        if word in present
+    ]
 
 
 def _draw_cells(ax: Axes, block: Block, shade: Any) -> None:
