@@ -173,8 +173,8 @@ def _residuals(residuals: Iterable[Residual], labels: Mapping[str, str]) -> list
             cell, worst = row.worst
             found.append(
                 f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the "
-                f"phases' sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: {one_line(cell.label())}, "
-                f"{worst:+.0%}); trust train, and read the phases as shares only"
+                f"phases' sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
+                f"{one_line(cell.label())}, {worst:+.0%}); trust train, and read the phases as shares only"
             )
     return found
 
