@@ -1,7 +1,8 @@
 """Is this machine fit for timing, and does the harness read truths that it knows?
 
-Beside `breakeven.plugin.session` the only place where both wings meet: `facts` reads the machine, `checkup` judges
-it, `selftest` holds the harness against known truths, `faces` shows both. Prints nothing and never exits.
+Beside `breakeven.plugin.session` the only place where both wings meet: `facts` reads the machine, `checkup`
+judges it, `selftest` holds the harness against known truths, `faces` shows both. Prints nothing and never
+exits.
 
 ``breakeven doctor --format json`` writes (base units; null where unknown)::
 
