@@ -79,7 +79,7 @@ class Machine:
 def install(monkeypatch, machine):
     """Let the commands that run commands have them run by this machine, by its clock."""
     monkeypatch.setattr("breakeven.experiment.shell.Shell", lambda **_: machine)
-    monkeypatch.setattr("breakeven.commands.experiments.monotonic", machine.clock)
+    monkeypatch.setattr("breakeven.commands.base.monotonic", machine.clock)
     return machine
 
 
