@@ -14,6 +14,7 @@ from breakeven.compare.machine_class import check_classes
 from breakeven.experiment.retest import cases_to_retest, merge_stages, restrict
 from breakeven.experiment.run_command import CommandRunner
 from breakeven.experiment.schedule import MIN_PAIRS, Limits, ScheduledRun, Side, duration, scheduled_run
+from breakeven.experiment.workspace import Workspace
 from breakeven.format import joined, plural
 from breakeven.runs.readings import Run
 
@@ -33,10 +34,9 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True)
 class CompletedRun:
-    """A run, its place in the experiment, and the seconds it took."""
+    """A run, its side, and the seconds it took."""
 
     side: Side
-    stage: Stage
     run: Run
     seconds: float
 
@@ -46,7 +46,7 @@ class Experiment:
     """The runs of one `ab`, in their order; those that the workspace already has are reused.
 
     `commands` contain `{out}`; `vary` are the fields of the machine class that may differ; `notify` shows a
-    line to the user.
+    line to the user; `completed` are the runs of each stage so far.
     """
 
     runner: CommandRunner
@@ -54,116 +54,92 @@ class Experiment:
     limits: Limits
     vary: Collection[str]
     notify: Callable[[str], None]
-    completed: list[CompletedRun] = field(default_factory=list, init=False)
+    completed: dict[Stage, list[CompletedRun]] = field(
+        default_factory=lambda: {stage: [] for stage in Stage}, init=False
+    )
 
     def __post_init__(self) -> None:
         """Start the clock, from the seconds spent before an interruption."""
         self._start = self.runner.clock() - self.runner.workspace.spent_s
 
     @property
-    def runs(self) -> list[Run]:
-        """All runs so far."""
-        return [completed.run for completed in self.completed]
+    def runs(self) -> list[CompletedRun]:
+        """The completed runs of both stages."""
+        return [run for stage in Stage for run in self.completed[stage]]
 
-    def pairs(self, stage: Stage) -> int:
-        """Return the number of complete pairs of a stage."""
-        return len(self._of(stage)) // 2
+    def class_warnings(self) -> list[str]:
+        """Return warnings about the machine classes of all runs.
 
-    def sides(self, stage: Stage) -> tuple[list[Run], list[Run]]:
-        """Return the runs of the base and of the candidate."""
-        base, candidate = (
-            [completed.run for completed in self._of(stage) if completed.side is side] for side in Side
-        )
-        return base, candidate
+        Raises:
+            DifferentMachinesError: they differ in a field that may not vary.
+        """
+        return check_classes([completed.run for completed in self.runs], self.vary)
 
     def time_all_cases(self) -> None:
         """Run the pairs of the first stage."""
-        stage, decided = Stage.ALL_CASES, self.runner.workspace.plan.first_pairs
-        while self._another_first_pair(decided):
-            self._run_pair(stage, {})
-            pair_s = self._pair_s(stage)
-            if self.pairs(stage) == 1 and self.limits.is_too_short(pair_s):
+        first = self.completed[Stage.ALL_CASES]
+        while self._needs_first_pair(len(first) // 2):
+            self._run_pair(Stage.ALL_CASES, {})
+            minimum_s = 2 * MIN_PAIRS * pair_s(first)
+            if len(first) == 2 and self.limits.is_too_short(pair_s(first)):
                 self.notify(
                     f"the budget is too short for {MIN_PAIRS} pairs of all cases and {MIN_PAIRS} of cases to "
-                    f"time again (about {duration(2 * MIN_PAIRS * pair_s)}); they run anyway"
+                    f"time again (about {duration(minimum_s)}); they run anyway"
                 )
-
-    def choose_retest(self, first: Comparison) -> tuple[str, ...]:
-        """Return the cases to time again, the same ones however often the experiment is interrupted."""
-        workspace = self.runner.workspace
-        if workspace.plan.retest is None:
-            workspace.plan.first_pairs = self.pairs(Stage.ALL_CASES)
-            workspace.plan.retest = list(cases_to_retest(first))
-            workspace.save()
-        return tuple(workspace.plan.retest)
 
     def time_again(self, cases: Sequence[str]) -> None:
         """Run the pairs of the second stage, of these cases only."""
         path = self.runner.workspace.write("retest.txt", "".join(f"{case}\n" for case in cases))
         self.notify(f"timing {plural(len(cases), 'case')} again: {joined(cases)}")
-        stage, first_pairs = Stage.RETEST, self.pairs(Stage.ALL_CASES)
-        while self._has_next(stage) or self.limits.allows_retest_pair(
-            self.pairs(stage), first_pairs, self._spent_s(), self._pair_s(stage)
+        first_pairs, again = len(self.completed[Stage.ALL_CASES]) // 2, self.completed[Stage.RETEST]
+        while self._has_next(Stage.RETEST) or self.limits.allows_retest_pair(
+            len(again) // 2, first_pairs, self._spent_s(), pair_s(again)
         ):
-            self._run_pair(stage, {CASES_VARIABLE: str(path)})
+            self._run_pair(Stage.RETEST, {CASES_VARIABLE: str(path)})
 
-    def _another_first_pair(self, decided: int | None) -> bool:
-        stage = Stage.ALL_CASES
+    def _needs_first_pair(self, done: int) -> bool:
+        decided = self.runner.workspace.plan.first_pairs
         if decided is not None:
-            return self.pairs(stage) < decided
-        return self._has_next(stage) or self.limits.allows_first_pair(
-            self.pairs(stage), self._spent_s(), self._pair_s(stage)
+            return done < decided
+        first = self.completed[Stage.ALL_CASES]
+        return self._has_next(Stage.ALL_CASES) or self.limits.allows_first_pair(
+            done, self._spent_s(), pair_s(first)
         )
+
+    def _has_next(self, stage: Stage) -> bool:
+        """Return whether the workspace has a run of the next pair: then the pair is completed."""
+        return run_name(stage, scheduled_run(len(self.runs) + 1)) in self.runner.workspace.runs
 
     def _run_pair(self, stage: Stage, environment: Mapping[str, str]) -> None:
         for _ in range(2):
             self._run_next(stage, environment)
-            check_classes(
-                self.runs, self.vary
-            )  # after each run: an error after one pair costs less than after eight
+            self.class_warnings()  # an error after the first pair costs less time than one at the end
 
     def _run_next(self, stage: Stage, environment: Mapping[str, str]) -> None:
-        scheduled, name = self._next(stage)
-        workspace = self.runner.workspace
-        is_new = name not in workspace.runs
-        if is_new:
-            label = f"the {scheduled.side} command in run {scheduled.number}{self._of_total()}"
-            command = self.commands[scheduled.side]
-            run = self.runner.run(name, label, command, environment, self.runs)
+        scheduled, workspace = scheduled_run(len(self.runs) + 1), self.runner.workspace
+        side, name = scheduled.side, run_name(stage, scheduled)
+        if is_new := name not in workspace.runs:
+            label = f"the {side} command in {self._run_text(scheduled)}"
+            earlier = [completed.run for completed in self.runs]
+            run = self.runner.run(name, label, self.commands[side], environment, earlier)
         else:
             run = workspace.read(name)
-        self.completed.append(CompletedRun(scheduled.side, stage, run, workspace.runs[name].seconds))
+        self.completed[stage].append(CompletedRun(side, run, workspace.runs[name].seconds))
         if is_new:
-            self.notify(self._progress(scheduled))
+            took = duration(workspace.runs[name].seconds)
+            left = self._left_text(scheduled)
+            self.notify(f"{self._run_text(scheduled)}: {side} (pair {scheduled.pair}), {took}{left}")
 
-    def _next(self, stage: Stage) -> tuple[ScheduledRun, str]:
-        """Return the next run and its name."""
-        scheduled = scheduled_run(len(self.completed) + 1)
-        return scheduled, f"stage{stage}-{scheduled.number:02}-{scheduled.side}"
+    def _run_text(self, scheduled: ScheduledRun) -> str:
+        pairs = self.limits.max_pairs
+        return f"run {scheduled.number}" + (f" of {2 * pairs}" if pairs is not None else "")
 
-    def _has_next(self, stage: Stage) -> bool:
-        """Return whether the workspace has a run of the next pair: then the pair is completed."""
-        return self._next(stage)[1] in self.runner.workspace.runs
-
-    def _progress(self, scheduled: ScheduledRun) -> str:
+    def _left_text(self, scheduled: ScheduledRun) -> str:
         # Until a case was timed again, a pair of the second stage may take as long as one of all cases.
-        is_estimated = bool(self._of(Stage.RETEST))
-        pair_s = self._pair_s(Stage.RETEST if is_estimated else Stage.ALL_CASES)
-        left_s = self.limits.left_s(scheduled.number / 2, self._spent_s(), pair_s)
-        left = f"; {'' if is_estimated else 'at most '}about {duration(left_s)} left" if left_s > 0 else ""
-        run = f"run {scheduled.number}{self._of_total()}: {scheduled.side} (pair {scheduled.pair})"
-        return f"{run}, {duration(self.completed[-1].seconds)}{left}"
-
-    def _of_total(self) -> str:
-        return f" of {2 * self.limits.max_pairs}" if self.limits.max_pairs is not None else ""
-
-    def _of(self, stage: Stage) -> list[CompletedRun]:
-        return [completed for completed in self.completed if completed.stage is stage]
-
-    def _pair_s(self, stage: Stage) -> float:
-        """Return how long a pair of the stage takes; 0 where there is none yet."""
-        seconds = [completed.seconds for completed in self._of(stage)]
-        return 2 * sum(seconds) / len(seconds) if seconds else 0.0
+        again = self.completed[Stage.RETEST]
+        one_pair_s = pair_s(again or self.completed[Stage.ALL_CASES])
+        left_s = self.limits.left_s(scheduled.number / 2, self._spent_s(), one_pair_s)
+        return f"; {'' if again else 'at most '}about {duration(left_s)} left" if left_s > 0 else ""
 
     def _spent_s(self) -> float:
         return self.runner.clock() - self._start
@@ -179,10 +155,11 @@ def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
     workspace, limits = experiment.runner.workspace, experiment.limits
     experiment.notify(workspace.resume_message if workspace.runs else limits_text(limits))
     experiment.time_all_cases()
-    found = compare(*experiment.sides(Stage.ALL_CASES))
-    pairs = experiment.pairs(Stage.ALL_CASES)
+    first = experiment.completed[Stage.ALL_CASES]
+    found, pairs = compare(*sides(first)), len(first) // 2
+    cases = choose_retest(workspace, pairs, found)
     notes = []
-    if not (cases := experiment.choose_retest(found)):
+    if not cases:
         notes = [f"no case needed to be timed again after {plural(pairs, 'pair')}"]
     elif not limits.allows_retest(pairs):
         notes = [
@@ -190,10 +167,36 @@ def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
         ]
     else:
         experiment.time_again(cases)
-        fresh = compare(*([restrict(run, cases) for run in side] for side in experiment.sides(Stage.RETEST)))
-        found = merge_stages(found, fresh, cases, check_classes(experiment.runs, experiment.vary))
-    notes += [*workspace.warnings, *commit_warnings(experiment.completed)]
+        again = sides(experiment.completed[Stage.RETEST])
+        fresh = compare(*([restrict(run, cases) for run in side] for side in again))
+        found = merge_stages(found, fresh, cases, experiment.class_warnings())
+    notes += [*workspace.warnings, *commit_warnings(experiment.runs)]
     return replace(found, notes=(*found.notes, *notes))
+
+
+def choose_retest(workspace: Workspace, first_pairs: int, found: Comparison) -> list[str]:
+    """Return the cases to time again, the same ones however often the experiment is interrupted."""
+    plan = workspace.plan
+    if plan.retest is None:
+        plan.first_pairs, plan.retest = first_pairs, list(cases_to_retest(found))
+        workspace.save()
+    return plan.retest
+
+
+def sides(completed: Sequence[CompletedRun]) -> tuple[list[Run], list[Run]]:
+    """Return the runs of the base and of the candidate."""
+    base, candidate = ([one.run for one in completed if one.side is side] for side in Side)
+    return base, candidate
+
+
+def pair_s(completed: Sequence[CompletedRun]) -> float:
+    """Return how long a pair takes; 0 where nothing is completed."""
+    return 2 * sum(one.seconds for one in completed) / len(completed) if completed else 0.0
+
+
+def run_name(stage: Stage, scheduled: ScheduledRun) -> str:
+    """Return the name of a run in the workspace."""
+    return f"stage{stage}-{scheduled.number:02}-{scheduled.side}"
 
 
 def limits_text(limits: Limits) -> str:
