@@ -20,13 +20,13 @@ COMMANDS = {Side.BASE: "base {out}", Side.CANDIDATE: "candidate {out}"}
 SLOW = {"candidate": {CASES[3]: 1.3}}
 
 
-def ab(path, machine, limits=None, vary=(), lines=None, fresh=False):
-    """The comparison of `breakeven ab`; `lines` gets its messages."""
+def ab(path, machine, limits=None, vary=(), lines=None, fresh=False, **options):
+    """The comparison of `breakeven ab`; `lines` gets its messages, `options` are those of `compare`."""
     with open_workspace(Path(path), COMMANDS, "today", fresh=fresh) as workspace:
         runner = CommandRunner(workspace, machine, machine.clock)
         notify = ([] if lines is None else lines).append
         experiment = Experiment(runner, COMMANDS, limits or Limits(), vary, notify)
-        return run_ab(experiment, partial(compare, vary=vary))
+        return run_ab(experiment, partial(compare, vary=vary, **options))
 
 
 def verdicts(found):
@@ -257,6 +257,37 @@ def test_resume(tmp_path, stopped_in):
     assert resumed.notes == whole.notes
     if stopped_in > 1:
         assert lines[0].startswith(f"resuming in {tmp_path / 'ab'}: {stopped_in - 1} completed run")
+
+
+def test_cases_to_retest_are_chosen_once(tmp_path):
+    """Even if the first stage were judged differently after an interruption, as with a new noise floor."""
+    machine = Machine(SLOW, events={8: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        ab(tmp_path / "ab", machine)
+    again = cases_of(machine.jobs[-1])
+    ab(tmp_path / "ab", machine, resolution=1e-4)
+    assert cases_of(machine.jobs[-1]) == again
+    assert len(again) < len(CASES)
+
+
+def test_pairs_of_all_cases_are_chosen_once(tmp_path):
+    """Even if the limits would allow more of them after an interruption."""
+    machine = Machine(SLOW, events={7: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        ab(tmp_path / "ab", machine, Limits(4))
+    ab(tmp_path / "ab", machine, Limits(8))
+    assert len(list((tmp_path / "ab").glob("stage1-*.json"))) == 4
+    assert len(list((tmp_path / "ab").glob("stage2-*.json"))) == 12
+
+
+def test_started_retest_pair_is_completed(tmp_path):
+    machine = Machine(SLOW, events={12: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        ab(tmp_path / "ab", machine)
+    found = ab(tmp_path / "ab", machine, Limits(budget_s=1.0))
+    assert names(machine)[-1] == "stage2-12-base"
+    assert max(change.n_baseline for change in found.changes) == 3
+    assert len(found.baseline) == len(found.candidate) == 6
 
 
 def test_budget_counts_earlier_runs(tmp_path):

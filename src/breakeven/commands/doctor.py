@@ -9,8 +9,8 @@ from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command, show, st
 
 _EPILOG = """\
 examples:
-  breakeven doctor                   before measuring: what would disturb timing?
-  breakeven doctor --selftest        does breakeven measure correctly here?
+  breakeven doctor                   what would disturb timing here?
+  breakeven doctor --selftest        does breakeven measure correctly?
   breakeven doctor --format json     for programs, such as a CI job
 
 A machine is unfit if something makes times wrong: another process uses more

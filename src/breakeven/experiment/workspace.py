@@ -136,7 +136,7 @@ class Workspace:
             yield
         except OSError as error:
             raise UsageError(
-                f"cannot write to {self.path} ({one_line(error)}); free some space or fix its permissions, "
+                f"{self.path} cannot be written ({one_line(error)}); free some space or fix its permissions, "
                 "then run the same command to resume"
             ) from None
 
