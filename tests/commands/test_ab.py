@@ -90,6 +90,35 @@ def test_interrupt_and_resume(fake, capsys):
     assert "resuming in " in capsys.readouterr().err
 
 
+def test_resume_in_another_working_directory(fake, tmp_path, monkeypatch, capsys):
+    """It is refused, since the commands would run there."""
+    machine = fake(Machine(SLOW, events={3: KeyboardInterrupt()}))
+    output = ("--output", str(tmp_path / "ab"))
+    assert cli.main(["ab", *COMMANDS, *output]) == 130
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert cli.main(["ab", *COMMANDS, *output]) == 2
+    assert len(machine.jobs) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--threshold", "5%"), 2),
+        (("--resolution", "5%"), 2),
+        (("--base", "other {out}"), 2),
+        (("--pairs", "4"), 1),
+        (("--fail-on", "none"), 0),
+    ],
+)
+def test_resume_with_other_options(fake, options, code, capsys):
+    """It is refused where they decide what the runs are or which cases are timed again."""
+    machine = fake(Machine(SLOW, events={3: KeyboardInterrupt()}))
+    assert cli.main(["ab", *COMMANDS]) == 130
+    assert cli.main(["ab", *COMMANDS, *options]) == code
+    assert (len(machine.jobs) == 3) is (code == 2)
+
+
 def test_result_that_could_not_be_printed(fake, monkeypatch, capsys):
     """The next call prints it without measuring."""
 
@@ -172,6 +201,18 @@ def test_real_processes(tmp_path, monkeypatch, capsys):
     assert [row["case"] for row in content["cases"] if row["verdict"] == "regressed"] == [
         "m2 train cpu batch=64 width=128"
     ]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_verbose(tmp_path, monkeypatch, capfd, verbose):
+    """The output of the commands goes to standard error."""
+    monkeypatch.chdir(tmp_path)
+    command = f"echo measuring; {script(tmp_path, 'base.py')}"
+    options = ["--verbose"] * verbose
+    assert cli.main(["ab", "--base", command, "--candidate", command, "--pairs", "1", *options]) in (0, 1, 3)
+    shown = capfd.readouterr()
+    assert shown.err.splitlines().count("measuring") == 2 * verbose
+    assert "measuring" not in shown.out
 
 
 def started(tmp_path, candidate):

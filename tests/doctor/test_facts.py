@@ -146,3 +146,12 @@ def test_affinity(quiet, monkeypatch):
     assert read_facts().affinity == 3
     monkeypatch.delattr(psutil.Process, "cpu_affinity")
     assert read_facts().affinity == os.cpu_count()
+
+
+def test_throttled_while_spinning(quiet, monkeypatch):
+    """What was counted before does not matter."""
+    counts = [7, 9]
+    monkeypatch.setattr(facts_module, "throttle_count", lambda _: counts.pop(0))
+    facts = read_facts()
+    assert facts.throttled == 2
+    assert "CPU throttling" not in facts.unreadable

@@ -147,19 +147,22 @@ def test_common_shift_is_of_all_cases(tmp_path):
     assert abs(found.common_shift.log_ratio) < 0.02
 
 
-def test_changed_machine(tmp_path):
+@pytest.mark.parametrize(("stage", "changed"), [("stage", ("cpu",)), ("stage2", ("cpu",)), ("stage1", ())])
+def test_changed_machine(tmp_path, stage, changed):
+    """The new runs decide whether the machine changed."""
+
     class Drifting(Machine):
         def measure(self, job, name, wanted=None):
-            slow = 1.2 if "candidate" in name else 1.0
+            slow = 1.2 if "candidate" in name and name.startswith(stage) else 1.0
             canary = {"median_s": slow, "low_s": 0.999 * slow, "high_s": 1.001 * slow}
             self.machine = box("here", state={"canary": {"cpu": {"start": canary}}})
             self.slower = {"candidate": dict.fromkeys(CASES, 1.2)}
             super().measure(job, name, wanted)
 
     found = ab(tmp_path / "ab", Drifting())
-    assert found.changed_machines == ("cpu",)
-    assert found.verdict == "inconclusive"
-    assert found.counts["inconclusive"] == len(CASES)
+    assert found.changed_machines == changed
+    assert found.verdict == ("inconclusive" if changed else "regressed")
+    assert found.counts[found.verdict] == len(CASES)
 
 
 def test_missing_case_is_not_retested(tmp_path):
@@ -396,6 +399,16 @@ def test_different_machine_classes(tmp_path):
         ab(tmp_path / "ab", machine)
     assert len(machine.jobs) == 2
     assert ab(tmp_path / "ab", machine, vary=["torch"]).identity_warnings
+
+
+def test_class_warnings_of_both_stages(tmp_path):
+    class Updated(Machine):
+        def measure(self, job, name, wanted=None):
+            self.machine = box("here", class_id=f"id-{name[:6]}", torch=name[:6])
+            super().measure(job, name, wanted)
+
+    assert len(ab(tmp_path / "ab", Updated(SLOW), vary=["torch"]).identity_warnings) == 1
+    assert ab(tmp_path / "quiet", Updated(noise=0.001), vary=["torch"]).identity_warnings == ()
 
 
 def test_several_commits_on_one_side(tmp_path):

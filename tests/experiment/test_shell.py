@@ -79,9 +79,11 @@ def when_there(path, then):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_stop_signal_reaches_the_whole_group(tmp_path, name):
-    """And the command is waited for."""
-    number = getattr(signal, name)
+@pytest.mark.parametrize(("quiet_s", "messages"), [(5.0, 0), (0.05, 1)])
+def test_stop_signal_reaches_the_whole_group(tmp_path, monkeypatch, name, quiet_s, messages):
+    """The command is waited for, with a message where that takes long."""
+    monkeypatch.setattr("breakeven.experiment.shell.QUIET_S", quiet_s)
+    number, lines = getattr(signal, name), []
     ready = tmp_path / "ready"
     child = (
         "import pathlib, signal, sys, time\n"
@@ -93,9 +95,11 @@ def test_stop_signal_reaches_the_whole_group(tmp_path, name):
     )
     (tmp_path / "child.py").write_text(child)
     when_there(ready, lambda: os.kill(os.getpid(), number))
+    command = f"{sys.executable} -S {tmp_path}/child.py; echo ended > {{out}}"
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt) as stop:
-        Shell()(job(tmp_path, f"{sys.executable} -S {tmp_path}/child.py; echo ended > {{out}}"))
+        Shell(notify=lines.append)(job(tmp_path, command))
     assert (tmp_path / "stopped").exists()
+    assert len(lines) == messages
     assert isinstance(stop.value, Stopped) == (name == "SIGTERM")
 
 
