@@ -13,9 +13,9 @@ from breakeven.compare.comparison import Comparison
 from breakeven.compare.machine_class import check_classes
 from breakeven.experiment.retest import cases_to_retest, merge_stages, restrict
 from breakeven.experiment.run_command import CommandRunner
-from breakeven.experiment.schedule import MIN_PAIRS, Limits, ScheduledRun, Side, duration, scheduled_run
+from breakeven.experiment.schedule import MIN_PAIRS, Limits, ScheduledRun, Side, scheduled_run
 from breakeven.experiment.workspace import Workspace
-from breakeven.format import joined, plural
+from breakeven.format import duration, joined, plural
 from breakeven.runs.schema import Run
 
 CASES_VARIABLE = "BREAKEVEN_CASES"

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from breakeven.compare.noise_floor import check_one_class
 from breakeven.experiment.run_command import CommandRunner
-from breakeven.experiment.schedule import duration
-from breakeven.format import plural
+from breakeven.format import duration, plural
 from breakeven.runs.schema import Run
 
 

@@ -151,17 +151,3 @@ def parse_duration(text: str) -> float:
     if not 0 < seconds < 1e7:
         raise UsageError(f"{text!r} is not a duration; write it as 90s, 20m or 1h30m")
     return seconds
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as text, to about two digits.
-
-    >>> duration(0.3), duration(41.2), duration(540), duration(5520)
-    ('0.3 s', '41 s', '9 min', '1 h 32 min')
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
