@@ -5,7 +5,8 @@ import re
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.experiment.schedule import Limits, Side, duration, parse_duration, scheduled_run
+from breakeven.experiment.schedule import Limits, Side, parse_duration, scheduled_run
+from breakeven.format import duration
 
 DAYS_S = 1e9
 
