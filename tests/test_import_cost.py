@@ -62,7 +62,8 @@ def test_checking_a_history_loads_neither_frames_nor_figures_nor_all_of_scipys_s
 
 def test_a_json_report_draws_nothing(tmp_path):
     code = (
-        "from breakeven.report.report import analyze\nfrom breakeven.runs import reader\nfrom breakeven.render import report_data\n"
+        "from breakeven.report.report import analyze\nfrom breakeven.runs import reader\n"
+        "from breakeven.render import report_data\n"
         "assert 'scipy.stats' not in sys.modules"
     )
     assert "matplotlib" not in loaded(code)
