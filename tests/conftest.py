@@ -142,7 +142,7 @@ def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.measure.timing import Floor
 
-    # This process holds torch, pytest twice and hypothesis, so that collecting garbage before every cell takes
+    # This process holds torch, pytest twice and hypothesis: collecting garbage before every cell would take
     # most of a short run.
     monkeypatch.setattr("breakeven.measure.runner.gc", Mock(spec=gc))
     # No case needs warm caches, and no two canaries are compared.

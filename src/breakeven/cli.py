@@ -21,28 +21,27 @@ BROKEN_PIPE = 141
 _EPILOG = """\
 examples:
   pytest bench --benchmark-json=run.json    measure every phase on every device
-  breakeven report run.json                 print tables and the verdict, write a
-                                            page: run.json.report/index.html
+  breakeven report run.json                 print tables and the verdict; write
+                                            run.json.report/index.html
   breakeven report                          report the newest run in results/
-  breakeven report a.json b.json            report several runs: of one machine
-                                            together, or of machines compared
+  breakeven report a.json b.json            report runs of one machine together,
+                                            or compare machines
   breakeven report run.json --format json   print JSON for programs
   breakeven compare base.json head.json     find what became slower
-  breakeven ab --base CMD --candidate CMD   measure two commands in turn, and
-                                            compare them
-  breakeven calibrate CMD                   measure the noise of this machine, for
-                                            comparing single runs
+  breakeven ab --base CMD --candidate CMD   run both in turn, and compare them
+  breakeven calibrate CMD                   measure this machine's noise, to
+                                            compare single runs
   breakeven history add run.json            store a run
   breakeven history check                   find what became slower, and when
-  breakeven doctor                          check if this machine is fit for timing
-  breakeven doctor --selftest               check breakeven against known results
+  breakeven doctor                          check that this machine can be timed
+  breakeven doctor --selftest               check breakeven on known results
 
 exit codes:
   0    no regression; undecided cells too
   1    a regression, or a failed self-test
   2    bad usage, unreadable input, or a command that failed
-  3    nothing could be judged (nothing was timed, too few runs, or incomparable
-       runs), something --fail-on names, or a machine that is not fit for timing
+  3    nothing could be judged (nothing was timed, too few runs, machines that
+       differ), what --fail-on lists, or a machine that is not fit for timing
   130  interrupted
 
 `breakeven COMMAND --help` explains each command.
