@@ -261,7 +261,7 @@ MODELS = {
         "workload(1, targets=torch.full((1, 2), float('nan')))",
         "the loss is nan: timings of a model that does not train mean nothing; check inputs, targets",
     ),
-    "a loss that is no number": (
+    "a loss that is not one number": (
         "workload(1, loss=lambda outputs, targets: outputs - targets)",
         "the loss is a tensor of shape (1, 2), expected one number; reduce it, e.g. with .mean()",
     ),
