@@ -1,21 +1,25 @@
-"""What a subcommand is, its exit codes, and how it prints.
+"""What every subcommand shares: its type, the exit codes, the argument parser, and printing.
 
-Owns what every command shares. Imports nothing heavy: a command loads what it needs when it runs.
+Imports nothing heavy: a command loads what it needs when it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from breakeven.commands.arguments import directory_path
+from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,13 +31,16 @@ INTERRUPTED = 130
 """The exit code of a command that Ctrl-C or a signal stopped."""
 
 OK, OBJECTION, UNUSABLE, NOT_JUDGED = 0, 1, 2, 3
-"""Exit codes: nothing to object; a confirmed regression, or a failed self-test; bad usage or input; nothing
-could be judged, or a machine that is not fit for it."""
+"""Exit codes: no regression; a regression, or a failed self-test; bad usage or input; nothing could be
+judged, or a machine that is not fit for timing."""
+
+MAX_HELP_COLUMNS = 100
+"""Longer lines are hard to read."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: its name, what it is for in a line, its arguments, and what runs it to an exit code."""
+    """A subcommand. `summary` is one line for the help, `run` returns the exit code."""
 
     name: str
     summary: str
@@ -42,8 +49,52 @@ class Command:
     run: Callable[[argparse.Namespace], int]
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises its errors instead of printing them with the usage.
+
+    Descriptions and epilogs are printed as they are written, for 80 columns.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        width = min(shutil.get_terminal_size().columns, MAX_HELP_COLUMNS) - 2  # as argparse does
+        raw = partial(argparse.RawDescriptionHelpFormatter, width=width)
+        super().__init__(**{"formatter_class": raw, **settings})
+
+    def parse_known_args(  # type: ignore[override]  # which declares an overload for every type of namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Refuse unknown arguments here: argparse leaves them to the outermost parser, whose help lacks them.
+
+        Raises:
+            UsageError: naming the first such argument.
+        """
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            kind = "option" if unknown[0].startswith("-") else "argument"
+            self.error(f"unknown {kind} {unknown[0]!r}")
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Suggest a subcommand for a mistyped one; only subcommands have a mapping as their choices."""
+        if isinstance(action.choices, Mapping) and value not in action.choices:
+            unknown = f"unknown {str(action.metavar).lower()} {value!r}"
+            similar = difflib.get_close_matches(value, action.choices, n=1)
+            if similar:
+                raise UsageError(f"{unknown}; did you mean {similar[0]!r}?")
+            self.error(f"{unknown}; choose from {', '.join(action.choices)}")
+        super()._check_value(action, value)
+
+
 def status(text: str) -> Status:
-    """Say on standard error what takes a while, and only where somebody is watching."""
+    """Show on standard error what takes a while, where it is a terminal."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False).status(text)
@@ -63,8 +114,8 @@ def show(items: Iterable[RenderableType]) -> None:
 
 
 def version() -> str:
-    """Return the version of this breakeven; the metadata of packages is slow to load."""
-    from importlib.metadata import version
+    """Return the version of this breakeven."""
+    from importlib.metadata import version  # slow to load
 
     return version("breakeven")
 
