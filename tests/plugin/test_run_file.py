@@ -254,7 +254,7 @@ def test_full_disk(bench, elsewhere):
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     [kept] = elsewhere.glob("breakeven-run-*.json")
-    assert len(read([kept]).sources) == 1
+    assert len(read([kept]).runs) == 1
     assert len(json.loads(kept.read_text())["benchmarks"]) == 2
     [line] = [line for line in result.outlines if str(kept) in line]
     assert line.startswith("breakeven: ")
