@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from breakeven import format as fmt
 from breakeven.history.check import ChangePoint, Newest, TrackedSeries
 from breakeven.history.query import StoredRun
-from breakeven.history.series import MEMORY, TIME
+from breakeven.history.series import Quantity
 from breakeven.render.figures.style import GRID, INK, PAPER, drawing
 
 WIDTH, HEIGHT = 4.8, 1.8
@@ -61,9 +61,9 @@ def figure_of(drawn: Drawn) -> Figure:
 
 def value_words(quantity: str) -> Callable[[float], str]:
     """Return what names a value of a quantity."""
-    if quantity == TIME:
+    if quantity == Quantity.TIME:
         return fmt.seconds
-    return (lambda value: fmt.scaled(value, "B")) if quantity == MEMORY else fmt.batch
+    return (lambda value: fmt.scaled(value, "B")) if quantity == Quantity.MEMORY else fmt.batch
 
 
 def _points(ax: Axes, drawn: Drawn) -> None:
@@ -83,7 +83,7 @@ def _levels(ax: Axes, drawn: Drawn) -> None:
 
 
 def _expected(ax: Axes, drawn: Drawn) -> None:
-    verdict = drawn.newest.verdict if drawn.newest else None
+    verdict = drawn.newest.judgment if drawn.newest else None
     if verdict is None or verdict.low is None or verdict.high is None or not verdict.ratio:
         return
     at, value = len(drawn.watched.series.values) - 1, float(drawn.watched.series.values[-1])
@@ -122,7 +122,7 @@ def _labeled(drawn: Drawn) -> list[ChangePoint]:
     """Return the changes whose commits find room above the axes: objections first, then late ones."""
     reach = _LABEL / (WIDTH - _LEFT - _RIGHT) * len(drawn.watched.series.values)
     found: list[ChangePoint] = []
-    for item in sorted(drawn.changes, key=lambda item: (not item.is_objection, -item.change.at)):
+    for item in sorted(drawn.changes, key=lambda item: (not item.is_regression, -item.change.at)):
         if all(abs(item.change.at - other.change.at) > reach for other in found):
             found.append(item)
     return found
