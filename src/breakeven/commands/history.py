@@ -153,7 +153,7 @@ def _add_show_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_accept_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run",
+        "commit",
         metavar="COMMIT",
         help="the commit of the change, or, of a run without one, its id as check prints it; "
         "at least 7 digits",
@@ -272,7 +272,7 @@ def _run_accept(arguments: argparse.Namespace) -> int:
     known = read_accepted(path)
     history = _history(arguments, None)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    entries = accept(history, arguments.run, reason, arguments.case, today)
+    entries = accept(history, arguments.commit, reason, arguments.case, today)
     write_accepted(merged(known, entries), path)
     if arguments.format == "json":
         sys.stdout.write(accept_json(entries, path))
