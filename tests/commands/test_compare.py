@@ -6,11 +6,11 @@ import sys
 
 import jsonschema
 import pytest
+from breakeven.runs.readings import read_side
 
 from breakeven import cli
 from breakeven.compare.noise_floor import floor_of, write_floor
 from breakeven.render.compare import json_schema
-from breakeven.runs.readings import read_side
 from support.comparisons import PHASES, a_run, levels, machine, side
 from support.run_files import outcome, run, write
 

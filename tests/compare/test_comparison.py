@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from breakeven.runs.readings import read_side
 
 from breakeven.compare.comparison import VERDICTS
 from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.phase_attribution import attribution_sentences, blames
 from breakeven.compare.text import coverage, headline, warnings
-from breakeven.runs.readings import read_side
 from breakeven.stats.regression import runs_needed
 from support.comparisons import PHASES, a_run, compared, levels, machine, side
 from support.run_files import CPU_BOX, benchmark, outcome, run, write

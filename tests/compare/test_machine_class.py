@@ -1,10 +1,10 @@
 """Which machine classes may be held against each other."""
 
 import pytest
+from breakeven.runs.readings import read_run
 
 from breakeven.compare.machine_class import check_classes
 from breakeven.errors import DifferentMachinesError
-from breakeven.runs.readings import read_run
 from support.comparisons import FACTS, a_run, machine
 from support.run_files import CPU_BOX, write
 

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from breakeven.runs.readings import read_run
 
 from breakeven.compare.noise_floor import (
     Floor,
@@ -17,7 +18,6 @@ from breakeven.compare.noise_floor import (
     write_floor,
 )
 from breakeven.errors import DifferentMachinesError, NewerSchemaError, RunFileError, UsageError
-from breakeven.runs.readings import read_run
 from breakeven.stats.regression import effects
 from support.reports import box
 from support.run_files import benchmark, run, write

@@ -7,6 +7,7 @@ import re
 
 import jsonschema
 import pytest
+from breakeven.report.text_what_if import from_where
 from rich.console import Console
 
 from breakeven import format as fmt
@@ -16,7 +17,6 @@ from breakeven.render.report_data import json_schema, to_csv, to_json
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_terminal import renderables
 from breakeven.render.terminal import WIDTH
-from breakeven.report.text_what_if import from_where
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run
 

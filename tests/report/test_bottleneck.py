@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from breakeven.report.text_bottleneck import ADVICE
 
 from breakeven.render.report_data import json_schema, to_json
 from breakeven.render.report_files import write_report
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_tables import bound_tables
 from breakeven.report.bottleneck import COMPUTE, COPY, LAUNCH, MIXED, UNDECIDED, UNMEASURED, kind_of
-from breakeven.report.text_bottleneck import ADVICE
 from support.pages import text_of
 from support.reports import box, only, report
 from support.run_files import benchmark, noisy, run

@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from breakeven.render.report_variants import variant_tables
 from jsonschema import validate
 
 from breakeven.render.report_data import json_schema, to_json
 from breakeven.render.report_files import write_report
 from breakeven.render.report_markdown import to_markdown
-from breakeven.render.report_variants import variant_tables
 from support.pages import text_of
 from support.reports import box, only, report
 from support.run_files import benchmark, outcome, run

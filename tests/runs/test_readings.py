@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from breakeven.runs.readings import read_run, read_side
 
 from breakeven.errors import BreakevenError, RunFileError, UsageError
-from breakeven.runs.readings import read_run, read_side
 from support.run_files import benchmark, outcome, run, write
 
 

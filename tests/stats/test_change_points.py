@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.stats.change_points import MIN_RUNS, find_changes
+from breakeven.stats.change_points import MIN_RUNS, find_changes, find_changes_in_all
 from support.ar1 import correlated
 
 SERIES = 60
@@ -18,6 +18,12 @@ def test_false_alarms(noise, rho):
     """At most 0.2 false change points in a series of 100 runs, also of correlated ones."""
     found = sum(len(find_changes(correlated(rho, 100, noise, seed)).changes) for seed in range(SERIES))
     assert found <= 0.2 * SERIES
+
+
+def test_long_series_have_no_more_false_alarms():
+    """The significance is that of a whole series, however many places it has."""
+    series = list(0.2 * np.random.default_rng(24).standard_normal((30, 1500)))
+    assert sum(len(found.changes) for found in find_changes_in_all(series)) <= 1
 
 
 @pytest.mark.parametrize("at", [5, 15, 50, 95])

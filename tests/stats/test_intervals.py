@@ -70,6 +70,14 @@ def test_ranks_match_scipy_up_to_2000_rounds():
         assert stats.binom.cdf(rank - 1, n, 0.5) <= 0.025 < stats.binom.cdf(rank, n, 0.5)
 
 
+def test_ranks_widen_with_tau_and_are_rounded_outwards():
+    values = correlated(0.5, 100)
+    interval = median_interval(values)
+    rank = np.searchsorted(np.sort(values), interval.low) + 1
+    assert interval.tau > 1
+    assert rank <= 50.5 - 10.5 * math.sqrt(interval.tau) < rank + 1
+
+
 def test_no_interval_below_six_rounds():
     interval = median_interval([5.0, 1.0, 2.0, 4.0, 3.0])
     assert (interval.low, interval.median, interval.high, interval.n) == (None, 3.0, None, 5)

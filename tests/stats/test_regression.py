@@ -92,6 +92,19 @@ def test_correlated_noise_floor_is_unused_with_several_runs():
     assert np.array_equal(alone.p, beside.p)
 
 
+def test_correlated_noise_floor_beside_independent_runs():
+    """Sampling error that the floor's cases share does not hide that their noise differs."""
+    rng = np.random.default_rng(18)
+    before, after = suite(rng, 3, cases=40)
+    for side in (before, after):
+        side -= side.mean(axis=1, keepdims=True)
+        side /= 50 * np.sqrt((side**2).sum(axis=1, keepdims=True))
+        side[20:, 1:] = np.nan
+    loudness = np.exp(np.linspace(-0.3, 0.3, 40))[:, None]
+    found = effects(before, after, 0.01 * loudness * rng.standard_normal((1, 10)))
+    assert found.sd[39] > 1.01 * found.sd[20]
+
+
 def test_less_than_one_degree_of_freedom_is_untested():
     floor = np.random.default_rng(15).standard_normal((40, 2)) * np.logspace(-6, 6, 40)[:, None]
     floor[0] = np.nan

@@ -1,9 +1,9 @@
 """A small builder of sides: synthetic runs as `breakeven.runs.readings` hands them out."""
 
 import numpy as np
+from breakeven.runs.readings import read_side
 
 from breakeven.compare.comparison import compare
-from breakeven.runs.readings import read_side
 from support.run_files import CPU_BOX, benchmark, run, write
 
 FACTS = {"cpu": "EPYC", "cores": 2, "torch": "2.13.0", "tf32": False}

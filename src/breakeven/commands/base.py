@@ -6,14 +6,22 @@ Owns what every command shares. Imports nothing heavy: a command loads what it n
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from breakeven.commands.arguments import directory_path
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.status import Status
+
+    from breakeven.experiment.run_command import CommandRunner
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C or a signal stopped."""
@@ -59,3 +67,62 @@ def version() -> str:
     from importlib.metadata import version
 
     return version("breakeven")
+
+
+def notify(line: str) -> None:
+    """Show a line on standard error, for the user who waits and for the log of a CI job."""
+    print(f"breakeven: {line}", file=sys.stderr, flush=True)
+
+
+def add_workspace_options(parser: argparse.ArgumentParser, output: str) -> None:
+    """Add the options of commands that run commands: where runs are kept, and whether they are reused."""
+    parser.add_argument(
+        "-o", "--output", type=directory_path, default=Path(output), metavar="DIR",
+        help="directory of run files and logs; an interrupted experiment resumes from it "
+        f"(default: {output})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over; earlier runs in DIR move to DIR/previous"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="also show the output of the commands, which their logs have"
+    )
+
+
+def in_workspace(
+    arguments: argparse.Namespace, asked: Mapping[str, Any], act: Callable[[CommandRunner], int]
+) -> int:
+    """Open the workspace of an experiment, act in it, and return the exit code, also when interrupted.
+
+    Args:
+        arguments: with those of `add_workspace_options`.
+        asked: plain JSON that identifies the experiment; it must be the same to resume.
+        act: runs what is missing, shows the result and returns an exit code.
+    """
+    from breakeven.experiment.run_command import CommandRunner
+    from breakeven.experiment.shell import Shell, stopping_on_signals
+    from breakeven.experiment.workspace import open_workspace
+    from breakeven.format import plural
+
+    kept = 0
+    started = datetime.now().astimezone().isoformat(" ", "seconds")
+    asked = {**asked, "working directory": os.getcwd()}  # noqa: PTH109 - a string, as in the plan
+    try:
+        with (
+            stopping_on_signals(),
+            open_workspace(arguments.output, asked, started, fresh=arguments.fresh) as workspace,
+        ):
+            try:
+                for line in workspace.messages:
+                    notify(line)
+                shell = Shell(is_live=arguments.verbose, notify=notify)
+                code = act(CommandRunner(workspace, shell, monotonic))
+                sys.stdout.flush()  # where this fails, the next call shows the result without measuring
+                workspace.finish()
+                return code
+            finally:
+                kept = len(workspace.runs)
+    except KeyboardInterrupt:
+        runs = f"{plural(kept, 'completed run')} {'is' if kept == 1 else 'are'}"
+        notify(f"interrupted; {runs} kept in {arguments.output}; run the same command to resume")
+        return INTERRUPTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,25 +23,63 @@ _EPILOG = """\
 examples:
   breakeven report run.json -o out            page, tables and figures in out/
   breakeven report                            the newest run under results/
-  breakeven report run.json --baseline cpu@1  hold every device against one CPU
+  breakeven report run.json --baseline cpu@1  compare every device with one CPU
                                               thread
   breakeven report laptop.json server.json --baseline EPYC/cpu
-                                              hold the devices of all machines
-                                              against the cpu of one
+                                              compare the devices of all
+                                              machines with the cpu of one
   breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
 
-Runs of one machine class are replicates of each other; other classes stand
+Runs of one machine class are replicates of each other; other classes are shown
 side by side. All intervals are 95%.
 
 Where numeric modes (TF32, determinism) are not the same, or cells of one name
 are other models, the comparison is red: no speedup is given, unless --force,
-which marks whatever it gives.
+which marks everything made of them.
 
 exit codes:
-  0  written; undecided cells are nothing to object to
+  0  written, also when cells are undecided
   2  bad usage, or a run file that cannot be read
   3  nothing was timed, or the comparison is red
 """
+
+
+def _show_terminal(report: Report, _page: Path) -> None:
+    from breakeven.render.report_terminal import renderables
+
+    show(renderables(report))
+
+
+def _write_html(_report: Report, page: Path) -> None:
+    sys.stdout.write(page.read_text("utf-8"))
+
+
+def _write_markdown(report: Report, _page: Path) -> None:
+    from breakeven.render.report_markdown import to_markdown
+
+    sys.stdout.write(to_markdown(report, version()))
+
+
+def _write_json(report: Report, _page: Path) -> None:
+    from breakeven.render.report_data import to_json
+
+    sys.stdout.write(to_json(report))
+
+
+def _write_csv(report: Report, _page: Path) -> None:
+    from breakeven.render.report_data import to_csv
+
+    sys.stdout.write(to_csv(report))
+
+
+FORMATS: dict[str, Callable[[Report, Path], None]] = {
+    "terminal": _show_terminal,
+    "html": _write_html,
+    "markdown": _write_markdown,
+    "json": _write_json,
+    "csv": _write_csv,
+}
+"""What ``--format`` takes, each with what writes a report to standard output; a new format is an entry."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,15 +100,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         metavar="[MACHINE/]DEVICE",
-        help="the device that the others are held against; MACHINE is a label or class id, or a part of one "
+        help="the device that the others are compared with; MACHINE is a label or class id, or a part of one "
         "(default: each machine's own cpu, or cpu@1 without an accelerator)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="give ratios although the comparison is red; all is marked so"
+        "--force",
+        action="store_true",
+        help="give ratios although the comparison is red; everything made of them is marked",
     )
     parser.add_argument(
         "--format",
-        choices=("terminal", "html", "markdown", "json", "csv"),
+        choices=tuple(FORMATS),
         default="terminal",
         help="what standard output gets (default: terminal)",
     )
@@ -81,23 +122,23 @@ def _run(arguments: argparse.Namespace) -> int:
 
     paths = arguments.runs or [str(reader.newest(RESULTS))]
     report = analyze(reader.read(paths), arguments.baseline, force=arguments.force)
-    if arguments.format == "json":
-        from breakeven.render.report_data import to_json
+    home = arguments.output or Path(f"{paths[0]}.report")
+    written = [] if arguments.format == "json" else _write_files(report, home)
+    FORMATS[arguments.format](report, written[-1] if written else home)
+    if written:
+        # Standard output has only the format that was asked for, so that it can be piped.
+        stream = sys.stdout if arguments.format == "terminal" else sys.stderr
+        *others, page = written
+        print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
+        print(f"the page: {page}", file=stream)
+    return _code_of(report)
 
-        sys.stdout.write(to_json(report))
-        return _code_of(report)
+
+def _write_files(report: Report, home: Path) -> list[Path]:
     from breakeven.render.report_files import write_report
 
-    home = arguments.output or Path(f"{paths[0]}.report")
     with status("drawing the report"):
-        written = write_report(report, home, version())
-    _show_as(report, arguments.format, home)
-    # Standard output holds the asked-for format and nothing else, so that it can be piped.
-    stream = sys.stdout if arguments.format == "terminal" else sys.stderr
-    *others, page = written
-    print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
-    print(f"the page: {page}", file=stream)
-    return _code_of(report)
+        return write_report(report, home, version())
 
 
 def _code_of(report: Report) -> int:
@@ -107,23 +148,6 @@ def _code_of(report: Report) -> int:
     if report.left_out:
         return UNUSABLE
     return OK if report.judged else NOT_JUDGED
-
-
-def _show_as(report: Report, form: str, home: Path) -> None:
-    if form == "csv":
-        from breakeven.render.report_data import to_csv
-
-        sys.stdout.write(to_csv(report))
-    elif form == "html":
-        sys.stdout.write((home / "index.html").read_text("utf-8"))
-    elif form == "markdown":
-        from breakeven.render.report_markdown import to_markdown
-
-        sys.stdout.write(to_markdown(report, version()))
-    else:
-        from breakeven.render.report_terminal import renderables
-
-        show(renderables(report))
 
 
 REPORT = Command(

@@ -1,8 +1,4 @@
-"""A figure's SVG, made fit to stand inside a page.
-
-Owns what a figure must change for that: ids of its own, the page's colors for ink, grid and paper, so that
-it follows light and dark, a name and a description for who cannot see it. Draws nothing.
-"""
+"""A figure's SVG as part of a page: with ids of its own, the page's colors, a title and a description."""
 
 from __future__ import annotations
 
@@ -11,14 +7,14 @@ import xml.etree.ElementTree as ET
 from breakeven.render.figures.style import GRID, INK, PAPER, PAPER_ID
 
 THEMED = {INK: "var(--ink)", GRID: "var(--line)", PAPER: "var(--paper)"}
-"""The neutral colors of every figure, and the page's own names for them."""
+"""The neutral colors of every figure, and the page's variables for them, which follow light and dark."""
 
 _PAINT = ("style", "fill", "stroke")
 _DROPPED = ("metadata", "style")
 
 
 def inlined(svg: bytes, name: str, title: str, description: str) -> str:
-    """Return the SVG as an element for HTML, without namespaces, which HTML neither needs nor knows.
+    """Return the SVG as an element for HTML, which knows no namespaces.
 
     Args:
         svg: as matplotlib writes it.
@@ -53,7 +49,7 @@ def _without_namespaces(root: ET.Element) -> None:
 def _drop(root: ET.Element) -> None:
     for parent in root.iter():
         for child in list(parent):
-            # A style element would speak to the whole page, and the page has a ground of its own.
+            # A style element would apply to the whole page, and the page has a background of its own.
             if child.tag in _DROPPED or child.get("id") == PAPER_ID:
                 parent.remove(child)
 

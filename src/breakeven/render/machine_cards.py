@@ -1,7 +1,6 @@
-"""Machine cards: what a run file tells of a machine, as named lines.
+"""Machine cards: what a run file records of a machine, as named lines; what it does not record is left out.
 
-Owns which facts stand on a card and in which words. What the file does not tell is left out, since an empty
-line says less than none. Facts come from a file and may be of any kind: each is read with care.
+Facts come from a file and may be of any type, so each is checked before it is shown.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from breakeven import format as fmt
 from breakeven.format import one_line
 from breakeven.report.report import Report
 from breakeven.runs.machine import Machine, gpus_of
-from breakeven.runs.reader import Source
+from breakeven.runs.schema import Run
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ def cards(report: Report) -> list[Card]:
 
 
 def _card(report: Report, machine: Machine) -> Card:
-    sources = [source for source in report.sources if source.class_id == machine.class_id]
+    runs = [run for run in report.runs if run.machine.class_id == machine.class_id]
     lines = [*_hardware(machine.facts), *_software(machine.facts)]
-    lines += [("precision", _precisions(report, machine)), *_states(sources), *_runs(machine, sources)]
+    lines += [("precision", _precisions(report, machine)), *_states(runs), *_runs(machine, runs)]
     return Card(machine.label, tuple((name, one_line(value, 200)) for name, value in lines if value))
 
 
@@ -64,30 +63,29 @@ def _software(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "OMP_WAIT_POLICY", _text(facts.get("omp_wait_policy"))
 
 
-def _states(sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
-    """Yield what came and went, before and after, over all runs."""
+def _states(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
+    """Yield what changes on a machine, before and after, over all runs."""
     for when in ("start", "end"):
         name = "before" if when == "start" else "after"
-        states = [_mapping(source.state.get(when)) for source in sources]
+        states = [_mapping(run.state.get(when)) for run in runs]
         gpus = [_mapping(state.get("gpu")) for state in states]
         yield f"clocks {name}", _seen(gpus, _clocks)
         yield f"temperature {name}", _seen(gpus, lambda gpu: _with_unit(gpu.get("temperature_c"), "°C"))
         yield f"on the GPU {name}", _seen(gpus, _others)
         yield f"load {name}", _seen(states, _load)
-    gpus = [_mapping(_mapping(source.state.get("end")).get("gpu")) for source in sources]
+    gpus = [_mapping(_mapping(run.state.get("end")).get("gpu")) for run in runs]
     yield "PCIe", _seen(gpus, _pcie)
 
 
-def _runs(machine: Machine, sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
-    yield "runs", fmt.plural(len(sources), "file")
-    yield "measured", fmt.joined(sorted(source.datetime[:16].replace("T", " ") for source in sources))
-    yield "commit", fmt.joined([source.commit[:12] for source in sources if source.commit])
+def _runs(machine: Machine, runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
+    yield "runs", fmt.plural(len(runs), "file")
+    yield "measured", fmt.joined(sorted(run.datetime[:16].replace("T", " ") for run in runs))
+    yield "commit", fmt.joined([run.commit[:12] for run in runs if run.commit])
     yield "class", machine.class_id
 
 
 def _precisions(report: Report, machine: Machine) -> str:
-    cases = report.cases[report.cases["class_id"] == machine.class_id]
-    dtypes = [report.axes[text].get("dtype") for text in dict.fromkeys(cases["axes"])]
+    dtypes = [row.key.axes.get("dtype") for row in report.rows if row.key.machine == machine.class_id]
     return ", ".join(sorted({_text(dtype) for dtype in dtypes if dtype is not None}))
 
 

@@ -1,8 +1,7 @@
-"""The only place that writes: a record -> files in a directory.
+"""A report -> files in a directory: everything is made before anything is written.
 
-Owns the registry of files, one entry a format, and that a report is whole: everything is made before
-anything is written, and each file is written aside and then renamed, so that an old report is never left
-half overwritten.
+Each file is written to a temporary name and then renamed, so that an old report is never left half
+overwritten. A format is one entry in `TEXTS`.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from breakeven.report.report import Report
 
 PAGE = "index.html"
 RASTERED = "speedup"
-"""The figure that is also written as PNG, for places that show no SVG."""
+"""The figure that is also written as PNG, for places that cannot show SVG."""
 
 TEXTS: dict[str, Callable[[Report, str], str]] = {
     "summary.csv": lambda report, _version: to_csv(report),
     "summary.md": to_markdown,
 }
-"""What a report directory holds beside the page and the figures: a file's name, and what makes its text of a
-record and our version."""
+"""The files of a report beside the page and the figures: a name, and what makes its text of a report and
+our version."""
 
 
 def write_report(report: Report, directory: str | os.PathLike[str], version: str) -> list[Path]:
     """Write page, texts and figures into `directory`, which is made when it is missing; return their paths.
 
-    The page comes last. A figure that an older report had and this one has not is taken away.
+    The page comes last. A figure that only an older report had is removed.
 
     Raises:
-        UsageError: when the directory or a file in it cannot be written; what stood there stays.
+        UsageError: when the directory or a file in it cannot be written; the old files stay.
     """
     home = Path(directory)
     contents = {name: encoded(make(report, version)) for name, make in TEXTS.items()}
@@ -84,7 +83,8 @@ def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:
     except OSError as error:
         for temporary_path, _ in aside:
             temporary_path.unlink(missing_ok=True)
-        problem = "it is no directory" if isinstance(error, FileExistsError) else error.strerror or str(error)
+        is_file = isinstance(error, FileExistsError)
+        problem = "it is not a directory" if is_file else error.strerror or str(error)
         raise UsageError(
             f"cannot write the report into {one_line(directory, 300)} ({problem}); choose another with -o DIR"
         ) from error

@@ -1,8 +1,8 @@
-"""``index.html``: the record as one page that needs nothing else.
+"""``index.html``: the report as one page that needs nothing else, neither a network nor fonts nor scripts.
 
-Owns what the page shows and in which order; how it looks is in ``templates``. No network, no fonts, readable
-with scripts off. Every string of a record passes `breakeven.render.escaping.html_text` or the template's
-own escaping; only our own style, script and figures enter as they are. Opens no file of the user's.
+What it shows is here, how it looks in ``templates``. Every string of a report passes
+`breakeven.render.escaping.html_text` or the template's own escaping; only our own style, script and figures
+enter as they are.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
 from breakeven import format as fmt
+from breakeven.device_names import is_cpu
 from breakeven.render.escaping import html_text
 from breakeven.render.figures import FIGURES
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 from breakeven.render.machine_cards import cards
 from breakeven.render.report_tables import (
-    bound_tables,
+    bottleneck_tables,
     break_even_tables,
     how_made,
     machine_tables,
     outcome_lines,
-    rate_words,
-    repay_table,
+    payback_table,
+    rate_text,
+    variant_tables,
 )
-from breakeven.render.report_variants import variant_tables
-from breakeven.report.report import Report
+from breakeven.report.report import CaseRow, Report
 
 COLUMNS = {
     "workload": 8,
@@ -57,7 +57,7 @@ COLUMNS = {
 
 NUMERIC = {"batch", "median", "95% interval", "n", "rate", "speedup", "95% interval of the speedup"}
 MAX_NAME = 200
-"""Longer names are cut in the table, where they stand in every row."""
+"""Longer names are cut in the table, where every row repeats them."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def to_html(
         report: what to show.
         version: our own.
         svgs: the figures of `breakeven.render.figures.FIGURES` that could be drawn, by name.
-        directory: where the page will lie; links to the raw files are relative to it.
+        directory: the page's own; links to the raw files are relative to it.
     """
     script = template("page.js")
     return render(
@@ -97,15 +97,15 @@ def to_html(
         question=_question(report),
         css=Markup(template("page.css")),
         js=Markup(script),
-        # The script stands between two line breaks, which count.
+        # The script is between two line breaks, which count.
         script_hash=_hash(f"\n{script}\n"),
         forced=report.forced,
         conclusions=report.conclusions,
         break_even_tables=break_even_tables(report),
-        flip_sentences=report.flip_sentences,
-        repay_table=repay_table(report),
-        bound_tables=bound_tables(report),
-        bound_sentences=report.bound_sentences,
+        what_if_sentences=report.what_if_sentences,
+        payback_table=payback_table(report),
+        bottleneck_tables=bottleneck_tables(report),
+        bottleneck_sentences=report.bottleneck_sentences,
         variant_tables=variant_tables(report),
         variant_sentences=report.variant_sentences,
         comparability=report.comparability,
@@ -114,12 +114,12 @@ def to_html(
         figures=_figures(report, svgs),
         columns=COLUMNS,
         numeric=NUMERIC,
-        rows=_rows(report.cases.to_dict("records")),
+        rows=_rows(report),
         outcomes=outcome_lines(report),
         warnings=report.warnings,
         how_made=how_made(report, version),
         commands=_commands(report),
-        links=[_link(source.path, directory) for source in report.sources],
+        links=[_link(run.path, directory) for run in report.runs],
     )
 
 
@@ -128,15 +128,15 @@ def _hash(script: str) -> str:
 
 
 def _subtitle(report: Report) -> str:
-    dates = sorted(source.datetime[:10] for source in report.sources if source.datetime)
+    dates = sorted(run.datetime[:10] for run in report.runs if run.datetime)
     when = "" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    counted = f"{fmt.plural(len(report.cases), 'case')}, {fmt.plural(len(report.sources), 'run')}"
+    counted = f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(len(report.runs), 'run')}"
     return " · ".join(filter(None, (fmt.joined([m.label for m in report.machines]), counted, when)))
 
 
 def _question(report: Report) -> str:
-    candidates = {row.candidate for row in report.speedups}
-    if any(not name.startswith("cpu") for name in candidates):
+    candidates = {row.candidate.device for row in report.speedups}
+    if any(not is_cpu(name) for name in candidates):
         return "When does the accelerator pay?"
     return "When do more CPU threads pay?" if candidates else "Verdict"
 
@@ -152,31 +152,35 @@ def _figures(report: Report, svgs: Mapping[str, bytes]) -> list[_Shown]:
     return shown
 
 
-def _rows(records: Iterable[Mapping[Any, Any]]) -> Markup:
+def _rows(report: Report) -> Markup:
     """Return the table's rows.
 
     Built here and not by the template, which takes seconds for thousands of rows.
     """
-    return Markup("\n".join(f"<tr>{''.join(_cells(row))}" for row in records))
+    labels = {machine: _escaped(label) for machine, label in report.labels.items()}
+    return Markup("\n".join(f"<tr>{''.join(_cells(row, labels[row.key.machine]))}" for row in report.rows))
 
 
-def _cells(row: Mapping[Any, Any]) -> Iterable[str]:
+def _cells(row: CaseRow, machine: Markup) -> Iterable[str]:
     """Yield the cells of a case; end tags are left out, as HTML allows, since rows are most of the page."""
-    for name in ("workload", "axes"):
-        yield f"<td><bdi>{_escaped(row[name])}</bdi>"
-    yield f"<td class=r>{row['batch_size']}"
-    yield f"<td>{_escaped(row['phase'])}<td>{_escaped(row['device'])}"
-    yield _number(fmt.seconds(row["median_s"]), row["median_s"])
-    yield _number(_between(row["low_s"], row["high_s"]), row["low_s"])
-    yield f"<td class=r>{row['n']}"
-    yield _number(fmt.ratio(row["speedup"]), row["speedup"])
-    yield _number(fmt.ratio_between(row["speedup_low"], row["speedup_high"]), row["speedup_low"])
-    verdict = row["verdict"] or ""
-    yield f"<td class={verdict}>{verdict}" if verdict else "<td>"
-    yield f"<td>{_escaped(' '.join(row['flags']))}"
-    rate = row["rate"] or row["samples"]
-    yield _number(rate_words(rate), None if rate is None else rate.value)
-    yield f"<td><bdi>{_escaped(row['machine'])}</bdi>"
+    key, case, speedup = row.key, row.estimate, row.speedup
+    for text in (key.workload, key.axes.text):
+        yield f"<td><bdi>{_escaped(text)}</bdi>"
+    yield f"<td class=r>{key.batch_size}"
+    yield f"<td>{_escaped(key.phase)}<td>{_escaped(key.device)}"
+    yield _number(fmt.seconds(case.median_s), case.median_s)
+    yield _number(_between(case.low_s, case.high_s), case.low_s)
+    yield f"<td class=r>{case.n}"
+    if speedup is None:
+        yield "<td class=r><td class=r><td>"
+    else:
+        yield _number(fmt.ratio(speedup.speedup), speedup.speedup)
+        yield _number(fmt.ratio_between(speedup.low, speedup.high), speedup.low)
+        yield f"<td class={speedup.verdict}>{speedup.verdict}"
+    yield f"<td>{_escaped(' '.join(row.flags))}"
+    rate = row.rate or row.samples
+    yield _number(rate_text(rate), None if rate is None else rate.value)
+    yield f"<td><bdi>{machine}</bdi>"
 
 
 def _number(text: str, value: float | None) -> str:
@@ -193,9 +197,9 @@ def _escaped(name: object) -> Markup:
 
 
 def _commands(report: Report) -> list[str]:
-    """Return the shell lines that made the runs, as far as the files tell them, and this report."""
-    measured = dict.fromkeys(source.command for source in report.sources if source.command)
-    return [*measured, shlex.join(["breakeven", "report", *(source.run for source in report.sources)])]
+    """Return the shell lines that made the runs, where the files record them, and this report."""
+    measured = dict.fromkeys(run.command for run in report.runs if run.command)
+    return [*measured, shlex.join(["breakeven", "report", *(run.name for run in report.runs)])]
 
 
 def _link(path: str, directory: str | os.PathLike[str]) -> _Link:

@@ -464,7 +464,8 @@ def _payback(payback: Payback, names: Names) -> str:
         return f"The start-up time of {name}, {fmt.seconds(payback.start_s)}, is paid back in the first step."
     return (
         f"The start-up time of {name}, {fmt.seconds(payback.start_s)}, is paid back after "
-        f"{steps_to_pay_back(payback)} steps at batch {payback.row.batch_size}, {names.models[payback.row.model]}."
+        f"{steps_to_pay_back(payback)} steps at batch {payback.row.batch_size}, "
+        f"{names.models[payback.row.model]}."
     )
 
 
@@ -472,7 +473,8 @@ def _about_phase(phase: str, speedups: Sequence[Speedup]) -> str:
     keys = [key for row in speedups for key in (row.candidate, row.baseline)]
     if phase == HEADLINE:
         accelerated = any(not is_cpu(key.device) for key in keys)
-        return f"Times are of the whole training step{', transfer to the device included' if accelerated else ''}."
+        transfer = ", transfer to the device included" if accelerated else ""
+        return f"Times are of the whole training step{transfer}."
     return f"train was not compared: this is about {one_line(phase, 40)} alone."
 
 

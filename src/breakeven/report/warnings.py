@@ -172,9 +172,9 @@ def _residuals(residuals: Iterable[Residual], labels: Mapping[str, str]) -> list
         if is_cpu(row.device) and row.beyond:
             cell, worst = row.worst
             found.append(
-                f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the phases' "
-                f"sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: {one_line(cell.label())}, "
-                f"{worst:+.0%}); trust train, and read the phases as shares only"
+                f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the "
+                f"phases' sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
+                f"{one_line(cell.label())}, {worst:+.0%}); trust train, and read the phases as shares only"
             )
     return found
 

@@ -1,9 +1,10 @@
-"""What tests of figures ask of a drawn figure."""
+"""Functions that read a drawn figure."""
 
 from types import SimpleNamespace
 
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from breakeven.render.figures.style import INK
 from breakeven.report.report import analyze
@@ -12,9 +13,10 @@ from support.run_files import write
 
 
 def _texts(figure):
-    """Every text in the figure and its panels."""
-    inside = [text.get_text() for ax in figure.axes for text in ax.texts]
-    return [*(text.get_text() for text in figure.texts), *inside]
+    """Every text of the figure and its panels, line by line."""
+    figure.draw_without_rendering()
+    shown = [text for text in figure.findobj(Text) if text.get_visible()]
+    return [line for text in shown for line in text.get_text().split("\n") if line.strip()]
 
 
 def _lines(ax, color, gid="line"):
@@ -34,9 +36,11 @@ def _markers(ax, marker):
 
 
 def _ticks(axis):
-    """The labels of an axis, and where they stand."""
-    axis.figure.canvas.draw()
-    return dict(zip([t.get_text() for t in axis.get_ticklabels()], axis.get_ticklocs(), strict=True))
+    """The visible labels of an axis by text, with their places."""
+    axis.figure.draw_without_rendering()
+    low, high = sorted(axis.get_view_interval())
+    shown = [tick for tick in axis.get_major_ticks() if tick.label1.get_visible()]
+    return {tick.label1.get_text(): tick.get_loc() for tick in shown if low <= tick.get_loc() <= high}
 
 
 def _legend(figure):

@@ -1,4 +1,4 @@
-"""What holds for every figure: the same bytes every time, any name, any record, one style."""
+"""What all figures have in common: the same bytes every time, any name, any report, one style."""
 
 import re
 import xml.etree.ElementTree
@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from breakeven.render.figures import FIGURES, device_styles, to_png, to_svg
 from breakeven.render.figures.phases import PHASE_COLORS
-from breakeven.render.figures.style import PAPER, fitted, text_width
+from breakeven.render.figures.style import PAPER
 from breakeven.report.report import analyze
 from breakeven.runs import reader
 from support.run_files import affine_run, benchmark, outcome, run, write
@@ -22,7 +22,7 @@ LINES = {"cpu": (1, 1), "cuda": (33, 0.2)}
 
 
 def full_run(name="mlp", batches=(1, 8, 64, 512), devices=None, axes=None, machine=None, seed=0):
-    """A run that every figure has something of."""
+    """A run that every figure draws something of."""
     content = affine_run(
         devices or LINES,
         batches,
@@ -43,7 +43,7 @@ def full_run(name="mlp", batches=(1, 8, 64, 512), devices=None, axes=None, machi
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A record that every figure has something of, its figures, and these as SVG."""
+    """A report that every figure draws something of, its figures, and these as SVG."""
     path = write(tmp_path_factory.mktemp("whole") / "run.json", full_run())
     found = analyze(reader.read([path]))
     drawn = figures(found)
@@ -51,19 +51,21 @@ def whole(tmp_path_factory):
 
 
 def figures(report):
-    """Every figure of a record that is one, by its key."""
+    """Every figure of a report that is not None, by its key."""
     drawn = {key: drawing.draw(report) for key, drawing in FIGURES.items()}
     return {key: figure for key, figure in drawn.items() if figure is not None}
 
 
-def test_the_registry_lists_the_figures_of_a_page_in_their_order(whole):
+def test_registry(whole):
+    """A full report has every figure, in the order of the page."""
     keys = ["step_time", "speedup", "map", "phases", "efficiency", "throughput", "memory"]
     assert list(FIGURES) == keys
     assert list(whole[1]) == keys
     assert all(drawing.title and drawing.caption.endswith(".") for drawing in FIGURES.values())
 
 
-def test_each_svg_is_the_same_bytes_every_time_and_carries_no_date_and_no_address(whole):
+def test_svg_is_reproducible(whole):
+    """An SVG is the same bytes every time, without a date and without addresses."""
     found, _, svgs = whole
     dtd = "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd"
     for key, figure in figures(found).items():
@@ -77,7 +79,8 @@ def test_each_svg_is_the_same_bytes_every_time_and_carries_no_date_and_no_addres
         assert "<metadata" not in text
 
 
-def test_text_stays_text_and_the_paper_can_be_dropped(whole):
+def test_text_and_paper_in_svg(whole):
+    """Text stays text, ids are unique, and the background can be dropped by its id."""
     for svg in whole[2].values():
         root = xml.etree.ElementTree.fromstring(svg)
         names = {element.get("id"): element for element in root.iter() if element.get("id")}
@@ -85,10 +88,11 @@ def test_text_stays_text_and_the_paper_can_be_dropped(whole):
         assert ground.get("style") == f"fill: {PAPER}"
         assert any("mlp" in (element.text or "") for element in root.iter("{http://www.w3.org/2000/svg}text"))
         everywhere = [element.get("id") for element in root.iter() if element.get("id")]
-        assert len(everywhere) == len(set(everywhere)), "an id stands once"
+        assert len(everywhere) == len(set(everywhere)), "ids are unique"
 
 
-def test_figures_on_one_page_share_no_id_but_those_of_equal_things(whole):
+def test_ids_of_several_figures(whole):
+    """Figures of one page share an id only if the elements are equal."""
     seen = {}
     for svg in whole[2].values():
         for element in xml.etree.ElementTree.fromstring(svg).iter():
@@ -98,13 +102,15 @@ def test_figures_on_one_page_share_no_id_but_those_of_equal_things(whole):
                     assert seen.setdefault(element.get("id"), content) == content
 
 
-def test_only_the_neutral_colors_a_page_can_recolour_are_used_for_text(whole):
+def test_text_colors(whole):
+    """Text has only colors that the page can change for a dark screen."""
     for key, svg in whole[2].items():
         fills = re.findall(rb'<text style="[^"]*fill: (#[0-9a-f]{6})', svg)
         assert set(fills) <= {b"#1a1a1a"} | ({b"#111111", b"#fefefe"} if key == "map" else set())
 
 
-def test_no_type_is_smaller_than_eight_points_and_no_figure_wider_than_a_telephone_can_show(whole):
+def test_font_sizes_and_width(whole):
+    """No font is smaller than 8 points, and no figure too wide for a phone."""
     for key, figure in whole[1].items():
         svg = whole[2][key]
         sizes = [float(size) for size in re.findall(rb"font-size: ([\d.]+)px", svg)]
@@ -114,7 +120,8 @@ def test_no_type_is_smaller_than_eight_points_and_no_figure_wider_than_a_telepho
 
 
 @pytest.mark.parametrize("name", [HOSTILE, FOREIGN], ids=["hostile", "foreign"])
-def test_hostile_and_foreign_names_are_drawn_as_they_stand(report, name):
+def test_hostile_names(report, name):
+    """Markup, control characters, foreign scripts and very long names do no harm."""
     machine = {"node": name, "cpu": {"brand_raw": name, "count": 2}}
     found = report(full_run(name, (1, 512), axes={name[:9]: name}, machine=machine))
     for key, figure in figures(found).items():
@@ -127,7 +134,8 @@ def test_hostile_and_foreign_names_are_drawn_as_they_stand(report, name):
     assert to_png(FIGURES["map"].draw(found)).startswith(b"\x89PNG")
 
 
-def test_a_hostile_name_stands_in_its_svg_letter_by_letter(report):
+def test_formula_in_a_name(report):
+    """A name that looks like a formula or a tag is drawn letter by letter."""
     figure = FIGURES["step_time"].draw(report(full_run("$\\frac{1}{0}$ <b>&")))
     assert "$\\frac{1}{0}$ &lt;b&gt;&amp;" in to_svg(figure).decode()
 
@@ -152,7 +160,8 @@ def test_a_hostile_name_stands_in_its_svg_letter_by_letter(report):
         "no intervals", "intervals from zero", "own phase",
     ],
 )  # fmt: skip
-def test_every_record_is_drawn_or_none(report, content):
+def test_unusual_reports(report, content):
+    """Every figure is drawn, or its description says why there is none."""
     found = report(content)
     for drawing in FIGURES.values():
         figure = drawing.draw(found)
@@ -167,12 +176,12 @@ def test_every_record_is_drawn_or_none(report, content):
     [
         ("memory", "because no measured device counts it."),
         ("throughput", "because no whole training step was timed."),
-        ("efficiency", "because no case tells how much work it did."),
+        ("efficiency", "because no case records how much work it did."),
         ("phases", "because no phase was timed beside a whole training step."),
         ("map", "because no two devices could be compared."),
     ],
 )
-def test_a_figure_of_nothing_is_none_and_its_description_says_why(report, name, reason):
+def test_nothing_to_draw(report, name, reason):
     found = report(affine_run({"cpu": (1, 1)}, phases=("forward",)))
     assert FIGURES[name].draw(found) is None
     assert FIGURES[name].describe(found).endswith(reason)
@@ -183,12 +192,13 @@ def red(**modes):
     return {"node": "box", "breakeven": {"class": {"cpu": "EPYC", "gpu": "H100", **modes}}}
 
 
-def test_a_refused_comparison_has_times_but_no_speedups_and_a_forced_one_is_marked(report, look):
+def test_refused_and_forced_comparisons(report, look):
+    """A refused comparison has no speedups; figures of a forced one carry a watermark."""
     contents = [full_run(machine=red(tf32=flag), seed=flag) for flag in (False, True)]
     refused = report(*contents)
     assert refused.refused
     assert list(figures(refused)) == ["step_time", "phases", "efficiency", "throughput", "memory"]
-    assert "do not compare" in FIGURES["speedup"].describe(refused)
+    assert "not comparable" in FIGURES["speedup"].describe(refused)
     assert not any("forced" in text for figure in figures(refused).values() for text in look.texts(figure))
     forced = figures(report(*contents, force=True))
     assert list(forced) == list(FIGURES)
@@ -198,7 +208,8 @@ def test_a_refused_comparison_has_times_but_no_speedups_and_a_forced_one_is_mark
         assert all(mark.get_rotation() % 90 and mark.get_alpha() < 0.3 for mark in marks)
 
 
-def test_a_device_keeps_its_color_and_marker_and_no_two_share_both():
+def test_device_styles():
+    """A device has a color and a marker of its own, whatever the order of the devices."""
     many = ["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]
     styles = device_styles(many)
     assert styles["cpu"] == ("#0072B2", "o")
@@ -208,7 +219,8 @@ def test_a_device_keeps_its_color_and_marker_and_no_two_share_both():
     assert len(set(device_styles([*many, *(f"cuda:{n}" for n in range(2, 9))]).values())) == 12
 
 
-def test_a_device_has_the_same_color_and_marker_in_every_figure_of_lines(whole):
+def test_same_style_in_all_figures(whole):
+    """A device looks the same in every figure of lines."""
     for key in ("step_time", "efficiency", "throughput", "memory"):
         figure = whole[1][key]
         drawn = {
@@ -220,7 +232,9 @@ def test_a_device_has_the_same_color_and_marker_in_every_figure_of_lines(whole):
         assert drawn == {("#0072B2", "o"), ("#D55E00", "s")}
 
 
-def test_phases_differ_in_lightness_and_from_every_device():
+def test_phase_colors():
+    """Phases differ in lightness, and in color from every device."""
+
     def gray(color):
         return sum(part * weight for part, weight in zip(to_rgb(color), (0.3, 0.59, 0.11), strict=True))
 
@@ -233,22 +247,13 @@ def test_phases_differ_in_lightness_and_from_every_device():
             assert apart > 0.25
 
 
-def test_a_long_name_is_cut_in_its_middle_to_the_room_there_is():
-    name = "AMD EPYC 7742 64-Core Processor, 64 cores, NVIDIA H100"
-    assert fitted(name, 9) == name
-    short = fitted(name, 1.5)
-    assert text_width(short) <= 1.5 < text_width(name)
-    assert short.startswith("AMD EPYC")
-    assert short.endswith("H100")
-    assert fitted("W" * 10_000, 0.05) == "..."
-
-
-def test_twelve_panels_of_ten_batch_sizes_stay_below_250_kilobytes(report):
+def test_svg_size(report):
+    """Twelve panels of ten batch sizes stay below 250 kB."""
     content = run()
     devices = {"cpu": (1, 1), "cuda": (9, 0.2)}
     for width in range(12):
         one = full_run("mlp", [2**n for n in range(10)], devices, {"width": width})["benchmarks"]
-        # Six models are as many as the figures of phases show.
+        # Figures of phases show six models.
         content["benchmarks"] += [e for e in one if width < 6 or e["extra_info"]["phase"] == "train"]
     found = report(content)
     for key in ("step_time", "speedup", "map", "efficiency"):

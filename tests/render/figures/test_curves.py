@@ -1,7 +1,7 @@
-"""Step time, throughput and memory draw the cases of the record, a panel for each model."""
+"""Step time, throughput and memory draw the cases of the report, a panel for each model."""
 
 from breakeven.render.figures import FIGURES
-from breakeven.render.figures.models import Model, chosen
+from breakeven.render.figures.models import Model, select_models
 from support.run_files import affine_run, benchmark, outcome, run
 
 CPU, GPU = "#0072B2", "#D55E00"
@@ -14,7 +14,8 @@ def cases(report, device, column):
     return list(rows[column])
 
 
-def test_step_time_draws_the_medians_and_intervals_of_every_device(report, look):
+def test_step_time(report, look):
+    """Lines are the medians, vertical lines the intervals."""
     found = report(affine_run(LINES, phases=("forward", "train")))
     (ax,) = FIGURES["step_time"].draw(found).axes
     for device, color in (("cpu", CPU), ("cuda", GPU)):
@@ -27,7 +28,8 @@ def test_step_time_draws_the_medians_and_intervals_of_every_device(report, look)
     assert look.ticks(ax.yaxis)["10 s"] == 10
 
 
-def test_a_device_without_a_timing_where_another_has_one_breaks_its_line_there(report, look):
+def test_line_breaks_at_a_missing_timing(report, look):
+    """A line breaks at a batch size where only another device was timed."""
     content = affine_run(LINES)
     for entry in list(content["benchmarks"]):
         if entry["extra_info"]["device"] == "cuda" and entry["extra_info"]["batch_size"] == 8:
@@ -38,7 +40,8 @@ def test_a_device_without_a_timing_where_another_has_one_breaks_its_line_there(r
     assert [x for x, _, _ in look.markers(ax, "s")] == [1, 64, 512]
 
 
-def test_a_case_that_ended_without_a_timing_breaks_the_line_of_its_model_alone(report, look):
+def test_line_breaks_at_an_untimed_case(report, look):
+    """A case without a timing breaks the lines of its own model and phase."""
     content = affine_run(LINES)
     content["benchmarks"] += affine_run(LINES, axes={"width": 7})["benchmarks"]
     ended = [
@@ -52,7 +55,7 @@ def test_a_case_that_ended_without_a_timing_breaks_the_line_of_its_model_alone(r
     assert [x for x, _ in look.lines(wide, CPU)] == [[1, 8], [64, 512]]
 
 
-def test_the_description_of_step_time_tells_the_times_at_both_ends(report):
+def test_step_time_description(report):
     text = FIGURES["step_time"].describe(report(affine_run(LINES, noise=0)))
     assert text == (
         "Time over batch size (train) for 1 model. For mlp at width=128: cpu takes 2.00 s at batch 1 and "
@@ -60,7 +63,8 @@ def test_the_description_of_step_time_tells_the_times_at_both_ends(report):
     )
 
 
-def test_throughput_draws_samples_a_second_and_names_the_highest_of_each_device(report, look):
+def test_throughput(report, look):
+    """Lines are samples per second; the description has the maximum of each device."""
     found = report(affine_run(LINES, noise=0))
     (ax,) = FIGURES["throughput"].draw(found).axes
     rates = [rate.value for rate in cases(found, "cuda", "samples")]
@@ -70,7 +74,8 @@ def test_throughput_draws_samples_a_second_and_names_the_highest_of_each_device(
     assert "cpu 0.998 samples/s" in text
 
 
-def test_memory_is_drawn_only_for_devices_that_count_it(report, look):
+def test_memory(report, look):
+    """Only devices that count memory have a line."""
     entries = [
         benchmark([1.0] * 9, device=device, batch_size=batch, **extra)
         for batch in (1, 64)
@@ -85,33 +90,37 @@ def test_memory_is_drawn_only_for_devices_that_count_it(report, look):
     assert "64.0 MB" in FIGURES["memory"].describe(found)
 
 
-def test_times_of_zero_are_no_point_on_a_logarithmic_axis(report, look):
+def test_times_of_zero(report, look):
+    """A time of zero has no place on a logarithmic axis."""
     content = run([benchmark([0.0] * 9), *(benchmark([1.0] * 9, batch_size=b) for b in (1, 512))])
     (ax,) = FIGURES["step_time"].draw(report(content)).axes
     assert [x for x, _, _ in look.markers(ax, "o")] == [1, 512]
     assert not look.lines(ax, CPU)
     nothing = report(run([benchmark([0.0] * 9)]))
     assert FIGURES["step_time"].draw(nothing) is None
-    assert "nothing was timed that took any time" in FIGURES["step_time"].describe(nothing)
+    assert FIGURES["step_time"].describe(nothing).startswith("There is no figure of step times")
 
 
-def test_markers_of_extreme_values_stay_clear_of_the_edges_of_their_panel(report):
+def test_extreme_values(report):
+    """Markers keep a distance from the edges of their panel."""
     entries = [benchmark([10.0**e] * 9, batch_size=b) for b, e in ((1, -9), (8, 0), (64, 6))]
     (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
     places = ax.transAxes.inverted().transform(ax.transData.transform([(1, 1e-9), (64, 1e6)]))
     assert 0.03 < places[0][1] < places[1][1] < 0.97
 
 
-def test_of_too_many_models_every_machine_and_workload_is_shown():
+def test_select_models_of_every_workload():
+    """Every machine and every workload is among the selected models."""
     models = [Model(f"m{m}", f"w{w}", f"a={a}") for m in range(3) for w in range(4) for a in range(9)]
-    shown = chosen(models, 12)
+    shown = select_models(models, 12)
     assert len(shown) == 12
     assert {model.class_id for model in shown} == {"m0", "m1", "m2"}
     assert {model.workload for model in shown} == {"w0", "w1", "w2", "w3"}
     assert shown == sorted(shown, key=models.index)
 
 
-def test_panels_of_several_machines_carry_their_labels(report, look):
+def test_machine_labels(report, look):
+    """Panels name the machine if there are several, the figure does otherwise."""
     boxes = [{"node": name, "cpu": {"brand_raw": f"CPU {name}", "count": 2}} for name in ("a", "b")]
     several = [affine_run(LINES, machine=box, seed=seed) for seed, box in enumerate(boxes)]
     figure = FIGURES["step_time"].draw(report(*several))
@@ -121,7 +130,8 @@ def test_panels_of_several_machines_carry_their_labels(report, look):
     assert look.texts(alone).count("CPU a, 2 cores") == 1
 
 
-def test_a_title_tells_the_axes_that_vary_and_all_where_none_does(report, look):
+def test_panel_titles(report, look):
+    """A title has the axes that differ within a workload, or all where none does."""
     content = affine_run(LINES, axes={"width": 1, "dtype": "float32"})
     for width, workload in ((2, "mlp"), (3, "cnn")):
         more = affine_run(LINES, axes={"width": width, "dtype": "float32"}, workload=workload)

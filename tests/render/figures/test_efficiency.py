@@ -1,4 +1,4 @@
-"""Efficiency draws the record's rates, a row for each model and a column for each phase, a block a unit."""
+"""Efficiency draws the report's rates, a row for each model and a column for each phase."""
 
 from breakeven.render.figures import FIGURES
 from support.run_files import affine_run, run
@@ -8,14 +8,15 @@ PHASES = ("transfer", "forward", "backward", "step", "train")
 
 
 def counted(phases=PHASES, **options):
-    """A run whose cases tell what work they did."""
+    """A run whose cases record what work they did."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=phases, **options)
     for entry in content["benchmarks"]:
         entry["extra_info"] |= {"flops": 10**12, "moved_bytes": 10**9}
     return content
 
 
-def test_each_phase_has_a_panel_with_the_rates_of_the_record_and_their_intervals(report, look):
+def test_rates(report, look):
+    """Each phase has a panel with the report's rates and intervals."""
     found = report(counted())
     figure = FIGURES["efficiency"].draw(found)
     assert len(figure.axes) == 5
@@ -28,7 +29,8 @@ def test_each_phase_has_a_panel_with_the_rates_of_the_record_and_their_intervals
         assert ax.get_xscale() == ax.get_yscale() == "log"
 
 
-def test_the_blocks_share_their_axes_and_name_their_unit_and_phases(report, look):
+def test_axes_of_a_unit(report, look):
+    """Phases of one unit share their y axis, which names the unit."""
     figure = FIGURES["efficiency"].draw(report(counted()))
     flops, bytes_ = figure.axes[:3], figure.axes[3:]
     assert len({ax.get_ylim() for ax in flops}) == len({ax.get_ylim() for ax in bytes_}) == 1
@@ -36,16 +38,17 @@ def test_the_blocks_share_their_axes_and_name_their_unit_and_phases(report, look
     assert {"FLOP/s", "B/s", *PHASES} <= set(look.texts(figure))
     assert look.legend(figure) == ["cpu", "cuda"]
     assert look.ticks(flops[0].yaxis)["10 G"] == 1e10
-    assert not any("%" in text for text in look.texts(figure) if text != figure.texts[0].get_text())
+    assert [text for text in look.texts(figure) if "%" in text] == [figure.texts[0].get_text()]
 
 
-def test_only_phases_with_a_rate_have_a_column(report, look):
+def test_phases_without_a_rate(report, look):
+    """A phase without a rate has no column."""
     figure = FIGURES["efficiency"].draw(report(counted(("forward", "train"))))
     assert len(figure.axes) == 2
     assert not {"B/s", "backward", "step", "transfer"} & set(look.texts(figure))
 
 
-def test_at_most_six_models_have_a_row(report, look):
+def test_max_models(report, look):
     content = run()
     for width in range(8):
         content["benchmarks"] += counted(("train",), axes={"width": width}, n=8)["benchmarks"]
@@ -54,9 +57,9 @@ def test_at_most_six_models_have_a_row(report, look):
     assert "2 more models are in the table (summary.csv)." in look.texts(figure)
 
 
-def test_the_description_tells_the_highest_rate_of_each_device(report):
+def test_description(report):
     text = FIGURES["efficiency"].describe(report(counted(noise=0)))
     assert text == (
-        "Achieved work a second over batch size, in 5 phases. In train at most: cpu 500 GFLOP/s (batch 1, "
+        "Achieved work per second over batch size, in 5 phases. Maximum in train: cpu 500 GFLOP/s (batch 1, "
         "mlp at width=128); cuda 30.1 GFLOP/s (batch 1, mlp at width=128)."
     )

@@ -1,25 +1,27 @@
 """Which models a figure shows where there are too many."""
 
-from breakeven.render.figures.models import Model, chosen
+from breakeven.render.figures.models import Model, select_models
 
 
-def test_every_machine_shows_the_same_models_so_that_panels_compare():
+def test_same_models_on_every_machine():
+    """Panels side by side can be compared."""
     models = [
         Model(box, work, f"width={width}")
         for box in ("one", "two", "three")
         for work in ("cnn", "mlp")
         for width in range(4)
     ]
-    shown = chosen(models, 12)
+    shown = select_models(models, 12)
     assert len(shown) == 12
     per_machine = [{m[1:] for m in map(_key, shown) if m[0] == box} for box in ("one", "two", "three")]
     assert per_machine[0] == per_machine[1] == per_machine[2]
     assert {work for work, _ in per_machine[0]} == {"cnn", "mlp"}
 
 
-def test_a_model_that_most_machines_have_comes_before_one_that_few_have():
+def test_common_models_first():
+    """A model that most machines have comes before one that few have."""
     common = [Model(box, "mlp", "width=9") for box in ("one", "two")]
-    assert chosen([Model("one", "mlp", "width=1"), *common], 2) == common
+    assert select_models([Model("one", "mlp", "width=1"), *common], 2) == common
 
 
 def _key(model):

@@ -1,7 +1,6 @@
-"""Which models a figure shows, in what order, and what they are called.
+"""What figures take from a report: identities of rows, the models to show, and what they are called.
 
-Owns the choice where there are too many, and short names: of the axes only those that tell models of one
-workload apart. Draws nothing.
+Only this module knows how a row of the report is identified; the others call `key_of` and `baseline_of`.
 """
 
 from __future__ import annotations
@@ -10,146 +9,163 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from breakeven.case import axes_text
+from breakeven.case import Axes, CaseKey, Line, Outcome, axes_text
 from breakeven.format import one_line
-from breakeven.report.report import Report
-from breakeven.report.speedup import PHASES
+from breakeven.phases import COMPARED
+from breakeven.render.figures.style import device_styles
+from breakeven.report.break_even import BreakEven
+from breakeven.report.phase_sums import PhaseSum
+from breakeven.report.report import CaseRow, Report
+from breakeven.report.speedup import Speedup
 
 MAX_PANELS = 12
-"""More models than this make a picture nobody reads; the rest is said to be in the table."""
+"""Nobody reads a figure of more models; a note says that the others are in the table."""
 
 
 class Model(NamedTuple):
     """What one panel shows: a workload with its axes, on one machine class."""
 
-    class_id: str
+    machine: str
     workload: str
-    axes: str
+    axes: Axes
 
 
-def model_of(row: Any) -> Model:
-    """Return the model that a row of the record is about."""
-    return Model(row.class_id, row.workload, row.axes)
+class RowKey(NamedTuple):
+    """What a row of the report is about; the device of a comparison is the candidate."""
+
+    model: Model
+    phase: str
+    device: str
+
+
+Row = CaseRow | Speedup | BreakEven | PhaseSum | Outcome
+
+
+def key_of(row: Row) -> RowKey:
+    """Return what a row of the report is about."""
+    return _row_key(row.candidate if isinstance(row, Speedup | BreakEven) else _known(row.key))
+
+
+def batch_of(row: CaseRow | Speedup | PhaseSum | Outcome) -> int:
+    """Return the batch size of a row of the report."""
+    return row.batch_size if isinstance(row, Speedup) else _known(row.key).batch_size
+
+
+def baseline_of(row: Speedup | BreakEven) -> RowKey:
+    """Return what the baseline of a row of the report is about."""
+    return _row_key(row.baseline)
 
 
 def main_phase(report: Report) -> str | None:
-    """Return the phase that a figure of one phase shows: the headline, else the first that was timed."""
+    """Return the phase that a figure of one phase shows: the headline, or the first that was timed."""
     if report.headline is not None:
         return report.headline
-    timed = list(dict.fromkeys(report.cases["phase"]))
-    return next((phase for phase in (*PHASES, *timed) if phase in timed), None)
+    timed = list(dict.fromkeys(row.key.phase for row in report.rows))
+    return next((str(phase) for phase in (*COMPARED, *timed) if phase in timed), None)
 
 
-def cases_by_model(report: Report, phase: str | None) -> dict[Model, list[Any]]:
-    """Return the cases of that phase of each model, in the order of the record."""
-    found: dict[Model, list[Any]] = {}
-    for row in report.cases[report.cases["phase"] == phase].itertuples(index=False):
-        found.setdefault(model_of(row), []).append(row)
+def cases_by_model(report: Report, phase: str | None) -> dict[Model, list[CaseRow]]:
+    """Return the timed cases of a phase by model, in the order of the report."""
+    found: dict[Model, list[CaseRow]] = {}
+    for row in report.rows:
+        if row.key.phase == phase:
+            found.setdefault(key_of(row).model, []).append(row)
     return found
 
 
-def known_outcomes(report: Report) -> Iterator[Any]:
-    """Yield the cases without a timing of which the file tells everything that identifies one."""
-    named = report.outcomes.dropna(subset=["workload", "axes", "batch_size", "phase", "device"])
-    yield from named.itertuples(index=False)
+def untimed_cases(report: Report, phase: str | None) -> Iterator[Outcome]:
+    """Yield the cases of a phase that ended without a timing and whose identity is known."""
+    yield from (row for row in report.outcomes if row.key is not None and row.key.phase == phase)
 
 
-def chosen(models: Iterable[Model], limit: int) -> list[Model]:
-    """Return at most `limit` models in their order: the same of every machine, and of many workloads.
+def report_models(report: Report) -> list[Model]:
+    """Return every model with a timing, in the order of the report."""
+    return list(dict.fromkeys(key_of(row).model for row in report.rows))
 
-    >>> models = [Model("box", work, axes) for work in ("cnn", "mlp") for axes in ("w=1", "w=2")]
-    >>> [model.workload for model in chosen(models, 2)]
+
+def report_styles(report: Report) -> dict[str, tuple[str, str]]:
+    """Return the color and the marker of each device of the report."""
+    return device_styles(row.key.device for row in report.rows)
+
+
+def _known(key: CaseKey | None) -> CaseKey:
+    assert key is not None, "outcomes without an identity are not shown"
+    return key
+
+
+def _row_key(key: CaseKey | Line) -> RowKey:
+    return RowKey(Model(key.machine, key.model.workload, key.model.axes), key.phase, key.device)
+
+
+def select_models(models: Iterable[Model], limit: int) -> list[Model]:
+    """Return at most `limit` models in their order: the same on every machine, and of many workloads.
+
+    >>> models = [Model("box", work, Axes({"w": w})) for work in ("cnn", "mlp") for w in (1, 2)]
+    >>> [model.workload for model in select_models(models, 2)]
     ['cnn', 'mlp']
     """
-    rest = list(dict.fromkeys(models))
-    if len(rest) <= limit:
-        return rest
-    machines = len({model.class_id for model in rest})
-    picked = _picked_models(rest, max(1, limit // machines))
-    return [model for model in rest if (model.workload, model.axes) in picked][:limit]
+    every = list(dict.fromkeys(models))
+    if len(every) <= limit:
+        return every
+    machines = len({model.machine for model in every})
+    picked = _picked_models(every, max(1, limit // machines))
+    return [model for model in every if (model.workload, model.axes) in picked][:limit]
 
 
-def _picked_models(models: Sequence[Model], count: int) -> set[tuple[str, str]]:
-    """Return so many workloads with axes, those on most machines first, and each workload in its turn.
-
-    The same ones for every machine: panels that stand side by side are there to be compared.
-    """
-    spread = Counter((model.workload, model.axes) for model in models)
-    order = {key: place for place, key in enumerate(spread)}
-    workloads: Counter[str] = Counter()
-    picked: set[tuple[str, str]] = set()
-    while len(picked) < min(count, len(spread)):
-        best = min(spread.keys() - picked, key=lambda key: (workloads[key[0]], -spread[key], order[key]))
+def _picked_models(models: Sequence[Model], count: int) -> set[tuple[str, Axes]]:
+    """Return `count` workloads with axes: workloads take turns, and those on most machines come first."""
+    machines = Counter((model.workload, model.axes) for model in models)
+    order = {key: place for place, key in enumerate(machines)}
+    turns: Counter[str] = Counter()
+    picked: set[tuple[str, Axes]] = set()
+    while len(picked) < min(count, len(machines)):
+        best = min(machines.keys() - picked, key=lambda key: (turns[key[0]], -machines[key], order[key]))
         picked.add(best)
-        workloads[best[0]] += 1
+        turns[best[0]] += 1
     return picked
 
 
-class Names:
-    """Short names of the models of one record."""
+class ModelNames:
+    """Short names of the models of one report: of the axes, those that differ within a workload."""
 
     def __init__(self, report: Report) -> None:
-        self._label = {machine.class_id: machine.label for machine in report.machines}
-        self._several = len(set(report.cases["class_id"])) > 1
-        self._axes = report.axes
-        self._varying = _varying(report)
+        models = report_models(report)
+        self._machines = {machine.class_id: machine.label for machine in report.machines}
+        self._has_several_machines = len({model.machine for model in models}) > 1
+        axes: dict[str, list[Axes]] = {}
+        for model in models:
+            axes.setdefault(model.workload, []).append(model.axes)
+        self._varying = {workload: _varying_keys(found) for workload, found in axes.items()}
 
     def varying(self, model: Model) -> str:
-        """Return the axes that tell this model from others of its workload; empty where it has no other."""
-        return self._picked(model, wanted=True)
-
-    def values(self, model: Model) -> str:
-        """Return what `varying` does, without the names of the axes, which `keys` gives."""
-        axes = self._axes[model.axes]
-        return ", ".join(axes_text({key: axes[key]}).partition("=")[2] for key in self._keys(model))
-
-    def keys(self, model: Model) -> str:
-        """Return the names of the axes that tell this model from others of its workload."""
-        return ", ".join(self._keys(model))
+        """Return the axes that differ between models of this workload; empty where it has one model."""
+        return axes_text(self.varying_axes(model))
 
     def constant(self, model: Model) -> str:
         """Return the axes that all models of this workload share."""
-        return self._picked(model, wanted=False)
+        varying = self.varying_axes(model)
+        return model.axes.without(varying).text
 
     def machine(self, model: Model) -> str:
-        """Return the machine's label where there are several."""
-        return self._label[model.class_id] if self._several else ""
+        """Return the machine's label if there are several machines."""
+        return self._machines[model.machine] if self._has_several_machines else ""
 
     def lines(self, model: Model) -> list[str]:
         """Return the title of a panel, line by line."""
-        return [model.workload, *filter(None, (self.varying(model) or model.axes, self.machine(model)))]
+        return [model.workload, *filter(None, (self.varying(model) or model.axes.text, self.machine(model)))]
 
-    def place(self, model: Model) -> str:
+    def sentence(self, model: Model) -> str:
         """Return the model as a sentence names it."""
-        where = f"{model.workload} at {model.axes}" if model.axes else model.workload
+        name = f"{model.workload} at {model.axes}" if model.axes else model.workload
         machine = self.machine(model)
-        return one_line(f"{where} on {machine}" if machine else where)
+        return one_line(f"{name} on {machine}" if machine else name)
 
-    def _keys(self, model: Model) -> list[str]:
-        varying = self._varying[model.workload]
-        return sorted(key for key in self._axes[model.axes] if key in varying)
-
-    def _picked(self, model: Model, *, wanted: bool) -> str:
-        varying = self._varying[model.workload]
-        return axes_text(
-            {key: value for key, value in self._axes[model.axes].items() if (key in varying) is wanted}
-        )
+    def varying_axes(self, model: Model) -> dict[str, Any]:
+        """Return the axes of `varying` as they are, by name."""
+        axes = model.axes
+        return {key: axes[key] for key in sorted(axes) if key in self._varying[model.workload]}
 
 
-def _varying(report: Report) -> dict[str, set[str]]:
-    texts: dict[str, list[str]] = {}
-    pairs = report.cases[["workload", "axes"]].drop_duplicates()
-    for workload, axes in pairs.itertuples(index=False, name=None):
-        texts.setdefault(workload, []).append(axes)
-    return {
-        workload: _differences([report.axes[axes] for axes in found]) for workload, found in texts.items()
-    }
-
-
-def _differences(several: Sequence[Mapping[str, Any]]) -> set[str]:
-    keys = {key for axes in several for key in axes}
-    return {
-        key
-        for key in keys
-        if len({axes_text({key: axes[key]}) if key in axes else "" for axes in several}) > 1
-    }
+def _varying_keys(several: Sequence[Mapping[str, Any]]) -> set[str]:
+    texts = [{key: axes_text({key: value}) for key, value in axes.items()} for axes in several]
+    return {key for of_one in texts for key in of_one if len({other.get(key) for other in texts}) > 1}

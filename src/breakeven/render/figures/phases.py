@@ -1,28 +1,25 @@
-"""What a training step is made of: stacked bars of the phases, in seconds from zero.
-
-Owns the colors of the phases, which batch sizes are shown, and how the whole step is held against the sum
-of its parts. Rows are models; each batch size has its own scale.
-"""
+"""What a training step is made of: stacked bars of the phases, a row of batch sizes for each model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from breakeven import format as fmt
 from breakeven.device_names import device_order
-from breakeven.render.figures.axes import seconds_tick
-from breakeven.render.figures.layout import EDGE, LINE, WIDTH, Head, Sheet, missing_note, notes_height
-from breakeven.render.figures.models import Model, Names, chosen, model_of
-from breakeven.render.figures.style import GRID, INK, SMALL, device_styles, drawing, fitted
-from breakeven.render.figures.text import and_list
+from breakeven.format import shortened
+from breakeven.render.figures.axes import SECONDS, panel_title, write
+from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
+from breakeven.render.figures.models import Model, ModelNames, batch_of, key_of, report_styles, select_models
+from breakeven.render.figures.style import INK
 from breakeven.report.phase_sums import PhaseSum
 from breakeven.report.report import Report
 
@@ -35,148 +32,91 @@ PHASE_COLORS = {
     "backward": "#6a449c",
     "step": "#9490cc",
 }
-"""Told apart by lightness alone, and no device's color; in the order of a step."""
+"""In the order of a step; they differ in lightness, and from every device's color."""
 
-EXCESS = "+3%: timed one by one, the phases take 3% longer than the step timed as a whole."
+_RESIDUAL = "+3%: timed one by one, the phases take 3% longer than the step timed as a whole."
 
-NEAR = "near break-even"
-
-_LEFT, _BETWEEN = 0.62, 0.6
-_HEIGHT, _BELOW = 1.2, 0.4
+_Sums = dict[Model, dict[int, list[PhaseSum]]]
 
 
-def draw(report: Report) -> Figure | None:
-    """Return the bars of at most `MAX_MODELS` models; None when no phase was timed beside a whole step."""
-    sums = _sums(report)
-    if not sums:
-        return None
-    with drawing():
-        names = Names(report)
-        shown = chosen(sums, MAX_MODELS)
-        notes = [EXCESS, *missing_note(len(sums) - len(shown))]
-        head = Head("Phases of a training step (medians)", _handles(sums[model] for model in shown))
-        above = 2 * LINE + 0.1
-        each = above + _HEIGHT + _BELOW
-        sheet = Sheet(WIDTH, head.height + len(shown) * each + notes_height(notes))
-        sheet.head(head, report)
-        width = (WIDTH - _LEFT - EDGE - 2 * _BETWEEN) / 3
-        for row, model in enumerate(shown):
-            top = head.height + row * each
-            sheet.title(EDGE, top + above - LINE - 0.04, names.lines(model), WIDTH - 2 * EDGE)
-            for column, (batch, why) in enumerate(_batches(report, model, sums[model])):
-                left = _LEFT + column * (width + _BETWEEN)
-                label = fitted(f"batch {batch}{f', {why}' if why else ''}", width + _BETWEEN - 0.05)
-                sheet.text(left, top + above - 0.03, label, va="bottom")
-                ax = sheet.panel(left, top + above, width, _HEIGHT)
-                slots = _devices(sums[model])
-                _draw_bars(ax, sums[model][batch], slots)
-                _draw_axes(ax, slots, device_styles(report.cases["device"]), width)
-        sheet.notes(notes)
-        return sheet.finished(report)
-
-
-def describe(report: Report) -> str:
-    """Return the parts of the largest step of the first model, or why there is no figure."""
-    sums = _sums(report)
-    if not sums:
-        return "There is no figure of phases, because no phase was timed beside a whole training step."
-    model, batches = next(iter(sums.items()))
-    batch = max(batches)
-    bars = and_list([_bar_text(row) for row in batches[batch]])
-    return (
-        f"Phases of a training step for {fmt.plural(len(sums), 'model')}. "
-        f"For {Names(report).place(model)} at batch {batch}: {bars}."
-    )
-
-
-def _bar_text(row: PhaseSum) -> str:
-    parts = ", ".join(f"{part} {fmt.seconds(seconds)}" for part, seconds in row.parts.items())
-    text = f"{row.device} spends {parts}; the whole step takes {fmt.seconds(row.train_s)}"
-    if not row.whole:
-        return text
-    return f"{text}, its parts together {fmt.percent(abs(row.excess))} {'more' if row.excess > 0 else 'less'}"
-
-
-def _sums(report: Report) -> dict[Model, dict[int, list[PhaseSum]]]:
-    """Return the cells of each model that have parts and took any time, by batch size."""
-    found: dict[Model, dict[int, list[PhaseSum]]] = {}
+def _sums(report: Report) -> _Sums:
+    """Return what has parts and took any time, by model and ascending batch size."""
+    found: _Sums = {}
     for row in report.phase_sums:
         if row.parts and row.train_s > 0:
-            found.setdefault(model_of(row), {}).setdefault(row.batch_size, []).append(row)
+            found.setdefault(key_of(row).model, {}).setdefault(batch_of(row), []).append(row)
     return {model: dict(sorted(batches.items())) for model, batches in found.items()}
 
 
-def _batches(report: Report, model: Model, sums: Mapping[int, object]) -> list[tuple[int, str]]:
-    """Return the smallest batch size, the one nearest to the break-even, and the largest."""
-    smallest, largest = min(sums), max(sums)
-    shown = dict.fromkeys((smallest, largest), "")
+def _plot(report: Report, sums: _Sums) -> Figure:
+    names, styles = ModelNames(report), report_styles(report)
+    shown = {model: _batches(report, model, sums[model]) for model in select_models(sums, MAX_MODELS)}
+    columns = max(map(len, shown.values()))
+    figure = new_figure(
+        report,
+        0.1 + 1.4 * len(shown),
+        "Phases of a training step (medians)",
+        handles=_handles(sums[model] for model in shown),
+        notes=[_RESIDUAL, *missing_note(len(sums) - len(shown))],
+    )
+    grid = figure.subplots(len(shown), columns, squeeze=False)
+    for axes, (model, batches) in zip(grid, shown.items(), strict=True):
+        devices = sorted(
+            {key_of(row).device for rows in sums[model].values() for row in rows}, key=device_order
+        )
+        title = shortened(", ".join(names.lines(model)), 80)
+        for ax, (batch, note) in zip(axes, batches.items(), strict=False):
+            panel_title(ax, title, f"batch {batch}{note}")
+            title = ""  # over the first panel of the row
+            _draw_bars(ax, sums[model][batch], devices)
+            _draw_axes(ax, devices, styles, 36 // columns)
+        for ax in axes[len(batches) :]:
+            ax.remove()
+    return figure
+
+
+def _batches(report: Report, model: Model, sums: Mapping[int, object]) -> dict[int, str]:
+    """Return the smallest batch size, the one nearest to the break-even, and the largest, with notes."""
+    shown = dict.fromkeys((min(sums), max(sums)), "")
     for line in report.break_evens:
         at = line.crossing.batch_size
-        if at and model_of(line) == model and line.phase == report.headline:
+        if at and key_of(line)[:2] == (model, report.headline):
             nearest = min(sums, key=lambda batch: abs(math.log(batch / at)))
-            shown[nearest] = NEAR
+            shown[nearest] = ", near break-even"
             break
-    return sorted(shown.items())
+    return dict(sorted(shown.items()))
 
 
-def _devices(sums: Mapping[int, Sequence[PhaseSum]]) -> list[str]:
-    """Return the devices of a model: each has the same place at every batch size, timed there or not."""
-    present = {row.device for rows in sums.values() for row in rows}
-    return sorted(present, key=device_order)
-
-
-def _draw_bars(ax: Axes, rows: Sequence[PhaseSum], slots: Sequence[str]) -> None:
-    tallest = max(max(sum(row.parts.values()), _top(row)) for row in rows)
-    for row in rows:
-        place, bottom = slots.index(row.device), 0.0
+def _draw_bars(ax: Axes, rows: Sequence[PhaseSum], devices: Sequence[str]) -> None:
+    places = [devices.index(key_of(row).device) for row in rows]
+    for place, row in zip(places, rows, strict=True):
+        bottom = 0.0
         for part, seconds in row.parts.items():
-            color = PHASE_COLORS[part]
-            ax.bar(place, seconds, 0.56, bottom, color=color, edgecolor=INK, linewidth=0.5, zorder=2)
+            ax.bar(place, seconds, 0.56, bottom, color=PHASE_COLORS[part], edgecolor=INK, linewidth=0.5)
             bottom += seconds
         ax.plot([place - 0.4, place + 0.4], [row.train_s] * 2, color=INK, linewidth=1.8, zorder=4)
         if row.low_s is not None and row.high_s is not None:
             ax.vlines(place, row.low_s, row.high_s, color=INK, linewidth=1, zorder=4)
-        if row.whole:
-            top = max(bottom, _top(row))
-            ax.annotate(
-                _signed(row.excess),
-                (place, top),
-                textcoords="offset points",
-                xytext=(0, 3),
-                ha="center",
-                fontsize=SMALL,
-            )
-    for place in set(range(len(slots))) - {slots.index(row.device) for row in rows}:
-        ax.annotate(
-            "none", (place, 0), textcoords="offset points", xytext=(0, 3), ha="center", fontsize=SMALL
-        )
-    ax.set_xlim(-0.6, len(slots) - 0.4)
-    ax.set_ylim(0, tallest * 1.2)
+        if row.is_complete:
+            top = max(bottom, row.high_s or row.train_s)
+            write(ax, _signed(row.residual), (place, top), (0, 2), ha="center")
+    for place in set(range(len(devices))) - set(places):
+        write(ax, "none", (place, 0), (0, 2), ha="center")
+    ax.set_xlim(-0.6, len(devices) - 0.4)
+    ax.set_ylim(0, 1.22 * max(max(sum(row.parts.values()), row.high_s or row.train_s) for row in rows))
 
 
-def _top(row: PhaseSum) -> float:
-    """Return how high the mark of the whole step reaches."""
-    return row.train_s if row.high_s is None else row.high_s
-
-
-def _draw_axes(ax: Axes, slots: Sequence[str], styles: Mapping[str, tuple[str, str]], inches: float) -> None:
-    """Label seconds on y, and on x each device with its marker."""
+def _draw_axes(ax: Axes, devices: Sequence[str], styles: Mapping[str, tuple[str, str]], room: int) -> None:
+    """Label seconds on y, and on x each device with its marker; `room` is in characters."""
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds_tick(value)))
-    ax.yaxis.grid(True, color=GRID, linewidth=0.6)
-    ax.set_xticks(range(len(slots)), [fitted(device, inches / len(slots)) for device in slots])
+    ax.yaxis.set_major_formatter(SECONDS)
+    ax.grid(visible=True, axis="y")
+    ax.set_xticks(range(len(devices)), [shortened(name, max(4, room // len(devices))) for name in devices])
     ax.tick_params(axis="x", pad=8)
-    for place, device in enumerate(slots):
+    for place, device in enumerate(devices):
         color, marker = styles[device]
-        ax.plot(
-            [place],
-            [-0.07],
-            transform=ax.get_xaxis_transform(),
-            color=color,
-            marker=marker,
-            markersize=5,
-            clip_on=False,
-        )
+        dots: Any = {"color": color, "marker": marker, "markersize": 5, "clip_on": False}
+        ax.plot(place, -0.08, transform=ax.get_xaxis_transform(), **dots)
 
 
 def _handles(shown: Iterable[Mapping[int, Sequence[PhaseSum]]]) -> list[Artist]:
@@ -186,9 +126,38 @@ def _handles(shown: Iterable[Mapping[int, Sequence[PhaseSum]]]) -> list[Artist]:
         for part, color in PHASE_COLORS.items()
         if part in present
     ]
-    whole = Line2D([], [], color=INK, linewidth=1.8, label="step timed as a whole")
-    return [*parts, whole]
+    return [*parts, Line2D([], [], color=INK, linewidth=1.8, label="step timed as a whole")]
 
 
-def _signed(excess: float) -> str:
-    return f"{'+' if excess > 0 else ''}{fmt.percent(excess)}"
+def _signed(residual: float) -> str:
+    return f"{'+' if residual > 0 else ''}{fmt.percent(residual)}"
+
+
+def _text(report: Report, sums: _Sums) -> str:
+    """Describe the largest step of the first model."""
+    model, batches = next(iter(sums.items()))
+    batch = max(batches)
+    bars = and_list([_bar_text(row) for row in batches[batch]])
+    return (
+        f"Phases of a training step for {fmt.plural(len(sums), 'model')}. "
+        f"For {ModelNames(report).sentence(model)} at batch {batch}: {bars}."
+    )
+
+
+def _bar_text(row: PhaseSum) -> str:
+    parts = ", ".join(f"{part} {fmt.seconds(seconds)}" for part, seconds in row.parts.items())
+    text = f"{key_of(row).device} spends {parts}; the whole step takes {fmt.seconds(row.train_s)}"
+    if not row.is_complete:
+        return text
+    more = "more" if row.residual > 0 else "less"
+    return f"{text}, its parts together {fmt.percent(abs(row.residual))} {more}"
+
+
+PHASES = Drawing(
+    "Phases",
+    "Each bar stacks the phases of one training step; the line across it is the step timed as a whole.",
+    _sums,
+    _plot,
+    _text,
+    lambda _: "There is no figure of phases, because no phase was timed beside a whole training step.",
+)

@@ -1,7 +1,4 @@
-"""Speedup over batch size: both axes are base-2 logarithms, a heavy line marks 1x.
-
-Owns the break-even's diamond with its whiskers, and that hollow markers are undecided or the same.
-"""
+"""Speedup over batch size on base-2 axes: a heavy line at 1x, diamonds at the break-evens."""
 
 from __future__ import annotations
 
@@ -14,83 +11,74 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from breakeven import format as fmt
-from breakeven.render.figures.axes import powers, ratio_tick
-from breakeven.render.figures.curves import Curve, Look, Point, curve_values, panels
-from breakeven.render.figures.layout import notice
-from breakeven.render.figures.models import MAX_PANELS, Model, chosen, model_of
-from breakeven.render.figures.style import INK, NORMAL, PAPER, device_styles, drawing, fitted
+from breakeven.format import shortened
+from breakeven.render.figures.axes import RATIOS, write
+from breakeven.render.figures.curves import Curve, PanelStyle, Point, panels
+from breakeven.render.figures.drawing import Drawing, notice
+from breakeven.render.figures.models import Model, baseline_of, batch_of, key_of, report_styles
+from breakeven.render.figures.style import INK, LABEL_BOX, NORMAL, PAPER
 from breakeven.report.break_even import BreakEven
 from breakeven.report.report import Report
 
-_GREY = "#777777"
+_Lines = dict[Model, list[BreakEven]]
 
 
 def speedup_figure(report: Report) -> Figure:
     """Return the figure, or one that says why there is none."""
-    figure = draw(report)
-    if figure is not None:
-        return figure
-    with drawing():
-        return notice(report, describe(report))
+    return SPEEDUP.draw(report) or notice(report, SPEEDUP.describe(report))
 
 
-def draw(report: Report) -> Figure | None:
-    """Return the speedup in the headline phase, a panel for each model; None when nothing was compared."""
-    lines = _lines(report)
-    if not lines:
-        return None
-    curves = {model: [_curve(line) for line in of_model] for model, of_model in lines.items()}
-    values = curve_values(curve for model in chosen(curves, MAX_PANELS) for curve in curves[model])
-    low, high = min([*values, 0.5]), max([*values, 2.0])
-    styles = device_styles(report.cases["device"])
+def _lines(report: Report) -> _Lines:
+    found: _Lines = {}
+    for line in report.break_evens:
+        if key_of(line).phase == report.headline and any(row.speedup for row in line.rows):
+            found.setdefault(key_of(line).model, []).append(line)
+    return found
+
+
+def _plot(report: Report, lines: _Lines) -> Figure:
+    styles = report_styles(report)
 
     def extra(ax: Axes, model: Model) -> None:
         ax.axhline(1, color=INK, linewidth=1.8, zorder=1)
         crossing = [line for line in lines[model] if line.crossing.batch_size is not None]
         for place, line in enumerate(crossing):
-            _mark_break_even(ax, line, styles[line.candidate][0], place)
+            _mark_break_even(ax, line, styles[key_of(line).device][0], place)
 
-    baselines = ", ".join(dict.fromkeys(line.baseline for of_model in lines.values() for line in of_model))
-    look = Look(
-        title=f"Speedup over {fitted(baselines, 2)} ({report.headline}, median, 95% interval)",
-        y=f"speedup over {fitted(baselines, 1.2)}",
-        tick_text=ratio_tick,
+    baselines = dict.fromkeys(baseline_of(line).device for of_model in lines.values() for line in of_model)
+    over = shortened(", ".join(baselines), 25)
+    style = PanelStyle(
+        title=f"Speedup over {over} ({shortened(str(report.headline), 20)}, median, 95% interval)",
+        y_label=f"speedup over {over}",
+        formatter=RATIOS,
         base=2,
-        ends=(low / 1.25, high * 1.25),
-        ticks=powers(low, high),
+        visible=(0.5, 2.0),
         extra=extra,
         handles=_handles(),
     )
-    return panels(report, curves, look)
+    curves = {model: [_curve(line) for line in of_model] for model, of_model in lines.items()}
+    return panels(report, curves, style)
 
 
-def describe(report: Report) -> str:
-    """Return the first sentences of the verdict, or why there is no figure."""
-    if report.refused:
-        return "No speedup is given, because these numbers do not compare."
-    lines = _lines(report)
-    if not lines:
-        return "No two devices could be compared." if report.judged else "Nothing was timed."
+def _text(report: Report, lines: _Lines) -> str:
     heads = [conclusion.headline for conclusion in report.conclusions]
-    rest = f" The verdict has {fmt.plural(len(heads) - 2, 'sentence')} more." if len(heads) > 2 else ""
+    rest = f" The verdict has {fmt.plural(len(heads) - 2, 'more sentence')}." if len(heads) > 2 else ""
     return f"Speedup over batch size for {fmt.plural(len(lines), 'model')}. {' '.join(heads[:2])}{rest}"
 
 
-def _lines(report: Report) -> dict[Model, list[BreakEven]]:
-    found: dict[Model, list[BreakEven]] = {}
-    for line in report.break_evens:
-        if line.phase == report.headline and any(row.speedup for row in line.rows):
-            found.setdefault(model_of(line), []).append(line)
-    return found
+def _nothing(report: Report) -> str:
+    if report.refused:
+        return "There are no speedups, because the measurements are not comparable."
+    return "No two devices could be compared." if report.judged else "Nothing was timed."
 
 
 def _curve(line: BreakEven) -> Curve:
     points = tuple(
-        Point(row.batch_size, row.speedup, row.low, row.high, row.verdict in ("faster", "slower"))
+        Point(batch_of(row), row.speedup, row.low, row.high, row.verdict in ("faster", "slower"))
         for row in line.rows
         if row.speedup
     )
-    return Curve(line.candidate, points, line.holes, line.between)
+    return Curve(key_of(line).device, points, line.holes, line.between)
 
 
 def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
@@ -98,34 +86,44 @@ def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
     at = found.batch_size or 0
     ends = [found.low or line.batches[0], found.high or line.batches[-1]]
     ax.plot(ends, [1, 1], color=color, linewidth=2.2, marker="|", markersize=8, zorder=5)
-    ax.plot([at], [1], marker="d", markersize=8, color=color, markeredgecolor=PAPER, zorder=6)
+    ax.plot([at], [1], marker="d", markersize=7, color=color, markeredgecolor=PAPER, zorder=6)
     # A candidate's line comes from below on the left, so that there is room above; the next one goes below.
-    above = place % 2 == 0 and not _is_at_the_left(ax, at)
-    side = -1 if above or not _is_at_the_left(ax, at) else 1
-    ax.annotate(
+    at_left = _is_at_the_left(ax, at)
+    above = place % 2 == 0 and not at_left
+    write(
+        ax,
         fmt.batch(at),
         (at, 1),
-        textcoords="offset points",
-        xytext=(6 * side, 5 if above else -5),
-        ha="right" if side < 0 else "left",
+        (6 if at_left else -6, 5 if above else -5),
+        ha="left" if at_left else "right",
         va="bottom" if above else "top",
         fontsize=NORMAL,
         fontweight="bold",
-        color=INK,
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
+        bbox=LABEL_BOX,
         zorder=6,
     )
 
 
 def _is_at_the_left(ax: Axes, batch: float) -> bool:
-    """Return whether there is no room for a number to the left."""
+    """Return whether a number to the left would leave the panel."""
     left, right = ax.get_xlim()
-    return math.log(batch / left) < 0.15 * math.log(right / left)
+    return math.log(batch / left) < 0.25 * math.log(right / left)
 
 
 def _handles() -> list[Artist]:
-    style: dict[str, Any] = {"color": _GREY, "linestyle": ""}
+    style: dict[str, Any] = {"color": "#777777", "linestyle": ""}
     return [
         Line2D([], [], marker="d", markersize=7, label="break-even, 95% interval", **style),
         Line2D([], [], marker="o", markerfacecolor=PAPER, label="undecided or same (within 2%)", **style),
     ]
+
+
+SPEEDUP = Drawing(
+    "Speedup",
+    "Above the heavy line at 1x the device is faster than the baseline; the diamond is the break-even. "
+    "Between measured batches the time of each device is a straight line.",
+    _lines,
+    _plot,
+    _text,
+    _nothing,
+)

@@ -1,0 +1,153 @@
+"""What every figure is made of: a title, a legend, notes, and a text for those who do not see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from breakeven import format as fmt
+from breakeven.format import one_line, shortened
+from breakeven.render.figures.style import NORMAL, PAPER_ID, drawing
+from breakeven.report.report import Report
+
+WIDTH = 5.9
+"""Inches: a phone shows a figure at two thirds of its size, and the smallest font is still legible."""
+
+WATERMARK = "not comparable (forced)"
+
+Data = TypeVar("Data")
+
+
+@dataclass(frozen=True)
+class Drawing(Generic[Data]):
+    """A figure: its heading, how to read it, and how it is made from a report.
+
+    `select` returns what is drawn, empty where there is nothing; `plot` and `text` turn that into a figure
+    and into a description; `nothing` says why there is no figure.
+    """
+
+    title: str
+    caption: str
+    select: Callable[[Report], Data]
+    plot: Callable[[Report, Data], Figure]
+    text: Callable[[Report, Data], str]
+    nothing: Callable[[Report], str]
+
+    def draw(self, report: Report) -> Figure | None:
+        """Return the figure, None where there is nothing to draw."""
+        data = self.select(report)
+        if not data:
+            return None
+        with drawing():
+            return self.plot(report, data)
+
+    def describe(self, report: Report) -> str:
+        """Return the description, with numbers, or why there is no figure."""
+        data = self.select(report)
+        return self.text(report, data) if data else self.nothing(report)
+
+
+def new_figure(
+    report: Report,
+    height: float,
+    title: str,
+    *,
+    handles: Sequence[Artist] = (),
+    notes: Sequence[str] = (),
+    x_label: str = "",
+    y_label: str = "",
+) -> Figure:
+    """Return a figure without axes: title, machines and legend at the top, labels and notes at the edges.
+
+    Args:
+        report: the record; where its comparison was forced, the figure is marked.
+        height: in inches, without title and legend.
+        title: what the figure shows.
+        handles: the entries of the legend.
+        notes: lines at the very bottom.
+        x_label: what is on every x axis.
+        y_label: what is on every y axis.
+    """
+    columns = max(1, 84 // max([len(str(handle.get_label())) + 7 for handle in handles], default=84))
+    rows = -(-len(handles) // columns)
+    bottom = [x_label] if x_label else []
+    height += 0.5 + 0.17 * (rows + len(notes) + len(bottom))
+    figure = _empty_figure(report, height)
+    # The layout makes room for a legend or for a title, not for both: the legend leaves a line to the title.
+    figure.text(0.012, 1 - 0.05 / height, title, va="top", fontsize=NORMAL + 1, fontweight="bold")
+    figure.legend(
+        handles=list(handles),
+        title=f"\n{_machines(report)}",
+        alignment="left",
+        loc="outside upper left",
+        borderpad=0.6,
+        ncols=columns,
+        borderaxespad=0,
+        labelspacing=0.3,
+        columnspacing=1.2,
+    )
+    if bottom or notes:
+        figure.supxlabel("\n".join([*bottom, *notes]))
+    if y_label:
+        figure.supylabel(y_label)
+    return figure
+
+
+def notice(report: Report, text: str) -> Figure:
+    """Return a figure that says why there is none."""
+    with drawing():
+        figure = _empty_figure(report, 2.0)
+        figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
+        return figure
+
+
+def and_list(parts: Sequence[str]) -> str:
+    """Return the first four parts as one clause.
+
+    >>> and_list(["a", "b"]), and_list(list("abcdef"))
+    ('a; b', 'a; b; c; d; and 2 more')
+    """
+    return fmt.joined([one_line(part, 300) for part in parts], 4, "; ")
+
+
+def missing_note(missing: int, noun: str = "model") -> list[str]:
+    """Return the note that more of something is in the table, if any is."""
+    are = "is" if missing == 1 else "are"
+    return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table (summary.csv)."] if missing else []
+
+
+def _empty_figure(report: Report, height: float) -> Figure:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.patch.set_gid(PAPER_ID)
+    if report.forced:
+        _mark_forced(figure)
+    return figure
+
+
+def _machines(report: Report) -> str:
+    labels = [machine.label for machine in report.machines]
+    return shortened(labels[0], 90) if len(labels) == 1 else f"{len(labels)} machines"
+
+
+def _mark_forced(figure: Figure) -> None:
+    count = max(1, round(figure.get_figheight() / 4))
+    for place in range(count):
+        figure.text(
+            0.5,
+            (place + 0.5) / count,
+            WATERMARK,
+            fontsize=33,
+            fontweight="bold",
+            color="#808080",
+            alpha=0.2,
+            rotation=24,
+            ha="center",
+            va="center",
+            zorder=20,
+        )

@@ -1,0 +1,137 @@
+"""Step time, throughput and peak memory over batch size: one line for each device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter
+
+from breakeven import format as fmt
+from breakeven.format import shortened
+from breakeven.render.figures.axes import SCALED, SECONDS
+from breakeven.render.figures.curves import Curve, Curves, PanelStyle, Point, panels, value_curves
+from breakeven.render.figures.drawing import Drawing, and_list
+from breakeven.render.figures.models import Model, ModelNames, batch_of, main_phase
+from breakeven.report.report import Report
+from breakeven.report.throughput import Rate
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that timed cases have; title and label may name the phase as ``{step}`` or ``{phase}``."""
+
+    title: str
+    y_label: str
+    formatter: Formatter
+    phase: Callable[[Report], str | None]
+    point: Callable[[Any], Point | None]
+    text: Callable[[Report, Curves], str]
+
+    def curves(self, report: Report) -> Curves:
+        """Return the lines of each model."""
+        return value_curves(report, self.phase(report), self.point)
+
+    def plot(self, report: Report, curves: Curves) -> Figure:
+        """Return a panel for each model."""
+        phase = shortened(str(self.phase(report)), 30)
+        names = {"phase": phase, "step": "training step" if phase == "train" else phase}
+        title, y_label = self.title.format(**names), self.y_label.format(**names)
+        return panels(report, curves, PanelStyle(title, y_label, self.formatter))
+
+    def drawing(self, title: str, caption: str, nothing: str) -> Drawing[Curves]:
+        """Return the figure of this quantity."""
+        return Drawing(title, caption, self.curves, self.plot, self.text, lambda _: nothing)
+
+
+def _times(report: Report, curves: Curves) -> str:
+    """Describe both ends of the lines of the first model."""
+    model, lines = next(iter(curves.items()))
+    ends = and_list([_ends(line) for line in lines])
+    return (
+        f"Time over batch size ({main_phase(report)}) for {fmt.plural(len(curves), 'model')}. "
+        f"For {ModelNames(report).sentence(model)}: {ends}."
+    )
+
+
+def _ends(line: Curve) -> str:
+    first, last = line.points[0], line.points[-1]
+    text = f"{line.device} takes {fmt.seconds(first.value)} at batch {first.batch}"
+    return text if first is last else f"{text} and {fmt.seconds(last.value)} at batch {last.batch}"
+
+
+def highest_of_each(report: Report, curves: Curves, unit: str) -> str:
+    """Return the highest point of each device, and its batch size and model."""
+    best: dict[str, tuple[float, int, Model]] = {}
+    for model, of_model in curves.items():
+        for curve in of_model:
+            top = max(curve.points, key=lambda point: point.value)
+            if curve.device not in best or top.value > best[curve.device][0]:
+                best[curve.device] = (top.value, top.batch, model)
+    sentence = ModelNames(report).sentence
+    return and_list(
+        [
+            f"{device} {fmt.scaled(value, unit)} (batch {batch}, {sentence(model)})"
+            for device, (value, batch, model) in best.items()
+        ]
+    )
+
+
+def _highest(what: str, unit: str) -> Callable[[Report, Curves], str]:
+    def text(report: Report, curves: Curves) -> str:
+        highest = highest_of_each(report, curves, unit)
+        return f"{what} over batch size for {fmt.plural(len(curves), 'model')}. Maximum: {highest}."
+
+    return text
+
+
+def rate_point(row: Any, rate: Rate | None) -> Point | None:
+    """Return the point of a rate, None where there is none."""
+    return None if rate is None else Point(batch_of(row), rate.value, rate.low, rate.high)
+
+
+def _peak(row: Any) -> Point | None:
+    peak = row.estimate.facts.peak_memory_bytes
+    return None if peak is None else Point(batch_of(row), float(peak))
+
+
+STEP_TIME = Quantity(
+    title="Time of a {step} (median, 95% interval)",
+    y_label="time of a {step}",
+    formatter=SECONDS,
+    phase=main_phase,
+    point=lambda row: Point(batch_of(row), row.estimate.median_s, row.estimate.low_s, row.estimate.high_s),
+    text=_times,
+).drawing(
+    "Step time",
+    "Lower is faster: each line is a device, its markers are medians, and its band is the 95% interval.",
+    "There is no figure of step times, because no timing took any time.",
+)
+
+THROUGHPUT = Quantity(
+    title="Throughput of training (median, 95% interval)",
+    y_label="samples/s",
+    formatter=SCALED,
+    phase=lambda _: "train",
+    point=lambda row: rate_point(row, row.samples),
+    text=_highest("Throughput", "samples/s"),
+).drawing(
+    "Throughput",
+    "Higher is faster: training samples per second; where a line is flat, larger batches gain nothing.",
+    "There is no figure of throughput, because no whole training step was timed.",
+)
+
+MEMORY = Quantity(
+    title="Peak memory ({phase})",
+    y_label="bytes at the peak",
+    formatter=SCALED,
+    phase=main_phase,
+    point=_peak,
+    text=_highest("Peak memory", "B"),
+).drawing(
+    "Peak memory",
+    "Lower is better: the maximum memory allocated at once, on devices that count it.",
+    "There is no figure of peak memory, because no measured device counts it.",
+)
