@@ -237,7 +237,7 @@ def test_step_summary(history, slower, tmp_path, monkeypatch):
 
 def test_page(history, slower, tmp_path):
     code, out, _ = history("show", "--store", slower, "-o", tmp_path / "out")
-    assert (code, out) == (0, f"page: {tmp_path / 'out' / 'index.html'}\n")
+    assert (code, out) == (0, f"the page: {tmp_path / 'out' / 'index.html'}\n")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 1
     assert 'class="regression"' in page

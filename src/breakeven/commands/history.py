@@ -254,7 +254,7 @@ def _run_show(arguments: argparse.Namespace) -> int:
 
         with status("drawing the series"):
             page = write_page(history, arguments.output or arguments.store / "page", version())
-        print(f"page: {page}")
+        print(f"the page: {page}")
     return _print_errors(history.damaged) or _judged(history)
 
 
