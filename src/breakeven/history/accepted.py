@@ -144,7 +144,10 @@ def read_accepted(path: str | os.PathLike[str]) -> tuple[Acceptance, ...]:
         )
     if schema != SCHEMA or not isinstance(listed, list):
         place.refuse('holds no list of "accepted" changes', _REMEDY)
-    entries = place.at("accepted").decode(listed, list[_Entry], _REMEDY)
+    try:
+        entries = place.at("accepted").decode(listed, list[_Entry], _REMEDY)
+    except UnicodeEncodeError:  # a lone surrogate, which msgspec cannot compare with what it expects
+        place.at("accepted").refuse("holds invalid text", _REMEDY)
     return tuple(_acceptance(entry, place.at(f"accepted[{i}]")) for i, entry in enumerate(entries))
 
 
