@@ -208,12 +208,12 @@ def check(history):
     """Run ``history check --format json`` and return (exit code, content); the schema is kept."""
     import jsonschema
 
-    from breakeven.render.history_data import json_schema
+    from breakeven.render.json_schemas import schema_of
 
     def call(store, *arguments):
         code, out, _ = history("check", "--store", store, "--format", "json", *arguments)
         parsed = json.loads(out, parse_constant=_refuse_constant)
-        jsonschema.validate(parsed, json_schema())
+        jsonschema.validate(parsed, schema_of("history"))
         return code, parsed
 
     return call
