@@ -1,6 +1,11 @@
 """Step time, throughput and memory draw the cases of the report, a panel for each model."""
 
+from itertools import pairwise
+
+import pytest
+
 from breakeven.render.figures import FIGURES
+from breakeven.render.figures.curves import apart
 from breakeven.render.figures.models import Model, select_models
 from support.run_files import affine_run, benchmark, outcome, run
 
@@ -138,3 +143,31 @@ def test_panel_titles(report, look):
         content["benchmarks"] += more["benchmarks"]
     texts = look.texts(FIGURES["step_time"].draw(report(content)))
     assert {"width=1", "width=2", "dtype=float32 width=3"} <= set(texts)
+
+
+def test_long_titles(report, look):
+    """Long axes take two lines, and what is longer still loses its middle."""
+    content = run()
+    for value in ("one", "x" * 500):
+        content["benchmarks"] += affine_run(LINES, axes={"first_axis_of_all": value, "second_axis": value})[
+            "benchmarks"
+        ]
+    texts = look.texts(FIGURES["step_time"].draw(report(content)))
+    assert "first_axis_of_all=one second_axis=one" in texts
+    assert max(map(len, texts)) < 90
+
+
+def test_devices_with_similar_names(report, look):
+    """Devices whose names are shortened to the same text have a label each."""
+    devices = {"cpu": (1, 1), "cuda:10000000000": (5, 0.5), "cuda:10100000000": (6, 0.5)}
+    (ax,) = FIGURES["step_time"].draw(report(affine_run(devices))).axes
+    assert [text.get_text()[:4] for text in ax.texts if text.xycoords == "data"] == ["cuda", "cuda", "cpu"]
+
+
+@pytest.mark.parametrize("values", [(1, 1, 1, 1), (1, 1, 9), (0, 5, 6, 7), (3,)])
+def test_apart(values):
+    """Values are moved apart and keep their mean and their order; values far apart stay."""
+    moved = apart(values, 2)
+    assert min((above - below for below, above in pairwise(moved)), default=2) > 1.99
+    assert sum(moved) == pytest.approx(sum(values))
+    assert apart((1, 4, 9), 2) == [1, 4, 9]
