@@ -13,7 +13,10 @@ from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator
 from breakeven import format as fmt
 from breakeven.render.figures.style import NORMAL, SMALL
 
-SECONDS, SCALED = EngFormatter("s"), EngFormatter()
+SCALED = EngFormatter()
+
+_PARTS_OF_A_SECOND = EngFormatter("s")
+SECONDS = FuncFormatter(lambda value, _: f"{value:g} s" if value >= 1 else _PARTS_OF_A_SECOND(value))
 
 _MAX_TICKS = 6
 _LEADING = 1.35 * SMALL

@@ -68,7 +68,7 @@ def _plot(report: Report, sums: _Sums) -> Figure:
             panel_title(ax, title, f"batch {batch}{note}")
             title = ""  # over the first panel of the row
             _draw_bars(ax, sums[model][batch], devices)
-            _draw_axes(ax, devices, styles, 36 // columns)
+            _draw_axes(ax, devices, styles, 72 // columns)
         for ax in axes[len(batches) :]:
             ax.remove()
     return figure
@@ -111,7 +111,7 @@ def _draw_axes(ax: Axes, devices: Sequence[str], styles: Mapping[str, tuple[str,
     ax.yaxis.set_major_formatter(SECONDS)
     ax.grid(visible=True, axis="y")
     ax.set_xticks(
-        range(len(devices)), [fmt.shortened(name, max(4, room // len(devices))) for name in devices]
+        range(len(devices)), [fmt.shortened(name, max(5, room // len(devices))) for name in devices]
     )
     ax.tick_params(axis="x", pad=8)
     for place, device in enumerate(devices):

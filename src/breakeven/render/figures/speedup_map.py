@@ -252,6 +252,7 @@ def _color_bar(figure: Figure, axes: Sequence[Axes], shade: ScalarMappable, pair
         location="top",
         shrink=0.6,
         aspect=30,
+        pad=0.02,
         ticks=MaxNLocator(4, integer=True, symmetric=True),
         format=FuncFormatter(lambda power, _: ratio_tick(2.0**power)),
     )
