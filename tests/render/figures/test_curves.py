@@ -171,3 +171,19 @@ def test_apart(values):
     assert min((above - below for below, above in pairwise(moved)), default=2) > 1.99
     assert sum(moved) == pytest.approx(sum(values))
     assert apart((1, 4, 9), 2) == [1, 4, 9]
+
+
+def test_batch_labels(report, look):
+    """Where batch sizes are too close, some have no label, but both ends do."""
+    (ax,) = FIGURES["step_time"].draw(report(affine_run(LINES, range(1, 31)))).axes
+    labels = list(look.ticks(ax.xaxis).values())
+    assert (labels[0], labels[-1]) == (1, 30)
+    assert len(labels) < 12
+
+
+def test_similar_values(report, look):
+    """An axis of nearly equal values still has a tick."""
+    entries = [benchmark([0.0301] * 9, batch_size=batch) for batch in (1, 8)]
+    (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
+    low, high = ax.get_ylim()
+    assert high / low >= 2

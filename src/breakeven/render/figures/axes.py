@@ -90,8 +90,8 @@ def write(
 def _thinned(batches: Sequence[int], gap: float) -> list[int]:
     """Return batch sizes whose logarithms are at least `gap` apart, the smallest and the largest among them.
 
-    >>> _thinned([1, 2, 8, 64, 256, 512], 1.5)
-    [1, 8, 64, 512]
+    >>> _thinned([1, 2, 8, 64, 256], 1.5)
+    [1, 8, 256]
     """
     kept = [batches[0]]
     for batch in batches[1:]:
