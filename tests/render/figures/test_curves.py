@@ -187,3 +187,12 @@ def test_similar_values(report, look):
     (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
     low, high = ax.get_ylim()
     assert high / low >= 2
+
+
+def test_maximum_of_several_models(report):
+    """The description has the model with the maximum of each device."""
+    content = affine_run({"cpu": (1, 1)}, axes={"width": 1}, noise=0)
+    content["benchmarks"] += affine_run({"cpu": (1, 0.5)}, axes={"width": 2}, noise=0)["benchmarks"]
+    content["benchmarks"] += affine_run({"cpu": (1, 2)}, axes={"width": 3}, noise=0)["benchmarks"]
+    text = FIGURES["throughput"].describe(report(content))
+    assert text.endswith("(batch 512, mlp at width=2).")
