@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import whole_number
 from breakeven.commands.base import Command
-from breakeven.commands.compare import add_judging, floor_for, present
+from breakeven.commands.compare import add_judging, compare_with, present
 from breakeven.commands.experiments import add_folder_options, in_folder, say
 from breakeven.experiment.schedule import FIRST_PAIRS, MIN_PAIRS, PAIRS, Limits, seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from breakeven.compare.comparison import Comparison
     from breakeven.experiment.run_command import Recorder
-    from breakeven.runs.readings import Run
 
 OUTPUT = "breakeven-ab"
 
@@ -96,22 +92,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, limits: Limits, recorder: Recorder) -> int:
-    from breakeven.compare.comparison import compare
     from breakeven.experiment.ab import Experiment
     from breakeven.experiment.schedule import BASE, CANDIDATE
 
-    def judge(baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
-        return compare(
-            baseline,
-            candidate,
-            floor=floor_for([*baseline, *candidate], arguments.noise),
-            threshold=arguments.threshold,
-            resolution=arguments.resolution,
-            vary=arguments.vary,
-        )
-
     commands = {BASE: arguments.base, CANDIDATE: arguments.candidate}
-    return present(Experiment(recorder, commands, limits, judge, arguments.vary, say).run(), arguments)
+    return present(
+        Experiment(recorder, commands, limits, partial(compare_with, arguments), arguments.vary, say).run(),
+        arguments,
+    )
 
 
 AB = Command(

@@ -72,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, recorder: Recorder) -> int:
-    from breakeven.compare.noise_floor import floor_of, floor_warnings, read_floor, visible, write_floor
+    from breakeven.compare.noise_floor import detectable, floor_of, floor_warnings, read_floor, write_floor
     from breakeven.experiment.calibrate import repeat
     from breakeven.render import calibrate
 
@@ -80,7 +80,7 @@ def _measure(arguments: argparse.Namespace, recorder: Recorder) -> int:
     floor = floor_of(runs, arguments.command)
     before = read_floor(arguments.noise, floor.class_id)
     path = write_floor(floor, arguments.noise)
-    seen = visible(floor, TOLD)
+    seen = detectable(floor, TOLD)
     warnings = [*recorder.folder.warnings, *floor_warnings(floor, before)]
     if arguments.format == "json":
         sys.stdout.write(calibrate.to_json(floor, seen, path, warnings))
