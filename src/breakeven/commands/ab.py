@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import whole_number
 from breakeven.commands.base import Command, add_workspace_options, in_workspace, notify
-from breakeven.commands.compare import add_judging, floor_for, present
+from breakeven.commands.compare import add_judging, compare_with, present
 from breakeven.experiment.schedule import DEFAULT_PAIRS, FIRST_PAIRS, MIN_PAIRS, Limits, Side, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from breakeven.compare.comparison import Comparison
     from breakeven.experiment.run_command import CommandRunner
-    from breakeven.runs.schema import Run
 
 OUTPUT = "breakeven-ab"
 
@@ -98,22 +94,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, limits: Limits, runner: CommandRunner) -> int:
-    from breakeven.compare.comparison import compare
     from breakeven.experiment.ab import Experiment, run_ab
-
-    def compare_sides(baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
-        return compare(
-            baseline,
-            candidate,
-            floor=floor_for([*baseline, *candidate], arguments.noise),
-            threshold=arguments.threshold,
-            resolution=arguments.resolution,
-            vary=arguments.vary,
-        )
 
     commands = {Side.BASE: arguments.base, Side.CANDIDATE: arguments.candidate}
     experiment = Experiment(runner, commands, limits, arguments.vary, notify)
-    return present(run_ab(experiment, compare_sides), arguments)
+    return present(run_ab(experiment, partial(compare_with, arguments)), arguments)
 
 
 AB = Command(

@@ -73,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
-    from breakeven.compare.noise_floor import floor_of, floor_warnings, read_floor, visible, write_floor
+    from breakeven.compare.noise_floor import detectable, floor_of, floor_warnings, read_floor, write_floor
     from breakeven.experiment.calibrate import run_repeatedly
     from breakeven.render import calibrate
 
@@ -81,7 +81,7 @@ def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
     floor = floor_of(runs, arguments.command)
     before = read_floor(arguments.noise, floor.class_id)
     path = write_floor(floor, arguments.noise)
-    seen = visible(floor, RUNS_A_SIDE)
+    seen = detectable(floor, RUNS_A_SIDE)
     warnings = [*runner.workspace.warnings, *floor_warnings(floor, before)]
     if arguments.format == "json":
         sys.stdout.write(calibrate.to_json(floor, seen, path, warnings))

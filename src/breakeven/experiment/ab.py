@@ -158,11 +158,11 @@ def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
     first = experiment.completed[Stage.ALL_CASES]
     found, pairs = compare(*sides(first)), len(first) // 2
     cases = choose_retest(workspace, pairs, found)
-    notes = []
+    warnings: list[str] = []
     if not cases:
-        notes = [f"no case needed to be timed again after {plural(pairs, 'pair')}"]
+        warnings = [f"no case needed to be timed again after {plural(pairs, 'pair')}"]
     elif not limits.allows_retest(pairs):
-        notes = [
+        warnings = [
             f"{plural(len(cases), 'case')} could not be timed again: no pairs left after the first {pairs}"
         ]
     else:
@@ -170,8 +170,8 @@ def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
         again = sides(experiment.completed[Stage.RETEST])
         fresh = compare(*([restrict(run, cases) for run in side] for side in again))
         found = merge_stages(found, fresh, cases, experiment.class_warnings())
-    notes += [*workspace.warnings, *commit_warnings(experiment.runs)]
-    return replace(found, notes=(*found.notes, *notes))
+    warnings += [*workspace.warnings, *commit_warnings(experiment.runs)]
+    return replace(found, warnings=(*found.warnings, *warnings))
 
 
 def choose_retest(workspace: Workspace, first_pairs: int, found: Comparison) -> list[str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from breakeven.compare.comparison import Change, Comparison, whole_verdict
+from breakeven.compare.comparison import CaseComparison, Comparison, whole_verdict
 from breakeven.format import plural
 from breakeven.runs.schema import Run
+from breakeven.stats.verdict import Verdict
 
 RETEST_P = 0.3
 """A case is timed again up to this p of TREAT, not corrected for the number of cases.
@@ -22,11 +23,11 @@ again for nothing. At 0.1 it would miss a third of those that are 5% slower.
 """
 
 
-def needs_retest(change: Change) -> bool:
+def needs_retest(case: CaseComparison) -> bool:
     """Return whether a case of the first stage is not clearly unchanged."""
-    if change.verdict == "unchanged":
-        return change.p is None or change.p <= RETEST_P
-    return change.verdict != "new"
+    if case.verdict == Verdict.UNCHANGED:
+        return case.p is None or case.p <= RETEST_P
+    return case.verdict != Verdict.NEW
 
 
 def cases_to_retest(first: Comparison) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def cases_to_retest(first: Comparison) -> tuple[str, ...]:
     A case that one side never collected is not among them: timing it again would not bring it back.
     """
     both = _collected(first.baseline) & _collected(first.candidate)
-    return tuple(change.case for change in first.changes if needs_retest(change) and change.case in both)
+    return tuple(case.case for case in first.cases if needs_retest(case) and case.case in both)
 
 
 def restrict(run: Run, cases: Collection[str]) -> Run:
@@ -64,28 +65,28 @@ def merge_stages(
         retested: these cases.
         class_warnings: what the machine classes of all runs give to warn about.
     """
-    judged = {change.case: change for change in fresh.changes}
-    changes = [
-        change if change.case not in retested else judged.get(change.case) or _not_retested(change)
-        for change in first.changes
+    judged = {case.case: case for case in fresh.cases}
+    cases = [
+        case if case.case not in retested else judged.get(case.case) or _not_retested(case)
+        for case in first.cases
     ]
-    others = {change.case for change in first.changes} - set(retested)
-    is_all = set(retested) >= {change.case for change in first.changes if change.is_judged}
+    others = {case.case for case in first.cases} - set(retested)
+    is_all = set(retested) >= {case.case for case in first.cases if case.is_judged}
     return replace(
         first,
-        verdict=whole_verdict(changes),
-        changes=tuple(changes),
+        verdict=whole_verdict(cases),
+        cases=tuple(cases),
         common_shift=fresh.common_shift if is_all else first.common_shift,
         changed_machines=fresh.changed_machines,
-        identity_warnings=tuple(class_warnings),
+        class_warnings=tuple(class_warnings),
         baseline=(*(restrict(run, others) for run in first.baseline), *fresh.baseline),
         candidate=(*(restrict(run, others) for run in first.candidate), *fresh.candidate),
-        notes=(*first.notes, _stages_text(first, fresh, retested)),
+        warnings=(*first.warnings, _stages_text(first, fresh, retested)),
     )
 
 
 def _stages_text(first: Comparison, fresh: Comparison, retested: Collection[str]) -> str:
-    others = sum(change.is_judged and change.case not in retested for change in first.changes)
+    others = sum(case.is_judged and case.case not in retested for case in first.cases)
     first_pairs, new_pairs = plural(len(first.baseline), "pair"), plural(len(fresh.baseline), "new pair")
     rest = f"; the other {others} judged on the first {first_pairs}" if others else ""
     return (
@@ -94,11 +95,11 @@ def _stages_text(first: Comparison, fresh: Comparison, retested: Collection[str]
     )
 
 
-def _not_retested(change: Change) -> Change:
+def _not_retested(case: CaseComparison) -> CaseComparison:
     """Return what is known of a case to retest that no new run contains."""
-    if not change.is_judged:
-        return change
-    return Change(change.case, "inconclusive", sample=change.sample, reason="not timed again")
+    if not case.is_judged:
+        return case
+    return CaseComparison(case.case, Verdict.INCONCLUSIVE, key=case.key, reason="not timed again")
 
 
 def _collected(runs: Sequence[Run]) -> set[str]:

@@ -26,7 +26,7 @@ from breakeven.stats.change_points import (
     find_changes_in_all,
 )
 from breakeven.stats.prediction import Judgment, expect, judge
-from breakeven.stats.regression import Verdict
+from breakeven.stats.verdict import Verdict
 
 MIN_LASTING = 10
 """A level of fewer runs, after which the series returned to where it came from, was transient."""

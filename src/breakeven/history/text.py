@@ -10,7 +10,7 @@ from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.query import StoredRun
 from breakeven.history.series import Quantity
 from breakeven.stats.change_points import MIN_RUNS
-from breakeven.stats.regression import Verdict
+from breakeven.stats.verdict import Verdict
 
 MAX_NAME = 120
 """Longer names lose their middle in a sentence; JSON has them in full."""
