@@ -47,6 +47,7 @@ def test_overlapping_intervals_are_no_move():
         state(start=sample(1.0), end={**sample(2.0), "low_s": None}),
         state(start=sample(1.0), end=sample(float("nan"))),
         state(start=sample(0.0), end=sample(1.0)),
+        state(start=sample(1.0), end=dict.fromkeys(("median_s", "low_s", "high_s"), 10**400)),
     ],
 )
 def test_unreadable(broken):
