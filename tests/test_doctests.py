@@ -1,4 +1,4 @@
-"""The examples in docstrings do what they show."""
+"""The examples in docstrings run and give what they show."""
 
 import doctest
 from importlib import import_module
@@ -17,7 +17,7 @@ MODULES = sorted(
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings_hold(name):
+def test_examples(name):
     result = doctest.testmod(import_module(f"breakeven.{name}"))
     assert result.attempted
     assert not result.failed

@@ -4,13 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from breakeven.report.text_bottleneck import ADVICE
 
 from breakeven.render.report_data import json_schema, to_json
 from breakeven.render.report_files import write_report
 from breakeven.render.report_markdown import to_markdown
-from breakeven.render.report_tables import bound_tables
-from breakeven.report.bottleneck import COMPUTE, COPY, LAUNCH, MIXED, UNDECIDED, UNMEASURED, kind_of
+from breakeven.render.report_tables import bottleneck_tables
+from breakeven.report.bottleneck import Bound, kind_of
 from support.pages import text_of
 from support.reports import box, only, report
 from support.run_files import benchmark, noisy, run
@@ -29,154 +28,177 @@ def line_of(tmp_path, steps, workload="mlp", device="cuda", **more):
 
 @pytest.mark.parametrize(
     ("enqueue_s", "kind"),
-    [(1.0, LAUNCH), (0.8, LAUNCH), (0.79, MIXED), (0.51, MIXED), (0.5, COMPUTE), (0.0, COMPUTE)],
+    [
+        (1.0, Bound.LAUNCH),
+        (0.8, Bound.LAUNCH),
+        (0.79, Bound.MIXED),
+        (0.51, Bound.MIXED),
+        (0.5, Bound.COMPUTE),
+        (0.0, Bound.COMPUTE),
+    ],
 )
-def test_the_hosts_share_of_the_step_decides(enqueue_s, kind):
+def test_kind_of(enqueue_s, kind):
     assert kind_of(1.0, enqueue_s, 0.0) == (kind, enqueue_s)
 
 
-def test_a_copy_that_holds_the_host_is_no_queueing():
+def test_a_copy_is_no_queueing():
     """4 s of copying and 1 s of queueing in 10 s leave the GPU alone for 5 of the other 6."""
-    assert kind_of(10.0, 5.0, 4.0) == (COMPUTE, pytest.approx(1 / 6))
-    assert kind_of(10.0, 9.5, 4.0)[0] == LAUNCH
+    assert kind_of(10.0, 5.0, 4.0) == (Bound.COMPUTE, pytest.approx(1 / 6))
+    assert kind_of(10.0, 9.5, 4.0)[0] == Bound.LAUNCH
 
 
-def test_half_a_step_of_copying_is_what_bounds_it_whatever_the_rest_does():
-    assert [kind_of(10.0, queued, 5.0)[0] for queued in (5.1, 10.0)] == [COPY, COPY]
-    assert kind_of(10.0, 10.0, 4.99)[0] == LAUNCH
+def test_copy_bound():
+    assert [kind_of(10.0, queued, 5.0)[0] for queued in (5.1, 10.0)] == [Bound.COPY, Bound.COPY]
+    assert kind_of(10.0, 10.0, 4.99)[0] == Bound.LAUNCH
 
 
-def test_queueing_that_was_slower_than_the_step_is_all_of_it():
-    """The two are seen in rounds of their own, so noise may turn them around."""
-    assert kind_of(1.0, 1.5, 0.0) == (LAUNCH, 1.0)
-    assert kind_of(1.0, 2.0, 1.5) == (COPY, 0.0)
+def test_queueing_longer_than_the_step():
+    """The two are timed in different rounds, so noise may reverse them."""
+    assert kind_of(1.0, 1.5, 0.0) == (Bound.LAUNCH, 1.0)
+    assert kind_of(1.0, 2.0, 1.5) == (Bound.COPY, 0.0)
 
 
-def test_each_cell_is_told_and_the_flat_stretch(tmp_path):
+def test_cells_and_flat_stretch(tmp_path):
     found = line_of(
         tmp_path, {1: (1.0, 0.9), 64: (1.05, 0.9), 256: (1.2, 0.8), 1024: (4.0, 0.9), 4096: (16.0, 0.9)}
     )
-    bounds = only(found.bounds)
+    bounds = only(found.bottlenecks)
     assert [(cell.batch_size, cell.kind) for cell in bounds.cells] == [
-        (1, LAUNCH), (64, LAUNCH), (256, MIXED), (1024, COMPUTE), (4096, COMPUTE)
-    ]  # fmt: skip
+        (1, Bound.LAUNCH),
+        (64, Bound.LAUNCH),
+        (256, Bound.MIXED),
+        (1024, Bound.COMPUTE),
+        (4096, Bound.COMPUTE),
+    ]
     assert bounds.flat_to == 64
-    table = only(bound_tables(found))
+    table = only(bottleneck_tables(found))
     assert table.title == "What bounds cuda"
     assert table.rows == (
         ("mlp at width=128", "launch-bound up to batch 64, mixed at 256, compute-bound from 1024", "64"),
     )
 
 
-def test_every_face_says_it_and_what_helps(tmp_path):
+def test_outputs(tmp_path):
+    """Each output has the table, and what helps."""
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.05, 0.9), 512: (9.0, 0.9, 0.1)})
-    assert found.bound_sentences == (
-        f"On the GPU (cuda), launch-bound (mlp at width=128, batch 1 to 64): {ADVICE[LAUNCH]}.",
-        f"On the GPU (cuda), compute-bound (mlp at width=128, batch 512): {ADVICE[COMPUTE]}.",
-    )
+    assert [sentence.split(": ")[0] for sentence in found.bottleneck_sentences] == [
+        "On the GPU (cuda), launch-bound (mlp at width=128, batch 1 to 64)",
+        "On the GPU (cuda), compute-bound (mlp at width=128, batch 512)",
+    ]
+    for kind, sentence in zip((Bound.LAUNCH, Bound.COMPUTE), found.bottleneck_sentences, strict=True):
+        assert kind.advice in sentence
     page = (write_report(found, tmp_path / "out", "1")[-1]).read_text("utf-8")
-    for face in (terminal(found, 400), to_markdown(found, "1").replace("\\", ""), text_of(page)):
-        assert "launch-bound up to batch 64, compute-bound at 512" in face
-        assert all(sentence in face for sentence in found.bound_sentences)
-    assert "What bounds the accelerator" in page
+    for output in (terminal(found, 400), to_markdown(found, "1").replace("\\", ""), text_of(page)):
+        assert "launch-bound up to batch 64, compute-bound at 512" in output
+        assert all(sentence in output for sentence in found.bottleneck_sentences)
 
 
-def test_the_json_says_it_of_each_cell_of_an_accelerator(tmp_path):
+def test_json(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.05,), 512: (9.0, 0.9, 0.1)})
     content = json.loads(to_json(found))
     assert content.keys() == json_schema()["properties"].keys()
     bound = only(content["bounds"])
     assert (bound["workload"], bound["device"], bound["flat_to"], bound["grows"]) == ("mlp", "cuda", 64, True)
     assert [(cell["batch_size"], cell["kind"]) for cell in bound["cells"]] == [
-        (1, LAUNCH), (64, None), (512, COMPUTE)
+        (1, Bound.LAUNCH), (64, None), (512, Bound.COMPUTE)
     ]  # fmt: skip
     first = bound["cells"][0]
     assert (first["train_s"], first["enqueue_s"], first["host_share"]) == (1.0, 0.9, 0.9)
     assert (first["low"], first["high"], first["device_time_s"]) == (0.9, 0.9, None)
 
 
-def test_a_batch_size_whose_queueing_nobody_timed_is_not_passed_over(tmp_path):
+def test_unmeasured_cell(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.0,), 512: (1.0, 0.9)})
-    assert [cell.kind for cell in only(found.bounds).cells] == [LAUNCH, UNMEASURED, LAUNCH]
-    assert only(bound_tables(found)).rows[0][1] == (
+    assert [cell.kind for cell in only(found.bottlenecks).cells] == [
+        Bound.LAUNCH,
+        Bound.UNMEASURED,
+        Bound.LAUNCH,
+    ]
+    assert only(bottleneck_tables(found)).rows[0][1] == (
         "launch-bound at batch 1, not measured at 64, launch-bound at 512"
     )
 
 
-def test_a_step_without_an_interval_is_undecided(tmp_path):
+def test_few_rounds(tmp_path):
     rows = [benchmark([1.0] * 3, device="cuda", enqueue_s=0.9)]
-    assert only(only(report(tmp_path, run(rows)).bounds).cells).kind == UNDECIDED
+    assert only(only(report(tmp_path, run(rows)).bottlenecks).cells).kind == Bound.UNDECIDED
 
 
 @pytest.mark.parametrize(
     ("times", "low_s", "high_s", "kind"),
     [
-        ([1.0] * 9, 0.85, 0.95, LAUNCH),
-        ([1.0] * 9, 0.75, 0.95, UNDECIDED),
-        ([1.0] * 9, 0.85, None, LAUNCH),
-        ([1.0] * 4 + [1.4] * 5, 0.9, 0.9, UNDECIDED),
+        ([1.0] * 9, 0.85, 0.95, Bound.LAUNCH),
+        ([1.0] * 9, 0.75, 0.95, Bound.UNDECIDED),
+        ([1.0] * 9, 0.85, None, Bound.LAUNCH),
+        ([1.0] * 4 + [1.4] * 5, 0.9, 0.9, Bound.UNDECIDED),
     ],
 )
-def test_a_kind_is_said_where_both_ends_of_the_interval_say_it(tmp_path, times, low_s, high_s, kind):
+def test_both_ends_of_the_interval_must_agree(tmp_path, times, low_s, high_s, kind):
     rows = [benchmark(times, device="cuda", enqueue_s=0.9, enqueue_low_s=low_s, enqueue_high_s=high_s)]
-    cell = only(only(report(tmp_path, run(rows)).bounds).cells)
+    cell = only(only(report(tmp_path, run(rows)).bottlenecks).cells)
     assert cell.kind == kind
     assert cell.low <= cell.share <= cell.high
 
 
-def test_queueing_that_grows_with_the_batch_is_waiting_and_bounds_nothing(tmp_path):
-    """A step that asks for its loss takes the host as long as the device, whatever the batch."""
+def test_waiting(tmp_path):
+    """Queueing that grows with the batch size is waiting: a step that reads its loss occupies the host."""
     found = line_of(tmp_path, {1: (0.03, 0.028), 64: (0.3, 0.27), 512: (3.0, 2.7), 4096: (30.0, 0.028)})
-    assert [cell.kind for cell in only(found.bounds).cells] == [LAUNCH, UNDECIDED, UNDECIDED, COMPUTE]
-    assert f"undecided (mlp at width=128, batch 64 to 512): {ADVICE[UNDECIDED]}." in found.bound_sentences[-1]
+    assert [cell.kind for cell in only(found.bottlenecks).cells] == [
+        Bound.LAUNCH,
+        Bound.UNDECIDED,
+        Bound.UNDECIDED,
+        Bound.COMPUTE,
+    ]
+    assert "undecided (mlp at width=128, batch 64 to 512)" in found.bottleneck_sentences[-1]
 
 
-def test_queueing_up_to_twice_the_least_is_no_waiting(tmp_path):
+def test_queueing_up_to_twice_the_minimum(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (2.0, 1.8)})
-    assert [cell.kind for cell in only(found.bounds).cells] == [LAUNCH, LAUNCH]
+    assert [cell.kind for cell in only(found.bottlenecks).cells] == [Bound.LAUNCH, Bound.LAUNCH]
 
 
-def test_the_order_of_the_batch_sizes_in_the_file_does_not_matter(tmp_path):
+def test_order_of_the_file(tmp_path):
     found = line_of(tmp_path, {512: (9.0, 0.9), 1: (1.0, 0.9), 64: (1.05, 0.9)})
-    assert only(bound_tables(found)).rows[0][1:] == (
+    assert only(bottleneck_tables(found)).rows[0][1:] == (
         "launch-bound up to batch 64, compute-bound at 512",
         "64",
     )
 
 
-def test_a_run_without_an_accelerator_says_nothing_of_it(tmp_path):
+def test_no_accelerator(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.0, 0.9)}, device="cpu@1")
-    assert found.bounds == ()
-    assert bound_tables(found) == []
+    assert found.bottlenecks == ()
+    assert bottleneck_tables(found) == []
     page = (write_report(found, tmp_path / "out", "1")[-1]).read_text("utf-8")
-    for face in (terminal(found), to_markdown(found, "1"), page):
-        assert "bounds" not in face
+    for output in (terminal(found), to_markdown(found, "1"), page):
+        assert "bounds" not in output
 
 
-def test_a_run_that_never_measured_queueing_still_tells_how_far_the_time_is_flat(tmp_path):
+def test_flat_without_queueing(tmp_path):
+    """A run that did not time the queueing still shows how far the time is flat."""
     found = line_of(tmp_path, {1: (1.0,), 64: (1.05,), 512: (9.0,)})
-    assert only(bound_tables(found)).rows[0][1:] == ("not measured", "64")
-    assert found.bound_sentences == ()
-    assert line_of(tmp_path / "one", {1: (1.0,)}).bounds == ()
+    assert only(bottleneck_tables(found)).rows[0][1:] == ("not measured", "64")
+    assert found.bottleneck_sentences == ()
+    assert line_of(tmp_path / "one", {1: (1.0,)}).bottlenecks == ()
 
 
-def test_of_one_batch_size_nobody_says_how_far_its_time_is_flat(tmp_path):
-    assert only(bound_tables(line_of(tmp_path, {1: (1.0, 0.9)}))).rows[0][1:] == (
+def test_one_batch_size(tmp_path):
+    assert only(bottleneck_tables(line_of(tmp_path, {1: (1.0, 0.9)}))).rows[0][1:] == (
         "launch-bound at batch 1, the only one measured",
         "one batch size only",
     )
 
 
 @pytest.mark.parametrize(("second", "flat_to"), [(1.10, 64), (1.11, None), (0.5, 64)])
-def test_flat_means_at_most_a_tenth_more(tmp_path, second, flat_to):
+def test_flat(tmp_path, second, flat_to):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (second, 0.9)})
-    assert only(found.bounds).flat_to == flat_to
+    assert only(found.bottlenecks).flat_to == flat_to
     shown = "64, the largest" if flat_to else "grows from 1 on"
-    assert only(bound_tables(found)).rows[0][2] == shown
+    assert only(bottleneck_tables(found)).rows[0][2] == shown
 
 
 @pytest.mark.parametrize(
-    ("second_s", "noise", "said"),
+    ("second_s", "noise", "flat"),
     [
         (1.05, 0.005, "64"),
         (1.05, 0.2, "undecided"),
@@ -184,18 +206,19 @@ def test_flat_means_at_most_a_tenth_more(tmp_path, second, flat_to):
         (1.15, 0.005, "grows from 1 on"),
     ],
 )
-def test_noise_makes_no_time_flat(tmp_path, second_s, noise, said):
+def test_flat_with_noise(tmp_path, second_s, noise, flat):
     rng = np.random.default_rng(7)
     steps = ((1, 1.0), (64, second_s), (512, 3.0))
     rows = [benchmark(noisy(rng, t, 30, noise), device="cuda", batch_size=b, enqueue_s=0.1) for b, t in steps]
-    assert only(bound_tables(report(tmp_path, run(rows)))).rows[0][2] == said
+    assert only(bottleneck_tables(report(tmp_path, run(rows)))).rows[0][2] == flat
 
 
-def test_a_batch_size_without_an_interval_ends_the_flat_stretch(tmp_path):
+def test_flat_up_to_a_cell_without_an_interval(tmp_path):
     rows = [benchmark([1.0] * 9, device="cuda", batch_size=batch) for batch in (1, 8, 512)]
     rows.append(benchmark([1.0] * 3, device="cuda", batch_size=64))
     found = report(tmp_path, run(rows))
-    assert only(bound_tables(found)).rows[0][2] == "8, undecided beyond"
+    assert only(bottleneck_tables(found)).rows[0][2].startswith("8, undecided")
+    assert (only(found.bottlenecks).flat_to, only(found.bottlenecks).grows) == (8, False)
 
 
 @pytest.mark.parametrize("few", [1, 8])
@@ -204,43 +227,43 @@ def test_without_an_interval_at_the_first_two_nobody_knows_whether_the_time_grow
         benchmark([float(b)] * (3 if b == few else 9), device="cuda", batch_size=b, enqueue_s=0.1)
         for b in (1, 8, 64)
     ]
-    assert only(bound_tables(report(tmp_path, run(rows)))).rows[0][2] == "undecided"
+    assert only(bottleneck_tables(report(tmp_path, run(rows)))).rows[0][2] == "undecided"
 
 
 def test_a_dip_after_growth_does_not_reopen_the_flat_stretch(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 8: (1.0, 0.9), 64: (2.0, 0.9), 512: (1.0, 0.9)})
-    assert only(found.bounds).flat_to == 8
+    assert only(found.bottlenecks).flat_to == 8
 
 
 def test_only_the_training_step_is_spoken_of(tmp_path):
     rows = [benchmark([1.0] * 9, phase="forward", device="cuda", enqueue_s=0.9, batch_size=b) for b in (1, 8)]
-    assert report(tmp_path, run(rows)).bounds == ()
+    assert report(tmp_path, run(rows)).bottlenecks == ()
 
 
 @pytest.mark.parametrize("value", [-1.0, "1", True, None])
 def test_a_queueing_that_cannot_be_is_not_used(tmp_path, value):
-    assert line_of(tmp_path, {1: (1.0, value)}).bounds == ()
+    assert line_of(tmp_path, {1: (1.0, value)}).bottlenecks == ()
 
 
-def test_each_machines_accelerator_has_a_table_of_its_own_and_a_name(tmp_path):
+def test_several_machines(tmp_path):
     def rows(share):
         return [benchmark([1.0] * 9 + [1.0 + share], device="cuda", enqueue_s=share)]
 
     found = report(tmp_path, run(rows(0.9), machine=box("a")), run(rows(0.1), machine=box("b")))
-    tables = bound_tables(found)
+    tables = bottleneck_tables(found)
     assert [table.title.split()[:5] for table in tables] == [
         ["What", "bounds", "cuda", "on", "a"],
         ["What", "bounds", "cuda", "on", "b"],
     ]
-    assert [sentence.split(", ")[0] for sentence in found.bound_sentences] == [
-        f"On the GPU (cuda) of {machine.label}".split(", ")[0] for machine in found.machines
+    assert [sentence.split(", ")[0] for sentence in found.bottleneck_sentences] == [
+        f"On the GPU (cuda) of {machine.label}" for machine in found.machines
     ]
-    assert [only(row.cells).kind for row in found.bounds] == [LAUNCH, COMPUTE]
+    assert [only(row.cells).kind for row in found.bottlenecks] == [Bound.LAUNCH, Bound.COMPUTE]
 
 
-def test_many_models_of_one_kind_share_a_sentence(tmp_path):
+def test_several_models(tmp_path):
     rows = [benchmark([1.0] * 9, device="cuda", axes={"width": w}, enqueue_s=0.9) for w in range(5)]
-    (sentence,) = report(tmp_path, run(rows)).bound_sentences
+    (sentence,) = report(tmp_path, run(rows)).bottleneck_sentences
     assert (
         "(mlp at width=0, batch 64; mlp at width=1, batch 64; mlp at width=2, batch 64; and 2 more)"
         in sentence

@@ -1,15 +1,14 @@
-"""Which device is the baseline, and what a speedup's interval lets one say."""
-
-import re
+"""Speedups, their verdicts, and the break-evens made of them."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from breakeven.errors import UsageError
+from breakeven.case import CaseKey
 from breakeven.report.break_even import break_evens
-from breakeven.report.estimates import KEY, estimates
-from breakeven.report.speedup import speedups, verdict_of
+from breakeven.report.estimates import estimates
+from breakeven.report.speedup import baselines, speedups, verdict_of
+from breakeven.runs.machine import Machine
+from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.intervals import RatioInterval
 from support.ar1 import correlated
 from support.reports import only, report
@@ -33,75 +32,76 @@ from support.run_files import affine_run, benchmark, outcome, run
         (None, None, "undecided"),
     ],
 )
-def test_the_verdict_follows_from_the_interval(low, high, verdict):
+def test_verdict_of(low, high, verdict):
     assert verdict_of(RatioInterval(low, 1.0, high)) == verdict
 
 
-def test_a_speedup_is_baseline_time_over_candidate_time(tmp_path):
+def devices(row):
+    """The baseline and the candidate of a row."""
+    return row.baseline.device, row.candidate.device
+
+
+def test_speedup(tmp_path):
+    """Baseline time over candidate time."""
     found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")]))
     row = only(found.speedups)
-    assert (row.baseline, row.candidate, row.speedup, row.low, row.high) == ("cpu", "cuda", 2.0, 2.0, 2.0)
+    assert devices(row) == ("cpu", "cuda")
+    assert (row.speedup, row.low, row.high) == (2.0, 2.0, 2.0)
     assert row.verdict == "faster"
 
 
-def test_a_chosen_baseline_turns_the_speedup_around(tmp_path):
+def test_named_baseline(tmp_path):
     content = run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")])
     row = only(report(tmp_path, content, baseline="cuda").speedups)
-    assert (row.baseline, row.candidate, row.speedup) == ("cuda", "cpu", 0.5)
+    assert (*devices(row), row.speedup) == ("cuda", "cpu", 0.5)
 
 
-def test_an_unknown_baseline_is_refused_with_the_devices_there_are(tmp_path):
-    content = run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")])
-    with pytest.raises(UsageError, match=r"--baseline tpu.*present: cpu, cuda"):
-        report(tmp_path, content, baseline="tpu")
-
-
-def test_every_other_device_is_a_candidate_also_another_number_of_threads(tmp_path):
+def test_candidates(tmp_path):
+    """Every device but the baseline, also another number of threads."""
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cpu@1": (1, 2), "cuda": (3, 0.1)}, batches=[1]))
-    assert {(row.baseline, row.candidate) for row in found.speedups} == {("cpu", "cpu@1"), ("cpu", "cuda")}
+    assert set(map(devices, found.speedups)) == {("cpu", "cpu@1"), ("cpu", "cuda")}
 
 
-def test_transfer_is_never_compared_but_its_medians_are_kept(tmp_path):
-    devices = {"cpu": (1, 1), "cuda": (2, 0.1)}
-    found = report(tmp_path, affine_run(devices, phases=("transfer", "train")))
+def test_transfer(tmp_path):
+    """It is timed, and never compared."""
+    found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, phases=("transfer", "train")))
     assert {row.phase for row in found.speedups} == {row.phase for row in found.break_evens} == {"train"}
-    assert set(found.cases["phase"]) == {"transfer", "train"}
+    assert {row.key.phase for row in found.rows} == {"transfer", "train"}
 
 
-def test_too_few_rounds_leave_the_verdict_undecided_and_flagged(tmp_path):
+def test_few_rounds(tmp_path):
     row = only(report(tmp_path, run([benchmark([4.0] * 5), benchmark([2.0] * 9, device="cuda")])).speedups)
     assert (row.speedup, row.low, row.high, row.verdict) == (2.0, None, None, "undecided")
     assert row.flags == ("few_rounds",)
 
 
-def test_a_zero_median_has_no_speedup_and_says_so(tmp_path):
+def test_zero_median(tmp_path):
     found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([0.0] * 9, device="cuda")]))
     row = only(found.speedups)
     assert (row.speedup, row.low, row.high, row.verdict) == (None, None, None, "undecided")
-    assert "zero_time" in row.flags
-    assert any("zero_time" in warning for warning in found.warnings)
+    assert row.flags == ("zero_time",)
     assert only(found.break_evens).crossing.status == "undecided"
 
 
-def test_single_rounds_of_zero_do_no_harm(tmp_path):
+def test_single_rounds_of_zero(tmp_path):
     row = only(
         report(tmp_path, run([benchmark([0.0] + [4.0] * 30), benchmark([2.0] * 30, device="cuda")])).speedups
     )
     assert (row.speedup, row.verdict) == (2.0, "faster")
 
 
-def test_a_cell_that_only_one_device_has_gives_no_speedup(tmp_path):
+def test_one_sided_cell(tmp_path):
     found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda", batch_size=1)]))
     assert found.speedups == ()
     assert found.headline is None
 
 
-def test_axes_of_another_value_are_another_model(tmp_path):
+def test_axes_of_another_type(tmp_path):
     content = run([benchmark([4.0] * 9, axes={"w": 1}), benchmark([2.0] * 9, device="cuda", axes={"w": "1"})])
     assert report(tmp_path, content).speedups == ()
 
 
-def test_runs_of_one_machine_are_replicates_and_the_interval_spans_them(tmp_path):
+def test_replicates(tmp_path):
     levels = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
     contents = [run([benchmark([2.0] * 9), benchmark([level] * 9, device="cuda")]) for level in levels]
     row = only(report(tmp_path, *contents).speedups)
@@ -110,55 +110,65 @@ def test_runs_of_one_machine_are_replicates_and_the_interval_spans_them(tmp_path
     assert row.high >= 2 / 1.1
 
 
-def test_few_runs_are_warned_about(tmp_path):
-    contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
-    found = report(tmp_path, *contents)
-    note = only([warning for warning in found.warnings if "3 runs are replicates" in warning])
-    assert note.endswith("are wide; add runs until there are 6")
-    assert {row.verdict for row in found.speedups} == {"faster", "slower"}
-    assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
+def run_of(times):
+    """A run as the reader gives it: `times` maps (workload, batch size, device) to rounds in seconds."""
+    keys = {
+        CaseKey.of(name, batch, "train", device, machine="id"): t
+        for (name, batch, device), t in times.items()
+    }
+    cases = {
+        key.label(): CaseResult(key.label(), key, np.array(t), float(np.median(t))) for key, t in keys.items()
+    }
+    return Run("run.json", Machine("box", "id", {}), cases)
 
 
 def replicated(runs, models, devices, noise, batches=(64,), seed=0):
-    """A frame of rounds: each run takes each device's time times a noise of its own."""
+    """Runs in which each time of each device is multiplied by a noise of its own."""
     rng = np.random.default_rng([runs, seed])
-    rows = [
-        ("id", f"mlp{model}", "", batch, "train", device, number, level * (1 + 0.001 * at), ())
-        for number in range(runs)
-        for model in range(models)
-        for batch in batches
-        for device, (floor, slope) in devices.items()
-        for level in [(floor + slope * batch) * np.exp(noise * rng.standard_normal())]
-        for at in range(-3, 4)
+    return [
+        run_of(
+            {
+                (f"mlp{model}", batch, device): (floor + slope * batch)
+                * np.exp(noise * rng.standard_normal())
+                * (1 + 0.001 * np.arange(-3, 4))
+                for model in range(models)
+                for batch in batches
+                for device, (floor, slope) in devices.items()
+            }
+        )
+        for _ in range(runs)
     ]
-    return pd.DataFrame(rows, columns=[*KEY, "run", "latency_s", "flags"])
+
+
+def compared(runs):
+    """The estimates of runs, and the speedups over the CPU."""
+    cases = estimates(runs)
+    return cases, speedups(cases, baselines(cases))
 
 
 @pytest.mark.parametrize("runs", [2, 3, 4, 5])
-def test_a_few_runs_of_equal_devices_are_hardly_ever_called_faster_or_slower(runs):
-    frame = replicated(runs, models=400, devices={"cpu": (1, 0), "cuda": (1, 0)}, noise=0.05)
-    rows = speedups(estimates(frame, frame.drop_duplicates(KEY)))
+def test_equal_devices_over_few_runs(runs):
+    """They are called faster or slower in at most 8% of cells."""
+    _, rows = compared(replicated(runs, models=400, devices={"cpu": (1, 0), "cuda": (1, 0)}, noise=0.05))
     wrong = sum(row.verdict in ("faster", "slower") for row in rows)
-    print(f"called different over {runs} runs: {wrong / 400:.3f}")
     assert len(rows) == 400
     assert wrong / 400 <= 0.08
 
 
 @pytest.mark.parametrize("runs", [2, 3, 5])
-def test_the_break_even_of_a_few_runs_holds_the_truth(runs):
-    devices = {"cpu": (20, 1), "cuda": (100, 0.2)}  # equal at 100
-    frame = replicated(runs, 200, devices, noise=0.02, batches=(1, 4, 16, 64, 256, 1024))
-    cases = estimates(frame, frame.drop_duplicates(KEY))
-    lines = break_evens(cases, speedups(cases), pd.DataFrame(columns=[*KEY, "outcome"]))
+def test_break_even_over_few_runs(runs):
+    """Its interval holds the true one in at least 91% of models."""
+    equal_at_100 = {"cpu": (20, 1), "cuda": (100, 0.2)}
+    cases, rows = compared(replicated(runs, 200, equal_at_100, noise=0.02, batches=(1, 4, 16, 64, 256, 1024)))
+    lines = break_evens(cases, rows, [])
     found = [line.crossing for line in lines if line.crossing.status == "crosses"]
     hits = sum((one.low or 0) <= 100 <= (one.high or np.inf) for one in found)
-    print(f"break-even over {runs} runs: {hits} of {len(found)} hold the truth")
     assert len(found) >= 150
     assert hits / len(found) >= 0.91
 
 
-def test_a_run_that_lacks_a_case_leaves_the_others_paired_with_themselves(tmp_path):
-    """What the runs shared cancels in the runs that have both, wherever the gap is."""
+def test_a_run_without_a_case(tmp_path):
+    """What the runs share cancels in those that have both devices, whichever run lacks one."""
     levels = (1.0, 1.3, 0.8)
     contents = [
         run([benchmark([2 * x] * 9), benchmark([x] * 9, device="cuda"), benchmark([x] * 9, batch_size=1)])
@@ -170,19 +180,20 @@ def test_a_run_that_lacks_a_case_leaves_the_others_paired_with_themselves(tmp_pa
         assert (row.low, row.high) == (pytest.approx(2.0), pytest.approx(2.0))
 
 
-def test_a_run_that_timed_zero_leaves_no_interval_of_student(tmp_path):
+def test_a_run_that_timed_zero(tmp_path):
     contents = [run([benchmark([2.0] * 9), benchmark([x] * 9, device="cuda")]) for x in (1.0, 0.0, 1.1)]
     row = only(report(tmp_path, *contents).speedups)
     assert (row.speedup, row.low, row.verdict) == (2.0, None, "undecided")
 
 
-def test_six_runs_of_few_rounds_each_have_an_interval_and_five_have_none(tmp_path):
+def test_runs_of_few_rounds(tmp_path):
+    """Six of them have an interval, and five have none."""
     contents = [run([benchmark([2.0 + i / 100] * 3), benchmark([1.0] * 3, device="cuda")]) for i in range(6)]
     assert only(report(tmp_path, *contents).speedups).verdict == "faster"
     assert only(report(tmp_path, *contents[:5]).speedups).verdict == "undecided"
 
 
-def test_machines_of_different_classes_are_never_held_against_each_other(tmp_path):
+def test_machines_are_not_mixed(tmp_path):
     boxes = [{"node": name, "breakeven": {"class_id": name}} for name in ("one", "two")]
     contents = [
         affine_run({"cpu": (1, 1)}, machine=boxes[0]),
@@ -191,11 +202,14 @@ def test_machines_of_different_classes_are_never_held_against_each_other(tmp_pat
     assert report(tmp_path, *contents).speedups == ()
     both = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, machine=box, seed=i) for i, box in enumerate(boxes)]
     found = report(tmp_path, *both)
-    assert {row.class_id for row in found.speedups} == {"one", "two"}
-    assert found.verdict.count("On one: ") == found.verdict.count("On two: ") == 1
+    assert {(row.baseline.machine, row.candidate.machine) for row in found.speedups} == {
+        ("one", "one"),
+        ("two", "two"),
+    }
+    assert [conclusion.headline.split(": ")[0] for conclusion in found.conclusions] == ["On one", "On two"]
 
 
-def test_affine_devices_break_even_where_algebra_says(tmp_path):
+def test_break_even(tmp_path):
     # 1 + b = 33 + b / 5 at b = 40
     line = only(report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, noise=0.001)).break_evens)
     assert line.crossing.status == "crosses"
@@ -204,7 +218,8 @@ def test_affine_devices_break_even_where_algebra_says(tmp_path):
     assert line.batches == (1, 8, 64, 512)
 
 
-def test_a_case_that_ran_out_of_memory_is_a_hole_that_no_line_crosses(tmp_path):
+def test_hole(tmp_path):
+    """A batch size that one device did not survive is not interpolated, whether or not the file says why."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 8, 64])
     gone = content["benchmarks"][3]
     assert (gone["extra_info"]["device"], gone["extra_info"]["batch_size"]) == ("cuda", 8)
@@ -216,10 +231,10 @@ def test_a_case_that_ran_out_of_memory_is_a_hole_that_no_line_crosses(tmp_path):
         found = report(tmp_path, without)
         line = only(found.break_evens)
         assert (line.holes, line.crossing.status, line.crossing.bracket) == ((8,), "undecided", (1, 64))
-        assert any("not interpolated" in warning for warning in found.warnings)
+        assert "hole" in line.crossing.warnings
 
 
-def test_a_case_of_too_few_rounds_is_a_hole(tmp_path):
+def test_few_rounds_are_a_hole(tmp_path):
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
     content["benchmarks"] += [
         benchmark([9.0] * 9, batch_size=8),
@@ -229,41 +244,40 @@ def test_a_case_of_too_few_rounds_is_a_hole(tmp_path):
     assert (line.batches, line.holes, line.crossing.status) == ((1, 64), (8,), "undecided")
 
 
-def test_a_batch_that_neither_device_survived_is_a_hole_too(tmp_path):
+def test_hole_of_both_devices(tmp_path):
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
     content["breakeven"] = {
         "schema": 1,
         "outcomes": [outcome("skipped", device=d, batch_size=8) for d in ("cpu", "cuda")],
     }
-    assert only(report(tmp_path, content).break_evens).crossing.status == "undecided"
+    line = only(report(tmp_path, content).break_evens)
+    assert (line.holes, line.crossing.status) == ((8,), "undecided")
 
 
-def test_devices_that_are_the_same_everywhere_have_no_break_even(tmp_path):
+def test_same_devices(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005))
     assert {row.verdict for row in found.speedups} == {"same"}
     assert only(found.break_evens).crossing.status == "undecided"
 
 
 @pytest.mark.parametrize(("rho", "least"), [(0.0, 0.93), (0.5, 0.90)])
-def test_a_speedup_of_one_run_covers_a_true_ratio_of_two(rho, least):
-    noise = {
-        (seed, side): correlated(rho, 100, 0.05, [8, seed, side]) for seed in range(400) for side in (1, 2)
-    }
-    rows = [
-        ("id", f"mlp{seed}", "", 64, "train", {1: "cuda", 2: "cpu"}[side], 0, side * np.exp(step), ())
-        for (seed, side), steps in noise.items()
-        for step in steps
-    ]
-    frame = pd.DataFrame(rows, columns=[*KEY, "run", "latency_s", "flags"])
-    found = speedups(estimates(frame, frame.drop_duplicates(KEY)))
-    hits = sum(row.low <= 2 <= row.high for row in found)
-    print(f"coverage of the speedup, AR({rho}): {hits / 400:.3f}")
-    assert len(found) == 400
+def test_coverage(rho, least):
+    """The interval of one run's speedup holds a true ratio of two, also where rounds are correlated."""
+    one = run_of(
+        {
+            (f"mlp{seed}", 64, device): side * np.exp(correlated(rho, 100, 0.05, [8, seed, side]))
+            for seed in range(400)
+            for device, side in (("cuda", 1), ("cpu", 2))
+        }
+    )
+    _, rows = compared([one])
+    hits = sum(row.low <= 2 <= row.high for row in rows)
+    assert len(rows) == 400
     assert hits / 400 >= least
 
 
 def lines_of(tmp_path, speedups):
-    """The record of one model whose candidate is so many times as fast as the baseline, for certain."""
+    """The report on a model whose candidate has exactly these speedups at three batch sizes."""
     rows = [
         benchmark([time] * 9, device=device, batch_size=batch)
         for batch, speedup in zip((1, 64, 512), speedups, strict=True)
@@ -291,18 +305,19 @@ def lines_of(tmp_path, speedups):
         ((0.5, 0.5, 0.5), "never", (512, None)),
     ],
 )
-def test_no_break_even_rests_on_a_difference_of_less_than_2_percent(tmp_path, speedups, status, bracket):
+def test_break_even_within_2_percent(tmp_path, speedups, status, bracket):
+    """No break-even is based on cells that are equal within 2%."""
     found = lines_of(tmp_path, speedups)
     line = only(found.break_evens)
     assert (line.crossing.status, line.crossing.bracket) == (status, bracket)
     if status == "undecided":
-        assert "undecided" in found.conclusions[0].headline
-        is_same = abs(speedups[-1] - 1) < 0.02
-        assert is_same == ("at the largest measured (512) they are the same within 2%" in found.verdict)
-        assert not re.search(r"is slower|at every measured|\bnan\b|batch 0\b", found.verdict, re.IGNORECASE)
+        headline = only(found.conclusions).headline
+        assert "undecided" in headline
+        assert (abs(speedups[-1] - 1) < 0.02) == ("within 2%" in headline)
 
 
-def test_the_order_of_benchmarks_in_a_file_changes_no_number(tmp_path):
+def test_order_of_the_file(tmp_path):
+    """It changes no number of a report."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=("train", "forward"))
     backwards = {**content, "benchmarks": content["benchmarks"][::-1]}
     one, other = report(tmp_path / "a", content), report(tmp_path / "b", backwards)
@@ -310,62 +325,8 @@ def test_the_order_of_benchmarks_in_a_file_changes_no_number(tmp_path):
     assert one.cases.equals(other.cases)
 
 
-def test_phases_that_miss_train_are_a_warning_on_a_cpu_and_a_cost_on_an_accelerator(tmp_path):
-    times = {"transfer": 1.0, "forward": 2.0, "backward": 3.0, "step": 2.0, "train": 5.0}
-    content = run([benchmark([t] * 9, phase=p, device=d) for p, t in times.items() for d in ("cpu", "cuda")])
-    found = report(tmp_path, content)
-    assert [(row.device, row.beyond) for row in found.closures] == [("cpu", 1), ("cuda", 1)]
-    assert [row.excess for row in found.closures] == pytest.approx([0.6, 0.6])
-    warnings = [warning for warning in found.warnings if "phases' sum" in warning]
-    assert only(warnings).startswith("cpu: in 1 of 1 cells")
-    assert "+60%" in only(warnings)
-
-
-def test_phases_that_add_up_are_no_warning_and_a_cpu_needs_no_transfer(tmp_path):
-    times = {"forward": 2.0, "backward": 2.0, "step": 0.9, "train": 5.0}
-    found = report(tmp_path, run([benchmark([t] * 9, phase=p) for p, t in times.items()]))
-    assert only(found.closures).excess == pytest.approx(-0.02)
-    assert found.warnings == ()
-
-
-def test_zeroing_the_gradients_is_part_of_the_step_and_no_phase(tmp_path):
-    times = {"forward": 2.0, "backward": 1.5, "step": 0.5, "train": 5.0}
-    parts = {"train": {"parts_s": {"zero_grad": 1.0}}}
-    content = run([benchmark([t] * 9, phase=p, **parts.get(p, {})) for p, t in times.items()])
-    assert only(report(tmp_path, content).closures).excess == pytest.approx(0.0)
-
-
-@pytest.mark.parametrize("parts", ["text", {}, {"zero_grad": -1.0}, {"zero_grad": "1"}, None])
-def test_parts_that_cannot_be_are_left_out_of_the_sum(tmp_path, parts):
-    times = {"forward": 2.0, "backward": 1.5, "step": 0.5, "train": 5.0}
-    content = run([benchmark([t] * 9, phase=p, parts_s=parts) for p, t in times.items()])
-    assert only(report(tmp_path, content).closures).excess == pytest.approx(-0.2)
-
-
-def test_flags_are_counted_with_a_remedy(tmp_path):
-    content = run([benchmark([4.0] * 9, flags=["noisy", "own<flag>"]), benchmark([2.0] * 9, device="cuda")])
-    found = report(tmp_path, content)
-    noisy = only([warning for warning in found.warnings if "flagged noisy" in warning])
-    assert noisy.startswith("1 of 2 cases")
-    assert "--benchmark-max-time" in noisy
-    assert any("does not know" in warning for warning in found.warnings)
-    assert only(found.speedups).flags == ("noisy", "own<flag>")
-
-
-def test_a_never_that_larger_batches_might_overturn_says_how_far_it_speaks(tmp_path):
-    content = affine_run({"cpu": (1.0, 0.1), "cuda": (5.0, 0.2)}, batches=(1, 8))
-    content["breakeven"] = {
-        "schema": 1,
-        "outcomes": [
-            outcome("oom", device="cuda", batch_size=64, axes=content["benchmarks"][0]["extra_info"]["axes"])
-        ],
-    }
-    found = report(tmp_path, content)
-    assert only(found.break_evens).crossing.status == "never"
-    assert any("larger batch sizes gave no timing on both devices" in warning for warning in found.warnings)
-
-
-def test_between_measured_batches_the_times_are_straight_lines_and_never_across_a_hole(tmp_path):
+def test_between(tmp_path):
+    """Between measured batch sizes the times are straight lines, and none crosses a hole."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64, 512], noise=0)
     line = only(report(tmp_path / "a", content).break_evens)
     assert line.between

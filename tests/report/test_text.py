@@ -1,69 +1,69 @@
-"""The verdict in plain sentences."""
+"""What the verdict is about, and the numbers in it; the golden files hold its words."""
 
 import re
 
 import pytest
 
-from breakeven.report.report import analyze
-from breakeven.runs import reader
-from support.reports import box
-from support.run_files import affine_run, benchmark, outcome, run, write
+from breakeven.case import Axes, Model
+from breakeven.report.text import model_names
+from support.reports import box, only, report
+from support.run_files import affine_run, benchmark, outcome, run
 
 CPU, THREADS = (1, 1), {"cpu@1": (1, 1), "cpu": (10, 0.5)}
 
 
-def verdict(tmp_path, *contents, baseline=None):
-    """The verdict on run files with these contents; it never shows a zero, a NaN or an infinity."""
-    paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
-    text = analyze(reader.read(paths), baseline).verdict
-    assert not re.search(r"\bnan\b|\binf\b|NaN|None|\b0x|batch 0\b", text)
-    assert "\n" not in text
-    return text
+def conclusions(tmp_path, *contents, **options):
+    """The conclusions on run files with these contents; none shows a NaN, an infinity or None."""
+    found = report(tmp_path, *contents, **options)
+    assert not re.search(r"\bnan\b|\binf\b|NaN|None|\b0x|batch 0\b", found.verdict)
+    assert found.verdict.isprintable()
+    return found.conclusions
 
 
-def test_a_gpu_that_crosses_is_said_with_interval_place_and_best(tmp_path):
-    text = verdict(tmp_path, affine_run({"cpu": CPU, "cuda": (33, 0.2)}))
-    assert re.match(
-        r"The GPU \(cuda\) beats all CPU threads \(cpu\) from batch \d\d \[\d\d–\d\d\] for mlp at width=128;",
-        text,
-    )
-    assert re.search(r"; 3\.\d\dx at best \(batch 512\)\. cuda wins 2 of 4 cells, cpu 2\.", text)
-    assert text.endswith("Times are of the whole training step, host-to-device transfer included.")
+def test_crossing(tmp_path):
+    """The interval, the model, the best speedup and the counts are in the verdict."""
+    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": (33, 0.2)}))
+    conclusion, best = only(found.conclusions), found.speedups[-1]
+    line = only(found.break_evens)
+    assert line.crossing.describe(line.batches) in conclusion.headline
+    assert "(cuda) beats all CPU threads (cpu) " in conclusion.headline
+    assert "mlp at width=128; " in conclusion.headline
+    assert f"{best.speedup:.2f}x at best (batch 512)" in conclusion.headline
+    assert conclusion.details[0] == "cuda wins 2 of 4 cells, cpu 2."
+    assert found.verdict == f"{conclusion.headline} {' '.join(conclusion.details)}"
 
 
-def test_threads_against_one_thread_read_well(tmp_path):
-    text = verdict(tmp_path, affine_run(THREADS, axes={}))
-    assert text.startswith("All CPU threads (cpu) beat one CPU thread (cpu@1) from batch 1")
-    assert " for mlp; " in text
-    assert text.endswith("Times are of the whole training step.")
+def test_threads(tmp_path):
+    conclusion = only(conclusions(tmp_path, affine_run(THREADS, axes={})))
+    assert conclusion.headline.startswith("All CPU threads (cpu) beat one CPU thread (cpu@1) from batch 1")
+    assert " for mlp; " in conclusion.headline
+    assert "transfer" not in conclusion.details[-1]
 
 
 @pytest.mark.parametrize(
-    ("cuda", "says"),
+    ("cuda", "status", "keyword"),
     [
-        (
-            (0.1, 0.1),
-            "beats all CPU threads (cpu) for mlp at width=128 at every measured batch size (1 to 512)",
-        ),
-        (
-            (2, 2),
-            "is slower than all CPU threads (cpu) for mlp at width=128 at the largest measured batch size",
-        ),
-        (
-            (900, 0.2),
-            "at every measured batch size (1 to 512), but the trend points to a break-even beyond 512",
-        ),
-        (
-            CPU,
-            "From which batch size on the GPU (cuda) beats all CPU threads (cpu) for mlp at width=128 is ",
-        ),
+        ((0.1, 0.1), "always", "at every measured batch size (1 to 512)"),
+        ((2, 2), "never", "slower than all CPU threads (cpu) for mlp at width=128 at the largest"),
+        ((900, 0.2), "beyond_range", "at every measured batch size (up to 512); the trend"),
+        (CPU, "undecided", "undecided"),
     ],
 )
-def test_always_never_beyond_range_and_undecided_are_said_aloud(tmp_path, cuda, says):
-    assert says in verdict(tmp_path, affine_run({"cpu": CPU, "cuda": cuda}))
+def test_statuses(tmp_path, cuda, status, keyword):
+    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": cuda}))
+    assert only(found.break_evens).crossing.status == status
+    assert keyword in only(found.conclusions).headline
 
 
-def test_a_trend_beyond_the_range_is_no_claim_that_every_batch_is_slower(tmp_path):
+def test_same_at_the_largest_batch(tmp_path):
+    """A verdict that is undecided because the devices are the same says so."""
+    content = affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005)
+    assert "(512) they are the same within 2%" in only(conclusions(tmp_path, content)).headline
+
+
+def test_trend_above_undecided_cells(tmp_path):
+    """Beyond the range the candidate is called slower only where every cell is slower."""
+
     def timed(workload):
         lead = {1: 1.0, 64: -100.0, 256: -80.0, 512: -20.0}
         return [
@@ -72,24 +72,35 @@ def test_a_trend_beyond_the_range_is_no_claim_that_every_batch_is_slower(tmp_pat
             for device, time in (("cpu", 1000.0), ("cuda", 1000.0 - more))
         ]
 
-    text = verdict(tmp_path, run(timed("mlp")))
-    assert "at the largest measured batch size (512) and shown to be faster at none, but the trend" in text
-    text = verdict(tmp_path, run(timed("mlp") + timed("cnn")))
-    assert "cuda is faster nowhere, with a trend to a break-even beyond, in 2" in text
+    one = only(conclusions(tmp_path / "one", run(timed("mlp"))))
+    assert "at the largest measured batch size (up to 512); the trend" in one.headline
+    two = only(conclusions(tmp_path / "two", run(timed("mlp") + timed("cnn"))))
+    assert two.details[0].startswith("In 2 models cuda never wins")
 
 
-def test_one_batch_size_is_said_to_be_the_only_one(tmp_path):
-    text = verdict(tmp_path, affine_run({"cpu": CPU, "cuda": (0.1, 0.1)}, batches=[64]))
-    assert "for mlp at width=128 at batch 64, the only one measured" in text
+def test_one_batch_size(tmp_path):
+    found = conclusions(tmp_path / "a", affine_run({"cpu": CPU, "cuda": (0.1, 0.1)}, batches=[64]))
+    assert "batch 64, the only one measured" in only(found).headline
+    found = conclusions(tmp_path / "b", affine_run({"cpu": CPU, "cuda": (9, 9)}, batches=[64]))
+    assert "slower" in only(found).headline
+    assert "batch 64, the only one measured" in only(found).headline
 
 
-def test_a_break_even_in_a_hole_is_said_to_lie_between_its_edges(tmp_path):
+def test_hole(tmp_path):
     content = affine_run({"cpu": CPU, "cuda": (33, 0.2)}, batches=[1, 64])
     content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=8)]}
-    assert "from a batch size between 1 and 64 on; where exactly is undecided" in verdict(tmp_path, content)
+    headline = only(conclusions(tmp_path, content)).headline
+    assert "between 1 and 64" in headline
+    assert "undecided" in headline
 
 
-def test_equal_at_small_batches_is_faster_at_the_latest_from_the_first_sure_one(tmp_path):
+def test_no_usable_timing_in_common(tmp_path):
+    content = run([benchmark([2.0] * 3), benchmark([1.0] * 3, device="cuda")])
+    assert "no usable timing" in only(conclusions(tmp_path, content)).headline
+
+
+def test_equal_at_small_batches(tmp_path):
+    """The candidate is faster at the latest from the first batch size that is sure."""
     times = {1: 1.0, 8: 4.0, 64: 4.0}
     content = run(
         [
@@ -98,99 +109,107 @@ def test_equal_at_small_batches_is_faster_at_the_latest_from_the_first_sure_one(
             for d in ("cpu", "cuda")
         ]
     )
-    assert "from batch 8 at the latest; below, it is undecided" in verdict(tmp_path, content)
+    found = only(conclusions(tmp_path, content))
+    assert "from batch 8 at the latest" in found.headline
+    assert found.details[0] == "cuda wins 2 of 3 cells, cpu 0, 1 is the same within 2%."
 
 
-def test_several_models_are_told_by_their_extremes_and_counts(tmp_path):
+def models(*floors):
+    """A run of several models by width, whose GPU has these floors."""
     content = run()
-    for width, floor in ((64, 33), (256, 9), (1024, 900), (4096, 0.1)):
-        part = affine_run({"cpu": CPU, "cuda": (floor, 0.2)}, axes={"width": width})
+    for width, floor in floors:
+        part = affine_run({"cpu": CPU, "cuda": (floor, 0.2)}, axes={"width": width, "depth": 2})
         content["benchmarks"] += part["benchmarks"]
-    text = verdict(tmp_path, content)
-    assert text.startswith(
-        "In 3 of 4 models the GPU (cuda) beats all CPU threads (cpu) from some batch size on: "
+    return content
+
+
+def test_several_models(tmp_path):
+    """They are summarized by counts and by the first and last break-even."""
+    found = report(tmp_path, models((64, 33), (256, 9), (1024, 900), (4096, 0.1)))
+    conclusion = only(found.conclusions)
+    first, last = (
+        line.crossing.describe(line.batches) for line in (found.break_evens[1], found.break_evens[0])
     )
-    assert re.search(
-        r"in 1 from the smallest measured, in 2 from batch 10 \[\S+\] \(mlp at width=256\) "
-        r"to batch \d\d \[\S+\] \(mlp at width=64\); \d",
-        text,
+    assert conclusion.headline.startswith("In 3 of 4 models ")
+    last = last.removeprefix("from ")
+    assert (
+        f"in 1 from the smallest measured, in 2 {first} (mlp at width=256) to {last} (mlp at width=64); "
+        in conclusion.headline
     )
-    assert "Of the others: cuda is slower throughout, with a trend to a break-even beyond, in 1." in text
-    assert re.search(r"at best \(batch \d+, mlp at width=\d+\)", text)
+    assert re.search(r"at best \(batch \d+, mlp at width=\d+\)", conclusion.headline)
+    assert conclusion.details[0].startswith("In 1 model cuda is slower ")
+    assert (
+        conclusion.details[1] == "cuda wins 8 of 16 cells, cpu 8." or "of 16 cells" in conclusion.details[1]
+    )
+    assert "depth" not in found.verdict, "all models share it"
 
 
-def test_axes_that_all_models_share_are_not_repeated_in_the_verdict(tmp_path):
-    content = run()
-    for width in (64, 256):
-        axes = {"width": width, "depth": 2}
-        content["benchmarks"] += affine_run({"cpu": CPU, "cuda": (width / 2, 0.2)}, axes=axes)["benchmarks"]
-    text = verdict(tmp_path, content)
-    assert "mlp at width=64" in text
-    assert "depth" not in text
-
-
-def test_several_models_of_which_none_wins_are_told_by_counts(tmp_path):
+def test_no_model_wins(tmp_path):
     content = run()
     for width in (1, 2):
         content["benchmarks"] += affine_run({"cpu": CPU, "cuda": (9, 9)}, axes={"width": width})["benchmarks"]
-    text = verdict(tmp_path, content)
-    assert text.startswith(
-        "In none of 2 models is it shown that the GPU (cuda) beats all CPU threads (cpu): cuda is slower at"
-    )
+    found = only(conclusions(tmp_path, content))
+    assert found.headline.startswith("In none of 2 models ")
+    assert found.details[0].startswith("In 2 models cuda is slower ")
 
 
-def test_an_accelerator_that_shares_no_cell_is_said_so_before_the_cpus(tmp_path):
+def test_model_names():
+    """Axes that all models of a workload share are left out; a model that is alone keeps them."""
+    one, two, cnn = (Model(name, Axes(axes)) for name, axes in (
+        ("mlp", {"width": 1, "depth": 2}), ("mlp", {"width": 2, "depth": 2}), ("cnn", {"width": 1})
+    ))  # fmt: skip
+    assert model_names([one]) == {one: "mlp at depth=2 width=1"}
+    assert model_names([one, two, one, cnn]) == {one: "mlp at width=1", two: "mlp at width=2", cnn: "cnn"}
+
+
+def test_an_accelerator_without_a_shared_cell(tmp_path):
+    """It is named before the CPUs."""
     content = affine_run(THREADS)
     content["benchmarks"] += affine_run({"cuda": CPU}, batches=[9999])["benchmarks"]
-    text = verdict(tmp_path, content, baseline="cpu@1")
-    assert text.startswith("The GPU (cuda) shares no timed cell with what it could be held against. All CPU")
+    first, second = conclusions(tmp_path, content, baseline="cpu@1")
+    assert first.headline.startswith("The GPU (cuda) shares no timed cell")
+    assert second.headline.startswith("All CPU threads (cpu)")
 
 
-def test_accelerators_of_every_machine_are_spoken_of_before_cpus(tmp_path):
+def test_accelerators_come_first(tmp_path):
     laptop = affine_run({"cpu": CPU}, machine=box("laptop"))
     desk = affine_run({"cpu": (0.5, 0.5)}, machine=box("desk"), seed=1)
     server = affine_run({"cpu": (0.6, 0.5), "cuda": (33, 0.2)}, machine=box("server"), seed=2)
-    text = verdict(tmp_path, laptop, desk, server, baseline="laptop/cpu")
-    assert text.startswith("On server: the GPU (cuda) beats")
-    assert "On desk: " in text
+    found = conclusions(tmp_path, laptop, desk, server, baseline="laptop/cpu")
+    assert [one.headline.partition(" beat")[0] for one in found] == [
+        "On server: the GPU (cuda)",
+        "On desk: all CPU threads (cpu)",
+        "On server: all CPU threads (cpu)",
+    ]
 
 
-def test_a_verdict_on_a_machine_that_changed_says_so_itself(tmp_path):
-    def song(seconds):
-        return {"median_s": seconds, "low_s": seconds, "high_s": seconds}
-
-    state = {"canary": {"cpu": {"start": song(1.0), "end": song(3.0)}}}
-    content = affine_run({"cpu": CPU, "cuda": (33, 0.2)}, machine=box("box", state=state))
-    assert verdict(tmp_path, content).endswith(
-        "Read all this with care: the machine itself changed while it was measured."
-    )
-    found = analyze(reader.read([tmp_path / "run0.json"]))
-    assert found.comparability.level == "amber"
-    assert "canary on cpu ran 3.00x slower at the end" in found.comparability.reasons[0].text
+def test_thread_counts_beside_an_accelerator(tmp_path):
+    """They are other baselines, and no candidates of the verdict."""
+    found = report(tmp_path, affine_run({"cpu": CPU, "cpu@1": (1, 2), "cuda": (33, 0.2)}))
+    assert only(found.conclusions).headline.startswith("The GPU (cuda) beats all CPU threads (cpu)")
+    assert "cpu@1" not in found.verdict
 
 
-def test_without_train_the_verdict_names_the_phase_it_speaks_of(tmp_path):
-    text = verdict(tmp_path, affine_run({"cpu": CPU, "cuda": (33, 0.2)}, phases=("backward", "forward")))
-    assert text.endswith("train was not compared: this speaks of forward alone.")
+def test_another_phase(tmp_path):
+    """Without `train` the verdict is about the first phase that was compared, and names it."""
+    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": (33, 0.2)}, phases=("backward", "forward")))
+    assert found.headline == "forward"
+    assert "forward" in found.conclusions[-1].details[-1]
 
 
-def test_a_single_device_has_nothing_to_be_held_against(tmp_path):
-    assert verdict(tmp_path, affine_run({"cuda": CPU})).startswith("Only cuda was timed")
-
-
-def test_only_transfer_cannot_be_compared(tmp_path):
-    assert "transfer cannot" in verdict(tmp_path, affine_run({"cpu": CPU, "cuda": CPU}, phases=("transfer",)))
-
-
-def test_nothing_timed_is_said_with_how_the_cases_ended(tmp_path):
-    content = run([], [outcome("skipped"), outcome("skipped", batch_size=1), outcome("oom", device="cuda")])
-    assert verdict(tmp_path, content) == (
-        "Nothing was timed (2 skipped, 1 oom), so nothing can be judged; the outcomes say why."
-    )
-    assert not analyze(reader.read([tmp_path / "run0.json"])).judged
-
-
-def test_beside_an_accelerator_thread_counts_are_no_candidates_of_the_verdict(tmp_path):
-    text = verdict(tmp_path, affine_run({"cpu": CPU, "cpu@1": (1, 2), "cuda": (33, 0.2)}))
-    assert text.startswith("The GPU (cuda) beats all CPU threads (cpu)")
-    assert "cpu@1" not in text
+@pytest.mark.parametrize(
+    ("content", "keyword"),
+    [
+        (affine_run({"cuda": CPU}), "Only cuda "),
+        (affine_run({"cpu": CPU, "cuda": CPU}, phases=("transfer",)), "transfer cannot"),
+        (
+            run([], [outcome("skipped"), outcome("skipped", batch_size=1), outcome("oom", device="cuda")]),
+            "(2 skipped, 1 oom)",
+        ),
+    ],
+)
+def test_nothing_compared(tmp_path, content, keyword):
+    found = report(tmp_path, content)
+    assert keyword in only(found.conclusions).headline
+    assert (found.headline, found.speedups) == (None, ())
+    assert found.judged == (len(found.rows) > 0)

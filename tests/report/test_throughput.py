@@ -1,4 +1,4 @@
-"""Work a second: samples, operations and bytes, each with the median's interval turned around."""
+"""Work a second: samples, operations and bytes, each with the inverted interval of the median."""
 
 import pytest
 
@@ -9,21 +9,21 @@ TIMES = [2.0, 1.0, 2.0, 3.0, 2.0, 1.0, 2.0, 3.0, 2.0]
 
 
 def row_of(tmp_path, **case):
-    """The one row of a record with that case."""
-    return only(report(tmp_path, run([benchmark(**{"times": TIMES, **case})])).cases.to_dict("records"))
+    """The only row of a report on that case."""
+    return only(report(tmp_path, run([benchmark(**{"times": TIMES, **case})])).rows)
 
 
 @pytest.mark.parametrize("phase", ["forward", "backward", "train"])
-def test_arithmetic_phases_have_operations_a_second(tmp_path, phase):
+def test_flops(tmp_path, phase):
     row = row_of(tmp_path, phase=phase, flops=6_000)
-    rate = row["rate"]
+    case, rate = row.estimate, row.rate
     assert (rate.value, rate.unit) == (3000.0, "FLOP/s")
-    assert (rate.low, rate.high) == (6000 / row["high_s"], 6000 / row["low_s"])
+    assert (rate.low, rate.high) == (6000 / case.high_s, 6000 / case.low_s)
 
 
 @pytest.mark.parametrize("phase", ["transfer", "step"])
-def test_moving_phases_have_bytes_a_second(tmp_path, phase):
-    rate = row_of(tmp_path, phase=phase, moved_bytes=6_000, device="cuda")["rate"]
+def test_bytes(tmp_path, phase):
+    rate = row_of(tmp_path, phase=phase, moved_bytes=6_000, device="cuda").rate
     assert (rate.value, rate.unit) == (3000.0, "B/s")
 
 
@@ -43,39 +43,27 @@ def test_moving_phases_have_bytes_a_second(tmp_path, phase):
     ],
     ids=str,
 )
-def test_what_is_not_counted_or_cannot_be_has_no_rate(tmp_path, case):
-    assert row_of(tmp_path, **case)["rate"] is None
+def test_no_rate(tmp_path, case):
+    """Work that was not counted, or cannot be, has no rate."""
+    assert row_of(tmp_path, **case).rate is None
 
 
-def test_samples_a_second_are_those_of_the_whole_step(tmp_path):
-    samples = row_of(tmp_path, batch_size=64)["samples"]
+def test_samples(tmp_path):
+    """Only the whole step has samples a second."""
+    samples = row_of(tmp_path, batch_size=64).samples
     assert (samples.value, samples.unit) == (32.0, "samples/s")
-    assert row_of(tmp_path / "forward", phase="forward")["samples"] is None
+    assert row_of(tmp_path / "forward", phase="forward").samples is None
 
 
-def test_too_few_rounds_leave_a_rate_without_an_interval(tmp_path):
-    rate = row_of(tmp_path, times=[2.0, 2.0], flops=6_000)["rate"]
+def test_few_rounds(tmp_path):
+    """They leave a rate without an interval."""
+    rate = row_of(tmp_path, times=[2.0, 2.0], flops=6_000).rate
     assert (rate.value, rate.low, rate.high) == (3000.0, None, None)
 
 
-def test_replicates_give_the_median_of_what_they_recorded(tmp_path):
-    contents = [
-        run([benchmark([2.0 + i] * 9, peak_memory_bytes=peak)]) for i, peak in enumerate((100, 300, 200))
-    ]
-    row = only(report(tmp_path, *contents).cases.to_dict("records"))
-    assert row["peak_memory_bytes"] == 200
-    assert row["runs"] == 3
-
-
-def test_memory_that_nobody_counted_is_unknown(tmp_path):
-    assert row_of(tmp_path)["peak_memory_bytes"] is None
-
-
-def test_a_model_whose_operations_could_not_be_counted_is_named_once_with_the_reason(tmp_path):
-    content = run(
-        [benchmark([1.0] * 9, phase=p, flops_unknown="needs numbers") for p in ("forward", "train")]
-    )
-    note = only([warning for warning in report(tmp_path, content).warnings if "counted" in warning])
-    assert note.startswith(
-        "mlp width=128: the floating point operations could not be counted (needs numbers)"
-    )
+def test_the_frame_has_rates_and_memory(tmp_path):
+    content = run([benchmark(TIMES, flops=6_000, peak_memory_bytes=200), benchmark(TIMES, batch_size=1)])
+    first, second = report(tmp_path, content).cases.to_dict("records")
+    assert (first["batch_size"], first["peak_memory_bytes"], first["rate"]) == (1, None, None)
+    assert (second["batch_size"], second["peak_memory_bytes"], second["rate"].value) == (64, 200, 3000.0)
+    assert second["samples"].value == 32.0

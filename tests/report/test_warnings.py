@@ -1,13 +1,13 @@
-"""What stands beside the numbers: that something else had a part in them."""
+"""The warnings beside the numbers: flags, break-evens, and what was disturbed."""
 
 import pytest
 
 from breakeven.render.report_tables import tables
-from support.reports import report
-from support.run_files import benchmark, run
+from support.reports import only, report
+from support.run_files import affine_run, benchmark, outcome, run
 
 
-def record_of(tmp_path, *flags):
+def report_on(tmp_path, *flags):
     """A report on one cell for each of `flags`, which are those of the faster device."""
     rows = []
     for number, of in enumerate(flags):
@@ -17,28 +17,93 @@ def record_of(tmp_path, *flags):
 
 
 @pytest.mark.parametrize("flag", ["contended", "throttled", "clock", "drift", "shared_gpu", "unsteady"])
-def test_a_speedup_of_a_disturbed_time_is_marked_where_it_stands(tmp_path, flag):
-    table = tables(record_of(tmp_path, (), (flag,)))[0]
-    assert table.title == "train: cuda against cpu (* disturbed while measured)"
+def test_a_disturbed_speedup_is_marked(tmp_path, flag):
+    table = tables(report_on(tmp_path, (), (flag,)))[0]
+    assert table.title.startswith("train: cuda against cpu (*")
     assert [row[-1] for row in table.rows] == ["faster", "faster *"]
 
 
 @pytest.mark.parametrize("flag", ["noisy", "budget"])
-def test_what_the_interval_tells_already_is_not_marked(tmp_path, flag):
-    table = tables(record_of(tmp_path, (flag,)))[0]
+def test_what_the_interval_shows_is_not_marked(tmp_path, flag):
+    table = tables(report_on(tmp_path, (flag,)))[0]
     assert table.title == "train: cuda against cpu"
     assert [row[-1] for row in table.rows] == ["faster"]
 
 
-def test_the_verdict_itself_says_that_more_than_a_quarter_was_disturbed(tmp_path):
-    few = record_of(tmp_path / "few", ("contended",), (), (), ())
+def test_a_verdict_on_disturbed_times(tmp_path):
+    """The verdict itself counts them where they are more than a quarter."""
+    few = report_on(tmp_path / "few", ("contended",), (), (), ())
     assert "disturbed" not in few.verdict
-    many = record_of(tmp_path / "many", ("contended",), ("drift", "noisy"), (), ())
-    assert many.verdict.endswith(
-        "2 of 4 speedups rest on times that something else disturbed, see the warnings."
+    many = report_on(tmp_path / "many", ("contended",), ("drift", "noisy"), (), ())
+    last = many.conclusions[-1].details[-1]
+    assert last.startswith("2 of 4 speedups")
+    assert "disturbed" in last
+
+
+def test_flags(tmp_path):
+    """Each flag is counted, and its cases are named with a remedy; an unknown flag too."""
+    content = run([benchmark([4.0] * 9, flags=["noisy", "own<flag>"]), benchmark([2.0] * 9, device="cuda")])
+    found = report(tmp_path, content)
+    noisy = only([warning for warning in found.warnings if "flagged noisy" in warning])
+    assert noisy.startswith("1 of 2 cases is ")
+    assert "(mlp batch=64 width=128 train cpu)" in noisy
+    assert "--benchmark-max-time" in noisy
+    assert only([warning for warning in found.warnings if "flagged own<flag>" in warning])
+    assert only(found.speedups).flags == ("noisy", "own<flag>")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[64]), "one_batch"),
+        (affine_run({"cpu": (33, 0.2), "cuda": (1, 1)}), "loses_large"),
+        (
+            affine_run({"cpu": (1.0, 0.1), "cuda": (5.0, 0.2)}, batches=(1, 8))
+            | {"breakeven": {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=64)]}},
+            "cut_short",
+        ),
+        (
+            affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
+            | {"breakeven": {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=8)]}},
+            "hole",
+        ),
+    ],
+)
+def test_break_evens(tmp_path, content, kind):
+    """What limits a break-even is a warning that names it."""
+    found = report(tmp_path, content)
+    line = only(found.break_evens)
+    assert kind in line.crossing.warnings
+    assert len(found.warnings) == len(line.crossing.warnings)
+    for warning in found.warnings:
+        assert warning.startswith("mlp width=128 train (cuda against cpu): ")
+
+
+def test_a_shared_cause_is_one_warning(tmp_path):
+    """It names the places, and their machines where there are several."""
+    content = run()
+    for width in (1, 2):
+        content["benchmarks"] += affine_run({"cpu": (1, 1), "cuda": (9, 9)}, [1], axes={"w": width})[
+            "benchmarks"
+        ]
+    places = "mlp w=1 train (cuda against cpu), mlp w=2 train (cuda against cpu): "
+    assert only(report(tmp_path, content).warnings).startswith(places)
+
+
+def test_few_runs(tmp_path):
+    """From 2 to 5 runs the intervals are wide."""
+    contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
+    found = report(tmp_path, *contents)
+    warning = only([warning for warning in found.warnings if "replicates" in warning])
+    assert warning.startswith("3 runs ")
+    assert {row.verdict for row in found.speedups} == {"faster", "slower"}
+    assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
+
+
+def test_uncounted_operations(tmp_path):
+    """A model whose operations could not be counted is named once, with the reason."""
+    content = run(
+        [benchmark([1.0] * 9, phase=p, flops_unknown="needs numbers") for p in ("forward", "train")]
     )
-
-
-def test_one_of_many_cases_is_flagged(tmp_path):
-    (warning,) = [text for text in record_of(tmp_path, ("drift",), ()).warnings if "flagged" in text]
-    assert warning.startswith("1 of 4 cases is flagged drift")
+    warning = only([warning for warning in report(tmp_path, content).warnings if "needs numbers" in warning])
+    assert warning.startswith("mlp width=128: ")

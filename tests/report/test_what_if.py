@@ -1,4 +1,4 @@
-"""What would flip the verdict: resident data, another CPU baseline, another dtype."""
+"""What would change the verdict: resident data, another CPU baseline, another dtype."""
 
 import pytest
 
@@ -18,82 +18,87 @@ def phases(times, batches=(1, 8, 64, 512), **kwargs):
     return {**parts[0], "benchmarks": parts[0]["benchmarks"] + parts[1]["benchmarks"]}
 
 
-def flips_of(found, scenario):
-    """The flips of one circumstance."""
-    return [flip for flip in found.what_ifs if flip.scenario == scenario]
+def ifs_of(found, scenario):
+    """The break-evens in one circumstance."""
+    return [row for row in found.what_ifs if row.scenario == scenario]
 
 
 GPU = {"cpu": ((1, 1), (1e-6, 0)), "cuda": ((33, 0.2), (8, 0.05))}
 
 
-def test_with_the_data_resident_transfer_is_taken_from_the_step(tmp_path):
+def test_resident(tmp_path):
+    """With the data resident, the transfer is taken from the step."""
     found = report(tmp_path, phases(GPU, **QUIET))
-    flip = only(flips_of(found, "with the data resident"))
-    assert flip.line.crossing.batch_size == pytest.approx(40, rel=0.01)  # 1 + b = 33 + b / 5
+    row = only(ifs_of(found, "with the data resident"))
+    assert row.line.crossing.batch_size == pytest.approx(40, rel=0.01)  # 1 + b = 33 + b / 5
     # 1 + b = 25 + 0.15 b
-    assert flip.other.crossing.batch_size == pytest.approx(24 / 0.85, rel=0.02)
-    assert flip.other.crossing.low <= 24 / 0.85 <= flip.other.crossing.high
-    assert found.flip_sentences[0].startswith("With the data resident, from batch 28 [")
-    assert "instead of batch 40 [" in found.flip_sentences[0]
+    assert row.other.crossing.batch_size == pytest.approx(24 / 0.85, rel=0.02)
+    assert row.other.crossing.low <= 24 / 0.85 <= row.other.crossing.high
+    other, line = (each.crossing.describe(each.batches) for each in (row.other, row.line))
+    assert other in found.what_if_sentences[0]
+    assert line.removeprefix("from ") in found.what_if_sentences[0]
 
 
-def test_a_cpu_whose_transfer_was_not_timed_has_its_data_there_already(tmp_path):
+def test_cpu_without_transfer(tmp_path):
+    """On a CPU the data is already there."""
     content = phases(GPU, **QUIET)
     content["benchmarks"] = [
         item
         for item in content["benchmarks"]
         if (item["extra_info"]["device"], item["extra_info"]["phase"]) != ("cpu", "transfer")
     ]
-    assert only(flips_of(report(tmp_path, content), "with the data resident"))
+    assert only(ifs_of(report(tmp_path, content), "with the data resident"))
 
 
-def test_an_accelerator_whose_transfer_was_not_timed_is_not_guessed(tmp_path):
+def test_accelerator_without_transfer(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
     assert found.what_ifs == ()
-    assert found.flip_sentences == ()
+    assert found.what_if_sentences == ()
 
 
-def test_two_cpu_devices_have_no_transfer_to_leave_out(tmp_path):
+def test_resident_on_two_cpu_devices(tmp_path):
     times = {"cpu@1": ((1, 1), (1e-6, 0)), "cpu": ((10, 0.5), (1e-6, 0))}
     assert report(tmp_path, phases(times)).what_ifs == ()
 
 
-def test_a_transfer_that_takes_longer_than_the_step_leaves_nothing_to_judge(tmp_path):
+def test_transfer_longer_than_the_step(tmp_path):
     times = {"cpu": ((1, 1), (1e-6, 0)), "cuda": ((2, 0.1), (3, 0.2))}
-    flip = only(flips_of(report(tmp_path, phases(times)), "with the data resident"))
-    assert flip.other.crossing.status == "undecided"
+    row = only(ifs_of(report(tmp_path, phases(times)), "with the data resident"))
+    assert row.other.crossing.status == "undecided"
 
 
-def test_resident_times_stand_in_no_table_and_no_json_row(tmp_path):
+def test_resident_times_are_no_cases(tmp_path):
+    """They appear in no table and no row of the JSON."""
     found = report(tmp_path, phases(GPU))
-    assert set(found.cases["phase"]) == {"train", "transfer"}
+    assert {row.key.phase for row in found.rows} == {"train", "transfer"}
     assert {row.phase for row in found.speedups} == {row.phase for row in found.break_evens} == {"train"}
 
 
-def test_a_batch_that_ran_out_of_memory_is_a_hole_with_the_data_resident_too(tmp_path):
+def test_hole_with_the_data_resident(tmp_path):
     content = phases(GPU, **QUIET)
     content["breakeven"] = {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=100)]}
-    flip = only(flips_of(report(tmp_path, content), "with the data resident"))
-    assert flip.other.holes == (100,)
+    row = only(ifs_of(report(tmp_path, content), "with the data resident"))
+    assert row.other.holes == (100,)
 
 
-def test_an_accelerator_is_also_held_against_every_other_cpu_baseline(tmp_path):
+def test_other_baselines(tmp_path):
     content = affine_run({"cpu": (1, 1), "cpu@1": (1, 4), "cpu@2": (1, 2), "cuda": (33, 0.2)}, **QUIET)
     found = report(tmp_path, content)
-    assert [flip.scenario for flip in found.what_ifs] == ["against cpu@1", "against cpu@2"]
+    assert [row.scenario for row in found.what_ifs] == ["against cpu@1", "against cpu@2"]
     one = found.what_ifs[0]
-    assert (one.line.baseline, one.other.baseline, one.other.candidate) == ("cpu", "cpu@1", "cuda")
+    devices = (one.line.baseline.device, one.other.baseline.device, one.other.candidate.device)
+    assert devices == ("cpu", "cpu@1", "cuda")
     assert one.other.crossing.batch_size == pytest.approx(32 / 3.8, rel=0.02)  # 1 + 4b = 33 + b / 5
-    assert found.flip_sentences[0].startswith("Against cpu@1, from batch 8.4 [")
+    assert found.what_if_sentences[0].startswith("Against cpu@1, ")
 
 
-def test_another_baseline_of_a_named_machine_is_taken_there_too(tmp_path):
+def test_other_baseline_of_a_named_machine(tmp_path):
     laptop = affine_run({"cpu": (1, 1), "cpu@1": (1, 4)}, machine=box("laptop"), **QUIET)
     server = affine_run({"cuda": (33, 0.2)}, machine=box("server"), seed=1, **QUIET)
     found = report(tmp_path, laptop, server, baseline="laptop/cpu")
-    flip = only(flips_of(found, "against cpu@1"))
-    assert (flip.other.baseline_class_id, flip.other.class_id) == ("id-laptop", "id-server")
-    assert flip.other.crossing.batch_size == pytest.approx(32 / 3.8, rel=0.02)
+    row = only(ifs_of(found, "against cpu@1"))
+    assert (row.other.baseline.machine, row.other.candidate.machine) == ("id-laptop", "id-server")
+    assert row.other.crossing.batch_size == pytest.approx(32 / 3.8, rel=0.02)
 
 
 def dtypes(cuda_float32, cuda_bfloat16, **more):
@@ -106,16 +111,15 @@ def dtypes(cuda_float32, cuda_bfloat16, **more):
     return content
 
 
-def test_float32_is_shown_beside_what_bfloat16_would_make_of_it(tmp_path):
+def test_bfloat16(tmp_path):
     found = report(tmp_path, dtypes((33, 0.2), (33, 0.6)))
-    flip = only(flips_of(found, "in bfloat16"))
-    assert found.axes[flip.line.axes]["dtype"] == "float32"
-    assert flip.line.crossing.batch_size == pytest.approx(40, rel=0.01)
-    assert flip.other.crossing.batch_size == pytest.approx(80, rel=0.01)
-    assert found.flip_sentences[-1].startswith("In bfloat16, from batch 80 [")
+    row = only(ifs_of(found, "in bfloat16"))
+    assert (row.line.model.axes["dtype"], row.other.model.axes["dtype"]) == ("float32", "bfloat16")
+    assert row.line.crossing.batch_size == pytest.approx(40, rel=0.01)
+    assert row.other.crossing.batch_size == pytest.approx(80, rel=0.01)
 
 
-def test_models_that_differ_in_more_than_dtype_are_no_pair(tmp_path):
+def test_models_that_differ_in_more_than_dtype(tmp_path):
     content = run()
     for dtype, width in (("float32", 8), ("bfloat16", 9)):
         content["benchmarks"] += affine_run(
@@ -124,70 +128,85 @@ def test_models_that_differ_in_more_than_dtype_are_no_pair(tmp_path):
     assert report(tmp_path, content).what_ifs == ()
 
 
-def test_a_change_that_the_intervals_do_not_show_is_called_none(tmp_path):
+UNMOVED = "not shown to move"
+
+
+def test_no_change(tmp_path):
+    """A change that the intervals do not show is not claimed, and the break-even is given."""
     found = report(tmp_path, dtypes((33, 0.2), (33, 0.2)))
-    assert only(found.flip_sentences).startswith(
-        "In bfloat16, the break-even is not shown to move (from batch 40 ["
-    )
+    line = only(found.what_ifs).other
+    assert UNMOVED in only(found.what_if_sentences)
+    assert line.crossing.describe(line.batches) in only(found.what_if_sentences)
 
 
-def test_an_undecided_line_is_never_said_to_change(tmp_path):
+def test_undecided_never_changes(tmp_path):
     content = dtypes((33, 0.2), (33, 0.6))
     for item in content["benchmarks"]:
         if item["extra_info"]["axes"]["dtype"] == "bfloat16":
             item["stats"]["data"] = item["stats"]["data"][:3]
-    sentence = only(report(tmp_path, content).flip_sentences)
-    assert sentence.startswith("In bfloat16, the break-even is not shown to move")
+    assert UNMOVED in only(report(tmp_path, content).what_if_sentences)
 
 
 @pytest.mark.parametrize(
-    ("bfloat16", "says"),
-    [
-        ((0.1, 0.1), "In bfloat16, at every measured batch size (from 1) instead of batch 40 ["),
-        ((9, 9), "In bfloat16, never (to batch 512) instead of batch 40 ["),
-        ((900, 0.2), "In bfloat16, beyond batch 512 only instead of batch 40 ["),
-    ],
+    ("bfloat16", "status"),
+    [((0.1, 0.1), "always"), ((9, 9), "never"), ((900, 0.2), "beyond_range"), ((33, 0.6), "crosses")],
 )
-def test_a_status_that_changes_is_said_in_words(tmp_path, bfloat16, says):
-    assert only(report(tmp_path, dtypes((33, 0.2), bfloat16)).flip_sentences).startswith(says)
+def test_changed_status(tmp_path, bfloat16, status):
+    found = report(tmp_path, dtypes((33, 0.2), bfloat16))
+    row, sentence = only(found.what_ifs), only(found.what_if_sentences)
+    assert row.other.crossing.status == status
+    assert sentence.startswith("In bfloat16, ")
+    assert row.other.crossing.describe(row.other.batches) in sentence
+    assert UNMOVED not in sentence
 
 
-def test_of_several_models_the_one_that_moves_most_is_named_with_how_many_change(tmp_path):
+def test_never_and_beyond_range_are_no_change(tmp_path):
+    """Whether a trend is seen above the range is not a change of the break-even."""
+    found = report(tmp_path, dtypes((900, 0.2), (9, 9)))
+    row = only(found.what_ifs)
+    assert (row.line.crossing.status, row.other.crossing.status) == ("beyond_range", "never")
+    assert UNMOVED in only(found.what_if_sentences)
+
+
+def test_several_models(tmp_path):
+    """The model that moves farthest is named, with the number of models that change."""
     content = run()
     for width, gain in ((1, 0.4), (2, 0.6), (3, 0.2)):
         content["benchmarks"] += dtypes((33, 0.2), (33, gain), width=width)["benchmarks"]
-    sentence = only(report(tmp_path, content).flip_sentences)
-    assert sentence.startswith("In bfloat16, from batch 80 [")
-    assert sentence.endswith(" for mlp at dtype=float32 width=2; 2 of 3 models change.")
+    sentence = only(report(tmp_path, content).what_if_sentences)
+    assert "from batch 80 [" in sentence
+    assert "mlp at dtype=float32 width=2; 2 of 3 models" in sentence
 
 
-def test_several_machines_are_told_apart_in_the_sentences(tmp_path):
+def test_several_machines(tmp_path):
     contents = [phases(GPU, machine=box(name)) for name in ("one", "two")]
     contents[1]["benchmarks"][0]["stats"]["data"][0] *= 1.001
     found = report(tmp_path, *contents)
-    assert [sentence.split(":")[0] for sentence in found.flip_sentences] == ["cuda on one", "cuda on two"]
+    assert [sentence.split(":")[0] for sentence in found.what_if_sentences] == ["cuda on one", "cuda on two"]
 
 
-def test_what_changes_on_no_machine_is_said_once_for_all(tmp_path):
+def test_no_change_on_any_machine(tmp_path):
+    """It is said once for all machines."""
     contents = [
         {**dtypes((33, 0.2), (33, 0.2)), "machine_info": box(name), "datetime": name}
         for name in ("one", "two")
     ]
     contents[1]["benchmarks"][0]["stats"]["data"][0] *= 1.001
-    assert report(tmp_path, *contents).flip_sentences == (
-        "No other break-even is shown to move in bfloat16.",
-    )
+    assert "in bfloat16" in only(report(tmp_path, *contents).what_if_sentences)
 
 
-def test_resident_rounds_are_as_many_as_the_scarcer_of_the_two(tmp_path):
+def test_few_transfers(tmp_path):
+    """A transfer of too few rounds leaves the resident step undecided."""
     content = phases(GPU)
     for item in content["benchmarks"]:
         if item["extra_info"]["phase"] == "transfer":
             item["stats"]["data"] = item["stats"]["data"][:4]
-    flip = only(flips_of(report(tmp_path, content), "with the data resident"))
-    assert flip.other.crossing.status == "undecided"
+    row = only(ifs_of(report(tmp_path, content), "with the data resident"))
+    assert row.other.crossing.status == "undecided"
 
 
-def test_a_workload_that_names_its_cells_the_same_in_both_runs_is_one_line(tmp_path):
-    row = benchmark([1.0] * 9, axes={})
-    assert report(tmp_path, run([row, benchmark([2.0] * 9, device="cuda", axes={})])).what_ifs == ()
+def test_a_model_without_axes(tmp_path):
+    rows = [
+        benchmark([seconds] * 9, device=device, axes={}) for device, seconds in (("cpu", 1.0), ("cuda", 2.0))
+    ]
+    assert report(tmp_path, run(rows)).what_ifs == ()

@@ -1,4 +1,4 @@
-"""Reads a page as a reader does: the cells of its tables, the text between the tags, whole or by lines."""
+"""Reads an HTML page as a person does: the cells of its tables, and its text as a whole or by lines."""
 
 import re
 from html import unescape
@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 
 class Cells(HTMLParser):
-    """The texts of the cells of every table, a list of rows each, by the table's id or its place."""
+    """The texts of the cells of every table, a list of rows each, by the id of the table or its index."""
 
     def __init__(self, text):
         super().__init__()
@@ -50,7 +50,7 @@ class Lines(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.lines, self._line, self._hidden, self._is_figure, self._is_told = [], "", 0, False, False
+        self.lines, self._line, self._hidden, self._is_figure, self._is_named = [], "", 0, False, False
         self.feed(text)
         self._end_line()
 
@@ -65,7 +65,7 @@ class Lines(HTMLParser):
             self._end_line()
         self._hidden += tag in ("style", "script")
         self._is_figure |= tag == "svg"
-        self._is_told |= tag in ("title", "desc")
+        self._is_named |= tag in ("title", "desc")
         attributes = dict(attributes)
         for name in ("alt", "aria-label", "placeholder"):
             if name in attributes and not self._is_figure:
@@ -78,10 +78,10 @@ class Lines(HTMLParser):
             self._end_line()
         self._hidden -= tag in ("style", "script")
         self._is_figure &= tag != "svg"
-        self._is_told &= tag not in ("title", "desc")
+        self._is_named &= tag not in ("title", "desc")
 
     def handle_data(self, data):
-        if not self._hidden and (self._is_told or not self._is_figure):
+        if not self._hidden and (self._is_named or not self._is_figure):
             self._line += data
 
 

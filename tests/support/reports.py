@@ -1,4 +1,4 @@
-"""Analyzed records of synthetic run files, for every test that looks at a report."""
+"""Reports on synthetic run files, for every test that looks at one."""
 
 from breakeven.report.report import analyze
 from breakeven.runs import reader
@@ -6,13 +6,13 @@ from support.run_files import write
 
 
 def report(tmp_path, *contents, baseline=None, force=False):
-    """The analyzed record of run files with these contents."""
+    """The report on run files with these contents."""
     paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
     return analyze(reader.read(paths), baseline, force=force)
 
 
 def only(rows):
-    """The one row there is."""
+    """The only row."""
     (row,) = rows
     return row
 

@@ -1,4 +1,4 @@
-"""A small builder of synthetic run files, as the plugin and pytest-benchmark write them."""
+"""Builds synthetic run files as the plugin and pytest-benchmark write them."""
 
 import json
 
@@ -41,7 +41,7 @@ def run(benchmarks=(), outcomes=None, machine=None, when="2026-01-02T03:04:05+00
 
 
 def write(path, content):
-    """Write `content` (an object, or text as it stands) and return the path as text."""
+    """Write `content`, an object or a text, and return the path as text."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return str(path)

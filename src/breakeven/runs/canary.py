@@ -1,23 +1,23 @@
-"""Did the machine move during a run? Its canary, a fixed piece of work, was timed three times.
+"""Whether the machine changed during a run: its canary, a fixed piece of work, was timed three times.
 
-Owns the reading of ``machine_info.breakeven.state.canary`` and its warning. A state that is not as we write
-it says nothing.
+A state that is not as breakeven writes it is passed over.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-LARGEST_CHANGE = 0.10
-"""A canary that moved by more, with intervals apart, tells of another machine than at the start."""
+from breakeven.runs.schema import is_amount
+
+MAX_CHANGE = 0.10
+"""A canary whose times differ by more, with intervals apart, means that the machine changed."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """How far a device's canary moved, slowest over fastest, between two moments of a run."""
+    """How much slower a device's canary was at one moment of a run than at another."""
 
     device: str
     slowest: str
@@ -26,7 +26,7 @@ class Move:
 
 
 class CanarySample(NamedTuple):
-    """What the canary took at one moment of a run, in seconds."""
+    """How long the canary took at one moment of a run, in seconds."""
 
     moment: str
     median_s: float
@@ -35,31 +35,32 @@ class CanarySample(NamedTuple):
 
 
 def moves(state: object) -> list[Move]:
-    """Return the devices whose canary moved, in the order they stand in.
+    """Return the devices whose canary moved, in the order of the file.
 
     Args:
-        state: what stands under ``machine_info.breakeven.state`` in a run file.
+        state: the object under ``machine_info.breakeven.state`` in a run file.
     """
     found = []
     for device in _canary_state(state):
-        heard = sorted(canary_samples(state, device), key=lambda song: song.median_s)
-        if len(heard) < 2:
+        samples = sorted(canary_samples(state, device), key=lambda sample: sample.median_s)
+        if len(samples) < 2:
             continue
-        (fastest, low, _, top), (slowest, high, bottom, _) = heard[0], heard[-1]
-        if bottom > top and high > (1 + LARGEST_CHANGE) * low:
-            found.append(Move(str(device), slowest, fastest, high / low))
+        fastest, slowest = samples[0], samples[-1]
+        ratio = slowest.median_s / fastest.median_s
+        if slowest.low_s > fastest.high_s and ratio > 1 + MAX_CHANGE:
+            found.append(Move(str(device), slowest.moment, fastest.moment, ratio))
     return found
 
 
 def canary_samples(state: object, device: str) -> list[CanarySample]:
-    """Return every song of a device that is whole."""
+    """Return the complete samples of a device."""
     found = []
     moments = _canary_state(state).get(device)
-    for moment, song in moments.items() if isinstance(moments, Mapping) else ():
+    for moment, sample in moments.items() if isinstance(moments, Mapping) else ():
         values: list[Any] = []
-        if isinstance(song, Mapping):
-            values = [song.get(key) for key in ("median_s", "low_s", "high_s")]
-        if values and all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
+        if isinstance(sample, Mapping):
+            values = [sample.get(key) for key in ("median_s", "low_s", "high_s")]
+        if values and all(is_amount(value) and value > 0 for value in values):
             found.append(CanarySample(str(moment), *values))
     return found
 

@@ -1,7 +1,6 @@
-"""Flags that the rounds themselves give reason for, each with its evidence.
+"""The flags that the rounds themselves give, each with its evidence.
 
-Owns ``few_rounds``, ``noisy``, ``budget``, ``unsteady`` and ``drift``. What the machine shows around the
-rounds is the measuring wing's. Pure: an array and what was planned in, plain values out.
+`breakeven.measure.monitor` finds what the machine shows around the rounds.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from breakeven.stats.intervals import MedianInterval
 
 
 def refuse_impossible(times: ArrayLike) -> None:
-    """Refuse rounds that no honest clock can give.
+    """Refuse rounds that no working clock can give.
 
     Raises:
         MeasurementError: a time is negative, NaN or infinite; one line with the round and its time.
@@ -27,27 +26,27 @@ def refuse_impossible(times: ArrayLike) -> None:
     if len(wrong):
         raise MeasurementError(
             f"round {wrong[0]} took {values[wrong[0]]} s: the clock stepped back or stopped counting, and no "
-            "round of this case can be trusted; leave out --benchmark-timer, or mend the machine's clock"
+            "round of this case can be trusted; leave out --benchmark-timer, or repair the machine's clock"
         )
 
 
 def evidence_in(
-    times: ArrayLike, interval: MedianInterval, wished: float, *, steady: bool, cut_by_budget: bool
+    times: ArrayLike, interval: MedianInterval, target: float, *, steady: bool, cut_by_budget: bool
 ) -> dict[str, dict[str, Any]]:
-    """Return the flags of a case and what speaks for each; an empty object when nothing is doubtful.
+    """Return the flags of a case with the evidence for each.
 
     Args:
         times: the rounds, in seconds, in the order they ran.
-        interval: their median's.
-        wished: the relative half-width that the rounds were planned for.
+        interval: that of their median.
+        target: the relative half-width that was asked for.
         steady: whether the warm-up ended because the times were steady.
-        cut_by_budget: whether time ended the rounds before the wish could be reached.
+        cut_by_budget: whether the time ran out before the target could be reached.
     """
     found: dict[str, dict[str, Any]] = {}
     if interval.half_width is None:
         found["few_rounds" if interval.low is None else "zero_time"] = {"rounds": interval.n}
-    elif interval.half_width > wished:
-        found["noisy"] = {"half_width": interval.half_width, "wished": wished, "tau": interval.tau}
+    elif interval.half_width > target:
+        found["noisy"] = {"half_width": interval.half_width, "wished": target, "tau": interval.tau}
         if cut_by_budget:
             found["budget"] = {"rounds": interval.n}
     if not steady:

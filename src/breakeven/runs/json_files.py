@@ -45,7 +45,7 @@ class Place:
             RunFileError: naming the first field that does not fit, its value and the remedy.
         """
         try:
-            return msgspec.convert(value, kind)
+            return convert(value, kind)
         except msgspec.ValidationError as error:
             problem, _, path = str(error).partition(" - at `$")
             missing = re.fullmatch(r"Object missing required field `(.+)`", problem)
@@ -56,6 +56,19 @@ class Place:
             if missing:
                 here.at(missing[1]).refuse("is missing", remedy)
             here.refuse(f"{_shown(found)}: {problem[:1].lower()}{problem[1:]}", remedy)
+
+
+def convert(value: Any, kind: type[_Decoded]) -> _Decoded:
+    """Return what `msgspec.convert` does, also where a string holds half a surrogate pair.
+
+    Raises:
+        msgspec.ValidationError: where the value does not fit.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except UnicodeEncodeError:  # msgspec looks at a text as UTF-8 where it expects something else
+        text = json.dumps(value, ensure_ascii=False)
+        return msgspec.convert(json.loads(text.encode("utf-8", "replace")), kind)
 
 
 def load_json(path: str) -> Any:

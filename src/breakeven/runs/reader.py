@@ -67,10 +67,12 @@ def read(paths: Paths) -> Runs:
     readable, left_out = _readable([os.fspath(path) for path in paths])
     runs, warnings = _distinct(readable)
     names = _short_names([run.path for run in runs])
-    machines = {run.machine.class_id: run.machine for run in reversed(runs)}
+    machines: dict[str, Machine] = {}
+    for run in runs:
+        machines.setdefault(run.machine.class_id, run.machine)
     return Runs(
         runs=tuple(replace(run, name=name) for run, name in zip(runs, names, strict=True)),
-        machines=tuple(reversed(with_unique_labels(list(machines.values())))),
+        machines=tuple(with_unique_labels(list(machines.values()))),
         warnings=(*(f"left out: {reason}" for reason in left_out), *warnings),
         left_out=tuple(left_out),
         moved=tuple(line for run in runs for line in _moved(run)),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from breakeven.case import SCHEMA, Axes, CaseKey, Cell, Outcome
 from breakeven.errors import NewerSchemaError
 from breakeven.format import one_line
-from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, load_json
+from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json
 from breakeven.runs.machine import Machine, machine_of
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
@@ -66,7 +66,7 @@ class Facts:
     def of(cls, info: Mapping[str, Any]) -> Facts:
         """Return what `info`, an ``extra_info``, notes; a value that cannot be is left out."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
-        amounts = {key: info[key] for key in _AMOUNTS if is_amount(info.get(key))}
+        amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
         return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
 
     @classmethod
@@ -323,7 +323,9 @@ def _outcomes(ours: Any, here: Place, machine: str) -> tuple[Outcome, ...]:
     if not isinstance(ours, dict):
         here.refuse(f"{one_line(ours, 40)!r} is not an object", MEASURE_AGAIN)
     _check_schema(ours, here)
-    listed = here.at("outcomes").decode(ours.get("outcomes") or [], list[_Ended])
+    if ours.get("outcomes") is None:
+        return ()
+    listed = here.at("outcomes").decode(ours["outcomes"], list[_Ended])
     return tuple(
         Outcome(
             fullname=str(item.fullname or ""),
@@ -337,7 +339,7 @@ def _outcomes(ours: Any, here: Place, machine: str) -> tuple[Outcome, ...]:
 
 def _key_if_known(info: Any, machine: str) -> CaseKey | None:
     try:
-        found = msgspec.convert(info, _Identity)
+        found = convert(info, _Identity)
     except msgspec.ValidationError:
         return None
     if not _is_finite(found.axes):
@@ -380,7 +382,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def _amounts_of(values: Any) -> dict[str, float]:
-    return {k: v for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
+    return {k: float(v) for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,0 +1,359 @@
+"""What one run file may hold, and what is refused."""
+
+import json
+import math
+
+import pytest
+
+from breakeven.case import CaseKey
+from breakeven.errors import NewerSchemaError, RunFileError
+from breakeven.runs.reader import read, read_run
+from breakeven.runs.schema import Facts
+from support.run_files import REQUIRED, benchmark, outcome, run, write
+
+
+def foreign(fullname="tests/test_x.py::test_sort", **stats):
+    """A benchmark that breakeven did not measure."""
+    return {"name": fullname.split("::")[-1], "fullname": fullname, "extra_info": {}, "stats": stats}
+
+
+def run_of(tmp_path, *benchmarks, **parts):
+    """The run of a file with these benchmarks."""
+    return read_run(write(tmp_path / "r.json", run(benchmarks, **parts)))
+
+
+def refusal(path, read=read_run, error=RunFileError):
+    """The refusal of a file, without the file: one line that ends with a remedy."""
+    with pytest.raises(error) as caught:
+        read([path] if read is not read_run else path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert message.isprintable()
+    assert ";" in message, "no remedy"
+    return message.removeprefix(str(path)).removeprefix(": ")
+
+
+def test_names(tmp_path):
+    """A case of ours is named by its label, another by its fullname."""
+    ours, other = run_of(
+        tmp_path, benchmark([1.0, 2.0, 9.0], axes={"width": 8, "depth": 2}), foreign(data=[4.0, 6.0])
+    ).cases.values()
+    assert (ours.name, ours.median_s) == ("mlp train cpu batch=64 depth=2 width=8", 2.0)
+    assert (ours.key.phase, ours.times_s.tolist()) == ("train", [1.0, 2.0, 9.0])
+    assert (other.name, other.median_s, other.key) == ("tests/test_x.py::test_sort", 5.0, None)
+
+
+def test_key_has_the_machine_class(tmp_path):
+    found = run_of(tmp_path, benchmark([1.0]), machine={"breakeven": {"class_id": "abc"}})
+    key = CaseKey.of("mlp", 64, "train", "cpu", {"width": 128}, "abc")
+    assert found.cases[key.label()].key == key
+
+
+@pytest.mark.parametrize(
+    ("data", "median"), [([3.0, 1.0], 2.0), ([3.0, 1.0, 9.0], 3.0), ([5.0], 5.0), ([0, 0.0], 0.0)]
+)
+def test_median(tmp_path, data, median):
+    (case,) = run_of(tmp_path, benchmark(data)).cases.values()
+    assert case.median_s == median
+    assert case.times_s.tolist() == data, "in the order they ran"
+
+
+def test_without_rounds(tmp_path):
+    """A file that keeps statistics only gives its median, and no rounds."""
+    kept = benchmark([1.0])
+    kept["stats"] = {"median": 0.25, "rounds": 9}
+    found = run_of(tmp_path, kept, foreign(median=0.5, rounds=3))
+    assert [(case.median_s, len(case.times_s)) for case in found.cases.values()] == [(0.25, 0), (0.5, 0)]
+
+
+def test_name_without_a_fullname(tmp_path):
+    assert list(run_of(tmp_path, {"name": "test_a", "stats": {"median": 1.0}}).cases) == ["test_a"]
+
+
+def test_pytest_benchmark_3_4(tmp_path):
+    """A file as pytest-benchmark 3.4 wrote it."""
+    stats = {"min": 1.0, "max": 3.0, "mean": 2.0, "median": 2.0, "rounds": 3, "data": [1.0, 2.0, 3.0]}
+    content = {
+        "machine_info": {"node": "box", "processor": "x86_64", "cpu": {"count": 2}},
+        "commit_info": {"id": "abc", "time": None, "dirty": False, "project": "p", "branch": "b"},
+        "benchmarks": [
+            {
+                "group": None,
+                "name": "test_sort",
+                "fullname": "test_x.py::test_sort",
+                "params": None,
+                "param": None,
+                "stats": stats,
+            }
+        ],
+        "datetime": "2021-05-01T00:00:00",
+        "version": "3.4.1",
+    }
+    found = read_run(write(tmp_path / "r.json", content))
+    assert (found.commit, found.branch, found.dirty) == ("abc", "b", False)
+    assert (found.datetime, list(found.cases)) == ("2021-05-01T00:00:00", ["test_x.py::test_sort"])
+    assert not found.machine.is_recorded
+
+
+def test_commit(tmp_path):
+    """pytest-benchmark writes a branch in parentheses where there is none; dirty is a boolean or unknown."""
+    content = run() | {"commit_info": {"id": "abc", "branch": "(detached head)", "dirty": "no"}}
+    found = read_run(write(tmp_path / "r.json", content))
+    assert (found.commit, found.branch, found.dirty) == ("abc", "", None)
+
+
+def test_machine_state(tmp_path):
+    state = {"device_init_s": {"cpu": 0, "cuda": 2.5, "mps": "soon", "xpu": -1}}
+    content = run(machine={"breakeven": {"class_id": "abc", "state": state}}, outcomes=[])
+    content["breakeven"]["command"] = "pytest\nbench"
+    found = read_run(write(tmp_path / "r.json", content))
+    assert found.state == state
+    assert found.device_init_s == {"cpu": 0.0, "cuda": 2.5}
+    assert found.command == "pytest\\nbench"
+    assert (found.machine.class_id, found.machine.is_recorded) == ("abc", True)
+
+
+def test_facts(tmp_path):
+    """Facts and flags that make no sense are left out, and the case is kept."""
+    (case,) = run_of(
+        tmp_path,
+        benchmark(
+            [1.0],
+            threads=2,
+            first_call_s=0.5,
+            compile_s=-1.0,
+            flops="6",
+            moved_bytes=True,
+            capture_s=10**400,
+            device_name=3,
+            flops_unknown="why",
+            parts_s={"zero_grad": 1, "x": None},
+            flags=["noisy", 3, "", "own"],
+        ),
+    ).cases.values()
+    assert case.facts == Facts(threads=2.0, first_call_s=0.5, flops_unknown="why", parts_s={"zero_grad": 1.0})
+    assert case.flags == ("noisy", "own")
+
+
+@pytest.mark.parametrize("parts", ["text", [1.0], None])
+def test_parts_and_flags_of_another_kind(tmp_path, parts):
+    (case,) = run_of(tmp_path, benchmark([1.0], parts_s=parts, flags="noisy")).cases.values()
+    assert (case.facts.parts_s, case.flags) == ({}, ())
+
+
+def test_facts_over_runs():
+    """The median of each number over the runs that have it, and the first text."""
+    one = Facts(threads=2.0, flops=1.0, parts_s={"zero_grad": 1.0}, flops_unknown="a")
+    two = Facts(threads=4.0, flops=5.0, parts_s={"zero_grad": 3.0, "other": 7.0}, device_name="H100")
+    three = Facts(flops=2.0, device_name="L4", flops_unknown="b")
+    assert Facts.over_runs([one]) is one
+    assert Facts.over_runs([one, two, three]) == Facts(
+        threads=3.0,
+        flops=2.0,
+        parts_s={"zero_grad": 2.0, "other": 7.0},
+        device_name="H100",
+        flops_unknown="a",
+    )
+
+
+def test_outcomes(tmp_path):
+    """A case without a timing is named as a timed one; without an identity, by its fullname."""
+    found = run_of(
+        tmp_path,
+        benchmark([1.0], batch_size=1),
+        outcomes=[
+            outcome("oom", "too large", batch_size=4096),
+            {"outcome": "failed", "fullname": "f::a", "extra_info": {"workload": "mlp"}},
+            {
+                "outcome": "own",
+                "fullname": "f::b",
+                "extra_info": {**outcome()["extra_info"], "axes": {"w": math.nan}},
+            },
+        ],
+    )
+    oom, failed, own = found.untimed.values()
+    assert list(found.untimed) == ["mlp train cpu batch=4096 width=128", "f::a", "f::b"]
+    assert (oom.outcome, oom.reason, oom.key.batch_size) == ("oom", "too large", 4096)
+    assert (failed.outcome, failed.reason, failed.key) == ("failed", "", None)
+    assert (own.outcome, own.key) == ("own", None)
+
+
+def test_a_timed_case_is_not_untimed(tmp_path):
+    found = run_of(tmp_path, benchmark([1.0]), outcomes=[outcome("failed", "in its teardown")])
+    assert (found.untimed, len(found.outcomes)) == ({}, 1)
+
+
+def test_no_benchmarks(tmp_path):
+    """A file without benchmarks is an empty run for `compare`, and refused for a report."""
+    path = write(tmp_path / "r.json", run())
+    assert read_run(path).cases == {}
+    assert "no benchmarks" in refusal(path, read)
+
+
+def test_digest(tmp_path):
+    """A run is known again in another order and another file, and differs where its time does."""
+    benchmarks = [benchmark([1.0, 2.0], batch_size=b) for b in (1, 2)]
+
+    def of(name, *rows, **parts):
+        return read_run(write(tmp_path / name, run(rows, **parts)))
+
+    first, again = of("a.json", *benchmarks), of("b.json", *benchmarks[::-1])
+    later = of("c.json", *benchmarks, when="2026-01-02T03:05:00+00:00")
+    assert first.digest == again.digest != later.digest
+    assert first.rounds_digest == again.rounds_digest == later.rounds_digest
+    other = of("d.json", benchmarks[0], benchmark([1.0, 3.0], batch_size=2))
+    assert other.rounds_digest != first.rounds_digest
+    assert other.digest != first.digest
+    ended = of("e.json", *benchmarks, outcomes=[outcome(batch_size=8)])
+    assert (ended.digest == first.digest, ended.rounds_digest == first.rounds_digest) == (False, True)
+    assert of("f.json").rounds_digest != of("g.json", outcomes=[outcome()]).rounds_digest
+
+
+@pytest.mark.parametrize("reader", [read, read_run])
+@pytest.mark.parametrize("key", REQUIRED)
+def test_missing_key(tmp_path, reader, key):
+    message = refusal(write(tmp_path / "r.json", run([benchmark([1.0], **{key: ...})])), reader)
+    assert f".extra_info.{key}: is missing" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[(key, bad) for key in ("workload", "phase", "device") for bad in (1, None, "", " ", ["x"])],
+        *[("batch_size", bad) for bad in (0, -1, 1.0, "64", True, None, 2**53 + 1, 2**60, 10**300)],
+        *[
+            ("axes", bad)
+            for bad in ([], None, "width=1", {"w": math.nan}, {"w": [math.inf]}, {"w": {"x": math.nan}})
+        ],
+        *[("schema", bad) for bad in ("1", None, True, 0, -1, 1.0)],
+    ],
+)
+def test_wrong_key(tmp_path, key, value):
+    """A required key of the wrong kind is refused by its name."""
+    broken = benchmark([1.0])
+    broken["extra_info"][key] = value
+    assert f"extra_info.{key}: " in refusal(write(tmp_path / "r.json", run([broken])))
+
+
+def test_largest_batch_size(tmp_path):
+    (case,) = run_of(tmp_path, benchmark([1.0], batch_size=2**53)).cases.values()
+    assert case.key.batch_size == 2**53
+
+
+@pytest.mark.parametrize("value", [2, 10**18, 10**300])
+def test_newer_schema(tmp_path, value):
+    for content in (
+        run([benchmark([1.0], schema=value)]),
+        run([benchmark([1.0])]) | {"breakeven": {"schema": value}},
+    ):
+        path = write(tmp_path / "r.json", content)
+        assert "upgrade breakeven" in refusal(path, error=NewerSchemaError)
+
+
+@pytest.mark.parametrize(
+    ("data", "at"),
+    [
+        ([1.0, math.nan], "[1]"),
+        ([math.inf], "[0]"),
+        ([-math.inf], "[0]"),
+        ([1.0, 1.0, -0.001], "[2]"),
+        ([1.0, "0.5"], "[1]"),
+        ([1.0, "\ud800"], "[1]"),
+        ([None], "[0]"),
+        ([True, 1.0], "[0]"),
+        ([[1.0]], "[0]"),
+        ([1.0, 1e10], "[1]"),
+        ([10**400], ""),
+        ([], ""),
+        ("1.0", ""),
+        ({"0": 1.0}, ""),
+    ],
+)
+def test_impossible_times(tmp_path, data, at):
+    """Times that cannot be are refused by their index."""
+    broken = benchmark([1.0])
+    broken["stats"]["data"] = data
+    for reader in (read, read_run):
+        message = refusal(write(tmp_path / "r.json", run([benchmark([1.0], device="cuda"), broken])), reader)
+        assert message.startswith("benchmarks[1] (bench/bench_x.py::")
+        assert f"stats.data{at}" in message
+
+
+@pytest.mark.parametrize("data", [[0.0], [1e9], [5e-324]])
+def test_possible_times(tmp_path, data):
+    (case,) = run_of(tmp_path, benchmark(data)).cases.values()
+    assert case.times_s.tolist() == data
+
+
+def test_a_report_needs_rounds(tmp_path):
+    """The refusal names the option that saves them."""
+    bare = benchmark([1.0])
+    bare["stats"] = {"median": 1.0}
+    assert "--benchmark-save-data" in refusal(write(tmp_path / "r.json", run([bare])), read)
+    del bare["stats"]
+    assert "stats: is missing" in refusal(write(tmp_path / "r.json", run([bare])), read)
+
+
+@pytest.mark.parametrize(
+    ("benchmarks", "where"),
+    [
+        ([foreign(), foreign()], "benchmarks[0] (tests/test_x.py::test_sort).stats.median: None"),
+        ([foreign(median=math.nan)], "stats.median: nan"),
+        ([foreign(median=-1.0)], "stats.median: -1.0"),
+        ([foreign(data=[])], "stats.data: is empty"),
+        ([foreign(data=[1.0, -1.0])], "stats.data[1]: -1.0"),
+        ([foreign(data=[1.0]), foreign(data=[2.0])], "benchmarks[1] (tests/test_x.py::test_sort): "),
+        ([{"stats": {"median": 1.0}}], "benchmarks[0].fullname: is missing"),
+        ([{"fullname": "a", "stats": None}], "benchmarks[0] (a).stats: is missing"),
+        ([7], "benchmarks[0]: 7"),
+    ],
+)
+def test_refused_benchmarks(tmp_path, benchmarks, where):
+    assert where in refusal(write(tmp_path / "r.json", run(benchmarks)))
+
+
+@pytest.mark.parametrize("reader", [read, read_run])
+def test_the_same_case_twice(tmp_path, reader):
+    """Refused whatever the order of its axes."""
+    twice = [benchmark([1.0], axes={"a": 1, "b": 2}), benchmark([2.0], axes={"b": 2, "a": 1})]
+    assert "mlp train cpu batch=64 a=1 b=2" in refusal(write(tmp_path / "r.json", run(twice)), reader)
+
+
+@pytest.mark.parametrize(
+    ("ours", "where"),
+    [
+        (3, "breakeven: "),
+        ({"outcomes": []}, "breakeven.schema: is missing"),
+        ({"schema": 1, "outcomes": {"a": 1}}, "breakeven.outcomes: "),
+        ({"schema": 1, "outcomes": 0}, "breakeven.outcomes: 0"),
+        ({"schema": 1, "outcomes": ""}, "breakeven.outcomes: ''"),
+        ({"schema": 1, "outcomes": [3]}, "breakeven.outcomes[0]: 3"),
+        ({"schema": 1, "outcomes": [{}]}, "breakeven.outcomes[0].outcome: is missing"),
+        ({"schema": 1, "outcomes": [{"outcome": ""}]}, "breakeven.outcomes[0].outcome: ''"),
+        ({"schema": 1, "outcomes": [{"outcome": "oom"}, {"outcome": 1}]}, "breakeven.outcomes[1].outcome: 1"),
+    ],
+)
+def test_refused_outcomes(tmp_path, ours, where):
+    assert refusal(write(tmp_path / "r.json", {**run(), "breakeven": ours})).startswith(where)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", "null", '{"benchmarks": 1}', '{"benchmarks": {}}', '{"results": []}']
+)
+def test_not_a_run_file(tmp_path, text):
+    for reader in (read, read_run):
+        assert "pytest-benchmark" in refusal(write(tmp_path / "r.json", text), reader)
+
+
+def test_surrogates(tmp_path):
+    """A file with half a surrogate pair, in a name or in an unused key, is read."""
+    content = run(
+        [benchmark([1.0], workload="a\ud800b", **{"\ud800": 1})],
+        [
+            outcome(workload="c\ud800"),
+            {"outcome": "oom", "\ud800": 1, "fullname": "f", "extra_info": "\ud800"},
+        ],
+    )
+    found = read_run(write(tmp_path / "r.json", json.dumps(content)))
+    assert [case.key.phase for case in found.cases.values()] == ["train"]
+    assert [one.outcome for one in found.outcomes] == ["oom", "oom"]

@@ -1,0 +1,165 @@
+"""The identity of a case: equality, labels, order, and what is refused."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from breakeven.case import Axes, Budget, CaseKey, Cell, Ending, Line, Model, Outcome, axes_text
+from breakeven.errors import UsageError
+
+plain = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.floats(allow_nan=False, width=16), st.text(max_size=3)
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.tuples(*[st.dictionaries(st.text(max_size=3), plain, max_size=3)] * 2))
+def test_axes_text_is_unique(pair):
+    """Different axes never have the same text, and axes are equal exactly where their texts are."""
+    one, other = (json.dumps(axes, sort_keys=True) for axes in pair)
+    assert (axes_text(pair[0]) == axes_text(pair[1])) == (one == other)
+    assert (Axes(pair[0]) == Axes(pair[1])) == (one == other)
+
+
+@pytest.mark.parametrize("value", [True, False, None, 1, 1.5, float("inf")])
+def test_axes_text_quotes_lookalikes(value):
+    """A string that reads like another value is quoted."""
+    assert axes_text({"a": value}) == f"a={value}"
+    assert axes_text({"a": str(value)}) == f'a="{value}"'
+
+
+@pytest.mark.parametrize("odd", ["a\u2028b", "\x85", "\ud800", "\xa0"], ids=ascii)
+def test_axes_text_is_printable(odd):
+    """The text is one printable line that UTF-8 can hold, whatever a name contains."""
+    for axes in ({"a": odd}, {odd: 1}, {"a": [odd]}):
+        text = axes_text(axes)
+        assert text.isprintable()
+        assert text.isascii()
+    assert axes_text({"a": "é b"}) == 'a="é b"'
+
+
+def test_axes_text_of_nested_values_ignores_the_order_of_keys():
+    assert axes_text({"a": {"y": 1, "x": [2]}}) == axes_text({"a": {"x": [2], "y": 1}}) == 'a={"x":[2],"y":1}'
+
+
+def test_axes_are_a_mapping():
+    """Equal in any order, hashable, and iterated in the order given."""
+    axes, turned = Axes({"width": 8, "depth": 2}), Axes({"depth": 2, "width": 8})
+    assert axes == turned
+    assert len({axes, turned, Axes({"width": 8})}) == 2
+    assert list(axes) == ["width", "depth"]
+    assert (axes["depth"], len(axes), "width" in axes) == (2, 2, True)
+    assert str(axes) == axes.text == "depth=2 width=8"
+    assert not Axes()
+    assert axes != {"width": 8, "depth": 2}, "a plain mapping has no text to compare"
+
+
+def test_axes_of_another_type_differ():
+    assert Axes({"a": 1}) != Axes({"a": "1"})
+    assert Axes({"a": 1}) != Axes({"a": 1.0})
+
+
+def test_axes_do_not_follow_the_mapping_they_were_made_of():
+    values = {"width": 8}
+    axes = Axes(values)
+    values["width"] = 9
+    assert (axes["width"], axes.text) == (8, "width=8")
+
+
+def test_axes_without():
+    axes = Axes({"width": 8, "depth": 2, "dtype": "float32"})
+    assert axes.without({"depth", "absent"}) == Axes({"width": 8, "dtype": "float32"})
+    assert axes.without(()) == axes
+
+
+def test_axes_sort_by_value():
+    """Numbers sort by value, negative and fractional ones too, and texts by the alphabet."""
+    values = [512, 64, -1, 0.5, 8, -20]
+    assert [a["w"] for a in sorted((Axes({"w": v}) for v in values), key=lambda a: a.sort_key)] == sorted(
+        values
+    )
+    names = [Axes({"w": name}) for name in ("b", "a", "²")]
+    assert [a["w"] for a in sorted(names, key=lambda a: a.sort_key)] == ["a", "b", "²"]
+
+
+def test_labels():
+    key = CaseKey.of("mlp", 64, "train", "cpu", {"width": 128, "depth": 2}, machine="abc")
+    assert key.label() == str(key) == "mlp train cpu batch=64 depth=2 width=128"
+    assert key.cell.label() == "mlp batch=64 depth=2 width=128"
+    assert key.model.label() == "mlp depth=2 width=128"
+    bare = CaseKey.of("mlp", 1, "train", "cpu")
+    assert (bare.label(), bare.cell.label(), bare.model.label()) == (
+        "mlp train cpu batch=1",
+        "mlp batch=1",
+        "mlp",
+    )
+
+
+def test_key_parts():
+    """A key gives its parts, and two keys are equal where all of them are, the machine included."""
+    key = CaseKey.of("mlp", 64, "train", "cuda", {"width": 128}, "abc")
+    assert key.cell == Cell("mlp", Axes({"width": 128}), 64)
+    assert key.line == Line(Model("mlp", Axes({"width": 128})), "train", "cuda", "abc")
+    assert (key.workload, key.batch_size, key.axes, key.model) == ("mlp", 64, key.cell.axes, key.line.model)
+    assert key != CaseKey.of("mlp", 64, "train", "cuda", {"width": 128}, "xyz")
+    assert len({key, CaseKey.of("mlp", 64, "train", "cuda", {"width": 128}, "abc")}) == 1
+
+
+def test_extra_info():
+    """The object that a run file holds for a case."""
+    assert CaseKey.of("mlp", 64, "train", "cuda", {"width": 128}, "abc").as_extra_info() == {
+        "schema": 1,
+        "workload": "mlp",
+        "phase": "train",
+        "device": "cuda",
+        "batch_size": 64,
+        "axes": {"width": 128},
+    }
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, True, 1.0, "64", None])
+def test_batch_size_is_a_positive_integer(batch_size):
+    with pytest.raises(UsageError, match=f"batch_size={batch_size!r}"):
+        Cell("mlp", Axes(), batch_size)
+    assert Cell("mlp", Axes(), 1).batch_size == 1
+
+
+@pytest.mark.parametrize("name", ["workload", "phase", "device"])
+def test_names_are_not_empty(name):
+    with pytest.raises(UsageError, match=name):
+        CaseKey.of(**{"workload": "mlp", "batch_size": 1, "phase": "train", "device": "cpu", name: ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("min_rounds", 5, 6),
+        ("max_time_s", 0, 1e-9),
+        ("max_time_s", float("inf"), 1.0),
+        ("max_time_s", float("nan"), 1.0),
+        ("target_precision", 0, 0.001),
+        ("target_precision", 1, 0.999),
+    ],
+)
+def test_budget(name, wrong, right):
+    """A budget that cannot be kept is refused with its value."""
+    with pytest.raises(UsageError, match=f"{name}={wrong}"):
+        Budget(**{name: wrong})
+    assert getattr(Budget(**{name: right}), name) == right
+
+
+def test_outcome():
+    """An outcome goes by its case's label where the case is known, else by pytest's name."""
+    key = CaseKey.of("mlp", 64, "train", "cuda")
+    known, unknown = Outcome("f::a", Ending.OOM, "too large", key), Outcome("f::b", Ending.FAILED, "a bug")
+    assert (known.name, unknown.name) == (key.label(), "f::b")
+    assert known.as_dict() == {
+        "fullname": "f::a",
+        "outcome": "oom",
+        "reason": "too large",
+        "extra_info": key.as_extra_info(),
+    }
+    assert unknown.as_dict()["extra_info"] == {}
+    assert [str(ending) for ending in Ending] == ["skipped", "failed", "oom", "crashed"]

@@ -1,0 +1,34 @@
+"""The flags on a timing, and which of them mean that something else had a part in it."""
+
+import pytest
+
+from breakeven.flags import Flag, find_flag, is_disturbed
+
+DISTURBED = {"drift", "unsteady", "throttled", "clock", "contended", "shared_gpu"}
+OTHERS = {"noisy", "budget", "few_rounds", "zero_time", "not_comparable"}
+
+
+def test_every_flag():
+    assert {str(flag) for flag in Flag} == DISTURBED | OTHERS
+
+
+@pytest.mark.parametrize("flag", Flag)
+def test_texts(flag):
+    """Each flag has a meaning and a remedy, as clauses that stand within a line."""
+    for text in (flag.meaning, flag.remedy):
+        assert text
+        assert text.isprintable()
+        assert not text.endswith(".")
+
+
+@pytest.mark.parametrize("flag", Flag)
+def test_is_disturbed(flag):
+    assert is_disturbed(["noisy", flag]) == bool(flag.disturbed) == (flag in DISTURBED)
+
+
+def test_unknown_flags():
+    """A flag that another breakeven sets disturbs nothing."""
+    assert find_flag("own") is None
+    assert find_flag("noisy") is Flag.NOISY
+    assert not is_disturbed(["own", ""])
+    assert not is_disturbed([])
