@@ -30,12 +30,12 @@ def ab(path, machine, limits=None, vary=(), lines=None, fresh=False, **options):
 
 
 def verdicts(found):
-    return {change.case: change.verdict for change in found.changes}
+    return {change.case: change.verdict for change in found.cases}
 
 
 def figures(found):
     """Everything but the samples, whose arrays cannot be compared."""
-    return [found.verdict, found.common_shift, *(replace(change, sample=None) for change in found.changes)]
+    return [found.verdict, found.common_shift, *(replace(change, key=None) for change in found.cases)]
 
 
 def names(machine):
@@ -81,7 +81,7 @@ def test_retested_cases_are_judged_on_new_runs_only(tmp_path):
             super().measure(job, name, wanted)
 
     found = ab(tmp_path / "ab", Lucky())
-    change = next(change for change in found.changes if change.case == CASES[3])
+    change = next(change for change in found.cases if change.case == CASES[3])
     assert (change.verdict, change.n_baseline, change.n_candidate) == ("unchanged", 5, 5)
     assert 0.95 < change.ratio < 1.05
 
@@ -90,12 +90,12 @@ def test_merged_runs_keep_what_they_judge(tmp_path):
     machine = Machine(SLOW)
     found = ab(tmp_path / "ab", machine)
     again = cases_of(machine.jobs[-1])
-    counts = {change.case: (change.n_baseline, change.n_candidate) for change in found.changes}
+    counts = {change.case: (change.n_baseline, change.n_candidate) for change in found.cases}
     assert counts == {case: (5, 5) if case in again else (3, 3) for case in CASES}
     assert (len(found.baseline), len(found.candidate)) == (8, 8)
-    (note,) = found.notes
+    (note,) = found.warnings
     assert re.findall(r"\d+", note) == [str(len(again)), "3", "5", str(20 - len(again)), "3"]
-    for change in found.changes:
+    for change in found.cases:
         for side, n in ((found.baseline, change.n_baseline), (found.candidate, change.n_candidate)):
             assert sum(change.case in run.readings for run in side) == n
 
@@ -109,7 +109,7 @@ def test_commands_that_ignore_the_list_of_cases(tmp_path):
 def test_q_counts_retested_cases(tmp_path):
     machine = Machine(SLOW)
     found = ab(tmp_path / "ab", machine)
-    change = next(change for change in found.changes if change.case == CASES[3])
+    change = next(change for change in found.cases if change.case == CASES[3])
     assert change.p < change.q <= change.p * len(cases_of(machine.jobs[-1])) + 1e-15
 
 
@@ -117,7 +117,7 @@ def test_nothing_to_retest(tmp_path):
     machine = Machine(noise=0.001)
     found = ab(tmp_path / "ab", machine)
     assert len(machine.jobs) == 6
-    assert found.notes == ("no case needed to be timed again after 3 pairs",)
+    assert found.warnings == ("no case needed to be timed again after 3 pairs",)
     assert found.verdict == "unchanged"
 
 
@@ -125,8 +125,8 @@ def test_no_pairs_left_to_retest(tmp_path):
     machine = Machine(SLOW)
     found = ab(tmp_path / "ab", machine, Limits(2))
     assert [job.out.name.split("-")[0] for job in machine.jobs] == ["stage1"] * 4
-    assert {(change.n_baseline, change.n_candidate) for change in found.changes} == {(2, 2)}
-    assert found.notes[0].endswith("could not be timed again: no pairs left after the first 2")
+    assert {(change.n_baseline, change.n_candidate) for change in found.cases} == {(2, 2)}
+    assert found.warnings[0].endswith("could not be timed again: no pairs left after the first 2")
     assert verdicts(found)[CASES[3]] == "regressed"
 
 
@@ -136,7 +136,7 @@ def test_all_cases_retested(tmp_path):
     found = ab(tmp_path / "ab", machine)
     assert cases_of(machine.jobs[-1]) == list(CASES)
     assert set(verdicts(found).values()) == {"regressed"}
-    assert re.findall(r"\d+", found.notes[0]) == ["20", "3", "5"]
+    assert re.findall(r"\d+", found.warnings[0]) == ["20", "3", "5"]
     again = compare(found.baseline[3:], found.candidate[3:])
     assert found.common_shift == again.common_shift
 
@@ -185,7 +185,7 @@ def test_failing_case(tmp_path):
     found = ab(tmp_path / "ab", machine)
     assert verdicts(found)[CASES[7]] == "error"
     assert verdicts(found)[CASES[3]] == "regressed"
-    (first, *_) = [note for note in found.notes if "failed" in note]
+    (first, *_) = [note for note in found.warnings if "failed" in note]
     log = tmp_path / "ab" / "stage1-02-candidate.log"
     assert first.startswith(f"the candidate command in run 2 of 16: {CASES[7]} failed (see {log})")
 
@@ -196,7 +196,7 @@ def test_case_without_new_runs(tmp_path):
             super().measure(job, name, None if wanted is None else set(wanted) - {CASES[3]})
 
     found = ab(tmp_path / "ab", Forgetful({"candidate": dict.fromkeys(CASES[3:5], 1.3)}))
-    (change,) = [change for change in found.changes if change.case == CASES[3]]
+    (change,) = [change for change in found.cases if change.case == CASES[3]]
     assert (change.verdict, change.reason) == ("inconclusive", "not timed again")
     assert (change.ratio, change.n_baseline) == (None, 0)
 
@@ -206,7 +206,7 @@ def test_budget(tmp_path):
     found = ab(tmp_path / "ab", machine, Limits(budget_s=7 * 60 + 20))
     assert len(machine.jobs) == 14
     assert machine.now == 1000.0 + 14 * 30.0
-    assert {change.n_baseline for change in found.changes} == {4}
+    assert {change.n_baseline for change in found.cases} == {4}
 
 
 def test_budget_too_short(tmp_path):
@@ -257,7 +257,7 @@ def test_resume(tmp_path, stopped_in):
     resumed = ab(tmp_path / "ab", machine, lines=lines)
     assert len(machine.jobs) == 17
     assert figures(resumed) == figures(whole)
-    assert resumed.notes == whole.notes
+    assert resumed.warnings == whole.warnings
     if stopped_in > 1:
         assert lines[0].startswith(f"resuming in {tmp_path / 'ab'}: {stopped_in - 1} completed run")
 
@@ -289,7 +289,7 @@ def test_started_retest_pair_is_completed(tmp_path):
         ab(tmp_path / "ab", machine)
     found = ab(tmp_path / "ab", machine, Limits(budget_s=1.0))
     assert names(machine)[-1] == "stage2-12-base"
-    assert max(change.n_baseline for change in found.changes) == 3
+    assert max(change.n_baseline for change in found.cases) == 3
     assert len(found.baseline) == len(found.candidate) == 6
 
 
@@ -418,7 +418,7 @@ def test_several_commits_on_one_side(tmp_path):
         return 0
 
     found = ab(tmp_path / "ab", Machine(noise=0.001, events={4: commit}))
-    (note,) = [note for note in found.notes if "commits" in note]
+    (note,) = [note for note in found.warnings if "commits" in note]
     assert "the base runs" in note
     assert "(0123456789ab, fedcba987654)" in note
 

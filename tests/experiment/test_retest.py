@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.compare.comparison import Change
+from breakeven.compare.comparison import CaseComparison
 from breakeven.experiment.retest import RETEST_P, needs_retest
 from breakeven.stats.regression import effects
 
@@ -54,4 +54,4 @@ def test_one_in_twelve_retests_is_needless():
     ],
 )
 def test_needs_retest(verdict, p, expected):
-    assert needs_retest(Change("case", verdict, p=p)) is expected
+    assert needs_retest(CaseComparison("case", verdict, p=p)) is expected

@@ -26,7 +26,7 @@ from breakeven.measure.runner import Session
 from breakeven.measure.timing import Round, time_once, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build, mlp
-from breakeven.report.bottleneck import COMPUTE, kind_of
+from breakeven.report.bottleneck import Bound, kind_of
 from support.known_work import NEEDS_CUDA
 from support.small_workloads import OPTIMIZERS, SIZES, bench_file, shipped, tiny
 
@@ -486,7 +486,7 @@ def test_a_large_step_leaves_the_host_idle_and_a_tiny_one_does_not(gpu, measure)
     }.items():
         facts = measure(recipe, gpu, workload=name)
         shares[name] = kind_of(measure.median_s, facts["enqueue_s"], facts["enqueue_transfer_s"])
-    assert shares["large"][0] == COMPUTE
+    assert shares["large"][0] is Bound.COMPUTE
     assert shares["tiny"][1] > 2 * shares["large"][1]
 
 

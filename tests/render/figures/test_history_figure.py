@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from breakeven.history.series import TIME
+from breakeven.history.series import Quantity
 from breakeven.render.figures.style import GRID, INK
 from breakeven.render.history_figure import MAX_MARKERS, Drawn, figure_of
 
@@ -23,7 +23,7 @@ def series(values, changes=(), newest=None):
         for start, stop in itertools.pairwise(ends)
     ]
     watched = SimpleNamespace(
-        series=SimpleNamespace(values=np.array(values), run=np.arange(len(values)), quantity=TIME),
+        series=SimpleNamespace(values=np.array(values), run=np.arange(len(values)), quantity=Quantity.TIME),
         findings=SimpleNamespace(levels=levels),
         judged=True,
     )
