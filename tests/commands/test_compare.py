@@ -130,6 +130,26 @@ def test_fail_on_none(sides):
     assert sides(levels(), SLOWER, "--fail-on", "none") == 0
 
 
+@pytest.mark.parametrize("names", ["", " ,", "slower", "none,new"])
+def test_bad_fail_on(sides, names, capsys):
+    """Nothing, or what is not a verdict, exits with 2."""
+    assert sides(levels(), SLOWER, "--fail-on", names) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_threshold(sides):
+    """A change up to the threshold is ignored."""
+    slower = levels(slower=PHASES, by=1.05)
+    assert sides(levels(), slower) == 1
+    assert sides(levels(), slower, "--threshold", "8%") == 0
+
+
+def test_resolution(sides):
+    """A case with a wider interval is inconclusive."""
+    assert sides(levels(), levels()) == 0
+    assert sides(levels(), levels(), "--resolution", "0.1%") == 3
+
+
 @pytest.mark.parametrize("verdict", ["improved", "unchanged", "new"])
 def test_fail_on(sides, verdict):
     before = {key: value for key, value in SLOWER.items() if key[1] == 1}

@@ -144,8 +144,8 @@ def test_markdown_of_an_unknown_class(tmp_path):
     assert "\n- class: not recorded\n" in text
 
 
-def test_markdown_lines(tmp_path):
-    """Longer lists are cut, and the rest is counted."""
+def test_long_lists(tmp_path):
+    """They are cut, and the rest is counted."""
     batches = range(1, MAX_LINES + 4)
     before = {("train", b): 1.0 for b in batches}
     after = {("train", b): 1.2 for b in batches}
@@ -166,6 +166,7 @@ def test_markdown_lines(tmp_path):
     listed = text.split("## Warnings\n\n")[1].split("\n\n")[0].splitlines()
     assert len(listed) == MAX_LINES + 1
     assert listed[-1] == f"- and {len(warnings) - MAX_LINES} more, in the JSON"
+    assert f" - and {len(warnings) - MAX_LINES} more, all in --format json\n" in in_terminal(found)
 
 
 def test_markdown_is_cut(found, monkeypatch):

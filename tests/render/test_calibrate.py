@@ -1,0 +1,28 @@
+"""A noise floor as terminal output and as JSON."""
+
+import json
+import math
+from pathlib import Path
+
+import jsonschema
+
+from breakeven.compare.noise_floor import Detectable, NoiseFloor
+from breakeven.render.calibrate import json_schema, renderables, to_json
+
+FLOOR = NoiseFloor("c1", {}, 3, "", "", {"a": [1.0, 1.1, 1.2], "b": [1.0, 1.0, None]})
+DETECTABLE = [Detectable(1, 9.0, math.inf), Detectable(5, 0.05, 0.2)]
+
+
+def test_terminal():
+    """A slowdown of more than elevenfold counts as none."""
+    lines = [item.plain for item in renderables(FLOOR, DETECTABLE, Path("n"), []) if hasattr(item, "plain")]
+    rows = [line.split() for line in lines if line.startswith("  ")]
+    assert [(row[0], row[5], row[-4]) for row in rows] == [("+900%", "none", "1"), ("+5%", "+20%", "5")]
+
+
+def test_json():
+    """It has the noise of the cases, and null for what cannot be detected."""
+    content = json.loads(to_json(FLOOR, DETECTABLE, Path("n"), ["x"]))
+    jsonschema.validate(content, json_schema())
+    assert content["visible"][0] == {"runs": 1, "typical": 9.0, "loud": None}
+    assert (content["cases"], content["path"], content["warnings"]) == (2, "n", ["x"])
