@@ -46,7 +46,7 @@ def machine_of(machine_info: object) -> Machine:
     if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0:
         words.append("1 core" if cores == 1 else f"{cores} cores")
     words += gpus_of(facts)
-    recorded = _text(ours.get("class_id"))
+    recorded = _text(ours.get("class_id"), limit=1000)  # two classes may differ late in their ids
     class_id = recorded or _hashed(info, cpu_info, facts)
     return Machine(", ".join(words), class_id, dict(facts), is_recorded=bool(recorded))
 
@@ -96,8 +96,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: object) -> str:
-    return one_line(value).strip() if isinstance(value, str) else ""
+def _text(value: object, limit: int = 120) -> str:
+    return one_line(value, limit).strip() if isinstance(value, str) else ""
 
 
 def _hashed(info: Mapping[str, Any], cpu: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
