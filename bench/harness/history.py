@@ -145,7 +145,7 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
 def whole_command(folder: Path, niceness: int = 0) -> Json:
     """Return seconds and peak memory of ``breakeven history check``, including the start of the process.
 
-    `cpu_s` is the CPU time of one command and `load` the load of the machine before: other work costs wall time
+    `cpu_s` is the CPU time of one command and `load` that of the machine before: other work costs wall time
     unless `niceness` is below 0.
     """
     prefix = ["nice", "-n", str(niceness)] if niceness else []
