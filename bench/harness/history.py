@@ -1,9 +1,9 @@
-"""What `breakeven history` promises: `python bench/harness/history.py` writes results/harness/history.json.
+"""The error rates and the speed of `breakeven history`, each with its bound.
 
-Seeded simulations of series whose changes are known: false changes where nothing changed (judged once, and
-after each of 100 commits, as a nightly check does), true steps found in place, false alarms of the newest
-run. Then the whole command, in a process of its own, on a store of 1,000 runs x 400 cases x 100 rounds. Each
-figure has the bound that it must keep.
+`python bench/harness/history.py` writes results/harness/history.json. Seeded simulations of series with known
+changes count false changes (in one check, and in checks after each of 100 commits), steps found near their
+place, and false alarms of the newest run. Then the command runs in a process of its own, on a store of 1,000
+runs x 400 cases x 100 rounds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def noise_of(kind: str | float, count: int, length: int, sd: float, seed: int) -
 
     Args:
         kind: an AR(1) coefficient; or ``t3`` for Student's t with three degrees of freedom; or ``spikes`` for
-            independent noise in which one run in twenty reads 30% to 50% more.
+            independent noise in which one run in twenty takes 30% to 50% longer.
         sd: the standard deviation, for ``t3`` the scale.
     """
     rng = np.random.default_rng([seed, length, round(sd * 1000)])
@@ -63,7 +63,7 @@ def noise_of(kind: str | float, count: int, length: int, sd: float, seed: int) -
 
 
 def false_changes(kind: str | float, sd: float, count: int) -> Json:
-    """Count changes in series without one: in a check after the last commit, and in any check on the way."""
+    """Count changes in series without one: in the check after the last commit, and in any check."""
     once = ever = 0
     for values in noise_of(kind, count, COMMITS, sd, 1):
         seen = find_changes_in_all([values[:n] for n in range(10, COMMITS + 1)])
@@ -79,7 +79,7 @@ def false_changes(kind: str | float, sd: float, count: int) -> Json:
 
 
 def found_steps(rho: float, at: int, count: int, sd: float = 0.02) -> Json:
-    """Count steps of a tenth that are found within five commits of their place."""
+    """Count steps of 10% that are found within five commits of their place."""
     hits = exact = 0
     for values in noise_of(rho, count, COMMITS, sd, 2):
         values[at:] += math.log(STEP)
@@ -108,7 +108,7 @@ def false_newest(rho: float, series: int, suites: int) -> Json:
 
 
 def found_newest(series: int, suites: int) -> Json:
-    """Count the runs that fail at once, when one of the series becomes a tenth slower in the newest of 40."""
+    """Count checks that fail at once when one of the series becomes 10% slower in the newest of 40 runs."""
     hits = 0
     for suite in range(suites):
         values = noise_of(0.0, series, 40, 0.02, 500 + suite)
@@ -143,10 +143,10 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
 
 
 def whole_command(folder: Path, niceness: int = 0) -> Json:
-    """Return seconds and peak memory of ``breakeven history check``, the process started and ended.
+    """Return seconds and peak memory of ``breakeven history check``, including the start of the process.
 
-    `cpu_s` is what one took of all cores together, and `load` that of the machine before: other work there
-    costs wall time, unless the process goes first (`niceness` below 0).
+    `cpu_s` is the CPU time of one command and `load` that of the machine before: other work costs wall time
+    unless `niceness` is below 0.
     """
     prefix = ["nice", "-n", str(niceness)] if niceness else []
     command = ["history", "check", "--format", "json", "--store", folder]

@@ -199,6 +199,7 @@ def test_damaged_file(history, tmp_path):
     found = json.loads(out)
     assert [change["commit"] for change in found["changes"]] == [commit(20)]
     assert any(str(damaged_file) in line for line in found["warnings"])
+    assert history("show", "--store", path, "--format", "json")[0] == 2
 
 
 @pytest.mark.parametrize("action", [["check"], ["show"], ["accept", commit(1), "--reason", "x"]])

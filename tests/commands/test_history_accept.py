@@ -72,6 +72,7 @@ def test_in_advance(history, slower, tmp_path, pattern):
     [
         ["fffffff", "--reason", "x"],
         [commit(3), "--reason", "x"],
+        [commit(21), "--reason", "x"],
         [commit(20), "--reason", "  "],
         [commit(20)[:6], "--reason", "x"],
         [commit(20), "--reason", "x", "--case", "mpl*"],

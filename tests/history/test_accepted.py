@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def test_distance():
         assert decision.distance(own[2], own, known) == away, number
 
 
+@pytest.fixture
+def tokyo(monkeypatch):
+    """The local time zone is that of Tokyo."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
 def test_entry_by_time(tmp_path):
     """A run without a commit is identified by its time, which is UTC without a zone."""
     for written in ("2026-01-06T00:00:00+00:00", "2026-01-06", "2026-01-06 02:00+02:00"):

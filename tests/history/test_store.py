@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -280,6 +281,14 @@ def test_adding_over_damaged(tmp_path, kept):
     damaged_file.unlink()
     assert store.add(path, kept).new
     assert read_store(kept).damaged == ()
+
+
+def test_adding_over_another_run(tmp_path, kept):
+    """A file with the name of a run is refused if it holds another run."""
+    first, second, _ = files_of(kept)
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(StoreError, match=re.escape(str(first))):
+        store.add(write(tmp_path / "again.json", timed(medians(3))[0]), kept)
 
 
 def test_copied_file(kept):

@@ -13,17 +13,17 @@ START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 def commit(number):
-    """The id of the commit of that number."""
+    """Return the id of the commit of that number."""
     return hashlib.sha1(b"%d" % number).hexdigest()
 
 
 def when(number):
-    """The date of the run of that number: one a day."""
+    """Return the date of the run of that number, one a day."""
     return (START + datetime.timedelta(days=number)).isoformat()
 
 
 def content(number, benchmarks, machine=None, outcomes=None, **commit_info):
-    """The content of the run file of that number, of the commit of that number."""
+    """Return the content of the run file of that number, of the commit of that number."""
     made = run(benchmarks, outcomes, machine or box("EPYC"), when(number))
     made["commit_info"] = {"id": commit(number), "dirty": False, "branch": "main", **commit_info}
     return made
@@ -37,7 +37,7 @@ def add(tmp_path, contents, store="store"):
 
 
 def medians(n, step=None, at=None, noise=0.02, seed=0, base=0.01):
-    """The medians of n runs; from run `at` on they are `step` times as long."""
+    """Return the medians of n runs, multiplied by `step` from run `at` on."""
     values = base * np.exp(noise * np.random.default_rng(seed).standard_normal(n))
     if at is not None:
         values[at:] *= step
@@ -45,7 +45,7 @@ def medians(n, step=None, at=None, noise=0.02, seed=0, base=0.01):
 
 
 def timed(values, **identity):
-    """The contents of runs that read these medians, six rounds each."""
+    """Return the contents of runs with these medians, six rounds each."""
     return [
         content(i, [benchmark(value * np.array([0.98, 0.99, 1, 1, 1.01, 1.02]), **identity)])
         for i, value in enumerate(values)
@@ -53,5 +53,5 @@ def timed(values, **identity):
 
 
 def ran_out(batch_size, device="cuda", **identity):
-    """A case that ran out of memory."""
+    """Return the outcome of a case that ran out of memory."""
     return outcome("oom", "out of memory", batch_size=batch_size, device=device, **identity)
