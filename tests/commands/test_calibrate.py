@@ -32,7 +32,7 @@ def test_stores_and_prints_the_noise_floor(fake, tmp_path, capsys):
     shown = capsys.readouterr()
     visible = [line for line in shown.out.splitlines() if line.startswith("  ")]
     assert [line.split("with ")[1] for line in visible] == [
-        "1 run a side", "3 runs a side", "5 runs a side", "10 runs a side",
+        "1 run per side", "3 runs per side", "5 runs per side", "10 runs per side",
     ]  # fmt: skip
     assert ".breakeven/noise/id-here.json" in shown.out
     assert "\\n" not in shown.out

@@ -97,7 +97,7 @@ def test_merged_runs_keep_what_they_judge(tmp_path):
     assert re.findall(r"\d+", note) == [str(len(again)), "3", "5", str(20 - len(again)), "3"]
     for change in found.cases:
         for side, n in ((found.baseline, change.n_baseline), (found.candidate, change.n_candidate)):
-            assert sum(change.case in run.readings for run in side) == n
+            assert sum(change.case in run.cases for run in side) == n
 
 
 def test_commands_that_ignore_the_list_of_cases(tmp_path):
@@ -398,7 +398,7 @@ def test_different_machine_classes(tmp_path):
     with pytest.raises(DifferentMachinesError, match="torch"):
         ab(tmp_path / "ab", machine)
     assert len(machine.jobs) == 2
-    assert ab(tmp_path / "ab", machine, vary=["torch"]).identity_warnings
+    assert ab(tmp_path / "ab", machine, vary=["torch"]).class_warnings
 
 
 def test_class_warnings_of_both_stages(tmp_path):
@@ -407,8 +407,8 @@ def test_class_warnings_of_both_stages(tmp_path):
             self.machine = box("here", class_id=f"id-{name[:6]}", torch=name[:6])
             super().measure(job, name, wanted)
 
-    assert len(ab(tmp_path / "ab", Updated(SLOW), vary=["torch"]).identity_warnings) == 1
-    assert ab(tmp_path / "quiet", Updated(noise=0.001), vary=["torch"]).identity_warnings == ()
+    assert len(ab(tmp_path / "ab", Updated(SLOW), vary=["torch"]).class_warnings) == 1
+    assert ab(tmp_path / "quiet", Updated(noise=0.001), vary=["torch"]).class_warnings == ()
 
 
 def test_several_commits_on_one_side(tmp_path):

@@ -119,7 +119,7 @@ def test_select_models_of_every_workload():
     models = [Model(f"m{m}", f"w{w}", f"a={a}") for m in range(3) for w in range(4) for a in range(9)]
     shown = select_models(models, 12)
     assert len(shown) == 12
-    assert {model.class_id for model in shown} == {"m0", "m1", "m2"}
+    assert {model.machine for model in shown} == {"m0", "m1", "m2"}
     assert {model.workload for model in shown} == {"w0", "w1", "w2", "w3"}
     assert shown == sorted(shown, key=models.index)
 

@@ -37,7 +37,7 @@ def change(at, ratio=1.5, accepted=None):
     return SimpleNamespace(
         change=SimpleNamespace(at=at, ratio=ratio),
         accepted=accepted,
-        is_objection=accepted is None and ratio > 1,
+        is_regression=accepted is None and ratio > 1,
         after=SimpleNamespace(commit=f"{at:07}abc", moment=None),
     )
 

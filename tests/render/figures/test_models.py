@@ -25,4 +25,4 @@ def test_common_models_first():
 
 
 def _key(model):
-    return model.class_id, model.workload, model.axes
+    return model.machine, model.workload, model.axes
