@@ -136,14 +136,14 @@ def torch_is_loaded():
 @pytest.fixture
 def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
-    from breakeven.measure.timing import Floor
+    from breakeven.measure.timing import MinWarmup
 
     # This process holds all of torch, twice pytest and hypothesis: walking that before every cell is most
     # of a short run, and no business of the plugin's.
-    monkeypatch.setattr("breakeven.measure.runner.gc", Mock(spec=gc))
+    monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
     # Nor are seconds: no case needs its caches warm, and no machine is held against itself.
-    monkeypatch.setattr("breakeven.measure.runner.floor_for", lambda _: Floor(seconds=0))
-    monkeypatch.setattr("breakeven.measure.canary.PATIENCE_S", 0)
+    monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
+    monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
     # Without a GPU torch keeps a seed for later with the whole stack, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)

@@ -57,13 +57,13 @@ def test_an_accelerator_is_asked_to_synchronize_itself(two_gpus, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gpu", "unknown device 'gpu'; here are: cpu, cpu@N, cuda, cuda:1"),
-        ("cuda:2", "'cuda:2' is not here: torch sees 2 of cuda"),
-        ("cuda:one", "'one' is no device index"),
-        ("mps", r"'mps' is not here: torch .* sees cuda"),
-        ("cpu@0", "'0' is no number of threads"),
-        ("cpu@", "'' is no number of threads"),
-        ("cpu@-1", "'-1' is no number of threads"),
+        ("gpu", "unknown device 'gpu'; available: cpu, cpu@N, cuda, cuda:1"),
+        ("cuda:2", "'cuda:2' is not available: torch sees 2 of cuda"),
+        ("cuda:one", "'one' is not a device index"),
+        ("mps", r"'mps' is not available: torch .* sees cuda"),
+        ("cpu@0", "'0' is not a number of threads"),
+        ("cpu@", "'' is not a number of threads"),
+        ("cpu@-1", "'-1' is not a number of threads"),
         ("", "unknown device ''"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_device_that_cannot_be_used_is_refused_by_name(two_gpus, name, message
 
 def test_a_device_that_is_absent_is_refused_and_says_what_is_here(no_gpu):
     with pytest.raises(
-        UsageError, match=r"'cuda' is not here: torch .* sees no accelerator; here are: cpu, cpu@N"
+        UsageError, match=r"'cuda' is not available: torch .* sees no accelerator; available: cpu, cpu@N"
     ):
         parse_device("cuda")
 

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from breakeven.case import Budget
+from breakeven.case import Budget, CaseKey
 from breakeven.hardware import nvml
+from breakeven.hardware.devices import Accelerator
 from breakeven.hardware.nvml import gpu_class, gpu_state, kept_open, reason_names
-from breakeven.measure import runner
-from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
+from breakeven.measure.runner import Runner
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from support.recorded_nvml import Recorded, RecordedError
 
 GPU = torch.device("cuda", 1)
@@ -108,17 +109,18 @@ def test_nvml_that_cannot_be_held_open_stops_nothing():
 
 def test_a_session_holds_nvml_while_it_measures_on_a_cuda_device(monkeypatch):
     api = Recorded()
-    monkeypatch.setattr(runner, "kept_open", lambda: kept_open(api))
+    monkeypatch.setattr(nvml, "_pynvml", lambda: api)
 
     class Gpu(SimulatedDevice):
-        def __init__(self):
-            super().__init__(SimulatedClock())
-            self.torch_device = GPU
+        def state_kept_open(self):
+            return Accelerator("cuda").state_kept_open()
 
-    measuring = runner.Session(Budget())
-    measuring._initialize(Gpu())
-    assert api.open == 1
-    measuring.close()
+    gpu, opened = Gpu(SimulatedClock()), []
+    case = CaseKey.of("w", 1, "train", gpu.name)
+    runner = Runner(Budget(), gpu.clock)
+    runner.run_once(case, gpu, lambda: simulated_workload(gpu), lambda *_: opened.append(api.open))
+    assert opened == [1]
+    runner.close()
     assert api.open == 0
 
 

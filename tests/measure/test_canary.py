@@ -4,7 +4,7 @@ from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
 from breakeven.measure import canary
 from breakeven.measure.canary import run_canary
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 
 
@@ -36,11 +36,11 @@ def test_every_note_waits_for_the_device():
 
 
 def test_a_session_keeps_what_it_heard_by_device_and_moment():
-    session = Session(Budget())
+    runner = Runner(Budget())
     for when in ("start", "end"):
-        session.run_canary(when, [Cpu(1)])
-    assert list(session.canary) == ["cpu@1"]
-    assert list(session.canary["cpu@1"]) == ["start", "end"]
+        runner.run_canary(when, [Cpu(1)])
+    assert list(runner.canary) == ["cpu@1"]
+    assert list(runner.canary["cpu@1"]) == ["start", "end"]
 
 
 def test_a_device_that_cannot_sing_says_why():
@@ -48,8 +48,8 @@ def test_a_device_that_cannot_sing_says_why():
         def synchronize(self):
             raise RuntimeError("CUDA error: no kernel image\nsecond line")
 
-    session = Session(Budget())
-    session.run_canary("start", [Broken(SimulatedClock())])
-    assert session.canary == {
+    runner = Runner(Budget())
+    runner.run_canary("start", [Broken(SimulatedClock())])
+    assert runner.canary == {
         "simulated": {"start": {"unreadable": "RuntimeError: CUDA error: no kernel image"}}
     }

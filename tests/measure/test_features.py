@@ -13,15 +13,15 @@ from breakeven.errors import MeasurementError, UsageError
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.hardware.float32 import read_silently
 from breakeven.measure import cuda_graphs
-from breakeven.measure.cuda_graphs import place, record
+from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
 from breakeven.measure.features import in_effect
+from breakeven.measure.loss_check import COARSE, TF32, TOLERANCE, tolerance_of
 from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
-from breakeven.measure.trainer import COARSE, TF32, TOLERANCE, tolerance_of
 from breakeven.measure.workload import Workload, build, mlp
+from breakeven.phases import Phase
 from support.small_workloads import OPTIMIZERS
 
 CPU = Cpu()
@@ -33,34 +33,34 @@ def time_rounds(round_, plan):
 
 
 def measure(workload, phase="train", device=CPU, timer=time_rounds, clock=None):
-    session = Session(Budget(max_time_s=0.3), *([clock] if clock else []))
+    runner = Runner(Budget(max_time_s=0.3), *([clock] if clock else []))
     case = CaseKey.of("w", 1, phase, device.name)
-    return session.measure(case, device, lambda: workload, timer)
+    return runner.measure(case, device, lambda: workload, timer)
 
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"tf32": True}, r"^tf32=True: cpu@1 has no TF32, which is a mode of NVIDIA GPUs$"),
-        ({"cuda_graph": True}, r"^cuda_graph=True: cpu@1 records no CUDA graphs$"),
+        ({"cuda_graph": True}, r"^cuda_graph=True: cpu@1 cannot capture CUDA graphs$"),
     ],
 )
 def test_a_cpu_refuses_what_only_a_gpu_can_before_anything_is_placed(fields, reason, monkeypatch):
-    monkeypatch.setattr("breakeven.measure.runner.place", lambda *_: pytest.fail("placed"))
+    monkeypatch.setattr("breakeven.measure.cells.make_trainer", lambda *_: pytest.fail("placed"))
     with pytest.raises(UnsupportedError, match=reason) as caught:
         measure(dataclasses.replace(mlp(2, width=4), **fields), device=Cpu(1))
     assert outcome_of(caught.value) == "skipped"
 
 
 def test_a_refusal_says_nothing_of_other_batch_sizes_phases_and_devices():
-    session = Session(Budget(max_time_s=0.3))
+    runner = Runner(Budget(max_time_s=0.3))
     recorded = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
     for batch_size, phase in ((1, "forward"), (1, "train"), (2, "train")):
         case = CaseKey.of("w", batch_size, phase, "cpu")
-        with pytest.raises(UnsupportedError, match="records no CUDA graphs") as caught:
-            session.measure(case, CPU, lambda: recorded, time_rounds)
-        session.note_failure(case, caught.value)
-    assert session.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
+        with pytest.raises(UnsupportedError, match="cannot capture CUDA graphs") as caught:
+            runner.measure(case, CPU, lambda: recorded, time_rounds)
+        runner.note_failure(case, caught.value)
+    assert runner.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
 
 
 def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
@@ -73,8 +73,8 @@ def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
     [
         ((9, 0), None, None),
         ((8, 0), None, None),
-        ((7, 5), None, "cuda has compute capability 7.5, TF32 begins with 8.0"),
-        ((9, 0), "0", "NVIDIA_TF32_OVERRIDE is set, and decides whatever torch is asked for"),
+        ((7, 5), None, "cuda has compute capability 7.5, TF32 needs 8.0"),
+        ((9, 0), "0", "NVIDIA_TF32_OVERRIDE is set, which overrides torch's setting"),
     ],
 )
 def test_tf32_needs_an_ampere_gpu_and_an_environment_that_leaves_it_to_torch(
@@ -89,7 +89,7 @@ def test_tf32_needs_an_ampere_gpu_and_an_environment_that_leaves_it_to_torch(
 
 def test_other_accelerators_have_neither_tf32_nor_graphs(monkeypatch):
     assert "xpu has no TF32" in Accelerator("xpu").why_no_tf32()
-    assert Accelerator("xpu").recorder() is None
+    assert Accelerator("xpu").graph_recorder() is None
     monkeypatch.setattr(torch.version, "hip", "6.4")
     assert "cuda has no TF32" in Accelerator("cuda").why_no_tf32()
 
@@ -203,7 +203,7 @@ def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
     monkeypatch.setattr(torch, "compile", lambda module: module.forward)
     for compile in (True, True, False):
-        trainer = place(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
+        trainer = make_trainer(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
         for _ in range(3):
             trainer.reset()
     assert len(resets) == 2
@@ -216,10 +216,10 @@ def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
 def on_paper(workload):
     """The workload on a simulated device, reset and recorded, and its device."""
     device = SimulatedDevice(SimulatedClock())
-    trainer = place(dataclasses.replace(workload, cuda_graph=True), device)
+    trainer = make_trainer(dataclasses.replace(workload, cuda_graph=True), device)
     trainer.move_model()
     trainer.reset()
-    record(trainer, device.clock)
+    prepare_graphs(trainer, device.clock)
     return trainer
 
 
@@ -227,8 +227,7 @@ def train(trainer, steps):
     """The losses and the weights after some training steps."""
     losses = []
     for _ in range(steps):
-        for _, part in PHASES["train"].parts:
-            part(trainer)
+        trainer.run(Phase.TRAIN)
         losses.append(trainer.loss_value())
     return losses, [parameter.detach().clone() for parameter in trainer.model.parameters()]
 
@@ -244,7 +243,7 @@ def convolution():
 @pytest.mark.parametrize("recipe", [lambda: mlp(4, width=8), convolution])
 def test_a_recorded_workload_trains_as_a_plain_one_that_is_a_step_ahead(recipe, optimizer):
     workload = dataclasses.replace(build(recipe), optimizer=OPTIMIZERS[optimizer])
-    plain = place(workload, CPU)
+    plain = make_trainer(workload, CPU)
     plain.reset()
     losses, weights = train(plain, 5)
     recorded, same = train(on_paper(workload), 4)
@@ -281,14 +280,14 @@ def test_buffers_are_brought_back_too():
 
 def test_every_reset_records_anew_and_copies_the_batch_into_one_place():
     trainer = on_paper(mlp(4, width=8))
-    trainer.move_batch()
+    trainer.transfer()
     place_of_batch = trainer.batch[0].data_ptr()
     first, _ = train(trainer, 3)
     trainer.reset()
-    record(trainer, trainer.device.clock)
+    prepare_graphs(trainer, trainer.device.clock)
     again, _ = train(trainer, 3)
     assert again == first
-    trainer.move_batch()
+    trainer.transfer()
     assert trainer.batch[0].data_ptr() == place_of_batch
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
@@ -296,7 +295,7 @@ def test_every_reset_records_anew_and_copies_the_batch_into_one_place():
 def test_a_batch_that_changed_on_the_host_is_what_the_next_round_trains_on():
     trainer = on_paper(mlp(4, width=8))
     trainer.host_batch[0].mul_(2)
-    trainer.move_batch()
+    trainer.transfer()
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
@@ -326,9 +325,8 @@ def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
     """Only what is recorded is wrong: the steps before it are the CPU's."""
 
     class Forgetful(cuda_graphs.GraphedTrainer):
-        def _step(self):
-            if len(self._kept) == 0:
-                super()._step()
+        def step(self):
+            pass
 
     device = SimulatedDevice(SimulatedClock())
     monkeypatch.setattr(cuda_graphs, "GraphedTrainer", Forgetful)
@@ -367,26 +365,26 @@ def test_a_loss_of_none_says_so_before_anything_is_recorded():
 
 
 def test_a_device_without_a_recorder_places_nothing():
-    with pytest.raises(MeasurementError, match="cpu records no CUDA graphs"):
-        place(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
+    with pytest.raises(MeasurementError, match="cpu cannot capture CUDA graphs"):
+        make_trainer(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
 
 
 def test_a_step_that_waits_for_the_device_says_that_it_cannot_be_recorded():
     class Refusing(SimulatedDevice):
-        def recorder(self):
-            raised = super().recorder()
+        def graph_recorder(self):
+            raised = super().graph_recorder()
 
-            def aside(work):
+            def run_eagerly(work):
                 raise RuntimeError("called a synchronizing CUDA operation")
 
-            raised.aside = aside
+            raised.run_eagerly = run_eagerly
             return raised
 
     workload = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
-    trainer = place(workload, Refusing(SimulatedClock()))
+    trainer = make_trainer(workload, Refusing(SimulatedClock()))
     trainer.reset()
     with pytest.raises(
         MeasurementError,
-        match=r"cannot be recorded as a graph: RuntimeError: called .*leave out .*\.item\(\)",
+        match=r"cannot be captured as a graph: RuntimeError: called .*leave out .*\.item\(\)",
     ):
-        record(trainer, trainer.device.clock)
+        prepare_graphs(trainer, trainer.device.clock)

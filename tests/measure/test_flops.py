@@ -10,14 +10,14 @@ from torch import nn
 
 from breakeven.case import Budget, CaseKey
 from breakeven.hardware.devices import Cpu
-from breakeven.measure import runner as session_module
-from breakeven.measure.flops import PATIENCE_S, Flops, count_flops, moved_bytes, step_bytes
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure import flops
+from breakeven.measure.flops import MAX_COUNT_S, Flops, count_flops, moved_bytes, step_bytes
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, mlp, tensors_in
+from breakeven.phases import Phase
 from support.small_workloads import tiny
 
 CPU = Cpu()
@@ -146,7 +146,7 @@ def test_a_count_that_takes_too_long_is_given_up():
 
     class Slow(nn.Linear):
         def forward(self, inputs):
-            clock.advance(PATIENCE_S * 0.6)
+            clock.advance(MAX_COUNT_S * 0.6)
             return super().forward(inputs)
 
     def of(layers):
@@ -254,21 +254,22 @@ def test_a_transfer_moves_all_tensors_of_inputs_and_targets_to_an_accelerator():
         targets=(torch.ones(3, dtype=torch.int32), [torch.ones(2, dtype=torch.bool)]),
     )
     assert (
-        moved_bytes("transfer", placed_on(SimulatedDevice(SimulatedClock()), what)) == 3 * 5 * 8 + 3 * 4 + 2
+        moved_bytes(Phase.TRANSFER, placed_on(SimulatedDevice(SimulatedClock()), what))
+        == 3 * 5 * 8 + 3 * 4 + 2
     )
 
 
 def test_a_transfer_moves_nothing_on_a_cpu():
-    assert moved_bytes("transfer", placed_on(CPU, mlp(4, width=8))) is None
+    assert moved_bytes(Phase.TRANSFER, placed_on(CPU, mlp(4, width=8))) is None
 
 
-@pytest.mark.parametrize("phase", ["forward", "backward", "train"])
+@pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN])
 def test_other_phases_move_what_nobody_can_tell(phase):
     assert moved_bytes(phase, placed_on(SimulatedDevice(SimulatedClock()))) is None
 
 
 # ---------------------------------------------------------------------------------------------------
-# In a session.
+# In a runner.
 
 
 def rounds(round_, plan):
@@ -276,9 +277,9 @@ def rounds(round_, plan):
         time_round(round_, lambda: 0.0)
 
 
-def facts_of(what, phase, device=CPU, session=None, batch_size=1, time_rounds=rounds):
-    session = session or Session(Budget(max_time_s=0.02))
-    return session.measure(CaseKey.of("w", batch_size, phase, device.name), device, lambda: what, time_rounds)
+def facts_of(what, phase, device=CPU, runner=None, batch_size=1, time_rounds=rounds):
+    runner = runner or Runner(Budget(max_time_s=0.02))
+    return runner.measure(CaseKey.of("w", batch_size, phase, device.name), device, lambda: what, time_rounds)
 
 
 @pytest.fixture
@@ -290,16 +291,16 @@ def counts(monkeypatch):
         counted.append(args[0])
         return count_flops(*args)
 
-    monkeypatch.setattr(session_module, "count_flops", note)
+    monkeypatch.setattr(flops, "count_flops", note)
     return counted
 
 
 def test_every_phase_says_its_own_work_in_plain_numbers():
     device = SimulatedDevice(SimulatedClock())
-    session = Session(Budget(max_time_s=1e5), device.clock)
-    facts = {phase: facts_of(simulated_workload(device), phase, device, session) for phase in PHASES}
+    runner = Runner(Budget(max_time_s=1e5), device.clock)
+    facts = {phase: facts_of(simulated_workload(device), phase, device, runner) for phase in Phase}
     kept = ("flops", "flops_unknown", "moved_bytes")
-    told = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in PHASES}
+    told = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in Phase}
     assert told == {
         "transfer": {"moved_bytes": (2 + 1) * 4},  # inputs and targets, in float32
         "forward": {"flops": 2 * 2},
@@ -316,11 +317,11 @@ def test_a_step_on_a_cpu_says_what_it_moves_and_a_transfer_there_nothing():
 
 
 def test_operations_are_counted_once_a_cell_and_not_once_a_phase_or_device(counts):
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
     for batch_size in (2, 3):
         for device in (CPU, Cpu(1)):
-            for phase in PHASES:
-                facts_of(tiny(batch_size), phase, device, session, batch_size)
+            for phase in Phase:
+                facts_of(tiny(batch_size), phase, device, runner, batch_size)
         assert len(counts) == batch_size - 1
 
 
@@ -339,17 +340,17 @@ def test_operations_are_counted_after_the_timed_rounds(counts):
 
 def test_counting_is_time_spent_preparing(monkeypatch):
     device = SimulatedDevice(SimulatedClock())
-    session = Session(Budget(max_time_s=1e5), device.clock)
+    runner = Runner(Budget(max_time_s=1e5), device.clock)
     spent = []
 
     def takes_time(*_):
-        spent.append(session.spent["preparing"])
+        spent.append(runner.spent["preparing"])
         device.clock.advance(100.0)
         return Flops(1, 1)
 
-    monkeypatch.setattr(session_module, "count_flops", takes_time)
-    facts_of(simulated_workload(device), "train", device, session)
-    assert session.spent["preparing"] == spent[0] + 100.0
+    monkeypatch.setattr(flops, "count_flops", takes_time)
+    facts_of(simulated_workload(device), "train", device, runner)
+    assert runner.spent["preparing"] == spent[0] + 100.0
 
 
 def test_a_model_that_cannot_be_counted_is_timed_all_the_same_and_says_why():
@@ -360,19 +361,19 @@ def test_a_model_that_cannot_be_counted_is_timed_all_the_same_and_says_why():
 
 
 def test_what_could_not_be_counted_is_not_tried_again_at_another_batch_size(counts):
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
     what = workload(Looks(4, 2), torch.ones(3, 4))
-    told = {facts_of(what, "forward", CPU, session, batch_size)["flops_unknown"] for batch_size in (1, 2)}
+    told = {facts_of(what, "forward", CPU, runner, batch_size)["flops_unknown"] for batch_size in (1, 2)}
     assert len(counts) == len(told) == 1
 
 
 def test_counting_trains_no_model_of_the_session():
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
     what = tiny(2)
     before = [
         tensor.clone() for tensor in (*what.model.parameters(), *tensors_in((what.inputs, what.targets)))
     ]
-    first = facts_of(what, "forward", session=session)["loss"]
-    assert facts_of(what, "train", session=session)["loss"] == first
+    first = facts_of(what, "forward", runner=runner)["loss"]
+    assert facts_of(what, "train", runner=runner)["loss"] == first
     after = (*what.model.parameters(), *tensors_in((what.inputs, what.targets)))
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

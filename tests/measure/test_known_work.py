@@ -5,10 +5,11 @@ from statistics import median
 import pytest
 
 from breakeven.case import Budget, CaseKey
-from breakeven.measure.cuda_graphs import place, record
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
-from breakeven.measure.timing import Round, enqueue_seconds, part_seconds, time_once, time_round
+from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
+from breakeven.measure.parts import enqueue_seconds, part_seconds
+from breakeven.measure.runner import Runner
+from breakeven.measure.timing import Round, time_once, time_round
+from breakeven.phases import Phase
 from support.known_work import COSTS, DEVICES, PHASE_COSTS, known, placed_on
 
 BUSY = 64
@@ -27,28 +28,28 @@ def latencies(round_, where, rounds=3):
     return [time_round(round_, where.clock).latency_s for _ in range(rounds)]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", Phase)
 def test_a_round_reads_its_phases_work_and_no_other(where, phase):
     trainer = placed_on(where)
-    seconds = median(latencies(Round(PHASES[phase], trainer), where))
+    seconds = median(latencies(Round(phase, trainer), where))
     assert where.reads(seconds, PHASE_COSTS[phase])
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", Phase)
 def test_without_its_synchronize_a_round_reads_almost_nothing(where, phase, monkeypatch):
     trainer = placed_on(where)
-    round_ = Round(PHASES[phase], trainer)
+    round_ = Round(phase, trainer)
     time_round(round_, where.clock)
     with monkeypatch.context() as patch:
-        patch.setattr(round_, "_synchronize", lambda: None)
+        patch.setattr(round_, "synchronize", lambda: None)
         bare_s = min(latencies(round_, where))
     where.device.synchronize()
     assert bare_s <= ALMOST_NOTHING * PHASE_COSTS[phase] * where.unit_s
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", Phase)
 def test_work_that_is_in_the_queue_before_is_not_timed(where, phase):
-    round_ = Round(PHASES[phase], placed_on(where))
+    round_ = Round(phase, placed_on(where))
     time_round(round_, where.clock)
     where.device.enqueue(BUSY)
     assert where.reads(time_round(round_, where.clock).latency_s, PHASE_COSTS[phase])
@@ -56,10 +57,10 @@ def test_work_that_is_in_the_queue_before_is_not_timed(where, phase):
 
 def test_a_preparation_that_is_not_waited_for_would_be_timed(where, monkeypatch):
     """What the first synchronize of a round is for: without it the whole step before is read."""
-    round_ = Round(PHASES["step"], placed_on(where))
+    round_ = Round(Phase.OPTIMIZER, placed_on(where))
     time_round(round_, where.clock)
     waits = [lambda: None, where.device.synchronize]
-    monkeypatch.setattr(round_, "_synchronize", lambda: waits.pop(0)())
+    monkeypatch.setattr(round_, "synchronize", lambda: waits.pop(0)())
     assert time_round(round_, where.clock).latency_s > 1.5 * COSTS.step * where.unit_s
 
 
@@ -80,9 +81,9 @@ def test_initializing_leaves_the_device_idle(where):
 def test_events_give_each_part_its_own_share(where):
     trainer = placed_on(where)
     where.device.enqueue(BUSY)
-    shares = part_seconds(PHASES["train"], trainer, where.device.event_api(), rounds=3)
+    shares = part_seconds(Phase.TRAIN, trainer, where.device.event_api(), rounds=3)
     assert where.shares(shares.pop("all"), COSTS.train)
-    assert list(shares) == [name for name, _ in PHASES["train"].parts]
+    assert list(shares) == list(Phase.TRAIN.parts)
     assert all(where.shares(seconds, getattr(COSTS, name)) for name, seconds in shares.items())
     assert where.is_idle()
 
@@ -90,25 +91,25 @@ def test_events_give_each_part_its_own_share(where):
 def test_queueing_a_step_takes_the_host_a_fraction_of_it(where):
     trainer = placed_on(where)
     where.device.enqueue(BUSY)
-    queued = enqueue_seconds(PHASES["train"], trainer, 3, where.clock)
+    queued = enqueue_seconds(Phase.TRAIN, trainer, 3, where.clock)
     assert 0 < queued.transfer_s < queued.all_s <= ALMOST_NOTHING * COSTS.train * where.unit_s
     assert where.is_idle()
 
 
 def test_a_recorded_step_does_the_same_work_with_less_queueing(where):
-    trainer = place(where.workload(cuda_graph=True), where.device)
+    trainer = make_trainer(where.workload(cuda_graph=True), where.device)
     trainer.move_model()
     trainer.reset()
-    took = record(trainer, where.clock)
+    took = prepare_graphs(trainer, where.clock)
     inside = COSTS.forward + COSTS.backward + COSTS.step
     assert took.keys() == {"capture_s"}
     assert took["capture_s"] > 2.5 * inside * where.unit_s  # three steps before it
-    seconds = {name: median(latencies(Round(phase, trainer), where)) for name, phase in PHASES.items()}
+    seconds = {phase: median(latencies(Round(phase, trainer), where)) for phase in Phase}
     for name in ("forward", "backward", "step"):
         assert where.reads(seconds[name], PHASE_COSTS[name])
     assert where.reads(seconds["train"], inside)
-    recorded = enqueue_seconds(PHASES["train"], trainer, 5, where.clock)
-    plain = enqueue_seconds(PHASES["train"], placed_on(where), 5, where.clock)
+    recorded = enqueue_seconds(Phase.TRAIN, trainer, 5, where.clock)
+    plain = enqueue_seconds(Phase.TRAIN, placed_on(where), 5, where.clock)
     assert recorded.all_s < plain.all_s
 
 
@@ -121,10 +122,10 @@ def test_a_session_reads_known_work_in_every_place(where, graphs):
         seen.extend(time_round(round_, where.clock).latency_s for _ in range(6))
 
     budget = Budget(max_time_s=1e6 if where.unit_s == 1 else 2.0)
-    session = Session(budget, where.clock)
+    runner = Runner(budget, where.clock)
     case = CaseKey.of("known", 1, "train", where.device.name)
-    facts = session.measure(case, where.device, lambda: where.workload(cuda_graph=graphs), time_rounds)
-    session.close()
+    facts = runner.measure(case, where.device, lambda: where.workload(cuda_graph=graphs), time_rounds)
+    runner.close()
     inside = COSTS.forward + COSTS.backward + COSTS.step if graphs else COSTS.train
     assert where.reads(median(seen), inside)
     assert where.shares(facts["device_time_s"], inside)

@@ -8,16 +8,16 @@ import time
 import pytest
 import torch
 
-from breakeven.hardware.devices import Cpu, Device
-from breakeven.measure import monitor
-from breakeven.measure.monitor import Moment, evidence_of, observe, state_between
+from breakeven.hardware import nvml
+from breakeven.hardware.devices import Accelerator, Cpu
+from breakeven.measure.monitor import Snapshot, evidence_of, snapshot, state_between
 
 QUIET_GPU = {"sm_clock_mhz": 1980, "event_reasons": [], "other_processes": 0}
 
 
 def evidence(*, wall_s=1.0, thread_s=1.0, switches=10, gpu_before=None, gpu_after=None, is_accelerator=False):
-    before = Moment(100.0, 50.0, 7, 0.1, gpu_before)
-    after = Moment(
+    before = Snapshot(100.0, 50.0, 7, 0.1, gpu_before)
+    after = Snapshot(
         100.0 + wall_s, 50.0 + thread_s, 7 + switches if switches is not None else None, 0.2, gpu_after
     )
     return evidence_of(state_between(before, after), is_accelerator=is_accelerator)
@@ -86,24 +86,17 @@ def test_another_process_on_the_gpu_is_flagged():
 
 
 def test_the_state_is_plain_json():
-    state = state_between(observe(Cpu(), time.perf_counter), observe(Cpu(), time.perf_counter))
+    state = state_between(snapshot(Cpu(), time.perf_counter), snapshot(Cpu(), time.perf_counter))
     assert json.loads(json.dumps(state, allow_nan=False)) == state
     assert state["gpu_before"] is None
 
 
 def test_a_gpus_own_state_is_read(monkeypatch):
-    class Gpu(Device):
-        @classmethod
-        def parse(cls, name):
-            return None
-
-        def synchronize(self):
-            pass
-
     asked = []
-    monkeypatch.setattr(monitor, "gpu_state", lambda device: asked.append(device) or QUIET_GPU)
-    assert observe(Gpu("cuda:1", torch.device("cuda", 1)), time.perf_counter).gpu == QUIET_GPU
+    monkeypatch.setattr(nvml, "gpu_state", lambda device: asked.append(device) or QUIET_GPU)
+    assert snapshot(Accelerator("cuda", 1), time.perf_counter).gpu == QUIET_GPU
     assert asked == [torch.device("cuda", 1)]
+    assert snapshot(Accelerator("xpu"), time.perf_counter).gpu is None
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="needs CPU affinity")
@@ -117,11 +110,11 @@ def test_a_busy_neighbor_on_the_same_core_is_seen():
     try:
         os.sched_setaffinity(neighbor.pid, core)
         os.sched_setaffinity(0, core)
-        start = observe(Cpu(1), time.perf_counter)
+        start = snapshot(Cpu(1), time.perf_counter)
         deadline = time.perf_counter() + 0.5
         while time.perf_counter() < deadline:
             pass
-        state = state_between(start, observe(Cpu(1), time.perf_counter))
+        state = state_between(start, snapshot(Cpu(1), time.perf_counter))
     finally:
         os.sched_setaffinity(0, before)
         neighbor.kill()

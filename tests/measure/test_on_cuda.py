@@ -18,14 +18,14 @@ from breakeven.hardware.devices import Cpu, parse_device
 from breakeven.hardware.float32 import read_silently, tf32_set
 from breakeven.hardware.machine import machine_facts
 from breakeven.hardware.nvml import REASONS, THROTTLING, gpu_class, gpu_state
-from breakeven.measure.cuda_graphs import place, record
+from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
 from breakeven.measure.monitor import evidence_of
 from breakeven.measure.outcomes import is_unsupported, reason_for
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Round, time_once, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build, mlp
+from breakeven.phases import Phase
 from breakeven.report.bottleneck import COMPUTE, kind_of
 from support.known_work import NEEDS_CUDA
 from support.small_workloads import OPTIMIZERS, SIZES, bench_file, shipped, tiny
@@ -51,15 +51,15 @@ class Measured:
     """One session, which keeps the rounds of its last case."""
 
     def __init__(self, max_time_s=0.3):
-        self.session = Session(Budget(max_time_s=max_time_s))
+        self.runner = Runner(Budget(max_time_s=max_time_s))
         self.latencies = []
 
     def __call__(self, recipe, device, phase="train", batch_size=1, workload="w"):
         case = CaseKey.of(workload, batch_size, phase, device.name)
         try:
-            return self.session.measure(case, device, recipe, self._time)
+            return self.runner.measure(case, device, recipe, self._time)
         except Exception as error:
-            self.ending = self.session.note_failure(case, error)
+            self.ending = self.runner.note_failure(case, error)
             raise
 
     def _time(self, round_, plan):
@@ -74,15 +74,15 @@ class Measured:
 def measure():
     measured = Measured()
     yield measured
-    measured.session.close()
+    measured.runner.close()
 
 
 def ready(workload, device):
     """A workload on the device, as its rounds begin."""
-    trainer = place(workload, device)
+    trainer = make_trainer(workload, device)
     trainer.move_model()
     trainer.reset()
-    record(trainer, lambda: 0.0)
+    prepare_graphs(trainer, lambda: 0.0)
     device.synchronize()
     return trainer
 
@@ -91,9 +91,9 @@ def ready(workload, device):
 # Synchronization, on a real model.
 
 
-@pytest.mark.parametrize("phase", ["forward", "backward"])
+@pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD])
 def test_a_real_phase_reads_far_less_without_its_synchronize(gpu, phase, monkeypatch):
-    round_ = Round(PHASES[phase], ready(build(lambda: mlp(8192, width=4096)), gpu))
+    round_ = Round(phase, ready(build(lambda: mlp(8192, width=4096)), gpu))
     for _ in range(3):
         time_round(round_)
     whole_s = median(time_round(round_).latency_s for _ in range(7))
@@ -101,7 +101,7 @@ def test_a_real_phase_reads_far_less_without_its_synchronize(gpu, phase, monkeyp
     for _ in range(7):
         round_.setup()
         with monkeypatch.context() as patch:
-            patch.setattr(round_, "_synchronize", lambda: None)
+            patch.setattr(round_, "synchronize", lambda: None)
             bare.append(_seconds_of(round_.run))
         gpu.synchronize()
     assert median(bare) < 0.3 * whole_s
@@ -161,7 +161,7 @@ def test_a_round_lets_go_of_what_the_last_one_made(gpu):
     """Two batches at a time would double the peak."""
     trainer = ready(build(lambda: big(4)), gpu)
     before = held()
-    round_ = Round(PHASES["transfer"], trainer)
+    round_ = Round(Phase.TRANSFER, trainer)
     for _ in range(2):
         time_round(round_)
     gpu.reset_peak_memory()
@@ -246,12 +246,12 @@ def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu,
     for pinned in (False, True):
         trainer = ready(dataclasses.replace(build(lambda: big(1)), pin_memory=pinned), gpu)
         assert [tensor.is_pinned() for tensor in trainer.host_batch] == [pinned] * 2
-        round_ = Round(PHASES["transfer"], trainer)
+        round_ = Round(Phase.TRANSFER, trainer)
         whole, bare = [], []
         for _ in range(9):
             whole.append(time_round(round_).latency_s)
             round_.setup()
-            bare.append(_seconds_of(lambda trainer=trainer: trainer.move_batch()))
+            bare.append(_seconds_of(lambda trainer=trainer: trainer.transfer()))
             gpu.synchronize()
         assert torch.equal(trainer.batch[0].cpu(), trainer.workload.inputs)
         seconds[pinned] = (median(whole), median(bare))
@@ -306,8 +306,8 @@ def test_autocast_computes_in_its_dtype_and_agrees_with_the_cpu(gpu, measure, dt
     assert measure(recipe, gpu)["loss_compared"] is True
     trainer, seen = ready(build(recipe), gpu), []
     trainer.model.register_forward_hook(lambda _module, _args, out: seen.append((out.dtype, out.device.type)))
-    trainer.move_batch()
-    trainer.compute_loss()
+    trainer.transfer()
+    trainer.forward()
     assert seen == [(dtype, "cuda")]
 
 
@@ -397,7 +397,7 @@ def test_a_case_in_tf32_agrees_with_the_cpu_and_rounds_as_it_says(with_tf32, mea
     assert machine_facts()["class_id"] == before
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam_fused"])
 def test_recorded_graphs_agree_with_the_cpu_in_every_phase(gpu, measure, optimizer, phase):
     recipe = partial(_recorded, optimizer)
@@ -419,7 +419,7 @@ def test_recorded_training_is_plain_training_a_step_ahead(gpu):
         trainer = ready(workload, gpu)
         losses[graphs] = []
         for _ in range(steps):
-            PHASES["train"].run(trainer)
+            trainer.run(Phase.TRAIN)
             losses[graphs].append(trainer.loss_value())
     assert losses[True] == pytest.approx(losses[False][1:], rel=1e-4)
 
@@ -453,7 +453,7 @@ def test_a_model_that_cannot_be_recorded_fails_alone(gpu, measure):
         workload = mlp(4, width=8)
         return dataclasses.replace(workload, model=Asks(8, 10), cuda_graph=True)
 
-    with pytest.raises(MeasurementError, match=r"the step cannot be recorded as a graph: .*synchroniz"):
+    with pytest.raises(MeasurementError, match=r"the step cannot be captured as a graph: .*synchroniz"):
         measure(recipe, gpu)
     assert measure.ending[0] == "failed"
     assert measure(lambda: mlp(4, width=8), gpu, workload="next")["loss_compared"] is True
@@ -465,7 +465,7 @@ def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_with_unique_l
     def recipe():
         return dataclasses.replace(mlp(16, width=32), compile=True, cuda_graph=graphs)
 
-    measure.session.budget = Budget(max_time_s=5.0)
+    measure.runner.budget = Budget(max_time_s=5.0)
     try:
         facts = measure(recipe, gpu, "train")
     except Exception as error:
@@ -516,5 +516,5 @@ def test_placing_on_the_gpu_moves_model_loss_and_batch(gpu):
     trainer = Trainer(build(lambda: mlp(4, width=8)), gpu)
     trainer.move_model()
     trainer.reset()
-    trainer.move_batch()
+    trainer.transfer()
     assert {tensor.device for tensor in (*trainer.model.parameters(), *trainer.batch)} == {gpu.torch_device}

@@ -11,11 +11,11 @@ from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.outcomes import CaseSkipped
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.measure.workload import Workload, mlp
+from breakeven.phases import Phase
 from support.small_workloads import tiny
 
 CPU = Cpu()
@@ -27,7 +27,7 @@ class Bench:
     def __init__(self, seconds=1.0, budget=None):
         self.clock = SimulatedClock()
         self.device = SimulatedDevice(self.clock)
-        self.session = Session(budget or Budget(max_time_s=1e5), self.clock)
+        self.runner = Runner(budget or Budget(max_time_s=1e5), self.clock)
         self.built = []
         self.rounds = 0
         self.seconds = seconds
@@ -41,7 +41,7 @@ class Bench:
             self.built.append(case)
             return simulated_workload(self.device, costs)
 
-        return self.session.measure(case, device, recipe, self.time_rounds)
+        return self.runner.measure(case, device, recipe, self.time_rounds)
 
     def time_rounds(self, round_, plan):
         for _ in range(plan.rounds):
@@ -55,7 +55,7 @@ class Bench:
             kwargs.pop("phase", "train"),
             "simulated",
         )
-        return self.session.note_failure(case, error)
+        return self.runner.note_failure(case, error)
 
 
 def time_rounds(round_, plan):
@@ -64,25 +64,25 @@ def time_rounds(round_, plan):
 
 
 def measure(workload, phase="train", device=CPU, batch_size=1):
-    session = Session(Budget(max_time_s=0.05))
-    return session.measure(
+    runner = Runner(Budget(max_time_s=0.05))
+    return runner.measure(
         CaseKey.of("w", batch_size, phase, device.name), device, lambda: workload, time_rounds
     )
 
 
 def test_one_model_serves_all_phases_and_devices_of_a_cell():
     built = []
-    session = Session(Budget(max_time_s=0.01))
+    runner = Runner(Budget(max_time_s=0.01))
 
     def recipe():
         built.append(1)
         return tiny(2)
 
     for device in (CPU, Cpu(1)):
-        for phase in PHASES:
-            session.measure(CaseKey.of("w", 2, phase, device.name), device, recipe, time_rounds)
+        for phase in Phase:
+            runner.measure(CaseKey.of("w", 2, phase, device.name), device, recipe, time_rounds)
     assert len(built) == 1
-    session.measure(CaseKey.of("w", 3, "train", "cpu"), CPU, recipe, time_rounds)
+    runner.measure(CaseKey.of("w", 3, "train", "cpu"), CPU, recipe, time_rounds)
     assert len(built) == 2
 
 
@@ -97,17 +97,14 @@ def test_every_phase_starts_from_the_same_weights():
     starts = []
 
     def keep_weights(round_, plan):
-        starts.append([p.detach().clone() for p in round_._placed.model.parameters()])
+        starts.append([p.detach().clone() for p in round_.trainer.model.parameters()])
         time_rounds(round_, plan)
 
-    class Untouched(Session):
-        def _first_calls(self, case, round_, trainer, recipe):
-            starts.append([p.detach().clone() for p in trainer.model.parameters()])
-            return super()._first_calls(case, round_, trainer, recipe)
-
-    session = Untouched(Budget(max_time_s=0.02))
-    for phase in PHASES:
-        session.measure(CaseKey.of("w", 4, phase, "cpu"), CPU, lambda: tiny(4), time_rounds)
+    runner = Runner(Budget(max_time_s=0.02))
+    for phase in Phase:
+        case = CaseKey.of("w", 4, phase, "cpu")
+        runner.measure(case, CPU, lambda: tiny(4), time_rounds)
+        runner.run_once(case, CPU, lambda: tiny(4), keep_weights)
     for weights in starts[1:]:
         assert all(torch.equal(one, other) for one, other in zip(weights, starts[0], strict=True))
 
@@ -138,7 +135,7 @@ def test_what_compiling_cost_is_recorded_apart(monkeypatch):
     monkeypatch.setattr(torch, "compile", compiling)
     workload = dataclasses.replace(simulated_workload(bench.device), compile=True)
     case = CaseKey.of("w", 1, "forward", "simulated")
-    facts = bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+    facts = bench.runner.measure(case, bench.device, lambda: workload, bench.time_rounds)
     assert facts["compile_s"] == 1000.0
     assert facts["first_call_s"] == 1000.0 + Costs().forward
     assert "compile_s" not in bench.measure(workload="another")
@@ -147,16 +144,16 @@ def test_what_compiling_cost_is_recorded_apart(monkeypatch):
 def test_where_the_time_went_adds_up_to_the_clock():
     bench = Bench()
     bench.measure()
-    assert sum(bench.session.spent.values()) == bench.clock.now
-    assert all(seconds > 0 for seconds in bench.session.spent.values())
+    assert sum(bench.runner.spent.values()) == bench.clock.now
+    assert all(seconds > 0 for seconds in bench.runner.spent.values())
 
 
 def test_the_rounds_are_timed_with_garbage_collection_off():
     import gc
 
     enabled = []
-    session = Session(Budget(max_time_s=0.02))
-    session.measure(
+    runner = Runner(Budget(max_time_s=0.02))
+    runner.measure(
         CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), lambda *_: enabled.append(gc.isenabled())
     )
     assert enabled == [False]
@@ -166,12 +163,12 @@ def test_the_rounds_are_timed_with_garbage_collection_off():
 def test_inside_a_round_of_one_thread_torch_uses_one_thread():
     threads = []
     one = Cpu(1)
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
 
     def watch(round_, plan):
         threads.append(torch.get_num_threads())
 
-    session.measure(CaseKey.of("w", 1, "train", one.name), one, lambda: tiny(1), watch)
+    runner.measure(CaseKey.of("w", 1, "train", one.name), one, lambda: tiny(1), watch)
     assert threads == [1]
 
 
@@ -198,18 +195,18 @@ def test_after_out_of_memory_nothing_of_the_model_is_kept():
     import gc
     import weakref
 
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
     kept = []
 
     def run_out(round_, plan):
-        kept.append(weakref.ref(round_._placed))
+        kept.append(weakref.ref(round_.trainer))
         raise torch.OutOfMemoryError("out of memory")
 
     case = CaseKey.of("w", 1, "train", "cpu")
     try:
-        session.measure(case, CPU, lambda: tiny(1), run_out)
+        runner.measure(case, CPU, lambda: tiny(1), run_out)
     except torch.OutOfMemoryError as error:
-        session.note_failure(case, error)
+        runner.note_failure(case, error)
     gc.collect()
     assert kept[0]() is None
 
@@ -254,9 +251,9 @@ def test_memory_is_given_back_once_nothing_of_a_failed_case_is_left():
     workload = Workload(Full(2, 1), nn.MSELoss(), torch.optim.Adam, torch.ones(1, 2), torch.ones(1, 1))
     case = CaseKey.of("w", 1, "train", "simulated")
     try:
-        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+        bench.runner.measure(case, bench.device, lambda: workload, bench.time_rounds)
     except torch.OutOfMemoryError as error:
-        bench.session.note_failure(case, error)
+        bench.runner.note_failure(case, error)
     bench.measure(workload="another")
     assert left[0] == [None] * len(models) != []
 
@@ -285,9 +282,7 @@ def test_calls_that_still_compile_do_not_make_a_case_hopeless(monkeypatch):
     costs = Costs(*[0.001] * 6)
     workload = dataclasses.replace(simulated_workload(bench.device, costs), compile=True)
     case = CaseKey.of("w", 1, "forward", "simulated")
-    assert (
-        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)["planned_rounds"] > 6
-    )
+    assert bench.runner.measure(case, bench.device, lambda: workload, bench.time_rounds)["planned_rounds"] > 6
 
 
 @pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
@@ -375,10 +370,10 @@ def test_a_recipe_that_raises_is_called_once_for_its_cell():
         calls.append(1)
         raise ValueError("no such width")
 
-    session = Session(Budget())
-    for phase in PHASES:
+    runner = Runner(Budget())
+    for phase in Phase:
         with pytest.raises(RecipeError, match="no such width"):
-            session.measure(CaseKey.of("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
+            runner.measure(CaseKey.of("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
     assert len(calls) == 1
 
 
@@ -392,14 +387,14 @@ def test_a_loss_that_is_nan_is_no_timing(phase):
 
 
 def test_a_loss_that_becomes_nan_during_the_rounds_is_no_timing():
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
 
     def poison(round_, plan):
         time_round(round_)
-        round_._placed.loss = torch.tensor(float("nan"))
+        round_.trainer.loss = torch.tensor(float("nan"))
 
     with pytest.raises(MeasurementError, match="the loss is nan"):
-        session.measure(CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), poison)
+        runner.measure(CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), poison)
 
 
 def test_a_loss_that_is_no_number_says_its_shape():
@@ -439,7 +434,7 @@ def other_work(factor, **kwargs):
 def test_a_device_that_does_other_work_than_the_cpu_is_an_error(phase):
     device = SimulatedDevice(SimulatedClock())
     with pytest.raises(
-        MeasurementError, match=r"test_runner\.py:\d+: simulated does other work than the CPU"
+        MeasurementError, match=r"test_runner\.py:\d+: simulated computes another result than the CPU"
     ):
         measure(other_work(1.1), phase, device)
 
@@ -494,5 +489,5 @@ def test_a_workload_that_draws_nothing_is_not_random():
 def test_running_once_calls_the_phase_once_and_warms_nothing_up():
     bench = Bench()
     case = CaseKey.of("w", 1, "train", "simulated")
-    bench.session.run_once(case, bench.device, lambda: simulated_workload(bench.device), bench.time_rounds)
+    bench.runner.run_once(case, bench.device, lambda: simulated_workload(bench.device), bench.time_rounds)
     assert bench.rounds == 1

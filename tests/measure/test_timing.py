@@ -7,22 +7,20 @@ import numpy as np
 import pytest
 
 from breakeven.case import Budget
+from breakeven.collector import collection_off
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.phases import PHASES, Phase
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
+from breakeven.measure.skips import Forecast, why_over_budget
 from breakeven.measure.timing import (
     MAX_WARMUP_ROUNDS,
-    Floor,
-    Forecast,
+    MinWarmup,
     Round,
     Timed,
     Warmup,
     beyond_steady,
-    collection_off,
     correlation_factor,
-    floor_for,
-    hopeless,
     is_steady,
+    min_warmup,
     plan_rounds,
     relative_noise,
     time_round,
@@ -30,6 +28,7 @@ from breakeven.measure.timing import (
 )
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
+from breakeven.phases import Phase
 
 BUDGET = Budget()
 
@@ -51,7 +50,7 @@ class Script:
 
 def warm(latencies, floor=None, cap_s=1e6, seen=(), prepare_s=0.0):
     clock = SimulatedClock()
-    floor = floor or Floor(rounds=6, seconds=0.0)
+    floor = floor or MinWarmup(rounds=6, seconds=0.0)
     return warm_up(Script(clock, latencies, prepare_s), floor, cap_s, seen, clock)
 
 
@@ -71,26 +70,32 @@ def test_preparing_is_not_part_of_a_rounds_latency():
 def test_a_round_gives_nothing_back_that_could_outlive_it():
     trainer = Trainer(mlp(2, width=4), Cpu())
     trainer.reset()
-    round_ = Round(PHASES["forward"], trainer)
+    round_ = Round(Phase.FORWARD, trainer)
     round_.setup()
     assert round_.run() is None
 
 
 def test_what_a_round_made_is_released_before_the_next_is_prepared():
-    trainer = Trainer(mlp(2, width=4), Cpu())
-    trainer.reset()
     seen = []
-    watched = Phase("watched", (), before=(("watch", lambda p: seen.append((p.batch, p.loss))),))
-    time_round(Round(PHASES["train"], trainer))
+
+    class Watched(Trainer):
+        def transfer(self):
+            seen.append((self.batch, self.loss))
+            super().transfer()
+
+    trainer = Watched(mlp(2, width=4), Cpu())
+    trainer.reset()
+    round_ = Round(Phase.FORWARD, trainer)
+    time_round(round_)
     assert trainer.loss is not None
-    Round(watched, trainer).setup()
-    assert seen == [(None, None)]
+    round_.setup()
+    assert seen == [(None, None), (None, None)]
 
 
 def test_garbage_is_collected_before_and_left_alone_during_the_rounds(monkeypatch):
     collected = []
     monkeypatch.setattr(gc, "collect", lambda *_: collected.append(gc.isenabled()))
-    with collection_off():
+    with collection_off(collect_first=True):
         assert collected == [True]
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -111,19 +116,19 @@ def test_steady_times_end_the_warm_up_at_its_floor():
 
 
 def test_the_floor_in_seconds_is_kept_too():
-    warmup = warm([0.01], Floor(rounds=6, seconds=0.15))
+    warmup = warm([0.01], MinWarmup(rounds=6, seconds=0.15))
     assert sum(t.latency_s for t in warmup.rounds) >= 0.15 - 1e-9
     assert warmup.steady
 
 
 def test_accelerators_warm_up_for_at_least_150_ms():
-    assert floor_for(SimulatedDevice(SimulatedClock())).seconds >= 0.15
+    assert min_warmup(SimulatedDevice(SimulatedClock())).seconds >= 0.15
 
 
 def test_a_clock_that_ramps_up_is_waited_for():
     """25 ms of warm-up has read 11.2 ms where 8.8 was true."""
     ramp = [0.0088 * (1 + 0.3 * math.exp(-i / 40)) for i in range(1000)]
-    warmup = warm(ramp, floor_for(Cpu()))
+    warmup = warm(ramp, min_warmup(Cpu()))
     assert warmup.steady
     assert warmup.rounds[-1].latency_s < 0.0088 * 1.01
 
@@ -139,7 +144,7 @@ def test_a_slow_round_is_warmed_up_twice_and_no_more_than_the_cap_allows():
 
 
 def test_a_clock_that_stands_still_does_not_hang_the_warm_up():
-    assert len(warm([0.0], Floor(rounds=6, seconds=0.15)).rounds) == MAX_WARMUP_ROUNDS
+    assert len(warm([0.0], MinWarmup(rounds=6, seconds=0.15)).rounds) == MAX_WARMUP_ROUNDS
 
 
 def test_rounds_seen_before_count():
@@ -207,7 +212,7 @@ def test_a_thousand_times_slower_first_call_does_not_decide_the_rounds():
     clock = SimulatedClock()
     script = Script(clock, [1.0] + [1e-3] * 50)
     first = time_round(script, clock)
-    after = plan_rounds(warm_up(script, Floor(6, 0.0), 1e6, (), clock), BUDGET)
+    after = plan_rounds(warm_up(script, MinWarmup(6, 0.0), 1e6, (), clock), BUDGET)
     assert first.latency_s == 1.0
     assert after == usual
 
@@ -243,14 +248,14 @@ def test_zero_and_subnormal_times_are_planned_like_any_others(times):
 
 
 def test_a_case_is_hopeless_when_its_fewest_rounds_take_far_more_than_its_time():
-    assert hopeless(0.8, BUDGET) is None
-    reason = hopeless(2.0, BUDGET)
+    assert why_over_budget(0.8, BUDGET) is None
+    reason = why_over_budget(2.0, BUDGET)
     assert "6 rounds of about 2 s" in reason
     assert "--benchmark-max-time=3" in reason
 
 
 def test_the_named_remedy_makes_a_case_hopeful():
-    assert hopeless(2.0, Budget(max_time_s=3.0)) is None
+    assert why_over_budget(2.0, Budget(max_time_s=3.0)) is None
 
 
 def test_a_forecast_follows_the_line_through_the_two_largest_smaller_batches():

@@ -12,7 +12,7 @@ from torch import nn
 from breakeven.errors import RecipeError, UsageError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, build, map_tensors, mlp, one_line, tensors_in
+from breakeven.measure.workload import Workload, build, error_line, map_tensors, mlp, tensors_in
 from support.small_workloads import losses
 
 
@@ -76,9 +76,9 @@ def test_recipes_are_seeded():
 
 
 def test_long_errors_become_one_line():
-    assert one_line(ValueError("first\nsecond")) == "ValueError: first"
-    assert len(one_line(ValueError("x" * 1000))) < 350
-    assert one_line(ValueError()) == "ValueError"
+    assert error_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert len(error_line(ValueError("x" * 1000))) < 350
+    assert error_line(ValueError()) == "ValueError"
 
 
 def test_batches_may_be_nested():

@@ -73,9 +73,9 @@ def bench_mine(train_benchmark, batch_size, dtype):
 
 
 UNUSABLE = {
-    "--breakeven-devices=tpu": "unknown device 'tpu'; here are: cpu, cpu@N",
-    "--breakeven-devices=cuda:99": "device 'cuda:99' is not here: torch",
-    "--breakeven-devices=cpu@0": "device 'cpu@0': '0' is no number of threads; write cpu@1 or cpu",
+    "--breakeven-devices=tpu": "unknown device 'tpu'; available: cpu, cpu@N",
+    "--breakeven-devices=cuda:99": "device 'cuda:99' is not available: torch",
+    "--breakeven-devices=cpu@0": "device 'cpu@0': '0' is not a number of threads; write cpu@1 or cpu",
     "--breakeven-devices=cpu,cpu": "device 'cpu' is named twice; name each device once",
     "--breakeven-phases=backwards": "unknown phase 'backwards'; choose from transfer, forward, backward,",
     "--breakeven-phases=train,train": "phase 'train' is named twice; name each phase once",
@@ -108,7 +108,7 @@ def test_an_absent_cuda_fails_instead_of_being_skipped(bench, usage_error, monke
 
     line = usage_error(bench.write().raw("bench", "--breakeven-devices=cpu,cuda"))
 
-    assert "device 'cuda' is not here" in line
+    assert "device 'cuda' is not available" in line
 
 
 def test_ini_keys_stand_in_for_the_options_and_options_win(bench):

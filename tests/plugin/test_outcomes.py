@@ -371,11 +371,11 @@ def bench_a(train_benchmark, batch_size, data): ...
 
 
 def test_a_case_that_would_take_too_long_is_skipped_with_that_reason(bench, monkeypatch):
-    from breakeven.measure.runner import Session
+    from breakeven.measure.runner import Runner
 
     ticks = iter(range(10**6))  # a clock by which everything takes a second or more
     monkeypatch.setattr(
-        "breakeven.plugin.session.Session", lambda budget: Session(budget, lambda: float(next(ticks)))
+        "breakeven.plugin.session.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
     )
     bench.write()
 
@@ -437,11 +437,11 @@ def bench_canceled(train_benchmark, batch_size):
 
 
 def test_the_canary_is_timed_first_halfway_and_last(bench, monkeypatch):
-    from breakeven.measure.runner import Session
+    from breakeven.measure.runner import Runner
 
     heard = []
 
-    class Listening(Session):
+    class Listening(Runner):
         def run_canary(self, when, devices):
             heard.append(when)
             super().run_canary(when, devices)
@@ -450,7 +450,7 @@ def test_the_canary_is_timed_first_halfway_and_last(bench, monkeypatch):
             heard.append("case")
             return super().measure(*arguments)
 
-    monkeypatch.setattr("breakeven.plugin.session.Session", Listening)
+    monkeypatch.setattr("breakeven.plugin.session.Runner", Listening)
     bench.write("""
 @pytest.mark.sweep(batch_size=[1, 2, 3, 4, 5, 6])
 def bench_six(train_benchmark, batch_size):

@@ -13,12 +13,12 @@ import torch
 
 from breakeven.doctor.selftests.simulated_device import LAUNCH_S
 from breakeven.hardware.devices import Accelerator, accelerator_kind
-from breakeven.measure.phases import PHASES
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.trainer import Trainer
+from breakeven.phases import Phase
 
 COSTS = Costs()
-PHASE_COSTS = {name: getattr(COSTS, name) for name in PHASES}
+PHASE_COSTS = {name: getattr(COSTS, name) for name in Phase}
 
 NEEDS_CUDA = (
     pytest.mark.cuda,

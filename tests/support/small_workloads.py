@@ -73,9 +73,9 @@ def train(trainer, steps):
     """Train and return the loss of each step."""
     seen = []
     for _ in range(steps):
-        trainer.move_batch()
+        trainer.transfer()
         trainer.zero_grad()
-        trainer.compute_loss()
+        trainer.forward()
         seen.append(trainer.loss_value())
         trainer.backward()
         trainer.step()

@@ -19,7 +19,6 @@ import torch
 from breakeven.doctor.contention import Sample, sample, typical
 from breakeven.hardware.devices import Device, cgroup_quota, default_devices, usable_threads
 from breakeven.hardware.machine import class_facts, load_average
-from breakeven.hardware.nvml import gpu_state
 
 CPUS = Path("/sys/devices/system/cpu")
 
@@ -138,8 +137,7 @@ def _device(device: Device) -> DeviceFacts:
         description = device.describe()
     except RuntimeError as error:  # what torch raises for a device that is lost, full or taken
         return DeviceFacts(device.name, device.name, device.threads, error=str(error).splitlines()[0])
-    state = gpu_state(device.torch_device) if device.torch_device.type == "cuda" else None
-    return DeviceFacts(device.name, str(description["device_name"]), device.threads, state)
+    return DeviceFacts(device.name, str(description["device_name"]), device.threads, device.state())
 
 
 def _affinity() -> int:

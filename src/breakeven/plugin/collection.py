@@ -90,7 +90,7 @@ def parametrize(
     for name, values in sweep.arguments:
         metafunc.parametrize(name, values)
     metafunc.parametrize("breakeven_device", devices, ids=[device.name for device in devices])
-    metafunc.parametrize("breakeven_phase", phases, ids=[phase.name for phase in phases])
+    metafunc.parametrize("breakeven_phase", phases, ids=[phase.value for phase in phases])
 
 
 def is_case(item: pytest.Item) -> bool:
@@ -111,7 +111,7 @@ def case_of(item: Any) -> CaseKey:
     return CaseKey.of(
         workload=_workload_of(item.originalname),
         batch_size=batch_size,
-        phase=phase.name,
+        phase=phase.value,
         device=device.name,
         axes={name: axis_value(value) for name, value in axes.items()},
     )

@@ -16,7 +16,7 @@ import pytest
 from breakeven.case import Budget
 from breakeven.errors import UsageError
 from breakeven.hardware.devices import Device, parse_devices
-from breakeven.measure.phases import Phase, parse_phases
+from breakeven.phases import Phase, parse_phases
 from breakeven.plugin.invocation import command, words
 from breakeven.plugin.sweeps import Choice, Sweep, check_choice, chosen, parse_choice
 

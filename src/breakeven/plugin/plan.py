@@ -54,7 +54,7 @@ class CasePlan:
         models, cells = len({case.model for case in cases}), len({case.cell for case in cases})
         # Of what was asked for, what is left: -k or a list may have deselected the rest.
         left = {case.phase for case in cases}
-        phases = ", ".join(phase.name for phase in self._options.phases if phase.name in left or not cases)
+        phases = ", ".join(phase for phase in self._options.phases if phase in left or not cases)
         counts = (
             f"{_count(len(cases), 'case')} ({_count(models, 'model')} in {_count(cells, 'cell')}: {phases})"
         )

@@ -22,7 +22,7 @@ from breakeven.errors import BreakevenError
 from breakeven.format import one_line
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Plan, Round
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
@@ -55,7 +55,7 @@ class BenchmarkSession:
         self.plan = CasePlan(self.options)
         self.timed: dict[str, Timing] = {}
         self.outcomes: dict[str, Outcome] = {}
-        self.session = Session(Budget())
+        self.runner = Runner(Budget())
         self.begun = False
         self.lost: str | None = None
         self._content: dict[str, Any] | None = None
@@ -105,16 +105,16 @@ class BenchmarkSession:
                 refuse_impossible(benchmark.stats.stats.data)
 
         try:
-            self.session.budget = self.options.budget(item)
+            self.runner.budget = self.options.budget(item)
             if not benchmark.enabled:
-                self.session.run_once(case, device, recipe, time_rounds)
+                self.runner.run_once(case, device, recipe, time_rounds)
                 self._note(item.nodeid, "skipped", "ran once untimed: benchmarks are disabled")
                 return None
             self._sing_when_due()
-            facts = self.session.measure(case, device, recipe, time_rounds)
+            facts = self.runner.measure(case, device, recipe, time_rounds)
         except Exception as error:
             benchmark.has_error = True
-            outcome, reason = self.session.note_failure(case, error)
+            outcome, reason = self.runner.note_failure(case, error)
             hint = "" if isinstance(error, BreakevenError) else "; --tb=short shows where"
             ending = LastOutcome(outcome, reason, error if self.options.wants_traceback else None, hint)
         except BaseException:
@@ -146,13 +146,13 @@ class BenchmarkSession:
         """Return the machine's facts, read once, when the run ends."""
         if self._machine is None:
             if self._start is not None:
-                self.session.run_canary("end", self.plan.devices)
+                self.runner.run_canary("end", self.plan.devices)
             self._machine = machine_facts()
             self._machine["state"] = {
                 "start": self._start,
                 "end": machine_state(),
-                "canary": self.session.canary,
-                "device_init_s": self.session.device_init_s,
+                "canary": self.runner.canary,
+                "device_init_s": self.runner.device_init_s,
             }
         return self._machine
 
@@ -166,13 +166,13 @@ class BenchmarkSession:
             "schema": SCHEMA,
             "command": self.options.command,
             "outcomes": [outcome.as_dict() for outcome in self.outcomes.values()],
-            "spent_s": self.session.spent,
+            "spent_s": self.runner.spent,
             "wall_s": time.perf_counter() - self._began,
         }
 
     def end(self) -> None:
         """Write the run file where pytest-benchmark did not, since nothing was timed."""
-        self.session.close()
+        self.runner.close()
         if self._on_sigterm is not None:
             signal.signal(signal.SIGTERM, self._on_sigterm)
         if self.options.json_path is not None and self._content is None:
@@ -192,7 +192,7 @@ class BenchmarkSession:
         return summary_lines(
             list(self.timed.values()),
             list(self.outcomes.values()),
-            self.session.spent,
+            self.runner.spent,
             wall_s,
             self.options.json_path,
             self.lost,
@@ -202,10 +202,10 @@ class BenchmarkSession:
         """Time the canary before the first case and halfway through."""
         if self._start is None:
             self._start = machine_state()
-            self.session.run_canary("start", self.plan.devices)
+            self.runner.run_canary("start", self.plan.devices)
         elif not self._halfway and 2 * len(self.timed) >= len(self.plan.cases):
             self._halfway = True
-            self.session.run_canary("middle", self.plan.devices)
+            self.runner.run_canary("middle", self.plan.devices)
 
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data

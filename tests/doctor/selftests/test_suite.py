@@ -64,8 +64,8 @@ def test_a_synchronize_that_does_nothing_is_noticed(monkeypatch):
 @pytest.mark.parametrize("forgotten", ["setup", "run"])
 def test_a_round_that_forgets_either_synchronize_is_noticed(forgotten, monkeypatch):
     parts = {
-        "setup": lambda self: (self._placed.release(), self._phase.prepare(self._placed)),
-        "run": lambda self: self._phase.run(self._placed),
+        "setup": lambda self: self.trainer.prepare(self.phase),
+        "run": lambda self: self.trainer.run(self.phase),
     }
     monkeypatch.setattr(Round, forgotten, parts[forgotten])
     assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
@@ -76,9 +76,9 @@ def test_a_clock_that_is_read_before_the_work_is_waited_for_is_noticed(monkeypat
         begin = clock()
         round_.setup()
         start = clock()
-        round_._phase.run(round_._placed)
+        round_.trainer.run(round_.phase)
         end = clock()
-        round_._synchronize()
+        round_.synchronize()
         return Timed(start - begin, end - start)
 
     monkeypatch.setattr(simulated_device, "time_round", too_early)
