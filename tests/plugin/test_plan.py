@@ -6,6 +6,7 @@ import pytest
 
 from breakeven.case import Budget, CaseKey
 from breakeven.errors import UsageError
+from breakeven.phases import Phase
 from breakeven.plugin.plan import CasePlan
 
 CPU = SimpleNamespace(name="cpu", is_accelerator=False, threads=2)
@@ -18,7 +19,7 @@ def plan(monkeypatch):
     monkeypatch.setattr("breakeven.plugin.plan.usable_threads", lambda: 2)
 
     def of(*cases, devices=(CPU, CUDA), max_time_s=1.0, times=True):
-        phases = [SimpleNamespace(name=name) for name in ("forward", "train")]
+        phases = (Phase.FORWARD, Phase.TRAIN)
         budget = Budget(max_time_s=max_time_s)
         made = CasePlan(SimpleNamespace(devices=devices, phases=phases, times=times, budget=lambda: budget))
         for number, case in enumerate(cases):
