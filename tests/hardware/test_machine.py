@@ -3,7 +3,9 @@
 import json
 import os
 from types import SimpleNamespace
+from unittest.mock import Mock
 
+import psutil
 import pytest
 import torch
 
@@ -277,26 +279,35 @@ def test_the_order_of_facts_does_not_matter():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
 
 
-def test_the_cpus_name_and_clock_come_from_the_kernel_where_it_tells(tmp_path):
+def test_cpu_name(tmp_path):
+    """The kernel's name of the CPU; any name where the kernel gives none."""
     info = tmp_path / "cpuinfo"
-    info.write_text("model name\t: Fast CPU @ 3 GHz\ncpu MHz\t\t: 2000.5\n\ncpu MHz\t\t: 3000.5\n")
+    info.write_text("model name\t: Fast CPU @ 3 GHz\ncpu MHz\t\t: 2000.5\n")
     assert cpu_name(info) == "Fast CPU @ 3 GHz"
-    assert cpu_clock_mhz(info) == 2500
-    info.write_text("model name\t: Quiet CPU\n")
-    assert cpu_clock_mhz(info) is None
     assert cpu_name(tmp_path / "absent")
-    assert cpu_clock_mhz(tmp_path / "absent") is None
 
 
-def test_the_cpus_temperature_is_that_of_its_hottest_spot(tmp_path):
-    for chip, name, degrees in (
-        ("hwmon0", "nvme", ("99000",)),
-        ("hwmon1", "coretemp", ("41000", "57500", "")),
-        ("hwmon2", "k10temp", ("45000",)),
-    ):
-        (tmp_path / chip).mkdir()
-        (tmp_path / chip / "name").write_text(f"{name}\n")
-        for number, text in enumerate(degrees):
-            (tmp_path / chip / f"temp{number}_input").write_text(text)
-    assert cpu_temperature_c(tmp_path) == 57.5
-    assert cpu_temperature_c(tmp_path / "absent") is None
+@pytest.mark.parametrize(
+    ("found", "clock"),
+    [(SimpleNamespace(current=2500.4), 2500), (SimpleNamespace(current=0.0), None), (None, None)],
+)
+def test_cpu_clock(monkeypatch, found, clock):
+    monkeypatch.setattr(psutil, "cpu_freq", returning(found), raising=False)
+    assert cpu_clock_mhz() == clock
+
+
+def test_cpu_temperature_is_that_of_the_hottest_sensor(monkeypatch):
+    chips = {"nvme": (99.0,), "coretemp": (41.0, 57.5), "k10temp": (45.0,)}
+    chips = {name: [SimpleNamespace(current=value) for value in values] for name, values in chips.items()}
+    monkeypatch.setattr(psutil, "sensors_temperatures", returning(chips), raising=False)
+    assert cpu_temperature_c() == 57.5
+    monkeypatch.setattr(psutil, "sensors_temperatures", returning({}))
+    assert cpu_temperature_c() is None
+
+
+def test_a_system_without_clocks_and_sensors(monkeypatch):
+    """psutil leaves out what it cannot read on a system, or raises."""
+    monkeypatch.delattr(psutil, "sensors_temperatures", raising=False)
+    monkeypatch.setattr(psutil, "cpu_freq", Mock(side_effect=NotImplementedError), raising=False)
+    assert cpu_temperature_c() is None
+    assert cpu_clock_mhz() is None

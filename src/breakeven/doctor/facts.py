@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from breakeven.doctor.contention import Sample, sample, typical
-from breakeven.hardware.devices import Device, cgroup_quota, default_devices, usable_threads
+from breakeven.hardware.devices import Device, affinity, cgroup_quota, default_devices, usable_threads
 from breakeven.hardware.machine import class_facts, load_average
 
 CPUS = Path("/sys/devices/system/cpu")
@@ -87,7 +87,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
     return Facts(
         machine=class_facts(),
         devices=devices,
-        affinity=_affinity(),
+        affinity=len(affinity() or ()) or os.cpu_count() or 1,
         threads=threads,
         neighbors=neighbors,
         quota=cgroup_quota(),
@@ -138,10 +138,6 @@ def _device(device: Device) -> DeviceFacts:
     except RuntimeError as error:  # what torch raises for a device that is lost, full or taken
         return DeviceFacts(device.name, device.name, device.threads, error=str(error).splitlines()[0])
     return DeviceFacts(device.name, str(description["device_name"]), device.threads, device.state())
-
-
-def _affinity() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _debug_builds() -> tuple[str, ...]:
