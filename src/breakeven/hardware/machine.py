@@ -186,7 +186,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _flushes_denormals() -> bool:
-    """Return whether the CPU treats denormal numbers as zero: multiply one, since torch does not report it."""
+    """Return whether the CPU treats denormal numbers as zero: torch does not report it, so multiply one."""
     smallest = torch.tensor(5e-324, dtype=torch.float64)
     return bool((smallest * 1.0).item() == 0.0)
 

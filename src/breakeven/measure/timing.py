@@ -23,10 +23,10 @@ CLOCK: Clock = time.perf_counter
 """Wall time, in seconds: the same quantity on every device."""
 
 MAX_WARMUP_ROUNDS = 20_000
-"""Ends the warm-up under a clock that stands still."""
+"""Ends the warm-up under a clock that does not move."""
 
 MIN_TRUSTED = 16
-"""Rounds that are timed however quiet the warm-up was, where the time allows them."""
+"""The minimum of timed rounds where the time allows them, however quiet the warm-up was."""
 
 Z95 = 1.959964
 MEDIAN_INFLATION = 1.2533
@@ -102,7 +102,7 @@ def min_warmup(device: Device) -> MinWarmup:
 
 @dataclass(frozen=True)
 class Warmup:
-    """What the warm-up saw: its rounds after the first call, and whether their times became steady."""
+    """The rounds of a warm-up, which follow the first call, and whether their times became steady."""
 
     rounds: tuple[Timed, ...]
     steady: bool
@@ -153,7 +153,7 @@ def warm_up(
 def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
     """Return the seconds that the first calls took beyond steady rounds, their preparation included.
 
-    The very first has no step of an earlier round to finish, so its preparation alone may be the shorter.
+    The very first has no earlier step to finish, so its preparation may be shorter than a steady one.
     """
     latency_s = median(timed.latency_s for timed in warmup.tail)
     first = max(early[0].latency_s - latency_s, early[0].total_s - warmup.round_s)
@@ -161,10 +161,10 @@ def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
 
 
 def is_steady(latencies: Sequence[float]) -> bool:
-    """Tell whether the last quarter of the times has the same median as the quarter before it.
+    """Return whether the last quarter of the times has the same median as the quarter before it.
 
-    The same means within 1%, or within two standard errors of the difference where noise is larger.
-    The noise is that of neighbors' differences, which a trend does not inflate.
+    The same is within 1%, or within two standard errors of the difference where that is more. The noise is
+    estimated from the differences of consecutive times, which a trend does not inflate.
     """
     quarter = max(3, len(latencies) // 4)
     if len(latencies) < 2 * quarter:
@@ -196,8 +196,8 @@ def _median_deviation(values: Sequence[float]) -> float:
 class Plan:
     """What pytest-benchmark is asked to do: `lead_in` untimed rounds, then `rounds` timed ones.
 
-    The lead-in is for its own loop, whose first rounds find their code and data uncached.
-    `cut_by_budget` tells whether time cut the rounds below the wish.
+    The lead-in is for its own loop, whose first rounds find their code and data uncached. `cut_by_budget` is
+    whether the time allowed fewer rounds than the target precision needs.
     """
 
     rounds: int
@@ -206,31 +206,31 @@ class Plan:
 
 
 def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
-    """Return the number of rounds that should bring the median's interval to the wished half-width.
+    """Return the number of rounds that should bring the median's interval to the target precision.
 
-    The noise is the warm-up tail's, so a slow first call never decides. The half-width of a median
-    of n normal times is ``1.96 * 1.2533 * noise / sqrt(n)``; the signs' lag-1 correlation rho widens
-    its square by ``(1 + rho) / (1 - rho)``, as in an AR(1) process. Twice that is asked for, since a
-    short tail tells the noise badly; there are 16 rounds, where the time allows them, for the same
-    reason; and cheap rounds are taken freely: 40, where they fit into a twentieth of the time.
+    The noise is that of the warm-up's tail, so a slow first call has no influence. The half-width of the
+    median of n normal times is ``1.96 * 1.2533 * noise / sqrt(n)``; the lag-1 correlation rho of the times
+    widens its square by ``(1 + rho) / (1 - rho)``, as in an AR(1) process. Twice as many rounds are planned,
+    since a short tail estimates the noise badly; for the same reason there are at least 16 where the time
+    allows them. Cheap rounds come on top: 40, where they fit into a twentieth of the time.
     """
     latencies = [timed.latency_s for timed in warmup.tail]
     spread = MEDIAN_INFLATION * Z95 * relative_noise(latencies) / budget.target_precision
-    wished = math.ceil(2 * spread**2 * correlation_factor(latencies)) + 4
+    wanted = math.ceil(2 * spread**2 * correlation_factor(latencies)) + 4
     cost = max(warmup.round_s, 1e-9)
     free = min(40, int(budget.max_time_s / 20 / cost))
     affordable = int(budget.max_time_s / cost)
-    wished = min(max(wished, free, budget.min_rounds, MIN_TRUSTED), budget.max_rounds)
-    rounds = max(min(wished, affordable), budget.min_rounds)
+    wanted = min(max(wanted, free, budget.min_rounds, MIN_TRUSTED), budget.max_rounds)
+    rounds = max(min(wanted, affordable), budget.min_rounds)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
-    return Plan(rounds, lead_in, cut_by_budget=rounds < wished)
+    return Plan(rounds, lead_in, cut_by_budget=rounds < wanted)
 
 
 def correlation_factor(latencies: Sequence[float]) -> float:
     """Return (1 + rho) / (1 - rho) for the lag-1 correlation rho of the times, in [1, 10].
 
-    It is read off the above-median signs, which outliers do not move: those of a normal process
-    correlate by ``2 / pi * asin(rho)`` (Sheppard's formula). Fewer than 20 times tell nothing about it: 1.
+    It is estimated from the above-median signs, which outliers do not move: those of a normal process
+    correlate by ``2 / pi * asin(rho)`` (Sheppard's formula). Fewer than 20 times cannot show it: 1.
     """
     if len(latencies) < 20:
         return 1.0
