@@ -65,7 +65,8 @@ def found(request):
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_inside_both_libraries_round_as_wanted_and_afterwards_nothing_has_changed(found, wanted):
+def test_tf32_set(found, wanted):
+    """Both libraries round as asked inside, and no switch has changed afterwards."""
     before = machine_facts()["class_id"]
     with tf32_set(wanted):
         inside = everything()
@@ -79,19 +80,19 @@ def test_inside_both_libraries_round_as_wanted_and_afterwards_nothing_has_change
     assert machine_facts()["class_id"] == before
 
 
-def test_the_switches_are_put_back_after_an_error_too(found):
+def test_tf32_set_restores_after_an_error(found):
     with pytest.raises(RuntimeError, match="mine"), tf32_set(True):
         raise RuntimeError("mine")
     assert everything() == found
 
 
-def test_none_touches_nothing(monkeypatch):
+def test_none_changes_nothing(monkeypatch):
     monkeypatch.setattr("breakeven.hardware.float32._State", lambda: pytest.fail("looked at the switches"))
     with tf32_set(None):
         pass
 
 
-def test_a_torch_that_warns_of_its_old_switches_is_read_without_a_word():
+def test_read_silently():
     def reader():
         warnings.warn("Please use the new API settings to control TF32 behavior", UserWarning, stacklevel=1)
         return True
@@ -99,8 +100,8 @@ def test_a_torch_that_warns_of_its_old_switches_is_read_without_a_word():
     assert read_silently(reader) is True
 
 
-def test_a_module_that_stands_before_a_switch_of_its_name_does_not_hide_it(monkeypatch):
-    """Torch 2.9 after an LSTM's first move to a GPU: the machine's class must not change over it."""
+def test_module_hides_a_switch(monkeypatch):
+    """Torch 2.9 after an LSTM's first move to a GPU: the machine's class must not change."""
 
     class Switch:
         fp32_precision = "tf32"

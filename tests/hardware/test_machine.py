@@ -63,7 +63,8 @@ def gpus(monkeypatch):
     return Gpus(monkeypatch, H100, H100)
 
 
-def test_the_class_names_hardware_versions_and_numeric_modes(monkeypatch):
+def test_class_facts(monkeypatch):
+    """Hardware, versions and numeric modes."""
     monkeypatch.setattr(machine, "accelerator_kind", returning(None))
     facts = class_facts()
     assert list(facts) == [
@@ -77,7 +78,8 @@ def test_the_class_names_hardware_versions_and_numeric_modes(monkeypatch):
     assert (facts["amp"], facts["flush_denormal"]) == (False, False)
 
 
-def test_the_class_of_a_machine_with_equal_gpus_tells_each_fact_once(gpus):
+def test_facts_of_equal_gpus(gpus):
+    """Each fact once."""
     facts = class_facts()
     assert {name: facts[name] for name in list(facts)[7:17]} == {
         "gpu": "NVIDIA H100",
@@ -93,7 +95,8 @@ def test_the_class_of_a_machine_with_equal_gpus_tells_each_fact_once(gpus):
     }
 
 
-def test_what_the_gpus_differ_in_is_told_of_each_in_torchs_order(gpus):
+def test_facts_of_different_gpus(gpus):
+    """A list in torch's order."""
     gpus.set_properties(L4, H100)
     gpus.replay(
         nvmlDeviceGetEnforcedPowerLimit=lambda gpu: {"GPU-uuid-0": 72_000, "GPU-uuid-1": 700_000}[gpu]
@@ -106,19 +109,20 @@ def test_what_the_gpus_differ_in_is_told_of_each_in_torchs_order(gpus):
     assert (facts["driver"], facts["ecc"], facts["gpu_count"]) == ("580.159.03", True, 2)
 
 
-def test_the_order_of_the_gpus_is_part_of_the_class_since_cuda_means_the_first(gpus):
+def test_order_of_gpus_is_part_of_the_class(gpus):
+    """``cuda`` means the first."""
     gpus.set_properties(L4, H100)
     before = machine_facts()["class_id"]
     gpus.set_properties(H100, L4)
     assert machine_facts()["class_id"] != before
 
 
-def test_the_facts_are_plain_json(gpus):
+def test_facts_are_plain_json(gpus):
     facts = {**machine_facts(), "state": machine_state()}
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
 
 
-def test_an_unchanged_machine_has_the_same_identity_twice(gpus):
+def test_facts_are_stable(gpus):
     assert machine_facts() == machine_facts()
 
 
@@ -139,7 +143,9 @@ VOLATILE = {
 
 
 @pytest.mark.parametrize("change", VOLATILE.values(), ids=VOLATILE.keys())
-def test_volatile_facts_are_stored_and_never_hashed_into_the_class(gpus, change):
+def test_volatile_facts_are_not_in_the_class(gpus, change):
+    """They are stored in the state."""
+
     def stored():
         return {**machine_facts(), "state": machine_state()}
 
@@ -152,7 +158,7 @@ def test_volatile_facts_are_stored_and_never_hashed_into_the_class(gpus, change)
     assert (after["class"], after["class_id"]) == (before["class"], before["class_id"])
 
 
-def test_the_state_names_the_host_and_says_how_warm_and_fast_it_is(gpus):
+def test_machine_state(gpus):
     gpus.patch.setattr(machine.platform, "node", returning("another-box"))
     gpus.patch.setattr(machine, "cpu_clock_mhz", returning(801))
     gpus.patch.setattr(machine, "cpu_temperature_c", returning(98.5))
@@ -197,12 +203,12 @@ CHANGES = {
 }
 
 
-def test_every_fact_of_the_class_is_changed_below(gpus):
+def test_every_class_fact_has_a_change(gpus):
     assert set(CHANGES) == set(class_facts())
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_a_change_of_any_fact_of_the_class_makes_another_class(gpus, key):
+def test_changed_fact_changes_the_class(gpus, key):
     before = machine_facts()
     CHANGES[key](gpus)
     after = machine_facts()
@@ -211,7 +217,7 @@ def test_a_change_of_any_fact_of_the_class_makes_another_class(gpus, key):
     assert after["instance_id"] == before["instance_id"]
 
 
-def test_autocast_is_told_with_its_dtype_where_it_is_on():
+def test_autocast_with_its_dtype():
     torch.set_autocast_enabled("cpu", True)
     torch.set_autocast_dtype("cpu", torch.float16)
     try:
@@ -222,7 +228,7 @@ def test_autocast_is_told_with_its_dtype_where_it_is_on():
     assert class_facts()["amp"] is False
 
 
-def test_flushing_denormal_numbers_is_told_where_it_is_on():
+def test_flush_denormal():
     if not torch.set_flush_denormal(True):
         pytest.skip("this CPU cannot flush denormal numbers")
     try:
@@ -242,7 +248,7 @@ def float32_switches():
     torch.set_float32_matmul_precision("highest")
 
 
-def test_high_and_medium_precision_are_not_the_same_class(float32_switches):
+def test_high_and_medium_precision_differ(float32_switches):
     torch.set_float32_matmul_precision("high")
     high = class_facts()
     torch.set_float32_matmul_precision("medium")
@@ -254,28 +260,28 @@ def test_high_and_medium_precision_are_not_the_same_class(float32_switches):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "ieee"])
-def test_the_new_switch_alone_is_read_too_though_torch_refuses_to_read_it_by_the_old_name(
-    float32_switches, precision
-):
+def test_new_switch_alone(float32_switches, precision):
+    """Torch refuses to read it by the old name."""
     torch.backends.cuda.matmul.fp32_precision = precision
     facts = class_facts()
     assert facts["tf32"] is (precision == "tf32")
     assert facts["float32"].startswith(f"cuda.matmul {precision}, ")
 
 
-def test_setting_the_precision_that_is_the_default_changes_nothing(float32_switches):
+def test_default_precision_set_explicitly(float32_switches):
+    """It changes nothing."""
     torch.backends.cuda.matmul.fp32_precision = "none"
     before = class_facts()
     torch.set_float32_matmul_precision("highest")
     assert class_facts() == before
 
 
-def test_an_older_torch_tells_one_precision(monkeypatch):
+def test_older_torch_has_one_precision(monkeypatch):
     monkeypatch.setattr(machine, "precision", returning(None))
     assert class_facts()["float32"] == "matmul highest"
 
 
-def test_the_order_of_facts_does_not_matter():
+def test_digest_ignores_the_order():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
 
 

@@ -8,18 +8,19 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 
 
-def test_the_song_never_changes():
-    """Runs of years ago are held against it: whoever changes this breaks every comparison with them."""
+def test_work_is_fixed():
+    """Runs from years ago are compared by it: a change here would break every comparison with them."""
     assert (canary.SIDE, canary.PRODUCTS, canary.ROUNDS, canary.WARMUP_ROUNDS) == (128, 4, 21, 10)
 
 
-def test_a_song_has_an_interval_and_an_n():
+def test_result():
     song = run_canary(Cpu(1))
     assert 0 < song["low_s"] <= song["median_s"] <= song["high_s"]
     assert song["n"] == 21
 
 
-def test_an_endless_song_is_cut_short_and_says_how_many_rounds_it_had():
+def test_slow_canary_ends_early():
+    """The number of rounds is recorded."""
     clock = SimulatedClock()
 
     class Slow(SimulatedDevice):
@@ -29,13 +30,13 @@ def test_an_endless_song_is_cut_short_and_says_how_many_rounds_it_had():
     assert run_canary(Slow(clock), clock)["n"] == canary.MIN_ROUNDS
 
 
-def test_every_note_waits_for_the_device():
+def test_every_round_synchronizes():
     device = SimulatedDevice(SimulatedClock())
     run_canary(device, device.clock)
     assert device.synchronizations >= 2 * (canary.ROUNDS + canary.WARMUP_ROUNDS)
 
 
-def test_a_session_keeps_what_it_heard_by_device_and_moment():
+def test_results_by_device_and_moment():
     runner = Runner(Budget())
     for when in ("start", "end"):
         runner.run_canary(when, [Cpu(1)])
@@ -43,7 +44,7 @@ def test_a_session_keeps_what_it_heard_by_device_and_moment():
     assert list(runner.canary["cpu@1"]) == ["start", "end"]
 
 
-def test_a_device_that_cannot_sing_says_why():
+def test_failing_canary_records_the_error():
     class Broken(SimulatedDevice):
         def synchronize(self):
             raise RuntimeError("CUDA error: no kernel image\nsecond line")

@@ -45,14 +45,16 @@ def measure(workload, phase="train", device=CPU, timer=time_rounds, clock=None):
         ({"cuda_graph": True}, r"^cuda_graph=True: cpu@1 cannot capture CUDA graphs$"),
     ],
 )
-def test_a_cpu_refuses_what_only_a_gpu_can_before_anything_is_placed(fields, reason, monkeypatch):
+def test_cpu_refuses_gpu_features(fields, reason, monkeypatch):
+    """Before a model is copied."""
     monkeypatch.setattr("breakeven.measure.cells.make_trainer", lambda *_: pytest.fail("placed"))
     with pytest.raises(UnsupportedError, match=reason) as caught:
         measure(dataclasses.replace(mlp(2, width=4), **fields), device=Cpu(1))
     assert outcome_of(caught.value) == "skipped"
 
 
-def test_a_refusal_says_nothing_of_other_batch_sizes_phases_and_devices():
+def test_refusal_makes_no_skip_rule():
+    """Other batch sizes, phases and devices are still tried."""
     runner = Runner(Budget(max_time_s=0.3))
     recorded = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
     for batch_size, phase in ((1, "forward"), (1, "train"), (2, "train")):
@@ -63,7 +65,7 @@ def test_a_refusal_says_nothing_of_other_batch_sizes_phases_and_devices():
     assert runner.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
 
 
-def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
+def test_cpu_accepts_tf32_off_and_none():
     for wanted in (False, None):
         assert measure(dataclasses.replace(mlp(2, width=4), tf32=wanted))["loss_compared"] is True
 
@@ -77,9 +79,7 @@ def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
         ((9, 0), "0", "NVIDIA_TF32_OVERRIDE is set, which overrides torch's setting"),
     ],
 )
-def test_tf32_needs_an_ampere_gpu_and_an_environment_that_leaves_it_to_torch(
-    monkeypatch, capability, override, reason
-):
+def test_why_no_tf32(monkeypatch, capability, override, reason):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
     if override is not None:
@@ -87,7 +87,7 @@ def test_tf32_needs_an_ampere_gpu_and_an_environment_that_leaves_it_to_torch(
     assert Accelerator("cuda").why_no_tf32() == reason
 
 
-def test_other_accelerators_have_neither_tf32_nor_graphs(monkeypatch):
+def test_other_accelerators_have_no_tf32_and_no_graphs(monkeypatch):
     assert "xpu has no TF32" in Accelerator("xpu").why_no_tf32()
     assert Accelerator("xpu").graph_recorder() is None
     monkeypatch.setattr(torch.version, "hip", "6.4")
@@ -100,7 +100,7 @@ def tf32_is_on():
 
 
 @pytest.mark.parametrize("wanted", [True, False, None])
-def test_tf32_is_in_effect_for_cuda_alone(wanted):
+def test_tf32_is_set_for_cuda_only(wanted):
     workload = dataclasses.replace(mlp(2, width=4), tf32=wanted)
     before = tf32_is_on()
     with in_effect(workload, Accelerator("cuda")):
@@ -109,8 +109,8 @@ def test_tf32_is_in_effect_for_cuda_alone(wanted):
         assert tf32_is_on() is before
 
 
-def test_what_a_workload_wants_is_in_effect_from_its_reset_to_its_last_round(monkeypatch):
-    """The switches are looked at in every call of the model, and after the case."""
+def test_tf32_during_the_whole_case(monkeypatch):
+    """The switches are read in every call of the model, and after the case."""
     seen = []
     device = SimulatedDevice(SimulatedClock())
     device.why_no_tf32 = lambda: None
@@ -138,7 +138,8 @@ def test_what_a_workload_wants_is_in_effect_from_its_reset_to_its_last_round(mon
         (dataclasses.replace(mlp(2, width=4), model=nn.Linear(4, 10).double()), TOLERANCE[torch.float64]),
     ],
 )
-def test_losses_may_differ_as_the_coarsest_number_allows(workload, tolerance):
+def test_tolerance(workload, tolerance):
+    """The coarsest dtype decides."""
     assert tolerance_of(workload) == tolerance
     assert COARSE > TF32 > TOLERANCE[torch.float32]
 
@@ -152,13 +153,13 @@ def test_losses_may_differ_as_the_coarsest_number_allows(workload, tolerance):
         ({"compile": "yes"}, "compile=.* must be True or False, got a str"),
     ],
 )
-def test_a_field_that_cannot_be_used_is_refused_by_name(fields, message):
+def test_invalid_field(fields, message):
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(mlp(2, width=4), **fields)
 
 
-def test_an_optimizer_without_a_fused_form_on_a_device_is_a_skip_with_torchs_words():
-    """Torch's own words, from a device on which it has no fused Adam."""
+def test_missing_fused_optimizer_is_a_skip():
+    """Torch's own message, from a device without a fused Adam."""
     weight = nn.Parameter(torch.ones(1, device="meta"))
     weight.grad = torch.ones(1, device="meta")
     with pytest.raises(RuntimeError) as caught:
@@ -176,7 +177,8 @@ def test_an_optimizer_without_a_fused_form_on_a_device_is_a_skip_with_torchs_wor
         "CalledProcessError: Command '['/usr/bin/gcc', '/tmp/x.c', '-O3']' returned non-zero exit status 1.",
     ],
 )
-def test_a_missing_compiler_is_a_skip_with_the_line_that_says_so(words):
+def test_missing_compiler_is_a_skip(words):
+    """The reason is the line of torch's message that names the compiler."""
     error = RuntimeError(words)
     assert outcome_of(error) == "skipped"
     assert reason_for(error).startswith("not supported here: ")
@@ -185,8 +187,8 @@ def test_a_missing_compiler_is_a_skip_with_the_line_that_says_so(words):
     assert outcome_of(ValueError(words)) == "failed"
 
 
-def test_what_a_compiler_remarks_ends_no_case_and_what_the_model_remarks_does():
-    """Here warnings are errors, as in many projects."""
+def test_compiler_warnings_are_ignored():
+    """Warnings are errors here, as in many projects; those of the model still are."""
     remark = "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled."
     with in_effect(dataclasses.replace(mlp(2, width=4), compile=True), CPU):
         warnings.warn(remark, UserWarning, stacklevel=1)
@@ -197,7 +199,7 @@ def test_what_a_compiler_remarks_ends_no_case_and_what_the_model_remarks_does():
         warnings.warn(remark, UserWarning, stacklevel=1)
 
 
-def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
+def test_one_compilation_per_cell(monkeypatch):
     """Torch keeps at most eight compiled forms of a model's code, and would run the ninth uncompiled."""
     resets = []
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
@@ -241,7 +243,7 @@ def convolution():
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 @pytest.mark.parametrize("recipe", [lambda: mlp(4, width=8), convolution])
-def test_a_recorded_workload_trains_as_a_plain_one_that_is_a_step_ahead(recipe, optimizer):
+def test_graphs_train_one_step_ahead(recipe, optimizer):
     workload = dataclasses.replace(build(recipe), optimizer=OPTIMIZERS[optimizer])
     plain = make_trainer(workload, CPU)
     plain.reset()
@@ -264,7 +266,7 @@ class Counting(nn.Module):
         return self.linear(x) * self.calls
 
 
-def test_buffers_are_brought_back_too():
+def test_buffers_are_restored():
     workload = Workload(
         Counting(),
         nn.MSELoss(),
@@ -278,7 +280,8 @@ def test_buffers_are_brought_back_too():
     assert trainer.model.calls == 3
 
 
-def test_every_reset_records_anew_and_copies_the_batch_into_one_place():
+def test_reset_captures_again():
+    """The batch keeps its place in memory."""
     trainer = on_paper(mlp(4, width=8))
     trainer.transfer()
     place_of_batch = trainer.batch[0].data_ptr()
@@ -292,14 +295,15 @@ def test_every_reset_records_anew_and_copies_the_batch_into_one_place():
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
-def test_a_batch_that_changed_on_the_host_is_what_the_next_round_trains_on():
+def test_transfer_copies_the_current_batch():
     trainer = on_paper(mlp(4, width=8))
     trainer.host_batch[0].mul_(2)
     trainer.transfer()
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
-def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak(monkeypatch):
+def test_facts_of_a_case_with_graphs(monkeypatch):
+    """Losses are compared; a peak of memory would miss what was allocated at the capture."""
     device = SimulatedDevice(SimulatedClock())
     monkeypatch.setattr(device, "peak_memory_bytes", lambda: 7)
     costs = Costs(*[1e-3] * 6)
@@ -321,8 +325,8 @@ def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak
     assert facts["loss"] != plain["loss"]  # a step ahead
 
 
-def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
-    """Only what is recorded is wrong: the steps before it are the CPU's."""
+def test_wrong_replay_is_an_error(monkeypatch):
+    """Only the replay is wrong: the eager steps are the CPU's."""
 
     class Forgetful(cuda_graphs.GraphedTrainer):
         def step(self):
@@ -335,7 +339,7 @@ def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
         measure(workload, device=device, clock=device.clock)
 
 
-def test_compiling_and_capturing_are_with_unique_labels(monkeypatch):
+def test_compile_and_capture_seconds(monkeypatch):
     device = SimulatedDevice(SimulatedClock())
 
     def compiling(module):
@@ -358,18 +362,18 @@ def test_compiling_and_capturing_are_with_unique_labels(monkeypatch):
     assert facts["capture_s"] == pytest.approx(3 * 3e-3)
 
 
-def test_a_loss_of_none_says_so_before_anything_is_recorded():
+def test_loss_of_none_with_graphs():
     workload = dataclasses.replace(mlp(2, width=4), loss=lambda *_: None)
     with pytest.raises(MeasurementError, match="the loss is None"):
         on_paper(workload)
 
 
-def test_a_device_without_a_recorder_places_nothing():
+def test_device_without_graphs():
     with pytest.raises(MeasurementError, match="cpu cannot capture CUDA graphs"):
         make_trainer(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
 
 
-def test_a_step_that_waits_for_the_device_says_that_it_cannot_be_recorded():
+def test_waiting_step_cannot_be_captured():
     class Refusing(SimulatedDevice):
         def graph_recorder(self):
             raised = super().graph_recorder()

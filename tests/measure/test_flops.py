@@ -32,38 +32,38 @@ def workload(model, inputs, loss=lambda outputs, _: outputs.mean(), targets=None
 # Operations. A product of (m, k) and (k, n) is 2 m k n: one multiplication and one addition each.
 
 
-def test_a_linear_layer_is_one_product_forward_and_one_for_its_weights_backward():
-    """Its inputs need no gradient, so nothing is propagated to them; the bias adds no product."""
+def test_linear_layer():
+    """One product forward, one backward: the inputs need no gradient, and the bias adds no product."""
     product = 2 * 3 * 5 * 7
     assert count_flops(workload(nn.Linear(5, 7), torch.ones(3, 5))) == Flops(product, product)
 
 
-def test_a_second_layer_propagates_to_the_first_too():
+def test_second_layer_propagates_to_the_first():
     first, second = 2 * 3 * 5 * 7, 2 * 3 * 7 * 11
     model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 11))
     assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, first + 2 * second)
 
 
-def test_a_frozen_layer_is_computed_and_not_trained():
+def test_frozen_layer():
     first, second = 2 * 3 * 5 * 7, 2 * 3 * 7 * 11
     model = nn.Sequential(nn.Linear(5, 7).requires_grad_(False), nn.Linear(7, 11))
     assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, second)
 
 
 @pytest.mark.parametrize(("cell", "gates"), [(nn.GRU, 3), (nn.RNN, 1)])
-def test_other_recurrent_nets_are_counted_too(cell, gates):
+def test_recurrent_nets(cell, gates):
     flops = count_flops(workload(cell(4, 4), torch.ones(5, 2, 4), loss=lambda outputs, _: outputs[0].mean()))
     assert flops.forward == 2 * 5 * (2 * 2 * 4 * gates * 4)
 
 
-def test_neither_autocast_nor_a_compiler_changes_the_count():
+def test_autocast_and_compiler_change_nothing():
     plain = mlp(4, width=8)
     assert count_flops(dataclasses.replace(plain, autocast=torch.bfloat16, compile=True)) == count_flops(
         plain
     )
 
 
-def test_a_model_without_products_has_none():
+def test_no_products():
     class Scale(nn.Module):
         def __init__(self):
             super().__init__()
@@ -75,7 +75,7 @@ def test_a_model_without_products_has_none():
     assert count_flops(workload(Scale(), torch.ones(2, 3))) == Flops(0, 0)
 
 
-def test_a_model_is_counted_as_it_trains():
+def test_counted_in_training_mode():
     class Auxiliary(nn.Linear):
         def forward(self, inputs):
             outputs = super().forward(inputs)
@@ -86,11 +86,12 @@ def test_a_model_is_counted_as_it_trains():
 
 
 @pytest.mark.parametrize("inputs", [(torch.ones(3, 4),), {"input": torch.ones(3, 4)}], ids=["tuple", "dict"])
-def test_inputs_reach_the_model_as_in_training(inputs):
+def test_inputs_as_in_training(inputs):
     assert count_flops(workload(nn.Linear(4, 2), inputs)).forward == 2 * 3 * 4 * 2
 
 
-def test_a_loss_with_weights_of_its_own_is_counted_and_stays_where_it_was():
+def test_loss_with_weights():
+    """It stays on its device."""
     loss = nn.CrossEntropyLoss(weight=torch.ones(2))
     counted = count_flops(
         workload(nn.Linear(4, 2), torch.ones(3, 4), loss, torch.zeros(3, dtype=torch.int64))
@@ -121,15 +122,16 @@ class Looks(nn.Linear):
     ],
     ids=["item", "a host tensor in the loss", "a loss of the host"],
 )
-def test_a_model_that_needs_numbers_has_no_count_and_says_why_in_one_line(what, reason):
+def test_model_that_needs_numbers(what, reason):
+    """The reason is one line."""
     told = count_flops(what)
     assert isinstance(told, str)
     assert reason in told
     assert "\n" not in told
 
 
-def test_a_warning_while_counting_is_no_reason_to_stop():
-    """Here warnings are errors, as in many projects."""
+def test_warnings_are_ignored():
+    """Warnings are errors here, as in many projects."""
 
     class Warns(nn.Linear):
         def forward(self, inputs):
@@ -141,7 +143,7 @@ def test_a_warning_while_counting_is_no_reason_to_stop():
     assert isinstance(count_flops(workload(Warns(4, 2), torch.ones(3, 4))), Flops)
 
 
-def test_a_count_that_takes_too_long_is_given_up():
+def test_count_takes_too_long():
     clock = SimulatedClock()
 
     class Slow(nn.Linear):
@@ -156,7 +158,7 @@ def test_a_count_that_takes_too_long_is_given_up():
     assert count_flops(of(2), clock) == "counting took more than 2 s"
 
 
-def test_counting_leaves_weights_batch_and_random_state_as_they_were():
+def test_counting_changes_nothing():
     class Draws(nn.Module):
         def __init__(self):
             super().__init__()
@@ -206,26 +208,28 @@ def stepped(optimizer, model=None):
     ],
     ids=["sgd", "momentum", "adam", "adamw", "amsgrad"],
 )
-def test_a_step_moves_gradients_once_and_parameters_and_state_twice(optimizer, times):
+def test_step_bytes(optimizer, times):
+    """Gradients are read; parameters and state are read and written."""
     made, size = stepped(optimizer)
     assert step_bytes(made) == times * size
 
 
-def test_a_step_moves_nothing_of_a_frozen_layer():
+def test_step_bytes_of_a_frozen_layer():
     model = nn.Sequential(nn.Linear(5, 5).requires_grad_(False), nn.Linear(5, 7))
     made, size = stepped(torch.optim.Adam, model)
     assert size == 4 * (5 * 7 + 7)
     assert step_bytes(made) == 7 * size
 
 
-def test_state_of_a_narrower_type_moves_fewer_bytes():
+def test_step_bytes_of_narrow_state():
     made, size = stepped(lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9))
     for state in made.state.values():
         state["momentum_buffer"] = state["momentum_buffer"].bfloat16()
     assert step_bytes(made) == 4 * size
 
 
-def test_what_a_step_moves_is_not_guessed_without_gradients_or_for_sparse_ones():
+def test_step_bytes_unknown():
+    """Without gradients, or with sparse ones."""
     made, _ = stepped(torch.optim.Adam)
     made.zero_grad()
     assert step_bytes(made) is None
@@ -236,7 +240,7 @@ def test_what_a_step_moves_is_not_guessed_without_gradients_or_for_sparse_ones()
     assert step_bytes(sparse) is None
 
 
-def test_a_wrapper_that_is_no_optimizer_of_torchs_costs_no_case():
+def test_step_bytes_of_a_foreign_optimizer():
     assert step_bytes(object()) is None
 
 
@@ -247,7 +251,8 @@ def placed_on(device, what=None):
     return trainer
 
 
-def test_a_transfer_moves_all_tensors_of_inputs_and_targets_to_an_accelerator():
+def test_transfer_bytes():
+    """All tensors of inputs and targets."""
     what = workload(
         nn.Linear(5, 7),
         {"input": torch.ones(3, 5, dtype=torch.float64)},
@@ -259,12 +264,12 @@ def test_a_transfer_moves_all_tensors_of_inputs_and_targets_to_an_accelerator():
     )
 
 
-def test_a_transfer_moves_nothing_on_a_cpu():
+def test_transfer_bytes_on_a_cpu():
     assert moved_bytes(Phase.TRANSFER, placed_on(CPU, mlp(4, width=8))) is None
 
 
 @pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN])
-def test_other_phases_move_what_nobody_can_tell(phase):
+def test_moved_bytes_of_other_phases(phase):
     assert moved_bytes(phase, placed_on(SimulatedDevice(SimulatedClock()))) is None
 
 
@@ -295,7 +300,7 @@ def counts(monkeypatch):
     return counted
 
 
-def test_every_phase_says_its_own_work_in_plain_numbers():
+def test_facts_of_every_phase():
     device = SimulatedDevice(SimulatedClock())
     runner = Runner(Budget(max_time_s=1e5), device.clock)
     facts = {phase: facts_of(simulated_workload(device), phase, device, runner) for phase in Phase}
@@ -311,12 +316,12 @@ def test_every_phase_says_its_own_work_in_plain_numbers():
     assert json.loads(json.dumps(told)) == told
 
 
-def test_a_step_on_a_cpu_says_what_it_moves_and_a_transfer_there_nothing():
+def test_facts_on_a_cpu():
     assert facts_of(tiny(2, optimizer="adam"), "step")["moved_bytes"] == 7 * 4 * (10 * 5 + 5 + 5 * 2 + 2)
     assert "moved_bytes" not in facts_of(tiny(2), "transfer")
 
 
-def test_operations_are_counted_once_a_cell_and_not_once_a_phase_or_device(counts):
+def test_counted_once_per_cell(counts):
     runner = Runner(Budget(max_time_s=0.02))
     for batch_size in (2, 3):
         for device in (CPU, Cpu(1)):
@@ -325,20 +330,20 @@ def test_operations_are_counted_once_a_cell_and_not_once_a_phase_or_device(count
         assert len(counts) == batch_size - 1
 
 
-def test_no_phase_without_a_count_asks_for_one(counts):
+def test_phases_without_passes_are_not_counted(counts):
     for phase in ("transfer", "step"):
         facts_of(tiny(2), phase)
     assert counts == []
 
 
-def test_operations_are_counted_after_the_timed_rounds(counts):
+def test_counted_after_the_rounds(counts):
     counted_before = []
     facts_of(tiny(2), "forward", time_rounds=lambda *_: counted_before.append(len(counts)))
     assert counted_before == [0]
     assert len(counts) == 1
 
 
-def test_counting_is_time_spent_preparing(monkeypatch):
+def test_counting_is_preparing(monkeypatch):
     device = SimulatedDevice(SimulatedClock())
     runner = Runner(Budget(max_time_s=1e5), device.clock)
     spent = []
@@ -353,21 +358,21 @@ def test_counting_is_time_spent_preparing(monkeypatch):
     assert runner.spent["preparing"] == spent[0] + 100.0
 
 
-def test_a_model_that_cannot_be_counted_is_timed_all_the_same_and_says_why():
+def test_uncountable_model_is_timed():
     facts = facts_of(workload(Looks(4, 2), torch.ones(3, 4)), "train")
     assert "flops" not in facts
     assert facts["flops_unknown"].startswith("RuntimeError: Tensor.item() cannot be called on meta")
     assert facts["planned_rounds"] >= 6
 
 
-def test_what_could_not_be_counted_is_not_tried_again_at_another_batch_size(counts):
+def test_uncountable_model_is_tried_once(counts):
     runner = Runner(Budget(max_time_s=0.02))
     what = workload(Looks(4, 2), torch.ones(3, 4))
     told = {facts_of(what, "forward", CPU, runner, batch_size)["flops_unknown"] for batch_size in (1, 2)}
     assert len(counts) == len(told) == 1
 
 
-def test_counting_trains_no_model_of_the_session():
+def test_counting_does_not_train():
     runner = Runner(Budget(max_time_s=0.02))
     what = tiny(2)
     before = [

@@ -29,14 +29,15 @@ def latencies(round_, where, rounds=3):
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_a_round_reads_its_phases_work_and_no_other(where, phase):
+def test_round_reads_its_phase(where, phase):
     trainer = placed_on(where)
     seconds = median(latencies(Round(phase, trainer), where))
     assert where.reads(seconds, PHASE_COSTS[phase])
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_without_its_synchronize_a_round_reads_almost_nothing(where, phase, monkeypatch):
+def test_round_without_synchronize(where, phase, monkeypatch):
+    """It reads almost nothing."""
     trainer = placed_on(where)
     round_ = Round(phase, trainer)
     time_round(round_, where.clock)
@@ -48,15 +49,15 @@ def test_without_its_synchronize_a_round_reads_almost_nothing(where, phase, monk
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_work_that_is_in_the_queue_before_is_not_timed(where, phase):
+def test_queued_work_is_not_timed(where, phase):
     round_ = Round(phase, placed_on(where))
     time_round(round_, where.clock)
     where.device.enqueue(BUSY)
     assert where.reads(time_round(round_, where.clock).latency_s, PHASE_COSTS[phase])
 
 
-def test_a_preparation_that_is_not_waited_for_would_be_timed(where, monkeypatch):
-    """What the first synchronize of a round is for: without it the whole step before is read."""
+def test_preparation_without_synchronize(where, monkeypatch):
+    """Without the first synchronize of a round, the whole step before is read."""
     round_ = Round(Phase.OPTIMIZER, placed_on(where))
     time_round(round_, where.clock)
     waits = [lambda: None, where.device.synchronize]
@@ -64,21 +65,22 @@ def test_a_preparation_that_is_not_waited_for_would_be_timed(where, monkeypatch)
     assert time_round(round_, where.clock).latency_s > 1.5 * COSTS.step * where.unit_s
 
 
-def test_what_happens_once_is_timed_from_idle_to_idle(where):
+def test_time_once(where):
+    """From idle to idle."""
     trainer = placed_on(where)
     where.device.enqueue(BUSY)
     assert where.reads(time_once(trainer.move_model, where.device, where.clock), COSTS.model_transfer)
     assert where.is_idle()
 
 
-def test_initializing_leaves_the_device_idle(where):
+def test_initialize_leaves_the_device_idle(where):
     where.device.enqueue(BUSY)
     assert not where.is_idle()
     where.device.initialize()
     assert where.is_idle()
 
 
-def test_events_give_each_part_its_own_share(where):
+def test_part_seconds(where):
     trainer = placed_on(where)
     where.device.enqueue(BUSY)
     shares = part_seconds(Phase.TRAIN, trainer, where.device.event_api(), rounds=3)
@@ -88,7 +90,7 @@ def test_events_give_each_part_its_own_share(where):
     assert where.is_idle()
 
 
-def test_queueing_a_step_takes_the_host_a_fraction_of_it(where):
+def test_enqueue_seconds(where):
     trainer = placed_on(where)
     where.device.enqueue(BUSY)
     queued = enqueue_seconds(Phase.TRAIN, trainer, 3, where.clock)
@@ -96,7 +98,8 @@ def test_queueing_a_step_takes_the_host_a_fraction_of_it(where):
     assert where.is_idle()
 
 
-def test_a_recorded_step_does_the_same_work_with_less_queueing(where):
+def test_graphs_do_the_same_work(where):
+    """With less queueing."""
     trainer = make_trainer(where.workload(cuda_graph=True), where.device)
     trainer.move_model()
     trainer.reset()
@@ -114,8 +117,8 @@ def test_a_recorded_step_does_the_same_work_with_less_queueing(where):
 
 
 @pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
-def test_a_session_reads_known_work_in_every_place(where, graphs):
-    """From recipe to facts: the rounds, the device's share, the host's share, what happens once."""
+def test_runner_reads_known_work(where, graphs):
+    """The rounds, the device's part, the host's part, and what happens once."""
     seen = []
 
     def time_rounds(round_, plan):

@@ -31,67 +31,67 @@ def gpu(before=None, after=None):
     )
 
 
-def test_a_quiet_machine_gives_no_flag():
+def test_quiet_machine():
     assert evidence() == {}
     assert gpu() == {}
 
 
-def test_a_main_thread_that_lost_its_core_was_contended():
+def test_lost_core_is_contended():
     assert evidence(thread_s=0.5) == {"contended": {"main_thread_share": 0.5}}
 
 
-def test_many_involuntary_switches_mean_contended():
+def test_many_switches_are_contended():
     assert evidence(switches=120) == {"contended": {"involuntary_switches_per_s": 120.0}}
 
 
-def test_a_host_that_sleeps_while_the_accelerator_works_is_not_contended():
+def test_sleeping_host_is_not_contended():
     assert evidence(thread_s=0.1, is_accelerator=True) == {}
 
 
-def test_two_switches_in_a_short_time_are_chance():
+def test_two_switches_are_chance():
     assert evidence(wall_s=0.005, thread_s=0.005, switches=2) == {}
 
 
-def test_too_short_a_time_shows_nothing():
+def test_too_short():
     assert evidence(wall_s=1e-4, thread_s=0.0, switches=9) == {}
 
 
-def test_a_clock_that_steps_back_gives_no_flag_and_no_crash():
+def test_clock_steps_back():
     assert evidence(wall_s=-1.0) == {}
     assert evidence(wall_s=0.0, thread_s=0.0) == {}
 
 
-def test_what_cannot_be_read_gives_no_flag():
+def test_unreadable_gives_no_flag():
     assert evidence(switches=None) == {}
     assert gpu({"sm_clock_mhz": None}, {"event_reasons": None, "other_processes": None}) == {}
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_a_throttled_gpu_is_flagged_with_the_drivers_reasons(where):
+def test_throttled(where):
     state = {where: {"event_reasons": ["gpu_idle", "sw_thermal_slowdown", "hw_slowdown"]}}
     assert gpu(**state) == {"throttled": {"event_reasons": ["hw_slowdown", "sw_thermal_slowdown"]}}
 
 
-def test_an_idle_gpu_is_not_throttled():
+def test_idle_gpu_is_not_throttled():
     assert gpu({"event_reasons": ["gpu_idle", "applications_clocks_setting"]}) == {}
 
 
-def test_clocks_that_moved_by_more_than_five_percent_are_flagged():
+def test_clock_changed_by_more_than_5_percent():
     assert gpu(after={"sm_clock_mhz": 1700}) == {"clock": {"sm_clock_mhz": [1980, 1700]}}
     assert gpu(after={"sm_clock_mhz": 1950}) == {}
 
 
-def test_another_process_on_the_gpu_is_flagged():
+def test_shared_gpu():
     assert gpu(before={"other_processes": 2}) == {"shared_gpu": {"other_processes": 2}}
 
 
-def test_the_state_is_plain_json():
+def test_state_is_plain_json():
     state = state_between(snapshot(Cpu(), time.perf_counter), snapshot(Cpu(), time.perf_counter))
     assert json.loads(json.dumps(state, allow_nan=False)) == state
     assert state["gpu_before"] is None
 
 
-def test_a_gpus_own_state_is_read(monkeypatch):
+def test_state_of_the_right_gpu(monkeypatch):
     asked = []
     monkeypatch.setattr(nvml, "gpu_state", lambda device: asked.append(device) or QUIET_GPU)
     assert snapshot(Accelerator("cuda", 1), time.perf_counter).gpu == QUIET_GPU
@@ -100,8 +100,8 @@ def test_a_gpus_own_state_is_read(monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="needs CPU affinity")
-def test_a_busy_neighbor_on_the_same_core_is_seen():
-    """The real thing: a spinning process shares our only core for a while."""
+def test_busy_neighbor():
+    """A real spinning process shares our only core."""
     import os
 
     before = os.sched_getaffinity(0)

@@ -92,7 +92,7 @@ def ready(workload, device):
 
 
 @pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD])
-def test_a_real_phase_reads_far_less_without_its_synchronize(gpu, phase, monkeypatch):
+def test_real_phase_without_synchronize(gpu, phase, monkeypatch):
     round_ = Round(phase, ready(build(lambda: mlp(8192, width=4096)), gpu))
     for _ in range(3):
         time_round(round_)
@@ -143,7 +143,8 @@ def held():
     return torch.cuda.memory_allocated()
 
 
-def test_peak_memory_holds_the_batch_and_grows_with_it(gpu, measure):
+def test_peak_memory(gpu, measure):
+    """It holds the batch and grows with it."""
     before = held()
     peaks = [measure(lambda n=n: big(n), gpu, "forward", batch_size=n)["peak_memory_bytes"] for n in (1, 4)]
     assert SAMPLE <= peaks[0] - before < 4 * SAMPLE
@@ -151,13 +152,13 @@ def test_peak_memory_holds_the_batch_and_grows_with_it(gpu, measure):
     assert 2 * SAMPLE < peaks[1] - peaks[0] < 4 * SAMPLE
 
 
-def test_the_peak_of_a_case_is_not_that_of_an_earlier_one(gpu, measure):
+def test_peak_memory_is_reset(gpu, measure):
     large = measure(lambda: big(4), gpu, "forward", batch_size=4)["peak_memory_bytes"]
     small = measure(lambda: tiny(1), gpu, workload="small")["peak_memory_bytes"]
     assert 0 < small < large - 2 * SAMPLE
 
 
-def test_a_round_lets_go_of_what_the_last_one_made(gpu):
+def test_round_releases_the_last_batch(gpu):
     """Two batches at a time would double the peak."""
     trainer = ready(build(lambda: big(4)), gpu)
     before = held()
@@ -170,8 +171,8 @@ def test_a_round_lets_go_of_what_the_last_one_made(gpu):
     assert gpu.peak_memory_bytes() - before < 1.5 * 4 * SAMPLE
 
 
-def test_recorded_cases_leave_later_peaks_as_they_were(gpu, measure):
-    """Every recording has a pool of its own and is forgotten; the stream, with its workspaces, is shared."""
+def test_graphs_leave_later_peaks_unchanged(gpu, measure):
+    """Each capture has its own pool and is released; the stream, with its workspaces, is shared."""
     measure(lambda: tiny(1), gpu, workload="plain before")
     measure(lambda: _recorded("adam"), gpu, workload="first")
     before = held()
@@ -201,7 +202,8 @@ def bench_other(train_benchmark, batch_size):
 """
 
 
-def test_out_of_memory_is_an_outcome_and_the_following_cases_are_timed(bench):
+def test_out_of_memory_is_an_outcome(bench):
+    """The cases after it are timed."""
     result = bench.write(ABSURD).run("--breakeven-devices=cuda", "--breakeven-phases=transfer,forward,train")
     assert result.ret == 0
     phases = ("transfer", "forward", "train")
@@ -220,7 +222,7 @@ def test_out_of_memory_is_an_outcome_and_the_following_cases_are_timed(bench):
         assert outcomes[f"bench_greedy[64-cuda-{phase}]"][1].endswith("at batch 16: out of memory")
 
 
-def test_memory_that_really_runs_out_is_given_back_for_the_next_case(gpu, measure):
+def test_memory_is_given_back(gpu, measure):
     total = torch.cuda.get_device_properties(gpu.torch_device).total_memory
     before, limit = held(), torch.cuda.memory_reserved() + 512 * MIB
     torch.cuda.set_per_process_memory_fraction(limit / total)
@@ -241,7 +243,8 @@ def test_memory_that_really_runs_out_is_given_back_for_the_next_case(gpu, measur
 # Transfer.
 
 
-def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu, measure):
+def test_pinned_memory(gpu, measure):
+    """The host continues while it is copied."""
     seconds = {}
     for pinned in (False, True):
         trainer = ready(dataclasses.replace(build(lambda: big(1)), pin_memory=pinned), gpu)
@@ -269,7 +272,8 @@ def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu,
 
 @pytest.mark.parametrize("autocast", AUTOCAST, ids=str)
 @pytest.mark.parametrize("name", SIZES)
-def test_every_recipe_trains_here_and_agrees_with_the_cpu(gpu, measure, name, autocast):
+def test_every_recipe(gpu, measure, name, autocast):
+    """It trains and agrees with the CPU."""
     facts = measure(lambda: dataclasses.replace(shipped(name, 4)(), autocast=autocast), gpu)
     assert facts["loss_compared"] is True
     assert facts["device_name"] == torch.cuda.get_device_name()
@@ -278,7 +282,8 @@ def test_every_recipe_trains_here_and_agrees_with_the_cpu(gpu, measure, name, au
 
 
 @pytest.mark.parametrize("optimizer", bench_file("transformer").OPTIMIZERS)
-def test_every_optimizer_trains_here_and_agrees_with_the_cpu(gpu, measure, optimizer):
+def test_every_optimizer(gpu, measure, optimizer):
+    """It trains and agrees with the CPU."""
     facts = measure(shipped("transformer", 4, optimizer=optimizer), gpu, "step")
     assert facts["loss_compared"] is True
 
@@ -292,14 +297,15 @@ def in_dtype(dtype, **fields):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_weights_of_each_dtype_are_timed_and_agree_with_the_cpu(gpu, measure, dtype):
+def test_every_dtype(gpu, measure, dtype):
+    """It trains and agrees with the CPU."""
     facts = measure(lambda: in_dtype(dtype), gpu)
     assert facts["loss_compared"] is True
     assert facts["peak_memory_bytes"] > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_autocast_computes_in_its_dtype_and_agrees_with_the_cpu(gpu, measure, dtype):
+def test_autocast(gpu, measure, dtype):
     def recipe():
         return dataclasses.replace(mlp(32, width=64), autocast=dtype)
 
@@ -315,7 +321,8 @@ def test_autocast_computes_in_its_dtype_and_agrees_with_the_cpu(gpu, measure, dt
 # NVML.
 
 
-def test_nvml_tells_the_gpus_state_or_why_not(gpu):
+def test_nvml_state(gpu):
+    """Every value is read, or the reason is."""
     state = gpu_state(gpu.torch_device)
     unreadable = state.pop("unreadable", {})
     assert "nvml" not in unreadable, unreadable
@@ -329,7 +336,7 @@ def test_nvml_tells_the_gpus_state_or_why_not(gpu):
         assert state["other_processes"] >= 0
 
 
-def test_nvml_tells_the_gpus_class(gpu):
+def test_nvml_class(gpu):
     facts = gpu_class(gpu.torch_device)
     assert facts["driver"]
     assert facts["power_limit_w"] is None or facts["power_limit_w"] > 0
@@ -338,7 +345,7 @@ def test_nvml_tells_the_gpus_class(gpu):
     assert ours["driver"] == facts["driver"]
 
 
-def test_a_cases_flags_come_from_the_states_around_its_rounds(gpu, measure):
+def test_flags_follow_from_the_state(gpu, measure):
     facts = measure(lambda: mlp(1024, width=1024), gpu)
     state = facts["state"]
     assert state["gpu_before"].keys() >= {"sm_clock_mhz", "event_reasons", "other_processes"}
@@ -361,7 +368,8 @@ def with_tf32(gpu):
     return gpu
 
 
-def test_tf32_rounds_products_and_convolutions_and_is_off_again_afterwards(with_tf32):
+def test_tf32_set(with_tf32):
+    """Products and convolutions are rounded, and afterwards not."""
     before = machine_facts()["class_id"]
     one, other = (torch.randn(512, 512, device="cuda") for _ in range(2))
     image, kernel = torch.randn(4, 32, 32, 32, device="cuda"), torch.randn(32, 32, 3, 3, device="cuda")
@@ -378,7 +386,7 @@ def test_tf32_rounds_products_and_convolutions_and_is_off_again_afterwards(with_
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_case_in_tf32_agrees_with_the_cpu_and_rounds_as_it_says(with_tf32, measure, wanted):
+def test_case_with_tf32(with_tf32, measure, wanted):
     seen = []
 
     class Looks(nn.Linear):
@@ -399,7 +407,7 @@ def test_a_case_in_tf32_agrees_with_the_cpu_and_rounds_as_it_says(with_tf32, mea
 
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam_fused"])
-def test_recorded_graphs_agree_with_the_cpu_in_every_phase(gpu, measure, optimizer, phase):
+def test_graphs_agree_with_the_cpu(gpu, measure, optimizer, phase):
     recipe = partial(_recorded, optimizer)
     facts = measure(recipe, gpu, phase)
     assert facts.get("loss_compared", phase == "transfer") is True
@@ -412,7 +420,7 @@ def _recorded(optimizer, **fields):
     return dataclasses.replace(workload, optimizer=OPTIMIZERS[optimizer], cuda_graph=True, **fields)
 
 
-def test_recorded_training_is_plain_training_a_step_ahead(gpu):
+def test_graphs_train_one_step_ahead(gpu):
     losses = {}
     for graphs, steps in ((False, 6), (True, 5)):
         workload = dataclasses.replace(build(partial(_recorded, "adam")), cuda_graph=graphs)
@@ -426,14 +434,15 @@ def test_recorded_training_is_plain_training_a_step_ahead(gpu):
 
 @pytest.mark.parametrize("autocast", AUTOCAST, ids=str)
 @pytest.mark.parametrize("name", ["seed_net", "cnn", "transformer"])
-def test_recipes_can_be_recorded_in_each_dtype(gpu, measure, name, autocast):
+def test_graphs_of_recipes(gpu, measure, name, autocast):
     def recipe():
         return dataclasses.replace(shipped(name, 4)(), autocast=autocast, cuda_graph=True)
 
     assert measure(recipe, gpu)["loss_compared"] is True
 
 
-def test_a_recorded_step_of_a_tiny_model_is_not_slower_and_needs_less_of_the_host(gpu, measure):
+def test_graphs_of_a_tiny_model(gpu, measure):
+    """Not slower, and less work for the host."""
     plain = measure(lambda: tiny(64), gpu)
     plain_s = measure.median_s
     recorded = measure(lambda: dataclasses.replace(tiny(64), cuda_graph=True), gpu, workload="recorded")
@@ -448,7 +457,7 @@ class Asks(nn.Linear):
         return super().forward(inputs) * (1.0 if inputs.sum().item() else 2.0)
 
 
-def test_a_model_that_cannot_be_recorded_fails_alone(gpu, measure):
+def test_failed_capture_fails_alone(gpu, measure):
     def recipe():
         workload = mlp(4, width=8)
         return dataclasses.replace(workload, model=Asks(8, 10), cuda_graph=True)
@@ -461,7 +470,7 @@ def test_a_model_that_cannot_be_recorded_fails_alone(gpu, measure):
 
 
 @pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
-def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_with_unique_labels(gpu, measure, graphs):
+def test_compiled_model(gpu, measure, graphs):
     def recipe():
         return dataclasses.replace(mlp(16, width=32), compile=True, cuda_graph=graphs)
 
@@ -477,7 +486,7 @@ def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_with_unique_l
     assert ("capture_s" in facts) is graphs
 
 
-def test_a_large_step_leaves_the_host_idle_and_a_tiny_one_does_not(gpu, measure):
+def test_host_share_of_a_large_and_a_tiny_step(gpu, measure):
     shares = {}
     pinned = {"pin_memory": True}
     for name, recipe in {
@@ -500,7 +509,7 @@ def bench_variants(train_benchmark, batch_size, tf32, cuda_graph):
 """
 
 
-def test_variants_are_axes_of_a_run_whose_class_they_do_not_change(bench):
+def test_variants_do_not_change_the_class(bench):
     class_id = machine_facts()["class_id"]
     result = bench.write(VARIANTS).run("--breakeven-devices=cpu,cuda", "--breakeven-phases=train")
     assert result.ret == 0
@@ -512,7 +521,7 @@ def test_variants_are_axes_of_a_run_whose_class_they_do_not_change(bench):
     assert content["machine_info"]["breakeven"]["class_id"] == class_id
 
 
-def test_placing_on_the_gpu_moves_model_loss_and_batch(gpu):
+def test_trainer_moves_model_and_batch(gpu):
     trainer = Trainer(build(lambda: mlp(4, width=8)), gpu)
     trainer.move_model()
     trainer.reset()

@@ -40,32 +40,32 @@ def trainer(device):
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_a_round_reads_the_whole_device_time_of_its_phase_and_of_no_other(phase, trainer, clock):
+def test_round_reads_its_phase(phase, trainer, clock):
     round_ = Round(phase, trainer)
     latencies = [time_round(round_, clock).latency_s for _ in range(5)]
     assert latencies == [LATENCIES[phase]] * 5
 
 
-def test_the_simulated_phases_cover_the_registry():
+def test_latencies_of_every_phase():
     assert LATENCIES.keys() == set(Phase)
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_without_synchronization_a_round_would_read_launches_alone(phase, trainer, clock, monkeypatch):
-    """What the device is for: the same round, on a device whose synchronize does nothing."""
+def test_round_without_synchronize(phase, trainer, clock, monkeypatch):
+    """It reads the launches alone."""
     monkeypatch.setattr(trainer.device, "synchronize", lambda: None)
     launches = len(phase.parts)
     assert time_round(Round(phase, trainer), clock).latency_s == launches * LAUNCH_S
 
 
-def test_work_left_in_the_queue_by_the_preparation_is_not_timed(trainer, device, clock):
+def test_queued_work_is_not_timed(trainer, device, clock):
     round_ = Round(Phase.FORWARD, trainer)
     device.enqueue(1000.0)
     assert time_round(round_, clock).latency_s == LATENCIES["forward"]
 
 
 @pytest.mark.parametrize("phase", [name for name in Phase if name != "transfer"])
-def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, trainer, device, monkeypatch):
+def test_rounds_are_whole_steps(phase, trainer, device, monkeypatch):
     """A phase that ran alone in a loop would find its weights and its code in the cache."""
     queued = []
     monkeypatch.setattr(device, "enqueue", queued.append)
@@ -78,17 +78,19 @@ def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, trainer, 
     assert len(queued) > 2 * len(step)
 
 
-def test_what_happens_once_is_timed_from_idle_to_idle(trainer, device, clock):
+def test_time_once(trainer, device, clock):
+    """From idle to idle."""
     device.enqueue(1000.0)
     assert time_once(trainer.move_model, device, clock) == LAUNCH_S + COSTS.model_transfer
 
 
-def test_initializing_a_device_ends_synchronized(device, clock):
+def test_initialize_ends_synchronized(device, clock):
     device.initialize()
     assert clock.now == LAUNCH_S + 1.0
 
 
-def test_device_events_give_each_part_its_own_share_and_not_the_preparation(trainer, device):
+def test_part_seconds(trainer, device):
+    """Without the preparation."""
     device.enqueue(1000.0)
     shares = part_seconds(Phase.TRAIN, trainer, device.event_api(), rounds=1)
     assert shares == {
@@ -101,7 +103,8 @@ def test_device_events_give_each_part_its_own_share_and_not_the_preparation(trai
     }
 
 
-def test_queueing_is_all_launches_and_no_work(trainer, device, clock):
+def test_enqueue_seconds(trainer, device, clock):
+    """All launches and no work."""
     device.enqueue(1000.0)
     idle = []
 
@@ -118,7 +121,7 @@ def test_queueing_is_all_launches_and_no_work(trainer, device, clock):
     assert (forward.all_s, forward.transfer_s) == (LAUNCH_S, 0.0)
 
 
-def test_the_device_is_idle_when_its_events_are_read(trainer, device, clock):
+def test_events_are_read_when_idle(trainer, device, clock):
     asked_while_busy = []
     events = device.event_api()
 
@@ -131,7 +134,7 @@ def test_the_device_is_idle_when_its_events_are_read(trainer, device, clock):
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, clock):
+def test_runner_reads_its_phase(phase, device, clock):
     latencies = []
 
     def time_rounds(round_, plan):
@@ -153,8 +156,8 @@ def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, cl
     assert (facts.get("enqueue_transfer_s") == LAUNCH_S) is (phase == "train")
 
 
-def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock):
-    """Becoming current and being waited for make a context too, which then would cost nobody anything."""
+def test_device_init_is_timed_first(clock):
+    """Making the device current and synchronizing create a context too, whose time would then be missing."""
 
     class Asleep(SimulatedDevice):
         awake = False
@@ -184,7 +187,7 @@ def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock
     assert runner.device_init_s == {device.name: LAUNCH_S + 3.0}  # its own second passes meanwhile
 
 
-def test_a_cpu_round_never_calls_an_accelerators_synchronize(monkeypatch):
+def test_cpu_never_synchronizes_an_accelerator(monkeypatch):
     """It would cost 10 to 40 microseconds a call, and raises on a CPU-only build."""
     monkeypatch.setattr(
         torch.accelerator, "synchronize", lambda *_: pytest.fail("synchronized an accelerator")
@@ -224,7 +227,7 @@ class DevicesSeen(TorchDispatchMode):
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
 @pytest.mark.parametrize("phase", Phase)
-def test_every_phase_runs_on_its_own_device(phase):
+def test_phases_run_on_their_device(phase):
     trainer = Trainer(tiny(4, "momentum"), Meta())
     trainer.move_model()
     trainer.reset()
@@ -266,7 +269,7 @@ devices.FAMILIES.insert(0, Family)
 """
 
 
-def test_pytest_benchmark_reads_exactly_the_device_time(pytester, monkeypatch):
+def test_pytest_benchmark_reads_the_device_time(pytester, monkeypatch):
     """The whole path: pytest-benchmark's own loop, on the simulated device's clock."""
     pytester.makepyfile(bench_simulated=BENCH_SIMULATED, simulation=SIMULATION)
     monkeypatch.syspath_prepend(pytester.path)
