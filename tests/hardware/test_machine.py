@@ -1,4 +1,4 @@
-"""The machine's class holds what must be equal for two runs to be compared, and nothing volatile."""
+"""What must be equal for two runs to be compared is in the class; what changes by itself is not."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def returning(value):
 
 
 class Gpus:
-    """The GPUs that torch and NVML tell of; a test changes what they say."""
+    """The GPUs that torch and NVML report, which a test can change."""
 
     def __init__(self, monkeypatch, *properties):
         self.patch = monkeypatch
@@ -50,14 +50,14 @@ class Gpus:
         self.patch.setattr(torch.accelerator, "device_count", lambda: len(found))
 
     def replay(self, **values):
-        """Let NVML say this; a handle is the GPU's identity."""
+        """Let NVML report these values; a handle is the GPU's uuid."""
         api = Recorded(**{"nvmlDeviceGetHandleByUUID": lambda uuid: uuid, **values})
         self.patch.setattr(nvml, "_pynvml", lambda: api)
 
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """Two H100 beside two CPUs, as far as anyone can see."""
+    """A machine that seems to have two H100 and two CPUs."""
     monkeypatch.setattr(os, "sched_getaffinity", returning({0, 1}))
     monkeypatch.setattr(machine, "usable_threads", returning(2))
     return Gpus(monkeypatch, H100, H100)
@@ -239,7 +239,7 @@ def test_flush_denormal():
 
 @pytest.fixture
 def float32_switches():
-    """Put torch's switches back to where they were; without them there is nothing to test."""
+    """Restore torch's switches afterwards; skip the test where torch has none."""
     if not hasattr(torch.backends, "fp32_precision"):
         pytest.skip("this torch has only the old switch")
     yield

@@ -1,4 +1,4 @@
-"""NVML replayed: a healthy GPU, a throttled one, one that may not be read, and none at all."""
+"""Recorded NVML: a healthy GPU, a throttled one, one without permission, and none."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ GPU = torch.device("cuda", 1)
 
 @pytest.fixture(autouse=True)
 def two_gpus(monkeypatch):
-    """A torch that has made a context on its second GPU."""
+    """A torch with a context on its second GPU."""
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=f"uuid-{device.index}")
     )

@@ -1,4 +1,4 @@
-"""The canary sings the same song for ever, on every device, at the start, the middle and the end."""
+"""The canary: its fixed work, its result, and what a runner keeps of it."""
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
@@ -14,9 +14,9 @@ def test_work_is_fixed():
 
 
 def test_result():
-    song = run_canary(Cpu(1))
-    assert 0 < song["low_s"] <= song["median_s"] <= song["high_s"]
-    assert song["n"] == 21
+    result = run_canary(Cpu(1))
+    assert 0 < result["low_s"] <= result["median_s"] <= result["high_s"]
+    assert result["n"] == 21
 
 
 def test_slow_canary_ends_early():

@@ -1,4 +1,4 @@
-"""What a workload asks for beyond its model: given where a device can, a skip with its reason where not."""
+"""What a workload asks for beyond its model: set where the device supports it, else a reason to skip."""
 
 import dataclasses
 import functools
@@ -47,7 +47,7 @@ def measure(workload, phase="train", device=CPU, timer=time_rounds, clock=None):
 )
 def test_cpu_refuses_gpu_features(fields, reason, monkeypatch):
     """Before a model is copied."""
-    monkeypatch.setattr("breakeven.measure.cells.make_trainer", lambda *_: pytest.fail("placed"))
+    monkeypatch.setattr("breakeven.measure.cells.make_trainer", lambda *_: pytest.fail("made a trainer"))
     with pytest.raises(UnsupportedError, match=reason) as caught:
         measure(dataclasses.replace(mlp(2, width=4), **fields), device=Cpu(1))
     assert outcome_of(caught.value) == "skipped"
@@ -56,11 +56,11 @@ def test_cpu_refuses_gpu_features(fields, reason, monkeypatch):
 def test_refusal_makes_no_skip_rule():
     """Other batch sizes, phases and devices are still tried."""
     runner = Runner(Budget(max_time_s=0.3))
-    recorded = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
+    graphed = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
     for batch_size, phase in ((1, "forward"), (1, "train"), (2, "train")):
         case = CaseKey.of("w", batch_size, phase, "cpu")
         with pytest.raises(UnsupportedError, match="cannot capture CUDA graphs") as caught:
-            runner.measure(case, CPU, lambda: recorded, time_rounds)
+            runner.measure(case, CPU, lambda: graphed, time_rounds)
         runner.note_failure(case, caught.value)
     assert runner.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
 
@@ -95,7 +95,7 @@ def test_other_accelerators_have_no_tf32_and_no_graphs(monkeypatch):
 
 
 def tf32_is_on():
-    """What the old switch says, of which torch 2.9 warns whoever reads it."""
+    """The value of the old switch, about which torch 2.9 warns."""
     return read_silently(lambda: torch.backends.cuda.matmul.allow_tf32)
 
 
@@ -212,11 +212,11 @@ def test_one_compilation_per_cell(monkeypatch):
 
 
 # ---------------------------------------------------------------------------------------------------
-# Recorded steps, on the simulated device, whose recordings compute what they recorded.
+# CUDA graphs, on the simulated device, whose replays compute what was captured.
 
 
-def on_paper(workload):
-    """The workload on a simulated device, reset and recorded, and its device."""
+def simulated(workload):
+    """The trainer of a workload on a simulated device, with its graphs captured."""
     device = SimulatedDevice(SimulatedClock())
     trainer = make_trainer(dataclasses.replace(workload, cuda_graph=True), device)
     trainer.move_model()
@@ -248,13 +248,13 @@ def test_graphs_train_one_step_ahead(recipe, optimizer):
     plain = make_trainer(workload, CPU)
     plain.reset()
     losses, weights = train(plain, 5)
-    recorded, same = train(on_paper(workload), 4)
-    assert recorded == pytest.approx(losses[1:], rel=1e-6)
+    found, same = train(simulated(workload), 4)
+    assert found == pytest.approx(losses[1:], rel=1e-6)
     assert all(torch.allclose(one, other, rtol=1e-5) for one, other in zip(weights, same, strict=True))
 
 
 class Counting(nn.Module):
-    """A model with a buffer that each call moves, as batch normalization does."""
+    """A model with a buffer that each call changes, as batch normalization does."""
 
     def __init__(self):
         super().__init__()
@@ -274,7 +274,7 @@ def test_buffers_are_restored():
         torch.ones(4, 2),
         torch.zeros(4, 1),
     )
-    trainer = on_paper(workload)
+    trainer = simulated(workload)
     assert trainer.model.calls == 1
     train(trainer, 2)
     assert trainer.model.calls == 3
@@ -282,7 +282,7 @@ def test_buffers_are_restored():
 
 def test_reset_captures_again():
     """The batch keeps its place in memory."""
-    trainer = on_paper(mlp(4, width=8))
+    trainer = simulated(mlp(4, width=8))
     trainer.transfer()
     place_of_batch = trainer.batch[0].data_ptr()
     first, _ = train(trainer, 3)
@@ -296,7 +296,7 @@ def test_reset_captures_again():
 
 
 def test_transfer_copies_the_current_batch():
-    trainer = on_paper(mlp(4, width=8))
+    trainer = simulated(mlp(4, width=8))
     trainer.host_batch[0].mul_(2)
     trainer.transfer()
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
@@ -316,7 +316,9 @@ def test_facts_of_a_case_with_graphs(monkeypatch):
 
     facts = of(cuda_graph=True)
     assert facts["loss_compared"] is True
-    assert facts["capture_s"] == pytest.approx(3 * 3e-3)  # three steps of three parts; recording is free here
+    assert facts["capture_s"] == pytest.approx(
+        3 * 3e-3
+    )  # three steps of three parts; the capture costs nothing here
     assert "peak_memory_bytes" not in facts
     assert "compile_s" not in facts
     plain = of()
@@ -365,7 +367,7 @@ def test_compile_and_capture_seconds(monkeypatch):
 def test_loss_of_none_with_graphs():
     workload = dataclasses.replace(mlp(2, width=4), loss=lambda *_: None)
     with pytest.raises(MeasurementError, match="the loss is None"):
-        on_paper(workload)
+        simulated(workload)
 
 
 def test_device_without_graphs():

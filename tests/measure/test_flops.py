@@ -1,4 +1,4 @@
-"""How much work a phase is: operations against numbers worked by hand, bytes by their definition."""
+"""How much work a phase is: operations compared with numbers worked by hand, bytes by their definition."""
 
 import dataclasses
 import json
@@ -124,10 +124,10 @@ class Looks(nn.Linear):
 )
 def test_model_that_needs_numbers(what, reason):
     """The reason is one line."""
-    told = count_flops(what)
-    assert isinstance(told, str)
-    assert reason in told
-    assert "\n" not in told
+    unknown = count_flops(what)
+    assert isinstance(unknown, str)
+    assert reason in unknown
+    assert "\n" not in unknown
 
 
 def test_warnings_are_ignored():
@@ -244,7 +244,7 @@ def test_step_bytes_of_a_foreign_optimizer():
     assert step_bytes(object()) is None
 
 
-def placed_on(device, what=None):
+def trainer_on(device, what=None):
     trainer = Trainer(what or simulated_workload(device), device)
     trainer.move_model()
     trainer.reset()
@@ -259,22 +259,22 @@ def test_transfer_bytes():
         targets=(torch.ones(3, dtype=torch.int32), [torch.ones(2, dtype=torch.bool)]),
     )
     assert (
-        moved_bytes(Phase.TRANSFER, placed_on(SimulatedDevice(SimulatedClock()), what))
+        moved_bytes(Phase.TRANSFER, trainer_on(SimulatedDevice(SimulatedClock()), what))
         == 3 * 5 * 8 + 3 * 4 + 2
     )
 
 
 def test_transfer_bytes_on_a_cpu():
-    assert moved_bytes(Phase.TRANSFER, placed_on(CPU, mlp(4, width=8))) is None
+    assert moved_bytes(Phase.TRANSFER, trainer_on(CPU, mlp(4, width=8))) is None
 
 
 @pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN])
 def test_moved_bytes_of_other_phases(phase):
-    assert moved_bytes(phase, placed_on(SimulatedDevice(SimulatedClock()))) is None
+    assert moved_bytes(phase, trainer_on(SimulatedDevice(SimulatedClock()))) is None
 
 
 # ---------------------------------------------------------------------------------------------------
-# In a runner.
+# In a run.
 
 
 def rounds(round_, plan):
@@ -289,7 +289,7 @@ def facts_of(what, phase, device=CPU, runner=None, batch_size=1, time_rounds=rou
 
 @pytest.fixture
 def counts(monkeypatch):
-    """Note every count."""
+    """Collect the workloads that are counted."""
     counted = []
 
     def note(*args):
@@ -305,15 +305,15 @@ def test_facts_of_every_phase():
     runner = Runner(Budget(max_time_s=1e5), device.clock)
     facts = {phase: facts_of(simulated_workload(device), phase, device, runner) for phase in Phase}
     kept = ("flops", "flops_unknown", "moved_bytes")
-    told = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in Phase}
-    assert told == {
+    work = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in Phase}
+    assert work == {
         "transfer": {"moved_bytes": (2 + 1) * 4},  # inputs and targets, in float32
         "forward": {"flops": 2 * 2},
         "backward": {"flops": 2 * 2},
         "step": {"moved_bytes": 3 * (2 + 1) * 4},  # weights and bias of Linear(2, 1)
         "train": {"flops": 2 * (2 * 2)},
     }
-    assert json.loads(json.dumps(told)) == told
+    assert json.loads(json.dumps(work)) == work
 
 
 def test_facts_on_a_cpu():
@@ -368,8 +368,8 @@ def test_uncountable_model_is_timed():
 def test_uncountable_model_is_tried_once(counts):
     runner = Runner(Budget(max_time_s=0.02))
     what = workload(Looks(4, 2), torch.ones(3, 4))
-    told = {facts_of(what, "forward", CPU, runner, batch_size)["flops_unknown"] for batch_size in (1, 2)}
-    assert len(counts) == len(told) == 1
+    reasons = {facts_of(what, "forward", CPU, runner, batch_size)["flops_unknown"] for batch_size in (1, 2)}
+    assert len(counts) == len(reasons) == 1
 
 
 def test_counting_does_not_train():

@@ -1,4 +1,4 @@
-"""Every synchronization waits for known work, without it almost nothing is read: on paper and on a GPU."""
+"""Every synchronization waits for known work, on the simulated device and on a GPU."""
 
 from statistics import median
 
@@ -10,13 +10,13 @@ from breakeven.measure.parts import enqueue_seconds, part_seconds
 from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Round, time_once, time_round
 from breakeven.phases import Phase
-from support.known_work import COSTS, DEVICES, PHASE_COSTS, known, placed_on
+from support.known_work import COSTS, DEVICES, PHASE_COSTS, known, trainer_on
 
 BUSY = 64
-"""Units of work that are in the queue when they must not be timed: more than a whole step."""
+"""Units of work that are queued before and must not be timed: more than a whole step."""
 
 ALMOST_NOTHING = 0.3
-"""The share of known work that a bare clock may read. On paper a launch is a quarter of a unit."""
+"""The share of known work that may be read without synchronizing; a simulated launch is a quarter unit."""
 
 
 @pytest.fixture(scope="module", params=DEVICES)
@@ -30,7 +30,7 @@ def latencies(round_, where, rounds=3):
 
 @pytest.mark.parametrize("phase", Phase)
 def test_round_reads_its_phase(where, phase):
-    trainer = placed_on(where)
+    trainer = trainer_on(where)
     seconds = median(latencies(Round(phase, trainer), where))
     assert where.reads(seconds, PHASE_COSTS[phase])
 
@@ -38,7 +38,7 @@ def test_round_reads_its_phase(where, phase):
 @pytest.mark.parametrize("phase", Phase)
 def test_round_without_synchronize(where, phase, monkeypatch):
     """It reads almost nothing."""
-    trainer = placed_on(where)
+    trainer = trainer_on(where)
     round_ = Round(phase, trainer)
     time_round(round_, where.clock)
     with monkeypatch.context() as patch:
@@ -50,7 +50,7 @@ def test_round_without_synchronize(where, phase, monkeypatch):
 
 @pytest.mark.parametrize("phase", Phase)
 def test_queued_work_is_not_timed(where, phase):
-    round_ = Round(phase, placed_on(where))
+    round_ = Round(phase, trainer_on(where))
     time_round(round_, where.clock)
     where.device.enqueue(BUSY)
     assert where.reads(time_round(round_, where.clock).latency_s, PHASE_COSTS[phase])
@@ -58,7 +58,7 @@ def test_queued_work_is_not_timed(where, phase):
 
 def test_preparation_without_synchronize(where, monkeypatch):
     """Without the first synchronize of a round, the whole step before is read."""
-    round_ = Round(Phase.OPTIMIZER, placed_on(where))
+    round_ = Round(Phase.OPTIMIZER, trainer_on(where))
     time_round(round_, where.clock)
     waits = [lambda: None, where.device.synchronize]
     monkeypatch.setattr(round_, "synchronize", lambda: waits.pop(0)())
@@ -67,7 +67,7 @@ def test_preparation_without_synchronize(where, monkeypatch):
 
 def test_time_once(where):
     """From idle to idle."""
-    trainer = placed_on(where)
+    trainer = trainer_on(where)
     where.device.enqueue(BUSY)
     assert where.reads(time_once(trainer.move_model, where.device, where.clock), COSTS.model_transfer)
     assert where.is_idle()
@@ -81,7 +81,7 @@ def test_initialize_leaves_the_device_idle(where):
 
 
 def test_part_seconds(where):
-    trainer = placed_on(where)
+    trainer = trainer_on(where)
     where.device.enqueue(BUSY)
     shares = part_seconds(Phase.TRAIN, trainer, where.device.event_api(), rounds=3)
     assert where.shares(shares.pop("all"), COSTS.train)
@@ -91,7 +91,7 @@ def test_part_seconds(where):
 
 
 def test_enqueue_seconds(where):
-    trainer = placed_on(where)
+    trainer = trainer_on(where)
     where.device.enqueue(BUSY)
     queued = enqueue_seconds(Phase.TRAIN, trainer, 3, where.clock)
     assert 0 < queued.transfer_s < queued.all_s <= ALMOST_NOTHING * COSTS.train * where.unit_s
@@ -111,12 +111,12 @@ def test_graphs_do_the_same_work(where):
     for name in ("forward", "backward", "step"):
         assert where.reads(seconds[name], PHASE_COSTS[name])
     assert where.reads(seconds["train"], inside)
-    recorded = enqueue_seconds(Phase.TRAIN, trainer, 5, where.clock)
-    plain = enqueue_seconds(Phase.TRAIN, placed_on(where), 5, where.clock)
-    assert recorded.all_s < plain.all_s
+    graphed = enqueue_seconds(Phase.TRAIN, trainer, 5, where.clock)
+    plain = enqueue_seconds(Phase.TRAIN, trainer_on(where), 5, where.clock)
+    assert graphed.all_s < plain.all_s
 
 
-@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
 def test_runner_reads_known_work(where, graphs):
     """The rounds, the device's part, the host's part, and what happens once."""
     seen = []

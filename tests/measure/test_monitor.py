@@ -1,4 +1,4 @@
-"""What disturbed a case: the machine around its rounds, and the flags it gives reason for."""
+"""What disturbed a case: the machine's state around its rounds, and the flags that follow from it."""
 
 import json
 import subprocess

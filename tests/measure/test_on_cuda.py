@@ -1,4 +1,4 @@
-"""What only a real GPU can show: memory and its end, transfers, dtypes, NVML, TF32, graphs, compiling.
+"""What only a real GPU shows: memory and running out of it, transfers, dtypes, NVML, TF32, graphs, compiling.
 
 Bounds are ratios and generous; no absolute time is asserted. That every synchronization waits is shown in
 `test_known_work`, on this device too.
@@ -48,7 +48,7 @@ def gpu():
 
 
 class Measured:
-    """One session, which keeps the rounds of its last case."""
+    """A runner, and the rounds of its last case."""
 
     def __init__(self, max_time_s=0.3):
         self.runner = Runner(Budget(max_time_s=max_time_s))
@@ -78,7 +78,7 @@ def measure():
 
 
 def ready(workload, device):
-    """A workload on the device, as its rounds begin."""
+    """The trainer of a workload, as its rounds begin."""
     trainer = make_trainer(workload, device)
     trainer.move_model()
     trainer.reset()
@@ -116,7 +116,7 @@ def _seconds_of(work):
 
 
 SAMPLE = 64 * MIB
-"""Bytes of a sample of `big`: more than the workspaces that libraries keep."""
+"""Bytes of a sample of `big`: more than libraries keep as workspaces."""
 
 
 class Means(nn.Module):
@@ -127,7 +127,7 @@ class Means(nn.Module):
 
 
 def big(batch_size):
-    """A model whose weights are nothing beside its batch."""
+    """A model whose batch is much larger than its weights."""
     width = SAMPLE // 4
     return Workload(
         nn.Sequential(Means(), nn.Linear(4, 1)),
@@ -139,7 +139,7 @@ def big(batch_size):
 
 
 def held():
-    """Bytes that are allocated now. Libraries keep workspaces for as long as the process lives."""
+    """Bytes that are allocated now; libraries keep workspaces until the process ends."""
     return torch.cuda.memory_allocated()
 
 
@@ -174,10 +174,10 @@ def test_round_releases_the_last_batch(gpu):
 def test_graphs_leave_later_peaks_unchanged(gpu, measure):
     """Each capture has its own pool and is released; the stream, with its workspaces, is shared."""
     measure(lambda: tiny(1), gpu, workload="plain before")
-    measure(lambda: _recorded("adam"), gpu, workload="first")
+    measure(lambda: _graphed("adam"), gpu, workload="first")
     before = held()
     for name in ("second", "third"):
-        measure(lambda: _recorded("adam"), gpu, workload=name)
+        measure(lambda: _graphed("adam"), gpu, workload=name)
     measure(lambda: tiny(1), gpu, workload="plain")
     assert held() - before < MIB
 
@@ -185,7 +185,7 @@ def test_graphs_leave_later_peaks_unchanged(gpu, measure):
 # ---------------------------------------------------------------------------------------------------
 # Out of memory.
 
-ABSURD = """
+GREEDY = """
 class Greedy(torch.nn.Linear):
     def forward(self, inputs):
         if len(inputs) == 16:
@@ -204,7 +204,7 @@ def bench_other(train_benchmark, batch_size):
 
 def test_out_of_memory_is_an_outcome(bench):
     """The cases after it are timed."""
-    result = bench.write(ABSURD).run("--breakeven-devices=cuda", "--breakeven-phases=transfer,forward,train")
+    result = bench.write(GREEDY).run("--breakeven-devices=cuda", "--breakeven-phases=transfer,forward,train")
     assert result.ret == 0
     phases = ("transfer", "forward", "train")
     assert bench.timed() == [
@@ -351,7 +351,7 @@ def test_flags_follow_from_the_state(gpu, measure):
     assert state["gpu_before"].keys() >= {"sm_clock_mhz", "event_reasons", "other_processes"}
     assert facts["evidence"] == evidence_of(state, is_accelerator=True)
     assert facts["evidence"].keys() <= {"contended", "throttled", "clock", "shared_gpu"}
-    # The flags that this GPU shows no reason for now follow from a state that has one.
+    # A state with a reason for throttling gives the flag.
     slowed = {**state, "gpu_after": {**state["gpu_after"], "event_reasons": [THROTTLING[0]]}}
     assert THROTTLING[0] in evidence_of(slowed, is_accelerator=True)["throttled"]["event_reasons"]
 
@@ -380,7 +380,7 @@ def test_tf32_set(with_tf32):
             found = (one @ other, nn.functional.conv2d(image, kernel))
             errors[wanted] = [float((a.double() - b).abs().max()) for a, b in zip(found, exact, strict=True)]
     assert errors[True][0] > 10 * errors[False][0]
-    # Which convolution cuDNN chooses is its business; without TF32 none rounds like it.
+    # Whichever convolution cuDNN chooses, without TF32 it does not round like TF32.
     assert errors[False][1] < errors[True][0] / 10
     assert machine_facts()["class_id"] == before
 
@@ -408,14 +408,14 @@ def test_case_with_tf32(with_tf32, measure, wanted):
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam_fused"])
 def test_graphs_agree_with_the_cpu(gpu, measure, optimizer, phase):
-    recipe = partial(_recorded, optimizer)
+    recipe = partial(_graphed, optimizer)
     facts = measure(recipe, gpu, phase)
     assert facts.get("loss_compared", phase == "transfer") is True
     assert facts["capture_s"] > 0
     assert "peak_memory_bytes" not in facts
 
 
-def _recorded(optimizer, **fields):
+def _graphed(optimizer, **fields):
     workload = mlp(32, width=64)
     return dataclasses.replace(workload, optimizer=OPTIMIZERS[optimizer], cuda_graph=True, **fields)
 
@@ -423,7 +423,7 @@ def _recorded(optimizer, **fields):
 def test_graphs_train_one_step_ahead(gpu):
     losses = {}
     for graphs, steps in ((False, 6), (True, 5)):
-        workload = dataclasses.replace(build(partial(_recorded, "adam")), cuda_graph=graphs)
+        workload = dataclasses.replace(build(partial(_graphed, "adam")), cuda_graph=graphs)
         trainer = ready(workload, gpu)
         losses[graphs] = []
         for _ in range(steps):
@@ -451,7 +451,7 @@ def test_graphs_of_a_tiny_model(gpu, measure):
 
 
 class Asks(nn.Linear):
-    """Waits for the device within its step, which no recording can hold."""
+    """Waits for the device within its step, which cannot be captured."""
 
     def forward(self, inputs):
         return super().forward(inputs) * (1.0 if inputs.sum().item() else 2.0)
@@ -466,10 +466,10 @@ def test_failed_capture_fails_alone(gpu, measure):
         measure(recipe, gpu)
     assert measure.ending[0] == "failed"
     assert measure(lambda: mlp(4, width=8), gpu, workload="next")["loss_compared"] is True
-    assert measure(partial(_recorded, "adam"), gpu, workload="recorded")["loss_compared"] is True
+    assert measure(partial(_graphed, "adam"), gpu, workload="recorded")["loss_compared"] is True
 
 
-@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
 def test_compiled_model(gpu, measure, graphs):
     def recipe():
         return dataclasses.replace(mlp(16, width=32), compile=True, cuda_graph=graphs)

@@ -1,4 +1,4 @@
-"""One run: what is built once, what is given up, and what is no honest timing."""
+"""One run: what is built once, which cases are skipped, and which timings are refused."""
 
 import dataclasses
 import weakref
@@ -22,7 +22,7 @@ CPU = Cpu()
 
 
 class Bench:
-    """A session on a simulated device, with a recipe that counts its calls."""
+    """A runner on a simulated device, with a recipe that counts its calls."""
 
     def __init__(self, seconds=1.0, budget=None):
         self.clock = SimulatedClock()
@@ -300,8 +300,8 @@ def test_loss_is_not_a_number(phase, loss, message):
         measure(workload, phase)
 
 
-class Hiccup(SimulatedDevice):
-    """A device whose synchronizations number `slow` take longer by so many seconds: a busy neighbor."""
+class SlowSynchronizations(SimulatedDevice):
+    """A device whose synchronizations with the numbers in `slow` take `seconds` longer: a busy neighbor."""
 
     def __init__(self, clock, slow, seconds=1.0):
         super().__init__(clock)
@@ -317,14 +317,16 @@ class Hiccup(SimulatedDevice):
 @pytest.mark.parametrize("slow", [{7}, {7, 9, 11}], ids=["one", "three in a row"])
 def test_few_slow_rounds(slow):
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
-    bench.device = Hiccup(bench.clock, slow)  # 7 is the run of the second round, two make a round
+    bench.device = SlowSynchronizations(
+        bench.clock, slow
+    )  # 7 is the run of the second round; a round has two
     assert bench.measure()["warmup_rounds"] > 6
     assert bench.device.calls > max(slow)
 
 
 def test_only_slow_rounds():
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
-    bench.device = Hiccup(bench.clock, range(7, 1000))
+    bench.device = SlowSynchronizations(bench.clock, range(7, 1000))
     with pytest.raises(CaseSkipped, match="would take too long"):
         bench.measure()
 
@@ -332,7 +334,7 @@ def test_only_slow_rounds():
 def test_busy_machine_is_named():
     """The warm-up was too slow, and its fastest round was not."""
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
-    bench.device = Hiccup(bench.clock, range(9, 1000, 2))
+    bench.device = SlowSynchronizations(bench.clock, range(9, 1000, 2))
     with pytest.raises(CaseSkipped, match=r"fastest took 0\.\d+ s, so other programs .* OMP_WAIT_POLICY"):
         bench.measure()
 
@@ -341,7 +343,7 @@ def test_busy_machine_skips_no_larger_batch():
     """Of batch 2 all but the first few rounds take 0.5 s too long; that would predict 1.1 s for batch 4."""
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
     bench.measure(batch_size=1)
-    quiet, bench.device = bench.device, Hiccup(bench.clock, range(11, 1000, 2), seconds=0.5)
+    quiet, bench.device = bench.device, SlowSynchronizations(bench.clock, range(11, 1000, 2), seconds=0.5)
     bench.measure(batch_size=2)
     bench.device = quiet
     assert bench.measure(batch_size=4)["planned_rounds"] >= 6
@@ -409,8 +411,8 @@ def test_loss_is_a_matrix():
         measure(workload, "forward")
 
 
-class ElsewhereDifferent(nn.Module):
-    """Computes something else once it has been moved, as a broken kernel would."""
+class WrongOnDevice(nn.Module):
+    """Computes another result once it has been moved, as a broken kernel would."""
 
     def __init__(self, factor):
         super().__init__()
@@ -424,10 +426,10 @@ class ElsewhereDifferent(nn.Module):
         return self.linear(x) * (self.factor if self.moved else 1.0)
 
 
-def other_work(factor, **kwargs):
+def wrong_workload(factor, **kwargs):
     torch.manual_seed(3)
     return Workload(
-        ElsewhereDifferent(factor),
+        WrongOnDevice(factor),
         nn.MSELoss(),
         torch.optim.Adam,
         torch.ones(4, 2),
@@ -442,12 +444,12 @@ def test_wrong_first_loss(phase):
     with pytest.raises(
         MeasurementError, match=r"test_runner\.py:\d+: simulated computes another result than the CPU"
     ):
-        measure(other_work(1.1), phase, device)
+        measure(wrong_workload(1.1), phase, device)
 
 
 def test_rounding_is_tolerated():
     device = SimulatedDevice(SimulatedClock())
-    assert measure(other_work(1 + 1e-5), device=device)["loss_compared"] is True
+    assert measure(wrong_workload(1 + 1e-5), device=device)["loss_compared"] is True
 
 
 def test_wrong_second_loss():
@@ -458,7 +460,7 @@ def test_wrong_second_loss():
             if not self.param_groups[0]["params"][0].moved:
                 super().step(closure)
 
-    class Marked(ElsewhereDifferent):
+    class Marked(WrongOnDevice):
         def __init__(self):
             super().__init__(1.0)
             self.linear.weight.moved = self.linear.bias.moved = False

@@ -1,4 +1,4 @@
-"""Every synchronization is where it must be: proved on a simulated asynchronous device, exactly."""
+"""Every synchronization is where it must be: exact on the simulated device."""
 
 import json
 from contextlib import contextmanager
@@ -113,7 +113,7 @@ def test_enqueue_seconds(trainer, device, clock):
         return clock.now
 
     queued = enqueue_seconds(Phase.TRAIN, trainer, 3, reading)
-    assert idle == 3 * [True, False, False]  # at the start, behind the transfer, at the end
+    assert idle == 3 * [True, False, False]  # at the start, after the transfer, at the end
     assert (queued.all_s, queued.transfer_s) == (len(Phase.TRAIN.parts) * LAUNCH_S, LAUNCH_S)
     assert clock.now == device.busy_until
     trainer.release()
@@ -184,7 +184,7 @@ def test_device_init_is_timed_first(clock):
         lambda: simulated_workload(device),
         lambda round_, _plan: time_round(round_, clock),
     )
-    assert runner.device_init_s == {device.name: LAUNCH_S + 3.0}  # its own second passes meanwhile
+    assert runner.device_init_s == {device.name: LAUNCH_S + 3.0}  # the device's own second passes meanwhile
 
 
 def test_cpu_never_synchronizes_an_accelerator(monkeypatch):
@@ -199,7 +199,7 @@ def test_cpu_never_synchronizes_an_accelerator(monkeypatch):
 
 
 class Meta(Device):
-    """Torch's device without data, as a place that is certainly not the host."""
+    """Torch's device without data, which is certainly not the host."""
 
     def __init__(self):
         super().__init__("meta", torch.device("meta"))

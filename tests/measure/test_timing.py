@@ -1,4 +1,4 @@
-"""How a phase is timed: warm-up, number of rounds, and when a case is not worth trying."""
+"""How a phase is timed: rounds, warm-up, and the number of rounds."""
 
 import math
 
@@ -31,7 +31,7 @@ BUDGET = Budget()
 
 
 class Script:
-    """A round whose latencies are written down; the last one repeats."""
+    """A round with given latencies; the last one repeats."""
 
     def __init__(self, clock, latencies, prepare_s=0.0):
         self.clock, self.prepare_s, self.calls = clock, prepare_s, 0

@@ -1,4 +1,4 @@
-"""What trains: what is refused of a user's workload, and how a recipe is built."""
+"""What trains: which workloads are refused, and how a recipe is called."""
 
 import dataclasses
 import sys
@@ -47,7 +47,7 @@ def test_recipe_raises():
 
 def test_recipe_raises_in_a_library():
     """The line is the recipe's own."""
-    line = test_recipe_raises_in_a_library.__code__.co_firstlineno + 2
+    line = test_recipe_raises_in_a_library.__code__.co_firstlineno + 3
     recipe = lambda: nn.Linear("wide", 3)  # noqa: E731
     with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised TypeError"):
         build(recipe)
