@@ -174,10 +174,10 @@ def test_round_releases_the_last_batch(gpu):
 def test_graphs_leave_later_peaks_unchanged(gpu, measure):
     """Each capture has its own pool and is released; the stream, with its workspaces, is shared."""
     measure(lambda: tiny(1), gpu, workload="plain before")
-    measure(lambda: _graphed("adam"), gpu, workload="first")
+    measure(lambda: with_graphs("adam"), gpu, workload="first")
     before = held()
     for name in ("second", "third"):
-        measure(lambda: _graphed("adam"), gpu, workload=name)
+        measure(lambda: with_graphs("adam"), gpu, workload=name)
     measure(lambda: tiny(1), gpu, workload="plain")
     assert held() - before < MIB
 
@@ -408,14 +408,14 @@ def test_case_with_tf32(with_tf32, measure, wanted):
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam_fused"])
 def test_graphs_agree_with_the_cpu(gpu, measure, optimizer, phase):
-    recipe = partial(_graphed, optimizer)
+    recipe = partial(with_graphs, optimizer)
     facts = measure(recipe, gpu, phase)
     assert facts.get("loss_compared", phase == "transfer") is True
     assert facts["capture_s"] > 0
     assert "peak_memory_bytes" not in facts
 
 
-def _graphed(optimizer, **fields):
+def with_graphs(optimizer, **fields):
     workload = mlp(32, width=64)
     return dataclasses.replace(workload, optimizer=OPTIMIZERS[optimizer], cuda_graph=True, **fields)
 
@@ -423,7 +423,7 @@ def _graphed(optimizer, **fields):
 def test_graphs_train_one_step_ahead(gpu):
     losses = {}
     for graphs, steps in ((False, 6), (True, 5)):
-        workload = dataclasses.replace(build(partial(_graphed, "adam")), cuda_graph=graphs)
+        workload = dataclasses.replace(build(partial(with_graphs, "adam")), cuda_graph=graphs)
         trainer = ready(workload, gpu)
         losses[graphs] = []
         for _ in range(steps):
@@ -466,7 +466,7 @@ def test_failed_capture_fails_alone(gpu, measure):
         measure(recipe, gpu)
     assert measure.ending[0] == "failed"
     assert measure(lambda: mlp(4, width=8), gpu, workload="next")["loss_compared"] is True
-    assert measure(partial(_graphed, "adam"), gpu, workload="recorded")["loss_compared"] is True
+    assert measure(partial(with_graphs, "adam"), gpu, workload="recorded")["loss_compared"] is True
 
 
 @pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])

@@ -76,12 +76,12 @@ def test_run_returns_none():
 def test_last_round_is_released_before_the_next():
     seen = []
 
-    class Watched(Trainer):
+    class Spying(Trainer):
         def transfer(self):
             seen.append((self.batch, self.loss))
             super().transfer()
 
-    trainer = Watched(mlp(2, width=4), Cpu())
+    trainer = Spying(mlp(2, width=4), Cpu())
     trainer.reset()
     round_ = Round(Phase.FORWARD, trainer)
     time_round(round_)
