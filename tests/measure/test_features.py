@@ -15,7 +15,6 @@ from breakeven.hardware.float32 import read_silently
 from breakeven.measure import cuda_graphs
 from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
 from breakeven.measure.features import in_effect
-from breakeven.measure.loss_check import COARSE, TF32, TOLERANCE, tolerance_of
 from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
@@ -123,25 +122,6 @@ def test_tf32_during_the_whole_case(monkeypatch):
     measure(workload, device=device, clock=device.clock, timer=lambda round_, _: time_round(round_))
     assert set(seen[:2]) == {True}
     assert tf32_is_on() is False
-
-
-@pytest.mark.parametrize(
-    ("workload", "tolerance"),
-    [
-        (mlp(2, width=4), TOLERANCE[torch.float32]),
-        (dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16), COARSE),
-        (dataclasses.replace(mlp(2, width=4), autocast=torch.float16), TOLERANCE[torch.float16]),
-        (dataclasses.replace(mlp(2, width=4), tf32=True), TF32),
-        (dataclasses.replace(mlp(2, width=4), tf32=False), TOLERANCE[torch.float32]),
-        (dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16, tf32=True), COARSE),
-        (dataclasses.replace(mlp(2, width=4), model=nn.Linear(4, 10).bfloat16()), COARSE),
-        (dataclasses.replace(mlp(2, width=4), model=nn.Linear(4, 10).double()), TOLERANCE[torch.float64]),
-    ],
-)
-def test_tolerance(workload, tolerance):
-    """The coarsest dtype decides."""
-    assert tolerance_of(workload) == tolerance
-    assert COARSE > TF32 > TOLERANCE[torch.float32]
 
 
 @pytest.mark.parametrize(
@@ -362,6 +342,19 @@ def test_compile_and_capture_seconds(monkeypatch):
     facts = measure(workload, device=device, clock=device.clock, timer=lambda round_, _: time_round(round_))
     assert facts["compile_s"] == pytest.approx(100.0)
     assert facts["capture_s"] == pytest.approx(3 * 3e-3)
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_casts_are_not_kept_in_graphs(graphs):
+    """A replay must cast the weight as it is then."""
+    kept = []
+    workload = dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16, cuda_graph=graphs)
+    trainer = make_trainer(workload, SimulatedDevice(SimulatedClock()))
+    trainer.model.register_forward_hook(lambda *_: kept.append(torch.is_autocast_cache_enabled()))
+    trainer.reset()
+    prepare_graphs(trainer, trainer.device.clock)
+    trainer.run(Phase.TRAIN)
+    assert set(kept) == {not graphs}
 
 
 def test_loss_of_none_with_graphs():

@@ -73,17 +73,21 @@ def measure(workload, phase="train", device=CPU, batch_size=1):
 def test_one_model_per_cell():
     """It serves all phases and devices."""
     built = []
-    runner = Runner(Budget(max_time_s=0.01))
+    runner = Runner(Budget())
 
     def recipe():
         built.append(1)
         return tiny(2)
 
+    def run_once(batch_size, phase, device):
+        case = CaseKey.of("w", batch_size, phase, device.name)
+        runner.run_once(case, device, recipe, lambda round_, _: time_round(round_))
+
     for device in (CPU, Cpu(1)):
         for phase in Phase:
-            runner.measure(CaseKey.of("w", 2, phase, device.name), device, recipe, time_rounds)
+            run_once(2, phase, device)
     assert len(built) == 1
-    runner.measure(CaseKey.of("w", 3, "train", "cpu"), CPU, recipe, time_rounds)
+    run_once(3, "train", CPU)
     assert len(built) == 2
 
 
@@ -246,6 +250,7 @@ def test_memory_of_a_failed_case():
 
     class Full(nn.Linear):
         def forward(self, inputs):
+            self.cycle = [self]  # only the garbage collector frees such a model
             models.append(weakref.ref(self))
             raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -266,6 +271,22 @@ def test_over_budget():
     with pytest.raises(CaseSkipped, match="would take too long: 6 rounds of about 50 s"):
         bench.measure()
     assert bench.rounds == 0
+
+
+def test_over_budget_on_a_host():
+    """A CPU has no clocks that ramp up, so there the first call is enough."""
+
+    class Host(SimulatedDevice):
+        is_accelerator = False
+
+    synchronizations = []
+    for device_type in (SimulatedDevice, Host):
+        bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
+        bench.device = device_type(bench.clock)
+        with pytest.raises(CaseSkipped, match="would take too long"):
+            bench.measure()
+        synchronizations.append(bench.device.synchronizations)
+    assert synchronizations[0] == synchronizations[1] + 2  # a round
 
 
 def test_compiling_calls_are_not_over_budget(monkeypatch):

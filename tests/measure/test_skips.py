@@ -2,8 +2,8 @@
 
 import pytest
 
-from breakeven.case import Budget
-from breakeven.measure.skips import Forecast, why_over_budget
+from breakeven.case import Budget, CaseKey, Ending
+from breakeven.measure.skips import Forecast, SkipRule, why_over_budget
 
 BUDGET = Budget()
 
@@ -40,3 +40,21 @@ def test_one_batch_predicts_nothing():
     forecast.observe("cell", 10, 2.0)
     assert forecast.predict("cell", 100) is None
     assert forecast.predict("other", 100) is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "batch_size", "phase", "covers"),
+    [
+        (Ending.SKIPPED, 8, "backward", True),
+        (Ending.SKIPPED, 8, "train", True),
+        (Ending.SKIPPED, 9, "backward", True),
+        (Ending.SKIPPED, 8, "forward", False),
+        (Ending.SKIPPED, 7, "train", False),
+        (Ending.OOM, 9, "transfer", True),
+        (Ending.OOM, 8, "train", False),
+    ],
+)
+def test_skip_rule(ending, batch_size, phase, covers):
+    """Out of memory covers larger batches, too long later phases too."""
+    rule = SkipRule(CaseKey.of("w", 8, "backward", "cpu"), ending, "")
+    assert rule.covers(CaseKey.of("w", batch_size, phase, "cpu")) is covers
