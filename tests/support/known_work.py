@@ -18,7 +18,7 @@ from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 
 COSTS = Costs()
-PHASE_COSTS = {phase: getattr(COSTS, phase) for phase in Phase}
+PHASE_COSTS = {phase: sum(getattr(COSTS, part) for part in phase.parts) for phase in Phase}
 
 NEEDS_CUDA = (
     pytest.mark.cuda,
