@@ -140,14 +140,14 @@ def torch_is_loaded():
 @pytest.fixture
 def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
-    from breakeven.measure.timing import Floor
+    from breakeven.measure.timing import MinWarmup
 
     # This process holds torch, pytest twice and hypothesis: collecting garbage before every cell would take
     # most of a short run.
-    monkeypatch.setattr("breakeven.measure.runner.gc", Mock(spec=gc))
+    monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
     # No case needs warm caches, and no two canaries are compared.
-    monkeypatch.setattr("breakeven.measure.runner.floor_for", lambda _: Floor(seconds=0))
-    monkeypatch.setattr("breakeven.measure.canary.PATIENCE_S", 0)
+    monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
+    monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
     # Without a GPU torch records each seed with its whole stack trace, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)

@@ -92,10 +92,10 @@ def test_width_and_depth_of_the_mlp():
 
 def test_bfloat16_keeps_float32_weights():
     trainer = ready(build(shipped("mlp", 2, dtype="bfloat16")))
-    trainer.move_batch()
+    trainer.transfer()
     outputs = []
     trainer.model.register_forward_hook(lambda _module, _args, out: outputs.append(out.dtype))
-    trainer.compute_loss()
+    trainer.forward()
     assert outputs == [torch.bfloat16]
     assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
 

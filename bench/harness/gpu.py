@@ -20,12 +20,14 @@ from shared import options, rotated, versions, write
 from tools import planned
 from torch.utils.benchmark import Timer
 
+from breakeven.collector import collection_off
 from breakeven.errors import UsageError
 from breakeven.hardware.devices import Device, parse_device
-from breakeven.measure.phases import PHASES
-from breakeven.measure.timing import CLOCK, Clock, Round, collection_off, floor_for, part_seconds, time_round
+from breakeven.measure.parts import part_seconds
+from breakeven.measure.timing import CLOCK, Clock, Round, min_warmup, time_round
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, build, mlp, one_line
+from breakeven.measure.workload import Workload, build, error_line, mlp
+from breakeven.phases import Phase
 from breakeven.stats.intervals import median_interval
 from compare import at_least_two, progress, shape
 
@@ -49,7 +51,7 @@ class Stage:
     def step(self) -> None:
         """Queue a whole training step."""
         self.trainer.release()
-        PHASES["train"].run(self.trainer)
+        self.trainer.run(Phase.TRAIN)
 
     def waiting_clock(self) -> float:
         """Read the clock once the device is idle."""
@@ -62,14 +64,14 @@ def by_events(stage: Stage) -> float:
     events = stage.device.event_api()
     if events is None:
         raise UsageError(f"{stage.device.name} has no events to compare the timers with")
-    return part_seconds(PHASES["train"], stage.trainer, events, EVENT_ROUNDS)["all"]
+    return part_seconds(Phase.TRAIN, stage.trainer, events, EVENT_ROUNDS)["all"]
 
 
 def by_breakeven(stage: Stage) -> float:
     """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, median of rounds."""
-    round_ = Round(PHASES["train"], stage.trainer)
-    with collection_off():
-        rounds = planned(round_, floor_for(stage.device), stage.clock).rounds
+    round_ = Round(Phase.TRAIN, stage.trainer)
+    with collection_off(collect_first=True):
+        rounds = planned(round_, min_warmup(stage.device), stage.clock).rounds
         return median(time_round(round_, stage.clock).latency_s for _ in range(rounds))
 
 
@@ -117,7 +119,7 @@ def present(peers: Mapping[str, Callable[[Stage], float]]) -> tuple[dict[str, An
     try:
         load("triton.testing").do_bench(lambda: None, return_mode="median")
     except Exception as error:  # whatever a missing compiler, header or driver makes of it
-        missing = {"triton do_bench": one_line(error)}
+        missing = {"triton do_bench": error_line(error)}
         return {name: peer for name, peer in peers.items() if name not in missing}, missing
     return dict(peers), {}
 

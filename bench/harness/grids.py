@@ -19,9 +19,9 @@ from synthetic import DISTRIBUTIONS, NOISY, Law, SyntheticFunction, TickingClock
 from tools import SYNTHETIC_TOOLS, TOOLS, Call, Measurement, Tool
 
 from breakeven.hardware.devices import parse_device
-from breakeven.measure.phases import PHASES
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import build, mlp
+from breakeven.phases import Phase
 
 Log = Callable[[str], None]
 
@@ -102,11 +102,9 @@ def real_cells(plan: RealPlan, log: Log) -> Iterator[Cell]:
 
 
 def _real_cell(plan: RealPlan, cell: Cell, trainer: Trainer, log: Log) -> Cell:
-    train = PHASES["train"]
-
     def step() -> None:
         trainer.release()
-        train.run(trainer)
+        trainer.run(Phase.TRAIN)
 
     pooled: list[float] = []
     gc.collect()

@@ -25,7 +25,8 @@ from scipy.special import stdtrit
 from torch.utils.benchmark import Timer
 
 from breakeven.case import Budget
-from breakeven.measure.timing import Floor, Plan, collection_off, plan_rounds, time_round, warm_up
+from breakeven.collector import collection_off
+from breakeven.measure.timing import MinWarmup, Plan, plan_rounds, time_round, warm_up
 from breakeven.stats.intervals import median_interval
 
 Call = Callable[[], object]
@@ -87,19 +88,19 @@ class CallRound:
         self._function()
 
 
-def planned(round_: Any, floor: Floor, clock: Clock) -> Plan:
+def planned(round_: Any, minimum: MinWarmup, clock: Clock) -> Plan:
     """Time the first call, warm up and return how many rounds follow."""
     time_round(round_, clock)
     second = time_round(round_, clock)
     budget = Budget()
-    return plan_rounds(warm_up(round_, floor, budget.max_time_s, (second,), clock), budget)
+    return plan_rounds(warm_up(round_, minimum, budget.max_time_s, (second,), clock), budget)
 
 
 def by_breakeven(function: Call, clock: Clock) -> Measurement:
     """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, `pedantic`, median."""
     round_ = CallRound(function)
-    with collection_off():
-        plan = planned(round_, Floor(), clock)
+    with collection_off(collect_first=True):
+        plan = planned(round_, MinWarmup(), clock)
         benchmark = fixture(clock)
         benchmark.pedantic(
             round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1

@@ -6,8 +6,11 @@ that are not listed here; they are compared and shown under their own names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self
+
+from breakeven.errors import UsageError
 
 STEP = ("transfer", "zero_grad", "forward", "backward", "step")
 """The parts of a training step in order; each is a method of `breakeven.measure.trainer.Trainer`."""
@@ -65,3 +68,27 @@ COMPARED = (HEADLINE, *(phase for phase in Phase if phase.is_compared and phase 
 def find_phase(name: str) -> Phase | None:
     """Return the phase of that name, None for one that only a newer breakeven measures."""
     return Phase._value2member_map_.get(name)  # type: ignore[return-value]
+
+
+def parse_phase(name: str) -> Phase:
+    """Return the phase of that name.
+
+    Raises:
+        UsageError: no phase has that name.
+    """
+    phase = find_phase(name)
+    if phase is None:
+        raise UsageError(f"unknown phase {name!r}; choose from {', '.join(Phase)}")
+    return phase
+
+
+def parse_phases(names: Sequence[str]) -> tuple[Phase, ...]:
+    """Return the phases of those names, in the order of a training step; all of them for no names.
+
+    Raises:
+        UsageError: a name is unknown, or given twice.
+    """
+    for name in names:
+        if list(names).count(parse_phase(name)) > 1:
+            raise UsageError(f"phase {name!r} is named twice; name each phase once")
+    return tuple(phase for phase in Phase if not names or phase in names)

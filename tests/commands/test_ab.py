@@ -128,7 +128,7 @@ def test_result_that_could_not_be_printed(fake, monkeypatch, capsys):
     machine = fake(Machine(noise=0.001))
     with monkeypatch.context() as patch:
         patch.setattr("breakeven.commands.ab.present", full)
-        patch.setattr("breakeven.cli._write_no_more", lambda: None)
+        patch.setattr("breakeven.cli._discard_output", lambda: None)
         assert cli.main(["ab", *COMMANDS]) == 2
     assert cli.main(["ab", *COMMANDS]) == 0
     assert len(machine.jobs) == 6

@@ -1,36 +1,30 @@
-"""How CUDA graphs are recorded: on which stream, what is refused, what is put back. Torch is played here."""
+"""What a capture of CUDA graphs leaves behind, on a fake `torch.cuda`; `test_on_cuda` has the real one."""
 
 import warnings
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from breakeven.case import Ending
 from breakeven.hardware import cuda_capture
 from breakeven.hardware.cuda_capture import CudaGraphs
 from breakeven.measure.outcomes import outcome_of
 
 
-class PlayedStream:
-    def __init__(self, name, log):
-        self.name, self.log = name, log
-
-    def wait_stream(self, other):
-        self.log.append(f"{self.name} waits for {other.name}")
-
-
-class PlayedCuda:
-    """The part of `torch.cuda` that recording uses; writes down in which order it was asked."""
+class FakeCuda:
+    """The part of `torch.cuda` that a capture uses: the current stream and the mode of synchronization."""
 
     def __init__(self):
-        self.log, self.mode, self.device = [], 0, 0
-        self.current = self.default = PlayedStream("default", self.log)
+        self.mode, self.device = 0, 0
+        self.current = self.default = self.Stream(0)
 
     def current_device(self):
         return self.device
 
     def Stream(self, device):
-        return PlayedStream(f"side{device or ''}", self.log)
+        return SimpleNamespace(device=device, wait_stream=lambda _: None)
 
     def graph_pool_handle(self):
         return "pool"
@@ -55,78 +49,69 @@ class PlayedCuda:
         self.mode = mode
 
     def CUDAGraph(self):
-        cuda = self
+        return SimpleNamespace(replay=lambda: None)
 
-        class Graph:
-            def replay(self):
-                cuda.log.append("replayed")
-
-        return Graph()
-
-    @contextmanager
     def graph(self, graph, pool, stream):
-        assert pool == "pool"
-        with self.stream(stream):
-            yield
+        return self.stream(stream)
 
 
 @pytest.fixture
 def cuda(monkeypatch):
-    played = PlayedCuda()
-    monkeypatch.setattr(torch, "cuda", played)
+    fake = FakeCuda()
+    monkeypatch.setattr(torch, "cuda", fake)
     cuda_capture._stream_of.cache_clear()
-    yield played
+    yield fake
     cuda_capture._stream_of.cache_clear()
 
 
-def test_steps_aside_run_on_the_stream_of_the_recording_and_both_streams_wait(cuda):
-    recorder = CudaGraphs()
-    recorder.aside(lambda: cuda.log.append(f"work on {cuda.current.name}"))
-    assert cuda.log == ["side waits for default", "work on side", "default waits for side"]
-    recorder.record(lambda: cuda.log.append(f"recorded on {cuda.current.name}"))()
-    assert cuda.log[3:] == ["recorded on side", "replayed"]
+def test_eager_work_and_capture_share_a_stream(cuda):
+    """Autograd remembers the stream on which a weight was used."""
+    recorder, streams = CudaGraphs(), []
+    recorder.run_eagerly(lambda: streams.append(cuda.current))
+    recorder.capture(lambda: streams.append(cuda.current))
+    assert streams[0] is streams[1] is not cuda.default
     assert cuda.current is cuda.default
 
 
-def test_waiting_for_the_device_is_refused_from_the_second_step_on_and_only_in_it(cuda):
-    """The first step may wait: libraries and optimizers make there what they need."""
+def test_waiting_is_refused_from_the_second_call_on(cuda):
+    """The first call may wait: libraries and optimizers allocate there what they need."""
     recorder, modes = CudaGraphs(), []
     for _ in range(3):
-        recorder.aside(lambda: modes.append(cuda.mode))
+        recorder.run_eagerly(lambda: modes.append(cuda.mode))
         modes.append(cuda.mode)
     assert modes == [0, 0, "error", 0, "error", 0]
 
 
-def test_a_step_that_waits_leaves_the_mode_as_it_was(cuda):
+def test_refused_work_restores_the_mode(cuda):
     recorder = CudaGraphs()
-    recorder.aside(lambda: None)
+    recorder.run_eagerly(lambda: None)
     cuda.mode = 1
 
     def waits():
         raise RuntimeError("called a synchronizing CUDA operation")
 
     with pytest.raises(RuntimeError, match="synchronizing"):
-        recorder.aside(waits)
+        recorder.run_eagerly(waits)
     assert cuda.mode == 1
 
 
-def test_a_capture_that_fails_does_not_leave_its_stream_current(cuda):
+def test_a_failed_capture_restores_the_stream(cuda):
     def fails():
         raise RuntimeError("operation not permitted when stream is capturing")
 
     with pytest.raises(RuntimeError, match="capturing"):
-        CudaGraphs().record(fails)
+        CudaGraphs().capture(fails)
     assert cuda.current is cuda.default
 
 
-def test_all_recordings_of_a_device_share_one_stream(cuda):
-    """cuBLAS keeps a workspace for each, which would count in the peak memory of what is measured later."""
+def test_one_capture_stream_per_device(cuda):
+    """cuBLAS keeps a workspace for each, which would count in the peak memory of later cases."""
     seen = []
     for device in (0, 0, 1, 0):
         cuda.device = device
-        CudaGraphs().aside(lambda: seen.append(cuda.current))
-    assert [stream.name for stream in seen] == ["side", "side", "side1", "side"]
-    assert len(set(seen)) == 2
+        CudaGraphs().run_eagerly(lambda: seen.append(cuda.current))
+    assert [stream.device for stream in seen] == [0, 0, 1, 0]
+    assert seen[0] is seen[1] is seen[3]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +123,7 @@ def test_all_recordings_of_a_device_share_one_stream(cuda):
         "capturing stream has unjoined work",
     ],
 )
-def test_a_capture_that_broke_takes_the_device_out_of_the_run(words):
+def test_a_broken_capture_counts_as_a_crash(words):
     """Torch's allocator would fail at the next case's release of memory."""
     error = RuntimeError(f"CUDA error: {words}\nCUDA kernel errors might be asynchronously reported")
-    assert outcome_of(error) == "crashed"
+    assert outcome_of(error) is Ending.CRASHED

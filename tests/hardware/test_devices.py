@@ -30,24 +30,24 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(devices, "accelerator_kind", lambda: None)
 
 
-def test_without_an_accelerator_one_thread_is_held_against_all(no_gpu):
+def test_defaults_without_an_accelerator(no_gpu):
     assert [device.name for device in default_devices()] == ["cpu@1", "cpu"]
 
 
-def test_with_an_accelerator_all_threads_are_held_against_it(two_gpus):
+def test_defaults_with_an_accelerator(two_gpus):
     assert [device.name for device in default_devices()] == ["cpu", "cuda"]
 
 
-def test_no_names_mean_the_default_devices(no_gpu):
+def test_no_names_mean_the_defaults(no_gpu):
     assert [device.name for device in parse_devices([])] == ["cpu@1", "cpu"]
 
 
 @pytest.mark.parametrize(("written", "name"), [("cuda", "cuda"), ("cuda:0", "cuda"), ("cuda:1", "cuda:1")])
-def test_the_first_accelerator_is_called_by_its_kind_alone(two_gpus, written, name):
+def test_name_of_the_first_accelerator(two_gpus, written, name):
     assert parse_device(written).name == name
 
 
-def test_an_accelerator_is_asked_to_synchronize_itself(two_gpus, monkeypatch):
+def test_synchronize_the_right_accelerator(two_gpus, monkeypatch):
     asked = []
     monkeypatch.setattr(torch.accelerator, "synchronize", asked.append)
     parse_device("cuda:1").synchronize()
@@ -57,43 +57,45 @@ def test_an_accelerator_is_asked_to_synchronize_itself(two_gpus, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gpu", "unknown device 'gpu'; here are: cpu, cpu@N, cuda, cuda:1"),
-        ("cuda:2", "'cuda:2' is not here: torch sees 2 of cuda"),
-        ("cuda:one", "'one' is no device index"),
-        ("mps", r"'mps' is not here: torch .* sees cuda"),
-        ("cpu@0", "'0' is no number of threads"),
-        ("cpu@", "'' is no number of threads"),
-        ("cpu@-1", "'-1' is no number of threads"),
+        ("gpu", "unknown device 'gpu'; available: cpu, cpu@N, cuda, cuda:1"),
+        ("cuda:2", "'cuda:2' is not available: torch sees 2 of cuda"),
+        ("cuda:one", "'one' is not a device index"),
+        ("mps", r"'mps' is not available: torch .* sees cuda"),
+        ("cpu@0", "'0' is not a number of threads"),
+        ("cpu@", "'' is not a number of threads"),
+        ("cpu@-1", "'-1' is not a number of threads"),
         ("", "unknown device ''"),
     ],
 )
-def test_a_device_that_cannot_be_used_is_refused_by_name(two_gpus, name, message):
+def test_invalid_device(two_gpus, name, message):
     with pytest.raises(UsageError, match=message):
         parse_device(name)
 
 
-def test_a_device_that_is_absent_is_refused_and_says_what_is_here(no_gpu):
+def test_absent_device(no_gpu):
+    """The message lists the available ones."""
     with pytest.raises(
-        UsageError, match=r"'cuda' is not here: torch .* sees no accelerator; here are: cpu, cpu@N"
+        UsageError, match=r"'cuda' is not available: torch .* sees no accelerator; available: cpu, cpu@N"
     ):
         parse_device("cuda")
 
 
 @pytest.mark.parametrize("names", [["cpu", "cpu"], ["cuda", "cuda:0"]])
-def test_the_same_device_twice_is_refused(two_gpus, names):
+def test_same_device_twice(two_gpus, names):
     with pytest.raises(UsageError, match="is named twice"):
         parse_devices(names)
 
 
-def test_inside_cpu_at_one_torch_uses_one_thread_and_the_old_number_afterwards():
+def test_cpu_at_1():
+    """One thread inside, the old number afterwards."""
     before = torch.get_num_threads()
     with Cpu(1).active():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
 
-def test_all_threads_means_all_even_after_somebody_set_one():
-    """Half of the world's speedups are against a CPU that ran on one thread."""
+def test_cpu_uses_all_threads():
+    """Also after torch was set to one thread, as in many a published speedup."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -103,7 +105,7 @@ def test_all_threads_means_all_even_after_somebody_set_one():
         torch.set_num_threads(before)
 
 
-def test_usable_threads_respect_affinity_quota_and_openmp(monkeypatch):
+def test_usable_threads(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(devices, "cgroup_quota", lambda: None)
@@ -129,7 +131,7 @@ def test_usable_threads_respect_affinity_quota_and_openmp(monkeypatch):
     ],
     ids=["v2 max", "v2 limit", "v1 none", "v1 limit", "garbage", "no cgroup"],
 )
-def test_the_cgroups_quota_is_read_from_either_version(tmp_path, files, quota):
+def test_cgroup_quota(tmp_path, files, quota):
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -137,15 +139,15 @@ def test_the_cgroups_quota_is_read_from_either_version(tmp_path, files, quota):
     assert cgroup_quota(tmp_path) == quota
 
 
-def test_a_cpu_counts_no_peak_memory_and_has_no_events():
+def test_cpu_has_no_peak_memory_and_no_events():
     assert Cpu().peak_memory_bytes() is None
     assert Cpu().event_api() is None
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(accelerator_kind() != "cuda", reason="needs a CUDA device; torch sees none")
-def test_a_synchronize_waits_for_queued_gpu_work_that_a_bare_clock_would_miss():
-    """A known amount of queued work: leaving the synchronize out reads almost nothing of it."""
+def test_synchronize_waits():
+    """Without it a known amount of queued work reads as almost nothing."""
     import time
 
     device = parse_device("cuda")

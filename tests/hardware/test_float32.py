@@ -1,4 +1,4 @@
-"""TF32 is set for one workload, and every switch of torch's is afterwards as it was."""
+"""TF32 is set for one workload, and all of torch's switches are restored."""
 
 import types
 import warnings
@@ -11,7 +11,7 @@ from breakeven.hardware.machine import machine_facts
 
 
 def everything():
-    """What every switch says, the old ones and the new ones; None where torch refuses to say."""
+    """The value of every switch, old and new; None where torch refuses to read it."""
     return {
         "matmul": read_silently(torch.get_float32_matmul_precision),
         "allow_matmul": read_silently(lambda: torch.backends.cuda.matmul.allow_tf32),
@@ -50,7 +50,7 @@ def new_for_all():
 
 @pytest.fixture(params=[nothing, high, medium, old_cudnn_off, new_matmul_alone, new_cudnn_apart, new_for_all])
 def found(request):
-    """A process in which somebody has set the switches before us, by the old or by the new names."""
+    """A process in which the switches were set before, by their old or their new names."""
     if request.param.__name__.startswith("new") and precision("cuda.matmul") is None:
         pytest.skip("this torch has only the old switches")
     request.param()
@@ -65,33 +65,34 @@ def found(request):
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_inside_both_libraries_round_as_wanted_and_afterwards_nothing_has_changed(found, wanted):
+def test_tf32_set(found, wanted):
+    """Both libraries round as asked inside, and no switch has changed afterwards."""
     before = machine_facts()["class_id"]
     with tf32_set(wanted):
         inside = everything()
-        assert inside["allow_matmul"] is wanted  # what torch.compile asks for must have an answer
+        assert inside["allow_matmul"] is wanted  # torch.compile must be able to read it
         assert inside["allow_cudnn"] is wanted
         if inside["cuda.matmul"] is not None:
             assert [inside[switch] == "tf32" for switch in GPU_SWITCHES] == [wanted] * 3
-            # A CPU's rounding is no business of a GPU's mode.
+            # A CPU's rounding does not change with a GPU's mode.
             assert all(inside[switch] == found[switch] for switch in SWITCHES if switch not in GPU_SWITCHES)
     assert everything() == found
     assert machine_facts()["class_id"] == before
 
 
-def test_the_switches_are_put_back_after_an_error_too(found):
+def test_tf32_set_restores_after_an_error(found):
     with pytest.raises(RuntimeError, match="mine"), tf32_set(True):
         raise RuntimeError("mine")
     assert everything() == found
 
 
-def test_none_touches_nothing(monkeypatch):
+def test_none_changes_nothing(monkeypatch):
     monkeypatch.setattr("breakeven.hardware.float32._State", lambda: pytest.fail("looked at the switches"))
     with tf32_set(None):
         pass
 
 
-def test_a_torch_that_warns_of_its_old_switches_is_read_without_a_word():
+def test_read_silently():
     def reader():
         warnings.warn("Please use the new API settings to control TF32 behavior", UserWarning, stacklevel=1)
         return True
@@ -99,8 +100,8 @@ def test_a_torch_that_warns_of_its_old_switches_is_read_without_a_word():
     assert read_silently(reader) is True
 
 
-def test_a_module_that_stands_before_a_switch_of_its_name_does_not_hide_it(monkeypatch):
-    """Torch 2.9 after an LSTM's first move to a GPU: the machine's class must not change over it."""
+def test_module_hides_a_switch(monkeypatch):
+    """Torch 2.9 after an LSTM's first move to a GPU: the machine's class must not change."""
 
     class Switch:
         fp32_precision = "tf32"

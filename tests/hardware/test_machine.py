@@ -1,9 +1,11 @@
-"""The machine's class holds what must be equal for two runs to be compared, and nothing volatile."""
+"""What must be equal for two runs to be compared is in the class; what changes by itself is not."""
 
 import json
 import os
 from types import SimpleNamespace
+from unittest.mock import Mock
 
+import psutil
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ def returning(value):
 
 
 class Gpus:
-    """The GPUs that torch and NVML tell of; a test changes what they say."""
+    """The GPUs that torch and NVML report, which a test can change."""
 
     def __init__(self, monkeypatch, *properties):
         self.patch = monkeypatch
@@ -48,20 +50,21 @@ class Gpus:
         self.patch.setattr(torch.accelerator, "device_count", lambda: len(found))
 
     def replay(self, **values):
-        """Let NVML say this; a handle is the GPU's identity."""
+        """Let NVML report these values; a handle is the GPU's uuid."""
         api = Recorded(**{"nvmlDeviceGetHandleByUUID": lambda uuid: uuid, **values})
         self.patch.setattr(nvml, "_pynvml", lambda: api)
 
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """Two H100 beside two CPUs, as far as anyone can see."""
+    """A machine that seems to have two H100 and two CPUs."""
     monkeypatch.setattr(os, "sched_getaffinity", returning({0, 1}))
     monkeypatch.setattr(machine, "usable_threads", returning(2))
     return Gpus(monkeypatch, H100, H100)
 
 
-def test_the_class_names_hardware_versions_and_numeric_modes(monkeypatch):
+def test_class_facts(monkeypatch):
+    """Hardware, versions and numeric modes."""
     monkeypatch.setattr(machine, "accelerator_kind", returning(None))
     facts = class_facts()
     assert list(facts) == [
@@ -75,7 +78,8 @@ def test_the_class_names_hardware_versions_and_numeric_modes(monkeypatch):
     assert (facts["amp"], facts["flush_denormal"]) == (False, False)
 
 
-def test_the_class_of_a_machine_with_equal_gpus_tells_each_fact_once(gpus):
+def test_facts_of_equal_gpus(gpus):
+    """Each fact once."""
     facts = class_facts()
     assert {name: facts[name] for name in list(facts)[7:17]} == {
         "gpu": "NVIDIA H100",
@@ -91,7 +95,8 @@ def test_the_class_of_a_machine_with_equal_gpus_tells_each_fact_once(gpus):
     }
 
 
-def test_what_the_gpus_differ_in_is_told_of_each_in_torchs_order(gpus):
+def test_facts_of_different_gpus(gpus):
+    """A list in torch's order."""
     gpus.set_properties(L4, H100)
     gpus.replay(
         nvmlDeviceGetEnforcedPowerLimit=lambda gpu: {"GPU-uuid-0": 72_000, "GPU-uuid-1": 700_000}[gpu]
@@ -104,19 +109,20 @@ def test_what_the_gpus_differ_in_is_told_of_each_in_torchs_order(gpus):
     assert (facts["driver"], facts["ecc"], facts["gpu_count"]) == ("580.159.03", True, 2)
 
 
-def test_the_order_of_the_gpus_is_part_of_the_class_since_cuda_means_the_first(gpus):
+def test_order_of_gpus_is_part_of_the_class(gpus):
+    """``cuda`` means the first."""
     gpus.set_properties(L4, H100)
     before = machine_facts()["class_id"]
     gpus.set_properties(H100, L4)
     assert machine_facts()["class_id"] != before
 
 
-def test_the_facts_are_plain_json(gpus):
+def test_facts_are_plain_json(gpus):
     facts = {**machine_facts(), "state": machine_state()}
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
 
 
-def test_an_unchanged_machine_has_the_same_identity_twice(gpus):
+def test_facts_are_stable(gpus):
     assert machine_facts() == machine_facts()
 
 
@@ -137,7 +143,9 @@ VOLATILE = {
 
 
 @pytest.mark.parametrize("change", VOLATILE.values(), ids=VOLATILE.keys())
-def test_volatile_facts_are_stored_and_never_hashed_into_the_class(gpus, change):
+def test_volatile_facts_are_not_in_the_class(gpus, change):
+    """They are stored in the state."""
+
     def stored():
         return {**machine_facts(), "state": machine_state()}
 
@@ -150,7 +158,7 @@ def test_volatile_facts_are_stored_and_never_hashed_into_the_class(gpus, change)
     assert (after["class"], after["class_id"]) == (before["class"], before["class_id"])
 
 
-def test_the_state_names_the_host_and_says_how_warm_and_fast_it_is(gpus):
+def test_machine_state(gpus):
     gpus.patch.setattr(machine.platform, "node", returning("another-box"))
     gpus.patch.setattr(machine, "cpu_clock_mhz", returning(801))
     gpus.patch.setattr(machine, "cpu_temperature_c", returning(98.5))
@@ -195,12 +203,12 @@ CHANGES = {
 }
 
 
-def test_every_fact_of_the_class_is_changed_below(gpus):
+def test_every_class_fact_has_a_change(gpus):
     assert set(CHANGES) == set(class_facts())
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_a_change_of_any_fact_of_the_class_makes_another_class(gpus, key):
+def test_changed_fact_changes_the_class(gpus, key):
     before = machine_facts()
     CHANGES[key](gpus)
     after = machine_facts()
@@ -209,7 +217,7 @@ def test_a_change_of_any_fact_of_the_class_makes_another_class(gpus, key):
     assert after["instance_id"] == before["instance_id"]
 
 
-def test_autocast_is_told_with_its_dtype_where_it_is_on():
+def test_autocast_with_its_dtype():
     torch.set_autocast_enabled("cpu", True)
     torch.set_autocast_dtype("cpu", torch.float16)
     try:
@@ -220,7 +228,7 @@ def test_autocast_is_told_with_its_dtype_where_it_is_on():
     assert class_facts()["amp"] is False
 
 
-def test_flushing_denormal_numbers_is_told_where_it_is_on():
+def test_flush_denormal():
     if not torch.set_flush_denormal(True):
         pytest.skip("this CPU cannot flush denormal numbers")
     try:
@@ -231,7 +239,7 @@ def test_flushing_denormal_numbers_is_told_where_it_is_on():
 
 @pytest.fixture
 def float32_switches():
-    """Put torch's switches back to where they were; without them there is nothing to test."""
+    """Restore torch's switches afterwards; skip the test where torch has none."""
     if not hasattr(torch.backends, "fp32_precision"):
         pytest.skip("this torch has only the old switch")
     yield
@@ -240,7 +248,7 @@ def float32_switches():
     torch.set_float32_matmul_precision("highest")
 
 
-def test_high_and_medium_precision_are_not_the_same_class(float32_switches):
+def test_high_and_medium_precision_differ(float32_switches):
     torch.set_float32_matmul_precision("high")
     high = class_facts()
     torch.set_float32_matmul_precision("medium")
@@ -252,51 +260,60 @@ def test_high_and_medium_precision_are_not_the_same_class(float32_switches):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "ieee"])
-def test_the_new_switch_alone_is_read_too_though_torch_refuses_to_read_it_by_the_old_name(
-    float32_switches, precision
-):
+def test_new_switch_alone(float32_switches, precision):
+    """Torch refuses to read it by the old name."""
     torch.backends.cuda.matmul.fp32_precision = precision
     facts = class_facts()
     assert facts["tf32"] is (precision == "tf32")
     assert facts["float32"].startswith(f"cuda.matmul {precision}, ")
 
 
-def test_setting_the_precision_that_is_the_default_changes_nothing(float32_switches):
+def test_default_precision_set_explicitly(float32_switches):
+    """It changes nothing."""
     torch.backends.cuda.matmul.fp32_precision = "none"
     before = class_facts()
     torch.set_float32_matmul_precision("highest")
     assert class_facts() == before
 
 
-def test_an_older_torch_tells_one_precision(monkeypatch):
+def test_older_torch_has_one_precision(monkeypatch):
     monkeypatch.setattr(machine, "precision", returning(None))
     assert class_facts()["float32"] == "matmul highest"
 
 
-def test_the_order_of_facts_does_not_matter():
+def test_digest_ignores_the_order():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
 
 
-def test_the_cpus_name_and_clock_come_from_the_kernel_where_it_tells(tmp_path):
+def test_cpu_name(tmp_path):
+    """The kernel's name of the CPU; any name where the kernel gives none."""
     info = tmp_path / "cpuinfo"
-    info.write_text("model name\t: Fast CPU @ 3 GHz\ncpu MHz\t\t: 2000.5\n\ncpu MHz\t\t: 3000.5\n")
+    info.write_text("model name\t: Fast CPU @ 3 GHz\ncpu MHz\t\t: 2000.5\n")
     assert cpu_name(info) == "Fast CPU @ 3 GHz"
-    assert cpu_clock_mhz(info) == 2500
-    info.write_text("model name\t: Quiet CPU\n")
-    assert cpu_clock_mhz(info) is None
     assert cpu_name(tmp_path / "absent")
-    assert cpu_clock_mhz(tmp_path / "absent") is None
 
 
-def test_the_cpus_temperature_is_that_of_its_hottest_spot(tmp_path):
-    for chip, name, degrees in (
-        ("hwmon0", "nvme", ("99000",)),
-        ("hwmon1", "coretemp", ("41000", "57500", "")),
-        ("hwmon2", "k10temp", ("45000",)),
-    ):
-        (tmp_path / chip).mkdir()
-        (tmp_path / chip / "name").write_text(f"{name}\n")
-        for number, text in enumerate(degrees):
-            (tmp_path / chip / f"temp{number}_input").write_text(text)
-    assert cpu_temperature_c(tmp_path) == 57.5
-    assert cpu_temperature_c(tmp_path / "absent") is None
+@pytest.mark.parametrize(
+    ("found", "clock"),
+    [(SimpleNamespace(current=2500.4), 2500), (SimpleNamespace(current=0.0), None), (None, None)],
+)
+def test_cpu_clock(monkeypatch, found, clock):
+    monkeypatch.setattr(psutil, "cpu_freq", returning(found), raising=False)
+    assert cpu_clock_mhz() == clock
+
+
+def test_cpu_temperature_is_that_of_the_hottest_sensor(monkeypatch):
+    chips = {"nvme": (99.0,), "coretemp": (41.0, 57.5), "k10temp": (45.0,)}
+    chips = {name: [SimpleNamespace(current=value) for value in values] for name, values in chips.items()}
+    monkeypatch.setattr(psutil, "sensors_temperatures", returning(chips), raising=False)
+    assert cpu_temperature_c() == 57.5
+    monkeypatch.setattr(psutil, "sensors_temperatures", returning({}))
+    assert cpu_temperature_c() is None
+
+
+def test_a_system_without_clocks_and_sensors(monkeypatch):
+    """psutil leaves out what it cannot read on a system, or raises."""
+    monkeypatch.delattr(psutil, "sensors_temperatures", raising=False)
+    monkeypatch.setattr(psutil, "cpu_freq", Mock(side_effect=NotImplementedError), raising=False)
+    assert cpu_temperature_c() is None
+    assert cpu_clock_mhz() is None

@@ -1,15 +1,16 @@
-"""NVML replayed: a healthy GPU, a throttled one, one that may not be read, and none at all."""
+"""Recorded NVML: a healthy GPU, a throttled one, one without permission, and none."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from breakeven.case import Budget
+from breakeven.case import Budget, CaseKey
 from breakeven.hardware import nvml
+from breakeven.hardware.devices import Accelerator
 from breakeven.hardware.nvml import gpu_class, gpu_state, kept_open, reason_names
-from breakeven.measure import runner
-from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
+from breakeven.measure.runner import Runner
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from support.recorded_nvml import Recorded, RecordedError
 
 GPU = torch.device("cuda", 1)
@@ -17,14 +18,15 @@ GPU = torch.device("cuda", 1)
 
 @pytest.fixture(autouse=True)
 def two_gpus(monkeypatch):
-    """A torch that has made a context on its second GPU."""
+    """A torch with a context on its second GPU."""
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=f"uuid-{device.index}")
     )
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
 
 
-def test_a_healthy_gpu_is_read_whole_and_closed_again():
+def test_healthy_gpu():
+    """Everything is read, and NVML is closed."""
     api = Recorded()
     assert gpu_state(GPU, api) == {
         "sm_clock_mhz": 1980,
@@ -42,19 +44,20 @@ def test_a_healthy_gpu_is_read_whole_and_closed_again():
     assert api.open == 0
 
 
-def test_the_gpu_that_torch_means_is_asked_for_by_its_identity():
+def test_gpu_is_found_by_its_uuid():
     api = Recorded()
     gpu_state(GPU, api)
     assert ("nvmlDeviceGetHandleByUUID", ("GPU-uuid-1",)) in api.asked
 
 
-def test_a_throttled_gpu_says_why():
+def test_throttled_gpu():
     state = gpu_state(GPU, Recorded(nvmlDeviceGetCurrentClocksEventReasons=0x44, nvmlDeviceGetClockInfo=1200))
     assert state["event_reasons"] == ["sw_power_cap", "hw_thermal_slowdown"]
     assert set(state["event_reasons"]) <= set(nvml.THROTTLING)
 
 
-def test_what_permission_denies_is_unreadable_with_nvmls_words_and_the_rest_is_read():
+def test_permission_denied():
+    """The rest is read."""
     denied = RecordedError("Insufficient Permissions")
     state = gpu_state(
         GPU, Recorded(nvmlDeviceGetComputeRunningProcesses=denied, nvmlDeviceGetPowerUsage=denied)
@@ -68,8 +71,8 @@ def test_what_permission_denies_is_unreadable_with_nvmls_words_and_the_rest_is_r
     }
 
 
-def test_a_link_that_is_no_pcie_is_unreadable_and_the_rest_is_read():
-    """As in a virtual machine, or where the GPU hangs on NVLink alone."""
+def test_link_other_than_pcie():
+    """As in a virtual machine, or where the GPU is connected by NVLink alone; the rest is read."""
     unsupported = RecordedError("Not Supported")
     state = gpu_state(
         GPU,
@@ -80,11 +83,11 @@ def test_a_link_that_is_no_pcie_is_unreadable_and_the_rest_is_read():
     assert state["unreadable"] == {"pcie_generation": "Not Supported", "pcie_width": "Not Supported"}
 
 
-def test_the_link_is_a_state_and_no_part_of_the_class():
+def test_link_is_not_in_the_class():
     assert not any("pcie" in name for name in gpu_class(GPU, Recorded()))
 
 
-def test_without_nvml_nothing_is_guessed():
+def test_without_nvml():
     api = Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found"))
     state = gpu_state(GPU, api)
     assert state.pop("unreadable") == {"nvml": "NVML Shared Library Not Found"}
@@ -93,7 +96,7 @@ def test_without_nvml_nothing_is_guessed():
     assert api.open == 0
 
 
-def test_nvml_held_open_is_closed_once_by_whoever_held_it():
+def test_kept_open():
     api = Recorded()
     with kept_open(api):
         gpu_state(GPU, api)
@@ -101,28 +104,30 @@ def test_nvml_held_open_is_closed_once_by_whoever_held_it():
     assert api.open == 0
 
 
-def test_nvml_that_cannot_be_held_open_stops_nothing():
+def test_kept_open_without_nvml():
     with kept_open(Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found"))):
         pass
 
 
-def test_a_session_holds_nvml_while_it_measures_on_a_cuda_device(monkeypatch):
+def test_runner_keeps_nvml_open(monkeypatch):
     api = Recorded()
-    monkeypatch.setattr(runner, "kept_open", lambda: kept_open(api))
+    monkeypatch.setattr(nvml, "_pynvml", lambda: api)
 
     class Gpu(SimulatedDevice):
-        def __init__(self):
-            super().__init__(SimulatedClock())
-            self.torch_device = GPU
+        def state_kept_open(self):
+            return Accelerator("cuda").state_kept_open()
 
-    measuring = runner.Session(Budget())
-    measuring._initialize(Gpu())
-    assert api.open == 1
-    measuring.close()
+    gpu, opened = Gpu(SimulatedClock()), []
+    case = CaseKey.of("w", 1, "train", gpu.name)
+    runner = Runner(Budget(), gpu.clock)
+    runner.run_once(case, gpu, lambda: simulated_workload(gpu), lambda *_: opened.append(api.open))
+    assert opened == [1]
+    runner.close()
     assert api.open == 0
 
 
-def test_a_mig_slice_that_has_no_handle_is_unreadable_but_the_driver_is_the_machines():
+def test_mig_slice_without_a_handle():
+    """Only the driver, which is the machine's, is read."""
     api = Recorded(nvmlDeviceGetHandleByUUID=RecordedError("Not Found"))
     state = gpu_state(GPU, api)
     assert state.pop("unreadable") == {"gpu": "Not Found"}
@@ -132,14 +137,14 @@ def test_a_mig_slice_that_has_no_handle_is_unreadable_but_the_driver_is_the_mach
 
 
 @pytest.mark.parametrize("milliwatts", [699_999, 700_000, 700_001])
-def test_the_power_limit_is_told_in_whole_watts(milliwatts):
+def test_power_limit_in_whole_watts(milliwatts):
     assert gpu_class(GPU, Recorded(nvmlDeviceGetEnforcedPowerLimit=milliwatts))["power_limit_w"] == 700.0
 
 
-def test_other_processes_are_counted_beside_our_own():
+def test_other_processes():
     three = [SimpleNamespace(pid=pid) for pid in (1, 2, 3)]
     assert gpu_state(GPU, Recorded(nvmlDeviceGetComputeRunningProcesses=three))["other_processes"] == 2
 
 
-def test_an_unknown_bit_is_shown_by_its_number():
+def test_unknown_event_reason():
     assert reason_names(0x1000_0001) == ["gpu_idle", "0x10000000"]

@@ -1,25 +1,26 @@
-"""The canary sings the same song for ever, on every device, at the start, the middle and the end."""
+"""The canary: its fixed work, its result, and what a runner keeps of it."""
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
 from breakeven.measure import canary
 from breakeven.measure.canary import run_canary
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 
 
-def test_the_song_never_changes():
-    """Runs of years ago are held against it: whoever changes this breaks every comparison with them."""
+def test_work_is_fixed():
+    """Runs from years ago are compared by it: a change here would break every comparison with them."""
     assert (canary.SIDE, canary.PRODUCTS, canary.ROUNDS, canary.WARMUP_ROUNDS) == (128, 4, 21, 10)
 
 
-def test_a_song_has_an_interval_and_an_n():
-    song = run_canary(Cpu(1))
-    assert 0 < song["low_s"] <= song["median_s"] <= song["high_s"]
-    assert song["n"] == 21
+def test_result():
+    result = run_canary(Cpu(1))
+    assert 0 < result["low_s"] <= result["median_s"] <= result["high_s"]
+    assert result["n"] == 21
 
 
-def test_an_endless_song_is_cut_short_and_says_how_many_rounds_it_had():
+def test_slow_canary_ends_early():
+    """The number of rounds is recorded."""
     clock = SimulatedClock()
 
     class Slow(SimulatedDevice):
@@ -29,27 +30,27 @@ def test_an_endless_song_is_cut_short_and_says_how_many_rounds_it_had():
     assert run_canary(Slow(clock), clock)["n"] == canary.MIN_ROUNDS
 
 
-def test_every_note_waits_for_the_device():
+def test_every_round_synchronizes():
     device = SimulatedDevice(SimulatedClock())
     run_canary(device, device.clock)
     assert device.synchronizations >= 2 * (canary.ROUNDS + canary.WARMUP_ROUNDS)
 
 
-def test_a_session_keeps_what_it_heard_by_device_and_moment():
-    session = Session(Budget())
+def test_results_by_device_and_moment():
+    runner = Runner(Budget())
     for when in ("start", "end"):
-        session.run_canary(when, [Cpu(1)])
-    assert list(session.canary) == ["cpu@1"]
-    assert list(session.canary["cpu@1"]) == ["start", "end"]
+        runner.run_canary(when, [Cpu(1)])
+    assert list(runner.canary) == ["cpu@1"]
+    assert list(runner.canary["cpu@1"]) == ["start", "end"]
 
 
-def test_a_device_that_cannot_sing_says_why():
+def test_failing_canary_records_the_error():
     class Broken(SimulatedDevice):
         def synchronize(self):
             raise RuntimeError("CUDA error: no kernel image\nsecond line")
 
-    session = Session(Budget())
-    session.run_canary("start", [Broken(SimulatedClock())])
-    assert session.canary == {
+    runner = Runner(Budget())
+    runner.run_canary("start", [Broken(SimulatedClock())])
+    assert runner.canary == {
         "simulated": {"start": {"unreadable": "RuntimeError: CUDA error: no kernel image"}}
     }

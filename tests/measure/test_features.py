@@ -1,4 +1,4 @@
-"""What a workload asks for beyond its model: given where a device can, a skip with its reason where not."""
+"""What a workload asks for beyond its model: set where the device supports it, else a reason to skip."""
 
 import dataclasses
 import functools
@@ -13,15 +13,14 @@ from breakeven.errors import MeasurementError, UsageError
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.hardware.float32 import read_silently
 from breakeven.measure import cuda_graphs
-from breakeven.measure.cuda_graphs import place, record
+from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
 from breakeven.measure.features import in_effect
 from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
-from breakeven.measure.trainer import COARSE, TF32, TOLERANCE, tolerance_of
 from breakeven.measure.workload import Workload, build, mlp
+from breakeven.phases import Phase
 from support.small_workloads import OPTIMIZERS
 
 CPU = Cpu()
@@ -33,37 +32,39 @@ def time_rounds(round_, plan):
 
 
 def measure(workload, phase="train", device=CPU, timer=time_rounds, clock=None):
-    session = Session(Budget(max_time_s=0.3), *([clock] if clock else []))
+    runner = Runner(Budget(max_time_s=0.3), *([clock] if clock else []))
     case = CaseKey.of("w", 1, phase, device.name)
-    return session.measure(case, device, lambda: workload, timer)
+    return runner.measure(case, device, lambda: workload, timer)
 
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"tf32": True}, r"^tf32=True: cpu@1 has no TF32, which is a mode of NVIDIA GPUs$"),
-        ({"cuda_graph": True}, r"^cuda_graph=True: cpu@1 records no CUDA graphs$"),
+        ({"cuda_graph": True}, r"^cuda_graph=True: cpu@1 cannot capture CUDA graphs$"),
     ],
 )
-def test_a_cpu_refuses_what_only_a_gpu_can_before_anything_is_placed(fields, reason, monkeypatch):
-    monkeypatch.setattr("breakeven.measure.runner.place", lambda *_: pytest.fail("placed"))
+def test_cpu_refuses_gpu_features(fields, reason, monkeypatch):
+    """Before a model is copied."""
+    monkeypatch.setattr("breakeven.measure.cells.make_trainer", lambda *_: pytest.fail("made a trainer"))
     with pytest.raises(UnsupportedError, match=reason) as caught:
         measure(dataclasses.replace(mlp(2, width=4), **fields), device=Cpu(1))
     assert outcome_of(caught.value) == "skipped"
 
 
-def test_a_refusal_says_nothing_of_other_batch_sizes_phases_and_devices():
-    session = Session(Budget(max_time_s=0.3))
-    recorded = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
+def test_refusal_makes_no_skip_rule():
+    """Other batch sizes, phases and devices are still tried."""
+    runner = Runner(Budget(max_time_s=0.3))
+    graphed = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
     for batch_size, phase in ((1, "forward"), (1, "train"), (2, "train")):
         case = CaseKey.of("w", batch_size, phase, "cpu")
-        with pytest.raises(UnsupportedError, match="records no CUDA graphs") as caught:
-            session.measure(case, CPU, lambda: recorded, time_rounds)
-        session.note_failure(case, caught.value)
-    assert session.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
+        with pytest.raises(UnsupportedError, match="cannot capture CUDA graphs") as caught:
+            runner.measure(case, CPU, lambda: graphed, time_rounds)
+        runner.note_failure(case, caught.value)
+    assert runner.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
 
 
-def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
+def test_cpu_accepts_tf32_off_and_none():
     for wanted in (False, None):
         assert measure(dataclasses.replace(mlp(2, width=4), tf32=wanted))["loss_compared"] is True
 
@@ -73,13 +74,11 @@ def test_tf32_off_and_unsaid_are_what_a_cpu_does_anyway():
     [
         ((9, 0), None, None),
         ((8, 0), None, None),
-        ((7, 5), None, "cuda has compute capability 7.5, TF32 begins with 8.0"),
-        ((9, 0), "0", "NVIDIA_TF32_OVERRIDE is set, and decides whatever torch is asked for"),
+        ((7, 5), None, "cuda has compute capability 7.5, TF32 needs 8.0"),
+        ((9, 0), "0", "NVIDIA_TF32_OVERRIDE is set, which overrides torch's setting"),
     ],
 )
-def test_tf32_needs_an_ampere_gpu_and_an_environment_that_leaves_it_to_torch(
-    monkeypatch, capability, override, reason
-):
+def test_why_no_tf32(monkeypatch, capability, override, reason):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
     if override is not None:
@@ -87,20 +86,20 @@ def test_tf32_needs_an_ampere_gpu_and_an_environment_that_leaves_it_to_torch(
     assert Accelerator("cuda").why_no_tf32() == reason
 
 
-def test_other_accelerators_have_neither_tf32_nor_graphs(monkeypatch):
+def test_other_accelerators_have_no_tf32_and_no_graphs(monkeypatch):
     assert "xpu has no TF32" in Accelerator("xpu").why_no_tf32()
-    assert Accelerator("xpu").recorder() is None
+    assert Accelerator("xpu").graph_recorder() is None
     monkeypatch.setattr(torch.version, "hip", "6.4")
     assert "cuda has no TF32" in Accelerator("cuda").why_no_tf32()
 
 
 def tf32_is_on():
-    """What the old switch says, of which torch 2.9 warns whoever reads it."""
+    """The value of the old switch, about which torch 2.9 warns."""
     return read_silently(lambda: torch.backends.cuda.matmul.allow_tf32)
 
 
 @pytest.mark.parametrize("wanted", [True, False, None])
-def test_tf32_is_in_effect_for_cuda_alone(wanted):
+def test_tf32_is_set_for_cuda_only(wanted):
     workload = dataclasses.replace(mlp(2, width=4), tf32=wanted)
     before = tf32_is_on()
     with in_effect(workload, Accelerator("cuda")):
@@ -109,8 +108,8 @@ def test_tf32_is_in_effect_for_cuda_alone(wanted):
         assert tf32_is_on() is before
 
 
-def test_what_a_workload_wants_is_in_effect_from_its_reset_to_its_last_round(monkeypatch):
-    """The switches are looked at in every call of the model, and after the case."""
+def test_tf32_during_the_whole_case(monkeypatch):
+    """The switches are read in every call of the model, and after the case."""
     seen = []
     device = SimulatedDevice(SimulatedClock())
     device.why_no_tf32 = lambda: None
@@ -126,24 +125,6 @@ def test_what_a_workload_wants_is_in_effect_from_its_reset_to_its_last_round(mon
 
 
 @pytest.mark.parametrize(
-    ("workload", "tolerance"),
-    [
-        (mlp(2, width=4), TOLERANCE[torch.float32]),
-        (dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16), COARSE),
-        (dataclasses.replace(mlp(2, width=4), autocast=torch.float16), TOLERANCE[torch.float16]),
-        (dataclasses.replace(mlp(2, width=4), tf32=True), TF32),
-        (dataclasses.replace(mlp(2, width=4), tf32=False), TOLERANCE[torch.float32]),
-        (dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16, tf32=True), COARSE),
-        (dataclasses.replace(mlp(2, width=4), model=nn.Linear(4, 10).bfloat16()), COARSE),
-        (dataclasses.replace(mlp(2, width=4), model=nn.Linear(4, 10).double()), TOLERANCE[torch.float64]),
-    ],
-)
-def test_losses_may_differ_as_the_coarsest_number_allows(workload, tolerance):
-    assert tolerance_of(workload) == tolerance
-    assert COARSE > TF32 > TOLERANCE[torch.float32]
-
-
-@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"tf32": "yes"}, "tf32=.* must be True, False or None, got a str"),
@@ -152,13 +133,13 @@ def test_losses_may_differ_as_the_coarsest_number_allows(workload, tolerance):
         ({"compile": "yes"}, "compile=.* must be True or False, got a str"),
     ],
 )
-def test_a_field_that_cannot_be_used_is_refused_by_name(fields, message):
+def test_invalid_field(fields, message):
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(mlp(2, width=4), **fields)
 
 
-def test_an_optimizer_without_a_fused_form_on_a_device_is_a_skip_with_torchs_words():
-    """Torch's own words, from a device on which it has no fused Adam."""
+def test_missing_fused_optimizer_is_a_skip():
+    """Torch's own message, from a device without a fused Adam."""
     weight = nn.Parameter(torch.ones(1, device="meta"))
     weight.grad = torch.ones(1, device="meta")
     with pytest.raises(RuntimeError) as caught:
@@ -176,7 +157,8 @@ def test_an_optimizer_without_a_fused_form_on_a_device_is_a_skip_with_torchs_wor
         "CalledProcessError: Command '['/usr/bin/gcc', '/tmp/x.c', '-O3']' returned non-zero exit status 1.",
     ],
 )
-def test_a_missing_compiler_is_a_skip_with_the_line_that_says_so(words):
+def test_missing_compiler_is_a_skip(words):
+    """The reason is the line of torch's message that names the compiler."""
     error = RuntimeError(words)
     assert outcome_of(error) == "skipped"
     assert reason_for(error).startswith("not supported here: ")
@@ -185,8 +167,8 @@ def test_a_missing_compiler_is_a_skip_with_the_line_that_says_so(words):
     assert outcome_of(ValueError(words)) == "failed"
 
 
-def test_what_a_compiler_remarks_ends_no_case_and_what_the_model_remarks_does():
-    """Here warnings are errors, as in many projects."""
+def test_compiler_warnings_are_ignored():
+    """Warnings are errors here, as in many projects; those of the model still are."""
     remark = "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled."
     with in_effect(dataclasses.replace(mlp(2, width=4), compile=True), CPU):
         warnings.warn(remark, UserWarning, stacklevel=1)
@@ -197,29 +179,29 @@ def test_what_a_compiler_remarks_ends_no_case_and_what_the_model_remarks_does():
         warnings.warn(remark, UserWarning, stacklevel=1)
 
 
-def test_every_cell_compiles_for_itself_and_its_phases_share_that(monkeypatch):
+def test_one_compilation_per_cell(monkeypatch):
     """Torch keeps at most eight compiled forms of a model's code, and would run the ninth uncompiled."""
     resets = []
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
     monkeypatch.setattr(torch, "compile", lambda module: module.forward)
     for compile in (True, True, False):
-        trainer = place(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
+        trainer = make_trainer(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
         for _ in range(3):
             trainer.reset()
     assert len(resets) == 2
 
 
 # ---------------------------------------------------------------------------------------------------
-# Recorded steps, on the simulated device, whose recordings compute what they recorded.
+# CUDA graphs, on the simulated device, whose replays compute what was captured.
 
 
-def on_paper(workload):
-    """The workload on a simulated device, reset and recorded, and its device."""
+def simulated(workload):
+    """The trainer of a workload on a simulated device, with its graphs captured."""
     device = SimulatedDevice(SimulatedClock())
-    trainer = place(dataclasses.replace(workload, cuda_graph=True), device)
+    trainer = make_trainer(dataclasses.replace(workload, cuda_graph=True), device)
     trainer.move_model()
     trainer.reset()
-    record(trainer, device.clock)
+    prepare_graphs(trainer, device.clock)
     return trainer
 
 
@@ -227,8 +209,7 @@ def train(trainer, steps):
     """The losses and the weights after some training steps."""
     losses = []
     for _ in range(steps):
-        for _, part in PHASES["train"].parts:
-            part(trainer)
+        trainer.run(Phase.TRAIN)
         losses.append(trainer.loss_value())
     return losses, [parameter.detach().clone() for parameter in trainer.model.parameters()]
 
@@ -242,18 +223,18 @@ def convolution():
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 @pytest.mark.parametrize("recipe", [lambda: mlp(4, width=8), convolution])
-def test_a_recorded_workload_trains_as_a_plain_one_that_is_a_step_ahead(recipe, optimizer):
+def test_graphs_train_one_step_ahead(recipe, optimizer):
     workload = dataclasses.replace(build(recipe), optimizer=OPTIMIZERS[optimizer])
-    plain = place(workload, CPU)
+    plain = make_trainer(workload, CPU)
     plain.reset()
     losses, weights = train(plain, 5)
-    recorded, same = train(on_paper(workload), 4)
-    assert recorded == pytest.approx(losses[1:], rel=1e-6)
+    found, same = train(simulated(workload), 4)
+    assert found == pytest.approx(losses[1:], rel=1e-6)
     assert all(torch.allclose(one, other, rtol=1e-5) for one, other in zip(weights, same, strict=True))
 
 
 class Counting(nn.Module):
-    """A model with a buffer that each call moves, as batch normalization does."""
+    """A model with a buffer that each call changes, as batch normalization does."""
 
     def __init__(self):
         super().__init__()
@@ -265,7 +246,7 @@ class Counting(nn.Module):
         return self.linear(x) * self.calls
 
 
-def test_buffers_are_brought_back_too():
+def test_buffers_are_restored():
     workload = Workload(
         Counting(),
         nn.MSELoss(),
@@ -273,34 +254,36 @@ def test_buffers_are_brought_back_too():
         torch.ones(4, 2),
         torch.zeros(4, 1),
     )
-    trainer = on_paper(workload)
+    trainer = simulated(workload)
     assert trainer.model.calls == 1
     train(trainer, 2)
     assert trainer.model.calls == 3
 
 
-def test_every_reset_records_anew_and_copies_the_batch_into_one_place():
-    trainer = on_paper(mlp(4, width=8))
-    trainer.move_batch()
+def test_reset_captures_again():
+    """The batch keeps its place in memory."""
+    trainer = simulated(mlp(4, width=8))
+    trainer.transfer()
     place_of_batch = trainer.batch[0].data_ptr()
     first, _ = train(trainer, 3)
     trainer.reset()
-    record(trainer, trainer.device.clock)
+    prepare_graphs(trainer, trainer.device.clock)
     again, _ = train(trainer, 3)
     assert again == first
-    trainer.move_batch()
+    trainer.transfer()
     assert trainer.batch[0].data_ptr() == place_of_batch
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
-def test_a_batch_that_changed_on_the_host_is_what_the_next_round_trains_on():
-    trainer = on_paper(mlp(4, width=8))
+def test_transfer_copies_the_current_batch():
+    trainer = simulated(mlp(4, width=8))
     trainer.host_batch[0].mul_(2)
-    trainer.move_batch()
+    trainer.transfer()
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
-def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak(monkeypatch):
+def test_facts_of_a_case_with_graphs(monkeypatch):
+    """Losses are compared; a peak of memory would miss what was allocated at the capture."""
     device = SimulatedDevice(SimulatedClock())
     monkeypatch.setattr(device, "peak_memory_bytes", lambda: 7)
     costs = Costs(*[1e-3] * 6)
@@ -313,7 +296,9 @@ def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak
 
     facts = of(cuda_graph=True)
     assert facts["loss_compared"] is True
-    assert facts["capture_s"] == pytest.approx(3 * 3e-3)  # three steps of three parts; recording is free here
+    assert facts["capture_s"] == pytest.approx(
+        3 * 3e-3
+    )  # three steps of three parts; the capture costs nothing here
     assert "peak_memory_bytes" not in facts
     assert "compile_s" not in facts
     plain = of()
@@ -322,13 +307,12 @@ def test_a_session_on_a_recorded_workload_compares_its_losses_and_counts_no_peak
     assert facts["loss"] != plain["loss"]  # a step ahead
 
 
-def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
-    """Only what is recorded is wrong: the steps before it are the CPU's."""
+def test_wrong_replay_is_an_error(monkeypatch):
+    """Only the replay is wrong: the eager steps are the CPU's."""
 
     class Forgetful(cuda_graphs.GraphedTrainer):
-        def _step(self):
-            if len(self._kept) == 0:
-                super()._step()
+        def step(self):
+            pass
 
     device = SimulatedDevice(SimulatedClock())
     monkeypatch.setattr(cuda_graphs, "GraphedTrainer", Forgetful)
@@ -337,7 +321,7 @@ def test_a_recorded_step_that_does_other_work_is_an_error(monkeypatch):
         measure(workload, device=device, clock=device.clock)
 
 
-def test_compiling_and_capturing_are_with_unique_labels(monkeypatch):
+def test_compile_and_capture_seconds(monkeypatch):
     device = SimulatedDevice(SimulatedClock())
 
     def compiling(module):
@@ -360,33 +344,46 @@ def test_compiling_and_capturing_are_with_unique_labels(monkeypatch):
     assert facts["capture_s"] == pytest.approx(3 * 3e-3)
 
 
-def test_a_loss_of_none_says_so_before_anything_is_recorded():
+@pytest.mark.parametrize("graphs", [False, True])
+def test_casts_are_not_kept_in_graphs(graphs):
+    """A replay must cast the weight as it is then."""
+    kept = []
+    workload = dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16, cuda_graph=graphs)
+    trainer = make_trainer(workload, SimulatedDevice(SimulatedClock()))
+    trainer.model.register_forward_hook(lambda *_: kept.append(torch.is_autocast_cache_enabled()))
+    trainer.reset()
+    prepare_graphs(trainer, trainer.device.clock)
+    trainer.run(Phase.TRAIN)
+    assert set(kept) == {not graphs}
+
+
+def test_loss_of_none_with_graphs():
     workload = dataclasses.replace(mlp(2, width=4), loss=lambda *_: None)
     with pytest.raises(MeasurementError, match="the loss is None"):
-        on_paper(workload)
+        simulated(workload)
 
 
-def test_a_device_without_a_recorder_places_nothing():
-    with pytest.raises(MeasurementError, match="cpu records no CUDA graphs"):
-        place(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
+def test_device_without_graphs():
+    with pytest.raises(MeasurementError, match="cpu cannot capture CUDA graphs"):
+        make_trainer(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
 
 
-def test_a_step_that_waits_for_the_device_says_that_it_cannot_be_recorded():
+def test_waiting_step_cannot_be_captured():
     class Refusing(SimulatedDevice):
-        def recorder(self):
-            raised = super().recorder()
+        def graph_recorder(self):
+            raised = super().graph_recorder()
 
-            def aside(work):
+            def run_eagerly(work):
                 raise RuntimeError("called a synchronizing CUDA operation")
 
-            raised.aside = aside
+            raised.run_eagerly = run_eagerly
             return raised
 
     workload = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
-    trainer = place(workload, Refusing(SimulatedClock()))
+    trainer = make_trainer(workload, Refusing(SimulatedClock()))
     trainer.reset()
     with pytest.raises(
         MeasurementError,
-        match=r"cannot be recorded as a graph: RuntimeError: called .*leave out .*\.item\(\)",
+        match=r"cannot be captured as a graph: RuntimeError: called .*leave out .*\.item\(\)",
     ):
-        record(trainer, trainer.device.clock)
+        prepare_graphs(trainer, trainer.device.clock)

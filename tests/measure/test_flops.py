@@ -1,4 +1,4 @@
-"""How much work a phase is: operations against numbers worked by hand, bytes by their definition."""
+"""How much work a phase is: operations compared with numbers worked by hand, bytes by their definition."""
 
 import dataclasses
 import json
@@ -10,14 +10,14 @@ from torch import nn
 
 from breakeven.case import Budget, CaseKey
 from breakeven.hardware.devices import Cpu
-from breakeven.measure import runner as session_module
-from breakeven.measure.flops import PATIENCE_S, Flops, count_flops, moved_bytes, step_bytes
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure import flops
+from breakeven.measure.flops import MAX_COUNT_S, Flops, count_flops, moved_bytes, step_bytes
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, mlp, tensors_in
+from breakeven.phases import Phase
 from support.small_workloads import tiny
 
 CPU = Cpu()
@@ -32,38 +32,38 @@ def workload(model, inputs, loss=lambda outputs, _: outputs.mean(), targets=None
 # Operations. A product of (m, k) and (k, n) is 2 m k n: one multiplication and one addition each.
 
 
-def test_a_linear_layer_is_one_product_forward_and_one_for_its_weights_backward():
-    """Its inputs need no gradient, so nothing is propagated to them; the bias adds no product."""
+def test_linear_layer():
+    """One product forward, one backward: the inputs need no gradient, and the bias adds no product."""
     product = 2 * 3 * 5 * 7
     assert count_flops(workload(nn.Linear(5, 7), torch.ones(3, 5))) == Flops(product, product)
 
 
-def test_a_second_layer_propagates_to_the_first_too():
+def test_second_layer_propagates_to_the_first():
     first, second = 2 * 3 * 5 * 7, 2 * 3 * 7 * 11
     model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 11))
     assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, first + 2 * second)
 
 
-def test_a_frozen_layer_is_computed_and_not_trained():
+def test_frozen_layer():
     first, second = 2 * 3 * 5 * 7, 2 * 3 * 7 * 11
     model = nn.Sequential(nn.Linear(5, 7).requires_grad_(False), nn.Linear(7, 11))
     assert count_flops(workload(model, torch.ones(3, 5))) == Flops(first + second, second)
 
 
 @pytest.mark.parametrize(("cell", "gates"), [(nn.GRU, 3), (nn.RNN, 1)])
-def test_other_recurrent_nets_are_counted_too(cell, gates):
+def test_recurrent_nets(cell, gates):
     flops = count_flops(workload(cell(4, 4), torch.ones(5, 2, 4), loss=lambda outputs, _: outputs[0].mean()))
     assert flops.forward == 2 * 5 * (2 * 2 * 4 * gates * 4)
 
 
-def test_neither_autocast_nor_a_compiler_changes_the_count():
+def test_autocast_and_compiler_change_nothing():
     plain = mlp(4, width=8)
     assert count_flops(dataclasses.replace(plain, autocast=torch.bfloat16, compile=True)) == count_flops(
         plain
     )
 
 
-def test_a_model_without_products_has_none():
+def test_no_products():
     class Scale(nn.Module):
         def __init__(self):
             super().__init__()
@@ -75,7 +75,7 @@ def test_a_model_without_products_has_none():
     assert count_flops(workload(Scale(), torch.ones(2, 3))) == Flops(0, 0)
 
 
-def test_a_model_is_counted_as_it_trains():
+def test_counted_in_training_mode():
     class Auxiliary(nn.Linear):
         def forward(self, inputs):
             outputs = super().forward(inputs)
@@ -86,11 +86,12 @@ def test_a_model_is_counted_as_it_trains():
 
 
 @pytest.mark.parametrize("inputs", [(torch.ones(3, 4),), {"input": torch.ones(3, 4)}], ids=["tuple", "dict"])
-def test_inputs_reach_the_model_as_in_training(inputs):
+def test_inputs_as_in_training(inputs):
     assert count_flops(workload(nn.Linear(4, 2), inputs)).forward == 2 * 3 * 4 * 2
 
 
-def test_a_loss_with_weights_of_its_own_is_counted_and_stays_where_it_was():
+def test_loss_with_weights():
+    """It stays on its device."""
     loss = nn.CrossEntropyLoss(weight=torch.ones(2))
     counted = count_flops(
         workload(nn.Linear(4, 2), torch.ones(3, 4), loss, torch.zeros(3, dtype=torch.int64))
@@ -121,15 +122,16 @@ class Looks(nn.Linear):
     ],
     ids=["item", "a host tensor in the loss", "a loss of the host"],
 )
-def test_a_model_that_needs_numbers_has_no_count_and_says_why_in_one_line(what, reason):
-    told = count_flops(what)
-    assert isinstance(told, str)
-    assert reason in told
-    assert "\n" not in told
+def test_model_that_needs_numbers(what, reason):
+    """The reason is one line."""
+    unknown = count_flops(what)
+    assert isinstance(unknown, str)
+    assert reason in unknown
+    assert "\n" not in unknown
 
 
-def test_a_warning_while_counting_is_no_reason_to_stop():
-    """Here warnings are errors, as in many projects."""
+def test_warnings_are_ignored():
+    """Warnings are errors here, as in many projects."""
 
     class Warns(nn.Linear):
         def forward(self, inputs):
@@ -141,12 +143,12 @@ def test_a_warning_while_counting_is_no_reason_to_stop():
     assert isinstance(count_flops(workload(Warns(4, 2), torch.ones(3, 4))), Flops)
 
 
-def test_a_count_that_takes_too_long_is_given_up():
+def test_count_takes_too_long():
     clock = SimulatedClock()
 
     class Slow(nn.Linear):
         def forward(self, inputs):
-            clock.advance(PATIENCE_S * 0.6)
+            clock.advance(MAX_COUNT_S * 0.6)
             return super().forward(inputs)
 
     def of(layers):
@@ -156,7 +158,7 @@ def test_a_count_that_takes_too_long_is_given_up():
     assert count_flops(of(2), clock) == "counting took more than 2 s"
 
 
-def test_counting_leaves_weights_batch_and_random_state_as_they_were():
+def test_counting_changes_nothing():
     class Draws(nn.Module):
         def __init__(self):
             super().__init__()
@@ -206,26 +208,28 @@ def stepped(optimizer, model=None):
     ],
     ids=["sgd", "momentum", "adam", "adamw", "amsgrad"],
 )
-def test_a_step_moves_gradients_once_and_parameters_and_state_twice(optimizer, times):
+def test_step_bytes(optimizer, times):
+    """Gradients are read; parameters and state are read and written."""
     made, size = stepped(optimizer)
     assert step_bytes(made) == times * size
 
 
-def test_a_step_moves_nothing_of_a_frozen_layer():
+def test_step_bytes_of_a_frozen_layer():
     model = nn.Sequential(nn.Linear(5, 5).requires_grad_(False), nn.Linear(5, 7))
     made, size = stepped(torch.optim.Adam, model)
     assert size == 4 * (5 * 7 + 7)
     assert step_bytes(made) == 7 * size
 
 
-def test_state_of_a_narrower_type_moves_fewer_bytes():
+def test_step_bytes_of_narrow_state():
     made, size = stepped(lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9))
     for state in made.state.values():
         state["momentum_buffer"] = state["momentum_buffer"].bfloat16()
     assert step_bytes(made) == 4 * size
 
 
-def test_what_a_step_moves_is_not_guessed_without_gradients_or_for_sparse_ones():
+def test_step_bytes_unknown():
+    """Without gradients, or with sparse ones."""
     made, _ = stepped(torch.optim.Adam)
     made.zero_grad()
     assert step_bytes(made) is None
@@ -236,39 +240,41 @@ def test_what_a_step_moves_is_not_guessed_without_gradients_or_for_sparse_ones()
     assert step_bytes(sparse) is None
 
 
-def test_a_wrapper_that_is_no_optimizer_of_torchs_costs_no_case():
+def test_step_bytes_of_a_foreign_optimizer():
     assert step_bytes(object()) is None
 
 
-def placed_on(device, what=None):
+def trainer_on(device, what=None):
     trainer = Trainer(what or simulated_workload(device), device)
     trainer.move_model()
     trainer.reset()
     return trainer
 
 
-def test_a_transfer_moves_all_tensors_of_inputs_and_targets_to_an_accelerator():
+def test_transfer_bytes():
+    """All tensors of inputs and targets."""
     what = workload(
         nn.Linear(5, 7),
         {"input": torch.ones(3, 5, dtype=torch.float64)},
         targets=(torch.ones(3, dtype=torch.int32), [torch.ones(2, dtype=torch.bool)]),
     )
     assert (
-        moved_bytes("transfer", placed_on(SimulatedDevice(SimulatedClock()), what)) == 3 * 5 * 8 + 3 * 4 + 2
+        moved_bytes(Phase.TRANSFER, trainer_on(SimulatedDevice(SimulatedClock()), what))
+        == 3 * 5 * 8 + 3 * 4 + 2
     )
 
 
-def test_a_transfer_moves_nothing_on_a_cpu():
-    assert moved_bytes("transfer", placed_on(CPU, mlp(4, width=8))) is None
+def test_transfer_bytes_on_a_cpu():
+    assert moved_bytes(Phase.TRANSFER, trainer_on(CPU, mlp(4, width=8))) is None
 
 
-@pytest.mark.parametrize("phase", ["forward", "backward", "train"])
-def test_other_phases_move_what_nobody_can_tell(phase):
-    assert moved_bytes(phase, placed_on(SimulatedDevice(SimulatedClock()))) is None
+@pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN])
+def test_moved_bytes_of_other_phases(phase):
+    assert moved_bytes(phase, trainer_on(SimulatedDevice(SimulatedClock()))) is None
 
 
 # ---------------------------------------------------------------------------------------------------
-# In a session.
+# In a run.
 
 
 def rounds(round_, plan):
@@ -276,103 +282,103 @@ def rounds(round_, plan):
         time_round(round_, lambda: 0.0)
 
 
-def facts_of(what, phase, device=CPU, session=None, batch_size=1, time_rounds=rounds):
-    session = session or Session(Budget(max_time_s=0.02))
-    return session.measure(CaseKey.of("w", batch_size, phase, device.name), device, lambda: what, time_rounds)
+def facts_of(what, phase, device=CPU, runner=None, batch_size=1, time_rounds=rounds):
+    runner = runner or Runner(Budget(max_time_s=0.02))
+    return runner.measure(CaseKey.of("w", batch_size, phase, device.name), device, lambda: what, time_rounds)
 
 
 @pytest.fixture
 def counts(monkeypatch):
-    """Note every count."""
+    """Collect the workloads that are counted."""
     counted = []
 
     def note(*args):
         counted.append(args[0])
         return count_flops(*args)
 
-    monkeypatch.setattr(session_module, "count_flops", note)
+    monkeypatch.setattr(flops, "count_flops", note)
     return counted
 
 
-def test_every_phase_says_its_own_work_in_plain_numbers():
+def test_facts_of_every_phase():
     device = SimulatedDevice(SimulatedClock())
-    session = Session(Budget(max_time_s=1e5), device.clock)
-    facts = {phase: facts_of(simulated_workload(device), phase, device, session) for phase in PHASES}
+    runner = Runner(Budget(max_time_s=1e5), device.clock)
+    facts = {phase: facts_of(simulated_workload(device), phase, device, runner) for phase in Phase}
     kept = ("flops", "flops_unknown", "moved_bytes")
-    told = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in PHASES}
-    assert told == {
+    work = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in Phase}
+    assert work == {
         "transfer": {"moved_bytes": (2 + 1) * 4},  # inputs and targets, in float32
         "forward": {"flops": 2 * 2},
         "backward": {"flops": 2 * 2},
         "step": {"moved_bytes": 3 * (2 + 1) * 4},  # weights and bias of Linear(2, 1)
         "train": {"flops": 2 * (2 * 2)},
     }
-    assert json.loads(json.dumps(told)) == told
+    assert json.loads(json.dumps(work)) == work
 
 
-def test_a_step_on_a_cpu_says_what_it_moves_and_a_transfer_there_nothing():
+def test_facts_on_a_cpu():
     assert facts_of(tiny(2, optimizer="adam"), "step")["moved_bytes"] == 7 * 4 * (10 * 5 + 5 + 5 * 2 + 2)
     assert "moved_bytes" not in facts_of(tiny(2), "transfer")
 
 
-def test_operations_are_counted_once_a_cell_and_not_once_a_phase_or_device(counts):
-    session = Session(Budget(max_time_s=0.02))
+def test_counted_once_per_cell(counts):
+    runner = Runner(Budget(max_time_s=0.02))
     for batch_size in (2, 3):
         for device in (CPU, Cpu(1)):
-            for phase in PHASES:
-                facts_of(tiny(batch_size), phase, device, session, batch_size)
+            for phase in Phase:
+                facts_of(tiny(batch_size), phase, device, runner, batch_size)
         assert len(counts) == batch_size - 1
 
 
-def test_no_phase_without_a_count_asks_for_one(counts):
+def test_phases_without_passes_are_not_counted(counts):
     for phase in ("transfer", "step"):
         facts_of(tiny(2), phase)
     assert counts == []
 
 
-def test_operations_are_counted_after_the_timed_rounds(counts):
+def test_counted_after_the_rounds(counts):
     counted_before = []
     facts_of(tiny(2), "forward", time_rounds=lambda *_: counted_before.append(len(counts)))
     assert counted_before == [0]
     assert len(counts) == 1
 
 
-def test_counting_is_time_spent_preparing(monkeypatch):
+def test_counting_is_preparing(monkeypatch):
     device = SimulatedDevice(SimulatedClock())
-    session = Session(Budget(max_time_s=1e5), device.clock)
+    runner = Runner(Budget(max_time_s=1e5), device.clock)
     spent = []
 
     def takes_time(*_):
-        spent.append(session.spent["preparing"])
+        spent.append(runner.spent["preparing"])
         device.clock.advance(100.0)
         return Flops(1, 1)
 
-    monkeypatch.setattr(session_module, "count_flops", takes_time)
-    facts_of(simulated_workload(device), "train", device, session)
-    assert session.spent["preparing"] == spent[0] + 100.0
+    monkeypatch.setattr(flops, "count_flops", takes_time)
+    facts_of(simulated_workload(device), "train", device, runner)
+    assert runner.spent["preparing"] == spent[0] + 100.0
 
 
-def test_a_model_that_cannot_be_counted_is_timed_all_the_same_and_says_why():
+def test_uncountable_model_is_timed():
     facts = facts_of(workload(Looks(4, 2), torch.ones(3, 4)), "train")
     assert "flops" not in facts
     assert facts["flops_unknown"].startswith("RuntimeError: Tensor.item() cannot be called on meta")
     assert facts["planned_rounds"] >= 6
 
 
-def test_what_could_not_be_counted_is_not_tried_again_at_another_batch_size(counts):
-    session = Session(Budget(max_time_s=0.02))
+def test_uncountable_model_is_tried_once(counts):
+    runner = Runner(Budget(max_time_s=0.02))
     what = workload(Looks(4, 2), torch.ones(3, 4))
-    told = {facts_of(what, "forward", CPU, session, batch_size)["flops_unknown"] for batch_size in (1, 2)}
-    assert len(counts) == len(told) == 1
+    reasons = {facts_of(what, "forward", CPU, runner, batch_size)["flops_unknown"] for batch_size in (1, 2)}
+    assert len(counts) == len(reasons) == 1
 
 
-def test_counting_trains_no_model_of_the_session():
-    session = Session(Budget(max_time_s=0.02))
+def test_counting_does_not_train():
+    runner = Runner(Budget(max_time_s=0.02))
     what = tiny(2)
     before = [
         tensor.clone() for tensor in (*what.model.parameters(), *tensors_in((what.inputs, what.targets)))
     ]
-    first = facts_of(what, "forward", session=session)["loss"]
-    assert facts_of(what, "train", session=session)["loss"] == first
+    first = facts_of(what, "forward", runner=runner)["loss"]
+    assert facts_of(what, "train", runner=runner)["loss"] == first
     after = (*what.model.parameters(), *tensors_in((what.inputs, what.targets)))
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

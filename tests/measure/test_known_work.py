@@ -1,21 +1,22 @@
-"""Every synchronization waits for known work, without it almost nothing is read: on paper and on a GPU."""
+"""Every synchronization waits for known work, on the simulated device and on a GPU."""
 
 from statistics import median
 
 import pytest
 
 from breakeven.case import Budget, CaseKey
-from breakeven.measure.cuda_graphs import place, record
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
-from breakeven.measure.timing import Round, enqueue_seconds, part_seconds, time_once, time_round
-from support.known_work import COSTS, DEVICES, PHASE_COSTS, known, placed_on
+from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
+from breakeven.measure.parts import enqueue_seconds, part_seconds
+from breakeven.measure.runner import Runner
+from breakeven.measure.timing import Round, time_once, time_round
+from breakeven.phases import Phase
+from support.known_work import COSTS, DEVICES, PHASE_COSTS, known, trainer_on
 
 BUSY = 64
-"""Units of work that are in the queue when they must not be timed: more than a whole step."""
+"""Units of work that are queued before and must not be timed: more than a whole step."""
 
 ALMOST_NOTHING = 0.3
-"""The share of known work that a bare clock may read. On paper a launch is a quarter of a unit."""
+"""The share of known work that may be read without synchronizing; a simulated launch is a quarter unit."""
 
 
 @pytest.fixture(scope="module", params=DEVICES)
@@ -27,104 +28,107 @@ def latencies(round_, where, rounds=3):
     return [time_round(round_, where.clock).latency_s for _ in range(rounds)]
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_a_round_reads_its_phases_work_and_no_other(where, phase):
-    trainer = placed_on(where)
-    seconds = median(latencies(Round(PHASES[phase], trainer), where))
+@pytest.mark.parametrize("phase", Phase)
+def test_round_reads_its_phase(where, phase):
+    trainer = trainer_on(where)
+    seconds = median(latencies(Round(phase, trainer), where))
     assert where.reads(seconds, PHASE_COSTS[phase])
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_without_its_synchronize_a_round_reads_almost_nothing(where, phase, monkeypatch):
-    trainer = placed_on(where)
-    round_ = Round(PHASES[phase], trainer)
+@pytest.mark.parametrize("phase", Phase)
+def test_round_without_synchronize(where, phase, monkeypatch):
+    """It reads almost nothing."""
+    trainer = trainer_on(where)
+    round_ = Round(phase, trainer)
     time_round(round_, where.clock)
     with monkeypatch.context() as patch:
-        patch.setattr(round_, "_synchronize", lambda: None)
+        patch.setattr(round_, "synchronize", lambda: None)
         bare_s = min(latencies(round_, where))
     where.device.synchronize()
     assert bare_s <= ALMOST_NOTHING * PHASE_COSTS[phase] * where.unit_s
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_work_that_is_in_the_queue_before_is_not_timed(where, phase):
-    round_ = Round(PHASES[phase], placed_on(where))
+@pytest.mark.parametrize("phase", Phase)
+def test_queued_work_is_not_timed(where, phase):
+    round_ = Round(phase, trainer_on(where))
     time_round(round_, where.clock)
     where.device.enqueue(BUSY)
     assert where.reads(time_round(round_, where.clock).latency_s, PHASE_COSTS[phase])
 
 
-def test_a_preparation_that_is_not_waited_for_would_be_timed(where, monkeypatch):
-    """What the first synchronize of a round is for: without it the whole step before is read."""
-    round_ = Round(PHASES["step"], placed_on(where))
+def test_preparation_without_synchronize(where, monkeypatch):
+    """Without the first synchronize of a round, the whole step before is read."""
+    round_ = Round(Phase.OPTIMIZER, trainer_on(where))
     time_round(round_, where.clock)
     waits = [lambda: None, where.device.synchronize]
-    monkeypatch.setattr(round_, "_synchronize", lambda: waits.pop(0)())
+    monkeypatch.setattr(round_, "synchronize", lambda: waits.pop(0)())
     assert time_round(round_, where.clock).latency_s > 1.5 * COSTS.step * where.unit_s
 
 
-def test_what_happens_once_is_timed_from_idle_to_idle(where):
-    trainer = placed_on(where)
+def test_time_once(where):
+    """From idle to idle."""
+    trainer = trainer_on(where)
     where.device.enqueue(BUSY)
     assert where.reads(time_once(trainer.move_model, where.device, where.clock), COSTS.model_transfer)
     assert where.is_idle()
 
 
-def test_initializing_leaves_the_device_idle(where):
+def test_initialize_leaves_the_device_idle(where):
     where.device.enqueue(BUSY)
     assert not where.is_idle()
     where.device.initialize()
     assert where.is_idle()
 
 
-def test_events_give_each_part_its_own_share(where):
-    trainer = placed_on(where)
+def test_part_seconds(where):
+    trainer = trainer_on(where)
     where.device.enqueue(BUSY)
-    shares = part_seconds(PHASES["train"], trainer, where.device.event_api(), rounds=3)
+    shares = part_seconds(Phase.TRAIN, trainer, where.device.event_api(), rounds=3)
     assert where.shares(shares.pop("all"), COSTS.train)
-    assert list(shares) == [name for name, _ in PHASES["train"].parts]
+    assert list(shares) == list(Phase.TRAIN.parts)
     assert all(where.shares(seconds, getattr(COSTS, name)) for name, seconds in shares.items())
     assert where.is_idle()
 
 
-def test_queueing_a_step_takes_the_host_a_fraction_of_it(where):
-    trainer = placed_on(where)
+def test_enqueue_seconds(where):
+    trainer = trainer_on(where)
     where.device.enqueue(BUSY)
-    queued = enqueue_seconds(PHASES["train"], trainer, 3, where.clock)
+    queued = enqueue_seconds(Phase.TRAIN, trainer, 3, where.clock)
     assert 0 < queued.transfer_s < queued.all_s <= ALMOST_NOTHING * COSTS.train * where.unit_s
     assert where.is_idle()
 
 
-def test_a_recorded_step_does_the_same_work_with_less_queueing(where):
-    trainer = place(where.workload(cuda_graph=True), where.device)
+def test_graphs_do_the_same_work(where):
+    """With less queueing."""
+    trainer = make_trainer(where.workload(cuda_graph=True), where.device)
     trainer.move_model()
     trainer.reset()
-    took = record(trainer, where.clock)
+    took = prepare_graphs(trainer, where.clock)
     inside = COSTS.forward + COSTS.backward + COSTS.step
     assert took.keys() == {"capture_s"}
     assert took["capture_s"] > 2.5 * inside * where.unit_s  # three steps before it
-    seconds = {name: median(latencies(Round(phase, trainer), where)) for name, phase in PHASES.items()}
+    seconds = {phase: median(latencies(Round(phase, trainer), where)) for phase in Phase}
     for name in ("forward", "backward", "step"):
         assert where.reads(seconds[name], PHASE_COSTS[name])
     assert where.reads(seconds["train"], inside)
-    recorded = enqueue_seconds(PHASES["train"], trainer, 5, where.clock)
-    plain = enqueue_seconds(PHASES["train"], placed_on(where), 5, where.clock)
-    assert recorded.all_s < plain.all_s
+    graphed = enqueue_seconds(Phase.TRAIN, trainer, 5, where.clock)
+    plain = enqueue_seconds(Phase.TRAIN, trainer_on(where), 5, where.clock)
+    assert graphed.all_s < plain.all_s
 
 
-@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
-def test_a_session_reads_known_work_in_every_place(where, graphs):
-    """From recipe to facts: the rounds, the device's share, the host's share, what happens once."""
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
+def test_runner_reads_known_work(where, graphs):
+    """The rounds, the device's part, the host's part, and what happens once."""
     seen = []
 
     def time_rounds(round_, plan):
         seen.extend(time_round(round_, where.clock).latency_s for _ in range(6))
 
     budget = Budget(max_time_s=1e6 if where.unit_s == 1 else 2.0)
-    session = Session(budget, where.clock)
+    runner = Runner(budget, where.clock)
     case = CaseKey.of("known", 1, "train", where.device.name)
-    facts = session.measure(case, where.device, lambda: where.workload(cuda_graph=graphs), time_rounds)
-    session.close()
+    facts = runner.measure(case, where.device, lambda: where.workload(cuda_graph=graphs), time_rounds)
+    runner.close()
     inside = COSTS.forward + COSTS.backward + COSTS.step if graphs else COSTS.train
     assert where.reads(median(seen), inside)
     assert where.shares(facts["device_time_s"], inside)

@@ -1,4 +1,4 @@
-"""What disturbed a case: the machine around its rounds, and the flags it gives reason for."""
+"""What disturbed a case: the machine's state around its rounds, and the flags that follow from it."""
 
 import json
 import subprocess
@@ -8,16 +8,16 @@ import time
 import pytest
 import torch
 
-from breakeven.hardware.devices import Cpu, Device
-from breakeven.measure import monitor
-from breakeven.measure.monitor import Moment, evidence_of, observe, state_between
+from breakeven.hardware import nvml
+from breakeven.hardware.devices import Accelerator, Cpu
+from breakeven.measure.monitor import Snapshot, evidence_of, snapshot, state_between
 
 QUIET_GPU = {"sm_clock_mhz": 1980, "event_reasons": [], "other_processes": 0}
 
 
 def evidence(*, wall_s=1.0, thread_s=1.0, switches=10, gpu_before=None, gpu_after=None, is_accelerator=False):
-    before = Moment(100.0, 50.0, 7, 0.1, gpu_before)
-    after = Moment(
+    before = Snapshot(100.0, 50.0, 7, 0.1, gpu_before)
+    after = Snapshot(
         100.0 + wall_s, 50.0 + thread_s, 7 + switches if switches is not None else None, 0.2, gpu_after
     )
     return evidence_of(state_between(before, after), is_accelerator=is_accelerator)
@@ -31,84 +31,77 @@ def gpu(before=None, after=None):
     )
 
 
-def test_a_quiet_machine_gives_no_flag():
+def test_quiet_machine():
     assert evidence() == {}
     assert gpu() == {}
 
 
-def test_a_main_thread_that_lost_its_core_was_contended():
+def test_lost_core_is_contended():
     assert evidence(thread_s=0.5) == {"contended": {"main_thread_share": 0.5}}
 
 
-def test_many_involuntary_switches_mean_contended():
+def test_many_switches_are_contended():
     assert evidence(switches=120) == {"contended": {"involuntary_switches_per_s": 120.0}}
 
 
-def test_a_host_that_sleeps_while_the_accelerator_works_is_not_contended():
+def test_sleeping_host_is_not_contended():
     assert evidence(thread_s=0.1, is_accelerator=True) == {}
 
 
-def test_two_switches_in_a_short_time_are_chance():
+def test_two_switches_are_chance():
     assert evidence(wall_s=0.005, thread_s=0.005, switches=2) == {}
 
 
-def test_too_short_a_time_shows_nothing():
+def test_too_short():
     assert evidence(wall_s=1e-4, thread_s=0.0, switches=9) == {}
 
 
-def test_a_clock_that_steps_back_gives_no_flag_and_no_crash():
+def test_clock_steps_back():
     assert evidence(wall_s=-1.0) == {}
     assert evidence(wall_s=0.0, thread_s=0.0) == {}
 
 
-def test_what_cannot_be_read_gives_no_flag():
+def test_unreadable_gives_no_flag():
     assert evidence(switches=None) == {}
     assert gpu({"sm_clock_mhz": None}, {"event_reasons": None, "other_processes": None}) == {}
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_a_throttled_gpu_is_flagged_with_the_drivers_reasons(where):
+def test_throttled(where):
     state = {where: {"event_reasons": ["gpu_idle", "sw_thermal_slowdown", "hw_slowdown"]}}
     assert gpu(**state) == {"throttled": {"event_reasons": ["hw_slowdown", "sw_thermal_slowdown"]}}
 
 
-def test_an_idle_gpu_is_not_throttled():
+def test_idle_gpu_is_not_throttled():
     assert gpu({"event_reasons": ["gpu_idle", "applications_clocks_setting"]}) == {}
 
 
-def test_clocks_that_moved_by_more_than_five_percent_are_flagged():
+def test_clock_changed_by_more_than_5_percent():
     assert gpu(after={"sm_clock_mhz": 1700}) == {"clock": {"sm_clock_mhz": [1980, 1700]}}
     assert gpu(after={"sm_clock_mhz": 1950}) == {}
 
 
-def test_another_process_on_the_gpu_is_flagged():
+def test_shared_gpu():
     assert gpu(before={"other_processes": 2}) == {"shared_gpu": {"other_processes": 2}}
 
 
-def test_the_state_is_plain_json():
-    state = state_between(observe(Cpu(), time.perf_counter), observe(Cpu(), time.perf_counter))
+def test_state_is_plain_json():
+    state = state_between(snapshot(Cpu(), time.perf_counter), snapshot(Cpu(), time.perf_counter))
     assert json.loads(json.dumps(state, allow_nan=False)) == state
     assert state["gpu_before"] is None
 
 
-def test_a_gpus_own_state_is_read(monkeypatch):
-    class Gpu(Device):
-        @classmethod
-        def parse(cls, name):
-            return None
-
-        def synchronize(self):
-            pass
-
+def test_state_of_the_right_gpu(monkeypatch):
     asked = []
-    monkeypatch.setattr(monitor, "gpu_state", lambda device: asked.append(device) or QUIET_GPU)
-    assert observe(Gpu("cuda:1", torch.device("cuda", 1)), time.perf_counter).gpu == QUIET_GPU
+    monkeypatch.setattr(nvml, "gpu_state", lambda device: asked.append(device) or QUIET_GPU)
+    assert snapshot(Accelerator("cuda", 1), time.perf_counter).gpu == QUIET_GPU
     assert asked == [torch.device("cuda", 1)]
+    assert snapshot(Accelerator("xpu"), time.perf_counter).gpu is None
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="needs CPU affinity")
-def test_a_busy_neighbor_on_the_same_core_is_seen():
-    """The real thing: a spinning process shares our only core for a while."""
+def test_busy_neighbor():
+    """A real spinning process shares our only core."""
     import os
 
     before = os.sched_getaffinity(0)
@@ -117,11 +110,11 @@ def test_a_busy_neighbor_on_the_same_core_is_seen():
     try:
         os.sched_setaffinity(neighbor.pid, core)
         os.sched_setaffinity(0, core)
-        start = observe(Cpu(1), time.perf_counter)
+        start = snapshot(Cpu(1), time.perf_counter)
         deadline = time.perf_counter() + 0.5
         while time.perf_counter() < deadline:
             pass
-        state = state_between(start, observe(Cpu(1), time.perf_counter))
+        state = state_between(start, snapshot(Cpu(1), time.perf_counter))
     finally:
         os.sched_setaffinity(0, before)
         neighbor.kill()

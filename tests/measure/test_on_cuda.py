@@ -1,4 +1,4 @@
-"""What only a real GPU can show: memory and its end, transfers, dtypes, NVML, TF32, graphs, compiling.
+"""What only a real GPU shows: memory and running out of it, transfers, dtypes, NVML, TF32, graphs, compiling.
 
 Bounds are ratios and generous; no absolute time is asserted. That every synchronization waits is shown in
 `test_known_work`, on this device too.
@@ -18,14 +18,14 @@ from breakeven.hardware.devices import Cpu, parse_device
 from breakeven.hardware.float32 import read_silently, tf32_set
 from breakeven.hardware.machine import machine_facts
 from breakeven.hardware.nvml import REASONS, THROTTLING, gpu_class, gpu_state
-from breakeven.measure.cuda_graphs import place, record
+from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
 from breakeven.measure.monitor import evidence_of
 from breakeven.measure.outcomes import is_unsupported, reason_for
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Round, time_once, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build, mlp
+from breakeven.phases import Phase
 from breakeven.report.bottleneck import Bound, kind_of
 from support.known_work import NEEDS_CUDA
 from support.small_workloads import OPTIMIZERS, SIZES, bench_file, shipped, tiny
@@ -48,18 +48,18 @@ def gpu():
 
 
 class Measured:
-    """One session, which keeps the rounds of its last case."""
+    """A runner, and the rounds of its last case."""
 
     def __init__(self, max_time_s=0.3):
-        self.session = Session(Budget(max_time_s=max_time_s))
+        self.runner = Runner(Budget(max_time_s=max_time_s))
         self.latencies = []
 
     def __call__(self, recipe, device, phase="train", batch_size=1, workload="w"):
         case = CaseKey.of(workload, batch_size, phase, device.name)
         try:
-            return self.session.measure(case, device, recipe, self._time)
+            return self.runner.measure(case, device, recipe, self._time)
         except Exception as error:
-            self.ending = self.session.note_failure(case, error)
+            self.ending = self.runner.note_failure(case, error)
             raise
 
     def _time(self, round_, plan):
@@ -74,15 +74,15 @@ class Measured:
 def measure():
     measured = Measured()
     yield measured
-    measured.session.close()
+    measured.runner.close()
 
 
 def ready(workload, device):
-    """A workload on the device, as its rounds begin."""
-    trainer = place(workload, device)
+    """The trainer of a workload, as its rounds begin."""
+    trainer = make_trainer(workload, device)
     trainer.move_model()
     trainer.reset()
-    record(trainer, lambda: 0.0)
+    prepare_graphs(trainer, lambda: 0.0)
     device.synchronize()
     return trainer
 
@@ -91,9 +91,9 @@ def ready(workload, device):
 # Synchronization, on a real model.
 
 
-@pytest.mark.parametrize("phase", ["forward", "backward"])
-def test_a_real_phase_reads_far_less_without_its_synchronize(gpu, phase, monkeypatch):
-    round_ = Round(PHASES[phase], ready(build(lambda: mlp(8192, width=4096)), gpu))
+@pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD])
+def test_real_phase_without_synchronize(gpu, phase, monkeypatch):
+    round_ = Round(phase, ready(build(lambda: mlp(8192, width=4096)), gpu))
     for _ in range(3):
         time_round(round_)
     whole_s = median(time_round(round_).latency_s for _ in range(7))
@@ -101,7 +101,7 @@ def test_a_real_phase_reads_far_less_without_its_synchronize(gpu, phase, monkeyp
     for _ in range(7):
         round_.setup()
         with monkeypatch.context() as patch:
-            patch.setattr(round_, "_synchronize", lambda: None)
+            patch.setattr(round_, "synchronize", lambda: None)
             bare.append(_seconds_of(round_.run))
         gpu.synchronize()
     assert median(bare) < 0.3 * whole_s
@@ -116,7 +116,7 @@ def _seconds_of(work):
 
 
 SAMPLE = 64 * MIB
-"""Bytes of a sample of `big`: more than the workspaces that libraries keep."""
+"""Bytes of a sample of `big`: more than libraries keep as workspaces."""
 
 
 class Means(nn.Module):
@@ -127,7 +127,7 @@ class Means(nn.Module):
 
 
 def big(batch_size):
-    """A model whose weights are nothing beside its batch."""
+    """A model whose batch is much larger than its weights."""
     width = SAMPLE // 4
     return Workload(
         nn.Sequential(Means(), nn.Linear(4, 1)),
@@ -139,11 +139,12 @@ def big(batch_size):
 
 
 def held():
-    """Bytes that are allocated now. Libraries keep workspaces for as long as the process lives."""
+    """Bytes that are allocated now; libraries keep workspaces until the process ends."""
     return torch.cuda.memory_allocated()
 
 
-def test_peak_memory_holds_the_batch_and_grows_with_it(gpu, measure):
+def test_peak_memory(gpu, measure):
+    """It holds the batch and grows with it."""
     before = held()
     peaks = [measure(lambda n=n: big(n), gpu, "forward", batch_size=n)["peak_memory_bytes"] for n in (1, 4)]
     assert SAMPLE <= peaks[0] - before < 4 * SAMPLE
@@ -151,17 +152,17 @@ def test_peak_memory_holds_the_batch_and_grows_with_it(gpu, measure):
     assert 2 * SAMPLE < peaks[1] - peaks[0] < 4 * SAMPLE
 
 
-def test_the_peak_of_a_case_is_not_that_of_an_earlier_one(gpu, measure):
+def test_peak_memory_is_reset(gpu, measure):
     large = measure(lambda: big(4), gpu, "forward", batch_size=4)["peak_memory_bytes"]
     small = measure(lambda: tiny(1), gpu, workload="small")["peak_memory_bytes"]
     assert 0 < small < large - 2 * SAMPLE
 
 
-def test_a_round_lets_go_of_what_the_last_one_made(gpu):
+def test_round_releases_the_last_batch(gpu):
     """Two batches at a time would double the peak."""
     trainer = ready(build(lambda: big(4)), gpu)
     before = held()
-    round_ = Round(PHASES["transfer"], trainer)
+    round_ = Round(Phase.TRANSFER, trainer)
     for _ in range(2):
         time_round(round_)
     gpu.reset_peak_memory()
@@ -170,13 +171,13 @@ def test_a_round_lets_go_of_what_the_last_one_made(gpu):
     assert gpu.peak_memory_bytes() - before < 1.5 * 4 * SAMPLE
 
 
-def test_recorded_cases_leave_later_peaks_as_they_were(gpu, measure):
-    """Every recording has a pool of its own and is forgotten; the stream, with its workspaces, is shared."""
+def test_graphs_leave_later_peaks_unchanged(gpu, measure):
+    """Each capture has its own pool and is released; the stream, with its workspaces, is shared."""
     measure(lambda: tiny(1), gpu, workload="plain before")
-    measure(lambda: _recorded("adam"), gpu, workload="first")
+    measure(lambda: with_graphs("adam"), gpu, workload="first")
     before = held()
     for name in ("second", "third"):
-        measure(lambda: _recorded("adam"), gpu, workload=name)
+        measure(lambda: with_graphs("adam"), gpu, workload=name)
     measure(lambda: tiny(1), gpu, workload="plain")
     assert held() - before < MIB
 
@@ -184,7 +185,7 @@ def test_recorded_cases_leave_later_peaks_as_they_were(gpu, measure):
 # ---------------------------------------------------------------------------------------------------
 # Out of memory.
 
-ABSURD = """
+GREEDY = """
 class Greedy(torch.nn.Linear):
     def forward(self, inputs):
         if len(inputs) == 16:
@@ -201,8 +202,9 @@ def bench_other(train_benchmark, batch_size):
 """
 
 
-def test_out_of_memory_is_an_outcome_and_the_following_cases_are_timed(bench):
-    result = bench.write(ABSURD).run("--breakeven-devices=cuda", "--breakeven-phases=transfer,forward,train")
+def test_out_of_memory_is_an_outcome(bench):
+    """The cases after it are timed."""
+    result = bench.write(GREEDY).run("--breakeven-devices=cuda", "--breakeven-phases=transfer,forward,train")
     assert result.ret == 0
     phases = ("transfer", "forward", "train")
     assert bench.timed() == [
@@ -220,7 +222,7 @@ def test_out_of_memory_is_an_outcome_and_the_following_cases_are_timed(bench):
         assert outcomes[f"bench_greedy[64-cuda-{phase}]"][1].endswith("at batch 16: out of memory")
 
 
-def test_memory_that_really_runs_out_is_given_back_for_the_next_case(gpu, measure):
+def test_memory_is_given_back(gpu, measure):
     total = torch.cuda.get_device_properties(gpu.torch_device).total_memory
     before, limit = held(), torch.cuda.memory_reserved() + 512 * MIB
     torch.cuda.set_per_process_memory_fraction(limit / total)
@@ -241,17 +243,18 @@ def test_memory_that_really_runs_out_is_given_back_for_the_next_case(gpu, measur
 # Transfer.
 
 
-def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu, measure):
+def test_pinned_memory(gpu, measure):
+    """The host continues while it is copied."""
     seconds = {}
     for pinned in (False, True):
         trainer = ready(dataclasses.replace(build(lambda: big(1)), pin_memory=pinned), gpu)
         assert [tensor.is_pinned() for tensor in trainer.host_batch] == [pinned] * 2
-        round_ = Round(PHASES["transfer"], trainer)
+        round_ = Round(Phase.TRANSFER, trainer)
         whole, bare = [], []
         for _ in range(9):
             whole.append(time_round(round_).latency_s)
             round_.setup()
-            bare.append(_seconds_of(lambda trainer=trainer: trainer.move_batch()))
+            bare.append(_seconds_of(lambda trainer=trainer: trainer.transfer()))
             gpu.synchronize()
         assert torch.equal(trainer.batch[0].cpu(), trainer.workload.inputs)
         seconds[pinned] = (median(whole), median(bare))
@@ -269,7 +272,8 @@ def test_pinned_memory_is_pinned_and_lets_the_host_go_on_while_it_is_copied(gpu,
 
 @pytest.mark.parametrize("autocast", AUTOCAST, ids=str)
 @pytest.mark.parametrize("name", SIZES)
-def test_every_recipe_trains_here_and_agrees_with_the_cpu(gpu, measure, name, autocast):
+def test_every_recipe(gpu, measure, name, autocast):
+    """It trains and agrees with the CPU."""
     facts = measure(lambda: dataclasses.replace(shipped(name, 4)(), autocast=autocast), gpu)
     assert facts["loss_compared"] is True
     assert facts["device_name"] == torch.cuda.get_device_name()
@@ -278,7 +282,8 @@ def test_every_recipe_trains_here_and_agrees_with_the_cpu(gpu, measure, name, au
 
 
 @pytest.mark.parametrize("optimizer", bench_file("transformer").OPTIMIZERS)
-def test_every_optimizer_trains_here_and_agrees_with_the_cpu(gpu, measure, optimizer):
+def test_every_optimizer(gpu, measure, optimizer):
+    """It trains and agrees with the CPU."""
     facts = measure(shipped("transformer", 4, optimizer=optimizer), gpu, "step")
     assert facts["loss_compared"] is True
 
@@ -292,22 +297,23 @@ def in_dtype(dtype, **fields):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_weights_of_each_dtype_are_timed_and_agree_with_the_cpu(gpu, measure, dtype):
+def test_every_dtype(gpu, measure, dtype):
+    """It trains and agrees with the CPU."""
     facts = measure(lambda: in_dtype(dtype), gpu)
     assert facts["loss_compared"] is True
     assert facts["peak_memory_bytes"] > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_autocast_computes_in_its_dtype_and_agrees_with_the_cpu(gpu, measure, dtype):
+def test_autocast(gpu, measure, dtype):
     def recipe():
         return dataclasses.replace(mlp(32, width=64), autocast=dtype)
 
     assert measure(recipe, gpu)["loss_compared"] is True
     trainer, seen = ready(build(recipe), gpu), []
     trainer.model.register_forward_hook(lambda _module, _args, out: seen.append((out.dtype, out.device.type)))
-    trainer.move_batch()
-    trainer.compute_loss()
+    trainer.transfer()
+    trainer.forward()
     assert seen == [(dtype, "cuda")]
 
 
@@ -315,7 +321,8 @@ def test_autocast_computes_in_its_dtype_and_agrees_with_the_cpu(gpu, measure, dt
 # NVML.
 
 
-def test_nvml_tells_the_gpus_state_or_why_not(gpu):
+def test_nvml_state(gpu):
+    """Every value is read, or the reason is."""
     state = gpu_state(gpu.torch_device)
     unreadable = state.pop("unreadable", {})
     assert "nvml" not in unreadable, unreadable
@@ -329,7 +336,7 @@ def test_nvml_tells_the_gpus_state_or_why_not(gpu):
         assert state["other_processes"] >= 0
 
 
-def test_nvml_tells_the_gpus_class(gpu):
+def test_nvml_class(gpu):
     facts = gpu_class(gpu.torch_device)
     assert facts["driver"]
     assert facts["power_limit_w"] is None or facts["power_limit_w"] > 0
@@ -338,13 +345,13 @@ def test_nvml_tells_the_gpus_class(gpu):
     assert ours["driver"] == facts["driver"]
 
 
-def test_a_cases_flags_come_from_the_states_around_its_rounds(gpu, measure):
+def test_flags_follow_from_the_state(gpu, measure):
     facts = measure(lambda: mlp(1024, width=1024), gpu)
     state = facts["state"]
     assert state["gpu_before"].keys() >= {"sm_clock_mhz", "event_reasons", "other_processes"}
     assert facts["evidence"] == evidence_of(state, is_accelerator=True)
     assert facts["evidence"].keys() <= {"contended", "throttled", "clock", "shared_gpu"}
-    # The flags that this GPU shows no reason for now follow from a state that has one.
+    # A state with a reason for throttling gives the flag.
     slowed = {**state, "gpu_after": {**state["gpu_after"], "event_reasons": [THROTTLING[0]]}}
     assert THROTTLING[0] in evidence_of(slowed, is_accelerator=True)["throttled"]["event_reasons"]
 
@@ -361,7 +368,8 @@ def with_tf32(gpu):
     return gpu
 
 
-def test_tf32_rounds_products_and_convolutions_and_is_off_again_afterwards(with_tf32):
+def test_tf32_set(with_tf32):
+    """Products and convolutions are rounded, and afterwards not."""
     before = machine_facts()["class_id"]
     one, other = (torch.randn(512, 512, device="cuda") for _ in range(2))
     image, kernel = torch.randn(4, 32, 32, 32, device="cuda"), torch.randn(32, 32, 3, 3, device="cuda")
@@ -372,13 +380,13 @@ def test_tf32_rounds_products_and_convolutions_and_is_off_again_afterwards(with_
             found = (one @ other, nn.functional.conv2d(image, kernel))
             errors[wanted] = [float((a.double() - b).abs().max()) for a, b in zip(found, exact, strict=True)]
     assert errors[True][0] > 10 * errors[False][0]
-    # Which convolution cuDNN chooses is its business; without TF32 none rounds like it.
+    # Whichever convolution cuDNN chooses, without TF32 it does not round like TF32.
     assert errors[False][1] < errors[True][0] / 10
     assert machine_facts()["class_id"] == before
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_case_in_tf32_agrees_with_the_cpu_and_rounds_as_it_says(with_tf32, measure, wanted):
+def test_case_with_tf32(with_tf32, measure, wanted):
     seen = []
 
     class Looks(nn.Linear):
@@ -397,43 +405,44 @@ def test_a_case_in_tf32_agrees_with_the_cpu_and_rounds_as_it_says(with_tf32, mea
     assert machine_facts()["class_id"] == before
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam_fused"])
-def test_recorded_graphs_agree_with_the_cpu_in_every_phase(gpu, measure, optimizer, phase):
-    recipe = partial(_recorded, optimizer)
+def test_graphs_agree_with_the_cpu(gpu, measure, optimizer, phase):
+    recipe = partial(with_graphs, optimizer)
     facts = measure(recipe, gpu, phase)
     assert facts.get("loss_compared", phase == "transfer") is True
     assert facts["capture_s"] > 0
     assert "peak_memory_bytes" not in facts
 
 
-def _recorded(optimizer, **fields):
+def with_graphs(optimizer, **fields):
     workload = mlp(32, width=64)
     return dataclasses.replace(workload, optimizer=OPTIMIZERS[optimizer], cuda_graph=True, **fields)
 
 
-def test_recorded_training_is_plain_training_a_step_ahead(gpu):
+def test_graphs_train_one_step_ahead(gpu):
     losses = {}
     for graphs, steps in ((False, 6), (True, 5)):
-        workload = dataclasses.replace(build(partial(_recorded, "adam")), cuda_graph=graphs)
+        workload = dataclasses.replace(build(partial(with_graphs, "adam")), cuda_graph=graphs)
         trainer = ready(workload, gpu)
         losses[graphs] = []
         for _ in range(steps):
-            PHASES["train"].run(trainer)
+            trainer.run(Phase.TRAIN)
             losses[graphs].append(trainer.loss_value())
     assert losses[True] == pytest.approx(losses[False][1:], rel=1e-4)
 
 
 @pytest.mark.parametrize("autocast", AUTOCAST, ids=str)
 @pytest.mark.parametrize("name", ["seed_net", "cnn", "transformer"])
-def test_recipes_can_be_recorded_in_each_dtype(gpu, measure, name, autocast):
+def test_graphs_of_recipes(gpu, measure, name, autocast):
     def recipe():
         return dataclasses.replace(shipped(name, 4)(), autocast=autocast, cuda_graph=True)
 
     assert measure(recipe, gpu)["loss_compared"] is True
 
 
-def test_a_recorded_step_of_a_tiny_model_is_not_slower_and_needs_less_of_the_host(gpu, measure):
+def test_graphs_of_a_tiny_model(gpu, measure):
+    """Not slower, and less work for the host."""
     plain = measure(lambda: tiny(64), gpu)
     plain_s = measure.median_s
     recorded = measure(lambda: dataclasses.replace(tiny(64), cuda_graph=True), gpu, workload="recorded")
@@ -442,30 +451,30 @@ def test_a_recorded_step_of_a_tiny_model_is_not_slower_and_needs_less_of_the_hos
 
 
 class Asks(nn.Linear):
-    """Waits for the device within its step, which no recording can hold."""
+    """Waits for the device within its step, which cannot be captured."""
 
     def forward(self, inputs):
         return super().forward(inputs) * (1.0 if inputs.sum().item() else 2.0)
 
 
-def test_a_model_that_cannot_be_recorded_fails_alone(gpu, measure):
+def test_failed_capture_fails_alone(gpu, measure):
     def recipe():
         workload = mlp(4, width=8)
         return dataclasses.replace(workload, model=Asks(8, 10), cuda_graph=True)
 
-    with pytest.raises(MeasurementError, match=r"the step cannot be recorded as a graph: .*synchroniz"):
+    with pytest.raises(MeasurementError, match=r"the step cannot be captured as a graph: .*synchroniz"):
         measure(recipe, gpu)
     assert measure.ending[0] == "failed"
     assert measure(lambda: mlp(4, width=8), gpu, workload="next")["loss_compared"] is True
-    assert measure(partial(_recorded, "adam"), gpu, workload="recorded")["loss_compared"] is True
+    assert measure(partial(with_graphs, "adam"), gpu, workload="recorded")["loss_compared"] is True
 
 
-@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "recorded"])
-def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_with_unique_labels(gpu, measure, graphs):
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
+def test_compiled_model(gpu, measure, graphs):
     def recipe():
         return dataclasses.replace(mlp(16, width=32), compile=True, cuda_graph=graphs)
 
-    measure.session.budget = Budget(max_time_s=5.0)
+    measure.runner.budget = Budget(max_time_s=5.0)
     try:
         facts = measure(recipe, gpu, "train")
     except Exception as error:
@@ -477,7 +486,7 @@ def test_a_compiled_model_agrees_with_the_cpu_and_its_compiling_is_with_unique_l
     assert ("capture_s" in facts) is graphs
 
 
-def test_a_large_step_leaves_the_host_idle_and_a_tiny_one_does_not(gpu, measure):
+def test_host_share_of_a_large_and_a_tiny_step(gpu, measure):
     shares = {}
     pinned = {"pin_memory": True}
     for name, recipe in {
@@ -500,7 +509,7 @@ def bench_variants(train_benchmark, batch_size, tf32, cuda_graph):
 """
 
 
-def test_variants_are_axes_of_a_run_whose_class_they_do_not_change(bench):
+def test_variants_do_not_change_the_class(bench):
     class_id = machine_facts()["class_id"]
     result = bench.write(VARIANTS).run("--breakeven-devices=cpu,cuda", "--breakeven-phases=train")
     assert result.ret == 0
@@ -512,9 +521,9 @@ def test_variants_are_axes_of_a_run_whose_class_they_do_not_change(bench):
     assert content["machine_info"]["breakeven"]["class_id"] == class_id
 
 
-def test_placing_on_the_gpu_moves_model_loss_and_batch(gpu):
+def test_trainer_moves_model_and_batch(gpu):
     trainer = Trainer(build(lambda: mlp(4, width=8)), gpu)
     trainer.move_model()
     trainer.reset()
-    trainer.move_batch()
+    trainer.transfer()
     assert {tensor.device for tensor in (*trainer.model.parameters(), *trainer.batch)} == {gpu.torch_device}

@@ -1,4 +1,4 @@
-"""One run: what is built once, what is given up, and what is no honest timing."""
+"""One run: what is built once, which cases are skipped, and which timings are refused."""
 
 import dataclasses
 import weakref
@@ -11,23 +11,23 @@ from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.outcomes import CaseSkipped
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.measure.workload import Workload, mlp
+from breakeven.phases import Phase
 from support.small_workloads import tiny
 
 CPU = Cpu()
 
 
 class Bench:
-    """A session on a simulated device, with a recipe that counts its calls."""
+    """A runner on a simulated device, with a recipe that counts its calls."""
 
     def __init__(self, seconds=1.0, budget=None):
         self.clock = SimulatedClock()
         self.device = SimulatedDevice(self.clock)
-        self.session = Session(budget or Budget(max_time_s=1e5), self.clock)
+        self.runner = Runner(budget or Budget(max_time_s=1e5), self.clock)
         self.built = []
         self.rounds = 0
         self.seconds = seconds
@@ -41,7 +41,7 @@ class Bench:
             self.built.append(case)
             return simulated_workload(self.device, costs)
 
-        return self.session.measure(case, device, recipe, self.time_rounds)
+        return self.runner.measure(case, device, recipe, self.time_rounds)
 
     def time_rounds(self, round_, plan):
         for _ in range(plan.rounds):
@@ -55,7 +55,7 @@ class Bench:
             kwargs.pop("phase", "train"),
             "simulated",
         )
-        return self.session.note_failure(case, error)
+        return self.runner.note_failure(case, error)
 
 
 def time_rounds(round_, plan):
@@ -64,55 +64,58 @@ def time_rounds(round_, plan):
 
 
 def measure(workload, phase="train", device=CPU, batch_size=1):
-    session = Session(Budget(max_time_s=0.05))
-    return session.measure(
+    runner = Runner(Budget(max_time_s=0.05))
+    return runner.measure(
         CaseKey.of("w", batch_size, phase, device.name), device, lambda: workload, time_rounds
     )
 
 
-def test_one_model_serves_all_phases_and_devices_of_a_cell():
+def test_one_model_per_cell():
+    """It serves all phases and devices."""
     built = []
-    session = Session(Budget(max_time_s=0.01))
+    runner = Runner(Budget())
 
     def recipe():
         built.append(1)
         return tiny(2)
 
+    def run_once(batch_size, phase, device):
+        case = CaseKey.of("w", batch_size, phase, device.name)
+        runner.run_once(case, device, recipe, lambda round_, _: time_round(round_))
+
     for device in (CPU, Cpu(1)):
-        for phase in PHASES:
-            session.measure(CaseKey.of("w", 2, phase, device.name), device, recipe, time_rounds)
+        for phase in Phase:
+            run_once(2, phase, device)
     assert len(built) == 1
-    session.measure(CaseKey.of("w", 3, "train", "cpu"), CPU, recipe, time_rounds)
+    run_once(3, "train", CPU)
     assert len(built) == 2
 
 
-def test_another_axis_value_is_another_model():
+def test_one_model_per_axis_value():
     bench = Bench()
     bench.measure(axes=(("width", 1),))
     bench.measure(axes=(("width", 2),))
     assert len(bench.built) == 2
 
 
-def test_every_phase_starts_from_the_same_weights():
+def test_phases_start_from_the_same_weights():
     starts = []
 
     def keep_weights(round_, plan):
-        starts.append([p.detach().clone() for p in round_._placed.model.parameters()])
+        starts.append([p.detach().clone() for p in round_.trainer.model.parameters()])
         time_rounds(round_, plan)
 
-    class Untouched(Session):
-        def _first_calls(self, case, round_, trainer, recipe):
-            starts.append([p.detach().clone() for p in trainer.model.parameters()])
-            return super()._first_calls(case, round_, trainer, recipe)
-
-    session = Untouched(Budget(max_time_s=0.02))
-    for phase in PHASES:
-        session.measure(CaseKey.of("w", 4, phase, "cpu"), CPU, lambda: tiny(4), time_rounds)
+    runner = Runner(Budget(max_time_s=0.02))
+    for phase in Phase:
+        case = CaseKey.of("w", 4, phase, "cpu")
+        runner.measure(case, CPU, lambda: tiny(4), time_rounds)
+        runner.run_once(case, CPU, lambda: tiny(4), keep_weights)
     for weights in starts[1:]:
         assert all(torch.equal(one, other) for one, other in zip(weights, starts[0], strict=True))
 
 
-def test_a_cpu_tells_the_parts_of_its_training_step_and_no_device_time():
+def test_parts_on_a_cpu():
+    """Their seconds, and no device time."""
     facts = measure(tiny(1))
     assert list(facts["parts_s"]) == ["transfer", "zero_grad", "forward", "backward", "step"]
     assert all(seconds > 0 for seconds in facts["parts_s"].values())
@@ -121,7 +124,7 @@ def test_a_cpu_tells_the_parts_of_its_training_step_and_no_device_time():
     assert "parts_s" not in measure(tiny(1), "forward")
 
 
-def test_what_compiling_cost_is_recorded_apart(monkeypatch):
+def test_compile_seconds(monkeypatch):
     bench = Bench()
 
     def compiling(module):
@@ -138,44 +141,44 @@ def test_what_compiling_cost_is_recorded_apart(monkeypatch):
     monkeypatch.setattr(torch, "compile", compiling)
     workload = dataclasses.replace(simulated_workload(bench.device), compile=True)
     case = CaseKey.of("w", 1, "forward", "simulated")
-    facts = bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+    facts = bench.runner.measure(case, bench.device, lambda: workload, bench.time_rounds)
     assert facts["compile_s"] == 1000.0
     assert facts["first_call_s"] == 1000.0 + Costs().forward
     assert "compile_s" not in bench.measure(workload="another")
 
 
-def test_where_the_time_went_adds_up_to_the_clock():
+def test_spent_adds_up():
     bench = Bench()
     bench.measure()
-    assert sum(bench.session.spent.values()) == bench.clock.now
-    assert all(seconds > 0 for seconds in bench.session.spent.values())
+    assert sum(bench.runner.spent.values()) == bench.clock.now
+    assert all(seconds > 0 for seconds in bench.runner.spent.values())
 
 
-def test_the_rounds_are_timed_with_garbage_collection_off():
+def test_rounds_without_garbage_collection():
     import gc
 
     enabled = []
-    session = Session(Budget(max_time_s=0.02))
-    session.measure(
+    runner = Runner(Budget(max_time_s=0.02))
+    runner.measure(
         CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), lambda *_: enabled.append(gc.isenabled())
     )
     assert enabled == [False]
     assert gc.isenabled()
 
 
-def test_inside_a_round_of_one_thread_torch_uses_one_thread():
+def test_one_thread_in_a_round():
     threads = []
     one = Cpu(1)
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
 
     def watch(round_, plan):
         threads.append(torch.get_num_threads())
 
-    session.measure(CaseKey.of("w", 1, "train", one.name), one, lambda: tiny(1), watch)
+    runner.measure(CaseKey.of("w", 1, "train", one.name), one, lambda: tiny(1), watch)
     assert threads == [1]
 
 
-def test_after_out_of_memory_larger_batches_are_not_tried_and_smaller_ones_are():
+def test_out_of_memory_skips_larger_batches():
     bench = Bench()
     outcome, _ = bench.fail(
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), batch_size=64
@@ -188,28 +191,28 @@ def test_after_out_of_memory_larger_batches_are_not_tried_and_smaller_ones_are()
     bench.measure(batch_size=128, workload="another")
 
 
-def test_the_same_batch_is_still_tried_in_other_phases():
+def test_out_of_memory_skips_no_other_phase():
     bench = Bench()
     bench.fail(torch.OutOfMemoryError("out of memory"), batch_size=64)
     assert bench.measure(batch_size=64, phase="transfer")["warmup_rounds"] > 0
 
 
-def test_after_out_of_memory_nothing_of_the_model_is_kept():
+def test_out_of_memory_drops_the_model():
     import gc
     import weakref
 
-    session = Session(Budget(max_time_s=0.02))
+    runner = Runner(Budget(max_time_s=0.02))
     kept = []
 
     def run_out(round_, plan):
-        kept.append(weakref.ref(round_._placed))
+        kept.append(weakref.ref(round_.trainer))
         raise torch.OutOfMemoryError("out of memory")
 
     case = CaseKey.of("w", 1, "train", "cpu")
     try:
-        session.measure(case, CPU, lambda: tiny(1), run_out)
+        runner.measure(case, CPU, lambda: tiny(1), run_out)
     except torch.OutOfMemoryError as error:
-        session.note_failure(case, error)
+        runner.note_failure(case, error)
     gc.collect()
     assert kept[0]() is None
 
@@ -230,23 +233,24 @@ def test_after_out_of_memory_nothing_of_the_model_is_kept():
         (MeasurementError("the loss is nan"), "failed"),
     ],
 )
-def test_an_error_is_told_by_what_it_says(error, outcome):
+def test_ending_of_an_error(error, outcome):
     assert Bench().fail(error)[0] == outcome
 
 
-def test_a_lost_device_is_not_asked_again():
+def test_lost_device():
     bench = Bench()
     bench.fail(RuntimeError("CUDA error: an illegal memory access was encountered"))
     with pytest.raises(CaseSkipped, match=r"simulated was lost in w train .*needs a restart"):
         bench.measure(workload="another")
 
 
-def test_memory_is_given_back_once_nothing_of_a_failed_case_is_left():
-    """While its error is alive, the traceback holds the model and the batch, and no memory could be."""
+def test_memory_of_a_failed_case():
+    """While its error is alive, the traceback holds the model and the batch, and no memory is given back."""
     bench, models, left = Bench(), [], []
 
     class Full(nn.Linear):
         def forward(self, inputs):
+            self.cycle = [self]  # only the garbage collector frees such a model
             models.append(weakref.ref(self))
             raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -254,21 +258,38 @@ def test_memory_is_given_back_once_nothing_of_a_failed_case_is_left():
     workload = Workload(Full(2, 1), nn.MSELoss(), torch.optim.Adam, torch.ones(1, 2), torch.ones(1, 1))
     case = CaseKey.of("w", 1, "train", "simulated")
     try:
-        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)
+        bench.runner.measure(case, bench.device, lambda: workload, bench.time_rounds)
     except torch.OutOfMemoryError as error:
-        bench.session.note_failure(case, error)
+        bench.runner.note_failure(case, error)
     bench.measure(workload="another")
     assert left[0] == [None] * len(models) != []
 
 
-def test_a_case_that_needs_far_more_than_its_budget_is_skipped_after_two_calls():
+def test_over_budget():
+    """Skipped after two calls."""
     bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
     with pytest.raises(CaseSkipped, match="would take too long: 6 rounds of about 50 s"):
         bench.measure()
     assert bench.rounds == 0
 
 
-def test_calls_that_still_compile_do_not_make_a_case_hopeless(monkeypatch):
+def test_over_budget_on_a_host():
+    """A CPU has no clocks that ramp up, so there the first call is enough."""
+
+    class Host(SimulatedDevice):
+        is_accelerator = False
+
+    synchronizations = []
+    for device_type in (SimulatedDevice, Host):
+        bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
+        bench.device = device_type(bench.clock)
+        with pytest.raises(CaseSkipped, match="would take too long"):
+            bench.measure()
+        synchronizations.append(bench.device.synchronizations)
+    assert synchronizations[0] == synchronizations[1] + 2  # a round
+
+
+def test_compiling_calls_are_not_over_budget(monkeypatch):
     bench = Bench(seconds=0.001, budget=Budget(max_time_s=1.0))
     calls = []
 
@@ -285,9 +306,7 @@ def test_calls_that_still_compile_do_not_make_a_case_hopeless(monkeypatch):
     costs = Costs(*[0.001] * 6)
     workload = dataclasses.replace(simulated_workload(bench.device, costs), compile=True)
     case = CaseKey.of("w", 1, "forward", "simulated")
-    assert (
-        bench.session.measure(case, bench.device, lambda: workload, bench.time_rounds)["planned_rounds"] > 6
-    )
+    assert bench.runner.measure(case, bench.device, lambda: workload, bench.time_rounds)["planned_rounds"] > 6
 
 
 @pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
@@ -296,14 +315,14 @@ def test_calls_that_still_compile_do_not_make_a_case_hopeless(monkeypatch):
     [(None, "the loss is None"), (3.0, "the loss is a float"), (torch.ones(4), r"a tensor of shape \(4,\)")],
     ids=["None", "a float", "a vector"],
 )
-def test_a_loss_that_is_no_number_says_so_in_every_phase(phase, loss, message):
+def test_loss_is_not_a_number(phase, loss, message):
     workload = Workload(nn.Linear(2, 1), lambda *_: loss, torch.optim.Adam, torch.ones(1, 2), None)
     with pytest.raises(MeasurementError, match=message):
         measure(workload, phase)
 
 
-class Hiccup(SimulatedDevice):
-    """A device whose synchronizations number `slow` take longer by so many seconds: a busy neighbor."""
+class SlowSynchronizations(SimulatedDevice):
+    """A device whose synchronizations with the numbers in `slow` take `seconds` longer: a busy neighbor."""
 
     def __init__(self, clock, slow, seconds=1.0):
         super().__init__(clock)
@@ -317,38 +336,42 @@ class Hiccup(SimulatedDevice):
 
 
 @pytest.mark.parametrize("slow", [{7}, {7, 9, 11}], ids=["one", "three in a row"])
-def test_a_few_mishaps_do_not_make_a_case_hopeless(slow):
+def test_few_slow_rounds(slow):
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
-    bench.device = Hiccup(bench.clock, slow)  # 7 is the run of the second round, two make a round
+    bench.device = SlowSynchronizations(
+        bench.clock, slow
+    )  # 7 is the run of the second round; a round has two
     assert bench.measure()["warmup_rounds"] > 6
     assert bench.device.calls > max(slow)
 
 
-def test_mishaps_without_end_are_given_up():
+def test_only_slow_rounds():
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
-    bench.device = Hiccup(bench.clock, range(7, 1000))
+    bench.device = SlowSynchronizations(bench.clock, range(7, 1000))
     with pytest.raises(CaseSkipped, match="would take too long"):
         bench.measure()
 
 
-def test_a_busy_machine_is_told_where_the_warm_up_was_too_slow_and_its_fastest_round_was_not():
+def test_busy_machine_is_named():
+    """The warm-up was too slow, and its fastest round was not."""
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
-    bench.device = Hiccup(bench.clock, range(9, 1000, 2))
+    bench.device = SlowSynchronizations(bench.clock, range(9, 1000, 2))
     with pytest.raises(CaseSkipped, match=r"fastest took 0\.\d+ s, so other programs .* OMP_WAIT_POLICY"):
         bench.measure()
 
 
-def test_a_busy_machine_makes_no_larger_batch_hopeless():
+def test_busy_machine_skips_no_larger_batch():
     """Of batch 2 all but the first few rounds take 0.5 s too long; that would predict 1.1 s for batch 4."""
     bench = Bench(seconds=0.01, budget=Budget(max_time_s=1.0))
     bench.measure(batch_size=1)
-    quiet, bench.device = bench.device, Hiccup(bench.clock, range(11, 1000, 2), seconds=0.5)
+    quiet, bench.device = bench.device, SlowSynchronizations(bench.clock, range(11, 1000, 2), seconds=0.5)
     bench.measure(batch_size=2)
     bench.device = quiet
     assert bench.measure(batch_size=4)["planned_rounds"] >= 6
 
 
-def test_what_is_too_slow_is_not_tried_at_larger_batches_or_in_later_phases():
+def test_too_slow_skips_larger_and_later():
+    """Larger batches, and later phases."""
     bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
     for phase, batch_size in (("forward", 1), ("backward", 1), ("train", 2)):
         built = len(bench.built)
@@ -359,7 +382,8 @@ def test_what_is_too_slow_is_not_tried_at_larger_batches_or_in_later_phases():
         assert len(bench.built) == (1 if phase == "forward" else built)
 
 
-def test_a_hopeless_batch_is_predicted_from_two_smaller_ones_without_trying_it():
+def test_predicted_to_take_too_long():
+    """From two smaller batches, without calling the recipe."""
     bench = Bench(seconds=0.001, budget=Budget(max_time_s=1.0))
     bench.measure(batch_size=1)
     bench.measure(batch_size=10)
@@ -368,22 +392,22 @@ def test_a_hopeless_batch_is_predicted_from_two_smaller_ones_without_trying_it()
     assert [case.batch_size for case in bench.built] == [1, 10]
 
 
-def test_a_recipe_that_raises_is_called_once_for_its_cell():
+def test_raising_recipe_is_called_once():
     calls = []
 
     def recipe():
         calls.append(1)
         raise ValueError("no such width")
 
-    session = Session(Budget())
-    for phase in PHASES:
+    runner = Runner(Budget())
+    for phase in Phase:
         with pytest.raises(RecipeError, match="no such width"):
-            session.measure(CaseKey.of("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
+            runner.measure(CaseKey.of("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
     assert len(calls) == 1
 
 
 @pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
-def test_a_loss_that_is_nan_is_no_timing(phase):
+def test_loss_is_nan(phase):
     workload = Workload(
         nn.Linear(2, 1), lambda out, _: out.mean() * float("nan"), torch.optim.Adam, torch.ones(1, 2), None
     )
@@ -391,25 +415,25 @@ def test_a_loss_that_is_nan_is_no_timing(phase):
         measure(workload, phase)
 
 
-def test_a_loss_that_becomes_nan_during_the_rounds_is_no_timing():
-    session = Session(Budget(max_time_s=0.02))
+def test_loss_becomes_nan():
+    runner = Runner(Budget(max_time_s=0.02))
 
     def poison(round_, plan):
         time_round(round_)
-        round_._placed.loss = torch.tensor(float("nan"))
+        round_.trainer.loss = torch.tensor(float("nan"))
 
     with pytest.raises(MeasurementError, match="the loss is nan"):
-        session.measure(CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), poison)
+        runner.measure(CaseKey.of("w", 1, "train", "cpu"), CPU, lambda: tiny(1), poison)
 
 
-def test_a_loss_that_is_no_number_says_its_shape():
+def test_loss_is_a_matrix():
     workload = Workload(nn.Linear(2, 3), lambda out, _: out, torch.optim.Adam, torch.ones(4, 2), None)
     with pytest.raises(MeasurementError, match=r"a tensor of shape \(4, 3\), expected one number"):
         measure(workload, "forward")
 
 
-class ElsewhereDifferent(nn.Module):
-    """Computes something else once it has been moved, as a broken kernel would."""
+class WrongOnDevice(nn.Module):
+    """Computes another result once it has been moved, as a broken kernel would."""
 
     def __init__(self, factor):
         super().__init__()
@@ -423,10 +447,10 @@ class ElsewhereDifferent(nn.Module):
         return self.linear(x) * (self.factor if self.moved else 1.0)
 
 
-def other_work(factor, **kwargs):
+def wrong_workload(factor, **kwargs):
     torch.manual_seed(3)
     return Workload(
-        ElsewhereDifferent(factor),
+        WrongOnDevice(factor),
         nn.MSELoss(),
         torch.optim.Adam,
         torch.ones(4, 2),
@@ -436,20 +460,20 @@ def other_work(factor, **kwargs):
 
 
 @pytest.mark.parametrize("phase", ["forward", "backward", "step", "train"])
-def test_a_device_that_does_other_work_than_the_cpu_is_an_error(phase):
+def test_wrong_first_loss(phase):
     device = SimulatedDevice(SimulatedClock())
     with pytest.raises(
-        MeasurementError, match=r"test_runner\.py:\d+: simulated does other work than the CPU"
+        MeasurementError, match=r"test_runner\.py:\d+: simulated computes another result than the CPU"
     ):
-        measure(other_work(1.1), phase, device)
+        measure(wrong_workload(1.1), phase, device)
 
 
-def test_rounding_is_no_other_work():
+def test_rounding_is_tolerated():
     device = SimulatedDevice(SimulatedClock())
-    assert measure(other_work(1 + 1e-5), device=device)["loss_compared"] is True
+    assert measure(wrong_workload(1 + 1e-5), device=device)["loss_compared"] is True
 
 
-def test_a_weight_update_that_differs_is_seen_in_the_second_loss():
+def test_wrong_second_loss():
     """The first loss agrees; only a step taken on the device shows the difference."""
 
     class Stubborn(torch.optim.SGD):
@@ -457,7 +481,7 @@ def test_a_weight_update_that_differs_is_seen_in_the_second_loss():
             if not self.param_groups[0]["params"][0].moved:
                 super().step(closure)
 
-    class Marked(ElsewhereDifferent):
+    class Marked(WrongOnDevice):
         def __init__(self):
             super().__init__(1.0)
             self.linear.weight.moved = self.linear.bias.moved = False
@@ -480,19 +504,19 @@ def test_a_weight_update_that_differs_is_seen_in_the_second_loss():
         measure(workload, device=SimulatedDevice(SimulatedClock()))
 
 
-def test_dropout_is_recorded_as_random_and_is_no_error():
+def test_dropout_is_random():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(20, 20), nn.Dropout(0.5), nn.Linear(20, 1))
     workload = Workload(model, nn.MSELoss(), torch.optim.Adam, torch.ones(4, 20), torch.ones(4, 1))
     assert measure(workload)["random"] is True
 
 
-def test_a_workload_that_draws_nothing_is_not_random():
+def test_no_random_numbers():
     assert "random" not in measure(mlp(4, width=8))
 
 
-def test_running_once_calls_the_phase_once_and_warms_nothing_up():
+def test_run_once():
     bench = Bench()
     case = CaseKey.of("w", 1, "train", "simulated")
-    bench.session.run_once(case, bench.device, lambda: simulated_workload(bench.device), bench.time_rounds)
+    bench.runner.run_once(case, bench.device, lambda: simulated_workload(bench.device), bench.time_rounds)
     assert bench.rounds == 1

@@ -1,4 +1,4 @@
-"""Every synchronization is where it must be: proved on a simulated asynchronous device, exactly."""
+"""Every synchronization is where it must be: exact on the simulated device."""
 
 import json
 from contextlib import contextmanager
@@ -11,12 +11,13 @@ from torch.utils._pytree import tree_leaves
 from breakeven.case import Budget, CaseKey
 from breakeven.doctor.selftests.simulated_device import COSTS, LATENCIES, LAUNCH_S
 from breakeven.hardware.devices import Cpu, Device
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.parts import enqueue_seconds, part_seconds
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.measure.timing import Round, enqueue_seconds, part_seconds, time_once, time_round
+from breakeven.measure.timing import Round, time_once, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
+from breakeven.phases import Phase
 from support.small_workloads import tiny
 
 
@@ -38,37 +39,37 @@ def trainer(device):
     return trainer
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_a_round_reads_the_whole_device_time_of_its_phase_and_of_no_other(phase, trainer, clock):
-    round_ = Round(PHASES[phase], trainer)
+@pytest.mark.parametrize("phase", Phase)
+def test_round_reads_its_phase(phase, trainer, clock):
+    round_ = Round(phase, trainer)
     latencies = [time_round(round_, clock).latency_s for _ in range(5)]
     assert latencies == [LATENCIES[phase]] * 5
 
 
-def test_the_simulated_phases_cover_the_registry():
-    assert LATENCIES.keys() == PHASES.keys()
+def test_latencies_of_every_phase():
+    assert LATENCIES.keys() == set(Phase)
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_without_synchronization_a_round_would_read_launches_alone(phase, trainer, clock, monkeypatch):
-    """What the device is for: the same round, on a device whose synchronize does nothing."""
+@pytest.mark.parametrize("phase", Phase)
+def test_round_without_synchronize(phase, trainer, clock, monkeypatch):
+    """It reads the launches alone."""
     monkeypatch.setattr(trainer.device, "synchronize", lambda: None)
-    launches = len(PHASES[phase].parts)
-    assert time_round(Round(PHASES[phase], trainer), clock).latency_s == launches * LAUNCH_S
+    launches = len(phase.parts)
+    assert time_round(Round(phase, trainer), clock).latency_s == launches * LAUNCH_S
 
 
-def test_work_left_in_the_queue_by_the_preparation_is_not_timed(trainer, device, clock):
-    round_ = Round(PHASES["forward"], trainer)
+def test_queued_work_is_not_timed(trainer, device, clock):
+    round_ = Round(Phase.FORWARD, trainer)
     device.enqueue(1000.0)
     assert time_round(round_, clock).latency_s == LATENCIES["forward"]
 
 
-@pytest.mark.parametrize("phase", [name for name in PHASES if name != "transfer"])
-def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, trainer, device, monkeypatch):
+@pytest.mark.parametrize("phase", [name for name in Phase if name != "transfer"])
+def test_rounds_are_whole_steps(phase, trainer, device, monkeypatch):
     """A phase that ran alone in a loop would find its weights and its code in the cache."""
     queued = []
     monkeypatch.setattr(device, "enqueue", queued.append)
-    round_ = Round(PHASES[phase], trainer)
+    round_ = Round(phase, trainer)
     for _ in range(3):
         round_.setup()
         round_.run()
@@ -77,19 +78,21 @@ def test_every_round_of_a_phase_stands_in_a_whole_training_step(phase, trainer, 
     assert len(queued) > 2 * len(step)
 
 
-def test_what_happens_once_is_timed_from_idle_to_idle(trainer, device, clock):
+def test_time_once(trainer, device, clock):
+    """From idle to idle."""
     device.enqueue(1000.0)
     assert time_once(trainer.move_model, device, clock) == LAUNCH_S + COSTS.model_transfer
 
 
-def test_initializing_a_device_ends_synchronized(device, clock):
+def test_initialize_ends_synchronized(device, clock):
     device.initialize()
     assert clock.now == LAUNCH_S + 1.0
 
 
-def test_device_events_give_each_part_its_own_share_and_not_the_preparation(trainer, device):
+def test_part_seconds(trainer, device):
+    """Without the preparation."""
     device.enqueue(1000.0)
-    shares = part_seconds(PHASES["train"], trainer, device.event_api(), rounds=1)
+    shares = part_seconds(Phase.TRAIN, trainer, device.event_api(), rounds=1)
     assert shares == {
         "transfer": LAUNCH_S + COSTS.transfer,  # the queue was idle while the host launched it
         "zero_grad": COSTS.zero_grad,
@@ -100,7 +103,8 @@ def test_device_events_give_each_part_its_own_share_and_not_the_preparation(trai
     }
 
 
-def test_queueing_is_all_launches_and_no_work(trainer, device, clock):
+def test_enqueue_seconds(trainer, device, clock):
+    """All launches and no work."""
     device.enqueue(1000.0)
     idle = []
 
@@ -108,16 +112,16 @@ def test_queueing_is_all_launches_and_no_work(trainer, device, clock):
         idle.append(clock.now >= device.busy_until)
         return clock.now
 
-    queued = enqueue_seconds(PHASES["train"], trainer, 3, reading)
-    assert idle == 3 * [True, False, False]  # at the start, behind the transfer, at the end
-    assert (queued.all_s, queued.transfer_s) == (len(PHASES["train"].parts) * LAUNCH_S, LAUNCH_S)
+    queued = enqueue_seconds(Phase.TRAIN, trainer, 3, reading)
+    assert idle == 3 * [True, False, False]  # at the start, after the transfer, at the end
+    assert (queued.all_s, queued.transfer_s) == (len(Phase.TRAIN.parts) * LAUNCH_S, LAUNCH_S)
     assert clock.now == device.busy_until
     trainer.release()
-    forward = enqueue_seconds(PHASES["forward"], trainer, 1, clock)
+    forward = enqueue_seconds(Phase.FORWARD, trainer, 1, clock)
     assert (forward.all_s, forward.transfer_s) == (LAUNCH_S, 0.0)
 
 
-def test_the_device_is_idle_when_its_events_are_read(trainer, device, clock):
+def test_events_are_read_when_idle(trainer, device, clock):
     asked_while_busy = []
     events = device.event_api()
 
@@ -125,19 +129,19 @@ def test_the_device_is_idle_when_its_events_are_read(trainer, device, clock):
         asked_while_busy.append(clock.now < device.busy_until)
         return end - start
 
-    part_seconds(PHASES["train"], trainer, type(events)(events.record, seconds), rounds=1)
-    assert asked_while_busy == [False] * len(PHASES["train"].parts)
+    part_seconds(Phase.TRAIN, trainer, type(events)(events.mark, seconds), rounds=1)
+    assert asked_while_busy == [False] * len(Phase.TRAIN.parts)
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, clock):
+@pytest.mark.parametrize("phase", Phase)
+def test_runner_reads_its_phase(phase, device, clock):
     latencies = []
 
     def time_rounds(round_, plan):
         latencies.extend(time_round(round_, clock).latency_s for _ in range(plan.rounds))
 
-    session = Session(Budget(max_time_s=1e6), clock)
-    facts = session.measure(
+    runner = Runner(Budget(max_time_s=1e6), clock)
+    facts = runner.measure(
         CaseKey.of("simulated", 1, phase, device.name),
         device,
         lambda: simulated_workload(device),
@@ -146,14 +150,14 @@ def test_a_session_hands_the_timer_rounds_of_exactly_the_phase(phase, device, cl
     assert set(latencies) == {LATENCIES[phase]}
     assert facts["first_call_s"] == LATENCIES[phase]
     assert facts["model_transfer_s"] == LAUNCH_S + COSTS.model_transfer
-    assert session.device_init_s == {device.name: LAUNCH_S + 1.0}
+    assert runner.device_init_s == {device.name: LAUNCH_S + 1.0}
     assert (facts.get("device_time_s") == LAUNCH_S + COSTS.train) is (phase == "train")
-    assert (facts.get("enqueue_s") == len(PHASES["train"].parts) * LAUNCH_S) is (phase == "train")
+    assert (facts.get("enqueue_s") == len(Phase.TRAIN.parts) * LAUNCH_S) is (phase == "train")
     assert (facts.get("enqueue_transfer_s") == LAUNCH_S) is (phase == "train")
 
 
-def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock):
-    """Becoming current and being waited for make a context too, which then would cost nobody anything."""
+def test_device_init_is_timed_first(clock):
+    """Making the device current and synchronizing create a context too, whose time would then be missing."""
 
     class Asleep(SimulatedDevice):
         awake = False
@@ -173,29 +177,29 @@ def test_a_devices_start_is_timed_before_anything_else_asks_for_the_device(clock
             yield
 
     device = Asleep(clock, LAUNCH_S)
-    session = Session(Budget(max_time_s=1e6), clock)
-    session.run_once(
+    runner = Runner(Budget(max_time_s=1e6), clock)
+    runner.run_once(
         CaseKey.of("simulated", 1, "forward", device.name),
         device,
         lambda: simulated_workload(device),
         lambda round_, _plan: time_round(round_, clock),
     )
-    assert session.device_init_s == {device.name: LAUNCH_S + 3.0}  # its own second passes meanwhile
+    assert runner.device_init_s == {device.name: LAUNCH_S + 3.0}  # the device's own second passes meanwhile
 
 
-def test_a_cpu_round_never_calls_an_accelerators_synchronize(monkeypatch):
+def test_cpu_never_synchronizes_an_accelerator(monkeypatch):
     """It would cost 10 to 40 microseconds a call, and raises on a CPU-only build."""
     monkeypatch.setattr(
         torch.accelerator, "synchronize", lambda *_: pytest.fail("synchronized an accelerator")
     )
     trainer = Trainer(mlp(2, width=4), Cpu())
     trainer.reset()
-    for phase in PHASES.values():
+    for phase in Phase:
         time_round(Round(phase, trainer))
 
 
 class Meta(Device):
-    """Torch's device without data, as a place that is certainly not the host."""
+    """Torch's device without data, which is certainly not the host."""
 
     def __init__(self):
         super().__init__("meta", torch.device("meta"))
@@ -222,12 +226,12 @@ class DevicesSeen(TorchDispatchMode):
 
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
-@pytest.mark.parametrize("phase", PHASES)
-def test_every_phase_runs_on_its_own_device(phase):
+@pytest.mark.parametrize("phase", Phase)
+def test_phases_run_on_their_device(phase):
     trainer = Trainer(tiny(4, "momentum"), Meta())
     trainer.move_model()
     trainer.reset()
-    round_ = Round(PHASES[phase], trainer)
+    round_ = Round(phase, trainer)
     round_.setup()
     with DevicesSeen() as seen:
         round_.run()
@@ -265,7 +269,7 @@ devices.FAMILIES.insert(0, Family)
 """
 
 
-def test_pytest_benchmark_reads_exactly_the_device_time(pytester, monkeypatch):
+def test_pytest_benchmark_reads_the_device_time(pytester, monkeypatch):
     """The whole path: pytest-benchmark's own loop, on the simulated device's clock."""
     pytester.makepyfile(bench_simulated=BENCH_SIMULATED, simulation=SIMULATION)
     monkeypatch.syspath_prepend(pytester.path)
@@ -278,7 +282,7 @@ def test_pytest_benchmark_reads_exactly_the_device_time(pytester, monkeypatch):
         "--benchmark-timer=simulation.now",
         "--benchmark-json=run.json",
     )
-    result.assert_outcomes(passed=len(PHASES))
+    result.assert_outcomes(passed=len(Phase))
     benchmarks = json.loads((pytester.path / "run.json").read_text())["benchmarks"]
     read = {item["extra_info"]["phase"]: set(item["stats"]["data"]) for item in benchmarks}
     assert read == {phase: {latency} for phase, latency in LATENCIES.items()}

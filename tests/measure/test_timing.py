@@ -1,6 +1,5 @@
-"""How a phase is timed: warm-up, number of rounds, and when a case is not worth trying."""
+"""How a phase is timed: rounds, warm-up, and the number of rounds."""
 
-import gc
 import math
 
 import numpy as np
@@ -8,21 +7,17 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.phases import PHASES, Phase
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 from breakeven.measure.timing import (
     MAX_WARMUP_ROUNDS,
-    Floor,
-    Forecast,
+    MinWarmup,
     Round,
     Timed,
     Warmup,
     beyond_steady,
-    collection_off,
     correlation_factor,
-    floor_for,
-    hopeless,
     is_steady,
+    min_warmup,
     plan_rounds,
     relative_noise,
     time_round,
@@ -30,12 +25,13 @@ from breakeven.measure.timing import (
 )
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
+from breakeven.phases import Phase
 
 BUDGET = Budget()
 
 
 class Script:
-    """A round whose latencies are written down; the last one repeats."""
+    """A round with given latencies; the last one repeats."""
 
     def __init__(self, clock, latencies, prepare_s=0.0):
         self.clock, self.prepare_s, self.calls = clock, prepare_s, 0
@@ -51,7 +47,7 @@ class Script:
 
 def warm(latencies, floor=None, cap_s=1e6, seen=(), prepare_s=0.0):
     clock = SimulatedClock()
-    floor = floor or Floor(rounds=6, seconds=0.0)
+    floor = floor or MinWarmup(rounds=6, seconds=0.0)
     return warm_up(Script(clock, latencies, prepare_s), floor, cap_s, seen, clock)
 
 
@@ -63,90 +59,78 @@ def noisy(noise, n=200, seed=0):
     return list(np.exp(np.random.default_rng(seed).normal(0, noise, n)) * 1e-3)
 
 
-def test_preparing_is_not_part_of_a_rounds_latency():
+def test_preparing_is_not_latency():
     clock = SimulatedClock()
     assert time_round(Script(clock, [0.5], prepare_s=2.0), clock) == Timed(2.0, 0.5)
 
 
-def test_a_round_gives_nothing_back_that_could_outlive_it():
+def test_run_returns_none():
+    """A result would outlive the round."""
     trainer = Trainer(mlp(2, width=4), Cpu())
     trainer.reset()
-    round_ = Round(PHASES["forward"], trainer)
+    round_ = Round(Phase.FORWARD, trainer)
     round_.setup()
     assert round_.run() is None
 
 
-def test_what_a_round_made_is_released_before_the_next_is_prepared():
-    trainer = Trainer(mlp(2, width=4), Cpu())
-    trainer.reset()
+def test_last_round_is_released_before_the_next():
     seen = []
-    watched = Phase("watched", (), before=(("watch", lambda p: seen.append((p.batch, p.loss))),))
-    time_round(Round(PHASES["train"], trainer))
+
+    class Spying(Trainer):
+        def transfer(self):
+            seen.append((self.batch, self.loss))
+            super().transfer()
+
+    trainer = Spying(mlp(2, width=4), Cpu())
+    trainer.reset()
+    round_ = Round(Phase.FORWARD, trainer)
+    time_round(round_)
     assert trainer.loss is not None
-    Round(watched, trainer).setup()
-    assert seen == [(None, None)]
+    round_.setup()
+    assert seen == [(None, None), (None, None)]
 
 
-def test_garbage_is_collected_before_and_left_alone_during_the_rounds(monkeypatch):
-    collected = []
-    monkeypatch.setattr(gc, "collect", lambda *_: collected.append(gc.isenabled()))
-    with collection_off():
-        assert collected == [True]
-        assert not gc.isenabled()
-    assert gc.isenabled()
-
-
-def test_a_collector_that_was_off_stays_off():
-    gc.disable()
-    try:
-        with collection_off():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
-
-
-def test_steady_times_end_the_warm_up_at_its_floor():
+def test_steady_warmup_is_minimal():
     assert len(warm([1.0]).rounds) == 6
 
 
-def test_the_floor_in_seconds_is_kept_too():
-    warmup = warm([0.01], Floor(rounds=6, seconds=0.15))
+def test_minimum_seconds():
+    warmup = warm([0.01], MinWarmup(rounds=6, seconds=0.15))
     assert sum(t.latency_s for t in warmup.rounds) >= 0.15 - 1e-9
     assert warmup.steady
 
 
-def test_accelerators_warm_up_for_at_least_150_ms():
-    assert floor_for(SimulatedDevice(SimulatedClock())).seconds >= 0.15
+def test_minimum_of_an_accelerator():
+    assert min_warmup(SimulatedDevice(SimulatedClock())).seconds >= 0.15
 
 
-def test_a_clock_that_ramps_up_is_waited_for():
-    """25 ms of warm-up has read 11.2 ms where 8.8 was true."""
+def test_ramping_clock():
+    """25 ms of warm-up read 11.2 ms where 8.8 was right."""
     ramp = [0.0088 * (1 + 0.3 * math.exp(-i / 40)) for i in range(1000)]
-    warmup = warm(ramp, floor_for(Cpu()))
+    warmup = warm(ramp, min_warmup(Cpu()))
     assert warmup.steady
     assert warmup.rounds[-1].latency_s < 0.0088 * 1.01
 
 
-def test_times_that_never_settle_end_at_the_cap_and_say_so():
+def test_unsteady_warmup_ends_at_the_maximum():
     warmup = warm([0.01 * 1.05**i for i in range(500)], cap_s=1.0)
     assert not warmup.steady
     assert sum(t.latency_s for t in warmup.rounds[:-1]) < 1.0
 
 
-def test_a_slow_round_is_warmed_up_twice_and_no_more_than_the_cap_allows():
+def test_slow_round_is_warmed_up_twice():
     assert len(warm([5.0], cap_s=1.0).rounds) == 2
 
 
-def test_a_clock_that_stands_still_does_not_hang_the_warm_up():
-    assert len(warm([0.0], Floor(rounds=6, seconds=0.15)).rounds) == MAX_WARMUP_ROUNDS
+def test_clock_that_does_not_move():
+    assert len(warm([0.0], MinWarmup(rounds=6, seconds=0.15)).rounds) == MAX_WARMUP_ROUNDS
 
 
-def test_rounds_seen_before_count():
+def test_earlier_rounds_count():
     assert len(warm([1.0], seen=[Timed(0.0, 1.0)] * 4).rounds) == 6
 
 
-def test_what_first_calls_took_beyond_steady_rounds_counts_their_preparation():
+def test_beyond_steady():
     steady = timed([1.0] * 8, prepare_s=2.0)
     early = [Timed(0.5, 11.0), Timed(7.0, 4.0), Timed(2.0, 1.0)]
     assert beyond_steady(early, steady) == 10.0 + (11.0 - 3.0)
@@ -154,25 +138,26 @@ def test_what_first_calls_took_beyond_steady_rounds_counts_their_preparation():
     assert beyond_steady([Timed(0.5, 0.5)], steady) == 0.0
 
 
-def test_noise_alone_is_no_drift():
+def test_noise_is_steady():
     steady = [is_steady(noisy(0.1, n=40, seed=seed)) for seed in range(200)]
     assert np.mean(steady) > 0.9
 
 
-def test_equal_times_need_the_fewest_rounds_or_as_many_as_are_free():
+def test_rounds_of_equal_times():
+    """The minimum, or as many as are cheap."""
     assert plan_rounds(timed([0.5] * 20), BUDGET).rounds == BUDGET.min_rounds
     assert plan_rounds(timed([0.03] * 20), BUDGET).rounds == 16
     assert plan_rounds(timed([1e-6] * 20), BUDGET).rounds == 40
 
 
-def test_two_percent_noise_takes_at_most_forty_rounds_for_two_percent():
+def test_rounds_at_two_percent_noise():
     rounds = [plan_rounds(timed(noisy(0.02, seed=seed)), BUDGET).rounds for seed in range(100)]
     print(f"rounds to +-2% at 2% noise: median {np.median(rounds)}, most {max(rounds)}")
     assert np.median(rounds) <= 40
 
 
-def test_the_planned_rounds_reach_the_target_precision():
-    """Checked on the intervals themselves, which the plan never sees."""
+def test_plan_reaches_the_target_precision():
+    """Checked on the intervals themselves, which the plan does not use."""
     from breakeven.stats.intervals import median_interval
 
     reached = []
@@ -185,12 +170,12 @@ def test_the_planned_rounds_reach_the_target_precision():
     assert np.mean(reached) > 0.8
 
 
-def test_more_noise_takes_more_rounds():
+def test_more_noise_more_rounds():
     low, high = (plan_rounds(timed(noisy(noise)), BUDGET).rounds for noise in (0.05, 0.10))
     assert high == pytest.approx(4 * low, rel=0.2)
 
 
-def test_correlated_times_take_more_rounds():
+def test_correlation_factor():
     rng = np.random.default_rng(1)
     state, latencies = 0.0, []
     for noise in rng.normal(0, 0.05, 400):
@@ -201,74 +186,43 @@ def test_correlated_times_take_more_rounds():
     assert correlation_factor(list(independent[-100:])) < 1.7
 
 
-def test_a_thousand_times_slower_first_call_does_not_decide_the_rounds():
+def test_slow_first_call_does_not_change_the_plan():
     """Plain pytest-benchmark times 5 rounds after a 1.2 s first call of a 1 ms function."""
     usual = plan_rounds(warm([1e-3] * 50), BUDGET)
     clock = SimulatedClock()
     script = Script(clock, [1.0] + [1e-3] * 50)
     first = time_round(script, clock)
-    after = plan_rounds(warm_up(script, Floor(6, 0.0), 1e6, (), clock), BUDGET)
+    after = plan_rounds(warm_up(script, MinWarmup(6, 0.0), 1e6, (), clock), BUDGET)
     assert first.latency_s == 1.0
     assert after == usual
 
 
-def test_time_cuts_the_rounds_and_the_plan_says_so():
+def test_cut_by_budget():
     plan = plan_rounds(timed(noisy(0.3, n=40), prepare_s=0.05), BUDGET)
     assert plan.rounds == int(1.0 / (0.05 + np.median(noisy(0.3, n=40)[-20:])))
     assert plan.cut_by_budget
 
 
-def test_preparation_counts_against_the_time():
+def test_preparation_counts_against_the_budget():
     plan = plan_rounds(timed([1e-3] * 20, prepare_s=10.0), BUDGET)
     assert plan.rounds == BUDGET.min_rounds
 
 
-def test_no_case_is_timed_more_often_than_the_budget_says():
+def test_max_rounds():
     assert plan_rounds(timed(noisy(0.9)), Budget(max_time_s=1e6)).rounds == Budget().max_rounds
 
 
-def test_slow_rounds_get_no_lead_in():
+def test_lead_in():
     assert plan_rounds(timed([0.5] * 20), BUDGET).lead_in == 0
     assert plan_rounds(timed([1e-4] * 20), BUDGET).lead_in == 50
 
 
-def test_relative_noise_is_the_standard_deviation_and_ignores_outliers():
+def test_relative_noise():
+    """It is the standard deviation without the outliers."""
     times = [*noisy(0.05, n=1000), *[1.0] * 50]
     assert relative_noise(times) == pytest.approx(0.05, rel=0.15)
 
 
 @pytest.mark.parametrize("times", [[0.0] * 12, [1e-320] * 12, [0.0, 1.0] * 6])
-def test_zero_and_subnormal_times_are_planned_like_any_others(times):
+def test_zero_and_subnormal_times(times):
     assert plan_rounds(timed(times), BUDGET).rounds >= BUDGET.min_rounds
-
-
-def test_a_case_is_hopeless_when_its_fewest_rounds_take_far_more_than_its_time():
-    assert hopeless(0.8, BUDGET) is None
-    reason = hopeless(2.0, BUDGET)
-    assert "6 rounds of about 2 s" in reason
-    assert "--benchmark-max-time=3" in reason
-
-
-def test_the_named_remedy_makes_a_case_hopeful():
-    assert hopeless(2.0, Budget(max_time_s=3.0)) is None
-
-
-def test_a_forecast_follows_the_line_through_the_two_largest_smaller_batches():
-    forecast = Forecast()
-    for batch, seconds in ((1, 9.0), (10, 1.0), (20, 2.0), (500, 0.0)):
-        forecast.observe("cell", batch, seconds)
-    assert forecast.predict("cell", 100) == pytest.approx(10.0)
-
-
-def test_a_forecast_never_falls_with_the_batch():
-    forecast = Forecast()
-    forecast.observe("cell", 10, 2.0)
-    forecast.observe("cell", 20, 1.0)
-    assert forecast.predict("cell", 100) == 1.0
-
-
-def test_one_batch_predicts_nothing():
-    forecast = Forecast()
-    forecast.observe("cell", 10, 2.0)
-    assert forecast.predict("cell", 100) is None
-    assert forecast.predict("other", 100) is None

@@ -1,4 +1,4 @@
-"""What trains: what is refused of a user's workload, and how a recipe is built."""
+"""What trains: which workloads are refused, and how a recipe is called."""
 
 import dataclasses
 import sys
@@ -12,7 +12,7 @@ from torch import nn
 from breakeven.errors import RecipeError, UsageError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, build, map_tensors, mlp, one_line, tensors_in
+from breakeven.measure.workload import Workload, build, error_line, map_tensors, mlp, tensors_in
 from support.small_workloads import losses
 
 
@@ -28,7 +28,7 @@ from support.small_workloads import losses
         ({"inputs": torch.ones(2, 4, device="meta")}, "leave out .to"),
     ],
 )
-def test_a_field_that_cannot_be_used_is_refused_by_name(change, message):
+def test_invalid_field(change, message):
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(mlp(2, width=4), **change)
 
@@ -38,33 +38,35 @@ def raising_recipe():
     return numbers["width"]
 
 
-def test_a_recipe_that_raises_is_named_by_file_and_line():
+def test_recipe_raises():
+    """Its file and line are in the message."""
     line = raising_recipe.__code__.co_firstlineno + 2
     with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised KeyError: 'width'"):
         build(raising_recipe)
 
 
-def test_the_line_is_the_recipes_own_even_when_a_library_raised():
-    line = test_the_line_is_the_recipes_own_even_when_a_library_raised.__code__.co_firstlineno + 2
+def test_recipe_raises_in_a_library():
+    """The line is the recipe's own."""
+    line = test_recipe_raises_in_a_library.__code__.co_firstlineno + 3
     recipe = lambda: nn.Linear("wide", 3)  # noqa: E731
     with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised TypeError"):
         build(recipe)
 
 
-def test_a_recipe_that_exits_is_named_too():
+def test_recipe_exits():
     with pytest.raises(RecipeError, match=r"test_workload\.py:\d+: the recipe raised SystemExit: 3"):
         build(lambda: sys.exit(3))
 
 
 @pytest.mark.parametrize("result", [None, nn.Linear(2, 2), "mlp"])
-def test_a_recipe_that_returns_something_else_is_named(result):
+def test_recipe_returns_something_else(result):
     with pytest.raises(
         RecipeError, match=r"test_workload\.py:\d+: the recipe returned .*expected a breakeven.Workload"
     ):
         build(lambda: result)
 
 
-def test_a_partial_is_a_recipe_and_is_found_too():
+def test_recipe_is_a_partial():
     assert isinstance(build(partial(mlp, 2, width=4)), Workload)
     with pytest.raises(RecipeError, match=r"workload\.py:\d+"):
         build(partial(mlp, 2, width="wide"))
@@ -75,13 +77,13 @@ def test_recipes_are_seeded():
     assert torch.equal(one, other)
 
 
-def test_long_errors_become_one_line():
-    assert one_line(ValueError("first\nsecond")) == "ValueError: first"
-    assert len(one_line(ValueError("x" * 1000))) < 350
-    assert one_line(ValueError()) == "ValueError"
+def test_error_line():
+    assert error_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert len(error_line(ValueError("x" * 1000))) < 350
+    assert error_line(ValueError()) == "ValueError"
 
 
-def test_batches_may_be_nested():
+def test_nested_batches():
     from collections import namedtuple
 
     Pair = namedtuple("Pair", "a b")
@@ -111,7 +113,8 @@ class TwoInputs(nn.Module):
     ],
     ids=["tuple", "list", "dict"],
 )
-def test_a_tuple_or_list_is_unpacked_and_a_dict_becomes_keywords(inputs):
+def test_inputs_of_a_model(inputs):
+    """A tuple or list by position, a dict by keywords."""
     workload = Workload(TwoInputs(), nn.MSELoss(), torch.optim.Adam, inputs, torch.zeros(3, 1))
     assert len(losses(workload, 2)) == 2
 
@@ -127,7 +130,7 @@ class OwnLoss(nn.Module):
         return SimpleNamespace(loss=self.linear(x).square().mean())
 
 
-def test_a_model_may_make_its_own_loss():
+def test_model_makes_its_own_loss():
     workload = Workload(OwnLoss(), lambda out, _: out.loss, torch.optim.Adam, torch.ones(3, 2), None)
     seen = losses(workload, 3)
     assert seen[-1] < seen[0]
@@ -142,7 +145,7 @@ def test_a_model_may_make_its_own_loss():
     ids=["a lock", "a computed tensor"],
 )
 @pytest.mark.parametrize("where", ["model", "loss"])
-def test_what_cannot_be_copied_to_a_device_is_one_line_with_the_remedy(where, part, reason):
+def test_model_cannot_be_copied(where, part, reason):
     modules = {"model": torch.nn.Linear(2, 1), "loss": torch.nn.MSELoss()}
     modules[where].part = part
     workload = Workload(
@@ -152,7 +155,9 @@ def test_what_cannot_be_copied_to_a_device_is_one_line_with_the_remedy(where, pa
         Trainer(workload, Cpu())
 
 
-def test_a_copy_that_finds_no_memory_is_no_fault_of_the_recipe(monkeypatch):
+def test_copy_runs_out_of_memory(monkeypatch):
+    """That is not the recipe's fault."""
+
     def full(module):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 

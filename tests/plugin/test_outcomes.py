@@ -383,11 +383,11 @@ def bench_a(train_benchmark, batch_size, data): ...
 
 
 def test_too_long(bench, monkeypatch):
-    from breakeven.measure.runner import Session
+    from breakeven.measure.runner import Runner
 
     ticks = iter(range(10**6))  # a clock by which everything takes a second or more
     monkeypatch.setattr(
-        "breakeven.plugin.session.Session", lambda budget: Session(budget, lambda: float(next(ticks)))
+        "breakeven.plugin.session.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
     )
     bench.write()
 
@@ -451,11 +451,11 @@ def bench_canceled(train_benchmark, batch_size):
 
 def test_canary(bench, monkeypatch):
     """It runs first, halfway and last."""
-    from breakeven.measure.runner import Session
+    from breakeven.measure.runner import Runner
 
     calls = []
 
-    class Recording(Session):
+    class Recording(Runner):
         def run_canary(self, when, devices):
             calls.append(when)
             super().run_canary(when, devices)
@@ -464,7 +464,7 @@ def test_canary(bench, monkeypatch):
             calls.append("case")
             return super().measure(*arguments)
 
-    monkeypatch.setattr("breakeven.plugin.session.Session", Recording)
+    monkeypatch.setattr("breakeven.plugin.session.Runner", Recording)
     bench.write("""
 @pytest.mark.sweep(batch_size=[1, 2, 3, 4, 5, 6])
 def bench_six(train_benchmark, batch_size):

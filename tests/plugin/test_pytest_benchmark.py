@@ -27,13 +27,13 @@ def bench_plain(train_benchmark, batch_size):
 @pytest.fixture
 def budget(bench, monkeypatch):
     """A function from options and a ``benchmark`` mark to the budget of a case."""
-    from breakeven.measure.runner import Session
+    from breakeven.measure.runner import Runner
 
-    class Asking(Session):
+    class Asking(Runner):
         def measure(self, *arguments):
             raise ValueError(self.budget)
 
-    monkeypatch.setattr("breakeven.plugin.session.Session", Asking)
+    monkeypatch.setattr("breakeven.plugin.session.Runner", Asking)
 
     def given(*options, mark=""):
         bench.write(marked(mark)).run(*options)

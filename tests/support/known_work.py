@@ -1,4 +1,4 @@
-"""Two asynchronous devices whose work is known: one on paper, exact, and a real GPU, within a factor.
+"""Two asynchronous devices whose work is known: the simulated one, exactly, and a real GPU, within a factor.
 
 A piece of work is counted in units. On the simulated device a unit is a second of its clock; on a GPU it is a
 few products of matrices, whose seconds are read from device events when the device is made.
@@ -13,23 +13,23 @@ import torch
 
 from breakeven.doctor.selftests.simulated_device import LAUNCH_S
 from breakeven.hardware.devices import Accelerator, accelerator_kind
-from breakeven.measure.phases import PHASES
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.trainer import Trainer
+from breakeven.phases import Phase
 
 COSTS = Costs()
-PHASE_COSTS = {name: getattr(COSTS, name) for name in PHASES}
+PHASE_COSTS = {phase: sum(getattr(COSTS, part) for part in phase.parts) for phase in Phase}
 
 NEEDS_CUDA = (
     pytest.mark.cuda,
     pytest.mark.skipif(accelerator_kind() != "cuda", reason="needs a CUDA device; torch sees none"),
 )
 DEVICES = ["simulated", pytest.param("cuda", marks=NEEDS_CUDA)]
-"""What a test is run on that asserts the same of both."""
+"""Parameters of a test that holds on both."""
 
 
 class Simulated:
-    """The device on paper."""
+    """The simulated device."""
 
     def __init__(self):
         self.clock = SimulatedClock()
@@ -41,11 +41,11 @@ class Simulated:
         return dataclasses.replace(simulated_workload(self.device, COSTS), **changes)
 
     def reads(self, seconds, units):
-        """Whether a reading is that work: to the bit, with the one launch that nothing hides."""
+        """Whether a reading is that work, exactly, with the one launch that nothing hides."""
         return seconds == LAUNCH_S + units
 
     def shares(self, seconds, units):
-        """Whether a share between two marks is that work: the queue hides all launches but the first."""
+        """Whether the time between two marks is that work: the queue hides all launches but the first."""
         return seconds in (units, LAUNCH_S + units)
 
     def is_idle(self):
@@ -54,7 +54,7 @@ class Simulated:
 
 
 class KnownGpu(Accelerator):
-    """CUDA as it is measured, with a way to queue work that is known."""
+    """CUDA as it is measured, which can also queue known work."""
 
     SIDE, PRODUCTS = 2048, 4
 
@@ -64,16 +64,16 @@ class KnownGpu(Accelerator):
         self.product = torch.empty_like(self.matrix)
 
     def __deepcopy__(self, memo):
-        return self  # a copied model still queues on this very device
+        return self  # a copied model still queues on this device
 
     def enqueue(self, units):
-        """Queue `units` times a few products."""
+        """Queue a few products, `units` times."""
         for _ in range(int(units * self.PRODUCTS)):
             torch.mm(self.matrix, self.matrix, out=self.product)
 
 
 class Gpu:
-    """The real device: a reading may be off by clocks that move, never by a synchronization."""
+    """The real device: readings vary with its clocks, but much less than by a missing synchronization."""
 
     def __init__(self):
         self.clock = time.perf_counter
@@ -114,8 +114,8 @@ def known(name):
     return Simulated() if name == "simulated" else Gpu()
 
 
-def placed_on(where, **changes):
-    """The known workload, on its device."""
+def trainer_on(where, **changes):
+    """The trainer of the known workload."""
     trainer = Trainer(where.workload(**changes), where.device)
     trainer.move_model()
     trainer.reset()

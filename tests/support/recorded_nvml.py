@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 
 class RecordedError(Exception):
-    """What pynvml raises, in NVML's words."""
+    """What pynvml raises, with NVML's message."""
 
 
 class Recorded:
-    """Plays back one recorded state; a value that is an error is raised, one that can be called is."""
+    """Returns one recorded state; a value that is an error is raised, a callable one is called."""
 
     NVMLError = RecordedError
     NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0

@@ -1,4 +1,4 @@
-"""Small workloads of the tests, and those of `bench/` in small sizes."""
+"""Small workloads, and those of `bench/` in small sizes."""
 
 import importlib.util
 from functools import cache, partial
@@ -62,7 +62,7 @@ def shipped(name, batch_size, **axes):
 
 
 def ready(workload, device=None):
-    """The workload on its device, default the CPU, as a case begins with it."""
+    """The trainer of a workload, by default on the CPU, as a case begins with it."""
     trainer = Trainer(workload, device or Cpu())
     trainer.move_model()
     trainer.reset()
@@ -73,9 +73,9 @@ def train(trainer, steps):
     """Train and return the loss of each step."""
     seen = []
     for _ in range(steps):
-        trainer.move_batch()
+        trainer.transfer()
         trainer.zero_grad()
-        trainer.compute_loss()
+        trainer.forward()
         seen.append(trainer.loss_value())
         trainer.backward()
         trainer.step()

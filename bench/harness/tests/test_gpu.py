@@ -10,11 +10,11 @@ from gpu import PEERS, main, present, readings_of
 from gpu_tables import gpu_section
 
 from breakeven.doctor.selftests.simulated_device import COSTS, LAUNCH_S
-from breakeven.measure.phases import PHASES
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.phases import Phase
 from compare import render
 
-LAUNCHES = len(PHASES["train"].parts)
+LAUNCHES = len(Phase.TRAIN.parts)
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def triton(monkeypatch, device):
         asked.append(return_mode)
         events = device.event_api()
         device.synchronize()
-        start = events.record()
+        start = events.mark()
         function()
-        return 1e3 * events.seconds(start, events.record())
+        return 1e3 * events.seconds(start, events.mark())
 
     testing = types.SimpleNamespace(do_bench=do_bench, __version__="9.9")
     monkeypatch.setattr(gpu, "load", lambda _: testing)

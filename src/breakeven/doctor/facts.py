@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from breakeven.doctor.contention import CpuSample, sample_cpu, typical
-from breakeven.hardware.devices import Device, cgroup_quota, default_devices, usable_threads
+from breakeven.hardware.devices import Device, affinity, cgroup_quota, default_devices, usable_threads
 from breakeven.hardware.machine import class_facts, load_average
-from breakeven.hardware.nvml import gpu_state
 
 CPUS = Path("/sys/devices/system/cpu")
 
@@ -88,7 +86,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
     return Facts(
         machine=class_facts(),
         devices=devices,
-        affinity=_affinity(),
+        affinity=len(affinity() or ()) or os.cpu_count() or 1,
         threads=threads,
         neighbors=neighbors,
         quota=cgroup_quota(),
@@ -138,13 +136,7 @@ def _device(device: Device) -> DeviceFacts:
         description = device.describe()
     except RuntimeError as error:  # raised by torch for a device that is lost, full or in use
         return DeviceFacts(device.name, device.name, device.threads, error=str(error).splitlines()[0])
-    state = gpu_state(device.torch_device) if device.torch_device.type == "cuda" else None
-    return DeviceFacts(device.name, str(description["device_name"]), device.threads, state)
-
-
-def _affinity() -> int:
-    process = psutil.Process()
-    return len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count() or 1  # macOS
+    return DeviceFacts(device.name, str(description["device_name"]), device.threads, device.state())
 
 
 def _debug_builds() -> tuple[str, ...]:

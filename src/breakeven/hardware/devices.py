@@ -1,7 +1,6 @@
-"""Where work runs: ``cpu``, ``cpu@THREADS``, ``cuda[:i]`` and whatever else `torch.accelerator` knows.
+"""Where work runs: ``cpu``, ``cpu@THREADS``, ``cuda[:i]`` and the other accelerators that torch supports.
 
-Owns names, availability, synchronization, memory counters and descriptions. Refuses to know what runs
-there, and never touches a clock. A new family of devices is a subclass of `Device` in `FAMILIES`.
+A new family of devices is a subclass of `Device` in `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,27 +17,37 @@ from typing import Any, ClassVar, Self
 import torch
 
 from breakeven.errors import UsageError
-from breakeven.hardware.cuda_capture import CudaGraphs, Recorder
+from breakeven.hardware import float32, nvml
+from breakeven.hardware.cuda_capture import CudaGraphs, GraphRecorder
+
+
+def affinity() -> list[int] | None:
+    """Return the CPUs this process may run on, None where the system has no affinity that Python reads.
+
+    Not psutil's, which knows it on Windows too: the number is a fact of a machine's class, which must not
+    change between two versions of breakeven.
+    """
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 def usable_threads() -> int:
     """Return how many CPU threads this process may use.
 
-    The least of its affinity, its cgroup's CPU quota (rounded up) and ``OMP_NUM_THREADS`` where that
-    is set; never what an earlier `torch.set_num_threads` left behind.
+    The minimum of its affinity, its cgroup's CPU quota (rounded up) and ``OMP_NUM_THREADS`` where that is
+    set, whatever an earlier `torch.set_num_threads` has set.
     """
-    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    limits = [len(affinity() or ()) or os.cpu_count() or 1]
     quota = cgroup_quota()
     if quota is not None:
         limits.append(max(1, -int(-quota // 1)))
-    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if wished.isdigit() and int(wished) > 0:
-        limits.append(int(wished))
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if threads.isdigit() and int(threads) > 0:
+        limits.append(int(threads))
     return min(limits)
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return the cgroup's CPU quota in CPUs (version 2, then 1), or None where there is no limit."""
+    """Return the cgroup's CPU quota in CPUs (version 2, then 1), None where there is no limit."""
     try:
         limit, period = (root / "cpu.max").read_text().split()
         return None if limit == "max" else int(limit) / int(period)
@@ -54,20 +63,20 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
 
 @dataclass(frozen=True)
 class EventApi:
-    """How a device marks points in its queue: `record` returns a mark, `seconds` the time between two.
+    """How a device marks points in its queue: `mark` returns one, `seconds` is the time between two.
 
-    Both marks must have been passed when `seconds` is asked: synchronize before.
+    The device must have reached both marks before `seconds` is called: synchronize first.
     """
 
-    record: Callable[[], Any]
+    mark: Callable[[], Any]
     seconds: Callable[[Any, Any], float]
 
 
 class Device(ABC):
     """A place where a case runs.
 
-    `name` is what the user writes and every file says; `torch_device` is where tensors go;
-    `is_accelerator` tells whether work there is asynchronous.
+    `name` is what the user writes and what files hold; `torch_device` is where tensors go;
+    `is_accelerator` is whether its work is asynchronous.
     """
 
     is_accelerator: ClassVar[bool] = True
@@ -79,20 +88,20 @@ class Device(ABC):
     @classmethod
     @abstractmethod
     def parse(cls, name: str) -> Self | None:
-        """Return the device of that name, or None when the name is of another family.
+        """Return the device of that name, None for a name of another family.
 
         Raises:
-            UsageError: the name is of this family, but no such device is here.
+            UsageError: the name is of this family, but this machine has no such device.
         """
 
     @classmethod
     def default(cls) -> Self | None:
-        """Return the family's device that is measured when the user names none, or None."""
+        """Return the family's device that is measured when the user names none, None where it has none."""
         return None
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Return once all work queued on the device is done."""
+        """Wait until all work queued on the device is done."""
 
     def initialize(self) -> None:
         """Create the device's context: one small allocation, then a synchronization."""
@@ -114,30 +123,42 @@ class Device(ABC):
         """CPU threads that torch may use while this device is active."""
         return usable_threads()
 
-    def reset_peak_memory(self) -> None:  # noqa: B027 - nothing to forget is the rule
-        """Forget the peak, where the device counts one."""
+    def reset_peak_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
+        """Reset the peak, where the device counts one."""
 
     def peak_memory_bytes(self) -> int | None:
-        """Return the peak of allocated bytes since `reset_peak_memory`, or None where none is counted."""
+        """Return the peak of allocated bytes since `reset_peak_memory`, None where it is not counted."""
         return None
 
-    def release_memory(self) -> None:  # noqa: B027 - nothing to give back is the rule
+    def release_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
         """Give cached blocks back; called between cells, never between rounds."""
 
     def event_api(self) -> EventApi | None:
-        """Return how to mark points in the device's queue, or None where it cannot be done."""
+        """Return how to mark points in the device's queue, None where that is not supported."""
         return None
 
-    def recorder(self) -> Recorder | None:
-        """Return what records work as a graph (a new one each time), or None where it cannot be done."""
+    def graph_recorder(self) -> GraphRecorder | None:
+        """Return what captures work as graphs (a new one each time), None where that is not supported."""
         return None
 
     def why_no_tf32(self) -> str | None:
-        """Return why float32 products cannot be rounded to TF32 here, or None where they can."""
+        """Return why the device cannot round float32 products to TF32, None where it can."""
         return f"{self.name} has no TF32, which is a mode of NVIDIA GPUs"
 
+    def tf32_set(self, wanted: bool | None) -> AbstractContextManager[None]:  # noqa: ARG002 - no switch here
+        """Round float32 products to TF32, or not, for the length of the block; None changes nothing."""
+        return nullcontext()
+
+    def state(self) -> dict[str, Any] | None:
+        """Return clocks, temperature and the like now, None where the device does not report any."""
+        return None
+
+    def state_kept_open(self) -> AbstractContextManager[None]:
+        """Keep open what `state` reads, for the length of the block."""
+        return nullcontext()
+
     def describe(self) -> dict[str, Any]:
-        """Return the facts that stand in every case's ``extra_info``."""
+        """Return the facts that every case's ``extra_info`` holds."""
         return {"device_name": self.name, "threads": self.threads}
 
     def __repr__(self) -> str:
@@ -162,35 +183,36 @@ class Cpu(Device):
         if not at:
             return cls()
         if not threads.isdecimal() or int(threads) < 1:
-            raise UsageError(f"device {name!r}: {threads!r} is no number of threads; write cpu@1 or cpu")
+            raise UsageError(f"device {name!r}: {threads!r} is not a number of threads; write cpu@1 or cpu")
         return cls(int(threads))
 
     @classmethod
     def default(cls) -> Self:
-        """All threads."""
+        """Return the CPU with all threads."""
         return cls()
 
     def synchronize(self) -> None:
         """Do nothing: CPU work is done when its call returns."""
 
     def initialize(self) -> None:
-        """Do nothing beyond what importing torch did."""
+        """Do nothing: importing torch was enough."""
 
     @property
     def threads(self) -> int:
-        """As many as the name says, else all."""
+        """The number in the name, else all."""
         return usable_threads() if self._threads is None else self._threads
 
 
 class Accelerator(Device):
     """The accelerator that this torch build supports: ``cuda`` (ROCm too), ``mps``, ``xpu``, ...
 
-    The first is called by its kind alone (``cuda``, never ``cuda:0``), further ones by index.
+    The name of the first is its kind alone (``cuda``, never ``cuda:0``); the others have an index.
     """
 
     def __init__(self, kind: str, index: int = 0) -> None:
         super().__init__(kind if index == 0 else f"{kind}:{index}", torch.device(kind, index))
         self._api: Any = getattr(torch, kind, None)
+        self._is_cuda = kind == "cuda"
 
     @classmethod
     def parse(cls, name: str) -> Self | None:
@@ -199,20 +221,20 @@ class Accelerator(Device):
         if kind not in ("cuda", "mps", "xpu", accelerator_kind()):
             return None
         if colon and not index.isdecimal():
-            raise UsageError(f"device {name!r}: {index!r} is no device index; write {kind} or {kind}:1")
+            raise UsageError(f"device {name!r}: {index!r} is not a device index; write {kind} or {kind}:1")
         if kind != accelerator_kind():
             raise UsageError(
-                f"device {name!r} is not here: torch {torch.__version__} sees "
+                f"device {name!r} is not available: torch {torch.__version__} sees "
                 f"{accelerator_kind() or 'no accelerator'}; {_present()}"
             )
         count = torch.accelerator.device_count()
         if int(index or 0) >= count:
-            raise UsageError(f"device {name!r} is not here: torch sees {count} of {kind}; {_present()}")
+            raise UsageError(f"device {name!r} is not available: torch sees {count} of {kind}; {_present()}")
         return cls(kind, int(index or 0))
 
     @classmethod
     def default(cls) -> Self | None:
-        """The kind's first device, where there is one."""
+        """Return the first accelerator, None without one."""
         kind = accelerator_kind()
         return None if kind is None else cls(kind)
 
@@ -221,10 +243,10 @@ class Accelerator(Device):
         torch.accelerator.synchronize(self.torch_device)
 
     def initialize(self) -> None:
-        """Create the device's context, also for the thread that autograd keeps for it, and synchronize.
+        """Create the device's context, also in autograd's thread for it, and synchronize.
 
-        The first product in that thread makes torch warn that the context is not current there yet, and
-        where warnings are errors it would cost somebody's first case.
+        The first product in that thread makes torch warn that the context is not current there yet; where
+        warnings are errors, that would fail the first case.
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
@@ -244,12 +266,12 @@ class Accelerator(Device):
             _set_index(before)
 
     def reset_peak_memory(self) -> None:
-        """Forget the peak, where torch counts one for this kind."""
+        """Reset the peak, where torch counts one for this kind."""
         if hasattr(self._api, "reset_peak_memory_stats"):
             self._api.reset_peak_memory_stats(self.torch_device)
 
     def peak_memory_bytes(self) -> int | None:
-        """Return torch's peak of allocated bytes, or None where it counts none (mps)."""
+        """Return torch's peak of allocated bytes, None where it counts none (mps)."""
         if not hasattr(self._api, "max_memory_allocated"):
             return None
         return int(self._api.max_memory_allocated(self.torch_device))
@@ -264,27 +286,39 @@ class Accelerator(Device):
         if self.torch_device.type not in ("cuda", "xpu"):
             return None
 
-        def record() -> Any:
+        def mark() -> Any:
             event = self._api.Event(enable_timing=True)
             event.record()
             return event
 
-        return EventApi(record, lambda start, end: float(start.elapsed_time(end)) / 1e3)
+        return EventApi(mark, lambda start, end: float(start.elapsed_time(end)) / 1e3)
 
-    def recorder(self) -> Recorder | None:
-        """Return a recorder of CUDA graphs."""
-        return CudaGraphs() if self.torch_device.type == "cuda" else None
+    def graph_recorder(self) -> GraphRecorder | None:
+        """Return a recorder of CUDA graphs, None on other accelerators."""
+        return CudaGraphs() if self._is_cuda else None
 
     def why_no_tf32(self) -> str | None:
-        """NVIDIA GPUs have it from compute capability 8.0 on, unless the environment decides for torch."""
-        if self.torch_device.type != "cuda" or torch.version.hip is not None:
+        """Return why this GPU has no TF32: too old, not NVIDIA's, or overridden by the environment."""
+        if not self._is_cuda or torch.version.hip is not None:
             return super().why_no_tf32()
         major, minor = torch.cuda.get_device_capability(self.torch_device)
         if major < 8:
-            return f"{self.name} has compute capability {major}.{minor}, TF32 begins with 8.0"
+            return f"{self.name} has compute capability {major}.{minor}, TF32 needs 8.0"
         if "NVIDIA_TF32_OVERRIDE" in os.environ:
-            return "NVIDIA_TF32_OVERRIDE is set, and decides whatever torch is asked for"
+            return "NVIDIA_TF32_OVERRIDE is set, which overrides torch's setting"
         return None
+
+    def tf32_set(self, wanted: bool | None) -> AbstractContextManager[None]:
+        """Set the switches of NVIDIA's libraries for the length of the block."""
+        return float32.tf32_set(wanted) if self._is_cuda else nullcontext()
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what NVML reports of the GPU now, None for other accelerators."""
+        return nvml.gpu_state(self.torch_device) if self._is_cuda else None
+
+    def state_kept_open(self) -> AbstractContextManager[None]:
+        """Keep NVML open for the length of the block."""
+        return nvml.kept_open() if self._is_cuda else nullcontext()
 
     def describe(self) -> dict[str, Any]:
         """Add the model name that the driver reports."""
@@ -295,11 +329,11 @@ class Accelerator(Device):
 
 
 FAMILIES: list[type[Device]] = [Cpu, Accelerator]
-"""Asked in turn whose name it is; the first that does not answer None decides."""
+"""Each is asked to parse a name, in this order; the first that does not return None decides."""
 
 
 def accelerator_kind() -> str | None:
-    """Return ``cuda``, ``mps``, ``xpu``, ... when this torch sees such a device, else None."""
+    """Return ``cuda``, ``mps``, ``xpu``, ... where torch sees such a device, else None."""
     if not torch.accelerator.is_available():
         return None
     found = torch.accelerator.current_accelerator()
@@ -307,7 +341,7 @@ def accelerator_kind() -> str | None:
 
 
 def default_devices() -> tuple[Device, ...]:
-    """Return each family's first device; ``cpu@1`` and ``cpu`` where that is the CPU alone."""
+    """Return each family's default device; ``cpu@1`` and ``cpu`` without an accelerator."""
     found = tuple(device for family in FAMILIES if (device := family.default()) is not None)
     return found if any(device.is_accelerator for device in found) else (Cpu(1), *found)
 
@@ -316,7 +350,7 @@ def parse_device(name: str) -> Device:
     """Return the device of that name.
 
     Raises:
-        UsageError: no family knows the name, or the device is not on this machine.
+        UsageError: no family knows the name, or this machine has no such device.
     """
     for family in FAMILIES:
         device = family.parse(name)
@@ -341,7 +375,7 @@ def parse_devices(names: Sequence[str]) -> tuple[Device, ...]:
     return devices
 
 
-# torch 2.6 knows these two only by names that later versions deprecate.
+# torch 2.6 has these two only under names that later versions deprecate.
 def _current_index() -> int:
     api: Any = torch.accelerator
     return int(
@@ -359,4 +393,4 @@ def _present() -> str:
     kind = accelerator_kind()
     if kind is not None:
         names += [kind if i == 0 else f"{kind}:{i}" for i in range(torch.accelerator.device_count())]
-    return f"here are: {', '.join(names)}"
+    return f"available: {', '.join(names)}"

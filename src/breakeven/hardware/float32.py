@@ -1,7 +1,7 @@
-"""How torch rounds float32: reading its switches, and setting TF32 for as long as a workload runs.
+"""How torch rounds float32: reading its switches, and setting TF32 while a workload runs.
 
-Owns torch's old switches (one for cuBLAS, one for cuDNN) and its new ones (a word an operation, from torch
-2.9 on), which refuse to be read where they contradict each other. Leaves every switch as it was found.
+Torch has old switches (one for cuBLAS, one for cuDNN) and, from 2.9 on, new ones (a word per operation); it
+refuses to read the old ones where the two contradict each other.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import torch
 
 GPU_SWITCHES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn")
 SWITCHES = (*GPU_SWITCHES, "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
-"""Where torch from 2.9 on keeps apart how it rounds float32, below `torch.backends`."""
+"""Torch's new switches, by their place below `torch.backends`."""
 
 
 def precision(switch: str) -> str | None:
-    """Return ``ieee``, ``tf32``, ``bf16`` or ``none`` (unset); None where this torch has no such switch."""
+    """Return ``ieee``, ``tf32``, ``bf16`` or ``none`` (unset); None where torch does not have the switch."""
     found = getattr(_place(switch), "fp32_precision", None)
     return None if found is None else str(found)
 
 
 @contextmanager
 def tf32_set(wanted: bool | None) -> Iterator[None]:
-    """Let float32 products on a GPU be rounded to TF32, or not, for the length of the block; None: as it is.
+    """Round float32 products on a GPU to TF32, or not, for the length of the block; None changes nothing.
 
-    The old switches set the new ones too, where the new ones alone would leave the old ones contradicting
-    them, and `torch.compile` reads the old ones.
+    The old switches set the new ones too; the new ones alone would contradict the old ones, which
+    `torch.compile` reads.
     """
     if wanted is None:
         yield
@@ -39,7 +39,7 @@ def tf32_set(wanted: bool | None) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = wanted
         torch.backends.cudnn.allow_tf32 = wanted
         for switch in GPU_SWITCHES:
-            # Off leaves one unset, and then a more general switch decides, which may be on.
+            # The old one switched off leaves the new one unset; a more general switch decides then, maybe on.
             if precision(switch) is not None and (precision(switch) == "tf32") is not wanted:
                 _place(switch).fp32_precision = "tf32" if wanted else "ieee"
     try:
@@ -50,7 +50,7 @@ def tf32_set(wanted: bool | None) -> Iterator[None]:
 
 
 def read_silently(reader: Callable[[], Any]) -> Any:
-    """Return what an old switch says, None where torch refuses; some versions warn of the mere question."""
+    """Return the value of an old switch, None where torch refuses; some versions warn about reading it."""
     with _silent():
         try:
             return reader()
@@ -59,7 +59,7 @@ def read_silently(reader: Callable[[], Any]) -> Any:
 
 
 class _State:
-    """All switches at one moment; an old one that torch refused to read is None."""
+    """The values of all switches; an old one that torch refused to read is None."""
 
     def __init__(self) -> None:
         self.matmul = read_silently(torch.get_float32_matmul_precision)
@@ -67,7 +67,7 @@ class _State:
         self.new = {switch: precision(switch) for switch in SWITCHES}
 
     def restore(self) -> None:
-        """Set everything back. What contradicted itself is made to do so again, so that nobody reads else."""
+        """Restore every switch, contradictions included, so that others read what they read before."""
         if self.matmul is None:
             torch.backends.cuda.matmul.allow_tf32 = self.new["cuda.matmul"] != "tf32"
         else:
@@ -77,16 +77,16 @@ class _State:
         else:
             torch.backends.cudnn.allow_tf32 = self.cudnn
         for switch, value in self.new.items():
-            # Setting what is so already would cut a switch off from the more general one that it follows.
+            # Setting the value that it has would detach a switch from the more general one that it follows.
             if value is not None and precision(switch) != value:
                 _place(switch).fp32_precision = value
 
 
 def _place(switch: str) -> Any:
-    """Return what holds a switch, None where this torch has none.
+    """Return the object that holds a switch, None where torch does not have it.
 
-    Asked of the class first: once an LSTM has been on a GPU, the module ``torch.backends.cudnn.rnn`` stands
-    before torch 2.9's switch of that name, which would seem to have gone in the middle of a run.
+    The class is searched first: once an LSTM has been on a GPU, the module ``torch.backends.cudnn.rnn`` hides
+    torch 2.9's switch of that name, which would seem to disappear in the middle of a run.
     """
     place: Any = torch.backends
     for name in switch.split("."):
@@ -97,5 +97,5 @@ def _place(switch: str) -> Any:
 @contextmanager
 def _silent() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the old switches' deprecation, which some versions announce
+        warnings.simplefilter("ignore")  # some versions warn that the old switches are deprecated
         yield

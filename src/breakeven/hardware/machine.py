@@ -1,7 +1,7 @@
-"""On what machine: the facts that make its class, the box itself, and its state.
+"""The machine that measures: what makes its class, which instance it is, and its state now.
 
-Owns ``machine_info["breakeven"]``. Volatile facts stand under ``state`` and are never hashed; what
-cannot be read is recorded as such, with why. Refuses to judge: `doctor` and the reports do.
+This is ``machine_info["breakeven"]`` of a run file. What changes by itself is part of the state, which is
+never hashed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import platform
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import psutil
 import torch
 
-from breakeven.hardware.devices import accelerator_kind, cgroup_quota, usable_threads
+from breakeven.hardware.devices import accelerator_kind, affinity, cgroup_quota, usable_threads
 from breakeven.hardware.float32 import SWITCHES, precision, read_silently
 from breakeven.hardware.nvml import gpu_class, gpu_state, kept_open
 
 CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
-"""The kernel's names for what measures a CPU's temperature: Intel, AMD (twice), ARM."""
+"""The kernel's names of the sensors of a CPU: Intel, AMD (two), ARM."""
+
+_psutil: Any = psutil  # what it can read depends on the system
 
 
 def machine_facts() -> dict[str, Any]:
@@ -37,11 +39,11 @@ def machine_facts() -> dict[str, Any]:
 
 
 def machine_state() -> dict[str, Any]:
-    """Return what comes and goes: host name, load, clocks, temperatures, which CPUs, the first GPU."""
+    """Return what changes: host name, load, clocks, temperatures, which CPUs, the first GPU."""
     return {
         "host": platform.node(),
         "load_average": load_average(),
-        "affinity": _affinity(),
+        "affinity": affinity(),
         "cpu_clock_mhz": cpu_clock_mhz(),
         "cpu_temperature_c": cpu_temperature_c(),
         "gpu": _first_gpu_state(),
@@ -52,13 +54,13 @@ def class_facts() -> dict[str, Any]:
     """Return what must be equal for two runs to be compared: hardware, driver, torch, numeric flags.
 
     A fact in which the GPUs differ is a list, in torch's order, since ``cuda`` means the first. What is set
-    for a thread (autocast, denormal numbers) is told of the calling one.
+    per thread (autocast, denormal numbers) is that of the calling one.
     """
-    affinity = _affinity()
+    cpus = affinity()
     return {
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
-        "affinity_threads": None if affinity is None else len(affinity),
+        "affinity_threads": None if cpus is None else len(cpus),
         "threads": usable_threads(),
         "quota": cgroup_quota(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
@@ -85,7 +87,7 @@ def digest(facts: dict[str, Any]) -> str:
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the CPU's model name."""
+    """Return the CPU's model name as the kernel reports it: other sources spell it differently."""
     try:
         for line in cpuinfo.read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -95,26 +97,22 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return platform.processor() or platform.machine()
 
 
-def cpu_clock_mhz(cpuinfo: Path = Path("/proc/cpuinfo")) -> int | None:
-    """Return the mean clock of all CPUs now; None where the kernel does not tell."""
+def cpu_clock_mhz() -> int | None:
+    """Return the mean clock of all CPUs now; None where the system does not report it."""
     try:
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-        clocks = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
-    except (OSError, ValueError):
+        clock = _psutil.cpu_freq()
+    except (AttributeError, NotImplementedError, OSError):
         return None
-    return round(mean(clocks)) if clocks else None
+    return round(clock.current) if clock is not None and clock.current else None
 
 
-def cpu_temperature_c(sensors: Path = Path("/sys/class/hwmon")) -> float | None:
-    """Return the temperature of the CPU's hottest spot now; None where no sensor tells (virtual machines)."""
-    found = []
-    for path in sensors.glob("*/temp*_input"):
-        try:
-            if (path.parent / "name").read_text().strip() in CPU_SENSORS:
-                found.append(int(path.read_text()) / 1000)
-        except (OSError, ValueError):  # a sensor that sleeps
-            continue
-    return max(found, default=None)
+def cpu_temperature_c() -> float | None:
+    """Return the temperature of the CPU's hottest sensor now; None without one, as in virtual machines."""
+    try:
+        chips = _psutil.sensors_temperatures()
+    except (AttributeError, OSError):
+        return None
+    return max((sensor.current for chip in CPU_SENSORS for sensor in chips.get(chip, ())), default=None)
 
 
 def _accelerator_facts() -> dict[str, Any]:
@@ -130,7 +128,7 @@ def _accelerator_facts() -> dict[str, Any]:
     }
     if kind == "cuda":
         with kept_open():
-            facts |= _once([_gpu_facts(torch.device("cuda", index)) for index in range(count)])
+            facts |= _merged([_gpu_facts(torch.device("cuda", index)) for index in range(count)])
     return facts
 
 
@@ -144,11 +142,12 @@ def _gpu_facts(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _once(gpus: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return what all GPUs have in common as it is, and what they do not as a list."""
-    told = {name: [gpu[name] for gpu in gpus] for name in gpus[0]}
+def _merged(gpus: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return each fact once where all GPUs have the same value, else as a list."""
+    facts = {name: [gpu[name] for gpu in gpus] for name in gpus[0]}
     return {
-        name: values[0] if values.count(values[0]) == len(values) else values for name, values in told.items()
+        name: values[0] if values.count(values[0]) == len(values) else values
+        for name, values in facts.items()
     }
 
 
@@ -156,27 +155,23 @@ def _first_gpu_state() -> dict[str, Any] | None:
     return gpu_state(torch.device("cuda", 0)) if accelerator_kind() == "cuda" else None
 
 
-def _affinity() -> list[int] | None:
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-
-
 def _tf32() -> bool:
-    told = read_silently(torch.get_float32_matmul_precision)
-    return precision("cuda.matmul") == "tf32" if told is None else told != "highest"
+    old_switch = read_silently(torch.get_float32_matmul_precision)
+    return precision("cuda.matmul") == "tf32" if old_switch is None else old_switch != "highest"
 
 
 def _cudnn_tf32() -> bool | None:
-    told: bool | None = read_silently(lambda: torch.backends.cudnn.allow_tf32)
-    return told  # None where torch refuses; `_float32` tells both
+    allowed: bool | None = read_silently(lambda: torch.backends.cudnn.allow_tf32)
+    return allowed  # None where torch refuses to read it; `_float32` has both
 
 
 def _float32() -> str:
-    """Return how each library rounds float32: TF32 and BF16 are one word to torch's old switch on a CPU."""
-    told = {name: precision(name) for name in SWITCHES}
-    if None in told.values():
+    """Return how each library rounds float32; torch's old switch has one value for TF32 and BF16 on a CPU."""
+    switches = {name: precision(name) for name in SWITCHES}
+    if None in switches.values():
         return f"matmul {read_silently(torch.get_float32_matmul_precision)}"
-    # Unset rounds as IEEE says; whoever sets that explicitly has changed nothing.
-    return ", ".join(f"{name} {str(value).replace('none', 'ieee')}" for name, value in told.items())
+    # An unset switch rounds as IEEE does, so setting that explicitly changes nothing.
+    return ", ".join(f"{name} {str(value).replace('none', 'ieee')}" for name, value in switches.items())
 
 
 def _amp() -> str | bool:
@@ -191,7 +186,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _flushes_denormals() -> bool:
-    """Tell whether the CPU takes denormal numbers for zero: torch does not say, so one is multiplied."""
+    """Return whether the CPU treats denormal numbers as zero: torch does not report it, so multiply one."""
     smallest = torch.tensor(5e-324, dtype=torch.float64)
     return bool((smallest * 1.0).item() == 0.0)
 
@@ -203,7 +198,7 @@ def _cudnn_version() -> int | None:
 
 
 def load_average() -> list[float] | None:
-    """Return the system's load over 1, 5 and 15 minutes; None where it is not told."""
+    """Return the system's load over 1, 5 and 15 minutes; None where it is not known."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 
 

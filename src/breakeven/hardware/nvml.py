@@ -1,7 +1,7 @@
-"""What NVML tells of a GPU: facts of its class, and its state at a moment.
+"""What NVML reports of a GPU: facts of its class, and its state now.
 
-Owns every call to ``pynvml`` (the package nvidia-ml-py). What cannot be read, for want of a library, of
-permission or of support, is recorded under ``unreadable`` with NVML's own words, never guessed.
+What cannot be read, without the library, the permission or the support, is recorded under ``unreadable`` with
+NVML's own message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-# NVML's bits by their public names; the throttling ones slow the GPU below what was asked of it.
+# NVML's bits by their public names; the throttling ones lower the clocks below the ones that were asked for.
 REASONS = {
     0x1: "gpu_idle",
     0x2: "applications_clocks_setting",
@@ -39,7 +39,7 @@ PCIE = {
     "pcie_max_generation": "nvmlDeviceGetMaxPcieLinkGeneration",
     "pcie_max_width": "nvmlDeviceGetMaxPcieLinkWidth",
 }
-"""The link to the host: what NVML is asked, by the names that we give the answers."""
+"""The link to the host: NVML's functions, by our names of their results."""
 
 Facts = dict[str, Any]
 
@@ -47,7 +47,7 @@ Facts = dict[str, Any]
 def gpu_class(torch_device: torch.device, api: Any = None) -> Facts:
     """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class; None where unreadable.
 
-    The power limit comes in whole watts: what NVML tells in milliwatts need not be what was set.
+    The power limit is in whole watts: in milliwatts NVML may report another value than was set.
     """
     with _opened(torch_device, api) as gpu:
         return {
@@ -61,8 +61,8 @@ def gpu_class(torch_device: torch.device, api: Any = None) -> Facts:
 def gpu_state(torch_device: torch.device, api: Any = None) -> Facts:
     """Return a GPU's state now: clocks (MHz), event reasons, power (W), temperature (C), others, PCIe link.
 
-    An idle GPU may rest at a slower link than its best (``pcie_max_...``): the one under load counts. Values
-    that cannot be read are None, and ``unreadable`` says why for each.
+    An idle GPU may use a slower link than its best (``pcie_max_...``); the link under load is the one that
+    counts. A value that cannot be read is None, with the reason under ``unreadable``.
     """
     with _opened(torch_device, api) as gpu:
         state = {
@@ -82,15 +82,15 @@ def gpu_state(torch_device: torch.device, api: Any = None) -> Facts:
 
 @contextmanager
 def kept_open(api: Any = None) -> Iterator[None]:
-    """Hold NVML open for the length of the block, so that reading a state within takes no time.
+    """Keep NVML open for the length of the block, so that a state is read in no time.
 
-    NVML counts who opened it. Without this each reading loads it anew, tens of milliseconds in which a GPU
-    that has just been warmed up cools its clocks.
+    NVML counts how often it was opened. Without this each reading loads it again, for tens of milliseconds in
+    which a GPU that has just been warmed up lowers its clocks.
     """
     api = api or _pynvml()
     try:
         api.nvmlInit()
-    except api.NVMLError:  # every reading says why
+    except api.NVMLError:  # each reading records why
         yield
         return
     try:
@@ -111,7 +111,7 @@ def reason_names(bits: int) -> list[str]:
 
 
 class _Gpu:
-    """An open NVML handle; `read` turns what fails into None and keeps why."""
+    """An open NVML handle; `read` returns None for what fails, and keeps the reason."""
 
     def __init__(self, api: Any, handle: Any, unreadable: dict[str, str]) -> None:
         self.api, self.handle, self.unreadable = api, handle, unreadable
@@ -120,7 +120,7 @@ class _Gpu:
         return None if self.handle is None else self._try(name, reader)
 
     def driver(self) -> str | None:
-        # It is the machine's: also told where this GPU cannot be found, as a slice of one.
+        # It is the machine's, so it is known also where this GPU has no handle, as a slice of one.
         return None if self.api is None else self._try("driver", self.api.nvmlSystemGetDriverVersion)
 
     def _try(self, name: str, reader: Callable[[], Any]) -> Any:
@@ -143,7 +143,7 @@ class _Gpu:
         return reason_names(self.api.nvmlDeviceGetCurrentClocksEventReasons(self.handle))
 
     def other_processes(self) -> int:
-        # Not by process number: in a container NVML may tell the host's numbers, or other namespaces'.
+        # Not by process id: in a container NVML may report the ids of the host or of another namespace.
         cuda: Any = torch.cuda
         ours = int(cuda.is_initialized())
         return max(0, len(self.api.nvmlDeviceGetComputeRunningProcesses(self.handle)) - ours)
@@ -151,7 +151,7 @@ class _Gpu:
 
 @contextmanager
 def _opened(torch_device: torch.device, api: Any) -> Iterator[_Gpu]:
-    """Hold NVML open for a torch device; where that fails every value is unreadable, and why is kept."""
+    """Open NVML for a torch device; where that fails every value is unreadable, with the reason."""
     api = api or _pynvml()
     try:
         api.nvmlInit()

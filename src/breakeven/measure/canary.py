@@ -1,7 +1,7 @@
 """The canary: a fixed small piece of work, timed at the start, the middle and the end of a run.
 
-If it moves, the machine moved, not the code that was measured. It is ours and must never change: runs of
-years ago are held against it.
+If its time changes, the machine changed, not the code that was measured. The work itself must never change:
+runs from years ago are compared by it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import Any
 
 import torch
 
+from breakeven.collector import collection_off
 from breakeven.hardware.devices import Device
-from breakeven.measure.timing import CLOCK, Clock, collection_off, time_once
+from breakeven.measure.timing import CLOCK, Clock, time_once
 
 SIDE = 128
 PRODUCTS = 4
 ROUNDS = 21
 WARMUP_ROUNDS = 10
-PATIENCE_S = 0.3
-"""On a machine where threads spin for each other a round takes 100 ms; six then have to do."""
+MAX_S = 0.3
+"""Where threads spin for each other a round takes 100 ms; then the canary ends after `MIN_ROUNDS`."""
 
 MIN_ROUNDS = 6
 
@@ -31,7 +32,7 @@ def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
     The work is four products of float32 matrices of side 128, each followed by tanh. `low_s` and `high_s`
     are the 6th and the 16th of 21 sorted times, a 97% interval of the median; of fewer, the extremes.
     """
-    with device.active(), collection_off():
+    with device.active(), collection_off(collect_first=True):
         weights = torch.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE).to(device.torch_device)
 
         def work() -> torch.Tensor:
@@ -51,9 +52,9 @@ def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
     }
 
 
-def _times(work: Callable[[], object], device: Device, clock: Clock, most: int) -> list[float]:
-    """Return the seconds of `most` rounds, or of as many as patience allows."""
+def _times(work: Callable[[], object], device: Device, clock: Clock, max_rounds: int) -> list[float]:
+    """Return the seconds of up to `max_rounds` rounds, fewer where they take longer than `MAX_S`."""
     times: list[float] = []
-    while len(times) < most and (len(times) < MIN_ROUNDS or sum(times) < PATIENCE_S):
+    while len(times) < max_rounds and (len(times) < MIN_ROUNDS or sum(times) < MAX_S):
         times.append(time_once(work, device, clock))
     return times

@@ -1,8 +1,4 @@
-"""What a workload asks of a device beyond its model: TF32, graphs, a compiler.
-
-Owns who can give it, with one line where a device cannot, and what is set in the process for as long as the
-workload runs. Knows nothing of sweeps.
-"""
+"""What a workload asks for beyond its model: TF32, CUDA graphs, a compiler."""
 
 from __future__ import annotations
 
@@ -11,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from breakeven.hardware.devices import Device
-from breakeven.hardware.float32 import tf32_set
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.workload import Workload
 
 
 def refuse_unsupported(workload: Workload, device: Device) -> None:
-    """Refuse what the device cannot do.
+    """Refuse what the device does not support.
 
     Raises:
         UnsupportedError: with the field and the reason.
@@ -26,25 +21,22 @@ def refuse_unsupported(workload: Workload, device: Device) -> None:
         reason = device.why_no_tf32()
         if reason is not None:
             raise UnsupportedError(f"tf32=True: {reason}")
-    if workload.cuda_graph and device.recorder() is None:
-        raise UnsupportedError(f"cuda_graph=True: {device.name} records no CUDA graphs")
+    if workload.cuda_graph and device.graph_recorder() is None:
+        raise UnsupportedError(f"cuda_graph=True: {device.name} cannot capture CUDA graphs")
 
 
 @contextmanager
 def in_effect(workload: Workload, device: Device) -> Iterator[None]:
-    """Set what the workload wants of the process for the length of the block, and put it back.
-
-    The switches of TF32 are those of NVIDIA's libraries, and are left alone for every other device.
-    """
-    with tf32_set(workload.tf32 if device.torch_device.type == "cuda" else None), _compiler(workload):
+    """Set what the workload asks of the process for the length of the block, and restore it."""
+    with device.tf32_set(workload.tf32), _compiler_warnings_ignored(workload):
         yield
 
 
 @contextmanager
-def _compiler(workload: Workload) -> Iterator[None]:
-    """Keep what a compiler remarks from ending a case where warnings are errors.
+def _compiler_warnings_ignored(workload: Workload) -> Iterator[None]:
+    """Keep a compiler's warnings from ending a case where warnings are errors.
 
-    It advises TF32, which is an axis here, and uses what other parts of torch call outdated.
+    It recommends TF32, which is an axis here, and calls deprecated parts of torch.
     """
     if not workload.compile:
         yield

@@ -1,7 +1,6 @@
-"""How much work a phase is: the floating point operations of a pass, and the bytes that must move.
+"""How much work a phase is: the floating point operations of its passes, and the bytes that it must move.
 
-Owns both definitions. Refuses to know how long anything takes, and never runs before the rounds it speaks of:
-`session` asks once they are timed.
+Counting could disturb the timed rounds, so the runner asks after them.
 """
 
 from __future__ import annotations
@@ -19,19 +18,18 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.timing import CLOCK, Clock
 from breakeven.measure.trainer import Trainer, outputs_of
-from breakeven.measure.workload import Workload, map_tensors, one_line, tensors_in
+from breakeven.measure.workload import Workload, error_line, map_tensors, tensors_in
+from breakeven.phases import Phase
 
 META = torch.device("meta")
 """Where tensors have a shape and no numbers, so that a pass costs its calls and no arithmetic."""
 
-PASSES = {"forward": ("forward",), "backward": ("backward",), "train": ("forward", "backward")}
-"""The phases with a count, and the passes each consists of."""
-
-PATIENCE_S = 2.0
-"""An LSTM costs about 8 ms for each step of its sequence; a count that takes longer is not worth its time."""
+MAX_COUNT_S = 2.0
+"""A count that takes longer is given up; an LSTM takes about 8 ms for each step of its sequence."""
 
 
 @dataclass(frozen=True)
@@ -41,50 +39,72 @@ class Flops:
     forward: int
     backward: int
 
-    def of(self, phase: str) -> int:
-        """Return those of a phase that `PASSES` names.
+    def of(self, phase: Phase) -> int:
+        """Return those of a phase.
 
-        >>> [Flops(2, 4).of(phase) for phase in PASSES]
+        >>> [Flops(2, 4).of(phase) for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN)]
         [2, 4, 6]
         """
-        return sum(getattr(self, name) for name in PASSES[phase])
+        return sum(getattr(self, name) for name in phase.passes)
+
+
+class FlopCounts:
+    """Counts each cell once; what could not be counted is not tried again at another batch size."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._counts: dict[Model | Cell, Flops | str] = {}
+
+    def facts(self, cell: Cell, phase: Phase, workload: Workload) -> dict[str, Any]:
+        """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes."""
+        if not phase.passes:
+            return {}
+        counted = self._count(cell, workload)
+        return {"flops_unknown": counted} if isinstance(counted, str) else {"flops": counted.of(phase)}
+
+    def _count(self, cell: Cell, workload: Workload) -> Flops | str:
+        counted = self._counts.get(cell) or self._counts.get(cell.model)
+        if counted is None:
+            counted = count_flops(workload, self._clock)
+            self._counts[cell.model if isinstance(counted, str) else cell] = counted
+        return counted
 
 
 def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
-    """Return the operations of one training step's passes, or one line that says why they are unknown.
+    """Return the operations of one training step's passes, or one line with the reason why they are unknown.
 
     `torch.utils.flop_counter` counts the products (linear layers, convolutions, attention), two operations
     for each multiplication and addition, and nothing else: a model without products has 0. It counts a copy
     of the model on the meta device, in training mode, which leaves weights, batch and random state alone.
-    There an LSTM is the products it consists of, where the CPU has one fused operation that would count as 0.
+    On that device an LSTM consists of products, while the CPU has one fused operation that would count as 0.
 
-    Uncompiled: these are the operations that the model asks for, whatever a compiler fuses or computes twice.
-    Without autocast: a dtype changes how fast an operation is and not how many there are.
+    The model is counted uncompiled (the operations that it asks for, whatever a compiler fuses or computes
+    twice) and without autocast (a dtype does not change the number of operations).
 
     A model that needs numbers to run (its control flow depends on data, it calls ``.item()``, its loss holds
-    tensors of the host) cannot run there.
+    tensors of the host) cannot run on that device.
     """
     try:
-        with warnings.catch_warnings(), _generators_untouched():
-            warnings.simplefilter("ignore")  # the timed rounds have shown them, and here they could be errors
+        with warnings.catch_warnings(), _random_state_kept():
+            warnings.simplefilter("ignore")  # the timed rounds have shown them; here they could be errors
             return _count(workload, clock)
-    except Exception as error:  # whatever a model may raise that finds no numbers
-        return str(error) if isinstance(error, MeasurementError) else one_line(error)
+    except Exception as error:  # whatever a model may raise without numbers
+        return str(error) if isinstance(error, MeasurementError) else error_line(error)
 
 
-def moved_bytes(phase: str, trainer: Trainer) -> int | None:
-    """Return the bytes that a phase cannot help moving; None where nothing moves or it cannot be told.
+def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
+    """Return the bytes that a phase must move; None where nothing moves or the number is unknown.
 
     ``transfer``: the host batch, all tensors of inputs and targets; on a CPU nothing moves. ``step``:
     `step_bytes`, on every device.
     """
-    if phase == "transfer" and trainer.device.is_accelerator:
+    if phase is Phase.TRANSFER and trainer.device.is_accelerator:
         return _size(tensors_in(trainer.host_batch))
-    return step_bytes(trainer.optimizer) if phase == "step" else None
+    return step_bytes(trainer.optimizer) if phase is Phase.OPTIMIZER else None
 
 
 def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
-    """Return the least that an optimizer's step must move, after it has stepped with its gradients in place.
+    """Return the minimum of bytes that an optimizer's step moves, read off after a step with gradients.
 
     Every gradient is read once; every parameter that has one, and every tensor of the optimizer's state with
     more than one element, is read and written once. So plain SGD moves three times its parameters' bytes, SGD
@@ -99,17 +119,17 @@ def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
     return None if not gradients or changed is None else gradients + 2 * changed
 
 
-class _Patience(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Ends a count that takes too long."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._clock = clock
-        self._until_s = clock() + PATIENCE_S
+        self._until_s = clock() + MAX_COUNT_S
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._clock() > self._until_s:
-            raise MeasurementError(f"counting took more than {PATIENCE_S:g} s")
+            raise MeasurementError(f"counting took more than {MAX_COUNT_S:g} s")
         return func(*args, **(kwargs or {}))
 
 
@@ -120,7 +140,7 @@ def _count(workload: Workload, clock: Clock) -> Flops:
     inputs, targets = map_tensors(
         lambda tensor: torch.empty_like(tensor, device=META), (workload.inputs, workload.targets)
     )
-    with _Patience(clock), FlopCounterMode(display=False) as counter:
+    with _TimeLimit(clock), FlopCounterMode(display=False) as counter:
         loss = loss_of(outputs_of(model, inputs), targets)
         if loss.device != META:
             raise MeasurementError(f"the loss is on {loss.device} though everything was moved to meta")
@@ -134,8 +154,8 @@ def _on_meta(module: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _generators_untouched() -> Iterator[None]:
-    """Give torch's generator of the host, and Python's, their state back: a model may draw from either."""
+def _random_state_kept() -> Iterator[None]:
+    """Restore torch's host generator and Python's afterwards: a model may draw from either."""
     state = random.getstate()
     with torch.random.fork_rng(devices=[]):
         try:
@@ -145,7 +165,7 @@ def _generators_untouched() -> Iterator[None]:
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int | None:
-    """Return the bytes of all elements; None where a tensor does not hold each of its elements."""
+    """Return the bytes of all elements; None where a tensor is not dense."""
     sizes = [
         tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else None
         for tensor in tensors

@@ -1,37 +1,87 @@
-"""The CPU's losses of a workload: what every device must agree with before its times count.
-
-Owns the reference and the comparison. Refuses to time; `session` decides when a reference is worth its cost.
-"""
+"""The loss check: a device must compute the losses that the CPU computes, or its times do not count."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from breakeven.case import CaseKey
+from breakeven.case import CaseKey, Cell
 from breakeven.errors import MeasurementError
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.trainer import Trainer, agree, first_losses, tolerance_of
+from breakeven.measure.skips import Forecast
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import SEED, Recipe, Workload, where_of
+from breakeven.phases import STEP, Phase
 
 SECOND_SEED = SEED + 1
 
+COARSE, TF32 = (5e-2, 1e-2), (2e-2, 5e-3)
+TOLERANCE = {torch.float64: (1e-3, 1e-5), torch.float32: (1e-3, 1e-5), torch.float16: TF32}
+"""How far (relative, absolute) a device's loss may be from the CPU's, by the coarsest dtype; else `COARSE`.
+
+Float32 allows for TF32 convolutions, which cuDNN uses by default. Where TF32 is asked for, products have
+float16's ten bits of mantissa.
+"""
+
+Losses = tuple[float | None, float | None]
+
 
 @dataclass(frozen=True)
-class Reference:
-    """The CPU's losses of the two steps that are compared; `random` where another seed gives others."""
+class ReferenceLoss:
+    """The CPU's losses of the two steps that are compared; `is_random` where another seed gives others."""
 
     losses: tuple[float, ...]
-    random: bool
+    is_random: bool
 
 
-def reference_of(workload: Workload) -> Reference:
-    """Train on all CPU threads, neither compiled nor recorded, and tell whether the seed decides the losses.
+class LossCheck:
+    """Compares the first two losses of a case with the CPU's, which are computed once for each cell."""
 
-    Two steps are compared: the first two, but a recorded workload's rounds begin after its first step. Only
-    a workload that draws from torch's generator is trained a second time.
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._forecast = Forecast()
+        self._last: tuple[Cell, ReferenceLoss | str] | None = None
+
+    def facts(
+        self, case: CaseKey, workload: Workload, recipe: Recipe, losses: Losses, limit_s: float
+    ) -> dict[str, Any]:
+        """Return what the check adds to a case's ``extra_info``: nothing for a phase without a loss.
+
+        Raises:
+            MeasurementError: the device's losses differ from the CPU's.
+        """
+        first, second = losses
+        if first is None or second is None:
+            return {}
+        reference = self._reference(case.cell, workload, limit_s)
+        if isinstance(reference, str):
+            return {"loss_compared": reference}
+        return check_losses((first, second), reference, case, workload, recipe)
+
+    def _reference(self, cell: Cell, workload: Workload, limit_s: float) -> ReferenceLoss | str:
+        if self._last is None or self._last[0] != cell:
+            self._last = cell, self._train(cell, workload, limit_s)
+        return self._last[1]
+
+    def _train(self, cell: Cell, workload: Workload, limit_s: float) -> ReferenceLoss | str:
+        predicted = self._forecast.predict(cell.model, cell.batch_size)
+        if predicted is not None and predicted > limit_s:
+            return f"not compared: one step on the CPU is predicted to take {predicted:.2g} s"
+        start = self._clock()
+        reference = reference_loss(workload)
+        self._forecast.observe(cell.model, cell.batch_size, self._clock() - start)
+        return reference
+
+
+def reference_loss(workload: Workload) -> ReferenceLoss:
+    """Train on all CPU threads, without compiler and graphs, and check whether the seed decides the losses.
+
+    Two steps are compared: the first two, or the second and the third of a workload with CUDA graphs, whose
+    rounds begin after its first step. Only a workload that draws from torch's generator is trained twice.
     """
     cpu = Cpu()
     with cpu.active():
@@ -42,25 +92,47 @@ def reference_of(workload: Workload) -> Reference:
         untouched = torch.get_rng_state()
         losses = first_losses(trainer, count)[-2:]
         if torch.equal(untouched, torch.get_rng_state()):
-            return Reference(losses, random=False)
-        return Reference(losses, random=first_losses(trainer, count, SECOND_SEED)[-2:] != losses)
+            return ReferenceLoss(losses, is_random=False)
+        return ReferenceLoss(losses, is_random=first_losses(trainer, count, SECOND_SEED)[-2:] != losses)
 
 
-def compare(
-    losses: tuple[float, float], reference: Reference, case: CaseKey, workload: Workload, recipe: Recipe
+def first_losses(trainer: Trainer, count: int, seed: int = SEED) -> tuple[float, ...]:
+    """Return the losses of the first `count` training steps from the initial weights."""
+    trainer.reset()
+    torch.manual_seed(seed)
+    losses = []
+    for _ in range(count):
+        for part in STEP:
+            trainer.do(part)
+            if part == Phase.FORWARD:
+                losses.append(trainer.loss_value() or 0.0)
+    trainer.release()
+    return tuple(losses)
+
+
+def check_losses(
+    losses: tuple[float, float], reference: ReferenceLoss, case: CaseKey, workload: Workload, recipe: Recipe
 ) -> dict[str, Any]:
     """Return what the comparison adds to a case's ``extra_info``; a random workload is not compared.
 
     Raises:
-        MeasurementError: the device's losses are others than the CPU's.
+        MeasurementError: the device's losses differ from the CPU's.
     """
-    if reference.random:
+    if reference.is_random:
         return {"random": True}
-    tolerance = tolerance_of(workload)
-    for loss, wanted, when in zip(losses, reference.losses, ("first loss", "second loss"), strict=True):
-        if not agree(loss, wanted, tolerance):
+    relative, absolute = tolerance_of(workload)
+    for loss, expected, when in zip(losses, reference.losses, ("first loss", "second loss"), strict=True):
+        if not math.isclose(loss, expected, rel_tol=relative, abs_tol=absolute):
             raise MeasurementError(
-                f"{where_of(recipe)}: {case.device} does other work than the CPU: {when} {loss:.6g}, "
-                f"on the CPU {wanted:.6g}; make the workload give the same result on every device"
+                f"{where_of(recipe)}: {case.device} computes another result than the CPU: {when} {loss:.6g}, "
+                f"on the CPU {expected:.6g}; make the workload give the same result on every device"
             )
     return {"loss": losses[1], "loss_compared": True}
+
+
+def tolerance_of(workload: Workload) -> tuple[float, float]:
+    """Return how far (relative, absolute) a device's loss may be from the CPU's (`TOLERANCE`)."""
+    dtypes = {parameter.dtype for parameter in workload.model.parameters()}
+    dtypes |= set() if workload.autocast is None else {workload.autocast}
+    found = [TOLERANCE.get(dtype, COARSE) for dtype in dtypes if dtype.is_floating_point]
+    return max([*found, *([TF32] if workload.tf32 else [])], default=TOLERANCE[torch.float32])

@@ -1,8 +1,6 @@
 """What disturbed a case while it was timed: the machine before and after its rounds, and the flags from it.
 
-Owns the reading of the host's and the GPU's state around the timed rounds, and the evidence for
-``contended``, ``throttled``, ``clock`` and ``shared_gpu``. Never reads anything inside a round. What
-cannot be read gives no flag, and says why.
+Nothing is read inside a round. What cannot be read gives no flag.
 """
 
 from __future__ import annotations
@@ -13,30 +11,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from breakeven.flags import Flag
 from breakeven.hardware.devices import Device
-from breakeven.hardware.nvml import THROTTLING, gpu_state
+from breakeven.hardware.nvml import THROTTLING
 
 try:
-    import resource
-except ImportError:  # Windows counts no involuntary switches
+    import resource  # psutil counts the switches of the main thread alone
+except ImportError:  # Windows does not count involuntary switches
     resource = None  # type: ignore[assignment]
 
 Evidence = dict[str, dict[str, Any]]
 
 MIN_SHARE = 0.9
-"""The main thread of a CPU case computes all the time; with less of a core, somebody else had it."""
+"""The main thread of a CPU case computes all the time; with less of a core, another program had it."""
 
 MAX_SWITCHES_PER_S = 50.0
 """A quiet machine interrupts a computing thread 10 to 20 times a second, a busy neighbor 100 and more."""
 
 MIN_SWITCHES = 3
-SHORTEST_S = 1e-3
+MIN_WALL_S = 1e-3
 CLOCK_CHANGE = 0.05
-"""GPU clocks that differ by more before and after the rounds were not the same clocks throughout."""
+"""GPU clocks that differ by more than this before and after the rounds changed while measuring."""
 
 
 @dataclass(frozen=True)
-class Moment:
+class Snapshot:
     """The machine at one moment: the clock, what this thread and process have used, and the GPU."""
 
     wall_s: float
@@ -46,19 +45,19 @@ class Moment:
     gpu: dict[str, Any] | None
 
 
-def observe(device: Device, clock: Callable[[], float]) -> Moment:
+def snapshot(device: Device, clock: Callable[[], float]) -> Snapshot:
     """Read the machine's state now."""
-    return Moment(
+    return Snapshot(
         wall_s=clock(),
         thread_s=time.thread_time(),
         involuntary_switches=None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        gpu=gpu_state(device.torch_device) if device.torch_device.type == "cuda" else None,
+        gpu=device.state(),
     )
 
 
-def state_between(before: Moment, after: Moment) -> dict[str, Any]:
-    """Return what stands under ``state`` in a case's ``extra_info``: plain values, unknown ones null."""
+def state_between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
+    """Return the ``state`` of a case's ``extra_info``: plain values, None where one is unknown."""
     wall_s = after.wall_s - before.wall_s
     switches = None
     if before.involuntary_switches is not None and after.involuntary_switches is not None:
@@ -74,31 +73,31 @@ def state_between(before: Moment, after: Moment) -> dict[str, Any]:
 
 
 def evidence_of(state: dict[str, Any], *, is_accelerator: bool) -> Evidence:
-    """Return the flags that the state around the rounds gives reason for, each with that reason.
+    """Return the flags that follow from the state around the rounds, each with its reason.
 
-    On an accelerator the host may sleep while it waits, so its share of a core says nothing there.
+    On an accelerator the host may sleep while it waits, so its share of a core means nothing.
     """
     found: Evidence = {}
     contended = _contended(state, is_accelerator)
     if contended:
-        found["contended"] = contended
+        found[Flag.CONTENDED.value] = contended
     before, after = state["gpu_before"] or {}, state["gpu_after"] or {}
     reasons = {*(before.get("event_reasons") or ()), *(after.get("event_reasons") or ())}
     throttling = sorted(reasons & set(THROTTLING))
     if throttling:
-        found["throttled"] = {"event_reasons": throttling}
+        found[Flag.THROTTLED.value] = {"event_reasons": throttling}
     clocks = [before.get("sm_clock_mhz") or 0, after.get("sm_clock_mhz") or 0]
     if all(clocks) and abs(clocks[1] / clocks[0] - 1) > CLOCK_CHANGE:
-        found["clock"] = {"sm_clock_mhz": clocks}
+        found[Flag.CLOCK.value] = {"sm_clock_mhz": clocks}
     others = max(before.get("other_processes") or 0, after.get("other_processes") or 0)
     if others:
-        found["shared_gpu"] = {"other_processes": others}
+        found[Flag.SHARED_GPU.value] = {"other_processes": others}
     return found
 
 
 def _contended(state: dict[str, Any], is_accelerator: bool) -> dict[str, Any]:
     wall_s, share, switches = state["wall_s"], state["main_thread_share"], state["involuntary_switches"]
-    if wall_s < SHORTEST_S:
+    if wall_s < MIN_WALL_S:
         return {}
     reasons: dict[str, Any] = {}
     if not is_accelerator and share is not None and share < MIN_SHARE:

@@ -1,14 +1,12 @@
-"""How a case that raised has ended: out of memory, with a lost device, or simply failed.
-
-Owns the reading of torch's error messages. Refuses to act on them: `session` and the plugin do.
-"""
+"""How a case ended that raised, read off torch's messages: skipped, out of memory, crashed or failed."""
 
 from __future__ import annotations
 
 import torch
 
+from breakeven.case import Ending
 from breakeven.errors import BreakevenError, RecipeError
-from breakeven.measure.workload import one_line
+from breakeven.measure.workload import error_line
 
 _OUT_OF_MEMORY = (
     "out of memory",
@@ -36,8 +34,8 @@ _DEVICE_LOST = (
     "launch timed out",
     "device is lost",
     "uncorrectable ECC",
-    # A broken capture of a graph: the device lives, but torch's allocator (up to 2.11) goes on believing that
-    # it captures, and gives no memory back any more.
+    # A failed capture of a graph: the device works, but torch's allocator (up to 2.11) still believes that it
+    # captures, and never gives memory back again.
     "previous error during capture",
     "when stream is capturing",
     "depend on a capturing",
@@ -50,20 +48,20 @@ class CaseSkipped(BreakevenError):
 
 
 class UnsupportedError(CaseSkipped):
-    """A device cannot do what a workload asks for, which says nothing of any other case."""
+    """A device does not support what a workload asks for, which implies nothing for other cases."""
 
 
-def outcome_of(error: BaseException) -> str:
-    """Return the word of Contract 1 for an error: ``skipped``, ``oom``, ``crashed`` or ``failed``."""
+def outcome_of(error: BaseException) -> Ending:
+    """Return how a case ended that raised `error`."""
     if isinstance(error, CaseSkipped) or is_unsupported(error):
-        return "skipped"
+        return Ending.SKIPPED
     if is_out_of_memory(error):
-        return "oom"
-    return "crashed" if is_device_lost(error) else "failed"
+        return Ending.OOM
+    return Ending.CRASHED if is_device_lost(error) else Ending.FAILED
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an allocation failed, on the host or on a device, in a recipe or in a round."""
+    """Return whether an allocation failed, on the host or on a device, in a recipe or in a round."""
     if isinstance(error, RecipeError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -72,12 +70,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Tell whether the device's context cannot be used any more in this process."""
+    """Return whether the device's context is unusable for the rest of this process."""
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_LOST)
 
 
 def is_unsupported(error: BaseException) -> bool:
-    """Tell whether something that a workload asks for does not exist here: a fused optimizer, a compiler."""
+    """Return whether something that a workload asks for is missing: a fused optimizer, a compiler."""
     return isinstance(error, UnsupportedError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _UNSUPPORTED)
     )
@@ -86,8 +84,8 @@ def is_unsupported(error: BaseException) -> bool:
 def reason_for(error: BaseException) -> str:
     """Return one line: our own messages as they are, others with their type."""
     if isinstance(error, RuntimeError) and is_unsupported(error):
-        # A compiler's errors are long, and begin with something else.
+        # A compiler's errors have many lines; the one that matters is not the first.
         lines = [line.strip() for line in str(error).splitlines()]
         text = next((line for line in lines if any(sign in line for sign in _UNSUPPORTED)), str(error))
         return f"not supported here: {text[:300]}"
-    return str(error) if isinstance(error, BreakevenError) else one_line(error)
+    return str(error) if isinstance(error, BreakevenError) else error_line(error)

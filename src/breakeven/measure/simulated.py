@@ -1,7 +1,7 @@
-"""An asynchronous device that exists only on paper, with a clock of its own: timing made exact.
+"""A simulated asynchronous device with a virtual clock, on which timings are exact.
 
-Work put into its queue costs the host a launch and the device the work; only `synchronize` makes the
-host wait. Tensors live on the CPU, so losses are real. Never part of a measured run.
+Queueing work costs the host a launch and the device the work; only `synchronize` makes the host wait. Tensors
+are on the CPU, so losses are real. Tests and `breakeven doctor --selftest` use it; no run measures on it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from breakeven.hardware.cuda_capture import Recorder
+from breakeven.hardware.cuda_capture import GraphRecorder
 from breakeven.hardware.devices import Device, EventApi
 from breakeven.measure.workload import Workload
 
 
 @dataclass
 class SimulatedClock:
-    """Seconds that pass only when somebody lets them."""
+    """A clock that moves only when it is advanced."""
 
     now: float = 0.0
 
@@ -34,7 +34,7 @@ class SimulatedClock:
 
 
 class SimulatedDevice(Device):
-    """A device with one queue. `launch_s` is what the host pays to put a piece of work into it."""
+    """A device with one queue. `launch_s` is what queueing a piece of work costs the host."""
 
     def __init__(self, clock: SimulatedClock, launch_s: float = 0.0, name: str = "simulated") -> None:
         super().__init__(name, torch.device("cpu"))
@@ -42,35 +42,35 @@ class SimulatedDevice(Device):
         self.launch_s = launch_s
         self.busy_until = 0.0
         self.synchronizations = 0
-        self._aside: list[float] | None = None
+        self._dry_run: list[float] | None = None
 
     @classmethod
-    def parse(cls, name: str) -> Self | None:  # noqa: ARG003 - no name is its own
-        """Answer to no name: it is not part of any run."""
+    def parse(cls, name: str) -> Self | None:  # noqa: ARG003 - it has no name of its own
+        """Return None: no name that a user writes means this device."""
         return None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # a copied model still runs on this very device
 
     def enqueue(self, seconds: float) -> None:
-        """Put work into the queue: the host pays the launch, the device works when it is free."""
-        if self._aside is not None:
-            self._aside.append(seconds)
+        """Queue work: the launch costs host time, and the device works when it is free."""
+        if self._dry_run is not None:
+            self._dry_run.append(seconds)
             return
         self.clock.advance(self.launch_s)
         self.busy_until = max(self.clock.now, self.busy_until) + seconds
 
-    def aside(self, work: Callable[[], None]) -> float:
-        """Do work without queueing any, and return the seconds that it would have queued."""
-        self._aside = []
+    def dry_run(self, work: Callable[[], object]) -> float:
+        """Do work on the host alone, and return the seconds that it would have queued."""
+        self._dry_run = []
         try:
             work()
-            return sum(self._aside)
+            return sum(self._dry_run)
         finally:
-            self._aside = None
+            self._dry_run = None
 
     def synchronize(self) -> None:
-        """Let the host wait until the queue is empty."""
+        """Make the host wait until the queue is empty."""
         self.synchronizations += 1
         self.clock.now = max(self.clock.now, self.busy_until)
 
@@ -79,35 +79,37 @@ class SimulatedDevice(Device):
         self.enqueue(1.0)
         self.synchronize()
 
-    def recorder(self) -> Recorder:
-        """Return what records work, to queue it again as one piece with one launch."""
-        return _Recorder(self)
+    def graph_recorder(self) -> GraphRecorder:
+        """Return what captures work, to queue it as one piece with one launch."""
+        return SimulatedGraphs(self)
 
     def event_api(self) -> EventApi:
-        """Return marks that are passed when the queue gets to them."""
+        """Return marks that read the time at which the queue reaches them."""
         return EventApi(lambda: max(self.clock.now, self.busy_until), lambda start, end: end - start)
 
 
-class _Recorder:
-    """Adds up what is queued while it records; done again, that is one piece of work.
+class SimulatedGraphs:
+    """Adds up what is queued during a capture; a replay queues it as one piece of work.
 
-    Tensors are on the CPU, so their part is really computed each time, also when it is recorded.
+    Tensors are on the CPU, so their part is really computed at the capture and at each replay.
     """
 
     def __init__(self, device: SimulatedDevice) -> None:
         self._device = device
 
-    def aside(self, work: Callable[[], None]) -> None:
+    def run_eagerly(self, work: Callable[[], object]) -> None:
+        """Do the work as usual."""
         work()
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        seconds = self._device.aside(work)
+    def capture(self, work: Callable[[], object]) -> Callable[[], None]:
+        """Return a replay of the work."""
+        seconds = self._device.dry_run(work)
 
-        def again() -> None:
-            self._device.aside(work)
+        def replay() -> None:
+            self._device.dry_run(work)
             self._device.enqueue(seconds)
 
-        return again
+        return replay
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,12 @@ class Costs:
 
     @property
     def train(self) -> float:
-        """The parts of one training step together."""
+        """The sum of the parts of one training step."""
         return self.transfer + self.zero_grad + self.forward + self.backward + self.step
 
 
 def simulated_workload(device: SimulatedDevice, costs: Costs | None = None) -> Workload:
-    """Return a workload whose parts put `costs` into the queue of `device`, and which really trains."""
+    """Return a workload whose parts queue `costs` on `device`, and which really trains."""
     costs = costs or Costs()
     model = _Model(device, costs)
 
@@ -141,7 +143,7 @@ def simulated_workload(device: SimulatedDevice, costs: Costs | None = None) -> W
 
 
 class _HostTensor(torch.Tensor):
-    """A batch that tells when it is copied to a device."""
+    """A batch that calls `on_move` when it is copied to a device."""
 
     on_move: Any = None
 
@@ -181,7 +183,7 @@ class _Model(nn.Module):
         self.device, self.costs = device, costs
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        if args[0].type != "meta":  # where its operations are counted: nothing is computed there
+        if args[0].type != "meta":  # on which operations are counted and nothing is computed
             self.device.enqueue(self.costs.model_transfer)
         return super().to(*args, **kwargs)
 

@@ -1,104 +1,116 @@
-"""What is not worth trying: cases that were given up, devices that were lost, times that are predicted.
-
-Owns whether a case has hope, and what its end says of the next ones. Refuses to measure: it is told.
-"""
+"""Which cases are skipped without trying: those like one that ended badly, or predicted to take too long."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from breakeven.case import Budget, CaseKey
+from breakeven.case import Budget, CaseKey, Ending, Model
 from breakeven.measure.outcomes import CaseSkipped, UnsupportedError
-from breakeven.measure.phases import PHASES
-from breakeven.measure.timing import Forecast, hopeless
+from breakeven.phases import Phase, parse_phase
 
-BUSY = 4.0
-"""Rounds so many times slower than the fastest one are other programs' doing."""
+MAX_OVERRUN = 5.0
+"""A case is skipped when its minimum number of rounds would take this many times its `max_time_s`."""
+
+CONTENDED_FACTOR = 4.0
+"""Rounds that take this many times the fastest one are the work of other programs."""
 
 
 @dataclass(frozen=True)
 class SkipRule:
-    """From which batch size on, and from which phase on, the cases of a workload are not tried."""
+    """From which batch size and phase on the cases of a model on a device are skipped."""
 
     case: CaseKey
-    outcome: str
+    ending: Ending
     reason: str
 
     def covers(self, case: CaseKey) -> bool:
-        """Tell whether `case`, of the same workload, axes and device, would end the same way."""
-        if self.outcome == "oom":
+        """Return whether `case`, of the same model and device, would end the same way."""
+        if self.ending == Ending.OOM:
             return case.batch_size > self.case.batch_size
-        order = list(PHASES)
-        return case.batch_size >= self.case.batch_size and order.index(case.phase) >= order.index(
-            self.case.phase
-        )
+        order = list(Phase)
+        is_later = order.index(parse_phase(case.phase)) >= order.index(parse_phase(self.case.phase))
+        return is_later and case.batch_size >= self.case.batch_size
 
 
-class KnownError(CaseSkipped):
-    """Not tried because of an earlier case; nothing new is learnt from it."""
+class SkippedByRule(CaseSkipped):
+    """Skipped because of an earlier case, so it makes no rule of its own."""
 
 
 class SkipPolicy:
-    """What a run knows of the cases that it has not tried yet."""
+    """What the cases so far imply for those that were not tried yet."""
 
     def __init__(self) -> None:
-        self._given_up: dict[tuple[Any, ...], list[SkipRule]] = {}
-        self._lost: dict[str, str] = {}
+        self._rules: dict[tuple[Model, str], list[SkipRule]] = {}
+        self._crashed: dict[str, str] = {}
         self._forecast = Forecast()
 
-    def has_lost(self, device: str) -> bool:
-        """Tell whether a device of that name crashed, and needs a new process."""
-        return device in self._lost
+    def has_crashed(self, device: str) -> bool:
+        """Return whether a device of that name crashed, and needs a new process."""
+        return device in self._crashed
 
     def observe(self, case: CaseKey, seconds: float) -> None:
         """Remember what a round of a case costs."""
-        self._forecast.observe((*_model(case), case.phase), case.batch_size, seconds)
+        self._forecast.observe((case.model, case.device, case.phase), case.batch_size, seconds)
 
-    def note(self, case: CaseKey, error: BaseException, outcome: str, reason: str) -> None:
-        """Remember how a case has ended without a timing."""
-        new = isinstance(error, CaseSkipped) and not isinstance(error, KnownError | UnsupportedError)
-        if outcome == "oom" or new:
-            self._given_up.setdefault(_model(case), []).append(SkipRule(case, outcome, reason))
-        if outcome == "crashed":
-            self._lost[case.device] = f"{case.device} was lost in {case}: {reason}"
+    def add_rule(self, case: CaseKey, error: BaseException, ending: Ending, reason: str) -> None:
+        """Remember how a case ended without a timing, where that says something about others."""
+        is_new = isinstance(error, CaseSkipped) and not isinstance(error, SkippedByRule | UnsupportedError)
+        if ending == Ending.OOM or is_new:
+            rule = SkipRule(case, ending, reason)
+            self._rules.setdefault((case.model, case.device), []).append(rule)
+        if ending == Ending.CRASHED:
+            self._crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
 
     def refuse(self, case: CaseKey, budget: Budget) -> None:
-        """Refuse a case that would end as an earlier one did.
+        """Refuse a case that would end as an earlier one did, or is predicted to take too long.
 
         Raises:
-            CaseSkipped: with what is known of it.
+            CaseSkipped: with the reason.
         """
-        if case.device in self._lost:
-            raise KnownError(f"not tried: {self._lost[case.device]}; the process needs a restart")
-        for given_up in self._given_up.get(_model(case), []):
-            if given_up.covers(case):
-                what = "out of memory" if given_up.outcome == "oom" else given_up.reason
-                raise KnownError(
-                    f"not tried: {given_up.case.phase} at batch {given_up.case.batch_size}: {what}"
-                )
-        predicted = self._forecast.predict((*_model(case), case.phase), case.batch_size)
-        reason = hopeless(predicted, budget) if predicted is not None else None
+        if case.device in self._crashed:
+            raise SkippedByRule(f"not tried: {self._crashed[case.device]}; the process needs a restart")
+        for rule in self._rules.get((case.model, case.device), []):
+            if rule.covers(case):
+                what = "out of memory" if rule.ending == Ending.OOM else rule.reason
+                raise SkippedByRule(f"not tried: {rule.case.phase} at batch {rule.case.batch_size}: {what}")
+        predicted = self._forecast.predict((case.model, case.device, case.phase), case.batch_size)
+        reason = why_over_budget(predicted, budget) if predicted is not None else None
         if reason is not None:
             raise CaseSkipped(f"predicted from smaller batches: {reason}")
 
 
+def max_round_s(budget: Budget) -> float:
+    """Return the seconds that a round may take, its preparation included, before its case is skipped."""
+    return MAX_OVERRUN * budget.max_time_s / budget.min_rounds
+
+
+def why_over_budget(round_s: float, budget: Budget) -> str | None:
+    """Return why a case is not timed whose rounds take `round_s`, None where it is."""
+    needed_s = budget.min_rounds * round_s
+    if needed_s <= MAX_OVERRUN * budget.max_time_s:
+        return None
+    return (
+        f"would take too long: {budget.min_rounds} rounds of about {round_s:.2g} s, {needed_s:.2g} s in all; "
+        f"--benchmark-max-time={math.ceil(needed_s / MAX_OVERRUN)} or more would time it"
+    )
+
+
 def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math.inf) -> None:
-    """Give up a case whose fewest rounds would cost far more than its budget.
+    """Skip a case whose minimum number of rounds would cost far more than its budget.
 
     Args:
         round_s: a round of it, its preparation included, in seconds.
         budget: what may be spent on its rounds.
-        fastest_s: the fastest round that was seen; far faster, and the machine is to blame.
+        fastest_s: the fastest round so far; where it is far faster, other programs slow the case down.
 
     Raises:
         CaseSkipped: with the reason.
     """
-    reason = hopeless(round_s, budget)
+    reason = why_over_budget(round_s, budget)
     if reason is None:
         return
-    if round_s > BUSY * fastest_s:
+    if round_s > CONTENDED_FACTOR * fastest_s:
         reason += (
             f"; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close them, or "
             "set OMP_WAIT_POLICY=passive"
@@ -106,5 +118,21 @@ def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math
     raise CaseSkipped(reason)
 
 
-def _model(case: CaseKey) -> tuple[Any, ...]:
-    return (case.model, case.device)
+class Forecast:
+    """Predicts a case's round from the same case at smaller batches: time grows linearly with the batch."""
+
+    def __init__(self) -> None:
+        self._seen: dict[object, dict[int, float]] = {}
+
+    def observe(self, key: object, batch_size: int, seconds: float) -> None:
+        """Remember what a round of `key` cost at a batch size."""
+        self._seen.setdefault(key, {})[batch_size] = seconds
+
+    def predict(self, key: object, batch_size: int) -> float | None:
+        """Return the line through the two largest smaller batches, in seconds; None without two."""
+        smaller = sorted(item for item in self._seen.get(key, {}).items() if item[0] < batch_size)[-2:]
+        if len(smaller) < 2:
+            return None
+        (low_batch, low), (high_batch, high) = smaller
+        slope = max(0.0, (high - low) / (high_batch - low_batch))
+        return high + slope * (batch_size - high_batch)

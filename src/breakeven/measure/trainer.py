@@ -1,36 +1,29 @@
-"""A workload on a device: the copy of its model, its optimizer, its batch, and what a round makes.
-
-Owns what lives on the device between rounds. Refuses to synchronize and to time: `rounds` does both.
-"""
+"""A workload on a device: its copy of the model, its optimizer, its batch, and the parts of a step."""
 
 from __future__ import annotations
 
 import copy
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Device
-from breakeven.measure.workload import SEED, Workload, map_tensors, one_line
-
-COARSE, TF32 = (5e-2, 1e-2), (2e-2, 5e-3)
-TOLERANCE = {torch.float64: (1e-3, 1e-5), torch.float32: (1e-3, 1e-5), torch.float16: TF32}
-"""How far (relative, absolute) a device's loss may be from the CPU's, by the coarsest dtype; else `COARSE`.
-
-Float32 allows for TF32 convolutions, which cuDNN uses unless told otherwise. Where TF32 is asked for,
-products have float16's ten bits of mantissa.
-"""
+from breakeven.measure.workload import SEED, Workload, error_line, map_tensors
+from breakeven.phases import Phase
 
 
 class Trainer:
-    """One workload on one device, and the verbs of a training step.
+    """One workload on one device; each part of a training step is a method.
 
-    The verbs (`move_batch`, `zero_grad`, `compute_loss`, `backward`, `step`) keep what they make in
-    this object, so that nothing is freed inside a timed call that the step itself does not free.
+    The parts (`transfer`, `zero_grad`, `forward`, `backward`, `step`) keep what they make in this object, so
+    that nothing is freed inside a timed call that the step itself does not free. None of them synchronizes.
     """
+
+    caches_casts: ClassVar[bool | None] = None
+    """Whether autocast keeps a weight that it has cast; None for torch's default."""
 
     def __init__(self, workload: Workload, device: Device) -> None:
         self.workload = workload
@@ -55,14 +48,14 @@ class Trainer:
             self._loss.to(self.device.torch_device)
 
     def reset(self) -> None:
-        """Bring weights, gradients, optimizer and generators back to where they began.
+        """Restore the initial weights, gradients, optimizer and random state.
 
-        Every phase starts from here, so that rounds of one never train the model of the next.
+        Every case starts from here, so that the rounds of one phase never train the model of the next.
         """
         self.release()
         self._module.load_state_dict(self._initial)
         if self.model is self._module and self.workload.compile:
-            # Else it would find the code of another cell, and after eight of them torch compiles no more.
+            # Without it torch would find the code of another cell, and after eight of them compile no more.
             torch.compiler.reset()
             self.model = torch.compile(self._module)
         for parameter in self._module.parameters():
@@ -71,26 +64,44 @@ class Trainer:
         torch.manual_seed(SEED)
 
     def release(self) -> None:
-        """Let go of what the last round made: its graph, its loss and its copy of the batch."""
+        """Drop what the last round made: its graph, its loss and its copy of the batch."""
         self.loss = None
         self.batch = None
 
-    def move_batch(self) -> None:
-        """Copy the host batch to the device; without blocking where it is pinned. On a CPU: nothing."""
-        target, unblocked = self.device.torch_device, self.workload.pin_memory
-        self.batch = map_tensors(lambda tensor: tensor.to(target, non_blocking=unblocked), self.host_batch)
+    def prepare(self, phase: Phase) -> None:
+        """Finish the last round's training step, drop what it made, and do the parts before the phase.
+
+        The step is really finished, since a phase that ran alone in a loop would find its weights and its
+        code in the cache: a forward pass then takes up to 30% less time than in training.
+        """
+        if self.loss is not None:
+            for part in phase.after:
+                self.do(part)
+        self.release()
+        for part in phase.before:
+            self.do(part)
+
+    def run(self, phase: Phase) -> None:
+        """Do the parts of the phase: what is timed."""
+        for part in phase.parts:
+            self.do(part)
+
+    def do(self, part: str) -> None:
+        """Do one part of a training step, by its name in `breakeven.phases`."""
+        getattr(self, part)()
+
+    def transfer(self) -> None:
+        """Copy the host batch to the device, without blocking where it is pinned. On a CPU: nothing."""
+        target, non_blocking = self.device.torch_device, self.workload.pin_memory
+        self.batch = map_tensors(lambda tensor: tensor.to(target, non_blocking=non_blocking), self.host_batch)
 
     def zero_grad(self) -> None:
-        """Set the gradients to None, the default way of `Optimizer.zero_grad`."""
+        """Set the gradients to None, the default of `Optimizer.zero_grad`."""
         self.optimizer.zero_grad()
 
-    def compute_loss(self) -> None:
+    def forward(self) -> None:
         """Run the model on the batch, then the loss."""
-        inputs, targets = self.batch
-        with self._autocast():
-            self.loss = self._loss(outputs_of(self.model, inputs), targets)
-        if self.loss is None:
-            raise MeasurementError("the loss is None, expected one number; let the loss return it")
+        self.loss = self._loss_of(self.batch)
 
     def backward(self) -> None:
         """Propagate from the loss; its graph is used up."""
@@ -104,7 +115,7 @@ class Trainer:
         """Return the loss of the last round, None where the phase makes none. Waits for the device.
 
         Raises:
-            MeasurementError: it is no scalar, or NaN or infinite.
+            MeasurementError: it is not a scalar, or NaN or infinite.
         """
         if self.loss is None:
             return None
@@ -120,10 +131,19 @@ class Trainer:
             )
         return value
 
+    def _loss_of(self, batch: Any) -> Any:
+        inputs, targets = batch
+        with self._autocast():
+            loss = self._loss(outputs_of(self.model, inputs), targets)
+        if loss is None:
+            raise MeasurementError("the loss is None, expected one number; let the loss return it")
+        return loss
+
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.workload.autocast is None:
             return nullcontext()
-        return torch.autocast(self.device.torch_device.type, dtype=self.workload.autocast)
+        kind = self.device.torch_device.type
+        return torch.autocast(kind, dtype=self.workload.autocast, cache_enabled=self.caches_casts)
 
 
 def outputs_of(model: Any, inputs: Any) -> Any:
@@ -133,36 +153,6 @@ def outputs_of(model: Any, inputs: Any) -> Any:
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
 
-def first_losses(trainer: Trainer, count: int, seed: int = SEED) -> tuple[float, ...]:
-    """Return the losses of the first `count` training steps from the initial weights."""
-    trainer.reset()
-    torch.manual_seed(seed)
-    losses = []
-    for _ in range(count):
-        trainer.move_batch()
-        trainer.zero_grad()
-        trainer.compute_loss()
-        losses.append(trainer.loss_value() or 0.0)
-        trainer.backward()
-        trainer.step()
-    trainer.release()
-    return tuple(losses)
-
-
-def tolerance_of(workload: Workload) -> tuple[float, float]:
-    """Return how far (relative, absolute) a device's loss may be from the CPU's (`TOLERANCE`)."""
-    dtypes = {parameter.dtype for parameter in workload.model.parameters()}
-    dtypes |= set() if workload.autocast is None else {workload.autocast}
-    found = [TOLERANCE.get(dtype, COARSE) for dtype in dtypes if dtype.is_floating_point]
-    return max([*found, *([TF32] if workload.tf32 else [])], default=TOLERANCE[torch.float32])
-
-
-def agree(one: float, other: float, tolerance: tuple[float, float]) -> bool:
-    """Tell whether two losses are the same within a tolerance, relative or absolute."""
-    relative, absolute = tolerance
-    return math.isclose(one, other, rel_tol=relative, abs_tol=absolute)
-
-
 def _copied(name: str, module: torch.nn.Module) -> torch.nn.Module:
     try:
         return copy.deepcopy(module)
@@ -170,7 +160,7 @@ def _copied(name: str, module: torch.nn.Module) -> torch.nn.Module:
         if isinstance(error, RuntimeError) and "deepcopy" not in str(error):
             raise  # out of memory, say
         raise RecipeError(
-            f"the {name} cannot be copied ({one_line(error)}), and each device gets a copy of its own; keep "
+            f"the {name} cannot be copied ({error_line(error)}), and each device gets its own copy; keep "
             "what copy.deepcopy refuses out of it, such as locks, files and tensors that were computed"
         ) from error
 

@@ -1,7 +1,4 @@
-"""What trains: `Workload`, and the checks on what a recipe returns.
-
-Everything is still on the host; `placement` moves a workload to a device.
-"""
+"""What trains: `Workload`, and the call of a recipe. Everything is on the host; a `Trainer` moves it."""
 
 from __future__ import annotations
 
@@ -34,12 +31,12 @@ class Workload:
         autocast: run forward and loss under `torch.autocast` with this dtype.
         compile: run the model through `torch.compile`.
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
-            is never timed, and means nothing on a CPU.
+            is never timed, and has no effect on a CPU.
         tf32: round float32 products to TF32 on the device's tensor cores (True) or not (False) while this
-            workload runs, whatever the process is set to; None leaves that alone. On a device without TF32
-            such a case is skipped, with that reason.
-        cuda_graph: record forward, backward and step once as CUDA graphs, and do those again in each round.
-            On a device that records none the case is skipped, with that reason.
+            workload runs, whatever the process has set; None changes nothing. On a device without TF32 a case
+            with True is skipped.
+        cuda_graph: capture forward, backward and step once as CUDA graphs, and replay them in each round.
+            On a device without CUDA graphs the case is skipped.
 
     Raises:
         UsageError: a field is not what it must be; the message names it.
@@ -108,7 +105,7 @@ def build(recipe: Recipe) -> Workload:
     try:
         workload = recipe()
     except (Exception, SystemExit) as error:
-        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {one_line(error)}") from error
+        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
     if not isinstance(workload, Workload):
         raise RecipeError(
             f"{where_of(recipe)}: the recipe returned {_kind(workload)}, expected a breakeven.Workload; "
@@ -132,7 +129,7 @@ def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
     return f"{code.co_filename}:{line}"
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return the error's type and the first line of its message, cut at 300 characters."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     text = text if len(text) <= 300 else text[:297] + "..."

@@ -13,7 +13,7 @@ import pytest
 from breakeven.case import Budget
 from breakeven.errors import UsageError
 from breakeven.hardware.devices import Device, parse_devices
-from breakeven.measure.phases import parse_phases
+from breakeven.phases import parse_phases
 from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep
 
 TABLE_OPTIONS = (

@@ -21,7 +21,7 @@ from breakeven.case import SCHEMA, Budget, CaseKey, Ending, Outcome
 from breakeven.errors import BreakevenError
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Plan, Round
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
@@ -62,7 +62,7 @@ class BenchmarkSession:
         self.timings: dict[str, Timing] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.has_begun = False
-        self._runner = Session(Budget())
+        self._runner = Runner(Budget())
         self._machine = MachineLog(self._runner)
         self._open = ExitStack()
         self._began_s = 0.0
@@ -186,7 +186,7 @@ class BenchmarkSession:
 class MachineLog:
     """The machine's state at the start and the end of a run, and the canary there and in the middle."""
 
-    def __init__(self, runner: Session) -> None:
+    def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._start: dict[str, Any] | None = None
         self._is_past_middle = False

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from breakeven.collector import collection_off
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.format import one_line
 from breakeven.runs.canary import moves
@@ -85,7 +84,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     Raises:
         RunFileError: one line that names file, field and remedy.
     """
-    with _without_collection():
+    with collection_off():
         return parse(os.fspath(path), plain=True)
 
 
@@ -140,7 +139,7 @@ def _readable(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
     runs, newer = [], []
     for path in paths:
         try:
-            with _without_collection():
+            with collection_off():
                 run = parse(path, plain=False)
         except NewerSchemaError as error:
             newer.append(error)
@@ -208,15 +207,3 @@ def _when(text: Any) -> datetime:
 def _short_names(paths: list[str]) -> list[str]:
     names = [Path(path).name for path in paths]
     return [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Keep the garbage collector from walking a million numbers, none of which is in a cycle."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -64,8 +64,8 @@ def test_synchronize_does_nothing(monkeypatch):
 @pytest.mark.parametrize("forgotten", ["setup", "run"])
 def test_round_without_a_synchronize(forgotten, monkeypatch):
     parts = {
-        "setup": lambda self: (self._placed.release(), self._phase.prepare(self._placed)),
-        "run": lambda self: self._phase.run(self._placed),
+        "setup": lambda self: self.trainer.prepare(self.phase),
+        "run": lambda self: self.trainer.run(self.phase),
     }
     monkeypatch.setattr(Round, forgotten, parts[forgotten])
     assert EXACT in failures(simulated_device.synchronization)
@@ -76,9 +76,9 @@ def test_clock_read_before_synchronizing(monkeypatch):
         begin = clock()
         round_.setup()
         start = clock()
-        round_._phase.run(round_._placed)
+        round_.trainer.run(round_.phase)
         end = clock()
-        round_._synchronize()
+        round_.synchronize()
         return Timed(start - begin, end - start)
 
     monkeypatch.setattr(simulated_device, "time_round", too_early)

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+from breakeven.collector import collection_off
 from breakeven.doctor.selftests.suite import Check
-from breakeven.hardware.devices import Cpu, EventApi
-from breakeven.measure.phases import PHASES
-from breakeven.measure.timing import CLOCK, Round, collection_off, part_seconds, time_round
+from breakeven.hardware.devices import Cpu
+from breakeven.measure.parts import host_events, part_seconds
+from breakeven.measure.timing import CLOCK, Round, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import build, mlp
+from breakeven.phases import Phase
 
 NAME = "sum of the phases compared with the whole step, cpu@1"
 MAX_RESIDUAL = 0.03
@@ -38,8 +40,8 @@ class Attempt:
     @property
     def residual(self) -> float:
         """The difference between the sum and the whole step, relative to the step."""
-        parts = sum(seconds for name, seconds in self.seconds.items() if name != "train")
-        return abs(parts / self.seconds["train"] - 1)
+        parts = sum(seconds for name, seconds in self.seconds.items() if name != Phase.TRAIN)
+        return abs(parts / self.seconds[Phase.TRAIN] - 1)
 
 
 def additivity(attempt: Callable[[], Attempt] | None = None) -> list[Check]:
@@ -60,16 +62,16 @@ def measure() -> Attempt:
     device = Cpu(1)
     with device.active():
         trainer = Trainer(build(lambda: mlp(64, width=128)), device)
-        times: dict[str, list[float]] = {name: [] for name in (*PHASES, "zero_grad")}
-        host = EventApi(CLOCK, lambda start, end: end - start)
-        with collection_off():
+        times: dict[str, list[float]] = {name: [] for name in (*Phase, "zero_grad")}
+        host = host_events(CLOCK)
+        with collection_off(collect_first=True):
             wall, ran = CLOCK(), time.thread_time()
             for _ in range(REPEATS):
-                for name, phase in PHASES.items():
+                for phase in Phase:
                     trainer.reset()
                     round_ = Round(phase, trainer)
                     taken = [time_round(round_).latency_s for _ in range(LEAD_IN + ROUNDS)]
-                    times[name].append(median(taken[LEAD_IN:]))
-                times["zero_grad"].append(part_seconds(PHASES["train"], trainer, host, ROUNDS)["zero_grad"])
+                    times[phase].append(median(taken[LEAD_IN:]))
+                times["zero_grad"].append(part_seconds(Phase.TRAIN, trainer, host, ROUNDS)["zero_grad"])
             lost = 1 - (time.thread_time() - ran) / (CLOCK() - wall)
     return Attempt({name: median(seconds) for name, seconds in times.items()}, lost)

@@ -11,17 +11,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from breakeven.collector import collection_off
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.phases import Phase
-from breakeven.measure.timing import CLOCK, Round, collection_off
+from breakeven.measure.timing import CLOCK, Round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
+from breakeven.phases import Phase
 
 MAX_ATTEMPTS = 3
 CONTENDED = 0.02
@@ -34,19 +34,28 @@ ROUNDS = {"empty": 2000, "spin": 300}
 _attempts: dict[str, list[dict[str, Any]]] = {name: [] for name in ROUNDS}
 
 
-def _phase(name: str, true_s: list[float]) -> Phase:
-    """Return a phase that does nothing, or one that spins until a deadline and records how long it took."""
+class EmptyTrainer(Trainer):
+    """A trainer whose transfer does nothing."""
 
-    def spin(_: Trainer) -> None:
+    def __init__(self) -> None:
+        super().__init__(mlp(2, width=4), Cpu())
+        self.true_s: list[float] = []
+
+    def transfer(self) -> None:
+        """Do nothing."""
+
+
+class SpinningTrainer(EmptyTrainer):
+    """A trainer whose transfer waits for a deadline; `true_s` holds how long each took, in seconds."""
+
+    def transfer(self) -> None:
+        """Read the clock until the deadline has passed."""
         start = CLOCK()
         deadline = start + SPIN_S
         now = start
         while now < deadline:
             now = CLOCK()
-        true_s.append(now - start)
-
-    parts: tuple[tuple[str, Callable[[Trainer], None]], ...] = (("spin", spin),) if name == "spin" else ()
-    return Phase(name, parts)
+        self.true_s.append(now - start)
 
 
 @pytest.mark.parametrize("attempt", range(MAX_ATTEMPTS))
@@ -55,15 +64,16 @@ def test_phase(benchmark: Any, name: str, attempt: int) -> None:
     """Time one phase, unless the attempt before was not disturbed."""
     if attempt and _attempts[name][-1]["lost"] < CONTENDED:
         pytest.skip("the attempt before was not disturbed")
-    true_s: list[float] = []
-    trainer = Trainer(mlp(2, width=4), Cpu())
-    round_ = Round(_phase(name, true_s), trainer)
-    with collection_off():
+    trainer = SpinningTrainer() if name == "spin" else EmptyTrainer()
+    round_ = Round(Phase.TRANSFER, trainer)
+    with collection_off(collect_first=True):
         wall, ran = CLOCK(), time.thread_time()
         benchmark.pedantic(
             round_.run, setup=round_.setup, rounds=ROUNDS[name], warmup_rounds=10, iterations=1
         )
         lost = 1 - (time.thread_time() - ran) / (CLOCK() - wall)
     latencies = list(benchmark.stats.stats.data)
-    _attempts[name].append({"latencies_s": latencies, "true_s": true_s[-len(latencies) :], "lost": lost})
+    _attempts[name].append(
+        {"latencies_s": latencies, "true_s": trainer.true_s[-len(latencies) :], "lost": lost}
+    )
     Path(os.environ["BREAKEVEN_PROBE"]).write_text(json.dumps(_attempts), encoding="utf-8")

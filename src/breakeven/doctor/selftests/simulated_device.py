@@ -12,12 +12,12 @@ import torch
 from breakeven.case import Budget, CaseKey
 from breakeven.doctor.selftests.suite import Check
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.phases import PHASES
-from breakeven.measure.runner import Session
+from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import Plan, Round, Timed, Warmup, plan_rounds, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload
+from breakeven.phases import Phase
 
 LAUNCH_S = 0.25
 COSTS = Costs()
@@ -70,10 +70,10 @@ def share_captured(device: SimulatedDevice) -> float:
     """Return the share of rounds, 5 of each phase, that take exactly `LATENCIES`."""
     trainer = Trainer(simulated_workload(device, COSTS), device)
     right = []
-    for name, phase in PHASES.items():
+    for phase in Phase:
         trainer.reset()
         round_ = Round(phase, trainer)
-        right += [time_round(round_, device.clock).latency_s == LATENCIES.get(name) for _ in range(5)]
+        right += [time_round(round_, device.clock).latency_s == LATENCIES.get(phase) for _ in range(5)]
         device.busy_until = device.clock.now  # without a synchronization one phase fails, not all
     return sum(right) / len(right)
 
@@ -109,10 +109,10 @@ def _planned(first_s: float) -> tuple[int, float]:
     def time_rounds(round_: Round, plan: Plan) -> None:
         latencies.extend(time_round(round_, clock).latency_s for _ in range(plan.rounds))
 
-    session = Session(Budget(), clock)
+    runner = Runner(Budget(), clock)
     case = CaseKey.of("simulated", 1, "forward", device.name)
-    session.measure(case, device, lambda: simulated_workload(device, device.costs), time_rounds)
-    session.close()
+    runner.measure(case, device, lambda: simulated_workload(device, device.costs), time_rounds)
+    runner.close()
     return len(latencies), median(latencies)
 
 
@@ -163,7 +163,7 @@ def one_thread() -> list[Check]:
         return Workload(linear, loss, torch.optim.SGD, torch.ones(2, 4), torch.zeros(2, 1))
 
     device = Cpu(1)
-    session = Session(Budget(max_time_s=0.2))
-    session.measure(CaseKey.of("threads", 2, "train", device.name), device, recipe, time_rounds)
-    session.close()
+    runner = Runner(Budget(max_time_s=0.2))
+    runner.measure(CaseKey.of("threads", 2, "train", device.name), device, recipe, time_rounds)
+    runner.close()
     return [Check("threads of torch inside a round on cpu@1", max(counts, default=math.nan), 1, 1, "threads")]

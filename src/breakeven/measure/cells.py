@@ -1,0 +1,85 @@
+"""The model of the current cell: built once, and one copy of it on the device that measures."""
+
+from __future__ import annotations
+
+import gc
+
+from breakeven.case import Cell
+from breakeven.errors import RecipeError
+from breakeven.hardware.devices import Device
+from breakeven.measure.cuda_graphs import make_trainer
+from breakeven.measure.features import refuse_unsupported
+from breakeven.measure.timing import Clock, time_once
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import Recipe, Workload, build
+
+
+class CellCache:
+    """Keeps one workload and one trainer, and gives memory back when either changes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.model_transfer_s = 0.0
+        self._clock = clock
+        self._cell: Cell | None = None
+        self._workload: Workload | RecipeError | None = None
+        self._trainer: Trainer | None = None
+        self._holding: Device | None = None
+
+    def trainer(self, cell: Cell, device: Device, recipe: Recipe) -> Trainer:
+        """Return the cell's trainer on a device, which is made where it is not the last one.
+
+        Raises:
+            RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
+            UnsupportedError: the device cannot do what the workload asks for.
+        """
+        workload = self._built(cell, recipe)
+        if self._trainer is None or self._trainer.device is not device:
+            self._release()
+            refuse_unsupported(workload, device)
+            trainer = make_trainer(workload, device)
+            self.model_transfer_s = time_once(trainer.move_model, device, self._clock)
+            self._trainer = trainer
+        return self._trainer
+
+    def drop_trainer(self, *, device_is_lost: bool) -> None:
+        """Drop the trainer of a case that failed.
+
+        Its memory is given back before the next trainer is made: until then the error's traceback holds it.
+        """
+        if self._trainer is not None:
+            self._holding, self._trainer = self._trainer.device, None
+        if device_is_lost:
+            self._holding = None
+
+    def close(self) -> None:
+        """Drop the last cell, and give back what was kept from the garbage collector."""
+        self._release()
+        self._workload = None
+        gc.unfreeze()
+
+    def _built(self, cell: Cell, recipe: Recipe) -> Workload:
+        if self._cell != cell:
+            self._release()
+            self._cell, self._workload = None, None
+            # What outlives a cell (torch itself) need not be walked by the collection before every case.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            try:
+                self._workload = build(recipe)
+            except RecipeError as error:
+                self._workload = error
+            self._cell = cell
+        if isinstance(self._workload, RecipeError):
+            raise RecipeError(str(self._workload)) from self._workload.__cause__
+        assert self._workload is not None
+        return self._workload
+
+    def _release(self) -> None:
+        if self._trainer is not None:
+            self._holding, self._trainer = self._trainer.device, None
+        elif self._holding is not None:
+            gc.collect()
+        if self._holding is not None:
+            device, self._holding = self._holding, None
+            device.release_memory()

@@ -1,0 +1,108 @@
+"""The parts of a phase: how long each takes, and for how long the host is busy queueing them.
+
+All rounds here are extra ones, done after the timed rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from breakeven.hardware.devices import EventApi
+from breakeven.measure.timing import CLOCK, Clock
+from breakeven.measure.trainer import Trainer
+from breakeven.phases import Phase
+
+PART_ROUNDS = 6
+"""Rounds with marks between the parts, and as many of queueing.
+
+The fastest and the slowest of six are a 97% interval of the median; of five they would be one of 94%.
+"""
+
+
+def part_facts(phase: Phase, trainer: Trainer, clock: Clock) -> dict[str, Any]:
+    """Return what a case's ``extra_info`` holds of the parts of its phase, in seconds.
+
+    On a CPU a part is done when its call returns, so the host's clock can be read between the parts. On an
+    accelerator the parts are timed by the device's events, where it has them.
+    """
+    device = trainer.device
+    if not device.is_accelerator:
+        parts = part_seconds(phase, trainer, host_events(clock), PART_ROUNDS)
+        del parts["all"]
+        return {"parts_s": parts}
+    queued = enqueue_seconds(phase, trainer, PART_ROUNDS, clock)
+    facts: dict[str, Any] = {
+        "enqueue_s": queued.all_s,
+        "enqueue_low_s": queued.low_s,
+        "enqueue_high_s": queued.high_s,
+        "enqueue_transfer_s": queued.transfer_s,
+    }
+    events = device.event_api()
+    if events is None:
+        return facts
+    parts = part_seconds(phase, trainer, events, PART_ROUNDS)
+    return facts | {"device_time_s": parts.pop("all"), "parts_s": parts}
+
+
+def host_events(clock: Clock) -> EventApi:
+    """Return marks that are readings of the host's clock."""
+    return EventApi(clock, lambda start, end: end - start)
+
+
+def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) -> dict[str, float]:
+    """Return the median seconds of each part of a phase, by marks between them, and of ``"all"`` of it.
+
+    The time of a part includes the device's idle gaps while it waits for the host.
+    """
+    seconds: dict[str, list[float]] = {part: [] for part in phase.parts}
+    for _ in range(rounds):
+        trainer.prepare(phase)
+        trainer.device.synchronize()
+        marks = [events.mark()]
+        for part in phase.parts:
+            trainer.do(part)
+            marks.append(events.mark())
+        trainer.device.synchronize()
+        for part, (start, end) in zip(phase.parts, pairwise(marks), strict=True):
+            seconds[part].append(events.seconds(start, end))
+    totals = [sum(of_round) for of_round in zip(*seconds.values(), strict=True)]
+    return {**{part: median(values) for part, values in seconds.items()}, "all": median(totals)}
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """Seconds for which the host is busy queueing a whole phase, and the transfer in it (0.0 without one).
+
+    `all_s` is a median, `low_s` and `high_s` are the fastest and the slowest round.
+    """
+
+    all_s: float
+    low_s: float
+    high_s: float
+    transfer_s: float
+
+
+def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = CLOCK) -> Enqueued:
+    """Return the median seconds until the last of a phase's work is queued, without a synchronization.
+
+    Where the queue is full or a part waits for the device (a copy from pageable memory does), the host's
+    waiting counts.
+    """
+    whole: list[float] = []
+    transfers: list[float] = []
+    for _ in range(rounds):
+        trainer.prepare(phase)
+        trainer.device.synchronize()
+        start = clock()
+        transferred = start
+        for part in phase.parts:
+            trainer.do(part)
+            if part == Phase.TRANSFER:
+                transferred = clock()
+        whole.append(clock() - start)
+        transfers.append(transferred - start)
+        trainer.device.synchronize()
+    return Enqueued(median(whole), min(whole), max(whole), median(transfers))

@@ -1,0 +1,60 @@
+"""Which cases take too long, and what smaller batches predict."""
+
+import pytest
+
+from breakeven.case import Budget, CaseKey, Ending
+from breakeven.measure.skips import Forecast, SkipRule, why_over_budget
+
+BUDGET = Budget()
+
+
+def test_why_over_budget():
+    assert why_over_budget(0.8, BUDGET) is None
+    reason = why_over_budget(2.0, BUDGET)
+    assert "6 rounds of about 2 s" in reason
+    assert "--benchmark-max-time=3" in reason
+
+
+def test_remedy_of_over_budget():
+    """The time that the message names is enough."""
+    assert why_over_budget(2.0, Budget(max_time_s=3.0)) is None
+
+
+def test_forecast():
+    """The line through the two largest smaller batches."""
+    forecast = Forecast()
+    for batch, seconds in ((1, 9.0), (10, 1.0), (20, 2.0), (500, 0.0)):
+        forecast.observe("cell", batch, seconds)
+    assert forecast.predict("cell", 100) == pytest.approx(10.0)
+
+
+def test_forecast_never_falls():
+    forecast = Forecast()
+    forecast.observe("cell", 10, 2.0)
+    forecast.observe("cell", 20, 1.0)
+    assert forecast.predict("cell", 100) == 1.0
+
+
+def test_one_batch_predicts_nothing():
+    forecast = Forecast()
+    forecast.observe("cell", 10, 2.0)
+    assert forecast.predict("cell", 100) is None
+    assert forecast.predict("other", 100) is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "batch_size", "phase", "covers"),
+    [
+        (Ending.SKIPPED, 8, "backward", True),
+        (Ending.SKIPPED, 8, "train", True),
+        (Ending.SKIPPED, 9, "backward", True),
+        (Ending.SKIPPED, 8, "forward", False),
+        (Ending.SKIPPED, 7, "train", False),
+        (Ending.OOM, 9, "transfer", True),
+        (Ending.OOM, 8, "train", False),
+    ],
+)
+def test_skip_rule(ending, batch_size, phase, covers):
+    """Out of memory covers larger batches, too long later phases too."""
+    rule = SkipRule(CaseKey.of("w", 8, "backward", "cpu"), ending, "")
+    assert rule.covers(CaseKey.of("w", batch_size, phase, "cpu")) is covers
