@@ -48,7 +48,7 @@ SMALL = "--breakeven-sweep=variants batch_size=2 width=8"
 def test_variants_without_a_gpu_are_skipped(shipped):
     result = shipped.run(SMALL, "-k", "(tf32 or launches) and not True-False")
     assert result.ret == 0
-    no_graphs = ("skipped", "cuda_graph=True: cpu@1 records no CUDA graphs")
+    no_graphs = ("skipped", "cuda_graph=True: cpu@1 cannot capture CUDA graphs")
     no_tf32 = ("skipped", "tf32=True: cpu@1 has no TF32, which is a mode of NVIDIA GPUs")
     assert shipped.outcomes() == {
         "bench_launches[2-8-False-True-cpu@1-train]": no_graphs,

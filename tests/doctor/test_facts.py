@@ -142,9 +142,9 @@ def test_stolen_time_is_unknown(monkeypatch):
 
 def test_affinity(quiet, monkeypatch):
     """Without a count of the CPUs that this process may use (macOS), all CPUs count."""
-    monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda _: [0, 3, 5])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
     assert read_facts().affinity == 3
-    monkeypatch.delattr(psutil.Process, "cpu_affinity")
+    monkeypatch.delattr(os, "sched_getaffinity")
     assert read_facts().affinity == os.cpu_count()
 
 

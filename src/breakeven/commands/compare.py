@@ -39,8 +39,8 @@ examples:
   breakeven compare ... --fail-on regressed   exit 0 for inconclusive and
                                               missing cases
 
-Run files of any pytest-benchmark from version 3.4 on can be compared. Cases that
-breakeven did not measure are identified by their fullname.
+Run files of any pytest-benchmark from version 3.4 on can be compared. Cases
+that breakeven did not measure are identified by their fullname.
 
 A case regressed if its ratio exceeds the threshold at a false discovery rate of
 5%. Otherwise it is unchanged, or inconclusive if its interval is wider than the
@@ -51,8 +51,8 @@ exit codes:
   0  no verdict that --fail-on names
   1  a regression
   2  bad usage, or a run file that cannot be read
-  3  another verdict that --fail-on names (missing includes errors: the timing is
-     missing), runs of different machine classes, or no case that both sides
+  3  another verdict that --fail-on names (missing includes errors: the timing
+     is missing), runs of different machine classes, or no case that both sides
      timed (unless the baseline has none, or with --fail-on none)
 """
 

@@ -169,7 +169,7 @@ def words_of(arguments: Iterable[object], ini: Iterable[object], environment: Ma
 
 
 def _phases(text: str) -> tuple[str, ...]:
-    return tuple(phase.name for phase in parse_phases(_names(text)))
+    return tuple(phase.value for phase in parse_phases(_names(text)))
 
 
 def _names(text: str) -> list[str]:

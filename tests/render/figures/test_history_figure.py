@@ -10,6 +10,7 @@ import numpy as np
 from breakeven.history.series import Quantity
 from breakeven.render.figures.style import GRID, INK
 from breakeven.render.history_figure import MAX_MARKERS, Drawn, figure_of
+from breakeven.stats.verdict import Verdict
 
 ORANGE, GREEN = "#D55E00", "#009E73"
 
@@ -72,8 +73,8 @@ def test_labels_of_close_changes():
 
 def test_expected_range():
     """The newest run has the range that was expected of it, and a ring if it is outside."""
-    verdict = SimpleNamespace(low=0.9, high=1.1, ratio=1.5, word="regressed")
-    ax = series([1.0, 1.0, 1.5], newest=SimpleNamespace(verdict=verdict))
+    verdict = SimpleNamespace(low=0.9, high=1.1, ratio=1.5, verdict=Verdict.REGRESSED)
+    ax = series([1.0, 1.0, 1.5], newest=SimpleNamespace(judgment=verdict))
     assert np.allclose(lines(ax, GREEN), [[(2, 0.9), (2, 1.1)]])
     assert lines(ax, ORANGE) == [[(2, 1.5)]]
 
