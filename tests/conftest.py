@@ -1,8 +1,10 @@
-"""The `bench` fixture: a project of its own with benchmarks, which pytest runs inside this process.
+"""Fixtures of several test modules.
 
-And `history` and `check`: the command of that name on a store, for whatever test asks it something.
+`bench` is a project with benchmarks that pytest runs inside this process. `golden` compares a text with a
+golden file. `history` and `check` run the command of that name.
 """
 
+import difflib
 import gc
 import json
 from pathlib import Path
@@ -11,6 +13,8 @@ from unittest.mock import Mock
 import pytest
 
 pytest_plugins = ["pytester"]
+
+GOLDENS = Path(__file__).parent / "goldens"
 
 
 def pytest_addoption(parser):
@@ -35,7 +39,7 @@ def workload(batch_size, width=4, model=None, **fields):
     })
 
 def note(text):
-    """Write down that this line was reached."""
+    """Record that this line was reached."""
     with open("notes.txt", "a") as file:
         file.write(f"{text}\\n")
 '''
@@ -59,7 +63,7 @@ def pytest_benchmark_generate_commit_info():
 class Bench:
     """A project whose ``bench/bench_mine.py`` is HEAD and what a test adds.
 
-    By default one phase is timed on one thread, roughly: no test here is about seconds.
+    By default one phase is timed on one thread, with low precision: no test here is about seconds.
     """
 
     def __init__(self, pytester):
@@ -85,9 +89,9 @@ class Bench:
         )
 
     def raw(self, *arguments):
-        """Run pytest with these arguments alone, without wishes for precision.
+        """Run pytest with these arguments alone, with low precision.
 
-        Hypothesis stays out, since every inner run would import it anew, and no assertion is rewritten.
+        Hypothesis is disabled, since every inner run would import it again, and no assertion is rewritten.
         """
         quick = ("--benchmark-precision=0.9", "-p", "no:hypothesispytest", "--assert=plain")
         return self.pytester.runpytest_inprocess(*quick, *arguments, no_reraise_ctrlc=True)
@@ -114,17 +118,17 @@ class Bench:
         return {item["fullname"].partition("::")[2]: (item["outcome"], item["reason"]) for item in listed}
 
     def notes(self):
-        """Return what the benchmarks wrote down with ``note``."""
+        """Return what the benchmarks recorded with ``note``."""
         path: Path = self.pytester.path / "notes.txt"
         return path.read_text().split() if path.exists() else []
 
 
 @pytest.fixture(scope="session")
 def torch_is_loaded():
-    """Import torch before any `pytester`, which forgets what was imported since; torch cannot be twice."""
+    """Import torch before any `pytester`, which unloads later imports; torch cannot be imported twice."""
     import torch
 
-    import breakeven.plugin.session  # noqa: F401  # noqa: F401
+    import breakeven.plugin.session  # noqa: F401
 
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
     gc.collect()
@@ -138,13 +142,13 @@ def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.measure.timing import Floor
 
-    # This process holds all of torch, twice pytest and hypothesis: walking that before every cell is most
-    # of a short run, and no business of the plugin's.
+    # This process holds torch, pytest twice and hypothesis: collecting garbage before every cell would take
+    # most of a short run.
     monkeypatch.setattr("breakeven.measure.runner.gc", Mock(spec=gc))
-    # Nor are seconds: no case needs its caches warm, and no machine is held against itself.
+    # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.floor_for", lambda _: Floor(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.PATIENCE_S", 0)
-    # Without a GPU torch keeps a seed for later with the whole stack, which is deep here.
+    # Without a GPU torch records each seed with its whole stack trace, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)
 
@@ -163,6 +167,25 @@ def usage_error():
         return line.removeprefix("ERROR: ")
 
     return line_of
+
+
+@pytest.fixture
+def golden(request):
+    """A function that compares a text with the golden file of a name, or rewrites that file when asked."""
+
+    def compare(name, text):
+        path = GOLDENS / name
+        if request.config.getoption("--regenerate-goldens"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="")
+        expected = path.read_bytes().decode() if path.exists() else ""
+        if text != expected:
+            lines = difflib.unified_diff(
+                expected.splitlines(), text.splitlines(), name, "now", n=0, lineterm=""
+            )
+            pytest.fail("\n".join([*lines][:60]))
+
+    return compare
 
 
 @pytest.fixture
@@ -185,16 +208,16 @@ def check(history):
     """Run ``history check --format json`` and return (exit code, content); the schema is kept."""
     import jsonschema
 
-    from breakeven.render.history_data import json_schema
+    from breakeven.render.json_schemas import schema_of
 
     def call(store, *arguments):
         code, out, _ = history("check", "--store", store, "--format", "json", *arguments)
         parsed = json.loads(out, parse_constant=_refuse_constant)
-        jsonschema.validate(parsed, json_schema())
+        jsonschema.validate(parsed, schema_of("history"))
         return code, parsed
 
     return call
 
 
 def _refuse_constant(word):
-    raise AssertionError(f"{word} stands in the JSON")
+    raise AssertionError(f"{word} is in the JSON")

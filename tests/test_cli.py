@@ -40,7 +40,8 @@ def names(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_a_report_shows_table_and_verdict_and_writes_beside_the_run(run_json, tmp_path, capsys):
+def test_report(run_json, tmp_path, capsys):
+    """It prints tables and the verdict, and writes beside the run."""
     assert cli.main(["report", run_json]) == 0
     shown = capsys.readouterr()
     assert set(FILES) <= set(names(tmp_path / "run.json.report"))
@@ -50,19 +51,21 @@ def test_a_report_shows_table_and_verdict_and_writes_beside_the_run(run_json, tm
     assert shown.err == ""
 
 
-def test_a_pipe_gets_lines_of_at_most_one_hundred_columns(tmp_path, capsys):
+def test_width_in_a_pipe(tmp_path, capsys):
+    """Lines have at most 100 columns."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, workload="w" * 150)
     assert cli.main(["report", write(tmp_path / "r.json", content), "-o", str(tmp_path / "out")]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines()[:-2])) <= 100
 
 
-def test_dash_o_chooses_the_directory(run_json, tmp_path, capsys):
+def test_output_directory(run_json, tmp_path, capsys):
     assert cli.main(["report", run_json, "-o", str(tmp_path / "there" / "out")]) == 0
     assert set(FILES) <= set(names(tmp_path / "there" / "out"))
     assert not (tmp_path / "run.json.report").exists()
 
 
-def test_json_is_all_there_is_on_standard_output_and_no_file_is_written(run_json, tmp_path, capsys):
+def test_json(run_json, tmp_path, capsys):
+    """It is all of standard output, and no file is written."""
     assert cli.main(["report", run_json, "--format", "json", "-o", "out"]) == 0
     shown = capsys.readouterr()
     jsonschema.validate(json.loads(shown.out), json_schema())
@@ -70,7 +73,8 @@ def test_json_is_all_there_is_on_standard_output_and_no_file_is_written(run_json
     assert names(tmp_path) == ["run.json"]
 
 
-def test_csv_markdown_and_html_are_all_there_is_on_standard_output(run_json, tmp_path, capsys):
+def test_other_formats(run_json, tmp_path, capsys):
+    """They are all of standard output, and the files are written."""
     for form, name in (("csv", "summary.csv"), ("markdown", "summary.md"), ("html", "index.html")):
         assert cli.main(["report", run_json, "--format", form]) == 0
         shown = capsys.readouterr()
@@ -78,14 +82,15 @@ def test_csv_markdown_and_html_are_all_there_is_on_standard_output(run_json, tmp
         assert "run.json.report" in shown.err
 
 
-def test_without_a_run_the_newest_under_results_is_reported(run_json, tmp_path, capsys):
+def test_newest_run(run_json, tmp_path, capsys):
+    """Without an argument the newest run in results/ is reported."""
     write(tmp_path / "results" / "a" / "old.json", affine_run({"cpu": (1, 1)}, when="2026-01-01T00:00:00"))
     write(tmp_path / "results" / "b" / "new.json", affine_run({"cpu": (1, 1)}, when="2026-02-01T00:00:00"))
     assert cli.main(["report"]) == 0
     assert names(tmp_path / "results" / "b") == ["new.json", "new.json.report"]
 
 
-def test_without_any_run_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
+def test_no_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["report"]) == 2
     shown = capsys.readouterr()
@@ -93,7 +98,8 @@ def test_without_any_run_one_line_says_what_to_do(tmp_path, monkeypatch, capsys)
     assert len(shown.err.splitlines()) == 1
 
 
-def test_an_unreadable_run_is_one_line_and_exit_2(tmp_path, capsys):
+def test_unreadable_run(tmp_path, capsys):
+    """It is one line, and a traceback where that is asked for."""
     path = write(tmp_path / "run.json", "")
     assert cli.main(["report", path]) == 2
     shown = capsys.readouterr()
@@ -104,13 +110,14 @@ def test_an_unreadable_run_is_one_line_and_exit_2(tmp_path, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_unknown_baseline_names_those_there_are_and_writes_nothing(run_json, tmp_path, capsys):
+def test_unknown_baseline(run_json, tmp_path, capsys):
+    """The available ones are listed, and nothing is written."""
     assert cli.main(["report", run_json, "--baseline", "tpu"]) == 2
     assert "cpu, cuda" in capsys.readouterr().err
     assert names(tmp_path) == ["run.json"]
 
 
-def test_a_chosen_baseline_is_used(run_json, capsys):
+def test_baseline(run_json, capsys):
     assert cli.main(["report", run_json, "--baseline", "cuda", "--format", "json"]) == 0
     assert {row["candidate"] for row in json.loads(capsys.readouterr().out)["speedup"]} == {"cpu"}
 
@@ -124,7 +131,8 @@ def two_modes(tmp_path):
     return [write(tmp_path / f"{i}.json", content) for i, content in enumerate(contents)]
 
 
-def test_machines_that_do_not_compare_are_exit_3_with_a_page_that_says_why(tmp_path, capsys):
+def test_incomparable_machines(tmp_path, capsys):
+    """They are exit code 3, with a page that shows why."""
     paths = two_modes(tmp_path)
     assert cli.main(["report", *paths, "-o", str(tmp_path / "out")]) == 3
     assert "tf32" in capsys.readouterr().out
@@ -133,13 +141,15 @@ def test_machines_that_do_not_compare_are_exit_3_with_a_page_that_says_why(tmp_p
     assert json.loads(capsys.readouterr().out)["speedup"] == []
 
 
-def test_force_is_exit_0_and_marks_the_page(tmp_path, capsys):
+def test_force(tmp_path, capsys):
+    """It is exit code 0, and marks the page."""
     paths = two_modes(tmp_path)
     assert cli.main(["report", *paths, "-o", str(tmp_path / "out"), "--force"]) == 0
     assert '<p class="watermark">' in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_a_file_of_a_newer_schema_costs_only_itself_and_is_exit_2(run_json, tmp_path, capsys):
+def test_newer_schema(run_json, tmp_path, capsys):
+    """Such a file is left out of the report, and is exit code 2."""
     newer = affine_run({"cpu": (1, 1)}, seed=5)
     newer["benchmarks"][0]["extra_info"]["schema"] = 2
     path = write(tmp_path / "newer.json", newer)
@@ -153,7 +163,8 @@ def test_a_file_of_a_newer_schema_costs_only_itself_and_is_exit_2(run_json, tmp_
     assert capsys.readouterr().out == ""
 
 
-def test_nothing_timed_is_exit_3_and_still_written(tmp_path, capsys):
+def test_nothing_timed(tmp_path, capsys):
+    """It is exit code 3, and the page is written."""
     path = write(tmp_path / "run.json", run([], [outcome("skipped", "would take too long")]))
     assert cli.main(["report", path]) == 3
     assert "would take too long" in capsys.readouterr().out
@@ -162,13 +173,14 @@ def test_nothing_timed_is_exit_3_and_still_written(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["speedup"] == []
 
 
-def test_undecided_cells_and_a_single_device_are_nothing_to_object_to(tmp_path, capsys):
+def test_undecided(tmp_path, capsys):
+    """Undecided cells and a single device are exit code 0."""
     undecided = run([benchmark([1.0, 2.0] * 9), benchmark([1.1, 1.9] * 9, device="cuda")])
     for i, content in enumerate((undecided, affine_run({"cpu": (1, 1)}))):
         assert cli.main(["report", write(tmp_path / f"{i}.json", content)]) == 0
 
 
-def test_output_that_cannot_be_written_is_one_line_and_exit_2(run_json, tmp_path, capsys):
+def test_unwritable_output(run_json, tmp_path, capsys):
     (tmp_path / "taken").write_text("")
     assert cli.main(["report", run_json, "-o", "taken"]) == 2
     shown = capsys.readouterr()
@@ -179,7 +191,8 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_2(run_json, tmp_path
 @pytest.mark.parametrize(
     "output", ["", "run.json", "run.json/out", "x" * 5000], ids=["empty", "a file", "below a file", "long"]
 )
-def test_a_path_that_can_be_no_output_is_one_line_and_nothing_is_written(run_json, tmp_path, output, capsys):
+def test_unusable_output(run_json, tmp_path, output, capsys):
+    """It is one line, and nothing is written."""
     assert cli.main(["report", "run.json", "-o", output]) == 2
     shown = capsys.readouterr()
     [line] = shown.err.splitlines()
@@ -188,13 +201,14 @@ def test_a_path_that_can_be_no_output_is_one_line_and_nothing_is_written(run_jso
     assert names(tmp_path) == ["run.json"]
 
 
-def test_a_name_that_is_no_utf_8_is_reported_and_shown_escaped(run_json, tmp_path, capsys):
+def test_name_that_is_not_utf_8(run_json, tmp_path, capsys):
     Path(run_json).rename(tmp_path / "r\udcff.json")
     assert cli.main(["report", str(tmp_path / "r\udcff.json")]) == 0
     assert set(FILES) <= set(names(tmp_path / "r\udcff.json.report"))
 
 
-def test_several_runs_are_one_report_beside_the_first(run_json, tmp_path, capsys):
+def test_several_runs(run_json, tmp_path, capsys):
+    """They are one report beside the first."""
     other = write(tmp_path / "other.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, seed=1))
     assert cli.main(["report", run_json, other]) == 0
     rows = list(csv.DictReader(io.StringIO((tmp_path / "run.json.report" / "summary.csv").read_text())))
@@ -202,27 +216,57 @@ def test_several_runs_are_one_report_beside_the_first(run_json, tmp_path, capsys
 
 
 @pytest.mark.parametrize("text", ["--a\nb", "a\nb", "\x1b[31mred", "a\udcff", "\u2028"])
-def test_a_complaint_stays_on_one_line_whatever_was_typed(text, capsys):
+def test_error_is_one_line(text, capsys):
+    """Whatever was typed."""
     assert cli.main(["report", text]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith(f"breakeven: error: {'unknown option ' if text[0] == '-' else ''}")
     assert shown.removesuffix("\n").isprintable()
 
 
-def test_a_path_that_a_complaint_names_as_it_is_stays_on_one_line_too(tmp_path, capsys):
+def test_error_with_a_path_is_one_line(tmp_path, capsys):
     (tmp_path / "a\nfile").touch()
     assert cli.main(["calibrate", "pytest {out}", "--output", str(tmp_path / "a\nfile" / "out")]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert r"a\nfile/out cannot be written" in line
 
 
-def test_the_version_is_the_packages(capsys):
+def test_no_command(capsys):
+    """It is bad usage, and the help is printed as an error."""
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert cli.main([]) == 2
+    assert tuple(capsys.readouterr()) == ("", text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("reprot", "report"),
+        ("docter", "doctor"),
+        ("history chekc", "check"),
+        ("xyz", None),
+        ("history xyz", None),
+    ],
+)
+def test_mistyped_command(typed, meant, capsys):
+    """A similar one is suggested, else all are listed."""
+    assert cli.main(typed.split()) == 2
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert shown.out == ""
+    assert (f"did you mean {meant!r}?" in line) == (meant is not None)
+    assert ("choose from" in line) == (meant is None)
+
+
+def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("breakeven 0.")
 
 
 @pytest.mark.parametrize("arguments", [[], *HELP], ids=" ".join)
-def test_every_help_teaches_with_examples_exit_codes_and_defaults(arguments, monkeypatch, capsys):
+def test_help(arguments, monkeypatch, capsys):
+    """It has examples and exit codes."""
     monkeypatch.setenv("COLUMNS", "80")
     assert cli.main([*arguments, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -242,7 +286,8 @@ def options_of(parser):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_option_that_takes_a_value_tells_its_default(command):
+def test_defaults_in_help(command):
+    """Every option that takes a value has its default."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     for option in options_of(parser):
@@ -251,16 +296,15 @@ def test_every_option_that_takes_a_value_tells_its_default(command):
 
 
 @pytest.mark.parametrize(("terminal", "widest"), [(80, 80), (100, 100), (200, 100)])
-def test_every_help_fits_the_terminal_and_is_never_wider_than_one_hundred_columns(
-    terminal, widest, monkeypatch, capsys
-):
+def test_width_of_help(terminal, widest, monkeypatch, capsys):
+    """It fits the terminal, and has at most 100 columns."""
     monkeypatch.setenv("COLUMNS", str(terminal))
     for arguments in ([], *HELP):
         assert cli.main([*arguments, "--help"]) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= widest
 
 
-def test_an_interrupt_is_exit_130(monkeypatch, run_json, capsys):
+def test_interrupt(monkeypatch, run_json, capsys):
     def interrupt(paths):
         raise KeyboardInterrupt
 
@@ -280,14 +324,15 @@ def command(*arguments, **kwargs):
     )
 
 
-def test_a_pipe_gets_plain_text_even_where_it_speaks_only_ascii(run_json):
+def test_ascii_pipe(run_json):
+    """It gets plain text."""
     done = command("report", run_json, env={**os.environ, "PYTHONIOENCODING": "ascii", "FORCE_COLOR": ""})
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout
     assert done.stdout.isascii()
 
 
-def test_a_reader_that_leaves_is_no_traceback(run_json):
+def test_broken_pipe(run_json):
     read, written = os.pipe()
     os.close(read)
     done = subprocess.run(
@@ -302,23 +347,24 @@ def test_a_reader_that_leaves_is_no_traceback(run_json):
     assert done.returncode == 141
 
 
-def test_a_closed_standard_output_is_one_line_and_exit_2():
+def test_closed_standard_output():
     command = f"'{sys.executable}' -m breakeven.cli report none.json >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.splitlines() == [
-        "breakeven: error: standard output is closed; open it, or send it to a file"
-    ]
+    [line] = done.stderr.splitlines()
+    assert line.startswith("breakeven: error: standard output is closed;")
 
 
-def test_a_closed_standard_error_puts_no_complaint_among_the_output():
+def test_closed_standard_error():
+    """The error does not appear in the output instead."""
     command = f"'{sys.executable}' -m breakeven.cli report none.json 2>&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("face", ["terminal", "json"])
-def test_an_output_that_is_full_or_gone_is_one_line_or_none(tmp_path, face):
+@pytest.mark.parametrize("form", ["terminal", "json"])
+def test_full_or_closed_output(tmp_path, form):
+    """A full one is one line, a closed one is none."""
     path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cpu@1": (2, 2)}))
     command = [
         sys.executable,
@@ -329,7 +375,7 @@ def test_an_output_that_is_full_or_gone_is_one_line_or_none(tmp_path, face):
         "-o",
         str(tmp_path / "out"),
         "--format",
-        face,
+        form,
     ]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)

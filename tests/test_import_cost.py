@@ -1,7 +1,8 @@
-"""What starts fast loads nothing heavy."""
+"""What must start fast imports nothing heavy."""
 
 import subprocess
 import sys
+from ast import literal_eval
 
 import pytest
 
@@ -11,7 +12,7 @@ HEAVY = ["torch", "numpy", "scipy", "pandas", "matplotlib", "rich", "pytest", "d
 
 
 def loaded(code):
-    """Which heavy packages a fresh process has imported after running `code`."""
+    """The heavy packages that a new process has imported after running `code`."""
     script = (
         f"import sys\n{code}\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
@@ -35,22 +36,38 @@ def loaded(code):
         ["history", "check", "--help"],
         ["history", "nonsense"],
         ["nonsense"],
+        [],
     ],
 )
-def test_help_version_and_usage_errors_load_nothing_heavy(arguments):
+def test_help_version_and_usage_errors(arguments):
     assert loaded(f"from breakeven.cli import main\nmain({arguments!r})").splitlines()[-1] == "[]"
 
 
-def test_importing_the_package_loads_nothing_heavy():
+def test_package():
     assert loaded("import breakeven") == "[]"
 
 
-def test_intervals_load_neither_pandas_nor_all_of_scipys_statistics():
+def test_public_names():
+    """They exist, and each loads only what it needs."""
+    assert loaded("import breakeven\nfor name in breakeven.__all__: getattr(breakeven, name)") != "[]"
+    assert "pandas" not in loaded("from breakeven import Workload")
+    assert "torch" not in loaded("from breakeven import read_runs, analyze")
+
+
+def test_plugin():
+    """Measuring loads neither pandas nor matplotlib."""
+    code = "import breakeven.plugin.session, breakeven.plugin.progress, breakeven.render.terminal"
+    assert not {"pandas", "matplotlib"} & set(literal_eval(loaded(code)))
+
+
+def test_intervals():
+    """They load neither pandas nor scipy's statistics."""
     code = "import breakeven.stats.intervals\nassert 'scipy.stats' not in sys.modules"
     assert loaded(code) == "['numpy', 'scipy']"
 
 
-def test_checking_a_history_loads_neither_frames_nor_figures_nor_all_of_scipys_statistics(tmp_path):
+def test_history_check(tmp_path):
+    """It loads neither pandas nor matplotlib nor scipy's statistics."""
     path = add(tmp_path, timed(medians(12, step=2, at=6)))
     code = (
         "from breakeven.cli import main\n"
@@ -60,9 +77,11 @@ def test_checking_a_history_loads_neither_frames_nor_figures_nor_all_of_scipys_s
     assert loaded(code).splitlines()[-1] == "['numpy', 'scipy', 'rich', 'duckdb']"
 
 
-def test_a_json_report_draws_nothing(tmp_path):
+def test_json_report(tmp_path):
+    """It loads neither matplotlib nor torch."""
     code = (
-        "from breakeven.report.report import analyze\nfrom breakeven.runs import reader\nfrom breakeven.render import report_data\n"
+        "from breakeven.report.report import analyze\nfrom breakeven.runs import reader\n"
+        "from breakeven.render import report_data\n"
         "assert 'scipy.stats' not in sys.modules"
     )
     assert "matplotlib" not in loaded(code)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from breakeven import cli
 from breakeven.commands.ci import STEPS as COMMANDS
 from support.workflow_files import FILES, JOBS, ROOT, STEPS, WORKFLOWS, load, step_that_runs
 
@@ -167,7 +168,7 @@ def test_the_steps_of_breakeven():
     run = [(name.split()[0], text.rpartition(" ci ")[2]) for name, text in scripts if " ci " in text]
     history = [("history.yml", step) for step in ("push", "judge", "draw")]
     assert run == [*history, ("measure.yml", "base"), ("measure.yml", "measure")]
-    assert {step for _, step in run} == set(COMMANDS)
+    assert {step for _, step in run} == set(COMMANDS) - {"workflow"}
     steps = [step for name, step in STEPS if name == "measure.yml measure"]
     order = [step.get("with", {}).get("path") or step.get("working-directory") for step in steps]
     assert order[:6] == ["head", None, "head", "head", "base", "base"]
@@ -193,14 +194,14 @@ def test_inputs_reach_the_measurement():
     }
 
 
-# README's example -------------------------------------------------------------------------------------------
+# The example -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def example(tmp_path):
-    """README's example of a calling workflow, as a file in a repository."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    [text] = re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+def example(tmp_path, capsys):
+    """The workflow that `breakeven ci workflow` prints, as a file in a repository."""
+    assert cli.main(["ci", "workflow"]) == 0
+    text = capsys.readouterr().out
     path = tmp_path / ".github" / "workflows" / "example.yml"
     path.parent.mkdir(parents=True)
     path.write_text(text.replace("@COMMIT", f"@{'a' * 40}"), encoding="utf-8")

@@ -26,8 +26,8 @@ from shared import Json, options, run_command, share, summary, write
 
 from breakeven.case import CaseKey
 from breakeven.history import store
-from breakeven.runs.readings import Reading, Run
-from breakeven.runs.schema import Sample
+from breakeven.runs.machine import Machine
+from breakeven.runs.schema import CaseResult, Facts, Run
 from breakeven.stats.change_points import find_changes, find_changes_in_all
 from breakeven.stats.prediction import expect, judge
 
@@ -124,26 +124,21 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
     cells = [(2 ** (i % 10), i // 10, device) for i in range(cases // 2) for device in ("cpu", "cuda")]
     start = datetime.datetime(2023, 1, 1, tzinfo=datetime.UTC)
     began = time.perf_counter()
+    machine = Machine("a box", "box", {})
     for run in range(runs):
-        readings = {}
+        results = {}
         for i, (batch, width, device) in enumerate(cells):
             center = (1e-3 + 2e-5 * batch) if device == "cpu" else (3e-3 + 1e-6 * batch)
             center *= math.exp(0.02 * rng.standard_normal()) * (STEP if run > runs * 0.6 and i < 4 else 1)
             times = center * np.exp(0.02 * rng.standard_normal(rounds))
-            axes = {"width": width}
-            facts = {"peak_memory_bytes": 1_000_000 * batch}
-            sample = Sample("mlp", axes, f"width={width}", batch, "train", device, times, (), facts)
-            case = CaseKey.of("mlp", batch, "train", device, axes).label()
-            readings[case] = Reading(case, float(np.median(times)), times, sample)
-        name = hashlib.sha256(b"%d" % run).hexdigest()
-        store.put(
-            Run(
-                path=f"run{run}.json", label="a box", class_id="box", facts={}, state={},
-                datetime=(start + datetime.timedelta(days=run)).isoformat(), commit=name[:40],
-                readings=readings, ended={}, digest=name, machine_id="box",
-            ),
-            folder,
-        )  # fmt: skip
+            key = CaseKey.of("mlp", batch, "train", device, {"width": width}, "box")
+            facts = Facts(peak_memory_bytes=1_000_000 * batch)
+            name = key.label()
+            results[name] = CaseResult(name, key, times, float(np.median(times)), facts=facts)
+        digest = hashlib.sha256(b"%d" % run).hexdigest()
+        when = (start + datetime.timedelta(days=run)).isoformat()
+        made = Run(f"run{run}.json", machine, results, datetime=when, commit=digest[:40], digest=digest)
+        store.put(made, folder)
     return (time.perf_counter() - began) / runs
 
 

@@ -1,7 +1,6 @@
 """breakeven: from which batch size, and by how much, an accelerator beats the CPU.
 
-Owns the public names. Importing it imports neither torch nor pandas: what needs them is
-loaded on first use.
+Importing it loads neither torch nor pandas; the public names load what they need on first use.
 """
 
 from __future__ import annotations
@@ -13,13 +12,20 @@ from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
     from breakeven.measure.workload import Workload
+    from breakeven.report.report import analyze
+    from breakeven.runs.reader import read as read_runs
 
-__all__ = ["BreakevenError", "Workload"]
+__all__ = ["BreakevenError", "Workload", "analyze", "read_runs"]
 
-_LAZY = {"Workload": "breakeven.measure.workload"}
+_LAZY = {
+    "Workload": ("breakeven.measure.workload", "Workload"),
+    "analyze": ("breakeven.report.report", "analyze"),
+    "read_runs": ("breakeven.runs.reader", "read"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        module, attribute = _LAZY[name]
+        return getattr(import_module(module), attribute)
     raise AttributeError(f"module 'breakeven' has no attribute {name!r}")

@@ -1,7 +1,6 @@
-"""Door 2: the `breakeven` command. Turns arguments into a command, errors into a line and an exit code.
+"""The `breakeven` command: parses arguments, runs a subcommand, prints errors as one line.
 
-Owns the streams and the exit. What a command does stands in `breakeven.commands`; everything heavy is
-imported by the command that needs it, so that ``breakeven --help`` costs no more than argparse.
+Everything heavy is imported by the subcommand that needs it, so ``breakeven --help`` loads only argparse.
 """
 
 from __future__ import annotations
@@ -13,45 +12,44 @@ import traceback
 from collections.abc import Sequence
 
 from breakeven.commands import COMMANDS
-from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, version
-from breakeven.commands.parser import Parser
+from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, Parser, version
 from breakeven.errors import BreakevenError, UsageError
-from breakeven.format import one_line
+from breakeven.format import capital, one_line
 
 BROKEN_PIPE = 141
 
 _EPILOG = """\
 examples:
   pytest bench --benchmark-json=run.json    measure every phase on every device
-  breakeven report run.json                 tables, the verdict, and a page:
+  breakeven report run.json                 print tables and the verdict; write
                                             run.json.report/index.html
-  breakeven report                          the newest run under results/
-  breakeven report a.json b.json            several runs: replicates of one
-                                            machine, or machines compared
-  breakeven report run.json --format json   for programs
-  breakeven compare base.json head.json     did anything get slower
-  breakeven ab --base CMD --candidate CMD   measure both by turns, and compare
-  breakeven calibrate CMD                   learn the noise of this machine, for
-                                            comparing single runs
-  breakeven history add run.json            keep a run
-  breakeven history check                   did anything become worse, and when
-  breakeven doctor                          is this machine fit for timing
-  breakeven doctor --selftest               does breakeven read known truths
+  breakeven report                          report the newest run in results/
+  breakeven report a.json b.json            report runs of one machine together,
+                                            or compare machines
+  breakeven report run.json --format json   print JSON for programs
+  breakeven compare base.json head.json     find what became slower
+  breakeven ab --base CMD --candidate CMD   run both in turn, and compare them
+  breakeven calibrate CMD                   measure this machine's noise, to
+                                            compare single runs
+  breakeven history add run.json            store a run
+  breakeven history check                   find what became slower, and when
+  breakeven doctor                          check that this machine can be timed
+  breakeven doctor --selftest               check breakeven on known results
 
 exit codes:
-  0    nothing to object to; undecided cells too
+  0    no regression; undecided cells too
   1    a regression, or a failed self-test
   2    bad usage, unreadable input, or a command that failed
-  3    nothing could be judged (nothing was timed, too few runs, the comparison
-       is red), what --fail-on names, or a machine that is not fit for timing
+  3    nothing could be judged (nothing was timed, too few runs, machines that
+       differ), what --fail-on lists, or a machine that is not fit for timing
   130  interrupted
 
-`breakeven COMMAND --help` tells more of each.
+`breakeven COMMAND --help` explains each command.
 """
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for: the metadata of packages is slow to load."""
+    """Prints the version, looked up only then: the metadata of packages is slow to load."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"breakeven {version()}")
@@ -59,51 +57,55 @@ class _Version(argparse.Action):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; what the user could mend is one line on stderr."""
-    if sys.stdout is None:  # closed by who started us; rich and print would fall over it
-        _complain("standard output is closed; open it, or send it to a file")
+    """Run the command line and return its exit code; an error is one line on standard error."""
+    if sys.stdout is None:  # closed by the calling process; rich and print would raise
+        _print_error("standard output is closed; open it, or send it to a file")
         return UNUSABLE
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII pipe gets \xb5, not a traceback
+    parser = _parser()
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser.parse_args(argv)
     except SystemExit:  # argparse has printed help or the version
         return OK
     except UsageError as error:
-        _complain(error)
+        _print_error(error)
         return error.exit_code
+    if arguments.run is None:
+        parser.print_help(sys.stderr)
+        return UNUSABLE
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except BreakevenError as error:
         if arguments.traceback:
             traceback.print_exc()
-        _complain(error)
+        _print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         print("breakeven: interrupted", file=sys.stderr)
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):  # rich makes the second of the first
-        _write_no_more()
+        _discard_output()
         return BROKEN_PIPE
     except OSError as error:
-        _write_no_more()
-        _complain(f"the output cannot be written ({error}); give it room")
+        _discard_output()
+        _print_error(f"the output cannot be written ({error}); make room for it")
         return UNUSABLE
     return code
 
 
-def _complain(problem: object) -> None:
-    """Say on one line what the user could mend, also where what they typed holds line breaks or escapes."""
-    if sys.stderr is None:  # closed; print would take standard output instead
+def _print_error(problem: object) -> None:
+    """Print one line on standard error, even if what the user typed has line breaks or escapes."""
+    if sys.stderr is None:  # closed; print would use standard output instead
         return
     text = str(problem)
     print(f"breakeven: error: {one_line(text, len(text))}", file=sys.stderr)
 
 
-def _write_no_more() -> None:
-    """Throw the rest of standard output away: Python would complain once more while it exits."""
+def _discard_output() -> None:
+    """Discard the rest of standard output: Python would print another error when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -114,16 +116,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=None)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
         sub = subparsers.add_parser(
             command.name,
             help=command.summary,
-            description=f"{command.summary[:1].upper()}{command.summary[1:]}.",
+            description=f"{capital(command.summary)}.",
             epilog=command.epilog,
         )
         command.add_arguments(sub)
-        sub.add_argument("--traceback", action="store_true", help="show where an error came from")
+        sub.add_argument("--traceback", action="store_true", help="show the traceback of an error")
         sub.set_defaults(run=command.run)
     return parser
 

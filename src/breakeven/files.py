@@ -1,25 +1,47 @@
-"""Writing a file so that nobody ever meets half of it. Knows nothing of what stands in it."""
+"""Atomic writes: a file is either as it was before or complete, never in between."""
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and put it in its place at once; what stood there stays until then.
+    """Replace the file at `path` by `content`, or leave everything as it was; makes missing directories.
 
     Raises:
-        OSError: it cannot be written; nothing new is left behind.
+        OSError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write_all({path: content})
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write several files; none is replaced before all of them are on disk.
+
+    Raises:
+        OSError: one of them cannot be written; the files are as they were before.
+    """
+    suffix = f".{os.getpid()}-{os.urandom(4).hex()}.part"
+    temporary = {path: path.with_name(f".{path.name}{suffix}") for path in contents}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())  # a full disk may only tell now
-        beside.replace(path)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(temporary[path], content)
+        for path in contents:
+            if path.is_dir():  # checked before the first replacement: `replace` would fail in the middle
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        for path, part in temporary.items():
+            part.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        for part in temporary.values():
+            part.unlink(missing_ok=True)
         raise
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())  # a full disk may raise only here

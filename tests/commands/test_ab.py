@@ -1,4 +1,4 @@
-"""What `breakeven ab` prints, keeps and exits with."""
+"""The output, files and exit codes of `breakeven ab`."""
 
 import json
 import shlex
@@ -18,85 +18,110 @@ from support.fake_commands import CASES, Machine, install
 
 COMMANDS = ("--base", "base {out}", "--candidate", "candidate {out}")
 SLOW = {"candidate": {CASES[3]: 1.3}}
+INTERRUPTED = "breakeven: interrupted; {} kept in breakeven-ab; run the same command to resume"
 
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    """Let `ab` run what a fake machine does, in a working directory of its own."""
+    """Let `ab` run its commands on a fake machine, in a new working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
 
     return partial(install, monkeypatch)
 
 
-def test_it_prints_what_compare_prints_and_exits_as_compare_does(fake, capsys):
+def test_same_output_as_compare(fake, capsys):
     fake(Machine(SLOW))
     assert cli.main(["ab", *COMMANDS]) == 1
     shown = capsys.readouterr()
-    assert "Regressed: 1 of 20 cases is slower, " in " ".join(shown.out.split())
-    assert "decided on 5 fresh pairs" in shown.out
+    assert "Regressed: 1 of 20 cases" in " ".join(shown.out.split())
+    assert "5 new pairs" in shown.out
     assert shown.err.splitlines()[1].startswith("breakeven: run 1 of 16: base (pair 1), ")
 
 
-def test_json_is_all_there_is_on_standard_output(fake, capsys):
+def test_json(fake, capsys):
     fake(Machine(SLOW))
     assert cli.main(["ab", *COMMANDS, "--format", "json"]) == 1
     content = json.loads(capsys.readouterr().out)
     jsonschema.validate(content, json_schema())
     assert content["verdict"] == "regressed"
     assert content["counts"]["regressed"] == 1
-    assert any("decided on 5 fresh pairs" in warning for warning in content["warnings"])
+    assert any("5 new pairs" in warning for warning in content["warnings"])
     (row,) = [row for row in content["cases"] if row["case"] == CASES[3]]
     assert (row["n_baseline"], row["n_candidate"]) == (5, 5)
 
 
-def test_markdown_goes_to_the_summary_of_the_job_too(fake, tmp_path, monkeypatch, capsys):
+def test_markdown_also_goes_to_the_job_summary(fake, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     fake(Machine(noise=0.001))
     assert cli.main(["ab", *COMMANDS, "--format", "markdown"]) == 0
     assert (tmp_path / "summary.md").read_text().strip() == capsys.readouterr().out.strip()
 
 
-def test_fail_on_threshold_and_resolution_are_those_of_compare(fake, capsys):
+def test_options_of_compare(fake, capsys):
     fake(Machine(SLOW))
     assert cli.main(["ab", *COMMANDS, "--threshold", "50%"]) == 0
     assert cli.main(["ab", *COMMANDS, "--fail-on", "none", "-o", "b"]) == 0
     assert cli.main(["ab", *COMMANDS, "--resolution", "0.1%", "--fail-on", "inconclusive", "-o", "c"]) == 3
 
 
-def test_pairs_and_budget_limit_it(fake, capsys):
+def test_pairs_and_budget(fake, capsys):
     machine = fake(Machine({"candidate": dict.fromkeys(CASES, 1.3)}))
     assert cli.main(["ab", *COMMANDS, "--pairs", "4", "--budget", "1h"]) == 1
     assert len(machine.jobs) == 8
 
 
-def test_a_finished_comparison_is_laid_aside_and_measured_anew(fake, capsys):
+def test_finished_experiment_starts_over(fake, capsys):
     machine = fake(Machine(noise=0.001))
     assert cli.main(["ab", *COMMANDS]) == 0
     assert cli.main(["ab", *COMMANDS]) == 0
     assert len(machine.jobs) == 12
-    assert (
-        "breakeven: the runs that were in breakeven-ab now lie in breakeven-ab/previous"
-        in capsys.readouterr().err
-    )
+    assert "breakeven-ab/previous" in capsys.readouterr().err
 
 
-def test_interrupted_one_line_says_how_to_go_on_and_the_same_command_does(fake, capsys):
+def test_interrupt_and_resume(fake, capsys):
     machine = fake(Machine(SLOW, events={4: KeyboardInterrupt()}))
     assert cli.main(["ab", *COMMANDS]) == 130
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.splitlines()[-1] == (
-        "breakeven: interrupted; 3 whole runs are in breakeven-ab, and the same command goes on there"
-    )
+    assert shown.err.splitlines()[-1] == INTERRUPTED.format("3 completed runs are")
     assert cli.main(["ab", *COMMANDS]) == 1
     assert len(machine.jobs) == 17
-    assert "3 whole runs from " in capsys.readouterr().err
+    assert "resuming in " in capsys.readouterr().err
 
 
-def test_an_outcome_that_could_not_be_shown_is_shown_by_the_next_call_without_measuring(
-    fake, monkeypatch, capsys
-):
+def test_resume_in_another_working_directory(fake, tmp_path, monkeypatch, capsys):
+    """It is refused, since the commands would run there."""
+    machine = fake(Machine(SLOW, events={3: KeyboardInterrupt()}))
+    output = ("--output", str(tmp_path / "ab"))
+    assert cli.main(["ab", *COMMANDS, *output]) == 130
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert cli.main(["ab", *COMMANDS, *output]) == 2
+    assert len(machine.jobs) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--threshold", "5%"), 2),
+        (("--resolution", "5%"), 2),
+        (("--base", "other {out}"), 2),
+        (("--pairs", "4"), 1),
+        (("--fail-on", "none"), 0),
+    ],
+)
+def test_resume_with_other_options(fake, options, code, capsys):
+    """It is refused where they decide what the runs are or which cases are timed again."""
+    machine = fake(Machine(SLOW, events={3: KeyboardInterrupt()}))
+    assert cli.main(["ab", *COMMANDS]) == 130
+    assert cli.main(["ab", *COMMANDS, *options]) == code
+    assert (len(machine.jobs) == 3) is (code == 2)
+
+
+def test_result_that_could_not_be_printed(fake, monkeypatch, capsys):
+    """The next call prints it without measuring."""
+
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -110,42 +135,40 @@ def test_an_outcome_that_could_not_be_shown_is_shown_by_the_next_call_without_me
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
-        (("--base", "a", "--candidate", "b {out}"), "--base 'a' has no {out}"),
+        (("--base", "a", "--candidate", "b {out}"), "--base 'a' does not contain {out}"),
         (("--base", "a {out}", "--candidate", " "), "--candidate is empty"),
-        ((*COMMANDS, "--pairs", "0"), "--pairs 0 compares nothing"),
-        ((*COMMANDS, "--budget", "soon"), "'soon' is no duration; write it as 90s, 20m or 1h30m"),
-        ((*COMMANDS, "--budget", ""), "'' is no duration"),
+        ((*COMMANDS, "--pairs", "0"), "--pairs 0 "),
+        ((*COMMANDS, "--budget", "soon"), "'soon'"),
+        ((*COMMANDS, "--budget", ""), "''"),
         (
             (*COMMANDS, "--noise", "gone"),
-            "argument --noise: 'gone' is not there; `breakeven calibrate CMD --",
+            "argument --noise: 'gone'",
         ),
     ],
 )
-def test_bad_usage_is_one_line_and_nothing_is_made(fake, tmp_path, arguments, said, capsys):
+def test_bad_usage(fake, tmp_path, arguments, reason, capsys):
+    """One line on standard error, and no file is written."""
     fake(Machine())
     assert cli.main(["ab", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("breakeven: error: ")
-    assert said in line
+    assert reason in line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_that_fails_is_one_line_and_exit_2(fake, capsys):
+def test_failing_command(fake, capsys):
     fake(Machine(events={2: lambda _: 127}))
     assert cli.main(["ab", *COMMANDS]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(
-        "breakeven: error: the candidate's command in run 2 of 16 failed (exit status 127), saying: "
-    )
-    assert "repeat the same command" in last
+    assert last.startswith("breakeven: error: the candidate command in run 2 of 16 failed (exit status 127)")
 
 
-def test_help_teaches_two_commits_and_the_check_of_the_machine(capsys):
+def test_help_examples(capsys):
     assert cli.main(["ab", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert "git worktree add" in shown
+    assert "git worktree add --detach base main" in shown
     assert "--base CMD --candidate CMD" in shown
 
 
@@ -164,13 +187,13 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(run([
 
 
 def script(tmp_path, name, slow=1.0):
-    """A command that measures in no time."""
+    """A command that writes a run file without measuring."""
     path = tmp_path / name
     path.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1]), slow=slow))
     return f"{shlex.quote(sys.executable)} {shlex.quote(str(path))} {{out}}"
 
 
-def test_real_processes_are_run_and_compared(tmp_path, monkeypatch, capsys):
+def test_real_processes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     base, candidate = script(tmp_path, "base.py"), script(tmp_path, "candidate.py", 1.3)
     assert cli.main(["ab", "--base", base, "--candidate", candidate, "--pairs", "4", "--format", "json"]) == 1
@@ -180,8 +203,20 @@ def test_real_processes_are_run_and_compared(tmp_path, monkeypatch, capsys):
     ]
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_verbose(tmp_path, monkeypatch, capfd, verbose):
+    """The output of the commands goes to standard error."""
+    monkeypatch.chdir(tmp_path)
+    command = f"echo measuring; {script(tmp_path, 'base.py')}"
+    options = ["--verbose"] * verbose
+    assert cli.main(["ab", "--base", command, "--candidate", command, "--pairs", "1", *options]) in (0, 1, 3)
+    shown = capfd.readouterr()
+    assert shown.err.splitlines().count("measuring") == 2 * verbose
+    assert "measuring" not in shown.out
+
+
 def started(tmp_path, candidate):
-    """A real `breakeven ab` whose candidate is running, which says so by a file `ready`."""
+    """A real `breakeven ab` whose candidate is running, as the file `ready` shows."""
     command = [
         sys.executable,
         "-m",
@@ -200,36 +235,35 @@ def started(tmp_path, candidate):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_ignores_being_stopped_is_waited_for_aloud_and_nothing_whole_is_lost(tmp_path, number):
-    (tmp_path / "deaf.py").write_text(
+def test_command_that_ignores_signals(tmp_path, number):
+    """A second signal kills it, and completed runs stay."""
+    (tmp_path / "ignoring.py").write_text(
         "import os, pathlib, signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "pathlib.Path(sys.argv[1]).write_text('{')\npathlib.Path('ready').touch()\ntime.sleep(60)\n"
     )
-    deaf = f"{shlex.quote(sys.executable)} deaf.py {{out}}"
-    process = started(tmp_path, deaf)
+    ignoring = f"{shlex.quote(sys.executable)} ignoring.py {{out}}"
+    process = started(tmp_path, ignoring)
     process.send_signal(number)
     waiting = next(line for line in process.stderr if "waiting up to" in line)
     assert waiting.startswith("breakeven: waiting up to 20 s for the command to end; ")
     process.send_signal(number)
-    _, said = process.communicate(timeout=15)
-    assert (process.returncode, "1 whole run is in breakeven-ab" in said) == (130, True)
+    _, lines = process.communicate(timeout=15)
+    assert (process.returncode, lines.splitlines()[-1]) == (130, INTERRUPTED.format("1 completed run is"))
     plan = json.loads((tmp_path / "breakeven-ab" / "plan.json").read_text())
     assert list(plan["runs"]) == ["stage1-01-base"]
     assert (tmp_path / "breakeven-ab" / "stage1-01-base.json").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_real_process_that_is_stopped_keeps_what_is_whole(tmp_path, number):
+def test_stopped_process_keeps_completed_runs(tmp_path, number):
     (tmp_path / "slow.py").write_text(
         f"import pathlib, time\npathlib.Path({str(tmp_path / 'ready')!r}).touch()\ntime.sleep(60)\n"
     )
     slow = f"{shlex.quote(sys.executable)} {tmp_path}/slow.py {{out}}"
     process = started(tmp_path, slow)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, lines = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == (
-        "breakeven: interrupted; 1 whole run is in breakeven-ab, and the same command goes on there"
-    )
+    assert lines.splitlines()[-1] == INTERRUPTED.format("1 completed run is")
     assert (tmp_path / "breakeven-ab" / "stage1-01-base.json").exists()

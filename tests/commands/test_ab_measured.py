@@ -1,4 +1,4 @@
-"""`breakeven ab` over real timings: what is slower in a model is found, and its phase is named."""
+"""`breakeven ab` with real timings: a slowdown in a model is found, and its phase is named."""
 
 import json
 import shlex
@@ -22,8 +22,8 @@ def bench_net(train_benchmark, batch_size):
 WASTE = "torch.ones(400, 400) @ torch.ones(400, 400)  # many times the work of the whole step"
 
 
-def test_a_matrix_product_too_many_is_found_in_the_forward_pass(bench, monkeypatch, capsys):
-    """Pytest runs inside this process, with the list of cases that `ab` hands over: others cost seconds."""
+def test_extra_matrix_product(bench, monkeypatch, capsys):
+    """Pytest runs inside this process, because a new process takes seconds to start."""
     for name, waste in (("base", "pass"), ("head", WASTE)):
         bench.write(NET.format(waste=waste), f"{name}/bench_net.py")
     ran = []
@@ -46,13 +46,13 @@ def test_a_matrix_product_too_many_is_found_in_the_forward_pass(bench, monkeypat
     ]
     assert cli.main(["ab", *sides, "--pairs", "6", "--format", "json"]) == 1
     shown = capsys.readouterr().out
-    content = json.loads(shown[shown.rindex('{\n "schema"') :])  # pytest spoke before
+    content = json.loads(shown[shown.rindex('{\n "schema"') :])  # after the output of pytest
     rows = {row["case"]: row for row in content["cases"]}
     assert rows["net forward cpu@1 batch=16"]["verdict"] == "regressed"
     assert rows["net train cpu@1 batch=16"]["verdict"] == "regressed"
-    # How much of the step it was is read from two medians, which a busy machine takes at unlike moments.
-    assert any(said.startswith("net on cpu@1: train ") for said in content["warnings"])
+    # The share of the step is not checked: on a busy machine its two medians are of different moments.
+    assert any(line.startswith("net on cpu@1: train ") for line in content["warnings"])
     assert rows["net forward cpu@1 batch=16"]["ratio"] > 5
     met = [len(run["benchmarks"]) + len(run["breakeven"]["outcomes"]) for run in ran]
-    listed = (bench.pytester.path / "breakeven-ab" / "suspects.txt").read_text().splitlines()
+    listed = (bench.pytester.path / "breakeven-ab" / "retest.txt").read_text().splitlines()
     assert met == [2] * 6 + [len(listed)] * 6

@@ -1,26 +1,45 @@
 """How one value of the command line is read."""
 
+import re
 from argparse import ArgumentTypeError
 
 import pytest
 
-from breakeven.commands.arguments import share
+from breakeven.commands.arguments import directory_path, file_path, share, whole_number
 from breakeven.commands.compare import verdicts
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("0%", 0.0), ("99.9%", 0.999), ("1e-3", 0.001)])
-def test_a_share_is_a_number_or_a_percentage_from_zero_to_below_one(text, value):
+def test_share(text, value):
+    """It is a number or a percentage from zero to below one."""
     assert share(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["1", "100%", "-1%", "nan", "inf", "%", "", "2 %%", "1e400"])
-def test_what_is_no_share_is_refused_with_an_example(text):
-    with pytest.raises(ArgumentTypeError, match=r"is no share between 0 and 1; write 2% or 0\.02"):
+def test_bad_share(text):
+    with pytest.raises(ArgumentTypeError, match=f"^{re.escape(repr(text))} "):
         share(text)
 
 
-def test_none_is_no_verdict_and_stands_alone():
+def test_verdicts():
+    """`none` is an empty list, and cannot be combined."""
     assert verdicts("none") == verdicts(" none ") == ()
     assert verdicts("regressed, new") == ("regressed", "new")
-    with pytest.raises(ArgumentTypeError, match="'none' is no verdict"):
+    with pytest.raises(ArgumentTypeError, match="'none'"):
         verdicts("none,new")
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (whole_number, "few"),
+        (whole_number, "1.5"),
+        (file_path, ""),
+        (directory_path, ""),
+        (directory_path, __file__),
+    ],
+)
+def test_bad_value(read, text):
+    """The message begins with it."""
+    with pytest.raises(ArgumentTypeError, match=f"^{re.escape(repr(text))} "):
+        read(text)

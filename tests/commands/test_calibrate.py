@@ -1,7 +1,8 @@
-"""What `breakeven calibrate` prints, stores and exits with."""
+"""The output, files and exit codes of `breakeven calibrate`."""
 
 import json
 from functools import partial
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -16,21 +17,21 @@ from support.run_files import benchmark, run, write
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    """Let `calibrate` run what a fake machine does, in a working directory of its own."""
+    """Let `calibrate` run its command on a fake machine, in a new working directory."""
     monkeypatch.chdir(tmp_path)
 
     return partial(install, monkeypatch)
 
 
-def test_it_stores_the_floor_of_the_class_and_tells_what_can_be_seen(fake, tmp_path, capsys):
+def test_stores_and_prints_the_noise_floor(fake, tmp_path, capsys):
     machine = fake(Machine())
     assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 0
     assert len(machine.jobs) == 4
     floor = read_floor(tmp_path / ".breakeven" / "noise", "id-here")
     assert (floor.runs, floor.command, list(floor.medians_s)) == (4, "base {out}", list(CASES))
     shown = capsys.readouterr()
-    told = [line for line in shown.out.splitlines() if line.startswith("  ")]
-    assert [line.split("with ")[1] for line in told] == [
+    visible = [line for line in shown.out.splitlines() if line.startswith("  ")]
+    assert [line.split("with ")[1] for line in visible] == [
         "1 run a side", "3 runs a side", "5 runs a side", "10 runs a side",
     ]  # fmt: skip
     assert ".breakeven/noise/id-here.json" in shown.out
@@ -43,7 +44,7 @@ def test_it_stores_the_floor_of_the_class_and_tells_what_can_be_seen(fake, tmp_p
 LEFT = ("40 s; about 2 min left", "40 s; about 80 s left", "40 s; about 40 s left", "40 s")
 
 
-def test_json_is_all_there_is_on_standard_output(fake, capsys):
+def test_json(fake, capsys):
     fake(Machine())
     assert cli.main(["calibrate", "base {out}", "--runs", "5", "--noise", "n", "--format", "json"]) == 0
     content = json.loads(capsys.readouterr().out)
@@ -56,7 +57,7 @@ def test_json_is_all_there_is_on_standard_output(fake, capsys):
     assert changes == sorted(changes, reverse=True)
 
 
-def test_compare_judges_single_runs_against_it(fake, tmp_path, capsys):
+def test_compare_uses_the_noise_floor(fake, tmp_path, capsys):
     fake(Machine(noise=0.01))
     assert cli.main(["calibrate", "base {out}", "--runs", "6"]) == 0
     sides = [
@@ -71,14 +72,16 @@ def test_compare_judges_single_runs_against_it(fake, tmp_path, capsys):
     assert cli.main(["compare", *sides, "--noise", "elsewhere"]) == 3
 
 
-def test_interrupted_the_same_command_goes_on(fake):
+def test_interrupt_and_resume(fake):
     machine = fake(Machine(events={3: KeyboardInterrupt()}))
     assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 130
     assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 0
     assert len(machine.jobs) == 5
 
 
-def test_runs_of_several_classes_are_refused_and_nothing_is_stored(fake, tmp_path, capsys):
+def test_different_machine_classes(fake, tmp_path, capsys):
+    """Nothing is stored."""
+
     class Moving(Machine):
         def measure(self, job, name, wanted=None):
             self.machine = box("here", class_id=name, torch=name)
@@ -93,10 +96,11 @@ def test_runs_of_several_classes_are_refused_and_nothing_is_stored(fake, tmp_pat
     assert not (tmp_path / ".breakeven").exists()
 
 
-def test_a_class_that_nobody_tells_is_warned_about(fake, capsys):
+def test_unknown_machine_class(fake, capsys):
     fake(Machine(machine={"node": "box"}))
     assert cli.main(["calibrate", "base {out}", "--runs", "2"]) == 0
-    assert "serves every run that tells none" in " ".join(capsys.readouterr().out.split())
+    assert len(list(Path(".breakeven/noise").iterdir())) == 1
+    assert "Warnings" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -110,14 +114,15 @@ def test_a_class_that_nobody_tells_is_warned_about(fake, capsys):
         ("base {out}", "--noise", ""),
     ],
 )
-def test_bad_usage_is_one_line_and_nothing_is_made(fake, tmp_path, arguments, capsys):
+def test_bad_usage(fake, tmp_path, arguments, capsys):
+    """One line on standard error, and no file is written."""
     fake(Machine())
     assert cli.main(["calibrate", *arguments]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_that_fails_is_one_line_and_exit_2(fake, capsys):
+def test_failing_command(fake, capsys):
     fake(Machine(events={2: lambda _: 1}))
     assert cli.main(["calibrate", "base {out}"]) == 2
     assert "run 2 of 10" in capsys.readouterr().err.splitlines()[-1]

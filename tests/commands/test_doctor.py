@@ -1,4 +1,4 @@
-"""`breakeven doctor`, in its two forms and formats: what it prints and exits with."""
+"""The output and exit codes of `breakeven doctor`, with and without `--selftest`."""
 
 import json
 
@@ -7,13 +7,13 @@ import pytest
 
 from breakeven import cli
 from breakeven.doctor.output import json_schema
-from breakeven.doctor.selftests.checks import Check
+from breakeven.doctor.selftests.suite import Check
 from support.frozen_machine import BUSY, FAILED, HEALTHY, PASSED, freeze, replay
 
 
 @pytest.fixture
 def doctor(monkeypatch, capsys):
-    """Return a function that runs the command on a replayed machine: exit code, standard output."""
+    """Return a function that runs the command on a replaced machine: exit code, standard output."""
 
     def run(found, *arguments):
         if isinstance(found, list):
@@ -28,20 +28,20 @@ def doctor(monkeypatch, capsys):
     return run
 
 
-def test_a_fit_machine_is_shown_with_its_devices_and_exits_0(doctor):
+def test_fit_machine(doctor):
     code, out = doctor(HEALTHY)
     assert code == 0
     assert "cuda: NVIDIA [H200]\\x1b[31m" in out
 
 
-def test_a_machine_that_is_not_fit_exits_3_and_says_what_to_mend(doctor):
+def test_unfit_machine(doctor):
     code, out = doctor(BUSY)
     assert code == 3
     assert max(map(len, out.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(("found", "code"), [(HEALTHY, 0), (BUSY, 3)])
-def test_the_checkup_as_json_keeps_its_schema_and_its_exit_code(doctor, found, code):
+def test_json(doctor, found, code):
     reached, out = doctor(found, "--format", "json")
     content = json.loads(out)
     jsonschema.validate(content, json_schema("doctor"))
@@ -50,21 +50,21 @@ def test_the_checkup_as_json_keeps_its_schema_and_its_exit_code(doctor, found, c
     assert [device["name"] for device in content["devices"]] == ["cpu", "cuda"]
 
 
-def test_this_very_machine_keeps_the_schema_whether_it_is_fit_or_not(capsys):
+def test_json_of_this_machine(capsys):
     code = cli.main(["doctor", "--format", "json"])
     content = json.loads(capsys.readouterr().out)
     jsonschema.validate(content, json_schema("doctor"))
     assert code == (0 if content["fit"] else 3)
 
 
-def test_a_passed_self_test_exits_0_and_shows_each_figure_beside_its_bound(doctor):
+def test_passed_selftest(doctor):
     code, out = doctor([PASSED], "--selftest")
     assert code == 0
     [line] = [line for line in out.splitlines() if "coverage" in line]
     assert line.split() == ["coverage", "95%", "93%", "to", "98%", "passed"]
 
 
-def test_a_failed_self_test_exits_1_and_names_the_figure_and_its_note(doctor):
+def test_failed_selftest(doctor):
     code, out = doctor([PASSED, FAILED], "--selftest")
     assert code == 1
     assert FAILED.name in out.splitlines()[-1]
@@ -72,7 +72,8 @@ def test_a_failed_self_test_exits_1_and_names_the_figure_and_its_note(doctor):
 
 
 @pytest.mark.parametrize("reached", [0.95, None, float("nan")])
-def test_the_self_test_as_json_keeps_its_schema_and_knows_no_nan(doctor, reached):
+def test_selftest_json(doctor, reached):
+    """NaN is written as null."""
     code, out = doctor([Check("coverage", reached, 0.93)], "--selftest", "--format", "json")
     content = json.loads(out)
     jsonschema.validate(content, json_schema("selftest"))

@@ -1,4 +1,4 @@
-"""`breakeven history`: what it prints, writes and exits with, through the command itself."""
+"""What `breakeven history` prints, writes and exits with."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from breakeven import cli
-from breakeven.history.query import files_of
+from breakeven.history.query import files_of, read_store
 from support.histories import add, commit, content, medians, ran_out, timed
 from support.reports import box
 from support.run_files import benchmark, run, write
@@ -31,7 +31,8 @@ def steady(tmp_path_factory):
     return add(tmp_path_factory.mktemp("steady"), timed(medians(15)))
 
 
-def test_a_slower_case_fails_and_is_placed_in_its_commit(check, slower):
+def test_regression(check, slower):
+    """A slower case fails the check and is placed in its commit."""
     code, found = check(slower)
     assert code == 1
     [change] = found["changes"]
@@ -44,7 +45,8 @@ def test_a_slower_case_fails_and_is_placed_in_its_commit(check, slower):
     assert newest["verdict"] == "unchanged"
 
 
-def test_nothing_to_object_is_0_and_too_few_runs_are_3(check, steady, tmp_path):
+def test_exit_codes(check, steady, tmp_path):
+    """No regression exits 0, too few runs exit 3."""
     assert check(steady)[0] == 0
     code, found = check(add(tmp_path, timed(medians(5))))
     assert code == 3
@@ -53,7 +55,8 @@ def test_nothing_to_object_is_0_and_too_few_runs_are_3(check, steady, tmp_path):
     assert any(CASE in line for line in found["warnings"])
 
 
-def test_an_improvement_and_a_change_that_was_undone_fail_nothing(check, tmp_path):
+def test_changes_that_pass(check, tmp_path):
+    """An improvement and a reverted change pass."""
     code, found = check(add(tmp_path, timed(medians(30, step=0.8, at=20))))
     assert (code, len(found["changes"])) == (0, 1)
     values = medians(45)
@@ -62,7 +65,8 @@ def test_an_improvement_and_a_change_that_was_undone_fail_nothing(check, tmp_pat
     assert (code, len(found["changes"])) == (0, 2)
 
 
-def test_a_newest_run_on_the_bad_side_fails_at_once(check, tmp_path):
+def test_newest_regression(check, tmp_path):
+    """A newest run above its prediction interval fails at once."""
     values = medians(20)
     values[-1] *= 1.3
     code, found = check(add(tmp_path, timed(values)))
@@ -73,7 +77,8 @@ def test_a_newest_run_on_the_bad_side_fails_at_once(check, tmp_path):
     assert newest["ratio"] > newest["high"] > 1
 
 
-def test_a_lost_improvement_of_a_few_runs_is_a_spell_and_of_many_a_regression(check, tmp_path):
+def test_transient(check, tmp_path):
+    """Losing an improvement of a few runs passes, losing a lasting one fails."""
     for length, code in ((6, 0), (9, 0), (10, 1), (15, 1)):
         values = medians(60, noise=0.005)
         values[20 : 20 + length] *= 0.8
@@ -81,14 +86,17 @@ def test_a_lost_improvement_of_a_few_runs_is_a_spell_and_of_many_a_regression(ch
 
 
 @pytest.mark.parametrize(("left", "code"), [(0.4, 0), (0.6, 1)])
-def test_a_slowdown_stands_while_more_than_half_of_it_is_left(check, tmp_path, left, code):
+def test_partly_reverted(check, tmp_path, left, code):
+    """A slowdown persists while more than half of it is left."""
     values = medians(60, noise=0.005)
     values[20:40] *= 1.2
     values[40:] *= 1.2**left
     assert check(add(tmp_path, timed(values)))[0] == code
 
 
-def test_memory_break_even_and_largest_batch_are_watched(check, tmp_path):
+def test_quantities(check, tmp_path):
+    """Memory, break-even and largest batch are judged too."""
+
     def made(i):
         late = i >= 12
         cells = [
@@ -108,7 +116,7 @@ def test_memory_break_even_and_largest_batch_are_watched(check, tmp_path):
     assert {change["commit"] for change in found["changes"]} == {commit(12)}
 
 
-def test_a_break_even_that_is_gone_is_warned_of(check, tmp_path):
+def test_lost_break_even(check, tmp_path):
     def made(i, floor):
         lines = (("cpu", 1, 1), ("cuda", floor, 0.2))
         return content(
@@ -117,12 +125,12 @@ def test_a_break_even_that_is_gone_is_warned_of(check, tmp_path):
         )
 
     path = add(tmp_path, [made(i, 33 if i < 9 else 999) for i in range(10)])
-    assert any(
-        "break-even batch of mlp" in line and "never faster" in line for line in check(path)[1]["warnings"]
-    )
+    [line] = [line for line in check(path)[1]["warnings"] if line.startswith("break-even batch of mlp")]
+    assert "slower at the largest batch" in line
 
 
-def test_a_break_even_that_was_never_settled_is_not_warned_of(check, tmp_path):
+def test_unsettled_break_even(check, tmp_path):
+    """A break-even that varied before gives no warning."""
     floors = [33, 33, 0, 0, 999, 999]
     lines = [(("cpu", 1, 1), ("cuda", floor, 2 if floor == 999 else 0.2)) for floor in floors]
     made = [
@@ -131,10 +139,10 @@ def test_a_break_even_that_was_never_settled_is_not_warned_of(check, tmp_path):
         )
         for i, pair in enumerate(lines)
     ]
-    assert not any("used to be" in line for line in check(add(tmp_path, made))[1]["warnings"])
+    assert not any(line.startswith("break-even") for line in check(add(tmp_path, made))[1]["warnings"])
 
 
-def test_a_renamed_case_ends_its_series_and_begins_another(check, tmp_path):
+def test_renamed_case(check, tmp_path):
     contents = timed(medians(20))
     for i in range(14, 20):
         contents[i] = content(i, [benchmark([0.01, 0.011, 0.012] * 2, workload="perceptron")])
@@ -147,12 +155,12 @@ def test_a_renamed_case_ends_its_series_and_begins_another(check, tmp_path):
     assert "perceptron" in begun
 
 
-def test_a_case_that_runs_out_of_memory_in_the_newest_run_is_said(check, tmp_path):
+def test_newest_out_of_memory(check, tmp_path):
     contents = [*timed(medians(12)), content(12, [], outcomes=[ran_out(64, device="cpu")])]
     assert any("ran out of memory" in line for line in check(add(tmp_path, contents))[1]["warnings"])
 
 
-def test_two_machines_never_share_a_series(check, tmp_path):
+def test_two_machines(check, tmp_path):
     ours = timed(medians(12))
     theirs = timed(medians(12, base=0.02))
     for made in theirs:
@@ -163,7 +171,8 @@ def test_two_machines_never_share_a_series(check, tmp_path):
     assert {row["case"] for row in found["newest"]} == {f"{CASE} on EPYC", f"{CASE} on Xeon"}
 
 
-def test_of_several_files_the_good_are_added_and_the_bad_named(history, tmp_path):
+def test_adding_good_and_bad(history, tmp_path):
+    """Good files are added and bad ones reported."""
     good = [write(tmp_path / f"{i}.json", made) for i, made in enumerate(timed(medians(2)))]
     bad = write(tmp_path / "bad.json", "{")
     code, out, err = history(
@@ -171,7 +180,7 @@ def test_of_several_files_the_good_are_added_and_the_bad_named(history, tmp_path
     )
     assert code == 2
     assert [line.split(": ")[0] for line in out.splitlines()] == [good[0], good[1], good[1]]
-    assert "is already there" in out.splitlines()[2]
+    assert str(files_of(tmp_path / "s")[1]) in out.splitlines()[2]
     assert ["bad.json" in err.splitlines()[0], "none.json" in err.splitlines()[1]] == [True, True]
     assert len(files_of(tmp_path / "s")) == 2
     code, out, _ = history("add", good[0], bad, "--store", tmp_path / "s", "--format", "json")
@@ -179,31 +188,33 @@ def test_of_several_files_the_good_are_added_and_the_bad_named(history, tmp_path
     assert code == 2
 
 
-def test_a_damaged_file_is_named_and_the_check_still_given(history, tmp_path):
+def test_damaged_file(history, tmp_path):
+    """A damaged file is reported, and the check printed all the same."""
     path = add(tmp_path, timed(medians(30, step=1.1, at=20)))
-    spoilt = files_of(path)[4]
-    spoilt.write_bytes(spoilt.read_bytes()[:200])
+    damaged_file = files_of(path)[4]
+    damaged_file.write_bytes(damaged_file.read_bytes()[:200])
     code, out, err = history("check", "--store", path, "--format", "json")
     assert (code, len(err.splitlines())) == (2, 1)
-    assert str(spoilt) in err
+    assert str(damaged_file) in err
     found = json.loads(out)
     assert [change["commit"] for change in found["changes"]] == [commit(20)]
-    assert any(str(spoilt) in line for line in found["warnings"])
+    assert any(str(damaged_file) in line for line in found["warnings"])
 
 
 @pytest.mark.parametrize("action", [["check"], ["show"], ["accept", commit(1), "--reason", "x"]])
-def test_a_missing_store_is_one_line_and_exit_2(history, tmp_path, action):
+def test_missing_store(history, tmp_path, action):
     code, out, err = history(*action, "--store", tmp_path / "none")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
 
 
-def test_an_empty_store_cannot_be_judged(check, history, tmp_path):
+def test_empty_store(check, history, tmp_path):
     assert check(tmp_path)[0] == 3
     assert history("check", "--store", tmp_path)[0] == 3
     assert history("show", "--store", tmp_path)[0] == 3
 
 
-def test_the_terminal_tells_what_changed_in_a_sentence_within_100_columns(history, slower):
+def test_terminal(history, slower):
+    """The change is a sentence, within 100 columns."""
     code, out, err = history("check", "--store", slower)
     assert (code, err) == (1, "")
     words = " ".join(out.split())
@@ -211,7 +222,7 @@ def test_the_terminal_tells_what_changed_in_a_sentence_within_100_columns(histor
     assert max(map(len, out.splitlines())) <= 100
 
 
-def test_markdown_goes_to_the_step_summary_too(history, slower, tmp_path, monkeypatch):
+def test_step_summary(history, slower, tmp_path, monkeypatch):
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
@@ -224,12 +235,12 @@ def test_markdown_goes_to_the_step_summary_too(history, slower, tmp_path, monkey
     assert (code, len(err.splitlines())) == (2, 1)
 
 
-def test_the_page_draws_every_series_objections_first(history, slower, tmp_path):
+def test_page(history, slower, tmp_path):
     code, out, _ = history("show", "--store", slower, "-o", tmp_path / "out")
     assert (code, out) == (0, f"the page: {tmp_path / 'out' / 'index.html'}\n")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 1
-    assert 'class="objection"' in page
+    assert 'class="regression"' in page
     assert commit(20)[:7] in page
     assert 'role="img" aria-labelledby="s0-title s0-desc"' in page
     assert "default-src 'none'" in page
@@ -237,7 +248,8 @@ def test_the_page_draws_every_series_objections_first(history, slower, tmp_path)
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_a_very_long_name_loses_its_middle_in_every_face_and_the_page_has_it_whole_once(history, tmp_path):
+def test_long_name(history, tmp_path):
+    """A long name loses its middle everywhere; the page also has it in full, once."""
     name = f"{'long_' * 40}workload"
     path = add(tmp_path, timed(medians(30, step=1.1, at=20), workload=name))
     history("show", "--store", path, "-o", tmp_path)
@@ -252,14 +264,16 @@ def test_a_very_long_name_loses_its_middle_in_every_face_and_the_page_has_it_who
     assert history("check", "--store", path, "--format", "json")[1].count(name) == 2
 
 
-def test_the_page_tells_of_a_newest_run_that_is_worse_without_repeating_its_name(history, tmp_path):
+def test_newest_on_page(history, tmp_path):
+    """The sentence on the newest run does not repeat the name of its series."""
     values = medians(20)
     values[-1] *= 1.3
     history("show", "--store", add(tmp_path, timed(values)), "-o", tmp_path)
     assert "<p><bdi>The newest run is 3" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
-def test_the_page_is_cut_says_so_and_a_pattern_narrows_it(history, tmp_path, monkeypatch):
+def test_cut_page(history, tmp_path, monkeypatch):
+    """The page is cut, and a pattern narrows it."""
     monkeypatch.setattr("breakeven.render.history_page.MAX_DRAWN", 2)
     cells = [benchmark([1.0] * 6, batch_size=b) for b in (1, 2, 4, 8)]
     path = add(tmp_path, [content(i, cells) for i in range(3)])
@@ -273,7 +287,7 @@ def test_the_page_is_cut_says_so_and_a_pattern_narrows_it(history, tmp_path, mon
     assert "not drawn" not in page
 
 
-def test_show_gives_the_series_as_data(history, slower):
+def test_show_json(history, slower):
     code, out, _ = history("show", "--store", slower, "--format", "json")
     [series] = json.loads(out)["series"]
     assert (code, series["case"], len(series["values"])) == (0, CASE, 30)
@@ -284,7 +298,7 @@ def test_show_gives_the_series_as_data(history, slower):
 HOSTILE = "<img src=x onerror=alert(1)>|*b*\x1b[31m\u202e"
 
 
-def test_no_name_from_a_run_file_is_obeyed_by_any_face(history, tmp_path):
+def test_hostile_name(history, tmp_path):
     contents = timed(medians(30, step=1.5, at=20), workload=HOSTILE)
     for made in contents:
         made["machine_info"] = box(HOSTILE)
@@ -301,17 +315,17 @@ def test_no_name_from_a_run_file_is_obeyed_by_any_face(history, tmp_path):
     assert "&lt;img" in page
 
 
-def test_every_face_tells_the_same_change(history, slower):
-    faces = [history("check", "--store", slower, "--format", form)[1] for form in ("terminal", "markdown")]
+def test_same_change_everywhere(history, slower):
+    texts = [history("check", "--store", slower, "--format", form)[1] for form in ("terminal", "markdown")]
     history("show", "--store", slower)
-    faces.append((Path(slower) / "page" / "index.html").read_text(encoding="utf-8"))
+    texts.append((Path(slower) / "page" / "index.html").read_text(encoding="utf-8"))
     found = json.loads(history("check", "--store", slower, "--format", "json")[1])["changes"][0]
-    for face in faces:
-        assert found["commit"][:7] in face
-        assert f"{100 * (found['ratio'] - 1):.0f}" in face
+    for text in texts:
+        assert found["commit"][:7] in text
+        assert f"{100 * (found['ratio'] - 1):.0f}" in text
 
 
-def test_a_case_and_a_branch_can_be_checked_alone(check, tmp_path):
+def test_case_and_branch(check, tmp_path):
     cells = [benchmark([1.0] * 6, batch_size=b) for b in (1, 2)]
     path = add(tmp_path, [content(i, cells, branch="main" if i % 2 else "topic") for i in range(16)])
     assert len(check(path, "--case", "*batch=2 *")[1]["newest"]) == 1
@@ -321,38 +335,42 @@ def test_a_case_and_a_branch_can_be_checked_alone(check, tmp_path):
     assert not any("several branches" in line for line in found["warnings"])
 
 
-def test_the_threshold_is_the_users(check, tmp_path):
+def test_threshold(check, tmp_path):
     path = add(tmp_path, timed(medians(40, step=1.1, at=20)))
     assert check(path, "--threshold", "0.2")[0] == 0
     assert check(path, "--threshold", "0.05")[0] == 1
 
 
-def test_runs_without_a_commit_are_named_by_their_date(check, history, tmp_path):
+def test_runs_without_commit(check, history, tmp_path):
+    """A run without a commit is named by its id."""
     contents = timed(medians(20, step=1.3, at=10))
     for made in contents:
         made["commit_info"] = {"id": "unversioned"}
     path = add(tmp_path, contents)
     code, found = check(path)
     assert (code, found["changes"][0]["commit"]) == (1, None)
-    assert "in 2026-01-11 00:00" in " ".join(history("check", "--store", path)[1].split())
+    out = " ".join(history("check", "--store", path)[1].split())
+    run_id = read_store(path).runs[10].digest[:12]
+    assert f"slower in {run_id} (2026-01-11 00:00)" in out
+    assert f"breakeven history accept {run_id} " in out
 
 
-def test_a_change_between_two_runs_of_one_commit_is_the_machines(history, tmp_path):
+def test_change_within_commit(history, tmp_path):
+    """A change between two runs of one commit is a change of the machine."""
     contents = timed(medians(20, step=1.3, at=10))
     for made in contents:
         made["commit_info"]["id"] = commit(0)
-    assert "the machine changed, not the code" in " ".join(
-        history("check", "--store", add(tmp_path, contents))[1].split()
-    )
+    out = " ".join(history("check", "--store", add(tmp_path, contents))[1].split())
+    assert "the machine changed, not the code" in out
 
 
-def test_traceback_shows_where_an_error_came_from(tmp_path, capsys):
+def test_traceback(tmp_path, capsys):
     for arguments in (["--traceback", "check"], ["check", "--traceback"]):
         assert cli.main(["history", *arguments, "--store", str(tmp_path / "none")]) == 2
         assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_store_that_is_written_while_it_is_read_gives_whole_runs(tmp_path):
+def test_reading_while_writing(tmp_path):
     path = add(tmp_path, timed(medians(8)))
     later = [write(tmp_path / f"late{i}.json", made) for i, made in enumerate(timed(medians(40))[8:])]
     command = [sys.executable, "-m", "breakeven.cli", "history"]
@@ -367,7 +385,7 @@ def test_a_store_that_is_written_while_it_is_read_gives_whole_runs(tmp_path):
     assert len(files_of(path)) == 40
 
 
-def test_an_output_that_is_full_is_one_line(steady):
+def test_full_output(steady):
     command = [sys.executable, "-m", "breakeven.cli", "history", "check", "--store", steady]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env={**os.environ})
@@ -375,7 +393,7 @@ def test_an_output_that_is_full_is_one_line(steady):
     assert done.stderr.startswith("breakeven: error: the output cannot be written")
 
 
-def test_a_run_of_nothing_but_outcomes_is_kept(history, tmp_path):
+def test_outcomes_only(history, tmp_path):
     path = write(tmp_path / "r.json", run([], outcomes=[ran_out(64)]))
     assert history("add", path, "--store", tmp_path / "s")[0] == 0
     assert history("check", "--store", tmp_path / "s")[0] == 3

@@ -1,4 +1,4 @@
-"""What all cases share, and whether the canary explains it."""
+"""The shift that all cases share, and whether the canary explains it."""
 
 import math
 
@@ -12,20 +12,22 @@ NOISY = np.random.default_rng(0).standard_normal((30, 5)) * 0.01
 
 
 def state(seconds, spread=0.01, device="cpu"):
-    """A machine's state whose canary took so long at each of three moments."""
-    song = {"median_s": seconds, "low_s": seconds * (1 - spread), "high_s": seconds * (1 + spread)}
-    return {"canary": {device: dict.fromkeys(("start", "middle", "end"), song)}}
+    """A machine's state whose canary took this time at each of three moments."""
+    sample = {"median_s": seconds, "low_s": seconds * (1 - spread), "high_s": seconds * (1 + spread)}
+    return {"canary": {device: dict.fromkeys(("start", "middle", "end"), sample)}}
 
 
-def test_the_shift_is_what_the_middle_case_did_and_a_few_changed_cases_do_not_move_it():
+def test_median_case():
+    """The shift is that of the median case: a few cases that changed do not move it."""
     after = NOISY + math.log(1.08)
     after[:5] += 1.0
     found = common_shift(NOISY, after)
     assert math.exp(found.log_ratio) == pytest.approx(1.08, abs=0.01)
-    assert found.is_sure
+    assert found.is_significant
 
 
-def test_its_interval_rests_on_runs_and_not_on_cases():
+def test_interval_is_over_runs():
+    """400 cases that move together give no narrower interval than one."""
     rng = np.random.default_rng(1)
     levels = [rng.standard_normal(5) * 0.2 for _ in range(2)]
     before, after = (np.tile(level, (400, 1)) for level in levels)
@@ -34,72 +36,85 @@ def test_its_interval_rests_on_runs_and_not_on_cases():
     assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
 
 
-def test_one_run_a_side_has_a_shift_without_an_interval_unless_a_floor_lends_its_noise():
+def test_single_runs():
+    """One run per side has a shift, and an interval only with a noise floor."""
     before, after = NOISY[:, :1], NOISY[:, :1] + 0.3
     alone = common_shift(before, after)
     assert (alone.log_ratio, alone.low, alone.high) == (pytest.approx(0.3), None, None)
-    assert not alone.is_sure
-    beside = common_shift(before, after, floor=NOISY)
-    assert beside.is_sure
+    assert not alone.is_significant
+    with_floor = common_shift(before, after, floor=NOISY)
+    assert with_floor.is_significant
 
 
-def test_several_runs_a_side_need_no_floor():
-    loud = NOISY * 100
-    assert common_shift(NOISY, NOISY + 0.3, floor=loud) == common_shift(NOISY, NOISY + 0.3)
+def test_floor_is_ignored_with_several_runs():
+    assert common_shift(NOISY, NOISY + 0.3, floor=NOISY * 100) == common_shift(NOISY, NOISY + 0.3)
 
 
-def test_of_fewer_than_three_cases_nobody_knows_what_they_share():
+def test_too_few_cases():
     assert common_shift(NOISY[:2], NOISY[:2]) is None
 
 
-def test_the_canary_is_read_over_runs_where_there_are_several():
+def test_run_without_common_cases():
+    """A run that has none of the common cases does not count as a run."""
+    baseline = np.log(np.ones((4, 2)))
+    candidate = np.full((4, 3), np.log(1.1))
+    candidate[:, 1] = np.nan
+    assert common_shift(baseline, candidate) == common_shift(baseline, candidate[:, [0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "exceeds"),
+    [(0.03, 0.05, True), (0.01, 0.05, False), (-0.05, -0.03, True), (-0.05, -0.01, False)],
+)
+def test_exceeds(low, high, exceeds):
+    """The whole interval must be beyond the limit, in either direction."""
+    assert Shift((low + high) / 2, low, high).exceeds(0.02) is exceeds
+
+
+def test_canary_over_runs():
     found = canary_shift([state(1.0), state(1.01)], [state(1.1), state(1.12)], "cpu")
     assert found.log_ratio == pytest.approx(np.log([1.1, 1.12]).mean() - np.log([1.0, 1.01]).mean())
-    assert found.is_sure
+    assert found.is_significant
 
 
-def test_of_two_single_runs_the_canarys_own_intervals_tell():
+def test_canary_of_single_runs():
+    """The interval spans the two runs' own intervals."""
     found = canary_shift([state(1.0)], [state(1.1)], "cpu")
     assert (found.low, found.high) == (
         pytest.approx(math.log(1.1 * 0.99 / 1.01)),
         pytest.approx(math.log(1.1 * 1.01 / 0.99)),
     )
-    assert canary_shift([state(1.0, spread=0.2)], [state(1.1, spread=0.2)], "cpu").is_sure is False
+    assert canary_shift([state(1.0, spread=0.2)], [state(1.1, spread=0.2)], "cpu").is_significant is False
 
 
 @pytest.mark.parametrize(
     "broken",
     [{}, {"canary": 3}, {"canary": {"cpu": {"start": {"unreadable": "x"}}}}, state(1, device="cuda")],
 )
-def test_a_canary_that_did_not_sing_says_nothing(broken):
+def test_no_canary(broken):
+    """Without samples on both sides nothing is known."""
     assert canary_shift([broken], [state(1.0)], "cpu") is None
     assert canary_shift([state(1.0)], [broken], "cpu") is None
 
 
-SURE = Shift(math.log(1.10), math.log(1.08), math.log(1.12))
+SHIFT = Shift(math.log(1.10), math.log(1.08), math.log(1.12))
 
 
 @pytest.mark.parametrize(
     ("canary", "shift", "explained"),
     [
-        (SURE, SURE, True),
-        (None, SURE, False),
-        (SURE, None, False),
-        (Shift(SURE.log_ratio, None, None), SURE, False),
-        (Shift(SURE.log_ratio, -0.01, 0.3), SURE, False),  # the canary may not have moved at all
-        (SURE, Shift(SURE.log_ratio, -0.01, 0.3), False),  # nor the cases
-        (Shift(-SURE.log_ratio, -SURE.high, -SURE.low), SURE, False),  # the other way
-        (Shift(math.log(1.03), math.log(1.025), math.log(1.035)), SURE, False),  # moved, but by far less
-        (Shift(math.log(1.015), math.log(1.001), math.log(1.2)), SURE, False),  # within the threshold
-        (Shift(math.log(1.07), math.log(1.05), math.log(1.085)), SURE, True),  # about as much
+        (SHIFT, SHIFT, True),
+        (None, SHIFT, False),
+        (SHIFT, None, False),
+        (Shift(SHIFT.log_ratio, None, None), SHIFT, False),
+        (Shift(SHIFT.log_ratio, -0.01, 0.3), SHIFT, False),  # the canary may not have moved at all
+        (SHIFT, Shift(SHIFT.log_ratio, -0.01, 0.3), False),  # the cases may not have moved
+        (Shift(-SHIFT.log_ratio, -SHIFT.high, -SHIFT.low), SHIFT, False),  # the opposite direction
+        (Shift(math.log(1.03), math.log(1.025), math.log(1.035)), SHIFT, False),  # by far less
+        (Shift(math.log(1.015), math.log(1.001), math.log(1.2)), SHIFT, False),  # within the threshold
+        (Shift(math.log(1.07), math.log(1.05), math.log(1.085)), SHIFT, True),  # about as much
     ],
 )
-def test_the_canary_explains_a_shift_that_both_surely_made_alike(canary, shift, explained):
+def test_explains(canary, shift, explained):
+    """A canary explains a shift in the same direction, if both are significant and overlap."""
     assert explains(canary, shift, 0.02) is explained
-
-
-def test_a_run_that_has_none_of_the_common_cases_says_nothing_of_the_shift():
-    baseline = np.log(np.ones((4, 2)))
-    candidate = np.full((4, 3), np.log(1.1))
-    candidate[:, 1] = np.nan
-    assert common_shift(baseline, candidate) == common_shift(baseline, candidate[:, [0, 2]])

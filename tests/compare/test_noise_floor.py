@@ -1,4 +1,4 @@
-"""What runs of the same code tell of noise, what can be seen through it, and the file it is kept in."""
+"""The noise that runs of the same code show, what can be detected in it, and the file that stores it."""
 
 import json
 import math
@@ -7,30 +7,30 @@ import numpy as np
 import pytest
 
 from breakeven.compare.noise_floor import (
-    Floor,
+    NoiseFloor,
     check_one_class,
+    detectable,
     floor_of,
     floor_warnings,
-    loudness,
+    noise_levels,
     read_floor,
-    visible,
     write_floor,
 )
 from breakeven.errors import DifferentMachinesError, NewerSchemaError, RunFileError, UsageError
-from breakeven.runs.readings import read_run
+from breakeven.runs.reader import read_run
 from breakeven.stats.regression import effects
 from support.reports import box
 from support.run_files import benchmark, run, write
 
 
-def floor(noise, class_id="c1", **kwargs):
+def floor(noise, class_id="c1"):
     """The floor of log times, shape (cases, runs)."""
     medians = {f"case{i}": np.exp(row).tolist() for i, row in enumerate(np.atleast_2d(noise))}
-    return Floor(class_id, {"cpu": "EPYC"}, np.atleast_2d(noise).shape[1], "2026-01-02", "cmd", medians)
+    return NoiseFloor(class_id, {"cpu": "EPYC"}, np.atleast_2d(noise).shape[1], "2026-01-02", "cmd", medians)
 
 
-def readings(tmp_path, *medians, machine=None):
-    """A run for each list of medians, of as many cases."""
+def runs_of(tmp_path, *medians, machine=None):
+    """A run for each list of medians, with a case for each of them."""
     return [
         read_run(
             write(
@@ -42,8 +42,8 @@ def readings(tmp_path, *medians, machine=None):
     ]
 
 
-def found_share(sds, change, runs, floor_logs=None, suites=400, seed=3):
-    """How often `effects` calls a case of the middle noise regressed, if it is slower by `change`."""
+def detection_rate(sds, change, runs, floor_logs=None, suites=400, seed=3):
+    """How often `effects` calls a case of median noise regressed, if it is slower by `change`."""
     rng = np.random.default_rng(seed)
     cases, hits = len(sds), 0
     count = max(1, round(0.05 * cases))
@@ -56,11 +56,11 @@ def found_share(sds, change, runs, floor_logs=None, suites=400, seed=3):
     return hits / (suites * count)
 
 
-def seen(sds, runs, floors=20, floor_runs=10, seed=4):
-    """What `visible` tells for the middle case, the median over so many floors."""
+def typical(sds, runs, floors=20, floor_runs=10, seed=4):
+    """The detectable slowdown of the median case, the median over simulated floors."""
     rng = np.random.default_rng(seed)
     rows = [
-        visible(floor(sds[:, None] * rng.standard_normal((len(sds), floor_runs))), [runs])[0]
+        detectable(floor(sds[:, None] * rng.standard_normal((len(sds), floor_runs))), [runs])[0]
         for _ in range(floors)
     ]
     return float(np.median([row.typical for row in rows]))
@@ -68,101 +68,127 @@ def seen(sds, runs, floors=20, floor_runs=10, seed=4):
 
 @pytest.mark.parametrize("runs", [1, 3, 5, 10])
 @pytest.mark.parametrize("cases", [20, 100])
-def test_what_is_told_to_be_seen_is_found_about_four_times_in_five(cases, runs):
+def test_detected_four_times_in_five(cases, runs):
+    """A slowdown of the detectable size is detected with about 80% probability."""
     sds = np.full(cases, 0.02)
-    change = seen(sds, runs)
+    change = typical(sds, runs)
     known = (lambda rng: sds[:, None] * rng.standard_normal((cases, 10))) if runs == 1 else None
-    assert 0.70 < found_share(sds, change, runs, known, suites=8000 // cases) < 0.90
+    assert 0.70 < detection_rate(sds, change, runs, known, suites=8000 // cases) < 0.90
 
 
 @pytest.mark.parametrize("runs", [3, 5])
-def test_so_it_is_where_the_cases_noise_differs(runs):
+def test_detected_with_unequal_noise(runs):
+    """So it is where the cases differ in their noise."""
     sds = np.exp(np.random.default_rng(5).normal(math.log(0.02), 0.5, 60))
-    assert 0.68 < found_share(sds, seen(sds, runs), runs) < 0.92
+    assert 0.68 < detection_rate(sds, typical(sds, runs), runs) < 0.92
 
 
 @pytest.mark.parametrize("runs", [1, 5, 10])
-def test_so_it_is_for_a_single_case(runs):
+def test_detected_in_a_single_case(runs):
+    """So it is where there is one case."""
     sds = np.array([0.02])
     known = (lambda rng: sds[:, None] * rng.standard_normal((1, 10))) if runs == 1 else None
-    assert 0.68 < found_share(sds, seen(sds, runs, floors=200), runs, known, suites=2000) < 0.92
+    assert 0.68 < detection_rate(sds, typical(sds, runs, floors=200), runs, known, suites=2000) < 0.92
 
 
-def test_more_runs_see_smaller_changes_and_none_below_the_threshold():
+def test_more_runs_detect_smaller_changes():
+    """Never one below the threshold."""
     noise = 0.02 * np.random.default_rng(1).standard_normal((40, 10))
-    rows = visible(floor(noise), [1, 3, 5, 10, 1000])
-    typical = [row.typical for row in rows]
-    assert typical == sorted(typical, reverse=True)
-    assert typical[-1] == pytest.approx(0.02, abs=0.005)
-    assert all(row.loud >= row.typical for row in rows)
+    rows = detectable(floor(noise), [1, 3, 5, 10, 1000])
+    changes = [row.typical for row in rows]
+    assert changes == sorted(changes, reverse=True)
+    assert changes[-1] == pytest.approx(0.02, abs=0.005)
+    assert all(row.noisy >= row.typical for row in rows)
 
 
-def test_one_run_a_side_against_a_floor_sees_what_is_worked_out_by_hand():
-    """A case alone, two runs: at 2.697 a noncentral t of 9 degrees of freedom is above 1.833 in 80%."""
+def test_one_run_per_side_by_hand():
+    """A case alone, one run per side: 80% of a noncentral t(9) at 2.697 are above 1.833."""
     noise = np.array([0.01, -0.01] * 5)
     sd = noise.std(ddof=1)
-    (row,) = visible(floor(noise), [1])
+    (row,) = detectable(floor(noise), [1])
     assert row.typical == pytest.approx(1.02 * math.exp(2.6969 * sd * math.sqrt(2)) - 1, rel=1e-3)
 
 
-def test_three_runs_a_side_rest_on_their_own_four_degrees_of_freedom():
-    """A case alone: at 3.040 a noncentral t of 4 degrees of freedom is above 2.132 in 80%."""
+def test_three_runs_per_side_by_hand():
+    """A case alone, with 4 degrees of freedom: 80% of a noncentral t(4) at 3.040 are above 2.132."""
     noise = np.array([0.01, -0.01] * 5)
-    (row,) = visible(floor(noise), [3])
+    (row,) = detectable(floor(noise), [3])
     reach = 3.0398 * noise.std(ddof=1) * math.sqrt(2 / 3)
     assert row.typical == pytest.approx(1.02 * math.exp(reach) - 1, rel=1e-3)
 
 
-def test_noise_through_which_nothing_is_seen_is_infinite_and_no_warning():
-    assert visible(floor(np.array([[500.0, -500.0]])), [1])[0].typical == math.inf
+def test_nothing_is_detectable():
+    """It is infinite, without a warning of numpy."""
+    assert detectable(floor(np.array([[500.0, -500.0]])), [1])[0].typical == math.inf
 
 
-def test_loudness_is_that_of_the_middle_case_and_of_one_in_ten():
+def test_noise_levels():
+    """The median case, and the one at nine in ten."""
     noise = np.array([[sd, -sd] for sd in np.linspace(0.01, 0.11, 11)]) / math.sqrt(2)
-    assert loudness(floor(noise)) == pytest.approx((0.06, 0.10))
+    assert noise_levels(floor(noise)) == pytest.approx((0.06, 0.10))
 
 
-def test_a_floor_keeps_the_median_of_every_case_in_every_run(tmp_path):
-    runs = readings(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2])
-    found = floor_of(runs, "cmd")
+def test_floor_of(tmp_path):
+    """A floor has the median of every case in every run."""
+    found = floor_of(runs_of(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd")
     assert [list(values) for values in found.medians_s.values()] == [[1.0, 1.1, 1.2], [2.0, None, 2.2]]
     assert (found.class_id, found.runs, found.command) == ("id-box", 3, "cmd")
-    logs = found.logs([*found.medians_s, "unheard of"])
+    logs = found.logs([*found.medians_s, "unknown"])
     assert logs.shape == (3, 3)
     assert np.isnan(logs).sum() == 4
 
 
+def test_includes():
+    """The noise of a case is known from two runs that timed it on."""
+    medians = {"two": [1.0, None, 1.1], "one": [1.0, None, None], "zero": [1.0, 0.0, None]}
+    found = NoiseFloor("c1", {}, 3, "", "", medians)
+    assert [found.includes(case) for case in (*medians, "unknown")] == [True, False, False, False]
+
+
 @pytest.mark.parametrize("rows", [[[1.0]], [[1.0], []], [[0.0], [0.0]]])
-def test_runs_that_tell_nothing_of_noise_are_refused(tmp_path, rows):
-    with pytest.raises(UsageError, match=r"tell nothing of noise; calibrate with --runs 5 or more"):
-        floor_of(readings(tmp_path, *rows))
+def test_no_noise_known(tmp_path, rows):
+    """At least one case must have been timed twice."""
+    with pytest.raises(UsageError, match="--runs 5 or more"):
+        floor_of(runs_of(tmp_path, *rows))
 
 
-def test_runs_of_several_classes_are_refused_naming_what_differs(tmp_path):
-    one = readings(tmp_path / "a", [1.0], machine=box("x", "one", torch="2.12"))
-    two = readings(tmp_path / "b", [1.0], machine=box("x", "two", torch="2.13"))
+def test_several_classes(tmp_path):
+    """They are refused, naming what differs."""
+    one = runs_of(tmp_path / "a", [1.0], machine=box("x", "one", torch="2.12"))
+    two = runs_of(tmp_path / "b", [1.0], machine=box("x", "two", torch="2.13"))
     for refusing in (check_one_class, floor_of):
-        with pytest.raises(DifferentMachinesError, match=r"torch \(2.12 and 2.13\); a noise floor is of one"):
+        with pytest.raises(DifferentMachinesError, match=r"torch \(2.12 and 2.13\)"):
             refusing([*one, *two])
     check_one_class([*one, *one])
 
 
-def test_a_run_that_tells_no_class_is_of_none_that_another_tells(tmp_path):
-    told, untold = readings(tmp_path / "a", [1.0]), readings(tmp_path / "b", [1.1], machine={"node": "x"})
+def test_unknown_class_differs(tmp_path):
+    """A run that does not record its class is not of a recorded one."""
+    known = runs_of(tmp_path / "a", [1.0])
+    unknown = runs_of(tmp_path / "b", [1.1], machine={"node": "x"})
     with pytest.raises(DifferentMachinesError):
-        floor_of([*told, *untold])
+        floor_of([*known, *unknown])
 
 
-def test_a_floor_of_an_unknown_class_is_stored_as_that_and_warned_about(tmp_path):
-    found = floor_of(readings(tmp_path, [1.0], [1.1], machine={"node": "x"}))
-    assert "serves every run that tells none" in floor_warnings(found)[0]
+def test_unknown_class(tmp_path):
+    """Its floor is stored under that name, with a warning."""
+    found = floor_of(runs_of(tmp_path, [1.0], [1.1], machine={"node": "x"}))
+    assert len(floor_warnings(found)) == 1
     assert floor_warnings(floor([[0.0, 0.1]])) == []
     assert write_floor(found, tmp_path / "noise").name == "unknown.json"
     assert read_floor(tmp_path / "noise", None) == found
 
 
-def test_what_is_written_is_read_again(tmp_path):
-    found = floor_of(readings(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd {out}")
+def test_fewer_runs_than_before():
+    """A floor that replaces one of more runs is warned about."""
+    small, large = floor([[0.0, 0.1]]), floor([[0.0, 0.1, 0.2]])
+    assert "--runs 3" in floor_warnings(small, large)[0]
+    assert floor_warnings(large, small) == floor_warnings(small, small) == []
+
+
+def test_round_trip(tmp_path):
+    """What is written is read back."""
+    found = floor_of(runs_of(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd {out}")
     path = write_floor(found, tmp_path / "deep" / "noise")
     assert path.name == "id-box.json"
     assert read_floor(tmp_path / "deep" / "noise", "id-box") == found
@@ -170,7 +196,8 @@ def test_what_is_written_is_read_again(tmp_path):
 
 
 @pytest.mark.parametrize("class_id", ["../../evil", "a/b", "", "x" * 65, "a\0b", "é", ".."])
-def test_no_class_id_leads_out_of_the_directory(tmp_path, class_id):
+def test_path_stays_in_the_directory(tmp_path, class_id):
+    """Whatever the class id is."""
     path = write_floor(floor([[0.0, 0.1]], class_id), tmp_path / "noise")
     assert path.parent == tmp_path / "noise"
     assert len(list((tmp_path / "noise").iterdir())) == 1
@@ -178,42 +205,63 @@ def test_no_class_id_leads_out_of_the_directory(tmp_path, class_id):
         assert read_floor(tmp_path / "noise", class_id).runs == 2
 
 
-def test_a_new_floor_takes_the_place_of_the_old_one(tmp_path):
+def test_new_floor_replaces_the_old_one(tmp_path):
     write_floor(floor([[0.0, 0.1]]), tmp_path)
     write_floor(floor([[0.0, 0.1, 0.2]]), tmp_path)
     assert read_floor(tmp_path, "c1").runs == 3
 
 
-def test_a_floor_that_cannot_be_written_is_one_line(tmp_path):
+def test_cannot_be_written(tmp_path):
     write(tmp_path / "file", "")
-    with pytest.raises(UsageError, match=r"cannot be written .* name another directory with --noise"):
+    with pytest.raises(UsageError, match="--noise"):
         write_floor(floor([[0.0, 0.1]]), tmp_path / "file")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "field"),
     [
-        ({"medians_s": []}, "is no noise floor"),
-        ({"runs": 1}, "runs: 1 is no count"),
-        ({"runs": True}, "runs: True is no count"),
-        ({"runs": 3}, "is no list of 3 times"),
-        ({"medians_s": {"a": [1.0, -1.0]}}, "is no list of 2 times"),
-        ({"medians_s": {"a": [1.0, "1"]}}, "is no list of 2 times"),
-        ({"medians_s": {"a": 1.0}}, "is no list of 2 times"),
-        ({"class_id": "other"}, "class_id: 'other' is not 'c1'"),
+        ({"medians_s": []}, "medians_s"),
+        ({"runs": 1}, "runs"),
+        ({"runs": True}, "runs"),
+        ({"runs": 2.0}, "runs"),
+        ({"runs": 3}, "medians_s['case0']"),
+        ({"medians_s": {"a": [1.0, -1.0]}}, "medians_s['a'][1]"),
+        ({"medians_s": {"a": [1.0, "1"]}}, "medians_s['a'][1]"),
+        ({"medians_s": {"a": [True, 1.0]}}, "medians_s['a'][0]"),
+        ({"medians_s": {"a": [math.nan, 1.0]}}, "medians_s['a'][0]"),
+        ({"medians_s": {"a": [1e31, 1.0]}}, "medians_s['a'][0]"),
+        ({"medians_s": {"a": 1.0}}, "medians_s['a']"),
+        ({"class_id": "other"}, "class_id"),
     ],
 )
-def test_a_floor_that_cannot_be_is_refused_with_place_and_remedy(tmp_path, change, said):
+def test_damaged_file(tmp_path, change, field):
+    """The message begins with the file and the field, and ends with the remedy."""
     path = write_floor(floor([[0.0, 0.1]]), tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunFileError) as refused:
         read_floor(tmp_path, "c1")
-    assert said in str(refused.value)
-    assert str(refused.value).startswith(str(path))
-    assert str(refused.value).endswith("calibrate again with `breakeven calibrate`")
+    assert str(refused.value).startswith(f"{path}: {field}: ")
+    assert str(refused.value).endswith("; calibrate again with `breakeven calibrate`")
 
 
-def test_a_floor_of_a_newer_breakeven_asks_for_an_upgrade(tmp_path):
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"'])
+def test_no_object(tmp_path, content):
+    (tmp_path / "c1.json").write_text(content)
+    with pytest.raises(RunFileError, match="calibrate again"):
+        read_floor(tmp_path, "c1")
+
+
+def test_unchecked_fields(tmp_path):
+    """What is only shown does not matter: any value of it, or none, is read."""
+    path = write_floor(floor([[0.0, 0.1]]), tmp_path)
+    content = json.loads(path.read_text())
+    for shown in ({"schema": "x", "class": 3, "datetime": 4, "command": None, "other": 1}, {}):
+        kept = {key: content[key] for key in ("class_id", "runs", "medians_s")}
+        path.write_text(json.dumps(kept | shown))
+        assert read_floor(tmp_path, "c1").facts == {}
+
+
+def test_newer_schema(tmp_path):
     path = write_floor(floor([[0.0, 0.1]]), tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
     with pytest.raises(NewerSchemaError, match="upgrade breakeven"):

@@ -1,20 +1,22 @@
-"""Facts are read from where the kernel and torch tell them, and what is not there is said to be so."""
+"""Facts are read from the kernel and from torch; what is missing is unreadable."""
 
 import os
 import sys
 import tracemalloc
+from collections import namedtuple
 
+import psutil
 import pytest
 import torch
 
 from breakeven.doctor import contention
 from breakeven.doctor import facts as facts_module
-from breakeven.doctor.contention import Sample, sample, typical
+from breakeven.doctor.contention import CpuSample, sample_cpu, stolen_share, typical
 from breakeven.doctor.facts import read_facts, read_frequency, throttle_count
 
 
 def tree(root, **files):
-    """Files under root; `__` stands for a slash."""
+    """Make files under root; `__` is a slash."""
     for name, text in files.items():
         path = root / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,11 +26,11 @@ def tree(root, **files):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    """A machine on which nobody spins."""
-    monkeypatch.setattr(facts_module, "sample", lambda threads: Sample((1.0,) * threads))
+    """Replace the sample of the CPU."""
+    monkeypatch.setattr(facts_module, "sample_cpu", lambda threads: CpuSample((1.0,) * threads))
 
 
-def test_governors_driver_and_turbo_are_read_of_all_cores(tmp_path):
+def test_governors_driver_and_turbo(tmp_path):
     tree(
         tmp_path,
         cpu0__cpufreq__scaling_governor="powersave",
@@ -40,18 +42,18 @@ def test_governors_driver_and_turbo_are_read_of_all_cores(tmp_path):
 
 
 @pytest.mark.parametrize(("no_turbo", "turbo"), [("0", True), ("1", False)])
-def test_intels_switch_says_no_turbo(tmp_path, no_turbo, turbo):
+def test_intel_no_turbo(tmp_path, no_turbo, turbo):
     tree(tmp_path, intel_pstate__no_turbo=no_turbo, cpu0__cpufreq__scaling_governor="performance")
     assert read_frequency(tmp_path)[2] is turbo
 
 
-def test_a_machine_that_hides_its_clocks_is_unreadable_and_nothing_is_guessed(tmp_path):
+def test_hidden_clocks_are_unreadable(tmp_path):
     governors, driver, turbo, unreadable = read_frequency(tmp_path)
     assert (governors, driver, turbo) == ((), None, None)
     assert unreadable.keys() == {"governor", "turbo"}
 
 
-def test_throttling_is_counted_over_all_cores_or_not_told(tmp_path):
+def test_throttle_count(tmp_path):
     assert throttle_count(tmp_path) is None
     tree(
         tmp_path,
@@ -61,7 +63,7 @@ def test_throttling_is_counted_over_all_cores_or_not_told(tmp_path):
     assert throttle_count(tmp_path) == 7
 
 
-def test_reading_this_machine_gives_every_fact_and_changes_nothing(quiet, monkeypatch, tmp_path):
+def test_this_machine(quiet, monkeypatch, tmp_path):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = (torch.get_num_threads(), dict(os.environ))
     facts = read_facts(tmp_path)
@@ -73,7 +75,7 @@ def test_reading_this_machine_gives_every_fact_and_changes_nothing(quiet, monkey
     assert (torch.get_num_threads(), dict(os.environ)) == before
 
 
-def test_whatever_watches_this_python_is_named(quiet, monkeypatch):
+def test_tracers_and_debug_builds(quiet, monkeypatch):
     assert "tracemalloc" not in read_facts().tracers
     tracemalloc.start()
     monkeypatch.setattr(sys, "gettotalrefcount", int, raising=False)
@@ -86,7 +88,7 @@ def test_whatever_watches_this_python_is_named(quiet, monkeypatch):
     assert facts.debug == ("Python", "torch")
 
 
-def test_a_device_that_does_not_start_is_a_fact_and_no_traceback(quiet, monkeypatch):
+def test_device_that_does_not_start(quiet, monkeypatch):
     def lost(self):
         raise RuntimeError("CUDA error: out of memory\nmore lines")
 
@@ -94,31 +96,62 @@ def test_a_device_that_does_not_start_is_a_fact_and_no_traceback(quiet, monkeypa
     assert read_facts().devices[0].error == "CUDA error: out of memory"
 
 
-def test_every_thread_of_a_spin_says_what_it_got():
-    got = sample(3, seconds=0.01)
+def test_sample_of_every_thread():
+    got = sample_cpu(3, seconds=0.01)
     assert len(got.shares) == 3
     assert 0 <= got.lost <= 1
 
 
-def test_what_was_lost_is_the_worst_threads_or_what_the_hypervisor_took():
-    assert Sample((1.0, 0.75)).lost == 0.25
-    assert Sample((1.02, 1.0), stolen=0.5).lost == 0.5
-    assert Sample((1.02,)).lost == 0.0
+def test_lost_share():
+    assert CpuSample((1.0, 0.75)).lost == 0.25
+    assert CpuSample((1.02, 1.0), stolen=0.5).lost == 0.5
+    assert CpuSample((1.02,)).lost == 0.0
 
 
-def test_the_middle_of_several_samples_counts():
-    samples = [Sample((share,)) for share in (0.2, 1.0, 0.9)]
+def test_typical_is_the_median():
+    samples = [CpuSample((share,)) for share in (0.2, 1.0, 0.9)]
     assert typical(samples) is samples[2]
 
 
-def test_stolen_time_is_the_share_of_all_ticks(tmp_path):
-    stat = tmp_path / "stat"
-    stat.write_text("cpu  100 0 100 700 0 0 0 100 9 9\n")
-    before = contention._ticks(stat)
-    stat.write_text("cpu  200 0 100 700 0 0 0 200 9 9\n")
-    assert contention._stolen(before, contention._ticks(stat)) == 0.5
-    assert contention._stolen(before, before) is None
-    for text in ("", "cpu  1 2\n", "nonsense\n"):
-        stat.write_text(text)
-        assert contention._ticks(stat) is None
-    assert contention._ticks(tmp_path / "absent") is None
+Times = namedtuple("Times", "user nice system idle iowait irq softirq steal guest guest_nice")
+
+
+def test_stolen_time(monkeypatch):
+    """It is a share of all CPU time; `user` and `nice` include the time of guests."""
+    readings = [Times(1, 0, 1, 7, 0, 0, 0, 1, 0.5, 0.5), Times(2, 0, 1, 7, 0, 0, 0, 2, 1.5, 0.5)]
+    monkeypatch.setattr(psutil, "cpu_times", lambda: readings.pop(0))
+    before, after = contention.cpu_times(), contention.cpu_times()
+    assert (before, after) == ((1, 10), (2, 12))
+    assert stolen_share(before, after) == 0.5
+    assert stolen_share(before, before) is None
+    assert stolen_share(None, after) is None
+
+
+def test_stolen_time_is_unknown(monkeypatch):
+    """Only Linux counts it, and a container may hide it."""
+
+    def hidden():
+        raise FileNotFoundError("/proc/stat")
+
+    monkeypatch.setattr(psutil, "cpu_times", namedtuple("Times", "user idle", defaults=(1.0, 2.0)))
+    assert contention.cpu_times() is None
+    monkeypatch.setattr(psutil, "cpu_times", hidden)
+    assert contention.cpu_times() is None
+    assert sample_cpu(1, seconds=0.01).stolen is None
+
+
+def test_affinity(quiet, monkeypatch):
+    """Without a count of the CPUs that this process may use (macOS), all CPUs count."""
+    monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda _: [0, 3, 5])
+    assert read_facts().affinity == 3
+    monkeypatch.delattr(psutil.Process, "cpu_affinity")
+    assert read_facts().affinity == os.cpu_count()
+
+
+def test_throttled_while_spinning(quiet, monkeypatch):
+    """What was counted before does not matter."""
+    counts = [7, 9]
+    monkeypatch.setattr(facts_module, "throttle_count", lambda _: counts.pop(0))
+    facts = read_facts()
+    assert facts.throttled == 2
+    assert "CPU throttling" not in facts.unreadable

@@ -1,4 +1,4 @@
-"""Who is timed again: the figures that the limit rests on, by seeded simulation."""
+"""Which cases are timed again: the figures in the docstring of the limit, by seeded simulation."""
 
 import math
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from breakeven.compare.comparison import Change
-from breakeven.experiment.retest import SUSPECT_P, is_suspect
+from breakeven.experiment.retest import RETEST_P, needs_retest
 from breakeven.stats.regression import effects
 
 
 def p_values(cases, change, suites, runs=3, noise=0.02, seed=1):
-    """p of the changed case, and of all others, in so many suites of which one case is slower."""
+    """The p of the slower case of each suite, and the p of all other cases."""
     rng = np.random.default_rng(seed)
     changed, others = [], []
     for _ in range(suites):
@@ -24,19 +24,19 @@ def p_values(cases, change, suites, runs=3, noise=0.02, seed=1):
 
 
 @pytest.mark.parametrize("cases", [1, 4, 40])
-def test_a_case_ten_percent_slower_practically_never_escapes_at_two_percent_noise(cases):
+def test_10_percent_is_never_missed(cases):
     changed, _ = p_values(cases, 0.10, 1000)
-    assert (changed > SUSPECT_P).sum() <= 1
+    assert (changed > RETEST_P).sum() <= 1
 
 
-def test_of_cases_five_percent_slower_about_one_in_nine_escapes():
+def test_5_percent_is_missed_in_one_of_nine():
     changed, _ = p_values(40, 0.05, 1000)
-    assert 0.08 < (changed > SUSPECT_P).mean() < 0.15
+    assert 0.08 < (changed > RETEST_P).mean() < 0.15
 
 
-def test_of_unchanged_cases_about_one_in_twelve_is_timed_again_for_nothing():
+def test_one_in_twelve_retests_is_needless():
     _, others = p_values(40, 0.0, 200)
-    assert 0.06 < (others <= SUSPECT_P).mean() < 0.11
+    assert 0.06 < (others <= RETEST_P).mean() < 0.11
 
 
 @pytest.mark.parametrize(
@@ -53,5 +53,5 @@ def test_of_unchanged_cases_about_one_in_twelve_is_timed_again_for_nothing():
         ("new", None, False),
     ],
 )
-def test_whatever_is_not_clearly_unchanged_is_a_suspect(verdict, p, expected):
-    assert is_suspect(Change("case", verdict, p=p)) is expected
+def test_needs_retest(verdict, p, expected):
+    assert needs_retest(Change("case", verdict, p=p)) is expected

@@ -1,4 +1,4 @@
-"""What a folder keeps, clears, refuses and lays aside."""
+"""What a workspace keeps, drops, refuses and moves to `previous`."""
 
 import json
 from pathlib import Path
@@ -6,108 +6,106 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.experiment.workspace import opened
+from breakeven.experiment.workspace import RunFacts, open_workspace
 from support.run_files import affine_run, write
 
 ASKED = {"--base": "a {out}", "--candidate": "b {out}"}
 
 
-def keep(folder, *names):
-    """Let runs of these names be measured."""
+def keep(workspace, *names):
+    """Let runs of these names complete."""
     for seed, name in enumerate(names):
-        write(folder.begin(name), affine_run({"cpu": (1, 1)}, seed=seed))
-        folder.log_path(name).write_text("said")
-        folder.keep(name, {"seconds": 2.5, "exit": 0, "said": []})
+        write(workspace.begin(name), affine_run({"cpu": (1, 1)}, seed=seed))
+        workspace.log_path(name).write_text("output")
+        workspace.keep(name, RunFacts(seconds=2.5, warnings=[]))
 
 
 def listed(path):
     return sorted(item.name for item in Path(path).iterdir() if item.name != ".lock")
 
 
-def test_whole_runs_and_their_plan_outlive_the_folder(tmp_path):
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        keep(folder, "one", "two")
+def test_runs_and_plan_stay(tmp_path):
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        keep(workspace, "one", "two")
     assert listed(tmp_path / "ab") == ["one.json", "one.log", "plan.json", "two.json", "two.log"]
-    with opened(tmp_path / "ab", ASKED, "tomorrow", fresh=False) as folder:
-        assert list(folder.runs) == ["one", "two"]
-        assert (folder.spent_s, folder.plan["started"], folder.said) == (5.0, "today", [])
+    with open_workspace(tmp_path / "ab", ASKED, "tomorrow", fresh=False) as workspace:
+        assert list(workspace.runs) == ["one", "two"]
+        assert (workspace.spent_s, workspace.plan.started, workspace.messages) == (5.0, "today", [])
 
 
-def test_a_run_is_none_until_it_is_kept_and_its_half_is_cleared(tmp_path):
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        keep(folder, "one")
-        write(folder.begin("two"), affine_run({"cpu": (1, 1)}))
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        assert list(folder.runs) == ["one"]
+def test_incomplete_run_is_dropped(tmp_path):
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        keep(workspace, "one")
+        write(workspace.begin("two"), affine_run({"cpu": (1, 1)}))
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        assert list(workspace.runs) == ["one"]
     assert not (tmp_path / "ab" / "unfinished").exists()
 
 
-def test_a_new_attempt_finds_nothing_of_the_one_before(tmp_path):
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        write(folder.begin("one"), affine_run({"cpu": (1, 1)}))
-        assert not folder.begin("one").exists()
+def test_new_attempt_starts_empty(tmp_path):
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        write(workspace.begin("one"), affine_run({"cpu": (1, 1)}))
+        assert not workspace.begin("one").exists()
 
 
-def test_a_whole_run_that_was_damaged_since_is_measured_again_and_said(tmp_path):
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        keep(folder, "one", "two", "three")
+def test_damaged_run_is_measured_again(tmp_path):
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        keep(workspace, "one", "two", "three")
     (tmp_path / "ab" / "two.json").write_text("{")
     (tmp_path / "ab" / "three.json").unlink()
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        assert list(folder.runs) == ["one"]
-        assert [line.partition(": ")[0] for line in folder.said] == ["measured again"] * 2
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        assert list(workspace.runs) == ["one"]
+        assert len(workspace.messages) == 2
 
 
 @pytest.mark.parametrize("name", ["--base", "--candidate"])
-def test_a_folder_of_other_commands_is_refused_naming_both_and_the_remedy(tmp_path, name):
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        keep(folder, "one")
+def test_other_commands(tmp_path, name):
+    """The error names both commands."""
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        keep(workspace, "one")
     with (
         pytest.raises(UsageError) as refused,
-        opened(tmp_path / "ab", {**ASKED, name: "c {out}"}, "today", fresh=False),
+        open_workspace(tmp_path / "ab", {**ASKED, name: "c {out}"}, "today", fresh=False),
     ):
         pass
-    assert str(refused.value) == (
-        f"{tmp_path / 'ab'} holds runs of something else: {name} was {ASKED[name]!r} and is now 'c {{out}}'; "
-        "name another folder with --output, or begin anew with --fresh"
-    )
+    assert f"{name} was {ASKED[name]!r} and is now 'c {{out}}'" in str(refused.value)
 
 
-def test_where_nothing_was_measured_another_command_may_be_given(tmp_path):
+def test_other_command_before_the_first_run(tmp_path):
     for command in ("pythno {out}", "python {out}"):
-        with opened(tmp_path / "ab", {"CMD": command}, "today", fresh=False) as folder:
-            assert folder.plan["asked"] == {"CMD": command}
+        with open_workspace(tmp_path / "ab", {"CMD": command}, "today", fresh=False) as workspace:
+            assert workspace.plan.asked == {"CMD": command}
     assert listed(tmp_path / "ab") == ["plan.json"]
 
 
-def test_a_finished_folder_is_laid_aside_and_begun_anew_once(tmp_path):
+def test_finished_experiment_moves_to_previous(tmp_path):
+    """Only the latest one is kept there."""
     for number in range(3):
-        with opened(tmp_path / "ab", ASKED, f"day {number}", fresh=False) as folder:
-            assert folder.runs == {}
-            assert len(folder.said) == (number > 0)
-            keep(folder, f"run-{number}")
-            folder.finish()
+        with open_workspace(tmp_path / "ab", ASKED, f"day {number}", fresh=False) as workspace:
+            assert workspace.runs == {}
+            assert len(workspace.messages) == (number > 0)
+            keep(workspace, f"run-{number}")
+            workspace.finish()
     assert listed(tmp_path / "ab") == ["plan.json", "previous", "run-2.json", "run-2.log"]
     assert listed(tmp_path / "ab" / "previous") == ["plan.json", "run-1.json", "run-1.log"]
 
 
-def test_fresh_begins_anew_for_whatever_commands(tmp_path):
-    with opened(tmp_path / "ab", ASKED, "today", fresh=False) as folder:
-        keep(folder, "one")
-    with opened(tmp_path / "ab", {"CMD": "c {out}"}, "today", fresh=True) as folder:
-        assert folder.runs == {}
-        assert folder.said == [
-            f"the runs that were in {tmp_path / 'ab'} now lie in {tmp_path / 'ab'}/previous"
-        ]
+def test_fresh(tmp_path):
+    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+        keep(workspace, "one")
+    with open_workspace(tmp_path / "ab", {"CMD": "c {out}"}, "today", fresh=True) as workspace:
+        assert workspace.runs == {}
+        (message,) = workspace.messages
+        assert message.endswith(f"{tmp_path / 'ab'}/previous")
     assert (tmp_path / "ab" / "previous" / "one.json").exists()
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_folder_of_other_things_is_left_alone(tmp_path, fresh):
+def test_unrelated_directory(tmp_path, fresh):
     write(tmp_path / "thesis.tex", "\\begin")
     with (
-        pytest.raises(UsageError, match=r"is not empty \(thesis.tex\) and holds no plan.json; name another"),
-        opened(tmp_path, ASKED, "today", fresh=fresh),
+        pytest.raises(UsageError, match=r"thesis\.tex.*plan\.json"),
+        open_workspace(tmp_path, ASKED, "today", fresh=fresh),
     ):
         pass
     assert listed(tmp_path) == ["thesis.tex"]
@@ -120,33 +118,73 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path, fresh):
         {"schema": 1},
         {"schema": 2, "asked": ASKED, "runs": {}},
         {"schema": 1, "asked": ASKED, "runs": {"a": {"seconds": -1, "said": []}}},
+        {"schema": 1, "asked": ASKED, "runs": {"a": {"seconds": 1e999, "said": []}}},
+        {"schema": 1, "asked": ASKED, "runs": {"a": {"seconds": True, "said": []}}},
+        {"schema": 1, "asked": ASKED, "runs": {"a": {"seconds": 1}}},
         {"schema": 1, "asked": ASKED, "runs": {"a": None}},
+        {"schema": 1, "asked": [], "runs": {}},
+        {"asked": ASKED, "runs": {}},
     ],
 )
-def test_a_plan_of_somebody_else_is_refused(tmp_path, content):
+def test_bad_plan(tmp_path, content):
     write(tmp_path / "plan.json", json.dumps(content))
     with (
-        pytest.raises(UsageError, match="or no plan of this breakeven"),
-        opened(tmp_path, ASKED, "today", fresh=False),
+        pytest.raises(UsageError, match=r"plan\.json is damaged"),
+        open_workspace(tmp_path, ASKED, "today", fresh=False),
     ):
         pass
 
 
-def test_two_at_once_in_one_folder_are_refused(tmp_path):
+def test_locked(tmp_path):
     with (
-        opened(tmp_path, ASKED, "today", fresh=False),
-        pytest.raises(UsageError, match="another breakeven is measuring"),
-        opened(tmp_path, ASKED, "today", fresh=False),
+        open_workspace(tmp_path, ASKED, "today", fresh=False),
+        pytest.raises(UsageError, match="another breakeven"),
+        open_workspace(tmp_path, ASKED, "today", fresh=False),
     ):
         pass
-    with opened(tmp_path, ASKED, "today", fresh=False):
+    with open_workspace(tmp_path, ASKED, "today", fresh=False):
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+def test_unwritable(tmp_path):
     write(tmp_path / "file", "")
     with (
-        pytest.raises(UsageError, match=r"cannot be written \(.*\); give it room and repeat the command"),
-        opened(tmp_path / "file" / "ab", ASKED, "today", fresh=False),
+        pytest.raises(UsageError, match="Not a directory"),
+        open_workspace(tmp_path / "file" / "ab", ASKED, "today", fresh=False),
     ):
         pass
+
+
+def test_plan_of_version_1_resumes(tmp_path):
+    """An experiment that the first version interrupted goes on; what is written then is the same format."""
+    with open_workspace(tmp_path, ASKED, "today", fresh=False) as workspace:
+        keep(workspace, "one", "two")
+    plan = {
+        "schema": 1,
+        "asked": ASKED,
+        "started": "2026-01-01 12:00:00+01:00",
+        "runs": {
+            "one": {"seconds": 2, "exit": 0, "said": []},
+            "two": {"seconds": 3.5, "exit": 1, "said": ["a case failed"]},
+        },
+        "pairs_of_all": 3,
+        "suspects": ["mlp train cpu batch=64"],
+    }
+    write(tmp_path / "plan.json", json.dumps(plan))
+    with open_workspace(tmp_path, ASKED, "today", fresh=False) as workspace:
+        assert workspace.spent_s == 5.5
+        assert workspace.warnings == ("a case failed",)
+        assert (workspace.plan.first_pairs, workspace.plan.retest) == (3, ["mlp train cpu batch=64"])
+        assert json.loads((tmp_path / "plan.json").read_text()) == plan
+        workspace.finish()
+    assert json.loads((tmp_path / "plan.json").read_text()) == {**plan, "finished": True}
+
+
+def test_command_that_is_not_utf_8(tmp_path):
+    """Its bytes, as lone surrogates, are written to the plan and read again."""
+    asked = {"CMD": "measure \udcff {out}"}
+    for _ in range(2):
+        with open_workspace(tmp_path, asked, "today", fresh=False) as workspace:
+            if not workspace.runs:
+                keep(workspace, "one")
+            assert workspace.plan.asked == asked

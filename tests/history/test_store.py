@@ -1,4 +1,4 @@
-"""The store: one whole file a run or none, whoever writes, whatever is read."""
+"""The store has one complete file per run or none, whoever writes and whatever is read."""
 
 import errno
 import os
@@ -10,12 +10,13 @@ import duckdb
 import numpy as np
 import pytest
 
+from breakeven.case import CaseKey
 from breakeven.errors import RunFileError, StoreError
 from breakeven.history import store
-from breakeven.history.query import OOM, files_of, read_store
+from breakeven.history.query import TrackOutcome, files_of, read_store
 from support.histories import add, commit, content, medians, ran_out, timed
 from support.reports import box
-from support.run_files import benchmark, run, write
+from support.run_files import benchmark, outcome, run, write
 
 FEW = [1.0, 2.0, 4.0]
 
@@ -27,11 +28,12 @@ def kept(tmp_path):
 
 
 def in_store(path):
-    """Every name below a store."""
+    """Return every name below a store."""
     return sorted(str(found.relative_to(path)) for found in Path(path).rglob("*") if found.is_file())
 
 
-def test_a_run_becomes_one_parquet_file_with_its_raw_rounds(tmp_path):
+def test_added_file(tmp_path):
+    """A run becomes one Parquet file with its raw rounds."""
     where = tmp_path / "store"
     times = np.random.default_rng(0).random(50).tolist()
     made = store.add(write(tmp_path / "r.json", content(0, [benchmark(times, flags=["noisy"])])), where)
@@ -46,7 +48,8 @@ def test_a_run_becomes_one_parquet_file_with_its_raw_rounds(tmp_path):
     assert codec.fetchall() == [("ZSTD",)]
 
 
-def test_adding_a_run_again_changes_nothing_even_from_a_copy_in_another_order(tmp_path):
+def test_adding_again(tmp_path):
+    """Adding a run again changes nothing, even from a copy with its cases in another order."""
     cases = [benchmark(FEW, batch_size=size) for size in (1, 2)]
     first = store.add(write(tmp_path / "a.json", content(0, cases)), tmp_path / "store")
     before = (first.path.stat().st_mtime_ns, first.path.read_bytes())
@@ -56,17 +59,20 @@ def test_adding_a_run_again_changes_nothing_even_from_a_copy_in_another_order(tm
     assert len(in_store(tmp_path / "store")) == 1
 
 
-def test_medians_are_recomputed_from_the_rounds_and_taken_from_the_file_only_without_them(tmp_path):
+def test_medians(tmp_path):
+    """Medians are recomputed from the rounds, and taken from the file only without rounds."""
     bare = benchmark([1.0], workload="bare")
     bare["stats"] = {"median": 7.0}
     path = add(tmp_path, [content(0, [benchmark(FEW), bare])])
-    assert {t.workload: t.time_s.tolist() for t in read_store(path).tracks} == {"mlp": [2.0], "bare": [7.0]}
+    medians_s = {track.key.workload: track.time_s.tolist() for track in read_store(path).tracks}
+    assert medians_s == {"mlp": [2.0], "bare": [7.0]}
     [file] = files_of(path)
     stored = duckdb.execute("SELECT workload, median_s FROM read_parquet(?)", [str(file)]).fetchall()
     assert sorted(stored) == [("bare", 7.0), ("mlp", None)]
 
 
-def test_runs_come_back_by_time_whatever_order_they_were_added_in(tmp_path):
+def test_order_of_runs(tmp_path):
+    """Runs are read by time, in whatever order they were added."""
     contents = timed(medians(6))
     path = add(tmp_path, [contents[i] for i in (3, 0, 5, 1, 4, 2)])
     archive = read_store(path)
@@ -76,13 +82,14 @@ def test_runs_come_back_by_time_whatever_order_they_were_added_in(tmp_path):
     np.testing.assert_allclose(track.time_s, medians(6))
 
 
-def test_a_case_without_a_timing_keeps_its_outcome(tmp_path):
+def test_outcomes(tmp_path):
     path = add(tmp_path, [content(0, [benchmark(FEW)], outcomes=[ran_out(128)])])
-    marks = {track.batch_size: int(track.ended[0]) for track in read_store(path).tracks}
-    assert marks == {64: 0, 128: OOM}
+    outcomes = {track.key.batch_size: track.outcome[0] for track in read_store(path).tracks}
+    assert outcomes == {64: TrackOutcome.TIMED, 128: TrackOutcome.OOM}
 
 
-def test_foreign_benchmarks_and_machines_are_kept_by_their_own_names(tmp_path):
+def test_foreign_benchmark(tmp_path):
+    """Other benchmarks and machines keep their own names."""
     foreign = {"name": "test_x", "fullname": "t.py::test_x[1]", "stats": {"data": FEW}}
     path = add(tmp_path, [run([foreign])])
     archive = read_store(path)
@@ -94,7 +101,8 @@ def test_foreign_benchmarks_and_machines_are_kept_by_their_own_names(tmp_path):
     "class_id",
     ["../../evil", "a/b", "a=b", "x" * 300, ".hidden", "a b\nc", "\u00e9\u4e2d", "..", "\ud800", "a'b"],
 )
-def test_no_class_id_leads_out_of_the_store_or_into_another_class(tmp_path, class_id):
+def test_hostile_class_id(tmp_path, class_id):
+    """No class id leads out of the store or into another class."""
     contents = [
         content(i, [benchmark(FEW)], machine=box(class_id=c)) for i, c in enumerate((class_id, "abc"))
     ]
@@ -105,11 +113,11 @@ def test_no_class_id_leads_out_of_the_store_or_into_another_class(tmp_path, clas
 
 
 def in_runs(tmp_path):
-    """The run files that a test wrote."""
+    """Return the run files that a test wrote."""
     return [f"runs/{name}" for name in in_store(tmp_path / "runs")]
 
 
-def test_a_store_whose_path_looks_like_a_pattern_is_read(tmp_path):
+def test_path_like_a_pattern(tmp_path):
     path = add(tmp_path, timed(medians(2)), store="st[a]*re's ?")
     assert len(read_store(path).runs) == 2
 
@@ -121,12 +129,13 @@ def test_a_store_whose_path_looks_like_a_pattern_is_read(tmp_path):
         ('{"benchmarks": [', "cut off"),
         ("[]", "not a pytest-benchmark file"),
         ({**run([]), "benchmarks": []}, "holds no benchmarks"),
-        ({**run([benchmark(FEW)]), "datetime": "yesterday"}, "'yesterday' is no date"),
-        ({**run([benchmark(FEW)]), "datetime": None}, "nothing is no date"),
-        ({**run([benchmark(FEW)]), "datetime": "0001-01-01T00:00:00+14:00"}, "is no date"),
+        ({**run([benchmark(FEW)]), "datetime": "yesterday"}, "datetime: 'yesterday'"),
+        ({**run([benchmark(FEW)]), "datetime": None}, "datetime: nothing"),
+        ({**run([benchmark(FEW)]), "datetime": "0001-01-01T00:00:00+14:00"}, "datetime: "),
     ],
 )
-def test_what_is_no_run_is_refused_in_one_line_and_makes_no_store(tmp_path, text, words):
+def test_refused_run(tmp_path, text, words):
+    """A bad run file is refused in one line, and no store is created."""
     path = write(tmp_path / "bad.json", text)
     with pytest.raises(RunFileError, match=words) as caught:
         store.add(path, tmp_path / "store")
@@ -135,25 +144,27 @@ def test_what_is_no_run_is_refused_in_one_line_and_makes_no_store(tmp_path, text
     assert not (tmp_path / "store").exists()
 
 
-def test_what_a_killed_writer_left_is_not_read(kept):
+def test_killed_writer(kept):
+    """Temporary files are not read."""
     file = files_of(kept)[0]
     (file.parent / f".{file.stem}.77-ab.tmp").write_bytes(b"PAR1 half")
     assert len(read_store(kept).runs) == 3
     assert read_store(kept).damaged == ()
 
 
-def test_a_writer_that_is_overtaken_leaves_the_other_file_alone(tmp_path, monkeypatch):
+def test_faster_writer(tmp_path, monkeypatch):
+    """A writer never replaces the file of a faster one."""
     path = write(tmp_path / "r.json", content(0, [benchmark(FEW)]))
     first = store.add(path, tmp_path / "store")
     before = first.path.read_bytes()
-    monkeypatch.setattr(Path, "exists", lambda _path: False)  # it looked before the other was done
+    monkeypatch.setattr(Path, "exists", lambda _path: False)  # as before the other had finished
     assert not store.add(path, tmp_path / "store").new
     assert first.path.read_bytes() == before
     assert len(in_store(tmp_path / "store")) == 1
 
 
 @pytest.mark.parametrize("call", ["fsync", "link"])
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch, kept, call):
+def test_full_disk(tmp_path, monkeypatch, kept, call):
     before = in_store(kept)
 
     def full(*arguments, **kwargs):
@@ -163,12 +174,13 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch, kept, ca
     if call == "link":
         monkeypatch.setattr(Path, "rename", full)
     path = write(tmp_path / "r.json", content(9, [benchmark(FEW)]))
-    with pytest.raises(StoreError, match=r"No space left on device\); nothing of it was added: make room"):
+    with pytest.raises(StoreError, match=r"No space left on device\); nothing of it was added"):
         store.add(path, kept)
     assert in_store(kept) == before
 
 
-def test_a_write_that_the_system_cuts_short_leaves_nothing(tmp_path, kept):
+def test_file_size_limit(tmp_path, kept):
+    """A write that fails in DuckDB leaves nothing."""
     before = in_store(kept)
     times = np.random.default_rng(0).random(20_000).tolist()
     path = write(tmp_path / "r.json", content(9, [benchmark(times)]))
@@ -185,7 +197,7 @@ def test_a_write_that_the_system_cuts_short_leaves_nothing(tmp_path, kept):
     assert in_store(kept) == before
 
 
-def test_a_file_system_without_links_is_written_to_all_the_same(tmp_path, monkeypatch):
+def test_no_hard_links(tmp_path, monkeypatch):
     def refuse(*arguments, **kwargs):
         raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -195,7 +207,7 @@ def test_a_file_system_without_links_is_written_to_all_the_same(tmp_path, monkey
     assert len(read_store(tmp_path / "store").runs) == 1
 
 
-def test_writers_at_once_lose_nothing_whether_their_runs_are_the_same_or_not(tmp_path):
+def test_concurrent_writers(tmp_path):
     same = write(tmp_path / "same.json", content(0, [benchmark(FEW)]))
     others = [write(tmp_path / f"{i}.json", content(i, [benchmark(FEW)])) for i in (1, 2)]
     code = "import sys\nfrom breakeven.cli import main\nsys.exit(main(['history', 'add', *sys.argv[1:]]))"
@@ -213,7 +225,7 @@ def test_writers_at_once_lose_nothing_whether_their_runs_are_the_same_or_not(tmp
 
 
 def damage(file, how):
-    """Spoil a file of a store."""
+    """Damage a file of a store."""
     raw = file.read_bytes()
     if how == "cut":
         file.write_bytes(raw[: len(raw) // 2])
@@ -237,39 +249,40 @@ def damage(file, how):
 
 
 @pytest.mark.parametrize("how", ["cut", "empty", "text", "flipped", "foreign", "newer", "directory"])
-def test_a_damaged_file_is_named_and_the_rest_is_read(kept, how):
-    spoilt = files_of(kept)[1]
-    damage(spoilt, how)
+def test_damaged_file(kept, how):
+    """A damaged file is reported and the others are read."""
+    damaged_file = files_of(kept)[1]
+    damage(damaged_file, how)
     archive = read_store(kept)
     assert [run.commit for run in archive.runs] == [commit(0), commit(2)]
     [line] = archive.damaged
-    assert line.startswith(f"{spoilt} cannot be used: ")
-    assert (
-        "upgrade breakeven" if how == "newer" else "of the store" if how == "foreign" else "delete it"
-    ) in line
+    assert line.startswith(f"{damaged_file} cannot be used: ")
+    remedy = {"newer": "upgrade breakeven", "foreign": "remove it"}.get(how, "delete it")
+    assert remedy in line
     assert "\n" not in line
     assert read_store(kept).tracks[0].time_s.shape == (2,)
 
 
-def test_all_files_damaged_is_an_empty_archive(kept):
+def test_all_damaged(kept):
     for file in files_of(kept):
         damage(file, "cut")
     archive = read_store(kept)
     assert (archive.runs, archive.tracks, len(archive.damaged)) == ((), (), 3)
 
 
-def test_adding_over_a_damaged_file_says_so_and_deleting_it_mends_the_store(tmp_path, kept):
-    spoilt = files_of(kept)[0]
-    damage(spoilt, "cut")
+def test_adding_over_damaged(tmp_path, kept):
+    """Adding over a damaged file is refused until it is deleted."""
+    damaged_file = files_of(kept)[0]
+    damage(damaged_file, "cut")
     path = write(tmp_path / "again.json", timed(medians(3))[0])
     with pytest.raises(StoreError, match=r"is damaged .* delete it and add its run again"):
         store.add(path, kept)
-    spoilt.unlink()
+    damaged_file.unlink()
     assert store.add(path, kept).new
     assert read_store(kept).damaged == ()
 
 
-def test_a_copy_of_a_file_counts_once(kept):
+def test_copied_file(kept):
     file = files_of(kept)[0]
     file.with_name(f"copy-of-{file.name}").write_bytes(file.read_bytes())
     archive = read_store(kept)
@@ -277,7 +290,7 @@ def test_a_copy_of_a_file_counts_once(kept):
     assert archive.tracks[0].run.tolist() == [0, 1, 2]
 
 
-def test_a_file_that_vanishes_while_we_read_is_as_if_it_had_never_been_there(kept, monkeypatch):
+def test_removed_while_reading(kept, monkeypatch):
     listed = files_of(kept)
     monkeypatch.setattr("breakeven.history.query.files_of", lambda _store: listed)
     listed[1].unlink()
@@ -285,7 +298,8 @@ def test_a_file_that_vanishes_while_we_read_is_as_if_it_had_never_been_there(kep
     assert (len(archive.runs), archive.damaged) == (2, ())
 
 
-def test_files_of_an_older_and_a_newer_breakeven_are_read_together(kept):
+def test_additional_column(kept):
+    """A file of a later breakeven may have more columns."""
     file = files_of(kept)[0]
     duckdb.execute(
         f"COPY (SELECT *, 1 AS later FROM read_parquet('{file}', hive_partitioning = false)) "
@@ -295,7 +309,7 @@ def test_files_of_an_older_and_a_newer_breakeven_are_read_together(kept):
     assert len(read_store(kept).runs) == 3
 
 
-def test_one_branch_can_be_read_alone(tmp_path):
+def test_branch(tmp_path):
     contents = [content(i, [benchmark(FEW)], branch="main" if i % 2 else "topic") for i in range(4)]
     archive = read_store(add(tmp_path, contents), "main")
     assert [run.commit for run in archive.runs] == [commit(1), commit(3)]
@@ -303,15 +317,69 @@ def test_one_branch_can_be_read_alone(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["missing", "file"])
-def test_what_is_no_store_is_said_with_the_remedy(tmp_path, what):
+def test_not_a_store(tmp_path, what):
     if what == "file":
         (tmp_path / "file").write_text("")
-    with pytest.raises(
-        StoreError, match=r"is no store of runs .* `breakeven history add RUN.json --store DIR`"
-    ):
+    with pytest.raises(StoreError, match=rf"{what} .*`breakeven history add RUN.json --store DIR`"):
         read_store(tmp_path / what)
 
 
-def test_text_that_parquet_cannot_hold_is_shown_by_its_numbers(tmp_path):
+def test_unstorable_text(tmp_path):
+    """Text that Parquet cannot hold is escaped."""
     path = add(tmp_path, [content(0, [benchmark(FEW, workload="a\ud800b\0c")])])
-    assert read_store(path).tracks[0].workload == "a\\ud800b\\x00c"
+    assert read_store(path).tracks[0].key.workload == "a\\ud800b\\x00c"
+
+
+VERSION_1 = Path(__file__).parents[1] / "data" / "history-v1"
+"""A store that version 1 wrote from `version_1_run` of 0 and 1."""
+
+
+def version_1_run(number):
+    """Return the content of a run with every kind of case; every second one has no commit."""
+    times = medians(12, step=1.3, at=6)[number] * np.array([0.98, 0.99, 1, 1, 1.01, 1.02])
+    axes = {"width": 128, "act": "re lu"}
+    cases = [
+        benchmark(times.round(7), peak_memory_bytes=1000, flags=["noisy"], axes=axes),
+        {"name": "test_x", "fullname": "t.py::test_x[1]", "stats": {"data": [1.0, 2.0]}},
+        {"name": "test_y", "fullname": "t.py::test_y", "stats": {"median": 7.0}},
+    ]
+    outcomes = [
+        ran_out(1024),
+        outcome("failed", "it broke", phase="forward"),
+        {"fullname": "b.py::bench_z[1]", "outcome": "skipped", "reason": "mark"},
+    ]
+    made = content(number, cases, outcomes=outcomes)
+    return made | {"commit_info": {"id": "unversioned"}} if number % 2 else made
+
+
+def test_reading_version_1():
+    archive = read_store(VERSION_1)
+    assert [(run.commit, run.branch, run.dirty, run.class_id, run.label) for run in archive.runs] == [
+        (commit(0), "main", False, "id-EPYC", "EPYC"),
+        ("", "", None, "id-EPYC", "EPYC"),
+    ]
+    tracks = {track.case: track for track in archive.tracks}
+    timed_track = tracks.pop('mlp train cpu batch=64 act="re lu" width=128')
+    np.testing.assert_allclose(timed_track.time_s, medians(12)[:2], rtol=1e-4)
+    assert timed_track.key == CaseKey.of("mlp", 64, "train", "cpu", {"width": 128, "act": "re lu"}, "id-EPYC")
+    assert timed_track.peak_memory_bytes.tolist() == [1000, 1000]
+    assert {
+        case: (track.time_s[0], track.outcome[0]) for case, track in tracks.items() if track.key is None
+    } == {
+        "t.py::test_x[1]": (1.5, TrackOutcome.TIMED),
+        "t.py::test_y": (7.0, TrackOutcome.TIMED),
+        "b.py::bench_z[1]": (pytest.approx(np.nan, nan_ok=True), TrackOutcome.UNTIMED),
+    }
+    assert tracks["mlp train cuda batch=1024 width=128"].outcome.tolist() == [TrackOutcome.OOM] * 2
+    assert tracks["mlp forward cpu batch=64 width=128"].outcome.tolist() == [TrackOutcome.UNTIMED] * 2
+
+
+def test_writing_as_version_1(tmp_path):
+    """The same run has the same file name, digest, columns and rows as in version 1."""
+    path = add(tmp_path, [version_1_run(0), version_1_run(1)])
+    assert in_store(path) == in_store(VERSION_1)
+    for old, new in zip(files_of(VERSION_1), files_of(path), strict=True):
+        query = "FROM read_parquet(?, hive_partitioning = false)"
+        ours, theirs = (duckdb.connect().execute(query, [str(file)]) for file in (new, old))
+        assert ours.description == theirs.description
+        assert repr(ours.fetchall()) == repr(theirs.fetchall())

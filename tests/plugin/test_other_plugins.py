@@ -1,8 +1,8 @@
-"""Projects that are not ours stay as they were: nothing collected, nothing changed, torch not imported."""
+"""Other projects are unchanged: nothing more is collected, and torch is not imported."""
 
 import pytest
 
-# Says at the very end whether anything heavy was imported, by anyone.
+# Prints at the very end whether anything heavy was imported.
 CONFTEST = """
 import sys
 
@@ -11,7 +11,7 @@ def pytest_unconfigure(config):
     print("heavy:", *heavy)
 """
 THEIR_BENCH = """
-raise SystemExit("imported: a sweep of the floor")
+raise SystemExit("imported, although it only mentions a sweep")
 """
 THEIR_TEST = """
 import pytest
@@ -49,7 +49,7 @@ def theirs(pytester):
     ],
     ids=" ".join,
 )
-def test_an_unrelated_project_is_left_alone(theirs, arguments, lines):
+def test_unrelated_project(theirs, arguments, lines):
     result = theirs.runpytest_subprocess("-p", "no:hypothesispytest", *arguments)
 
     assert result.ret == 0
@@ -58,7 +58,7 @@ def test_an_unrelated_project_is_left_alone(theirs, arguments, lines):
     result.stdout.no_fnmatch_line("breakeven: *")
 
 
-def test_a_typed_project_whose_bench_files_have_no_sweep_is_left_alone(theirs):
+def test_bench_files_without_a_sweep(theirs):
     theirs.makepyfile(bench_other="raise SystemExit('imported')", test_theirs="def test_it(): ...")
 
     result = theirs.runpytest_subprocess("-p", "no:hypothesispytest", ".")
@@ -67,7 +67,8 @@ def test_a_typed_project_whose_bench_files_have_no_sweep_is_left_alone(theirs):
     result.stdout.fnmatch_lines(["heavy:"])
 
 
-def test_a_typed_project_that_collects_sweeps_of_its_own_is_left_alone(theirs):
+def test_other_sweep_mark(theirs):
+    """A project that collects its own sweeps keeps them."""
     theirs.makepyfile(
         bench_other=THEIR_TEST.replace("test_theirs", "bench_theirs"), test_theirs="def test_it(): ..."
     )
@@ -79,7 +80,8 @@ def test_a_typed_project_that_collects_sweeps_of_its_own_is_left_alone(theirs):
     result.stdout.fnmatch_lines(["heavy:"])
 
 
-def test_their_own_plain_benchmarks_keep_their_table_and_their_file(theirs):
+def test_plain_benchmarks(theirs):
+    """They keep their table and their file."""
     theirs.makepyfile(
         bench_other="", test_theirs="def test_it(benchmark): benchmark.pedantic(sum, ([1],), rounds=2)"
     )
@@ -91,18 +93,8 @@ def test_their_own_plain_benchmarks_keep_their_table_and_their_file(theirs):
     assert '"breakeven"' not in (theirs.path / "run.json").read_text()
 
 
-def test_a_sweep_without_pytest_benchmark_is_a_usage_error(bench, usage_error):
-    bench.write()
-    (bench.pytester.path / "conftest.py").unlink()  # it has hooks of pytest-benchmark's
-
-    result = bench.pytester.runpytest_inprocess("bench", "-p", "no:benchmark", "-p", "no:hypothesispytest")
-
-    assert usage_error(result) == (
-        "a sweep needs pytest-benchmark, which is turned off; leave out -p no:benchmark"
-    )
-
-
-def test_a_broken_neighbor_does_not_cost_the_results_where_collection_errors_are_passed_over(bench):
+def test_collection_error(bench):
+    """The others are timed where the run continues after it."""
     bench.write().write("raise ValueError('a broken sweep')", "bench/bench_broken.py", head="")
 
     assert bench.run().ret == pytest.ExitCode.INTERRUPTED
@@ -113,6 +105,6 @@ def test_a_broken_neighbor_does_not_cost_the_results_where_collection_errors_are
     assert bench.file()["breakeven"]["outcomes"] == []
 
 
-def test_the_run_is_measured_without_a_terminal_too(bench):
+def test_no_terminal(bench):
     assert bench.write().run("-p", "no:terminal").ret == 0
     assert len(bench.timed()) == 2

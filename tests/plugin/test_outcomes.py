@@ -1,4 +1,4 @@
-"""How cases end that give no timing: what is printed, the exit code, and what stands in the run file."""
+"""Cases that give no timing: what is printed, the exit code, and what the run file records."""
 
 import signal
 from unittest.mock import Mock
@@ -38,7 +38,7 @@ def fails(batch_size, phase="train"):
 
 @pytest.fixture
 def in_round_7(bench):
-    """Return a function that runs benchmarks which do `what` in the seventh timed round of batch 16."""
+    """A function that runs benchmarks which do `what` in the seventh timed round of batch 16."""
 
     def run(what, *options):
         bench.write(IN_ROUND_7.replace("WHAT", what) + OTHER)
@@ -55,7 +55,8 @@ def in_round_7(bench):
         "raise MemoryError",
     ],
 )
-def test_out_of_memory_in_round_7_is_recorded_and_larger_batches_are_not_tried(bench, in_round_7, what):
+def test_out_of_memory_in_a_round(bench, in_round_7, what):
+    """It is recorded, and larger batches are not tried."""
     result = in_round_7(what)
 
     assert result.ret == 0
@@ -69,7 +70,8 @@ def test_out_of_memory_in_round_7_is_recorded_and_larger_batches_are_not_tried(b
     assert bench.notes() == ["1", "16"]  # the recipe of the larger batch is not called
 
 
-def test_other_phases_of_the_batch_that_ran_out_of_memory_are_still_tried(bench, in_round_7):
+def test_out_of_memory_and_other_phases(bench, in_round_7):
+    """They are still tried at that batch size."""
     in_round_7("raise MemoryError", "--breakeven-phases=transfer,forward,train")
 
     assert [name for name in bench.timed() if "16" in name] == [fails(16, "transfer")]
@@ -79,7 +81,7 @@ def test_other_phases_of_the_batch_that_ran_out_of_memory_are_still_tried(bench,
     }
 
 
-def test_out_of_memory_in_a_recipe_is_out_of_memory_too(bench):
+def test_out_of_memory_in_a_recipe(bench):
     bench.write("""
 @pytest.mark.sweep(batch_size=[1, 16, 64])
 def bench_fails(train_benchmark, batch_size):
@@ -101,7 +103,8 @@ def bench_fails(train_benchmark, batch_size):
     assert bench.notes() == ["1", "16"]
 
 
-def test_a_lost_device_is_a_crash_and_nothing_more_is_tried_on_it(bench, in_round_7):
+def test_lost_device(bench, in_round_7):
+    """It is a crash, and no other case is tried on it."""
     result = in_round_7(RAISE_RUNTIME_ERROR.format("CUDA error: an illegal memory access was encountered"))
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -115,7 +118,8 @@ def test_a_lost_device_is_a_crash_and_nothing_more_is_tried_on_it(bench, in_roun
     assert bench.notes() == ["1", "16"]
 
 
-def test_a_model_that_raises_fails_its_case_in_one_line_and_the_others_are_timed(bench, in_round_7):
+def test_exception_in_a_round(bench, in_round_7):
+    """It fails its case in one line, and the others are timed."""
     result = in_round_7("raise ValueError('first line\\nsecond line')")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -128,7 +132,8 @@ def test_a_model_that_raises_fails_its_case_in_one_line_and_the_others_are_timed
     result.stdout.no_fnmatch_line("*bench_mine.py:[0-9]*")
 
 
-def test_a_loss_that_becomes_nan_in_the_timed_rounds_is_no_timing(bench, in_round_7):
+def test_loss_becomes_nan(bench, in_round_7):
+    """A loss that becomes NaN in the timed rounds fails its case."""
     result = in_round_7("self.weight.data.fill_(float('nan'))", "-k", "fails and not 64")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -137,7 +142,8 @@ def test_a_loss_that_becomes_nan_in_the_timed_rounds_is_no_timing(bench, in_roun
     assert (outcome, reason.split(":")[0]) == ("failed", "the loss is nan")
 
 
-def test_ctrl_c_in_a_timed_round_keeps_the_finished_cases_and_names_the_rest(bench, in_round_7):
+def test_ctrl_c_in_a_round(bench, in_round_7):
+    """The finished cases are kept, and the others listed."""
     result = in_round_7("raise KeyboardInterrupt")
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -148,7 +154,7 @@ def test_ctrl_c_in_a_timed_round_keeps_the_finished_cases_and_names_the_rest(ben
     assert "INTERNALERROR" not in result.stdout.str()
 
 
-def test_ctrl_c_before_the_measuring_keeps_the_finished_cases_too(bench):
+def test_ctrl_c_between_cases(bench):
     bench.write(
         OTHER
         + """
@@ -171,13 +177,14 @@ def bench_zzz(train_benchmark, batch_size):
         ("pytest.xfail('known')", ("skipped", "known"), 0),
     ],
 )
-def test_pytests_own_words_inside_a_timed_round_lose_no_other_result(bench, in_round_7, what, ending, code):
+def test_skip_and_fail_in_a_round(bench, in_round_7, what, ending, code):
+    """The other results are kept."""
     assert in_round_7(what).ret == code
     assert bench.timed() == [fails(1), fails(64), "bench_other[1-cpu@1-train]"]
     assert bench.outcomes() == {fails(16): ending}
 
 
-def test_the_first_failure_stops_the_run_where_that_is_asked_for(bench, in_round_7):
+def test_exitfirst(bench, in_round_7):
     assert in_round_7("raise ValueError", "-x").ret == pytest.ExitCode.TESTS_FAILED
     assert bench.timed() == [fails(1)]
     assert bench.outcomes()[fails(16)] == ("failed", "ValueError")
@@ -195,7 +202,8 @@ RECIPES = {
 
 
 @pytest.mark.parametrize("body", RECIPES)
-def test_a_bad_recipe_is_called_once_a_cell_and_fails_in_one_line_with_file_and_line(bench, body):
+def test_bad_recipe(bench, body):
+    """It is called once per cell, and fails in one line with its file and line."""
     bench.write(f"""
 @pytest.mark.sweep(batch_size=[1, 2])
 def bench_bad(train_benchmark, batch_size):
@@ -217,23 +225,24 @@ def bench_bad(train_benchmark, batch_size):
     assert list(outcomes) == [
         f"bench_bad[{n}-cpu@1-{phase}]" for n in (1, 2) for phase in ("forward", "train")
     ]
-    for outcome, told in outcomes.values():
+    for outcome, recorded in outcomes.values():
         assert outcome == "failed"
-        assert told.startswith(reason)
+        assert recorded.startswith(reason)
     result.stdout.fnmatch_lines([f"bad train cpu@1 batch=2: {reason}*"])
     assert "Traceback" not in result.stdout.str()
     assert bench.timed() == ["bench_other[1-cpu@1-forward]", "bench_other[1-cpu@1-train]"]
 
 
 @pytest.mark.parametrize(
-    ("recipe", "told"),
+    ("recipe", "start"),
     [
         ("workload(1)", "train_benchmark got a Workload, expected a recipe, a function that returns"),
         ("None", "train_benchmark got None, expected a recipe, a function that returns a Workload;"),
         ("torch.nn.ReLU()", "a ReLU: the recipe raised TypeError"),
     ],
 )
-def test_what_is_no_recipe_is_named_without_its_contents(bench, recipe, told):
+def test_not_a_recipe(bench, recipe, start):
+    """It is named without its contents."""
     bench.write(f"""
 @pytest.mark.sweep(batch_size=[1])
 def bench_bad(train_benchmark, batch_size):
@@ -242,7 +251,7 @@ def bench_bad(train_benchmark, batch_size):
 
     assert bench.run().ret == pytest.ExitCode.TESTS_FAILED
     [(_, reason)] = bench.outcomes().values()
-    assert reason.startswith(told)
+    assert reason.startswith(start)
     assert "\n" not in reason
     assert len(reason) < 200
 
@@ -252,7 +261,7 @@ MODELS = {
         "workload(1, targets=torch.full((1, 2), float('nan')))",
         "the loss is nan: timings of a model that does not train mean nothing; check inputs, targets",
     ),
-    "a loss that is no number": (
+    "a loss that is not one number": (
         "workload(1, loss=lambda outputs, targets: outputs - targets)",
         "the loss is a tensor of shape (1, 2), expected one number; reduce it, e.g. with .mean()",
     ),
@@ -264,7 +273,8 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_that_does_not_train_fails_in_one_line_and_with_a_traceback_where_asked(bench, name):
+def test_bad_model(bench, name):
+    """It fails in one line, and with a traceback where that is asked for."""
     source, reason = MODELS[name]
     bench.write(f"""
 @pytest.mark.sweep(batch_size=[1])
@@ -275,20 +285,20 @@ def bench_bad(train_benchmark, batch_size):
     result = bench.run("--breakeven-phases=forward")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert bench.timed() == ["bench_other[1-cpu@1-forward]"]
-    [(outcome, told)] = bench.outcomes().values()
-    assert (outcome, told[: len(reason)]) == ("failed", reason)
-    hint = "; --tb=short shows where" if told.startswith("RuntimeError") else ""
-    assert result.outlines.count(f"bad forward cpu@1 batch=1: {told}{hint}") == 1
+    [(outcome, recorded)] = bench.outcomes().values()
+    assert (outcome, recorded[: len(reason)]) == ("failed", reason)
+    hint = "; --tb=short shows where" if recorded.startswith("RuntimeError") else ""
+    assert result.outlines.count(f"bad forward cpu@1 batch=1: {recorded}{hint}") == 1
     result.stdout.no_fnmatch_line("*.py:[0-9]*")
 
     result = bench.run("--tb=long", "--breakeven-phases=forward")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["bench/bench_mine.py:[0-9]*", f"E *Error: {told.removeprefix('RuntimeError: ')}*"]
+        ["bench/bench_mine.py:[0-9]*", f"E *Error: {recorded.removeprefix('RuntimeError: ')}*"]
     )
 
 
-def test_a_recipes_own_traceback_is_shown_where_asked(bench):
+def test_traceback_of_a_recipe(bench):
     bench.write("""
 @pytest.mark.sweep(batch_size=[1])
 def bench_bad(train_benchmark, batch_size):
@@ -311,7 +321,8 @@ def bench_bad(train_benchmark, batch_size):
         ("raise ValueError('mine')", "ValueError: mine"),
     ],
 )
-def test_a_function_fails_that_does_not_call_its_benchmark_exactly_once(bench, body, reason):
+def test_not_called_once(bench, body, reason):
+    """A function that does not call `train_benchmark` exactly once fails."""
     bench.write(f"""
 @pytest.mark.sweep(batch_size=[1])
 def bench_bad(train_benchmark, batch_size):
@@ -326,7 +337,7 @@ def bench_bad(train_benchmark, batch_size):
     assert bench.timed() == ["bench_other[1-cpu@1-train]"]
 
 
-def test_the_benchmark_argument_without_a_sweep_fails_with_the_remedy(bench):
+def test_fixture_without_a_sweep(bench):
     bench.write("def test_it(train_benchmark): ...", "test_it.py")
 
     result = bench.raw("test_it.py")
@@ -335,7 +346,8 @@ def test_the_benchmark_argument_without_a_sweep_fails_with_the_remedy(bench):
     result.stdout.fnmatch_lines(["train_benchmark needs @pytest.mark.sweep(batch_size=[[]...[]]) on test_it"])
 
 
-def test_a_skip_outside_the_measuring_is_recorded_with_its_reason(bench):
+def test_skip_outside_a_round(bench):
+    """Its reason is recorded."""
     bench.write("""
 @pytest.mark.skip(reason="by mark")
 @pytest.mark.sweep(batch_size=[1])
@@ -356,7 +368,7 @@ def bench_b(train_benchmark, batch_size):
     }
 
 
-def test_a_broken_fixture_is_a_recorded_failure(bench):
+def test_broken_fixture(bench):
     bench.write("""
 @pytest.fixture
 def data():
@@ -370,7 +382,7 @@ def bench_a(train_benchmark, batch_size, data): ...
     assert bench.outcomes() == {"bench_a[1-cpu@1-train]": ("failed", "OSError: no such data set")}
 
 
-def test_a_case_that_would_take_too_long_is_skipped_with_that_reason(bench, monkeypatch):
+def test_too_long(bench, monkeypatch):
     from breakeven.measure.runner import Session
 
     ticks = iter(range(10**6))  # a clock by which everything takes a second or more
@@ -407,7 +419,7 @@ def clock():
 """
 
 
-def test_a_clock_that_steps_back_gives_no_timing_and_says_so(bench, monkeypatch):
+def test_clock_steps_back(bench, monkeypatch):
     bench.pytester.makepyfile(stepping=STEPPING_CLOCK)
     monkeypatch.syspath_prepend(bench.pytester.path)
 
@@ -418,7 +430,8 @@ def test_a_clock_that_steps_back_gives_no_timing_and_says_so(bench, monkeypatch)
     assert all("the clock stepped back" in reason for _, reason in bench.outcomes().values())
 
 
-def test_a_cancelled_job_keeps_what_it_measured_as_ctrl_c_does(bench):
+def test_sigterm(bench):
+    """A canceled job keeps what it measured, as with Ctrl-C."""
     bench.write("""
 @pytest.mark.sweep(batch_size=[1, 2, 3])
 def bench_canceled(train_benchmark, batch_size):
@@ -436,21 +449,22 @@ def bench_canceled(train_benchmark, batch_size):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_canary_is_timed_first_halfway_and_last(bench, monkeypatch):
+def test_canary(bench, monkeypatch):
+    """It runs first, halfway and last."""
     from breakeven.measure.runner import Session
 
-    heard = []
+    calls = []
 
-    class Listening(Session):
+    class Recording(Session):
         def run_canary(self, when, devices):
-            heard.append(when)
+            calls.append(when)
             super().run_canary(when, devices)
 
         def measure(self, *arguments):
-            heard.append("case")
+            calls.append("case")
             return super().measure(*arguments)
 
-    monkeypatch.setattr("breakeven.plugin.session.Session", Listening)
+    monkeypatch.setattr("breakeven.plugin.session.Session", Recording)
     bench.write("""
 @pytest.mark.sweep(batch_size=[1, 2, 3, 4, 5, 6])
 def bench_six(train_benchmark, batch_size):
@@ -459,11 +473,12 @@ def bench_six(train_benchmark, batch_size):
 
     assert bench.run().ret == 0
 
-    assert heard == ["start", "case", "case", "case", "middle", "case", "case", "case", "end"]
+    assert calls == ["start", "case", "case", "case", "middle", "case", "case", "case", "end"]
 
 
-def test_the_wall_time_counts_from_the_first_case_and_not_from_the_collection(bench, monkeypatch):
-    ticks = iter([0.0, 100.0, 107.0, 110.0])  # collected, begun, written, told
+def test_wall_time(bench, monkeypatch):
+    """It counts from the first case, not from the collection."""
+    ticks = iter([100.0, 107.0, 110.0])  # begun, written, printed
     monkeypatch.setattr("breakeven.plugin.session.time", Mock(perf_counter=lambda: next(ticks)))
 
     result = bench.write().run()
@@ -472,7 +487,8 @@ def test_the_wall_time_counts_from_the_first_case_and_not_from_the_collection(be
     result.stdout.fnmatch_lines(["breakeven: 2 timed *; 10.0 s: *"])
 
 
-def test_an_error_that_is_not_of_our_results_is_not_told_as_one(bench):
+def test_other_oserror(bench):
+    """An OSError of another plugin is not taken for one about the results."""
     bench.write().pytester.makeconftest("""
 def pytest_sessionfinish():
     raise OSError("theirs")

@@ -1,22 +1,11 @@
-"""The line between two cases: its words, its cut, the time left, and when it is due. On an injected clock."""
+"""The time left, the progress line on pytest's terminal, and which dots and letters remain there."""
+
+import re
 
 import pytest
 
-from breakeven.plugin.progress import (
-    EVERY_S,
-    TRUSTED_CASES,
-    Last,
-    Look,
-    Progress,
-    clock_face,
-    line_of,
-    look_for,
-    seconds_left,
-)
-
-NAME = "mlp forward cuda batch=16 width=64"
-LAST = Last.timed(NAME, 0.000141, 0.009)
-LINE = "breakeven: case 34 of 260, last: mlp forward cuda batch=16 width=64 141 µs ±0.9%, 1:12 left"
+from breakeven.plugin import progress
+from breakeven.plugin.progress import INTERVAL_S, PLAN_WEIGHT, Progress, clock_time
 
 
 class Clock:
@@ -34,204 +23,492 @@ def clock():
     return Clock()
 
 
-def run(progress, clock, *costs, start=0):
-    """End as many cases as there are costs, which are named by their number."""
-    for number, cost_s in enumerate(costs, start):
-        progress.start(str(number))
-        clock.now += cost_s
-        progress.end(str(number), Last(f"case-{number}", "1 s"))
-
-
-def cases(clock, count=10, planned_s=1.0):
+def make(clock, count=10, planned_s=1.0):
+    """Progress of cases named by their number."""
     return Progress({str(number): planned_s for number in range(count)}, clock)
 
 
+def run(progress, clock, *costs_s, start=0):
+    """Run a case for each cost."""
+    for number, cost_s in enumerate(costs_s, start):
+        progress.start(str(number))
+        clock.now += cost_s
+        progress.end(str(number), f"1 s, case-{number}")
+
+
 def left(progress):
-    return progress.line().rpartition(", ")[2]
+    return re.search(r", (\S+) left", progress.line())[1]
 
 
-# ---------------------------------------------------------------------------------------------------
-# Words.
+def test_first_line(clock):
+    """Before the first result the plan alone gives the time left."""
+    progress = make(clock)
+    progress.start("0")
+    assert progress.line() == "breakeven: case 1 of 10, 0:10 left"
 
 
-def test_the_line_says_which_case_the_last_result_and_the_time_left():
-    assert line_of(34, 260, LAST, 72.0) == LINE
+def test_line(clock):
+    progress = make(clock)
+    run(progress, clock, 1.0, 1.0, 1.0)
+    progress.start("3")
+    assert progress.line() == "breakeven: case 4 of 10, 0:07 left; last: 1 s, case-2"
 
 
-def test_before_the_first_result_there_is_none():
-    assert line_of(1, 260, None, 72.0) == "breakeven: case 1 of 260, 1:12 left"
-
-
-def test_a_case_without_a_timing_says_how_it_ended():
-    assert line_of(2, 3, Last(NAME, "oom"), 1.0) == f"breakeven: case 2 of 3, last: {NAME} oom, 0:01 left"
-
-
-def test_a_median_without_an_interval_has_no_half_width():
-    assert Last.timed("a", 2.0, None) == Last("a", "2.00 s", "")
-
-
-def test_a_line_that_fits_exactly_is_whole():
-    assert line_of(34, 260, LAST, 72.0, len(LINE)) == LINE
-
-
-def test_a_line_too_long_by_one_loses_two_letters_of_the_name_to_an_ellipsis():
-    assert line_of(34, 260, LAST, 72.0, len(LINE) - 1) == LINE.replace("width=64", "width=…")
-
-
-def test_where_the_name_would_vanish_the_interval_goes_first():
-    shortest = "breakeven: case 34 of 260, last: mlp for… 141 µs ±0.9%, 1:12 left"
-    assert line_of(34, 260, LAST, 72.0, len(shortest)) == shortest
-    assert line_of(34, 260, LAST, 72.0, len(shortest) - 1) == (
-        "breakeven: case 34 of 260, last: mlp forward … 141 µs, 1:12 left"
-    )
-
-
-def test_where_even_that_has_no_room_the_case_and_the_time_left_remain():
-    shortest = "breakeven: case 34 of 260, last: mlp for… 141 µs, 1:12 left"
-    assert line_of(34, 260, LAST, 72.0, len(shortest)) == shortest
-    assert line_of(34, 260, LAST, 72.0, len(shortest) - 1) == "breakeven: case 34 of 260, 1:12 left"
-    assert line_of(34, 260, LAST, 72.0, 12) == "breakeven: c"
-
-
-@pytest.mark.parametrize("columns", range(1, 110))
-def test_a_line_never_exceeds_its_columns(columns):
-    assert len(line_of(34, 260, LAST, 72.0, columns)) <= columns
+def test_line_is_cut(clock):
+    """It never exceeds its columns, and ends with an ellipsis where something was cut."""
+    progress = make(clock)
+    run(progress, clock, 1.0)
+    whole = progress.line()
+    for columns in range(1, len(whole)):
+        assert progress.line(columns) == f"{whole[: columns - 1]}…"
+    assert progress.line(len(whole)) == progress.line(len(whole) + 9) == whole
 
 
 @pytest.mark.parametrize(
     ("duration_s", "shown"),
     [(0.0, "0:00"), (0.1, "0:01"), (59.0, "0:59"), (59.5, "1:00"), (60.0, "1:00"), (3599.5, "1:00:00")],
 )
-def test_a_duration_is_shown_to_the_next_second(duration_s, shown):
-    assert clock_face(duration_s) == shown
+def test_clock_time(duration_s, shown):
+    assert clock_time(duration_s) == shown
 
 
-# ---------------------------------------------------------------------------------------------------
-# The time left.
+def test_slower_than_planned(clock):
+    """The plan counts as much as PLAN_WEIGHT ended cases."""
+    progress = make(clock, count=2 * PLAN_WEIGHT)
+    run(progress, clock, *[3.0] * PLAN_WEIGHT)
+    progress.start(str(PLAN_WEIGHT))
+    assert left(progress) == clock_time(PLAN_WEIGHT * 2.0)  # between 1 s planned and 3 s observed
 
 
-def test_before_anything_has_ended_the_plan_is_believed():
-    assert seconds_left(60.0, planned_s=0.0, spent_s=0.0, trusted_s=4.0) == 60.0
-
-
-def test_where_the_plan_was_right_it_stays():
-    assert seconds_left(60.0, planned_s=20.0, spent_s=20.0, trusted_s=4.0) == 60.0
-
-
-def test_the_plan_and_what_was_seen_are_weighed_by_their_seconds():
-    assert seconds_left(60.0, planned_s=4.0, spent_s=12.0, trusted_s=4.0) == 120.0
-    assert seconds_left(60.0, planned_s=12.0, spent_s=4.0, trusted_s=4.0) == 30.0
-
-
-def test_in_the_end_what_was_seen_decides():
-    assert seconds_left(60.0, planned_s=4e6, spent_s=12e6, trusted_s=4.0) == pytest.approx(180.0, rel=1e-5)
-
-
-def test_cases_that_cost_what_they_should_leave_the_rest_of_the_plan(clock):
-    progress = cases(clock)
-    run(progress, clock, 1.0, 1.0, 1.0)
-    progress.start("3")
-    assert progress.line() == "breakeven: case 4 of 10, last: case-2 1 s, 0:07 left"
-
-
-def test_the_plan_counts_as_much_as_its_trusted_cases(clock):
-    progress = cases(clock, count=2 * TRUSTED_CASES)
-    run(progress, clock, *[3.0] * TRUSTED_CASES)
-    progress.start(str(TRUSTED_CASES))
-    assert left(progress) == f"{clock_face(TRUSTED_CASES * 2.0)} left"  # between 1 s planned and 3 s seen
-
-
-def test_a_case_of_another_device_weighs_as_the_plan_says(clock):
+def test_cases_of_different_length(clock):
     progress = Progress({"0": 1.0, "1": 3.0}, clock)
     run(progress, clock, 1.0)
     progress.start("1")
-    assert left(progress) == "0:03 left"
+    assert left(progress) == "0:03"
 
 
-def test_what_passes_between_two_cases_is_no_cases_cost(clock):
-    progress = cases(clock)
+def test_time_between_cases(clock):
+    """It counts for no case: another test may have taken it."""
+    progress = make(clock)
     run(progress, clock, 1.0)
-    clock.now += 1000.0  # somebody else's test
+    clock.now += 1000.0
     run(progress, clock, 1.0, start=1)
     progress.start("2")
-    assert left(progress) == "0:08 left"
+    assert left(progress) == "0:08"
 
 
-def test_a_case_tried_again_is_still_one_case_and_its_costs_add_up(clock):
-    progress = cases(clock, count=2)
+def test_case_run_again(clock):
+    """It is one case, and its times add up."""
+    progress = make(clock, count=2)
     run(progress, clock, 10.0)
     progress.start("0")
     assert progress.line().startswith("breakeven: case 1 of 2, ")
     clock.now += 16.0
-    progress.end("0", Last("case-0", "1 s"))
+    progress.end("0", "1 s, case-0")
     assert not progress.is_complete
     progress.start("1")
-    # Of the plan's 1 s for the rest: (8 trusted + 26 spent) / (8 trusted + 1 planned).
-    assert left(progress) == f"{clock_face(34 / 9)} left"
+    # Of the plan's 1 s for the rest: (8 weight + 26 spent) / (8 weight + 1 planned).
+    assert left(progress) == clock_time(34 / 9)
 
 
-def test_all_cases_ended_is_complete_and_only_then(clock):
-    progress = cases(clock, count=2)
+def test_is_complete(clock):
+    progress = make(clock, count=2)
     run(progress, clock, 1.0)
     assert not progress.is_complete
     run(progress, clock, 1.0, start=1)
     assert progress.is_complete
 
 
-def test_only_what_was_planned_is_a_case(clock):
-    progress = cases(clock)
+def test_contains(clock):
+    progress = make(clock)
     assert "0" in progress
     assert "test_other" not in progress
 
 
-# ---------------------------------------------------------------------------------------------------
-# When it is due, and how it is shown.
-
-
-def test_a_run_shorter_than_the_interval_says_nothing(clock):
-    progress = cases(clock)
-    said = []
+def test_short_run_is_silent(clock):
+    """A run shorter than the interval has no plain line."""
+    progress = make(clock)
+    lines = []
     for number in range(10):
         progress.start(str(number))
-        said.append(progress.line_if_due())
-        clock.now += EVERY_S / 10.01
-        progress.end(str(number), LAST)
-    assert said == [None] * 10
+        lines.append(progress.line_if_due())
+        clock.now += INTERVAL_S / 10.01
+        progress.end(str(number), "")
+    assert lines == [None] * 10
 
 
-def test_plain_lines_are_at_least_the_interval_apart(clock):
-    progress = cases(clock, count=100)
-    begin, said = clock.now, []
+def test_interval(clock):
+    """Plain lines are at least the interval apart."""
+    progress = make(clock, count=100)
+    start, written = clock.now, []
     for number in range(100):
         progress.start(str(number))
         if progress.line_if_due() is not None:
-            said.append(clock.now - begin)
+            written.append(clock.now - start)
         clock.now += 4.0
-        progress.end(str(number), LAST)
-    assert said == [12.0 * count for count in range(1, 34)]
+        progress.end(str(number), "")
+    assert written == [12.0 * count for count in range(1, 34)]
 
 
-def test_a_line_is_due_as_soon_as_the_interval_is_over_and_is_never_cut(clock):
+def test_due(clock):
+    """A line is due as soon as the interval has passed, and once."""
     progress = Progress({"0": 1.0}, clock)
-    clock.now += EVERY_S
+    clock.now += INTERVAL_S
     progress.start("0")
     assert progress.line_if_due() == progress.line() == "breakeven: case 1 of 1, 0:01 left"
     assert progress.line_if_due() is None
 
 
-@pytest.mark.parametrize(
-    ("is_terminal", "is_ci", "verbosity", "look"),
-    [
-        (True, False, 0, Look.LIVE),
-        (True, True, 0, Look.PLAIN),
-        (False, False, 0, Look.PLAIN),
-        (False, True, 0, Look.PLAIN),
-        (True, False, 1, None),
-        (True, False, -1, None),
-        (False, True, 2, None),
-    ],
-)
-def test_the_line_lives_on_a_terminal_and_gives_way_to_what_was_asked_of_pytest(
-    is_terminal, is_ci, verbosity, look
-):
-    assert look_for(is_terminal=is_terminal, is_ci=is_ci, verbosity=verbosity) is look
+LIVE_TERMINAL = """
+
+def pytest_collection_finish(session):
+    session.config.pluginmanager.get_plugin("terminalreporter").isatty = True
+"""
+OTHER_REPORTER = """
+import pytest
+from _pytest.terminal import TerminalReporter
+
+class Other(TerminalReporter): ...
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    manager = config.pluginmanager
+    manager.unregister(manager.get_plugin("terminalreporter"))
+    manager.register(Other(config), "terminalreporter")
+"""
+OTHERS = """
+def test_one(): ...
+def test_two(): ...
+"""
+ENDINGS = """
+@pytest.mark.sweep(batch_size=[1, 2, 3, 4])
+def bench_ends(train_benchmark, batch_size):
+    if batch_size == 2:
+        raise ValueError("broken")
+    if batch_size == 3:
+        pytest.skip("not today")
+    train_benchmark(lambda: workload(batch_size))
+"""
+BROKEN_TEARDOWN = """
+@pytest.fixture
+def broken():
+    yield
+    raise ValueError("too late")
+
+@pytest.mark.sweep(batch_size=[1, 2])
+def bench_late(train_benchmark, broken, batch_size):
+    train_benchmark(lambda: workload(batch_size))
+"""
+XFAIL = """
+@pytest.mark.sweep(batch_size=[1])
+def bench_known(train_benchmark, batch_size):
+    pytest.xfail("known")
+"""
+LINE = r"breakeven: case (\d+) of (\d+), \d+:\d\d left(; last: .+)?"
+
+
+@pytest.fixture
+def plain(bench, monkeypatch):
+    """A project that runs in a pipe, with a plain line before every case."""
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    return bench
+
+
+class Terminal:
+    """A project that runs on a terminal; what it writes is kept with its carriage returns."""
+
+    def __init__(self, bench, capsys):
+        self.bench = bench
+        self.capsys = capsys
+        self.text = ""
+
+    def write(self, *arguments, **keywords):
+        self.bench.write(*arguments, **keywords)
+        return self
+
+    def run(self, *options):
+        return self._kept(self.bench.run(*options))
+
+    def raw(self, *arguments):
+        return self._kept(self.bench.raw(*arguments))
+
+    def _kept(self, result):
+        self.text = self.capsys.readouterr().out
+        return result
+
+    def writings(self):
+        """Return every text that was written to the live line."""
+        texts = self.text.replace("\n", "\r").split("\r")
+        return [text for text in texts if text.startswith("breakeven: case")]
+
+    def drawn(self):
+        """Return those texts without their padding."""
+        return [text.rstrip() for text in self.writings()]
+
+    def screen(self):
+        """Return the lines as they look at the end: after a carriage return, text covers text."""
+        shown = []
+        for line in self.text.split("\n"):
+            cells = ""
+            for text in line.split("\r"):
+                cells = text + cells[len(text) :]
+            shown.append(cells.rstrip())
+        return shown
+
+
+@pytest.fixture
+def live(bench, monkeypatch, capsys):
+    """A terminal of 100 columns, outside of CI."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    conftest = bench.pytester.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + LIVE_TERMINAL)
+    return Terminal(bench, capsys)
+
+
+def lines_of(result):
+    return [line for line in result.outlines if re.fullmatch(LINE, line)]
+
+
+def before_the_summary(lines):
+    """The lines between the plan and the first empty line."""
+    start = next(number for number, line in enumerate(lines) if re.match(r"breakeven: \d+ cases?", line))
+    return lines[start + 1 : lines.index("", start)]
+
+
+def test_short_run_in_a_pipe(bench):
+    """It prints neither progress nor dots."""
+    result = bench.write().run()
+
+    assert lines_of(result) == []
+    assert before_the_summary(result.outlines) == []
+    assert not any("bench_mine.py" in line or "[100%]" in line for line in result.outlines)
+    result.assert_outcomes(passed=2)
+
+
+def test_plain_lines(plain):
+    result = plain.write().run()
+
+    first, second = before_the_summary(result.outlines)
+    assert re.fullmatch(r"breakeven: case 1 of 2, 0:\d\d left", first)
+    assert re.fullmatch(
+        r"breakeven: case 2 of 2, 0:\d\d left; last: [\d.]+ [mµ]?s ±[\d.]+%, plain train cpu@1 batch=1",
+        second,
+    )
+
+
+def test_plain_lines_are_plain(plain, capsys):
+    """They contain no carriage returns and no escapes."""
+    assert len(lines_of(plain.write().run())) == 2
+
+    text = capsys.readouterr().out
+    assert "\r" not in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("variable", ["CI", "BUILD_NUMBER"])
+def test_ci(live, monkeypatch, variable):
+    """A terminal in CI gets plain lines."""
+    monkeypatch.setenv(variable, "true")
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+
+    result = live.write().run()
+
+    assert len(lines_of(result)) == 2
+    assert "\r" not in live.text
+
+
+def test_live_line(live):
+    """It is rewritten before each case, and erased at the end."""
+    result = live.write().run()
+
+    assert [re.fullmatch(LINE, text)[1] for text in live.drawn()] == ["1", "2"]
+    assert live.drawn()[1].endswith(", plain train cpu@1 batch=1")
+    assert before_the_summary(live.screen()) == []
+    result.assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("columns", [60, 30])
+def test_last_column_is_free(live, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    live.write().run()
+
+    assert [len(text) for text in live.writings()] == [columns - 1] * 2
+
+
+def test_failure_on_a_terminal(live):
+    """It keeps its letter, on a line with its case; the others leave nothing."""
+    result = live.write(ENDINGS).run()
+
+    assert before_the_summary(live.screen()) == ["F ends train cpu@1 batch=2"]
+    assert [re.fullmatch(LINE, text)[1] for text in live.drawn()] == ["1", "2", "3", "4"]
+    assert live.drawn()[2].endswith("; last: failed, ends train cpu@1 batch=2")
+    assert live.drawn()[3].endswith("; last: skipped, ends train cpu@1 batch=3")
+    result.assert_outcomes(passed=2, failed=1, skipped=1)
+
+
+def test_failure_in_a_pipe(plain):
+    """It has a line of its own among the plain lines."""
+    result = plain.write(ENDINGS).run()
+
+    shown = before_the_summary(result.outlines)
+    assert [line.split(" of 4")[0] for line in shown] == [
+        "breakeven: case 1",
+        "breakeven: case 2",
+        "F ends train cpu@1 batch=2",
+        "breakeven: case 3",
+        "breakeven: case 4",
+    ]
+
+
+def test_error_in_teardown(plain):
+    """An error after a timing keeps its letter."""
+    result = plain.write(BROKEN_TEARDOWN).run()
+
+    assert [line for line in before_the_summary(result.outlines) if "case" not in line] == [
+        "E late train cpu@1 batch=1",
+        "E late train cpu@1 batch=2",
+    ]
+    result.assert_outcomes(passed=2, errors=2)
+
+
+def test_xfail(live):
+    result = live.write(XFAIL).run()
+
+    assert before_the_summary(live.screen()) == ["x known train cpu@1 batch=1"]
+    result.assert_outcomes(xfailed=1)
+
+
+def test_summary_of_skips(live):
+    """`-rs` lists our skipped cases as pytest does."""
+    live.write(ENDINGS).run("-rs").stdout.fnmatch_lines(["SKIPPED [[]1] *: not today"])
+
+
+def test_other_tests_before_and_after(live):
+    """They keep their file names, dots and percentages."""
+    live.write().write(OTHERS, "test_before.py", head="").write(OTHERS, "zz/test_after.py", head="")
+
+    result = live.raw(
+        "test_before.py", "bench", "zz", "--breakeven-devices=cpu@1", "--breakeven-phases=train"
+    )
+
+    result.assert_outcomes(passed=6)
+    shown = live.screen()
+    [before] = [line for line in shown if line.startswith("test_before.py")]
+    [after] = [line for line in shown if "test_after.py" in line]
+    assert before == "test_before.py .."
+    assert re.fullmatch(r"zz/test_after\.py \.\. +\[100%\]", after)
+    assert not any("bench_mine.py" in line for line in shown)
+    assert len(live.drawn()) == 2
+
+
+def test_percentage_after_our_cases(live):
+    """pytest's last percentage stays within the line."""
+    live.write().write(OTHERS, "test_before.py", head="")
+
+    live.raw("test_before.py", "bench", "--breakeven-devices=cpu@1", "--breakeven-phases=train")
+
+    shown = live.screen()
+    last = shown[shown.index("test_before.py ..") + 1]
+    assert last.strip() == "[100%]"
+    assert len(last) < 100
+
+
+def test_other_tests_in_the_same_file(live):
+    """They keep their dots."""
+    swept = """
+@pytest.mark.sweep(batch_size=[1])
+def test_swept(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size))
+"""
+    live.write(OTHERS + swept, "bench/test_mine.py")
+
+    result = live.run()
+
+    result.assert_outcomes(passed=3)
+    assert [line for line in live.screen() if line.startswith("bench/test_mine.py ..")]
+
+
+@pytest.mark.parametrize("option", ["-v", "-vv"])
+def test_verbose(live, option):
+    """pytest's own lines replace the progress line."""
+    result = live.write().run(option)
+
+    assert live.drawn() == []
+    result.stdout.fnmatch_lines(["bench/bench_mine.py::bench_plain?1-cpu@1-train? PASSED*"])
+
+
+def test_quiet(plain):
+    """pytest's dots replace the progress line."""
+    result = plain.write().run("-q")
+
+    assert lines_of(result) == []
+    result.stdout.fnmatch_lines(["..*[[]100%]"])
+
+
+@pytest.mark.parametrize("option", ["--benchmark-disable", "--benchmark-skip"])
+def test_untimed_run(plain, option):
+    result = plain.write().run(option)
+
+    assert lines_of(result) == []
+    result.stdout.fnmatch_lines(["bench/bench_mine.py *[[]100%]"])
+
+
+def test_deselected_cases(live):
+    """They are not counted."""
+    live.write(ENDINGS).run("-k", "ends and not 2- and not 3-")
+
+    assert [re.fullmatch(LINE, text).groups()[:2] for text in live.drawn()] == [("1", "2"), ("2", "2")]
+
+
+def test_exitfirst(live):
+    """The line is erased where the run stops early."""
+    result = live.write(ENDINGS).run("-x")
+
+    assert before_the_summary(live.screen()) == ["F ends train cpu@1 batch=2"]
+    result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
+
+
+def test_interrupt(live):
+    """The line is erased where the run is interrupted."""
+    result = live.write("""
+@pytest.mark.sweep(batch_size=[1, 2])
+def bench_stops(train_benchmark, batch_size):
+    raise KeyboardInterrupt
+""").run()
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert len(live.drawn()) == 1
+    assert before_the_summary(live.screen()) == []
+
+
+def test_silent_while_measuring(live):
+    """The line is written before the function is called, and not while it runs."""
+    live.write("""
+@pytest.mark.sweep(batch_size=[1, 2])
+def bench_looks(train_benchmark, request, batch_size):
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    written = []
+    write, terminal.write_raw = terminal.write_raw, lambda *args, **kwargs: written.append(args)
+    train_benchmark(lambda: workload(batch_size))
+    terminal.write_raw = write
+    note(f"{batch_size}:{len(written)}")
+""")
+
+    live.run()
+
+    assert len(live.drawn()) == 2
+    assert live.bench.notes() == ["1:0", "2:0"]
+
+
+def test_other_reporter(live):
+    """It draws its own progress."""
+    conftest = live.bench.pytester.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + OTHER_REPORTER)
+
+    result = live.write().run()
+
+    assert live.drawn() == []
+    result.stdout.fnmatch_lines(["bench/bench_mine.py ..*"])

@@ -1,4 +1,4 @@
-"""The last lines of a run: the short table, the reasons, where the time went."""
+"""The last lines of a run: the table, the reasons, where the time went, the next command."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from breakeven.plugin.summary import (
     MAX_REASONS,
     MAX_ROWS,
     Timing,
-    reasons,
-    summary_lines,
-    table,
+    closing_lines,
+    reason_lines,
+    table_lines,
     where_time_went,
 )
 from breakeven.stats.intervals import median_interval
@@ -27,98 +27,123 @@ def outcome(outcome="skipped", reason="no data", name="a"):
     return Outcome(name, outcome, reason)
 
 
-def test_the_table_has_a_row_a_cell_and_a_column_a_device():
-    lines = table([timing(1), timing(1, "cuda", rounds=[2e-6] * 10), timing(64, "cuda", rounds=[3.0] * 10)])
-
-    assert lines[0] == "breakeven: train, median and half-width of its 95% interval (* flagged)"
-    assert [line.split() for line in lines[1:]] == [
-        ["workload", "batch", "axes", "cpu", "cuda"],
-        ["mlp", "1", "width=4", "10.0", "ms", "±0.0%", "2.00", "µs", "±0.0%"],
-        ["mlp", "64", "width=4", "-", "3.00", "s", "±0.0%"],
-        [],
-    ]
+def cells(lines):
+    """The cells of the table's rows, without title, names and rule."""
+    return [line.split() for line in lines[3:] if line and not line.startswith("...")]
 
 
-def test_the_columns_of_the_table_line_up():
-    lines = table(
-        [timing(1), timing(4096, "cuda", axes=(("depth", 12),)), timing(4096, axes=(("depth", 12),))]
+def test_table():
+    """It has a row per cell and a column per device, and names a repeated workload once."""
+    lines = table_lines(
+        [timing(1), timing(1, "cuda", rounds=[2e-6] * 10), timing(64, "cuda", rounds=[3.0] * 10)], 80
     )
 
-    assert len({len(line) for line in lines[1:-1]}) == 1
+    assert lines[0] == "breakeven: train, median and half-width of its 95% interval (* flagged)"
+    assert lines[1].split() == ["workload", "batch", "axes", "cpu", "cuda"]
+    assert cells(lines) == [
+        ["mlp", "1", "width=4", "10.0", "ms", "±0.0%", "2.00", "µs", "±0.0%"],
+        ["64", "width=4", "-", "3.00", "s", "±0.0%"],
+    ]
+    assert lines[-1] == ""
 
 
-def test_a_flagged_time_carries_a_star_and_one_without_an_interval_no_width():
-    [_, _, flagged, short, _] = table([timing(1, flags=("noisy",)), timing(2, rounds=[1e-9] * 3)])
+def test_numbers_are_aligned():
+    lines = table_lines([timing(1), timing(4096, rounds=[1.0] * 10, flags=("noisy",))], 80)
 
-    assert flagged.endswith("10.0 ms ±0.0%*")
-    assert short.endswith("1.00 ns ")
-
-
-def test_the_table_shows_the_whole_step_and_where_it_was_not_measured_the_last_phase():
-    assert table([timing(phase="train"), timing(phase="forward")])[0].startswith("breakeven: train,")
-    assert table([timing(phase="forward"), timing(phase="step")])[0].startswith("breakeven: step,")
-    assert table([]) == []
+    assert len({len(line) for line in lines[3:5]}) == 1
+    assert lines[3].index(" 1 ") + 1 == lines[4].index("4096") + 3
 
 
-def test_a_long_table_is_cut_and_says_so():
-    lines = table([timing(batch_size) for batch_size in range(1, MAX_ROWS + 6)])
+def test_narrow_table():
+    """It fits its columns, and wraps what is longer."""
+    lines = table_lines([timing(axes=(("note", "x" * 100),))], 60)
 
-    assert len(lines) == 2 + MAX_ROWS + 2
+    assert max(map(len, lines[1:])) <= 60
+    assert sum(line.count("x") for line in lines[3:]) == 100
+
+
+def test_flags_and_intervals():
+    """A flagged time has a star; a median without an interval has no half-width."""
+    flagged, short = cells(table_lines([timing(1, flags=("noisy",)), timing(2, rounds=[1e-9] * 3)], 80))
+
+    assert flagged[-4:] == ["*", "10.0", "ms", "±0.0%"]
+    assert short[-2:] == ["1.00", "ns"]
+
+
+@pytest.mark.parametrize(
+    ("half_width", "shown"), [(None, "10.0 ms"), (0.009, "10.0 ms ±0.9%"), (1.5, "10.0 ms ±>100%")]
+)
+def test_timing_as_text(half_width, shown):
+    class Interval:
+        median = 0.010
+
+    Interval.half_width = half_width
+    assert str(Timing(timing().case, Interval(), ())) == shown
+
+
+def test_phase_of_the_table():
+    """It is the headline phase, or where that was not measured the last one."""
+
+    def phase_of(*phases):
+        return table_lines([timing(phase=phase) for phase in phases], 80)[0].split()[1]
+
+    assert phase_of("train", "forward") == "train,"
+    assert phase_of("forward", "step") == "step,"
+    assert table_lines([], 80) == []
+
+
+def test_long_table():
+    lines = table_lines([timing(batch_size) for batch_size in range(1, MAX_ROWS + 6)], 80)
+
+    assert len(cells(lines)) == MAX_ROWS
     assert lines[-2] == "... and 5 more rows, which the report shows"
 
 
-def test_reasons_are_counted_most_frequent_first_and_cut():
+def test_reasons():
+    """They are counted, the most frequent first, and cut."""
     outcomes = [
         outcome("oom", "full"),
         *[outcome()] * 3,
         *[outcome("failed", str(n)) for n in range(MAX_REASONS)],
     ]
 
-    lines = reasons(outcomes)
+    lines = reason_lines(outcomes)
 
     assert lines[:2] == ["skipped x3: no data", "oom x1: full"]
-    assert lines[-2] == "... and 2 more reasons, which the run file holds"
-    assert reasons([]) == []
+    assert lines[-2] == "... and 2 more reasons, listed in the run file"
+    assert reason_lines([]) == []
 
 
-def test_the_last_line_counts_every_ending_and_names_the_next_command():
-    lines = summary_lines(
+def test_closing_lines():
+    lines = closing_lines(
         [timing(), timing(2, flags=("noisy",))],
         [outcome(), outcome("oom"), outcome(name="b")],
         {"preparing": 1.0, "timing": 7.0},
         10.0,
-        Path("run.json"),
+        Path("my runs/a.json"),
     )
 
-    assert lines[-2:] == [
+    assert lines == [
         "breakeven: 2 timed (1 flagged), 2 skipped, 1 oom; "
         "10.0 s: preparing 10%, timing 70%, everything else 20%",
-        "breakeven: next, run: breakeven report run.json",
+        "breakeven: next, run: breakeven report 'my runs/a.json'",
     ]
 
 
-def test_a_run_that_kept_nothing_says_how_to_keep_it():
-    assert summary_lines([timing()], [], {}, 1.0, None)[-1] == (
-        "breakeven: nothing was kept; add --benchmark-json=run.json to make a report"
-    )
+def test_run_without_a_file():
+    [_, line] = closing_lines([timing()], [], {}, 1.0, None)
+
+    assert "--benchmark-json=run.json" in line
 
 
 @pytest.mark.parametrize("path", [None, Path("run.json")])
-def test_a_run_that_timed_nothing_names_no_next_command(path):
-    assert summary_lines([], [outcome()], {}, 1.0, path) == [
-        "",
-        "skipped x1: no data",
-        "",
-        "breakeven: 0 timed (0 flagged), 1 skipped; 1.0 s: everything else 100%",
+def test_run_without_a_timing(path):
+    """It has no next command."""
+    assert closing_lines([], [outcome()], {}, 1.0, path) == [
+        "breakeven: 0 timed (0 flagged), 1 skipped; 1.0 s: everything else 100%"
     ]
 
 
 @pytest.mark.parametrize("wall_s", [0.0, 1e-9])
-def test_no_time_at_all_is_no_error(wall_s):
+def test_no_time(wall_s):
     assert where_time_went({"timing": 0.0}, wall_s).startswith("0.0 s: timing 0%")
-
-
-def test_the_next_command_is_one_that_a_shell_reads_as_it_was_meant():
-    line = summary_lines([timing()], [], {}, 1.0, Path("my runs/a.json"))[-1]
-
-    assert line == "breakeven: next, run: breakeven report 'my runs/a.json'"

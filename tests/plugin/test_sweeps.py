@@ -13,9 +13,9 @@ from breakeven.plugin.sweeps import (
     Sweep,
     axis_value,
     check_choice,
-    chosen,
     is_swept,
     parse_choice,
+    select_sweep,
     sweeps_of,
 )
 
@@ -32,13 +32,14 @@ def sweep(**arguments):
 @example("a='1")
 @example("a=" + "(" * 10_000)
 @example("a=" + "9" * 10_000)
-def test_any_text_is_a_choice_or_a_usage_error_of_one_line(text):
+def test_any_text(text):
+    """It is a choice, or an error of one line."""
     try:
-        told = repr(parse_choice(text))
+        shown = repr(parse_choice(text))
     except UsageError as error:
-        told = str(error)
+        shown = str(error)
 
-    assert len(told.splitlines()) == 1
+    assert len(shown.splitlines()) == 1
 
 
 @given(
@@ -46,7 +47,7 @@ def test_any_text_is_a_choice_or_a_usage_error_of_one_line(text):
     st.dictionaries(KEYS.filter(lambda key: key != "batch_size"), VALUES, max_size=3),
     BATCHES,
 )
-def test_a_choice_that_is_written_out_is_read_back(name, values, batches):
+def test_round_trip(name, values, batches):
     values = {**values, "batch_size": batches}
     words = [f"{key}={','.join(map(str, listed))}" for key, listed in values.items()]
 
@@ -66,40 +67,44 @@ def test_a_choice_that_is_written_out_is_read_back(name, values, batches):
         ("k=(1),[2]", (1, "[2]")),
     ],
 )
-def test_values_are_numbers_where_they_look_so(text, values):
+def test_types_of_values(text, values):
+    """Values that look like numbers are numbers."""
     assert parse_choice(text) == Choice(None, (("k", values),))
 
 
-def test_an_empty_text_chooses_nothing():
+def test_empty_text():
     assert parse_choice("") == parse_choice("  ") == Choice()
 
 
 @pytest.mark.parametrize("text", ["k=", "k=1,", "k=,1", "k=1 k=2", "=1", "k=1,,2"])
-def test_values_must_be_written_out_once_for_each_key(text):
-    with pytest.raises(UsageError, match="write each key once, as in batch_size=1,64"):
+def test_unreadable_values(text):
+    """Each key needs values, and only once."""
+    with pytest.raises(UsageError, match=r"^--breakeven-sweep: cannot read "):
         parse_choice(text)
 
 
-def test_a_function_without_the_name_runs_its_default_sweep_and_none_without_one():
+def test_select_by_name():
+    """A function without the name runs its default sweep, or nothing."""
     named, default = sweep(batch_size=[1]), sweep(batch_size=[2])
 
-    assert chosen({"full": named, None: default}, Choice("full")) == named
-    assert chosen({None: default}, Choice("full")) == default
-    assert chosen({"full": named}, Choice("smoke")) is None
-    assert chosen({"full": named}, Choice()) is None
+    assert select_sweep({"full": named, None: default}, Choice("full")) == named
+    assert select_sweep({None: default}, Choice("full")) == default
+    assert select_sweep({"full": named}, Choice("smoke")) is None
+    assert select_sweep({"full": named}, Choice()) is None
 
 
 @given(BATCHES, BATCHES)
-def test_wished_values_take_the_place_of_known_ones_and_keep_the_order_of_arguments(known, wished):
-    result = chosen(
-        {None: sweep(width=[8], batch_size=known)}, Choice(None, (("batch_size", tuple(wished)),))
+def test_select_values(known, requested):
+    """They replace those of the mark, and keep the order of the arguments."""
+    result = select_sweep(
+        {None: sweep(width=[8], batch_size=known)}, Choice(None, (("batch_size", tuple(requested)),))
     )
 
-    assert result == sweep(width=[8], batch_size=wished)
+    assert result == sweep(width=[8], batch_size=requested)
 
 
 @pytest.mark.parametrize(
-    ("known", "wished", "given_values"),
+    ("known", "requested", "given_values"),
     [
         (["sgd"], ("adam", 16, None), ("adam", "16", "None")),
         ([1, 2], (3,), (3,)),
@@ -110,39 +115,43 @@ def test_wished_values_take_the_place_of_known_ones_and_keep_the_order_of_argume
         ([1, "auto"], ("auto", 1), ("auto", 1)),
     ],
 )
-def test_wished_values_get_the_type_of_the_known_ones(known, wished, given_values):
-    assert chosen({None: sweep(key=known)}, Choice(None, (("key", wished),))) == sweep(key=given_values)
+def test_conversion(known, requested, given_values):
+    """Values become what the mark would have."""
+    assert select_sweep({None: sweep(key=known)}, Choice(None, (("key", requested),))) == sweep(
+        key=given_values
+    )
 
 
 @pytest.mark.parametrize(
-    ("known", "wished", "complaint"),
+    ("known", "requested", "complaint"),
     [
-        ([1], 1.5, "key=1.5 is no whole number, as 1 is"),
-        ([1], True, "key=True is no whole number, as 1 is"),
-        ([1], None, "key=None is no whole number, as 1 is"),
-        ([0.1], "fast", "key='fast' is no number, as 0.1 is"),
-        ([True, False], "maybe", "key='maybe' is none of True, False"),
-        ([int, float], "str", "key='str' is none of int, float"),
+        ([1], 1.5, "key=1.5 is not an integer, as 1 is"),
+        ([1], True, "key=True is not an integer, as 1 is"),
+        ([1], None, "key=None is not an integer, as 1 is"),
+        ([0.1], "fast", "key='fast' is not a number, as 0.1 is"),
+        ([True, False], "maybe", "key='maybe' is not one of True, False"),
+        ([int, float], "str", "key='str' is not one of int, float"),
     ],
 )
-def test_wished_values_of_another_type_are_refused(known, wished, complaint):
+def test_wrong_type(known, requested, complaint):
     with pytest.raises(UsageError, match=complaint):
-        chosen({None: sweep(key=known)}, Choice(None, (("key", (wished,)),)))
+        select_sweep({None: sweep(key=known)}, Choice(None, (("key", (requested,)),)))
 
 
-def test_a_name_or_key_that_no_function_has_is_refused_with_the_known_ones():
+def test_unknown_name_or_key():
+    """It is refused, with those that exist."""
     collected = [{None: sweep(batch_size=[1])}, {"full": sweep(batch_size=[1], width=[1])}]
 
     check_choice(Choice("full", (("width", (1,)),)), collected)
-    with pytest.raises(UsageError, match="no function has a sweep 'huge'; sweeps here: full"):
+    with pytest.raises(UsageError, match="no function has a sweep 'huge'; available sweeps: full"):
         check_choice(Choice("huge"), collected)
-    with pytest.raises(UsageError, match="no function has a sweep 'huge'; sweeps here: none has a name"):
+    with pytest.raises(UsageError, match="no function has a sweep 'huge'; available sweeps: none has a name"):
         check_choice(Choice("huge"), collected[:1])
-    with pytest.raises(UsageError, match="no function sweeps 'depth'; keys here: batch_size, width"):
+    with pytest.raises(UsageError, match="no function sweeps 'depth'; available keys: batch_size, width"):
         check_choice(Choice(None, (("depth", (1,)),)), collected)
 
 
-def test_the_sweeps_of_a_function_stand_under_their_names():
+def test_sweeps_of():
     @pytest.mark.sweep("full", batch_size=range(1, 3), width=(4,))
     @pytest.mark.sweep(batch_size=[8], width=[2])
     def bench_it(train_benchmark, batch_size, width): ...
@@ -153,7 +162,9 @@ def test_the_sweeps_of_a_function_stand_under_their_names():
     }
 
 
-def test_only_functions_that_carry_the_mark_themselves_are_swept():
+def test_is_swept():
+    """Only functions with a mark of their own are."""
+
     @pytest.mark.sweep(batch_size=[1])
     class BenchIt: ...
 
@@ -181,12 +192,14 @@ def test_only_functions_that_carry_the_mark_themselves_are_swept():
         (partial(int, base=2), "functools.partial(<class 'int'>, base=2)"),
     ],
 )
-def test_axis_values_are_plain_and_the_same_in_every_run(value, shown):
+def test_axis_value(value, shown):
     assert axis_value(value) == shown
     assert type(axis_value(value)) is type(shown)
 
 
-def test_an_enum_of_plain_values_stands_for_its_value_as_it_does_in_json():
+def test_enum_as_axis_value():
+    """It becomes its plain value, as in JSON."""
+
     class Text(str, Enum):  # noqa: UP042 - a StrEnum's text is its value already
         FAST = "fast"
 
@@ -201,7 +214,9 @@ def test_an_enum_of_plain_values_stands_for_its_value_as_it_does_in_json():
         assert type(axis_value(member)) is type(plain)
 
 
-def test_addresses_and_line_breaks_are_no_part_of_an_axis_value():
+def test_repr_as_axis_value():
+    """Addresses and line breaks are removed."""
+
     class Odd:
         def __repr__(self):
             return f"Odd at {hex(id(self))}\n  (two lines)"

@@ -1,24 +1,29 @@
-"""A comparison as people and machines read it: three faces of one record."""
+"""A comparison as terminal output, markdown and JSON."""
 
 import io
 import json
+from pathlib import Path
 
 import jsonschema
 import pytest
 from rich.console import Console
 
-from breakeven.compare.text import coverage, headline, shift_words, warnings
+from breakeven.compare.text import describe
 from breakeven.render import compare
 from breakeven.render.compare import (
     MARKDOWN_LENGTH,
     MARKDOWN_ROWS,
+    MAX_LINES,
+    TERMINAL_ROWS,
+    case_table,
     json_schema,
     renderables,
     to_json,
     to_markdown,
+    worst_first,
 )
-from breakeven.render.compare_tables import worst_first
-from support.comparisons import PHASES, compared, levels, machine, side
+from support.comparisons import PHASES, compared, levels, machine, side, two_sides
+from support.run_files import CPU_BOX, write
 
 HOSTILE = "<script>alert(1)</script> | [bold]x[/] `y` \x1b[31m\nz"
 
@@ -27,8 +32,7 @@ HOSTILE = "<script>alert(1)</script> | [bold]x[/] `y` \x1b[31m\nz"
 def found(tmp_path):
     """A comparison in which a phase regressed."""
     slower = levels(batches=(1, 8, 64), slower=["backward"], by=1.4)
-    before = side(tmp_path, "a", levels(batches=(1, 8, 64)))
-    return compared(before, side(tmp_path, "b", slower, first=1))
+    return two_sides(tmp_path, levels(batches=(1, 8, 64)), slower)
 
 
 def in_terminal(found):
@@ -40,86 +44,150 @@ def in_terminal(found):
     return stream.getvalue()
 
 
-def test_every_face_says_the_same_verdict_coverage_and_shift(found):
-    shown, markdown = in_terminal(found), to_markdown(found, "1.0")
-    for sentence in (headline(found), coverage(found), shift_words(found)):
-        for face in (shown, markdown):
-            assert sentence.replace("\n", " ") in " ".join(face.replace("\\", "").split())
+def test_same_text_everywhere(found):
+    """Terminal and markdown show the same headline and coverage, and the JSON the same verdict."""
+    text = describe(found)
+    for shown in (in_terminal(found), to_markdown(found, "1.0")):
+        for sentence in (text.headline, text.coverage, *text.changed_phases):
+            assert sentence in " ".join(shown.split())
     assert json.loads(to_json(found))["verdict"] == found.verdict == "regressed"
 
 
-def test_the_json_keeps_to_its_schema_and_holds_every_case(found):
+def test_json(found):
+    """It has every case, and fits its schema."""
     content = json.loads(to_json(found))
     jsonschema.validate(content, json_schema())
-    assert [case["case"] for case in content["cases"]] == [change.case for change in found.changes]
+    assert [case["case"] for case in content["cases"]] == [case.case for case in found.cases]
     assert content["counts"]["regressed"] == 6
-    assert content["warnings"] == ["mlp on cpu: train +20% in 3 cells, all of it backward"]
+    assert content["warnings"] == list(describe(found).changed_phases)
+    assert content["common_shift"]["low"] < content["common_shift"]["ratio"]
 
 
-def test_what_is_not_known_is_null_in_the_json(tmp_path):
-    found = compared(side(tmp_path, "a", levels(), runs=1), side(tmp_path, "b", levels(), runs=1, first=1))
-    content = json.loads(to_json(found))
+def test_json_of_single_runs(tmp_path):
+    """What is unknown is null."""
+    content = json.loads(to_json(two_sides(tmp_path, levels(), levels(), runs=1)))
     jsonschema.validate(content, json_schema())
     assert {case["q"] for case in content["cases"]} == {None}
     assert content["common_shift"]["ratio"] > 0
     assert (content["common_shift"]["low"], content["common_shift"]["high"]) == (None, None)
-    assert "one run a side knows nothing" in to_markdown(found, "1.0")
-    assert "one run a side knows nothing" in in_terminal(found)
 
 
-def test_the_terminal_ends_with_the_verdict_and_fits_one_hundred_columns(found):
+def test_json_without_a_shift(tmp_path):
+    one = {("train", 1): 1.0}
+    content = json.loads(to_json(two_sides(tmp_path, one, one)))
+    jsonschema.validate(content, json_schema())
+    assert content["common_shift"] == {"ratio": None, "low": None, "high": None}
+
+
+def test_terminal(found):
+    """It ends with the verdict, within 100 columns."""
     lines = in_terminal(found).rstrip().splitlines()
     assert max(map(len, lines)) <= 100
-    assert "Regressed: 6 of 15 cases are slower" in " ".join(lines[-3:])
-    assert any("What moved" in line for line in lines)
+    assert " ".join(lines[-2:]).startswith(describe(found).headline[:60])
+    assert "What changed" in lines
 
 
-def test_the_worst_stand_first(found):
-    ordered = worst_first(found.changes)
-    assert [change.verdict for change in ordered] == ["regressed"] * 6 + ["unchanged"] * 9
-    ratios = [change.ratio for change in ordered[:6]]
+def test_terminal_rows(tmp_path):
+    """The least serious cases are cut, and counted."""
+    found = two_sides(tmp_path, levels(range(1, 7)), levels(range(1, 7)), runs=2)
+    lines = in_terminal(found).splitlines()
+    assert f"... and {30 - TERMINAL_ROWS} more rows, all in --format json" in lines
+
+
+def test_worst_first(found):
+    ordered = worst_first(found.cases)
+    assert [case.verdict for case in ordered] == ["regressed"] * 6 + ["unchanged"] * 9
+    ratios = [case.ratio for case in ordered[:6]]
     assert ratios == sorted(ratios, reverse=True)
 
 
-def test_of_what_improved_the_most_stands_first(tmp_path):
-    faster = levels(slower=["backward"], by=0.5)
-    found = compared(side(tmp_path, "a", levels()), side(tmp_path, "b", faster, first=1))
-    ratios = [change.ratio for change in worst_first(found.changes) if change.verdict == "improved"]
+def test_best_first(tmp_path):
+    """Of the improved cases, the most improved is first."""
+    found = two_sides(tmp_path, levels(), levels(slower=["backward"], by=0.5))
+    ratios = [case.ratio for case in worst_first(found.cases) if case.verdict == "improved"]
     assert len(ratios) == 4
     assert ratios == sorted(ratios)
 
 
-def test_markdown_shows_at_most_twelve_rows_and_says_what_it_left_out(found):
+def test_row(found):
+    """A row has both times, the change with its interval and q, the runs and the verdict."""
+    row = dict(zip(compare.COLUMNS, case_table(found, 1).rows[0], strict=True))
+    (worst,) = [case for case in found.cases if case.case == row["case"]]
+    assert worst.ratio == max(case.ratio for case in found.cases)
+    assert (row["q"], row["runs"], row["verdict"]) == ("<0.001", "5+5", "regressed")
+    assert row["change"] == f"+{100 * (worst.ratio - 1):.0f}%"
+    assert case_table(found, 1).cut == 14
+
+
+def test_markdown_rows(found):
     text = to_markdown(found, "1.0")
     rows = [line for line in text.splitlines() if line.startswith("| mlp ")]
     assert len(rows) == MARKDOWN_ROWS
-    assert "3 more cases are in the JSON" in text
-    assert "<details><summary>Machine and runs</summary>" in text
-    assert "- torch: 2.13.0" in text
+    assert "\n3 more cases are in the JSON" in text
     assert text.startswith("**Regressed: ")
 
 
-def test_markdown_stays_under_its_length_and_says_that_it_was_cut(found, monkeypatch):
+def test_markdown_details(found):
+    """The machine's facts and the runs are folded away at the end."""
+    _, details = to_markdown(found, "1.0").split("<details><summary>Machine and runs</summary>\n\n")
+    assert details.splitlines()[:4] == [
+        "- baseline: 5 runs, commit 0123456789ab",
+        "- candidate: 5 runs, commit 0123456789ab",
+        "- machine: EPYC, 2 cores",
+        "- class: c1",
+    ]
+    assert "- torch: 2.13.0" in details
+
+
+def test_markdown_of_an_unknown_class(tmp_path):
+    text = to_markdown(two_sides(tmp_path, levels(), levels(), machine_info=CPU_BOX), "1.0")
+    assert "\n- class: not recorded\n" in text
+
+
+def test_markdown_lines(tmp_path):
+    """Longer lists are cut, and the rest is counted."""
+    batches = range(1, MAX_LINES + 4)
+    before = {("train", b): 1.0 for b in batches}
+    after = {("train", b): 1.2 for b in batches}
+    sides = [
+        [path for b in batches for path in side(tmp_path, f"{name}{b}-", times, 1, 2 * b + first)]
+        for name, times, first in (("a", before, 0), ("b", after, 1))
+    ]
+    for path in sides[0]:
+        content = json.loads(Path(path).read_text())
+        content["machine_info"] = machine(canary_s=None)
+        moments = {"start": {"median_s": 1.0, "low_s": 0.99, "high_s": 1.01},
+                   "end": {"median_s": 2.0, "low_s": 1.99, "high_s": 2.01}}  # fmt: skip
+        content["machine_info"]["breakeven"]["state"] = {"canary": {"cpu": moments}}
+        write(Path(path), content)
+    found = compared(*sides)
+    warnings = describe(found).warnings
+    text = to_markdown(found, "1.0")
+    listed = text.split("## Warnings\n\n")[1].split("\n\n")[0].splitlines()
+    assert len(listed) == MAX_LINES + 1
+    assert listed[-1] == f"- and {len(warnings) - MAX_LINES} more, in the JSON"
+
+
+def test_markdown_is_cut(found, monkeypatch):
+    """It stays below the length that GitHub allows, cut at the end of a line, with a note."""
     monkeypatch.setattr(compare, "MARKDOWN_LENGTH", 1500)
     text = to_markdown(found, "1.0")
     assert 1000 < len(text) <= 1500
     assert text.startswith("**Regressed: ")
-    assert text.endswith("|\n\n(cut here: the whole is in the JSON)\n")
+    assert text.split("\n\n(cut here")[0].endswith("|")
 
 
-def test_markdown_of_names_and_facts_without_end_stays_under_its_length(tmp_path):
+def test_markdown_of_endless_names(tmp_path):
+    """Names and facts without end stay below the length, too."""
     box = machine(**{f"fact{i}": "x" * 500 for i in range(2000)})
     before = {(phase, b): b for phase in PHASES for b in range(1, 40)}
-    settings = {"runs": 2, "workload": "|" * 50_000, "machine_info": box}
-    found = compared(
-        side(tmp_path, "a", before, **settings), side(tmp_path, "b", before, first=1, **settings)
-    )
+    found = two_sides(tmp_path, before, before, runs=2, workload="|" * 50_000, machine_info=box)
     assert len(to_markdown(found, "1.0")) <= MARKDOWN_LENGTH
 
 
-def test_no_name_from_a_file_is_obeyed(tmp_path):
-    sides = [side(tmp_path, n, levels(), first=f, workload=HOSTILE) for n, f in (("a", 0), ("b", 1))]
-    found = compared(*sides)
+def test_hostile_name(tmp_path):
+    """No name from a file is interpreted."""
+    found = two_sides(tmp_path, levels(), levels(), workload=HOSTILE)
     shown, markdown = in_terminal(found), to_markdown(found, "1.0")
     assert "\x1b" not in shown
     assert "<script>" not in markdown
@@ -127,8 +195,9 @@ def test_no_name_from_a_file_is_obeyed(tmp_path):
     jsonschema.validate(json.loads(to_json(found)), json_schema())
 
 
-def test_an_unchanged_suite_has_no_section_on_what_moved(tmp_path):
-    found = compared(side(tmp_path, "a", levels()), side(tmp_path, "b", levels(), first=1))
-    assert "What moved" not in in_terminal(found)
-    assert warnings(found) == []
-    assert "Warnings" not in to_markdown(found, "1.0")
+def test_no_empty_sections(tmp_path):
+    """Where nothing changed and nothing limits the comparison, neither is mentioned."""
+    found = two_sides(tmp_path, levels(), levels())
+    for shown in (in_terminal(found), to_markdown(found, "1.0")):
+        assert "What changed" not in shown
+        assert "Warnings" not in shown

@@ -1,20 +1,22 @@
-"""A small builder of sides: synthetic runs as `breakeven.runs.readings` hands them out."""
+"""Synthetic runs of two sides, and their comparison."""
 
 import numpy as np
 
 from breakeven.compare.comparison import compare
-from breakeven.runs.readings import read_side
+from breakeven.runs.reader import read_side
 from support.run_files import CPU_BOX, benchmark, run, write
 
 FACTS = {"cpu": "EPYC", "cores": 2, "torch": "2.13.0", "tf32": False}
 
+PHASES = {"transfer": 0.001, "forward": 0.003, "backward": 0.005, "step": 0.001, "train": 0.010}
+
 
 def machine(class_id="c1", canary_s=None, **facts):
-    """A machine of a class, with a canary that sang at one moment where `canary_s` is given."""
+    """The `machine_info` of a class, with one canary sample if `canary_s` is given."""
     ours = {"class": FACTS | facts, "class_id": class_id}
     if canary_s is not None:
-        song = {"median_s": canary_s, "low_s": canary_s * 0.99, "high_s": canary_s * 1.01}
-        ours["state"] = {"canary": {"cpu": {"start": song}}}
+        sample = {"median_s": canary_s, "low_s": canary_s * 0.99, "high_s": canary_s * 1.01}
+        ours["state"] = {"canary": {"cpu": {"start": sample}}}
     return CPU_BOX | {"breakeven": ours}
 
 
@@ -32,7 +34,7 @@ def a_run(levels, seed=0, noise=0.005, hour=0, machine_info=None, outcomes=None,
 
 
 def side(tmp_path, name, levels, runs=5, first=0, **settings):
-    """Write runs of one side, two hours apart, and return their paths."""
+    """Write the runs of one side, two hours apart, and return their paths."""
     return [
         write(tmp_path / f"{name}{i}.json", a_run(levels, seed=first + 2 * i, hour=first + 2 * i, **settings))
         for i in range(runs)
@@ -44,13 +46,17 @@ def compared(baseline, candidate, **settings):
     return compare(read_side(baseline), read_side(candidate), **settings)
 
 
-PHASES = {"transfer": 0.001, "forward": 0.003, "backward": 0.005, "step": 0.001, "train": 0.010}
+def two_sides(tmp_path, before, after, runs=5, **settings):
+    """The comparison of two sides of alternating runs; `settings` are those of both sides' runs."""
+    return compared(
+        side(tmp_path, "a", before, runs, **settings), side(tmp_path, "b", after, runs, first=1, **settings)
+    )
 
 
-def levels(batches=(1, 64), slower=None, by=1.0):
-    """Seconds of every phase at every batch size; the train step is the sum, `slower` phases `by` times."""
+def levels(batches=(1, 64), slower=(), by=1.0):
+    """Seconds of every phase at every batch size, the `slower` ones `by` times; train is the sum of them."""
     times = {
-        (phase, batch): level * batch * (by if phase in (slower or ()) else 1.0)
+        (phase, batch): level * batch * (by if phase in slower else 1.0)
         for batch in batches
         for phase, level in PHASES.items()
         if phase != "train"

@@ -1,4 +1,4 @@
-"""Commands that measure nothing: synthetic run files by a seeded executor, without processes or sleeps."""
+"""Fake commands: a seeded executor that writes synthetic run files, without processes or sleeps."""
 
 import re
 import shlex
@@ -16,11 +16,11 @@ CASES = tuple(f"model{number:02} train cpu batch=64 width=128" for number in ran
 
 @dataclass
 class Machine:
-    """An executor with a clock of its own: a run takes `seconds`, and every case has its true time.
+    """An executor with its own clock: a run takes `seconds`, and every case has a true time.
 
-    `slower` maps a command's word (`base`, `candidate`) to the cases that it slows, each by a factor. `noise`
-    is the run-to-run standard deviation of a log time. What happens in a run, by its number, is `events`: an
-    exception that is raised, or a function of the job that returns an exit status.
+    `slower` maps the first word of a command (`base`, `candidate`) to the cases that it slows down, each by a
+    factor. `noise` is the run-to-run standard deviation of a log time. `events` maps the number of a run to
+    an exception to raise, or to a function of the job that returns an exit status.
     """
 
     slower: dict = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Machine:
         name = job.out.stem
         number = int(re.search(r"\d+", name.removeprefix("stage1-").removeprefix("stage2-"))[0])
         self.jobs.append(job)
-        job.log.write_text(f"saying something in {name}\n")
+        job.log.write_text(f"output of {name}\n")
         event = self.events.pop(number, None)
         if isinstance(event, BaseException):
             raise event
@@ -54,7 +54,7 @@ class Machine:
 
     def measure(self, job, name, wanted=None):
         side = side_of(job)
-        rng = np.random.default_rng([self.seed, *name.encode()])  # the same run, whenever it is made
+        rng = np.random.default_rng([self.seed, *name.encode()])  # the same run, however often it is made
         level = {case: 0.01 * np.exp(self.noise * rng.standard_normal()) for case in CASES}
         ended = self.ended.get(side, {})
         write(
@@ -77,18 +77,18 @@ class Machine:
 
 
 def install(monkeypatch, machine):
-    """Let the commands that run commands have them run by this machine, by its clock."""
+    """Let `ab` and `calibrate` run their commands on this machine, with its clock."""
     monkeypatch.setattr("breakeven.experiment.shell.Shell", lambda **_: machine)
-    monkeypatch.setattr("breakeven.commands.experiments.monotonic", machine.clock)
+    monkeypatch.setattr("breakeven.commands.base.monotonic", machine.clock)
     return machine
 
 
 def side_of(job):
-    """Which command a job is of: its first word."""
+    """The side of a job: the first word of its command."""
     return shlex.split(job.command)[0]
 
 
 def cases_of(job):
-    """The cases that the job is to keep to, None where it is not told."""
+    """The cases that the job is limited to; None where it is not limited."""
     path = job.environment.get("BREAKEVEN_CASES")
     return None if path is None else Path(path).read_text().splitlines()

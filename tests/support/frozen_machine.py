@@ -1,22 +1,21 @@
-"""Machines for `breakeven doctor` to look at, and how it is made to look at them instead of this one."""
+"""Machines for `breakeven doctor`, and functions that replace this machine by one of them."""
 
-from breakeven.doctor import facts
-from breakeven.doctor.contention import Sample
+from breakeven.doctor import facts, selftests
+from breakeven.doctor.contention import CpuSample
 from breakeven.doctor.facts import DeviceFacts, Facts
-from breakeven.doctor.selftests import suite
-from breakeven.doctor.selftests.checks import Check
+from breakeven.doctor.selftests.suite import Check
 
 HEALTHY = Facts(
     machine={"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "quota": None},
     devices=(DeviceFacts("cpu", "cpu", 8), DeviceFacts("cuda", "NVIDIA [H200]\x1b[31m", 8, {})),
     affinity=8,
     threads=8,
-    neighbors=Sample((1.0,) * 8, 0.0, 3),
+    neighbors=CpuSample((1.0,) * 8, 0.0, 3),
     load_average=(0.25, 0.1, 0.1),
     environment={},
     unreadable={"governor": "no cpufreq here"},
 )
-BUSY = Facts(**{**vars(HEALTHY), "neighbors": Sample((0.5,) * 8)})
+BUSY = Facts(**{**vars(HEALTHY), "neighbors": CpuSample((0.5,) * 8)})
 UNFIT = Facts(
     machine={"cpu": "EPYC", "cores": 8, "threads": 2, "torch": "2.13", "python": "3.12", "cudnn_tf32": True},
     devices=(
@@ -29,7 +28,7 @@ UNFIT = Facts(
     ),
     affinity=4,
     threads=2,
-    neighbors=Sample((0.7, 0.6), 0.2, 99),
+    neighbors=CpuSample((0.7, 0.6), 0.2, 99),
     quota=1.5,
     governors=("powersave",),
     frequency_driver="acpi-cpufreq",
@@ -46,13 +45,14 @@ FAILED = Check("empty phase", 2e-6, at_most=1e-6, unit="s", note="other processe
 
 
 def freeze(monkeypatch, machine):
-    """Let `doctor` read this machine."""
+    """Let `doctor` read this machine instead of the real one."""
     monkeypatch.setattr(facts, "read_facts", lambda: machine)
 
 
 def replay(monkeypatch, checks):
-    """Let the self-test reach these checks."""
-    truths = [lambda: list(checks)]
-    truths[0].__name__ = "replayed"
-    whole = suite.run_selftest
-    monkeypatch.setattr(suite, "run_selftest", lambda starting: whole(truths, starting))
+    """Let the self-tests return these checks."""
+
+    def replayed():
+        return list(checks)
+
+    monkeypatch.setattr(selftests, "SELF_TESTS", (replayed,))

@@ -1,4 +1,4 @@
-"""`breakeven ab`: two commands by turns on this machine -> the verdict of `breakeven compare`."""
+"""`breakeven ab`: run two commands alternately on this machine, then judge as `breakeven compare` does."""
 
 from __future__ import annotations
 
@@ -7,76 +7,73 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import whole_number
-from breakeven.commands.base import Command
-from breakeven.commands.compare import add_judging, floor_for, present
-from breakeven.commands.experiments import add_folder_options, in_folder, say
-from breakeven.experiment.schedule import FIRST_PAIRS, MIN_PAIRS, PAIRS, Limits, seconds_of
+from breakeven.commands.base import Command, add_workspace_options, in_workspace, notify
+from breakeven.commands.compare import add_judging, compare_with, present
+from breakeven.experiment.schedule import DEFAULT_PAIRS, FIRST_PAIRS, MIN_PAIRS, Limits, Side, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from breakeven.compare.comparison import Comparison
-    from breakeven.experiment.run_command import Recorder
-    from breakeven.runs.readings import Run
+    from breakeven.experiment.run_command import CommandRunner
 
 OUTPUT = "breakeven-ab"
 
 _EPILOG = f"""\
 examples:
-  git worktree add base main && git worktree add head my-branch
+  git worktree add --detach base main      # the baseline's code
+  git worktree add --detach head my-branch # the candidate's code
   breakeven ab --budget 20m \\
     --base 'cd base && python -m pytest bench --benchmark-json={{out}}' \\
     --candidate 'cd head && python -m pytest bench --benchmark-json={{out}}'
-                                           two commits, in twenty minutes
-  breakeven ab --pairs 6 \\
+                                           compare two commits in 20 minutes
+  breakeven ab \\
     --base 'python -m pytest bench --benchmark-json={{out}}' \\
     --candidate 'FUSED=1 python -m pytest bench --benchmark-json={{out}}'
-                                           one commit, another setting
-  breakeven ab --base CMD --candidate CMD  the same command twice: what this
-                                           machine calls a change
+                                           compare two settings of one commit
+  breakeven ab --base CMD --candidate CMD  compare a command with itself: does
+                                           this machine report false changes?
 
-Each command runs in a shell and writes a run file to {{out}}, which stands
-without quotes and is replaced by an absolute path. They alternate: base,
-candidate, candidate, base, ... A pair is one run of each. See to it that each
-imports its own code: what is installed in the environment is the same for both.
+Each command runs in a shell and writes a run file to {{out}}, which needs no
+quotes and is replaced by an absolute path. The order is base, candidate,
+candidate, base, ...; a pair is one run of each. Make sure that each command
+imports its own code: both see the same installed packages.
 
-First up to {FIRST_PAIRS} pairs time all cases. Those that are not clearly unchanged are
-suspects: they alone are timed again (breakeven's plugin keeps to the file that
-BREAKEVEN_CASES names), at least {MIN_PAIRS} pairs, and decided on these fresh runs. What
-a command says goes to a log beside its run file.
+Up to {FIRST_PAIRS} pairs time all cases. Cases that are then not clearly unchanged are
+timed again, at least {MIN_PAIRS} pairs, and judged on these new runs only. For this `ab`
+sets BREAKEVEN_CASES to a file that lists them, and breakeven's pytest plugin
+skips all others. The output of each command goes to a log beside its run file.
 
-A command that exits with 1 since a case of its own failed counts, and the case
-is an error; any other exit status but 0 stops the whole. What was measured
-stays, and the same command goes on from there.
+A command may exit with 1 because a case failed: its other cases are judged, and
+that case is an error. Any other nonzero exit status stops the experiment. The
+completed runs stay: run the same command again to resume.
 
 exit codes:
-  0    nothing of what --fail-on names
+  0    no verdict that --fail-on names
   1    a regression
-  2    bad usage, or a command that failed or wrote no run file
-  3    what else --fail-on names, nothing that could be judged, or different
-       machine classes
-  130  interrupted; the same command goes on from there
+  2    bad usage, or a command failed or wrote no run file
+  3    another verdict that --fail-on names, nothing could be judged, or the
+       machine classes differ
+  130  interrupted; run the same command to resume
 """
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", required=True, metavar="CMD", help="the baseline's command; contains {out}")
     parser.add_argument(
-        "--base", required=True, metavar="CMD", help="the baseline's command, with {out} in it"
+        "--candidate", required=True, metavar="CMD", help="the candidate's command; contains {out}"
     )
-    parser.add_argument("--candidate", required=True, metavar="CMD", help="the candidate's, likewise")
     parser.add_argument(
         "--pairs",
         type=whole_number,
         metavar="N",
-        help=f"so many pairs at most (default: {PAIRS}, or what the budget holds)",
+        help=f"maximum number of pairs: up to {FIRST_PAIRS} of all cases, the rest of the cases to time "
+        f"again (default: {DEFAULT_PAIRS}; no maximum with --budget)",
     )
     parser.add_argument(
         "--budget",
         metavar="TIME",
-        help="no pair is begun that would not end in this time, such as 20m or 1h30m (default: no limit)",
+        help="start no pair that would not end within this time, such as 20m or 1h30m (default: no limit)",
     )
     add_judging(parser)
-    add_folder_options(parser, OUTPUT)
+    add_workspace_options(parser, OUTPUT)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -84,39 +81,29 @@ def _run(arguments: argparse.Namespace) -> int:
 
     check_command(arguments.base, "--base")
     check_command(arguments.candidate, "--candidate")
-    limits = Limits(arguments.pairs, seconds_of(arguments.budget) if arguments.budget is not None else None)
+    budget_s = parse_duration(arguments.budget) if arguments.budget is not None else None
+    limits = Limits(arguments.pairs, budget_s)
     asked = {
         "the task": "ab",
         "--base": arguments.base,
         "--candidate": arguments.candidate,
-        "--threshold": arguments.threshold,  # both decide who is a suspect
+        "--threshold": arguments.threshold,  # with --resolution it decides which cases are timed again
         "--resolution": arguments.resolution,
     }
-    return in_folder(arguments, asked, partial(_measure, arguments, limits))
+    return in_workspace(arguments, asked, partial(_measure, arguments, limits))
 
 
-def _measure(arguments: argparse.Namespace, limits: Limits, recorder: Recorder) -> int:
-    from breakeven.compare.comparison import compare
-    from breakeven.experiment.ab import Experiment
-    from breakeven.experiment.schedule import BASE, CANDIDATE
+def _measure(arguments: argparse.Namespace, limits: Limits, runner: CommandRunner) -> int:
+    from breakeven.experiment.ab import Experiment, run_ab
 
-    def judge(baseline: Sequence[Run], candidate: Sequence[Run]) -> Comparison:
-        return compare(
-            baseline,
-            candidate,
-            floor=floor_for([*baseline, *candidate], arguments.noise),
-            threshold=arguments.threshold,
-            resolution=arguments.resolution,
-            vary=arguments.vary,
-        )
-
-    commands = {BASE: arguments.base, CANDIDATE: arguments.candidate}
-    return present(Experiment(recorder, commands, limits, judge, arguments.vary, say).run(), arguments)
+    commands = {Side.BASE: arguments.base, Side.CANDIDATE: arguments.candidate}
+    experiment = Experiment(runner, commands, limits, arguments.vary, notify)
+    return present(run_ab(experiment, partial(compare_with, arguments)), arguments)
 
 
 AB = Command(
     "ab",
-    "run a base and a candidate by turns on this machine, and compare them",
+    "run two commands alternately on this machine, and compare their runs",
     _EPILOG,
     _add_arguments,
     _run,

@@ -1,7 +1,4 @@
-"""How one value of the command line is read: numbers, shares, lists and paths.
-
-Owns the complaint about each, to which argparse adds the option's name. Refuses to know what values are for.
-"""
+"""The types of arguments on the command line: each reads one value, or explains what it should have been."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from pathlib import Path
 
 
 def whole_number(text: str) -> int:
-    """Read a whole number.
+    """Read an integer.
 
     >>> whole_number("12")
     12
@@ -19,35 +16,35 @@ def whole_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number; write one such as 10") from None
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not an integer; pass one such as 10") from None
 
 
 def file_path(text: str) -> str:
-    """Read a path. The empty one, which an unset variable leaves, would be the working directory.
+    """Read the path of a file. An empty one, from an unset variable, would mean the working directory.
 
     >>> file_path("run.json")
     'run.json'
     """
     if not text:
-        raise argparse.ArgumentTypeError("'' names no file; write its path")
+        raise argparse.ArgumentTypeError("'' is not a path; pass the path of a file")
     return text
 
 
 def directory_path(text: str) -> Path:
-    """Read the path of a directory, which may be made yet.
+    """Read the path of a directory, which need not exist.
 
     >>> directory_path("out").name
     'out'
     """
     if not text:
-        raise argparse.ArgumentTypeError("'' names no directory; write its path")
-    if os.path.exists(text) and not os.path.isdir(text):  # noqa: PTH110, PTH112 - which bear any text
-        raise argparse.ArgumentTypeError(f"{text!r} is no directory; name another")
+        raise argparse.ArgumentTypeError("'' is not a path; pass the path of a directory")
+    if os.path.exists(text) and not os.path.isdir(text):  # noqa: PTH110, PTH112 - which accept any text
+        raise argparse.ArgumentTypeError(f"{text!r} is not a directory; pass another path")
     return Path(text)
 
 
 def share(text: str) -> float:
-    """Read ``2%`` or ``0.02``.
+    """Read a fraction, ``2%`` or ``0.02``.
 
     >>> share("2%"), share("0.1")
     (0.02, 0.1)
@@ -57,10 +54,16 @@ def share(text: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1; write 2% or 0.02")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a percentage below 100% or a fraction below 1; pass 2% or 0.02"
+        )
     return value
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Read a list of comma-separated names."""
+    """Read comma-separated names.
+
+    >>> names("torch, driver")
+    ('torch', 'driver')
+    """
     return tuple(filter(None, (name.strip() for name in text.split(","))))

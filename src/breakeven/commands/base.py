@@ -1,31 +1,46 @@
-"""What a subcommand is, its exit codes, and how it prints.
+"""What every subcommand shares: its type, the exit codes, the argument parser, and printing.
 
-Owns what every command shares. Imports nothing heavy: a command loads what it needs when it runs.
+Imports nothing heavy: a command loads what it needs when it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from breakeven.commands.arguments import directory_path
+from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.status import Status
 
+    from breakeven.experiment.run_command import CommandRunner
+
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C or a signal stopped."""
 
 OK, OBJECTION, UNUSABLE, NOT_JUDGED = 0, 1, 2, 3
-"""Exit codes: nothing to object; a confirmed regression, or a failed self-test; bad usage or input; nothing
-could be judged, or a machine that is not fit for it."""
+"""Exit codes: no regression; a regression, or a failed self-test; bad usage or input; nothing could be
+judged, or a machine that is not fit for timing."""
+
+MAX_HELP_COLUMNS = 100
+"""Longer lines are hard to read."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: its name, what it is for in a line, its arguments, and what runs it to an exit code."""
+    """A subcommand. `summary` is one line for the help, `run` returns the exit code."""
 
     name: str
     summary: str
@@ -34,8 +49,52 @@ class Command:
     run: Callable[[argparse.Namespace], int]
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises its errors instead of printing them with the usage.
+
+    Descriptions and epilogs are printed as they are written, for 80 columns.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        width = min(shutil.get_terminal_size().columns, MAX_HELP_COLUMNS) - 2  # as argparse does
+        raw = partial(argparse.RawDescriptionHelpFormatter, width=width)
+        super().__init__(**{"formatter_class": raw, **settings})
+
+    def parse_known_args(  # type: ignore[override]  # which declares an overload for every type of namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Refuse unknown arguments here: argparse leaves them to the outermost parser, whose help lacks them.
+
+        Raises:
+            UsageError: naming the first such argument.
+        """
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            kind = "option" if unknown[0].startswith("-") else "argument"
+            self.error(f"unknown {kind} {unknown[0]!r}")
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Suggest a subcommand for a mistyped one; only subcommands have a mapping as their choices."""
+        if isinstance(action.choices, Mapping) and value not in action.choices:
+            unknown = f"unknown {str(action.metavar).lower()} {value!r}"
+            similar = difflib.get_close_matches(value, action.choices, n=1)
+            if similar:
+                raise UsageError(f"{unknown}; did you mean {similar[0]!r}?")
+            self.error(f"{unknown}; choose from {', '.join(action.choices)}")
+        super()._check_value(action, value)
+
+
 def status(text: str) -> Status:
-    """Say on standard error what takes a while, and only where somebody is watching."""
+    """Show on standard error what takes a while, where it is a terminal."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False).status(text)
@@ -55,7 +114,66 @@ def show(items: Iterable[RenderableType]) -> None:
 
 
 def version() -> str:
-    """Return the version of this breakeven; the metadata of packages is slow to load."""
-    from importlib.metadata import version
+    """Return the version of this breakeven."""
+    from importlib.metadata import version  # slow to load
 
     return version("breakeven")
+
+
+def notify(line: str) -> None:
+    """Show a line on standard error, for the user who waits and for the log of a CI job."""
+    print(f"breakeven: {line}", file=sys.stderr, flush=True)
+
+
+def add_workspace_options(parser: argparse.ArgumentParser, output: str) -> None:
+    """Add the options of commands that run commands: where runs are kept, and whether they are reused."""
+    parser.add_argument(
+        "-o", "--output", type=directory_path, default=Path(output), metavar="DIR",
+        help="directory of run files and logs; an interrupted experiment resumes from it "
+        f"(default: {output})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over; earlier runs in DIR move to DIR/previous"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="also show the output of the commands, which their logs have"
+    )
+
+
+def in_workspace(
+    arguments: argparse.Namespace, asked: Mapping[str, Any], act: Callable[[CommandRunner], int]
+) -> int:
+    """Open the workspace of an experiment, act in it, and return the exit code, also when interrupted.
+
+    Args:
+        arguments: with those of `add_workspace_options`.
+        asked: plain JSON that identifies the experiment; it must be the same to resume.
+        act: runs what is missing, shows the result and returns an exit code.
+    """
+    from breakeven.experiment.run_command import CommandRunner
+    from breakeven.experiment.shell import Shell, stopping_on_signals
+    from breakeven.experiment.workspace import open_workspace
+    from breakeven.format import plural
+
+    kept = 0
+    started = datetime.now().astimezone().isoformat(" ", "seconds")
+    asked = {**asked, "working directory": os.getcwd()}  # noqa: PTH109 - a string, as in the plan
+    try:
+        with (
+            stopping_on_signals(),
+            open_workspace(arguments.output, asked, started, fresh=arguments.fresh) as workspace,
+        ):
+            try:
+                for line in workspace.messages:
+                    notify(line)
+                shell = Shell(is_live=arguments.verbose, notify=notify)
+                code = act(CommandRunner(workspace, shell, monotonic))
+                sys.stdout.flush()  # where this fails, the next call shows the result without measuring
+                workspace.finish()
+                return code
+            finally:
+                kept = len(workspace.runs)
+    except KeyboardInterrupt:
+        runs = f"{plural(kept, 'completed run')} {'is' if kept == 1 else 'are'}"
+        notify(f"interrupted; {runs} kept in {arguments.output}; run the same command to resume")
+        return INTERRUPTED

@@ -1,4 +1,4 @@
-"""`breakeven calibrate`: one command again and again -> the noise floor of this machine class."""
+"""`breakeven calibrate`: run one command several times, and store the noise of this machine class."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import directory_path, whole_number
-from breakeven.commands.base import OK, Command, show
+from breakeven.commands.base import OK, Command, add_workspace_options, in_workspace, notify, show
 from breakeven.commands.compare import NOISE
-from breakeven.commands.experiments import add_folder_options, in_folder, say
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
-    from breakeven.experiment.run_command import Recorder
+    from breakeven.experiment.run_command import CommandRunner
 
 OUTPUT = "breakeven-calibrate"
-RUNS, MIN_PAIRS = 10, 2
+DEFAULT_RUNS, MIN_RUNS = 10, 2
 
-TOLD = (1, 3, 5, 10)
-"""For so many runs a side it is told what can be seen."""
+RUNS_A_SIDE = (1, 3, 5, 10)
+"""The numbers of runs a side for which the smallest visible change is shown."""
 
 _EPILOG = """\
 examples:
@@ -29,59 +28,61 @@ examples:
   breakeven calibrate --runs 20 --noise /shared/noise \\
     'python -m pytest bench --benchmark-json={out}'
 
-The command runs in a shell and writes a run file to {out}, which stands without
-quotes and is replaced by an absolute path. Nothing may change between the runs:
-whatever differs is noise. It is stored as CLASS.json in the directory of noise
-floors, and `breakeven compare` judges one run a side against it.
+The command runs in a shell and writes a run file to {out}, which needs no
+quotes and is replaced by an absolute path. Change nothing between the runs:
+every difference counts as noise. The result is stored as CLASS.json in the
+directory of noise floors; `breakeven compare` uses it where a side has only
+one run.
 
 exit codes:
   0    stored
-  2    bad usage, or a command that failed or wrote no run file
-  3    the runs are of different machine classes
-  130  interrupted: what was measured stays, and the same command goes on there
+  2    bad usage, or the command failed or wrote no run file
+  3    the machine classes of the runs differ
+  130  interrupted; run the same command to resume
 """
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("command", metavar="CMD", help="what measures, with {out} in it")
+    parser.add_argument("command", metavar="CMD", help="the command that measures; contains {out}")
     parser.add_argument(
-        "--runs", type=whole_number, default=RUNS, metavar="N", help=f"how many runs (default: {RUNS})"
-    )
+        "--runs", type=whole_number, default=DEFAULT_RUNS, metavar="N",
+        help=f"number of runs (default: {DEFAULT_RUNS})",
+    )  # fmt: skip
     parser.add_argument(
         "--noise", type=directory_path, default=Path(NOISE), metavar="DIR",
-        help=f"where noise floors are stored (default: {NOISE})",
+        help=f"directory of noise floors (default: {NOISE})",
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=("terminal", "json"), default="terminal",
-        help="what standard output gets (default: terminal)",
+        help="format of standard output (default: terminal)",
     )  # fmt: skip
-    add_folder_options(parser, OUTPUT)
+    add_workspace_options(parser, OUTPUT)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from breakeven.experiment.shell import check_command
 
     check_command(arguments.command, "CMD")
-    if arguments.runs < MIN_PAIRS:
+    if arguments.runs < MIN_RUNS:
         raise UsageError(
-            f"--runs {arguments.runs} tells nothing of the noise between runs; use {MIN_PAIRS} or more, "
-            f"better {RUNS}"
+            f"--runs {arguments.runs} does not show the noise between runs; use at least {MIN_RUNS}, better "
+            f"{DEFAULT_RUNS}"
         )
     asked = {"the task": "calibrate", "CMD": arguments.command}
-    return in_folder(arguments, asked, partial(_measure, arguments))
+    return in_workspace(arguments, asked, partial(_measure, arguments))
 
 
-def _measure(arguments: argparse.Namespace, recorder: Recorder) -> int:
-    from breakeven.compare.noise_floor import floor_of, floor_warnings, read_floor, visible, write_floor
-    from breakeven.experiment.calibrate import repeat
+def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
+    from breakeven.compare.noise_floor import detectable, floor_of, floor_warnings, read_floor, write_floor
+    from breakeven.experiment.calibrate import run_repeatedly
     from breakeven.render import calibrate
 
-    runs = repeat(recorder, arguments.command, arguments.runs, say)
+    runs = run_repeatedly(runner, arguments.command, arguments.runs, notify)
     floor = floor_of(runs, arguments.command)
     before = read_floor(arguments.noise, floor.class_id)
     path = write_floor(floor, arguments.noise)
-    seen = visible(floor, TOLD)
-    warnings = [*recorder.folder.warnings, *floor_warnings(floor, before)]
+    seen = detectable(floor, RUNS_A_SIDE)
+    warnings = [*runner.workspace.warnings, *floor_warnings(floor, before)]
     if arguments.format == "json":
         sys.stdout.write(calibrate.to_json(floor, seen, path, warnings))
     else:

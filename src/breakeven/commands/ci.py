@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command
@@ -40,6 +41,8 @@ examples:
   breakeven ci push     add the runs in measured/ to the history on $BRANCH
   breakeven ci judge    check that history
   breakeven ci draw     write its page to page/
+  breakeven ci workflow > .github/workflows/gpu.yml
+                        print a workflow that calls them, to fill in and commit
 
 breakeven's GitHub workflows run these and set the variables that they read.
 
@@ -140,12 +143,19 @@ def draw_history() -> int:
     return OK
 
 
+def print_workflow() -> int:
+    """Print a workflow that calls breakeven's."""
+    print(resources.files("breakeven.commands").joinpath("gpu-workflow.yml").read_text("utf-8"), end="")
+    return OK
+
+
 STEPS = {
     "base": find_base,
     "measure": measure,
     "push": push_history,
     "judge": judge_history,
     "draw": draw_history,
+    "workflow": print_workflow,
 }
 
 

@@ -11,50 +11,49 @@ from typing import TYPE_CHECKING
 from breakeven.commands.arguments import directory_path, file_path, names, share
 from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command, show, version
 from breakeven.errors import UsageError
+from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from breakeven.compare.comparison import Comparison
-    from breakeven.compare.noise_floor import Floor
-    from breakeven.runs.readings import Run
+    from breakeven.compare.noise_floor import NoiseFloor
+    from breakeven.runs.schema import Run
 
 NOISE = ".breakeven/noise"
-"""Where `breakeven calibrate` puts noise floors, a file a machine class."""
+"""The default directory of the noise floors that `breakeven calibrate` stores."""
 
-FAIL_ON = "regressed,missing,inconclusive"
-VERDICTS = ("regressed", "improved", "unchanged", "inconclusive", "missing", "new", "error")
+FAIL_ON = (Verdict.REGRESSED, Verdict.MISSING, Verdict.INCONCLUSIVE)
 
 _EPILOG = """\
 examples:
-  breakeven compare base.json head.json       one run a side; needs a noise
+  breakeven compare base.json head.json       one run per side; needs a noise
                                               floor (see breakeven calibrate)
   breakeven compare --baseline base*.json --candidate head*.json
-                                              several runs a side: what a
-                                              verdict should rest on
+                                              several runs per side, the more
+                                              reliable comparison
   breakeven compare a.json b.json --vary driver
                                               the driver may differ
-  breakeven compare ... --format markdown     for a pull request; also put into
-                                              $GITHUB_STEP_SUMMARY
-  breakeven compare ... --fail-on regressed   inconclusive and missing cases
-                                              exit 0
+  breakeven compare ... --format markdown     for a pull request; also appended
+                                              to $GITHUB_STEP_SUMMARY
+  breakeven compare ... --fail-on regressed   exit 0 for inconclusive and
+                                              missing cases
 
-Any pytest-benchmark file will do, of version 3.4 or later; without breakeven's
-keys a case is its fullname.
+Run files of any pytest-benchmark from version 3.4 on can be compared. Cases that
+breakeven did not measure are identified by their fullname.
 
-A case has regressed where its ratio is beyond the threshold at a false
-discovery rate of 5%. What is judged is the run, never the round: five runs a
-side, made alternately, are a good start (`breakeven ab` makes them). Otherwise
-it is unchanged, or inconclusive where its interval is wider than the
-resolution.
+A case regressed if its ratio exceeds the threshold at a false discovery rate of
+5%. Otherwise it is unchanged, or inconclusive if its interval is wider than the
+resolution. The intervals are over runs, not over rounds: five runs per side,
+alternating, are a good start (see breakeven ab).
 
 exit codes:
-  0  nothing of what --fail-on names
+  0  no verdict that --fail-on names
   1  a regression
   2  bad usage, or a run file that cannot be read
-  3  what else --fail-on names (missing includes errors: the timing is missing),
-     runs of different machine classes, or no case that both sides timed (unless
-     the baseline has none, or with --fail-on none)
+  3  another verdict that --fail-on names (missing includes errors: the timing is
+     missing), runs of different machine classes, or no case that both sides
+     timed (unless the baseline has none, or with --fail-on none)
 """
 
 
@@ -70,90 +69,98 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:
-    """Add what says how sides are judged and shown; `breakeven ab` takes the same."""
+    """Add the options that say how two sides are judged and shown, for `compare` and `ab`."""
     parser.add_argument(
-        "--threshold", type=share, default=0.02, metavar="2%",
-        help="a change up to this is nobody's concern (default: 2%%)",
+        "--threshold", type=share, default=THRESHOLD, metavar="2%",
+        help=f"ignore changes up to this size (default: {THRESHOLD:.0%})".replace("%", "%%"),
     )  # fmt: skip
     parser.add_argument(
-        "--resolution", type=share, default=0.10, metavar="10%",
-        help="a case whose interval is wider, to each side, is inconclusive (default: 10%%)",
+        "--resolution", type=share, default=RESOLUTION, metavar="10%",
+        help="a case is inconclusive if its interval is wider than this in each direction (default: "
+        f"{RESOLUTION:.0%})".replace("%", "%%"),
     )  # fmt: skip
     parser.add_argument(
-        "--fail-on", type=verdicts, default=verdicts(FAIL_ON), metavar="VERDICTS",
-        help=f"comma-separated, of {', '.join(VERDICTS)}; or none (default: {FAIL_ON})",
+        "--fail-on", type=verdicts, default=FAIL_ON, metavar="VERDICTS",
+        help=f"comma-separated, from {', '.join(Verdict)}; or none (default: {','.join(FAIL_ON)})",
     )  # fmt: skip
     parser.add_argument(
         "--vary", type=names, default=(), metavar="FIELDS",
-        help="comma-separated fields of the machine class that may differ, as gpu,driver (default: none)",
+        help="comma-separated fields of the machine class that may differ, as in gpu,driver (default: none)",
     )  # fmt: skip
     parser.add_argument(
-        "--noise", type=noise_floors, default=Path(NOISE), metavar="DIR",
+        "--noise", type=existing_directory, default=Path(NOISE), metavar="DIR",
         help=f"where `breakeven calibrate` stored noise floors (default: {NOISE})",
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=("terminal", "markdown", "json"), default="terminal",
-        help="what standard output gets (default: terminal)",
+        help="the format of standard output (default: terminal)",
     )  # fmt: skip
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from breakeven.compare.comparison import compare
-    from breakeven.runs.readings import read_side
+    from breakeven.runs.reader import read_side
 
-    paths = _sides(arguments)
-    baseline, candidate = map(read_side, paths)
-    found = compare(
+    baseline, candidate = map(read_side, _sides(arguments))
+    return present(compare_with(arguments, baseline, candidate), arguments)
+
+
+def compare_with(
+    arguments: argparse.Namespace, baseline: Sequence[Run], candidate: Sequence[Run]
+) -> Comparison:
+    """Return the comparison of two sides, with the options that `add_judging` added."""
+    from breakeven.compare.comparison import compare
+
+    return compare(
         baseline,
         candidate,
-        floor=floor_for([*baseline, *candidate], arguments.noise),
+        floor=_floor_for([*baseline, *candidate], arguments.noise),
         threshold=arguments.threshold,
         resolution=arguments.resolution,
         vary=arguments.vary,
     )
-    return present(found, arguments)
 
 
-def present(found: Comparison, arguments: argparse.Namespace) -> int:
-    """Print the comparison in the asked-for format and return its exit code."""
-    from breakeven.render import compare as faces
-
-    if arguments.format == "json":
-        sys.stdout.write(faces.to_json(found))
-    elif arguments.format == "markdown":
-        text = faces.to_markdown(found, version())
-        sys.stdout.write(text)
-        append_to_summary(f"{text}\n")  # a blank line, so that the next step's words begin anew
-    else:
-        show(faces.renderables(found))
-    return code_of(found, arguments.fail_on)
-
-
-def code_of(found: Comparison, fail_on: Sequence[str]) -> int:
-    """Return the exit code of Contract 2."""
-    counts = found.counts
-    if "regressed" in fail_on and counts["regressed"]:
-        return OBJECTION
-    if found.only_new:
-        return NOT_JUDGED if "new" in fail_on else OK
-    if fail_on and not any(change.is_judged for change in found.changes):
-        return NOT_JUDGED  # whatever it names, it wanted to know of something
-    failed = {verdict for verdict in VERDICTS if counts[verdict]} | {found.verdict}
-    if any(change.verdict == "error" and change.n_baseline for change in found.changes):
-        failed.add("missing")
-    return NOT_JUDGED if failed & set(fail_on) else OK
-
-
-def floor_for(runs: Sequence[Run], directory: Path) -> Floor | None:
-    """Return the noise floor of the runs' class, where they have one class and it was calibrated."""
+def _floor_for(runs: Sequence[Run], directory: Path) -> NoiseFloor | None:
+    """Return the noise floor of the runs' class, None where they have several or it was not calibrated."""
+    from breakeven.compare.machine_class import recorded_class
     from breakeven.compare.noise_floor import read_floor
 
-    classes = {run.class_id for run in runs}
+    classes = {recorded_class(run) for run in runs}
     return read_floor(directory, classes.pop()) if len(classes) == 1 else None
 
 
+def present(found: Comparison, arguments: argparse.Namespace) -> int:
+    """Print the comparison in the format asked for, and return the exit code."""
+    from breakeven.render import compare as renderers
+
+    if arguments.format == "json":
+        sys.stdout.write(renderers.to_json(found))
+    elif arguments.format == "markdown":
+        text = renderers.to_markdown(found, version())
+        sys.stdout.write(text)
+        append_to_summary(f"{text}\n")  # the blank line separates it from what the next step appends
+    else:
+        show(renderers.renderables(found))
+    return exit_code(found, arguments.fail_on)
+
+
+def exit_code(found: Comparison, fail_on: Sequence[str]) -> int:
+    """Return the exit code of a comparison, as the help describes it."""
+    counts = found.counts
+    if Verdict.REGRESSED in fail_on and counts[Verdict.REGRESSED]:
+        return OBJECTION
+    if found.only_new:
+        return NOT_JUDGED if Verdict.NEW in fail_on else OK
+    if fail_on and not found.judged:
+        return NOT_JUDGED
+    failed = {verdict for verdict in Verdict if counts[verdict]} | {found.verdict}
+    if any(case.n_baseline for case in found.with_verdict(Verdict.ERROR)):
+        failed.add(Verdict.MISSING)
+    return NOT_JUDGED if failed & set(fail_on) else OK
+
+
 def append_to_summary(text: str) -> None:
-    """Append markdown to the summary of a GitHub job, where one is running.
+    """Append markdown to the summary of a GitHub job, if one is running.
 
     Raises:
         UsageError: the file that ``GITHUB_STEP_SUMMARY`` names cannot be written.
@@ -166,49 +173,49 @@ def append_to_summary(text: str) -> None:
             stream.write(text)
     except OSError as error:
         raise UsageError(
-            f"GITHUB_STEP_SUMMARY={path} cannot be written ({error.strerror or error}); unset it or "
-            "give it room"
+            f"GITHUB_STEP_SUMMARY={path} cannot be written ({error.strerror or error}); unset it, or free "
+            "some space"
         ) from None
 
 
-def noise_floors(text: str) -> Path:
-    """Read the path of a directory that is there: who names one does not want to do without."""
-    named = directory_path(text)
-    if not os.path.isdir(text):  # noqa: PTH112 - which bears any text
+def existing_directory(text: str) -> Path:
+    """Read the path of a directory that exists; the default one need not."""
+    path = directory_path(text)
+    if not os.path.isdir(text):  # noqa: PTH112 - accepts any text
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not there; `breakeven calibrate CMD --noise DIR` makes one, or leave the option out"
+            f"{text!r} does not exist; create it with `breakeven calibrate CMD --noise DIR`, or omit it"
         )
-    return named
+    return path
 
 
-def verdicts(text: str) -> tuple[str, ...]:
-    """Read a list of verdicts; ``none`` is the empty one."""
-    asked = names(text)
-    if not asked:  # as an unset variable leaves it: nothing would ever fail
-        raise argparse.ArgumentTypeError(
-            f"{text!r} names no verdict; use some of {', '.join(VERDICTS)}, or none"
-        )
-    if asked == ("none",):
+def verdicts(text: str) -> tuple[Verdict, ...]:
+    """Read a list of verdicts; ``none`` is the empty one.
+
+    >>> verdicts("regressed, new"), verdicts("none")
+    ((<Verdict.REGRESSED: 'regressed'>, <Verdict.NEW: 'new'>), ())
+    """
+    given = names(text)
+    if given == ("none",):
         return ()
-    for name in asked:
-        if name not in VERDICTS:
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is no verdict; use some of {', '.join(VERDICTS)}, or none"
-            )
-    return asked
+    unknown = [name for name in given if name not in set(Verdict)]
+    if unknown or not given:  # an unset variable gives the empty text, and must not mean none
+        raise argparse.ArgumentTypeError(
+            f"{(unknown or [text])[0]!r} is not a verdict; use some of {', '.join(Verdict)}, or none"
+        )
+    return tuple(map(Verdict, given))
 
 
 def _sides(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
     if arguments.runs and (arguments.baseline or arguments.candidate):
         raise UsageError(
-            f"{arguments.runs[0]!r} beside --baseline and --candidate belongs to neither side; "
-            "give two files, or name every run with the options"
+            f"{arguments.runs[0]!r} beside --baseline and --candidate belongs to neither side; give two "
+            "files, or name every run with the options"
         )
     if arguments.runs:
         if len(arguments.runs) != 2:
             raise UsageError(
-                f"{len(arguments.runs)} run files cannot be told apart; give two, BASE and CAND, or several "
-                "a side with --baseline A... --candidate B..."
+                f"expected two run files, BASE and CAND, got {len(arguments.runs)}; give several runs per "
+                "side with --baseline A... --candidate B..."
             )
         return [arguments.runs[0]], [arguments.runs[1]]
     if not arguments.baseline or not arguments.candidate:
@@ -220,7 +227,7 @@ def _sides(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 COMPARE = Command(
     "compare",
-    "tell which cases regressed or improved between two sides of runs",
+    "report which cases regressed or improved between two sides of runs",
     _EPILOG,
     _add_arguments,
     _run,

@@ -1,4 +1,4 @@
-"""`breakeven doctor`: is this machine fit for timing, and does the harness read truths that it knows."""
+"""`breakeven doctor`: is this machine fit for timing, and does breakeven measure correctly on it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command, show, st
 
 _EPILOG = """\
 examples:
-  breakeven doctor                   before measuring: what would disturb timing
-  breakeven doctor --selftest        does breakeven read right on this machine
+  breakeven doctor                   what would disturb timing here?
+  breakeven doctor --selftest        does breakeven measure correctly?
   breakeven doctor --format json     for programs, such as a CI job
 
-Not fit is what makes numbers wrong: another process that takes more than 10% of
-a core, or that is on the GPU; throttling; a quota that splits a CPU; one thread
-where there are more CPUs; a governor that pins the lowest clock; OpenMP threads
-that spin while somebody else needs the cores; a debug build; tracing;
-synchronous launches; a device that does not start. Anything else is noted, and
-what cannot be read is listed as such; neither makes a machine unfit. No setting
-is ever changed.
+A machine is unfit if something makes times wrong: another process uses more
+than 10% of a core, or uses the GPU; throttling; a CPU quota that is not a whole
+number of CPUs; one thread on several CPUs; a governor that fixes the lowest
+clock; OpenMP threads that spin while other processes need the cores; a debug
+build; tracing; synchronous CUDA launches; a device that does not start. Other
+findings are noted, and what cannot be read is listed: a machine with these is
+still fit. The command changes no settings.
 
---selftest times a spin and an empty phase through pytest-benchmark, reads a
-simulated asynchronous device, and puts seeded noise through the statistics:
-every figure stands beside what it must be.
+--selftest times a wait of known length and an empty phase with
+pytest-benchmark, measures a simulated asynchronous device, and computes
+statistics of seeded noise. It shows each figure with its bounds.
 
 exit codes:
-  0  fit; with --selftest, every figure is as it must be
-  1  a figure of the self-test is not
+  0  fit; with --selftest, every figure is within its bounds
+  1  with --selftest, a figure is out of bounds
   2  bad usage
-  3  not fit
+  3  unfit
 """
 
 
@@ -37,13 +37,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--selftest",
         action="store_true",
-        help="hold the harness against truths it knows, on this machine, in under a minute",
+        help="check breakeven on this machine against known results, in under a minute",
     )
     parser.add_argument(
         "--format",
         choices=("terminal", "json"),
         default="terminal",
-        help="what standard output gets (default: terminal)",
+        help="format of standard output (default: terminal)",
     )
 
 
@@ -61,11 +61,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _selftest(arguments: argparse.Namespace) -> int:
-    from breakeven.doctor import output
+    from breakeven.doctor import output, selftests
     from breakeven.doctor.selftests import suite
 
     with status("self-test") as shown:
-        result = suite.run_selftest(starting=lambda name: shown.update(f"self-test: {name}"))
+        result = suite.run_selftests(
+            selftests.SELF_TESTS, starting=lambda name: shown.update(f"self-test: {name}")
+        )
     if arguments.format == "json":
         sys.stdout.write(output.selftest_json(result))
     else:
@@ -75,7 +77,7 @@ def _selftest(arguments: argparse.Namespace) -> int:
 
 DOCTOR = Command(
     "doctor",
-    "tell whether this machine is fit for timing, and what to mend",
+    "check whether this machine is fit for timing, and what to fix",
     _EPILOG,
     _add_arguments,
     _run,

@@ -1,11 +1,12 @@
-"""`breakeven history`: keep runs, and find what changed in which commit. Its four actions, a parser each."""
+"""`breakeven history`: keep runs, and find what changed in which commit."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import directory_path, file_path, share
 from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, UNUSABLE, Command, show, status, version
@@ -13,31 +14,30 @@ from breakeven.commands.compare import append_to_summary
 from breakeven.errors import BreakevenError, UsageError
 
 if TYPE_CHECKING:
-    from breakeven.history.accepted import Accepted
     from breakeven.history.check import History
 
 STORE = ".breakeven/history"
-"""Where runs are kept when no store is named."""
+"""The default store."""
 
 _EPILOG = """\
 examples:
-  breakeven history add run.json     keep a run; the same again changes nothing
-  breakeven history check            judge the newest run, and find what changed
+  breakeven history add run.json     add a run to the store
+  breakeven history check            judge the newest run, and find changes
   breakeven history check --format markdown
-                                     for a pull request; also put into
+                                     for a pull request; also appended to
                                      $GITHUB_STEP_SUMMARY
   breakeven history show             draw every series on a page
   breakeven history accept 0123abc --reason "one more layer"
-                                     a change that is meant
+                                     accept an intended change
 
-`breakeven history ACTION --help` tells more of each. Tracked are the time of
-every case, its peak memory, the break-even batch of each model and the largest
-batch that fits.
+A series is the time or the peak memory of a case, the break-even batch size of
+a model, or the largest batch size that fits. See also `breakeven history ACTION
+--help`.
 
 exit codes:
-  0  nothing to object to
-  1  a change to the worse that stands and that nobody accepted, or a newest run
-     that is worse than its series led one to expect
+  0  no regressions
+  1  a regression that persists and is not accepted, or a newest run that is
+     worse than predicted
   2  bad usage, or a file that cannot be read
   3  nothing could be judged, because no series has 6 runs
 """
@@ -47,14 +47,14 @@ examples:
   breakeven history add run.json
   breakeven history add nightly/*.json --store /srv/history
 
-The store is a directory: one Parquet file a run, with every round, named
-class=MACHINE/TIME-DIGEST.parquet. Any number of machines may add at once. Back
-it up, move or merge it by copying; take a run out by deleting its file. Any
-reader of Parquet can query it.
+The store is a directory with one Parquet file per run, which holds every round:
+class=MACHINE/TIME-DIGEST.parquet. Adding a run again changes nothing. Several
+machines may add runs at the same time. Back up, move or merge stores by copying
+their files; delete a file to remove its run. Every Parquet reader can query it.
 
 exit codes:
   0  every run is in the store
-  2  bad usage, or a file that cannot be read: it is named, the others are added
+  2  bad usage, or a file that cannot be read; the others are added
 """
 
 _CHECK = """\
@@ -63,16 +63,15 @@ examples:
   breakeven history check --case '*train cuda*' --threshold 5%
   breakeven history check --branch main --format json
 
-A run is a point. A change has at least 5 runs on either side, is no smaller
-than the threshold, and stands out of the noise of its series, with the
-correlation of neighboring runs allowed for; its interval is 95%. The newest
-run is held against a prediction interval: of runs in which nothing changed, 95%
-stay inside all of theirs.
+A change has at least 5 runs on either side, reaches the threshold, and is
+significant given the noise of its series and the correlation of neighboring
+runs. Its interval is 95%. The newest run is compared with a prediction interval:
+95% of unchanged runs are inside the intervals of all their series.
 
 exit codes:
-  0  nothing to object to
-  1  a change to the worse that stands and that nobody accepted, or a newest run
-     that is worse than expected
+  0  no regressions
+  1  a regression that persists and is not accepted, or a newest run that is
+     worse than predicted
   2  bad usage, or a file that cannot be read
   3  nothing could be judged, because no series has 6 runs
 """
@@ -83,11 +82,11 @@ examples:
   breakeven history show --case 'mlp train*' -o out
   breakeven history show --format json  every series as data, and no page
 
-Series with objections come first. At most 60 are drawn; the page says what it
-leaves out.
+Series with regressions come first. At most 60 are drawn; the page lists the
+others.
 
 exit codes:
-  0  drawn, whatever it shows
+  0  drawn, with or without regressions
   2  bad usage, or a file that cannot be read
   3  nothing could be judged, because no series has 6 runs
 """
@@ -97,16 +96,15 @@ examples:
   breakeven history accept 0123abc --reason "one more layer"
   breakeven history accept 0123abc --reason "one more layer" \\
     --case 'mlp train*' --accepted perf/accepted.json
-  breakeven history accept "2026-01-11 04:30" --reason "one more layer"
-                                                     where runs tell no commit
 
-Without --case the changes that were found in the commit are accepted, each by
-its name. With --case those within 5 measured commits of it, or, before any was
-found, whatever becomes worse there. The file is made for review: keep it in the
-repository with --accepted FILE, and name it so to check and show too. Later it
-speaks of a change up to 5 measured commits away, since the place of a change is
-an estimate. What is accepted already stays as it is; its reason is changed in
-the file.
+Without --case, every change that was found in the commit is accepted. With
+--case, those of the cases within 5 measured commits are; if there are none yet,
+any later regression of these cases in the commit is accepted in advance. To
+change a reason, accept again.
+
+The file of accepted changes is made for review: keep it in your repository with
+--accepted FILE, and pass it to check and show too. An entry covers changes up to
+5 measured commits away, because the place of a change is an estimate.
 
 exit codes:
   0  written
@@ -116,81 +114,91 @@ exit codes:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    add = _action(actions, "add", "keep runs in the store", _ADD, _run_add)
-    add.add_argument(
+
+    def action(name: str, summary: str, epilog: str, run: Callable[..., int]) -> argparse.ArgumentParser:
+        description = f"{summary[:1].upper()}{summary[1:]}."
+        made = actions.add_parser(name, help=summary, description=description, epilog=epilog)
+        made.set_defaults(act=run)
+        return made
+
+    _add_add_arguments(action("add", "add runs to the store", _ADD, _run_add))
+    _add_check_arguments(action("check", "judge the newest run, and find changes", _CHECK, _run_check))
+    _add_show_arguments(action("show", "draw every series on a page", _SHOW, _run_show))
+    _add_accept_arguments(action("accept", "accept intended changes", _ACCEPT, _run_accept))
+
+
+def _add_add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "runs", nargs="+", type=file_path, metavar="RUN", help="run files that --benchmark-json wrote"
     )
-    check = _action(actions, "check", "judge the newest run, and find what changed when", _CHECK, _run_check)
-    show_ = _action(actions, "show", "draw every series on a page", _SHOW, _run_show)
-    accept = _action(actions, "accept", "say why a change is meant", _ACCEPT, _run_accept)
-    accept.add_argument(
-        "commit", metavar="COMMIT",
-        help="the commit it came in, at least 7 digits of it; or its run's date and time, as check prints it",
-    )  # fmt: skip
-    accept.add_argument("--reason", required=True, metavar="TEXT", help="why the change is meant")
-    show_.add_argument(
+    _add_common_arguments(parser, ("terminal", "json"))
+
+
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_judging_arguments(parser)
+    _add_common_arguments(parser, ("terminal", "markdown", "json"))
+
+
+def _add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "-o",
         "--output",
         type=directory_path,
         metavar="DIR",
-        help="where the page goes (default: STORE/page/)",
+        help="the directory of the page (default: STORE/page/)",
     )
-    for parser_ in (check, show_, accept):
-        parser_.add_argument(
-            "--case", metavar="PATTERN", help="only these cases; * and ? stand for anything (default: all)"
-        )
-        parser_.add_argument("--branch", metavar="NAME", help="only runs of this branch (default: all)")
-        parser_.add_argument(
-            "--threshold",
-            type=share,
-            default=0.03,
-            metavar="3%",
-            help="a smaller change is nobody's concern (default: 3%%)",
-        )
-        parser_.add_argument(
-            "--accepted",
-            type=file_path,
-            metavar="FILE",
-            help="the changes that are meant (default: STORE/accepted.json)",
-        )
-    for parser_, formats in (
-        (add, ("terminal", "json")),
-        (check, ("terminal", "markdown", "json")),
-        (show_, ("terminal", "json")),
-        (accept, ("terminal", "json")),
-    ):
-        parser_.add_argument(
-            "--store", type=directory_path, default=STORE, metavar="DIR", help=f"the store (default: {STORE})"
-        )
-        parser_.add_argument(
-            "--format",
-            choices=formats,
-            default="terminal",
-            help="what standard output gets (default: terminal)",
-        )
-        parser_.add_argument(
-            "--traceback",
-            action="store_true",
-            default=argparse.SUPPRESS,  # `history --traceback check` must not be unsaid by it
-            help="show where an error came from",
-        )
+    _add_judging_arguments(parser)
+    _add_common_arguments(parser, ("terminal", "json"))
 
 
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    summary: str,
-    epilog: str,
-    run: object,
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[:1].upper()}{summary[1:]}.",
-        epilog=epilog,
+def _add_accept_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "commit",
+        metavar="COMMIT",
+        help="the commit of the change, or, of a run without one, its id as check prints it; "
+        "at least 7 digits",
     )
-    parser.set_defaults(act=run)
-    return parser
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why the change is intended")
+    _add_judging_arguments(parser)
+    _add_common_arguments(parser, ("terminal", "json"))
+
+
+def _add_judging_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--case", metavar="PATTERN", help="only cases that fit, with the wildcards * and ? (default: all)"
+    )
+    parser.add_argument("--branch", metavar="NAME", help="only runs of this branch (default: all)")
+    parser.add_argument(
+        "--threshold",
+        type=share,
+        default=0.03,
+        metavar="3%",
+        help="ignore changes below this size (default: 3%%)",
+    )
+    parser.add_argument(
+        "--accepted",
+        type=file_path,
+        metavar="FILE",
+        help="the file of accepted changes (default: STORE/accepted.json)",
+    )
+
+
+def _add_common_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    parser.add_argument(
+        "--store", type=directory_path, default=STORE, metavar="DIR", help=f"the store (default: {STORE})"
+    )
+    parser.add_argument(
+        "--format",
+        choices=formats,
+        default="terminal",
+        help="the format of standard output (default: terminal)",
+    )
+    parser.add_argument(
+        "--traceback",
+        action="store_true",
+        default=argparse.SUPPRESS,  # the default must not override `history --traceback check`
+        help="show where an error came from",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -199,154 +207,109 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _run_add(arguments: argparse.Namespace) -> int:
-    import json
-
     from breakeven.history import store
+    from breakeven.render.history import add_json, add_line
 
     added, failed = [], []
     for path in arguments.runs:
         try:
-            done = store.add(path, arguments.store)
+            added.append(store.add(path, arguments.store))
         except BreakevenError as error:
             if arguments.traceback:
                 raise
             failed.append(str(error))
-            continue
-        added.append({"run": done.run, "path": str(done.path), "new": done.new})
-        if arguments.format == "terminal":
-            what = f"added as {done.path}" if done.new else f"is already there, as {done.path}"
-            print(f"{done.run}: {what}".encode("utf-8", "backslashreplace").decode())
+        else:
+            if arguments.format == "terminal":
+                print(add_line(added[-1]))
     if arguments.format == "json":
-        sys.stdout.write(json.dumps({"schema": 1, "added": added, "failed": failed}, indent=1) + "\n")
-    return _complain(failed) or OK
+        sys.stdout.write(add_json(added, failed))
+    return _print_errors(failed)
 
 
-def _complain(problems: list[str] | tuple[str, ...]) -> int:
-    """Say what could not be used, a line each; return the exit code that this makes, 0 for none."""
+def _run_check(arguments: argparse.Namespace) -> int:
+    from breakeven.render.history import check_json, check_markdown, check_renderables
+
+    history = _history(arguments, arguments.case)
+    if arguments.format == "json":
+        sys.stdout.write(check_json(history))
+    elif arguments.format == "markdown":
+        text = check_markdown(history, version())
+        sys.stdout.write(text)
+        append_to_summary(text)
+    else:
+        show(check_renderables(history))
+    if code := _print_errors(history.damaged):
+        return code
+    return OBJECTION if history.is_regressed else _judged(history)
+
+
+def _run_show(arguments: argparse.Namespace) -> int:
+    history = _history(arguments, arguments.case)
+    if arguments.format == "json":
+        from breakeven.render.history import show_json
+
+        sys.stdout.write(show_json(history))
+    else:
+        from breakeven.render.history_page import write_page
+
+        with status("drawing the series"):
+            page = write_page(history, arguments.output or arguments.store / "page", version())
+        print(f"the page: {page}")
+    return _print_errors(history.damaged) or _judged(history)
+
+
+def _run_accept(arguments: argparse.Namespace) -> int:
+    import datetime
+
+    from breakeven.history.accept import accept, merged
+    from breakeven.history.accepted import read_accepted, write_accepted
+    from breakeven.render.history import accept_json, accept_lines
+
+    reason = arguments.reason.strip()
+    if not reason:
+        raise UsageError("--reason is empty; give the reviewers of the change a reason")
+    path = _accepted_path(arguments)
+    known = read_accepted(path)
+    history = _history(arguments, None)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    entries = accept(history, arguments.commit, reason, arguments.case, today)
+    write_accepted(merged(known, entries), path)
+    if arguments.format == "json":
+        sys.stdout.write(accept_json(entries, path))
+    else:
+        print("\n".join(accept_lines(entries, path)))
+    return _print_errors(history.damaged)
+
+
+def _print_errors(problems: Sequence[str]) -> int:
+    """Print what could not be used, a line each, and return the exit code for it; 0 without any."""
     sys.stdout.flush()
     for problem in problems:
         print(f"breakeven: error: {problem}", file=sys.stderr)
     return UNUSABLE if problems else OK
 
 
-def _run_check(arguments: argparse.Namespace) -> int:
-    history = _history(arguments)
-    if arguments.format == "json":
-        from breakeven.render.history_data import check_json
-
-        sys.stdout.write(check_json(history))
-    elif arguments.format == "markdown":
-        _write_markdown(history)
-    else:
-        from breakeven.render.history_terminal import check_renderables
-
-        show(check_renderables(history))
-    return _complain(history.damaged) or _code_of(history)
-
-
-def _code_of(history: History) -> int:
-    if history.objections:
-        return OBJECTION
+def _judged(history: History) -> int:
     return OK if history.judged else NOT_JUDGED
 
 
-def _write_markdown(history: History) -> None:
-    from breakeven.render.history_markdown import check_markdown
-
-    text = check_markdown(history, version())
-    sys.stdout.write(text)
-    append_to_summary(text)
-
-
-def _run_show(arguments: argparse.Namespace) -> int:
-    history = _history(arguments)
-    if arguments.format == "json":
-        from breakeven.render.history_data import show_json
-
-        sys.stdout.write(show_json(history))
-        return _complain(history.damaged) or (OK if history.judged else NOT_JUDGED)
-    from breakeven.render.history_page import write_page
-
-    with status("drawing the series"):
-        page = write_page(history, arguments.output or arguments.store / "page", version())
-    print(f"the page: {page}")
-    return _complain(history.damaged) or (OK if history.judged else NOT_JUDGED)
-
-
-def _run_accept(arguments: argparse.Namespace) -> int:
-    import datetime
-    import json
-
-    from breakeven.history import accept, accepted
-
-    if not arguments.reason.strip():
-        raise UsageError("--reason is empty; say why the change is meant, for whoever reviews it")
-    path = _accepted_path(arguments)
-    standing = accepted.read_accepted(path)
-    history = _history(arguments)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    reason = arguments.reason.strip()
-    done = accept.decisions(history, arguments.commit, reason, arguments.case, today, standing)
-    if done.new:
-        accepted.write_accepted([*standing, *done.new], path)
-    if arguments.format == "json":
-        content = {
-            "schema": 1,
-            "file": str(path),
-            "accepted": [_entry(entry) for entry in done.new],
-            "already": [_entry(entry) for entry in done.already],
-        }
-        sys.stdout.write(json.dumps(content, indent=1) + "\n")
-    else:
-        for entry in done.new:
-            for case in entry.cases:
-                print(f"accepted: {case} became {entry.direction} in {entry.place}")
-        for entry in done.already:
-            for case in entry.cases:
-                print(f"accepted already: {case} became {entry.direction} in {entry.place}: {entry.reason}")
-        if done.already:
-            print(f"a reason that stands is changed in {path}, by hand")
-        if done.new:
-            print(f"written to {path}; keep it under review")
-    return _complain(history.damaged)
-
-
-def _entry(entry: Accepted) -> dict[str, object]:
-    return {
-        "commit": entry.commit or None,
-        "run": entry.run or None,
-        "direction": entry.direction,
-        "cases": list(entry.cases),
-        "reason": entry.reason,
-    }
-
-
-def _history(arguments: argparse.Namespace) -> History:
-    from breakeven.history.check import analyze
-
-    with status("reading the store"):
-        return analyze(
-            arguments.store,
-            _decisions(arguments),
-            threshold=arguments.threshold,
-            branch=arguments.branch,
-            pattern=arguments.case if arguments.act is not _run_accept else None,
-        )
-
-
-def _decisions(arguments: argparse.Namespace) -> tuple[Accepted, ...]:
+def _history(arguments: argparse.Namespace, pattern: str | None) -> History:
     from breakeven.history.accepted import read_accepted
+    from breakeven.history.check import analyze
 
     path = _accepted_path(arguments)
     if arguments.accepted and not path.exists() and arguments.act is not _run_accept:
-        _no_decisions(path)
-    return read_accepted(path)
-
-
-def _no_decisions(path: Path) -> NoReturn:
-    raise UsageError(
-        f"--accepted {path}: there is no such file; `breakeven history accept COMMIT --reason TEXT` makes one"
-    )
+        raise UsageError(
+            f"--accepted {path} does not exist; `breakeven history accept COMMIT --reason TEXT` creates it"
+        )
+    with status("reading the store"):
+        return analyze(
+            arguments.store,
+            read_accepted(path),
+            threshold=arguments.threshold,
+            branch=arguments.branch,
+            pattern=pattern,
+        )
 
 
 def _accepted_path(arguments: argparse.Namespace) -> Path:
@@ -357,7 +320,7 @@ def _accepted_path(arguments: argparse.Namespace) -> Path:
 
 HISTORY = Command(
     "history",
-    "keep runs, find which commit changed what, fail when it became worse",
+    "keep runs, find which commit changed what, and fail on regressions",
     _EPILOG,
     _add_arguments,
     _run,

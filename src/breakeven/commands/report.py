@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,44 @@ exit codes:
 """
 
 
+def _show_terminal(report: Report, _page: Path) -> None:
+    from breakeven.render.report_terminal import renderables
+
+    show(renderables(report))
+
+
+def _write_html(_report: Report, page: Path) -> None:
+    sys.stdout.write(page.read_text("utf-8"))
+
+
+def _write_markdown(report: Report, _page: Path) -> None:
+    from breakeven.render.report_markdown import to_markdown
+
+    sys.stdout.write(to_markdown(report, version()))
+
+
+def _write_json(report: Report, _page: Path) -> None:
+    from breakeven.render.report_data import to_json
+
+    sys.stdout.write(to_json(report))
+
+
+def _write_csv(report: Report, _page: Path) -> None:
+    from breakeven.render.report_data import to_csv
+
+    sys.stdout.write(to_csv(report))
+
+
+FORMATS: dict[str, Callable[[Report, Path], None]] = {
+    "terminal": _show_terminal,
+    "html": _write_html,
+    "markdown": _write_markdown,
+    "json": _write_json,
+    "csv": _write_csv,
+}
+"""What ``--format`` takes, each with what writes a report to standard output; a new format is an entry."""
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs",
@@ -71,7 +110,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("terminal", "html", "markdown", "json", "csv"),
+        choices=tuple(FORMATS),
         default="terminal",
         help="what standard output gets (default: terminal)",
     )
@@ -83,23 +122,23 @@ def _run(arguments: argparse.Namespace) -> int:
 
     paths = arguments.runs or [str(reader.newest(RESULTS))]
     report = analyze(reader.read(paths), arguments.baseline, force=arguments.force)
-    if arguments.format == "json":
-        from breakeven.render.report_data import to_json
+    home = arguments.output or Path(f"{paths[0]}.report")
+    written = [] if arguments.format == "json" else _write_files(report, home)
+    FORMATS[arguments.format](report, written[-1] if written else home)
+    if written:
+        # Standard output has only the format that was asked for, so that it can be piped.
+        stream = sys.stdout if arguments.format == "terminal" else sys.stderr
+        *others, page = written
+        print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
+        print(f"the page: {page}", file=stream)
+    return _code_of(report)
 
-        sys.stdout.write(to_json(report))
-        return _code_of(report)
+
+def _write_files(report: Report, home: Path) -> list[Path]:
     from breakeven.render.report_files import write_report
 
-    home = arguments.output or Path(f"{paths[0]}.report")
     with status("drawing the report"):
-        written = write_report(report, home, version())
-    _show_as(report, arguments.format, home)
-    # Standard output holds the asked-for format and nothing else, so that it can be piped.
-    stream = sys.stdout if arguments.format == "terminal" else sys.stderr
-    *others, page = written
-    print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
-    print(f"the page: {page}", file=stream)
-    return _code_of(report)
+        return write_report(report, home, version())
 
 
 def _code_of(report: Report) -> int:
@@ -109,23 +148,6 @@ def _code_of(report: Report) -> int:
     if report.left_out:
         return UNUSABLE
     return OK if report.judged else NOT_JUDGED
-
-
-def _show_as(report: Report, form: str, home: Path) -> None:
-    if form == "csv":
-        from breakeven.render.report_data import to_csv
-
-        sys.stdout.write(to_csv(report))
-    elif form == "html":
-        sys.stdout.write((home / "index.html").read_text("utf-8"))
-    elif form == "markdown":
-        from breakeven.render.report_markdown import to_markdown
-
-        sys.stdout.write(to_markdown(report, version()))
-    else:
-        from breakeven.render.report_terminal import renderables
-
-        show(renderables(report))
 
 
 REPORT = Command(

@@ -1,7 +1,7 @@
-"""What all cases share between two sides: one number for it, and whether the machine explains it.
+"""The shift that all cases share between two sides, and whether the machine explains it.
 
-Owns ``common_shift`` and the canary's word on it. Corrects nothing: a slowdown of everything is a slowdown,
-unless a fixed piece of work, which no commit touches, shows the same one.
+The shift is reported and never subtracted: a slowdown of everything is a slowdown. It is not judged only
+where the canary, a fixed workload that no commit changes, shows the same one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from breakeven.runs.canary import CanarySample, canary_samples
 Array = NDArray[np.float64]
 
 MIN_CASES = 3
-"""Of fewer cases nobody can tell what they share from what one of them did."""
+"""With fewer cases, what they share cannot be distinguished from what one of them did."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,19 @@ class Shift:
     high: float | None
 
     @property
-    def is_sure(self) -> bool:
-        """Whether the interval leaves out "no shift"."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+    def is_significant(self) -> bool:
+        """Whether the interval excludes "no shift"."""
+        return self.exceeds(0.0)
 
-    def meets(self, other: Shift) -> bool:
+    def exceeds(self, log_limit: float) -> bool:
+        """Return whether the whole interval is above the limit, or below its negative."""
+        return (
+            self.low is not None
+            and self.high is not None
+            and (self.low > log_limit or self.high < -log_limit)
+        )
+
+    def overlaps(self, other: Shift) -> bool:
         """Return whether the two intervals have a value in common."""
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return False
@@ -44,10 +52,10 @@ class Shift:
 
 
 def common_shift(baseline: Array, candidate: Array, floor: Array | None = None) -> Shift | None:
-    """Return by how much the cases moved together, the middle one of them in each run.
+    """Return how far the median case moved, averaged over the runs of each side; None for too few cases.
 
-    A few cases that changed do not move it. Its interval rests on how the runs moved, since a run moves as
-    a whole; where a side has one run each, on how those of the noise floor did.
+    A few cases that changed do not move it. Its interval is over runs, because a run shifts as a whole; where
+    each side has one run, it uses the run-to-run variance of the noise floor.
 
     Args:
         baseline: shape (cases, runs), log seconds, NaN where a run lacks a case.
@@ -58,8 +66,8 @@ def common_shift(baseline: Array, candidate: Array, floor: Array | None = None) 
     if both.sum() < MIN_CASES:
         return None
     levels = np.nanmean(baseline[both], axis=1, keepdims=True)
-    away = [side[both] - levels for side in (baseline, candidate)]
-    sides = [np.nanmedian(side[:, np.isfinite(side).any(axis=0)], axis=0) for side in away]
+    residuals = [side[both] - levels for side in (baseline, candidate)]
+    sides = [np.nanmedian(side[:, np.isfinite(side).any(axis=0)], axis=0) for side in residuals]
     others = []
     if floor is not None and all(len(side) < 2 for side in sides):
         known = floor[np.isfinite(floor).all(axis=1)]
@@ -70,44 +78,49 @@ def common_shift(baseline: Array, candidate: Array, floor: Array | None = None) 
 def canary_shift(
     baseline: Sequence[Mapping[str, Any]], candidate: Sequence[Mapping[str, Any]], device: str
 ) -> Shift | None:
-    """Return by how much the canary of a device moved between the sides, from the states of their runs.
+    """Return how far the canary of a device moved between the sides; None where one of them lacks it.
 
-    With several runs a side the interval is over runs; with one each it is as wide as the two runs' own
-    intervals at their most distant moments.
+    With several runs per side the interval is over runs. With one run per side it reaches from the lowest to
+    the highest bound of the runs' own intervals.
+
+    Args:
+        baseline: the machine states of the baseline's runs.
+        candidate: likewise.
+        device: such as ``cuda``.
     """
     sides = [
-        [heard for state in states if (heard := canary_samples(state, device))]
+        [samples for state in states if (samples := canary_samples(state, device))]
         for states in (baseline, candidate)
     ]
     if not all(sides):
         return None
-    logs = [np.array([_level(heard) for heard in side]) for side in sides]
+    logs = [np.array([_level(samples) for samples in side]) for side in sides]
     if sum(map(len, logs)) > 2:
         return _difference(logs[0], logs[1], [])
-    lows = [min(song.low_s for song in side[0]) for side in sides]
-    highs = [max(song.high_s for song in side[0]) for side in sides]
+    lows = [min(sample.low_s for sample in side[0]) for side in sides]
+    highs = [max(sample.high_s for sample in side[0]) for side in sides]
     log_ratio = float(logs[1][0] - logs[0][0])
     return Shift(log_ratio, math.log(lows[1] / highs[0]), math.log(highs[1] / lows[0]))
 
 
-def _level(heard: Sequence[CanarySample]) -> float:
-    return float(np.mean([math.log(song.median_s) for song in heard]))
+def _level(samples: Sequence[CanarySample]) -> float:
+    return float(np.mean([math.log(sample.median_s) for sample in samples]))
 
 
 def explains(canary: Shift | None, shift: Shift | None, threshold: float) -> bool:
-    """Return whether the canary shows the same shift as the cases: then the machine changed.
+    """Return whether the canary shows the same shift as the cases, so that the machine changed.
 
-    Both must surely have moved, to the same side, the canary by more than the threshold, and their intervals
-    must meet.
+    Both must be significant and in the same direction, the canary's larger than the threshold, and their
+    intervals must overlap.
     """
-    if canary is None or shift is None or not (canary.is_sure and shift.is_sure):
+    if canary is None or shift is None or not (canary.is_significant and shift.is_significant):
         return False
-    is_the_same_way = canary.log_ratio * shift.log_ratio > 0
-    return is_the_same_way and abs(canary.log_ratio) > math.log1p(threshold) and canary.meets(shift)
+    is_same_direction = canary.log_ratio * shift.log_ratio > 0
+    return is_same_direction and abs(canary.log_ratio) > math.log1p(threshold) and canary.overlaps(shift)
 
 
 def _difference(baseline: Array, candidate: Array, others: Sequence[Array]) -> Shift:
-    """Return the difference of two groups' means with Student's interval; the others lend their noise."""
+    """Return the difference of two means with Student's interval; `others` add to the variance estimate."""
     groups = [baseline, candidate, *others]
     log_ratio = float(candidate.mean() - baseline.mean())
     df = sum(max(len(group) - 1, 0) for group in groups)

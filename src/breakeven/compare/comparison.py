@@ -1,7 +1,6 @@
-"""Two sides of runs -> one verdict: `breakeven compare`'s record, which every face shows.
+"""Two sides of runs -> a verdict on every case, and on the whole.
 
-Owns which cases can be judged, what is said of those that cannot, and the verdict on the whole. The
-statistics are `breakeven.stats.regression`'s. Warnings are values of the record; nothing is printed here.
+The statistics are in `breakeven.stats.regression`, the sentences in `breakeven.compare.text`.
 """
 
 from __future__ import annotations
@@ -9,48 +8,38 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from breakeven.case import CaseKey, Ending, Outcome
 from breakeven.compare.common_shift import Shift, canary_shift, common_shift, explains
 from breakeven.compare.machine_class import check_classes
-from breakeven.compare.noise_floor import Floor
-from breakeven.runs.readings import Run
-from breakeven.runs.schema import Sample
-from breakeven.stats.regression import (
-    MAX_FALSE_ALARM_RATE,
-    RESOLUTION,
-    THRESHOLD,
-    Effects,
-    case_verdict,
-    effects,
-    false_alarm_rate,
-)
+from breakeven.compare.noise_floor import NoiseFloor
+from breakeven.runs.schema import CaseResult, Run
+from breakeven.stats.regression import MAX_FALSE_ALARM_RATE, Effects, case_verdict, effects, false_alarm_rate
+from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
 Array = NDArray[np.float64]
 
-VERDICTS = ("regressed", "improved", "unchanged", "inconclusive", "missing", "new", "error")
-"""Every word that a case can get."""
+JUDGED = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
+"""The verdicts on cases that both sides timed; the verdict on the whole is the first that any case has."""
 
-JUDGED = VERDICTS[:4]
-"""Those of cases that were timed on both sides. The whole gets the first of `_GRAVEST` that a case has."""
-
-_GRAVEST = ("regressed", "inconclusive", "improved", "unchanged")
-_BROKEN = ("failed", "crashed", "oom")
+_BROKEN = (Ending.FAILED, Ending.CRASHED, Ending.OOM)
 
 
 @dataclass(frozen=True)
-class Change:
-    """What became of one case. What is not known is None.
+class CaseComparison:
+    """One case, compared. What is not known is None.
 
-    `ratio` is candidate over baseline, of the runs' medians' geometric means, with its 95% interval; `p` and
-    `q` are None where nothing was tested; `n_baseline` and `n_candidate` count runs; `sd` is the run-to-run
-    standard deviation of the log time that it was judged with; `reason` says why a case gave no timing.
+    `ratio` is the geometric mean of the candidate's medians over that of the baseline's, with its 95%
+    interval. `p` and `q` are None where nothing was tested; `n_baseline` and `n_candidate` count runs; `sd`
+    is the run-to-run standard deviation of a log time; `reason` says why a case was not timed or judged.
     """
 
     case: str
-    verdict: str
+    verdict: Verdict
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
@@ -60,7 +49,7 @@ class Change:
     baseline_s: float | None = None
     candidate_s: float | None = None
     sd: float | None = None
-    sample: Sample | None = None
+    key: CaseKey | None = None
     reason: str = ""
     p: float | None = None
 
@@ -72,198 +61,226 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Baseline against candidate. `changed_machines` names devices whose canary moved as the cases did.
+    """Baseline against candidate.
 
-    `notes` are what else its maker has to say of it. An uneven floor judged nothing.
+    `changed_machines` are the devices whose canary moved as the cases did. `class_warnings` are about the
+    machine classes, `warnings` about how the runs were made. A floor that is unusable judged nothing.
     """
 
-    verdict: str
-    changes: tuple[Change, ...]
+    verdict: Verdict
+    cases: tuple[CaseComparison, ...]
     common_shift: Shift | None
     changed_machines: tuple[str, ...]
-    identity_warnings: tuple[str, ...]
+    class_warnings: tuple[str, ...]
     baseline: tuple[Run, ...]
     candidate: tuple[Run, ...]
-    floor: Floor | None
+    floor: NoiseFloor | None
     threshold: float
     resolution: float
-    notes: tuple[str, ...] = ()
-    floor_is_uneven: bool = False
+    warnings: tuple[str, ...] = ()
+    floor_is_unusable: bool = False
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many cases got each verdict."""
-        verdicts = [change.verdict for change in self.changes]
-        return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    @cached_property
+    def counts(self) -> dict[Verdict, int]:
+        """The number of cases with each verdict."""
+        verdicts = [case.verdict for case in self.cases]
+        return {verdict: verdicts.count(verdict) for verdict in Verdict}
+
+    @cached_property
+    def judged(self) -> tuple[CaseComparison, ...]:
+        """The cases that both sides timed."""
+        return tuple(case for case in self.cases if case.is_judged)
+
+    def with_verdict(self, verdict: Verdict) -> list[CaseComparison]:
+        """Return the cases with a verdict."""
+        return [case for case in self.cases if case.verdict == verdict]
 
     @property
     def only_new(self) -> bool:
-        """Whether the baseline had no case at all, so that nothing of it can have changed."""
-        return bool(self.changes) and all(change.verdict == "new" for change in self.changes)
+        """Whether the baseline has no case at all, so that nothing can have changed."""
+        return bool(self.cases) and all(case.verdict == Verdict.NEW for case in self.cases)
 
 
 def compare(
     baseline: Sequence[Run],
     candidate: Sequence[Run],
     *,
-    floor: Floor | None = None,
+    floor: NoiseFloor | None = None,
     threshold: float = THRESHOLD,
     resolution: float = RESOLUTION,
     vary: Collection[str] = (),
 ) -> Comparison:
-    """Hold the candidate's runs against the baseline's, case by case.
+    """Compare the candidate's runs with the baseline's, case by case.
 
     Args:
         baseline: at least one run.
         candidate: likewise.
-        floor: the noise of the machine. Asked only where a side has one run, and only of the cases of which
-            neither side has two: any other tells its noise itself.
-        threshold: a relative change up to this is nobody's concern.
-        resolution: an interval with a larger half-width tells nothing.
+        floor: the noise of the machine. It is used only where a side has one run, for the cases of which
+            neither side has two; other cases show their own noise.
+        threshold: ignore relative changes up to this size.
+        resolution: an interval with a larger half-width is inconclusive.
         vary: fields of the machine class that may differ.
 
     Raises:
         DifferentMachinesError: the runs are of different classes.
     """
-    said = check_classes([*baseline, *candidate], vary)
-    cases = list(dict.fromkeys(case for run in (*baseline, *candidate) for case in run.readings))
-    before, after = _logs(baseline, cases), _logs(candidate, cases)
-    noise, is_uneven = None, False
+    class_warnings = check_classes([*baseline, *candidate], vary)
+    names = list(dict.fromkeys(name for run in (*baseline, *candidate) for name in run.cases))
+    before, after = _logs(baseline, names), _logs(candidate, names)
+    noise, is_unusable = None, False
     if floor is not None and min(len(baseline), len(candidate)) == 1:
-        noise = floor.logs(cases)
-        is_uneven = false_alarm_rate(noise, threshold) > MAX_FALSE_ALARM_RATE
-        noise = None if is_uneven else noise
+        noise = floor.logs(names)
+        is_unusable = false_alarm_rate(noise, threshold) > MAX_FALSE_ALARM_RATE
+        noise = None if is_unusable else noise
     found = effects(before, after, noise, threshold)
-    changes = [_change(case, at, found, baseline, candidate, resolution) for at, case in enumerate(cases)]
-    shift = common_shift(before, after, noise)
-    moved = _changed_machines(changes, (before, after, noise), (baseline, candidate), threshold)
-    changes = [_excused(change, moved) for change in changes] + _untimed(cases, baseline, candidate)
+    cases = [
+        _compared(name, _side(name, baseline), _side(name, candidate), candidate, found, row, resolution)
+        for row, name in enumerate(names)
+    ]
+    changed = _changed_machines(cases, (before, after, noise), (baseline, candidate), threshold)
+    cases = [_unless_machine_changed(case, changed) for case in cases]
+    cases += _broken_in_candidate(names, baseline, candidate)
     return Comparison(
-        whole_verdict(changes),
-        tuple(changes),
-        shift,
-        moved,
-        tuple(said),
+        whole_verdict(cases),
+        tuple(cases),
+        common_shift(before, after, noise),
+        changed,
+        tuple(class_warnings),
         tuple(baseline),
         tuple(candidate),
         floor,
         threshold,
         resolution,
-        floor_is_uneven=is_uneven,
+        floor_is_unusable=is_unusable,
     )
 
 
-def _logs(side: Sequence[Run], cases: Sequence[str]) -> Array:
-    """Return log seconds, shape (cases, runs); NaN where a run lacks the case, or timed it as zero."""
-    logs = np.full((len(cases), len(side)), np.nan)
+def whole_verdict(cases: Iterable[CaseComparison]) -> Verdict:
+    """Return the verdict on the whole: the most serious one that a judged case has."""
+    found = {case.verdict for case in cases}
+    return next((verdict for verdict in JUDGED if verdict in found), Verdict.INCONCLUSIVE)
+
+
+def _logs(side: Sequence[Run], names: Sequence[str]) -> Array:
+    """Return log seconds, shape (cases, runs); NaN where a run lacks the case, or its median is zero."""
+    logs = np.full((len(names), len(side)), np.nan)
     for column, run in enumerate(side):
-        for row, case in enumerate(cases):
-            reading = run.readings.get(case)
-            if reading is not None and reading.median_s > 0:
-                logs[row, column] = math.log(reading.median_s)
+        for row, name in enumerate(names):
+            case = run.cases.get(name)
+            if case is not None and case.median_s > 0:
+                logs[row, column] = math.log(case.median_s)
     return logs
 
 
-def _change(
-    case: str,
-    at: int,
-    found: Effects,
-    baseline: Sequence[Run],
+def _side(name: str, runs: Sequence[Run]) -> list[CaseResult]:
+    return [run.cases[name] for run in runs if name in run.cases]
+
+
+def _compared(
+    name: str,
+    before: Sequence[CaseResult],
+    after: Sequence[CaseResult],
     candidate: Sequence[Run],
+    found: Effects,
+    row: int,
     resolution: float,
-) -> Change:
-    sides = [[run.readings[case] for run in side if case in run.readings] for side in (baseline, candidate)]
-    n_baseline, n_candidate = map(len, sides)
-    sample = next((reading.sample for side in sides for reading in side if reading.sample), None)
-    known = Change(case, "new", n_baseline=n_baseline, n_candidate=n_candidate, sample=sample)
-    if not n_candidate:
-        return _gone(known, candidate)
-    if not n_baseline:
+) -> CaseComparison:
+    key = next((case.key for case in (*before, *after) if case.key), None)
+    known = CaseComparison(name, Verdict.NEW, n_baseline=len(before), n_candidate=len(after), key=key)
+    if not after:
+        return _not_timed(known, [run.untimed[name] for run in candidate if name in run.untimed])
+    if not before:
         return known
-    low, high = _exp(found.low[at]), _exp(found.high[at])
+    low, high = _exp(found.low[row]), _exp(found.high[row])
     half_width = (high - low) / 2 if low is not None and high is not None else math.nan
-    levels = [_level(reading.median_s for reading in side) for side in sides]
     return replace(
         known,
-        verdict=case_verdict(float(found.q[at]), float(found.log_ratio[at]), half_width, resolution),
-        ratio=_exp(found.log_ratio[at]),
+        verdict=case_verdict(float(found.q[row]), float(found.log_ratio[row]), half_width, resolution),
+        ratio=_exp(found.log_ratio[row]),
         low=low,
         high=high,
-        p=_known(found.p[at]),
-        q=_known(found.q[at]),
-        baseline_s=levels[0],
-        candidate_s=levels[1],
-        sd=_known(found.sd[at]),
+        p=_finite(found.p[row]),
+        q=_finite(found.q[row]),
+        baseline_s=_geometric_mean(before),
+        candidate_s=_geometric_mean(after),
+        sd=_finite(found.sd[row]),
     )
 
 
-def _level(medians_s: Iterable[float]) -> float:
-    """Return the geometric mean, of which the ratio is made; 0 where a run timed nothing."""
-    values = list(medians_s)
+def _geometric_mean(side: Sequence[CaseResult]) -> float:
+    """Return the geometric mean of the medians, as in the ratio; 0 where one of them is 0."""
+    values = [case.median_s for case in side]
     return math.exp(sum(map(math.log, values)) / len(values)) if min(values) > 0 else 0.0
 
 
-def _gone(known: Change, candidate: Sequence[Run]) -> Change:
-    """Return what became of a case that the candidate did not time."""
-    ends = [run.ended[known.case] for run in candidate if known.case in run.ended]
-    if not ends:
-        return replace(known, verdict="missing", reason="not in the candidate's runs")
-    last = ends[-1]
-    verdict = "error" if any(end.outcome in _BROKEN for end in ends) else "missing"
-    return replace(known, verdict=verdict, reason=f"{last.outcome}: {last.reason}")
+def _not_timed(known: CaseComparison, outcomes: Sequence[Outcome]) -> CaseComparison:
+    """Return a case that the candidate did not time, with its outcomes there."""
+    if not outcomes:
+        return replace(known, verdict=Verdict.MISSING, reason="not in the candidate's runs")
+    is_broken = any(one.outcome in _BROKEN for one in outcomes)
+    verdict = Verdict.ERROR if is_broken else Verdict.MISSING
+    return replace(known, verdict=verdict, reason=_reason(outcomes[-1]))
 
 
-def _untimed(timed: Sequence[str], baseline: Sequence[Run], candidate: Sequence[Run]) -> list[Change]:
-    """Return the cases that neither side timed and that broke in the candidate; skipped ones are no news."""
+def _broken_in_candidate(
+    timed: Collection[str], baseline: Sequence[Run], candidate: Sequence[Run]
+) -> list[CaseComparison]:
+    """Return the cases that neither side timed and that broke in the candidate, but not skipped ones."""
     known = set(timed)
-    broken: dict[str, Change] = {}
-    for run in candidate:
-        for case, end in run.ended.items():
-            if case not in known and end.outcome in _BROKEN:
-                broken[case] = Change(case, "error", reason=f"{end.outcome}: {end.reason}")
-    before = {case for run in baseline for case in run.ended}
+    broken = {
+        name: _reason(outcome)
+        for run in candidate
+        for name, outcome in run.untimed.items()
+        if outcome.outcome in _BROKEN and name not in known
+    }
+    before = {name for run in baseline for name in run.untimed}
     return [
-        replace(change, reason=f"{change.reason} (as in the baseline)") if case in before else change
-        for case, change in broken.items()
+        CaseComparison(
+            name, Verdict.ERROR, reason=f"{reason} (as in the baseline)" if name in before else reason
+        )
+        for name, reason in broken.items()
     ]
 
 
+def _reason(outcome: Outcome) -> str:
+    return f"{outcome.outcome}: {outcome.reason}"
+
+
 def _changed_machines(
-    changes: Sequence[Change],
+    cases: Sequence[CaseComparison],
     logs: tuple[Array, Array, Array | None],
     sides: tuple[Sequence[Run], Sequence[Run]],
     threshold: float,
 ) -> tuple[str, ...]:
     """Return the devices whose canary shows the same shift as their cases do."""
     before, after, noise = logs
-    devices = [change.sample.device if change.sample is not None else None for change in changes]
+    rows: dict[str, list[int]] = {}
+    for row, case in enumerate(cases):
+        if case.key is not None:
+            rows.setdefault(case.key.device, []).append(row)
     baseline, candidate = ([run.state for run in side] for side in sides)
-    changed = []
-    for device in dict.fromkeys(device for device in devices if device is not None):
-        rows = [at for at, other in enumerate(devices) if other == device]
-        shift = common_shift(before[rows], after[rows], None if noise is None else noise[rows])
-        if explains(canary_shift(baseline, candidate, device), shift, threshold):
-            changed.append(device)
-    return tuple(changed)
+    return tuple(
+        device
+        for device, of_device in rows.items()
+        if explains(
+            canary_shift(baseline, candidate, device),
+            common_shift(before[of_device], after[of_device], None if noise is None else noise[of_device]),
+            threshold,
+        )
+    )
 
 
-def _excused(change: Change, moved: Collection[str]) -> Change:
-    """Leave undecided what the machine did or hid; ratio and q stay as they are."""
-    if change.is_judged and change.sample is not None and change.sample.device in moved:
-        return replace(change, verdict="inconclusive", reason="the machine changed, as its canary shows")
-    return change
+def _unless_machine_changed(case: CaseComparison, changed: Collection[str]) -> CaseComparison:
+    """Return the case, inconclusive where its machine changed; its ratio and q stay as they are."""
+    if case.is_judged and case.key is not None and case.key.device in changed:
+        return replace(case, verdict=Verdict.INCONCLUSIVE, reason="the machine changed, as its canary shows")
+    return case
 
 
-def whole_verdict(changes: Sequence[Change]) -> str:
-    """Return the verdict on the whole: the gravest that a judged case has."""
-    found = {change.verdict for change in changes}
-    return next((verdict for verdict in _GRAVEST if verdict in found), "inconclusive")
-
-
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
 def _exp(value: float) -> float | None:
-    """Return e to the value; None where that is unknown, or beyond what a float holds."""
+    """Return e to the value; None where that is unknown, or larger than a float can be."""
     return math.exp(value) if abs(value) < 700 else None

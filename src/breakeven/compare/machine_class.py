@@ -1,8 +1,7 @@
-"""May runs be held against each other at all? Their machine classes, field by field.
+"""Whether the machine classes of runs are the same, field by field.
 
-Owns the refusal of `compare`: times of two machine classes differ for reasons that are no regression. Says
-which fields differ; what the user names may vary, and is said. Reports, which hold machine against machine on
-purpose, have `breakeven.report.comparability` instead.
+Times of two machine classes differ for reasons that are not regressions, so `compare` refuses them unless the
+user lets a field vary. A report compares machines on purpose: see `breakeven.report.comparability`.
 """
 
 from __future__ import annotations
@@ -14,68 +13,79 @@ from typing import Any
 from breakeven import format as fmt
 from breakeven.errors import DifferentMachinesError
 from breakeven.format import one_line
-from breakeven.runs.readings import Run
+from breakeven.runs.schema import Run
 
 CLASS_ID = "class_id"
-"""What differs where the files tell no field that does."""
+"""The field that differs where the files record no other."""
 
-_NOT_RECORDED = "not told"
+_NOT_RECORDED = "not recorded"
+
+
+def recorded_class(run: Run) -> str | None:
+    """Return the class id that the run file records, None where it records none."""
+    return run.machine.class_id if run.machine.is_recorded else None
 
 
 def check_classes(runs: Sequence[Run], vary: Collection[str] = ()) -> list[str]:
-    """Return what is to be said of the runs' classes, a line each.
+    """Return the warnings about the runs' machine classes.
 
     Args:
-        runs: those of both sides; two of one side must not differ either.
-        vary: the fields that may.
+        runs: those of both sides; two runs of one side must not differ either.
+        vary: the fields that may differ.
 
     Raises:
         DifferentMachinesError: two runs are of different classes in a field that may not vary.
     """
-    unknown = [one_line(run.path, 100) for run in runs if run.class_id is None]
+    unknown = [one_line(run.path, 100) for run in runs if recorded_class(run) is None]
     warnings = []
     if unknown:
         warnings.append(
-            f"{fmt.joined(unknown)}: nothing tells the machine class, so nobody can say whether the "
-            "machines are the same; measure with breakeven's plugin on both sides"
+            f"{fmt.joined(unknown)}: the file does not record the machine class, so different machines would "
+            "not be noticed; measure both sides with breakeven's plugin"
         )
-    unlike = differences([run for run in runs if run.class_id is not None])
-    refused = {name: values for name, values in unlike.items() if name not in vary}
+    different = differences([run for run in runs if recorded_class(run) is not None])
+    refused = {name: values for name, values in different.items() if name not in vary}
     if refused:
-        raise DifferentMachinesError(_refusal(refused, [name for name in vary if name not in unlike]))
+        raise DifferentMachinesError(_refusal(refused, [name for name in vary if name not in different]))
     return warnings + [
-        f"{name} is not the same ({values}), as --vary allows: the ratios hold that difference too"
-        for name, values in unlike.items()
+        f"{name} differs ({values}), as --vary allows: the ratios include the effect of that difference"
+        for name, values in different.items()
     ]
 
 
 def differences(runs: Sequence[Run]) -> dict[str, str]:
     """Return the fields that are not the same in all runs, each with its values as text."""
-    if len({run.class_id for run in runs}) < 2:
+    # Runs of one class id have the same facts, so one run of each class is enough.
+    classes = {recorded_class(run): run.machine.facts for run in runs}
+    if len(classes) < 2:
         return {}
-    # Of equal class ids the facts are equal: one run of each tells, and is named by the values alone.
-    facts = list({run.class_id: run.facts for run in runs}.values())
-    names = dict.fromkeys(name for fact in facts for name in fact)
-    unlike = {
+    names = dict.fromkeys(name for facts in classes.values() for name in facts)
+    different = {
         name: values
         for name in names
-        if len(values := _values(fact.get(name, _NOT_RECORDED) for fact in facts)) > 1
+        if len(values := _distinct(facts.get(name, _NOT_RECORDED) for facts in classes.values())) > 1
     }
-    ids = _values(run.class_id for run in runs)
-    return {name: " and ".join(values) for name, values in (unlike or {CLASS_ID: ids}).items()}
+    ids = _distinct(class_id or _NOT_RECORDED for class_id in classes)
+    return {name: " and ".join(values) for name, values in (different or {CLASS_ID: ids}).items()}
 
 
-def _values(values: Iterable[Any]) -> list[str]:
-    """Return the different values as text; 1 and True are not the same, nor are None and a missing one."""
+def difference_text(different: Mapping[str, str]) -> str:
+    """Return the fields that differ, with their values."""
+    return "; ".join(f"{one_line(name, 40)} ({values})" for name, values in different.items())
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    """Return the distinct values as text; 1 and True are distinct, as are None and a missing one."""
     texts = [value if isinstance(value, str) else json.dumps(value, default=str) for value in values]
-    return [one_line(text, 60) for text in dict.fromkeys(texts)]  # told apart before they are cut
+    return [one_line(text, 60) for text in dict.fromkeys(texts)]  # distinguished before they are shortened
 
 
-def _refusal(refused: Mapping[str, str], idle: Sequence[str]) -> str:
-    fields = "; ".join(f"{one_line(name, 40)} ({values})" for name, values in refused.items())
+def _refusal(refused: Mapping[str, str], unused: Sequence[str]) -> str:
     names = ",".join(one_line(name, 40) for name in refused)
-    beside = f"; --vary names {', '.join(idle)} in vain, which does not differ" if idle else ""
+    beside = (
+        f"; --vary {','.join(unused)} has no effect, because the runs do not differ in it" if unused else ""
+    )
     return (
-        f"the runs come from different machine classes: {fields}{beside}; measure both sides on one machine, "
-        f"or allow it with --vary {names}"
+        f"the runs come from different machine classes: {difference_text(refused)}{beside}; measure both "
+        f"sides on one machine, or allow the difference with --vary {names}"
     )

@@ -1,285 +1,300 @@
-"""A comparison in sentences: the verdict, how much was judged, and what a reader must know of it.
-
-Owns the wording, once for terminal, markdown and JSON. Decides nothing: `breakeven.compare.comparison` did.
-"""
+"""A comparison in sentences, made once for every output format. The values are computed elsewhere."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from breakeven import format as fmt
-from breakeven.compare.comparison import Change, Comparison
-from breakeven.compare.noise_floor import Floor
+from breakeven.compare import reliability
+from breakeven.compare.common_shift import Shift
+from breakeven.compare.comparison import CaseComparison, Comparison
+from breakeven.compare.noise_floor import NoiseFloor
+from breakeven.compare.phase_attribution import PhaseAttribution, attribute_changes
 from breakeven.format import one_line
+from breakeven.phases import HEADLINE
 from breakeven.runs.canary import moves
-from breakeven.stats.regression import runs_needed
+from breakeven.stats.verdict import Verdict
 
-DISTURBED = {
-    "throttled": "ran throttled",
-    "shared_gpu": "shared the GPU with other processes",
-    "contended": "shared the processor with other work",
-}
-"""Flags that a reader of a ratio must know of."""
+SUGGESTED_RUNS = 5
+"""The runs per side that are suggested where the noise is unknown."""
 
-TARGET_RUNS = 5
-"""What is advised where nothing at all is known of the noise."""
+_ALL, _MOST = 0.8, 0.5  # a phase's share of the step's change from which on it is all, or most, of it
+
+_NOT_JUDGED = (Verdict.INCONCLUSIVE, Verdict.MISSING, Verdict.ERROR, Verdict.NEW)
 
 
-def headline(found: Comparison) -> str:
-    """Return the verdict as one sentence."""
-    if found.verdict == "regressed":
-        return f"Regressed: {_worst(found, 'regressed', 'slower')}."
-    if found.verdict == "improved":
-        return f"Improved: {_worst(found, 'improved', 'faster')}; no case is slower."
-    if found.verdict == "unchanged":
-        together = f"; but {_drifted(found)}" if _drifted(found) else ""
+@dataclass(frozen=True)
+class ComparisonText:
+    """A comparison as text, not escaped.
+
+    `headline` is the verdict, `coverage` how many cases were judged and what all share, `changed_phases` one
+    line for each change and its cause, `warnings` what limits the verdict, the most serious first.
+    """
+
+    headline: str
+    coverage: str
+    changed_phases: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def describe(found: Comparison) -> ComparisonText:
+    """Return the comparison as text."""
+    return ComparisonText(
+        _headline(found),
+        "; ".join(filter(None, (_coverage(found), _shift_text(found.common_shift)))),
+        tuple(_attribution_texts(attribute_changes(found.cases))),
+        (
+            *_machine_warnings(found),
+            *_shift_warnings(found),
+            *found.class_warnings,
+            *_untimed_warnings(found),
+            *_single_run_warnings(found),
+            *_inconclusive_warnings(found),
+            *_order_warnings(found),
+            *_timing_warnings(found),
+            *_flag_warnings(found),
+            *found.warnings,
+        ),
+    )
+
+
+def _headline(found: Comparison) -> str:
+    if found.verdict == Verdict.REGRESSED:
+        return f"Regressed: {_largest_change(found, found.verdict, 'slower')}."
+    if found.verdict == Verdict.IMPROVED:
+        return f"Improved: {_largest_change(found, found.verdict, 'faster')}; no case is slower."
+    if found.verdict == Verdict.UNCHANGED:
+        shift = reliability.uniform_shift(found)
+        together = f"; but all cases together changed by {_change(shift)}" if shift else ""
         return (
-            f"Unchanged: {fmt.plural(found.counts['unchanged'], 'case')}, none slower or faster by more "
+            f"Unchanged: {fmt.plural(found.counts[found.verdict], 'case')}, none slower or faster by more "
             f"than {fmt.percent(found.threshold)} at a false discovery rate of 5%{together}."
         )
-    return f"Inconclusive: {_undecided(found)}."
+    return f"Inconclusive: {_why_inconclusive(found)}."
 
 
-def coverage(found: Comparison) -> str:
-    """Return how many cases were judged, and what became of the others.
-
-    The whole is every case of the baseline; a case that is new was never to be judged.
-    """
-    counts = found.counts
-    judged = sum(change.is_judged for change in found.changes)
-    total = len(found.changes) - counts["new"]
-    rest = [f"{counts[word]} {word}" for word in ("inconclusive", "missing", "error", "new") if counts[word]]
-    return ", ".join([f"judged {judged} of {total}", *rest])
-
-
-def shift_words(found: Comparison) -> str:
-    """Return what all cases have in common, or nothing where it cannot be told."""
-    shift = found.common_shift
-    if shift is None:
-        return ""
-    low = None if shift.low is None else math.exp(shift.low)
-    high = None if shift.high is None else math.exp(shift.high)
-    interval = fmt.signed_percent_between(low, high) or "(one run a side: no interval)"
-    return f"common shift of all cases: {fmt.signed_percent(math.exp(shift.log_ratio))} {interval}"
+def _largest_change(found: Comparison, verdict: Verdict, word: str) -> str:
+    changed = found.with_verdict(verdict)
+    largest = max(changed, key=lambda case: abs(math.log(case.ratio or 1.0)))
+    change = one_line(largest.case)
+    if largest.ratio is not None:
+        interval = fmt.signed_percent_between(largest.low, largest.high)
+        change = f"{change}, {fmt.signed_percent(largest.ratio)} {interval}".strip()
+    of = fmt.plural(len(found.judged), "case")
+    if len(changed) == 1:
+        return f"1 of {of} is {word}: {change}"
+    return f"{len(changed)} of {of} are {word}; largest change: {change}"
 
 
-def warnings(found: Comparison) -> list[str]:
-    """Return what must be known to read the verdict rightly, the gravest first, a line each."""
-    return [
-        *_machine(found),
-        *_together(found),
-        *found.identity_warnings,
-        *_untimed(found),
-        *_few_runs(found),
-        *_to_settle(found),
-        *_order(found),
-        *_partly(found),
-        *_disturbed(found),
-        *found.notes,
-    ]
-
-
-def _drifted(found: Comparison) -> str:
-    """Return what all cases surely did together beyond the threshold, though none of them shows it."""
-    shift = found.common_shift
-    if shift is None or shift.low is None or shift.high is None or found.verdict != "unchanged":
-        return ""
-    limit = math.log1p(found.threshold)
-    if shift.low <= limit and shift.high >= -limit:
-        return ""
-    interval = fmt.signed_percent_between(math.exp(shift.low), math.exp(shift.high))
-    return f"all together moved by {fmt.signed_percent(math.exp(shift.log_ratio))} {interval}"
-
-
-def _worst(found: Comparison, verdict: str, word: str) -> str:
-    changed = sorted(
-        (change for change in found.changes if change.verdict == verdict and change.ratio is not None),
-        key=lambda change: abs(math.log(change.ratio or 1.0)),
-        reverse=True,
-    )
-    judged = sum(change.is_judged for change in found.changes)
-    worst = changed[0]
-    assert worst.ratio is not None
-    interval = fmt.signed_percent_between(worst.low, worst.high)
-    name = one_line(worst.case)
-    which = f"{name} by" if len(changed) == 1 else f"most of all {name}, by"
-    return (
-        f"{len(changed)} of {fmt.plural(judged, 'case')} {'is' if len(changed) == 1 else 'are'} {word}, "
-        f"{which} {fmt.signed_percent(worst.ratio)} {interval}"
-    ).strip()
-
-
-def _undecided(found: Comparison) -> str:
+def _why_inconclusive(found: Comparison) -> str:
     if found.only_new:
-        return "the baseline has no case, so there is nothing to hold the candidate's against"
-    judged = sum(change.is_judged for change in found.changes)
-    if not judged:
+        return "the baseline has no cases, so there is nothing to compare the candidate with"
+    if not found.judged:
         return "no case was timed on both sides"
     if found.changed_machines:
         return f"the machine changed, as the canary on {fmt.listed(found.changed_machines)} shows"
     return (
-        f"{found.counts['inconclusive']} of {fmt.plural(judged, 'case')} cannot be told from noise within "
-        f"±{fmt.percent(found.resolution)}"
+        f"{found.counts[Verdict.INCONCLUSIVE]} of {fmt.plural(len(found.judged), 'case')} cannot be "
+        f"distinguished from noise within ±{fmt.percent(found.resolution)}"
     )
 
 
-def _machine(found: Comparison) -> Iterator[str]:
+def _coverage(found: Comparison) -> str:
+    """Return how many of the baseline's cases were judged, and what became of the others."""
+    counts = found.counts
+    total = len(found.cases) - counts[Verdict.NEW]
+    rest = [f"{counts[verdict]} {verdict}" for verdict in _NOT_JUDGED if counts[verdict]]
+    return ", ".join([f"judged {len(found.judged)} of {total}", *rest])
+
+
+def _shift_text(shift: Shift | None) -> str:
+    if shift is None:
+        return ""
+    unknown = " (no interval: one run per side)" if shift.low is None else ""
+    return f"common shift of all cases: {_change(shift)}{unknown}"
+
+
+def _change(shift: Shift) -> str:
+    low, high = (None if bound is None else math.exp(bound) for bound in (shift.low, shift.high))
+    return f"{fmt.signed_percent(math.exp(shift.log_ratio))} {fmt.signed_percent_between(low, high)}".strip()
+
+
+def _attribution_texts(attributions: Iterable[PhaseAttribution]) -> list[str]:
+    """Return a line for each workload, device and cause; cells that changed alike share a line."""
+    alike: dict[tuple[str, ...], list[PhaseAttribution]] = {}
+    for one in attributions:
+        group = (one.key.workload, one.key.device, one.key.phase, one.case.verdict, _cause(one))
+        alike.setdefault(group, []).append(one)
+    return [
+        f"{workload} on {device}: {phase} {_range(group)}{_where(group)}{cause}"
+        for (workload, device, phase, _, cause), group in alike.items()
+    ]
+
+
+def _cause(one: PhaseAttribution) -> str:
+    if one.key.phase != HEADLINE or not one.has_phases:
+        return ""
+    if not one.phases:
+        return ", in no single phase"
+    phase, share = one.phases[0]
+    if share >= _ALL:
+        return f", all of it {phase}"
+    if share >= _MOST:
+        return f", most of it {phase}"
+    return f", in {fmt.listed([phase for phase, _ in one.phases])}"
+
+
+def _range(group: Sequence[PhaseAttribution]) -> str:
+    ratios = [one.ratio for one in group]
+    low, high = fmt.signed_percent(min(ratios)), fmt.signed_percent(max(ratios))
+    return low if low == high else f"{low} to {high}"
+
+
+def _where(group: Sequence[PhaseAttribution]) -> str:
+    if len(group) > 1:
+        return f" in {len(group)} cells"
+    key = group[0].key
+    return f" at batch {key.batch_size} {key.axes}".rstrip()
+
+
+def _machine_warnings(found: Comparison) -> Iterator[str]:
     for device in found.changed_machines:
         yield (
-            f"the canary on {one_line(device, 40)}, a fixed piece of work that no commit touches, shows the "
-            "same shift as the cases: the machine changed, so no case there is judged; measure both sides "
-            "again, alternately (breakeven ab)"
+            f"the canary on {one_line(device, 40)}, a fixed workload that no commit changes, shows the same "
+            "shift as the cases: the machine changed, so no case on it is judged; measure both sides again, "
+            "alternating (breakeven ab)"
         )
-    shared = {run.digest for run in found.baseline} & {run.digest for run in found.candidate}
-    for run in found.candidate:
-        if run.digest in shared:
-            yield f"{run.path} stands on both sides: a run held against itself tells nothing"
+    for run in reliability.runs_on_both_sides(found):
+        yield f"{run.path} is on both sides: comparing a run with itself shows nothing; replace one of them"
     for run in (*found.baseline, *found.candidate):
         for move in moves(run.state):
             yield (
-                f"{run.path}: the canary on {one_line(move.device, 40)} moved {move.ratio:.2f}x within the "
-                "run; let the machine settle"
+                f"{run.path}: the canary on {one_line(move.device, 40)} changed {move.ratio:.2f}x during the "
+                "run; let the machine settle and measure again"
             )
 
 
-def _together(found: Comparison) -> Iterator[str]:
-    if _drifted(found):
+def _shift_warnings(found: Comparison) -> Iterator[str]:
+    shift = reliability.uniform_shift(found)
+    if shift is not None:
         yield (
-            f"no case alone is called slower or faster, but {_drifted(found)}: more runs a side would tell "
-            "which cases did"
+            f"no single case is slower or faster, but all cases together changed by {_change(shift)}: more "
+            "runs per side would show which cases did"
         )
 
 
-def _untimed(found: Comparison) -> Iterator[str]:
-    for verdict, what in (("error", "gave no timing in the candidate"), ("missing", "missing")):
-        reasons: dict[str, list[Change]] = {}
-        for change in found.changes:
-            if change.verdict == verdict:
-                reasons.setdefault(change.reason, []).append(change)
-        for reason, changes in reasons.items():
-            names = fmt.joined([one_line(change.case) for change in changes])
-            yield f"{what}: {names} ({one_line(reason, 300)})"
-    if found.counts["missing"] and found.counts["new"]:
+def _untimed_warnings(found: Comparison) -> Iterator[str]:
+    for verdict, what in (
+        (Verdict.ERROR, "no timing in the candidate"),
+        (Verdict.MISSING, "missing"),
+    ):
+        reasons: dict[str, list[CaseComparison]] = {}
+        for case in found.with_verdict(verdict):
+            reasons.setdefault(case.reason, []).append(case)
+        for reason, cases in reasons.items():
+            yield f"{what}: {_names(cases)} ({one_line(reason, 300)})"
+    missing, new = found.counts[Verdict.MISSING], found.counts[Verdict.NEW]
+    if missing and new:
         yield (
-            f"{fmt.plural(found.counts['missing'], 'case')} missing and {found.counts['new']} new: a case "
-            "that was renamed, or whose axes were, is both; keep the names to keep the comparison"
+            f"{fmt.plural(missing, 'case')} missing and {new} new: a case that was renamed, or whose axes "
+            "were, counts as both; keep the names to compare it"
         )
 
 
-def _few_runs(found: Comparison) -> Iterator[str]:
-    single = [c for c in found.changes if c.is_judged and c.n_baseline == c.n_candidate == 1]
+def _single_run_warnings(found: Comparison) -> Iterator[str]:
+    single, floor = reliability.single_runs(found), found.floor
     if not single:
         return
-    floor = found.floor
-    if floor is not None and found.floor_is_uneven:
+    if floor is None:
         yield (
-            f"one run a side: the noise floor of {floor.runs} calibration runs cannot judge it, since it "
-            "would call too many of its own runs changed; measure several runs a side (breakeven ab), or "
-            "calibrate anew on a quiet machine"
+            "one run per side does not show the noise between runs, and no noise floor is stored for this "
+            "machine class; measure several runs per side (breakeven ab), or calibrate once "
+            "(breakeven calibrate)"
         )
-        return
-    if floor is not None:
-        yield from _by_the_floor(single, floor)
-        return
-    yield (
-        "one run a side knows nothing of the noise between runs, and no noise floor is known for this "
-        "machine class; measure several runs a side (breakeven ab), or calibrate once (breakeven calibrate)"
-    )
+    elif found.floor_is_unusable:
+        yield (
+            f"one run per side: the noise floor of {floor.runs} calibration runs is unusable, because it "
+            "would report changes between too many of its own runs; measure several runs per side "
+            "(breakeven ab), or calibrate again on a quiet machine"
+        )
+    else:
+        yield from _floor_warnings(single, floor)
 
 
-def _by_the_floor(single: Sequence[Change], floor: Floor) -> Iterator[str]:
-    """Yield what the floor was good for: the judged cases, and those that it does not know."""
-    runs = f"{floor.runs} calibration runs on this machine class"
+def _floor_warnings(single: Sequence[CaseComparison], floor: NoiseFloor) -> Iterator[str]:
+    """Yield which single runs the noise floor judged, and which cases it does not include."""
     last = f" (last on {floor.datetime[:10]})" if floor.datetime else ""
-    if any(change.q is not None for change in single):
-        yield f"one run a side: judged against the noise of {runs}{last}"
-    unknown = [change for change in single if not floor.knows(change.case)]
-    if not unknown:
-        return
-    names = fmt.joined([one_line(change.case) for change in unknown])
-    borrowed = any(change.q is not None for change in unknown)
-    yield (
-        f"one run a side: the {runs}{last} know nothing of {len(unknown)} of "
-        f"{fmt.plural(len(single), 'case')} ({names}), "
-        + ("for which the noise of the others stands" if borrowed else "so they are not judged")
-        + "; calibrate anew (breakeven calibrate)"
-    )
+    if any(case.q is not None for case in single):
+        yield (
+            f"one run per side: judged by the noise of {floor.runs} calibration runs on this machine "
+            f"class{last}"
+        )
+    unknown = [case for case in single if not floor.includes(case.case)]
+    if unknown:
+        is_judged = any(case.q is not None for case in unknown)
+        yield (
+            f"one run per side: the {floor.runs} calibration runs{last} do not include {len(unknown)} of "
+            f"{fmt.plural(len(single), 'case')} ({_names(unknown)}), "
+            + ("judged by the noise of the other cases" if is_judged else "which are not judged")
+            + "; calibrate again (breakeven calibrate)"
+        )
 
 
-def _to_settle(found: Comparison) -> Iterator[str]:
-    if found.changed_machines:
+def _inconclusive_warnings(found: Comparison) -> Iterator[str]:
+    count = found.counts[Verdict.INCONCLUSIVE]
+    if not count or found.changed_machines:  # more runs would not settle a change of the machine
         return
-    undecided = [change for change in found.changes if change.verdict == "inconclusive"]
-    if not undecided:
-        return
-    counts = fmt.plural(len(undecided), "case")
-    known = sorted(change.sd for change in undecided if change.sd is not None)
-    what = f"{counts} inconclusive: a ratio's interval of ±{fmt.percent(found.resolution)} takes about"
-    if known:
-        typical, loudest = (_runs(sd, found.resolution) for sd in (known[len(known) // 2], known[-1]))
-        beside = "" if typical == loudest else f" ({loudest} for the loudest)"
-        yield f"{what} {typical} runs a side at their noise{beside}"
-        return
-    spread = _spread(undecided)
-    if spread is None:
-        yield f"{what} {TARGET_RUNS} runs a side on a quiet machine; one run cannot tell how noisy it is"
-        return
-    needed = _runs(spread, found.resolution)
-    yield f"{what} {needed} runs a side, if the spread of their ratios is all noise"
+    what = f"{fmt.plural(count, 'case')} inconclusive: an interval of ±{fmt.percent(found.resolution)} needs"
+    needed = reliability.runs_to_settle(found)
+    if needed is None:
+        yield (
+            f"{what} about {SUGGESTED_RUNS} runs per side on a quiet machine; one run does not show how "
+            "noisy this one is"
+        )
+    elif needed.is_from_ratios:
+        yield f"{what} about {_runs(needed.typical)} runs per side, if their ratios differ by noise only"
+    else:
+        most = f" ({_runs(needed.most)} for the noisiest)" if needed.most != needed.typical else ""
+        yield f"{what} about {_runs(needed.typical)} runs per side at their noise{most}"
 
 
-def _runs(sd: float, resolution: float) -> str:
-    needed = runs_needed(sd, resolution)
+def _runs(needed: int | None) -> str:
     return "more than 1000" if needed is None else str(needed)
 
 
-def _spread(changes: Sequence[Change]) -> float | None:
-    """Return the noise between runs that would explain how the cases' single ratios scatter."""
-    logs = sorted(math.log(change.ratio) for change in changes if change.ratio)
-    if len(logs) < TARGET_RUNS:
-        return None
-    middle = logs[len(logs) // 2]
-    away = sorted(abs(value - middle) for value in logs)
-    return 1.4826 * away[len(away) // 2] / math.sqrt(2)  # the normal law's deviation, of one side's runs
-
-
-def _order(found: Comparison) -> Iterator[str]:
-    times = [sorted(run.datetime for run in side) for side in (found.baseline, found.candidate)]
-    if min(map(len, times)) < 2 or not all(time for side in times for time in side):
-        return
-    if times[0][-1] < times[1][0] or times[1][-1] < times[0][0]:
+def _order_warnings(found: Comparison) -> Iterator[str]:
+    if reliability.is_one_side_first(found):
         yield (
-            "all runs of one side came before those of the other: a machine that drifts looks like a change; "
-            "run them alternately (breakeven ab)"
+            "all runs of one side were made before those of the other: a drift of the machine would look "
+            "like a change; alternate them (breakeven ab)"
         )
 
 
-def _partly(found: Comparison) -> Iterator[str]:
-    sides = (("baseline", found.baseline), ("candidate", found.candidate))
-    for name, runs in sides:
-        judged = [c for c in found.changes if c.is_judged]
-        partly = [c for c in judged if any(c.case in run.ended for run in runs)]
+def _timing_warnings(found: Comparison) -> Iterator[str]:
+    for name, side in (("baseline", found.baseline), ("candidate", found.candidate)):
+        partly = reliability.partly_timed(found, side)
         if partly:
-            names = fmt.joined([one_line(change.case) for change in partly])
-            yield f"not timed in every run of the {name}: {names}; judged on those that have it"
-    untold = [c for c in found.changes if c.is_judged and not c.n_candidate and c.reason]
-    if untold:
-        names = fmt.joined([one_line(change.case) for change in untold])
-        yield f"{untold[0].reason}: {names}; the candidate's command may not know BREAKEVEN_CASES"
-    zero = [c for c in found.changes if c.is_judged and c.n_baseline and c.n_candidate and c.ratio is None]
+            yield f"not timed in every run of the {name}: {_names(partly)}; judged by the runs that timed it"
+    skipped = reliability.not_retested(found)
+    if skipped:
+        yield (
+            f"{skipped[0].reason}: {_names(skipped)}; check that the candidate's command passes "
+            "BREAKEVEN_CASES on"
+        )
+    zero = reliability.zero_medians(found)
     if zero:
-        names = fmt.joined([one_line(change.case) for change in zero])
-        yield f"a median of zero has no ratio: {names}; the clock is too coarse, or the file is wrong"
+        yield (
+            f"no ratio, because a median is zero: {_names(zero)}; the clock is too coarse, or the file is "
+            "wrong"
+        )
 
 
-def _disturbed(found: Comparison) -> Iterator[str]:
-    for flag, what in DISTURBED.items():
-        cases = {
-            reading.case
-            for run in (*found.baseline, *found.candidate)
-            for reading in run.readings.values()
-            if reading.sample is not None and flag in reading.sample.flags
-        }
-        if cases:
-            yield f"{fmt.plural(len(cases), 'case')} {what} in at least one run ({flag})"
+def _flag_warnings(found: Comparison) -> Iterator[str]:
+    for flag, count in reliability.disturbed(found).items():
+        yield f"{fmt.plural(count, 'case')} {flag.disturbed} in at least one run ({flag})"
+
+
+def _names(cases: Iterable[CaseComparison]) -> str:
+    return fmt.joined([one_line(case.case) for case in cases])

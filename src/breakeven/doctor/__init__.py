@@ -1,7 +1,8 @@
-"""Is this machine fit for timing, and does the harness read truths that it knows?
+"""Is this machine fit for timing, and does breakeven measure known times correctly on it?
 
-Beside `breakeven.plugin.session` the only place where both wings meet: `facts` reads the machine, `checkup` judges
-it, `selftest` holds the harness against known truths, `faces` shows both. Prints nothing and never exits.
+`facts` reads the machine (`contention` samples the CPU), `rules` turns facts into findings, `selftests`
+checks breakeven against known results, and `output` has both as text and JSON. A new rule is a function in
+`rules` and an entry in `RULES`.
 
 ``breakeven doctor --format json`` writes (base units; null where unknown)::
 
@@ -14,5 +15,5 @@ and ``breakeven doctor --selftest --format json``::
     {"schema": 1, "passed": true, "summary": "...", "seconds": 12.3,
      "checks": [{"name", "reached", "at_least", "at_most", "unit": "|s|rounds|threads", "passed", "note"}]}
 
-Shares are numbers between 0 and 1. JSON Schemas of both stand in ``reporting/schemas``.
+Shares are numbers between 0 and 1. Their JSON Schemas are in ``render/schemas``.
 """

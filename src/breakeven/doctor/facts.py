@@ -1,7 +1,6 @@
-"""What is so on this machine that could disturb timing: read, not judged.
+"""The facts of this machine that may disturb timing, read but not judged.
 
-Owns every reading that `checkup` judges. What cannot be read stands under `Facts.unreadable` with why, and
-is never guessed.
+`Facts.unreadable` names what cannot be read, and why; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
-from breakeven.doctor.contention import Sample, sample, typical
+from breakeven.doctor.contention import CpuSample, sample_cpu, typical
 from breakeven.hardware.devices import Device, cgroup_quota, default_devices, usable_threads
 from breakeven.hardware.machine import class_facts, load_average
 from breakeven.hardware.nvml import gpu_state
@@ -38,7 +38,7 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """A device that would be measured; `state` is NVML's of a CUDA device, `error` why it could not start."""
+    """A device that would be measured; `state` is that of a CUDA device, `error` why it could not start."""
 
     name: str
     device_name: str
@@ -49,18 +49,18 @@ class DeviceFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that `checkup` looks at; ``None`` and ``()`` where `unreadable` says why.
+    """Everything that the rules judge; ``None`` or ``()`` where `unreadable` has the reason.
 
-    `affinity` counts the CPUs this process may run on, `throttled` how often the kernel counted the CPU as
-    too hot during the spin, `openmp` whether torch's threads are OpenMP's, `debug` names debug builds,
-    `tracers` what watches every line or allocation.
+    `affinity` is the number of CPUs this process may run on; `throttled` counts how often a core was too hot
+    while the threads were spinning; `openmp` is whether torch's threads are OpenMP threads; `debug` names
+    debug builds; `tracers` names what traces every line or allocation.
     """
 
     machine: Mapping[str, Any]
     devices: tuple[DeviceFacts, ...]
     affinity: int
     threads: int
-    neighbors: Sample
+    neighbors: CpuSample
     quota: float | None = None
     governors: tuple[str, ...] = ()
     frequency_driver: str | None = None
@@ -75,13 +75,13 @@ class Facts:
 
 
 def read_facts(cpus: Path = CPUS) -> Facts:
-    """Read this machine; takes about a second, and more where a GPU has to be woken."""
+    """Read this machine; takes about a second, and longer where a GPU has to wake up."""
     threads = usable_threads()
-    load = load_average()  # before we are the load
+    load = load_average()  # before spinning adds to it
     governors, driver, turbo, unreadable = read_frequency(cpus)
     devices = tuple(_device(device) for device in default_devices())
     before = throttle_count(cpus)
-    neighbors = typical([sample(threads) for _ in range(3)])
+    neighbors = typical([sample_cpu(threads) for _ in range(3)])
     after = throttle_count(cpus)
     if before is None or after is None:
         unreadable["CPU throttling"] = "no thermal_throttle here"
@@ -106,7 +106,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
 
 
 def read_frequency(cpus: Path) -> tuple[tuple[str, ...], str | None, bool | None, dict[str, str]]:
-    """Return the governors, the frequency driver, whether turbo is on, and what of these is unreadable."""
+    """Return the governors, the frequency driver, whether turbo is on, and why any of these is unreadable."""
     unreadable = {}
     governors = sorted(
         {text for path in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor") if (text := _text(path))}
@@ -124,7 +124,7 @@ def read_frequency(cpus: Path) -> tuple[tuple[str, ...], str | None, bool | None
 
 
 def throttle_count(cpus: Path) -> int | None:
-    """Return how often any core was too hot since the machine started; None where it is not counted."""
+    """Return how often a core was too hot since the machine started; None where it is not counted."""
     texts = [_text(path) for path in cpus.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
     counts = [int(text) for text in texts if text is not None and text.isdecimal()]
     return sum(counts) if counts else None
@@ -133,17 +133,18 @@ def throttle_count(cpus: Path) -> int | None:
 def _device(device: Device) -> DeviceFacts:
     try:
         with device.active():
-            # NVML tells our own process only once it has a context, and clocks only of a GPU that is awake.
+            # NVML lists this process only once it has a context, and reports clocks only of an awake GPU.
             device.initialize()
         description = device.describe()
-    except RuntimeError as error:  # what torch raises for a device that is lost, full or taken
+    except RuntimeError as error:  # raised by torch for a device that is lost, full or in use
         return DeviceFacts(device.name, device.name, device.threads, error=str(error).splitlines()[0])
     state = gpu_state(device.torch_device) if device.torch_device.type == "cuda" else None
     return DeviceFacts(device.name, str(description["device_name"]), device.threads, state)
 
 
 def _affinity() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    process = psutil.Process()
+    return len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else os.cpu_count() or 1  # macOS
 
 
 def _debug_builds() -> tuple[str, ...]:
@@ -152,16 +153,19 @@ def _debug_builds() -> tuple[str, ...]:
 
 
 def _tracers() -> tuple[str, ...]:
-    monitoring: Any = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    monitoring: Any = getattr(sys, "monitoring", None)  # since Python 3.12
     tools = [monitoring.get_tool(number) for number in range(6)] if monitoring else []
-    looks: list[tuple[str, Callable[[], object]]] = [
+    checks: list[tuple[str, Callable[[], object]]] = [
         ("sys.settrace", sys.gettrace),
         ("sys.setprofile", sys.getprofile),
         ("tracemalloc", tracemalloc.is_tracing),
         ("python -X dev", lambda: sys.flags.dev_mode),
         ("autograd's anomaly mode", torch.is_anomaly_enabled),
     ]
-    return (*(name for name, look in looks if look()), *(f"sys.monitoring: {tool}" for tool in tools if tool))
+    return (
+        *(name for name, is_on in checks if is_on()),
+        *(f"sys.monitoring: {tool}" for tool in tools if tool),
+    )
 
 
 def _text(path: Path) -> str | None:

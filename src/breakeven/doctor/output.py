@@ -1,7 +1,6 @@
-"""A checkup and a self-test, shown: for a person in a terminal, as JSON for machines.
+"""A checkup and the self-tests as rich renderables and as JSON.
 
-Owns the layout. Hands out things that rich can print and prints nothing itself; no string that was read
-from the machine is taken for markup.
+No string that was read from the machine is interpreted as markup.
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from breakeven.case import SCHEMA
-from breakeven.doctor.rules import LEVELS, Checkup, Finding
-from breakeven.doctor.selftests.checks import Check
-from breakeven.doctor.selftests.suite import SelfTest
+from breakeven.device_names import is_cpu
+from breakeven.doctor.rules import Checkup, Finding, Level
+from breakeven.doctor.selftests.suite import Check, SelfTestResult
+from breakeven.format import plural
 from breakeven.render.escaping import terminal_text
 from breakeven.render.json_schemas import schema_of
 
+LABELS = {Level.UNFIT: "unfit", Level.NOTED: "noted", Level.UNREADABLE: "not readable", Level.FINE: "fine"}
 STYLES = {"unfit": "bold red", "noted": "yellow", "not readable": "dim", "fine": "green"}
 
 
@@ -46,15 +47,15 @@ def checkup_json(checkup: Checkup) -> str:
     )
 
 
-def selftest_json(result: SelfTest) -> str:
-    """Return the self-test as `breakeven.doctor` documents it."""
+def selftest_json(result: SelfTestResult) -> str:
+    """Return the self-tests' checks as `breakeven.doctor` documents them."""
     return _json(
         {
             "schema": SCHEMA,
             "passed": result.passed,
             "summary": result.summary,
             "seconds": result.seconds,
-            "checks": [_check(check) for check in result.checks],
+            "checks": [_check_json(check) for check in result.checks],
         }
     )
 
@@ -65,31 +66,22 @@ def json_schema(name: str) -> dict[str, Any]:
 
 
 def checkup_renderables(checkup: Checkup) -> Iterator[RenderableType]:
-    """Yield the machine, its devices, the findings with their remedies, and the verdict."""
-    yield _grid(_machine(checkup))
+    """Yield the machine, its devices, the findings (those to fix with their remedies), and the verdict."""
+    yield _grid(_machine_rows(checkup))
     yield Text()
-    by_level = {
-        level: [finding for finding in checkup.findings if finding.level == level] for level in LEVELS
-    }
-    yield _grid(
-        [
-            *(row for level in ("unfit", "noted") for finding in by_level[level] for row in _told(finding)),
-            *(("not readable", f"{finding.name}: {finding.seen}") for finding in by_level["unreadable"]),
-            ("fine", ", ".join(finding.name for finding in by_level["fine"])),
-        ]
-    )
+    yield _grid(_finding_rows(checkup.findings))
     yield Text()
     yield Text(checkup.summary, style="bold")
 
 
-def selftest_renderables(result: SelfTest) -> Iterator[RenderableType]:
-    """Yield the table of figures, the notes below it, and the verdict."""
+def selftest_renderables(result: SelfTestResult) -> Iterator[RenderableType]:
+    """Yield a table of the figures, their notes, and the verdict."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("figure", "reached", "must be", ""):
+    for name in ("figure", "reached", "bounds", ""):
         table.add_column(name, justify="right" if name == "reached" else "left")
     for check in result.checks:
         verdict = Text("passed", style="green") if check.passed else Text("FAILED", style="bold red")
-        table.add_row(Text(check.name), check.got, check.must, verdict)
+        table.add_row(Text(check.name), check.reached_text, check.bounds_text, verdict)
     yield table
     for check in result.checks:
         if check.note:
@@ -98,7 +90,7 @@ def selftest_renderables(result: SelfTest) -> Iterator[RenderableType]:
     yield Text(result.summary, style="bold")
 
 
-def _machine(checkup: Checkup) -> Sequence[tuple[str, str]]:
+def _machine_rows(checkup: Checkup) -> Sequence[tuple[str, str]]:
     facts, machine = checkup.facts, checkup.facts.machine
     quota = "" if facts.quota is None else f", quota {facts.quota:g}"
     load = "" if facts.load_average is None else f", load {facts.load_average[0]:.2g}"
@@ -108,21 +100,24 @@ def _machine(checkup: Checkup) -> Sequence[tuple[str, str]]:
         ("software", software),
     ]
     for device in facts.devices:
-        threads = "1 thread" if device.threads == 1 else f"{device.threads} threads"
-        what = threads if device.name.startswith("cpu") else device.device_name
+        what = plural(device.threads, "thread") if is_cpu(device.name) else device.device_name
         rows.append(("devices", f"{device.name}: {what}"))
     return rows
 
 
-def _told(finding: Finding) -> Iterator[tuple[str, str]]:
-    yield finding.level, f"{finding.name}: {finding.seen}"
-    yield "", f"why: {finding.why}"
-    yield "", f"mend: {finding.remedy}"
-    yield "", ""
+def _finding_rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
+    for finding in findings:
+        label, seen = LABELS[finding.level], f"{finding.name}: {finding.seen}"
+        if finding.level in (Level.UNFIT, Level.NOTED):
+            yield from ((label, seen), ("", f"why: {finding.why}"), ("", f"fix: {finding.remedy}"), ("", ""))
+        elif finding.level is Level.UNREADABLE:
+            yield label, seen
+    fine = [finding.name for finding in findings if finding.level is Level.FINE]
+    yield LABELS[Level.FINE], ", ".join(fine)
 
 
 def _grid(rows: Iterable[tuple[str, ...]]) -> Table:
-    """Return rows whose first column is a label, said once where it repeats."""
+    """Return rows whose first column is a label, shown once where it repeats."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     before = None
     for label, *cells in rows:
@@ -133,7 +128,7 @@ def _grid(rows: Iterable[tuple[str, ...]]) -> Table:
     return grid
 
 
-def _check(check: Check) -> dict[str, Any]:
+def _check_json(check: Check) -> dict[str, Any]:
     known = check.reached is not None and math.isfinite(check.reached)
     return {**asdict(check), "reached": check.reached if known else None, "passed": check.passed}
 

@@ -1,57 +1,63 @@
-"""From what was read of a machine to findings: what would disturb timing here, and how to mend it.
+"""The rules: from the facts of a machine to findings about what would disturb timing, and how to fix it.
 
-Owns the rules. Each is a function of `Facts` alone, so that recorded machines can be replayed. A finding is
-``unfit`` where numbers would be wrong or wildly noisy (another process on the cores or the GPU, throttling,
-a quota that splits a core, one thread where there are more, a debug build, tracing, synchronous launches);
-``noted`` where they are right but need to be known; ``unreadable`` is no verdict. Only ``unfit`` is not fit.
+A rule is a function of `Facts` alone, so that recorded machines can be tested. A finding is `Level.UNFIT`
+where times would be wrong or very noisy: another process on the cores or the GPU, throttling, a quota that is
+not a whole number of CPUs, one thread on several CPUs, a debug build, tracing, synchronous launches. It is
+`Level.NOTED` where times are right but the user needs to know how they were made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from breakeven.doctor.facts import DeviceFacts, Facts
+from breakeven.format import plural
 from breakeven.hardware.nvml import THROTTLING
 
-LEVELS = ("unfit", "noted", "unreadable", "fine")
+MAX_LOST = 0.10
+"""The share of a core that other processes may take; beyond it times are wrong."""
 
-BUSY = 0.10
-"""Beyond this share of a core, what a neighbor takes makes numbers wrong."""
+MIN_LOST = 0.02
+"""A share of a core below this is not worth noting."""
 
-NOTICEABLE = 0.02
-"""Below this share, what a neighbor takes is nobody's concern."""
+
+class Level(StrEnum):
+    """How serious a finding is, in the order in which findings are shown."""
+
+    UNFIT = "unfit"
+    NOTED = "noted"
+    UNREADABLE = "unreadable"
+    FINE = "fine"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what was seen, why that matters, and how to mend it.
-
-    `why` and `remedy` are empty where there is nothing to mend.
-    """
+    """What was seen, why it matters and how to fix it; both are empty where nothing needs fixing."""
 
     name: str
-    level: str
+    level: Level
     seen: str
     why: str = ""
     remedy: str = ""
 
     @property
     def fit(self) -> bool:
-        """Whether timing may go on in spite of it."""
-        return self.level != "unfit"
+        """Whether the machine can be fit in spite of it."""
+        return self.level is not Level.UNFIT
 
 
 @dataclass(frozen=True)
 class Checkup:
-    """The machine, and everything that was found."""
+    """The facts of the machine, and the findings."""
 
     facts: Facts
     findings: tuple[Finding, ...]
 
     @property
     def fit(self) -> bool:
-        """Whether nothing was found that makes numbers wrong."""
+        """Whether no finding is unfit."""
         return all(finding.fit for finding in self.findings)
 
     @property
@@ -60,30 +66,32 @@ class Checkup:
         unfit = [finding.name for finding in self.findings if not finding.fit]
         if unfit:
             return f"Not fit for timing: {', '.join(unfit)}."
-        noted = sum(finding.level == "noted" for finding in self.findings)
+        noted = sum(finding.level is Level.NOTED for finding in self.findings)
         return f"Fit for timing{f', {noted} noted' if noted else ''}."
 
 
 def examine(facts: Facts) -> Checkup:
-    """Return the findings of every rule, those to mend first."""
+    """Return the findings of every rule, the most serious first."""
     found = [finding for rule in RULES for finding in rule(facts)]
-    return Checkup(facts, tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level))))
+    return Checkup(facts, tuple(sorted(found, key=lambda finding: list(Level).index(finding.level))))
 
 
 def _neighbors(facts: Facts) -> Iterator[Finding]:
     lost, switches = facts.neighbors.lost, facts.neighbors.switches
-    seen = f"others took {100 * lost:.0f}% of a core where {_threads(facts.threads)} of ours were spinning"
+    seen = f"other processes took {100 * lost:.0f}% of a core from {plural(facts.threads, 'spinning thread')}"
     if switches is not None:
-        seen += f" (taken away {switches} times)"
-    if lost < NOTICEABLE:
-        yield Finding("busy neighbor", "fine", f"nobody took more than {100 * NOTICEABLE:.0f}% of a core")
+        seen += f" (interrupted {switches} times)"
+    if lost < MIN_LOST:
+        yield Finding(
+            "busy neighbor", Level.FINE, f"no process took more than {100 * MIN_LOST:.0f}% of a core"
+        )
         return
     yield Finding(
         "busy neighbor",
-        "unfit" if lost > BUSY else "noted",
+        Level.UNFIT if lost > MAX_LOST else Level.NOTED,
         seen,
-        "steps wait for the core that somebody else has; threads that wait for each other suffer most",
-        "find it with `top` and stop it, or measure on a machine of your own",
+        "steps wait for a core that another process uses, and all threads wait for the slowest one",
+        "find the process with `top` and stop it, or measure on a dedicated machine",
     )
 
 
@@ -92,54 +100,54 @@ def _openmp(facts: Facts) -> Iterator[Finding]:
     passive = environment.get("OMP_WAIT_POLICY", "").lower() == "passive"
     zero = "0" in (environment.get("GOMP_SPINCOUNT"), environment.get("KMP_BLOCKTIME"))
     if facts.threads < 2 or not facts.openmp or passive or zero:
-        yield Finding(name, "fine", "idle threads sleep" if facts.threads > 1 else "there is one thread")
+        yield Finding(name, Level.FINE, "idle threads sleep" if facts.threads > 1 else "only one thread")
         return
-    # Spinning is harmless, and faster, while every thread has a core; it is not once one must wait for it.
+    # Spinning is harmless, and faster, while every thread has a core, and very slow once one has none.
     yield Finding(
         name,
-        "unfit" if facts.neighbors.lost > NOTICEABLE else "noted",
-        f"OMP_WAIT_POLICY={environment.get('OMP_WAIT_POLICY', 'not set')}, {_threads(facts.threads)}",
-        "idle threads spin for each other: one busy neighbor can make a step a hundred times slower",
-        "export OMP_WAIT_POLICY=passive, at least wherever something else may run",
+        Level.UNFIT if facts.neighbors.lost > MIN_LOST else Level.NOTED,
+        f"OMP_WAIT_POLICY={environment.get('OMP_WAIT_POLICY', 'not set')}, {plural(facts.threads, 'thread')}",
+        "idle threads spin while they wait: one busy neighbor can make a step 100 times slower",
+        "export OMP_WAIT_POLICY=passive, at least where other processes may run",
     )
 
 
 def _quota(facts: Facts) -> Iterator[Finding]:
     quota = facts.quota
     if quota is None or quota >= facts.affinity:
-        yield Finding("CPU quota", "fine", "none below the CPUs it may use")
+        yield Finding("CPU quota", Level.FINE, "not below the number of usable CPUs")
         return
     whole = float(quota).is_integer()
     yield Finding(
         "CPU quota",
-        "noted" if whole else "unfit",
+        Level.NOTED if whole else Level.UNFIT,
         f"{quota:g} of {facts.affinity} CPUs",
-        "who uses it up is stopped until the next period, usually 0.1 s"
-        + ("" if whole else f"; {_threads(facts.threads)} of ours would be, in every one"),
-        f"pin the container to CPUs of its own (docker --cpuset-cpus) or give it {facts.affinity} CPUs",
+        "a process that uses up its quota is stopped until the next period, usually 0.1 s"
+        + ("" if whole else f"; {plural(facts.threads, 'thread')} would be stopped in every period"),
+        f"pin the container to its own CPUs (docker --cpuset-cpus) or raise the quota to {facts.affinity}",
     )
 
 
 def _one_thread(facts: Facts) -> Iterator[Finding]:
     cores = int(facts.machine.get("cores") or facts.affinity)
     if facts.threads > 1 or cores == 1:
-        yield Finding("threads", "fine", f"{_threads(facts.threads)} of {cores} CPUs")
+        yield Finding("threads", Level.FINE, f"{plural(facts.threads, 'thread')} on {plural(cores, 'CPU')}")
         return
-    wished = facts.environment.get("OMP_NUM_THREADS", "")
-    first = wished.split(",")[0]
+    requested = facts.environment.get("OMP_NUM_THREADS", "")
+    first = requested.split(",")[0]
     if first.isdigit() and int(first) == 1:
-        seen, remedy = f"OMP_NUM_THREADS={wished}", "unset OMP_NUM_THREADS"
+        seen, remedy = f"OMP_NUM_THREADS={requested}", "unset OMP_NUM_THREADS"
     elif facts.affinity == 1:
-        seen, remedy = "the affinity is one CPU", "start without taskset, or with more CPUs"
+        seen, remedy = "the CPU affinity is one CPU", "start without taskset, or with more CPUs"
     elif facts.quota is None:
-        seen, remedy = "nothing here tells why", "see that nothing asks for fewer threads than CPUs"
+        seen, remedy = "the reason is unknown", "make sure that nothing sets fewer threads than CPUs"
     else:
-        seen, remedy = f"the quota is {facts.quota:g} CPUs", "give the container more CPUs"
+        seen, remedy = f"the quota is {facts.quota:g} CPUs", "raise the quota of the container"
     yield Finding(
         "threads",
-        "unfit",
-        f"one thread of {cores} CPUs: {seen}",
-        "the device cpu means all threads; against one of many, every accelerator looks better than it is",
+        Level.UNFIT,
+        f"one thread on {cores} CPUs: {seen}",
+        "the device cpu means all threads: compared with only one, every accelerator looks too good",
         remedy,
     )
 
@@ -148,16 +156,16 @@ def _governor(facts: Facts) -> Iterator[Finding]:
     if "governor" in facts.unreadable:
         return
     shown = ", ".join(facts.governors)
-    # pstate drivers scale the clock with the load under the name powersave; the others pin it to the lowest.
+    # With a pstate driver, powersave scales the clock with the load; with others it fixes the lowest clock.
     pinned = "powersave" in facts.governors and "pstate" not in (facts.frequency_driver or "")
     if facts.governors == ("performance",):
-        yield Finding("governor", "fine", shown)
+        yield Finding("governor", Level.FINE, shown)
         return
     yield Finding(
         "governor",
-        "unfit" if pinned else "noted",
+        Level.UNFIT if pinned else Level.NOTED,
         f"{shown} ({facts.frequency_driver or 'driver unknown'})",
-        "the clock is held at its lowest" if pinned else "the clock follows the load, and lags behind it",
+        "the clock stays at its minimum" if pinned else "the clock follows the load with a delay",
         "sudo cpupower frequency-set -g performance",
     )
 
@@ -166,15 +174,15 @@ def _turbo(facts: Facts) -> Iterator[Finding]:
     if facts.turbo is None:
         return
     if not facts.turbo:
-        yield Finding("turbo", "fine", "off")
+        yield Finding("turbo", Level.FINE, "off")
         return
     yield Finding(
         "turbo",
-        "noted",
+        Level.NOTED,
         "on",
-        "the clock depends on heat and on how many cores work, so that long runs drift",
-        "for comparisons over time: echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo "
-        "(others: echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost)",
+        "the clock depends on the temperature and on the number of busy cores, so that long runs drift",
+        "to compare runs over time: echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo "
+        "(not Intel: echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost)",
     )
 
 
@@ -182,26 +190,26 @@ def _cpu_throttling(facts: Facts) -> Iterator[Finding]:
     if facts.throttled is None:
         return
     if facts.throttled == 0:
-        yield Finding("CPU throttling", "fine", "none while spinning")
+        yield Finding("CPU throttling", Level.FINE, "none while spinning")
         return
     yield Finding(
         "CPU throttling",
-        "unfit",
-        f"too hot {facts.throttled} times while spinning",
-        "the clock is lowered, by more the longer it lasts",
-        "let it cool, see to its fans; a laptop wants its charger",
+        Level.UNFIT,
+        f"cores too hot {facts.throttled} times while spinning",
+        "the clock is lowered, and more so the longer it lasts",
+        "let the machine cool, check its fans; plug a laptop in",
     )
 
 
 def _builds(facts: Facts) -> Iterator[Finding]:
     if not facts.debug:
-        yield Finding("debug build", "fine", "none")
+        yield Finding("debug build", Level.FINE, "none")
         return
     yield Finding(
         "debug build",
-        "unfit",
-        f"{' and '.join(facts.debug)} built for debugging",
-        "it checks itself, at several times the time of a release build",
+        Level.UNFIT,
+        " and ".join(facts.debug),
+        "its checks make it several times slower than a release build",
         "install a release build",
     )
 
@@ -210,13 +218,13 @@ def _tracing(facts: Facts) -> Iterator[Finding]:
     malloc = facts.environment.get("PYTHONMALLOC", "")
     traced = [*facts.tracers, *([f"PYTHONMALLOC={malloc}"] if "debug" in malloc else [])]
     if not traced:
-        yield Finding("tracing", "fine", "nothing watches this Python")
+        yield Finding("tracing", Level.FINE, "nothing traces this Python")
         return
     yield Finding(
         "tracing",
-        "unfit",
+        Level.UNFIT,
         ", ".join(traced),
-        "every line, call or allocation pays for being watched; the CPU's rows pay most",
+        "every line, call or allocation takes longer, which slows down CPU cases most",
         "run without coverage, debuggers, profilers, -X dev and PYTHONMALLOC",
     )
 
@@ -230,33 +238,33 @@ def _launches(facts: Facts) -> Iterator[Finding]:
         if facts.environment.get(name, "0") not in ("", "0")
     ]
     if not switched:
-        yield Finding("CUDA debugging", "fine", "off")
+        yield Finding("CUDA debugging", Level.FINE, "off")
         return
     yield Finding(
         "CUDA debugging",
-        "unfit",
+        Level.UNFIT,
         ", ".join(switched),
-        "every launch or allocation waits for the GPU, as it never does in training",
+        "every launch or allocation waits for the GPU, which training does not do",
         f"unset {' '.join(name.partition('=')[0] for name in switched)}",
     )
 
 
 def _tf32(facts: Facts) -> Iterator[Finding]:
     if not any(device.state is not None for device in facts.devices):
-        yield Finding("TF32", "fine", "no CUDA device would use it")
+        yield Finding("TF32", Level.FINE, "no CUDA device here")
         return
     override = facts.environment.get("NVIDIA_TF32_OVERRIDE")
     matmul, convolution = facts.machine.get("tf32"), facts.machine.get("cudnn_tf32")
     if override == "0" or not (matmul or convolution):
-        yield Finding("TF32", "fine", "off: CPU and GPU compute in float32")
+        yield Finding("TF32", Level.FINE, "off: CPU and GPU both compute in float32")
         return
     yield Finding(
         "TF32",
-        "noted",
+        Level.NOTED,
         f"matrix products {_on(matmul)}, convolutions {_on(convolution)}"
         + (f", NVIDIA_TF32_OVERRIDE={override}" if override else ""),
-        "the GPU then computes with 10 bits of mantissa where the CPU has 23: not the same work",
-        "if that is not meant: torch.set_float32_matmul_precision('highest') and "
+        "the GPU then computes with a mantissa of 10 bits and the CPU with 23: not the same work",
+        "if unintended: torch.set_float32_matmul_precision('highest') and "
         "torch.backends.cudnn.allow_tf32 = False",
     )
 
@@ -266,10 +274,10 @@ def _accelerators(facts: Facts) -> Iterator[Finding]:
         if device.error is not None:
             yield Finding(
                 device.name,
-                "unfit",
-                f"could not be started: {device.error}",
-                "nothing can be measured there",
-                "see nvidia-smi for who has it; free its memory, or take another device",
+                Level.UNFIT,
+                f"does not start: {device.error}",
+                "nothing can be measured on it",
+                "find the process that uses it with nvidia-smi and free its memory, or choose another device",
             )
         elif device.state is not None:
             yield from _gpu(device)
@@ -281,35 +289,31 @@ def _gpu(device: DeviceFacts) -> Iterator[Finding]:
     if others:
         yield Finding(
             f"{device.name} shared",
-            "unfit",
+            Level.UNFIT,
             f"{others} other {'process' if others == 1 else 'processes'} on {device.device_name}",
-            "its time is split with them, and so is its memory",
-            "see nvidia-smi for who it is; stop it, or choose another GPU with CUDA_VISIBLE_DEVICES",
+            "its time and memory are shared with them",
+            "find and stop them with nvidia-smi, or choose another GPU with CUDA_VISIBLE_DEVICES",
         )
     elif others is not None:
-        yield Finding(f"{device.name} shared", "fine", "no other process on it")
+        yield Finding(f"{device.name} shared", Level.FINE, "no other process uses it")
     slowed = [reason for reason in reasons or () if reason in THROTTLING]
     if slowed:
         yield Finding(
             f"{device.name} throttled",
-            "unfit",
+            Level.UNFIT,
             f"{', '.join(slowed)} at {state.get('temperature_c')} C, {state.get('sm_clock_mhz')} MHz",
-            "its clock is below what was asked of it",
-            "let it cool, and look at its cooling and power limit (nvidia-smi -q -d PERFORMANCE)",
+            "its clock is below its target",
+            "let it cool, and check its cooling and power limit (nvidia-smi -q -d PERFORMANCE)",
         )
     elif reasons is not None:
-        yield Finding(f"{device.name} throttled", "fine", "no reason to slow down")
+        yield Finding(f"{device.name} throttled", Level.FINE, "its clock is not lowered")
     for name, why in state.get("unreadable", {}).items():
-        yield Finding(f"{device.name} {name}", "unreadable", str(why))
+        yield Finding(f"{device.name} {name}", Level.UNREADABLE, str(why))
 
 
 def _unreadable(facts: Facts) -> Iterator[Finding]:
     for name, why in facts.unreadable.items():
-        yield Finding(name, "unreadable", why)
-
-
-def _threads(count: int) -> str:
-    return "one thread" if count == 1 else f"{count} threads"
+        yield Finding(name, Level.UNREADABLE, why)
 
 
 def _on(flag: object) -> str:
@@ -331,4 +335,4 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _accelerators,
     _unreadable,
 )
-"""Every rule; a new one is added here."""
+"""All rules, in the order of their findings."""

@@ -1,5 +1,7 @@
-"""Running commands that write run files, on this machine: two by turns, or one again and again.
+"""Experiments: commands that write run files, run several times on this machine.
 
-Owns the order, the working folder and the processes. Knows what a run file is by `breakeven.report` only,
-measures nothing itself and prints nothing: what there is to say goes to whoever calls.
+`schedule` has the order of the runs and the limits of ``ab``, `ab` follows it, and `retest` chooses the cases
+to time again. `calibrate` repeats one command. Both use `run_command`, which starts a command in a `shell`
+and keeps its run file in a `workspace`, where an interrupted experiment resumes. Nothing here prints:
+messages go to a function that the caller passes.
 """

@@ -1,209 +1,228 @@
-"""Base against candidate by turns: all cases a few times, then the suspects alone, then one record.
+"""The runs of `breakeven ab` and their comparison: all cases a few times, then some of them again.
 
-Owns the course of `breakeven ab`. What was measured before an interruption is read from the folder, and the
-outcome is the same function of the runs as if nothing had happened.
+An interrupted experiment resumes from its workspace and ends with the same comparison.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
 from breakeven.compare.comparison import Comparison
 from breakeven.compare.machine_class import check_classes
-from breakeven.experiment.retest import merged, only, suspects
-from breakeven.experiment.run_command import Recorder
-from breakeven.experiment.schedule import BASE, CANDIDATE, MIN_PAIRS, Limits, ScheduledRun, duration, turn
-from breakeven.experiment.workspace import Folder
-from breakeven.format import joined, plural
-from breakeven.runs.readings import Run
+from breakeven.experiment.retest import cases_to_retest, merge_stages, restrict
+from breakeven.experiment.run_command import CommandRunner
+from breakeven.experiment.schedule import MIN_PAIRS, Limits, ScheduledRun, Side, scheduled_run
+from breakeven.experiment.workspace import Workspace
+from breakeven.format import duration, joined, plural
+from breakeven.runs.schema import Run
 
-CASES = "BREAKEVEN_CASES"
-"""The environment variable that names the file whose cases the plugin keeps to."""
+CASES_VARIABLE = "BREAKEVEN_CASES"
+"""The environment variable that names the file of the cases to time; breakeven's plugin skips all others."""
 
-Judge = Callable[[Sequence[Run], Sequence[Run]], Comparison]
-"""Holds the candidate's runs against the baseline's."""
+Compare = Callable[[Sequence[Run], Sequence[Run]], Comparison]
+"""Compares the baseline's runs with the candidate's."""
 
-Say = Callable[[str], None]
-"""Tells a person a line."""
+
+class Stage(IntEnum):
+    """The two stages of an experiment."""
+
+    ALL_CASES = 1
+    RETEST = 2
 
 
 @dataclass(frozen=True)
 class CompletedRun:
-    """A run that there is: of which side, what it read, how long it took."""
+    """A run, its side, and the seconds it took."""
 
-    side: str
-    readings: Run
+    side: Side
+    run: Run
     seconds: float
 
 
+@dataclass
 class Experiment:
-    """One `ab`: measures what is not there yet.
+    """The runs of one `ab`, in their order; those that the workspace already has are reused.
 
-    Args:
-        recorder: runs a command into the folder.
-        commands: by side, with `{out}` in them.
-        limits: what may be spent.
-        judge: compares two sides.
-        vary: fields of the machine class that may differ.
-        say: tells a person a line.
+    `commands` contain `{out}`; `vary` are the fields of the machine class that may differ; `notify` shows a
+    line to the user; `completed` are the runs of each stage so far.
     """
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        commands: Mapping[str, str],
-        limits: Limits,
-        judge: Judge,
-        vary: Collection[str],
-        say: Say,
-    ) -> None:
-        self._recorder, self._commands, self._limits = recorder, commands, limits
-        self._judge, self._vary, self._say = judge, vary, say
-        self._folder: Folder = recorder.folder
-        self._first: list[CompletedRun] = []
-        self._fresh: list[CompletedRun] = []
-        self._earlier_s = self._folder.spent_s
-        self._began = recorder.clock()
+    runner: CommandRunner
+    commands: Mapping[Side, str]
+    limits: Limits
+    vary: Collection[str]
+    notify: Callable[[str], None]
+    completed: dict[Stage, list[CompletedRun]] = field(
+        default_factory=lambda: {stage: [] for stage in Stage}, init=False
+    )
 
-    def run(self) -> Comparison:
-        """Return the comparison of all runs.
+    def __post_init__(self) -> None:
+        """Start the clock, from the seconds spent before an interruption."""
+        self._start = self.runner.clock() - self.runner.workspace.spent_s
+
+    @property
+    def runs(self) -> list[CompletedRun]:
+        """The completed runs of both stages."""
+        return [run for stage in Stage for run in self.completed[stage]]
+
+    def class_warnings(self) -> list[str]:
+        """Return warnings about the machine classes of all runs.
 
         Raises:
-            BreakevenError: a command failed, or the sides do not compare; what was measured stays.
-            KeyboardInterrupt: likewise.
+            DifferentMachinesError: they differ in a field that may not vary.
         """
-        self._say(self._plan())
-        self._time_all()
-        found = self._judge(*_sides(self._first))
-        again = self._settle(found)
-        if not again:
-            note = f"no case was a suspect after {plural(len(found.baseline), 'pair')}: none was timed again"
-            found = replace(found, notes=(*found.notes, note))
-        elif not self._limits.allow_a_second_stage(self._pairs):
-            note = (
-                f"{plural(self._pairs, 'pair')} leave none to time the {plural(len(again), 'suspect')} again"
-            )
-            found = replace(found, notes=(*found.notes, note))
-        else:
-            self._time_again(again)
-            fresh = self._judge(*([only(run, again) for run in side] for side in _sides(self._fresh)))
-            found = merged(found, fresh, again, check_classes(self._readings(), self._vary))
-        return replace(found, notes=(*found.notes, *self._folder.warnings, *self._commits()))
+        return check_classes([completed.run for completed in self.runs], self.vary)
 
-    def _time_all(self) -> None:
-        settled = self._folder.plan.get("pairs_of_all")
-        while self._goes_on_with_all(settled):
-            self._time_pair(1, self._first, {})
-            if self._pairs == 1 and self._limits.cannot_hold(_pair_s(self._first)):
-                self._say(
-                    f"the budget does not hold the fewest pairs there can be, {MIN_PAIRS} of all cases and "
-                    f"{MIN_PAIRS} of the suspects, in about {duration(2 * MIN_PAIRS * _pair_s(self._first))}: "
-                    "they are run all the same"
+    def time_all_cases(self) -> None:
+        """Run the pairs of the first stage."""
+        first = self.completed[Stage.ALL_CASES]
+        while self._needs_first_pair(len(first) // 2):
+            self._run_pair(Stage.ALL_CASES, {})
+            minimum_s = 2 * MIN_PAIRS * pair_s(first)
+            if len(first) == 2 and self.limits.is_too_short(pair_s(first)):
+                self.notify(
+                    f"the budget is too short for {MIN_PAIRS} pairs of all cases and {MIN_PAIRS} of cases to "
+                    f"time again (about {duration(minimum_s)}); they run anyway"
                 )
 
-    def _goes_on_with_all(self, settled: int | None) -> bool:
-        if settled is not None:
-            return self._pairs < settled
-        return self._is_begun(1) or self._limits.another_of_all(
-            self._pairs, self._spent_s, _pair_s(self._first)
-        )
-
-    def _settle(self, found: Comparison) -> tuple[str, ...]:
-        """Return the suspects, the same ones however often the second stage is interrupted."""
-        plan = self._folder.plan
-        if "suspects" not in plan:
-            plan.update(pairs_of_all=self._pairs, suspects=list(suspects(found)))
-            self._folder.save()
-        return tuple(plan["suspects"])
-
-    def _time_again(self, again: Sequence[str]) -> None:
-        path = self._folder.write("suspects.txt", "".join(f"{case}\n" for case in again))
-        before = self._pairs
-        self._say(f"{plural(len(again), 'suspect')} to time again: {joined(again)}")
-        while self._is_begun(2) or self._limits.another_of_suspects(
-            self._pairs - before, before, self._spent_s, _pair_s(self._fresh)
+    def time_again(self, cases: Sequence[str]) -> None:
+        """Run the pairs of the second stage, of these cases only."""
+        path = self.runner.workspace.write("retest.txt", "".join(f"{case}\n" for case in cases))
+        self.notify(f"timing {plural(len(cases), 'case')} again: {joined(cases)}")
+        first_pairs, again = len(self.completed[Stage.ALL_CASES]) // 2, self.completed[Stage.RETEST]
+        while self._has_next(Stage.RETEST) or self.limits.allows_retest_pair(
+            len(again) // 2, first_pairs, self._spent_s(), pair_s(again)
         ):
-            self._time_pair(2, self._fresh, {CASES: str(path)})
+            self._run_pair(Stage.RETEST, {CASES_VARIABLE: str(path)})
 
-    def _time_pair(self, stage: int, ran: list[CompletedRun], environment: Mapping[str, str]) -> None:
-        for _ in range(2):
-            now, name = self._next(stage)
-            is_new = name not in self._folder.runs
-            if is_new:
-                what = f"the {now.side}'s command in run {now.number}{self._of()}"
-                self._recorder.record(name, what, self._commands[now.side], environment, self._readings())
-            ran.append(CompletedRun(now.side, self._folder.read(name), self._folder.runs[name]["seconds"]))
-            if is_new:
-                self._say(self._progress(now, ran[-1]))
-            check_classes(self._readings(), self._vary)  # better told after one pair than after eight
-
-    def _next(self, stage: int) -> tuple[ScheduledRun, str]:
-        """Return whose turn it is, and the name of that run."""
-        now = turn(len(self._first) + len(self._fresh) + 1)
-        return now, f"stage{stage}-{now.number:02}-{now.side}"
-
-    def _is_begun(self, stage: int) -> bool:
-        """Return whether a run of the next pair lies there; what was measured counts."""
-        return self._next(stage)[1] in self._folder.runs
-
-    def _progress(self, now: ScheduledRun, ran: CompletedRun) -> str:
-        pairs = now.number / 2
-        # Until suspects were timed they may take as long as all cases.
-        left_s = self._limits.left_s(pairs, self._spent_s, _pair_s(self._fresh or self._first))
-        at_most = "" if self._fresh else "at most "
-        left = f"; {at_most}about {duration(left_s)} left" if left_s > 0 else ""
-        return f"run {now.number}{self._of()}: {now.side} (pair {now.pair}), {duration(ran.seconds)}{left}"
-
-    def _of(self) -> str:
-        return f" of {2 * self._limits.most}" if self._limits.most is not None else ""
-
-    def _plan(self) -> str:
-        """Return what is about to happen."""
-        first, most = self._limits.first, self._limits.most
-        kept = len(self._folder.runs)
-        if kept:
-            return (
-                f"going on in {self._folder.path}: {plural(kept, 'whole run')} from "
-                f"{self._folder.plan['started']} on count; --fresh measures anew"
-            )
-        by_time = f"as many pairs as {duration(self._limits.budget_s)} hold" if self._limits.budget_s else ""
-        by_pairs = f"up to {plural(most, 'pair')}, {2 * most} runs" if most is not None else ""
-        then = ", then the suspects alone" if self._limits.allow_a_second_stage(first) else ""
-        return (
-            f"{', '.join(filter(None, (by_pairs, by_time)))}: {plural(first, 'pair')} of all cases{then}; "
-            "the time left is told after each run"
+    def _needs_first_pair(self, done: int) -> bool:
+        decided = self.runner.workspace.plan.first_pairs
+        if decided is not None:
+            return done < decided
+        first = self.completed[Stage.ALL_CASES]
+        return self._has_next(Stage.ALL_CASES) or self.limits.allows_first_pair(
+            done, self._spent_s(), pair_s(first)
         )
 
-    def _commits(self) -> list[str]:
-        """Return a warning for each side that did not stay the same code."""
-        found = []
-        for side in (BASE, CANDIDATE):
-            ids = {ran.readings.commit: None for ran in (*self._first, *self._fresh) if ran.side == side}
-            known = [commit[:12] for commit in ids if commit]
-            if len(known) > 1:
-                found.append(
-                    f"the {side}'s runs come from several commits ({joined(known)}): --fresh measures anew"
-                )
-        return found
+    def _has_next(self, stage: Stage) -> bool:
+        """Return whether the workspace has a run of the next pair: then the pair is completed."""
+        return run_name(stage, scheduled_run(len(self.runs) + 1)) in self.runner.workspace.runs
 
-    @property
-    def _pairs(self) -> int:
-        return (len(self._first) + len(self._fresh)) // 2
+    def _run_pair(self, stage: Stage, environment: Mapping[str, str]) -> None:
+        for _ in range(2):
+            self._run_next(stage, environment)
+            self.class_warnings()  # an error after the first pair costs less time than one at the end
 
-    @property
+    def _run_next(self, stage: Stage, environment: Mapping[str, str]) -> None:
+        scheduled, workspace = scheduled_run(len(self.runs) + 1), self.runner.workspace
+        side, name = scheduled.side, run_name(stage, scheduled)
+        if is_new := name not in workspace.runs:
+            label = f"the {side} command in {self._run_text(scheduled)}"
+            earlier = [completed.run for completed in self.runs]
+            run = self.runner.run(name, label, self.commands[side], environment, earlier)
+        else:
+            run = workspace.read(name)
+        self.completed[stage].append(CompletedRun(side, run, workspace.runs[name].seconds))
+        if is_new:
+            took = duration(workspace.runs[name].seconds)
+            left = self._left_text(scheduled)
+            self.notify(f"{self._run_text(scheduled)}: {side} (pair {scheduled.pair}), {took}{left}")
+
+    def _run_text(self, scheduled: ScheduledRun) -> str:
+        pairs = self.limits.max_pairs
+        return f"run {scheduled.number}" + (f" of {2 * pairs}" if pairs is not None else "")
+
+    def _left_text(self, scheduled: ScheduledRun) -> str:
+        # Until a case was timed again, a pair of the second stage may take as long as one of all cases.
+        again = self.completed[Stage.RETEST]
+        one_pair_s = pair_s(again or self.completed[Stage.ALL_CASES])
+        left_s = self.limits.left_s(scheduled.number / 2, self._spent_s(), one_pair_s)
+        return f"; {'' if again else 'at most '}about {duration(left_s)} left" if left_s > 0 else ""
+
     def _spent_s(self) -> float:
-        return self._earlier_s + self._recorder.clock() - self._began
-
-    def _readings(self) -> list[Run]:
-        return [ran.readings for ran in (*self._first, *self._fresh)]
+        return self.runner.clock() - self._start
 
 
-def _sides(ran: Sequence[CompletedRun]) -> tuple[list[Run], list[Run]]:
-    base, candidate = ([run.readings for run in ran if run.side == side] for side in (BASE, CANDIDATE))
+def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
+    """Run what is missing of the experiment and return the comparison of all its runs.
+
+    Raises:
+        BreakevenError: a command failed, or the machine classes differ; completed runs stay.
+        KeyboardInterrupt: likewise.
+    """
+    workspace, limits = experiment.runner.workspace, experiment.limits
+    experiment.notify(workspace.resume_message if workspace.runs else limits_text(limits))
+    experiment.time_all_cases()
+    first = experiment.completed[Stage.ALL_CASES]
+    found, pairs = compare(*sides(first)), len(first) // 2
+    cases = choose_retest(workspace, pairs, found)
+    warnings: list[str] = []
+    if not cases:
+        warnings = [f"no case needed to be timed again after {plural(pairs, 'pair')}"]
+    elif not limits.allows_retest(pairs):
+        warnings = [
+            f"{plural(len(cases), 'case')} could not be timed again: no pairs left after the first {pairs}"
+        ]
+    else:
+        experiment.time_again(cases)
+        again = sides(experiment.completed[Stage.RETEST])
+        fresh = compare(*([restrict(run, cases) for run in side] for side in again))
+        found = merge_stages(found, fresh, cases, experiment.class_warnings())
+    warnings += [*workspace.warnings, *commit_warnings(experiment.runs)]
+    return replace(found, warnings=(*found.warnings, *warnings))
+
+
+def choose_retest(workspace: Workspace, first_pairs: int, found: Comparison) -> list[str]:
+    """Return the cases to time again, the same ones however often the experiment is interrupted."""
+    plan = workspace.plan
+    if plan.retest is None:
+        plan.first_pairs, plan.retest = first_pairs, list(cases_to_retest(found))
+        workspace.save()
+    return plan.retest
+
+
+def sides(completed: Sequence[CompletedRun]) -> tuple[list[Run], list[Run]]:
+    """Return the runs of the base and of the candidate."""
+    base, candidate = ([one.run for one in completed if one.side is side] for side in Side)
     return base, candidate
 
 
-def _pair_s(ran: Sequence[CompletedRun]) -> float:
-    """Return how long a pair takes, as these runs tell; 0 where there are none."""
-    return 2 * sum(run.seconds for run in ran) / len(ran) if ran else 0.0
+def pair_s(completed: Sequence[CompletedRun]) -> float:
+    """Return how long a pair takes; 0 where nothing is completed."""
+    return 2 * sum(one.seconds for one in completed) / len(completed) if completed else 0.0
+
+
+def run_name(stage: Stage, scheduled: ScheduledRun) -> str:
+    """Return the name of a run in the workspace."""
+    return f"stage{stage}-{scheduled.number:02}-{scheduled.side}"
+
+
+def limits_text(limits: Limits) -> str:
+    """Return what a new experiment is going to run.
+
+    >>> limits_text(Limits(8, 1200))
+    'up to 8 pairs (16 runs) in 20 min: the first 3 time all cases, the rest those not clearly unchanged'
+    """
+    pairs, first = limits.max_pairs, limits.first_pairs
+    most = (
+        f"up to {plural(pairs, 'pair')} ({2 * pairs} runs)" if pairs is not None else "as many pairs as fit"
+    )
+    within = f" in {duration(limits.budget_s)}" if limits.budget_s is not None else ""
+    if not limits.allows_retest(first):
+        return f"{most}{within} of all cases"
+    return f"{most}{within}: the first {first} time all cases, the rest those not clearly unchanged"
+
+
+def commit_warnings(completed: Sequence[CompletedRun]) -> list[str]:
+    """Return a warning for each side whose runs come from several commits."""
+    warnings = []
+    for side in Side:
+        commits = {one.run.commit: None for one in completed if one.side is side}
+        known = [commit[:12] for commit in commits if commit]
+        if len(known) > 1:
+            warnings.append(
+                f"the {side} runs come from several commits ({joined(known)}); --fresh starts over with one"
+            )
+    return warnings

@@ -1,43 +1,40 @@
-"""One command again and again: the course of `breakeven calibrate`."""
+"""The runs of `breakeven calibrate`: one command, several times."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from breakeven.compare.noise_floor import check_one_class
-from breakeven.experiment.run_command import Recorder
-from breakeven.experiment.schedule import duration
-from breakeven.format import plural
-from breakeven.runs.readings import Run
+from breakeven.experiment.run_command import CommandRunner
+from breakeven.format import duration, plural
+from breakeven.runs.schema import Run
 
 
-def repeat(recorder: Recorder, command: str, count: int, say: Callable[[str], None]) -> list[Run]:
-    """Return so many runs of the command; those that lie in the folder are not measured again.
+def run_repeatedly(
+    runner: CommandRunner, command: str, count: int, notify: Callable[[str], None]
+) -> list[Run]:
+    """Return `count` runs of the command; those in the workspace are reused.
 
     Raises:
         BreakevenError: the command failed, or the machine class is not the same in all runs.
-        KeyboardInterrupt: what was measured stays.
+        KeyboardInterrupt: completed runs stay in the workspace.
     """
-    folder = recorder.folder
-    if folder.runs:
-        say(
-            f"going on in {folder.path}: {plural(len(folder.runs), 'whole run')} from "
-            f"{folder.plan['started']} on count; --fresh measures anew"
-        )
-    else:
-        say(f"{plural(count, 'run')} of the same command; the time left is told after each")
+    workspace = runner.workspace
+    notify(workspace.resume_message if workspace.runs else f"{plural(count, 'run')} of the same command")
     runs: list[Run] = []
-    spent_s: list[float] = []
+    spent_s = 0.0
     for number in range(1, count + 1):
         name = f"run-{number:02}"
-        is_new = name not in folder.runs
+        is_new = name not in workspace.runs
         if is_new:
-            recorder.record(name, f"the command in run {number} of {count}", command, {}, runs)
-        runs.append(folder.read(name))
-        spent_s.append(folder.runs[name]["seconds"])
+            runs.append(runner.run(name, f"the command in run {number} of {count}", command, {}, runs))
+        else:
+            runs.append(workspace.read(name))
+        seconds = workspace.runs[name].seconds
+        spent_s += seconds
         if is_new:
-            left_s = (count - number) * sum(spent_s) / len(spent_s)
+            left_s = (count - number) * spent_s / number
             left = f"; about {duration(left_s)} left" if number < count else ""
-            say(f"run {number} of {count}: {duration(spent_s[-1])}{left}")
-        check_one_class(runs)  # better told after two runs than after ten
+            notify(f"run {number} of {count}: {duration(seconds)}{left}")
+        check_one_class(runs)  # after each run: an error after two runs costs less than one after ten
     return runs

@@ -1,8 +1,7 @@
-"""Which cases are timed again, and the record of both stages as one.
+"""Which cases of a comparison are timed again, and how both stages become one comparison.
 
-Owns the choice after all cases were timed a few times, and how the stages are put together. Every suspect is
-decided on the fresh runs alone: what made it a suspect would count twice otherwise, and noise that looks like
-a slowdown is what the first stage finds most easily.
+A case that is timed again is judged on its new runs alone. The first stage selected it, also where it was
+noise that looked like a slowdown, so that its first runs are biased.
 """
 
 from __future__ import annotations
@@ -10,98 +9,98 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from breakeven.compare.comparison import Change, Comparison, whole_verdict
+from breakeven.compare.comparison import CaseComparison, Comparison, whole_verdict
 from breakeven.format import plural
-from breakeven.runs.readings import Run
+from breakeven.runs.schema import Run
+from breakeven.stats.verdict import Verdict
 
-SUSPECT_P = 0.3
-"""A case is a suspect up to this p of TREAT, without any correction for how many cases there are.
+RETEST_P = 0.3
+"""A case is timed again up to this p of TREAT, not corrected for the number of cases.
 
-By seeded simulation of three runs a side with 2% run-to-run noise: of cases that are 10% slower, fewer than
-one in a thousand escapes, also where it is the only case; of those 5% slower, one in nine; and of unchanged
-ones one in twelve is timed again for nothing. At 0.1 a third of the 5% ones would escape.
+In a seeded simulation of 3 runs a side with 2% run-to-run noise, it misses below 0.1% of cases that are 10%
+slower, even when there is only one case, and 11% of those that are 5% slower; 8% of unchanged cases are timed
+again for nothing. At 0.1 it would miss a third of those that are 5% slower.
 """
 
 
-def is_suspect(change: Change) -> bool:
+def needs_retest(case: CaseComparison) -> bool:
     """Return whether a case of the first stage is not clearly unchanged."""
-    if change.verdict == "unchanged":
-        return change.p is None or change.p <= SUSPECT_P
-    return change.verdict != "new"
+    if case.verdict == Verdict.UNCHANGED:
+        return case.p is None or case.p <= RETEST_P
+    return case.verdict != Verdict.NEW
 
 
-def suspects(found: Comparison) -> tuple[str, ...]:
+def cases_to_retest(first: Comparison) -> tuple[str, ...]:
     """Return the cases to time again, in the order of the runs.
 
-    A case that one side never had is none: timing the suspects again would not bring it back.
+    A case that one side never collected is not among them: timing it again would not bring it back.
     """
-    both = _collected(found.baseline) & _collected(found.candidate)
-    return tuple(change.case for change in found.changes if is_suspect(change) and change.case in both)
+    both = _collected(first.baseline) & _collected(first.candidate)
+    return tuple(case.case for case in first.cases if needs_retest(case) and case.case in both)
 
 
-def only(run: Run, cases: Collection[str]) -> Run:
-    """Return the run as if it had timed these cases only, as one does that keeps to BREAKEVEN_CASES."""
+def restrict(run: Run, cases: Collection[str]) -> Run:
+    """Return the run with these cases only, as if BREAKEVEN_CASES had listed them."""
     return replace(
         run,
-        readings={case: reading for case, reading in run.readings.items() if case in cases},
-        ended={case: ended for case, ended in run.ended.items() if case in cases},
+        cases={name: case for name, case in run.cases.items() if name in cases},
+        outcomes=tuple(outcome for outcome in run.outcomes if outcome.name in cases),
     )
 
 
-def merged(first: Comparison, fresh: Comparison, again: Sequence[str], warnings: Sequence[str]) -> Comparison:
-    """Return one record: the suspects as the fresh runs have them, all others as the first stage has.
+def merge_stages(
+    first: Comparison, fresh: Comparison, retested: Collection[str], class_warnings: Sequence[str]
+) -> Comparison:
+    """Return one comparison: retested cases as the new runs judge them, all others as the first stage does.
 
-    What all cases share is the first stage's, which timed all; that of the suspects alone would be that of
-    a selection. Where every case was a suspect both stages timed all, and the fresh runs speak. Which
-    machines changed is the fresh runs' to say: of a device that changed in the first stage all are suspects.
+    The common shift is that of the first stage, which timed all cases; that of the retested ones alone would
+    be that of a selection. Where every case was retested, it is that of the new runs. Changed machines are
+    those of the new runs: all cases of a device that changed in the first stage are retested.
 
-    The runs of the record keep the cases that they decided, so that whatever is said of them is true of it.
+    The merged runs keep only the cases that they judge.
 
     Args:
-        first: the comparison of the runs that timed all cases.
-        fresh: that of the runs that timed the suspects.
-        again: the suspects.
-        warnings: what the classes of all runs give to say.
+        first: the comparison of the runs of all cases.
+        fresh: that of the runs of the retested cases.
+        retested: these cases.
+        class_warnings: what the machine classes of all runs give to warn about.
     """
-    decided = {change.case: change for change in fresh.changes}
-    changes = [
-        change if change.case not in again else decided.get(change.case) or _untold(change)
-        for change in first.changes
+    judged = {case.case: case for case in fresh.cases}
+    cases = [
+        case if case.case not in retested else judged.get(case.case) or _not_retested(case)
+        for case in first.cases
     ]
-    others = {change.case for change in first.changes} - set(again)
-    is_all = set(again) >= {change.case for change in first.changes if change.is_judged}
+    others = {case.case for case in first.cases} - set(retested)
+    is_all = set(retested) >= {case.case for case in first.cases if case.is_judged}
     return replace(
         first,
-        verdict=whole_verdict(changes),
-        changes=tuple(changes),
+        verdict=whole_verdict(cases),
+        cases=tuple(cases),
         common_shift=fresh.common_shift if is_all else first.common_shift,
         changed_machines=fresh.changed_machines,
-        identity_warnings=tuple(warnings),
-        baseline=(*(only(run, others) for run in first.baseline), *fresh.baseline),
-        candidate=(*(only(run, others) for run in first.candidate), *fresh.candidate),
-        notes=(*first.notes, _stages(first, fresh, again)),
+        class_warnings=tuple(class_warnings),
+        baseline=(*(restrict(run, others) for run in first.baseline), *fresh.baseline),
+        candidate=(*(restrict(run, others) for run in first.candidate), *fresh.candidate),
+        warnings=(*first.warnings, _stages_text(first, fresh, retested)),
     )
 
 
-def _stages(first: Comparison, fresh: Comparison, again: Sequence[str]) -> str:
-    others = sum(change.is_judged and change.case not in again for change in first.changes)
-    decided = f"{plural(len(again), 'case')} decided on {plural(len(fresh.baseline), 'fresh pair')} of runs"
-    if not others:
-        return f"every case was a suspect after {plural(len(first.baseline), 'pair')}: {decided}"
+def _stages_text(first: Comparison, fresh: Comparison, retested: Collection[str]) -> str:
+    others = sum(case.is_judged and case.case not in retested for case in first.cases)
+    first_pairs, new_pairs = plural(len(first.baseline), "pair"), plural(len(fresh.baseline), "new pair")
+    rest = f"; the other {others} judged on the first {first_pairs}" if others else ""
     return (
-        f"{decided}, not clearly unchanged after the first {plural(len(first.baseline), 'pair')}, which "
-        f"decided the other {others}"
+        f"{plural(len(retested), 'case')} not clearly unchanged after {first_pairs}: timed again, and judged "
+        f"on {new_pairs} only{rest}"
     )
 
 
-def _untold(change: Change) -> Change:
-    """Return what is known of a suspect that no fresh run tells of."""
-    if not change.is_judged:
-        return change
-    return Change(
-        change.case, "inconclusive", sample=change.sample, reason="not timed again among the suspects"
-    )
+def _not_retested(case: CaseComparison) -> CaseComparison:
+    """Return what is known of a case to retest that no new run contains."""
+    if not case.is_judged:
+        return case
+    return CaseComparison(case.case, Verdict.INCONCLUSIVE, key=case.key, reason="not timed again")
 
 
 def _collected(runs: Sequence[Run]) -> set[str]:
-    return {case for run in runs for case in (*run.readings, *run.ended)}
+    return {case for run in runs for case in (*run.cases, *run.untimed)}

@@ -1,7 +1,4 @@
-"""One run of a command: from its text to a run file that is whole, or one line that says why there is none.
-
-Owns what counts as a run. The command writes beside; only what could be read takes its place among the runs.
-"""
+"""One run of a command: its run file in the workspace, or one line about why it has none."""
 
 from __future__ import annotations
 
@@ -11,97 +8,86 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breakeven.errors import BreakevenError, RunFileError
-from breakeven.experiment.shell import OUT, Executor, Job, filled_in
-from breakeven.experiment.workspace import Folder
+from breakeven.experiment.shell import OUT, Executor, Job, fill_in
+from breakeven.experiment.workspace import RunFacts, Workspace
 from breakeven.format import one_line
-from breakeven.runs.readings import Run, read_run
-
-Clock = Callable[[], float]
+from breakeven.runs.reader import read_run
+from breakeven.runs.schema import Run
 
 BROKEN = ("failed", "crashed")
-"""Outcomes for which pytest exits with 1 though the other cases were timed."""
+"""The outcomes for which pytest exits with 1 although the other cases were timed."""
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 3
+_REMEDY = "fix it, then run the same command to resume with this run"
 
 
 class CommandError(BreakevenError):
-    """A command failed, or wrote no run file."""
+    """A command failed, or wrote no usable run file."""
 
 
 @dataclass(frozen=True)
-class Recorder:
-    """Runs commands into a folder; `execute` runs a job to its exit status, `clock` tells seconds."""
+class CommandRunner:
+    """Runs commands and keeps their run files in a workspace; `clock` returns seconds."""
 
-    folder: Folder
+    workspace: Workspace
     execute: Executor
-    clock: Clock
+    clock: Callable[[], float]
 
-    def record(
-        self,
-        name: str,
-        what: str,
-        command: str,
-        environment: Mapping[str, str],
-        earlier: Sequence[Run],
+    def run(
+        self, name: str, label: str, command: str, environment: Mapping[str, str], earlier: Sequence[Run]
     ) -> Run:
-        """Run the command once and keep its run, with its seconds and what is to be said of it.
+        """Run the command once and keep its run file.
 
         Args:
-            name: of the run in the folder.
-            what: how a message names it.
-            command: with `{out}` in it.
-            environment: what the command's has beside ours.
-            earlier: the runs before it; a copy of one of them is no measurement.
+            name: of the run in the workspace.
+            label: names the run in messages.
+            command: contains `{out}`.
+            environment: variables to add.
+            earlier: the runs before it; the same run again is an error.
 
         Raises:
-            CommandError: it failed, or wrote no run file that is whole and new.
+            CommandError: it failed, or wrote no complete and new run file.
         """
-        out, log = self.folder.begin(name), self.folder.log_path(name)
-        began = self.clock()
-        with self.folder.writing():
-            status = self.execute(Job(filled_in(command, out), log, out, environment))
-        seconds = self.clock() - began
-        said = _checked(out, what, status, log, earlier)
-        return self.folder.keep(name, {"seconds": seconds, "exit": status, "said": said})
+        out, log = self.workspace.begin(name), self.workspace.log_path(name)
+        start = self.clock()
+        with self.workspace.writing():
+            status = self.execute(Job(fill_in(command, out), log, out, environment))
+        seconds = self.clock() - start
+        warnings = _checked(out, label, status, log, earlier)
+        return self.workspace.keep(name, RunFacts(seconds=seconds, exit=status, warnings=warnings))
 
 
-def _checked(out: Path, what: str, status: int, log: Path, earlier: Sequence[Run]) -> list[str]:
-    """Return what is to be said of a run that counts.
+def _checked(out: Path, label: str, status: int, log: Path, earlier: Sequence[Run]) -> list[str]:
+    """Return the warnings of a run that counts.
 
     Raises:
-        CommandError: it does not.
+        CommandError: it does not count.
     """
     try:
         run = read_run(out)
     except RunFileError as error:
         if status:
-            raise _failed(what, status, log) from None
-        wrote = "wrote no whole run file" if out.exists() else f"wrote nothing to {OUT}"
-        because = f" ({error})" if out.exists() else ""
-        raise CommandError(
-            f"{what} {wrote}, though it exited with 0{because}{_heard(log)}; {_MEND}"
-        ) from None
-    broken = [case for case, ended in run.ended.items() if ended.outcome in BROKEN]
+            raise _failed(label, status, log) from None
+        wrote = f"no complete run file ({error})" if out.exists() else f"nothing to {OUT}"
+        raise CommandError(f"{label} exited with 0 but wrote {wrote}{_last_lines(log)}; {_REMEDY}") from None
+    broken = [case for case, outcome in run.untimed.items() if outcome.outcome in BROKEN]
     if status and not (status == 1 and broken):
-        raise _failed(what, status, log)
+        raise _failed(label, status, log)
     copied = next((other.path for other in earlier if other.digest == run.digest), None)
     if copied is not None:
-        raise CommandError(f"{what} wrote the same run as {copied}, so it measured nothing new; {_MEND}")
+        raise CommandError(f"{label} wrote the same run as {copied}, so it measured nothing new; {_REMEDY}")
     if not status:
         return []
     shown = one_line(", ".join(broken[:3]), 200) + (f" and {len(broken) - 3} more" if broken[3:] else "")
-    return [f"{what}: {shown} failed, see {log}; the other cases count"]
+    return [f"{label}: {shown} failed (see {log}); the other cases are judged"]
 
 
-_MEND = "mend it and repeat the same command, which goes on with this run"
+def _failed(label: str, status: int, log: Path) -> CommandError:
+    return CommandError(f"{label} failed ({_status_text(status)}){_last_lines(log)}; {_REMEDY}")
 
 
-def _failed(what: str, status: int, log: Path) -> CommandError:
-    return CommandError(f"{what} failed ({_status_words(status)}){_heard(log)}; {_MEND}")
-
-
-def _status_words(status: int) -> str:
+def _status_text(status: int) -> str:
     number = -status if status < 0 else status - 128
     if status < 0 or number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM):
         try:
@@ -111,8 +97,8 @@ def _status_words(status: int) -> str:
     return f"exit status {status}"
 
 
-def _heard(log: Path) -> str:
-    """Return the last lines that a command said, and where the rest is."""
+def _last_lines(log: Path) -> str:
+    """Return the last lines of a command's output, and where the rest is."""
     try:
         with log.open("rb") as stream:
             stream.seek(0, 2)
@@ -122,4 +108,4 @@ def _heard(log: Path) -> str:
         return ""
     lines = [line.strip(" =_-") for line in text.splitlines()]
     last = [one_line(line, 200) for line in lines if line][-_TAIL_LINES:]
-    return f", saying: {' | '.join(last)} (all in {log})" if last else ", saying nothing"
+    return f", last output: {' | '.join(last)} (log: {log})" if last else ", without output"

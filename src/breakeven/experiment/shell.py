@@ -1,7 +1,6 @@
-"""One command in a shell: started in a process group of its own, listened to, stopped as a whole.
+"""A command in a shell: in a process group of its own, its output in a log, stopped as a whole.
 
-Owns the process and nothing of what it means: a status comes back, and everything it said stands in a log.
-Whoever schedules takes the executor as an argument, so that schedules are tested without processes.
+Schedules take an `Executor` as an argument, so that their tests start no process.
 """
 
 from __future__ import annotations
@@ -23,21 +22,24 @@ from typing import IO
 from breakeven.errors import UsageError
 
 OUT = "{out}"
-"""Stands in a command for the path that it is to write its run file to."""
+"""The placeholder in a command for the path of its run file."""
 
 GRACE_S = 20.0
-"""So long a command may take to end after it was told to; pytest writes its run file even then."""
+"""How long a command may take to end after a signal; pytest still writes its run file then."""
 
-SOON_S = 0.5
-"""Only a command that takes longer to end is worth a word: most have nothing to tidy up."""
+QUIET_S = 0.5
+"""A message is shown only for a command that takes longer than this to end: most end at once."""
 
-STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What stops us as Ctrl-C does."""
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that stop breakeven as Ctrl-C does."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command whose `{out}` is filled in, what its environment has beside ours, and where its log goes."""
+    """A command to run.
+
+    `{out}` is already replaced, by `out`; `environment` is added to that of this process.
+    """
 
     command: str
     log: Path
@@ -46,52 +48,51 @@ class Job:
 
 
 Executor = Callable[[Job], int]
-"""Runs a job to its exit status; negative is the number of the signal that ended it."""
+"""Runs a job and returns its exit status; a negative one is the number of the signal that ended it."""
 
 
 class Stopped(KeyboardInterrupt):
-    """We were told to stop by a signal other than Ctrl-C's."""
+    """Breakeven received a signal that stops it, other than that of Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
         self.number = number
 
 
-def filled_in(command: str, out: Path) -> str:
-    """Return the command with `{out}` replaced by a path that the shell takes as one word.
+def fill_in(command: str, out: Path) -> str:
+    """Return the command with `{out}` replaced by a path, quoted for the shell.
 
-    >>> filled_in("pytest --benchmark-json={out}; echo ${{HOME}}", Path("/a b/run.json"))
+    >>> fill_in("pytest --benchmark-json={out}; echo ${{HOME}}", Path("/a b/run.json"))
     "pytest --benchmark-json='/a b/run.json'; echo ${{HOME}}"
-    >>> filled_in("python measure.py '{out}'", Path("/a b/run.json"))
+    >>> fill_in("python measure.py '{out}'", Path("/a b/run.json"))
     "python measure.py '/a b/run.json'"
     """
     path = shlex.quote(str(out))
-    for quoted in (f"'{OUT}'", f'"{OUT}"', OUT):  # who quotes it alone means the same
+    for quoted in (f"'{OUT}'", f'"{OUT}"', OUT):  # `{out}` may already be quoted by itself
         command = command.replace(quoted, path)
     return command
 
 
 def check_command(command: str, option: str) -> None:
-    """Refuse what cannot write a run file.
+    """Check that a command can write a run file.
 
     Raises:
         UsageError: it is empty, or has no `{out}`.
     """
     example = "'python -m pytest bench --benchmark-json={out}'"
     if not command.strip():
-        raise UsageError(f"{option} is empty; give a command that measures, such as {example}")
+        raise UsageError(f"{option} is empty; pass a command that measures, such as {example}")
     if OUT not in command:
         raise UsageError(
-            f"{option} {command!r} has no {OUT}, so nothing says where its run file goes; write it as in "
-            f"{example}"
+            f"{option} {command!r} does not contain {OUT}, the path of its run file; write it as in {example}"
         )
 
 
 @contextlib.contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Let the signals that stop a process raise `Stopped`, as Ctrl-C raises KeyboardInterrupt.
+    """Raise `Stopped` on the signals that stop a process, as Ctrl-C raises KeyboardInterrupt.
 
-    Those that whoever started us has us ignore, as ``nohup`` does, stay ignored.
+    Signals that are already ignored, as under ``nohup``, stay ignored.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -100,14 +101,14 @@ def stopping_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in heeded:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in handled:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in heeded:
+        for number in handled:
             signal.signal(number, before[number])
 
 
@@ -115,20 +116,20 @@ class Shell:
     """Runs a job in the system's shell.
 
     Args:
-        is_live: show what it says on standard error as well.
-        say: tells a person who stopped us what we are waiting for.
+        is_live: copy the job's output to standard error as well.
+        notify: shows a line to the user, while a stopped job takes a while to end.
     """
 
-    def __init__(self, *, is_live: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
-        self._is_live, self._say = is_live, say
+    def __init__(self, *, is_live: bool = False, notify: Callable[[str], None] = lambda _: None) -> None:
+        self._is_live, self._notify = is_live, notify
 
     def __call__(self, job: Job) -> int:
         """Run the job and return its exit status.
 
         Raises:
-            KeyboardInterrupt: we were stopped; the command was told so too, and has ended.
+            KeyboardInterrupt: breakeven was stopped; the signal was passed on, and the command has ended.
         """
-        with job.log.open("wb") as log, _Lifeline() as lifeline:
+        with job.log.open("wb") as log, _EndOfCommand() as end:
             process = subprocess.Popen(
                 job.command,
                 shell=True,
@@ -136,74 +137,75 @@ class Shell:
                 stdout=subprocess.PIPE if self._is_live else log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **job.environment},
-                start_new_session=True,  # a group of its own: what the shell starts is stopped with it
-                pass_fds=lifeline.held_by_command,
+                start_new_session=True,  # a group of its own, so that all of it can be stopped
+                pass_fds=end.inherited,
             )
-            lifeline.let_go()
+            end.close_our_copy()
             copying = _copy(process.stdout, log) if process.stdout is not None else None
             try:
                 return process.wait()
             except KeyboardInterrupt as stop:
                 number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-                _stop(process, number, lifeline, self._say)
+                _stop(process, number, end, self._notify)
                 raise
             finally:
                 if copying is not None:
                     copying.join(1.0)
 
 
-class _Lifeline:
-    """A pipe that a command and whatever it starts hold open: it breaks when the last of them has ended.
+class _EndOfCommand:
+    """Waits for a command and everything it started: all of them hold the write end of a pipe open.
 
-    The shell alone does not do: a signal to the group ends it at once, and what it started may still write.
+    Waiting for the shell is not enough: a signal to the group ends it at once, while what it started may
+    still be writing its run file.
     """
 
-    def __enter__(self) -> _Lifeline:
-        self._ours, self._theirs = os.pipe()
+    def __enter__(self) -> _EndOfCommand:
+        self._read, self._write = os.pipe()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.let_go()
-        os.close(self._ours)
+        self.close_our_copy()
+        os.close(self._read)
 
     @property
-    def held_by_command(self) -> tuple[int]:
-        """What the command inherits."""
-        return (self._theirs,)
+    def inherited(self) -> tuple[int]:
+        """The file descriptor that the command inherits."""
+        return (self._write,)
 
-    def let_go(self) -> None:
-        """Hold it no longer ourselves."""
-        if self._theirs >= 0:
-            os.close(self._theirs)
-        self._theirs = -1
+    def close_our_copy(self) -> None:
+        """Close the write end in this process."""
+        if self._write >= 0:
+            os.close(self._write)
+        self._write = -1
 
-    def breaks_within(self, seconds: float) -> bool:
-        """Wait for the last holder; return whether it has ended in time."""
-        return bool(select.select([self._ours], [], [], seconds)[0])
+    def within(self, seconds: float) -> bool:
+        """Wait up to `seconds`; return whether every process has ended."""
+        return bool(select.select([self._read], [], [], seconds)[0])
 
 
 def _stop(
-    process: subprocess.Popen[bytes], number: int, lifeline: _Lifeline, say: Callable[[str], None]
+    process: subprocess.Popen[bytes], number: int, end: _EndOfCommand, notify: Callable[[str], None]
 ) -> None:
-    """Pass a signal on and wait; who does not listen, or a second Ctrl-C, gets what cannot be ignored."""
-    again = "press Ctrl-C again to stop" if number == signal.SIGINT else "the same signal again stops"
-    for what in (number, signal.SIGKILL):
+    """Pass a signal on and wait; on a second one, or when the command does not end in time, kill it."""
+    again = "press Ctrl-C again" if number == signal.SIGINT else f"send {signal.Signals(number).name} again"
+    for sent in (number, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, what)
+            os.killpg(process.pid, sent)
         with contextlib.suppress(KeyboardInterrupt):
-            if lifeline.breaks_within(SOON_S):
+            if end.within(QUIET_S):
                 break
-            if what == number:
-                with contextlib.suppress(OSError):  # the terminal may be what went away
-                    say(f"waiting up to {GRACE_S:.0f} s for the command to end; {again} it at once")
-            if lifeline.breaks_within(GRACE_S):
+            if sent == number:
+                with contextlib.suppress(OSError):  # the terminal itself may be gone
+                    notify(f"waiting up to {GRACE_S:.0f} s for the command to end; {again} to kill it")
+            if end.within(GRACE_S):
                 break
     process.wait()
 
 
 def _copy(stream: IO[bytes], log: IO[bytes]) -> threading.Thread:
     def copy() -> None:
-        # The log may be closed meanwhile: we do not wait for what a command left in the background.
+        # The log may be closed meanwhile: nobody waits for what a command left in the background.
         with stream, contextlib.suppress(ValueError, OSError):
             while chunk := os.read(stream.fileno(), 65536):
                 log.write(chunk)

@@ -1,8 +1,7 @@
-"""The working folder: what was asked for, and every run that is whole.
+"""The directory of an experiment: `plan.json`, the completed runs, and their logs.
 
-Owns the names in it, `plan.json`, and what happens to what an earlier call left there: whole runs of the same
-commands stay and count, halves are cleared, other commands' are refused, a finished comparison is laid aside.
-Knows nothing of schedules and statistics.
+An interrupted experiment resumes there: completed runs of the same commands are reused, an incomplete run is
+deleted. The runs of a finished experiment move to `previous`; those of other commands are an error.
 """
 
 from __future__ import annotations
@@ -11,221 +10,238 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from breakeven.case import SCHEMA
+import msgspec
+
 from breakeven.errors import RunFileError, UsageError
 from breakeven.files import write_whole
-from breakeven.format import one_line
-from breakeven.runs.json_files import load_json
-from breakeven.runs.readings import Run, read_run
-from breakeven.runs.schema import is_amount
+from breakeven.format import one_line, plural
+from breakeven.runs.reader import read_run
+from breakeven.runs.schema import Run
 
 PLAN, LOCK, UNFINISHED, PREVIOUS = "plan.json", ".lock", "unfinished", "previous"
 
+_CHOOSE_ANOTHER = "choose another directory with --output"
 
-@dataclass
-class Folder:
-    """An open folder. `plan` is what `plan.json` holds; `save` writes it.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
 
-    `runs` has the facts of every whole run: `seconds`, `exit`, and `said`, what is to be said of it. `said`
-    is what there is to say of the folder.
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What `plan.json` holds of a completed run, beside its run file."""
+
+    seconds: Seconds
+    warnings: list[str] = msgspec.field(name="said")
+    exit: int = 0
+
+
+class Plan(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What `plan.json` holds.
+
+    `asked` must be the same to resume. `first_pairs`, the number of pairs that timed all cases, and `retest`,
+    the cases to time again, are None until they are decided.
     """
 
+    schema: Literal[1]
+    asked: dict[str, Any]
+    started: str = ""
+    runs: dict[str, RunFacts]
+    first_pairs: int | None = msgspec.field(default=None, name="pairs_of_all")
+    retest: list[str] | None = msgspec.field(default=None, name="suspects")
+    finished: bool = False
+
+
+@dataclass
+class Workspace:
+    """An open directory. `save` writes `plan`; `messages` are what opening it has to report."""
+
     path: Path
-    plan: dict[str, Any]
-    said: list[str] = field(default_factory=list)
+    plan: Plan
+    messages: list[str] = field(default_factory=list)
 
     @property
-    def runs(self) -> dict[str, dict[str, Any]]:
-        """The facts of every whole run, by its name."""
-        runs: dict[str, dict[str, Any]] = self.plan["runs"]
-        return runs
+    def runs(self) -> dict[str, RunFacts]:
+        """The completed runs by name."""
+        return self.plan.runs
 
     @property
     def spent_s(self) -> float:
-        """How many seconds the whole runs took."""
-        return float(sum(run["seconds"] for run in self.runs.values()))
+        """The seconds that the completed runs took."""
+        return sum(run.seconds for run in self.runs.values())
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be said of the runs, in their order."""
-        return tuple(said for _, run in sorted(self.runs.items()) for said in run["said"])
+        """The warnings of the completed runs, in their order."""
+        return tuple(warning for _, run in sorted(self.runs.items()) for warning in run.warnings)
+
+    @property
+    def resume_message(self) -> str:
+        """One line about the runs that are reused."""
+        are = "is" if len(self.runs) == 1 else "are"
+        return (
+            f"resuming in {self.path}: {plural(len(self.runs), 'completed run')} since {self.plan.started} "
+            f"{are} reused (--fresh starts over)"
+        )
 
     def run_path(self, name: str) -> Path:
-        """Return where the whole run of that name lies."""
+        """Return the path of a completed run."""
         return self.path / f"{name}.json"
 
     def log_path(self, name: str) -> Path:
-        """Return where what its command said lies."""
+        """Return the path of a run's log."""
         return self.path / f"{name}.log"
 
     def begin(self, name: str) -> Path:
-        """Return where a run may be written until it is whole; nothing is there."""
+        """Return the path that a command writes its run file to; an earlier attempt is deleted."""
         with self.writing():
             shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
             (self.path / UNFINISHED).mkdir()
         return self.path / UNFINISHED / f"{name}.json"
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> Run:
-        """Put a run that is whole in its place, remember the facts of it, and return it as it lies there."""
+    def keep(self, name: str, facts: RunFacts) -> Run:
+        """Move a complete run file among the completed runs, record its facts, and return the run."""
         with self.writing():
             (self.path / UNFINISHED / f"{name}.json").replace(self.run_path(name))
             shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
-            self.runs[name] = dict(facts)
+            self.runs[name] = facts
             self.save()
         return self.read(name)
 
     def read(self, name: str) -> Run:
-        """Return a whole run."""
+        """Return a completed run."""
         return read_run(self.run_path(name))
 
     def save(self) -> None:
-        """Write the plan, whole or not at all."""
-        with self.writing():
-            write_whole(self.path / PLAN, json.dumps(self.plan, indent=1).encode())
+        """Write the plan."""
+        # Not msgspec's encoder: a command's bytes outside UTF-8 are lone surrogates, which it refuses.
+        self.write(PLAN, json.dumps(msgspec.to_builtins(self.plan), indent=1))
 
     def finish(self) -> None:
-        """Remember that the outcome was shown: the same command then begins anew."""
-        self.plan["finished"] = True
+        """Record that the result was shown: the same command then starts over."""
+        self.plan.finished = True
         self.save()
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of that name beside the runs."""
+        """Write a file beside the runs and return its path."""
         with self.writing():
             write_whole(self.path / name, text.encode("utf-8", "surrogateescape"))
         return self.path / name
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Turn a full disk, or one that may not be written, into one line."""
+        """Turn an OSError into a UsageError of one line."""
         try:
             yield
         except OSError as error:
             raise UsageError(
-                f"the folder {self.path} cannot be written ({one_line(error)}); give it room and repeat the "
-                "command, which goes on where it stopped"
+                f"{self.path} cannot be written ({one_line(error)}); free some space or fix its permissions, "
+                "then run the same command to resume"
             ) from None
 
 
 @contextmanager
-def opened(directory: Path, asked: Mapping[str, Any], started: str, *, fresh: bool) -> Iterator[Folder]:
-    """Open the folder for what is asked; nobody else may have it open.
+def open_workspace(
+    directory: Path, asked: Mapping[str, Any], started: str, *, fresh: bool
+) -> Iterator[Workspace]:
+    """Open the directory of an experiment; no other process can have it open.
 
     Args:
-        directory: where; made when it is not there.
-        asked: plain JSON; whoever resumes must have asked for the same.
-        started: the time of day, for people.
-        fresh: begin anew, whatever is there.
+        directory: made if missing.
+        asked: plain JSON that identifies the experiment; it must be the same to resume.
+        started: the time of day, shown when the experiment is resumed.
+        fresh: start over, whatever is there.
 
     Raises:
-        UsageError: the folder is of other commands, is in use, or cannot be written.
+        UsageError: the directory holds something else, is in use, or cannot be written.
     """
-    folder = Folder(directory.absolute(), {})
-    with folder.writing():
-        folder.path.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        found = _found(folder.path)
-        if found is not None and found["runs"] and not fresh:  # of a typing error nothing is to be kept
-            _check_same(found["asked"], asked, directory)
-        if found is None or fresh or found.get("finished") or not found["runs"]:
-            if found is not None and found["runs"]:
-                _lay_aside(folder, directory)
-            found = {"schema": SCHEMA, "asked": dict(asked), "started": started, "runs": {}}
-        folder.plan = found
-        _drop_halves(folder)
-        folder.save()
-        yield folder
+    new = Plan(schema=1, asked=dict(asked), started=started, runs={})
+    workspace = Workspace(directory.absolute(), new)
+    with workspace.writing():
+        workspace.path.mkdir(parents=True, exist_ok=True)
+    with _locked(workspace):
+        found = load_plan(workspace.path)
+        if found is not None and found.runs:  # a plan without runs, as after a typing error, is replaced
+            if not fresh:
+                _check_same(found.asked, asked, directory)
+            if fresh or found.finished:
+                _move_to_previous(workspace, directory)
+            else:
+                workspace.plan = found
+        _drop_incomplete(workspace)
+        workspace.save()
+        yield workspace
+
+
+def load_plan(path: Path) -> Plan | None:
+    """Return the plan in the directory; None where the directory is empty.
+
+    Raises:
+        UsageError: there is something else.
+    """
+    plan = path / PLAN
+    if not plan.exists():
+        other = sorted(item.name for item in path.iterdir() if item.name not in (LOCK, UNFINISHED))
+        if other:
+            raise UsageError(
+                f"{path} is not empty ({one_line(', '.join(other), 60)}) and has no {PLAN}; {_CHOOSE_ANOTHER}"
+            )
+        return None
+    with suppress(OSError, ValueError, RecursionError):  # msgspec's errors and JSON's are ValueErrors
+        return msgspec.convert(json.loads(plan.read_text("utf-8-sig")), Plan)
+    raise UsageError(f"{plan} is damaged, or not a plan of this version of breakeven; {_CHOOSE_ANOTHER}")
 
 
 @contextmanager
-def _locked(folder: Folder) -> Iterator[None]:
-    """Hold the folder until this process ends or is done with it."""
+def _locked(workspace: Workspace) -> Iterator[None]:
+    """Lock the directory until the end of the block or of this process."""
     try:
         import fcntl
-    except ImportError:  # Windows: two at once in one folder go unnoticed
+    except ImportError:  # Windows: two processes in one directory are not noticed
         yield
         return
-    with folder.writing():
-        lock = (folder.path / LOCK).open("w")
+    with workspace.writing():
+        lock = (workspace.path / LOCK).open("w")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"another breakeven is measuring in {folder.path}; wait for it, or name another folder with "
-                "--output"
+                f"another breakeven is measuring in {workspace.path}; wait for it, or {_CHOOSE_ANOTHER}"
             ) from None
         yield
-
-
-def _found(path: Path) -> dict[str, Any] | None:
-    """Return the plan that is there, None where there is none.
-
-    Raises:
-        UsageError: there is something else.
-    """
-    if not (path / PLAN).exists():
-        strange = sorted(item.name for item in path.iterdir() if item.name not in (LOCK, UNFINISHED))
-        if strange:
-            raise UsageError(
-                f"{path} is not empty ({one_line(', '.join(strange), 60)}) and holds no {PLAN}; name another "
-                "folder with --output"
-            )
-        return None
-    try:
-        content = load_json(str(path / PLAN))
-    except RunFileError:
-        content = None  # damaged: the runs beside it may be whole, but nothing says of which command
-    is_plan = (
-        isinstance(content, dict)
-        and isinstance(content.get("asked"), dict)
-        and isinstance(content.get("runs"), dict)
-        and content.get("schema") == SCHEMA
-        and all(map(_is_facts, content["runs"].values()))
-    )
-    if not is_plan:
-        raise UsageError(
-            f"{path / PLAN} is damaged, or no plan of this breakeven; name another folder with --output"
-        )
-    return dict(content)
-
-
-def _is_facts(run: Any) -> bool:
-    return isinstance(run, dict) and is_amount(run.get("seconds")) and isinstance(run.get("said"), list)
 
 
 def _check_same(found: Mapping[str, Any], asked: Mapping[str, Any], directory: Path) -> None:
     for name in dict.fromkeys([*asked, *found]):
         if found.get(name) != asked.get(name):
             raise UsageError(
-                f"{directory} holds runs of something else: {name} was {found.get(name)!r} and is now "
-                f"{asked.get(name)!r}; name another folder with --output, or begin anew with --fresh"
+                f"{directory} holds runs of another experiment: {name} was {found.get(name)!r} and is now "
+                f"{asked.get(name)!r}; {_CHOOSE_ANOTHER}, or start over with --fresh"
             )
 
 
-def _lay_aside(folder: Folder, directory: Path) -> None:
-    """Move what is there into a folder of its own, in place of what lay there: it was worth minutes."""
-    previous = folder.path / PREVIOUS
-    with folder.writing():
+def _move_to_previous(workspace: Workspace, directory: Path) -> None:
+    """Move the files to `previous`, replacing what was there: they took minutes to measure."""
+    previous = workspace.path / PREVIOUS
+    with workspace.writing():
         shutil.rmtree(previous, ignore_errors=True)
         previous.mkdir()
-        for item in list(folder.path.iterdir()):
+        for item in list(workspace.path.iterdir()):
             if item.name not in (LOCK, PREVIOUS):
                 item.replace(previous / item.name)
-    folder.said.append(f"the runs that were in {directory} now lie in {directory}{os.sep}{PREVIOUS}")
+    workspace.messages.append(f"moved the earlier runs in {directory} to {directory}{os.sep}{PREVIOUS}")
 
 
-def _drop_halves(folder: Folder) -> None:
-    """Forget whatever is no whole run: it is measured again."""
-    with folder.writing():
-        shutil.rmtree(folder.path / UNFINISHED, ignore_errors=True)
-    for name in list(folder.runs):
+def _drop_incomplete(workspace: Workspace) -> None:
+    """Drop every run that is incomplete or can no longer be read: it is measured again."""
+    with workspace.writing():
+        shutil.rmtree(workspace.path / UNFINISHED, ignore_errors=True)
+    for name in list(workspace.runs):
         try:
-            folder.read(name)
+            workspace.read(name)
         except RunFileError as error:
-            folder.said.append(f"measured again: {error}")
-            del folder.runs[name]
+            workspace.messages.append(f"will be measured again: {error}")
+            del workspace.runs[name]

@@ -1,6 +1,6 @@
-"""Many runs over time: the store of runs, their series, change points, and which of them are meant.
+"""Many runs over time: a store of runs, their series, and what changed in which commit.
 
-`store` and `files` keep runs as immutable files, `scan` reads them all with one query, `series` makes series
-of them, `noise`, `search`, `changes` and `newest` judge them (pure: arrays in, findings out), `accepted`
-keeps what people decided, and `record` puts it all together. Nothing here prints or draws.
+`store` writes runs and `query` reads them; `series` turns their cases into series of four quantities; `check`
+judges every series with `breakeven.stats`. `accepted` reads and writes the file of intended changes, `accept`
+decides what is added to it. `warnings` and `text` make the sentences. Nothing here prints or draws.
 """

@@ -1,107 +1,102 @@
-"""Which changes a person means who accepts a commit, or a run that tells none.
-
-Owns the choice: what was found there, by name; or, before anything was found, the pattern that was given.
-Tells apart what somebody accepted before, whose reason stands. Writes nothing.
-"""
+"""What `history accept` accepts: the changes found in a run, or in advance what fits a pattern."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from breakeven.errors import UsageError
 from breakeven.format import one_line
-from breakeven.history.accepted import BETTER, REACH, WORSE, Accepted, find_run, matches
+from breakeven.history.accepted import MAX_DISTANCE, Acceptance, Direction, matches
 from breakeven.history.check import History, TrackedSeries
 from breakeven.history.query import StoredRun
-from breakeven.history.warnings import run_name
+
+_ID = re.compile(r"[0-9a-f]{7,}")
 
 
-@dataclass(frozen=True)
-class Decided:
-    """What is accepted now, one entry a direction, and what was before, as one entry a case."""
-
-    new: tuple[Accepted, ...]
-    already: tuple[Accepted, ...]
-
-
-def decisions(
-    history: History,
-    place: str,
-    reason: str,
-    pattern: str | None,
-    date: str,
-    standing: Sequence[Accepted] = (),
-) -> Decided:
-    """Return what is accepted by accepting a commit or a run.
+def accept(history: History, run_id: str, reason: str, pattern: str | None, date: str) -> list[Acceptance]:
+    """Return an entry per direction for the changes in a run.
 
     Args:
-        history: all of the store, judged by what is accepted so far.
-        place: the beginning of a commit's id, or when its run was measured.
-        reason: why the change is meant.
-        pattern: of the cases that are meant; all that changed there where it is None.
+        history: the whole store.
+        run_id: at least 7 digits of the commit, or of the id of a run without one.
+        reason: why the changes are intended.
+        pattern: accept the cases that fit, up to `MAX_DISTANCE` measured commits away; if nothing changed
+            there, whatever of them becomes worse. None accepts every change in exactly this run.
         date: of the decision.
-        standing: what is accepted so far.
 
     Raises:
-        UsageError: no such run is kept, nothing changed there and no case was named, or none has that name.
+        UsageError: the store has no such run, nothing changed in it, or no case fits the pattern.
     """
-    run = find_run(place, history.runs)
-    entry = Accepted(run.commit, WORSE, (), reason, date, "" if run.commit else run.moment.isoformat())
-    new: dict[str, set[str]] = {}
-    already: set[Accepted] = set()
-    for watched, direction, at, accepted in _findings(history):
-        own = [history.runs[i] for i in watched.series.run]
-        case = _meant(watched, pattern)
-        if case is None or entry.distance(at, own, history.runs) > (REACH if pattern else 0):
-            continue
-        if accepted is None:
-            new.setdefault(direction, set()).add(case)
-        else:
-            already.add(replace(entry, direction=direction, cases=(case,), reason=accepted))
-    if not new and not already:
-        if pattern is None:
-            raise _nothing(history, run)
-        _check_known(history, pattern)
-        ahead = replace(entry, cases=(pattern,))
-        already = {item for item in standing if _same(item, ahead)}
-        new = {} if already else {WORSE: {pattern}}
-    entries = [replace(entry, direction=way, cases=tuple(sorted(cases))) for way, cases in new.items()]
-    return Decided(tuple(entries), tuple(sorted(already)))
+    run = find_run(run_id, history.runs)
+    cases: dict[Direction, set[str]] = {}
+    for tracked, direction, at in _findings(history):
+        name = _accepted_name(tracked, pattern)
+        own = [history.runs[i] for i in tracked.series.run]
+        away = _entry(run, direction, (), reason, date).distance(at, own, history.runs)
+        if name is not None and away <= (MAX_DISTANCE if pattern else 0):
+            cases.setdefault(direction, set()).add(name)
+    if not cases:
+        cases = {Direction.WORSE: {_pattern_of_future(history, run, pattern)}}
+    return [_entry(run, way, sorted(names), reason, date) for way, names in cases.items()]
 
 
-def _same(one: Accepted, other: Accepted) -> bool:
-    return replace(one, reason="", date="") == replace(other, reason="", date="")
+def find_run(run_id: str, runs: Sequence[StoredRun]) -> StoredRun:
+    """Return the first run of a commit, or the run with an id, given at least 7 digits.
+
+    Raises:
+        UsageError: there is none, or the digits are ambiguous.
+    """
+    digits = run_id.strip().lower()
+    if not _ID.fullmatch(digits):
+        raise UsageError(
+            f"{one_line(run_id, 60)!r} is not a commit or a run id; give at least 7 hexadecimal digits"
+        )
+    found: dict[str, StoredRun] = {}
+    for run in runs:
+        for name in filter(None, (run.commit, run.digest)):
+            if name.startswith(digits):
+                found.setdefault(run.commit or run.digest, run)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    problem = f"fits {len(found)} commits and runs; give more digits" if found else "is not in the store"
+    raise UsageError(f"{one_line(run_id, 60)!r} {problem}; `breakeven history check` lists where changes are")
 
 
-def _meant(watched: TrackedSeries, pattern: str | None) -> str | None:
-    """Return how a decision names a series, with its machine only where the pattern does; None: not meant."""
-    return next((name for name in watched.names if pattern is None or matches(pattern, name)), None)
+def merged(known: Sequence[Acceptance], new: Sequence[Acceptance]) -> list[Acceptance]:
+    """Return all entries; a new one replaces the known one for the same changes, and so its reason."""
+    return list({(e.commit, e.run, e.direction, e.cases): e for e in (*known, *new)}.values())
 
 
-def _nothing(history: History, run: StoredRun) -> UsageError:
-    places = dict.fromkeys(run_name(item.after) for item in history.changes)
-    return UsageError(
-        f"nothing changed in {run_name(run)}, as far as the runs show; "
-        f"changes were found in: {', '.join([*places][:5]) or 'none'}; "
-        "name the cases with --case to accept one before it is found"
-    )
+def _entry(run: StoredRun, direction: Direction, cases: Sequence[str], reason: str, date: str) -> Acceptance:
+    time = "" if run.commit else run.moment.isoformat()
+    return Acceptance(run.commit, direction, tuple(cases), reason, date, time)
 
 
-def _check_known(history: History, pattern: str) -> None:
-    if not any(_meant(watched, pattern) for watched in history.watched):
-        names = ", ".join(one_line(watched.name) for watched in history.watched[:3])
+def _accepted_name(tracked: TrackedSeries, pattern: str | None) -> str | None:
+    """Return the shortest name of a series that fits; it includes the machine only if the pattern does."""
+    return next((name for name in tracked.names if pattern is None or matches(pattern, name)), None)
+
+
+def _pattern_of_future(history: History, run: StoredRun, pattern: str | None) -> str:
+    if pattern is None:
+        raise UsageError(
+            f"no change was found in {run.name}; `breakeven history check` lists the changes; "
+            "to accept one before it is found, name its cases with --case"
+        )
+    if not any(_accepted_name(tracked, pattern) for tracked in history.tracked):
+        names = ", ".join(one_line(tracked.name) for tracked in history.tracked[:3])
         raise UsageError(
             f"--case {one_line(pattern)!r} fits no series of the store; give a name or a pattern of one, "
-            f"such as {names or 'those that `history check` prints'}"
+            f"such as {names or 'those that `breakeven history check` prints'}"
         )
+    return pattern
 
 
-def _findings(history: History) -> Iterator[tuple[TrackedSeries, str, StoredRun, str | None]]:
-    """Yield the series, the direction, the run, and the reason where there is one, of everything found."""
+def _findings(history: History) -> Iterator[tuple[TrackedSeries, Direction, StoredRun]]:
+    """Yield the series, the direction and the run of every change, and of every newest run that changed."""
     for change in history.changes:
-        yield change.watched, WORSE if change.is_worse else BETTER, change.after, change.accepted
+        yield change.tracked, change.direction, change.after
     for newest in history.newest:
-        word = newest.verdict.verdict if newest.verdict else ""
-        if word in ("regressed", "improved"):
-            yield newest.watched, WORSE if word == "regressed" else BETTER, newest.run, newest.accepted
+        if newest.direction is not None:
+            yield newest.tracked, newest.direction, newest.run

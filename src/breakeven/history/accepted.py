@@ -1,50 +1,59 @@
-"""Which changes are meant, and why: a JSON file that people review, beside the store or in their repository.
+"""The file of intended changes, and which changes an entry covers.
 
-Owns the file: its shape, that it is sorted, and that it is replaced whole. Owns too when an entry speaks of a
-change: the same case, the same direction, and a commit at most five measured ones away, because the estimated
-place of a change moves a little as later runs arrive. Where the runs tell no commit, the time of a run stands
-for it. Finds no changes itself.
+The file is JSON, sorted, with one fact per line, so that a diff of it can be reviewed. An entry covers a
+change of the same case in the same direction, up to `MAX_DISTANCE` measured commits away, because the
+estimated place of a change moves as later runs arrive. A run without a commit is identified by its time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from breakeven.case import SCHEMA
 from breakeven.errors import NewerSchemaError, UsageError
+from breakeven.files import write_whole
 from breakeven.format import one_line
 from breakeven.history.query import StoredRun
+from breakeven.runs.json_files import Place
 
 FILE = "accepted.json"
-"""The file's name, where it stands in the store."""
+"""The name of the file in a store."""
 
-REACH = 5
-"""How many measured commits a change may lie from the one that was accepted."""
+MAX_DISTANCE = 5
+"""How many measured commits a change may be away from the accepted one."""
 
-WORSE, BETTER = "worse", "better"
+_REMEDY = "fix it by hand, or delete it and accept again with `breakeven history accept`"
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
+
+
+class Direction(StrEnum):
+    """Whether a change is for the worse."""
+
+    WORSE = "worse"
+    BETTER = "better"
 
 
 @dataclass(frozen=True, order=True)
-class Accepted:
-    """A decision: the changes of `cases` around a commit are meant; a case is a name, or a pattern.
+class Acceptance:
+    """The changes of `cases`, which are names or patterns, around a commit are intended.
 
-    Where the run tells no commit, `commit` is empty and `run` is when it was measured, in UTC and ISO 8601.
+    Where the run has no commit, `commit` is empty and `run` is when it was measured, in UTC and ISO 8601.
     """
 
     commit: str
-    direction: str
+    direction: Direction
     cases: tuple[str, ...]
     reason: str
     date: str
@@ -52,31 +61,31 @@ class Accepted:
 
     @property
     def place(self) -> str:
-        """How a sentence names where the change is."""
+        """The run in a sentence."""
         return self.commit[:7] or self.run
 
-    def covers(self, names: Iterable[str], direction: str) -> bool:
-        """Return whether the decision speaks of such a change of the case that has these names."""
+    def covers(self, names: Iterable[str], direction: Direction) -> bool:
+        """Return whether a change in this direction of a case with these names is intended."""
         return direction == self.direction and any(matches(p, name) for p in self.cases for name in names)
 
     def distance(self, at: StoredRun, own: Sequence[StoredRun], known: Sequence[StoredRun]) -> float:
-        """Return how many commits of a series lie between a run of it and this decision; inf where unknown.
+        """Return the number of measured commits between a run of a series and this place; inf if unknown.
 
-        A commit that the series was not measured at has its place among the series' runs by its date.
+        A commit that the series was not measured at is placed among the series' runs by its date.
 
         Args:
             at: the run, one of `own`.
-            own: the series' runs, by time.
+            own: the runs of the series, by time.
             known: all runs of the store, by time.
         """
-        moments = {_point(run): run.moment for run in reversed(own)}
-        order = list(dict.fromkeys(map(_point, own)))
+        moments = {_commit_or_time(run): run.moment for run in reversed(own)}
+        order = list(dict.fromkeys(map(_commit_or_time, own)))
         # By its date alone, another machine that measured the commit long before would move it.
         measured = (point for point in order if self.commit and point.startswith(self.commit))
         first = moments.get(next(measured, "")) or self._first(known)
         if first is None:
             return math.inf
-        return abs(order.index(_point(at)) - sum(moments[point] < first for point in order))
+        return abs(order.index(_commit_or_time(at)) - sum(moments[point] < first for point in order))
 
     def _first(self, known: Sequence[StoredRun]) -> datetime.datetime | None:
         if self.run:
@@ -84,15 +93,15 @@ class Accepted:
         return next((run.moment for run in known if run.commit.startswith(self.commit)), None)
 
 
-def _point(run: StoredRun) -> str:
-    """Return what counts as one measured commit; a run that tells none is one by itself."""
+def _commit_or_time(run: StoredRun) -> str:
+    """Return what counts as one measured commit: a run without one counts by itself."""
     return run.commit or run.moment.isoformat()
 
 
 def matches(pattern: str, case: str) -> bool:
-    """Return whether a case is the one named, or fits a pattern of ``*`` and ``?``.
+    """Return whether a case has this name, or fits a pattern of ``*`` and ``?``.
 
-    Brackets mean nothing, since pytest's ids are full of them.
+    Brackets have no meaning, since the ids of pytest contain them.
 
     >>> matches("mlp * cuda*", "mlp train cuda batch=64"), matches("a[1]", "a[1]"), matches("mlp", "mlp 2")
     (True, True, False)
@@ -103,39 +112,66 @@ def matches(pattern: str, case: str) -> bool:
     return re.fullmatch("".join(parts), case, re.DOTALL) is not None
 
 
-def read_accepted(path: str | os.PathLike[str]) -> tuple[Accepted, ...]:
-    """Return the decisions that stand in a file; none where there is no file.
+class _Entry(msgspec.Struct):
+    direction: Direction
+    reason: _Text
+    date: _Text
+    cases: Annotated[list[str], msgspec.Meta(min_length=1)]
+    commit: _Text | msgspec.UnsetType = msgspec.UNSET
+    run: Any = msgspec.UNSET
+
+
+def read_accepted(path: str | os.PathLike[str]) -> tuple[Acceptance, ...]:
+    """Return the entries of a file, none if it does not exist.
 
     Raises:
-        UsageError: the file is not what `write_accepted` makes; names what is wrong in it.
+        RunFileError: the file is damaged; the message names the field.
     """
+    place = Place(os.fspath(path))
     try:
-        raw = Path(path).read_bytes()
+        content = json.loads(Path(path).read_bytes())
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise _unusable(path, f"cannot be read ({error.strerror})") from error
-    try:
-        content = json.loads(raw)
+        place.refuse(f"cannot be read ({error.strerror})", _REMEDY)
     except (ValueError, RecursionError) as error:
-        raise _unusable(path, f"is not JSON ({one_line(error)})") from error
+        place.refuse(f"is not JSON ({one_line(error)})", _REMEDY)
+    listed = content.get("accepted") if isinstance(content, dict) else None
     schema = content.get("schema") if isinstance(content, dict) else None
     if type(schema) is int and schema > SCHEMA:
-        raise NewerSchemaError(
-            f"{one_line(path, 300)}: schema: {schema} is newer than this breakeven reads ({SCHEMA}); "
-            "upgrade breakeven"
+        place.at("schema").refuse(
+            f"{schema} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven", NewerSchemaError
         )
-    listed = content.get("accepted") if isinstance(content, dict) else None
     if schema != SCHEMA or not isinstance(listed, list):
-        raise _unusable(path, 'holds no list of "accepted" changes')
-    return tuple(_entry(item, path, i) for i, item in enumerate(listed))
+        place.refuse('holds no list of "accepted" changes', _REMEDY)
+    try:
+        entries = place.at("accepted").decode(listed, list[_Entry], _REMEDY)
+    except UnicodeEncodeError:  # a lone surrogate, which msgspec cannot compare with what it expects
+        place.at("accepted").refuse("holds invalid text", _REMEDY)
+    return tuple(_acceptance(entry, place.at(f"accepted[{i}]")) for i, entry in enumerate(entries))
 
 
-def write_accepted(entries: Iterable[Accepted], path: str | os.PathLike[str]) -> None:
-    """Replace the file by these decisions, sorted, each once; written aside first, so that no half stays.
+def _acceptance(entry: _Entry, place: Place) -> Acceptance:
+    decided = (entry.direction, tuple(entry.cases), entry.reason, entry.date)
+    if isinstance(entry.commit, str):
+        return Acceptance(entry.commit.lower(), *decided)
+    if entry.run is msgspec.UNSET:
+        place.at("commit").refuse("is missing", _REMEDY)
+    text = place.at("run").decode(entry.run, _Text, _REMEDY)
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        return Acceptance("", *decided, moment.astimezone(datetime.UTC).isoformat())
+    except (ValueError, OverflowError):
+        place.at("run").refuse(f"{one_line(text, 40)!r} is not a date and time", _REMEDY)
+
+
+def write_accepted(entries: Iterable[Acceptance], path: str | os.PathLike[str]) -> None:
+    """Replace the file by these entries, sorted and without duplicates.
 
     Raises:
-        UsageError: it cannot be written; what stood there stays.
+        UsageError: the file cannot be written, and is unchanged.
     """
     content = {
         "schema": SCHEMA,
@@ -151,119 +187,10 @@ def write_accepted(entries: Iterable[Accepted], path: str | os.PathLike[str]) ->
         ],
     }
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    target, temporary = Path(path), None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8", "backslashreplace"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only we may read, and people review this one
-        Path(temporary).replace(target)
+        write_whole(Path(path), text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
         raise UsageError(
             f"cannot write {one_line(path, 300)} ({error.strerror}); "
-            "make room, or choose another with --accepted FILE"
+            "free some space, or choose another file with --accepted FILE"
         ) from error
-
-
-def find_run(place: str, runs: Sequence[StoredRun]) -> StoredRun:
-    """Return the run that a person means: the first of a commit, or the one that was measured then.
-
-    Args:
-        place: at least 7 hexadecimal digits of a commit; or a date, with as much of the time (UTC) as it
-            takes to tell the run from others.
-        runs: those of the store, by time.
-
-    Raises:
-        UsageError: there is none, or there are several; names those that are near.
-    """
-    wished = place.strip()
-    if not _DATE.match(wished):
-        commit = find_commit(place, [run.commit for run in runs])
-        return next(run for run in runs if run.commit == commit)
-    stamp = wished.replace(" ", "T", 1)
-    found = {_point(run): run for run in reversed(runs) if run.moment.isoformat().startswith(stamp)}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    near = sorted(found.values(), key=lambda run: run.moment) or sorted(
-        runs, key=lambda run: -_shared(run.moment.isoformat(), stamp)
-    )
-    listed = ", ".join(run.moment.isoformat() for run in near[:5])
-    problem = f"is the time of {len(found)} runs; give all of one" if found else "is the time of no run"
-    raise UsageError(f"{one_line(wished, 60)!r} {problem}; near it: {listed or 'none, the store is empty'}")
-
-
-def find_commit(prefix: str, commits: Sequence[str]) -> str:
-    """Return the one commit that begins so.
-
-    Args:
-        prefix: at least 7 hexadecimal digits.
-        commits: those of the store, in the order of their runs.
-
-    Raises:
-        UsageError: none does, or several do; names those that are near.
-    """
-    wished = prefix.lower()
-    known = list(dict.fromkeys(filter(None, commits)))
-    found = [commit for commit in known if commit.startswith(wished)]
-    if len(found) == 1 and len(wished) >= 7:
-        return found[0]
-    shown = one_line(prefix, 60)
-    if len(wished) < 7 or not re.fullmatch(r"[0-9a-f]+", wished):
-        problem = "is no commit: give at least 7 of its hexadecimal digits"
-    else:
-        problem = "is the beginning of several commits" if found else "was never measured"
-    near = found or sorted(known, key=lambda commit: -_shared(commit, wished))[:3]
-    listed = ", ".join(commit[:12] for commit in (*near[:5], *known[-3:]))
-    remedy = (
-        f"near it, and the newest: {listed}"
-        if known
-        else "no run of the store tells one: give a run's date and time, as `history check` prints it"
-    )
-    raise UsageError(f"commit {shown!r} {problem}; {remedy}")
-
-
-def _shared(a: str, b: str) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def _entry(item: Any, path: str | os.PathLike[str], index: int) -> Accepted:
-    where = f"accepted[{index}]"
-    if not isinstance(item, dict):
-        raise _unusable(path, f"{where} is not an object")
-    place = "run" if "run" in item and "commit" not in item else "commit"
-    for key in (place, "direction", "reason", "date"):
-        if not isinstance(item.get(key), str) or not item[key].strip():
-            raise _unusable(path, f"{where}.{key} is missing or no text")
-    if item["direction"] not in (WORSE, BETTER):
-        shown = one_line(item["direction"], 40)
-        raise _unusable(path, f"{where}.direction is {shown!r}, not {WORSE} or {BETTER}")
-    cases = item.get("cases")
-    if not isinstance(cases, list) or not cases or not all(isinstance(case, str) for case in cases):
-        raise _unusable(path, f"{where}.cases is no list of names")
-    entry = Accepted("", item["direction"], tuple(cases), item["reason"], item["date"])
-    if place == "commit":
-        return replace(entry, commit=item["commit"].lower())
-    return replace(entry, run=_moment(item["run"], path, where))
-
-
-def _moment(text: str, path: str | os.PathLike[str], where: str) -> str:
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        return moment.astimezone(datetime.UTC).isoformat()
-    except (ValueError, OverflowError) as error:
-        raise _unusable(path, f"{where}.run is {one_line(text, 40)!r}, no date and time") from error
-
-
-def _unusable(path: str | os.PathLike[str], problem: str) -> UsageError:
-    return UsageError(
-        f"{one_line(path, 300)}: {problem}; "
-        "mend it by hand, or delete it and accept again with `breakeven history accept`"
-    )

@@ -1,22 +1,21 @@
-"""The analyzed history: one record that every face shows, so that terminal, JSON, markdown and page agree.
+"""The whole history, judged: the values that every rendering of `history check` and `show` is made from.
 
-Owns which findings of the series are objections: a change to the worse that still stands and that nobody
-accepted, or a newest run outside of what its series led one to expect. Prints nothing.
+A check fails on a regression: a change for the worse that persists and is not accepted, or a newest run that
+is worse than predicted and not accepted.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from breakeven.history import accepted as deciding
-from breakeven.history.accepted import Accepted
+from breakeven.history.accepted import FILE, MAX_DISTANCE, Acceptance, Direction, matches
 from breakeven.history.query import Archive, StoredRun, read_store
 from breakeven.history.series import Series, series_of
-from breakeven.history.warnings import notes_on
+from breakeven.history.warnings import warnings_on
 from breakeven.runs.machine import Machine, with_unique_labels
 from breakeven.stats.change_points import (
     MIN_RUNS,
@@ -27,17 +26,20 @@ from breakeven.stats.change_points import (
     find_changes_in_all,
 )
 from breakeven.stats.prediction import Judgment, expect, judge
+from breakeven.stats.verdict import Verdict
 
-SPELL = 10
-"""A level of fewer runs that led back to where it came from was a spell, of the machine most likely."""
+MIN_LASTING = 10
+"""A level of fewer runs, after which the series returned to where it came from, was transient."""
+
+_DIRECTIONS = {Verdict.REGRESSED: Direction.WORSE, Verdict.IMPROVED: Direction.BETTER}
 
 
 @dataclass(frozen=True)
 class TrackedSeries:
-    """A series with what was found in it; `name` tells the machine too where the store knows several.
+    """A series with its findings; `name` includes the machine if the store has several.
 
-    `names` are all by which people may call it, whatever other machines the store came to know since: the
-    case, the case on its machine, and that told apart from others with the same label.
+    `names` are all names that select it, whichever other machines join the store later: the case, the case on
+    its machine, and the same with a part of the class id if another machine has the same label.
     """
 
     series: Series
@@ -47,60 +49,70 @@ class TrackedSeries:
 
     @property
     def judged(self) -> bool:
-        """Whether it has the runs that a judgement needs."""
+        """Whether it has enough runs."""
         return len(self.series.run) > MIN_RUNS
 
 
 @dataclass(frozen=True)
 class ChangePoint:
-    """A change of one series, and the runs it lies between.
+    """A change of one series between the runs `before` and `after`.
 
-    `ago` counts the runs of the series since the first one after the change; `stands` is whether
-    the level of today is still nearer to the one after it than to the one before. A short spell is no change
-    for good: neither its beginning nor its end stands.
+    `ago` counts the runs of the series after `after`. `persists` is whether the level of today is nearer to
+    the one after the change than to the one before it, and the change neither began nor ended a transient
+    level. `accepted` is why it is intended, None if it is not accepted.
     """
 
-    watched: TrackedSeries
+    tracked: TrackedSeries
     change: LevelChange
     before: StoredRun
     after: StoredRun
     ago: int
-    stands: bool
+    persists: bool
     accepted: str | None
 
     @property
-    def is_worse(self) -> bool:
-        """Whether it is a change to the worse."""
-        return (self.change.ratio > 1) == (self.watched.series.worse > 0)
+    def direction(self) -> Direction:
+        """Whether it is for the worse."""
+        return _direction(self.tracked, self.change)
 
     @property
-    def is_objection(self) -> bool:
+    def is_regression(self) -> bool:
         """Whether it fails the check."""
-        return self.is_worse and self.stands and self.accepted is None
+        return self.direction == Direction.WORSE and self.persists and self.accepted is None
 
 
 @dataclass(frozen=True)
 class Newest:
-    """What the newest run of a machine class says of one series; no verdict where runs were too few."""
+    """The newest run of a machine class in one series; `judgment` is None with too few runs."""
 
-    watched: TrackedSeries
+    tracked: TrackedSeries
     run: StoredRun
-    verdict: Judgment | None
+    judgment: Judgment | None
     accepted: str | None
 
     @property
-    def is_objection(self) -> bool:
+    def verdict(self) -> Verdict:
+        """The verdict, inconclusive with too few runs."""
+        return self.judgment.verdict if self.judgment else Verdict.INCONCLUSIVE
+
+    @property
+    def direction(self) -> Direction | None:
+        """Whether the run is worse or better than predicted, None if neither."""
+        return _DIRECTIONS.get(self.verdict)
+
+    @property
+    def is_regression(self) -> bool:
         """Whether it fails the check."""
-        return self.verdict is not None and self.verdict.verdict == "regressed" and self.accepted is None
+        return self.verdict == Verdict.REGRESSED and self.accepted is None
 
 
 @dataclass(frozen=True)
 class History:
-    """A whole store, judged. `warnings` end with a line for each damaged file, which `damaged` holds too."""
+    """A whole store, judged. `damaged` has a line per damaged file; `warnings` end with the same lines."""
 
     store: str
     runs: tuple[StoredRun, ...]
-    watched: tuple[TrackedSeries, ...]
+    tracked: tuple[TrackedSeries, ...]
     changes: tuple[ChangePoint, ...]
     newest: tuple[Newest, ...]
     warnings: tuple[str, ...]
@@ -108,135 +120,159 @@ class History:
 
     @property
     def judged(self) -> int:
-        """How many series have the runs that a judgement needs."""
-        return sum(watched.judged for watched in self.watched)
+        """The number of series with enough runs."""
+        return sum(tracked.judged for tracked in self.tracked)
 
     @property
-    def objections(self) -> int:
-        """How many findings fail the check."""
-        changes = sum(found.is_objection for found in self.changes)
-        return changes + sum(found.is_objection for found in self.newest)
+    def regressed_changes(self) -> list[ChangePoint]:
+        """The changes that fail the check, the largest first."""
+        return [found for found in self.changes if found.is_regression]
+
+    @property
+    def regressed_newest(self) -> list[Newest]:
+        """The newest runs that fail the check, the largest deviation first."""
+        return [found for found in self.newest if found.is_regression]
+
+    @property
+    def is_regressed(self) -> bool:
+        """Whether the check fails."""
+        return bool(self.regressed_changes or self.regressed_newest)
 
 
 def accepted_path(store: str | os.PathLike[str], named: str | None) -> Path:
-    """Return where decisions stand: the file that was named, else the one in the store."""
-    return Path(named) if named else Path(store) / deciding.FILE
+    """Return the file of accepted changes: the one that was named, else the one in the store."""
+    return Path(named) if named else Path(store) / FILE
 
 
 def analyze(
     store: str | os.PathLike[str],
-    decisions: Sequence[Accepted] = (),
+    acceptances: Sequence[Acceptance] = (),
     *,
     threshold: float = THRESHOLD,
     branch: str | None = None,
     pattern: str | None = None,
 ) -> History:
-    """Read a store and judge everything in it.
+    """Read a store and judge every series in it.
 
     Args:
         store: its directory.
-        decisions: the changes that are meant.
-        threshold: the smallest change, relative, that counts.
-        branch: of which runs are read; all where it is None.
-        pattern: of the cases that are judged; all where it is None.
+        acceptances: the changes that are intended.
+        threshold: ignore relative changes below this size.
+        branch: read only the runs of this branch.
+        pattern: judge only the cases that fit.
 
     Raises:
-        StoreError: there is no such store.
+        StoreError: the store does not exist.
     """
     archive = read_store(store, branch)
-    watched = _watched(archive, threshold, pattern)
-    changes = [found for item in watched for found in _changed(item, archive, decisions)]
-    newest = _newest(watched, archive, decisions, threshold)
+    tracked = _tracked(archive, threshold, pattern)
+
+    def reason(item: TrackedSeries, run: StoredRun, direction: Direction) -> str | None:
+        return _reason(item, archive, run, direction, acceptances)
+
+    changes = [found for item in tracked for found in _change_points(item, archive, reason)]
+    newest = _newest(tracked, archive, threshold, reason)
     return History(
         store=os.fspath(store),
         runs=archive.runs,
-        watched=tuple(watched),
-        changes=tuple(sorted(changes, key=_by_weight)),
-        newest=tuple(sorted(newest, key=_by_surprise)),
-        warnings=(*notes_on(archive, [item.series for item in watched]), *archive.damaged),
+        tracked=tuple(tracked),
+        changes=tuple(sorted(changes, key=_by_size)),
+        newest=tuple(sorted(newest, key=_by_deviation)),
+        warnings=(*warnings_on(archive, [item.series for item in tracked]), *archive.damaged),
         damaged=archive.damaged,
     )
 
 
-def last_runs(archive: Archive) -> dict[str, int]:
-    """Return the newest run of each machine class."""
-    return {run.class_id: i for i, run in enumerate(archive.runs)}
+_Reason = Callable[[TrackedSeries, StoredRun, Direction], str | None]
 
 
-def _watched(archive: Archive, threshold: float, pattern: str | None) -> list[TrackedSeries]:
+def _tracked(archive: Archive, threshold: float, pattern: str | None) -> list[TrackedSeries]:
     labels = {run.class_id: run.label for run in archive.runs}
-    apart = {
-        m.class_id: m.label for m in with_unique_labels([Machine(text, i, {}) for i, text in labels.items()])
-    }
+    machines = [Machine(label, class_id, {}) for class_id, label in labels.items()]
+    unique = {machine.class_id: machine.label for machine in with_unique_labels(machines)}
     named = []
     for series in series_of(archive.tracks):
         case, machine = series.case, series.class_id
-        names = tuple(dict.fromkeys((case, f"{case} on {labels[machine]}", f"{case} on {apart[machine]}")))
-        if pattern is None or any(deciding.matches(pattern, name) for name in names):
-            named.append((series, names[-1] if len(apart) > 1 else case, names))
+        names = tuple(dict.fromkeys((case, f"{case} on {labels[machine]}", f"{case} on {unique[machine]}")))
+        if pattern is None or any(matches(pattern, name) for name in names):
+            named.append((series, names[-1] if len(unique) > 1 else case, names))
     found = iter(find_changes_in_all([series.logs for series, *_ in named if len(series.run)], threshold))
     return [TrackedSeries(*one, next(found) if len(one[0].run) else None) for one in named]
 
 
-def _changed(watched: TrackedSeries, archive: Archive, decisions: Sequence[Accepted]) -> list[ChangePoint]:
-    if watched.findings is None:
+def _change_points(tracked: TrackedSeries, archive: Archive, reason: _Reason) -> list[ChangePoint]:
+    if tracked.findings is None:
         return []
-    series, levels = watched.series, watched.findings.levels
+    series, levels = tracked.series, tracked.findings.levels
     found = []
-    for i, change in enumerate(watched.findings.changes):
+    for i, change in enumerate(tracked.findings.changes):
         before, after = (archive.runs[series.run[at]] for at in (change.at - 1, change.at))
-        step = levels[i + 1].mean - levels[i].mean
-        stands = (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_a_spell(levels, i)
-        item = ChangePoint(watched, change, before, after, len(series.run) - 1 - change.at, stands, None)
-        reason = _reason(watched, archive, after, item.is_worse, decisions)
-        found.append(replace(item, accepted=reason))
+        ago = len(series.run) - 1 - change.at
+        accepted = reason(tracked, after, _direction(tracked, change))
+        found.append(ChangePoint(tracked, change, before, after, ago, _persists(levels, i), accepted))
     return found
 
 
-def _ends_a_spell(levels: Sequence[Level], i: int) -> bool:
-    """Return whether the change after level `i` leads back to where the series came from, too soon."""
-    if i == 0 or levels[i].n >= SPELL:
+def _direction(tracked: TrackedSeries, change: LevelChange) -> Direction:
+    is_worse = (change.ratio > 1) == (tracked.series.worse > 0)
+    return Direction.WORSE if is_worse else Direction.BETTER
+
+
+def _persists(levels: Sequence[Level], i: int) -> bool:
+    """Return whether the change after level `i` is still there in the last level."""
+    step = levels[i + 1].mean - levels[i].mean
+    return (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_transient(levels, i)
+
+
+def _ends_transient(levels: Sequence[Level], i: int) -> bool:
+    """Return whether the change after level `i` leads back to the level before it after a few runs."""
+    if i == 0 or levels[i].n >= MIN_LASTING:
         return False
     step = levels[i + 1].mean - levels[i].mean
     return abs(levels[i + 1].mean - levels[i - 1].mean) < abs(step) / 2
 
 
 def _reason(
-    watched: TrackedSeries, archive: Archive, at: StoredRun, is_worse: bool, decisions: Sequence[Accepted]
+    tracked: TrackedSeries,
+    archive: Archive,
+    at: StoredRun,
+    direction: Direction,
+    acceptances: Sequence[Acceptance],
 ) -> str | None:
-    """Return why a change of a series in its run `at` is meant; None where nobody said so."""
-    direction = deciding.WORSE if is_worse else deciding.BETTER
-    own = [archive.runs[i] for i in watched.series.run]
-    for entry in decisions:
-        if entry.covers(watched.names, direction) and entry.distance(at, own, archive.runs) <= deciding.REACH:
+    """Return why a change of a series in its run `at` is intended; None if it is not accepted."""
+    own = [archive.runs[i] for i in tracked.series.run]
+    for entry in acceptances:
+        is_covered = entry.covers(tracked.names, direction)
+        if is_covered and entry.distance(at, own, archive.runs) <= MAX_DISTANCE:
             return entry.reason
     return None
 
 
 def _newest(
-    watched: Sequence[TrackedSeries], archive: Archive, decisions: Sequence[Accepted], threshold: float
+    tracked: Sequence[TrackedSeries], archive: Archive, threshold: float, reason: _Reason
 ) -> list[Newest]:
-    """Return what the newest run of each machine class says; those of one run are judged together."""
+    """Judge the newest run of each machine class, all series of one run together."""
     found: list[Newest] = []
-    for class_id, last in last_runs(archive).items():
-        here = [w for w in watched if w.series.class_id == class_id and last in w.series.run[-1:]]
-        expected = [None if w.findings is None else expect(w.series.logs, w.findings) for w in here]
-        known = [(w, e) for w, e in zip(here, expected, strict=True) if e is not None]
-        verdicts = iter(judge([e for _, e in known], [w.series.worse for w, _ in known], threshold))
-        for item, what in zip(here, expected, strict=True):
-            verdict = next(verdicts) if what is not None else None
-            word = verdict.verdict if verdict else ""
-            run, reason = archive.runs[last], None
-            if word in ("regressed", "improved"):
-                reason = _reason(item, archive, run, word == "regressed", decisions)
-            found.append(Newest(item, run, verdict, reason))
+    last_runs = {run.class_id: i for i, run in enumerate(archive.runs)}
+    for class_id, last in last_runs.items():
+        here = [item for item in tracked if item.series.class_id == class_id and last in item.series.run[-1:]]
+        expected = [
+            None if item.findings is None else expect(item.series.logs, item.findings) for item in here
+        ]
+        known = [(item, e) for item, e in zip(here, expected, strict=True) if e is not None]
+        judgments = iter(judge([e for _, e in known], [item.series.worse for item, _ in known], threshold))
+        for item, e in zip(here, expected, strict=True):
+            judgment = next(judgments) if e is not None else None
+            direction = _DIRECTIONS.get(judgment.verdict) if judgment else None
+            accepted = reason(item, archive.runs[last], direction) if direction else None
+            found.append(Newest(item, archive.runs[last], judgment, accepted))
     return found
 
 
-def _by_weight(found: ChangePoint) -> tuple[bool, float, str, int]:
-    return (not found.is_objection, -abs(math.log(found.change.ratio)), found.watched.name, found.change.at)
+def _by_size(found: ChangePoint) -> tuple[bool, float, str, int]:
+    return (not found.is_regression, -abs(math.log(found.change.ratio)), found.tracked.name, found.change.at)
 
 
-def _by_surprise(found: Newest) -> tuple[bool, bool, float, str]:
-    ratio = found.verdict.ratio if found.verdict and found.verdict.ratio > 0 else 1.0
-    return (not found.is_objection, found.verdict is None, -abs(math.log(ratio)), found.watched.name)
+def _by_deviation(found: Newest) -> tuple[bool, bool, float, str]:
+    ratio = found.judgment.ratio if found.judgment and found.judgment.ratio > 0 else 1.0
+    return (not found.is_regression, found.judgment is None, -abs(math.log(ratio)), found.tracked.name)

@@ -1,39 +1,40 @@
-"""The store, read: every run's facts and every case's values over the runs, by one query over all files.
+"""Reading a store: every run, and every case's values over the runs, by one query over all files.
 
-Owns what counts as damaged: a file that DuckDB cannot read, that lacks our columns, or that a newer
-breakeven wrote. Such files are named and the rest is read. Medians are recomputed from the stored rounds.
-A file that appears while we read is not read, one that vanishes is as if it had never been there. Judges
-nothing.
+A file that DuckDB cannot read, that lacks our columns or that a newer breakeven wrote is reported as damaged,
+and the others are read. Medians are recomputed from the stored rounds. A file that is added or removed while
+the store is read is left out.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.errors import StoreError
+from breakeven.case import CaseKey
+from breakeven.errors import StoreError, UsageError
 from breakeven.format import one_line
-from breakeven.history.store import CLASS_PREFIX, STORE_SCHEMA, SUFFIX, connection, literal, problem_of
+from breakeven.history.store import CLASS_PREFIX, STORE_SCHEMA, SUFFIX, connection, literal, reason_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Array = NDArray[np.float64]
 
-OOM = 2.0
-"""How `Track.ended` marks a case that ran out of memory; 1 is any other end without a timing."""
+RUN_ID_DIGITS = 12
 
 _SOURCE = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
 
-# A list of numbers a case, and not a row a case and run: half a million rows of text would take most of the
-# time. One list for all four, so that what one run told stays together in whatever order runs are read.
+# One list of numbers per case instead of a row per case and run, since half a million rows of text would take
+# most of the time. All four numbers go into one list, so that those of one run stay together.
 _CASES = f"""
 SELECT class_id, "case", any_value(workload) AS workload, any_value(phase) AS phase,
     any_value(device) AS device, coalesce(any_value(batch_size), 0) AS batch_size, any_value(axes) AS axes,
@@ -42,7 +43,7 @@ SELECT class_id, "case", any_value(workload) AS workload, any_value(phase) AS ph
         coalesce(list_median(times_s), median_s, 'nan'),
         coalesce(peak_memory_bytes, 'nan'),
         CASE outcome WHEN 'oom' THEN 2 ELSE (outcome IS NOT NULL)::INTEGER END::DOUBLE
-    ])) AS cells
+    ])) AS numbers
 FROM {_SOURCE} GROUP BY class_id, "case" ORDER BY class_id, "case"
 """
 
@@ -57,7 +58,7 @@ FROM {_SOURCE} GROUP BY file_index ORDER BY file_index
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run of a store. `commit` is empty where the run tells none, `dirty` None."""
+    """One run of a store. Where the run does not record them, `commit` is empty and `dirty` is None."""
 
     path: Path
     digest: str
@@ -68,32 +69,47 @@ class StoredRun:
     class_id: str
     label: str
 
+    @property
+    def id(self) -> str:
+        """The shortest name that `history accept` takes: of the commit, or else of the run itself."""
+        return self.commit[:7] or self.digest[:RUN_ID_DIGITS]
+
+    @property
+    def name(self) -> str:
+        """The run in a sentence: its id and its day, with the time of day where it has no commit."""
+        day = f"{self.moment:%Y-%m-%d}" if self.commit else f"{self.moment:%Y-%m-%d %H:%M}"
+        return f"{self.id} ({day})"
+
+
+class TrackOutcome(IntEnum):
+    """How a case ended in one run."""
+
+    TIMED = 0
+    UNTIMED = 1
+    OOM = 2
+
 
 @dataclass(frozen=True)
 class Track:
-    """One case on one machine class: `run` are ascending indices of `Archive.runs`, shape (n,).
+    """One case on one machine class over its runs.
 
-    `time_s` and `peak_memory_bytes` are NaN where the run tells none; `ended` is 0 where the case was timed,
-    `OOM` where it ran out of memory, 1 where it ended in another way. `workload` is empty for benchmarks that
-    breakeven did not measure.
+    `run` holds ascending indices into `Archive.runs`, shape (n,), as all arrays. `time_s` and
+    `peak_memory_bytes` are NaN where unknown; `outcome` holds values of `TrackOutcome`. `key` is None where
+    breakeven did not measure the case.
     """
 
     class_id: str
     case: str
-    workload: str
-    phase: str
-    device: str
-    batch_size: int
-    axes: str
+    key: CaseKey | None
     run: NDArray[np.intp]
     time_s: Array
     peak_memory_bytes: Array
-    ended: NDArray[np.intp]
+    outcome: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What a store holds: runs by time, a track a case, and a line for each file that could not be used."""
+    """The content of a store: its runs by time, a track per case, and a line for each unusable file."""
 
     runs: tuple[StoredRun, ...]
     tracks: tuple[Track, ...]
@@ -101,29 +117,32 @@ class Archive:
 
 
 def read_store(store: str | os.PathLike[str], branch: str | None = None) -> Archive:
-    """Read a whole store; runs of other branches than `branch`, if given, are left out.
+    """Read a whole store, or its runs of one branch.
 
     Raises:
-        StoreError: there is no such store.
+        StoreError: the store does not exist.
     """
     import duckdb
 
     files = files_of(store)
-    damaged: list[str] = []
     with connection() as database:
         try:
-            return _archive(database, files, damaged, branch)
-        except (duckdb.Error, _Unusable):
-            # Only now is it worth opening every file by itself.
-            usable = [file for file in files if _is_usable(database, file, damaged)]
+            return _archive(database, files, (), branch)
+        except (duckdb.Error, _UnusableFile):
+            # Opening every file by itself takes long, so it is done only now.
+            problems = {file: _problem(database, file) for file in files}
+            usable = [file for file, problem in problems.items() if problem is None]
+            damaged = [
+                f"{one_line(file, 300)} cannot be used: {text}" for file, text in problems.items() if text
+            ]
             return _archive(database, usable, damaged, branch)
 
 
 def files_of(store: str | os.PathLike[str]) -> list[Path]:
-    """Return the files of a store, sorted by class and time; names of writers at work are none.
+    """Return the files of a store, sorted by class and time, without temporary ones.
 
     Raises:
-        StoreError: there is no such directory.
+        StoreError: the directory does not exist.
     """
     home = Path(store)
     try:
@@ -135,19 +154,16 @@ def files_of(store: str | os.PathLike[str]) -> list[Path]:
             if entry.name.endswith(SUFFIX) and not entry.name.startswith(".")
         ]
     except OSError as error:
-        problem = "there is no such directory" if isinstance(error, FileNotFoundError) else error.strerror
+        problem = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
         raise StoreError(
-            f"{one_line(home, 300)} is no store of runs ({problem}); "
-            "`breakeven history add RUN.json --store DIR` makes one"
+            f"{one_line(home, 300)} is not a store of runs ({problem}); "
+            "create one with `breakeven history add RUN.json --store DIR`"
         ) from error
     return sorted(found)
 
 
-_TEXTS = ("class_id", "case", "workload", "phase", "device", "axes")
-
-
-class _Unusable(Exception):
-    """Some file of the store was read and is none of ours."""
+class _UnusableFile(Exception):
+    """DuckDB can read a file of the store, but breakeven did not write it, or a newer one did."""
 
 
 def _archive(
@@ -155,31 +171,26 @@ def _archive(
 ) -> Archive:
     if not files:
         return Archive((), (), tuple(damaged))
-    listed = {"files": [literal(path) for path in files]}
-    facts = _rows(database, _RUNS, listed)
-    if len(facts) < len(files) or any(_objection(row) for row in facts):
-        raise _Unusable
-    cases = database.execute(_CASES, listed).fetchnumpy()
-    runs = [_run(files[int(row["file_index"])], row) for row in facts]
-    keep = _kept(runs, branch)
+    values = {"files": [literal(path) for path in files]}
+    rows = _rows(database, _RUNS, values)
+    if len(rows) < len(files) or any(map(_problem_of_row, rows)):
+        raise _UnusableFile
+    cases = database.execute(_CASES, values).fetchnumpy()
+    runs = [_run(files[int(row["file_index"])], row) for row in rows]
+    kept = _kept(runs, branch)
     rank = np.full(len(files), -1)
-    rank[keep] = np.arange(len(keep))
-    return Archive(tuple(runs[i] for i in keep), tuple(_tracks(cases, rank)), tuple(damaged))
+    rank[kept] = np.arange(len(kept))
+    return Archive(tuple(runs[i] for i in kept), tuple(_tracks(cases, rank)), tuple(damaged))
 
 
 def _kept(runs: Sequence[StoredRun], branch: str | None) -> list[int]:
-    """Return the wished runs by time, each run once however many copies of its file there are."""
+    """Return the indices of the branch's runs by time, each run once even if its file was copied."""
     order = sorted(range(len(runs)), key=lambda i: (runs[i].moment, runs[i].commit, runs[i].digest))
-    seen: set[str] = set()
-    kept = []
-    for i in order:
-        if runs[i].digest not in seen and branch in (None, runs[i].branch):
-            kept.append(i)
-        seen.add(runs[i].digest)
-    return kept
+    first = {runs[i].digest: i for i in reversed(order)}
+    return [i for i in order if first[runs[i].digest] == i and branch in (None, runs[i].branch)]
 
 
-def _run(path: Path, row: dict[str, Any]) -> StoredRun:
+def _run(path: Path, row: Mapping[str, Any]) -> StoredRun:
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return StoredRun(
         path=path,
@@ -193,66 +204,67 @@ def _run(path: Path, row: dict[str, Any]) -> StoredRun:
     )
 
 
-def _tracks(cases: dict[str, Any], rank: NDArray[np.intp]) -> list[Track]:
-    tracks = []
-    for i in range(len(cases["case"])):
-        file, time_s, peak_memory_bytes, ended = np.asarray(cases["cells"][i], dtype=float).reshape(-1, 4).T
-        run = rank[file.astype(int)]
-        order = np.argsort(run, kind="stable")
-        order = order[run[order] >= 0]
-        if not len(order):
-            continue
-        texts = {key: _text(cases[key][i]) for key in _TEXTS}
-        tracks.append(
-            Track(
-                **texts,
-                batch_size=int(cases["batch_size"][i]),
-                run=run[order],
-                time_s=time_s[order],
-                peak_memory_bytes=peak_memory_bytes[order],
-                ended=ended[order].astype(int),
-            )
-        )
-    return tracks
+def _tracks(cases: Mapping[str, Any], rank: NDArray[np.intp]) -> list[Track]:
+    found = [
+        _track({name: column[i] for name, column in cases.items()}, rank) for i in range(len(cases["case"]))
+    ]
+    return [track for track in found if len(track.run)]
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _track(row: Mapping[str, Any], rank: NDArray[np.intp]) -> Track:
+    file, time_s, peak_memory_bytes, outcome = np.asarray(row["numbers"], dtype=float).reshape(-1, 4).T
+    run = rank[file.astype(int)]
+    order = np.argsort(run, kind="stable")
+    order = order[run[order] >= 0]
+    return Track(
+        class_id=row["class_id"],
+        case=row["case"],
+        key=_key(row),
+        run=run[order],
+        time_s=time_s[order],
+        peak_memory_bytes=peak_memory_bytes[order],
+        outcome=outcome[order].astype(int),
+    )
 
 
-def _rows(database: DuckDBPyConnection, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+def _key(row: Mapping[str, Any]) -> CaseKey | None:
+    """Return the identity of a case, None if it is incomplete."""
+    workload, phase, device, axes = (row[name] or "" for name in ("workload", "phase", "device", "axes"))
+    try:
+        values = dict(json.loads(axes or "{}"))
+        return CaseKey.of(workload, int(row["batch_size"]), phase, device, values, row["class_id"])
+    except (UsageError, ValueError, TypeError):  # another program may have written the file
+        return None
+
+
+def _rows(database: DuckDBPyConnection, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = database.execute(query, values)
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-_FOREIGN = "it is no run that `breakeven history add` wrote; take it out of the store"
+_FOREIGN = "`breakeven history add` did not write it; remove it from the store"
 
 
-def _objection(row: dict[str, Any]) -> str:
-    """Return why a readable file cannot be used; empty when it can."""
-    if (row["schema"] or 0) > STORE_SCHEMA:
-        newer = f"schema {row['schema']}, this one reads {STORE_SCHEMA}"
-        return f"a newer breakeven wrote it ({newer}); upgrade breakeven"
-    known = all(row[key] for key in ("schema", "digest", "class_id", "cases")) and row["moment"] is not None
-    return "" if known else _FOREIGN
-
-
-def _is_usable(database: DuckDBPyConnection, path: Path, damaged: list[str]) -> bool:
-    """Read one file by itself; what is wrong with it joins `damaged`."""
+def _problem(database: DuckDBPyConnection, path: Path) -> str | None:
+    """Return why a file cannot be used: None if it can, empty if it no longer exists."""
     import duckdb
 
     try:
         values = {"files": [literal(path)]}
-        facts = _rows(database, _RUNS, values)
+        rows = _rows(database, _RUNS, values)
         database.execute(_CASES, values).fetchnumpy()
-        problem = _objection(facts[0]) if facts else "it holds no rows; delete it and add its run again"
     except duckdb.BinderException:
-        problem = _FOREIGN
+        return _FOREIGN
     except duckdb.Error as error:
-        if not path.exists():
-            return False
-        problem = f"it is damaged ({problem_of(error)}); delete it and add its run again"
-    if problem:
-        damaged.append(f"{one_line(path, 300)} cannot be used: {problem}")
-    return not problem
+        return f"it is damaged ({reason_of(error)}); delete it and add its run again" if path.exists() else ""
+    return _problem_of_row(rows[0]) if rows else "it holds no rows; delete it and add its run again"
+
+
+def _problem_of_row(row: Mapping[str, Any]) -> str | None:
+    """Return why a readable file cannot be used, None if it can."""
+    if (row["schema"] or 0) > STORE_SCHEMA:
+        newer = f"schema {row['schema']}, this one reads {STORE_SCHEMA}"
+        return f"a newer breakeven wrote it ({newer}); upgrade breakeven"
+    known = all(row[key] for key in ("schema", "digest", "class_id", "cases")) and row["moment"] is not None
+    return None if known else _FOREIGN

@@ -1,143 +1,161 @@
-"""A store's tracks -> the series that are watched: time, peak memory, break-even batch, largest batch.
+"""The tracks of a store -> the series that are judged: time, peak memory, break-even batch, largest batch.
 
-Owns what each quantity is, how its series is named, and which direction is the bad one. A run that tells
-nothing of a quantity is a gap: a case not measured, a pair of devices that does not cross, a model that never
-ran out of memory. Judges nothing.
+A run without a value is a gap in its series: the case was not measured, the devices do not cross, or no batch
+ran out of memory.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.case import axes_text
+from breakeven.case import CaseKey, Model
 from breakeven.device_names import choose_baseline, device_order
-from breakeven.history.query import OOM, Track
-from breakeven.stats.crossing import gaps_before, last_crossing
+from breakeven.history.query import Track, TrackOutcome
+from breakeven.phases import HEADLINE
+from breakeven.stats.crossing import CrossingStatus, gaps_before, last_crossing
 
 Array = NDArray[np.float64]
 
-TIME, MEMORY, BREAK_EVEN, LARGEST = "time", "peak memory", "break-even batch", "largest batch that fits"
-WORSE = {TIME: 1, MEMORY: 1, BREAK_EVEN: 1, LARGEST: -1}
-"""Every quantity that is watched: 1 where more of it is worse, -1 where less is."""
 
-_WATCHED_PHASE = "train"
+class Quantity(StrEnum):
+    """What a series holds."""
 
-_Model = tuple[str, str, str]
-"""Class id, workload, axes."""
+    TIME = "time"
+    MEMORY = "peak memory"
+    BREAK_EVEN = "break-even batch"
+    LARGEST = "largest batch that fits"
+
+    @property
+    def worse(self) -> int:
+        """1 if a larger value is worse, -1 if a smaller one is."""
+        return -1 if self is Quantity.LARGEST else 1
 
 
 @dataclass(frozen=True)
 class Series:
     """One quantity of one case over the runs of one machine class.
 
-    `run` are ascending indices of the archive's runs, `values` the quantity there, finite and above 0.
-    `status` tells of a break-even, for each of `status_run`, ``crosses``, ``always`` or ``never``.
+    `run` holds ascending indices into the archive's runs, `values` the quantity there, finite and above 0.
+    A break-even also has its `status` in each of the runs `status_run`: crosses, always or never.
     """
 
     class_id: str
-    quantity: str
+    quantity: Quantity
     case: str
     run: NDArray[np.intp]
     values: Array
     status_run: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=int))
-    status: tuple[str, ...] = ()
+    status: tuple[CrossingStatus, ...] = ()
 
     @property
     def worse(self) -> int:
-        """1 where more is worse, -1 where less is."""
-        return WORSE[self.quantity]
+        """1 if a larger value is worse, -1 if a smaller one is."""
+        return self.quantity.worse
 
     @property
     def logs(self) -> Array:
-        """The logarithms, in which a ratio is a step."""
+        """The logarithms, whose differences are ratios."""
         return np.log(self.values)
 
 
 def series_of(tracks: Sequence[Track]) -> list[Series]:
-    """Return every series that has a value at all, by class, quantity and name."""
-    found = [_series(track.class_id, TIME, track.case, track.run, track.time_s) for track in tracks]
+    """Return every series with at least one value or status, by quantity, class and case."""
+    found = [_series(track.class_id, Quantity.TIME, track.case, track.run, track.time_s) for track in tracks]
     found += [
-        _series(track.class_id, MEMORY, f"{MEMORY} of {track.case}", track.run, track.peak_memory_bytes)
+        _series(
+            track.class_id,
+            Quantity.MEMORY,
+            f"{Quantity.MEMORY} of {track.case}",
+            track.run,
+            track.peak_memory_bytes,
+        )
         for track in tracks
     ]
-    for model, members in _models(tracks).items():
-        found += _break_evens(model, members)
-        found += _largest(model, members)
+    for (class_id, model), members in _by_model(tracks).items():
+        found += _break_evens(class_id, model, members)
+        found += _largest(class_id, model, members)
     return [series for series in found if len(series.run) or series.status]
 
 
 def _series(
-    class_id: str, quantity: str, case: str, run: NDArray[np.intp], values: Array, **status: Any
+    class_id: str, quantity: Quantity, case: str, run: NDArray[np.intp], values: Array, **status: Any
 ) -> Series:
     known = np.isfinite(values) & (values > 0)
     return Series(class_id, quantity, case, run[known], values[known], **status)
 
 
-def _models(tracks: Iterable[Track]) -> dict[_Model, list[Track]]:
-    models: dict[_Model, list[Track]] = {}
+def _by_model(tracks: Iterable[Track]) -> dict[tuple[str, Model], dict[CaseKey, Track]]:
+    """Return the tracks of the headline phase, by class id and model."""
+    models: dict[tuple[str, Model], dict[CaseKey, Track]] = {}
     for track in tracks:
-        if track.workload and track.batch_size and track.phase == _WATCHED_PHASE:
-            models.setdefault((track.class_id, track.workload, track.axes), []).append(track)
+        if track.key is not None and track.key.phase == HEADLINE:
+            models.setdefault((track.class_id, track.key.model), {})[track.key] = track
     return models
 
 
-def _name(quantity: str, model: _Model, devices: str) -> str:
-    try:
-        axes = axes_text(json.loads(model[2] or "{}"))
-    except (ValueError, AttributeError):  # a file of the store that we did not write
-        axes = model[2]
-    return " ".join(filter(None, (f"{quantity} of {model[1]} {_WATCHED_PHASE} {devices}", axes)))
+def _name(quantity: Quantity, model: Model, devices: str) -> str:
+    head = f"{quantity} of {model.workload} {HEADLINE} {devices}"
+    return f"{head} {model.axes}" if model.axes else head
 
 
-def _break_evens(model: _Model, tracks: Sequence[Track]) -> Iterator[Series]:
-    """Yield the break-even of every candidate against the baseline, as a report interpolates it."""
-    devices = sorted({track.device for track in tracks if np.isfinite(track.time_s).any()}, key=device_order)
+def _break_evens(class_id: str, model: Model, tracks: Mapping[CaseKey, Track]) -> Iterator[Series]:
+    """Yield the break-even of every device with the baseline, interpolated as in a report."""
+    timed = {key.device for key, track in tracks.items() if np.isfinite(track.time_s).any()}
+    devices = sorted(timed, key=device_order)
     baseline = choose_baseline(devices)
-    runs = np.unique(np.concatenate([track.run for track in tracks]))
+    runs = _runs_of(tracks.values())
     for candidate in devices:
-        if baseline in (None, candidate):
+        if baseline is None or baseline == candidate:
             continue
-        batches = sorted({track.batch_size for track in tracks if track.device in (baseline, candidate)})
-        times = [_grid(tracks, device, batches, runs) for device in (str(baseline), candidate)]
-        crossing, status = _crossings(np.array(batches, dtype=float), *times)
-        known = [i for i, word in enumerate(status) if word]
+        batches = sorted({key.batch_size for key in tracks if key.device in (baseline, candidate)})
+        times = [_grid(tracks, device, batches, runs) for device in (baseline, candidate)]
+        crossing, statuses = _crossings(np.array(batches, dtype=float), *times)
+        known = [i for i, status in enumerate(statuses) if status]
         yield _series(
-            model[0],
-            BREAK_EVEN,
-            _name(BREAK_EVEN, model, f"{candidate} over {baseline}"),
+            class_id,
+            Quantity.BREAK_EVEN,
+            _name(Quantity.BREAK_EVEN, model, f"{candidate} over {baseline}"),
             runs,
             crossing,
             status_run=runs[known],
-            status=tuple(status[i] for i in known),
+            status=tuple(status for status in statuses if status),
         )
 
 
-def _grid(tracks: Sequence[Track], device: str, batches: Sequence[int], runs: NDArray[np.intp]) -> Array:
-    """Return a device's times, shape (runs, batches), NaN where there is none."""
+def _runs_of(tracks: Iterable[Track]) -> NDArray[np.intp]:
+    return np.unique(np.concatenate([track.run for track in tracks]))
+
+
+def _grid(
+    tracks: Mapping[CaseKey, Track], device: str, batches: Sequence[int], runs: NDArray[np.intp]
+) -> Array:
+    """Return a device's times, shape (runs, batches), NaN where unknown."""
     grid = np.full((len(runs), len(batches)), np.nan)
-    for track in tracks:
-        if track.device == device:
-            grid[np.searchsorted(runs, track.run), batches.index(track.batch_size)] = track.time_s
+    for key, track in tracks.items():
+        if key.device == device:
+            grid[np.searchsorted(runs, track.run), batches.index(key.batch_size)] = track.time_s
     return grid
 
 
-def _crossings(batches: Array, baseline: Array, candidate: Array) -> tuple[Array, list[str]]:
-    """Return where each run crosses, NaN where it does not, and how it stands; empty where nothing is known.
+def _crossings(
+    batches: Array, baseline: Array, candidate: Array
+) -> tuple[Array, list[CrossingStatus | None]]:
+    """Return where each run crosses, NaN if it does not, and its status, None if unknown.
 
-    Runs that know the same batch sizes are reckoned together. A batch size that one device alone knows is a
-    hole: no crossing is drawn across it.
+    Runs with the same batch sizes are computed together. A batch size that only one device has is a hole, in
+    which a crossing is unknown.
     """
     lead = baseline - candidate
     known = np.isfinite(lead)
     holes = np.isfinite(baseline) ^ np.isfinite(candidate)
     crossing = np.full(len(lead), np.nan)
-    status = [""] * len(lead)
+    statuses: list[CrossingStatus | None] = [None] * len(lead)
     for pattern in np.unique(np.hstack([known, holes]), axis=0):
         both, hole = np.split(pattern, 2)
         if not both.any():
@@ -145,24 +163,26 @@ def _crossings(batches: Array, baseline: Array, candidate: Array) -> tuple[Array
         rows = np.flatnonzero((known == both).all(axis=1) & (holes == hole).all(axis=1))
         found, starts = last_crossing(batches[both], lead[np.ix_(rows, np.flatnonzero(both))])
         in_hole = gaps_before(batches[both], [int(batch) for batch in batches[hole]])[starts]
-        for row, at, unknown in zip(rows, found, in_hole, strict=True):
-            word = "always" if at == -np.inf else "never" if at == np.inf else "crosses"
-            status[row] = "" if unknown and word == "crosses" else word
-            crossing[row] = at if status[row] == "crosses" else np.nan
-    return crossing, status
+        for row, at, is_unknown in zip(rows, found, in_hole, strict=True):
+            if at == -np.inf:
+                statuses[row] = CrossingStatus.ALWAYS
+            elif at == np.inf:
+                statuses[row] = CrossingStatus.NEVER
+            elif not is_unknown:
+                statuses[row], crossing[row] = CrossingStatus.CROSSES, at
+    return crossing, statuses
 
 
-def _largest(model: _Model, tracks: Sequence[Track]) -> Iterator[Series]:
-    """Yield each device's largest timed batch, in runs where a larger one ran out of memory."""
-    runs = np.unique(np.concatenate([track.run for track in tracks]))
-    for device in dict.fromkeys(track.device for track in tracks):
-        fits, bursts = np.zeros(len(runs)), np.zeros(len(runs))
-        for track in tracks:
-            if track.device == device:
+def _largest(class_id: str, model: Model, tracks: Mapping[CaseKey, Track]) -> Iterator[Series]:
+    """Yield each device's largest timed batch size, in runs where a larger one ran out of memory."""
+    runs = _runs_of(tracks.values())
+    for device in dict.fromkeys(key.device for key in tracks):
+        fits, too_large = np.zeros(len(runs)), np.zeros(len(runs))
+        for key, track in tracks.items():
+            if key.device == device:
                 at = np.searchsorted(runs, track.run)
-                timed = np.isfinite(track.time_s)
-                fits[at[timed]] = np.maximum(fits[at[timed]], track.batch_size)
-                out = at[track.ended == OOM]
-                bursts[out] = np.maximum(bursts[out], track.batch_size)
-        values = np.where(bursts > fits, fits, np.nan)
-        yield _series(model[0], LARGEST, _name(LARGEST, model, device), runs, values)
+                timed, oom = at[np.isfinite(track.time_s)], at[track.outcome == TrackOutcome.OOM]
+                fits[timed] = np.maximum(fits[timed], key.batch_size)
+                too_large[oom] = np.maximum(too_large[oom], key.batch_size)
+        values = np.where(too_large > fits, fits, np.nan)
+        yield _series(class_id, Quantity.LARGEST, _name(Quantity.LARGEST, model, device), runs, values)

@@ -1,10 +1,9 @@
-"""The store of a history: one immutable Parquet file a run, raw rounds kept, written by DuckDB.
+"""The store of a history: one immutable Parquet file per run, with every round, written by DuckDB.
 
-Owns the layout (``STORE/class=CLASS/STAMP-DIGEST.parquet``), the columns, and that a file appears whole or
-not at all: it is written aside under a name that no reader looks at, synced, and linked to its place, which
-never replaces what stands there. So there is no index and no lock: two writers need not know of each other,
-a reader never sees half a file, and a killed writer leaves a name that nobody reads. Judges nothing;
-`breakeven.history.query` reads the store.
+The layout is ``STORE/class=CLASS/TIME-DIGEST.parquet``. A file appears whole or not at all: it is written
+under a temporary name that readers ignore, synced, and then linked to its final name, which never replaces
+an existing file. Hence there is neither an index nor a lock: any number of writers and readers may work at
+once, and a killed writer leaves only a temporary file. `breakeven.history.query` reads the store.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,29 +22,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from breakeven.case import CaseKey, Outcome
 from breakeven.errors import RunFileError, StoreError
 from breakeven.format import one_line
-from breakeven.history.rows import ended_row, read_row, storable
-from breakeven.runs.readings import Run, read_run
+from breakeven.runs.reader import read_run
+from breakeven.runs.schema import CaseResult, Run
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 STORE_SCHEMA = 1
-"""The version of what stands in a store's files; a reader refuses a newer one."""
+"""The version of the files in a store; a reader refuses a newer one."""
 
 CLASS_PREFIX = "class="
 SUFFIX = ".parquet"
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,48}")
 _HEX_COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_DIGEST_SHOWN = 16
-_UP_TO_A_FILE = re.compile(r""".*(?:["']: |\\\\?": )|\s*(?:of|in|at end of) file '[^']*'""")
+_DIGEST_DIGITS = 16
+_FILE_NAME = re.compile(r""".*(?:["']: |\\\\?": )|\s*(?:of|in|at end of) file '[^']*'""")
 
-_TEXTS = ("case", "workload", "phase", "device", "axes", "flags", "outcome", "reason")
-_NUMBERS = ("batch_size", "median_s", "peak_memory_bytes")
+_TEXT_COLUMNS = ("case", "workload", "phase", "device", "axes", "flags", "outcome", "reason")
 
-# What is the run's stands in every row: a dictionary makes it cost nothing, and no second file is needed.
+# Facts of the run are repeated in every row: Parquet's dictionary encoding makes that free.
 _WRITE = """
 COPY (
     SELECT $schema::INTEGER AS "schema", $digest AS digest, $datetime::TIMESTAMP AS "datetime",
@@ -55,7 +55,7 @@ COPY (
         rounds.times_s::DOUBLE[] AS times_s, median_s::DOUBLE AS median_s,
         peak_memory_bytes::DOUBLE AS peak_memory_bytes,
         from_json(flags, '["VARCHAR"]') AS flags, outcome::VARCHAR AS outcome, reason::VARCHAR AS reason
-    FROM cells LEFT JOIN (
+    FROM cases LEFT JOIN (
         SELECT "row", list(time_s ORDER BY "round") AS times_s FROM timed GROUP BY "row"
     ) AS rounds USING ("row")
     ORDER BY "row"
@@ -65,53 +65,51 @@ COPY (
 
 @dataclass(frozen=True)
 class Added:
-    """What `add` did with one run file: `path` is its place in the store, `new` whether it was not there."""
+    """A run file `run` and its file in the store, `path`; `new` is False if that existed before."""
 
     run: str
     path: Path
     new: bool
-    cases: int
 
 
 def add(run_path: str | os.PathLike[str], store: str | os.PathLike[str]) -> Added:
-    """Put one run file into the store, which is made when it is missing; the same run again changes nothing.
+    """Add a run file to the store, which is created if missing; adding the same run again changes nothing.
 
     Raises:
-        RunFileError: the file is none that can be kept: unreadable, without a case, or without a date.
-        StoreError: the store cannot be written; nothing half-written stays.
+        RunFileError: the file cannot be read, or holds no case or no date.
+        StoreError: the store cannot be written; nothing incomplete is left.
     """
     return put(read_run(run_path), Path(store))
 
 
 def put(run: Run, store: Path) -> Added:
-    """Put a run that was read into the store, as `add` does.
+    """Add a run to the store, as `add` does.
 
     Raises:
-        RunFileError: it has no case, or no date.
-        StoreError: the store cannot be written; nothing half-written stays.
+        RunFileError: it holds no case or no date.
+        StoreError: the store cannot be written; nothing incomplete is left.
     """
-    if not run.readings and not run.ended:
+    if not run.cases and not run.untimed:
         raise RunFileError(
-            f"{one_line(run.path, 300)}: holds no benchmarks, and a history has nothing to keep of it; "
+            f"{one_line(run.path, 300)}: holds no benchmarks, so there is nothing to store; "
             "measure with `pytest bench --benchmark-json=FILE`"
         )
-    place = place_of(run, store)
-    if place.exists():
-        _check_same(place, run.digest)
-        return Added(run.path, place, False, len(run.readings))
-    new = _publish(run, place)
-    return Added(run.path, place, new, len(run.readings))
+    path = path_of(run, store)
+    if path.exists():
+        _check_same(path, run.digest)
+        return Added(run.path, path, new=False)
+    return Added(run.path, path, new=_publish(run, path))
 
 
-def place_of(run: Run, store: Path) -> Path:
-    """Return where a run belongs: the same place for the same run, whoever adds it."""
+def path_of(run: Run, store: Path) -> Path:
+    """Return the file of a run in a store; it depends on nothing but the run."""
     stamp = _moment(run).strftime("%Y%m%dT%H%M%SZ")
-    directory = store / f"{CLASS_PREFIX}{safe_name(run.machine_id)}"
-    return directory / f"{stamp}-{run.digest[:_DIGEST_SHOWN]}{SUFFIX}"
+    directory = store / f"{CLASS_PREFIX}{safe_name(run.machine.class_id)}"
+    return directory / f"{stamp}-{run.digest[:_DIGEST_DIGITS]}{SUFFIX}"
 
 
 def safe_name(class_id: str) -> str:
-    """Return a class id as a directory's name: no separators, no blanks, not too long, never ambiguous.
+    """Return a class id as the name of a directory: short, unique, without separators or blanks.
 
     >>> safe_name("0f3a9c"), safe_name("../etc")
     ('0f3a9c', '_etc-f7f9121fdb53')
@@ -123,69 +121,106 @@ def safe_name(class_id: str) -> str:
 
 
 def connection() -> DuckDBPyConnection:
-    """Return a connection of its own to an in-memory database, which fetches nothing from anywhere."""
+    """Return a new connection to an in-memory database that downloads no extensions."""
     return _database().cursor()
 
 
 @lru_cache(maxsize=1)
 def _database() -> DuckDBPyConnection:
-    import duckdb  # starting it takes as long as adding a run: once a process is enough
+    import duckdb  # starting it takes as long as adding a run, so once per process
 
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     return duckdb.connect(config={**settings, "threads": min(8, os.cpu_count() or 1)})
 
 
-def quoted(path: Path) -> str:
+def _quoted(path: Path) -> str:
     """Return a path as an SQL literal."""
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
-def _publish(run: Run, place: Path) -> bool:
-    """Write the file aside and link it to its place; return False when another writer was faster."""
+def _publish(run: Run, path: Path) -> bool:
+    """Write a temporary file and link it to `path`; return False if another writer was faster."""
     import duckdb
 
-    aside = place.with_name(f".{place.stem}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _write(run, aside)
-        _sync(aside)
-        new = _link(aside, place)
-        _sync(place.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(run, temporary)
+        _sync(temporary)
+        is_new = _link(temporary, path)
+        _sync(path.parent)
     except (OSError, duckdb.Error) as error:
         raise StoreError(
-            f"{one_line(run.path, 300)} cannot be written into {one_line(place.parent, 300)} "
-            f"({problem_of(error)}); nothing of it was added: "
-            "make room or choose another --store, and add it again"
+            f"{one_line(run.path, 300)} cannot be written into {one_line(path.parent, 300)} "
+            f"({reason_of(error)}); nothing of it was added: "
+            "free some space or choose another --store, and add it again"
         ) from error
     finally:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-    return new
+            temporary.unlink(missing_ok=True)
+    return is_new
 
 
 def _write(run: Run, path: Path) -> None:
-    rows = [*(read_row(reading) for reading in run.readings.values())]
-    rows += [ended_row(case, ended) for case, ended in run.ended.items()]
-    timed = [reading.times_s for reading in run.readings.values()]
-    # DuckDB finds both by their names; it reads arrays where they lie, without a frame.
-    cells = {name: np.array([row.get(name) for row in rows], dtype=object) for name in _TEXTS}
-    cells |= {name: np.array([row.get(name) or 0.0 for row in rows]) for name in ("batch_size",)}
-    cells |= {name: _with_gaps([row.get(name) for row in rows]) for name in _NUMBERS[1:]}
-    cells["row"] = np.arange(len(rows))
+    rows = [*map(_timed_row, run.cases.values()), *map(_untimed_row, run.untimed.values())]
+    times_s = [case.times_s for case in run.cases.values()]
+    # DuckDB reads registered arrays without copying them into a frame.
+    cases = {name: np.array([row.get(name) for row in rows], dtype=object) for name in _TEXT_COLUMNS}
+    cases["batch_size"] = np.array([row.get("batch_size") or 0.0 for row in rows])
+    cases |= {name: _masked([row.get(name) for row in rows]) for name in ("median_s", "peak_memory_bytes")}
+    cases["row"] = np.arange(len(rows))
     rounds = {
-        "row": np.repeat(np.arange(len(timed)), [len(times) for times in timed]),
-        "round": np.concatenate([np.arange(len(times)) for times in timed] or [np.empty(0, int)]),
-        "time_s": np.concatenate([*timed, np.empty(0)]),
+        "row": np.repeat(np.arange(len(times_s)), [len(times) for times in times_s]),
+        "round": np.concatenate([np.arange(len(times)) for times in times_s] or [np.empty(0, int)]),
+        "time_s": np.concatenate([*times_s, np.empty(0)]),
     }
     with connection() as database:
-        database.register("cells", cells)
+        database.register("cases", cases)
         database.register("timed", rounds)
-        database.execute(_WRITE.format(path=quoted(path)), _run_values(run))
+        database.execute(_WRITE.format(path=_quoted(path)), _run_values(run))
 
 
-def _with_gaps(values: list[Any]) -> Any:
-    numbers = np.array([np.nan if value is None else float(value) for value in values])
-    return np.ma.masked_invalid(numbers)
+def _timed_row(case: CaseResult) -> dict[str, Any]:
+    """Return the row of a case that was timed, without its rounds."""
+    return {
+        "case": storable(case.name),
+        "median_s": None if len(case.times_s) else case.median_s,
+        "flags": json.dumps([storable(flag) for flag in case.flags]),
+        "peak_memory_bytes": case.facts.peak_memory_bytes,
+        **_key_columns(case.key),
+    }
+
+
+def _untimed_row(outcome: Outcome) -> dict[str, Any]:
+    """Return the row of a case without a timing."""
+    return {
+        "case": storable(outcome.name),
+        "flags": "[]",
+        "outcome": storable(outcome.outcome),
+        "reason": storable(outcome.reason),
+        **_key_columns(outcome.key),
+    }
+
+
+def _key_columns(key: CaseKey | None) -> Mapping[str, Any]:
+    if key is None:
+        return {}
+    return {
+        "workload": storable(key.workload),
+        "phase": storable(key.phase),
+        "device": storable(key.device),
+        "batch_size": key.batch_size,
+        "axes": json.dumps(dict(key.axes), sort_keys=True),
+    }
+
+
+def storable(text: str) -> str:
+    """Return text that Parquet can hold: lone surrogates and NUL are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def _masked(values: list[Any]) -> Any:
+    return np.ma.masked_invalid(np.array([np.nan if value is None else float(value) for value in values]))
 
 
 def _run_values(run: Run) -> dict[str, Any]:
@@ -196,14 +231,14 @@ def _run_values(run: Run) -> dict[str, Any]:
         "commit": commit_of(run.commit),
         "branch": run.branch or None,
         "dirty": run.dirty,
-        "class_id": storable(run.machine_id),
-        "label": storable(run.label),
-        "facts": json.dumps(dict(run.facts), sort_keys=True, default=str),
+        "class_id": storable(run.machine.class_id),
+        "label": storable(run.machine.label),
+        "facts": json.dumps(dict(run.machine.facts), sort_keys=True, default=str),
     }
 
 
 def commit_of(text: str) -> str | None:
-    """Return a commit's id, None for what names none, such as pytest-benchmark's ``unversioned``.
+    """Return a commit's id, or None for anything else, such as pytest-benchmark's ``unversioned``.
 
     >>> commit_of("0123ABCdef"), commit_of("unversioned"), commit_of("")
     ('0123abcdef', None, None)
@@ -212,7 +247,7 @@ def commit_of(text: str) -> str | None:
 
 
 def _moment(run: Run) -> datetime.datetime:
-    """Return when the run was measured, in UTC; pytest-benchmark's older naive times are UTC too."""
+    """Return when the run was measured, in UTC, which a time without a zone is taken to be."""
     try:
         moment = datetime.datetime.fromisoformat(run.datetime)
         if moment.tzinfo is None:
@@ -221,44 +256,44 @@ def _moment(run: Run) -> datetime.datetime:
     except (ValueError, OverflowError) as error:
         shown = one_line(repr(run.datetime), 60) if run.datetime else "nothing"
         raise RunFileError(
-            f"{one_line(run.path, 300)}: datetime: {shown} is no date and time, "
-            "and a history is ordered by it; give a file that --benchmark-json wrote"
+            f"{one_line(run.path, 300)}: datetime: {shown} is not a date and time, "
+            "by which a history is ordered; give a file that --benchmark-json wrote"
         ) from error
 
 
-def _check_same(place: Path, digest: str) -> None:
-    """Refuse to take a damaged file for the run that should stand there."""
+def _check_same(path: Path, digest: str) -> None:
+    """Raise an error unless the file holds the run with this digest."""
     import duckdb
 
     try:
         with connection() as database:
             query = "SELECT any_value(digest) FROM read_parquet(?, hive_partitioning = false)"
-            found = database.execute(query, [literal(place)]).fetchone()
+            found = database.execute(query, [literal(path)]).fetchone()
     except duckdb.Error as error:
         raise StoreError(
-            f"{one_line(place, 300)} is damaged ({problem_of(error)}); delete it and add its run again"
+            f"{one_line(path, 300)} is damaged ({reason_of(error)}); delete it and add its run again"
         ) from error
     if found is None or found[0] != digest:
-        raise StoreError(f"{one_line(place, 300)} holds another run; delete it and add the run again")
+        raise StoreError(f"{one_line(path, 300)} holds another run; delete it and add the run again")
 
 
 def literal(path: Path) -> str:
-    """Return a path that DuckDB takes as it stands: in a pattern, brackets and stars would mean something."""
+    """Return a path for DuckDB, which would read brackets and stars as a pattern."""
     import glob
 
     return glob.escape(str(path.absolute()))
 
 
-def _link(aside: Path, place: Path) -> bool:
-    """Give the finished file its name unless that is taken; a link fails where a rename would replace."""
+def _link(temporary: Path, path: Path) -> bool:
+    """Give the finished file its name unless that exists; unlike a rename, a link never replaces a file."""
     try:
-        place.hardlink_to(aside)
+        path.hardlink_to(temporary)
     except FileExistsError:
         return False
     except OSError:  # a file system without hard links
-        if place.exists():
+        if path.exists():
             return False
-        aside.rename(place)
+        temporary.rename(path)
     return True
 
 
@@ -270,10 +305,10 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def problem_of(error: Exception) -> str:
-    """Return why the operating system or DuckDB refused, in a line without the name of a file."""
+def reason_of(error: Exception) -> str:
+    """Return why the operating system or DuckDB failed, in one line without the name of a file."""
     if isinstance(error, OSError):
         return one_line(error.strerror or error, 200)
     text = str(error).split("\n")[0].partition('","errno"')[0]
-    # DuckDB names the file aside, which nobody knows; the reason stands behind it, and in JSON at times.
-    return one_line(_UP_TO_A_FILE.sub("", text), 200)
+    # DuckDB names the temporary file, which the user does not know; sometimes the message is JSON.
+    return one_line(_FILE_NAME.sub("", text), 200)

@@ -1,91 +1,128 @@
-"""The findings of a history as sentences: what changed, by how much, since when.
-
-Owns the words, once for every face. Escapes nothing, and decides nothing.
-"""
+"""The findings of a history as sentences, the same in every rendering. Nothing is escaped here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from breakeven import format as fmt
-from breakeven.format import percent_change, percent_change_with_interval, percent_range, shortened
+from breakeven.history.accepted import Direction
 from breakeven.history.check import ChangePoint, History, Newest
-from breakeven.history.series import TIME
-from breakeven.history.warnings import run_name
+from breakeven.history.query import StoredRun
+from breakeven.history.series import Quantity
+from breakeven.stats.change_points import MIN_RUNS
+from breakeven.stats.verdict import Verdict
 
-LONGEST_NAME = 120
-"""Longer names lose their middle in a sentence; JSON has them whole."""
-
-
-def change_sentence(found: ChangePoint) -> str:
-    """Return one change in a sentence."""
-    return f"{shortened(found.watched.name, LONGEST_NAME)} {change_words(found)}"
-
-
-def change_words(found: ChangePoint) -> str:
-    """Return what a sentence says of a change behind the name of its series."""
-    change = found.change
-    more = change.ratio > 1
-    much = percent_change_with_interval(change.ratio, change.low, change.high)
-    if found.watched.series.quantity == TIME:
-        what = f"became {much} {'slower' if more else 'faster'}"
-    else:
-        what = f"{'rose' if more else 'fell'} by {much}"
-    return f"{what} in {run_name(found.after)}, {fmt.plural(found.ago, 'run')} ago; {_before(found)}"
-
-
-def newest_sentence(found: Newest) -> str:
-    """Return what the newest run of one series says, in a sentence; it has a verdict."""
-    return f"{shortened(found.watched.name, LONGEST_NAME)} {newest_words(found)}"
-
-
-def newest_words(found: Newest) -> str:
-    """Return what a sentence says of the newest run behind the name of its series; it has a verdict."""
-    verdict = found.verdict
-    assert verdict is not None
-    more = verdict.ratio > 1
-    if found.watched.series.quantity == TIME:
-        what = f"{percent_change(verdict.ratio)} {'slower' if more else 'faster'} than"
-    else:
-        what = f"{percent_change(verdict.ratio)} {'above' if more else 'below'}"
-    return (
-        f"is {what} what its series led one to expect, in {run_name(found.run)}; "
-        f"an unchanged run lies within {percent_range(verdict.low, verdict.high)}"
-    )
+MAX_NAME = 120
+"""Longer names lose their middle in a sentence; JSON has them in full."""
 
 
 def headline(history: History) -> str:
     """Return the verdict on a store."""
-    runs, series = fmt.plural(len(history.runs), "run"), f"{len(history.watched)} series"
+    runs, series = fmt.plural(len(history.runs), "run"), f"{len(history.tracked)} series"
     if not history.runs:
-        return "Nothing could be judged: the store holds no run."
+        return "Nothing could be judged: the store is empty."
     if not history.judged:
-        return f"Nothing could be judged: no series has the 6 runs that it takes ({runs}, {series})."
-    changes = sum(found.is_objection for found in history.changes)
-    newest = sum(found.is_objection for found in history.newest)
-    counted = f"{history.judged} of {series} judged over {runs}"
+        return f"Nothing could be judged: no series has {MIN_RUNS + 1} runs yet ({runs}, {series})."
+    changes, newest = len(history.regressed_changes), len(history.regressed_newest)
     if not changes and not newest:
-        return f"Nothing to object: {counted}."
-    parts = [
-        f"{fmt.plural(changes, 'change')} to the worse {'stands' if changes == 1 else 'stand'}"
-        if changes
-        else "",
-        f"the newest run is worse than expected in {newest} series" if newest else "",
-    ]
-    text = " and ".join(filter(None, parts))
-    return f"{text[:1].upper()}{text[1:]}: {counted}."
+        return f"No regressions in {history.judged} of {series} over {runs}."
+    parts = [fmt.plural(changes, "regression")] if changes else []
+    parts += [f"the newest run regressed in {newest} series"] if newest else []
+    return f"{fmt.capital(fmt.listed(parts))}; judged {history.judged} of {series} over {runs}."
 
 
 def coverage(history: History) -> str:
-    """Return how much of the newest runs was judged."""
-    known: list[str] = [found.verdict.verdict for found in history.newest if found.verdict]
-    inconclusive = known.count("inconclusive")
+    """Return how many series of the newest runs were judged; empty without a newest run."""
+    if not history.newest:
+        return ""
+    verdicts = [found.verdict for found in history.newest if found.judgment]
     return (
-        f"newest run: judged {len(known)} of {len(history.newest)} series, {inconclusive} inconclusive, "
-        f"{known.count('unchanged')} unchanged"
+        f"newest run: judged {len(verdicts)} of {len(history.newest)} series, "
+        f"{verdicts.count(Verdict.INCONCLUSIVE)} inconclusive, {verdicts.count(Verdict.UNCHANGED)} unchanged"
     )
 
 
-def _before(found: ChangePoint) -> str:
-    before = found.before
-    if before.commit and before.commit == found.after.commit:
-        return "the run before it was of the same commit, so the machine changed, not the code"
-    return f"the run before it was of {run_name(before)}"
+def regressions(history: History) -> list[str]:
+    """Return a sentence for each finding that fails the check."""
+    changes = [f"{_name(found)} {describe_change(found)}" for found in history.regressed_changes]
+    return changes + [f"{_name(found)} {describe_newest(found)}" for found in history.regressed_newest]
+
+
+def how_to_accept(history: History) -> str:
+    """Return how to accept the first regression, empty without one."""
+    runs = [found.after for found in history.regressed_changes]
+    runs += [found.run for found in history.regressed_newest]
+    if not runs:
+        return ""
+    return f'To accept an intended change: breakeven history accept {runs[0].id} --reason "why"'
+
+
+def describe_change(found: ChangePoint) -> str:
+    """Return a change as what follows the name of its series in a sentence."""
+    size = fmt.percent_change_with_interval(found.change.ratio, found.change.low, found.change.high)
+    if found.tracked.series.quantity == Quantity.TIME:
+        changed = f"became {size} {compared(found)}"
+    else:
+        changed = f"{'rose' if found.change.ratio > 1 else 'fell'} by {size}"
+    return f"{changed} in {found.after.name}, {fmt.plural(found.ago, 'run')} ago; {_previous(found)}"
+
+
+def describe_newest(found: Newest) -> str:
+    """Return a newest run as what follows the name of its series in a sentence; it has a judgment."""
+    assert found.judgment is not None
+    size = fmt.percent_change(found.judgment.ratio)
+    if found.tracked.series.quantity == Quantity.TIME:
+        position = f"{compared(found)} than"
+    else:
+        position = "above what was" if found.judgment.ratio > 1 else "below what was"
+    unchanged = fmt.percent_range(found.judgment.low, found.judgment.high)
+    return f"is {size} {position} predicted, in {found.run.name}; an unchanged run is within {unchanged}"
+
+
+def describe_series(runs: int, changes: Sequence[ChangePoint], newest: Newest | None) -> list[str]:
+    """Return everything found in one series, a sentence each, without its name."""
+    sentences = [_with_state(found) for found in changes]
+    if newest is not None and newest.direction is not None:
+        sentences.append(f"The newest run {describe_newest(newest)}")
+    if runs <= MIN_RUNS:
+        sentences.append(f"{fmt.plural(runs, 'run')}: too few to judge.")
+    return sentences
+
+
+def compared(found: ChangePoint | Newest) -> str:
+    """Return the direction of a finding in one word: slower, faster, more or less."""
+    is_more = (found.direction == Direction.WORSE) == (found.tracked.series.worse > 0)
+    if found.tracked.series.quantity == Quantity.TIME:
+        return "slower" if is_more else "faster"
+    return "more" if is_more else "less"
+
+
+def state(found: ChangePoint | Newest, max_reason: int) -> str:
+    """Return what became of a change, in a few words."""
+    if found.accepted is not None:
+        return f"accepted: {fmt.one_line(found.accepted, max_reason)}"
+    if isinstance(found, ChangePoint) and not found.persists:
+        return "reverted"
+    return Verdict.REGRESSED if found.is_regression else Verdict.IMPROVED
+
+
+def table_name(run: StoredRun) -> str:
+    """Return the id of a run and its day."""
+    return f"{run.id} {run.moment:%Y-%m-%d}"
+
+
+def _name(found: ChangePoint | Newest) -> str:
+    return fmt.shortened(found.tracked.name, MAX_NAME)
+
+
+def _with_state(found: ChangePoint) -> str:
+    sentence = fmt.capital(describe_change(found))
+    if found.accepted is not None:
+        return f"{sentence}. Accepted: {found.accepted}"
+    return sentence if found.persists else f"{sentence}. Reverted since."
+
+
+def _previous(found: ChangePoint) -> str:
+    if found.before.commit and found.before.commit == found.after.commit:
+        return "the previous run has the same commit, so the machine changed, not the code"
+    return f"the previous run is {found.before.name}"

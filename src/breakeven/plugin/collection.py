@@ -1,7 +1,6 @@
-"""How ``bench_*.py`` files become test items: which files, which functions, which cases, which of them stay.
+"""The test items of ``bench_*.py`` files: which files, which functions, which cases, and which of those stay.
 
-Owns the collectors and items that pytest sees, and the case that an item stands for. Imports neither torch
-nor pandas: devices and phases are handed in once a sweep is found.
+Devices and phases are handed in once a sweep is found, so that this module does not need torch.
 """
 
 from __future__ import annotations
@@ -22,42 +21,42 @@ from breakeven.plugin.sweeps import Sweep, axis_value, is_swept
 class BenchModule(pytest.Module):
     """A ``bench_*.py``: its functions with a sweep, and whatever the project's own patterns match."""
 
-    is_the_projects_too = False
+    uses_project_patterns = False
 
-    def is_the_projects(self, obj: object, name: str) -> bool:
-        """Tell whether pytest takes the function without us."""
-        return self.is_the_projects_too and super().istestfunction(obj, name)
+    def matches_project_patterns(self, obj: object, name: str) -> bool:
+        """Return whether pytest collects the function without us."""
+        return self.uses_project_patterns and super().istestfunction(obj, name)
 
     def istestfunction(self, obj: object, name: str) -> bool:
-        """Take every function that carries a sweep mark."""
-        return is_swept(obj) or self.is_the_projects(obj, name)
+        """Collect every function with a sweep mark."""
+        return is_swept(obj) or self.matches_project_patterns(obj, name)
 
     def istestclass(self, obj: object, name: str) -> bool:
         """Leave classes to the project's own patterns."""
-        return self.is_the_projects_too and super().istestclass(obj, name)
+        return self.uses_project_patterns and super().istestclass(obj, name)
 
 
-class WrongMark(pytest.Item):
-    """Stands for a function whose sweep mark cannot be used: it fails with one line, the others run."""
+class InvalidSweep(pytest.Item):
+    """Takes the place of a function whose sweep mark cannot be used, and fails in one line."""
 
-    def __init__(self, *, complaint: str, **kwargs: Any) -> None:
+    def __init__(self, *, problem: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.complaint = complaint
-        self.fixturenames = ["benchmark"]  # so that --benchmark-only does not skip the complaint
-        self.funcargs: dict[str, Any] = {}  # where pytest-benchmark before 5.3 looks without asking
+        self.problem = problem
+        self.fixturenames = ["benchmark"]  # so that --benchmark-only does not skip the message
+        self.funcargs: dict[str, Any] = {}  # pytest-benchmark before 5.3 reads it from every item
 
     def runtest(self) -> None:
-        """Fail with the complaint."""
-        pytest.fail(self.complaint, pytrace=False)
+        """Fail with what is wrong."""
+        pytest.fail(self.problem, pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Name the file and the function."""
+        """Return the file and the function."""
         return self.path, None, self.name
 
 
 def is_bench_file(path: Path, session: pytest.Session) -> bool:
-    """Tell whether a path is a ``bench_*.py`` that was asked for and mentions a sweep."""
-    if not (fnmatch(path.name, "bench_*.py") and is_typed(path, session)):
+    """Return whether a path is a requested ``bench_*.py`` whose text mentions a sweep."""
+    if not (fnmatch(path.name, "bench_*.py") and is_requested(path, session)):
         return False
     try:
         return "sweep" in path.read_text(encoding="utf-8", errors="replace")
@@ -65,36 +64,36 @@ def is_bench_file(path: Path, session: pytest.Session) -> bool:
         return False
 
 
-def is_typed(path: Path, session: pytest.Session) -> bool:
-    """Tell whether a path lies under one that was typed on the command line."""
+def is_requested(path: Path, session: pytest.Session) -> bool:
+    """Return whether a path, or a folder it is in, was typed on the command line."""
     if session.config.args_source is not pytest.Config.ArgsSource.ARGS:
         return False
-    return any(session.isinitpath(place) for place in (path, *path.parents))
+    return any(session.isinitpath(parent) for parent in (path, *path.parents))
 
 
-def is_ours(collector: pytest.Module | pytest.Class, name: str, obj: object) -> bool:
-    """Tell whether a function is swept, and not some other project's idea of a sweep."""
+def is_benchmark(collector: pytest.Module | pytest.Class, name: str, obj: object) -> bool:
+    """Return whether a function is swept in our sense, and not by another project's mark of that name."""
     if not is_swept(obj):
         return False
     assert callable(obj)
-    takes = "train_benchmark" in inspect.signature(obj).parameters
+    has_fixture = "train_benchmark" in inspect.signature(obj).parameters
     if isinstance(collector, BenchModule):
-        return takes or not collector.is_the_projects(obj, name)
-    return takes and collector.istestfunction(obj, name)
+        return has_fixture or not collector.matches_project_patterns(obj, name)
+    return has_fixture and collector.istestfunction(obj, name)
 
 
 def parametrize(
-    metafunc: pytest.Metafunc, sweep: Sweep, devices: Sequence[Any], phases: Sequence[Any]
+    metafunc: pytest.Metafunc, sweep: Sweep, devices: Sequence[Any], phases: Sequence[str]
 ) -> None:
     """Give a function its cases: the sweep's arguments, then the device, then the phase."""
     for name, values in sweep.arguments:
         metafunc.parametrize(name, values)
     metafunc.parametrize("breakeven_device", devices, ids=[device.name for device in devices])
-    metafunc.parametrize("breakeven_phase", phases, ids=[phase.name for phase in phases])
+    metafunc.parametrize("breakeven_phase", phases, ids=phases)
 
 
 def is_case(item: pytest.Item) -> bool:
-    """Tell whether a sweep made the item."""
+    """Return whether a sweep made the item."""
     return "breakeven_phase" in getattr(getattr(item, "callspec", None), "params", {})
 
 
@@ -102,7 +101,7 @@ def case_of(item: Any) -> CaseKey:
     """Return the case of an item that a sweep made.
 
     Raises:
-        UsageError: a batch size that came through `parametrize` is none.
+        UsageError: `parametrize` gave a batch size that is not a positive integer.
     """
     axes = dict(item.callspec.params)
     device, phase, batch_size = (
@@ -111,39 +110,39 @@ def case_of(item: Any) -> CaseKey:
     return CaseKey.of(
         workload=_workload_of(item.originalname),
         batch_size=batch_size,
-        phase=phase.name,
+        phase=phase,
         device=device.name,
         axes={name: axis_value(value) for name, value in axes.items()},
     )
 
 
-def keep_listed(session: pytest.Session, items: list[pytest.Item], selection: Selection) -> str | None:
-    """Deselect the benchmarks that are not listed; return the line on listed ones that are not here, if any.
+def keep_selected(session: pytest.Session, items: list[pytest.Item], selection: Selection) -> str | None:
+    """Deselect the benchmarks that are not listed; return a warning about listed ones that do not exist.
 
     Raises:
-        UsageError: none of the listed cases was collected, and no failure is going to say why.
+        UsageError: none of the listed cases was collected, and no failure will show why.
     """
-    names = {item: _listed_as(item, selection) for item in items}
+    names = {item: _listed_name(item, selection) for item in items}
     collected = [name for name in names.values() if name is not None]
-    hidden = any(isinstance(item, WrongMark) and name is None for item, name in names.items())
-    broken = session.testsfailed and not session.config.option.continue_on_collection_errors
-    if not (hidden or broken):
+    may_be_hidden = any(isinstance(item, InvalidSweep) and name is None for item, name in names.items())
+    has_failed = session.testsfailed and not session.config.option.continue_on_collection_errors
+    if not (may_be_hidden or has_failed):
         selection.check(collected)
-    wanted = {None, *selection.names}
-    unwanted = [item for item, name in names.items() if name not in wanted]
-    if unwanted:
-        session.config.hook.pytest_deselected(items=unwanted)
-        items[:] = [item for item, name in names.items() if name in wanted]
-    return selection.note_missing(collected)
+    kept = {None, *selection.names}
+    deselected = [item for item, name in names.items() if name not in kept]
+    if deselected:
+        session.config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item, name in names.items() if name in kept]
+    return selection.missing_warning(collected)
 
 
-def _listed_as(item: Any, selection: Selection) -> str | None:
-    """Return the name by which a file lists a benchmark.
+def _listed_name(item: Any, selection: Selection) -> str | None:
+    """Return the name by which a selection lists a benchmark.
 
-    None for what is no benchmark, and for a wrong mark in whose place listed cases might stand.
+    None for other tests, and for an invalid sweep that may hide listed cases.
     """
-    if isinstance(item, WrongMark):
-        return None if selection.speaks_of(_workload_of(item.name)) else item.nodeid
+    if isinstance(item, InvalidSweep):
+        return None if selection.lists_workload(_workload_of(item.name)) else item.nodeid
     if is_case(item):
         return case_of(item).label()
     return item.nodeid if "benchmark" in getattr(item, "fixturenames", ()) else None

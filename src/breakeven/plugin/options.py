@@ -1,13 +1,10 @@
-"""What was asked of a run: our own options, and what pytest-benchmark's mean for our cases.
-
-Owns their reading and every complaint about them. Refuses to declare them, which `plugin` does without torch,
-and to say what follows from them.
-"""
+"""What was asked of a run: our own options, and what pytest-benchmark's options mean for our cases."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +13,10 @@ import pytest
 from breakeven.case import Budget
 from breakeven.errors import UsageError
 from breakeven.hardware.devices import Device, parse_devices
-from breakeven.measure.phases import Phase, parse_phases
-from breakeven.plugin.invocation import command, words
-from breakeven.plugin.sweeps import Choice, Sweep, check_choice, chosen, parse_choice
+from breakeven.measure.phases import parse_phases
+from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep
 
-WIDE_TABLE = (
+TABLE_OPTIONS = (
     "columns",
     "sort",
     "group-by",
@@ -35,86 +31,89 @@ WIDE_TABLE = (
 
 CPU_CLOCKS = ("process_time", "thread_time")
 
+SETTINGS = ("PYTEST_ADDOPTS", "BREAKEVEN_CASES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+"""Environment variables that change what is measured, or where; an empty one may hide every GPU."""
+
 
 class Options:
-    """The options of one pytest session, command line before ini file.
+    """The options of one pytest session: the command line, else the ini file.
 
-    What cannot be used is remembered and raised by `check`, since an error during collection would cost
-    every function of the file.
+    An option that cannot be used is remembered until `check` raises it: raised during collection, the error
+    would be reported once per file.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._complaints: list[UsageError] = []
+        self._errors: list[UsageError] = []
         self._sweeps: list[Mapping[str | None, Sweep]] = []
         self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_names(text)))
-        self.phases: Sequence[Phase] = self._read("phases", lambda text: parse_phases(_names(text)))
+        self.phases: Sequence[str] = self._read("phases", _phases)
         self.choice: Choice = self._read("sweep", parse_choice)
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
-        """Return which of a function's sweeps to run, None for none of them; `check` asks all it was given.
+        """Return which of a function's sweeps to run, None for none of them.
 
-        Where the choice does not fit the function, it is left out here and told by `check`.
+        A choice that does not fit the function is left out here and raised by `check`.
         """
         self._sweeps.append(sweeps)
         try:
-            return chosen(sweeps, self.choice)
+            return select_sweep(sweeps, self.choice)
         except UsageError as error:
-            self._complaints.append(error)
-            return chosen(sweeps, Choice())
+            self._errors.append(error)
+            return select_sweep(sweeps, Choice())
 
     def check(self) -> None:
-        """Refuse what cannot be used.
+        """Refuse options that cannot be used.
 
         Raises:
-            UsageError: the first complaint.
+            UsageError: the first one.
         """
-        if self._complaints:
-            raise self._complaints[0]
-        if self._sweeps:  # none where every mark is wrong, and each function says so
+        if self._errors:
+            raise self._errors[0]
+        if self._sweeps:  # none where every mark is invalid, and each function fails with that
             check_choice(self.choice, self._sweeps)
         clock = str(self._config.getoption("benchmark_timer", ""))
         if any(name in clock for name in CPU_CLOCKS):
             raise UsageError(
-                f"--benchmark-timer={clock} does not count waiting for a device; leave the option out"
+                f"--benchmark-timer={clock} does not count waiting for a device; remove the option"
             )
         self.budget()
 
     def budget(self, item: pytest.Item | None = None) -> Budget:
-        """Return pytest-benchmark's wishes, those of the item's own ``benchmark`` mark first.
+        """Return what pytest-benchmark's options allow, or the item's own ``benchmark`` mark.
 
         Raises:
-            UsageError: a wish that cannot be kept.
+            UsageError: a limit that cannot be kept.
         """
         mark = item.get_closest_marker("benchmark") if item is not None else None
-        wishes = {} if mark is None else mark.kwargs
+        own = {} if mark is None else mark.kwargs
 
-        def wish(name: str, default: Any) -> Any:
-            given = wishes.get(name, self._config.getoption(f"benchmark_{name}", None))
+        def limit(name: str, default: Any) -> Any:
+            given = own.get(name, self._config.getoption(f"benchmark_{name}", None))
             return default if given is None else given
 
         return Budget(
-            min_rounds=max(6, int(wish("min_rounds", 6))),
-            max_time_s=float(wish("max_time", 1.0)),
-            target_precision=float(wish("precision", 0.02)),
+            min_rounds=max(6, int(limit("min_rounds", 6))),
+            max_time_s=float(limit("max_time", 1.0)),
+            target_precision=float(limit("precision", 0.02)),
         )
 
     @property
-    def times(self) -> bool:
+    def is_timing(self) -> bool:
         """Whether anything is timed at all."""
         return not (self._config.getoption("benchmark_disable") or self._config.getoption("benchmark_skip"))
 
     @property
     def json_path(self) -> Path | None:
-        """Where the run file goes; None where none is kept."""
+        """Where the run file is written; None where none was asked for."""
         path: Path | None = self._config.getoption("benchmark_json", None)
         return path
 
     @property
-    def wants_wide_table(self) -> bool:
+    def wants_table(self) -> bool:
         """Whether pytest-benchmark's own table, histogram or comparison was asked for."""
-        asked = words(self._arguments, self._config.getini("addopts"), os.environ)
-        return any(word.startswith(f"--benchmark-{option}") for word in asked for option in WIDE_TABLE)
+        given = words_of(self._arguments, self._config.getini("addopts"), os.environ)
+        return any(word.startswith(f"--benchmark-{option}") for word in given for option in TABLE_OPTIONS)
 
     @property
     def wants_traceback(self) -> bool:
@@ -125,31 +124,52 @@ class Options:
     @property
     def command(self) -> str:
         """The shell line that repeats this run."""
-        return command(self._arguments, os.environ)
+        return command_line(self._arguments, os.environ)
 
     @property
     def _arguments(self) -> tuple[str, ...]:
         return tuple(self._config.invocation_params.args)
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
-        """Return a parsed option, else the ini key; what an empty text gives where it cannot be used."""
-        key = f"breakeven_{name}"
+        """Return the parsed option or ini key; the default where it cannot be used."""
+        key, option = f"breakeven_{name}", f"--breakeven-{name}"
         try:
             text = self._config.getoption(key) or self._ini(key) or ""
             if not isinstance(text, str):
-                raise UsageError(f'{key}={text!r} is no text; write for instance {key} = "{text[0]}"')
+                raise UsageError(f'{key}={text!r}: expected a string; write for example {key} = "{text[0]}"')
             return parse(text)
         except UsageError as error:
-            option = f"--breakeven-{name}"
-            named = str(error) if option in str(error) or key in str(error) else f"{option}: {error}"
-            self._complaints.append(UsageError(named))
+            is_named = option in str(error) or key in str(error)
+            self._errors.append(error if is_named else UsageError(f"{option}: {error}"))
             return parse("")
 
     def _ini(self, key: str) -> Any:
         try:
             return self._config.getini(key)
-        except (pytest.UsageError, TypeError) as error:  # pytest 9 reads the types of TOML, and wants a text
+        except (
+            pytest.UsageError,
+            TypeError,
+        ) as error:  # pytest 9 reads the types of TOML, and wants a string
             raise UsageError(f"{key}: {error}") from None
+
+
+def command_line(arguments: Iterable[object], environment: Mapping[str, str]) -> str:
+    """Return the shell line that repeats a run of pytest.
+
+    >>> command_line(["bench", "-k", "mlp and cpu"], {"OMP_WAIT_POLICY": "passive", "LANG": "C"})
+    "OMP_WAIT_POLICY=passive pytest bench -k 'mlp and cpu'"
+    """
+    settings = [f"{name}={shlex.quote(environment[name])}" for name in SETTINGS if name in environment]
+    return " ".join([*settings, shlex.join(["pytest", *map(str, arguments)])])
+
+
+def words_of(arguments: Iterable[object], ini: Iterable[object], environment: Mapping[str, str]) -> list[str]:
+    """Return every word given to pytest: on the command line, in the ini file, in the environment."""
+    return [str(word) for word in (*arguments, *ini, *shlex.split(environment.get("PYTEST_ADDOPTS", "")))]
+
+
+def _phases(text: str) -> tuple[str, ...]:
+    return tuple(phase.name for phase in parse_phases(_names(text)))
 
 
 def _names(text: str) -> list[str]:

@@ -1,46 +1,83 @@
-"""The file that ``--benchmark-json`` names: it can be written, and it is there also without any timing.
-
-Owns when it is written and where. Refuses to fill it: pytest-benchmark and `running` do, through hooks.
-"""
+"""The file that ``--benchmark-json`` names: checked before measuring, and written even without any timing."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from breakeven.errors import UsageError
+from breakeven.format import one_line
 
 
-def make_room(path: Path) -> None:
-    """Make the folder of a run file that is yet to be written.
+class RunFile:
+    """The run file of one session. pytest-benchmark writes it where any benchmark was timed.
+
+    `content` is what was or would have been written; `problem` says why it could not be.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.content: dict[str, Any] | None = None
+        self.problem: str | None = None
+
+    def check(self) -> None:
+        """Make the folder, and find out whether the file can be written.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        if self.path is not None:
+            check_writable(self.path)
+
+    def write_without_timings(self, config: pytest.Config) -> None:
+        """Write the file where pytest-benchmark did not; it would leave an older one in its place."""
+        if self.path is None or self.content is not None:
+            return
+        output = _output_without_benchmarks(config)
+        self.path.write_text(json.dumps(output, indent=4, default=str), encoding="utf-8")
+
+    def save_elsewhere(self, error: OSError) -> None:
+        """Save the results as a temporary file, and record why they are not in their own."""
+        reason = f"the results could not be written ({one_line(error.strerror or error, 300)})"
+        self.problem = f"{reason}; make room for them, and measure again"
+        if self.content is not None:
+            with suppress(OSError):
+                self.problem = (
+                    f"{reason}; they were saved in {_write_temporary(self.content)}, move that file"
+                )
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file, and refuse a file that cannot be written.
 
     Raises:
-        UsageError: the folder cannot be made, or the file not be written.
+        UsageError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
-        if is_new or path.is_file() or path.is_dir():  # who reads a pipe would take our closing for its end
-            path.open("ab").close()  # permissions do not tell: root has all, and some file systems take none
-        if is_new and not path.is_symlink():  # it would be the link that went
+        if is_new or path.is_file() or path.is_dir():  # closing a pipe would be its end for whoever reads it
+            path.open("ab").close()  # permissions are not enough: root has all of them
+        if is_new and not path.is_symlink():  # unlinking it would remove the link
             path.unlink()
     except OSError as error:
         raise UsageError(
-            f"--benchmark-json={path} cannot be written ({error.strerror}); name a file in a folder of yours"
+            f"--benchmark-json={path} cannot be written ({error.strerror}); choose a file that you may write"
         ) from None
 
 
-def write_without_timings(path: Path, config: pytest.Config) -> None:
-    """Write the file as pytest-benchmark would with no benchmark in it: alone it leaves yesterday's there."""
+def _output_without_benchmarks(config: pytest.Config) -> dict[str, Any]:
+    """Return what pytest-benchmark would write without a benchmark."""
     hook = config.hook
     machine_info = hook.pytest_benchmark_generate_machine_info(config=config)
     hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
-    output = hook.pytest_benchmark_generate_json(
+    output: dict[str, Any] = hook.pytest_benchmark_generate_json(
         config=config,
         benchmarks=[],
         include_data=True,
@@ -48,15 +85,10 @@ def write_without_timings(path: Path, config: pytest.Config) -> None:
         commit_info=hook.pytest_benchmark_generate_commit_info(config=config),
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=[], output_json=output)
-    path.write_text(json.dumps(output, indent=4, default=str), encoding="utf-8")
+    return output
 
 
-def write_elsewhere(content: dict[str, Any]) -> Path:
-    """Write a run file to where temporary files go, its own place being full or gone, and return its path.
-
-    Raises:
-        OSError: there is no room there either.
-    """
+def _write_temporary(content: dict[str, Any]) -> Path:
     handle, name = tempfile.mkstemp(prefix="breakeven-run-", suffix=".json")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=4, default=str)

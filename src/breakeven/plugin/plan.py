@@ -1,7 +1,4 @@
-"""What a run is about to do: every collected case once, on which devices, and about how long it will take.
-
-Owns the cases and what is said of them before the first begins. Refuses to know how any of them ended.
-"""
+"""What a run is about to do: every collected case once, on which devices, and about how long it will take."""
 
 from __future__ import annotations
 
@@ -9,23 +6,23 @@ from collections.abc import Sequence
 
 from breakeven.case import CaseKey
 from breakeven.errors import UsageError
+from breakeven.format import one_line, plural
 from breakeven.hardware.devices import Device, usable_threads
 from breakeven.plugin.options import Options
-from breakeven.plugin.progress import Progress
 
-SECONDS_PER_CASE = {False: 0.2, True: 0.4}
-"""What a case costs on average, by whether its device is an accelerator, at 1 s of max_time."""
+CPU_CASE_S, ACCELERATOR_CASE_S = 0.2, 0.4
+"""What a case takes on average where its max_time is at least 1 s."""
 
-SECONDS_AT_LEAST = 3
-"""What a run costs beside its cases."""
+START_S = 3
+"""What a run takes apart from its cases."""
 
 
 class CasePlan:
-    """The cases of one run, by the id of their item; None stands for a function with a wrong mark."""
+    """The cases of one run, by the id of their item; None where the sweep mark is invalid."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._identities: dict[CaseKey, str] = {}
+        self._nodeids: dict[CaseKey, str] = {}
         self.cases: dict[str, CaseKey | None] = {}
 
     def add(self, nodeid: str, case: CaseKey | None) -> None:
@@ -35,58 +32,62 @@ class CasePlan:
             UsageError: another item has the same identity.
         """
         if case is not None:
-            other = self._identities.setdefault(case, nodeid)
+            other = self._nodeids.setdefault(case, nodeid)
             if other != nodeid:
                 raise UsageError(
                     f"{nodeid} and {other} are the same case, {case.label()}; rename one of them"
                 )
         self.cases[nodeid] = case
 
+    def label(self, nodeid: str) -> str:
+        """Return the name of a case on one line."""
+        case = self.cases[nodeid]
+        return one_line(nodeid if case is None else case.label(), 200)
+
     @property
     def devices(self) -> list[Device]:
-        """The devices that have cases; where no case is known, all that were asked for."""
-        left = {case.device for case in self._known}
-        return [device for device in self._options.devices if device.name in left or not left]
+        """The devices that have cases; all that were asked for where no case is known."""
+        used = {case.device for case in self._known}
+        return [device for device in self._options.devices if device.name in used or not used]
 
-    def told(self) -> str:
-        """Return how many cases there are, where, and about how long; devices short of CPUs, a line each."""
+    def summary(self) -> list[str]:
+        """Return a line on how many cases there are, where, and how long they take, then the warnings."""
         cases, devices = self._known, self.devices
-        models, cells = len({case.model for case in cases}), len({case.cell for case in cases})
-        # Of what was asked for, what is left: -k or a list may have deselected the rest.
-        left = {case.phase for case in cases}
-        phases = ", ".join(phase.name for phase in self._options.phases if phase.name in left or not cases)
-        counts = (
-            f"{_count(len(cases), 'case')} ({_count(models, 'model')} in {_count(cells, 'cell')}: {phases})"
-        )
-        line = f"breakeven: {counts} on {', '.join(device.name for device in devices)}"
+        models = plural(len({case.model for case in cases}), "model")
+        cells = plural(len({case.cell for case in cases}), "cell")
+        used = {case.phase for case in cases}  # -k or a selection may have deselected others
+        phases = ", ".join(phase for phase in self._options.phases if phase in used or not cases)
+        counts = f"{plural(len(cases), 'case')} ({models} in {cells}: {phases})"
+        places = ", ".join(device.name for device in devices)
         usable = usable_threads()
-        return f"{line}; {self._duration()}" + "".join(
-            f"\nbreakeven: {device.name} asks for more threads than the {usable} this process may use"
-            for device in devices
-            if not device.is_accelerator and device.threads > usable
-        )
+        return [
+            f"breakeven: {counts} on {places}; {self._duration()}",
+            *(
+                f"breakeven: {device.name} uses more threads than the {usable} available to this process"
+                for device in devices
+                if not device.is_accelerator and device.threads > usable
+            ),
+        ]
 
-    def progress(self) -> Progress | None:
-        """Return what will count the cases as they end; None where nothing is timed."""
-        planned_s = {nodeid: self._planned_s(case) for nodeid, case in self.cases.items() if case is not None}
-        return Progress(planned_s) if planned_s and self._options.times else None
+    def durations_s(self) -> dict[str, float]:
+        """Return about how long each case will take; nothing where nothing is timed."""
+        if not self._options.is_timing:
+            return {}
+        return {nodeid: self._duration_s(case) for nodeid, case in self.cases.items() if case is not None}
 
     @property
     def _known(self) -> Sequence[CaseKey]:
         return [case for case in self.cases.values() if case is not None]
 
     def _duration(self) -> str:
-        if not self._options.times:
+        if not self._options.is_timing:
             return "nothing is timed"
-        seconds = SECONDS_AT_LEAST + sum(map(self._planned_s, self._known))
+        seconds = START_S + sum(self.durations_s().values())
         return f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
 
-    def _planned_s(self, case: CaseKey) -> float:
+    def _duration_s(self, case: CaseKey) -> float:
         is_accelerator = any(
             device.is_accelerator for device in self._options.devices if device.name == case.device
         )
-        return SECONDS_PER_CASE[is_accelerator] * min(1.0, self._options.budget().max_time_s)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        case_s = ACCELERATOR_CASE_S if is_accelerator else CPU_CASE_S
+        return case_s * min(1.0, self._options.budget().max_time_s)

@@ -1,89 +1,109 @@
-"""How far the measuring is: one line between two cases, with the last result and the time left.
+"""The progress of a run: one line on a terminal, a plain line every ten seconds elsewhere, in place of dots.
 
-Owns the words, the arithmetic and when a line is due. Refuses to write, which `display` does, and to refresh
-itself: it is asked between two cases only, since a thread that redraws a line while a case is timed would
-take its core away, and small machines have few.
+It is written between two cases only, through pytest's own reporter: a thread that redraws it while a case
+is timed would take a core away, and small machines have few.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from breakeven.format import seconds as time_words
+import pytest
 
-Clock = Callable[[], float]
+if TYPE_CHECKING:
+    from breakeven.plugin.session import BenchmarkSession
 
-EVERY_S = 10.0
-"""Plain lines are at least so many seconds apart; a shorter run has none."""
+INTERVAL_S = 10.0
+"""Plain lines are at least this far apart; a shorter run has none."""
 
-TRUSTED_CASES = 8
-"""The plan counts as much as so many cases that have ended: the first ones may be odd."""
-
-MIN_LETTERS = 8
-"""What must be left of a case's name, its ellipsis included; without room for it the result is left out."""
+PLAN_WEIGHT = 8
+"""The plan counts as much as this number of ended cases: the first ones may be atypical."""
 
 
-class Look(Enum):
-    """How progress is shown: one line rewritten in place, or lines of their own."""
+class Progress:
+    """How many cases have begun, and how long the rest will take.
 
-    LIVE = "live"
-    PLAIN = "plain"
-
-
-def look_for(*, is_terminal: bool, is_ci: bool, verbosity: int) -> Look | None:
-    """Return how to show progress; None where pytest was asked to say more (-v) or less (-q) itself.
-
-    >>> look_for(is_terminal=True, is_ci=False, verbosity=0)
-    <Look.LIVE: 'live'>
-    >>> look_for(is_terminal=True, is_ci=True, verbosity=0)
-    <Look.PLAIN: 'plain'>
+    Args:
+        planned_s: the planned seconds of each case, by its id.
+        clock: seconds; injected by tests.
     """
-    if verbosity:
-        return None
-    return Look.LIVE if is_terminal and not is_ci else Look.PLAIN
+
+    def __init__(
+        self, planned_s: Mapping[str, float], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._planned_s = dict(planned_s)
+        self._spent_s: dict[str, float] = {}
+        self._last = ""
+        self._clock = clock
+        self._current: tuple[str, float] | None = None
+        self._written_at = clock()
+
+    def __contains__(self, nodeid: str) -> bool:
+        return nodeid in self._planned_s
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every case has ended."""
+        return len(self._spent_s) == len(self._planned_s)
+
+    def start(self, nodeid: str) -> None:
+        """Begin a case."""
+        self._current = (nodeid, self._clock())
+
+    def end(self, nodeid: str, result: str) -> None:
+        """End the current case; one that is run again adds to its time."""
+        now = self._clock()
+        began = now if self._current is None else self._current[1]
+        self._spent_s[nodeid] = self._spent_s.get(nodeid, 0.0) + now - began
+        self._last, self._current = result, None
+
+    def line(self, columns: int | None = None) -> str:
+        """Return the line of the current case, cut to the number of columns."""
+        begun = {*self._spent_s, *([] if self._current is None else [self._current[0]])}
+        last = f"; last: {self._last}" if self._last else ""
+        line = (
+            f"breakeven: case {len(begun)} of {len(self._planned_s)}, {clock_time(self._left_s())} left{last}"
+        )
+        return line if columns is None or len(line) <= columns else f"{line[: columns - 1]}…"
+
+    def line_if_due(self) -> str | None:
+        """Return the line if the last one, or the start of the run, is long enough ago."""
+        now = self._clock()
+        if now - self._written_at < INTERVAL_S:
+            return None
+        self._written_at = now
+        return self.line()
+
+    def _left_s(self) -> float:
+        total_s = sum(self._planned_s.values())
+        ended_s = sum(self._planned_s[nodeid] for nodeid in self._spent_s)
+        weight_s = PLAN_WEIGHT * total_s / len(self._planned_s)
+        return seconds_left(total_s - ended_s, ended_s, sum(self._spent_s.values()), weight_s)
 
 
-@dataclass(frozen=True)
-class Last:
-    """The case that ended last: its name on one line, its median or how else it ended, its half-width."""
+def seconds_left(remaining_s: float, planned_s: float, spent_s: float, weight_s: float) -> float:
+    """Return the seconds that the remaining cases will take.
 
-    name: str
-    result: str
-    width: str = ""
+    The plan gives them `remaining_s`; it gave those that have ended `planned_s`, and they took `spent_s`.
+    The more has ended, the more that ratio counts; the plan counts as much as `weight_s` planned seconds.
 
-    @classmethod
-    def timed(cls, name: str, median_s: float, half_width: float | None) -> Last:
-        """Return it for a case with a median, in seconds, and the relative half-width of its interval.
-
-        >>> Last.timed("mlp train cpu batch=1", 0.000141, 0.009)
-        Last(name='mlp train cpu batch=1', result='141 µs', width=' ±0.9%')
-        """
-        width = "" if half_width is None else f" ±{100 * half_width:.1f}%" if half_width < 1 else " ±>100%"
-        return cls(name, time_words(median_s), width)
-
-
-def seconds_left(remaining_s: float, planned_s: float, spent_s: float, trusted_s: float) -> float:
-    """Return the seconds that the cases to come will take.
-
-    The plan gives them `remaining_s`; it gave those that have ended `planned_s`, and they cost `spent_s`.
-    The more has ended, the more that ratio counts; the plan counts as much as `trusted_s` planned seconds.
-
-    >>> seconds_left(60.0, planned_s=0.0, spent_s=0.0, trusted_s=4.0)
+    >>> seconds_left(60.0, planned_s=0.0, spent_s=0.0, weight_s=4.0)
     60.0
-    >>> seconds_left(60.0, planned_s=4.0, spent_s=12.0, trusted_s=4.0)
+    >>> seconds_left(60.0, planned_s=4.0, spent_s=12.0, weight_s=4.0)
     120.0
     """
-    return remaining_s * (trusted_s + spent_s) / (trusted_s + planned_s)
+    return remaining_s * (weight_s + spent_s) / (weight_s + planned_s)
 
 
-def clock_face(duration_s: float) -> str:
-    """Return a duration as a clock shows it, to the next second.
+def clock_time(duration_s: float) -> str:
+    """Return a duration as a clock shows it, rounded up to a second.
 
-    >>> clock_face(4.2), clock_face(72.0), clock_face(3723.0)
+    >>> clock_time(4.2), clock_time(72.0), clock_time(3723.0)
     ('0:05', '1:12', '1:02:03')
     """
     minutes, rest = divmod(math.ceil(duration_s), 60)
@@ -91,78 +111,105 @@ def clock_face(duration_s: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def line_of(number: int, total: int, last: Last | None, left_s: float, columns: int | None = None) -> str:
-    """Return the line, cut to so many columns: of the last case first its name, then its interval goes.
+def show_progress(session: pytest.Session, benchmarks: BenchmarkSession) -> None:
+    """Replace pytest's dots for our cases, unless -v or -q asks for more or for less.
 
-    >>> last = Last.timed("mlp forward cuda batch=16 width=64", 0.000141, 0.009)
-    >>> line_of(34, 260, last, 72.0)
-    'breakeven: case 34 of 260, last: mlp forward cuda batch=16 width=64 141 µs ±0.9%, 1:12 left'
-    >>> line_of(34, 260, last, 72.0, columns=60)
-    'breakeven: case 34 of 260, last: mlp forw… 141 µs, 1:12 left'
+    A reporter other than pytest's own draws its own progress.
     """
-    head, tail = f"breakeven: case {number} of {total}", f", {clock_face(left_s)} left"
-    if last is None:
-        return (head + tail)[:columns]
-    for result in (last.result + last.width, last.result):
-        whole = f"{head}, last: {last.name} {result}{tail}"
-        over = 0 if columns is None else len(whole) - columns
-        if over <= 0:
-            return whole
-        kept = len(last.name) - over - 1
-        if kept >= MIN_LETTERS - 1:
-            return f"{head}, last: {last.name[:kept]}… {result}{tail}"
-    return (head + tail)[:columns]
+    config, durations_s = session.config, benchmarks.plan.durations_s()
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    is_default = type(reporter).__module__ == "_pytest.terminal"
+    if durations_s and is_default and config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) == 0:
+        is_mixed = any(item.nodeid not in durations_s for item in session.items)
+        display = ProgressDisplay(reporter, Progress(durations_s), benchmarks, is_mixed=is_mixed)
+        config.pluginmanager.register(display)
 
 
-class Progress:
-    """What has ended of a run, and what it cost.
+class ProgressDisplay:
+    """A pytest plugin that writes the progress of our cases instead of their file names and dots.
 
-    Args:
-        planned_s: the seconds that the plan gives each case, by its id.
-        clock: seconds; injected by tests.
+    A failure keeps its letter, on a line with the case's name. Other tests keep everything. `is_mixed` says
+    whether there are any: pytest's percentages then include our cases.
     """
 
-    def __init__(self, planned_s: Mapping[str, float], clock: Clock = time.perf_counter) -> None:
-        self._planned_s = dict(planned_s)
-        self._spent_s: dict[str, float] = {}
-        self._last: Last | None = None
-        self._clock = clock
-        self._now: tuple[str, float] | None = None
-        self._said = clock()
+    def __init__(
+        self, reporter: Any, progress: Progress, benchmarks: BenchmarkSession, *, is_mixed: bool
+    ) -> None:
+        self._reporter = reporter
+        self._progress = progress
+        self._benchmarks = benchmarks
+        self._is_mixed = is_mixed
+        self._is_live = reporter.isatty and not any(map(os.environ.get, ("CI", "BUILD_NUMBER")))
+        self._shows_paths = reporter.showfspath
+        self._letter = ""
+        self._is_drawn = False
+        self._is_over = False
 
-    def __contains__(self, case_id: str) -> bool:
-        return case_id in self._planned_s
+    @pytest.hookimpl(tryfirst=True)  # before pytest writes the name of the file
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Write the line of a case that begins."""
+        if nodeid not in self._progress:
+            self._erase()
+            self._reporter.showfspath = self._shows_paths
+            return
+        self._reporter.ensure_newline()
+        self._reporter.showfspath = False
+        self._progress.start(nodeid)
+        if self._is_live:
+            self._draw()
+        elif line := self._progress.line_if_due():
+            self._reporter.write_line(line)
+            self._reporter.flush()  # a pipe would keep it
 
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether every case has ended."""
-        return len(self._spent_s) == len(self._planned_s)
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
+        """Write what neither passed nor was skipped on a line of its own: pytest's letter and the case."""
+        result = yield
+        is_quiet = (report.passed or report.skipped) and not hasattr(report, "wasxfail")
+        if report.nodeid in self._progress and not is_quiet:
+            self._erase()
+            line = f"{self._letter} {self._benchmarks.plan.label(report.nodeid)}"
+            self._reporter.write_line(line, red=report.failed, yellow=not report.failed)
+            self._reporter.flush()
+        return result
 
-    def start(self, case_id: str) -> None:
-        """Begin a case."""
-        self._now = (case_id, self._clock())
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the plugins that know the letter, as for xfail
+    def pytest_report_teststatus(self, report: Any) -> Generator[None, Any, Any]:
+        """Let pytest count our cases without writing a letter."""
+        status = yield
+        if self._is_over or report.nodeid not in self._progress:
+            return status
+        category, self._letter, word = status
+        return category, "", word if self._is_mixed else ""
 
-    def end(self, case_id: str, last: Last) -> None:
-        """End the case that was begun; one that is tried again adds to its cost."""
-        began = self._now[1] if self._now is not None else self._clock()
-        self._spent_s[case_id] = self._spent_s.get(case_id, 0.0) + self._clock() - began
-        self._last, self._now = last, None
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Record how the case ended."""
+        if nodeid in self._progress:
+            self._progress.end(nodeid, self._benchmarks.result(nodeid))
+            if self._progress.is_complete:
+                self._erase()
 
-    def line(self, columns: int | None = None) -> str:
-        """Return the line of the case that was begun, cut to so many columns."""
-        total = len(self._planned_s)
-        begun = {*self._spent_s, *([self._now[0]] if self._now is not None else [])}
-        planned_s = sum(self._planned_s[case_id] for case_id in self._spent_s)
-        whole_s = sum(self._planned_s.values())
-        left_s = seconds_left(
-            whole_s - planned_s, planned_s, sum(self._spent_s.values()), TRUSTED_CASES * whole_s / total
-        )
-        return line_of(len(begun), total, self._last, left_s, columns)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leave the terminal as pytest expects it, also where the run was stopped."""
+        self._erase()
+        self._reporter.showfspath = self._shows_paths
+        self._is_over = True
 
-    def line_if_due(self) -> str | None:
-        """Return the line where the last one, or the beginning, is long enough ago."""
-        now = self._clock()
-        if now - self._said < EVERY_S:
-            return None
-        self._said = now
-        return self.line()
+    # `write_raw`, since pytest counts what `write` puts on a line, and would wrap it. The carriage return is
+    # written apart, since a text that the terminal cannot encode is written escaped.
+    def _draw(self) -> None:
+        columns = _columns()
+        self._reporter.write_raw("\r")
+        self._reporter.write_raw(self._progress.line(columns).ljust(columns), flush=True)
+        self._is_drawn = True
+
+    def _erase(self) -> None:
+        if self._is_drawn:
+            self._reporter.write_raw("\r" + " " * _columns() + "\r", flush=True)
+            self._is_drawn = False
+
+
+def _columns() -> int:
+    """Return the width of a line: after the last column some terminals would begin another."""
+    return max(1, shutil.get_terminal_size().columns - 1)

@@ -1,8 +1,4 @@
-"""Which of the collected cases are wanted: the file that ``BREAKEVEN_CASES`` names lists them, one a line.
-
-Owns the reading of that file and every complaint about it. Refuses to know pytest: `collecting` says under
-which names its items go, and deselects what is not listed. Imports nothing but the standard library.
-"""
+"""The cases that a run is restricted to: ``BREAKEVEN_CASES`` is a file that lists one per line."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ VARIABLE = "BREAKEVEN_CASES"
 
 EXAMPLE = "mlp train cpu batch=64 width=128"
 
-REMEDY = f"name a text file that lists one case a line, such as {EXAMPLE!r}, or unset {VARIABLE}"
+REMEDY = f"set it to a text file with one case per line, such as {EXAMPLE!r}, or unset it"
 
 
 @dataclass(frozen=True)
@@ -26,51 +22,50 @@ class Selection:
     path: str
     names: tuple[str, ...]
 
-    def speaks_of(self, workload: str) -> bool:
-        """Tell whether any listed case is of a workload, though it may not have been collected."""
+    def lists_workload(self, workload: str) -> bool:
+        """Return whether any listed case is of a workload; it may not have been collected."""
         return any(name.startswith(f"{workload} ") for name in self.names)
 
     def check(self, collected: Iterable[str]) -> None:
-        """Refuse a file of which nothing is here.
+        """Refuse a list of which nothing was collected.
 
         Raises:
-            UsageError: none of the listed cases is among the collected ones.
+            UsageError: none of the listed cases was collected.
         """
-        here = list(dict.fromkeys(collected))
-        if not set(self.names).isdisjoint(here):
+        available = list(dict.fromkeys(collected))
+        if not set(self.names).isdisjoint(available):
             return
         listed = (
-            f"the one case that it lists, {_shown(self.names[0])}, was not collected"
+            f"its only case, {_quoted(self.names[0])}, was not collected"
             if len(self.names) == 1
-            else f"none of the {len(self.names)} cases that it lists was collected, "
-            f"the first is {_shown(self.names[0])}"
+            else f"none of its {len(self.names)} cases was collected, the first is {_quoted(self.names[0])}"
         )
-        found = f"what was collected begins with {_shown(here[0])}" if here else "no benchmark was collected"
+        found = (
+            f"the first collected one is {_quoted(available[0])}"
+            if available
+            else "no benchmark was collected"
+        )
         raise UsageError(
-            f"{self._told}: {listed}; {found}; name the files, devices and phases of the listed cases, or "
-            "correct the list"
+            f"{_setting(self.path)}: {listed}; {found}; pass the files, devices and phases of the listed "
+            "cases, or correct the list"
         )
 
-    def note_missing(self, collected: Iterable[str]) -> str | None:
-        """Return one line on the listed cases that were not collected; None where all of them were.
+    def missing_warning(self, collected: Iterable[str]) -> str | None:
+        """Return one line about the listed cases that were not collected, None if all were.
 
-        That is no error: the other commit may lack them.
+        They are not an error: another commit may not have them.
         """
         missing = len(set(self.names).difference(collected))
         if not missing:
             return None
         were = "was" if missing == 1 else "were"
-        return f"{missing} of the {len(self.names)} cases that {self._told} lists {were} not collected"
-
-    @property
-    def _told(self) -> str:
-        return f"{VARIABLE}={_shown(self.path)}"
+        return f"{missing} of the {len(self.names)} cases in {_setting(self.path)} {were} not collected"
 
 
-def selection_in(environment: Mapping[str, str]) -> Selection | None:
+def read_selection(environment: Mapping[str, str]) -> Selection | None:
     """Return what the environment selects; None where the variable is unset or empty.
 
-    Blank lines and lines that begin with ``#`` are passed over.
+    Blank lines and lines that begin with ``#`` are ignored.
 
     Raises:
         UsageError: the file cannot be read, or it lists no case.
@@ -78,19 +73,23 @@ def selection_in(environment: Mapping[str, str]) -> Selection | None:
     path = environment.get(VARIABLE)
     if not path:
         return None
-    told = f"{VARIABLE}={_shown(path)}"
+    setting = _setting(path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{told} cannot be read: {error.strerror or error}; {REMEDY}") from None
+        raise UsageError(f"{setting} cannot be read: {error.strerror or error}; {REMEDY}") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{told} is not UTF-8 (byte {error.start + 1}); {REMEDY}") from None
-    lines = (line.strip() for line in text.split("\n"))  # an id may hold what else ends a line elsewhere
+        raise UsageError(f"{setting} is not UTF-8 (byte {error.start + 1}); {REMEDY}") from None
+    lines = (line.strip() for line in text.split("\n"))  # splitlines() would split names that hold a U+2028
     names = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
     if not names:
-        raise UsageError(f"{told} lists no case; {REMEDY}")
+        raise UsageError(f"{setting} lists no case; {REMEDY}")
     return Selection(path, names)
 
 
-def _shown(text: str, limit: int = 120) -> str:
+def _setting(path: str) -> str:
+    return f"{VARIABLE}={_quoted(path)}"
+
+
+def _quoted(text: str, limit: int = 120) -> str:
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")

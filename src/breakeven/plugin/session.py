@@ -1,8 +1,7 @@
-"""One run of our cases, first to last: what was timed, what gave no timing and why, what the machine did.
+"""The benchmarks of one pytest session: what was timed, what gave no timing and why, what the machine did.
 
-Beside `doctor` the only place where the wings meet: it hands pytest-benchmark's timer to the measuring wing,
-and the timings to the statistics. Refuses to read options and to know what is still to come. Importing it
-loads torch, so the plugin does so once a sweep is collected.
+It hands pytest-benchmark's timer to `breakeven.measure`, and the timings to `breakeven.stats`. Importing it
+loads torch.
 """
 
 from __future__ import annotations
@@ -11,88 +10,81 @@ import re
 import signal
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from breakeven.case import SCHEMA, Budget, CaseKey, Outcome
+from breakeven.case import SCHEMA, Budget, CaseKey, Ending, Outcome
 from breakeven.errors import BreakevenError
-from breakeven.format import one_line
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.runner import Session
 from breakeven.measure.timing import Plan, Round
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
-from breakeven.plugin.output import make_room, write_elsewhere, write_without_timings
+from breakeven.plugin.output import RunFile
 from breakeven.plugin.plan import CasePlan
-from breakeven.plugin.progress import Last
-from breakeven.plugin.summary import Timing, summary_lines
+from breakeven.plugin.summary import Timing, closing_lines, reason_lines, table_lines
 from breakeven.runs.flags import evidence_in, refuse_impossible
 from breakeven.stats.intervals import median_interval
 
-PYTESTS_WORDS = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")
+PYTEST_PREFIX = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")
 
 
 @dataclass(frozen=True)
-class LastOutcome:
-    """How a case ended without a timing; `error` only where its traceback is wanted."""
+class Untimed:
+    """A case without a timing: its outcome, and the error where its traceback was asked for."""
 
-    outcome: str
-    reason: str
+    outcome: Outcome
     error: Exception | None = None
     hint: str = ""
 
+    def end_test(self) -> NoReturn:
+        """Skip or fail the running test, in one line unless a traceback was asked for."""
+        __tracebackhide__ = True
+        if self.outcome.outcome in (Ending.SKIPPED, Ending.OOM):
+            pytest.skip(self.outcome.reason)
+        if self.error is not None:
+            raise self.error
+        pytest.fail(f"{self.outcome.name}: {self.outcome.reason}{self.hint}", pytrace=False)
+
 
 class BenchmarkSession:
-    """One pytest session with at least one sweep: its options, its agenda, and how each case has ended."""
+    """One pytest session with at least one sweep: its options, its plan, and how each case ended."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config = config
         self.options = Options(config)
         self.plan = CasePlan(self.options)
-        self.timed: dict[str, Timing] = {}
+        self.run_file = RunFile(self.options.json_path)
+        self.timings: dict[str, Timing] = {}
         self.outcomes: dict[str, Outcome] = {}
-        self.session = Session(Budget())
-        self.begun = False
-        self.lost: str | None = None
-        self._content: dict[str, Any] | None = None
-        self._on_sigterm: Any = None
-        self._machine: dict[str, Any] | None = None
-        self._start: dict[str, Any] | None = None
-        self._halfway = False
-        self._began = time.perf_counter()
+        self.has_begun = False
+        self._runner = Session(Budget())
+        self._machine = MachineLog(self._runner)
+        self._open = ExitStack()
+        self._began_s = 0.0
 
     def begin(self) -> None:
-        """Start the run: make room for its file.
+        """Start the run.
 
         Raises:
-            UsageError: the folder of ``--benchmark-json`` cannot be made or written to.
+            UsageError: the run file cannot be written.
         """
-        if self.options.json_path is not None:
-            make_room(self.options.json_path)
-        if threading.current_thread() is threading.main_thread():
-            # A CI job that is canceled gets SIGTERM; as Ctrl-C it keeps what was measured so far.
-            self._on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        self.begun = True
-        self._began = time.perf_counter()
-
-    def last(self, nodeid: str) -> Last:
-        """Return how a case has ended, for the line that tells the progress."""
-        name = one_line(case.label() if (case := self.plan.cases[nodeid]) else nodeid, 200)
-        timing = self.timed.get(nodeid)
-        if timing is not None:
-            return Last.timed(name, timing.interval.median, timing.interval.half_width)
-        return Last(name, self.outcomes[nodeid].outcome if nodeid in self.outcomes else "ended")
+        self.run_file.check()
+        self._open.callback(self._runner.close)
+        self._open.enter_context(sigterm_as_ctrl_c())
+        self.has_begun = True
+        self._began_s = time.perf_counter()
 
     def measure(
         self, item: pytest.Item, case: CaseKey, device: Device, recipe: Recipe, benchmark: Any
-    ) -> LastOutcome | None:
-        """Time one case into `benchmark`; return how it ended where it gave no timing.
+    ) -> Untimed | None:
+        """Time one case into `benchmark`; return how it ended where that gave no timing.
 
-        Ctrl-C and pytest's own exceptions pass through; `benchmark` is then marked as failed, since
+        Ctrl-C and pytest's own exceptions pass through. `benchmark` is then marked as failed, since
         pytest-benchmark would lose the whole file over a case without rounds.
         """
         benchmark.extra_info.update(case.as_extra_info())
@@ -105,119 +97,134 @@ class BenchmarkSession:
                 refuse_impossible(benchmark.stats.stats.data)
 
         try:
-            self.session.budget = self.options.budget(item)
+            self._runner.budget = self.options.budget(item)
             if not benchmark.enabled:
-                self.session.run_once(case, device, recipe, time_rounds)
-                self._note(item.nodeid, "skipped", "ran once untimed: benchmarks are disabled")
+                self._runner.run_once(case, device, recipe, time_rounds)
+                self._record(item.nodeid, Ending.SKIPPED, "ran once untimed: benchmarks are disabled")
                 return None
-            self._sing_when_due()
-            facts = self.session.measure(case, device, recipe, time_rounds)
+            self._machine.before_case(self.plan, ended=len(self.timings))
+            facts = self._runner.measure(case, device, recipe, time_rounds)
         except Exception as error:
             benchmark.has_error = True
-            outcome, reason = self.session.note_failure(case, error)
+            outcome = self._record(item.nodeid, *self._runner.note_failure(case, error))
             hint = "" if isinstance(error, BreakevenError) else "; --tb=short shows where"
-            ending = LastOutcome(outcome, reason, error if self.options.wants_traceback else None, hint)
+            return Untimed(outcome, error if self.options.wants_traceback else None, hint)
         except BaseException:
             benchmark.has_error = True
             raise
-        else:
-            self._keep(item.nodeid, case, facts, benchmark)
-            return None
-        self._note(item.nodeid, ending.outcome, ending.reason)
-        return ending
+        self._keep(item.nodeid, case, facts, benchmark)
+        return None
 
-    def retract(self, nodeid: str, benchmark: Any) -> LastOutcome:
-        """Take a timing back: the function called `train_benchmark` again, so what is its time?"""
+    def retract(self, nodeid: str, benchmark: Any) -> Untimed:
+        """Drop the timing of a function that calls `train_benchmark` again: it has no single time."""
         benchmark.has_error = True
-        self.timed.pop(nodeid, None)
+        self.timings.pop(nodeid, None)
         reason = "train_benchmark was called twice; call it once, and sweep or parametrize what differs"
-        self._note(nodeid, "failed", reason)
-        return LastOutcome("failed", reason)
+        return Untimed(self._record(nodeid, Ending.FAILED, reason))
 
-    def note_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
-        """Keep pytest's word on a case of which we have none of our own."""
-        if nodeid in self.timed or nodeid in self.outcomes:
+    def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
+        """Record what pytest reports of a case that ended without reaching `measure`."""
+        if nodeid in self.timings or nodeid in self.outcomes:
             return
         reason = longrepr[2] if isinstance(longrepr, tuple) else getattr(longrepr, "reprcrash", longrepr)
-        text = PYTESTS_WORDS.sub("", str(getattr(reason, "message", reason))).strip()
-        self._note(nodeid, outcome, text.splitlines()[0] if text else "no reason given")
+        text = PYTEST_PREFIX.sub("", str(getattr(reason, "message", reason))).strip()
+        self._record(nodeid, outcome, text.splitlines()[0] if text else "no reason given")
+
+    def result(self, nodeid: str) -> str:
+        """Return how a case ended and its name, as progress shows it."""
+        outcome = self.outcomes.get(nodeid)
+        result = self.timings.get(nodeid) or ("ended" if outcome is None else outcome.outcome)
+        return f"{result}, {self.plan.label(nodeid)}"
 
     def machine(self) -> dict[str, Any]:
-        """Return the machine's facts, read once, when the run ends."""
-        if self._machine is None:
-            if self._start is not None:
-                self.session.run_canary("end", self.plan.devices)
-            self._machine = machine_facts()
-            self._machine["state"] = {
-                "start": self._start,
-                "end": machine_state(),
-                "canary": self.session.canary,
-                "device_init_s": self.session.device_init_s,
-            }
-        return self._machine
+        """Return the machine's facts for the run file."""
+        return self._machine.facts(self.plan.devices)
 
     def complete(self, output_json: dict[str, Any]) -> None:
-        """Put the outcomes into a run file that is about to be written."""
-        self._content = output_json
+        """Add our part to a run file that is about to be written."""
+        self.run_file.content = output_json
         for nodeid in self.plan.cases:
-            if nodeid not in self.timed and nodeid not in self.outcomes:
-                self._note(nodeid, "skipped", "not reached: the run was stopped before it")
+            if nodeid not in self.timings and nodeid not in self.outcomes:
+                self._record(nodeid, Ending.SKIPPED, "not reached: the run was stopped before it")
         output_json["breakeven"] = {
             "schema": SCHEMA,
             "command": self.options.command,
             "outcomes": [outcome.as_dict() for outcome in self.outcomes.values()],
-            "spent_s": self.session.spent,
-            "wall_s": time.perf_counter() - self._began,
+            "spent_s": self._runner.spent,
+            "wall_s": time.perf_counter() - self._began_s,
         }
 
-    def end(self) -> None:
-        """Write the run file where pytest-benchmark did not, since nothing was timed."""
-        self.session.close()
-        if self._on_sigterm is not None:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
-        if self.options.json_path is not None and self._content is None:
-            write_without_timings(self.options.json_path, self._config)
+    def close(self) -> None:
+        """Release the devices and the signal handler."""
+        self._open.close()
 
-    def lose(self, error: OSError) -> None:
-        """Remember that the results could not be written, and keep them elsewhere if there is room."""
-        why = f"the results could not be written ({one_line(error.strerror or error, 300)})"
-        self.lost = f"{why}; give them room, and measure again"
-        if self._content is not None:
-            with suppress(OSError):
-                self.lost = f"{why}, and are kept in {write_elsewhere(self._content)}; move that file"
-
-    def summary(self) -> list[str]:
-        """Return the lines that end the run."""
-        wall_s = time.perf_counter() - self._began
-        return summary_lines(
-            list(self.timed.values()),
-            list(self.outcomes.values()),
-            self.session.spent,
-            wall_s,
-            self.options.json_path,
-            self.lost,
-        )
-
-    def _sing_when_due(self) -> None:
-        """Time the canary before the first case and halfway through."""
-        if self._start is None:
-            self._start = machine_state()
-            self.session.run_canary("start", self.plan.devices)
-        elif not self._halfway and 2 * len(self.timed) >= len(self.plan.cases):
-            self._halfway = True
-            self.session.run_canary("middle", self.plan.devices)
+    def summary(self, columns: int) -> list[str]:
+        """Return the last lines of the run."""
+        wall_s = time.perf_counter() - self._began_s
+        timings, outcomes = list(self.timings.values()), list(self.outcomes.values())
+        closing = closing_lines(timings, outcomes, self._runner.spent, wall_s, self.run_file.path)
+        if self.run_file.problem is not None:
+            closing = [closing[0], f"breakeven: {self.run_file.problem}"]
+        return ["", *table_lines(timings, columns), *reason_lines(outcomes), *closing]
 
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
         steady, cut = facts.pop("steady"), facts.pop("cut_by_budget")
+        target = facts["target_precision"]
         facts["half_width"] = interval.half_width
-        wished = facts["target_precision"]
-        facts["evidence"] |= evidence_in(times, interval, wished, steady=steady, cut_by_budget=cut)
+        facts["evidence"] |= evidence_in(times, interval, target, steady=steady, cut_by_budget=cut)
         facts["flags"] = sorted(facts["evidence"])
         benchmark.extra_info.update(facts)
-        self.timed[nodeid] = Timing(case, interval, tuple(facts["flags"]))
+        self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))
 
-    def _note(self, nodeid: str, outcome: str, reason: str) -> None:
-        case = self.plan.cases.get(nodeid)
-        self.outcomes[nodeid] = Outcome(nodeid, outcome, reason, case)
+    def _record(self, nodeid: str, outcome: str, reason: str) -> Outcome:
+        self.outcomes[nodeid] = Outcome(nodeid, outcome, reason, self.plan.cases.get(nodeid))
+        return self.outcomes[nodeid]
+
+
+class MachineLog:
+    """The machine's state at the start and the end of a run, and the canary there and in the middle."""
+
+    def __init__(self, runner: Session) -> None:
+        self._runner = runner
+        self._start: dict[str, Any] | None = None
+        self._is_past_middle = False
+        self._facts: dict[str, Any] | None = None
+
+    def before_case(self, plan: CasePlan, ended: int) -> None:
+        """Run the canary before the first case, and before the one in the middle."""
+        if self._start is None:
+            self._start = machine_state()
+            self._runner.run_canary("start", plan.devices)
+        elif not self._is_past_middle and 2 * ended >= len(plan.cases):
+            self._is_past_middle = True
+            self._runner.run_canary("middle", plan.devices)
+
+    def facts(self, devices: list[Device]) -> dict[str, Any]:
+        """Return the machine's facts; the first call ends the run, since pytest-benchmark asks twice."""
+        if self._facts is None:
+            if self._start is not None:
+                self._runner.run_canary("end", devices)
+            self._facts = machine_facts()
+            self._facts["state"] = {
+                "start": self._start,
+                "end": machine_state(),
+                "canary": self._runner.canary,
+                "device_init_s": self._runner.device_init_s,
+            }
+        return self._facts
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C: a canceled CI job then keeps what it has measured."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is not None:  # None: the handler was not set from Python
+            signal.signal(signal.SIGTERM, before)

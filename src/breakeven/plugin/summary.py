@@ -1,21 +1,22 @@
-"""The plugin's last lines: a short table, what gave no timing and why, and where the time went.
+"""The last lines of a run: medians, why cases gave no timing, and where the time went.
 
-Owns their layout. Refuses to compare devices: ``breakeven report`` does, with an interval.
+Devices are not compared here: ``breakeven report`` does that, with an interval.
 """
 
 from __future__ import annotations
 
+import io
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from breakeven.case import CaseKey, Outcome
+from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.format import seconds
+from breakeven.phases import HEADLINE
 from breakeven.stats.intervals import MedianInterval
 
-HEADLINE = "train"
 MAX_ROWS = 30
 MAX_REASONS = 8
 
@@ -28,70 +29,70 @@ class Timing:
     interval: MedianInterval
     flags: tuple[str, ...]
 
-
-def summary_lines(
-    timings: Sequence[Timing],
-    outcomes: Sequence[Outcome],
-    spent_s: Mapping[str, float],
-    wall_s: float,
-    path: Path | None,
-    lost: str | None = None,
-) -> list[str]:
-    """Return the lines that end a run of `wall_s` seconds; `lost` says why its file was not written."""
-    lines = ["", *table(timings), *reasons(outcomes)]
-    counts = Counter(outcome.outcome for outcome in outcomes)
-    ended = "".join(f", {number} {outcome}" for outcome, number in counts.items())
-    flagged = sum(bool(timing.flags) for timing in timings)
-    lines.append(
-        f"breakeven: {len(timings)} timed ({flagged} flagged){ended}; {where_time_went(spent_s, wall_s)}"
-    )
-    if lost is not None:
-        lines.append(f"breakeven: {lost}")
-    elif path is not None and timings:
-        lines.append(f"breakeven: next, run: breakeven report {shlex.quote(str(path))}")
-    elif timings:
-        lines.append("breakeven: nothing was kept; add --benchmark-json=run.json to make a report")
-    return lines
+    def __str__(self) -> str:
+        """Return the median with the half-width of its interval, relative to it: ``141 µs ±0.9%``."""
+        half = self.interval.half_width
+        width = "" if half is None else f" ±{100 * half:.1f}%" if half < 1 else " ±>100%"
+        return seconds(self.interval.median) + width
 
 
-def table(timings: Sequence[Timing]) -> list[str]:
-    """Return a row a cell and a column a device: medians of `train`, or of the last phase measured."""
-    phases = [timing.case.phase for timing in timings]
-    if not phases:
+def table_lines(timings: Sequence[Timing], columns: int) -> list[str]:
+    """Return a table with a row per cell and a column per device, at most `columns` wide.
+
+    It shows the headline phase, or the last one that was measured.
+    """
+    if not timings:
         return []
+    phases = [timing.case.phase for timing in timings]
     phase = HEADLINE if HEADLINE in phases else phases[-1]
-    shown = [timing for timing in timings if timing.case.phase == phase]
-    devices = list(dict.fromkeys(timing.case.device for timing in shown))
-    by_cell: dict[object, dict[str, Timing]] = {}
-    for timing in shown:
-        by_cell.setdefault(timing.case.cell, {})[timing.case.device] = timing
-    rows = [["workload", "batch", "axes", *devices]]
-    for cell in list(by_cell.values())[:MAX_ROWS]:
-        case = next(iter(cell.values())).case
-        axes = " ".join(f"{name}={value}" for name, value in case.axes.items())
-        times = [_median(cell[device]) if device in cell else "-" for device in devices]
-        rows.append([case.workload, str(case.batch_size), axes, *times])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"breakeven: {phase}, median and half-width of its 95% interval (* flagged)"]
-    for row in rows:
-        left = f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}"
-        lines.append(
-            "  ".join([left, *(f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))])
-        )
-    if len(by_cell) > MAX_ROWS:
-        lines.append(f"... and {len(by_cell) - MAX_ROWS} more rows, which the report shows")
+    cells: dict[Cell, dict[str, Timing]] = {}
+    for timing in timings:
+        if timing.case.phase == phase:
+            cells.setdefault(timing.case.cell, {})[timing.case.device] = timing
+    devices = list(dict.fromkeys(device for row in cells.values() for device in row))
+    rows = [_row(cell, [by_device.get(device) for device in devices]) for cell, by_device in cells.items()]
+    lines = _rendered(
+        f"breakeven: {phase}, median and half-width of its 95% interval (* flagged)",
+        ("workload", "batch", "axes", *devices),
+        rows[:MAX_ROWS],
+        columns,
+    )
+    if len(rows) > MAX_ROWS:
+        lines.append(f"... and {len(rows) - MAX_ROWS} more rows, which the report shows")
     return [*lines, ""]
 
 
-def reasons(outcomes: Sequence[Outcome]) -> list[str]:
+def reason_lines(outcomes: Sequence[Outcome]) -> list[str]:
     """Return why cases gave no timing, the most frequent reasons first."""
     counts = Counter((outcome.outcome, outcome.reason) for outcome in outcomes)
     lines = [
         f"{outcome} x{number}: {reason}" for (outcome, reason), number in counts.most_common(MAX_REASONS)
     ]
     if len(counts) > MAX_REASONS:
-        lines.append(f"... and {len(counts) - MAX_REASONS} more reasons, which the run file holds")
+        lines.append(f"... and {len(counts) - MAX_REASONS} more reasons, listed in the run file")
     return [*lines, ""] if lines else []
+
+
+def closing_lines(
+    timings: Sequence[Timing],
+    outcomes: Sequence[Outcome],
+    spent_s: Mapping[str, float],
+    wall_s: float,
+    path: Path | None,
+) -> list[str]:
+    """Return the counts, where the time of the run went, and the next command."""
+    flagged = sum(bool(timing.flags) for timing in timings)
+    counts = Counter(outcome.outcome for outcome in outcomes)
+    ended = [
+        f"{len(timings)} timed ({flagged} flagged)",
+        *(f"{number} {outcome}" for outcome, number in counts.items()),
+    ]
+    lines = [f"breakeven: {', '.join(ended)}; {where_time_went(spent_s, wall_s)}"]
+    if timings and path is not None:
+        lines.append(f"breakeven: next, run: breakeven report {shlex.quote(str(path))}")
+    elif timings:
+        lines.append("breakeven: nothing was saved; add --benchmark-json=run.json to make a report")
+    return lines
 
 
 def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
@@ -100,13 +101,30 @@ def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
     >>> where_time_went({"preparing": 1.0, "timing": 6.0}, 10.0)
     '10.0 s: preparing 10%, timing 60%, everything else 30%'
     """
-    shares = {**spent_s, "everything else": wall_s - sum(spent_s.values())}
-    whole = max(wall_s, 1e-9)
-    return f"{wall_s:.1f} s: " + ", ".join(f"{what} {100 * s / whole:.0f}%" for what, s in shares.items())
+    parts_s = {**spent_s, "everything else": wall_s - sum(spent_s.values())}
+    total_s = max(wall_s, 1e-9)
+    shares = [f"{part} {100 * part_s / total_s:.0f}%" for part, part_s in parts_s.items()]
+    return f"{wall_s:.1f} s: {', '.join(shares)}"
 
 
-def _median(timing: Timing) -> str:
-    interval = timing.interval
-    half = interval.half_width
-    width = "" if half is None else f" ±{100 * half:.1f}%" if half < 1 else " ±>100%"
-    return f"{seconds(interval.median)}{width}{'*' if timing.flags else ' '}"
+def _row(cell: Cell, timings: Sequence[Timing | None]) -> tuple[str, ...]:
+    axes = " ".join(f"{name}={value}" for name, value in cell.axes.items())
+    return (cell.workload, str(cell.batch_size), axes, *map(_time, timings))
+
+
+def _time(timing: Timing | None) -> str:
+    if timing is None:
+        return "-"
+    return f"* {timing}" if timing.flags else str(timing)
+
+
+def _rendered(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], columns: int) -> list[str]:
+    from rich.console import Console
+
+    from breakeven.render.table import Table
+    from breakeven.render.terminal import WIDTH, rich_table
+
+    console = Console(file=io.StringIO(), width=min(columns, WIDTH), color_system=None)
+    with console.capture() as captured:
+        console.print(rich_table(Table("", names, tuple(rows), words=("workload", "axes"))))
+    return [title, *(line.rstrip() for line in captured.get().splitlines() if line.strip())]

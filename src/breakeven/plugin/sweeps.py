@@ -1,7 +1,4 @@
-"""Which cases a benchmark function wants: ``@pytest.mark.sweep(...)`` and ``--breakeven-sweep``.
-
-Owns the reading of both and every complaint about them. Knows neither pytest's collection nor torch.
-"""
+"""The values that a benchmark function is run with: ``@pytest.mark.sweep(...)`` and ``--breakeven-sweep``."""
 
 from __future__ import annotations
 
@@ -19,13 +16,17 @@ from breakeven.case import Plain
 from breakeven.errors import UsageError
 
 RESERVED = ("device", "phase", "workload", "train_benchmark", "benchmark", "request")
-"""No axis can be called so: these words mean something else in every table."""
+"""Names that an axis cannot have: they mean something else in every table."""
 
 EXAMPLE = "@pytest.mark.sweep(batch_size=[1, 64])"
 
+OPTION = "--breakeven-sweep"
+
+Values = tuple[Any, ...]
+
 
 class Mark(Protocol):
-    """What `pytest.Mark` gives us."""
+    """What `pytest.Mark` has."""
 
     name: str
     args: tuple[Any, ...]
@@ -36,7 +37,7 @@ class Mark(Protocol):
 class Sweep:
     """The values of each argument, in the mark's order; the cases are their product."""
 
-    arguments: tuple[tuple[str, tuple[Any, ...]], ...]
+    arguments: tuple[tuple[str, Values], ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,10 +47,10 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``--breakeven-sweep`` asks for: a sweep's name, or other values for some arguments."""
+    """What ``--breakeven-sweep`` asks for: a sweep's name, other values for some arguments, or both."""
 
     name: str | None = None
-    values: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    values: tuple[tuple[str, Values], ...] = ()
 
 
 def parse_choice(text: str) -> Choice:
@@ -59,28 +60,20 @@ def parse_choice(text: str) -> Choice:
         UsageError: two names, an empty value, an open quotation, or a batch size below 1.
     """
     name: str | None = None
-    values: dict[str, tuple[Any, ...]] = {}
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UsageError(
-            f"--breakeven-sweep={text!r}: {error}; write for instance 'batch_size=1,64 width=128'"
-        ) from None
-    for word in words:
+    values: dict[str, Values] = {}
+    for word in _split(text):
         key, equals, listed = word.partition("=")
+        if not equals and name is not None:
+            raise UsageError(f"{OPTION}={text!r} names two sweeps, {name!r} and {word!r}; name one")
         if not equals:
-            if name is not None:
-                raise UsageError(
-                    f"--breakeven-sweep={text!r} names two sweeps, {name!r} and {word!r}; name one"
-                )
             name = word
-            continue
-        if not key or key in values or not all(listed.split(",")):
+        elif not key or key in values or not all(listed.split(",")):
             raise UsageError(
-                f"--breakeven-sweep: cannot read {word!r}; write each key once, as in batch_size=1,64"
+                f"{OPTION}: cannot read {word!r}; write each key once, for example batch_size=1,64"
             )
-        values[key] = tuple(_literal(item) for item in listed.split(","))
-    _check_values("--breakeven-sweep", values)
+        else:
+            values[key] = tuple(_literal(item) for item in listed.split(","))
+    _check_values(OPTION, values)
     return Choice(name, tuple(values.items()))
 
 
@@ -88,7 +81,7 @@ def sweeps_of(function: Callable[..., Any]) -> dict[str | None, Sweep]:
     """Return a function's sweeps by name; the default one's name is None.
 
     Raises:
-        UsageError: a mark is wrong; the message says how to write it.
+        UsageError: a mark cannot be used; the message shows how to write it.
     """
     marks: list[Mark] = getattr(function, "pytestmark", [])
     sweeps: dict[str | None, Sweep] = {}
@@ -98,63 +91,66 @@ def sweeps_of(function: Callable[..., Any]) -> dict[str | None, Sweep]:
         name, sweep = _read_mark(mark)
         if name in sweeps:
             raise UsageError(
-                f"two sweeps are called {name!r}" if name else "two sweeps have no name; name one of them"
+                f"two sweeps are named {name!r}; rename one"
+                if name
+                else "two sweeps have no name; name one of them"
             )
-        _check_signature(function, sweep, marks)
+        _check_signature(function, sweep)
+        _check_parametrize(marks, sweep)
         sweeps[name] = sweep
     return sweeps
 
 
 def is_swept(function: object) -> bool:
-    """Tell whether a function carries a sweep mark of its own.
+    """Return whether a function has a sweep mark of its own.
 
-    Every object of every collected module is asked, and some raise when they are touched (a proxy
-    outside its context): only real functions are.
+    It is asked of every object of every collected module, and some raise when they are touched (a proxy
+    outside its context), so it looks at functions only.
     """
     if type(function) is not FunctionType:
         return False
     return any(getattr(mark, "name", None) == "sweep" for mark in getattr(function, "pytestmark", []))
 
 
-def chosen(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | None:
-    """Return the sweep to run, with the choice's values put in; None when the function has none for it.
+def select_sweep(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | None:
+    """Return the sweep to run with the choice's values; None where the function has none to run.
 
-    A function without the chosen name runs its default sweep.
+    A function without a sweep of the chosen name runs its default one.
     """
     sweep = sweeps.get(choice.name, sweeps.get(None))
     if sweep is None:
         return None
-    wished = dict(choice.values)
+    replacements = dict(choice.values)
     return Sweep(
         tuple(
-            (name, _like(name, wished[name], values) if name in wished else values)
+            (name, _converted(name, replacements[name], values) if name in replacements else values)
             for name, values in sweep.arguments
         )
     )
 
 
 def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]) -> None:
-    """Hold a choice against all functions that were collected.
+    """Refuse a choice that fits none of the collected functions.
 
     Raises:
         UsageError: no function has a sweep of that name, or an argument of that key.
     """
     sweeps = list(collected)
-    names = sorted({name for of_one in sweeps for name in of_one if name is not None})
+    names = sorted({name for by_name in sweeps for name in by_name if name is not None})
     if choice.name is not None and choice.name not in names:
-        known = ", ".join(names) or "none has a name"
-        raise UsageError(f"--breakeven-sweep: no function has a sweep {choice.name!r}; sweeps here: {known}")
-    keys = sorted({key for of_one in sweeps for sweep in of_one.values() for key in sweep.names})
+        available = ", ".join(names) or "none has a name"
+        raise UsageError(f"{OPTION}: no function has a sweep {choice.name!r}; available sweeps: {available}")
+    keys = sorted({key for by_name in sweeps for sweep in by_name.values() for key in sweep.names})
     for key, _ in choice.values:
         if key not in keys:
-            raise UsageError(f"--breakeven-sweep: no function sweeps {key!r}; keys here: {', '.join(keys)}")
+            raise UsageError(f"{OPTION}: no function sweeps {key!r}; available keys: {', '.join(keys)}")
 
 
 def axis_value(value: object) -> Plain:
-    """Return a value as it stands in a run file: plain ones as they are, others by name, on one line.
+    """Return a value as a run file holds it: a plain one as it is, another one by name, on one line.
 
-    Addresses are left out, since they differ from run to run; so are NaN and infinity, which JSON lacks. Of a
-    plain value's subclass (an enum of texts or numbers) the plain value is taken, as JSON takes it.
+    Addresses are left out, since they differ from run to run. NaN and infinity, which JSON does not have,
+    become text. An enum of texts or numbers becomes its plain value, as in JSON.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -168,40 +164,51 @@ def axis_value(value: object) -> Plain:
     return " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
 
 
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{OPTION}={text!r}: {error}; write for example 'batch_size=1,64 width=128'"
+        ) from None
+
+
 def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
     if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
         raise UsageError(
             f"sweep{mark.args!r}: the only positional argument is the sweep's name; write {EXAMPLE}"
         )
-    name = mark.args[0] if mark.args else None
     if "batch_size" not in mark.kwargs:
-        named = f" (it names {', '.join(mark.kwargs)})" if mark.kwargs else ""
-        raise UsageError(f"the sweep names no batch_size{named}; write {EXAMPLE}")
+        given = f" (it has {', '.join(mark.kwargs)})" if mark.kwargs else ""
+        raise UsageError(f"the sweep has no batch_size{given}; write {EXAMPLE}")
     for key, values in mark.kwargs.items():
         if key in RESERVED:
+            raise UsageError(f"{key!r} is a reserved name; rename this sweep argument")
+        is_list = isinstance(values, list | tuple | range)
+        if not is_list or not values:
+            example = "1, 64" if is_list else repr(values)
             raise UsageError(
-                f"the sweep cannot have an argument {key!r}, the word is taken; call it otherwise"
+                f"sweep({key}={values!r}): expected a list of at least one value; write {key}=[{example}]"
             )
-        if not isinstance(values, list | tuple | range) or not values:
-            shown = "1, 64" if isinstance(values, list | tuple | range) else repr(values)
-            raise UsageError(f"sweep({key}={values!r}) is no list of values; write {key}=[{shown}]")
     arguments = {key: tuple(values) for key, values in mark.kwargs.items()}
     _check_values("sweep", arguments)
-    return name, Sweep(tuple(arguments.items()))
+    return mark.args[0] if mark.args else None, Sweep(tuple(arguments.items()))
 
 
-def _check_values(where: str, arguments: Mapping[str, tuple[Any, ...]]) -> None:
+def _check_values(source: str, arguments: Mapping[str, Values]) -> None:
     for batch_size in arguments.get("batch_size", ()):
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise UsageError(f"{where}: batch_size={batch_size!r} is not an integer of at least 1")
+            raise UsageError(f"{source}: batch_size={batch_size!r} is not an integer of at least 1")
     for key, values in arguments.items():
-        shown = [axis_value(value) for value in values]
-        twice = next((value for value in shown if shown.count(value) > 1), None)
-        if twice is not None:
-            raise UsageError(f"{where}: {key} has the value {twice!r} twice; two cases cannot be the same")
+        plain = [axis_value(value) for value in values]
+        repeated = next((value for value in plain if plain.count(value) > 1), None)
+        if repeated is not None:
+            raise UsageError(
+                f"{source}: {key} has the value {repeated!r} twice; two cases cannot be the same"
+            )
 
 
-def _check_signature(function: Callable[..., Any], sweep: Sweep, marks: list[Mark]) -> None:
+def _check_signature(function: Callable[..., Any], sweep: Sweep) -> None:
     parameters = inspect.signature(function).parameters
     name = getattr(function, "__name__", repr(function))
     for key in ("train_benchmark", *sweep.names):
@@ -211,39 +218,45 @@ def _check_signature(function: Callable[..., Any], sweep: Sweep, marks: list[Mar
             raise UsageError(
                 f"the argument {key!r} has a default, so pytest cannot fill it; remove the default"
             )
+
+
+def _check_parametrize(marks: Iterable[Mark], sweep: Sweep) -> None:
     for mark in marks:
-        listed = mark.args[0] if mark.name == "parametrize" and mark.args else ()
-        keys = [str(item).strip() for item in (listed.split(",") if isinstance(listed, str) else listed)]
-        for key in keys:
+        names = mark.args[0] if mark.name == "parametrize" and mark.args else ()
+        for key in (str(name).strip() for name in (names.split(",") if isinstance(names, str) else names)):
             if key in sweep.names:
-                raise UsageError(f"{key!r} stands in sweep and in parametrize; keep one of them")
+                raise UsageError(f"{key!r} is in both sweep and parametrize; keep one of them")
             if key in RESERVED:
-                raise UsageError(
-                    f"parametrize cannot have an argument {key!r}, the word is taken; call it otherwise"
-                )
+                raise UsageError(f"{key!r} is a reserved name; rename this parametrize argument")
 
 
-def _like(name: str, wished: tuple[Any, ...], known: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the wished values in the type of the known ones.
-
-    Of values that cannot be typed (a dtype, an optimizer), those of the mark can be asked for by name.
-    """
+def _converted(name: str, values: Values, known: Values) -> Values:
+    """Return values from the command line as the mark would have them, whose own values are `known`."""
     if all(isinstance(value, str) for value in known):
-        return tuple(str(value) for value in wished)
+        return tuple(str(value) for value in values)
     numbers = [value for value in known if value is not None]
     if numbers and all(_is_number(value) for value in numbers):
-        whole = all(isinstance(value, int) for value in numbers)
-        for value in wished:
-            good = _is_number(value) and not (whole and isinstance(value, float))
-            if not good and not (value is None and None in known):
-                kind = "whole number" if whole else "number"
-                raise UsageError(f"--breakeven-sweep: {name}={value!r} is no {kind}, as {numbers[0]!r} is")
-        return wished
-    named = {str(axis_value(value)): value for value in known}
-    for value in wished:
-        if str(value) not in named:
-            raise UsageError(f"--breakeven-sweep: {name}={value!r} is none of {', '.join(named)}")
-    return tuple(named[str(value)] for value in wished)
+        return _as_numbers(name, values, known, example=numbers[0])
+    return _by_name(name, values, known)
+
+
+def _as_numbers(name: str, values: Values, known: Values, example: float) -> Values:
+    only_whole = all(isinstance(value, int) for value in known if value is not None)
+    for value in values:
+        is_valid = _is_number(value) and not (only_whole and isinstance(value, float))
+        if not is_valid and not (value is None and None in known):
+            kind = "an integer" if only_whole else "a number"
+            raise UsageError(f"{OPTION}: {name}={value!r} is not {kind}, as {example!r} is")
+    return values
+
+
+def _by_name(name: str, values: Values, known: Values) -> Values:
+    """Return values that cannot be typed, such as a dtype or an optimizer, by the names of the mark's own."""
+    by_name = {str(axis_value(value)): value for value in known}
+    for value in values:
+        if str(value) not in by_name:
+            raise UsageError(f"{OPTION}: {name}={value!r} is not one of {', '.join(by_name)}")
+    return tuple(by_name[str(value)] for value in values)
 
 
 def _is_number(value: object) -> bool:

@@ -1,7 +1,4 @@
-"""A noise floor, shown: for a person in a terminal, as JSON for machines.
-
-Owns the layout; hands out things that rich can print and prints nothing itself.
-"""
+"""A noise floor as terminal output and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from breakeven.case import SCHEMA
-from breakeven.compare.noise_floor import POWER, Floor, Visible, loudness
+from breakeven.compare.noise_floor import POWER, Detectable, NoiseFloor, noise_levels
 from breakeven.format import percent, plural
 from breakeven.render.escaping import terminal_text
 from breakeven.render.json_schemas import schema_of
@@ -20,50 +17,51 @@ from breakeven.render.json_schemas import schema_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-BEYOND = 10.0
-"""A slowdown of more than elevenfold is no regression to look for: nothing can be seen."""
+MAX_SLOWDOWN = 10.0
+"""A larger one is shown as "none": nothing useful can be detected."""
 
 
 def renderables(
-    floor: Floor, seen: Sequence[Visible], path: Path, warnings: Sequence[str]
+    floor: NoiseFloor, detectable: Sequence[Detectable], path: Path, warnings: Sequence[str]
 ) -> Iterator[RenderableType]:
-    """Yield the noise, what can be seen through it, the warnings and where it is stored."""
+    """Yield the noise, what can be detected in it, the warnings and where it is stored."""
     from rich.text import Text
 
     from breakeven.render import terminal
 
-    typical, loud = loudness(floor)
+    typical, noisy = noise_levels(floor)
     yield Text(
-        f"{plural(len(floor.medians_s), 'case')} in {floor.runs} runs: from run to run a time moves by "
-        f"{percent(typical)} in the middle case, by {percent(loud)} or more in one of ten"
+        f"{plural(len(floor.medians_s), 'case')} in {floor.runs} runs: times vary between runs by "
+        f"{percent(typical)} in the median case, and by {percent(noisy)} or more in one case in ten"
     )
-    yield Text(f"\nA slowdown is found here with {percent(POWER)} chance from", style="bold")
-    for row in seen:
+    yield Text(f"\nThe smallest slowdown detected with {percent(POWER)} probability", style="bold")
+    for row in detectable:
         yield Text(
-            f"  {_slowdown(row.typical):>6} in the middle case, {_slowdown(row.loud):>6} in a loud one, with "
-            f"{plural(row.runs, 'run')} a side"
+            f"  {_slowdown(row.typical):>6} in the median case, {_slowdown(row.noisy):>6} in a noisy one, "
+            f"with {plural(row.runs, 'run')} per side"
         )
-    yield from terminal.section("Warnings", list(warnings), "all in --format json")
+    yield from terminal.section("Warnings", warnings, "all in --format json")
     yield Text()
     yield Text(
         terminal_text(
-            f"stored in {path} for the machine class {floor.class_id}; where a side has one run, "
-            "`breakeven compare` judges it against this"
+            f"stored in {path} for the machine class {floor.class_id}; `breakeven compare` judges one run "
+            "per side by it"
         )
     )
 
 
-def to_json(floor: Floor, seen: Sequence[Visible], path: Path, warnings: Sequence[str]) -> str:
-    """Return the floor for machines; ratios are relative slowdowns, null where none can be seen."""
-    typical, loud = loudness(floor)
+def to_json(floor: NoiseFloor, detectable: Sequence[Detectable], path: Path, warnings: Sequence[str]) -> str:
+    """Return the floor for machines; detectable slowdowns are relative, null where there is none."""
+    typical, noisy = noise_levels(floor)
     content = {
         "schema": SCHEMA,
         "class_id": floor.class_id,
         "runs": floor.runs,
         "cases": len(floor.medians_s),
-        "noise": {"typical": typical, "loud": loud},
+        "noise": {"typical": typical, "loud": noisy},
         "visible": [
-            {"runs": row.runs, "typical": _finite(row.typical), "loud": _finite(row.loud)} for row in seen
+            {"runs": row.runs, "typical": _finite(row.typical), "loud": _finite(row.noisy)}
+            for row in detectable
         ],
         "path": str(path),
         "warnings": list(warnings),
@@ -72,12 +70,12 @@ def to_json(floor: Floor, seen: Sequence[Visible], path: Path, warnings: Sequenc
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema that `to_json` fulfils."""
+    """Return the JSON Schema of what `to_json` returns."""
     return schema_of("calibrate")
 
 
 def _slowdown(change: float) -> str:
-    return f"+{percent(change)}" if change < BEYOND else "none"
+    return f"+{percent(change)}" if change < MAX_SLOWDOWN else "none"
 
 
 def _finite(value: float) -> float | None:

@@ -1,7 +1,4 @@
-"""A comparison as people and machines read it: terminal, markdown, JSON. One record, three layouts.
-
-Owns the layouts and their bytes. Opens no file and prints nothing.
-"""
+"""A comparison as terminal output, as markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -12,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from breakeven import format as fmt
 from breakeven.case import SCHEMA
-from breakeven.compare.comparison import Change, Comparison
-from breakeven.compare.phase_attribution import attribution_sentences
-from breakeven.compare.text import coverage, headline, shift_words, warnings
-from breakeven.render.compare_tables import change_table
+from breakeven.compare.common_shift import Shift
+from breakeven.compare.comparison import CaseComparison, Comparison
+from breakeven.compare.machine_class import recorded_class
+from breakeven.compare.text import describe
 from breakeven.render.escaping import markdown_text, terminal_text
 from breakeven.render.json_schemas import schema_of
-from breakeven.render.markdown import markdown_table, section
-from breakeven.runs.readings import Run
+from breakeven.render.markdown import bullets, markdown_table, section
+from breakeven.render.table import Table
+from breakeven.runs.schema import Run
+from breakeven.stats.verdict import Verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,115 +26,158 @@ if TYPE_CHECKING:
 TERMINAL_ROWS = 24
 MARKDOWN_ROWS = 12
 MARKDOWN_LENGTH = 60_000
-"""Characters that GitHub takes in a comment, with room to spare."""
+"""Fewer characters than GitHub allows in a comment."""
 
 MAX_FACTS = 60
 MAX_LINES = 12
-"""Of what moved and of warnings, in markdown."""
+"""The most changes, and the most warnings, in markdown."""
+
+COLUMNS = ("case", "before", "after", "change", "95% interval", "q", "runs", "verdict")
+
+WORST_FIRST = (
+    Verdict.REGRESSED,
+    Verdict.ERROR,
+    Verdict.MISSING,
+    Verdict.INCONCLUSIVE,
+    Verdict.IMPROVED,
+    Verdict.NEW,
+    Verdict.UNCHANGED,
+)
+
+_IN_JSON = "all in --format json"
 
 
 def renderables(found: Comparison) -> Iterator[RenderableType]:
-    """Yield the worst cases, what moved, the warnings and, last, the verdict, within 100 columns."""
+    """Yield the worst cases, the changed phases, the warnings and the verdict, within 100 columns."""
     from rich.text import Text
 
     from breakeven.render import terminal
 
-    table = change_table(found, TERMINAL_ROWS)
+    text = describe(found)
+    table = case_table(found, TERMINAL_ROWS)
     if table.rows:
-        yield terminal.rich_table(table)
-        if table.cut:
-            yield Text(f"... and {table.cut} more cases, all in --format json")
-    rest = "all in --format json"
-    yield from terminal.section("What moved", attribution_sentences(found.changes), rest)
-    yield from terminal.section("Warnings", warnings(found), rest)
+        yield from terminal.table_section(table, _IN_JSON)
+    yield from terminal.section("What changed", text.changed_phases, _IN_JSON)
+    yield from terminal.section("Warnings", text.warnings, _IN_JSON)
     yield Text()
-    shift = shift_words(found)
-    yield Text("; ".join(filter(None, (coverage(found), shift))))
-    yield Text(terminal_text(headline(found)), style="bold")
+    yield Text(text.coverage)
+    yield Text(terminal_text(text.headline), style="bold")
 
 
 def to_markdown(found: Comparison, version: str) -> str:
-    """Return the comparison for a pull request: at most 12 rows and 60,000 characters; cuts are said."""
-    table = change_table(found, MARKDOWN_ROWS)
-    rows = [markdown_table(table, rest="more cases are in the JSON (`--format json`)")] if table.rows else []
-    shift = shift_words(found)
+    """Return the comparison for a pull request: at most 12 rows and 60,000 characters."""
+    text = describe(found)
+    table = case_table(found, MARKDOWN_ROWS)
     parts = [
-        f"**{markdown_text(headline(found))}**",
-        *section("What moved", _cut(attribution_sentences(found.changes))),
-        *rows,
-        markdown_text("; ".join(filter(None, (coverage(found), shift)))),
-        *section("Warnings", _cut(warnings(found))),
+        f"**{markdown_text(text.headline)}**",
+        *section("What changed", text.changed_phases, MAX_LINES, "in the JSON"),
+        *([markdown_table(table, rest="more cases are in the JSON (`--format json`)")] if table.rows else []),
+        markdown_text(text.coverage),
+        *section("Warnings", text.warnings, MAX_LINES, "in the JSON"),
     ]
-    text = "\n\n".join([*parts, _folded(found, version)]) + "\n"
-    if len(text) <= MARKDOWN_LENGTH:
-        return text
-    said = "\n\n(cut here: the whole is in the JSON)\n"
-    return "\n\n".join(parts)[: MARKDOWN_LENGTH - len(said)].rsplit("\n", 1)[0] + said
+    whole = "\n\n".join([*parts, _details(found, version)]) + "\n"
+    if len(whole) <= MARKDOWN_LENGTH:
+        return whole
+    cut = "\n\n(cut here; the JSON has everything)\n"
+    return "\n\n".join(parts)[: MARKDOWN_LENGTH - len(cut)].rsplit("\n", 1)[0] + cut
 
 
 def to_json(found: Comparison) -> str:
-    """Return the comparison as Contract 2 has it: finite numbers or null."""
-    shift = found.common_shift
+    """Return the comparison for machines; numbers are finite or null."""
+    text = describe(found)
     content = {
         "schema": SCHEMA,
         "verdict": found.verdict,
-        "cases": [_case(change) for change in found.changes],
-        "common_shift": {
-            "ratio": _exp(None if shift is None else shift.log_ratio),
-            "low": _exp(None if shift is None else shift.low),
-            "high": _exp(None if shift is None else shift.high),
-        },
+        "cases": [_case(case) for case in found.cases],
+        "common_shift": _ratios(found.common_shift),
         "counts": found.counts,
-        "warnings": [*attribution_sentences(found.changes), *warnings(found)],
+        "warnings": [*text.changed_phases, *text.warnings],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema that `to_json` fulfils."""
+    """Return the JSON Schema of what `to_json` returns."""
     return schema_of("compare")
 
 
-def _case(change: Change) -> dict[str, Any]:
+def worst_first(cases: Sequence[CaseComparison]) -> list[CaseComparison]:
+    """Return the cases ordered by their verdict; within one, the largest change first."""
+
+    def order(case: CaseComparison) -> tuple[int, float]:
+        change = 0.0 if case.ratio is None else math.log(case.ratio)
+        return WORST_FIRST.index(case.verdict), change if case.verdict == Verdict.IMPROVED else -change
+
+    return sorted(cases, key=order)
+
+
+def case_table(found: Comparison, limit: int) -> Table:
+    """Return the worst cases, at most `limit` of them."""
+    ordered = worst_first(found.cases)
+    rows = tuple(_row(case) for case in ordered[:limit])
+    cut = max(0, len(ordered) - limit)
+    return Table("Baseline against candidate", COLUMNS, rows, cut, words=("case", "verdict"))
+
+
+def _row(case: CaseComparison) -> tuple[str, ...]:
+    return (
+        case.case,
+        fmt.seconds(case.baseline_s),
+        fmt.seconds(case.candidate_s),
+        "" if case.ratio is None else fmt.signed_percent(case.ratio),
+        fmt.signed_percent_between(case.low, case.high),
+        _q_text(case.q),
+        f"{case.n_baseline}+{case.n_candidate}",
+        case.verdict,
+    )
+
+
+def _q_text(q: float | None) -> str:
+    if q is None:
+        return ""
+    return "<0.001" if q < 0.001 else f"{q:.3f}"
+
+
+def _case(case: CaseComparison) -> dict[str, Any]:
     return {
-        "case": change.case,
-        "ratio": change.ratio,
-        "low": change.low,
-        "high": change.high,
-        "q": change.q,
-        "n_baseline": change.n_baseline,
-        "n_candidate": change.n_candidate,
-        "verdict": change.verdict,
+        "case": case.case,
+        "ratio": case.ratio,
+        "low": case.low,
+        "high": case.high,
+        "q": case.q,
+        "n_baseline": case.n_baseline,
+        "n_candidate": case.n_candidate,
+        "verdict": case.verdict,
     }
+
+
+def _ratios(shift: Shift | None) -> dict[str, float | None]:
+    if shift is None:
+        return dict.fromkeys(("ratio", "low", "high"))
+    return {"ratio": _exp(shift.log_ratio), "low": _exp(shift.low), "high": _exp(shift.high)}
 
 
 def _exp(value: float | None) -> float | None:
     return None if value is None or abs(value) > 700 else math.exp(value)
 
 
-def _cut(lines: Sequence[str]) -> list[str]:
-    shown = list(lines[:MAX_LINES])
-    if len(lines) > MAX_LINES:
-        shown.append(f"and {len(lines) - MAX_LINES} more, in the JSON")
-    return shown
-
-
-def _folded(found: Comparison, version: str) -> str:
-    """Return on what machine which runs were compared, folded away."""
-    lines = []
-    for name, runs in (("base", found.baseline), ("candidate", found.candidate)):
-        lines += [f"{name}: {fmt.plural(len(runs), 'run')}, {_commits(runs)}"]
-    last = found.candidate[-1]
-    facts = [f"{name}: {value}" for name, value in last.facts.items() if value is not None][:MAX_FACTS]
-    lines += [f"machine: {last.label}", f"class: {last.class_id or 'not told'}", *facts]
-    lines += [
+def _details(found: Comparison, version: str) -> str:
+    """Return which runs were compared, and on what machine, in a folded section."""
+    machine = found.candidate[-1].machine
+    facts = [f"{name}: {value}" for name, value in machine.facts.items() if value is not None]
+    lines = [
+        f"baseline: {_runs(found.baseline)}",
+        f"candidate: {_runs(found.candidate)}",
+        f"machine: {machine.label}",
+        f"class: {recorded_class(found.candidate[-1]) or 'not recorded'}",
+        *facts[:MAX_FACTS],
         f"breakeven {version}; threshold {fmt.percent(found.threshold)}, "
-        f"resolution {fmt.percent(found.resolution)}, false discovery rate 5%, intervals 95%"
+        f"resolution {fmt.percent(found.resolution)}, false discovery rate 5%, intervals 95%",
     ]
-    listed = "\n".join(f"- {markdown_text(line)}" for line in lines)
-    return f"<details><summary>Machine and runs</summary>\n\n{listed}\n\n</details>"
+    return f"<details><summary>Machine and runs</summary>\n\n{bullets(lines)}\n\n</details>"
 
 
-def _commits(runs: Sequence[Run]) -> str:
-    commits = list(dict.fromkeys(run.commit[:12] for run in runs if run.commit))
-    return f"commit {fmt.joined(commits)}" if commits else "no commit told"
+def _runs(runs: Sequence[Run]) -> str:
+    commits = [run.commit[:12] for run in runs if run.commit]
+    commit = f"commit {fmt.joined(commits)}" if commits else "no commit recorded"
+    return f"{fmt.plural(len(runs), 'run')}, {commit}"

@@ -1,7 +1,7 @@
-"""Strings from a file, made harmless for the face that shows them.
+"""Strings from a file, escaped for each output format.
 
-Owns one function per face. A run file may come from anybody: a workload named ``=cmd()``, ``<script>`` or
-with an escape sequence must be shown, never obeyed.
+A run file may come from anybody: a workload named ``=cmd()``, ``<script>`` or with an escape sequence is
+shown and never interpreted.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from breakeven.format import one_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = re.compile(
-    r"[&<>|`*~\\$]"  # HTML, cells, code, emphasis, struck text, escapes, formulas
-    r"|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is only an underscore
-    r"|\](?=[(\[:])"  # what would make a link of the brackets before
-    r"|(?<!\w)@|(?<=:)/(?=/)"  # somebody would be notified; an address would become a link
-    r"|^[#+=-]"  # headings, lists and rules begin a line
+    r"[&<>|`*~\\$]"  # HTML, cells, code, emphasis, strikethrough, escapes, formulas
+    r"|(?<![^\W_])_|_(?![^\W_])"  # an underscore, unless it is inside a word
+    r"|\](?=[(\[:])"  # the end of the text of a link
+    r"|(?<!\w)@|(?<=:)/(?=/)"  # mentions, and addresses that become links
+    r"|^[#+=-]"  # headings, lists and rules at the start of a line
 )
 
 
 def csv_text(value: object) -> str:
-    """Return a text cell that no spreadsheet takes for a formula.
+    """Return a text cell that no spreadsheet evaluates as a formula.
 
     >>> csv_text("=1+1"), csv_text("mlp"), csv_text("a" + chr(10) + "b")
     ("'=1+1", 'mlp', 'a\\\\nb')
@@ -31,7 +31,7 @@ def csv_text(value: object) -> str:
 
 
 def markdown_text(value: object) -> str:
-    """Return text that markdown, HTML inside it included, shows as it stands.
+    """Return text that markdown, including HTML in it, shows literally.
 
     >>> print(markdown_text("seed_net [1–2] | <b>"))
     seed_net [1–2] &#124; &#60;b&#62;
@@ -40,9 +40,9 @@ def markdown_text(value: object) -> str:
 
 
 def html_text(value: object, limit: int = 2000) -> str:
-    """Return one line of text without control characters, or ones that turn the direction of what follows.
+    """Return one line of text without control characters or marks that reverse the direction of text.
 
-    Markup in it is not touched: the page escapes whatever it is given.
+    Markup in it is left for the template to escape.
 
     >>> print(html_text("<b>" + chr(0x202e) + "x"))
     <b>\\u202ex
@@ -51,7 +51,7 @@ def html_text(value: object, limit: int = 2000) -> str:
 
 
 def terminal_text(value: object) -> str:
-    """Return one printable line: no control characters reach a terminal.
+    """Return one printable line, without control characters.
 
     >>> print(terminal_text("a" + chr(27) + "[31mred"))
     a\\x1b[31mred
@@ -60,5 +60,5 @@ def terminal_text(value: object) -> str:
 
 
 def plot_text(value: object, limit: int = 40) -> str:
-    """Return a short printable line; dollars are no formula because plots are drawn without mathtext."""
+    """Return a short printable line; plots are drawn without mathtext, so dollar signs are safe."""
     return one_line(value, limit)

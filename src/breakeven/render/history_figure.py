@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from breakeven import format as fmt
 from breakeven.history.check import ChangePoint, Newest, TrackedSeries
 from breakeven.history.query import StoredRun
-from breakeven.history.series import MEMORY, TIME
+from breakeven.history.series import Quantity
 from breakeven.render.figures.style import GRID, INK, PAPER, SMALL, drawing
 
 WIDTH, HEIGHT = 4.8, 1.8
@@ -50,9 +50,9 @@ def figure_of(drawn: Drawn) -> Figure:
 
 def value_words(quantity: str) -> Callable[[float], str]:
     """Return a function that formats a value of a quantity."""
-    if quantity == TIME:
+    if quantity == Quantity.TIME:
         return fmt.seconds
-    return (lambda value: fmt.scaled(value, "B")) if quantity == MEMORY else fmt.batch
+    return (lambda value: fmt.scaled(value, "B")) if quantity == Quantity.MEMORY else fmt.batch
 
 
 def _draw_points(ax: Axes, drawn: Drawn) -> None:
@@ -70,7 +70,7 @@ def _draw_levels(ax: Axes, drawn: Drawn) -> None:
 
 
 def _draw_expected(ax: Axes, drawn: Drawn) -> None:
-    verdict = drawn.newest.verdict if drawn.newest else None
+    verdict = drawn.newest.judgment if drawn.newest else None
     if verdict is None or verdict.low is None or verdict.high is None or not verdict.ratio:
         return
     at, value = len(drawn.watched.series.values) - 1, float(drawn.watched.series.values[-1])
@@ -100,7 +100,7 @@ def _labeled(drawn: Drawn) -> list[ChangePoint]:
     """Return the changes whose commits find room above the axes: regressions first, then late ones."""
     reach = _LABEL * len(drawn.watched.series.values)
     found: list[ChangePoint] = []
-    for item in sorted(drawn.changes, key=lambda item: (not item.is_objection, -item.change.at)):
+    for item in sorted(drawn.changes, key=lambda item: (not item.is_regression, -item.change.at)):
         if all(abs(item.change.at - other.change.at) > reach for other in found):
             found.append(item)
     return found

@@ -1,52 +1,58 @@
-"""The page of `history show`: every series drawn, in one file that needs nothing else.
+"""The page of `history show`: every series drawn, in one file without scripts, fonts or network access.
 
-Owns what stands on it and in which order. No network, no fonts, no scripts at all. Every string of a store
-passes the template's escaping; only our own style and figures enter as they are.
+The template escapes every string of a store; only our own style sheet and figures are inserted as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
 from breakeven import format as fmt
-from breakeven.format import shortened
-from breakeven.history.check import ChangePoint, History, Newest, TrackedSeries
-from breakeven.history.text import LONGEST_NAME, change_words, coverage, headline, newest_words
+from breakeven.errors import UsageError
+from breakeven.files import write_whole
+from breakeven.history.check import ChangePoint, History, Newest
+from breakeven.history.text import MAX_NAME, coverage, describe_series, headline
 from breakeven.render.escaping import html_text
 from breakeven.render.figures.style import to_svg
 from breakeven.render.history_figure import Drawn, figure_of, value_words
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
-from breakeven.render.report_files import encoded, write_files
 
 MAX_DRAWN = 60
-"""So many series are drawn; more would be a page that nobody reads to its end."""
+"""The series that are drawn; a longer page would not be read to its end."""
 
 MAX_LISTED = 400
 
 PAGE = "index.html"
 
+_STATES = ("regression", "changed", "quiet", "quiet")
+
 
 @dataclass(frozen=True)
 class _Shown:
     name: str
-    whole_name: str  # empty where `name` is
+    full_name: str  # empty if `name` is not shortened
     svg: Markup
     sentences: tuple[str, ...]
     state: str
 
 
 def write_page(history: History, directory: Path, version: str) -> Path:
-    """Write the page into `directory`, which is made when it is missing, and return its path.
+    """Write the page into `directory`, which is created if missing, and return its path.
 
     Raises:
-        UsageError: it cannot be written; what stood there stays.
+        UsageError: it cannot be written; an existing page is unchanged.
     """
-    [path] = write_files({PAGE: encoded(to_html(history, version))}, directory)
+    path = directory / PAGE
+    try:
+        write_whole(path, to_html(history, version).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {fmt.one_line(path, 300)} ({error.strerror}); choose another directory with -o DIR"
+        ) from error
     return path
 
 
@@ -60,7 +66,7 @@ def to_html(history: History, version: str) -> str:
         css=Markup(template("page.css")),
         subtitle=_subtitle(history),
         headline=headline(history),
-        coverage=coverage(history) if history.newest else "",
+        coverage=coverage(history),
         warnings=history.warnings,
         shown=[_shown(item, i) for i, item in enumerate(drawn[:MAX_DRAWN])],
         left_out=[item.watched.name for item in left_out[:MAX_LISTED]],
@@ -69,76 +75,64 @@ def to_html(history: History, version: str) -> str:
 
 
 def ordered(history: History) -> list[Drawn]:
-    """Return every series with a value: objections first, then what changed, then the rest."""
+    """Return every series with a value: regressions first, then what changed, then the rest."""
     changes: dict[int, list[ChangePoint]] = {}
     for change in history.changes:
-        changes.setdefault(id(change.watched), []).append(change)
-    newest = {id(item.watched): item for item in history.newest}
+        changes.setdefault(id(change.tracked), []).append(change)
+    newest = {id(item.tracked): item for item in history.newest}
     drawn = [
         Drawn(
-            watched,
+            tracked,
             history.runs,
-            sorted(changes.get(id(watched), []), key=lambda change: change.change.at),
-            newest.get(id(watched)),
+            sorted(changes.get(id(tracked), []), key=lambda change: change.change.at),
+            newest.get(id(tracked)),
         )
-        for watched in history.watched
-        if len(watched.series.run)
+        for tracked in history.tracked
+        if len(tracked.series.run)
     ]
-    return sorted(drawn, key=lambda item: (_rank(item), -_weight(item)))
+    return sorted(drawn, key=lambda item: (_rank(item), -_largest_change(item)))
 
 
 def _rank(drawn: Drawn) -> int:
     found: list[ChangePoint | Newest] = [*drawn.changes, *([drawn.newest] if drawn.newest else [])]
-    if any(item.is_objection for item in found):
+    if any(item.is_regression for item in found):
         return 0
     return 1 if drawn.changes else 2 if drawn.watched.judged else 3
 
 
-def _weight(drawn: Drawn) -> float:
+def _largest_change(drawn: Drawn) -> float:
     return max((abs(item.change.ratio - 1) for item in drawn.changes), default=0.0)
 
 
 def _shown(drawn: Drawn, index: int) -> _Shown:
-    sentences = [_with_reason(item) for item in drawn.changes]
-    newest = drawn.newest
-    if (
-        newest is not None
-        and newest.verdict is not None
-        and newest.verdict.verdict in ("regressed", "improved")
-    ):
-        sentences.append(f"The newest run {newest_words(newest)}")
-    if not drawn.watched.judged:
-        sentences.append(f"{fmt.plural(len(drawn.watched.series.run), 'run')}: too few to judge.")
-    svg = inlined(to_svg(figure_of(drawn)), f"s{index}", html_text(drawn.watched.name), _described(drawn))
-    state = ("objection", "changed", "quiet", "quiet")[_rank(drawn)]
-    whole = html_text(drawn.watched.name)
-    short = shortened(drawn.watched.name, LONGEST_NAME)
-    return _Shown(short, "" if short == whole else whole, Markup(svg), tuple(sentences), state)
+    tracked = drawn.watched
+    svg = inlined(to_svg(figure_of(drawn)), f"s{index}", html_text(tracked.name), _description(drawn))
+    short, full = fmt.shortened(tracked.name, MAX_NAME), html_text(tracked.name)
+    return _Shown(
+        name=short,
+        full_name="" if short == full else full,
+        svg=Markup(svg),
+        sentences=tuple(describe_series(len(tracked.series.run), drawn.changes, drawn.newest)),
+        state=_STATES[_rank(drawn)],
+    )
 
 
-def _with_reason(found: ChangePoint) -> str:
-    sentence = change_words(found)
-    sentence = f"{sentence[:1].upper()}{sentence[1:]}"
-    if found.accepted is not None:
-        return f"{sentence}. Accepted: {found.accepted}"
-    return sentence if found.stands else f"{sentence}. Undone since."
-
-
-def _described(drawn: Drawn) -> str:
-    """Return the picture in words, for those who do not see it."""
+def _description(drawn: Drawn) -> str:
+    """Return the figure in words, for screen readers."""
     series = drawn.watched.series
     name = value_words(series.quantity)
     ends = f"from {name(float(series.values[0]))} to {name(float(series.values[-1]))}"
-    counted = fmt.plural(len(drawn.changes), "change")
-    return html_text(f"{fmt.plural(len(series.run), 'run')}, {ends}, {counted} of the level.")
+    runs, changes = fmt.plural(len(series.run), "run"), fmt.plural(len(drawn.changes), "change")
+    return html_text(f"{runs}, {ends}, {changes} of the level.")
 
 
 def _subtitle(history: History) -> str:
     runs = history.runs
-    when = "" if not runs else f"{runs[0].moment:%Y-%m-%d} to {runs[-1].moment:%Y-%m-%d}"
-    machines = fmt.joined([run.label for run in runs])
-    return " · ".join(filter(None, (machines, fmt.plural(len(runs), "run"), _counted(history.watched), when)))
-
-
-def _counted(watched: Sequence[TrackedSeries]) -> str:
-    return f"{len(watched)} series"
+    days = f"{runs[0].moment:%Y-%m-%d} to {runs[-1].moment:%Y-%m-%d}" if runs else ""
+    parts = (
+        fmt.joined([run.label for run in runs]),
+        fmt.plural(len(runs), "run"),
+        f"{len(history.tracked)} series",
+        days,
+    )
+    return " · ".join(filter(None, parts))

@@ -1,4 +1,4 @@
-"""The templates of the pages: found in the package, every string escaped, a missing value an error."""
+"""The templates of the pages: every string is escaped, and a missing value is an error."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ def template(name: str) -> str:
     return resources.files("breakeven.render").joinpath(f"templates/{name}").read_text("utf-8")
 
 
-def render(name: str, **shown: object) -> str:
-    """Return a template filled with what it shows; nothing that a file gave is read as markup."""
+def render(name: str, **values: object) -> str:
+    """Return a template filled with values; strings from a file are never read as markup."""
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         loader=FunctionLoader(template),
-        finalize=_harmless,
+        finalize=_without_control_characters,
     )
-    return environment.get_template(name).render(**shown)
+    return environment.get_template(name).render(**values)
 
 
-def _harmless(value: object) -> object:
-    """Take the control characters from what the template shows, unless it is our own markup."""
+def _without_control_characters(value: object) -> object:
     return html_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,4 +1,4 @@
-"""The JSON Schemas of what the commands write, which lie in the package."""
+"""The JSON Schemas of the commands' outputs, which are files of this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What markdown faces are made of: tables and lists, with every string escaped."""
+"""The parts of every markdown output: tables and lists, with each string escaped."""
 
 from __future__ import annotations
 
@@ -9,13 +9,40 @@ from breakeven.render.escaping import markdown_text
 from breakeven.render.table import Table
 
 
-def section(title: str, lines: Sequence[str]) -> list[str]:
-    """Return a heading with its list, or nothing where there are no lines."""
-    return [f"## {title}\n\n" + "\n".join(f"- {markdown_text(line)}" for line in lines)] if lines else []
+def section(
+    title: str, lines: Sequence[str], limit: int | None = None, rest: str = "", level: int = 2
+) -> list[str]:
+    """Return a heading with its list, or nothing without lines.
+
+    Args:
+        title: the heading.
+        lines: not escaped.
+        limit: the most lines to show; None for all.
+        rest: where the others are, such as ``in the JSON``.
+        level: of the heading.
+    """
+    return [f"{'#' * level} {title}\n\n{bullets(lines, limit, rest)}"] if lines else []
+
+
+def bullets(lines: Sequence[str], limit: int | None = None, rest: str = "") -> str:
+    """Return the lines as a list, the last item counting those beyond the limit."""
+    shown = [*lines[:limit], *more(len(lines), limit, rest)]
+    return "\n".join(f"- {markdown_text(line)}" for line in shown)
+
+
+def more(count: int, limit: int | None, rest: str = "") -> list[str]:
+    """Return a line that counts what is beyond the limit, or nothing.
+
+    >>> more(15, 12, "in the JSON"), more(15, 12), more(12, 12)
+    (['and 3 more, in the JSON'], ['and 3 more'], [])
+    """
+    if limit is None or count <= limit:
+        return []
+    return [f"and {count - limit} more{', ' if rest else ''}{rest}"]
 
 
 def markdown_table(table: Table, level: int = 2, rest: str = "more rows are in summary.csv") -> str:
-    """Return a table under its title; of the rows that were cut, `rest` says what became of them."""
+    """Return a table under its title; `rest` says where the rows are that were cut."""
     rows = [
         f"{'#' * level} {markdown_text(capital(table.title))}",
         "",

@@ -6,13 +6,12 @@ overwritten. A format is one entry in `TEXTS`.
 
 from __future__ import annotations
 
-import errno
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from breakeven.errors import UsageError
+from breakeven.files import write_all
 from breakeven.format import one_line
 from breakeven.render.figures import FIGURES, to_png, to_svg
 from breakeven.render.report_data import to_csv
@@ -61,37 +60,18 @@ def encoded(text: str) -> bytes:
 
 
 def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:
-    """Write named contents into `directory`, each aside first; all are aside before the first is renamed.
+    """Write named contents into `directory`, all or none; return their paths.
 
     Raises:
         UsageError: when something cannot be written.
     """
-    aside: list[tuple[Path, Path]] = []
+    files = {directory / name: content for name, content in contents.items()}
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
-            aside.append((Path(temporary), directory / name))
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - mkstemp makes files that only we may read
-        for _, path in aside:
-            if path.is_dir():  # told before the first is renamed
-                raise IsADirectoryError(errno.EISDIR, f"{path.name} is a directory")
-        for temporary_path, path in aside:
-            temporary_path.replace(path)
+        write_all(files)
     except OSError as error:
-        for temporary_path, _ in aside:
-            temporary_path.unlink(missing_ok=True)
-        is_file = isinstance(error, FileExistsError)
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
         problem = "it is not a directory" if is_file else error.strerror or str(error)
         raise UsageError(
             f"cannot write the report into {one_line(directory, 300)} ({problem}); choose another with -o DIR"
         ) from error
-    return [path for _, path in aside]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return list(files)

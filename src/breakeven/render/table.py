@@ -1,18 +1,18 @@
-"""A table of short strings, as every face lays it out. Knows no record, so that it costs nothing to load."""
+"""A table of short strings, which every renderer lays out in its own format."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 MAX_ROWS = 120
-"""Longer tables of cases are cut, and say so; ``summary.csv`` is never cut."""
+"""Longer tables of cases are cut, with a note; ``summary.csv`` has all rows."""
 
 
 @dataclass(frozen=True)
 class Table:
     """A titled table of strings.
 
-    `cut` counts the rows left out, `words` names the columns that hold no numbers.
+    `cut` counts the rows left out, `words` names the columns that are not numeric.
     """
 
     title: str
@@ -23,11 +23,11 @@ class Table:
 
     @property
     def aligned(self) -> tuple[tuple[str, bool], ...]:
-        """Each column's name, and whether it stands to the right, as numbers do."""
+        """Each column's name, and whether it is right-aligned, as numbers are."""
         return tuple((name, name not in self.words) for name in self.columns)
 
     def without(self, column: str) -> Table:
-        """Return the table without a column; itself where there is none of that name."""
+        """Return the table without a column, or itself if it has no column of that name."""
         if column not in self.columns:
             return self
         at = self.columns.index(column)

@@ -1,6 +1,6 @@
-"""What terminal faces are made of: rich tables and lists within 100 columns.
+"""The parts of every terminal output: rich tables and lists within 100 columns.
 
-No string is read as markup, and no control character passes.
+No string is read as markup, and control characters are escaped.
 """
 
 from __future__ import annotations
@@ -14,29 +14,47 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from breakeven.render.escaping import terminal_text
+from breakeven.render.markdown import more
 from breakeven.render.table import Table
 
 WIDTH = 100
-"""Columns that everything fits into."""
+"""The width of every output, in columns."""
 
 MAX_LINES = 12
-"""Longer lists are cut, and say so; ``summary.md`` is never cut."""
+"""Longer lists are cut, with a note."""
 
 _STYLES = {"faster": "green", "slower": "yellow", "undecided": "dim", "same": "dim"}
 
 
-def section(title: str, lines: Sequence[str], rest: str = "all in summary.md") -> Iterator[RenderableType]:
-    """Yield a heading and its lines; what is cut is counted, and `rest` says where it stands."""
-    if lines:
-        yield Text(f"\n{title}", style="bold")
-        for line in lines[:MAX_LINES]:
-            yield Padding(Text(f"- {terminal_text(line)}"), (0, 0, 0, 1))
-        if len(lines) > MAX_LINES:
-            yield Text(f" - and {len(lines) - MAX_LINES} more, {rest}")
+def section(
+    title: str, lines: Sequence[str], rest: str = "all in summary.md", limit: int = MAX_LINES
+) -> Iterator[RenderableType]:
+    """Yield a heading and its lines, or nothing without lines.
+
+    Args:
+        title: the heading.
+        lines: not escaped.
+        rest: where the lines are that were cut.
+        limit: the most lines to show.
+    """
+    if not lines:
+        return
+    yield Text(f"\n{title}", style="bold")
+    for line in lines[:limit]:
+        yield Padding(Text(f"- {terminal_text(line)}"), (0, 0, 0, 1))
+    for line in more(len(lines), limit, rest):
+        yield Text(f" - {line}")
+
+
+def table_section(table: Table, rest: str) -> Iterator[RenderableType]:
+    """Yield a table, and how many of its rows were cut; `rest` says where they are."""
+    yield rich_table(table)
+    if table.cut:
+        yield Text(f"... and {table.cut} more rows, {rest}")
 
 
 def rich_table(table: Table) -> RichTable:
-    """Return the table as rich prints it; a first column that repeats itself is said once."""
+    """Return the table for rich; a first cell that repeats the one above is left empty."""
     shown = RichTable(
         title=Text(terminal_text(table.title), style="bold"),
         title_justify="left",
@@ -50,7 +68,6 @@ def rich_table(table: Table) -> RichTable:
         )
     before = None
     for first, *others in table.rows:
-        # The model's name stands once above its rows: repeated it would only be read again and again.
         cells = [Text("" if first == before else terminal_text(first)), *map(_cell, others)]
         shown.add_row(*cells)
         before = first

@@ -1,1 +1,28 @@
-"""TODO."""
+"""Run files: what they hold, and the one reader of `report`, `compare`, `ab`, `calibrate` and `history`.
+
+- `schema`: one file -> a checked `Run`; `json_files`: JSON with the path of a bad value.
+- `reader`: several files, for a report (`read`) or a side of a comparison (`read_side`).
+- `machine`: machine classes; `canary`: whether the machine changed during a run; `flags`: flags that rounds
+give.
+- `frame`: runs as a pandas frame.
+
+A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extra_info``
+
+- required: ``schema`` (1), ``workload``, ``phase``, ``device`` (texts), ``batch_size`` (integer), ``axes``
+(object);
+- optional: the fields of `breakeven.runs.schema.Facts`, in base units; ``flags`` (list of texts, see
+  `breakeven.flags`) with ``evidence``; ``state`` (the machine around the rounds); ``target_precision``.
+
+``stats.data`` has every round in seconds, in the order they ran. Beside the benchmarks, all optional:
+
+- ``breakeven``: ``{"schema": 1, "command", "outcomes": [{"fullname", "outcome", "reason", "extra_info"}],
+  "spent_s", "wall_s"}``. An outcome is a case without a timing: ``skipped``, ``failed``, ``oom`` or
+  ``crashed``.
+- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``. Runs of one
+  ``class_id`` are replicates of each other.
+
+`report` reads files with our required keys and every round. `compare` and `history` read every
+pytest-benchmark file: a case without our keys is identified by its ``fullname``, and ``stats.median`` does
+without ``stats.data``. A missing, NaN, negative or mistyped value on which an answer would rest is refused
+with one line: file, field, remedy; so are empty and cut files, and those of a newer schema.
+"""

@@ -3,7 +3,7 @@
 - `intervals`: the 95% interval of a median, and of a ratio of two medians over one or several runs.
 - `drift`: one step in the rounds of a case.
 - `crossing`: the batch size from which one device is faster than another, with its interval and status.
-- `regression`: ratio, test and verdict of each case between two sets of runs.
+- `regression`: ratio, test and verdict of each case between two sets of runs; `verdict` lists the verdicts.
 - `empirical_bayes`: run-to-run variances of many cases, each improved by what all cases show.
 - `change_points`: where the level of a series of runs changed; `segmentation` is the search it uses, and
   `ar1_noise` the noise of a series whose runs correlate.

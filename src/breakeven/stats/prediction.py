@@ -20,8 +20,8 @@ import numpy as np
 
 from breakeven.stats.ar1_noise import Array
 from breakeven.stats.change_points import MIN_RUNS, Findings
-from breakeven.stats.regression import Verdict
 from breakeven.stats.significance import benjamini_hochberg, student_quantile, two_sided_p
+from breakeven.stats.verdict import Verdict
 
 FALSE_DISCOVERY_RATE = 0.05
 MAX_FALSE_ALARM = 0.001

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
@@ -20,37 +19,20 @@ from scipy.special import stdtr, stdtrit
 
 from breakeven.stats.empirical_bayes import fit_prior, mean_squared_correlation, pooled_df, shrink_variances
 from breakeven.stats.significance import benjamini_hochberg, student_quantile
+from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
 Array = NDArray[np.float64]
 
 ALPHA = 0.05
 """The false discovery rate of the cases reported as changed."""
 
-THRESHOLD = 0.02
-"""Ignore changes up to this size."""
-
 MAX_FALSE_ALARM_RATE = 0.15
 """A noise floor above this is unusable; it is three times the rate under stationary noise."""
-
-RESOLUTION = 0.10
-"""An interval with a larger half-width is `inconclusive`."""
 
 MAX_DF = 1e6
 """Student's t distribution is normal beyond this; scipy does not accept infinite degrees of freedom."""
 
 _UPPER = 0.975
-
-
-class Verdict(StrEnum):
-    """What became of a case, or of the newest run of a series."""
-
-    REGRESSED = "regressed"
-    IMPROVED = "improved"
-    UNCHANGED = "unchanged"
-    INCONCLUSIVE = "inconclusive"
-    MISSING = "missing"
-    NEW = "new"
-    ERROR = "error"
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
-"""The figures of METHOD, reached by the self-test's own code; and every mutation that it must notice."""
+"""The self-tests pass on this machine, and notice each way in which breakeven is broken here on purpose."""
 
 import math
 
 import numpy as np
 import pytest
 
-from breakeven.doctor.selftests import coverage, real_clock, simulated_device
-from breakeven.doctor.selftests.checks import Check
-from breakeven.doctor.selftests.suite import TRUTHS, SelfTest, run_selftest
+from breakeven.doctor.selftests import SELF_TESTS, coverage, real_clock, simulated_device
+from breakeven.doctor.selftests.suite import Check, SelfTestResult, run_selftests
 from breakeven.measure import runner, timing
 from breakeven.measure.simulated import SimulatedDevice
 from breakeven.measure.timing import Round, Timed
@@ -15,33 +14,34 @@ from breakeven.report import estimates
 from breakeven.stats import drift, intervals
 
 CHECKS = 18
+EXACT = "device time measured in the right phase (simulated)"
 
 
 @pytest.fixture(scope="module")
 def figures():
-    """One whole self-test."""
-    result = run_selftest()
+    """The checks of all self-tests by name."""
+    result = run_selftests(SELF_TESTS, lambda _: None)
     for check in result.checks:
-        print(f"{check.name}: {check.got} (must be {check.must}) {check.note}")
+        print(f"{check.name}: {check.reached_text} (bounds: {check.bounds_text}) {check.note}")
     return {check.name: check for check in result.checks}
 
 
-def failures(truth):
-    """The names of the figures that are not what they must be."""
-    return [check.name for check in truth() if not check.passed]
+def failures(selftest):
+    """The names of the checks that fail."""
+    return [check.name for check in selftest() if not check.passed]
 
 
 @pytest.mark.slow
-def test_every_figure_is_reached_on_this_machine(figures):
+def test_every_check_passes_here(figures):
     failed = [check for check in figures.values() if not check.passed]
     disturbed = [check for check in failed if "other processes" in check.note]
-    assert failed == disturbed, [f"{check.name}: {check.got}, {check.note}" for check in failed]
+    assert failed == disturbed, [f"{check.name}: {check.reached_text}, {check.note}" for check in failed]
     if disturbed:
-        pytest.skip(f"three attempts were disturbed: {disturbed[0].name} {disturbed[0].got}")
+        pytest.skip(f"three attempts were disturbed: {disturbed[0].name} {disturbed[0].reached_text}")
 
 
 @pytest.mark.slow
-def test_the_figures_are_those_that_the_method_names(figures):
+def test_all_checks(figures):
     assert len(figures) == CHECKS
     for word in (
         "empty phase",
@@ -51,27 +51,27 @@ def test_the_figures_are_those_that_the_method_names(figures):
         "drift",
         "break-even",
         "cpu@1",
-        "phases' sum",
+        "sum of the phases",
     ):
         assert any(word in name for name in figures), word
 
 
-def test_a_synchronize_that_does_nothing_is_noticed(monkeypatch):
+def test_synchronize_does_nothing(monkeypatch):
     monkeypatch.setattr(SimulatedDevice, "synchronize", lambda _: None)
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
+    assert EXACT in failures(simulated_device.synchronization)
 
 
 @pytest.mark.parametrize("forgotten", ["setup", "run"])
-def test_a_round_that_forgets_either_synchronize_is_noticed(forgotten, monkeypatch):
+def test_round_without_a_synchronize(forgotten, monkeypatch):
     parts = {
         "setup": lambda self: (self._placed.release(), self._phase.prepare(self._placed)),
         "run": lambda self: self._phase.run(self._placed),
     }
     monkeypatch.setattr(Round, forgotten, parts[forgotten])
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
+    assert EXACT in failures(simulated_device.synchronization)
 
 
-def test_a_clock_that_is_read_before_the_work_is_waited_for_is_noticed(monkeypatch):
+def test_clock_read_before_synchronizing(monkeypatch):
     def too_early(round_, clock):
         begin = clock()
         round_.setup()
@@ -82,10 +82,10 @@ def test_a_clock_that_is_read_before_the_work_is_waited_for_is_noticed(monkeypat
         return Timed(start - begin, end - start)
 
     monkeypatch.setattr(simulated_device, "time_round", too_early)
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
+    assert EXACT in failures(simulated_device.synchronization)
 
 
-def test_a_clock_that_is_read_before_the_preparation_is_noticed(monkeypatch):
+def test_clock_read_before_preparing(monkeypatch):
     def too_wide(round_, clock):
         start = clock()
         round_.setup()
@@ -93,15 +93,15 @@ def test_a_clock_that_is_read_before_the_preparation_is_noticed(monkeypatch):
         return Timed(0.0, clock() - start)
 
     monkeypatch.setattr(simulated_device, "time_round", too_wide)
-    assert "device time read in the right phase (simulated)" in failures(simulated_device.synchronization)
+    assert EXACT in failures(simulated_device.synchronization)
 
 
-def test_a_check_that_no_longer_sees_a_missing_synchronize_fails_itself(monkeypatch):
+def test_blind_check_fails(monkeypatch):
     monkeypatch.setattr(simulated_device.ForgetfulDevice, "synchronize", SimulatedDevice.synchronize)
-    assert failures(simulated_device.synchronization) == ["a synchronize left out is noticed"]
+    assert failures(simulated_device.synchronization) == ["a missing synchronize is noticed"]
 
 
-def test_intervals_without_the_correction_for_autocorrelation_are_noticed(monkeypatch):
+def test_intervals_without_autocorrelation(monkeypatch):
     monkeypatch.setattr(intervals, "autocorrelation_time", lambda _: 1.0)
     assert failures(coverage.coverage) == [
         "coverage, rounds correlated by 0.5",
@@ -109,27 +109,27 @@ def test_intervals_without_the_correction_for_autocorrelation_are_noticed(monkey
     ]
 
 
-def test_a_mean_in_place_of_the_median_is_noticed(monkeypatch):
+def test_mean_instead_of_median(monkeypatch):
     monkeypatch.setattr(intervals, "median_of_sorted", np.mean)
-    assert failures(coverage.coverage) == ["bias of the center under the same outliers"]
+    assert failures(coverage.coverage) == ["bias of the center with the same outliers"]
 
 
-def test_intervals_that_are_too_narrow_or_too_wide_are_noticed(monkeypatch):
+def test_intervals_too_narrow_or_too_wide(monkeypatch):
     ranks = intervals._low_rank
     for moved in (5, -5):
         monkeypatch.setattr(intervals, "_low_rank", lambda n, moved=moved: ranks(n) + moved)
         assert "coverage of the 95% interval, independent rounds" in failures(coverage.coverage)
 
 
-def test_blind_and_nervous_drift_tests_are_noticed(monkeypatch):
+def test_drift_test_without_power_or_with_false_alarms(monkeypatch):
     monkeypatch.setattr(drift, "SIGNIFICANCE", 0.0)
-    assert failures(coverage.drift) == ["drift found: a 3% step, 2% noise, 60 rounds"]
+    assert failures(coverage.drift) == ["drift found: 3% step, 2% noise, 60 rounds"]
     monkeypatch.setattr(drift, "SIGNIFICANCE", 1.0)
     monkeypatch.setattr(drift, "MIN_CHANGE", 0.0)
     assert len(failures(coverage.drift)) == 2
 
 
-def test_draws_that_are_too_narrow_make_the_break_even_fail(monkeypatch):
+def test_break_even_draws_too_narrow(monkeypatch):
     monkeypatch.setattr(coverage, "SEEDS", 40)
     draws = estimates.resampled_medians
     monkeypatch.setattr(
@@ -140,8 +140,8 @@ def test_draws_that_are_too_narrow_make_the_break_even_fail(monkeypatch):
     assert failures(coverage.break_even)
 
 
-def test_a_first_call_that_decides_the_rounds_is_noticed(monkeypatch):
-    """As plain `benchmark()` does: as many rounds as fit into the time, if all were like the first."""
+def test_rounds_planned_from_the_first_call(monkeypatch):
+    """As many rounds as fit into the time if all took as long as the first, as plain `benchmark()` plans."""
     seen = []
 
     def watched(round_, clock):
@@ -158,18 +158,18 @@ def test_a_first_call_that_decides_the_rounds_is_noticed(monkeypatch):
     assert "rounds planned after a 1000x slower first call" in failures(simulated_device.slow_first_call)
 
 
-def test_a_plan_that_wants_too_many_rounds_is_noticed(monkeypatch):
+def test_too_many_rounds(monkeypatch):
     monkeypatch.setattr(simulated_device, "plan_rounds", lambda *_: timing.Plan(41, 0, False))
     assert failures(simulated_device.planned_rounds) == ["rounds planned for ±2% at 2% noise, median"]
 
 
-def test_a_device_that_leaves_the_thread_count_alone_is_noticed(monkeypatch):
+def test_thread_count_not_set(monkeypatch):
     monkeypatch.setattr("breakeven.hardware.devices.Cpu.threads", 3)
     assert failures(simulated_device.one_thread) == ["threads of torch inside a round on cpu@1"]
 
 
-def attempt(lost=0.0, latencies=(1e-2,) * 9, truths=(1e-2,) * 9):
-    return {"latencies_s": list(latencies), "truths_s": list(truths), "lost": lost}
+def attempt(lost=0.0, latencies=(1e-2,) * 9, true=(1e-2,) * 9):
+    return {"latencies_s": list(latencies), "true_s": list(true), "lost": lost}
 
 
 def judged(empty, spin):
@@ -177,30 +177,31 @@ def judged(empty, spin):
     return overhead, bias
 
 
-def test_the_bias_is_held_against_what_the_spin_itself_saw():
+def test_bias_is_relative_to_the_true_length():
     overhead, bias = judged(
-        [attempt(latencies=[4e-7] * 9)], [attempt(latencies=[0.030003] * 9, truths=[0.03] * 9)]
+        [attempt(latencies=[4e-7] * 9)], [attempt(latencies=[0.030003] * 9, true=[0.03] * 9)]
     )
     assert (overhead.reached, overhead.passed, overhead.note) == (4e-7, True, "")
     assert bias.reached == pytest.approx(1e-4)
     assert bias.passed
 
 
-def test_too_slow_an_empty_phase_and_too_biased_a_spin_fail_in_both_directions():
+def test_slow_empty_phase_and_biased_spin():
+    """A bias fails in both directions."""
     overhead, bias = judged([attempt(latencies=[1.1e-6] * 9)], [attempt(latencies=[0.01002] * 9)])
     assert not overhead.passed
     assert not bias.passed
     assert not judged([attempt()], [attempt(latencies=[0.00998] * 9)])[1].passed
 
 
-def test_the_least_disturbed_attempt_counts_whatever_its_figure_and_the_note_says_so():
+def test_least_disturbed_attempt_counts():
     attempts = [attempt(0.5), attempt(0.1, latencies=[0.02] * 9), attempt(0.4)]
     bias = judged([attempt()], attempts)[1]
     assert bias.reached == pytest.approx(1.0)
-    assert bias.note.startswith("repeated 2x, since other processes took the core; 10.0% of it")
+    assert bias.note.startswith("repeated 2x because other processes took the core; 10.0% of it")
 
 
-def test_a_pytest_that_does_not_run_fails_both_figures_and_says_why(monkeypatch, tmp_path):
+def test_pytest_does_not_run(monkeypatch, tmp_path):
     monkeypatch.setattr(real_clock, "PROBE", tmp_path / "absent.py")
     checks = real_clock.real_time()
     assert [check.reached for check in checks] == [None, None]
@@ -208,21 +209,21 @@ def test_a_pytest_that_does_not_run_fails_both_figures_and_says_why(monkeypatch,
     assert not any(check.passed for check in checks)
 
 
-def test_a_truth_that_raises_has_failed_and_the_others_still_run():
-    def broken_truth():
+def test_selftest_that_raises():
+    def broken_selftest():
         raise RuntimeError("no such device")
 
-    told = []
-    result = run_selftest([broken_truth, lambda: [Check("one", 1.0, at_least=1.0)]], told.append)
+    names = []
+    result = run_selftests([broken_selftest, lambda: [Check("one", 1.0, at_least=1.0)]], names.append)
     assert [check.passed for check in result.checks] == [False, True]
     assert result.checks[0].note == "RuntimeError: no such device"
-    assert told[0] == "broken truth"
+    assert names[0] == "broken selftest"
     assert not result.passed
-    assert result.summary == "Self-test failed: 1 of 2 figures: broken truth."
+    assert result.summary == "Self-test failed: 1 of 2 figures: broken selftest."
 
 
 @pytest.mark.parametrize(
-    ("check", "passed", "must", "got"),
+    ("check", "passed", "bounds", "reached"),
     [
         (Check("x", 0.95, 0.93, 0.98), True, "93% to 98%", "95%"),
         (Check("x", 0.99, 0.93, 0.98), False, "93% to 98%", "99%"),
@@ -233,10 +234,12 @@ def test_a_truth_that_raises_has_failed_and_the_others_still_run():
         (Check("x", 1e-9, at_most=0.01), True, "at most 1%", "below 0.001%"),
     ],
 )
-def test_a_figure_is_held_against_its_bounds_and_says_both(check, passed, must, got):
-    assert (check.passed, check.must, check.got) == (passed, must, got)
+def test_bounds(check, passed, bounds, reached):
+    assert (check.passed, check.bounds_text, check.reached_text) == (passed, bounds, reached)
 
 
-def test_a_passed_self_test_says_how_many_figures_and_how_long():
-    assert SelfTest((Check("x", 1.0, 1.0),), 12.3).summary == "Self-test passed: 1 of 1 figures, in 12 s."
-    assert len({truth.__name__ for truth in TRUTHS}) == len(TRUTHS)
+def test_summary():
+    assert (
+        SelfTestResult((Check("x", 1.0, 1.0),), 12.3).summary == "Self-test passed: 1 of 1 figures, in 12 s."
+    )
+    assert len({selftest.__name__ for selftest in SELF_TESTS}) == len(SELF_TESTS)

@@ -1,6 +1,11 @@
 """Step time, throughput and memory draw the cases of the report, a panel for each model."""
 
+from itertools import pairwise
+
+import pytest
+
 from breakeven.render.figures import FIGURES
+from breakeven.render.figures.curves import apart
 from breakeven.render.figures.models import Model, select_models
 from support.run_files import affine_run, benchmark, outcome, run
 
@@ -138,3 +143,56 @@ def test_panel_titles(report, look):
         content["benchmarks"] += more["benchmarks"]
     texts = look.texts(FIGURES["step_time"].draw(report(content)))
     assert {"width=1", "width=2", "dtype=float32 width=3"} <= set(texts)
+
+
+def test_long_titles(report, look):
+    """Long axes take two lines, and what is longer still loses its middle."""
+    content = run()
+    for value in ("one", "x" * 500):
+        content["benchmarks"] += affine_run(LINES, axes={"first_axis_of_all": value, "second_axis": value})[
+            "benchmarks"
+        ]
+    texts = look.texts(FIGURES["step_time"].draw(report(content)))
+    assert {"first_axis_of_all=one", "second_axis=one"} <= set(texts)
+    assert max(map(len, texts)) < 90
+
+
+def test_devices_with_similar_names(report, look):
+    """Devices whose names are shortened to the same text have a label each."""
+    devices = {"cpu": (1, 1), "cuda:10000000000": (5, 0.5), "cuda:10100000000": (6, 0.5)}
+    (ax,) = FIGURES["step_time"].draw(report(affine_run(devices))).axes
+    assert [text.get_text()[:4] for text in ax.texts if text.xycoords == "data"] == ["cuda", "cuda", "cpu"]
+
+
+@pytest.mark.parametrize("values", [(1, 1, 1, 1), (1, 1, 9), (0, 5, 6, 7), (3,)])
+def test_apart(values):
+    """Values are moved apart and keep their mean and their order; values far apart stay."""
+    moved = apart(values, 2)
+    assert min((above - below for below, above in pairwise(moved)), default=2) > 1.99
+    assert sum(moved) == pytest.approx(sum(values))
+    assert apart((1, 4, 9), 2) == [1, 4, 9]
+
+
+def test_batch_labels(report, look):
+    """Where batch sizes are too close, some have no label, but both ends do."""
+    (ax,) = FIGURES["step_time"].draw(report(affine_run(LINES, range(1, 31)))).axes
+    labels = list(look.ticks(ax.xaxis).values())
+    assert (labels[0], labels[-1]) == (1, 30)
+    assert len(labels) < 12
+
+
+def test_similar_values(report, look):
+    """An axis of nearly equal values still has a tick."""
+    entries = [benchmark([0.0301] * 9, batch_size=batch) for batch in (1, 8)]
+    (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
+    low, high = ax.get_ylim()
+    assert high / low >= 2
+
+
+def test_maximum_of_several_models(report):
+    """The description has the model with the maximum of each device."""
+    content = affine_run({"cpu": (1, 1)}, axes={"width": 1}, noise=0)
+    content["benchmarks"] += affine_run({"cpu": (1, 0.5)}, axes={"width": 2}, noise=0)["benchmarks"]
+    content["benchmarks"] += affine_run({"cpu": (1, 2)}, axes={"width": 3}, noise=0)["benchmarks"]
+    text = FIGURES["throughput"].describe(report(content))
+    assert text.endswith("(batch 512, mlp at width=2).")

@@ -38,6 +38,7 @@ def test_axes_of_a_unit(report, look):
     assert {"FLOP/s", "B/s", *PHASES} <= set(look.texts(figure))
     assert look.legend(figure) == ["cpu", "cuda"]
     assert look.ticks(flops[0].yaxis)["10 G"] == 1e10
+    assert [bool(look.ticks(ax.yaxis)) for ax in figure.axes] == [True, False, False, True, False]
     assert [text for text in look.texts(figure) if "%" in text] == [figure.texts[0].get_text()]
 
 

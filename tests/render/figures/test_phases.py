@@ -63,6 +63,7 @@ def test_whole_step(report, look):
     (ax,) = FIGURES["phases"].draw(report(run([*step(train=4.0), *step("cpu", train=5.0)]))).axes
     assert ticks_of_train(ax, look) == [5.0, 4.0]
     assert labels(ax) == ["-20%", "0%"]
+    assert ax.get_ylim()[1] > 5 * 1.1, "there is room for the residual"
     assert list(look.ticks(ax.xaxis)) == ["cpu", "cuda"]
 
 

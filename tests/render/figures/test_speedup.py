@@ -42,6 +42,7 @@ def test_break_even_at_the_left_edge(report):
     ax.figure.canvas.draw()
     [number] = [text for text in ax.texts if text.get_fontweight() == "bold" and text.xycoords == "data"]
     assert number.get_window_extent().x0 > ax.get_window_extent().x0
+    assert (number.get_ha(), number.get_va()) == ("left", "top")
 
 
 def test_intervals(report, look):

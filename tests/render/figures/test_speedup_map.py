@@ -119,6 +119,15 @@ def test_hatches(report, look):
     assert (2, 2) not in texts, "what was never tried is an empty cell"
 
 
+def test_hatches_of_hidden_columns(report, look, monkeypatch):
+    """The legend names no hatch that is not drawn."""
+    monkeypatch.setattr("breakeven.render.figures.speedup_map.MAX_COLUMNS", 2)
+    content = run(cells({64: (0.5, None, 2)}))
+    ended = outcome("skipped", batch_size=8, axes={"width": 64, "dtype": "f"})
+    content["breakeven"] = {"schema": 1, "outcomes": [ended]}
+    assert look.legend(FIGURES["map"].draw(report(content))) == []
+
+
 def test_no_hatches(report, look):
     assert look.legend(FIGURES["map"].draw(report(run(cells({64: (0.5, 1, 2)}))))) == []
 
@@ -137,7 +146,8 @@ def test_blocks(report, look):
     ]
     texts = look.texts(FIGURES["map"].draw(report(content)))
     titles = [text for text in texts if " over " in text]
-    assert sorted(titles) == ["cnn: cuda over cpu", "mlp: cpu@1 over cpu", "mlp: cuda over cpu"]
+    assert sorted(titles[:2]) == ["cnn: cuda over cpu", "mlp: cuda over cpu"]
+    assert titles[2:] == ["mlp: cpu@1 over cpu"], "accelerators come first"
 
 
 def test_max_cells(report, look, monkeypatch):

@@ -1,23 +1,25 @@
-"""Seeded noise whose truth is known, put through the statistics: coverage, drift, break-even.
+"""The statistics of seeded noise with known parameters: coverage of intervals, drift, break-even.
 
-Owns the synthetic samples. Knows nothing of torch or of clocks: the same numbers on every machine.
+The figures are the same on every machine.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from breakeven.doctor.selftests.checks import Check
-from breakeven.report.baseline import Reference
+from breakeven.case import CaseKey
+from breakeven.doctor.selftests.suite import Check
+from breakeven.phases import HEADLINE
+from breakeven.report.baseline import Baseline
 from breakeven.report.break_even import break_evens
 from breakeven.report.estimates import estimates
-from breakeven.report.speedup import speedups
+from breakeven.report.speedup import baselines, speedups
+from breakeven.runs.machine import Machine
+from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.drift import find_drift
 from breakeven.stats.intervals import median_interval
 
@@ -28,46 +30,46 @@ TRIALS = 1000
 SEEDS = 200
 
 OUTLIERS = 0.05
-"""The share of rounds that take five times as long."""
+"""The share of rounds that take 5 times as long."""
 
 MEDIAN_WITH_OUTLIERS = 1.00331489
-"""exp(0.05 z) with z the normal quantile at 0.5 / 0.95: the outliers all lie above the median."""
+"""exp(0.05 z), z the normal quantile of 0.5 / 0.95: all outliers are above the median."""
 
 BATCHES = (1, 4, 16, 64, 256, 1024)
 DEVICES = {"cpu": (20e-6, 1e-6), "other": (100e-6, 0.2e-6)}
-"""Seconds a call and a sample of two devices: equal at batch 100."""
+"""The seconds per call and per sample of two devices: equal at batch 100."""
 
 TRUE_BREAK_EVEN = 100
 
 
 def coverage() -> list[Check]:
-    """Return how often the 95% interval of the median holds the true one, and the center's bias."""
+    """Return how often the 95% interval contains the true median, and the bias of the center."""
     plain = _log_normal(np.random.default_rng(20), 0.0)
-    struck = np.where(np.random.default_rng(21).random(plain.shape) < OUTLIERS, 5 * plain, plain)
-    found = [median_interval(rounds) for rounds in struck]
+    outlying = np.where(np.random.default_rng(21).random(plain.shape) < OUTLIERS, 5 * plain, plain)
+    found = [median_interval(rounds) for rounds in outlying]
     center = float(np.mean([interval.median for interval in found])) / MEDIAN_WITH_OUTLIERS
     return [
-        Check("coverage of the 95% interval, independent rounds", _share_holding(plain, 1.0), 0.93, 0.98),
+        Check("coverage of the 95% interval, independent rounds", _share_containing(plain, 1.0), 0.93, 0.98),
         Check(
-            "coverage, 5% outliers of five times the time",
-            _share_holding(struck, MEDIAN_WITH_OUTLIERS),
+            "coverage, 5% outliers of 5 times the time",
+            _share_containing(outlying, MEDIAN_WITH_OUTLIERS),
             0.93,
             0.98,
         ),
-        Check("bias of the center under the same outliers", abs(center - 1), at_most=0.01),
+        Check("bias of the center with the same outliers", abs(center - 1), at_most=0.01),
         *(
             Check(
                 f"coverage, rounds correlated by {rho}",
-                _share_holding(_log_normal(np.random.default_rng(22), rho), 1.0),
-                at_least=least,
+                _share_containing(_log_normal(np.random.default_rng(22), rho), 1.0),
+                at_least=at_least,
             )
-            for rho, least in ((0.5, 0.90), (0.9, 0.82))
+            for rho, at_least in ((0.5, 0.90), (0.9, 0.82))
         ),
     ]
 
 
 def drift() -> list[Check]:
-    """Return how often a 3% step in the middle of 60 rounds with 2% noise is found, and where none is."""
+    """Return how often a 3% step in 60 rounds with 2% noise is found, and how often one that is not there."""
 
     def found(rho: float, step: float) -> float:
         times = _log_normal(np.random.default_rng(30), rho, trials=SEEDS, rounds=60, noise=0.02)
@@ -75,44 +77,42 @@ def drift() -> list[Check]:
         return float(np.mean([find_drift(rounds) is not None for rounds in times]))
 
     return [
-        Check("drift found: a 3% step, 2% noise, 60 rounds", found(0.0, 1.03), at_least=0.90),
-        Check("drift alarms without a step, independent rounds", found(0.0, 1.0), at_most=0.02),
-        Check("drift alarms without a step, correlated by 0.5", found(0.5, 1.0), at_most=0.08),
+        Check("drift found: 3% step, 2% noise, 60 rounds", found(0.0, 1.03), at_least=0.90),
+        Check("drift false alarms, independent rounds", found(0.0, 1.0), at_most=0.02),
+        Check("drift false alarms, rounds correlated by 0.5", found(0.5, 1.0), at_most=0.08),
     ]
 
 
 def break_even() -> list[Check]:
-    """Return how often the true break-even of two affine devices lies in its interval, over 200 seeds."""
-    hits = [_holds_break_even(seed) for seed in range(SEEDS)]
+    """Return how often the interval contains the true break-even of two affine devices, over 200 seeds."""
+    hits = [_contains_break_even(seed) for seed in range(SEEDS)]
     return [
         Check("break-even of two affine devices in its interval", sum(hits) / SEEDS, at_least=0.91),
     ]
 
 
-def _holds_break_even(seed: int) -> bool:
+def _contains_break_even(seed: int) -> bool:
     rng = np.random.default_rng([40, seed])
-    rows = []
+    found = {}
     for batch, (device, (floor, slope)) in product(BATCHES, DEVICES.items()):
         times = (floor + slope * batch) * np.exp(0.02 * rng.standard_normal(30))
-        rows += [("id", "affine", "", batch, "train", device, 0, time, ()) for time in times]
-    key = ["class_id", "workload", "axes", "batch_size", "phase", "device"]
-    frame = pd.DataFrame(rows, columns=[*key, "run", "latency_s", "flags"])
-    cases = estimates(frame, frame.drop_duplicates(key))
-    [line] = break_evens(cases, speedups(cases, Reference("cpu")), pd.DataFrame(columns=[*key, "outcome"]))
+        key = CaseKey.of("affine", batch, HEADLINE, device, machine="id")
+        found[key.label()] = CaseResult(key.label(), key, times, float(np.median(times)))
+    cases = estimates([Run("simulated", Machine("simulated", "id", {}), found)])
+    [line] = break_evens(cases, speedups(cases, baselines(cases, Baseline("cpu"))), ())
     crossing = line.crossing
     if crossing.low is None or crossing.high is None:
         return False
     return crossing.low <= TRUE_BREAK_EVEN <= crossing.high
 
 
-def _share_holding(samples: Array, truth: float) -> float:
-    """Return the share of rows whose interval holds `truth`; one without an interval holds nothing."""
+def _share_containing(samples: Array, true_median: float) -> float:
+    """Return the share of rows whose interval contains the true median; one without an interval does not."""
     hits = 0
     for rounds in samples:
         interval = median_interval(rounds)
-        hits += (
-            interval.low is not None and interval.high is not None and interval.low <= truth <= interval.high
-        )
+        if interval.low is not None and interval.high is not None:
+            hits += interval.low <= true_median <= interval.high
     return hits / len(samples)
 
 
@@ -127,7 +127,3 @@ def _log_normal(
         path[:, i] = rho * path[:, i - 1] + math.sqrt(1 - rho**2) * shocks[:, i]
     times: Array = np.exp(noise * path)
     return times
-
-
-TRUTHS: tuple[Callable[[], list[Check]], ...] = (coverage, drift, break_even)
-"""Every truth of this module, in the order in which they are shown."""

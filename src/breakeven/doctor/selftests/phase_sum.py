@@ -1,7 +1,7 @@
-"""Do the phases add up? On a CPU their sum must be the whole training step, but for a few percent.
+"""On a CPU the phases add up to the whole training step, to within a few percent.
 
-Owns the one truth that needs a real model on a real clock. Phases and step take turns, so that a machine
-that changes its speed changes all of them.
+A real model is timed with a real clock. Phases and steps alternate, so that a machine that changes its speed
+affects all of them.
 """
 
 from __future__ import annotations
@@ -11,50 +11,52 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from breakeven.doctor.selftests.checks import Check
+from breakeven.doctor.selftests.suite import Check
 from breakeven.hardware.devices import Cpu, EventApi
 from breakeven.measure.phases import PHASES
 from breakeven.measure.timing import CLOCK, Round, collection_off, part_seconds, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import build, mlp
 
-NAME = "the phases' sum against the whole step, cpu@1"
-MOST = 0.03
-ATTEMPTS = 3
-CONTENDED = 0.02  # of the time lost to others; from there on an attempt is repeated
-TURNS = 12
+NAME = "sum of the phases compared with the whole step, cpu@1"
+MAX_RESIDUAL = 0.03
+MAX_ATTEMPTS = 3
+CONTENDED = 0.02
+"""An attempt that lost at least this share of its time to other processes is repeated."""
+
+REPEATS = 12
 ROUNDS, LEAD_IN = 20, 5
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Median seconds by phase and of ``zero_grad``, and the share of the time that others took."""
+    """The median seconds of each phase and of ``zero_grad``, and the share of time other processes took."""
 
     seconds: dict[str, float]
     lost: float
 
     @property
     def residual(self) -> float:
-        """How far the sum is from the whole step, relative to the step."""
+        """The difference between the sum and the whole step, relative to the step."""
         parts = sum(seconds for name, seconds in self.seconds.items() if name != "train")
         return abs(parts / self.seconds["train"] - 1)
 
 
 def additivity(attempt: Callable[[], Attempt] | None = None) -> list[Check]:
-    """Return the check of the attempt, of up to three, that was disturbed least; never chosen by figure."""
+    """Return the check of the least disturbed of up to 3 attempts, whatever its figure."""
     tried: list[Attempt] = []
-    while not tried or (tried[-1].lost >= CONTENDED and len(tried) < ATTEMPTS):
+    while not tried or (tried[-1].lost >= CONTENDED and len(tried) < MAX_ATTEMPTS):
         tried.append((attempt or measure)())
-    best = min(tried, key=lambda one: one.lost)
+    best = min(tried, key=lambda attempt: attempt.lost)
     note = ""
     if best.lost >= CONTENDED or len(tried) > 1:
         counted = f"attempt {tried.index(best) + 1} of {len(tried)}"
         note = f"{counted}: other processes took {best.lost:.1%} of the core"
-    return [Check(NAME, best.residual, at_most=MOST, note=note)]
+    return [Check(NAME, best.residual, at_most=MAX_RESIDUAL, note=note)]
 
 
 def measure() -> Attempt:
-    """Time every phase of a small perceptron in turns on one thread."""
+    """Time every phase of a small perceptron on one thread, alternating."""
     device = Cpu(1)
     with device.active():
         trainer = Trainer(build(lambda: mlp(64, width=128)), device)
@@ -62,7 +64,7 @@ def measure() -> Attempt:
         host = EventApi(CLOCK, lambda start, end: end - start)
         with collection_off():
             wall, ran = CLOCK(), time.thread_time()
-            for _ in range(TURNS):
+            for _ in range(REPEATS):
                 for name, phase in PHASES.items():
                     trainer.reset()
                     round_ = Round(phase, trainer)
@@ -71,7 +73,3 @@ def measure() -> Attempt:
                 times["zero_grad"].append(part_seconds(PHASES["train"], trainer, host, ROUNDS)["zero_grad"])
             lost = 1 - (time.thread_time() - ran) / (CLOCK() - wall)
     return Attempt({name: median(seconds) for name, seconds in times.items()}, lost)
-
-
-TRUTHS: tuple[Callable[[], list[Check]], ...] = (additivity,)
-"""Every truth of this module."""

@@ -1,9 +1,9 @@
-"""What `realtime` runs in a pytest of its own: an empty round and a deadline spin, by pytest-benchmark.
+"""The test file of `real_clock`: pytest-benchmark times an empty phase and a spin of known length.
 
-Not part of any user's run: pytest never collects a file of this name by itself. Each truth is timed up to
-three times, as long as another process was seen to take the core meanwhile. All attempts are written to the
-file that ``BREAKEVEN_PROBE`` names, as ``{"empty": [attempt, ...], "spin": [...]}``; an attempt is
-``{"latencies_s", "truths_s", "lost"}``, the last the share of the time in which this thread did not run.
+Pytest never collects a file of this name in a user's run. Each phase is timed up to 3 times, until no other
+process took the core. All attempts are written to the file that ``BREAKEVEN_PROBE`` names, as ``{"empty":
+[attempt, ...], "spin": [...]}``; an attempt is ``{"latencies_s", "true_s", "lost"}``: the timed and the true
+seconds of each round, and the share of time in which this thread did not run.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from breakeven.measure.timing import CLOCK, Round, collection_off
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 CONTENDED = 0.02
-"""From this share of lost time on, an attempt is repeated."""
+"""An attempt that lost at least this share of its time is repeated."""
 
 SPIN_S = 0.010
 ROUNDS = {"empty": 2000, "spin": 300}
-"""Three seconds of spins: a host that is slow for one second, which nothing in here can see, is no median."""
+"""3 s of spins: if the host is slow for 1 s, which cannot be seen from here, the median stays right."""
 
 _attempts: dict[str, list[dict[str, Any]]] = {name: [] for name in ROUNDS}
 
 
-def _phase(name: str, truths: list[float]) -> Phase:
-    """Return a phase that does nothing, or one that waits for a deadline and notes when it ended."""
+def _phase(name: str, true_s: list[float]) -> Phase:
+    """Return a phase that does nothing, or one that spins until a deadline and records how long it took."""
 
     def spin(_: Trainer) -> None:
         start = CLOCK()
@@ -43,21 +43,21 @@ def _phase(name: str, truths: list[float]) -> Phase:
         now = start
         while now < deadline:
             now = CLOCK()
-        truths.append(now - start)
+        true_s.append(now - start)
 
     parts: tuple[tuple[str, Callable[[Trainer], None]], ...] = (("spin", spin),) if name == "spin" else ()
     return Phase(name, parts)
 
 
-@pytest.mark.parametrize("attempt", range(ATTEMPTS))
+@pytest.mark.parametrize("attempt", range(MAX_ATTEMPTS))
 @pytest.mark.parametrize("name", ROUNDS)
-def test_truth(benchmark: Any, name: str, attempt: int) -> None:
-    """Time one truth, unless an earlier attempt was left alone."""
+def test_phase(benchmark: Any, name: str, attempt: int) -> None:
+    """Time one phase, unless the attempt before was not disturbed."""
     if attempt and _attempts[name][-1]["lost"] < CONTENDED:
         pytest.skip("the attempt before was not disturbed")
-    truths: list[float] = []
+    true_s: list[float] = []
     trainer = Trainer(mlp(2, width=4), Cpu())
-    round_ = Round(_phase(name, truths), trainer)
+    round_ = Round(_phase(name, true_s), trainer)
     with collection_off():
         wall, ran = CLOCK(), time.thread_time()
         benchmark.pedantic(
@@ -65,5 +65,5 @@ def test_truth(benchmark: Any, name: str, attempt: int) -> None:
         )
         lost = 1 - (time.thread_time() - ran) / (CLOCK() - wall)
     latencies = list(benchmark.stats.stats.data)
-    _attempts[name].append({"latencies_s": latencies, "truths_s": truths[-len(latencies) :], "lost": lost})
+    _attempts[name].append({"latencies_s": latencies, "true_s": true_s[-len(latencies) :], "lost": lost})
     Path(os.environ["BREAKEVEN_PROBE"]).write_text(json.dumps(_attempts), encoding="utf-8")

@@ -1,12 +1,8 @@
-"""Truths about timing that need no real time: the simulated device, planned rounds, thread counts.
-
-Owns what the simulated device must be read as. The two truths that need a real clock are in `realtime`.
-"""
+"""Timing without real time: a simulated asynchronous device, planned rounds, thread counts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any, Self
 
@@ -14,7 +10,7 @@ import numpy as np
 import torch
 
 from breakeven.case import Budget, CaseKey
-from breakeven.doctor.selftests.checks import Check
+from breakeven.doctor.selftests.suite import Check
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.phases import PHASES
 from breakeven.measure.runner import Session
@@ -32,7 +28,7 @@ LATENCIES = {
     "step": LAUNCH_S + COSTS.step,
     "train": LAUNCH_S + COSTS.train,  # the later launches hide behind the device's work
 }
-"""What a round of each phase must read, exactly."""
+"""The exact time of a round of each phase."""
 
 FORWARD_S = 1e-3
 
@@ -48,42 +44,42 @@ class ForgetfulDevice(SimulatedDevice):
         self.forgets, self.calls = forgets, 0
 
     def synchronize(self) -> None:
-        """Wait for the queue, or forget to."""
+        """Wait for the queue, except where the call is forgotten."""
         self.calls += 1
         if (self.calls - 1) % 2 != self.forgets:
             super().synchronize()
 
 
 def synchronization() -> list[Check]:
-    """Return the share of rounds that read their phase's device time exactly, and of mistakes noticed."""
+    """Return the share of rounds with the exact device time of their phase, and of mistakes noticed."""
     device = SimulatedDevice(SimulatedClock(), LAUNCH_S)
-    spoiled = [ForgetfulDevice(SimulatedClock(), forgets) for forgets in (0, 1)]
-    noticed = [share_captured(device) < 1 for device in spoiled]
+    forgetful = [ForgetfulDevice(SimulatedClock(), forgets) for forgets in (0, 1)]
+    noticed = [share_captured(device) < 1 for device in forgetful]
     return [
         Check(
-            "device time read in the right phase (simulated)",
+            "device time measured in the right phase (simulated)",
             share_captured(device),
             at_least=1.0,
             at_most=1.0,
         ),
-        Check("a synchronize left out is noticed", sum(noticed) / len(noticed), at_least=1.0, at_most=1.0),
+        Check("a missing synchronize is noticed", sum(noticed) / len(noticed), at_least=1.0, at_most=1.0),
     ]
 
 
 def share_captured(device: SimulatedDevice) -> float:
-    """Return the share of rounds, five of every phase, that read exactly `LATENCIES`."""
+    """Return the share of rounds, 5 of each phase, that take exactly `LATENCIES`."""
     trainer = Trainer(simulated_workload(device, COSTS), device)
     right = []
     for name, phase in PHASES.items():
         trainer.reset()
         round_ = Round(phase, trainer)
         right += [time_round(round_, device.clock).latency_s == LATENCIES.get(name) for _ in range(5)]
-        device.busy_until = device.clock.now  # a device that was never waited for spoils one phase, not all
+        device.busy_until = device.clock.now  # without a synchronization one phase fails, not all
     return sum(right) / len(right)
 
 
 class NoisyDevice(SimulatedDevice):
-    """A simulated device whose forward passes take 1 ms with 5% noise, the first `first_s` seconds."""
+    """A simulated device whose forward passes take 1 ms with 5% noise, and the first one `first_s`."""
 
     def __init__(self, clock: SimulatedClock, first_s: float) -> None:
         super().__init__(clock)
@@ -91,16 +87,16 @@ class NoisyDevice(SimulatedDevice):
         self.latencies = iter([first_s, *_noisy(10_000, 0.05)])
 
     def enqueue(self, seconds: float) -> None:
-        """Put work into the queue; a forward pass takes what its turn says."""
+        """Put work into the queue; each forward pass takes its own time."""
         super().enqueue(next(self.latencies) if seconds == FORWARD_S else seconds)
 
 
 def slow_first_call() -> list[Check]:
-    """Return how a first call that takes a thousand times as long changes the plan and the median."""
+    """Return how a first call that takes 1000 times as long changes the plan and the median."""
     usual, slow = _planned(FORWARD_S), _planned(1000 * FORWARD_S)
     return [
         Check("rounds planned after a 1000x slower first call", slow[0], usual[0], usual[0], "rounds"),
-        Check("change of the median after that first call", abs(slow[1] / usual[1] - 1), at_most=0.01),
+        Check("change of the median after this first call", abs(slow[1] / usual[1] - 1), at_most=0.01),
     ]
 
 
@@ -137,7 +133,7 @@ def _noisy(n: int, noise: float, seed: int = 0) -> list[float]:
 
 
 class _CountingLoss(torch.nn.Module):
-    """A mean squared error that notes how many threads it was given; copies share the notes."""
+    """A mean squared error that records the number of threads; its copies are the same object."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +148,7 @@ class _CountingLoss(torch.nn.Module):
 
 
 def one_thread() -> list[Check]:
-    """Return how many threads torch has inside the rounds of ``cpu@1``."""
+    """Return how many threads torch uses inside the rounds of ``cpu@1``."""
     loss = _CountingLoss()
     counts: set[int] = set()
 
@@ -170,13 +166,4 @@ def one_thread() -> list[Check]:
     session = Session(Budget(max_time_s=0.2))
     session.measure(CaseKey.of("threads", 2, "train", device.name), device, recipe, time_rounds)
     session.close()
-    return [Check("threads of torch inside a round on cpu@1", _only(counts), 1, 1, "threads")]
-
-
-def _only(counts: Iterable[int]) -> float:
-    """Return the one count that was seen, else the largest; NaN where none was."""
-    return max(counts, default=math.nan)
-
-
-TRUTHS: tuple[Callable[[], list[Check]], ...] = (synchronization, slow_first_call, planned_rounds, one_thread)
-"""Every truth of this module, in the order in which they are shown."""
+    return [Check("threads of torch inside a round on cpu@1", max(counts, default=math.nan), 1, 1, "threads")]

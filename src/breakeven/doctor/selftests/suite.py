@@ -1,8 +1,4 @@
-"""The harness against truths it knows: runs every truth and gathers the figures.
-
-Owns the order and the verdict; the truths are in `realtime`, `additivity`, `timing` and `noise`. The
-test-suite runs the same code.
-"""
+"""What a self-test returns, and how all of them are run."""
 
 from __future__ import annotations
 
@@ -10,28 +6,63 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from breakeven.doctor.selftests import coverage, phase_sum, real_clock, simulated_device
-from breakeven.doctor.selftests.checks import Check, Truth
 
-TRUTHS: tuple[Truth, ...] = (
-    *real_clock.TRUTHS,
-    *phase_sum.TRUTHS,
-    *simulated_device.TRUTHS,
-    *coverage.TRUTHS,
-)
-"""Every truth, in the order in which they are shown."""
+@dataclass(frozen=True)
+class Check:
+    """A figure and its bounds (inclusive, at least one of them not None).
+
+    `reached` is None where the figure could not be obtained, for the reason in `note`; such a check has
+    failed. `unit` is ``s``, ``rounds`` or ``threads``, or ``""`` for a share between 0 and 1.
+    """
+
+    name: str
+    reached: float | None
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = ""
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the figure is within its bounds; NaN never is."""
+        if self.reached is None:
+            return False
+        above = self.at_least is None or self.reached >= self.at_least
+        below = self.at_most is None or self.reached <= self.at_most
+        return above and below
+
+    @property
+    def bounds_text(self) -> str:
+        """The bounds as text.
+
+        >>> Check("x", 0.95, 0.93, 0.98).bounds_text, Check("x", 1e-7, at_most=1e-6, unit="s").bounds_text
+        ('93% to 98%', 'at most 1 us')
+        """
+        low, high = (None if end is None else _shown(end, self.unit) for end in (self.at_least, self.at_most))
+        if low is None or high is None:
+            return f"at least {low}" if high is None else f"at most {high}"
+        return low if low == high else f"{low} to {high}"
+
+    @property
+    def reached_text(self) -> str:
+        """The figure as text."""
+        return "nothing" if self.reached is None else _shown(self.reached, self.unit)
+
+
+SelfTest = Callable[[], list[Check]]
+"""Measures or computes something whose result is known."""
 
 
 @dataclass(frozen=True)
-class SelfTest:
-    """All figures of one self-test, and the seconds it took."""
+class SelfTestResult:
+    """The checks of all self-tests, and the seconds they took."""
 
     checks: tuple[Check, ...]
     seconds: float
 
     @property
     def passed(self) -> bool:
-        """Whether every figure is what it must be."""
+        """Whether every check passed."""
         return all(check.passed for check in self.checks)
 
     @property
@@ -43,22 +74,23 @@ class SelfTest:
         return f"Self-test passed: {len(self.checks)} of {len(self.checks)} figures, in {self.seconds:.0f} s."
 
 
-def run_selftest(
-    truths: Sequence[Truth] = TRUTHS, starting: Callable[[str], None] = lambda _: None
-) -> SelfTest:
-    """Run every truth; one that raises has failed, and the others still run.
-
-    Args:
-        truths: what to run.
-        starting: told the name of each truth before it runs.
-    """
+def run_selftests(selftests: Sequence[SelfTest], starting: Callable[[str], None]) -> SelfTestResult:
+    """Run the self-tests, each after `starting` was called with its name; one that raises has failed."""
     begin = time.perf_counter()
     checks: list[Check] = []
-    for truth in truths:
-        name = truth.__name__.replace("_", " ")
+    for selftest in selftests:
+        name = selftest.__name__.replace("_", " ")
         starting(name)
         try:
-            checks += truth()
-        except Exception as error:  # a harness that raises has failed, whatever it raised
+            checks += selftest()
+        except Exception as error:  # whatever it raised, the self-test failed, and the others still run
             checks.append(Check(name, None, note=f"{type(error).__name__}: {error}"))
-    return SelfTest(tuple(checks), time.perf_counter() - begin)
+    return SelfTestResult(tuple(checks), time.perf_counter() - begin)
+
+
+def _shown(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{value * 1e6:.3g} us"
+    if unit:
+        return f"{value:g} {unit[:-1] if value == 1 else unit}"
+    return "below 0.001%" if 0 < value < 1e-5 else f"{100 * value:.3g}%"

@@ -13,7 +13,10 @@ from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator
 from breakeven import format as fmt
 from breakeven.render.figures.style import NORMAL, SMALL
 
-SECONDS, SCALED = EngFormatter("s"), EngFormatter()
+SCALED = EngFormatter()
+
+_PARTS_OF_A_SECOND = EngFormatter("s")
+SECONDS = FuncFormatter(lambda value, _: f"{value:g} s" if value >= 1 else _PARTS_OF_A_SECOND(value))
 
 _MAX_TICKS = 6
 _LEADING = 1.35 * SMALL
@@ -87,8 +90,8 @@ def write(
 def _thinned(batches: Sequence[int], gap: float) -> list[int]:
     """Return batch sizes whose logarithms are at least `gap` apart, the smallest and the largest among them.
 
-    >>> _thinned([1, 2, 8, 64, 256, 512], 1.5)
-    [1, 8, 64, 512]
+    >>> _thinned([1, 2, 8, 64, 256], 1.5)
+    [1, 8, 256]
     """
     kept = [batches[0]]
     for batch in batches[1:]:

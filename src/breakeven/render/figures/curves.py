@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Annotation
 from matplotlib.ticker import Formatter
 from numpy.typing import NDArray
 
-from breakeven.format import shortened
+from breakeven import format as fmt
 from breakeven.render.figures.axes import batch_axis, panel_title, value_axis, write
 from breakeven.render.figures.drawing import missing_note, new_figure
 from breakeven.render.figures.models import (
@@ -74,11 +74,7 @@ def value_curves(
     """Return the curves of each model that has any.
 
     A batch size is a hole of a device if another was timed there, or if a case ended without a timing.
-
-    Args:
-        report: the record.
-        phase: of the cases that are shown.
-        point: makes a point of a timed case, or None where it has nothing to draw.
+    `point` makes a point of a timed case, or None where there is nothing to draw.
     """
     ended: dict[Model, set[int]] = {}
     for outcome in untimed_cases(report, phase):
@@ -162,7 +158,9 @@ def device_handles(report: Report, curves: Iterable[Curve]) -> list[Artist]:
     """Return a legend's handles for the devices of the curves."""
     styles = report_styles(report)
     return [
-        Line2D([], [], color=styles[name][0], marker=styles[name][1], markersize=5, label=shortened(name, 20))
+        Line2D(
+            [], [], color=styles[name][0], marker=styles[name][1], markersize=5, label=fmt.shortened(name, 20)
+        )
         for name in dict.fromkeys(curve.device for curve in curves)
     ]
 
@@ -192,11 +190,11 @@ def panels(report: Report, curves: Curves, style: PanelStyle) -> Figure:
     columns = 2 if len(shown) == 4 else min(3, len(shown))
     rows = math.ceil(len(shown) / columns)
     names = ModelNames(report)
-    titles = [[shortened(line, 80 // columns) for line in names.lines(model)] for model in shown]
-    height = (2.6, 2.2, 1.45)[columns - 1] + 0.16 * max(map(len, titles))
+    titles = [_wrapped(names.lines(model), 72 // columns) for model in shown]
+    height = (2.4, 2.0, 1.25)[columns - 1]
     figure = new_figure(
         report,
-        0.2 + rows * height,
+        0.2 + rows * (height + 0.2 + 0.16 * max(map(len, titles))),
         style.title,
         handles=[*([] if direct else device_handles(report, every)), *style.handles],
         notes=missing_note(len(curves) - len(shown)),
@@ -204,8 +202,8 @@ def panels(report: Report, curves: Curves, style: PanelStyle) -> Figure:
         y_label=style.y_label,
     )
     axes = [*figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat]
-    styles, labels = report_styles(report), []
-    values, batches = [*curve_values(every), *style.visible], curve_batches(every)
+    styles, batches = report_styles(report), curve_batches(every)
+    values = [*curve_values(every), *style.visible]
     for ax, model, title in zip(axes, shown, titles, strict=False):
         panel_title(ax, *title)
         value_axis(ax, values, style.base, style.formatter)
@@ -213,40 +211,34 @@ def panels(report: Report, curves: Curves, style: PanelStyle) -> Figure:
         for curve in curves[model]:
             draw_curve(ax, curve, *styles[curve.device])
         style.extra(ax, model)
-        labels.append(_named_ends(ax, curves[model]) if direct else [])
+        if direct:
+            _name_ends(ax, curves[model], 72 * height)
     for ax in axes[len(shown) :]:
         ax.remove()
     for ax in axes[max(0, len(shown) - columns) : len(shown)]:
         ax.tick_params(labelbottom=True)  # also above a removed panel
-    _separate(figure, labels)
     return figure
 
 
-def _named_ends(ax: Axes, curves: Sequence[Curve]) -> list[Annotation]:
-    """Write each device beside its line's last point."""
+def _wrapped(lines: Sequence[str], width: int) -> list[str]:
+    """Return the first line, and each of the others on two lines if it is longer than `width`."""
+    rest = [part for line in lines[1:] for part in wrap(fmt.shortened(line, 2 * width), width)]
+    return [fmt.shortened(lines[0], width), *rest]
+
+
+def _name_ends(ax: Axes, curves: Sequence[Curve], height: float) -> None:
+    """Write each device beside its line's last point; names that would overlap move apart.
+
+    `height` is the panel's in points, or less: the layout is not known yet.
+    """
     style: Any = {"va": "center_baseline", "bbox": LABEL_BOX, "zorder": 7}
-    ends = {curve.device: (curve.points[-1].batch, curve.points[-1].value) for curve in curves}
-    return [
-        write(ax, shortened(name, _LABEL), end, (_LABEL_OFFSET, 0), **style) for name, end in ends.items()
-    ]
-
-
-def _separate(figure: Figure, labels: Iterable[Sequence[Annotation]]) -> None:
-    """Move labels of one panel apart that end at one batch size and would overlap."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # what follows rests on the layout as it is now
-    for of_panel in labels:
-        for _, group in groupby(sorted(of_panel, key=lambda label: label.xy), key=lambda label: label.xy[0]):
-            together = list(group)
-            y = [_points(label) for label in together]
-            for label, before, after in zip(together, y, apart(y, _LABEL_GAP), strict=True):
-                label.xyann = (_LABEL_OFFSET, after - before)
-
-
-def _points(label: Annotation) -> float:
-    """Return the height in the figure at which the line of a label ends."""
-    assert label.axes is not None
-    return float(label.axes.transData.transform(label.xy)[1] * 72 / label.axes.figure.dpi)
+    low, high = ax.get_ylim()
+    by_end = sorted(curves, key=lambda curve: (curve.points[-1].batch, curve.points[-1].value))
+    for batch, group in groupby(by_end, key=lambda curve: curve.points[-1].batch):
+        ends = [(fmt.shortened(curve.device, _LABEL), curve.points[-1].value) for curve in group]
+        at = [height * math.log(value / low) / math.log(high / low) for _, value in ends]
+        for (name, value), before, after in zip(ends, at, apart(at, _LABEL_GAP), strict=True):
+            write(ax, name, (batch, value), (_LABEL_OFFSET, after - before), **style)
 
 
 def apart(ascending: Sequence[float], gap: float) -> list[float]:

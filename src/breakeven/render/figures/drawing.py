@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from breakeven import format as fmt
-from breakeven.format import one_line, shortened
 from breakeven.render.figures.style import NORMAL, PAPER_ID, drawing
 from breakeven.report.report import Report
 
@@ -62,24 +61,16 @@ def new_figure(
     x_label: str = "",
     y_label: str = "",
 ) -> Figure:
-    """Return a figure without axes: title, machines and legend at the top, labels and notes at the edges.
-
-    Args:
-        report: the record; where its comparison was forced, the figure is marked.
-        height: in inches, without title and legend.
-        title: what the figure shows.
-        handles: the entries of the legend.
-        notes: lines at the very bottom.
-        x_label: what is on every x axis.
-        y_label: what is on every y axis.
-    """
+    """Return a figure without axes; `height` is in inches, without title, legend and notes."""
     columns = max(1, 84 // max([len(str(handle.get_label())) + 7 for handle in handles], default=84))
     rows = -(-len(handles) // columns)
     bottom = [x_label] if x_label else []
     height += 0.5 + 0.17 * (rows + len(notes) + len(bottom))
     figure = _empty_figure(report, height)
     # The layout makes room for a legend or for a title, not for both: the legend leaves a line to the title.
-    figure.text(0.012, 1 - 0.05 / height, title, va="top", fontsize=NORMAL + 1, fontweight="bold")
+    figure.text(
+        0.012, 1 - 0.05 / height, fmt.shortened(title, 64), va="top", fontsize=NORMAL + 1, fontweight="bold"
+    )
     figure.legend(
         handles=list(handles),
         title=f"\n{_machines(report)}",
@@ -112,7 +103,7 @@ def and_list(parts: Sequence[str]) -> str:
     >>> and_list(["a", "b"]), and_list(list("abcdef"))
     ('a; b', 'a; b; c; d; and 2 more')
     """
-    return fmt.joined([one_line(part, 300) for part in parts], 4, "; ")
+    return fmt.joined([fmt.one_line(part, 300) for part in parts], 4, "; ")
 
 
 def missing_note(missing: int, noun: str = "model") -> list[str]:
@@ -132,22 +123,11 @@ def _empty_figure(report: Report, height: float) -> Figure:
 
 def _machines(report: Report) -> str:
     labels = [machine.label for machine in report.machines]
-    return shortened(labels[0], 90) if len(labels) == 1 else f"{len(labels)} machines"
+    return fmt.shortened(labels[0], 80) if len(labels) == 1 else f"{len(labels)} machines"
 
 
 def _mark_forced(figure: Figure) -> None:
+    style: Any = {"fontsize": 33, "fontweight": "bold", "color": "#808080", "alpha": 0.2, "zorder": 20}
     count = max(1, round(figure.get_figheight() / 4))
     for place in range(count):
-        figure.text(
-            0.5,
-            (place + 0.5) / count,
-            WATERMARK,
-            fontsize=33,
-            fontweight="bold",
-            color="#808080",
-            alpha=0.2,
-            rotation=24,
-            ha="center",
-            va="center",
-            zorder=20,
-        )
+        figure.text(0.5, (place + 0.5) / count, WATERMARK, rotation=24, ha="center", va="center", **style)

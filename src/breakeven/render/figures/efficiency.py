@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from breakeven import format as fmt
-from breakeven.format import shortened
 from breakeven.phases import FLOPS, HEADLINE, Phase
 from breakeven.render.figures.axes import SCALED, batch_axis, panel_title, value_axis
 from breakeven.render.figures.curves import (
@@ -61,7 +60,7 @@ def _plot(report: Report, phases: _Phases) -> Figure:
             for curve in curves.get(model, ()):
                 draw_curve(ax, curve, *styles[curve.device])
     names = ModelNames(report)
-    _write_titles(grid, list(phases), [shortened(", ".join(names.lines(model)), 80) for model in shown])
+    _write_titles(grid, list(phases), [fmt.shortened(", ".join(names.lines(model)), 80) for model in shown])
     return figure
 
 

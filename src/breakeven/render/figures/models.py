@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from breakeven import format as fmt
 from breakeven.case import Axes, CaseKey, Line, Outcome, axes_text
-from breakeven.format import one_line
 from breakeven.phases import COMPARED
 from breakeven.render.figures.style import device_styles
 from breakeven.report.break_even import BreakEven
@@ -158,7 +158,7 @@ class ModelNames:
         """Return the model as a sentence names it."""
         name = f"{model.workload} at {model.axes}" if model.axes else model.workload
         machine = self.machine(model)
-        return one_line(f"{name} on {machine}" if machine else name)
+        return fmt.one_line(f"{name} on {machine}" if machine else name)
 
     def varying_axes(self, model: Model) -> dict[str, Any]:
         """Return the axes of `varying` as they are, by name."""

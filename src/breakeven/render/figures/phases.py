@@ -15,7 +15,6 @@ from matplotlib.ticker import MaxNLocator
 
 from breakeven import format as fmt
 from breakeven.device_names import device_order
-from breakeven.format import shortened
 from breakeven.render.figures.axes import SECONDS, panel_title, write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
 from breakeven.render.figures.models import Model, ModelNames, batch_of, key_of, report_styles, select_models
@@ -64,12 +63,12 @@ def _plot(report: Report, sums: _Sums) -> Figure:
         devices = sorted(
             {key_of(row).device for rows in sums[model].values() for row in rows}, key=device_order
         )
-        title = shortened(", ".join(names.lines(model)), 80)
+        title = fmt.shortened(", ".join(names.lines(model)), 80)
         for ax, (batch, note) in zip(axes, batches.items(), strict=False):
             panel_title(ax, title, f"batch {batch}{note}")
             title = ""  # over the first panel of the row
             _draw_bars(ax, sums[model][batch], devices)
-            _draw_axes(ax, devices, styles, 36 // columns)
+            _draw_axes(ax, devices, styles, 72 // columns)
         for ax in axes[len(batches) :]:
             ax.remove()
     return figure
@@ -111,7 +110,9 @@ def _draw_axes(ax: Axes, devices: Sequence[str], styles: Mapping[str, tuple[str,
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(SECONDS)
     ax.grid(visible=True, axis="y")
-    ax.set_xticks(range(len(devices)), [shortened(name, max(4, room // len(devices))) for name in devices])
+    ax.set_xticks(
+        range(len(devices)), [fmt.shortened(name, max(5, room // len(devices))) for name in devices]
+    )
     ax.tick_params(axis="x", pad=8)
     for place, device in enumerate(devices):
         color, marker = styles[device]

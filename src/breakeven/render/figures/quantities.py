@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter
 
 from breakeven import format as fmt
-from breakeven.format import shortened
 from breakeven.render.figures.axes import SCALED, SECONDS
 from breakeven.render.figures.curves import Curve, Curves, PanelStyle, Point, panels, value_curves
 from breakeven.render.figures.drawing import Drawing, and_list
@@ -19,31 +17,33 @@ from breakeven.report.report import Report
 from breakeven.report.throughput import Rate
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A number that timed cases have; title and label may name the phase as ``{step}`` or ``{phase}``."""
+def _drawing(
+    title: str,
+    caption: str,
+    nothing: str,
+    *,
+    heading: str,
+    y_label: str,
+    formatter: Formatter,
+    phase: Callable[[Report], str | None],
+    point: Callable[[Any], Point | None],
+    text: Callable[[Report, Curves], str],
+) -> Drawing[Curves]:
+    """Return the figure of a number of timed cases; heading and label may name ``{phase}`` or ``{step}``."""
 
-    title: str
-    y_label: str
-    formatter: Formatter
-    phase: Callable[[Report], str | None]
-    point: Callable[[Any], Point | None]
-    text: Callable[[Report, Curves], str]
+    def plot(report: Report, curves: Curves) -> Figure:
+        name = fmt.shortened(str(phase(report)), 30)
+        names = {"phase": name, "step": "training step" if name == "train" else name}
+        return panels(report, curves, PanelStyle(heading.format(**names), y_label.format(**names), formatter))
 
-    def curves(self, report: Report) -> Curves:
-        """Return the lines of each model."""
-        return value_curves(report, self.phase(report), self.point)
-
-    def plot(self, report: Report, curves: Curves) -> Figure:
-        """Return a panel for each model."""
-        phase = shortened(str(self.phase(report)), 30)
-        names = {"phase": phase, "step": "training step" if phase == "train" else phase}
-        title, y_label = self.title.format(**names), self.y_label.format(**names)
-        return panels(report, curves, PanelStyle(title, y_label, self.formatter))
-
-    def drawing(self, title: str, caption: str, nothing: str) -> Drawing[Curves]:
-        """Return the figure of this quantity."""
-        return Drawing(title, caption, self.curves, self.plot, self.text, lambda _: nothing)
+    return Drawing(
+        title,
+        caption,
+        lambda report: value_curves(report, phase(report), point),
+        plot,
+        text,
+        lambda _: nothing,
+    )
 
 
 def _times(report: Report, curves: Curves) -> str:
@@ -97,41 +97,38 @@ def _peak(row: Any) -> Point | None:
     return None if peak is None else Point(batch_of(row), float(peak))
 
 
-STEP_TIME = Quantity(
-    title="Time of a {step} (median, 95% interval)",
+STEP_TIME = _drawing(
+    "Step time",
+    "Lower is faster: each line is a device, its markers are medians, and its band is the 95% interval.",
+    "There is no figure of step times, because no timing took any time.",
+    heading="Time of a {step} (median, 95% interval)",
     y_label="time of a {step}",
     formatter=SECONDS,
     phase=main_phase,
     point=lambda row: Point(batch_of(row), row.estimate.median_s, row.estimate.low_s, row.estimate.high_s),
     text=_times,
-).drawing(
-    "Step time",
-    "Lower is faster: each line is a device, its markers are medians, and its band is the 95% interval.",
-    "There is no figure of step times, because no timing took any time.",
 )
 
-THROUGHPUT = Quantity(
-    title="Throughput of training (median, 95% interval)",
+THROUGHPUT = _drawing(
+    "Throughput",
+    "Higher is faster: training samples per second; where a line is flat, larger batches gain nothing.",
+    "There is no figure of throughput, because no whole training step was timed.",
+    heading="Throughput of training (median, 95% interval)",
     y_label="samples/s",
     formatter=SCALED,
     phase=lambda _: "train",
     point=lambda row: rate_point(row, row.samples),
     text=_highest("Throughput", "samples/s"),
-).drawing(
-    "Throughput",
-    "Higher is faster: training samples per second; where a line is flat, larger batches gain nothing.",
-    "There is no figure of throughput, because no whole training step was timed.",
 )
 
-MEMORY = Quantity(
-    title="Peak memory ({phase})",
+MEMORY = _drawing(
+    "Peak memory",
+    "Lower is better: the maximum memory allocated at once, on devices that count it.",
+    "There is no figure of peak memory, because no measured device counts it.",
+    heading="Peak memory ({phase})",
     y_label="bytes at the peak",
     formatter=SCALED,
     phase=main_phase,
     point=_peak,
     text=_highest("Peak memory", "B"),
-).drawing(
-    "Peak memory",
-    "Lower is better: the maximum memory allocated at once, on devices that count it.",
-    "There is no figure of peak memory, because no measured device counts it.",
 )

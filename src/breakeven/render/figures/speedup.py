@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from breakeven import format as fmt
-from breakeven.format import shortened
 from breakeven.render.figures.axes import RATIOS, write
 from breakeven.render.figures.curves import Curve, PanelStyle, Point, panels
 from breakeven.render.figures.drawing import Drawing, notice
@@ -46,9 +45,9 @@ def _plot(report: Report, lines: _Lines) -> Figure:
             _mark_break_even(ax, line, styles[key_of(line).device][0], place)
 
     baselines = dict.fromkeys(baseline_of(line).device for of_model in lines.values() for line in of_model)
-    over = shortened(", ".join(baselines), 25)
+    over = fmt.shortened(", ".join(baselines), 20)
     style = PanelStyle(
-        title=f"Speedup over {over} ({shortened(str(report.headline), 20)}, median, 95% interval)",
+        title=f"Speedup over {over} ({report.headline}, median, 95% interval)",
         y_label=f"speedup over {over}",
         formatter=RATIOS,
         base=2,

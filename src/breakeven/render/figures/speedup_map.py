@@ -6,6 +6,7 @@ A block is one candidate, baseline, workload and machine; its rows are models, i
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -24,7 +25,6 @@ from numpy.typing import NDArray
 from breakeven import format as fmt
 from breakeven.case import axes_text
 from breakeven.device_names import is_cpu
-from breakeven.format import shortened
 from breakeven.render.figures.axes import panel_title, ratio_tick, write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
 from breakeven.render.figures.models import (
@@ -121,7 +121,7 @@ def _plot(report: Report, every: Sequence[Block]) -> Figure:
     figure = new_figure(
         report,
         0.55 * len(pairs) + 0.64 * len(blocks) + 0.26 * sum(rows),
-        f"Speedup by model and batch size ({shortened(str(report.headline), 20)})",
+        f"Speedup by model and batch size ({report.headline})",
         handles=_handles(blocks),
         notes=[*missing_note(missing), *missing_note(left_out, "batch size")],
     )
@@ -153,8 +153,7 @@ def _cut(blocks: Sequence[Block]) -> tuple[list[Block], int]:
 def _norm(blocks: Iterable[Block]) -> Normalize:
     """Return the scale of powers of two on which the largest, or `_MAX_POWER`, has the full color."""
     powers = np.concatenate([block.powers().ravel() for block in blocks])
-    largest = float(np.ceil(np.abs(powers[~np.isnan(powers)]).max(initial=1)))
-    end = min(_MAX_POWER, largest)
+    end = min(_MAX_POWER, float(np.ceil(np.abs(powers[~np.isnan(powers)]).max(initial=1))))
     return Normalize(-end, end)
 
 
@@ -216,34 +215,33 @@ def text_color(ground: tuple[float, float, float]) -> str:
     >>> text_color((1.0, 1.0, 0.9)), text_color((0.0, 0.2, 0.5))
     ('#111111', '#fefefe')
     """
-    light = _luminance(ground) + 0.05
-    on_dark, on_light = light / (_luminance(to_rgb(DARK)) + 0.05), (_luminance(to_rgb(LIGHT)) + 0.05) / light
-    return DARK if on_dark >= on_light else LIGHT
+    return max((DARK, LIGHT), key=lambda color: abs(_lightness(to_rgb(color)) - _lightness(ground)))
 
 
-def _luminance(color: Sequence[float]) -> float:
+def _lightness(color: Sequence[float]) -> float:
+    """Return the logarithm of what the WCAG's contrast is a ratio of."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return math.log(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
 
 
 def _label_block(ax: Axes, block: Block, names: ModelNames) -> None:
     """Name the block, its columns, and its rows by the values of the axes that differ."""
     first, *_ = block.rows
-    pair = f"{shortened(block.candidate, 12)} over {shortened(block.baseline, 12)}"
+    pair = f"{fmt.shortened(block.candidate, 12)} over {fmt.shortened(block.baseline, 12)}"
     rest = ", ".join(filter(None, [names.constant(first), names.machine(first)]))
-    panel_title(ax, f"{shortened(first.workload, 30)}: {pair}", shortened(rest, 60), lift=16)
+    panel_title(ax, f"{fmt.shortened(first.workload, 30)}: {pair}", fmt.shortened(rest, 60), lift=16)
     values = {
         model: [axes_text({k: v}).partition("=")[2] for k, v in names.varying_axes(model).items()]
         for model in block.rows
     }
-    rows = [shortened(", ".join(texts) or model.workload, _MAX_LABEL) for model, texts in values.items()]
+    rows = [fmt.shortened(", ".join(texts) or model.workload, _MAX_LABEL) for model, texts in values.items()]
     ax.set_xticks(np.arange(len(block.columns)) + 0.5, [fmt.batch(batch) for batch in block.columns])
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
     ax.tick_params(labeltop=True, labelbottom=False, length=0)
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
     corner = " | ".join(filter(None, [", ".join(names.varying_axes(first)), "batch size"]))
-    write(ax, shortened(corner, _MAX_LABEL), (0, 1), (-4, 3.5), xycoords="axes fraction", ha="right")
+    write(ax, fmt.shortened(corner, _MAX_LABEL), (0, 1), (-4, 3.5), xycoords="axes fraction", ha="right")
 
 
 def _color_bar(figure: Figure, axes: Sequence[Axes], shade: ScalarMappable, pair: tuple[str, str]) -> None:
@@ -254,50 +252,43 @@ def _color_bar(figure: Figure, axes: Sequence[Axes], shade: ScalarMappable, pair
         location="top",
         shrink=0.6,
         aspect=30,
+        pad=0.02,
         ticks=MaxNLocator(4, integer=True, symmetric=True),
         format=FuncFormatter(lambda power, _: ratio_tick(2.0**power)),
     )
     bar.outline.set_visible(False)
     for x, side, device in ((-0.02, "right", pair[0]), (1.02, "left", pair[1])):
-        text = f"{shortened(device, 12)} faster"
+        text = f"{fmt.shortened(device, 12)} faster"
         bar.ax.text(x, 0.5, text, transform=bar.ax.transAxes, ha=side, va="center", fontsize=SMALL)
 
 
 def _text(report: Report, blocks: Sequence[Block]) -> str:
     """Count the cells each device wins, and name the extremes."""
-    counts = and_list([_counts(*pair, verdicts) for pair, verdicts in _verdicts(blocks).items()])
-    timed = [
-        (cell.speedup, block.candidate, batch, model)
-        for block in blocks
-        for model, cells in block.rows.items()
-        for batch, cell in cells.items()
-        if cell.speedup
-    ]
+    verdicts: dict[tuple[str, str], Counter[str]] = {}
+    timed = []
+    for block in blocks:
+        for model, cells in block.rows.items():
+            verdicts.setdefault((block.candidate, block.baseline), Counter()).update(
+                cell.verdict for cell in cells.values()
+            )
+            timed += [(cell.speedup, block.candidate, b, model) for b, cell in cells.items() if cell.speedup]
+    counts = and_list([_counts(*pair, counted) for pair, counted in verdicts.items()])
     text = f"Map of the speedup of {fmt.plural(len({cell[-1] for cell in timed}), 'model')}: {counts}."
     if not timed:
         return text
-    names = ModelNames(report)
+    sentence = ModelNames(report).sentence
     lowest, highest = (
-        f"{fmt.ratio(speedup)} ({candidate}, batch {batch}, {names.sentence(model)})"
+        f"{fmt.ratio(speedup)} ({candidate}, batch {batch}, {sentence(model)})"
         for speedup, candidate, batch, model in (pick(timed, key=lambda cell: cell[0]) for pick in (min, max))
     )
     return f"{text} The speedups range from {lowest} to {highest}."
 
 
-def _verdicts(blocks: Iterable[Block]) -> dict[tuple[str, str], list[str]]:
-    found: dict[tuple[str, str], list[str]] = {}
-    for block in blocks:
-        verdicts = [cell.verdict for cells in block.rows.values() for cell in cells.values()]
-        found.setdefault((block.candidate, block.baseline), []).extend(verdicts)
-    return found
-
-
-def _counts(candidate: str, baseline: str, verdicts: Sequence[str]) -> str:
-    counted = {word: verdicts.count(word) for word in ("faster", "slower", "same", UNDECIDED)}
-    cells = fmt.plural(sum(counted.values()), "cell")
-    faster = f"{candidate} is faster than {baseline} in {counted.pop('faster')} of {cells}"
-    parts = [f"{count} {word}" for word, count in counted.items() if count]
-    return ", ".join([faster, *parts])
+def _counts(candidate: str, baseline: str, counted: Counter[str]) -> str:
+    words = ("faster", "slower", "same", UNDECIDED)
+    cells = fmt.plural(sum(counted[word] for word in words), "cell")
+    parts = [f"{counted[word]} {word}" for word in words[1:] if counted[word]]
+    return ", ".join([f"{candidate} is faster than {baseline} in {counted['faster']} of {cells}", *parts])
 
 
 SPEEDUP_MAP = Drawing(

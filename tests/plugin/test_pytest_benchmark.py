@@ -1,4 +1,4 @@
-"""What pytest-benchmark's own options and mark still mean for our cases, and which table is shown."""
+"""What pytest-benchmark's options and mark mean for our cases, and which table is shown."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ def bench_plain(train_benchmark, batch_size):
 
 @pytest.fixture
 def budget(bench, monkeypatch):
-    """Return a function: options and a ``benchmark`` mark -> the budget that a case was given."""
+    """A function from options and a ``benchmark`` mark to the budget of a case."""
     from breakeven.measure.runner import Session
 
     class Asking(Session):
@@ -43,30 +43,33 @@ def budget(bench, monkeypatch):
     return given
 
 
-def test_pytest_benchmarks_options_are_the_budget_of_a_case(budget):
+def test_budget(budget):
     options = ("--benchmark-min-rounds=7", "--benchmark-max-time=0.25", "--benchmark-precision=0.01")
 
     assert budget(*options) == str(Budget(7, 0.25, 0.01))
 
 
-def test_its_defaults_mean_six_rounds_since_five_give_no_interval(budget):
+def test_min_rounds(budget):
+    """Five rounds, the default, give no interval, so there are six."""
     assert budget("--benchmark-precision=0.02") == str(Budget(6, 1.0, 0.02))
     assert budget("--benchmark-min-rounds=2", "--benchmark-precision=0.02") == str(Budget(6, 1.0, 0.02))
 
 
-def test_a_functions_own_mark_goes_before_the_options(budget):
+def test_mark_and_options(budget):
+    """A function's own mark overrides the options."""
     given = budget("--benchmark-min-rounds=7", mark="min_rounds=55, max_time=0.5, precision=0.5")
 
     assert given == str(Budget(55, 0.5, 0.5))
 
 
-def test_at_least_the_wished_rounds_are_timed(bench):
+def test_min_rounds_are_timed(bench):
     bench.write().run("--benchmark-min-rounds=77", "--benchmark-max-time=0.1")
 
     assert [item["stats"]["rounds"] for item in bench.file()["benchmarks"]] == [77, 77]
 
 
-def test_a_precision_that_needs_more_rounds_than_there_is_time_for_is_flagged(bench):
+def test_unreached_precision(bench):
+    """It is flagged."""
     bench.write().run("--benchmark-precision=0.000001", "--benchmark-max-time=0.05", "-k", "16")
 
     [item] = bench.file()["benchmarks"]
@@ -75,33 +78,32 @@ def test_a_precision_that_needs_more_rounds_than_there_is_time_for_is_flagged(be
     assert {"noisy", "budget"} <= set(item["extra_info"]["flags"])
 
 
-def test_a_wish_that_cannot_be_kept_fails_its_own_function_in_one_line(bench):
+def test_unusable_mark(bench):
+    """A mark with a limit that cannot be kept fails its own function in one line."""
     bench.write(marked("max_time=0"))
 
     result = bench.run()
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     [(outcome, reason)] = bench.outcomes().values()
-    assert (outcome, reason) == (
-        "failed",
-        "max_time_s=0.0 is not a positive number of seconds; use 1 or more",
-    )
+    assert outcome == "failed"
+    assert reason.startswith("max_time_s=0.0 ")
     assert "Traceback" not in result.stdout.str()
 
 
-def test_the_short_table_replaces_the_wide_one(bench):
+def test_short_table(bench):
+    """It replaces pytest-benchmark's wide one."""
     result = bench.write().run()
 
-    result.stdout.fnmatch_lines(
-        [SHORT, "workload  batch*cpu@1", "plain         1 *s*", "plain        16 *s*"]
-    )
+    result.stdout.fnmatch_lines([SHORT, "*workload *batch *cpu@1", "* plain *1 *s*", "* 16 *s*"])
     result.stdout.no_fnmatch_line(WIDE)
 
 
 @pytest.mark.parametrize(
     "option", ["--benchmark-verbose", "--benchmark-columns=min,max", "--benchmark-sort=name"]
 )
-def test_the_wide_table_is_shown_where_something_was_asked_of_it(bench, option):
+def test_wide_table(bench, option):
+    """It is shown where an option asks for it."""
     result = bench.write().run(option)
 
     result.stdout.fnmatch_lines_random(
@@ -110,7 +112,8 @@ def test_the_wide_table_is_shown_where_something_was_asked_of_it(bench, option):
 
 
 @pytest.mark.parametrize("where", ["ini", "environment"])
-def test_the_wide_table_can_be_asked_for_once_and_for_all(bench, monkeypatch, where):
+def test_wide_table_by_default(bench, monkeypatch, where):
+    """The ini file and the environment can ask for it too."""
     if where == "ini":
         bench.pytester.makeini("[pytest]\naddopts = --benchmark-columns=min\n")
     else:
@@ -119,13 +122,14 @@ def test_the_wide_table_can_be_asked_for_once_and_for_all(bench, monkeypatch, wh
     bench.write().run().stdout.fnmatch_lines([WIDE])
 
 
-def test_cases_can_be_grouped_by_phase_and_device(bench):
+def test_group_by(bench):
     result = bench.write().run("--benchmark-group-by=param:phase,param:device")
 
     result.stdout.fnmatch_lines(["*benchmark 'phase=train device=cpu@1': 2 tests*"])
 
 
-def test_a_users_own_benchmarks_still_stand_in_the_wide_table_and_the_file(bench):
+def test_plain_benchmarks(bench):
+    """A user's other benchmarks are in the wide table and in the file."""
     bench.write().write(USERS_OWN, "test_own.py", head="")
 
     result = bench.raw(
@@ -142,7 +146,8 @@ def test_a_users_own_benchmarks_still_stand_in_the_wide_table_and_the_file(bench
     assert bench.timed() == ["bench_plain[1-cpu@1-train]", "bench_plain[16-cpu@1-train]", "test_plain"]
 
 
-def test_rounds_before_a_failure_never_stand_in_the_wide_table(bench):
+def test_rounds_before_a_failure(bench):
+    """They are never in the wide table."""
     bench.write("""
 NOW = {}
 
@@ -166,7 +171,7 @@ def bench_fails(train_benchmark, benchmark, batch_size):
         result.stdout.no_fnmatch_line(WIDE)
 
 
-def test_only_benchmarks_can_be_run(bench):
+def test_benchmark_only(bench):
     bench.write().write("def test_other(): ...", "test_other.py", head="")
 
     result = bench.raw(
@@ -176,13 +181,15 @@ def test_only_benchmarks_can_be_run(bench):
     result.assert_outcomes(passed=2, skipped=1)
 
 
-def test_only_benchmarks_does_not_skip_the_complaint_about_a_wrong_mark(bench):
+def test_benchmark_only_and_invalid_sweep(bench):
+    """It still fails."""
     bench.write("@pytest.mark.sweep(batch_size=8)\ndef bench_wrong(train_benchmark, batch_size): ...")
 
     bench.run("--benchmark-only").assert_outcomes(failed=1)
 
 
-def test_skipping_benchmarks_calls_no_recipe(bench):
+def test_benchmark_skip(bench):
+    """No function is called."""
     bench.write("""
 @pytest.mark.sweep(batch_size=[1])
 def bench_noting(train_benchmark, batch_size):
@@ -193,7 +200,8 @@ def bench_noting(train_benchmark, batch_size):
     assert bench.notes() == []
 
 
-def test_disabled_benchmarks_run_each_case_once(bench):
+def test_benchmark_disable(bench):
+    """Each case runs once."""
     bench.write("""
 class Counts(torch.nn.Linear):
     def forward(self, inputs):
@@ -209,7 +217,7 @@ def bench_counting(train_benchmark, batch_size):
     assert bench.notes() == ["forward"]
 
 
-def test_disabled_benchmarks_still_fail_where_the_model_does(bench):
+def test_benchmark_disable_and_a_failure(bench):
     bench.write("""
 @pytest.mark.sweep(batch_size=[1])
 def bench_bad(train_benchmark, batch_size):
@@ -219,7 +227,8 @@ def bench_bad(train_benchmark, batch_size):
     bench.run("--benchmark-disable").assert_outcomes(failed=1)
 
 
-def test_a_saved_run_can_be_compared_with_the_next(bench):
+def test_benchmark_compare(bench):
+    """A saved run is compared with the next."""
     bench.write().run("--benchmark-save=one")
 
     result = bench.run("--benchmark-compare", "--benchmark-autosave")
@@ -230,7 +239,7 @@ def test_a_saved_run_can_be_compared_with_the_next(bench):
     assert len(list(bench.pytester.path.glob(".benchmarks/*/*.json"))) == 2
 
 
-def test_a_comparison_can_fail_the_run(bench):
+def test_benchmark_compare_fail(bench):
     bench.write().run("--benchmark-save=one")
     [path] = bench.pytester.path.glob(".benchmarks/*/*.json")
     saved = json.loads(path.read_text())
@@ -244,9 +253,11 @@ def test_a_comparison_can_fail_the_run(bench):
     assert "Performance has regressed" in result.stderr.str()
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("pygal") is None, reason="pygal, which draws them, is not installed"
-)
-def test_a_histogram_is_drawn(bench):
-    assert bench.write().run("--benchmark-histogram=drawn").ret == 0
+# `find_spec`, since importing pygal here would hide the entry points from every later inner run.
+@pytest.mark.skipif(importlib.util.find_spec("pygal") is None, reason="pygal is not installed")
+def test_benchmark_histogram(bench):
+    options = ("--benchmark-histogram=drawn", "--breakeven-devices=cpu@1", "--breakeven-phases=train")
+
+    assert bench.write().pytester.runpytest_subprocess("bench", *options).ret == 0
+
     assert list(bench.pytester.path.glob("drawn*.svg"))

@@ -1,0 +1,113 @@
+"""What limits a comparison: single runs, runs made one side after the other, disturbed or missing timings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from breakeven.compare.common_shift import Shift
+from breakeven.compare.comparison import CaseComparison, Comparison
+from breakeven.flags import Flag
+from breakeven.runs.schema import Run
+from breakeven.stats.regression import runs_needed
+from breakeven.stats.verdict import Verdict
+
+DISTURBING = (Flag.THROTTLED, Flag.SHARED_GPU, Flag.CONTENDED)
+"""Flags that may shift a whole run. The run-to-run noise includes the effect of the others."""
+
+MIN_RATIOS = 5
+"""The spread of fewer ratios is not an estimate of noise."""
+
+_NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
+
+
+@dataclass(frozen=True)
+class RunsNeeded:
+    """The runs per side that would settle the inconclusive cases; None above 1,000.
+
+    `typical` is for the case of median noise, `most` for the noisiest. `is_from_ratios` is True where each
+    side has one run, and the noise was estimated from the spread of the ratios.
+    """
+
+    typical: int | None
+    most: int | None
+    is_from_ratios: bool = False
+
+
+def uniform_shift(found: Comparison) -> Shift | None:
+    """Return the common shift where it exceeds the threshold though no single case changed."""
+    shift = found.common_shift
+    if shift is None or found.verdict != Verdict.UNCHANGED or not shift.exceeds(math.log1p(found.threshold)):
+        return None
+    return shift
+
+
+def runs_on_both_sides(found: Comparison) -> list[Run]:
+    """Return the candidate's runs that the baseline has too."""
+    digests = {run.digest for run in found.baseline}
+    return [run for run in found.candidate if run.digest in digests]
+
+
+def is_one_side_first(found: Comparison) -> bool:
+    """Return whether all runs of one of two sides of several runs were made before all of the other."""
+    before, after = (sorted(run.datetime for run in side) for side in (found.baseline, found.candidate))
+    if min(len(before), len(after)) < 2 or not all((*before, *after)):
+        return False
+    return before[-1] < after[0] or after[-1] < before[0]
+
+
+def single_runs(found: Comparison) -> list[CaseComparison]:
+    """Return the judged cases that each side timed in one run only."""
+    return [case for case in found.judged if case.n_baseline == case.n_candidate == 1]
+
+
+def partly_timed(found: Comparison, side: Sequence[Run]) -> list[CaseComparison]:
+    """Return the judged cases that some runs of a side did not time."""
+    untimed = {name for run in side for name in run.untimed}
+    return [case for case in found.judged if case.case in untimed]
+
+
+def zero_medians(found: Comparison) -> list[CaseComparison]:
+    """Return the cases that both sides timed but that have no ratio, because a median is zero."""
+    return [case for case in found.judged if case.n_baseline and case.n_candidate and case.ratio is None]
+
+
+def not_retested(found: Comparison) -> list[CaseComparison]:
+    """Return the cases that should have been timed again, but were not."""
+    return [case for case in found.judged if not case.n_candidate and case.reason]
+
+
+def disturbed(found: Comparison) -> dict[Flag, int]:
+    """Return the number of cases with each disturbing flag in at least one run."""
+    cases: dict[Flag, set[str]] = {flag: set() for flag in DISTURBING}
+    for run in (*found.baseline, *found.candidate):
+        for name, case in run.cases.items():
+            for flag in DISTURBING:
+                if flag in case.flags:
+                    cases[flag].add(name)
+    return {flag: len(names) for flag, names in cases.items() if names}
+
+
+def runs_to_settle(found: Comparison) -> RunsNeeded | None:
+    """Return the runs that would settle the inconclusive cases; None where their noise is unknown."""
+    undecided = found.with_verdict(Verdict.INCONCLUSIVE)
+    known = sorted(case.sd for case in undecided if case.sd is not None)
+    if known:
+        typical, most = (runs_needed(sd, found.resolution) for sd in (known[len(known) // 2], known[-1]))
+        return RunsNeeded(typical, most)
+    spread = _spread([case.ratio for case in undecided if case.ratio])
+    if spread is None:
+        return None
+    needed = runs_needed(spread, found.resolution)
+    return RunsNeeded(needed, needed, is_from_ratios=True)
+
+
+def _spread(ratios: Sequence[float]) -> float | None:
+    """Return the run-to-run noise of a log time that would explain the spread of single ratios."""
+    if len(ratios) < MIN_RATIOS:
+        return None
+    logs = sorted(map(math.log, ratios))
+    middle = logs[len(logs) // 2]
+    deviations = sorted(abs(value - middle) for value in logs)
+    return _NORMAL_MAD * deviations[len(deviations) // 2] / math.sqrt(2)

@@ -1,0 +1,224 @@
+"""What `breakeven history` prints, in a terminal, as markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+from rich.text import Text
+
+from breakeven.case import SCHEMA
+from breakeven.format import one_line, percent_change, percent_change_with_interval, percent_range, shortened
+from breakeven.history import text
+from breakeven.history.accepted import Acceptance
+from breakeven.history.check import ChangePoint, History, Newest, TrackedSeries
+from breakeven.history.query import StoredRun
+from breakeven.history.store import Added
+from breakeven.render.escaping import markdown_text, terminal_text
+from breakeven.render.markdown import markdown_table
+from breakeven.render.markdown import section as markdown_section
+from breakeven.render.table import Table
+from breakeven.render.terminal import rich_table, section
+
+MAX_ROWS = 12
+"""The rows of a table and the lines of a list in markdown; JSON and the page have all."""
+
+_MAX_NAME, _MAX_REASON, _MAX_LINE = 64, 40, 600
+_TEXT_COLUMNS = ("case", "change", "in", "state", "unchanged within")
+
+
+def check_renderables(history: History) -> Iterator[RenderableType]:
+    """Yield what `history check` prints in a terminal; regressions are sentences and not in the tables."""
+    for table in _tables(
+        [found for found in history.changes if not found.is_regression],
+        [found for found in history.newest if not found.is_regression],
+        "other changes",
+    ):
+        yield rich_table(table)
+        if table.cut:
+            yield Text(f"... and {table.cut} more rows, all in --format json")
+    yield from section("Regressions", text.regressions(history), "all in --format json")
+    yield from section("Warnings", history.warnings, "all in --format json")
+    yield Text()
+    if history.newest:
+        yield Text(terminal_text(text.coverage(history)))
+    yield Text(terminal_text(text.headline(history)), style="bold")
+    if hint := text.how_to_accept(history):
+        yield Text(hint, style="dim")
+
+
+def check_markdown(history: History, version: str) -> str:
+    """Return what `history check` prints for a pull request, shorter than the 60,000 characters of GitHub."""
+    parts = ["## breakeven history", f"**{markdown_text(text.headline(history))}**"]
+    tables = _tables(history.changes, history.newest, "changes")
+    parts += [markdown_table(table, 3, "more rows are left out, the smallest changes") for table in tables]
+    if history.newest:
+        parts.append(markdown_text(text.coverage(history)))
+    parts += markdown_section("Warnings", _first(history.warnings))
+    machines = {run.class_id: f"{run.label} (class {run.class_id})" for run in history.runs}
+    if machines:
+        lines = "\n".join(f"- {markdown_text(line)}" for line in _first([*machines.values()]))
+        parts.append(f"<details><summary>Machines</summary>\n\n{lines}\n\n</details>")
+    parts.append(f"breakeven {markdown_text(version)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def check_json(history: History) -> str:
+    """Return changes, newest runs and warnings, with the keys of the schema ``history``."""
+    return _json(
+        changes=[_change(found) for found in history.changes],
+        newest=[_newest(found) for found in history.newest],
+        warnings=list(history.warnings),
+    )
+
+
+def show_json(history: History) -> str:
+    """Return every series: its runs, values, levels and changes."""
+    return _json(
+        runs=[_run(run) for run in history.runs],
+        series=[_series(tracked) for tracked in history.tracked],
+        changes=[_change(found) for found in history.changes],
+        warnings=list(history.warnings),
+    )
+
+
+def add_line(added: Added) -> str:
+    """Return what became of one run file, on one line."""
+    done = f"added as {added.path}" if added.new else f"is already in the store, as {added.path}"
+    return f"{added.run}: {done}".encode("utf-8", "backslashreplace").decode()
+
+
+def add_json(added: Sequence[Added], failed: Sequence[str]) -> str:
+    """Return what became of each run file."""
+    return _json(
+        added=[{"run": one.run, "path": str(one.path), "new": one.new} for one in added], failed=list(failed)
+    )
+
+
+def accept_lines(entries: Sequence[Acceptance], path: Path) -> list[str]:
+    """Return what was accepted, a line per case, and where it was written."""
+    accepted = [
+        f"accepted: {case} became {entry.direction} in {entry.place}"
+        for entry in entries
+        for case in entry.cases
+    ]
+    return [*accepted, f"written to {path}"]
+
+
+def accept_json(entries: Sequence[Acceptance], path: Path) -> str:
+    """Return what was accepted, an entry per direction."""
+    accepted = [
+        {
+            "commit": entry.commit or None,
+            "run": entry.run or None,
+            "direction": entry.direction,
+            "cases": list(entry.cases),
+            "reason": entry.reason,
+        }
+        for entry in entries
+    ]
+    return _json(file=str(path), accepted=accepted)
+
+
+def _tables(changes: Sequence[ChangePoint], newest: Sequence[Newest], title: str) -> Iterator[Table]:
+    """Yield the changes, and the newest runs that are not as predicted; neither if it is empty."""
+    if changes:
+        columns = ("case", "change", "in", "runs ago", "state")
+        yield _table(title, columns, [_change_row(found) for found in changes])
+    if rows := [_newest_row(found) for found in newest if found.direction is not None]:
+        yield _table(
+            "newest run, not as predicted", ("case", "change", "unchanged within", "in", "state"), rows
+        )
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    return Table(title, columns, tuple(rows[:MAX_ROWS]), max(0, len(rows) - MAX_ROWS), _TEXT_COLUMNS)
+
+
+def _change_row(found: ChangePoint) -> tuple[str, ...]:
+    change = found.change
+    size = percent_change_with_interval(change.ratio, change.low, change.high)
+    return (
+        shortened(found.tracked.name, _MAX_NAME),
+        f"{size} {text.compared(found)}",
+        text.table_name(found.after),
+        str(found.ago),
+        text.state(found, _MAX_REASON),
+    )
+
+
+def _newest_row(found: Newest) -> tuple[str, ...]:
+    assert found.judgment is not None
+    return (
+        shortened(found.tracked.name, _MAX_NAME),
+        f"{percent_change(found.judgment.ratio)} {text.compared(found)}",
+        percent_range(found.judgment.low, found.judgment.high),
+        text.table_name(found.run),
+        text.state(found, _MAX_REASON),
+    )
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    """Return the first lines, each cut, and how many more there are."""
+    shown = [one_line(line, _MAX_LINE) for line in lines[:MAX_ROWS]]
+    rest = len(lines) - MAX_ROWS
+    return [*shown, f"and {rest} more"] if rest > 0 else shown
+
+
+def _json(**content: Any) -> str:
+    return json.dumps({"schema": SCHEMA, **content}, indent=1, allow_nan=False) + "\n"
+
+
+def _change(found: ChangePoint) -> dict[str, Any]:
+    return {
+        "case": found.tracked.name,
+        **_when(found.after),
+        "ratio": found.change.ratio,
+        "low": found.change.low,
+        "high": found.change.high,
+        "accepted": found.accepted,
+    }
+
+
+def _newest(found: Newest) -> dict[str, Any]:
+    return {
+        "case": found.tracked.name,
+        **_when(found.run),
+        **{name: getattr(found.judgment, name, None) for name in ("ratio", "low", "high")},
+        "accepted": found.accepted,
+        "verdict": found.verdict,
+    }
+
+
+def _when(run: StoredRun) -> dict[str, Any]:
+    return {"commit": run.commit or None, "date": run.moment.isoformat()}
+
+
+def _run(run: StoredRun) -> dict[str, Any]:
+    return {
+        **_when(run),
+        "branch": run.branch or None,
+        "dirty": run.dirty,
+        "class_id": run.class_id,
+        "machine": run.label,
+        "digest": run.digest,
+    }
+
+
+def _series(tracked: TrackedSeries) -> dict[str, Any]:
+    levels = tracked.findings.levels if tracked.findings else ()
+    return {
+        "case": tracked.name,
+        "quantity": tracked.series.quantity,
+        "class_id": tracked.series.class_id,
+        "runs": tracked.series.run.tolist(),
+        "values": tracked.series.values.tolist(),
+        "levels": [
+            {"from": level.start, "to": level.stop - 1, "value": float(np.exp(level.mean))}
+            for level in levels
+        ],
+    }

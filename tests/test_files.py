@@ -1,0 +1,53 @@
+"""Atomic writes: new content is complete, and a failed write changes nothing."""
+
+import os
+import stat
+
+import pytest
+
+from breakeven.files import write_all, write_whole
+
+
+def listed(path):
+    return sorted(item.name for item in path.iterdir())
+
+
+def test_write_whole(tmp_path):
+    """Missing directories are made, a file is replaced, and no temporary file is left."""
+    for content in (b"one", b"two"):
+        write_whole(tmp_path / "new" / "file", content)
+        assert (tmp_path / "new" / "file").read_bytes() == content
+    assert listed(tmp_path / "new") == ["file"]
+
+
+def test_mode_is_that_of_a_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "file", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_failed_write(tmp_path, monkeypatch, error):
+    (tmp_path / "file").write_bytes(b"old")
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
+        write_whole(tmp_path / "file", b"new")
+    assert listed(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_write_all_or_nothing(tmp_path):
+    """A directory in the place of the last file keeps the first one as it was."""
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_all({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert listed(tmp_path) == ["a", "b"]
