@@ -7,7 +7,6 @@ import re
 
 import jsonschema
 import pytest
-from breakeven.report.text_what_if import from_where
 from rich.console import Console
 
 from breakeven import format as fmt

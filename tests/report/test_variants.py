@@ -83,7 +83,7 @@ def test_one_value(tmp_path):
 
 
 def test_boolean_that_is_always_false(tmp_path):
-    """It is no size, so the model's name leaves it out."""
+    """It is not a size, so the model's name leaves it out."""
     rows = [step(2.0, compile=on, cuda_graph=False) for on in (False, True)]
     assert only(report(tmp_path, run(rows)).variants).sizes.label() == "mlp width=128"
 
