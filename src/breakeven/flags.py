@@ -81,7 +81,7 @@ class Flag(StrEnum):
     )
 
 
-UNKNOWN = "this breakeven does not know the flag; see the breakeven that measured"
+UNKNOWN = "this version of breakeven does not know the flag; report with the version that measured"
 
 
 def find_flag(name: str) -> Flag | None:

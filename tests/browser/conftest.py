@@ -1,4 +1,4 @@
-"""A real browser over real pages: Debian's Chromium, driven by Playwright.
+"""Pages of reports in Chromium, driven by Playwright.
 
 Where either is missing these tests skip with that reason, unless BREAKEVEN_REQUIRE_BROWSER is set, as in CI.
 """
@@ -20,7 +20,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-"""A browser that speaks to nobody of its own accord."""
+"""Options that keep the browser from making requests of its own."""
 
 
 def unavailable(reason):
@@ -47,10 +47,10 @@ def browser():
 
 
 class Shown:
-    """An opened page, what it asked for and what went wrong in it."""
+    """An opened page with its report, its requests and its errors."""
 
-    def __init__(self, page, record):
-        self.page, self.record = page, record
+    def __init__(self, page, found):
+        self.page, self.report = page, found
         self.requests, self.errors = [], []
         page.on("request", lambda request: self.requests.append(request.url))
         page.on(
@@ -78,11 +78,11 @@ def show(browser, tmp_path):
     contexts = []
 
     def show(*contents, width=1440, force=False, **options):
-        record = report(tmp_path, *contents, force=force)
-        *_, path = write_report(record, tmp_path / "out", "1")
+        found = report(tmp_path, *contents, force=force)
+        *_, path = write_report(found, tmp_path / "out", "1")
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
-        shown = Shown(context.new_page(), record)
+        shown = Shown(context.new_page(), found)
         shown.page.goto(path.as_uri())
         return shown
 

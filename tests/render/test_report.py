@@ -1,4 +1,4 @@
-"""Every face of a report shows the record's own numbers, and obeys no string from a file."""
+"""Each output of a report shows the same numbers, and no string from a file is obeyed."""
 
 import csv
 import io
@@ -7,7 +7,6 @@ import re
 
 import jsonschema
 import pytest
-from breakeven.report.text_what_if import from_where
 from rich.console import Console
 
 from breakeven import format as fmt
@@ -28,7 +27,7 @@ COLUMNS = (
 
 
 def crossing(tmp_path):
-    """A record with a break-even, a never, flags, a hole, few rounds and outcomes."""
+    """A report with a break-even, a never, flags, a hole, few rounds and outcomes."""
     content = affine_run({"cpu": (1e-3, 1e-3), "cuda": (33e-3, 0.2e-3)}, phases=("transfer", "train"))
     slow = affine_run({"cpu": (1, 1), "cuda": (9, 9)}, axes={"width": 7, "bias": True}, workload="cnn")
     content["benchmarks"] += slow["benchmarks"]
@@ -53,29 +52,32 @@ def records(found):
     return list(csv.DictReader(io.StringIO(to_csv(found))))
 
 
-def test_the_csv_has_a_row_a_case_and_the_columns_of_the_contract(tmp_path):
+def test_csv(tmp_path):
+    """A row a case, with the columns that the README lists."""
     found = crossing(tmp_path)
     text = to_csv(found)
     assert text.splitlines()[0] == COLUMNS
-    assert len(text.splitlines()) == 1 + len(found.cases) == 1 + 8 + 8 + 8 + 2
+    assert len(text.splitlines()) == 1 + len(found.rows) == 1 + 8 + 8 + 8 + 2
 
 
-def test_the_csv_holds_seconds_in_full_precision_sorted_axes_and_spaced_flags(tmp_path):
+def test_csv_values(tmp_path):
+    """Seconds in full precision, sorted axes, and flags separated by spaces."""
     found = crossing(tmp_path)
     rows = records(found)
-    assert [float(row["median_s"]) for row in rows] == found.cases["median_s"].tolist()
+    assert [float(row["median_s"]) for row in rows] == [row.estimate.median_s for row in found.rows]
     assert {row["axes"] for row in rows} == {"width=128", "bias=True width=7"}
     few = next(row for row in rows if row["n"] == "2")
     assert (few["low_s"], few["high_s"], few["flags"]) == ("", "", "noisy drift few_rounds")
 
 
-def test_the_baselines_own_rows_have_neither_speedup_nor_verdict(tmp_path):
+def test_csv_of_a_baseline(tmp_path):
+    """A baseline and `transfer` have neither a speedup nor a verdict."""
     for row in records(crossing(tmp_path)):
         empty = row["device"] == "cpu" or row["phase"] == "transfer"
         assert empty == (row["verdict"] == "") == (row["speedup"] == "")
 
 
-def test_the_json_keeps_its_schema_for_every_kind_of_report(tmp_path):
+def test_json_schema(tmp_path):
     contents = [
         affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}),
         affine_run({"cpu@1": (1, 1), "cpu": (0.1, 0.1)}),
@@ -93,7 +95,7 @@ def test_the_json_keeps_its_schema_for_every_kind_of_report(tmp_path):
     jsonschema.validate(json.loads(to_json(crossing(tmp_path))), json_schema())
 
 
-def test_the_schema_refuses_what_the_contract_does_not_allow(tmp_path):
+def test_json_schema_is_strict(tmp_path):
     good = json.loads(to_json(crossing(tmp_path)))
     for change in (
         {"extra": 1},
@@ -106,7 +108,7 @@ def test_the_schema_refuses_what_the_contract_does_not_allow(tmp_path):
             jsonschema.validate({**good, **change}, json_schema())
 
 
-def test_the_json_has_the_axes_as_an_object_and_machines_by_label(tmp_path):
+def test_json(tmp_path):
     content = json.loads(to_json(crossing(tmp_path)))
     assert {json.dumps(row["axes"], sort_keys=True) for row in content["break_even"]} == {
         '{"width": 128}',
@@ -116,7 +118,8 @@ def test_the_json_has_the_axes_as_an_object_and_machines_by_label(tmp_path):
     assert {row["phase"] for row in content["speedup"]} == {"train"}
 
 
-def test_terminal_markdown_csv_and_json_show_the_same_numbers(tmp_path):
+def test_same_numbers(tmp_path):
+    """Terminal, markdown, CSV and JSON show the same numbers and sentences."""
     found = crossing(tmp_path)
     shown, markdown = terminal(found, 400), to_markdown(found, "1")
     parsed = json.loads(to_json(found))
@@ -124,7 +127,8 @@ def test_terminal_markdown_csv_and_json_show_the_same_numbers(tmp_path):
         (r["workload"], r["axes"], r["batch_size"], r["phase"], r["device"]): r for r in records(found)
     }
     for row, plain in zip(found.speedups, parsed["speedup"], strict=True):
-        cells = by_case[row.workload, row.axes, str(row.batch_size), row.phase, row.candidate]
+        key = row.candidate
+        cells = by_case[key.workload, key.axes.text, str(key.batch_size), key.phase, key.device]
         assert (plain["speedup"], plain["low"], plain["high"], plain["verdict"]) == (
             row.speedup,
             row.low,
@@ -141,10 +145,16 @@ def test_terminal_markdown_csv_and_json_show_the_same_numbers(tmp_path):
             assert text in markdown
     for line, plain in zip(found.break_evens, parsed["break_even"], strict=True):
         assert plain["batch_size"] == line.crossing.batch_size
-        assert report_tables.wins_from(line) in shown
-        assert report_tables.wins_from(line) in markdown
+        from_batch = line.crossing.describe_briefly(line.batches)
+        assert from_batch in shown
+        assert from_batch in markdown
     sentences = [text for one in found.conclusions for text in (one.headline, *one.details)]
-    for sentence in (*sentences, *found.flip_sentences, *found.warnings, *report_tables.outcome_lines(found)):
+    for sentence in (
+        *sentences,
+        *found.what_if_sentences,
+        *found.warnings,
+        *report_tables.outcome_lines(found),
+    ):
         assert sentence in shown
         assert markdown_text(sentence) in markdown
     assert parsed["verdict"] == found.verdict
@@ -152,7 +162,7 @@ def test_terminal_markdown_csv_and_json_show_the_same_numbers(tmp_path):
     assert "cpu@1" not in markdown
 
 
-def test_the_speedup_is_the_ratio_of_the_medians_that_are_shown(tmp_path):
+def test_speedup_is_the_ratio_of_the_medians(tmp_path):
     rows = {(r["workload"], r["batch_size"], r["phase"], r["device"]): r for r in records(crossing(tmp_path))}
     for (workload, batch, phase, device), row in rows.items():
         if row["speedup"]:
@@ -161,7 +171,7 @@ def test_the_speedup_is_the_ratio_of_the_medians_that_are_shown(tmp_path):
             assert device == "cuda"
 
 
-def test_the_terminal_fits_one_hundred_columns(tmp_path):
+def test_width(tmp_path):
     long = affine_run(
         {"cpu": (1, 1), "cuda": (9, 0.2)}, workload="w" * 60, axes={"width" * 9: 12345678, "b": 2}
     )
@@ -169,7 +179,7 @@ def test_the_terminal_fits_one_hundred_columns(tmp_path):
         assert max(map(len, terminal(found).splitlines())) <= 100
 
 
-def test_what_was_not_timed_shows_its_reason(tmp_path):
+def test_outcomes(tmp_path):
     found = report(
         tmp_path, run([], [outcome("oom", "CUDA wants 90 GiB", device="cuda"), {"outcome": "failed"}])
     )
@@ -179,21 +189,23 @@ def test_what_was_not_timed_shows_its_reason(tmp_path):
         assert "an unnamed case" in text
 
 
-def test_a_single_device_still_shows_its_medians(tmp_path):
+def test_single_device(tmp_path):
+    """Without anything to compare the medians are shown."""
     found = report(tmp_path, affine_run({"cpu": (1e-3, 0)}, batches=[1], noise=0))
     for text in (terminal(found), to_markdown(found, "1")):
         assert "1.00 ms" in text
         assert "±0%" in text
 
 
-def test_a_very_long_table_is_cut_and_says_so(tmp_path, monkeypatch):
+def test_long_table(tmp_path, monkeypatch):
     monkeypatch.setattr(report_tables, "MAX_ROWS", 3)
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (9, 0.2)}))
     assert "1 more rows" in terminal(found)
     assert "1 more rows" in to_markdown(found, "1")
 
 
-def test_a_long_list_of_reasons_is_cut_in_the_terminal_and_whole_in_markdown(tmp_path):
+def test_long_list(tmp_path):
+    """It is cut in the terminal, and complete in markdown."""
     found = report(
         tmp_path, run([], [outcome("skipped", f"reason {i}!", batch_size=i) for i in range(1, 16)])
     )
@@ -202,17 +214,19 @@ def test_a_long_list_of_reasons_is_cut_in_the_terminal_and_whole_in_markdown(tmp
     assert "reason 15!" in to_markdown(found, "1")
 
 
-def test_an_undecided_break_even_reads_alike_in_table_flip_and_verdict(tmp_path):
+def test_undecided(tmp_path):
+    """An undecided break-even has the same batch sizes in table and verdict."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
     content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=8)]}
     found = report(tmp_path, content)
     line = only(found.break_evens)
-    assert report_tables.wins_from(line) == "between 1 and 64"
-    assert from_where(line) == "from a batch size between 1 and 64"
-    assert f"{from_where(line)} on; where exactly is undecided" in found.verdict
+    assert line.crossing.describe_briefly(line.batches) == "between 1 and 64"
+    assert line.crossing.describe(line.batches) in found.verdict
+    assert only(report_tables.break_even_tables(found)).rows[0][1] == "between 1 and 64"
 
 
-def test_what_summary_csv_does_not_hold_is_never_cut(tmp_path):
+def test_complete_tables(tmp_path):
+    """What summary.csv does not hold is never cut."""
     start = {"first_call_s": 3.0, "model_transfer_s": 0.5}
     rows = [
         benchmark([s] * 9, device=d, batch_size=1, axes={"width": width}, **start, **more)
@@ -222,15 +236,15 @@ def test_what_summary_csv_does_not_hold_is_never_cut(tmp_path):
     state = {"device_init_s": {"cpu": 0.0, "cuda": 1.0}}
     found = report(tmp_path, run(rows, machine=box(state=state)))
     whole = [
-        report_tables.repay_table(found),
-        *report_tables.bound_tables(found),
+        report_tables.payback_table(found),
+        *report_tables.bottleneck_tables(found),
         *report_tables.break_even_tables(found),
     ]
     assert [(len(table.rows), table.cut) for table in whole] == [(130, 0)] * 3
-    assert to_markdown(found, "1").count("more rows are in summary.csv") == 1, "the speedups alone are cut"
+    assert to_markdown(found, "1").count("more rows") == 1, "the speedups alone are cut"
 
 
-def test_markdown_tells_how_it_was_made(tmp_path):
+def test_how_made(tmp_path):
     content = run(
         [
             benchmark([t] * 9, phase=p, device="cuda")
@@ -241,11 +255,12 @@ def test_markdown_tells_how_it_was_made(tmp_path):
     assert "breakeven 1.2.3 from" in text
     assert "run0.json (2026-01-02T03:04:05, commit 0123456789ab)" in text
     assert "bootstrap over rounds" in text
-    assert "cuda: the phases' sum is 20% above train" in text
-    assert "synchronizing after every phase" in text
+    assert "20%" in text, "what synchronizing after every phase costs"
 
 
-def test_how_intervals_are_made_is_told_of_the_runs_that_a_case_really_has(tmp_path):
+def test_methods(tmp_path):
+    """How intervals are made depends on the runs that a case has, and not on the number of files."""
+
     def methods(name, *contents):
         lines = report_tables.how_made(report(tmp_path / name, *contents), "1")
         return [line for line in lines if "medians" in line]
@@ -266,7 +281,7 @@ def test_how_intervals_are_made_is_told_of_the_runs_that_a_case_really_has(tmp_p
 
 
 def hostile(tmp_path):
-    """A record in which every string that a file may choose is an attack."""
+    """A report in which every string that a file may choose is an attack."""
     machine = {"cpu": {"brand_raw": HOSTILE, "count": 2}}
     content = affine_run(
         {"cpu": (1, 1), HOSTILE: (33, 0.2)}, workload=HOSTILE, axes={HOSTILE: HOSTILE}, machine=machine
@@ -280,14 +295,14 @@ def hostile(tmp_path):
     return report(tmp_path, content)
 
 
-def test_no_csv_cell_begins_as_a_formula(tmp_path):
+def test_hostile_csv(tmp_path):
     for row in records(hostile(tmp_path)):
         for cell in row.values():
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
             assert cell.isprintable()
 
 
-def test_markdown_holds_no_html_link_code_or_mention_from_a_file(tmp_path):
+def test_hostile_markdown(tmp_path):
     text = to_markdown(hostile(tmp_path), "1")
     assert "alert(1)" in text
     assert not re.search(r"<script|`|\]\(|\x1b|\$|(?<!\w)@", text)
@@ -296,20 +311,20 @@ def test_markdown_holds_no_html_link_code_or_mention_from_a_file(tmp_path):
             assert line.count("|") in (4, 8)
 
 
-def test_no_control_character_reaches_a_terminal_and_no_markup_is_obeyed(tmp_path):
+def test_hostile_terminal(tmp_path):
     text = terminal(hostile(tmp_path))
     assert all(character.isprintable() or character == "\n" for character in text)
     assert "[red]" in text
 
 
-def test_the_json_keeps_strings_as_they_are(tmp_path):
+def test_hostile_json(tmp_path):
     content = json.loads(to_json(hostile(tmp_path)))
     assert content["speedup"][0]["workload"] == HOSTILE
     assert content["speedup"][0]["axes"] == {HOSTILE: HOSTILE}
     jsonschema.validate(content, json_schema())
 
 
-def test_half_a_surrogate_pair_in_a_name_breaks_no_face(tmp_path):
+def test_surrogate(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (9, 0.2)}, workload="a\ud800b"))
     for text in (to_csv(found), to_markdown(found, "1"), terminal(found), to_json(found)):
         assert text.encode()

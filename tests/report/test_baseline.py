@@ -63,6 +63,7 @@ def test_named(text, baseline):
         ("epyc/cpu", r"several .*AMD EPYC, 2 cores \(class aaa111\); .*bbb222"),
         ("xeon/cpu", r"no such machine.*aaa111.*bbb222"),
         ("/cpu", r"--baseline '/cpu': no such machine"),
+        ("111/cpu", r"no such machine"),
         ("epyc, 2 cores, h/", r"'' .*AMD EPYC, 2 cores, H100; present: cpu, cuda$"),
         ("aaa111/cuda", r"'cuda' .*AMD EPYC, 2 cores; present: cpu, cpu@1$"),
     ],

@@ -41,7 +41,7 @@ def test_kind_of(enqueue_s, kind):
     assert kind_of(1.0, enqueue_s, 0.0) == (kind, enqueue_s)
 
 
-def test_a_copy_is_no_queueing():
+def test_a_copy_does_not_count_as_queueing():
     """4 s of copying and 1 s of queueing in 10 s leave the GPU alone for 5 of the other 6."""
     assert kind_of(10.0, 5.0, 4.0) == (Bound.COMPUTE, pytest.approx(1 / 6))
     assert kind_of(10.0, 9.5, 4.0)[0] == Bound.LAUNCH
@@ -152,6 +152,11 @@ def test_waiting(tmp_path):
     assert "undecided (mlp at width=128, batch 64 to 512)" in found.bottleneck_sentences[-1]
 
 
+def test_mixed_cells_may_wait_too(tmp_path):
+    found = line_of(tmp_path, {1: (0.03, 0.028), 64: (0.3, 0.18)})
+    assert [cell.kind for cell in only(found.bottlenecks).cells] == [Bound.LAUNCH, Bound.UNDECIDED]
+
+
 def test_queueing_up_to_twice_the_minimum(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (2.0, 1.8)})
     assert [cell.kind for cell in only(found.bottlenecks).cells] == [Bound.LAUNCH, Bound.LAUNCH]
@@ -235,7 +240,7 @@ def test_a_dip_after_growth_does_not_reopen_the_flat_stretch(tmp_path):
     assert only(found.bottlenecks).flat_to == 8
 
 
-def test_only_the_training_step_is_spoken_of(tmp_path):
+def test_only_train(tmp_path):
     rows = [benchmark([1.0] * 9, phase="forward", device="cuda", enqueue_s=0.9, batch_size=b) for b in (1, 8)]
     assert report(tmp_path, run(rows)).bottlenecks == ()
 

@@ -83,7 +83,7 @@ def test_one_value(tmp_path):
 
 
 def test_boolean_that_is_always_false(tmp_path):
-    """It is no size, so the model's name leaves it out."""
+    """It is not a size, so the model's name leaves it out."""
     rows = [step(2.0, compile=on, cuda_graph=False) for on in (False, True)]
     assert only(report(tmp_path, run(rows)).variants).sizes.label() == "mlp width=128"
 
@@ -206,10 +206,10 @@ def test_no_faster_cell(tmp_path):
     ("axis", "plain", "other", "is_rounded"),
     [("tf32", False, True, True), ("dtype", "float32", "bfloat16", True), ("fused", False, True, False)],
 )
-def test_fewer_digits(tmp_path, axis, plain, other, is_rounded):
+def test_lower_precision(tmp_path, axis, plain, other, is_rounded):
     """What TF32 and bfloat16 cost is not in the times, so the sentence names it."""
     rows = [step(seconds, **{axis: value}) for value, seconds in ((plain, 2.0), (other, 1.0))]
-    assert ("fewer digits" in only(report(tmp_path, run(rows)).variant_sentences)) == is_rounded
+    assert ("lower precision" in only(report(tmp_path, run(rows)).variant_sentences)) == is_rounded
 
 
 def test_several_machines(tmp_path):

@@ -1,7 +1,11 @@
 """What would change the verdict: resident data, another CPU baseline, another dtype."""
 
+import numpy as np
 import pytest
 
+from breakeven.case import CaseKey
+from breakeven.report.estimates import Estimate
+from breakeven.report.what_if import resident_of
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run
 
@@ -67,7 +71,7 @@ def test_transfer_longer_than_the_step(tmp_path):
     assert row.other.crossing.status == "undecided"
 
 
-def test_resident_times_are_no_cases(tmp_path):
+def test_resident_times_are_not_listed(tmp_path):
     """They appear in no table and no row of the JSON."""
     found = report(tmp_path, phases(GPU))
     assert {row.key.phase for row in found.rows} == {"train", "transfer"}
@@ -160,7 +164,7 @@ def test_changed_status(tmp_path, bfloat16, status):
     assert UNMOVED not in sentence
 
 
-def test_never_and_beyond_range_are_no_change(tmp_path):
+def test_from_beyond_range_to_never(tmp_path):
     """Whether a trend is seen above the range is not a change of the break-even."""
     found = report(tmp_path, dtypes((900, 0.2), (9, 9)))
     row = only(found.what_ifs)
@@ -203,6 +207,26 @@ def test_few_transfers(tmp_path):
             item["stats"]["data"] = item["stats"]["data"][:4]
     row = only(ifs_of(report(tmp_path, content), "with the data resident"))
     assert row.other.crossing.status == "undecided"
+
+
+def test_resident_of():
+    """A resident step has the rounds of the shorter of the two, their flags, and the draws' difference."""
+    train, transfer = (
+        Estimate(CaseKey.of("mlp", 8, phase, "cuda"), n, 1, median, 0.9 * median, 1.1 * median, draws, flags)
+        for phase, n, median, draws, flags in (
+            ("train", 30, 5.0, np.array([4.0, 5.0, 6.0]), ("noisy",)),
+            ("transfer", 20, 1.0, np.array([1.0, 1.0, 2.0]), ("drift", "noisy")),
+        )
+    )
+    found = resident_of(train, transfer)
+    assert (found.key.phase, found.n, found.median_s, found.flags) == (
+        "resident",
+        20,
+        4.0,
+        ("noisy", "drift"),
+    )
+    assert found.draws.tolist() == [3.0, 4.0, 4.0]
+    assert resident_of(train, None) is None
 
 
 def test_a_model_without_axes(tmp_path):

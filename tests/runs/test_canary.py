@@ -30,7 +30,7 @@ def test_ten_percent(end, is_move):
     assert bool(moves(state(start=sample(1.0, 0.001), end=sample(end, 0.001)))) == is_move
 
 
-def test_overlapping_intervals_are_no_move():
+def test_overlapping_intervals():
     assert moves(state(start=sample(1.0, spread=0.2), end=sample(1.3, spread=0.2))) == []
 
 

@@ -69,9 +69,16 @@ def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:
     try:
         write_all(files)
     except OSError as error:
-        is_file = isinstance(error, FileExistsError | NotADirectoryError)
-        problem = "it is not a directory" if is_file else error.strerror or str(error)
         raise UsageError(
-            f"cannot write the report into {one_line(directory, 300)} ({problem}); choose another with -o DIR"
+            f"cannot write the report into {one_line(directory, 300)} ({_problem(error)}); choose another "
+            "with -o DIR"
         ) from error
     return list(files)
+
+
+def _problem(error: OSError) -> str:
+    if isinstance(error, IsADirectoryError) and error.filename:
+        return f"{one_line(Path(error.filename).name, 100)} is a directory"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "it is not a directory"
+    return error.strerror or str(error)

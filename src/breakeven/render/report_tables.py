@@ -158,7 +158,7 @@ def how_made(report: Report, version: str) -> list[str]:
     for row in report.residuals:
         if row.median > 0 and not is_cpu(row.device):
             lines.append(
-                f"{row.device}: the phases' sum is {row.median:.0%} above train (median of "
+                f"{row.device}: the phase sum is {row.median:.0%} above train (median of "
                 f"{fmt.plural(row.cells, 'cell')}); that is what synchronizing after every phase costs"
             )
     return lines

@@ -86,7 +86,7 @@ def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
     for name, among in [(n, machines) for n in NUMERIC_MODES] + [(n, with_gpu) for n in GPU_MODES]:
         values = _values(among, name)
         if len(values) > 1:
-            text = f"{name} is not the same ({_listed(values)}); measure all machines in one numeric mode"
+            text = f"{name} differs ({_listed(values)}); measure all machines in one numeric mode"
             yield Reason(Level.RED, text)
 
 
@@ -113,7 +113,7 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
     for name in SHOULD_AGREE:
         values = _values(machines, name)
         if len(values) > 1:
-            text = f"{name} is not the same ({_listed(values)}); the ratios include that difference"
+            text = f"{name} differs ({_listed(values)}); the ratios include that difference"
             yield Reason(Level.AMBER, text)
     by_gpu: dict[str, list[Machine]] = {}
     for machine in machines:
@@ -121,7 +121,7 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
     for gpu, same in by_gpu.items():
         values = _values(same, "power_limit_w")
         if len(values) > 1:
-            text = f"power_limit_w of {one_line(gpu, 60)} is not the same ({_listed(values)}); set them alike"
+            text = f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set one limit on all"
             yield Reason(Level.AMBER, text)
 
 

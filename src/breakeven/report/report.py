@@ -41,7 +41,7 @@ from breakeven.runs.schema import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-UNSTEADY = "Read all this with care: the machine itself changed while it was measured."
+UNSTEADY = "Treat these numbers with care: the machine changed while they were measured."
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine
 from breakeven.stats.crossing import CrossingStatus as Status
 
-FEWER_DIGITS = {"tf32": True, "dtype": "bfloat16"}
+LESS_PRECISE = {"tf32": True, "dtype": "bfloat16"}
 """Changes after which a step computes something slightly different, which its time does not show."""
 
 ModelNames = Mapping[Model, str]
@@ -158,7 +158,7 @@ def refusal(comparable: Comparability) -> Conclusion:
         "These numbers do not compare, so no speedup is given.",
         (
             *(f"{text}." for text in red),
-            "--force gives the ratios anyway, and marks everything made of them.",
+            "--force gives the ratios anyway, and marks all that is based on them.",
         ),
     )
 
@@ -228,7 +228,7 @@ def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> 
         groups.setdefault((key.device, key.machine, variant.name), []).append(variant)
     return [
         f"On {names.device(device, machine)}, {name} {_variant(rows)}{_variant_once(_best(rows))}"
-        f"{'; it computes with fewer digits' if _has_fewer_digits(rows[0]) else ''}."
+        f"{'; it computes at lower precision' if _is_less_precise(rows[0]) else ''}."
         for (device, machine, name), rows in groups.items()
     ]
 
@@ -490,7 +490,8 @@ def _what_if(group: Sequence[WhatIf], models: ModelNames) -> str:
     text = f"{scenario}, {_from(farthest.other)} instead of {_from(farthest.line).removeprefix('from ')}"
     if len(group) == 1:
         return text
-    return f"{text} for {models[farthest.line.model]}; {len(moved)} of {len(group)} models change"
+    verb = "changes" if len(moved) == 1 else "change"
+    return f"{text} for {models[farthest.line.model]}; {len(moved)} of {len(group)} models {verb}"
 
 
 def _moves(row: WhatIf) -> bool:
@@ -533,8 +534,8 @@ def _variant_once(best: Variant) -> str:
     return f"; what happens once ({once(best)}) is paid back after {steps} steps"
 
 
-def _has_fewer_digits(variant: Variant) -> bool:
-    return any(variant.change.get(axis) == value for axis, value in FEWER_DIGITS.items())
+def _is_less_precise(variant: Variant) -> bool:
+    return any(variant.change.get(axis) == value for axis, value in LESS_PRECISE.items())
 
 
 def _best(rows: Sequence[Variant]) -> Variant:

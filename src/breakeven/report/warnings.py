@@ -21,8 +21,8 @@ from breakeven.stats.intervals import MIN_RUNS
 CROSSINGS = {
     CrossingWarning.SEVERAL: "the faster device changes more than once over the batch sizes; the break-even "
     "is the last crossing; look at the plot before trusting it",
-    CrossingWarning.LOSES_LARGE: "the candidate wins at a smaller batch size and loses at the largest, so it "
-    "is `never` faster from some batch size on; choose the device by batch size",
+    CrossingWarning.LOSES_LARGE: "the candidate wins at a smaller batch size and loses at the largest, which "
+    "counts as `never`; choose the device by batch size",
     CrossingWarning.ONE_BATCH: "only one batch size was measured, so `always` and `never` hold for that one "
     "alone; measure more, such as --breakeven-sweep='batch_size=1,64,512'",
     CrossingWarning.CUT_SHORT: "larger batch sizes gave no timing on both devices, so `never`, `always` and "
@@ -40,7 +40,7 @@ def disturbed_sentence(compared: Sequence[Speedup]) -> str | None:
     count = sum(is_disturbed(row.flags) for row in compared)
     if count <= MAX_DISTURBED * len(compared):
         return None
-    return f"{count} of {plural(len(compared), 'speedup')} rest on disturbed times, see the warnings."
+    return f"{count} of {plural(len(compared), 'speedup')} are based on disturbed times; see the warnings."
 
 
 def warnings_of(
@@ -173,7 +173,7 @@ def _residuals(residuals: Iterable[Residual], labels: Mapping[str, str]) -> list
             cell, worst = row.worst
             found.append(
                 f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the "
-                f"phases' sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
+                f"phase sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
                 f"{one_line(cell.label())}, {worst:+.0%}); trust train, and read the phases as shares only"
             )
     return found

@@ -111,12 +111,15 @@ class Crossing:
         '64 [48–80]'
         >>> [Crossing(status).describe_briefly([1, 64]) for status in ("always", "never", "beyond_range")]
         ['always (from 1)', 'never (to 64)', 'above 64']
+        >>> Crossing(CrossingStatus.UNDECIDED, bracket=(1, 64)).describe_briefly([1, 8, 64])
+        'between 1 and 64'
         """
         if self.status == CrossingStatus.ALWAYS:
             return f"always (from {batches[0]})" if len(batches) > 1 else f"at {batches[0]}, the only one"
         if self.status == CrossingStatus.NEVER:
             return f"never (to {batches[-1]})"
-        return self.describe(batches).removeprefix("only ").replace("batch ", "").removeprefix("from ")
+        text = self.describe(batches).removeprefix("only ").removeprefix("from ")
+        return text.removeprefix("a batch size ").replace("batch ", "")
 
 
 def find_crossing(
