@@ -89,7 +89,7 @@ def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_
     )
     machine = install(monkeypatch, Machine(noise=0.001))
     assert cli.main(calibrate[1:]) == 0
-    assert "10 runs a side" in capsys.readouterr().out
+    assert "10 runs per side" in capsys.readouterr().out
     assert cli.main(ab[1:]) == 0
     assert {job.command.partition(" && ")[0] for job in machine.jobs[10:]} == {"cd base", "cd head"}
     for name in compare[2:]:
