@@ -15,7 +15,8 @@ import pytest
 
 from breakeven import cli
 from breakeven.commands import COMMANDS
-from breakeven.render.report_data import json_schema
+from breakeven.render.json_output import json_schema
+from breakeven.render.report_data import ReportJson
 from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, run, write
 
@@ -68,7 +69,7 @@ def test_json(run_json, tmp_path, capsys):
     """It is all of standard output, and no file is written."""
     assert cli.main(["report", run_json, "--format", "json", "-o", "out"]) == 0
     shown = capsys.readouterr()
-    jsonschema.validate(json.loads(shown.out), json_schema())
+    jsonschema.validate(json.loads(shown.out), json_schema(ReportJson))
     assert shown.err == ""
     assert names(tmp_path) == ["run.json"]
 

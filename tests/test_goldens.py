@@ -10,6 +10,7 @@ machine and no digits beyond the sixth.
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import sys
@@ -20,6 +21,12 @@ from pathlib import Path
 import pytest
 
 from breakeven.cli import main
+from breakeven.doctor.output import CheckupJson, SelfTestJson
+from breakeven.render.calibrate import CalibrationJson
+from breakeven.render.compare import ComparisonJson
+from breakeven.render.history import CheckJson
+from breakeven.render.json_output import json_schema
+from breakeven.render.report_data import ReportJson
 from support.frozen_machine import BUSY, FAILED, HEALTHY, PASSED, UNFIT, freeze, replay
 from support.golden_inputs import BROKEN, make_inputs
 from support.pages import lines_of
@@ -127,6 +134,16 @@ DOCTOR = {
 }
 
 EXIT_CODES, ERRORS = "exit-codes.txt", "errors.txt"
+
+SCHEMAS = {
+    "schema-calibrate.json": CalibrationJson,
+    "schema-compare.json": ComparisonJson,
+    "schema-doctor.json": CheckupJson,
+    "schema-history-check.json": CheckJson,
+    "schema-report.json": ReportJson,
+    "schema-doctor-selftest.json": SelfTestJson,
+}
+"""The JSON outputs, by the golden file of their JSON Schema."""
 
 ELSEWHERE = {"plugin-errors.txt"}
 """Golden files that other modules' tests compare."""
@@ -284,7 +301,7 @@ def normalized(text):
         (str(Path.cwd()), "PLACE"),
     ):
         text = text.replace(found, kept)
-    text = re.sub(r'"seconds": [^,]+', '"seconds": SECONDS', text)
+    text = re.sub(r'"seconds": [\d.e+-]+', '"seconds": SECONDS', text)
     text = re.sub(r"-[0-9a-f]{16}\.parquet", "-DIGEST.parquet", text)
     text = re.sub(r"\(choose from [^)]*\)", lambda found: found[0].replace("'", ""), text)
     return re.sub(r"\d+\.\d{5,}(e[+-]\d+)?", lambda found: f"{float(found[0]):.6g}", text)
@@ -342,5 +359,14 @@ def test_errors_are_golden(refused, golden):
     golden(ERRORS, "".join(shown))
 
 
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schema_is_golden(name, golden):
+    text = json.dumps(json_schema(SCHEMAS[name]), indent=1)
+    for _ in range(2):  # innermost lists and objects, and those around them, on one line
+        text = re.sub(r"[\[{][^]\[{}]*[]}]", lambda found: " ".join(found[0].split()), text)
+    golden(name, text + "\n")
+
+
 def test_every_golden_file_has_its_output():
-    assert {path.name for path in GOLDENS.iterdir()} == {*OUTPUTS, *DOCTOR, *ELSEWHERE, EXIT_CODES, ERRORS}
+    known = {*OUTPUTS, *DOCTOR, *SCHEMAS, *ELSEWHERE, EXIT_CODES, ERRORS}
+    assert {path.name for path in GOLDENS.iterdir()} == known

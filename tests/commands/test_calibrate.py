@@ -9,7 +9,8 @@ import pytest
 
 from breakeven import cli
 from breakeven.compare.noise_floor import read_floor
-from breakeven.render.calibrate import json_schema
+from breakeven.render.calibrate import CalibrationJson
+from breakeven.render.json_output import json_schema
 from support.fake_commands import CASES, Machine, install
 from support.reports import box
 from support.run_files import benchmark, run, write
@@ -48,7 +49,7 @@ def test_json(fake, capsys):
     fake(Machine())
     assert cli.main(["calibrate", "base {out}", "--runs", "5", "--noise", "n", "--format", "json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(CalibrationJson))
     assert (content["class_id"], content["runs"], content["cases"], content["path"]) == (
         "id-here", 5, 20, "n/id-here.json",
     )  # fmt: skip

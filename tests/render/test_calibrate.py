@@ -7,7 +7,8 @@ from pathlib import Path
 import jsonschema
 
 from breakeven.compare.noise_floor import Detectable, NoiseFloor
-from breakeven.render.calibrate import json_schema, renderables, to_json
+from breakeven.render.calibrate import CalibrationJson, renderables, to_json
+from breakeven.render.json_output import json_schema
 
 FLOOR = NoiseFloor("c1", {}, 3, "", "", {"a": [1.0, 1.1, 1.2], "b": [1.0, 1.0, None]})
 DETECTABLE = [Detectable(1, 9.0, math.inf), Detectable(5, 0.05, 0.2)]
@@ -23,6 +24,6 @@ def test_terminal():
 def test_json():
     """It has the noise of the cases, and null for what cannot be detected."""
     content = json.loads(to_json(FLOOR, DETECTABLE, Path("n"), ["x"]))
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(CalibrationJson))
     assert content["visible"][0] == {"runs": 1, "typical": 9.0, "loud": None}
     assert (content["cases"], content["path"], content["warnings"]) == (2, "n", ["x"])

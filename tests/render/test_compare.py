@@ -15,13 +15,14 @@ from breakeven.render.compare import (
     MARKDOWN_ROWS,
     MAX_LINES,
     TERMINAL_ROWS,
+    ComparisonJson,
     case_table,
-    json_schema,
     renderables,
     to_json,
     to_markdown,
     worst_first,
 )
+from breakeven.render.json_output import json_schema
 from support.comparisons import PHASES, compared, levels, machine, side, two_sides
 from support.run_files import CPU_BOX, write
 
@@ -56,7 +57,7 @@ def test_same_text_everywhere(found):
 def test_json(found):
     """It has every case, and fits its schema."""
     content = json.loads(to_json(found))
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ComparisonJson))
     assert [case["case"] for case in content["cases"]] == [case.case for case in found.cases]
     assert content["counts"]["regressed"] == 6
     assert content["warnings"] == list(describe(found).changed_phases)
@@ -66,7 +67,7 @@ def test_json(found):
 def test_json_of_single_runs(tmp_path):
     """What is unknown is null."""
     content = json.loads(to_json(two_sides(tmp_path, levels(), levels(), runs=1)))
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ComparisonJson))
     assert {case["q"] for case in content["cases"]} == {None}
     assert content["common_shift"]["ratio"] > 0
     assert (content["common_shift"]["low"], content["common_shift"]["high"]) == (None, None)
@@ -75,7 +76,7 @@ def test_json_of_single_runs(tmp_path):
 def test_json_without_a_shift(tmp_path):
     one = {("train", 1): 1.0}
     content = json.loads(to_json(two_sides(tmp_path, one, one)))
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ComparisonJson))
     assert content["common_shift"] == {"ratio": None, "low": None, "high": None}
 
 
@@ -193,7 +194,7 @@ def test_hostile_name(tmp_path):
     assert "\x1b" not in shown
     assert "<script>" not in markdown
     assert all(len(line) - line.count("\\|") * 2 < 400 for line in markdown.splitlines())
-    jsonschema.validate(json.loads(to_json(found)), json_schema())
+    jsonschema.validate(json.loads(to_json(found)), json_schema(ComparisonJson))
 
 
 def test_no_empty_sections(tmp_path):

@@ -12,7 +12,8 @@ from rich.console import Console
 from breakeven import format as fmt
 from breakeven.render import report_tables
 from breakeven.render.escaping import markdown_text
-from breakeven.render.report_data import json_schema, to_csv, to_json
+from breakeven.render.json_output import json_schema
+from breakeven.render.report_data import ReportJson, to_csv, to_json
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_terminal import renderables
 from breakeven.render.terminal import WIDTH
@@ -88,11 +89,12 @@ def test_json_schema(tmp_path):
         run([benchmark([1e-300] * 9), benchmark([1e9] * 9, device="cuda", axes={"deep": [1, {"a": None}]})]),
         run([benchmark([1e-300] * 9), benchmark([1e9] * 9, device="cuda")]),
     ]
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+    jsonschema.Draft202012Validator.check_schema(json_schema(ReportJson))
     for i, content in enumerate(contents):
         text = to_json(report(tmp_path / str(i), content))
-        jsonschema.validate(json.loads(text, parse_constant=lambda name: pytest.fail(name)), json_schema())
-    jsonschema.validate(json.loads(to_json(crossing(tmp_path))), json_schema())
+        parsed = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+        jsonschema.validate(parsed, json_schema(ReportJson))
+    jsonschema.validate(json.loads(to_json(crossing(tmp_path))), json_schema(ReportJson))
 
 
 def test_json_schema_is_strict(tmp_path):
@@ -101,11 +103,12 @@ def test_json_schema_is_strict(tmp_path):
         {"extra": 1},
         {"schema": 2},
         {"break_even": [{**good["break_even"][0], "phase": "transfer"}]},
+        {"break_even": [{**good["break_even"][0], "low": 0}]},
         {"break_even": [{**good["break_even"][0], "status": "never", "batch_size": 3}]},
         {"speedup": [{**good["speedup"][0], "verdict": "maybe"}]},
     ):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({**good, **change}, json_schema())
+            jsonschema.validate({**good, **change}, json_schema(ReportJson))
 
 
 def test_json(tmp_path):
@@ -321,7 +324,7 @@ def test_hostile_json(tmp_path):
     content = json.loads(to_json(hostile(tmp_path)))
     assert content["speedup"][0]["workload"] == HOSTILE
     assert content["speedup"][0]["axes"] == {HOSTILE: HOSTILE}
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ReportJson))
 
 
 def test_surrogate(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from jsonschema import validate
 
 from breakeven.case import Axes
-from breakeven.render.report_data import json_schema, to_json
+from breakeven.render.json_output import json_schema
+from breakeven.render.report_data import ReportJson, to_json
 from breakeven.render.report_files import write_report
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_tables import variant_tables
@@ -165,7 +166,7 @@ def test_table(tmp_path):
 
 def test_json(tmp_path):
     content = json.loads(to_json(report(tmp_path, run(compiled(capture_s={"train": 5.0})))))
-    validate(content, json_schema())
+    validate(content, json_schema(ReportJson))
     variant = only(content["variants"])
     assert (variant["change"], variant["plain_axes"]) == (
         {"cuda_graph": True},

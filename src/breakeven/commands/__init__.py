@@ -1,14 +1,14 @@
 """The subcommands of `breakeven`, a module each, and what they promise to scripts.
 
 Standard output has only what was asked for. ``--format json`` writes one JSON document and no files;
-unknown or unbounded numbers are null. The JSON Schemas are in ``breakeven/render/schemas``:
+unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema` returns the JSON Schemas:
 
 - `report`: ``verdict`` (text), ``break_even``, ``speedup``, ``bounds``, ``variants``, ``repay``,
   ``outcomes``, ``warnings``. A break-even has a ``status`` (``crosses always never beyond_range
   undecided``) and a ``batch_size`` only where it ``crosses``. ``summary.csv`` has a row a case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
   ``common_shift``, ``counts``, ``warnings``.
-- `calibrate`, `history` and `doctor` likewise; `doctor`'s are documented in `breakeven.doctor`.
+- `calibrate`, `history` and `doctor` likewise.
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
 unreadable input; 3 nothing could be judged, the machines do not compare, the machine is unfit, or

@@ -5,12 +5,11 @@ No string that was read from the machine is interpreted as markup.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
@@ -22,47 +21,85 @@ from breakeven.doctor.rules import Checkup, Finding, Level
 from breakeven.doctor.selftests.suite import Check, SelfTestResult
 from breakeven.format import plural
 from breakeven.render.escaping import terminal_text
-from breakeven.render.json_schemas import schema_of
+from breakeven.render.json_output import Amount, Batch, JsonOutput, Name, Version, json_text
 
 LABELS = {Level.UNFIT: "unfit", Level.NOTED: "noted", Level.UNREADABLE: "not readable", Level.FINE: "fine"}
 STYLES = {"unfit": "bold red", "noted": "yellow", "not readable": "dim", "fine": "green"}
 
+_FACTS = ["cpu", "cores", "threads", "torch", "python"]
+_REMEDY_WHERE_NOT_FINE = {
+    "if": {"properties": {"level": {"enum": [Level.UNFIT, Level.NOTED]}}},
+    "then": {"properties": {"why": {"minLength": 1}, "remedy": {"minLength": 1}}},
+}
+
+
+class DeviceJson(JsonOutput):
+    """A device that would be measured."""
+
+    name: Name
+    device_name: Name
+    threads: Batch
+
+
+class FindingJson(JsonOutput):
+    """What was seen; why it matters and how to fix it, both empty where nothing needs fixing."""
+
+    name: Name
+    level: Level
+    seen: Name
+    why: str
+    remedy: str
+
+
+class CheckupJson(JsonOutput):
+    """What `breakeven doctor --format json` prints; `machine` has the facts of the machine class."""
+
+    schema: Version
+    fit: bool
+    summary: Name
+    machine: Annotated[dict[str, Any], Meta(extra_json_schema={"required": _FACTS})]
+    load_average: tuple[Amount, Amount, Amount] | None
+    devices: Annotated[list[DeviceJson], Meta(min_length=1)]
+    findings: Annotated[
+        list[Annotated[FindingJson, Meta(extra_json_schema=_REMEDY_WHERE_NOT_FINE)]], Meta(min_length=1)
+    ]
+
+
+class CheckJson(JsonOutput):
+    """A figure and its bounds; a share between 0 and 1 where `unit` is empty."""
+
+    name: Name
+    reached: float | None
+    at_least: float | None
+    at_most: float | None
+    unit: Literal["", "s", "rounds", "threads"]
+    note: str
+    passed: bool
+
+
+class SelfTestJson(JsonOutput):
+    """What `breakeven doctor --selftest --format json` prints."""
+
+    schema: Version
+    passed: bool
+    summary: Name
+    seconds: Amount
+    checks: Annotated[list[CheckJson], Meta(min_length=1)]
+
 
 def checkup_json(checkup: Checkup) -> str:
-    """Return the checkup as `breakeven.doctor` documents it."""
-    load = checkup.facts.load_average
-    return _json(
-        {
-            "schema": SCHEMA,
-            "fit": checkup.fit,
-            "summary": checkup.summary,
-            "machine": dict(checkup.facts.machine),
-            "load_average": None if load is None else list(load),
-            "devices": [
-                {"name": device.name, "device_name": device.device_name, "threads": device.threads}
-                for device in checkup.facts.devices
-            ],
-            "findings": [asdict(finding) for finding in checkup.findings],
-        }
+    """Return the checkup as JSON."""
+    devices = [DeviceJson.of(device) for device in checkup.facts.devices]
+    findings = [FindingJson.of(finding) for finding in checkup.findings]
+    return json_text(
+        CheckupJson.of(checkup, checkup.facts, schema=SCHEMA, devices=devices, findings=findings)
     )
 
 
 def selftest_json(result: SelfTestResult) -> str:
-    """Return the self-tests' checks as `breakeven.doctor` documents them."""
-    return _json(
-        {
-            "schema": SCHEMA,
-            "passed": result.passed,
-            "summary": result.summary,
-            "seconds": result.seconds,
-            "checks": [_check_json(check) for check in result.checks],
-        }
-    )
-
-
-def json_schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of ``doctor`` or ``selftest``."""
-    return schema_of(name)
+    """Return the self-tests' checks as JSON."""
+    checks = [_check_json(check) for check in result.checks]
+    return json_text(SelfTestJson.of(result, schema=SCHEMA, checks=checks))
 
 
 def checkup_renderables(checkup: Checkup) -> Iterator[RenderableType]:
@@ -128,10 +165,6 @@ def _grid(rows: Iterable[tuple[str, ...]]) -> Table:
     return grid
 
 
-def _check_json(check: Check) -> dict[str, Any]:
+def _check_json(check: Check) -> CheckJson:
     known = check.reached is not None and math.isfinite(check.reached)
-    return {**asdict(check), "reached": check.reached if known else None, "passed": check.passed}
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+    return CheckJson.of(check, reached=check.reached if known else None)

@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
 
 from breakeven.case import SCHEMA
 from breakeven.compare.noise_floor import POWER, Detectable, NoiseFloor, noise_levels
 from breakeven.format import percent, plural
 from breakeven.render.escaping import terminal_text
-from breakeven.render.json_schemas import schema_of
+from breakeven.render.json_output import Amount, Batch, JsonOutput, Version, json_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MAX_SLOWDOWN = 10.0
 """A larger one is shown as "none": nothing useful can be detected."""
+
+
+class NoiseJson(JsonOutput):
+    """Run-to-run standard deviation of a log time: of the median case, and of one noisier than 9 in 10."""
+
+    typical: Amount
+    loud: Amount
+
+
+class DetectableJson(JsonOutput):
+    """The smallest relative slowdown detected with 80% probability, null where none is."""
+
+    runs: Batch
+    typical: Amount | None
+    loud: Amount | None
+
+
+class CalibrationJson(JsonOutput):
+    """What `breakeven calibrate --format json` prints; `path` is the file of the noise floor.
+
+    `class_id` is the machine class, "unknown" where the run files do not record it.
+    """
+
+    schema: Version
+    class_id: str
+    runs: Annotated[int, Meta(ge=2)]
+    cases: Batch
+    noise: NoiseJson
+    visible: list[DetectableJson]
+    path: str
+    warnings: list[str]
 
 
 def renderables(
@@ -52,26 +84,18 @@ def renderables(
 
 def to_json(floor: NoiseFloor, detectable: Sequence[Detectable], path: Path, warnings: Sequence[str]) -> str:
     """Return the floor for machines; detectable slowdowns are relative, null where there is none."""
-    typical, noisy = noise_levels(floor)
-    content = {
-        "schema": SCHEMA,
-        "class_id": floor.class_id,
-        "runs": floor.runs,
-        "cases": len(floor.medians_s),
-        "noise": {"typical": typical, "loud": noisy},
-        "visible": [
-            {"runs": row.runs, "typical": _finite(row.typical), "loud": _finite(row.noisy)}
-            for row in detectable
-        ],
-        "path": str(path),
-        "warnings": list(warnings),
-    }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of what `to_json` returns."""
-    return schema_of("calibrate")
+    visible = [DetectableJson(row.runs, _finite(row.typical), _finite(row.noisy)) for row in detectable]
+    return json_text(
+        CalibrationJson.of(
+            floor,
+            schema=SCHEMA,
+            cases=len(floor.medians_s),
+            noise=NoiseJson(*noise_levels(floor)),
+            visible=visible,
+            path=str(path),
+            warnings=warnings,
+        )
+    )
 
 
 def _slowdown(change: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
 
 from breakeven import format as fmt
 from breakeven.case import SCHEMA
@@ -14,7 +15,7 @@ from breakeven.compare.comparison import CaseComparison, Comparison
 from breakeven.compare.machine_class import recorded_class
 from breakeven.compare.text import describe
 from breakeven.render.escaping import markdown_text, terminal_text
-from breakeven.render.json_schemas import schema_of
+from breakeven.render.json_output import Count, JsonOutput, Judged, Ratio, Share, Version, json_text
 from breakeven.render.markdown import bullets, markdown_table, section
 from breakeven.render.table import Table
 from breakeven.runs.schema import Run
@@ -45,6 +46,42 @@ WORST_FIRST = (
 )
 
 _IN_JSON = "all in --format json"
+
+
+class CaseJson(JsonOutput):
+    """A case: the candidate's time / the baseline's, its 95% interval, and how many runs timed it.
+
+    `case` is the label of the case, or pytest's full name. `q` is the false discovery rate at which it is
+    reported as changed, null where nothing was tested.
+    """
+
+    case: str
+    ratio: Ratio | None
+    low: Ratio | None
+    high: Ratio | None
+    q: Share | None
+    n_baseline: Count
+    n_candidate: Count
+    verdict: Verdict
+
+
+class ShiftJson(JsonOutput):
+    """The ratio that all cases share, which is not subtracted from any of them."""
+
+    ratio: Ratio | None
+    low: Ratio | None
+    high: Ratio | None
+
+
+class ComparisonJson(JsonOutput):
+    """What `breakeven compare --format json` and `breakeven ab --format json` print."""
+
+    schema: Version
+    verdict: Judged
+    cases: list[CaseJson]
+    common_shift: ShiftJson
+    counts: Annotated[dict[str, Count], Meta(extra_json_schema={"propertyNames": {"enum": [*Verdict]}})]
+    warnings: list[str]
 
 
 def renderables(found: Comparison) -> Iterator[RenderableType]:
@@ -85,20 +122,15 @@ def to_markdown(found: Comparison, version: str) -> str:
 def to_json(found: Comparison) -> str:
     """Return the comparison for machines; numbers are finite or null."""
     text = describe(found)
-    content = {
-        "schema": SCHEMA,
-        "verdict": found.verdict,
-        "cases": [_case(case) for case in found.cases],
-        "common_shift": _ratios(found.common_shift),
-        "counts": found.counts,
-        "warnings": [*text.changed_phases, *text.warnings],
-    }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of what `to_json` returns."""
-    return schema_of("compare")
+    return json_text(
+        ComparisonJson.of(
+            found,
+            schema=SCHEMA,
+            cases=[CaseJson.of(case) for case in found.cases],
+            common_shift=_shift(found.common_shift),
+            warnings=[*text.changed_phases, *text.warnings],
+        )
+    )
 
 
 def worst_first(cases: Sequence[CaseComparison]) -> list[CaseComparison]:
@@ -138,23 +170,10 @@ def _q_text(q: float | None) -> str:
     return "<0.001" if q < 0.001 else f"{q:.3f}"
 
 
-def _case(case: CaseComparison) -> dict[str, Any]:
-    return {
-        "case": case.case,
-        "ratio": case.ratio,
-        "low": case.low,
-        "high": case.high,
-        "q": case.q,
-        "n_baseline": case.n_baseline,
-        "n_candidate": case.n_candidate,
-        "verdict": case.verdict,
-    }
-
-
-def _ratios(shift: Shift | None) -> dict[str, float | None]:
+def _shift(shift: Shift | None) -> ShiftJson:
     if shift is None:
-        return dict.fromkeys(("ratio", "low", "high"))
-    return {"ratio": _exp(shift.log_ratio), "low": _exp(shift.low), "high": _exp(shift.high)}
+        return ShiftJson(None, None, None)
+    return ShiftJson(_exp(shift.log_ratio), _exp(shift.low), _exp(shift.high))
 
 
 def _exp(value: float | None) -> float | None:

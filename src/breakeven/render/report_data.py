@@ -5,19 +5,155 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from breakeven.case import SCHEMA, Outcome
 from breakeven.render.escaping import csv_text
-from breakeven.render.json_schemas import schema_of
+from breakeven.render.json_output import Amount, Batch, JsonOutput, Name, Ratio, Share, Version, json_text
 from breakeven.report.bottleneck import Bottleneck, Bound, BoundCell
 from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
 from breakeven.report.report import Report
-from breakeven.report.speedup import Speedup
+from breakeven.report.speedup import Speedup, Verdict
 from breakeven.report.startup_cost import Payback
 from breakeven.report.variants import Variant
+from breakeven.stats.crossing import CrossingStatus
+
+Size = Annotated[float, Meta(ge=1)]
+ComparedPhase = Annotated[Name, Meta(extra_json_schema={"not": {"const": "transfer"}})]
+_KINDS = [*(kind for kind in Bound if kind is not Bound.UNMEASURED), None]
+MeasuredBound = Annotated[Bound | None, Meta(extra_json_schema={"enum": _KINDS})]
+_SIZE_WHERE_IT_CROSSES = {
+    "if": {"properties": {"status": {"const": CrossingStatus.CROSSES}}},
+    "then": {"properties": {"batch_size": {"type": "number"}}},
+    "else": {"properties": {"batch_size": {"type": "null"}}},
+}
+
+
+class PairJson(JsonOutput):
+    """A model and phase on two devices."""
+
+    workload: Name
+    phase: ComparedPhase
+    axes: dict[str, Any]
+    baseline: Name
+    candidate: Name
+    baseline_machine: Name
+    candidate_machine: Name
+
+
+class BreakEvenJson(PairJson):
+    """The batch size from which the candidate is faster, null unless the lines cross."""
+
+    status: CrossingStatus
+    batch_size: Size | None
+    low: Size | None
+    high: Size | None
+    bracket: tuple[Batch | None, Batch | None]
+
+
+class SpeedupJson(PairJson):
+    """Baseline time / candidate time, with its 95% interval."""
+
+    batch_size: Batch
+    speedup: Ratio | None
+    low: Ratio | None
+    high: Ratio | None
+    verdict: Verdict
+    flags: list[Name]
+
+
+class BoundCellJson(JsonOutput):
+    """What bounds a step at one batch size: the share of it for which the host queues work."""
+
+    batch_size: Batch
+    kind: MeasuredBound
+    host_share: Share | None
+    low: Share | None
+    high: Share | None
+    train_s: Ratio
+    enqueue_s: Amount | None
+    device_time_s: Amount | None
+
+
+class BottleneckJson(JsonOutput):
+    """What bounds a model's steps on one device; they take equally long up to batch size `flat_to`."""
+
+    workload: Name
+    axes: dict[str, Any]
+    device: Name
+    machine: Name
+    flat_to: Batch | None
+    grows: bool
+    cells: Annotated[list[BoundCellJson], Meta(min_length=1)]
+
+
+class StepsJson(JsonOutput):
+    """The steps after which a cost is paid back; `high` is null where they are unbounded."""
+
+    steps: Amount
+    low: Amount | None
+    high: Amount | None
+
+
+class VariantJson(JsonOutput):
+    """A step's speedup over its plain form on the same device."""
+
+    workload: Name
+    axes: dict[str, Any]
+    plain_axes: dict[str, Any]
+    change: Annotated[dict[str, Any], Meta(min_length=1)]
+    batch_size: Batch
+    device: Name
+    machine: Name
+    speedup: Ratio | None
+    low: Ratio | None
+    high: Ratio | None
+    verdict: Verdict
+    flags: list[Name]
+    compile_s: Amount | None
+    capture_s: Amount | None
+    repaid_after: StepsJson | None
+
+
+class PaybackJson(PairJson):
+    """The training steps after which the candidate has made up for its longer start."""
+
+    phase: Literal["train"]
+    batch_size: Batch
+    start_s: float
+    steps: Amount
+    low: Amount | None
+    high: Amount | None
+
+
+class OutcomeJson(JsonOutput):
+    """A case without a timing, and what is known of it."""
+
+    fullname: str
+    outcome: str
+    reason: str
+    workload: str | None
+    phase: str | None
+    device: str | None
+    batch_size: Batch | None
+    axes: dict[str, Any] | None
+
+
+class ReportJson(JsonOutput):
+    """What `breakeven report --format json` prints."""
+
+    schema: Version
+    verdict: Name
+    break_even: list[Annotated[BreakEvenJson, Meta(extra_json_schema=_SIZE_WHERE_IT_CROSSES)]]
+    speedup: list[SpeedupJson]
+    bounds: list[BottleneckJson]
+    variants: list[VariantJson]
+    repay: list[PaybackJson]
+    outcomes: list[OutcomeJson]
+    warnings: list[Name]
 
 
 def to_csv(report: Report) -> str:
@@ -32,23 +168,18 @@ def to_csv(report: Report) -> str:
 
 def to_json(report: Report) -> str:
     """Return the report as JSON: finite numbers or null, strings as the run file has them."""
-    content = {
-        "schema": SCHEMA,
-        "verdict": report.verdict,
-        "break_even": [_break_even(report, row) for row in report.break_evens],
-        "speedup": [_speedup(report, row) for row in report.speedups],
-        "bounds": [_bottleneck(report, row) for row in report.bottlenecks],
-        "variants": [_variant(report, row) for row in report.variants],
-        "repay": [_payback(report, row) for row in report.paybacks],
-        "outcomes": [_outcome(outcome) for outcome in report.outcomes],
-        "warnings": list(report.warnings),
-    }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema that `to_json` fulfills."""
-    return schema_of("report")
+    return json_text(
+        ReportJson.of(
+            report,
+            schema=SCHEMA,
+            break_even=[_break_even(report, row) for row in report.break_evens],
+            speedup=[SpeedupJson.of(row, row.model, **_pair(report, row)) for row in report.speedups],
+            bounds=[_bottleneck(report, row) for row in report.bottlenecks],
+            variants=[_variant(report, row) for row in report.variants],
+            repay=[_payback(report, row) for row in report.paybacks],
+            outcomes=[_outcome(outcome) for outcome in report.outcomes],
+        )
+    )
 
 
 def _csv_cell(value: object) -> object:
@@ -61,11 +192,8 @@ def _csv_cell(value: object) -> object:
     return value if isinstance(value, int) else csv_text(value)
 
 
-def _pair(report: Report, row: BreakEven | Speedup) -> dict[str, Any]:
+def _pair(report: Report, row: BreakEven | Speedup) -> dict[str, str]:
     return {
-        "workload": row.model.workload,
-        "phase": row.phase,
-        "axes": dict(row.model.axes),
         "baseline": row.baseline.device,
         "candidate": row.candidate.device,
         "baseline_machine": report.labels[row.baseline.machine],
@@ -73,93 +201,38 @@ def _pair(report: Report, row: BreakEven | Speedup) -> dict[str, Any]:
     }
 
 
-def _break_even(report: Report, row: BreakEven) -> dict[str, Any]:
-    found = row.crossing
-    return {
-        **_pair(report, row),
-        "status": found.status,
-        "batch_size": found.batch_size,
-        "low": found.low,
-        "high": found.high,
-        "bracket": list(found.bracket),
-    }
+def _break_even(report: Report, row: BreakEven) -> BreakEvenJson:
+    return BreakEvenJson.of(row.crossing, row, row.model, **_pair(report, row))
 
 
-def _speedup(report: Report, row: Speedup) -> dict[str, Any]:
-    return {**_pair(report, row), "batch_size": row.batch_size, **_ratio(row)}
+def _bottleneck(report: Report, row: Bottleneck) -> BottleneckJson:
+    machine = report.labels[row.line.machine]
+    cells = [_bound_cell(cell) for cell in row.cells]
+    return BottleneckJson.of(row, row.line, row.line.model, machine=machine, cells=cells)
 
 
-def _ratio(row: Speedup) -> dict[str, Any]:
-    return {
-        "speedup": row.speedup,
-        "low": row.low,
-        "high": row.high,
-        "verdict": row.verdict,
-        "flags": list(row.flags),
-    }
+def _bound_cell(cell: BoundCell) -> BoundCellJson:
+    kind = None if cell.kind is Bound.UNMEASURED else cell.kind
+    return BoundCellJson.of(cell, cell.facts, kind=kind, host_share=cell.share)
 
 
-def _bottleneck(report: Report, row: Bottleneck) -> dict[str, Any]:
-    return {
-        "workload": row.line.model.workload,
-        "axes": dict(row.line.model.axes),
-        "device": row.line.device,
-        "machine": report.labels[row.line.machine],
-        "flat_to": row.flat_to,
-        "grows": row.grows,
-        "cells": [_bound_cell(cell) for cell in row.cells],
-    }
-
-
-def _bound_cell(cell: BoundCell) -> dict[str, Any]:
-    return {
-        "batch_size": cell.batch_size,
-        "kind": None if cell.kind is Bound.UNMEASURED else cell.kind,
-        "host_share": cell.share,
-        "low": cell.low,
-        "high": cell.high,
-        "train_s": cell.train_s,
-        "enqueue_s": cell.facts.enqueue_s,
-        "device_time_s": cell.facts.device_time_s,
-    }
-
-
-def _variant(report: Report, variant: Variant) -> dict[str, Any]:
+def _variant(report: Report, variant: Variant) -> VariantJson:
     key = variant.row.candidate
-    return {
-        "workload": key.workload,
-        "axes": dict(key.axes),
-        "plain_axes": dict(variant.row.baseline.axes),
-        "change": dict(variant.change),
-        "batch_size": key.batch_size,
-        "device": key.device,
-        "machine": report.labels[key.machine],
-        **_ratio(variant.row),
-        "compile_s": variant.compile_s,
-        "capture_s": variant.capture_s,
-        "repaid_after": None if variant.paid_back is None else _steps(variant.paid_back),
-    }
+    return VariantJson.of(
+        variant,
+        variant.row,
+        key,
+        plain_axes=variant.row.baseline.axes,
+        machine=report.labels[key.machine],
+        repaid_after=None if variant.paid_back is None else StepsJson.of(variant.paid_back),
+    )
 
 
-def _payback(report: Report, payback: Payback) -> dict[str, Any]:
-    pair = _pair(report, payback.row)
-    return {**pair, "batch_size": payback.row.batch_size, "start_s": payback.start_s, **_steps(payback)}
+def _payback(report: Report, payback: Payback) -> PaybackJson:
+    return PaybackJson.of(payback, payback.row, payback.row.model, **_pair(report, payback.row))
 
 
-def _steps(payback: Payback) -> dict[str, Any]:
-    return {"steps": payback.steps, "low": payback.low, "high": payback.high}
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> OutcomeJson:
     """Return a case without a timing; its identity is null where the run file does not have it."""
-    key = outcome.key
-    return {
-        "fullname": outcome.fullname,
-        "outcome": outcome.outcome,
-        "reason": outcome.reason,
-        "workload": None if key is None else key.workload,
-        "phase": None if key is None else key.phase,
-        "device": None if key is None else key.device,
-        "batch_size": None if key is None else key.batch_size,
-        "axes": None if key is None else dict(key.axes),
-    }
+    names = ("workload", "phase", "device", "batch_size", "axes")
+    return OutcomeJson.of(outcome, **{name: getattr(outcome.key, name, None) for name in names})
