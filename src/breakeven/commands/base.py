@@ -40,13 +40,11 @@ MAX_HELP_COLUMNS = 100
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand. `summary` is one line for the help, `run` returns the exit code."""
+    """A subcommand; `module` has its `EPILOG`, `add_arguments(parser)` and `run(arguments)`."""
 
     name: str
     summary: str
-    epilog: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+    module: Any
 
 
 class Parser(argparse.ArgumentParser):
@@ -111,6 +109,13 @@ def show(items: Iterable[RenderableType]) -> None:
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     for item in items:
         console.print(item)
+
+
+def add_format(
+    parser: argparse.ArgumentParser, formats: Sequence[str], text: str = "the format of standard output"
+) -> None:
+    """Add ``--format``, which is ``terminal`` by default; `text` is what its help says."""
+    parser.add_argument("--format", choices=formats, default="terminal", help=f"{text} (default: terminal)")
 
 
 def version() -> str:

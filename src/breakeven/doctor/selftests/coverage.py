@@ -86,9 +86,7 @@ def drift() -> list[Check]:
 def break_even() -> list[Check]:
     """Return how often the interval contains the true break-even of two affine devices, over 200 seeds."""
     hits = [_contains_break_even(seed) for seed in range(SEEDS)]
-    return [
-        Check("break-even of two affine devices in its interval", sum(hits) / SEEDS, at_least=0.91),
-    ]
+    return [Check("break-even of two affine devices in its interval", sum(hits) / SEEDS, at_least=0.91)]
 
 
 def _contains_break_even(seed: int) -> bool:
