@@ -57,15 +57,12 @@ class LossCheck:
         first, second = losses
         if first is None or second is None:
             return {}
-        reference = self._reference(case.cell, workload, limit_s)
+        if self._last is None or self._last[0] != case.cell:
+            self._last = case.cell, self._train(case.cell, workload, limit_s)
+        reference = self._last[1]
         if isinstance(reference, str):
             return {"loss_compared": reference}
         return check_losses((first, second), reference, case, workload, recipe)
-
-    def _reference(self, cell: Cell, workload: Workload, limit_s: float) -> ReferenceLoss | str:
-        if self._last is None or self._last[0] != cell:
-            self._last = cell, self._train(cell, workload, limit_s)
-        return self._last[1]
 
     def _train(self, cell: Cell, workload: Workload, limit_s: float) -> ReferenceLoss | str:
         predicted = self._forecast.predict(cell.model, cell.batch_size)
