@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 
 from breakeven import cli
-from breakeven.doctor.output import json_schema
 from breakeven.doctor.selftests.suite import Check
+from breakeven.render.json_schemas import schema_of as json_schema
 from support.frozen_machine import BUSY, FAILED, HEALTHY, PASSED, freeze, replay
 
 

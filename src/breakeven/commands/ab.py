@@ -62,17 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--candidate", required=True, metavar="CMD", help="the candidate's command; contains {out}"
     )
     parser.add_argument(
-        "--pairs",
-        type=whole_number,
-        metavar="N",
+        "--pairs", type=whole_number, metavar="N",
         help=f"maximum number of pairs: up to {FIRST_PAIRS} of all cases, the rest of the cases to time "
         f"again (default: {DEFAULT_PAIRS}; no maximum with --budget)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--budget",
-        metavar="TIME",
+        "--budget", metavar="TIME",
         help="start no pair that would not end within this time, such as 20m or 1h30m (default: no limit)",
-    )
+    )  # fmt: skip
     add_judging(parser)
     add_workspace_options(parser, OUTPUT)
 

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
     from breakeven.compare.noise_floor import detectable, floor_of, floor_warnings, read_floor, write_floor
-    from breakeven.experiment.calibrate import run_repeatedly
+    from breakeven.experiment.run_command import run_repeatedly
     from breakeven.render import calibrate
 
     runs = run_repeatedly(runner, arguments.command, arguments.runs, notify)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from breakeven.history.check import History
 
 STORE = ".breakeven/history"
-"""The default store."""
 
 EPILOG = """\
 examples:

@@ -22,7 +22,6 @@ from breakeven.doctor.rules import Checkup, Finding, Level
 from breakeven.doctor.selftests.suite import Check, SelfTestResult
 from breakeven.format import plural
 from breakeven.render.escaping import terminal_text
-from breakeven.render.json_schemas import schema_of
 
 LABELS = {Level.UNFIT: "unfit", Level.NOTED: "noted", Level.UNREADABLE: "not readable", Level.FINE: "fine"}
 STYLES = {"unfit": "bold red", "noted": "yellow", "not readable": "dim", "fine": "green"}
@@ -60,11 +59,6 @@ def selftest_json(result: SelfTestResult) -> str:
     )
 
 
-def json_schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of ``doctor`` or ``selftest``."""
-    return schema_of(name)
-
-
 def checkup_renderables(checkup: Checkup) -> Iterator[RenderableType]:
     """Yield the machine, its devices, the findings (those to fix with their remedies), and the verdict."""
     yield _grid(_machine_rows(checkup))
@@ -94,10 +88,9 @@ def _machine_rows(checkup: Checkup) -> Sequence[tuple[str, str]]:
     facts, machine = checkup.facts, checkup.facts.machine
     quota = "" if facts.quota is None else f", quota {facts.quota:g}"
     load = "" if facts.load_average is None else f", load {facts.load_average[0]:.2g}"
-    software = f"torch {machine.get('torch')}, Python {machine.get('python')}"
     rows = [
         ("machine", f"{machine.get('cpu')}, {machine.get('cores')} CPUs{quota}{load}"),
-        ("software", software),
+        ("software", f"torch {machine.get('torch')}, Python {machine.get('python')}"),
     ]
     for device in facts.devices:
         what = plural(device.threads, "thread") if is_cpu(device.name) else device.device_name

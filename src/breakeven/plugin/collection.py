@@ -86,7 +86,7 @@ def parametrize(
     metafunc: pytest.Metafunc, sweep: Sweep, devices: Sequence[Any], phases: Sequence[str]
 ) -> None:
     """Give a function its cases: the sweep's arguments, then the device, then the phase."""
-    for name, values in sweep.arguments:
+    for name, values in sweep.items():
         metafunc.parametrize(name, values)
     metafunc.parametrize("breakeven_device", devices, ids=[device.name for device in devices])
     metafunc.parametrize("breakeven_phase", phases, ids=phases)
