@@ -89,7 +89,12 @@ def run(arguments: argparse.Namespace) -> int:
     paths = arguments.runs or [str(reader.newest(RESULTS))]
     report = analyze(reader.read(paths), arguments.baseline, force=arguments.force)
     home = arguments.output or Path(f"{paths[0]}.report")
-    written = [] if arguments.format == "json" else _write_files(report, home)
+    written: list[Path] = []
+    if arguments.format != "json":
+        from breakeven.render.report_files import write_report
+
+        with status("drawing the report"):
+            written = write_report(report, home, version())
     FORMATS[arguments.format](report, written[-1] if written else home)
     if written:
         # Standard output has only the format that was asked for, so that it can be piped.
@@ -97,18 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
         *others, page = written
         print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
         print(f"the page: {page}", file=stream)
-    return _code_of(report)
-
-
-def _write_files(report: Report, home: Path) -> list[Path]:
-    from breakeven.render.report_files import write_report
-
-    with status("drawing the report"):
-        return write_report(report, home, version())
-
-
-def _code_of(report: Report) -> int:
-    """Return the exit code of a report that was shown; say what of the input could not be used."""
     for reason in report.left_out:
         print(f"breakeven: error: {reason}", file=sys.stderr)
     if report.left_out:

@@ -119,7 +119,7 @@ class Runner:
         """Time the canary on each device and keep it under `when`; where it fails, record the error."""
         with self._counted(PREPARING):
             for device in devices:
-                if self._skips.has_crashed(device.name):
+                if device.name in self._skips.crashed:
                     continue
                 try:
                     self._initialize(device)
@@ -170,7 +170,11 @@ class Runner:
         """Do the calls before the warm-up, and return them with the losses of the first two."""
         trainer = round_.trainer
         with self._counted(WARMING_UP):
-            first = self._first_call(round_)
+            try:
+                first = time_round(round_, self._clock)
+            except Exception:
+                trainer.loss_value()  # a loss that is not a number is the better reason
+                raise
             first_loss = trainer.loss_value()
             if not trainer.device.is_accelerator and not trainer.workload.compile:
                 raise_if_over_budget(first.total_s / 3, self.budget)
@@ -179,14 +183,6 @@ class Runner:
             early = [first, second, *self._repeated_while_slow(round_, second.total_s)]
             raise_if_over_budget(min(timed.total_s for timed in early[1:]), self.budget)
         return early, (first_loss, second_loss)
-
-    def _first_call(self, round_: Round) -> Timed:
-        """Time the first call; where it fails because of a loss that is not a number, raise that instead."""
-        try:
-            return time_round(round_, self._clock)
-        except Exception:
-            round_.trainer.loss_value()
-            raise
 
     def _repeated_while_slow(self, round_: Round, round_s: float) -> list[Timed]:
         """Do more rounds where a few slow ones could decide that the case takes too long.

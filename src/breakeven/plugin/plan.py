@@ -76,12 +76,13 @@ class CasePlan:
         """Return about how long each case will take; nothing where nothing is timed."""
         if not self._options.is_timing:
             return {}
-        return {nodeid: self._duration_s(case) for nodeid, case in self.cases.items() if case is not None}
+        share = min(1.0, self._options.budget().max_time_s)
+        return {
+            nodeid: share * (CPU_CASE_S if is_cpu(case.device) else ACCELERATOR_CASE_S)
+            for nodeid, case in self.cases.items()
+            if case is not None
+        }
 
     @property
     def _known(self) -> Sequence[CaseKey]:
         return [case for case in self.cases.values() if case is not None]
-
-    def _duration_s(self, case: CaseKey) -> float:
-        case_s = CPU_CASE_S if is_cpu(case.device) else ACCELERATOR_CASE_S
-        return case_s * min(1.0, self._options.budget().max_time_s)

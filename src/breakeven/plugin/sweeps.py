@@ -52,7 +52,13 @@ def parse_choice(text: str) -> Choice:
     """
     name: str | None = None
     values: dict[str, Values] = {}
-    for word in _split(text):
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{OPTION}={text!r}: {error}; write for example 'batch_size=1,64 width=128'"
+        ) from None
+    for word in words:
         key, equals, listed = word.partition("=")
         if not equals and name is not None:
             raise UsageError(f"{OPTION}={text!r} names two sweeps, {name!r} and {word!r}; name one")
@@ -151,15 +157,6 @@ def axis_value(value: object) -> Plain:
         return float.__float__(value)
     text = str(getattr(value, "__name__", value)).removeprefix("torch.")
     return " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
-
-
-def _split(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{OPTION}={text!r}: {error}; write for example 'batch_size=1,64 width=128'"
-        ) from None
 
 
 def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
