@@ -55,7 +55,7 @@ class InvalidSweep(pytest.Item):
 
 
 def is_bench_file(path: Path, session: pytest.Session) -> bool:
-    """Return whether a path is a ``bench_*.py`` that mentions a sweep and was typed, or a folder it is in."""
+    """Return whether a path is a ``bench_*.py`` that mentions a sweep, at or under a path that was typed."""
     typed = session.config.args_source is pytest.Config.ArgsSource.ARGS
     if not (typed and fnmatch(path.name, "bench_*.py")):
         return False
