@@ -212,7 +212,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
         show(check_renderables(history))
     if code := _print_errors(history.damaged):
         return code
-    return OBJECTION if history.is_regressed else _judged(history)
+    return OBJECTION if history.is_regressed else OK if history.judged else NOT_JUDGED
 
 
 def _run_show(arguments: argparse.Namespace) -> int:
@@ -227,7 +227,7 @@ def _run_show(arguments: argparse.Namespace) -> int:
         with status("drawing the series"):
             page = write_page(history, arguments.output or arguments.store / "page", version())
         print(f"the page: {page}")
-    return _print_errors(history.damaged) or _judged(history)
+    return _print_errors(history.damaged) or (OK if history.judged else NOT_JUDGED)
 
 
 def _run_accept(arguments: argparse.Namespace) -> int:
@@ -259,10 +259,6 @@ def _print_errors(problems: Sequence[str]) -> int:
     for problem in problems:
         print(f"breakeven: error: {problem}", file=sys.stderr)
     return UNUSABLE if problems else OK
-
-
-def _judged(history: History) -> int:
-    return OK if history.judged else NOT_JUDGED
 
 
 def _history(arguments: argparse.Namespace, pattern: str | None) -> History:
