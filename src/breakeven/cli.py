@@ -119,15 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
-        sub = subparsers.add_parser(
-            command.name,
-            help=command.summary,
-            description=f"{capital(command.summary)}.",
-            epilog=command.epilog,
-        )
-        command.add_arguments(sub)
+        name, summary, module = command.name, command.summary, command.module
+        text = f"{capital(summary)}."
+        sub = subparsers.add_parser(name, help=summary, description=text, epilog=module.EPILOG)
+        module.add_arguments(sub)
         sub.add_argument("--traceback", action="store_true", help="show the traceback of an error")
-        sub.set_defaults(run=command.run)
+        sub.set_defaults(run=module.run)
     return parser
 
 

@@ -37,7 +37,7 @@ def test_extra_matrix_product(bench, monkeypatch, capsys):
         ran.append(json.loads(job.out.read_text()) if job.out.exists() else None)
         return int(result.ret)
 
-    monkeypatch.setattr("breakeven.experiment.shell.Shell", lambda **_: execute)
+    monkeypatch.setattr("breakeven.experiment.shell.run_in_shell", lambda job, **_: execute(job))
     options = "--breakeven-devices=cpu@1 --breakeven-phases=forward,train --benchmark-json={out}"
     sides = [
         argument

@@ -13,8 +13,8 @@ from breakeven.errors import MeasurementError, UsageError
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.hardware.float32 import read_silently
 from breakeven.measure import cuda_graphs
+from breakeven.measure.cells import in_effect
 from breakeven.measure.cuda_graphs import make_trainer, prepare_graphs
-from breakeven.measure.features import in_effect
 from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload

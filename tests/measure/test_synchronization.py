@@ -114,11 +114,14 @@ def test_enqueue_seconds(trainer, device, clock):
 
     queued = enqueue_seconds(Phase.TRAIN, trainer, 3, reading)
     assert idle == 3 * [True, False, False]  # at the start, after the transfer, at the end
-    assert (queued.all_s, queued.transfer_s) == (len(Phase.TRAIN.parts) * LAUNCH_S, LAUNCH_S)
+    assert (queued["enqueue_s"], queued["enqueue_transfer_s"]) == (
+        len(Phase.TRAIN.parts) * LAUNCH_S,
+        LAUNCH_S,
+    )
     assert clock.now == device.busy_until
     trainer.release()
     forward = enqueue_seconds(Phase.FORWARD, trainer, 1, clock)
-    assert (forward.all_s, forward.transfer_s) == (LAUNCH_S, 0.0)
+    assert (forward["enqueue_s"], forward["enqueue_transfer_s"]) == (LAUNCH_S, 0.0)
 
 
 def test_events_are_read_when_idle(trainer, device, clock):

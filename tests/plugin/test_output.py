@@ -6,7 +6,7 @@ import select
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.plugin.output import RunFile, check_writable
+from breakeven.plugin.output import check_writable
 
 
 def test_makes_only_the_folder(tmp_path):
@@ -44,7 +44,3 @@ def test_refuses_a_directory(tmp_path):
     with pytest.raises(UsageError) as caught:
         check_writable(path)
     assert f"{path} cannot be written (Is a directory)" in str(caught.value)
-
-
-def test_nothing_to_check_without_a_path():
-    RunFile(None).check()

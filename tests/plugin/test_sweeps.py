@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from breakeven.errors import UsageError
 from breakeven.plugin.sweeps import (
     Choice,
-    Sweep,
     axis_value,
     check_choice,
     is_swept,
@@ -25,7 +24,7 @@ VALUES = st.one_of(BATCHES, st.lists(st.from_regex(r"[a-z]{1,5}x", fullmatch=Tru
 
 
 def sweep(**arguments):
-    return Sweep(tuple((key, tuple(values)) for key, values in arguments.items()))
+    return {key: tuple(values) for key, values in arguments.items()}
 
 
 @given(st.text())

@@ -78,7 +78,7 @@ class Machine:
 
 def install(monkeypatch, machine):
     """Let `ab` and `calibrate` run their commands on this machine, with its clock."""
-    monkeypatch.setattr("breakeven.experiment.shell.Shell", lambda **_: machine)
+    monkeypatch.setattr("breakeven.experiment.shell.run_in_shell", lambda job, **_: machine(job))
     monkeypatch.setattr("breakeven.commands.base.monotonic", machine.clock)
     return machine
 

@@ -15,13 +15,16 @@ unreadable input; 3 nothing could be judged, the machines do not compare, the ma
 (`compare`, `ab`) what ``--fail-on`` names; 130 interrupted.
 """
 
-from breakeven.commands.ab import AB
-from breakeven.commands.calibrate import CALIBRATE
-from breakeven.commands.ci import CI
-from breakeven.commands.compare import COMPARE
-from breakeven.commands.doctor import DOCTOR
-from breakeven.commands.history import HISTORY
-from breakeven.commands.report import REPORT
+from breakeven.commands import ab, calibrate, ci, compare, doctor, history, report
+from breakeven.commands.base import Command
 
-COMMANDS = (REPORT, COMPARE, AB, CALIBRATE, HISTORY, DOCTOR, CI)
+COMMANDS = (
+    Command("report", "read run files, print a summary and the verdict, write tables and plots", report),
+    Command("compare", "report which cases regressed or improved between two sides of runs", compare),
+    Command("ab", "run two commands alternately on this machine, and compare their runs", ab),
+    Command("calibrate", "run one command several times, and store the noise of this machine", calibrate),
+    Command("history", "keep runs, find which commit changed what, and fail on regressions", history),
+    Command("doctor", "check whether this machine is fit for timing, and what to fix", doctor),
+    Command("ci", "run a step of breakeven's GitHub workflows", ci),
+)
 """Every subcommand, in the order of the help; a new one is a module here and an entry."""

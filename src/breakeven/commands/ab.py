@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import whole_number
-from breakeven.commands.base import Command, add_workspace_options, in_workspace, notify
+from breakeven.commands.base import add_workspace_options, in_workspace, notify
 from breakeven.commands.compare import add_judging, compare_with, present
 from breakeven.experiment.schedule import DEFAULT_PAIRS, FIRST_PAIRS, MIN_PAIRS, Limits, Side, parse_duration
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OUTPUT = "breakeven-ab"
 
-_EPILOG = f"""\
+EPILOG = f"""\
 examples:
   git worktree add --detach base main      # the baseline's code
   git worktree add --detach head my-branch # the candidate's code
@@ -55,28 +55,27 @@ exit codes:
 """
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("--base", required=True, metavar="CMD", help="the baseline's command; contains {out}")
     parser.add_argument(
         "--candidate", required=True, metavar="CMD", help="the candidate's command; contains {out}"
     )
     parser.add_argument(
-        "--pairs",
-        type=whole_number,
-        metavar="N",
+        "--pairs", type=whole_number, metavar="N",
         help=f"maximum number of pairs: up to {FIRST_PAIRS} of all cases, the rest of the cases to time "
         f"again (default: {DEFAULT_PAIRS}; no maximum with --budget)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--budget",
-        metavar="TIME",
+        "--budget", metavar="TIME",
         help="start no pair that would not end within this time, such as 20m or 1h30m (default: no limit)",
-    )
+    )  # fmt: skip
     add_judging(parser)
     add_workspace_options(parser, OUTPUT)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     from breakeven.experiment.shell import check_command
 
     check_command(arguments.base, "--base")
@@ -99,12 +98,3 @@ def _measure(arguments: argparse.Namespace, limits: Limits, runner: CommandRunne
     commands = {Side.BASE: arguments.base, Side.CANDIDATE: arguments.candidate}
     experiment = Experiment(runner, commands, limits, arguments.vary, notify)
     return present(run_ab(experiment, partial(compare_with, arguments)), arguments)
-
-
-AB = Command(
-    "ab",
-    "run two commands alternately on this machine, and compare their runs",
-    _EPILOG,
-    _add_arguments,
-    _run,
-)

@@ -27,26 +27,18 @@ if TYPE_CHECKING:
 
     from breakeven.experiment.run_command import CommandRunner
 
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C or a signal stopped."""
-
-OK, OBJECTION, UNUSABLE, NOT_JUDGED = 0, 1, 2, 3
+OK, OBJECTION, UNUSABLE, NOT_JUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: no regression; a regression, or a failed self-test; bad usage or input; nothing could be
-judged, or a machine that is not fit for timing."""
-
-MAX_HELP_COLUMNS = 100
-"""Longer lines are hard to read."""
+judged, or a machine that is not fit for timing; stopped by Ctrl-C or a signal."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand. `summary` is one line for the help, `run` returns the exit code."""
+    """A subcommand; `module` has its `EPILOG`, `add_arguments(parser)` and `run(arguments)`."""
 
     name: str
     summary: str
-    epilog: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+    module: Any
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +48,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **settings: Any) -> None:
-        width = min(shutil.get_terminal_size().columns, MAX_HELP_COLUMNS) - 2  # as argparse does
+        # Longer lines are hard to read; the 2 is argparse's.
+        width = min(shutil.get_terminal_size().columns, 100) - 2
         raw = partial(argparse.RawDescriptionHelpFormatter, width=width)
         super().__init__(**{"formatter_class": raw, **settings})
 
@@ -113,6 +106,13 @@ def show(items: Iterable[RenderableType]) -> None:
         console.print(item)
 
 
+def add_format(
+    parser: argparse.ArgumentParser, formats: Sequence[str], text: str = "the format of standard output"
+) -> None:
+    """Add ``--format``, which is ``terminal`` by default; `text` is what its help says."""
+    parser.add_argument("--format", choices=formats, default="terminal", help=f"{text} (default: terminal)")
+
+
 def version() -> str:
     """Return the version of this breakeven."""
     from importlib.metadata import version  # slow to load
@@ -151,7 +151,7 @@ def in_workspace(
         act: runs what is missing, shows the result and returns an exit code.
     """
     from breakeven.experiment.run_command import CommandRunner
-    from breakeven.experiment.shell import Shell, stopping_on_signals
+    from breakeven.experiment.shell import run_in_shell, stopping_on_signals
     from breakeven.experiment.workspace import open_workspace
     from breakeven.format import plural
 
@@ -166,7 +166,7 @@ def in_workspace(
             try:
                 for line in workspace.messages:
                     notify(line)
-                shell = Shell(is_live=arguments.verbose, notify=notify)
+                shell = partial(run_in_shell, is_live=arguments.verbose, notify=notify)
                 code = act(CommandRunner(workspace, shell, monotonic))
                 sys.stdout.flush()  # where this fails, the next call shows the result without measuring
                 workspace.finish()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import directory_path, whole_number
-from breakeven.commands.base import OK, Command, add_workspace_options, in_workspace, notify, show
+from breakeven.commands.base import OK, add_format, add_workspace_options, in_workspace, notify, show
 from breakeven.commands.compare import NOISE
 from breakeven.errors import UsageError
 
@@ -22,7 +22,7 @@ DEFAULT_RUNS, MIN_RUNS = 10, 2
 RUNS_A_SIDE = (1, 3, 5, 10)
 """The numbers of runs a side for which the smallest visible change is shown."""
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   breakeven calibrate 'python -m pytest bench --benchmark-json={out}'
   breakeven calibrate --runs 20 --noise /shared/noise \\
@@ -42,7 +42,8 @@ exit codes:
 """
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("command", metavar="CMD", help="the command that measures; contains {out}")
     parser.add_argument(
         "--runs", type=whole_number, default=DEFAULT_RUNS, metavar="N",
@@ -52,14 +53,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--noise", type=directory_path, default=Path(NOISE), metavar="DIR",
         help=f"directory of noise floors (default: {NOISE})",
     )  # fmt: skip
-    parser.add_argument(
-        "--format", choices=("terminal", "json"), default="terminal",
-        help="format of standard output (default: terminal)",
-    )  # fmt: skip
+    add_format(parser, ("terminal", "json"), "format of standard output")
     add_workspace_options(parser, OUTPUT)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     from breakeven.experiment.shell import check_command
 
     check_command(arguments.command, "CMD")
@@ -74,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
     from breakeven.compare.noise_floor import detectable, floor_of, floor_warnings, read_floor, write_floor
-    from breakeven.experiment.calibrate import run_repeatedly
+    from breakeven.experiment.run_command import run_repeatedly
     from breakeven.render import calibrate
 
     runs = run_repeatedly(runner, arguments.command, arguments.runs, notify)
@@ -88,12 +87,3 @@ def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
     else:
         show(calibrate.renderables(floor, seen, path, warnings))
     return OK
-
-
-CALIBRATE = Command(
-    "calibrate",
-    "run one command several times, and store the noise of this machine",
-    _EPILOG,
-    _add_arguments,
-    _run,
-)

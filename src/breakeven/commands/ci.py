@@ -16,7 +16,7 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK
 from breakeven.errors import BreakevenError, UsageError
 
 ATTEMPTS = 5
@@ -32,7 +32,7 @@ _AUTHOR = (
 )
 _SIDE = 'cd {0} && "$RUNNER_TEMP/{0}/bin/python" -m pytest "$BENCHMARKS" --benchmark-json={{out}}'
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   breakeven ci base     write the commit to compare with to $GITHUB_OUTPUT:
                         $ASKED, else where HEAD left $TARGET, else $BEFORE if
@@ -200,12 +200,11 @@ def _try_git(*words: str, **variables: str) -> str | None:
     return None if done.returncode else done.stdout.decode("utf-8", "replace").strip()
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("step", choices=tuple(STEPS), help="which step of the workflows to run")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     return STEPS[arguments.step]()
-
-
-CI = Command("ci", "run a step of breakeven's GitHub workflows", _EPILOG, _add_arguments, _run)

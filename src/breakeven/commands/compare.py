@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import directory_path, file_path, names, share
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command, show, version
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, add_format, show, version
 from breakeven.errors import UsageError
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
@@ -25,7 +25,7 @@ NOISE = ".breakeven/noise"
 
 FAIL_ON = (Verdict.REGRESSED, Verdict.MISSING, Verdict.INCONCLUSIVE)
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   breakeven compare base.json head.json       one run per side; needs a noise
                                               floor (see breakeven calibrate)
@@ -57,7 +57,8 @@ exit codes:
 """
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("runs", nargs="*", type=file_path, metavar="BASE CAND", help="two run files")
     parser.add_argument(
         "--baseline", nargs="+", type=file_path, metavar="RUN", help="the baseline's runs, instead of BASE"
@@ -91,13 +92,11 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
         "--noise", type=existing_directory, default=Path(NOISE), metavar="DIR",
         help=f"where `breakeven calibrate` stored noise floors (default: {NOISE})",
     )  # fmt: skip
-    parser.add_argument(
-        "--format", choices=("terminal", "markdown", "json"), default="terminal",
-        help="the format of standard output (default: terminal)",
-    )  # fmt: skip
+    add_format(parser, ("terminal", "markdown", "json"))
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     from breakeven.runs.reader import read_side
 
     baseline, candidate = map(read_side, _sides(arguments))
@@ -223,12 +222,3 @@ def _sides(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
             "nothing to compare; give two run files, BASE and CAND, or --baseline A... --candidate B..."
         )
     return arguments.baseline, arguments.candidate
-
-
-COMPARE = Command(
-    "compare",
-    "report which cases regressed or improved between two sides of runs",
-    _EPILOG,
-    _add_arguments,
-    _run,
-)

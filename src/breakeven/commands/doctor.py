@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, Command, show, status
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, add_format, show, status
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   breakeven doctor                   what would disturb timing here?
   breakeven doctor --selftest        does breakeven measure correctly?
@@ -33,21 +33,17 @@ exit codes:
 """
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument(
-        "--selftest",
-        action="store_true",
+        "--selftest", action="store_true",
         help="check breakeven on this machine against known results, in under a minute",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("terminal", "json"),
-        default="terminal",
-        help="format of standard output (default: terminal)",
-    )
+    )  # fmt: skip
+    add_format(parser, ("terminal", "json"), "format of standard output")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     if arguments.selftest:
         return _selftest(arguments)
     from breakeven.doctor import facts, output, rules
@@ -73,12 +69,3 @@ def _selftest(arguments: argparse.Namespace) -> int:
     else:
         show(output.selftest_renderables(result))
     return OK if result.passed else OBJECTION
-
-
-DOCTOR = Command(
-    "doctor",
-    "check whether this machine is fit for timing, and what to fix",
-    _EPILOG,
-    _add_arguments,
-    _run,
-)

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import directory_path, file_path, share
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, UNUSABLE, Command, show, status, version
+from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, UNUSABLE, add_format, show, status, version
 from breakeven.commands.compare import append_to_summary
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.format import capital
 
 if TYPE_CHECKING:
     from breakeven.history.check import History
 
 STORE = ".breakeven/history"
-"""The default store."""
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   breakeven history add run.json     add a run to the store
   breakeven history check            judge the newest run, and find changes
@@ -112,55 +112,38 @@ exit codes:
 """
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
-    def action(name: str, summary: str, epilog: str, run: Callable[..., int]) -> argparse.ArgumentParser:
-        description = f"{summary[:1].upper()}{summary[1:]}."
-        made = actions.add_parser(name, help=summary, description=description, epilog=epilog)
-        made.set_defaults(act=run)
+    def action(name: str, summary: str, epilog: str, act: Callable[..., int]) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, help=summary, description=f"{capital(summary)}.", epilog=epilog)
+        made.set_defaults(act=act)
         return made
 
-    _add_add_arguments(action("add", "add runs to the store", _ADD, _run_add))
-    _add_check_arguments(action("check", "judge the newest run, and find changes", _CHECK, _run_check))
-    _add_show_arguments(action("show", "draw every series on a page", _SHOW, _run_show))
-    _add_accept_arguments(action("accept", "accept intended changes", _ACCEPT, _run_accept))
-
-
-def _add_add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = action("add", "add runs to the store", _ADD, _run_add)
+    add.add_argument(
         "runs", nargs="+", type=file_path, metavar="RUN", help="run files that --benchmark-json wrote"
     )
-    _add_common_arguments(parser, ("terminal", "json"))
-
-
-def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_judging_arguments(parser)
-    _add_common_arguments(parser, ("terminal", "markdown", "json"))
-
-
-def _add_show_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=directory_path,
-        metavar="DIR",
+    check = action("check", "judge the newest run, and find changes", _CHECK, _run_check)
+    draw = action("show", "draw every series on a page", _SHOW, _run_show)
+    draw.add_argument(
+        "-o", "--output", type=directory_path, metavar="DIR",
         help="the directory of the page (default: STORE/page/)",
-    )
-    _add_judging_arguments(parser)
-    _add_common_arguments(parser, ("terminal", "json"))
-
-
-def _add_accept_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "commit",
-        metavar="COMMIT",
+    )  # fmt: skip
+    accept = action("accept", "accept intended changes", _ACCEPT, _run_accept)
+    accept.add_argument(
+        "commit", metavar="COMMIT",
         help="the commit of the change, or, of a run without one, its id as check prints it; "
         "at least 7 digits",
-    )
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why the change is intended")
-    _add_judging_arguments(parser)
-    _add_common_arguments(parser, ("terminal", "json"))
+    )  # fmt: skip
+    accept.add_argument("--reason", required=True, metavar="TEXT", help="why the change is intended")
+    for judging in (check, draw, accept):
+        _add_judging_arguments(judging)
+    for made in (add, check, draw, accept):
+        _add_common_arguments(
+            made, ("terminal", "markdown", "json") if made is check else ("terminal", "json")
+        )
 
 
 def _add_judging_arguments(parser: argparse.ArgumentParser) -> None:
@@ -169,39 +152,28 @@ def _add_judging_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--branch", metavar="NAME", help="only runs of this branch (default: all)")
     parser.add_argument(
-        "--threshold",
-        type=share,
-        default=0.03,
-        metavar="3%",
+        "--threshold", type=share, default=0.03, metavar="3%",
         help="ignore changes below this size (default: 3%%)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--accepted",
-        type=file_path,
-        metavar="FILE",
+        "--accepted", type=file_path, metavar="FILE",
         help="the file of accepted changes (default: STORE/accepted.json)",
-    )
+    )  # fmt: skip
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
     parser.add_argument(
         "--store", type=directory_path, default=STORE, metavar="DIR", help=f"the store (default: {STORE})"
     )
+    add_format(parser, formats)
+    # The default must not override `history --traceback check`.
     parser.add_argument(
-        "--format",
-        choices=formats,
-        default="terminal",
-        help="the format of standard output (default: terminal)",
-    )
-    parser.add_argument(
-        "--traceback",
-        action="store_true",
-        default=argparse.SUPPRESS,  # the default must not override `history --traceback check`
-        help="show where an error came from",
+        "--traceback", action="store_true", default=argparse.SUPPRESS, help="show where an error came from"
     )
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     code: int = arguments.act(arguments)
     return code
 
@@ -240,7 +212,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
         show(check_renderables(history))
     if code := _print_errors(history.damaged):
         return code
-    return OBJECTION if history.is_regressed else _judged(history)
+    return OBJECTION if history.is_regressed else OK if history.judged else NOT_JUDGED
 
 
 def _run_show(arguments: argparse.Namespace) -> int:
@@ -255,7 +227,7 @@ def _run_show(arguments: argparse.Namespace) -> int:
         with status("drawing the series"):
             page = write_page(history, arguments.output or arguments.store / "page", version())
         print(f"the page: {page}")
-    return _print_errors(history.damaged) or _judged(history)
+    return _print_errors(history.damaged) or (OK if history.judged else NOT_JUDGED)
 
 
 def _run_accept(arguments: argparse.Namespace) -> int:
@@ -289,10 +261,6 @@ def _print_errors(problems: Sequence[str]) -> int:
     return UNUSABLE if problems else OK
 
 
-def _judged(history: History) -> int:
-    return OK if history.judged else NOT_JUDGED
-
-
 def _history(arguments: argparse.Namespace, pattern: str | None) -> History:
     from breakeven.history.accepted import read_accepted
     from breakeven.history.check import analyze
@@ -316,12 +284,3 @@ def _accepted_path(arguments: argparse.Namespace) -> Path:
     from breakeven.history.check import accepted_path
 
     return accepted_path(arguments.store, arguments.accepted)
-
-
-HISTORY = Command(
-    "history",
-    "keep runs, find which commit changed what, and fail on regressions",
-    _EPILOG,
-    _add_arguments,
-    _run,
-)

@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path
-from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, Command, show, status, version
+from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, add_format, show, status, version
 
 if TYPE_CHECKING:
     from breakeven.report.report import Report
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 RESULTS = "results"
 """Where the newest run is looked for when none is named."""
 
-
-_EPILOG = """\
+EPILOG = """\
 examples:
   breakeven report run.json -o out            page, tables and figures in out/
   breakeven report                            the newest run under results/
@@ -44,59 +44,30 @@ exit codes:
 """
 
 
-def _show_terminal(report: Report, _page: Path) -> None:
-    from breakeven.render.report_terminal import renderables
-
-    show(renderables(report))
+def _renderer(name: str) -> Any:
+    return import_module(f"breakeven.render.report_{name}")
 
 
-def _write_html(_report: Report, page: Path) -> None:
-    sys.stdout.write(page.read_text("utf-8"))
-
-
-def _write_markdown(report: Report, _page: Path) -> None:
-    from breakeven.render.report_markdown import to_markdown
-
-    sys.stdout.write(to_markdown(report, version()))
-
-
-def _write_json(report: Report, _page: Path) -> None:
-    from breakeven.render.report_data import to_json
-
-    sys.stdout.write(to_json(report))
-
-
-def _write_csv(report: Report, _page: Path) -> None:
-    from breakeven.render.report_data import to_csv
-
-    sys.stdout.write(to_csv(report))
-
-
-FORMATS: dict[str, Callable[[Report, Path], None]] = {
-    "terminal": _show_terminal,
-    "html": _write_html,
-    "markdown": _write_markdown,
-    "json": _write_json,
-    "csv": _write_csv,
+FORMATS: dict[str, Callable[[Report, Path], object]] = {
+    "terminal": lambda report, _: show(_renderer("terminal").renderables(report)),
+    "html": lambda _, page: sys.stdout.write(page.read_text("utf-8")),
+    "markdown": lambda report, _: sys.stdout.write(_renderer("markdown").to_markdown(report, version())),
+    "json": lambda report, _: sys.stdout.write(_renderer("data").to_json(report)),
+    "csv": lambda report, _: sys.stdout.write(_renderer("data").to_csv(report)),
 }
 """What ``--format`` takes, each with what writes a report to standard output; a new format is an entry."""
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument(
-        "runs",
-        nargs="*",
-        type=file_path,
-        metavar="RUN",
+        "runs", nargs="*", type=file_path, metavar="RUN",
         help=f"run files that --benchmark-json wrote (default: the newest run under {RESULTS}/)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "-o",
-        "--output",
-        type=directory_path,
-        metavar="DIR",
+        "-o", "--output", type=directory_path, metavar="DIR",
         help="where the files go (default: RUN.report/ beside the first run); --format json writes none",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--baseline",
         metavar="[MACHINE/]DEVICE",
@@ -104,26 +75,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: each machine's own cpu, or cpu@1 without an accelerator)",
     )
     parser.add_argument(
-        "--force",
-        action="store_true",
+        "--force", action="store_true",
         help="give ratios although the comparison is red; everything made of them is marked",
-    )
-    parser.add_argument(
-        "--format",
-        choices=tuple(FORMATS),
-        default="terminal",
-        help="what standard output gets (default: terminal)",
-    )
+    )  # fmt: skip
+    add_format(parser, tuple(FORMATS), "what standard output gets")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     from breakeven.report.report import analyze
     from breakeven.runs import reader
 
     paths = arguments.runs or [str(reader.newest(RESULTS))]
     report = analyze(reader.read(paths), arguments.baseline, force=arguments.force)
     home = arguments.output or Path(f"{paths[0]}.report")
-    written = [] if arguments.format == "json" else _write_files(report, home)
+    written: list[Path] = []
+    if arguments.format != "json":
+        from breakeven.render.report_files import write_report
+
+        with status("drawing the report"):
+            written = write_report(report, home, version())
     FORMATS[arguments.format](report, written[-1] if written else home)
     if written:
         # Standard output has only the format that was asked for, so that it can be piped.
@@ -131,29 +102,8 @@ def _run(arguments: argparse.Namespace) -> int:
         *others, page = written
         print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
         print(f"the page: {page}", file=stream)
-    return _code_of(report)
-
-
-def _write_files(report: Report, home: Path) -> list[Path]:
-    from breakeven.render.report_files import write_report
-
-    with status("drawing the report"):
-        return write_report(report, home, version())
-
-
-def _code_of(report: Report) -> int:
-    """Return the exit code of a report that was shown; say what of the input could not be used."""
     for reason in report.left_out:
         print(f"breakeven: error: {reason}", file=sys.stderr)
     if report.left_out:
         return UNUSABLE
     return OK if report.judged else NOT_JUDGED
-
-
-REPORT = Command(
-    "report",
-    "read run files, print a summary and the verdict, write tables and plots",
-    _EPILOG,
-    _add_arguments,
-    _run,
-)

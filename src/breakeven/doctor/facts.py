@@ -22,15 +22,9 @@ from breakeven.hardware.machine import class_facts, load_average
 CPUS = Path("/sys/devices/system/cpu")
 
 ENVIRONMENT = (
-    "OMP_NUM_THREADS",
-    "OMP_WAIT_POLICY",
-    "GOMP_SPINCOUNT",
-    "KMP_BLOCKTIME",
-    "NVIDIA_TF32_OVERRIDE",
-    "CUDA_LAUNCH_BLOCKING",
-    "PYTORCH_NO_CUDA_MEMORY_CACHING",
-    "PYTHONMALLOC",
-)
+    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "NVIDIA_TF32_OVERRIDE",
+    "CUDA_LAUNCH_BLOCKING", "PYTORCH_NO_CUDA_MEMORY_CACHING", "PYTHONMALLOC",
+)  # fmt: skip
 """Variables that change how fast torch runs."""
 
 
@@ -83,6 +77,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
     after = throttle_count(cpus)
     if before is None or after is None:
         unreadable["CPU throttling"] = "no thermal_throttle here"
+    builds = (("Python", hasattr(sys, "gettotalrefcount")), ("torch", torch.version.debug))
     return Facts(
         machine=class_facts(),
         devices=devices,
@@ -97,7 +92,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
         load_average=None if load is None else tuple(load),
         environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         openmp="parallel backend: OpenMP" in torch.__config__.parallel_info(),
-        debug=_debug_builds(),
+        debug=tuple(name for name, is_debug in builds if is_debug),
         tracers=_tracers(),
         unreadable=unreadable,
     )
@@ -137,11 +132,6 @@ def _device(device: Device) -> DeviceFacts:
     except RuntimeError as error:  # raised by torch for a device that is lost, full or in use
         return DeviceFacts(device.name, device.name, device.threads, error=str(error).splitlines()[0])
     return DeviceFacts(device.name, str(description["device_name"]), device.threads, device.state())
-
-
-def _debug_builds() -> tuple[str, ...]:
-    python = ("Python",) if hasattr(sys, "gettotalrefcount") else ()
-    return (*python, "torch") if torch.version.debug else python
 
 
 def _tracers() -> tuple[str, ...]:

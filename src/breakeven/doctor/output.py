@@ -131,10 +131,9 @@ def _machine_rows(checkup: Checkup) -> Sequence[tuple[str, str]]:
     facts, machine = checkup.facts, checkup.facts.machine
     quota = "" if facts.quota is None else f", quota {facts.quota:g}"
     load = "" if facts.load_average is None else f", load {facts.load_average[0]:.2g}"
-    software = f"torch {machine.get('torch')}, Python {machine.get('python')}"
     rows = [
         ("machine", f"{machine.get('cpu')}, {machine.get('cores')} CPUs{quota}{load}"),
-        ("software", software),
+        ("software", f"torch {machine.get('torch')}, Python {machine.get('python')}"),
     ]
     for device in facts.devices:
         what = plural(device.threads, "thread") if is_cpu(device.name) else device.device_name

@@ -18,9 +18,7 @@ from breakeven.hardware.nvml import THROTTLING
 
 MAX_LOST = 0.10
 """The share of a core that other processes may take; beyond it times are wrong."""
-
-MIN_LOST = 0.02
-"""A share of a core below this is not worth noting."""
+MIN_LOST = 0.02  # less is not worth noting
 
 
 class Level(StrEnum):
@@ -42,11 +40,6 @@ class Finding:
     why: str = ""
     remedy: str = ""
 
-    @property
-    def fit(self) -> bool:
-        """Whether the machine can be fit in spite of it."""
-        return self.level is not Level.UNFIT
-
 
 @dataclass(frozen=True)
 class Checkup:
@@ -58,12 +51,12 @@ class Checkup:
     @property
     def fit(self) -> bool:
         """Whether no finding is unfit."""
-        return all(finding.fit for finding in self.findings)
+        return all(finding.level is not Level.UNFIT for finding in self.findings)
 
     @property
     def summary(self) -> str:
         """The verdict in one line."""
-        unfit = [finding.name for finding in self.findings if not finding.fit]
+        unfit = [finding.name for finding in self.findings if finding.level is Level.UNFIT]
         if unfit:
             return f"Not fit for timing: {', '.join(unfit)}."
         noted = sum(finding.level is Level.NOTED for finding in self.findings)
@@ -72,21 +65,22 @@ class Checkup:
 
 def examine(facts: Facts) -> Checkup:
     """Return the findings of every rule, the most serious first."""
-    found = [finding for rule in RULES for finding in rule(facts)]
+    found = [finding for rule in RULES if (finding := rule(facts)) is not None]
+    found += _accelerators(facts)
+    found += [Finding(name, Level.UNREADABLE, why) for name, why in facts.unreadable.items()]
     return Checkup(facts, tuple(sorted(found, key=lambda finding: list(Level).index(finding.level))))
 
 
-def _neighbors(facts: Facts) -> Iterator[Finding]:
+def _neighbors(facts: Facts) -> Finding | None:
     lost, switches = facts.neighbors.lost, facts.neighbors.switches
     seen = f"other processes took {100 * lost:.0f}% of a core from {plural(facts.threads, 'spinning thread')}"
     if switches is not None:
         seen += f" (interrupted {switches} times)"
     if lost < MIN_LOST:
-        yield Finding(
+        return Finding(
             "busy neighbor", Level.FINE, f"no process took more than {100 * MIN_LOST:.0f}% of a core"
         )
-        return
-    yield Finding(
+    return Finding(
         "busy neighbor",
         Level.UNFIT if lost > MAX_LOST else Level.NOTED,
         seen,
@@ -95,15 +89,14 @@ def _neighbors(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _openmp(facts: Facts) -> Iterator[Finding]:
+def _openmp(facts: Facts) -> Finding | None:
     name, environment = "spinning OpenMP threads", facts.environment
     passive = environment.get("OMP_WAIT_POLICY", "").lower() == "passive"
     zero = "0" in (environment.get("GOMP_SPINCOUNT"), environment.get("KMP_BLOCKTIME"))
     if facts.threads < 2 or not facts.openmp or passive or zero:
-        yield Finding(name, Level.FINE, "idle threads sleep" if facts.threads > 1 else "only one thread")
-        return
+        return Finding(name, Level.FINE, "idle threads sleep" if facts.threads > 1 else "only one thread")
     # Spinning is harmless, and faster, while every thread has a core, and very slow once one has none.
-    yield Finding(
+    return Finding(
         name,
         Level.UNFIT if facts.neighbors.lost > MIN_LOST else Level.NOTED,
         f"OMP_WAIT_POLICY={environment.get('OMP_WAIT_POLICY', 'not set')}, {plural(facts.threads, 'thread')}",
@@ -112,13 +105,12 @@ def _openmp(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _quota(facts: Facts) -> Iterator[Finding]:
+def _quota(facts: Facts) -> Finding | None:
     quota = facts.quota
     if quota is None or quota >= facts.affinity:
-        yield Finding("CPU quota", Level.FINE, "not below the number of usable CPUs")
-        return
+        return Finding("CPU quota", Level.FINE, "not below the number of usable CPUs")
     whole = float(quota).is_integer()
-    yield Finding(
+    return Finding(
         "CPU quota",
         Level.NOTED if whole else Level.UNFIT,
         f"{quota:g} of {facts.affinity} CPUs",
@@ -128,11 +120,10 @@ def _quota(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _one_thread(facts: Facts) -> Iterator[Finding]:
+def _one_thread(facts: Facts) -> Finding | None:
     cores = int(facts.machine.get("cores") or facts.affinity)
     if facts.threads > 1 or cores == 1:
-        yield Finding("threads", Level.FINE, f"{plural(facts.threads, 'thread')} on {plural(cores, 'CPU')}")
-        return
+        return Finding("threads", Level.FINE, f"{plural(facts.threads, 'thread')} on {plural(cores, 'CPU')}")
     requested = facts.environment.get("OMP_NUM_THREADS", "")
     first = requested.split(",")[0]
     if first.isdigit() and int(first) == 1:
@@ -143,7 +134,7 @@ def _one_thread(facts: Facts) -> Iterator[Finding]:
         seen, remedy = "the reason is unknown", "make sure that nothing sets fewer threads than CPUs"
     else:
         seen, remedy = f"the quota is {facts.quota:g} CPUs", "raise the quota of the container"
-    yield Finding(
+    return Finding(
         "threads",
         Level.UNFIT,
         f"one thread on {cores} CPUs: {seen}",
@@ -152,16 +143,15 @@ def _one_thread(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _governor(facts: Facts) -> Iterator[Finding]:
+def _governor(facts: Facts) -> Finding | None:
     if "governor" in facts.unreadable:
-        return
+        return None
     shown = ", ".join(facts.governors)
     # With a pstate driver, powersave scales the clock with the load; with others it fixes the lowest clock.
     pinned = "powersave" in facts.governors and "pstate" not in (facts.frequency_driver or "")
     if facts.governors == ("performance",):
-        yield Finding("governor", Level.FINE, shown)
-        return
-    yield Finding(
+        return Finding("governor", Level.FINE, shown)
+    return Finding(
         "governor",
         Level.UNFIT if pinned else Level.NOTED,
         f"{shown} ({facts.frequency_driver or 'driver unknown'})",
@@ -170,13 +160,12 @@ def _governor(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _turbo(facts: Facts) -> Iterator[Finding]:
+def _turbo(facts: Facts) -> Finding | None:
     if facts.turbo is None:
-        return
+        return None
     if not facts.turbo:
-        yield Finding("turbo", Level.FINE, "off")
-        return
-    yield Finding(
+        return Finding("turbo", Level.FINE, "off")
+    return Finding(
         "turbo",
         Level.NOTED,
         "on",
@@ -186,13 +175,12 @@ def _turbo(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _cpu_throttling(facts: Facts) -> Iterator[Finding]:
+def _cpu_throttling(facts: Facts) -> Finding | None:
     if facts.throttled is None:
-        return
+        return None
     if facts.throttled == 0:
-        yield Finding("CPU throttling", Level.FINE, "none while spinning")
-        return
-    yield Finding(
+        return Finding("CPU throttling", Level.FINE, "none while spinning")
+    return Finding(
         "CPU throttling",
         Level.UNFIT,
         f"cores too hot {facts.throttled} times while spinning",
@@ -201,11 +189,10 @@ def _cpu_throttling(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _builds(facts: Facts) -> Iterator[Finding]:
+def _builds(facts: Facts) -> Finding | None:
     if not facts.debug:
-        yield Finding("debug build", Level.FINE, "none")
-        return
-    yield Finding(
+        return Finding("debug build", Level.FINE, "none")
+    return Finding(
         "debug build",
         Level.UNFIT,
         " and ".join(facts.debug),
@@ -214,13 +201,12 @@ def _builds(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _tracing(facts: Facts) -> Iterator[Finding]:
+def _tracing(facts: Facts) -> Finding | None:
     malloc = facts.environment.get("PYTHONMALLOC", "")
     traced = [*facts.tracers, *([f"PYTHONMALLOC={malloc}"] if "debug" in malloc else [])]
     if not traced:
-        yield Finding("tracing", Level.FINE, "nothing traces this Python")
-        return
-    yield Finding(
+        return Finding("tracing", Level.FINE, "nothing traces this Python")
+    return Finding(
         "tracing",
         Level.UNFIT,
         ", ".join(traced),
@@ -229,18 +215,17 @@ def _tracing(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _launches(facts: Facts) -> Iterator[Finding]:
+def _launches(facts: Facts) -> Finding | None:
     if not any(device.state is not None for device in facts.devices):
-        return
+        return None
     switched = [
         f"{name}={facts.environment[name]}"
         for name in ("CUDA_LAUNCH_BLOCKING", "PYTORCH_NO_CUDA_MEMORY_CACHING")
         if facts.environment.get(name, "0") not in ("", "0")
     ]
     if not switched:
-        yield Finding("CUDA debugging", Level.FINE, "off")
-        return
-    yield Finding(
+        return Finding("CUDA debugging", Level.FINE, "off")
+    return Finding(
         "CUDA debugging",
         Level.UNFIT,
         ", ".join(switched),
@@ -249,16 +234,14 @@ def _launches(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _tf32(facts: Facts) -> Iterator[Finding]:
+def _tf32(facts: Facts) -> Finding | None:
     if not any(device.state is not None for device in facts.devices):
-        yield Finding("TF32", Level.FINE, "no CUDA device here")
-        return
+        return Finding("TF32", Level.FINE, "no CUDA device here")
     override = facts.environment.get("NVIDIA_TF32_OVERRIDE")
     matmul, convolution = facts.machine.get("tf32"), facts.machine.get("cudnn_tf32")
     if override == "0" or not (matmul or convolution):
-        yield Finding("TF32", Level.FINE, "off: CPU and GPU both compute in float32")
-        return
-    yield Finding(
+        return Finding("TF32", Level.FINE, "off: CPU and GPU both compute in float32")
+    return Finding(
         "TF32",
         Level.NOTED,
         f"matrix products {_on(matmul)}, convolutions {_on(convolution)}"
@@ -311,28 +294,12 @@ def _gpu(device: DeviceFacts) -> Iterator[Finding]:
         yield Finding(f"{device.name} {name}", Level.UNREADABLE, str(why))
 
 
-def _unreadable(facts: Facts) -> Iterator[Finding]:
-    for name, why in facts.unreadable.items():
-        yield Finding(name, Level.UNREADABLE, why)
-
-
 def _on(flag: object) -> str:
     return "unknown" if flag is None else "on" if flag else "off"
 
 
-RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _neighbors,
-    _openmp,
-    _quota,
-    _one_thread,
-    _governor,
-    _turbo,
-    _cpu_throttling,
-    _builds,
-    _tracing,
-    _launches,
-    _tf32,
-    _accelerators,
-    _unreadable,
-)
-"""All rules, in the order of their findings."""
+RULES: tuple[Callable[[Facts], Finding | None], ...] = (
+    _neighbors, _openmp, _quota, _one_thread, _governor, _turbo, _cpu_throttling, _builds, _tracing,
+    _launches, _tf32,
+)  # fmt: skip
+"""The rules with one finding at most, in the order of their findings; those of the accelerators follow."""

@@ -14,7 +14,6 @@ from breakeven.compare.machine_class import check_classes
 from breakeven.experiment.retest import cases_to_retest, merge_stages, restrict
 from breakeven.experiment.run_command import CommandRunner
 from breakeven.experiment.schedule import MIN_PAIRS, Limits, ScheduledRun, Side, scheduled_run
-from breakeven.experiment.workspace import Workspace
 from breakeven.format import duration, joined, plural
 from breakeven.runs.schema import Run
 
@@ -157,7 +156,10 @@ def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
     experiment.time_all_cases()
     first = experiment.completed[Stage.ALL_CASES]
     found, pairs = compare(*sides(first)), len(first) // 2
-    cases = choose_retest(workspace, pairs, found)
+    if workspace.plan.retest is None:  # the same cases, however often the experiment is interrupted
+        workspace.plan.first_pairs, workspace.plan.retest = pairs, list(cases_to_retest(found))
+        workspace.save()
+    cases = workspace.plan.retest
     warnings: list[str] = []
     if not cases:
         warnings = [f"no case needed to be timed again after {plural(pairs, 'pair')}"]
@@ -172,15 +174,6 @@ def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
         found = merge_stages(found, fresh, cases, experiment.class_warnings())
     warnings += [*workspace.warnings, *commit_warnings(experiment.runs)]
     return replace(found, warnings=(*found.warnings, *warnings))
-
-
-def choose_retest(workspace: Workspace, first_pairs: int, found: Comparison) -> list[str]:
-    """Return the cases to time again, the same ones however often the experiment is interrupted."""
-    plan = workspace.plan
-    if plan.retest is None:
-        plan.first_pairs, plan.retest = first_pairs, list(cases_to_retest(found))
-        workspace.save()
-    return plan.retest
 
 
 def sides(completed: Sequence[CompletedRun]) -> tuple[list[Run], list[Run]]:

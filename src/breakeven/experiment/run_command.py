@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from breakeven.compare.noise_floor import check_one_class
 from breakeven.errors import BreakevenError, RunFileError
 from breakeven.experiment.shell import OUT, Executor, Job, fill_in
 from breakeven.experiment.workspace import RunFacts, Workspace
-from breakeven.format import one_line
+from breakeven.format import duration, one_line, plural
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import Run
 
@@ -56,6 +57,35 @@ class CommandRunner:
         seconds = self.clock() - start
         warnings = _checked(out, label, status, log, earlier)
         return self.workspace.keep(name, RunFacts(seconds=seconds, exit=status, warnings=warnings))
+
+
+def run_repeatedly(
+    runner: CommandRunner, command: str, count: int, notify: Callable[[str], None]
+) -> list[Run]:
+    """Return `count` runs of the command; those in the workspace are reused.
+
+    Raises:
+        BreakevenError: the command failed, or the machine class is not the same in all runs.
+        KeyboardInterrupt: completed runs stay in the workspace.
+    """
+    workspace = runner.workspace
+    notify(workspace.resume_message if workspace.runs else f"{plural(count, 'run')} of the same command")
+    runs: list[Run] = []
+    spent_s = 0.0
+    for number in range(1, count + 1):
+        name = f"run-{number:02}"
+        if is_new := name not in workspace.runs:
+            runs.append(runner.run(name, f"the command in run {number} of {count}", command, {}, runs))
+        else:
+            runs.append(workspace.read(name))
+        seconds = workspace.runs[name].seconds
+        spent_s += seconds
+        if is_new:
+            left_s = (count - number) * spent_s / number
+            left = f"; about {duration(left_s)} left" if number < count else ""
+            notify(f"run {number} of {count}: {duration(seconds)}{left}")
+        check_one_class(runs)  # after each run: an error after two runs costs less than one after ten
+    return runs
 
 
 def _checked(out: Path, label: str, status: int, log: Path, earlier: Sequence[Run]) -> list[str]:

@@ -31,7 +31,6 @@ QUIET_S = 0.5
 """A message is shown only for a command that takes longer than this to end: most end at once."""
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""The signals that stop breakeven as Ctrl-C does."""
 
 
 @dataclass(frozen=True)
@@ -112,45 +111,39 @@ def stopping_on_signals() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-class Shell:
-    """Runs a job in the system's shell.
+def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], None] = lambda _: None) -> int:
+    """Run a job in the system's shell and return its exit status.
 
     Args:
+        job: what to run.
         is_live: copy the job's output to standard error as well.
         notify: shows a line to the user, while a stopped job takes a while to end.
+
+    Raises:
+        KeyboardInterrupt: breakeven was stopped; the signal was passed on, and the command has ended.
     """
-
-    def __init__(self, *, is_live: bool = False, notify: Callable[[str], None] = lambda _: None) -> None:
-        self._is_live, self._notify = is_live, notify
-
-    def __call__(self, job: Job) -> int:
-        """Run the job and return its exit status.
-
-        Raises:
-            KeyboardInterrupt: breakeven was stopped; the signal was passed on, and the command has ended.
-        """
-        with job.log.open("wb") as log, _EndOfCommand() as end:
-            process = subprocess.Popen(
-                job.command,
-                shell=True,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if self._is_live else log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **job.environment},
-                start_new_session=True,  # a group of its own, so that all of it can be stopped
-                pass_fds=end.inherited,
-            )
-            end.close_our_copy()
-            copying = _copy(process.stdout, log) if process.stdout is not None else None
-            try:
-                return process.wait()
-            except KeyboardInterrupt as stop:
-                number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-                _stop(process, number, end, self._notify)
-                raise
-            finally:
-                if copying is not None:
-                    copying.join(1.0)
+    with job.log.open("wb") as log, _EndOfCommand() as end:
+        process = subprocess.Popen(
+            job.command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if is_live else log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **job.environment},
+            start_new_session=True,  # a group of its own, so that all of it can be stopped
+            pass_fds=(end.write,),
+        )
+        end.close_our_copy()
+        copying = _copy(process.stdout, log) if process.stdout is not None else None
+        try:
+            return process.wait()
+        except KeyboardInterrupt as stop:
+            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+            _stop(process, number, end, notify)
+            raise
+        finally:
+            if copying is not None:
+                copying.join(1.0)
 
 
 class _EndOfCommand:
@@ -161,23 +154,18 @@ class _EndOfCommand:
     """
 
     def __enter__(self) -> _EndOfCommand:
-        self._read, self._write = os.pipe()
+        self._read, self.write = os.pipe()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close_our_copy()
         os.close(self._read)
 
-    @property
-    def inherited(self) -> tuple[int]:
-        """The file descriptor that the command inherits."""
-        return (self._write,)
-
     def close_our_copy(self) -> None:
         """Close the write end in this process."""
-        if self._write >= 0:
-            os.close(self._write)
-        self._write = -1
+        if self.write >= 0:
+            os.close(self.write)
+        self.write = -1
 
     def within(self, seconds: float) -> bool:
         """Wait up to `seconds`; return whether every process has ended."""

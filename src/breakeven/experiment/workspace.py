@@ -86,10 +86,6 @@ class Workspace:
             f"{are} reused (--fresh starts over)"
         )
 
-    def run_path(self, name: str) -> Path:
-        """Return the path of a completed run."""
-        return self.path / f"{name}.json"
-
     def log_path(self, name: str) -> Path:
         """Return the path of a run's log."""
         return self.path / f"{name}.log"
@@ -104,7 +100,7 @@ class Workspace:
     def keep(self, name: str, facts: RunFacts) -> Run:
         """Move a complete run file among the completed runs, record its facts, and return the run."""
         with self.writing():
-            (self.path / UNFINISHED / f"{name}.json").replace(self.run_path(name))
+            (self.path / UNFINISHED / f"{name}.json").replace(self.path / f"{name}.json")
             shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
             self.runs[name] = facts
             self.save()
@@ -112,7 +108,7 @@ class Workspace:
 
     def read(self, name: str) -> Run:
         """Return a completed run."""
-        return read_run(self.run_path(name))
+        return read_run(self.path / f"{name}.json")
 
     def save(self) -> None:
         """Write the plan."""

@@ -26,6 +26,7 @@ CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 """The kernel's names of the sensors of a CPU: Intel, AMD (two), ARM."""
 
 _psutil: Any = psutil  # what it can read depends on the system
+_cudnn: Any = torch.backends.cudnn
 
 
 def machine_facts() -> dict[str, Any]:
@@ -46,7 +47,7 @@ def machine_state() -> dict[str, Any]:
         "affinity": affinity(),
         "cpu_clock_mhz": cpu_clock_mhz(),
         "cpu_temperature_c": cpu_temperature_c(),
-        "gpu": _first_gpu_state(),
+        "gpu": gpu_state(torch.device("cuda", 0)) if accelerator_kind() == "cuda" else None,
     }
 
 
@@ -124,7 +125,7 @@ def _accelerator_facts() -> dict[str, Any]:
         "gpu": kind,
         "gpu_count": count,
         "cuda": torch.version.cuda or torch.version.hip,
-        "cudnn": _cudnn_version() if kind == "cuda" else None,
+        "cudnn": _cudnn.version() if kind == "cuda" else None,
     }
     if kind == "cuda":
         with kept_open():
@@ -151,10 +152,6 @@ def _merged(gpus: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _first_gpu_state() -> dict[str, Any] | None:
-    return gpu_state(torch.device("cuda", 0)) if accelerator_kind() == "cuda" else None
-
-
 def _tf32() -> bool:
     old_switch = read_silently(torch.get_float32_matmul_precision)
     return precision("cuda.matmul") == "tf32" if old_switch is None else old_switch != "highest"
@@ -178,23 +175,12 @@ def _amp() -> str | bool:
     """Return the device kinds for which autocast is on, each with its dtype; False where it is off."""
     kinds = [kind for kind in ("cpu", accelerator_kind()) if kind is not None]
     on = [kind for kind in kinds if torch.is_autocast_enabled(kind)]
-    return ", ".join(f"{kind} {_name(torch.get_autocast_dtype(kind))}" for kind in on) or False
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+    return ", ".join(f"{kind} {torch.get_autocast_dtype(kind)}".replace("torch.", "") for kind in on) or False
 
 
 def _flushes_denormals() -> bool:
     """Return whether the CPU treats denormal numbers as zero: torch does not report it, so multiply one."""
-    smallest = torch.tensor(5e-324, dtype=torch.float64)
-    return bool((smallest * 1.0).item() == 0.0)
-
-
-def _cudnn_version() -> int | None:
-    backend: Any = torch.backends.cudnn
-    version = backend.version()
-    return None if version is None else int(version)
+    return bool((torch.tensor(5e-324, dtype=torch.float64) * 1.0).item() == 0.0)
 
 
 def load_average() -> list[float] | None:

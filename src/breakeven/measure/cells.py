@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from breakeven.case import Cell
 from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device
 from breakeven.measure.cuda_graphs import make_trainer
-from breakeven.measure.features import refuse_unsupported
+from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, build
@@ -35,7 +38,7 @@ class CellCache:
         workload = self._built(cell, recipe)
         if self._trainer is None or self._trainer.device is not device:
             self._release()
-            refuse_unsupported(workload, device)
+            _refuse_unsupported(workload, device)
             trainer = make_trainer(workload, device)
             self.model_transfer_s = time_once(trainer.move_model, device, self._clock)
             self._trainer = trainer
@@ -83,3 +86,24 @@ class CellCache:
         if self._holding is not None:
             device, self._holding = self._holding, None
             device.release_memory()
+
+
+@contextmanager
+def in_effect(workload: Workload, device: Device) -> Iterator[None]:
+    """Set what the workload asks of the process for the length of the block, and restore it."""
+    with device.tf32_set(workload.tf32), warnings.catch_warnings() if workload.compile else nullcontext():
+        if workload.compile:
+            # Where warnings are errors, a compiler's would end a case: it recommends TF32, which is an axis
+            # here, and calls deprecated parts of torch.
+            warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
+            warnings.filterwarnings("ignore", module=r"(torch|triton|sympy)\b")
+        yield
+
+
+def _refuse_unsupported(workload: Workload, device: Device) -> None:
+    if workload.tf32:
+        reason = device.why_no_tf32()
+        if reason is not None:
+            raise UnsupportedError(f"tf32=True: {reason}")
+    if workload.cuda_graph and device.graph_recorder() is None:
+        raise UnsupportedError(f"cuda_graph=True: {device.name} cannot capture CUDA graphs")

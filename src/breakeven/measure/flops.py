@@ -59,15 +59,11 @@ class FlopCounts:
         """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes."""
         if not phase.passes:
             return {}
-        counted = self._count(cell, workload)
-        return {"flops_unknown": counted} if isinstance(counted, str) else {"flops": counted.of(phase)}
-
-    def _count(self, cell: Cell, workload: Workload) -> Flops | str:
         counted = self._counts.get(cell) or self._counts.get(cell.model)
         if counted is None:
             counted = count_flops(workload, self._clock)
             self._counts[cell.model if isinstance(counted, str) else cell] = counted
-        return counted
+        return {"flops_unknown": counted} if isinstance(counted, str) else {"flops": counted.of(phase)}
 
 
 def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:

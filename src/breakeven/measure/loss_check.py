@@ -57,15 +57,22 @@ class LossCheck:
         first, second = losses
         if first is None or second is None:
             return {}
-        reference = self._reference(case.cell, workload, limit_s)
+        if self._last is None or self._last[0] != case.cell:
+            self._last = case.cell, self._train(case.cell, workload, limit_s)
+        reference = self._last[1]
         if isinstance(reference, str):
             return {"loss_compared": reference}
-        return check_losses((first, second), reference, case, workload, recipe)
-
-    def _reference(self, cell: Cell, workload: Workload, limit_s: float) -> ReferenceLoss | str:
-        if self._last is None or self._last[0] != cell:
-            self._last = cell, self._train(cell, workload, limit_s)
-        return self._last[1]
+        if reference.is_random:
+            return {"random": True}
+        relative, absolute = tolerance_of(workload)
+        for when, loss, expected in zip(("first", "second"), (first, second), reference.losses, strict=True):
+            if not math.isclose(loss, expected, rel_tol=relative, abs_tol=absolute):
+                raise MeasurementError(
+                    f"{where_of(recipe)}: {case.device} computes another result than the CPU: {when} loss "
+                    f"{loss:.6g}, on the CPU {expected:.6g}; make the workload give the same result on every "
+                    "device"
+                )
+        return {"loss": second, "loss_compared": True}
 
     def _train(self, cell: Cell, workload: Workload, limit_s: float) -> ReferenceLoss | str:
         predicted = self._forecast.predict(cell.model, cell.batch_size)
@@ -108,26 +115,6 @@ def first_losses(trainer: Trainer, count: int, seed: int = SEED) -> tuple[float,
                 losses.append(trainer.loss_value() or 0.0)
     trainer.release()
     return tuple(losses)
-
-
-def check_losses(
-    losses: tuple[float, float], reference: ReferenceLoss, case: CaseKey, workload: Workload, recipe: Recipe
-) -> dict[str, Any]:
-    """Return what the comparison adds to a case's ``extra_info``; a random workload is not compared.
-
-    Raises:
-        MeasurementError: the device's losses differ from the CPU's.
-    """
-    if reference.is_random:
-        return {"random": True}
-    relative, absolute = tolerance_of(workload)
-    for loss, expected, when in zip(losses, reference.losses, ("first loss", "second loss"), strict=True):
-        if not math.isclose(loss, expected, rel_tol=relative, abs_tol=absolute):
-            raise MeasurementError(
-                f"{where_of(recipe)}: {case.device} computes another result than the CPU: {when} {loss:.6g}, "
-                f"on the CPU {expected:.6g}; make the workload give the same result on every device"
-            )
-    return {"loss": losses[1], "loss_compared": True}
 
 
 def tolerance_of(workload: Workload) -> tuple[float, float]:

@@ -59,13 +59,11 @@ def snapshot(device: Device, clock: Callable[[], float]) -> Snapshot:
 def state_between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
     """Return the ``state`` of a case's ``extra_info``: plain values, None where one is unknown."""
     wall_s = after.wall_s - before.wall_s
-    switches = None
-    if before.involuntary_switches is not None and after.involuntary_switches is not None:
-        switches = after.involuntary_switches - before.involuntary_switches
+    counts = before.involuntary_switches, after.involuntary_switches
     return {
         "wall_s": wall_s,
         "main_thread_share": (after.thread_s - before.thread_s) / wall_s if wall_s > 0 else None,
-        "involuntary_switches": switches,
+        "involuntary_switches": None if counts[0] is None or counts[1] is None else counts[1] - counts[0],
         "load_average": [before.load_average, after.load_average],
         "gpu_before": before.gpu,
         "gpu_after": after.gpu,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from breakeven.case import Ending
@@ -23,7 +25,7 @@ _UNSUPPORTED = (
     "TritonMissing",
     "CalledProcessError: Command",
 )
-_DEVICE_LOST = (
+_DEVICE_LOST = (  # the device's context is then unusable for the rest of this process
     "illegal memory access",
     "device-side assert",
     "unspecified launch failure",
@@ -57,28 +59,23 @@ def outcome_of(error: BaseException) -> Ending:
         return Ending.SKIPPED
     if is_out_of_memory(error):
         return Ending.OOM
-    return Ending.CRASHED if is_device_lost(error) else Ending.FAILED
+    return Ending.CRASHED if _shows(error, _DEVICE_LOST) else Ending.FAILED
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an allocation failed, on the host or on a device, in a recipe or in a round."""
     if isinstance(error, RecipeError) and error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
-
-
-def is_device_lost(error: BaseException) -> bool:
-    """Return whether the device's context is unusable for the rest of this process."""
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_LOST)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or _shows(error, _OUT_OF_MEMORY)
 
 
 def is_unsupported(error: BaseException) -> bool:
     """Return whether something that a workload asks for is missing: a fused optimizer, a compiler."""
-    return isinstance(error, UnsupportedError) or (
-        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _UNSUPPORTED)
-    )
+    return isinstance(error, UnsupportedError) or _shows(error, _UNSUPPORTED)
+
+
+def _shows(error: BaseException, signs: Sequence[str]) -> bool:
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 def reason_for(error: BaseException) -> str:

@@ -5,7 +5,6 @@ All rounds here are extra ones, done after the timed rounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -33,13 +32,7 @@ def part_facts(phase: Phase, trainer: Trainer, clock: Clock) -> dict[str, Any]:
         parts = part_seconds(phase, trainer, host_events(clock), PART_ROUNDS)
         del parts["all"]
         return {"parts_s": parts}
-    queued = enqueue_seconds(phase, trainer, PART_ROUNDS, clock)
-    facts: dict[str, Any] = {
-        "enqueue_s": queued.all_s,
-        "enqueue_low_s": queued.low_s,
-        "enqueue_high_s": queued.high_s,
-        "enqueue_transfer_s": queued.transfer_s,
-    }
+    facts: dict[str, Any] = enqueue_seconds(phase, trainer, PART_ROUNDS, clock)
     events = device.event_api()
     if events is None:
         return facts
@@ -72,21 +65,11 @@ def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) 
     return {**{part: median(values) for part, values in seconds.items()}, "all": median(totals)}
 
 
-@dataclass(frozen=True)
-class Enqueued:
-    """Seconds for which the host is busy queueing a whole phase, and the transfer in it (0.0 without one).
-
-    `all_s` is a median, `low_s` and `high_s` are the fastest and the slowest round.
-    """
-
-    all_s: float
-    low_s: float
-    high_s: float
-    transfer_s: float
-
-
-def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = CLOCK) -> Enqueued:
+def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = CLOCK) -> dict[str, float]:
     """Return the median seconds until the last of a phase's work is queued, without a synchronization.
+
+    ``enqueue_low_s`` and ``enqueue_high_s`` are the fastest and the slowest round, ``enqueue_transfer_s`` is
+    the median of the transfer in it (0.0 without one).
 
     Where the queue is full or a part waits for the device (a copy from pageable memory does), the host's
     waiting counts.
@@ -105,4 +88,9 @@ def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = 
         whole.append(clock() - start)
         transfers.append(transferred - start)
         trainer.device.synchronize()
-    return Enqueued(median(whole), min(whole), max(whole), median(transfers))
+    return {
+        "enqueue_s": median(whole),
+        "enqueue_low_s": min(whole),
+        "enqueue_high_s": max(whole),
+        "enqueue_transfer_s": median(transfers),
+    }

@@ -10,9 +10,8 @@ from breakeven.case import Budget, CaseKey, Ending
 from breakeven.collector import collection_off
 from breakeven.hardware.devices import Device
 from breakeven.measure.canary import run_canary
-from breakeven.measure.cells import CellCache
+from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
-from breakeven.measure.features import in_effect
 from breakeven.measure.flops import FlopCounts, moved_bytes
 from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import evidence_of, snapshot, state_between
@@ -50,25 +49,8 @@ TRANSIENT_CALLS = 3
 PREPARING, WARMING_UP, TIMING = "preparing", "warming up", "timing"
 
 
-class Stopwatch:
-    """Adds up where the time goes; `spent` is written into the run file."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.spent = {PREPARING: 0.0, WARMING_UP: 0.0, TIMING: 0.0}
-        self._clock = clock
-
-    @contextmanager
-    def on(self, activity: str) -> Iterator[None]:
-        """Count the time of the block for an activity."""
-        start = self._clock()
-        try:
-            yield
-        finally:
-            self.spent[activity] += self._clock() - start
-
-
 class Runner:
-    """Times cases, and knows what one case implies for the next.
+    """Times cases, and knows what one case implies for the next. `spent` are the seconds by activity.
 
     Args:
         budget: what may be spent on the rounds of a case.
@@ -79,18 +61,13 @@ class Runner:
         self.budget = budget
         self.device_init_s: dict[str, float] = {}
         self.canary: dict[str, dict[str, Any]] = {}
+        self.spent = {PREPARING: 0.0, WARMING_UP: 0.0, TIMING: 0.0}
         self._clock = clock
-        self._stopwatch = Stopwatch(clock)
         self._cells = CellCache(clock)
         self._losses = LossCheck(clock)
         self._flops = FlopCounts(clock)
         self._skips = SkipPolicy()
         self._open = ExitStack()
-
-    @property
-    def spent(self) -> dict[str, float]:
-        """Seconds by activity: preparing, warming up and timing."""
-        return self._stopwatch.spent
 
     def measure(
         self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds
@@ -110,12 +87,18 @@ class Runner:
             facts["model_transfer_s"] = self._cells.model_transfer_s
             round_ = Round(phase, trainer)
             early, losses = self._first_calls(round_)
-            facts |= {"first_call_s": early[0].latency_s, **self._checked(case, trainer, recipe, losses)}
+            facts["first_call_s"] = early[0].latency_s
+            with self._counted(PREPARING):
+                limit_s = MAX_OVERRUN * self.budget.max_time_s
+                facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
                 plan, warmed = self._warmed_up(case, round_, early)
                 device.reset_peak_memory()
-                state = self._timed(device, lambda: time_rounds(round_, plan))
+                with self._counted(TIMING):
+                    before = snapshot(device, self._clock)
+                    time_rounds(round_, plan)
+                    state = state_between(before, snapshot(device, self._clock))
             facts |= {"state": state, "evidence": evidence_of(state, is_accelerator=device.is_accelerator)}
             return facts | warmed | captured | self._after_rounds(case, phase, trainer)
 
@@ -134,9 +117,9 @@ class Runner:
 
     def run_canary(self, when: str, devices: Iterable[Device]) -> None:
         """Time the canary on each device and keep it under `when`; where it fails, record the error."""
-        with self._stopwatch.on(PREPARING):
+        with self._counted(PREPARING):
             for device in devices:
-                if self._skips.has_crashed(device.name):
+                if device.name in self._skips.crashed:
                     continue
                 try:
                     self._initialize(device)
@@ -156,16 +139,24 @@ class Runner:
     ) -> Iterator[tuple[Trainer, dict[str, float]]]:
         """Yield the case's trainer in its initial state, with all it asks for, and what capturing took."""
         # Before the device becomes the current one, which alone makes a context.
-        with self._stopwatch.on(PREPARING):
+        with self._counted(PREPARING):
             self._initialize(device)
         with device.active():
-            with self._stopwatch.on(PREPARING):
+            with self._counted(PREPARING):
                 trainer = self._cells.trainer(case.cell, device, recipe)
             with in_effect(trainer.workload, device):
-                with self._stopwatch.on(PREPARING):
+                with self._counted(PREPARING):
                     trainer.reset()
                     captured = prepare_graphs(trainer, self._clock)
                 yield trainer, captured
+
+    @contextmanager
+    def _counted(self, activity: str) -> Iterator[None]:
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self.spent[activity] += self._clock() - start
 
     def _initialize(self, device: Device) -> None:
         if device.name not in self.device_init_s:
@@ -178,8 +169,12 @@ class Runner:
     def _first_calls(self, round_: Round) -> tuple[list[Timed], Losses]:
         """Do the calls before the warm-up, and return them with the losses of the first two."""
         trainer = round_.trainer
-        with self._stopwatch.on(WARMING_UP):
-            first = self._first_call(round_)
+        with self._counted(WARMING_UP):
+            try:
+                first = time_round(round_, self._clock)
+            except Exception:
+                trainer.loss_value()  # a loss that is not a number is the better reason
+                raise
             first_loss = trainer.loss_value()
             if not trainer.device.is_accelerator and not trainer.workload.compile:
                 raise_if_over_budget(first.total_s / 3, self.budget)
@@ -188,14 +183,6 @@ class Runner:
             early = [first, second, *self._repeated_while_slow(round_, second.total_s)]
             raise_if_over_budget(min(timed.total_s for timed in early[1:]), self.budget)
         return early, (first_loss, second_loss)
-
-    def _first_call(self, round_: Round) -> Timed:
-        """Time the first call; where it fails because of a loss that is not a number, raise that instead."""
-        try:
-            return time_round(round_, self._clock)
-        except Exception:
-            round_.trainer.loss_value()
-            raise
 
     def _repeated_while_slow(self, round_: Round, round_s: float) -> list[Timed]:
         """Do more rounds where a few slow ones could decide that the case takes too long.
@@ -211,14 +198,9 @@ class Runner:
             more.append(time_round(round_, self._clock))
         return more
 
-    def _checked(self, case: CaseKey, trainer: Trainer, recipe: Recipe, losses: Losses) -> dict[str, Any]:
-        limit_s = MAX_OVERRUN * self.budget.max_time_s
-        with self._stopwatch.on(PREPARING):
-            return self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
-
     def _warmed_up(self, case: CaseKey, round_: Round, early: list[Timed]) -> tuple[Plan, dict[str, Any]]:
         trainer = round_.trainer
-        with self._stopwatch.on(WARMING_UP):
+        with self._counted(WARMING_UP):
             minimum, max_s = min_warmup(trainer.device), self.budget.max_time_s
             warmup = warm_up(round_, minimum, max_s, early[1:], self._clock)
             raise_if_over_budget(warmup.round_s, self.budget, warmup.fastest_s)
@@ -238,13 +220,6 @@ class Runner:
             facts["compile_s"] = beyond_steady(early, warmup)
         return plan, facts
 
-    def _timed(self, device: Device, time_rounds: Callable[[], None]) -> dict[str, Any]:
-        """Time the rounds and return the machine's state around them."""
-        with self._stopwatch.on(TIMING):
-            before = snapshot(device, self._clock)
-            time_rounds()
-            return state_between(before, snapshot(device, self._clock))
-
     def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer) -> dict[str, Any]:
         """Return what is found out once the rounds are timed, since it would disturb them."""
         trainer.loss_value()
@@ -254,10 +229,10 @@ class Runner:
         if peak is not None and not trainer.workload.cuda_graph:
             facts["peak_memory_bytes"] = peak
         if len(phase.parts) > 1:
-            with self._stopwatch.on(TIMING):
+            with self._counted(TIMING):
                 facts |= part_facts(phase, trainer, self._clock)
         trainer.release()
         moved = moved_bytes(phase, trainer)
         facts |= {} if moved is None else {"moved_bytes": moved}
-        with self._stopwatch.on(PREPARING):
+        with self._counted(PREPARING):
             return facts | self._flops.facts(case.cell, phase, trainer.workload)

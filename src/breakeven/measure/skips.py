@@ -38,16 +38,12 @@ class SkippedByRule(CaseSkipped):
 
 
 class SkipPolicy:
-    """What the cases so far imply for those that were not tried yet."""
+    """What the cases so far imply for those that were not tried yet. A device in `crashed` is lost."""
 
     def __init__(self) -> None:
         self._rules: dict[tuple[Model, str], list[SkipRule]] = {}
-        self._crashed: dict[str, str] = {}
+        self.crashed: dict[str, str] = {}
         self._forecast = Forecast()
-
-    def has_crashed(self, device: str) -> bool:
-        """Return whether a device of that name crashed, and needs a new process."""
-        return device in self._crashed
 
     def observe(self, case: CaseKey, seconds: float) -> None:
         """Remember what a round of a case costs."""
@@ -60,7 +56,7 @@ class SkipPolicy:
             rule = SkipRule(case, ending, reason)
             self._rules.setdefault((case.model, case.device), []).append(rule)
         if ending == Ending.CRASHED:
-            self._crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
+            self.crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
 
     def refuse(self, case: CaseKey, budget: Budget) -> None:
         """Refuse a case that would end as an earlier one did, or is predicted to take too long.
@@ -68,8 +64,8 @@ class SkipPolicy:
         Raises:
             CaseSkipped: with the reason.
         """
-        if case.device in self._crashed:
-            raise SkippedByRule(f"not tried: {self._crashed[case.device]}; the process needs a restart")
+        if case.device in self.crashed:
+            raise SkippedByRule(f"not tried: {self.crashed[case.device]}; the process needs a restart")
         for rule in self._rules.get((case.model, case.device), []):
             if rule.covers(case):
                 what = "out of memory" if rule.ending == Ending.OOM else rule.reason

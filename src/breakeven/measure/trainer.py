@@ -120,9 +120,9 @@ class Trainer:
         if self.loss is None:
             return None
         if not isinstance(self.loss, torch.Tensor) or self.loss.numel() != 1:
-            raise MeasurementError(
-                f"the loss is {_shape(self.loss)}, expected one number; reduce it, e.g. with .mean()"
-            )
+            shape = getattr(self.loss, "shape", None)
+            kind = f"a {type(self.loss).__name__}" if shape is None else f"a tensor of shape {tuple(shape)}"
+            raise MeasurementError(f"the loss is {kind}, expected one number; reduce it, e.g. with .mean()")
         value = float(self.loss.detach())
         if not math.isfinite(value):
             raise MeasurementError(
@@ -163,11 +163,3 @@ def _copied(name: str, module: torch.nn.Module) -> torch.nn.Module:
             f"the {name} cannot be copied ({error_line(error)}), and each device gets its own copy; keep "
             "what copy.deepcopy refuses out of it, such as locks, files and tensors that were computed"
         ) from error
-
-
-def _shape(loss: Any) -> str:
-    return (
-        f"a tensor of shape {tuple(loss.shape)}"
-        if isinstance(loss, torch.Tensor)
-        else f"a {type(loss).__name__}"
-    )

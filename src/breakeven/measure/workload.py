@@ -54,22 +54,19 @@ class Workload:
     cuda_graph: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, nn.Module):
-            raise UsageError(f"Workload(model=...) must be a torch.nn.Module, got {_kind(self.model)}")
-        for field in ("loss", "optimizer"):
-            if not callable(getattr(self, field)):
-                raise UsageError(f"Workload({field}=...) must be callable, got {_kind(getattr(self, field))}")
-        for field in ("compile", "cuda_graph"):
-            if not isinstance(getattr(self, field), bool):
+        for field, is_right, expected in (
+            ("model", isinstance(self.model, nn.Module), "a torch.nn.Module"),
+            ("loss", callable(self.loss), "callable"),
+            ("optimizer", callable(self.optimizer), "callable"),
+            ("compile", isinstance(self.compile, bool), "True or False"),
+            ("cuda_graph", isinstance(self.cuda_graph, bool), "True or False"),
+            ("tf32", isinstance(self.tf32, bool | None), "True, False or None"),
+            ("autocast", isinstance(self.autocast, torch.dtype | None), "a torch.dtype or None"),
+        ):
+            if not is_right:
                 raise UsageError(
-                    f"Workload({field}=...) must be True or False, got {_kind(getattr(self, field))}"
+                    f"Workload({field}=...) must be {expected}, got {_kind(getattr(self, field))}"
                 )
-        if not isinstance(self.tf32, bool | None):
-            raise UsageError(f"Workload(tf32=...) must be True, False or None, got {_kind(self.tf32)}")
-        if self.autocast is not None and not isinstance(self.autocast, torch.dtype):
-            raise UsageError(
-                f"Workload(autocast=...) must be a torch.dtype or None, got {_kind(self.autocast)}"
-            )
         if not any(True for _ in tensors_in(self.inputs)):
             raise UsageError(f"Workload(inputs=...) must hold a tensor, got {_kind(self.inputs)}")
         if not any(parameter.requires_grad for parameter in self.model.parameters()):

@@ -55,20 +55,16 @@ class InvalidSweep(pytest.Item):
 
 
 def is_bench_file(path: Path, session: pytest.Session) -> bool:
-    """Return whether a path is a requested ``bench_*.py`` whose text mentions a sweep."""
-    if not (fnmatch(path.name, "bench_*.py") and is_requested(path, session)):
+    """Return whether a path is a ``bench_*.py`` that mentions a sweep, at or under a path that was typed."""
+    typed = session.config.args_source is pytest.Config.ArgsSource.ARGS
+    if not (typed and fnmatch(path.name, "bench_*.py")):
+        return False
+    if not any(session.isinitpath(parent) for parent in (path, *path.parents)):
         return False
     try:
         return "sweep" in path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-
-
-def is_requested(path: Path, session: pytest.Session) -> bool:
-    """Return whether a path, or a folder it is in, was typed on the command line."""
-    if session.config.args_source is not pytest.Config.ArgsSource.ARGS:
-        return False
-    return any(session.isinitpath(parent) for parent in (path, *path.parents))
 
 
 def is_benchmark(collector: pytest.Module | pytest.Class, name: str, obj: object) -> bool:
@@ -86,7 +82,7 @@ def parametrize(
     metafunc: pytest.Metafunc, sweep: Sweep, devices: Sequence[Any], phases: Sequence[str]
 ) -> None:
     """Give a function its cases: the sweep's arguments, then the device, then the phase."""
-    for name, values in sweep.arguments:
+    for name, values in sweep.items():
         metafunc.parametrize(name, values)
     metafunc.parametrize("breakeven_device", devices, ids=[device.name for device in devices])
     metafunc.parametrize("breakeven_phase", phases, ids=phases)
@@ -142,7 +138,8 @@ def _listed_name(item: Any, selection: Selection) -> str | None:
     None for other tests, and for an invalid sweep that may hide listed cases.
     """
     if isinstance(item, InvalidSweep):
-        return None if selection.lists_workload(_workload_of(item.name)) else item.nodeid
+        prefix = f"{_workload_of(item.name)} "
+        return None if any(name.startswith(prefix) for name in selection.names) else item.nodeid
     if is_case(item):
         return case_of(item).label()
     return item.nodeid if "benchmark" in getattr(item, "fixturenames", ()) else None

@@ -129,35 +129,18 @@ def pytest_collection_modifyitems(
 
     An error here is what pytest turns into one line and exit code 4.
     """
-    benchmarks = config.stash.get(BENCHMARKS, None)
+    benchmarks, selection = config.stash.get(BENCHMARKS, None), config.stash.get(SELECTION, None)
     with _usage_errors():
         if benchmarks is not None:
-            _check_options(config, benchmarks)
-        _apply_selection(session, items)
+            if not config.pluginmanager.hasplugin("benchmark"):
+                raise UsageError("a sweep needs pytest-benchmark, which is disabled; remove -p no:benchmark")
+            benchmarks.options.check()
+        if selection is not None and (warning := keep_selected(session, items, selection)) is not None:
+            config.stash[MISSING] = warning
         if benchmarks is not None:
-            _plan(benchmarks, items)
-
-
-def _check_options(config: pytest.Config, benchmarks: BenchmarkSession) -> None:
-    if not config.pluginmanager.hasplugin("benchmark"):
-        raise UsageError("a sweep needs pytest-benchmark, which is disabled; remove -p no:benchmark")
-    benchmarks.options.check()
-
-
-def _apply_selection(session: pytest.Session, items: list[pytest.Item]) -> None:
-    stash = session.config.stash
-    if SELECTION in stash:
-        warning = keep_selected(session, items, stash[SELECTION])
-        if warning is not None:
-            stash[MISSING] = warning
-
-
-def _plan(benchmarks: BenchmarkSession, items: list[pytest.Item]) -> None:
-    for item in items:
-        if is_case(item):
-            benchmarks.plan.add(item.nodeid, case_of(item))
-        elif isinstance(item, InvalidSweep):
-            benchmarks.plan.add(item.nodeid, None)
+            for item in items:
+                if is_case(item) or isinstance(item, InvalidSweep):
+                    benchmarks.plan.add(item.nodeid, case_of(item) if is_case(item) else None)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -244,9 +227,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             benchmarks.record_report(item.nodeid, report.outcome, report.longrepr)
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
         if benchmark is not None:
-            benchmark.skipped = (
-                True  # else pytest-benchmark warns that it was not used, and -W error fails it
-            )
+            # Else pytest-benchmark warns that it was not used, and -W error fails it.
+            benchmark.skipped = True
     return report
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,16 +16,8 @@ from breakeven.phases import parse_phases
 from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep
 
 TABLE_OPTIONS = (
-    "columns",
-    "sort",
-    "group-by",
-    "name",
-    "time-unit",
-    "histogram",
-    "compare",
-    "cprofile",
-    "verbose",
-)
+    "columns", "sort", "group-by", "name", "time-unit", "histogram", "compare", "cprofile", "verbose"
+)  # fmt: skip
 """Options of pytest-benchmark that ask for its own table."""
 
 CPU_CLOCKS = ("process_time", "thread_time")
@@ -47,7 +38,9 @@ class Options:
         self._errors: list[UsageError] = []
         self._sweeps: list[Mapping[str | None, Sweep]] = []
         self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_names(text)))
-        self.phases: Sequence[str] = self._read("phases", _phases)
+        self.phases: Sequence[str] = self._read(
+            "phases", lambda text: tuple(phase.value for phase in parse_phases(_names(text)))
+        )
         self.choice: Choice = self._read("sweep", parse_choice)
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
@@ -104,15 +97,9 @@ class Options:
         return not (self._config.getoption("benchmark_disable") or self._config.getoption("benchmark_skip"))
 
     @property
-    def json_path(self) -> Path | None:
-        """Where the run file is written; None where none was asked for."""
-        path: Path | None = self._config.getoption("benchmark_json", None)
-        return path
-
-    @property
     def wants_table(self) -> bool:
         """Whether pytest-benchmark's own table, histogram or comparison was asked for."""
-        given = words_of(self._arguments, self._config.getini("addopts"), os.environ)
+        given = words_of(self._config.invocation_params.args, self._config.getini("addopts"), os.environ)
         return any(word.startswith(f"--benchmark-{option}") for word in given for option in TABLE_OPTIONS)
 
     @property
@@ -124,11 +111,7 @@ class Options:
     @property
     def command(self) -> str:
         """The shell line that repeats this run."""
-        return command_line(self._arguments, os.environ)
-
-    @property
-    def _arguments(self) -> tuple[str, ...]:
-        return tuple(self._config.invocation_params.args)
+        return command_line(self._config.invocation_params.args, os.environ)
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
         """Return the parsed option or ini key; the default where it cannot be used."""
@@ -146,10 +129,7 @@ class Options:
     def _ini(self, key: str) -> Any:
         try:
             return self._config.getini(key)
-        except (
-            pytest.UsageError,
-            TypeError,
-        ) as error:  # pytest 9 reads the types of TOML, and wants a string
+        except (pytest.UsageError, TypeError) as error:  # pytest 9 reads TOML's types, and wants a string
             raise UsageError(f"{key}: {error}") from None
 
 
@@ -166,10 +146,6 @@ def command_line(arguments: Iterable[object], environment: Mapping[str, str]) ->
 def words_of(arguments: Iterable[object], ini: Iterable[object], environment: Mapping[str, str]) -> list[str]:
     """Return every word given to pytest: on the command line, in the ini file, in the environment."""
     return [str(word) for word in (*arguments, *ini, *shlex.split(environment.get("PYTEST_ADDOPTS", "")))]
-
-
-def _phases(text: str) -> tuple[str, ...]:
-    return tuple(phase.value for phase in parse_phases(_names(text)))
 
 
 def _names(text: str) -> list[str]:

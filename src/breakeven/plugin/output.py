@@ -26,20 +26,22 @@ class RunFile:
         self.content: dict[str, Any] | None = None
         self.problem: str | None = None
 
-    def check(self) -> None:
-        """Make the folder, and find out whether the file can be written.
-
-        Raises:
-            UsageError: it cannot.
-        """
-        if self.path is not None:
-            check_writable(self.path)
-
     def write_without_timings(self, config: pytest.Config) -> None:
         """Write the file where pytest-benchmark did not; it would leave an older one in its place."""
         if self.path is None or self.content is not None:
             return
-        output = _output_without_benchmarks(config)
+        # What pytest-benchmark would write without a benchmark.
+        hook = config.hook
+        machine_info = hook.pytest_benchmark_generate_machine_info(config=config)
+        hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
+        output: dict[str, Any] = hook.pytest_benchmark_generate_json(
+            config=config,
+            benchmarks=[],
+            include_data=True,
+            machine_info=machine_info,
+            commit_info=hook.pytest_benchmark_generate_commit_info(config=config),
+        )
+        hook.pytest_benchmark_update_json(config=config, benchmarks=[], output_json=output)
         self.path.write_text(json.dumps(output, indent=4, default=str), encoding="utf-8")
 
     def save_elsewhere(self, error: OSError) -> None:
@@ -70,22 +72,6 @@ def check_writable(path: Path) -> None:
         raise UsageError(
             f"--benchmark-json={path} cannot be written ({error.strerror}); choose a file that you may write"
         ) from None
-
-
-def _output_without_benchmarks(config: pytest.Config) -> dict[str, Any]:
-    """Return what pytest-benchmark would write without a benchmark."""
-    hook = config.hook
-    machine_info = hook.pytest_benchmark_generate_machine_info(config=config)
-    hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
-    output: dict[str, Any] = hook.pytest_benchmark_generate_json(
-        config=config,
-        benchmarks=[],
-        include_data=True,
-        machine_info=machine_info,
-        commit_info=hook.pytest_benchmark_generate_commit_info(config=config),
-    )
-    hook.pytest_benchmark_update_json(config=config, benchmarks=[], output_json=output)
-    return output
 
 
 def _write_temporary(content: dict[str, Any]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from breakeven.case import CaseKey
+from breakeven.device_names import is_cpu
 from breakeven.errors import UsageError
 from breakeven.format import one_line, plural
 from breakeven.hardware.devices import Device, usable_threads
@@ -60,8 +61,10 @@ class CasePlan:
         counts = f"{plural(len(cases), 'case')} ({models} in {cells}: {phases})"
         places = ", ".join(device.name for device in devices)
         usable = usable_threads()
+        seconds = START_S + sum(self.durations_s().values())
+        duration = f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
         return [
-            f"breakeven: {counts} on {places}; {self._duration()}",
+            f"breakeven: {counts} on {places}; {duration if self._options.is_timing else 'nothing is timed'}",
             *(
                 f"breakeven: {device.name} uses more threads than the {usable} available to this process"
                 for device in devices
@@ -73,21 +76,13 @@ class CasePlan:
         """Return about how long each case will take; nothing where nothing is timed."""
         if not self._options.is_timing:
             return {}
-        return {nodeid: self._duration_s(case) for nodeid, case in self.cases.items() if case is not None}
+        share = min(1.0, self._options.budget().max_time_s)
+        return {
+            nodeid: share * (CPU_CASE_S if is_cpu(case.device) else ACCELERATOR_CASE_S)
+            for nodeid, case in self.cases.items()
+            if case is not None
+        }
 
     @property
     def _known(self) -> Sequence[CaseKey]:
         return [case for case in self.cases.values() if case is not None]
-
-    def _duration(self) -> str:
-        if not self._options.is_timing:
-            return "nothing is timed"
-        seconds = START_S + sum(self.durations_s().values())
-        return f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
-
-    def _duration_s(self, case: CaseKey) -> float:
-        is_accelerator = any(
-            device.is_accelerator for device in self._options.devices if device.name == case.device
-        )
-        case_s = ACCELERATOR_CASE_S if is_accelerator else CPU_CASE_S
-        return case_s * min(1.0, self._options.budget().max_time_s)

@@ -22,10 +22,6 @@ class Selection:
     path: str
     names: tuple[str, ...]
 
-    def lists_workload(self, workload: str) -> bool:
-        """Return whether any listed case is of a workload; it may not have been collected."""
-        return any(name.startswith(f"{workload} ") for name in self.names)
-
     def check(self, collected: Iterable[str]) -> None:
         """Refuse a list of which nothing was collected.
 

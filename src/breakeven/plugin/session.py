@@ -25,7 +25,7 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Plan, Round
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
-from breakeven.plugin.output import RunFile
+from breakeven.plugin.output import RunFile, check_writable
 from breakeven.plugin.plan import CasePlan
 from breakeven.plugin.summary import Timing, closing_lines, reason_lines, table_lines
 from breakeven.runs.flags import evidence_in, refuse_impossible
@@ -58,7 +58,7 @@ class BenchmarkSession:
     def __init__(self, config: pytest.Config) -> None:
         self.options = Options(config)
         self.plan = CasePlan(self.options)
-        self.run_file = RunFile(self.options.json_path)
+        self.run_file = RunFile(config.getoption("benchmark_json", None))
         self.timings: dict[str, Timing] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.has_begun = False
@@ -73,7 +73,8 @@ class BenchmarkSession:
         Raises:
             UsageError: the run file cannot be written.
         """
-        self.run_file.check()
+        if self.run_file.path is not None:
+            check_writable(self.run_file.path)
         self._open.callback(self._runner.close)
         self._open.enter_context(sigterm_as_ctrl_c())
         self.has_begun = True

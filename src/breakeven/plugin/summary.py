@@ -50,7 +50,11 @@ def table_lines(timings: Sequence[Timing], columns: int) -> list[str]:
         if timing.case.phase == phase:
             cells.setdefault(timing.case.cell, {})[timing.case.device] = timing
     devices = list(dict.fromkeys(device for row in cells.values() for device in row))
-    rows = [_row(cell, [by_device.get(device) for device in devices]) for cell, by_device in cells.items()]
+    rows = []
+    for cell, row in cells.items():
+        axes = " ".join(f"{name}={value}" for name, value in cell.axes.items())
+        times = [_time(row.get(device)) for device in devices]
+        rows.append((cell.workload, str(cell.batch_size), axes, *times))
     lines = _rendered(
         f"breakeven: {phase}, median and half-width of its 95% interval (* flagged)",
         ("workload", "batch", "axes", *devices),
@@ -83,11 +87,9 @@ def closing_lines(
     """Return the counts, where the time of the run went, and the next command."""
     flagged = sum(bool(timing.flags) for timing in timings)
     counts = Counter(outcome.outcome for outcome in outcomes)
-    ended = [
-        f"{len(timings)} timed ({flagged} flagged)",
-        *(f"{number} {outcome}" for outcome, number in counts.items()),
-    ]
-    lines = [f"breakeven: {', '.join(ended)}; {where_time_went(spent_s, wall_s)}"]
+    ended = "".join(f", {number} {outcome}" for outcome, number in counts.items())
+    timed = f"{len(timings)} timed ({flagged} flagged){ended}"
+    lines = [f"breakeven: {timed}; {where_time_went(spent_s, wall_s)}"]
     if timings and path is not None:
         lines.append(f"breakeven: next, run: breakeven report {shlex.quote(str(path))}")
     elif timings:
@@ -105,11 +107,6 @@ def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
     total_s = max(wall_s, 1e-9)
     shares = [f"{part} {100 * part_s / total_s:.0f}%" for part, part_s in parts_s.items()]
     return f"{wall_s:.1f} s: {', '.join(shares)}"
-
-
-def _row(cell: Cell, timings: Sequence[Timing | None]) -> tuple[str, ...]:
-    axes = " ".join(f"{name}={value}" for name, value in cell.axes.items())
-    return (cell.workload, str(cell.batch_size), axes, *map(_time, timings))
 
 
 def _time(timing: Timing | None) -> str:

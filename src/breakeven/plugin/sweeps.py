@@ -24,6 +24,9 @@ OPTION = "--breakeven-sweep"
 
 Values = tuple[Any, ...]
 
+Sweep = dict[str, Values]
+"""The values of each argument, in the mark's order; the cases are their product."""
+
 
 class Mark(Protocol):
     """What `pytest.Mark` has."""
@@ -31,18 +34,6 @@ class Mark(Protocol):
     name: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The values of each argument, in the mark's order; the cases are their product."""
-
-    arguments: tuple[tuple[str, Values], ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The arguments' names."""
-        return tuple(name for name, _ in self.arguments)
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,13 @@ def parse_choice(text: str) -> Choice:
     """
     name: str | None = None
     values: dict[str, Values] = {}
-    for word in _split(text):
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{OPTION}={text!r}: {error}; write for example 'batch_size=1,64 width=128'"
+        ) from None
+    for word in words:
         key, equals, listed = word.partition("=")
         if not equals and name is not None:
             raise UsageError(f"{OPTION}={text!r} names two sweeps, {name!r} and {word!r}; name one")
@@ -121,12 +118,10 @@ def select_sweep(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | 
     if sweep is None:
         return None
     replacements = dict(choice.values)
-    return Sweep(
-        tuple(
-            (name, _converted(name, replacements[name], values) if name in replacements else values)
-            for name, values in sweep.arguments
-        )
-    )
+    return {
+        name: _converted(name, replacements[name], values) if name in replacements else values
+        for name, values in sweep.items()
+    }
 
 
 def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]) -> None:
@@ -140,7 +135,7 @@ def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]
     if choice.name is not None and choice.name not in names:
         available = ", ".join(names) or "none has a name"
         raise UsageError(f"{OPTION}: no function has a sweep {choice.name!r}; available sweeps: {available}")
-    keys = sorted({key for by_name in sweeps for sweep in by_name.values() for key in sweep.names})
+    keys = sorted({key for by_name in sweeps for sweep in by_name.values() for key in sweep})
     for key, _ in choice.values:
         if key not in keys:
             raise UsageError(f"{OPTION}: no function sweeps {key!r}; available keys: {', '.join(keys)}")
@@ -164,15 +159,6 @@ def axis_value(value: object) -> Plain:
     return " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
 
 
-def _split(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{OPTION}={text!r}: {error}; write for example 'batch_size=1,64 width=128'"
-        ) from None
-
-
 def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
     if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
         raise UsageError(
@@ -192,7 +178,7 @@ def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
             )
     arguments = {key: tuple(values) for key, values in mark.kwargs.items()}
     _check_values("sweep", arguments)
-    return mark.args[0] if mark.args else None, Sweep(tuple(arguments.items()))
+    return mark.args[0] if mark.args else None, arguments
 
 
 def _check_values(source: str, arguments: Mapping[str, Values]) -> None:
@@ -211,7 +197,7 @@ def _check_values(source: str, arguments: Mapping[str, Values]) -> None:
 def _check_signature(function: Callable[..., Any], sweep: Sweep) -> None:
     parameters = inspect.signature(function).parameters
     name = getattr(function, "__name__", repr(function))
-    for key in ("train_benchmark", *sweep.names):
+    for key in ("train_benchmark", *sweep):
         if key not in parameters:
             raise UsageError(f"the function has no argument {key!r}; write def {name}({key}, ...)")
         if parameters[key].default is not inspect.Parameter.empty:
@@ -224,7 +210,7 @@ def _check_parametrize(marks: Iterable[Mark], sweep: Sweep) -> None:
     for mark in marks:
         names = mark.args[0] if mark.name == "parametrize" and mark.args else ()
         for key in (str(name).strip() for name in (names.split(",") if isinstance(names, str) else names)):
-            if key in sweep.names:
+            if key in sweep:
                 raise UsageError(f"{key!r} is in both sweep and parametrize; keep one of them")
             if key in RESERVED:
                 raise UsageError(f"{key!r} is a reserved name; rename this parametrize argument")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +87,7 @@ def drift() -> list[Check]:
 def break_even() -> list[Check]:
     """Return how often the interval contains the true break-even of two affine devices, over 200 seeds."""
     hits = [_contains_break_even(seed) for seed in range(SEEDS)]
-    return [
-        Check("break-even of two affine devices in its interval", sum(hits) / SEEDS, at_least=0.91),
-    ]
+    return [Check("break-even of two affine devices in its interval", sum(hits) / SEEDS, at_least=0.91)]
 
 
 def _contains_break_even(seed: int) -> bool:
@@ -100,20 +99,16 @@ def _contains_break_even(seed: int) -> bool:
         found[key.label()] = CaseResult(key.label(), key, times, float(np.median(times)))
     cases = estimates([Run("simulated", Machine("simulated", "id", {}), found)])
     [line] = break_evens(cases, speedups(cases, baselines(cases, Baseline("cpu"))), ())
-    crossing = line.crossing
-    if crossing.low is None or crossing.high is None:
-        return False
-    return crossing.low <= TRUE_BREAK_EVEN <= crossing.high
+    return _contains(line.crossing, TRUE_BREAK_EVEN)
 
 
 def _share_containing(samples: Array, true_median: float) -> float:
     """Return the share of rows whose interval contains the true median; one without an interval does not."""
-    hits = 0
-    for rounds in samples:
-        interval = median_interval(rounds)
-        if interval.low is not None and interval.high is not None:
-            hits += interval.low <= true_median <= interval.high
-    return hits / len(samples)
+    return sum(_contains(median_interval(rounds), true_median) for rounds in samples) / len(samples)
+
+
+def _contains(interval: Any, value: float) -> bool:
+    return None not in (interval.low, interval.high) and bool(interval.low <= value <= interval.high)
 
 
 def _log_normal(

@@ -50,10 +50,8 @@ class SpinningTrainer(EmptyTrainer):
 
     def transfer(self) -> None:
         """Read the clock until the deadline has passed."""
-        start = CLOCK()
-        deadline = start + SPIN_S
-        now = start
-        while now < deadline:
+        start = now = CLOCK()
+        while now < start + SPIN_S:
             now = CLOCK()
         self.true_s.append(now - start)
 
