@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.case import Axes, Budget, CaseKey, Cell, Ending, Line, Model, Outcome, axes_text
+from breakeven.case import Axes, Budget, CaseKey, Cell, Line, Model, Outcome, OutcomeKind, axes_text
 from breakeven.errors import UsageError
 
 plain = st.one_of(
@@ -153,7 +153,10 @@ def test_budget(name, wrong, right):
 def test_outcome():
     """An outcome goes by its case's label where the case is known, else by pytest's name."""
     key = CaseKey.of("mlp", 64, "train", "cuda")
-    known, unknown = Outcome("f::a", Ending.OOM, "too large", key), Outcome("f::b", Ending.FAILED, "a bug")
+    known, unknown = (
+        Outcome("f::a", OutcomeKind.OOM, "too large", key),
+        Outcome("f::b", OutcomeKind.FAILED, "a bug"),
+    )
     assert (known.name, unknown.name) == (key.label(), "f::b")
     assert known.as_dict() == {
         "fullname": "f::a",
@@ -162,4 +165,4 @@ def test_outcome():
         "extra_info": key.as_extra_info(),
     }
     assert unknown.as_dict()["extra_info"] == {}
-    assert [str(ending) for ending in Ending] == ["skipped", "failed", "oom", "crashed"]
+    assert [str(outcome) for outcome in OutcomeKind] == ["skipped", "failed", "oom", "crashed"]

@@ -27,7 +27,7 @@ from shared import Json, options, run_command, share, summary, write
 from breakeven.case import CaseKey
 from breakeven.history import store
 from breakeven.runs.machine import Machine
-from breakeven.runs.schema import CaseResult, Facts, Run
+from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.change_points import find_changes, find_changes_in_all
 from breakeven.stats.prediction import expect, judge
 
@@ -132,7 +132,7 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
             center *= math.exp(0.02 * rng.standard_normal()) * (STEP if run > runs * 0.6 and i < 4 else 1)
             times = center * np.exp(0.02 * rng.standard_normal(rounds))
             key = CaseKey.of("mlp", batch, "train", device, {"width": width}, "box")
-            facts = Facts(peak_memory_bytes=1_000_000 * batch)
+            facts = CaseFacts(peak_memory_bytes=1_000_000 * batch)
             name = key.label()
             results[name] = CaseResult(name, key, times, float(np.median(times)), facts=facts)
         digest = hashlib.sha256(b"%d" % run).hexdigest()

@@ -26,7 +26,7 @@ from torch.utils.benchmark import Timer
 
 from breakeven.case import Budget
 from breakeven.collector import collection_off
-from breakeven.measure.timing import MinWarmup, Plan, plan_rounds, time_round, warm_up
+from breakeven.measure.timing import MinWarmup, RoundPlan, plan_rounds, time_round, warm_up
 from breakeven.stats.intervals import median_interval
 
 Call = Callable[[], object]
@@ -88,7 +88,7 @@ class CallRound:
         self._function()
 
 
-def planned(round_: Any, minimum: MinWarmup, clock: Clock) -> Plan:
+def planned(round_: Any, minimum: MinWarmup, clock: Clock) -> RoundPlan:
     """Time the first call, warm up and return how many rounds follow."""
     time_round(round_, clock)
     second = time_round(round_, clock)

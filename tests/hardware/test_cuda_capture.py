@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from breakeven.case import Ending
+from breakeven.case import OutcomeKind
 from breakeven.hardware import cuda_capture
 from breakeven.hardware.cuda_capture import CudaGraphs
 from breakeven.measure.outcomes import outcome_of
@@ -126,4 +126,4 @@ def test_one_capture_stream_per_device(cuda):
 def test_a_broken_capture_counts_as_a_crash(words):
     """Torch's allocator would fail at the next case's release of memory."""
     error = RuntimeError(f"CUDA error: {words}\nCUDA kernel errors might be asynchronously reported")
-    assert outcome_of(error) is Ending.CRASHED
+    assert outcome_of(error) is OutcomeKind.CRASHED

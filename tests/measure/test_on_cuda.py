@@ -59,7 +59,7 @@ class Measured:
         try:
             return self.runner.measure(case, device, recipe, self._time)
         except Exception as error:
-            self.ending = self.runner.note_failure(case, error)
+            self.outcome = self.runner.note_failure(case, error)
             raise
 
     def _time(self, round_, plan):
@@ -229,7 +229,7 @@ def test_memory_is_given_back(gpu, measure):
     try:
         with pytest.raises(torch.OutOfMemoryError):
             measure(lambda: big(16), gpu, "transfer", batch_size=16)  # 1 GiB
-        assert measure.ending[0] == "oom"
+        assert measure.outcome[0] == "oom"
         left = held() - before
         facts = measure(lambda: big(1), gpu, "transfer")  # 64 MiB
     finally:
@@ -464,7 +464,7 @@ def test_failed_capture_fails_alone(gpu, measure):
 
     with pytest.raises(MeasurementError, match=r"the step cannot be captured as a graph: .*synchroniz"):
         measure(recipe, gpu)
-    assert measure.ending[0] == "failed"
+    assert measure.outcome[0] == "failed"
     assert measure(lambda: mlp(4, width=8), gpu, workload="next")["loss_compared"] is True
     assert measure(partial(with_graphs, "adam"), gpu, workload="recorded")["loss_compared"] is True
 

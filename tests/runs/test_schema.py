@@ -8,7 +8,7 @@ import pytest
 from breakeven.case import CaseKey
 from breakeven.errors import NewerSchemaError, RunFileError
 from breakeven.runs.reader import read, read_run
-from breakeven.runs.schema import Facts
+from breakeven.runs.schema import CaseFacts
 from support.run_files import REQUIRED, benchmark, outcome, run, write
 
 
@@ -131,7 +131,9 @@ def test_facts(tmp_path):
             flags=["noisy", 3, "", "own"],
         ),
     ).cases.values()
-    assert case.facts == Facts(threads=2.0, first_call_s=0.5, flops_unknown="why", parts_s={"zero_grad": 1.0})
+    assert case.facts == CaseFacts(
+        threads=2.0, first_call_s=0.5, flops_unknown="why", parts_s={"zero_grad": 1.0}
+    )
     assert case.flags == ("noisy", "own")
 
 
@@ -143,11 +145,11 @@ def test_parts_and_flags_of_another_kind(tmp_path, parts):
 
 def test_facts_over_runs():
     """The median of each number over the runs that have it, and the first text."""
-    one = Facts(threads=2.0, flops=1.0, parts_s={"zero_grad": 1.0}, flops_unknown="a")
-    two = Facts(threads=4.0, flops=5.0, parts_s={"zero_grad": 3.0, "other": 7.0}, device_name="H100")
-    three = Facts(flops=2.0, device_name="L4", flops_unknown="b")
-    assert Facts.over_runs([one]) is one
-    assert Facts.over_runs([one, two, three]) == Facts(
+    one = CaseFacts(threads=2.0, flops=1.0, parts_s={"zero_grad": 1.0}, flops_unknown="a")
+    two = CaseFacts(threads=4.0, flops=5.0, parts_s={"zero_grad": 3.0, "other": 7.0}, device_name="H100")
+    three = CaseFacts(flops=2.0, device_name="L4", flops_unknown="b")
+    assert CaseFacts.over_runs([one]) is one
+    assert CaseFacts.over_runs([one, two, three]) == CaseFacts(
         threads=3.0,
         flops=2.0,
         parts_s={"zero_grad": 2.0, "other": 7.0},

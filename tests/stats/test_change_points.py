@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.stats.change_points import MIN_RUNS, find_changes, find_changes_in_all
+from breakeven.stats.change_points import MIN_LEVEL_RUNS, find_changes, find_changes_in_all
 from support.ar1 import correlated
 
 SERIES = 60
@@ -101,7 +101,7 @@ def test_spikes_are_not_changes():
     assert not find_changes(values).changes
 
 
-@pytest.mark.parametrize("n", range(1, 2 * MIN_RUNS))
+@pytest.mark.parametrize("n", range(1, 2 * MIN_LEVEL_RUNS))
 def test_too_few_runs_for_a_change(n):
     findings = find_changes(np.repeat([0.0, 1.0], [n // 2, n - n // 2]))
     assert findings.changes == ()

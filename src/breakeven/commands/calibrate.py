@@ -20,7 +20,7 @@ OUTPUT = "breakeven-calibrate"
 DEFAULT_RUNS, MIN_RUNS = 10, 2
 
 RUNS_A_SIDE = (1, 3, 5, 10)
-"""The numbers of runs a side for which the smallest visible change is shown."""
+"""The numbers of runs per side for which the smallest detectable change is shown."""
 
 _EPILOG = """\
 examples:
@@ -43,7 +43,7 @@ exit codes:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("command", metavar="CMD", help="the command that measures; contains {out}")
+    parser.add_argument("command", metavar="CMD", help="the benchmark command; contains {out}")
     parser.add_argument(
         "--runs", type=whole_number, default=DEFAULT_RUNS, metavar="N",
         help=f"number of runs (default: {DEFAULT_RUNS})",

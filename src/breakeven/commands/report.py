@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from breakeven.report.report import Report
 
 RESULTS = "results"
-"""Where the newest run is looked for when none is named."""
+"""The directory in which the newest run is found, if no run is named."""
 
 
 _EPILOG = """\
@@ -33,9 +33,9 @@ examples:
 Runs of one machine class are replicates of each other; other classes are shown
 side by side. All intervals are 95%.
 
-Where numeric modes (TF32, determinism) are not the same, or cells of one name
-are other models, the comparison is red: no speedup is given, unless --force,
-which marks everything made of them.
+If numeric modes (TF32, determinism) differ, or cells of the same name are
+different models, the comparison is red: no speedups are reported, except with
+--force, which marks everything based on them.
 
 exit codes:
   0  written, also when cells are undecided
@@ -79,7 +79,7 @@ FORMATS: dict[str, Callable[[Report, Path], None]] = {
     "json": _write_json,
     "csv": _write_csv,
 }
-"""What ``--format`` takes, each with what writes a report to standard output; a new format is an entry."""
+"""The values of ``--format``, each with the function that writes a report to standard output."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=directory_path,
         metavar="DIR",
-        help="where the files go (default: RUN.report/ beside the first run); --format json writes none",
+        help="directory of the files (default: RUN.report/ next to the first run); --format json writes none",
     )
     parser.add_argument(
         "--baseline",
@@ -106,13 +106,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="give ratios although the comparison is red; everything made of them is marked",
+        help="report ratios although the comparison is red; everything based on them is marked",
     )
     parser.add_argument(
         "--format",
         choices=tuple(FORMATS),
         default="terminal",
-        help="what standard output gets (default: terminal)",
+        help="format of standard output (default: terminal)",
     )
 
 
@@ -126,7 +126,7 @@ def _run(arguments: argparse.Namespace) -> int:
     written = [] if arguments.format == "json" else _write_files(report, home)
     FORMATS[arguments.format](report, written[-1] if written else home)
     if written:
-        # Standard output has only the format that was asked for, so that it can be piped.
+        # Standard output contains only the requested format, so that it can be piped.
         stream = sys.stdout if arguments.format == "terminal" else sys.stderr
         *others, page = written
         print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
@@ -142,7 +142,7 @@ def _write_files(report: Report, home: Path) -> list[Path]:
 
 
 def _code_of(report: Report) -> int:
-    """Return the exit code of a report that was shown; say what of the input could not be used."""
+    """Return the exit code of a report that was shown; print an error for each file that was left out."""
     for reason in report.left_out:
         print(f"breakeven: error: {reason}", file=sys.stderr)
     if report.left_out:

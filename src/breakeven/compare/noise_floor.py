@@ -40,7 +40,7 @@ CHANGED = 0.05
 """The share of cases that are assumed to change at once."""
 
 UNKNOWN_CLASS = "unknown"
-"""The class of runs that record none."""
+"""The class id of runs that do not record one."""
 
 _MAX_DF = 1e4
 """With more degrees of freedom the noncentral t distribution is normal to four digits."""
@@ -85,7 +85,7 @@ class Detectable:
 
 
 def check_one_class(runs: Sequence[Run]) -> None:
-    """Refuse runs of several machine classes, which differ by more than noise.
+    """Reject runs of several machine classes, which differ by more than noise.
 
     Raises:
         DifferentMachinesError: naming the fields that differ.
@@ -99,10 +99,10 @@ def check_one_class(runs: Sequence[Run]) -> None:
 
 
 def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
-    """Return the noise floor that runs of one class give.
+    """Return the noise floor of runs of one class.
 
     Raises:
-        UsageError: fewer than two runs, or no case that two of them timed.
+        UsageError: fewer than two runs, or no case was timed twice.
         DifferentMachinesError: as `check_one_class`.
     """
     check_one_class(runs)
@@ -121,7 +121,7 @@ def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
 
 
 def floor_warnings(floor: NoiseFloor, before: NoiseFloor | None = None) -> list[str]:
-    """Return what a user of the floor must know; `before` is the one that it replaces."""
+    """Return warnings about the floor; `before` is the one that it replaces."""
     warnings = []
     if before is not None and before.runs > floor.runs:
         warnings.append(
@@ -131,7 +131,7 @@ def floor_warnings(floor: NoiseFloor, before: NoiseFloor | None = None) -> list[
     if floor.class_id == UNKNOWN_CLASS:
         warnings.append(
             "the run files do not record the machine class: this noise floor is used for every run that "
-            "records none, whatever its machine; measure with breakeven's plugin"
+            "records none, on any machine; measure with breakeven's plugin"
         )
     return warnings
 
@@ -246,7 +246,7 @@ def _medians(values: Any, case: str, runs: int, place: Place) -> list[float | No
 
 
 def _file_name(class_id: str) -> str:
-    """Return a file name; a class id comes from a file, and must not lead out of the directory."""
+    """Return a file name; a class id from a file must not lead out of the directory."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", class_id):
         return f"{class_id}.json"
     return f"{hashlib.sha256(class_id.encode('utf-8', 'backslashreplace')).hexdigest()[:16]}.json"

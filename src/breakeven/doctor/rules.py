@@ -1,9 +1,9 @@
 """The rules: from the facts of a machine to findings about what would disturb timing, and how to fix it.
 
-A rule is a function of `Facts` alone, so that recorded machines can be tested. A finding is `Level.UNFIT`
-where times would be wrong or very noisy: another process on the cores or the GPU, throttling, a quota that is
-not a whole number of CPUs, one thread on several CPUs, a debug build, tracing, synchronous launches. It is
-`Level.NOTED` where times are right but the user needs to know how they were made.
+A rule is a function of `MachineFacts` alone, so that recorded machines can be tested. A finding is
+`Level.UNFIT` if times would be wrong or very noisy: another process on the cores or the GPU, throttling, a
+quota that is not a whole number of CPUs, one thread on several CPUs, a debug build, tracing, synchronous
+launches. It is `Level.NOTED` if times are right but the user needs to know the circumstances.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from breakeven.doctor.facts import DeviceFacts, Facts
+from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.format import plural
 from breakeven.hardware.nvml import THROTTLING
 
@@ -34,7 +34,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was seen, why it matters and how to fix it; both are empty where nothing needs fixing."""
+    """What was found, why it matters and how to fix it; the last two are empty if nothing needs fixing."""
 
     name: str
     level: Level
@@ -44,7 +44,7 @@ class Finding:
 
     @property
     def fit(self) -> bool:
-        """Whether the machine can be fit in spite of it."""
+        """Whether a machine with this finding is fit."""
         return self.level is not Level.UNFIT
 
 
@@ -52,7 +52,7 @@ class Finding:
 class Checkup:
     """The facts of the machine, and the findings."""
 
-    facts: Facts
+    facts: MachineFacts
     findings: tuple[Finding, ...]
 
     @property
@@ -70,13 +70,13 @@ class Checkup:
         return f"Fit for timing{f', {noted} noted' if noted else ''}."
 
 
-def examine(facts: Facts) -> Checkup:
+def examine(facts: MachineFacts) -> Checkup:
     """Return the findings of every rule, the most serious first."""
     found = [finding for rule in RULES for finding in rule(facts)]
     return Checkup(facts, tuple(sorted(found, key=lambda finding: list(Level).index(finding.level))))
 
 
-def _neighbors(facts: Facts) -> Iterator[Finding]:
+def _neighbors(facts: MachineFacts) -> Iterator[Finding]:
     lost, switches = facts.neighbors.lost, facts.neighbors.switches
     seen = f"other processes took {100 * lost:.0f}% of a core from {plural(facts.threads, 'spinning thread')}"
     if switches is not None:
@@ -95,7 +95,7 @@ def _neighbors(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _openmp(facts: Facts) -> Iterator[Finding]:
+def _openmp(facts: MachineFacts) -> Iterator[Finding]:
     name, environment = "spinning OpenMP threads", facts.environment
     passive = environment.get("OMP_WAIT_POLICY", "").lower() == "passive"
     zero = "0" in (environment.get("GOMP_SPINCOUNT"), environment.get("KMP_BLOCKTIME"))
@@ -112,7 +112,7 @@ def _openmp(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _quota(facts: Facts) -> Iterator[Finding]:
+def _quota(facts: MachineFacts) -> Iterator[Finding]:
     quota = facts.quota
     if quota is None or quota >= facts.affinity:
         yield Finding("CPU quota", Level.FINE, "not below the number of usable CPUs")
@@ -128,7 +128,7 @@ def _quota(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _one_thread(facts: Facts) -> Iterator[Finding]:
+def _one_thread(facts: MachineFacts) -> Iterator[Finding]:
     cores = int(facts.machine.get("cores") or facts.affinity)
     if facts.threads > 1 or cores == 1:
         yield Finding("threads", Level.FINE, f"{plural(facts.threads, 'thread')} on {plural(cores, 'CPU')}")
@@ -152,7 +152,7 @@ def _one_thread(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _governor(facts: Facts) -> Iterator[Finding]:
+def _governor(facts: MachineFacts) -> Iterator[Finding]:
     if "governor" in facts.unreadable:
         return
     shown = ", ".join(facts.governors)
@@ -170,7 +170,7 @@ def _governor(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _turbo(facts: Facts) -> Iterator[Finding]:
+def _turbo(facts: MachineFacts) -> Iterator[Finding]:
     if facts.turbo is None:
         return
     if not facts.turbo:
@@ -186,7 +186,7 @@ def _turbo(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _cpu_throttling(facts: Facts) -> Iterator[Finding]:
+def _cpu_throttling(facts: MachineFacts) -> Iterator[Finding]:
     if facts.throttled is None:
         return
     if facts.throttled == 0:
@@ -201,7 +201,7 @@ def _cpu_throttling(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _builds(facts: Facts) -> Iterator[Finding]:
+def _builds(facts: MachineFacts) -> Iterator[Finding]:
     if not facts.debug:
         yield Finding("debug build", Level.FINE, "none")
         return
@@ -214,7 +214,7 @@ def _builds(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _tracing(facts: Facts) -> Iterator[Finding]:
+def _tracing(facts: MachineFacts) -> Iterator[Finding]:
     malloc = facts.environment.get("PYTHONMALLOC", "")
     traced = [*facts.tracers, *([f"PYTHONMALLOC={malloc}"] if "debug" in malloc else [])]
     if not traced:
@@ -229,7 +229,7 @@ def _tracing(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _launches(facts: Facts) -> Iterator[Finding]:
+def _launches(facts: MachineFacts) -> Iterator[Finding]:
     if not any(device.state is not None for device in facts.devices):
         return
     switched = [
@@ -249,7 +249,7 @@ def _launches(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _tf32(facts: Facts) -> Iterator[Finding]:
+def _tf32(facts: MachineFacts) -> Iterator[Finding]:
     if not any(device.state is not None for device in facts.devices):
         yield Finding("TF32", Level.FINE, "no CUDA device here")
         return
@@ -269,7 +269,7 @@ def _tf32(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _accelerators(facts: Facts) -> Iterator[Finding]:
+def _accelerators(facts: MachineFacts) -> Iterator[Finding]:
     for device in facts.devices:
         if device.error is not None:
             yield Finding(
@@ -311,7 +311,7 @@ def _gpu(device: DeviceFacts) -> Iterator[Finding]:
         yield Finding(f"{device.name} {name}", Level.UNREADABLE, str(why))
 
 
-def _unreadable(facts: Facts) -> Iterator[Finding]:
+def _unreadable(facts: MachineFacts) -> Iterator[Finding]:
     for name, why in facts.unreadable.items():
         yield Finding(name, Level.UNREADABLE, why)
 
@@ -320,7 +320,7 @@ def _on(flag: object) -> str:
     return "unknown" if flag is None else "on" if flag else "off"
 
 
-RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+RULES: tuple[Callable[[MachineFacts], Iterator[Finding]], ...] = (
     _neighbors,
     _openmp,
     _quota,

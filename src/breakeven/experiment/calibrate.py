@@ -17,7 +17,7 @@ def run_repeatedly(
 
     Raises:
         BreakevenError: the command failed, or the machine class is not the same in all runs.
-        KeyboardInterrupt: completed runs stay in the workspace.
+        KeyboardInterrupt: completed runs are kept in the workspace.
     """
     workspace = runner.workspace
     notify(workspace.resume_message if workspace.runs else f"{plural(count, 'run')} of the same command")
@@ -36,5 +36,5 @@ def run_repeatedly(
             left_s = (count - number) * spent_s / number
             left = f"; about {duration(left_s)} left" if number < count else ""
             notify(f"run {number} of {count}: {duration(seconds)}{left}")
-        check_one_class(runs)  # after each run: an error after two runs costs less than one after ten
+        check_one_class(runs)  # after each run: fail as early as possible
     return runs

@@ -27,7 +27,7 @@ def refuse_unsupported(workload: Workload, device: Device) -> None:
 
 @contextmanager
 def in_effect(workload: Workload, device: Device) -> Iterator[None]:
-    """Set what the workload asks of the process for the length of the block, and restore it."""
+    """Set what the workload asks of the process for the duration of the block, and restore it."""
     with device.tf32_set(workload.tf32), _compiler_warnings_ignored(workload):
         yield
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from breakeven.case import Ending
+from breakeven.case import OutcomeKind
 from breakeven.errors import BreakevenError, RecipeError
 from breakeven.measure.workload import error_line
 
@@ -51,13 +51,13 @@ class UnsupportedError(CaseSkipped):
     """A device does not support what a workload asks for, which implies nothing for other cases."""
 
 
-def outcome_of(error: BaseException) -> Ending:
+def outcome_of(error: BaseException) -> OutcomeKind:
     """Return how a case ended that raised `error`."""
     if isinstance(error, CaseSkipped) or is_unsupported(error):
-        return Ending.SKIPPED
+        return OutcomeKind.SKIPPED
     if is_out_of_memory(error):
-        return Ending.OOM
-    return Ending.CRASHED if is_device_lost(error) else Ending.FAILED
+        return OutcomeKind.OOM
+    return OutcomeKind.CRASHED if is_device_lost(error) else OutcomeKind.FAILED
 
 
 def is_out_of_memory(error: BaseException) -> bool:

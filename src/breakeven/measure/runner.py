@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from breakeven.case import Budget, CaseKey, Ending
+from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.collector import collection_off
 from breakeven.hardware.devices import Device
 from breakeven.measure.canary import run_canary
@@ -22,8 +22,8 @@ from breakeven.measure.skips import MAX_OVERRUN, SkipPolicy, max_round_s, raise_
 from breakeven.measure.timing import (
     CLOCK,
     Clock,
-    Plan,
     Round,
+    RoundPlan,
     Timed,
     beyond_steady,
     min_warmup,
@@ -35,7 +35,7 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, error_line
 from breakeven.phases import Phase, parse_phase
 
-TimeRounds = Callable[[Round, Plan], None]
+TimeRounds = Callable[[Round, RoundPlan], None]
 """Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
 
 COMPILING_CALLS = 5
@@ -122,15 +122,15 @@ class Runner:
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Do one round of a case without a warm-up: what ``--benchmark-disable`` asks for."""
         with self._ready(case, device, recipe) as (trainer, _):
-            time_rounds(Round(parse_phase(case.phase), trainer), Plan(1, lead_in=0, cut_by_budget=False))
+            time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0, cut_by_budget=False))
             trainer.loss_value()
 
-    def note_failure(self, case: CaseKey, error: BaseException) -> tuple[Ending, str]:
-        """Remember how a case ended, drop its trainer, and return the ending and the reason."""
-        ending, reason = outcome_of(error), reason_for(error)
-        self._skips.add_rule(case, error, ending, reason)
-        self._cells.drop_trainer(device_is_lost=ending is Ending.CRASHED)
-        return ending, reason
+    def note_failure(self, case: CaseKey, error: BaseException) -> tuple[OutcomeKind, str]:
+        """Remember how a case ended, drop its trainer, and return the kind and the reason."""
+        kind, reason = outcome_of(error), reason_for(error)
+        self._skips.add_rule(case, error, kind, reason)
+        self._cells.drop_trainer(device_is_lost=kind is OutcomeKind.CRASHED)
+        return kind, reason
 
     def run_canary(self, when: str, devices: Iterable[Device]) -> None:
         """Time the canary on each device and keep it under `when`; where it fails, record the error."""
@@ -216,7 +216,9 @@ class Runner:
         with self._stopwatch.on(PREPARING):
             return self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
 
-    def _warmed_up(self, case: CaseKey, round_: Round, early: list[Timed]) -> tuple[Plan, dict[str, Any]]:
+    def _warmed_up(
+        self, case: CaseKey, round_: Round, early: list[Timed]
+    ) -> tuple[RoundPlan, dict[str, Any]]:
         trainer = round_.trainer
         with self._stopwatch.on(WARMING_UP):
             minimum, max_s = min_warmup(trainer.device), self.budget.max_time_s

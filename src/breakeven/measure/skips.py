@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from breakeven.case import Budget, CaseKey, Ending, Model
+from breakeven.case import Budget, CaseKey, Model, OutcomeKind
 from breakeven.measure.outcomes import CaseSkipped, UnsupportedError
 from breakeven.phases import Phase, parse_phase
 
@@ -21,12 +21,12 @@ class SkipRule:
     """From which batch size and phase on the cases of a model on a device are skipped."""
 
     case: CaseKey
-    ending: Ending
+    kind: OutcomeKind
     reason: str
 
     def covers(self, case: CaseKey) -> bool:
         """Return whether `case`, of the same model and device, would end the same way."""
-        if self.ending == Ending.OOM:
+        if self.kind == OutcomeKind.OOM:
             return case.batch_size > self.case.batch_size
         order = list(Phase)
         is_later = order.index(parse_phase(case.phase)) >= order.index(parse_phase(self.case.phase))
@@ -53,13 +53,13 @@ class SkipPolicy:
         """Remember what a round of a case costs."""
         self._forecast.observe((case.model, case.device, case.phase), case.batch_size, seconds)
 
-    def add_rule(self, case: CaseKey, error: BaseException, ending: Ending, reason: str) -> None:
+    def add_rule(self, case: CaseKey, error: BaseException, kind: OutcomeKind, reason: str) -> None:
         """Remember how a case ended without a timing, where that says something about others."""
         is_new = isinstance(error, CaseSkipped) and not isinstance(error, SkippedByRule | UnsupportedError)
-        if ending == Ending.OOM or is_new:
-            rule = SkipRule(case, ending, reason)
+        if kind == OutcomeKind.OOM or is_new:
+            rule = SkipRule(case, kind, reason)
             self._rules.setdefault((case.model, case.device), []).append(rule)
-        if ending == Ending.CRASHED:
+        if kind == OutcomeKind.CRASHED:
             self._crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
 
     def refuse(self, case: CaseKey, budget: Budget) -> None:
@@ -72,7 +72,7 @@ class SkipPolicy:
             raise SkippedByRule(f"not tried: {self._crashed[case.device]}; the process needs a restart")
         for rule in self._rules.get((case.model, case.device), []):
             if rule.covers(case):
-                what = "out of memory" if rule.ending == Ending.OOM else rule.reason
+                what = "out of memory" if rule.kind == OutcomeKind.OOM else rule.reason
                 raise SkippedByRule(f"not tried: {rule.case.phase} at batch {rule.case.batch_size}: {what}")
         predicted = self._forecast.predict((case.model, case.device, case.phase), case.batch_size)
         reason = why_over_budget(predicted, budget) if predicted is not None else None

@@ -193,7 +193,7 @@ def _median_deviation(values: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RoundPlan:
     """What pytest-benchmark is asked to do: `lead_in` untimed rounds, then `rounds` timed ones.
 
     The lead-in is for its own loop, whose first rounds find their code and data uncached. `cut_by_budget` is
@@ -205,7 +205,7 @@ class Plan:
     cut_by_budget: bool
 
 
-def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
+def plan_rounds(warmup: Warmup, budget: Budget) -> RoundPlan:
     """Return the number of rounds that should bring the median's interval to the target precision.
 
     The noise is that of the warm-up's tail, so a slow first call has no influence. The half-width of the
@@ -223,7 +223,7 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
     wanted = min(max(wanted, free, budget.min_rounds, MIN_TRUSTED), budget.max_rounds)
     rounds = max(min(wanted, affordable), budget.min_rounds)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
-    return Plan(rounds, lead_in, cut_by_budget=rounds < wanted)
+    return RoundPlan(rounds, lead_in, cut_by_budget=rounds < wanted)
 
 
 def correlation_factor(latencies: Sequence[float]) -> float:

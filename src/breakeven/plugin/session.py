@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from breakeven.case import SCHEMA, Budget, CaseKey, Ending, Outcome
+from breakeven.case import SCHEMA, Budget, CaseKey, Outcome, OutcomeKind
 from breakeven.errors import BreakevenError
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.runner import Runner
-from breakeven.measure.timing import Plan, Round
+from breakeven.measure.timing import Round, RoundPlan
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.output import RunFile
@@ -45,7 +45,7 @@ class Untimed:
     def end_test(self) -> NoReturn:
         """Skip or fail the running test, in one line unless a traceback was asked for."""
         __tracebackhide__ = True
-        if self.outcome.outcome in (Ending.SKIPPED, Ending.OOM):
+        if self.outcome.outcome in (OutcomeKind.SKIPPED, OutcomeKind.OOM):
             pytest.skip(self.outcome.reason)
         if self.error is not None:
             raise self.error
@@ -89,7 +89,7 @@ class BenchmarkSession:
         """
         benchmark.extra_info.update(case.as_extra_info())
 
-        def time_rounds(round_: Round, plan: Plan) -> None:
+        def time_rounds(round_: Round, plan: RoundPlan) -> None:
             benchmark.pedantic(
                 round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1
             )
@@ -100,7 +100,7 @@ class BenchmarkSession:
             self._runner.budget = self.options.budget(item)
             if not benchmark.enabled:
                 self._runner.run_once(case, device, recipe, time_rounds)
-                self._record(item.nodeid, Ending.SKIPPED, "ran once untimed: benchmarks are disabled")
+                self._record(item.nodeid, OutcomeKind.SKIPPED, "ran once untimed: benchmarks are disabled")
                 return None
             self._machine.before_case(self.plan, ended=len(self.timings))
             facts = self._runner.measure(case, device, recipe, time_rounds)
@@ -120,7 +120,7 @@ class BenchmarkSession:
         benchmark.has_error = True
         self.timings.pop(nodeid, None)
         reason = "train_benchmark was called twice; call it once, and sweep or parametrize what differs"
-        return Untimed(self._record(nodeid, Ending.FAILED, reason))
+        return Untimed(self._record(nodeid, OutcomeKind.FAILED, reason))
 
     def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Record what pytest reports of a case that ended without reaching `measure`."""
@@ -145,7 +145,7 @@ class BenchmarkSession:
         self.run_file.content = output_json
         for nodeid in self.plan.cases:
             if nodeid not in self.timings and nodeid not in self.outcomes:
-                self._record(nodeid, Ending.SKIPPED, "not reached: the run was stopped before it")
+                self._record(nodeid, OutcomeKind.SKIPPED, "not reached: the run was stopped before it")
         output_json["breakeven"] = {
             "schema": SCHEMA,
             "command": self.options.command,

@@ -24,7 +24,7 @@ from breakeven.report.text import flat, headline_devices, once, reach, steps_to_
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
-from breakeven.stats.intervals import LEVEL, MIN_ROUNDS, MIN_RUNS
+from breakeven.stats.intervals import LEVEL, MIN_BOOTSTRAP_RUNS, MIN_ROUNDS
 
 SKEWED = 0.5
 """An interval with a larger half-width, relative to its median, is shown by its ends: ± would mislead."""
@@ -244,15 +244,15 @@ def _methods(report: Report) -> list[str]:
             f"{MIN_ROUNDS} rounds give none",
         ),
         (
-            f"2 to {MIN_RUNS - 1} runs",
-            any(1 < count < MIN_RUNS for count in counts),
+            f"2 to {MIN_BOOTSTRAP_RUNS - 1} runs",
+            any(1 < count < MIN_BOOTSTRAP_RUNS for count in counts),
             f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
             "from which speedups and break-evens are drawn, seeded; a run of fewer than "
             f"{MIN_ROUNDS} rounds leaves none",
         ),
         (
-            f"{MIN_RUNS} runs or more",
-            any(count >= MIN_RUNS for count in counts),
+            f"{MIN_BOOTSTRAP_RUNS} runs or more",
+            any(count >= MIN_BOOTSTRAP_RUNS for count in counts),
             f"medians of the runs' medians with {LEVEL:.0%} intervals, speedups and break-evens by a seeded "
             "bootstrap over runs",
         ),

@@ -15,7 +15,7 @@ from breakeven.render.escaping import terminal_text
 from breakeven.render.report_tables import NARROW, bottleneck_tables, outcome_lines, tables, variant_tables
 from breakeven.render.table import Table
 from breakeven.render.terminal import rich_table, section
-from breakeven.report.comparability import Level
+from breakeven.report.comparability import ComparabilityLevel
 from breakeven.report.report import Report
 
 
@@ -31,7 +31,7 @@ def renderables(report: Report) -> Iterator[RenderableType]:
     yield from section("Warnings", report.warnings)
     yield from section("What would change this", report.what_if_sentences)
     yield Text()
-    if report.comparability.level is not Level.GREEN:
+    if report.comparability.level is not ComparabilityLevel.GREEN:
         yield Text(f"Comparability: {report.comparability.level}; see the warnings", style="yellow")
     for conclusion in report.conclusions:
         yield Text(terminal_text(conclusion.headline), style="bold")

@@ -16,7 +16,7 @@ from breakeven.case import Line
 from breakeven.device_names import is_cpu
 from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
-from breakeven.runs.schema import Facts
+from breakeven.runs.schema import CaseFacts
 from breakeven.stats.intervals import ratio_of_draws
 
 
@@ -94,7 +94,7 @@ class BoundCell:
     share: float | None
     low: float | None
     high: float | None
-    facts: Facts
+    facts: CaseFacts
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from breakeven.case import CaseKey
 from breakeven.flags import Flag
-from breakeven.runs.schema import CaseResult, Facts, Run
+from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import (
+    MIN_BOOTSTRAP_RUNS,
     MIN_ROUNDS,
-    MIN_RUNS,
     MedianInterval,
     RunDraws,
     autocorrelation_time,
@@ -50,7 +50,7 @@ class Estimate:
     high_s: float | None
     draws: NDArray[np.float64]
     flags: tuple[str, ...] = ()
-    facts: Facts = field(default_factory=Facts)
+    facts: CaseFacts = field(default_factory=CaseFacts)
 
     @property
     def judged(self) -> bool:
@@ -91,7 +91,7 @@ def _estimate(
         interval, draws = median_interval(samples[0]), resampled_medians(samples[0], rng)
     else:
         medians = [float(np.median(sample)) for sample in samples]
-        if len(samples) < MIN_RUNS and min(medians) > 0:
+        if len(samples) < MIN_BOOTSTRAP_RUNS and min(medians) > 0:
             draws = student_over_runs(medians, [places[number] for number in found], run_draws)
         else:
             draws = resampled_over_runs(samples, run_draws.choices, rng)
@@ -105,7 +105,7 @@ def _estimate(
         high_s=interval.high,
         draws=draws,
         flags=_flags((flag for case in found.values() for flag in case.flags), interval),
-        facts=Facts.over_runs(case.facts for case in found.values()),
+        facts=CaseFacts.over_runs(case.facts for case in found.values()),
     )
 
 

@@ -15,7 +15,7 @@ from breakeven.flags import Flag
 from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
-from breakeven.report.comparability import Comparability, Level, comparability
+from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
 from breakeven.report.estimates import Estimate, estimates
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
@@ -119,7 +119,7 @@ class Report:
     @property
     def refused(self) -> bool:
         """Whether no ratio is given, because the comparison is red."""
-        return self.comparability.level is Level.RED and not self.forced
+        return self.comparability.level is ComparabilityLevel.RED and not self.forced
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
@@ -152,7 +152,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     asked = None if baseline is None else find_baseline(baseline, runs.machines, devices)
     against = baselines(cases, asked)
     comparable = comparability(runs.machines, cases, runs.runs, runs.moved)
-    is_red = comparable.level is Level.RED
+    is_red = comparable.level is ComparabilityLevel.RED
     refused, forced = is_red and not force, is_red and force
     compared = [] if refused else speedups(cases, against)
     if forced:
@@ -169,8 +169,8 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     if refused:
         found, unpaired = [refusal(comparable)], []
     else:
-        endings = Counter(outcome.outcome for outcome in outcomes)
-        found = conclusions(runs.machines, compared, lines, paid_back, devices, endings, names)
+        outcome_counts = Counter(outcome.outcome for outcome in outcomes)
+        found = conclusions(runs.machines, compared, lines, paid_back, devices, outcome_counts, names)
         found = _with_care(found, compared, runs, forced)
         unpaired = pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}

@@ -17,7 +17,7 @@ SAME_WITHIN = 1.02
 """Up to this ratio, either way, two devices are the same."""
 
 
-class Verdict(StrEnum):
+class DeviceVerdict(StrEnum):
     """How a candidate compares with its baseline in one cell."""
 
     FASTER = "faster"
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
         The same within 2% is neither: no status rests on a difference that its own cell denies.
         """
-        return {Verdict.FASTER: 1, Verdict.SLOWER: -1}.get(self, 0)
+        return {DeviceVerdict.FASTER: 1, DeviceVerdict.SLOWER: -1}.get(self, 0)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Speedup:
     speedup: float | None
     low: float | None
     high: float | None
-    verdict: Verdict
+    verdict: DeviceVerdict
     flags: tuple[str, ...] = ()
 
     @property
@@ -67,7 +67,7 @@ class Speedup:
         return self.candidate.phase
 
 
-def verdict_of(ratio: RatioInterval) -> Verdict:
+def verdict_of(ratio: RatioInterval) -> DeviceVerdict:
     """Return the verdict on a speedup's interval.
 
     ``same`` comes first: an interval within 2% of 1 is not a difference anybody could use, however sure.
@@ -76,12 +76,12 @@ def verdict_of(ratio: RatioInterval) -> Verdict:
     ('same', 'faster')
     """
     if ratio.low is None or ratio.high is None:
-        return Verdict.UNDECIDED
+        return DeviceVerdict.UNDECIDED
     if ratio.low >= 1 / SAME_WITHIN and ratio.high <= SAME_WITHIN:
-        return Verdict.SAME
+        return DeviceVerdict.SAME
     if ratio.low > 1:
-        return Verdict.FASTER
-    return Verdict.SLOWER if ratio.high < 1 else Verdict.UNDECIDED
+        return DeviceVerdict.FASTER
+    return DeviceVerdict.SLOWER if ratio.high < 1 else DeviceVerdict.UNDECIDED
 
 
 def devices_of(cases: Sequence[Estimate]) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu
 from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
-from breakeven.report.speedup import Speedup, Verdict
+from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.intervals import interval_of_draws
 
@@ -52,7 +52,7 @@ def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Seque
     return [
         payback(row, starts[row.candidate] - starts[row.baseline], table[row.baseline], table[row.candidate])
         for row in speedups
-        if row.phase == HEADLINE and row.verdict is Verdict.FASTER and not is_cpu(row.candidate.device)
+        if row.phase == HEADLINE and row.verdict is DeviceVerdict.FASTER and not is_cpu(row.candidate.device)
         if row.candidate in starts and row.baseline in starts
     ]
 

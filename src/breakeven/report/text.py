@@ -14,8 +14,8 @@ from breakeven.format import one_line
 from breakeven.phases import COMPARED, HEADLINE
 from breakeven.report.bottleneck import Bottleneck, Bound
 from breakeven.report.break_even import BreakEven
-from breakeven.report.comparability import Comparability, Level
-from breakeven.report.speedup import Speedup, Verdict
+from breakeven.report.comparability import Comparability, ComparabilityLevel
+from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import WhatIf
@@ -41,7 +41,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True)
-class Names:
+class DisplayNames:
     """The names of machines (by class id) and models in sentences."""
 
     machines: Mapping[str, str]
@@ -101,7 +101,7 @@ def conclusions(
     break_evens: Sequence[BreakEven],
     paybacks: Sequence[Payback],
     devices: Mapping[str, Sequence[str]],
-    endings: Mapping[str, int],
+    outcome_counts: Mapping[str, int],
     models: ModelNames,
 ) -> list[Conclusion]:
     """Return the verdict on everything that was compared, one conclusion a candidate, accelerators first.
@@ -112,13 +112,13 @@ def conclusions(
         break_evens: likewise.
         paybacks: when candidates have paid back their start.
         devices: the timed devices of each class id.
-        endings: how many cases ended in each way without a timing.
+        outcome_counts: the number of cases with each outcome.
         models: the names of all models.
     """
     phase = headline_phase(speedups)
     if phase is None:
-        return [Conclusion(_nothing_compared(devices, endings))]
-    names = Names({machine.class_id: machine.label for machine in machines}, models)
+        return [Conclusion(_nothing_compared(devices, outcome_counts))]
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     found = []
     for machine in machines:
         lines = [
@@ -153,11 +153,11 @@ def headline_devices(lines: Sequence[BreakEven]) -> list[str]:
 
 def refusal(comparable: Comparability) -> Conclusion:
     """Return the conclusion where the comparison is red."""
-    red = [one_line(reason.text, 300) for reason in comparable.reasons if reason.level is Level.RED]
+    red = [reason for reason in comparable.reasons if reason.level is ComparabilityLevel.RED]
     return Conclusion(
         "These numbers do not compare, so no speedup is given.",
         (
-            *(f"{text}." for text in red),
+            *(f"{one_line(reason.text, 300)}." for reason in red),
             "--force gives the ratios anyway, and marks all that is based on them.",
         ),
     )
@@ -204,7 +204,7 @@ def bottleneck_sentences(
     found: Iterable[Bottleneck], machines: Iterable[Machine], models: ModelNames
 ) -> list[str]:
     """Return a sentence for each kind of bound on each accelerator: where it holds, and what helps."""
-    names = Names({machine.class_id: machine.label for machine in machines}, models)
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     places: dict[tuple[str, str], dict[Bound, list[str]]] = {}
     for row in found:
         kinds = places.setdefault((row.line.device, row.line.machine), {})
@@ -221,7 +221,7 @@ def bottleneck_sentences(
 
 def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:
     """Return a sentence for each change on each device: where it pays, the best cell, what it costs once."""
-    names = Names({machine.class_id: machine.label for machine in machines}, {})
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, {})
     groups: dict[tuple[str, str, str], list[Variant]] = {}
     for variant in found:
         key = variant.row.candidate
@@ -238,9 +238,9 @@ def reach(row: Bottleneck) -> str:
 
     >>> from breakeven.case import Line
     >>> from breakeven.report.bottleneck import BoundCell
-    >>> from breakeven.runs.schema import Facts
+    >>> from breakeven.runs.schema import CaseFacts
     >>> kinds = ((1, Bound.LAUNCH), (64, Bound.LAUNCH), (512, Bound.MIXED), (4096, Bound.COMPUTE))
-    >>> cells = tuple(BoundCell(batch, kind, 1.0, None, None, None, Facts()) for batch, kind in kinds)
+    >>> cells = tuple(BoundCell(batch, kind, 1.0, None, None, None, CaseFacts()) for batch, kind in kinds)
     >>> line = Line(Model("mlp"), "train", "cuda")
     >>> reach(Bottleneck(line, cells, 64, True))
     'launch-bound up to batch 64, mixed at 512, compute-bound at 4096'
@@ -269,8 +269,9 @@ def flat(row: Bottleneck) -> str:
 
     >>> from breakeven.case import Line
     >>> from breakeven.report.bottleneck import BoundCell
-    >>> from breakeven.runs.schema import Facts
-    >>> cells = tuple(BoundCell(batch, Bound.LAUNCH, 1.0, None, None, None, Facts()) for batch in (1, 8, 64))
+    >>> from breakeven.runs.schema import CaseFacts
+    >>> facts = CaseFacts()
+    >>> cells = tuple(BoundCell(batch, Bound.LAUNCH, 1.0, None, None, None, facts) for batch in (1, 8, 64))
     >>> ends = (8, True), (8, False), (64, False), (None, True), (None, False)
     >>> [flat(Bottleneck(Line(Model("mlp"), "train", "cuda"), cells, *end)) for end in ends]
     ['8', '8, undecided above', '64, the largest', 'grows from 1 on', 'undecided']
@@ -312,10 +313,10 @@ def _unpaired(devices: Iterable[str], break_evens: Iterable[BreakEven], machine:
     return [name for name in devices if not is_cpu(name) and (machine, name) not in paired]
 
 
-def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str, int]) -> str:
+def _nothing_compared(devices: Mapping[str, Sequence[str]], outcome_counts: Mapping[str, int]) -> str:
     timed = sorted({device for names in devices.values() for device in names})
     if not timed:
-        ended = ", ".join(f"{count} {one_line(word, 40)}" for word, count in endings.items())
+        ended = ", ".join(f"{count} {one_line(word, 40)}" for word, count in outcome_counts.items())
         return f"Nothing was timed ({ended}), so nothing can be judged; see the outcomes."
     if all(len(names) < 2 for names in devices.values()):
         return (
@@ -329,12 +330,12 @@ def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str
     )
 
 
-def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: Names) -> Conclusion:
+def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: DisplayNames) -> Conclusion:
     """Return the conclusion on one candidate on one machine against its baseline."""
     first = lines[0]
     rows = [row for line in lines for row in line.rows]
     main, details = (_one_model(first, names), []) if len(lines) == 1 else _several_models(lines, names)
-    faster = [row for row in rows if row.verdict is Verdict.FASTER]
+    faster = [row for row in rows if row.verdict is DeviceVerdict.FASTER]
     best = max(faster, key=lambda row: row.speedup or 0, default=None)
     details.append(
         _counts(Counter(row.verdict for row in rows), first.candidate.device, names.baseline_id(first))
@@ -346,7 +347,7 @@ def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: N
     return Conclusion(f"{fmt.capital(main)}.", tuple(details))
 
 
-def _one_model(line: BreakEven, names: Names) -> str:
+def _one_model(line: BreakEven, names: DisplayNames) -> str:
     beats, model, found = _beats(line, names), names.models[line.model], line.crossing
     if not line.batches:
         pair = f"{fmt.device_name(line.candidate.device)} and {names.baseline(line)}"
@@ -367,12 +368,12 @@ def _one_model(line: BreakEven, names: Names) -> str:
         )
     if found.bracket[1] is not None:
         return f"{beats} for {model} {where}; the exact break-even is undecided"
-    is_same = any(row.batch_size == largest and row.verdict is Verdict.SAME for row in line.rows)
+    is_same = any(row.batch_size == largest and row.verdict is DeviceVerdict.SAME for row in line.rows)
     why = f"; at the largest measured ({largest}) they are the same within 2%" if is_same else ""
     return f"the batch size from which {beats} for {model} is undecided{why}"
 
 
-def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list[str]]:
+def _several_models(lines: Sequence[BreakEven], names: DisplayNames) -> tuple[str, list[str]]:
     """Return the sentence that matters most, and those on the models that it is not about."""
     wins = [line for line in lines if _wins(line)]
     losses = _losses(lines)
@@ -383,7 +384,7 @@ def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list
     return f"in {among} models {_beats(lines[0], names)} from some batch size on: {where}", losses
 
 
-def _where_it_wins(wins: Sequence[BreakEven], names: Names) -> list[str]:
+def _where_it_wins(wins: Sequence[BreakEven], names: DisplayNames) -> list[str]:
     """Return from which batch sizes on a candidate wins in several models, as phrases."""
     crossing = sorted(
         (line for line in wins if line.crossing.status is Status.CROSSES),
@@ -431,15 +432,15 @@ def _is_at_the_latest(line: BreakEven) -> bool:
 
 
 def _is_slower_throughout(line: BreakEven) -> bool:
-    return all(row.verdict is Verdict.SLOWER for row in line.rows)
+    return all(row.verdict is DeviceVerdict.SLOWER for row in line.rows)
 
 
-def _beats(line: BreakEven, names: Names) -> str:
+def _beats(line: BreakEven, names: DisplayNames) -> str:
     verb = "beat" if fmt.is_plural(line.candidate.device) else "beats"
     return f"{fmt.device_name(line.candidate.device)} {verb} {names.baseline(line)}"
 
 
-def _is_slower(line: BreakEven, names: Names) -> str:
+def _is_slower(line: BreakEven, names: DisplayNames) -> str:
     verb = "are" if fmt.is_plural(line.candidate.device) else "is"
     return f"{fmt.device_name(line.candidate.device)} {verb} slower than {names.baseline(line)}"
 
@@ -448,17 +449,17 @@ def _from(line: BreakEven) -> str:
     return line.crossing.describe(line.batches)
 
 
-def _counts(count: Counter[Verdict], candidate: str, baseline: str) -> str:
+def _counts(count: Counter[DeviceVerdict], candidate: str, baseline: str) -> str:
     total = sum(count.values())
-    parts = [f"{candidate} wins {count[Verdict.FASTER]} of {fmt.plural(total, 'cell')}"]
-    parts.append(f"{baseline} {count[Verdict.SLOWER]}")
-    for verdict, text in ((Verdict.SAME, "the same within 2%"), (Verdict.UNDECIDED, "undecided")):
+    parts = [f"{candidate} wins {count[DeviceVerdict.FASTER]} of {fmt.plural(total, 'cell')}"]
+    parts.append(f"{baseline} {count[DeviceVerdict.SLOWER]}")
+    for verdict, text in ((DeviceVerdict.SAME, "the same within 2%"), (DeviceVerdict.UNDECIDED, "undecided")):
         if count[verdict]:
             parts.append(f"{count[verdict]} {'is' if count[verdict] == 1 else 'are'} {text}")
     return one_line(", ".join(parts), 300) + "."
 
 
-def _payback(payback: Payback, names: Names) -> str:
+def _payback(payback: Payback, names: DisplayNames) -> str:
     name = fmt.device_name(payback.row.candidate.device)
     if payback.start_s <= 0:
         return f"{fmt.capital(name)} adds no start-up time."
@@ -521,14 +522,14 @@ def _variant(rows: Sequence[Variant]) -> str:
     place = f"({best.sizes.label()}, batch {best.row.batch_size})"
     if len(rows) == 1:
         return f"is {best.row.verdict}, {ratio} {place}"
-    if not counts[Verdict.FASTER]:
-        kinds = [f"{counts[kind]} {kind}" for kind in Verdict if counts[kind]]
+    if not counts[DeviceVerdict.FASTER]:
+        kinds = [f"{counts[kind]} {kind}" for kind in DeviceVerdict if counts[kind]]
         return f"pays in none of {cells} ({', '.join(kinds)})"
-    return f"is faster in {counts[Verdict.FASTER]} of {cells}, {ratio} at best {place}"
+    return f"is faster in {counts[DeviceVerdict.FASTER]} of {cells}, {ratio} at best {place}"
 
 
 def _variant_once(best: Variant) -> str:
-    if best.row.verdict is not Verdict.FASTER or not once(best) or best.paid_back is None:
+    if best.row.verdict is not DeviceVerdict.FASTER or not once(best) or best.paid_back is None:
         return ""
     steps = steps_to_pay_back(best.paid_back)
     return f"; what happens once ({once(best)}) is paid back after {steps} steps"
@@ -539,4 +540,4 @@ def _is_less_precise(variant: Variant) -> bool:
 
 
 def _best(rows: Sequence[Variant]) -> Variant:
-    return max(rows, key=lambda variant: (variant.row.verdict is Verdict.FASTER, variant.row.speedup or 0.0))
+    return max(rows, key=lambda item: (item.row.verdict is DeviceVerdict.FASTER, item.row.speedup or 0.0))

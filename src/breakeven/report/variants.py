@@ -14,7 +14,7 @@ from typing import Any
 from breakeven.case import Axes, CaseKey, Cell, Model
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
-from breakeven.report.speedup import Speedup, Verdict, speedup_of
+from breakeven.report.speedup import DeviceVerdict, Speedup, speedup_of
 from breakeven.report.startup_cost import Payback, payback
 
 PLAIN_DTYPE = "float32"
@@ -115,7 +115,7 @@ def _variant(
     compile_s, capture_s = _once(case, table)
     plain_compile_s, plain_capture_s = _once(base, table)
     longer_s = (compile_s or 0.0) + (capture_s or 0.0) - (plain_compile_s or 0.0) - (plain_capture_s or 0.0)
-    pays = row.verdict is Verdict.FASTER and longer_s > 0
+    pays = row.verdict is DeviceVerdict.FASTER and longer_s > 0
     return Variant(
         row=row,
         change=change,

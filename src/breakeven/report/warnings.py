@@ -16,7 +16,7 @@ from breakeven.report.speedup import Baselines, Speedup
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingWarning
-from breakeven.stats.intervals import MIN_RUNS
+from breakeven.stats.intervals import MIN_BOOTSTRAP_RUNS
 
 CROSSINGS = {
     CrossingWarning.SEVERAL: "the faster device changes more than once over the batch sizes; the break-even "
@@ -160,9 +160,10 @@ def _runs(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
         counts[case.key.machine] = max(counts.get(case.key.machine, 0), case.runs)
     return [
         f"{_where(f'{count} runs', machine, labels)} are replicates of each other, too few to know the noise "
-        f"between them well, so their intervals (Student's) are wide; add runs until there are {MIN_RUNS}"
+        f"between them well, so their intervals (Student's) are wide; add runs until there are "
+        f"{MIN_BOOTSTRAP_RUNS}"
         for machine, count in counts.items()
-        if 1 < count < MIN_RUNS
+        if 1 < count < MIN_BOOTSTRAP_RUNS
     ]
 
 

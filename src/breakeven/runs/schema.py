@@ -1,7 +1,7 @@
 """One run file: its bytes -> a checked `Run`. Nothing else reads the format.
 
 A value is refused, with the field and the remedy in one line, where an answer would rest on it; what is
-merely noted beside the rounds (`Facts`, flags, the machine's state) is left out where it makes no sense.
+merely noted beside the rounds (`CaseFacts`, flags, the machine's state) is left out where it makes no sense.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Facts:
+class CaseFacts:
     """What a run file notes of a case beside its rounds: base units, None where it is not known."""
 
     device_name: str | None = None
@@ -63,14 +63,14 @@ class Facts:
     parts_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, info: Mapping[str, Any]) -> Facts:
+    def of(cls, info: Mapping[str, Any]) -> CaseFacts:
         """Return what `info`, an ``extra_info``, notes; a value that cannot be is left out."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
         amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
         return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
 
     @classmethod
-    def over_runs(cls, several: Iterable[Facts]) -> Facts:
+    def over_runs(cls, several: Iterable[CaseFacts]) -> CaseFacts:
         """Return the median of each number over the runs that have it, and the first text."""
         known = list(several)
         if len(known) == 1:
@@ -89,7 +89,7 @@ class Facts:
 
 
 _TEXTS = ("device_name", "flops_unknown")
-_AMOUNTS = tuple(item.name for item in fields(Facts) if item.name not in (*_TEXTS, "parts_s"))
+_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, "parts_s"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ class CaseResult:
     times_s: NDArray[np.float64]
     median_s: float
     flags: tuple[str, ...] = ()
-    facts: Facts = field(default_factory=Facts)
+    facts: CaseFacts = field(default_factory=CaseFacts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +262,7 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
             times_s,
             median_s,
             tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
-            Facts.of(info),
+            CaseFacts.of(info),
         )
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):

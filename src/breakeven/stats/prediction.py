@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven.stats.ar1_noise import Array
-from breakeven.stats.change_points import MIN_RUNS, Findings
+from breakeven.stats.change_points import MIN_LEVEL_RUNS, Findings
 from breakeven.stats.significance import benjamini_hochberg, student_quantile, two_sided_p
 from breakeven.stats.verdict import Verdict
 
@@ -81,7 +81,7 @@ def expect(values: Array, findings: Findings) -> Expected | None:
         values: logarithms, in the order of the runs.
         findings: of the same values; the last value belongs to the last level.
     """
-    if len(values) <= MIN_RUNS:
+    if len(values) <= MIN_LEVEL_RUNS:
         return None
     before = findings.winsorized[findings.levels[-1].start : -1]
     mean, noise = float(before.mean()), findings.noise

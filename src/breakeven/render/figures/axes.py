@@ -16,7 +16,7 @@ from breakeven.render.figures.style import NORMAL, SMALL
 SCALED = EngFormatter()
 
 _PARTS_OF_A_SECOND = EngFormatter("s")
-SECONDS = FuncFormatter(lambda value, _: f"{value:g} s" if value >= 1 else _PARTS_OF_A_SECOND(value))
+SECONDS_FORMAT = FuncFormatter(lambda value, _: f"{value:g} s" if value >= 1 else _PARTS_OF_A_SECOND(value))
 
 _MAX_TICKS = 6
 _LEADING = 1.35 * SMALL

@@ -22,8 +22,8 @@ from breakeven.render.figures.axes import batch_axis, panel_title, value_axis, w
 from breakeven.render.figures.drawing import missing_note, new_figure
 from breakeven.render.figures.models import (
     MAX_PANELS,
-    Model,
-    ModelNames,
+    PanelModel,
+    PanelNames,
     batch_of,
     cases_by_model,
     key_of,
@@ -40,7 +40,7 @@ MAX_LABELS = 4
 _LABEL = 12  # characters of a device's name at the end of a line
 _LABEL_OFFSET, _LABEL_GAP = 6, 9.5  # points
 
-Curves = Mapping[Model, Sequence["Curve"]]
+Curves = Mapping[PanelModel, Sequence["Curve"]]
 _Floats = NDArray[np.float64]
 
 
@@ -70,13 +70,13 @@ class Curve:
 
 def value_curves(
     report: Report, phase: str | None, point: Callable[[Any], Point | None]
-) -> dict[Model, list[Curve]]:
+) -> dict[PanelModel, list[Curve]]:
     """Return the curves of each model that has any.
 
     A batch size is a hole of a device if another was timed there, or if a case ended without a timing.
     `point` makes a point of a timed case, or None where there is nothing to draw.
     """
-    ended: dict[Model, set[int]] = {}
+    ended: dict[PanelModel, set[int]] = {}
     for outcome in untimed_cases(report, phase):
         ended.setdefault(key_of(outcome).model, set()).add(batch_of(outcome))
     found = {}
@@ -178,7 +178,7 @@ class PanelStyle:
     formatter: Formatter
     base: int = 10
     visible: tuple[float, ...] = ()
-    extra: Callable[[Axes, Model], None] = lambda _ax, _model: None
+    extra: Callable[[Axes, PanelModel], None] = lambda _ax, _model: None
     handles: Sequence[Artist] = ()
 
 
@@ -189,7 +189,7 @@ def panels(report: Report, curves: Curves, style: PanelStyle) -> Figure:
     direct = max(len(curves[model]) for model in shown) <= MAX_LABELS
     columns = 2 if len(shown) == 4 else min(3, len(shown))
     rows = math.ceil(len(shown) / columns)
-    names = ModelNames(report)
+    names = PanelNames(report)
     titles = [_wrapped(names.lines(model), 72 // columns) for model in shown]
     height = (2.4, 2.0, 1.25)[columns - 1]
     figure = new_figure(

@@ -19,7 +19,7 @@ from breakeven.render.figures.curves import (
     value_curves,
 )
 from breakeven.render.figures.drawing import Drawing, missing_note, new_figure
-from breakeven.render.figures.models import ModelNames, report_models, report_styles, select_models
+from breakeven.render.figures.models import PanelNames, report_models, report_styles, select_models
 from breakeven.render.figures.quantities import highest_of_each, rate_point
 from breakeven.report.report import Report
 
@@ -59,7 +59,7 @@ def _plot(report: Report, phases: _Phases) -> Figure:
             batch_axis(ax, batches, 2)
             for curve in curves.get(model, ()):
                 draw_curve(ax, curve, *styles[curve.device])
-    names = ModelNames(report)
+    names = PanelNames(report)
     _write_titles(grid, list(phases), [fmt.shortened(", ".join(names.lines(model)), 80) for model in shown])
     return figure
 

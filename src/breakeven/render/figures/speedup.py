@@ -14,12 +14,12 @@ from breakeven import format as fmt
 from breakeven.render.figures.axes import RATIOS, write
 from breakeven.render.figures.curves import Curve, PanelStyle, Point, panels
 from breakeven.render.figures.drawing import Drawing, notice
-from breakeven.render.figures.models import Model, baseline_of, batch_of, key_of, report_styles
+from breakeven.render.figures.models import PanelModel, baseline_of, batch_of, key_of, report_styles
 from breakeven.render.figures.style import INK, LABEL_BOX, NORMAL, PAPER
 from breakeven.report.break_even import BreakEven
 from breakeven.report.report import Report
 
-_Lines = dict[Model, list[BreakEven]]
+_Lines = dict[PanelModel, list[BreakEven]]
 
 
 def speedup_figure(report: Report) -> Figure:
@@ -38,7 +38,7 @@ def _lines(report: Report) -> _Lines:
 def _plot(report: Report, lines: _Lines) -> Figure:
     styles = report_styles(report)
 
-    def extra(ax: Axes, model: Model) -> None:
+    def extra(ax: Axes, model: PanelModel) -> None:
         ax.axhline(1, color=INK, linewidth=1.8, zorder=1)
         crossing = [line for line in lines[model] if line.crossing.batch_size is not None]
         for place, line in enumerate(crossing):

@@ -28,8 +28,8 @@ from breakeven.device_names import is_cpu
 from breakeven.render.figures.axes import panel_title, ratio_tick, write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
 from breakeven.render.figures.models import (
-    Model,
-    ModelNames,
+    PanelModel,
+    PanelNames,
     RowKey,
     baseline_of,
     batch_of,
@@ -74,7 +74,7 @@ class Block:
 
     baseline: str
     candidate: str
-    rows: dict[Model, dict[int, MapCell]]
+    rows: dict[PanelModel, dict[int, MapCell]]
 
     @property
     def batches(self) -> list[int]:
@@ -128,7 +128,7 @@ def _plot(report: Report, every: Sequence[Block]) -> Figure:
     axes = [*figure.subplots(len(blocks), 1, squeeze=False, height_ratios=rows).flat]
     norm, columns = _norm(blocks), max(6, *(len(block.columns) for block in blocks))
     shades = {pair: _shades(report, pair, norm) for pair in pairs}
-    names = ModelNames(report)
+    names = PanelNames(report)
     for ax, block in zip(axes, blocks, strict=True):
         _draw_cells(ax, block, shades[block.baseline, block.candidate])
         _label_block(ax, block, names)
@@ -224,7 +224,7 @@ def _lightness(color: Sequence[float]) -> float:
     return math.log(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
 
 
-def _label_block(ax: Axes, block: Block, names: ModelNames) -> None:
+def _label_block(ax: Axes, block: Block, names: PanelNames) -> None:
     """Name the block, its columns, and its rows by the values of the axes that differ."""
     first, *_ = block.rows
     pair = f"{fmt.shortened(block.candidate, 12)} over {fmt.shortened(block.baseline, 12)}"
@@ -276,7 +276,7 @@ def _text(report: Report, blocks: Sequence[Block]) -> str:
     text = f"Map of the speedup of {fmt.plural(len({cell[-1] for cell in timed}), 'model')}: {counts}."
     if not timed:
         return text
-    sentence = ModelNames(report).sentence
+    sentence = PanelNames(report).sentence
     lowest, highest = (
         f"{fmt.ratio(speedup)} ({candidate}, batch {batch}, {sentence(model)})"
         for speedup, candidate, batch, model in (pick(timed, key=lambda cell: cell[0]) for pick in (min, max))
