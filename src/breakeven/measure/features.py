@@ -1,4 +1,4 @@
-"""What a workload asks for beyond its model: TF32, CUDA graphs, a compiler."""
+"""Options of a workload: TF32, CUDA graphs, a compiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from breakeven.measure.workload import Workload
 
 
 def refuse_unsupported(workload: Workload, device: Device) -> None:
-    """Refuse what the device does not support.
+    """Reject options that the device does not support.
 
     Raises:
         UnsupportedError: with the field and the reason.
@@ -27,16 +27,16 @@ def refuse_unsupported(workload: Workload, device: Device) -> None:
 
 @contextmanager
 def in_effect(workload: Workload, device: Device) -> Iterator[None]:
-    """Set what the workload asks of the process for the duration of the block, and restore it."""
+    """Apply the workload's options to the process for the duration of the block, then restore them."""
     with device.tf32_set(workload.tf32), _compiler_warnings_ignored(workload):
         yield
 
 
 @contextmanager
 def _compiler_warnings_ignored(workload: Workload) -> Iterator[None]:
-    """Keep a compiler's warnings from ending a case where warnings are errors.
+    """Keep a compiler's warnings from failing a case if warnings are errors.
 
-    It recommends TF32, which is an axis here, and calls deprecated parts of torch.
+    The compiler recommends TF32, which is an axis here, and calls deprecated parts of torch.
     """
     if not workload.compile:
         yield

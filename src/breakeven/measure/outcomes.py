@@ -1,4 +1,4 @@
-"""How a case ended that raised, read off torch's messages: skipped, out of memory, crashed or failed."""
+"""Classifies errors by torch's messages: skipped, out of memory, crashed or failed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _OUT_OF_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 _UNSUPPORTED = (
-    "`fused=True` requires",  # torch.optim: the optimizer has no fused form on this device
-    "No working C++ compiler",  # what torch.compile needs: a compiler of C++, Triton, and what that needs
+    "`fused=True` requires",  # torch.optim: the optimizer has no fused implementation on this device
+    "No working C++ compiler",  # torch.compile needs a C++ compiler, or Triton and its requirements
     "Failed to find C compiler",
     "Cannot find a working triton installation",
     "TritonMissing",
@@ -34,8 +34,8 @@ _DEVICE_LOST = (
     "launch timed out",
     "device is lost",
     "uncorrectable ECC",
-    # A failed capture of a graph: the device works, but torch's allocator (up to 2.11) still believes that it
-    # captures, and never gives memory back again.
+    # A failed capture of a graph: the device works, but torch's allocator (up to 2.11) remains in capture
+    # mode and never releases memory again.
     "previous error during capture",
     "when stream is capturing",
     "depend on a capturing",
@@ -44,11 +44,11 @@ _DEVICE_LOST = (
 
 
 class CaseSkipped(BreakevenError):
-    """A case was not timed because it would take too long, or because a smaller one already failed."""
+    """A case was not timed because it would take too long, or because a smaller batch already failed."""
 
 
 class UnsupportedError(CaseSkipped):
-    """A device does not support what a workload asks for, which implies nothing for other cases."""
+    """A device does not support an option of a workload; other cases are not affected."""
 
 
 def outcome_of(error: BaseException) -> OutcomeKind:
@@ -75,16 +75,16 @@ def is_device_lost(error: BaseException) -> bool:
 
 
 def is_unsupported(error: BaseException) -> bool:
-    """Return whether something that a workload asks for is missing: a fused optimizer, a compiler."""
+    """Return whether a requirement of the workload is missing: a fused optimizer, a compiler."""
     return isinstance(error, UnsupportedError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _UNSUPPORTED)
     )
 
 
 def reason_for(error: BaseException) -> str:
-    """Return one line: our own messages as they are, others with their type."""
+    """Return one line: breakeven's messages unchanged, others with their type."""
     if isinstance(error, RuntimeError) and is_unsupported(error):
-        # A compiler's errors have many lines; the one that matters is not the first.
+        # A compiler's errors have many lines, and the relevant one is not the first.
         lines = [line.strip() for line in str(error).splitlines()]
         text = next((line for line in lines if any(sign in line for sign in _UNSUPPORTED)), str(error))
         return f"not supported here: {text[:300]}"

@@ -1,4 +1,4 @@
-"""Times the cases of one run, one after another, from the recipe to what the run file records of a case."""
+"""Times the cases of one run, one after another, and returns the facts for the run file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from breakeven.measure.workload import Recipe, error_line
 from breakeven.phases import Phase, parse_phase
 
 TimeRounds = Callable[[Round, RoundPlan], None]
-"""Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
+"""Times the planned rounds and stores the seconds; in a run, by `benchmark.pedantic`."""
 
 COMPILING_CALLS = 5
 """Calls after the second that may still compile before a compiled case is skipped as too slow."""
@@ -45,13 +45,13 @@ TRANSIENT_FACTOR = 4.0
 """A second round up to this many times too slow is repeated before the case is skipped."""
 
 TRANSIENT_CALLS = 3
-"""How often it is repeated: on a busy machine one slow round follows another."""
+"""How often it is repeated: on a busy machine several slow rounds may follow each other."""
 
 PREPARING, WARMING_UP, TIMING = "preparing", "warming up", "timing"
 
 
 class Stopwatch:
-    """Adds up where the time goes; `spent` is written into the run file."""
+    """Adds up the time of each activity; `spent` is written into the run file."""
 
     def __init__(self, clock: Clock) -> None:
         self.spent = {PREPARING: 0.0, WARMING_UP: 0.0, TIMING: 0.0}
@@ -68,7 +68,7 @@ class Stopwatch:
 
 
 class Runner:
-    """Times cases, and knows what one case implies for the next.
+    """Times cases, and remembers what one case implies for the next.
 
     Args:
         budget: what may be spent on the rounds of a case.
@@ -120,7 +120,7 @@ class Runner:
             return facts | warmed | captured | self._after_rounds(case, phase, trainer)
 
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
-        """Do one round of a case without a warm-up: what ``--benchmark-disable`` asks for."""
+        """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
         with self._ready(case, device, recipe) as (trainer, _):
             time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0, cut_by_budget=False))
             trainer.loss_value()
@@ -154,8 +154,8 @@ class Runner:
     def _ready(
         self, case: CaseKey, device: Device, recipe: Recipe
     ) -> Iterator[tuple[Trainer, dict[str, float]]]:
-        """Yield the case's trainer in its initial state, with all it asks for, and what capturing took."""
-        # Before the device becomes the current one, which alone makes a context.
+        """Yield the case's trainer, reset and with its options applied, and the time of capturing."""
+        # Before the device becomes the current one, which creates a context.
         with self._stopwatch.on(PREPARING):
             self._initialize(device)
         with device.active():
@@ -170,7 +170,7 @@ class Runner:
     def _initialize(self, device: Device) -> None:
         if device.name not in self.device_init_s:
             self._open.enter_context(device.state_kept_open())
-            # Not `time_once`: its first synchronization would make the context before the clock is read.
+            # Not `time_once`: its first synchronization would create the context before the clock is read.
             start = self._clock()
             device.initialize()
             self.device_init_s[device.name] = self._clock() - start
@@ -190,7 +190,7 @@ class Runner:
         return early, (first_loss, second_loss)
 
     def _first_call(self, round_: Round) -> Timed:
-        """Time the first call; where it fails because of a loss that is not a number, raise that instead."""
+        """Time the first call; if it fails because the loss is NaN or infinite, raise that error instead."""
         try:
             return time_round(round_, self._clock)
         except Exception:
@@ -198,10 +198,10 @@ class Runner:
             raise
 
     def _repeated_while_slow(self, round_: Round, round_s: float) -> list[Timed]:
-        """Do more rounds where a few slow ones could decide that the case takes too long.
+        """Run more rounds if a few slow ones could cause the case to be skipped as too slow.
 
-        A busy neighbor has slowed one round of 1 ms down to 1 s, and `torch.compile` compiles again in each
-        of the first few calls.
+        A busy neighbor can slow a round of 1 ms down to 1 s, and `torch.compile` compiles again in each of
+        the first few calls.
         """
         limit_s = max_round_s(self.budget)
         compiles = round_.trainer.workload.compile
@@ -224,7 +224,7 @@ class Runner:
             minimum, max_s = min_warmup(trainer.device), self.budget.max_time_s
             warmup = warm_up(round_, minimum, max_s, early[1:], self._clock)
             raise_if_over_budget(warmup.round_s, self.budget, warmup.fastest_s)
-        # The fastest, since predictions from a busy machine's times would skip larger batches for no reason.
+        # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
         self._skips.observe(case, warmup.fastest_s)
         plan = plan_rounds(warmup, self.budget)
         facts = {
@@ -235,8 +235,8 @@ class Runner:
             "steady": warmup.steady,
         }
         if trainer.workload.compile:
-            # torch compiles in the first few calls, nearly all of it in the first case of a model. Where
-            # graphs are captured, it compiled before, and `prepare_graphs` returns the seconds.
+            # torch compiles in the first few calls, nearly all of it in the first case of a model. With
+            # graphs, it compiled before, and `prepare_graphs` returns the seconds.
             facts["compile_s"] = beyond_steady(early, warmup)
         return plan, facts
 
@@ -248,11 +248,11 @@ class Runner:
             return state_between(before, snapshot(device, self._clock))
 
     def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer) -> dict[str, Any]:
-        """Return what is found out once the rounds are timed, since it would disturb them."""
+        """Return facts that would disturb the rounds if they were collected earlier."""
         trainer.loss_value()
         facts: dict[str, Any] = {}
         peak = trainer.device.peak_memory_bytes()
-        # What a graph uses was allocated when it was captured, and is not counted in its rounds.
+        # A graph's memory was allocated when it was captured, and does not count in its rounds.
         if peak is not None and not trainer.workload.cuda_graph:
             facts["peak_memory_bytes"] = peak
         if len(phase.parts) > 1:
