@@ -93,7 +93,7 @@ def test_keyboard(show, content):
     shown = show(content)
     page = shown.page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "To the verdict"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdict"
     seen = []
     for _ in range(60):
         page.keyboard.press("Tab")

@@ -125,7 +125,7 @@ class Workspace:
         self.save()
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file beside the runs and return its path."""
+        """Write a file next to the runs and return its path."""
         with self.writing():
             write_whole(self.path / name, text.encode("utf-8", "surrogateescape"))
         return self.path / name

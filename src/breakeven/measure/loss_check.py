@@ -126,7 +126,7 @@ def check_losses(
         if not math.isclose(loss, expected, rel_tol=relative, abs_tol=absolute):
             raise MeasurementError(
                 f"{where_of(recipe)}: {case.device} computes a different result than the CPU: {when} "
-                f"{loss:.6g}, on the CPU {expected:.6g}; make the workload compute the same result on every device"
+                f"{loss:.6g}, on the CPU {expected:.6g}; make the results agree on every device"
             )
     return {"loss": losses[1], "loss_compared": True}
 

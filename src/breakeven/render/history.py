@@ -25,7 +25,7 @@ from breakeven.render.table import Table
 from breakeven.render.terminal import rich_table, section
 
 MAX_ROWS = 12
-"""The rows of a table and the lines of a list in markdown; JSON and the page have all."""
+"""The rows of a table and the lines of a list in markdown; JSON and the page have all of them."""
 
 _MAX_NAME, _MAX_REASON, _MAX_LINE = 64, 40, 600
 _TEXT_COLUMNS = ("case", "change", "in", "state", "unchanged within")
@@ -87,13 +87,13 @@ def show_json(history: History) -> str:
 
 
 def add_line(added: Added) -> str:
-    """Return what became of one run file, on one line."""
+    """Return the result for one run file, on one line."""
     done = f"added as {added.path}" if added.new else f"is already in the store, as {added.path}"
     return f"{added.run}: {done}".encode("utf-8", "backslashreplace").decode()
 
 
 def add_json(added: Sequence[Added], failed: Sequence[str]) -> str:
-    """Return what became of each run file."""
+    """Return the result for each run file."""
     return _json(
         added=[{"run": one.run, "path": str(one.path), "new": one.new} for one in added], failed=list(failed)
     )

@@ -1,6 +1,6 @@
-"""May these numbers be compared? Green, amber or red, with the reasons.
+"""Whether numbers may be compared: green, amber or red, with the reasons.
 
-Red is where two numbers of one name mean different things: another numeric mode, another model.
+Red means that numbers of the same name differ in meaning: another numeric mode, another model.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SHOULD_AGREE = (
     "threads",
     "omp_wait_policy",
 )
-"""Facts that move the times without changing what is computed; unknown ones are passed over."""
+"""Facts that affect the times but not the results; unknown ones are ignored."""
 
 DOUBTFUL = (Flag.THROTTLED, Flag.SHARED_GPU)
 """Flags on a device that make a comparison amber."""
@@ -72,7 +72,7 @@ def comparability(
         machines: every machine class in the report.
         cases: their estimates, whose flags record throttling and a shared GPU.
         runs: those behind the estimates.
-        moved: a line for each canary that moved while a run was measured.
+        moved: a line for each canary that changed during a run.
     """
     # The worst reasons first: the first one sets the level.
     red = (*_modes(machines), *_models(runs))
@@ -105,8 +105,8 @@ def _models(runs: Sequence[Run]) -> Iterator[Reason]:
         if cells:
             yield Reason(
                 ComparabilityLevel.RED,
-                f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their "
-                f"{name}; give what differs an axis or a name of its own",
+                f"{joined([one_line(cell.label()) for cell in cells])}: cells of the same name differ in "
+                f"their {name}; give them different names or axes",
             )
 
 

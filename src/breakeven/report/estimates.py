@@ -1,4 +1,4 @@
-"""One estimate a case: its median, the interval, and the draws that everything later rests on.
+"""One estimate per case: its median, the interval, and the draws on which all later results are based.
 
 One run is bootstrapped over its rounds, six and more runs over runs, and two to five runs use Student's
 distribution of their medians. Every comparison and every break-even uses the same draws, so that their
@@ -31,14 +31,14 @@ from breakeven.stats.intervals import (
 )
 
 SEED = 20260101
-"""The seed of all draws of a report: the same files give the same numbers, in any order of their cases."""
+"""The seed of all draws of a report: the same files yield the same numbers, in any order of their cases."""
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What is known of one case on one machine class, in seconds.
+    """The estimate of one case on one machine class, in seconds.
 
-    `median_s` is the median of the runs' medians, `n` counts all rounds, `draws` has a value a resample.
+    `median_s` is the median of the runs' medians, `n` counts all rounds, `draws` has one value per resample.
     `facts` are the medians over the runs.
     """
 
@@ -54,12 +54,12 @@ class Estimate:
 
     @property
     def judged(self) -> bool:
-        """Whether the case can take part in a comparison: neither too few rounds nor a median of zero."""
+        """Whether the case can be compared: it has enough rounds and a nonzero median."""
         return self.median_s > 0 and self.low_s is not None
 
 
 def estimates(runs: Sequence[Run]) -> list[Estimate]:
-    """Return one estimate for each case of each machine class, in the order the cases first appear in."""
+    """Return one estimate for each case of each machine class, in the order of the cases."""
     samples: dict[CaseKey, dict[int, CaseResult]] = {}
     places: dict[str, dict[int, int]] = {}
     for number, run in enumerate(runs):
@@ -69,7 +69,7 @@ def estimates(runs: Sequence[Run]) -> list[Estimate]:
                 known = places.setdefault(case.key.machine, {})
                 known.setdefault(number, len(known))
     # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
-    # comparison; two machines' processes have nothing in common, and are drawn apart.
+    # comparison; the processes of different machines are drawn independently.
     draws = {
         machine: RunDraws.draw(np.random.default_rng([SEED, _number(machine)]), len(known))
         for machine, known in places.items()

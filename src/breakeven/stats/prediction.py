@@ -75,7 +75,7 @@ class Judgment:
 
 
 def expect(values: Array, findings: Findings) -> Expected | None:
-    """Return what the runs before the last one predict for it; None with too few runs.
+    """Return the prediction for the last run from the runs before it; None with too few runs.
 
     Args:
         values: logarithms, in the order of the runs.
@@ -99,7 +99,7 @@ def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) 
         worse: 1 for a series in which larger is worse, -1 for one in which smaller is worse.
         threshold: ignore relative changes below this size.
     """
-    # A series that never moves says nothing about the spikes of the machine.
+    # A series that never changes does not show the machine's spikes.
     moving = [item.residuals for item in expected if item.residuals.any()]
     pooled = np.sort(np.concatenate(moving)) if moving else np.zeros(1)
     mirrored = -pooled[::-1]

@@ -29,7 +29,7 @@ _Phases = dict[Phase, Curves]
 
 
 def _phases(report: Report) -> _Phases:
-    """Return the curves of each phase that has any, those counted in one unit side by side."""
+    """Return the curves of each phase that has any, phases of one unit side by side."""
     found: _Phases = {
         phase: value_curves(report, phase, lambda row: rate_point(row, row.rate))
         for phase in sorted(Phase, key=lambda phase: phase.rate != FLOPS)
@@ -87,9 +87,9 @@ def _text(report: Report, phases: _Phases) -> str:
 
 EFFICIENCY = Drawing(
     "Efficiency",
-    "Higher is better: achieved FLOP/s, and bytes moved per second; not a share of any peak.",
+    "Higher is better: achieved FLOP/s, and bytes moved per second; not a percentage of the hardware's peak.",
     _phases,
     _plot,
     _text,
-    lambda _: "There is no figure of efficiency, because no case records how much work it did.",
+    lambda _: "There is no figure of efficiency, because no case records its amount of work.",
 )

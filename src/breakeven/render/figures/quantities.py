@@ -29,7 +29,7 @@ def _drawing(
     point: Callable[[Any], Point | None],
     text: Callable[[Report, Curves], str],
 ) -> Drawing[Curves]:
-    """Return the figure of a number of timed cases; heading and label may name ``{phase}`` or ``{step}``."""
+    """Return the figure of a quantity; heading and label may contain ``{phase}`` or ``{step}``."""
 
     def plot(report: Report, curves: Curves) -> Figure:
         name = fmt.shortened(str(phase(report)), 30)
@@ -88,7 +88,7 @@ def _highest(what: str, unit: str) -> Callable[[Report, Curves], str]:
 
 
 def rate_point(row: Any, rate: Rate | None) -> Point | None:
-    """Return the point of a rate, None where there is none."""
+    """Return the point of a rate, None if there is no rate."""
     return None if rate is None else Point(batch_of(row), rate.value, rate.low, rate.high)
 
 
@@ -100,7 +100,7 @@ def _peak(row: Any) -> Point | None:
 STEP_TIME = _drawing(
     "Step time",
     "Lower is faster: each line is a device, its markers are medians, and its band is the 95% interval.",
-    "There is no figure of step times, because no timing took any time.",
+    "There is no figure of step times, because all measured times are zero.",
     heading="Time of a {step} (median, 95% interval)",
     y_label="time of a {step}",
     formatter=SECONDS_FORMAT,
@@ -111,7 +111,7 @@ STEP_TIME = _drawing(
 
 THROUGHPUT = _drawing(
     "Throughput",
-    "Higher is faster: training samples per second; where a line is flat, larger batches gain nothing.",
+    "Higher is faster: training samples per second; where a line is flat, larger batches have no benefit.",
     "There is no figure of throughput, because no whole training step was timed.",
     heading="Throughput of training (median, 95% interval)",
     y_label="samples/s",

@@ -23,7 +23,7 @@ _Lines = dict[PanelModel, list[BreakEven]]
 
 
 def speedup_figure(report: Report) -> Figure:
-    """Return the figure, or one that says why there is none."""
+    """Return the figure, or a placeholder that shows why there is none."""
     return SPEEDUP.draw(report) or notice(report, SPEEDUP.describe(report))
 
 
@@ -86,7 +86,7 @@ def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
     ends = [found.low or line.batches[0], found.high or line.batches[-1]]
     ax.plot(ends, [1, 1], color=color, linewidth=2.2, marker="|", markersize=8, zorder=5)
     ax.plot([at], [1], marker="d", markersize=7, color=color, markeredgecolor=PAPER, zorder=6)
-    # A candidate's line comes from below on the left, so that there is room above; the next one goes below.
+    # A candidate's line comes from below on the left, so there is room above; the next label goes below.
     at_left = _is_at_the_left(ax, at)
     above = place % 2 == 0 and not at_left
     write(
@@ -104,7 +104,7 @@ def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
 
 
 def _is_at_the_left(ax: Axes, batch: float) -> bool:
-    """Return whether a number to the left would leave the panel."""
+    """Return whether a label to the left would leave the panel."""
     left, right = ax.get_xlim()
     return math.log(batch / left) < 0.25 * math.log(right / left)
 
