@@ -2,7 +2,7 @@
 
 `python bench/harness/history.py` writes results/harness/history.json. Seeded simulations of series with known
 changes count false changes (in one check, and in checks after each of 100 commits), steps found near their
-place, and false alarms of the newest run. Then the command runs in a process of its own, on a store of 1,000
+place, and false alarms of the newest run. Then the command runs in a separate process, on a store of 1,000
 runs x 400 cases x 100 rounds.
 """
 
@@ -145,8 +145,8 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
 def whole_command(folder: Path, niceness: int = 0) -> Json:
     """Return seconds and peak memory of ``breakeven history check``, including the start of the process.
 
-    `cpu_s` is the CPU time of one command and `load` that of the machine before: other work costs wall time
-    unless `niceness` is below 0.
+    `cpu_s` is the CPU time of one command and `load` that of the machine before: other work increases the
+    wall time unless `niceness` is below 0.
     """
     prefix = ["nice", "-n", str(niceness)] if niceness else []
     command = ["history", "check", "--format", "json", "--store", folder]

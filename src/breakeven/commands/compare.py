@@ -39,8 +39,8 @@ examples:
   breakeven compare ... --fail-on regressed   exit 0 for inconclusive and
                                               missing cases
 
-Run files of any pytest-benchmark from version 3.4 on can be compared. Cases that breakeven did not measure
-are identified by their fullname.
+Run files of any pytest-benchmark from version 3.4 on can be compared. Cases
+that breakeven did not measure are identified by their fullname.
 
 A case regressed if its ratio exceeds the threshold at a false discovery rate of
 5%. Otherwise it is unchanged, or inconclusive if its interval is wider than the

@@ -16,9 +16,10 @@ examples:
 A machine is unfit if something makes times wrong: another process uses more
 than 10% of a core, or uses the GPU; throttling; a CPU quota that is not a whole
 number of CPUs; one thread on several CPUs; a governor that fixes the lowest
-clock; OpenMP threads that spin while other processes need the cores; a debug build; tracing; synchronous CUDA
-launches; a device that does not start. Other findings are noted, and what cannot be read is listed: a machine
-with these is still fit. The command changes no settings.
+clock; OpenMP threads that spin while other processes need the cores; a debug
+build; tracing; synchronous CUDA launches; a device that does not start. Other
+findings are noted, and unreadable facts are listed; the machine is then still
+fit. The command changes no settings.
 
 --selftest times a wait of known length and an empty phase with
 pytest-benchmark, measures a simulated asynchronous device, and computes

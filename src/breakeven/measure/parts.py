@@ -53,8 +53,7 @@ def host_events(clock: Clock) -> EventApi:
 
 
 def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each part of a phase, by marks between them, and of the whole as
-    ``"all"``.
+    """Return the median seconds of each part of a phase, by marks between them, and of ``"all"``.
 
     The time of a part includes the device's idle gaps while it waits for the host.
     """

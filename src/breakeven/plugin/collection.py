@@ -1,5 +1,4 @@
-"""Collects the test items of ``bench_*.py`` files: files, functions and cases, and which of these are
-selected.
+"""Collects the test items of ``bench_*.py`` files: files, functions, cases, and the selected ones.
 
 Devices and phases are arguments, determined once a sweep is found, so that this module does not need torch.
 """

@@ -1,5 +1,4 @@
-"""The report for machines: ``summary.csv`` and JSON, in full precision and base units; unknown is empty or
-null."""
+"""The report as CSV and JSON, in full precision and base units; unknown values are empty or null."""
 
 from __future__ import annotations
 

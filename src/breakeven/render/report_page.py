@@ -1,5 +1,4 @@
-"""``index.html``: the report as one self-contained page, without network access or external fonts and
-scripts.
+"""``index.html``: the report as one self-contained page, which needs no network access.
 
 The content is here, the layout in ``templates``. Every string of a report is escaped, by
 `breakeven.render.escaping.html_text` or by the template; only breakeven's style, script and figures are

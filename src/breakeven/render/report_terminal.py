@@ -1,5 +1,6 @@
-"""The report in a terminal: summary tables, then the verdict, within 100 columns. No string is read as
-markup, and no control character passes.
+"""The report in a terminal: summary tables, then the verdict, within 100 columns.
+
+No string is read as markup, and no control character passes.
 """
 
 from __future__ import annotations

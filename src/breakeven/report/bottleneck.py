@@ -1,5 +1,4 @@
-"""The bottleneck of each training step on an accelerator: the host's queueing, the copy of the batch, the
-device.
+"""The bottleneck of each training step on an accelerator: queueing, the copy of the batch, or the device.
 
 Also the flat stretch: the batch sizes up to which a step takes no longer than at the smallest. The seconds
 for which the host is busy queueing a step, from separate rounds, are compared with the step's median. Device
@@ -183,8 +182,9 @@ def _cell(case: Estimate) -> BoundCell:
 
 
 def _without_waiting(cells: Sequence[BoundCell]) -> Iterator[BoundCell]:
-    """Mark cells as undecided if the host cannot have queued all the time: its queue was full, or it read a
-    value. A step has the same number of launches at every batch size, so queueing alone takes about as long.
+    """Mark cells as undecided if the host waited while queueing: its queue was full, or it read a value.
+
+    A step has the same number of launches at every batch size, so queueing alone takes about as long.
     """
     queued_s = {
         cell.batch_size: cell.facts.enqueue_s - (cell.facts.enqueue_transfer_s or 0.0)

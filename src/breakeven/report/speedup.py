@@ -27,8 +27,9 @@ class DeviceVerdict(StrEnum):
 
     @property
     def sign(self) -> int:
-        """1 if the candidate is shown to be faster, -1 if slower, 0 otherwise. The same within 2% is 0: no
-        status is based on cells that are the same within 2%.
+        """1 if the candidate is shown to be faster, -1 if slower, 0 otherwise.
+
+        The same within 2% is 0: no status is based on cells that are the same within 2%.
         """
         return {DeviceVerdict.FASTER: 1, DeviceVerdict.SLOWER: -1}.get(self, 0)
 

@@ -38,8 +38,7 @@ class Payback:
 
 
 def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Sequence[Run]) -> list[Payback]:
-    """Return a row for every whole training step in which an accelerator is faster and its start-up time is
-    known.
+    """Return a row for each training step in which an accelerator is faster and its start-up time is known.
 
     Two CPU devices are not compared: the one that is timed first includes loading the libraries.
 

@@ -1,6 +1,4 @@
-"""Flags from the rounds themselves, each with its evidence; `breakeven.measure.monitor` has those of the
-machine.
-"""
+"""Flags from the rounds, each with its evidence; `breakeven.measure.monitor` has those of the machine."""
 
 from __future__ import annotations
 

@@ -53,8 +53,9 @@ class Runs:
 
 
 def read(paths: Paths) -> Runs:
-    """Read run files for a report; a run that is given twice is used once, with a warning. A file of a newer
-    schema is left out if others can be read.
+    """Read run files for a report; a run that is given twice is used once, with a warning.
+
+    A file of a newer schema is left out if others can be read.
 
     Raises:
         RunFileError: one line that names the file, the field and the remedy.
