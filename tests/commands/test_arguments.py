@@ -1,4 +1,4 @@
-"""How one value of the command line is read."""
+"""Parsing single values of the command line."""
 
 import re
 from argparse import ArgumentTypeError

@@ -1,4 +1,4 @@
-"""Recorded machines: what is wrong with each, how to fix it, and whether it is fit."""
+"""Recorded machines: the findings and remedies of each, and whether it is fit."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What only a real GPU shows: memory and running out of it, transfers, dtypes, NVML, TF32, graphs, compiling.
+"""Tests that need a real GPU: memory and running out of it, transfers, dtypes, NVML, TF32, graphs, compiling.
 
 Bounds are ratios and generous; no absolute time is asserted. That every synchronization waits is shown in
 `test_known_work`, on this device too.
@@ -38,7 +38,7 @@ AUTOCAST = (None, torch.bfloat16)
 
 @pytest.fixture
 def gpu():
-    """The first CUDA device, current, with its cache given back before and after."""
+    """The first CUDA device, current, with its cache released before and after."""
     device = parse_device("cuda")
     device.initialize()
     device.release_memory()
@@ -78,7 +78,7 @@ def measure():
 
 
 def ready(workload, device):
-    """The trainer of a workload, as its rounds begin."""
+    """The trainer of a workload, ready for its rounds."""
     trainer = make_trainer(workload, device)
     trainer.move_model()
     trainer.reset()
@@ -369,7 +369,7 @@ def with_tf32(gpu):
 
 
 def test_tf32_set(with_tf32):
-    """Products and convolutions are rounded, and afterwards not."""
+    """Products and convolutions are rounded inside, and not afterwards."""
     before = machine_facts()["class_id"]
     one, other = (torch.randn(512, 512, device="cuda") for _ in range(2))
     image, kernel = torch.randn(4, 32, 32, 32, device="cuda"), torch.randn(32, 32, 3, 3, device="cuda")
@@ -380,7 +380,7 @@ def test_tf32_set(with_tf32):
             found = (one @ other, nn.functional.conv2d(image, kernel))
             errors[wanted] = [float((a.double() - b).abs().max()) for a, b in zip(found, exact, strict=True)]
     assert errors[True][0] > 10 * errors[False][0]
-    # Whichever convolution cuDNN chooses, without TF32 it does not round like TF32.
+    # Without TF32, no convolution of cuDNN rounds like TF32.
     assert errors[False][1] < errors[True][0] / 10
     assert machine_facts()["class_id"] == before
 
@@ -451,7 +451,7 @@ def test_graphs_of_a_tiny_model(gpu, measure):
 
 
 class Asks(nn.Linear):
-    """Waits for the device within its step, which cannot be captured."""
+    """A model that waits for the device within its step, which cannot be captured."""
 
     def forward(self, inputs):
         return super().forward(inputs) * (1.0 if inputs.sum().item() else 2.0)

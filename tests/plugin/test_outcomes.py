@@ -1,4 +1,4 @@
-"""Cases that give no timing: what is printed, the exit code, and what the run file records."""
+"""Cases without a timing: the output, the exit code, and the run file."""
 
 import signal
 from unittest.mock import Mock
@@ -274,7 +274,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_bad_model(bench, name):
-    """It fails in one line, and with a traceback where that is asked for."""
+    """It fails with one line, or with a traceback on request."""
     source, reason = MODELS[name]
     bench.write(f"""
 @pytest.mark.sweep(batch_size=[1])
@@ -385,7 +385,7 @@ def bench_a(train_benchmark, batch_size, data): ...
 def test_too_long(bench, monkeypatch):
     from breakeven.measure.runner import Runner
 
-    ticks = iter(range(10**6))  # a clock by which everything takes a second or more
+    ticks = iter(range(10**6))  # a clock with which everything takes a second or more
     monkeypatch.setattr(
         "breakeven.plugin.session.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
     )
@@ -488,7 +488,7 @@ def test_wall_time(bench, monkeypatch):
 
 
 def test_other_oserror(bench):
-    """An OSError of another plugin is not taken for one about the results."""
+    """An OSError of another plugin is not mistaken for one about the results."""
     bench.write().pytester.makeconftest("""
 def pytest_sessionfinish():
     raise OSError("theirs")

@@ -1,4 +1,4 @@
-"""What one run file may hold, and what is refused."""
+"""The valid and invalid contents of a run file."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def refusal(path, read=read_run, error=RunFileError):
 
 
 def test_names(tmp_path):
-    """A case of ours is named by its label, another by its fullname."""
+    """breakeven's cases are named by their labels, others by their fullnames."""
     ours, other = run_of(
         tmp_path, benchmark([1.0, 2.0, 9.0], axes={"width": 8, "depth": 2}), foreign(data=[4.0, 6.0])
     ).cases.values()
@@ -59,7 +59,7 @@ def test_median(tmp_path, data, median):
 
 
 def test_without_rounds(tmp_path):
-    """A file that keeps statistics only gives its median, and no rounds."""
+    """A file with statistics only has medians, but no rounds."""
     kept = benchmark([1.0])
     kept["stats"] = {"median": 0.25, "rounds": 9}
     found = run_of(tmp_path, kept, foreign(median=0.5, rounds=3))
@@ -193,7 +193,7 @@ def test_no_benchmarks(tmp_path):
 
 
 def test_digest(tmp_path):
-    """A run is known again in another order and another file, and differs where its time does."""
+    """A run is recognized in another order and another file, and differs if a time does."""
     benchmarks = [benchmark([1.0, 2.0], batch_size=b) for b in (1, 2)]
 
     def of(name, *rows, **parts):
@@ -272,7 +272,7 @@ def test_newer_schema(tmp_path, value):
     ],
 )
 def test_impossible_times(tmp_path, data, at):
-    """Times that cannot be are refused by their index."""
+    """Impossible times are refused with their index."""
     broken = benchmark([1.0])
     broken["stats"]["data"] = data
     for reader in (read, read_run):

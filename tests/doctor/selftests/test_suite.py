@@ -1,4 +1,4 @@
-"""The self-tests pass on this machine, and notice each way in which breakeven is broken here on purpose."""
+"""The self-tests pass on this machine, and fail when breakeven is broken on purpose."""
 
 import math
 
@@ -121,7 +121,8 @@ def test_intervals_too_narrow_or_too_wide(monkeypatch):
         assert "coverage of the 95% interval, independent rounds" in failures(coverage.coverage)
 
 
-def test_drift_test_without_power_or_with_false_alarms(monkeypatch):
+def test_broken_drift_test(monkeypatch):
+    """A drift test without power, or with false alarms, fails."""
     monkeypatch.setattr(drift, "SIGNIFICANCE", 0.0)
     assert failures(coverage.drift) == ["drift found: 3% step, 2% noise, 60 rounds"]
     monkeypatch.setattr(drift, "SIGNIFICANCE", 1.0)

@@ -146,7 +146,7 @@ def test_panel_titles(report, look):
 
 
 def test_long_titles(report, look):
-    """Long axes take two lines, and what is longer still loses its middle."""
+    """Long axes take two lines; the middle of even longer ones is omitted."""
     content = run()
     for value in ("one", "x" * 500):
         content["benchmarks"] += affine_run(LINES, axes={"first_axis_of_all": value, "second_axis": value})[
@@ -174,7 +174,7 @@ def test_apart(values):
 
 
 def test_batch_labels(report, look):
-    """Where batch sizes are too close, some have no label, but both ends do."""
+    """If batch sizes are too close, some have no label, but both ends do."""
     (ax,) = FIGURES["step_time"].draw(report(affine_run(LINES, range(1, 31)))).axes
     labels = list(look.ticks(ax.xaxis).values())
     assert (labels[0], labels[-1]) == (1, 30)

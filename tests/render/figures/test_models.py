@@ -1,4 +1,4 @@
-"""Which models a figure shows where there are too many."""
+"""Which models a figure shows if there are too many."""
 
 from breakeven.render.figures.models import PanelModel, select_models
 
@@ -19,7 +19,7 @@ def test_same_models_on_every_machine():
 
 
 def test_common_models_first():
-    """A model that most machines have comes before one that few have."""
+    """Models on more machines come first."""
     common = [PanelModel(box, "mlp", "width=9") for box in ("one", "two")]
     assert select_models([PanelModel("one", "mlp", "width=1"), *common], 2) == common
 
