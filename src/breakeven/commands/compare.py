@@ -130,7 +130,7 @@ def _floor_for(runs: Sequence[Run], directory: Path) -> NoiseFloor | None:
 
 
 def present(found: Comparison, arguments: argparse.Namespace) -> int:
-    """Print the comparison in the format asked for, and return the exit code."""
+    """Print the comparison in the requested format, and return the exit code."""
     from breakeven.render import compare as renderers
 
     if arguments.format == "json":

@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 POWER = 0.8
 """The probability with which a detectable change is detected."""
 
-CHANGED = 0.05
+CHANGED_SHARE = 0.05
 """The share of cases that are assumed to change at once."""
 
 UNKNOWN_CLASS = "unknown"
@@ -163,7 +163,7 @@ def _detectable(sd: Array, noise: CaseNoise, floor_df: Array, runs: int, thresho
     )  # from the other cases, and from the runs themselves
     df = np.minimum(posterior, pooled_df(len(sd), own, noise.squared_correlation)) if runs > 1 else floor_df
     df = np.clip(df, 1, _MAX_DF)
-    alpha = ALPHA * max(CHANGED, 1 / len(sd))
+    alpha = ALPHA * max(CHANGED_SHARE, 1 / len(sd))
     reach = nctdtrinc(df, 1 - POWER, stdtrit(df, 1 - alpha)) * sd * math.sqrt(2 / runs)
     logs = math.log1p(threshold) + np.quantile(reach, [0.5, 0.9])
     with np.errstate(over="ignore"):  # infinite where the noise is so large that nothing is detected

@@ -25,7 +25,7 @@ CROSSINGS = {
     "counts as `never`; choose the device by batch size",
     CrossingWarning.ONE_BATCH: "only one batch size was measured, so `always` and `never` hold for that one "
     "alone; measure more, such as --breakeven-sweep='batch_size=1,64,512'",
-    CrossingWarning.CUT_SHORT: "larger batch sizes gave no timing on both devices, so `never`, `always` and "
+    CrossingWarning.CUT_SHORT: "larger batch sizes have no timing on both devices, so `never`, `always` and "
     "the break-even hold for the smaller ones alone; see the outcomes, and measure what is missing",
     CrossingWarning.HOLE: "the devices cross where a batch size between gave no usable timing on both, so "
     "the break-even is not interpolated; see the outcomes and measure it again",

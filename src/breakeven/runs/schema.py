@@ -158,7 +158,7 @@ class _Identity(msgspec.Struct):
     axes: dict[str, Any]
 
 
-class _Ended(msgspec.Struct):
+class _StoredOutcome(msgspec.Struct):
     outcome: _Name
     fullname: Any = None
     reason: Any = None
@@ -324,7 +324,7 @@ def _outcomes(ours: Any, here: Place, machine: str) -> tuple[Outcome, ...]:
     _check_schema(ours, here)
     if ours.get("outcomes") is None:
         return ()
-    listed = here.at("outcomes").decode(ours["outcomes"], list[_Ended])
+    listed = here.at("outcomes").decode(ours["outcomes"], list[_StoredOutcome])
     return tuple(
         Outcome(
             fullname=str(item.fullname or ""),
