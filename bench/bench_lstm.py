@@ -1,4 +1,4 @@
-"""A recurrent net: many small steps, one after the other."""
+"""A recurrent network: many small steps, one after the other."""
 
 import pytest
 import torch

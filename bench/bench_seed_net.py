@@ -1,4 +1,4 @@
-"""A net of 67 parameters: so small that launching kernels takes longer than the work."""
+"""A network of 67 parameters, so small that launching kernels takes longer than the work."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from breakeven import Workload
 
 
 def batch(size):
-    if size == 1:  # the one example of the article that the net comes from
+    if size == 1:  # the only example in the article that the network comes from
         return torch.arange(1.0, 11.0).reshape(1, 10), torch.tensor([[0.0, 1.0]])
     return torch.randn(size, 10), torch.rand(size, 2)
 

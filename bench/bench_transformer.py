@@ -11,7 +11,7 @@ OPTIMIZERS = {
     "momentum": lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.9),
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-4),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=1e-4),
-    # One algorithm as a loop over the parameters, as operations on lists of them, and as one kernel:
+    # The same algorithm as a loop over the parameters, as operations on lists of them, and as one kernel:
     "adam_loop": lambda parameters: torch.optim.Adam(parameters, lr=1e-4, foreach=False, fused=False),
     "adam_foreach": lambda parameters: torch.optim.Adam(parameters, lr=1e-4, foreach=True),
     "adam_fused": lambda parameters: torch.optim.Adam(parameters, lr=1e-4, fused=True),

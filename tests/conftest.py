@@ -50,7 +50,7 @@ def bench_plain(train_benchmark, batch_size):
     train_benchmark(lambda: workload(batch_size))
 """
 
-# py-cpuinfo and git take longer than all our cases together.
+# py-cpuinfo and git take longer than all cases together.
 QUICK_FACTS = """
 def pytest_benchmark_generate_machine_info():
     return {"node": "inner"}
@@ -61,9 +61,8 @@ def pytest_benchmark_generate_commit_info():
 
 
 class Bench:
-    """A project whose ``bench/bench_mine.py`` is HEAD and what a test adds.
-
-    By default one phase is timed on one thread, with low precision: no test here is about seconds.
+    """A project whose ``bench/bench_mine.py`` is HEAD plus code of a test. By default one phase is timed on
+    one thread, with low precision: no test here depends on times.
     """
 
     def __init__(self, pytester):
@@ -79,7 +78,7 @@ class Bench:
         return self
 
     def run(self, *options, path="bench"):
-        """Run pytest on the benchmarks; later options win over the ones that make it fast."""
+        """Run pytest on the benchmarks; later options override the ones that make it fast."""
         return self.raw(
             path,
             "--benchmark-json=run.json",
@@ -91,7 +90,8 @@ class Bench:
     def raw(self, *arguments):
         """Run pytest with these arguments alone, with low precision.
 
-        Hypothesis is disabled, since every inner run would import it again, and no assertion is rewritten.
+        Hypothesis is disabled, because every inner run would import it again, and assertions are not
+        rewritten.
         """
         quick = ("--benchmark-precision=0.9", "-p", "no:hypothesispytest", "--assert=plain")
         return self.pytester.runpytest_inprocess(*quick, *arguments, no_reraise_ctrlc=True)
@@ -142,8 +142,8 @@ def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.measure.timing import MinWarmup
 
-    # This process holds torch, pytest twice and hypothesis: collecting garbage before every cell would take
-    # most of a short run.
+    # This process has loaded torch, pytest twice and hypothesis: collecting garbage before every cell would
+    # take most of a short run.
     monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
     # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
@@ -171,7 +171,7 @@ def usage_error():
 
 @pytest.fixture
 def golden(request):
-    """A function that compares a text with the golden file of a name, or rewrites that file when asked."""
+    """A function that compares a text with the golden file of a name, or rewrites that file on request."""
 
     def compare(name, text):
         path = GOLDENS / name

@@ -23,7 +23,7 @@ TRAINED = [
 
 
 def test_every_workload_has_sizes():
-    """The small sizes cover every bench function there is."""
+    """The small sizes cover every bench function."""
     files = [bench_file(path.stem.removeprefix("bench_")) for path in BENCH.glob("bench_*.py")]
     names = {
         name.removeprefix("bench_") for file in files for name in vars(file) if name.startswith("bench_")
@@ -62,7 +62,7 @@ def test_parameters_of_recorded_runs(name, axes, parameters):
 
 @pytest.mark.parametrize("device", default_devices(), ids=lambda device: device.name)
 def test_hundred_epochs_of_the_seed_net(device):
-    device.initialize()  # else torch warns of the missing context in autograd's thread
+    device.initialize()  # otherwise torch warns of the missing context in autograd's thread
     with device.active():
         seen = losses(build(shipped("seed_net", 1)), 100, device)
     assert seen[-1] < 0.1 * seen[0]
@@ -141,7 +141,8 @@ def test_flops_of_the_seed_net():
     assert flops_of("seed_net", 1) == Flops(first + second, first + 2 * second)
 
 
-def test_a_convolution_is_a_product_at_every_pixel_of_its_output():
+def test_flops_of_the_cnn():
+    """A convolution is a product at every pixel of its output."""
     at_32 = 2 * (32 * 32) * (3 * 3) * 3 * 16
     at_16 = 2 * (16 * 16) * (3 * 3) * 16 * 32
     head = 2 * 32 * 10
@@ -152,7 +153,8 @@ def test_a_convolution_is_a_product_at_every_pixel_of_its_output():
         assert flops.backward == batch_size * (at_32 + 2 * at_16 + 2 * head)
 
 
-def test_a_transformer_is_its_projections_its_attention_and_its_feed_forward():
+def test_flops_of_the_transformer():
+    """They are those of its projections, its attention and its feed-forward layers."""
     batch_size, length, d_model, heads = 4, 32, 64, 4
     tokens = batch_size * length
     projections = 2 * tokens * d_model * (3 * d_model) + 2 * tokens * d_model * d_model
@@ -166,7 +168,7 @@ def test_a_transformer_is_its_projections_its_attention_and_its_feed_forward():
     )
 
 
-def test_an_lstm_is_counted_step_by_step():
+def test_flops_of_the_lstm():
     """On the CPU it is one fused operation that counts as none."""
     batch_size, hidden, length = 3, 8, 5
     one_step = 2 * batch_size * hidden * (4 * hidden)  # of the input alone, or of the hidden state alone

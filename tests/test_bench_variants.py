@@ -1,4 +1,4 @@
-"""The sweep `variants` of ``bench/``: its cases, and what becomes of them on a CPU."""
+"""The sweep `variants` of ``bench/``: its cases, and their outcomes on a CPU."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,8 @@ def cells(ids):
     return list(dict.fromkeys(name.rpartition("-")[0].rpartition("-")[0] for name in ids))
 
 
-def test_every_way_of_being_faster_stands_beside_the_plain_one(shipped):
+def test_variants_and_plain_forms(shipped):
+    """Every variant is measured along with its plain form."""
     ids = shipped.ids("bench", "--breakeven-sweep=variants")
     names = cells(ids)
     assert {"bench_tf32[16-1024-False", "bench_tf32[16-1024-True"} <= set(names)
@@ -37,7 +38,8 @@ def test_every_way_of_being_faster_stands_beside_the_plain_one(shipped):
     assert len(names) <= 25
 
 
-def test_the_default_sweep_is_what_it_was(shipped):
+def test_default_sweep(shipped):
+    """It has no variants."""
     names = cells(shipped.ids("bench"))
     assert not any(name.startswith(("bench_tf32", "bench_launches")) for name in names)
 
@@ -62,7 +64,7 @@ def test_variants_without_a_gpu_are_skipped(shipped):
 
 @pytest.mark.slow
 def test_compiled_on_a_cpu(shipped):
-    """It is timed with what compiling took, or skipped where there is no compiler."""
+    """It is timed, with the time of compiling, or skipped without a compiler."""
     case = "bench_launches[2-8-True-False-cpu@1-train]"
     result = shipped.run(SMALL, "-k", "launches and True-False")
     assert result.ret == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.case import Axes, Budget, CaseKey, Cell, Ending, Line, Model, Outcome, axes_text
+from breakeven.case import Axes, Budget, CaseKey, Cell, Line, Model, Outcome, OutcomeKind, axes_text
 from breakeven.errors import UsageError
 
 plain = st.one_of(
@@ -40,7 +40,8 @@ def test_axes_text_is_printable(odd):
     assert axes_text({"a": "é b"}) == 'a="é b"'
 
 
-def test_axes_text_of_nested_values_ignores_the_order_of_keys():
+def test_axes_text_of_nested_values():
+    """The order of keys does not matter."""
     assert axes_text({"a": {"y": 1, "x": [2]}}) == axes_text({"a": {"x": [2], "y": 1}}) == 'a={"x":[2],"y":1}'
 
 
@@ -61,7 +62,8 @@ def test_axes_of_another_type_differ():
     assert Axes({"a": 1}) != Axes({"a": 1.0})
 
 
-def test_axes_do_not_follow_the_mapping_they_were_made_of():
+def test_axes_are_a_copy():
+    """Later changes of the mapping do not affect them."""
     values = {"width": 8}
     axes = Axes(values)
     values["width"] = 9
@@ -98,7 +100,7 @@ def test_labels():
 
 
 def test_key_parts():
-    """A key gives its parts, and two keys are equal where all of them are, the machine included."""
+    """Keys are equal if all their parts are, including the machine."""
     key = CaseKey.of("mlp", 64, "train", "cuda", {"width": 128}, "abc")
     assert key.cell == Cell("mlp", Axes({"width": 128}), 64)
     assert key.line == Line(Model("mlp", Axes({"width": 128})), "train", "cuda", "abc")
@@ -144,16 +146,19 @@ def test_names_are_not_empty(name):
     ],
 )
 def test_budget(name, wrong, right):
-    """A budget that cannot be kept is refused with its value."""
+    """An invalid budget is refused with its value."""
     with pytest.raises(UsageError, match=f"{name}={wrong}"):
         Budget(**{name: wrong})
     assert getattr(Budget(**{name: right}), name) == right
 
 
 def test_outcome():
-    """An outcome goes by its case's label where the case is known, else by pytest's name."""
+    """An outcome is named by its case's label if known, else by pytest's name."""
     key = CaseKey.of("mlp", 64, "train", "cuda")
-    known, unknown = Outcome("f::a", Ending.OOM, "too large", key), Outcome("f::b", Ending.FAILED, "a bug")
+    known, unknown = (
+        Outcome("f::a", OutcomeKind.OOM, "too large", key),
+        Outcome("f::b", OutcomeKind.FAILED, "a bug"),
+    )
     assert (known.name, unknown.name) == (key.label(), "f::b")
     assert known.as_dict() == {
         "fullname": "f::a",
@@ -162,4 +167,4 @@ def test_outcome():
         "extra_info": key.as_extra_info(),
     }
     assert unknown.as_dict()["extra_info"] == {}
-    assert [str(ending) for ending in Ending] == ["skipped", "failed", "oom", "crashed"]
+    assert [str(outcome) for outcome in OutcomeKind] == ["skipped", "failed", "oom", "crashed"]

@@ -1,4 +1,4 @@
-"""What the command prints, writes and exits with."""
+"""The output, files and exit codes of the command."""
 
 import argparse
 import csv
@@ -100,7 +100,7 @@ def test_no_run(tmp_path, monkeypatch, capsys):
 
 
 def test_unreadable_run(tmp_path, capsys):
-    """It is one line, and a traceback where that is asked for."""
+    """It is one line, or a traceback on request."""
     path = write(tmp_path / "run.json", "")
     assert cli.main(["report", path]) == 2
     shown = capsys.readouterr()
@@ -218,7 +218,7 @@ def test_several_runs(run_json, tmp_path, capsys):
 
 @pytest.mark.parametrize("text", ["--a\nb", "a\nb", "\x1b[31mred", "a\udcff", "\u2028"])
 def test_error_is_one_line(text, capsys):
-    """Whatever was typed."""
+    """For any input."""
     assert cli.main(["report", text]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith(f"breakeven: error: {'unknown option ' if text[0] == '-' else ''}")

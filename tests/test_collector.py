@@ -1,4 +1,4 @@
-"""The garbage collector is off inside, and afterwards as it was."""
+"""The garbage collector is off inside the block, and restored afterwards."""
 
 import gc
 

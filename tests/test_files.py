@@ -44,7 +44,7 @@ def test_failed_write(tmp_path, monkeypatch, error):
 
 
 def test_write_all_or_nothing(tmp_path):
-    """A directory in the place of the last file keeps the first one as it was."""
+    """If the last file cannot be written, the first one is unchanged."""
     (tmp_path / "a").write_bytes(b"old")
     (tmp_path / "b").mkdir()
     with pytest.raises(IsADirectoryError):

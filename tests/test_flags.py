@@ -1,4 +1,4 @@
-"""The flags on a timing, and which of them mean that something else had a part in it."""
+"""The flags on a timing, and which of them mean that it was disturbed."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_every_flag():
 
 @pytest.mark.parametrize("flag", Flag)
 def test_texts(flag):
-    """Each flag has a meaning and a remedy, as clauses that stand within a line."""
+    """Each flag has a meaning and a remedy, as clauses within one line."""
     for text in (flag.meaning, flag.remedy):
         assert text
         assert text.isprintable()
@@ -27,7 +27,7 @@ def test_is_disturbed(flag):
 
 
 def test_unknown_flags():
-    """A flag that another breakeven sets disturbs nothing."""
+    """An unknown flag does not count as disturbed."""
     assert find_flag("own") is None
     assert find_flag("noisy") is Flag.NOISY
     assert not is_disturbed(["own", ""])

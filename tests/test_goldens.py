@@ -1,6 +1,6 @@
-"""Each rendered output is byte for byte the file of its name in `goldens/`.
+"""Each rendered output equals the file of its name in `goldens/`.
 
-After a change of wording that is meant, rewrite the files with
+After an intended change of wording, rewrite the files with
 
     python -m pytest tests/test_goldens.py --regenerate-goldens
 
@@ -43,7 +43,7 @@ MEASURE = "'cp measured/$(basename {out}) {out}'"
 
 @dataclass(frozen=True)
 class Output:
-    """What a command prints, or a file that it writes, and its exit code; after what another command did."""
+    """The output of a command, or a file that it writes, and its exit code; `after` runs first."""
 
     command: str
     code: int = 0
@@ -272,7 +272,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def printed(place):
-    """A function that runs a command once, whoever asks, and returns its exit code and standard output."""
+    """A function that runs each command only once, and returns its exit code and standard output."""
     known = {}
 
     def of(command, after=""):
@@ -336,14 +336,14 @@ def test_doctor_is_golden(name, place, monkeypatch, golden):
 
 @pytest.fixture(scope="module")
 def refused(place):
-    """What every command that cannot do all it is asked exits with and prints."""
+    """The exit code and output of every command that fails."""
     reading = ("report {} --format json", "compare {} base0.json", "history add {} --store broken")
     broken = [command.format(f"bad/{name}.json") for name in BROKEN for command in reading]
     return {command: run(command) for command in (*BAD_USAGE, *broken)}
 
 
 def test_exit_codes_are_golden(refused, golden):
-    """They are in a file of their own, since a change of wording must not change it."""
+    """They are in a separate file, because a change of wording must not change it."""
     golden(
         EXIT_CODES,
         "".join(f"{code} breakeven {command[:200]}\n" for command, (code, _, _) in refused.items()),

@@ -1,4 +1,4 @@
-"""What must start fast imports nothing heavy."""
+"""Commands that must start fast import nothing heavy."""
 
 import subprocess
 import sys

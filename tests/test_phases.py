@@ -1,4 +1,4 @@
-"""What each phase times, and which phases are compared."""
+"""The parts of each phase, and which phases are compared."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_properties(name):
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_a_step_is_what_comes_before_in_and_after_a_phase(phase):
+def test_parts_of_a_step(phase):
     assert (*phase.before, *phase.parts, *phase.after) == STEP
 
 

@@ -1,4 +1,4 @@
-"""What README shows is true: its two commands are one line each, and its example runs and reports."""
+"""README's commands and examples work, and its numbers are those of the committed results."""
 
 import importlib.util
 import json
@@ -25,7 +25,8 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_two_commands_are_one_line_each_and_ci_reads_the_same():
+def test_commands_for_ci():
+    """The two commands are one line each, and CI reads the same ones."""
     spec = importlib.util.spec_from_file_location("readme_command", ROOT / ".ci" / "readme_command.py")
     readme_command = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme_command)
@@ -37,7 +38,8 @@ def test_the_two_commands_are_one_line_each_and_ci_reads_the_same():
     assert "'.[test]'" in tests
 
 
-def test_the_pictures_and_files_that_are_named_are_there():
+def test_links():
+    """Every linked file exists."""
     named = [
         *re.findall(r"\]\(([^)]+)\)", README),
         *re.findall(r"breakeven report (results/\S+?\.json)", README),
@@ -47,7 +49,8 @@ def test_the_pictures_and_files_that_are_named_are_there():
         assert (ROOT / name).is_file(), name
 
 
-def test_the_machines_of_the_other_example_are_held_against_one(tmp_path, monkeypatch, capsys):
+def test_baseline_example(tmp_path, monkeypatch, capsys):
+    """All machines are compared with the same one."""
     monkeypatch.chdir(tmp_path)
     (command,) = [block for block in blocks("console") if "--baseline" in block]
     words = shlex.split(command)
@@ -62,13 +65,14 @@ def test_the_machines_of_the_other_example_are_held_against_one(tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded, pytester, capsys):
+def test_first_example(torch_is_loaded, pytester, capsys):
+    """It runs, and the report is written, with the commands below it."""
     (example,) = blocks("python")
     commands = blocks("console")[0]
     measure, report = (shlex.split(line) for line in commands.strip().splitlines())
     pytester.makepyfile(bench_mine=example)
     assert measure[0] == "pytest"
-    quick = ("--benchmark-max-time=0.02", "--breakeven-phases=train")  # as typed it takes minutes
+    quick = ("--benchmark-max-time=0.02", "--breakeven-phases=train")  # as written it takes minutes
     result = pytester.runpytest_inprocess(*measure[1:], *quick)
     assert result.ret == 0
     names = [item["name"] for item in json.loads(Path("mine.json").read_text())["benchmarks"]]
@@ -79,7 +83,8 @@ def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded
     assert "the page: mine.json.report/index.html" in capsys.readouterr().out
 
 
-def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_path, monkeypatch, capsys):
+def test_comparison_example(tmp_path, monkeypatch, capsys):
+    """The commands of `ab`, `calibrate` and `compare` work as shown."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     console = "\n".join(blocks("console"))
@@ -98,7 +103,8 @@ def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_
     assert "10 calibration runs" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_commands_that_keep_watch_keep_it(tmp_path, monkeypatch, capsys):
+def test_history_example(tmp_path, monkeypatch, capsys):
+    """The commands of `history` find and accept a regression."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     keeping, accepting = (
@@ -124,7 +130,8 @@ def test_the_commands_that_keep_watch_keep_it(tmp_path, monkeypatch, capsys):
     assert cli.main(keeping[1][1:]) == 0
 
 
-def test_the_figures_of_the_comparison_are_those_of_the_committed_measurement():
+def test_figures_of_compare():
+    """They are those of the committed results."""
     figures = json.loads((ROOT / "results" / "harness" / "regression.json").read_text())["figures"]
     flat = " ".join(README.split())
     alarms = [figure for name, figure in figures.items() if "5 runs a side, noise" in name]
@@ -138,7 +145,8 @@ def test_the_figures_of_the_comparison_are_those_of_the_committed_measurement():
     assert f"in {1 / speed:.1f} of the time that pytest-benchmark takes" in flat
 
 
-def test_the_figures_of_the_history_are_those_of_the_committed_measurement():
+def test_figures_of_history():
+    """They are those of the committed results."""
     figures = json.loads((ROOT / "results" / "harness" / "history.json").read_text())["figures"]
     flat = " ".join(README.split())
     falsely = figures["false changes per series and 100 commits"]["rows"]
@@ -183,7 +191,8 @@ def quote():
     return " ".join(block.replace("> ", "").split())
 
 
-def test_the_quoted_verdict_is_in_the_committed_page_and_in_a_new_report(quote, pages, capsys):
+def test_quoted_verdict(quote, pages, capsys):
+    """It is the verdict of the committed page and of a new report."""
     paths = [str(ROOT / "results" / "h100-16core" / name) for name in RESULTS["h100-16core"]]
     assert cli.main(["report", *paths, "--format", "json"]) == 0
     verdict = json.loads(capsys.readouterr().out)["verdict"]
@@ -191,13 +200,14 @@ def test_the_quoted_verdict_is_in_the_committed_page_and_in_a_new_report(quote, 
     assert verdict == text_of(re.search(r'<div id="verdict">(.*?)</div>', pages["h100-16core"], re.DOTALL)[1])
 
 
-def test_the_quoted_cases_and_rounds_are_those_of_the_committed_runs(benchmarks):
+def test_quoted_cases_and_rounds(benchmarks):
+    """Their numbers are those of the committed runs."""
     rounds = sum(item["stats"]["rounds"] for item in benchmarks["h100-16core"])
     assert f"{len(benchmarks['h100-16core'])} cases, {rounds:,} rounds" in " ".join(README.split())
 
 
 def facts_of(item):
-    """What identifies a benchmark: its keys and its axes."""
+    """The identity of a benchmark: its keys and its axes."""
     return {**item["extra_info"], **item["extra_info"]["axes"]}
 
 
@@ -245,7 +255,8 @@ def in_words(seconds):
         ("cpu-2core", "seed_net | 1 | backward | cpu@1"),
     ],
 )
-def test_medians_recomputed_from_the_raw_rounds_are_those_of_the_page(benchmarks, pages, folder, case):
+def test_medians_of_the_page(benchmarks, pages, folder, case):
+    """They are the medians of the raw rounds."""
     model, batch, phase, device = case.split(" | ")
     workload, *axes = model.split()
     head, *rows = rows_of(pages[folder])
@@ -265,7 +276,8 @@ def test_medians_recomputed_from_the_raw_rounds_are_those_of_the_page(benchmarks
     assert row["median"] == in_words(medians[int(batch)])
 
 
-def test_the_quoted_counts_of_models_are_those_of_the_raw_rounds(benchmarks, quote):
+def test_quoted_counts(benchmarks, quote):
+    """The numbers of models follow from the raw rounds."""
     items = benchmarks["h100-16core"]
     models = {json.dumps([facts_of(item)["workload"], item["extra_info"]["axes"]]) for item in items}
     crossings = [
@@ -285,7 +297,8 @@ def test_the_quoted_counts_of_models_are_those_of_the_raw_rounds(benchmarks, quo
         ("seed_net", {"workload": "seed_net"}),
     ],
 )  # fmt: skip
-def test_the_quoted_crossings_recomputed_from_the_raw_rounds(benchmarks, pages, quote, place, wanted):
+def test_quoted_break_evens(benchmarks, pages, quote, place, wanted):
+    """They follow from the raw rounds."""
     (quoted,) = re.findall(rf"batch ([\d.]+) \[\S+\] \({place}\)", quote)
     found = crossing(leads_s(benchmarks["h100-16core"], **wanted))
     assert f"{found:.{0 if found >= 10 else 1}f}" == quoted
@@ -294,7 +307,8 @@ def test_the_quoted_crossings_recomputed_from_the_raw_rounds(benchmarks, pages, 
     assert shown.split()[0] == quoted
 
 
-def test_the_quoted_largest_speedup_recomputed_from_the_raw_rounds(benchmarks, quote):
+def test_quoted_speedup(benchmarks, quote):
+    """It follows from the raw rounds."""
     (quoted, batch, channels) = re.search(
         r"([\d.]+)x at best \(batch (\d+), cnn at channels=(\d+)\)", quote
     ).groups()
@@ -308,5 +322,5 @@ def test_the_quoted_largest_speedup_recomputed_from_the_raw_rounds(benchmarks, q
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--breakeven-\w+)=", README))))
-def test_the_options_that_are_named_exist(option, pytestconfig):
+def test_options_exist(option, pytestconfig):
     assert pytestconfig.getoption(option.lstrip("-").replace("-", "_"), "absent") != "absent"

@@ -1,4 +1,4 @@
-"""The workflows pass an audit, have no more rights than they need, and run where they may."""
+"""The workflows pass an audit, have minimal permissions, and run only where allowed."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ AFTER = "${{{{ !cancelled() && steps.{}.outcome != 'skipped' }}}}"
 
 
 def tool(name, *arguments):
-    """Run a tool that is installed beside this Python and return what it prints, if it succeeds."""
+    """Run a tool that is installed with this Python and return its output, if it succeeds."""
     command = [Path(sys.executable).parent / name, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -36,7 +36,8 @@ def test_audit():
     assert all(path.name in printed for path in FILES)
 
 
-def test_exceptions_from_the_audit_have_a_reason():
+def test_audit_exceptions():
+    """Each has a reason."""
     lines = (ROOT / ".github" / "zizmor.yml").read_text().splitlines()
     excepted = [line for line in lines if re.match(r"    \w", line)]
     assert excepted
@@ -72,12 +73,13 @@ def test_permissions():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_triggers_and_secrets(path):
-    """No event runs a stranger's code with the rights of the target, and no secret is read."""
+    """No event runs untrusted code with the permissions of the target, and no secret is read."""
     assert set(load(path)["on"]) <= {"push", "pull_request", "workflow_dispatch", "workflow_call"}
     assert not re.search("secrets|inherit", path.read_text())
 
 
-def test_every_job_has_a_time_limit_and_a_shell():
+def test_time_limits_and_shells():
+    """Every job has both."""
     for name, job in JOBS.items():
         called = "uses" in job
         assert called or "timeout-minutes" in job
@@ -85,7 +87,7 @@ def test_every_job_has_a_time_limit_and_a_shell():
 
 
 def test_checkouts():
-    """None leaves its credentials behind, and the job that may write checks nothing out."""
+    """None persists its credentials, and the job that may write checks nothing out."""
     found = [(name, step) for name, step in STEPS if "checkout@" in step.get("uses", "")]
     assert [name for name, _ in found] == ["measure.yml measure"] * 2 + ["tests.yml tests", "tests.yml slow"]
     assert all(step["with"]["persist-credentials"] is False for _, step in found)
@@ -96,14 +98,15 @@ def test_only_the_push_has_the_token():
 
 
 def test_scripts_contain_no_expression():
-    """An expression in a script is code that others can write: inputs are environment variables."""
+    """An expression in a script would allow code injection: inputs are environment variables."""
     assert not any("${{" in step.get("run", "") for _, step in STEPS)
 
 
 # Order and conditions ---------------------------------------------------------------------------------------
 
 
-def test_two_measurements_never_share_a_gpu_and_none_of_main_is_dropped():
+def test_concurrency():
+    """Two measurements never share a GPU, and no push to main is dropped."""
     concurrency = JOBS["measure.yml measure"]["concurrency"]
     assert concurrency["group"] == "breakeven-measure-${{ inputs.runner }}"
     for called in ("measure.yml measure", "history.yml history"):
@@ -113,12 +116,13 @@ def test_two_measurements_never_share_a_gpu_and_none_of_main_is_dropped():
     assert outer["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
 
 
-def test_a_fork_runs_nothing_on_our_machine():
-    """Both the caller and the called workflow refuse it: other callers may forget to."""
+def test_forks():
+    """Both the caller and the called workflow reject forks, in case another caller does not."""
     assert JOBS["gpu.yml measure"]["if"] == JOBS["measure.yml measure"]["if"] == OURS
 
 
-def test_only_a_push_to_the_default_branch_writes_history_also_after_a_regression():
+def test_history_condition():
+    """Only a push to the default branch writes history, also after a regression."""
     assert JOBS["gpu.yml history"]["if"] == (
         "${{ !cancelled() && github.event_name == 'push' && github.ref == 'refs/heads/main' }}"
     )
@@ -137,8 +141,8 @@ def conditions(name):
     return {label.rpartition(" ci ")[2]: step.get("if") for label, step in zip(labels, steps, strict=True)}
 
 
-def test_a_job_that_failed_keeps_what_it_measured():
-    """Only these steps run after a failure, and not where nothing was measured or kept."""
+def test_failed_job_uploads_its_runs():
+    """Only these steps run after a failure, and not if nothing was measured or stored."""
     measured, drawn = conditions("measure.yml measure"), conditions("history.yml history")
     assert {label for label, condition in measured.items() if condition} == {"actions/upload-artifact"}
     assert measured["actions/upload-artifact"] == AFTER.format("compare")
@@ -149,7 +153,7 @@ def test_a_job_that_failed_keeps_what_it_measured():
 
 
 def test_artifacts():
-    """What one job uploads another downloads, from where `breakeven ci` writes and to where it reads."""
+    """Jobs upload from where `breakeven ci` writes, and download to where it reads."""
     moved = [
         (name.split()[0], step["with"]["name"], step["with"]["path"])
         for name, step in STEPS
@@ -208,13 +212,14 @@ def example(tmp_path, capsys):
     return path
 
 
-def test_the_example_passes_the_same_audit(example):
+def test_example_audit(example):
+    """It passes the same audit."""
     tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", example)
     tool("zizmor", "--offline", "--persona=auditor", "--strict-collection", example)
 
 
-def test_the_example_gives_the_inputs_and_the_rights(example):
-    """It gives what is required, nothing unknown, and the rights that the called jobs need."""
+def test_example_inputs_and_permissions(example):
+    """It sets the required inputs, no unknown ones, and the permissions that the called jobs need."""
     for job in load(example)["jobs"].values():
         called = WORKFLOWS[re.fullmatch(r"OWNER/breakeven/.github/workflows/(.*)@a+", job["uses"])[1]]
         inputs = called["on"]["workflow_call"]["inputs"]
@@ -224,7 +229,8 @@ def test_the_example_gives_the_inputs_and_the_rights(example):
         assert job["permissions"] == inner["permissions"]
 
 
-def test_the_example_writes_history_of_pushes_alone(example):
+def test_example_history_condition(example):
+    """Only pushes write history."""
     measure, history = load(example)["jobs"].values()
     assert "if" not in measure  # measure.yml has the condition
     assert history["if"] == "${{ !cancelled() && github.event_name == 'push' }}"

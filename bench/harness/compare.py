@@ -1,7 +1,7 @@
-"""Compare breakeven with its peers: `python bench/harness/compare.py --synthetic --real`.
+"""Compares breakeven with its peers: `python bench/harness/compare.py --synthetic --real`.
 
-Writes ``synthetic.json`` and ``real.json`` (whichever was asked for), then ``README.md`` with the tables of
-both and ``table.md`` with the short one, all into the folder of ``-o``. If that holds ``gpu.json``, which
+Writes ``synthetic.json`` and ``real.json`` (those requested), then ``README.md`` with the tables of both and
+``table.md`` with the short one, all into the directory of ``-o``. If that contains ``gpu.json``, which
 ``gpu.py`` writes, ``README.md`` has its table too.
 """
 
@@ -57,7 +57,7 @@ ABOUT_REAL = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for and write the results."""
+    """Run the requested parts and write the results."""
     given = parser().parse_args(arguments)
     log = progress(given.quiet)
     if given.synthetic:
@@ -142,7 +142,7 @@ def progress(quiet: bool) -> Any:
 
 
 def content(title: str, about: str, cells: Iterable[Cell], load: float | None = None) -> dict[str, Any]:
-    """Measure the cells and return their figures; `load` is the machine's where that matters."""
+    """Measure the cells and return their figures; `load` is the machine's, if it matters."""
     return {
         "title": title,
         "about": about,
@@ -186,12 +186,12 @@ def write_readings(path: Path, cells: Iterable[Cell]) -> None:
 
 
 def render(folder: Path) -> list[Path]:
-    """Write the tables of whatever results the folder holds, and return what was written."""
+    """Write the tables of all results in the directory, and return the paths."""
     found = [folder / name for name in ("synthetic.json", "real.json") if (folder / name).exists()]
     results = [json.loads(path.read_text(encoding="utf-8")) for path in found]
     if not results:
         return []
-    gpu = folder / "gpu.json"  # what gpu.py wrote, on a machine that has one
+    gpu = folder / "gpu.json"  # written by gpu.py on a machine with a GPU
     more = f"\n{gpu_section(json.loads(gpu.read_text(encoding='utf-8')))}" if gpu.exists() else ""
     pages = {"README.md": tables(results) + more, "table.md": short_table(results[0])}
     for name, text in pages.items():

@@ -1,7 +1,7 @@
-"""Compare breakeven with a GPU's other timers: `python bench/harness/gpu.py --device cuda`.
+"""Compares breakeven with other timers of a GPU: `python bench/harness/gpu.py --device cuda`.
 
-What each of them reads for the same training step, and what device events read; on one GPU, in one run, in
-turns. Writes ``gpu.json`` and ``gpu.md`` into the folder of ``-o``. Exits with 2 without a GPU.
+Each timer and device events measure the same training step, on one GPU, in one run, alternately. Writes
+``gpu.json`` and ``gpu.md`` into the folder of ``-o``. Exits with 2 without a GPU.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ BARE_ROUNDS = 200
 
 @dataclass(frozen=True)
 class Stage:
-    """The training step that every timer is given."""
+    """The training step that every timer measures."""
 
     trainer: Trainer
     clock: Clock
 
     @property
     def device(self) -> Device:
-        """Where it runs."""
+        """The device it runs on."""
         return self.trainer.device
 
     def step(self) -> None:
@@ -54,13 +54,13 @@ class Stage:
         self.trainer.run(Phase.TRAIN)
 
     def waiting_clock(self) -> float:
-        """Read the clock once the device is idle."""
+        """Wait until the device is idle, then read the clock."""
         self.device.synchronize()
         return self.clock()
 
 
 def by_events(stage: Stage) -> float:
-    """Return the median seconds that device events give the step."""
+    """Return the median seconds of the step by device events."""
     events = stage.device.event_api()
     if events is None:
         raise UsageError(f"{stage.device.name} has no events to compare the timers with")
@@ -68,7 +68,7 @@ def by_events(stage: Stage) -> float:
 
 
 def by_breakeven(stage: Stage) -> float:
-    """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, median of rounds."""
+    """Measure as `breakeven.measure.runner` does: separate first call, warm-up, plan, median of rounds."""
     round_ = Round(Phase.TRAIN, stage.trainer)
     with collection_off(collect_first=True):
         rounds = planned(round_, min_warmup(stage.device), stage.clock).rounds
@@ -112,13 +112,13 @@ PEERS: dict[str, Callable[[Stage], float]] = {
 
 
 def present(peers: Mapping[str, Callable[[Stage], float]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the peers that can be used, and why each of the others cannot.
+    """Return the peers that can be used, and why others cannot.
 
-    Installed is not enough: triton compiles its driver's C when it first asks for the GPU.
+    Being installed is not enough: triton compiles its driver when it first uses the GPU.
     """
     try:
         load("triton.testing").do_bench(lambda: None, return_mode="median")
-    except Exception as error:  # whatever a missing compiler, header or driver makes of it
+    except Exception as error:  # a missing compiler, header or driver may raise anything
         missing = {"triton do_bench": error_line(error)}
         return {name: peer for name, peer in peers.items() if name not in missing}, missing
     return dict(peers), {}
@@ -133,13 +133,13 @@ def readings_of(
 ) -> dict[str, Any]:
     """Return ``truth_s``, ``readings`` (medians of the repetitions), ``intervals``, and ``all`` of them.
 
-    An interval is null where there are fewer than six repetitions.
+    An interval is null if there are fewer than six repetitions.
     """
     trainer = Trainer(workload, device)
     trainer.move_model()
     trainer.reset()
     stage = Stage(trainer, clock)
-    for _ in range(10):  # what happens once in a process is charged to no timer
+    for _ in range(10):  # one-time costs of the process are charged to no timer
         stage.step()
     device.synchronize()
     timers = [("truth", by_events), *peers.items()]

@@ -1,4 +1,4 @@
-"""What the timers of a GPU read, as a table: ``gpu.json`` in, markdown out. Measures nothing."""
+"""Turns ``gpu.json`` into a markdown table of a GPU's timers. Measures nothing."""
 
 from __future__ import annotations
 

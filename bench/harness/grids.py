@@ -1,8 +1,8 @@
 """The two grids on which the tools are compared: synthetic functions, and real training steps.
 
-Each gives `Cell`s: every tool's readings in one cell. In both, all tools time the same function in the same
-run. Synthetic: the same seeds for every tool. Real: the tools take turns, the order rotating, with stretches
-of reference rounds between them, whose pooled median and mean count as the true values.
+Each consists of `Cell`s: every tool's readings in one cell. In both, all tools time the same function in the
+same run. Synthetic: the same seeds for every tool. Real: the tools take turns, the order rotating, with
+stretches of reference rounds between them, whose pooled median and mean count as the true values.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ NOISE = 0.05
 
 @dataclass
 class Cell:
-    """What was timed, its true median and mean in seconds, and each tool's readings with their cost.
+    """The timed function, its true median and mean in seconds, and each tool's readings with their cost.
 
-    `noisy` is whether the aim for noisy cells applies to it.
+    `noisy` is whether the goal for noisy cells applies to it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Cell:
 
 def synthetic_cells(names: Sequence[str], repetitions: int, log: Log) -> Iterator[Cell]:
     """Measure each distribution `repetitions` times with each tool, on simulated clocks."""
-    gc.freeze()  # breakeven's collections need not walk what is loaded
+    gc.freeze()  # breakeven's garbage collections need not walk loaded modules
     for name in names:
         distribution = DISTRIBUTIONS[name]
         what = f"{distribution.what}; the best estimator would need {distribution.min_s:.2g} s"
@@ -75,10 +75,10 @@ def _measured(tool: Tool, distribution: Law, repetition: int) -> tuple[Measureme
 
 @dataclass(frozen=True)
 class RealPlan:
-    """What the real grid times: ``(width, batch size)`` of the mlp's train step, on each device.
+    """The real grid: ``(width, batch size)`` of the mlp's training step, on each device.
 
-    A cell gets `repetitions` of them, or as many (at least two) as begin within `cell_s` seconds. The slow
-    tool joins every `slow_every`-th. `reference_s` seconds of reference rounds follow each.
+    A cell has `repetitions`, or as many (at least two) as begin within `cell_s` seconds. The slow tool runs
+    in every `slow_every`-th. `reference_s` seconds of reference rounds follow each.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((64, 16), (512, 64))
@@ -90,7 +90,7 @@ class RealPlan:
 
 
 def real_cells(plan: RealPlan, log: Log) -> Iterator[Cell]:
-    """Measure each training step with each tool, in turns."""
+    """Measure each training step with each tool, alternately."""
     for width, batch_size in plan.shapes:
         for name in plan.devices:
             device = parse_device(name)
@@ -110,7 +110,7 @@ def _real_cell(plan: RealPlan, cell: Cell, trainer: Trainer, log: Log) -> Cell:
     gc.collect()
     gc.freeze()
     trainer.reset()
-    reference_rounds(step, plan.reference_s)  # what happens once in a process is charged to no tool
+    reference_rounds(step, plan.reference_s)  # one-time costs of the process are charged to no tool
     start = time.perf_counter()
     for repetition in range(plan.repetitions):
         if repetition >= 2 and time.perf_counter() - start >= plan.cell_s:

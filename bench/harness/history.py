@@ -2,7 +2,7 @@
 
 `python bench/harness/history.py` writes results/harness/history.json. Seeded simulations of series with known
 changes count false changes (in one check, and in checks after each of 100 commits), steps found near their
-place, and false alarms of the newest run. Then the command runs in a process of its own, on a store of 1,000
+place, and false alarms of the newest run. Then the command runs in a separate process, on a store of 1,000
 runs x 400 cases x 100 rounds.
 """
 
@@ -27,7 +27,7 @@ from shared import Json, options, run_command, share, summary, write
 from breakeven.case import CaseKey
 from breakeven.history import store
 from breakeven.runs.machine import Machine
-from breakeven.runs.schema import CaseResult, Facts, Run
+from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.change_points import find_changes, find_changes_in_all
 from breakeven.stats.prediction import expect, judge
 
@@ -132,7 +132,7 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
             center *= math.exp(0.02 * rng.standard_normal()) * (STEP if run > runs * 0.6 and i < 4 else 1)
             times = center * np.exp(0.02 * rng.standard_normal(rounds))
             key = CaseKey.of("mlp", batch, "train", device, {"width": width}, "box")
-            facts = Facts(peak_memory_bytes=1_000_000 * batch)
+            facts = CaseFacts(peak_memory_bytes=1_000_000 * batch)
             name = key.label()
             results[name] = CaseResult(name, key, times, float(np.median(times)), facts=facts)
         digest = hashlib.sha256(b"%d" % run).hexdigest()
@@ -145,8 +145,8 @@ def write_store(folder: Path, runs: int = RUNS, cases: int = CASES, rounds: int 
 def whole_command(folder: Path, niceness: int = 0) -> Json:
     """Return seconds and peak memory of ``breakeven history check``, including the start of the process.
 
-    `cpu_s` is the CPU time of one command and `load` that of the machine before: other work costs wall time
-    unless `niceness` is below 0.
+    `cpu_s` is the CPU time of one command and `load` that of the machine before: other work increases the
+    wall time unless `niceness` is below 0.
     """
     prefix = ["nice", "-n", str(niceness)] if niceness else []
     command = ["history", "check", "--format", "json", "--store", folder]

@@ -1,4 +1,4 @@
-"""From repeated readings of one tool in one cell to its figures; pure and seeded.
+"""The figures of one tool in one cell, from repeated readings; pure and seeded.
 
 All errors are relative to the true value of what the tool estimates: the mean or the median.
 """
@@ -34,7 +34,7 @@ class Observation:
 
     @property
     def covers(self) -> bool | None:
-        """Whether the interval holds the true value; None without an interval."""
+        """Whether the interval contains the true value; None without an interval."""
         low_s, high_s = self.reading.low_s, self.reading.high_s
         if low_s is None or high_s is None:
             return None
@@ -45,9 +45,9 @@ class Observation:
 class Figures:
     """The figures of `n` readings of a tool in a cell; pairs are 95% intervals, errors are relative.
 
-    `bias` is the median error, `mean_error` what remains when many readings are averaged.
-    `true_half_width` is the 95th percentile of the absolute error: what +-2% should be. `claimed_half_width`
-    is the median of the intervals' own. `to_target_s` is None when no repetition brings the center to +-2%.
+    `bias` is the median error, `mean_error` remains when many readings are averaged. `true_half_width` is the
+    95th percentile of the absolute error, `claimed_half_width` the median half-width of the intervals.
+    `to_target_s` is None if no repetition brings the center to +-2%.
     """
 
     n: int
@@ -97,20 +97,19 @@ def figures(seen: Sequence[Observation]) -> Figures:
 def seconds_to_target(wall_s: float, half_width: float) -> float:
     """Return the wall seconds until 95% of the centers are within 2% of the true value.
 
-    Averaging k readings narrows their spread by sqrt(k), so k = (half width / 2%)**2 of them are needed;
-    at least one, since no tool can be used for less: one that is narrower than 2% after one reading has
-    spent that reading all the same. The same rule for every tool.
+    Averaging k readings narrows their spread by sqrt(k), so k = (half width / 2%)**2 of them are needed, but
+    at least one, since a tool costs at least one reading. The rule is the same for every tool.
     """
     return wall_s * max(1.0, (half_width / TARGET) ** 2)
 
 
 def biased(mean_error_interval: tuple[float, float]) -> bool:
-    """Whether the mean error is surely beyond 2%, which averaging does not repair."""
+    """Whether the mean error is shown to exceed 2%, which averaging does not fix."""
     return mean_error_interval[0] > TARGET or mean_error_interval[1] < -TARGET
 
 
 def ratio_of_costs(other: Sequence[Observation], ours: Sequence[Observation]) -> tuple[float, float] | None:
-    """Return the 95% bootstrap interval of `other`'s seconds to +-2% over `ours`; None where either has none.
+    """Return the 95% bootstrap interval of `other`'s seconds to +-2% over `ours`; None if either is unknown.
 
     Whole readings are resampled, each with its error and its wall time.
     """

@@ -1,8 +1,8 @@
-"""How often `breakeven compare` is wrong, and how fast it is: writes results/harness/regression.json.
+"""The error rates and the speed of `breakeven compare`; writes results/harness/regression.json.
 
-Run as ``python bench/harness/regression.py``. Seeded suites whose changes are known, the recorded noise of a
-real machine, and the seconds of comparing two files of 45 MB beside pytest-benchmark's own comparison. Every
-share has its Wilson interval, its n and its bound.
+Run as ``python bench/harness/regression.py``. Uses seeded suites with known changes, the recorded noise of a
+real machine, and the seconds of comparing two files of 45 MB, next to pytest-benchmark's own comparison.
+Every share has its Wilson interval, its n and its bound.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def suite(
 
 
 def slower(found: Effects) -> NDArray[np.bool_]:
-    """Return which cases are called slower."""
+    """Return which cases are reported as slower."""
     return np.asarray((found.q <= ALPHA) & (found.log_ratio > 0))
 
 
 def false_alarms(suites: int) -> Json:
-    """Return the share of suites of unchanged code in which any of 400 cases is called slower."""
+    """Return the share of suites of unchanged code in which any of 400 cases is reported as slower."""
     found = {}
     for name, noise in NOISES.items():
         rng = np.random.default_rng(0)
@@ -101,7 +101,7 @@ def single_runs(suites: int) -> Json:
 
 
 def recorded(splits: int) -> Json:
-    """Return how often a case of recorded runs of the same code, split at random, is called slower."""
+    """Return how often a case of recorded runs of the same code, split at random, is reported as slower."""
     found = {}
     for name, cases in json.loads(RECORDED.read_text()).items():
         if not isinstance(cases, dict):
@@ -142,14 +142,14 @@ def write_large(path: Path, seed: int) -> None:
 
 
 def seconds_of(command: list[str]) -> float:
-    """Return the wall seconds of a whole process; its exit code may be that of an inconclusive comparison."""
+    """Return the wall seconds of a whole process; it may exit with the code of an inconclusive comparison."""
     start = time.perf_counter()
     subprocess.run(command, capture_output=True, check=False, timeout=120)
     return time.perf_counter() - start
 
 
 def comparing_large_files(pairs: int) -> Json:
-    """Return how much faster two 45 MB files are compared than by pytest-benchmark, in turns, in one run."""
+    """Return how much faster than pytest-benchmark two 45 MB files are compared, alternately, in one run."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / name) for name in ("a.json", "b.json")]
         for seed, file in enumerate(files):

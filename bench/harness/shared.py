@@ -1,4 +1,4 @@
-"""What the scripts share: timing of whole processes, shares with intervals, and the files of results."""
+"""Shared by the scripts: timing of whole processes, shares with intervals, and files of results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RESULTS = Path(__file__).parents[2] / "results" / "harness"
 
 
 def options(description: str | None, **more: Any) -> argparse.ArgumentParser:
-    """Return a command line with the folder of the results."""
+    """Return a parser with an option for the directory of the results."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **more
     )
@@ -53,7 +53,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def rotated(items: Sequence[T], repetition: int) -> list[T]:
-    """Return the items so that another one comes first in each repetition."""
+    """Return the items rotated by the repetition."""
     first = repetition % len(items)
     return [*items[first:], *items[:first]]
 
@@ -80,7 +80,7 @@ print(code, status["VmHWM"].split()[0], file=sys.stderr)
 
 
 def run_command(*arguments: object, prefix: Sequence[str] = ()) -> tuple[Json, str]:
-    """Run breakeven in a process of its own; return seconds, exit code and peak memory, and its output."""
+    """Run breakeven in a separate process; return seconds, exit code and peak memory, and its output."""
     start = time.perf_counter()
     command = [*prefix, sys.executable, "-c", _COMMAND, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)

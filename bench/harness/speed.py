@@ -1,8 +1,8 @@
-"""What breakeven itself costs: `python bench/harness/speed.py` writes results/harness/speed.json.
+"""The time breakeven itself takes: `python bench/harness/speed.py` writes results/harness/speed.json.
 
 Statistics of one case and of a million timings, whole reports over a million timings and over twenty
 machines, filtering and sorting a page of 4,000 rows in a real browser, and ``breakeven --help``; each the
-median of repetitions in this one run, with the bound that it must keep.
+median of repetitions in one run, with its bound.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def cells(count: int) -> list[Json]:
 
 
 def measure() -> Json:
-    """Return every figure with the bound it must keep."""
+    """Return every figure with its bound."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "million.json"
         write_run(path, cells(CASES // 2), ROUNDS, "one", ["train"])
@@ -114,7 +114,7 @@ def report_in_a_process(paths: Sequence[Path]) -> Json:
 def in_a_browser(paths: Sequence[Path]) -> dict[str, Json]:
     """Return the seconds from a key to the next painted frame on a page of 4,000 rows.
 
-    Nothing where no Chromium is installed.
+    Nothing if Chromium is not installed.
     """
     chromium = shutil.which("chromium")
     if chromium is None:

@@ -1,8 +1,8 @@
 """Synthetic functions on a simulated clock, whose true median and mean are known exactly.
 
-A call takes ``BASE_S * exp(sigma z)``, z standard normal, alone or correlated from call to call, so that the
-true median is BASE_S and the true mean ``BASE_S * exp(sigma**2 / 2)``; outliers make a mixture of two such
-distributions. Both are of the steady state, which a tool reaches only after a slow first call or a ramp.
+A call takes ``BASE_S * exp(sigma z)``, z standard normal, independent or correlated from call to call, so
+that the true median is BASE_S and the true mean ``BASE_S * exp(sigma**2 / 2)``; outliers make it a mixture of
+two such distributions. Both are of the steady state, which follows a slow first call or a ramp.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ CHUNK = 512
 
 
 class TickingClock(SimulatedClock):
-    """A simulated clock that takes `TICK_S` to read."""
+    """A simulated clock; reading it takes `TICK_S`."""
 
-    __hash__ = object.__hash__  # pytest-benchmark keeps the precision of each clock
+    __hash__ = object.__hash__  # pytest-benchmark caches the precision of each clock
 
     def __call__(self) -> float:
         """Read the clock."""
@@ -39,11 +39,11 @@ class TickingClock(SimulatedClock):
 
 @dataclass(frozen=True)
 class Law:
-    """Latencies whose median and mean are known.
+    """A distribution of latencies with known median and mean.
 
     `sigma` is the relative noise, `rho` its lag-1 correlation (AR(1)); a call is an outlier, `factor`
     times as slow, with probability `outliers`. In a fresh process the first call takes `first` times as
-    long, and the first `ramp_calls` calls fall linearly from ``1 + ramp`` times their time to it.
+    long, and the first `ramp_calls` calls decrease linearly from ``1 + ramp`` times their time.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Law:
 
     @property
     def median_s(self) -> float:
-        """The exact median: where the mixture's distribution function is one half."""
+        """The exact median: the point at which the mixture's distribution function is one half."""
         if not self.outliers:
             return BASE_S
         found = brentq(lambda at: self.share_below(at) - 0.5, BASE_S, BASE_S * self.factor, xtol=1e-18)
@@ -71,10 +71,10 @@ class Law:
 
     @property
     def min_s(self) -> float:
-        """About the wall seconds that the best estimator needs for a true 2%, knowing the distribution.
+        """The approximate seconds that the best estimator, which knows the distribution, needs for a true 2%.
 
-        The center of n normal scores is known to ``1.96 sigma / sqrt(n)``, correlation leaves (1 - rho) /
-        (1 + rho) of them, and outliers carry no information.
+        The center of n normal scores is known to ``1.96 sigma / sqrt(n)``, correlation leaves (1 - rho) / (1
+        + rho) of them, and outliers contribute no information.
         """
         calls = (1.96 * self.sigma / 0.02) ** 2 * (1 + self.rho) / (1 - self.rho) / (1 - self.outliers)
         return max(1.0, calls) * self.mean_s
@@ -117,7 +117,7 @@ class SyntheticFunction:
         self.fresh_process()
 
     def fresh_process(self) -> None:
-        """Start again: with new noise, and with what happens once in a process."""
+        """Start again, with new noise and one-time costs."""
         self._times = self._distribution.latencies(self._rng)
         settled = self._distribution.ramp_calls if self._distribution.ramp else 1
         self._slow = [self._distribution.slowness(call) for call in reversed(range(settled))]

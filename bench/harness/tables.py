@@ -1,6 +1,6 @@
-"""Results in, markdown out: the tables of ``results/harness/README.md`` and the short one for the front page.
+"""Turns results into markdown: the tables of ``results/harness/README.md``, and the short front-page one.
 
-Reads only what ``<what>.json`` holds, so that the tables can be rebuilt without measuring.
+Reads only ``<what>.json``, so that the tables can be rebuilt without measuring.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Json = Mapping[str, Any]
 HOW = """\
 - **bias**: median of center / true value - 1, relative to the true mean or the true median, whichever the
   tool estimates. **true ±**: 95% of its centers are within that of the true value. **claimed ±**: half the
-  width of its own interval (median). **covers**: share of the intervals that hold the true value, with
+  width of its own interval (median). **covers**: share of the intervals that contain the true value, with
   Wilson's 95% interval; 95% is right.
 - **rounds**: timed calls behind one reading (median). **s/reading**: mean wall seconds of one reading.
 - **s to true ±2%**: s/reading x max(1, (true ± / 2%)²), since averaging k readings narrows them by √k, and
@@ -46,7 +46,7 @@ OTHERS = """\
 
 
 def tables(results: Sequence[Json]) -> str:
-    """Return the page: the aim and whether it is reached, then a table for each cell of each grid."""
+    """Return the page: the goal and whether it is reached, then a table for each cell of each grid."""
     parts = [
         "# A benchmark of the benchmark",
         "breakeven against its peers: the same functions, timed side by side in one run. Written by "
@@ -77,7 +77,7 @@ def max_readings(cell: Json) -> int:
 
 
 def verdict(result: Json) -> list[str]:
-    """Return a list item for each part of the aim: where it is reached, missed, or undecided."""
+    """Return a list item for each part of the goal: where it is reached, missed or undecided."""
     noisy = [cell for cell in result["cells"] if cell["noisy"]]
     cheaper = {word: _against_ours(result["cells"], word) for word in ("less", "undecided")}
     slower = (
@@ -99,7 +99,7 @@ def verdict(result: Json) -> list[str]:
 
 
 def _against_ours(cells: Sequence[Json], word: str) -> list[str]:
-    """Return the tools that surely need ``less`` wall time than breakeven, or may (``undecided``)."""
+    """Return the tools that need ``less`` wall time than breakeven, or may (``undecided``)."""
     return [
         f"{tool} on {cell['name']} ({ratio(figures)})"
         for cell in cells
@@ -109,7 +109,7 @@ def _against_ours(cells: Sequence[Json], word: str) -> list[str]:
 
 
 def _side(figures: Json, border: float) -> str:
-    """Return whether a ratio is for certain ``less`` than a border, ``more``, or ``undecided``."""
+    """Return whether a ratio is shown to be ``less`` or ``more`` than a limit, or is ``undecided``."""
     low, high = figures["ratio_interval"]
     return "less" if high < border else "more" if low >= border else "undecided"
 
@@ -134,7 +134,7 @@ def _coverage_line(tool: str, noisy: Sequence[Json]) -> list[str]:
 
 
 def cell_table(cell: Json) -> str:
-    """Return a cell's table, a row a tool."""
+    """Return a cell's table, one row per tool."""
     head = "tool, of, bias, true ±, claimed ±, covers, rounds, s/reading, s to true ±2%, ratio"
     usual = max_readings(cell)
     rows = [_row(name, figures, usual) for name, figures in cell["tools"].items()]
@@ -196,7 +196,7 @@ def times(value: float) -> str:
 
 
 def short_table(result: Json) -> str:
-    """Return at most ten lines for the front page: seconds to a true 2%, and what the interval covers."""
+    """Return at most ten lines for the front page: seconds to a true 2%, and the coverage of the interval."""
     names = (OURS, RIVAL, "pytest-benchmark", "torch adaptive_autorange", "pyperf's method")
     rows = [[cell["name"], *(_brief(cell["tools"][name]) for name in names)] for cell in result["cells"]]
     return markdown(["noise", *names], rows) + "\n"

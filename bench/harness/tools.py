@@ -1,8 +1,8 @@
-"""The tools that are compared, each behind one signature: `measure(function, clock)`.
+"""The tools that are compared, with a common signature: `measure(function, clock)`.
 
 `function` is a call without arguments, `clock` reads seconds (of a real or of a simulated clock). Every tool
-runs with its own defaults; where one claims no interval, either none is made up for it, or the one that a
-user would derive from what it prints, as `Tool.interval` records.
+runs with its own defaults. If it has no interval, it is given none, or the one that a user would derive from
+its output, as `Tool.interval` records.
 
 Needs pytest-benchmark 5.3 or later, the first with a precision mode.
 """
@@ -26,7 +26,7 @@ from torch.utils.benchmark import Timer
 
 from breakeven.case import Budget
 from breakeven.collector import collection_off
-from breakeven.measure.timing import MinWarmup, Plan, plan_rounds, time_round, warm_up
+from breakeven.measure.timing import MinWarmup, RoundPlan, plan_rounds, time_round, warm_up
 from breakeven.stats.intervals import median_interval
 
 Call = Callable[[], object]
@@ -53,7 +53,7 @@ PYTEST_BENCHMARK_DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one use of a tool returns: a center and an interval, in seconds; `low_s` is None without one.
+    """The result of one use of a tool: a center and an interval, in seconds; `low_s` is None without one.
 
     `rounds` counts the timed calls behind the center, `estimand` is what the center estimates.
     """
@@ -75,7 +75,7 @@ class Tool:
 
 
 class CallRound:
-    """A plain function as breakeven's round: nothing to prepare, nothing to wait for."""
+    """A plain function as a round, without preparation or synchronization."""
 
     def __init__(self, function: Call) -> None:
         self._function = function
@@ -88,8 +88,8 @@ class CallRound:
         self._function()
 
 
-def planned(round_: Any, minimum: MinWarmup, clock: Clock) -> Plan:
-    """Time the first call, warm up and return how many rounds follow."""
+def planned(round_: Any, minimum: MinWarmup, clock: Clock) -> RoundPlan:
+    """Time the first call, warm up and return the number of rounds."""
     time_round(round_, clock)
     second = time_round(round_, clock)
     budget = Budget()
@@ -97,7 +97,7 @@ def planned(round_: Any, minimum: MinWarmup, clock: Clock) -> Plan:
 
 
 def by_breakeven(function: Call, clock: Clock) -> Measurement:
-    """Measure as `breakeven.measure.runner` does: first call apart, warm up, plan, `pedantic`, median."""
+    """Measure as `breakeven.measure.runner` does: separate first call, warm-up, plan, `pedantic`, median."""
     round_ = CallRound(function)
     with collection_off(collect_first=True):
         plan = planned(round_, MinWarmup(), clock)
@@ -128,7 +128,7 @@ def by_its_precision(function: Call, clock: Clock) -> Measurement:
 
 
 def fixture(clock: Clock, **changes: Any) -> BenchmarkFixture:
-    """Return the ``benchmark`` fixture as a test gets it, with `changes` of its defaults."""
+    """Return the ``benchmark`` fixture of a test, with `changes` of its defaults."""
     return BenchmarkFixture(
         SimpleNamespace(name="harness", nodeid="harness"),
         timer=NameWrapper(clock),
@@ -154,7 +154,7 @@ def mean_reading(values: Sequence[float], quantile: float, rounds: int) -> Measu
 
 
 def by_torch(function: Call, clock: Clock) -> Measurement:
-    """Measure with ``Timer(...).adaptive_autorange()``, on as many threads as are set, not on its one."""
+    """Measure with ``Timer(...).adaptive_autorange()``, on the current number of threads."""
     timer = Timer(
         "function()", globals={"function": function}, timer=clock, num_threads=torch.get_num_threads()
     )
@@ -165,8 +165,8 @@ def by_torch(function: Call, clock: Clock) -> Measurement:
 def by_torchs_rule(function: Call, clock: Clock) -> Measurement:
     """Measure by the rule of ``adaptive_autorange``, call for call; for simulated clocks only.
 
-    The Timer sorts all its times after each of up to 10,000 rounds: ten real seconds a reading, which a
-    simulated clock does not see. Here they are kept in order. A test compares the two.
+    The Timer sorts all its times after each of up to 10,000 rounds: ten real seconds per reading, which a
+    simulated clock does not show. Here they are kept sorted. A test compares the two.
     """
     number = _torchs_block(function, clock)
     ordered: list[float] = []
@@ -184,7 +184,7 @@ def by_torchs_rule(function: Call, clock: Clock) -> Measurement:
 
 
 def _torchs_block(function: Call, clock: Clock) -> int:
-    """Return how many calls go into one time, so that reading the clock weighs nothing."""
+    """Return the number of calls per timing, so that reading the clock is negligible."""
     overhead_s = sorted(_timeit(function, clock, 0) for _ in range(5))[2]
     number = 1
     while True:
@@ -211,9 +211,9 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 def by_pyperfs_method(function: Call, clock: Clock) -> Measurement:
     """Measure as pyperf does by default: 20 processes x (1 warm-up + 3 values of at least 100 ms each).
 
-    The loops of a value are doubled until one takes 100 ms, in a process of their own. A function with a
-    method `fresh_process` starts again in each; others stay in this process, which pyperf would not do.
-    Starting processes is not charged.
+    The loops of a value are doubled until one takes 100 ms, in a separate process. A function with a method
+    `fresh_process` restarts in each; others stay in this process, unlike in pyperf. Starting processes is not
+    charged.
     """
     fresh_process = getattr(function, "fresh_process", lambda: None)
     fresh_process()

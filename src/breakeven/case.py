@@ -17,7 +17,7 @@ from typing import Any
 from breakeven.errors import UsageError
 
 SCHEMA = 1
-"""The version of everything we write into a run file."""
+"""The version of breakeven's part of a run file."""
 
 Plain = str | int | float | bool | None
 """The value of an axis in a run file."""
@@ -32,7 +32,7 @@ def axes_text(axes: Mapping[str, Any]) -> str:
 
 
 class Axes(Mapping[str, Any]):
-    """The parameters beside the batch size that identify a model; hashable, equal in any order.
+    """The parameters, other than the batch size, that identify a model; hashable, equal in any order.
 
     Iteration keeps the order of the mark. `text` has the keys sorted, and different axes never have the same
     text.
@@ -74,7 +74,7 @@ class Axes(Mapping[str, Any]):
         return self.text
 
     def without(self, names: Collection[str]) -> Axes:
-        """Return the axes but those of these names."""
+        """Return the axes without those of these names."""
         return Axes({name: value for name, value in self._values.items() if name not in names})
 
     @property
@@ -124,7 +124,7 @@ class Cell:
 
     @cached_property
     def model(self) -> Model:
-        """The model, whatever its batch size."""
+        """The model, at any batch size."""
         return Model(self.workload, self.axes)
 
     def label(self) -> str:
@@ -135,7 +135,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """The cases of one model, phase and device at every batch size: what a break-even is between."""
+    """The cases of one model, phase and device at every batch size; a break-even is between two lines."""
 
     model: Model
     phase: str
@@ -186,7 +186,7 @@ class CaseKey:
 
     @property
     def axes(self) -> Axes:
-        """Every parameter beside the batch size."""
+        """Every parameter except the batch size."""
         return self.cell.axes
 
     @property
@@ -196,18 +196,18 @@ class CaseKey:
 
     @property
     def model(self) -> Model:
-        """The model, whatever its batch size."""
+        """The model, at any batch size."""
         return self.cell.model
 
     @property
     def line(self) -> Line:
-        """This case's model, phase and device, whatever the batch size."""
+        """This case's model, phase and device, at any batch size."""
         return Line(self.model, self.phase, self.device, self.machine)
 
     def label(self) -> str:
         """Return ``workload phase device batch=64 key=value``, as `compare` and `history` name a case.
 
-        The file that ``BREAKEVEN_CASES`` names lists cases so. The machine is left out.
+        Files named by ``BREAKEVEN_CASES`` use the same form. The machine is omitted.
         """
         head = f"{self.workload} {self.phase} {self.device} batch={self.batch_size}"
         return f"{head} {self.axes}" if self.axes else head
@@ -241,7 +241,7 @@ class Budget:
     max_rounds: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse budgets that cannot be kept.
+        """Check the limits.
 
         Raises:
             UsageError: with the value in its message.
@@ -260,7 +260,7 @@ class Budget:
             )
 
 
-class Ending(StrEnum):
+class OutcomeKind(StrEnum):
     """How a case can end without a timing."""
 
     SKIPPED = "skipped"
@@ -271,10 +271,10 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended that gave no timing, and why.
+    """A case without a timing: how it ended, and why.
 
-    `key` is None where the case is not known, such as behind a wrong mark. `outcome` is one of `Ending`, or
-    whatever word a newer breakeven wrote.
+    `key` is None if the case is unknown, as for an invalid mark. `outcome` is one of `OutcomeKind`, or a word
+    that a newer breakeven wrote.
     """
 
     fullname: str
@@ -317,6 +317,6 @@ def _value(value: object) -> str:
 
 
 def _quoted(value: object, **style: Any) -> str:
-    """Return JSON on one line, also where a text holds what no line of a UTF-8 file can."""
+    """Return JSON on one line; characters that a line of UTF-8 text cannot contain are escaped."""
     text = json.dumps(value, ensure_ascii=False, **style)
     return text if text.isprintable() else json.dumps(value, **style)

@@ -86,18 +86,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("breakeven: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # rich makes the second of the first
+    except (BrokenPipeError, SystemExit):  # rich turns the first into the second
         _discard_output()
         return BROKEN_PIPE
     except OSError as error:
         _discard_output()
-        _print_error(f"the output cannot be written ({error}); make room for it")
+        _print_error(f"the output cannot be written ({error}); free some space")
         return UNUSABLE
     return code
 
 
 def _print_error(problem: object) -> None:
-    """Print one line on standard error, even if what the user typed has line breaks or escapes."""
+    """Print one line on standard error, even if the user's input has line breaks or escape sequences."""
     if sys.stderr is None:  # closed; print would use standard output instead
         return
     text = str(problem)

@@ -1,4 +1,4 @@
-"""Device names as strings: which are CPUs, their order, and the default baseline."""
+"""Device names as strings: which are CPUs, how they are ordered, and the default baseline."""
 
 from __future__ import annotations
 

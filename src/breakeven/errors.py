@@ -1,11 +1,11 @@
-"""The exceptions that breakeven raises on purpose, as one tree.
+"""The exceptions that breakeven raises.
 
 ::
 
     BreakevenError              one line: the value, what was expected, the remedy
     ├── UsageError              an option, a mark or an argument cannot be used
     ├── RecipeError             a workload's recipe raised, or did not return a workload
-    ├── MeasurementError        a case gave no valid timing: its loss is NaN, or differs from the CPU's
+    ├── MeasurementError        a case has no valid timing: its loss is NaN, or differs from the CPU's
     ├── StoreError              a store of runs, or a file in it, cannot be written or read
     ├── RunFileError            a run file cannot be read
     │   └── NewerSchemaError    ... because a newer breakeven wrote it
@@ -32,7 +32,7 @@ class RecipeError(BreakevenError):
 
 
 class MeasurementError(BreakevenError):
-    """A case ran, but did not give a valid timing."""
+    """A case ran, but has no valid timing."""
 
 
 class RunFileError(BreakevenError):
@@ -44,7 +44,7 @@ class NewerSchemaError(RunFileError):
 
 
 class DifferentMachinesError(BreakevenError):
-    """Runs are of different machine classes: the code may not be what makes them differ."""
+    """Runs are of different machine classes, so their differences may not be due to the code."""
 
     exit_code = 3
 

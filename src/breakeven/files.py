@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either as it was before or complete, never in between."""
+"""Atomic writes: a file is either unchanged or complete, never in between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace the file at `path` by `content`, or leave everything as it was; makes missing directories.
+    """Replace the file at `path` with `content`, or leave it unchanged; missing directories are created.
 
     Raises:
         OSError: it cannot be written.
@@ -21,7 +21,7 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     """Write several files; none is replaced before all of them are on disk.
 
     Raises:
-        OSError: one of them cannot be written; the files are as they were before.
+        OSError: one of them cannot be written; all files are unchanged.
     """
     suffix = f".{os.getpid()}-{os.urandom(4).hex()}.part"
     temporary = {path: path.with_name(f".{path.name}{suffix}") for path in contents}

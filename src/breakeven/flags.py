@@ -1,7 +1,7 @@
-"""The flags on a timing: what each means, what to do, and whether something else had a part in the time.
+"""The flags on a timing: what each means, what to do, and whether it means a disturbed timing.
 
-A new flag is one entry in `Flag`: tables, warnings and the page follow. `breakeven.measure.monitor` finds the
-evidence that the machine gives, `breakeven.runs.flags` that of the rounds.
+A new flag is one entry in `Flag`: tables, warnings and the page follow. `breakeven.measure.monitor` finds
+evidence in the machine's state, `breakeven.runs.flags` in the rounds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _SETTLE = "let the machine settle and measure again"
 class Flag(StrEnum):
     """Why a timing deserves a second look.
 
-    `meaning` is a clause, `remedy` what to do. `disturbed` is what a reader of a ratio must know of such
-    cases, as a verb phrase ("ran throttled"), empty where the interval already says it all.
+    `meaning` is a clause, `remedy` what to do. `disturbed` is a verb phrase for cases whose ratios need care
+    ("ran throttled"), empty if the interval already includes the effect.
     """
 
     meaning: str
@@ -26,7 +26,7 @@ class Flag(StrEnum):
     disturbed: str
 
     def __new__(cls, name: str, meaning: str, remedy: str, disturbed: str = "") -> Self:
-        """Make a flag of its name and its texts."""
+        """Create a flag from its name and its texts."""
         flag = str.__new__(cls, name)
         flag._value_ = name
         flag.meaning, flag.remedy, flag.disturbed = meaning, remedy, disturbed
@@ -47,7 +47,7 @@ class Flag(StrEnum):
     THROTTLED = (
         "throttled",
         "the device lowered its clocks",
-        "cool it, or lower the power it is asked for",
+        "cool it, or reduce its load",
         "ran throttled",
     )
     CLOCK = "clock", "the clocks moved while measuring", _SETTLE, "ran at changing clocks"
@@ -76,19 +76,19 @@ class Flag(StrEnum):
     )
     NOT_COMPARABLE = (
         "not_comparable",
-        "the ratio was formed by --force although the machines or models differ",
+        "--force computed the ratio although the machines or models differ",
         "do not quote it",
     )
 
 
-UNKNOWN = "this version of breakeven does not know the flag; report with the version that measured"
+UNKNOWN = "this version of breakeven does not know the flag; use the version that measured"
 
 
 def find_flag(name: str) -> Flag | None:
-    """Return the flag of that name, None for one that only another breakeven sets."""
+    """Return the flag of that name, None for a flag of another version of breakeven."""
     return Flag._value2member_map_.get(name)  # type: ignore[return-value]
 
 
 def is_disturbed(flags: Iterable[str]) -> bool:
-    """Return whether something other than the work had a part in a time with these flags."""
+    """Return whether these flags mean that something other than the work affected the time."""
     return any(flag is not None and bool(flag.disturbed) for flag in map(find_flag, flags))

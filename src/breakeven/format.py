@@ -1,4 +1,4 @@
-"""Numbers, names and lists as text: the only place that rounds, so that text, tables and plots agree.
+"""Numbers, names and lists as text: all rounding is here, so that text, tables and plots agree.
 
 Nothing is escaped here; each renderer escapes for its own format.
 """
@@ -39,7 +39,7 @@ def seconds(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration to the precision at which people wait for it.
+    """Return a duration, rounded for people.
 
     >>> duration(0.3), duration(41.2), duration(540), duration(5520)
     ('0.3 s', '41 s', '9 min', '1 h 32 min')

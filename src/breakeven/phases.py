@@ -1,4 +1,4 @@
-"""The phases of training: what each times, what is counted in it, and how a report treats it.
+"""The phases of training: the parts that each one times, the unit of its work, and how a report treats it.
 
 A new phase is one entry in `Phase`: options, measuring, tables and figures follow. A run file may hold phases
 that are not listed here; they are compared and shown under their own names.
@@ -22,7 +22,7 @@ class Phase(StrEnum):
     """A timed part of training.
 
     `parts` are the consecutive parts of a training step that are timed. `rate` is the unit of the counted
-    work. `is_compared` says whether a speedup means anything: `transfer` does nothing on a CPU.
+    work. `is_compared` is whether a speedup is meaningful: `transfer` does nothing on a CPU.
     """
 
     parts: tuple[str, ...]
@@ -30,7 +30,7 @@ class Phase(StrEnum):
     is_compared: bool
 
     def __new__(cls, name: str, parts: tuple[str, ...], rate: str, is_compared: bool = True) -> Self:
-        """Make a phase of its name and its properties."""
+        """Create a phase from its name and its properties."""
         phase = str.__new__(cls, name)
         phase._value_ = name
         phase.parts, phase.rate, phase.is_compared = parts, rate, is_compared
@@ -44,12 +44,12 @@ class Phase(StrEnum):
 
     @property
     def before(self) -> tuple[str, ...]:
-        """The parts of a step that come before this phase."""
+        """The parts of a step before this phase."""
         return STEP[: STEP.index(self.parts[0])]
 
     @property
     def after(self) -> tuple[str, ...]:
-        """The parts of a step that are left when this phase ends."""
+        """The parts of a step after this phase."""
         return STEP[STEP.index(self.parts[-1]) + 1 :]
 
     @property
@@ -59,14 +59,14 @@ class Phase(StrEnum):
 
 
 HEADLINE = Phase.TRAIN
-"""The phase that a verdict is about, wherever it was measured."""
+"""The phase that a verdict is about, if it was measured."""
 
 COMPARED = (HEADLINE, *(phase for phase in Phase if phase.is_compared and phase is not HEADLINE))
 """The phases with a speedup, the headline first."""
 
 
 def find_phase(name: str) -> Phase | None:
-    """Return the phase of that name, None for one that only a newer breakeven measures."""
+    """Return the phase of that name, None for a phase of a newer breakeven."""
     return Phase._value2member_map_.get(name)  # type: ignore[return-value]
 
 

@@ -1,6 +1,7 @@
 """Pages of reports in Chromium, driven by Playwright.
 
-Where either is missing these tests skip with that reason, unless BREAKEVEN_REQUIRE_BROWSER is set, as in CI.
+If either is missing, these tests are skipped with that reason, unless BREAKEVEN_REQUIRE_BROWSER is set, as in
+CI.
 """
 
 import os
@@ -68,7 +69,7 @@ class Shown:
         )
 
     def overflow(self):
-        """By how many pixels the page is wider than its window."""
+        """The number of pixels by which the page is wider than its window."""
         return self.page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
 
 

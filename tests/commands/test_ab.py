@@ -113,7 +113,7 @@ def test_resume_in_another_working_directory(fake, tmp_path, monkeypatch, capsys
     ],
 )
 def test_resume_with_other_options(fake, options, code, capsys):
-    """It is refused where they decide what the runs are or which cases are timed again."""
+    """It is refused if they affect the runs or the choice of cases to time again."""
     machine = fake(Machine(SLOW, events={3: KeyboardInterrupt()}))
     assert cli.main(["ab", *COMMANDS]) == 130
     assert cli.main(["ab", *COMMANDS, *options]) == code
@@ -237,7 +237,7 @@ def started(tmp_path, candidate):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command_that_ignores_signals(tmp_path, number):
-    """A second signal kills it, and completed runs stay."""
+    """A second signal kills it, and completed runs are kept."""
     (tmp_path / "ignoring.py").write_text(
         "import os, pathlib, signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

@@ -50,7 +50,7 @@ def test_extra_matrix_product(bench, monkeypatch, capsys):
     rows = {row["case"]: row for row in content["cases"]}
     assert rows["net forward cpu@1 batch=16"]["verdict"] == "regressed"
     assert rows["net train cpu@1 batch=16"]["verdict"] == "regressed"
-    # The share of the step is not checked: on a busy machine its two medians are of different moments.
+    # The share of the step is not checked: on a busy machine its two medians may differ.
     assert any(line.startswith("net on cpu@1: train ") for line in content["warnings"])
     assert rows["net forward cpu@1 batch=16"]["ratio"] > 5
     met = [len(run["benchmarks"]) + len(run["breakeven"]["outcomes"]) for run in ran]

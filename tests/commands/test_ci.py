@@ -1,4 +1,4 @@
-"""What `breakeven ci` does, with real git repositories, and what the workflows' steps give to it."""
+"""`breakeven ci` with real git repositories, and the environment that the workflows' steps set."""
 
 import base64
 import os
@@ -23,14 +23,14 @@ INCONCLUSIVE = "0 regressed, 2 inconclusive\n"
 
 
 def git(*words, at="."):
-    """Run git without anybody's settings and return what it prints."""
+    """Run git without user settings and return its output."""
     command = ["git", "-C", str(at), "-c", "user.name=x", "-c", "user.email=x", *map(str, words)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture(autouse=True)
 def runner(tmp_path, monkeypatch):
-    """A runner's workspace as the working directory, its temporary folder, and its variables."""
+    """A runner's workspace as the working directory, its temporary directory, and its variables."""
     for name in ("temp", "work"):
         (tmp_path / name).mkdir()
     variables = {
@@ -64,7 +64,7 @@ def step(monkeypatch):
 
 @dataclass
 class Commands:
-    """The commands of breakeven that would run, by their first word, and what each exits with and prints."""
+    """Records the commands of breakeven by their first word, each with a given exit code and output."""
 
     results: dict = field(default_factory=dict)
     ran: dict = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Commands:
 
 @pytest.fixture
 def commands(monkeypatch):
-    """Run no command of breakeven, but record it."""
+    """Record commands of breakeven instead of running them."""
     fake = Commands()
     monkeypatch.setattr(ci, "_breakeven", fake)
     return fake
@@ -130,7 +130,7 @@ def commits(runner):
     ],
 )
 def test_base(commits, runner, step, asked, target, before, base):
-    """The base is what was asked for, else the merge base, else the commit before the push."""
+    """The base is the requested one, else the merge base, else the commit before the push."""
     asked = commits[asked] if asked == "first" else asked  # a commit, or a branch
     code = step("base", ASKED=asked, TARGET=target, BEFORE=commits.get(before, before))
     assert code == (0 if base else 2)
@@ -151,7 +151,7 @@ ASKED = {
     "FAIL_ON": "regressed,missing",
 }
 
-# Puts the first of the files that are ready where a run file is asked for, and notes its other arguments.
+# Copies the next prepared file to the path of the run file, and records its other arguments.
 FAKE_PYTHON = """#!/bin/sh
 ready=$READY/$(basename "$PWD")
 touch "$ready/$1 $2 $3"
@@ -161,7 +161,7 @@ mv "$2" "${1#--benchmark-json=}"
 
 
 def without_doctor(breakeven):
-    """Let the doctor find nothing: it looks at the machine that the tests run on."""
+    """Let the doctor find nothing, instead of reading the machine that runs the tests."""
 
     def run(*arguments, **settings):
         return breakeven(*(["--version"] if arguments == ("doctor",) else arguments), **settings)
@@ -170,7 +170,7 @@ def without_doctor(breakeven):
 
 
 def test_measure_for_real(runner, step, monkeypatch, capfd):
-    """A regression exits with 1, and the runs, the comparison and the report are there all the same."""
+    """A regression exits with 1, and the runs, the comparison and the report are still written."""
     for side, seconds in (("base", 0.01), ("head", 0.03)):
         for seed in range(2):
             write(runner / side / f"{seed}.json", affine_run({"cpu": (seconds, 0)}, [64], seed))
@@ -178,7 +178,7 @@ def test_measure_for_real(runner, step, monkeypatch, capfd):
         write(python, FAKE_PYTHON)
         python.chmod(0o755)
         Path(side).mkdir()
-    write(Path("breakeven/__init__.py"), "raise ImportError")  # what is checked out is not imported
+    write(Path("breakeven/__init__.py"), "raise ImportError")  # the checkout is not imported
     monkeypatch.setenv("READY", str(runner))
     monkeypatch.setattr(ci, "_breakeven", without_doctor(ci._breakeven))
     assert step("measure", **ASKED | {"PAIRS": "2"}) == 1
@@ -199,15 +199,15 @@ def test_measure_for_real(runner, step, monkeypatch, capfd):
 
 @pytest.mark.parametrize(("pairs", "given"), [("", []), ("4", ["--pairs=4"])])
 def test_measure_options(commands, step, pairs, given):
-    """Each input reaches `breakeven ab`; without pairs the budget alone limits it."""
+    """Each input reaches `breakeven ab`; without pairs only the budget limits it."""
     assert step("measure", **ASKED | {"PAIRS": pairs}) == 0
     given = ["--budget=1m", "--threshold=3%", "--resolution=20%", "--fail-on=regressed,missing", *given]
     assert [word for word in commands.ran["ab"] if re.match("--[a-z-]+=", word)] == given
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 130])
-def test_measure_exits_as_ab_does(commands, step, code):
-    """The exit code is the comparison's, and the report is made whatever it is."""
+def test_measure_exit_code(commands, step, code):
+    """The exit code is the comparison's, and the report is always written."""
     commands.results = {"doctor": (3, ""), "ab": (code, ""), "report": (2, "")}
     assert step("measure", **ASKED) == code
     assert "report" in commands.ran
@@ -230,8 +230,8 @@ def test_measure_warns(commands, step, capsys, command, code, printed, warned):
     assert annotations(capsys) == [f"warning title=breakeven {name}" for name in warned]
 
 
-def test_the_comparison_counts_what_is_inconclusive(tmp_path, capsys):
-    """The warning looks for the words that `breakeven compare` prints."""
+def test_inconclusive_count(tmp_path, capsys):
+    """The warning depends on a phrase in the output of `breakeven compare`."""
     sides = [write(tmp_path / f"{seed}.json", affine_run({"cpu": (1, 1)}, seed=seed)) for seed in range(2)]
     assert cli.main(["compare", *sides, "--format", "markdown", "--fail-on", "regressed"]) == 0
     assert ci.INCONCLUSIVE.search(capsys.readouterr().out)
@@ -269,7 +269,7 @@ def bare(runner):
 
 @pytest.fixture(autouse=True)
 def slept(monkeypatch):
-    """The seconds between attempts, which nobody waits for."""
+    """The seconds between attempts, without waiting."""
     seconds = []
     monkeypatch.setattr(ci.time, "sleep", seconds.append)
     return seconds
@@ -281,12 +281,12 @@ def kept(bare):
 
 
 def test_push_for_real(bare, step, capsys):
-    """The first push makes the branch, with a file for each run of the head that timed all cases."""
+    """The first push creates the branch, with a file for each run of the head that timed all cases."""
     assert step("push", **TO) == 0
     assert len(kept(bare)) == 2
     assert all(name.startswith("class=") and name.endswith(".parquet") for name in kept(bare))
     assert git("log", "--format=%an %s", BRANCH, at=bare) == f"github-actions[bot] Measure {'1' * 40}"
-    assert step("push", **TO) == 0  # they are there already
+    assert step("push", **TO) == 0  # they are already stored
     assert git("rev-list", "--count", BRANCH, at=bare) == "1"
     assert step("judge") == 0  # too few to judge
     assert step("draw") == 0
@@ -294,8 +294,8 @@ def test_push_for_real(bare, step, capsys):
     assert annotations(capsys) == ["notice title=breakeven history"]
 
 
-def test_push_that_crosses_another(bare, step, commands, slept, monkeypatch):
-    """A push that another one overtook adds its runs to those of the faster one."""
+def test_concurrent_push(bare, step, commands, slept, monkeypatch):
+    """If another push came first, the runs are added to it."""
     assert step("push", **TO) == 0
     git("clone", "--quiet", "--branch", BRANCH, bare, "other")
     write(Path("other/other"), "run")
@@ -308,7 +308,7 @@ def test_push_that_crosses_another(bare, step, commands, slept, monkeypatch):
     assert slept == [1]
 
 
-def test_push_that_is_never_let_in(bare, step, commands, slept, capsys):
+def test_rejected_push(bare, step, commands, slept, capsys):
     """After five attempts, each later than the last, an error names the branch."""
     write(bare / "hooks" / "update", "#!/bin/sh\nexit 1\n")
     (bare / "hooks" / "update").chmod(0o755)
@@ -318,14 +318,14 @@ def test_push_that_is_never_let_in(bare, step, commands, slept, capsys):
 
 
 def test_push_of_unreadable_runs(bare, step, commands):
-    """Where a run cannot be added, nothing is pushed."""
+    """If a run cannot be added, nothing is pushed."""
     commands.results = {"history": (2, "")}
     assert step("push", **TO) == 2
     assert git("for-each-ref", at=bare) == ""
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """A server that asks who it is, remembers the answer, and has nothing."""
+    """A server that asks for credentials, records them, and has no repository."""
 
     def do_GET(self):
         answer = self.headers["Authorization"]
@@ -338,7 +338,7 @@ class Refusing(BaseHTTPRequestHandler):
         pass
 
 
-def test_the_token_reaches_git_and_is_written_nowhere(bare, step, commands, runner, monkeypatch):
+def test_token(bare, step, commands, runner, monkeypatch):
     """Git answers a server with the token of the environment."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         server.answers = set()
@@ -355,7 +355,7 @@ def test_the_token_reaches_git_and_is_written_nowhere(bare, step, commands, runn
 
 @pytest.mark.parametrize(("code", "exits"), [(0, 0), (1, 1), (2, 2), (3, 0)])
 def test_judge(commands, step, capsys, code, exits):
-    """A change for the worse fails; a history that is too young is a notice."""
+    """A regression fails; too few runs are a notice."""
     commands.results = {"history": (code, "")}
     assert step("judge") == exits
     assert commands.ran["history"] == ("history", "check", "--store", "history", "--format", "markdown")
@@ -372,8 +372,8 @@ def test_draw(commands, step, capsys, code, page, warns):
     assert annotations(capsys) == ["warning title=breakeven history"] * warns
 
 
-def test_a_variable_that_is_missing(monkeypatch, capsys):
-    """By hand, outside of a workflow, the message names what is missing."""
+def test_missing_variable(monkeypatch, capsys):
+    """Outside of a workflow, the message names the missing variable."""
     monkeypatch.delenv("BRANCH", raising=False)
     assert cli.main(["ci", "push"]) == 2
     assert "BRANCH is not set" in capsys.readouterr().err
@@ -387,7 +387,7 @@ def test_a_variable_that_is_missing(monkeypatch, capsys):
     ("install", "code"), [("echo $VIRTUAL_ENV > where", 0), ("false | true\ntouch where", 1)]
 )
 def test_install(runner, monkeypatch, script, install, code):
-    """The input runs inside the environment of its side, and a line of it that fails is the last."""
+    """The input runs in the environment of its side, and stops at the first line that fails."""
     write(runner / "bin" / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@" --without-pip\n')
     (runner / "bin" / "python").chmod(0o755)
     monkeypatch.setenv("PATH", f"{runner / 'bin'}{os.pathsep}{os.environ['PATH']}")

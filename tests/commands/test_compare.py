@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def sides(here):
-    """A function of two levels that runs `compare` on five runs a side, and returns its exit code."""
+    """A function of two levels that runs `compare` on five runs per side, and returns its exit code."""
 
     def compare(before, after, *options, **settings):
         a, b = side(here, "a", before), side(here, "b", after, first=1, **settings)
@@ -49,7 +49,7 @@ def test_regressed_and_improved(sides):
 
 
 def test_single_runs(here, capsys):
-    """They are inconclusive, so the exit code is 3 unless --fail-on leaves that out."""
+    """They are inconclusive, so the exit code is 3 unless --fail-on omits that."""
     (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", levels(), runs=1, first=1)
     assert cli.main(["compare", a, b, "--format", "json"]) == 3
     assert json.loads(capsys.readouterr().out)["counts"]["inconclusive"] == 10
@@ -79,7 +79,7 @@ def test_noise_floor_of_two_classes(here):
 
 
 def test_missing(sides, capsys):
-    """Missing cases exit with 3, unless --fail-on leaves them out."""
+    """Missing cases exit with 3, unless --fail-on omits them."""
     fewer = {key: value for key, value in levels().items() if key != ("train", 64)}
     assert sides(levels(), fewer, "--format", "json") == 3
     assert json.loads(capsys.readouterr().out)["counts"]["missing"] == 1
@@ -133,7 +133,7 @@ def test_fail_on_none(sides):
 
 @pytest.mark.parametrize("names", ["", " ,", "slower", "none,new"])
 def test_bad_fail_on(sides, names, capsys):
-    """Nothing, or what is not a verdict, exits with 2."""
+    """An empty value, or an unknown verdict, exits with 2."""
     assert sides(levels(), SLOWER, "--fail-on", names) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
@@ -185,7 +185,7 @@ def test_summary(sides, here, monkeypatch, capsys):
     summary.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     assert sides(levels(), levels()) == 0
-    assert summary.read_text() == "before\n"  # only where markdown is asked for
+    assert summary.read_text() == "before\n"  # only if markdown is requested
     capsys.readouterr()
     assert sides(levels(), levels(), "--format", "markdown") == 0
     shown = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What `breakeven history` prints, writes and exits with."""
+"""The output, files and exit codes of `breakeven history`."""
 
 import json
 import os
@@ -189,7 +189,7 @@ def test_adding_good_and_bad(history, tmp_path):
 
 
 def test_damaged_file(history, tmp_path):
-    """A damaged file is reported, and the check printed all the same."""
+    """A damaged file is reported, and the check is still printed."""
     path = add(tmp_path, timed(medians(30, step=1.1, at=20)))
     damaged_file = files_of(path)[4]
     damaged_file.write_bytes(damaged_file.read_bytes()[:200])
@@ -250,7 +250,7 @@ def test_page(history, slower, tmp_path):
 
 
 def test_long_name(history, tmp_path):
-    """A long name loses its middle everywhere; the page also has it in full, once."""
+    """The middle of a long name is omitted everywhere; the page also has it in full, once."""
     name = f"{'long_' * 40}workload"
     path = add(tmp_path, timed(medians(30, step=1.1, at=20), workload=name))
     history("show", "--store", path, "-o", tmp_path)

@@ -1,4 +1,4 @@
-"""`breakeven history accept`: an accepted change no longer fails the check, whoever joins the store."""
+"""`breakeven history accept`: an accepted change no longer fails the check, also with new machines."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_newest_run(history, check, tmp_path):
 
 @pytest.mark.parametrize("pattern", ["mlp train*", CASE])
 def test_in_advance(history, slower, tmp_path, pattern):
-    """Where nothing changed yet, the pattern itself is accepted, once, for regressions."""
+    """If nothing changed yet, the pattern itself is accepted, once, for regressions."""
     file = tmp_path / "accepted.json"
     accept = ("accept", commit(3), "--store", slower, "--accepted", file, "--case", pattern)
     for reason in ("first", "second"):

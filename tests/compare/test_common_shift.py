@@ -27,7 +27,7 @@ def test_median_case():
 
 
 def test_interval_is_over_runs():
-    """400 cases that move together give no narrower interval than one."""
+    """400 cases that move together have the same interval as one."""
     rng = np.random.default_rng(1)
     levels = [rng.standard_normal(5) * 0.2 for _ in range(2)]
     before, after = (np.tile(level, (400, 1)) for level in levels)
@@ -55,7 +55,7 @@ def test_too_few_cases():
 
 
 def test_run_without_common_cases():
-    """A run that has none of the common cases does not count as a run."""
+    """A run without any of the common cases does not count."""
     baseline = np.log(np.ones((4, 2)))
     candidate = np.full((4, 3), np.log(1.1))
     candidate[:, 1] = np.nan

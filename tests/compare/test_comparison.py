@@ -1,4 +1,4 @@
-"""Two sides of runs: which cases are judged, what becomes of the others, and the verdict on the whole."""
+"""Two sides of runs: the judged cases, the other cases, and the overall verdict."""
 
 import math
 
@@ -69,7 +69,7 @@ def with_canary(tmp_path, canary_s):
 
 
 def test_canary_explains_the_slowdown(tmp_path):
-    """Nothing is judged where the machine changed; ratios and tests stay as they are."""
+    """Nothing is judged if the machine changed; ratios and tests are unchanged."""
     found = with_canary(tmp_path, 1.08)
     assert found.counts["inconclusive"] == 10
     assert found.verdict == "inconclusive"
@@ -109,7 +109,7 @@ def test_canary_of_another_device(tmp_path):
 
 
 def test_canary_and_cases_of_its_device(tmp_path):
-    """Only the cases of its own device count for what the canary explains, though others are more."""
+    """A canary explains only the cases of its own device, even if others are more numerous."""
     found = of_two_devices(tmp_path, cpu=1.1, cuda=1.0, canary_s=1.1)
     assert found.changed_machines == ("cpu",)
     assert (found.counts["inconclusive"], found.counts["unchanged"]) == (10, 20)
@@ -137,7 +137,7 @@ def test_floor_is_ignored_with_several_runs(tmp_path):
 
 @pytest.mark.parametrize("runs", [1, 3])
 def test_unusable_floor(tmp_path, runs):
-    """A floor with a disturbed run judges nothing; it is needed where either side has one run."""
+    """A floor with a disturbed run is not used; it is needed if either side has one run."""
     paths = side(tmp_path, "floor", levels(), runs=7, first=20)
     paths += side(tmp_path, "disturbed", levels(slower=PHASES, by=3.0), runs=1, first=50)
     found = compared(
@@ -192,7 +192,7 @@ def test_not_in_the_candidate(tmp_path):
 
 
 def test_broken_on_both_sides(tmp_path):
-    """It is an error, whose reason says that it is not new; the verdict is that of the others."""
+    """It is an error, with a note that it is not new; the verdict is that of the others."""
     found = two_sides(tmp_path, levels(), levels(), outcomes=[outcome("oom", "too large", batch_size=4096)])
     (case,) = found.with_verdict(Verdict.ERROR)
     assert case.case == "mlp train cpu batch=4096 width=128"
@@ -279,6 +279,6 @@ def test_foreign_benchmarks(tmp_path):
     ],
 )
 def test_whole_verdict(of_cases, of_whole):
-    """The most serious verdict of a judged case is that of the whole."""
+    """The overall verdict is the most serious one of a judged case."""
     cases = [CaseComparison(str(i), Verdict(word)) for i, word in enumerate(of_cases.split())]
     assert whole_verdict(cases) == of_whole

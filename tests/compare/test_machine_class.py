@@ -88,7 +88,7 @@ def test_field_of_one_side(tmp_path):
 
 
 def test_false_none_and_zero(tmp_path):
-    """They are three values."""
+    """They are three distinct values."""
     for before, after in ((False, None), (0, False), (None, "null ")):
         runs = [run_of(tmp_path, "a", tf32=before), run_of(tmp_path, "b", tf32=after)]
         assert list(differences(runs)) == ["tf32"]
@@ -101,7 +101,7 @@ def test_long_values(tmp_path):
 
 
 def test_vary(tmp_path):
-    """A field that may vary excuses no other, and one without effect is named."""
+    """A field that may vary allows no other difference, and one without effect is named."""
     runs = [run_of(tmp_path, "a"), run_of(tmp_path, "b", driver="2", gpu="H100")]
     with pytest.raises(DifferentMachinesError) as refused:
         check_classes(runs, vary=["gpu", "gpus"])

@@ -78,14 +78,14 @@ def test_detected_four_times_in_five(cases, runs):
 
 @pytest.mark.parametrize("runs", [3, 5])
 def test_detected_with_unequal_noise(runs):
-    """So it is where the cases differ in their noise."""
+    """The same holds if cases differ in their noise."""
     sds = np.exp(np.random.default_rng(5).normal(math.log(0.02), 0.5, 60))
     assert 0.68 < detection_rate(sds, typical(sds, runs), runs) < 0.92
 
 
 @pytest.mark.parametrize("runs", [1, 5, 10])
 def test_detected_in_a_single_case(runs):
-    """So it is where there is one case."""
+    """The same holds for a single case."""
     sds = np.array([0.02])
     known = (lambda rng: sds[:, None] * rng.standard_normal((1, 10))) if runs == 1 else None
     assert 0.68 < detection_rate(sds, typical(sds, runs, floors=200), runs, known, suites=2000) < 0.92
@@ -139,7 +139,7 @@ def test_floor_of(tmp_path):
 
 
 def test_includes():
-    """The noise of a case is known from two runs that timed it on."""
+    """The noise of a case is known if at least two runs timed it."""
     medians = {"two": [1.0, None, 1.1], "one": [1.0, None, None], "zero": [1.0, 0.0, None]}
     found = NoiseFloor("c1", {}, 3, "", "", medians)
     assert [found.includes(case) for case in (*medians, "unknown")] == [True, False, False, False]
@@ -153,7 +153,7 @@ def test_no_noise_known(tmp_path, rows):
 
 
 def test_several_classes(tmp_path):
-    """They are refused, naming what differs."""
+    """They are refused, and the message names the difference."""
     one = runs_of(tmp_path / "a", [1.0], machine=box("x", "one", torch="2.12"))
     two = runs_of(tmp_path / "b", [1.0], machine=box("x", "two", torch="2.13"))
     for refusing in (check_one_class, floor_of):
@@ -187,7 +187,7 @@ def test_fewer_runs_than_before():
 
 
 def test_round_trip(tmp_path):
-    """What is written is read back."""
+    """Reading returns what was written."""
     found = floor_of(runs_of(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd {out}")
     path = write_floor(found, tmp_path / "deep" / "noise")
     assert path.name == "id-box.json"
@@ -197,7 +197,7 @@ def test_round_trip(tmp_path):
 
 @pytest.mark.parametrize("class_id", ["../../evil", "a/b", "", "x" * 65, "a\0b", "é", ".."])
 def test_path_stays_in_the_directory(tmp_path, class_id):
-    """Whatever the class id is."""
+    """This holds for any class id."""
     path = write_floor(floor([[0.0, 0.1]], class_id), tmp_path / "noise")
     assert path.parent == tmp_path / "noise"
     assert len(list((tmp_path / "noise").iterdir())) == 1
@@ -252,7 +252,7 @@ def test_no_object(tmp_path, content):
 
 
 def test_unchecked_fields(tmp_path):
-    """What is only shown does not matter: any value of it, or none, is read."""
+    """Fields that are only displayed may have any value, or be missing."""
     path = write_floor(floor([[0.0, 0.1]]), tmp_path)
     content = json.loads(path.read_text())
     for shown in ({"schema": "x", "class": 3, "datetime": 4, "command": None, "other": 1}, {}):

@@ -47,7 +47,7 @@ def test_all_or_most(tmp_path, slower, cause):
 
 
 def test_several_phases(tmp_path):
-    """Where none has half of the change, all are named, the largest first."""
+    """If none has half of the change, all are named, the largest first."""
     after = levels(batches=(1,)) | {("transfer", 1): 0.002, ("step", 1): 0.0019, ("train", 1): 0.0122}
     line = text(tmp_path, levels(batches=(1,)), after | {("forward", 1): 0.0031})
     assert line.endswith(", in transfer, step and forward")
@@ -61,13 +61,13 @@ def test_opposite_change(tmp_path):
 
 
 def test_no_phase(tmp_path):
-    """A step may change though no phase does."""
+    """A step may change although no phase does."""
     after = levels(batches=(1,)) | {("train", 1): 0.02}
     assert text(tmp_path, levels(batches=(1,)), after).endswith(", in no single phase")
 
 
 def test_step_alone(tmp_path):
-    """Where no phase was timed, none is mentioned."""
+    """If no phase was timed, none is mentioned."""
     before, after = ({("train", 1): seconds} for seconds in (0.01, 0.02))
     assert text(tmp_path, before, after).endswith(" at batch 1 width=128")
 
@@ -80,7 +80,7 @@ def test_largest_first(tmp_path):
 
 
 def test_phase_alone(tmp_path):
-    """A changed phase is reported though its step did not change."""
+    """A changed phase is reported although its step did not change."""
     after = levels(batches=(1,)) | {("transfer", 1): 0.002}
     assert attributed(tmp_path, levels(batches=(1,)), after) == [("transfer", 1, [])]
 

@@ -30,7 +30,7 @@ def test_nothing_limits(tmp_path):
 
 
 def test_uniform_shift(tmp_path):
-    """All cases together may have changed though none of them shows it alone."""
+    """All cases together may have changed although no single one shows it."""
     rng = np.random.default_rng(5)
     sides = []
     for name, by in (("a", 1.0), ("b", 1.05)):
@@ -46,7 +46,7 @@ def test_uniform_shift(tmp_path):
 
 
 def test_uniform_shift_of_a_regression(tmp_path):
-    """Where cases regressed there is nothing to add."""
+    """If cases regressed, it is not reported."""
     found = two_sides(tmp_path, levels(), levels(slower=PHASES, by=1.3))
     assert reliability.uniform_shift(found) is None
 

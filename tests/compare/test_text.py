@@ -1,4 +1,4 @@
-"""A comparison in sentences; the golden files have their words."""
+"""A comparison as sentences; the golden files have their words."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_changed(tmp_path, after, headline):
 
 
 def test_coverage(tmp_path):
-    """The whole is every case of the baseline."""
+    """It counts every case of the baseline."""
     after = BEFORE | {("train", 128): 1.0}
     del after["train", 64], after["step", 64]
     outcomes = [outcome("failed", "it broke", phase="step")]
@@ -51,14 +51,14 @@ def test_coverage(tmp_path):
 
 
 def test_shift_without_interval(tmp_path):
-    """One run per side gives the shift no interval."""
+    """With one run per side the shift has no interval."""
     coverage = describe(two_sides(tmp_path, BEFORE, BEFORE, runs=1)).coverage
     assert "[" not in coverage
     assert coverage.endswith("(no interval: one run per side)")
 
 
 def test_changed_machine(tmp_path):
-    """More runs would not settle that, so none are suggested."""
+    """More runs would not help, so none are suggested."""
     before = side(tmp_path, "a", BEFORE, machine_info=machine(canary_s=1.0))
     after = levels(slower=PHASES, by=1.08)
     found = compared(before, side(tmp_path, "b", after, first=1, machine_info=machine(canary_s=1.08)))
@@ -78,7 +78,7 @@ def test_names_are_one_line(tmp_path):
 
 @pytest.mark.parametrize("noise", [0.005, 1.0])
 def test_single_runs(tmp_path, noise):
-    """Three warnings: the missing noise floor, what it would take, and nothing else."""
+    """The warnings are the missing noise floor and the number of runs needed."""
     text = describe(two_sides(tmp_path, BEFORE, BEFORE, runs=1, noise=noise))
     assert [warning.split(" ")[:2] for warning in text.warnings] == [["one", "run"], ["10", "cases"]]
     assert text.headline == "Inconclusive: 10 of 10 cases cannot be distinguished from noise within ±10%."

@@ -16,7 +16,7 @@ from breakeven.doctor.facts import read_facts, read_frequency, throttle_count
 
 
 def tree(root, **files):
-    """Make files under root; `__` is a slash."""
+    """Create files under root; `__` is a slash."""
     for name, text in files.items():
         path = root / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def test_stolen_time_is_unknown(monkeypatch):
 
 
 def test_affinity(quiet, monkeypatch):
-    """Without a count of the CPUs that this process may use (macOS), all CPUs count."""
+    """If the affinity is unknown (macOS), all CPUs count."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
     assert read_facts().affinity == 3
     monkeypatch.delattr(os, "sched_getaffinity")
@@ -149,7 +149,7 @@ def test_affinity(quiet, monkeypatch):
 
 
 def test_throttled_while_spinning(quiet, monkeypatch):
-    """What was counted before does not matter."""
+    """Earlier counts do not matter."""
     counts = [7, 9]
     monkeypatch.setattr(facts_module, "throttle_count", lambda _: counts.pop(0))
     facts = read_facts()

@@ -1,11 +1,11 @@
-"""Recorded machines: what is wrong with each, how to fix it, and whether it is fit."""
+"""Recorded machines: the findings and remedies of each, and whether it is fit."""
 
 from dataclasses import replace
 
 import pytest
 
 from breakeven.doctor.contention import CpuSample
-from breakeven.doctor.facts import DeviceFacts, Facts
+from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.doctor.rules import RULES, Level, examine
 
 MACHINE = {"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "tf32": False}
@@ -16,7 +16,7 @@ GPU_STATE = {
     "other_processes": 0,
 }
 CPU = DeviceFacts("cpu", "cpu", 8)
-HEALTHY = Facts(
+HEALTHY = MachineFacts(
     machine={**MACHINE, "cudnn_tf32": False},
     devices=(CPU, DeviceFacts("cuda", "H200", 8, GPU_STATE)),
     affinity=8,

@@ -34,7 +34,7 @@ def verdicts(found):
 
 
 def figures(found):
-    """Everything but the samples, whose arrays cannot be compared."""
+    """Everything except the samples, whose arrays cannot be compared."""
     return [found.verdict, found.common_shift, *(replace(change, key=None) for change in found.cases)]
 
 
@@ -72,7 +72,9 @@ def test_paths_are_absolute(tmp_path, monkeypatch):
     assert Path(machine.jobs[-1].environment["BREAKEVEN_CASES"]).is_absolute()
 
 
-def test_retested_cases_are_judged_on_new_runs_only(tmp_path):
+def test_retested_cases(tmp_path):
+    """They are judged on their new runs only."""
+
     class Lucky(Machine):
         """Slow only while all cases are timed, like noise that the first stage selected."""
 
@@ -100,7 +102,7 @@ def test_merged_runs_keep_what_they_judge(tmp_path):
             assert sum(change.case in run.cases for run in side) == n
 
 
-def test_commands_that_ignore_the_list_of_cases(tmp_path):
+def test_ignored_case_list(tmp_path):
     """The verdicts are the same."""
     keeping, ignoring = Machine(SLOW), Machine(SLOW, keeps_to_cases=False)
     assert figures(ab(tmp_path / "a", keeping)) == figures(ab(tmp_path / "b", ignoring))
@@ -210,7 +212,7 @@ def test_budget(tmp_path):
 
 
 def test_budget_too_short(tmp_path):
-    """The user learns it after one pair, and the minimum runs."""
+    """The user is warned after one pair, and the minimum number of pairs runs."""
     machine, lines = Machine({"candidate": dict.fromkeys(CASES, 1.3)}), []
     ab(tmp_path / "ab", machine, Limits(budget_s=60.0), lines=lines)
     assert len(machine.jobs) == 8
@@ -263,7 +265,7 @@ def test_resume(tmp_path, stopped_in):
 
 
 def test_cases_to_retest_are_chosen_once(tmp_path):
-    """Even if the first stage were judged differently after an interruption, as with a new noise floor."""
+    """Even if an interruption would change the verdicts of the first stage, as with a new noise floor."""
     machine = Machine(SLOW, events={8: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         ab(tmp_path / "ab", machine)
@@ -300,7 +302,7 @@ def test_budget_counts_earlier_runs(tmp_path):
     ab(tmp_path / "whole", whole, limits)
     with pytest.raises(KeyboardInterrupt):
         ab(tmp_path / "ab", stopped, limits)
-    stopped.now += 5000.0  # interrupted for a night
+    stopped.now += 5000.0  # interrupted overnight
     ab(tmp_path / "ab", stopped, limits)
     assert names(stopped)[9:] == names(whole)[8:]
 
@@ -315,7 +317,7 @@ def test_started_pair_is_completed(tmp_path):
 
 
 def test_failing_command(tmp_path):
-    """The error names command, run, status and last output; completed runs stay."""
+    """The error names command, run, status and last output; completed runs are kept."""
 
     def fail(job):
         job.log.write_text("collecting\nImportError: no module named x\n==== 1 error in 0.02s ====\n")

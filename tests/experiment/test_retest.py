@@ -11,7 +11,7 @@ from breakeven.stats.regression import effects
 
 
 def p_values(cases, change, suites, runs=3, noise=0.02, seed=1):
-    """The p of the slower case of each suite, and the p of all other cases."""
+    """The p-value of the slower case of each suite, and those of all other cases."""
     rng = np.random.default_rng(seed)
     changed, others = [], []
     for _ in range(suites):

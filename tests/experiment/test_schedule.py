@@ -82,7 +82,7 @@ def test_budget_too_short():
 
 
 def test_time_left():
-    """It is the smaller one of the pairs' and the budget's."""
+    """It is the minimum of the pairs' time and the budget."""
     assert Limits(8).left_s(1.5, 90.0, 60.0) == 390.0
     assert Limits(budget_s=300.0).left_s(1.5, 90.0, 60.0) == 210.0
     assert Limits(8, 300.0).left_s(1.5, 90.0, 60.0) == 210.0

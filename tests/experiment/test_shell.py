@@ -1,4 +1,4 @@
-"""Real processes: their input, their output, and that all of them stop."""
+"""Real processes: their input, their output, and stopping all of them."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def test_path_environment_and_log(tmp_path, monkeypatch):
 
 
 def test_quoted_path(tmp_path):
-    """Other braces of the shell stay."""
+    """Other braces are left unchanged."""
     folder = tmp_path / "a 'b' $c"
     folder.mkdir()
     assert run_in_shell(job(folder, "for i in 1; do echo ${HOME:+{{x}}} > {out}; done")) == 0
@@ -81,7 +81,7 @@ def when_there(path, then):
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(("quiet_s", "messages"), [(5.0, 0), (0.05, 1)])
 def test_stop_signal_reaches_the_whole_group(tmp_path, monkeypatch, name, quiet_s, messages):
-    """The command is waited for, with a message where that takes long."""
+    """The command is waited for, with a message if that takes long."""
     monkeypatch.setattr("breakeven.experiment.shell.QUIET_S", quiet_s)
     number, lines = getattr(signal, name), []
     ready = tmp_path / "ready"
@@ -103,7 +103,8 @@ def test_stop_signal_reaches_the_whole_group(tmp_path, monkeypatch, name, quiet_
     assert isinstance(stop.value, Stopped) == (name == "SIGTERM")
 
 
-def test_command_that_ignores_the_signal_is_killed(tmp_path, monkeypatch):
+def test_ignored_signal(tmp_path, monkeypatch):
+    """A command that ignores the signal is killed."""
     monkeypatch.setattr("breakeven.experiment.shell.GRACE_S", 0.05)
     ready = tmp_path / "ready"
     when_there(ready, lambda: os.kill(os.getpid(), signal.SIGINT))

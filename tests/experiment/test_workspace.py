@@ -1,4 +1,4 @@
-"""What a workspace keeps, drops, refuses and moves to `previous`."""
+"""The runs that a workspace keeps, drops, refuses and moves to `previous`."""
 
 import json
 from pathlib import Path
@@ -156,7 +156,7 @@ def test_unwritable(tmp_path):
 
 
 def test_plan_of_version_1_resumes(tmp_path):
-    """An experiment that the first version interrupted goes on; what is written then is the same format."""
+    """An experiment that was interrupted in version 1 resumes, and the plan keeps its format."""
     with open_workspace(tmp_path, ASKED, "today", fresh=False) as workspace:
         keep(workspace, "one", "two")
     plan = {

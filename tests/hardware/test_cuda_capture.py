@@ -1,4 +1,4 @@
-"""What a capture of CUDA graphs leaves behind, on a fake `torch.cuda`; `test_on_cuda` has the real one."""
+"""The state after a capture of CUDA graphs, on a fake `torch.cuda`; `test_on_cuda` uses the real one."""
 
 import warnings
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from breakeven.case import Ending
+from breakeven.case import OutcomeKind
 from breakeven.hardware import cuda_capture
 from breakeven.hardware.cuda_capture import CudaGraphs
 from breakeven.measure.outcomes import outcome_of
@@ -39,7 +39,7 @@ class FakeCuda:
     def stream(self, stream):
         before, self.current = self.current, stream
         yield
-        self.current = before  # left out where the work raises, as the real capture does
+        self.current = before  # skipped if the work raises, as in a real capture
 
     def get_sync_debug_mode(self):
         return self.mode
@@ -73,7 +73,7 @@ def test_eager_work_and_capture_share_a_stream(cuda):
     assert cuda.current is cuda.default
 
 
-def test_waiting_is_refused_from_the_second_call_on(cuda):
+def test_second_call_must_not_wait(cuda):
     """The first call may wait: libraries and optimizers allocate there what they need."""
     recorder, modes = CudaGraphs(), []
     for _ in range(3):
@@ -105,7 +105,7 @@ def test_a_failed_capture_restores_the_stream(cuda):
 
 
 def test_one_capture_stream_per_device(cuda):
-    """cuBLAS keeps a workspace for each, which would count in the peak memory of later cases."""
+    """cuBLAS keeps a workspace for each stream, which would count in the peak memory of later cases."""
     seen = []
     for device in (0, 0, 1, 0):
         cuda.device = device
@@ -126,4 +126,4 @@ def test_one_capture_stream_per_device(cuda):
 def test_a_broken_capture_counts_as_a_crash(words):
     """Torch's allocator would fail at the next case's release of memory."""
     error = RuntimeError(f"CUDA error: {words}\nCUDA kernel errors might be asynchronously reported")
-    assert outcome_of(error) is Ending.CRASHED
+    assert outcome_of(error) is OutcomeKind.CRASHED

@@ -87,7 +87,7 @@ def test_same_device_twice(two_gpus, names):
 
 
 def test_cpu_at_1():
-    """One thread inside, the old number afterwards."""
+    """One thread inside the block, the previous number afterwards."""
     before = torch.get_num_threads()
     with Cpu(1).active():
         assert torch.get_num_threads() == 1
@@ -95,7 +95,7 @@ def test_cpu_at_1():
 
 
 def test_cpu_uses_all_threads():
-    """Also after torch was set to one thread, as in many a published speedup."""
+    """Also after torch was set to one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -147,7 +147,7 @@ def test_cpu_has_no_peak_memory_and_no_events():
 @pytest.mark.cuda
 @pytest.mark.skipif(accelerator_kind() != "cuda", reason="needs a CUDA device; torch sees none")
 def test_synchronize_waits():
-    """Without it a known amount of queued work reads as almost nothing."""
+    """Without it, a known amount of queued work seems to take almost no time."""
     import time
 
     device = parse_device("cuda")

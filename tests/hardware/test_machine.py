@@ -1,4 +1,4 @@
-"""What must be equal for two runs to be compared is in the class; what changes by itself is not."""
+"""The class has the facts that comparable runs share, and no facts that change by themselves."""
 
 import json
 import os
@@ -286,7 +286,7 @@ def test_digest_ignores_the_order():
 
 
 def test_cpu_name(tmp_path):
-    """The kernel's name of the CPU; any name where the kernel gives none."""
+    """The kernel's name of the CPU; any name if the kernel has none."""
     info = tmp_path / "cpuinfo"
     info.write_text("model name\t: Fast CPU @ 3 GHz\ncpu MHz\t\t: 2000.5\n")
     assert cpu_name(info) == "Fast CPU @ 3 GHz"
@@ -302,7 +302,8 @@ def test_cpu_clock(monkeypatch, found, clock):
     assert cpu_clock_mhz() == clock
 
 
-def test_cpu_temperature_is_that_of_the_hottest_sensor(monkeypatch):
+def test_cpu_temperature(monkeypatch):
+    """It is that of the hottest sensor."""
     chips = {"nvme": (99.0,), "coretemp": (41.0, 57.5), "k10temp": (45.0,)}
     chips = {name: [SimpleNamespace(current=value) for value in values] for name, values in chips.items()}
     monkeypatch.setattr(psutil, "sensors_temperatures", returning(chips), raising=False)
@@ -312,7 +313,7 @@ def test_cpu_temperature_is_that_of_the_hottest_sensor(monkeypatch):
 
 
 def test_a_system_without_clocks_and_sensors(monkeypatch):
-    """psutil leaves out what it cannot read on a system, or raises."""
+    """psutil omits what it cannot read on a system, or raises."""
     monkeypatch.delattr(psutil, "sensors_temperatures", raising=False)
     monkeypatch.setattr(psutil, "cpu_freq", Mock(side_effect=NotImplementedError), raising=False)
     assert cpu_temperature_c() is None

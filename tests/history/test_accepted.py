@@ -163,7 +163,7 @@ def test_find_run():
 
 @pytest.mark.parametrize("run_id", ["fffffff", commit(1)[:6], "HEAD~1x", "", "2026-01-06", "0123abc"])
 def test_find_run_refused(run_id):
-    """The store must have exactly one commit, or run without a commit, that begins with at least 7 digits."""
+    """Exactly one commit, or run without a commit, must match the digits, of which there are at least 7."""
     runs = [stored(1, 1), *(replace(stored(2, 2), commit=f"0123abc{i}") for i in range(2))]
     with pytest.raises(UsageError, match=re.escape(repr(run_id))) as caught:
         find_run(run_id, runs)

@@ -1,4 +1,4 @@
-"""The store has one complete file per run or none, whoever writes and whatever is read."""
+"""The store has one complete file per run or none, with any writers and readers."""
 
 import errno
 import os
@@ -73,7 +73,7 @@ def test_medians(tmp_path):
 
 
 def test_order_of_runs(tmp_path):
-    """Runs are read by time, in whatever order they were added."""
+    """Runs are read in the order of their times, not of their addition."""
     contents = timed(medians(6))
     path = add(tmp_path, [contents[i] for i in (3, 0, 5, 1, 4, 2)])
     archive = read_store(path)
@@ -158,7 +158,7 @@ def test_faster_writer(tmp_path, monkeypatch):
     path = write(tmp_path / "r.json", content(0, [benchmark(FEW)]))
     first = store.add(path, tmp_path / "store")
     before = first.path.read_bytes()
-    monkeypatch.setattr(Path, "exists", lambda _path: False)  # as before the other had finished
+    monkeypatch.setattr(Path, "exists", lambda _path: False)  # as if the other had not finished
     assert not store.add(path, tmp_path / "store").new
     assert first.path.read_bytes() == before
     assert len(in_store(tmp_path / "store")) == 1

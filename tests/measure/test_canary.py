@@ -1,4 +1,4 @@
-"""The canary: its fixed work, its result, and what a runner keeps of it."""
+"""The canary: its fixed work, its result, and its results in a runner."""
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
@@ -9,7 +9,7 @@ from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 
 
 def test_work_is_fixed():
-    """Runs from years ago are compared by it: a change here would break every comparison with them."""
+    """Old runs are compared by it: a change here would break every comparison with them."""
     assert (canary.SIDE, canary.PRODUCTS, canary.ROUNDS, canary.WARMUP_ROUNDS) == (128, 4, 21, 10)
 
 

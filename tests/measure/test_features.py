@@ -1,4 +1,4 @@
-"""What a workload asks for beyond its model: set where the device supports it, else a reason to skip."""
+"""Options of a workload: applied if the device supports them, else a reason to skip."""
 
 import dataclasses
 import functools
@@ -86,7 +86,8 @@ def test_why_no_tf32(monkeypatch, capability, override, reason):
     assert Accelerator("cuda").why_no_tf32() == reason
 
 
-def test_other_accelerators_have_no_tf32_and_no_graphs(monkeypatch):
+def test_other_accelerators(monkeypatch):
+    """They have neither TF32 nor graphs."""
     assert "xpu has no TF32" in Accelerator("xpu").why_no_tf32()
     assert Accelerator("xpu").graph_recorder() is None
     monkeypatch.setattr(torch.version, "hip", "6.4")
@@ -283,7 +284,7 @@ def test_transfer_copies_the_current_batch():
 
 
 def test_facts_of_a_case_with_graphs(monkeypatch):
-    """Losses are compared; a peak of memory would miss what was allocated at the capture."""
+    """Losses are compared; peak memory is omitted, because it would miss the memory of the capture."""
     device = SimulatedDevice(SimulatedClock())
     monkeypatch.setattr(device, "peak_memory_bytes", lambda: 7)
     costs = Costs(*[1e-3] * 6)
@@ -346,7 +347,7 @@ def test_compile_and_capture_seconds(monkeypatch):
 
 @pytest.mark.parametrize("graphs", [False, True])
 def test_casts_are_not_kept_in_graphs(graphs):
-    """A replay must cast the weight as it is then."""
+    """A replay must cast the current weight."""
     kept = []
     workload = dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16, cuda_graph=graphs)
     trainer = make_trainer(workload, SimulatedDevice(SimulatedClock()))

@@ -1,4 +1,4 @@
-"""How much work a phase is: operations compared with numbers worked by hand, bytes by their definition."""
+"""The work in a phase: operations compared with numbers worked by hand, bytes by their definition."""
 
 import dataclasses
 import json
@@ -101,7 +101,7 @@ def test_loss_with_weights():
 
 
 class Looks(nn.Linear):
-    """Looks at its numbers before it decides what to do."""
+    """A model whose control flow depends on its data."""
 
     def forward(self, inputs):
         return super().forward(inputs) if inputs.sum().item() > 0 else inputs

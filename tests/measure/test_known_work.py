@@ -37,7 +37,7 @@ def test_round_reads_its_phase(where, phase):
 
 @pytest.mark.parametrize("phase", Phase)
 def test_round_without_synchronize(where, phase, monkeypatch):
-    """It reads almost nothing."""
+    """It measures almost no time."""
     trainer = trainer_on(where)
     round_ = Round(phase, trainer)
     time_round(round_, where.clock)
@@ -57,7 +57,7 @@ def test_queued_work_is_not_timed(where, phase):
 
 
 def test_preparation_without_synchronize(where, monkeypatch):
-    """Without the first synchronize of a round, the whole step before is read."""
+    """Without the first synchronization of a round, it includes the whole previous step."""
     round_ = Round(Phase.OPTIMIZER, trainer_on(where))
     time_round(round_, where.clock)
     waits = [lambda: None, where.device.synchronize]
@@ -120,7 +120,7 @@ def test_graphs_do_the_same_work(where):
 
 @pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
 def test_runner_reads_known_work(where, graphs):
-    """The rounds, the device's part, the host's part, and what happens once."""
+    """The rounds, the parts of the device and the host, and one-time costs."""
     seen = []
 
     def time_rounds(round_, plan):

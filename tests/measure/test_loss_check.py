@@ -28,7 +28,7 @@ from support.small_workloads import tiny
     ],
 )
 def test_tolerance(workload, tolerance):
-    """The coarsest dtype decides."""
+    """The least precise dtype decides."""
     assert tolerance_of(workload) == tolerance
     assert COARSE > TF32 > TOLERANCE[torch.float32]
 
@@ -60,7 +60,7 @@ def test_reference_is_computed_once_per_cell(references):
 
 
 def test_reference_that_takes_too_long(references):
-    """Under this clock each takes a second, which two batches predict for the third."""
+    """With this clock each takes a second, which two batches predict for the third."""
     check = LossCheck(count(0.0).__next__)
     for batch_size in (1, 2):
         facts_of(check, tiny(batch_size), batch_size)

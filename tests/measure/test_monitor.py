@@ -101,7 +101,7 @@ def test_state_of_the_right_gpu(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="needs CPU affinity")
 def test_busy_neighbor():
-    """A real spinning process shares our only core."""
+    """A real spinning process shares the only core."""
     import os
 
     before = os.sched_getaffinity(0)

@@ -1,4 +1,4 @@
-"""What only a real GPU shows: memory and running out of it, transfers, dtypes, NVML, TF32, graphs, compiling.
+"""Tests that need a real GPU: memory and running out of it, transfers, dtypes, NVML, TF32, graphs, compiling.
 
 Bounds are ratios and generous; no absolute time is asserted. That every synchronization waits is shown in
 `test_known_work`, on this device too.
@@ -38,7 +38,7 @@ AUTOCAST = (None, torch.bfloat16)
 
 @pytest.fixture
 def gpu():
-    """The first CUDA device, current, with its cache given back before and after."""
+    """The first CUDA device, current, with its cache released before and after."""
     device = parse_device("cuda")
     device.initialize()
     device.release_memory()
@@ -59,7 +59,7 @@ class Measured:
         try:
             return self.runner.measure(case, device, recipe, self._time)
         except Exception as error:
-            self.ending = self.runner.note_failure(case, error)
+            self.outcome = self.runner.note_failure(case, error)
             raise
 
     def _time(self, round_, plan):
@@ -78,7 +78,7 @@ def measure():
 
 
 def ready(workload, device):
-    """The trainer of a workload, as its rounds begin."""
+    """The trainer of a workload, ready for its rounds."""
     trainer = make_trainer(workload, device)
     trainer.move_model()
     trainer.reset()
@@ -229,7 +229,7 @@ def test_memory_is_given_back(gpu, measure):
     try:
         with pytest.raises(torch.OutOfMemoryError):
             measure(lambda: big(16), gpu, "transfer", batch_size=16)  # 1 GiB
-        assert measure.ending[0] == "oom"
+        assert measure.outcome[0] == "oom"
         left = held() - before
         facts = measure(lambda: big(1), gpu, "transfer")  # 64 MiB
     finally:
@@ -369,7 +369,7 @@ def with_tf32(gpu):
 
 
 def test_tf32_set(with_tf32):
-    """Products and convolutions are rounded, and afterwards not."""
+    """Products and convolutions are rounded inside, and not afterwards."""
     before = machine_facts()["class_id"]
     one, other = (torch.randn(512, 512, device="cuda") for _ in range(2))
     image, kernel = torch.randn(4, 32, 32, 32, device="cuda"), torch.randn(32, 32, 3, 3, device="cuda")
@@ -380,7 +380,7 @@ def test_tf32_set(with_tf32):
             found = (one @ other, nn.functional.conv2d(image, kernel))
             errors[wanted] = [float((a.double() - b).abs().max()) for a, b in zip(found, exact, strict=True)]
     assert errors[True][0] > 10 * errors[False][0]
-    # Whichever convolution cuDNN chooses, without TF32 it does not round like TF32.
+    # Without TF32, no convolution of cuDNN rounds like TF32.
     assert errors[False][1] < errors[True][0] / 10
     assert machine_facts()["class_id"] == before
 
@@ -451,7 +451,7 @@ def test_graphs_of_a_tiny_model(gpu, measure):
 
 
 class Asks(nn.Linear):
-    """Waits for the device within its step, which cannot be captured."""
+    """A model that waits for the device within its step, which cannot be captured."""
 
     def forward(self, inputs):
         return super().forward(inputs) * (1.0 if inputs.sum().item() else 2.0)
@@ -464,7 +464,7 @@ def test_failed_capture_fails_alone(gpu, measure):
 
     with pytest.raises(MeasurementError, match=r"the step cannot be captured as a graph: .*synchroniz"):
         measure(recipe, gpu)
-    assert measure.ending[0] == "failed"
+    assert measure.outcome[0] == "failed"
     assert measure(lambda: mlp(4, width=8), gpu, workload="next")["loss_compared"] is True
     assert measure(partial(with_graphs, "adam"), gpu, workload="recorded")["loss_compared"] is True
 

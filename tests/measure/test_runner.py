@@ -1,4 +1,4 @@
-"""One run: what is built once, which cases are skipped, and which timings are refused."""
+"""One run: what is built once, the skipped cases, and the refused timings."""
 
 import dataclasses
 import weakref
@@ -274,7 +274,7 @@ def test_over_budget():
 
 
 def test_over_budget_on_a_host():
-    """A CPU has no clocks that ramp up, so there the first call is enough."""
+    """A CPU's clocks need not ramp up, so the first call is enough."""
 
     class Host(SimulatedDevice):
         is_accelerator = False
@@ -433,7 +433,7 @@ def test_loss_is_a_matrix():
 
 
 class WrongOnDevice(nn.Module):
-    """Computes another result once it has been moved, as a broken kernel would."""
+    """Computes a different result after it was moved, like a broken kernel."""
 
     def __init__(self, factor):
         super().__init__()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.case import Budget, CaseKey, Ending
+from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.measure.skips import Forecast, SkipRule, why_over_budget
 
 BUDGET = Budget()
@@ -43,18 +43,18 @@ def test_one_batch_predicts_nothing():
 
 
 @pytest.mark.parametrize(
-    ("ending", "batch_size", "phase", "covers"),
+    ("kind", "batch_size", "phase", "covers"),
     [
-        (Ending.SKIPPED, 8, "backward", True),
-        (Ending.SKIPPED, 8, "train", True),
-        (Ending.SKIPPED, 9, "backward", True),
-        (Ending.SKIPPED, 8, "forward", False),
-        (Ending.SKIPPED, 7, "train", False),
-        (Ending.OOM, 9, "transfer", True),
-        (Ending.OOM, 8, "train", False),
+        (OutcomeKind.SKIPPED, 8, "backward", True),
+        (OutcomeKind.SKIPPED, 8, "train", True),
+        (OutcomeKind.SKIPPED, 9, "backward", True),
+        (OutcomeKind.SKIPPED, 8, "forward", False),
+        (OutcomeKind.SKIPPED, 7, "train", False),
+        (OutcomeKind.OOM, 9, "transfer", True),
+        (OutcomeKind.OOM, 8, "train", False),
     ],
 )
-def test_skip_rule(ending, batch_size, phase, covers):
+def test_skip_rule(kind, batch_size, phase, covers):
     """Out of memory covers larger batches, too long later phases too."""
-    rule = SkipRule(CaseKey.of("w", 8, "backward", "cpu"), ending, "")
+    rule = SkipRule(CaseKey.of("w", 8, "backward", "cpu"), kind, "")
     assert rule.covers(CaseKey.of("w", batch_size, phase, "cpu")) is covers

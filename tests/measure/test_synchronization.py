@@ -1,4 +1,4 @@
-"""Every synchronization is where it must be: exact on the simulated device."""
+"""Synchronizations are in the right places: times are exact on the simulated device."""
 
 import json
 from contextlib import contextmanager
@@ -160,7 +160,7 @@ def test_runner_reads_its_phase(phase, device, clock):
 
 
 def test_device_init_is_timed_first(clock):
-    """Making the device current and synchronizing create a context too, whose time would then be missing."""
+    """Making the device current and synchronizing also create a context, whose time would be missing."""
 
     class Asleep(SimulatedDevice):
         awake = False
@@ -202,7 +202,7 @@ def test_cpu_never_synchronizes_an_accelerator(monkeypatch):
 
 
 class Meta(Device):
-    """Torch's device without data, which is certainly not the host."""
+    """Torch's device without data, which differs from the host."""
 
     def __init__(self):
         super().__init__("meta", torch.device("meta"))

@@ -65,7 +65,7 @@ def test_preparing_is_not_latency():
 
 
 def test_run_returns_none():
-    """A result would outlive the round."""
+    """Otherwise the result would outlive the round."""
     trainer = Trainer(mlp(2, width=4), Cpu())
     trainer.reset()
     round_ = Round(Phase.FORWARD, trainer)
@@ -105,7 +105,7 @@ def test_minimum_of_an_accelerator():
 
 
 def test_ramping_clock():
-    """25 ms of warm-up read 11.2 ms where 8.8 was right."""
+    """After 25 ms of warm-up, a round took 11.2 ms instead of 8.8."""
     ramp = [0.0088 * (1 + 0.3 * math.exp(-i / 40)) for i in range(1000)]
     warmup = warm(ramp, min_warmup(Cpu()))
     assert warmup.steady
@@ -122,7 +122,7 @@ def test_slow_round_is_warmed_up_twice():
     assert len(warm([5.0], cap_s=1.0).rounds) == 2
 
 
-def test_clock_that_does_not_move():
+def test_stopped_clock():
     assert len(warm([0.0], MinWarmup(rounds=6, seconds=0.15)).rounds) == MAX_WARMUP_ROUNDS
 
 
@@ -157,7 +157,7 @@ def test_rounds_at_two_percent_noise():
 
 
 def test_plan_reaches_the_target_precision():
-    """Checked on the intervals themselves, which the plan does not use."""
+    """Checked on the intervals, which the plan does not use."""
     from breakeven.stats.intervals import median_interval
 
     reached = []

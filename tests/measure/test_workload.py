@@ -1,4 +1,4 @@
-"""What trains: which workloads are refused, and how a recipe is called."""
+"""Workloads: which are refused, and how a recipe is called."""
 
 import dataclasses
 import sys

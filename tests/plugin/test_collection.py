@@ -71,7 +71,7 @@ def bench_mine(train_benchmark, batch_size, depth, optimizer): ...
 )
 @pytest.mark.parametrize("ini", ["", "python_files = bench_*.py\npython_functions = bench_*"])
 def test_collected_once(bench, typed, ini):
-    """A case is collected once, however its file is typed."""
+    """A case is collected once, in whatever form its path is given."""
     bench.write(SWEEP).pytester.makeini(f"[pytest]\nnorecursedirs = link\n{ini}\n")
     (bench.pytester.path / "link").symlink_to("bench")
 
@@ -91,7 +91,7 @@ def test_pyargs(bench):
 
 @pytest.mark.parametrize("arguments", [(), ("other",)])
 def test_untyped_path(bench, arguments):
-    """Benchmarks are not collected where their path was not typed."""
+    """Benchmarks are not collected if their path was not given."""
     bench.write(SWEEP)
     (bench.pytester.path / "other").mkdir()
 
@@ -99,7 +99,7 @@ def test_untyped_path(bench, arguments):
 
 
 def test_testpaths(bench):
-    """They do not count as typed."""
+    """They do not count as given."""
     bench.write(SWEEP).pytester.makeini("[pytest]\ntestpaths = bench\n")
 
     assert bench.ids("-q") == []
@@ -192,7 +192,7 @@ def test_sweep_without_train_benchmark(bench):
 
 
 def test_swept_helper(bench):
-    """A swept function that the project's patterns leave out is not collected."""
+    """A swept function that the project's patterns exclude is not collected."""
     bench.write(
         "@pytest.mark.sweep(batch_size=8)\ndef helper(train_benchmark, batch_size): ...\ndef test_it(): ...",
         "test_mine.py",

@@ -1,4 +1,4 @@
-"""What cannot be used ends the run, or fails its own function, with one line in `plugin-errors.txt`."""
+"""Invalid input ends the run, or fails its function, with one line in `plugin-errors.txt`."""
 
 import re
 
@@ -135,7 +135,7 @@ def bench_mine(train_benchmark, batch_size, width): ...
 
 
 def test_invalid_sweep_and_unknown_choice(bench):
-    """Where every mark is invalid, each function fails with that, whatever sweep was chosen."""
+    """If every mark is invalid, each function fails with its message, for any chosen sweep."""
     bench.write("@pytest.mark.sweep(batch_size=8)\ndef bench_wrong(train_benchmark, batch_size): ...")
 
     result = bench.run("--breakeven-sweep=full")
@@ -146,7 +146,7 @@ def test_invalid_sweep_and_unknown_choice(bench):
 
 def test_no_pytest_benchmark(bench, usage_error):
     bench.write()
-    (bench.pytester.path / "conftest.py").unlink()  # it has hooks of pytest-benchmark's
+    (bench.pytester.path / "conftest.py").unlink()  # it implements hooks of pytest-benchmark
 
     result = bench.pytester.runpytest_inprocess("bench", "-p", "no:benchmark", "-p", "no:hypothesispytest")
 

@@ -1,4 +1,4 @@
-"""Our own options, the ini keys of the same names, and what pytest's own options mean for our cases."""
+"""The plugin's options, its ini keys, and pytest's own options as they apply to its cases."""
 
 import shlex
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_name_and_values(ids):
 
 
 def test_values_by_name(ids):
-    """Values that cannot be typed are chosen by name."""
+    """Values without a literal are chosen by name."""
     assert ids("dtype=bfloat16 bias=False", "bench_default") == ["3-dtype0-False"]
 
 
@@ -102,7 +102,7 @@ def test_ini_keys(bench):
 
 
 def test_order_of_phases(bench):
-    """It is that of a training step, however they are listed."""
+    """It is that of a training step, regardless of the option's order."""
     bench.write()
 
     names = bench.ids("bench", "--breakeven-devices=cpu", "--breakeven-phases=train, transfer", "-k", "16")
@@ -165,7 +165,7 @@ def test_words_of():
 
 
 def options(**given):
-    """The options of a session in which pytest was given only these."""
+    """The options of a session with only these arguments."""
     config = SimpleNamespace(
         getoption=lambda _name, default=None: default,
         getini=lambda _name: "",

@@ -94,7 +94,7 @@ def test_plain_benchmarks(theirs):
 
 
 def test_collection_error(bench):
-    """The others are timed where the run continues after it."""
+    """The others are timed if the run continues after it."""
     bench.write().write("raise ValueError('a broken sweep')", "bench/bench_broken.py", head="")
 
     assert bench.run().ret == pytest.ExitCode.INTERRUPTED

@@ -1,4 +1,4 @@
-"""Cases that give no timing: what is printed, the exit code, and what the run file records."""
+"""Cases without a timing: the output, the exit code, and the run file."""
 
 import signal
 from unittest.mock import Mock
@@ -75,7 +75,7 @@ def test_out_of_memory_and_other_phases(bench, in_round_7):
     in_round_7("raise MemoryError", "--breakeven-phases=transfer,forward,train")
 
     assert [name for name in bench.timed() if "16" in name] == [fails(16, "transfer")]
-    assert {name: ending[0] for name, ending in bench.outcomes().items() if "16" in name} == {
+    assert {name: outcome[0] for name, outcome in bench.outcomes().items() if "16" in name} == {
         fails(16, "forward"): "oom",
         fails(16, "train"): "oom",
     }
@@ -94,7 +94,7 @@ def bench_fails(train_benchmark, batch_size):
 """)
 
     assert bench.run("--breakeven-phases=forward,train").ret == 0
-    assert {name: ending[0] for name, ending in bench.outcomes().items()} == {
+    assert {name: outcome[0] for name, outcome in bench.outcomes().items()} == {
         fails(16, "forward"): "oom",
         fails(16, "train"): "oom",
         fails(64, "forward"): "skipped",
@@ -170,18 +170,18 @@ def bench_zzz(train_benchmark, batch_size):
 
 
 @pytest.mark.parametrize(
-    ("what", "ending", "code"),
+    ("what", "outcome", "code"),
     [
         ("pytest.skip('not today')", ("skipped", "not today"), 0),
         ("pytest.fail('too bad')", ("failed", "too bad"), 1),
         ("pytest.xfail('known')", ("skipped", "known"), 0),
     ],
 )
-def test_skip_and_fail_in_a_round(bench, in_round_7, what, ending, code):
+def test_skip_and_fail_in_a_round(bench, in_round_7, what, outcome, code):
     """The other results are kept."""
     assert in_round_7(what).ret == code
     assert bench.timed() == [fails(1), fails(64), "bench_other[1-cpu@1-train]"]
-    assert bench.outcomes() == {fails(16): ending}
+    assert bench.outcomes() == {fails(16): outcome}
 
 
 def test_exitfirst(bench, in_round_7):
@@ -274,7 +274,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_bad_model(bench, name):
-    """It fails in one line, and with a traceback where that is asked for."""
+    """It fails with one line, or with a traceback on request."""
     source, reason = MODELS[name]
     bench.write(f"""
 @pytest.mark.sweep(batch_size=[1])
@@ -385,7 +385,7 @@ def bench_a(train_benchmark, batch_size, data): ...
 def test_too_long(bench, monkeypatch):
     from breakeven.measure.runner import Runner
 
-    ticks = iter(range(10**6))  # a clock by which everything takes a second or more
+    ticks = iter(range(10**6))  # a clock with which everything takes a second or more
     monkeypatch.setattr(
         "breakeven.plugin.session.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
     )
@@ -488,7 +488,7 @@ def test_wall_time(bench, monkeypatch):
 
 
 def test_other_oserror(bench):
-    """An OSError of another plugin is not taken for one about the results."""
+    """An OSError of another plugin is not mistaken for one about the results."""
     bench.write().pytester.makeconftest("""
 def pytest_sessionfinish():
     raise OSError("theirs")

@@ -1,4 +1,4 @@
-"""Whether a run file can be written is found out without changing what is in its place."""
+"""Whether a run file can be written is checked without changing an existing one."""
 
 import os
 import select
@@ -25,7 +25,7 @@ def test_keeps_an_existing_file(tmp_path):
 
 
 def test_leaves_a_pipe_open(tmp_path):
-    """Closing a pipe would be its end for whoever reads it."""
+    """Closing a pipe would end it for its reader."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

@@ -1,4 +1,4 @@
-"""What is printed about a run before its first case begins."""
+"""The plan that is printed before the first case begins."""
 
 from types import SimpleNamespace
 
@@ -46,7 +46,7 @@ def test_deselected(plan):
 
 
 def test_only_invalid_sweeps(plan):
-    """Where no case is known, everything that was asked for is listed."""
+    """If no case is known, everything that was requested is listed."""
     wrong = plan(None)
 
     assert wrong.summary() == [

@@ -9,7 +9,7 @@ from breakeven.plugin.progress import INTERVAL_S, PLAN_WEIGHT, Progress, clock_t
 
 
 class Clock:
-    """Seconds that pass only when a test lets them."""
+    """Seconds that pass only when a test advances them."""
 
     def __init__(self):
         self.now = 100.0
@@ -88,7 +88,7 @@ def test_cases_of_different_length(clock):
 
 
 def test_time_between_cases(clock):
-    """It counts for no case: another test may have taken it."""
+    """It counts for no case: another test may have used it."""
     progress = make(clock)
     run(progress, clock, 1.0)
     clock.now += 1000.0

@@ -1,4 +1,4 @@
-"""What pytest-benchmark's options and mark mean for our cases, and which table is shown."""
+"""pytest-benchmark's options and mark as they apply to breakeven's cases, and which table is shown."""
 
 import importlib.util
 import json

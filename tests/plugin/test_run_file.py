@@ -1,4 +1,4 @@
-"""What a run leaves behind: the run file, even if nothing was timed, and the last lines."""
+"""The results of a run: the run file, even if nothing was timed, and the last lines."""
 
 import json
 import re
@@ -161,7 +161,7 @@ def test_identity_of_an_outcome(bench):
 
 
 def test_nothing_timed(bench):
-    """A file is written nevertheless, over yesterday's."""
+    """A file is still written, replacing an older one."""
     bench.write().run()
     assert len(bench.timed()) == 2
 
@@ -203,7 +203,7 @@ def test_missing_folders(bench):
 
 
 def test_earlier_file(bench):
-    """It stays until there is a new one."""
+    """It is kept until there is a new one."""
     path = bench.pytester.path / "run.json"
     path.write_text("yesterday's")
 

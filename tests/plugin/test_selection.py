@@ -159,7 +159,7 @@ def test_invalid_sweep_not_listed(bench, listed):
 
 
 def test_invalid_sweep_listed(bench, listed):
-    """It fails with what is wrong, instead of the missing cases."""
+    """It fails with its problem, instead of a message about missing cases."""
     bench.write(TWO + "@pytest.mark.sweep(batch_size=8)\ndef bench_wrong(train_benchmark, batch_size): ...")
     listed("wrong train cpu@1 batch=8")
 
@@ -300,7 +300,7 @@ def case_with(value):
 
 @pytest.mark.parametrize("value", STRANGE, ids=ascii)
 def test_label_of_strange_values(tmp_path, value):
-    """The plugin, the run file and the list name a case alike."""
+    """The plugin, the run file and the list use the same name for a case."""
     text = str(case_with(value))
     assert read_back(case_with(value)) == text
 
@@ -318,7 +318,7 @@ def test_label_of_any_value(value):
 
 
 def test_select_from_a_run_file(bench, listed):
-    """The cases of a run file can be listed by its own words."""
+    """The cases of a run file can be listed by its labels."""
     bench.write("""
 from enum import Enum
 class Word(str, Enum):

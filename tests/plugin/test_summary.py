@@ -1,4 +1,4 @@
-"""The last lines of a run: the table, the reasons, where the time went, the next command."""
+"""The last lines of a run: the table, the reasons, how the time was spent, the next command."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_timing_as_text(half_width, shown):
 
 
 def test_phase_of_the_table():
-    """It is the headline phase, or where that was not measured the last one."""
+    """It is the headline phase, or the last one if that was not measured."""
 
     def phase_of(*phases):
         return table_lines([timing(phase=phase) for phase in phases], 80)[0].split()[1]

@@ -103,7 +103,7 @@ def test_worst_first(found):
 
 
 def test_best_first(tmp_path):
-    """Of the improved cases, the most improved is first."""
+    """The most improved case is the first of the improved ones."""
     found = two_sides(tmp_path, levels(), levels(slower=["backward"], by=0.5))
     ratios = [case.ratio for case in worst_first(found.cases) if case.verdict == "improved"]
     assert len(ratios) == 4
@@ -198,7 +198,7 @@ def test_hostile_name(tmp_path):
 
 
 def test_no_empty_sections(tmp_path):
-    """Where nothing changed and nothing limits the comparison, neither is mentioned."""
+    """If nothing changed and nothing limits the comparison, neither section is shown."""
     found = two_sides(tmp_path, levels(), levels())
     for shown in (in_terminal(found), to_markdown(found, "1.0")):
         assert "What changed" not in shown

@@ -1,4 +1,4 @@
-"""Each output of a report shows the same numbers, and no string from a file is obeyed."""
+"""Each output of a report shows the same numbers, and no string from a file is interpreted."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def records(found):
 
 
 def test_csv(tmp_path):
-    """A row a case, with the columns that the README lists."""
+    """One row per case, with the columns that the README lists."""
     found = crossing(tmp_path)
     text = to_csv(found)
     assert text.splitlines()[0] == COLUMNS
@@ -229,7 +229,7 @@ def test_undecided(tmp_path):
 
 
 def test_complete_tables(tmp_path):
-    """What summary.csv does not hold is never cut."""
+    """Tables that are not in summary.csv are never cut."""
     start = {"first_call_s": 3.0, "model_transfer_s": 0.5}
     rows = [
         benchmark([s] * 9, device=d, batch_size=1, axes={"width": width}, **start, **more)
@@ -262,7 +262,7 @@ def test_how_made(tmp_path):
 
 
 def test_methods(tmp_path):
-    """How intervals are made depends on the runs that a case has, and not on the number of files."""
+    """The method of an interval depends on the runs of its case, not on the number of files."""
 
     def methods(name, *contents):
         lines = report_tables.how_made(report(tmp_path / name, *contents), "1")
@@ -284,7 +284,7 @@ def test_methods(tmp_path):
 
 
 def hostile(tmp_path):
-    """A report in which every string that a file may choose is an attack."""
+    """A report in which every string from the file is an attack."""
     machine = {"cpu": {"brand_raw": HOSTILE, "count": 2}}
     content = affine_run(
         {"cpu": (1, 1), HOSTILE: (33, 0.2)}, workload=HOSTILE, axes={HOSTILE: HOSTILE}, machine=machine

@@ -38,7 +38,7 @@ def test_figure_of_an_older_report(tmp_path):
 
 
 def test_old_files_stay(tmp_path):
-    """Where a new file cannot be written, all old ones stay."""
+    """If a new file cannot be written, all old ones are kept."""
     out = tmp_path / "out"
     report_files.write_files({"a": b"old", "b": b"old"}, out)
     with pytest.raises(UsageError, match="-o DIR"):

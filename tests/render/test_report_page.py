@@ -1,4 +1,4 @@
-"""The page is complete, needs nothing else, and shows the numbers of the report."""
+"""The page is complete, self-contained, and shows the numbers of the report."""
 
 import base64
 import csv
@@ -95,7 +95,7 @@ def test_nothing_is_loaded(tmp_path):
 
 
 def test_policy(tmp_path):
-    """The content security policy allows our own script and no other."""
+    """The content security policy allows only breakeven's script."""
     text = html(report(tmp_path, affine_run(GPU)))
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     wanted = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -104,7 +104,7 @@ def test_policy(tmp_path):
 
 
 def hostile(tmp_path):
-    """A report in which every string that a file may choose is an attack."""
+    """A report in which every string from the file is an attack."""
     content = affine_run(
         {"cpu": (1, 1), HOSTILE: (33, 0.2)},
         workload=HOSTILE,
@@ -207,7 +207,7 @@ def test_card_of_an_unknown_machine(tmp_path):
     ids=["one device", "all skipped", "one batch size", "one-sided cells", "zero medians"],
 )
 def test_incomplete_runs(tmp_path, content):
-    """Whatever was not measured, the page has the verdict, the warnings and the outcomes."""
+    """The page always has the verdict, the warnings and the outcomes."""
     found = report(tmp_path, content)
     text = text_of(html(found))
     for line in (found.verdict, *found.warnings, *outcome_lines(found)):

@@ -31,7 +31,7 @@ DEVICES = {"aaa111": ["cpu", "cpu@1"], "bbb222": ["cuda", "cpu"]}
     ],
 )
 def test_default(devices, baseline):
-    """The CPU, and one thread where no accelerator was measured, in whatever order the devices are given."""
+    """The CPU, and one thread where no accelerator was measured, in any order of the devices."""
     for order in itertools.permutations(devices.split()):
         assert choose_baseline(order) == baseline
 
@@ -69,7 +69,7 @@ def test_named(text, baseline):
     ],
 )
 def test_absent(text, listed):
-    """A baseline that is not there is refused with what is."""
+    """An unknown baseline is refused, and the message lists the available ones."""
     with pytest.raises(UsageError, match=listed):
         find_baseline(text, MACHINES, DEVICES)
 
@@ -103,7 +103,7 @@ def test_baseline_of_another_machine(tmp_path):
 
 
 def test_machine_without_the_baseline(tmp_path):
-    """It is named in a warning, with the option that helps."""
+    """A warning names it, with the option that helps."""
     gpu_only = affine_run({"cuda": (33, 0.2)}, machine=box("server"))
     both = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, machine=box("laptop"))
     found = report(tmp_path, gpu_only, both)
@@ -123,7 +123,7 @@ def test_one_sided_cells(tmp_path, device):
 
 
 @pytest.mark.parametrize("others", [{"cpu": (1, 1)}, {}], ids=["timed on the other", "on neither"])
-def test_a_cell_with_an_outcome_needs_no_warning(tmp_path, others):
+def test_outcome_needs_no_warning(tmp_path, others):
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)})
     content["benchmarks"] += affine_run(others, batches=[9999])["benchmarks"]
     content["breakeven"] = {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=9999)]}

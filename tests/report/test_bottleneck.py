@@ -227,7 +227,8 @@ def test_flat_up_to_a_cell_without_an_interval(tmp_path):
 
 
 @pytest.mark.parametrize("few", [1, 8])
-def test_without_an_interval_at_the_first_two_nobody_knows_whether_the_time_grows(tmp_path, few):
+def test_flat_without_intervals(tmp_path, few):
+    """Without intervals at the first two batch sizes, the flat stretch is undecided."""
     rows = [
         benchmark([float(b)] * (3 if b == few else 9), device="cuda", batch_size=b, enqueue_s=0.1)
         for b in (1, 8, 64)
@@ -235,7 +236,8 @@ def test_without_an_interval_at_the_first_two_nobody_knows_whether_the_time_grow
     assert only(bottleneck_tables(report(tmp_path, run(rows)))).rows[0][2] == "undecided"
 
 
-def test_a_dip_after_growth_does_not_reopen_the_flat_stretch(tmp_path):
+def test_dip_after_growth(tmp_path):
+    """It does not extend the flat stretch."""
     found = line_of(tmp_path, {1: (1.0, 0.9), 8: (1.0, 0.9), 64: (2.0, 0.9), 512: (1.0, 0.9)})
     assert only(found.bottlenecks).flat_to == 8
 
@@ -246,7 +248,8 @@ def test_only_train(tmp_path):
 
 
 @pytest.mark.parametrize("value", [-1.0, "1", True, None])
-def test_a_queueing_that_cannot_be_is_not_used(tmp_path, value):
+def test_impossible_queueing(tmp_path, value):
+    """It is ignored."""
     assert line_of(tmp_path, {1: (1.0, value)}).bottlenecks == ()
 
 

@@ -102,7 +102,7 @@ def test_other_flags_are_green(tmp_path, flag):
     assert report(tmp_path, content).comparability.level == "green"
 
 
-def test_a_machine_that_moved_is_amber(tmp_path):
+def test_changed_machine_is_amber(tmp_path):
     """The verdict says so too, and the warnings have the canary's line once."""
 
     def sample(seconds):

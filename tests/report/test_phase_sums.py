@@ -1,4 +1,4 @@
-"""The phases of a step beside the step as a whole."""
+"""The phases of a step, compared with the step as a whole."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_parts(tmp_path):
     ],
 )
 def test_is_complete(tmp_path, missing, device, is_complete):
-    """A sum that lacks a phase means nothing; a CPU needs no `transfer`."""
+    """A sum without a phase is incomplete; a CPU needs no `transfer`."""
     times = {"transfer": 1.0, **TIMES}
     del times[missing]
     assert only(reported(tmp_path, times, device).phase_sums).is_complete == is_complete
@@ -56,7 +56,7 @@ def test_no_time_at_all(tmp_path):
 
 
 def test_residuals(tmp_path):
-    """On a CPU a large residual is a warning; on an accelerator it is what synchronizing costs."""
+    """On a CPU a large residual is a warning; on an accelerator it is the cost of synchronizing."""
     times = {"transfer": 1.0, "forward": 2.0, "backward": 3.0, "step": 2.0, "train": 5.0}
     content = run([benchmark([t] * 9, phase=p, device=d) for p, t in times.items() for d in ("cpu", "cuda")])
     found = report(tmp_path, content)
@@ -69,7 +69,7 @@ def test_residuals(tmp_path):
 
 
 def test_worst_residual(tmp_path):
-    """The median over cells, and the cell farthest off to either side."""
+    """The median over cells, and the cell with the largest residual in either direction."""
     times = {1: 5.0, 8: 4.1, 64: 16.0}
     content = run(
         [
@@ -90,7 +90,7 @@ def test_small_residual(tmp_path):
 
 
 def test_zero_grad(tmp_path):
-    """Zeroing the gradients is a part of the step and no phase; the file notes it with `train`."""
+    """Zeroing the gradients is a part of the step but not a phase; the file records it with `train`."""
     parts = {"train": {"parts_s": {"zero_grad": 1.0}}}
     content = run([benchmark([t] * 9, phase=p, **parts.get(p, {})) for p, t in TIMES.items()])
     assert only(report(tmp_path, content).residuals).median == pytest.approx(0.0)

@@ -1,4 +1,4 @@
-"""Speedups, their verdicts, and the break-evens made of them."""
+"""Speedups, their verdicts, and their break-evens."""
 
 import numpy as np
 import pytest
@@ -123,7 +123,7 @@ def run_of(times):
 
 
 def replicated(runs, models, devices, noise, batches=(64,), seed=0):
-    """Runs in which each time of each device is multiplied by a noise of its own."""
+    """Runs in which each time of each device is multiplied by independent noise."""
     rng = np.random.default_rng([runs, seed])
     return [
         run_of(
@@ -148,7 +148,7 @@ def compared(runs):
 
 @pytest.mark.parametrize("runs", [2, 3, 4, 5])
 def test_equal_devices_over_few_runs(runs):
-    """They are called faster or slower in at most 8% of cells."""
+    """They are reported as faster or slower in at most 8% of cells."""
     _, rows = compared(replicated(runs, models=400, devices={"cpu": (1, 0), "cuda": (1, 0)}, noise=0.05))
     wrong = sum(row.verdict in ("faster", "slower") for row in rows)
     assert len(rows) == 400
@@ -157,7 +157,7 @@ def test_equal_devices_over_few_runs(runs):
 
 @pytest.mark.parametrize("runs", [2, 3, 5])
 def test_break_even_over_few_runs(runs):
-    """Its interval holds the true one in at least 91% of models."""
+    """Its interval contains the true one in at least 91% of models."""
     equal_at_100 = {"cpu": (20, 1), "cuda": (100, 0.2)}
     cases, rows = compared(replicated(runs, 200, equal_at_100, noise=0.02, batches=(1, 4, 16, 64, 256, 1024)))
     lines = break_evens(cases, rows, [])
@@ -168,7 +168,7 @@ def test_break_even_over_few_runs(runs):
 
 
 def test_a_run_without_a_case(tmp_path):
-    """What the runs share cancels in those that have both devices, whichever run lacks one."""
+    """Shared noise cancels in the runs that have both devices, if any run lacks one."""
     levels = (1.0, 1.3, 0.8)
     contents = [
         run([benchmark([2 * x] * 9), benchmark([x] * 9, device="cuda"), benchmark([x] * 9, batch_size=1)])
@@ -219,7 +219,7 @@ def test_break_even(tmp_path):
 
 
 def test_hole(tmp_path):
-    """A batch size that one device did not survive is not interpolated, whether or not the file says why."""
+    """A batch size that failed on one device is not interpolated, whether or not the file has a reason."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 8, 64])
     gone = content["benchmarks"][3]
     assert (gone["extra_info"]["device"], gone["extra_info"]["batch_size"]) == ("cuda", 8)
@@ -262,7 +262,7 @@ def test_same_devices(tmp_path):
 
 @pytest.mark.parametrize(("rho", "least"), [(0.0, 0.93), (0.5, 0.90)])
 def test_coverage(rho, least):
-    """The interval of one run's speedup holds a true ratio of two, also where rounds are correlated."""
+    """The interval of one run's speedup contains a true ratio of two, also if rounds are correlated."""
     one = run_of(
         {
             (f"mlp{seed}", 64, device): side * np.exp(correlated(rho, 100, 0.05, [8, seed, side]))

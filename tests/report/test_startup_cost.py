@@ -1,4 +1,4 @@
-"""After how many steps a faster device has paid back its start."""
+"""The steps after which a faster device has paid back its start-up time."""
 
 import pytest
 
@@ -10,7 +10,7 @@ INIT = {"device_init_s": {"cpu": 0.0, "cuda": 6.0}}
 
 
 def report_on(tmp_path, cuda=None, cpu=None, state=INIT, phases=("train",), **more):
-    """A cell that takes 3 s a step on the cpu and 1 s on the GPU, with these facts of each device."""
+    """A cell that takes 3 s per step on the cpu and 1 s on the GPU, with these facts of each device."""
     machine = box("box", state=state)
     rows = []
     for device, step_s, facts in (("cpu", 3.0, cpu), ("cuda", 1.0, cuda)):
@@ -50,7 +50,7 @@ def test_compiling(tmp_path):
 
 
 def test_capturing(tmp_path):
-    """It counts beside compiling: the first call of a captured graph is a replay and has neither."""
+    """It counts in addition to compiling: the first call of a captured graph is a replay and has neither."""
     found = report_on(tmp_path, cuda={"first_call_s": 1.0, "compile_s": 20.0, "capture_s": 2.0})
     assert only(found.paybacks).start_s == 6.0 + 20.0 + 2.0
 

@@ -1,4 +1,4 @@
-"""Work a second: samples, operations and bytes, each with the inverted interval of the median."""
+"""Work per second: samples, operations and bytes, each with the inverted interval of the median."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_no_rate(tmp_path, case):
 
 
 def test_samples(tmp_path):
-    """Only the whole step has samples a second."""
+    """Only the whole step has samples per second."""
     samples = row_of(tmp_path, batch_size=64).samples
     assert (samples.value, samples.unit) == (32.0, "samples/s")
     assert row_of(tmp_path / "forward", phase="forward").samples is None

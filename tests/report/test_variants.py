@@ -208,7 +208,7 @@ def test_no_faster_cell(tmp_path):
     [("tf32", False, True, True), ("dtype", "float32", "bfloat16", True), ("fused", False, True, False)],
 )
 def test_lower_precision(tmp_path, axis, plain, other, is_rounded):
-    """What TF32 and bfloat16 cost is not in the times, so the sentence names it."""
+    """The loss of precision of TF32 and bfloat16 is not in the times, so the sentence mentions it."""
     rows = [step(seconds, **{axis: value}) for value, seconds in ((plain, 2.0), (other, 1.0))]
     assert ("lower precision" in only(report(tmp_path, run(rows)).variant_sentences)) == is_rounded
 
@@ -239,7 +239,7 @@ def test_no_variants(tmp_path):
 
 
 def test_name_beside_a_variant_without_a_timing(tmp_path):
-    """The CPU skips TF32, so that only the plain form is compared; its name says which form it is."""
+    """The CPU skips TF32, so that only the plain form is compared; its name has the form."""
     plain = [step(seconds, device, tf32=False) for device, seconds in (("cpu", 2.0), ("cuda", 1.0))]
     skipped = outcome("skipped", "no TF32", workload="mlp", device="cpu", axes={"width": 128, "tf32": True})
     found = report(tmp_path, run([*plain, step(0.5, tf32=True)], outcomes=[skipped]))

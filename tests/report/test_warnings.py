@@ -31,7 +31,7 @@ def test_what_the_interval_shows_is_not_marked(tmp_path, flag):
 
 
 def test_a_verdict_on_disturbed_times(tmp_path):
-    """The verdict itself counts them where they are more than a quarter."""
+    """The verdict counts them if they are more than a quarter."""
     few = report_on(tmp_path / "few", ("contended",), (), (), ())
     assert "disturbed" not in few.verdict
     many = report_on(tmp_path / "many", ("contended",), ("drift", "noisy"), (), ())
@@ -70,7 +70,7 @@ def test_flags(tmp_path):
     ],
 )
 def test_break_evens(tmp_path, content, kind):
-    """What limits a break-even is a warning that names it."""
+    """Each limit of a break-even is a warning."""
     found = report(tmp_path, content)
     line = only(found.break_evens)
     assert kind in line.crossing.warnings

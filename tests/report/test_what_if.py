@@ -9,7 +9,7 @@ from breakeven.report.what_if import resident_of
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run
 
-# At noise 0.1% the crossings are where algebra says.
+# At noise 0.1% the crossings are those of the formulas.
 QUIET = {"noise": 0.001}
 
 
@@ -23,7 +23,7 @@ def phases(times, batches=(1, 8, 64, 512), **kwargs):
 
 
 def ifs_of(found, scenario):
-    """The break-evens in one circumstance."""
+    """The break-evens in one scenario."""
     return [row for row in found.what_ifs if row.scenario == scenario]
 
 
@@ -190,7 +190,7 @@ def test_several_machines(tmp_path):
 
 
 def test_no_change_on_any_machine(tmp_path):
-    """It is said once for all machines."""
+    """It is reported once for all machines."""
     contents = [
         {**dtypes((33, 0.2), (33, 0.2)), "machine_info": box(name), "datetime": name}
         for name in ("one", "two")
@@ -210,7 +210,7 @@ def test_few_transfers(tmp_path):
 
 
 def test_resident_of():
-    """A resident step has the rounds of the shorter of the two, their flags, and the draws' difference."""
+    """The rounds are those of the shorter one, the flags those of both, the draws their difference."""
     train, transfer = (
         Estimate(CaseKey.of("mlp", 8, phase, "cuda"), n, 1, median, 0.9 * median, 1.1 * median, draws, flags)
         for phase, n, median, draws, flags in (

@@ -1,4 +1,4 @@
-"""Whether the canary moved during a run; one that cannot be read is passed over."""
+"""Whether the canary moved during a run; one that cannot be read is ignored."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_steady():
 
 
 def test_moved():
-    """More than 10% with intervals apart is a move, with when and how far."""
+    """A move is a change of more than 10% with disjoint intervals, with its moment and size."""
     (move,) = moves(state(start=sample(1.0), middle=sample(1.1), end=sample(1.3)))
     assert move == Move("cpu", "end", "start", pytest.approx(1.3))
 

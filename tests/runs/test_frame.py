@@ -8,7 +8,7 @@ from support.run_files import affine_run, benchmark, outcome, run, write
 
 
 def test_rounds(tmp_path):
-    """A row a round, in the order they ran, the identity first."""
+    """One row per round, in the order they ran, with the identity first."""
     rows = [benchmark([0.5, 0.25], device="cpu@1", axes={"w": 2, "d": "x"}), benchmark([1.0])]
     frame = read([write(tmp_path / "run.json", run(rows))]).rounds
     assert list(frame) == [*COLUMNS, "round", "latency_s"]

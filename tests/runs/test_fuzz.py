@@ -1,4 +1,4 @@
-"""Broken run files: each gives a report, or one line that names the file."""
+"""Broken run files: each results in a report, or in one line that names the file."""
 
 import contextlib
 import copy
@@ -116,7 +116,7 @@ def test_changed_text(tmp_path, at, character, cut):
 
 
 def holds(tmp_path, text):
-    """Every reader gives an answer, or refuses in one line that names the file."""
+    """Every reader returns a result, or rejects the file with one line that names it."""
     path = tmp_path / "run.json"
     path.write_text(text)
     for answer in (lambda: read_run(path), lambda: to_json(analyze(read([path])))):

@@ -27,7 +27,7 @@ SEVERAL = {**OURS["class"], "gpu": ["NVIDIA L4", "NVIDIA H200", "NVIDIA L4"], "g
     ],
 )
 def test_label(info, label):
-    """The CPU with its cores and the GPUs; the node where even the CPU is unknown."""
+    """The CPU with its cores and the GPUs; the node if the CPU is unknown."""
     assert machine_of(info).label == label
 
 
@@ -37,7 +37,7 @@ def test_recorded_class():
 
 
 def test_hashed_class():
-    """Without a class id the hardware decides, and the name of the box does not."""
+    """Without a class id, the hardware decides, not the host name."""
     machine = machine_of(CPU_BOX)
     assert not machine.is_recorded
     assert machine.class_id == machine_of(CPU_BOX | {"node": "other"}).class_id
@@ -47,7 +47,7 @@ def test_hashed_class():
 
 
 def test_unique_labels():
-    """Two classes of one label get a piece of their ids, as long as it takes to tell them apart."""
+    """Two classes with the same label get a distinguishing part of their ids."""
     machines = [Machine("EPYC", class_id, {}) for class_id in ("abcdefgh1", "abcdefgh2", "x")]
     labels = [machine.label for machine in with_unique_labels([*machines, Machine("Xeon", "y", {})])]
     assert labels == ["EPYC #abcdefgh1", "EPYC #abcdefgh2", "EPYC #x", "Xeon"]

@@ -27,7 +27,7 @@ def test_only_outcomes_are_a_run_too(tmp_path):
 
 
 def test_others_benchmarks(tmp_path):
-    """Benchmarks without our keys are passed over with a warning."""
+    """Benchmarks without breakeven's keys are ignored with a warning."""
     plain = {"fullname": "test_a", "extra_info": {"device": "cpu", "phase": "x"}, "stats": {"median": 1.0}}
     found = read([write(tmp_path / "r.json", run([plain, benchmark([1.0]), plain]))])
     assert (found.runs[0].plain, len(found.runs[0].cases)) == (2, 1)
@@ -54,7 +54,7 @@ def test_copies_count_once(tmp_path):
 
 
 def test_files_of_one_name(tmp_path):
-    """They go by their paths; a file whose name is unique goes by that."""
+    """They are named by their paths; a file with a unique name by that."""
     paths = [
         write(tmp_path / d, affine_run({"cpu": (1.0, 0.1)}, seed=i))
         for i, d in enumerate(("a/run.json", "b/run.json", "c.json"))

@@ -1,4 +1,4 @@
-"""What one run file may hold, and what is refused."""
+"""The valid and invalid contents of a run file."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pytest
 from breakeven.case import CaseKey
 from breakeven.errors import NewerSchemaError, RunFileError
 from breakeven.runs.reader import read, read_run
-from breakeven.runs.schema import Facts
+from breakeven.runs.schema import CaseFacts
 from support.run_files import REQUIRED, benchmark, outcome, run, write
 
 
@@ -34,7 +34,7 @@ def refusal(path, read=read_run, error=RunFileError):
 
 
 def test_names(tmp_path):
-    """A case of ours is named by its label, another by its fullname."""
+    """breakeven's cases are named by their labels, others by their fullnames."""
     ours, other = run_of(
         tmp_path, benchmark([1.0, 2.0, 9.0], axes={"width": 8, "depth": 2}), foreign(data=[4.0, 6.0])
     ).cases.values()
@@ -59,7 +59,7 @@ def test_median(tmp_path, data, median):
 
 
 def test_without_rounds(tmp_path):
-    """A file that keeps statistics only gives its median, and no rounds."""
+    """A file with statistics only has medians, but no rounds."""
     kept = benchmark([1.0])
     kept["stats"] = {"median": 0.25, "rounds": 9}
     found = run_of(tmp_path, kept, foreign(median=0.5, rounds=3))
@@ -131,7 +131,9 @@ def test_facts(tmp_path):
             flags=["noisy", 3, "", "own"],
         ),
     ).cases.values()
-    assert case.facts == Facts(threads=2.0, first_call_s=0.5, flops_unknown="why", parts_s={"zero_grad": 1.0})
+    assert case.facts == CaseFacts(
+        threads=2.0, first_call_s=0.5, flops_unknown="why", parts_s={"zero_grad": 1.0}
+    )
     assert case.flags == ("noisy", "own")
 
 
@@ -143,11 +145,11 @@ def test_parts_and_flags_of_another_kind(tmp_path, parts):
 
 def test_facts_over_runs():
     """The median of each number over the runs that have it, and the first text."""
-    one = Facts(threads=2.0, flops=1.0, parts_s={"zero_grad": 1.0}, flops_unknown="a")
-    two = Facts(threads=4.0, flops=5.0, parts_s={"zero_grad": 3.0, "other": 7.0}, device_name="H100")
-    three = Facts(flops=2.0, device_name="L4", flops_unknown="b")
-    assert Facts.over_runs([one]) is one
-    assert Facts.over_runs([one, two, three]) == Facts(
+    one = CaseFacts(threads=2.0, flops=1.0, parts_s={"zero_grad": 1.0}, flops_unknown="a")
+    two = CaseFacts(threads=4.0, flops=5.0, parts_s={"zero_grad": 3.0, "other": 7.0}, device_name="H100")
+    three = CaseFacts(flops=2.0, device_name="L4", flops_unknown="b")
+    assert CaseFacts.over_runs([one]) is one
+    assert CaseFacts.over_runs([one, two, three]) == CaseFacts(
         threads=3.0,
         flops=2.0,
         parts_s={"zero_grad": 2.0, "other": 7.0},
@@ -191,7 +193,7 @@ def test_no_benchmarks(tmp_path):
 
 
 def test_digest(tmp_path):
-    """A run is known again in another order and another file, and differs where its time does."""
+    """A run is recognized in another order and another file, and differs if a time does."""
     benchmarks = [benchmark([1.0, 2.0], batch_size=b) for b in (1, 2)]
 
     def of(name, *rows, **parts):
@@ -270,7 +272,7 @@ def test_newer_schema(tmp_path, value):
     ],
 )
 def test_impossible_times(tmp_path, data, at):
-    """Times that cannot be are refused by their index."""
+    """Impossible times are refused with their index."""
     broken = benchmark([1.0])
     broken["stats"]["data"] = data
     for reader in (read, read_run):

@@ -22,17 +22,20 @@ def test_both_estimates_on_a_long_series(rho):
         assert noise.rho == pytest.approx(rho, abs=0.06)
 
 
-def test_steps_hardly_change_noise_from_differences():
+def test_steps():
+    """Steps hardly change the noise from differences."""
     values = correlated(0.0, 300, 0.02)
     stepped = values + np.repeat([0.0, 0.5, -0.3], 100)
     assert noise_from_differences(stepped).sd == pytest.approx(noise_from_differences(values).sd, rel=0.1)
 
 
-def test_few_runs_shrink_toward_the_typical_correlation():
+def test_few_runs():
+    """Their correlation is shrunk toward the typical one."""
     assert 0.1 < noise_from_residuals(np.array([1.0, -1.0, 1.0, -1.0, 0.5, -0.5]), 1).rho < 0.3
 
 
-def test_fitted_levels_do_not_bias_the_correlation():
+def test_fitted_levels():
+    """They do not bias the correlation."""
     estimates = []
     for seed in range(200):
         parts = correlated(0.5, 40, 0.02, seed).reshape(4, 10)

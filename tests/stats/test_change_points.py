@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.stats.change_points import MIN_RUNS, find_changes, find_changes_in_all
+from breakeven.stats.change_points import MIN_LEVEL_RUNS, find_changes, find_changes_in_all
 from support.ar1 import correlated
 
 SERIES = 60
@@ -21,7 +21,7 @@ def test_false_alarms(noise, rho):
 
 
 def test_long_series_have_no_more_false_alarms():
-    """The significance is that of a whole series, however many places it has."""
+    """The significance is that of a whole series of any length."""
     series = list(0.2 * np.random.default_rng(24).standard_normal((30, 1500)))
     assert sum(len(found.changes) for found in find_changes_in_all(series)) <= 1
 
@@ -38,7 +38,8 @@ def test_ten_percent_step_is_found(at):
 
 
 @pytest.mark.parametrize("at", [5, 50, 95])
-def test_ten_percent_step_is_found_among_correlated_runs(at):
+def test_step_in_correlated_runs(at):
+    """A step of 10% is found."""
     found = 0
     for seed in range(SERIES):
         values = correlated(0.5, 100, 0.02, seed)
@@ -101,7 +102,7 @@ def test_spikes_are_not_changes():
     assert not find_changes(values).changes
 
 
-@pytest.mark.parametrize("n", range(1, 2 * MIN_RUNS))
+@pytest.mark.parametrize("n", range(1, 2 * MIN_LEVEL_RUNS))
 def test_too_few_runs_for_a_change(n):
     findings = find_changes(np.repeat([0.0, 1.0], [n // 2, n - n // 2]))
     assert findings.changes == ()

@@ -36,7 +36,7 @@ def test_affine_devices_cross_where_algebra_says():
 
 
 def test_interpolation_is_linear_in_batch_size():
-    # Differences -1 at 1 and +3 at 1001: a quarter of the way, at 251; log interpolation would say 5.6.
+    # Differences -1 at 1 and +3 at 1001: a quarter of the way, at 251; log interpolation would give 5.6.
     found = exact([1, 1001], lambda b: 1 if b == 1 else 4, lambda b: 2 if b == 1 else 1)
     assert found.batch_size == pytest.approx(251)
 
@@ -47,7 +47,8 @@ def test_always_and_never():
     assert (found.status, found.batch_size, found.bracket) == ("never", None, (64, None))
 
 
-def test_slower_with_a_smaller_slope_is_beyond_range():
+def test_beyond_range():
+    """A slower device with a smaller slope has a break-even above the range."""
     found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5)
     assert (found.status, found.batch_size, found.low, found.high) == ("beyond_range", None, None, None)
     assert found.bracket == (64, None)
@@ -69,12 +70,14 @@ def test_trend_stops_at_a_hole():
     assert found.status == "never"
 
 
-def test_no_trend_for_a_candidate_that_wins_somewhere():
+def test_win_at_a_small_batch():
+    """A candidate that wins somewhere has no trend."""
     times = {1: (10, 9), 8: (8, 40), 64: (64, 80), 512: (512, 520)}
     assert exact(list(times), lambda b: times[b][0], lambda b: times[b][1]).status == "never"
 
 
-def test_losing_at_the_largest_batch_is_never_with_a_warning():
+def test_loss_at_the_largest_batch():
+    """The status is never, with a warning."""
     found = exact([1, 8, 64], lambda b: 3 + b, lambda b: 1 + 2 * b)
     assert found.status == "never"
     assert found.warnings == ("loses_large",)
@@ -99,7 +102,8 @@ def test_hole_elsewhere_is_harmless():
         assert exact([1, 8, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[hole]).status == "crosses"
 
 
-def test_interval_end_in_a_hole_takes_the_outer_edge():
+def test_interval_end_in_a_hole():
+    """The outer edge of the hole is used."""
     batches = [1, 8, 64]
     base, cand = np.array([1.0, 9.0, 100.0]), np.array([5.0, 10.0, 50.0])
     draws = np.tile(base, (100, 1))
@@ -109,7 +113,8 @@ def test_interval_end_in_a_hole_takes_the_outer_edge():
     assert found.batch_size == pytest.approx(8 + 56 / 51)
 
 
-def test_resamples_without_a_crossing_leave_an_end_unbounded():
+def test_resamples_without_a_crossing():
+    """That end of the interval is unbounded."""
     base, cand = np.array([1.0, 3.0]), np.array([2.0, 2.0])
     draws = np.tile(base, (100, 1))
     draws[:5, 0] = 2.5

@@ -26,7 +26,8 @@ def test_fit_prior_recovers_the_true_prior():
     assert found.variance == pytest.approx(0.01, rel=0.05)
 
 
-def test_equal_noise_gives_a_prior_of_many_degrees_of_freedom():
+def test_equal_noise():
+    """The prior has many degrees of freedom."""
     rng = np.random.default_rng(1)
     found = fit_prior(drawn(rng, 400, 8, np.inf, 0.0004), np.full(400, 8.0))
     assert found.df > 100
@@ -77,9 +78,10 @@ def test_shared_noise_counts_once():
     assert pooled_df(50, 4, 1.0) == pytest.approx(4.0)
 
 
-def test_shared_sampling_error_is_removed_from_the_spread():
+def test_shared_sampling_error():
     # All cases share their noise up to a factor. Were the sampling error independent, the variances would
     # differ no more than by chance.
+    """It is subtracted from the spread."""
     rng = np.random.default_rng(3)
     loudness = np.exp(rng.standard_normal(500) * 0.5)
     variances = loudness * 0.3  # one draw of the shared part

@@ -10,7 +10,7 @@ from scipy import stats
 
 from breakeven.stats import intervals
 from breakeven.stats.intervals import (
-    MIN_RUNS,
+    MIN_BOOTSTRAP_RUNS,
     RESAMPLES,
     RunDraws,
     autocorrelation_time,
@@ -70,7 +70,8 @@ def test_ranks_match_scipy_up_to_2000_rounds():
         assert stats.binom.cdf(rank - 1, n, 0.5) <= 0.025 < stats.binom.cdf(rank, n, 0.5)
 
 
-def test_ranks_widen_with_tau_and_are_rounded_outwards():
+def test_ranks_with_tau():
+    """Ranks widen with tau, and are rounded outwards."""
     values = correlated(0.5, 100)
     interval = median_interval(values)
     rank = np.searchsorted(np.sort(values), interval.low) + 1
@@ -131,7 +132,8 @@ def test_drift_widens_the_interval():
     assert median_interval(stepped).half_width > 2 * median_interval(rng.permutation(stepped)).half_width
 
 
-def test_resampled_medians_match_a_plain_bootstrap():
+def test_resampled_medians():
+    """They match those of a plain bootstrap."""
     rng = np.random.default_rng(1)
     values = np.exp(0.1 * rng.standard_normal(101))
     by_hand = np.median(rng.choice(values, (4000, 101)), axis=1)
@@ -167,7 +169,8 @@ def test_infinite_and_undefined_draws():
     assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
 
 
-def test_resampling_over_runs_is_as_wide_as_the_runs():
+def test_resampling_over_runs():
+    """The interval is as wide as the spread of the runs."""
     rng = np.random.default_rng(4)
     runs = [np.full(30, level) for level in (1.0, 1.1, 1.2, 1.3, 1.4)]
     draws = resampled_over_runs(runs, rng.random((RESAMPLES, 5)), rng)
@@ -195,7 +198,7 @@ def of_few_runs(rng, logs, draws):
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.2])
-@pytest.mark.parametrize("runs", range(2, MIN_RUNS))
+@pytest.mark.parametrize("runs", range(2, MIN_BOOTSTRAP_RUNS))
 def test_coverage_of_a_ratio_over_few_runs(runs, shared):
     rng = np.random.default_rng([12, runs])
     hits = 0
@@ -235,7 +238,8 @@ def test_no_sample_is_refused():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=6, max_size=60))
-def test_interval_ends_are_values_around_the_median(values):
+def test_interval_ends(values):
+    """They are values on either side of the median."""
     interval = median_interval(values)
     assert interval.low in values
     assert interval.high in values

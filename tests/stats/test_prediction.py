@@ -56,7 +56,8 @@ def test_outside_the_interval_is_a_change():
         assert outside == (judgment.verdict in ("regressed", "improved"))
 
 
-def test_differences_below_the_threshold_are_unchanged():
+def test_threshold():
+    """Differences below the threshold are unchanged."""
     row = np.zeros(30)
     row[-1] = math.log(1.02)
     assert judged([row])[0].verdict == "unchanged"
@@ -105,7 +106,8 @@ def test_usual_spikes_are_not_alarms(sign):
     assert (verdicts[:3], verdicts.count(worst)) == (["inconclusive", "inconclusive", worst], 1)
 
 
-def test_spikes_of_some_series_do_not_hide_a_regression_in_another():
+def test_spikes_elsewhere():
+    """Spikes in some series do not hide a regression in another."""
     rows = [*noise(36, n=60), *spiky(4)]
     rows[3][-1] = math.log(1.2)
     assert judged(rows)[3].verdict == "regressed"
@@ -119,7 +121,7 @@ def test_spikes_of_the_series_itself_are_usual():
 
 
 def test_usual_spikes_do_not_lower_the_bar():
-    """Rejections allow more of them; usual spikes do not count as rejections."""
+    """Rejections make the limit more lenient; usual spikes do not count as rejections."""
 
     def expected(observed, spikes):
         residuals = np.sort(

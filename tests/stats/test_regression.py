@@ -84,7 +84,8 @@ def test_noise_floor_is_unused_with_several_runs():
     assert np.array_equal(alone.low, beside.low)
 
 
-def test_correlated_noise_floor_is_unused_with_several_runs():
+def test_correlated_noise_floor():
+    """It is not used if the sides have several runs."""
     rng = np.random.default_rng(14)
     before, after = suite(rng, 3, cases=10)
     shared = np.tile(rng.standard_normal((1, 10)), (10, 1))
@@ -92,7 +93,7 @@ def test_correlated_noise_floor_is_unused_with_several_runs():
     assert np.array_equal(alone.p, beside.p)
 
 
-def test_correlated_noise_floor_beside_independent_runs():
+def test_correlated_noise_floor_and_independent_runs():
     """Sampling error that the floor's cases share does not hide that their noise differs."""
     rng = np.random.default_rng(18)
     before, after = suite(rng, 3, cases=40)
@@ -105,7 +106,8 @@ def test_correlated_noise_floor_beside_independent_runs():
     assert found.sd[39] > 1.01 * found.sd[20]
 
 
-def test_less_than_one_degree_of_freedom_is_untested():
+def test_less_than_one_degree_of_freedom():
+    """Such cases are not tested."""
     floor = np.random.default_rng(15).standard_normal((40, 2)) * np.logspace(-6, 6, 40)[:, None]
     floor[0] = np.nan
     found = effects(np.zeros((40, 1)), np.ones((40, 1)), floor)
@@ -146,7 +148,8 @@ def test_run_that_lacks_a_case():
     assert np.isfinite(found.low).all()
 
 
-def test_shared_noise_limits_the_degrees_of_freedom():
+def test_shared_noise():
+    """It limits the degrees of freedom."""
     before, after = suite(np.random.default_rng(8), 5, noise=0.001, common=0.2)
     assert effects(before, after).df.max() < 10
     before, after = suite(np.random.default_rng(8), 5, noise=0.2)
@@ -207,7 +210,8 @@ def test_recorded_runs_of_the_same_code(recorded):
     assert not regressed(effects(recorded[:, [0, 3, 4, 7, 8]], recorded[:, [1, 2, 5, 6, 9]])).any()
 
 
-def test_false_alarms_in_random_splits_of_recorded_runs(recorded):
+def test_false_alarms_in_random_splits(recorded):
+    """Recorded runs of the same code are split at random."""
     rng = np.random.default_rng(13)
     orders = [rng.permutation(recorded.shape[1]) for _ in range(400)]
     alarms = [regressed(effects(recorded[:, o[:5]], recorded[:, o[5:10]])).any() for o in orders]
@@ -230,7 +234,8 @@ def test_false_alarm_rate_needs_four_runs():
     assert math.isnan(false_alarm_rate(np.zeros((5, 3))))
 
 
-def test_false_alarms_of_single_runs_with_a_recorded_floor():
+def test_false_alarms_of_single_runs():
+    """The noise floor is a recorded one."""
     logs = np.log(np.array(list(RECORDED["aa-busy"].values())))
     rng = np.random.default_rng(17)
     alarms = []

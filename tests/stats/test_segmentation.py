@@ -71,6 +71,7 @@ def test_skipped_series_have_no_change(noise, monkeypatch):
     assert [found.levels for found in quick] == [found.levels for found in find_changes_in_all(series)]
 
 
-def test_step_just_above_the_threshold_is_searched():
+def test_step_above_the_threshold():
+    """The search is not skipped."""
     [change] = find_changes(np.repeat([0.0, math.log(1.031)], [10, 5])).changes
     assert change.at == 10

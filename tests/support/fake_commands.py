@@ -54,7 +54,7 @@ class Machine:
 
     def measure(self, job, name, wanted=None):
         side = side_of(job)
-        rng = np.random.default_rng([self.seed, *name.encode()])  # the same run, however often it is made
+        rng = np.random.default_rng([self.seed, *name.encode()])  # the same run at each call
         level = {case: 0.01 * np.exp(self.noise * rng.standard_normal()) for case in CASES}
         ended = self.ended.get(side, {})
         write(

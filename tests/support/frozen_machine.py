@@ -2,10 +2,10 @@
 
 from breakeven.doctor import facts, selftests
 from breakeven.doctor.contention import CpuSample
-from breakeven.doctor.facts import DeviceFacts, Facts
+from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.doctor.selftests.suite import Check
 
-HEALTHY = Facts(
+HEALTHY = MachineFacts(
     machine={"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "quota": None},
     devices=(DeviceFacts("cpu", "cpu", 8), DeviceFacts("cuda", "NVIDIA [H200]\x1b[31m", 8, {})),
     affinity=8,
@@ -15,8 +15,8 @@ HEALTHY = Facts(
     environment={},
     unreadable={"governor": "no cpufreq here"},
 )
-BUSY = Facts(**{**vars(HEALTHY), "neighbors": CpuSample((0.5,) * 8)})
-UNFIT = Facts(
+BUSY = MachineFacts(**{**vars(HEALTHY), "neighbors": CpuSample((0.5,) * 8)})
+UNFIT = MachineFacts(
     machine={"cpu": "EPYC", "cores": 8, "threads": 2, "torch": "2.13", "python": "3.12", "cudnn_tf32": True},
     devices=(
         DeviceFacts("cpu", "cpu", 2),

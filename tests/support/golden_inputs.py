@@ -1,4 +1,4 @@
-"""The files that the commands of `test_goldens.py` read, made from the committed runs or from fixed seeds."""
+"""The input files of `test_goldens.py`, from the committed runs or from fixed seeds."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def make_inputs(place):
 
 
 def shorten(target, source, models):
-    """Write a committed run with only these models: a name, and parts of its axes."""
+    """Write a committed run with only these models, given by name and some axes."""
     content = json.loads((ROOT / "results" / source).read_text())
     content["benchmarks"] = [item for item in content["benchmarks"] if is_of(item, models)]
     outcomes = content["breakeven"]["outcomes"]
@@ -121,14 +121,14 @@ def make_modes(place):
 
 
 def make_histories(place):
-    """Run files of a history in which much changes, and of one in which nothing does."""
+    """Run files of a history with many changes, and of one without any."""
     for i in range(30):
         write(place / "history" / f"changing{i:02}.json", day(i, changing(i), too_large(i)))
         write(place / "history" / f"steady{i:02}.json", day(i, [timed(i, 0.01)]))
 
 
 def day(number, benchmarks, outcomes=None):
-    """A run of a commit a day."""
+    """A run with one commit per day."""
     content = run(benchmarks, outcomes, machine(), f"2026-01-{number + 1:02}T00:00:00+00:00")
     content["commit_info"] = {"id": f"{number:07x}".ljust(40, "0"), "dirty": False, "branch": "main"}
     return content
@@ -141,7 +141,7 @@ def timed(number, level, seed=0, **identity):
 
 
 def changing(number):
-    """Benchmarks of which one became slower, one faster, one is worse in the newest run; and a break-even."""
+    """Benchmarks that become slower, faster, or worse in the newest run; and a break-even."""
     later = number >= 20
     yield timed(number, 0.011 if later else 0.01, 1)
     yield timed(number, 0.007 if number >= 12 else 0.01, 2, workload="lstm")

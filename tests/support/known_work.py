@@ -1,7 +1,7 @@
 """Two asynchronous devices whose work is known: the simulated one, exactly, and a real GPU, within a factor.
 
-A piece of work is counted in units. On the simulated device a unit is a second of its clock; on a GPU it is a
-few products of matrices, whose seconds are read from device events when the device is made.
+Work is counted in units. On the simulated device a unit is a second of its clock; on a GPU it is a
+few products of matrices, which device events time when the device is created.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ class Simulated:
         return dataclasses.replace(simulated_workload(self.device, COSTS), **changes)
 
     def reads(self, seconds, units):
-        """Whether a reading is that work, exactly, with the one launch that nothing hides."""
+        """Whether a reading is exactly that work, with the one launch that is not hidden."""
         return seconds == LAUNCH_S + units
 
     def shares(self, seconds, units):

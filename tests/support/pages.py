@@ -1,4 +1,4 @@
-"""Reads an HTML page as a person does: the cells of its tables, and its text as a whole or by lines."""
+"""Reads an HTML page: the cells of its tables, and its text as a whole or by lines."""
 
 import re
 from html import unescape
@@ -36,7 +36,7 @@ def rows_of(text, table="cases"):
 
 
 def text_of(markup):
-    """What a reader sees of some markup."""
+    """The visible text of some markup."""
     visible = re.sub(r"<(style|script)>.*?</\1>", " ", markup, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", visible)).split())
 
@@ -86,5 +86,5 @@ class Lines(HTMLParser):
 
 
 def lines_of(text):
-    """What a reader sees of a page, a line for each block."""
+    """The visible text of a page, one line per block."""
     return "".join(f"{line}\n" for line in Lines(text).lines)

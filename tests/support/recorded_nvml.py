@@ -1,10 +1,10 @@
-"""NVML replayed, for tests on machines that have no GPU."""
+"""Replays NVML, for tests on machines without a GPU."""
 
 from types import SimpleNamespace
 
 
 class RecordedError(Exception):
-    """What pynvml raises, with NVML's message."""
+    """An error like pynvml's, with NVML's message."""
 
 
 class Recorded:

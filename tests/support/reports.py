@@ -1,4 +1,4 @@
-"""Reports on synthetic run files, for every test that looks at one."""
+"""Reports on synthetic run files, for all tests of reports."""
 
 from breakeven.report.report import analyze
 from breakeven.runs import reader

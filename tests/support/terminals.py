@@ -1,4 +1,4 @@
-"""What a terminal shows of a report, for every test that reads it there."""
+"""The terminal output of a report, for all tests that read it."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The harness is a folder of scripts, not a package: its modules are found behind everything else."""
+"""The harness is a directory of scripts, not a package: its modules come last on the path."""
 
 import sys
 from pathlib import Path

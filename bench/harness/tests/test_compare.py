@@ -13,7 +13,8 @@ from compare import main, parser, render
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return the folder of a tiny run of both grids; pyperf's ten seconds a reading are left out."""
+    """Return the directory of a tiny run of both grids, without pyperf, which takes ten seconds per
+    reading."""
     path = tmp_path_factory.mktemp("harness")
     with pytest.MonkeyPatch.context() as patch:
         quick = {name: tool for name, tool in TOOLS.items() if name != SLOW_TOOL and "autorange" not in name}
@@ -124,7 +125,8 @@ def test_help_has_examples(capsys):
     assert "compare.py --synthetic" in capsys.readouterr().out
 
 
-def test_short_table_of_the_committed_results_is_up_to_date():
+def test_committed_short_table():
+    """The short table of the committed results is up to date."""
     results = Path(__file__).parents[3] / "results" / "harness"
     committed = json.loads((results / "synthetic.json").read_text(encoding="utf-8"))
     assert (results / "table.md").read_text(encoding="utf-8") == short_table(committed)

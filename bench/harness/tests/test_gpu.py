@@ -24,7 +24,7 @@ def device():
 
 @pytest.fixture
 def triton(monkeypatch, device):
-    """A triton whose do_bench reads the seconds between two marks, as milliseconds."""
+    """A triton whose do_bench returns the time between two marks, in milliseconds."""
     asked = []
 
     def do_bench(function, return_mode):
@@ -57,10 +57,10 @@ def test_each_timer_reads_what_it_waits_for(device, triton):
     assert list(readings) == list(PEERS)
     assert readings["breakeven"] == LAUNCH_S + COSTS.train
     assert readings["triton do_bench"] == LAUNCH_S + COSTS.train
-    assert readings["bare loop"] == LAUNCHES * LAUNCH_S  # nobody waited: launches alone
-    # It waits once a block, so only the first launch of a block is seen.
+    assert readings["bare loop"] == LAUNCHES * LAUNCH_S  # without waiting: launches alone
+    # It waits once per block, so only the first launch of a block is timed.
     assert COSTS.train <= readings["torch.utils.benchmark"] <= LAUNCH_S + COSTS.train
-    assert set(triton) == {"median"}  # whether it works at all is tried once
+    assert set(triton) == {"median"}  # one call tries whether it works
     assert {name: len(seconds) for name, seconds in found["all"].items()} == dict.fromkeys(
         ("truth", *PEERS), 2
     )
@@ -88,7 +88,8 @@ def test_triton_without_a_compiler(monkeypatch, error):
 
 
 @pytest.mark.parametrize(("repetitions", "has_interval"), [(5, False), (6, True)])
-def test_six_repetitions_give_every_reading_an_interval(device, triton, repetitions, has_interval):
+def test_six_repetitions(device, triton, repetitions, has_interval):
+    """Every reading has an interval."""
     peers = {"breakeven": PEERS["breakeven"]}
     found = readings_of(simulated_workload(device), device, peers, repetitions, device.clock)
     exact = [LAUNCH_S + COSTS.train] * 2
@@ -114,7 +115,8 @@ def result(**changes):
     }
 
 
-def test_table_compares_each_reading_with_the_events():
+def test_table():
+    """Each reading is compared with that of the events."""
     lines = gpu_section(result()).splitlines()
     assert "| width x batch | device events | breakeven | bare loop |" in lines
     assert "| 64 x 16 | 2 ms [1.9–2.1] | 2.2 ms [2.1–2.3] (1.10x) | 0.1 ms (0.05x) |" in lines

@@ -1,4 +1,4 @@
-"""The harness of the history measures what it says, small enough for a test."""
+"""The harness of the history, with small inputs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""From readings to figures: numbers worked by hand."""
+"""Figures from readings, compared with numbers worked by hand."""
 
 import math
 
@@ -26,7 +26,8 @@ def seen(errors, reach=0.02, wall_s=1.0, true_s=2.0):
     ]
 
 
-def test_bias_width_and_coverage_of_eleven_readings():
+def test_figures():
+    """Bias, width and coverage of eleven readings."""
     found = figures(seen([-0.05, -0.04, -0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03, 0.04, 0.05], reach=0.035))
     assert found.n == 11
     assert found.bias == pytest.approx(0)
@@ -38,7 +39,8 @@ def test_bias_width_and_coverage_of_eleven_readings():
     assert found.rounds == 40
 
 
-def test_a_tool_without_an_interval_covers_nothing():
+def test_no_interval():
+    """A tool without an interval has no coverage."""
     found = figures(seen([0.01] * 10, reach=None))
     assert found.coverage is None
     assert found.coverage_interval is None
@@ -89,7 +91,8 @@ def test_wilsons_interval_by_hand():
     assert share(10, 10)["high"] == pytest.approx(1.0)
 
 
-def test_one_reading_gives_figures_without_certainty():
+def test_one_reading():
+    """The figures of a single reading have no intervals."""
     found = figures(seen([0.5]))
     assert found.bias_interval is None
     assert math.isinf(found.mean_error_interval[1])

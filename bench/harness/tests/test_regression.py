@@ -15,7 +15,8 @@ def test_noise_and_changes_of_a_suite():
     assert slower[regression.CHANGED :].mean() == pytest.approx(1.00, abs=0.01)
 
 
-def test_a_suite_can_share_noise_and_be_louder_in_some_cases():
+def test_shared_and_unequal_noise():
+    """The cases of a suite can share noise, and some can be noisier."""
     rng = np.random.default_rng(1)
     before, _ = regression.suite(rng, 50, noise=0.01, common=0.2)
     assert np.corrcoef(before[:2])[0, 1] > 0.9

@@ -1,4 +1,4 @@
-"""The synthetic functions do what they state: median, mean, correlation, outliers, ramp and first call."""
+"""The synthetic functions: median, mean, correlation, outliers, ramp and first call."""
 
 import itertools
 import math
@@ -12,12 +12,13 @@ N = 200_000
 
 
 def steady(law, n=N):
-    """Return `n` latencies without what comes once in a process."""
+    """Return `n` latencies without one-time costs."""
     return np.fromiter(itertools.islice(law.latencies(np.random.default_rng(0)), n), float, n)
 
 
 @pytest.mark.parametrize("law", DISTRIBUTIONS.values(), ids=lambda law: law.name)
-def test_median_and_mean_are_those_of_a_long_sample(law):
+def test_median_and_mean(law):
+    """They match those of a long sample."""
     times = steady(law)
     # Correlated by .7, a sample is worth (1 - .7) / (1 + .7) of its size: .18.
     error = 4 * times.std() / math.sqrt(0.18 * N)
@@ -33,7 +34,7 @@ def test_mean_of_independent_noise_is_by_hand():
 def test_median_of_a_mixture_halves_its_calls():
     law = Law("mixture", "", 0.03, outliers=0.05)
     assert law.share_below(law.median_s) == pytest.approx(0.5)
-    # The outliers lie all above: the median is the 0.5 / 0.95 quantile of the usual calls, z = 0.0660.
+    # All outliers are above it: the median is the 0.5 / 0.95 quantile of the usual calls, z = 0.0660.
     assert law.median_s == pytest.approx(BASE_S * math.exp(0.03 * 0.0660), rel=1e-5)
 
 
@@ -62,7 +63,8 @@ def seconds_of(function, clock, calls):
     return found
 
 
-def test_a_slow_first_call_is_slow_once_in_a_process():
+def test_slow_first_call():
+    """Only the first call of a process is slow."""
     clock = TickingClock()
     function = SyntheticFunction(DISTRIBUTIONS["slow first call"], clock, 0)
     first, *later = seconds_of(function, clock, 5)

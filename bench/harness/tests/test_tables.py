@@ -1,11 +1,11 @@
-"""What the page concludes from its figures: nothing that their intervals leave open."""
+"""The conclusions of the page, which take intervals into account."""
 
 import pytest
 from tables import OURS, RIVAL, verdict
 
 
 def page_of(*ratios):
-    """The conclusions on noisy cells, each with a rival's ratio and interval; None: it never gets there."""
+    """The conclusions on noisy cells with these ratios and intervals; None if a tool never reaches 2%."""
     usual = {"coverage": None, "interval": "claimed"}
     cells = [
         {

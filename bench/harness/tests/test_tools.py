@@ -1,4 +1,4 @@
-"""Every tool behind one signature: what it reads of functions whose time is exact."""
+"""Every tool, timing functions whose time is exact."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from tools import (
 
 
 class Steps:
-    """A function that takes written-down seconds on a clock of its own; the last repeats."""
+    """A function that takes given seconds on its own clock; the last one repeats."""
 
     def __init__(self, *seconds):
         self.clock = TickingClock()
@@ -59,14 +59,16 @@ def test_estimand_and_interval(tool, estimand, claims):
     assert (reading.low_s is not None) == claims == (TOOLS[tool].interval != "none")
 
 
-def test_defaults_are_those_of_pytest_benchmarks_command_line(pytestconfig):
+def test_pytest_benchmark_defaults(pytestconfig):
+    """They match pytest-benchmark's command line."""
     given = {name: pytestconfig.getoption(f"benchmark_{name}") for name in PYTEST_BENCHMARK_DEFAULTS}
     given["cprofile"] = bool(given["cprofile"])  # its option is the column to sort by
     given["cprofile_dump"] = given["cprofile_dump"] or None
     assert {name: value and float(value) for name, value in given.items()} == PYTEST_BENCHMARK_DEFAULTS
 
 
-def test_pytest_benchmark_lets_a_slow_first_call_decide_its_rounds():
+def test_pytest_benchmark_rounds():
+    """A slow first call determines the number of rounds."""
     function = Steps(1.5, BASE_S)
     assert TOOLS["pytest-benchmark"].measure(function, function.clock).rounds == 5
     function = Steps(1.5, BASE_S)
@@ -80,7 +82,8 @@ def test_precision_mode_stops_at_its_min_rounds():
 
 @pytest.mark.parametrize("name", ["quiet", "outliers", "warm-up ramp", "slow first call"])
 @pytest.mark.parametrize("repetition", range(5))
-def test_torchs_rule_is_torchs_own_call_for_call(name, repetition):
+def test_torchs_rule(name, repetition):
+    """It makes the same calls as torch."""
     readings = []
     for measure in (by_torch, by_torchs_rule):
         clock = TickingClock()
@@ -89,7 +92,8 @@ def test_torchs_rule_is_torchs_own_call_for_call(name, repetition):
     assert readings[0] == pytest.approx(readings[1])
 
 
-def test_torchs_rule_puts_short_calls_into_blocks_like_torch():
+def test_torchs_rule_with_short_calls():
+    """Short calls are timed in blocks, as in torch."""
     found = []
     for measure in (by_torch, by_torchs_rule):
         function = Steps(20e-6)
@@ -104,7 +108,8 @@ def test_torch_keeps_the_threads_that_are_set():
     assert seen == {torch.get_num_threads()}
 
 
-def test_pyperfs_method_takes_sixty_values_of_100_ms_in_twenty_fresh_processes():
+def test_pyperfs_method():
+    """It takes sixty values of 100 ms in twenty processes."""
     function, processes = Steps(BASE_S), []
     function.fresh_process = lambda: processes.append(function.calls)
     reading = by_pyperfs_method(function, function.clock)

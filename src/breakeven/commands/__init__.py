@@ -1,18 +1,18 @@
-"""The subcommands of `breakeven`, a module each, and what they promise to scripts.
+"""The subcommands of `breakeven`, one module each, and their interface for scripts.
 
 Standard output has only what was asked for. ``--format json`` writes one JSON document and no files;
 unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema` returns the JSON Schemas:
 
 - `report`: ``verdict`` (text), ``break_even``, ``speedup``, ``bounds``, ``variants``, ``repay``,
   ``outcomes``, ``warnings``. A break-even has a ``status`` (``crosses always never beyond_range
-  undecided``) and a ``batch_size`` only where it ``crosses``. ``summary.csv`` has a row a case.
+  undecided``) and a ``batch_size`` only where it ``crosses``. ``summary.csv`` has one row per case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
   ``common_shift``, ``counts``, ``warnings``.
 - `calibrate`, `history` and `doctor` likewise.
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
-unreadable input; 3 nothing could be judged, the machines do not compare, the machine is unfit, or
-(`compare`, `ab`) what ``--fail-on`` names; 130 interrupted.
+unreadable input; 3 nothing could be judged, the machine classes differ, the machine is unfit, or
+(`compare`, `ab`) a verdict that ``--fail-on`` names; 130 interrupted.
 """
 
 from breakeven.commands import ab, calibrate, ci, compare, doctor, history, report

@@ -1,4 +1,4 @@
-"""The types of arguments on the command line: each reads one value, or explains what it should have been."""
+"""Types of command-line arguments: each parses one value, or reports what was expected."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def directory_path(text: str) -> Path:
     return Path(text)
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """Read a fraction, ``2%`` or ``0.02``.
 
-    >>> share("2%"), share("0.1")
+    >>> fraction("2%"), fraction("0.1")
     (0.02, 0.1)
     """
     try:

@@ -1,4 +1,4 @@
-"""What every subcommand shares: its type, the exit codes, the argument parser, and printing.
+"""What all subcommands share: their type, the exit codes, the argument parser, and printing.
 
 Imports nothing heavy: a command loads what it needs when it runs.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from breakeven.experiment.run_command import CommandRunner
 
-OK, OBJECTION, UNUSABLE, NOT_JUDGED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, REGRESSED, UNUSABLE, NOT_JUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: no regression; a regression, or a failed self-test; bad usage or input; nothing could be
 judged, or a machine that is not fit for timing; stopped by Ctrl-C or a signal."""
 
@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]  # which declares an overload for every type of namespace
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """Refuse unknown arguments here: argparse leaves them to the outermost parser, whose help lacks them.
+        """Reject unknown arguments here: argparse leaves them to the outermost parser, whose help lacks them.
 
         Raises:
             UsageError: naming the first such argument.
@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         return known, unknown
 
     def error(self, message: str) -> NoReturn:
-        """Raise what is wrong.
+        """Raise the message as a `UsageError`.
 
         Raises:
             UsageError: always.
@@ -87,19 +87,19 @@ class Parser(argparse.ArgumentParser):
 
 
 def status(text: str) -> Status:
-    """Show on standard error what takes a while, where it is a terminal."""
+    """Show a spinner on standard error during a slow task, if it is a terminal."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False).status(text)
 
 
 def show(items: Iterable[RenderableType]) -> None:
-    """Print what rich renders, at most as wide as our tables are."""
+    """Print renderables, at most as wide as breakeven's tables."""
     from rich.console import Console
 
     from breakeven.render.terminal import WIDTH
 
-    # A pipe has no width of its own, and a wide terminal makes no table easier to read.
+    # A pipe has no width, and a wide terminal does not make tables easier to read.
     width = min(Console().width, WIDTH) if sys.stdout.isatty() else WIDTH
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     for item in items:
@@ -121,12 +121,12 @@ def version() -> str:
 
 
 def notify(line: str) -> None:
-    """Show a line on standard error, for the user who waits and for the log of a CI job."""
+    """Print a line on standard error, for the waiting user and the log of a CI job."""
     print(f"breakeven: {line}", file=sys.stderr, flush=True)
 
 
 def add_workspace_options(parser: argparse.ArgumentParser, output: str) -> None:
-    """Add the options of commands that run commands: where runs are kept, and whether they are reused."""
+    """Add the options of commands that run commands: where runs are stored, and whether they are reused."""
     parser.add_argument(
         "-o", "--output", type=directory_path, default=Path(output), metavar="DIR",
         help="directory of run files and logs; an interrupted experiment resumes from it "
@@ -136,14 +136,14 @@ def add_workspace_options(parser: argparse.ArgumentParser, output: str) -> None:
         "--fresh", action="store_true", help="start over; earlier runs in DIR move to DIR/previous"
     )
     parser.add_argument(
-        "--verbose", action="store_true", help="also show the output of the commands, which their logs have"
+        "--verbose", action="store_true", help="also show the output of the commands, which is in their logs"
     )
 
 
 def in_workspace(
     arguments: argparse.Namespace, asked: Mapping[str, Any], act: Callable[[CommandRunner], int]
 ) -> int:
-    """Open the workspace of an experiment, act in it, and return the exit code, also when interrupted.
+    """Open the workspace of an experiment, call `act`, and return its exit code, also when interrupted.
 
     Args:
         arguments: with those of `add_workspace_options`.

@@ -20,7 +20,7 @@ OUTPUT = "breakeven-calibrate"
 DEFAULT_RUNS, MIN_RUNS = 10, 2
 
 RUNS_A_SIDE = (1, 3, 5, 10)
-"""The numbers of runs a side for which the smallest visible change is shown."""
+"""The numbers of runs per side for which the smallest detectable change is shown."""
 
 EPILOG = """\
 examples:

@@ -1,7 +1,8 @@
 """`breakeven ci`: the steps of the GitHub workflows `measure.yml` and `history.yml`.
 
-A subcommand, because a called workflow checks out none of its own repository's files, while its `install`
-input installs breakeven. Settings are environment variables, so that no input becomes part of a script.
+These steps are a subcommand because a called workflow does not check out its own repository, but its
+`install` input installs breakeven. Settings are environment variables, so that no input becomes part of a
+script.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK
+from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED
 from breakeven.errors import BreakevenError, UsageError
 
 ATTEMPTS = 5
 STORE = "history"
 INCONCLUSIVE = re.compile(r"[1-9]\d* inconclusive")
 RUNS = "runs/stage1-*-candidate.json"
-"""The runs of the head that time all cases; those of later stages time only some."""
+"""The head's runs that time all cases; later stages time only some."""
 
 _CREDENTIALS = '!f() { echo username=x-access-token; echo "password=$TOKEN"; }; f'
 _AUTHOR = (
@@ -34,7 +35,7 @@ _SIDE = 'cd {0} && "$RUNNER_TEMP/{0}/bin/python" -m pytest "$BENCHMARKS" --bench
 
 EPILOG = """\
 examples:
-  breakeven ci base     write the commit to compare with to $GITHUB_OUTPUT:
+  breakeven ci base     write the baseline's commit to $GITHUB_OUTPUT:
                         $ASKED, else where HEAD left $TARGET, else $BEFORE if
                         HEAD descends from it, else HEAD^
   breakeven ci measure  doctor, ab and report of base/ and head/
@@ -55,7 +56,7 @@ exit codes:
 
 
 def find_base() -> int:
-    """Write the full hash of the commit to compare with to the step's outputs."""
+    """Write the full hash of the baseline's commit to the step's outputs."""
     base = _base(_setting("ASKED"), _setting("TARGET"), _setting("BEFORE"))
     sha = _git("rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
     with Path(_setting("GITHUB_OUTPUT")).open("a", encoding="utf-8") as outputs:
@@ -80,7 +81,7 @@ def measure() -> int:
     """Measure and compare both sides, then report the head's runs; return what `breakeven ab` returned."""
     measured = Path(_setting("RUNNER_TEMP"), "measured")
     if measured.exists():
-        raise UsageError(f"{measured} exists; remove it, so that no earlier run is taken for this one")
+        raise UsageError(f"{measured} exists; remove it, so that earlier runs are not mistaken for new ones")
     measured.mkdir()
     if _breakeven("doctor").returncode:
         _annotate("warning", "doctor", "This runner is not fit for timing; the log shows why.")
@@ -102,7 +103,7 @@ def _ab_options(output: Path) -> list[str]:
 
 
 def push_history() -> int:
-    """Add the head's runs to the branch; never force the push, but add again after a lost race."""
+    """Add the head's runs to the branch, again if another job pushed first; never force the push."""
     branch, token = _setting("BRANCH"), _setting("TOKEN")
     del os.environ["TOKEN"]  # only git gets it
     origin = f"{_setting('GITHUB_SERVER_URL')}/{_setting('GITHUB_REPOSITORY')}.git"
@@ -125,11 +126,11 @@ def push_history() -> int:
             return OK
         time.sleep(attempt)
     _annotate("error", "history", f"The history could not be pushed to {branch} in {ATTEMPTS} attempts.")
-    return OBJECTION
+    return REGRESSED
 
 
 def judge_history() -> int:
-    """Check the history; one that is too young to judge is a notice, not a failure."""
+    """Check the history; too few runs are a notice, not a failure."""
     code = _breakeven("history", "check", "--store", STORE, "--format", "markdown").returncode
     if code != NOT_JUDGED:
         return code
@@ -138,13 +139,13 @@ def judge_history() -> int:
 
 
 def draw_history() -> int:
-    """Draw the history; without a page there is a warning, not a failure."""
+    """Draw the history; if that fails, warn and go on."""
     _draw("history", Path("page"), "history", "show", "--store", STORE, "-o", "page")
     return OK
 
 
 def print_workflow() -> int:
-    """Print a workflow that calls breakeven's."""
+    """Print a workflow that calls breakeven's workflows."""
     print(resources.files("breakeven.commands").joinpath("gpu-workflow.yml").read_text("utf-8"), end="")
     return OK
 
@@ -167,7 +168,7 @@ def _setting(name: str) -> str:
 
 
 def _runs(measured: Path) -> list[str]:
-    """Return the head's runs, or the pattern: without any run, `report` would take the newest it finds."""
+    """Return the head's runs, or the pattern if there are none: `report` must not pick another run."""
     return sorted(map(str, measured.glob(RUNS))) or [str(measured / RUNS)]
 
 
@@ -181,7 +182,7 @@ def _annotate(level: str, title: str, text: str) -> None:
 
 
 def _breakeven(*arguments: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
-    # -P: the working directory is somebody's checkout, which is not where to import from.
+    # -P: do not import from the working directory, which is a checkout.
     command = [sys.executable, "-P", "-m", "breakeven.cli", *arguments]
     return subprocess.run(command, stdout=stdout, encoding="utf-8", errors="replace", check=False)
 
@@ -189,12 +190,12 @@ def _breakeven(*arguments: str, stdout: int | None = None) -> subprocess.Complet
 def _git(*words: str) -> str:
     printed = _try_git(*words)
     if printed is None:
-        raise BreakevenError(f"`git {' '.join(words)}` failed; its own message is above")
+        raise BreakevenError(f"`git {' '.join(words)}` failed; see its message above")
     return printed
 
 
 def _try_git(*words: str, **variables: str) -> str | None:
-    """Return what git prints, None where it fails."""
+    """Return git's output, None if it fails."""
     environment = {**os.environ, **variables}
     done = subprocess.run(["git", *words], stdout=subprocess.PIPE, env=environment, check=False)
     return None if done.returncode else done.stdout.decode("utf-8", "replace").strip()

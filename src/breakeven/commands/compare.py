@@ -1,4 +1,4 @@
-"""`breakeven compare`: two sides of runs -> a verdict on every case, and on the whole."""
+"""`breakeven compare`: judges every case of two sets of runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.commands.arguments import directory_path, file_path, names, share
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, add_format, show, version
+from breakeven.commands.arguments import directory_path, file_path, fraction, names
+from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, add_format, show, version
 from breakeven.errors import UsageError
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
@@ -30,8 +30,8 @@ examples:
   breakeven compare base.json head.json       one run per side; needs a noise
                                               floor (see breakeven calibrate)
   breakeven compare --baseline base*.json --candidate head*.json
-                                              several runs per side, the more
-                                              reliable comparison
+                                              several runs per side, which is
+                                              more reliable
   breakeven compare a.json b.json --vary driver
                                               the driver may differ
   breakeven compare ... --format markdown     for a pull request; also appended
@@ -70,13 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how two sides are judged and shown, for `compare` and `ab`."""
+    """Add the options for judging and showing a comparison, for `compare` and `ab`."""
     parser.add_argument(
-        "--threshold", type=share, default=THRESHOLD, metavar="2%",
+        "--threshold", type=fraction, default=THRESHOLD, metavar="2%",
         help=f"ignore changes up to this size (default: {THRESHOLD:.0%})".replace("%", "%%"),
     )  # fmt: skip
     parser.add_argument(
-        "--resolution", type=share, default=RESOLUTION, metavar="10%",
+        "--resolution", type=fraction, default=RESOLUTION, metavar="10%",
         help="a case is inconclusive if its interval is wider than this in each direction (default: "
         f"{RESOLUTION:.0%})".replace("%", "%%"),
     )  # fmt: skip
@@ -129,7 +129,7 @@ def _floor_for(runs: Sequence[Run], directory: Path) -> NoiseFloor | None:
 
 
 def present(found: Comparison, arguments: argparse.Namespace) -> int:
-    """Print the comparison in the format asked for, and return the exit code."""
+    """Print the comparison in the requested format, and return the exit code."""
     from breakeven.render import compare as renderers
 
     if arguments.format == "json":
@@ -137,17 +137,17 @@ def present(found: Comparison, arguments: argparse.Namespace) -> int:
     elif arguments.format == "markdown":
         text = renderers.to_markdown(found, version())
         sys.stdout.write(text)
-        append_to_summary(f"{text}\n")  # the blank line separates it from what the next step appends
+        append_to_summary(f"{text}\n")  # a blank line, to separate it from the next step's text
     else:
         show(renderers.renderables(found))
     return exit_code(found, arguments.fail_on)
 
 
 def exit_code(found: Comparison, fail_on: Sequence[str]) -> int:
-    """Return the exit code of a comparison, as the help describes it."""
+    """Return the exit code of a comparison, as described in the help."""
     counts = found.counts
     if Verdict.REGRESSED in fail_on and counts[Verdict.REGRESSED]:
-        return OBJECTION
+        return REGRESSED
     if found.only_new:
         return NOT_JUDGED if Verdict.NEW in fail_on else OK
     if fail_on and not found.judged:
@@ -178,7 +178,7 @@ def append_to_summary(text: str) -> None:
 
 
 def existing_directory(text: str) -> Path:
-    """Read the path of a directory that exists; the default one need not."""
+    """Read the path of a directory that must exist, unless it is the default."""
     path = directory_path(text)
     if not os.path.isdir(text):  # noqa: PTH112 - accepts any text
         raise argparse.ArgumentTypeError(
@@ -197,7 +197,7 @@ def verdicts(text: str) -> tuple[Verdict, ...]:
     if given == ("none",):
         return ()
     unknown = [name for name in given if name not in set(Verdict)]
-    if unknown or not given:  # an unset variable gives the empty text, and must not mean none
+    if unknown or not given:  # an empty string, from an unset variable, must not mean none
         raise argparse.ArgumentTypeError(
             f"{(unknown or [text])[0]!r} is not a verdict; use some of {', '.join(Verdict)}, or none"
         )

@@ -1,11 +1,11 @@
-"""`breakeven doctor`: is this machine fit for timing, and does breakeven measure correctly on it."""
+"""`breakeven doctor`: checks that this machine is fit for timing, and breakeven's measurements on it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, add_format, show, status
+from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, add_format, show, status
 
 EPILOG = """\
 examples:
@@ -18,8 +18,8 @@ than 10% of a core, or uses the GPU; throttling; a CPU quota that is not a whole
 number of CPUs; one thread on several CPUs; a governor that fixes the lowest
 clock; OpenMP threads that spin while other processes need the cores; a debug
 build; tracing; synchronous CUDA launches; a device that does not start. Other
-findings are noted, and what cannot be read is listed: a machine with these is
-still fit. The command changes no settings.
+findings are noted, and unreadable facts are listed; the machine is then still
+fit. The command changes no settings.
 
 --selftest times a wait of known length and an empty phase with
 pytest-benchmark, measures a simulated asynchronous device, and computes
@@ -68,4 +68,4 @@ def _selftest(arguments: argparse.Namespace) -> int:
         sys.stdout.write(output.selftest_json(result))
     else:
         show(output.selftest_renderables(result))
-    return OK if result.passed else OBJECTION
+    return OK if result.passed else REGRESSED

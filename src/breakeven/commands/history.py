@@ -1,4 +1,4 @@
-"""`breakeven history`: keep runs, and find what changed in which commit."""
+"""`breakeven history`: stores runs, and finds which commit changed what."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.commands.arguments import directory_path, file_path, share
-from breakeven.commands.base import NOT_JUDGED, OBJECTION, OK, UNUSABLE, add_format, show, status, version
+from breakeven.commands.arguments import directory_path, file_path, fraction
+from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, UNUSABLE, add_format, show, status, version
 from breakeven.commands.compare import append_to_summary
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import capital
@@ -148,11 +148,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_judging_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--case", metavar="PATTERN", help="only cases that fit, with the wildcards * and ? (default: all)"
+        "--case", metavar="PATTERN", help="only cases that match, with the wildcards * and ? (default: all)"
     )
     parser.add_argument("--branch", metavar="NAME", help="only runs of this branch (default: all)")
     parser.add_argument(
-        "--threshold", type=share, default=0.03, metavar="3%",
+        "--threshold", type=fraction, default=0.03, metavar="3%",
         help="ignore changes below this size (default: 3%%)",
     )  # fmt: skip
     parser.add_argument(
@@ -212,7 +212,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
         show(check_renderables(history))
     if code := _print_errors(history.damaged):
         return code
-    return OBJECTION if history.is_regressed else OK if history.judged else NOT_JUDGED
+    return REGRESSED if history.is_regressed else OK if history.judged else NOT_JUDGED
 
 
 def _run_show(arguments: argparse.Namespace) -> int:
@@ -254,7 +254,7 @@ def _run_accept(arguments: argparse.Namespace) -> int:
 
 
 def _print_errors(problems: Sequence[str]) -> int:
-    """Print what could not be used, a line each, and return the exit code for it; 0 without any."""
+    """Print the files that could not be used, one per line, and return the exit code; 0 if there are none."""
     sys.stdout.flush()
     for problem in problems:
         print(f"breakeven: error: {problem}", file=sys.stderr)
@@ -263,7 +263,7 @@ def _print_errors(problems: Sequence[str]) -> int:
 
 def _history(arguments: argparse.Namespace, pattern: str | None) -> History:
     from breakeven.history.accepted import read_accepted
-    from breakeven.history.check import analyze
+    from breakeven.history.check import analyze_history
 
     path = _accepted_path(arguments)
     if arguments.accepted and not path.exists() and arguments.act is not _run_accept:
@@ -271,7 +271,7 @@ def _history(arguments: argparse.Namespace, pattern: str | None) -> History:
             f"--accepted {path} does not exist; `breakeven history accept COMMIT --reason TEXT` creates it"
         )
     with status("reading the store"):
-        return analyze(
+        return analyze_history(
             arguments.store,
             read_accepted(path),
             threshold=arguments.threshold,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from breakeven.report.report import Report
 
 RESULTS = "results"
-"""Where the newest run is looked for when none is named."""
+"""The directory in which the newest run is found, if no run is named."""
 
 EPILOG = """\
 examples:
@@ -33,9 +33,9 @@ examples:
 Runs of one machine class are replicates of each other; other classes are shown
 side by side. All intervals are 95%.
 
-Where numeric modes (TF32, determinism) are not the same, or cells of one name
-are other models, the comparison is red: no speedup is given, unless --force,
-which marks everything made of them.
+If numeric modes (TF32, determinism) differ, or cells of the same name are
+different models, the comparison is red: no speedups are reported, except with
+--force, which marks everything based on them.
 
 exit codes:
   0  written, also when cells are undecided
@@ -55,7 +55,7 @@ FORMATS: dict[str, Callable[[Report, Path], object]] = {
     "json": lambda report, _: sys.stdout.write(_renderer("data").to_json(report)),
     "csv": lambda report, _: sys.stdout.write(_renderer("data").to_csv(report)),
 }
-"""What ``--format`` takes, each with what writes a report to standard output; a new format is an entry."""
+"""The values of ``--format``, each with the function that writes a report to standard output."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
             written = write_report(report, home, version())
     FORMATS[arguments.format](report, written[-1] if written else home)
     if written:
-        # Standard output has only the format that was asked for, so that it can be piped.
+        # Standard output contains only the requested format, so that it can be piped.
         stream = sys.stdout if arguments.format == "terminal" else sys.stderr
         *others, page = written
         print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)

@@ -20,7 +20,7 @@ from breakeven.runs.canary import CanarySample, canary_samples
 Array = NDArray[np.float64]
 
 MIN_CASES = 3
-"""With fewer cases, what they share cannot be distinguished from what one of them did."""
+"""With fewer cases, a common shift cannot be distinguished from a change of one case."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Two sides of runs -> a verdict on every case, and on the whole.
+"""Compares two sets of runs: a verdict on every case, and an overall one.
 
 The statistics are in `breakeven.stats.regression`, the sentences in `breakeven.compare.text`.
 """
@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.case import CaseKey, Ending, Outcome
+from breakeven.case import CaseKey, Outcome, OutcomeKind
 from breakeven.compare.common_shift import Shift, canary_shift, common_shift, explains
 from breakeven.compare.machine_class import check_classes
 from breakeven.compare.noise_floor import NoiseFloor
@@ -24,9 +24,9 @@ from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 Array = NDArray[np.float64]
 
 JUDGED = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
-"""The verdicts on cases that both sides timed; the verdict on the whole is the first that any case has."""
+"""The verdicts on cases that both sides timed; the overall one is the first that any case has."""
 
-_BROKEN = (Ending.FAILED, Ending.CRASHED, Ending.OOM)
+_BROKEN = (OutcomeKind.FAILED, OutcomeKind.CRASHED, OutcomeKind.OOM)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Comparison:
     """Baseline against candidate.
 
     `changed_machines` are the devices whose canary moved as the cases did. `class_warnings` are about the
-    machine classes, `warnings` about how the runs were made. A floor that is unusable judged nothing.
+    machine classes, `warnings` about how the runs were made. An unusable floor is not used for any verdict.
     """
 
     verdict: Verdict
@@ -115,8 +115,8 @@ def compare(
     Args:
         baseline: at least one run.
         candidate: likewise.
-        floor: the noise of the machine. It is used only where a side has one run, for the cases of which
-            neither side has two; other cases show their own noise.
+        floor: the noise of the machine. It is used only if a side has one run, for the cases that neither
+        side timed twice; other cases provide their own noise.
         threshold: ignore relative changes up to this size.
         resolution: an interval with a larger half-width is inconclusive.
         vary: fields of the machine class that may differ.
@@ -156,7 +156,7 @@ def compare(
 
 
 def whole_verdict(cases: Iterable[CaseComparison]) -> Verdict:
-    """Return the verdict on the whole: the most serious one that a judged case has."""
+    """Return the overall verdict: the most serious verdict of any judged case."""
     found = {case.verdict for case in cases}
     return next((verdict for verdict in JUDGED if verdict in found), Verdict.INCONCLUSIVE)
 
@@ -225,7 +225,7 @@ def _not_timed(known: CaseComparison, outcomes: Sequence[Outcome]) -> CaseCompar
 def _broken_in_candidate(
     timed: Collection[str], baseline: Sequence[Run], candidate: Sequence[Run]
 ) -> list[CaseComparison]:
-    """Return the cases that neither side timed and that broke in the candidate, but not skipped ones."""
+    """Return the cases that neither side timed and that failed in the candidate, without skipped ones."""
     known = set(timed)
     broken = {
         name: _reason(outcome)

@@ -1,7 +1,7 @@
 """Whether the machine classes of runs are the same, field by field.
 
-Times of two machine classes differ for reasons that are not regressions, so `compare` refuses them unless the
-user lets a field vary. A report compares machines on purpose: see `breakeven.report.comparability`.
+Times of two machine classes differ for reasons that are not regressions, so `compare` rejects them unless the
+user allows a field to vary. A report compares machines on purpose: see `breakeven.report.comparability`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from breakeven.format import one_line
 from breakeven.runs.schema import Run
 
 CLASS_ID = "class_id"
-"""The field that differs where the files record no other."""
+"""The field that is reported as different if the files record no other."""
 
 _NOT_RECORDED = "not recorded"
 
@@ -54,7 +54,7 @@ def check_classes(runs: Sequence[Run], vary: Collection[str] = ()) -> list[str]:
 
 
 def differences(runs: Sequence[Run]) -> dict[str, str]:
-    """Return the fields that are not the same in all runs, each with its values as text."""
+    """Return the fields that differ between runs, each with its values as text."""
     # Runs of one class id have the same facts, so one run of each class is enough.
     classes = {recorded_class(run): run.machine.facts for run in runs}
     if len(classes) < 2:

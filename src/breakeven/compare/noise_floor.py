@@ -36,11 +36,11 @@ Array = NDArray[np.float64]
 POWER = 0.8
 """The probability with which a detectable change is detected."""
 
-CHANGED = 0.05
+CHANGED_SHARE = 0.05
 """The share of cases that are assumed to change at once."""
 
 UNKNOWN_CLASS = "unknown"
-"""The class of runs that record none."""
+"""The class id of runs that do not record one."""
 
 _MAX_DF = 1e4
 """With more degrees of freedom the noncentral t distribution is normal to four digits."""
@@ -85,7 +85,7 @@ class Detectable:
 
 
 def check_one_class(runs: Sequence[Run]) -> None:
-    """Refuse runs of several machine classes, which differ by more than noise.
+    """Reject runs of several machine classes, which differ by more than noise.
 
     Raises:
         DifferentMachinesError: naming the fields that differ.
@@ -99,10 +99,10 @@ def check_one_class(runs: Sequence[Run]) -> None:
 
 
 def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
-    """Return the noise floor that runs of one class give.
+    """Return the noise floor of runs of one class.
 
     Raises:
-        UsageError: fewer than two runs, or no case that two of them timed.
+        UsageError: fewer than two runs, or no case was timed twice.
         DifferentMachinesError: as `check_one_class`.
     """
     check_one_class(runs)
@@ -121,7 +121,7 @@ def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
 
 
 def floor_warnings(floor: NoiseFloor, before: NoiseFloor | None = None) -> list[str]:
-    """Return what a user of the floor must know; `before` is the one that it replaces."""
+    """Return warnings about the floor; `before` is the one that it replaces."""
     warnings = []
     if before is not None and before.runs > floor.runs:
         warnings.append(
@@ -131,7 +131,7 @@ def floor_warnings(floor: NoiseFloor, before: NoiseFloor | None = None) -> list[
     if floor.class_id == UNKNOWN_CLASS:
         warnings.append(
             "the run files do not record the machine class: this noise floor is used for every run that "
-            "records none, whatever its machine; measure with breakeven's plugin"
+            "records none, on any machine; measure with breakeven's plugin"
         )
     return warnings
 
@@ -163,7 +163,7 @@ def _detectable(sd: Array, noise: CaseNoise, floor_df: Array, runs: int, thresho
     )  # from the other cases, and from the runs themselves
     df = np.minimum(posterior, pooled_df(len(sd), own, noise.squared_correlation)) if runs > 1 else floor_df
     df = np.clip(df, 1, _MAX_DF)
-    alpha = ALPHA * max(CHANGED, 1 / len(sd))
+    alpha = ALPHA * max(CHANGED_SHARE, 1 / len(sd))
     reach = nctdtrinc(df, 1 - POWER, stdtrit(df, 1 - alpha)) * sd * math.sqrt(2 / runs)
     logs = math.log1p(threshold) + np.quantile(reach, [0.5, 0.9])
     with np.errstate(over="ignore"):  # infinite where the noise is so large that nothing is detected
@@ -246,7 +246,7 @@ def _medians(values: Any, case: str, runs: int, place: Place) -> list[float | No
 
 
 def _file_name(class_id: str) -> str:
-    """Return a file name; a class id comes from a file, and must not lead out of the directory."""
+    """Return a file name; a class id from a file must not lead out of the directory."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", class_id):
         return f"{class_id}.json"
     return f"{hashlib.sha256(class_id.encode('utf-8', 'backslashreplace')).hexdigest()[:16]}.json"

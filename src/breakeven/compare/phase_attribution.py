@@ -1,7 +1,7 @@
-"""Which phase changed: "train +8%, all of it transfer".
+"""Which phase caused a change: "train +8%, all of it transfer".
 
 A changed training step is compared with the changed phases of its cell, in seconds. Nothing is tested here:
-only cases with a verdict of their own are named.
+only cases that themselves changed are named.
 """
 
 from __future__ import annotations

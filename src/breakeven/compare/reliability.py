@@ -26,7 +26,7 @@ _NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its med
 class RunsNeeded:
     """The runs per side that would settle the inconclusive cases; None above 1,000.
 
-    `typical` is for the case of median noise, `most` for the noisiest. `is_from_ratios` is True where each
+    `typical` is for the case with median noise, `most` for the noisiest. `is_from_ratios` is True where each
     side has one run, and the noise was estimated from the spread of the ratios.
     """
 
@@ -36,7 +36,7 @@ class RunsNeeded:
 
 
 def uniform_shift(found: Comparison) -> Shift | None:
-    """Return the common shift where it exceeds the threshold though no single case changed."""
+    """Return the common shift where it exceeds the threshold although no single case changed."""
     shift = found.common_shift
     if shift is None or found.verdict != Verdict.UNCHANGED or not shift.exceeds(math.log1p(found.threshold)):
         return None
@@ -44,7 +44,7 @@ def uniform_shift(found: Comparison) -> Shift | None:
 
 
 def runs_on_both_sides(found: Comparison) -> list[Run]:
-    """Return the candidate's runs that the baseline has too."""
+    """Return the candidate's runs that are also in the baseline."""
     digests = {run.digest for run in found.baseline}
     return [run for run in found.candidate if run.digest in digests]
 

@@ -1,4 +1,4 @@
-"""A comparison in sentences, made once for every output format. The values are computed elsewhere."""
+"""A comparison as sentences, the same in every output format; the values are computed elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from breakeven.stats.verdict import Verdict
 SUGGESTED_RUNS = 5
 """The runs per side that are suggested where the noise is unknown."""
 
-_ALL, _MOST = 0.8, 0.5  # a phase's share of the step's change from which on it is all, or most, of it
+_ALL, _MOST = 0.8, 0.5  # from this share of the step's change, a phase is all, or most, of it
 
 _NOT_JUDGED = (Verdict.INCONCLUSIVE, Verdict.MISSING, Verdict.ERROR, Verdict.NEW)
 
@@ -102,7 +102,7 @@ def _why_inconclusive(found: Comparison) -> str:
 
 
 def _coverage(found: Comparison) -> str:
-    """Return how many of the baseline's cases were judged, and what became of the others."""
+    """Return how many of the baseline's cases were judged, and why the others were not."""
     counts = found.counts
     total = len(found.cases) - counts[Verdict.NEW]
     rest = [f"{counts[verdict]} {verdict}" for verdict in _NOT_JUDGED if counts[verdict]]

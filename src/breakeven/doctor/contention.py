@@ -34,7 +34,7 @@ class CpuSample:
 
 
 def typical(samples: Sequence[CpuSample]) -> CpuSample:
-    """Return the median sample: what disturbs one of several does not disturb runs of minutes."""
+    """Return the median sample: a disturbance of a single one does not matter in runs of minutes."""
     return sorted(samples, key=lambda sample: sample.lost)[len(samples) // 2]
 
 
@@ -82,7 +82,7 @@ def _spin(seconds: float, spins: list[tuple[float, int | None]]) -> None:
 
 
 def _switches() -> int | None:
-    """Return how often the kernel took the core from this thread; None where only processes are counted."""
+    """Return how often the kernel took the core from this thread; None if only processes are counted."""
     if os.name != "posix":
         return None
     import resource  # missing on Windows

@@ -1,6 +1,6 @@
-"""The facts of this machine that may disturb timing, read but not judged.
+"""MachineFacts of this machine that may disturb timing.
 
-`Facts.unreadable` names what cannot be read, and why; nothing is guessed.
+`MachineFacts.unreadable` has the reason for each fact that cannot be read; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """A device that would be measured; `state` is that of a CUDA device, `error` why it could not start."""
+    """A device to measure; `state` is set for CUDA devices, `error` if the device did not start."""
 
     name: str
     device_name: str
@@ -40,12 +40,12 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Everything that the rules judge; ``None`` or ``()`` where `unreadable` has the reason.
+class MachineFacts:
+    """The input of the rules; ``None`` or ``()`` if a fact is unreadable.
 
     `affinity` is the number of CPUs this process may run on; `throttled` counts how often a core was too hot
     while the threads were spinning; `openmp` is whether torch's threads are OpenMP threads; `debug` names
-    debug builds; `tracers` names what traces every line or allocation.
+    debug builds; `tracers` lists the tools that trace every line or allocation.
     """
 
     machine: Mapping[str, Any]
@@ -66,7 +66,7 @@ class Facts:
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_facts(cpus: Path = CPUS) -> Facts:
+def read_facts(cpus: Path = CPUS) -> MachineFacts:
     """Read this machine; takes about a second, and longer where a GPU has to wake up."""
     threads = usable_threads()
     load = load_average()  # before spinning adds to it
@@ -78,7 +78,7 @@ def read_facts(cpus: Path = CPUS) -> Facts:
     if before is None or after is None:
         unreadable["CPU throttling"] = "no thermal_throttle here"
     builds = (("Python", hasattr(sys, "gettotalrefcount")), ("torch", torch.version.debug))
-    return Facts(
+    return MachineFacts(
         machine=class_facts(),
         devices=devices,
         affinity=len(affinity() or ()) or os.cpu_count() or 1,

@@ -1,9 +1,9 @@
 """The rules: from the facts of a machine to findings about what would disturb timing, and how to fix it.
 
-A rule is a function of `Facts` alone, so that recorded machines can be tested. A finding is `Level.UNFIT`
-where times would be wrong or very noisy: another process on the cores or the GPU, throttling, a quota that is
-not a whole number of CPUs, one thread on several CPUs, a debug build, tracing, synchronous launches. It is
-`Level.NOTED` where times are right but the user needs to know how they were made.
+A rule is a function of `MachineFacts` alone, so that recorded machines can be tested. A finding is
+`Level.UNFIT` if times would be wrong or very noisy: another process on the cores or the GPU, throttling, a
+quota that is not a whole number of CPUs, one thread on several CPUs, a debug build, tracing, synchronous
+launches. It is `Level.NOTED` if times are right but the user needs to know the circumstances.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from breakeven.doctor.facts import DeviceFacts, Facts
+from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.format import plural
 from breakeven.hardware.nvml import THROTTLING
 
@@ -32,7 +32,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was seen, why it matters and how to fix it; both are empty where nothing needs fixing."""
+    """What was found, why it matters and how to fix it; the last two are empty if nothing needs fixing."""
 
     name: str
     level: Level
@@ -45,7 +45,7 @@ class Finding:
 class Checkup:
     """The facts of the machine, and the findings."""
 
-    facts: Facts
+    facts: MachineFacts
     findings: tuple[Finding, ...]
 
     @property
@@ -63,7 +63,7 @@ class Checkup:
         return f"Fit for timing{f', {noted} noted' if noted else ''}."
 
 
-def examine(facts: Facts) -> Checkup:
+def examine(facts: MachineFacts) -> Checkup:
     """Return the findings of every rule, the most serious first."""
     found = [finding for rule in RULES if (finding := rule(facts)) is not None]
     found += _accelerators(facts)
@@ -71,7 +71,7 @@ def examine(facts: Facts) -> Checkup:
     return Checkup(facts, tuple(sorted(found, key=lambda finding: list(Level).index(finding.level))))
 
 
-def _neighbors(facts: Facts) -> Finding | None:
+def _neighbors(facts: MachineFacts) -> Finding | None:
     lost, switches = facts.neighbors.lost, facts.neighbors.switches
     seen = f"other processes took {100 * lost:.0f}% of a core from {plural(facts.threads, 'spinning thread')}"
     if switches is not None:
@@ -89,7 +89,7 @@ def _neighbors(facts: Facts) -> Finding | None:
     )
 
 
-def _openmp(facts: Facts) -> Finding | None:
+def _openmp(facts: MachineFacts) -> Finding | None:
     name, environment = "spinning OpenMP threads", facts.environment
     passive = environment.get("OMP_WAIT_POLICY", "").lower() == "passive"
     zero = "0" in (environment.get("GOMP_SPINCOUNT"), environment.get("KMP_BLOCKTIME"))
@@ -105,7 +105,7 @@ def _openmp(facts: Facts) -> Finding | None:
     )
 
 
-def _quota(facts: Facts) -> Finding | None:
+def _quota(facts: MachineFacts) -> Finding | None:
     quota = facts.quota
     if quota is None or quota >= facts.affinity:
         return Finding("CPU quota", Level.FINE, "not below the number of usable CPUs")
@@ -120,7 +120,7 @@ def _quota(facts: Facts) -> Finding | None:
     )
 
 
-def _one_thread(facts: Facts) -> Finding | None:
+def _one_thread(facts: MachineFacts) -> Finding | None:
     cores = int(facts.machine.get("cores") or facts.affinity)
     if facts.threads > 1 or cores == 1:
         return Finding("threads", Level.FINE, f"{plural(facts.threads, 'thread')} on {plural(cores, 'CPU')}")
@@ -143,7 +143,7 @@ def _one_thread(facts: Facts) -> Finding | None:
     )
 
 
-def _governor(facts: Facts) -> Finding | None:
+def _governor(facts: MachineFacts) -> Finding | None:
     if "governor" in facts.unreadable:
         return None
     shown = ", ".join(facts.governors)
@@ -160,7 +160,7 @@ def _governor(facts: Facts) -> Finding | None:
     )
 
 
-def _turbo(facts: Facts) -> Finding | None:
+def _turbo(facts: MachineFacts) -> Finding | None:
     if facts.turbo is None:
         return None
     if not facts.turbo:
@@ -175,7 +175,7 @@ def _turbo(facts: Facts) -> Finding | None:
     )
 
 
-def _cpu_throttling(facts: Facts) -> Finding | None:
+def _cpu_throttling(facts: MachineFacts) -> Finding | None:
     if facts.throttled is None:
         return None
     if facts.throttled == 0:
@@ -189,7 +189,7 @@ def _cpu_throttling(facts: Facts) -> Finding | None:
     )
 
 
-def _builds(facts: Facts) -> Finding | None:
+def _builds(facts: MachineFacts) -> Finding | None:
     if not facts.debug:
         return Finding("debug build", Level.FINE, "none")
     return Finding(
@@ -201,7 +201,7 @@ def _builds(facts: Facts) -> Finding | None:
     )
 
 
-def _tracing(facts: Facts) -> Finding | None:
+def _tracing(facts: MachineFacts) -> Finding | None:
     malloc = facts.environment.get("PYTHONMALLOC", "")
     traced = [*facts.tracers, *([f"PYTHONMALLOC={malloc}"] if "debug" in malloc else [])]
     if not traced:
@@ -215,7 +215,7 @@ def _tracing(facts: Facts) -> Finding | None:
     )
 
 
-def _launches(facts: Facts) -> Finding | None:
+def _launches(facts: MachineFacts) -> Finding | None:
     if not any(device.state is not None for device in facts.devices):
         return None
     switched = [
@@ -234,7 +234,7 @@ def _launches(facts: Facts) -> Finding | None:
     )
 
 
-def _tf32(facts: Facts) -> Finding | None:
+def _tf32(facts: MachineFacts) -> Finding | None:
     if not any(device.state is not None for device in facts.devices):
         return Finding("TF32", Level.FINE, "no CUDA device here")
     override = facts.environment.get("NVIDIA_TF32_OVERRIDE")
@@ -252,7 +252,7 @@ def _tf32(facts: Facts) -> Finding | None:
     )
 
 
-def _accelerators(facts: Facts) -> Iterator[Finding]:
+def _accelerators(facts: MachineFacts) -> Iterator[Finding]:
     for device in facts.devices:
         if device.error is not None:
             yield Finding(
@@ -298,7 +298,7 @@ def _on(flag: object) -> str:
     return "unknown" if flag is None else "on" if flag else "off"
 
 
-RULES: tuple[Callable[[Facts], Finding | None], ...] = (
+RULES: tuple[Callable[[MachineFacts], Finding | None], ...] = (
     _neighbors, _openmp, _quota, _one_thread, _governor, _turbo, _cpu_throttling, _builds, _tracing,
     _launches, _tf32,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Experiments: commands that write run files, run several times on this machine.
+"""Experiments: commands that write run files are run several times on this machine.
 
 `schedule` has the order of the runs and the limits of ``ab``, `ab` follows it, and `retest` chooses the cases
 to time again. `run_command` starts a command, once or several times for ``calibrate``, in a `shell`

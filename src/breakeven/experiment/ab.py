@@ -58,7 +58,7 @@ class Experiment:
     )
 
     def __post_init__(self) -> None:
-        """Start the clock, from the seconds spent before an interruption."""
+        """Start the clock at the seconds spent before an interruption."""
         self._start = self.runner.clock() - self.runner.workspace.spent_s
 
     @property
@@ -112,7 +112,7 @@ class Experiment:
     def _run_pair(self, stage: Stage, environment: Mapping[str, str]) -> None:
         for _ in range(2):
             self._run_next(stage, environment)
-            self.class_warnings()  # an error after the first pair costs less time than one at the end
+            self.class_warnings()  # fail after the first pair, not at the end
 
     def _run_next(self, stage: Stage, environment: Mapping[str, str]) -> None:
         scheduled, workspace = scheduled_run(len(self.runs) + 1), self.runner.workspace
@@ -148,7 +148,7 @@ def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
     """Run what is missing of the experiment and return the comparison of all its runs.
 
     Raises:
-        BreakevenError: a command failed, or the machine classes differ; completed runs stay.
+        BreakevenError: a command failed, or the machine classes differ; completed runs are kept.
         KeyboardInterrupt: likewise.
     """
     workspace, limits = experiment.runner.workspace, experiment.limits
@@ -183,7 +183,7 @@ def sides(completed: Sequence[CompletedRun]) -> tuple[list[Run], list[Run]]:
 
 
 def pair_s(completed: Sequence[CompletedRun]) -> float:
-    """Return how long a pair takes; 0 where nothing is completed."""
+    """Return how long a pair takes; 0 if none is completed."""
     return 2 * sum(one.seconds for one in completed) / len(completed) if completed else 0.0
 
 
@@ -193,7 +193,7 @@ def run_name(stage: Stage, scheduled: ScheduledRun) -> str:
 
 
 def limits_text(limits: Limits) -> str:
-    """Return what a new experiment is going to run.
+    """Return what a new experiment will run.
 
     >>> limits_text(Limits(8, 1200))
     'up to 8 pairs (16 runs) in 20 min: the first 3 time all cases, the rest those not clearly unchanged'

@@ -1,7 +1,7 @@
 """Which cases of a comparison are timed again, and how both stages become one comparison.
 
-A case that is timed again is judged on its new runs alone. The first stage selected it, also where it was
-noise that looked like a slowdown, so that its first runs are biased.
+A case that is timed again is judged on its new runs alone: it was selected because its first runs looked
+different, so they are biased.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from breakeven.runs.schema import Run
 from breakeven.stats.verdict import Verdict
 
 RETEST_P = 0.3
-"""A case is timed again up to this p of TREAT, not corrected for the number of cases.
+"""A case is timed again if its p-value (TREAT), not corrected for the number of cases, is at most this.
 
-In a seeded simulation of 3 runs a side with 2% run-to-run noise, it misses below 0.1% of cases that are 10%
+In a seeded simulation of 3 runs per side with 2% run-to-run noise, it misses below 0.1% of cases that are 10%
 slower, even when there is only one case, and 11% of those that are 5% slower; 8% of unchanged cases are timed
-again for nothing. At 0.1 it would miss a third of those that are 5% slower.
+again needlessly. At 0.1 it would miss a third of those that are 5% slower.
 """
 
 
@@ -33,7 +33,7 @@ def needs_retest(case: CaseComparison) -> bool:
 def cases_to_retest(first: Comparison) -> tuple[str, ...]:
     """Return the cases to time again, in the order of the runs.
 
-    A case that one side never collected is not among them: timing it again would not bring it back.
+    A case that one side never collected is not included: it would be missing again.
     """
     both = _collected(first.baseline) & _collected(first.candidate)
     return tuple(case.case for case in first.cases if needs_retest(case) and case.case in both)
@@ -53,9 +53,9 @@ def merge_stages(
 ) -> Comparison:
     """Return one comparison: retested cases as the new runs judge them, all others as the first stage does.
 
-    The common shift is that of the first stage, which timed all cases; that of the retested ones alone would
-    be that of a selection. Where every case was retested, it is that of the new runs. Changed machines are
-    those of the new runs: all cases of a device that changed in the first stage are retested.
+    The common shift is that of the first stage, which timed all cases; that of the retested cases alone would
+    be biased by their selection. Where every case was retested, it is that of the new runs. Changed machines
+    are those of the new runs: all cases of a device that changed in the first stage are retested.
 
     The merged runs keep only the cases that they judge.
 
@@ -63,7 +63,7 @@ def merge_stages(
         first: the comparison of the runs of all cases.
         fresh: that of the runs of the retested cases.
         retested: these cases.
-        class_warnings: what the machine classes of all runs give to warn about.
+        class_warnings: warnings about the machine classes of all runs.
     """
     judged = {case.case: case for case in fresh.cases}
     cases = [
@@ -96,7 +96,7 @@ def _stages_text(first: Comparison, fresh: Comparison, retested: Collection[str]
 
 
 def _not_retested(case: CaseComparison) -> CaseComparison:
-    """Return what is known of a case to retest that no new run contains."""
+    """Return the verdict on a case to retest that no new run contains."""
     if not case.is_judged:
         return case
     return CaseComparison(case.case, Verdict.INCONCLUSIVE, key=case.key, reason="not timed again")

@@ -1,4 +1,4 @@
-"""One run of a command: its run file in the workspace, or one line about why it has none."""
+"""Runs a command once: its run file is stored in the workspace, or one line states why there is none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from breakeven.runs.reader import read_run
 from breakeven.runs.schema import Run
 
 BROKEN = ("failed", "crashed")
-"""The outcomes for which pytest exits with 1 although the other cases were timed."""
+"""The outcomes for which pytest exits with 1 although other cases were timed."""
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 3
@@ -38,17 +38,17 @@ class CommandRunner:
     def run(
         self, name: str, label: str, command: str, environment: Mapping[str, str], earlier: Sequence[Run]
     ) -> Run:
-        """Run the command once and keep its run file.
+        """Run the command once and store its run file.
 
         Args:
             name: of the run in the workspace.
             label: names the run in messages.
             command: contains `{out}`.
             environment: variables to add.
-            earlier: the runs before it; the same run again is an error.
+            earlier: the previous runs; a copy of one of them is an error.
 
         Raises:
-            CommandError: it failed, or wrote no complete and new run file.
+            CommandError: it failed, or did not write a new and complete run file.
         """
         out, log = self.workspace.begin(name), self.workspace.log_path(name)
         start = self.clock()
@@ -89,10 +89,10 @@ def run_repeatedly(
 
 
 def _checked(out: Path, label: str, status: int, log: Path, earlier: Sequence[Run]) -> list[str]:
-    """Return the warnings of a run that counts.
+    """Return the warnings about a usable run.
 
     Raises:
-        CommandError: it does not count.
+        CommandError: the run is not usable.
     """
     try:
         run = read_run(out)
@@ -128,7 +128,7 @@ def _status_text(status: int) -> str:
 
 
 def _last_lines(log: Path) -> str:
-    """Return the last lines of a command's output, and where the rest is."""
+    """Return the last lines of a command's output, and the path of its log."""
     try:
         with log.open("rb") as stream:
             stream.seek(0, 2)

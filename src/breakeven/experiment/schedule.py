@@ -13,13 +13,13 @@ from enum import StrEnum
 from breakeven.errors import UsageError
 
 DEFAULT_PAIRS = 8
-"""The maximum number of pairs without any limit: 3 of all cases and 5 of the cases to time again."""
+"""The default number of pairs: 3 of all cases and 5 of the cases to time again."""
 
 FIRST_PAIRS = 3
 """The maximum number of pairs that time all cases; more time is better spent on the cases to retest."""
 
 MIN_PAIRS = 2
-"""The minimum number of pairs of either stage: one run a side has no run-to-run noise to estimate."""
+"""The minimum number of pairs of either stage: one run per side does not show the run-to-run noise."""
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 
@@ -43,7 +43,7 @@ class ScheduledRun:
 def scheduled_run(number: int) -> ScheduledRun:
     """Return the run of that number, counted from 1.
 
-    The order alternates from pair to pair, so that a machine that warms up favors neither side.
+    The order alternates from pair to pair, so that a warming machine favors neither side.
 
     >>> " ".join(scheduled_run(number).side[0] for number in range(1, 9))
     'b c c b b c c b'
@@ -55,7 +55,7 @@ def scheduled_run(number: int) -> ScheduledRun:
 
 @dataclass(frozen=True)
 class Limits:
-    """The maximum number of `pairs`, the `budget_s` in seconds, or both: the first one reached counts."""
+    """The maximum number of `pairs`, the `budget_s` in seconds, or both: the first limit reached applies."""
 
     pairs: int | None = None
     budget_s: float | None = None

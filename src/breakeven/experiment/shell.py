@@ -1,6 +1,6 @@
-"""A command in a shell: in a process group of its own, its output in a log, stopped as a whole.
+"""Runs a command in a shell, in its own process group, with its output in a log.
 
-Schedules take an `Executor` as an argument, so that their tests start no process.
+Experiments take an `Executor` as an argument, so that tests start no processes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GRACE_S = 20.0
 """How long a command may take to end after a signal; pytest still writes its run file then."""
 
 QUIET_S = 0.5
-"""A message is shown only for a command that takes longer than this to end: most end at once."""
+"""A message is shown if a command takes longer than this to end; most end at once."""
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -51,7 +51,7 @@ Executor = Callable[[Job], int]
 
 
 class Stopped(KeyboardInterrupt):
-    """Breakeven received a signal that stops it, other than that of Ctrl-C."""
+    """breakeven received a signal other than Ctrl-C's that stops it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
@@ -67,7 +67,7 @@ def fill_in(command: str, out: Path) -> str:
     "python measure.py '/a b/run.json'"
     """
     path = shlex.quote(str(out))
-    for quoted in (f"'{OUT}'", f'"{OUT}"', OUT):  # `{out}` may already be quoted by itself
+    for quoted in (f"'{OUT}'", f'"{OUT}"', OUT):  # `{out}` may already be quoted
         command = command.replace(quoted, path)
     return command
 
@@ -147,10 +147,10 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
 
 
 class _EndOfCommand:
-    """Waits for a command and everything it started: all of them hold the write end of a pipe open.
+    """Waits for a command and all processes it started: they keep the write end of a pipe open.
 
-    Waiting for the shell is not enough: a signal to the group ends it at once, while what it started may
-    still be writing its run file.
+    Waiting for the shell is not enough: a signal to the group ends it at once, while its child processes may
+    still be writing the run file.
     """
 
     def __enter__(self) -> _EndOfCommand:
@@ -175,7 +175,7 @@ class _EndOfCommand:
 def _stop(
     process: subprocess.Popen[bytes], number: int, end: _EndOfCommand, notify: Callable[[str], None]
 ) -> None:
-    """Pass a signal on and wait; on a second one, or when the command does not end in time, kill it."""
+    """Pass a signal on and wait; on a second signal, or if the command does not end in time, kill it."""
     again = "press Ctrl-C again" if number == signal.SIGINT else f"send {signal.Signals(number).name} again"
     for sent in (number, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
@@ -184,7 +184,7 @@ def _stop(
             if end.within(QUIET_S):
                 break
             if sent == number:
-                with contextlib.suppress(OSError):  # the terminal itself may be gone
+                with contextlib.suppress(OSError):  # the terminal may be closed
                     notify(f"waiting up to {GRACE_S:.0f} s for the command to end; {again} to kill it")
             if end.within(GRACE_S):
                 break
@@ -193,7 +193,7 @@ def _stop(
 
 def _copy(stream: IO[bytes], log: IO[bytes]) -> threading.Thread:
     def copy() -> None:
-        # The log may be closed meanwhile: nobody waits for what a command left in the background.
+        # The log may be closed by then: background processes of a command are not waited for.
         with stream, contextlib.suppress(ValueError, OSError):
             while chunk := os.read(stream.fileno(), 65536):
                 log.write(chunk)

@@ -1,6 +1,6 @@
 """The directory of an experiment: `plan.json`, the completed runs, and their logs.
 
-An interrupted experiment resumes there: completed runs of the same commands are reused, an incomplete run is
+An interrupted experiment resumes there: completed runs of the same commands are reused, incomplete ones are
 deleted. The runs of a finished experiment move to `previous`; those of other commands are an error.
 """
 
@@ -31,15 +31,15 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What `plan.json` holds of a completed run, beside its run file."""
+    """What `plan.json` records of a completed run."""
 
     seconds: Seconds
     warnings: list[str] = msgspec.field(name="said")
     exit: int = 0
 
 
-class Plan(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What `plan.json` holds.
+class ExperimentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The content of `plan.json`.
 
     `asked` must be the same to resume. `first_pairs`, the number of pairs that timed all cases, and `retest`,
     the cases to time again, are None until they are decided.
@@ -56,10 +56,10 @@ class Plan(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 @dataclass
 class Workspace:
-    """An open directory. `save` writes `plan`; `messages` are what opening it has to report."""
+    """An open directory. `save` writes `plan`; `messages` were collected while opening it."""
 
     path: Path
-    plan: Plan
+    plan: ExperimentPlan
     messages: list[str] = field(default_factory=list)
 
     @property
@@ -98,7 +98,7 @@ class Workspace:
         return self.path / UNFINISHED / f"{name}.json"
 
     def keep(self, name: str, facts: RunFacts) -> Run:
-        """Move a complete run file among the completed runs, record its facts, and return the run."""
+        """Move a complete run file to the completed runs, record its facts, and return the run."""
         with self.writing():
             (self.path / UNFINISHED / f"{name}.json").replace(self.path / f"{name}.json")
             shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
@@ -112,7 +112,7 @@ class Workspace:
 
     def save(self) -> None:
         """Write the plan."""
-        # Not msgspec's encoder: a command's bytes outside UTF-8 are lone surrogates, which it refuses.
+        # Not msgspec's encoder, which rejects lone surrogates: bytes of a command that are not UTF-8.
         self.write(PLAN, json.dumps(msgspec.to_builtins(self.plan), indent=1))
 
     def finish(self) -> None:
@@ -121,7 +121,7 @@ class Workspace:
         self.save()
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file beside the runs and return its path."""
+        """Write a file next to the runs and return its path."""
         with self.writing():
             write_whole(self.path / name, text.encode("utf-8", "surrogateescape"))
         return self.path / name
@@ -148,18 +148,18 @@ def open_workspace(
         directory: made if missing.
         asked: plain JSON that identifies the experiment; it must be the same to resume.
         started: the time of day, shown when the experiment is resumed.
-        fresh: start over, whatever is there.
+        fresh: start over even if there are completed runs.
 
     Raises:
-        UsageError: the directory holds something else, is in use, or cannot be written.
+        UsageError: the directory contains something else, is in use, or cannot be written.
     """
-    new = Plan(schema=1, asked=dict(asked), started=started, runs={})
+    new = ExperimentPlan(schema=1, asked=dict(asked), started=started, runs={})
     workspace = Workspace(directory.absolute(), new)
     with workspace.writing():
         workspace.path.mkdir(parents=True, exist_ok=True)
     with _locked(workspace):
         found = load_plan(workspace.path)
-        if found is not None and found.runs:  # a plan without runs, as after a typing error, is replaced
+        if found is not None and found.runs:  # a plan without runs, as after a typo, is replaced
             if not fresh:
                 _check_same(found.asked, asked, directory)
             if fresh or found.finished:
@@ -171,11 +171,11 @@ def open_workspace(
         yield workspace
 
 
-def load_plan(path: Path) -> Plan | None:
+def load_plan(path: Path) -> ExperimentPlan | None:
     """Return the plan in the directory; None where the directory is empty.
 
     Raises:
-        UsageError: there is something else.
+        UsageError: the directory contains something else.
     """
     plan = path / PLAN
     if not plan.exists():
@@ -186,7 +186,7 @@ def load_plan(path: Path) -> Plan | None:
             )
         return None
     with suppress(OSError, ValueError, RecursionError):  # msgspec's errors and JSON's are ValueErrors
-        return msgspec.convert(json.loads(plan.read_text("utf-8-sig")), Plan)
+        return msgspec.convert(json.loads(plan.read_text("utf-8-sig")), ExperimentPlan)
     raise UsageError(f"{plan} is damaged, or not a plan of this version of breakeven; {_CHOOSE_ANOTHER}")
 
 
@@ -214,13 +214,13 @@ def _check_same(found: Mapping[str, Any], asked: Mapping[str, Any], directory: P
     for name in dict.fromkeys([*asked, *found]):
         if found.get(name) != asked.get(name):
             raise UsageError(
-                f"{directory} holds runs of another experiment: {name} was {found.get(name)!r} and is now "
+                f"{directory} contains runs of another experiment: {name} was {found.get(name)!r} and is now "
                 f"{asked.get(name)!r}; {_CHOOSE_ANOTHER}, or start over with --fresh"
             )
 
 
 def _move_to_previous(workspace: Workspace, directory: Path) -> None:
-    """Move the files to `previous`, replacing what was there: they took minutes to measure."""
+    """Move the files to `previous`, replacing its content: they took minutes to measure."""
     previous = workspace.path / PREVIOUS
     with workspace.writing():
         shutil.rmtree(previous, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What hardware is there and what it can do, as torch, NVML and the kernel report it.
+"""The hardware and its abilities, as torch, NVML and the kernel report them.
 
 `devices`: where a case can run, a subclass of `Device` per family. `machine`: the facts that make a machine's
 class, and its state. `nvml`: what NVIDIA's library reports. `float32`: torch's switches of TF32.

@@ -1,4 +1,4 @@
-"""CUDA graphs: work that is captured once and replayed as a whole, and its stream and memory."""
+"""CUDA graphs: capturing work once and replaying it as a whole."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 
 
 class GraphRecorder(Protocol):
-    """How a device captures work, to replay it without the host's queueing it piece by piece."""
+    """How a device captures work, to replay it without the host queueing it piece by piece."""
 
     def run_eagerly(self, work: Callable[[], object]) -> None:
-        """Do the work without a graph, on the capture stream: what it allocates lazily exists afterwards.
+        """Do the work without a graph, on the capture stream, so that lazy allocations happen now.
 
         Raises:
-            RuntimeError: from the second call on, the work waits for the device, which no graph can.
+            RuntimeError: from the second call on, if the work waits for the device: a graph cannot.
         """
 
     def capture(self, work: Callable[[], object]) -> Callable[[], None]:
@@ -40,7 +40,7 @@ def _stream_of(index: int) -> Any:
 
 
 class CudaGraphs:
-    """Captures CUDA graphs: all on the device's capture stream, in a memory pool of their own."""
+    """Captures CUDA graphs on the device's capture stream, in a separate memory pool."""
 
     def __init__(self) -> None:
         cuda: Any = torch.cuda
@@ -50,8 +50,8 @@ class CudaGraphs:
     def run_eagerly(self, work: Callable[[], object]) -> None:
         """Do the work on the capture stream: autograd remembers the stream on which a weight was used.
 
-        From the second call on torch raises where the work waits for the device: the same mistake within a
-        capture would break CUDA for the following cases.
+        From the second call on torch raises if the work waits for the device; the same mistake in a capture
+        would break CUDA for the following cases.
         """
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream), _waiting_refused() if self._ran_once else nullcontext():
@@ -60,14 +60,14 @@ class CudaGraphs:
         self._ran_once = True
 
     def capture(self, work: Callable[[], object]) -> Callable[[], None]:
-        """Capture the work without doing it; the replay is launched on the current stream."""
+        """Capture the work without running it; the replay is launched on the current stream."""
         graph: Any = torch.cuda.CUDAGraph()
         current = torch.cuda.current_stream()
         try:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 work()
         finally:
-            torch.cuda.set_stream(current)  # a capture that fails leaves its stream current
+            torch.cuda.set_stream(current)  # a failed capture leaves its stream current
         replay: Callable[[], None] = graph.replay
         return replay
 

@@ -22,10 +22,10 @@ from breakeven.hardware.cuda_capture import CudaGraphs, GraphRecorder
 
 
 def affinity() -> list[int] | None:
-    """Return the CPUs this process may run on, None where the system has no affinity that Python reads.
+    """Return the CPUs this process may run on, None if Python cannot read the affinity on this system.
 
-    Not psutil's, which knows it on Windows too: the number is a fact of a machine's class, which must not
-    change between two versions of breakeven.
+    psutil can read it on Windows too, but is not used: the number is a fact of a machine's class, which must
+    not change between two versions of breakeven.
     """
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
@@ -33,8 +33,8 @@ def affinity() -> list[int] | None:
 def usable_threads() -> int:
     """Return how many CPU threads this process may use.
 
-    The minimum of its affinity, its cgroup's CPU quota (rounded up) and ``OMP_NUM_THREADS`` where that is
-    set, whatever an earlier `torch.set_num_threads` has set.
+    The minimum of its affinity, its cgroup's CPU quota (rounded up) and ``OMP_NUM_THREADS`` if that is set,
+    regardless of earlier calls of `torch.set_num_threads`.
     """
     limits = [len(affinity() or ()) or os.cpu_count() or 1]
     quota = cgroup_quota()
@@ -73,10 +73,10 @@ class EventApi:
 
 
 class Device(ABC):
-    """A place where a case runs.
+    """A device on which a case runs.
 
-    `name` is what the user writes and what files hold; `torch_device` is where tensors go;
-    `is_accelerator` is whether its work is asynchronous.
+    `name` is the name in options and in files; `torch_device` is where tensors go; `is_accelerator` is
+    whether its work is asynchronous.
     """
 
     is_accelerator: ClassVar[bool] = True
@@ -96,7 +96,7 @@ class Device(ABC):
 
     @classmethod
     def default(cls) -> Self | None:
-        """Return the family's device that is measured when the user names none, None where it has none."""
+        """Return the family's device that is measured by default, None if it has none."""
         return None
 
     @abstractmethod
@@ -110,7 +110,7 @@ class Device(ABC):
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Make the device current, and set its CPU thread count, for the length of the block."""
+        """Make the device current, and set its CPU thread count, for the duration of the block."""
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
@@ -131,14 +131,14 @@ class Device(ABC):
         return None
 
     def release_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
-        """Give cached blocks back; called between cells, never between rounds."""
+        """Release cached blocks; called between cells, never between rounds."""
 
     def event_api(self) -> EventApi | None:
         """Return how to mark points in the device's queue, None where that is not supported."""
         return None
 
     def graph_recorder(self) -> GraphRecorder | None:
-        """Return what captures work as graphs (a new one each time), None where that is not supported."""
+        """Return a new recorder of graphs, None if graphs are not supported."""
         return None
 
     def why_no_tf32(self) -> str | None:
@@ -146,19 +146,19 @@ class Device(ABC):
         return f"{self.name} has no TF32, which is a mode of NVIDIA GPUs"
 
     def tf32_set(self, wanted: bool | None) -> AbstractContextManager[None]:  # noqa: ARG002 - no switch here
-        """Round float32 products to TF32, or not, for the length of the block; None changes nothing."""
+        """Round float32 products to TF32, or not, for the duration of the block; None changes nothing."""
         return nullcontext()
 
     def state(self) -> dict[str, Any] | None:
-        """Return clocks, temperature and the like now, None where the device does not report any."""
+        """Return current clocks, temperature etc., None if the device does not report any."""
         return None
 
     def state_kept_open(self) -> AbstractContextManager[None]:
-        """Keep open what `state` reads, for the length of the block."""
+        """Keep open what `state` reads, for the duration of the block."""
         return nullcontext()
 
     def describe(self) -> dict[str, Any]:
-        """Return the facts that every case's ``extra_info`` holds."""
+        """Return the facts of the device for every case's ``extra_info``."""
         return {"device_name": self.name, "threads": self.threads}
 
     def __repr__(self) -> str:
@@ -195,11 +195,11 @@ class Cpu(Device):
         """Do nothing: CPU work is done when its call returns."""
 
     def initialize(self) -> None:
-        """Do nothing: importing torch was enough."""
+        """Do nothing: importing torch initialized the CPU."""
 
     @property
     def threads(self) -> int:
-        """The number in the name, else all."""
+        """The number in the name, or else all."""
         return usable_threads() if self._threads is None else self._threads
 
 
@@ -243,10 +243,10 @@ class Accelerator(Device):
         torch.accelerator.synchronize(self.torch_device)
 
     def initialize(self) -> None:
-        """Create the device's context, also in autograd's thread for it, and synchronize.
+        """Create the device's context, also in autograd's thread for the device, and synchronize.
 
-        The first product in that thread makes torch warn that the context is not current there yet; where
-        warnings are errors, that would fail the first case.
+        The first product in that thread makes torch warn that the context is not current there; if warnings
+        are errors, the first case would fail.
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
@@ -271,13 +271,13 @@ class Accelerator(Device):
             self._api.reset_peak_memory_stats(self.torch_device)
 
     def peak_memory_bytes(self) -> int | None:
-        """Return torch's peak of allocated bytes, None where it counts none (mps)."""
+        """Return torch's peak of allocated bytes, None if torch does not count it (mps)."""
         if not hasattr(self._api, "max_memory_allocated"):
             return None
         return int(self._api.max_memory_allocated(self.torch_device))
 
     def release_memory(self) -> None:
-        """Give cached blocks back to the driver."""
+        """Release cached blocks to the driver."""
         if hasattr(self._api, "empty_cache"):
             self._api.empty_cache()
 
@@ -309,15 +309,15 @@ class Accelerator(Device):
         return None
 
     def tf32_set(self, wanted: bool | None) -> AbstractContextManager[None]:
-        """Set the switches of NVIDIA's libraries for the length of the block."""
+        """Set the switches of NVIDIA's libraries for the duration of the block."""
         return float32.tf32_set(wanted) if self._is_cuda else nullcontext()
 
     def state(self) -> dict[str, Any] | None:
-        """Return what NVML reports of the GPU now, None for other accelerators."""
+        """Return the GPU's current state from NVML, None for other accelerators."""
         return nvml.gpu_state(self.torch_device) if self._is_cuda else None
 
     def state_kept_open(self) -> AbstractContextManager[None]:
-        """Keep NVML open for the length of the block."""
+        """Keep NVML open for the duration of the block."""
         return nvml.kept_open() if self._is_cuda else nullcontext()
 
     def describe(self) -> dict[str, Any]:
@@ -329,7 +329,7 @@ class Accelerator(Device):
 
 
 FAMILIES: list[type[Device]] = [Cpu, Accelerator]
-"""Each is asked to parse a name, in this order; the first that does not return None decides."""
+"""The families that parse a device name, in this order; the first that does not return None is used."""
 
 
 def accelerator_kind() -> str | None:
@@ -350,7 +350,7 @@ def parse_device(name: str) -> Device:
     """Return the device of that name.
 
     Raises:
-        UsageError: no family knows the name, or this machine has no such device.
+        UsageError: the name is unknown, or this machine has no such device.
     """
     for family in FAMILIES:
         device = family.parse(name)

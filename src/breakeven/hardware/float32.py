@@ -26,7 +26,7 @@ def precision(switch: str) -> str | None:
 
 @contextmanager
 def tf32_set(wanted: bool | None) -> Iterator[None]:
-    """Round float32 products on a GPU to TF32, or not, for the length of the block; None changes nothing.
+    """Round float32 products on a GPU to TF32, or not, for the duration of the block; None changes nothing.
 
     The old switches set the new ones too; the new ones alone would contradict the old ones, which
     `torch.compile` reads.
@@ -39,7 +39,8 @@ def tf32_set(wanted: bool | None) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = wanted
         torch.backends.cudnn.allow_tf32 = wanted
         for switch in GPU_SWITCHES:
-            # The old one switched off leaves the new one unset; a more general switch decides then, maybe on.
+            # Switching the old one off leaves the new one unset, so that a more general switch, maybe on,
+            # applies.
             if precision(switch) is not None and (precision(switch) == "tf32") is not wanted:
                 _place(switch).fp32_precision = "tf32" if wanted else "ieee"
     try:
@@ -67,7 +68,7 @@ class _State:
         self.new = {switch: precision(switch) for switch in SWITCHES}
 
     def restore(self) -> None:
-        """Restore every switch, contradictions included, so that others read what they read before."""
+        """Restore every switch, contradictions included."""
         if self.matmul is None:
             torch.backends.cuda.matmul.allow_tf32 = self.new["cuda.matmul"] != "tf32"
         else:
@@ -77,7 +78,7 @@ class _State:
         else:
             torch.backends.cudnn.allow_tf32 = self.cudnn
         for switch, value in self.new.items():
-            # Setting the value that it has would detach a switch from the more general one that it follows.
+            # Setting a switch to its current value would detach it from the more general one that it follows.
             if value is not None and precision(switch) != value:
                 _place(switch).fp32_precision = value
 

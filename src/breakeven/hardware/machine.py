@@ -1,7 +1,7 @@
-"""The machine that measures: what makes its class, which instance it is, and its state now.
+"""The machine: the facts of its class, the id of the instance, and its current state.
 
-This is ``machine_info["breakeven"]`` of a run file. What changes by itself is part of the state, which is
-never hashed.
+This is ``machine_info["breakeven"]`` of a run file. Facts that change by themselves are part of the state,
+which is never hashed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _cudnn: Any = torch.backends.cudnn
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return ``class``, ``class_id`` (its hash) and ``instance_id`` (the box)."""
+    """Return ``class``, ``class_id`` (its hash) and ``instance_id`` (this machine)."""
     facts = class_facts()
     return {
         "class": facts,
@@ -40,7 +40,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def machine_state() -> dict[str, Any]:
-    """Return what changes: host name, load, clocks, temperatures, which CPUs, the first GPU."""
+    """Return facts that change: host name, load, clocks, temperatures, usable CPUs, the first GPU."""
     return {
         "host": platform.node(),
         "load_average": load_average(),
@@ -52,10 +52,10 @@ def machine_state() -> dict[str, Any]:
 
 
 def class_facts() -> dict[str, Any]:
-    """Return what must be equal for two runs to be compared: hardware, driver, torch, numeric flags.
+    """Return the facts that two comparable runs share: hardware, driver, torch, numeric flags.
 
-    A fact in which the GPUs differ is a list, in torch's order, since ``cuda`` means the first. What is set
-    per thread (autocast, denormal numbers) is that of the calling one.
+    A fact in which the GPUs differ is a list, in torch's order, since ``cuda`` means the first. Settings per
+    thread (autocast, denormal numbers) are those of the calling thread.
     """
     cpus = affinity()
     return {
@@ -88,7 +88,7 @@ def digest(facts: dict[str, Any]) -> str:
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the CPU's model name as the kernel reports it: other sources spell it differently."""
+    """Return the CPU's model name as the kernel reports it; other sources spell it differently."""
     try:
         for line in cpuinfo.read_text(errors="replace").splitlines():
             if line.startswith("model name"):

@@ -1,7 +1,7 @@
-"""What NVML reports of a GPU: facts of its class, and its state now.
+"""NVML's facts of a GPU: those of its class, and its current state.
 
-What cannot be read, without the library, the permission or the support, is recorded under ``unreadable`` with
-NVML's own message.
+Values that cannot be read, for lack of the library, the permission or the support, are recorded under
+``unreadable`` with NVML's message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-# NVML's bits by their public names; the throttling ones lower the clocks below the ones that were asked for.
+# NVML's bits by their public names; the throttling ones lower the clocks below the requested ones.
 REASONS = {
     0x1: "gpu_idle",
     0x2: "applications_clocks_setting",
@@ -41,13 +41,13 @@ PCIE = {
 }
 """The link to the host: NVML's functions, by our names of their results."""
 
-Facts = dict[str, Any]
+GpuFacts = dict[str, Any]
 
 
-def gpu_class(torch_device: torch.device, api: Any = None) -> Facts:
+def gpu_class(torch_device: torch.device, api: Any = None) -> GpuFacts:
     """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class; None where unreadable.
 
-    The power limit is in whole watts: in milliwatts NVML may report another value than was set.
+    The power limit is in whole watts: in milliwatts NVML may report another value than the one that was set.
     """
     with _opened(torch_device, api) as gpu:
         return {
@@ -58,7 +58,7 @@ def gpu_class(torch_device: torch.device, api: Any = None) -> Facts:
         }
 
 
-def gpu_state(torch_device: torch.device, api: Any = None) -> Facts:
+def gpu_state(torch_device: torch.device, api: Any = None) -> GpuFacts:
     """Return a GPU's state now: clocks (MHz), event reasons, power (W), temperature (C), others, PCIe link.
 
     An idle GPU may use a slower link than its best (``pcie_max_...``); the link under load is the one that
@@ -82,10 +82,10 @@ def gpu_state(torch_device: torch.device, api: Any = None) -> Facts:
 
 @contextmanager
 def kept_open(api: Any = None) -> Iterator[None]:
-    """Keep NVML open for the length of the block, so that a state is read in no time.
+    """Keep NVML open for the duration of the block, so that reading a state is fast.
 
-    NVML counts how often it was opened. Without this each reading loads it again, for tens of milliseconds in
-    which a GPU that has just been warmed up lowers its clocks.
+    NVML counts how often it was opened. Otherwise each reading loads it again, which takes tens of
+    milliseconds in which a warmed-up GPU lowers its clocks.
     """
     api = api or _pynvml()
     try:
@@ -120,7 +120,7 @@ class _Gpu:
         return None if self.handle is None else self._try(name, reader)
 
     def driver(self) -> str | None:
-        # It is the machine's, so it is known also where this GPU has no handle, as a slice of one.
+        # The driver is the machine's, so it is known even if this GPU has no handle, as a MIG slice.
         return None if self.api is None else self._try("driver", self.api.nvmlSystemGetDriverVersion)
 
     def _try(self, name: str, reader: Callable[[], Any]) -> Any:

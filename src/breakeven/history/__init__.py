@@ -1,4 +1,4 @@
-"""Many runs over time: a store of runs, their series, and what changed in which commit.
+"""Runs over time: a store of runs, their series, and what changed in which commit.
 
 `store` writes runs and `query` reads them; `series` turns their cases into series of four quantities; `check`
 judges every series with `breakeven.stats`. `accepted` reads and writes the file of intended changes, `accept`

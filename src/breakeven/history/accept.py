@@ -1,4 +1,4 @@
-"""What `history accept` accepts: the changes found in a run, or in advance what fits a pattern."""
+"""The entries of `history accept`: changes found in a run, or future changes of matching cases."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def accept(history: History, run_id: str, reason: str, pattern: str | None, date
         history: the whole store.
         run_id: at least 7 digits of the commit, or of the id of a run without one.
         reason: why the changes are intended.
-        pattern: accept the cases that fit, up to `MAX_DISTANCE` measured commits away; if nothing changed
-            there, whatever of them becomes worse. None accepts every change in exactly this run.
+        pattern: accept the matching cases, up to `MAX_DISTANCE` measured commits away; if nothing changed
+        there, their future regressions. None accepts every change in exactly this run.
         date: of the decision.
 
     Raises:
-        UsageError: the store has no such run, nothing changed in it, or no case fits the pattern.
+        UsageError: the store has no such run, nothing changed in it, or no case matches the pattern.
     """
     run = find_run(run_id, history.runs)
     cases: dict[Direction, set[str]] = {}
@@ -64,7 +64,7 @@ def find_run(run_id: str, runs: Sequence[StoredRun]) -> StoredRun:
 
 
 def merged(known: Sequence[Acceptance], new: Sequence[Acceptance]) -> list[Acceptance]:
-    """Return all entries; a new one replaces the known one for the same changes, and so its reason."""
+    """Return all entries; a new one replaces an old one for the same changes, including its reason."""
     return list({(e.commit, e.run, e.direction, e.cases): e for e in (*known, *new)}.values())
 
 
@@ -74,7 +74,7 @@ def _entry(run: StoredRun, direction: Direction, cases: Sequence[str], reason: s
 
 
 def _accepted_name(tracked: TrackedSeries, pattern: str | None) -> str | None:
-    """Return the shortest name of a series that fits; it includes the machine only if the pattern does."""
+    """Return the shortest matching name of a series; it includes the machine only if the pattern does."""
     return next((name for name in tracked.names if pattern is None or matches(pattern, name)), None)
 
 
@@ -87,7 +87,7 @@ def _pattern_of_future(history: History, run: StoredRun, pattern: str | None) ->
     if not any(_accepted_name(tracked, pattern) for tracked in history.tracked):
         names = ", ".join(one_line(tracked.name) for tracked in history.tracked[:3])
         raise UsageError(
-            f"--case {one_line(pattern)!r} fits no series of the store; give a name or a pattern of one, "
+            f"--case {one_line(pattern)!r} matches no series of the store; give a name or a pattern of one, "
             f"such as {names or 'those that `breakeven history check` prints'}"
         )
     return pattern

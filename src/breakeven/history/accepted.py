@@ -1,4 +1,4 @@
-"""The file of intended changes, and which changes an entry covers.
+"""The file of intended changes, and the changes that an entry covers.
 
 The file is JSON, sorted, with one fact per line, so that a diff of it can be reviewed. An entry covers a
 change of the same case in the same direction, up to `MAX_DISTANCE` measured commits away, because the
@@ -80,7 +80,7 @@ class Acceptance:
         """
         moments = {_commit_or_time(run): run.moment for run in reversed(own)}
         order = list(dict.fromkeys(map(_commit_or_time, own)))
-        # By its date alone, another machine that measured the commit long before would move it.
+        # Not by its date alone: another machine may have measured the commit long before.
         measured = (point for point in order if self.commit and point.startswith(self.commit))
         first = moments.get(next(measured, "")) or self._first(known)
         if first is None:
@@ -94,12 +94,12 @@ class Acceptance:
 
 
 def _commit_or_time(run: StoredRun) -> str:
-    """Return what counts as one measured commit: a run without one counts by itself."""
+    """Return the key of a measured commit; a run without a commit counts by itself."""
     return run.commit or run.moment.isoformat()
 
 
 def matches(pattern: str, case: str) -> bool:
-    """Return whether a case has this name, or fits a pattern of ``*`` and ``?``.
+    """Return whether a case has this name, or matches a pattern of ``*`` and ``?``.
 
     Brackets have no meaning, since the ids of pytest contain them.
 
@@ -146,7 +146,7 @@ def read_accepted(path: str | os.PathLike[str]) -> tuple[Acceptance, ...]:
         place.refuse('holds no list of "accepted" changes', _REMEDY)
     try:
         entries = place.at("accepted").decode(listed, list[_Entry], _REMEDY)
-    except UnicodeEncodeError:  # a lone surrogate, which msgspec cannot compare with what it expects
+    except UnicodeEncodeError:  # a lone surrogate, which msgspec cannot encode
         place.at("accepted").refuse("holds invalid text", _REMEDY)
     return tuple(_acceptance(entry, place.at(f"accepted[{i}]")) for i, entry in enumerate(entries))
 
@@ -171,7 +171,7 @@ def write_accepted(entries: Iterable[Acceptance], path: str | os.PathLike[str]) 
     """Replace the file by these entries, sorted and without duplicates.
 
     Raises:
-        UsageError: the file cannot be written, and is unchanged.
+        UsageError: the file cannot be written; it is unchanged.
     """
     content = {
         "schema": SCHEMA,

@@ -1,7 +1,8 @@
-"""The whole history, judged: the values that every rendering of `history check` and `show` is made from.
+"""The whole history, judged: the values behind every output of `history check` and `show`.
 
 A check fails on a regression: a change for the worse that persists and is not accepted, or a newest run that
-is worse than predicted and not accepted.
+is
+     worse than predicted and not accepted.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from breakeven.history.series import Series, series_of
 from breakeven.history.warnings import warnings_on
 from breakeven.runs.machine import Machine, with_unique_labels
 from breakeven.stats.change_points import (
-    MIN_RUNS,
+    MIN_LEVEL_RUNS,
     THRESHOLD,
     Findings,
-    Level,
     LevelChange,
+    SeriesLevel,
     find_changes_in_all,
 )
 from breakeven.stats.prediction import Judgment, expect, judge
 from breakeven.stats.verdict import Verdict
 
 MIN_LASTING = 10
-"""A level of fewer runs, after which the series returned to where it came from, was transient."""
+"""A level of fewer runs, after which the series returned to the previous level, was transient."""
 
 _DIRECTIONS = {Verdict.REGRESSED: Direction.WORSE, Verdict.IMPROVED: Direction.BETTER}
 
@@ -38,7 +39,7 @@ _DIRECTIONS = {Verdict.REGRESSED: Direction.WORSE, Verdict.IMPROVED: Direction.B
 class TrackedSeries:
     """A series with its findings; `name` includes the machine if the store has several.
 
-    `names` are all names that select it, whichever other machines join the store later: the case, the case on
+    `names` are all names that select it, also when other machines join the store later: the case, the case on
     its machine, and the same with a part of the class id if another machine has the same label.
     """
 
@@ -50,16 +51,16 @@ class TrackedSeries:
     @property
     def judged(self) -> bool:
         """Whether it has enough runs."""
-        return len(self.series.run) > MIN_RUNS
+        return len(self.series.run) > MIN_LEVEL_RUNS
 
 
 @dataclass(frozen=True)
 class ChangePoint:
     """A change of one series between the runs `before` and `after`.
 
-    `ago` counts the runs of the series after `after`. `persists` is whether the level of today is nearer to
+    `ago` counts the runs of the series after `after`. `persists` is whether the current level is nearer to
     the one after the change than to the one before it, and the change neither began nor ended a transient
-    level. `accepted` is why it is intended, None if it is not accepted.
+    level. `accepted` is the reason, None if it is not accepted.
     """
 
     tracked: TrackedSeries
@@ -144,7 +145,7 @@ def accepted_path(store: str | os.PathLike[str], named: str | None) -> Path:
     return Path(named) if named else Path(store) / FILE
 
 
-def analyze(
+def analyze_history(
     store: str | os.PathLike[str],
     acceptances: Sequence[Acceptance] = (),
     *,
@@ -159,7 +160,7 @@ def analyze(
         acceptances: the changes that are intended.
         threshold: ignore relative changes below this size.
         branch: read only the runs of this branch.
-        pattern: judge only the cases that fit.
+        pattern: judge only the matching cases.
 
     Raises:
         StoreError: the store does not exist.
@@ -218,13 +219,13 @@ def _direction(tracked: TrackedSeries, change: LevelChange) -> Direction:
     return Direction.WORSE if is_worse else Direction.BETTER
 
 
-def _persists(levels: Sequence[Level], i: int) -> bool:
+def _persists(levels: Sequence[SeriesLevel], i: int) -> bool:
     """Return whether the change after level `i` is still there in the last level."""
     step = levels[i + 1].mean - levels[i].mean
     return (levels[-1].mean - levels[i].mean) / step > 0.5 and not _ends_transient(levels, i)
 
 
-def _ends_transient(levels: Sequence[Level], i: int) -> bool:
+def _ends_transient(levels: Sequence[SeriesLevel], i: int) -> bool:
     """Return whether the change after level `i` leads back to the level before it after a few runs."""
     if i == 0 or levels[i].n >= MIN_LASTING:
         return False
@@ -239,7 +240,7 @@ def _reason(
     direction: Direction,
     acceptances: Sequence[Acceptance],
 ) -> str | None:
-    """Return why a change of a series in its run `at` is intended; None if it is not accepted."""
+    """Return the reason for accepting a change of a series in its run `at`; None if it is not accepted."""
     own = [archive.runs[i] for i in tracked.series.run]
     for entry in acceptances:
         is_covered = entry.covers(tracked.names, direction)

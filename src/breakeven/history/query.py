@@ -1,8 +1,8 @@
-"""Reading a store: every run, and every case's values over the runs, by one query over all files.
+"""Reads a store: every run, and every case's values over the runs, with one query over all files.
 
-A file that DuckDB cannot read, that lacks our columns or that a newer breakeven wrote is reported as damaged,
-and the others are read. Medians are recomputed from the stored rounds. A file that is added or removed while
-the store is read is left out.
+A file that DuckDB cannot read, that lacks breakeven's columns or that a newer breakeven wrote is reported as
+damaged; the others are read. Medians are recomputed from the stored rounds. A file that is added or removed
+while the store is read is left out.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class StoredRun:
 
     @property
     def id(self) -> str:
-        """The shortest name that `history accept` takes: of the commit, or else of the run itself."""
+        """The shortest name that `history accept` takes: of the commit, or else that of the run itself."""
         return self.commit[:7] or self.digest[:RUN_ID_DIGITS]
 
     @property
     def name(self) -> str:
-        """The run in a sentence: its id and its day, with the time of day where it has no commit."""
+        """The run in a sentence: its id and date, with the time if it has no commit."""
         day = f"{self.moment:%Y-%m-%d}" if self.commit else f"{self.moment:%Y-%m-%d %H:%M}"
         return f"{self.id} ({day})"
 
@@ -129,7 +129,7 @@ def read_store(store: str | os.PathLike[str], branch: str | None = None) -> Arch
         try:
             return _archive(database, files, (), branch)
         except (duckdb.Error, _UnusableFile):
-            # Opening every file by itself takes long, so it is done only now.
+            # Opening every file separately is slow, so it is done only now.
             problems = {file: _problem(database, file) for file in files}
             usable = [file for file, problem in problems.items() if problem is None]
             damaged = [

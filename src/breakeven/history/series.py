@@ -1,4 +1,4 @@
-"""The tracks of a store -> the series that are judged: time, peak memory, break-even batch, largest batch.
+"""Turns the tracks of a store into series: time, peak memory, break-even batch, largest batch.
 
 A run without a value is a gap in its series: the case was not measured, the devices do not cross, or no batch
 ran out of memory.
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 class Quantity(StrEnum):
-    """What a series holds."""
+    """The quantity in a series."""
 
     TIME = "time"
     MEMORY = "peak memory"
@@ -148,8 +148,8 @@ def _crossings(
 ) -> tuple[Array, list[CrossingStatus | None]]:
     """Return where each run crosses, NaN if it does not, and its status, None if unknown.
 
-    Runs with the same batch sizes are computed together. A batch size that only one device has is a hole, in
-    which a crossing is unknown.
+    Runs with the same batch sizes are computed together. A batch size that only one device has is a hole; a
+    crossing there is unknown.
     """
     lead = baseline - candidate
     known = np.isfinite(lead)

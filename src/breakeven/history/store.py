@@ -1,9 +1,9 @@
 """The store of a history: one immutable Parquet file per run, with every round, written by DuckDB.
 
-The layout is ``STORE/class=CLASS/TIME-DIGEST.parquet``. A file appears whole or not at all: it is written
+The layout is ``STORE/class=CLASS/TIME-DIGEST.parquet``. Files appear complete or not at all: each is written
 under a temporary name that readers ignore, synced, and then linked to its final name, which never replaces
-an existing file. Hence there is neither an index nor a lock: any number of writers and readers may work at
-once, and a killed writer leaves only a temporary file. `breakeven.history.query` reads the store.
+an existing file. No index or lock is needed: any number of writers and readers may work at once, and a killed
+writer leaves only a temporary file. `breakeven.history.query` reads the store.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FILE_NAME = re.compile(r""".*(?:["']: |\\\\?": )|\s*(?:of|in|at end of) file '[
 
 _TEXT_COLUMNS = ("case", "workload", "phase", "device", "axes", "flags", "outcome", "reason")
 
-# Facts of the run are repeated in every row: Parquet's dictionary encoding makes that free.
+# Facts of the run are repeated in every row, which Parquet's dictionary encoding compresses well.
 _WRITE = """
 COPY (
     SELECT $schema::INTEGER AS "schema", $digest AS digest, $datetime::TIMESTAMP AS "datetime",
@@ -65,7 +65,7 @@ COPY (
 
 @dataclass(frozen=True)
 class Added:
-    """A run file `run` and its file in the store, `path`; `new` is False if that existed before."""
+    """A run file `run` and its file in the store, `path`; `new` is False if that already existed."""
 
     run: str
     path: Path
@@ -102,7 +102,7 @@ def put(run: Run, store: Path) -> Added:
 
 
 def path_of(run: Run, store: Path) -> Path:
-    """Return the file of a run in a store; it depends on nothing but the run."""
+    """Return the file of a run in a store; it depends only on the run."""
     stamp = _moment(run).strftime("%Y%m%dT%H%M%SZ")
     directory = store / f"{CLASS_PREFIX}{safe_name(run.machine.class_id)}"
     return directory / f"{stamp}-{run.digest[:_DIGEST_DIGITS]}{SUFFIX}"
@@ -127,7 +127,7 @@ def connection() -> DuckDBPyConnection:
 
 @lru_cache(maxsize=1)
 def _database() -> DuckDBPyConnection:
-    import duckdb  # starting it takes as long as adding a run, so once per process
+    import duckdb  # starting it takes as long as adding a run, so do it once per process
 
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     return duckdb.connect(config={**settings, "threads": min(8, os.cpu_count() or 1)})
@@ -139,7 +139,7 @@ def _quoted(path: Path) -> str:
 
 
 def _publish(run: Run, path: Path) -> bool:
-    """Write a temporary file and link it to `path`; return False if another writer was faster."""
+    """Write a temporary file and link it to `path`; return False if another writer already did."""
     import duckdb
 
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
@@ -247,7 +247,7 @@ def commit_of(text: str) -> str | None:
 
 
 def _moment(run: Run) -> datetime.datetime:
-    """Return when the run was measured, in UTC, which a time without a zone is taken to be."""
+    """Return when the run was measured, in UTC; a time without a zone is taken as UTC."""
     try:
         moment = datetime.datetime.fromisoformat(run.datetime)
         if moment.tzinfo is None:
@@ -310,5 +310,5 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError):
         return one_line(error.strerror or error, 200)
     text = str(error).split("\n")[0].partition('","errno"')[0]
-    # DuckDB names the temporary file, which the user does not know; sometimes the message is JSON.
+    # DuckDB names the temporary file, which means nothing to the user; sometimes the message is JSON.
     return one_line(_FILE_NAME.sub("", text), 200)

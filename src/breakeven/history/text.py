@@ -1,4 +1,4 @@
-"""The findings of a history as sentences, the same in every rendering. Nothing is escaped here."""
+"""The findings of a history as sentences, the same in every output; nothing is escaped here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from breakeven.history.accepted import Direction
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.query import StoredRun
 from breakeven.history.series import Quantity
-from breakeven.stats.change_points import MIN_RUNS
+from breakeven.stats.change_points import MIN_LEVEL_RUNS
 from breakeven.stats.verdict import Verdict
 
 MAX_NAME = 120
-"""Longer names lose their middle in a sentence; JSON has them in full."""
+"""The middle of longer names is omitted in sentences; JSON has them in full."""
 
 
 def headline(history: History) -> str:
@@ -22,7 +22,7 @@ def headline(history: History) -> str:
     if not history.runs:
         return "Nothing could be judged: the store is empty."
     if not history.judged:
-        return f"Nothing could be judged: no series has {MIN_RUNS + 1} runs yet ({runs}, {series})."
+        return f"Nothing could be judged: no series has {MIN_LEVEL_RUNS + 1} runs yet ({runs}, {series})."
     changes, newest = len(history.regressed_changes), len(history.regressed_newest)
     if not changes and not newest:
         return f"No regressions in {history.judged} of {series} over {runs}."
@@ -84,7 +84,7 @@ def describe_series(runs: int, changes: Sequence[ChangePoint], newest: Newest | 
     sentences = [_with_state(found) for found in changes]
     if newest is not None and newest.direction is not None:
         sentences.append(f"The newest run {describe_newest(newest)}")
-    if runs <= MIN_RUNS:
+    if runs <= MIN_LEVEL_RUNS:
         sentences.append(f"{fmt.plural(runs, 'run')}: too few to judge.")
     return sentences
 
@@ -98,7 +98,7 @@ def compared(found: ChangePoint | Newest) -> str:
 
 
 def state(found: ChangePoint | Newest, max_reason: int) -> str:
-    """Return what became of a change, in a few words."""
+    """Return the state of a change: accepted, reverted, regressed or improved."""
     if found.accepted is not None:
         return f"accepted: {fmt.one_line(found.accepted, max_reason)}"
     if isinstance(found, ChangePoint) and not found.persists:

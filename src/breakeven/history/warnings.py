@@ -1,4 +1,4 @@
-"""Warnings of a history: series that end or begin, cases without a timing, and doubtful runs.
+"""Warnings of a history: series that end or begin, cases without a timing, and unreliable runs.
 
 A case that is no longer measured is neither a regression nor an improvement.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from breakeven.format import joined, one_line, plural
 from breakeven.history.query import Archive, Track, TrackOutcome
 from breakeven.history.series import Series
-from breakeven.stats.change_points import MIN_RUNS
+from breakeven.stats.change_points import MIN_LEVEL_RUNS
 from breakeven.stats.crossing import CrossingStatus
 
 RECENT_RUNS = 10
@@ -97,9 +97,9 @@ _STATUS = {
 
 
 def _too_few_runs(series: Sequence[Series]) -> Iterator[str]:
-    few = [one_line(item.case) for item in series if 0 < len(item.run) <= MIN_RUNS]
+    few = [one_line(item.case) for item in series if 0 < len(item.run) <= MIN_LEVEL_RUNS]
     if few:
-        yield f"{len(few)} series with fewer than {MIN_RUNS + 1} runs, not judged yet: {joined(few)}"
+        yield f"{len(few)} series with fewer than {MIN_LEVEL_RUNS + 1} runs, not judged yet: {joined(few)}"
 
 
 def _doubts(archive: Archive, own: Sequence[int]) -> Iterator[str]:

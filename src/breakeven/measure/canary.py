@@ -1,7 +1,7 @@
 """The canary: a fixed small piece of work, timed at the start, the middle and the end of a run.
 
-If its time changes, the machine changed, not the code that was measured. The work itself must never change:
-runs from years ago are compared by it.
+If its time changes, the machine changed, not the measured code. The work itself must never change, because
+old runs are compared by it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PRODUCTS = 4
 ROUNDS = 21
 WARMUP_ROUNDS = 10
 MAX_S = 0.3
-"""Where threads spin for each other a round takes 100 ms; then the canary ends after `MIN_ROUNDS`."""
+"""If threads spin for each other a round takes 100 ms; the canary then ends after `MIN_ROUNDS`."""
 
 MIN_ROUNDS = 6
 
@@ -30,7 +30,8 @@ def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
     """Return ``median_s, low_s, high_s, n`` of the canary on a device, in seconds.
 
     The work is four products of float32 matrices of side 128, each followed by tanh. `low_s` and `high_s`
-    are the 6th and the 16th of 21 sorted times, a 97% interval of the median; of fewer, the extremes.
+    are the 6th and the 16th of 21 sorted times, a 97% interval of the median; with fewer rounds, the
+    extremes.
     """
     with device.active(), collection_off(collect_first=True):
         weights = torch.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE).to(device.torch_device)
@@ -53,7 +54,7 @@ def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
 
 
 def _times(work: Callable[[], object], device: Device, clock: Clock, max_rounds: int) -> list[float]:
-    """Return the seconds of up to `max_rounds` rounds, fewer where they take longer than `MAX_S`."""
+    """Return the seconds of up to `max_rounds` rounds, fewer if they take longer than `MAX_S`."""
     times: list[float] = []
     while len(times) < max_rounds and (len(times) < MIN_ROUNDS or sum(times) < MAX_S):
         times.append(time_once(work, device, clock))

@@ -1,4 +1,4 @@
-"""The model of the current cell: built once, and one copy of it on the device that measures."""
+"""The model of the current cell: built once, with one copy on the measured device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from breakeven.measure.workload import Recipe, Workload, build
 
 
 class CellCache:
-    """Keeps one workload and one trainer, and gives memory back when either changes."""
+    """Keeps one workload and one trainer, and releases memory when either changes."""
 
     def __init__(self, clock: Clock) -> None:
         self.model_transfer_s = 0.0
@@ -29,11 +29,11 @@ class CellCache:
         self._holding: Device | None = None
 
     def trainer(self, cell: Cell, device: Device, recipe: Recipe) -> Trainer:
-        """Return the cell's trainer on a device, which is made where it is not the last one.
+        """Return the cell's trainer on a device, reusing the last one if it is the same.
 
         Raises:
             RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
-            UnsupportedError: the device cannot do what the workload asks for.
+            UnsupportedError: the device does not support an option of the workload.
         """
         workload = self._built(cell, recipe)
         if self._trainer is None or self._trainer.device is not device:
@@ -47,7 +47,8 @@ class CellCache:
     def drop_trainer(self, *, device_is_lost: bool) -> None:
         """Drop the trainer of a case that failed.
 
-        Its memory is given back before the next trainer is made: until then the error's traceback holds it.
+        Its memory is released before the next trainer is made, because the error's traceback refers to it
+        until then.
         """
         if self._trainer is not None:
             self._holding, self._trainer = self._trainer.device, None
@@ -55,7 +56,7 @@ class CellCache:
             self._holding = None
 
     def close(self) -> None:
-        """Drop the last cell, and give back what was kept from the garbage collector."""
+        """Drop the last cell, and unfreeze the objects hidden from the garbage collector."""
         self._release()
         self._workload = None
         gc.unfreeze()
@@ -64,7 +65,7 @@ class CellCache:
         if self._cell != cell:
             self._release()
             self._cell, self._workload = None, None
-            # What outlives a cell (torch itself) need not be walked by the collection before every case.
+            # Collections before each case need not walk objects that outlive a cell, such as torch's.
             gc.unfreeze()
             gc.collect()
             gc.freeze()

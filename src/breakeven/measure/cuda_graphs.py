@@ -20,23 +20,22 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import SEED, Workload, error_line, map_tensors, tensors_in
 
 WAITS = "synchronizing CUDA operation"
-"""Torch's words where work waits for the device and must not."""
+"""Part of torch's message if work waits for the device and must not."""
 
 EAGER_STEPS = 3
-"""Whole steps before the capture, in which libraries, compilers and the optimizer allocate what they need."""
+"""Whole steps before the capture, in which libraries, compilers and the optimizer allocate memory."""
 
 
 def make_trainer(workload: Workload, device: Device) -> Trainer:
-    """Return the trainer of a workload: one with CUDA graphs where the workload asks for them."""
+    """Return the trainer of a workload: one with CUDA graphs if the workload asks for them."""
     return GraphedTrainer(workload, device) if workload.cuda_graph else Trainer(workload, device)
 
 
 def prepare_graphs(trainer: Trainer, clock: Clock) -> dict[str, float]:
     """Capture the graphs of a workload that asks for them, after a reset, and return the seconds it took.
 
-    ``capture_s`` is the eager steps before the capture, since there is no graph without them, and the capture
-    itself. Where the model is compiled, what the first of these steps took beyond the others is ``compile_s``
-    and not part of ``capture_s``.
+    ``capture_s`` includes the eager steps that a capture needs before it. If the model is compiled, the time
+    that the first of these steps took beyond the others is ``compile_s`` and not part of ``capture_s``.
     """
     if not isinstance(trainer, GraphedTrainer):
         return {}
@@ -51,11 +50,10 @@ def prepare_graphs(trainer: Trainer, clock: Clock) -> dict[str, float]:
 class GraphedTrainer(Trainer):
     """A trainer that replays captured graphs in place of the forward pass, the backward pass and the step.
 
-    Its rounds begin after one training step: an optimizer makes its state in its first step, and only the
-    optimizer knows the initial values.
+    Its rounds begin after one training step: an optimizer creates its state in its first step.
     """
 
-    # A cast weight that is kept from outside of the capture would be an old one at each replay.
+    # A cast weight cached before the capture would be outdated at each replay.
     caches_casts = False
 
     def __init__(self, workload: Workload, device: Device) -> None:
@@ -69,13 +67,13 @@ class GraphedTrainer(Trainer):
             raise MeasurementError(f"{device.name} cannot capture CUDA graphs")
 
     def reset(self) -> None:
-        """Restore the initial state, and forget what was captured."""
+        """Restore the initial state, and drop the captured graphs."""
         self._replays, self._after_first_step, self._graph_loss = [], [], None
         self._recorder = self.device.graph_recorder()
         super().reset()
         for group in self.optimizer.param_groups:
             if "capturable" in group and self.device.torch_device.type != "cpu":
-                group["capturable"] = True  # such an optimizer counts its steps on the device
+                group["capturable"] = True  # the optimizer then counts its steps on the device
         if self._graph_batch is None:
             target = self.device.torch_device
             self._graph_batch = map_tensors(lambda tensor: tensor.to(target, copy=True), self.host_batch)
@@ -84,7 +82,7 @@ class GraphedTrainer(Trainer):
         """Do one training step without graphs, on the capture stream; keep the state after the first."""
         assert self._recorder is not None
         with warnings.catch_warnings():
-            # torch warns that a capturable optimizer is slow outside of a capture, as these steps are.
+            # torch warns that a capturable optimizer is slow outside of a capture, where these steps run.
             warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
             try:
                 self._recorder.run_eagerly(self._whole_step)
@@ -92,8 +90,8 @@ class GraphedTrainer(Trainer):
                 if WAITS not in str(error):
                     raise
                 raise MeasurementError(
-                    f"the step cannot be captured as a graph: {error_line(error)}; leave out what waits for "
-                    "the device, such as .item()"
+                    f"the step cannot be captured as a graph: {error_line(error)}; remove operations that "
+                    "wait for the device, such as .item()"
                 ) from error
         if not self._after_first_step:
             self._after_first_step = [tensor.detach().clone() for tensor in self._state()]
@@ -109,7 +107,7 @@ class GraphedTrainer(Trainer):
         torch.manual_seed(SEED)
 
     def transfer(self) -> None:
-        """Copy the host batch to where the graphs read it."""
+        """Copy the host batch to the memory that the graphs read."""
         non_blocking = self.workload.pin_memory
         for there, here in zip(tensors_in(self._graph_batch), tensors_in(self.host_batch), strict=True):
             there.copy_(here, non_blocking=non_blocking)
@@ -135,14 +133,14 @@ class GraphedTrainer(Trainer):
         self._eager_forward()
         self._eager_backward()
         self.optimizer.step()
-        # The graph of autograd must not outlive the step: its nodes would keep its stream.
+        # Autograd's graph must not outlive the step: its nodes refer to its stream.
         self._graph_loss = None
 
     def _eager_forward(self) -> None:
         self._graph_loss = self._loss_of(self._graph_batch)
 
     def _eager_backward(self) -> None:
-        # Gradients that do not exist are allocated where the graph will find them.
+        # Missing gradients are allocated in the graph's memory.
         for parameter in self._module.parameters():
             parameter.grad = None
         self._graph_loss.backward()

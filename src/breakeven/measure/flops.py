@@ -1,6 +1,6 @@
-"""How much work a phase is: the floating point operations of its passes, and the bytes that it must move.
+"""The work in a phase: the floating point operations of its passes, and the bytes that it must move.
 
-Counting could disturb the timed rounds, so the runner asks after them.
+Counting could disturb timed rounds, so the runner does it afterwards.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from breakeven.measure.workload import Workload, error_line, map_tensors, tensor
 from breakeven.phases import Phase
 
 META = torch.device("meta")
-"""Where tensors have a shape and no numbers, so that a pass costs its calls and no arithmetic."""
+"""Tensors there have shapes but no data, so that a pass costs no arithmetic."""
 
 MAX_COUNT_S = 2.0
-"""A count that takes longer is given up; an LSTM takes about 8 ms for each step of its sequence."""
+"""Counting stops after this; an LSTM takes about 8 ms for each step of its sequence."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Flops:
 
 
 class FlopCounts:
-    """Counts each cell once; what could not be counted is not tried again at another batch size."""
+    """Counts each cell once; if counting fails, other batch sizes are not tried."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -67,29 +67,29 @@ class FlopCounts:
 
 
 def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
-    """Return the operations of one training step's passes, or one line with the reason why they are unknown.
+    """Return the operations of one training step's passes, or one line that states why they are unknown.
 
     `torch.utils.flop_counter` counts the products (linear layers, convolutions, attention), two operations
     for each multiplication and addition, and nothing else: a model without products has 0. It counts a copy
     of the model on the meta device, in training mode, which leaves weights, batch and random state alone.
     On that device an LSTM consists of products, while the CPU has one fused operation that would count as 0.
 
-    The model is counted uncompiled (the operations that it asks for, whatever a compiler fuses or computes
-    twice) and without autocast (a dtype does not change the number of operations).
+    The model is counted uncompiled (a compiler may fuse operations or compute them twice) and without
+    autocast (a dtype does not change the number of operations).
 
-    A model that needs numbers to run (its control flow depends on data, it calls ``.item()``, its loss holds
-    tensors of the host) cannot run on that device.
+    A model that needs data to run (its control flow depends on it, it calls ``.item()``, its loss has tensors
+    on the host) cannot run on that device.
     """
     try:
         with warnings.catch_warnings(), _random_state_kept():
-            warnings.simplefilter("ignore")  # the timed rounds have shown them; here they could be errors
+            warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
             return _count(workload, clock)
-    except Exception as error:  # whatever a model may raise without numbers
+    except Exception as error:  # a model may raise anything without data
         return str(error) if isinstance(error, MeasurementError) else error_line(error)
 
 
 def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
-    """Return the bytes that a phase must move; None where nothing moves or the number is unknown.
+    """Return the bytes that a phase must move; None if nothing moves or the number is unknown.
 
     ``transfer``: the host batch, all tensors of inputs and targets; on a CPU nothing moves. ``step``:
     `step_bytes`, on every device.
@@ -100,14 +100,14 @@ def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
 
 
 def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
-    """Return the minimum of bytes that an optimizer's step moves, read off after a step with gradients.
+    """Return the minimum number of bytes that an optimizer's step moves, given its state after a step.
 
     Every gradient is read once; every parameter that has one, and every tensor of the optimizer's state with
     more than one element, is read and written once. So plain SGD moves three times its parameters' bytes, SGD
     with momentum five times, Adam seven times. None without gradients, or for sparse ones.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
-        return None  # a wrapper that only behaves like one
+        return None  # a wrapper that is not an optimizer
     groups = optimizer.param_groups
     parameters = [one for group in groups for one in group["params"] if one.grad is not None]
     gradients = _size(parameter.grad for parameter in parameters)
@@ -116,7 +116,7 @@ def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
 
 
 class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Ends a count that takes too long."""
+    """Stops a count that takes too long."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -151,7 +151,7 @@ def _on_meta(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """Restore torch's host generator and Python's afterwards: a model may draw from either."""
+    """Restore torch's host generator and Python's afterwards: a model may use either."""
     state = random.getstate()
     with torch.random.fork_rng(devices=[]):
         try:

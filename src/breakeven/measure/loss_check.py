@@ -1,4 +1,4 @@
-"""The loss check: a device must compute the losses that the CPU computes, or its times do not count."""
+"""The loss check: a device must compute the same losses as the CPU, or the case fails."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ SECOND_SEED = SEED + 1
 
 COARSE, TF32 = (5e-2, 1e-2), (2e-2, 5e-3)
 TOLERANCE = {torch.float64: (1e-3, 1e-5), torch.float32: (1e-3, 1e-5), torch.float16: TF32}
-"""How far (relative, absolute) a device's loss may be from the CPU's, by the coarsest dtype; else `COARSE`.
+"""How far (relative, absolute) a device's loss may be from the CPU's, by the least precise dtype; else
+`COARSE`.
 
-Float32 allows for TF32 convolutions, which cuDNN uses by default. Where TF32 is asked for, products have
-float16's ten bits of mantissa.
+Float32 allows for TF32 convolutions, which cuDNN uses by default. With TF32, products have a mantissa of 10
+bits, as in float16.
 """
 
 Losses = tuple[float | None, float | None]
@@ -32,7 +33,7 @@ Losses = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class ReferenceLoss:
-    """The CPU's losses of the two steps that are compared; `is_random` where another seed gives others."""
+    """The CPU's losses of the two compared steps; `is_random` if they depend on the seed."""
 
     losses: tuple[float, ...]
     is_random: bool
@@ -49,7 +50,7 @@ class LossCheck:
     def facts(
         self, case: CaseKey, workload: Workload, recipe: Recipe, losses: Losses, limit_s: float
     ) -> dict[str, Any]:
-        """Return what the check adds to a case's ``extra_info``: nothing for a phase without a loss.
+        """Return the result for a case's ``extra_info``: nothing for a phase without a loss.
 
         Raises:
             MeasurementError: the device's losses differ from the CPU's.
@@ -85,10 +86,10 @@ class LossCheck:
 
 
 def reference_loss(workload: Workload) -> ReferenceLoss:
-    """Train on all CPU threads, without compiler and graphs, and check whether the seed decides the losses.
+    """Train on all CPU threads, without compiler and graphs, and check whether the losses depend on the seed.
 
-    Two steps are compared: the first two, or the second and the third of a workload with CUDA graphs, whose
-    rounds begin after its first step. Only a workload that draws from torch's generator is trained twice.
+    Two steps are compared: the first two, or the second and third with CUDA graphs, whose rounds begin after
+    the first step. Only a workload that uses torch's generator is trained twice.
     """
     cpu = Cpu()
     with cpu.active():

@@ -1,6 +1,6 @@
-"""What disturbed a case while it was timed: the machine before and after its rounds, and the flags from it.
+"""Disturbances of a case: the machine's state before and after its rounds, and the resulting flags.
 
-Nothing is read inside a round. What cannot be read gives no flag.
+Nothing is read inside a round. A value that cannot be read sets no flag.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ except ImportError:  # Windows does not count involuntary switches
 Evidence = dict[str, dict[str, Any]]
 
 MIN_SHARE = 0.9
-"""The main thread of a CPU case computes all the time; with less of a core, another program had it."""
+"""The main thread of a CPU case always computes; if it got less of a core, another program used it."""
 
 MAX_SWITCHES_PER_S = 50.0
-"""A quiet machine interrupts a computing thread 10 to 20 times a second, a busy neighbor 100 and more."""
+"""Interruptions of a computing thread per second: 10 to 20 on a quiet machine, 100 or more on a busy one."""
 
 MIN_SWITCHES = 3
 MIN_WALL_S = 1e-3
 CLOCK_CHANGE = 0.05
-"""GPU clocks that differ by more than this before and after the rounds changed while measuring."""
+"""The maximum relative difference of GPU clocks before and after the rounds."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The machine at one moment: the clock, what this thread and process have used, and the GPU."""
+    """The machine at one moment: the clock, the CPU time of this thread and process, and the GPU."""
 
     wall_s: float
     thread_s: float
@@ -57,7 +57,7 @@ def snapshot(device: Device, clock: Callable[[], float]) -> Snapshot:
 
 
 def state_between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
-    """Return the ``state`` of a case's ``extra_info``: plain values, None where one is unknown."""
+    """Return the ``state`` of a case's ``extra_info``: plain values, None if unknown."""
     wall_s = after.wall_s - before.wall_s
     counts = before.involuntary_switches, after.involuntary_switches
     return {

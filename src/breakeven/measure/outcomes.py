@@ -1,4 +1,4 @@
-"""How a case ended that raised, read off torch's messages: skipped, out of memory, crashed or failed."""
+"""Classifies errors by torch's messages: skipped, out of memory, crashed or failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from breakeven.case import Ending
+from breakeven.case import OutcomeKind
 from breakeven.errors import BreakevenError, RecipeError
 from breakeven.measure.workload import error_line
 
@@ -18,8 +18,8 @@ _OUT_OF_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 _UNSUPPORTED = (
-    "`fused=True` requires",  # torch.optim: the optimizer has no fused form on this device
-    "No working C++ compiler",  # what torch.compile needs: a compiler of C++, Triton, and what that needs
+    "`fused=True` requires",  # torch.optim: the optimizer has no fused implementation on this device
+    "No working C++ compiler",  # torch.compile needs a C++ compiler, or Triton and its requirements
     "Failed to find C compiler",
     "Cannot find a working triton installation",
     "TritonMissing",
@@ -36,8 +36,8 @@ _DEVICE_LOST = (  # the device's context is then unusable for the rest of this p
     "launch timed out",
     "device is lost",
     "uncorrectable ECC",
-    # A failed capture of a graph: the device works, but torch's allocator (up to 2.11) still believes that it
-    # captures, and never gives memory back again.
+    # A failed capture of a graph: the device works, but torch's allocator (up to 2.11) remains in capture
+    # mode and never releases memory again.
     "previous error during capture",
     "when stream is capturing",
     "depend on a capturing",
@@ -46,20 +46,20 @@ _DEVICE_LOST = (  # the device's context is then unusable for the rest of this p
 
 
 class CaseSkipped(BreakevenError):
-    """A case was not timed because it would take too long, or because a smaller one already failed."""
+    """A case was not timed because it would take too long, or because a smaller batch already failed."""
 
 
 class UnsupportedError(CaseSkipped):
-    """A device does not support what a workload asks for, which implies nothing for other cases."""
+    """A device does not support an option of a workload; other cases are not affected."""
 
 
-def outcome_of(error: BaseException) -> Ending:
+def outcome_of(error: BaseException) -> OutcomeKind:
     """Return how a case ended that raised `error`."""
     if isinstance(error, CaseSkipped) or is_unsupported(error):
-        return Ending.SKIPPED
+        return OutcomeKind.SKIPPED
     if is_out_of_memory(error):
-        return Ending.OOM
-    return Ending.CRASHED if _shows(error, _DEVICE_LOST) else Ending.FAILED
+        return OutcomeKind.OOM
+    return OutcomeKind.CRASHED if _shows(error, _DEVICE_LOST) else OutcomeKind.FAILED
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -79,9 +79,9 @@ def _shows(error: BaseException, signs: Sequence[str]) -> bool:
 
 
 def reason_for(error: BaseException) -> str:
-    """Return one line: our own messages as they are, others with their type."""
+    """Return one line: breakeven's messages unchanged, others with their type."""
     if isinstance(error, RuntimeError) and is_unsupported(error):
-        # A compiler's errors have many lines; the one that matters is not the first.
+        # A compiler's errors have many lines, and the relevant one is not the first.
         lines = [line.strip() for line in str(error).splitlines()]
         text = next((line for line in lines if any(sign in line for sign in _UNSUPPORTED)), str(error))
         return f"not supported here: {text[:300]}"

@@ -1,6 +1,6 @@
 """The parts of a phase: how long each takes, and for how long the host is busy queueing them.
 
-All rounds here are extra ones, done after the timed rounds.
+These are extra rounds, run after the timed ones.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 
 PART_ROUNDS = 6
-"""Rounds with marks between the parts, and as many of queueing.
+"""The number of rounds with marks between the parts, and of those that time the queueing.
 
-The fastest and the slowest of six are a 97% interval of the median; of five they would be one of 94%.
+The fastest and the slowest of six are a 97% interval of the median; of five, only 94%.
 """
 
 
 def part_facts(phase: Phase, trainer: Trainer, clock: Clock) -> dict[str, Any]:
-    """Return what a case's ``extra_info`` holds of the parts of its phase, in seconds.
+    """Return the times of the parts of a phase for a case's ``extra_info``, in seconds.
 
     On a CPU a part is done when its call returns, so the host's clock can be read between the parts. On an
     accelerator the parts are timed by the device's events, where it has them.
@@ -41,12 +41,12 @@ def part_facts(phase: Phase, trainer: Trainer, clock: Clock) -> dict[str, Any]:
 
 
 def host_events(clock: Clock) -> EventApi:
-    """Return marks that are readings of the host's clock."""
+    """Return marks that read the host's clock."""
     return EventApi(clock, lambda start, end: end - start)
 
 
 def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each part of a phase, by marks between them, and of ``"all"`` of it.
+    """Return the median seconds of each part of a phase, by marks between them, and of ``"all"``.
 
     The time of a part includes the device's idle gaps while it waits for the host.
     """

@@ -1,4 +1,4 @@
-"""Times the cases of one run, one after another, from the recipe to what the run file records of a case."""
+"""Times the cases of one run, one after another, and returns the facts for the run file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from breakeven.case import Budget, CaseKey, Ending
+from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.collector import collection_off
 from breakeven.hardware.devices import Device
 from breakeven.measure.canary import run_canary
@@ -21,8 +21,8 @@ from breakeven.measure.skips import MAX_OVERRUN, SkipPolicy, max_round_s, raise_
 from breakeven.measure.timing import (
     CLOCK,
     Clock,
-    Plan,
     Round,
+    RoundPlan,
     Timed,
     beyond_steady,
     min_warmup,
@@ -34,8 +34,8 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, error_line
 from breakeven.phases import Phase, parse_phase
 
-TimeRounds = Callable[[Round, Plan], None]
-"""Times a round as planned, and keeps the seconds. In a run, `benchmark.pedantic` does it."""
+TimeRounds = Callable[[Round, RoundPlan], None]
+"""Times the planned rounds and stores the seconds; in a run, by `benchmark.pedantic`."""
 
 COMPILING_CALLS = 5
 """Calls after the second that may still compile before a compiled case is skipped as too slow."""
@@ -44,7 +44,7 @@ TRANSIENT_FACTOR = 4.0
 """A second round up to this many times too slow is repeated before the case is skipped."""
 
 TRANSIENT_CALLS = 3
-"""How often it is repeated: on a busy machine one slow round follows another."""
+"""How often it is repeated: on a busy machine several slow rounds may follow each other."""
 
 PREPARING, WARMING_UP, TIMING = "preparing", "warming up", "timing"
 
@@ -103,17 +103,17 @@ class Runner:
             return facts | warmed | captured | self._after_rounds(case, phase, trainer)
 
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
-        """Do one round of a case without a warm-up: what ``--benchmark-disable`` asks for."""
+        """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
         with self._ready(case, device, recipe) as (trainer, _):
-            time_rounds(Round(parse_phase(case.phase), trainer), Plan(1, lead_in=0, cut_by_budget=False))
+            time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0, cut_by_budget=False))
             trainer.loss_value()
 
-    def note_failure(self, case: CaseKey, error: BaseException) -> tuple[Ending, str]:
-        """Remember how a case ended, drop its trainer, and return the ending and the reason."""
-        ending, reason = outcome_of(error), reason_for(error)
-        self._skips.add_rule(case, error, ending, reason)
-        self._cells.drop_trainer(device_is_lost=ending is Ending.CRASHED)
-        return ending, reason
+    def note_failure(self, case: CaseKey, error: BaseException) -> tuple[OutcomeKind, str]:
+        """Remember how a case ended, drop its trainer, and return the kind and the reason."""
+        kind, reason = outcome_of(error), reason_for(error)
+        self._skips.add_rule(case, error, kind, reason)
+        self._cells.drop_trainer(device_is_lost=kind is OutcomeKind.CRASHED)
+        return kind, reason
 
     def run_canary(self, when: str, devices: Iterable[Device]) -> None:
         """Time the canary on each device and keep it under `when`; where it fails, record the error."""
@@ -161,7 +161,7 @@ class Runner:
     def _initialize(self, device: Device) -> None:
         if device.name not in self.device_init_s:
             self._open.enter_context(device.state_kept_open())
-            # Not `time_once`: its first synchronization would make the context before the clock is read.
+            # Not `time_once`: its first synchronization would create the context before the clock is read.
             start = self._clock()
             device.initialize()
             self.device_init_s[device.name] = self._clock() - start
@@ -185,10 +185,10 @@ class Runner:
         return early, (first_loss, second_loss)
 
     def _repeated_while_slow(self, round_: Round, round_s: float) -> list[Timed]:
-        """Do more rounds where a few slow ones could decide that the case takes too long.
+        """Run more rounds if a few slow ones could cause the case to be skipped as too slow.
 
-        A busy neighbor has slowed one round of 1 ms down to 1 s, and `torch.compile` compiles again in each
-        of the first few calls.
+        A busy neighbor can slow a round of 1 ms down to 1 s, and `torch.compile` compiles again in each of
+        the first few calls.
         """
         limit_s = max_round_s(self.budget)
         compiles = round_.trainer.workload.compile
@@ -198,13 +198,15 @@ class Runner:
             more.append(time_round(round_, self._clock))
         return more
 
-    def _warmed_up(self, case: CaseKey, round_: Round, early: list[Timed]) -> tuple[Plan, dict[str, Any]]:
+    def _warmed_up(
+        self, case: CaseKey, round_: Round, early: list[Timed]
+    ) -> tuple[RoundPlan, dict[str, Any]]:
         trainer = round_.trainer
         with self._counted(WARMING_UP):
             minimum, max_s = min_warmup(trainer.device), self.budget.max_time_s
             warmup = warm_up(round_, minimum, max_s, early[1:], self._clock)
             raise_if_over_budget(warmup.round_s, self.budget, warmup.fastest_s)
-        # The fastest, since predictions from a busy machine's times would skip larger batches for no reason.
+        # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
         self._skips.observe(case, warmup.fastest_s)
         plan = plan_rounds(warmup, self.budget)
         facts = {
@@ -215,17 +217,17 @@ class Runner:
             "steady": warmup.steady,
         }
         if trainer.workload.compile:
-            # torch compiles in the first few calls, nearly all of it in the first case of a model. Where
-            # graphs are captured, it compiled before, and `prepare_graphs` returns the seconds.
+            # torch compiles in the first few calls, nearly all of it in the first case of a model. With
+            # graphs, it compiled before, and `prepare_graphs` returns the seconds.
             facts["compile_s"] = beyond_steady(early, warmup)
         return plan, facts
 
     def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer) -> dict[str, Any]:
-        """Return what is found out once the rounds are timed, since it would disturb them."""
+        """Return facts that would disturb the rounds if they were collected earlier."""
         trainer.loss_value()
         facts: dict[str, Any] = {}
         peak = trainer.device.peak_memory_bytes()
-        # What a graph uses was allocated when it was captured, and is not counted in its rounds.
+        # A graph's memory was allocated when it was captured, and does not count in its rounds.
         if peak is not None and not trainer.workload.cuda_graph:
             facts["peak_memory_bytes"] = peak
         if len(phase.parts) > 1:

@@ -1,4 +1,4 @@
-"""A simulated asynchronous device with a virtual clock, on which timings are exact.
+"""A simulated asynchronous device with a virtual clock and exact timings.
 
 Queueing work costs the host a launch and the device the work; only `synchronize` makes the host wait. Tensors
 are on the CPU, so losses are real. Tests and `breakeven doctor --selftest` use it; no run measures on it.
@@ -45,15 +45,15 @@ class SimulatedDevice(Device):
         self._dry_run: list[float] | None = None
 
     @classmethod
-    def parse(cls, name: str) -> Self | None:  # noqa: ARG003 - it has no name of its own
+    def parse(cls, name: str) -> Self | None:  # noqa: ARG003 - users cannot select it
         """Return None: no name that a user writes means this device."""
         return None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # a copied model still runs on this very device
+        return self  # a copied model runs on the same device
 
     def enqueue(self, seconds: float) -> None:
-        """Queue work: the launch costs host time, and the device works when it is free."""
+        """Queue work: the launch costs host time, and the device starts the work when it is free."""
         if self._dry_run is not None:
             self._dry_run.append(seconds)
             return
@@ -61,7 +61,7 @@ class SimulatedDevice(Device):
         self.busy_until = max(self.clock.now, self.busy_until) + seconds
 
     def dry_run(self, work: Callable[[], object]) -> float:
-        """Do work on the host alone, and return the seconds that it would have queued."""
+        """Run work on the host only, and return the seconds that it would have queued."""
         self._dry_run = []
         try:
             work()
@@ -91,7 +91,7 @@ class SimulatedDevice(Device):
 class SimulatedGraphs:
     """Adds up what is queued during a capture; a replay queues it as one piece of work.
 
-    Tensors are on the CPU, so their part is really computed at the capture and at each replay.
+    Tensors are on the CPU, so they are computed at the capture and at each replay.
     """
 
     def __init__(self, device: SimulatedDevice) -> None:
@@ -114,7 +114,7 @@ class SimulatedGraphs:
 
 @dataclass(frozen=True)
 class Costs:
-    """Device seconds of each part of a training step; powers of two add up exactly."""
+    """Device seconds of each part of a training step; powers of two, which add up exactly."""
 
     transfer: float = 1.0
     zero_grad: float = 2.0
@@ -183,7 +183,7 @@ class _Model(nn.Module):
         self.device, self.costs = device, costs
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        if args[0].type != "meta":  # on which operations are counted and nothing is computed
+        if args[0].type != "meta":  # where operations are counted, not computed
             self.device.enqueue(self.costs.model_transfer)
         return super().to(*args, **kwargs)
 

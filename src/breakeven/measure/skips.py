@@ -1,11 +1,11 @@
-"""Which cases are skipped without trying: those like one that ended badly, or predicted to take too long."""
+"""Skips cases without trying them: those similar to a failed one, or predicted to take too long."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from breakeven.case import Budget, CaseKey, Ending, Model
+from breakeven.case import Budget, CaseKey, Model, OutcomeKind
 from breakeven.measure.outcomes import CaseSkipped, UnsupportedError
 from breakeven.phases import Phase, parse_phase
 
@@ -13,20 +13,20 @@ MAX_OVERRUN = 5.0
 """A case is skipped when its minimum number of rounds would take this many times its `max_time_s`."""
 
 CONTENDED_FACTOR = 4.0
-"""Rounds that take this many times the fastest one are the work of other programs."""
+"""Rounds that take this many times as long as the fastest one were slowed by other programs."""
 
 
 @dataclass(frozen=True)
 class SkipRule:
-    """From which batch size and phase on the cases of a model on a device are skipped."""
+    """The batch size and phase from which the cases of a model on a device are skipped."""
 
     case: CaseKey
-    ending: Ending
+    kind: OutcomeKind
     reason: str
 
     def covers(self, case: CaseKey) -> bool:
         """Return whether `case`, of the same model and device, would end the same way."""
-        if self.ending == Ending.OOM:
+        if self.kind == OutcomeKind.OOM:
             return case.batch_size > self.case.batch_size
         order = list(Phase)
         is_later = order.index(parse_phase(case.phase)) >= order.index(parse_phase(self.case.phase))
@@ -34,7 +34,7 @@ class SkipRule:
 
 
 class SkippedByRule(CaseSkipped):
-    """Skipped because of an earlier case, so it makes no rule of its own."""
+    """Skipped because of an earlier case; it does not create another rule."""
 
 
 class SkipPolicy:
@@ -46,20 +46,20 @@ class SkipPolicy:
         self._forecast = Forecast()
 
     def observe(self, case: CaseKey, seconds: float) -> None:
-        """Remember what a round of a case costs."""
+        """Remember the time of a round of a case."""
         self._forecast.observe((case.model, case.device, case.phase), case.batch_size, seconds)
 
-    def add_rule(self, case: CaseKey, error: BaseException, ending: Ending, reason: str) -> None:
-        """Remember how a case ended without a timing, where that says something about others."""
+    def add_rule(self, case: CaseKey, error: BaseException, kind: OutcomeKind, reason: str) -> None:
+        """Remember how a case ended without a timing, if that implies something for others."""
         is_new = isinstance(error, CaseSkipped) and not isinstance(error, SkippedByRule | UnsupportedError)
-        if ending == Ending.OOM or is_new:
-            rule = SkipRule(case, ending, reason)
+        if kind == OutcomeKind.OOM or is_new:
+            rule = SkipRule(case, kind, reason)
             self._rules.setdefault((case.model, case.device), []).append(rule)
-        if ending == Ending.CRASHED:
+        if kind == OutcomeKind.CRASHED:
             self.crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
 
     def refuse(self, case: CaseKey, budget: Budget) -> None:
-        """Refuse a case that would end as an earlier one did, or is predicted to take too long.
+        """Reject a case that would end like an earlier one, or is predicted to take too long.
 
         Raises:
             CaseSkipped: with the reason.
@@ -68,7 +68,7 @@ class SkipPolicy:
             raise SkippedByRule(f"not tried: {self.crashed[case.device]}; the process needs a restart")
         for rule in self._rules.get((case.model, case.device), []):
             if rule.covers(case):
-                what = "out of memory" if rule.ending == Ending.OOM else rule.reason
+                what = "out of memory" if rule.kind == OutcomeKind.OOM else rule.reason
                 raise SkippedByRule(f"not tried: {rule.case.phase} at batch {rule.case.batch_size}: {what}")
         predicted = self._forecast.predict((case.model, case.device, case.phase), case.batch_size)
         reason = why_over_budget(predicted, budget) if predicted is not None else None
@@ -82,23 +82,23 @@ def max_round_s(budget: Budget) -> float:
 
 
 def why_over_budget(round_s: float, budget: Budget) -> str | None:
-    """Return why a case is not timed whose rounds take `round_s`, None where it is."""
+    """Return why a case whose rounds take `round_s` is not timed, None if it is."""
     needed_s = budget.min_rounds * round_s
     if needed_s <= MAX_OVERRUN * budget.max_time_s:
         return None
     return (
         f"would take too long: {budget.min_rounds} rounds of about {round_s:.2g} s, {needed_s:.2g} s in all; "
-        f"--benchmark-max-time={math.ceil(needed_s / MAX_OVERRUN)} or more would time it"
+        f"--benchmark-max-time={math.ceil(needed_s / MAX_OVERRUN)} or more is enough"
     )
 
 
 def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math.inf) -> None:
-    """Skip a case whose minimum number of rounds would cost far more than its budget.
+    """Skip a case whose minimum number of rounds would far exceed its budget.
 
     Args:
         round_s: a round of it, its preparation included, in seconds.
         budget: what may be spent on its rounds.
-        fastest_s: the fastest round so far; where it is far faster, other programs slow the case down.
+        fastest_s: the fastest round so far; if it is far faster, other programs slow the case down.
 
     Raises:
         CaseSkipped: with the reason.
@@ -121,7 +121,7 @@ class Forecast:
         self._seen: dict[object, dict[int, float]] = {}
 
     def observe(self, key: object, batch_size: int, seconds: float) -> None:
-        """Remember what a round of `key` cost at a batch size."""
+        """Remember the time of a round of `key` at a batch size."""
         self._seen.setdefault(key, {})[batch_size] = seconds
 
     def predict(self, key: object, batch_size: int) -> float | None:

@@ -23,10 +23,10 @@ CLOCK: Clock = time.perf_counter
 """Wall time, in seconds: the same quantity on every device."""
 
 MAX_WARMUP_ROUNDS = 20_000
-"""Ends the warm-up under a clock that does not move."""
+"""Ends the warm-up if the clock does not advance."""
 
 MIN_TRUSTED = 16
-"""The minimum of timed rounds where the time allows them, however quiet the warm-up was."""
+"""The minimum number of timed rounds, if the time allows, however quiet the warm-up was."""
 
 Z95 = 1.959964
 MEDIAN_INFLATION = 1.2533
@@ -50,21 +50,21 @@ class Round:
         self.synchronize()
 
     def run(self) -> None:
-        """Run the phase and wait for it. Returns None, so that no result of a round is kept alive."""
+        """Run the phase and wait for it. Returns None, so that pytest-benchmark keeps no result alive."""
         self.trainer.run(self.phase)
         self.synchronize()
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds that one round took: to prepare (untimed in results) and to run."""
+    """The seconds of one round: its preparation (not part of results) and its run."""
 
     prepare_s: float
     latency_s: float
 
     @property
     def total_s(self) -> float:
-        """What the round costs in all."""
+        """The total time of the round."""
         return self.prepare_s + self.latency_s
 
 
@@ -79,7 +79,7 @@ def time_round(round_: Round, clock: Clock = CLOCK) -> Timed:
 
 
 def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) -> float:
-    """Return the seconds of something that happens once, synchronized before and after."""
+    """Return the seconds of work that happens once, synchronized before and after."""
     device.synchronize()
     start = clock()
     work()
@@ -89,7 +89,7 @@ def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) 
 
 @dataclass(frozen=True)
 class MinWarmup:
-    """The minimum length of a warm-up: `rounds` and `seconds`, whichever ends later."""
+    """The minimum length of a warm-up: `rounds` and `seconds`, whichever takes longer."""
 
     rounds: int = 6
     seconds: float = 0.05
@@ -109,17 +109,17 @@ class Warmup:
 
     @property
     def tail(self) -> tuple[Timed, ...]:
-        """The last half of the rounds, at most 100: what the noise is estimated from."""
+        """The last half of the rounds, at most 100, from which the noise is estimated."""
         return self.rounds[-min(100, max(1, len(self.rounds) // 2)) :]
 
     @property
     def round_s(self) -> float:
-        """Median cost of a round, its preparation included, in seconds."""
+        """The median time of a round, including its preparation, in seconds."""
         return median(timed.total_s for timed in self.tail)
 
     @property
     def fastest_s(self) -> float:
-        """Cost of the fastest round, its preparation included, in seconds: what a quiet machine needs."""
+        """The time of the fastest round, including its preparation, in seconds: that of a quiet machine."""
         return min(timed.total_s for timed in self.rounds)
 
 
@@ -153,7 +153,7 @@ def warm_up(
 def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
     """Return the seconds that the first calls took beyond steady rounds, their preparation included.
 
-    The very first has no earlier step to finish, so its preparation may be shorter than a steady one.
+    The very first call has no earlier step to finish, so its preparation may be shorter than a steady one.
     """
     latency_s = median(timed.latency_s for timed in warmup.tail)
     first = max(early[0].latency_s - latency_s, early[0].total_s - warmup.round_s)
@@ -163,7 +163,7 @@ def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
 def is_steady(latencies: Sequence[float]) -> bool:
     """Return whether the last quarter of the times has the same median as the quarter before it.
 
-    The same is within 1%, or within two standard errors of the difference where that is more. The noise is
+    "The same" means within 1%, or within two standard errors of the difference if that is more. The noise is
     estimated from the differences of consecutive times, which a trend does not inflate.
     """
     quarter = max(3, len(latencies) // 4)
@@ -193,11 +193,11 @@ def _median_deviation(values: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What pytest-benchmark is asked to do: `lead_in` untimed rounds, then `rounds` timed ones.
+class RoundPlan:
+    """The rounds that pytest-benchmark runs: `lead_in` untimed ones, then `rounds` timed ones.
 
-    The lead-in is for its own loop, whose first rounds find their code and data uncached. `cut_by_budget` is
-    whether the time allowed fewer rounds than the target precision needs.
+    The lead-in warms the caches for pytest-benchmark's loop. `cut_by_budget` is whether the time allowed
+    fewer rounds than the target precision needs.
     """
 
     rounds: int
@@ -205,14 +205,14 @@ class Plan:
     cut_by_budget: bool
 
 
-def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
+def plan_rounds(warmup: Warmup, budget: Budget) -> RoundPlan:
     """Return the number of rounds that should bring the median's interval to the target precision.
 
     The noise is that of the warm-up's tail, so a slow first call has no influence. The half-width of the
     median of n normal times is ``1.96 * 1.2533 * noise / sqrt(n)``; the lag-1 correlation rho of the times
     widens its square by ``(1 + rho) / (1 - rho)``, as in an AR(1) process. Twice as many rounds are planned,
-    since a short tail estimates the noise badly; for the same reason there are at least 16 where the time
-    allows them. Cheap rounds come on top: 40, where they fit into a twentieth of the time.
+    because a short tail estimates the noise badly; for the same reason there are at least 16 if the time
+    allows. Cheap rounds are added: up to 40, if they fit into a twentieth of the time.
     """
     latencies = [timed.latency_s for timed in warmup.tail]
     spread = MEDIAN_INFLATION * Z95 * relative_noise(latencies) / budget.target_precision
@@ -223,14 +223,14 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> Plan:
     wanted = min(max(wanted, free, budget.min_rounds, MIN_TRUSTED), budget.max_rounds)
     rounds = max(min(wanted, affordable), budget.min_rounds)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
-    return Plan(rounds, lead_in, cut_by_budget=rounds < wanted)
+    return RoundPlan(rounds, lead_in, cut_by_budget=rounds < wanted)
 
 
 def correlation_factor(latencies: Sequence[float]) -> float:
     """Return (1 + rho) / (1 - rho) for the lag-1 correlation rho of the times, in [1, 10].
 
     It is estimated from the above-median signs, which outliers do not move: those of a normal process
-    correlate by ``2 / pi * asin(rho)`` (Sheppard's formula). Fewer than 20 times cannot show it: 1.
+    correlate by ``2 / pi * asin(rho)`` (Sheppard's formula). With fewer than 20 times it is 1.
     """
     if len(latencies) < 20:
         return 1.0

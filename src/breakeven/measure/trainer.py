@@ -18,12 +18,12 @@ from breakeven.phases import Phase
 class Trainer:
     """One workload on one device; each part of a training step is a method.
 
-    The parts (`transfer`, `zero_grad`, `forward`, `backward`, `step`) keep what they make in this object, so
-    that nothing is freed inside a timed call that the step itself does not free. None of them synchronizes.
+    The parts (`transfer`, `zero_grad`, `forward`, `backward`, `step`) keep their results in this object, so
+    that a timed call frees only what the step itself frees. None of them synchronizes.
     """
 
     caches_casts: ClassVar[bool | None] = None
-    """Whether autocast keeps a weight that it has cast; None for torch's default."""
+    """Whether autocast caches weights that it has cast; None for torch's default."""
 
     def __init__(self, workload: Workload, device: Device) -> None:
         self.workload = workload
@@ -50,12 +50,12 @@ class Trainer:
     def reset(self) -> None:
         """Restore the initial weights, gradients, optimizer and random state.
 
-        Every case starts from here, so that the rounds of one phase never train the model of the next.
+        Every case starts from this state, so that the rounds of one phase do not train the model of the next.
         """
         self.release()
         self._module.load_state_dict(self._initial)
         if self.model is self._module and self.workload.compile:
-            # Without it torch would find the code of another cell, and after eight of them compile no more.
+            # Otherwise torch would find the code of another cell, and stop compiling after eight of them.
             torch.compiler.reset()
             self.model = torch.compile(self._module)
         for parameter in self._module.parameters():
@@ -64,15 +64,15 @@ class Trainer:
         torch.manual_seed(SEED)
 
     def release(self) -> None:
-        """Drop what the last round made: its graph, its loss and its copy of the batch."""
+        """Drop the results of the last round: its graph, its loss and its copy of the batch."""
         self.loss = None
         self.batch = None
 
     def prepare(self, phase: Phase) -> None:
-        """Finish the last round's training step, drop what it made, and do the parts before the phase.
+        """Finish the last round's training step, drop its results, and run the parts before the phase.
 
-        The step is really finished, since a phase that ran alone in a loop would find its weights and its
-        code in the cache: a forward pass then takes up to 30% less time than in training.
+        The step is finished because a phase that runs alone in a loop finds its weights and its code in the
+        cache: a forward pass then takes up to 30% less time than in training.
         """
         if self.loss is not None:
             for part in phase.after:
@@ -82,16 +82,16 @@ class Trainer:
             self.do(part)
 
     def run(self, phase: Phase) -> None:
-        """Do the parts of the phase: what is timed."""
+        """Run the parts of the phase, which are timed."""
         for part in phase.parts:
             self.do(part)
 
     def do(self, part: str) -> None:
-        """Do one part of a training step, by its name in `breakeven.phases`."""
+        """Run one part of a training step, by its name in `breakeven.phases`."""
         getattr(self, part)()
 
     def transfer(self) -> None:
-        """Copy the host batch to the device, without blocking where it is pinned. On a CPU: nothing."""
+        """Copy the host batch to the device, without blocking if it is pinned; do nothing on a CPU."""
         target, non_blocking = self.device.torch_device, self.workload.pin_memory
         self.batch = map_tensors(lambda tensor: tensor.to(target, non_blocking=non_blocking), self.host_batch)
 
@@ -104,15 +104,15 @@ class Trainer:
         self.loss = self._loss_of(self.batch)
 
     def backward(self) -> None:
-        """Propagate from the loss; its graph is used up."""
+        """Propagate from the loss; this frees its graph."""
         self.loss.backward()
 
     def step(self) -> None:
-        """Let the optimizer change the weights."""
+        """Let the optimizer update the weights."""
         self.optimizer.step()
 
     def loss_value(self) -> float | None:
-        """Return the loss of the last round, None where the phase makes none. Waits for the device.
+        """Return the loss of the last round, None if the phase has none. Waits for the device.
 
         Raises:
             MeasurementError: it is not a scalar, or NaN or infinite.
@@ -158,8 +158,8 @@ def _copied(name: str, module: torch.nn.Module) -> torch.nn.Module:
         return copy.deepcopy(module)
     except (TypeError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "deepcopy" not in str(error):
-            raise  # out of memory, say
+            raise  # such as out of memory
         raise RecipeError(
             f"the {name} cannot be copied ({error_line(error)}), and each device gets its own copy; keep "
-            "what copy.deepcopy refuses out of it, such as locks, files and tensors that were computed"
+            "out of it what copy.deepcopy rejects, such as locks, files and computed tensors"
         ) from error

@@ -1,4 +1,4 @@
-"""What trains: `Workload`, and the call of a recipe. Everything is on the host; a `Trainer` moves it."""
+"""`Workload`, and calling a recipe. Everything is on the host; a `Trainer` moves it to a device."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Workload:
         loss: any callable of ``(outputs, targets)`` giving a scalar; a module is moved to the device too.
         optimizer: called with the model's parameters after the move, for instance `torch.optim.Adam`.
         inputs: a tensor; a tuple or list, called as ``model(*inputs)``; a mapping, as ``model(**inputs)``.
-        targets: what the loss takes beside the outputs; nested tensors like `inputs`.
+        targets: what the loss takes besides the outputs; nested tensors like `inputs`.
         autocast: run forward and loss under `torch.autocast` with this dtype.
         compile: run the model through `torch.compile`.
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
             is never timed, and has no effect on a CPU.
         tf32: round float32 products to TF32 on the device's tensor cores (True) or not (False) while this
-            workload runs, whatever the process has set; None changes nothing. On a device without TF32 a case
+        workload runs, overriding the process's setting; None changes nothing. On a device without TF32 a case
             with True is skipped.
         cuda_graph: capture forward, backward and step once as CUDA graphs, and replay them in each round.
             On a device without CUDA graphs the case is skipped.
 
     Raises:
-        UsageError: a field is not what it must be; the message names it.
+        UsageError: a field has an invalid value; the message names it.
     """
 
     model: nn.Module
@@ -75,12 +75,12 @@ class Workload:
             if tensor.device.type != "cpu":
                 raise UsageError(
                     f"a recipe builds on the host, but a tensor is on {tensor.device}; "
-                    "leave out .to(device), breakeven moves the workload"
+                    "remove .to(device), because breakeven moves the workload"
                 )
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained parameters."""
         return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
 
 
@@ -118,7 +118,7 @@ def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
         function = function.func
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
-        return _kind(function)  # its repr may be a model's, on many lines
+        return _kind(function)  # its repr may be a model's, with many lines
     line = code.co_firstlineno
     for frame in traceback.extract_tb(error.__traceback__) if error is not None else ():
         if frame.filename == code.co_filename and frame.lineno is not None:
@@ -162,7 +162,7 @@ def _kind(value: Any) -> str:
 
 
 def mlp(batch_size: int, width: int) -> Workload:
-    """Return a perceptron with two hidden layers of `width` and 10 classes: what the self-test trains."""
+    """Return a perceptron with two hidden layers of `width` and 10 classes: used by the self-test."""
     hidden = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.ReLU())]
     return Workload(
         model=nn.Sequential(*hidden, nn.Linear(width, 10)),

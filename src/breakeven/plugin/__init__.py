@@ -2,11 +2,11 @@
 
 `hooks` has pytest's hooks, the options and the `train_benchmark` fixture. `collection` turns ``bench_*.py``
 files into cases, with the values that `sweeps` reads from the mark; `selection` restricts them to a list.
-`options` is what was asked for, `plan` what will be measured, `session` measures it. `progress` is printed
-meanwhile, `summary` last, and `output` writes the run file.
+`options` are the user's, `plan` lists what will be measured, `session` measures it. `progress` is printed
+during the run and `summary` at its end; `output` writes the run file.
 
-pytest exits with 4 for an option or a run file that cannot be used, with 1 where a case failed or crashed,
-and with 5 where no case is left to run. Cases that ran out of memory or would take too long are skips.
+pytest exits with 4 for an option or a run file that cannot be used, with 1 if a case failed or crashed, and
+with 5 if no case is left to run. Cases that ran out of memory or would take too long are skips.
 
 Every pytest session loads `hooks`. Until a sweep is collected it changes nothing and imports nothing heavy;
 the first sweep imports `session`, and with it torch.

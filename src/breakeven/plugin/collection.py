@@ -1,6 +1,6 @@
-"""The test items of ``bench_*.py`` files: which files, which functions, which cases, and which of those stay.
+"""Collects the test items of ``bench_*.py`` files: files, functions, cases, and the selected ones.
 
-Devices and phases are handed in once a sweep is found, so that this module does not need torch.
+Devices and phases are arguments, determined once a sweep is found, so that this module does not need torch.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from breakeven.plugin.sweeps import Sweep, axis_value, is_swept
 
 
 class BenchModule(pytest.Module):
-    """A ``bench_*.py``: its functions with a sweep, and whatever the project's own patterns match."""
+    """A ``bench_*.py`` file: its functions with a sweep, and those that match the project's patterns."""
 
     uses_project_patterns = False
 
     def matches_project_patterns(self, obj: object, name: str) -> bool:
-        """Return whether pytest collects the function without us."""
+        """Return whether pytest collects the function without this plugin."""
         return self.uses_project_patterns and super().istestfunction(obj, name)
 
     def istestfunction(self, obj: object, name: str) -> bool:
@@ -32,12 +32,12 @@ class BenchModule(pytest.Module):
         return is_swept(obj) or self.matches_project_patterns(obj, name)
 
     def istestclass(self, obj: object, name: str) -> bool:
-        """Leave classes to the project's own patterns."""
+        """Leave classes to the project's patterns."""
         return self.uses_project_patterns and super().istestclass(obj, name)
 
 
 class InvalidSweep(pytest.Item):
-    """Takes the place of a function whose sweep mark cannot be used, and fails in one line."""
+    """Replaces a function with an invalid sweep mark, and fails with one line."""
 
     def __init__(self, *, problem: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -46,7 +46,7 @@ class InvalidSweep(pytest.Item):
         self.funcargs: dict[str, Any] = {}  # pytest-benchmark before 5.3 reads it from every item
 
     def runtest(self) -> None:
-        """Fail with what is wrong."""
+        """Fail with the problem."""
         pytest.fail(self.problem, pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -68,7 +68,7 @@ def is_bench_file(path: Path, session: pytest.Session) -> bool:
 
 
 def is_benchmark(collector: pytest.Module | pytest.Class, name: str, obj: object) -> bool:
-    """Return whether a function is swept in our sense, and not by another project's mark of that name."""
+    """Return whether a function has breakeven's sweep mark, not another project's mark of that name."""
     if not is_swept(obj):
         return False
     assert callable(obj)
@@ -116,7 +116,7 @@ def keep_selected(session: pytest.Session, items: list[pytest.Item], selection: 
     """Deselect the benchmarks that are not listed; return a warning about listed ones that do not exist.
 
     Raises:
-        UsageError: none of the listed cases was collected, and no failure will show why.
+        UsageError: none of the listed cases was collected, and no test failure explains why.
     """
     names = {item: _listed_name(item, selection) for item in items}
     collected = [name for name in names.values() if name is not None]

@@ -1,4 +1,4 @@
-"""pytest's hooks, and the options and the `train_benchmark` fixture that they add.
+"""pytest's hooks, and the options and the `train_benchmark` fixture of the plugin.
 
 Every pytest session loads this module, so it imports `session`, and with it torch, only once a
 sweep is collected.
@@ -37,7 +37,7 @@ SELECTION = pytest.StashKey[Selection]()
 MISSING = pytest.StashKey[str]()
 """The warning about listed cases that were not collected."""
 CALLED = pytest.StashKey[bool]()
-"""Of an item: whether its function has called `train_benchmark`."""
+"""Stored in an item: whether its function called `train_benchmark`."""
 
 MARKER = (
     "sweep(name=None, /, batch_size, **axes): time every phase of a training step for the product of these "
@@ -46,7 +46,7 @@ MARKER = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our options, and ini keys of the same names."""
+    """Add the options, and ini keys of the same names."""
     group = parser.getgroup("breakeven", "breakeven: CPU against accelerator, for training")
     for name, metavar, text in (
         ("devices", "NAMES", "comma-separated: cpu, cpu@4 (with 4 threads), cuda, cuda:1, mps, xpu. "
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Read the list of cases before anything is collected, so that a bad one ends the run at once."""
+    """Read the list of cases before anything is collected, so that an invalid one ends the run at once."""
     with _usage_errors():
         selection = read_selection(os.environ)
     if selection is not None:
@@ -76,7 +76,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collect_file(
     file_path: Path, parent: pytest.Collector
 ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Collect a ``bench_*.py`` that pytest itself leaves out."""
+    """Collect a ``bench_*.py`` file that pytest itself would not collect."""
     found = yield
     if not is_bench_file(file_path, parent.session) or any(isinstance(item, BenchModule) for item in found):
         return found
@@ -85,7 +85,7 @@ def pytest_collect_file(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Find the swept functions also in a ``bench_*.py`` that pytest collects itself."""
+    """Collect the swept functions also in ``bench_*.py`` files that pytest collects itself."""
     if not is_bench_file(module_path, parent.session):
         return None
     module = BenchModule.from_parent(parent, path=module_path)
@@ -97,7 +97,7 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> pytest.Item | list[pytest.Item] | None:
-    """Replace a function with an invalid sweep by one failing item; leave the others to pytest."""
+    """Replace a function with an invalid sweep by a failing item; leave the others to pytest."""
     if not is_benchmark(collector, name, obj):
         return None
     benchmarks = _benchmarks_of(collector.config)
@@ -125,9 +125,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Refuse options that cannot be used, keep the selected benchmarks, and plan what is left.
+    """Check the options, keep the selected benchmarks, and plan the remaining cases.
 
-    An error here is what pytest turns into one line and exit code 4.
+    pytest turns an error here into one line and exit code 4.
     """
     benchmarks, selection = config.stash.get(BENCHMARKS, None), config.stash.get(SELECTION, None)
     with _usage_errors():
@@ -150,7 +150,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Print what will be measured, once it is known that the results can be written."""
+    """Print the plan, after checking that the results can be written."""
     benchmarks = session.config.stash.get(BENCHMARKS, None)
     option = session.config.option
     if benchmarks is None or option.collectonly or not benchmarks.plan.cases:
@@ -186,7 +186,7 @@ def train_benchmark(
     breakeven_phase: Any,  # noqa: ARG001 - requested so that the sweep can parametrize it
     benchmark: Any,
 ) -> Callable[[Callable[[], Any]], None]:
-    """Return a function that takes a recipe, ``() -> Workload``, and times the case's phase of it."""
+    """Return a function that takes a recipe, ``() -> Workload``, and times the phase of the case."""
     benchmarks, item = _benchmarks_of(request.config), request.node
     case = case_of(item)
     item.stash[CALLED] = False
@@ -219,7 +219,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # after pytest-benchmark has set `skipped`
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Record why a case gave no timing, wherever that was decided."""
+    """Record why a case has no timing, for any reason."""
     report = yield
     benchmarks = item.config.stash.get(BENCHMARKS, None)
     if benchmarks is not None and item.nodeid in benchmarks.plan.cases:
@@ -242,13 +242,13 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_benchmark_compare_machine_info(compared_benchmark: dict[str, Any]) -> None:
-    """Hide our facts from pytest-benchmark's comparison, which is made before this run has any."""
+    """Hide breakeven's facts from pytest-benchmark's comparison, which runs before this run has any."""
     compared_benchmark["machine_info"].pop("breakeven", None)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Add the outcomes of the cases that gave no timing."""
+    """Add the outcomes of cases without a timing."""
     benchmarks = config.stash.get(BENCHMARKS, None)
     if benchmarks is not None and benchmarks.has_begun:
         benchmarks.complete(output_json)
@@ -256,9 +256,9 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
 @pytest.hookimpl(optionalhook=True, hookwrapper=True)
 def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[str, Any]]) -> Iterator[None]:
-    """Keep our cases out of pytest-benchmark's wide table, unless an option asks for that table.
+    """Keep breakeven's cases out of pytest-benchmark's wide table, unless an option asks for that table.
 
-    A case that ended in the middle of its rounds is never in it.
+    Cases that ended during their rounds are never in that table.
     """
     ours = config.stash.get(BENCHMARKS, None)
     if ours is not None:
@@ -269,7 +269,7 @@ def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[st
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """Write the run file also where nothing was timed, and report one that cannot be written."""
+    """Write the run file also if nothing was timed, and report it if it cannot be written."""
     config = session.config
     benchmarks = config.stash.get(BENCHMARKS, None)
     if benchmarks is None:
@@ -295,12 +295,12 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the short table, what gave no timing, and where the time went."""
+    """Print the short table, the cases without a timing, and how the time was spent."""
     benchmarks = config.stash.get(BENCHMARKS, None)
     if benchmarks is not None and benchmarks.has_begun:
         from breakeven.render.terminal import WIDTH
 
-        # A pipe has no width of its own.
+        # A pipe has no width.
         columns = config.get_terminal_writer().fullwidth if terminalreporter.isatty else WIDTH
         for line in benchmarks.summary(columns):
             terminalreporter.write_line(line)
@@ -308,7 +308,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @contextmanager
 def _usage_errors() -> Iterator[None]:
-    """Raise our errors as the one that pytest prints on one line, with exit code 4."""
+    """Raise breakeven's errors as pytest's `UsageError`: one line, exit code 4."""
     try:
         yield
     except BreakevenError as error:
@@ -325,7 +325,7 @@ def _benchmarks_of(config: pytest.Config) -> BenchmarkSession:
 
 
 def _repeat_terminal_summary(session: pytest.Session) -> None:
-    """Print the summary that pytest's reporter did not reach because of an error."""
+    """Print the summary if pytest's reporter did not, because of an error."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         session.config.hook.pytest_terminal_summary(

@@ -1,4 +1,4 @@
-"""What was asked of a run: our own options, and what pytest-benchmark's options mean for our cases."""
+"""The options of a run: breakeven's own, and pytest-benchmark's as they apply to its cases."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SETTINGS = ("PYTEST_ADDOPTS", "BREAKEVEN_CASES", "OMP_WAIT_POLICY", "OMP_NUM_THR
 
 
 class Options:
-    """The options of one pytest session: the command line, else the ini file.
+    """The options of one pytest session: from the command line, or else from the ini file.
 
-    An option that cannot be used is remembered until `check` raises it: raised during collection, the error
-    would be reported once per file.
+    An invalid option is stored until `check` raises it: during collection, the error would be reported once
+    per file.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -44,9 +44,9 @@ class Options:
         self.choice: Choice = self._read("sweep", parse_choice)
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
-        """Return which of a function's sweeps to run, None for none of them.
+        """Return the sweep of a function to run, None if none.
 
-        A choice that does not fit the function is left out here and raised by `check`.
+        A choice that does not apply to the function is ignored here and raised by `check`.
         """
         self._sweeps.append(sweeps)
         try:
@@ -56,14 +56,14 @@ class Options:
             return select_sweep(sweeps, Choice())
 
     def check(self) -> None:
-        """Refuse options that cannot be used.
+        """Reject invalid options.
 
         Raises:
             UsageError: the first one.
         """
         if self._errors:
             raise self._errors[0]
-        if self._sweeps:  # none where every mark is invalid, and each function fails with that
+        if self._sweeps:  # empty if every mark is invalid, and each function fails with that message
             check_choice(self.choice, self._sweeps)
         clock = str(self._config.getoption("benchmark_timer", ""))
         if any(name in clock for name in CPU_CLOCKS):
@@ -73,10 +73,10 @@ class Options:
         self.budget()
 
     def budget(self, item: pytest.Item | None = None) -> Budget:
-        """Return what pytest-benchmark's options allow, or the item's own ``benchmark`` mark.
+        """Return the budget from pytest-benchmark's options or the item's ``benchmark`` mark.
 
         Raises:
-            UsageError: a limit that cannot be kept.
+            UsageError: a limit is invalid.
         """
         mark = item.get_closest_marker("benchmark") if item is not None else None
         own = {} if mark is None else mark.kwargs
@@ -104,7 +104,7 @@ class Options:
 
     @property
     def wants_traceback(self) -> bool:
-        """Whether an error of the user's model is shown in full."""
+        """Whether errors of the user's model are shown with a traceback."""
         option = self._config.option
         return option.fulltrace or option.usepdb or option.tbstyle in ("long", "short", "native")
 
@@ -114,7 +114,7 @@ class Options:
         return command_line(self._config.invocation_params.args, os.environ)
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
-        """Return the parsed option or ini key; the default where it cannot be used."""
+        """Return the parsed option or ini key; the default if it is invalid."""
         key, option = f"breakeven_{name}", f"--breakeven-{name}"
         try:
             text = self._config.getoption(key) or self._ini(key) or ""
@@ -144,7 +144,7 @@ def command_line(arguments: Iterable[object], environment: Mapping[str, str]) ->
 
 
 def words_of(arguments: Iterable[object], ini: Iterable[object], environment: Mapping[str, str]) -> list[str]:
-    """Return every word given to pytest: on the command line, in the ini file, in the environment."""
+    """Return all arguments of pytest: from the command line, the ini file and the environment."""
     return [str(word) for word in (*arguments, *ini, *shlex.split(environment.get("PYTEST_ADDOPTS", "")))]
 
 

@@ -16,9 +16,9 @@ from breakeven.format import one_line
 
 
 class RunFile:
-    """The run file of one session. pytest-benchmark writes it where any benchmark was timed.
+    """The run file of one session. pytest-benchmark writes it if any benchmark was timed.
 
-    `content` is what was or would have been written; `problem` says why it could not be.
+    `content` was or would have been written; `problem` is why it could not be.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -27,7 +27,7 @@ class RunFile:
         self.problem: str | None = None
 
     def write_without_timings(self, config: pytest.Config) -> None:
-        """Write the file where pytest-benchmark did not; it would leave an older one in its place."""
+        """Write the file if pytest-benchmark did not, so that no older one is left in its place."""
         if self.path is None or self.content is not None:
             return
         # What pytest-benchmark would write without a benchmark.
@@ -45,9 +45,9 @@ class RunFile:
         self.path.write_text(json.dumps(output, indent=4, default=str), encoding="utf-8")
 
     def save_elsewhere(self, error: OSError) -> None:
-        """Save the results as a temporary file, and record why they are not in their own."""
+        """Save the results in a temporary file, and record why."""
         reason = f"the results could not be written ({one_line(error.strerror or error, 300)})"
-        self.problem = f"{reason}; make room for them, and measure again"
+        self.problem = f"{reason}; free some space, and measure again"
         if self.content is not None:
             with suppress(OSError):
                 self.problem = (
@@ -56,7 +56,7 @@ class RunFile:
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of a file, and refuse a file that cannot be written.
+    """Create the directory of a file, and check that the file can be written.
 
     Raises:
         UsageError: it cannot be written.
@@ -64,8 +64,8 @@ def check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
-        if is_new or path.is_file() or path.is_dir():  # closing a pipe would be its end for whoever reads it
-            path.open("ab").close()  # permissions are not enough: root has all of them
+        if is_new or path.is_file() or path.is_dir():  # closing a pipe would end it for its reader
+            path.open("ab").close()  # checking permissions is not enough: root has all of them
         if is_new and not path.is_symlink():  # unlinking it would remove the link
             path.unlink()
     except OSError as error:

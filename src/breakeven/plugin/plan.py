@@ -1,4 +1,4 @@
-"""What a run is about to do: every collected case once, on which devices, and about how long it will take."""
+"""The plan of a run: every collected case once, the devices, and the estimated duration."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from breakeven.hardware.devices import Device, usable_threads
 from breakeven.plugin.options import Options
 
 CPU_CASE_S, ACCELERATOR_CASE_S = 0.2, 0.4
-"""What a case takes on average where its max_time is at least 1 s."""
+"""The average seconds of a case whose max_time is at least 1 s."""
 
 START_S = 3
-"""What a run takes apart from its cases."""
+"""The seconds of a run apart from its cases."""
 
 
 class CasePlan:
@@ -47,12 +47,12 @@ class CasePlan:
 
     @property
     def devices(self) -> list[Device]:
-        """The devices that have cases; all that were asked for where no case is known."""
+        """The devices that have cases; all requested ones if no case is known."""
         used = {case.device for case in self._known}
         return [device for device in self._options.devices if device.name in used or not used]
 
     def summary(self) -> list[str]:
-        """Return a line on how many cases there are, where, and how long they take, then the warnings."""
+        """Return a line with the number of cases, the devices and the duration, then the warnings."""
         cases, devices = self._known, self.devices
         models = plural(len({case.model for case in cases}), "model")
         cells = plural(len({case.cell for case in cases}), "cell")
@@ -73,7 +73,7 @@ class CasePlan:
         ]
 
     def durations_s(self) -> dict[str, float]:
-        """Return about how long each case will take; nothing where nothing is timed."""
+        """Return the estimated seconds of each case; empty if nothing is timed."""
         if not self._options.is_timing:
             return {}
         share = min(1.0, self._options.budget().max_time_s)

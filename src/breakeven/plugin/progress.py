@@ -1,7 +1,7 @@
 """The progress of a run: one line on a terminal, a plain line every ten seconds elsewhere, in place of dots.
 
-It is written between two cases only, through pytest's own reporter: a thread that redraws it while a case
-is timed would take a core away, and small machines have few.
+It is written only between cases, through pytest's own reporter: a thread that redraws it while a case is
+timed would take a core away, and small machines have few.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ INTERVAL_S = 10.0
 """Plain lines are at least this far apart; a shorter run has none."""
 
 PLAN_WEIGHT = 8
-"""The plan counts as much as this number of ended cases: the first ones may be atypical."""
+"""The plan's weight, as a number of ended cases: the first ones may be atypical."""
 
 
 class Progress:
-    """How many cases have begun, and how long the rest will take.
+    """Counts the cases that have begun, and estimates the time of the rest.
 
     Args:
         planned_s: the planned seconds of each case, by its id.
@@ -56,7 +56,7 @@ class Progress:
         self._current = (nodeid, self._clock())
 
     def end(self, nodeid: str, result: str) -> None:
-        """End the current case; one that is run again adds to its time."""
+        """End the current case; the time of a rerun is added."""
         now = self._clock()
         began = now if self._current is None else self._current[1]
         self._spent_s[nodeid] = self._spent_s.get(nodeid, 0.0) + now - began
@@ -72,7 +72,7 @@ class Progress:
         return line if columns is None or len(line) <= columns else f"{line[: columns - 1]}…"
 
     def line_if_due(self) -> str | None:
-        """Return the line if the last one, or the start of the run, is long enough ago."""
+        """Return the line if enough time has passed since the last one or the start of the run."""
         now = self._clock()
         if now - self._written_at < INTERVAL_S:
             return None
@@ -89,8 +89,8 @@ class Progress:
 def seconds_left(remaining_s: float, planned_s: float, spent_s: float, weight_s: float) -> float:
     """Return the seconds that the remaining cases will take.
 
-    The plan gives them `remaining_s`; it gave those that have ended `planned_s`, and they took `spent_s`.
-    The more has ended, the more that ratio counts; the plan counts as much as `weight_s` planned seconds.
+    They are planned to take `remaining_s`; ended cases were planned to take `planned_s` and took `spent_s`.
+    That ratio gains weight as cases end, against a weight of `weight_s` planned seconds for the plan itself.
 
     >>> seconds_left(60.0, planned_s=0.0, spent_s=0.0, weight_s=4.0)
     60.0
@@ -112,7 +112,7 @@ def clock_time(duration_s: float) -> str:
 
 
 def show_progress(session: pytest.Session, benchmarks: BenchmarkSession) -> None:
-    """Replace pytest's dots for our cases, unless -v or -q asks for more or for less.
+    """Replace pytest's dots for breakeven's cases, unless -v or -q is given.
 
     A reporter other than pytest's own draws its own progress.
     """
@@ -126,10 +126,10 @@ def show_progress(session: pytest.Session, benchmarks: BenchmarkSession) -> None
 
 
 class ProgressDisplay:
-    """A pytest plugin that writes the progress of our cases instead of their file names and dots.
+    """A pytest plugin that writes the progress of breakeven's cases instead of file names and dots.
 
-    A failure keeps its letter, on a line with the case's name. Other tests keep everything. `is_mixed` says
-    whether there are any: pytest's percentages then include our cases.
+    A failure keeps its letter, on a line with the case's name. The output of other tests is unchanged.
+    `is_mixed` is whether there are any: pytest's percentages then include breakeven's cases.
     """
 
     def __init__(
@@ -159,11 +159,11 @@ class ProgressDisplay:
             self._draw()
         elif line := self._progress.line_if_due():
             self._reporter.write_line(line)
-            self._reporter.flush()  # a pipe would keep it
+            self._reporter.flush()  # a pipe would buffer it
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
-        """Write what neither passed nor was skipped on a line of its own: pytest's letter and the case."""
+        """Write a line for a case that neither passed nor was skipped: pytest's letter and the case."""
         result = yield
         is_quiet = (report.passed or report.skipped) and not hasattr(report, "wasxfail")
         if report.nodeid in self._progress and not is_quiet:
@@ -173,9 +173,9 @@ class ProgressDisplay:
             self._reporter.flush()
         return result
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the plugins that know the letter, as for xfail
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the plugins that provide the letter, as for xfail
     def pytest_report_teststatus(self, report: Any) -> Generator[None, Any, Any]:
-        """Let pytest count our cases without writing a letter."""
+        """Let pytest count breakeven's cases without writing a letter."""
         status = yield
         if self._is_over or report.nodeid not in self._progress:
             return status
@@ -191,13 +191,13 @@ class ProgressDisplay:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Leave the terminal as pytest expects it, also where the run was stopped."""
+        """Leave the terminal as pytest expects it, also if the run was stopped."""
         self._erase()
         self._reporter.showfspath = self._shows_paths
         self._is_over = True
 
-    # `write_raw`, since pytest counts what `write` puts on a line, and would wrap it. The carriage return is
-    # written apart, since a text that the terminal cannot encode is written escaped.
+    # `write_raw`, because pytest counts the characters of `write` and would wrap the line. The carriage
+    # return is written separately, because text that the terminal cannot encode is escaped.
     def _draw(self) -> None:
         columns = _columns()
         self._reporter.write_raw("\r")
@@ -211,5 +211,5 @@ class ProgressDisplay:
 
 
 def _columns() -> int:
-    """Return the width of a line: after the last column some terminals would begin another."""
+    """Return the width of a line: after the last column some terminals begin a new line."""
     return max(1, shutil.get_terminal_size().columns - 1)

@@ -17,13 +17,13 @@ REMEDY = f"set it to a text file with one case per line, such as {EXAMPLE!r}, or
 
 @dataclass(frozen=True)
 class Selection:
-    """The names that a file lists, each once, in its order."""
+    """The names in a file, each once, in order."""
 
     path: str
     names: tuple[str, ...]
 
     def check(self, collected: Iterable[str]) -> None:
-        """Refuse a list of which nothing was collected.
+        """Reject a list if none of its cases was collected.
 
         Raises:
             UsageError: none of the listed cases was collected.
@@ -59,7 +59,7 @@ class Selection:
 
 
 def read_selection(environment: Mapping[str, str]) -> Selection | None:
-    """Return what the environment selects; None where the variable is unset or empty.
+    """Return the selection of the environment; None if the variable is unset or empty.
 
     Blank lines and lines that begin with ``#`` are ignored.
 

@@ -1,6 +1,6 @@
-"""The benchmarks of one pytest session: what was timed, what gave no timing and why, what the machine did.
+"""The benchmarks of one pytest session: timings, outcomes without a timing, and the machine's state.
 
-It hands pytest-benchmark's timer to `breakeven.measure`, and the timings to `breakeven.stats`. Importing it
+It passes pytest-benchmark's timer to `breakeven.measure`, and timings to `breakeven.stats`. Importing it
 loads torch.
 """
 
@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from breakeven.case import SCHEMA, Budget, CaseKey, Ending, Outcome
+from breakeven.case import SCHEMA, Budget, CaseKey, Outcome, OutcomeKind
 from breakeven.errors import BreakevenError
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.runner import Runner
-from breakeven.measure.timing import Plan, Round
+from breakeven.measure.timing import Round, RoundPlan
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.output import RunFile, check_writable
@@ -36,16 +36,16 @@ PYTEST_PREFIX = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")
 
 @dataclass(frozen=True)
 class Untimed:
-    """A case without a timing: its outcome, and the error where its traceback was asked for."""
+    """A case without a timing: its outcome, and the error if its traceback was requested."""
 
     outcome: Outcome
     error: Exception | None = None
     hint: str = ""
 
     def end_test(self) -> NoReturn:
-        """Skip or fail the running test, in one line unless a traceback was asked for."""
+        """Skip or fail the running test, with one line unless a traceback was requested."""
         __tracebackhide__ = True
-        if self.outcome.outcome in (Ending.SKIPPED, Ending.OOM):
+        if self.outcome.outcome in (OutcomeKind.SKIPPED, OutcomeKind.OOM):
             pytest.skip(self.outcome.reason)
         if self.error is not None:
             raise self.error
@@ -83,14 +83,14 @@ class BenchmarkSession:
     def measure(
         self, item: pytest.Item, case: CaseKey, device: Device, recipe: Recipe, benchmark: Any
     ) -> Untimed | None:
-        """Time one case into `benchmark`; return how it ended where that gave no timing.
+        """Time one case into `benchmark`; return the outcome if there is no timing.
 
-        Ctrl-C and pytest's own exceptions pass through. `benchmark` is then marked as failed, since
-        pytest-benchmark would lose the whole file over a case without rounds.
+        Ctrl-C and pytest's own exceptions pass through. `benchmark` is then marked as failed, because
+        pytest-benchmark would not write the file if a case has no rounds.
         """
         benchmark.extra_info.update(case.as_extra_info())
 
-        def time_rounds(round_: Round, plan: Plan) -> None:
+        def time_rounds(round_: Round, plan: RoundPlan) -> None:
             benchmark.pedantic(
                 round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1
             )
@@ -101,7 +101,7 @@ class BenchmarkSession:
             self._runner.budget = self.options.budget(item)
             if not benchmark.enabled:
                 self._runner.run_once(case, device, recipe, time_rounds)
-                self._record(item.nodeid, Ending.SKIPPED, "ran once untimed: benchmarks are disabled")
+                self._record(item.nodeid, OutcomeKind.SKIPPED, "ran once untimed: benchmarks are disabled")
                 return None
             self._machine.before_case(self.plan, ended=len(self.timings))
             facts = self._runner.measure(case, device, recipe, time_rounds)
@@ -117,14 +117,14 @@ class BenchmarkSession:
         return None
 
     def retract(self, nodeid: str, benchmark: Any) -> Untimed:
-        """Drop the timing of a function that calls `train_benchmark` again: it has no single time."""
+        """Drop the timing of a function that calls `train_benchmark` again: its time would be ambiguous."""
         benchmark.has_error = True
         self.timings.pop(nodeid, None)
-        reason = "train_benchmark was called twice; call it once, and sweep or parametrize what differs"
-        return Untimed(self._record(nodeid, Ending.FAILED, reason))
+        reason = "train_benchmark was called twice; call it once, and sweep or parametrize the differences"
+        return Untimed(self._record(nodeid, OutcomeKind.FAILED, reason))
 
     def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
-        """Record what pytest reports of a case that ended without reaching `measure`."""
+        """Record pytest's report of a case that ended without reaching `measure`."""
         if nodeid in self.timings or nodeid in self.outcomes:
             return
         reason = longrepr[2] if isinstance(longrepr, tuple) else getattr(longrepr, "reprcrash", longrepr)
@@ -132,7 +132,7 @@ class BenchmarkSession:
         self._record(nodeid, outcome, text.splitlines()[0] if text else "no reason given")
 
     def result(self, nodeid: str) -> str:
-        """Return how a case ended and its name, as progress shows it."""
+        """Return the outcome of a case and its name, as shown by the progress."""
         outcome = self.outcomes.get(nodeid)
         result = self.timings.get(nodeid) or ("ended" if outcome is None else outcome.outcome)
         return f"{result}, {self.plan.label(nodeid)}"
@@ -142,11 +142,11 @@ class BenchmarkSession:
         return self._machine.facts(self.plan.devices)
 
     def complete(self, output_json: dict[str, Any]) -> None:
-        """Add our part to a run file that is about to be written."""
+        """Add breakeven's part to a run file before it is written."""
         self.run_file.content = output_json
         for nodeid in self.plan.cases:
             if nodeid not in self.timings and nodeid not in self.outcomes:
-                self._record(nodeid, Ending.SKIPPED, "not reached: the run was stopped before it")
+                self._record(nodeid, OutcomeKind.SKIPPED, "not reached: the run was stopped before it")
         output_json["breakeven"] = {
             "schema": SCHEMA,
             "command": self.options.command,
@@ -203,7 +203,7 @@ class MachineLog:
             self._runner.run_canary("middle", plan.devices)
 
     def facts(self, devices: list[Device]) -> dict[str, Any]:
-        """Return the machine's facts; the first call ends the run, since pytest-benchmark asks twice."""
+        """Return the machine's facts; the first call ends the run, because pytest-benchmark asks twice."""
         if self._facts is None:
             if self._start is not None:
                 self._runner.run_canary("end", devices)
@@ -219,8 +219,8 @@ class MachineLog:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C: a canceled CI job then keeps what it has measured."""
-    if threading.current_thread() is not threading.main_thread():  # which alone may set a handler
+    """Treat SIGTERM as Ctrl-C, so that a canceled CI job keeps its results."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set a handler
         yield
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

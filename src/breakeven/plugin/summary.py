@@ -1,4 +1,4 @@
-"""The last lines of a run: medians, why cases gave no timing, and where the time went.
+"""The last lines of a run: medians, reasons for missing timings, and how the time was spent.
 
 Devices are not compared here: ``breakeven report`` does that, with an interval.
 """
@@ -62,12 +62,12 @@ def table_lines(timings: Sequence[Timing], columns: int) -> list[str]:
         columns,
     )
     if len(rows) > MAX_ROWS:
-        lines.append(f"... and {len(rows) - MAX_ROWS} more rows, which the report shows")
+        lines.append(f"... and {len(rows) - MAX_ROWS} more rows, all in the report")
     return [*lines, ""]
 
 
 def reason_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return why cases gave no timing, the most frequent reasons first."""
+    """Return why cases have no timing, the most frequent reasons first."""
     counts = Counter((outcome.outcome, outcome.reason) for outcome in outcomes)
     lines = [
         f"{outcome} x{number}: {reason}" for (outcome, reason), number in counts.most_common(MAX_REASONS)
@@ -84,7 +84,7 @@ def closing_lines(
     wall_s: float,
     path: Path | None,
 ) -> list[str]:
-    """Return the counts, where the time of the run went, and the next command."""
+    """Return the counts, how the time of the run was spent, and the next command."""
     flagged = sum(bool(timing.flags) for timing in timings)
     counts = Counter(outcome.outcome for outcome in outcomes)
     ended = "".join(f", {number} {outcome}" for outcome, number in counts.items())

@@ -1,4 +1,4 @@
-"""The values that a benchmark function is run with: ``@pytest.mark.sweep(...)`` and ``--breakeven-sweep``."""
+"""The argument values of a benchmark function: ``@pytest.mark.sweep(...)`` and ``--breakeven-sweep``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from breakeven.case import Plain
 from breakeven.errors import UsageError
 
 RESERVED = ("device", "phase", "workload", "train_benchmark", "benchmark", "request")
-"""Names that an axis cannot have: they mean something else in every table."""
+"""Reserved names, which an axis cannot have: they have another meaning in tables."""
 
 EXAMPLE = "@pytest.mark.sweep(batch_size=[1, 64])"
 
@@ -29,7 +29,7 @@ Sweep = dict[str, Values]
 
 
 class Mark(Protocol):
-    """What `pytest.Mark` has."""
+    """The attributes of `pytest.Mark`."""
 
     name: str
     args: tuple[Any, ...]
@@ -38,7 +38,7 @@ class Mark(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``--breakeven-sweep`` asks for: a sweep's name, other values for some arguments, or both."""
+    """The value of ``--breakeven-sweep``: a sweep's name, other values for some arguments, or both."""
 
     name: str | None = None
     values: tuple[tuple[str, Values], ...] = ()
@@ -99,10 +99,10 @@ def sweeps_of(function: Callable[..., Any]) -> dict[str | None, Sweep]:
 
 
 def is_swept(function: object) -> bool:
-    """Return whether a function has a sweep mark of its own.
+    """Return whether a function itself has a sweep mark.
 
-    It is asked of every object of every collected module, and some raise when they are touched (a proxy
-    outside its context), so it looks at functions only.
+    This is called for every object in every collected module. Some objects raise on attribute access (a proxy
+    outside its context), so only functions are inspected.
     """
     if type(function) is not FunctionType:
         return False
@@ -110,7 +110,7 @@ def is_swept(function: object) -> bool:
 
 
 def select_sweep(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | None:
-    """Return the sweep to run with the choice's values; None where the function has none to run.
+    """Return the sweep to run, with the choice's values; None if the function has none to run.
 
     A function without a sweep of the chosen name runs its default one.
     """
@@ -125,7 +125,7 @@ def select_sweep(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | 
 
 
 def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]) -> None:
-    """Refuse a choice that fits none of the collected functions.
+    """Reject a choice that applies to none of the collected functions.
 
     Raises:
         UsageError: no function has a sweep of that name, or an argument of that key.
@@ -142,10 +142,10 @@ def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]
 
 
 def axis_value(value: object) -> Plain:
-    """Return a value as a run file holds it: a plain one as it is, another one by name, on one line.
+    """Return a value as it is stored in a run file: plain values unchanged, others by name, on one line.
 
-    Addresses are left out, since they differ from run to run. NaN and infinity, which JSON does not have,
-    become text. An enum of texts or numbers becomes its plain value, as in JSON.
+    Addresses are omitted, because they differ between runs. NaN and infinity, which JSON lacks, become text.
+    An enum of texts or numbers becomes its plain value, as in JSON.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -217,7 +217,7 @@ def _check_parametrize(marks: Iterable[Mark], sweep: Sweep) -> None:
 
 
 def _converted(name: str, values: Values, known: Values) -> Values:
-    """Return values from the command line as the mark would have them, whose own values are `known`."""
+    """Return values from the command line, converted to the type of the mark's values `known`."""
     if all(isinstance(value, str) for value in known):
         return tuple(str(value) for value in values)
     numbers = [value for value in known if value is not None]
@@ -237,7 +237,7 @@ def _as_numbers(name: str, values: Values, known: Values, example: float) -> Val
 
 
 def _by_name(name: str, values: Values, known: Values) -> Values:
-    """Return values that cannot be typed, such as a dtype or an optimizer, by the names of the mark's own."""
+    """Return values that have no literal, such as dtypes or optimizers, by the names of the mark's values."""
     by_name = {str(axis_value(value)): value for value in known}
     for value in values:
         if str(value) not in by_name:
@@ -250,7 +250,7 @@ def _is_number(value: object) -> bool:
 
 
 def _literal(text: str) -> Any:
-    """Return a number, True, False or None where the text is one, else the text."""
+    """Return a number, True, False or None if the text is one, else the text."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: very deep nesting

@@ -1,7 +1,7 @@
-"""Analyzed values -> text and pictures; nothing is computed here, and no torch is loaded.
+"""Renders analyzed values as text and figures; nothing is computed here, and torch is not loaded.
 
-``report_*`` render a report for each format, `compare`, `history*` and `calibrate` the other commands,
-``figures/`` draws. Shared by them: `table`, `terminal`, `markdown`, `html`, `inline_svg` and `escaping`,
-one function for each place that a string from a file may end up in. ``schemas/`` has the JSON Schemas of
-what the commands write, ``templates/`` the pages.
+``report_*`` render a report in each format; `compare`, `history*` and `calibrate` render the other commands;
+``figures/`` draws. They share `table`, `terminal`, `markdown`, `html`, `inline_svg`, and `escaping`, which
+has a function for each output that contains strings from files. ``schemas/`` has the JSON Schemas of the
+commands' outputs, ``templates/`` the pages.
 """

@@ -1,7 +1,7 @@
 """Strings from a file, escaped for each output format.
 
-A run file may come from anybody: a workload named ``=cmd()``, ``<script>`` or with an escape sequence is
-shown and never interpreted.
+Run files are untrusted: a workload named ``=cmd()``, ``<script>`` or with an escape sequence is shown and
+never interpreted.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = re.compile(
     r"[&<>|`*~\\$]"  # HTML, cells, code, emphasis, strikethrough, escapes, formulas
     r"|(?<![^\W_])_|_(?![^\W_])"  # an underscore, unless it is inside a word
-    r"|\](?=[(\[:])"  # the end of the text of a link
-    r"|(?<!\w)@|(?<=:)/(?=/)"  # mentions, and addresses that become links
+    r"|\](?=[(\[:])"  # the end of a link's text
+    r"|(?<!\w)@|(?<=:)/(?=/)"  # mentions, and URLs that become links
     r"|^[#+=-]"  # headings, lists and rules at the start of a line
 )
 
@@ -31,7 +31,7 @@ def csv_text(value: object) -> str:
 
 
 def markdown_text(value: object) -> str:
-    """Return text that markdown, including HTML in it, shows literally.
+    """Return text that markdown shows literally, including HTML in it.
 
     >>> print(markdown_text("seed_net [1–2] | <b>"))
     seed_net [1–2] &#124; &#60;b&#62;

@@ -26,7 +26,7 @@ from breakeven.render.table import Table
 from breakeven.render.terminal import rich_table, section
 
 MAX_ROWS = 12
-"""The rows of a table and the lines of a list in markdown; JSON and the page have all."""
+"""The rows of a table and the lines of a list in markdown; JSON and the page have all of them."""
 
 _MAX_NAME, _MAX_REASON, _MAX_LINE = 64, 40, 600
 _TEXT_COLUMNS = ("case", "change", "in", "state", "unchanged within")
@@ -136,7 +136,7 @@ def show_json(history: History) -> str:
 
 
 def add_line(added: Added) -> str:
-    """Return what became of one run file, on one line."""
+    """Return the result for one run file, on one line."""
     done = f"added as {added.path}" if added.new else f"is already in the store, as {added.path}"
     return f"{added.run}: {done}".encode("utf-8", "backslashreplace").decode()
 

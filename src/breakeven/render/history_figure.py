@@ -19,15 +19,15 @@ from breakeven.render.figures.style import GRID, INK, PAPER, SMALL, drawing
 
 WIDTH, HEIGHT = 4.8, 1.8
 MAX_MARKERS = 200
-"""Longer series are a thin line: markers would hide each other, and be most of a page's bytes."""
+"""Longer series are drawn as a thin line: markers would overlap, and be most of a page's bytes."""
 
 _SERIES, _CHANGE, _EXPECTED = "#0072B2", "#D55E00", "#009E73"
-_LABEL = 0.16  # of the axis' width: a commit's name, with the gap to the next
+_LABEL = 0.16  # of the axis' width: a commit's label and the gap to the next
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn of one series."""
+    """The data of one series' figure."""
 
     watched: TrackedSeries
     runs: Sequence[StoredRun]
@@ -97,7 +97,7 @@ def _draw_changes(ax: Axes, drawn: Drawn) -> None:
 
 
 def _labeled(drawn: Drawn) -> list[ChangePoint]:
-    """Return the changes whose commits find room above the axes: regressions first, then late ones."""
+    """Return the changes whose labels fit above the axes: regressions first, then recent ones."""
     reach = _LABEL * len(drawn.watched.series.values)
     found: list[ChangePoint] = []
     for item in sorted(drawn.changes, key=lambda item: (not item.is_regression, -item.change.at)):
@@ -111,7 +111,7 @@ def _label_axes(ax: Axes, drawn: Drawn) -> None:
     last = len(series.values) - 1
     low, high = ax.get_ylim()
     middle = (low + high) / 2
-    reach = max(high - middle, 0.03 * abs(middle))  # a series that never moved is a line, not noise
+    reach = max(high - middle, 0.03 * abs(middle))  # draw a series that never changed as a line, not as noise
     ax.set_ylim(max(0.0, middle - reach), middle + reach)
     ax.set_xlim(-0.9, last + 0.9)
     name = value_words(series.quantity)

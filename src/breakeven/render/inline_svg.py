@@ -1,4 +1,4 @@
-"""A figure's SVG as part of a page: with ids of its own, the page's colors, a title and a description."""
+"""Embeds a figure's SVG in a page: with unique ids, the page's colors, a title and a description."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _DROPPED = ("metadata", "style")
 
 
 def inlined(svg: bytes, name: str, title: str, description: str) -> str:
-    """Return the SVG as an element for HTML, which knows no namespaces.
+    """Return the SVG as an element for HTML, which does not have namespaces.
 
     Args:
         svg: as matplotlib writes it.
-        name: a word that begins every id, so that figures of one page never share one.
-        title: what the figure is called.
+        name: a prefix for every id, so that ids are unique on a page.
+        title: the figure's title.
         description: its alternative text.
     """
     root = ET.fromstring(svg)
@@ -49,7 +49,7 @@ def _without_namespaces(root: ET.Element) -> None:
 def _drop(root: ET.Element) -> None:
     for parent in root.iter():
         for child in list(parent):
-            # A style element would apply to the whole page, and the page has a background of its own.
+            # A style element would apply to the whole page, and the page has its own background.
             if child.tag in _DROPPED or child.get("id") == PAPER_ID:
                 parent.remove(child)
 

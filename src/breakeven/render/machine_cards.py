@@ -1,4 +1,4 @@
-"""Machine cards: what a run file records of a machine, as named lines; what it does not record is left out.
+"""Machine cards: the recorded facts of a machine as named lines; missing facts are omitted.
 
 Facts come from a file and may be of any type, so each is checked before it is shown.
 """
@@ -64,7 +64,7 @@ def _software(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _states(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
-    """Yield what changes on a machine, before and after, over all runs."""
+    """Yield the changing facts of a machine, before and after all runs."""
     for when in ("start", "end"):
         name = "before" if when == "start" else "after"
         states = [_mapping(run.state.get(when)) for run in runs]
@@ -118,7 +118,7 @@ def _load(state: Mapping[str, Any]) -> str:
 
 
 def _of_each(value: object, shown: Callable[[object], str]) -> str:
-    """Return a fact in which a machine's GPUs may differ: then it is a list, in their order."""
+    """Return a fact that is a list, in order, if the machine's GPUs differ in it."""
     return ", ".join(shown(one) or "unknown" for one in value) if isinstance(value, list) else shown(value)
 
 

@@ -17,7 +17,7 @@ def section(
     Args:
         title: the heading.
         lines: not escaped.
-        limit: the most lines to show; None for all.
+        limit: the maximum number of lines; None for all.
         rest: where the others are, such as ``in the JSON``.
         level: of the heading.
     """
@@ -42,7 +42,7 @@ def more(count: int, limit: int | None, rest: str = "") -> list[str]:
 
 
 def markdown_table(table: Table, level: int = 2, rest: str = "more rows are in summary.csv") -> str:
-    """Return a table under its title; `rest` says where the rows are that were cut."""
+    """Return a table under its title; `rest` describes where the omitted rows are."""
     rows = [
         f"{'#' * level} {markdown_text(capital(table.title))}",
         "",

@@ -1,5 +1,4 @@
-"""The report for machines: ``summary.csv`` and JSON, in full precision and base units; unknown is empty or
-null."""
+"""The report as CSV and JSON, in full precision and base units; unknown values are empty or null."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from breakeven.report.bottleneck import Bottleneck, Bound, BoundCell
 from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
 from breakeven.report.report import Report
-from breakeven.report.speedup import Speedup, Verdict
+from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
 from breakeven.report.variants import Variant
 from breakeven.stats.crossing import CrossingStatus
@@ -61,7 +60,7 @@ class SpeedupJson(PairJson):
     speedup: Ratio | None
     low: Ratio | None
     high: Ratio | None
-    verdict: Verdict
+    verdict: DeviceVerdict
     flags: list[Name]
 
 
@@ -111,7 +110,7 @@ class VariantJson(JsonOutput):
     speedup: Ratio | None
     low: Ratio | None
     high: Ratio | None
-    verdict: Verdict
+    verdict: DeviceVerdict
     flags: list[Name]
     compile_s: Amount | None
     capture_s: Amount | None

@@ -1,7 +1,7 @@
-"""A report -> files in a directory: everything is made before anything is written.
+"""Writes a report's files to a directory, after all of them were created successfully.
 
-Each file is written to a temporary name and then renamed, so that an old report is never left half
-overwritten. A format is one entry in `TEXTS`.
+Each file is written to a temporary name and then renamed, so that an old report is never partly overwritten.
+A new format is an entry in `TEXTS`.
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ TEXTS: dict[str, Callable[[Report, str], str]] = {
     "summary.csv": lambda report, _version: to_csv(report),
     "summary.md": to_markdown,
 }
-"""The files of a report beside the page and the figures: a name, and what makes its text of a report and
-our version."""
+"""The text files of a report, each with a function of the report and breakeven's version."""
 
 
 def write_report(report: Report, directory: str | os.PathLike[str], version: str) -> list[Path]:
-    """Write page, texts and figures into `directory`, which is made when it is missing; return their paths.
+    """Write page, texts and figures into `directory`, creating it if needed; return their paths.
 
-    The page comes last. A figure that only an older report had is removed.
+    The page comes last. Figures that only the older report had are removed.
 
     Raises:
-        UsageError: when the directory or a file in it cannot be written; the old files stay.
+        UsageError: the directory or a file in it cannot be written; the old files are unchanged.
     """
     home = Path(directory)
     contents = {name: encoded(make(report, version)) for name, make in TEXTS.items()}
@@ -55,7 +54,7 @@ def write_report(report: Report, directory: str | os.PathLike[str], version: str
 
 
 def encoded(text: str) -> bytes:
-    """Return UTF-8; half a surrogate pair, which a name in a JSON file may hold, is shown as its number."""
+    """Return UTF-8; lone surrogates, which names in a JSON file may contain, are escaped."""
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -63,7 +62,7 @@ def write_files(contents: Mapping[str, bytes], directory: Path) -> list[Path]:
     """Write named contents into `directory`, all or none; return their paths.
 
     Raises:
-        UsageError: when something cannot be written.
+        UsageError: a file cannot be written.
     """
     files = {directory / name: content for name, content in contents.items()}
     try:

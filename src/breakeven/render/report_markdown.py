@@ -14,11 +14,11 @@ from breakeven.render.report_tables import (
     variant_tables,
 )
 from breakeven.report.report import Report
-from breakeven.report.text import Conclusion
+from breakeven.report.verdict import Conclusion
 
 
 def to_markdown(report: Report, version: str) -> str:
-    """Return verdict, tables, warnings, outcomes and how it was made, as GitHub-flavored markdown."""
+    """Return verdict, tables, warnings, outcomes and methods as GitHub-flavored markdown."""
     reasons = tuple(f"{reason.level}: {reason.text}" for reason in report.comparability.reasons)
     paid_back = payback_table(report)
     found = [*machine_tables(report), *tables(report), *([paid_back] if paid_back else [])]

@@ -1,8 +1,8 @@
-"""``index.html``: the report as one page that needs nothing else, neither a network nor fonts nor scripts.
+"""``index.html``: the report as one self-contained page, which needs no network access.
 
-What it shows is here, how it looks in ``templates``. Every string of a report passes
-`breakeven.render.escaping.html_text` or the template's own escaping; only our own style, script and figures
-enter as they are.
+The content is here, the layout in ``templates``. Every string of a report is escaped, by
+`breakeven.render.escaping.html_text` or by the template; only breakeven's style, script and figures are
+inserted unescaped.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ COLUMNS = {
     "rate": 10.5,
     "machine": 12,
 }
-"""The columns of the table of cases, and how wide each is, in rem."""
+"""The columns of the table of cases, with their widths in rem."""
 
 NUMERIC = {"batch", "median", "95% interval", "n", "rate", "speedup", "95% interval of the speedup"}
 MAX_NAME = 200
-"""Longer names are cut in the table, where every row repeats them."""
+"""Longer names are cut in the table, where they are repeated in every row."""
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A figure as the page shows it; `svg` is empty where there is nothing to draw."""
+    """A figure on the page; `svg` is empty if there is nothing to draw."""
 
     name: str
     title: str
@@ -97,7 +97,7 @@ def to_html(
         question=_question(report),
         css=Markup(template("page.css")),
         js=Markup(script),
-        # The script is between two line breaks, which count.
+        # The line breaks around the script are part of its hash.
         script_hash=_hash(f"\n{script}\n"),
         forced=report.forced,
         conclusions=report.conclusions,
@@ -155,14 +155,14 @@ def _figures(report: Report, svgs: Mapping[str, bytes]) -> list[_Shown]:
 def _rows(report: Report) -> Markup:
     """Return the table's rows.
 
-    Built here and not by the template, which takes seconds for thousands of rows.
+    Not built by the template, which would take seconds for thousands of rows.
     """
     labels = {machine: _escaped(label) for machine, label in report.labels.items()}
     return Markup("\n".join(f"<tr>{''.join(_cells(row, labels[row.key.machine]))}" for row in report.rows))
 
 
 def _cells(row: CaseRow, machine: Markup) -> Iterable[str]:
-    """Yield the cells of a case; end tags are left out, as HTML allows, since rows are most of the page."""
+    """Yield the cells of a case; end tags are omitted, as HTML allows, because rows are most of the page."""
     key, case, speedup = row.key, row.estimate, row.speedup
     for text in (key.workload, key.axes.text):
         yield f"<td><bdi>{_escaped(text)}</bdi>"
@@ -184,7 +184,7 @@ def _cells(row: CaseRow, machine: Markup) -> Iterable[str]:
 
 
 def _number(text: str, value: float | None) -> str:
-    """Return a cell that is sorted by its exact value."""
+    """Return a cell with its exact value for sorting."""
     return "<td class=r>" if value is None else f"<td class=r data-v={value:.6g}>{escape(text)}"
 
 
@@ -197,7 +197,7 @@ def _escaped(name: object) -> Markup:
 
 
 def _commands(report: Report) -> list[str]:
-    """Return the shell lines that made the runs, where the files record them, and this report."""
+    """Return the shell lines that produced the runs, if recorded, and this report."""
     measured = dict.fromkeys(run.command for run in report.runs if run.command)
     return [*measured, shlex.join(["breakeven", "report", *(run.name for run in report.runs)])]
 

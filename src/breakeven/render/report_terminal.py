@@ -1,6 +1,6 @@
 """The report in a terminal: summary tables, then the verdict, within 100 columns.
 
-Returns what rich can print. No string is read as markup, and no control character passes.
+No string is read as markup, and no control character passes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from breakeven.render.escaping import terminal_text
 from breakeven.render.report_tables import NARROW, bottleneck_tables, outcome_lines, tables, variant_tables
 from breakeven.render.table import Table
 from breakeven.render.terminal import rich_table, section
-from breakeven.report.comparability import Level
+from breakeven.report.comparability import ComparabilityLevel
 from breakeven.report.report import Report
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield tables, what helps, what was not timed, warnings, what would change the verdict, the verdict."""
+    """Yield tables, advice, untimed cases, warnings, what-ifs and the verdict."""
     for table in [*tables(report), *bottleneck_tables(report), *variant_tables(report)]:
         yield rich_table(reduce(Table.without, NARROW, table))
         if table.cut:
@@ -31,7 +31,7 @@ def renderables(report: Report) -> Iterator[RenderableType]:
     yield from section("Warnings", report.warnings)
     yield from section("What would change this", report.what_if_sentences)
     yield Text()
-    if report.comparability.level is not Level.GREEN:
+    if report.comparability.level is not ComparabilityLevel.GREEN:
         yield Text(f"Comparability: {report.comparability.level}; see the warnings", style="yellow")
     for conclusion in report.conclusions:
         yield Text(terminal_text(conclusion.headline), style="bold")

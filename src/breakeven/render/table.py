@@ -1,4 +1,4 @@
-"""A table of short strings, which every renderer lays out in its own format."""
+"""A table of short strings, which each renderer lays out in its format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_ROWS = 120
 class Table:
     """A titled table of strings.
 
-    `cut` counts the rows left out, `words` names the columns that are not numeric.
+    `cut` counts the omitted rows, `words` lists the columns that are not numeric.
     """
 
     title: str

@@ -1,6 +1,6 @@
 """The parts of every terminal output: rich tables and lists within 100 columns.
 
-No string is read as markup, and control characters are escaped.
+No string is interpreted as markup, and control characters are escaped.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def section(
     Args:
         title: the heading.
         lines: not escaped.
-        rest: where the lines are that were cut.
-        limit: the most lines to show.
+        rest: where the omitted lines are.
+        limit: the maximum number of lines.
     """
     if not lines:
         return
@@ -47,7 +47,7 @@ def section(
 
 
 def table_section(table: Table, rest: str) -> Iterator[RenderableType]:
-    """Yield a table, and how many of its rows were cut; `rest` says where they are."""
+    """Yield a table, and how many of its rows were cut; `rest` describes where they are."""
     yield rich_table(table)
     if table.cut:
         yield Text(f"... and {table.cut} more rows, {rest}")

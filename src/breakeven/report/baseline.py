@@ -22,15 +22,16 @@ class Baseline:
 def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, Iterable[str]]) -> Baseline:
     """Return the baseline that `text` names: ``DEVICE`` or ``MACHINE/DEVICE``.
 
-    MACHINE is a machine's label or class id, or a part of one of them that no other machine's has.
+    MACHINE is a machine's label or class id, or a part of one of them that is unique.
 
     Args:
-        text: what the user typed.
+        text: the user's text.
         machines: those that were read.
         devices: the timed devices of each class id.
 
     Raises:
-        UsageError: no such machine or device was measured, or several machines fit; lists what is present.
+        UsageError: no such machine or device was measured, or several machines match; the message lists what
+        is present.
     """
     timed = sorted({name for names in devices.values() for name in names}, key=device_order)
     if "/" not in text:

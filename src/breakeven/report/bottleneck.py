@@ -1,8 +1,8 @@
-"""What bounds each training step on an accelerator: the host's queueing, the copy of the batch, the device.
+"""The bottleneck of each training step on an accelerator: queueing, the copy of the batch, or the device.
 
-Also the flat stretch: up to which batch size a step takes no longer than at the smallest. The seconds for
-which the host is busy queueing a step, from rounds of their own, are set against the step's median. Device
-events cannot replace them: the gaps in which a device waits count in those.
+Also the flat stretch: the batch sizes up to which a step takes no longer than at the smallest. The seconds
+for which the host is busy queueing a step, from separate rounds, are compared with the step's median. Device
+events cannot replace them, because they include the gaps in which a device waits.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from breakeven.case import Line
 from breakeven.device_names import is_cpu
 from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
-from breakeven.runs.schema import Facts
+from breakeven.runs.schema import CaseFacts
 from breakeven.stats.intervals import ratio_of_draws
 
 
 class Bound(StrEnum):
-    """What bounds a step. `advice` says what the kind means for somebody who wants to be faster."""
+    """What bounds a step; `advice` is how to make it faster."""
 
     advice: str
 
     def __new__(cls, name: str, advice: str = "") -> Self:
-        """Make a kind of its name and its advice."""
+        """Create a kind from its name and its advice."""
         bound = str.__new__(cls, name)
         bound._value_ = name
         bound.advice = advice
@@ -62,30 +62,29 @@ class Bound(StrEnum):
 
 
 HOST_BUSY = 0.8
-"""Where the host queues for at least this share of a step, the device waits for it."""
+"""If the host queues for at least this share of a step, the device waits for it."""
 
 HOST_IDLE = 0.5
-"""Where it queues for at most this share, the device still has half of the step to do when all is queued."""
+"""If it queues for at most this share, the device still works for half of the step after all is queued."""
 
 COPYING = 0.5
-"""Where the copy of the batch occupies the host for at least this share, nothing else matters."""
+"""If the copy of the batch occupies the host for at least this share, the step is copy-bound."""
 
 WAITING = 2.0
-"""Queueing that takes this many times the minimum over the model's batch sizes is waiting: launches are
-equal."""
+"""Queueing that takes this many times the minimum over the batch sizes includes waiting."""
 
 FLAT = 1.10
-"""A step that takes up to this many times the smallest batch's costs next to nothing more."""
+"""A step is flat if it takes up to this many times that of the smallest batch."""
 
 
 @dataclass(frozen=True)
 class BoundCell:
     """What bounds one cell.
 
-    `kind` is undecided where the interval allows several kinds or the host waited for the device within the
-    step, unmeasured where the queueing was not timed. `share`, with its 95% interval `low` to `high`, is
-    the part of the step for which the host queues work; the copy of the batch, where it occupies the host,
-    is left out of both.
+    `kind` is undecided if the interval allows several kinds or the host waited for the device within the
+    step, unmeasured if the queueing was not timed. `share`, with its 95% interval `low` to `high`, is the
+    part of the step for which the host queues work; the copy of the batch, if it occupies the host, is in
+    neither.
     """
 
     batch_size: int
@@ -94,16 +93,15 @@ class BoundCell:
     share: float | None
     low: float | None
     high: float | None
-    facts: Facts
+    facts: CaseFacts
 
 
 @dataclass(frozen=True)
 class Bottleneck:
     """One model on one accelerator, a cell for each batch size that was timed, ascending.
 
-    `flat_to` is the largest batch size up to which every step surely takes at most `FLAT` times the smallest
-    batch's, None where the second already may not; `grows` says whether the next one surely takes more. Where
-    it does not, and there is a next one, the times cannot tell.
+    `flat_to` is the largest batch size up to which every step is shown to take at most `FLAT` times the
+    smallest batch's, None if the second may take more; `grows` is whether the next one is shown to take more.
     """
 
     line: Line
@@ -131,8 +129,8 @@ def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[Bound,
     Args:
         train_s: the step, synchronized.
         enqueue_s: until the last of its work is queued.
-        transfer_s: the part of that in which the copy of the batch occupies the host: pageable memory has
-            to be read before the copy returns, pinned memory is copied while the host goes on.
+        transfer_s: the part of that in which the copy of the batch occupies the host: pageable memory is read
+        before the copy returns, pinned memory is copied while the host goes on.
 
     >>> [str(kind_of(1.0, queued, 0.0)[0]) for queued in (0.9, 0.6, 0.1)]
     ['launch-bound', 'mixed', 'compute-bound']
@@ -164,9 +162,9 @@ def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
 
 
 def _cell(case: Estimate) -> BoundCell:
-    """Return what bounds a cell; both ends of its interval must give the same kind.
+    """Return what bounds a cell; both ends of its interval must have the same kind.
 
-    A run file without the fastest and slowest queueing gives the interval of the step alone.
+    Without the fastest and slowest queueing, only the interval of the step is used.
     """
     facts, batch_size, train_s = case.facts, case.key.batch_size, case.median_s
     queued_s, copied_s = facts.enqueue_s, facts.enqueue_transfer_s or 0.0
@@ -184,9 +182,9 @@ def _cell(case: Estimate) -> BoundCell:
 
 
 def _without_waiting(cells: Sequence[BoundCell]) -> Iterator[BoundCell]:
-    """Call undecided where the host cannot have queued all the time: its queue was full, or it read a value.
+    """Mark cells as undecided if the host waited while queueing: its queue was full, or it read a value.
 
-    A step has as many launches at every batch size, so queueing alone takes about as long.
+    A step has the same number of launches at every batch size, so queueing alone takes about as long.
     """
     queued_s = {
         cell.batch_size: cell.facts.enqueue_s - (cell.facts.enqueue_transfer_s or 0.0)
@@ -209,7 +207,7 @@ def _flat_stretch(line: Sequence[Estimate]) -> tuple[int | None, bool]:
             break
         if ratio.low > FLAT:
             return end, True
-        if ratio.high > FLAT * (1 + 1e-9):  # a tenth more, rounded on its way through a logarithm
+        if ratio.high > FLAT * (1 + 1e-9):  # FLAT, with a tolerance for rounding through a logarithm
             break
         end = case.key.batch_size
     return end, False

@@ -1,6 +1,6 @@
-"""May these numbers be compared? Green, amber or red, with the reasons.
+"""Whether numbers may be compared: green, amber or red, with the reasons.
 
-Red is where two numbers of one name mean different things: another numeric mode, another model.
+Red means that numbers of the same name differ in meaning: another numeric mode, another model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 
 
-class Level(StrEnum):
+class ComparabilityLevel(StrEnum):
     """Whether numbers may be compared."""
 
     GREEN = "green"
@@ -41,7 +41,7 @@ SHOULD_AGREE = (
     "threads",
     "omp_wait_policy",
 )
-"""Facts that move the times without changing what is computed; unknown ones are passed over."""
+"""Facts that affect the times but not the results; unknown ones are ignored."""
 
 DOUBTFUL = (Flag.THROTTLED, Flag.SHARED_GPU)
 """Flags on a device that make a comparison amber."""
@@ -51,7 +51,7 @@ DOUBTFUL = (Flag.THROTTLED, Flag.SHARED_GPU)
 class Reason:
     """Why the comparison is amber or red: one line, cause and remedy."""
 
-    level: Level
+    level: ComparabilityLevel
     text: str
 
 
@@ -59,7 +59,7 @@ class Reason:
 class Comparability:
     """The level, which is that of the worst reason, and the reasons, the worst first."""
 
-    level: Level
+    level: ComparabilityLevel
     reasons: tuple[Reason, ...]
 
 
@@ -72,13 +72,14 @@ def comparability(
         machines: every machine class in the report.
         cases: their estimates, whose flags record throttling and a shared GPU.
         runs: those behind the estimates.
-        moved: a line for each canary that moved while a run was measured.
+        moved: a line for each canary that changed during a run.
     """
-    # Red comes first: the order of the checks is that of their weight.
+    # The worst reasons first: the first one sets the level.
     red = (*_modes(machines), *_models(runs))
-    unsteady = (Reason(Level.AMBER, text) for text in moved)
+    unsteady = (Reason(ComparabilityLevel.AMBER, text) for text in moved)
     amber = (*unsteady, *_versions(machines), *_unknown(machines), *_flagged(cases))
-    return Comparability(Level.RED if red else Level.AMBER if amber else Level.GREEN, (*red, *amber))
+    reasons = (*red, *amber)
+    return Comparability(reasons[0].level if reasons else ComparabilityLevel.GREEN, reasons)
 
 
 def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
@@ -87,7 +88,7 @@ def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
         values = _values(among, name)
         if len(values) > 1:
             text = f"{name} differs ({_listed(values)}); measure all machines in one numeric mode"
-            yield Reason(Level.RED, text)
+            yield Reason(ComparabilityLevel.RED, text)
 
 
 def _models(runs: Sequence[Run]) -> Iterator[Reason]:
@@ -103,9 +104,9 @@ def _models(runs: Sequence[Run]) -> Iterator[Reason]:
         cells = [cell for (cell, _), values in known.items() if len(values) > 1]
         if cells:
             yield Reason(
-                Level.RED,
-                f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their "
-                f"{name}; give what differs an axis or a name of its own",
+                ComparabilityLevel.RED,
+                f"{joined([one_line(cell.label()) for cell in cells])}: cells of the same name differ in "
+                f"their {name}; give them different names or axes",
             )
 
 
@@ -114,7 +115,7 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
         values = _values(machines, name)
         if len(values) > 1:
             text = f"{name} differs ({_listed(values)}); the ratios include that difference"
-            yield Reason(Level.AMBER, text)
+            yield Reason(ComparabilityLevel.AMBER, text)
     by_gpu: dict[str, list[Machine]] = {}
     for machine in machines:
         by_gpu.setdefault(str(machine.facts.get("gpu")), []).append(machine)
@@ -122,14 +123,14 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
         values = _values(same, "power_limit_w")
         if len(values) > 1:
             text = f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set one limit on all"
-            yield Reason(Level.AMBER, text)
+            yield Reason(ComparabilityLevel.AMBER, text)
 
 
 def _unknown(machines: Sequence[Machine]) -> Iterator[Reason]:
     unknown = [machine.label for machine in machines if not any(n in machine.facts for n in NUMERIC_MODES)]
     if unknown and len(machines) > 1:
         yield Reason(
-            Level.AMBER,
+            ComparabilityLevel.AMBER,
             f"{joined(unknown)}: the run file does not record numeric modes and versions, so it is unknown "
             "whether they agree; measure again with this breakeven",
         )
@@ -141,7 +142,7 @@ def _flagged(cases: Iterable[Estimate]) -> Iterator[Reason]:
         count = sum(flag in case.flags for case in flagged)
         if count:
             text = f"{plural(count, 'case')} {flag.disturbed}; free or cool the device, and measure again"
-            yield Reason(Level.AMBER, text)
+            yield Reason(ComparabilityLevel.AMBER, text)
 
 
 def _values(machines: Sequence[Machine], name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One estimate a case: its median, the interval, and the draws that everything later rests on.
+"""One estimate per case: its median, the interval, and the draws on which all later results are based.
 
 One run is bootstrapped over its rounds, six and more runs over runs, and two to five runs use Student's
 distribution of their medians. Every comparison and every break-even uses the same draws, so that their
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from breakeven.case import CaseKey
 from breakeven.flags import Flag
-from breakeven.runs.schema import CaseResult, Facts, Run
+from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import (
+    MIN_BOOTSTRAP_RUNS,
     MIN_ROUNDS,
-    MIN_RUNS,
     MedianInterval,
     RunDraws,
     autocorrelation_time,
@@ -31,14 +31,14 @@ from breakeven.stats.intervals import (
 )
 
 SEED = 20260101
-"""The seed of all draws of a report: the same files give the same numbers, in any order of their cases."""
+"""The seed of all draws of a report: the same files yield the same numbers, in any order of their cases."""
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What is known of one case on one machine class, in seconds.
+    """The estimate of one case on one machine class, in seconds.
 
-    `median_s` is the median of the runs' medians, `n` counts all rounds, `draws` has a value a resample.
+    `median_s` is the median of the runs' medians, `n` counts all rounds, `draws` has one value per resample.
     `facts` are the medians over the runs.
     """
 
@@ -50,16 +50,16 @@ class Estimate:
     high_s: float | None
     draws: NDArray[np.float64]
     flags: tuple[str, ...] = ()
-    facts: Facts = field(default_factory=Facts)
+    facts: CaseFacts = field(default_factory=CaseFacts)
 
     @property
     def judged(self) -> bool:
-        """Whether the case can take part in a comparison: neither too few rounds nor a median of zero."""
+        """Whether the case can be compared: it has enough rounds and a nonzero median."""
         return self.median_s > 0 and self.low_s is not None
 
 
 def estimates(runs: Sequence[Run]) -> list[Estimate]:
-    """Return one estimate for each case of each machine class, in the order the cases first appear in."""
+    """Return one estimate for each case of each machine class, in the order of the cases."""
     samples: dict[CaseKey, dict[int, CaseResult]] = {}
     places: dict[str, dict[int, int]] = {}
     for number, run in enumerate(runs):
@@ -69,7 +69,7 @@ def estimates(runs: Sequence[Run]) -> list[Estimate]:
                 known = places.setdefault(case.key.machine, {})
                 known.setdefault(number, len(known))
     # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
-    # comparison; two machines' processes have nothing in common, and are drawn apart.
+    # comparison; the processes of different machines are drawn independently.
     draws = {
         machine: RunDraws.draw(np.random.default_rng([SEED, _number(machine)]), len(known))
         for machine, known in places.items()
@@ -91,7 +91,7 @@ def _estimate(
         interval, draws = median_interval(samples[0]), resampled_medians(samples[0], rng)
     else:
         medians = [float(np.median(sample)) for sample in samples]
-        if len(samples) < MIN_RUNS and min(medians) > 0:
+        if len(samples) < MIN_BOOTSTRAP_RUNS and min(medians) > 0:
             draws = student_over_runs(medians, [places[number] for number in found], run_draws)
         else:
             draws = resampled_over_runs(samples, run_draws.choices, rng)
@@ -105,7 +105,7 @@ def _estimate(
         high_s=interval.high,
         draws=draws,
         flags=_flags((flag for case in found.values() for flag in case.flags), interval),
-        facts=Facts.over_runs(case.facts for case in found.values()),
+        facts=CaseFacts.over_runs(case.facts for case in found.values()),
     )
 
 

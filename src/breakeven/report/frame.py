@@ -1,4 +1,4 @@
-"""The cases of a report as a pandas frame: what ``summary.csv`` holds, and what figures draw from."""
+"""The cases of a report as a pandas frame, for ``summary.csv`` and the figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLUMNS = (*SUMMARY, "class_id", "runs", "rate", "samples", "peak_memory_bytes")
 
 
 def cases(report: Report) -> pd.DataFrame:
-    """Return a row a case with the columns of `COLUMNS`, None where something is unknown."""
+    """Return one row per case with the columns of `COLUMNS`, None for unknown values."""
     return pd.DataFrame([_row(report, row) for row in report.rows], columns=list(COLUMNS), dtype=object)
 
 

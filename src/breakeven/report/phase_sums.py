@@ -1,8 +1,8 @@
-"""Do the phases add up to the whole training step?
+"""Whether the phases add up to the whole training step.
 
-The sum is that of the phases and of zeroing the gradients, which is a part of the step and not a phase. On
-a CPU a residual means that a phase, or `train`, was not measured as it runs; on an accelerator each phase
-is synchronized, and the residual is what that costs.
+The sum includes zeroing the gradients, which is a part of the step but not a phase. On a CPU a residual means
+that a phase, or `train`, was not measured as it runs; on an accelerator each phase is synchronized, and the
+residual is the cost of that.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ _OPTIONAL = "zero_grad"  # older run files do not have it
 
 @dataclass(frozen=True)
 class PhaseSum:
-    """The parts of one cell's training step on one device beside the step timed as a whole, in seconds.
+    """The parts of one cell's training step on one device, and the step timed as a whole, in seconds.
 
-    `key` is that of the whole step. `parts` has the median of each phase that was timed, and the seconds of
-    `zero_grad` where they are known, in the order of the step. `low_s` and `high_s` are the interval of
-    `train_s`.
+    `key` is that of the whole step. `parts` has the median of each timed phase, and the seconds of
+    `zero_grad` if known, in the order of the step. `low_s` and `high_s` are the interval of `train_s`.
     """
 
     key: CaseKey
@@ -52,10 +51,10 @@ class PhaseSum:
 
 @dataclass(frozen=True)
 class Residual:
-    """How the phases of one device add up, over all its cells that have them.
+    """How the phases of one device add up, over all its complete cells.
 
-    `median` is that of the cells' residuals; `beyond` counts the cells whose residual is larger than
-    `MAX_RESIDUAL` either way, and `worst` is the cell farthest off with its residual.
+    `median` is that of the cells' residuals; `beyond` counts the cells whose residual exceeds `MAX_RESIDUAL`
+    in either direction, and `worst` is the cell with the largest residual.
     """
 
     machine: str

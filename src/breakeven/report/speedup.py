@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from breakeven.case import CaseKey, Cell, Model
 from breakeven.device_names import choose_baseline
-from breakeven.phases import find_phase
+from breakeven.phases import COMPARED, find_phase
 from breakeven.report.baseline import Baseline
 from breakeven.report.estimates import Estimate
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
 
 SAME_WITHIN = 1.02
-"""Up to this ratio, either way, two devices are the same."""
+"""Up to this ratio, in either direction, two devices are the same."""
 
 
-class Verdict(StrEnum):
+class DeviceVerdict(StrEnum):
     """How a candidate compares with its baseline in one cell."""
 
     FASTER = "faster"
@@ -27,11 +27,11 @@ class Verdict(StrEnum):
 
     @property
     def sign(self) -> int:
-        """1 where the candidate is shown to be faster, -1 where slower, 0 where neither is shown.
+        """1 if the candidate is shown to be faster, -1 if slower, 0 otherwise.
 
-        The same within 2% is neither: no status rests on a difference that its own cell denies.
+        The same within 2% is 0: no status is based on cells that are the same within 2%.
         """
-        return {Verdict.FASTER: 1, Verdict.SLOWER: -1}.get(self, 0)
+        return {DeviceVerdict.FASTER: 1, DeviceVerdict.SLOWER: -1}.get(self, 0)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Speedup:
     speedup: float | None
     low: float | None
     high: float | None
-    verdict: Verdict
+    verdict: DeviceVerdict
     flags: tuple[str, ...] = ()
 
     @property
@@ -67,25 +67,25 @@ class Speedup:
         return self.candidate.phase
 
 
-def verdict_of(ratio: RatioInterval) -> Verdict:
+def verdict_of(ratio: RatioInterval) -> DeviceVerdict:
     """Return the verdict on a speedup's interval.
 
-    ``same`` comes first: an interval within 2% of 1 is not a difference anybody could use, however sure.
+    ``same`` takes precedence: an interval within 2% of 1 is not a relevant difference, however certain.
 
     >>> str(verdict_of(RatioInterval(1.001, 1.002, 1.003))), str(verdict_of(RatioInterval(1.1, 1.2, 1.3)))
     ('same', 'faster')
     """
     if ratio.low is None or ratio.high is None:
-        return Verdict.UNDECIDED
+        return DeviceVerdict.UNDECIDED
     if ratio.low >= 1 / SAME_WITHIN and ratio.high <= SAME_WITHIN:
-        return Verdict.SAME
+        return DeviceVerdict.SAME
     if ratio.low > 1:
-        return Verdict.FASTER
-    return Verdict.SLOWER if ratio.high < 1 else Verdict.UNDECIDED
+        return DeviceVerdict.FASTER
+    return DeviceVerdict.SLOWER if ratio.high < 1 else DeviceVerdict.UNDECIDED
 
 
 def devices_of(cases: Sequence[Estimate]) -> dict[str, list[str]]:
-    """Return the timed devices of each class id, in the order in which they first appear in `cases`."""
+    """Return the timed devices of each class id, in the order of `cases`."""
     devices: dict[str, dict[str, None]] = {}
     for case in cases:
         devices.setdefault(case.key.machine, {})[case.key.device] = None
@@ -97,7 +97,7 @@ Baselines = Mapping[str, Baseline | None]
 
 
 def baselines(cases: Sequence[Estimate], asked: Baseline | None = None) -> Baselines:
-    """Return what the devices of each machine class are compared with, as `Baselines`."""
+    """Return the baseline of each machine class."""
     found: dict[str, Baseline | None] = {}
     for machine, names in devices_of(cases).items():
         if asked is not None and asked.machine is not None:
@@ -139,3 +139,9 @@ def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
         verdict=verdict_of(ratio),
         flags=tuple(dict.fromkeys((*base.flags, *candidate.flags))),
     )
+
+
+def headline_phase(speedups: Iterable[Speedup]) -> str | None:
+    """Return the phase of the verdict: the first of `COMPARED` that was compared, None without any."""
+    present = list(dict.fromkeys(row.phase for row in speedups))
+    return next((str(phase) for phase in (*COMPARED, *present) if phase in present), None)

@@ -1,4 +1,4 @@
-"""How much work a second: samples, floating point operations, bytes.
+"""Work per second: samples, floating point operations, bytes.
 
 A rate's interval is the median's, inverted.
 """
@@ -14,7 +14,7 @@ from breakeven.report.estimates import Estimate
 
 @dataclass(frozen=True)
 class Rate:
-    """Work a second with its 95% interval; an end is None where the median has none."""
+    """Work per second with its 95% interval; an end is None if the median's is."""
 
     value: float
     low: float | None
@@ -23,7 +23,7 @@ class Rate:
 
 
 def rate_of(case: Estimate, work: float, unit: str) -> Rate | None:
-    """Return `work` a second in one case, or None where the case takes no time.
+    """Return `work` per second in one case, None if the case takes no time.
 
     >>> import numpy as np
     >>> from breakeven.case import CaseKey
@@ -42,14 +42,14 @@ def rate_of(case: Estimate, work: float, unit: str) -> Rate | None:
 
 
 def efficiency(case: Estimate) -> Rate | None:
-    """Return the achieved FLOP/s or B/s of a case, None where its work is not known or nothing is counted."""
+    """Return the achieved FLOP/s or B/s of a case, None if its work is unknown or not counted."""
     phase = find_phase(case.key.phase)
     if phase is None or (phase is Phase.TRANSFER and is_cpu(case.key.device)):
-        return None  # on a CPU nothing moves, whatever a file says
+        return None  # on a CPU nothing moves, even if a file records a number
     work = case.facts.flops if phase.rate == FLOPS else case.facts.moved_bytes
     return rate_of(case, work, phase.rate) if work else None
 
 
 def throughput(case: Estimate) -> Rate | None:
-    """Return the samples a second of a whole training step, None for other phases."""
+    """Return the samples per second of a whole training step, None for other phases."""
     return rate_of(case, case.key.batch_size, "samples/s") if case.key.phase == HEADLINE else None

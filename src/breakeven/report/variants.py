@@ -1,7 +1,7 @@
-"""Where each variant pays: the same step on the same device, done in another way.
+"""Where each variant pays: the same step on the same device, implemented differently.
 
-An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, is a way of doing the same;
-one of numbers is a size. Each way is compared with the plain one on the same device.
+An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, distinguishes variants; an axis
+of numbers is a size. Each variant is compared with the plain form on the same device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from breakeven.case import Axes, CaseKey, Cell, Model
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
-from breakeven.report.speedup import Speedup, Verdict, speedup_of
+from breakeven.report.speedup import DeviceVerdict, Speedup, speedup_of
 from breakeven.report.startup_cost import Payback, payback
 
 PLAIN_DTYPE = "float32"
@@ -22,12 +22,12 @@ PLAIN_DTYPE = "float32"
 
 @dataclass(frozen=True)
 class Variant:
-    """One cell's whole training step beside its plain form, on one device.
+    """One cell's whole training step and its plain form, on one device.
 
     `row` is the speedup over the plain form, its baseline; `change` holds the axes that differ, `sizes` the
     model with only the axes that are sizes; `plain_s` and `variant_s` are the two medians. `compile_s` and
-    `capture_s` happen once and are in neither, None where nothing is compiled or captured; `paid_back` says
-    after how many steps they are paid back, None where the variant is not faster or costs nothing once.
+    `capture_s` are one-time costs and in neither, None if nothing is compiled or captured; `paid_back` is
+    when they are paid back, None if the variant is not faster or has no one-time cost.
     """
 
     row: Speedup
@@ -48,8 +48,8 @@ class Variant:
 def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant]:
     """Return a row for each training step whose plain form was timed on the same device of the same machine.
 
-    The plain value of a way is False, of a dtype ``float32``, else that of the first of `models`. What does
-    other work (other parameters, other FLOPs) is another model, and not a variant.
+    The plain value of a switch is False, of a dtype ``float32``, else that of the first of `models`. A case
+    with other parameters or FLOPs is another model, not a variant.
 
     Args:
         cases: the estimates; rows are in their order.
@@ -76,7 +76,7 @@ def _with_axes(key: CaseKey, axes: Axes) -> CaseKey:
 
 
 def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
-    """Return each workload's ways with their plain values."""
+    """Return the variant axes of each workload with their plain values."""
     seen: dict[str, dict[str, list[Any]]] = {}
     for model in models:
         of_workload = seen.setdefault(model.workload, {})
@@ -89,7 +89,7 @@ def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
 
 
 def _is_way(values: Sequence[Any]) -> bool:
-    """Return whether an axis names ways of doing the same: a number is a size, a single word not a choice."""
+    """Return whether an axis distinguishes variants: numbers are sizes, and a single word is not a choice."""
     kinds = {type(value) for value in values}
     return kinds == {bool} or (kinds == {str} and len(set(values)) > 1)
 
@@ -115,7 +115,7 @@ def _variant(
     compile_s, capture_s = _once(case, table)
     plain_compile_s, plain_capture_s = _once(base, table)
     longer_s = (compile_s or 0.0) + (capture_s or 0.0) - (plain_compile_s or 0.0) - (plain_capture_s or 0.0)
-    pays = row.verdict is Verdict.FASTER and longer_s > 0
+    pays = row.verdict is DeviceVerdict.FASTER and longer_s > 0
     return Variant(
         row=row,
         change=change,
@@ -131,8 +131,8 @@ def _variant(
 def _once(case: Estimate, table: Mapping[CaseKey, Estimate]) -> tuple[float | None, float | None]:
     """Return the seconds of compiling and of capturing a cell's step.
 
-    Later phases find what the first one compiled, so all of them together compile it once; each of them
-    captures it.
+    Later phases reuse what the first one compiled, so all of them together compile once; each of them
+    captures.
     """
     facts = [table[key].facts for phase in Phase if (key := replace(case.key, phase=phase)) in table]
     compiled = [one.compile_s for one in facts if one.compile_s is not None]

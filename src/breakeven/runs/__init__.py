@@ -1,9 +1,9 @@
-"""Run files: what they hold, and the one reader of `report`, `compare`, `ab`, `calibrate` and `history`.
+"""Run files: their content, and the reader that all commands use.
 
-- `schema`: one file -> a checked `Run`; `json_files`: JSON with the path of a bad value.
+- `schema`: reads one file into a checked `Run`; `json_files`: JSON, with the path of an invalid value.
 - `reader`: several files, for a report (`read`) or a side of a comparison (`read_side`).
-- `machine`: machine classes; `canary`: whether the machine changed during a run; `flags`: flags that rounds
-give.
+- `machine`: machine classes; `canary`: whether the machine changed during a run; `flags`: flags from the
+rounds.
 - `frame`: runs as a pandas frame.
 
 A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extra_info``
@@ -23,6 +23,6 @@ A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extr
 
 `report` reads files with our required keys and every round. `compare` and `history` read every
 pytest-benchmark file: a case without our keys is identified by its ``fullname``, and ``stats.median`` does
-without ``stats.data``. A missing, NaN, negative or mistyped value on which an answer would rest is refused
-with one line: file, field, remedy; so are empty and cut files, and those of a newer schema.
+without ``stats.data``. A missing, NaN, negative or mistyped value that would affect a result is rejected
+with one line: file, field, remedy; so are empty and truncated files, and those of a newer schema.
 """

@@ -1,6 +1,6 @@
-"""Whether the machine changed during a run: its canary, a fixed piece of work, was timed three times.
+"""Whether the machine changed during a run, by its canary: a fixed piece of work, timed three times.
 
-A state that is not as breakeven writes it is passed over.
+A state of an unknown form is ignored.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from breakeven.runs.schema import is_amount
 
 MAX_CHANGE = 0.10
-"""A canary whose times differ by more, with intervals apart, means that the machine changed."""
+"""The machine changed if the canary's times differ by more, with disjoint intervals."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """How much slower a device's canary was at one moment of a run than at another."""
+    """A device's canary that was slower at one moment of a run than at another."""
 
     device: str
     slowest: str
@@ -35,7 +35,7 @@ class CanarySample(NamedTuple):
 
 
 def moves(state: object) -> list[Move]:
-    """Return the devices whose canary moved, in the order of the file.
+    """Return the devices whose canary changed, in the order of the file.
 
     Args:
         state: the object under ``machine_info.breakeven.state`` in a run file.

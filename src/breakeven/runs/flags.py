@@ -1,7 +1,4 @@
-"""The flags that the rounds themselves give, each with its evidence.
-
-`breakeven.measure.monitor` finds what the machine shows around the rounds.
-"""
+"""Flags from the rounds, each with its evidence; `breakeven.measure.monitor` has those of the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from breakeven.stats.intervals import MedianInterval
 
 
 def refuse_impossible(times: ArrayLike) -> None:
-    """Refuse rounds that no working clock can give.
+    """Reject rounds that a working clock cannot measure.
 
     Raises:
         MeasurementError: a time is negative, NaN or infinite; one line with the round and its time.
@@ -26,7 +23,7 @@ def refuse_impossible(times: ArrayLike) -> None:
     if len(wrong):
         raise MeasurementError(
             f"round {wrong[0]} took {values[wrong[0]]} s: the clock stepped back or stopped counting, and no "
-            "round of this case can be trusted; leave out --benchmark-timer, or repair the machine's clock"
+            "round of this case can be trusted; remove --benchmark-timer, or repair the machine's clock"
         )
 
 
@@ -38,7 +35,7 @@ def evidence_in(
     Args:
         times: the rounds, in seconds, in the order they ran.
         interval: that of their median.
-        target: the relative half-width that was asked for.
+        target: the target relative half-width.
         steady: whether the warm-up ended because the times were steady.
         cut_by_budget: whether the time ran out before the target could be reached.
     """

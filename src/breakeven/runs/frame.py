@@ -1,4 +1,4 @@
-"""Runs as a pandas frame with a row a round, for whoever wants to look further than a report does."""
+"""Runs as a pandas frame with one row per round, for further analysis."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def rounds(runs: Sequence[Run], labels: Mapping[str, str]) -> pd.DataFrame:
 def _repeated(values: pd.Series[Any], counts: Any) -> Any:
     if values.name == "batch_size":
         return np.repeat(values.to_numpy(dtype=np.int64), counts)
-    # One code a round instead of one string: a million rounds stay within some tens of MB.
+    # One code per round instead of a string: a million rounds take tens of MB.
     codes, words = pd.factorize(values)
     return pd.Categorical.from_codes(np.repeat(codes, counts), categories=pd.Index(words, dtype=object))

@@ -1,4 +1,4 @@
-"""A JSON file -> what it holds, or one line that names the file, the field, the value and the remedy."""
+"""Reads JSON files; an error is one line with the file, the field, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 @dataclass(frozen=True)
 class Place:
-    """A field of a file: what every refusal begins with."""
+    """A field of a file, named at the start of each error."""
 
     path: str
     field: str = ""
@@ -59,23 +59,23 @@ class Place:
 
 
 def convert(value: Any, kind: type[_Decoded]) -> _Decoded:
-    """Return what `msgspec.convert` does, also where a string holds half a surrogate pair.
+    """Return the result of `msgspec.convert`, also for strings with lone surrogates.
 
     Raises:
         msgspec.ValidationError: where the value does not fit.
     """
     try:
         return msgspec.convert(value, kind)
-    except UnicodeEncodeError:  # msgspec looks at a text as UTF-8 where it expects something else
+    except UnicodeEncodeError:  # msgspec encodes a text as UTF-8 if it expects another type
         text = json.dumps(value, ensure_ascii=False)
         return msgspec.convert(json.loads(text.encode("utf-8", "replace")), kind)
 
 
 def load_json(path: str) -> Any:
-    """Return what the JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
-        RunFileError: a missing file, a directory, an empty, cut or non-JSON file.
+        RunFileError: the file is missing, a directory, empty, truncated or not JSON.
     """
     place = Place(path)
     try:
@@ -91,7 +91,7 @@ def load_json(path: str) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        return _parse_slowly(raw, place)  # json accepts NaN, and says where a file is broken
+        return _parse_slowly(raw, place)  # json accepts NaN, and reports where a file is broken
 
 
 def _parse_slowly(raw: bytes, place: Place) -> Any:

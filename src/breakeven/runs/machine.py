@@ -1,4 +1,4 @@
-"""Machine classes: what a run file notes of the machine -> a label, an identity and the facts behind them."""
+"""Machine classes: a label, an identity and facts, from a run file's machine information."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Machine:
     """A machine class: its readable label, its identity, and the facts behind them.
 
     Runs of the same `class_id` are replicates of each other. `is_recorded` is False where the file does not
-    record its class, and the id was made from the hardware that it names.
+    record its class, and the id was derived from its hardware.
     """
 
     label: str
@@ -30,11 +30,11 @@ class Machine:
 
 
 def machine_of(machine_info: object) -> Machine:
-    """Return the class that `machine_info` of a run file describes; whatever is missing is left out.
+    """Return the class that `machine_info` of a run file describes; missing facts are omitted.
 
-    The label is the CPU with its cores, then the GPUs; the node's name when even the CPU is unknown.
-    ``breakeven.class_id`` identifies the class; a file without one gets a hash of its hardware facts, in
-    which clocks and names of single boxes have no part.
+    The label is the CPU with its cores, then the GPUs; or the node's name if the CPU is unknown.
+    ``breakeven.class_id`` identifies the class; a file without one gets a hash of its hardware facts, without
+    clocks and host names.
     """
     info = _mapping(machine_info)
     cpu_info = _mapping(info.get("cpu"))
@@ -46,7 +46,7 @@ def machine_of(machine_info: object) -> Machine:
     if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0:
         words.append("1 core" if cores == 1 else f"{cores} cores")
     words += gpus_of(facts)
-    recorded = _text(ours.get("class_id"), limit=1000)  # two classes may differ late in their ids
+    recorded = _text(ours.get("class_id"), limit=1000)  # long, because ids may differ only at the end
     class_id = recorded or _hashed(info, cpu_info, facts)
     return Machine(", ".join(words), class_id, dict(facts), is_recorded=bool(recorded))
 
@@ -70,7 +70,7 @@ def gpus_of(facts: Mapping[str, Any]) -> list[str]:
 
 
 def with_unique_labels(machines: Sequence[Machine]) -> list[Machine]:
-    """Return the machines with a piece of the class id behind every label that two classes share.
+    """Return the machines, with a part of the class id appended to labels that two classes share.
 
     >>> [m.label for m in with_unique_labels([Machine("EPYC", "aaa1", {}), Machine("EPYC", "bbb2", {})])]
     ['EPYC #aaa1', 'EPYC #bbb2']

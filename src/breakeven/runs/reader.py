@@ -1,4 +1,4 @@
-"""Run files -> checked runs: the one reader of `report`, `compare`, `ab`, `calibrate` and `history`."""
+"""Reads run files for `report`, `compare`, `ab`, `calibrate` and `history`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _NO_FILE = "no run file was given; expected the path of at least one, such as ru
 class Runs:
     """The runs of one report. `machines` are their classes in the order given, with unique labels.
 
-    `left_out` says of each file that was not read why, in a line; `warnings` repeat it. `moved` has a line
-    for each canary that moved.
+    `left_out` has a line for each file that was not read; `warnings` repeat them. `moved` has a line for each
+    canary that changed.
     """
 
     runs: tuple[Run, ...]
@@ -42,7 +42,7 @@ class Runs:
 
     @cached_property
     def rounds(self) -> pd.DataFrame:
-        """A frame with a row a round, in the order they ran.
+        """A frame with one row per round, in the order they ran.
 
         Columns: run, machine, class_id, workload, axes (as text), batch_size, phase, device, round (0, 1,
         ...), latency_s (seconds).
@@ -55,11 +55,11 @@ class Runs:
 def read(paths: Paths) -> Runs:
     """Read run files for a report; a run that is given twice is used once, with a warning.
 
-    A file of a newer schema is left out where others can be read.
+    A file of a newer schema is left out if others can be read.
 
     Raises:
         RunFileError: one line that names the file, the field and the remedy.
-        UsageError: when `paths` is empty.
+        UsageError: `paths` is empty.
     """
     if not paths:
         raise UsageError(_NO_FILE)
@@ -79,7 +79,7 @@ def read(paths: Paths) -> Runs:
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
-    """Read one file that any pytest-benchmark from 3.4 on wrote; it may hold no benchmark at all.
+    """Read one file that any pytest-benchmark from 3.4 on wrote; it may contain no benchmarks.
 
     Raises:
         RunFileError: one line that names file, field and remedy.
@@ -89,7 +89,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
 
 def read_side(paths: Paths) -> list[Run]:
-    """Read the runs of one side of a comparison; the same run twice would count noise as knowledge.
+    """Read the runs of one side of a comparison; a copy of a run is an error, because it is not a replicate.
 
     Raises:
         RunFileError: as `read_run`.
@@ -112,11 +112,11 @@ def read_side(paths: Paths) -> list[Run]:
 def newest(directory: str | os.PathLike[str]) -> Path:
     """Return the run file under `directory` whose recorded ``datetime`` is the latest.
 
-    The recorded time decides, since in a fresh clone all files have the same modification time. Other JSON
-    files are passed over.
+    The recorded time is used because in a fresh clone all files have the same modification time. Other JSON
+    files are ignored.
 
     Raises:
-        RunFileError: when there is none.
+        RunFileError: there is none.
     """
     found: list[tuple[datetime, str, Path]] = []
     for path in sorted(Path(directory).rglob("*.json")):
@@ -135,7 +135,7 @@ def newest(directory: str | os.PathLike[str]) -> Path:
 
 
 def _readable(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
-    """Return the runs of a schema that this breakeven reads, and why the others were left out."""
+    """Return the runs with a supported schema, and the reasons why others were left out."""
     runs, newer = [], []
     for path in paths:
         try:

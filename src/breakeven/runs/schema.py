@@ -1,7 +1,7 @@
-"""One run file: its bytes -> a checked `Run`. Nothing else reads the format.
+"""Parses one run file into a checked `Run`.
 
-A value is refused, with the field and the remedy in one line, where an answer would rest on it; what is
-merely noted beside the rounds (`Facts`, flags, the machine's state) is left out where it makes no sense.
+An invalid value that would affect a result is rejected, with the field and the remedy in one line; additional
+facts (`CaseFacts`, flags, the machine's state) are omitted if they make no sense.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, l
 from breakeven.runs.machine import Machine, machine_of
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
-"""The keys of ``extra_info`` that make a benchmark ours."""
+"""The keys of ``extra_info`` that identify breakeven's benchmarks."""
 
 _MIN_OURS = (
-    3  # required keys from which on a benchmark is ours; a plain test may well record its own `device`
+    3  # with this many required keys a benchmark is breakeven's; a plain test may record its own `device`
 )
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
 _MAX_AMOUNT = 1e30
@@ -39,8 +39,8 @@ _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a run file notes of a case beside its rounds: base units, None where it is not known."""
+class CaseFacts:
+    """The recorded facts of a case besides its rounds: base units, None if unknown."""
 
     device_name: str | None = None
     flops_unknown: str | None = None
@@ -63,14 +63,14 @@ class Facts:
     parts_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, info: Mapping[str, Any]) -> Facts:
-        """Return what `info`, an ``extra_info``, notes; a value that cannot be is left out."""
+    def of(cls, info: Mapping[str, Any]) -> CaseFacts:
+        """Return the facts in `info`, an ``extra_info``; impossible values are omitted."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
         amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
         return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
 
     @classmethod
-    def over_runs(cls, several: Iterable[Facts]) -> Facts:
+    def over_runs(cls, several: Iterable[CaseFacts]) -> CaseFacts:
         """Return the median of each number over the runs that have it, and the first text."""
         known = list(several)
         if len(known) == 1:
@@ -89,7 +89,7 @@ class Facts:
 
 
 _TEXTS = ("device_name", "flops_unknown")
-_AMOUNTS = tuple(item.name for item in fields(Facts) if item.name not in (*_TEXTS, "parts_s"))
+_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, "parts_s"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,7 @@ class CaseResult:
     """One case in one run.
 
     `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure
-    it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics
-    only.
+    it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty if the file has statistics only.
     """
 
     name: str
@@ -106,17 +105,17 @@ class CaseResult:
     times_s: NDArray[np.float64]
     median_s: float
     flags: tuple[str, ...] = ()
-    facts: Facts = field(default_factory=Facts)
+    facts: CaseFacts = field(default_factory=CaseFacts)
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """One checked run file.
 
-    `cases` are keyed by name, in the order of the file. `state` is what the file notes of the machine while
-    it measured, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds
-    that each device took to start. `plain` counts the benchmarks without our keys that were passed over.
-    `name` is unique among the runs that were read together.
+    `cases` are keyed by name, in the order of the file. `state` is the recorded state of the machine during
+    the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
+    each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `name` is
+    unique among the runs that were read together.
     """
 
     path: str
@@ -141,7 +140,7 @@ class Run:
 
     @cached_property
     def rounds_digest(self) -> str:
-        """Equal for two runs with the same rounds of the same cases, whenever they say they were made."""
+        """Equal for two runs with the same rounds of the same cases, regardless of their dates."""
         if not self.cases:
             return self.digest
         digest = hashlib.sha256()
@@ -159,7 +158,7 @@ class _Identity(msgspec.Struct):
     axes: dict[str, Any]
 
 
-class _Ended(msgspec.Struct):
+class _StoredOutcome(msgspec.Struct):
     outcome: _Name
     fullname: Any = None
     reason: Any = None
@@ -171,8 +170,8 @@ def parse(path: str, *, plain: bool) -> Run:
 
     Args:
         path: the file.
-        plain: read any pytest-benchmark file, also one that keeps statistics only; otherwise pass over the
-            benchmarks without our keys, and ask for every round of the others.
+        plain: read any pytest-benchmark file, also one with statistics only; otherwise ignore benchmarks
+        without breakeven's keys, and require every round of the others.
 
     Raises:
         RunFileError: one line that names file, field and remedy.
@@ -195,7 +194,7 @@ def parse(path: str, *, plain: bool) -> Run:
         outcomes=outcomes,
         datetime=one_line(content.get("datetime") or ""),
         commit=one_line(commit.get("id") or ""),
-        # pytest-benchmark writes "(unknown)" and "(detached head)" where there is none.
+        # pytest-benchmark writes "(unknown)" and "(detached head)" if there is none.
         branch=one_line(branch) if isinstance(branch, str) and not branch.startswith("(") else "",
         dirty=dirty if isinstance(dirty := commit.get("dirty"), bool) else None,
         command=one_line(command, 2000) if isinstance(command, str) else "",
@@ -216,7 +215,7 @@ def is_amount(value: Any) -> bool:
 
 
 def is_ours(benchmark: Mapping[str, Any]) -> bool:
-    """Return whether a benchmark has our keys, all of them or enough to see that it was meant to."""
+    """Return whether a benchmark has breakeven's keys, all of them or enough to recognize it."""
     info = benchmark.get("extra_info")
     return isinstance(info, dict) and sum(key in info for key in REQUIRED) >= _MIN_OURS
 
@@ -262,7 +261,7 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
             times_s,
             median_s,
             tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
-            Facts.of(info),
+            CaseFacts.of(info),
         )
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):
@@ -285,7 +284,7 @@ def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
 
 
 def _timing(benchmark: Mapping[str, Any], here: Place, plain: bool) -> tuple[NDArray[np.float64], float]:
-    """Return the rounds and their median; without rounds, the median in the file where that will do."""
+    """Return the rounds and their median; without rounds, the median in the file if that is allowed."""
     stats = benchmark.get("stats")
     if not isinstance(stats, dict):
         here.at("stats").refuse("is missing", NOT_OURS)
@@ -325,7 +324,7 @@ def _outcomes(ours: Any, here: Place, machine: str) -> tuple[Outcome, ...]:
     _check_schema(ours, here)
     if ours.get("outcomes") is None:
         return ()
-    listed = here.at("outcomes").decode(ours["outcomes"], list[_Ended])
+    listed = here.at("outcomes").decode(ours["outcomes"], list[_StoredOutcome])
     return tuple(
         Outcome(
             fullname=str(item.fullname or ""),
@@ -371,7 +370,7 @@ def _digest(cases: Iterable[CaseResult], head: object) -> str:
 
 
 def _middle(times_s: NDArray[np.float64]) -> float:
-    """Return the median; numpy's own takes five times as long, which a file of 2,000 cases shows."""
+    """Return the median; numpy's takes five times as long, which is noticeable with 2,000 cases."""
     ordered, half = np.sort(times_s), len(times_s) // 2
     return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
 

@@ -1,8 +1,8 @@
 """Change points: where the level of a series of runs changed, by which ratio, and how certain.
 
 `breakeven.stats.segmentation` proposes edges, with a penalty that follows from the noise and autocorrelation
-of the series. An edge is kept if both levels have at least `MIN_RUNS` runs, the change reaches the threshold,
-and a t-test between the two levels, with standard errors of correlated runs, is significant.
+of the series. An edge is kept if both levels have at least `MIN_LEVEL_RUNS` runs, the change reaches the
+threshold, and a t-test between the two levels, with standard errors of correlated runs, is significant.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from breakeven.stats.ar1_noise import AR1Noise, Array, noise_from_differences, n
 from breakeven.stats.segmentation import best_edges
 from breakeven.stats.significance import student_quantile, two_sided_p
 
-MIN_RUNS = 5
+MIN_LEVEL_RUNS = 5
 """The smallest number of runs in a level."""
 
 THRESHOLD = 0.03
@@ -34,7 +34,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Level:
+class SeriesLevel:
     """Runs ``start <= i < stop`` without a change between them, and the mean of their logarithms."""
 
     start: int
@@ -64,7 +64,7 @@ class Findings:
     `winsorized` are the logarithms as they were judged, with spikes clipped.
     """
 
-    levels: tuple[Level, ...]
+    levels: tuple[SeriesLevel, ...]
     changes: tuple[LevelChange, ...]
     noise: AR1Noise
     winsorized: Array
@@ -88,13 +88,13 @@ def find_changes_in_all(series: Sequence[Array], threshold: float = THRESHOLD) -
         series: logarithms, finite, in the order of the runs; at least one in each.
         threshold: ignore relative changes below this size.
     """
-    rough = {i: noise_from_differences(v) for i, v in enumerate(series) if len(v) >= 2 * MIN_RUNS}
+    rough = {i: noise_from_differences(v) for i, v in enumerate(series) if len(v) >= 2 * MIN_LEVEL_RUNS}
     winsorized = [winsorize(v, rough[i]) if i in rough else v for i, v in enumerate(series)]
     edges = [[0, len(values)] for values in series]
     searched = [i for i in rough if _may_change(winsorized[i], threshold)]
     scaled = [_scaled(winsorized[i], rough[i]) for i in searched]
     penalties = [_PENALTY * math.log(len(values)) for values in scaled]
-    for i, found in zip(searched, best_edges(scaled, penalties, MIN_RUNS), strict=True):
+    for i, found in zip(searched, best_edges(scaled, penalties, MIN_LEVEL_RUNS), strict=True):
         edges[i] = found
     return [_gated(*one, threshold) for one in zip(winsorized, edges, strict=True)]
 
@@ -105,8 +105,8 @@ def _may_change(values: Array, threshold: float) -> bool:
     Every level divides into stretches of 5 to 9 runs, and its mean lies between their means.
     """
     sums = np.concatenate([[0.0], np.cumsum(values - values[0])])
-    longest = min(2 * MIN_RUNS, len(sums))
-    means = np.concatenate([(sums[n:] - sums[:-n]) / n for n in range(MIN_RUNS, longest)])
+    longest = min(2 * MIN_LEVEL_RUNS, len(sums))
+    means = np.concatenate([(sums[n:] - sums[:-n]) / n for n in range(MIN_LEVEL_RUNS, longest)])
     return bool(np.ptp(means) >= math.log1p(threshold) * (1 - _ROUNDING))
 
 
@@ -140,7 +140,7 @@ def _weakest(values: Array, edges: list[int], noise: AR1Noise, threshold: float)
         t = step / math.hypot(noise.error_of_mean(len(before)), noise.error_of_mean(len(after)))
         # Bonferroni: tests at neighboring places share most of their runs, so that about every fifth place
         # counts as one more test.
-        p = two_sided_p(t, _dof(len(values), len(edges) - 1, noise)) * len(values) / MIN_RUNS
+        p = two_sided_p(t, _dof(len(values), len(edges) - 1, noise)) * len(values) / MIN_LEVEL_RUNS
         fails = step < math.log1p(threshold) or p > SIGNIFICANCE or _borrows_run(before, after)
         if fails and (weakest is None or t < weakest[0]):
             weakest = (t, i)
@@ -148,14 +148,14 @@ def _weakest(values: Array, edges: list[int], noise: AR1Noise, threshold: float)
 
 
 def _borrows_run(before: Array, after: Array) -> bool:
-    """Return whether a level of `MIN_RUNS` runs includes one that belongs to its neighbor.
+    """Return whether a level of `MIN_LEVEL_RUNS` runs includes one that belongs to its neighbor.
 
     If only four runs follow a large step, the search completes their level with the last run before it.
     """
     middle = (float(np.median(before)) + float(np.median(after))) / 2
     up = float(np.median(after)) > middle
-    first_is_old = len(after) == MIN_RUNS and (after[0] > middle) != up
-    last_is_new = len(before) == MIN_RUNS and (before[-1] > middle) == up
+    first_is_old = len(after) == MIN_LEVEL_RUNS and (after[0] > middle) != up
+    last_is_new = len(before) == MIN_LEVEL_RUNS and (before[-1] > middle) == up
     return bool(first_is_old or last_is_new)
 
 
@@ -165,7 +165,7 @@ def _dof(n: int, levels: int, noise: AR1Noise) -> float:
 
 
 def _findings(values: Array, edges: list[int], noise: AR1Noise) -> Findings:
-    levels = tuple(Level(a, b, float(values[a:b].mean())) for a, b in pairwise(edges))
+    levels = tuple(SeriesLevel(a, b, float(values[a:b].mean())) for a, b in pairwise(edges))
     reach = student_quantile(_dof(len(values), len(levels), noise))
     changes = []
     for before, after in pairwise(levels):

@@ -46,7 +46,7 @@ class CrossingStatus(StrEnum):
 
 
 class CrossingWarning(StrEnum):
-    """What a reader should know beside the status.
+    """Caveats besides the status.
 
     - HOLE: a batch size between the two neighbors of the crossing was not timed on both devices
     - CUT_SHORT: a batch size above the largest was not timed on both devices
@@ -79,7 +79,7 @@ class Crossing:
     warnings: tuple[CrossingWarning, ...] = ()
 
     def describe(self, batches: Sequence[int]) -> str:
-        """Return from which batch size the candidate is faster, as a phrase behind "faster".
+        """Return from which batch size the candidate is faster, as a phrase after "faster".
 
         Args:
             batches: the batch sizes that were measured on both devices, ascending.
@@ -256,7 +256,7 @@ def _trend_meets(
     candidate: tuple[Array, Array],
     holes: Collection[int],
 ) -> bool:
-    """Return whether lines through the largest batch sizes of both devices surely meet within reach above."""
+    """Return whether lines through both devices' largest batch sizes are shown to meet within reach."""
     last_hole = max((hole for hole in holes if hole < batches[-1]), default=0)
     x = np.array([float(batch) for batch in batches if batch > last_hole][-TREND_POINTS:])
     if len(x) < 2:

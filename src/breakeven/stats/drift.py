@@ -17,7 +17,7 @@ MIN_CHANGE = 0.02
 
 SIGNIFICANCE = 0.01
 PERMUTATIONS = 199
-MIN_ROUNDS = 20
+MIN_DRIFT_ROUNDS = 20
 SEED = 1
 
 
@@ -50,7 +50,7 @@ def find_drift(times: ArrayLike) -> Drift | None:
     """
     values = np.asarray(times, dtype=float)
     n = len(values)
-    if n < MIN_ROUNDS:
+    if n < MIN_DRIFT_ROUNDS:
         return None
     scores = _ranks(values) - (n + 1) / 2
     sums = np.abs(np.cumsum(scores)[:-1])

@@ -1,7 +1,8 @@
-"""Empirical Bayes variances: each case's run-to-run noise, improved by what all cases show.
+"""Empirical Bayes variances: each case's run-to-run noise, improved by that of all cases.
 
 This is the variance step of limma (Smyth, Statistical Applications in Genetics and Molecular Biology 3,
-2004). A few runs say little about the noise of one case, but four hundred cases say much about typical noise.
+2004). A few runs show little about the noise of one case, but four hundred cases show much about typical
+noise.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MIN_VARIANCE = 1e-12
 class Prior:
     """The distribution of variances over all cases: scaled inverse chi-square, of `df` around `variance`.
 
-    `df` is 0 where nothing is known (fewer than two cases with two runs), and infinite where the variances
+    `df` is 0 if nothing is known (fewer than two cases with two runs), and infinite where the variances
     differ no more than by chance.
     """
 
@@ -85,7 +86,7 @@ def mean_squared_correlation(residuals: Array, df: int) -> float:
 
 
 def pooled_df(cases: int, df: float, squared_correlation: float) -> float:
-    """Return the degrees of freedom of all cases together, the most that a single one may have.
+    """Return the degrees of freedom of all cases together, the maximum for a single one.
 
     The sample variances of two cases whose noise has correlation r have correlation r squared. The mean of
     all then has ``df / mean(r^2)`` degrees of freedom: ``cases * df`` if the cases are independent, `df` if

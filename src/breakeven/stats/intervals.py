@@ -24,7 +24,7 @@ LEVEL = 0.95
 MIN_ROUNDS = 6
 """Five rounds are too few: the interval from the smallest to the largest covers 1 - 2/2**5 = .9375."""
 
-MIN_RUNS = MIN_ROUNDS
+MIN_BOOTSTRAP_RUNS = MIN_ROUNDS
 """With fewer runs a bootstrap is too narrow: two cover .59 instead of .95, three .77, five .93."""
 
 RESAMPLES = 2000

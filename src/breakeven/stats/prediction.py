@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven.stats.ar1_noise import Array
-from breakeven.stats.change_points import MIN_RUNS, Findings
+from breakeven.stats.change_points import MIN_LEVEL_RUNS, Findings
 from breakeven.stats.significance import benjamini_hochberg, student_quantile, two_sided_p
 from breakeven.stats.verdict import Verdict
 
@@ -75,13 +75,13 @@ class Judgment:
 
 
 def expect(values: Array, findings: Findings) -> Expected | None:
-    """Return what the runs before the last one predict for it; None with too few runs.
+    """Return the prediction for the last run from the runs before it; None with too few runs.
 
     Args:
         values: logarithms, in the order of the runs.
         findings: of the same values; the last value belongs to the last level.
     """
-    if len(values) <= MIN_RUNS:
+    if len(values) <= MIN_LEVEL_RUNS:
         return None
     before = findings.winsorized[findings.levels[-1].start : -1]
     mean, noise = float(before.mean()), findings.noise
@@ -99,7 +99,7 @@ def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) 
         worse: 1 for a series in which larger is worse, -1 for one in which smaller is worse.
         threshold: ignore relative changes below this size.
     """
-    # A series that never moves says nothing about the spikes of the machine.
+    # A series that never changes does not show the machine's spikes.
     moving = [item.residuals for item in expected if item.residuals.any()]
     pooled = np.sort(np.concatenate(moving)) if moving else np.zeros(1)
     mirrored = -pooled[::-1]

@@ -61,8 +61,8 @@ class Effects:
 class CaseNoise:
     """Run-to-run noise: sample variances of log times and their degrees of freedom, both of shape (cases,).
 
-    `squared_correlation` is the mean squared correlation between the cases' noise, `max_df` the most degrees
-    of freedom that a posterior variance may have.
+    `squared_correlation` is the mean squared correlation between the cases' noise, `max_df` the maximum
+    degrees of freedom of a posterior variance.
     """
 
     variances: Array
@@ -152,7 +152,7 @@ def false_alarm_rate(floor: Array, threshold: float = THRESHOLD) -> float:
 
 
 def runs_needed(sd: float, half_width: float = RESOLUTION, max_runs: int = 1000) -> int | None:
-    """Return the number of runs a side for a ratio's interval of that half-width; None above `max_runs`.
+    """Return the runs per side for a ratio's interval of that half-width; None above `max_runs`.
 
     >>> runs_needed(0.02), runs_needed(0.20)
     (2, 33)
@@ -179,7 +179,7 @@ def case_verdict(q: float, log_ratio: float, half_width: float, resolution: floa
 
 
 def _with_floor(own: CaseNoise, floor: CaseNoise) -> CaseNoise:
-    """Return a comparison's own noise, and the floor's for the cases of which it knows nothing."""
+    """Return a comparison's own noise, and the floor's for the cases in which it is unknown."""
     unknown = own.df == 0
     if not unknown.any():
         return own

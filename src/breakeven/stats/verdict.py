@@ -1,4 +1,4 @@
-"""The verdicts on a change between runs, and their default limits. Loads nothing: `--help` is fast."""
+"""The verdicts on a change between runs, and their default limits. Imports nothing, so `--help` is fast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESOLUTION = 0.10
 
 
 class Verdict(StrEnum):
-    """What became of a case, or of the newest run of a series."""
+    """The verdict on a case, or on the newest run of a series."""
 
     REGRESSED = "regressed"
     IMPROVED = "improved"

@@ -1,4 +1,4 @@
-"""The phases add up to the whole step; a disturbed attempt is repeated, whatever its figure."""
+"""The phases add up to the whole step; a disturbed attempt is repeated, regardless of its result."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_residual_of_5_percent_fails(train):
 
 
 def test_least_disturbed_attempt_counts():
-    """Even when its figure is worse."""
+    """Even if its result is worse."""
     worse = Attempt({**WHOLE, "train": 80.0}, lost=0.03)
     check, tried = check_of(Attempt(WHOLE, lost=0.5), worse, Attempt(WHOLE, lost=0.4))
     assert tried == MAX_ATTEMPTS

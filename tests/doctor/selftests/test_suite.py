@@ -1,4 +1,4 @@
-"""The self-tests pass on this machine, and notice each way in which breakeven is broken here on purpose."""
+"""The self-tests pass on this machine, and fail when breakeven is broken on purpose."""
 
 import math
 
@@ -121,7 +121,8 @@ def test_intervals_too_narrow_or_too_wide(monkeypatch):
         assert "coverage of the 95% interval, independent rounds" in failures(coverage.coverage)
 
 
-def test_drift_test_without_power_or_with_false_alarms(monkeypatch):
+def test_broken_drift_test(monkeypatch):
+    """A drift test without power, or with false alarms, fails."""
     monkeypatch.setattr(drift, "SIGNIFICANCE", 0.0)
     assert failures(coverage.drift) == ["drift found: 3% step, 2% noise, 60 rounds"]
     monkeypatch.setattr(drift, "SIGNIFICANCE", 1.0)
@@ -151,7 +152,7 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
     def by_the_slowest(warmup, budget):
         slowest = max(timed.latency_s for timed in seen)
         seen.clear()
-        return timing.Plan(max(5, int(budget.max_time_s / slowest)), 0, False)
+        return timing.RoundPlan(max(5, int(budget.max_time_s / slowest)), 0, False)
 
     monkeypatch.setattr(runner, "time_round", watched)
     monkeypatch.setattr(runner, "plan_rounds", by_the_slowest)
@@ -159,7 +160,7 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
 
 
 def test_too_many_rounds(monkeypatch):
-    monkeypatch.setattr(simulated_device, "plan_rounds", lambda *_: timing.Plan(41, 0, False))
+    monkeypatch.setattr(simulated_device, "plan_rounds", lambda *_: timing.RoundPlan(41, 0, False))
     assert failures(simulated_device.planned_rounds) == ["rounds planned for ±2% at 2% noise, median"]
 
 
@@ -173,7 +174,7 @@ def attempt(lost=0.0, latencies=(1e-2,) * 9, true=(1e-2,) * 9):
 
 
 def judged(empty, spin):
-    overhead, bias = real_clock.judge({"empty": empty, "spin": spin})
+    overhead, bias = real_clock.checks_of({"empty": empty, "spin": spin})
     return overhead, bias
 
 

@@ -22,7 +22,7 @@ LINES = {"cpu": (1, 1), "cuda": (33, 0.2)}
 
 
 def full_run(name="mlp", batches=(1, 8, 64, 512), devices=None, axes=None, machine=None, seed=0):
-    """A run that every figure draws something of."""
+    """A run with data for every figure."""
     content = affine_run(
         devices or LINES,
         batches,
@@ -43,7 +43,7 @@ def full_run(name="mlp", batches=(1, 8, 64, 512), devices=None, axes=None, machi
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A report that every figure draws something of, its figures, and these as SVG."""
+    """A report with data for every figure, its figures, and these as SVG."""
     path = write(tmp_path_factory.mktemp("whole") / "run.json", full_run())
     found = analyze(reader.read([path]))
     drawn = figures(found)
@@ -209,7 +209,7 @@ def test_refused_and_forced_comparisons(report, look):
 
 
 def test_device_styles():
-    """A device has a color and a marker of its own, whatever the order of the devices."""
+    """Each device has its own color and marker, in any order of the devices."""
     many = ["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]
     styles = device_styles(many)
     assert styles["cpu"] == ("#0072B2", "o")

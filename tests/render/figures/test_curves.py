@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.render.figures import FIGURES
 from breakeven.render.figures.curves import apart
-from breakeven.render.figures.models import Model, select_models
+from breakeven.render.figures.models import PanelModel, select_models
 from support.run_files import affine_run, benchmark, outcome, run
 
 CPU, GPU = "#0072B2", "#D55E00"
@@ -116,7 +116,7 @@ def test_extreme_values(report):
 
 def test_select_models_of_every_workload():
     """Every machine and every workload is among the selected models."""
-    models = [Model(f"m{m}", f"w{w}", f"a={a}") for m in range(3) for w in range(4) for a in range(9)]
+    models = [PanelModel(f"m{m}", f"w{w}", f"a={a}") for m in range(3) for w in range(4) for a in range(9)]
     shown = select_models(models, 12)
     assert len(shown) == 12
     assert {model.machine for model in shown} == {"m0", "m1", "m2"}
@@ -146,7 +146,7 @@ def test_panel_titles(report, look):
 
 
 def test_long_titles(report, look):
-    """Long axes take two lines, and what is longer still loses its middle."""
+    """Long axes take two lines; the middle of even longer ones is omitted."""
     content = run()
     for value in ("one", "x" * 500):
         content["benchmarks"] += affine_run(LINES, axes={"first_axis_of_all": value, "second_axis": value})[
@@ -174,7 +174,7 @@ def test_apart(values):
 
 
 def test_batch_labels(report, look):
-    """Where batch sizes are too close, some have no label, but both ends do."""
+    """If batch sizes are too close, some have no label, but both ends do."""
     (ax,) = FIGURES["step_time"].draw(report(affine_run(LINES, range(1, 31)))).axes
     labels = list(look.ticks(ax.xaxis).values())
     assert (labels[0], labels[-1]) == (1, 30)

@@ -8,7 +8,7 @@ PHASES = ("transfer", "forward", "backward", "step", "train")
 
 
 def counted(phases=PHASES, **options):
-    """A run whose cases record what work they did."""
+    """A run whose cases record their work."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=phases, **options)
     for entry in content["benchmarks"]:
         entry["extra_info"] |= {"flops": 10**12, "moved_bytes": 10**9}

@@ -1,4 +1,4 @@
-"""The figure of a series shows its runs, levels and changes, and what was expected of the newest run."""
+"""The figure of a series shows its runs, levels and changes, and the expected range of the newest run."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ ORANGE, GREEN = "#D55E00", "#009E73"
 
 
 def series(values, changes=(), newest=None):
-    """The panel of a series with a run a day and a level from change to change."""
+    """The panel of a series with one run per day and a level between changes."""
     days = [datetime(2026, 1, 1) + timedelta(days=day) for day in range(len(values))]
     ends = [0, *(change.change.at for change in changes), len(values)]
     levels = [

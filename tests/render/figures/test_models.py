@@ -1,12 +1,12 @@
-"""Which models a figure shows where there are too many."""
+"""Which models a figure shows if there are too many."""
 
-from breakeven.render.figures.models import Model, select_models
+from breakeven.render.figures.models import PanelModel, select_models
 
 
 def test_same_models_on_every_machine():
     """Panels side by side can be compared."""
     models = [
-        Model(box, work, f"width={width}")
+        PanelModel(box, work, f"width={width}")
         for box in ("one", "two", "three")
         for work in ("cnn", "mlp")
         for width in range(4)
@@ -19,9 +19,9 @@ def test_same_models_on_every_machine():
 
 
 def test_common_models_first():
-    """A model that most machines have comes before one that few have."""
-    common = [Model(box, "mlp", "width=9") for box in ("one", "two")]
-    assert select_models([Model("one", "mlp", "width=1"), *common], 2) == common
+    """Models on more machines come first."""
+    common = [PanelModel(box, "mlp", "width=9") for box in ("one", "two")]
+    assert select_models([PanelModel("one", "mlp", "width=1"), *common], 2) == common
 
 
 def _key(model):

@@ -90,7 +90,7 @@ def test_batch_sizes(report, look):
 
 
 def test_device_without_a_timing(report, look):
-    """It keeps its place at every batch size, and says none."""
+    """It keeps its place at every batch size, marked as untimed."""
     content = run([*step("cpu"), *step("cpu", 64), *step("cuda", 64)])
     first, second = FIGURES["phases"].draw(report(content)).axes
     assert {place for place, *_ in bars(first)} == {0}

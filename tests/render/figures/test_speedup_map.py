@@ -120,7 +120,7 @@ def test_hatches(report, look):
 
 
 def test_hatches_of_hidden_columns(report, look, monkeypatch):
-    """The legend names no hatch that is not drawn."""
+    """The legend has only the hatches that are drawn."""
     monkeypatch.setattr("breakeven.render.figures.speedup_map.MAX_COLUMNS", 2)
     content = run(cells({64: (0.5, None, 2)}))
     ended = outcome("skipped", batch_size=8, axes={"width": 64, "dtype": "f"})

@@ -1,9 +1,9 @@
-"""Self-tests: breakeven measures or computes something whose result is known, and compares.
+"""Self-tests: breakeven measures or computes something with a known result.
 
 A self-test is a function that returns `suite.Check`s, and an entry in `SELF_TESTS`. `real_clock` times known
 waits through pytest-benchmark (`probe` is the test file that pytest runs there); `phase_sum` compares the sum
-of the phases with whole training steps; `simulated_device` needs no real time; `coverage` puts seeded noise
-through the statistics. The tests run the same code, and break breakeven on purpose to see the checks fail.
+of the phases with whole training steps; `simulated_device` needs no real time; `coverage` applies the
+statistics to seeded noise. Tests run the same code, and break breakeven on purpose to see the checks fail.
 """
 
 from breakeven.doctor.selftests import coverage, phase_sum, real_clock, simulated_device

@@ -1,4 +1,4 @@
-"""The statistics of seeded noise with known parameters: coverage of intervals, drift, break-even.
+"""Statistics of seeded noise with known parameters: coverage of intervals, drift, break-even.
 
 The figures are the same on every machine.
 """
@@ -70,7 +70,7 @@ def coverage() -> list[Check]:
 
 
 def drift() -> list[Check]:
-    """Return how often a 3% step in 60 rounds with 2% noise is found, and how often one that is not there."""
+    """Return how often a 3% step in 60 rounds with 2% noise is found, and how often a false one is."""
 
     def found(rho: float, step: float) -> float:
         times = _log_normal(np.random.default_rng(30), rho, trials=SEEDS, rounds=60, noise=0.02)

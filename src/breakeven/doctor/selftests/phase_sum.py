@@ -45,10 +45,10 @@ class Attempt:
 
 
 def additivity(attempt: Callable[[], Attempt] | None = None) -> list[Check]:
-    """Return the check of the least disturbed of up to 3 attempts, whatever its figure."""
+    """Return the check of the least disturbed of up to 3 attempts, whatever its result."""
     tried: list[Attempt] = []
     while not tried or (tried[-1].lost >= CONTENDED and len(tried) < MAX_ATTEMPTS):
-        tried.append((attempt or measure)())
+        tried.append((attempt or time_phases)())
     best = min(tried, key=lambda attempt: attempt.lost)
     note = ""
     if best.lost >= CONTENDED or len(tried) > 1:
@@ -57,7 +57,7 @@ def additivity(attempt: Callable[[], Attempt] | None = None) -> list[Check]:
     return [Check(NAME, best.residual, at_most=MAX_RESIDUAL, note=note)]
 
 
-def measure() -> Attempt:
+def time_phases() -> Attempt:
     """Time every phase of a small perceptron on one thread, alternating."""
     device = Cpu(1)
     with device.active():

@@ -1,9 +1,9 @@
 """The test file of `real_clock`: pytest-benchmark times an empty phase and a spin of known length.
 
-Pytest never collects a file of this name in a user's run. Each phase is timed up to 3 times, until no other
-process took the core. All attempts are written to the file that ``BREAKEVEN_PROBE`` names, as ``{"empty":
-[attempt, ...], "spin": [...]}``; an attempt is ``{"latencies_s", "true_s", "lost"}``: the timed and the true
-seconds of each round, and the share of time in which this thread did not run.
+pytest does not collect a file with this name in a user's run. Each phase is timed up to 3 times, until no
+other process takes the core. All attempts are written to the file that ``BREAKEVEN_PROBE`` names, as
+``{"empty": [attempt, ...], "spin": [...]}``; an attempt is ``{"latencies_s", "true_s", "lost"}``: the timed
+and the true seconds of each round, and the share of time in which this thread did not run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONTENDED = 0.02
 
 SPIN_S = 0.010
 ROUNDS = {"empty": 2000, "spin": 300}
-"""3 s of spins: if the host is slow for 1 s, which cannot be seen from here, the median stays right."""
+"""3 s of spins: the median stays right even if the host is slow for 1 s, which cannot be detected here."""
 
 _attempts: dict[str, list[dict[str, Any]]] = {name: [] for name in ROUNDS}
 
@@ -46,7 +46,7 @@ class EmptyTrainer(Trainer):
 
 
 class SpinningTrainer(EmptyTrainer):
-    """A trainer whose transfer waits for a deadline; `true_s` holds how long each took, in seconds."""
+    """A trainer whose transfer waits for a deadline; `true_s` has the length of each wait, in seconds."""
 
     def transfer(self) -> None:
         """Read the clock until the deadline has passed."""
@@ -59,9 +59,9 @@ class SpinningTrainer(EmptyTrainer):
 @pytest.mark.parametrize("attempt", range(MAX_ATTEMPTS))
 @pytest.mark.parametrize("name", ROUNDS)
 def test_phase(benchmark: Any, name: str, attempt: int) -> None:
-    """Time one phase, unless the attempt before was not disturbed."""
+    """Time one phase, unless the previous attempt was undisturbed."""
     if attempt and _attempts[name][-1]["lost"] < CONTENDED:
-        pytest.skip("the attempt before was not disturbed")
+        pytest.skip("the previous attempt was undisturbed")
     trainer = SpinningTrainer() if name == "spin" else EmptyTrainer()
     round_ = Round(Phase.TRANSFER, trainer)
     with collection_off(collect_first=True):

@@ -1,7 +1,7 @@
 """An empty phase and a spin of known length, timed with a real clock by pytest-benchmark.
 
-`probe` runs in a pytest process of its own, without the user's pytest settings, plugins and conftest files,
-which would add to the overhead.
+`probe` runs in a separate pytest process, without the user's pytest settings, plugins and conftest files,
+which would add overhead.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ def real_time() -> list[Check]:
     try:
         attempts = run_probe()
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        note = f"pytest gave no timing: {error}"
+        note = f"pytest measured nothing: {error}"
         return [
             Check(EMPTY, None, at_most=1e-6, unit="s", note=note),
             Check(BIAS, None, at_most=0.001, note=note),
         ]
-    return judge(attempts)
+    return checks_of(attempts)
 
 
-def judge(attempts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Check]:
-    """Return the checks of the least disturbed attempts: their lost time decides, never their figure.
+def checks_of(attempts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Check]:
+    """Return the checks of the least disturbed attempts, which are chosen by lost time, not by result.
 
-    The true length of a spin is what it measured itself from its start to its end: a process that is
-    interrupted overruns the deadline, which is not a bias of the harness.
+    The true length of a spin is what the spin itself measured: an interrupted process overruns the deadline,
+    which is not a bias of the harness.
     """
     empty, spin = _least_disturbed(attempts["empty"]), _least_disturbed(attempts["spin"])
     ratios = [timed / true - 1 for timed, true in zip(spin["latencies_s"], spin["true_s"], strict=True)]
@@ -57,8 +57,8 @@ def run_probe() -> dict[str, list[dict[str, Any]]]:
     """Run the probe and return its attempts.
 
     Raises:
-        ValueError: pytest failed, with its last line.
-        OSError: the process could not be started, or a file not be written.
+        ValueError: pytest failed; the message is its last line.
+        OSError: the process could not be started, or a file could not be written.
         subprocess.TimeoutExpired: it took more than 2 minutes.
     """
     with tempfile.TemporaryDirectory(prefix="breakeven-") as folder:
@@ -88,4 +88,4 @@ def _note(attempts: Sequence[Mapping[str, Any]]) -> str:
     if len(attempts) == 1 and lost < CONTENDED:
         return ""
     again = f"repeated {len(attempts) - 1}x because" if len(attempts) > 1 else "although"
-    return f"{again} other processes took the core; {100 * lost:.1f}% of it in the attempt that counts"
+    return f"{again} other processes took the core; {100 * lost:.1f}% of it in the attempt that was used"

@@ -14,7 +14,7 @@ from breakeven.doctor.selftests.suite import Check
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.measure.timing import Plan, Round, Timed, Warmup, plan_rounds, time_round
+from breakeven.measure.timing import Round, RoundPlan, Timed, Warmup, plan_rounds, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
@@ -51,7 +51,7 @@ class ForgetfulDevice(SimulatedDevice):
 
 
 def synchronization() -> list[Check]:
-    """Return the share of rounds with the exact device time of their phase, and of mistakes noticed."""
+    """Return the share of rounds with the exact device time of their phase, and of missing calls noticed."""
     device = SimulatedDevice(SimulatedClock(), LAUNCH_S)
     forgetful = [ForgetfulDevice(SimulatedClock(), forgets) for forgets in (0, 1)]
     noticed = [share_captured(device) < 1 for device in forgetful]
@@ -74,7 +74,7 @@ def share_captured(device: SimulatedDevice) -> float:
         trainer.reset()
         round_ = Round(phase, trainer)
         right += [time_round(round_, device.clock).latency_s == LATENCIES.get(phase) for _ in range(5)]
-        device.busy_until = device.clock.now  # without a synchronization one phase fails, not all
+        device.busy_until = device.clock.now  # so that a missing synchronization affects one phase, not all
     return sum(right) / len(right)
 
 
@@ -87,7 +87,7 @@ class NoisyDevice(SimulatedDevice):
         self.latencies = iter([first_s, *_noisy(10_000, 0.05)])
 
     def enqueue(self, seconds: float) -> None:
-        """Put work into the queue; each forward pass takes its own time."""
+        """Queue work; each forward pass takes a different time."""
         super().enqueue(next(self.latencies) if seconds == FORWARD_S else seconds)
 
 
@@ -106,7 +106,7 @@ def _planned(first_s: float) -> tuple[int, float]:
     device = NoisyDevice(clock, first_s)
     latencies: list[float] = []
 
-    def time_rounds(round_: Round, plan: Plan) -> None:
+    def time_rounds(round_: Round, plan: RoundPlan) -> None:
         latencies.extend(time_round(round_, clock).latency_s for _ in range(plan.rounds))
 
     runner = Runner(Budget(), clock)
@@ -152,7 +152,7 @@ def one_thread() -> list[Check]:
     loss = _CountingLoss()
     counts: set[int] = set()
 
-    def time_rounds(round_: Round, plan: Plan) -> None:
+    def time_rounds(round_: Round, plan: RoundPlan) -> None:
         loss.seen.clear()
         for _ in range(min(20, plan.rounds)):
             time_round(round_)

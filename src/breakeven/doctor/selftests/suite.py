@@ -1,4 +1,4 @@
-"""What a self-test returns, and how all of them are run."""
+"""The result of a self-test, and the function that runs all of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 class Check:
     """A figure and its bounds (inclusive, at least one of them not None).
 
-    `reached` is None where the figure could not be obtained, for the reason in `note`; such a check has
-    failed. `unit` is ``s``, ``rounds`` or ``threads``, or ``""`` for a share between 0 and 1.
+    `reached` is None if the figure could not be obtained (`note` has the reason); the check then failed.
+    `unit` is ``s``, ``rounds`` or ``threads``, or ``""`` for a share between 0 and 1.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Check:
 
 
 SelfTest = Callable[[], list[Check]]
-"""Measures or computes something whose result is known."""
+"""Measures or computes something with a known result."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class SelfTestResult:
 
 
 def run_selftests(selftests: Sequence[SelfTest], starting: Callable[[str], None]) -> SelfTestResult:
-    """Run the self-tests, each after `starting` was called with its name; one that raises has failed."""
+    """Run the self-tests, calling `starting` with the name of each; one that raises has failed."""
     begin = time.perf_counter()
     checks: list[Check] = []
     for selftest in selftests:
@@ -83,7 +83,7 @@ def run_selftests(selftests: Sequence[SelfTest], starting: Callable[[str], None]
         starting(name)
         try:
             checks += selftest()
-        except Exception as error:  # whatever it raised, the self-test failed, and the others still run
+        except Exception as error:  # any error is a failure of this self-test; the others still run
             checks.append(Check(name, None, note=f"{type(error).__name__}: {error}"))
     return SelfTestResult(tuple(checks), time.perf_counter() - begin)
 

@@ -1,8 +1,8 @@
 """The report as matplotlib figures, drawn without pyplot and its global state.
 
-`FIGURES` lists them. A figure is a module with a `Drawing` (`quantities` has three) and an entry here.
-`models` takes from the report what they need, `curves` draws lines over batch size, `axes` labels panels,
-`style` has the colors and saves.
+`FIGURES` lists them. A figure is a module with a `Drawing` (`quantities` has three), listed here.
+`models` selects the data from the report, `curves` draws lines over batch size, `axes` labels panels, `style`
+has the colors and saves figures.
 """
 
 from __future__ import annotations

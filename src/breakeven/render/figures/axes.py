@@ -16,7 +16,7 @@ from breakeven.render.figures.style import NORMAL, SMALL
 SCALED = EngFormatter()
 
 _PARTS_OF_A_SECOND = EngFormatter("s")
-SECONDS = FuncFormatter(lambda value, _: f"{value:g} s" if value >= 1 else _PARTS_OF_A_SECOND(value))
+SECONDS_FORMAT = FuncFormatter(lambda value, _: f"{value:g} s" if value >= 1 else _PARTS_OF_A_SECOND(value))
 
 _MAX_TICKS = 6
 _LEADING = 1.35 * SMALL
@@ -24,7 +24,7 @@ _HEADING = {"fontsize": NORMAL, "fontweight": "bold"}
 
 
 def ratio_tick(value: float) -> str:
-    """Return a ratio that is a power of two as people say it.
+    """Return a ratio that is a power of two as text.
 
     >>> ratio_tick(0.125), ratio_tick(1), ratio_tick(64), ratio_tick(2.0**20)
     ('1/8x', '1x', '64x', '1e+06x')
@@ -46,11 +46,11 @@ def limits(values: Iterable[float]) -> tuple[float, float]:
 
 
 def value_axis(ax: Axes, values: Iterable[float], base: int, formatter: Formatter) -> None:
-    """Make y a logarithmic axis with at most `_MAX_TICKS` or so labels, 1 among them if it is in sight."""
+    """Make y a logarithmic axis with about `_MAX_TICKS` labels at most, including 1 if it is visible."""
     low, high = limits(values)
     powers = math.log(high / low, base)
     step = math.ceil(powers / _MAX_TICKS)
-    # A power of the base as the locator's base: its own stride may leave out 1.
+    # A power of the base as the locator's base: the locator's own stride may skip 1.
     between = (1, 2, 5) if base == 10 and powers < 2 else (1,)
     ax.set_yscale("log", base=base)
     ax.set_ylim(low, high)
@@ -61,7 +61,7 @@ def value_axis(ax: Axes, values: Iterable[float], base: int, formatter: Formatte
 
 
 def batch_axis(ax: Axes, batches: Sequence[int], max_ticks: int) -> None:
-    """Make x a base-2 axis of batch sizes; `max_ticks` or fewer are labeled, both ends among them."""
+    """Make x a base-2 axis of batch sizes; at most `max_ticks` are labeled, including both ends."""
     low, high = batches[0], batches[-1]
     margin = (high / low) ** 0.05 if high > low else 2
     ticks = _thinned(batches, math.log(high / low) / max_ticks)
@@ -77,7 +77,7 @@ def panel_title(ax: Axes, *lines: str, bold: bool = True, lift: float = 3) -> No
     for place, line in enumerate(reversed(lines)):
         style = _HEADING if bold and place == len(lines) - 1 else {}
         text = write(ax, line, (0, 1), (0, lift + _LEADING * place), xycoords="axes fraction", **style)
-        text.set_in_layout(False)  # a long line may reach over the next panel, but must not narrow this one
+        text.set_in_layout(False)  # a long line may extend over the next panel, but must not narrow this one
 
 
 def write(
@@ -88,7 +88,7 @@ def write(
 
 
 def _thinned(batches: Sequence[int], gap: float) -> list[int]:
-    """Return batch sizes whose logarithms are at least `gap` apart, the smallest and the largest among them.
+    """Return batch sizes whose logarithms are at least `gap` apart, including the smallest and the largest.
 
     >>> _thinned([1, 2, 8, 64, 256], 1.5)
     [1, 8, 256]

@@ -1,4 +1,4 @@
-"""What every figure is made of: a title, a legend, notes, and a text for those who do not see it."""
+"""The common parts of every figure: a title, a legend, notes and an alternative text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from breakeven.render.figures.style import NORMAL, PAPER_ID, drawing
 from breakeven.report.report import Report
 
 WIDTH = 5.9
-"""Inches: a phone shows a figure at two thirds of its size, and the smallest font is still legible."""
+"""Inches: on a phone, at two thirds of the size, the smallest font is still legible."""
 
 WATERMARK = "not comparable (forced)"
 
@@ -24,10 +24,10 @@ Data = TypeVar("Data")
 
 @dataclass(frozen=True)
 class Drawing(Generic[Data]):
-    """A figure: its heading, how to read it, and how it is made from a report.
+    """A figure: its title, its caption, and how it is drawn from a report.
 
-    `select` returns what is drawn, empty where there is nothing; `plot` and `text` turn that into a figure
-    and into a description; `nothing` says why there is no figure.
+    `select` returns the data, empty if there is none; `plot` and `text` turn it into a figure and a
+    description; `nothing` returns why there is no figure.
     """
 
     title: str
@@ -67,7 +67,7 @@ def new_figure(
     bottom = [x_label] if x_label else []
     height += 0.5 + 0.17 * (rows + len(notes) + len(bottom))
     figure = _empty_figure(report, height)
-    # The layout makes room for a legend or for a title, not for both: the legend leaves a line to the title.
+    # The layout reserves room for a legend or a title, not for both: the legend leaves a line for the title.
     figure.text(
         0.012, 1 - 0.05 / height, fmt.shortened(title, 64), va="top", fontsize=NORMAL + 1, fontweight="bold"
     )
@@ -90,7 +90,7 @@ def new_figure(
 
 
 def notice(report: Report, text: str) -> Figure:
-    """Return a figure that says why there is none."""
+    """Return a placeholder that shows why there is no figure."""
     with drawing():
         figure = _empty_figure(report, 2.0)
         figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
@@ -107,7 +107,7 @@ def and_list(parts: Sequence[str]) -> str:
 
 
 def missing_note(missing: int, noun: str = "model") -> list[str]:
-    """Return the note that more of something is in the table, if any is."""
+    """Return a note on how many more are in the table, if there are any."""
     are = "is" if missing == 1 else "are"
     return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table (summary.csv)."] if missing else []
 

@@ -19,7 +19,7 @@ from breakeven.render.figures.curves import (
     value_curves,
 )
 from breakeven.render.figures.drawing import Drawing, missing_note, new_figure
-from breakeven.render.figures.models import ModelNames, report_models, report_styles, select_models
+from breakeven.render.figures.models import PanelNames, report_models, report_styles, select_models
 from breakeven.render.figures.quantities import highest_of_each, rate_point
 from breakeven.report.report import Report
 
@@ -29,7 +29,7 @@ _Phases = dict[Phase, Curves]
 
 
 def _phases(report: Report) -> _Phases:
-    """Return the curves of each phase that has any, those counted in one unit side by side."""
+    """Return the curves of each phase that has any, phases of one unit side by side."""
     found: _Phases = {
         phase: value_curves(report, phase, lambda row: rate_point(row, row.rate))
         for phase in sorted(Phase, key=lambda phase: phase.rate != FLOPS)
@@ -59,7 +59,7 @@ def _plot(report: Report, phases: _Phases) -> Figure:
             batch_axis(ax, batches, 2)
             for curve in curves.get(model, ()):
                 draw_curve(ax, curve, *styles[curve.device])
-    names = ModelNames(report)
+    names = PanelNames(report)
     _write_titles(grid, list(phases), [fmt.shortened(", ".join(names.lines(model)), 80) for model in shown])
     return figure
 
@@ -87,9 +87,9 @@ def _text(report: Report, phases: _Phases) -> str:
 
 EFFICIENCY = Drawing(
     "Efficiency",
-    "Higher is better: achieved FLOP/s, and bytes moved per second; not a share of any peak.",
+    "Higher is better: achieved FLOP/s, and bytes moved per second; not a percentage of the hardware's peak.",
     _phases,
     _plot,
     _text,
-    lambda _: "There is no figure of efficiency, because no case records how much work it did.",
+    lambda _: "There is no figure of efficiency, because no case records its amount of work.",
 )

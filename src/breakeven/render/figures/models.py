@@ -1,6 +1,6 @@
-"""What figures take from a report: identities of rows, the models to show, and what they are called.
+"""The data of figures: identities of a report's rows, the models to show, and their names.
 
-Only this module knows how a row of the report is identified; the others call `key_of` and `baseline_of`.
+Other modules identify a row of the report by `key_of` and `baseline_of` only.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from breakeven.report.report import CaseRow, Report
 from breakeven.report.speedup import Speedup
 
 MAX_PANELS = 12
-"""Nobody reads a figure of more models; a note says that the others are in the table."""
+"""The maximum number of models in a figure; a note refers to the table for the others."""
 
 
-class Model(NamedTuple):
-    """What one panel shows: a workload with its axes, on one machine class."""
+class PanelModel(NamedTuple):
+    """The model in a panel: a workload with its axes, on one machine class."""
 
     machine: str
     workload: str
@@ -31,9 +31,9 @@ class Model(NamedTuple):
 
 
 class RowKey(NamedTuple):
-    """What a row of the report is about; the device of a comparison is the candidate."""
+    """The identity of a row of the report; the device of a comparison is the candidate."""
 
-    model: Model
+    model: PanelModel
     phase: str
     device: str
 
@@ -42,7 +42,7 @@ Row = CaseRow | Speedup | BreakEven | PhaseSum | Outcome
 
 
 def key_of(row: Row) -> RowKey:
-    """Return what a row of the report is about."""
+    """Return the identity of a row of the report."""
     return _row_key(row.candidate if isinstance(row, Speedup | BreakEven) else _known(row.key))
 
 
@@ -52,21 +52,21 @@ def batch_of(row: CaseRow | Speedup | PhaseSum | Outcome) -> int:
 
 
 def baseline_of(row: Speedup | BreakEven) -> RowKey:
-    """Return what the baseline of a row of the report is about."""
+    """Return the identity of a row's baseline."""
     return _row_key(row.baseline)
 
 
 def main_phase(report: Report) -> str | None:
-    """Return the phase that a figure of one phase shows: the headline, or the first that was timed."""
+    """Return the phase for figures of one phase: the headline, or the first that was timed."""
     if report.headline is not None:
         return report.headline
     timed = list(dict.fromkeys(row.key.phase for row in report.rows))
     return next((str(phase) for phase in (*COMPARED, *timed) if phase in timed), None)
 
 
-def cases_by_model(report: Report, phase: str | None) -> dict[Model, list[CaseRow]]:
+def cases_by_model(report: Report, phase: str | None) -> dict[PanelModel, list[CaseRow]]:
     """Return the timed cases of a phase by model, in the order of the report."""
-    found: dict[Model, list[CaseRow]] = {}
+    found: dict[PanelModel, list[CaseRow]] = {}
     for row in report.rows:
         if row.key.phase == phase:
             found.setdefault(key_of(row).model, []).append(row)
@@ -78,7 +78,7 @@ def untimed_cases(report: Report, phase: str | None) -> Iterator[Outcome]:
     yield from (row for row in report.outcomes if row.key is not None and row.key.phase == phase)
 
 
-def report_models(report: Report) -> list[Model]:
+def report_models(report: Report) -> list[PanelModel]:
     """Return every model with a timing, in the order of the report."""
     return list(dict.fromkeys(key_of(row).model for row in report.rows))
 
@@ -94,13 +94,13 @@ def _known(key: CaseKey | None) -> CaseKey:
 
 
 def _row_key(key: CaseKey | Line) -> RowKey:
-    return RowKey(Model(key.machine, key.model.workload, key.model.axes), key.phase, key.device)
+    return RowKey(PanelModel(key.machine, key.model.workload, key.model.axes), key.phase, key.device)
 
 
-def select_models(models: Iterable[Model], limit: int) -> list[Model]:
-    """Return at most `limit` models in their order: the same on every machine, and of many workloads.
+def select_models(models: Iterable[PanelModel], limit: int) -> list[PanelModel]:
+    """Return at most `limit` models in their order, the same on every machine and from many workloads.
 
-    >>> models = [Model("box", work, Axes({"w": w})) for work in ("cnn", "mlp") for w in (1, 2)]
+    >>> models = [PanelModel("box", work, Axes({"w": w})) for work in ("cnn", "mlp") for w in (1, 2)]
     >>> [model.workload for model in select_models(models, 2)]
     ['cnn', 'mlp']
     """
@@ -112,8 +112,8 @@ def select_models(models: Iterable[Model], limit: int) -> list[Model]:
     return [model for model in every if (model.workload, model.axes) in picked][:limit]
 
 
-def _picked_models(models: Sequence[Model], count: int) -> set[tuple[str, Axes]]:
-    """Return `count` workloads with axes: workloads take turns, and those on most machines come first."""
+def _picked_models(models: Sequence[PanelModel], count: int) -> set[tuple[str, Axes]]:
+    """Return `count` workloads with axes: workloads alternate, and models on the most machines come first."""
     machines = Counter((model.workload, model.axes) for model in models)
     order = {key: place for place, key in enumerate(machines)}
     turns: Counter[str] = Counter()
@@ -125,8 +125,8 @@ def _picked_models(models: Sequence[Model], count: int) -> set[tuple[str, Axes]]
     return picked
 
 
-class ModelNames:
-    """Short names of the models of one report: of the axes, those that differ within a workload."""
+class PanelNames:
+    """Short names of the models of one report, with only the axes that differ within a workload."""
 
     def __init__(self, report: Report) -> None:
         models = report_models(report)
@@ -137,31 +137,31 @@ class ModelNames:
             axes.setdefault(model.workload, []).append(model.axes)
         self._varying = {workload: _varying_keys(found) for workload, found in axes.items()}
 
-    def varying(self, model: Model) -> str:
+    def varying(self, model: PanelModel) -> str:
         """Return the axes that differ between models of this workload; empty where it has one model."""
         return axes_text(self.varying_axes(model))
 
-    def constant(self, model: Model) -> str:
+    def constant(self, model: PanelModel) -> str:
         """Return the axes that all models of this workload share."""
         varying = self.varying_axes(model)
         return model.axes.without(varying).text
 
-    def machine(self, model: Model) -> str:
+    def machine(self, model: PanelModel) -> str:
         """Return the machine's label if there are several machines."""
         return self._machines[model.machine] if self._has_several_machines else ""
 
-    def lines(self, model: Model) -> list[str]:
+    def lines(self, model: PanelModel) -> list[str]:
         """Return the title of a panel, line by line."""
         return [model.workload, *filter(None, (self.varying(model) or model.axes.text, self.machine(model)))]
 
-    def sentence(self, model: Model) -> str:
-        """Return the model as a sentence names it."""
+    def sentence(self, model: PanelModel) -> str:
+        """Return the name of the model in a sentence."""
         name = f"{model.workload} at {model.axes}" if model.axes else model.workload
         machine = self.machine(model)
         return fmt.one_line(f"{name} on {machine}" if machine else name)
 
-    def varying_axes(self, model: Model) -> dict[str, Any]:
-        """Return the axes of `varying` as they are, by name."""
+    def varying_axes(self, model: PanelModel) -> dict[str, Any]:
+        """Return the values of the axes in `varying`, by name."""
         axes = model.axes
         return {key: axes[key] for key in sorted(axes) if key in self._varying[model.workload]}
 

@@ -1,4 +1,4 @@
-"""What a training step is made of: stacked bars of the phases, a row of batch sizes for each model."""
+"""The phases of a training step as stacked bars, with a row of batch sizes for each model."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ from matplotlib.ticker import MaxNLocator
 
 from breakeven import format as fmt
 from breakeven.device_names import device_order
-from breakeven.render.figures.axes import SECONDS, panel_title, write
+from breakeven.render.figures.axes import SECONDS_FORMAT, panel_title, write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
-from breakeven.render.figures.models import Model, ModelNames, batch_of, key_of, report_styles, select_models
+from breakeven.render.figures.models import (
+    PanelModel,
+    PanelNames,
+    batch_of,
+    key_of,
+    report_styles,
+    select_models,
+)
 from breakeven.render.figures.style import INK
 from breakeven.report.phase_sums import PhaseSum
 from breakeven.report.report import Report
@@ -31,15 +38,15 @@ PHASE_COLORS = {
     "backward": "#6a449c",
     "step": "#9490cc",
 }
-"""In the order of a step; they differ in lightness, and from every device's color."""
+"""Colors in the order of a step; they differ in lightness, and from all device colors."""
 
-_RESIDUAL = "+3%: timed one by one, the phases take 3% longer than the step timed as a whole."
+_RESIDUAL = "+3%: timed separately, the phases take 3% longer than the step timed as a whole."
 
-_Sums = dict[Model, dict[int, list[PhaseSum]]]
+_Sums = dict[PanelModel, dict[int, list[PhaseSum]]]
 
 
 def _sums(report: Report) -> _Sums:
-    """Return what has parts and took any time, by model and ascending batch size."""
+    """Return the phase sums that have parts and took any time, by model and ascending batch size."""
     found: _Sums = {}
     for row in report.phase_sums:
         if row.parts and row.train_s > 0:
@@ -48,7 +55,7 @@ def _sums(report: Report) -> _Sums:
 
 
 def _plot(report: Report, sums: _Sums) -> Figure:
-    names, styles = ModelNames(report), report_styles(report)
+    names, styles = PanelNames(report), report_styles(report)
     shown = {model: _batches(report, model, sums[model]) for model in select_models(sums, MAX_MODELS)}
     columns = max(map(len, shown.values()))
     figure = new_figure(
@@ -74,7 +81,7 @@ def _plot(report: Report, sums: _Sums) -> Figure:
     return figure
 
 
-def _batches(report: Report, model: Model, sums: Mapping[int, object]) -> dict[int, str]:
+def _batches(report: Report, model: PanelModel, sums: Mapping[int, object]) -> dict[int, str]:
     """Return the smallest batch size, the one nearest to the break-even, and the largest, with notes."""
     shown = dict.fromkeys((min(sums), max(sums)), "")
     for line in report.break_evens:
@@ -108,7 +115,7 @@ def _draw_bars(ax: Axes, rows: Sequence[PhaseSum], devices: Sequence[str]) -> No
 def _draw_axes(ax: Axes, devices: Sequence[str], styles: Mapping[str, tuple[str, str]], room: int) -> None:
     """Label seconds on y, and on x each device with its marker; `room` is in characters."""
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(SECONDS)
+    ax.yaxis.set_major_formatter(SECONDS_FORMAT)
     ax.grid(visible=True, axis="y")
     ax.set_xticks(
         range(len(devices)), [fmt.shortened(name, max(5, room // len(devices))) for name in devices]
@@ -141,7 +148,7 @@ def _text(report: Report, sums: _Sums) -> str:
     bars = and_list([_bar_text(row) for row in batches[batch]])
     return (
         f"Phases of a training step for {fmt.plural(len(sums), 'model')}. "
-        f"For {ModelNames(report).sentence(model)} at batch {batch}: {bars}."
+        f"For {PanelNames(report).sentence(model)} at batch {batch}: {bars}."
     )
 
 
@@ -160,5 +167,5 @@ PHASES = Drawing(
     _sums,
     _plot,
     _text,
-    lambda _: "There is no figure of phases, because no phase was timed beside a whole training step.",
+    lambda _: "There is no figure of phases, because no phase was timed along with a whole training step.",
 )

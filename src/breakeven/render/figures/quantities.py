@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter
 
 from breakeven import format as fmt
-from breakeven.render.figures.axes import SCALED, SECONDS
+from breakeven.render.figures.axes import SCALED, SECONDS_FORMAT
 from breakeven.render.figures.curves import Curve, Curves, PanelStyle, Point, panels, value_curves
 from breakeven.render.figures.drawing import Drawing, and_list
-from breakeven.render.figures.models import Model, ModelNames, batch_of, main_phase
+from breakeven.render.figures.models import PanelModel, PanelNames, batch_of, main_phase
 from breakeven.report.report import Report
 from breakeven.report.throughput import Rate
 
@@ -29,7 +29,7 @@ def _drawing(
     point: Callable[[Any], Point | None],
     text: Callable[[Report, Curves], str],
 ) -> Drawing[Curves]:
-    """Return the figure of a number of timed cases; heading and label may name ``{phase}`` or ``{step}``."""
+    """Return the figure of a quantity; heading and label may contain ``{phase}`` or ``{step}``."""
 
     def plot(report: Report, curves: Curves) -> Figure:
         name = fmt.shortened(str(phase(report)), 30)
@@ -52,7 +52,7 @@ def _times(report: Report, curves: Curves) -> str:
     ends = and_list([_ends(line) for line in lines])
     return (
         f"Time over batch size ({main_phase(report)}) for {fmt.plural(len(curves), 'model')}. "
-        f"For {ModelNames(report).sentence(model)}: {ends}."
+        f"For {PanelNames(report).sentence(model)}: {ends}."
     )
 
 
@@ -64,13 +64,13 @@ def _ends(line: Curve) -> str:
 
 def highest_of_each(report: Report, curves: Curves, unit: str) -> str:
     """Return the highest point of each device, and its batch size and model."""
-    best: dict[str, tuple[float, int, Model]] = {}
+    best: dict[str, tuple[float, int, PanelModel]] = {}
     for model, of_model in curves.items():
         for curve in of_model:
             top = max(curve.points, key=lambda point: point.value)
             if curve.device not in best or top.value > best[curve.device][0]:
                 best[curve.device] = (top.value, top.batch, model)
-    sentence = ModelNames(report).sentence
+    sentence = PanelNames(report).sentence
     return and_list(
         [
             f"{device} {fmt.scaled(value, unit)} (batch {batch}, {sentence(model)})"
@@ -88,7 +88,7 @@ def _highest(what: str, unit: str) -> Callable[[Report, Curves], str]:
 
 
 def rate_point(row: Any, rate: Rate | None) -> Point | None:
-    """Return the point of a rate, None where there is none."""
+    """Return the point of a rate, None if there is no rate."""
     return None if rate is None else Point(batch_of(row), rate.value, rate.low, rate.high)
 
 
@@ -100,10 +100,10 @@ def _peak(row: Any) -> Point | None:
 STEP_TIME = _drawing(
     "Step time",
     "Lower is faster: each line is a device, its markers are medians, and its band is the 95% interval.",
-    "There is no figure of step times, because no timing took any time.",
+    "There is no figure of step times, because all measured times are zero.",
     heading="Time of a {step} (median, 95% interval)",
     y_label="time of a {step}",
-    formatter=SECONDS,
+    formatter=SECONDS_FORMAT,
     phase=main_phase,
     point=lambda row: Point(batch_of(row), row.estimate.median_s, row.estimate.low_s, row.estimate.high_s),
     text=_times,
@@ -111,7 +111,7 @@ STEP_TIME = _drawing(
 
 THROUGHPUT = _drawing(
     "Throughput",
-    "Higher is faster: training samples per second; where a line is flat, larger batches gain nothing.",
+    "Higher is faster: training samples per second; where a line is flat, larger batches have no benefit.",
     "There is no figure of throughput, because no whole training step was timed.",
     heading="Throughput of training (median, 95% interval)",
     y_label="samples/s",

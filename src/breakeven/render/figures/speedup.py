@@ -14,16 +14,16 @@ from breakeven import format as fmt
 from breakeven.render.figures.axes import RATIOS, write
 from breakeven.render.figures.curves import Curve, PanelStyle, Point, panels
 from breakeven.render.figures.drawing import Drawing, notice
-from breakeven.render.figures.models import Model, baseline_of, batch_of, key_of, report_styles
+from breakeven.render.figures.models import PanelModel, baseline_of, batch_of, key_of, report_styles
 from breakeven.render.figures.style import INK, LABEL_BOX, NORMAL, PAPER
 from breakeven.report.break_even import BreakEven
 from breakeven.report.report import Report
 
-_Lines = dict[Model, list[BreakEven]]
+_Lines = dict[PanelModel, list[BreakEven]]
 
 
 def speedup_figure(report: Report) -> Figure:
-    """Return the figure, or one that says why there is none."""
+    """Return the figure, or a placeholder that shows why there is none."""
     return SPEEDUP.draw(report) or notice(report, SPEEDUP.describe(report))
 
 
@@ -38,7 +38,7 @@ def _lines(report: Report) -> _Lines:
 def _plot(report: Report, lines: _Lines) -> Figure:
     styles = report_styles(report)
 
-    def extra(ax: Axes, model: Model) -> None:
+    def extra(ax: Axes, model: PanelModel) -> None:
         ax.axhline(1, color=INK, linewidth=1.8, zorder=1)
         crossing = [line for line in lines[model] if line.crossing.batch_size is not None]
         for place, line in enumerate(crossing):
@@ -86,7 +86,7 @@ def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
     ends = [found.low or line.batches[0], found.high or line.batches[-1]]
     ax.plot(ends, [1, 1], color=color, linewidth=2.2, marker="|", markersize=8, zorder=5)
     ax.plot([at], [1], marker="d", markersize=7, color=color, markeredgecolor=PAPER, zorder=6)
-    # A candidate's line comes from below on the left, so that there is room above; the next one goes below.
+    # A candidate's line comes from below on the left, so there is room above; the next label goes below.
     at_left = _is_at_the_left(ax, at)
     above = place % 2 == 0 and not at_left
     write(
@@ -104,7 +104,7 @@ def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
 
 
 def _is_at_the_left(ax: Axes, batch: float) -> bool:
-    """Return whether a number to the left would leave the panel."""
+    """Return whether a label to the left would leave the panel."""
     left, right = ax.get_xlim()
     return math.log(batch / left) < 0.25 * math.log(right / left)
 

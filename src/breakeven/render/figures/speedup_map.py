@@ -1,4 +1,4 @@
-"""Models x batch sizes as colored cells: which device is faster, at a glance.
+"""A map of models and batch sizes: the color of a cell shows which device is faster.
 
 A block is one candidate, baseline, workload and machine; its rows are models, its columns batch sizes.
 """
@@ -28,8 +28,8 @@ from breakeven.device_names import is_cpu
 from breakeven.render.figures.axes import panel_title, ratio_tick, write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
 from breakeven.render.figures.models import (
-    Model,
-    ModelNames,
+    PanelModel,
+    PanelNames,
     RowKey,
     baseline_of,
     batch_of,
@@ -42,27 +42,27 @@ from breakeven.render.figures.style import SMALL
 from breakeven.report.report import Report
 
 MAX_ROWS, MAX_COLUMNS = 36, 12
-"""Nobody reads a map of more cells."""
+"""The maximum number of rows and columns."""
 
 MIDDLE = "#f7f7f7"
-"""Neither device is faster. Cells keep their colors on a dark page, and so does the text in them."""
+"""The color if neither device is faster. Cells, and the text in them, keep their colors on a dark page."""
 
 DARK, LIGHT = "#111111", "#fefefe"
 """Text in cells."""
 
 UNDECIDED = "undecided"
 HATCHES = {UNDECIDED: "///", "out of memory": "xxx", "skipped": "---", "failed": "++"}
-"""Cells without an answer."""
+"""The hatches of cells without a verdict or a timing."""
 
-_OUTCOMES = {"oom": "out of memory", "skipped": "skipped"}  # every other one is a failure
+_OUTCOMES = {"oom": "out of memory", "skipped": "skipped"}  # all others are failures
 _HATCH: Any = {"facecolor": "none", "edgecolor": "#8a8a8a", "linewidth": 0}
 _SHADES = 45  # matplotlib would turn a color bar of 50 into a bitmap
-_MAX_POWER = 6  # 2**6 either way has the full color; one case of 1000x must not pale all others
+_MAX_POWER = 6  # 2**6 in either direction has the full color; a single 1000x must not make all others pale
 _MAX_LABEL = 32  # characters before a row
 
 
 class MapCell(NamedTuple):
-    """The speedup of a model at one batch size, and its verdict: where there is no speedup, the reason."""
+    """The speedup of a model at one batch size, and its verdict, or the reason if there is no speedup."""
 
     speedup: float | None
     verdict: str
@@ -74,7 +74,7 @@ class Block:
 
     baseline: str
     candidate: str
-    rows: dict[Model, dict[int, MapCell]]
+    rows: dict[PanelModel, dict[int, MapCell]]
 
     @property
     def batches(self) -> list[int]:
@@ -83,7 +83,7 @@ class Block:
 
     @property
     def columns(self) -> list[int]:
-        """The batch sizes that are shown: all of them, or `MAX_COLUMNS` at even distances with both ends."""
+        """The batch sizes that are shown: all of them, or `MAX_COLUMNS` evenly spaced ones with both ends."""
         batches = self.batches
         last = min(len(batches), MAX_COLUMNS) - 1
         return [batches[round(i * (len(batches) - 1) / max(1, last))] for i in range(last + 1)]
@@ -128,7 +128,7 @@ def _plot(report: Report, every: Sequence[Block]) -> Figure:
     axes = [*figure.subplots(len(blocks), 1, squeeze=False, height_ratios=rows).flat]
     norm, columns = _norm(blocks), max(6, *(len(block.columns) for block in blocks))
     shades = {pair: _shades(report, pair, norm) for pair in pairs}
-    names = ModelNames(report)
+    names = PanelNames(report)
     for ax, block in zip(axes, blocks, strict=True):
         _draw_cells(ax, block, shades[block.baseline, block.candidate])
         _label_block(ax, block, names)
@@ -139,7 +139,7 @@ def _plot(report: Report, every: Sequence[Block]) -> Figure:
 
 
 def _cut(blocks: Sequence[Block]) -> tuple[list[Block], int]:
-    """Return blocks with at most `MAX_ROWS` rows together, and how many models are left out."""
+    """Return blocks with at most `MAX_ROWS` rows together, and the number of omitted models."""
     models = list(dict.fromkeys(model for block in blocks for model in block.rows))
     per_model = max(1, math.ceil(sum(len(block.rows) for block in blocks) / len(models)))
     shown = set(select_models(models, max(1, MAX_ROWS // per_model)))
@@ -219,12 +219,12 @@ def text_color(ground: tuple[float, float, float]) -> str:
 
 
 def _lightness(color: Sequence[float]) -> float:
-    """Return the logarithm of what the WCAG's contrast is a ratio of."""
+    """Return the logarithm of the luminance term of WCAG's contrast ratio."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
     return math.log(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
 
 
-def _label_block(ax: Axes, block: Block, names: ModelNames) -> None:
+def _label_block(ax: Axes, block: Block, names: PanelNames) -> None:
     """Name the block, its columns, and its rows by the values of the axes that differ."""
     first, *_ = block.rows
     pair = f"{fmt.shortened(block.candidate, 12)} over {fmt.shortened(block.baseline, 12)}"
@@ -276,7 +276,7 @@ def _text(report: Report, blocks: Sequence[Block]) -> str:
     text = f"Map of the speedup of {fmt.plural(len({cell[-1] for cell in timed}), 'model')}: {counts}."
     if not timed:
         return text
-    sentence = ModelNames(report).sentence
+    sentence = PanelNames(report).sentence
     lowest, highest = (
         f"{fmt.ratio(speedup)} ({candidate}, batch {batch}, {sentence(model)})"
         for speedup, candidate, batch, model in (pick(timed, key=lambda cell: cell[0]) for pick in (min, max))

@@ -27,16 +27,16 @@ PAPER_ID = "paper"
 """The id of the background in an SVG: the report page drops it, other viewers need it."""
 
 LABEL_BOX = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
-"""Keeps lines off a label that is drawn over them."""
+"""The box behind a label, which hides the lines below it."""
 
 SMALL, NORMAL = 8.0, 9.0
-"""Font sizes in points: nothing in a figure is smaller."""
+"""Font sizes in points; the smallest in a figure."""
 
 _CPU, _ACCELERATOR = ("#0072B2", "o"), ("#D55E00", "s")
 _COLORS = ("#009E73", "#CC79A7", "#56B4E9")
 _MARKERS = ("^", "D", "v", "P", "X", "<", "p", ">", "h", "8")
 _SETTINGS: Any = {
-    "text.parse_math": False,  # a dollar in a name is a dollar
+    "text.parse_math": False,  # dollar signs in names are shown as they are
     "svg.hashsalt": "breakeven",  # otherwise the ids change with every drawing
     "svg.fonttype": "none",  # text stays text: searchable, and a third of the size
     "font.family": ["sans-serif"],
@@ -45,7 +45,7 @@ _SETTINGS: Any = {
     "axes.titlesize": NORMAL,
     "axes.titlelocation": "left",
     "figure.labelsize": NORMAL,
-    "xtick.bottom": False,  # the grid leads the eye
+    "xtick.bottom": False,  # the grid is enough
     "ytick.left": False,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
@@ -108,7 +108,7 @@ def to_svg(figure: Figure) -> bytes:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return the figure as PNG, sharp enough for print."""
+    """Return the figure as PNG, in print resolution."""
     return _saved(figure, "png", {"Software": None})
 
 
@@ -122,7 +122,7 @@ def _saved(figure: Figure, form: str, metadata: dict[str, str | None]) -> bytes:
 def _slim(tag: str) -> str:
     """Return a tag of an SVG with two decimals, on one line, and without the id of a group.
 
-    Groups have counted ids, which would repeat on a page of several figures.
+    Groups have numbered ids, which would repeat on a page with several figures.
     """
     if tag.startswith("<g ") and f'id="{PAPER_ID}"' not in tag:
         tag = re.sub(r' id="[^"]*"', "", tag)

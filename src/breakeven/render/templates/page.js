@@ -1,7 +1,7 @@
-// Sorts and filters the table of cases. Without scripts the table is whole, in the order of the report.
+// Sorts and filters the table of cases. Without scripts the table is complete, in the order of the report.
 "use strict";
 (() => {
-  const FIRST = 200; // rows that are laid out unless all are asked for: thousands stop a page at each key
+  const FIRST = 200; // rows shown unless all are requested: with thousands, the page would freeze at each key
   const table = document.getElementById("cases");
   if (!table) return;
   document.documentElement.classList.add("js");
@@ -28,7 +28,7 @@
 
   const filter = () => {
     const words = form.elements.words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = selects.filter((select) => select.selectedIndex > 0) // the first stands for all
+    const wanted = selects.filter((select) => select.selectedIndex > 0) // the first option means all
       .map((select) => [Number(select.dataset.column), select.value]);
     matching = order.filter(({ row, text }) => words.every((word) => text.includes(word))
       && wanted.every(([column, value]) => row.cells[column].textContent === value));
@@ -47,7 +47,7 @@
   const sort = (column, ascending) => {
     const keyed = rows.map((entry) => ({ entry, key: valueOf(entry.row.cells[column]) }));
     keyed.sort((a, b) => {
-      const unknown = (a.key === "") - (b.key === ""); // what is unknown comes last, either way
+      const unknown = (a.key === "") - (b.key === ""); // unknown values come last in both directions
       const by = unknown || (ascending ? compare(a.key, b.key) : compare(b.key, a.key));
       return by || a.entry.index - b.entry.index;
     });
@@ -71,7 +71,7 @@
     [...values].sort().forEach((value) => select.add(new Option(value === "" ? "(none)" : value, value)));
   });
   form.addEventListener("input", filter);
-  form.addEventListener("reset", () => setTimeout(filter)); // once the fields are empty
+  form.addEventListener("reset", () => setTimeout(filter)); // after the fields are cleared
   form.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", () => { isWhole = true; show(isWhole); });
   window.addEventListener("beforeprint", () => show(true));

@@ -93,7 +93,7 @@ def test_keyboard(show, content):
     shown = show(content)
     page = shown.page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "To the verdict"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdict"
     seen = []
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -203,7 +203,7 @@ def test_red(show):
 
 
 def test_many_rows(show):
-    """Of many rows the first are shown, until all are asked for or printed."""
+    """If there are many rows, only the first are shown, until all are requested or printed."""
     cases = [
         benchmark([1e-3 * (1 + i % 7)] * 6, device=device, batch_size=1 + i, axes={})
         for i in range(500)

@@ -1,4 +1,4 @@
-"""What the verdict is about, and the numbers in it; the golden files hold its words."""
+"""The subject of the verdict, and its numbers; the golden files have its words."""
 
 import re
 
@@ -56,13 +56,13 @@ def test_statuses(tmp_path, cuda, status, keyword):
 
 
 def test_same_at_the_largest_batch(tmp_path):
-    """A verdict that is undecided because the devices are the same says so."""
+    """If a verdict is undecided because the devices are the same, it states that."""
     content = affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005)
     assert "(512) they are the same within 2%" in only(conclusions(tmp_path, content)).headline
 
 
 def test_trend_above_undecided_cells(tmp_path):
-    """Beyond the range the candidate is called slower only where every cell is slower."""
+    """Beyond the range the candidate is reported as slower only if every cell is slower."""
 
     def timed(workload):
         lead = {1: 1.0, 64: -100.0, 256: -80.0, 512: -20.0}
@@ -100,7 +100,7 @@ def test_no_usable_timing_in_common(tmp_path):
 
 
 def test_equal_at_small_batches(tmp_path):
-    """The candidate is faster at the latest from the first batch size that is sure."""
+    """The candidate is faster at the latest from the first decided batch size."""
     times = {1: 1.0, 8: 4.0, 64: 4.0}
     content = run(
         [
@@ -184,7 +184,7 @@ def test_accelerators_come_first(tmp_path):
 
 
 def test_thread_counts_beside_an_accelerator(tmp_path):
-    """They are other baselines, and no candidates of the verdict."""
+    """They are other baselines, not candidates of the verdict."""
     found = report(tmp_path, affine_run({"cpu": CPU, "cpu@1": (1, 2), "cuda": (33, 0.2)}))
     assert only(found.conclusions).headline.startswith("The GPU (cuda) beats all CPU threads (cpu)")
     assert "cpu@1" not in found.verdict
