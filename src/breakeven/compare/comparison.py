@@ -17,6 +17,7 @@ from breakeven.case import CaseKey, Ending, Outcome
 from breakeven.compare.common_shift import Shift, canary_shift, common_shift, explains
 from breakeven.compare.machine_class import check_classes
 from breakeven.compare.noise_floor import NoiseFloor
+from breakeven.grouping import grouped
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.regression import MAX_FALSE_ALARM_RATE, Effects, case_verdict, effects, false_alarm_rate
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
@@ -254,10 +255,7 @@ def _changed_machines(
 ) -> tuple[str, ...]:
     """Return the devices whose canary shows the same shift as their cases do."""
     before, after, noise = logs
-    rows: dict[str, list[int]] = {}
-    for row, case in enumerate(cases):
-        if case.key is not None:
-            rows.setdefault(case.key.device, []).append(row)
+    rows = grouped((case.key.device, row) for row, case in enumerate(cases) if case.key is not None)
     baseline, candidate = ([run.state for run in side] for side in sides)
     return tuple(
         device

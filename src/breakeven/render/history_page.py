@@ -13,6 +13,7 @@ from markupsafe import Markup
 from breakeven import format as fmt
 from breakeven.errors import UsageError
 from breakeven.files import write_whole
+from breakeven.grouping import grouped
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.text import MAX_NAME, coverage, describe_series, headline
 from breakeven.render.escaping import html_text
@@ -76,9 +77,7 @@ def to_html(history: History, version: str) -> str:
 
 def ordered(history: History) -> list[Drawn]:
     """Return every series with a value: regressions first, then what changed, then the rest."""
-    changes: dict[int, list[ChangePoint]] = {}
-    for change in history.changes:
-        changes.setdefault(id(change.tracked), []).append(change)
+    changes = grouped((id(change.tracked), change) for change in history.changes)
     newest = {id(item.tracked): item for item in history.newest}
     drawn = [
         Drawn(

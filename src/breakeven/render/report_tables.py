@@ -10,17 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from breakeven import format as fmt
-from breakeven.case import CaseKey, Cell, Line
+from breakeven.case import CaseKey, Line
 from breakeven.device_names import device_order, is_cpu
 from breakeven.flags import is_disturbed
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.render.table import MAX_ROWS, Table
-from breakeven.report.bottleneck import Bottleneck
 from breakeven.report.break_even import BreakEven
+from breakeven.report.details import flat, once, reach
 from breakeven.report.report import CaseRow, Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.startup_cost import Payback
-from breakeven.report.text import flat, headline_devices, once, reach, steps_to_pay_back
+from breakeven.report.text import headline_devices, steps_to_pay_back
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
@@ -71,11 +72,8 @@ def payback_table(report: Report) -> Table | None:
 
 def bottleneck_tables(report: Report) -> list[Table]:
     """Return for each accelerator what bounds each model's training step, and how far its time is flat."""
-    groups: dict[tuple[str, str], list[Bottleneck]] = {}
-    for row in report.bottlenecks:
-        groups.setdefault((row.line.device, row.line.machine), []).append(row)
     found = []
-    for (device, machine), rows in groups.items():
+    for (device, machine), rows in grouped((row.place, row) for row in report.bottlenecks).items():
         cells = [(report.names[row.line.model], reach(row), flat(row)) for row in rows]
         title = f"What bounds {device}{_on(report, machine)}"
         table = Table(title, ("model", "bounded", "flat up to batch"), tuple(cells))
@@ -85,12 +83,8 @@ def bottleneck_tables(report: Report) -> list[Table]:
 
 def variant_tables(report: Report) -> list[Table]:
     """Return for each device what each variant gains over the plain form, and what it costs once."""
-    groups: dict[tuple[str, str], list[Variant]] = {}
-    for variant in report.variants:
-        key = variant.row.candidate
-        groups.setdefault((key.device, key.machine), []).append(variant)
     found = []
-    for (device, machine), rows in groups.items():
+    for (device, machine), rows in grouped((row.place, row) for row in report.variants).items():
         title = f"Variants on {device}{_on(report, machine)}"
         table = Table(title, _VARIANT_COLUMNS, tuple(map(_variant_row, rows)))
         if not any(map(once, rows)):
@@ -108,12 +102,11 @@ def machine_tables(report: Report) -> list[Table]:
         return []
     phase = report.headline or HEADLINE
     order = [machine.class_id for machine in report.machines]
-    workloads: dict[str, dict[Cell, list[CaseRow]]] = {}
-    for row in report.rows:
-        if row.key.phase == phase:
-            workloads.setdefault(row.key.workload, {}).setdefault(row.key.cell, []).append(row)
+    workloads = grouped(
+        (row.key.workload, (row.key.cell, row)) for row in report.rows if row.key.phase == phase
+    )
     found = []
-    for cells in workloads.values():
+    for cells in map(grouped, workloads.values()):
         cell, shared = max(cells.items(), key=lambda item: (len(item[1]), _longest_s(item[1])))
         shared.sort(key=lambda row: (order.index(row.key.machine), device_order(row.key.device)))
         columns = ("machine", "device", "median", "throughput", "speedup", "peak memory")
@@ -133,10 +126,10 @@ def pair_name(report: Report, line: BreakEven) -> str:
 
 def outcome_lines(report: Report) -> list[str]:
     """Return a line for each way and reason in which cases gave no timing, with the cases it concerns."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for outcome in report.outcomes:
-        name = outcome.fullname if outcome.key is None else _case_name(outcome.key)
-        groups.setdefault((outcome.outcome, outcome.reason), []).append(name or "an unnamed case")
+    groups = grouped(
+        ((one.outcome, one.reason), _case_name(one.key) if one.key else one.fullname or "an unnamed case")
+        for one in report.outcomes
+    )
     return [
         f"{fmt.plural(len(names), 'case')} {outcome} ({fmt.joined(names)}): {reason or 'no reason recorded'}"
         for (outcome, reason), names in groups.items()
@@ -264,10 +257,8 @@ def _methods(report: Report) -> list[str]:
 def _headline_groups(report: Report) -> list[list[BreakEven]]:
     """Return the lines of the headline phase that the verdict is about, by machine and candidate."""
     order = [machine.class_id for machine in report.machines]
-    groups: dict[tuple[str, str], list[BreakEven]] = {}
-    for line in report.break_evens:
-        if line.phase == report.headline:
-            groups.setdefault((line.candidate.machine, line.candidate.device), []).append(line)
+    lines = [line for line in report.break_evens if line.phase == report.headline]
+    groups = grouped(((line.candidate.machine, line.candidate.device), line) for line in lines)
     places = sorted(groups, key=lambda place: (is_cpu(place[1]), order.index(place[0])))
     return [groups[place] for place in places if place[1] in _headline_devices(report, place[0])]
 

@@ -4,7 +4,7 @@
 (device against device), `break_even` (over batch sizes), `what_if` (other circumstances), `startup_cost`
 (steps to pay back the start), `bottleneck` (what bounds a step), `variants` (ways to be faster),
 `phase_sums` (do the phases add up), `throughput` (work a second), `comparability` (green, amber, red),
-`warnings` and `text` (sentences), `frame` (the cases for pandas).
+`warnings`, `text` (the verdict) and `details` (sentences), `frame` (the cases for pandas).
 
 Every row carries the identity of what it is about (`breakeven.case`): a `CaseKey` for one cell, a `Line`
 over batch sizes.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import Line, Model, Outcome
+from breakeven.grouping import grouped
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
 from breakeven.stats.crossing import Crossing, find_crossing
@@ -46,6 +47,10 @@ class BreakEven:
         """The timed phase."""
         return self.candidate.phase
 
+    def describe(self) -> str:
+        """Return where the candidate wins, as `Crossing.describe` does."""
+        return self.crossing.describe(self.batches)
+
 
 def break_evens(
     cases: Sequence[Estimate], speedups: Iterable[Speedup], outcomes: Iterable[Outcome]
@@ -66,10 +71,8 @@ def break_evens(
             lines.setdefault(outcome.key.line, {})[outcome.key.batch_size] = None
     for case in cases:
         lines.setdefault(case.key.line, {})[case.key.batch_size] = case if case.judged else None
-    rows: dict[tuple[Line, Line], dict[int, Speedup]] = {}
-    for row in speedups:
-        rows.setdefault((row.baseline.line, row.candidate.line), {})[row.batch_size] = row
-    return [_break_even(base, cand, lines[base], lines[cand], found) for (base, cand), found in rows.items()]
+    pairs = grouped(((row.baseline.line, row.candidate.line), row) for row in speedups)
+    return [_break_even(base, cand, lines[base], lines[cand], rows) for (base, cand), rows in pairs.items()]
 
 
 def between(
@@ -103,8 +106,9 @@ def _break_even(
     candidate: Line,
     base: Mapping[int, Estimate | None],
     cand: Mapping[int, Estimate | None],
-    rows: Mapping[int, Speedup],
+    speedups: Sequence[Speedup],
 ) -> BreakEven:
+    rows = {row.batch_size: row for row in speedups}
     pairs = {batch: (base.get(batch), cand.get(batch)) for batch in sorted(base.keys() | cand.keys())}
     both = [(batch, b, c) for batch, (b, c) in pairs.items() if b is not None and c is not None]
     batches = tuple(batch for batch, _, _ in both)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from breakeven.case import Cell
 from breakeven.flags import Flag
 from breakeven.format import joined, one_line, plural
+from breakeven.grouping import grouped
 from breakeven.report.estimates import Estimate
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
@@ -91,16 +91,14 @@ def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
 
 
 def _models(runs: Sequence[Run]) -> Iterator[Reason]:
-    parameters: dict[tuple[Cell, str], set[float]] = {}
-    flops: dict[tuple[Cell, str], set[float]] = {}
-    for run in runs:
-        for case in run.cases.values():
-            if case.key is not None and case.facts.parameters is not None:
-                parameters.setdefault((case.key.cell, ""), set()).add(case.facts.parameters)
-            if case.key is not None and case.facts.flops is not None:
-                flops.setdefault((case.key.cell, case.key.phase), set()).add(case.facts.flops)
-    for name, known in (("parameters", parameters), ("flops", flops)):
-        cells = [cell for (cell, _), values in known.items() if len(values) > 1]
+    cases = [(case.key, case.facts) for run in runs for case in run.cases.values() if case.key is not None]
+    parameters = grouped((key.cell, facts.parameters) for key, facts in cases)
+    flops = grouped(((key.cell, key.phase), facts.flops) for key, facts in cases)
+    differing = (
+        ("parameters", [cell for cell, values in parameters.items() if len({*values} - {None}) > 1]),
+        ("flops", [cell for (cell, _), values in flops.items() if len({*values} - {None}) > 1]),
+    )
+    for name, cells in differing:
         if cells:
             yield Reason(
                 Level.RED,
@@ -115,10 +113,7 @@ def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
         if len(values) > 1:
             text = f"{name} differs ({_listed(values)}); the ratios include that difference"
             yield Reason(Level.AMBER, text)
-    by_gpu: dict[str, list[Machine]] = {}
-    for machine in machines:
-        by_gpu.setdefault(str(machine.facts.get("gpu")), []).append(machine)
-    for gpu, same in by_gpu.items():
+    for gpu, same in grouped((str(machine.facts.get("gpu")), machine) for machine in machines).items():
         values = _values(same, "power_limit_w")
         if len(values) > 1:
             text = f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set one limit on all"

@@ -16,20 +16,12 @@ from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.comparability import Comparability, Level, comparability
+from breakeven.report.details import bottleneck_sentences, variant_sentences, what_if_sentences
 from breakeven.report.estimates import Estimate, estimates
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
-from breakeven.report.text import (
-    Conclusion,
-    bottleneck_sentences,
-    conclusions,
-    headline_phase,
-    model_names,
-    refusal,
-    variant_sentences,
-    what_if_sentences,
-)
+from breakeven.report.text import Conclusion, conclusions, headline_phase, model_names, refusal
 from breakeven.report.throughput import Rate, efficiency, throughput
 from breakeven.report.variants import Variant, variants
 from breakeven.report.warnings import disturbed_sentence, pairing_warnings, uncounted_warnings, warnings_of

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from breakeven.case import CaseKey, Cell, Model
+from breakeven.case import CaseKey, Model
 from breakeven.device_names import choose_baseline
+from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.baseline import Baseline
 from breakeven.report.estimates import Estimate
@@ -47,11 +48,6 @@ class Speedup:
     flags: tuple[str, ...] = ()
 
     @property
-    def cell(self) -> Cell:
-        """The candidate's cell, which is the baseline's too unless two variants are compared."""
-        return self.candidate.cell
-
-    @property
     def model(self) -> Model:
         """The candidate's model."""
         return self.candidate.model
@@ -86,10 +82,8 @@ def verdict_of(ratio: RatioInterval) -> Verdict:
 
 def devices_of(cases: Sequence[Estimate]) -> dict[str, list[str]]:
     """Return the timed devices of each class id, in the order in which they first appear in `cases`."""
-    devices: dict[str, dict[str, None]] = {}
-    for case in cases:
-        devices.setdefault(case.key.machine, {})[case.key.device] = None
-    return {machine: list(names) for machine, names in devices.items()}
+    devices = grouped((case.key.machine, case.key.device) for case in cases)
+    return {machine: list(dict.fromkeys(names)) for machine, names in devices.items()}
 
 
 Baselines = Mapping[str, Baseline | None]

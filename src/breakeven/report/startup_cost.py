@@ -14,6 +14,7 @@ from statistics import median
 
 from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup, Verdict
@@ -82,12 +83,12 @@ def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Pay
 def _starts(table: Mapping[CaseKey, Estimate], runs: Sequence[Run]) -> dict[CaseKey, float]:
     """Return the seconds of starting each cell on each device, by the key of its whole training step."""
     init_s = _device_inits(runs)
-    seen: dict[CaseKey, list[CaseResult]] = {}
-    for run in runs:
-        for case in run.cases.values():
-            if case.key is None or case.facts.first_call_s is None or case.facts.model_transfer_s is None:
-                continue
-            seen.setdefault(replace(case.key, phase=HEADLINE), []).append(case)
+    seen = grouped(
+        (replace(case.key, phase=HEADLINE), case)
+        for run in runs
+        for case in run.cases.values()
+        if case.key and case.facts.first_call_s is not None and case.facts.model_transfer_s is not None
+    )
     found = {}
     for key, cases in seen.items():
         start = init_s.get((key.machine, key.device), 0.0 if is_cpu(key.device) else math.nan)
@@ -118,8 +119,9 @@ def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) 
 
 def _device_inits(runs: Iterable[Run]) -> dict[tuple[str, str], float]:
     """Return the median over runs of the seconds that initializing each device of each class took."""
-    seen: dict[tuple[str, str], list[float]] = {}
-    for run in runs:
-        for device, init_s in run.device_init_s.items():
-            seen.setdefault((run.machine.class_id, device), []).append(init_s)
+    seen = grouped(
+        ((run.machine.class_id, device), init_s)
+        for run in runs
+        for device, init_s in run.device_init_s.items()
+    )
     return {key: float(median(values)) for key, values in seen.items()}

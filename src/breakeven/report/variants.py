@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import median
 from typing import Any
 
-from breakeven.case import Axes, CaseKey, Cell, Model
+from breakeven.case import Axes, CaseKey, Model
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup, Verdict, speedup_of
@@ -44,6 +46,11 @@ class Variant:
         """What differs, as text."""
         return self.change.text
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The device, and the class id of its machine."""
+        return self.row.candidate.device, self.row.candidate.machine
+
 
 def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant]:
     """Return a row for each training step whose plain form was timed on the same device of the same machine.
@@ -63,28 +70,21 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     for case in steps:
         axes, plain = case.key.axes, plain_values[case.key.workload]
         change = Axes({name: value for name, value in axes.items() if name in plain and value != plain[name]})
-        base = table.get(
-            _with_axes(case.key, Axes({**axes, **{n: v for n, v in plain.items() if n in axes}}))
-        )
+        plain_axes = Axes({name: plain.get(name, value) for name, value in axes.items()})
+        base = table.get(replace(case.key, cell=replace(case.key.cell, axes=plain_axes)))
         if change and base is not None and _is_same_work(base, case):
             found.append(_variant(base, case, change, Model(case.key.workload, axes.without(plain)), table))
     return found
 
 
-def _with_axes(key: CaseKey, axes: Axes) -> CaseKey:
-    return replace(key, cell=Cell(key.workload, axes, key.batch_size))
-
-
 def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
     """Return each workload's ways with their plain values."""
-    seen: dict[str, dict[str, list[Any]]] = {}
-    for model in models:
-        of_workload = seen.setdefault(model.workload, {})
-        for name, value in model.axes.items():
-            of_workload.setdefault(name, []).append(value)
+    seen = grouped((model.workload, model.axes.items()) for model in models)
     return {
-        workload: {name: _plain(values) for name, values in of.items() if _is_way(values)}
-        for workload, of in seen.items()
+        workload: {
+            name: _plain(values) for name, values in grouped(chain(*several)).items() if _is_way(values)
+        }
+        for workload, several in seen.items()
     }
 
 
@@ -101,10 +101,7 @@ def _plain(values: Sequence[Any]) -> Any:
 
 
 def _is_same_work(base: Estimate, case: Estimate) -> bool:
-    pairs = (
-        (base.facts.parameters, case.facts.parameters),
-        (base.facts.flops, case.facts.flops),
-    )
+    pairs = ((base.facts.parameters, case.facts.parameters), (base.facts.flops, case.facts.flops))
     return all(one == other for one, other in pairs if one is not None and other is not None)
 
 

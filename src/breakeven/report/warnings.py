@@ -8,6 +8,7 @@ from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.device_names import is_cpu
 from breakeven.flags import UNKNOWN, find_flag, is_disturbed
 from breakeven.format import joined, one_line, plural
+from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
@@ -94,12 +95,8 @@ def pairing_warnings(
         places = [place for place in dict.fromkeys((*timed, *ended)) if place[0] == machine and place != home]
         for place in places:
             here, there = timed.get(home, {}), timed.get(place, {})
-            alone = [
-                key for pair, key in here.items() if pair not in there and pair not in ended.get(place, ())
-            ]
-            alone += [
-                key for pair, key in there.items() if pair not in here and pair not in ended.get(home, ())
-            ]
+            alone = [here[pair] for pair in here if pair not in there and pair not in ended.get(place, ())]
+            alone += [there[pair] for pair in there if pair not in here and pair not in ended.get(home, ())]
             if alone:
                 where = f" on {labels[machine]}" if len(machines) > 1 else ""
                 count = "1 case was" if len(alone) == 1 else f"{len(alone)} cases were"
@@ -113,12 +110,12 @@ def pairing_warnings(
 
 def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
     """Return a warning for each reason for which a model's operations could not be counted."""
-    models: dict[str, list[str]] = {}
-    for run in runs:
-        for case in run.cases.values():
-            if case.key is not None and case.facts.flops_unknown is not None:
-                names = models.setdefault(case.facts.flops_unknown, [])
-                names.append(one_line(case.key.model.label()))
+    models = grouped(
+        (case.facts.flops_unknown, one_line(case.key.model.label()))
+        for run in runs
+        for case in run.cases.values()
+        if case.key is not None and case.facts.flops_unknown is not None
+    )
     return [
         f"{joined(names)}: the floating point operations could not be counted ({one_line(reason)}), so no "
         "FLOP/s is given; let the model run on torch's meta device, if you need it"
@@ -127,21 +124,21 @@ def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
 
 
 def _crossings(break_evens: Iterable[BreakEven], labels: Mapping[str, str]) -> list[str]:
-    places: dict[str, list[str]] = {}
-    for row in break_evens:
-        pair = f"({row.candidate.device} against {row.baseline.device})"
-        where = _where(f"{row.model.label()} {row.phase} {pair}", row.candidate.machine, labels)
-        for warning in row.crossing.warnings:
-            places.setdefault(warning, []).append(where)
+    places = grouped((kind, _line(row, labels)) for row in break_evens for kind in row.crossing.warnings)
     return [f"{joined(places[kind])}: {text}" for kind, text in CROSSINGS.items() if kind in places]
 
 
+def _line(row: BreakEven, labels: Mapping[str, str]) -> str:
+    pair = f"({row.candidate.device} against {row.baseline.device})"
+    return _where(f"{row.model.label()} {row.phase} {pair}", row.candidate.machine, labels)
+
+
 def _flags(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
-    places: dict[str, list[str]] = {}
-    for case in cases:
-        where = _where(f"{_without_device(case.key)} {case.key.device}", case.key.machine, labels)
-        for flag in case.flags:
-            places.setdefault(flag, []).append(where)
+    places = grouped(
+        (flag, _where(f"{_without_device(case.key)} {case.key.device}", case.key.machine, labels))
+        for case in cases
+        for flag in case.flags
+    )
     return [
         f"{len(found)} of {len(cases)} cases {'is' if len(found) == 1 else 'are'} flagged "
         f"{one_line(name, 40)} ({joined(found)}): {_flag_text(name)}"

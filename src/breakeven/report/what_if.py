@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from breakeven.case import Line, Model, Outcome
 from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.baseline import Baseline
 from breakeven.report.break_even import BreakEven, break_evens
@@ -130,12 +131,9 @@ def _other_baselines(
 
 
 def _other_dtypes(train: Sequence[BreakEven]) -> Iterator[WhatIf]:
-    groups: dict[tuple[Line, Line], list[BreakEven]] = {}
-    for line in train:
-        if DTYPE in line.model.axes:
-            pair = _without_dtype(line.candidate), _without_dtype(line.baseline)
-            groups.setdefault(pair, []).append(line)
-    for group in groups.values():
+    typed = [line for line in train if DTYPE in line.model.axes]
+    pairs = grouped(((_without_dtype(line.candidate), _without_dtype(line.baseline)), line) for line in typed)
+    for group in pairs.values():
         group.sort(key=lambda line: bool(line.model.axes[DTYPE] != "float32"))
         for other in group[1:]:
             yield WhatIf(f"in {other.model.axes[DTYPE]}", group[0], other)
@@ -154,10 +152,6 @@ def _lines(
         if baseline is None:
             continue
         here = [case for case in cases if case.key.machine in (machine, baseline.machine)]
-        if not any(
-            (case.key.device, case.key.machine) == (baseline.device, baseline.machine) for case in here
-        ):
-            continue
         rows = speedups(here, {case.key.machine: baseline for case in here})
         for line in break_evens(here, rows, outcomes):
             if line.candidate.machine == machine:

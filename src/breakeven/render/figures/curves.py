@@ -18,6 +18,7 @@ from matplotlib.ticker import Formatter
 from numpy.typing import NDArray
 
 from breakeven import format as fmt
+from breakeven.grouping import grouped
 from breakeven.render.figures.axes import batch_axis, panel_title, value_axis, write
 from breakeven.render.figures.drawing import missing_note, new_figure
 from breakeven.render.figures.models import (
@@ -76,17 +77,12 @@ def value_curves(
     A batch size is a hole of a device if another was timed there, or if a case ended without a timing.
     `point` makes a point of a timed case, or None where there is nothing to draw.
     """
-    ended: dict[Model, set[int]] = {}
-    for outcome in untimed_cases(report, phase):
-        ended.setdefault(key_of(outcome).model, set()).add(batch_of(outcome))
+    ended = grouped((key_of(one).model, batch_of(one)) for one in untimed_cases(report, phase))
     found = {}
     for model, rows in cases_by_model(report, phase).items():
-        batches = {batch_of(row) for row in rows} | ended.get(model, set())
-        devices: dict[str, list[Point]] = {}
-        for row in rows:
-            drawn = point(row)
-            if drawn is not None and drawn.value > 0:
-                devices.setdefault(key_of(row).device, []).append(drawn)
+        batches = {batch_of(row) for row in rows} | {*ended.get(model, ())}
+        drawn = ((row.key.device, point(row)) for row in rows)
+        devices = grouped((device, dot) for device, dot in drawn if dot is not None and dot.value > 0)
         if devices:
             found[model] = [
                 Curve(device, tuple(points), batches - {p.batch for p in points})

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from breakeven import format as fmt
 from breakeven.case import Axes, CaseKey, Line, Outcome, axes_text
+from breakeven.grouping import grouped
 from breakeven.phases import COMPARED
 from breakeven.render.figures.style import device_styles
 from breakeven.report.break_even import BreakEven
@@ -66,11 +67,7 @@ def main_phase(report: Report) -> str | None:
 
 def cases_by_model(report: Report, phase: str | None) -> dict[Model, list[CaseRow]]:
     """Return the timed cases of a phase by model, in the order of the report."""
-    found: dict[Model, list[CaseRow]] = {}
-    for row in report.rows:
-        if row.key.phase == phase:
-            found.setdefault(key_of(row).model, []).append(row)
-    return found
+    return grouped((key_of(row).model, row) for row in report.rows if row.key.phase == phase)
 
 
 def untimed_cases(report: Report, phase: str | None) -> Iterator[Outcome]:
@@ -132,9 +129,7 @@ class ModelNames:
         models = report_models(report)
         self._machines = {machine.class_id: machine.label for machine in report.machines}
         self._has_several_machines = len({model.machine for model in models}) > 1
-        axes: dict[str, list[Axes]] = {}
-        for model in models:
-            axes.setdefault(model.workload, []).append(model.axes)
+        axes = grouped((model.workload, model.axes) for model in models)
         self._varying = {workload: _varying_keys(found) for workload, found in axes.items()}
 
     def varying(self, model: Model) -> str:

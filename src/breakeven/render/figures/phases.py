@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from breakeven import format as fmt
 from breakeven.device_names import device_order
+from breakeven.grouping import grouped
 from breakeven.render.figures.axes import SECONDS, panel_title, write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
 from breakeven.render.figures.models import Model, ModelNames, batch_of, key_of, report_styles, select_models
@@ -40,11 +41,9 @@ _Sums = dict[Model, dict[int, list[PhaseSum]]]
 
 def _sums(report: Report) -> _Sums:
     """Return what has parts and took any time, by model and ascending batch size."""
-    found: _Sums = {}
-    for row in report.phase_sums:
-        if row.parts and row.train_s > 0:
-            found.setdefault(key_of(row).model, {}).setdefault(batch_of(row), []).append(row)
-    return {model: dict(sorted(batches.items())) for model, batches in found.items()}
+    shown = [row for row in report.phase_sums if row.parts and row.train_s > 0]
+    models = grouped((key_of(row).model, (batch_of(row), row)) for row in shown)
+    return {model: dict(sorted(grouped(rows).items())) for model, rows in models.items()}
 
 
 def _plot(report: Report, sums: _Sums) -> Figure:
