@@ -180,7 +180,10 @@ def _archive(
     kept = _kept(runs, branch)
     rank = np.full(len(files), -1)
     rank[kept] = np.arange(len(kept))
-    return Archive(tuple(runs[i] for i in kept), tuple(_tracks(cases, rank)), tuple(damaged))
+    by_case = [{name: column[i] for name, column in cases.items()} for i in range(len(cases["case"]))]
+    tracks = [_track(row, rank) for row in by_case]
+    measured = tuple(track for track in tracks if len(track.run))
+    return Archive(tuple(runs[i] for i in kept), measured, tuple(damaged))
 
 
 def _kept(runs: Sequence[StoredRun], branch: str | None) -> list[int]:
@@ -202,13 +205,6 @@ def _run(path: Path, row: Mapping[str, Any]) -> StoredRun:
         class_id=row["class_id"],
         label=row["label"] or row["class_id"],
     )
-
-
-def _tracks(cases: Mapping[str, Any], rank: NDArray[np.intp]) -> list[Track]:
-    found = [
-        _track({name: column[i] for name, column in cases.items()}, rank) for i in range(len(cases["case"]))
-    ]
-    return [track for track in found if len(track.run)]
 
 
 def _track(row: Mapping[str, Any], rank: NDArray[np.intp]) -> Track:

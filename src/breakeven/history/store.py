@@ -25,6 +25,7 @@ import numpy as np
 from breakeven.case import CaseKey, Outcome
 from breakeven.errors import RunFileError, StoreError
 from breakeven.format import one_line
+from breakeven.runs.json_files import moment_of
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import CaseResult, Run
 
@@ -249,10 +250,7 @@ def commit_of(text: str) -> str | None:
 def _moment(run: Run) -> datetime.datetime:
     """Return when the run was measured, in UTC, which a time without a zone is taken to be."""
     try:
-        moment = datetime.datetime.fromisoformat(run.datetime)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        return moment.astimezone(datetime.UTC)
+        return moment_of(run.datetime)
     except (ValueError, OverflowError) as error:
         shown = one_line(repr(run.datetime), 60) if run.datetime else "nothing"
         raise RunFileError(

@@ -22,7 +22,7 @@ from breakeven.render.escaping import markdown_text, terminal_text
 from breakeven.render.markdown import markdown_table
 from breakeven.render.markdown import section as markdown_section
 from breakeven.render.table import Table
-from breakeven.render.terminal import rich_table, section
+from breakeven.render.terminal import section, table_section
 
 MAX_ROWS = 12
 """The rows of a table and the lines of a list in markdown; JSON and the page have all."""
@@ -38,9 +38,7 @@ def check_renderables(history: History) -> Iterator[RenderableType]:
         [found for found in history.newest if not found.is_regression],
         "other changes",
     ):
-        yield rich_table(table)
-        if table.cut:
-            yield Text(f"... and {table.cut} more rows, all in --format json")
+        yield from table_section(table, "all in --format json")
     yield from section("Regressions", text.regressions(history), "all in --format json")
     yield from section("Warnings", history.warnings, "all in --format json")
     yield Text()

@@ -260,11 +260,8 @@ def _headline_groups(report: Report) -> list[list[BreakEven]]:
     lines = [line for line in report.break_evens if line.phase == report.headline]
     groups = grouped(((line.candidate.machine, line.candidate.device), line) for line in lines)
     places = sorted(groups, key=lambda place: (is_cpu(place[1]), order.index(place[0])))
-    return [groups[place] for place in places if place[1] in _headline_devices(report, place[0])]
-
-
-def _headline_devices(report: Report, machine: str) -> list[str]:
-    return headline_devices([row for row in report.break_evens if row.candidate.machine == machine])
+    machines = grouped((line.candidate.machine, line) for line in report.break_evens)
+    return [groups[place] for place in places if place[1] in headline_devices(machines[place[0]])]
 
 
 def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:

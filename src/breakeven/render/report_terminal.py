@@ -14,7 +14,7 @@ from rich.text import Text
 from breakeven.render.escaping import terminal_text
 from breakeven.render.report_tables import NARROW, bottleneck_tables, outcome_lines, tables, variant_tables
 from breakeven.render.table import Table
-from breakeven.render.terminal import rich_table, section
+from breakeven.render.terminal import section, table_section
 from breakeven.report.comparability import Level
 from breakeven.report.report import Report
 
@@ -22,9 +22,7 @@ from breakeven.report.report import Report
 def renderables(report: Report) -> Iterator[RenderableType]:
     """Yield tables, what helps, what was not timed, warnings, what would change the verdict, the verdict."""
     for table in [*tables(report), *bottleneck_tables(report), *variant_tables(report)]:
-        yield rich_table(reduce(Table.without, NARROW, table))
-        if table.cut:
-            yield Text(f"... and {table.cut} more rows, all in summary.csv")
+        yield from table_section(reduce(Table.without, NARROW, table), "all in summary.csv")
     yield from section("What helps against each bound", report.bottleneck_sentences)
     yield from section("Where each variant pays", report.variant_sentences)
     yield from section("Not timed", outcome_lines(report))

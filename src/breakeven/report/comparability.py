@@ -75,22 +75,21 @@ def comparability(
         moved: a line for each canary that moved while a run was measured.
     """
     # Red comes first: the order of the checks is that of their weight.
-    red = (*_modes(machines), *_models(runs))
-    unsteady = (Reason(Level.AMBER, text) for text in moved)
-    amber = (*unsteady, *_versions(machines), *_unknown(machines), *_flagged(cases))
+    red = [Reason(Level.RED, text) for text in (*_modes(machines), *_models(runs))]
+    doubts = (*moved, *_versions(machines), *_unknown(machines), *_flagged(cases))
+    amber = [Reason(Level.AMBER, text) for text in doubts]
     return Comparability(Level.RED if red else Level.AMBER if amber else Level.GREEN, (*red, *amber))
 
 
-def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
+def _modes(machines: Sequence[Machine]) -> Iterator[str]:
     with_gpu = [machine for machine in machines if machine.facts.get("gpu")]
     for name, among in [(n, machines) for n in NUMERIC_MODES] + [(n, with_gpu) for n in GPU_MODES]:
         values = _values(among, name)
         if len(values) > 1:
-            text = f"{name} differs ({_listed(values)}); measure all machines in one numeric mode"
-            yield Reason(Level.RED, text)
+            yield f"{name} differs ({_listed(values)}); measure all machines in one numeric mode"
 
 
-def _models(runs: Sequence[Run]) -> Iterator[Reason]:
+def _models(runs: Sequence[Run]) -> Iterator[str]:
     cases = [(case.key, case.facts) for run in runs for case in run.cases.values() if case.key is not None]
     parameters = grouped((key.cell, facts.parameters) for key, facts in cases)
     flops = grouped(((key.cell, key.phase), facts.flops) for key, facts in cases)
@@ -100,43 +99,37 @@ def _models(runs: Sequence[Run]) -> Iterator[Reason]:
     )
     for name, cells in differing:
         if cells:
-            yield Reason(
-                Level.RED,
+            yield (
                 f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their "
-                f"{name}; give what differs an axis or a name of its own",
+                f"{name}; give what differs an axis or a name of its own"
             )
 
 
-def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
+def _versions(machines: Sequence[Machine]) -> Iterator[str]:
     for name in SHOULD_AGREE:
         values = _values(machines, name)
         if len(values) > 1:
-            text = f"{name} differs ({_listed(values)}); the ratios include that difference"
-            yield Reason(Level.AMBER, text)
+            yield f"{name} differs ({_listed(values)}); the ratios include that difference"
     for gpu, same in grouped((str(machine.facts.get("gpu")), machine) for machine in machines).items():
         values = _values(same, "power_limit_w")
         if len(values) > 1:
-            text = f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set one limit on all"
-            yield Reason(Level.AMBER, text)
+            yield f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set one limit on all"
 
 
-def _unknown(machines: Sequence[Machine]) -> Iterator[Reason]:
+def _unknown(machines: Sequence[Machine]) -> Iterator[str]:
     unknown = [machine.label for machine in machines if not any(n in machine.facts for n in NUMERIC_MODES)]
     if unknown and len(machines) > 1:
-        yield Reason(
-            Level.AMBER,
+        yield (
             f"{joined(unknown)}: the run file does not record numeric modes and versions, so it is unknown "
-            "whether they agree; measure again with this breakeven",
+            "whether they agree; measure again with this breakeven"
         )
 
 
-def _flagged(cases: Iterable[Estimate]) -> Iterator[Reason]:
-    flagged = list(cases)
+def _flagged(cases: Sequence[Estimate]) -> Iterator[str]:
     for flag in DOUBTFUL:
-        count = sum(flag in case.flags for case in flagged)
+        count = sum(flag in case.flags for case in cases)
         if count:
-            text = f"{plural(count, 'case')} {flag.disturbed}; free or cool the device, and measure again"
-            yield Reason(Level.AMBER, text)
+            yield f"{plural(count, 'case')} {flag.disturbed}; free or cool the device, and measure again"
 
 
 def _values(machines: Sequence[Machine], name: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine
 from breakeven.stats.crossing import CrossingStatus as Status
 
-LESS_PRECISE = {"tf32": True, "dtype": "bfloat16"}
+LESS_PRECISE = {("tf32", True), ("dtype", "bfloat16")}
 """Changes after which a step computes something slightly different, which its time does not show."""
 
 
@@ -82,7 +82,7 @@ def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> 
     groups = grouped(((*variant.place, variant.name), variant) for variant in found)
     return [
         f"On {names.device(device, machine)}, {name} {_variant(rows)}{_variant_once(_best(rows))}"
-        f"{'; it computes at lower precision' if _is_less_precise(rows[0]) else ''}."
+        f"{'; it computes at lower precision' if LESS_PRECISE & rows[0].change.items() else ''}."
         for (device, machine, name), rows in groups.items()
     ]
 
@@ -198,10 +198,6 @@ def _variant_once(best: Variant) -> str:
         return ""
     steps = steps_to_pay_back(best.paid_back)
     return f"; what happens once ({once(best)}) is paid back after {steps} steps"
-
-
-def _is_less_precise(variant: Variant) -> bool:
-    return any(variant.change.get(axis) == value for axis, value in LESS_PRECISE.items())
 
 
 def _best(rows: Sequence[Variant]) -> Variant:

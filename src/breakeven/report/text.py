@@ -40,21 +40,15 @@ class Names:
     machines: Mapping[str, str]
     models: ModelNames
 
-    def baseline(self, row: BreakEven) -> str:
+    def baseline(self, row: BreakEven, *, short: bool = False) -> str:
         """Return the baseline's name, with its machine where that is not the candidate's."""
-        return self._elsewhere(row, fmt.device_name(row.baseline.device))
-
-    def baseline_id(self, row: BreakEven) -> str:
-        """Return the baseline as it was asked for, such as ``cpu``, with its machine where needed."""
-        return self._elsewhere(row, row.baseline.device)
+        device = row.baseline.device if short else fmt.device_name(row.baseline.device)
+        is_away = row.baseline.machine != row.candidate.machine
+        return f"{device} of {self.machines[row.baseline.machine]}" if is_away else device
 
     def device(self, device: str, machine: str) -> str:
         """Return a device's name, with its machine where there are several."""
         return f"{fmt.device_name(device)}{f' of {self.machines[machine]}' if len(self.machines) > 1 else ''}"
-
-    def _elsewhere(self, row: BreakEven, name: str) -> str:
-        is_away = row.baseline.machine != row.candidate.machine
-        return f"{name} of {self.machines[row.baseline.machine]}" if is_away else name
 
 
 def model_names(models: Iterable[Model]) -> dict[Model, str]:
@@ -202,9 +196,8 @@ def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: N
     main, details = (_one_model(first, names), []) if len(lines) == 1 else _several_models(lines, names)
     faster = [row for row in rows if row.verdict is Verdict.FASTER]
     best = max(faster, key=lambda row: row.speedup or 0, default=None)
-    details.append(
-        _counts(Counter(row.verdict for row in rows), first.candidate.device, names.baseline_id(first))
-    )
+    count = Counter(row.verdict for row in rows)
+    details.append(_counts(count, first.candidate.device, names.baseline(first, short=True)))
     if best is not None:
         where = f"batch {best.batch_size}" + (f", {names.models[best.model]}" if len(lines) > 1 else "")
         main += f"; {fmt.ratio(best.speedup)} at best ({where})"
@@ -214,21 +207,22 @@ def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: N
 
 def _one_model(line: BreakEven, names: Names) -> str:
     beats, model, found = _beats(line, names), names.models[line.model], line.crossing
+    slower = _pair(line, names, "is slower than", "are slower than")
     if not line.batches:
-        pair = f"{fmt.device_name(line.candidate.device)} and {names.baseline(line)}"
+        pair = _pair(line, names, "and", "and")
         return f"{pair} share no usable timing for {model}, so the break-even is undecided"
     largest = line.batches[-1]
     where = line.describe()
     if found.status in (Status.CROSSES, Status.ALWAYS):
         return f"{beats} {where} for {model}"
     if found.status is Status.NEVER and len(line.batches) == 1:
-        return f"{_is_slower(line, names)} for {model} at batch {largest}, the only one measured"
+        return f"{slower} for {model} at batch {largest}, the only one measured"
     if found.status is Status.NEVER:
-        return f"{_is_slower(line, names)} for {model} at the largest measured batch size ({largest})"
+        return f"{slower} for {model} at the largest measured batch size ({largest})"
     if found.status is Status.BEYOND_RANGE:
         at = "every measured batch size" if _is_slower_throughout(line) else "the largest measured batch size"
         return (
-            f"{_is_slower(line, names)} for {model} at {at} (up to {largest}); the trend points to a "
+            f"{slower} for {model} at {at} (up to {largest}); the trend points to a "
             "break-even above it; measure larger batches"
         )
     if found.bracket[1] is not None:
@@ -278,10 +272,9 @@ def _losses(lines: Sequence[BreakEven]) -> list[str]:
     name = lines[0].candidate.device
     beyond = [line for line in lines if line.crossing.status is Status.BEYOND_RANGE]
     slower = "is slower" if all(map(_is_slower_throughout, beyond)) else "never wins"
+    trend = f"{name} {slower} at the measured batch sizes; the trend points to a break-even above them"
     sentences = {
-        f"{name} {slower} at the measured batch sizes; the trend points to a break-even above them": len(
-            beyond
-        ),
+        trend: len(beyond),
         f"{name} is slower at the largest batch size": count[Status.NEVER],
         "the break-even is undecided": count[Status.UNDECIDED],
     }
@@ -301,13 +294,13 @@ def _is_slower_throughout(line: BreakEven) -> bool:
 
 
 def _beats(line: BreakEven, names: Names) -> str:
-    verb = "beat" if fmt.is_plural(line.candidate.device) else "beats"
-    return f"{fmt.device_name(line.candidate.device)} {verb} {names.baseline(line)}"
+    return _pair(line, names, "beats", "beat")
 
 
-def _is_slower(line: BreakEven, names: Names) -> str:
-    verb = "are" if fmt.is_plural(line.candidate.device) else "is"
-    return f"{fmt.device_name(line.candidate.device)} {verb} slower than {names.baseline(line)}"
+def _pair(line: BreakEven, names: Names, verb: str, plural: str) -> str:
+    device = line.candidate.device
+    verb = plural if fmt.is_plural(device) else verb
+    return f"{fmt.device_name(device)} {verb} {names.baseline(line)}"
 
 
 def _counts(count: Counter[Verdict], candidate: str, baseline: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from breakeven.format import one_line
+from breakeven.runs.json_files import mapping
 
 _CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
 _CPU_FACTS = ("brand_raw", "arch", "count")
@@ -36,10 +37,10 @@ def machine_of(machine_info: object) -> Machine:
     ``breakeven.class_id`` identifies the class; a file without one gets a hash of its hardware facts, in
     which clocks and names of single boxes have no part.
     """
-    info = _mapping(machine_info)
-    cpu_info = _mapping(info.get("cpu"))
-    ours = _mapping(info.get("breakeven"))
-    facts = _mapping(ours.get("class"))
+    info = mapping(machine_info)
+    cpu_info = mapping(info.get("cpu"))
+    ours = mapping(info.get("breakeven"))
+    facts = mapping(ours.get("class"))
     cpu = _text(facts.get("cpu")) or _text(cpu_info.get("brand_raw")) or _text(info.get("processor"))
     cores = facts.get("cores") or cpu_info.get("count")
     words = [cpu or _text(info.get("node")) or "unknown machine"]
@@ -90,10 +91,6 @@ def _short(machine: Machine, machines: Sequence[Machine]) -> str:
         if not any(other.startswith(machine.class_id[:length]) for other in others):
             return machine.class_id[:length]
     return machine.class_id
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: object, limit: int = 120) -> str:

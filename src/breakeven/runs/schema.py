@@ -18,18 +18,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.case import SCHEMA, Axes, CaseKey, Cell, Outcome
-from breakeven.errors import NewerSchemaError
+from breakeven.case import CaseKey, Outcome
 from breakeven.format import one_line
-from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json
+from breakeven.grouping import grouped
+from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
+from breakeven.stats.intervals import median_of_sorted
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
 """The keys of ``extra_info`` that make a benchmark ours."""
 
-_MIN_OURS = (
-    3  # required keys from which on a benchmark is ours; a plain test may well record its own `device`
-)
+_MIN_OURS = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
 _MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
@@ -77,15 +76,9 @@ class Facts:
             return known[0]
         amounts = {key: _median(getattr(one, key) for one in known) for key in _AMOUNTS}
         texts = {key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS}
-        parts = dict.fromkeys(part for one in known for part in one.parts_s)
+        parts = grouped(item for one in known for item in one.parts_s.items())
         facts: dict[str, Any] = {**texts, **amounts}
-        return cls(
-            **facts,
-            parts_s={
-                part: float(median(one.parts_s[part] for one in known if part in one.parts_s))
-                for part in parts
-            },
-        )
+        return cls(**facts, parts_s={part: float(median(values)) for part, values in parts.items()})
 
 
 _TEXTS = ("device_name", "flops_unknown")
@@ -158,6 +151,9 @@ class _Identity(msgspec.Struct):
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=_MAX_BATCH)]
     axes: dict[str, Any]
 
+    def key(self, machine: str) -> CaseKey:
+        return CaseKey.of(self.workload, self.batch_size, self.phase, self.device, self.axes, machine)
+
 
 class _Ended(msgspec.Struct):
     outcome: _Name
@@ -183,9 +179,9 @@ def parse(path: str, *, plain: bool) -> Run:
     machine = machine_of(info)
     cases, passed_over = _cases(content, place, machine.class_id, plain)
     outcomes = _outcomes(content.get("breakeven"), place.at("breakeven"), machine.class_id)
-    commit = _mapping(content.get("commit_info"))
-    state = _mapping(_mapping(_mapping(info).get("breakeven")).get("state"))
-    command = _mapping(content.get("breakeven")).get("command")
+    commit = mapping(content.get("commit_info"))
+    state = mapping(mapping(mapping(info).get("breakeven")).get("state"))
+    command = mapping(content.get("breakeven")).get("command")
     branch = commit.get("branch")
     ended = sorted({one.name for one in outcomes})
     return Run(
@@ -280,8 +276,7 @@ def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
         here.at("axes").refuse(
             f"{one_line(repr(found.axes), 60)} is not an object of plain, finite values", MEASURE_AGAIN
         )
-    cell = Cell(found.workload, Axes(found.axes), found.batch_size)
-    return CaseKey(cell, found.phase, found.device, machine)
+    return found.key(machine)
 
 
 def _timing(benchmark: Mapping[str, Any], here: Place, plain: bool) -> tuple[NDArray[np.float64], float]:
@@ -291,7 +286,7 @@ def _timing(benchmark: Mapping[str, Any], here: Place, plain: bool) -> tuple[NDA
         here.at("stats").refuse("is missing", NOT_OURS)
     if stats.get("data") is not None:
         times_s = _times(stats["data"], here.at("stats.data"))
-        return times_s, _middle(times_s)
+        return times_s, median_of_sorted(np.sort(times_s))
     if not plain:
         here.at("stats.data").refuse(
             "is missing", "a report needs every round: measure with --benchmark-save-data"
@@ -342,11 +337,7 @@ def _key_if_known(info: Any, machine: str) -> CaseKey | None:
         found = convert(info, _Identity)
     except msgspec.ValidationError:
         return None
-    if not _is_finite(found.axes):
-        return None
-    return CaseKey(
-        Cell(found.workload, Axes(found.axes), found.batch_size), found.phase, found.device, machine
-    )
+    return found.key(machine) if _is_finite(found.axes) else None
 
 
 def _check_schema(holder: Mapping[str, Any], here: Place) -> None:
@@ -355,11 +346,7 @@ def _check_schema(holder: Mapping[str, Any], here: Place) -> None:
     schema = here.at("schema").decode(holder["schema"], int)
     if schema < 1:
         here.at("schema").refuse(f"{schema} is not a version number", MEASURE_AGAIN)
-    if schema > SCHEMA:
-        shown = schema if schema.bit_length() < 256 else "a number of hundreds of digits"
-        here.at("schema").refuse(
-            f"{shown} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven", NewerSchemaError
-        )
+    here.refuse_newer(schema)
 
 
 def _digest(cases: Iterable[CaseResult], head: object) -> str:
@@ -370,12 +357,6 @@ def _digest(cases: Iterable[CaseResult], head: object) -> str:
     return digest.hexdigest()
 
 
-def _middle(times_s: NDArray[np.float64]) -> float:
-    """Return the median; numpy's own takes five times as long, which a file of 2,000 cases shows."""
-    ordered, half = np.sort(times_s), len(times_s) // 2
-    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
-
-
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(median(known)) if known else None
@@ -383,10 +364,6 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def _amounts_of(values: Any) -> dict[str, float]:
     return {k: float(v) for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _is_finite(value: Any) -> bool:

@@ -132,22 +132,14 @@ class ModelNames:
         axes = grouped((model.workload, model.axes) for model in models)
         self._varying = {workload: _varying_keys(found) for workload, found in axes.items()}
 
-    def varying(self, model: Model) -> str:
-        """Return the axes that differ between models of this workload; empty where it has one model."""
-        return axes_text(self.varying_axes(model))
-
-    def constant(self, model: Model) -> str:
-        """Return the axes that all models of this workload share."""
-        varying = self.varying_axes(model)
-        return model.axes.without(varying).text
-
     def machine(self, model: Model) -> str:
         """Return the machine's label if there are several machines."""
         return self._machines[model.machine] if self._has_several_machines else ""
 
     def lines(self, model: Model) -> list[str]:
         """Return the title of a panel, line by line."""
-        return [model.workload, *filter(None, (self.varying(model) or model.axes.text, self.machine(model)))]
+        axes = axes_text(self.varying_axes(model)) or model.axes.text
+        return [model.workload, *filter(None, (axes, self.machine(model)))]
 
     def sentence(self, model: Model) -> str:
         """Return the model as a sentence names it."""
@@ -156,7 +148,7 @@ class ModelNames:
         return fmt.one_line(f"{name} on {machine}" if machine else name)
 
     def varying_axes(self, model: Model) -> dict[str, Any]:
-        """Return the axes of `varying` as they are, by name."""
+        """Return the axes that differ between models of this workload; none where it has one model."""
         axes = model.axes
         return {key: axes[key] for key in sorted(axes) if key in self._varying[model.workload]}
 
