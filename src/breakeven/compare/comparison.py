@@ -164,13 +164,9 @@ def whole_verdict(cases: Iterable[CaseComparison]) -> Verdict:
 
 def _logs(side: Sequence[Run], names: Sequence[str]) -> Array:
     """Return log seconds, shape (cases, runs); NaN where a run lacks the case, or its median is zero."""
-    logs = np.full((len(names), len(side)), np.nan)
-    for column, run in enumerate(side):
-        for row, name in enumerate(names):
-            case = run.cases.get(name)
-            if case is not None and case.median_s > 0:
-                logs[row, column] = math.log(case.median_s)
-    return logs
+    medians = [[run.cases[name].median_s if name in run.cases else 0.0 for run in side] for name in names]
+    logs = [[math.log(median) if median > 0 else math.nan for median in of_case] for of_case in medians]
+    return np.array(logs, dtype=float).reshape(len(names), len(side))
 
 
 def _side(name: str, runs: Sequence[Run]) -> list[CaseResult]:
@@ -215,7 +211,6 @@ def _geometric_mean(side: Sequence[CaseResult]) -> float:
 
 
 def _not_timed(known: CaseComparison, outcomes: Sequence[Outcome]) -> CaseComparison:
-    """Return a case that the candidate did not time, with its outcomes there."""
     if not outcomes:
         return replace(known, verdict=Verdict.MISSING, reason="not in the candidate's runs")
     is_broken = any(one.outcome in _BROKEN for one in outcomes)
@@ -228,19 +223,14 @@ def _broken_in_candidate(
 ) -> list[CaseComparison]:
     """Return the cases that neither side timed and that broke in the candidate, but not skipped ones."""
     known = set(timed)
+    before = {name for run in baseline for name in run.untimed}
     broken = {
-        name: _reason(outcome)
+        name: f"{_reason(outcome)}{' (as in the baseline)' if name in before else ''}"
         for run in candidate
         for name, outcome in run.untimed.items()
         if outcome.outcome in _BROKEN and name not in known
     }
-    before = {name for run in baseline for name in run.untimed}
-    return [
-        CaseComparison(
-            name, Verdict.ERROR, reason=f"{reason} (as in the baseline)" if name in before else reason
-        )
-        for name, reason in broken.items()
-    ]
+    return [CaseComparison(name, Verdict.ERROR, reason=reason) for name, reason in broken.items()]
 
 
 def _reason(outcome: Outcome) -> str:

@@ -224,7 +224,6 @@ def _track(row: Mapping[str, Any], rank: NDArray[np.intp]) -> Track:
 
 
 def _key(row: Mapping[str, Any]) -> CaseKey | None:
-    """Return the identity of a case, None if it is incomplete."""
     workload, phase, device, axes = (row[name] or "" for name in ("workload", "phase", "device", "axes"))
     try:
         values = dict(json.loads(axes or "{}"))

@@ -135,7 +135,6 @@ def _database() -> DuckDBPyConnection:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as an SQL literal."""
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
@@ -182,7 +181,6 @@ def _write(run: Run, path: Path) -> None:
 
 
 def _timed_row(case: CaseResult) -> dict[str, Any]:
-    """Return the row of a case that was timed, without its rounds."""
     return {
         "case": storable(case.name),
         "median_s": None if len(case.times_s) else case.median_s,
@@ -193,7 +191,6 @@ def _timed_row(case: CaseResult) -> dict[str, Any]:
 
 
 def _untimed_row(outcome: Outcome) -> dict[str, Any]:
-    """Return the row of a case without a timing."""
     return {
         "case": storable(outcome.name),
         "flags": "[]",

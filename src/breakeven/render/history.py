@@ -19,7 +19,7 @@ from breakeven.history.check import ChangePoint, History, Newest, TrackedSeries
 from breakeven.history.query import StoredRun
 from breakeven.history.store import Added
 from breakeven.render.escaping import markdown_text, terminal_text
-from breakeven.render.markdown import markdown_table
+from breakeven.render.markdown import bullets, markdown_table, more
 from breakeven.render.markdown import section as markdown_section
 from breakeven.render.table import Table
 from breakeven.render.terminal import section, table_section
@@ -59,7 +59,7 @@ def check_markdown(history: History, version: str) -> str:
     parts += markdown_section("Warnings", _first(history.warnings))
     machines = {run.class_id: f"{run.label} (class {run.class_id})" for run in history.runs}
     if machines:
-        lines = "\n".join(f"- {markdown_text(line)}" for line in _first([*machines.values()]))
+        lines = bullets(_first([*machines.values()]))
         parts.append(f"<details><summary>Machines</summary>\n\n{lines}\n\n</details>")
     parts.append(f"breakeven {markdown_text(version)}")
     return "\n\n".join(parts) + "\n"
@@ -162,9 +162,7 @@ def _newest_row(found: Newest) -> tuple[str, ...]:
 
 def _first(lines: Sequence[str]) -> list[str]:
     """Return the first lines, each cut, and how many more there are."""
-    shown = [one_line(line, _MAX_LINE) for line in lines[:MAX_ROWS]]
-    rest = len(lines) - MAX_ROWS
-    return [*shown, f"and {rest} more"] if rest > 0 else shown
+    return [*(one_line(line, _MAX_LINE) for line in lines[:MAX_ROWS]), *more(len(lines), MAX_ROWS)]
 
 
 def _json(**content: Any) -> str:

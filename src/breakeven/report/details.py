@@ -90,7 +90,7 @@ def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> 
 def reach(row: Bottleneck) -> str:
     """Return what bounds a model at which batch sizes.
 
-    >>> from breakeven.case import Line
+    >>> from breakeven.case import Line, Model
     >>> from breakeven.report.bottleneck import BoundCell
     >>> from breakeven.runs.schema import Facts
     >>> kinds = ((1, Bound.LAUNCH), (64, Bound.LAUNCH), (512, Bound.MIXED), (4096, Bound.COMPUTE))
@@ -121,7 +121,7 @@ def reach(row: Bottleneck) -> str:
 def flat(row: Bottleneck) -> str:
     """Return up to which batch size a step takes no longer than at the smallest.
 
-    >>> from breakeven.case import Line
+    >>> from breakeven.case import Line, Model
     >>> from breakeven.report.bottleneck import BoundCell
     >>> from breakeven.runs.schema import Facts
     >>> cells = tuple(BoundCell(batch, Bound.LAUNCH, 1.0, None, None, None, Facts()) for batch in (1, 8, 64))

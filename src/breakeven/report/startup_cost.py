@@ -107,12 +107,12 @@ def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) 
     a new optimizer: neither the sum of the phases' extra times nor that of `train` holds all of it, so the
     larger is taken, and nothing is counted twice.
     """
-    extra: dict[str, list[float]] = {}
-    for case in cases:
-        assert case.key is not None
-        beyond_s = max(0.0, (case.facts.first_call_s or 0.0) - table[case.key].median_s)
-        # A captured graph's first call comes after compiling and capturing, and so is shorter.
-        extra.setdefault(case.key.phase, []).append(max(beyond_s, case.facts.compile_s or 0.0))
+    # A captured graph's first call comes after compiling and capturing, and so is shorter.
+    extra = grouped(
+        (key.phase, max(0.0, (facts.first_call_s or 0.0) - table[key].median_s, facts.compile_s or 0.0))
+        for key, facts in ((case.key, case.facts) for case in cases)
+        if key is not None
+    )
     medians = {phase: median(values) for phase, values in extra.items()}
     return max(medians.pop(HEADLINE), sum(medians.values()))
 

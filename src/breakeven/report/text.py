@@ -234,7 +234,8 @@ def _one_model(line: BreakEven, names: Names) -> str:
 
 def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list[str]]:
     """Return the sentence that matters most, and those on the models that it is not about."""
-    wins = [line for line in lines if _wins(line)]
+    sure = (Status.CROSSES, Status.ALWAYS)
+    wins = [line for line in lines if line.crossing.status in sure or _is_at_the_latest(line)]
     losses = _losses(lines)
     if not wins:
         return f"in none of {len(lines)} models is it shown that {_beats(lines[0], names)}", losses
@@ -279,10 +280,6 @@ def _losses(lines: Sequence[BreakEven]) -> list[str]:
         "the break-even is undecided": count[Status.UNDECIDED],
     }
     return [f"In {fmt.plural(number, 'model')} {text}." for text, number in sentences.items() if number]
-
-
-def _wins(line: BreakEven) -> bool:
-    return line.crossing.status in (Status.CROSSES, Status.ALWAYS) or _is_at_the_latest(line)
 
 
 def _is_at_the_latest(line: BreakEven) -> bool:

@@ -78,7 +78,6 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
 
 
 def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
-    """Return each workload's ways with their plain values."""
     seen = grouped((model.workload, model.axes.items()) for model in models)
     return {
         workload: {

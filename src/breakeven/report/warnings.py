@@ -61,10 +61,7 @@ def warnings_of(
 
 
 def pairing_warnings(
-    machines: Sequence[Machine],
-    cases: Sequence[Estimate],
-    against: Baselines,
-    outcomes: Iterable[Outcome],
+    machines: Sequence[Machine], cases: Sequence[Estimate], against: Baselines, outcomes: Iterable[Outcome]
 ) -> list[str]:
     """Return warnings about what has no partner: a machine without its baseline, a cell on one side only.
 
@@ -152,28 +149,24 @@ def _flag_text(name: str) -> str:
 
 
 def _runs(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
-    counts: dict[str, int] = {}
-    for case in cases:
-        counts[case.key.machine] = max(counts.get(case.key.machine, 0), case.runs)
+    counts = grouped((case.key.machine, case.runs) for case in cases)
     return [
         f"{_where(f'{count} runs', machine, labels)} are replicates of each other, too few to know the noise "
         f"between them well, so their intervals (Student's) are wide; add runs until there are {MIN_RUNS}"
-        for machine, count in counts.items()
-        if 1 < count < MIN_RUNS
+        for machine, runs in counts.items()
+        if 1 < (count := max(runs)) < MIN_RUNS
     ]
 
 
 def _residuals(residuals: Iterable[Residual], labels: Mapping[str, str]) -> list[str]:
-    found = []
-    for row in residuals:
-        if is_cpu(row.device) and row.beyond:
-            cell, worst = row.worst
-            found.append(
-                f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the "
-                f"phase sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
-                f"{one_line(cell.label())}, {worst:+.0%}); trust train, and read the phases as shares only"
-            )
-    return found
+    return [
+        f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the "
+        f"phase sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
+        f"{one_line(row.worst[0].label())}, {row.worst[1]:+.0%}); trust train, and read the phases as shares "
+        "only"
+        for row in residuals
+        if is_cpu(row.device) and row.beyond
+    ]
 
 
 def _without_device(key: CaseKey) -> str:

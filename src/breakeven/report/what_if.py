@@ -34,14 +34,8 @@ class WhatIf:
     other: BreakEven
 
 
-@dataclass(frozen=True)
-class Counterpart:
-    """What a line and its counterpart in another circumstance have in common."""
-
-    model: Model
-    device: str
-    machine: str
-    baseline_machine: str
+Counterpart = tuple[Model, str, str, str]
+"""What a line and its counterpart have in common: model, device, its machine, the baseline's machine."""
 
 
 def what_ifs(
@@ -69,7 +63,7 @@ def what_ifs(
 
 def counterpart(line: BreakEven) -> Counterpart:
     """Return what identifies a line in any circumstance."""
-    return Counterpart(line.model, line.candidate.device, line.candidate.machine, line.baseline.machine)
+    return line.model, line.candidate.device, line.candidate.machine, line.baseline.machine
 
 
 def resident_of(train: Estimate, transfer: Estimate | None) -> Estimate | None:

@@ -87,10 +87,8 @@ def with_unique_labels(machines: Sequence[Machine]) -> list[Machine]:
 
 def _short(machine: Machine, machines: Sequence[Machine]) -> str:
     others = [other.class_id for other in machines if other.class_id != machine.class_id]
-    for length in range(6, len(machine.class_id)):
-        if not any(other.startswith(machine.class_id[:length]) for other in others):
-            return machine.class_id[:length]
-    return machine.class_id
+    starts = (machine.class_id[:length] for length in range(6, len(machine.class_id)))
+    return next((s for s in starts if not any(id_.startswith(s) for id_ in others)), machine.class_id)
 
 
 def _text(value: object, limit: int = 120) -> str:

@@ -312,7 +312,6 @@ def _times(data: Any, here: Place) -> NDArray[np.float64]:
 
 
 def _outcomes(ours: Any, here: Place, machine: str) -> tuple[Outcome, ...]:
-    """Return the cases that ended without a timing."""
     if ours is None:
         return ()
     if not isinstance(ours, dict):
