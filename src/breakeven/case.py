@@ -45,12 +45,11 @@ class Axes(Mapping[str, Any]):
     True
     """
 
-    __slots__ = ("_hash", "_values", "text")
+    __slots__ = ("_values", "text")
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self._values = dict(values or {})
         self.text = axes_text(self._values)
-        self._hash = hash(self.text)
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -65,7 +64,7 @@ class Axes(Mapping[str, Any]):
         return self.text == other.text if isinstance(other, Axes) else NotImplemented
 
     def __hash__(self) -> int:
-        return self._hash
+        return hash(self.text)
 
     def __repr__(self) -> str:
         return f"Axes({self.text})"

@@ -32,11 +32,7 @@ class Flag(StrEnum):
         flag.meaning, flag.remedy, flag.disturbed = meaning, remedy, disturbed
         return flag
 
-    NOISY = (
-        "noisy",
-        "the target precision was not reached",
-        f"close other programs, or {_MORE_TIME}",
-    )
+    NOISY = ("noisy", "the target precision was not reached", f"close other programs, or {_MORE_TIME}")
     DRIFT = "drift", "the times changed level during the rounds", _SETTLE, "drifted"
     UNSTEADY = (
         "unsteady",
@@ -58,11 +54,7 @@ class Flag(StrEnum):
         "shared the processor with other work",
     )
     BUDGET = "budget", "the time budget ended before the target precision was reached", _MORE_TIME
-    FEW_ROUNDS = (
-        "few_rounds",
-        "too few rounds for a 95% interval, so nothing is judged",
-        _MORE_TIME,
-    )
+    FEW_ROUNDS = ("few_rounds", "too few rounds for a 95% interval, so nothing is judged", _MORE_TIME)
     SHARED_GPU = (
         "shared_gpu",
         "other processes used the GPU",

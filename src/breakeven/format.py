@@ -34,7 +34,7 @@ def seconds(value: float | None) -> str:
     """
     if value is None:
         return ""
-    unit, name = _unit(value)
+    unit, name = next((one for one in _UNITS if not value or abs(value) >= one[0] * 0.9995), _UNITS[-1])
     return f"{digits(value / unit)} {name}"
 
 
@@ -285,12 +285,6 @@ def shortened(name: str, limit: int) -> str:
         return text
     tail = 2 * limit // 5
     return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
-
-
-def _unit(value: float) -> tuple[float, str]:
-    if value == 0:
-        return _UNITS[0]
-    return next(((unit, name) for unit, name in _UNITS if abs(value) >= unit * 0.9995), _UNITS[-1])
 
 
 def _signed(ratio: float) -> str:

@@ -17,6 +17,7 @@ from breakeven.case import CaseKey, Outcome, OutcomeKind
 from breakeven.compare.common_shift import Shift, canary_shift, common_shift, explains
 from breakeven.compare.machine_class import check_classes
 from breakeven.compare.noise_floor import NoiseFloor
+from breakeven.grouping import grouped
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.regression import MAX_FALSE_ALARM_RATE, Effects, case_verdict, effects, false_alarm_rate
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
@@ -163,13 +164,9 @@ def whole_verdict(cases: Iterable[CaseComparison]) -> Verdict:
 
 def _logs(side: Sequence[Run], names: Sequence[str]) -> Array:
     """Return log seconds, shape (cases, runs); NaN where a run lacks the case, or its median is zero."""
-    logs = np.full((len(names), len(side)), np.nan)
-    for column, run in enumerate(side):
-        for row, name in enumerate(names):
-            case = run.cases.get(name)
-            if case is not None and case.median_s > 0:
-                logs[row, column] = math.log(case.median_s)
-    return logs
+    medians = [[run.cases[name].median_s if name in run.cases else 0.0 for run in side] for name in names]
+    logs = [[math.log(median) if median > 0 else math.nan for median in of_case] for of_case in medians]
+    return np.array(logs, dtype=float).reshape(len(names), len(side))
 
 
 def _side(name: str, runs: Sequence[Run]) -> list[CaseResult]:
@@ -214,7 +211,6 @@ def _geometric_mean(side: Sequence[CaseResult]) -> float:
 
 
 def _not_timed(known: CaseComparison, outcomes: Sequence[Outcome]) -> CaseComparison:
-    """Return a case that the candidate did not time, with its outcomes there."""
     if not outcomes:
         return replace(known, verdict=Verdict.MISSING, reason="not in the candidate's runs")
     is_broken = any(one.outcome in _BROKEN for one in outcomes)
@@ -227,19 +223,14 @@ def _broken_in_candidate(
 ) -> list[CaseComparison]:
     """Return the cases that neither side timed and that failed in the candidate, without skipped ones."""
     known = set(timed)
+    before = {name for run in baseline for name in run.untimed}
     broken = {
-        name: _reason(outcome)
+        name: f"{_reason(outcome)}{' (as in the baseline)' if name in before else ''}"
         for run in candidate
         for name, outcome in run.untimed.items()
         if outcome.outcome in _BROKEN and name not in known
     }
-    before = {name for run in baseline for name in run.untimed}
-    return [
-        CaseComparison(
-            name, Verdict.ERROR, reason=f"{reason} (as in the baseline)" if name in before else reason
-        )
-        for name, reason in broken.items()
-    ]
+    return [CaseComparison(name, Verdict.ERROR, reason=reason) for name, reason in broken.items()]
 
 
 def _reason(outcome: Outcome) -> str:
@@ -254,10 +245,7 @@ def _changed_machines(
 ) -> tuple[str, ...]:
     """Return the devices whose canary shows the same shift as their cases do."""
     before, after, noise = logs
-    rows: dict[str, list[int]] = {}
-    for row, case in enumerate(cases):
-        if case.key is not None:
-            rows.setdefault(case.key.device, []).append(row)
+    rows = grouped((case.key.device, row) for row, case in enumerate(cases) if case.key is not None)
     baseline, candidate = ([run.state for run in side] for side in sides)
     return tuple(
         device

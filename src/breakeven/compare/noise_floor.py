@@ -22,7 +22,7 @@ from scipy.special import nctdtrinc, stdtrit
 
 from breakeven.case import SCHEMA
 from breakeven.compare.machine_class import difference_text, differences, recorded_class
-from breakeven.errors import DifferentMachinesError, NewerSchemaError, UsageError
+from breakeven.errors import DifferentMachinesError, UsageError
 from breakeven.files import write_whole
 from breakeven.format import one_line, plural
 from breakeven.runs.json_files import Place, load_json
@@ -158,9 +158,8 @@ def detectable(floor: NoiseFloor, runs: Sequence[int], threshold: float = THRESH
 
 def _detectable(sd: Array, noise: CaseNoise, floor_df: Array, runs: int, threshold: float) -> Detectable:
     own = 2.0 * runs - 2
-    posterior = (
-        floor_df - noise.df.max(initial=0.0) + own
-    )  # from the other cases, and from the runs themselves
+    # From the other cases, and from the runs themselves.
+    posterior = floor_df - noise.df.max(initial=0.0) + own
     df = np.minimum(posterior, pooled_df(len(sd), own, noise.squared_correlation)) if runs > 1 else floor_df
     df = np.clip(df, 1, _MAX_DF)
     alpha = ALPHA * max(CHANGED_SHARE, 1 / len(sd))
@@ -218,10 +217,8 @@ def read_floor(directory: Path, class_id: str | None) -> NoiseFloor | None:
         return None
     place, content = Place(str(path)), load_json(str(path))
     schema = content.get("schema") if isinstance(content, dict) else None
-    if isinstance(schema, int) and schema > SCHEMA:
-        place.at("schema").refuse(
-            f"{schema} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven", NewerSchemaError
-        )
+    if isinstance(schema, int):
+        place.refuse_newer(schema)
     stored = place.decode(content, _Stored, _CALIBRATE)
     if stored.class_id != class_id:  # the file was renamed or copied
         place.at("class_id").refuse(

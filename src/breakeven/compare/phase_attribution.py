@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from breakeven.case import CaseKey, Cell
+from breakeven.case import CaseKey
 from breakeven.compare.comparison import CaseComparison
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.stats.verdict import Verdict
 
@@ -38,11 +39,12 @@ def attribute_changes(cases: Iterable[CaseComparison]) -> list[PhaseAttribution]
 
     The largest change is first.
     """
-    cells: dict[tuple[Cell, str], dict[str, CaseComparison]] = {}
-    for case in cases:
-        if case.key is not None and case.ratio is not None:
-            cells.setdefault((case.key.cell, case.key.device), {})[case.key.phase] = case
-    found = [attribution for phases in cells.values() for attribution in _of_cell(phases)]
+    cells = grouped(
+        ((case.key.cell, case.key.device), (case.key.phase, case))
+        for case in cases
+        if case.key is not None and case.ratio is not None
+    )
+    found = [attribution for phases in cells.values() for attribution in _of_cell(dict(phases))]
     return sorted(found, key=lambda one: abs(math.log(one.ratio)), reverse=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_high
 
 from breakeven.compare.common_shift import Shift
 from breakeven.compare.comparison import CaseComparison, Comparison
@@ -80,21 +81,17 @@ def not_retested(found: Comparison) -> list[CaseComparison]:
 
 def disturbed(found: Comparison) -> dict[Flag, int]:
     """Return the number of cases with each disturbing flag in at least one run."""
-    cases: dict[Flag, set[str]] = {flag: set() for flag in DISTURBING}
-    for run in (*found.baseline, *found.candidate):
-        for name, case in run.cases.items():
-            for flag in DISTURBING:
-                if flag in case.flags:
-                    cases[flag].add(name)
-    return {flag: len(names) for flag, names in cases.items() if names}
+    timed = [item for run in (*found.baseline, *found.candidate) for item in run.cases.items()]
+    counts = {flag: len({name for name, case in timed if flag in case.flags}) for flag in DISTURBING}
+    return {flag: count for flag, count in counts.items() if count}
 
 
 def runs_to_settle(found: Comparison) -> RunsNeeded | None:
     """Return the runs that would settle the inconclusive cases; None where their noise is unknown."""
     undecided = found.with_verdict(Verdict.INCONCLUSIVE)
-    known = sorted(case.sd for case in undecided if case.sd is not None)
+    known = [case.sd for case in undecided if case.sd is not None]
     if known:
-        typical, most = (runs_needed(sd, found.resolution) for sd in (known[len(known) // 2], known[-1]))
+        typical, most = (runs_needed(sd, found.resolution) for sd in (median_high(known), max(known)))
         return RunsNeeded(typical, most)
     spread = _spread([case.ratio for case in undecided if case.ratio])
     if spread is None:
@@ -107,7 +104,6 @@ def _spread(ratios: Sequence[float]) -> float | None:
     """Return the run-to-run noise of a log time that would explain the spread of single ratios."""
     if len(ratios) < MIN_RATIOS:
         return None
-    logs = sorted(map(math.log, ratios))
-    middle = logs[len(logs) // 2]
-    deviations = sorted(abs(value - middle) for value in logs)
-    return _NORMAL_MAD * deviations[len(deviations) // 2] / math.sqrt(2)
+    logs = [math.log(ratio) for ratio in ratios]
+    middle = median_high(logs)
+    return _NORMAL_MAD * median_high(abs(value - middle) for value in logs) / math.sqrt(2)

@@ -13,6 +13,7 @@ from breakeven.compare.comparison import CaseComparison, Comparison
 from breakeven.compare.noise_floor import NoiseFloor
 from breakeven.compare.phase_attribution import PhaseAttribution, attribute_changes
 from breakeven.format import one_line
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.runs.canary import moves
 from breakeven.stats.verdict import Verdict
@@ -123,10 +124,10 @@ def _change(shift: Shift) -> str:
 
 def _attribution_texts(attributions: Iterable[PhaseAttribution]) -> list[str]:
     """Return a line for each workload, device and cause; cells that changed alike share a line."""
-    alike: dict[tuple[str, ...], list[PhaseAttribution]] = {}
-    for one in attributions:
-        group = (one.key.workload, one.key.device, one.key.phase, one.case.verdict, _cause(one))
-        alike.setdefault(group, []).append(one)
+    alike = grouped(
+        ((one.key.workload, one.key.device, one.key.phase, one.case.verdict, _cause(one)), one)
+        for one in attributions
+    )
     return [
         f"{workload} on {device}: {phase} {_range(group)}{_where(group)}{cause}"
         for (workload, device, phase, _, cause), group in alike.items()
@@ -186,13 +187,8 @@ def _shift_warnings(found: Comparison) -> Iterator[str]:
 
 
 def _untimed_warnings(found: Comparison) -> Iterator[str]:
-    for verdict, what in (
-        (Verdict.ERROR, "no timing in the candidate"),
-        (Verdict.MISSING, "missing"),
-    ):
-        reasons: dict[str, list[CaseComparison]] = {}
-        for case in found.with_verdict(verdict):
-            reasons.setdefault(case.reason, []).append(case)
+    for verdict, what in ((Verdict.ERROR, "no timing in the candidate"), (Verdict.MISSING, "missing")):
+        reasons = grouped((case.reason, case) for case in found.with_verdict(verdict))
         for reason, cases in reasons.items():
             yield f"{what}: {_names(cases)} ({one_line(reason, 300)})"
     missing, new = found.counts[Verdict.MISSING], found.counts[Verdict.NEW]

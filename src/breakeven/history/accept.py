@@ -52,13 +52,10 @@ def find_run(run_id: str, runs: Sequence[StoredRun]) -> StoredRun:
         raise UsageError(
             f"{one_line(run_id, 60)!r} is not a commit or a run id; give at least 7 hexadecimal digits"
         )
-    found: dict[str, StoredRun] = {}
-    for run in runs:
-        for name in filter(None, (run.commit, run.digest)):
-            if name.startswith(digits):
-                found.setdefault(run.commit or run.digest, run)
+    fitting = [run for run in runs if run.commit.startswith(digits) or run.digest.startswith(digits)]
+    found = {run.commit or run.digest for run in fitting}
     if len(found) == 1:
-        return next(iter(found.values()))
+        return fitting[0]
     problem = f"fits {len(found)} commits and runs; give more digits" if found else "is not in the store"
     raise UsageError(f"{one_line(run_id, 60)!r} {problem}; `breakeven history check` lists where changes are")
 

@@ -21,11 +21,11 @@ from typing import Annotated, Any
 import msgspec
 
 from breakeven.case import SCHEMA
-from breakeven.errors import NewerSchemaError, UsageError
+from breakeven.errors import UsageError
 from breakeven.files import write_whole
 from breakeven.format import one_line
 from breakeven.history.query import StoredRun
-from breakeven.runs.json_files import Place
+from breakeven.runs.json_files import Place, mapping, moment_of
 
 FILE = "accepted.json"
 """The name of the file in a store."""
@@ -136,12 +136,9 @@ def read_accepted(path: str | os.PathLike[str]) -> tuple[Acceptance, ...]:
         place.refuse(f"cannot be read ({error.strerror})", _REMEDY)
     except (ValueError, RecursionError) as error:
         place.refuse(f"is not JSON ({one_line(error)})", _REMEDY)
-    listed = content.get("accepted") if isinstance(content, dict) else None
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if type(schema) is int and schema > SCHEMA:
-        place.at("schema").refuse(
-            f"{schema} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven", NewerSchemaError
-        )
+    listed, schema = mapping(content).get("accepted"), mapping(content).get("schema")
+    if type(schema) is int:
+        place.refuse_newer(schema)
     if schema != SCHEMA or not isinstance(listed, list):
         place.refuse('holds no list of "accepted" changes', _REMEDY)
     try:
@@ -159,10 +156,7 @@ def _acceptance(entry: _Entry, place: Place) -> Acceptance:
         place.at("commit").refuse("is missing", _REMEDY)
     text = place.at("run").decode(entry.run, _Text, _REMEDY)
     try:
-        moment = datetime.datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        return Acceptance("", *decided, moment.astimezone(datetime.UTC).isoformat())
+        return Acceptance("", *decided, moment_of(text).isoformat())
     except (ValueError, OverflowError):
         place.at("run").refuse(f"{one_line(text, 40)!r} is not a date and time", _REMEDY)
 

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from breakeven.history.accepted import FILE, MAX_DISTANCE, Acceptance, Direction, matches
@@ -167,10 +168,7 @@ def analyze_history(
     """
     archive = read_store(store, branch)
     tracked = _tracked(archive, threshold, pattern)
-
-    def reason(item: TrackedSeries, run: StoredRun, direction: Direction) -> str | None:
-        return _reason(item, archive, run, direction, acceptances)
-
+    reason = partial(_reason, archive, acceptances)
     changes = [found for item in tracked for found in _change_points(item, archive, reason)]
     newest = _newest(tracked, archive, threshold, reason)
     return History(
@@ -234,19 +232,17 @@ def _ends_transient(levels: Sequence[SeriesLevel], i: int) -> bool:
 
 
 def _reason(
-    tracked: TrackedSeries,
     archive: Archive,
+    acceptances: Sequence[Acceptance],
+    tracked: TrackedSeries,
     at: StoredRun,
     direction: Direction,
-    acceptances: Sequence[Acceptance],
 ) -> str | None:
     """Return the reason for accepting a change of a series in its run `at`; None if it is not accepted."""
     own = [archive.runs[i] for i in tracked.series.run]
-    for entry in acceptances:
-        is_covered = entry.covers(tracked.names, direction)
-        if is_covered and entry.distance(at, own, archive.runs) <= MAX_DISTANCE:
-            return entry.reason
-    return None
+    covering = (entry for entry in acceptances if entry.covers(tracked.names, direction))
+    near = (e.reason for e in covering if e.distance(at, own, archive.runs) <= MAX_DISTANCE)
+    return next(near, None)
 
 
 def _newest(

@@ -180,7 +180,10 @@ def _archive(
     kept = _kept(runs, branch)
     rank = np.full(len(files), -1)
     rank[kept] = np.arange(len(kept))
-    return Archive(tuple(runs[i] for i in kept), tuple(_tracks(cases, rank)), tuple(damaged))
+    by_case = [{name: column[i] for name, column in cases.items()} for i in range(len(cases["case"]))]
+    tracks = [_track(row, rank) for row in by_case]
+    measured = tuple(track for track in tracks if len(track.run))
+    return Archive(tuple(runs[i] for i in kept), measured, tuple(damaged))
 
 
 def _kept(runs: Sequence[StoredRun], branch: str | None) -> list[int]:
@@ -204,13 +207,6 @@ def _run(path: Path, row: Mapping[str, Any]) -> StoredRun:
     )
 
 
-def _tracks(cases: Mapping[str, Any], rank: NDArray[np.intp]) -> list[Track]:
-    found = [
-        _track({name: column[i] for name, column in cases.items()}, rank) for i in range(len(cases["case"]))
-    ]
-    return [track for track in found if len(track.run)]
-
-
 def _track(row: Mapping[str, Any], rank: NDArray[np.intp]) -> Track:
     file, time_s, peak_memory_bytes, outcome = np.asarray(row["numbers"], dtype=float).reshape(-1, 4).T
     run = rank[file.astype(int)]
@@ -228,7 +224,6 @@ def _track(row: Mapping[str, Any], rank: NDArray[np.intp]) -> Track:
 
 
 def _key(row: Mapping[str, Any]) -> CaseKey | None:
-    """Return the identity of a case, None if it is incomplete."""
     workload, phase, device, axes = (row[name] or "" for name in ("workload", "phase", "device", "axes"))
     try:
         values = dict(json.loads(axes or "{}"))

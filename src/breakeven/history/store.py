@@ -25,6 +25,7 @@ import numpy as np
 from breakeven.case import CaseKey, Outcome
 from breakeven.errors import RunFileError, StoreError
 from breakeven.format import one_line
+from breakeven.runs.json_files import moment_of
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import CaseResult, Run
 
@@ -134,7 +135,6 @@ def _database() -> DuckDBPyConnection:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as an SQL literal."""
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
@@ -181,7 +181,6 @@ def _write(run: Run, path: Path) -> None:
 
 
 def _timed_row(case: CaseResult) -> dict[str, Any]:
-    """Return the row of a case that was timed, without its rounds."""
     return {
         "case": storable(case.name),
         "median_s": None if len(case.times_s) else case.median_s,
@@ -192,7 +191,6 @@ def _timed_row(case: CaseResult) -> dict[str, Any]:
 
 
 def _untimed_row(outcome: Outcome) -> dict[str, Any]:
-    """Return the row of a case without a timing."""
     return {
         "case": storable(outcome.name),
         "flags": "[]",
@@ -249,10 +247,7 @@ def commit_of(text: str) -> str | None:
 def _moment(run: Run) -> datetime.datetime:
     """Return when the run was measured, in UTC; a time without a zone is taken as UTC."""
     try:
-        moment = datetime.datetime.fromisoformat(run.datetime)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        return moment.astimezone(datetime.UTC)
+        return moment_of(run.datetime)
     except (ValueError, OverflowError) as error:
         shown = one_line(repr(run.datetime), 60) if run.datetime else "nothing"
         raise RunFileError(

@@ -57,8 +57,3 @@ def terminal_text(value: object) -> str:
     a\\x1b[31mred
     """
     return one_line(value, 2000)
-
-
-def plot_text(value: object, limit: int = 40) -> str:
-    """Return a short printable line; plots are drawn without mathtext, so dollar signs are safe."""
-    return one_line(value, limit)

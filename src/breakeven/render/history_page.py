@@ -1,7 +1,6 @@
 """The page of `history show`: every series drawn, in one file without scripts, fonts or network access.
 
-The template escapes every string from the store; only breakeven's style sheet and figures are inserted
-unescaped.
+The template escapes every string of a store; only our own style sheet and figures are inserted as they are.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from markupsafe import Markup
 from breakeven import format as fmt
 from breakeven.errors import UsageError
 from breakeven.files import write_whole
+from breakeven.grouping import grouped
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.text import MAX_NAME, coverage, describe_series, headline
 from breakeven.render.escaping import html_text
@@ -23,7 +23,7 @@ from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 
 MAX_DRAWN = 60
-"""The maximum number of series on the page."""
+"""The series that are drawn; a longer page would not be read to its end."""
 
 MAX_LISTED = 400
 
@@ -76,10 +76,8 @@ def to_html(history: History, version: str) -> str:
 
 
 def ordered(history: History) -> list[Drawn]:
-    """Return every series with a value: regressions first, then other changes, then the rest."""
-    changes: dict[int, list[ChangePoint]] = {}
-    for change in history.changes:
-        changes.setdefault(id(change.tracked), []).append(change)
+    """Return every series with a value: regressions first, then what changed, then the rest."""
+    changes = grouped((id(change.tracked), change) for change in history.changes)
     newest = {id(item.tracked): item for item in history.newest}
     drawn = [
         Drawn(

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 from breakeven import format as fmt
 from breakeven.format import one_line
 from breakeven.report.report import Report
+from breakeven.runs.json_files import mapping
 from breakeven.runs.machine import Machine, gpus_of
 from breakeven.runs.schema import Run
 
@@ -67,13 +68,13 @@ def _states(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     """Yield the changing facts of a machine, before and after all runs."""
     for when in ("start", "end"):
         name = "before" if when == "start" else "after"
-        states = [_mapping(run.state.get(when)) for run in runs]
-        gpus = [_mapping(state.get("gpu")) for state in states]
+        states = [mapping(run.state.get(when)) for run in runs]
+        gpus = [mapping(state.get("gpu")) for state in states]
         yield f"clocks {name}", _seen(gpus, _clocks)
         yield f"temperature {name}", _seen(gpus, lambda gpu: _with_unit(gpu.get("temperature_c"), "°C"))
         yield f"on the GPU {name}", _seen(gpus, _others)
         yield f"load {name}", _seen(states, _load)
-    gpus = [_mapping(_mapping(run.state.get("end")).get("gpu")) for run in runs]
+    gpus = [mapping(mapping(run.state.get("end")).get("gpu")) for run in runs]
     yield "PCIe", _seen(gpus, _pcie)
 
 
@@ -140,7 +141,3 @@ def _scaled(value: object, unit: str) -> str:
 
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -14,7 +14,7 @@ from breakeven.render.report_tables import (
     variant_tables,
 )
 from breakeven.report.report import Report
-from breakeven.report.verdict import Conclusion
+from breakeven.report.text import Conclusion
 
 
 def to_markdown(report: Report, version: str) -> str:

@@ -71,12 +71,6 @@ class _Shown:
     svg: Markup
 
 
-@dataclass(frozen=True)
-class _Link:
-    href: str
-    text: str
-
-
 def to_html(
     report: Report, version: str, svgs: Mapping[str, bytes], directory: str | os.PathLike[str] = "."
 ) -> str:
@@ -202,9 +196,9 @@ def _commands(report: Report) -> list[str]:
     return [*measured, shlex.join(["breakeven", "report", *(run.name for run in report.runs)])]
 
 
-def _link(path: str, directory: str | os.PathLike[str]) -> _Link:
+def _link(path: str, directory: str | os.PathLike[str]) -> tuple[str, str]:
     try:
         relative = os.path.relpath(path, directory)
     except ValueError:  # another drive
         relative = path
-    return _Link(quote(Path(relative).as_posix(), errors="replace"), path)
+    return quote(Path(relative).as_posix(), errors="replace"), path

@@ -1,7 +1,7 @@
-"""The report's tables as short strings, for page, terminal and markdown, which only lay them out.
+"""The report's rows as short strings, once for page, terminal and markdown, which only lay them out.
 
-Only tables of cells or cases are cut; their other rows are in ``summary.csv``. Tables of models or machines
-are always complete.
+Only tables of cells or cases are cut; their other rows are in ``summary.csv``. A table with a row a model
+or a machine is always complete.
 """
 
 from __future__ import annotations
@@ -10,29 +10,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from breakeven import format as fmt
-from breakeven.case import CaseKey, Cell, Line
+from breakeven.case import CaseKey, Line
 from breakeven.device_names import device_order, is_cpu
 from breakeven.flags import is_disturbed
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.render.table import MAX_ROWS, Table
-from breakeven.report.bottleneck import Bottleneck
-from breakeven.report.break_even import BreakEven, headline_devices
+from breakeven.report.break_even import BreakEven
+from breakeven.report.details import flat, once, reach
 from breakeven.report.report import CaseRow, Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.startup_cost import Payback
-from breakeven.report.text import flat, once, reach, steps_to_pay_back
+from breakeven.report.text import headline_devices, steps_to_pay_back
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
 from breakeven.stats.intervals import LEVEL, MIN_BOOTSTRAP_RUNS, MIN_ROUNDS
 
 SKEWED = 0.5
-"""An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
+"""An interval with a larger half-width, relative to its median, is shown by its ends: ± would mislead."""
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
 NARROW = (AT_BEST, PLAIN, VARIANT_TIME, PAID_BACK)
-"""Columns that a narrow terminal omits; they are also in other tables and sentences."""
+"""Columns that a narrow terminal leaves out: other tables and the sentences have them too."""
 
 _VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, VARIANT_TIME, "speedup", "verdict", ONCE, PAID_BACK)
 
@@ -40,7 +41,7 @@ _VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, VARIANT_TIME, "speedup",
 def tables(report: Report) -> list[Table]:
     """Return the summary: the speedups of each candidate that the verdict is about, and its break-evens.
 
-    If nothing could be compared, return the medians of all cases instead.
+    Where nothing could be compared, the medians of all cases instead.
     """
     if report.headline is None:
         return [_medians(report)] if report.rows else []
@@ -53,12 +54,12 @@ def tables(report: Report) -> list[Table]:
 
 
 def break_even_tables(report: Report) -> list[Table]:
-    """Return the break-evens of each candidate that the verdict is about, one table each."""
+    """Return the break-evens of each candidate that the verdict is about, a table each."""
     return [_break_evens(report, lines) for lines in _headline_groups(report)]
 
 
 def payback_table(report: Report) -> Table | None:
-    """Return the steps that each model's candidate needs to pay back its start-up time, at its best batch."""
+    """Return after how many steps each model's candidate has paid back its start, at its best batch size."""
     best: dict[Line, Payback] = {}
     for payback in report.paybacks:
         line = payback.row.candidate.line
@@ -70,12 +71,9 @@ def payback_table(report: Report) -> Table | None:
 
 
 def bottleneck_tables(report: Report) -> list[Table]:
-    """Return each model's bottlenecks on each accelerator, and how far its time is flat."""
-    groups: dict[tuple[str, str], list[Bottleneck]] = {}
-    for row in report.bottlenecks:
-        groups.setdefault((row.line.device, row.line.machine), []).append(row)
+    """Return for each accelerator what bounds each model's training step, and how far its time is flat."""
     found = []
-    for (device, machine), rows in groups.items():
+    for (device, machine), rows in grouped((row.place, row) for row in report.bottlenecks).items():
         cells = [(report.names[row.line.model], reach(row), flat(row)) for row in rows]
         title = f"What bounds {device}{_on(report, machine)}"
         table = Table(title, ("model", "bounded", "flat up to batch"), tuple(cells))
@@ -84,13 +82,9 @@ def bottleneck_tables(report: Report) -> list[Table]:
 
 
 def variant_tables(report: Report) -> list[Table]:
-    """Return the speedup of each variant over the plain form on each device, and its one-time cost."""
-    groups: dict[tuple[str, str], list[Variant]] = {}
-    for variant in report.variants:
-        key = variant.row.candidate
-        groups.setdefault((key.device, key.machine), []).append(variant)
+    """Return for each device what each variant gains over the plain form, and what it costs once."""
     found = []
-    for (device, machine), rows in groups.items():
+    for (device, machine), rows in grouped((row.place, row) for row in report.variants).items():
         title = f"Variants on {device}{_on(report, machine)}"
         table = Table(title, _VARIANT_COLUMNS, tuple(map(_variant_row, rows)))
         if not any(map(once, rows)):
@@ -100,20 +94,19 @@ def variant_tables(report: Report) -> list[Table]:
 
 
 def machine_tables(report: Report) -> list[Table]:
-    """Return the results of all machines in one cell of every workload; nothing for a single machine.
+    """Return what each machine's devices do in one cell of every workload; nothing for a single machine.
 
-    The cell is the one with the most devices, and of those the one with the most work.
+    The cell is the one that most devices share, and of those the one with the most work.
     """
     if len(report.machines) < 2:
         return []
     phase = report.headline or HEADLINE
     order = [machine.class_id for machine in report.machines]
-    workloads: dict[str, dict[Cell, list[CaseRow]]] = {}
-    for row in report.rows:
-        if row.key.phase == phase:
-            workloads.setdefault(row.key.workload, {}).setdefault(row.key.cell, []).append(row)
+    workloads = grouped(
+        (row.key.workload, (row.key.cell, row)) for row in report.rows if row.key.phase == phase
+    )
     found = []
-    for cells in workloads.values():
+    for cells in map(grouped, workloads.values()):
         cell, shared = max(cells.items(), key=lambda item: (len(item[1]), _longest_s(item[1])))
         shared.sort(key=lambda row: (order.index(row.key.machine), device_order(row.key.device)))
         columns = ("machine", "device", "median", "throughput", "speedup", "peak memory")
@@ -132,11 +125,11 @@ def pair_name(report: Report, line: BreakEven) -> str:
 
 
 def outcome_lines(report: Report) -> list[str]:
-    """Return a line for each outcome and reason without a timing, with its cases."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for outcome in report.outcomes:
-        name = outcome.fullname if outcome.key is None else _case_name(outcome.key)
-        groups.setdefault((outcome.outcome, outcome.reason), []).append(name or "an unnamed case")
+    """Return a line for each way and reason in which cases gave no timing, with the cases it concerns."""
+    groups = grouped(
+        ((one.outcome, one.reason), _case_name(one.key) if one.key else one.fullname or "an unnamed case")
+        for one in report.outcomes
+    )
     return [
         f"{fmt.plural(len(names), 'case')} {outcome} ({fmt.joined(names)}): {reason or 'no reason recorded'}"
         for (outcome, reason), names in groups.items()
@@ -144,7 +137,7 @@ def outcome_lines(report: Report) -> list[str]:
 
 
 def how_made(report: Report, version: str) -> list[str]:
-    """Return how the numbers were obtained: the files, the machines, the methods."""
+    """Return how the numbers came about: the files, the machines, the method."""
     rounds = sum(row.estimate.n for row in report.rows)
     files = [
         f"{run.path} ({run.datetime[:19]}, commit {run.commit[:12] or 'unknown'})" for run in report.runs
@@ -172,7 +165,7 @@ def speedup_text(speedup: Speedup | None) -> str:
 
 
 def rate_text(rate: Rate | None) -> str:
-    """Return a rate with the half-width of its interval, empty if unknown."""
+    """Return a rate with the half-width of its interval, empty where it is not known."""
     if rate is None:
         return ""
     if rate.low is None or rate.high is None:
@@ -233,7 +226,7 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
 
 
 def _methods(report: Report) -> list[str]:
-    """Return how medians, speedups and their intervals are computed, one line per method."""
+    """Return how medians, speedups and their intervals are made of the rounds, a line for each way."""
     counts = {row.estimate.runs for row in report.rows}
     ways = (
         (
@@ -241,14 +234,14 @@ def _methods(report: Report) -> list[str]:
             any(count == 1 for count in counts),
             f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
             "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
-            f"{MIN_ROUNDS} rounds have none",
+            f"{MIN_ROUNDS} rounds give none",
         ),
         (
             f"2 to {MIN_BOOTSTRAP_RUNS - 1} runs",
             any(1 < count < MIN_BOOTSTRAP_RUNS for count in counts),
             f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
-            "from which speedups and break-evens are drawn with a seed; a run of fewer than "
-            f"{MIN_ROUNDS} rounds has none",
+            "from which speedups and break-evens are drawn, seeded; a run of fewer than "
+            f"{MIN_ROUNDS} rounds leaves none",
         ),
         (
             f"{MIN_BOOTSTRAP_RUNS} runs or more",
@@ -264,16 +257,11 @@ def _methods(report: Report) -> list[str]:
 def _headline_groups(report: Report) -> list[list[BreakEven]]:
     """Return the lines of the headline phase that the verdict is about, by machine and candidate."""
     order = [machine.class_id for machine in report.machines]
-    groups: dict[tuple[str, str], list[BreakEven]] = {}
-    for line in report.break_evens:
-        if line.phase == report.headline:
-            groups.setdefault((line.candidate.machine, line.candidate.device), []).append(line)
+    lines = [line for line in report.break_evens if line.phase == report.headline]
+    groups = grouped(((line.candidate.machine, line.candidate.device), line) for line in lines)
     places = sorted(groups, key=lambda place: (is_cpu(place[1]), order.index(place[0])))
-    return [groups[place] for place in places if place[1] in _headline_devices(report, place[0])]
-
-
-def _headline_devices(report: Report, machine: str) -> list[str]:
-    return headline_devices([row for row in report.break_evens if row.candidate.machine == machine])
+    machines = grouped((line.candidate.machine, line) for line in report.break_evens)
+    return [groups[place] for place in places if place[1] in headline_devices(machines[place[0]])]
 
 
 def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:
@@ -301,7 +289,7 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
 
 
 def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
-    """Return the batch size from which each model's candidate wins, as measured and in other scenarios."""
+    """Return from which batch size each model's candidate wins, as measured and in other circumstances."""
     changed = {(row.scenario, counterpart(row.line)): row.other for row in report.what_ifs}
     here = {counterpart(line) for line in lines}
     scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))

@@ -1,6 +1,6 @@
 """The report in a terminal: summary tables, then the verdict, within 100 columns.
 
-No string is read as markup, and no control character passes.
+Returns what rich can print. No string is read as markup, and no control character passes.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from rich.text import Text
 from breakeven.render.escaping import terminal_text
 from breakeven.render.report_tables import NARROW, bottleneck_tables, outcome_lines, tables, variant_tables
 from breakeven.render.table import Table
-from breakeven.render.terminal import rich_table, section
+from breakeven.render.terminal import section, table_section
 from breakeven.report.comparability import ComparabilityLevel
 from breakeven.report.report import Report
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield tables, advice, untimed cases, warnings, what-ifs and the verdict."""
+    """Yield tables, what helps, what was not timed, warnings, what would change the verdict, the verdict."""
     for table in [*tables(report), *bottleneck_tables(report), *variant_tables(report)]:
-        yield rich_table(reduce(Table.without, NARROW, table))
-        if table.cut:
-            yield Text(f"... and {table.cut} more rows, all in summary.csv")
+        yield from table_section(reduce(Table.without, NARROW, table), "all in summary.csv")
     yield from section("What helps against each bound", report.bottleneck_sentences)
     yield from section("Where each variant pays", report.variant_sentences)
     yield from section("Not timed", outcome_lines(report))

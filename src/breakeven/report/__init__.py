@@ -1,10 +1,11 @@
-"""Analyzes runs: the values of a report, and its sentences.
+"""Runs -> one analyzed report: values, and the sentences made of them once.
 
-`report.analyze` puts it together: `estimates` (a median with its interval per case), `baseline` and `speedup`
-(device against device), `break_even` (over batch sizes), `what_if` (other scenarios), `startup_cost`
-(steps to pay back the start-up time), `bottleneck` (what bounds a step), `variants` (ways to be faster),
-`phase_sums` (do the phases add up), `throughput` (work per second), `comparability` (green, amber, red),
-`warnings`, `verdict` and `text` (sentences), `frame` (the cases for pandas).
+`report.analyze` puts it together: `estimates` (a median with its interval a case), `baseline` and `speedup`
+(device against device), `break_even` (over batch sizes), `what_if` (other circumstances), `startup_cost`
+(steps to pay back the start), `bottleneck` (what bounds a step), `variants` (ways to be faster),
+`phase_sums` (do the phases add up), `throughput` (work a second), `comparability` (green, amber, red),
+`warnings`, `text` (the verdict) and `details` (sentences), `frame` (the cases for pandas).
 
-Every row has an identity (`breakeven.case`): a `CaseKey` for one cell, a `Line` over batch sizes.
+Every row carries the identity of what it is about (`breakeven.case`): a `CaseKey` for one cell, a `Line`
+over batch sizes.
 """

@@ -14,6 +14,7 @@ from typing import Self
 
 from breakeven.case import Line
 from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
 from breakeven.runs.schema import CaseFacts
@@ -110,6 +111,11 @@ class Bottleneck:
     grows: bool
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The device, and the class id of its machine."""
+        return self.line.device, self.line.machine
+
+    @property
     def batches(self) -> tuple[int, ...]:
         """The batch sizes that were timed."""
         return tuple(cell.batch_size for cell in self.cells)
@@ -148,10 +154,11 @@ def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[Bound,
 
 def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
     """Return what bounds each model on each accelerator, in the order of `cases`, batch sizes ascending."""
-    lines: dict[Line, list[Estimate]] = {}
-    for case in cases:
-        if case.key.phase == HEADLINE and not is_cpu(case.key.device) and case.median_s > 0:
-            lines.setdefault(case.key.line, []).append(case)
+    lines = grouped(
+        (case.key.line, case)
+        for case in cases
+        if case.key.phase == HEADLINE and not is_cpu(case.key.device) and case.median_s > 0
+    )
     found = []
     for line, steps in lines.items():
         cells = list(_without_waiting([_cell(case) for case in steps]))

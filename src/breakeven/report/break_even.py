@@ -1,4 +1,4 @@
-"""The break-even of every model, phase and pair of devices, from estimates grouped into lines."""
+"""The break-even of every model, phase and pair of devices: which estimates belong on one line."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import Line, Model, Outcome
-from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
 from breakeven.stats.crossing import Crossing, find_crossing
 
 MAX_BETWEEN = 12
-"""The number of points drawn between two measured ones."""
+"""A line through this many points between two measured ones looks as smooth as it is."""
 
 
 @dataclass(frozen=True)
 class BreakEven:
     """The batch size from which `candidate` beats `baseline`, there and at every larger measured one.
 
-    `batches` are those at which both have an interval, `holes` those at which a timing is missing, `crossing`
-    is where the two lines meet, `rows` are the speedups by ascending batch size, `between` are interpolated
-    (batch size, speedup) pairs between neighboring ones, for drawing the line.
+    `batches` are those at which both have an interval, `holes` those at which only something is known,
+    `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size, `between` are
+    (batch size, speedup) between neighboring ones, as the crossing is interpolated, for drawing the line.
     """
 
     candidate: Line
@@ -47,14 +47,18 @@ class BreakEven:
         """The timed phase."""
         return self.candidate.phase
 
+    def describe(self) -> str:
+        """Return where the candidate wins, as `Crossing.describe` does."""
+        return self.crossing.describe(self.batches)
+
 
 def break_evens(
     cases: Sequence[Estimate], speedups: Iterable[Speedup], outcomes: Iterable[Outcome]
 ) -> list[BreakEven]:
-    """Return a break-even for every line that has a speedup, in the order of the speedups.
+    """Return a break-even for every line that has a speedup, in the order the speedups first appear in.
 
-    A batch size is a hole if one of the two devices was timed, or ended without a timing, but not both have
-    an interval.
+    A batch size is a hole where one of the two devices was timed, or ended without a timing, and not both
+    have an interval.
 
     Args:
         cases: the estimates behind the speedups.
@@ -67,26 +71,8 @@ def break_evens(
             lines.setdefault(outcome.key.line, {})[outcome.key.batch_size] = None
     for case in cases:
         lines.setdefault(case.key.line, {})[case.key.batch_size] = case if case.judged else None
-    rows: dict[tuple[Line, Line], dict[int, Speedup]] = {}
-    for row in speedups:
-        rows.setdefault((row.baseline.line, row.candidate.line), {})[row.batch_size] = row
-    return [_break_even(base, cand, lines[base], lines[cand], found) for (base, cand), found in rows.items()]
-
-
-def headline_devices(lines: Sequence[BreakEven]) -> list[str]:
-    """Return the candidates among the lines of one machine that the verdict is about.
-
-    On a machine with an accelerator, other thread counts are only other baselines, which
-    `breakeven.report.what_if` covers.
-    """
-    names = dict.fromkeys(row.candidate.device for row in lines)
-    accelerated = any(not is_cpu(name) for name in names)
-    at_home = {
-        row.candidate.device
-        for row in lines
-        if is_cpu(row.baseline.device) and row.baseline.machine == row.candidate.machine
-    }
-    return [name for name in names if not (accelerated and is_cpu(name) and name in at_home)]
+    pairs = grouped(((row.baseline.line, row.candidate.line), row) for row in speedups)
+    return [_break_even(base, cand, lines[base], lines[cand], rows) for (base, cand), rows in pairs.items()]
 
 
 def between(
@@ -95,9 +81,9 @@ def between(
     candidate: NDArray[np.float64],
     holes: Collection[int] = (),
 ) -> tuple[tuple[float, float], ...]:
-    """Return (batch size, speedup) between the measured ones, where each device's time is a straight line.
+    """Return (batch size, speedup) between the measured ones, each device's time being a straight line there.
 
-    Points are evenly spaced on the logarithm of the batch size, more in wider gaps; none across a hole.
+    Evenly spread over the logarithm of the batch size, the more the wider a gap; none across a hole.
 
     >>> [(round(x, 2), round(y, 2)) for x, y in between([1, 4], np.array([1.0, 4.0]), np.array([2.0, 2.0]))]
     [(1.26, 0.63), (1.59, 0.79), (2.0, 1.0), (2.52, 1.26), (3.17, 1.59)]
@@ -120,8 +106,9 @@ def _break_even(
     candidate: Line,
     base: Mapping[int, Estimate | None],
     cand: Mapping[int, Estimate | None],
-    rows: Mapping[int, Speedup],
+    speedups: Sequence[Speedup],
 ) -> BreakEven:
+    rows = {row.batch_size: row for row in speedups}
     pairs = {batch: (base.get(batch), cand.get(batch)) for batch in sorted(base.keys() | cand.keys())}
     both = [(batch, b, c) for batch, (b, c) in pairs.items() if b is not None and c is not None]
     batches = tuple(batch for batch, _, _ in both)

@@ -1,6 +1,6 @@
-"""Whether numbers may be compared: green, amber or red, with the reasons.
+"""May these numbers be compared? Green, amber or red, with the reasons.
 
-Red means that numbers of the same name differ in meaning: another numeric mode, another model.
+Red is where two numbers of one name mean different things: another numeric mode, another model.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from breakeven.case import Cell
 from breakeven.flags import Flag
 from breakeven.format import joined, one_line, plural
+from breakeven.grouping import grouped
 from breakeven.report.estimates import Estimate
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
@@ -41,7 +41,7 @@ SHOULD_AGREE = (
     "threads",
     "omp_wait_policy",
 )
-"""Facts that affect the times but not the results; unknown ones are ignored."""
+"""Facts that move the times without changing what is computed; unknown ones are passed over."""
 
 DOUBTFUL = (Flag.THROTTLED, Flag.SHARED_GPU)
 """Flags on a device that make a comparison amber."""
@@ -72,77 +72,67 @@ def comparability(
         machines: every machine class in the report.
         cases: their estimates, whose flags record throttling and a shared GPU.
         runs: those behind the estimates.
-        moved: a line for each canary that changed during a run.
+        moved: a line for each canary that moved while a run was measured.
     """
-    # The worst reasons first: the first one sets the level.
-    red = (*_modes(machines), *_models(runs))
-    unsteady = (Reason(ComparabilityLevel.AMBER, text) for text in moved)
-    amber = (*unsteady, *_versions(machines), *_unknown(machines), *_flagged(cases))
-    reasons = (*red, *amber)
-    return Comparability(reasons[0].level if reasons else ComparabilityLevel.GREEN, reasons)
+    # Red comes first: the order of the checks is that of their weight.
+    red = [Reason(ComparabilityLevel.RED, text) for text in (*_modes(machines), *_models(runs))]
+    doubts = (*moved, *_versions(machines), *_unknown(machines), *_flagged(cases))
+    amber = [Reason(ComparabilityLevel.AMBER, text) for text in doubts]
+    return Comparability(
+        ComparabilityLevel.RED if red else ComparabilityLevel.AMBER if amber else ComparabilityLevel.GREEN,
+        (*red, *amber),
+    )
 
 
-def _modes(machines: Sequence[Machine]) -> Iterator[Reason]:
+def _modes(machines: Sequence[Machine]) -> Iterator[str]:
     with_gpu = [machine for machine in machines if machine.facts.get("gpu")]
     for name, among in [(n, machines) for n in NUMERIC_MODES] + [(n, with_gpu) for n in GPU_MODES]:
         values = _values(among, name)
         if len(values) > 1:
-            text = f"{name} differs ({_listed(values)}); measure all machines in one numeric mode"
-            yield Reason(ComparabilityLevel.RED, text)
+            yield f"{name} differs ({_listed(values)}); measure all machines in one numeric mode"
 
 
-def _models(runs: Sequence[Run]) -> Iterator[Reason]:
-    parameters: dict[tuple[Cell, str], set[float]] = {}
-    flops: dict[tuple[Cell, str], set[float]] = {}
-    for run in runs:
-        for case in run.cases.values():
-            if case.key is not None and case.facts.parameters is not None:
-                parameters.setdefault((case.key.cell, ""), set()).add(case.facts.parameters)
-            if case.key is not None and case.facts.flops is not None:
-                flops.setdefault((case.key.cell, case.key.phase), set()).add(case.facts.flops)
-    for name, known in (("parameters", parameters), ("flops", flops)):
-        cells = [cell for (cell, _), values in known.items() if len(values) > 1]
+def _models(runs: Sequence[Run]) -> Iterator[str]:
+    cases = [(case.key, case.facts) for run in runs for case in run.cases.values() if case.key is not None]
+    parameters = grouped((key.cell, facts.parameters) for key, facts in cases)
+    flops = grouped(((key.cell, key.phase), facts.flops) for key, facts in cases)
+    differing = (
+        ("parameters", [cell for cell, values in parameters.items() if len({*values} - {None}) > 1]),
+        ("flops", [cell for (cell, _), values in flops.items() if len({*values} - {None}) > 1]),
+    )
+    for name, cells in differing:
         if cells:
-            yield Reason(
-                ComparabilityLevel.RED,
-                f"{joined([one_line(cell.label()) for cell in cells])}: cells of the same name differ in "
-                f"their {name}; give them different names or axes",
+            yield (
+                f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their "
+                f"{name}; give what differs an axis or a name of its own"
             )
 
 
-def _versions(machines: Sequence[Machine]) -> Iterator[Reason]:
+def _versions(machines: Sequence[Machine]) -> Iterator[str]:
     for name in SHOULD_AGREE:
         values = _values(machines, name)
         if len(values) > 1:
-            text = f"{name} differs ({_listed(values)}); the ratios include that difference"
-            yield Reason(ComparabilityLevel.AMBER, text)
-    by_gpu: dict[str, list[Machine]] = {}
-    for machine in machines:
-        by_gpu.setdefault(str(machine.facts.get("gpu")), []).append(machine)
-    for gpu, same in by_gpu.items():
+            yield f"{name} differs ({_listed(values)}); the ratios include that difference"
+    for gpu, same in grouped((str(machine.facts.get("gpu")), machine) for machine in machines).items():
         values = _values(same, "power_limit_w")
         if len(values) > 1:
-            text = f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set one limit on all"
-            yield Reason(ComparabilityLevel.AMBER, text)
+            yield f"power_limit_w of {one_line(gpu, 60)} differs ({_listed(values)}); set one limit on all"
 
 
-def _unknown(machines: Sequence[Machine]) -> Iterator[Reason]:
+def _unknown(machines: Sequence[Machine]) -> Iterator[str]:
     unknown = [machine.label for machine in machines if not any(n in machine.facts for n in NUMERIC_MODES)]
     if unknown and len(machines) > 1:
-        yield Reason(
-            ComparabilityLevel.AMBER,
+        yield (
             f"{joined(unknown)}: the run file does not record numeric modes and versions, so it is unknown "
-            "whether they agree; measure again with this breakeven",
+            "whether they agree; measure again with this breakeven"
         )
 
 
-def _flagged(cases: Iterable[Estimate]) -> Iterator[Reason]:
-    flagged = list(cases)
+def _flagged(cases: Sequence[Estimate]) -> Iterator[str]:
     for flag in DOUBTFUL:
-        count = sum(flag in case.flags for case in flagged)
+        count = sum(flag in case.flags for case in cases)
         if count:
-            text = f"{plural(count, 'case')} {flag.disturbed}; free or cool the device, and measure again"
-            yield Reason(ComparabilityLevel.AMBER, text)
+            yield f"{plural(count, 'case')} {flag.disturbed}; free or cool the device, and measure again"
 
 
 def _values(machines: Sequence[Machine], name: str) -> dict[str, str]:

@@ -110,12 +110,9 @@ def _estimate(
 
 
 def _flags(recorded: Iterable[str], interval: MedianInterval) -> tuple[str, ...]:
-    flags = dict.fromkeys(recorded)
-    if interval.low is None:
-        flags.setdefault(Flag.FEW_ROUNDS)
-    if interval.median == 0:
-        flags.setdefault(Flag.ZERO_TIME)
-    return tuple(flags)
+    few = [Flag.FEW_ROUNDS] if interval.low is None else []
+    zero = [Flag.ZERO_TIME] if interval.median == 0 else []
+    return tuple(dict.fromkeys((*recorded, *few, *zero)))
 
 
 def _over_runs(samples: list[NDArray[np.float64]], draws: NDArray[np.float64]) -> MedianInterval:

@@ -14,6 +14,7 @@ import numpy as np
 
 from breakeven.case import CaseKey, Cell
 from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, STEP
 from breakeven.report.estimates import Estimate
 
@@ -67,18 +68,15 @@ class Residual:
 
 def phase_sums(cases: Iterable[Estimate]) -> list[PhaseSum]:
     """Return the parts of every cell whose `train` was timed, in the order of `cases`."""
-    cells: dict[tuple[Cell, str, str], dict[str, Estimate]] = {}
-    for case in cases:
-        cells.setdefault((case.key.cell, case.key.device, case.key.machine), {})[case.key.phase] = case
-    return [_phase_sum(phases) for phases in cells.values() if HEADLINE in phases]
+    cells = grouped(
+        ((key.cell, key.device, key.machine), (key.phase, case)) for case in cases for key in [case.key]
+    )
+    return [_phase_sum(phases) for phases in map(dict, cells.values()) if HEADLINE in phases]
 
 
 def residuals(sums: Iterable[PhaseSum]) -> list[Residual]:
     """Return one residual for each device of each machine class that has a complete cell."""
-    devices: dict[tuple[str, str], list[PhaseSum]] = {}
-    for row in sums:
-        if row.is_complete:
-            devices.setdefault((row.key.machine, row.key.device), []).append(row)
+    devices = grouped(((row.key.machine, row.key.device), row) for row in sums if row.is_complete)
     return [_residual(machine, device, rows) for (machine, device), rows in devices.items()]
 
 

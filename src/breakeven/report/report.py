@@ -1,4 +1,5 @@
-"""The analyzed report, which terminal, page, markdown, CSV, JSON and figures show."""
+"""The one analyzed report: terminal, page, markdown, CSV, JSON and figures show what is in it, and nothing
+else."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
+from breakeven.report.details import bottleneck_sentences, variant_sentences, what_if_sentences
 from breakeven.report.estimates import Estimate, estimates
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
-from breakeven.report.speedup import Speedup, baselines, devices_of, headline_phase, speedups
+from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
-from breakeven.report.text import bottleneck_sentences, model_names, variant_sentences, what_if_sentences
+from breakeven.report.text import Conclusion, conclusions, headline_phase, model_names, refusal
 from breakeven.report.throughput import Rate, efficiency, throughput
 from breakeven.report.variants import Variant, variants
-from breakeven.report.verdict import Conclusion, conclusions, refusal
 from breakeven.report.warnings import disturbed_sentence, pairing_warnings, uncounted_warnings, warnings_of
 from breakeven.report.what_if import WhatIf, what_ifs
 from breakeven.runs.machine import Machine
@@ -37,7 +38,7 @@ UNSTEADY = "Treat these numbers with care: the machine changed while they were m
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One case of a report; `speedup` is None for a baseline and for cases that were not compared."""
+    """One case of a report; `speedup` is None for a baseline and for what was not compared."""
 
     estimate: Estimate
     speedup: Speedup | None
@@ -49,7 +50,8 @@ class CaseRow:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags of the case; a forced ratio is flagged, so that no row can be taken out of context."""
+        """The flags of the case; a ratio formed by force is marked, so that no row can be taken out of
+        context."""
         forced = self.speedup is not None and Flag.NOT_COMPARABLE in self.speedup.flags
         return (*self.estimate.flags, Flag.NOT_COMPARABLE) if forced else self.estimate.flags
 
@@ -66,11 +68,11 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Report:
-    """The analysis of runs, ready to be rendered.
+    """What runs show, ready to be rendered.
 
-    `headline` is the phase of the verdict, None if nothing was compared. `names` has the name of each model,
-    also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
-    not forced, there are no speedups. `left_out` has the reason for each file that was not read.
+    `headline` is the phase of the verdict, None when nothing was compared. `names` has the name of each
+    model, also of those without a timing. `forced` says that the comparison is red and was asked for
+    anyway; where it is red and was not, there are no speedups. `left_out` says why files were not read.
     """
 
     runs: tuple[Run, ...]
@@ -103,12 +105,12 @@ class Report:
 
     @property
     def judged(self) -> bool:
-        """Whether anything could be judged: something was timed and may be compared."""
+        """Whether anything could be judged: something was timed, and it may be compared."""
         return len(self.rows) > 0 and not self.refused
 
     @property
     def refused(self) -> bool:
-        """Whether there are no ratios because the comparison is red."""
+        """Whether no ratio is given, because the comparison is red."""
         return self.comparability.level is ComparabilityLevel.RED and not self.forced
 
     @cached_property
@@ -118,7 +120,7 @@ class Report:
 
     @cached_property
     def cases(self) -> pd.DataFrame:
-        """A frame with one row per case and the columns of `breakeven.report.frame.COLUMNS`."""
+        """A frame with a row a case: the columns of `breakeven.report.frame.COLUMNS`, None where unknown."""
         from breakeven.report.frame import cases
 
         return cases(self)
@@ -130,10 +132,10 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     Args:
         runs: as `breakeven.runs.reader.read` returns them.
         baseline: ``DEVICE`` or ``MACHINE/DEVICE`` that the others are compared with.
-        force: compute ratios although the comparison is red.
+        force: form ratios although the comparison is red.
 
     Raises:
-        UsageError: `baseline` was not measured.
+        UsageError: when `baseline` was not measured.
     """
     unordered = estimates(runs.runs)
     cases = sorted(unordered, key=_order)
@@ -159,8 +161,8 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     if refused:
         found, unpaired = [refusal(comparable)], []
     else:
-        outcome_counts = Counter(outcome.outcome for outcome in outcomes)
-        found = conclusions(runs.machines, compared, lines, paid_back, devices, outcome_counts, names)
+        endings = Counter(outcome.outcome for outcome in outcomes)
+        found = conclusions(runs.machines, compared, lines, paid_back, devices, endings, names)
         found = _with_care(found, compared, runs, forced)
         unpaired = pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
@@ -199,7 +201,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
 def _with_care(
     found: Sequence[Conclusion], compared: Sequence[Speedup], runs: Runs, forced: bool
 ) -> list[Conclusion]:
-    """Return the conclusions with their caveats."""
+    """Return the conclusions with what limits the trust in them."""
     care = [UNSTEADY if compared and runs.moved else None, disturbed_sentence(compared)]
     *others, last = found
     found = [*others, replace(last, details=(*last.details, *filter(None, care)))]
@@ -209,6 +211,6 @@ def _with_care(
 
 
 def _order(case: Estimate) -> tuple[object, ...]:
-    """Sort key of cases: by line and ascending batch size, with devices in the usual order."""
+    """Sort key of cases: lines stay together, batch sizes ascend, devices have one order everywhere."""
     key = case.key
     return (key.machine, key.workload, key.axes.sort_key, key.phase, key.batch_size, device_order(key.device))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from breakeven.case import CaseKey, Cell, Model
+from breakeven.case import CaseKey, Model
 from breakeven.device_names import choose_baseline
-from breakeven.phases import COMPARED, find_phase
+from breakeven.grouping import grouped
+from breakeven.phases import find_phase
 from breakeven.report.baseline import Baseline
 from breakeven.report.estimates import Estimate
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
 
 SAME_WITHIN = 1.02
-"""Up to this ratio, in either direction, two devices are the same."""
+"""Up to this ratio, either way, two devices are the same."""
 
 
 class DeviceVerdict(StrEnum):
@@ -27,9 +28,9 @@ class DeviceVerdict(StrEnum):
 
     @property
     def sign(self) -> int:
-        """1 if the candidate is shown to be faster, -1 if slower, 0 otherwise.
+        """1 where the candidate is shown to be faster, -1 where slower, 0 where neither is shown.
 
-        The same within 2% is 0: no status is based on cells that are the same within 2%.
+        The same within 2% is neither: no status rests on a difference that its own cell denies.
         """
         return {DeviceVerdict.FASTER: 1, DeviceVerdict.SLOWER: -1}.get(self, 0)
 
@@ -45,11 +46,6 @@ class Speedup:
     high: float | None
     verdict: DeviceVerdict
     flags: tuple[str, ...] = ()
-
-    @property
-    def cell(self) -> Cell:
-        """The candidate's cell, which is the baseline's too unless two variants are compared."""
-        return self.candidate.cell
 
     @property
     def model(self) -> Model:
@@ -70,7 +66,7 @@ class Speedup:
 def verdict_of(ratio: RatioInterval) -> DeviceVerdict:
     """Return the verdict on a speedup's interval.
 
-    ``same`` takes precedence: an interval within 2% of 1 is not a relevant difference, however certain.
+    ``same`` comes first: an interval within 2% of 1 is not a difference anybody could use, however sure.
 
     >>> str(verdict_of(RatioInterval(1.001, 1.002, 1.003))), str(verdict_of(RatioInterval(1.1, 1.2, 1.3)))
     ('same', 'faster')
@@ -85,11 +81,9 @@ def verdict_of(ratio: RatioInterval) -> DeviceVerdict:
 
 
 def devices_of(cases: Sequence[Estimate]) -> dict[str, list[str]]:
-    """Return the timed devices of each class id, in the order of `cases`."""
-    devices: dict[str, dict[str, None]] = {}
-    for case in cases:
-        devices.setdefault(case.key.machine, {})[case.key.device] = None
-    return {machine: list(names) for machine, names in devices.items()}
+    """Return the timed devices of each class id, in the order in which they first appear in `cases`."""
+    devices = grouped((case.key.machine, case.key.device) for case in cases)
+    return {machine: list(dict.fromkeys(names)) for machine, names in devices.items()}
 
 
 Baselines = Mapping[str, Baseline | None]
@@ -97,7 +91,7 @@ Baselines = Mapping[str, Baseline | None]
 
 
 def baselines(cases: Sequence[Estimate], asked: Baseline | None = None) -> Baselines:
-    """Return the baseline of each machine class."""
+    """Return what the devices of each machine class are compared with, as `Baselines`."""
     found: dict[str, Baseline | None] = {}
     for machine, names in devices_of(cases).items():
         if asked is not None and asked.machine is not None:
@@ -139,9 +133,3 @@ def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
         verdict=verdict_of(ratio),
         flags=tuple(dict.fromkeys((*base.flags, *candidate.flags))),
     )
-
-
-def headline_phase(speedups: Iterable[Speedup]) -> str | None:
-    """Return the phase of the verdict: the first of `COMPARED` that was compared, None without any."""
-    present = list(dict.fromkeys(row.phase for row in speedups))
-    return next((str(phase) for phase in (*COMPARED, *present) if phase in present), None)

@@ -1,8 +1,8 @@
-"""The training steps after which a faster device has paid back its longer start-up time.
+"""After how many training steps a faster device has paid back its slower start.
 
-The start-up time is that of initializing the device, moving the model, capturing it as a graph, and the first
-calls beyond steady ones. Each occurs once in a run, so the start-up time has no interval; the steps have that
-of the time saved per step.
+The start is the device's initialization, moving the model, capturing it as a graph, and what the first
+calls take beyond steady ones. Each happens once in a run, so the start itself has no interval; the steps
+have that of the time saved a step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from statistics import median
 
 from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup
@@ -23,7 +24,7 @@ from breakeven.stats.intervals import interval_of_draws
 
 @dataclass(frozen=True)
 class Payback:
-    """When the candidate of `row` has paid back its start-up time.
+    """When the candidate of `row` has paid back its start.
 
     `start_s` is how much longer the candidate takes to start than the baseline, in seconds; where it is not
     positive, `steps` is 0. `low` and `high` are the 95% interval of `steps`, `high` None where it is
@@ -38,9 +39,9 @@ class Payback:
 
 
 def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Sequence[Run]) -> list[Payback]:
-    """Return a row for each training step in which an accelerator is faster and its start-up time is known.
+    """Return a row for every whole training step in which an accelerator is faster and its start is known.
 
-    Two CPU devices are not compared: the one that is timed first includes loading the libraries.
+    Two CPU devices are one: whichever is timed first bears what loading the libraries costs.
 
     Args:
         cases: the estimates behind the speedups.
@@ -58,7 +59,7 @@ def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Seque
 
 
 def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Payback:
-    """Return the steps after which the faster `cand` pays back a start-up time that is `start_s` longer.
+    """Return after how many steps `cand`, which is faster, pays back a start that takes `start_s` longer.
 
     Args:
         row: the speedup of `cand` over `base`.
@@ -82,44 +83,45 @@ def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Pay
 def _starts(table: Mapping[CaseKey, Estimate], runs: Sequence[Run]) -> dict[CaseKey, float]:
     """Return the seconds of starting each cell on each device, by the key of its whole training step."""
     init_s = _device_inits(runs)
-    seen: dict[CaseKey, list[CaseResult]] = {}
-    for run in runs:
-        for case in run.cases.values():
-            if case.key is None or case.facts.first_call_s is None or case.facts.model_transfer_s is None:
-                continue
-            seen.setdefault(replace(case.key, phase=HEADLINE), []).append(case)
+    seen = grouped(
+        (replace(case.key, phase=HEADLINE), case)
+        for run in runs
+        for case in run.cases.values()
+        if case.key and case.facts.first_call_s is not None and case.facts.model_transfer_s is not None
+    )
     found = {}
     for key, cases in seen.items():
         start = init_s.get((key.machine, key.device), 0.0 if is_cpu(key.device) else math.nan)
         if any(case.key == key for case in cases) and not math.isnan(start):
             moves_s = median(case.facts.model_transfer_s or 0.0 for case in cases)
-            # Every phase captures again, but training captures once.
+            # Every phase captures again; who trains captures once.
             captures_s = median(case.facts.capture_s or 0.0 for case in cases)
             found[key] = start + moves_s + captures_s + _first_step(cases, table)
     return found
 
 
 def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) -> float:
-    """Return the extra seconds of the first training step, compared with a steady one.
+    """Return what the first training step takes beyond a steady one, in seconds.
 
-    Libraries load and tune in the first call of the phase that is timed first, and each phase begins with a
-    new optimizer. Neither the sum of the phases' extra times nor that of `train` includes everything, so the
-    larger is used; nothing is counted twice.
+    Libraries load and tune in the first call of whichever phase was timed first, and each phase begins with
+    a new optimizer: neither the sum of the phases' extra times nor that of `train` holds all of it, so the
+    larger is taken, and nothing is counted twice.
     """
-    extra: dict[str, list[float]] = {}
-    for case in cases:
-        assert case.key is not None
-        beyond_s = max(0.0, (case.facts.first_call_s or 0.0) - table[case.key].median_s)
-        # With graphs, the first call follows compiling and capturing, so it is shorter.
-        extra.setdefault(case.key.phase, []).append(max(beyond_s, case.facts.compile_s or 0.0))
+    # A captured graph's first call comes after compiling and capturing, and so is shorter.
+    extra = grouped(
+        (key.phase, max(0.0, (facts.first_call_s or 0.0) - table[key].median_s, facts.compile_s or 0.0))
+        for key, facts in ((case.key, case.facts) for case in cases)
+        if key is not None
+    )
     medians = {phase: median(values) for phase, values in extra.items()}
     return max(medians.pop(HEADLINE), sum(medians.values()))
 
 
 def _device_inits(runs: Iterable[Run]) -> dict[tuple[str, str], float]:
     """Return the median over runs of the seconds that initializing each device of each class took."""
-    seen: dict[tuple[str, str], list[float]] = {}
-    for run in runs:
-        for device, init_s in run.device_init_s.items():
-            seen.setdefault((run.machine.class_id, device), []).append(init_s)
+    seen = grouped(
+        ((run.machine.class_id, device), init_s)
+        for run in runs
+        for device, init_s in run.device_init_s.items()
+    )
     return {key: float(median(values)) for key, values in seen.items()}

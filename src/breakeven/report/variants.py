@@ -1,17 +1,19 @@
-"""Where each variant pays: the same step on the same device, implemented differently.
+"""Where each variant pays: the same step on the same device, done in another way.
 
-An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, distinguishes variants; an axis
-of numbers is a size. Each variant is compared with the plain form on the same device.
+An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, is a way of doing the same;
+one of numbers is a size. Each way is compared with the plain one on the same device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import median
 from typing import Any
 
-from breakeven.case import Axes, CaseKey, Cell, Model
+from breakeven.case import Axes, CaseKey, Model
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup, speedup_of
@@ -22,12 +24,12 @@ PLAIN_DTYPE = "float32"
 
 @dataclass(frozen=True)
 class Variant:
-    """One cell's whole training step and its plain form, on one device.
+    """One cell's whole training step beside its plain form, on one device.
 
     `row` is the speedup over the plain form, its baseline; `change` holds the axes that differ, `sizes` the
     model with only the axes that are sizes; `plain_s` and `variant_s` are the two medians. `compile_s` and
-    `capture_s` are one-time costs and in neither, None if nothing is compiled or captured; `paid_back` is
-    when they are paid back, None if the variant is not faster or has no one-time cost.
+    `capture_s` happen once and are in neither, None where nothing is compiled or captured; `paid_back` says
+    after how many steps they are paid back, None where the variant is not faster or costs nothing once.
     """
 
     row: Speedup
@@ -44,12 +46,17 @@ class Variant:
         """What differs, as text."""
         return self.change.text
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The device, and the class id of its machine."""
+        return self.row.candidate.device, self.row.candidate.machine
+
 
 def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant]:
     """Return a row for each training step whose plain form was timed on the same device of the same machine.
 
-    The plain value of a switch is False, of a dtype ``float32``, else that of the first of `models`. A case
-    with other parameters or FLOPs is another model, not a variant.
+    The plain value of a way is False, of a dtype ``float32``, else that of the first of `models`. What does
+    other work (other parameters, other FLOPs) is another model, and not a variant.
 
     Args:
         cases: the estimates; rows are in their order.
@@ -63,33 +70,25 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     for case in steps:
         axes, plain = case.key.axes, plain_values[case.key.workload]
         change = Axes({name: value for name, value in axes.items() if name in plain and value != plain[name]})
-        base = table.get(
-            _with_axes(case.key, Axes({**axes, **{n: v for n, v in plain.items() if n in axes}}))
-        )
+        plain_axes = Axes({name: plain.get(name, value) for name, value in axes.items()})
+        base = table.get(replace(case.key, cell=replace(case.key.cell, axes=plain_axes)))
         if change and base is not None and _is_same_work(base, case):
             found.append(_variant(base, case, change, Model(case.key.workload, axes.without(plain)), table))
     return found
 
 
-def _with_axes(key: CaseKey, axes: Axes) -> CaseKey:
-    return replace(key, cell=Cell(key.workload, axes, key.batch_size))
-
-
 def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
-    """Return the variant axes of each workload with their plain values."""
-    seen: dict[str, dict[str, list[Any]]] = {}
-    for model in models:
-        of_workload = seen.setdefault(model.workload, {})
-        for name, value in model.axes.items():
-            of_workload.setdefault(name, []).append(value)
+    seen = grouped((model.workload, model.axes.items()) for model in models)
     return {
-        workload: {name: _plain(values) for name, values in of.items() if _is_way(values)}
-        for workload, of in seen.items()
+        workload: {
+            name: _plain(values) for name, values in grouped(chain(*several)).items() if _is_way(values)
+        }
+        for workload, several in seen.items()
     }
 
 
 def _is_way(values: Sequence[Any]) -> bool:
-    """Return whether an axis distinguishes variants: numbers are sizes, and a single word is not a choice."""
+    """Return whether an axis names ways of doing the same: a number is a size, a single word not a choice."""
     kinds = {type(value) for value in values}
     return kinds == {bool} or (kinds == {str} and len(set(values)) > 1)
 
@@ -101,10 +100,7 @@ def _plain(values: Sequence[Any]) -> Any:
 
 
 def _is_same_work(base: Estimate, case: Estimate) -> bool:
-    pairs = (
-        (base.facts.parameters, case.facts.parameters),
-        (base.facts.flops, case.facts.flops),
-    )
+    pairs = ((base.facts.parameters, case.facts.parameters), (base.facts.flops, case.facts.flops))
     return all(one == other for one, other in pairs if one is not None and other is not None)
 
 
@@ -131,8 +127,8 @@ def _variant(
 def _once(case: Estimate, table: Mapping[CaseKey, Estimate]) -> tuple[float | None, float | None]:
     """Return the seconds of compiling and of capturing a cell's step.
 
-    Later phases reuse what the first one compiled, so all of them together compile once; each of them
-    captures.
+    Later phases find what the first one compiled, so all of them together compile it once; each of them
+    captures it.
     """
     facts = [table[key].facts for phase in Phase if (key := replace(case.key, phase=phase)) in table]
     compiled = [one.compile_s for one in facts if one.compile_s is not None]

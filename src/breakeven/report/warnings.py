@@ -1,4 +1,4 @@
-"""Warnings as lines: "where: cause; remedy". Places with the same cause share a line."""
+"""Warnings as lines: "where: cause; remedy". The places that share a cause share a line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.device_names import is_cpu
 from breakeven.flags import UNKNOWN, find_flag, is_disturbed
 from breakeven.format import joined, one_line, plural
+from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
@@ -25,18 +26,18 @@ CROSSINGS = {
     "counts as `never`; choose the device by batch size",
     CrossingWarning.ONE_BATCH: "only one batch size was measured, so `always` and `never` hold for that one "
     "alone; measure more, such as --breakeven-sweep='batch_size=1,64,512'",
-    CrossingWarning.CUT_SHORT: "larger batch sizes have no timing on both devices, so `never`, `always` and "
+    CrossingWarning.CUT_SHORT: "larger batch sizes gave no timing on both devices, so `never`, `always` and "
     "the break-even hold for the smaller ones alone; see the outcomes, and measure what is missing",
     CrossingWarning.HOLE: "the devices cross where a batch size between gave no usable timing on both, so "
     "the break-even is not interpolated; see the outcomes and measure it again",
 }
 
 MAX_DISTURBED = 0.25
-"""If more than this share of the compared cases was disturbed, the verdict mentions it."""
+"""Where more than this share of the compared cases was disturbed, the verdict says so itself."""
 
 
 def disturbed_sentence(compared: Sequence[Speedup]) -> str | None:
-    """Return the last sentence of a verdict on many disturbed cases, None if there are few."""
+    """Return the sentence that ends a verdict on many disturbed cases, None where few were."""
     count = sum(is_disturbed(row.flags) for row in compared)
     if count <= MAX_DISTURBED * len(compared):
         return None
@@ -49,7 +50,7 @@ def warnings_of(
     break_evens: Iterable[BreakEven],
     residuals: Iterable[Residual],
 ) -> list[str]:
-    """Return the warnings of an analysis, the most serious first: break-evens, flags, runs, phase sums."""
+    """Return the warnings of an analysis, the worst first: break-evens, flags, runs, phase sums."""
     labels = {machine.class_id: machine.label for machine in machines} if len(machines) > 1 else {}
     return [
         *_crossings(break_evens, labels),
@@ -60,12 +61,9 @@ def warnings_of(
 
 
 def pairing_warnings(
-    machines: Sequence[Machine],
-    cases: Sequence[Estimate],
-    against: Baselines,
-    outcomes: Iterable[Outcome],
+    machines: Sequence[Machine], cases: Sequence[Estimate], against: Baselines, outcomes: Iterable[Outcome]
 ) -> list[str]:
-    """Return warnings about missing counterparts: a machine without its baseline, a cell on one side only.
+    """Return warnings about what has no partner: a machine without its baseline, a cell on one side only.
 
     Args:
         machines: all that were read.
@@ -86,20 +84,16 @@ def pairing_warnings(
     for machine, baseline in against.items():
         if baseline is None or baseline.machine is None:
             found.append(
-                f"{labels[machine]}: the baseline device was not measured there, so its devices are not "
-                "compared; measure it there, or name one of another machine: --baseline MACHINE/cpu"
+                f"{labels[machine]}: the baseline device was not measured there, so its devices are compared "
+                "with nothing; measure it there, or name one of another machine: --baseline MACHINE/cpu"
             )
             continue
         home = (baseline.machine, baseline.device)
         places = [place for place in dict.fromkeys((*timed, *ended)) if place[0] == machine and place != home]
         for place in places:
             here, there = timed.get(home, {}), timed.get(place, {})
-            alone = [
-                key for pair, key in here.items() if pair not in there and pair not in ended.get(place, ())
-            ]
-            alone += [
-                key for pair, key in there.items() if pair not in here and pair not in ended.get(home, ())
-            ]
+            alone = [here[pair] for pair in here if pair not in there and pair not in ended.get(place, ())]
+            alone += [there[pair] for pair in there if pair not in here and pair not in ended.get(home, ())]
             if alone:
                 where = f" on {labels[machine]}" if len(machines) > 1 else ""
                 count = "1 case was" if len(alone) == 1 else f"{len(alone)} cases were"
@@ -112,36 +106,36 @@ def pairing_warnings(
 
 
 def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
-    """Return a warning for each reason why a model's operations could not be counted."""
-    models: dict[str, list[str]] = {}
-    for run in runs:
-        for case in run.cases.values():
-            if case.key is not None and case.facts.flops_unknown is not None:
-                names = models.setdefault(case.facts.flops_unknown, [])
-                names.append(one_line(case.key.model.label()))
+    """Return a warning for each reason for which a model's operations could not be counted."""
+    models = grouped(
+        (case.facts.flops_unknown, one_line(case.key.model.label()))
+        for run in runs
+        for case in run.cases.values()
+        if case.key is not None and case.facts.flops_unknown is not None
+    )
     return [
         f"{joined(names)}: the floating point operations could not be counted ({one_line(reason)}), so no "
-        "FLOP/s is reported; let the model run on torch's meta device, if you need it"
+        "FLOP/s is given; let the model run on torch's meta device, if you need it"
         for reason, names in models.items()
     ]
 
 
 def _crossings(break_evens: Iterable[BreakEven], labels: Mapping[str, str]) -> list[str]:
-    places: dict[str, list[str]] = {}
-    for row in break_evens:
-        pair = f"({row.candidate.device} against {row.baseline.device})"
-        where = _where(f"{row.model.label()} {row.phase} {pair}", row.candidate.machine, labels)
-        for warning in row.crossing.warnings:
-            places.setdefault(warning, []).append(where)
+    places = grouped((kind, _line(row, labels)) for row in break_evens for kind in row.crossing.warnings)
     return [f"{joined(places[kind])}: {text}" for kind, text in CROSSINGS.items() if kind in places]
 
 
+def _line(row: BreakEven, labels: Mapping[str, str]) -> str:
+    pair = f"({row.candidate.device} against {row.baseline.device})"
+    return _where(f"{row.model.label()} {row.phase} {pair}", row.candidate.machine, labels)
+
+
 def _flags(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
-    places: dict[str, list[str]] = {}
-    for case in cases:
-        where = _where(f"{_without_device(case.key)} {case.key.device}", case.key.machine, labels)
-        for flag in case.flags:
-            places.setdefault(flag, []).append(where)
+    places = grouped(
+        (flag, _where(f"{_without_device(case.key)} {case.key.device}", case.key.machine, labels))
+        for case in cases
+        for flag in case.flags
+    )
     return [
         f"{len(found)} of {len(cases)} cases {'is' if len(found) == 1 else 'are'} flagged "
         f"{one_line(name, 40)} ({joined(found)}): {_flag_text(name)}"
@@ -155,29 +149,25 @@ def _flag_text(name: str) -> str:
 
 
 def _runs(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
-    counts: dict[str, int] = {}
-    for case in cases:
-        counts[case.key.machine] = max(counts.get(case.key.machine, 0), case.runs)
+    counts = grouped((case.key.machine, case.runs) for case in cases)
     return [
         f"{_where(f'{count} runs', machine, labels)} are replicates of each other, too few to know the noise "
-        f"between them well, so their intervals (Student's) are wide; add runs until there are "
+        "between them well, so their intervals (Student's) are wide; add runs until there are "
         f"{MIN_BOOTSTRAP_RUNS}"
-        for machine, count in counts.items()
-        if 1 < count < MIN_BOOTSTRAP_RUNS
+        for machine, runs in counts.items()
+        if 1 < (count := max(runs)) < MIN_BOOTSTRAP_RUNS
     ]
 
 
 def _residuals(residuals: Iterable[Residual], labels: Mapping[str, str]) -> list[str]:
-    found = []
-    for row in residuals:
-        if is_cpu(row.device) and row.beyond:
-            cell, worst = row.worst
-            found.append(
-                f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the "
-                f"phase sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
-                f"{one_line(cell.label())}, {worst:+.0%}); trust train, and read the phases as shares only"
-            )
-    return found
+    return [
+        f"{_where(row.device, row.machine, labels)}: in {row.beyond} of {row.cells} cells the "
+        f"phase sum differs from train by more than {MAX_RESIDUAL:.0%} (worst: "
+        f"{one_line(row.worst[0].label())}, {row.worst[1]:+.0%}); trust train, and read the phases as shares "
+        "only"
+        for row in residuals
+        if is_cpu(row.device) and row.beyond
+    ]
 
 
 def _without_device(key: CaseKey) -> str:

@@ -1,7 +1,7 @@
-"""What would change the verdict: the break-even of the same model in another scenario.
+"""What would change the verdict: the break-even of the same model in another circumstance.
 
-The scenarios: the data already on the device (*resident*: `train` minus `transfer`), another CPU baseline,
-another dtype. Scenarios that were not measured are not estimated.
+The circumstances: the data already on the device (*resident*: `train` less `transfer`), another CPU
+baseline, another dtype. A circumstance that was not measured is not guessed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from breakeven.case import Line, Model, Outcome
 from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.baseline import Baseline
 from breakeven.report.break_even import BreakEven, break_evens
@@ -19,28 +20,22 @@ from breakeven.report.speedup import Baselines, baselines, devices_of, speedups
 from breakeven.stats.intervals import interval_of_draws
 
 RESIDENT = "resident"
-"""The name of `train` minus `transfer`, as a phase of estimates that were not timed directly."""
+"""The name of `train` less `transfer`, as a phase of estimates that were never timed by themselves."""
 
 DTYPE = "dtype"
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A break-even, and that of the same model in another scenario."""
+    """A break-even, and that of the same model in another circumstance, which `scenario` names."""
 
     scenario: str
     line: BreakEven
     other: BreakEven
 
 
-@dataclass(frozen=True)
-class Counterpart:
-    """The identity that a line and its counterpart in another scenario share."""
-
-    model: Model
-    device: str
-    machine: str
-    baseline_machine: str
+Counterpart = tuple[Model, str, str, str]
+"""What a line and its counterpart have in common: model, device, its machine, the baseline's machine."""
 
 
 def what_ifs(
@@ -49,7 +44,7 @@ def what_ifs(
     outcomes: Sequence[Outcome],
     asked: Baseline | None = None,
 ) -> list[WhatIf]:
-    """Return each line of the whole training step with its counterpart in every measured scenario.
+    """Return each line of the whole training step beside what it becomes in every measured circumstance.
 
     Args:
         cases: the estimates behind the lines.
@@ -67,14 +62,14 @@ def what_ifs(
 
 
 def counterpart(line: BreakEven) -> Counterpart:
-    """Return the identity of a line in any scenario."""
-    return Counterpart(line.model, line.candidate.device, line.candidate.machine, line.baseline.machine)
+    """Return what identifies a line in any circumstance."""
+    return line.model, line.candidate.device, line.candidate.machine, line.baseline.machine
 
 
 def resident_of(train: Estimate, transfer: Estimate | None) -> Estimate | None:
-    """Return `train` minus `transfer`, with the draws of both; None if the transfer is unknown.
+    """Return `train` less `transfer`, with the draws of both; None where the transfer is not known.
 
-    On a CPU the data is already there, so a transfer that was not timed counts as zero.
+    On a CPU the data is already there, so a transfer that was not timed is taken as nothing.
     """
     key = replace(train.key, phase=RESIDENT)
     if transfer is None:
@@ -130,12 +125,9 @@ def _other_baselines(
 
 
 def _other_dtypes(train: Sequence[BreakEven]) -> Iterator[WhatIf]:
-    groups: dict[tuple[Line, Line], list[BreakEven]] = {}
-    for line in train:
-        if DTYPE in line.model.axes:
-            pair = _without_dtype(line.candidate), _without_dtype(line.baseline)
-            groups.setdefault(pair, []).append(line)
-    for group in groups.values():
+    typed = [line for line in train if DTYPE in line.model.axes]
+    pairs = grouped(((_without_dtype(line.candidate), _without_dtype(line.baseline)), line) for line in typed)
+    for group in pairs.values():
         group.sort(key=lambda line: bool(line.model.axes[DTYPE] != "float32"))
         for other in group[1:]:
             yield WhatIf(f"in {other.model.axes[DTYPE]}", group[0], other)
@@ -148,16 +140,12 @@ def _without_dtype(line: Line) -> Line:
 def _lines(
     cases: Sequence[Estimate], outcomes: Iterable[Outcome], against: Baselines
 ) -> dict[Counterpart, BreakEven]:
-    """Return the break-evens of the cases, with the baseline of each machine in `against`."""
+    """Return the break-evens of the cases when each machine is compared with what `against` says."""
     found = {}
     for machine, baseline in against.items():
         if baseline is None:
             continue
         here = [case for case in cases if case.key.machine in (machine, baseline.machine)]
-        if not any(
-            (case.key.device, case.key.machine) == (baseline.device, baseline.machine) for case in here
-        ):
-            continue
         rows = speedups(here, {case.key.machine: baseline for case in here})
         for line in break_evens(here, rows, outcomes):
             if line.candidate.machine == machine:

@@ -5,10 +5,10 @@ A state of an unknown form is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from breakeven.runs.json_files import mapping
 from breakeven.runs.schema import is_amount
 
 MAX_CHANGE = 0.10
@@ -41,7 +41,7 @@ def moves(state: object) -> list[Move]:
         state: the object under ``machine_info.breakeven.state`` in a run file.
     """
     found = []
-    for device in _canary_state(state):
+    for device in mapping(mapping(state).get("canary")):
         samples = sorted(canary_samples(state, device), key=lambda sample: sample.median_s)
         if len(samples) < 2:
             continue
@@ -55,16 +55,8 @@ def moves(state: object) -> list[Move]:
 def canary_samples(state: object, device: str) -> list[CanarySample]:
     """Return the complete samples of a device."""
     found = []
-    moments = _canary_state(state).get(device)
-    for moment, sample in moments.items() if isinstance(moments, Mapping) else ():
-        values: list[Any] = []
-        if isinstance(sample, Mapping):
-            values = [sample.get(key) for key in ("median_s", "low_s", "high_s")]
-        if values and all(is_amount(value) and value > 0 for value in values):
+    for moment, sample in mapping(mapping(mapping(state).get("canary")).get(device)).items():
+        values: list[Any] = [mapping(sample).get(key) for key in ("median_s", "low_s", "high_s")]
+        if all(is_amount(value) and value > 0 for value in values):
             found.append(CanarySample(str(moment), *values))
     return found
-
-
-def _canary_state(state: object) -> Mapping[str, Any]:
-    canary = state.get("canary") if isinstance(state, Mapping) else None
-    return canary if isinstance(canary, Mapping) else {}

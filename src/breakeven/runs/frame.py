@@ -16,24 +16,12 @@ COLUMNS = ("run", "machine", "class_id", "workload", "axes", "batch_size", "phas
 
 def rounds(runs: Sequence[Run], labels: Mapping[str, str]) -> pd.DataFrame:
     """Return the frame that `breakeven.runs.reader.Runs.rounds` documents; `labels` are by class id."""
-    heads, times = [], []
-    for run in runs:
-        for case in run.cases.values():
-            if case.key is not None:
-                key, class_id = case.key, run.machine.class_id
-                heads.append(
-                    (
-                        run.name,
-                        labels[class_id],
-                        class_id,
-                        key.workload,
-                        key.axes.text,
-                        key.batch_size,
-                        key.phase,
-                        key.device,
-                    )
-                )
-                times.append(case.times_s)
+    cases = [(run, case.key, case) for run in runs for case in run.cases.values() if case.key is not None]
+    heads = [
+        (run.name, labels[k.machine], k.machine, k.workload, k.axes.text, k.batch_size, k.phase, k.device)
+        for run, k, _ in cases
+    ]
+    times = [case.times_s for *_, case in cases]
     counts = np.array([len(each) for each in times], dtype=int)
     rows = pd.DataFrame(heads, columns=list(COLUMNS))
     columns: dict[str, Any] = {name: _repeated(rows[name], counts) for name in COLUMNS}

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from breakeven.errors import RunFileError
+from breakeven.case import SCHEMA
+from breakeven.errors import NewerSchemaError, RunFileError
 from breakeven.format import one_line
 
 MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
@@ -37,6 +39,13 @@ class Place:
         """Raise an error that names this place, what is wrong there and what to do."""
         where = f"{self.path}: {self.field}" if self.field else self.path
         raise error(f"{one_line(where, 300)}: {problem}; {remedy}")
+
+    def refuse_newer(self, schema: int) -> None:
+        """Raise an error if this place has the schema of a newer breakeven."""
+        if schema > SCHEMA:
+            shown = schema if schema.bit_length() < 256 else "a number of hundreds of digits"
+            problem = f"{shown} is newer than this breakeven reads ({SCHEMA})"
+            self.at("schema").refuse(problem, "upgrade breakeven", NewerSchemaError)
 
     def decode(self, value: Any, kind: type[_Decoded], remedy: str = MEASURE_AGAIN) -> _Decoded:
         """Return a parsed value as a type that msgspec knows.
@@ -69,6 +78,21 @@ def convert(value: Any, kind: type[_Decoded]) -> _Decoded:
     except UnicodeEncodeError:  # msgspec encodes a text as UTF-8 if it expects another type
         text = json.dumps(value, ensure_ascii=False)
         return msgspec.convert(json.loads(text.encode("utf-8", "replace")), kind)
+
+
+def moment_of(text: str) -> datetime:
+    """Return a date and time in UTC, which one without a zone is taken to be.
+
+    Raises:
+        ValueError, OverflowError: it is not one.
+    """
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return an object of a file, empty where the file has something else."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def load_json(path: str) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from breakeven.format import one_line
+from breakeven.runs.json_files import mapping
 
 _CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
 _CPU_FACTS = ("brand_raw", "arch", "count")
@@ -36,10 +37,10 @@ def machine_of(machine_info: object) -> Machine:
     ``breakeven.class_id`` identifies the class; a file without one gets a hash of its hardware facts, without
     clocks and host names.
     """
-    info = _mapping(machine_info)
-    cpu_info = _mapping(info.get("cpu"))
-    ours = _mapping(info.get("breakeven"))
-    facts = _mapping(ours.get("class"))
+    info = mapping(machine_info)
+    cpu_info = mapping(info.get("cpu"))
+    ours = mapping(info.get("breakeven"))
+    facts = mapping(ours.get("class"))
     cpu = _text(facts.get("cpu")) or _text(cpu_info.get("brand_raw")) or _text(info.get("processor"))
     cores = facts.get("cores") or cpu_info.get("count")
     words = [cpu or _text(info.get("node")) or "unknown machine"]
@@ -86,14 +87,8 @@ def with_unique_labels(machines: Sequence[Machine]) -> list[Machine]:
 
 def _short(machine: Machine, machines: Sequence[Machine]) -> str:
     others = [other.class_id for other in machines if other.class_id != machine.class_id]
-    for length in range(6, len(machine.class_id)):
-        if not any(other.startswith(machine.class_id[:length]) for other in others):
-            return machine.class_id[:length]
-    return machine.class_id
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    starts = (machine.class_id[:length] for length in range(6, len(machine.class_id)))
+    return next((s for s in starts if not any(id_.startswith(s) for id_ in others)), machine.class_id)
 
 
 def _text(value: object, limit: int = 120) -> str:

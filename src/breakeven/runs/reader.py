@@ -14,7 +14,7 @@ from breakeven.collector import collection_off
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.format import one_line
 from breakeven.runs.canary import moves
-from breakeven.runs.json_files import Place, load_json
+from breakeven.runs.json_files import Place, load_json, moment_of
 from breakeven.runs.machine import Machine, with_unique_labels
 from breakeven.runs.schema import REQUIRED, Run, parse
 
@@ -198,10 +198,9 @@ def _is_a_run(content: Any) -> bool:
 
 def _when(text: Any) -> datetime:
     try:
-        when = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return moment_of(text)
+    except (TypeError, ValueError, OverflowError):
         return datetime.min.replace(tzinfo=UTC)
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _short_names(paths: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Parses one run file into a checked `Run`.
+"""One run file: its bytes -> a checked `Run`. Nothing else reads the format.
 
-An invalid value that would affect a result is rejected, with the field and the remedy in one line; additional
-facts (`CaseFacts`, flags, the machine's state) are omitted if they make no sense.
+A value is refused, with the field and the remedy in one line, where an answer would rest on it; what is
+merely noted beside the rounds (`CaseFacts`, flags, the machine's state) is left out where it makes no sense.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.case import SCHEMA, Axes, CaseKey, Cell, Outcome
-from breakeven.errors import NewerSchemaError
+from breakeven.case import CaseKey, Outcome
 from breakeven.format import one_line
-from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json
+from breakeven.grouping import grouped
+from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
+from breakeven.stats.intervals import median_of_sorted
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
-"""The keys of ``extra_info`` that identify breakeven's benchmarks."""
+"""The keys of ``extra_info`` that make a benchmark ours."""
 
-_MIN_OURS = (
-    3  # with this many required keys a benchmark is breakeven's; a plain test may record its own `device`
-)
+_MIN_OURS = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
 _MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
@@ -40,7 +39,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """The recorded facts of a case besides its rounds: base units, None if unknown."""
+    """What a run file notes of a case beside its rounds: base units, None where it is not known."""
 
     device_name: str | None = None
     flops_unknown: str | None = None
@@ -64,7 +63,7 @@ class CaseFacts:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> CaseFacts:
-        """Return the facts in `info`, an ``extra_info``; impossible values are omitted."""
+        """Return what `info`, an ``extra_info``, notes; a value that cannot be is left out."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
         amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
         return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
@@ -77,15 +76,9 @@ class CaseFacts:
             return known[0]
         amounts = {key: _median(getattr(one, key) for one in known) for key in _AMOUNTS}
         texts = {key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS}
-        parts = dict.fromkeys(part for one in known for part in one.parts_s)
+        parts = grouped(item for one in known for item in one.parts_s.items())
         facts: dict[str, Any] = {**texts, **amounts}
-        return cls(
-            **facts,
-            parts_s={
-                part: float(median(one.parts_s[part] for one in known if part in one.parts_s))
-                for part in parts
-            },
-        )
+        return cls(**facts, parts_s={part: float(median(values)) for part, values in parts.items()})
 
 
 _TEXTS = ("device_name", "flops_unknown")
@@ -97,7 +90,8 @@ class CaseResult:
     """One case in one run.
 
     `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure
-    it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty if the file has statistics only.
+    it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics
+    only.
     """
 
     name: str
@@ -112,10 +106,10 @@ class CaseResult:
 class Run:
     """One checked run file.
 
-    `cases` are keyed by name, in the order of the file. `state` is the recorded state of the machine during
-    the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
-    each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `name` is
-    unique among the runs that were read together.
+    `cases` are keyed by name, in the order of the file. `state` is what the file notes of the machine while
+    it measured, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds
+    that each device took to start. `plain` counts the benchmarks without our keys that were passed over.
+    `name` is unique among the runs that were read together.
     """
 
     path: str
@@ -140,7 +134,7 @@ class Run:
 
     @cached_property
     def rounds_digest(self) -> str:
-        """Equal for two runs with the same rounds of the same cases, regardless of their dates."""
+        """Equal for two runs with the same rounds of the same cases, whenever they say they were made."""
         if not self.cases:
             return self.digest
         digest = hashlib.sha256()
@@ -157,6 +151,9 @@ class _Identity(msgspec.Struct):
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=_MAX_BATCH)]
     axes: dict[str, Any]
 
+    def key(self, machine: str) -> CaseKey:
+        return CaseKey.of(self.workload, self.batch_size, self.phase, self.device, self.axes, machine)
+
 
 class _StoredOutcome(msgspec.Struct):
     outcome: _Name
@@ -170,8 +167,8 @@ def parse(path: str, *, plain: bool) -> Run:
 
     Args:
         path: the file.
-        plain: read any pytest-benchmark file, also one with statistics only; otherwise ignore benchmarks
-        without breakeven's keys, and require every round of the others.
+        plain: read any pytest-benchmark file, also one that keeps statistics only; otherwise pass over the
+            benchmarks without our keys, and ask for every round of the others.
 
     Raises:
         RunFileError: one line that names file, field and remedy.
@@ -182,9 +179,9 @@ def parse(path: str, *, plain: bool) -> Run:
     machine = machine_of(info)
     cases, passed_over = _cases(content, place, machine.class_id, plain)
     outcomes = _outcomes(content.get("breakeven"), place.at("breakeven"), machine.class_id)
-    commit = _mapping(content.get("commit_info"))
-    state = _mapping(_mapping(_mapping(info).get("breakeven")).get("state"))
-    command = _mapping(content.get("breakeven")).get("command")
+    commit = mapping(content.get("commit_info"))
+    state = mapping(mapping(mapping(info).get("breakeven")).get("state"))
+    command = mapping(content.get("breakeven")).get("command")
     branch = commit.get("branch")
     ended = sorted({one.name for one in outcomes})
     return Run(
@@ -194,7 +191,7 @@ def parse(path: str, *, plain: bool) -> Run:
         outcomes=outcomes,
         datetime=one_line(content.get("datetime") or ""),
         commit=one_line(commit.get("id") or ""),
-        # pytest-benchmark writes "(unknown)" and "(detached head)" if there is none.
+        # pytest-benchmark writes "(unknown)" and "(detached head)" where there is none.
         branch=one_line(branch) if isinstance(branch, str) and not branch.startswith("(") else "",
         dirty=dirty if isinstance(dirty := commit.get("dirty"), bool) else None,
         command=one_line(command, 2000) if isinstance(command, str) else "",
@@ -215,7 +212,7 @@ def is_amount(value: Any) -> bool:
 
 
 def is_ours(benchmark: Mapping[str, Any]) -> bool:
-    """Return whether a benchmark has breakeven's keys, all of them or enough to recognize it."""
+    """Return whether a benchmark has our keys, all of them or enough to see that it was meant to."""
     info = benchmark.get("extra_info")
     return isinstance(info, dict) and sum(key in info for key in REQUIRED) >= _MIN_OURS
 
@@ -279,18 +276,17 @@ def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
         here.at("axes").refuse(
             f"{one_line(repr(found.axes), 60)} is not an object of plain, finite values", MEASURE_AGAIN
         )
-    cell = Cell(found.workload, Axes(found.axes), found.batch_size)
-    return CaseKey(cell, found.phase, found.device, machine)
+    return found.key(machine)
 
 
 def _timing(benchmark: Mapping[str, Any], here: Place, plain: bool) -> tuple[NDArray[np.float64], float]:
-    """Return the rounds and their median; without rounds, the median in the file if that is allowed."""
+    """Return the rounds and their median; without rounds, the median in the file where that will do."""
     stats = benchmark.get("stats")
     if not isinstance(stats, dict):
         here.at("stats").refuse("is missing", NOT_OURS)
     if stats.get("data") is not None:
         times_s = _times(stats["data"], here.at("stats.data"))
-        return times_s, _middle(times_s)
+        return times_s, median_of_sorted(np.sort(times_s))
     if not plain:
         here.at("stats.data").refuse(
             "is missing", "a report needs every round: measure with --benchmark-save-data"
@@ -316,7 +312,6 @@ def _times(data: Any, here: Place) -> NDArray[np.float64]:
 
 
 def _outcomes(ours: Any, here: Place, machine: str) -> tuple[Outcome, ...]:
-    """Return the cases that ended without a timing."""
     if ours is None:
         return ()
     if not isinstance(ours, dict):
@@ -341,11 +336,7 @@ def _key_if_known(info: Any, machine: str) -> CaseKey | None:
         found = convert(info, _Identity)
     except msgspec.ValidationError:
         return None
-    if not _is_finite(found.axes):
-        return None
-    return CaseKey(
-        Cell(found.workload, Axes(found.axes), found.batch_size), found.phase, found.device, machine
-    )
+    return found.key(machine) if _is_finite(found.axes) else None
 
 
 def _check_schema(holder: Mapping[str, Any], here: Place) -> None:
@@ -354,11 +345,7 @@ def _check_schema(holder: Mapping[str, Any], here: Place) -> None:
     schema = here.at("schema").decode(holder["schema"], int)
     if schema < 1:
         here.at("schema").refuse(f"{schema} is not a version number", MEASURE_AGAIN)
-    if schema > SCHEMA:
-        shown = schema if schema.bit_length() < 256 else "a number of hundreds of digits"
-        here.at("schema").refuse(
-            f"{shown} is newer than this breakeven reads ({SCHEMA})", "upgrade breakeven", NewerSchemaError
-        )
+    here.refuse_newer(schema)
 
 
 def _digest(cases: Iterable[CaseResult], head: object) -> str:
@@ -369,12 +356,6 @@ def _digest(cases: Iterable[CaseResult], head: object) -> str:
     return digest.hexdigest()
 
 
-def _middle(times_s: NDArray[np.float64]) -> float:
-    """Return the median; numpy's takes five times as long, which is noticeable with 2,000 cases."""
-    ordered, half = np.sort(times_s), len(times_s) // 2
-    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
-
-
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(median(known)) if known else None
@@ -382,10 +363,6 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def _amounts_of(values: Any) -> dict[str, float]:
     return {k: float(v) for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _is_finite(value: Any) -> bool:

@@ -32,8 +32,6 @@ MAX_FALSE_ALARM_RATE = 0.15
 MAX_DF = 1e6
 """Student's t distribution is normal beyond this; scipy does not accept infinite degrees of freedom."""
 
-_UPPER = 0.975
-
 
 @dataclass(frozen=True)
 class Effects:
@@ -116,7 +114,7 @@ def effects(
     with np.errstate(divide="ignore"):
         se = np.where(known, np.sqrt(posterior * (1 / n_baseline + 1 / n_candidate)), np.nan)
     p = _treat(log_ratio, se, df, math.log1p(threshold))
-    reach = se * stdtrit(np.clip(df, 1, MAX_DF), _UPPER)
+    reach = se * stdtrit(np.clip(df, 1, MAX_DF), 0.975)
     return Effects(
         log_ratio=log_ratio,
         se=se,

@@ -1,6 +1,6 @@
-"""The data of figures: identities of a report's rows, the models to show, and their names.
+"""What figures take from a report: identities of rows, the models to show, and what they are called.
 
-Other modules identify a row of the report by `key_of` and `baseline_of` only.
+Only this module knows how a row of the report is identified; the others call `key_of` and `baseline_of`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from breakeven import format as fmt
 from breakeven.case import Axes, CaseKey, Line, Outcome, axes_text
+from breakeven.grouping import grouped
 from breakeven.phases import COMPARED
 from breakeven.render.figures.style import device_styles
 from breakeven.report.break_even import BreakEven
@@ -19,11 +20,11 @@ from breakeven.report.report import CaseRow, Report
 from breakeven.report.speedup import Speedup
 
 MAX_PANELS = 12
-"""The maximum number of models in a figure; a note refers to the table for the others."""
+"""Nobody reads a figure of more models; a note says that the others are in the table."""
 
 
 class PanelModel(NamedTuple):
-    """The model in a panel: a workload with its axes, on one machine class."""
+    """What one panel shows: a workload with its axes, on one machine class."""
 
     machine: str
     workload: str
@@ -31,7 +32,7 @@ class PanelModel(NamedTuple):
 
 
 class RowKey(NamedTuple):
-    """The identity of a row of the report; the device of a comparison is the candidate."""
+    """What a row of the report is about; the device of a comparison is the candidate."""
 
     model: PanelModel
     phase: str
@@ -42,7 +43,7 @@ Row = CaseRow | Speedup | BreakEven | PhaseSum | Outcome
 
 
 def key_of(row: Row) -> RowKey:
-    """Return the identity of a row of the report."""
+    """Return what a row of the report is about."""
     return _row_key(row.candidate if isinstance(row, Speedup | BreakEven) else _known(row.key))
 
 
@@ -52,12 +53,12 @@ def batch_of(row: CaseRow | Speedup | PhaseSum | Outcome) -> int:
 
 
 def baseline_of(row: Speedup | BreakEven) -> RowKey:
-    """Return the identity of a row's baseline."""
+    """Return what the baseline of a row of the report is about."""
     return _row_key(row.baseline)
 
 
 def main_phase(report: Report) -> str | None:
-    """Return the phase for figures of one phase: the headline, or the first that was timed."""
+    """Return the phase that a figure of one phase shows: the headline, or the first that was timed."""
     if report.headline is not None:
         return report.headline
     timed = list(dict.fromkeys(row.key.phase for row in report.rows))
@@ -66,11 +67,7 @@ def main_phase(report: Report) -> str | None:
 
 def cases_by_model(report: Report, phase: str | None) -> dict[PanelModel, list[CaseRow]]:
     """Return the timed cases of a phase by model, in the order of the report."""
-    found: dict[PanelModel, list[CaseRow]] = {}
-    for row in report.rows:
-        if row.key.phase == phase:
-            found.setdefault(key_of(row).model, []).append(row)
-    return found
+    return grouped((key_of(row).model, row) for row in report.rows if row.key.phase == phase)
 
 
 def untimed_cases(report: Report, phase: str | None) -> Iterator[Outcome]:
@@ -98,7 +95,7 @@ def _row_key(key: CaseKey | Line) -> RowKey:
 
 
 def select_models(models: Iterable[PanelModel], limit: int) -> list[PanelModel]:
-    """Return at most `limit` models in their order, the same on every machine and from many workloads.
+    """Return at most `limit` models in their order: the same on every machine, and of many workloads.
 
     >>> models = [PanelModel("box", work, Axes({"w": w})) for work in ("cnn", "mlp") for w in (1, 2)]
     >>> [model.workload for model in select_models(models, 2)]
@@ -113,7 +110,7 @@ def select_models(models: Iterable[PanelModel], limit: int) -> list[PanelModel]:
 
 
 def _picked_models(models: Sequence[PanelModel], count: int) -> set[tuple[str, Axes]]:
-    """Return `count` workloads with axes: workloads alternate, and models on the most machines come first."""
+    """Return `count` workloads with axes: workloads take turns, and those on most machines come first."""
     machines = Counter((model.workload, model.axes) for model in models)
     order = {key: place for place, key in enumerate(machines)}
     turns: Counter[str] = Counter()
@@ -126,25 +123,14 @@ def _picked_models(models: Sequence[PanelModel], count: int) -> set[tuple[str, A
 
 
 class PanelNames:
-    """Short names of the models of one report, with only the axes that differ within a workload."""
+    """Short names of the models of one report: of the axes, those that differ within a workload."""
 
     def __init__(self, report: Report) -> None:
         models = report_models(report)
         self._machines = {machine.class_id: machine.label for machine in report.machines}
         self._has_several_machines = len({model.machine for model in models}) > 1
-        axes: dict[str, list[Axes]] = {}
-        for model in models:
-            axes.setdefault(model.workload, []).append(model.axes)
+        axes = grouped((model.workload, model.axes) for model in models)
         self._varying = {workload: _varying_keys(found) for workload, found in axes.items()}
-
-    def varying(self, model: PanelModel) -> str:
-        """Return the axes that differ between models of this workload; empty where it has one model."""
-        return axes_text(self.varying_axes(model))
-
-    def constant(self, model: PanelModel) -> str:
-        """Return the axes that all models of this workload share."""
-        varying = self.varying_axes(model)
-        return model.axes.without(varying).text
 
     def machine(self, model: PanelModel) -> str:
         """Return the machine's label if there are several machines."""
@@ -152,16 +138,17 @@ class PanelNames:
 
     def lines(self, model: PanelModel) -> list[str]:
         """Return the title of a panel, line by line."""
-        return [model.workload, *filter(None, (self.varying(model) or model.axes.text, self.machine(model)))]
+        axes = axes_text(self.varying_axes(model)) or model.axes.text
+        return [model.workload, *filter(None, (axes, self.machine(model)))]
 
     def sentence(self, model: PanelModel) -> str:
-        """Return the name of the model in a sentence."""
+        """Return the model as a sentence names it."""
         name = f"{model.workload} at {model.axes}" if model.axes else model.workload
         machine = self.machine(model)
         return fmt.one_line(f"{name} on {machine}" if machine else name)
 
     def varying_axes(self, model: PanelModel) -> dict[str, Any]:
-        """Return the values of the axes in `varying`, by name."""
+        """Return the axes that differ between models of this workload; none where it has one model."""
         axes = model.axes
         return {key: axes[key] for key in sorted(axes) if key in self._varying[model.workload]}
 

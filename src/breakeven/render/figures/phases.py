@@ -1,4 +1,4 @@
-"""The phases of a training step as stacked bars, with a row of batch sizes for each model."""
+"""What a training step is made of: stacked bars of the phases, a row of batch sizes for each model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from breakeven import format as fmt
 from breakeven.device_names import device_order
+from breakeven.grouping import grouped
 from breakeven.render.figures.axes import SECONDS_FORMAT, panel_title, write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
 from breakeven.render.figures.models import (
@@ -38,20 +39,18 @@ PHASE_COLORS = {
     "backward": "#6a449c",
     "step": "#9490cc",
 }
-"""Colors in the order of a step; they differ in lightness, and from all device colors."""
+"""In the order of a step; they differ in lightness, and from every device's color."""
 
-_RESIDUAL = "+3%: timed separately, the phases take 3% longer than the step timed as a whole."
+_RESIDUAL = "+3%: timed one by one, the phases take 3% longer than the step timed as a whole."
 
 _Sums = dict[PanelModel, dict[int, list[PhaseSum]]]
 
 
 def _sums(report: Report) -> _Sums:
-    """Return the phase sums that have parts and took any time, by model and ascending batch size."""
-    found: _Sums = {}
-    for row in report.phase_sums:
-        if row.parts and row.train_s > 0:
-            found.setdefault(key_of(row).model, {}).setdefault(batch_of(row), []).append(row)
-    return {model: dict(sorted(batches.items())) for model, batches in found.items()}
+    """Return what has parts and took any time, by model and ascending batch size."""
+    shown = [row for row in report.phase_sums if row.parts and row.train_s > 0]
+    models = grouped((key_of(row).model, (batch_of(row), row)) for row in shown)
+    return {model: dict(sorted(grouped(rows).items())) for model, rows in models.items()}
 
 
 def _plot(report: Report, sums: _Sums) -> Figure:
@@ -167,5 +166,5 @@ PHASES = Drawing(
     _sums,
     _plot,
     _text,
-    lambda _: "There is no figure of phases, because no phase was timed along with a whole training step.",
+    lambda _: "There is no figure of phases, because no phase was timed beside a whole training step.",
 )

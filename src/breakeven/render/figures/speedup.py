@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from breakeven import format as fmt
+from breakeven.grouping import grouped
 from breakeven.render.figures.axes import RATIOS, write
 from breakeven.render.figures.curves import Curve, PanelStyle, Point, panels
 from breakeven.render.figures.drawing import Drawing, notice
@@ -28,11 +29,8 @@ def speedup_figure(report: Report) -> Figure:
 
 
 def _lines(report: Report) -> _Lines:
-    found: _Lines = {}
-    for line in report.break_evens:
-        if key_of(line).phase == report.headline and any(row.speedup for row in line.rows):
-            found.setdefault(key_of(line).model, []).append(line)
-    return found
+    lines = [line for line in report.break_evens if line.phase == report.headline]
+    return grouped((key_of(line).model, line) for line in lines if any(row.speedup for row in line.rows))
 
 
 def _plot(report: Report, lines: _Lines) -> Figure:

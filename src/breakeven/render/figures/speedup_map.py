@@ -228,7 +228,8 @@ def _label_block(ax: Axes, block: Block, names: PanelNames) -> None:
     """Name the block, its columns, and its rows by the values of the axes that differ."""
     first, *_ = block.rows
     pair = f"{fmt.shortened(block.candidate, 12)} over {fmt.shortened(block.baseline, 12)}"
-    rest = ", ".join(filter(None, [names.constant(first), names.machine(first)]))
+    constant = first.axes.without(names.varying_axes(first)).text
+    rest = ", ".join(filter(None, [constant, names.machine(first)]))
     panel_title(ax, f"{fmt.shortened(first.workload, 30)}: {pair}", fmt.shortened(rest, 60), lift=16)
     values = {
         model: [axes_text({k: v}).partition("=")[2] for k, v in names.varying_axes(model).items()]

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -77,19 +78,11 @@ def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
     >>> device_styles(["cuda", "cpu@1", "cpu"])
     {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#009E73', '^'), 'cuda': ('#D55E00', 's')}
     """
-    styles: dict[str, tuple[str, str]] = {}
-    others = 0
-    accelerator = None
-    for device in sorted(set(devices), key=device_order):
-        if device == "cpu":
-            styles[device] = _CPU
-        elif not is_cpu(device) and accelerator is None:
-            accelerator = device
-            styles[device] = _ACCELERATOR
-        else:
-            styles[device] = (_COLORS[others % len(_COLORS)], _MARKERS[others % len(_MARKERS)])
-            others += 1
-    return styles
+    ordered = sorted(set(devices), key=device_order)
+    accelerator = next((device for device in ordered if not is_cpu(device)), None)
+    own = {"cpu": _CPU, accelerator: _ACCELERATOR}
+    others = zip(cycle(_COLORS), cycle(_MARKERS), strict=False)
+    return {device: own[device] if device in own else next(others) for device in ordered}
 
 
 @contextmanager
