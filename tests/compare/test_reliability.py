@@ -11,7 +11,7 @@ from breakeven.compare.reliability import RunsNeeded
 from breakeven.runs.reader import read_side
 from breakeven.stats.regression import runs_needed
 from support.comparisons import PHASES, a_run, compared, levels, side, two_sides
-from support.run_files import benchmark, outcome, write
+from support.run_files import outcome, write
 
 
 def names(cases):
@@ -64,15 +64,6 @@ def test_one_side_first(tmp_path, first, is_first):
     assert reliability.is_one_side_first(compared(before, after)) is is_first
 
 
-def test_one_run_has_no_order(tmp_path):
-    found = compared(side(tmp_path, "a", levels(), runs=1), side(tmp_path, "b", levels(), runs=3, first=10))
-    assert not reliability.is_one_side_first(found)
-
-
-def test_single_runs(tmp_path):
-    assert len(reliability.single_runs(two_sides(tmp_path, levels(), levels(), runs=1))) == 10
-
-
 @pytest.mark.parametrize("side_name", ["baseline", "candidate"])
 def test_partly_timed(tmp_path, side_name):
     short = {key: value for key, value in levels().items() if key != ("train", 64)}
@@ -87,15 +78,6 @@ def test_partly_timed(tmp_path, side_name):
     }
     assert partly.pop(side_name) == ["mlp train cpu batch=64 width=128"]
     assert list(partly.values()) == [[]]
-
-
-def test_zero_medians(tmp_path):
-    paths = []
-    for name in ("a", "b"):
-        content = a_run(levels(), seed=ord(name))
-        content["benchmarks"].append(benchmark([0.0] * 9, batch_size=2))
-        paths.append([write(tmp_path / f"{name}.json", content)])
-    assert names(reliability.zero_medians(compared(*paths))) == ["mlp train cpu batch=2 width=128"]
 
 
 def test_disturbed(tmp_path):

@@ -86,11 +86,6 @@ def pairs(found):
     return {(row.baseline.machine, row.candidate.machine, row.candidate.device) for row in found.speedups}
 
 
-def test_own_baseline(tmp_path):
-    """Each machine is compared with its own baseline by default."""
-    assert pairs(laptop_and_server(tmp_path)) == {("id-server", "id-server", "cuda")}
-
-
 def test_baseline_of_another_machine(tmp_path):
     """All machines are compared with the device of the one that is named."""
     found = laptop_and_server(tmp_path, baseline="laptop/cpu")

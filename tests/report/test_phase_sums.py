@@ -45,10 +45,6 @@ def test_is_complete(tmp_path, missing, device, is_complete):
     assert only(reported(tmp_path, times, device).phase_sums).is_complete == is_complete
 
 
-def test_without_train(tmp_path):
-    assert reported(tmp_path, {"forward": 2.0, "backward": 4.0}).phase_sums == ()
-
-
 def test_no_time_at_all(tmp_path):
     found = reported(tmp_path, dict.fromkeys(TIMES, 0.0))
     assert not only(found.phase_sums).is_complete

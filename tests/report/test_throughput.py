@@ -59,11 +59,3 @@ def test_few_rounds(tmp_path):
     """They leave a rate without an interval."""
     rate = row_of(tmp_path, times=[2.0, 2.0], flops=6_000).rate
     assert (rate.value, rate.low, rate.high) == (3000.0, None, None)
-
-
-def test_the_frame_has_rates_and_memory(tmp_path):
-    content = run([benchmark(TIMES, flops=6_000, peak_memory_bytes=200), benchmark(TIMES, batch_size=1)])
-    first, second = report(tmp_path, content).cases.to_dict("records")
-    assert (first["batch_size"], first["peak_memory_bytes"], first["rate"]) == (1, None, None)
-    assert (second["batch_size"], second["peak_memory_bytes"], second["rate"].value) == (64, 200, 3000.0)
-    assert second["samples"].value == 32.0

@@ -54,28 +54,24 @@ def test_cpu_without_transfer(tmp_path):
     assert only(ifs_of(report(tmp_path, content), "with the data resident"))
 
 
-def test_accelerator_without_transfer(tmp_path):
-    found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
-    assert found.what_ifs == ()
-    assert found.what_if_sentences == ()
-
-
-def test_resident_on_two_cpu_devices(tmp_path):
-    times = {"cpu@1": ((1, 1), (1e-6, 0)), "cpu": ((10, 0.5), (1e-6, 0))}
-    assert report(tmp_path, phases(times)).what_ifs == ()
+@pytest.mark.parametrize(
+    "content",
+    [
+        affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}),
+        phases({"cpu@1": ((1, 1), (1e-6, 0)), "cpu": ((10, 0.5), (1e-6, 0))}),
+        run([benchmark([t] * 9, device=d, axes={}) for d, t in (("cpu", 1.0), ("cuda", 2.0))]),
+    ],
+    ids=["no transfer", "two CPU devices", "no axes"],
+)
+def test_no_what_if(tmp_path, content):
+    found = report(tmp_path, content)
+    assert (found.what_ifs, found.what_if_sentences) == ((), ())
 
 
 def test_transfer_longer_than_the_step(tmp_path):
     times = {"cpu": ((1, 1), (1e-6, 0)), "cuda": ((2, 0.1), (3, 0.2))}
     row = only(ifs_of(report(tmp_path, phases(times)), "with the data resident"))
     assert row.other.crossing.status == "undecided"
-
-
-def test_resident_times_are_not_listed(tmp_path):
-    """They appear in no table and no row of the JSON."""
-    found = report(tmp_path, phases(GPU))
-    assert {row.key.phase for row in found.rows} == {"train", "transfer"}
-    assert {row.phase for row in found.speedups} == {row.phase for row in found.break_evens} == {"train"}
 
 
 def test_hole_with_the_data_resident(tmp_path):
@@ -227,10 +223,3 @@ def test_resident_of():
     )
     assert found.draws.tolist() == [3.0, 4.0, 4.0]
     assert resident_of(train, None) is None
-
-
-def test_a_model_without_axes(tmp_path):
-    rows = [
-        benchmark([seconds] * 9, device=device, axes={}) for device, seconds in (("cpu", 1.0), ("cuda", 2.0))
-    ]
-    assert report(tmp_path, run(rows)).what_ifs == ()

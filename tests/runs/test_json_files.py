@@ -33,11 +33,6 @@ def refusal(value, kind, remedy="mend it"):
     return place, problem, end
 
 
-def test_decode():
-    assert Place("f.json").decode({"name": "a", "sizes": [1]}, Item) == Item("a", [1])
-    assert Place("f.json").decode([1, 2.5], list[float]) == [1.0, 2.5]
-
-
 @pytest.mark.parametrize(
     ("value", "kind", "place", "shown"),
     [

@@ -4,16 +4,9 @@ import json
 
 import pytest
 
-from breakeven.errors import NewerSchemaError, RunFileError, UsageError
+from breakeven.errors import NewerSchemaError, UsageError
 from breakeven.runs.reader import newest, read, read_side
 from support.run_files import CPU_BOX, affine_run, benchmark, outcome, run, write
-
-
-def test_one_file(tmp_path):
-    found = read([write(tmp_path / "run.json", run([benchmark([1.0])]))])
-    (only,) = found.runs
-    assert (only.name, len(only.cases), len(found.machines)) == ("run.json", 1, 1)
-    assert found.warnings == found.left_out == found.moved == ()
 
 
 def test_only_outcomes_are_a_run_too(tmp_path):
@@ -24,21 +17,6 @@ def test_only_outcomes_are_a_run_too(tmp_path):
         ("oom", "cuda"),
         ("failed", None),
     ]
-
-
-def test_others_benchmarks(tmp_path):
-    """Benchmarks without our keys are passed over with a warning."""
-    plain = {"fullname": "test_a", "extra_info": {"device": "cpu", "phase": "x"}, "stats": {"median": 1.0}}
-    found = read([write(tmp_path / "r.json", run([plain, benchmark([1.0]), plain]))])
-    assert (found.runs[0].plain, len(found.runs[0].cases)) == (2, 1)
-    (warning,) = found.warnings
-    assert "2 of" in warning
-
-
-def test_only_others_benchmarks(tmp_path):
-    plain = {"fullname": "test_a", "extra_info": {"phase": "forward"}, "stats": {"data": [1.0]}}
-    with pytest.raises(RunFileError, match="sweep"):
-        read([write(tmp_path / "r.json", run([plain]))])
 
 
 def test_copies_count_once(tmp_path):
@@ -122,8 +100,3 @@ def test_newest(tmp_path):
     assert str(newest(tmp_path)) == newer
     (tmp_path / "c.json").unlink()
     assert str(newest(tmp_path)) == new
-
-
-def test_newest_of_none(tmp_path):
-    with pytest.raises(RunFileError, match="pytest bench --benchmark-json"):
-        newest(tmp_path / "results")

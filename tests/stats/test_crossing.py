@@ -134,10 +134,6 @@ def test_one_batch_size():
     assert exact([64], flat(1), flat(1)).status == "undecided"
 
 
-def test_no_common_batch_size_is_undecided():
-    assert exact([], float, float).status == "undecided"
-
-
 def affine(rng, batches, floor, slope, n, noise):
     """Medians and resamples of a device with log-normal noise around floor + slope * batch."""
     samples = [(floor + slope * b) * np.exp(noise * rng.standard_normal(n)) for b in batches]

@@ -79,17 +79,11 @@ def test_single_runs_use_the_noise_floor():
 def test_noise_floor_is_unused_with_several_runs():
     rng = np.random.default_rng(3)
     before, after = suite(rng, 3, cases=10)
-    quiet = rng.standard_normal((10, 10)) * 1e-6
-    alone, beside = effects(before, after), effects(before, after, quiet)
-    assert np.array_equal(alone.low, beside.low)
-
-
-def test_correlated_noise_floor_is_unused_with_several_runs():
-    rng = np.random.default_rng(14)
-    before, after = suite(rng, 3, cases=10)
-    shared = np.tile(rng.standard_normal((1, 10)), (10, 1))
-    alone, beside = effects(before, after), effects(before, after, shared)
-    assert np.array_equal(alone.p, beside.p)
+    alone = effects(before, after)
+    for floor in (rng.standard_normal((10, 10)) * 1e-6, np.tile(rng.standard_normal((1, 10)), (10, 1))):
+        beside = effects(before, after, floor)
+        assert np.array_equal(alone.low, beside.low)
+        assert np.array_equal(alone.p, beside.p)
 
 
 def test_correlated_noise_floor_beside_independent_runs():
@@ -182,18 +176,12 @@ def test_false_alarms(noise, common):
     assert np.mean(alarms) <= 0.05
 
 
-def test_power_at_ten_percent():
-    """In one case of twenty, with five runs a side."""
+@pytest.mark.parametrize(("runs", "by", "power"), [(5, 0.10, 0.95), (12, 0.05, 0.60)])
+def test_power(runs, by, power):
+    """In one case of twenty."""
     rng = np.random.default_rng(11)
-    found = [regressed(effects(*suite(rng, 5, slower=20, by=0.10)))[:20].mean() for _ in range(40)]
-    assert np.mean(found) >= 0.95
-
-
-def test_power_at_five_percent():
-    """In one case of twenty, with twelve runs a side."""
-    rng = np.random.default_rng(12)
-    found = [regressed(effects(*suite(rng, 12, slower=20, by=0.05)))[:20].mean() for _ in range(40)]
-    assert np.mean(found) >= 0.60
+    found = [regressed(effects(*suite(rng, runs, slower=20, by=by)))[:20].mean() for _ in range(40)]
+    assert np.mean(found) >= power
 
 
 @pytest.fixture(params=["aa-idle", "aa-busy"])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from grids import SLOW_TOOL, reference_rounds, tools_of
+from grids import SLOW_TOOL, tools_of
 from tables import short_table
 from tools import TOOLS
 
@@ -97,10 +97,6 @@ def test_tools_take_turns_in_being_first():
     assert SLOW_TOOL not in {tool.name for tool in tools_of(1, 2)}
 
 
-def test_reference_rounds_are_at_least_ten():
-    assert len(reference_rounds(lambda: None, seconds=0)) == 10
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -116,12 +112,6 @@ def test_wrong_arguments_are_refused(arguments, capsys):
         parser().parse_args(arguments)
     assert stop.value.code == 2
     assert arguments[1] in capsys.readouterr().err
-
-
-def test_help_has_examples(capsys):
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    assert "compare.py --synthetic" in capsys.readouterr().out
 
 
 def test_short_table_of_the_committed_results_is_up_to_date():

@@ -2,13 +2,10 @@
 
 import re
 import xml.etree.ElementTree
-from itertools import pairwise
 
 import pytest
-from matplotlib.colors import to_rgb
 
 from breakeven.render.figures import FIGURES, device_styles, to_png, to_svg
-from breakeven.render.figures.phases import PHASE_COLORS
 from breakeven.render.figures.style import PAPER
 from breakeven.report.report import analyze
 from breakeven.runs import reader
@@ -54,14 +51,6 @@ def figures(report):
     """Every figure of a report that is not None, by its key."""
     drawn = {key: drawing.draw(report) for key, drawing in FIGURES.items()}
     return {key: figure for key, figure in drawn.items() if figure is not None}
-
-
-def test_registry(whole):
-    """A full report has every figure, in the order of the page."""
-    keys = ["step_time", "speedup", "map", "phases", "efficiency", "throughput", "memory"]
-    assert list(FIGURES) == keys
-    assert list(whole[1]) == keys
-    assert all(drawing.title and drawing.caption.endswith(".") for drawing in FIGURES.values())
 
 
 def test_svg_is_reproducible(whole):
@@ -230,21 +219,6 @@ def test_same_style_in_all_figures(whole):
             if line.get_marker() != "None"
         }
         assert drawn == {("#0072B2", "o"), ("#D55E00", "s")}
-
-
-def test_phase_colors():
-    """Phases differ in lightness, and in color from every device."""
-
-    def gray(color):
-        return sum(part * weight for part, weight in zip(to_rgb(color), (0.3, 0.59, 0.11), strict=True))
-
-    shades = sorted(map(gray, PHASE_COLORS.values()))
-    assert min(above - below for below, above in pairwise(shades)) > 0.08
-    devices = [color for color, _ in device_styles(["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]).values()]
-    for phase in PHASE_COLORS.values():
-        for device in devices:
-            apart = sum((a - b) ** 2 for a, b in zip(to_rgb(phase), to_rgb(device), strict=True)) ** 0.5
-            assert apart > 0.25
 
 
 def test_svg_size(report):

@@ -60,14 +60,6 @@ def test_line_breaks_at_an_untimed_case(report, look):
     assert [x for x, _ in look.lines(wide, CPU)] == [[1, 8], [64, 512]]
 
 
-def test_step_time_description(report):
-    text = FIGURES["step_time"].describe(report(affine_run(LINES, noise=0)))
-    assert text == (
-        "Time over batch size (train) for 1 model. For mlp at width=128: cpu takes 2.00 s at batch 1 and "
-        "513 s at batch 512; cuda takes 33.2 s at batch 1 and 135 s at batch 512."
-    )
-
-
 def test_throughput(report, look):
     """Lines are samples per second; the description has the maximum of each device."""
     found = report(affine_run(LINES, noise=0))
@@ -124,27 +116,6 @@ def test_select_models_of_every_workload():
     assert shown == sorted(shown, key=models.index)
 
 
-def test_machine_labels(report, look):
-    """Panels name the machine if there are several, the figure does otherwise."""
-    boxes = [{"node": name, "cpu": {"brand_raw": f"CPU {name}", "count": 2}} for name in ("a", "b")]
-    several = [affine_run(LINES, machine=box, seed=seed) for seed, box in enumerate(boxes)]
-    figure = FIGURES["step_time"].draw(report(*several))
-    texts = look.texts(figure)
-    assert {"CPU a, 2 cores", "CPU b, 2 cores", "2 machines"} <= set(texts)
-    alone = FIGURES["step_time"].draw(report(affine_run(LINES, machine=boxes[0])))
-    assert look.texts(alone).count("CPU a, 2 cores") == 1
-
-
-def test_panel_titles(report, look):
-    """A title has the axes that differ within a workload, or all where none does."""
-    content = affine_run(LINES, axes={"width": 1, "dtype": "float32"})
-    for width, workload in ((2, "mlp"), (3, "cnn")):
-        more = affine_run(LINES, axes={"width": width, "dtype": "float32"}, workload=workload)
-        content["benchmarks"] += more["benchmarks"]
-    texts = look.texts(FIGURES["step_time"].draw(report(content)))
-    assert {"width=1", "width=2", "dtype=float32 width=3"} <= set(texts)
-
-
 def test_long_titles(report, look):
     """Long axes take two lines, and what is longer still loses its middle."""
     content = run()
@@ -187,12 +158,3 @@ def test_similar_values(report, look):
     (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
     low, high = ax.get_ylim()
     assert high / low >= 2
-
-
-def test_maximum_of_several_models(report):
-    """The description has the model with the maximum of each device."""
-    content = affine_run({"cpu": (1, 1)}, axes={"width": 1}, noise=0)
-    content["benchmarks"] += affine_run({"cpu": (1, 0.5)}, axes={"width": 2}, noise=0)["benchmarks"]
-    content["benchmarks"] += affine_run({"cpu": (1, 2)}, axes={"width": 3}, noise=0)["benchmarks"]
-    text = FIGURES["throughput"].describe(report(content))
-    assert text.endswith("(batch 512, mlp at width=2).")

@@ -111,12 +111,3 @@ def test_max_models(report, look):
     titles = [text for text in look.texts(figure) if ", width=" in text]
     assert [title[0] for title in titles] == ["a", "a", "b", "b", "c", "c"]
     assert "6 more models are in the table (summary.csv)." in look.texts(figure)
-
-
-def test_description(report):
-    text = FIGURES["phases"].describe(report(run([*step(), *step(batch_size=64, train=5.0)])))
-    assert text == (
-        "Phases of a training step for 1 model. For mlp at width=128 at batch 64: cuda spends "
-        "transfer 100 ms, zero_grad 400 ms, forward 1.00 s, backward 2.00 s, step 500 ms; the whole step "
-        "takes 5.00 s, its parts together 20% less."
-    )

@@ -113,12 +113,6 @@ def test_panels(report, look):
     assert len(left) == 3, "three panels side by side are as many as a phone can show"
 
 
-def test_max_panels(report, look):
-    figure = speedup_figure(report(widths(15, {"cpu": (1, 1), "cuda": (0.5, 0.5)})))
-    assert len(figure.axes) == 12
-    assert "3 more models are in the table (summary.csv)." in look.texts(figure)
-
-
 def test_direct_labels(report, look):
     """A line is named at its end, and names never overlap."""
     devices = {"cpu": (1, 1), "cuda": (0.5, 0.5), "cuda:1": (0.5, 0.5), "cpu@2": (0.5, 0.51)}
@@ -154,15 +148,6 @@ def test_no_speedups(report, look, content, reason):
     figure = speedup_figure(found)
     assert look.texts(figure) == [reason]
     assert to_png(figure).startswith(b"\x89PNG")
-
-
-def test_description(report):
-    """It begins as the verdict does."""
-    found = report(affine_run(CROSSING))
-    line = found.break_evens[0].crossing
-    text = FIGURES["speedup"].describe(found)
-    assert text == f"Speedup over batch size for 1 model. {found.conclusions[0].headline}"
-    assert f"from batch {line.batch_size:.0f}" in text
 
 
 def test_ticks_of_extreme_speedups(report):

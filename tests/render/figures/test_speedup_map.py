@@ -128,16 +128,6 @@ def test_hatches_of_hidden_columns(report, look, monkeypatch):
     assert look.legend(FIGURES["map"].draw(report(content))) == []
 
 
-def test_no_hatches(report, look):
-    assert look.legend(FIGURES["map"].draw(report(run(cells({64: (0.5, 1, 2)}))))) == []
-
-
-def test_color_bar(report, look):
-    """Its ticks are ratios, its ends are named after the devices."""
-    texts = look.texts(FIGURES["map"].draw(report(run(cells({64: (0.25, 1, 3)})))))
-    assert {"1/4x", "1/2x", "1x", "2x", "4x", "cpu faster", "cuda faster"} <= set(texts)
-
-
 def test_blocks(report, look):
     """Each workload and candidate has one."""
     content = run([*cells({64: (0.5, 1, 2)}), *cells({64: (0.5, 1, 2)}, workload="cnn")])
@@ -171,13 +161,3 @@ def test_row_labels(report, look):
     texts = look.texts(FIGURES["map"].draw(report(content)))
     assert {"one, one", "two, two"} <= set(texts)
     assert any(text.startswith("a_rather_long") for text in texts)
-
-
-def test_description(report):
-    """It counts cells, and names the extremes."""
-    text = FIGURES["map"].describe(report(run(cells({64: (0.5, 1, 2), 128: (0.5, 4, 8)}))))
-    assert text == (
-        "Map of the speedup of 2 models: cuda is faster than cpu in 3 of 6 cells, 2 slower, 1 same. "
-        "The speedups range from 0.500x (cuda, batch 1, mlp at dtype=f width=64) to 8.00x (cuda, "
-        "batch 64, mlp at dtype=f width=128)."
-    )
