@@ -191,11 +191,6 @@ def test_the_quoted_verdict_is_in_the_committed_page_and_in_a_new_report(quote, 
     assert verdict == text_of(re.search(r'<div id="verdict">(.*?)</div>', pages["h100-16core"], re.DOTALL)[1])
 
 
-def test_the_quoted_cases_and_rounds_are_those_of_the_committed_runs(benchmarks):
-    rounds = sum(item["stats"]["rounds"] for item in benchmarks["h100-16core"])
-    assert f"{len(benchmarks['h100-16core'])} cases, {rounds:,} rounds" in " ".join(README.split())
-
-
 def facts_of(item):
     """What identifies a benchmark: its keys and its axes."""
     return {**item["extra_info"], **item["extra_info"]["axes"]}

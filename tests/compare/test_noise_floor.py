@@ -76,13 +76,6 @@ def test_detected_four_times_in_five(cases, runs):
     assert 0.70 < detection_rate(sds, change, runs, known, suites=8000 // cases) < 0.90
 
 
-@pytest.mark.parametrize("runs", [3, 5])
-def test_detected_with_unequal_noise(runs):
-    """So it is where the cases differ in their noise."""
-    sds = np.exp(np.random.default_rng(5).normal(math.log(0.02), 0.5, 60))
-    assert 0.68 < detection_rate(sds, typical(sds, runs), runs) < 0.92
-
-
 def test_more_runs_detect_smaller_changes():
     """Never one below the threshold."""
     noise = 0.02 * np.random.default_rng(1).standard_normal((40, 10))
@@ -122,13 +115,6 @@ def test_floor_of(tmp_path):
     assert np.isnan(logs).sum() == 4
 
 
-def test_includes():
-    """The noise of a case is known from two runs that timed it on."""
-    medians = {"two": [1.0, None, 1.1], "one": [1.0, None, None], "zero": [1.0, 0.0, None]}
-    found = NoiseFloor("c1", {}, 3, "", "", medians)
-    assert [found.includes(case) for case in (*medians, "unknown")] == [True, False, False, False]
-
-
 @pytest.mark.parametrize("rows", [[[1.0]], [[1.0], []], [[0.0], [0.0]]])
 def test_no_noise_known(tmp_path, rows):
     """At least one case must have been timed twice."""
@@ -163,13 +149,6 @@ def test_unknown_class(tmp_path):
     assert read_floor(tmp_path / "noise", None) == found
 
 
-def test_fewer_runs_than_before():
-    """A floor that replaces one of more runs is warned about."""
-    small, large = floor([[0.0, 0.1]]), floor([[0.0, 0.1, 0.2]])
-    assert "--runs 3" in floor_warnings(small, large)[0]
-    assert floor_warnings(large, small) == floor_warnings(small, small) == []
-
-
 def test_round_trip(tmp_path):
     """What is written is read back."""
     found = floor_of(runs_of(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd {out}")
@@ -189,27 +168,17 @@ def test_path_stays_in_the_directory(tmp_path, class_id):
         assert read_floor(tmp_path / "noise", class_id).runs == 2
 
 
-def test_cannot_be_written(tmp_path):
-    write(tmp_path / "file", "")
-    with pytest.raises(UsageError, match="--noise"):
-        write_floor(floor([[0.0, 0.1]]), tmp_path / "file")
-
-
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"medians_s": []}, "medians_s"),
-        ({"runs": 1}, "runs"),
         ({"runs": True}, "runs"),
         ({"runs": 2.0}, "runs"),
-        ({"runs": 3}, "medians_s['case0']"),
         ({"medians_s": {"a": [1.0, -1.0]}}, "medians_s['a'][1]"),
         ({"medians_s": {"a": [1.0, "1"]}}, "medians_s['a'][1]"),
         ({"medians_s": {"a": [True, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [math.nan, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [1e31, 1.0]}}, "medians_s['a'][0]"),
-        ({"medians_s": {"a": 1.0}}, "medians_s['a']"),
-        ({"class_id": "other"}, "class_id"),
     ],
 )
 def test_damaged_file(tmp_path, change, field):
@@ -222,13 +191,6 @@ def test_damaged_file(tmp_path, change, field):
     assert str(refused.value).endswith("; calibrate again with `breakeven calibrate`")
 
 
-@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"'])
-def test_no_object(tmp_path, content):
-    (tmp_path / "c1.json").write_text(content)
-    with pytest.raises(RunFileError, match="calibrate again"):
-        read_floor(tmp_path, "c1")
-
-
 def test_unchecked_fields(tmp_path):
     """What is only shown does not matter: any value of it, or none, is read."""
     path = write_floor(floor([[0.0, 0.1]]), tmp_path)
@@ -237,3 +199,23 @@ def test_unchecked_fields(tmp_path):
         kept = {key: content[key] for key in ("class_id", "runs", "medians_s")}
         path.write_text(json.dumps(kept | shown))
         assert read_floor(tmp_path, "c1").facts == {}
+
+
+def test_cannot_be_written(tmp_path):
+    write(tmp_path / "file", "")
+    with pytest.raises(UsageError, match="--noise"):
+        write_floor(floor([[0.0, 0.1]]), tmp_path / "file")
+
+
+def test_includes():
+    """The noise of a case is known from two runs that timed it on."""
+    medians = {"two": [1.0, None, 1.1], "one": [1.0, None, None], "zero": [1.0, 0.0, None]}
+    found = NoiseFloor("c1", {}, 3, "", "", medians)
+    assert [found.includes(case) for case in (*medians, "unknown")] == [True, False, False, False]
+
+
+def test_fewer_runs_than_before():
+    """A floor that replaces one of more runs is warned about."""
+    small, large = floor([[0.0, 0.1]]), floor([[0.0, 0.1, 0.2]])
+    assert "--runs 3" in floor_warnings(small, large)[0]
+    assert floor_warnings(large, small) == floor_warnings(small, small) == []

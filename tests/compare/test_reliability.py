@@ -10,23 +10,13 @@ from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.reliability import RunsNeeded
 from breakeven.runs.reader import read_side
 from breakeven.stats.regression import runs_needed
-from support.comparisons import PHASES, a_run, compared, levels, side, two_sides
+from support.comparisons import a_run, compared, levels, side, two_sides
 from support.run_files import outcome, write
 
 
 def names(cases):
     """The names of cases."""
     return [case.case for case in cases]
-
-
-def test_nothing_limits(tmp_path):
-    found = two_sides(tmp_path, levels(), levels())
-    assert reliability.uniform_shift(found) is None
-    assert reliability.runs_on_both_sides(found) == []
-    assert not reliability.is_one_side_first(found)
-    assert reliability.single_runs(found) == reliability.zero_medians(found) == []
-    assert reliability.partly_timed(found, found.candidate) == reliability.not_retested(found) == []
-    assert reliability.disturbed(found) == {}
 
 
 def test_uniform_shift(tmp_path):
@@ -43,12 +33,6 @@ def test_uniform_shift(tmp_path):
     assert found.verdict == "unchanged"
     assert reliability.uniform_shift(found) == found.common_shift
     assert reliability.uniform_shift(compared(*sides, threshold=0.08)) is None
-
-
-def test_uniform_shift_of_a_regression(tmp_path):
-    """Where cases regressed there is nothing to add."""
-    found = two_sides(tmp_path, levels(), levels(slower=PHASES, by=1.3))
-    assert reliability.uniform_shift(found) is None
 
 
 def test_runs_on_both_sides(tmp_path):
@@ -103,12 +87,6 @@ def test_runs_by_the_ratios(tmp_path):
     found = compared([write(tmp_path / "a.json", before)], [write(tmp_path / "b.json", after)])
     needed = runs_needed(1.4826 * math.log(1.05) / math.sqrt(2))
     assert reliability.runs_to_settle(found) == RunsNeeded(needed, needed, is_from_ratios=True)
-
-
-def test_runs_of_few_ratios(tmp_path):
-    """The spread of fewer than 5 ratios is not an estimate."""
-    found = two_sides(tmp_path, {("train", b): 1.0 for b in (1, 2, 3, 4)}, {("train", 1): 1.0}, runs=1)
-    assert reliability.runs_to_settle(found) is None
 
 
 def test_includes_unknown_cases(tmp_path):

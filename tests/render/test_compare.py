@@ -22,7 +22,7 @@ from breakeven.render.compare import (
     worst_first,
 )
 from support.comparisons import PHASES, compared, levels, machine, side, two_sides
-from support.run_files import CPU_BOX, write
+from support.run_files import write
 
 HOSTILE = "<script>alert(1)</script> | [bold]x[/] `y` \x1b[31m\nz"
 
@@ -84,11 +84,6 @@ def test_markdown_rows(found):
     assert len(rows) == MARKDOWN_ROWS
     assert "\n3 more cases are in the JSON" in text
     assert text.startswith("**Regressed: ")
-
-
-def test_markdown_of_an_unknown_class(tmp_path):
-    text = to_markdown(two_sides(tmp_path, levels(), levels(), machine_info=CPU_BOX), "1.0")
-    assert "\n- class: not recorded\n" in text
 
 
 def test_long_lists(tmp_path):

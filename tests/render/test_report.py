@@ -7,15 +7,13 @@ import re
 
 import jsonschema
 import pytest
-from rich.console import Console
 
 from breakeven.render import report_tables
 from breakeven.render.report_data import json_schema, to_csv, to_json
 from breakeven.render.report_markdown import to_markdown
-from breakeven.render.report_terminal import renderables
-from breakeven.render.terminal import WIDTH
-from support.reports import box, only, report
+from support.reports import box, hostile, only, report
 from support.run_files import affine_run, benchmark, outcome, run
+from support.terminals import terminal_lines as terminal
 
 HOSTILE = '=cmd|"/c calc"!A1`<script>alert(1)</script>|[x](http://evil)\x1b[31m\r\n[red]$x_1$ @user'
 
@@ -33,27 +31,9 @@ def crossing(tmp_path):
     return report(tmp_path, content)
 
 
-def terminal(found, width=WIDTH):
-    """What a terminal of that width shows."""
-    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False)
-    for item in renderables(found):
-        console.print(item)
-    return console.file.getvalue()
-
-
 def records(found):
     """The rows of summary.csv."""
     return list(csv.DictReader(io.StringIO(to_csv(found))))
-
-
-def test_csv_values(tmp_path):
-    """Seconds in full precision, sorted axes, and flags separated by spaces."""
-    found = crossing(tmp_path)
-    rows = records(found)
-    assert [float(row["median_s"]) for row in rows] == [row.estimate.median_s for row in found.rows]
-    assert {row["axes"] for row in rows} == {"width=128", "bias=True width=7"}
-    few = next(row for row in rows if row["n"] == "2")
-    assert (few["low_s"], few["high_s"], few["flags"]) == ("", "", "noisy drift few_rounds")
 
 
 def test_json_schema(tmp_path):
@@ -74,33 +54,12 @@ def test_json_schema(tmp_path):
     jsonschema.validate(json.loads(to_json(crossing(tmp_path))), json_schema())
 
 
-def test_json_schema_is_strict(tmp_path):
-    good = json.loads(to_json(crossing(tmp_path)))
-    for change in (
-        {"extra": 1},
-        {"schema": 2},
-        {"break_even": [{**good["break_even"][0], "phase": "transfer"}]},
-        {"break_even": [{**good["break_even"][0], "status": "never", "batch_size": 3}]},
-        {"speedup": [{**good["speedup"][0], "verdict": "maybe"}]},
-    ):
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({**good, **change}, json_schema())
-
-
 def test_width(tmp_path):
     long = affine_run(
         {"cpu": (1, 1), "cuda": (9, 0.2)}, workload="w" * 60, axes={"width" * 9: 12345678, "b": 2}
     )
     for found in (crossing(tmp_path / "a"), report(tmp_path / "b", long)):
         assert max(map(len, terminal(found).splitlines())) <= 100
-
-
-def test_single_device(tmp_path):
-    """Without anything to compare the medians are shown."""
-    found = report(tmp_path, affine_run({"cpu": (1e-3, 0)}, batches=[1], noise=0))
-    for text in (terminal(found), to_markdown(found, "1")):
-        assert "1.00 ms" in text
-        assert "±0%" in text
 
 
 def test_long_table(tmp_path, monkeypatch):
@@ -161,24 +120,9 @@ def test_methods(tmp_path):
     assert [line.partition(":")[0] for line in mixed] == ["cases of one run", "cases of 2 to 5 runs"]
 
 
-def hostile(tmp_path):
-    """A report in which every string that a file may choose is an attack."""
-    machine = {"cpu": {"brand_raw": HOSTILE, "count": 2}}
-    content = affine_run(
-        {"cpu": (1, 1), HOSTILE: (33, 0.2)}, workload=HOSTILE, axes={HOSTILE: HOSTILE}, machine=machine
-    )
-    content["benchmarks"][0]["extra_info"]["flags"] = [HOSTILE]
-    content["breakeven"] = {
-        "schema": 1,
-        "outcomes": [{"outcome": HOSTILE, "reason": HOSTILE, "fullname": HOSTILE}],
-    }
-    content["datetime"] = content["commit_info"]["id"] = HOSTILE
-    return report(tmp_path, content)
-
-
 def test_hostile_strings(tmp_path):
     """No output obeys a string from a file."""
-    found = hostile(tmp_path)
+    found = hostile(tmp_path, HOSTILE, {"cpu": {"brand_raw": HOSTILE, "count": 2}})
     for row in records(found):
         for cell in row.values():
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
@@ -200,3 +144,16 @@ def test_surrogate(tmp_path):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (9, 0.2)}, workload="a\ud800b"))
     for text in (to_csv(found), to_markdown(found, "1"), terminal(found), to_json(found)):
         assert text.encode()
+
+
+def test_json_schema_is_strict(tmp_path):
+    good = json.loads(to_json(crossing(tmp_path)))
+    for change in (
+        {"extra": 1},
+        {"schema": 2},
+        {"break_even": [{**good["break_even"][0], "phase": "transfer"}]},
+        {"break_even": [{**good["break_even"][0], "status": "never", "batch_size": 3}]},
+        {"speedup": [{**good["speedup"][0], "verdict": "maybe"}]},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**good, **change}, json_schema())

@@ -77,13 +77,9 @@ def test_flat(tmp_path, second, flat_to):
 
 @pytest.mark.parametrize(
     ("second_s", "noise", "flat"),
-    [
-        (1.05, 0.005, "64"),
-        (1.05, 0.2, "undecided"),
-        (1.15, 0.2, "undecided"),
-        (1.15, 0.005, "grows from 1 on"),
-    ],
-)
+    [(1.05, 0.005, "64"), (1.05, 0.2, "undecided"), (1.15, 0.2, "undecided"),
+     (1.15, 0.005, "grows from 1 on")],
+)  # fmt: skip
 def test_flat_with_noise(tmp_path, second_s, noise, flat):
     rng = np.random.default_rng(7)
     steps = ((1, 1.0), (64, second_s), (512, 3.0))

@@ -30,14 +30,9 @@ def test_parts(tmp_path):
 
 @pytest.mark.parametrize(
     ("missing", "device", "is_complete"),
-    [
-        ("transfer", "cpu", True),
-        ("transfer", "cpu@1", True),
-        ("transfer", "cuda", False),
-        ("step", "cpu", False),
-        ("forward", "cpu", False),
-    ],
-)
+    [("transfer", "cpu", True), ("transfer", "cpu@1", True), ("transfer", "cuda", False),
+     ("step", "cpu", False), ("forward", "cpu", False)],
+)  # fmt: skip
 def test_is_complete(tmp_path, missing, device, is_complete):
     """A sum that lacks a phase means nothing; a CPU needs no `transfer`."""
     times = {"transfer": 1.0, **TIMES}

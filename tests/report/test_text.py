@@ -113,25 +113,6 @@ def test_an_accelerator_without_a_shared_cell(tmp_path):
     assert second.headline.startswith("All CPU threads (cpu)")
 
 
-def test_accelerators_come_first(tmp_path):
-    laptop = affine_run({"cpu": CPU}, machine=box("laptop"))
-    desk = affine_run({"cpu": (0.5, 0.5)}, machine=box("desk"), seed=1)
-    server = affine_run({"cpu": (0.6, 0.5), "cuda": (33, 0.2)}, machine=box("server"), seed=2)
-    found = conclusions(tmp_path, laptop, desk, server, baseline="laptop/cpu")
-    assert [one.headline.partition(" beat")[0] for one in found] == [
-        "On server: the GPU (cuda)",
-        "On desk: all CPU threads (cpu)",
-        "On server: all CPU threads (cpu)",
-    ]
-
-
-def test_another_phase(tmp_path):
-    """Without `train` the verdict is about the first phase that was compared, and names it."""
-    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": (33, 0.2)}, phases=("backward", "forward")))
-    assert found.headline == "forward"
-    assert "forward" in found.conclusions[-1].details[-1]
-
-
 @pytest.mark.parametrize(
     ("content", "keyword"),
     [
@@ -148,3 +129,15 @@ def test_nothing_compared(tmp_path, content, keyword):
     assert keyword in only(found.conclusions).headline
     assert (found.headline, found.speedups) == (None, ())
     assert found.judged == (len(found.rows) > 0)
+
+
+def test_accelerators_come_first(tmp_path):
+    laptop = affine_run({"cpu": CPU}, machine=box("laptop"))
+    desk = affine_run({"cpu": (0.5, 0.5)}, machine=box("desk"), seed=1)
+    server = affine_run({"cpu": (0.6, 0.5), "cuda": (33, 0.2)}, machine=box("server"), seed=2)
+    found = conclusions(tmp_path, laptop, desk, server, baseline="laptop/cpu")
+    assert [one.headline.partition(" beat")[0] for one in found] == [
+        "On server: the GPU (cuda)",
+        "On desk: all CPU threads (cpu)",
+        "On server: all CPU threads (cpu)",
+    ]

@@ -3,7 +3,7 @@
 import pytest
 
 from breakeven.case import Axes
-from support.reports import box, only, report
+from support.reports import only, report
 from support.run_files import benchmark, outcome, run
 from support.terminals import terminal
 
@@ -54,13 +54,9 @@ def test_two_changes(tmp_path):
 
 @pytest.mark.parametrize(
     ("first", "second", "change"),
-    [
-        ("bfloat16", "float32", "dtype=bfloat16"),
-        ("float32", "bfloat16", "dtype=bfloat16"),
-        ("loop", "fused", "dtype=fused"),
-        ("fused", "loop", "dtype=loop"),
-    ],
-)
+    [("bfloat16", "float32", "dtype=bfloat16"), ("float32", "bfloat16", "dtype=bfloat16"),
+     ("loop", "fused", "dtype=fused"), ("fused", "loop", "dtype=loop")],
+)  # fmt: skip
 def test_plain_word(tmp_path, first, second, change):
     found = found_in(tmp_path, step(2.0, dtype=first), step(2.0, dtype=second))
     assert [name for name, *_ in found] == [change]
@@ -149,13 +145,3 @@ def test_name_beside_a_variant_without_a_timing(tmp_path):
     assert model.axes == Axes({"width": 128, "tf32": False})
     assert found.names[model] == "mlp at tf32=False"
     assert "mlp at tf32=False" in terminal(found)
-
-
-def test_red(tmp_path):
-    def of(name, variant_s, **facts):
-        rows = [step(seconds, tf32=on) for on, seconds in ((False, 4.0), (True, variant_s))]
-        return run(rows, machine=box(name, **facts))
-
-    red = of("a", 1.0), of("b", 2.0, deterministic=True)
-    assert report(tmp_path / "refused", *red).variants == ()
-    assert len(report(tmp_path / "forced", *red, force=True).variants) == 2

@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.errors import NewerSchemaError, UsageError
 from breakeven.runs.reader import newest, read, read_side
-from support.run_files import CPU_BOX, affine_run, benchmark, outcome, run, write
+from support.run_files import affine_run, benchmark, outcome, run, write
 
 
 def test_only_outcomes_are_a_run_too(tmp_path):
@@ -38,23 +38,6 @@ def test_files_of_one_name(tmp_path):
         for i, d in enumerate(("a/run.json", "b/run.json", "c.json"))
     ]
     assert [run.name for run in read(paths).runs] == [*paths[:2], "c.json"]
-
-
-def test_machines(tmp_path):
-    """In the order of the files, each once, with unique labels."""
-    ids = ["abcdefgh1", "abcdefgh2", "abcdefgh1"]
-    paths = [
-        write(
-            tmp_path / f"{i}.json",
-            affine_run({"cpu": (1.0, 0.1)}, seed=i, machine=CPU_BOX | {"breakeven": {"class_id": class_id}}),
-        )
-        for i, class_id in enumerate(ids)
-    ]
-    found = read(paths)
-    assert [machine.class_id for machine in found.machines] == ids[:2]
-    assert [machine.label for machine in found.machines] == [
-        f"AMD EPYC, 2 cores #{class_id}" for class_id in ids[:2]
-    ]
 
 
 def test_newer_file_beside_another(tmp_path):

@@ -191,7 +191,7 @@ def test_wrong_key(tmp_path, key, value):
     assert f"extra_info.{key}: " in refusal(write(tmp_path / "r.json", run([broken])))
 
 
-@pytest.mark.parametrize("value", [2, 10**18, 10**300])
+@pytest.mark.parametrize("value", [10**18, 10**300])
 def test_newer_schema(tmp_path, value):
     for content in (
         run([benchmark([1.0], schema=value)]),
@@ -239,13 +239,8 @@ def test_refused_benchmarks(tmp_path, benchmarks, where):
 @pytest.mark.parametrize(
     ("ours", "where"),
     [
-        (3, "breakeven: "),
-        ({"outcomes": []}, "breakeven.schema: is missing"),
-        ({"schema": 1, "outcomes": {"a": 1}}, "breakeven.outcomes: "),
         ({"schema": 1, "outcomes": 0}, "breakeven.outcomes: 0"),
         ({"schema": 1, "outcomes": ""}, "breakeven.outcomes: ''"),
-        ({"schema": 1, "outcomes": [3]}, "breakeven.outcomes[0]: 3"),
-        ({"schema": 1, "outcomes": [{}]}, "breakeven.outcomes[0].outcome: is missing"),
         ({"schema": 1, "outcomes": [{"outcome": ""}]}, "breakeven.outcomes[0].outcome: ''"),
         ({"schema": 1, "outcomes": [{"outcome": "oom"}, {"outcome": 1}]}, "breakeven.outcomes[1].outcome: 1"),
     ],

@@ -71,30 +71,6 @@ def test_ranks_widen_with_tau_and_are_rounded_outwards():
     assert rank <= 50.5 - 10.5 * math.sqrt(interval.tau) < rank + 1
 
 
-def test_no_interval_below_six_rounds():
-    interval = median_interval([5.0, 1.0, 2.0, 4.0, 3.0])
-    assert (interval.low, interval.median, interval.high, interval.n) == (None, 3.0, None, 5)
-    assert interval.half_width is None
-
-
-def test_half_width_is_relative_to_the_median():
-    interval = median_interval([1.0, 3.0, 1.0, 3.0, 2.0, 2.0])
-    assert (interval.low, interval.median, interval.high) == (1.0, 2.0, 3.0)
-    assert interval.half_width == 0.5
-
-
-@pytest.mark.parametrize("bad", [[1.0, math.nan], [math.inf, 1.0], [], [[1.0, 2.0]]])
-def test_invalid_samples_are_refused(bad):
-    with pytest.raises(ValueError, match=r"NaN|one-dimensional"):
-        median_interval(bad)
-
-
-def test_tau_is_one_without_positive_correlation():
-    assert autocorrelation_time([2.0] * 50) == 1.0
-    assert autocorrelation_time([1.0, 2.0] * 50) == 1.0
-    assert autocorrelation_time([1.0, 2.0, 3.0]) == 1.0
-
-
 def test_independent_rounds_mostly_have_tau_one():
     rng = np.random.default_rng(9)
     ones = sum(autocorrelation_time(rng.standard_normal(100)) == 1.0 for _ in range(1000))
@@ -123,33 +99,6 @@ def test_resampled_medians_match_a_plain_bootstrap():
     ours = resampled_medians(values, np.random.default_rng(2), 4000)
     for quantile in (0.025, 0.25, 0.5, 0.75, 0.975):
         assert np.quantile(ours, quantile) == pytest.approx(np.quantile(by_hand, quantile), abs=0.004)
-
-
-def test_zero_medians_and_zero_draws():
-    ones = np.ones(10)
-    assert ratio_of_draws(0.0, 1.0, 0 * ones, ones).ratio is None
-    assert ratio_of_draws(1.0, 0.0, ones, 0 * ones).ratio is None
-    half = ratio_of_draws(1.0, 1.0, np.array([0.0, 1.0]), np.array([1.0, 1.0]))
-    assert (half.low, half.ratio, half.high) == (None, 1.0, None)
-
-
-def test_ratio_beyond_a_float_is_unknown():
-    ones = np.ones(10)
-    assert ratio_of_draws(1e300, 1e-300, ones, ones).ratio is None
-    assert ratio_of_draws(1e-300, 1e300, ones, ones).ratio is None
-    far = ratio_of_draws(1.0, 1.0, np.full(10, 1e300), np.full(10, 1e-300))
-    assert (far.low, far.ratio, far.high) == (None, 1.0, None)
-
-
-def test_ratio_interval_contains_the_ratio():
-    interval = ratio_of_draws(4.0, 1.0, np.full(10, 2.0), np.ones(10))
-    assert (interval.low, interval.ratio, interval.high) == (pytest.approx(2.0), 4.0, 4.0)
-
-
-def test_infinite_and_undefined_draws():
-    draws = np.concatenate([np.full(10, -np.inf), np.ones(90)])
-    assert interval_of_draws(draws) == (None, 1.0)
-    assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
 
 
 def test_resampling_over_runs_is_as_wide_as_the_runs():
@@ -202,17 +151,6 @@ def test_few_runs_match_a_paired_t_test():
     assert np.log([interval.low, interval.high]) == pytest.approx([theirs.low, theirs.high], abs=0.003)
 
 
-def test_draws_of_two_distant_runs_are_finite():
-    found = student_over_runs([1e-9, 1e9], range(2), RunDraws.draw(np.random.default_rng(0), 2))
-    assert np.isfinite(found).all()
-    assert found.min() > 0
-
-
-def test_no_sample_is_refused():
-    with pytest.raises(ValueError, match="no sample"):
-        resampled_over_runs([], np.zeros((1, 1)), np.random.default_rng(0))
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=6, max_size=60))
 def test_interval_ends_are_values_around_the_median(values):
@@ -221,3 +159,54 @@ def test_interval_ends_are_values_around_the_median(values):
     assert interval.high in values
     assert interval.low <= interval.median <= interval.high
     assert interval.tau >= 1
+
+
+@pytest.mark.parametrize(
+    ("rounds", "ends", "half_width"),
+    [
+        ([5.0, 1.0, 2.0, 4.0, 3.0], (None, 3.0, None), None),
+        ([1.0, 2.0, 3.0, 4.0], (None, 2.5, None), None),
+        ([1.0, 3.0, 1.0, 3.0, 2.0, 2.0], (1.0, 2.0, 3.0), 0.5),
+        ([0.0] * 10, (0.0, 0.0, 0.0), None),
+        ([2.0] * 50, (2.0, 2.0, 2.0), 0.0),
+        ([1.0, 2.0] * 50, (1.0, 1.5, 2.0), 1 / 3),
+    ],
+    ids=["few", "even", "relative", "zero", "constant", "alternating"],
+)
+def test_median_interval(rounds, ends, half_width):
+    """Of few rounds, or without a positive correlation, tau is 1."""
+    found = median_interval(rounds)
+    assert (found.low, found.median, found.high) == ends
+    assert (found.half_width, found.n, found.tau) == (half_width, len(rounds), 1.0)
+
+
+@pytest.mark.parametrize("bad", [[1.0, math.nan], [math.inf, 1.0], [], [[1.0, 2.0]]])
+def test_invalid_samples_are_refused(bad):
+    with pytest.raises(ValueError, match=r"NaN|one-dimensional"):
+        median_interval(bad)
+
+
+@pytest.mark.parametrize(
+    ("medians", "draws", "found"),
+    [
+        ((0.0, 1.0), ([0.0], [1.0]), (None, None, None)),
+        ((1.0, 0.0), ([1.0], [0.0]), (None, None, None)),
+        ((1.0, 1.0), ([0.0, 1.0], [1.0, 1.0]), (None, 1.0, None)),
+        ((1e300, 1e-300), ([1.0], [1.0]), (None, None, None)),
+        ((1e-300, 1e300), ([1.0], [1.0]), (None, None, None)),
+        ((1.0, 1.0), ([1e300], [1e-300]), (None, 1.0, None)),
+        ((4.0, 1.0), ([2.0] * 10, [1.0] * 10), (pytest.approx(2.0), 4.0, 4.0)),
+    ],
+)
+def test_ratio_of_draws(medians, draws, found):
+    """It is unknown for zeros and beyond a float, and the interval has the ratio in it."""
+    interval = ratio_of_draws(*medians, *map(np.array, draws))
+    assert (interval.low, interval.ratio, interval.high) == found
+
+
+def test_infinite_and_undefined_draws():
+    assert interval_of_draws(np.repeat([-np.inf, 1.0], [10, 90])) == (None, 1.0)
+    assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
+    two = student_over_runs([1e-9, 1e9], range(2), RunDraws.draw(np.random.default_rng(0), 2))
+    assert np.isfinite(two).all()
+    assert two.min() > 0

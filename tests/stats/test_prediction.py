@@ -56,16 +56,6 @@ def test_outside_the_interval_is_a_change():
         assert outside == (judgment.verdict in ("regressed", "improved"))
 
 
-def test_differences_below_the_threshold_are_unchanged():
-    row = np.zeros(30)
-    row[-1] = math.log(1.02)
-    assert judged([row])[0].verdict == "unchanged"
-
-
-def test_noisy_series_is_inconclusive():
-    assert judged(noise(1, sd=0.2))[0].verdict == "inconclusive"
-
-
 def test_the_last_level_is_expected():
     row = correlated(0.0, 40, 0.02)
     row[20:] += math.log(1.5)
@@ -78,11 +68,6 @@ def test_the_last_level_is_expected():
 def test_five_earlier_runs_are_needed(n, enough):
     row = correlated(0.0, n, 0.02)
     assert (expect(row, find_changes(row)) is not None) == enough
-
-
-def test_constant_series_has_a_narrow_interval():
-    [judgment] = judged([np.zeros(20)])
-    assert 0.98 < judgment.low < 1 < judgment.high < 1.02
 
 
 def spiky(count, n=60):
@@ -148,5 +133,16 @@ def test_false_alarms_in_recorded_runs():
     assert np.mean([any(v.verdict == "regressed" for v in check) for check in checks]) <= 0.1
 
 
-def test_no_series():
-    assert judge([], [], 0.03) == []
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (np.append(np.zeros(29), math.log(1.02)), "unchanged"),
+        (np.append(np.zeros(29), math.log(1.04)), "regressed"),
+        (np.zeros(20), "unchanged"),
+        (correlated(0.0, 40, 0.2, 0), "inconclusive"),
+    ],
+    ids=["below the threshold", "above it", "constant", "noisy"],
+)
+def test_verdict(row, verdict):
+    [judgment] = judged([row])
+    assert judgment.verdict == verdict

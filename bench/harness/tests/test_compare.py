@@ -99,15 +99,10 @@ def test_tools_take_turns_in_being_first():
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["--repetitions", "1"],
-        ["--only", "nothing"],
-        ["--shapes", "64"],
-        ["--pyperf-every", "x"],
-        ["--devices", "cpu@0"],
-    ],
+    ["--repetitions 1", "--only nothing", "--shapes 64", "--pyperf-every x", "--devices cpu@0"],
 )
 def test_wrong_arguments_are_refused(arguments, capsys):
+    arguments = arguments.split()
     with pytest.raises(SystemExit) as stop:
         parser().parse_args(arguments)
     assert stop.value.code == 2

@@ -80,17 +80,6 @@ def test_text_and_paper_in_svg(whole):
         assert len(everywhere) == len(set(everywhere)), "ids are unique"
 
 
-def test_ids_of_several_figures(whole):
-    """Figures of one page share an id only if the elements are equal."""
-    seen = {}
-    for svg in whole[2].values():
-        for element in xml.etree.ElementTree.fromstring(svg).iter():
-            if element.get("id"):
-                content = xml.etree.ElementTree.tostring(element)
-                if "height" not in element.attrib and element.get("id") != "paper":
-                    assert seen.setdefault(element.get("id"), content) == content
-
-
 def test_text_colors(whole):
     """Text has only colors that the page can change for a dark screen."""
     for key, svg in whole[2].items():
@@ -197,17 +186,6 @@ def test_refused_and_forced_comparisons(report, look):
         assert all(mark.get_rotation() % 90 and mark.get_alpha() < 0.3 for mark in marks)
 
 
-def test_device_styles():
-    """A device has a color and a marker of its own, whatever the order of the devices."""
-    many = ["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]
-    styles = device_styles(many)
-    assert styles["cpu"] == ("#0072B2", "o")
-    assert styles["cuda"] == ("#D55E00", "s")
-    assert len(set(styles.values())) == 5
-    assert device_styles(reversed(many)) == styles
-    assert len(set(device_styles([*many, *(f"cuda:{n}" for n in range(2, 9))]).values())) == 12
-
-
 def test_same_style_in_all_figures(whole):
     """A device looks the same in every figure of lines."""
     for key in ("step_time", "efficiency", "throughput", "memory"):
@@ -232,3 +210,14 @@ def test_svg_size(report):
     found = report(content)
     for key in ("step_time", "speedup", "map", "efficiency"):
         assert len(to_svg(FIGURES[key].draw(found))) < 250_000
+
+
+def test_device_styles():
+    """A device has a color and a marker of its own, whatever the order of the devices."""
+    many = ["cpu", "cuda", "cpu@1", "cuda:1", "cpu@2"]
+    styles = device_styles(many)
+    assert styles["cpu"] == ("#0072B2", "o")
+    assert styles["cuda"] == ("#D55E00", "s")
+    assert len(set(styles.values())) == 5
+    assert device_styles(reversed(many)) == styles
+    assert len(set(device_styles([*many, *(f"cuda:{n}" for n in range(2, 9))]).values())) == 12

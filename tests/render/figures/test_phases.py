@@ -67,14 +67,6 @@ def test_whole_step(report, look):
     assert list(look.ticks(ax.xaxis)) == ["cpu", "cuda"]
 
 
-def test_no_residual_without_all_phases(report, look):
-    entries = [entry for entry in step() if entry["extra_info"]["phase"] != "backward"]
-    (ax,) = FIGURES["phases"].draw(report(run(entries))).axes
-    assert len(bars(ax)) == 4
-    assert not labels(ax)
-    assert ticks_of_train(ax, look) == [3.0]
-
-
 def test_batch_sizes(report, look):
     """The smallest, the nearest to the break-even, and the largest are shown."""
     content = affine_run(
