@@ -1,4 +1,4 @@
-"""README's commands and examples work, and its numbers are those of the committed results."""
+"""What README shows is true: its two commands are one line each, and its example runs and reports."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from breakeven import cli
 from breakeven.experiment.shell import Job
 from support.fake_commands import Machine, install
 from support.histories import medians, timed
-from support.pages import Cells, rows_of, text_of
+from support.pages import Cells, text_of
 from support.reports import box
 from support.run_files import affine_run, write
 
@@ -25,8 +25,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_commands_for_ci():
-    """The two commands are one line each, and CI reads the same ones."""
+def test_the_two_commands_are_one_line_each_and_ci_reads_the_same():
     spec = importlib.util.spec_from_file_location("readme_command", ROOT / ".ci" / "readme_command.py")
     readme_command = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme_command)
@@ -38,8 +37,7 @@ def test_commands_for_ci():
     assert "'.[test]'" in tests
 
 
-def test_links():
-    """Every linked file exists."""
+def test_the_pictures_and_files_that_are_named_are_there():
     named = [
         *re.findall(r"\]\(([^)]+)\)", README),
         *re.findall(r"breakeven report (results/\S+?\.json)", README),
@@ -49,8 +47,7 @@ def test_links():
         assert (ROOT / name).is_file(), name
 
 
-def test_baseline_example(tmp_path, monkeypatch, capsys):
-    """All machines are compared with the same one."""
+def test_the_machines_of_the_other_example_are_held_against_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (command,) = [block for block in blocks("console") if "--baseline" in block]
     words = shlex.split(command)
@@ -65,14 +62,13 @@ def test_baseline_example(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_first_example(torch_is_loaded, pytester, capsys):
-    """It runs, and the report is written, with the commands below it."""
+def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded, pytester, capsys):
     (example,) = blocks("python")
     commands = blocks("console")[0]
     measure, report = (shlex.split(line) for line in commands.strip().splitlines())
     pytester.makepyfile(bench_mine=example)
     assert measure[0] == "pytest"
-    quick = ("--benchmark-max-time=0.02", "--breakeven-phases=train")  # as written it takes minutes
+    quick = ("--benchmark-max-time=0.02", "--breakeven-phases=train")  # as typed it takes minutes
     result = pytester.runpytest_inprocess(*measure[1:], *quick)
     assert result.ret == 0
     names = [item["name"] for item in json.loads(Path("mine.json").read_text())["benchmarks"]]
@@ -83,8 +79,7 @@ def test_first_example(torch_is_loaded, pytester, capsys):
     assert "the page: mine.json.report/index.html" in capsys.readouterr().out
 
 
-def test_comparison_example(tmp_path, monkeypatch, capsys):
-    """The commands of `ab`, `calibrate` and `compare` work as shown."""
+def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     console = "\n".join(blocks("console"))
@@ -103,8 +98,7 @@ def test_comparison_example(tmp_path, monkeypatch, capsys):
     assert "10 calibration runs" in " ".join(capsys.readouterr().out.split())
 
 
-def test_history_example(tmp_path, monkeypatch, capsys):
-    """The commands of `history` find and accept a regression."""
+def test_the_commands_that_keep_watch_keep_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     keeping, accepting = (
@@ -130,8 +124,7 @@ def test_history_example(tmp_path, monkeypatch, capsys):
     assert cli.main(keeping[1][1:]) == 0
 
 
-def test_figures_of_compare():
-    """They are those of the committed results."""
+def test_the_figures_of_the_comparison_are_those_of_the_committed_measurement():
     figures = json.loads((ROOT / "results" / "harness" / "regression.json").read_text())["figures"]
     flat = " ".join(README.split())
     alarms = [figure for name, figure in figures.items() if "5 runs a side, noise" in name]
@@ -145,8 +138,7 @@ def test_figures_of_compare():
     assert f"in {1 / speed:.1f} of the time that pytest-benchmark takes" in flat
 
 
-def test_figures_of_history():
-    """They are those of the committed results."""
+def test_the_figures_of_the_history_are_those_of_the_committed_measurement():
     figures = json.loads((ROOT / "results" / "harness" / "history.json").read_text())["figures"]
     flat = " ".join(README.split())
     falsely = figures["false changes per series and 100 commits"]["rows"]
@@ -191,8 +183,7 @@ def quote():
     return " ".join(block.replace("> ", "").split())
 
 
-def test_quoted_verdict(quote, pages, capsys):
-    """It is the verdict of the committed page and of a new report."""
+def test_the_quoted_verdict_is_in_the_committed_page_and_in_a_new_report(quote, pages, capsys):
     paths = [str(ROOT / "results" / "h100-16core" / name) for name in RESULTS["h100-16core"]]
     assert cli.main(["report", *paths, "--format", "json"]) == 0
     verdict = json.loads(capsys.readouterr().out)["verdict"]
@@ -200,14 +191,8 @@ def test_quoted_verdict(quote, pages, capsys):
     assert verdict == text_of(re.search(r'<div id="verdict">(.*?)</div>', pages["h100-16core"], re.DOTALL)[1])
 
 
-def test_quoted_cases_and_rounds(benchmarks):
-    """Their numbers are those of the committed runs."""
-    rounds = sum(item["stats"]["rounds"] for item in benchmarks["h100-16core"])
-    assert f"{len(benchmarks['h100-16core'])} cases, {rounds:,} rounds" in " ".join(README.split())
-
-
 def facts_of(item):
-    """The identity of a benchmark: its keys and its axes."""
+    """What identifies a benchmark: its keys and its axes."""
     return {**item["extra_info"], **item["extra_info"]["axes"]}
 
 
@@ -237,58 +222,6 @@ def crossing(leads):
     return low + (high - low) * leads[low] / (leads[low] - leads[high])
 
 
-def in_words(seconds):
-    """A time with three digits, as the page shows it."""
-    unit, name = next((u, n) for u, n in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")) if seconds >= u)
-    value = seconds / unit
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {name}"
-
-
-@pytest.mark.parametrize(
-    ("folder", "case"),
-    [
-        ("h100-16core", "cnn channels=64 side=32 | 1024 | train | cpu"),
-        ("h100-16core", "cnn channels=64 side=32 | 1024 | train | cuda"),
-        ("h100-16core", "seed_net | 1 | backward | cuda"),
-        ("h100-16core", "transformer d_model=512 length=128 optimizer=adam | 16 | forward | cpu"),
-        ("cpu-2core", "lstm | 64 | train | cpu"),
-        ("cpu-2core", "seed_net | 1 | backward | cpu@1"),
-    ],
-)
-def test_medians_of_the_page(benchmarks, pages, folder, case):
-    """They are the medians of the raw rounds."""
-    model, batch, phase, device = case.split(" | ")
-    workload, *axes = model.split()
-    head, *rows = rows_of(pages[folder])
-    shown = [dict(zip(head, row, strict=True)) for row in rows]
-    [row] = [
-        row
-        for row in shown
-        if (row["workload"], row["batch"], row["phase"], row["device"]) == (workload, batch, phase, device)
-        and set(axes) <= set(row["axes"].split())
-    ]
-    cases = [
-        item
-        for item in benchmarks[folder]
-        if set(axes) <= {f"{key}={value}" for key, value in item["extra_info"]["axes"].items()}
-    ]
-    medians = medians_s(cases, workload=workload, phase=phase, device=device)
-    assert row["median"] == in_words(medians[int(batch)])
-
-
-def test_quoted_counts(benchmarks, quote):
-    """The numbers of models follow from the raw rounds."""
-    items = benchmarks["h100-16core"]
-    models = {json.dumps([facts_of(item)["workload"], item["extra_info"]["axes"]]) for item in items}
-    crossings = [
-        crossing(leads_s(items, workload=workload, axes=axes)) for workload, axes in map(json.loads, models)
-    ]
-    assert re.search(r"in 7 from the smallest measured, in 7 from batch", quote)
-    assert "In 14 of 15 models" in quote
-    assert len(crossings) == 15
-    assert crossings.count(0) == 7
-
-
 @pytest.mark.parametrize(
     ("place", "wanted"),
     [
@@ -297,8 +230,7 @@ def test_quoted_counts(benchmarks, quote):
         ("seed_net", {"workload": "seed_net"}),
     ],
 )  # fmt: skip
-def test_quoted_break_evens(benchmarks, pages, quote, place, wanted):
-    """They follow from the raw rounds."""
+def test_the_quoted_crossings_recomputed_from_the_raw_rounds(benchmarks, pages, quote, place, wanted):
     (quoted,) = re.findall(rf"batch ([\d.]+) \[\S+\] \({place}\)", quote)
     found = crossing(leads_s(benchmarks["h100-16core"], **wanted))
     assert f"{found:.{0 if found >= 10 else 1}f}" == quoted
@@ -307,8 +239,7 @@ def test_quoted_break_evens(benchmarks, pages, quote, place, wanted):
     assert shown.split()[0] == quoted
 
 
-def test_quoted_speedup(benchmarks, quote):
-    """It follows from the raw rounds."""
+def test_the_quoted_largest_speedup_recomputed_from_the_raw_rounds(benchmarks, quote):
     (quoted, batch, channels) = re.search(
         r"([\d.]+)x at best \(batch (\d+), cnn at channels=(\d+)\)", quote
     ).groups()
@@ -322,5 +253,5 @@ def test_quoted_speedup(benchmarks, quote):
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--breakeven-\w+)=", README))))
-def test_options_exist(option, pytestconfig):
+def test_the_options_that_are_named_exist(option, pytestconfig):
     assert pytestconfig.getoption(option.lstrip("-").replace("-", "_"), "absent") != "absent"

@@ -46,14 +46,6 @@ def test_single_runs():
     assert with_floor.is_significant
 
 
-def test_floor_is_ignored_with_several_runs():
-    assert common_shift(NOISY, NOISY + 0.3, floor=NOISY * 100) == common_shift(NOISY, NOISY + 0.3)
-
-
-def test_too_few_cases():
-    assert common_shift(NOISY[:2], NOISY[:2]) is None
-
-
 def test_run_without_common_cases():
     """A run without any of the common cases does not count."""
     baseline = np.log(np.ones((4, 2)))

@@ -16,7 +16,7 @@ from breakeven.compare.noise_floor import (
     read_floor,
     write_floor,
 )
-from breakeven.errors import DifferentMachinesError, NewerSchemaError, RunFileError, UsageError
+from breakeven.errors import DifferentMachinesError, RunFileError, UsageError
 from breakeven.runs.reader import read_run
 from breakeven.stats.regression import effects
 from support.reports import box
@@ -76,21 +76,6 @@ def test_detected_four_times_in_five(cases, runs):
     assert 0.70 < detection_rate(sds, change, runs, known, suites=8000 // cases) < 0.90
 
 
-@pytest.mark.parametrize("runs", [3, 5])
-def test_detected_with_unequal_noise(runs):
-    """The same holds if cases differ in their noise."""
-    sds = np.exp(np.random.default_rng(5).normal(math.log(0.02), 0.5, 60))
-    assert 0.68 < detection_rate(sds, typical(sds, runs), runs) < 0.92
-
-
-@pytest.mark.parametrize("runs", [1, 5, 10])
-def test_detected_in_a_single_case(runs):
-    """The same holds for a single case."""
-    sds = np.array([0.02])
-    known = (lambda rng: sds[:, None] * rng.standard_normal((1, 10))) if runs == 1 else None
-    assert 0.68 < detection_rate(sds, typical(sds, runs, floors=200), runs, known, suites=2000) < 0.92
-
-
 def test_more_runs_detect_smaller_changes():
     """Never one below the threshold."""
     noise = 0.02 * np.random.default_rng(1).standard_normal((40, 10))
@@ -107,14 +92,6 @@ def test_one_run_per_side_by_hand():
     sd = noise.std(ddof=1)
     (row,) = detectable(floor(noise), [1])
     assert row.typical == pytest.approx(1.02 * math.exp(2.6969 * sd * math.sqrt(2)) - 1, rel=1e-3)
-
-
-def test_three_runs_per_side_by_hand():
-    """A case alone, with 4 degrees of freedom: 80% of a noncentral t(4) at 3.040 are above 2.132."""
-    noise = np.array([0.01, -0.01] * 5)
-    (row,) = detectable(floor(noise), [3])
-    reach = 3.0398 * noise.std(ddof=1) * math.sqrt(2 / 3)
-    assert row.typical == pytest.approx(1.02 * math.exp(reach) - 1, rel=1e-3)
 
 
 def test_nothing_is_detectable():
@@ -138,13 +115,6 @@ def test_floor_of(tmp_path):
     assert np.isnan(logs).sum() == 4
 
 
-def test_includes():
-    """The noise of a case is known if at least two runs timed it."""
-    medians = {"two": [1.0, None, 1.1], "one": [1.0, None, None], "zero": [1.0, 0.0, None]}
-    found = NoiseFloor("c1", {}, 3, "", "", medians)
-    assert [found.includes(case) for case in (*medians, "unknown")] == [True, False, False, False]
-
-
 @pytest.mark.parametrize("rows", [[[1.0]], [[1.0], []], [[0.0], [0.0]]])
 def test_no_noise_known(tmp_path, rows):
     """At least one case must have been timed twice."""
@@ -153,7 +123,7 @@ def test_no_noise_known(tmp_path, rows):
 
 
 def test_several_classes(tmp_path):
-    """They are refused, and the message names the difference."""
+    """They are refused, naming what differs."""
     one = runs_of(tmp_path / "a", [1.0], machine=box("x", "one", torch="2.12"))
     two = runs_of(tmp_path / "b", [1.0], machine=box("x", "two", torch="2.13"))
     for refusing in (check_one_class, floor_of):
@@ -179,15 +149,8 @@ def test_unknown_class(tmp_path):
     assert read_floor(tmp_path / "noise", None) == found
 
 
-def test_fewer_runs_than_before():
-    """A floor that replaces one of more runs is warned about."""
-    small, large = floor([[0.0, 0.1]]), floor([[0.0, 0.1, 0.2]])
-    assert "--runs 3" in floor_warnings(small, large)[0]
-    assert floor_warnings(large, small) == floor_warnings(small, small) == []
-
-
 def test_round_trip(tmp_path):
-    """Reading returns what was written."""
+    """What is written is read back."""
     found = floor_of(runs_of(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd {out}")
     path = write_floor(found, tmp_path / "deep" / "noise")
     assert path.name == "id-box.json"
@@ -197,7 +160,7 @@ def test_round_trip(tmp_path):
 
 @pytest.mark.parametrize("class_id", ["../../evil", "a/b", "", "x" * 65, "a\0b", "é", ".."])
 def test_path_stays_in_the_directory(tmp_path, class_id):
-    """This holds for any class id."""
+    """Whatever the class id is."""
     path = write_floor(floor([[0.0, 0.1]], class_id), tmp_path / "noise")
     assert path.parent == tmp_path / "noise"
     assert len(list((tmp_path / "noise").iterdir())) == 1
@@ -205,33 +168,17 @@ def test_path_stays_in_the_directory(tmp_path, class_id):
         assert read_floor(tmp_path / "noise", class_id).runs == 2
 
 
-def test_new_floor_replaces_the_old_one(tmp_path):
-    write_floor(floor([[0.0, 0.1]]), tmp_path)
-    write_floor(floor([[0.0, 0.1, 0.2]]), tmp_path)
-    assert read_floor(tmp_path, "c1").runs == 3
-
-
-def test_cannot_be_written(tmp_path):
-    write(tmp_path / "file", "")
-    with pytest.raises(UsageError, match="--noise"):
-        write_floor(floor([[0.0, 0.1]]), tmp_path / "file")
-
-
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"medians_s": []}, "medians_s"),
-        ({"runs": 1}, "runs"),
         ({"runs": True}, "runs"),
         ({"runs": 2.0}, "runs"),
-        ({"runs": 3}, "medians_s['case0']"),
         ({"medians_s": {"a": [1.0, -1.0]}}, "medians_s['a'][1]"),
         ({"medians_s": {"a": [1.0, "1"]}}, "medians_s['a'][1]"),
         ({"medians_s": {"a": [True, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [math.nan, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [1e31, 1.0]}}, "medians_s['a'][0]"),
-        ({"medians_s": {"a": 1.0}}, "medians_s['a']"),
-        ({"class_id": "other"}, "class_id"),
     ],
 )
 def test_damaged_file(tmp_path, change, field):
@@ -244,15 +191,8 @@ def test_damaged_file(tmp_path, change, field):
     assert str(refused.value).endswith("; calibrate again with `breakeven calibrate`")
 
 
-@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"'])
-def test_no_object(tmp_path, content):
-    (tmp_path / "c1.json").write_text(content)
-    with pytest.raises(RunFileError, match="calibrate again"):
-        read_floor(tmp_path, "c1")
-
-
 def test_unchecked_fields(tmp_path):
-    """Fields that are only displayed may have any value, or be missing."""
+    """What is only shown does not matter: any value of it, or none, is read."""
     path = write_floor(floor([[0.0, 0.1]]), tmp_path)
     content = json.loads(path.read_text())
     for shown in ({"schema": "x", "class": 3, "datetime": 4, "command": None, "other": 1}, {}):
@@ -261,8 +201,21 @@ def test_unchecked_fields(tmp_path):
         assert read_floor(tmp_path, "c1").facts == {}
 
 
-def test_newer_schema(tmp_path):
-    path = write_floor(floor([[0.0, 0.1]]), tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
-    with pytest.raises(NewerSchemaError, match="upgrade breakeven"):
-        read_floor(tmp_path, "c1")
+def test_cannot_be_written(tmp_path):
+    write(tmp_path / "file", "")
+    with pytest.raises(UsageError, match="--noise"):
+        write_floor(floor([[0.0, 0.1]]), tmp_path / "file")
+
+
+def test_includes():
+    """The noise of a case is known from two runs that timed it on."""
+    medians = {"two": [1.0, None, 1.1], "one": [1.0, None, None], "zero": [1.0, 0.0, None]}
+    found = NoiseFloor("c1", {}, 3, "", "", medians)
+    assert [found.includes(case) for case in (*medians, "unknown")] == [True, False, False, False]
+
+
+def test_fewer_runs_than_before():
+    """A floor that replaces one of more runs is warned about."""
+    small, large = floor([[0.0, 0.1]]), floor([[0.0, 0.1, 0.2]])
+    assert "--runs 3" in floor_warnings(small, large)[0]
+    assert floor_warnings(large, small) == floor_warnings(small, small) == []

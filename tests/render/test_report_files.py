@@ -6,9 +6,8 @@ import pytest
 
 from breakeven.errors import UsageError
 from breakeven.render import report_files
-from breakeven.render.report_tables import tables
 from support.reports import report
-from support.run_files import affine_run, benchmark, run
+from support.run_files import affine_run
 
 
 def gpu(tmp_path):
@@ -79,10 +78,3 @@ def test_page_is_never_half_written(tmp_path, monkeypatch):
         report_files.write_report(gpu(tmp_path), out, "2")
     assert (out / "index.html").read_bytes() == before
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
-
-
-def test_skewed_interval(tmp_path):
-    """An interval that is wide relative to its median is shown by its ends."""
-    times = [1.0] * 5 + [4.0] * 4
-    found = report(tmp_path, run([benchmark(times), benchmark(times, device="cuda")]))
-    assert tables(found)[0].rows[0][2] == "1.00 s [1.00 s–4.00 s]"

@@ -5,7 +5,7 @@ import pytest
 
 from breakeven.report.estimates import estimates
 from breakeven.runs.reader import read
-from support.reports import only, report
+from support.reports import only
 from support.run_files import affine_run, benchmark, run, write
 
 
@@ -62,20 +62,3 @@ def test_order_of_the_file(tmp_path):
     for case, same in zip(one, other[::-1], strict=True):
         assert (case.median_s, case.low_s, case.high_s) == (same.median_s, same.low_s, same.high_s)
         assert np.array_equal(case.draws, same.draws)
-
-
-def test_order_of_a_report(tmp_path):
-    """Lines stay together, batch sizes and numeric axes ascend, and devices have one order everywhere."""
-    rows = [
-        benchmark([1.0] * 6, device=device, batch_size=batch, axes={"width": width})
-        for device in ("cuda", "cpu@16", "cpu@2", "cpu")
-        for batch in (64, 8)
-        for width in (512, 64)
-    ]
-    keys = [row.key for row in report(tmp_path, run(rows)).rows]
-    assert [(key.axes["width"], key.batch_size, key.device) for key in keys] == [
-        (width, batch, device)
-        for width in (64, 512)
-        for batch in (8, 64)
-        for device in ("cpu", "cpu@2", "cpu@16", "cuda")
-    ]

@@ -30,23 +30,14 @@ def test_parts(tmp_path):
 
 @pytest.mark.parametrize(
     ("missing", "device", "is_complete"),
-    [
-        ("transfer", "cpu", True),
-        ("transfer", "cpu@1", True),
-        ("transfer", "cuda", False),
-        ("step", "cpu", False),
-        ("forward", "cpu", False),
-    ],
-)
+    [("transfer", "cpu", True), ("transfer", "cpu@1", True), ("transfer", "cuda", False),
+     ("step", "cpu", False), ("forward", "cpu", False)],
+)  # fmt: skip
 def test_is_complete(tmp_path, missing, device, is_complete):
     """A sum without a phase is incomplete; a CPU needs no `transfer`."""
     times = {"transfer": 1.0, **TIMES}
     del times[missing]
     assert only(reported(tmp_path, times, device).phase_sums).is_complete == is_complete
-
-
-def test_without_train(tmp_path):
-    assert reported(tmp_path, {"forward": 2.0, "backward": 4.0}).phase_sums == ()
 
 
 def test_no_time_at_all(tmp_path):

@@ -17,21 +17,11 @@ from support.run_files import affine_run, benchmark, outcome, run
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [
-        (1.03, 1.05, "faster"),
-        (1.001, 1.03, "faster"),
-        (0.9, 0.97, "slower"),
-        (0.97, 0.999, "slower"),
-        (0.99, 1.01, "same"),
-        (1.005, 1.015, "same"),
-        (0.985, 0.995, "same"),
-        (1 / 1.02, 1.02, "same"),
-        (0.99, 1.03, "undecided"),
-        (1.0, 1.05, "undecided"),
-        (0.95, 1.0, "undecided"),
-        (None, None, "undecided"),
-    ],
-)
+    [(1.03, 1.05, "faster"), (1.001, 1.03, "faster"), (0.9, 0.97, "slower"), (0.97, 0.999, "slower"),
+     (0.99, 1.01, "same"), (1.005, 1.015, "same"), (0.985, 0.995, "same"), (1 / 1.02, 1.02, "same"),
+     (0.99, 1.03, "undecided"), (1.0, 1.05, "undecided"), (0.95, 1.0, "undecided"),
+     (None, None, "undecided")],
+)  # fmt: skip
 def test_verdict_of(low, high, verdict):
     assert verdict_of(RatioInterval(low, 1.0, high)) == verdict
 
@@ -41,73 +31,19 @@ def devices(row):
     return row.baseline.device, row.candidate.device
 
 
-def test_speedup(tmp_path):
+@pytest.mark.parametrize(("baseline", "speedup", "verdict"), [(None, 2.0, "faster"), ("cuda", 0.5, "slower")])
+def test_speedup(tmp_path, baseline, speedup, verdict):
     """Baseline time over candidate time."""
-    found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")]))
-    row = only(found.speedups)
-    assert devices(row) == ("cpu", "cuda")
-    assert (row.speedup, row.low, row.high) == (2.0, 2.0, 2.0)
-    assert row.verdict == "faster"
-
-
-def test_named_baseline(tmp_path):
     content = run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda")])
-    row = only(report(tmp_path, content, baseline="cuda").speedups)
-    assert (*devices(row), row.speedup) == ("cuda", "cpu", 0.5)
+    row = only(report(tmp_path, content, baseline=baseline).speedups)
+    assert (row.speedup, row.low, row.high, row.verdict) == (speedup, speedup, speedup, verdict)
+    assert row.baseline.device == (baseline or "cpu") != row.candidate.device
 
 
-def test_candidates(tmp_path):
-    """Every device but the baseline, also another number of threads."""
-    found = report(tmp_path, affine_run({"cpu": (1, 1), "cpu@1": (1, 2), "cuda": (3, 0.1)}, batches=[1]))
-    assert set(map(devices, found.speedups)) == {("cpu", "cpu@1"), ("cpu", "cuda")}
-
-
-def test_transfer(tmp_path):
-    """It is timed, and never compared."""
-    found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, phases=("transfer", "train")))
-    assert {row.phase for row in found.speedups} == {row.phase for row in found.break_evens} == {"train"}
-    assert {row.key.phase for row in found.rows} == {"transfer", "train"}
-
-
-def test_few_rounds(tmp_path):
-    row = only(report(tmp_path, run([benchmark([4.0] * 5), benchmark([2.0] * 9, device="cuda")])).speedups)
-    assert (row.speedup, row.low, row.high, row.verdict) == (2.0, None, None, "undecided")
-    assert row.flags == ("few_rounds",)
-
-
-def test_zero_median(tmp_path):
-    found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([0.0] * 9, device="cuda")]))
-    row = only(found.speedups)
-    assert (row.speedup, row.low, row.high, row.verdict) == (None, None, None, "undecided")
-    assert row.flags == ("zero_time",)
-    assert only(found.break_evens).crossing.status == "undecided"
-
-
-def test_single_rounds_of_zero(tmp_path):
-    row = only(
-        report(tmp_path, run([benchmark([0.0] + [4.0] * 30), benchmark([2.0] * 30, device="cuda")])).speedups
-    )
-    assert (row.speedup, row.verdict) == (2.0, "faster")
-
-
-def test_one_sided_cell(tmp_path):
-    found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda", batch_size=1)]))
-    assert found.speedups == ()
-    assert found.headline is None
-
-
-def test_axes_of_another_type(tmp_path):
-    content = run([benchmark([4.0] * 9, axes={"w": 1}), benchmark([2.0] * 9, device="cuda", axes={"w": "1"})])
-    assert report(tmp_path, content).speedups == ()
-
-
-def test_replicates(tmp_path):
-    levels = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
-    contents = [run([benchmark([2.0] * 9), benchmark([level] * 9, device="cuda")]) for level in levels]
-    row = only(report(tmp_path, *contents).speedups)
-    assert row.speedup == pytest.approx(2 / 1.25)
-    assert row.low <= 2 / 1.4
-    assert row.high >= 2 / 1.1
+@pytest.mark.parametrize("other", [{"batch_size": 1}, {"axes": {"width": "128"}}])
+def test_one_sided_cell(tmp_path, other):
+    found = report(tmp_path, run([benchmark([4.0] * 9), benchmark([2.0] * 9, device="cuda", **other)]))
+    assert (found.speedups, found.headline) == ((), None)
 
 
 def run_of(times):
@@ -193,22 +129,6 @@ def test_runs_of_few_rounds(tmp_path):
     assert only(report(tmp_path, *contents[:5]).speedups).verdict == "undecided"
 
 
-def test_machines_are_not_mixed(tmp_path):
-    boxes = [{"node": name, "breakeven": {"class_id": name}} for name in ("one", "two")]
-    contents = [
-        affine_run({"cpu": (1, 1)}, machine=boxes[0]),
-        affine_run({"cuda": (1, 1)}, machine=boxes[1]),
-    ]
-    assert report(tmp_path, *contents).speedups == ()
-    both = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, machine=box, seed=i) for i, box in enumerate(boxes)]
-    found = report(tmp_path, *both)
-    assert {(row.baseline.machine, row.candidate.machine) for row in found.speedups} == {
-        ("one", "one"),
-        ("two", "two"),
-    }
-    assert [conclusion.headline.split(": ")[0] for conclusion in found.conclusions] == ["On one", "On two"]
-
-
 def test_break_even(tmp_path):
     # 1 + b = 33 + b / 5 at b = 40
     line = only(report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, noise=0.001)).break_evens)
@@ -232,32 +152,6 @@ def test_hole(tmp_path):
         line = only(found.break_evens)
         assert (line.holes, line.crossing.status, line.crossing.bracket) == ((8,), "undecided", (1, 64))
         assert "hole" in line.crossing.warnings
-
-
-def test_few_rounds_are_a_hole(tmp_path):
-    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
-    content["benchmarks"] += [
-        benchmark([9.0] * 9, batch_size=8),
-        benchmark([34.6] * 3, device="cuda", batch_size=8),
-    ]
-    line = only(report(tmp_path, content).break_evens)
-    assert (line.batches, line.holes, line.crossing.status) == ((1, 64), (8,), "undecided")
-
-
-def test_hole_of_both_devices(tmp_path):
-    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64])
-    content["breakeven"] = {
-        "schema": 1,
-        "outcomes": [outcome("skipped", device=d, batch_size=8) for d in ("cpu", "cuda")],
-    }
-    line = only(report(tmp_path, content).break_evens)
-    assert (line.holes, line.crossing.status) == ((8,), "undecided")
-
-
-def test_same_devices(tmp_path):
-    found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005))
-    assert {row.verdict for row in found.speedups} == {"same"}
-    assert only(found.break_evens).crossing.status == "undecided"
 
 
 @pytest.mark.parametrize(("rho", "least"), [(0.0, 0.93), (0.5, 0.90)])
@@ -316,15 +210,6 @@ def test_break_even_within_2_percent(tmp_path, speedups, status, bracket):
         assert (abs(speedups[-1] - 1) < 0.02) == ("within 2%" in headline)
 
 
-def test_order_of_the_file(tmp_path):
-    """It changes no number of a report."""
-    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=("train", "forward"))
-    backwards = {**content, "benchmarks": content["benchmarks"][::-1]}
-    one, other = report(tmp_path / "a", content), report(tmp_path / "b", backwards)
-    assert (one.speedups, one.break_evens, one.verdict) == (other.speedups, other.break_evens, other.verdict)
-    assert one.cases.equals(other.cases)
-
-
 def test_between(tmp_path):
     """Between measured batch sizes the times are straight lines, and none crosses a hole."""
     content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64, 512], noise=0)
@@ -336,3 +221,34 @@ def test_between(tmp_path):
     cut = only(report(tmp_path / "b", content).break_evens)
     assert all(batch < 64 for batch, _ in cut.between)
     assert cut.between == line.between[: len(cut.between)]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cuda", "found", "flags"),
+    [
+        ([4.0] * 5, [2.0] * 9, (2.0, None, "undecided"), ("few_rounds",)),
+        ([4.0] * 9, [0.0] * 9, (None, None, "undecided"), ("zero_time",)),
+        ([0.0] + [4.0] * 30, [2.0] * 30, (2.0, 2.0, "faster"), ()),
+    ],
+    ids=["few rounds", "median of zero", "one round of zero"],
+)
+def test_unusual_rounds(tmp_path, cpu, cuda, found, flags):
+    content = report(tmp_path, run([benchmark(cpu), benchmark(cuda, device="cuda")]))
+    row = only(content.speedups)
+    assert ((row.speedup, row.low, row.verdict), row.flags) == (found, flags)
+    assert only(content.break_evens).crossing.status == ("undecided" if flags else "always")
+
+
+@pytest.mark.parametrize(
+    ("benchmarks", "outcomes"),
+    [
+        ([benchmark([9.0] * 9, batch_size=8), benchmark([34.6] * 3, device="cuda", batch_size=8)], []),
+        ([], [outcome("skipped", device=d, batch_size=8) for d in ("cpu", "cuda")]),
+    ],
+    ids=["few rounds", "both skipped"],
+)
+def test_other_holes(tmp_path, benchmarks, outcomes):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64], outcomes=outcomes)
+    content["benchmarks"] += benchmarks
+    line = only(report(tmp_path, content).break_evens)
+    assert (line.batches, line.holes, line.crossing.status) == ((1, 64), (8,), "undecided")

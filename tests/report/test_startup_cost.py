@@ -1,4 +1,4 @@
-"""The steps after which a faster device has paid back its start-up time."""
+"""After how many steps a faster device has paid back its start."""
 
 import pytest
 
@@ -10,7 +10,7 @@ INIT = {"device_init_s": {"cpu": 0.0, "cuda": 6.0}}
 
 
 def report_on(tmp_path, cuda=None, cpu=None, state=INIT, phases=("train",), **more):
-    """A cell that takes 3 s per step on the cpu and 1 s on the GPU, with these facts of each device."""
+    """A cell that takes 3 s a step on the cpu and 1 s on the GPU, with these facts of each device."""
     machine = box("box", state=state)
     rows = []
     for device, step_s, facts in (("cpu", 3.0, cpu), ("cuda", 1.0, cuda)):
@@ -30,35 +30,31 @@ def test_start(tmp_path):
     assert "5 [5–5] steps at batch 64" in sentence
 
 
-def test_start_of_the_baseline(tmp_path):
-    payback = only(report_on(tmp_path, cpu={"first_call_s": 7.0, "model_transfer_s": 1.0}).paybacks)
-    assert payback.start_s == 6.0 - 5.0
+STEP = ("forward", "backward", "step", "train")
 
 
-def test_first_calls(tmp_path):
-    """Those of the phases and of the step are not counted twice."""
-    found = report_on(
-        tmp_path, cuda={"first_call_s": 2.0}, phases=("forward", "backward", "step", "train"), state=INIT
-    )
-    # Each phase's first call took 1 s too long, and so did train's; the larger sum counts.
-    assert only(found.paybacks).start_s == 6.0 + 3.0
+@pytest.mark.parametrize(
+    ("options", "start_s"),
+    [
+        ({"cpu": {"first_call_s": 7.0, "model_transfer_s": 1.0}}, 6.0 - 5.0),
+        # Each phase's first call took 1 s too long, and so did train's; the larger sum counts.
+        ({"cuda": {"first_call_s": 2.0}, "phases": STEP}, 6.0 + 3.0),
+        ({"cuda": {"first_call_s": 4.0, "compile_s": 20.0}}, 6.0 + 20.0),
+        # The first call of a captured graph is a replay: it has neither compiling nor capturing.
+        ({"cuda": {"first_call_s": 1.0, "compile_s": 20.0, "capture_s": 2.0}}, 6.0 + 20.0 + 2.0),
+        ({"cuda": {"first_call_s": 1.0, "capture_s": 2.0}, "phases": STEP}, 6.0 + 2.0),
+    ],
+    ids=["baseline", "first calls", "compiling", "capturing", "a capture in every phase"],
+)
+def test_parts_of_the_start(tmp_path, options, start_s):
+    assert only(report_on(tmp_path, **options).paybacks).start_s == start_s
 
 
-def test_compiling(tmp_path):
-    payback = only(report_on(tmp_path, cuda={"first_call_s": 4.0, "compile_s": 20.0}).paybacks)
-    assert payback.start_s == 6.0 + 20.0
-
-
-def test_capturing(tmp_path):
-    """It counts in addition to compiling: the first call of a captured graph is a replay and has neither."""
-    found = report_on(tmp_path, cuda={"first_call_s": 1.0, "compile_s": 20.0, "capture_s": 2.0})
-    assert only(found.paybacks).start_s == 6.0 + 20.0 + 2.0
-
-
-def test_a_capture_in_every_phase_counts_once(tmp_path):
-    phases = ("forward", "backward", "step", "train")
-    found = report_on(tmp_path, cuda={"first_call_s": 1.0, "capture_s": 2.0}, phases=phases)
-    assert only(found.paybacks).start_s == 6.0 + 2.0
+@pytest.mark.parametrize("steps", [{"cpu": 1.0, "cuda": 3.0}, {"cpu@1": 3.0, "cpu": 1.0}])
+def test_no_payback(tmp_path, steps):
+    """A slower accelerator and a CPU have none."""
+    rows = [benchmark([t] * 9, device=d, first_call_s=t, model_transfer_s=0.0) for d, t in steps.items()]
+    assert report(tmp_path, run(rows, machine=box(state=INIT))).paybacks == ()
 
 
 def test_a_shorter_start(tmp_path):
@@ -75,15 +71,6 @@ def test_less_than_a_step(tmp_path):
     assert "500 ms, is paid back in the first step" in found.verdict
 
 
-def test_a_slower_accelerator(tmp_path):
-    machine = box("box", state=INIT)
-    rows = [
-        benchmark([t] * 9, device=d, first_call_s=t, model_transfer_s=0.0)
-        for d, t in (("cpu", 1.0), ("cuda", 3.0))
-    ]
-    assert report(tmp_path, run(rows, machine=machine)).paybacks == ()
-
-
 @pytest.mark.parametrize("state", [{}, {"device_init_s": {"cuda": "soon"}}, {"device_init_s": [6.0]}])
 def test_unknown_initialization(tmp_path, state):
     found = report_on(tmp_path, state=state)
@@ -94,25 +81,6 @@ def test_unknown_initialization(tmp_path, state):
 @pytest.mark.parametrize("value", [None, -1.0, "1", True, 10**400])
 def test_impossible_first_call(tmp_path, value):
     assert report_on(tmp_path, cuda={"first_call_s": value}).paybacks == ()
-
-
-def test_two_cpu_devices(tmp_path):
-    rows = [
-        benchmark([t] * 9, device=d, first_call_s=t, model_transfer_s=0.0)
-        for d, t in (("cpu@1", 3.0), ("cpu", 1.0))
-    ]
-    assert report(tmp_path, run(rows, machine=box("box", state=INIT))).paybacks == ()
-
-
-def test_table(tmp_path):
-    machine = box("box", state=INIT)
-    rows = [
-        benchmark([t] * 9, device=d, batch_size=b, first_call_s=t, model_transfer_s=0.0)
-        for b, cpu, cuda in ((1, 3.0, 2.0), (64, 9.0, 1.0))
-        for d, t in (("cpu", cpu), ("cuda", cuda))
-    ]
-    table = payback_table(report(tmp_path, run(rows, machine=machine)))
-    assert table.rows == (("box", "cuda", "mlp width=128", "64", "6.00 s", "1 [1–1]"),)
 
 
 def test_interval(tmp_path):

@@ -21,12 +21,6 @@ def test_flops(tmp_path, phase):
     assert (rate.low, rate.high) == (6000 / case.high_s, 6000 / case.low_s)
 
 
-@pytest.mark.parametrize("phase", ["transfer", "step"])
-def test_bytes(tmp_path, phase):
-    rate = row_of(tmp_path, phase=phase, moved_bytes=6_000, device="cuda").rate
-    assert (rate.value, rate.unit) == (3000.0, "B/s")
-
-
 @pytest.mark.parametrize(
     "case",
     [
@@ -53,17 +47,3 @@ def test_samples(tmp_path):
     samples = row_of(tmp_path, batch_size=64).samples
     assert (samples.value, samples.unit) == (32.0, "samples/s")
     assert row_of(tmp_path / "forward", phase="forward").samples is None
-
-
-def test_few_rounds(tmp_path):
-    """They leave a rate without an interval."""
-    rate = row_of(tmp_path, times=[2.0, 2.0], flops=6_000).rate
-    assert (rate.value, rate.low, rate.high) == (3000.0, None, None)
-
-
-def test_the_frame_has_rates_and_memory(tmp_path):
-    content = run([benchmark(TIMES, flops=6_000, peak_memory_bytes=200), benchmark(TIMES, batch_size=1)])
-    first, second = report(tmp_path, content).cases.to_dict("records")
-    assert (first["batch_size"], first["peak_memory_bytes"], first["rate"]) == (1, None, None)
-    assert (second["batch_size"], second["peak_memory_bytes"], second["rate"].value) == (64, 200, 3000.0)
-    assert second["samples"].value == 32.0

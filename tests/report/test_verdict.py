@@ -1,4 +1,4 @@
-"""The subject of the verdict, and its numbers; the golden files have its words."""
+"""What the verdict is about, and the numbers in it; the golden files hold its words."""
 
 import re
 
@@ -20,26 +20,6 @@ def conclusions(tmp_path, *contents, **options):
     return found.conclusions
 
 
-def test_crossing(tmp_path):
-    """The interval, the model, the best speedup and the counts are in the verdict."""
-    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": (33, 0.2)}))
-    conclusion, best = only(found.conclusions), found.speedups[-1]
-    line = only(found.break_evens)
-    assert line.crossing.describe(line.batches) in conclusion.headline
-    assert "(cuda) beats all CPU threads (cpu) " in conclusion.headline
-    assert "mlp at width=128; " in conclusion.headline
-    assert f"{best.speedup:.2f}x at best (batch 512)" in conclusion.headline
-    assert conclusion.details[0] == "cuda wins 2 of 4 cells, cpu 2."
-    assert found.verdict == f"{conclusion.headline} {' '.join(conclusion.details)}"
-
-
-def test_threads(tmp_path):
-    conclusion = only(conclusions(tmp_path, affine_run(THREADS, axes={})))
-    assert conclusion.headline.startswith("All CPU threads (cpu) beat one CPU thread (cpu@1) from batch 1")
-    assert " for mlp; " in conclusion.headline
-    assert "transfer" not in conclusion.details[-1]
-
-
 @pytest.mark.parametrize(
     ("cuda", "status", "keyword"),
     [
@@ -56,13 +36,13 @@ def test_statuses(tmp_path, cuda, status, keyword):
 
 
 def test_same_at_the_largest_batch(tmp_path):
-    """If a verdict is undecided because the devices are the same, it states that."""
+    """A verdict that is undecided because the devices are the same says so."""
     content = affine_run({"cpu": (1, 1), "cuda": (1.01, 1.01)}, n=400, noise=0.005)
     assert "(512) they are the same within 2%" in only(conclusions(tmp_path, content)).headline
 
 
 def test_trend_above_undecided_cells(tmp_path):
-    """Beyond the range the candidate is reported as slower only if every cell is slower."""
+    """Beyond the range the candidate is called slower only where every cell is slower."""
 
     def timed(workload):
         lead = {1: 1.0, 64: -100.0, 256: -80.0, 512: -20.0}
@@ -76,14 +56,6 @@ def test_trend_above_undecided_cells(tmp_path):
     assert "at the largest measured batch size (up to 512); the trend" in one.headline
     two = only(conclusions(tmp_path / "two", run(timed("mlp") + timed("cnn"))))
     assert two.details[0].startswith("In 2 models cuda never wins")
-
-
-def test_one_batch_size(tmp_path):
-    found = conclusions(tmp_path / "a", affine_run({"cpu": CPU, "cuda": (0.1, 0.1)}, batches=[64]))
-    assert "batch 64, the only one measured" in only(found).headline
-    found = conclusions(tmp_path / "b", affine_run({"cpu": CPU, "cuda": (9, 9)}, batches=[64]))
-    assert "slower" in only(found).headline
-    assert "batch 64, the only one measured" in only(found).headline
 
 
 def test_hole(tmp_path):
@@ -100,7 +72,7 @@ def test_no_usable_timing_in_common(tmp_path):
 
 
 def test_equal_at_small_batches(tmp_path):
-    """The candidate is faster at the latest from the first decided batch size."""
+    """The candidate is faster at the latest from the first batch size that is sure."""
     times = {1: 1.0, 8: 4.0, 64: 4.0}
     content = run(
         [
@@ -112,36 +84,6 @@ def test_equal_at_small_batches(tmp_path):
     found = only(conclusions(tmp_path, content))
     assert "from batch 8 at the latest" in found.headline
     assert found.details[0] == "cuda wins 2 of 3 cells, cpu 0, 1 is the same within 2%."
-
-
-def models(*floors):
-    """A run of several models by width, whose GPU has these floors."""
-    content = run()
-    for width, floor in floors:
-        part = affine_run({"cpu": CPU, "cuda": (floor, 0.2)}, axes={"width": width, "depth": 2})
-        content["benchmarks"] += part["benchmarks"]
-    return content
-
-
-def test_several_models(tmp_path):
-    """They are summarized by counts and by the first and last break-even."""
-    found = report(tmp_path, models((64, 33), (256, 9), (1024, 900), (4096, 0.1)))
-    conclusion = only(found.conclusions)
-    first, last = (
-        line.crossing.describe(line.batches) for line in (found.break_evens[1], found.break_evens[0])
-    )
-    assert conclusion.headline.startswith("In 3 of 4 models ")
-    last = last.removeprefix("from ")
-    assert (
-        f"in 1 from the smallest measured, in 2 {first} (mlp at width=256) to {last} (mlp at width=64); "
-        in conclusion.headline
-    )
-    assert re.search(r"at best \(batch \d+, mlp at width=\d+\)", conclusion.headline)
-    assert conclusion.details[0].startswith("In 1 model cuda is slower ")
-    assert (
-        conclusion.details[1] == "cuda wins 8 of 16 cells, cpu 8." or "of 16 cells" in conclusion.details[1]
-    )
-    assert "depth" not in found.verdict, "all models share it"
 
 
 def test_no_model_wins(tmp_path):
@@ -171,32 +113,6 @@ def test_an_accelerator_without_a_shared_cell(tmp_path):
     assert second.headline.startswith("All CPU threads (cpu)")
 
 
-def test_accelerators_come_first(tmp_path):
-    laptop = affine_run({"cpu": CPU}, machine=box("laptop"))
-    desk = affine_run({"cpu": (0.5, 0.5)}, machine=box("desk"), seed=1)
-    server = affine_run({"cpu": (0.6, 0.5), "cuda": (33, 0.2)}, machine=box("server"), seed=2)
-    found = conclusions(tmp_path, laptop, desk, server, baseline="laptop/cpu")
-    assert [one.headline.partition(" beat")[0] for one in found] == [
-        "On server: the GPU (cuda)",
-        "On desk: all CPU threads (cpu)",
-        "On server: all CPU threads (cpu)",
-    ]
-
-
-def test_thread_counts_beside_an_accelerator(tmp_path):
-    """They are other baselines, not candidates of the verdict."""
-    found = report(tmp_path, affine_run({"cpu": CPU, "cpu@1": (1, 2), "cuda": (33, 0.2)}))
-    assert only(found.conclusions).headline.startswith("The GPU (cuda) beats all CPU threads (cpu)")
-    assert "cpu@1" not in found.verdict
-
-
-def test_another_phase(tmp_path):
-    """Without `train` the verdict is about the first phase that was compared, and names it."""
-    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": (33, 0.2)}, phases=("backward", "forward")))
-    assert found.headline == "forward"
-    assert "forward" in found.conclusions[-1].details[-1]
-
-
 @pytest.mark.parametrize(
     ("content", "keyword"),
     [
@@ -213,3 +129,15 @@ def test_nothing_compared(tmp_path, content, keyword):
     assert keyword in only(found.conclusions).headline
     assert (found.headline, found.speedups) == (None, ())
     assert found.judged == (len(found.rows) > 0)
+
+
+def test_accelerators_come_first(tmp_path):
+    laptop = affine_run({"cpu": CPU}, machine=box("laptop"))
+    desk = affine_run({"cpu": (0.5, 0.5)}, machine=box("desk"), seed=1)
+    server = affine_run({"cpu": (0.6, 0.5), "cuda": (33, 0.2)}, machine=box("server"), seed=2)
+    found = conclusions(tmp_path, laptop, desk, server, baseline="laptop/cpu")
+    assert [one.headline.partition(" beat")[0] for one in found] == [
+        "On server: the GPU (cuda)",
+        "On desk: all CPU threads (cpu)",
+        "On server: all CPU threads (cpu)",
+    ]

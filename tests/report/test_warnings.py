@@ -40,18 +40,6 @@ def test_a_verdict_on_disturbed_times(tmp_path):
     assert "disturbed" in last
 
 
-def test_flags(tmp_path):
-    """Each flag is counted, and its cases are named with a remedy; an unknown flag too."""
-    content = run([benchmark([4.0] * 9, flags=["noisy", "own<flag>"]), benchmark([2.0] * 9, device="cuda")])
-    found = report(tmp_path, content)
-    noisy = only([warning for warning in found.warnings if "flagged noisy" in warning])
-    assert noisy.startswith("1 of 2 cases is ")
-    assert "(mlp batch=64 width=128 train cpu)" in noisy
-    assert "--benchmark-max-time" in noisy
-    assert only([warning for warning in found.warnings if "flagged own<flag>" in warning])
-    assert only(found.speedups).flags == ("noisy", "own<flag>")
-
-
 @pytest.mark.parametrize(
     ("content", "kind"),
     [

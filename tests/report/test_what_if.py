@@ -54,28 +54,24 @@ def test_cpu_without_transfer(tmp_path):
     assert only(ifs_of(report(tmp_path, content), "with the data resident"))
 
 
-def test_accelerator_without_transfer(tmp_path):
-    found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
-    assert found.what_ifs == ()
-    assert found.what_if_sentences == ()
-
-
-def test_resident_on_two_cpu_devices(tmp_path):
-    times = {"cpu@1": ((1, 1), (1e-6, 0)), "cpu": ((10, 0.5), (1e-6, 0))}
-    assert report(tmp_path, phases(times)).what_ifs == ()
+@pytest.mark.parametrize(
+    "content",
+    [
+        affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}),
+        phases({"cpu@1": ((1, 1), (1e-6, 0)), "cpu": ((10, 0.5), (1e-6, 0))}),
+        run([benchmark([t] * 9, device=d, axes={}) for d, t in (("cpu", 1.0), ("cuda", 2.0))]),
+    ],
+    ids=["no transfer", "two CPU devices", "no axes"],
+)
+def test_no_what_if(tmp_path, content):
+    found = report(tmp_path, content)
+    assert (found.what_ifs, found.what_if_sentences) == ((), ())
 
 
 def test_transfer_longer_than_the_step(tmp_path):
     times = {"cpu": ((1, 1), (1e-6, 0)), "cuda": ((2, 0.1), (3, 0.2))}
     row = only(ifs_of(report(tmp_path, phases(times)), "with the data resident"))
     assert row.other.crossing.status == "undecided"
-
-
-def test_resident_times_are_not_listed(tmp_path):
-    """They appear in no table and no row of the JSON."""
-    found = report(tmp_path, phases(GPU))
-    assert {row.key.phase for row in found.rows} == {"train", "transfer"}
-    assert {row.phase for row in found.speedups} == {row.phase for row in found.break_evens} == {"train"}
 
 
 def test_hole_with_the_data_resident(tmp_path):
@@ -96,15 +92,6 @@ def test_other_baselines(tmp_path):
     assert found.what_if_sentences[0].startswith("Against cpu@1, ")
 
 
-def test_other_baseline_of_a_named_machine(tmp_path):
-    laptop = affine_run({"cpu": (1, 1), "cpu@1": (1, 4)}, machine=box("laptop"), **QUIET)
-    server = affine_run({"cuda": (33, 0.2)}, machine=box("server"), seed=1, **QUIET)
-    found = report(tmp_path, laptop, server, baseline="laptop/cpu")
-    row = only(ifs_of(found, "against cpu@1"))
-    assert (row.other.baseline.machine, row.other.candidate.machine) == ("id-laptop", "id-server")
-    assert row.other.crossing.batch_size == pytest.approx(32 / 3.8, rel=0.02)
-
-
 def dtypes(cuda_float32, cuda_bfloat16, **more):
     """A run of one model in two dtypes on two devices."""
     content = run()
@@ -113,63 +100,6 @@ def dtypes(cuda_float32, cuda_bfloat16, **more):
             {"cpu": (1, 1), "cuda": cuda}, axes={"dtype": dtype, "width": 8, **more}, seed=i, **QUIET
         )["benchmarks"]
     return content
-
-
-def test_bfloat16(tmp_path):
-    found = report(tmp_path, dtypes((33, 0.2), (33, 0.6)))
-    row = only(ifs_of(found, "in bfloat16"))
-    assert (row.line.model.axes["dtype"], row.other.model.axes["dtype"]) == ("float32", "bfloat16")
-    assert row.line.crossing.batch_size == pytest.approx(40, rel=0.01)
-    assert row.other.crossing.batch_size == pytest.approx(80, rel=0.01)
-
-
-def test_models_that_differ_in_more_than_dtype(tmp_path):
-    content = run()
-    for dtype, width in (("float32", 8), ("bfloat16", 9)):
-        content["benchmarks"] += affine_run(
-            {"cpu": (1, 1), "cuda": (33, 0.2)}, axes={"dtype": dtype, "width": width}
-        )["benchmarks"]
-    assert report(tmp_path, content).what_ifs == ()
-
-
-UNMOVED = "not shown to move"
-
-
-def test_no_change(tmp_path):
-    """A change that the intervals do not show is not claimed, and the break-even is given."""
-    found = report(tmp_path, dtypes((33, 0.2), (33, 0.2)))
-    line = only(found.what_ifs).other
-    assert UNMOVED in only(found.what_if_sentences)
-    assert line.crossing.describe(line.batches) in only(found.what_if_sentences)
-
-
-def test_undecided_never_changes(tmp_path):
-    content = dtypes((33, 0.2), (33, 0.6))
-    for item in content["benchmarks"]:
-        if item["extra_info"]["axes"]["dtype"] == "bfloat16":
-            item["stats"]["data"] = item["stats"]["data"][:3]
-    assert UNMOVED in only(report(tmp_path, content).what_if_sentences)
-
-
-@pytest.mark.parametrize(
-    ("bfloat16", "status"),
-    [((0.1, 0.1), "always"), ((9, 9), "never"), ((900, 0.2), "beyond_range"), ((33, 0.6), "crosses")],
-)
-def test_changed_status(tmp_path, bfloat16, status):
-    found = report(tmp_path, dtypes((33, 0.2), bfloat16))
-    row, sentence = only(found.what_ifs), only(found.what_if_sentences)
-    assert row.other.crossing.status == status
-    assert sentence.startswith("In bfloat16, ")
-    assert row.other.crossing.describe(row.other.batches) in sentence
-    assert UNMOVED not in sentence
-
-
-def test_from_beyond_range_to_never(tmp_path):
-    """Whether a trend is seen above the range is not a change of the break-even."""
-    found = report(tmp_path, dtypes((900, 0.2), (9, 9)))
-    row = only(found.what_ifs)
-    assert (row.line.crossing.status, row.other.crossing.status) == ("beyond_range", "never")
-    assert UNMOVED in only(found.what_if_sentences)
 
 
 def test_several_models(tmp_path):
@@ -199,16 +129,6 @@ def test_no_change_on_any_machine(tmp_path):
     assert "in bfloat16" in only(report(tmp_path, *contents).what_if_sentences)
 
 
-def test_few_transfers(tmp_path):
-    """A transfer of too few rounds leaves the resident step undecided."""
-    content = phases(GPU)
-    for item in content["benchmarks"]:
-        if item["extra_info"]["phase"] == "transfer":
-            item["stats"]["data"] = item["stats"]["data"][:4]
-    row = only(ifs_of(report(tmp_path, content), "with the data resident"))
-    assert row.other.crossing.status == "undecided"
-
-
 def test_resident_of():
     """The rounds are those of the shorter one, the flags those of both, the draws their difference."""
     train, transfer = (
@@ -229,8 +149,43 @@ def test_resident_of():
     assert resident_of(train, None) is None
 
 
-def test_a_model_without_axes(tmp_path):
-    rows = [
-        benchmark([seconds] * 9, device=device, axes={}) for device, seconds in (("cpu", 1.0), ("cuda", 2.0))
-    ]
-    assert report(tmp_path, run(rows)).what_ifs == ()
+@pytest.mark.parametrize(
+    ("float32", "bfloat16", "statuses", "is_changed"),
+    [
+        ((33, 0.2), (33, 0.6), ("crosses", "crosses"), True),
+        ((33, 0.2), (0.1, 0.1), ("crosses", "always"), True),
+        ((33, 0.2), (9, 9), ("crosses", "never"), True),
+        ((33, 0.2), (900, 0.2), ("crosses", "beyond_range"), True),
+        ((33, 0.2), (33, 0.2), ("crosses", "crosses"), False),
+        # Whether a trend is seen above the range is not a change of the break-even.
+        ((900, 0.2), (9, 9), ("beyond_range", "never"), False),
+    ],
+)
+def test_dtype(tmp_path, float32, bfloat16, statuses, is_changed):
+    """A change that the intervals do not show is not claimed, and the break-even is given."""
+    found = report(tmp_path, dtypes(float32, bfloat16))
+    row, sentence = only(ifs_of(found, "in bfloat16")), only(found.what_if_sentences)
+    assert (row.line.model.axes["dtype"], row.other.model.axes["dtype"]) == ("float32", "bfloat16")
+    assert (row.line.crossing.status, row.other.crossing.status) == statuses
+    assert row.other.crossing.describe(row.other.batches) in sentence
+    assert ("not shown to move" in sentence) != is_changed
+
+
+@pytest.mark.parametrize("phase", ["train", "transfer"])
+def test_few_rounds(tmp_path, phase):
+    """A step or a transfer of too few rounds leaves the resident step undecided."""
+    content = phases(GPU)
+    for item in content["benchmarks"]:
+        if item["extra_info"]["phase"] == phase:
+            item["stats"]["data"] = item["stats"]["data"][:4]
+    found = report(tmp_path, content)
+    assert only(ifs_of(found, "with the data resident")).other.crossing.status == "undecided"
+
+
+def test_other_baseline_of_a_named_machine(tmp_path):
+    laptop = affine_run({"cpu": (1, 1), "cpu@1": (1, 4)}, machine=box("laptop"), **QUIET)
+    server = affine_run({"cuda": (33, 0.2)}, machine=box("server"), seed=1, **QUIET)
+    found = report(tmp_path, laptop, server, baseline="laptop/cpu")
+    row = only(ifs_of(found, "against cpu@1"))
+    assert (row.other.baseline.machine, row.other.candidate.machine) == ("id-laptop", "id-server")
+    assert row.other.crossing.batch_size == pytest.approx(32 / 3.8, rel=0.02)

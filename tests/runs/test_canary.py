@@ -36,20 +36,12 @@ def test_overlapping_intervals():
 
 @pytest.mark.parametrize(
     "broken",
-    [
-        None,
-        [],
-        {},
-        {"canary": 3},
-        {"canary": {"cpu": 3}},
-        state(start=sample(1.0)),
-        state(start=sample(1.0), end={"unreadable": "no kernel image"}),
-        state(start=sample(1.0), end={**sample(2.0), "low_s": None}),
-        state(start=sample(1.0), end=sample(float("nan"))),
-        state(start=sample(0.0), end=sample(1.0)),
-        state(start=sample(1.0), end=dict.fromkeys(("median_s", "low_s", "high_s"), 10**400)),
-    ],
-)
+    [None, [], {}, {"canary": 3}, {"canary": {"cpu": 3}}, state(start=sample(1.0)),
+     state(start=sample(1.0), end={"unreadable": "no kernel image"}),
+     state(start=sample(1.0), end={**sample(2.0), "low_s": None}),
+     state(start=sample(1.0), end=sample(float("nan"))), state(start=sample(0.0), end=sample(1.0)),
+     state(start=sample(1.0), end=dict.fromkeys(("median_s", "low_s", "high_s"), 10**400))],
+)  # fmt: skip
 def test_unreadable(broken):
     assert moves(broken) == []
 

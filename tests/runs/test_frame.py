@@ -4,7 +4,7 @@ import numpy as np
 
 from breakeven.runs.frame import COLUMNS
 from breakeven.runs.reader import read
-from support.run_files import affine_run, benchmark, outcome, run, write
+from support.run_files import affine_run, benchmark, run, write
 
 
 def test_rounds(tmp_path):
@@ -23,13 +23,6 @@ def test_rounds(tmp_path):
     )
     assert (first.phase, first.device, first.machine) == ("train", "cpu@1", "AMD EPYC, 2 cores")
     assert frame["device"].tolist() == ["cpu@1", "cpu@1", "cpu"]
-
-
-def test_no_rounds(tmp_path):
-    """A run of which only outcomes are known has the columns and no row."""
-    frame = read([write(tmp_path / "r.json", run([], [outcome()]))]).rounds
-    assert frame.empty
-    assert list(frame) == [*COLUMNS, "round", "latency_s"]
 
 
 def test_two_machines_of_one_label(tmp_path):

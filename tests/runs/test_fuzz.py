@@ -30,15 +30,9 @@ MACHINE = {
     },
 }
 FACTS = {
-    "first_call_s": 3.5,
-    "model_transfer_s": 0.1,
-    "parameters": 10,
-    "flops": 1000,
-    "enqueue_s": 0.9,
-    "compile_s": 1.0,
-    "parts_s": {"zero_grad": 0.1},
-    "flags": ["noisy"],
-}
+    "first_call_s": 3.5, "model_transfer_s": 0.1, "parameters": 10, "flops": 1000, "enqueue_s": 0.9,
+    "compile_s": 1.0, "parts_s": {"zero_grad": 0.1}, "flags": ["noisy"],
+}  # fmt: skip
 VALID = run(
     [
         benchmark(

@@ -1,7 +1,5 @@
 """How a JSON file, and a value in it, is refused."""
 
-import json
-
 import msgspec
 import pytest
 
@@ -31,11 +29,6 @@ def refusal(value, kind, remedy="mend it"):
     place, _, rest = rest.partition(": ")
     problem, _, end = rest.rpartition("; ")
     return place, problem, end
-
-
-def test_decode():
-    assert Place("f.json").decode({"name": "a", "sizes": [1]}, Item) == Item("a", [1])
-    assert Place("f.json").decode([1, 2.5], list[float]) == [1.0, 2.5]
 
 
 @pytest.mark.parametrize(
@@ -78,20 +71,9 @@ def test_place():
 
 @pytest.mark.parametrize(
     ("raw", "problem"),
-    [
-        (b"", "is empty"),
-        (b" \n", "is empty"),
-        (json.dumps({"benchmarks": [1, 2]}).encode()[:12], "cut off"),
-        (b'{"benchmarks": [', "cut off"),
-        (b'{"benchmarks": [1', "cut off"),
-        (b"hello", "not JSON"),
-        (b'{"a": 1} x', "not JSON"),
-        (b"\x00\x01", "not JSON"),
-        (b"\xff\xfe\x00{", "not UTF-8"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b"[" + b"9" * 5000 + b"]", "not JSON"),
-    ],
-)
+    [(b"", "is empty"), (b'{"benchmarks": [', "cut off"), (b'{"benchmarks": [1', "cut off"),
+     (b'{"a": 1} x', "not JSON"), (b"\x00\x01", "not JSON"), (b"[" + b"9" * 5000 + b"]", "not JSON")],
+)  # fmt: skip
 def test_not_json(tmp_path, raw, problem):
     path = tmp_path / "r.json"
     path.write_bytes(raw)
@@ -109,13 +91,9 @@ def test_no_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("raw", "value"),
-    [
-        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
-        (b"[Infinity, -Infinity]", [float("inf"), -float("inf")]),
-        (b'["\\ud800"]', ["\ud800"]),
-        ('["é"]'.encode(), ["é"]),
-    ],
-)
+    [(b'\xef\xbb\xbf{"a": 1}', {"a": 1}), (b"[Infinity, -Infinity]", [float("inf"), -float("inf")]),
+     (b'["\\ud800"]', ["\ud800"]), ('["é"]'.encode(), ["é"])],
+)  # fmt: skip
 def test_unusual_json(tmp_path, raw, value):
     """A byte order mark, infinities and half a surrogate pair are read, as Python writes them."""
     (tmp_path / "r.json").write_bytes(raw)

@@ -4,16 +4,9 @@ import json
 
 import pytest
 
-from breakeven.errors import NewerSchemaError, RunFileError, UsageError
+from breakeven.errors import NewerSchemaError, UsageError
 from breakeven.runs.reader import newest, read, read_side
-from support.run_files import CPU_BOX, affine_run, benchmark, outcome, run, write
-
-
-def test_one_file(tmp_path):
-    found = read([write(tmp_path / "run.json", run([benchmark([1.0])]))])
-    (only,) = found.runs
-    assert (only.name, len(only.cases), len(found.machines)) == ("run.json", 1, 1)
-    assert found.warnings == found.left_out == found.moved == ()
+from support.run_files import affine_run, benchmark, outcome, run, write
 
 
 def test_only_outcomes_are_a_run_too(tmp_path):
@@ -24,21 +17,6 @@ def test_only_outcomes_are_a_run_too(tmp_path):
         ("oom", "cuda"),
         ("failed", None),
     ]
-
-
-def test_others_benchmarks(tmp_path):
-    """Benchmarks without breakeven's keys are ignored with a warning."""
-    plain = {"fullname": "test_a", "extra_info": {"device": "cpu", "phase": "x"}, "stats": {"median": 1.0}}
-    found = read([write(tmp_path / "r.json", run([plain, benchmark([1.0]), plain]))])
-    assert (found.runs[0].plain, len(found.runs[0].cases)) == (2, 1)
-    (warning,) = found.warnings
-    assert "2 of" in warning
-
-
-def test_only_others_benchmarks(tmp_path):
-    plain = {"fullname": "test_a", "extra_info": {"phase": "forward"}, "stats": {"data": [1.0]}}
-    with pytest.raises(RunFileError, match="sweep"):
-        read([write(tmp_path / "r.json", run([plain]))])
 
 
 def test_copies_count_once(tmp_path):
@@ -54,29 +32,12 @@ def test_copies_count_once(tmp_path):
 
 
 def test_files_of_one_name(tmp_path):
-    """They are named by their paths; a file with a unique name by that."""
+    """They go by their paths; a file whose name is unique goes by that."""
     paths = [
         write(tmp_path / d, affine_run({"cpu": (1.0, 0.1)}, seed=i))
         for i, d in enumerate(("a/run.json", "b/run.json", "c.json"))
     ]
     assert [run.name for run in read(paths).runs] == [*paths[:2], "c.json"]
-
-
-def test_machines(tmp_path):
-    """In the order of the files, each once, with unique labels."""
-    ids = ["abcdefgh1", "abcdefgh2", "abcdefgh1"]
-    paths = [
-        write(
-            tmp_path / f"{i}.json",
-            affine_run({"cpu": (1.0, 0.1)}, seed=i, machine=CPU_BOX | {"breakeven": {"class_id": class_id}}),
-        )
-        for i, class_id in enumerate(ids)
-    ]
-    found = read(paths)
-    assert [machine.class_id for machine in found.machines] == ids[:2]
-    assert [machine.label for machine in found.machines] == [
-        f"AMD EPYC, 2 cores #{class_id}" for class_id in ids[:2]
-    ]
 
 
 def test_newer_file_beside_another(tmp_path):
@@ -122,8 +83,3 @@ def test_newest(tmp_path):
     assert str(newest(tmp_path)) == newer
     (tmp_path / "c.json").unlink()
     assert str(newest(tmp_path)) == new
-
-
-def test_newest_of_none(tmp_path):
-    with pytest.raises(RunFileError, match="pytest bench --benchmark-json"):
-        newest(tmp_path / "results")

@@ -1,4 +1,4 @@
-"""The valid and invalid contents of a run file."""
+"""What one run file may hold, and what is refused."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from breakeven.case import CaseKey
 from breakeven.errors import NewerSchemaError, RunFileError
 from breakeven.runs.reader import read, read_run
 from breakeven.runs.schema import CaseFacts
-from support.run_files import REQUIRED, benchmark, outcome, run, write
+from support.run_files import benchmark, outcome, run, write
 
 
 def foreign(fullname="tests/test_x.py::test_sort", **stats):
@@ -34,13 +34,14 @@ def refusal(path, read=read_run, error=RunFileError):
 
 
 def test_names(tmp_path):
-    """breakeven's cases are named by their labels, others by their fullnames."""
-    ours, other = run_of(
-        tmp_path, benchmark([1.0, 2.0, 9.0], axes={"width": 8, "depth": 2}), foreign(data=[4.0, 6.0])
-    ).cases.values()
-    assert (ours.name, ours.median_s) == ("mlp train cpu batch=64 depth=2 width=8", 2.0)
-    assert (ours.key.phase, ours.times_s.tolist()) == ("train", [1.0, 2.0, 9.0])
-    assert (other.name, other.median_s, other.key) == ("tests/test_x.py::test_sort", 5.0, None)
+    """A case of ours is named by its label, another by its fullname, or by its name without one."""
+    unnamed = {"name": "test_a", "stats": {"median": 1.0}}
+    found = run_of(tmp_path, benchmark([1.0, 2.0, 9.0]), foreign(data=[4.0, 6.0]), unnamed)
+    assert {case.name: (case.median_s, case.key is None) for case in found.cases.values()} == {
+        "mlp train cpu batch=64 width=128": (2.0, False),
+        "tests/test_x.py::test_sort": (5.0, True),
+        "test_a": (1.0, True),
+    }
 
 
 def test_key_has_the_machine_class(tmp_path):
@@ -59,40 +60,11 @@ def test_median(tmp_path, data, median):
 
 
 def test_without_rounds(tmp_path):
-    """A file with statistics only has medians, but no rounds."""
+    """A file that keeps statistics only gives its median, and no rounds."""
     kept = benchmark([1.0])
     kept["stats"] = {"median": 0.25, "rounds": 9}
     found = run_of(tmp_path, kept, foreign(median=0.5, rounds=3))
     assert [(case.median_s, len(case.times_s)) for case in found.cases.values()] == [(0.25, 0), (0.5, 0)]
-
-
-def test_name_without_a_fullname(tmp_path):
-    assert list(run_of(tmp_path, {"name": "test_a", "stats": {"median": 1.0}}).cases) == ["test_a"]
-
-
-def test_pytest_benchmark_3_4(tmp_path):
-    """A file as pytest-benchmark 3.4 wrote it."""
-    stats = {"min": 1.0, "max": 3.0, "mean": 2.0, "median": 2.0, "rounds": 3, "data": [1.0, 2.0, 3.0]}
-    content = {
-        "machine_info": {"node": "box", "processor": "x86_64", "cpu": {"count": 2}},
-        "commit_info": {"id": "abc", "time": None, "dirty": False, "project": "p", "branch": "b"},
-        "benchmarks": [
-            {
-                "group": None,
-                "name": "test_sort",
-                "fullname": "test_x.py::test_sort",
-                "params": None,
-                "param": None,
-                "stats": stats,
-            }
-        ],
-        "datetime": "2021-05-01T00:00:00",
-        "version": "3.4.1",
-    }
-    found = read_run(write(tmp_path / "r.json", content))
-    assert (found.commit, found.branch, found.dirty) == ("abc", "b", False)
-    assert (found.datetime, list(found.cases)) == ("2021-05-01T00:00:00", ["test_x.py::test_sort"])
-    assert not found.machine.is_recorded
 
 
 def test_commit(tmp_path):
@@ -135,12 +107,6 @@ def test_facts(tmp_path):
         threads=2.0, first_call_s=0.5, flops_unknown="why", parts_s={"zero_grad": 1.0}
     )
     assert case.flags == ("noisy", "own")
-
-
-@pytest.mark.parametrize("parts", ["text", [1.0], None])
-def test_parts_and_flags_of_another_kind(tmp_path, parts):
-    (case,) = run_of(tmp_path, benchmark([1.0], parts_s=parts, flags="noisy")).cases.values()
-    assert (case.facts.parts_s, case.flags) == ({}, ())
 
 
 def test_facts_over_runs():
@@ -193,7 +159,7 @@ def test_no_benchmarks(tmp_path):
 
 
 def test_digest(tmp_path):
-    """A run is recognized in another order and another file, and differs if a time does."""
+    """A run is known again in another order and another file, and differs where its time does."""
     benchmarks = [benchmark([1.0, 2.0], batch_size=b) for b in (1, 2)]
 
     def of(name, *rows, **parts):
@@ -211,22 +177,12 @@ def test_digest(tmp_path):
     assert of("f.json").rounds_digest != of("g.json", outcomes=[outcome()]).rounds_digest
 
 
-@pytest.mark.parametrize("reader", [read, read_run])
-@pytest.mark.parametrize("key", REQUIRED)
-def test_missing_key(tmp_path, reader, key):
-    message = refusal(write(tmp_path / "r.json", run([benchmark([1.0], **{key: ...})])), reader)
-    assert f".extra_info.{key}: is missing" in message
-
-
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         *[(key, bad) for key in ("workload", "phase", "device") for bad in (1, None, "", " ", ["x"])],
-        *[("batch_size", bad) for bad in (0, -1, 1.0, "64", True, None, 2**53 + 1, 2**60, 10**300)],
-        *[
-            ("axes", bad)
-            for bad in ([], None, "width=1", {"w": math.nan}, {"w": [math.inf]}, {"w": {"x": math.nan}})
-        ],
+        *[("batch_size", bad) for bad in (-1, 1.0, "64", None, 2**53 + 1, 10**300)],
+        *[("axes", bad) for bad in (None, "width=1", {"w": [math.inf]}, {"w": {"x": math.nan}})],
         *[("schema", bad) for bad in ("1", None, True, 0, -1, 1.0)],
     ],
 )
@@ -237,12 +193,7 @@ def test_wrong_key(tmp_path, key, value):
     assert f"extra_info.{key}: " in refusal(write(tmp_path / "r.json", run([broken])))
 
 
-def test_largest_batch_size(tmp_path):
-    (case,) = run_of(tmp_path, benchmark([1.0], batch_size=2**53)).cases.values()
-    assert case.key.batch_size == 2**53
-
-
-@pytest.mark.parametrize("value", [2, 10**18, 10**300])
+@pytest.mark.parametrize("value", [10**18, 10**300])
 def test_newer_schema(tmp_path, value):
     for content in (
         run([benchmark([1.0], schema=value)]),
@@ -252,48 +203,21 @@ def test_newer_schema(tmp_path, value):
         assert "upgrade breakeven" in refusal(path, error=NewerSchemaError)
 
 
-@pytest.mark.parametrize(
-    ("data", "at"),
-    [
-        ([1.0, math.nan], "[1]"),
-        ([math.inf], "[0]"),
-        ([-math.inf], "[0]"),
-        ([1.0, 1.0, -0.001], "[2]"),
-        ([1.0, "0.5"], "[1]"),
-        ([1.0, "\ud800"], "[1]"),
-        ([None], "[0]"),
-        ([True, 1.0], "[0]"),
-        ([[1.0]], "[0]"),
-        ([1.0, 1e10], "[1]"),
-        ([10**400], ""),
-        ([], ""),
-        ("1.0", ""),
-        ({"0": 1.0}, ""),
-    ],
-)
+@pytest.mark.parametrize(("data", "at"), [([True, 1.0], "[0]"), ([1.0, "\ud800"], "[1]"), ({"0": 1.0}, "")])
 def test_impossible_times(tmp_path, data, at):
-    """Impossible times are refused with their index."""
+    """Times that cannot be are refused by their index; the golden errors have more kinds."""
     broken = benchmark([1.0])
     broken["stats"]["data"] = data
-    for reader in (read, read_run):
-        message = refusal(write(tmp_path / "r.json", run([benchmark([1.0], device="cuda"), broken])), reader)
-        assert message.startswith("benchmarks[1] (bench/bench_x.py::")
-        assert f"stats.data{at}" in message
+    message = refusal(write(tmp_path / "r.json", run([benchmark([1.0], device="cuda"), broken])))
+    assert message.startswith("benchmarks[1] (bench/bench_x.py::")
+    assert f"stats.data{at}: " in message
 
 
 @pytest.mark.parametrize("data", [[0.0], [1e9], [5e-324]])
-def test_possible_times(tmp_path, data):
-    (case,) = run_of(tmp_path, benchmark(data)).cases.values()
-    assert case.times_s.tolist() == data
-
-
-def test_a_report_needs_rounds(tmp_path):
-    """The refusal names the option that saves them."""
-    bare = benchmark([1.0])
-    bare["stats"] = {"median": 1.0}
-    assert "--benchmark-save-data" in refusal(write(tmp_path / "r.json", run([bare])), read)
-    del bare["stats"]
-    assert "stats: is missing" in refusal(write(tmp_path / "r.json", run([bare])), read)
+def test_extreme_values(tmp_path, data):
+    (case,) = run_of(tmp_path, benchmark(data, batch_size=2**53, parts_s=[1.0], flags="noisy")).cases.values()
+    assert (case.times_s.tolist(), case.key.batch_size) == (data, 2**53)
+    assert (case.facts.parts_s, case.flags) == ({}, ())
 
 
 @pytest.mark.parametrize(
@@ -314,37 +238,17 @@ def test_refused_benchmarks(tmp_path, benchmarks, where):
     assert where in refusal(write(tmp_path / "r.json", run(benchmarks)))
 
 
-@pytest.mark.parametrize("reader", [read, read_run])
-def test_the_same_case_twice(tmp_path, reader):
-    """Refused whatever the order of its axes."""
-    twice = [benchmark([1.0], axes={"a": 1, "b": 2}), benchmark([2.0], axes={"b": 2, "a": 1})]
-    assert "mlp train cpu batch=64 a=1 b=2" in refusal(write(tmp_path / "r.json", run(twice)), reader)
-
-
 @pytest.mark.parametrize(
     ("ours", "where"),
     [
-        (3, "breakeven: "),
-        ({"outcomes": []}, "breakeven.schema: is missing"),
-        ({"schema": 1, "outcomes": {"a": 1}}, "breakeven.outcomes: "),
         ({"schema": 1, "outcomes": 0}, "breakeven.outcomes: 0"),
         ({"schema": 1, "outcomes": ""}, "breakeven.outcomes: ''"),
-        ({"schema": 1, "outcomes": [3]}, "breakeven.outcomes[0]: 3"),
-        ({"schema": 1, "outcomes": [{}]}, "breakeven.outcomes[0].outcome: is missing"),
         ({"schema": 1, "outcomes": [{"outcome": ""}]}, "breakeven.outcomes[0].outcome: ''"),
         ({"schema": 1, "outcomes": [{"outcome": "oom"}, {"outcome": 1}]}, "breakeven.outcomes[1].outcome: 1"),
     ],
 )
 def test_refused_outcomes(tmp_path, ours, where):
     assert refusal(write(tmp_path / "r.json", {**run(), "breakeven": ours})).startswith(where)
-
-
-@pytest.mark.parametrize(
-    "text", ["[]", "{}", "null", '{"benchmarks": 1}', '{"benchmarks": {}}', '{"results": []}']
-)
-def test_not_a_run_file(tmp_path, text):
-    for reader in (read, read_run):
-        assert "pytest-benchmark" in refusal(write(tmp_path / "r.json", text), reader)
 
 
 def test_surrogates(tmp_path):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from breakeven.stats.ar1_noise import (
-    MAX_RHO,
     MIN_SD,
     AR1Noise,
     noise_from_differences,
@@ -42,11 +41,6 @@ def test_fitted_levels():
         estimates.append(noise_from_residuals((parts - parts.mean(axis=1, keepdims=True)).ravel(), 4).rho)
     shrunk = (40 * 0.5 + 30 * 0.35) / 70
     assert np.mean(estimates) == pytest.approx(shrunk, abs=0.04)
-
-
-def test_correlation_of_a_random_walk_is_limited():
-    walk = np.cumsum(correlated(0.0, 2000, 0.02))
-    assert noise_from_residuals(walk - walk.mean(), 1).rho == MAX_RHO
 
 
 def test_error_of_mean_matches_simulation():

@@ -21,31 +21,33 @@ def test_false_alarms(noise, rho):
 
 
 def test_long_series_have_no_more_false_alarms():
-    """The significance is that of a whole series of any length."""
+    """The significance is that of a whole series, however many places it has."""
     series = list(0.2 * np.random.default_rng(24).standard_normal((30, 1500)))
     assert sum(len(found.changes) for found in find_changes_in_all(series)) <= 1
 
 
-@pytest.mark.parametrize("at", [5, 15, 50, 95])
-def test_ten_percent_step_is_found(at):
+@pytest.mark.parametrize(
+    ("rho", "at", "share"),
+    [(0.0, 5, 0.95), (0.0, 15, 0.95), (0.0, 50, 0.95), (0.0, 95, 0.95),
+     (0.5, 5, 0.85), (0.5, 50, 0.85), (0.5, 95, 0.85)],
+)  # fmt: skip
+def test_ten_percent_step_is_found(rho, at, share):
     """A step of 10% in 2% noise is found within 5 runs of its place, even 5 runs from an end."""
     found = 0
     for seed in range(SERIES):
-        values = correlated(0.0, 100, 0.02, seed)
+        values = correlated(rho, 100, 0.02, seed)
         values[at:] += math.log(1.1)
         found += any(abs(change.at - at) <= 5 for change in find_changes(values).changes)
-    assert found >= 0.95 * SERIES
+    assert found >= share * SERIES
 
 
-@pytest.mark.parametrize("at", [5, 50, 95])
-def test_step_in_correlated_runs(at):
-    """A step of 10% is found."""
-    found = 0
-    for seed in range(SERIES):
-        values = correlated(0.5, 100, 0.02, seed)
-        values[at:] += math.log(1.1)
-        found += any(abs(change.at - at) <= 5 for change in find_changes(values).changes)
-    assert found >= 0.85 * SERIES
+@pytest.mark.parametrize(
+    ("before", "after", "found"), [(20, 4, []), (20, 5, [20]), (4, 20, []), (5, 20, [5])]
+)
+def test_five_runs_on_both_sides_are_needed(before, after, found):
+    step = np.repeat([0.0, math.log(1.5)], [before, after])
+    changes = find_changes(step + correlated(0.0, before + after, 0.01)).changes
+    assert [change.at for change in changes] == found
 
 
 def test_ratio_and_its_coverage():
@@ -63,20 +65,6 @@ def test_reverted_step_is_two_changes():
     values = correlated(0.0, 90, 0.02)
     values[30:60] += math.log(1.1)
     assert [change.at for change in find_changes(values).changes] == pytest.approx([30, 60], abs=2)
-
-
-def test_five_runs_after_a_step_are_needed():
-    step = np.repeat([0.0, math.log(1.5)], [20, 4])
-    assert not find_changes(step + correlated(0.0, 24, 0.01)).changes
-    step = np.repeat([0.0, math.log(1.5)], [20, 5])
-    assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [20]
-
-
-def test_five_runs_before_a_step_are_needed():
-    step = np.repeat([0.0, math.log(1.5)], [4, 20])
-    assert not find_changes(step + correlated(0.0, 24, 0.01)).changes
-    step = np.repeat([0.0, math.log(1.5)], [5, 20])
-    assert [change.at for change in find_changes(step + correlated(0.0, 25, 0.01)).changes] == [5]
 
 
 def test_changes_below_the_threshold_are_ignored():

@@ -36,51 +36,45 @@ def test_affine_devices_cross_where_algebra_says():
 
 
 def test_interpolation_is_linear_in_batch_size():
-    # Differences -1 at 1 and +3 at 1001: a quarter of the way, at 251; log interpolation would give 5.6.
+    # Differences -1 at 1 and +3 at 1001: a quarter of the way, at 251; log interpolation would say 5.6.
     found = exact([1, 1001], lambda b: 1 if b == 1 else 4, lambda b: 2 if b == 1 else 1)
     assert found.batch_size == pytest.approx(251)
 
 
-def test_always_and_never():
-    assert exact([1, 8, 64], lambda b: 2 * b, lambda b: b).status == "always"
-    found = exact([1, 8, 64], lambda b: b, lambda b: 2 * b)
-    assert (found.status, found.batch_size, found.bracket) == ("never", None, (64, None))
+AFFINE = {1: (2, 33.2), 8: (9, 34.6), 64: (65, 45.8), 512: (513, 135.4)}
+BEYOND = {1: (2, 201.2), 8: (9, 202.6), 64: (65, 213.8)}
 
 
-def test_beyond_range():
-    """A slower device with a smaller slope has a break-even above the range."""
-    found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5)
-    assert (found.status, found.batch_size, found.low, found.high) == ("beyond_range", None, None, None)
-    assert found.bracket == (64, None)
-
-
-def test_trend_has_a_limited_reach():
-    assert exact([1, 8, 64], lambda b: b, lambda b: 1e6 + 0.99 * b).status == "never"
-
-
-def test_trend_uses_the_largest_batches():
-    # The candidate gains between 1 and 8, and loses from 8 on.
-    times = {1: (1, 9), 8: (8, 9), 64: (64, 70), 512: (512, 560), 4096: (4096, 4500)}
-    found = exact(list(times), lambda b: times[b][0], lambda b: times[b][1])
-    assert found.status == "never"
-
-
-def test_trend_stops_at_a_hole():
-    found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 201 + b / 5, holes=[16])
-    assert found.status == "never"
-
-
-def test_win_at_a_small_batch():
-    """A candidate that wins somewhere has no trend."""
-    times = {1: (10, 9), 8: (8, 40), 64: (64, 80), 512: (512, 520)}
-    assert exact(list(times), lambda b: times[b][0], lambda b: times[b][1]).status == "never"
-
-
-def test_loss_at_the_largest_batch():
-    """The status is never, with a warning."""
-    found = exact([1, 8, 64], lambda b: 3 + b, lambda b: 1 + 2 * b)
-    assert found.status == "never"
-    assert found.warnings == ("loses_large",)
+@pytest.mark.parametrize(
+    ("times", "signs", "holes", "status", "bracket", "warnings"),
+    [
+        ({1: (2, 1), 8: (16, 8)}, None, (), "always", (None, 1), ()),
+        ({1: (1, 2), 8: (8, 16)}, None, (), "never", (8, None), ()),
+        (BEYOND, None, (), "beyond_range", (64, None), ()),
+        (BEYOND, None, (16,), "never", (64, None), ()),
+        ({1: (1, 1e6 + 0.99), 8: (8, 1e6 + 7.92), 64: (64, 1e6 + 63.36)}, None, (), "never", (64, None), ()),
+        # The candidate gains between 1 and 8, and loses from 8 on.
+        ({1: (1, 9), 8: (8, 9), 64: (64, 70), 512: (512, 560), 4096: (4096, 4500)}, None, (), "never",
+         (4096, None), ()),
+        ({1: (10, 9), 8: (8, 40), 64: (64, 80), 512: (512, 520)}, None, (), "never", (512, None),
+         ("loses_large",)),
+        ({1: (2, 33.2), 64: (65, 45.8), 512: (513, 135.4)}, None, (8,), "undecided", (1, 64), ("hole",)),
+        *[(AFFINE, None, (hole,), "crosses", (8, 64), ()) for hole in (2, 128)],
+        (AFFINE, None, (4096,), "crosses", (8, 64), ("cut_short",)),
+        (AFFINE, (0, 0, 0, 1), (), "undecided", (None, 512), ()),
+        (AFFINE, (-1, 1, 1, 0), (), "undecided", (1, None), ()),
+        (AFFINE, (0, 0, 0, 0), (), "undecided", (None, None), ()),
+        (AFFINE, (0, 1, 1, 1), (), "undecided", (None, 8), ()),
+        ({64: (2, 1)}, None, (), "always", (None, 64), ("one_batch",)),
+        ({64: (1, 2)}, None, (), "never", (64, None), ("one_batch",)),
+        ({64: (1, 1)}, None, (), "undecided", (None, None), ()),
+    ],
+)  # fmt: skip
+def test_status(times, signs, holes, status, bracket, warnings):
+    """By the two devices' times at each batch size."""
+    found = exact(list(times), lambda b: times[b][0], lambda b: times[b][1], signs, holes)
+    assert (found.status, found.bracket, found.warnings) == (status, bracket, warnings)
+    assert (found.batch_size is None) == (status != "crosses")
 
 
 def test_the_last_of_several_crossings_counts():
@@ -91,19 +85,7 @@ def test_the_last_of_several_crossings_counts():
     assert found.warnings == ("several",)
 
 
-def test_crossing_in_a_hole_is_undecided():
-    found = exact([1, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[8])
-    assert (found.status, found.batch_size, found.bracket) == ("undecided", None, (1, 64))
-    assert found.warnings == ("hole",)
-
-
-def test_hole_elsewhere_is_harmless():
-    for hole in (2, 128, 4096):
-        assert exact([1, 8, 64, 512], lambda b: 1 + b, lambda b: 33 + b / 5, holes=[hole]).status == "crosses"
-
-
-def test_interval_end_in_a_hole():
-    """The outer edge of the hole is used."""
+def test_interval_end_in_a_hole_takes_the_outer_edge():
     batches = [1, 8, 64]
     base, cand = np.array([1.0, 9.0, 100.0]), np.array([5.0, 10.0, 50.0])
     draws = np.tile(base, (100, 1))
@@ -113,34 +95,13 @@ def test_interval_end_in_a_hole():
     assert found.batch_size == pytest.approx(8 + 56 / 51)
 
 
-def test_resamples_without_a_crossing():
-    """That end of the interval is unbounded."""
+def test_resamples_without_a_crossing_leave_an_end_unbounded():
     base, cand = np.array([1.0, 3.0]), np.array([2.0, 2.0])
     draws = np.tile(base, (100, 1))
     draws[:5, 0] = 2.5
     draws[5:10, 1] = 1.5
     found = find_crossing([1, 64], (base, draws), (cand, np.tile(cand, (100, 1))), [-1, 1])
     assert (found.low, found.batch_size, found.high) == (None, pytest.approx(32.5), None)
-
-
-@pytest.mark.parametrize(
-    ("signs", "bracket"),
-    [([0, 0, 1], (None, 64)), ([-1, 1, 0], (1, None)), ([0, 0, 0], (None, None)), ([0, 1, 1], (None, 8))],
-)
-def test_undecided_without_evidence_on_both_sides(signs, bracket):
-    found = exact([1, 8, 64], lambda b: 1 + b, lambda b: 33 + b / 5, signs)
-    assert (found.status, found.batch_size, found.bracket) == ("undecided", None, bracket)
-
-
-def test_one_batch_size():
-    assert exact([64], flat(2), flat(1)).status == "always"
-    assert exact([64], flat(1), flat(2)).status == "never"
-    assert exact([64], flat(1), flat(2)).warnings == ("one_batch",)
-    assert exact([64], flat(1), flat(1)).status == "undecided"
-
-
-def test_no_common_batch_size_is_undecided():
-    assert exact([], float, float).status == "undecided"
 
 
 def affine(rng, batches, floor, slope, n, noise):

@@ -62,15 +62,6 @@ def test_identical_runs_have_a_variance():
     assert (posterior > 0).all()
 
 
-def test_independent_noise_is_uncorrelated():
-    rng = np.random.default_rng(2)
-    residuals = rng.standard_normal((400, 10))
-    residuals[:, :5] -= residuals[:, :5].mean(axis=1, keepdims=True)
-    residuals[:, 5:] -= residuals[:, 5:].mean(axis=1, keepdims=True)
-    assert mean_squared_correlation(residuals, 8) < 0.01
-    assert pooled_df(400, 8, mean_squared_correlation(residuals, 8)) > 600
-
-
 def test_shared_noise_counts_once():
     common = np.array([1.0, -2.0, 1.0, 0.5, -0.5])
     residuals = np.outer(np.linspace(1, 3, 50), common - common.mean())

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from breakeven.stats import intervals
 from breakeven.stats.intervals import (
-    MIN_BOOTSTRAP_RUNS,
+    MIN_RUNS,
     RESAMPLES,
     RunDraws,
     autocorrelation_time,
@@ -64,51 +63,12 @@ def test_ranks_match_the_published_table(n, low_rank):
     assert (interval.low, interval.high) == (low_rank, n + 1 - low_rank)
 
 
-def test_ranks_match_scipy_up_to_2000_rounds():
-    for n in range(6, 2001, 7):
-        rank = intervals._low_rank(n)
-        assert stats.binom.cdf(rank - 1, n, 0.5) <= 0.025 < stats.binom.cdf(rank, n, 0.5)
-
-
-def test_ranks_with_tau():
-    """Ranks widen with tau, and are rounded outwards."""
+def test_ranks_widen_with_tau_and_are_rounded_outwards():
     values = correlated(0.5, 100)
     interval = median_interval(values)
     rank = np.searchsorted(np.sort(values), interval.low) + 1
     assert interval.tau > 1
     assert rank <= 50.5 - 10.5 * math.sqrt(interval.tau) < rank + 1
-
-
-def test_no_interval_below_six_rounds():
-    interval = median_interval([5.0, 1.0, 2.0, 4.0, 3.0])
-    assert (interval.low, interval.median, interval.high, interval.n) == (None, 3.0, None, 5)
-    assert interval.half_width is None
-
-
-def test_half_width_is_relative_to_the_median():
-    interval = median_interval([1.0, 3.0, 1.0, 3.0, 2.0, 2.0])
-    assert (interval.low, interval.median, interval.high) == (1.0, 2.0, 3.0)
-    assert interval.half_width == 0.5
-
-
-def test_zero_median_has_no_half_width():
-    assert median_interval([0.0] * 10).half_width is None
-
-
-@pytest.mark.parametrize("bad", [[1.0, math.nan], [math.inf, 1.0], [], [[1.0, 2.0]]])
-def test_invalid_samples_are_refused(bad):
-    with pytest.raises(ValueError, match=r"NaN|one-dimensional"):
-        median_interval(bad)
-
-
-def test_median_of_an_even_number():
-    assert median_interval([1.0, 2.0, 3.0, 4.0]).median == 2.5
-
-
-def test_tau_is_one_without_positive_correlation():
-    assert autocorrelation_time([2.0] * 50) == 1.0
-    assert autocorrelation_time([1.0, 2.0] * 50) == 1.0
-    assert autocorrelation_time([1.0, 2.0, 3.0]) == 1.0
 
 
 def test_independent_rounds_mostly_have_tau_one():
@@ -132,8 +92,7 @@ def test_drift_widens_the_interval():
     assert median_interval(stepped).half_width > 2 * median_interval(rng.permutation(stepped)).half_width
 
 
-def test_resampled_medians():
-    """They match those of a plain bootstrap."""
+def test_resampled_medians_match_a_plain_bootstrap():
     rng = np.random.default_rng(1)
     values = np.exp(0.1 * rng.standard_normal(101))
     by_hand = np.median(rng.choice(values, (4000, 101)), axis=1)
@@ -142,35 +101,7 @@ def test_resampled_medians():
         assert np.quantile(ours, quantile) == pytest.approx(np.quantile(by_hand, quantile), abs=0.004)
 
 
-def test_zero_medians_and_zero_draws():
-    ones = np.ones(10)
-    assert ratio_of_draws(0.0, 1.0, 0 * ones, ones).ratio is None
-    assert ratio_of_draws(1.0, 0.0, ones, 0 * ones).ratio is None
-    half = ratio_of_draws(1.0, 1.0, np.array([0.0, 1.0]), np.array([1.0, 1.0]))
-    assert (half.low, half.ratio, half.high) == (None, 1.0, None)
-
-
-def test_ratio_beyond_a_float_is_unknown():
-    ones = np.ones(10)
-    assert ratio_of_draws(1e300, 1e-300, ones, ones).ratio is None
-    assert ratio_of_draws(1e-300, 1e300, ones, ones).ratio is None
-    far = ratio_of_draws(1.0, 1.0, np.full(10, 1e300), np.full(10, 1e-300))
-    assert (far.low, far.ratio, far.high) == (None, 1.0, None)
-
-
-def test_ratio_interval_contains_the_ratio():
-    interval = ratio_of_draws(4.0, 1.0, np.full(10, 2.0), np.ones(10))
-    assert (interval.low, interval.ratio, interval.high) == (pytest.approx(2.0), 4.0, 4.0)
-
-
-def test_infinite_and_undefined_draws():
-    draws = np.concatenate([np.full(10, -np.inf), np.ones(90)])
-    assert interval_of_draws(draws) == (None, 1.0)
-    assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
-
-
-def test_resampling_over_runs():
-    """The interval is as wide as the spread of the runs."""
+def test_resampling_over_runs_is_as_wide_as_the_runs():
     rng = np.random.default_rng(4)
     runs = [np.full(30, level) for level in (1.0, 1.1, 1.2, 1.3, 1.4)]
     draws = resampled_over_runs(runs, rng.random((RESAMPLES, 5)), rng)
@@ -198,7 +129,7 @@ def of_few_runs(rng, logs, draws):
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.2])
-@pytest.mark.parametrize("runs", range(2, MIN_BOOTSTRAP_RUNS))
+@pytest.mark.parametrize("runs", range(2, MIN_RUNS))
 def test_coverage_of_a_ratio_over_few_runs(runs, shared):
     rng = np.random.default_rng([12, runs])
     hits = 0
@@ -220,26 +151,9 @@ def test_few_runs_match_a_paired_t_test():
     assert np.log([interval.low, interval.high]) == pytest.approx([theirs.low, theirs.high], abs=0.003)
 
 
-def test_identical_runs_have_no_width():
-    draws = RunDraws.draw(np.random.default_rng(0), 3)
-    assert student_over_runs([2.0] * 3, range(3), draws) == pytest.approx(2.0)
-
-
-def test_draws_of_two_distant_runs_are_finite():
-    found = student_over_runs([1e-9, 1e9], range(2), RunDraws.draw(np.random.default_rng(0), 2))
-    assert np.isfinite(found).all()
-    assert found.min() > 0
-
-
-def test_no_sample_is_refused():
-    with pytest.raises(ValueError, match="no sample"):
-        resampled_over_runs([], np.zeros((1, 1)), np.random.default_rng(0))
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=6, max_size=60))
-def test_interval_ends(values):
-    """They are values on either side of the median."""
+def test_interval_ends_are_values_around_the_median(values):
     interval = median_interval(values)
     assert interval.low in values
     assert interval.high in values
@@ -248,7 +162,51 @@ def test_interval_ends(values):
 
 
 @pytest.mark.parametrize(
-    ("times", "median"), [([1.0, 2.0, 90.0], 2.0), ([1.0, 2.0, 4.0, 90.0], 3.0), ([7.0], 7.0)]
+    ("rounds", "ends", "half_width"),
+    [
+        ([5.0, 1.0, 2.0, 4.0, 3.0], (None, 3.0, None), None),
+        ([1.0, 2.0, 3.0, 4.0], (None, 2.5, None), None),
+        ([1.0, 3.0, 1.0, 3.0, 2.0, 2.0], (1.0, 2.0, 3.0), 0.5),
+        ([0.0] * 10, (0.0, 0.0, 0.0), None),
+        ([2.0] * 50, (2.0, 2.0, 2.0), 0.0),
+        ([1.0, 2.0] * 50, (1.0, 1.5, 2.0), 1 / 3),
+    ],
+    ids=["few", "even", "relative", "zero", "constant", "alternating"],
 )
-def test_center_is_the_median(times, median):
-    assert median_interval(times).median == median
+def test_median_interval(rounds, ends, half_width):
+    """Of few rounds, or without a positive correlation, tau is 1."""
+    found = median_interval(rounds)
+    assert (found.low, found.median, found.high) == ends
+    assert (found.half_width, found.n, found.tau) == (half_width, len(rounds), 1.0)
+
+
+@pytest.mark.parametrize("bad", [[1.0, math.nan], [math.inf, 1.0], [], [[1.0, 2.0]]])
+def test_invalid_samples_are_refused(bad):
+    with pytest.raises(ValueError, match=r"NaN|one-dimensional"):
+        median_interval(bad)
+
+
+@pytest.mark.parametrize(
+    ("medians", "draws", "found"),
+    [
+        ((0.0, 1.0), ([0.0], [1.0]), (None, None, None)),
+        ((1.0, 0.0), ([1.0], [0.0]), (None, None, None)),
+        ((1.0, 1.0), ([0.0, 1.0], [1.0, 1.0]), (None, 1.0, None)),
+        ((1e300, 1e-300), ([1.0], [1.0]), (None, None, None)),
+        ((1e-300, 1e300), ([1.0], [1.0]), (None, None, None)),
+        ((1.0, 1.0), ([1e300], [1e-300]), (None, 1.0, None)),
+        ((4.0, 1.0), ([2.0] * 10, [1.0] * 10), (pytest.approx(2.0), 4.0, 4.0)),
+    ],
+)
+def test_ratio_of_draws(medians, draws, found):
+    """It is unknown for zeros and beyond a float, and the interval has the ratio in it."""
+    interval = ratio_of_draws(*medians, *map(np.array, draws))
+    assert (interval.low, interval.ratio, interval.high) == found
+
+
+def test_infinite_and_undefined_draws():
+    assert interval_of_draws(np.repeat([-np.inf, 1.0], [10, 90])) == (None, 1.0)
+    assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
+    two = student_over_runs([1e-9, 1e9], range(2), RunDraws.draw(np.random.default_rng(0), 2))
+    assert np.isfinite(two).all()
+    assert two.min() > 0

@@ -56,17 +56,6 @@ def test_outside_the_interval_is_a_change():
         assert outside == (judgment.verdict in ("regressed", "improved"))
 
 
-def test_threshold():
-    """Differences below the threshold are unchanged."""
-    row = np.zeros(30)
-    row[-1] = math.log(1.02)
-    assert judged([row])[0].verdict == "unchanged"
-
-
-def test_noisy_series_is_inconclusive():
-    assert judged(noise(1, sd=0.2))[0].verdict == "inconclusive"
-
-
 def test_the_last_level_is_expected():
     row = correlated(0.0, 40, 0.02)
     row[20:] += math.log(1.5)
@@ -79,11 +68,6 @@ def test_the_last_level_is_expected():
 def test_five_earlier_runs_are_needed(n, enough):
     row = correlated(0.0, n, 0.02)
     assert (expect(row, find_changes(row)) is not None) == enough
-
-
-def test_constant_series_has_a_narrow_interval():
-    [judgment] = judged([np.zeros(20)])
-    assert 0.98 < judgment.low < 1 < judgment.high < 1.02
 
 
 def spiky(count, n=60):
@@ -106,8 +90,7 @@ def test_usual_spikes_are_not_alarms(sign):
     assert (verdicts[:3], verdicts.count(worst)) == (["inconclusive", "inconclusive", worst], 1)
 
 
-def test_spikes_elsewhere():
-    """Spikes in some series do not hide a regression in another."""
+def test_spikes_of_some_series_do_not_hide_a_regression_in_another():
     rows = [*noise(36, n=60), *spiky(4)]
     rows[3][-1] = math.log(1.2)
     assert judged(rows)[3].verdict == "regressed"
@@ -121,7 +104,7 @@ def test_spikes_of_the_series_itself_are_usual():
 
 
 def test_usual_spikes_do_not_lower_the_bar():
-    """Rejections make the limit more lenient; usual spikes do not count as rejections."""
+    """Rejections allow more of them; usual spikes do not count as rejections."""
 
     def expected(observed, spikes):
         residuals = np.sort(
@@ -150,5 +133,16 @@ def test_false_alarms_in_recorded_runs():
     assert np.mean([any(v.verdict == "regressed" for v in check) for check in checks]) <= 0.1
 
 
-def test_no_series():
-    assert judge([], [], 0.03) == []
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (np.append(np.zeros(29), math.log(1.02)), "unchanged"),
+        (np.append(np.zeros(29), math.log(1.04)), "regressed"),
+        (np.zeros(20), "unchanged"),
+        (correlated(0.0, 40, 0.2, 0), "inconclusive"),
+    ],
+    ids=["below the threshold", "above it", "constant", "noisy"],
+)
+def test_verdict(row, verdict):
+    [judgment] = judged([row])
+    assert judgment.verdict == verdict

@@ -53,13 +53,6 @@ def test_p_value_at_the_threshold():
     assert effects(before, before - math.log(1.03), threshold=0.02).p[0] < 1e-6
 
 
-def test_common_shift_is_not_subtracted():
-    before = np.random.default_rng(1).standard_normal((50, 5)) * 0.01
-    found = effects(before, before + math.log(1.2))
-    assert np.exp(found.log_ratio) == pytest.approx(np.full(50, 1.2))
-    assert regressed(found).all()
-
-
 def test_single_runs_give_only_a_ratio():
     found = effects(np.zeros((3, 1)), np.full((3, 1), 0.5))
     assert found.log_ratio.tolist() == [0.5] * 3
@@ -79,21 +72,14 @@ def test_single_runs_use_the_noise_floor():
 def test_noise_floor_is_unused_with_several_runs():
     rng = np.random.default_rng(3)
     before, after = suite(rng, 3, cases=10)
-    quiet = rng.standard_normal((10, 10)) * 1e-6
-    alone, beside = effects(before, after), effects(before, after, quiet)
-    assert np.array_equal(alone.low, beside.low)
+    alone = effects(before, after)
+    for floor in (rng.standard_normal((10, 10)) * 1e-6, np.tile(rng.standard_normal((1, 10)), (10, 1))):
+        beside = effects(before, after, floor)
+        assert np.array_equal(alone.low, beside.low)
+        assert np.array_equal(alone.p, beside.p)
 
 
-def test_correlated_noise_floor():
-    """It is not used if the sides have several runs."""
-    rng = np.random.default_rng(14)
-    before, after = suite(rng, 3, cases=10)
-    shared = np.tile(rng.standard_normal((1, 10)), (10, 1))
-    alone, beside = effects(before, after), effects(before, after, shared)
-    assert np.array_equal(alone.p, beside.p)
-
-
-def test_correlated_noise_floor_and_independent_runs():
+def test_correlated_noise_floor_beside_independent_runs():
     """Sampling error that the floor's cases share does not hide that their noise differs."""
     rng = np.random.default_rng(18)
     before, after = suite(rng, 3, cases=40)
@@ -106,27 +92,12 @@ def test_correlated_noise_floor_and_independent_runs():
     assert found.sd[39] > 1.01 * found.sd[20]
 
 
-def test_less_than_one_degree_of_freedom():
-    """Such cases are not tested."""
+def test_less_than_one_degree_of_freedom_is_untested():
     floor = np.random.default_rng(15).standard_normal((40, 2)) * np.logspace(-6, 6, 40)[:, None]
     floor[0] = np.nan
     found = effects(np.zeros((40, 1)), np.ones((40, 1)), floor)
     assert np.isnan(found.p[0])
     assert np.isfinite(found.p[1:]).all()
-
-
-def test_case_missing_in_the_floor_uses_the_prior():
-    floor = np.random.default_rng(4).standard_normal((20, 10)) * 0.02
-    floor[3] = np.nan
-    found = effects(np.zeros((20, 1)), np.zeros((20, 1)), floor)
-    assert found.high[3] == pytest.approx(found.high[4], rel=0.3)
-
-
-def test_one_run_against_several():
-    rng = np.random.default_rng(5)
-    found = effects(rng.standard_normal((30, 5)) * 0.02, np.full((30, 1), 0.5))
-    assert regressed(found).all()
-    assert set(found.n_candidate) == {1}
 
 
 def test_case_on_one_side_only():
@@ -148,8 +119,7 @@ def test_run_that_lacks_a_case():
     assert np.isfinite(found.low).all()
 
 
-def test_shared_noise():
-    """It limits the degrees of freedom."""
+def test_shared_noise_limits_the_degrees_of_freedom():
     before, after = suite(np.random.default_rng(8), 5, noise=0.001, common=0.2)
     assert effects(before, after).df.max() < 10
     before, after = suite(np.random.default_rng(8), 5, noise=0.2)
@@ -158,14 +128,9 @@ def test_shared_noise():
 
 @pytest.mark.parametrize(
     ("q", "log_ratio", "half_width", "verdict"),
-    [
-        (0.05, 0.1, 0.5, "regressed"),
-        (0.05, -0.1, 0.5, "improved"),
-        (0.051, 0.3, 0.101, "inconclusive"),
-        (0.051, 0.3, 0.1, "unchanged"),
-        (math.nan, 0.3, math.nan, "inconclusive"),
-    ],
-)
+    [(0.05, 0.1, 0.5, "regressed"), (0.05, -0.1, 0.5, "improved"), (0.051, 0.3, 0.101, "inconclusive"),
+     (0.051, 0.3, 0.1, "unchanged"), (math.nan, 0.3, math.nan, "inconclusive")],
+)  # fmt: skip
 def test_case_verdict(q, log_ratio, half_width, verdict):
     assert case_verdict(q, log_ratio, half_width, 0.10) == verdict
 
@@ -185,18 +150,12 @@ def test_false_alarms(noise, common):
     assert np.mean(alarms) <= 0.05
 
 
-def test_power_at_ten_percent():
-    """In one case of twenty, with five runs a side."""
+@pytest.mark.parametrize(("runs", "by", "power"), [(5, 0.10, 0.95), (12, 0.05, 0.60)])
+def test_power(runs, by, power):
+    """In one case of twenty."""
     rng = np.random.default_rng(11)
-    found = [regressed(effects(*suite(rng, 5, slower=20, by=0.10)))[:20].mean() for _ in range(40)]
-    assert np.mean(found) >= 0.95
-
-
-def test_power_at_five_percent():
-    """In one case of twenty, with twelve runs a side."""
-    rng = np.random.default_rng(12)
-    found = [regressed(effects(*suite(rng, 12, slower=20, by=0.05)))[:20].mean() for _ in range(40)]
-    assert np.mean(found) >= 0.60
+    found = [regressed(effects(*suite(rng, runs, slower=20, by=by)))[:20].mean() for _ in range(40)]
+    assert np.mean(found) >= power
 
 
 @pytest.fixture(params=["aa-idle", "aa-busy"])
@@ -210,8 +169,7 @@ def test_recorded_runs_of_the_same_code(recorded):
     assert not regressed(effects(recorded[:, [0, 3, 4, 7, 8]], recorded[:, [1, 2, 5, 6, 9]])).any()
 
 
-def test_false_alarms_in_random_splits(recorded):
-    """Recorded runs of the same code are split at random."""
+def test_false_alarms_in_random_splits_of_recorded_runs(recorded):
     rng = np.random.default_rng(13)
     orders = [rng.permutation(recorded.shape[1]) for _ in range(400)]
     alarms = [regressed(effects(recorded[:, o[:5]], recorded[:, o[5:10]])).any() for o in orders]
@@ -230,12 +188,7 @@ def test_false_alarm_rate_with_a_disturbed_run():
     assert false_alarm_rate(floor) == pytest.approx(9 / 45)  # the pairs that include it
 
 
-def test_false_alarm_rate_needs_four_runs():
-    assert math.isnan(false_alarm_rate(np.zeros((5, 3))))
-
-
-def test_false_alarms_of_single_runs():
-    """The noise floor is a recorded one."""
+def test_false_alarms_of_single_runs_with_a_recorded_floor():
     logs = np.log(np.array(list(RECORDED["aa-busy"].values())))
     rng = np.random.default_rng(17)
     alarms = []
@@ -244,3 +197,14 @@ def test_false_alarms_of_single_runs():
         found = effects(logs[:, order[:1]], logs[:, order[1:2]], floor)
         alarms.append(regressed(found).any() and false_alarm_rate(floor) <= MAX_FALSE_ALARM_RATE)
     assert np.mean(alarms) <= 0.05
+
+
+def test_false_alarm_rate_needs_four_runs():
+    assert math.isnan(false_alarm_rate(np.zeros((5, 3))))
+
+
+def test_case_missing_in_the_floor_uses_the_prior():
+    floor = np.random.default_rng(4).standard_normal((20, 10)) * 0.02
+    floor[3] = np.nan
+    found = effects(np.zeros((20, 1)), np.zeros((20, 1)), floor)
+    assert found.high[3] == pytest.approx(found.high[4], rel=0.3)

@@ -45,11 +45,6 @@ def test_passes_do_not_mix_series(monkeypatch):
     ]
 
 
-def test_no_series():
-    assert best_edges([], [], 5) == []
-    assert find_changes_in_all([]) == []
-
-
 def test_many_series_match_each_alone():
     rng = np.random.default_rng(22)
     series = [0.02 * rng.standard_normal(n) + 0.3 * (np.arange(n) >= n // 2) for n in (1, 9, 10, 40, 80)]

@@ -57,10 +57,7 @@ def machine(name="EPYC", class_id=None, **facts):
 
 def steps(slower=1.0, faster=1.0):
     """Seconds of each phase at two batch sizes; backward and transfer are changed by factors."""
-    changed = PHASES | {
-        "backward": PHASES["backward"] * slower,
-        "transfer": PHASES["transfer"] * faster,
-    }
+    changed = PHASES | {"backward": PHASES["backward"] * slower, "transfer": PHASES["transfer"] * faster}
     times = {(phase, batch): level * batch for batch in (1, 64) for phase, level in changed.items()}
     return times | {("train", batch): sum(changed.values()) * batch for batch in (1, 64)}
 

@@ -2,7 +2,7 @@
 
 from breakeven.report.report import analyze
 from breakeven.runs import reader
-from support.run_files import write
+from support.run_files import affine_run, write
 
 
 def report(tmp_path, *contents, baseline=None, force=False):
@@ -22,3 +22,14 @@ def box(name="box", class_id=None, state=None, **facts):
     facts = {"cpu": name, "tf32": False, "deterministic": False, "torch": "2.13.0", **facts}
     ours = {"class": facts, "class_id": class_id or f"id-{name}", "state": state or {}}
     return {"node": name, "breakeven": ours}
+
+
+def hostile(tmp_path, text, machine):
+    """A report in which `text` is every string that a file may choose."""
+    devices = {"cpu": (1, 1), text: (33, 0.2)}
+    content = affine_run(devices, workload=text, axes={text: text}, machine=machine)
+    content["benchmarks"][0]["extra_info"]["flags"] = [text]
+    ended = {"outcome": text, "reason": text, "fullname": text}
+    content["breakeven"] = {"schema": 1, "outcomes": [ended], "command": text}
+    content["datetime"] = content["commit_info"]["id"] = text
+    return report(tmp_path, content)

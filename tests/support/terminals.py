@@ -8,9 +8,14 @@ from breakeven.render.report_terminal import renderables
 from breakeven.render.terminal import WIDTH
 
 
-def terminal(found, width=WIDTH):
-    """What a terminal of that width shows, as one line."""
+def terminal_lines(found, width=WIDTH):
+    """What a terminal of that width shows."""
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False)
     for item in renderables(found):
         console.print(item)
-    return " ".join(console.file.getvalue().split())
+    return console.file.getvalue()
+
+
+def terminal(found, width=WIDTH):
+    """The same, as one line."""
+    return " ".join(terminal_lines(found, width).split())

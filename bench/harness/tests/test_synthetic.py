@@ -6,7 +6,7 @@ from statistics import fmean, median
 
 import numpy as np
 import pytest
-from synthetic import BASE_S, DISTRIBUTIONS, NOISY, TICK_S, Law, SyntheticFunction, TickingClock
+from synthetic import BASE_S, DISTRIBUTIONS, Law, SyntheticFunction, TickingClock
 
 N = 200_000
 
@@ -24,11 +24,6 @@ def test_median_and_mean(law):
     error = 4 * times.std() / math.sqrt(0.18 * N)
     assert times.mean() == pytest.approx(law.mean_s, abs=error)
     assert np.median(times) == pytest.approx(law.median_s, rel=4 * 1.2533 * law.sigma / math.sqrt(0.18 * N))
-
-
-def test_mean_of_independent_noise_is_by_hand():
-    assert Law("by hand", "", 0.2).mean_s == pytest.approx(BASE_S * math.exp(0.02))
-    assert Law("by hand", "", 0.2, outliers=0.05).mean_s == pytest.approx(BASE_S * math.exp(0.02) * 1.45)
 
 
 def test_median_of_a_mixture_halves_its_calls():
@@ -88,16 +83,6 @@ def test_repetitions_are_seeded():
         clock = TickingClock()
         runs.append(seconds_of(SyntheticFunction(DISTRIBUTIONS["loud"], clock, repetition), clock, 50))
     assert runs[0] == runs[1] != runs[2]
-
-
-def test_reading_the_clock_costs_a_tick():
-    clock = TickingClock()
-    assert clock() == TICK_S
-    assert clock() == 2 * TICK_S
-
-
-def test_noisy_cells():
-    assert set(NOISY) < set(DISTRIBUTIONS)
 
 
 def test_seconds_of_the_best_estimator():

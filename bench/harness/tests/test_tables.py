@@ -23,14 +23,9 @@ def page_of(*ratios):
 
 @pytest.mark.parametrize(
     ("ratio", "interval", "word"),
-    [
-        (4.0, (3.1, 5.0), "reached"),
-        (4.0, (2.5, 6.0), "undecided"),
-        (2.0, (1.5, 2.9), "missed"),
-        (2.0, (0.5, 6.0), "undecided"),
-        (None, None, "reached"),
-    ],
-)
+    [(4.0, (3.1, 5.0), "reached"), (4.0, (2.5, 6.0), "undecided"), (2.0, (1.5, 2.9), "missed"),
+     (2.0, (0.5, 6.0), "undecided"), (None, None, "reached")],
+)  # fmt: skip
 def test_aim_by_the_interval(ratio, interval, word):
     aim = page_of((ratio, interval))[0]
     for other in ("reached", "missed", "undecided"):

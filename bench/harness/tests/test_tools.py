@@ -43,15 +43,10 @@ def test_equal_calls_are_read_exactly(tool):
 
 @pytest.mark.parametrize(
     ("tool", "estimand", "claims"),
-    [
-        ("breakeven", "median", True),
-        ("pytest-benchmark", "mean", True),
-        ("pytest-benchmark median", "median", False),
-        ("pytest-benchmark precision", "mean", True),
-        ("torch adaptive_autorange", "median", False),
-        ("pyperf's method", "mean", True),
-    ],
-)
+    [("breakeven", "median", True), ("pytest-benchmark", "mean", True),
+     ("pytest-benchmark median", "median", False), ("pytest-benchmark precision", "mean", True),
+     ("torch adaptive_autorange", "median", False), ("pyperf's method", "mean", True)],
+)  # fmt: skip
 def test_estimand_and_interval(tool, estimand, claims):
     function = Steps(BASE_S)
     reading = TOOLS[tool].measure(function, function.clock)

@@ -1,5 +1,6 @@
 """Functions that read a drawn figure."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -7,9 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from breakeven.render.figures.style import INK
-from breakeven.report.report import analyze
-from breakeven.runs import reader
-from support.run_files import write
+from support import reports
 
 
 def _texts(figure):
@@ -59,9 +58,4 @@ def look():
 @pytest.fixture
 def report(tmp_path):
     """Return a function that analyzes the contents of run files."""
-
-    def analyzed(*contents, force=False):
-        paths = [write(tmp_path / f"run{n}.json", content) for n, content in enumerate(contents)]
-        return analyze(reader.read(paths), force=force)
-
-    return analyzed
+    return partial(reports.report, tmp_path)

@@ -60,14 +60,6 @@ def test_line_breaks_at_an_untimed_case(report, look):
     assert [x for x, _ in look.lines(wide, CPU)] == [[1, 8], [64, 512]]
 
 
-def test_step_time_description(report):
-    text = FIGURES["step_time"].describe(report(affine_run(LINES, noise=0)))
-    assert text == (
-        "Time over batch size (train) for 1 model. For mlp at width=128: cpu takes 2.00 s at batch 1 and "
-        "513 s at batch 512; cuda takes 33.2 s at batch 1 and 135 s at batch 512."
-    )
-
-
 def test_throughput(report, look):
     """Lines are samples per second; the description has the maximum of each device."""
     found = report(affine_run(LINES, noise=0))
@@ -77,22 +69,6 @@ def test_throughput(report, look):
     text = FIGURES["throughput"].describe(found)
     assert "cuda 3.78 samples/s (batch 512, mlp at width=128)" in text
     assert "cpu 0.998 samples/s" in text
-
-
-def test_memory(report, look):
-    """Only devices that count memory have a line."""
-    entries = [
-        benchmark([1.0] * 9, device=device, batch_size=batch, **extra)
-        for batch in (1, 64)
-        for device, extra in (("cpu", {}), ("cuda", {"peak_memory_bytes": batch * 10**6}))
-    ]
-    found = report(run(entries))
-    figure = FIGURES["memory"].draw(found)
-    (ax,) = figure.axes
-    assert look.lines(ax, GPU) == [([1, 64], [1e6, 64e6])]
-    assert not look.lines(ax, CPU)
-    assert look.ticks(ax.yaxis)["10 M"] == 1e7
-    assert "64.0 MB" in FIGURES["memory"].describe(found)
 
 
 def test_times_of_zero(report, look):
@@ -106,14 +82,6 @@ def test_times_of_zero(report, look):
     assert FIGURES["step_time"].describe(nothing).startswith("There is no figure of step times")
 
 
-def test_extreme_values(report):
-    """Markers keep a distance from the edges of their panel."""
-    entries = [benchmark([10.0**e] * 9, batch_size=b) for b, e in ((1, -9), (8, 0), (64, 6))]
-    (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
-    places = ax.transAxes.inverted().transform(ax.transData.transform([(1, 1e-9), (64, 1e6)]))
-    assert 0.03 < places[0][1] < places[1][1] < 0.97
-
-
 def test_select_models_of_every_workload():
     """Every machine and every workload is among the selected models."""
     models = [PanelModel(f"m{m}", f"w{w}", f"a={a}") for m in range(3) for w in range(4) for a in range(9)]
@@ -122,39 +90,6 @@ def test_select_models_of_every_workload():
     assert {model.machine for model in shown} == {"m0", "m1", "m2"}
     assert {model.workload for model in shown} == {"w0", "w1", "w2", "w3"}
     assert shown == sorted(shown, key=models.index)
-
-
-def test_machine_labels(report, look):
-    """Panels name the machine if there are several, the figure does otherwise."""
-    boxes = [{"node": name, "cpu": {"brand_raw": f"CPU {name}", "count": 2}} for name in ("a", "b")]
-    several = [affine_run(LINES, machine=box, seed=seed) for seed, box in enumerate(boxes)]
-    figure = FIGURES["step_time"].draw(report(*several))
-    texts = look.texts(figure)
-    assert {"CPU a, 2 cores", "CPU b, 2 cores", "2 machines"} <= set(texts)
-    alone = FIGURES["step_time"].draw(report(affine_run(LINES, machine=boxes[0])))
-    assert look.texts(alone).count("CPU a, 2 cores") == 1
-
-
-def test_panel_titles(report, look):
-    """A title has the axes that differ within a workload, or all where none does."""
-    content = affine_run(LINES, axes={"width": 1, "dtype": "float32"})
-    for width, workload in ((2, "mlp"), (3, "cnn")):
-        more = affine_run(LINES, axes={"width": width, "dtype": "float32"}, workload=workload)
-        content["benchmarks"] += more["benchmarks"]
-    texts = look.texts(FIGURES["step_time"].draw(report(content)))
-    assert {"width=1", "width=2", "dtype=float32 width=3"} <= set(texts)
-
-
-def test_long_titles(report, look):
-    """Long axes take two lines; the middle of even longer ones is omitted."""
-    content = run()
-    for value in ("one", "x" * 500):
-        content["benchmarks"] += affine_run(LINES, axes={"first_axis_of_all": value, "second_axis": value})[
-            "benchmarks"
-        ]
-    texts = look.texts(FIGURES["step_time"].draw(report(content)))
-    assert {"first_axis_of_all=one", "second_axis=one"} <= set(texts)
-    assert max(map(len, texts)) < 90
 
 
 def test_devices_with_similar_names(report, look):
@@ -174,11 +109,19 @@ def test_apart(values):
 
 
 def test_batch_labels(report, look):
-    """If batch sizes are too close, some have no label, but both ends do."""
+    """Where batch sizes are too close, some have no label, but both ends do."""
     (ax,) = FIGURES["step_time"].draw(report(affine_run(LINES, range(1, 31)))).axes
     labels = list(look.ticks(ax.xaxis).values())
     assert (labels[0], labels[-1]) == (1, 30)
     assert len(labels) < 12
+
+
+def test_extreme_values(report):
+    """Markers keep a distance from the edges of their panel."""
+    entries = [benchmark([10.0**e] * 9, batch_size=b) for b, e in ((1, -9), (8, 0), (64, 6))]
+    (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
+    places = ax.transAxes.inverted().transform(ax.transData.transform([(1, 1e-9), (64, 1e6)]))
+    assert 0.03 < places[0][1] < places[1][1] < 0.97
 
 
 def test_similar_values(report, look):
@@ -189,10 +132,22 @@ def test_similar_values(report, look):
     assert high / low >= 2
 
 
-def test_maximum_of_several_models(report):
-    """The description has the model with the maximum of each device."""
-    content = affine_run({"cpu": (1, 1)}, axes={"width": 1}, noise=0)
-    content["benchmarks"] += affine_run({"cpu": (1, 0.5)}, axes={"width": 2}, noise=0)["benchmarks"]
-    content["benchmarks"] += affine_run({"cpu": (1, 2)}, axes={"width": 3}, noise=0)["benchmarks"]
-    text = FIGURES["throughput"].describe(report(content))
-    assert text.endswith("(batch 512, mlp at width=2).")
+def test_panel_titles(report, look):
+    """A title has the axes that differ within a workload, or all where none does."""
+    content = affine_run(LINES, axes={"width": 1, "dtype": "float32"})
+    for width, workload in ((2, "mlp"), (3, "cnn")):
+        more = affine_run(LINES, axes={"width": width, "dtype": "float32"}, workload=workload)
+        content["benchmarks"] += more["benchmarks"]
+    texts = look.texts(FIGURES["step_time"].draw(report(content)))
+    assert {"width=1", "width=2", "dtype=float32 width=3"} <= set(texts)
+
+
+def test_machine_labels(report, look):
+    """Panels name the machine if there are several, the figure does otherwise."""
+    boxes = [{"node": name, "cpu": {"brand_raw": f"CPU {name}", "count": 2}} for name in ("a", "b")]
+    several = [affine_run(LINES, machine=box, seed=seed) for seed, box in enumerate(boxes)]
+    figure = FIGURES["step_time"].draw(report(*several))
+    texts = look.texts(figure)
+    assert {"CPU a, 2 cores", "CPU b, 2 cores", "2 machines"} <= set(texts)
+    alone = FIGURES["step_time"].draw(report(affine_run(LINES, machine=boxes[0])))
+    assert look.texts(alone).count("CPU a, 2 cores") == 1

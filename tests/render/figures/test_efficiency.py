@@ -1,7 +1,7 @@
 """Efficiency draws the report's rates, a row for each model and a column for each phase."""
 
 from breakeven.render.figures import FIGURES
-from support.run_files import affine_run, run
+from support.run_files import affine_run
 
 GPU = "#D55E00"
 PHASES = ("transfer", "forward", "backward", "step", "train")
@@ -47,20 +47,3 @@ def test_phases_without_a_rate(report, look):
     figure = FIGURES["efficiency"].draw(report(counted(("forward", "train"))))
     assert len(figure.axes) == 2
     assert not {"B/s", "backward", "step", "transfer"} & set(look.texts(figure))
-
-
-def test_max_models(report, look):
-    content = run()
-    for width in range(8):
-        content["benchmarks"] += counted(("train",), axes={"width": width}, n=8)["benchmarks"]
-    figure = FIGURES["efficiency"].draw(report(content))
-    assert len(figure.axes) == 6
-    assert "2 more models are in the table (summary.csv)." in look.texts(figure)
-
-
-def test_description(report):
-    text = FIGURES["efficiency"].describe(report(counted(noise=0)))
-    assert text == (
-        "Achieved work per second over batch size, in 5 phases. Maximum in train: cpu 500 GFLOP/s (batch 1, "
-        "mlp at width=128); cuda 30.1 GFLOP/s (batch 1, mlp at width=128)."
-    )

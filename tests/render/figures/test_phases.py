@@ -67,14 +67,6 @@ def test_whole_step(report, look):
     assert list(look.ticks(ax.xaxis)) == ["cpu", "cuda"]
 
 
-def test_no_residual_without_all_phases(report, look):
-    entries = [entry for entry in step() if entry["extra_info"]["phase"] != "backward"]
-    (ax,) = FIGURES["phases"].draw(report(run(entries))).axes
-    assert len(bars(ax)) == 4
-    assert not labels(ax)
-    assert ticks_of_train(ax, look) == [3.0]
-
-
 def test_batch_sizes(report, look):
     """The smallest, the nearest to the break-even, and the largest are shown."""
     content = affine_run(
@@ -111,12 +103,3 @@ def test_max_models(report, look):
     titles = [text for text in look.texts(figure) if ", width=" in text]
     assert [title[0] for title in titles] == ["a", "a", "b", "b", "c", "c"]
     assert "6 more models are in the table (summary.csv)." in look.texts(figure)
-
-
-def test_description(report):
-    text = FIGURES["phases"].describe(report(run([*step(), *step(batch_size=64, train=5.0)])))
-    assert text == (
-        "Phases of a training step for 1 model. For mlp at width=128 at batch 64: cuda spends "
-        "transfer 100 ms, zero_grad 400 ms, forward 1.00 s, backward 2.00 s, step 500 ms; the whole step "
-        "takes 5.00 s, its parts together 20% less."
-    )

@@ -35,16 +35,6 @@ def test_line_and_diamond(report, look):
     assert f"{line.batch_size:.0f}" in look.texts(ax.figure)
 
 
-def test_break_even_at_the_left_edge(report):
-    """Its number is inside the panel."""
-    content = affine_run({"cpu": (1, 1), "cuda": (2.01, 0.1)}, (1, 64, 512), noise=0.001)
-    (ax,) = speedup_figure(report(content)).axes
-    ax.figure.canvas.draw()
-    [number] = [text for text in ax.texts if text.get_fontweight() == "bold" and text.xycoords == "data"]
-    assert number.get_window_extent().x0 > ax.get_window_extent().x0
-    assert (number.get_ha(), number.get_va()) == ("left", "top")
-
-
 def test_intervals(report, look):
     """The band and the vertical lines are the report's intervals."""
     found = report(affine_run(CROSSING))
@@ -99,26 +89,6 @@ def test_hollow_markers(report, look):
     assert faces == {1: "#ffffff", 8: GPU.lower(), 64: GPU.lower()}
 
 
-def test_panels(report, look):
-    """Every model has a panel; only the outer ones have tick labels."""
-    figure = speedup_figure(report(widths(5)))
-    assert len(figure.axes) == 5
-    assert [text for text in look.texts(figure) if text.startswith("width=")] == [
-        f"width={width}" for width in range(5)
-    ]
-    assert len({ax.get_xlim() for ax in figure.axes} | {ax.get_ylim() for ax in figure.axes}) == 2
-    assert [bool(look.ticks(ax.yaxis)) for ax in figure.axes] == [True, False, False, True, False]
-    assert [bool(look.ticks(ax.xaxis)) for ax in figure.axes] == [False, False, True, True, True]
-    left = {round(ax.get_position().x0, 3) for ax in figure.axes}
-    assert len(left) == 3, "three panels side by side are as many as a phone can show"
-
-
-def test_max_panels(report, look):
-    figure = speedup_figure(report(widths(15, {"cpu": (1, 1), "cuda": (0.5, 0.5)})))
-    assert len(figure.axes) == 12
-    assert "3 more models are in the table (summary.csv)." in look.texts(figure)
-
-
 def test_direct_labels(report, look):
     """A line is named at its end, and names never overlap."""
     devices = {"cpu": (1, 1), "cuda": (0.5, 0.5), "cuda:1": (0.5, 0.5), "cpu@2": (0.5, 0.51)}
@@ -156,16 +126,31 @@ def test_no_speedups(report, look, content, reason):
     assert to_png(figure).startswith(b"\x89PNG")
 
 
-def test_description(report):
-    """It begins as the verdict does."""
-    found = report(affine_run(CROSSING))
-    line = found.break_evens[0].crossing
-    text = FIGURES["speedup"].describe(found)
-    assert text == f"Speedup over batch size for 1 model. {found.conclusions[0].headline}"
-    assert f"from batch {line.batch_size:.0f}" in text
+def test_break_even_at_the_left_edge(report):
+    """Its number is inside the panel."""
+    content = affine_run({"cpu": (1, 1), "cuda": (2.01, 0.1)}, (1, 64, 512), noise=0.001)
+    (ax,) = speedup_figure(report(content)).axes
+    ax.figure.canvas.draw()
+    [number] = [text for text in ax.texts if text.get_fontweight() == "bold" and text.xycoords == "data"]
+    assert number.get_window_extent().x0 > ax.get_window_extent().x0
+    assert (number.get_ha(), number.get_va()) == ("left", "top")
 
 
 def test_ticks_of_extreme_speedups(report):
     (ax,) = speedup_figure(report(run([benchmark([1e3] * 9), benchmark([1e-6] * 9, device="cuda")]))).axes
     assert 2 < len(ax.get_yticks()) <= 12
     assert ax.get_ylim()[1] > 1e9
+
+
+def test_panels(report, look):
+    """Every model has a panel; only the outer ones have tick labels."""
+    figure = speedup_figure(report(widths(5)))
+    assert len(figure.axes) == 5
+    assert [text for text in look.texts(figure) if text.startswith("width=")] == [
+        f"width={width}" for width in range(5)
+    ]
+    assert len({ax.get_xlim() for ax in figure.axes} | {ax.get_ylim() for ax in figure.axes}) == 2
+    assert [bool(look.ticks(ax.yaxis)) for ax in figure.axes] == [True, False, False, True, False]
+    assert [bool(look.ticks(ax.xaxis)) for ax in figure.axes] == [False, False, True, True, True]
+    left = {round(ax.get_position().x0, 3) for ax in figure.axes}
+    assert len(left) == 3, "three panels side by side are as many as a phone can show"

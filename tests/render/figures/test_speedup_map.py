@@ -72,13 +72,6 @@ def test_color_scale_is_symmetric(report):
     assert shares == pytest.approx([0.5, 0.5], abs=0.02)
 
 
-def test_text_contrast(report):
-    _, faces, texts = drawn(FIGURES["map"].draw(report(run(cells({64: (1 / 60, 1, 60)})))))
-    assert texts[0, 0].get_color() == LIGHT
-    assert texts[1, 0].get_color() == DARK
-    assert all(text.get_color() == text_color(to_rgb(faces[place])) for place, text in texts.items())
-
-
 def test_line_at_one(report):
     """The heavy line separates cells above and below 1x."""
     ax, _, _ = drawn(FIGURES["map"].draw(report(run(cells({64: (0.5, 0.6, 2), 128: (0.5, 3, 4)})))))
@@ -119,25 +112,6 @@ def test_hatches(report, look):
     assert (2, 2) not in texts, "what was never tried is an empty cell"
 
 
-def test_hatches_of_hidden_columns(report, look, monkeypatch):
-    """The legend has only the hatches that are drawn."""
-    monkeypatch.setattr("breakeven.render.figures.speedup_map.MAX_COLUMNS", 2)
-    content = run(cells({64: (0.5, None, 2)}))
-    ended = outcome("skipped", batch_size=8, axes={"width": 64, "dtype": "f"})
-    content["breakeven"] = {"schema": 1, "outcomes": [ended]}
-    assert look.legend(FIGURES["map"].draw(report(content))) == []
-
-
-def test_no_hatches(report, look):
-    assert look.legend(FIGURES["map"].draw(report(run(cells({64: (0.5, 1, 2)}))))) == []
-
-
-def test_color_bar(report, look):
-    """Its ticks are ratios, its ends are named after the devices."""
-    texts = look.texts(FIGURES["map"].draw(report(run(cells({64: (0.25, 1, 3)})))))
-    assert {"1/4x", "1/2x", "1x", "2x", "4x", "cpu faster", "cuda faster"} <= set(texts)
-
-
 def test_blocks(report, look):
     """Each workload and candidate has one."""
     content = run([*cells({64: (0.5, 1, 2)}), *cells({64: (0.5, 1, 2)}, workload="cnn")])
@@ -173,11 +147,14 @@ def test_row_labels(report, look):
     assert any(text.startswith("a_rather_long") for text in texts)
 
 
-def test_description(report):
-    """It counts cells, and names the extremes."""
-    text = FIGURES["map"].describe(report(run(cells({64: (0.5, 1, 2), 128: (0.5, 4, 8)}))))
-    assert text == (
-        "Map of the speedup of 2 models: cuda is faster than cpu in 3 of 6 cells, 2 slower, 1 same. "
-        "The speedups range from 0.500x (cuda, batch 1, mlp at dtype=f width=64) to 8.00x (cuda, "
-        "batch 64, mlp at dtype=f width=128)."
-    )
+def test_text_contrast(report):
+    _, faces, texts = drawn(FIGURES["map"].draw(report(run(cells({64: (1 / 60, 1, 60)})))))
+    assert texts[0, 0].get_color() == LIGHT
+    assert texts[1, 0].get_color() == DARK
+    assert all(text.get_color() == text_color(to_rgb(faces[place])) for place, text in texts.items())
+
+
+def test_color_bar(report, look):
+    """Its ticks are ratios, its ends are named after the devices."""
+    texts = look.texts(FIGURES["map"].draw(report(run(cells({64: (0.25, 1, 3)})))))
+    assert {"1/4x", "1/2x", "1x", "2x", "4x", "cpu faster", "cuda faster"} <= set(texts)
