@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from breakeven.commands.arguments import directory_path, file_path, share, whole_number
+from breakeven.commands.arguments import share
 from breakeven.commands.compare import verdicts
 
 
@@ -27,19 +27,3 @@ def test_verdicts():
     assert verdicts("regressed, new") == ("regressed", "new")
     with pytest.raises(ArgumentTypeError, match="'none'"):
         verdicts("none,new")
-
-
-@pytest.mark.parametrize(
-    ("read", "text"),
-    [
-        (whole_number, "few"),
-        (whole_number, "1.5"),
-        (file_path, ""),
-        (directory_path, ""),
-        (directory_path, __file__),
-    ],
-)
-def test_bad_value(read, text):
-    """The message begins with it."""
-    with pytest.raises(ArgumentTypeError, match=f"^{re.escape(repr(text))} "):
-        read(text)

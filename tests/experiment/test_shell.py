@@ -5,13 +5,10 @@ import signal
 import sys
 import threading
 import time
-from unittest.mock import Mock
 
 import pytest
 
-from breakeven.errors import UsageError
-from breakeven.experiment import shell
-from breakeven.experiment.shell import Job, Shell, Stopped, check_command, fill_in, stopping_on_signals
+from breakeven.experiment.shell import Job, Shell, Stopped, fill_in, stopping_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +64,9 @@ def test_killed_command(tmp_path):
     assert Shell()(job(tmp_path, "kill -KILL $$")) == -signal.SIGKILL
 
 
+IGNORING = "trap '' INT TERM HUP; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
+
+
 def when_there(path, then):
     """Call `then` in a thread once the file exists."""
 
@@ -103,21 +103,6 @@ def test_stop_signal_reaches_the_whole_group(tmp_path, monkeypatch, name, quiet_
     assert isinstance(stop.value, Stopped) == (name == "SIGTERM")
 
 
-def test_command_that_ignores_the_signal_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("breakeven.experiment.shell.GRACE_S", 0.05)
-    ready = tmp_path / "ready"
-    when_there(ready, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        Shell()(
-            job(
-                tmp_path,
-                f"trap '' INT; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done",
-            )
-        )
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "run.json").read_text()), 0)
-
-
 @pytest.mark.parametrize(
     ("name", "how"),
     [
@@ -134,37 +119,27 @@ def test_second_signal_kills(tmp_path, name, how):
         os.kill(os.getpid(), number)
 
     when_there(ready, lambda: os.kill(os.getpid(), number))
-    ignoring = (
-        f"trap '' INT TERM; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
-    )
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
-        Shell(notify=notify)(job(tmp_path, ignoring))
+        Shell(notify=notify)(job(tmp_path, IGNORING.format(ready=ready)))
     assert lines == [f"waiting up to 20 s for the command to end; {how}"]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
 
-def test_one_message_only(monkeypatch):
-    sent, lines, process, end = [], [], Mock(pid=7), Mock()
-    end.within.return_value = False
-    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
-    shell._stop(process, signal.SIGINT, end, lines.append)
-    assert sent == [(7, signal.SIGINT), (7, signal.SIGKILL)]
-    assert len(lines) == 1
-    process.wait.assert_called_once()
-
-
-def test_terminal_is_gone(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_command_that_ignores_the_signal_is_killed(tmp_path, monkeypatch, name):
+    """Also where the terminal is gone, to which the message would be written."""
     monkeypatch.setattr("breakeven.experiment.shell.GRACE_S", 0.05)
+    number, ready, lines = getattr(signal, name), tmp_path / "ready", []
 
     def notify(line):
+        lines.append(line)
         raise OSError(5, "Input/output error")
 
-    ready = tmp_path / "ready"
-    when_there(ready, lambda: os.kill(os.getpid(), signal.SIGHUP))
-    ignoring = f"trap '' HUP; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
-    with stopping_on_signals(), pytest.raises(Stopped):
-        Shell(notify=notify)(job(tmp_path, ignoring))
+    when_there(ready, lambda: os.kill(os.getpid(), number))
+    with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
+        Shell(notify=notify)(job(tmp_path, IGNORING.format(ready=ready)))
+    assert len(lines) == 1
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
@@ -177,25 +152,3 @@ def test_ignored_signals_stay_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_handlers_are_restored():
-    before = signal.getsignal(signal.SIGTERM)
-    with stopping_on_signals():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ("", "--base is empty"),
-        ("  ", "--base is empty"),
-        ("pytest bench", "--base 'pytest bench' does not contain {out}"),
-        ("pytest --benchmark-json={OUT}", "does not contain {out}"),
-    ],
-)
-def test_bad_command(command, reason):
-    with pytest.raises(UsageError) as refused:
-        check_command(command, "--base")
-    assert reason in str(refused.value)

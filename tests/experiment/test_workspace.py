@@ -42,12 +42,6 @@ def test_incomplete_run_is_dropped(tmp_path):
     assert not (tmp_path / "ab" / "unfinished").exists()
 
 
-def test_new_attempt_starts_empty(tmp_path):
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
-        write(workspace.begin("one"), affine_run({"cpu": (1, 1)}))
-        assert not workspace.begin("one").exists()
-
-
 def test_damaged_run_is_measured_again(tmp_path):
     with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
         keep(workspace, "one", "two", "three")
