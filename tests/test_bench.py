@@ -30,15 +30,11 @@ def test_every_workload_has_sizes():
 
 
 @pytest.mark.parametrize(("name", "axes"), TRAINED)
-def test_training_lowers_the_loss(name, axes):
+def test_training(name, axes):
+    """It lowers the loss, in the same way in every build."""
     seen = losses(build(shipped(name, 4, **axes)), steps=20)
     assert seen[-1] < seen[0]
-
-
-@pytest.mark.parametrize(("name", "axes"), TRAINED)
-def test_same_losses_in_every_build(name, axes):
-    one, other = (losses(build(shipped(name, 3, **axes)), 2) for _ in range(2))
-    assert one == other
+    assert losses(build(shipped(name, 4, **axes)), steps=2) == seen[:2]
 
 
 @pytest.mark.parametrize(

@@ -106,30 +106,24 @@ def test_quantities(check, tmp_path):
     assert {change["commit"] for change in found["changes"]} == {commit(12)}
 
 
-def test_lost_break_even(check, tmp_path):
+@pytest.mark.parametrize(
+    ("floors", "warned"),
+    [([33] * 9 + [999], ["slower at the largest batch"]), ([33, 33, 0, 0, 999, 999], [])],
+)
+def test_lost_break_even(check, tmp_path, floors, warned):
+    """One that varied before gives no warning."""
+
     def made(i, floor):
-        lines = (("cpu", 1, 1), ("cuda", floor, 0.2))
-        return content(
-            i,
-            [benchmark([f + s * b] * 6, device=d, batch_size=b) for d, f, s in lines for b in (1, 64, 512)],
-        )
+        lines = (("cpu", 1, 1), ("cuda", floor, 2 if floor == 999 else 0.2))
+        cells = [
+            benchmark([f + s * b] * 6, device=d, batch_size=b) for d, f, s in lines for b in (1, 64, 512)
+        ]
+        return content(i, cells)
 
-    path = add(tmp_path, [made(i, 33 if i < 9 else 999) for i in range(10)])
-    [line] = [line for line in check(path)[1]["warnings"] if line.startswith("break-even batch of mlp")]
-    assert "slower at the largest batch" in line
-
-
-def test_unsettled_break_even(check, tmp_path):
-    """A break-even that varied before gives no warning."""
-    floors = [33, 33, 0, 0, 999, 999]
-    lines = [(("cpu", 1, 1), ("cuda", floor, 2 if floor == 999 else 0.2)) for floor in floors]
-    made = [
-        content(
-            i, [benchmark([f + s * b] * 6, device=d, batch_size=b) for d, f, s in pair for b in (1, 64, 512)]
-        )
-        for i, pair in enumerate(lines)
-    ]
-    assert not any(line.startswith("break-even") for line in check(add(tmp_path, made))[1]["warnings"])
+    path = add(tmp_path, [made(i, floor) for i, floor in enumerate(floors)])
+    found = [line for line in check(path)[1]["warnings"] if line.startswith("break-even batch of mlp")]
+    assert len(found) == len(warned)
+    assert all(words in line for words, line in zip(warned, found, strict=True))
 
 
 def test_renamed_case(check, tmp_path):
