@@ -1,7 +1,5 @@
 """The workloads of `bench/`: they train, always the same way, and are those of the recorded runs."""
 
-import dataclasses
-
 import pytest
 import torch
 from torch import nn
@@ -32,15 +30,11 @@ def test_every_workload_has_sizes():
 
 
 @pytest.mark.parametrize(("name", "axes"), TRAINED)
-def test_training_lowers_the_loss(name, axes):
+def test_training(name, axes):
+    """It lowers the loss, in the same way in every build."""
     seen = losses(build(shipped(name, 4, **axes)), steps=20)
     assert seen[-1] < seen[0]
-
-
-@pytest.mark.parametrize(("name", "axes"), TRAINED)
-def test_same_losses_in_every_build(name, axes):
-    one, other = (losses(build(shipped(name, 3, **axes)), 2) for _ in range(2))
-    assert one == other
+    assert losses(build(shipped(name, 4, **axes)), steps=2) == seen[:2]
 
 
 @pytest.mark.parametrize(
@@ -76,18 +70,6 @@ def test_seed_net_at_batch_one():
     assert workload.inputs.dtype == workload.targets.dtype == torch.float32
     (group,) = workload.optimizer(workload.model.parameters()).param_groups
     assert group["lr"] == 0.01
-
-
-def test_linear_refuses_the_articles_integers():
-    workload = dataclasses.replace(build(shipped("seed_net", 1)), inputs=torch.tensor([list(range(1, 11))]))
-    with pytest.raises(RuntimeError, match="dtype"):
-        losses(workload, 1)
-
-
-def test_width_and_depth_of_the_mlp():
-    model = build(shipped("mlp", 2, width=7, depth=3)).model
-    layers = [layer for layer in model if isinstance(layer, nn.Linear)]
-    assert [(layer.in_features, layer.out_features) for layer in layers] == [(7, 7)] * 3 + [(7, 10)]
 
 
 def test_bfloat16_keeps_float32_weights():

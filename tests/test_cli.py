@@ -1,11 +1,10 @@
-"""The output, files and exit codes of the command."""
+"""What the command prints, writes and exits with."""
 
 import argparse
 import csv
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,7 @@ import pytest
 
 from breakeven import cli
 from breakeven.commands import COMMANDS
-from breakeven.render.json_output import json_schema
-from breakeven.render.report_data import ReportJson
+from breakeven.render.report_data import json_schema
 from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, run, write
 
@@ -59,48 +57,47 @@ def test_width_in_a_pipe(tmp_path, capsys):
     assert max(map(len, capsys.readouterr().out.splitlines()[:-2])) <= 100
 
 
+def test_newest_run(run_json, tmp_path, capsys):
+    """Without an argument the newest run in results/ is reported."""
+    for name, month in (("a/old", 1), ("b/new", 2)):
+        content = affine_run({"cpu": (1, 1)}, when=f"2026-0{month}-01T00:00:00")
+        write(tmp_path / "results" / f"{name}.json", content)
+    assert cli.main(["report"]) == 0
+    assert names(tmp_path / "results" / "b") == ["new.json", "new.json.report"]
+
+
+def test_json(run_json, tmp_path, capsys):
+    """It is all of standard output, and no file is written."""
+    other = write(tmp_path / "other.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, seed=1))
+    assert cli.main(["report", run_json, other, "--baseline", "cuda", "--format", "json", "-o", "out"]) == 0
+    shown = capsys.readouterr()
+    content = json.loads(shown.out)
+    jsonschema.validate(content, json_schema())
+    assert {row["candidate"] for row in content["speedup"]} == {"cpu"}
+    assert shown.err == ""
+    assert names(tmp_path) == ["other.json", "run.json"]
+
+
 def test_output_directory(run_json, tmp_path, capsys):
     assert cli.main(["report", run_json, "-o", str(tmp_path / "there" / "out")]) == 0
     assert set(FILES) <= set(names(tmp_path / "there" / "out"))
     assert not (tmp_path / "run.json.report").exists()
 
 
-def test_json(run_json, tmp_path, capsys):
-    """It is all of standard output, and no file is written."""
-    assert cli.main(["report", run_json, "--format", "json", "-o", "out"]) == 0
-    shown = capsys.readouterr()
-    jsonschema.validate(json.loads(shown.out), json_schema(ReportJson))
-    assert shown.err == ""
-    assert names(tmp_path) == ["run.json"]
-
-
 def test_other_formats(run_json, tmp_path, capsys):
-    """They are all of standard output, and the files are written."""
+    """They are all of standard output, and the files are written; several runs are one report."""
+    other = write(tmp_path / "other.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, seed=1))
     for form, name in (("csv", "summary.csv"), ("markdown", "summary.md"), ("html", "index.html")):
-        assert cli.main(["report", run_json, "--format", form]) == 0
+        assert cli.main(["report", run_json, other, "--format", form]) == 0
         shown = capsys.readouterr()
         assert shown.out == (tmp_path / "run.json.report" / name).read_text()
         assert "run.json.report" in shown.err
-
-
-def test_newest_run(run_json, tmp_path, capsys):
-    """Without an argument the newest run in results/ is reported."""
-    write(tmp_path / "results" / "a" / "old.json", affine_run({"cpu": (1, 1)}, when="2026-01-01T00:00:00"))
-    write(tmp_path / "results" / "b" / "new.json", affine_run({"cpu": (1, 1)}, when="2026-02-01T00:00:00"))
-    assert cli.main(["report"]) == 0
-    assert names(tmp_path / "results" / "b") == ["new.json", "new.json.report"]
-
-
-def test_no_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["report"]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert len(shown.err.splitlines()) == 1
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "run.json.report" / "summary.csv").read_text())))
+    assert {row["n"] for row in rows} == {"60"}
 
 
 def test_unreadable_run(tmp_path, capsys):
-    """It is one line, or a traceback on request."""
+    """It is one line, and a traceback where that is asked for."""
     path = write(tmp_path / "run.json", "")
     assert cli.main(["report", path]) == 2
     shown = capsys.readouterr()
@@ -109,18 +106,6 @@ def test_unreadable_run(tmp_path, capsys):
     assert len(shown.err.splitlines()) == 1
     assert cli.main(["report", path, "--traceback"]) == 2
     assert "Traceback" in capsys.readouterr().err
-
-
-def test_unknown_baseline(run_json, tmp_path, capsys):
-    """The available ones are listed, and nothing is written."""
-    assert cli.main(["report", run_json, "--baseline", "tpu"]) == 2
-    assert "cpu, cuda" in capsys.readouterr().err
-    assert names(tmp_path) == ["run.json"]
-
-
-def test_baseline(run_json, capsys):
-    assert cli.main(["report", run_json, "--baseline", "cuda", "--format", "json"]) == 0
-    assert {row["candidate"] for row in json.loads(capsys.readouterr().out)["speedup"]} == {"cpu"}
 
 
 def two_modes(tmp_path):
@@ -181,14 +166,6 @@ def test_undecided(tmp_path, capsys):
         assert cli.main(["report", write(tmp_path / f"{i}.json", content)]) == 0
 
 
-def test_unwritable_output(run_json, tmp_path, capsys):
-    (tmp_path / "taken").write_text("")
-    assert cli.main(["report", run_json, "-o", "taken"]) == 2
-    shown = capsys.readouterr()
-    assert len(shown.err.splitlines()) == 1
-    assert shown.out == ""
-
-
 @pytest.mark.parametrize(
     "output", ["", "run.json", "run.json/out", "x" * 5000], ids=["empty", "a file", "below a file", "long"]
 )
@@ -208,17 +185,9 @@ def test_name_that_is_not_utf_8(run_json, tmp_path, capsys):
     assert set(FILES) <= set(names(tmp_path / "r\udcff.json.report"))
 
 
-def test_several_runs(run_json, tmp_path, capsys):
-    """They are one report beside the first."""
-    other = write(tmp_path / "other.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, seed=1))
-    assert cli.main(["report", run_json, other]) == 0
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "run.json.report" / "summary.csv").read_text())))
-    assert {row["n"] for row in rows} == {"60"}
-
-
 @pytest.mark.parametrize("text", ["--a\nb", "a\nb", "\x1b[31mred", "a\udcff", "\u2028"])
 def test_error_is_one_line(text, capsys):
-    """For any input."""
+    """Whatever was typed."""
     assert cli.main(["report", text]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith(f"breakeven: error: {'unknown option ' if text[0] == '-' else ''}")
@@ -240,42 +209,6 @@ def test_no_command(capsys):
     assert tuple(capsys.readouterr()) == ("", text)
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("reprot", "report"),
-        ("docter", "doctor"),
-        ("history chekc", "check"),
-        ("xyz", None),
-        ("history xyz", None),
-    ],
-)
-def test_mistyped_command(typed, meant, capsys):
-    """A similar one is suggested, else all are listed."""
-    assert cli.main(typed.split()) == 2
-    shown = capsys.readouterr()
-    [line] = shown.err.splitlines()
-    assert shown.out == ""
-    assert (f"did you mean {meant!r}?" in line) == (meant is not None)
-    assert ("choose from" in line) == (meant is None)
-
-
-def test_version(capsys):
-    assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("breakeven 0.")
-
-
-@pytest.mark.parametrize("arguments", [[], *HELP], ids=" ".join)
-def test_help(arguments, monkeypatch, capsys):
-    """It has examples and exit codes."""
-    monkeypatch.setenv("COLUMNS", "80")
-    assert cli.main([*arguments, "--help"]) == 0
-    shown = capsys.readouterr().out
-    _, examples, codes = re.split("^(?=examples:|exit codes:)", shown, flags=re.MULTILINE)
-    assert " ".join(["\n  breakeven", *arguments, ""]) in examples
-    assert [line.split()[0] for line in codes.splitlines()[1:3]] in (["0", "1"], ["0", "2"])
-
-
 def options_of(parser):
     """The options of a parser and of the parsers in it."""
     for action in parser._actions:
@@ -290,7 +223,7 @@ def options_of(parser):
 def test_defaults_in_help(command):
     """Every option that takes a value has its default."""
     parser = argparse.ArgumentParser()
-    command.module.add_arguments(parser)
+    command.add_arguments(parser)
     for option in options_of(parser):
         if option.nargs != 0 and not option.required and "instead of" not in option.help:
             assert "(default: " in option.help
@@ -314,15 +247,43 @@ def test_interrupt(monkeypatch, run_json, capsys):
     assert capsys.readouterr().err == "breakeven: interrupted\n"
 
 
-def command(*arguments, **kwargs):
+def command(*arguments, stdout=subprocess.PIPE, **settings):
     """The command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "breakeven.cli", *arguments],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         timeout=60,
         check=False,
-        **kwargs,
+        **settings,
     )
+
+
+def test_broken_pipe(run_json):
+    read, written = os.pipe()
+    os.close(read)
+    for form in ("terminal", "json"):
+        done = command("report", run_json, "--format", form, stdout=written)
+        assert (done.returncode, done.stderr) == (141, b"")
+    os.close(written)
+
+
+@pytest.mark.parametrize("form", ["terminal", "json"])
+def test_full_output(run_json, form):
+    with Path("/dev/full").open("w") as full:
+        done = command("report", run_json, "--format", form, stdout=full)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(b"breakeven: error: the output cannot be written")
+
+
+@pytest.mark.parametrize(("closed", "errors"), [(">&-", 1), ("2>&-", 0)])
+def test_closed_output(closed, errors):
+    """An error does not appear in the output instead."""
+    line = f"'{sys.executable}' -m breakeven.cli report none.json {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", errors)
+    assert "standard output is closed;" in done.stderr or not errors
 
 
 def test_ascii_pipe(run_json):
@@ -331,60 +292,3 @@ def test_ascii_pipe(run_json):
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout
     assert done.stdout.isascii()
-
-
-def test_broken_pipe(run_json):
-    read, written = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-m", "breakeven.cli", "report", run_json, "--format", "json"],
-        stdout=written,
-        stderr=subprocess.PIPE,
-        timeout=60,
-        check=False,
-    )
-    os.close(written)
-    assert done.stderr == b""
-    assert done.returncode == 141
-
-
-def test_closed_standard_output():
-    command = f"'{sys.executable}' -m breakeven.cli report none.json >&-"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    [line] = done.stderr.splitlines()
-    assert line.startswith("breakeven: error: standard output is closed;")
-
-
-def test_closed_standard_error():
-    """The error does not appear in the output instead."""
-    command = f"'{sys.executable}' -m breakeven.cli report none.json 2>&-"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout) == (2, "")
-
-
-@pytest.mark.parametrize("form", ["terminal", "json"])
-def test_full_or_closed_output(tmp_path, form):
-    """A full one is one line, a closed one is none."""
-    path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cpu@1": (2, 2)}))
-    command = [
-        sys.executable,
-        "-m",
-        "breakeven.cli",
-        "report",
-        path,
-        "-o",
-        str(tmp_path / "out"),
-        "--format",
-        form,
-    ]
-    with Path("/dev/full").open("w") as full:
-        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert result.returncode == 2
-    [line] = result.stderr.splitlines()
-    assert line.startswith("breakeven: error: the output cannot be written")
-    reader, writer = os.pipe()
-    os.close(reader)
-    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
-    os.close(writer)
-    assert (result.returncode, result.stderr) == (141, "")

@@ -1,24 +1,24 @@
-"""Parsing single values of the command line."""
+"""How one value of the command line is read."""
 
 import re
 from argparse import ArgumentTypeError
 
 import pytest
 
-from breakeven.commands.arguments import directory_path, file_path, fraction, whole_number
+from breakeven.commands.arguments import share
 from breakeven.commands.compare import verdicts
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("0%", 0.0), ("99.9%", 0.999), ("1e-3", 0.001)])
 def test_share(text, value):
     """It is a number or a percentage from zero to below one."""
-    assert fraction(text) == pytest.approx(value)
+    assert share(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["1", "100%", "-1%", "nan", "inf", "%", "", "2 %%", "1e400"])
 def test_bad_share(text):
     with pytest.raises(ArgumentTypeError, match=f"^{re.escape(repr(text))} "):
-        fraction(text)
+        share(text)
 
 
 def test_verdicts():
@@ -27,19 +27,3 @@ def test_verdicts():
     assert verdicts("regressed, new") == ("regressed", "new")
     with pytest.raises(ArgumentTypeError, match="'none'"):
         verdicts("none,new")
-
-
-@pytest.mark.parametrize(
-    ("read", "text"),
-    [
-        (whole_number, "few"),
-        (whole_number, "1.5"),
-        (file_path, ""),
-        (directory_path, ""),
-        (directory_path, __file__),
-    ],
-)
-def test_bad_value(read, text):
-    """The message begins with it."""
-    with pytest.raises(ArgumentTypeError, match=f"^{re.escape(repr(text))} "):
-        read(text)

@@ -102,28 +102,3 @@ def test_unknown_machine_class(fake, capsys):
     assert cli.main(["calibrate", "base {out}", "--runs", "2"]) == 0
     assert len(list(Path(".breakeven/noise").iterdir())) == 1
     assert "Warnings" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("pytest",),
-        ("",),
-        ("base {out}", "--runs", "1"),
-        ("base {out}", "--noise", __file__),
-        ("base {out}", "--output", __file__),
-        ("base {out}", "--noise", ""),
-    ],
-)
-def test_bad_usage(fake, tmp_path, arguments, capsys):
-    """One line on standard error, and no file is written."""
-    fake(Machine())
-    assert cli.main(["calibrate", *arguments]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_failing_command(fake, capsys):
-    fake(Machine(events={2: lambda _: 1}))
-    assert cli.main(["calibrate", "base {out}"]) == 2
-    assert "run 2 of 10" in capsys.readouterr().err.splitlines()[-1]

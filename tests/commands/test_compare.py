@@ -9,8 +9,7 @@ import pytest
 
 from breakeven import cli
 from breakeven.compare.noise_floor import floor_of, write_floor
-from breakeven.render.compare import ComparisonJson
-from breakeven.render.json_output import json_schema
+from breakeven.render.compare import json_schema
 from breakeven.runs.reader import read_side
 from support.comparisons import PHASES, a_run, levels, machine, side
 from support.run_files import outcome, run, write
@@ -28,7 +27,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def sides(here):
-    """A function of two levels that runs `compare` on five runs per side, and returns its exit code."""
+    """A function of two levels that runs `compare` on five runs a side, and returns its exit code."""
 
     def compare(before, after, *options, **settings):
         a, b = side(here, "a", before), side(here, "b", after, first=1, **settings)
@@ -37,19 +36,56 @@ def sides(here):
     return compare
 
 
-def test_unchanged(sides, capsys):
-    assert sides(levels(), levels(), "--format", "json") == 0
-    assert json.loads(capsys.readouterr().out)["counts"]["unchanged"] == 10
+def without(levels):
+    """The levels without one case."""
+    return {key: value for key, value in levels.items() if key != ("train", 64)}
 
 
-def test_regressed_and_improved(sides):
-    """A regression exits with 1, an improvement with 0."""
-    assert sides(levels(), SLOWER) == 1
-    assert sides(SLOWER, levels()) == 0
+SAME = levels()
+A_LITTLE = levels(slower=PHASES, by=1.05)
+BROKEN = {"outcomes": [outcome("failed", "it broke")]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "options", "settings", "code"),
+    [
+        (SAME, SAME, "", {}, 0),
+        (SAME, SAME, "--fail-on unchanged", {}, 3),
+        (SAME, SAME, "--resolution 0.1%", {}, 3),
+        (SAME, SLOWER, "", {}, 1),
+        (SAME, SLOWER, "--fail-on none", {}, 0),
+        (SAME, A_LITTLE, "", {}, 1),
+        (SAME, A_LITTLE, "--threshold 8%", {}, 0),
+        (SLOWER, SAME, "", {}, 0),
+        (SLOWER, SAME, "--fail-on improved", {}, 3),
+        (without(SAME), SAME, "", {}, 0),
+        (without(SAME), SAME, "--fail-on new", {}, 3),
+        (SAME, without(SAME), "", {}, 3),
+        (SAME, without(SAME), "--fail-on regressed,inconclusive", {}, 0),
+        (SAME, without(SLOWER), "", {}, 1),
+        (SAME, without(SLOWER), "--fail-on missing", {}, 3),
+        (SAME, without(SAME), "", BROKEN, 3),  # its timing is missing
+        (SAME, without(SAME), "--fail-on error", BROKEN, 3),
+        (SAME, without(SAME), "--fail-on regressed", BROKEN, 0),
+        (without(SAME), without(SAME), "--fail-on missing", BROKEN, 0),  # it was never timed
+    ],
+)
+def test_exit_code(sides, before, after, options, settings, code):
+    assert sides(before, after, *options.split(), **settings) == code
+
+
+def test_counts(sides, capsys):
+    """Standard output is JSON only."""
+    assert sides(levels(), without(SLOWER), "--format", "json", **BROKEN) == 1
+    shown = capsys.readouterr()
+    content = json.loads(shown.out)
+    jsonschema.validate(content, json_schema())
+    assert (content["verdict"], shown.err) == ("regressed", "")
+    assert (content["counts"]["regressed"], content["counts"]["error"]) == (9, 1)
 
 
 def test_single_runs(here, capsys):
-    """They are inconclusive, so the exit code is 3 unless --fail-on omits that."""
+    """They are inconclusive, so the exit code is 3 unless --fail-on leaves that out."""
     (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", levels(), runs=1, first=1)
     assert cli.main(["compare", a, b, "--format", "json"]) == 3
     assert json.loads(capsys.readouterr().out)["counts"]["inconclusive"] == 10
@@ -78,31 +114,6 @@ def test_noise_floor_of_two_classes(here):
     assert cli.main(["compare", a, b, "--noise", "kept", "--vary", "driver"]) == 3
 
 
-def test_missing(sides, capsys):
-    """Missing cases exit with 3, unless --fail-on omits them."""
-    fewer = {key: value for key, value in levels().items() if key != ("train", 64)}
-    assert sides(levels(), fewer, "--format", "json") == 3
-    assert json.loads(capsys.readouterr().out)["counts"]["missing"] == 1
-    assert sides(levels(), fewer, "--fail-on", "regressed,inconclusive") == 0
-
-
-def test_broken(sides, capsys):
-    """A case that broke in the candidate counts as missing in the exit code."""
-    fewer = {key: value for key, value in levels().items() if key != ("train", 64)}
-    ended = [outcome("failed", "it broke")]
-    assert sides(levels(), fewer, "--format", "json", outcomes=ended) == 3
-    assert json.loads(capsys.readouterr().out)["counts"]["error"] == 1
-    assert sides(levels(), fewer, "--fail-on", "error", outcomes=ended) == 3
-    assert sides(levels(), fewer, "--fail-on", "regressed", outcomes=ended) == 0
-
-
-def test_regressed_and_missing(sides):
-    """The regression determines the exit code."""
-    fewer = {key: value for key, value in SLOWER.items() if key != ("train", 64)}
-    assert sides(levels(), fewer) == 1
-    assert sides(levels(), fewer, "--fail-on", "missing") == 3
-
-
 def test_only_new(here):
     """Without a case in the baseline nothing can have regressed."""
     empty = write(here / "empty.json", run(machine=machine()))
@@ -123,41 +134,6 @@ def test_nothing_judged(here):
     assert cli.main(["compare", empty, b, "--fail-on", "regressed"]) == 0
 
 
-def test_new(sides):
-    assert sides({key: value for key, value in levels().items() if key[0] == "train"}, levels()) == 0
-
-
-def test_fail_on_none(sides):
-    assert sides(levels(), SLOWER, "--fail-on", "none") == 0
-
-
-@pytest.mark.parametrize("names", ["", " ,", "slower", "none,new"])
-def test_bad_fail_on(sides, names, capsys):
-    """An empty value, or an unknown verdict, exits with 2."""
-    assert sides(levels(), SLOWER, "--fail-on", names) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_threshold(sides):
-    """A change up to the threshold is ignored."""
-    slower = levels(slower=PHASES, by=1.05)
-    assert sides(levels(), slower) == 1
-    assert sides(levels(), slower, "--threshold", "8%") == 0
-
-
-def test_resolution(sides):
-    """A case with a wider interval is inconclusive."""
-    assert sides(levels(), levels()) == 0
-    assert sides(levels(), levels(), "--resolution", "0.1%") == 3
-
-
-@pytest.mark.parametrize("verdict", ["improved", "unchanged", "new"])
-def test_fail_on(sides, verdict):
-    before = {key: value for key, value in SLOWER.items() if key[1] == 1}
-    after = levels() | {("transfer", 1): before["transfer", 1]}
-    assert sides(before, after, "--fail-on", verdict) == 3
-
-
 def test_different_classes(here, capsys):
     """They exit with 3 and one line that names the fields, unless they may vary."""
     a = write(here / "a.json", a_run(levels()))
@@ -170,22 +146,13 @@ def test_different_classes(here, capsys):
     assert cli.main(["compare", a, b, "--vary", "gpu, driver", "--fail-on", "regressed"]) == 0
 
 
-def test_json(sides, capsys):
-    """Standard output is JSON only."""
-    assert sides(levels(), SLOWER, "--format", "json") == 1
-    shown = capsys.readouterr()
-    content = json.loads(shown.out)
-    jsonschema.validate(content, json_schema(ComparisonJson))
-    assert (content["verdict"], content["counts"]["regressed"], shown.err) == ("regressed", 10, "")
-
-
 def test_summary(sides, here, monkeypatch, capsys):
     """Markdown, and nothing else, is appended to the summary of a GitHub job."""
     summary = here / "summary.md"
     summary.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     assert sides(levels(), levels()) == 0
-    assert summary.read_text() == "before\n"  # only if markdown is requested
+    assert summary.read_text() == "before\n"  # only where markdown is asked for
     capsys.readouterr()
     assert sides(levels(), levels(), "--format", "markdown") == 0
     shown = capsys.readouterr().out

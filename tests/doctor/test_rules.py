@@ -120,36 +120,52 @@ def test_noted(name):
     assert found.findings[0].remedy
 
 
-def test_small_loss_is_fine():
-    assert levels(machine(neighbors=CpuSample((0.985, 1.01), 0.01, 50))) == {}
-
-
-def test_busy_neighbor_limit():
-    assert levels(machine(neighbors=CpuSample((1.0, 1.0), 0.1))) == {"busy neighbor": "noted"}
-    assert levels(machine(neighbors=CpuSample((1.0, 1.0), 0.11))) == {"busy neighbor": "unfit"}
-
-
-def test_stolen_time():
-    assert levels(machine(neighbors=CpuSample((1.0, 1.0), 0.3))) == {"busy neighbor": "unfit"}
-
-
-def test_spinning_threads_with_a_busy_neighbor():
-    crowded = machine(environment={}, neighbors=CpuSample((0.95,) * 8))
-    assert levels(crowded) == {"busy neighbor": "noted", "spinning OpenMP threads": "unfit"}
-    assert "OMP_WAIT_POLICY=passive" in findings(crowded)["spinning OpenMP threads"].remedy
+PASSIVE = HEALTHY.environment
+ONE_CORE = {"threads": 1, "machine": {**MACHINE, "cores": 1}}
+TF32 = {"machine": {**MACHINE, "tf32": True, "cudnn_tf32": True}}
+HIDDEN = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no thermal_throttle"}
 
 
 @pytest.mark.parametrize(
-    "quiet",
+    ("changes", "expected"),
     [
-        {"environment": {"GOMP_SPINCOUNT": "0"}},
-        {"environment": {"KMP_BLOCKTIME": "0"}},
-        {"environment": {}, "openmp": False},
-        {"environment": {}, "threads": 1, "machine": {**MACHINE, "cores": 1}},
+        ({"neighbors": CpuSample((0.985, 1.01), 0.01, 50)}, {}),
+        ({"neighbors": CpuSample((1.0, 1.0), 0.1)}, {"busy neighbor": "noted"}),
+        ({"neighbors": CpuSample((1.0, 1.0), 0.11)}, {"busy neighbor": "unfit"}),  # stolen time counts too
+        (
+            {"environment": {}, "neighbors": CpuSample((0.95,) * 8)},
+            {"busy neighbor": "noted", "spinning OpenMP threads": "unfit"},
+        ),
+        ({"environment": {"GOMP_SPINCOUNT": "0"}}, {}),
+        ({"environment": {"KMP_BLOCKTIME": "0"}}, {}),
+        ({"environment": {}, "openmp": False}, {}),
+        ({"environment": {}, **ONE_CORE}, {}),
+        ({"affinity": 1, **ONE_CORE}, {}),
+        ({"quota": 8.0}, {}),
+        (
+            {"governors": (), "turbo": None, "throttled": None, "unreadable": HIDDEN},  # a virtual machine
+            dict.fromkeys(HIDDEN, "unreadable"),
+        ),
+        (
+            {
+                "devices": (CPU,), "governors": ("powersave",), "turbo": True, "environment": {},
+                "neighbors": CpuSample((0.99,) * 8),
+            },
+            dict.fromkeys(("governor", "spinning OpenMP threads", "turbo"), "noted"),
+        ),
+        (TF32, {"TF32": "noted"}),
+        (TF32 | {"devices": (CPU,)}, {}),
+        (TF32 | {"environment": {**PASSIVE, "NVIDIA_TF32_OVERRIDE": "0"}}, {}),
+        ({"environment": {**PASSIVE, "CUDA_LAUNCH_BLOCKING": "1"}, "devices": (CPU,)}, {}),
+        ({"environment": {**PASSIVE, "CUDA_LAUNCH_BLOCKING": "0"}}, {}),
+        ({"environment": {**PASSIVE, "PYTHONMALLOC": "debug"}}, {"tracing": "unfit"}),
     ],
-)
-def test_threads_that_do_not_spin(quiet):
-    assert levels(machine(**quiet)) == {}
+)  # fmt: skip
+def test_levels(changes, expected):
+    """Those of a machine that differs from the healthy one in this."""
+    facts = machine(**changes)
+    assert levels(facts) == expected
+    assert examine(facts).fit is ("unfit" not in expected.values())
 
 
 @pytest.mark.parametrize(
@@ -171,14 +187,6 @@ def test_one_thread_on_several_cpus(changes, seen, remedy):
     assert remedy in found.remedy
 
 
-def test_one_thread_on_one_core():
-    assert levels(machine(threads=1, affinity=1, machine={**MACHINE, "cores": 1})) == {}
-
-
-def test_quota_of_all_cpus():
-    assert levels(machine(quota=8.0)) == {}
-
-
 def test_unreadable_gpu():
     denied = {"other_processes": None, "event_reasons": None}
     facts = with_gpu(**denied, unreadable={"other_processes": "Insufficient Permissions"})
@@ -186,46 +194,6 @@ def test_unreadable_gpu():
     assert findings(facts)["cuda other_processes"].seen == "Insufficient Permissions"
     assert examine(facts).fit
     assert not {"cuda shared", "cuda throttled"} & findings(facts).keys()
-
-
-def test_virtual_machine():
-    hidden = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no thermal_throttle"}
-    facts = machine(governors=(), turbo=None, throttled=None, unreadable=hidden)
-    assert levels(facts) == dict.fromkeys(hidden, "unreadable")
-    assert examine(facts).summary == "Fit for timing."
-
-
-def test_laptop():
-    facts = machine(
-        devices=(CPU,), governors=("powersave",), turbo=True, environment={}, neighbors=CpuSample((0.97,) * 8)
-    )
-    assert levels(replace(facts, neighbors=CpuSample((0.99,) * 8))) == {
-        "governor": "noted",
-        "spinning OpenMP threads": "noted",
-        "turbo": "noted",
-    }
-
-
-def test_tf32():
-    on = {**MACHINE, "tf32": True, "cudnn_tf32": True}
-    assert levels(machine(machine=on, devices=(CPU,))) == {}
-    forbidden = {"OMP_WAIT_POLICY": "passive", "NVIDIA_TF32_OVERRIDE": "0"}
-    assert levels(machine(machine=on, environment=forbidden)) == {}
-    assert "matrix products on" in findings(machine(machine=on))["TF32"].seen
-
-
-def test_cuda_debugging():
-    assert (
-        levels(machine(devices=(CPU,), environment={**HEALTHY.environment, "CUDA_LAUNCH_BLOCKING": "1"}))
-        == {}
-    )
-    assert levels(machine(environment={**HEALTHY.environment, "CUDA_LAUNCH_BLOCKING": "0"})) == {}
-
-
-def test_debug_malloc():
-    assert levels(machine(environment={**HEALTHY.environment, "PYTHONMALLOC": "debug"})) == {
-        "tracing": "unfit"
-    }
 
 
 def test_order_of_findings():

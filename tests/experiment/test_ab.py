@@ -34,7 +34,7 @@ def verdicts(found):
 
 
 def figures(found):
-    """Everything except the samples, whose arrays cannot be compared."""
+    """Everything but the samples, whose arrays cannot be compared."""
     return [found.verdict, found.common_shift, *(replace(change, key=None) for change in found.cases)]
 
 
@@ -42,10 +42,18 @@ def names(machine):
     return [job.out.stem for job in machine.jobs]
 
 
-def test_schedule(tmp_path):
-    """All cases are timed in alternating order, then only those not clearly unchanged."""
+def test_schedule(tmp_path, monkeypatch):
+    """All cases are timed in alternating order, then only those not clearly unchanged.
+
+    Paths are absolute, since commands may change their directory.
+    """
+    monkeypatch.chdir(tmp_path)
     machine = Machine(SLOW)
-    found = ab(tmp_path / "ab", machine)
+    found = ab("ab", machine)
+    assert all(job.out.is_absolute() and job.command.split()[1] == str(job.out) for job in machine.jobs)
+    assert Path(machine.jobs[-1].environment["BREAKEVEN_CASES"]).is_absolute()
+    change = next(change for change in found.cases if change.case == CASES[3])
+    assert change.p < change.q <= change.p * len(cases_of(machine.jobs[-1])) + 1e-15
     assert names(machine) == [
         "stage1-01-base", "stage1-02-candidate", "stage1-03-candidate", "stage1-04-base",
         "stage1-05-base", "stage1-06-candidate", "stage2-07-candidate", "stage2-08-base",
@@ -61,20 +69,7 @@ def test_schedule(tmp_path):
     assert found.verdict == "regressed"
 
 
-def test_paths_are_absolute(tmp_path, monkeypatch):
-    """Commands may change their directory."""
-    monkeypatch.chdir(tmp_path)
-    machine = Machine(SLOW)
-    ab("ab", machine)
-    for job in machine.jobs:
-        assert job.command.split()[1] == str(job.out)
-        assert job.out.is_absolute()
-    assert Path(machine.jobs[-1].environment["BREAKEVEN_CASES"]).is_absolute()
-
-
-def test_retested_cases(tmp_path):
-    """They are judged on their new runs only."""
-
+def test_retested_cases_are_judged_on_new_runs_only(tmp_path):
     class Lucky(Machine):
         """Slow only while all cases are timed, like noise that the first stage selected."""
 
@@ -102,25 +97,31 @@ def test_merged_runs_keep_what_they_judge(tmp_path):
             assert sum(change.case in run.cases for run in side) == n
 
 
-def test_ignored_case_list(tmp_path):
+def test_commands_that_ignore_the_list_of_cases(tmp_path):
     """The verdicts are the same."""
     keeping, ignoring = Machine(SLOW), Machine(SLOW, keeps_to_cases=False)
     assert figures(ab(tmp_path / "a", keeping)) == figures(ab(tmp_path / "b", ignoring))
 
 
-def test_q_counts_retested_cases(tmp_path):
-    machine = Machine(SLOW)
-    found = ab(tmp_path / "ab", machine)
-    change = next(change for change in found.cases if change.case == CASES[3])
-    assert change.p < change.q <= change.p * len(cases_of(machine.jobs[-1])) + 1e-15
-
-
 def test_nothing_to_retest(tmp_path):
-    machine = Machine(noise=0.001)
-    found = ab(tmp_path / "ab", machine)
+    machine, lines = Machine(noise=0.001), []
+    found = ab(tmp_path / "ab", machine, Limits(budget_s=600.0), lines=lines)
     assert len(machine.jobs) == 6
     assert found.warnings == ("no case needed to be timed again after 3 pairs",)
     assert found.verdict == "unchanged"
+    assert lines[:2] == [  # the number of runs is not known
+        "as many pairs as fit in 10 min: the first 3 time all cases, the rest those not clearly unchanged",
+        "run 1: base (pair 1), 40 s; at most about 9 min left",
+    ]
+
+
+def test_budget_too_short(tmp_path):
+    """The user learns it once, after one pair, and the minimum runs."""
+    machine, lines = Machine({"candidate": dict.fromkeys(CASES, 1.3)}), []
+    ab(tmp_path / "ab", machine, Limits(budget_s=60.0), lines=lines)
+    assert len(machine.jobs) == 8
+    assert [line.partition(" (")[0] for line in lines if "too short" in line] == [lines[3].partition(" (")[0]]
+    assert "(about 5 min)" in lines[3]
 
 
 def test_no_pairs_left_to_retest(tmp_path):
@@ -211,16 +212,6 @@ def test_budget(tmp_path):
     assert {change.n_baseline for change in found.cases} == {4}
 
 
-def test_budget_too_short(tmp_path):
-    """The user is warned after one pair, and the minimum number of pairs runs."""
-    machine, lines = Machine({"candidate": dict.fromkeys(CASES, 1.3)}), []
-    ab(tmp_path / "ab", machine, Limits(budget_s=60.0), lines=lines)
-    assert len(machine.jobs) == 8
-    assert lines[3].startswith("the budget is too short for 2 pairs ")
-    assert "(about 5 min)" in lines[3]
-    assert len([line for line in lines if "too short" in line]) == 1
-
-
 def test_messages(tmp_path):
     machine, lines = Machine(SLOW), []
     ab(tmp_path / "ab", machine, lines=lines)
@@ -234,16 +225,6 @@ def test_messages(tmp_path):
     assert lines[-2:] == [
         "run 15 of 16: candidate (pair 8), 6.0 s; about 6.0 s left",
         "run 16 of 16: base (pair 8), 6.0 s",
-    ]
-
-
-def test_messages_with_a_budget(tmp_path):
-    """The number of runs is not known."""
-    machine, lines = Machine(SLOW), []
-    ab(tmp_path / "ab", machine, Limits(budget_s=600.0), lines=lines)
-    assert lines[:2] == [
-        "as many pairs as fit in 10 min: the first 3 time all cases, the rest those not clearly unchanged",
-        "run 1: base (pair 1), 40 s; at most about 9 min left",
     ]
 
 
@@ -265,7 +246,7 @@ def test_resume(tmp_path, stopped_in):
 
 
 def test_cases_to_retest_are_chosen_once(tmp_path):
-    """Even if an interruption would change the verdicts of the first stage, as with a new noise floor."""
+    """Even if the first stage were judged differently after an interruption, as with a new noise floor."""
     machine = Machine(SLOW, events={8: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         ab(tmp_path / "ab", machine)
@@ -302,7 +283,7 @@ def test_budget_counts_earlier_runs(tmp_path):
     ab(tmp_path / "whole", whole, limits)
     with pytest.raises(KeyboardInterrupt):
         ab(tmp_path / "ab", stopped, limits)
-    stopped.now += 5000.0  # interrupted overnight
+    stopped.now += 5000.0  # interrupted for a night
     ab(tmp_path / "ab", stopped, limits)
     assert names(stopped)[9:] == names(whole)[8:]
 
@@ -317,7 +298,7 @@ def test_started_pair_is_completed(tmp_path):
 
 
 def test_failing_command(tmp_path):
-    """The error names command, run, status and last output; completed runs are kept."""
+    """The error names command, run, status and last output; completed runs stay."""
 
     def fail(job):
         job.log.write_text("collecting\nImportError: no module named x\n==== 1 error in 0.02s ====\n")
@@ -336,47 +317,45 @@ def test_failing_command(tmp_path):
     assert len(machine.jobs) == 17
 
 
+def ends_with(status, content=None, **ended):
+    """An event: write this content, or without one measure, and exit with a status."""
+
+    def end(job):
+        if content is None:
+            Machine(ended=ended).measure(job, job.out.stem)
+        elif content:
+            job.out.write_text(content)
+        return status
+
+    return end
+
+
+CRASHED = {"base": {CASES[0]: "crashed"}}
+
+
 @pytest.mark.parametrize(
-    ("left", "reason"),
+    ("event", "reason"),
     [
-        (None, "exited with 0 but wrote nothing to {out}"),
-        ("", "wrote no complete run file"),
-        ('{"benchmarks": [', "is cut off in line 1"),
+        (lambda _: 0, "exited with 0 but wrote nothing to {out}"),
+        (lambda job: job.out.touch(), "wrote no complete run file"),
+        (ends_with(0, '{"benchmarks": ['), "is cut off in line 1"),
+        (ends_with(1), "exit status 1"),
+        (ends_with(3), "exit status 3"),
+        (ends_with(-9), "ended by SIGKILL"),
+        (ends_with(137), "ended by SIGKILL"),
+        (ends_with(2, **CRASHED), "exit status 2"),
     ],
 )
-def test_incomplete_run_file(tmp_path, left, reason):
-    def leave(job):
-        if left is not None:
-            job.out.write_text(left)
-        return 0
-
-    machine = Machine(events={1: leave})
+def test_failing_run(tmp_path, event, reason):
+    """A run counts if it exits with 0, or with 1 where cases failed, and wrote a complete file."""
     with pytest.raises(CommandError) as failed:
-        ab(tmp_path / "ab", machine)
+        ab(tmp_path / "ab", Machine(events={1: lambda job: event(job) or 0}))
     assert reason in str(failed.value)
     assert not list((tmp_path / "ab").glob("stage*.json"))
 
 
-@pytest.mark.parametrize("status", [1, 3, -9, 137])
-def test_nonzero_exit_with_a_complete_file(tmp_path, status):
-    def end(job):
-        Machine().measure(job, job.out.stem)
-        return status
-
-    with pytest.raises(
-        CommandError, match="ended by SIGKILL" if status in (-9, 137) else f"exit status {status}"
-    ):
-        ab(tmp_path / "ab", Machine(events={1: end}))
-
-
 def test_exit_1_with_failed_cases(tmp_path):
-    def end(status, job):
-        Machine(ended={"base": {CASES[0]: "crashed"}}).measure(job, job.out.stem)
-        return status
-
-    with pytest.raises(CommandError, match="exit status 2"):
-        ab(tmp_path / "a", Machine(events={1: partial(end, 2)}))
-    ab(tmp_path / "b", Machine(events={1: partial(end, 1)}))
+    ab(tmp_path / "ab", Machine(events={1: ends_with(1, **CRASHED)}))
 
 
 def test_copied_run(tmp_path):
@@ -384,10 +363,17 @@ def test_copied_run(tmp_path):
         job.out.write_text((tmp_path / "ab" / "stage1-01-base.json").read_text())
         return 0
 
-    machine = Machine(events={4: copy})
     with pytest.raises(CommandError, match=r"run 4 of 16 wrote the same run as \S+stage1-01-base.json"):
-        ab(tmp_path / "ab", machine)
+        ab(tmp_path / "ab", Machine(events={4: copy}))
     assert len(list((tmp_path / "ab").glob("stage*.json"))) == 3
+
+
+def test_full_disk(tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UsageError, match="No space left on device"):
+        ab(tmp_path / "ab", Machine(events={3: full}))
 
 
 def test_different_machine_classes(tmp_path):
@@ -423,11 +409,3 @@ def test_several_commits_on_one_side(tmp_path):
     (note,) = [note for note in found.warnings if "commits" in note]
     assert "the base runs" in note
     assert "(0123456789ab, fedcba987654)" in note
-
-
-def test_full_disk(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(UsageError, match="No space left on device"):
-        ab(tmp_path / "ab", Machine(events={3: full}))

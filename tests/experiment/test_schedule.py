@@ -5,8 +5,7 @@ import re
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.experiment.schedule import Limits, Side, parse_duration, scheduled_run
-from breakeven.format import duration
+from breakeven.experiment.schedule import Limits, parse_duration, scheduled_run
 
 DAYS_S = 1e9
 
@@ -28,51 +27,32 @@ def test_order_alternates():
     assert [run.pair for run in runs] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
-def test_pair_has_both_sides():
-    for pair in range(1, 30):
-        assert {scheduled_run(2 * pair - 1).side, scheduled_run(2 * pair).side} == set(Side)
-
-
-def test_default_pairs():
-    assert protocol(Limits()) == (3, 5)
-
-
 @pytest.mark.parametrize(
-    ("pairs", "expected"), [(1, (1, 0)), (3, (3, 0)), (4, (2, 2)), (5, (3, 2)), (6, (3, 3)), (20, (3, 17))]
-)
-def test_pairs_split(pairs, expected):
-    """The second stage gets at least two pairs or none."""
-    assert protocol(Limits(pairs)) == expected
-
-
-@pytest.mark.parametrize("pairs", [0, -1])
-def test_pairs_below_one(pairs):
-    with pytest.raises(UsageError, match=f"--pairs {pairs} "):
-        Limits(pairs)
-
-
-@pytest.mark.parametrize(
-    ("minutes", "expected"),
+    ("limits", "expected"),
     [
-        (1, (2, 2)),  # nothing fits: the minimum
-        (4, (2, 2)),  # a third pair of all cases would leave no time for two retests
-        (5, (3, 2)),
-        (5.5, (3, 2)),  # a pair only starts if it ends in time
-        (6, (3, 3)),
-        (20, (3, 17)),
+        (Limits(), (3, 5)),
+        (Limits(1), (1, 0)),
+        (Limits(3), (3, 0)),
+        (Limits(4), (2, 2)),  # the second stage gets at least two pairs or none
+        (Limits(5), (3, 2)),
+        (Limits(6), (3, 3)),
+        (Limits(20), (3, 17)),
+        (Limits(budget_s=60.0), (2, 2)),  # nothing fits: the minimum
+        (Limits(budget_s=240.0), (2, 2)),  # a third pair of all cases would leave no time for two retests
+        (Limits(budget_s=300.0), (3, 2)),
+        (Limits(budget_s=330.0), (3, 2)),  # a pair only starts if it ends in time
+        (Limits(budget_s=360.0), (3, 3)),
+        (Limits(budget_s=1200.0), (3, 17)),
+        (Limits(6, 1200.0), (3, 3)),  # the first limit counts
+        (Limits(20, 300.0), (3, 2)),
     ],
 )
-def test_pairs_in_budget(minutes, expected):
-    assert protocol(Limits(budget_s=60.0 * minutes), pair_s=60.0) == expected
+def test_pairs(limits, expected):
+    assert protocol(limits) == expected
 
 
 def test_fast_retest():
-    assert protocol(Limits(budget_s=300.0), pair_s=60.0, retest_pair_s=10.0) == (3, 12)
-
-
-def test_first_limit_counts():
-    assert protocol(Limits(6, 1200.0)) == (3, 3)
-    assert protocol(Limits(20, 300.0)) == (3, 2)
+    assert protocol(Limits(budget_s=300.0), retest_pair_s=10.0) == (3, 12)
 
 
 def test_budget_too_short():
@@ -104,11 +84,3 @@ def test_bad_duration(text):
 )
 def test_parse_duration(text, seconds):
     assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(9.96, "10.0 s"), (99.4, "99 s"), (99.6, "2 min"), (3599, "1 h 0 min"), (0, "0.0 s")],
-)
-def test_duration_text(seconds, text):
-    assert duration(seconds) == text

@@ -1,17 +1,14 @@
-"""Real processes: their input, their output, and stopping all of them."""
+"""Real processes: their input, their output, and that all of them stop."""
 
 import os
 import signal
 import sys
 import threading
 import time
-from unittest.mock import Mock
 
 import pytest
 
-from breakeven.errors import UsageError
-from breakeven.experiment import shell
-from breakeven.experiment.shell import Job, Stopped, check_command, fill_in, run_in_shell, stopping_on_signals
+from breakeven.experiment.shell import Job, Shell, Stopped, fill_in, stopping_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +32,7 @@ def job(tmp_path, command, **environment):
 
 def test_path_environment_and_log(tmp_path, monkeypatch):
     monkeypatch.setenv("OURS", "ours")
-    done = run_in_shell(
+    done = Shell()(
         job(tmp_path, 'echo "$OURS $THEIRS" > {out}; echo out; echo err >&2; exit 3', THEIRS="theirs")
     )
     assert done == 3
@@ -44,27 +41,30 @@ def test_path_environment_and_log(tmp_path, monkeypatch):
 
 
 def test_quoted_path(tmp_path):
-    """Other braces are left unchanged."""
+    """Other braces of the shell stay."""
     folder = tmp_path / "a 'b' $c"
     folder.mkdir()
-    assert run_in_shell(job(folder, "for i in 1; do echo ${HOME:+{{x}}} > {out}; done")) == 0
+    assert Shell()(job(folder, "for i in 1; do echo ${HOME:+{{x}}} > {out}; done")) == 0
     assert (folder / "run.json").read_text() == "{{x}}\n"
 
 
 def test_no_standard_input(tmp_path):
-    assert run_in_shell(job(tmp_path, "cat; echo read")) == 0
+    assert Shell()(job(tmp_path, "cat; echo read")) == 0
     assert (tmp_path / "log").read_text() == "read\n"
 
 
 def test_live_output(tmp_path, capfdbinary):
     """It is also in the log."""
-    assert run_in_shell(job(tmp_path, "echo out; echo err >&2; exit 4"), is_live=True) == 4
+    assert Shell(is_live=True)(job(tmp_path, "echo out; echo err >&2; exit 4")) == 4
     assert (tmp_path / "log").read_text() == "out\nerr\n"
     assert capfdbinary.readouterr() == (b"", b"out\nerr\n")
 
 
 def test_killed_command(tmp_path):
-    assert run_in_shell(job(tmp_path, "kill -KILL $$")) == -signal.SIGKILL
+    assert Shell()(job(tmp_path, "kill -KILL $$")) == -signal.SIGKILL
+
+
+IGNORING = "trap '' INT TERM HUP; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
 
 
 def when_there(path, then):
@@ -81,7 +81,7 @@ def when_there(path, then):
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(("quiet_s", "messages"), [(5.0, 0), (0.05, 1)])
 def test_stop_signal_reaches_the_whole_group(tmp_path, monkeypatch, name, quiet_s, messages):
-    """The command is waited for, with a message if that takes long."""
+    """The command is waited for, with a message where that takes long."""
     monkeypatch.setattr("breakeven.experiment.shell.QUIET_S", quiet_s)
     number, lines = getattr(signal, name), []
     ready = tmp_path / "ready"
@@ -97,26 +97,10 @@ def test_stop_signal_reaches_the_whole_group(tmp_path, monkeypatch, name, quiet_
     when_there(ready, lambda: os.kill(os.getpid(), number))
     command = f"{sys.executable} -S {tmp_path}/child.py; echo ended > {{out}}"
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt) as stop:
-        run_in_shell(job(tmp_path, command), notify=lines.append)
+        Shell(notify=lines.append)(job(tmp_path, command))
     assert (tmp_path / "stopped").exists()
     assert len(lines) == messages
     assert isinstance(stop.value, Stopped) == (name == "SIGTERM")
-
-
-def test_ignored_signal(tmp_path, monkeypatch):
-    """A command that ignores the signal is killed."""
-    monkeypatch.setattr("breakeven.experiment.shell.GRACE_S", 0.05)
-    ready = tmp_path / "ready"
-    when_there(ready, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        run_in_shell(
-            job(
-                tmp_path,
-                f"trap '' INT; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done",
-            )
-        )
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "run.json").read_text()), 0)
 
 
 @pytest.mark.parametrize(
@@ -135,37 +119,25 @@ def test_second_signal_kills(tmp_path, name, how):
         os.kill(os.getpid(), number)
 
     when_there(ready, lambda: os.kill(os.getpid(), number))
-    ignoring = (
-        f"trap '' INT TERM; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
-    )
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
-        run_in_shell(job(tmp_path, ignoring), notify=notify)
+        Shell(notify=notify)(job(tmp_path, IGNORING.format(ready=ready)))
     assert lines == [f"waiting up to 20 s for the command to end; {how}"]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
 
-def test_one_message_only(monkeypatch):
-    sent, lines, process, end = [], [], Mock(pid=7), Mock()
-    end.within.return_value = False
-    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
-    shell._stop(process, signal.SIGINT, end, lines.append)
-    assert sent == [(7, signal.SIGINT), (7, signal.SIGKILL)]
-    assert len(lines) == 1
-    process.wait.assert_called_once()
-
-
-def test_terminal_is_gone(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_command_that_ignores_the_signal_is_killed(tmp_path, monkeypatch, name):
+    """Also where the terminal is gone, to which the message would be written."""
     monkeypatch.setattr("breakeven.experiment.shell.GRACE_S", 0.05)
+    number, ready = getattr(signal, name), tmp_path / "ready"
 
     def notify(line):
         raise OSError(5, "Input/output error")
 
-    ready = tmp_path / "ready"
-    when_there(ready, lambda: os.kill(os.getpid(), signal.SIGHUP))
-    ignoring = f"trap '' HUP; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
-    with stopping_on_signals(), pytest.raises(Stopped):
-        run_in_shell(job(tmp_path, ignoring), notify=notify)
+    when_there(ready, lambda: os.kill(os.getpid(), number))
+    with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
+        Shell(notify=notify)(job(tmp_path, IGNORING.format(ready=ready)))
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
@@ -178,25 +150,3 @@ def test_ignored_signals_stay_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_handlers_are_restored():
-    before = signal.getsignal(signal.SIGTERM)
-    with stopping_on_signals():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ("", "--base is empty"),
-        ("  ", "--base is empty"),
-        ("pytest bench", "--base 'pytest bench' does not contain {out}"),
-        ("pytest --benchmark-json={OUT}", "does not contain {out}"),
-    ],
-)
-def test_bad_command(command, reason):
-    with pytest.raises(UsageError) as refused:
-        check_command(command, "--base")
-    assert reason in str(refused.value)

@@ -1,4 +1,4 @@
-"""The runs that a workspace keeps, drops, refuses and moves to `previous`."""
+"""What a workspace keeps, drops, refuses and moves to `previous`."""
 
 import json
 from pathlib import Path
@@ -20,12 +20,17 @@ def keep(workspace, *names):
         workspace.keep(name, RunFacts(seconds=2.5, warnings=[]))
 
 
+def opened(path):
+    """The workspace of ASKED."""
+    return open_workspace(path, ASKED, "today", fresh=False)
+
+
 def listed(path):
     return sorted(item.name for item in Path(path).iterdir() if item.name != ".lock")
 
 
 def test_runs_and_plan_stay(tmp_path):
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path / "ab") as workspace:
         keep(workspace, "one", "two")
     assert listed(tmp_path / "ab") == ["one.json", "one.log", "plan.json", "two.json", "two.log"]
     with open_workspace(tmp_path / "ab", ASKED, "tomorrow", fresh=False) as workspace:
@@ -34,26 +39,20 @@ def test_runs_and_plan_stay(tmp_path):
 
 
 def test_incomplete_run_is_dropped(tmp_path):
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path / "ab") as workspace:
         keep(workspace, "one")
         write(workspace.begin("two"), affine_run({"cpu": (1, 1)}))
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path / "ab") as workspace:
         assert list(workspace.runs) == ["one"]
     assert not (tmp_path / "ab" / "unfinished").exists()
 
 
-def test_new_attempt_starts_empty(tmp_path):
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
-        write(workspace.begin("one"), affine_run({"cpu": (1, 1)}))
-        assert not workspace.begin("one").exists()
-
-
 def test_damaged_run_is_measured_again(tmp_path):
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path / "ab") as workspace:
         keep(workspace, "one", "two", "three")
     (tmp_path / "ab" / "two.json").write_text("{")
     (tmp_path / "ab" / "three.json").unlink()
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path / "ab") as workspace:
         assert list(workspace.runs) == ["one"]
         assert len(workspace.messages) == 2
 
@@ -61,7 +60,7 @@ def test_damaged_run_is_measured_again(tmp_path):
 @pytest.mark.parametrize("name", ["--base", "--candidate"])
 def test_other_commands(tmp_path, name):
     """The error names both commands."""
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path / "ab") as workspace:
         keep(workspace, "one")
     with (
         pytest.raises(UsageError) as refused,
@@ -91,7 +90,7 @@ def test_finished_experiment_moves_to_previous(tmp_path):
 
 
 def test_fresh(tmp_path):
-    with open_workspace(tmp_path / "ab", ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path / "ab") as workspace:
         keep(workspace, "one")
     with open_workspace(tmp_path / "ab", {"CMD": "c {out}"}, "today", fresh=True) as workspace:
         assert workspace.runs == {}
@@ -128,36 +127,30 @@ def test_unrelated_directory(tmp_path, fresh):
 )
 def test_bad_plan(tmp_path, content):
     write(tmp_path / "plan.json", json.dumps(content))
-    with (
-        pytest.raises(UsageError, match=r"plan\.json is damaged"),
-        open_workspace(tmp_path, ASKED, "today", fresh=False),
-    ):
+    with pytest.raises(UsageError, match=r"plan\.json is damaged"), opened(tmp_path):
         pass
 
 
 def test_locked(tmp_path):
     with (
-        open_workspace(tmp_path, ASKED, "today", fresh=False),
+        opened(tmp_path),
         pytest.raises(UsageError, match="another breakeven"),
-        open_workspace(tmp_path, ASKED, "today", fresh=False),
+        opened(tmp_path),
     ):
         pass
-    with open_workspace(tmp_path, ASKED, "today", fresh=False):
+    with opened(tmp_path):
         pass
 
 
 def test_unwritable(tmp_path):
     write(tmp_path / "file", "")
-    with (
-        pytest.raises(UsageError, match="Not a directory"),
-        open_workspace(tmp_path / "file" / "ab", ASKED, "today", fresh=False),
-    ):
+    with pytest.raises(UsageError, match="Not a directory"), opened(tmp_path / "file" / "ab"):
         pass
 
 
 def test_plan_of_version_1_resumes(tmp_path):
-    """An experiment that was interrupted in version 1 resumes, and the plan keeps its format."""
-    with open_workspace(tmp_path, ASKED, "today", fresh=False) as workspace:
+    """An experiment that the first version interrupted goes on; what is written then is the same format."""
+    with opened(tmp_path) as workspace:
         keep(workspace, "one", "two")
     plan = {
         "schema": 1,
@@ -171,7 +164,7 @@ def test_plan_of_version_1_resumes(tmp_path):
         "suspects": ["mlp train cpu batch=64"],
     }
     write(tmp_path / "plan.json", json.dumps(plan))
-    with open_workspace(tmp_path, ASKED, "today", fresh=False) as workspace:
+    with opened(tmp_path) as workspace:
         assert workspace.spent_s == 5.5
         assert workspace.warnings == ("a case failed",)
         assert (workspace.plan.first_pairs, workspace.plan.retest) == (3, ["mlp train cpu batch=64"])

@@ -1,7 +1,6 @@
 """TF32 is set for one workload, and all of torch's switches are restored."""
 
 import types
-import warnings
 
 import pytest
 import torch
@@ -90,14 +89,6 @@ def test_none_changes_nothing(monkeypatch):
     monkeypatch.setattr("breakeven.hardware.float32._State", lambda: pytest.fail("looked at the switches"))
     with tf32_set(None):
         pass
-
-
-def test_read_silently():
-    def reader():
-        warnings.warn("Please use the new API settings to control TF32 behavior", UserWarning, stacklevel=1)
-        return True
-
-    assert read_silently(reader) is True
 
 
 def test_module_hides_a_switch(monkeypatch):

@@ -44,18 +44,6 @@ def test_healthy_gpu():
     assert api.open == 0
 
 
-def test_gpu_is_found_by_its_uuid():
-    api = Recorded()
-    gpu_state(GPU, api)
-    assert ("nvmlDeviceGetHandleByUUID", ("GPU-uuid-1",)) in api.asked
-
-
-def test_throttled_gpu():
-    state = gpu_state(GPU, Recorded(nvmlDeviceGetCurrentClocksEventReasons=0x44, nvmlDeviceGetClockInfo=1200))
-    assert state["event_reasons"] == ["sw_power_cap", "hw_thermal_slowdown"]
-    assert set(state["event_reasons"]) <= set(nvml.THROTTLING)
-
-
 def test_permission_denied():
     """The rest is read."""
     denied = RecordedError("Insufficient Permissions")
@@ -69,22 +57,6 @@ def test_permission_denied():
         "power_w": "Insufficient Permissions",
         "other_processes": "Insufficient Permissions",
     }
-
-
-def test_link_other_than_pcie():
-    """As in a virtual machine, or where the GPU is connected by NVLink alone; the rest is read."""
-    unsupported = RecordedError("Not Supported")
-    state = gpu_state(
-        GPU,
-        Recorded(nvmlDeviceGetCurrPcieLinkGeneration=unsupported, nvmlDeviceGetCurrPcieLinkWidth=unsupported),
-    )
-    assert (state["pcie_generation"], state["pcie_width"]) == (None, None)
-    assert (state["pcie_max_generation"], state["pcie_max_width"]) == (5, 16)
-    assert state["unreadable"] == {"pcie_generation": "Not Supported", "pcie_width": "Not Supported"}
-
-
-def test_link_is_not_in_the_class():
-    assert not any("pcie" in name for name in gpu_class(GPU, Recorded()))
 
 
 def test_without_nvml():
@@ -102,11 +74,6 @@ def test_kept_open():
         gpu_state(GPU, api)
         assert api.open == 1
     assert api.open == 0
-
-
-def test_kept_open_without_nvml():
-    with kept_open(Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found"))):
-        pass
 
 
 def test_runner_keeps_nvml_open(monkeypatch):
@@ -139,11 +106,6 @@ def test_mig_slice_without_a_handle():
 @pytest.mark.parametrize("milliwatts", [699_999, 700_000, 700_001])
 def test_power_limit_in_whole_watts(milliwatts):
     assert gpu_class(GPU, Recorded(nvmlDeviceGetEnforcedPowerLimit=milliwatts))["power_limit_w"] == 700.0
-
-
-def test_other_processes():
-    three = [SimpleNamespace(pid=pid) for pid in (1, 2, 3)]
-    assert gpu_state(GPU, Recorded(nvmlDeviceGetComputeRunningProcesses=three))["other_processes"] == 2
 
 
 def test_unknown_event_reason():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import BreakevenError, NewerSchemaError, RunFileError, UsageError
-from breakeven.history.accept import find_run, merged
+from breakeven.history.accept import find_run
 from breakeven.history.accepted import Acceptance, Direction, read_accepted, write_accepted
 from breakeven.history.query import StoredRun
 from support.histories import commit
@@ -33,10 +33,6 @@ def test_round_trip(tmp_path):
     assert len(text.splitlines()) > 15  # one fact per line, so that a diff shows what changed
     write_accepted(read_accepted(path), path)
     assert path.read_text(encoding="utf-8") == text
-
-
-def test_missing_file(tmp_path):
-    assert read_accepted(tmp_path / "none.json") == ()
 
 
 def entry(**changed):
@@ -142,13 +138,6 @@ def test_entry_by_time(tmp_path):
         (tmp_path / "accepted.json").write_text(entry(commit=..., run=written))
         [found] = read_accepted(tmp_path / "accepted.json")
         assert (found.commit, found.run) == ("", "2026-01-06T00:00:00+00:00")
-
-
-def test_merged():
-    """A new entry replaces the one for the same changes."""
-    again = replace(ONE, reason="two more layers", date="2026-02-01")
-    assert merged([ONE, TWO], [again, RUN]) == [again, TWO, RUN]
-    assert merged([ONE], [replace(ONE, direction=Direction.BETTER)])[0] == ONE
 
 
 def test_find_run():

@@ -89,15 +89,6 @@ def test_outcomes(tmp_path):
     assert outcomes == {64: TrackOutcome.TIMED, 128: TrackOutcome.OOM}
 
 
-def test_foreign_benchmark(tmp_path):
-    """Other benchmarks and machines keep their own names."""
-    foreign = {"name": "test_x", "fullname": "t.py::test_x[1]", "stats": {"data": FEW}}
-    path = add(tmp_path, [run([foreign])])
-    archive = read_store(path)
-    assert [track.case for track in archive.tracks] == ["t.py::test_x[1]"]
-    assert archive.runs[0].label == "AMD EPYC, 2 cores"
-
-
 @pytest.mark.parametrize(
     "class_id",
     ["../../evil", "a/b", "a=b", "x" * 300, ".hidden", "a b\nc", "\u00e9\u4e2d", "..", "\ud800", "a'b"],
@@ -262,13 +253,6 @@ def test_damaged_file(kept, how):
     assert remedy in line
     assert "\n" not in line
     assert read_store(kept).tracks[0].time_s.shape == (2,)
-
-
-def test_all_damaged(kept):
-    for file in files_of(kept):
-        damage(file, "cut")
-    archive = read_store(kept)
-    assert (archive.runs, archive.tracks, len(archive.damaged)) == ((), (), 3)
 
 
 def test_adding_over_damaged(tmp_path, kept):

@@ -64,11 +64,6 @@ def test_refusal_makes_no_skip_rule():
     assert runner.measure(CaseKey.of("w", 4, "train", "cpu"), CPU, lambda: mlp(4, width=4), time_rounds)
 
 
-def test_cpu_accepts_tf32_off_and_none():
-    for wanted in (False, None):
-        assert measure(dataclasses.replace(mlp(2, width=4), tf32=wanted))["loss_compared"] is True
-
-
 @pytest.mark.parametrize(
     ("capability", "override", "reason"),
     [
@@ -276,13 +271,6 @@ def test_reset_captures_again():
     assert torch.equal(trainer.batch[0], trainer.host_batch[0])
 
 
-def test_transfer_copies_the_current_batch():
-    trainer = simulated(mlp(4, width=8))
-    trainer.host_batch[0].mul_(2)
-    trainer.transfer()
-    assert torch.equal(trainer.batch[0], trainer.host_batch[0])
-
-
 def test_facts_of_a_case_with_graphs(monkeypatch):
     """Losses are compared; peak memory is omitted, because it would miss the memory of the capture."""
     device = SimulatedDevice(SimulatedClock())
@@ -356,17 +344,6 @@ def test_casts_are_not_kept_in_graphs(graphs):
     prepare_graphs(trainer, trainer.device.clock)
     trainer.run(Phase.TRAIN)
     assert set(kept) == {not graphs}
-
-
-def test_loss_of_none_with_graphs():
-    workload = dataclasses.replace(mlp(2, width=4), loss=lambda *_: None)
-    with pytest.raises(MeasurementError, match="the loss is None"):
-        simulated(workload)
-
-
-def test_device_without_graphs():
-    with pytest.raises(MeasurementError, match="cpu cannot capture CUDA graphs"):
-        make_trainer(dataclasses.replace(mlp(2, width=4), cuda_graph=True), CPU)
 
 
 def test_waiting_step_cannot_be_captured():

@@ -31,58 +31,44 @@ def gpu(before=None, after=None):
     )
 
 
-def test_quiet_machine():
-    assert evidence() == {}
-    assert gpu() == {}
+THROTTLED = {"event_reasons": ["gpu_idle", "sw_thermal_slowdown", "hw_slowdown"]}
+SLOWED = {"throttled": {"event_reasons": ["hw_slowdown", "sw_thermal_slowdown"]}}
+UNREADABLE = {"event_reasons": None, "other_processes": None}
 
 
-def test_lost_core_is_contended():
-    assert evidence(thread_s=0.5) == {"contended": {"main_thread_share": 0.5}}
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, {}),
+        ({"thread_s": 0.5}, {"contended": {"main_thread_share": 0.5}}),
+        ({"switches": 120}, {"contended": {"involuntary_switches_per_s": 120.0}}),
+        ({"thread_s": 0.1, "is_accelerator": True}, {}),  # the host sleeps
+        ({"wall_s": 0.005, "thread_s": 0.005, "switches": 2}, {}),  # two are chance
+        ({"wall_s": 1e-4, "thread_s": 0.0, "switches": 9}, {}),
+        ({"wall_s": -1.0}, {}),
+        ({"wall_s": 0.0, "thread_s": 0.0}, {}),
+        ({"switches": None}, {}),
+    ],
+)
+def test_contended(facts, expected):
+    assert evidence(**facts) == expected
 
 
-def test_many_switches_are_contended():
-    assert evidence(switches=120) == {"contended": {"involuntary_switches_per_s": 120.0}}
-
-
-def test_sleeping_host_is_not_contended():
-    assert evidence(thread_s=0.1, is_accelerator=True) == {}
-
-
-def test_two_switches_are_chance():
-    assert evidence(wall_s=0.005, thread_s=0.005, switches=2) == {}
-
-
-def test_too_short():
-    assert evidence(wall_s=1e-4, thread_s=0.0, switches=9) == {}
-
-
-def test_clock_steps_back():
-    assert evidence(wall_s=-1.0) == {}
-    assert evidence(wall_s=0.0, thread_s=0.0) == {}
-
-
-def test_unreadable_gives_no_flag():
-    assert evidence(switches=None) == {}
-    assert gpu({"sm_clock_mhz": None}, {"event_reasons": None, "other_processes": None}) == {}
-
-
-@pytest.mark.parametrize("where", ["before", "after"])
-def test_throttled(where):
-    state = {where: {"event_reasons": ["gpu_idle", "sw_thermal_slowdown", "hw_slowdown"]}}
-    assert gpu(**state) == {"throttled": {"event_reasons": ["hw_slowdown", "sw_thermal_slowdown"]}}
-
-
-def test_idle_gpu_is_not_throttled():
-    assert gpu({"event_reasons": ["gpu_idle", "applications_clocks_setting"]}) == {}
-
-
-def test_clock_changed_by_more_than_5_percent():
-    assert gpu(after={"sm_clock_mhz": 1700}) == {"clock": {"sm_clock_mhz": [1980, 1700]}}
-    assert gpu(after={"sm_clock_mhz": 1950}) == {}
-
-
-def test_shared_gpu():
-    assert gpu(before={"other_processes": 2}) == {"shared_gpu": {"other_processes": 2}}
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {}, {}),
+        (THROTTLED, {}, SLOWED),
+        ({}, THROTTLED, SLOWED),
+        ({"event_reasons": ["gpu_idle", "applications_clocks_setting"]}, {}, {}),
+        ({}, {"sm_clock_mhz": 1700}, {"clock": {"sm_clock_mhz": [1980, 1700]}}),
+        ({}, {"sm_clock_mhz": 1950}, {}),
+        ({"sm_clock_mhz": None}, UNREADABLE, {}),
+        ({"other_processes": 2}, {}, {"shared_gpu": {"other_processes": 2}}),
+    ],
+)
+def test_gpu(before, after, expected):
+    assert gpu(before, after) == expected
 
 
 def test_state_is_plain_json():

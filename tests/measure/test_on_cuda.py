@@ -23,7 +23,6 @@ from breakeven.measure.monitor import evidence_of
 from breakeven.measure.outcomes import is_unsupported, reason_for
 from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Round, time_once, time_round
-from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build, mlp
 from breakeven.phases import Phase
 from breakeven.report.bottleneck import Bound, kind_of
@@ -89,22 +88,6 @@ def ready(workload, device):
 
 # ---------------------------------------------------------------------------------------------------
 # Synchronization, on a real model.
-
-
-@pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD])
-def test_real_phase_without_synchronize(gpu, phase, monkeypatch):
-    round_ = Round(phase, ready(build(lambda: mlp(8192, width=4096)), gpu))
-    for _ in range(3):
-        time_round(round_)
-    whole_s = median(time_round(round_).latency_s for _ in range(7))
-    bare = []
-    for _ in range(7):
-        round_.setup()
-        with monkeypatch.context() as patch:
-            patch.setattr(round_, "synchronize", lambda: None)
-            bare.append(_seconds_of(round_.run))
-        gpu.synchronize()
-    assert median(bare) < 0.3 * whole_s
 
 
 def _seconds_of(work):
@@ -420,18 +403,6 @@ def with_graphs(optimizer, **fields):
     return dataclasses.replace(workload, optimizer=OPTIMIZERS[optimizer], cuda_graph=True, **fields)
 
 
-def test_graphs_train_one_step_ahead(gpu):
-    losses = {}
-    for graphs, steps in ((False, 6), (True, 5)):
-        workload = dataclasses.replace(build(partial(with_graphs, "adam")), cuda_graph=graphs)
-        trainer = ready(workload, gpu)
-        losses[graphs] = []
-        for _ in range(steps):
-            trainer.run(Phase.TRAIN)
-            losses[graphs].append(trainer.loss_value())
-    assert losses[True] == pytest.approx(losses[False][1:], rel=1e-4)
-
-
 @pytest.mark.parametrize("autocast", AUTOCAST, ids=str)
 @pytest.mark.parametrize("name", ["seed_net", "cnn", "transformer"])
 def test_graphs_of_recipes(gpu, measure, name, autocast):
@@ -519,11 +490,3 @@ def test_variants_do_not_change_the_class(bench):
     assert len(axes) == (4 if supported else 2)
     assert len({tuple(sorted(item.items())) for item in axes}) == len(axes)
     assert content["machine_info"]["breakeven"]["class_id"] == class_id
-
-
-def test_trainer_moves_model_and_batch(gpu):
-    trainer = Trainer(build(lambda: mlp(4, width=8)), gpu)
-    trainer.move_model()
-    trainer.reset()
-    trainer.transfer()
-    assert {tensor.device for tensor in (*trainer.model.parameters(), *trainer.batch)} == {gpu.torch_device}

@@ -13,32 +13,22 @@ def test_why_over_budget():
     reason = why_over_budget(2.0, BUDGET)
     assert "6 rounds of about 2 s" in reason
     assert "--benchmark-max-time=3" in reason
+    assert why_over_budget(2.0, Budget(max_time_s=3.0)) is None  # what the message names is enough
 
 
-def test_remedy_of_over_budget():
-    """The time that the message names is enough."""
-    assert why_over_budget(2.0, Budget(max_time_s=3.0)) is None
-
-
-def test_forecast():
-    """The line through the two largest smaller batches."""
+@pytest.mark.parametrize(
+    ("seen", "predicted"),
+    [
+        ({1: 9.0, 10: 1.0, 20: 2.0, 500: 0.0}, 10.0),  # the line through the two largest smaller batches
+        ({10: 2.0, 20: 1.0}, 1.0),  # it never falls
+        ({10: 2.0}, None),
+    ],
+)
+def test_forecast(seen, predicted):
     forecast = Forecast()
-    for batch, seconds in ((1, 9.0), (10, 1.0), (20, 2.0), (500, 0.0)):
-        forecast.observe("cell", batch, seconds)
-    assert forecast.predict("cell", 100) == pytest.approx(10.0)
-
-
-def test_forecast_never_falls():
-    forecast = Forecast()
-    forecast.observe("cell", 10, 2.0)
-    forecast.observe("cell", 20, 1.0)
-    assert forecast.predict("cell", 100) == 1.0
-
-
-def test_one_batch_predicts_nothing():
-    forecast = Forecast()
-    forecast.observe("cell", 10, 2.0)
-    assert forecast.predict("cell", 100) is None
+    for batch_size, seconds in seen.items():
+        forecast.observe("cell", batch_size, seconds)
+    assert forecast.predict("cell", 100) == (predicted and pytest.approx(predicted))
     assert forecast.predict("other", 100) is None
 
 

@@ -14,7 +14,7 @@ from breakeven.hardware.devices import Cpu, Device
 from breakeven.measure.parts import enqueue_seconds, part_seconds
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.measure.timing import Round, time_once, time_round
+from breakeven.measure.timing import Round, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
 from breakeven.phases import Phase
@@ -39,31 +39,6 @@ def trainer(device):
     return trainer
 
 
-@pytest.mark.parametrize("phase", Phase)
-def test_round_reads_its_phase(phase, trainer, clock):
-    round_ = Round(phase, trainer)
-    latencies = [time_round(round_, clock).latency_s for _ in range(5)]
-    assert latencies == [LATENCIES[phase]] * 5
-
-
-def test_latencies_of_every_phase():
-    assert LATENCIES.keys() == set(Phase)
-
-
-@pytest.mark.parametrize("phase", Phase)
-def test_round_without_synchronize(phase, trainer, clock, monkeypatch):
-    """It reads the launches alone."""
-    monkeypatch.setattr(trainer.device, "synchronize", lambda: None)
-    launches = len(phase.parts)
-    assert time_round(Round(phase, trainer), clock).latency_s == launches * LAUNCH_S
-
-
-def test_queued_work_is_not_timed(trainer, device, clock):
-    round_ = Round(Phase.FORWARD, trainer)
-    device.enqueue(1000.0)
-    assert time_round(round_, clock).latency_s == LATENCIES["forward"]
-
-
 @pytest.mark.parametrize("phase", [name for name in Phase if name != "transfer"])
 def test_rounds_are_whole_steps(phase, trainer, device, monkeypatch):
     """A phase that ran alone in a loop would find its weights and its code in the cache."""
@@ -76,31 +51,6 @@ def test_rounds_are_whole_steps(phase, trainer, device, monkeypatch):
     step = [COSTS.transfer, COSTS.zero_grad, COSTS.forward, COSTS.backward, COSTS.step]
     assert queued == (3 * step)[: len(queued)]
     assert len(queued) > 2 * len(step)
-
-
-def test_time_once(trainer, device, clock):
-    """From idle to idle."""
-    device.enqueue(1000.0)
-    assert time_once(trainer.move_model, device, clock) == LAUNCH_S + COSTS.model_transfer
-
-
-def test_initialize_ends_synchronized(device, clock):
-    device.initialize()
-    assert clock.now == LAUNCH_S + 1.0
-
-
-def test_part_seconds(trainer, device):
-    """Without the preparation."""
-    device.enqueue(1000.0)
-    shares = part_seconds(Phase.TRAIN, trainer, device.event_api(), rounds=1)
-    assert shares == {
-        "transfer": LAUNCH_S + COSTS.transfer,  # the queue was idle while the host launched it
-        "zero_grad": COSTS.zero_grad,
-        "forward": COSTS.forward,
-        "backward": COSTS.backward,
-        "step": COSTS.step,
-        "all": LAUNCH_S + COSTS.train,
-    }
 
 
 def test_enqueue_seconds(trainer, device, clock):
@@ -134,29 +84,6 @@ def test_events_are_read_when_idle(trainer, device, clock):
 
     part_seconds(Phase.TRAIN, trainer, type(events)(events.mark, seconds), rounds=1)
     assert asked_while_busy == [False] * len(Phase.TRAIN.parts)
-
-
-@pytest.mark.parametrize("phase", Phase)
-def test_runner_reads_its_phase(phase, device, clock):
-    latencies = []
-
-    def time_rounds(round_, plan):
-        latencies.extend(time_round(round_, clock).latency_s for _ in range(plan.rounds))
-
-    runner = Runner(Budget(max_time_s=1e6), clock)
-    facts = runner.measure(
-        CaseKey.of("simulated", 1, phase, device.name),
-        device,
-        lambda: simulated_workload(device),
-        time_rounds,
-    )
-    assert set(latencies) == {LATENCIES[phase]}
-    assert facts["first_call_s"] == LATENCIES[phase]
-    assert facts["model_transfer_s"] == LAUNCH_S + COSTS.model_transfer
-    assert runner.device_init_s == {device.name: LAUNCH_S + 1.0}
-    assert (facts.get("device_time_s") == LAUNCH_S + COSTS.train) is (phase == "train")
-    assert (facts.get("enqueue_s") == len(Phase.TRAIN.parts) * LAUNCH_S) is (phase == "train")
-    assert (facts.get("enqueue_transfer_s") == LAUNCH_S) is (phase == "train")
 
 
 def test_device_init_is_timed_first(clock):

@@ -7,7 +7,7 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
+from breakeven.measure.simulated import SimulatedClock
 from breakeven.measure.timing import (
     MAX_WARMUP_ROUNDS,
     MinWarmup,
@@ -64,15 +64,6 @@ def test_preparing_is_not_latency():
     assert time_round(Script(clock, [0.5], prepare_s=2.0), clock) == Timed(2.0, 0.5)
 
 
-def test_run_returns_none():
-    """Otherwise the result would outlive the round."""
-    trainer = Trainer(mlp(2, width=4), Cpu())
-    trainer.reset()
-    round_ = Round(Phase.FORWARD, trainer)
-    round_.setup()
-    assert round_.run() is None
-
-
 def test_last_round_is_released_before_the_next():
     seen = []
 
@@ -90,22 +81,27 @@ def test_last_round_is_released_before_the_next():
     assert seen == [(None, None), (None, None)]
 
 
-def test_steady_warmup_is_minimal():
-    assert len(warm([1.0]).rounds) == 6
-
-
 def test_minimum_seconds():
     warmup = warm([0.01], MinWarmup(rounds=6, seconds=0.15))
     assert sum(t.latency_s for t in warmup.rounds) >= 0.15 - 1e-9
     assert warmup.steady
 
 
-def test_minimum_of_an_accelerator():
-    assert min_warmup(SimulatedDevice(SimulatedClock())).seconds >= 0.15
+@pytest.mark.parametrize(
+    ("latency_s", "settings", "rounds"),
+    [
+        (1.0, {}, 6),
+        (1.0, {"seen": [Timed(0.0, 1.0)] * 4}, 6),
+        (5.0, {"cap_s": 1.0}, 2),
+        (0.0, {"floor": MinWarmup(rounds=6, seconds=0.15)}, MAX_WARMUP_ROUNDS),  # a clock that does not move
+    ],
+)
+def test_length_of_warmup(latency_s, settings, rounds):
+    assert len(warm([latency_s], **settings).rounds) == rounds
 
 
 def test_ramping_clock():
-    """After 25 ms of warm-up, a round took 11.2 ms instead of 8.8."""
+    """25 ms of warm-up read 11.2 ms where 8.8 was right."""
     ramp = [0.0088 * (1 + 0.3 * math.exp(-i / 40)) for i in range(1000)]
     warmup = warm(ramp, min_warmup(Cpu()))
     assert warmup.steady
@@ -116,18 +112,6 @@ def test_unsteady_warmup_ends_at_the_maximum():
     warmup = warm([0.01 * 1.05**i for i in range(500)], cap_s=1.0)
     assert not warmup.steady
     assert sum(t.latency_s for t in warmup.rounds[:-1]) < 1.0
-
-
-def test_slow_round_is_warmed_up_twice():
-    assert len(warm([5.0], cap_s=1.0).rounds) == 2
-
-
-def test_stopped_clock():
-    assert len(warm([0.0], MinWarmup(rounds=6, seconds=0.15)).rounds) == MAX_WARMUP_ROUNDS
-
-
-def test_earlier_rounds_count():
-    assert len(warm([1.0], seen=[Timed(0.0, 1.0)] * 4).rounds) == 6
 
 
 def test_beyond_steady():
@@ -143,11 +127,26 @@ def test_noise_is_steady():
     assert np.mean(steady) > 0.9
 
 
-def test_rounds_of_equal_times():
+@pytest.mark.parametrize(
+    ("latency_s", "prepare_s", "rounds", "lead_in"),
+    [
+        (0.5, 0.0, BUDGET.min_rounds, 0),
+        (0.03, 0.0, 16, 0),
+        (1e-4, 0.0, 40, 50),
+        (1e-3, 10.0, BUDGET.min_rounds, 0),  # preparing counts
+        (0.0, 0.0, 40, 50),
+        (1e-320, 0.0, 40, 50),
+    ],
+)
+def test_rounds_of_equal_times(latency_s, prepare_s, rounds, lead_in):
     """The minimum, or as many as are cheap."""
-    assert plan_rounds(timed([0.5] * 20), BUDGET).rounds == BUDGET.min_rounds
-    assert plan_rounds(timed([0.03] * 20), BUDGET).rounds == 16
-    assert plan_rounds(timed([1e-6] * 20), BUDGET).rounds == 40
+    plan = plan_rounds(timed([latency_s] * 20, prepare_s), BUDGET)
+    assert (plan.rounds, plan.lead_in) == (rounds, lead_in)
+
+
+def test_max_rounds():
+    assert plan_rounds(timed(noisy(0.9)), Budget(max_time_s=1e6)).rounds == Budget().max_rounds
+    assert plan_rounds(timed([0.0, 1.0] * 6), BUDGET).rounds >= BUDGET.min_rounds
 
 
 def test_rounds_at_two_percent_noise():
@@ -157,7 +156,7 @@ def test_rounds_at_two_percent_noise():
 
 
 def test_plan_reaches_the_target_precision():
-    """Checked on the intervals, which the plan does not use."""
+    """Checked on the intervals themselves, which the plan does not use."""
     from breakeven.stats.intervals import median_interval
 
     reached = []
@@ -203,26 +202,7 @@ def test_cut_by_budget():
     assert plan.cut_by_budget
 
 
-def test_preparation_counts_against_the_budget():
-    plan = plan_rounds(timed([1e-3] * 20, prepare_s=10.0), BUDGET)
-    assert plan.rounds == BUDGET.min_rounds
-
-
-def test_max_rounds():
-    assert plan_rounds(timed(noisy(0.9)), Budget(max_time_s=1e6)).rounds == Budget().max_rounds
-
-
-def test_lead_in():
-    assert plan_rounds(timed([0.5] * 20), BUDGET).lead_in == 0
-    assert plan_rounds(timed([1e-4] * 20), BUDGET).lead_in == 50
-
-
 def test_relative_noise():
     """It is the standard deviation without the outliers."""
     times = [*noisy(0.05, n=1000), *[1.0] * 50]
     assert relative_noise(times) == pytest.approx(0.05, rel=0.15)
-
-
-@pytest.mark.parametrize("times", [[0.0] * 12, [1e-320] * 12, [0.0, 1.0] * 6])
-def test_zero_and_subnormal_times(times):
-    assert plan_rounds(timed(times), BUDGET).rounds >= BUDGET.min_rounds

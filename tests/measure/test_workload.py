@@ -1,7 +1,6 @@
 """Workloads: which are refused, and how a recipe is called."""
 
 import dataclasses
-import sys
 import threading
 from functools import partial
 
@@ -51,11 +50,6 @@ def test_recipe_raises_in_a_library():
     recipe = lambda: nn.Linear("wide", 3)  # noqa: E731
     with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe raised TypeError"):
         build(recipe)
-
-
-def test_recipe_exits():
-    with pytest.raises(RecipeError, match=r"test_workload\.py:\d+: the recipe raised SystemExit: 3"):
-        build(lambda: sys.exit(3))
 
 
 @pytest.mark.parametrize("result", [None, nn.Linear(2, 2), "mlp"])

@@ -1,11 +1,19 @@
 """Which files and functions become cases, and under which names."""
 
+import shlex
+
 import pytest
 
 SWEEP = """
 @pytest.mark.sweep(batch_size=[1, 16], width=[4])
 def bench_mine(train_benchmark, batch_size, width):
     train_benchmark(lambda: workload(batch_size, width))
+"""
+OTHERS = """
+def bench_other(train_benchmark): ...
+def test_other(): ...
+class TestIt:
+    def test_it(self): ...
 """
 TRAIN = ("--breakeven-devices=cpu@1", "--breakeven-phases=train")
 IDS = ["bench_mine[1-4-cpu@1-train]", "bench_mine[16-4-cpu@1-train]"]
@@ -67,19 +75,16 @@ def bench_mine(train_benchmark, batch_size, depth, optimizer): ...
         "link",
         "bench/bench_mine.py::bench_mine",
         "bench/bench_mine.py bench",
+        "bench --doctest-modules",
     ],
 )
 @pytest.mark.parametrize("ini", ["", "python_files = bench_*.py\npython_functions = bench_*"])
 def test_collected_once(bench, typed, ini):
-    """A case is collected once, in whatever form its path is given."""
+    """A case is collected once, however its file is typed."""
     bench.write(SWEEP).pytester.makeini(f"[pytest]\nnorecursedirs = link\n{ini}\n")
     (bench.pytester.path / "link").symlink_to("bench")
 
     assert bench.ids(*typed.format(root=bench.pytester.path).split(), *TRAIN) == IDS
-
-
-def test_one_id(bench):
-    assert bench.write(SWEEP).ids(f"bench/bench_mine.py::{IDS[1]}", *TRAIN) == IDS[1:]
 
 
 def test_pyargs(bench):
@@ -89,60 +94,38 @@ def test_pyargs(bench):
     assert bench.ids("--pyargs", "benches", *TRAIN) == IDS
 
 
-@pytest.mark.parametrize("arguments", [(), ("other",)])
-def test_untyped_path(bench, arguments):
-    """Benchmarks are not collected if their path was not given."""
-    bench.write(SWEEP)
+@pytest.mark.parametrize(("ini", "arguments"), [("", ()), ("", ("other",)), ("testpaths = bench", ())])
+def test_untyped_path(bench, ini, arguments):
+    """Benchmarks are not collected where their path was not typed; `testpaths` do not count as typed."""
+    bench.write(SWEEP).pytester.makeini(f"[pytest]\n{ini}\n")
     (bench.pytester.path / "other").mkdir()
 
     assert bench.ids("-q", *arguments) == []
 
 
-def test_testpaths(bench):
-    """They do not count as given."""
-    bench.write(SWEEP).pytester.makeini("[pytest]\ntestpaths = bench\n")
-
-    assert bench.ids("-q") == []
-
-
-def test_functions_without_a_sweep(bench):
-    bench.write(
-        SWEEP + "def bench_other(train_benchmark): ...\ndef test_other(): ...\nclass TestIt:\n    pass\n"
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("bench", IDS),
+        (f"bench/bench_mine.py::{IDS[1]}", IDS[1:]),
+        ("bench -k 16", IDS[1:]),
+        ("bench -m sweep", IDS),
+        ("bench -m 'not sweep'", []),
+        (f"bench --deselect=bench/bench_mine.py::{IDS[0]}", IDS[1:]),
+        ("bench/bench_mine.py", [*IDS, "test_other", "TestIt::test_it"]),
+        ("test_mine.py", [*(name.replace("bench_", "test_") for name in IDS), "test_it"]),
+    ],
+)
+def test_what_is_collected(bench, arguments, expected):
+    """It is swept, or matches the project's own patterns; a file without a sweep is not imported."""
+    swept_tests = SWEEP.replace("bench_mine", "test_mine") + (
+        "@pytest.mark.sweep(batch_size=8)\ndef helper(train_benchmark, batch_size): ...\ndef test_it(): ..."
     )
+    bench.write(SWEEP + OTHERS).write(swept_tests, "test_mine.py")
+    bench.write("raise SystemExit('imported')", "bench/bench_other.py", head="")
+    bench.write("raise SystemExit('a sweep')", "bench/helpers.py", head="")
 
-    assert bench.ids("bench", *TRAIN) == IDS
-
-
-def test_project_patterns(bench):
-    """What they match is collected too."""
-    bench.write(SWEEP + "def test_other(): ...\nclass TestIt:\n    def test_it(self): ...\n")
-
-    assert bench.ids("bench/bench_mine.py", *TRAIN) == [*IDS, "test_other", "TestIt::test_it"]
-
-
-def test_file_without_a_sweep(bench):
-    """It is not imported."""
-    bench.write(SWEEP).write("raise SystemExit('imported')", "bench/bench_other.py", head="")
-
-    assert bench.ids("bench", *TRAIN) == IDS
-
-
-def test_file_of_another_name(bench):
-    """It is not imported."""
-    bench.write(SWEEP).write("raise SystemExit('a sweep')", "bench/helpers.py", head="")
-
-    assert bench.ids("bench", *TRAIN) == IDS
-
-
-def test_swept_test_function(bench):
-    bench.write(SWEEP.replace("bench_mine", "test_mine"), "test_mine.py")
-
-    assert bench.ids("test_mine.py", *TRAIN) == [name.replace("bench_", "test_") for name in IDS]
-
-
-def test_doctest_modules(bench):
-    """They do not hide the cases of a file."""
-    assert bench.write(SWEEP).ids("bench", "--doctest-modules", *TRAIN) == IDS
+    assert bench.ids(*shlex.split(arguments), *TRAIN) == expected
 
 
 def test_collect_only(bench):
@@ -154,24 +137,6 @@ def test_collect_only(bench):
     result.stdout.no_fnmatch_line("breakeven:*")
     assert bench.notes() == []
     assert not (bench.pytester.path / "run.json").exists()
-
-
-def test_deselection(bench):
-    bench.write(SWEEP)
-
-    assert bench.ids("bench", "-k", "16", *TRAIN) == IDS[1:]
-    assert bench.ids("bench", "-m", "sweep", *TRAIN) == IDS
-    assert bench.ids("bench", "-m", "not sweep", *TRAIN) == []
-    assert bench.ids("bench", f"--deselect=bench/bench_mine.py::{IDS[0]}", *TRAIN) == IDS[1:]
-
-
-def test_two_thousand_cases(bench):
-    bench.write("""
-@pytest.mark.sweep(batch_size=range(1, 2001))
-def bench_mine(train_benchmark, batch_size): ...
-""")
-
-    assert len(bench.ids("bench", *TRAIN)) == 2000
 
 
 def test_sweep_without_train_benchmark(bench):
@@ -189,13 +154,3 @@ def test_sweep_without_train_benchmark(bench):
     result = bench.raw("bench")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*breakeven: *")
-
-
-def test_swept_helper(bench):
-    """A swept function that the project's patterns exclude is not collected."""
-    bench.write(
-        "@pytest.mark.sweep(batch_size=8)\ndef helper(train_benchmark, batch_size): ...\ndef test_it(): ...",
-        "test_mine.py",
-    )
-
-    assert bench.ids("test_mine.py") == ["test_it"]

@@ -1,4 +1,4 @@
-"""The plugin's options, its ini keys, and pytest's own options as they apply to its cases."""
+"""Our own options, the ini keys of the same names, and what pytest's own options mean for our cases."""
 
 import shlex
 from pathlib import Path
@@ -22,51 +22,26 @@ def bench_named(train_benchmark, batch_size, optimizer, lr, depth): ...
 FAST = ("bench", "--breakeven-devices=cpu", "--breakeven-phases=train")
 
 
-@pytest.fixture
-def ids(bench):
-    """A function that returns the ids for a ``--breakeven-sweep``, without what all have in common."""
-    bench.write(SWEEPS)
+@pytest.mark.parametrize(
+    ("choice", "function", "expected"),
+    [
+        ("", "both", ["2-4", "2-8"]),
+        ("", "named", []),  # it has no default sweep
+        ("smoke", "named", ["4-sgd-0.1-None", "4-sgd-0.1-2", "4-adam-0.1-None", "4-adam-0.1-2"]),
+        ("full", "both", ["1-64", "8-64"]),
+        ("full dtype=bfloat16", "default", ["3-dtype0-True", "3-dtype0-False"]),  # its default one
+        ("batch_size=1,64 width=128", "both", ["1-128", "64-128"]),
+        ("batch_size=1 dtype=bfloat16 bias=False", "default", ["1-dtype0-False"]),
+        ("full batch_size=5", "both", ["5-64"]),
+        ("batch_size=5 smoke optimizer=sgd lr=1 depth=None,7", "named", ["5-sgd-1-None", "5-sgd-1-7"]),
+    ],
+)
+def test_choice(bench, choice, function, expected):
+    """A name chooses a sweep, values replace its own, and what cannot be typed is chosen by name."""
+    found = bench.write(SWEEPS).ids(*FAST, f"--breakeven-sweep={choice}")
 
-    def collect(choice, function):
-        found = bench.ids(*FAST, f"--breakeven-sweep={choice}")
-        return [name.split("[")[1].removesuffix("-cpu-train]") for name in found if name.startswith(function)]
-
-    return collect
-
-
-def test_default_sweep(ids):
-    """It runs where none is named; a function without one has no cases."""
-    assert ids("", "bench_both") == ["2-4", "2-8"]
-    assert ids("", "bench_named") == []
-
-
-def test_named_sweep(ids):
-    assert ids("smoke", "bench_named") == ["4-sgd-0.1-None", "4-sgd-0.1-2", "4-adam-0.1-None", "4-adam-0.1-2"]
-
-
-def test_functions_without_the_named_sweep(ids):
-    """They run their default one."""
-    assert ids("full", "bench_both") == ["1-64", "8-64"]
-    assert len(ids("full", "bench_default")) == 4
-
-
-def test_values(ids):
-    """They replace those of the functions that have the key."""
-    assert ids("batch_size=1,64 width=128", "bench_both") == ["1-128", "64-128"]
-    assert len(ids("batch_size=1,64 width=128", "bench_default")) == 8
-
-
-def test_name_and_values(ids):
-    assert ids("full batch_size=5", "bench_both") == ["5-64"]
-    assert ids("batch_size=5 smoke optimizer=sgd lr=1 depth=None,7", "bench_named") == [
-        "5-sgd-1-None",
-        "5-sgd-1-7",
-    ]
-
-
-def test_values_by_name(ids):
-    """Values without a literal are chosen by name."""
-    assert ids("dtype=bfloat16 bias=False", "bench_default") == ["3-dtype0-False"]
+    ours = [name for name in found if name.startswith(f"bench_{function}[")]
+    assert [name.split("[")[1].removesuffix("-cpu-train]") for name in ours] == expected
 
 
 def test_dtype_by_name(bench):
@@ -102,7 +77,7 @@ def test_ini_keys(bench):
 
 
 def test_order_of_phases(bench):
-    """It is that of a training step, regardless of the option's order."""
+    """It is that of a training step, however they are listed."""
     bench.write()
 
     names = bench.ids("bench", "--breakeven-devices=cpu", "--breakeven-phases=train, transfer", "-k", "16")
@@ -110,13 +85,8 @@ def test_order_of_phases(bench):
     assert names == ["bench_plain[16-cpu-transfer]", "bench_plain[16-cpu-train]"]
 
 
-def test_help(bench):
-    result = bench.raw("--help")
-
-    result.stdout.fnmatch_lines(["breakeven: *", "*--breakeven-sweep=NAME|KEY=VALUES*"])
-
-
-def test_markers(bench):
+def test_help_and_markers(bench):
+    bench.raw("--help").stdout.fnmatch_lines(["breakeven: *", "*--breakeven-sweep=NAME|KEY=VALUES*"])
     bench.raw("--markers").stdout.fnmatch_lines(
         ["@pytest.mark.sweep(name=None, /, batch_size, [*][*]axes): *"]
     )
@@ -165,7 +135,7 @@ def test_words_of():
 
 
 def options(**given):
-    """The options of a session with only these arguments."""
+    """The options of a session in which pytest was given only these."""
     config = SimpleNamespace(
         getoption=lambda _name, default=None: default,
         getini=lambda _name: "",
@@ -175,12 +145,13 @@ def options(**given):
 
 
 @pytest.mark.parametrize(
-    "given", [{"fulltrace": True}, {"usepdb": True}, *({"tbstyle": s} for s in ("long", "short", "native"))]
+    ("given", "wanted"),
+    [
+        ({"fulltrace": True}, True),
+        ({"usepdb": True}, True),
+        *(({"tbstyle": style}, True) for style in ("long", "short", "native")),
+        *(({"tbstyle": style}, False) for style in ("auto", "line", "no")),
+    ],
 )
-def test_wants_traceback(given):
-    assert options(**given).wants_traceback
-
-
-@pytest.mark.parametrize("style", ["auto", "line", "no"])
-def test_wants_no_traceback(style):
-    assert not options(tbstyle=style).wants_traceback
+def test_wants_traceback(given, wanted):
+    assert options(**given).wants_traceback is wanted

@@ -44,7 +44,6 @@ def theirs(pytester):
         (["--collect-only"], ["collected 2 items", "*test_theirs?1*", "*test_theirs?2*"]),
         (["test_theirs.py", "--benchmark-disable"], ["*2 passed*"]),
         (["-p", "no:benchmark"], ["*2 passed*"]),
-        (["-p", "no:breakeven"], ["*2 passed*"]),
         (["-m", "sweep", "-W", "error"], ["*2 passed*"]),
     ],
     ids=" ".join,

@@ -1,11 +1,8 @@
-"""Whether a run file can be written is checked without changing an existing one."""
+"""Whether a run file can be written is found out without changing what is in its place."""
 
 import os
 import select
 
-import pytest
-
-from breakeven.errors import UsageError
 from breakeven.plugin.output import check_writable
 
 
@@ -24,8 +21,17 @@ def test_keeps_an_existing_file(tmp_path):
     assert path.read_text() == "yesterday's"
 
 
+def test_keeps_a_link(tmp_path):
+    link = tmp_path / "run.json"
+    link.symlink_to("later.json")
+
+    check_writable(link)
+
+    assert link.is_symlink()
+
+
 def test_leaves_a_pipe_open(tmp_path):
-    """Closing a pipe would end it for its reader."""
+    """Closing a pipe would be its end for whoever reads it."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -36,11 +42,3 @@ def test_leaves_a_pipe_open(tmp_path):
 
     assert waiting.poll(0) == []
     os.close(reader)
-
-
-def test_refuses_a_directory(tmp_path):
-    path = tmp_path / "run.json"
-    path.mkdir()
-    with pytest.raises(UsageError) as caught:
-        check_writable(path)
-    assert f"{path} cannot be written (Is a directory)" in str(caught.value)

@@ -40,15 +40,11 @@ def left(progress):
     return re.search(r", (\S+) left", progress.line())[1]
 
 
-def test_first_line(clock):
+def test_line(clock):
     """Before the first result the plan alone gives the time left."""
     progress = make(clock)
     progress.start("0")
     assert progress.line() == "breakeven: case 1 of 10, 0:10 left"
-
-
-def test_line(clock):
-    progress = make(clock)
     run(progress, clock, 1.0, 1.0, 1.0)
     progress.start("3")
     assert progress.line() == "breakeven: case 4 of 10, 0:07 left; last: 1 s, case-2"
@@ -111,32 +107,6 @@ def test_case_run_again(clock):
     assert left(progress) == clock_time(34 / 9)
 
 
-def test_is_complete(clock):
-    progress = make(clock, count=2)
-    run(progress, clock, 1.0)
-    assert not progress.is_complete
-    run(progress, clock, 1.0, start=1)
-    assert progress.is_complete
-
-
-def test_contains(clock):
-    progress = make(clock)
-    assert "0" in progress
-    assert "test_other" not in progress
-
-
-def test_short_run_is_silent(clock):
-    """A run shorter than the interval has no plain line."""
-    progress = make(clock)
-    lines = []
-    for number in range(10):
-        progress.start(str(number))
-        lines.append(progress.line_if_due())
-        clock.now += INTERVAL_S / 10.01
-        progress.end(str(number), "")
-    assert lines == [None] * 10
-
-
 def test_interval(clock):
     """Plain lines are at least the interval apart."""
     progress = make(clock, count=100)
@@ -188,22 +158,23 @@ def bench_ends(train_benchmark, batch_size):
     if batch_size == 3:
         pytest.skip("not today")
     train_benchmark(lambda: workload(batch_size))
-"""
-BROKEN_TEARDOWN = """
+
 @pytest.fixture
 def broken():
     yield
     raise ValueError("too late")
 
-@pytest.mark.sweep(batch_size=[1, 2])
+@pytest.mark.sweep(batch_size=[1])
 def bench_late(train_benchmark, broken, batch_size):
     train_benchmark(lambda: workload(batch_size))
-"""
-XFAIL = """
+
 @pytest.mark.sweep(batch_size=[1])
 def bench_known(train_benchmark, batch_size):
     pytest.xfail("known")
 """
+LETTERS = ["F ends train cpu@1 batch=2", "E late train cpu@1 batch=1", "x known train cpu@1 batch=1"]
+"""The lines that ENDINGS leave: a case that neither passed nor was skipped keeps pytest's letter."""
+
 LINE = r"breakeven: case (\d+) of (\d+), \d+:\d\d left(; last: .+)?"
 
 
@@ -287,26 +258,6 @@ def test_short_run_in_a_pipe(bench):
     result.assert_outcomes(passed=2)
 
 
-def test_plain_lines(plain):
-    result = plain.write().run()
-
-    first, second = before_the_summary(result.outlines)
-    assert re.fullmatch(r"breakeven: case 1 of 2, 0:\d\d left", first)
-    assert re.fullmatch(
-        r"breakeven: case 2 of 2, 0:\d\d left; last: [\d.]+ [mµ]?s ±[\d.]+%, plain train cpu@1 batch=1",
-        second,
-    )
-
-
-def test_plain_lines_are_plain(plain, capsys):
-    """They contain no carriage returns and no escapes."""
-    assert len(lines_of(plain.write().run())) == 2
-
-    text = capsys.readouterr().out
-    assert "\r" not in text
-    assert "\x1b" not in text
-
-
 @pytest.mark.parametrize("variable", ["CI", "BUILD_NUMBER"])
 def test_ci(live, monkeypatch, variable):
     """A terminal in CI gets plain lines."""
@@ -317,73 +268,6 @@ def test_ci(live, monkeypatch, variable):
 
     assert len(lines_of(result)) == 2
     assert "\r" not in live.text
-
-
-def test_live_line(live):
-    """It is rewritten before each case, and erased at the end."""
-    result = live.write().run()
-
-    assert [re.fullmatch(LINE, text)[1] for text in live.drawn()] == ["1", "2"]
-    assert live.drawn()[1].endswith(", plain train cpu@1 batch=1")
-    assert before_the_summary(live.screen()) == []
-    result.assert_outcomes(passed=2)
-
-
-@pytest.mark.parametrize("columns", [60, 30])
-def test_last_column_is_free(live, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", str(columns))
-
-    live.write().run()
-
-    assert [len(text) for text in live.writings()] == [columns - 1] * 2
-
-
-def test_failure_on_a_terminal(live):
-    """It keeps its letter, on a line with its case; the others leave nothing."""
-    result = live.write(ENDINGS).run()
-
-    assert before_the_summary(live.screen()) == ["F ends train cpu@1 batch=2"]
-    assert [re.fullmatch(LINE, text)[1] for text in live.drawn()] == ["1", "2", "3", "4"]
-    assert live.drawn()[2].endswith("; last: failed, ends train cpu@1 batch=2")
-    assert live.drawn()[3].endswith("; last: skipped, ends train cpu@1 batch=3")
-    result.assert_outcomes(passed=2, failed=1, skipped=1)
-
-
-def test_failure_in_a_pipe(plain):
-    """It has a line of its own among the plain lines."""
-    result = plain.write(ENDINGS).run()
-
-    shown = before_the_summary(result.outlines)
-    assert [line.split(" of 4")[0] for line in shown] == [
-        "breakeven: case 1",
-        "breakeven: case 2",
-        "F ends train cpu@1 batch=2",
-        "breakeven: case 3",
-        "breakeven: case 4",
-    ]
-
-
-def test_error_in_teardown(plain):
-    """An error after a timing keeps its letter."""
-    result = plain.write(BROKEN_TEARDOWN).run()
-
-    assert [line for line in before_the_summary(result.outlines) if "case" not in line] == [
-        "E late train cpu@1 batch=1",
-        "E late train cpu@1 batch=2",
-    ]
-    result.assert_outcomes(passed=2, errors=2)
-
-
-def test_xfail(live):
-    result = live.write(XFAIL).run()
-
-    assert before_the_summary(live.screen()) == ["x known train cpu@1 batch=1"]
-    result.assert_outcomes(xfailed=1)
-
-
-def test_summary_of_skips(live):
-    """`-rs` lists our skipped cases as pytest does."""
-    live.write(ENDINGS).run("-rs").stdout.fnmatch_lines(["SKIPPED [[]1] *: not today"])
 
 
 def test_other_tests_before_and_after(live):
@@ -431,44 +315,12 @@ def test_swept(train_benchmark, batch_size):
     assert [line for line in live.screen() if line.startswith("bench/test_mine.py ..")]
 
 
-@pytest.mark.parametrize("option", ["-v", "-vv"])
-def test_verbose(live, option):
-    """pytest's own lines replace the progress line."""
-    result = live.write().run(option)
-
-    assert live.drawn() == []
-    result.stdout.fnmatch_lines(["bench/bench_mine.py::bench_plain?1-cpu@1-train? PASSED*"])
-
-
 def test_quiet(plain):
     """pytest's dots replace the progress line."""
     result = plain.write().run("-q")
 
     assert lines_of(result) == []
     result.stdout.fnmatch_lines(["..*[[]100%]"])
-
-
-@pytest.mark.parametrize("option", ["--benchmark-disable", "--benchmark-skip"])
-def test_untimed_run(plain, option):
-    result = plain.write().run(option)
-
-    assert lines_of(result) == []
-    result.stdout.fnmatch_lines(["bench/bench_mine.py *[[]100%]"])
-
-
-def test_deselected_cases(live):
-    """They are not counted."""
-    live.write(ENDINGS).run("-k", "ends and not 2- and not 3-")
-
-    assert [re.fullmatch(LINE, text).groups()[:2] for text in live.drawn()] == [("1", "2"), ("2", "2")]
-
-
-def test_exitfirst(live):
-    """The line is erased where the run stops early."""
-    result = live.write(ENDINGS).run("-x")
-
-    assert before_the_summary(live.screen()) == ["F ends train cpu@1 batch=2"]
-    result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
 
 
 def test_interrupt(live):
@@ -512,3 +364,70 @@ def test_other_reporter(live):
 
     assert live.drawn() == []
     result.stdout.fnmatch_lines(["bench/bench_mine.py ..*"])
+
+
+def test_plain_lines(plain, capsys):
+    """They contain no carriage returns and no escapes; a failure has a line of its own among them."""
+    shown = before_the_summary(plain.write(ENDINGS).run().outlines)
+
+    assert [line for line in shown if "case" not in line] == LETTERS
+    assert [line.split(" of 6")[0] for line in shown if "case" in line] == [
+        f"breakeven: case {number}" for number in range(1, 7)
+    ]
+    assert re.fullmatch(r"breakeven: case 1 of 6, 0:\d\d left", shown[0])
+    assert re.fullmatch(
+        r"breakeven: case 2 of 6, 0:\d\d left; last: [\d.]+ [mµ]?s ±[\d.]+%, ends train cpu@1 batch=1",
+        shown[1],
+    )
+    text = capsys.readouterr().out
+    assert "\r" not in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("columns", [100, 30])
+def test_live_line(live, monkeypatch, columns):
+    """It is rewritten before each case, leaves the last column free, and is erased at the end."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    live.write().run().assert_outcomes(passed=2)
+
+    assert [len(text) for text in live.writings()] == [columns - 1] * 2
+    assert live.drawn()[1].startswith("breakeven: case 2 of 2")
+    assert live.drawn()[1].endswith(", plain train cpu@1 batch=1" if columns == 100 else "…")
+    assert before_the_summary(live.screen()) == []
+
+
+def test_endings_on_a_terminal(live):
+    """Those with a letter stay; `-rs` lists our skipped cases as pytest does."""
+    result = live.write(ENDINGS).run("-rs")
+
+    assert before_the_summary(live.screen()) == LETTERS
+    assert [re.fullmatch(LINE, text)[1] for text in live.drawn()] == list("123456")
+    assert live.drawn()[2].endswith("; last: failed, ends train cpu@1 batch=2")
+    assert live.drawn()[3].endswith("; last: skipped, ends train cpu@1 batch=3")
+    result.assert_outcomes(passed=3, failed=1, skipped=1, errors=1, xfailed=1)
+    result.stdout.fnmatch_lines(["SKIPPED [[]1] *: not today"])
+
+
+def test_stopped_early(live):
+    """The line is erased; deselected cases are not counted."""
+    result = live.write(ENDINGS).run("-x", "-k", "ends and not 3-")
+
+    assert [re.fullmatch(LINE, text).groups()[:2] for text in live.drawn()] == [("1", "3"), ("2", "3")]
+    assert before_the_summary(live.screen()) == LETTERS[:1]
+    result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
+
+
+def test_verbose(live):
+    """pytest's own lines replace the progress line."""
+    result = live.write().run("-v")
+
+    assert live.drawn() == []
+    result.stdout.fnmatch_lines(["bench/bench_mine.py::bench_plain?1-cpu@1-train? PASSED*"])
+
+
+def test_untimed_run(plain):
+    result = plain.write().run("--benchmark-disable")
+
+    assert lines_of(result) == []
+    result.stdout.fnmatch_lines(["bench/bench_mine.py *[[]100%]"])

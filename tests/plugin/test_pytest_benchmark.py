@@ -43,39 +43,30 @@ def budget(bench, monkeypatch):
     return given
 
 
-def test_budget(budget):
-    options = ("--benchmark-min-rounds=7", "--benchmark-max-time=0.25", "--benchmark-precision=0.01")
-
-    assert budget(*options) == str(Budget(7, 0.25, 0.01))
-
-
-def test_min_rounds(budget):
-    """Five rounds, the default, give no interval, so there are six."""
-    assert budget("--benchmark-precision=0.02") == str(Budget(6, 1.0, 0.02))
-    assert budget("--benchmark-min-rounds=2", "--benchmark-precision=0.02") == str(Budget(6, 1.0, 0.02))
-
-
-def test_mark_and_options(budget):
+@pytest.mark.parametrize(
+    ("options", "mark", "expected"),
+    [
+        ("min-rounds=7 max-time=0.25 precision=0.01", "", Budget(7, 0.25, 0.01)),
+        ("precision=0.02", "", Budget(6, 1.0, 0.02)),  # five rounds, the default, give no interval
+        ("min-rounds=2 precision=0.02", "", Budget(6, 1.0, 0.02)),
+        ("min-rounds=7", "min_rounds=55, max_time=0.5, precision=0.5", Budget(55, 0.5, 0.5)),
+    ],
+)
+def test_budget(budget, options, mark, expected):
     """A function's own mark overrides the options."""
-    given = budget("--benchmark-min-rounds=7", mark="min_rounds=55, max_time=0.5, precision=0.5")
-
-    assert given == str(Budget(55, 0.5, 0.5))
+    assert budget(*(f"--benchmark-{option}" for option in options.split()), mark=mark) == str(expected)
 
 
-def test_min_rounds_are_timed(bench):
-    bench.write().run("--benchmark-min-rounds=77", "--benchmark-max-time=0.1")
+def test_rounds_and_flags(bench):
+    """At least the minimum is timed; a precision that was not reached is flagged."""
+    bench.write().run(
+        "--benchmark-min-rounds=77", "--benchmark-max-time=0.001", "--benchmark-precision=0.000001"
+    )
 
-    assert [item["stats"]["rounds"] for item in bench.file()["benchmarks"]] == [77, 77]
-
-
-def test_unreached_precision(bench):
-    """It is flagged."""
-    bench.write().run("--benchmark-precision=0.000001", "--benchmark-max-time=0.05", "-k", "16")
-
-    [item] = bench.file()["benchmarks"]
-    assert 6 <= item["stats"]["rounds"] < 1000
-    assert item["extra_info"]["target_precision"] == 0.000001
-    assert {"noisy", "budget"} <= set(item["extra_info"]["flags"])
+    for item in bench.file()["benchmarks"]:
+        assert item["stats"]["rounds"] == 77
+        assert item["extra_info"]["target_precision"] == 0.000001
+        assert {"noisy", "budget"} <= set(item["extra_info"]["flags"])
 
 
 def test_unusable_mark(bench):
@@ -100,26 +91,25 @@ def test_short_table(bench):
 
 
 @pytest.mark.parametrize(
-    "option", ["--benchmark-verbose", "--benchmark-columns=min,max", "--benchmark-sort=name"]
+    ("option", "where"),
+    [
+        ("--benchmark-verbose", "options"),
+        ("--benchmark-columns=min", "ini"),
+        ("--benchmark-sort=name", "environment"),
+    ],
 )
-def test_wide_table(bench, option):
-    """It is shown where an option asks for it."""
-    result = bench.write().run(option)
+def test_wide_table(bench, monkeypatch, option, where):
+    """It is shown where an option asks for it, also one of the ini file or of the environment."""
+    if where == "ini":
+        bench.pytester.makeini(f"[pytest]\naddopts = {option}\n")
+    elif where == "environment":
+        monkeypatch.setenv("PYTEST_ADDOPTS", option)
+
+    result = bench.write().run(*[option] * (where == "options"))
 
     result.stdout.fnmatch_lines_random(
         [SHORT, WIDE, "bench_plain?1-cpu@1-train?*", "bench_plain?16-cpu@1-train?*"]
     )
-
-
-@pytest.mark.parametrize("where", ["ini", "environment"])
-def test_wide_table_by_default(bench, monkeypatch, where):
-    """The ini file and the environment can ask for it too."""
-    if where == "ini":
-        bench.pytester.makeini("[pytest]\naddopts = --benchmark-columns=min\n")
-    else:
-        monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-columns=min")
-
-    bench.write().run().stdout.fnmatch_lines([WIDE])
 
 
 def test_group_by(bench):
@@ -172,20 +162,11 @@ def bench_fails(train_benchmark, benchmark, batch_size):
 
 
 def test_benchmark_only(bench):
-    bench.write().write("def test_other(): ...", "test_other.py", head="")
+    """Other tests are skipped, and invalid sweeps still fail."""
+    wrong = "@pytest.mark.sweep(batch_size=8)\ndef bench_wrong(train_benchmark, batch_size): ..."
+    bench.write().write(wrong, "bench/bench_wrong.py").write("def test_other(): ...", "bench/test_other.py")
 
-    result = bench.raw(
-        "bench", "test_other.py", "--benchmark-only", "--breakeven-devices=cpu@1", "--breakeven-phases=train"
-    )
-
-    result.assert_outcomes(passed=2, skipped=1)
-
-
-def test_benchmark_only_and_invalid_sweep(bench):
-    """It still fails."""
-    bench.write("@pytest.mark.sweep(batch_size=8)\ndef bench_wrong(train_benchmark, batch_size): ...")
-
-    bench.run("--benchmark-only").assert_outcomes(failed=1)
+    bench.run("--benchmark-only").assert_outcomes(passed=2, skipped=1, failed=1)
 
 
 def test_benchmark_skip(bench):
@@ -201,7 +182,7 @@ def bench_noting(train_benchmark, batch_size):
 
 
 def test_benchmark_disable(bench):
-    """Each case runs once."""
+    """Each case runs once, and may fail."""
     bench.write("""
 class Counts(torch.nn.Linear):
     def forward(self, inputs):
@@ -211,20 +192,14 @@ class Counts(torch.nn.Linear):
 @pytest.mark.sweep(batch_size=[1])
 def bench_counting(train_benchmark, batch_size):
     train_benchmark(lambda: workload(batch_size, model=Counts(4, 2)))
-""")
 
-    bench.run("--benchmark-disable").assert_outcomes(passed=1)
-    assert bench.notes() == ["forward"]
-
-
-def test_benchmark_disable_and_a_failure(bench):
-    bench.write("""
 @pytest.mark.sweep(batch_size=[1])
 def bench_bad(train_benchmark, batch_size):
     train_benchmark(lambda: workload(batch_size, inputs=torch.ones(1, 5)))
 """)
 
-    bench.run("--benchmark-disable").assert_outcomes(failed=1)
+    bench.run("--benchmark-disable").assert_outcomes(passed=1, failed=1)
+    assert bench.notes() == ["forward"]
 
 
 def test_benchmark_compare(bench):
@@ -236,7 +211,8 @@ def test_benchmark_compare(bench):
     assert result.ret == 0
     result.stdout.fnmatch_lines_random([WIDE, "bench_plain*(0001_one)*", "bench_plain*(NOW)*"])
     assert "machine_info is different" not in result.stdout.str() + result.stderr.str()
-    assert len(list(bench.pytester.path.glob(".benchmarks/*/*.json"))) == 2
+    saved = [json.loads(path.read_text()) for path in bench.pytester.path.glob(".benchmarks/*/*.json")]
+    assert [run["breakeven"]["outcomes"] for run in saved] == [[], []]
 
 
 def test_benchmark_compare_fail(bench):

@@ -1,4 +1,4 @@
-"""The results of a run: the run file, even if nothing was timed, and the last lines."""
+"""What a run leaves behind: the run file, even if nothing was timed, and the last lines."""
 
 import json
 import re
@@ -6,7 +6,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from breakeven.hardware.devices import usable_threads
 from breakeven.runs.reader import read
 
 EXAMPLE = """\
@@ -51,11 +50,12 @@ def test_users_file(bench):
 
 
 def test_extra_info(bench):
-    """A timed case has every required key, and plain values."""
+    """A timed case has every required key, and plain values, without addresses."""
     bench.write("""
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD], ids=["sgd"])
-@pytest.mark.sweep(batch_size=[2], dtype=[torch.bfloat16], lr=[0.5], bias=[True], seed=[None], name=["x"])
-def bench_all(train_benchmark, batch_size, dtype, lr, bias, seed, name, optimizer):
+@pytest.mark.sweep(batch_size=[2], dtype=[torch.bfloat16], lr=[0.5], bias=[True], seed=[None], name=["x"],
+                   top=[float("inf")], act=[torch.nn.ReLU()], make=[object()])
+def bench_all(train_benchmark, batch_size, dtype, lr, bias, seed, name, top, act, make, optimizer):
     train_benchmark(lambda: workload(batch_size))
 """)
 
@@ -64,6 +64,7 @@ def bench_all(train_benchmark, batch_size, dtype, lr, bias, seed, name, optimize
     benchmarks = bench.file()["benchmarks"]
     assert [item["extra_info"]["phase"] for item in benchmarks] == PHASES
     axes = {"optimizer": "SGD", "dtype": "bfloat16", "lr": 0.5, "bias": True, "seed": None, "name": "x"}
+    axes |= {"top": "inf", "act": "ReLU()", "make": "<object object>"}
     for item in benchmarks:
         info = item["extra_info"]
         assert info["schema"] == 1
@@ -84,50 +85,88 @@ def bench_all(train_benchmark, batch_size, dtype, lr, bias, seed, name, optimize
     assert "UNSERIALIZABLE" not in (bench.pytester.path / "run.json").read_text()
 
 
-def test_values_unknown_to_json(bench):
-    """They are recorded by name, without addresses."""
-    bench.write("""
-@pytest.mark.sweep(batch_size=[1], lr=[float("inf")], act=[torch.nn.ReLU()], make=[object()])
-def bench_all(train_benchmark, batch_size, lr, act, make):
-    train_benchmark(lambda: workload(batch_size))
-""")
-
-    assert bench.run().ret == 0
-    [item] = bench.file()["benchmarks"]
-    assert item["extra_info"]["axes"] == {"lr": "inf", "act": "ReLU()", "make": "<object object>"}
-
-
-def test_machine_info(bench):
-    bench.write().run()
-
-    machine = bench.file()["machine_info"]["breakeven"]
-    assert set(machine) == {"class", "class_id", "instance_id", "state"}
-    assert {"cpu", "cores", "threads", "gpu", "torch", "python", "tf32", "deterministic"} <= set(
-        machine["class"]
-    )
-    assert re.fullmatch("[0-9a-f]{12}", machine["class_id"])
-    assert re.fullmatch("[0-9a-f]{12}", machine["instance_id"])
-    assert machine["state"]["device_init_s"].keys() == {"cpu@1"}
-
-
-def test_command(bench, monkeypatch):
+def test_whole_run(bench, monkeypatch):
+    """The plan comes first, the closing lines last; the file has the machine, the command and the seconds."""
     for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k 16")
 
-    bench.write().run()
+    result = bench.write().run("-q")
 
-    command = bench.file()["breakeven"]["command"]
-    assert command.startswith("PYTEST_ADDOPTS='-k 16' pytest ")
-    assert command.endswith(
-        " bench --benchmark-json=run.json --breakeven-devices=cpu@1 --breakeven-phases=train"
+    assert re.fullmatch(
+        r"breakeven: 1 case \(1 model in 1 cell: train\) on cpu@1; about (\d+) s", result.outlines[0]
     )
+    closing = next(line for line in result.outlines if line.startswith("breakeven: 1 timed"))
+    assert re.fullmatch(
+        r"breakeven: 1 timed \(\d flagged\); \d+\.\d s: preparing \d+%, warming up \d+%, timing \d+%, "
+        r"everything else \d+%",
+        closing,
+    )
+    machine = bench.file()["machine_info"]["breakeven"]
+    assert set(machine) == {"class", "class_id", "instance_id", "state"}
+    assert {"cpu", "gpu", "torch", "tf32", "deterministic"} <= set(machine["class"])
+    assert re.fullmatch("[0-9a-f]{12}", machine["class_id"])
+    assert re.fullmatch("[0-9a-f]{12}", machine["instance_id"])
+    assert machine["state"]["device_init_s"].keys() == {"cpu@1"}
+    ours = bench.file()["breakeven"]
+    assert ours["command"].startswith("PYTEST_ADDOPTS='-k 16' pytest ")
+    assert ours["command"].endswith(" --breakeven-devices=cpu@1 --breakeven-phases=train -q")
+    assert set(ours["spent_s"]) == {"preparing", "warming up", "timing"}
+    assert 0 < sum(ours["spent_s"].values()) <= ours["wall_s"]
 
 
-def test_command_without_a_timing(bench):
-    bench.write(SKIPPED).run()
+def test_nothing_timed(bench):
+    """A file is written nevertheless, over yesterday's."""
+    (bench.pytester.path / "run.json").write_text("yesterday's")
 
-    assert " bench --benchmark-json=run.json " in bench.file()["breakeven"]["command"]
+    result = bench.write(SKIPPED).run()
+
+    assert result.ret == 0
+    file = bench.file()
+    assert file["benchmarks"] == []
+    assert file["breakeven"]["schema"] == 1
+    identity = {"schema": 1, "workload": "plain", "phase": "train", "device": "cpu@1", "axes": {}}
+    assert file["breakeven"]["outcomes"] == [
+        {
+            "fullname": f"bench/bench_mine.py::bench_plain[{batch_size}-cpu@1-train]",
+            "outcome": "skipped",
+            "reason": "no data",
+            "extra_info": {**identity, "batch_size": batch_size},
+        }
+        for batch_size in (1, 16)
+    ]
+    assert " bench --benchmark-json=run.json " in file["breakeven"]["command"]
+    assert file["machine_info"]["breakeven"]["class_id"]
+    assert {"datetime", "version", "commit_info"} <= set(file)
+    assert read([bench.pytester.path / "run.json"]).rounds.empty
+    result.stdout.fnmatch_lines(["skipped x2: no data", "breakeven: 0 timed (0 flagged), 2 skipped; *"])
+    result.stdout.no_fnmatch_line("*Not saving anything*")
+
+
+@pytest.mark.parametrize("option", ["--benchmark-skip", "--benchmark-disable"])
+def test_untimed_run(bench, option):
+    result = bench.write().run(option)
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["breakeven: 2 cases (*) on cpu@1; nothing is timed"])
+    assert bench.file()["benchmarks"] == []
+    [reason] = {reason for outcome, reason in bench.outcomes().values()}
+    assert "--benchmark-skip" in reason or "disabled" in reason
+
+
+@pytest.mark.parametrize("before", ["yesterday's", None])
+def test_file_while_measuring(bench, before):
+    """An earlier file stays until there is a new one, and none is made."""
+    if before:
+        (bench.pytester.path / "run.json").write_text(before)
+    bench.write("""
+@pytest.mark.sweep(batch_size=[1])
+def bench_noting(train_benchmark, batch_size):
+    import os
+    note(open("run.json").read() if os.path.exists("run.json") else None)
+""").run()
+
+    assert bench.notes() == [str(before)]
 
 
 def test_counted_work(bench):
@@ -139,104 +178,12 @@ def test_counted_work(bench):
     assert transfer.keys().isdisjoint({"flops", "flops_unknown", "moved_bytes"})
 
 
-def test_identity_of_an_outcome(bench):
-    bench.write(SKIPPED).run("-k", "16")
-
-    assert bench.file()["breakeven"]["schema"] == 1
-    assert bench.file()["breakeven"]["outcomes"] == [
-        {
-            "fullname": "bench/bench_mine.py::bench_plain[16-cpu@1-train]",
-            "outcome": "skipped",
-            "reason": "no data",
-            "extra_info": {
-                "schema": 1,
-                "workload": "plain",
-                "phase": "train",
-                "device": "cpu@1",
-                "batch_size": 16,
-                "axes": {},
-            },
-        }
-    ]
-
-
-def test_nothing_timed(bench):
-    """A file is still written, replacing an older one."""
-    bench.write().run()
-    assert len(bench.timed()) == 2
-
-    result = bench.write(SKIPPED).run()
-
-    assert result.ret == 0
-    file = bench.file()
-    assert file["benchmarks"] == []
-    assert set(bench.outcomes().values()) == {("skipped", "no data")}
-    assert len(bench.outcomes()) == 2
-    assert file["machine_info"]["breakeven"]["class_id"]
-    assert {"datetime", "version", "commit_info"} <= set(file)
-    assert read([bench.pytester.path / "run.json"]).rounds.empty
-    result.stdout.fnmatch_lines(["skipped x2: no data", "breakeven: 0 timed (0 flagged), 2 skipped; *"])
-    result.stdout.no_fnmatch_line("*Not saving anything*")
-
-
-@pytest.mark.parametrize("option", ["--benchmark-skip", "--benchmark-disable"])
-def test_untimed_run(bench, option):
-    assert bench.write().run(option).ret == 0
-
-    assert bench.file()["benchmarks"] == []
-    [reason] = {reason for outcome, reason in bench.outcomes().values()}
-    assert "--benchmark-skip" in reason or "disabled" in reason
-
-
 def test_no_file(bench):
     result = bench.write().raw("bench", "--breakeven-devices=cpu@1", "--breakeven-phases=forward")
 
     assert result.ret == 0
     assert "--benchmark-json=run.json" in result.outlines[-2]
     assert not list(bench.pytester.path.glob("*.json"))
-
-
-def test_missing_folders(bench):
-    """They are made."""
-    assert bench.write().run("--benchmark-json=a/b/run.json").ret == 0
-    assert len(bench.file("a/b/run.json")["benchmarks"]) == 2
-
-
-def test_earlier_file(bench):
-    """It is kept until there is a new one."""
-    path = bench.pytester.path / "run.json"
-    path.write_text("yesterday's")
-
-    bench.write("""
-@pytest.mark.sweep(batch_size=[1])
-def bench_noting(train_benchmark, batch_size):
-    note(open("run.json").read())
-""").run()
-
-    assert bench.notes() == ["yesterday's"]
-
-
-def test_no_empty_file(bench):
-    """None exists while the first run measures."""
-    bench.write("""
-@pytest.mark.sweep(batch_size=[1])
-def bench_noting(train_benchmark, batch_size):
-    import os
-    note(os.path.exists("run.json"))
-""").run()
-
-    assert bench.notes() == ["False"]
-
-
-def test_link(bench):
-    """It stays a link."""
-    link = bench.pytester.path / "run.json"
-    link.symlink_to("later.json")
-
-    assert bench.write().run().ret == 0
-
-    assert link.is_symlink()
-    assert len(bench.file("later.json")["benchmarks"]) == 2
 
 
 @pytest.fixture
@@ -249,16 +196,24 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_full_disk(bench, elsewhere):
-    """The results are saved as a temporary file."""
-    result = bench.write().run("--benchmark-json=/dev/full")
+    """The results are saved as a temporary file, and a failure is still shown."""
+    bench.write("""
+@pytest.mark.sweep(batch_size=[1, 2])
+def bench_half(train_benchmark, batch_size):
+    assert batch_size == 1
+    train_benchmark(lambda: workload(batch_size))
+""")
+
+    result = bench.run("--benchmark-json=/dev/full")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     [kept] = elsewhere.glob("breakeven-run-*.json")
     assert len(read([kept]).runs) == 1
-    assert len(json.loads(kept.read_text())["benchmarks"]) == 2
+    assert len(json.loads(kept.read_text())["benchmarks"]) == 1
     [line] = [line for line in result.outlines if str(kept) in line]
     assert line.startswith("breakeven: ")
     assert "No space left on device" in line
+    result.stdout.fnmatch_lines(["*= FAILURES =*", " half *1 *", "*could not be written*"])
 
 
 @pytest.mark.parametrize("source", ["PLAIN", "SKIPPED"])
@@ -275,46 +230,6 @@ def test_all_disks_full(bench, source, monkeypatch):
     result.stdout.fnmatch_lines(["breakeven: * timed (*", "breakeven: *No space left on device*"])
     assert "breakeven: next, run" not in text
     assert "OSError" not in text
-
-
-def test_full_disk_and_a_failure(bench):
-    """The failure is still shown."""
-    bench.write("""
-@pytest.mark.sweep(batch_size=[1, 2])
-def bench_half(train_benchmark, batch_size):
-    assert batch_size == 1
-    train_benchmark(lambda: workload(batch_size))
-""")
-
-    result = bench.run("--benchmark-json=/dev/full")
-
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stdout.fnmatch_lines(["*= FAILURES =*", " half *1 *", "*could not be written*"])
-
-
-def test_recipe_is_called_once_per_cell(bench):
-    bench.write("""
-@pytest.mark.sweep(batch_size=[1, 2], width=[4])
-def bench_noting(train_benchmark, batch_size, width):
-    def recipe():
-        note(f"{batch_size}-{width}")
-        return workload(batch_size, width)
-    train_benchmark(recipe)
-""")
-
-    assert bench.run("--breakeven-phases=", "--breakeven-devices=cpu@1,cpu@2").ret == 0
-    assert bench.notes() == ["1-4", "2-4"]
-
-
-def test_plan(bench):
-    """It is one line before the first case."""
-    result = bench.write().run("--breakeven-phases=forward,train", "-q")
-
-    [plan] = [line for line in result.outlines if line.startswith("breakeven: 4 cases")]
-    assert re.fullmatch(
-        r"breakeven: 4 cases \(1 model in 2 cells: forward, train\) on cpu@1; about (\d+) s", plan
-    ), plan
-    assert result.outlines.index(plan) == 0
 
 
 def test_plan_after_deselection(bench):
@@ -336,41 +251,4 @@ def bench_many(train_benchmark, batch_size):
 
     bench.run().stdout.fnmatch_lines(
         ["breakeven: 2000 cases (1 model in 2000 cells: train) on cpu@1; about 6.7 min"]
-    )
-
-
-def test_too_many_threads(bench):
-    """A warning follows the plan."""
-    result = bench.write(SKIPPED).run(f"--breakeven-devices=cpu@{usable_threads() + 1}")
-
-    result.stdout.fnmatch_lines(["breakeven: cpu@* more threads than *"])
-
-
-def test_last_lines(bench):
-    result = bench.write().run()
-
-    closing = next(line for line in result.outlines if line.startswith("breakeven: 2 timed"))
-    assert re.fullmatch(
-        r"breakeven: 2 timed \(\d flagged\); \d+\.\d s: preparing \d+%, warming up \d+%, timing \d+%, "
-        r"everything else \d+%",
-        closing,
-    )
-    spent, wall_s = (bench.file()["breakeven"][key] for key in ("spent_s", "wall_s"))
-    assert set(spent) == {"preparing", "warming up", "timing"}
-    assert 0 < sum(spent.values()) <= wall_s
-
-
-def test_saved_run(bench):
-    """A run saved by pytest-benchmark has the outcomes too."""
-    bench.write().raw(
-        "bench", "--benchmark-save=one", "--breakeven-devices=cpu@1", "--breakeven-phases=forward"
-    )
-
-    [path] = bench.pytester.path.glob(".benchmarks/*/*_one.json")
-    assert json.loads(path.read_text())["breakeven"]["outcomes"] == []
-
-
-def test_plan_without_timing(bench):
-    bench.write().run("--benchmark-disable").stdout.fnmatch_lines(
-        ["breakeven: 2 cases (*) on cpu@1; nothing is timed"]
     )

@@ -1,6 +1,7 @@
 """``BREAKEVEN_CASES`` is a file, and of all collected benchmarks only those that it lists are run."""
 
 import json
+import re
 from enum import Enum
 
 import numpy as np
@@ -45,16 +46,18 @@ CASE = "wide train cpu@1 batch=16 width=8"
 def listed(pytester, monkeypatch):
     """Return a function that lists these lines in a file and selects it."""
 
-    def write(*lines, encoding="utf-8"):
+    def write(*lines):
         text = "".join(f"{line}\n" for line in lines)
-        (pytester.path / "cases.txt").write_bytes(text.encode(encoding))
+        (pytester.path / "cases.txt").write_text(text, encoding="utf-8")
         monkeypatch.setenv("BREAKEVEN_CASES", "cases.txt")
 
     return write
 
 
-def test_only_listed_cases(bench, listed):
+def test_only_listed_cases(bench, listed, monkeypatch):
     """Only they are planned and timed."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
     listed("# what regressed", "", f"  {CASE}  ", "plain train cpu@1 batch=1", CASE)
 
     result = bench.write(TWO).run("--breakeven-devices=cpu@1,cpu", "--breakeven-phases=forward,train")
@@ -63,26 +66,9 @@ def test_only_listed_cases(bench, listed):
     result.stdout.fnmatch_lines(["breakeven: 2 cases (2 models in 2 cells: train) on cpu@1; about *"])
     assert bench.timed() == ["bench_wide[16-8-cpu@1-train]", "bench_plain[1-cpu@1-train]"]
     assert bench.outcomes() == {}
-    result.stdout.no_fnmatch_line("*not collected*")
-
-
-def test_recorded_command(bench, listed, monkeypatch):
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
-    listed(CASE)
-
-    bench.write(TWO).run()
-
     assert bench.file()["breakeven"]["command"].startswith("BREAKEVEN_CASES=cases.txt pytest ")
-
-
-@pytest.mark.parametrize("value", [None, ""])
-def test_unset_or_empty_variable(bench, monkeypatch, value):
-    monkeypatch.delenv("BREAKEVEN_CASES", raising=False)
-    if value is not None:
-        monkeypatch.setenv("BREAKEVEN_CASES", value)
-
-    bench.write(TWO).run().assert_outcomes(passed=5)
+    result.stdout.no_fnmatch_line("*not collected*")
+    bench.run("-k", "plain").assert_outcomes(passed=1, deselected=4)
 
 
 def test_missing_cases(bench, listed):
@@ -98,18 +84,6 @@ def test_missing_cases(bench, listed):
 
     listed(CASE, "gone train cpu@1 batch=1")
     bench.run("--collect-only").stdout.fnmatch_lines(["breakeven: 1 of the 2 cases in * was not collected"])
-
-
-def test_keyword_and_selection(bench, listed):
-    listed(CASE, "plain train cpu@1 batch=1")
-
-    bench.write(TWO).run("-k", "plain").assert_outcomes(passed=1, deselected=4)
-
-
-def test_windows_file(bench, listed):
-    listed(f"{CASE}\r", encoding="utf-8-sig")
-
-    bench.write(TWO).run().assert_outcomes(passed=1, deselected=4)
 
 
 def test_plain_benchmarks(bench, listed):
@@ -191,36 +165,50 @@ def test_two_equal_cases(bench, listed, usage_error):
     assert "the same case, plain train cpu@1 batch=1;" in usage_error(bench.run())
 
 
-UNUSABLE = {
-    "absent.txt": "No such file or directory",
-    "bench": "Is a directory",
-    "latin.txt": "(byte 4)",
-    "blank.txt": "no case",
-    "empty.txt": "no case",
-}
+def selection_of(tmp_path, content):
+    """What a file with this content selects."""
+    path = tmp_path / "cases.txt"
+    path.write_bytes(content)
+    return read_selection({"BREAKEVEN_CASES": str(path)})
 
 
-@pytest.mark.parametrize("name", UNUSABLE)
-def test_unusable_file(bench, usage_error, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (f"\ufeff{CASE}\r\n".encode(), (CASE,)),  # as on Windows
+        ("test_it.py::test_it[a\u2028b]\nmlp\n".encode(), ("test_it.py::test_it[a\u2028b]", "mlp")),
+    ],
+)
+def test_read_selection(tmp_path, content, names):
+    """Only line feeds end lines: a name may contain other line separators."""
+    assert selection_of(tmp_path, content).names == names
+    assert read_selection({}) is read_selection({"BREAKEVEN_CASES": ""}) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("caf\xe9".encode("latin-1"), "(byte 4)"),
+        (b"\n  \n# mlp train cpu batch=64\n", "no case"),
+        (b"", "no case"),
+    ],
+)
+def test_unusable_content(tmp_path, content, reason):
+    with pytest.raises(UsageError, match=re.escape(reason)):
+        selection_of(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("absent.txt", "No such file or directory"), ("bench", "Is a directory")]
+)
+def test_unusable_file(bench, usage_error, monkeypatch, name, reason):
     """It ends the run before anything is imported."""
     bench.write("raise SystemExit('imported: a sweep')", head="")
-    (bench.pytester.path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
-    (bench.pytester.path / "blank.txt").write_text("\n  \n# mlp train cpu batch=64\n")
-    (bench.pytester.path / "empty.txt").touch()
     monkeypatch.setenv("BREAKEVEN_CASES", name)
 
     line = usage_error(bench.run())
     assert line.startswith(f"BREAKEVEN_CASES='{name}' ")
-    assert UNUSABLE[name] in line
-
-
-def test_no_permission(tmp_path, monkeypatch):
-    def refuse(*args, **options):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("pathlib.Path.read_text", refuse)
-    with pytest.raises(UsageError, match=r"^BREAKEVEN_CASES='secret' .*: Permission denied; "):
-        read_selection({"BREAKEVEN_CASES": "secret"})
+    assert reason in line
 
 
 def test_nothing_of_the_list(bench, listed, usage_error):
@@ -243,14 +231,6 @@ def test_project_without_benchmarks(bench, listed, usage_error):
     listed(CASE)
 
     assert "no benchmark was collected" in usage_error(bench.raw("test_it.py"))
-
-
-def test_only_line_feeds_end_lines(tmp_path):
-    """A name may contain other line separators."""
-    path = tmp_path / "cases.txt"
-    path.write_text("test_it.py::test_it[a\u2028b]\nmlp\n", encoding="utf-8")
-
-    assert read_selection({"BREAKEVEN_CASES": str(path)}).names == ("test_it.py::test_it[a\u2028b]", "mlp")
 
 
 def test_message_is_one_short_line():

@@ -130,12 +130,6 @@ def test_closing_lines():
     ]
 
 
-def test_run_without_a_file():
-    [_, line] = closing_lines([timing()], [], {}, 1.0, None)
-
-    assert "--benchmark-json=run.json" in line
-
-
 @pytest.mark.parametrize("path", [None, Path("run.json")])
 def test_run_without_a_timing(path):
     """It has no next command."""

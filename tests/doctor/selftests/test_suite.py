@@ -56,43 +56,36 @@ def test_all_checks(figures):
         assert any(word in name for name in figures), word
 
 
-def test_synchronize_does_nothing(monkeypatch):
-    monkeypatch.setattr(SimulatedDevice, "synchronize", lambda _: None)
-    assert EXACT in failures(simulated_device.synchronization)
+def too_early(round_, clock):
+    """Time a round without waiting for its end."""
+    round_.setup()
+    start = clock()
+    round_.trainer.run(round_.phase)
+    end = clock()
+    round_.synchronize()
+    return Timed(0.0, end - start)
 
 
-@pytest.mark.parametrize("forgotten", ["setup", "run"])
-def test_round_without_a_synchronize(forgotten, monkeypatch):
-    parts = {
-        "setup": lambda self: self.trainer.prepare(self.phase),
-        "run": lambda self: self.trainer.run(self.phase),
-    }
-    monkeypatch.setattr(Round, forgotten, parts[forgotten])
-    assert EXACT in failures(simulated_device.synchronization)
+def too_wide(round_, clock):
+    """Time a round with its preparation."""
+    start = clock()
+    round_.setup()
+    round_.run()
+    return Timed(0.0, clock() - start)
 
 
-def test_clock_read_before_synchronizing(monkeypatch):
-    def too_early(round_, clock):
-        begin = clock()
-        round_.setup()
-        start = clock()
-        round_.trainer.run(round_.phase)
-        end = clock()
-        round_.synchronize()
-        return Timed(start - begin, end - start)
-
-    monkeypatch.setattr(simulated_device, "time_round", too_early)
-    assert EXACT in failures(simulated_device.synchronization)
-
-
-def test_clock_read_before_preparing(monkeypatch):
-    def too_wide(round_, clock):
-        start = clock()
-        round_.setup()
-        round_.run()
-        return Timed(0.0, clock() - start)
-
-    monkeypatch.setattr(simulated_device, "time_round", too_wide)
+@pytest.mark.parametrize(
+    ("where", "name", "broken"),
+    [
+        (SimulatedDevice, "synchronize", lambda _: None),
+        (Round, "setup", lambda self: self.trainer.prepare(self.phase)),
+        (Round, "run", lambda self: self.trainer.run(self.phase)),
+        (simulated_device, "time_round", too_early),
+        (simulated_device, "time_round", too_wide),
+    ],
+)
+def test_wrong_synchronization(where, name, broken, monkeypatch):
+    monkeypatch.setattr(where, name, broken)
     assert EXACT in failures(simulated_device.synchronization)
 
 
