@@ -14,7 +14,8 @@ import pytest
 
 from breakeven import cli
 from breakeven.commands import COMMANDS
-from breakeven.render.report_data import json_schema
+from breakeven.render.json_output import json_schema
+from breakeven.render.report_data import ReportJson
 from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, run, write
 
@@ -72,7 +73,7 @@ def test_json(run_json, tmp_path, capsys):
     assert cli.main(["report", run_json, other, "--baseline", "cuda", "--format", "json", "-o", "out"]) == 0
     shown = capsys.readouterr()
     content = json.loads(shown.out)
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ReportJson))
     assert {row["candidate"] for row in content["speedup"]} == {"cpu"}
     assert shown.err == ""
     assert names(tmp_path) == ["other.json", "run.json"]

@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 
 from breakeven import cli
-from breakeven.render.compare import json_schema
+from breakeven.render.compare import ComparisonJson
+from breakeven.render.json_output import json_schema
 from support.fake_commands import CASES, Machine, install
 
 COMMANDS = ("--base", "base {out}", "--candidate", "candidate {out}")
@@ -43,7 +44,7 @@ def test_json(fake, capsys):
     fake(Machine(SLOW))
     assert cli.main(["ab", *COMMANDS, "--format", "json"]) == 1
     content = json.loads(capsys.readouterr().out)
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ComparisonJson))
     assert content["verdict"] == "regressed"
     assert content["counts"]["regressed"] == 1
     assert any("5 new pairs" in warning for warning in content["warnings"])

@@ -5,20 +5,20 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from breakeven.commands.arguments import share
+from breakeven.commands.arguments import fraction
 from breakeven.commands.compare import verdicts
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("0%", 0.0), ("99.9%", 0.999), ("1e-3", 0.001)])
 def test_share(text, value):
     """It is a number or a percentage from zero to below one."""
-    assert share(text) == pytest.approx(value)
+    assert fraction(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["1", "100%", "-1%", "nan", "inf", "%", "", "2 %%", "1e400"])
 def test_bad_share(text):
     with pytest.raises(ArgumentTypeError, match=f"^{re.escape(repr(text))} "):
-        share(text)
+        fraction(text)
 
 
 def test_verdicts():

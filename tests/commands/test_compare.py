@@ -9,7 +9,8 @@ import pytest
 
 from breakeven import cli
 from breakeven.compare.noise_floor import floor_of, write_floor
-from breakeven.render.compare import json_schema
+from breakeven.render.compare import ComparisonJson
+from breakeven.render.json_output import json_schema
 from breakeven.runs.reader import read_side
 from support.comparisons import PHASES, a_run, levels, machine, side
 from support.run_files import outcome, run, write
@@ -79,7 +80,7 @@ def test_counts(sides, capsys):
     assert sides(levels(), without(SLOWER), "--format", "json", **BROKEN) == 1
     shown = capsys.readouterr()
     content = json.loads(shown.out)
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ComparisonJson))
     assert (content["verdict"], shown.err) == ("regressed", "")
     assert (content["counts"]["regressed"], content["counts"]["error"]) == (9, 1)
 

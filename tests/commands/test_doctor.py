@@ -6,8 +6,9 @@ import jsonschema
 import pytest
 
 from breakeven import cli
-from breakeven.doctor.output import json_schema
+from breakeven.doctor.output import CheckupJson, SelfTestJson
 from breakeven.doctor.selftests.suite import Check
+from breakeven.render.json_output import json_schema
 from support.frozen_machine import BUSY, HEALTHY, freeze, replay
 
 
@@ -32,7 +33,7 @@ def doctor(monkeypatch, capsys):
 def test_json(doctor, found, code):
     reached, out = doctor(found, "--format", "json")
     content = json.loads(out)
-    jsonschema.validate(content, json_schema("doctor"))
+    jsonschema.validate(content, json_schema(CheckupJson))
     assert reached == code
     assert content["fit"] is (code == 0)
     assert [device["name"] for device in content["devices"]] == ["cpu", "cuda"]
@@ -41,7 +42,7 @@ def test_json(doctor, found, code):
 def test_json_of_this_machine(capsys):
     code = cli.main(["doctor", "--format", "json"])
     content = json.loads(capsys.readouterr().out)
-    jsonschema.validate(content, json_schema("doctor"))
+    jsonschema.validate(content, json_schema(CheckupJson))
     assert code == (0 if content["fit"] else 3)
 
 
@@ -50,6 +51,6 @@ def test_selftest_json(doctor, reached):
     """NaN is written as null."""
     code, out = doctor([Check("coverage", reached, 0.93)], "--selftest", "--format", "json")
     content = json.loads(out)
-    jsonschema.validate(content, json_schema("selftest"))
+    jsonschema.validate(content, json_schema(SelfTestJson))
     assert code == (0 if reached == 0.95 else 1)
     assert content["checks"][0]["reached"] == (0.95 if reached == 0.95 else None)

@@ -15,12 +15,13 @@ from breakeven.render.compare import (
     MARKDOWN_ROWS,
     MAX_LINES,
     TERMINAL_ROWS,
-    json_schema,
+    ComparisonJson,
     renderables,
     to_json,
     to_markdown,
     worst_first,
 )
+from breakeven.render.json_output import json_schema
 from support.comparisons import PHASES, compared, levels, machine, side, two_sides
 from support.run_files import write
 
@@ -51,7 +52,7 @@ def in_terminal(found):
 def test_json_without_a_shift(tmp_path, times, runs, bounds):
     """What is unknown is null."""
     content = json.loads(to_json(two_sides(tmp_path, times, times, runs=runs)))
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ComparisonJson))
     shift = content["common_shift"]
     assert ((shift["low"], shift["high"]), shift["ratio"] is None) == (bounds, runs > 1)
 
@@ -135,4 +136,4 @@ def test_hostile_name(tmp_path):
     assert "\x1b" not in shown
     assert "<script>" not in markdown
     assert all(len(line) - line.count("\\|") * 2 < 400 for line in markdown.splitlines())
-    jsonschema.validate(json.loads(to_json(found)), json_schema())
+    jsonschema.validate(json.loads(to_json(found)), json_schema(ComparisonJson))

@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 from breakeven.render import report_tables
-from breakeven.render.report_data import json_schema, to_csv, to_json
+from breakeven.render.json_output import json_schema
+from breakeven.render.report_data import ReportJson, to_csv, to_json
 from breakeven.render.report_markdown import to_markdown
 from support.reports import box, hostile, only, report
 from support.run_files import affine_run, benchmark, outcome, run
@@ -47,11 +48,13 @@ def test_json_schema(tmp_path):
         run([benchmark([1e-300] * 9), benchmark([1e9] * 9, device="cuda", axes={"deep": [1, {"a": None}]})]),
         run([benchmark([1e-300] * 9), benchmark([1e9] * 9, device="cuda")]),
     ]
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+    jsonschema.Draft202012Validator.check_schema(json_schema(ReportJson))
     for i, content in enumerate(contents):
         text = to_json(report(tmp_path / str(i), content))
-        jsonschema.validate(json.loads(text, parse_constant=lambda name: pytest.fail(name)), json_schema())
-    jsonschema.validate(json.loads(to_json(crossing(tmp_path))), json_schema())
+        jsonschema.validate(
+            json.loads(text, parse_constant=lambda name: pytest.fail(name)), json_schema(ReportJson)
+        )
+    jsonschema.validate(json.loads(to_json(crossing(tmp_path))), json_schema(ReportJson))
 
 
 def test_width(tmp_path):
@@ -137,7 +140,7 @@ def test_hostile_strings(tmp_path):
     content = json.loads(to_json(found))
     first = content["speedup"][0]
     assert (first["workload"], first["axes"]) == (HOSTILE, {HOSTILE: HOSTILE})
-    jsonschema.validate(content, json_schema())
+    jsonschema.validate(content, json_schema(ReportJson))
 
 
 def test_surrogate(tmp_path):
@@ -156,4 +159,4 @@ def test_json_schema_is_strict(tmp_path):
         {"speedup": [{**good["speedup"][0], "verdict": "maybe"}]},
     ):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({**good, **change}, json_schema())
+            jsonschema.validate({**good, **change}, json_schema(ReportJson))

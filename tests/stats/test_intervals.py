@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from breakeven.stats.intervals import (
-    MIN_RUNS,
+    MIN_BOOTSTRAP_RUNS,
     RESAMPLES,
     RunDraws,
     autocorrelation_time,
@@ -129,7 +129,7 @@ def of_few_runs(rng, logs, draws):
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.2])
-@pytest.mark.parametrize("runs", range(2, MIN_RUNS))
+@pytest.mark.parametrize("runs", range(2, MIN_BOOTSTRAP_RUNS))
 def test_coverage_of_a_ratio_over_few_runs(runs, shared):
     rng = np.random.default_rng([12, runs])
     hits = 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -19,16 +19,64 @@ from breakeven.history.check import ChangePoint, History, Newest, TrackedSeries
 from breakeven.history.query import StoredRun
 from breakeven.history.store import Added
 from breakeven.render.escaping import markdown_text, terminal_text
+from breakeven.render.json_output import JsonOutput, Judged, Name, Ratio, Version, json_text
 from breakeven.render.markdown import bullets, markdown_table, more
 from breakeven.render.markdown import section as markdown_section
 from breakeven.render.table import Table
 from breakeven.render.terminal import section, table_section
 
 MAX_ROWS = 12
-"""The rows of a table and the lines of a list in markdown; JSON and the page have all."""
+"""The rows of a table and the lines of a list in markdown; JSON and the page have all of them."""
 
 _MAX_NAME, _MAX_REASON, _MAX_LINE = 64, 40, 600
 _TEXT_COLUMNS = ("case", "change", "in", "state", "unchanged within")
+
+Commit = Annotated[str, Meta(pattern="^[0-9a-f]{7,64}$")]
+Date = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+class ChangeJson(JsonOutput):
+    """A change of the level of a series: the level after it / before it, with its 95% interval.
+
+    Above 1 is worse, except for the largest batch that fits. `accepted` is why the change is intended, null
+    if it is not accepted.
+    """
+
+    case: Name
+    commit: Commit | None
+    date: Date
+    ratio: Ratio
+    low: Ratio | None
+    high: Ratio | None
+    accepted: Name | None
+
+
+class NewestJson(JsonOutput):
+    """A series in the newest run of a machine class: its value / the one predicted from the runs before.
+
+    `low` and `high` are the prediction interval of that ratio for an unchanged run, simultaneous over the
+    series of the run: 95% of unchanged runs are inside all of their intervals, and with normal noise a single
+    series leaves its own at most once in a thousand runs; on a machine with occasional larger deviations the
+    interval includes them. All are null with too few earlier runs.
+    """
+
+    case: Name
+    commit: Commit | None
+    date: Date
+    ratio: Ratio | None
+    low: Ratio | None
+    high: Ratio | None
+    accepted: Name | None
+    verdict: Judged
+
+
+class CheckJson(JsonOutput):
+    """What `breakeven history check --format json` prints."""
+
+    schema: Version
+    changes: list[ChangeJson]
+    newest: list[NewestJson]
+    warnings: list[Name]
 
 
 def check_renderables(history: History) -> Iterator[RenderableType]:
@@ -66,35 +114,35 @@ def check_markdown(history: History, version: str) -> str:
 
 
 def check_json(history: History) -> str:
-    """Return changes, newest runs and warnings, with the keys of the schema ``history``."""
-    return _json(
-        changes=[_change(found) for found in history.changes],
-        newest=[_newest(found) for found in history.newest],
-        warnings=list(history.warnings),
-    )
+    """Return changes, newest runs and warnings."""
+    newest = [_newest(found) for found in history.newest]
+    changes = [_change(found) for found in history.changes]
+    return json_text(CheckJson.of(history, schema=SCHEMA, changes=changes, newest=newest))
 
 
 def show_json(history: History) -> str:
     """Return every series: its runs, values, levels and changes."""
-    return _json(
-        runs=[_run(run) for run in history.runs],
-        series=[_series(tracked) for tracked in history.tracked],
-        changes=[_change(found) for found in history.changes],
-        warnings=list(history.warnings),
+    return json_text(
+        {
+            "schema": SCHEMA,
+            "runs": [_run(run) for run in history.runs],
+            "series": [_series(tracked) for tracked in history.tracked],
+            "changes": [_change(found) for found in history.changes],
+            "warnings": history.warnings,
+        }
     )
 
 
 def add_line(added: Added) -> str:
-    """Return what became of one run file, on one line."""
+    """Return the result for one run file, on one line."""
     done = f"added as {added.path}" if added.new else f"is already in the store, as {added.path}"
     return f"{added.run}: {done}".encode("utf-8", "backslashreplace").decode()
 
 
 def add_json(added: Sequence[Added], failed: Sequence[str]) -> str:
     """Return what became of each run file."""
-    return _json(
-        added=[{"run": one.run, "path": str(one.path), "new": one.new} for one in added], failed=list(failed)
-    )
+    files = [{"run": one.run, "path": str(one.path), "new": one.new} for one in added]
+    return json_text({"schema": SCHEMA, "added": files, "failed": failed})
 
 
 def accept_lines(entries: Sequence[Acceptance], path: Path) -> list[str]:
@@ -114,12 +162,12 @@ def accept_json(entries: Sequence[Acceptance], path: Path) -> str:
             "commit": entry.commit or None,
             "run": entry.run or None,
             "direction": entry.direction,
-            "cases": list(entry.cases),
+            "cases": entry.cases,
             "reason": entry.reason,
         }
         for entry in entries
     ]
-    return _json(file=str(path), accepted=accepted)
+    return json_text({"schema": SCHEMA, "file": str(path), "accepted": accepted})
 
 
 def _tables(changes: Sequence[ChangePoint], newest: Sequence[Newest], title: str) -> Iterator[Table]:
@@ -165,32 +213,16 @@ def _first(lines: Sequence[str]) -> list[str]:
     return [*(one_line(line, _MAX_LINE) for line in lines[:MAX_ROWS]), *more(len(lines), MAX_ROWS)]
 
 
-def _json(**content: Any) -> str:
-    return json.dumps({"schema": SCHEMA, **content}, indent=1, allow_nan=False) + "\n"
+def _change(found: ChangePoint) -> ChangeJson:
+    return ChangeJson.of(found, found.change, case=found.tracked.name, **_when(found.after))
 
 
-def _change(found: ChangePoint) -> dict[str, Any]:
-    return {
-        "case": found.tracked.name,
-        **_when(found.after),
-        "ratio": found.change.ratio,
-        "low": found.change.low,
-        "high": found.change.high,
-        "accepted": found.accepted,
-    }
+def _newest(found: Newest) -> NewestJson:
+    ratios = {name: getattr(found.judgment, name, None) for name in ("ratio", "low", "high")}
+    return NewestJson.of(found, case=found.tracked.name, **_when(found.run), **ratios)
 
 
-def _newest(found: Newest) -> dict[str, Any]:
-    return {
-        "case": found.tracked.name,
-        **_when(found.run),
-        **{name: getattr(found.judgment, name, None) for name in ("ratio", "low", "high")},
-        "accepted": found.accepted,
-        "verdict": found.verdict,
-    }
-
-
-def _when(run: StoredRun) -> dict[str, Any]:
+def _when(run: StoredRun) -> dict[str, str | None]:
     return {"commit": run.commit or None, "date": run.moment.isoformat()}
 
 

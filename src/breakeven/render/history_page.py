@@ -1,6 +1,7 @@
 """The page of `history show`: every series drawn, in one file without scripts, fonts or network access.
 
-The template escapes every string of a store; only our own style sheet and figures are inserted as they are.
+The template escapes every string from the store; only breakeven's style sheet and figures are inserted
+unescaped.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 
 MAX_DRAWN = 60
-"""The series that are drawn; a longer page would not be read to its end."""
+"""The maximum number of series on the page."""
 
 MAX_LISTED = 400
 

@@ -1,7 +1,7 @@
-"""The report's rows as short strings, once for page, terminal and markdown, which only lay them out.
+"""The report's tables as short strings, for page, terminal and markdown, which only lay them out.
 
-Only tables of cells or cases are cut; their other rows are in ``summary.csv``. A table with a row a model
-or a machine is always complete.
+Only tables of cells or cases are cut; their other rows are in ``summary.csv``. Tables of models or machines
+are always complete.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from breakeven.report.what_if import counterpart
 from breakeven.stats.intervals import LEVEL, MIN_BOOTSTRAP_RUNS, MIN_ROUNDS
 
 SKEWED = 0.5
-"""An interval with a larger half-width, relative to its median, is shown by its ends: ± would mislead."""
+"""An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
 NARROW = (AT_BEST, PLAIN, VARIANT_TIME, PAID_BACK)
-"""Columns that a narrow terminal leaves out: other tables and the sentences have them too."""
+"""Columns that a narrow terminal omits; they are also in other tables and sentences."""
 
 _VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, VARIANT_TIME, "speedup", "verdict", ONCE, PAID_BACK)
 
@@ -41,7 +41,7 @@ _VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, VARIANT_TIME, "speedup",
 def tables(report: Report) -> list[Table]:
     """Return the summary: the speedups of each candidate that the verdict is about, and its break-evens.
 
-    Where nothing could be compared, the medians of all cases instead.
+    If nothing could be compared, return the medians of all cases instead.
     """
     if report.headline is None:
         return [_medians(report)] if report.rows else []
@@ -54,12 +54,12 @@ def tables(report: Report) -> list[Table]:
 
 
 def break_even_tables(report: Report) -> list[Table]:
-    """Return the break-evens of each candidate that the verdict is about, a table each."""
+    """Return the break-evens of each candidate that the verdict is about, one table each."""
     return [_break_evens(report, lines) for lines in _headline_groups(report)]
 
 
 def payback_table(report: Report) -> Table | None:
-    """Return after how many steps each model's candidate has paid back its start, at its best batch size."""
+    """Return the steps that each model's candidate needs to pay back its start-up time, at its best batch."""
     best: dict[Line, Payback] = {}
     for payback in report.paybacks:
         line = payback.row.candidate.line
@@ -94,9 +94,9 @@ def variant_tables(report: Report) -> list[Table]:
 
 
 def machine_tables(report: Report) -> list[Table]:
-    """Return what each machine's devices do in one cell of every workload; nothing for a single machine.
+    """Return the results of all machines in one cell of every workload; nothing for a single machine.
 
-    The cell is the one that most devices share, and of those the one with the most work.
+    The cell is the one with the most devices, and of those the one with the most work.
     """
     if len(report.machines) < 2:
         return []
@@ -137,7 +137,7 @@ def outcome_lines(report: Report) -> list[str]:
 
 
 def how_made(report: Report, version: str) -> list[str]:
-    """Return how the numbers came about: the files, the machines, the method."""
+    """Return how the numbers were obtained: the files, the machines, the methods."""
     rounds = sum(row.estimate.n for row in report.rows)
     files = [
         f"{run.path} ({run.datetime[:19]}, commit {run.commit[:12] or 'unknown'})" for run in report.runs
@@ -165,7 +165,7 @@ def speedup_text(speedup: Speedup | None) -> str:
 
 
 def rate_text(rate: Rate | None) -> str:
-    """Return a rate with the half-width of its interval, empty where it is not known."""
+    """Return a rate with the half-width of its interval, empty if unknown."""
     if rate is None:
         return ""
     if rate.low is None or rate.high is None:
@@ -226,7 +226,7 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
 
 
 def _methods(report: Report) -> list[str]:
-    """Return how medians, speedups and their intervals are made of the rounds, a line for each way."""
+    """Return how medians, speedups and their intervals are computed, one line per method."""
     counts = {row.estimate.runs for row in report.rows}
     ways = (
         (
@@ -234,14 +234,14 @@ def _methods(report: Report) -> list[str]:
             any(count == 1 for count in counts),
             f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
             "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
-            f"{MIN_ROUNDS} rounds give none",
+            f"{MIN_ROUNDS} rounds have none",
         ),
         (
             f"2 to {MIN_BOOTSTRAP_RUNS - 1} runs",
             any(1 < count < MIN_BOOTSTRAP_RUNS for count in counts),
             f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
-            "from which speedups and break-evens are drawn, seeded; a run of fewer than "
-            f"{MIN_ROUNDS} rounds leaves none",
+            "from which speedups and break-evens are drawn with a seed; a run of fewer than "
+            f"{MIN_ROUNDS} rounds has none",
         ),
         (
             f"{MIN_BOOTSTRAP_RUNS} runs or more",
@@ -289,7 +289,7 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
 
 
 def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
-    """Return from which batch size each model's candidate wins, as measured and in other circumstances."""
+    """Return the batch size from which each model's candidate wins, as measured and in other scenarios."""
     changed = {(row.scenario, counterpart(row.line)): row.other for row in report.what_ifs}
     here = {counterpart(line) for line in lines}
     scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))

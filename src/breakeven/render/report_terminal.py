@@ -1,6 +1,6 @@
 """The report in a terminal: summary tables, then the verdict, within 100 columns.
 
-Returns what rich can print. No string is read as markup, and no control character passes.
+No string is read as markup, and no control character passes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from breakeven.report.report import Report
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield tables, what helps, what was not timed, warnings, what would change the verdict, the verdict."""
+    """Yield tables, advice, untimed cases, warnings, what-ifs and the verdict."""
     for table in [*tables(report), *bottleneck_tables(report), *variant_tables(report)]:
         yield from table_section(reduce(Table.without, NARROW, table), "all in summary.csv")
     yield from section("What helps against each bound", report.bottleneck_sentences)

@@ -1,4 +1,4 @@
-"""Runs -> one analyzed report: values, and the sentences made of them once.
+"""Analyzes runs: the values of a report, and its sentences.
 
 `report.analyze` puts it together: `estimates` (a median with its interval a case), `baseline` and `speedup`
 (device against device), `break_even` (over batch sizes), `what_if` (other circumstances), `startup_cost`
@@ -6,6 +6,5 @@
 `phase_sums` (do the phases add up), `throughput` (work a second), `comparability` (green, amber, red),
 `warnings`, `text` (the verdict) and `details` (sentences), `frame` (the cases for pandas).
 
-Every row carries the identity of what it is about (`breakeven.case`): a `CaseKey` for one cell, a `Line`
-over batch sizes.
+Every row has an identity (`breakeven.case`): a `CaseKey` for one cell, a `Line` over batch sizes.
 """

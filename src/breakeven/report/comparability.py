@@ -1,6 +1,6 @@
-"""May these numbers be compared? Green, amber or red, with the reasons.
+"""Whether numbers may be compared: green, amber or red, with the reasons.
 
-Red is where two numbers of one name mean different things: another numeric mode, another model.
+Red means that numbers of the same name differ in meaning: another numeric mode, another model.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SHOULD_AGREE = (
     "threads",
     "omp_wait_policy",
 )
-"""Facts that move the times without changing what is computed; unknown ones are passed over."""
+"""Facts that affect the times but not the results; unknown ones are ignored."""
 
 DOUBTFUL = (Flag.THROTTLED, Flag.SHARED_GPU)
 """Flags on a device that make a comparison amber."""
@@ -72,16 +72,14 @@ def comparability(
         machines: every machine class in the report.
         cases: their estimates, whose flags record throttling and a shared GPU.
         runs: those behind the estimates.
-        moved: a line for each canary that moved while a run was measured.
+        moved: a line for each canary that changed during a run.
     """
     # Red comes first: the order of the checks is that of their weight.
     red = [Reason(ComparabilityLevel.RED, text) for text in (*_modes(machines), *_models(runs))]
     doubts = (*moved, *_versions(machines), *_unknown(machines), *_flagged(cases))
     amber = [Reason(ComparabilityLevel.AMBER, text) for text in doubts]
-    return Comparability(
-        ComparabilityLevel.RED if red else ComparabilityLevel.AMBER if amber else ComparabilityLevel.GREEN,
-        (*red, *amber),
-    )
+    level = ComparabilityLevel.GREEN if not amber else ComparabilityLevel.AMBER
+    return Comparability(ComparabilityLevel.RED if red else level, (*red, *amber))
 
 
 def _modes(machines: Sequence[Machine]) -> Iterator[str]:

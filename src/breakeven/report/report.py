@@ -1,5 +1,4 @@
-"""The one analyzed report: terminal, page, markdown, CSV, JSON and figures show what is in it, and nothing
-else."""
+"""The analyzed report, which terminal, page, markdown, CSV, JSON and figures show."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ UNSTEADY = "Treat these numbers with care: the machine changed while they were m
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One case of a report; `speedup` is None for a baseline and for what was not compared."""
+    """One case of a report; `speedup` is None for a baseline and for cases that were not compared."""
 
     estimate: Estimate
     speedup: Speedup | None
@@ -50,8 +49,7 @@ class CaseRow:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags of the case; a ratio formed by force is marked, so that no row can be taken out of
-        context."""
+        """The flags of the case; a forced ratio is flagged, so that no row can be taken out of context."""
         forced = self.speedup is not None and Flag.NOT_COMPARABLE in self.speedup.flags
         return (*self.estimate.flags, Flag.NOT_COMPARABLE) if forced else self.estimate.flags
 
@@ -68,11 +66,11 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What runs show, ready to be rendered.
+    """The analysis of runs, ready to be rendered.
 
-    `headline` is the phase of the verdict, None when nothing was compared. `names` has the name of each
-    model, also of those without a timing. `forced` says that the comparison is red and was asked for
-    anyway; where it is red and was not, there are no speedups. `left_out` says why files were not read.
+    `headline` is the phase of the verdict, None if nothing was compared. `names` has the name of each model,
+    also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
+    not forced, there are no speedups. `left_out` has the reason for each file that was not read.
     """
 
     runs: tuple[Run, ...]
@@ -105,12 +103,12 @@ class Report:
 
     @property
     def judged(self) -> bool:
-        """Whether anything could be judged: something was timed, and it may be compared."""
+        """Whether anything could be judged: something was timed and may be compared."""
         return len(self.rows) > 0 and not self.refused
 
     @property
     def refused(self) -> bool:
-        """Whether no ratio is given, because the comparison is red."""
+        """Whether there are no ratios because the comparison is red."""
         return self.comparability.level is ComparabilityLevel.RED and not self.forced
 
     @cached_property
@@ -120,7 +118,7 @@ class Report:
 
     @cached_property
     def cases(self) -> pd.DataFrame:
-        """A frame with a row a case: the columns of `breakeven.report.frame.COLUMNS`, None where unknown."""
+        """A frame with one row per case and the columns of `breakeven.report.frame.COLUMNS`."""
         from breakeven.report.frame import cases
 
         return cases(self)
@@ -132,10 +130,10 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     Args:
         runs: as `breakeven.runs.reader.read` returns them.
         baseline: ``DEVICE`` or ``MACHINE/DEVICE`` that the others are compared with.
-        force: form ratios although the comparison is red.
+        force: compute ratios although the comparison is red.
 
     Raises:
-        UsageError: when `baseline` was not measured.
+        UsageError: `baseline` was not measured.
     """
     unordered = estimates(runs.runs)
     cases = sorted(unordered, key=_order)
@@ -161,8 +159,8 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     if refused:
         found, unpaired = [refusal(comparable)], []
     else:
-        endings = Counter(outcome.outcome for outcome in outcomes)
-        found = conclusions(runs.machines, compared, lines, paid_back, devices, endings, names)
+        outcome_counts = Counter(outcome.outcome for outcome in outcomes)
+        found = conclusions(runs.machines, compared, lines, paid_back, devices, outcome_counts, names)
         found = _with_care(found, compared, runs, forced)
         unpaired = pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
@@ -201,7 +199,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
 def _with_care(
     found: Sequence[Conclusion], compared: Sequence[Speedup], runs: Runs, forced: bool
 ) -> list[Conclusion]:
-    """Return the conclusions with what limits the trust in them."""
+    """Return the conclusions with their caveats."""
     care = [UNSTEADY if compared and runs.moved else None, disturbed_sentence(compared)]
     *others, last = found
     found = [*others, replace(last, details=(*last.details, *filter(None, care)))]
@@ -211,6 +209,6 @@ def _with_care(
 
 
 def _order(case: Estimate) -> tuple[object, ...]:
-    """Sort key of cases: lines stay together, batch sizes ascend, devices have one order everywhere."""
+    """Sort key of cases: by line and ascending batch size, with devices in the usual order."""
     key = case.key
     return (key.machine, key.workload, key.axes.sort_key, key.phase, key.batch_size, device_order(key.device))

@@ -1,8 +1,8 @@
-"""After how many training steps a faster device has paid back its slower start.
+"""The training steps after which a faster device has paid back its longer start-up time.
 
-The start is the device's initialization, moving the model, capturing it as a graph, and what the first
-calls take beyond steady ones. Each happens once in a run, so the start itself has no interval; the steps
-have that of the time saved a step.
+The start-up time is that of initializing the device, moving the model, capturing it as a graph, and the first
+calls beyond steady ones. Each occurs once in a run, so the start-up time has no interval; the steps have that
+of the time saved per step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from breakeven.stats.intervals import interval_of_draws
 
 @dataclass(frozen=True)
 class Payback:
-    """When the candidate of `row` has paid back its start.
+    """When the candidate of `row` has paid back its start-up time.
 
     `start_s` is how much longer the candidate takes to start than the baseline, in seconds; where it is not
     positive, `steps` is 0. `low` and `high` are the 95% interval of `steps`, `high` None where it is
@@ -39,9 +39,9 @@ class Payback:
 
 
 def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Sequence[Run]) -> list[Payback]:
-    """Return a row for every whole training step in which an accelerator is faster and its start is known.
+    """Return a row for each training step in which an accelerator is faster and its start-up time is known.
 
-    Two CPU devices are one: whichever is timed first bears what loading the libraries costs.
+    Two CPU devices are not compared: the one that is timed first includes loading the libraries.
 
     Args:
         cases: the estimates behind the speedups.
@@ -59,7 +59,7 @@ def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Seque
 
 
 def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Payback:
-    """Return after how many steps `cand`, which is faster, pays back a start that takes `start_s` longer.
+    """Return the steps after which the faster `cand` pays back a start-up time that is `start_s` longer.
 
     Args:
         row: the speedup of `cand` over `base`.
@@ -94,18 +94,18 @@ def _starts(table: Mapping[CaseKey, Estimate], runs: Sequence[Run]) -> dict[Case
         start = init_s.get((key.machine, key.device), 0.0 if is_cpu(key.device) else math.nan)
         if any(case.key == key for case in cases) and not math.isnan(start):
             moves_s = median(case.facts.model_transfer_s or 0.0 for case in cases)
-            # Every phase captures again; who trains captures once.
+            # Every phase captures again, but training captures once.
             captures_s = median(case.facts.capture_s or 0.0 for case in cases)
             found[key] = start + moves_s + captures_s + _first_step(cases, table)
     return found
 
 
 def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) -> float:
-    """Return what the first training step takes beyond a steady one, in seconds.
+    """Return the extra seconds of the first training step, compared with a steady one.
 
-    Libraries load and tune in the first call of whichever phase was timed first, and each phase begins with
-    a new optimizer: neither the sum of the phases' extra times nor that of `train` holds all of it, so the
-    larger is taken, and nothing is counted twice.
+    Libraries load and tune in the first call of the phase that is timed first, and each phase begins with a
+    new optimizer. Neither the sum of the phases' extra times nor that of `train` includes everything, so the
+    larger is used; nothing is counted twice.
     """
     # A captured graph's first call comes after compiling and capturing, and so is shorter.
     extra = grouped(

@@ -1,7 +1,7 @@
-"""Where each variant pays: the same step on the same device, done in another way.
+"""Where each variant pays: the same step on the same device, implemented differently.
 
-An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, is a way of doing the same;
-one of numbers is a size. Each way is compared with the plain one on the same device.
+An axis of booleans or words, such as ``compile=True`` or ``dtype=bfloat16``, distinguishes variants; an axis
+of numbers is a size. Each variant is compared with the plain form on the same device.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PLAIN_DTYPE = "float32"
 
 @dataclass(frozen=True)
 class Variant:
-    """One cell's whole training step beside its plain form, on one device.
+    """One cell's whole training step and its plain form, on one device.
 
     `row` is the speedup over the plain form, its baseline; `change` holds the axes that differ, `sizes` the
     model with only the axes that are sizes; `plain_s` and `variant_s` are the two medians. `compile_s` and
-    `capture_s` happen once and are in neither, None where nothing is compiled or captured; `paid_back` says
-    after how many steps they are paid back, None where the variant is not faster or costs nothing once.
+    `capture_s` are one-time costs and in neither, None if nothing is compiled or captured; `paid_back` is
+    when they are paid back, None if the variant is not faster or has no one-time cost.
     """
 
     row: Speedup
@@ -55,8 +55,8 @@ class Variant:
 def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant]:
     """Return a row for each training step whose plain form was timed on the same device of the same machine.
 
-    The plain value of a way is False, of a dtype ``float32``, else that of the first of `models`. What does
-    other work (other parameters, other FLOPs) is another model, and not a variant.
+    The plain value of a switch is False, of a dtype ``float32``, else that of the first of `models`. A case
+    with other parameters or FLOPs is another model, not a variant.
 
     Args:
         cases: the estimates; rows are in their order.
@@ -88,7 +88,7 @@ def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
 
 
 def _is_way(values: Sequence[Any]) -> bool:
-    """Return whether an axis names ways of doing the same: a number is a size, a single word not a choice."""
+    """Return whether an axis distinguishes variants: numbers are sizes, and a single word is not a choice."""
     kinds = {type(value) for value in values}
     return kinds == {bool} or (kinds == {str} and len(set(values)) > 1)
 
@@ -127,8 +127,8 @@ def _variant(
 def _once(case: Estimate, table: Mapping[CaseKey, Estimate]) -> tuple[float | None, float | None]:
     """Return the seconds of compiling and of capturing a cell's step.
 
-    Later phases find what the first one compiled, so all of them together compile it once; each of them
-    captures it.
+    Later phases reuse what the first one compiled, so all of them together compile once; each of them
+    captures.
     """
     facts = [table[key].facts for phase in Phase if (key := replace(case.key, phase=phase)) in table]
     compiled = [one.compile_s for one in facts if one.compile_s is not None]

@@ -1,4 +1,4 @@
-"""Warnings as lines: "where: cause; remedy". The places that share a cause share a line."""
+"""Warnings as lines: "where: cause; remedy". Places with the same cause share a line."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CROSSINGS = {
     "counts as `never`; choose the device by batch size",
     CrossingWarning.ONE_BATCH: "only one batch size was measured, so `always` and `never` hold for that one "
     "alone; measure more, such as --breakeven-sweep='batch_size=1,64,512'",
-    CrossingWarning.CUT_SHORT: "larger batch sizes gave no timing on both devices, so `never`, `always` and "
+    CrossingWarning.CUT_SHORT: "larger batch sizes have no timing on both devices, so `never`, `always` and "
     "the break-even hold for the smaller ones alone; see the outcomes, and measure what is missing",
     CrossingWarning.HOLE: "the devices cross where a batch size between gave no usable timing on both, so "
     "the break-even is not interpolated; see the outcomes and measure it again",
 }
 
 MAX_DISTURBED = 0.25
-"""Where more than this share of the compared cases was disturbed, the verdict says so itself."""
+"""If more than this share of the compared cases was disturbed, the verdict mentions it."""
 
 
 def disturbed_sentence(compared: Sequence[Speedup]) -> str | None:
-    """Return the sentence that ends a verdict on many disturbed cases, None where few were."""
+    """Return the last sentence of a verdict on many disturbed cases, None if there are few."""
     count = sum(is_disturbed(row.flags) for row in compared)
     if count <= MAX_DISTURBED * len(compared):
         return None
@@ -50,7 +50,7 @@ def warnings_of(
     break_evens: Iterable[BreakEven],
     residuals: Iterable[Residual],
 ) -> list[str]:
-    """Return the warnings of an analysis, the worst first: break-evens, flags, runs, phase sums."""
+    """Return the warnings of an analysis, the most serious first: break-evens, flags, runs, phase sums."""
     labels = {machine.class_id: machine.label for machine in machines} if len(machines) > 1 else {}
     return [
         *_crossings(break_evens, labels),
@@ -63,7 +63,7 @@ def warnings_of(
 def pairing_warnings(
     machines: Sequence[Machine], cases: Sequence[Estimate], against: Baselines, outcomes: Iterable[Outcome]
 ) -> list[str]:
-    """Return warnings about what has no partner: a machine without its baseline, a cell on one side only.
+    """Return warnings about missing counterparts: a machine without its baseline, a cell on one side only.
 
     Args:
         machines: all that were read.
@@ -84,8 +84,8 @@ def pairing_warnings(
     for machine, baseline in against.items():
         if baseline is None or baseline.machine is None:
             found.append(
-                f"{labels[machine]}: the baseline device was not measured there, so its devices are compared "
-                "with nothing; measure it there, or name one of another machine: --baseline MACHINE/cpu"
+                f"{labels[machine]}: the baseline device was not measured there, so its devices are not "
+                "compared; measure it there, or name one of another machine: --baseline MACHINE/cpu"
             )
             continue
         home = (baseline.machine, baseline.device)
@@ -115,7 +115,7 @@ def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
     )
     return [
         f"{joined(names)}: the floating point operations could not be counted ({one_line(reason)}), so no "
-        "FLOP/s is given; let the model run on torch's meta device, if you need it"
+        "FLOP/s is reported; let the model run on torch's meta device, if you need it"
         for reason, names in models.items()
     ]
 

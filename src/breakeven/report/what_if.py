@@ -1,7 +1,7 @@
-"""What would change the verdict: the break-even of the same model in another circumstance.
+"""What would change the verdict: the break-even of the same model in another scenario.
 
-The circumstances: the data already on the device (*resident*: `train` less `transfer`), another CPU
-baseline, another dtype. A circumstance that was not measured is not guessed.
+The scenarios: the data already on the device (*resident*: `train` minus `transfer`), another CPU baseline,
+another dtype. Scenarios that were not measured are not estimated.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from breakeven.report.speedup import Baselines, baselines, devices_of, speedups
 from breakeven.stats.intervals import interval_of_draws
 
 RESIDENT = "resident"
-"""The name of `train` less `transfer`, as a phase of estimates that were never timed by themselves."""
+"""The name of `train` minus `transfer`, as a phase of estimates that were not timed directly."""
 
 DTYPE = "dtype"
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A break-even, and that of the same model in another circumstance, which `scenario` names."""
+    """A break-even, and that of the same model in another scenario."""
 
     scenario: str
     line: BreakEven
@@ -44,7 +44,7 @@ def what_ifs(
     outcomes: Sequence[Outcome],
     asked: Baseline | None = None,
 ) -> list[WhatIf]:
-    """Return each line of the whole training step beside what it becomes in every measured circumstance.
+    """Return each line of the whole training step with its counterpart in every measured scenario.
 
     Args:
         cases: the estimates behind the lines.
@@ -67,9 +67,9 @@ def counterpart(line: BreakEven) -> Counterpart:
 
 
 def resident_of(train: Estimate, transfer: Estimate | None) -> Estimate | None:
-    """Return `train` less `transfer`, with the draws of both; None where the transfer is not known.
+    """Return `train` minus `transfer`, with the draws of both; None if the transfer is unknown.
 
-    On a CPU the data is already there, so a transfer that was not timed is taken as nothing.
+    On a CPU the data is already there, so a transfer that was not timed counts as zero.
     """
     key = replace(train.key, phase=RESIDENT)
     if transfer is None:
@@ -140,7 +140,7 @@ def _without_dtype(line: Line) -> Line:
 def _lines(
     cases: Sequence[Estimate], outcomes: Iterable[Outcome], against: Baselines
 ) -> dict[Counterpart, BreakEven]:
-    """Return the break-evens of the cases when each machine is compared with what `against` says."""
+    """Return the break-evens of the cases, with the baseline of each machine in `against`."""
     found = {}
     for machine, baseline in against.items():
         if baseline is None:

@@ -1,7 +1,7 @@
-"""One run file: its bytes -> a checked `Run`. Nothing else reads the format.
+"""Parses one run file into a checked `Run`.
 
-A value is refused, with the field and the remedy in one line, where an answer would rest on it; what is
-merely noted beside the rounds (`CaseFacts`, flags, the machine's state) is left out where it makes no sense.
+An invalid value that would affect a result is rejected, with the field and the remedy in one line; additional
+facts (`CaseFacts`, flags, the machine's state) are omitted if they make no sense.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from breakeven.runs.machine import Machine, machine_of
 from breakeven.stats.intervals import median_of_sorted
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
-"""The keys of ``extra_info`` that make a benchmark ours."""
+"""The keys of ``extra_info`` that identify breakeven's benchmarks."""
 
 _MIN_OURS = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
@@ -39,7 +39,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """What a run file notes of a case beside its rounds: base units, None where it is not known."""
+    """The recorded facts of a case besides its rounds: base units, None if unknown."""
 
     device_name: str | None = None
     flops_unknown: str | None = None
@@ -63,7 +63,7 @@ class CaseFacts:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> CaseFacts:
-        """Return what `info`, an ``extra_info``, notes; a value that cannot be is left out."""
+        """Return the facts in `info`, an ``extra_info``; impossible values are omitted."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
         amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
         return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
@@ -90,8 +90,7 @@ class CaseResult:
     """One case in one run.
 
     `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure
-    it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty where the file keeps statistics
-    only.
+    it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty if the file has statistics only.
     """
 
     name: str
@@ -106,10 +105,10 @@ class CaseResult:
 class Run:
     """One checked run file.
 
-    `cases` are keyed by name, in the order of the file. `state` is what the file notes of the machine while
-    it measured, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds
-    that each device took to start. `plain` counts the benchmarks without our keys that were passed over.
-    `name` is unique among the runs that were read together.
+    `cases` are keyed by name, in the order of the file. `state` is the recorded state of the machine during
+    the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
+    each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `name` is
+    unique among the runs that were read together.
     """
 
     path: str
@@ -134,7 +133,7 @@ class Run:
 
     @cached_property
     def rounds_digest(self) -> str:
-        """Equal for two runs with the same rounds of the same cases, whenever they say they were made."""
+        """Equal for two runs with the same rounds of the same cases, regardless of their dates."""
         if not self.cases:
             return self.digest
         digest = hashlib.sha256()
@@ -167,8 +166,8 @@ def parse(path: str, *, plain: bool) -> Run:
 
     Args:
         path: the file.
-        plain: read any pytest-benchmark file, also one that keeps statistics only; otherwise pass over the
-            benchmarks without our keys, and ask for every round of the others.
+        plain: read any pytest-benchmark file, also one with statistics only; otherwise ignore benchmarks
+        without breakeven's keys, and require every round of the others.
 
     Raises:
         RunFileError: one line that names file, field and remedy.
@@ -191,7 +190,7 @@ def parse(path: str, *, plain: bool) -> Run:
         outcomes=outcomes,
         datetime=one_line(content.get("datetime") or ""),
         commit=one_line(commit.get("id") or ""),
-        # pytest-benchmark writes "(unknown)" and "(detached head)" where there is none.
+        # pytest-benchmark writes "(unknown)" and "(detached head)" if there is none.
         branch=one_line(branch) if isinstance(branch, str) and not branch.startswith("(") else "",
         dirty=dirty if isinstance(dirty := commit.get("dirty"), bool) else None,
         command=one_line(command, 2000) if isinstance(command, str) else "",
@@ -212,7 +211,7 @@ def is_amount(value: Any) -> bool:
 
 
 def is_ours(benchmark: Mapping[str, Any]) -> bool:
-    """Return whether a benchmark has our keys, all of them or enough to see that it was meant to."""
+    """Return whether a benchmark has breakeven's keys, all of them or enough to recognize it."""
     info = benchmark.get("extra_info")
     return isinstance(info, dict) and sum(key in info for key in REQUIRED) >= _MIN_OURS
 
@@ -280,7 +279,7 @@ def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
 
 
 def _timing(benchmark: Mapping[str, Any], here: Place, plain: bool) -> tuple[NDArray[np.float64], float]:
-    """Return the rounds and their median; without rounds, the median in the file where that will do."""
+    """Return the rounds and their median; without rounds, the median in the file if that is allowed."""
     stats = benchmark.get("stats")
     if not isinstance(stats, dict):
         here.at("stats").refuse("is missing", NOT_OURS)

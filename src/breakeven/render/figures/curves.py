@@ -36,7 +36,7 @@ from breakeven.render.figures.style import LABEL_BOX, PAPER
 from breakeven.report.report import Report
 
 MAX_LABELS = 4
-"""Up to this number of lines are named where they end; more of them by a legend."""
+"""Up to this number of lines are labeled at their ends; more have a legend."""
 
 _LABEL = 12  # characters of a device's name at the end of a line
 _LABEL_OFFSET, _LABEL_GAP = 6, 9.5  # points
@@ -58,9 +58,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one device by ascending batch size, and the batch sizes (`holes`) no line may cross.
+    """The points of one device by ascending batch size, and the batch sizes (`holes`) that no line may cross.
 
-    `between` are the (batch size, value) that its line goes through on its way from point to point.
+    `between` are the (batch size, value) pairs on its line between the points.
     """
 
     device: str
@@ -74,8 +74,8 @@ def value_curves(
 ) -> dict[PanelModel, list[Curve]]:
     """Return the curves of each model that has any.
 
-    A batch size is a hole of a device if another was timed there, or if a case ended without a timing.
-    `point` makes a point of a timed case, or None where there is nothing to draw.
+    A batch size is a hole of a device if another device was timed there, or if a case ended without a timing.
+    `point` returns the point of a timed case, None if there is nothing to draw.
     """
     ended = grouped((key_of(one).model, batch_of(one)) for one in untimed_cases(report, phase))
     found = {}
@@ -93,14 +93,14 @@ def value_curves(
 
 def draw_curve(ax: Axes, curve: Curve, color: str, marker: str) -> None:
     """Draw the line in its pieces, the band of the intervals, and a marker at each point."""
-    # Everything is inside the panel: a clip would only be bytes, and a place in the layout only time.
+    # Everything is inside the panel, so clipping would only add bytes, and layout only time.
     style: dict[str, Any] = {"color": color, "clip_on": False, "in_layout": False}
     for piece in _pieces(curve):
         if len(piece) > 1:
             x, y, low, high = _path(piece, curve.between)
             ax.plot(x, y, linewidth=1.4, zorder=3, gid="line", **style)
             ax.fill([*x, *x[::-1]], [*low, *high[::-1]], alpha=0.2, linewidth=0, zorder=2, **style)
-    # One path for all intervals: an error bar for each would be most of the bytes.
+    # One path for all intervals: separate error bars would be most of the file's bytes.
     batches = [batch for point in curve.points for batch in (point.batch, point.batch, math.nan)]
     ends = [end for point in curve.points for end in (*_interval(point), math.nan)]
     ax.plot(batches, ends, linewidth=1, zorder=3, gid="intervals", **style)
@@ -112,7 +112,7 @@ def draw_curve(ax: Axes, curve: Curve, color: str, marker: str) -> None:
 
 
 def _pieces(curve: Curve) -> list[list[Point]]:
-    """Return the stretches of neighboring points without a hole between them."""
+    """Return the runs of neighboring points without a hole between them."""
     found = [[curve.points[0]]]
     for before, point in pairwise(curve.points):
         if any(before.batch < hole < point.batch for hole in curve.holes):
@@ -122,7 +122,7 @@ def _pieces(curve: Curve) -> list[list[Point]]:
 
 
 def _path(piece: Sequence[Point], between: Sequence[tuple[float, float]]) -> tuple[_Floats, ...]:
-    """Return x and y of a line, and the ends of its band, which bends as the line does."""
+    """Return x and y of a line, and the ends of its band, which follows the line."""
     points = {float(point.batch): point.value for point in piece}
     path = sorted({**dict(between), **points}.items())
     x, y = np.array([place for place in path if piece[0].batch <= place[0] <= piece[-1].batch]).T
@@ -165,8 +165,8 @@ def device_handles(report: Report, curves: Iterable[Curve]) -> list[Artist]:
 class PanelStyle:
     """How a grid of panels is labeled and scaled.
 
-    `base` and `formatter` are the y axis's, `visible` are values that it always shows; `extra` draws more
-    into a panel; `handles` are entries of the legend besides the devices'.
+    `base` and `formatter` are for the y axis, which always shows the values `visible`; `extra` draws more
+    into a panel; `handles` are additional entries of the legend.
     """
 
     title: str
@@ -179,7 +179,7 @@ class PanelStyle:
 
 
 def panels(report: Report, curves: Curves, style: PanelStyle) -> Figure:
-    """Return a panel for each model, up to three side by side, all with the same axes."""
+    """Return a figure with a panel for each model, up to three side by side, all with the same axes."""
     shown = select_models(curves, MAX_PANELS)
     every = [curve for model in shown for curve in curves[model]]
     direct = max(len(curves[model]) for model in shown) <= MAX_LABELS
@@ -217,7 +217,7 @@ def panels(report: Report, curves: Curves, style: PanelStyle) -> Figure:
 
 
 def _wrapped(lines: Sequence[str], width: int) -> list[str]:
-    """Return the first line, and each of the others on two lines if it is longer than `width`."""
+    """Return the first line, and each of the others, split in two if longer than `width`."""
     rest = [part for line in lines[1:] for part in wrap(fmt.shortened(line, 2 * width), width)]
     return [fmt.shortened(lines[0], width), *rest]
 
@@ -225,7 +225,7 @@ def _wrapped(lines: Sequence[str], width: int) -> list[str]:
 def _name_ends(ax: Axes, curves: Sequence[Curve], height: float) -> None:
     """Write each device beside its line's last point; names that would overlap move apart.
 
-    `height` is the panel's in points, or less: the layout is not known yet.
+    `height` is at most that of the panel, in points: the layout is not known yet.
     """
     style: Any = {"va": "center_baseline", "bbox": LABEL_BOX, "zorder": 7}
     low, high = ax.get_ylim()
@@ -238,7 +238,7 @@ def _name_ends(ax: Axes, curves: Sequence[Curve], height: float) -> None:
 
 
 def apart(ascending: Sequence[float], gap: float) -> list[float]:
-    """Return the values moved as little as it takes for them to be `gap` apart.
+    """Return the values, moved as little as possible so that they are `gap` apart.
 
     >>> [round(value, 1) for value in apart([1.0, 1.0, 9.0], 2.0)]
     [0.0, 2.0, 9.0]

@@ -1,6 +1,6 @@
-"""What figures take from a report: identities of rows, the models to show, and what they are called.
+"""The data of figures: identities of a report's rows, the models to show, and their names.
 
-Only this module knows how a row of the report is identified; the others call `key_of` and `baseline_of`.
+Other modules identify a row of the report by `key_of` and `baseline_of` only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from breakeven.report.report import CaseRow, Report
 from breakeven.report.speedup import Speedup
 
 MAX_PANELS = 12
-"""Nobody reads a figure of more models; a note says that the others are in the table."""
+"""The maximum number of models in a figure; a note refers to the table for the others."""
 
 
 class PanelModel(NamedTuple):
-    """What one panel shows: a workload with its axes, on one machine class."""
+    """The model in a panel: a workload with its axes, on one machine class."""
 
     machine: str
     workload: str
@@ -32,7 +32,7 @@ class PanelModel(NamedTuple):
 
 
 class RowKey(NamedTuple):
-    """What a row of the report is about; the device of a comparison is the candidate."""
+    """The identity of a row of the report; the device of a comparison is the candidate."""
 
     model: PanelModel
     phase: str
@@ -43,7 +43,7 @@ Row = CaseRow | Speedup | BreakEven | PhaseSum | Outcome
 
 
 def key_of(row: Row) -> RowKey:
-    """Return what a row of the report is about."""
+    """Return the identity of a row of the report."""
     return _row_key(row.candidate if isinstance(row, Speedup | BreakEven) else _known(row.key))
 
 
@@ -53,12 +53,12 @@ def batch_of(row: CaseRow | Speedup | PhaseSum | Outcome) -> int:
 
 
 def baseline_of(row: Speedup | BreakEven) -> RowKey:
-    """Return what the baseline of a row of the report is about."""
+    """Return the identity of a row's baseline."""
     return _row_key(row.baseline)
 
 
 def main_phase(report: Report) -> str | None:
-    """Return the phase that a figure of one phase shows: the headline, or the first that was timed."""
+    """Return the phase for figures of one phase: the headline, or the first that was timed."""
     if report.headline is not None:
         return report.headline
     timed = list(dict.fromkeys(row.key.phase for row in report.rows))
@@ -95,7 +95,7 @@ def _row_key(key: CaseKey | Line) -> RowKey:
 
 
 def select_models(models: Iterable[PanelModel], limit: int) -> list[PanelModel]:
-    """Return at most `limit` models in their order: the same on every machine, and of many workloads.
+    """Return at most `limit` models in their order, the same on every machine and from many workloads.
 
     >>> models = [PanelModel("box", work, Axes({"w": w})) for work in ("cnn", "mlp") for w in (1, 2)]
     >>> [model.workload for model in select_models(models, 2)]
@@ -110,7 +110,7 @@ def select_models(models: Iterable[PanelModel], limit: int) -> list[PanelModel]:
 
 
 def _picked_models(models: Sequence[PanelModel], count: int) -> set[tuple[str, Axes]]:
-    """Return `count` workloads with axes: workloads take turns, and those on most machines come first."""
+    """Return `count` workloads with axes: workloads alternate, and models on the most machines come first."""
     machines = Counter((model.workload, model.axes) for model in models)
     order = {key: place for place, key in enumerate(machines)}
     turns: Counter[str] = Counter()
@@ -123,7 +123,7 @@ def _picked_models(models: Sequence[PanelModel], count: int) -> set[tuple[str, A
 
 
 class PanelNames:
-    """Short names of the models of one report: of the axes, those that differ within a workload."""
+    """Short names of the models of one report, with only the axes that differ within a workload."""
 
     def __init__(self, report: Report) -> None:
         models = report_models(report)
@@ -142,7 +142,7 @@ class PanelNames:
         return [model.workload, *filter(None, (axes, self.machine(model)))]
 
     def sentence(self, model: PanelModel) -> str:
-        """Return the model as a sentence names it."""
+        """Return the name of the model in a sentence."""
         name = f"{model.workload} at {model.axes}" if model.axes else model.workload
         machine = self.machine(model)
         return fmt.one_line(f"{name} on {machine}" if machine else name)

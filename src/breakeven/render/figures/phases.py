@@ -1,4 +1,4 @@
-"""What a training step is made of: stacked bars of the phases, a row of batch sizes for each model."""
+"""The phases of a training step as stacked bars, with a row of batch sizes for each model."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ PHASE_COLORS = {
     "backward": "#6a449c",
     "step": "#9490cc",
 }
-"""In the order of a step; they differ in lightness, and from every device's color."""
+"""Colors in the order of a step; they differ in lightness, and from all device colors."""
 
-_RESIDUAL = "+3%: timed one by one, the phases take 3% longer than the step timed as a whole."
+_RESIDUAL = "+3%: timed separately, the phases take 3% longer than the step timed as a whole."
 
 _Sums = dict[PanelModel, dict[int, list[PhaseSum]]]
 
@@ -166,5 +166,5 @@ PHASES = Drawing(
     _sums,
     _plot,
     _text,
-    lambda _: "There is no figure of phases, because no phase was timed beside a whole training step.",
+    lambda _: "There is no figure of phases, because no phase was timed along with a whole training step.",
 )
