@@ -154,8 +154,8 @@ def test_unusual_reports(report, content):
     [
         ("memory", "because no measured device counts it."),
         ("throughput", "because no whole training step was timed."),
-        ("efficiency", "because no case records how much work it did."),
-        ("phases", "because no phase was timed beside a whole training step."),
+        ("efficiency", "because no case records its amount of work."),
+        ("phases", "because no phase was timed along with a whole training step."),
         ("map", "because no two devices could be compared."),
     ],
 )
