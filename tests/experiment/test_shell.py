@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from breakeven.experiment.shell import Job, Shell, Stopped, fill_in, stopping_on_signals
+from breakeven.experiment.shell import Job, Stopped, fill_in, run_in_shell, stopping_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def job(tmp_path, command, **environment):
 
 def test_path_environment_and_log(tmp_path, monkeypatch):
     monkeypatch.setenv("OURS", "ours")
-    done = Shell()(
+    done = run_in_shell(
         job(tmp_path, 'echo "$OURS $THEIRS" > {out}; echo out; echo err >&2; exit 3', THEIRS="theirs")
     )
     assert done == 3
@@ -44,24 +44,24 @@ def test_quoted_path(tmp_path):
     """Other braces of the shell stay."""
     folder = tmp_path / "a 'b' $c"
     folder.mkdir()
-    assert Shell()(job(folder, "for i in 1; do echo ${HOME:+{{x}}} > {out}; done")) == 0
+    assert run_in_shell(job(folder, "for i in 1; do echo ${HOME:+{{x}}} > {out}; done")) == 0
     assert (folder / "run.json").read_text() == "{{x}}\n"
 
 
 def test_no_standard_input(tmp_path):
-    assert Shell()(job(tmp_path, "cat; echo read")) == 0
+    assert run_in_shell(job(tmp_path, "cat; echo read")) == 0
     assert (tmp_path / "log").read_text() == "read\n"
 
 
 def test_live_output(tmp_path, capfdbinary):
     """It is also in the log."""
-    assert Shell(is_live=True)(job(tmp_path, "echo out; echo err >&2; exit 4")) == 4
+    assert run_in_shell(job(tmp_path, "echo out; echo err >&2; exit 4"), is_live=True) == 4
     assert (tmp_path / "log").read_text() == "out\nerr\n"
     assert capfdbinary.readouterr() == (b"", b"out\nerr\n")
 
 
 def test_killed_command(tmp_path):
-    assert Shell()(job(tmp_path, "kill -KILL $$")) == -signal.SIGKILL
+    assert run_in_shell(job(tmp_path, "kill -KILL $$")) == -signal.SIGKILL
 
 
 IGNORING = "trap '' INT TERM HUP; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
@@ -97,7 +97,7 @@ def test_stop_signal_reaches_the_whole_group(tmp_path, monkeypatch, name, quiet_
     when_there(ready, lambda: os.kill(os.getpid(), number))
     command = f"{sys.executable} -S {tmp_path}/child.py; echo ended > {{out}}"
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt) as stop:
-        Shell(notify=lines.append)(job(tmp_path, command))
+        run_in_shell(job(tmp_path, command), notify=lines.append)
     assert (tmp_path / "stopped").exists()
     assert len(lines) == messages
     assert isinstance(stop.value, Stopped) == (name == "SIGTERM")
@@ -120,7 +120,7 @@ def test_second_signal_kills(tmp_path, name, how):
 
     when_there(ready, lambda: os.kill(os.getpid(), number))
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
-        Shell(notify=notify)(job(tmp_path, IGNORING.format(ready=ready)))
+        run_in_shell(job(tmp_path, IGNORING.format(ready=ready)), notify=notify)
     assert lines == [f"waiting up to 20 s for the command to end; {how}"]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
@@ -137,7 +137,7 @@ def test_command_that_ignores_the_signal_is_killed(tmp_path, monkeypatch, name):
 
     when_there(ready, lambda: os.kill(os.getpid(), number))
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
-        Shell(notify=notify)(job(tmp_path, IGNORING.format(ready=ready)))
+        run_in_shell(job(tmp_path, IGNORING.format(ready=ready)), notify=notify)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
