@@ -65,8 +65,8 @@ examples:
 
 A change has at least 5 runs on either side, reaches the threshold, and is
 significant given the noise of its series and the correlation of neighboring
-runs. Its interval is 95%. The newest run is compared with a prediction interval:
-95% of unchanged runs are inside the intervals of all their series.
+runs. Its interval is 95%. The newest run is compared with a prediction
+interval: 95% of unchanged runs are inside the intervals of all their series.
 
 exit codes:
   0  no regressions
@@ -103,8 +103,8 @@ any later regression of these cases in the commit is accepted in advance. To
 change a reason, accept again.
 
 The file of accepted changes is made for review: keep it in your repository with
---accepted FILE, and pass it to check and show too. An entry covers changes up to
-5 measured commits away, because the place of a change is an estimate.
+--accepted FILE, and pass it to check and show too. An entry covers changes up
+to 5 measured commits away, because the place of a change is an estimate.
 
 exit codes:
   0  written
