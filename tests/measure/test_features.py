@@ -362,6 +362,6 @@ def test_waiting_step_cannot_be_captured():
     trainer.reset()
     with pytest.raises(
         MeasurementError,
-        match=r"cannot be captured as a graph: RuntimeError: called .*leave out .*\.item\(\)",
+        match=r"cannot be captured as a graph: RuntimeError: called .*remove .*\.item\(\)",
     ):
         prepare_graphs(trainer, trainer.device.clock)

@@ -375,7 +375,7 @@ def wrong_workload(factor, **kwargs):
 def test_wrong_first_loss(phase):
     device = SimulatedDevice(SimulatedClock())
     with pytest.raises(
-        MeasurementError, match=r"test_runner\.py:\d+: simulated computes another result than the CPU"
+        MeasurementError, match=r"test_runner\.py:\d+: simulated computes a different result than the CPU"
     ):
         measure(wrong_workload(1.1), phase, device)
 

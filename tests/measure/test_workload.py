@@ -24,7 +24,7 @@ from support.small_workloads import losses
         ({"inputs": 3}, "inputs=.* must hold a tensor"),
         ({"autocast": "bfloat16"}, "autocast=.* must be a torch.dtype"),
         ({"model": nn.ReLU()}, "no parameter to train"),
-        ({"inputs": torch.ones(2, 4, device="meta")}, "leave out .to"),
+        ({"inputs": torch.ones(2, 4, device="meta")}, "remove .to"),
     ],
 )
 def test_invalid_field(change, message):
@@ -145,7 +145,7 @@ def test_model_cannot_be_copied(where, part, reason):
     workload = Workload(
         modules["model"], modules["loss"], torch.optim.SGD, torch.ones(1, 2), torch.ones(1, 1)
     )
-    with pytest.raises(RecipeError, match=f"the {where} cannot be copied .*{reason}.* copy.deepcopy refuses"):
+    with pytest.raises(RecipeError, match=f"the {where} cannot be copied .*{reason}.* copy.deepcopy "):
         Trainer(workload, Cpu())
 
 

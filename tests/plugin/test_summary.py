@@ -96,7 +96,7 @@ def test_long_table():
     lines = table_lines([timing(batch_size) for batch_size in range(1, MAX_ROWS + 6)], 80)
 
     assert len(cells(lines)) == MAX_ROWS
-    assert lines[-2] == "... and 5 more rows, which the report shows"
+    assert lines[-2] == "... and 5 more rows, all in the report"
 
 
 def test_reasons():

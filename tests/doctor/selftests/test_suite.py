@@ -199,7 +199,7 @@ def test_pytest_does_not_run(monkeypatch, tmp_path):
     monkeypatch.setattr(real_clock, "PROBE", tmp_path / "absent.py")
     checks = real_clock.real_time()
     assert [check.reached for check in checks] == [None, None]
-    assert all("pytest gave no timing: " in check.note for check in checks)
+    assert all("pytest measured nothing: " in check.note for check in checks)
     assert not any(check.passed for check in checks)
 
 
