@@ -224,7 +224,7 @@ def options_of(parser):
 def test_defaults_in_help(command):
     """Every option that takes a value has its default."""
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    command.module.add_arguments(parser)
     for option in options_of(parser):
         if option.nargs != 0 and not option.required and "instead of" not in option.help:
             assert "(default: " in option.help

@@ -196,10 +196,10 @@ def test_over_budget_on_a_host():
         is_accelerator = False
 
     synchronizations = []
-    for device_type in (SimulatedDevice, Host):
+    for device_type, round_s in ((SimulatedDevice, 50), (Host, 17)):  # the first call may be slow: a third
         bench = Bench(seconds=10.0, budget=Budget(max_time_s=1.0))
         bench.device = device_type(bench.clock)
-        with pytest.raises(CaseSkipped, match="would take too long: 6 rounds of about 50 s"):
+        with pytest.raises(CaseSkipped, match=f"would take too long: 6 rounds of about {round_s} s"):
             bench.measure()
         assert bench.rounds == 0
         synchronizations.append(bench.device.synchronizations)

@@ -141,7 +141,7 @@ BAD = {
     ),
     "train_benchmark(lambda: workload(1, inputs=torch.arange(4).reshape(1, 4)))": "RuntimeError: mat1",
     "train_benchmark(lambda: workload(1)); train_benchmark(lambda: workload(2))": (
-        "train_benchmark was called twice; call it once, and sweep or parametrize what differs"
+        "train_benchmark was called twice; call it once, and sweep or parametrize the differences"
     ),
     "pass": "bench_11[1-cpu@1-train] never called train_benchmark(recipe); call it once",
     "raise ValueError('mine')": "ValueError: mine",
@@ -235,7 +235,7 @@ def test_too_long(bench, monkeypatch):
     assert outcomes["bench_plain[1-cpu@1-train]"] == (
         "skipped",
         "would take too long: 6 rounds of about 0.67 s, 4 s in all; "
-        "--benchmark-max-time=1 or more would time it",
+        "--benchmark-max-time=1 or more is enough",
     )
     assert outcomes["bench_plain[16-cpu@1-train]"][1].startswith(
         "not tried: train at batch 1: would take too"

@@ -27,4 +27,4 @@ COMMANDS = (
     Command("doctor", "check whether this machine is fit for timing, and what to fix", doctor),
     Command("ci", "run a step of breakeven's GitHub workflows", ci),
 )
-"""Every subcommand, in the order of the help; a new one is a module here and an entry."""
+"""Every subcommand, in the order of the help; to add one, write a module and list it here."""

@@ -44,7 +44,7 @@ exit codes:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("command", metavar="CMD", help="the command that measures; contains {out}")
+    parser.add_argument("command", metavar="CMD", help="the benchmark command; contains {out}")
     parser.add_argument(
         "--runs", type=whole_number, default=DEFAULT_RUNS, metavar="N",
         help=f"number of runs (default: {DEFAULT_RUNS})",

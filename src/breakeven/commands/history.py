@@ -168,7 +168,7 @@ def _add_common_arguments(parser: argparse.ArgumentParser, formats: Sequence[str
     add_format(parser, formats)
     # The default must not override `history --traceback check`.
     parser.add_argument(
-        "--traceback", action="store_true", default=argparse.SUPPRESS, help="show where an error came from"
+        "--traceback", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
     )
 
 

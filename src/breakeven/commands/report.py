@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=directory_path, metavar="DIR",
-        help="where the files go (default: RUN.report/ beside the first run); --format json writes none",
+        help="directory of the files (default: RUN.report/ next to the first run); --format json writes none",
     )  # fmt: skip
     parser.add_argument(
         "--baseline",
@@ -76,9 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--force", action="store_true",
-        help="give ratios although the comparison is red; everything made of them is marked",
+        help="report ratios although the comparison is red; everything based on them is marked",
     )  # fmt: skip
-    add_format(parser, tuple(FORMATS), "what standard output gets")
+    add_format(parser, tuple(FORMATS), "format of standard output")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -66,7 +66,7 @@ def run_repeatedly(
 
     Raises:
         BreakevenError: the command failed, or the machine class is not the same in all runs.
-        KeyboardInterrupt: completed runs stay in the workspace.
+        KeyboardInterrupt: completed runs are kept in the workspace.
     """
     workspace = runner.workspace
     notify(workspace.resume_message if workspace.runs else f"{plural(count, 'run')} of the same command")

@@ -91,7 +91,7 @@ class CellCache:
 
 @contextmanager
 def in_effect(workload: Workload, device: Device) -> Iterator[None]:
-    """Set what the workload asks of the process for the length of the block, and restore it."""
+    """Apply the workload's options to the process for the duration of the block, then restore them."""
     with device.tf32_set(workload.tf32), warnings.catch_warnings() if workload.compile else nullcontext():
         if workload.compile:
             # Where warnings are errors, a compiler's would end a case: it recommends TF32, which is an axis

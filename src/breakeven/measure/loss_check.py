@@ -69,9 +69,8 @@ class LossCheck:
         for when, loss, expected in zip(("first", "second"), (first, second), reference.losses, strict=True):
             if not math.isclose(loss, expected, rel_tol=relative, abs_tol=absolute):
                 raise MeasurementError(
-                    f"{where_of(recipe)}: {case.device} computes another result than the CPU: {when} loss "
-                    f"{loss:.6g}, on the CPU {expected:.6g}; make the workload give the same result on every "
-                    "device"
+                    f"{where_of(recipe)}: {case.device} computes a different result than the CPU: {when} "
+                    f"{loss:.6g}, on the CPU {expected:.6g}; make the results agree on every device"
                 )
         return {"loss": second, "loss_compared": True}
 

@@ -70,7 +70,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_unsupported(error: BaseException) -> bool:
-    """Return whether something that a workload asks for is missing: a fused optimizer, a compiler."""
+    """Return whether a requirement of the workload is missing: a fused optimizer, a compiler."""
     return isinstance(error, UnsupportedError) or _shows(error, _UNSUPPORTED)
 
 

@@ -55,7 +55,7 @@ class InvalidSweep(pytest.Item):
 
 
 def is_bench_file(path: Path, session: pytest.Session) -> bool:
-    """Return whether a path is a ``bench_*.py`` that mentions a sweep, at or under a path that was typed."""
+    """Return whether a path is a requested ``bench_*.py`` whose text mentions a sweep."""
     typed = session.config.args_source is pytest.Config.ArgsSource.ARGS
     if not (typed and fnmatch(path.name, "bench_*.py")):
         return False
@@ -81,7 +81,7 @@ def is_benchmark(collector: pytest.Module | pytest.Class, name: str, obj: object
 def parametrize(
     metafunc: pytest.Metafunc, sweep: Sweep, devices: Sequence[Any], phases: Sequence[str]
 ) -> None:
-    """Give a function its cases: the sweep's arguments, then the device, then the phase."""
+    """Parametrize a function: the sweep's arguments, then the device, then the phase."""
     for name, values in sweep.items():
         metafunc.parametrize(name, values)
     metafunc.parametrize("breakeven_device", devices, ids=[device.name for device in devices])

@@ -18,7 +18,7 @@ from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, s
 TABLE_OPTIONS = (
     "columns", "sort", "group-by", "name", "time-unit", "histogram", "compare", "cprofile", "verbose"
 )  # fmt: skip
-"""Options of pytest-benchmark that ask for its own table."""
+"""Options of pytest-benchmark that request its own table."""
 
 CPU_CLOCKS = ("process_time", "thread_time")
 
@@ -98,7 +98,7 @@ class Options:
 
     @property
     def wants_table(self) -> bool:
-        """Whether pytest-benchmark's own table, histogram or comparison was asked for."""
+        """Whether pytest-benchmark's own table, histogram or comparison was requested."""
         given = words_of(self._config.invocation_params.args, self._config.getini("addopts"), os.environ)
         return any(word.startswith(f"--benchmark-{option}") for word in given for option in TABLE_OPTIONS)
 

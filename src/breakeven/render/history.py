@@ -140,7 +140,7 @@ def add_line(added: Added) -> str:
 
 
 def add_json(added: Sequence[Added], failed: Sequence[str]) -> str:
-    """Return what became of each run file."""
+    """Return the result for each run file."""
     files = [{"run": one.run, "path": str(one.path), "new": one.new} for one in added]
     return json_text({"schema": SCHEMA, "added": files, "failed": failed})
 

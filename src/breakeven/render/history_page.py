@@ -77,7 +77,7 @@ def to_html(history: History, version: str) -> str:
 
 
 def ordered(history: History) -> list[Drawn]:
-    """Return every series with a value: regressions first, then what changed, then the rest."""
+    """Return every series with a value: regressions first, then other changes, then the rest."""
     changes = grouped((id(change.tracked), change) for change in history.changes)
     newest = {id(item.tracked): item for item in history.newest}
     drawn = [

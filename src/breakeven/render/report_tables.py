@@ -71,7 +71,7 @@ def payback_table(report: Report) -> Table | None:
 
 
 def bottleneck_tables(report: Report) -> list[Table]:
-    """Return for each accelerator what bounds each model's training step, and how far its time is flat."""
+    """Return each model's bottlenecks on each accelerator, and how far its time is flat."""
     found = []
     for (device, machine), rows in grouped((row.place, row) for row in report.bottlenecks).items():
         cells = [(report.names[row.line.model], reach(row), flat(row)) for row in rows]
@@ -82,7 +82,7 @@ def bottleneck_tables(report: Report) -> list[Table]:
 
 
 def variant_tables(report: Report) -> list[Table]:
-    """Return for each device what each variant gains over the plain form, and what it costs once."""
+    """Return the speedup of each variant over the plain form on each device, and its one-time cost."""
     found = []
     for (device, machine), rows in grouped((row.place, row) for row in report.variants).items():
         title = f"Variants on {device}{_on(report, machine)}"
@@ -125,7 +125,7 @@ def pair_name(report: Report, line: BreakEven) -> str:
 
 
 def outcome_lines(report: Report) -> list[str]:
-    """Return a line for each way and reason in which cases gave no timing, with the cases it concerns."""
+    """Return a line for each outcome and reason without a timing, with its cases."""
     groups = grouped(
         ((one.outcome, one.reason), _case_name(one.key) if one.key else one.fullname or "an unnamed case")
         for one in report.outcomes

@@ -1,4 +1,4 @@
-"""The break-even of every model, phase and pair of devices: which estimates belong on one line."""
+"""The break-even of every model, phase and pair of devices, from estimates grouped into lines."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class BreakEven:
 def break_evens(
     cases: Sequence[Estimate], speedups: Iterable[Speedup], outcomes: Iterable[Outcome]
 ) -> list[BreakEven]:
-    """Return a break-even for every line that has a speedup, in the order the speedups first appear in.
+    """Return a break-even for every line that has a speedup, in the order of the speedups.
 
-    A batch size is a hole where one of the two devices was timed, or ended without a timing, and not both
-    have an interval.
+    A batch size is a hole if one of the two devices was timed, or ended without a timing, but not both have
+    an interval.
 
     Args:
         cases: the estimates behind the speedups.
@@ -81,9 +81,9 @@ def between(
     candidate: NDArray[np.float64],
     holes: Collection[int] = (),
 ) -> tuple[tuple[float, float], ...]:
-    """Return (batch size, speedup) between the measured ones, each device's time being a straight line there.
+    """Return (batch size, speedup) between the measured ones, where each device's time is a straight line.
 
-    Evenly spread over the logarithm of the batch size, the more the wider a gap; none across a hole.
+    Points are evenly spaced on the logarithm of the batch size, more in wider gaps; none across a hole.
 
     >>> [(round(x, 2), round(y, 2)) for x, y in between([1, 4], np.array([1.0, 4.0]), np.array([2.0, 2.0]))]
     [(1.26, 0.63), (1.59, 0.79), (2.0, 1.0), (2.52, 1.26), (3.17, 1.59)]

@@ -101,8 +101,8 @@ def _models(runs: Sequence[Run]) -> Iterator[str]:
     for name, cells in differing:
         if cells:
             yield (
-                f"{joined([one_line(cell.label()) for cell in cells])}: cells of one name differ in their "
-                f"{name}; give what differs an axis or a name of its own"
+                f"{joined([one_line(cell.label()) for cell in cells])}: cells of the same name differ in "
+                f"their {name}; give them different names or axes"
             )
 
 

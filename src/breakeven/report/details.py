@@ -19,13 +19,13 @@ from breakeven.runs.machine import Machine
 from breakeven.stats.crossing import CrossingStatus as Status
 
 LESS_PRECISE = {("tf32", True), ("dtype", "bfloat16")}
-"""Changes after which a step computes something slightly different, which its time does not show."""
+"""Changes that make a step less precise, which its time does not show."""
 
 
 def what_if_sentences(
     what_ifs: Sequence[WhatIf], lines: Sequence[BreakEven], machines: Sequence[Machine], models: ModelNames
 ) -> list[str]:
-    """Return a sentence for each circumstance of each candidate that the verdict is about.
+    """Return a sentence for each scenario of each candidate that the verdict is about.
 
     Args:
         what_ifs: as `breakeven.report.what_if.what_ifs` returns them.
@@ -60,7 +60,7 @@ def what_if_sentences(
 def bottleneck_sentences(
     found: Iterable[Bottleneck], machines: Iterable[Machine], models: ModelNames
 ) -> list[str]:
-    """Return a sentence for each kind of bound on each accelerator: where it holds, and what helps."""
+    """Return a sentence for each kind of bound on each accelerator: where it applies, and what helps."""
     names = Names({machine.class_id: machine.label for machine in machines}, models)
     places = grouped(
         (row.place, (kind, f"{models[row.line.model]}, batch {low if low == high else f'{low} to {high}'}"))
@@ -77,7 +77,7 @@ def bottleneck_sentences(
 
 
 def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:
-    """Return a sentence for each change on each device: where it pays, the best cell, what it costs once."""
+    """Return a sentence for each change on each device: where it pays, the best cell, the one-time cost."""
     names = Names({machine.class_id: machine.label for machine in machines}, {})
     groups = grouped(((*variant.place, variant.name), variant) for variant in found)
     return [
@@ -92,9 +92,9 @@ def reach(row: Bottleneck) -> str:
 
     >>> from breakeven.case import Line, Model
     >>> from breakeven.report.bottleneck import BoundCell
-    >>> from breakeven.runs.schema import Facts
+    >>> from breakeven.runs.schema import CaseFacts
     >>> kinds = ((1, Bound.LAUNCH), (64, Bound.LAUNCH), (512, Bound.MIXED), (4096, Bound.COMPUTE))
-    >>> cells = tuple(BoundCell(batch, kind, 1.0, None, None, None, Facts()) for batch, kind in kinds)
+    >>> cells = tuple(BoundCell(batch, kind, 1.0, None, None, None, CaseFacts()) for batch, kind in kinds)
     >>> line = Line(Model("mlp"), "train", "cuda")
     >>> reach(Bottleneck(line, cells, 64, True))
     'launch-bound up to batch 64, mixed at 512, compute-bound at 4096'
@@ -123,8 +123,9 @@ def flat(row: Bottleneck) -> str:
 
     >>> from breakeven.case import Line, Model
     >>> from breakeven.report.bottleneck import BoundCell
-    >>> from breakeven.runs.schema import Facts
-    >>> cells = tuple(BoundCell(batch, Bound.LAUNCH, 1.0, None, None, None, Facts()) for batch in (1, 8, 64))
+    >>> from breakeven.runs.schema import CaseFacts
+    >>> facts = CaseFacts()
+    >>> cells = tuple(BoundCell(batch, Bound.LAUNCH, 1.0, None, None, None, facts) for batch in (1, 8, 64))
     >>> ends = (8, True), (8, False), (64, False), (None, True), (None, False)
     >>> [flat(Bottleneck(Line(Model("mlp"), "train", "cuda"), cells, *end)) for end in ends]
     ['8', '8, undecided above', '64, the largest', 'grows from 1 on', 'undecided']
@@ -139,7 +140,7 @@ def flat(row: Bottleneck) -> str:
 
 
 def once(variant: Variant) -> str:
-    """Return what a variant costs once, such as ``compiling 7.50 s, capturing 250 ms``; empty without any."""
+    """Return the one-time costs, such as ``compiling 7.50 s, capturing 250 ms``; empty if there are none."""
     costs = (("compiling", variant.compile_s), ("capturing", variant.capture_s))
     return ", ".join(f"{name} {fmt.seconds(cost)}" for name, cost in costs if cost is not None)
 
@@ -172,7 +173,7 @@ def _moves(row: WhatIf) -> bool:
 
 
 def _position(line: BreakEven) -> float:
-    """Return a break-even in powers of two; another status is farther than any shift."""
+    """Return a break-even in powers of two; another status is farther away than any batch size."""
     found = line.crossing
     if found.status is Status.CROSSES and found.batch_size is not None:
         return math.log2(found.batch_size)

@@ -15,7 +15,7 @@ from breakeven.report.estimates import Estimate
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
 
 SAME_WITHIN = 1.02
-"""Up to this ratio, either way, two devices are the same."""
+"""Up to this ratio, in either direction, two devices are the same."""
 
 
 class DeviceVerdict(StrEnum):
@@ -28,9 +28,9 @@ class DeviceVerdict(StrEnum):
 
     @property
     def sign(self) -> int:
-        """1 where the candidate is shown to be faster, -1 where slower, 0 where neither is shown.
+        """1 if the candidate is shown to be faster, -1 if slower, 0 otherwise.
 
-        The same within 2% is neither: no status rests on a difference that its own cell denies.
+        The same within 2% is 0: no status is based on cells that are the same within 2%.
         """
         return {DeviceVerdict.FASTER: 1, DeviceVerdict.SLOWER: -1}.get(self, 0)
 
@@ -66,7 +66,7 @@ class Speedup:
 def verdict_of(ratio: RatioInterval) -> DeviceVerdict:
     """Return the verdict on a speedup's interval.
 
-    ``same`` comes first: an interval within 2% of 1 is not a difference anybody could use, however sure.
+    ``same`` takes precedence: an interval within 2% of 1 is not a relevant difference, however certain.
 
     >>> str(verdict_of(RatioInterval(1.001, 1.002, 1.003))), str(verdict_of(RatioInterval(1.1, 1.2, 1.3)))
     ('same', 'faster')
@@ -81,7 +81,7 @@ def verdict_of(ratio: RatioInterval) -> DeviceVerdict:
 
 
 def devices_of(cases: Sequence[Estimate]) -> dict[str, list[str]]:
-    """Return the timed devices of each class id, in the order in which they first appear in `cases`."""
+    """Return the timed devices of each class id, in the order of `cases`."""
     devices = grouped((case.key.machine, case.key.device) for case in cases)
     return {machine: list(dict.fromkeys(names)) for machine, names in devices.items()}
 
@@ -91,7 +91,7 @@ Baselines = Mapping[str, Baseline | None]
 
 
 def baselines(cases: Sequence[Estimate], asked: Baseline | None = None) -> Baselines:
-    """Return what the devices of each machine class are compared with, as `Baselines`."""
+    """Return the baseline of each machine class."""
     found: dict[str, Baseline | None] = {}
     for machine, names in devices_of(cases).items():
         if asked is not None and asked.machine is not None:

@@ -1,4 +1,4 @@
-"""The verdict in sentences, made once for terminal, page, markdown and JSON."""
+"""The report as sentences, the same in terminal, page, markdown and JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ModelNames = Mapping[Model, str]
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The result for one candidate: the sentence that matters most, then the others."""
+    """The result for one candidate: the most important sentence, then the others."""
 
     headline: str
     details: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Names:
     models: ModelNames
 
     def baseline(self, row: BreakEven, *, short: bool = False) -> str:
-        """Return the baseline's name, with its machine where that is not the candidate's."""
+        """Return the baseline's name, with its machine if it is not the candidate's."""
         device = row.baseline.device if short else fmt.device_name(row.baseline.device)
         is_away = row.baseline.machine != row.candidate.machine
         return f"{device} of {self.machines[row.baseline.machine]}" if is_away else device
@@ -54,8 +54,7 @@ class Names:
 def model_names(models: Iterable[Model]) -> dict[Model, str]:
     """Return the name of each model in a sentence.
 
-    Axes that all models of a workload share are left out, since they distinguish nothing; a model that is
-    alone keeps them.
+    Axes that are the same in all models of a workload are omitted, unless there is only one model.
 
     >>> from breakeven.case import Axes
     >>> models = [Model("mlp", Axes({"depth": 2, "width": width})) for width in (8, 64)]
@@ -125,7 +124,7 @@ def conclusions(
 def headline_devices(lines: Sequence[BreakEven]) -> list[str]:
     """Return the candidates among the lines of one machine that the verdict is about.
 
-    Beside an accelerator a machine's other thread counts are only other baselines, which
+    On a machine with an accelerator, other thread counts are only other baselines, which
     `breakeven.report.what_if` covers.
     """
     names = dict.fromkeys(row.candidate.device for row in lines)
@@ -144,10 +143,10 @@ def refusal(comparable: Comparability) -> Conclusion:
         one_line(reason.text, 300) for reason in comparable.reasons if reason.level is ComparabilityLevel.RED
     ]
     return Conclusion(
-        "These numbers do not compare, so no speedup is given.",
+        "These numbers are not comparable, so no speedup is reported.",
         (
             *(f"{text}." for text in red),
-            "--force gives the ratios anyway, and marks all that is based on them.",
+            "--force reports the ratios anyway, and marks everything based on them.",
         ),
     )
 
@@ -160,7 +159,7 @@ def steps_to_pay_back(payback: Payback | None) -> str:
 
 
 def _on(machine: Machine, machines: Sequence[Machine], conclusion: Conclusion) -> Conclusion:
-    """Return the conclusion with its machine's name, where there are several."""
+    """Return the conclusion, with the machine's name if there are several."""
     if len(machines) < 2:
         return conclusion
     headline = conclusion.headline
@@ -235,7 +234,7 @@ def _one_model(line: BreakEven, names: Names) -> str:
 
 
 def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list[str]]:
-    """Return the sentence that matters most, and those on the models that it is not about."""
+    """Return the main sentence, and sentences about the models that it does not cover."""
     sure = (Status.CROSSES, Status.ALWAYS)
     wins = [line for line in lines if line.crossing.status in sure or _is_at_the_latest(line)]
     losses = _losses(lines)
@@ -247,7 +246,7 @@ def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list
 
 
 def _where_it_wins(wins: Sequence[BreakEven], names: Names) -> list[str]:
-    """Return from which batch sizes on a candidate wins in several models, as phrases."""
+    """Return the batch sizes from which a candidate wins in several models, as phrases."""
     crossing = sorted(
         (line for line in wins if line.crossing.status is Status.CROSSES),
         key=lambda line: line.crossing.batch_size or 0,

@@ -106,7 +106,7 @@ def pairing_warnings(
 
 
 def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
-    """Return a warning for each reason for which a model's operations could not be counted."""
+    """Return a warning for each reason why a model's operations could not be counted."""
     models = grouped(
         (case.facts.flops_unknown, one_line(case.key.model.label()))
         for run in runs

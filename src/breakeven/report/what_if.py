@@ -62,7 +62,7 @@ def what_ifs(
 
 
 def counterpart(line: BreakEven) -> Counterpart:
-    """Return what identifies a line in any circumstance."""
+    """Return the identity of a line in any scenario."""
     return line.model, line.candidate.device, line.candidate.machine, line.baseline.machine
 
 

@@ -148,7 +148,7 @@ class PanelNames:
         return fmt.one_line(f"{name} on {machine}" if machine else name)
 
     def varying_axes(self, model: PanelModel) -> dict[str, Any]:
-        """Return the axes that differ between models of this workload; none where it has one model."""
+        """Return the axes that differ between models of this workload; empty where it has one model."""
         axes = model.axes
         return {key: axes[key] for key in sorted(axes) if key in self._varying[model.workload]}
 

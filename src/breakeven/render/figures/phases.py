@@ -47,7 +47,7 @@ _Sums = dict[PanelModel, dict[int, list[PhaseSum]]]
 
 
 def _sums(report: Report) -> _Sums:
-    """Return what has parts and took any time, by model and ascending batch size."""
+    """Return the phase sums that have parts and took any time, by model and ascending batch size."""
     shown = [row for row in report.phase_sums if row.parts and row.train_s > 0]
     models = grouped((key_of(row).model, (batch_of(row), row)) for row in shown)
     return {model: dict(sorted(grouped(rows).items())) for model, rows in models.items()}
