@@ -13,7 +13,7 @@ from breakeven import cli
 from breakeven.experiment.shell import Job
 from support.fake_commands import Machine, install
 from support.histories import medians, timed
-from support.pages import Cells, text_of
+from support.pages import Cells, rows_of, text_of
 from support.reports import box
 from support.run_files import affine_run, write
 
@@ -220,6 +220,56 @@ def crossing(leads):
         return 0
     low, high = batches[after - 1], batches[after]
     return low + (high - low) * leads[low] / (leads[low] - leads[high])
+
+
+def in_words(seconds):
+    """A time with three digits, as the page shows it."""
+    unit, name = next((u, n) for u, n in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")) if seconds >= u)
+    value = seconds / unit
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {name}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "case"),
+    [
+        ("h100-16core", "cnn channels=64 side=32 | 1024 | train | cpu"),
+        ("h100-16core", "cnn channels=64 side=32 | 1024 | train | cuda"),
+        ("h100-16core", "seed_net | 1 | backward | cuda"),
+        ("h100-16core", "transformer d_model=512 length=128 optimizer=adam | 16 | forward | cpu"),
+        ("cpu-2core", "lstm | 64 | train | cpu"),
+        ("cpu-2core", "seed_net | 1 | backward | cpu@1"),
+    ],
+)
+def test_page_medians_recomputed_from_rounds(benchmarks, pages, folder, case):
+    model, batch, phase, device = case.split(" | ")
+    workload, *axes = model.split()
+    head, *rows = rows_of(pages[folder])
+    shown = [dict(zip(head, row, strict=True)) for row in rows]
+    [row] = [
+        row
+        for row in shown
+        if (row["workload"], row["batch"], row["phase"], row["device"]) == (workload, batch, phase, device)
+        and set(axes) <= set(row["axes"].split())
+    ]
+    cases = [
+        item
+        for item in benchmarks[folder]
+        if set(axes) <= {f"{key}={value}" for key, value in item["extra_info"]["axes"].items()}
+    ]
+    medians = medians_s(cases, workload=workload, phase=phase, device=device)
+    assert row["median"] == in_words(medians[int(batch)])
+
+
+def test_quoted_model_counts(benchmarks, quote):
+    items = benchmarks["h100-16core"]
+    models = {json.dumps([facts_of(item)["workload"], item["extra_info"]["axes"]]) for item in items}
+    crossings = [
+        crossing(leads_s(items, workload=workload, axes=axes)) for workload, axes in map(json.loads, models)
+    ]
+    assert re.search(r"in 7 from the smallest measured, in 7 from batch", quote)
+    assert "In 14 of 15 models" in quote
+    assert len(crossings) == 15
+    assert crossings.count(0) == 7
 
 
 @pytest.mark.parametrize(

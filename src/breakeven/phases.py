@@ -12,7 +12,7 @@ from typing import Self
 
 from breakeven.errors import UsageError
 
-STEP = ("transfer", "zero_grad", "forward", "backward", "step")
+STEP_PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
 """The parts of a training step in order; each is a method of `breakeven.measure.trainer.Trainer`."""
 
 FLOPS, BYTES = "FLOP/s", "B/s"
@@ -39,18 +39,18 @@ class Phase(StrEnum):
     TRANSFER = "transfer", ("transfer",), BYTES, False
     FORWARD = "forward", ("forward",), FLOPS
     BACKWARD = "backward", ("backward",), FLOPS
-    OPTIMIZER = "step", ("step",), BYTES
-    TRAIN = "train", STEP, FLOPS
+    STEP = "step", ("step",), BYTES
+    TRAIN = "train", STEP_PARTS, FLOPS
 
     @property
     def before(self) -> tuple[str, ...]:
         """The parts of a step before this phase."""
-        return STEP[: STEP.index(self.parts[0])]
+        return STEP_PARTS[: STEP_PARTS.index(self.parts[0])]
 
     @property
     def after(self) -> tuple[str, ...]:
         """The parts of a step after this phase."""
-        return STEP[STEP.index(self.parts[-1]) + 1 :]
+        return STEP_PARTS[STEP_PARTS.index(self.parts[-1]) + 1 :]
 
     @property
     def passes(self) -> tuple[str, ...]:

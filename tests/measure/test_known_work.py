@@ -58,7 +58,7 @@ def test_queued_work_is_not_timed(where, phase):
 
 def test_preparation_without_synchronize(where, monkeypatch):
     """Without the first synchronization of a round, it includes the whole previous step."""
-    round_ = Round(Phase.OPTIMIZER, trainer_on(where))
+    round_ = Round(Phase.STEP, trainer_on(where))
     time_round(round_, where.clock)
     waits = [lambda: None, where.device.synchronize]
     monkeypatch.setattr(round_, "synchronize", lambda: waits.pop(0)())

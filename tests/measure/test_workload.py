@@ -20,7 +20,7 @@ from support.small_workloads import losses
     [
         ({"model": "net"}, "model=.* must be a torch.nn.Module, got a str"),
         ({"loss": 3}, "loss=.* must be callable, got a int"),
-        ({"optimizer": None}, "optimizer=.* must be callable, got None"),
+        ({"optimizer": None}, "optimizer=.* must be callable, such as torch.optim.Adam, got None"),
         ({"inputs": 3}, "inputs=.* must hold a tensor"),
         ({"autocast": "bfloat16"}, "autocast=.* must be a torch.dtype"),
         ({"model": nn.ReLU()}, "no parameter to train"),

@@ -234,8 +234,7 @@ def test_too_long(bench, monkeypatch):
     outcomes = bench.outcomes()
     assert outcomes["bench_plain[1-cpu@1-train]"] == (
         "skipped",
-        "would take too long: 6 rounds of about 0.67 s, 4 s in all; "
-        "--benchmark-max-time=1 or more is enough",
+        "would take too long: 6 rounds of about 0.67 s, 4 s in all; --benchmark-max-time=1 or more is enough",
     )
     assert outcomes["bench_plain[16-cpu@1-train]"][1].startswith(
         "not tried: train at batch 1: would take too"

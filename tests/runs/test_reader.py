@@ -1,6 +1,7 @@
 """Several run files as one set of runs, and which file is the newest."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,11 @@ def test_only_outcomes_are_a_run_too(tmp_path):
         ("oom", "cuda"),
         ("failed", None),
     ]
+
+
+def test_one_path(tmp_path):
+    path = write(tmp_path / "r.json", affine_run({"cpu": (1.0, 0.1)}))
+    assert read(path) == read(Path(path)) == read([path])
 
 
 def test_copies_count_once(tmp_path):

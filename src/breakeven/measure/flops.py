@@ -96,7 +96,7 @@ def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
     """
     if phase is Phase.TRANSFER and trainer.device.is_accelerator:
         return _size(tensors_in(trainer.host_batch))
-    return step_bytes(trainer.optimizer) if phase is Phase.OPTIMIZER else None
+    return step_bytes(trainer.optimizer) if phase is Phase.STEP else None
 
 
 def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:

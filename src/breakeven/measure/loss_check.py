@@ -15,7 +15,7 @@ from breakeven.hardware.devices import Cpu
 from breakeven.measure.skips import Forecast
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import SEED, Recipe, Workload, where_of
-from breakeven.phases import STEP, Phase
+from breakeven.phases import STEP_PARTS, Phase
 
 SECOND_SEED = SEED + 1
 
@@ -70,7 +70,7 @@ class LossCheck:
             if not math.isclose(loss, expected, rel_tol=relative, abs_tol=absolute):
                 raise MeasurementError(
                     f"{where_of(recipe)}: {case.device} computes a different result than the CPU: {when} "
-                    f"{loss:.6g}, on the CPU {expected:.6g}; make the results agree on every device"
+                    f"loss {loss:.6g}, on the CPU {expected:.6g}; make the results agree on every device"
                 )
         return {"loss": second, "loss_compared": True}
 
@@ -109,7 +109,7 @@ def first_losses(trainer: Trainer, count: int, seed: int = SEED) -> tuple[float,
     torch.manual_seed(seed)
     losses = []
     for _ in range(count):
-        for part in STEP:
+        for part in STEP_PARTS:
             trainer.do(part)
             if part == Phase.FORWARD:
                 losses.append(trainer.loss_value() or 0.0)

@@ -57,7 +57,7 @@ class Workload:
         for field, is_right, expected in (
             ("model", isinstance(self.model, nn.Module), "a torch.nn.Module"),
             ("loss", callable(self.loss), "callable"),
-            ("optimizer", callable(self.optimizer), "callable"),
+            ("optimizer", callable(self.optimizer), "callable, such as torch.optim.Adam"),
             ("compile", isinstance(self.compile, bool), "True or False"),
             ("cuda_graph", isinstance(self.cuda_graph, bool), "True or False"),
             ("tf32", isinstance(self.tf32, bool | None), "True, False or None"),

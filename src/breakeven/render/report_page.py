@@ -35,7 +35,8 @@ from breakeven.render.report_tables import (
     rate_text,
     variant_tables,
 )
-from breakeven.report.report import CaseRow, Report
+from breakeven.report.case_rows import CaseRow
+from breakeven.report.report import Report
 
 COLUMNS = {
     "workload": 8,

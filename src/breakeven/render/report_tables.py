@@ -17,8 +17,9 @@ from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.break_even import BreakEven
+from breakeven.report.case_rows import CaseRow
 from breakeven.report.details import flat, once, reach
-from breakeven.report.report import CaseRow, Report
+from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.startup_cost import Payback
 from breakeven.report.text import headline_devices, steps_to_pay_back

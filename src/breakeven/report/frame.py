@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    from breakeven.report.report import CaseRow, Report
+    from collections.abc import Iterable, Mapping
+
+    from breakeven.report.case_rows import CaseRow
 
 SUMMARY = (
     "machine",
@@ -33,19 +35,24 @@ COLUMNS = (*SUMMARY, "class_id", "runs", "rate", "samples", "peak_memory_bytes")
 `breakeven.report.throughput.Rate`."""
 
 
-def cases(report: Report) -> pd.DataFrame:
-    """Return one row per case with the columns of `COLUMNS`, None for unknown values."""
-    return pd.DataFrame([_row(report, row) for row in report.rows], columns=list(COLUMNS), dtype=object)
+def cases(rows: Iterable[CaseRow], labels: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row per case with the columns of `COLUMNS`, None for unknown values.
+
+    Args:
+        rows: the cases, in order.
+        labels: the readable label of each machine class, by class id.
+    """
+    return pd.DataFrame([_row(row, labels) for row in rows], columns=list(COLUMNS), dtype=object)
 
 
-def _row(report: Report, row: CaseRow) -> tuple[object, ...]:
+def _row(row: CaseRow, labels: Mapping[str, str]) -> tuple[object, ...]:
     key, case, speedup = row.key, row.estimate, row.speedup
     ratio = (
         (None,) * 4 if speedup is None else (speedup.speedup, speedup.low, speedup.high, str(speedup.verdict))
     )
     peak = case.facts.peak_memory_bytes
     return (
-        report.labels[key.machine],
+        labels[key.machine],
         key.workload,
         key.axes.text,
         key.batch_size,

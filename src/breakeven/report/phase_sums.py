@@ -15,7 +15,7 @@ import numpy as np
 from breakeven.case import CaseKey, Cell
 from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE, STEP
+from breakeven.phases import HEADLINE, STEP_PARTS
 from breakeven.report.estimates import Estimate
 
 MAX_RESIDUAL = 0.10
@@ -42,7 +42,7 @@ class PhaseSum:
     def is_complete(self) -> bool:
         """Whether every phase was timed; `transfer` may be missing on a CPU, where it does nothing."""
         optional = {_OPTIONAL, "transfer"} if is_cpu(self.key.device) else {_OPTIONAL}
-        return self.train_s > 0 and all(part in self.parts for part in STEP if part not in optional)
+        return self.train_s > 0 and all(part in self.parts for part in STEP_PARTS if part not in optional)
 
     @property
     def residual(self) -> float:
@@ -85,7 +85,7 @@ def _phase_sum(phases: Mapping[str, Estimate]) -> PhaseSum:
     seconds = {phase: case.median_s for phase, case in phases.items()}
     if _OPTIONAL in train.facts.parts_s:
         seconds[_OPTIONAL] = train.facts.parts_s[_OPTIONAL]
-    parts = {part: seconds[part] for part in STEP if part in seconds}
+    parts = {part: seconds[part] for part in STEP_PARTS if part in seconds}
     return PhaseSum(train.key, parts, train.median_s, train.low_s, train.high_s)
 
 

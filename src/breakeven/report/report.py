@@ -8,20 +8,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from breakeven.case import CaseKey, Model, Outcome
-from breakeven.device_names import device_order
+from breakeven.case import Model, Outcome
 from breakeven.flags import Flag
 from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
+from breakeven.report.case_rows import CaseRow, row_order
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
 from breakeven.report.details import bottleneck_sentences, variant_sentences, what_if_sentences
-from breakeven.report.estimates import Estimate, estimates
+from breakeven.report.estimates import estimates
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.text import Conclusion, conclusions, headline_phase, model_names, refusal
-from breakeven.report.throughput import Rate, efficiency, throughput
 from breakeven.report.variants import Variant, variants
 from breakeven.report.warnings import disturbed_sentence, pairing_warnings, uncounted_warnings, warnings_of
 from breakeven.report.what_if import WhatIf, what_ifs
@@ -33,35 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNSTEADY = "Treat these numbers with care: the machine changed while they were measured."
-
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One case of a report; `speedup` is None for a baseline and for cases that were not compared."""
-
-    estimate: Estimate
-    speedup: Speedup | None
-
-    @property
-    def key(self) -> CaseKey:
-        """The identity of the case."""
-        return self.estimate.key
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The flags of the case; a forced ratio is flagged, so that no row can be taken out of context."""
-        forced = self.speedup is not None and Flag.NOT_COMPARABLE in self.speedup.flags
-        return (*self.estimate.flags, Flag.NOT_COMPARABLE) if forced else self.estimate.flags
-
-    @property
-    def rate(self) -> Rate | None:
-        """FLOP/s or B/s."""
-        return efficiency(self.estimate)
-
-    @property
-    def samples(self) -> Rate | None:
-        """Samples/s of a whole training step."""
-        return throughput(self.estimate)
 
 
 @dataclass(frozen=True)
@@ -121,7 +91,7 @@ class Report:
         """A frame with one row per case and the columns of `breakeven.report.frame.COLUMNS`."""
         from breakeven.report.frame import cases
 
-        return cases(self)
+        return cases(self.rows, self.labels)
 
 
 def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> Report:
@@ -136,7 +106,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         UsageError: `baseline` was not measured.
     """
     unordered = estimates(runs.runs)
-    cases = sorted(unordered, key=_order)
+    cases = sorted(unordered, key=row_order)
     outcomes = tuple(outcome for run in runs.runs for outcome in run.outcomes)
     devices = devices_of(cases)
     asked = None if baseline is None else find_baseline(baseline, runs.machines, devices)
@@ -206,9 +176,3 @@ def _with_care(
     if forced:
         return [replace(one, headline=f"NOT COMPARABLE, forced: {one.headline}") for one in found]
     return found
-
-
-def _order(case: Estimate) -> tuple[object, ...]:
-    """Sort key of cases: by line and ascending batch size, with devices in the usual order."""
-    key = case.key
-    return (key.machine, key.workload, key.axes.sort_key, key.phase, key.batch_size, device_order(key.device))

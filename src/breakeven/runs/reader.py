@@ -52,10 +52,13 @@ class Runs:
         return rounds(self.runs, {machine.class_id: machine.label for machine in self.machines})
 
 
-def read(paths: Paths) -> Runs:
+def read(paths: str | os.PathLike[str] | Paths) -> Runs:
     """Read run files for a report; a run that is given twice is used once, with a warning.
 
     A file of a newer schema is left out if others can be read.
+
+    Args:
+        paths: one path, or several.
 
     Raises:
         RunFileError: one line that names the file, the field and the remedy.
@@ -63,6 +66,8 @@ def read(paths: Paths) -> Runs:
     """
     if not paths:
         raise UsageError(_NO_FILE)
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
     readable, left_out = _readable([os.fspath(path) for path in paths])
     runs, warnings = _distinct(readable)
     names = _short_names([run.path for run in runs])

@@ -15,8 +15,9 @@ from breakeven.grouping import grouped
 from breakeven.phases import COMPARED
 from breakeven.render.figures.style import device_styles
 from breakeven.report.break_even import BreakEven
+from breakeven.report.case_rows import CaseRow
 from breakeven.report.phase_sums import PhaseSum
-from breakeven.report.report import CaseRow, Report
+from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 
 MAX_PANELS = 12
