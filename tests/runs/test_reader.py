@@ -22,7 +22,8 @@ def test_only_outcomes_are_a_run_too(tmp_path):
 
 def test_one_path(tmp_path):
     path = write(tmp_path / "r.json", affine_run({"cpu": (1.0, 0.1)}))
-    assert read(path) == read(Path(path)) == read([path])
+    for one in (path, Path(path), [path]):
+        assert [run.path for run in read(one).runs] == [path]
 
 
 def test_copies_count_once(tmp_path):
