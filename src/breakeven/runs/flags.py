@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from breakeven.errors import MeasurementError
+from breakeven.flags import Flag
 from breakeven.stats.drift import find_drift
 from breakeven.stats.intervals import MedianInterval
 
@@ -41,16 +42,16 @@ def evidence_in(
     """
     found: dict[str, dict[str, Any]] = {}
     if interval.half_width is None:
-        found["few_rounds" if interval.low is None else "zero_time"] = {"rounds": interval.n}
+        found[(Flag.FEW_ROUNDS if interval.low is None else Flag.ZERO_TIME).value] = {"rounds": interval.n}
     elif interval.half_width > target:
-        found["noisy"] = {"half_width": interval.half_width, "wished": target, "tau": interval.tau}
+        found[Flag.NOISY.value] = {"half_width": interval.half_width, "wished": target, "tau": interval.tau}
         if cut_by_budget:
-            found["budget"] = {"rounds": interval.n}
+            found[Flag.BUDGET.value] = {"rounds": interval.n}
     if not steady:
-        found["unsteady"] = {"warm_up": "the times were still changing when it ended"}
+        found[Flag.UNSTEADY.value] = {"warm_up": "the times were still changing when it ended"}
     drift = find_drift(times)
     if drift is not None:
-        found["drift"] = {
+        found[Flag.DRIFT.value] = {
             "round": drift.round,
             "before_s": drift.before_s,
             "after_s": drift.after_s,
