@@ -208,13 +208,13 @@ def check(history):
     """Run ``history check --format json`` and return (exit code, content); the schema is kept."""
     import jsonschema
 
-    from breakeven.render.history import CheckJson
+    from breakeven.render.history import HistoryCheckJson
     from breakeven.render.json_output import json_schema
 
     def call(store, *arguments):
         code, out, _ = history("check", "--store", store, "--format", "json", *arguments)
         parsed = json.loads(out, parse_constant=_refuse_constant)
-        jsonschema.validate(parsed, json_schema(CheckJson))
+        jsonschema.validate(parsed, json_schema(HistoryCheckJson))
         return code, parsed
 
     return call

@@ -397,7 +397,7 @@ def test_live_line(live, monkeypatch, columns):
     assert before_the_summary(live.screen()) == []
 
 
-def test_endings_on_a_terminal(live):
+def test_outcomes_on_a_terminal(live):
     """Those with a letter stay; `-rs` lists our skipped cases as pytest does."""
     result = live.write(ENDINGS).run("-rs")
 

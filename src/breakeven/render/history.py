@@ -70,7 +70,7 @@ class NewestJson(JsonOutput):
     verdict: Judged
 
 
-class CheckJson(JsonOutput):
+class HistoryCheckJson(JsonOutput):
     """What `breakeven history check --format json` prints."""
 
     schema: Version
@@ -117,7 +117,7 @@ def check_json(history: History) -> str:
     """Return changes, newest runs and warnings."""
     newest = [_newest(found) for found in history.newest]
     changes = [_change(found) for found in history.changes]
-    return json_text(CheckJson.of(history, schema=SCHEMA, changes=changes, newest=newest))
+    return json_text(HistoryCheckJson.of(history, schema=SCHEMA, changes=changes, newest=newest))
 
 
 def show_json(history: History) -> str:

@@ -29,7 +29,7 @@ _LABEL = 0.16  # of the axis' width: a commit's label and the gap to the next
 class Drawn:
     """The data of one series' figure."""
 
-    watched: TrackedSeries
+    tracked: TrackedSeries
     runs: Sequence[StoredRun]
     changes: Sequence[ChangePoint]
     newest: Newest | None
@@ -56,15 +56,15 @@ def value_words(quantity: str) -> Callable[[float], str]:
 
 
 def _draw_points(ax: Axes, drawn: Drawn) -> None:
-    values = drawn.watched.series.values
+    values = drawn.tracked.series.values
     thin: Any = {"linewidth": 0.5, "alpha": 0.8}
     dots: Any = {"linestyle": "", "marker": "o", "markersize": 2.6, "clip_on": False}
     ax.plot(range(len(values)), values, color=_SERIES, **(thin if len(values) > MAX_MARKERS else dots))
 
 
 def _draw_levels(ax: Axes, drawn: Drawn) -> None:
-    findings = drawn.watched.findings
-    for level in findings.levels if findings and drawn.watched.judged else ():
+    findings = drawn.tracked.findings
+    for level in findings.levels if findings and drawn.tracked.judged else ():
         mean = math.exp(level.mean)
         ax.plot([level.start - 0.4, level.stop - 0.6], [mean, mean], color=INK, linewidth=1.3, zorder=4)
 
@@ -73,7 +73,7 @@ def _draw_expected(ax: Axes, drawn: Drawn) -> None:
     verdict = drawn.newest.judgment if drawn.newest else None
     if verdict is None or verdict.low is None or verdict.high is None or not verdict.ratio:
         return
-    at, value = len(drawn.watched.series.values) - 1, float(drawn.watched.series.values[-1])
+    at, value = len(drawn.tracked.series.values) - 1, float(drawn.tracked.series.values[-1])
     expected = value / verdict.ratio
     ends = [expected * verdict.low, expected * verdict.high]
     ax.plot([at, at], ends, color=_EXPECTED, linewidth=3, alpha=0.45, zorder=1, clip_on=False)
@@ -98,7 +98,7 @@ def _draw_changes(ax: Axes, drawn: Drawn) -> None:
 
 def _labeled(drawn: Drawn) -> list[ChangePoint]:
     """Return the changes whose labels fit above the axes: regressions first, then recent ones."""
-    reach = _LABEL * len(drawn.watched.series.values)
+    reach = _LABEL * len(drawn.tracked.series.values)
     found: list[ChangePoint] = []
     for item in sorted(drawn.changes, key=lambda item: (not item.is_regression, -item.change.at)):
         if all(abs(item.change.at - other.change.at) > reach for other in found):
@@ -107,7 +107,7 @@ def _labeled(drawn: Drawn) -> list[ChangePoint]:
 
 
 def _label_axes(ax: Axes, drawn: Drawn) -> None:
-    series = drawn.watched.series
+    series = drawn.tracked.series
     last = len(series.values) - 1
     low, high = ax.get_ylim()
     middle = (low + high) / 2

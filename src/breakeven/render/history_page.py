@@ -34,7 +34,7 @@ _STATES = ("regression", "changed", "quiet", "quiet")
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _ShownSeries:
     name: str
     full_name: str  # empty if `name` is not shortened
     svg: Markup
@@ -71,7 +71,7 @@ def to_html(history: History, version: str) -> str:
         coverage=coverage(history),
         warnings=history.warnings,
         shown=[_shown(item, i) for i, item in enumerate(drawn[:MAX_DRAWN])],
-        left_out=[item.watched.name for item in left_out[:MAX_LISTED]],
+        left_out=[item.tracked.name for item in left_out[:MAX_LISTED]],
         left_out_count=len(left_out),
     )
 
@@ -97,18 +97,18 @@ def _rank(drawn: Drawn) -> int:
     found: list[ChangePoint | Newest] = [*drawn.changes, *([drawn.newest] if drawn.newest else [])]
     if any(item.is_regression for item in found):
         return 0
-    return 1 if drawn.changes else 2 if drawn.watched.judged else 3
+    return 1 if drawn.changes else 2 if drawn.tracked.judged else 3
 
 
 def _largest_change(drawn: Drawn) -> float:
     return max((abs(item.change.ratio - 1) for item in drawn.changes), default=0.0)
 
 
-def _shown(drawn: Drawn, index: int) -> _Shown:
-    tracked = drawn.watched
+def _shown(drawn: Drawn, index: int) -> _ShownSeries:
+    tracked = drawn.tracked
     svg = inlined(to_svg(figure_of(drawn)), f"s{index}", html_text(tracked.name), _description(drawn))
     short, full = fmt.shortened(tracked.name, MAX_NAME), html_text(tracked.name)
-    return _Shown(
+    return _ShownSeries(
         name=short,
         full_name="" if short == full else full,
         svg=Markup(svg),
@@ -119,7 +119,7 @@ def _shown(drawn: Drawn, index: int) -> _Shown:
 
 def _description(drawn: Drawn) -> str:
     """Return the figure in words, for screen readers."""
-    series = drawn.watched.series
+    series = drawn.tracked.series
     name = value_words(series.quantity)
     ends = f"from {name(float(series.values[0]))} to {name(float(series.values[-1]))}"
     runs, changes = fmt.plural(len(series.run), "run"), fmt.plural(len(drawn.changes), "change")

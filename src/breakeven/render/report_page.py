@@ -62,7 +62,7 @@ MAX_NAME = 200
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _ShownFigure:
     """A figure on the page; `svg` is empty if there is nothing to draw."""
 
     name: str
@@ -136,13 +136,13 @@ def _question(report: Report) -> str:
     return "When do more CPU threads pay?" if candidates else "Verdict"
 
 
-def _figures(report: Report, svgs: Mapping[str, bytes]) -> list[_Shown]:
+def _figures(report: Report, svgs: Mapping[str, bytes]) -> list[_ShownFigure]:
     shown = []
     for name, drawing in FIGURES.items():
         description = html_text(drawing.describe(report))
         svg = inlined(svgs[name], name, drawing.title, description) if name in svgs else ""
         shown.append(
-            _Shown(name, drawing.title, f"{drawing.caption} {description}", description, Markup(svg))
+            _ShownFigure(name, drawing.title, f"{drawing.caption} {description}", description, Markup(svg))
         )
     return shown
 

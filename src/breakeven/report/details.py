@@ -12,7 +12,7 @@ from breakeven.grouping import grouped
 from breakeven.report.bottleneck import Bottleneck, Bound
 from breakeven.report.break_even import BreakEven
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.report.text import ModelNames, Names, headline_devices, steps_to_pay_back
+from breakeven.report.text import DisplayNames, ModelNames, headline_devices, steps_to_pay_back
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine
@@ -61,7 +61,7 @@ def bottleneck_sentences(
     found: Iterable[Bottleneck], machines: Iterable[Machine], models: ModelNames
 ) -> list[str]:
     """Return a sentence for each kind of bound on each accelerator: where it applies, and what helps."""
-    names = Names({machine.class_id: machine.label for machine in machines}, models)
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     places = grouped(
         (row.place, (kind, f"{models[row.line.model]}, batch {low if low == high else f'{low} to {high}'}"))
         for row in found
@@ -78,7 +78,7 @@ def bottleneck_sentences(
 
 def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:
     """Return a sentence for each change on each device: where it pays, the best cell, the one-time cost."""
-    names = Names({machine.class_id: machine.label for machine in machines}, {})
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, {})
     groups = grouped(((*variant.place, variant.name), variant) for variant in found)
     return [
         f"On {names.device(device, machine)}, {name} {_variant(rows)}{_variant_once(_best(rows))}"

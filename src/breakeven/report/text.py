@@ -34,7 +34,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True)
-class Names:
+class DisplayNames:
     """The names of machines (by class id) and models in sentences."""
 
     machines: Mapping[str, str]
@@ -87,24 +87,24 @@ def conclusions(
     break_evens: Sequence[BreakEven],
     paybacks: Sequence[Payback],
     devices: Mapping[str, Sequence[str]],
-    endings: Mapping[str, int],
+    outcome_counts: Mapping[str, int],
     models: ModelNames,
 ) -> list[Conclusion]:
-    """Return the verdict on everything that was compared, one conclusion a candidate, accelerators first.
+    """Return the verdict on everything that was compared, one conclusion per candidate, accelerators first.
 
     Args:
         machines: in the order of the report.
         speedups: all rows; the headline phase is chosen among them.
         break_evens: likewise.
-        paybacks: when candidates have paid back their start.
+        paybacks: when candidates have paid back their start-up time.
         devices: the timed devices of each class id.
-        endings: how many cases ended in each way without a timing.
+        outcome_counts: the number of cases with each outcome.
         models: the names of all models.
     """
     phase = headline_phase(speedups)
     if phase is None:
-        return [Conclusion(_nothing_compared(devices, endings))]
-    names = Names({machine.class_id: machine.label for machine in machines}, models)
+        return [Conclusion(_nothing_compared(devices, outcome_counts))]
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     found = []
     for machine in machines:
         lines = [
@@ -173,10 +173,10 @@ def _unpaired(devices: Iterable[str], break_evens: Iterable[BreakEven], machine:
     return [name for name in devices if not is_cpu(name) and (machine, name) not in paired]
 
 
-def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str, int]) -> str:
+def _nothing_compared(devices: Mapping[str, Sequence[str]], outcome_counts: Mapping[str, int]) -> str:
     timed = sorted({device for names in devices.values() for device in names})
     if not timed:
-        ended = ", ".join(f"{count} {one_line(word, 40)}" for word, count in endings.items())
+        ended = ", ".join(f"{count} {one_line(word, 40)}" for word, count in outcome_counts.items())
         return f"Nothing was timed ({ended}), so nothing can be judged; see the outcomes."
     if all(len(names) < 2 for names in devices.values()):
         return (
@@ -190,7 +190,7 @@ def _nothing_compared(devices: Mapping[str, Sequence[str]], endings: Mapping[str
     )
 
 
-def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: Names) -> Conclusion:
+def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: DisplayNames) -> Conclusion:
     """Return the conclusion on one candidate on one machine against its baseline."""
     first = lines[0]
     rows = [row for line in lines for row in line.rows]
@@ -206,7 +206,7 @@ def _candidate(lines: Sequence[BreakEven], paybacks: Sequence[Payback], names: N
     return Conclusion(f"{fmt.capital(main)}.", tuple(details))
 
 
-def _one_model(line: BreakEven, names: Names) -> str:
+def _one_model(line: BreakEven, names: DisplayNames) -> str:
     beats, model, found = _beats(line, names), names.models[line.model], line.crossing
     slower = _pair(line, names, "is slower than", "are slower than")
     if not line.batches:
@@ -233,7 +233,7 @@ def _one_model(line: BreakEven, names: Names) -> str:
     return f"the batch size from which {beats} for {model} is undecided{why}"
 
 
-def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list[str]]:
+def _several_models(lines: Sequence[BreakEven], names: DisplayNames) -> tuple[str, list[str]]:
     """Return the main sentence, and sentences about the models that it does not cover."""
     sure = (Status.CROSSES, Status.ALWAYS)
     wins = [line for line in lines if line.crossing.status in sure or _is_at_the_latest(line)]
@@ -245,7 +245,7 @@ def _several_models(lines: Sequence[BreakEven], names: Names) -> tuple[str, list
     return f"in {among} models {_beats(lines[0], names)} from some batch size on: {where}", losses
 
 
-def _where_it_wins(wins: Sequence[BreakEven], names: Names) -> list[str]:
+def _where_it_wins(wins: Sequence[BreakEven], names: DisplayNames) -> list[str]:
     """Return the batch sizes from which a candidate wins in several models, as phrases."""
     crossing = sorted(
         (line for line in wins if line.crossing.status is Status.CROSSES),
@@ -291,11 +291,11 @@ def _is_slower_throughout(line: BreakEven) -> bool:
     return all(row.verdict is DeviceVerdict.SLOWER for row in line.rows)
 
 
-def _beats(line: BreakEven, names: Names) -> str:
+def _beats(line: BreakEven, names: DisplayNames) -> str:
     return _pair(line, names, "beats", "beat")
 
 
-def _pair(line: BreakEven, names: Names, verb: str, plural: str) -> str:
+def _pair(line: BreakEven, names: DisplayNames, verb: str, plural: str) -> str:
     device = line.candidate.device
     verb = plural if fmt.is_plural(device) else verb
     return f"{fmt.device_name(device)} {verb} {names.baseline(line)}"
@@ -311,7 +311,7 @@ def _counts(count: Counter[DeviceVerdict], candidate: str, baseline: str) -> str
     return one_line(", ".join(parts), 300) + "."
 
 
-def _payback(payback: Payback, names: Names) -> str:
+def _payback(payback: Payback, names: DisplayNames) -> str:
     name = fmt.device_name(payback.row.candidate.device)
     if payback.start_s <= 0:
         return f"{fmt.capital(name)} adds no start-up time."

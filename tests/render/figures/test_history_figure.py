@@ -23,13 +23,13 @@ def series(values, changes=(), newest=None):
         SimpleNamespace(start=start, stop=stop, mean=math.log(values[start]))
         for start, stop in itertools.pairwise(ends)
     ]
-    watched = SimpleNamespace(
+    tracked = SimpleNamespace(
         series=SimpleNamespace(values=np.array(values), run=np.arange(len(values)), quantity=Quantity.TIME),
         findings=SimpleNamespace(levels=levels),
         judged=True,
     )
     runs = [SimpleNamespace(moment=day) for day in days]
-    [ax] = figure_of(Drawn(watched, runs, changes, newest)).axes
+    [ax] = figure_of(Drawn(tracked, runs, changes, newest)).axes
     return ax
 
 
