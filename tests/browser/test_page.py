@@ -193,6 +193,7 @@ def test_red(show):
     assert page.locator(".watermark").is_visible()
 
 
+@pytest.mark.slow
 def test_many_rows(show):
     """If there are many rows, only the first are shown, until all are requested or printed."""
     cases = [

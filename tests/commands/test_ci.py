@@ -280,6 +280,7 @@ def kept(bare):
     return set(git("ls-tree", "-r", "--name-only", BRANCH, at=bare).splitlines())
 
 
+@pytest.mark.slow
 def test_push_for_real(bare, step, capsys):
     """The first push creates the branch, with a file for each run of the head that timed all cases."""
     assert step("push", **TO) == 0

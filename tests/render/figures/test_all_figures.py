@@ -199,6 +199,7 @@ def test_same_style_in_all_figures(whole):
         assert drawn == {("#0072B2", "o"), ("#D55E00", "s")}
 
 
+@pytest.mark.slow
 def test_svg_size(report):
     """Twelve panels of ten batch sizes stay below 250 kB."""
     content = run()

@@ -11,6 +11,8 @@ from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from breakeven.device_names import device_order, is_cpu
@@ -68,6 +70,7 @@ _SETTINGS: Any = {
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.8,
 }
+_PRINT_DPI = 160
 _TAG = re.compile(r"<[a-z][^>]*>")  # names are between tags, where "<" and ">" are escaped
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
@@ -96,19 +99,20 @@ def drawing() -> Iterator[None]:
 
 def to_svg(figure: Figure) -> bytes:
     """Return the figure as SVG, always the same bytes for the same figure."""
-    svg = _saved(figure, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None})
-    return re.sub(r">\n +<", ">\n<", _TAG.sub(lambda tag: _slim(tag[0]), svg.decode())).encode()
+    stream = io.StringIO()
+    with drawing():
+        # Not `savefig`: before it prints, it draws everything once more for the layout.
+        metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        FigureCanvasSVG(figure).print_svg(stream, metadata=metadata)  # type: ignore[no-untyped-call]
+    return re.sub(r">\n +<", ">\n<", _TAG.sub(lambda tag: _slim(tag[0]), stream.getvalue())).encode()
 
 
 def to_png(figure: Figure) -> bytes:
     """Return the figure as PNG, in print resolution."""
-    return _saved(figure, "png", {"Software": None})
-
-
-def _saved(figure: Figure, form: str, metadata: dict[str, str | None]) -> bytes:
     stream = io.BytesIO()
     with drawing():
-        figure.savefig(stream, format=form, dpi=160, metadata=metadata)
+        figure.set_dpi(_PRINT_DPI)
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return stream.getvalue()
 
 
