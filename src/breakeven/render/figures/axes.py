@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator
+from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, Formatter, FuncFormatter, LogLocator
 
 from breakeven import format as fmt
 from breakeven.render.figures.style import NORMAL, SMALL
@@ -66,7 +66,9 @@ def batch_axis(ax: Axes, batches: Sequence[int], max_ticks: int) -> None:
     margin = (high / low) ** 0.05 if high > low else 2
     ticks = _thinned(batches, math.log(high / low) / max_ticks)
     ax.set_xscale("log", base=2)
-    ax.set_xticks(ticks, [fmt.batch(batch) for batch in ticks])
+    # Not `set_xticks`, which creates ticks that drawing creates again.
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(FixedFormatter([fmt.batch(batch) for batch in ticks]))
     ax.set_xlim(low / margin, high * margin)
     ax.minorticks_off()
 
