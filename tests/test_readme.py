@@ -25,7 +25,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_two_commands_are_one_line_each_and_ci_reads_the_same():
+def test_commands_are_those_of_ci():
     spec = importlib.util.spec_from_file_location("readme_command", ROOT / ".ci" / "readme_command.py")
     readme_command = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme_command)
@@ -37,7 +37,7 @@ def test_the_two_commands_are_one_line_each_and_ci_reads_the_same():
     assert "'.[test]'" in tests
 
 
-def test_the_pictures_and_files_that_are_named_are_there():
+def test_named_files_exist():
     named = [
         *re.findall(r"\]\(([^)]+)\)", README),
         *re.findall(r"breakeven report (results/\S+?\.json)", README),
@@ -47,7 +47,7 @@ def test_the_pictures_and_files_that_are_named_are_there():
         assert (ROOT / name).is_file(), name
 
 
-def test_the_machines_of_the_other_example_are_held_against_one(tmp_path, monkeypatch, capsys):
+def test_example_of_several_machines(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (command,) = [block for block in blocks("console") if "--baseline" in block]
     words = shlex.split(command)
@@ -62,7 +62,7 @@ def test_the_machines_of_the_other_example_are_held_against_one(tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded, pytester, capsys):
+def test_example_of_a_benchmark(torch_is_loaded, pytester, capsys):
     (example,) = blocks("python")
     commands = blocks("console")[0]
     measure, report = (shlex.split(line) for line in commands.strip().splitlines())
@@ -79,7 +79,7 @@ def test_the_example_runs_and_reports_with_the_commands_below_it(torch_is_loaded
     assert "the page: mine.json.report/index.html" in capsys.readouterr().out
 
 
-def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_path, monkeypatch, capsys):
+def test_example_of_two_commits(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     console = "\n".join(blocks("console"))
@@ -98,7 +98,7 @@ def test_base_against_candidate_is_measured_compared_and_calibrated_as_told(tmp_
     assert "10 calibration runs" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_commands_that_keep_watch_keep_it(tmp_path, monkeypatch, capsys):
+def test_example_of_a_history(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     keeping, accepting = (
@@ -124,7 +124,7 @@ def test_the_commands_that_keep_watch_keep_it(tmp_path, monkeypatch, capsys):
     assert cli.main(keeping[1][1:]) == 0
 
 
-def test_the_figures_of_the_comparison_are_those_of_the_committed_measurement():
+def test_quoted_figures_of_the_timers():
     figures = json.loads((ROOT / "results" / "harness" / "regression.json").read_text())["figures"]
     flat = " ".join(README.split())
     alarms = [figure for name, figure in figures.items() if "5 runs a side, noise" in name]
@@ -138,7 +138,7 @@ def test_the_figures_of_the_comparison_are_those_of_the_committed_measurement():
     assert f"in {1 / speed:.1f} of the time that pytest-benchmark takes" in flat
 
 
-def test_the_figures_of_the_history_are_those_of_the_committed_measurement():
+def test_quoted_figures_of_the_history():
     figures = json.loads((ROOT / "results" / "harness" / "history.json").read_text())["figures"]
     flat = " ".join(README.split())
     falsely = figures["false changes per series and 100 commits"]["rows"]
@@ -183,7 +183,7 @@ def quote():
     return " ".join(block.replace("> ", "").split())
 
 
-def test_the_quoted_verdict_is_in_the_committed_page_and_in_a_new_report(quote, pages, capsys):
+def test_quoted_verdict(quote, pages, capsys):
     paths = [str(ROOT / "results" / "h100-16core" / name) for name in RESULTS["h100-16core"]]
     assert cli.main(["report", *paths, "--format", "json"]) == 0
     verdict = json.loads(capsys.readouterr().out)["verdict"]
@@ -280,7 +280,7 @@ def test_quoted_model_counts(benchmarks, quote):
         ("seed_net", {"workload": "seed_net"}),
     ],
 )  # fmt: skip
-def test_the_quoted_crossings_recomputed_from_the_raw_rounds(benchmarks, pages, quote, place, wanted):
+def test_quoted_crossings_recomputed_from_rounds(benchmarks, pages, quote, place, wanted):
     (quoted,) = re.findall(rf"batch ([\d.]+) \[\S+\] \({place}\)", quote)
     found = crossing(leads_s(benchmarks["h100-16core"], **wanted))
     assert f"{found:.{0 if found >= 10 else 1}f}" == quoted
@@ -289,7 +289,7 @@ def test_the_quoted_crossings_recomputed_from_the_raw_rounds(benchmarks, pages, 
     assert shown.split()[0] == quoted
 
 
-def test_the_quoted_largest_speedup_recomputed_from_the_raw_rounds(benchmarks, quote):
+def test_quoted_largest_speedup_recomputed_from_rounds(benchmarks, quote):
     (quoted, batch, channels) = re.search(
         r"([\d.]+)x at best \(batch (\d+), cnn at channels=(\d+)\)", quote
     ).groups()
@@ -303,5 +303,5 @@ def test_the_quoted_largest_speedup_recomputed_from_the_raw_rounds(benchmarks, q
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--breakeven-\w+)=", README))))
-def test_the_options_that_are_named_exist(option, pytestconfig):
+def test_named_options_exist(option, pytestconfig):
     assert pytestconfig.getoption(option.lstrip("-").replace("-", "_"), "absent") != "absent"

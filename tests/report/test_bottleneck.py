@@ -96,7 +96,8 @@ def test_flat_up_to_a_cell_without_an_interval(tmp_path):
 
 
 @pytest.mark.parametrize("few", [1, 8])
-def test_without_an_interval_at_the_first_two_nobody_knows_whether_the_time_grows(tmp_path, few):
+def test_no_interval_at_the_first_two(tmp_path, few):
+    """Whether the time grows is undecided."""
     rows = [
         benchmark([float(b)] * (3 if b == few else 9), device="cuda", batch_size=b, enqueue_s=0.1)
         for b in (1, 8, 64)

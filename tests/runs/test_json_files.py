@@ -44,7 +44,7 @@ def refusal(value, kind, remedy="mend it"):
         (["\ud800"], list[int], "top[0]", "'\\ud800': "),
     ],
 )
-def test_the_place_and_value_of_what_is_wrong(value, kind, place, shown):
+def test_place_and_value_of_an_error(value, kind, place, shown):
     where, problem, remedy = refusal(value, kind)
     assert (where, remedy) == (place, "mend it")
     assert problem.startswith(shown)

@@ -77,7 +77,7 @@ def test_status(times, signs, holes, status, bracket, warnings):
     assert (found.batch_size is None) == (status != "crosses")
 
 
-def test_the_last_of_several_crossings_counts():
+def test_last_of_several_crossings_counts():
     lead = {1: 1, 8: -1, 64: 1, 512: 1}
     found = exact(list(lead), lambda b: 10 + lead[b], flat(10))
     assert (found.status, found.bracket) == ("crosses", (8, 64))

@@ -90,7 +90,7 @@ def test_usual_spikes_are_not_alarms(sign):
     assert (verdicts[:3], verdicts.count(worst)) == (["inconclusive", "inconclusive", worst], 1)
 
 
-def test_spikes_of_some_series_do_not_hide_a_regression_in_another():
+def test_regression_beside_spikes():
     rows = [*noise(36, n=60), *spiky(4)]
     rows[3][-1] = math.log(1.2)
     assert judged(rows)[3].verdict == "regressed"
