@@ -53,6 +53,14 @@ def figures(report):
     return {key: figure for key, figure in drawn.items() if figure is not None}
 
 
+@pytest.mark.parametrize("save", [to_svg, to_png])
+def test_saving_keeps_the_resolution(report, save):
+    figure = FIGURES["speedup"].draw(report(full_run("mlp", [1, 8], {"cpu": (1, 1), "cuda": (9, 0.2)}, {})))
+    before = figure.dpi
+    save(figure)
+    assert figure.dpi == before
+
+
 def test_svg_is_reproducible(whole):
     """An SVG is the same bytes every time, without a date and without addresses."""
     found, _, svgs = whole

@@ -98,9 +98,9 @@ def drawing() -> Iterator[None]:
 
 
 def to_svg(figure: Figure) -> bytes:
-    """Return the figure as SVG, always the same bytes for the same figure."""
+    """Return a newly drawn figure as SVG, always the same bytes; saving it again may move its panels."""
     stream = io.StringIO()
-    with drawing():
+    with drawing(), _print_resolution(figure):
         # Not `savefig`: before it prints, it draws everything once more for the layout.
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
         FigureCanvasSVG(figure).print_svg(stream, metadata=metadata)  # type: ignore[no-untyped-call]
@@ -110,10 +110,20 @@ def to_svg(figure: Figure) -> bytes:
 def to_png(figure: Figure) -> bytes:
     """Return the figure as PNG, in print resolution."""
     stream = io.BytesIO()
-    with drawing():
-        figure.set_dpi(_PRINT_DPI)
+    with drawing(), _print_resolution(figure):
         FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return stream.getvalue()
+
+
+@contextmanager
+def _print_resolution(figure: Figure) -> Iterator[None]:
+    """Set the resolution of images inside the block; restore the figure's own, which printing changes."""
+    before = figure.dpi
+    figure.set_dpi(_PRINT_DPI)
+    try:
+        yield
+    finally:
+        figure.set_dpi(before)
 
 
 def _slim(tag: str) -> str:
