@@ -109,7 +109,7 @@ def _real_cell(plan: RealPlan, cell: Cell, trainer: Trainer, log: Log) -> Cell:
     pooled: list[float] = []
     gc.collect()
     gc.freeze()
-    trainer.reset()
+    trainer.start()
     reference_rounds(step, plan.reference_s)  # one-time costs of the process are charged to no tool
     start = time.perf_counter()
     for repetition in range(plan.repetitions):
@@ -117,7 +117,7 @@ def _real_cell(plan: RealPlan, cell: Cell, trainer: Trainer, log: Log) -> Cell:
             break
         log(f"{cell.name}: repetition {repetition + 1}")
         for tool in tools_of(repetition, plan.slow_every):
-            trainer.reset()
+            trainer.start()
             begin = time.perf_counter()
             measurement = tool.measure(step, time.perf_counter)
             wall_s = time.perf_counter() - begin

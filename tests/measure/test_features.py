@@ -183,8 +183,8 @@ def test_one_compilation_per_cell(monkeypatch):
     for compile in (True, True, False):
         trainer = make_trainer(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
         for _ in range(3):
-            trainer.reset()
-    assert len(resets) == 2
+            trainer.start()
+    assert len(resets) == 3
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def simulated(workload):
     device = SimulatedDevice(SimulatedClock())
     trainer = make_trainer(dataclasses.replace(workload, cuda_graph=True), device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     prepare_graphs(trainer, device.clock)
     return trainer
 
@@ -222,7 +222,7 @@ def convolution():
 def test_graphs_train_one_step_ahead(recipe, optimizer):
     workload = dataclasses.replace(build(recipe), optimizer=OPTIMIZERS[optimizer])
     plain = make_trainer(workload, CPU)
-    plain.reset()
+    plain.start()
     losses, weights = train(plain, 5)
     found, same = train(simulated(workload), 4)
     assert found == pytest.approx(losses[1:], rel=1e-6)
@@ -262,7 +262,7 @@ def test_reset_captures_again():
     trainer.transfer()
     place_of_batch = trainer.batch[0].data_ptr()
     first, _ = train(trainer, 3)
-    trainer.reset()
+    trainer.start()
     prepare_graphs(trainer, trainer.device.clock)
     again, _ = train(trainer, 3)
     assert again == first
@@ -340,7 +340,7 @@ def test_casts_are_not_kept_in_graphs(graphs):
     workload = dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16, cuda_graph=graphs)
     trainer = make_trainer(workload, SimulatedDevice(SimulatedClock()))
     trainer.model.register_forward_hook(lambda *_: kept.append(torch.is_autocast_cache_enabled()))
-    trainer.reset()
+    trainer.start()
     prepare_graphs(trainer, trainer.device.clock)
     trainer.run(Phase.TRAIN)
     assert set(kept) == {not graphs}
@@ -359,7 +359,7 @@ def test_waiting_step_cannot_be_captured():
 
     workload = dataclasses.replace(mlp(2, width=4), cuda_graph=True)
     trainer = make_trainer(workload, Refusing(SimulatedClock()))
-    trainer.reset()
+    trainer.start()
     with pytest.raises(
         MeasurementError,
         match=r"cannot be captured as a graph: RuntimeError: called .*remove .*\.item\(\)",

@@ -229,7 +229,7 @@ def test_step_bytes_unknown():
 def trainer_on(device, what=None):
     trainer = Trainer(what or simulated_workload(device), device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     return trainer
 
 

@@ -104,7 +104,7 @@ def test_graphs_do_the_same_work(where):
     """With less queueing."""
     trainer = make_trainer(where.workload(cuda_graph=True), where.device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     took = prepare_graphs(trainer, where.clock)
     inside = COSTS.forward + COSTS.backward + COSTS.step
     assert took.keys() == {"capture_s"}

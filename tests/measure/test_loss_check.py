@@ -51,9 +51,9 @@ def facts_of(check, workload, batch_size, device="cpu", limit_s=9.0):
 
 
 def test_reference_is_computed_once_per_cell(references):
-    check = LossCheck(lambda: 0.0)
+    check, workload = LossCheck(lambda: 0.0), tiny(1)
     for device in ("cpu", "cpu@1"):
-        assert facts_of(check, tiny(1), 1, device)["loss_compared"] is True
+        assert facts_of(check, workload, 1, device)["loss_compared"] is True
     assert len(references) == 1
     assert facts_of(check, tiny(2), 2)["loss_compared"] is True
     assert len(references) == 2

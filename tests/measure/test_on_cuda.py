@@ -80,7 +80,7 @@ def ready(workload, device):
     """The trainer of a workload, ready for its rounds."""
     trainer = make_trainer(workload, device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     prepare_graphs(trainer, lambda: 0.0)
     device.synchronize()
     return trainer

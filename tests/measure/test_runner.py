@@ -335,7 +335,7 @@ def test_inside_a_round():
     def poison(round_, plan):
         time_round(round_)
         seen.append((torch.get_num_threads(), gc.isenabled()))
-        round_.trainer.loss = torch.tensor(float("nan"))
+        round_.trainer.loss = torch.tensor(float("nan"), requires_grad=True)
 
     runner, one = Runner(Budget(max_time_s=0.1)), Cpu(1)
     with pytest.raises(MeasurementError, match="the loss is nan"):

@@ -35,7 +35,7 @@ def device(clock):
 def trainer(device):
     trainer = Trainer(simulated_workload(device), device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     return trainer
 
 
@@ -123,7 +123,7 @@ def test_cpu_never_synchronizes_an_accelerator(monkeypatch):
         torch.accelerator, "synchronize", lambda *_: pytest.fail("synchronized an accelerator")
     )
     trainer = Trainer(mlp(2, width=4), Cpu())
-    trainer.reset()
+    trainer.start()
     for phase in Phase:
         time_round(Round(phase, trainer))
 
@@ -160,7 +160,7 @@ class DevicesSeen(TorchDispatchMode):
 def test_phases_run_on_their_device(phase):
     trainer = Trainer(tiny(4, "momentum"), Meta())
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     round_ = Round(phase, trainer)
     round_.setup()
     with DevicesSeen() as seen:

@@ -73,7 +73,7 @@ def test_last_round_is_released_before_the_next():
             super().transfer()
 
     trainer = Spying(mlp(2, width=4), Cpu())
-    trainer.reset()
+    trainer.start()
     round_ = Round(Phase.FORWARD, trainer)
     time_round(round_)
     assert trainer.loss is not None

@@ -19,10 +19,10 @@ from support.small_workloads import losses
     ("change", "message"),
     [
         ({"model": "net"}, "model=.* must be a torch.nn.Module, got a str"),
-        ({"loss": 3}, "loss=.* must be callable, got a int"),
+        ({"loss": 3}, "loss=.* must be a function or a loss module, got a int"),
         ({"optimizer": None}, "optimizer=.* must be callable, such as torch.optim.Adam, got None"),
         ({"inputs": 3}, "inputs=.* must hold a tensor"),
-        ({"autocast": "bfloat16"}, "autocast=.* must be a torch.dtype"),
+        ({"autocast": "bfloat16"}, r"autocast=.* must be torch\.bfloat16, torch\.float16 or None, got a str"),
         ({"model": nn.ReLU()}, "no parameter to train"),
         ({"inputs": torch.ones(2, 4, device="meta")}, "remove .to"),
     ],

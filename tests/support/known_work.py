@@ -118,6 +118,6 @@ def trainer_on(where, **changes):
     """The trainer of the known workload."""
     trainer = Trainer(where.workload(**changes), where.device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     where.device.synchronize()
     return trainer

@@ -65,7 +65,7 @@ def ready(workload, device=None):
     """The trainer of a workload, by default on the CPU, as a case begins with it."""
     trainer = Trainer(workload, device or Cpu())
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     return trainer
 
 

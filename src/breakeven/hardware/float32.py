@@ -35,7 +35,7 @@ def tf32_set(wanted: bool | None) -> Iterator[None]:
         yield
         return
     with _silent():
-        before = _State()
+        before = Switches()
         torch.backends.cuda.matmul.allow_tf32 = wanted
         torch.backends.cudnn.allow_tf32 = wanted
         for switch in GPU_SWITCHES:
@@ -59,13 +59,22 @@ def read_silently(reader: Callable[[], Any]) -> Any:
             return None
 
 
-class _State:
+class Switches:
     """The values of all switches; an old one that torch refused to read is None."""
 
     def __init__(self) -> None:
         self.matmul = read_silently(torch.get_float32_matmul_precision)
         self.cudnn = read_silently(lambda: torch.backends.cudnn.allow_tf32)
         self.new = {switch: precision(switch) for switch in SWITCHES}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Switches) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        new = ", ".join(f"{switch} {value}" for switch, value in self.new.items() if value is not None)
+        return f"matmul {self.matmul}, cudnn tf32 {self.cudnn}" + (f", {new}" if new else "")
 
     def restore(self) -> None:
         """Restore every switch, contradictions included."""

@@ -6,22 +6,31 @@ import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
 
 from breakeven.case import Cell
 from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device
 from breakeven.measure.cuda_graphs import make_trainer
 from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.settings import apply, as_texts, differing, inherited, settings_kept
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, build
 
 
 class CellCache:
-    """Keeps one workload and one trainer, and releases memory when either changes."""
+    """Keeps one workload and one trainer, and releases memory when either changes.
+
+    The settings of torch that a recipe changed are in effect for its cases alone.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.model_transfer_s = 0.0
+        self._settings: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
         self._clock = clock
         self._cell: Cell | None = None
         self._workload: Workload | RecipeError | None = None
@@ -39,10 +48,23 @@ class CellCache:
         if self._trainer is None or self._trainer.device is not device:
             self._release()
             _refuse_unsupported(workload, device)
+            self._holding = device
             trainer = make_trainer(workload, device)
             self.model_transfer_s = time_once(trainer.move_model, device, self._clock)
             self._trainer = trainer
         return self._trainer
+
+    @contextmanager
+    def settings_in_effect(self) -> Iterator[None]:
+        """Apply the recipe's settings for the duration of the block, then restore what the case changed."""
+        with settings_kept() as self._before:
+            apply(self._settings)
+            yield
+
+    def ran_with(self) -> dict[str, Any]:
+        """Return ``threads``, and ``settings`` where some differ from the process's, as they are now."""
+        changed = as_texts(differing(self._before))
+        return {"threads": torch.get_num_threads(), **({"settings": changed} if changed else {})}
 
     def drop_trainer(self, *, device_is_lost: bool) -> None:
         """Drop the trainer of a case that failed.
@@ -50,8 +72,7 @@ class CellCache:
         Its memory is released before the next trainer is made, because the error's traceback refers to it
         until then.
         """
-        if self._trainer is not None:
-            self._holding, self._trainer = self._trainer.device, None
+        self._trainer = None
         if device_is_lost:
             self._holding = None
 
@@ -69,10 +90,12 @@ class CellCache:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-            try:
-                self._workload = build(recipe)
-            except RecipeError as error:
-                self._workload = error
+            with settings_kept() as before:
+                try:
+                    self._workload = build(recipe)
+                except RecipeError as error:
+                    self._workload = error
+                self._settings = inherited(before)
             self._cell = cell
         if isinstance(self._workload, RecipeError):
             raise RecipeError(str(self._workload)) from self._workload.__cause__
@@ -80,10 +103,9 @@ class CellCache:
         return self._workload
 
     def _release(self) -> None:
-        if self._trainer is not None:
-            self._holding, self._trainer = self._trainer.device, None
-        elif self._holding is not None:
+        if self._trainer is None and self._holding is not None:
             gc.collect()
+        self._trainer = None
         if self._holding is not None:
             device, self._holding = self._holding, None
             device.release_memory()

@@ -11,13 +11,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from breakeven.errors import MeasurementError
 from breakeven.hardware.devices import Device
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import SEED, Workload, error_line, map_tensors, tensors_in
+from breakeven.measure.workload import Workload, duplicate, error_line, map_inputs, map_tensors, tensors_in
 
 WAITS = "synchronizing CUDA operation"
 """Part of torch's message if work waits for the device and must not."""
@@ -32,7 +30,7 @@ def make_trainer(workload: Workload, device: Device) -> Trainer:
 
 
 def prepare_graphs(trainer: Trainer, clock: Clock) -> dict[str, float]:
-    """Capture the graphs of a workload that asks for them, after a reset, and return the seconds it took.
+    """Capture the graphs of a workload that asks for them, and return the seconds it took.
 
     ``capture_s`` includes the eager steps that a capture needs before it. If the model is compiled, the time
     that the first of these steps took beyond the others is ``compile_s`` and not part of ``capture_s``.
@@ -60,23 +58,23 @@ class GraphedTrainer(Trainer):
         super().__init__(workload, device)
         self._graph_batch: Any = None
         self._graph_loss: Any = None
-        self._after_first_step: list[torch.Tensor] = []
         self._replays: list[Callable[[], None]] = []
         self._recorder = device.graph_recorder()
         if self._recorder is None:
             raise MeasurementError(f"{device.name} cannot capture CUDA graphs")
 
-    def reset(self) -> None:
-        """Restore the initial state, and drop the captured graphs."""
-        self._replays, self._after_first_step, self._graph_loss = [], [], None
+    def start(self) -> None:
+        """Begin a case, and drop the captured graphs."""
+        self._replays, self._graph_loss = [], None
         self._recorder = self.device.graph_recorder()
-        super().reset()
+        super().start()
         for group in self.optimizer.param_groups:
             if "capturable" in group and self.device.torch_device.type != "cpu":
                 group["capturable"] = True  # the optimizer then counts its steps on the device
         if self._graph_batch is None:
-            target = self.device.torch_device
-            self._graph_batch = map_tensors(lambda tensor: tensor.to(target, copy=True), self.host_batch)
+            inputs, targets = self.host_batch
+            moved = map_inputs(self._in_own_memory, inputs, self.workload.host_inputs)
+            self._graph_batch = moved, map_tensors(self._in_own_memory, targets)
 
     def eager_step(self) -> None:
         """Do one training step without graphs, on the capture stream; keep the state after the first."""
@@ -93,24 +91,20 @@ class GraphedTrainer(Trainer):
                     f"the step cannot be captured as a graph: {error_line(error)}; remove operations that "
                     "wait for the device, such as .item()"
                 ) from error
-        if not self._after_first_step:
-            self._after_first_step = [tensor.detach().clone() for tensor in self._state()]
+        self._after_step()
 
     def capture_graphs(self) -> None:
         """Capture the three graphs, then restore the state after the first step."""
         assert self._recorder is not None
         parts = (self._eager_forward, self._eager_backward, self.optimizer.step)
         self._replays = [self._recorder.capture(part) for part in parts]
-        with torch.no_grad():
-            for tensor, kept in zip(self._state(), self._after_first_step, strict=True):
-                tensor.copy_(kept)
-        torch.manual_seed(SEED)
+        self._return_to_first_step()
 
     def transfer(self) -> None:
         """Copy the host batch to the memory that the graphs read."""
         non_blocking = self.workload.pin_memory
         for there, here in zip(tensors_in(self._graph_batch), tensors_in(self.host_batch), strict=True):
-            there.copy_(here, non_blocking=non_blocking)
+            there.detach().copy_(here.detach(), non_blocking=non_blocking)
         self.batch = self._graph_batch
 
     def zero_grad(self) -> None:
@@ -141,10 +135,12 @@ class GraphedTrainer(Trainer):
 
     def _eager_backward(self) -> None:
         # Missing gradients are allocated in the graph's memory.
-        for parameter in self._module.parameters():
-            parameter.grad = None
+        for tensor in (*self.trained(), *tensors_in(self._graph_batch)):
+            tensor.grad = None
         self._graph_loss.backward()
 
-    def _state(self) -> list[torch.Tensor]:
-        state = tensors_in(self.optimizer.state)
-        return [*self._module.parameters(), *self._module.buffers(), *state]
+    def _drop_gradients(self) -> None:
+        """Do nothing: the graphs write to the gradients that exist."""
+
+    def _in_own_memory(self, movable: Any) -> Any:
+        return duplicate(movable.to(self.device.torch_device))

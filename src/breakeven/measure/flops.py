@@ -5,11 +5,8 @@ Counting could disturb timed rounds, so the runner does it afterwards.
 
 from __future__ import annotations
 
-import copy
-import random
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
+from breakeven.measure.settings import settings_kept
 from breakeven.measure.timing import CLOCK, Clock
-from breakeven.measure.trainer import Trainer, outputs_of
-from breakeven.measure.workload import Workload, error_line, map_tensors, tensors_in
+from breakeven.measure.trainer import Trainer, copy_of
+from breakeven.measure.workload import Workload, error_line, map_inputs, map_tensors, outputs_of, tensors_in
 from breakeven.phases import Phase
 
 META = torch.device("meta")
@@ -81,7 +79,7 @@ def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
     on the host) cannot run on that device.
     """
     try:
-        with warnings.catch_warnings(), _random_state_kept():
+        with warnings.catch_warnings(), settings_kept():
             warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
             return _count(workload, clock)
     except Exception as error:  # a model may raise anything without data
@@ -130,12 +128,13 @@ class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _count(workload: Workload, clock: Clock) -> Flops:
-    model, loss_of = _on_meta(workload.model).train(), workload.loss
-    if isinstance(loss_of, nn.Module):
-        loss_of = _on_meta(loss_of)
-    inputs, targets = map_tensors(
-        lambda tensor: torch.empty_like(tensor, device=META), (workload.inputs, workload.targets)
-    )
+    model, loss_of = copy_of(workload)
+    model.train()
+    for module in (model, loss_of):
+        if isinstance(module, nn.Module):
+            module.to(META)
+    inputs = map_inputs(_on_meta, workload.inputs, workload.host_inputs)
+    targets = map_tensors(_on_meta, workload.targets)
     with _TimeLimit(clock), FlopCounterMode(display=False) as counter:
         loss = loss_of(outputs_of(model, inputs), targets)
         if loss.device != META:
@@ -145,19 +144,10 @@ def _count(workload: Workload, clock: Clock) -> Flops:
         return Flops(forward, counter.get_total_flops() - forward)
 
 
-def _on_meta(module: nn.Module) -> nn.Module:
-    return copy.deepcopy(module).to(META)
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Restore torch's host generator and Python's afterwards: a model may use either."""
-    state = random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            random.setstate(state)
+def _on_meta(movable: Any) -> Any:
+    if isinstance(movable, torch.Tensor):
+        return torch.empty_like(movable, device=META)
+    return movable.to(META)
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int | None:

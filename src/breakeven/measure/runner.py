@@ -144,9 +144,9 @@ class Runner:
         with device.active():
             with self._counted(PREPARING):
                 trainer = self._cells.trainer(case.cell, device, recipe)
-            with in_effect(trainer.workload, device):
+            with in_effect(trainer.workload, device), self._cells.settings_in_effect():
                 with self._counted(PREPARING):
-                    trainer.reset()
+                    trainer.start()
                     captured = prepare_graphs(trainer, self._clock)
                 yield trainer, captured
 
@@ -225,7 +225,7 @@ class Runner:
     def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer) -> dict[str, Any]:
         """Return facts that would disturb the rounds if they were collected earlier."""
         trainer.loss_value()
-        facts: dict[str, Any] = {}
+        facts = self._cells.ran_with()
         peak = trainer.device.peak_memory_bytes()
         # A graph's memory was allocated when it was captured, and does not count in its rounds.
         if peak is not None and not trainer.workload.cuda_graph:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
+import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Device
-from breakeven.measure.workload import SEED, Workload, error_line, map_tensors
-from breakeven.phases import Phase
+from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.settings import seed_all
+from breakeven.measure.state import SavedState
+from breakeven.measure.workload import (
+    Workload,
+    duplicate,
+    error_line,
+    map_inputs,
+    map_tensors,
+    outputs_of,
+    parameters_of,
+    pinned,
+    tensors_in,
+)
+from breakeven.phases import STEP_PARTS, Phase
+
+MAX_STEPS = 300
+"""After this many steps the state of training returns to that after the first step."""
 
 
 class Trainer:
@@ -30,70 +50,133 @@ class Trainer:
         self.device = device
         self.host_batch = (workload.inputs, workload.targets)
         if workload.pin_memory and device.is_accelerator:
-            self.host_batch = map_tensors(lambda tensor: tensor.pin_memory(), self.host_batch)
-        self._module = _copied("model", workload.model).train()
-        self._loss = (
-            _copied("loss", workload.loss) if isinstance(workload.loss, torch.nn.Module) else workload.loss
-        )
-        self._initial = workload.model.state_dict()
+            self.host_batch = map_tensors(pinned, self.host_batch)
+        self._module, self._loss = copy_of(workload)
+        self._module.train()
         self.model: Any = self._module
         self.batch: Any = None
         self.loss: Any = None
         self.optimizer: torch.optim.Optimizer
+        self._initial: SavedState | None = None
+        self._saved: SavedState | None = None
+        self._steps = 0
+        self._duplicates_batch = False
+        self._versions: list[int] = []
 
     def move_model(self) -> None:
         """Move the model, and the loss where it is a module, to the device (`model.to(device)`)."""
         self._module.to(self.device.torch_device)
-        if isinstance(self._loss, torch.nn.Module):
+        if isinstance(self._loss, nn.Module):
             self._loss.to(self.device.torch_device)
 
-    def reset(self) -> None:
-        """Restore the initial weights, gradients, optimizer and random state.
+    def start(self) -> None:
+        """Begin a case: the initial state of model and loss, a new optimizer, and seeded generators.
 
         Every case starts from this state, so that the rounds of one phase do not train the model of the next.
+
+        Raises:
+            RecipeError: the factory of the optimizer returned something that cannot train the copy.
+            UnsupportedError: the device does not support the dtype of autocast.
         """
         self.release()
-        self._module.load_state_dict(self._initial)
-        if self.model is self._module and self.workload.compile:
-            # Otherwise torch would find the code of another cell, and stop compiling after eight of them.
-            torch.compiler.reset()
-            self.model = torch.compile(self._module)
-        for parameter in self._module.parameters():
+        if self._initial is None:
+            self._prepare_model()
+            self._initial = SavedState(self._module, self._loss)
+        else:
+            self._initial.restore()
+        self._saved, self._steps = None, 0
+        # Until the first step has shown whether the model changes its inputs in place.
+        self._duplicates_batch = not self.device.is_accelerator
+        trained = self.trained()
+        for parameter in trained:
             parameter.grad = None
-        self.optimizer = self.workload.optimizer(self._module.parameters())
-        torch.manual_seed(SEED)
+        self.optimizer = self.workload.optimizer(list(trained))
+        check_optimizer(self.optimizer, trained)
+        seed_all()
+
+    def _prepare_model(self) -> None:
+        self._check_autocast()
+        # Otherwise torch would find the code of another cell, and stop compiling after eight of them.
+        torch.compiler.reset()
+        if self.workload.compile:
+            self.model = torch.compile(self._module)
+
+    def trained(self) -> list[nn.Parameter]:
+        """Return the parameters of the model's copy, and then those of the loss."""
+        return parameters_of(self._module, self._loss)
+
+    def restore(self) -> None:
+        """Return to the state after the first step, and do one step, which allocates what the state lacks.
+
+        Before the first step nothing is done.
+        """
+        self.release()
+        if self._saved is not None:
+            self._return_to_first_step()
+            self.whole_step()
+            self._steps = 1
+
+    def state_tensors(self) -> Iterator[torch.Tensor]:
+        """Yield the tensors that training has changed so far: weights, buffers, and the optimizer's state."""
+        return iter(()) if self._saved is None else self._saved.tensors()
 
     def release(self) -> None:
         """Drop the results of the last round: its graph, its loss and its copy of the batch."""
         self.loss = None
         self.batch = None
 
-    def prepare(self, phase: Phase) -> None:
+    def prepare(self, phase: Phase, steps: int = 1) -> None:
         """Finish the last round's training step, drop its results, and run the parts before the phase.
 
         The step is finished because a phase that runs alone in a loop finds its weights and its code in the
         cache: a forward pass then takes up to 30% less time than in training.
+
+        Args:
+            phase: the one to prepare.
+            steps: how many steps the round will do. Where they would be too many since the last return to
+                the state after the first step, that return comes first.
         """
         if self.loss is not None:
             for part in phase.after:
                 self.do(part)
+            self._after_step()
         self.release()
+        if self._steps > 1 and self._steps + steps > MAX_STEPS:
+            self.restore()
+            self.release()
+        if "forward" in (*phase.before, *phase.parts):
+            self._steps += steps
+        else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
+            self._duplicates_batch = False
         for part in phase.before:
             self.do(part)
 
-    def run(self, phase: Phase) -> None:
-        """Run the parts of the phase, which are timed."""
-        for part in phase.parts:
+    def run(self, phase: Phase, steps: int = 1) -> None:
+        """Run the parts of the phase, which are timed, `steps` times back to back."""
+        for _ in range(steps):
+            for part in phase.parts:
+                self.do(part)
+
+    def whole_step(self) -> None:
+        """Do one training step and drop its results."""
+        for part in STEP_PARTS:
             self.do(part)
+        self.release()
 
     def do(self, part: str) -> None:
         """Run one part of a training step, by its name in `breakeven.phases`."""
         getattr(self, part)()
 
     def transfer(self) -> None:
-        """Copy the host batch to the device, without blocking if it is pinned; do nothing on a CPU."""
-        target, non_blocking = self.device.torch_device, self.workload.pin_memory
-        self.batch = map_tensors(lambda tensor: tensor.to(target, non_blocking=non_blocking), self.host_batch)
+        """Copy the host batch to the device, without blocking if it is pinned.
+
+        On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients.
+        """
+        inputs, targets = self.host_batch
+        moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+        self.batch = moved, map_tensors(self._on_device, targets)
+        if self._saved is None:
+            self._versions = [tensor._version for tensor in tensors_in(self.batch)]
 
     def zero_grad(self) -> None:
         """Set the gradients to None, the default of `Optimizer.zero_grad`."""
@@ -115,7 +198,7 @@ class Trainer:
         """Return the loss of the last round, None if the phase has none. Waits for the device.
 
         Raises:
-            MeasurementError: it is not a scalar, or NaN or infinite.
+            MeasurementError: it is not a scalar, is NaN or infinite, or nothing trained depends on it.
         """
         if self.loss is None:
             return None
@@ -123,6 +206,15 @@ class Trainer:
             shape = getattr(self.loss, "shape", None)
             kind = f"a {type(self.loss).__name__}" if shape is None else f"a tensor of shape {tuple(shape)}"
             raise MeasurementError(f"the loss is {kind}, expected one number; reduce it, e.g. with .mean()")
+        if self.loss.is_complex():
+            raise MeasurementError(
+                f"the loss is complex ({self.loss.dtype}), expected a real number; take its .abs() or .real"
+            )
+        if not self.loss.requires_grad:
+            raise MeasurementError(
+                "the loss depends on no trained parameter, so nothing can be trained; return it without "
+                ".detach(), .item() or torch.no_grad()"
+            )
         value = float(self.loss.detach())
         if not math.isfinite(value):
             raise MeasurementError(
@@ -130,6 +222,34 @@ class Trainer:
                 "check inputs, targets and learning rate"
             )
         return value
+
+    def _after_step(self) -> None:
+        """After the first step, keep the state, and check what the step has changed."""
+        if self._saved is not None:
+            return
+        ours = set(map(id, self.trained()))
+        if any(one.grad is not None and id(one) not in ours for one in self.workload.trained()):
+            raise MeasurementError(
+                "the backward pass reached the recipe's own model, not the copy that is trained; let the loss "
+                "use its arguments alone, or be a module that holds the model"
+            )
+        if self._duplicates_batch:
+            self._duplicates_batch = self._versions != [one._version for one in tensors_in(self.batch)]
+        self._saved = SavedState(self._module, self._loss, self.optimizer)
+
+    def _return_to_first_step(self) -> None:
+        assert self._saved is not None
+        self._saved.restore()
+        self._drop_gradients()
+        seed_all()
+
+    def _drop_gradients(self) -> None:
+        for parameter in self.trained():
+            parameter.grad = None
+
+    def _on_device(self, movable: Any) -> Any:
+        moved = movable.to(self.device.torch_device, non_blocking=self.workload.pin_memory)
+        return duplicate(moved) if self._duplicates_batch else moved
 
     def _loss_of(self, batch: Any) -> Any:
         inputs, targets = batch
@@ -145,21 +265,78 @@ class Trainer:
         kind = self.device.torch_device.type
         return torch.autocast(kind, dtype=self.workload.autocast, cache_enabled=self.caches_casts)
 
+    def _check_autocast(self) -> None:
+        dtype, kind = self.workload.autocast, self.device.torch_device.type
+        if dtype is None:
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns that it turns autocast off
+            with self._autocast():
+                is_on = torch.is_autocast_enabled(kind)
+        if not is_on:
+            raise UnsupportedError(f"autocast={dtype}: torch does not support it on {self.device.name}")
 
-def outputs_of(model: Any, inputs: Any) -> Any:
-    """Call a model on its inputs: a mapping by keywords, a tuple or list by position, else as they are."""
-    if isinstance(inputs, dict):
-        return model(**inputs)
-    return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
+def copy_of(workload: Workload) -> tuple[nn.Module, Any]:
+    """Return copies of the model and the loss, made together so that what they share stays shared.
 
-def _copied(name: str, module: torch.nn.Module) -> torch.nn.Module:
+    Raises:
+        RecipeError: one of them cannot be copied; the message names it.
+    """
     try:
-        return copy.deepcopy(module)
+        model, loss = copy.deepcopy((workload.model, workload.loss))
     except (TypeError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "deepcopy" not in str(error):
             raise  # such as out of memory
+        name = "model" if _cannot_be_copied(workload.model) else "loss"
         raise RecipeError(
             f"the {name} cannot be copied ({error_line(error)}), and each device gets its own copy; keep "
             "out of it what copy.deepcopy rejects, such as locks, files and computed tensors"
         ) from error
+    return model, loss
+
+
+def check_optimizer(optimizer: Any, trained: list[nn.Parameter]) -> None:
+    """Check that an optimizer can train these parameters.
+
+    Raises:
+        RecipeError: one line with the reason.
+    """
+    name = type(optimizer).__name__
+    for method in ("step", "zero_grad"):
+        if not callable(getattr(optimizer, method, None)) or isinstance(optimizer, type):
+            returned = "None" if optimizer is None else name
+            raise RecipeError(
+                f"Workload(optimizer=...) returned {returned}, expected an optimizer with step() and "
+                "zero_grad(); let the function return it"
+            )
+    if _needs_closure(optimizer.step):
+        raise RecipeError(
+            f"Workload(optimizer=...): {name}.step needs a closure, which breakeven does not pass; use an "
+            "optimizer whose step can be called without one"
+        )
+    ours = {id(parameter) for parameter in trained}
+    groups = getattr(optimizer, "param_groups", [])
+    others = sum(id(parameter) not in ours for group in groups for parameter in group["params"])
+    if others:
+        raise RecipeError(
+            f"Workload(optimizer=...): {others} of the optimizer's parameters do not belong to the copy that "
+            "is trained; make the optimizer of the list that the function is given (the model's parameters in "
+            "order, then the loss's)"
+        )
+
+
+def _needs_closure(step: Any) -> bool:
+    try:
+        closure = inspect.signature(step).parameters.get("closure")
+    except (TypeError, ValueError):  # not a Python function
+        return False
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _cannot_be_copied(value: Any) -> bool:
+    try:
+        copy.deepcopy(value)
+    except (TypeError, RuntimeError):
+        return True
+    return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,9 +14,10 @@ import torch
 from torch import nn
 
 from breakeven.errors import RecipeError, UsageError
+from breakeven.measure.settings import seed_all
 
-SEED = 0
-"""Set before every recipe, so that each device gets the same weights and batch."""
+AUTOCAST = (torch.bfloat16, torch.float16)
+"""The dtypes of `torch.autocast`; with another one torch computes as if autocast were off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +26,12 @@ class Workload:
 
     Args:
         model: any `torch.nn.Module`.
-        loss: any callable of ``(outputs, targets)`` giving a scalar; a module is moved to the device too.
-        optimizer: called with the model's parameters after the move, for instance `torch.optim.Adam`.
-        inputs: a tensor; a tuple or list, called as ``model(*inputs)``; a mapping, as ``model(**inputs)``.
+        loss: any callable of ``(outputs, targets)`` giving a scalar; a module is moved to the device too, and
+            its parameters are trained.
+        optimizer: called with the list of parameters, the model's and then the loss's, after the move to the
+            device; for instance `torch.optim.Adam`.
+        inputs: a tensor, or an object with a method ``to``; a tuple or list of these, called as
+            ``model(*inputs)``; a mapping, called as ``model(**inputs)``.
         targets: what the loss takes besides the outputs; nested tensors like `inputs`.
         autocast: run forward and loss under `torch.autocast` with this dtype.
         compile: run the model through `torch.compile`.
@@ -37,6 +42,7 @@ class Workload:
             with True is skipped.
         cuda_graph: capture forward, backward and step once as CUDA graphs, and replay them in each round.
             On a device without CUDA graphs the case is skipped.
+        host_inputs: positions or names of the inputs that stay on the host, such as the lengths of sequences.
 
     Raises:
         UsageError: a field has an invalid value; the message names it.
@@ -44,7 +50,7 @@ class Workload:
 
     model: nn.Module
     loss: Callable[[Any, Any], torch.Tensor]
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer]
     inputs: Any
     targets: Any
     autocast: torch.dtype | None = None
@@ -52,36 +58,66 @@ class Workload:
     pin_memory: bool = False
     tf32: bool | None = None
     cuda_graph: bool = False
+    host_inputs: Collection[int | str] = ()
 
     def __post_init__(self) -> None:
         for field, is_right, expected in (
             ("model", isinstance(self.model, nn.Module), "a torch.nn.Module"),
-            ("loss", callable(self.loss), "callable"),
+            ("loss", callable(self.loss) and not isinstance(self.loss, type), "a function or a loss module"),
             ("optimizer", callable(self.optimizer), "callable, such as torch.optim.Adam"),
             ("compile", isinstance(self.compile, bool), "True or False"),
             ("cuda_graph", isinstance(self.cuda_graph, bool), "True or False"),
             ("tf32", isinstance(self.tf32, bool | None), "True, False or None"),
-            ("autocast", isinstance(self.autocast, torch.dtype | None), "a torch.dtype or None"),
+            ("autocast", self.autocast in (None, *AUTOCAST), "torch.bfloat16, torch.float16 or None"),
         ):
             if not is_right:
                 raise UsageError(
                     f"Workload({field}=...) must be {expected}, got {_kind(getattr(self, field))}"
                 )
-        if not any(True for _ in tensors_in(self.inputs)):
-            raise UsageError(f"Workload(inputs=...) must hold a tensor, got {_kind(self.inputs)}")
-        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+        if not any(map(is_movable, _flat(self.inputs))):
+            raise UsageError(
+                "Workload(inputs=...) must hold a tensor or an object with a method to(), got "
+                f"{_kind(self.inputs)}"
+            )
+        self._check_host_inputs()
+        if not any(parameter.requires_grad for parameter in self.trained()):
             raise UsageError(f"Workload(model={type(self.model).__name__}) has no parameter to train")
-        for tensor in (*self.model.parameters(), *tensors_in(self.inputs), *tensors_in(self.targets)):
+        for tensor in (*self.trained(), *tensors_in(self.inputs), *tensors_in(self.targets)):
             if tensor.device.type != "cpu":
                 raise UsageError(
                     f"a recipe builds on the host, but a tensor is on {tensor.device}; "
                     "remove .to(device), because breakeven moves the workload"
                 )
 
+    def _check_host_inputs(self) -> None:
+        if isinstance(self.host_inputs, str) or not isinstance(self.host_inputs, Collection):
+            raise UsageError(
+                f"Workload(host_inputs={self.host_inputs!r}) must be a tuple of positions or names, "
+                f"such as ({self.host_inputs!r},)"
+            )
+        names = _argument_names(self.inputs)
+        for name in self.host_inputs:
+            if name not in names:
+                raise UsageError(
+                    f"Workload(host_inputs=...): {name!r} is not one of the inputs, which are "
+                    f"{', '.join(map(repr, names)) or 'a single one'}; name positions of a tuple or keys of "
+                    "a dict"
+                )
+
     @property
     def parameters(self) -> int:
-        """The number of trained parameters."""
-        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+        """The number of trained parameters, those of the loss included."""
+        return sum(parameter.numel() for parameter in self.trained() if parameter.requires_grad)
+
+    def trained(self) -> list[nn.Parameter]:
+        """Return the parameters of the model and then of the loss, each once, frozen ones included."""
+        return parameters_of(self.model, self.loss)
+
+
+def parameters_of(model: nn.Module, loss: Any) -> list[nn.Parameter]:
+    """Return the parameters of a model and then those of its loss where it has any, each once."""
+    own = loss.parameters() if isinstance(loss, nn.Module) else ()
+    return list({id(parameter): parameter for parameter in (*model.parameters(), *own)}.values())
 
 
 Recipe = Callable[[], Workload]
@@ -98,9 +134,11 @@ def build(recipe: Recipe) -> Workload:
             f"train_benchmark got {_kind(recipe)}, expected a recipe, a function that returns a Workload; "
             "write train_benchmark(lambda: ...)"
         )
-    torch.manual_seed(SEED)
+    seed_all()
     try:
         workload = recipe()
+        if isinstance(workload, Workload):
+            _prepare(workload)
     except (Exception, SystemExit) as error:
         raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
     if not isinstance(workload, Workload):
@@ -109,6 +147,15 @@ def build(recipe: Recipe) -> Workload:
             "pass a function that returns one"
         )
     return workload
+
+
+def _prepare(workload: Workload) -> None:
+    """Let lazy layers see the batch once, as an optimizer needs their parameters, and drop gradients."""
+    if any(isinstance(parameter, nn.UninitializedParameter) for parameter in workload.trained()):
+        with torch.no_grad():
+            outputs_of(workload.model, workload.inputs)
+    for parameter in workload.trained():
+        parameter.grad = None
 
 
 def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
@@ -134,7 +181,7 @@ def error_line(error: BaseException) -> str:
 
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    """Yield every tensor in nested tuples, lists and mappings."""
+    """Yield every tensor in nested tuples, lists and mappings, and in the attributes of movable objects."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -143,12 +190,25 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, tuple | list):
         for item in value:
             yield from tensors_in(item)
+    elif is_movable(value) and hasattr(value, "__dict__"):
+        yield from tensors_in(vars(value))
 
 
-def map_tensors(function: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
-    """Return `value` with `function` applied to every tensor in nested tuples, lists and mappings."""
+def is_movable(value: Any) -> bool:
+    """Return whether a value is a tensor, or has its own ``to``: a PackedSequence, a batch of graphs."""
+    return callable(getattr(value, "to", None)) and not isinstance(value, nn.Module | type)
+
+
+def map_tensors(function: Callable[[Any], Any], value: Any) -> Any:
+    """Return `value` with `function` applied to every movable in nested tuples, lists and mappings.
+
+    A tensor that requires a gradient becomes a new leaf, so that its gradient stays with the copy. Of other
+    movables a shallow copy is passed, because some move in place.
+    """
     if isinstance(value, torch.Tensor):
-        return function(value)
+        return function(value.detach()).requires_grad_() if value.requires_grad else function(value)
+    if is_movable(value):
+        return function(copy.copy(value))
     if isinstance(value, Mapping):
         return {key: map_tensors(function, item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -157,7 +217,55 @@ def map_tensors(function: Callable[[torch.Tensor], torch.Tensor], value: Any) ->
     return value
 
 
+def map_inputs(function: Callable[[Any], Any], inputs: Any, on_host: Collection[int | str]) -> Any:
+    """Return the inputs of a model like `map_tensors`, without those that stay on the host."""
+    if not on_host:
+        return map_tensors(function, inputs)
+    if isinstance(inputs, Mapping):
+        return {key: item if key in on_host else map_tensors(function, item) for key, item in inputs.items()}
+    return [item if index in on_host else map_tensors(function, item) for index, item in enumerate(inputs)]
+
+
+def pinned(value: Any) -> Any:
+    """Return a movable in pinned memory; unchanged if it cannot be pinned."""
+    return value.pin_memory() if hasattr(value, "pin_memory") else value
+
+
+def duplicate(value: Any) -> Any:
+    """Return a copy of a movable on the same device."""
+    return value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
+
+
+def outputs_of(model: Any, inputs: Any) -> Any:
+    """Call a model on its inputs: a mapping by keywords, a tuple or list by position, else as they are."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    if isinstance(inputs, tuple | list) and not is_movable(inputs):
+        return model(*inputs)
+    return model(inputs)
+
+
+def _argument_names(inputs: Any) -> list[Any]:
+    """Return the keys or the positions of a model's arguments; none for a single one."""
+    if isinstance(inputs, Mapping):
+        return list(inputs)
+    return list(range(len(inputs))) if isinstance(inputs, tuple | list) and not is_movable(inputs) else []
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """Yield what is in nested tuples, lists and mappings, movable objects as a whole."""
+    if is_movable(value) or not isinstance(value, Mapping | tuple | list):
+        yield value
+        return
+    for item in value.values() if isinstance(value, Mapping) else value:
+        yield from _flat(item)
+
+
 def _kind(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}; write {value.__name__}(...)"
+    if isinstance(value, torch.dtype):
+        return str(value)
     return "None" if value is None else f"a {type(value).__name__}"
 
 

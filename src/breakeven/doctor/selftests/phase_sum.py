@@ -68,7 +68,7 @@ def time_phases() -> Attempt:
             wall, ran = CLOCK(), time.thread_time()
             for _ in range(REPEATS):
                 for phase in Phase:
-                    trainer.reset()
+                    trainer.start()
                     round_ = Round(phase, trainer)
                     taken = [time_round(round_).latency_s for _ in range(LEAD_IN + ROUNDS)]
                     times[phase].append(median(taken[LEAD_IN:]))

@@ -71,7 +71,7 @@ def share_captured(device: SimulatedDevice) -> float:
     trainer = Trainer(simulated_workload(device, COSTS), device)
     right = []
     for phase in Phase:
-        trainer.reset()
+        trainer.start()
         round_ = Round(phase, trainer)
         right += [time_round(round_, device.clock).latency_s == LATENCIES.get(phase) for _ in range(5)]
         device.busy_until = device.clock.now  # so that a missing synchronization affects one phase, not all
