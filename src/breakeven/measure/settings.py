@@ -1,6 +1,6 @@
-"""Process-wide settings of torch: kept for everyone else, applied to the cases of one recipe, and recorded.
+"""Process-wide settings of torch: restored after each recipe and case, and recorded.
 
-A recipe or a model may change any of them. What a recipe sets is in effect for its own cases and for no others.
+A recipe or a model may change any of them. What a recipe sets is in effect for its own cases only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _cuda: Any = torch.backends.cuda
 _C: Any = torch._C
 
 SEED = 0
-"""Set before every recipe and every case, so that each device gets the same weights, batch and random numbers."""
+"""Set before every recipe and case, so that each device gets the same weights, batch and random numbers."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ def _set_default_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
-def _autocast_kinds() -> list[str]:
-    return [kind for kind in ("cpu", accelerator_kind()) if kind is not None]
+def _autocast() -> dict[str, tuple[bool, torch.dtype]]:
+    kinds = [kind for kind in ("cpu", accelerator_kind()) if kind is not None]
+    return {kind: (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in kinds}
 
 
 def _set_autocast(states: Mapping[str, tuple[bool, torch.dtype]]) -> None:
@@ -99,10 +100,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("flush_denormal", flushes_denormals, torch.set_flush_denormal),
     Setting(
         "autocast",
-        lambda: {
-            kind: (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
-            for kind in _autocast_kinds()
-        },
+        _autocast,
         _set_autocast,
     ),
     Setting("autocast_cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),

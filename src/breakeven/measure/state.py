@@ -1,7 +1,7 @@
 """The state of training: kept after the first step of a case, and restored in place.
 
-A batch that is learned by heart drives the loss to 0 and an optimizer's averages into subnormal numbers, which a
-CPU computes 1.4 to 2 times more slowly. So a case returns to its first step every few hundred steps.
+A batch that is learned by heart drives the loss to 0 and an optimizer's averages into subnormal numbers, with
+which a CPU computes 1.4 to 2 times more slowly. So a case returns to its first step every few hundred steps.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _object: Any = object
 class SavedState:
     """The state of models, losses and optimizers, and of whatever they hold as plain attributes.
 
-    `restore` returns to it in place: every object keeps its identity, so what was compiled, captured or shared
-    stays valid. State is what `copy.deepcopy` would copy attribute by attribute: tensors, arrays, generators,
-    containers, and objects that do not define how they are copied.
+    `restore` returns to it in place: every object keeps its identity, so what was compiled, captured or
+    shared stays valid. State is what `copy.deepcopy` would copy attribute by attribute: tensors, arrays,
+    generators, containers, and objects that do not define how they are copied.
 
     Tensors are kept on the host, so that they do not count in a device's peak memory.
     """

@@ -230,8 +230,8 @@ class Trainer:
         ours = set(map(id, self.trained()))
         if any(one.grad is not None and id(one) not in ours for one in self.workload.trained()):
             raise MeasurementError(
-                "the backward pass reached the recipe's own model, not the copy that is trained; let the loss "
-                "use its arguments alone, or be a module that holds the model"
+                "the backward pass reached the recipe's own model, not the copy that is trained; let the "
+                "loss use its arguments alone, or be a module that holds the model"
             )
         if self._duplicates_batch:
             self._duplicates_batch = self._versions != [one._version for one in tensors_in(self.batch)]
@@ -321,8 +321,8 @@ def check_optimizer(optimizer: Any, trained: list[nn.Parameter]) -> None:
     if others:
         raise RecipeError(
             f"Workload(optimizer=...): {others} of the optimizer's parameters do not belong to the copy that "
-            "is trained; make the optimizer of the list that the function is given (the model's parameters in "
-            "order, then the loss's)"
+            "is trained; make the optimizer of the list that the function is given (the model's parameters "
+            "in order, then the loss's)"
         )
 
 
