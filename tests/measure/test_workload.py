@@ -2,17 +2,21 @@
 
 import dataclasses
 import threading
+from collections import UserDict
+from collections.abc import Mapping
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from breakeven.errors import RecipeError, UsageError
-from breakeven.hardware.devices import Cpu
+from breakeven.errors import MeasurementError, RecipeError, UsageError
+from breakeven.hardware.devices import Accelerator, Cpu, Device
+from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build, error_line, map_tensors, mlp, tensors_in
-from support.small_workloads import losses
+from breakeven.phases import Phase
+from support.small_workloads import losses, ready, train
 
 
 @pytest.mark.parametrize(
@@ -159,3 +163,395 @@ def test_copy_runs_out_of_memory(monkeypatch):
     workload = Workload(torch.nn.Linear(2, 1), torch.nn.MSELoss(), torch.optim.SGD, torch.ones(1, 2), None)
     with pytest.raises(RuntimeError, match="allocate"):
         Trainer(workload, Cpu())
+
+
+# ---------------------------------------------------------------------------------------------------
+# Modules and batches as people have them.
+
+
+class Stubborn(nn.Module):
+    """Overrides `train` and `to` without returning the model."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def train(self, mode=True):
+        super().train(mode)
+
+    def to(self, *args, **kwargs):
+        super().to(*args, **kwargs)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+def batch_normed():
+    return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Stubborn,
+        lambda: torch.jit.script(batch_normed()),
+        lambda: torch.jit.trace(batch_normed(), torch.randn(4, 2)),
+        lambda: torch.compile(batch_normed(), backend="eager"),
+        lambda: nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.LazyLinear(1)),
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 1)),
+        lambda: torch.nn.utils.parametrizations.spectral_norm(nn.Linear(2, 1)),
+    ],
+    ids=["stubborn", "scripted", "traced", "compiled", "lazy", "weight norm", "spectral norm"],
+)
+@pytest.mark.filterwarnings("ignore")  # of torch.jit and lazy modules
+def test_models_as_people_have_them(model):
+    """Each trains, starts every case alike, and returns to its first step; its operations are counted."""
+    workload = build(
+        lambda: Workload(
+            model(), nn.MSELoss(), partial(torch.optim.SGD, lr=0.1), torch.randn(4, 2), torch.randn(4, 1)
+        )
+    )
+    trainer = ready(workload)
+    first = train(trainer, 4)
+    trainer.start()
+    assert train(trainer, 4) == first
+    assert first[3] < first[0]
+
+
+class Packed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, sequence, lengths=None):
+        if lengths is not None:
+            assert lengths.device.type == "cpu"
+            sequence = nn.utils.rnn.pack_padded_sequence(sequence, lengths, True, enforce_sorted=False)
+        return self.head(self.rnn(sequence)[1][-1])
+
+
+def packed():
+    return nn.utils.rnn.pack_padded_sequence(torch.randn(2, 5, 3), torch.tensor([5, 2]), batch_first=True)
+
+
+class GraphBatch:
+    """Moves in place and returns itself, as batches of graphs do."""
+
+    def __init__(self):
+        self.nodes, self.device = torch.randn(2, 5, 3), "cpu"
+
+    def to(self, device):
+        self.nodes, self.device = self.nodes.to(device), str(device)
+        return self
+
+
+class OnGraphs(Packed):
+    def forward(self, graphs):
+        return super().forward(graphs.nodes)
+
+
+class Encoding(UserDict):
+    """A mapping with its own `to`, as tokenizers return."""
+
+    def to(self, device):
+        self.data = {key: value.to(device) for key, value in self.data.items()}
+        return self
+
+
+BATCHES = {
+    "packed": (Packed, packed, ()),
+    "packed in a tuple": (Packed, lambda: (packed(),), ()),
+    "packed in a dict": (Packed, lambda: {"sequence": packed()}, ()),
+    "lengths at a position": (Packed, lambda: (torch.randn(2, 5, 3), torch.tensor([5, 2])), (1,)),
+    "lengths by name": (
+        Packed, lambda: {"sequence": torch.randn(2, 5, 3), "lengths": torch.tensor([5, 2])}, ("lengths",)
+    ),
+    "a batch of graphs": (OnGraphs, GraphBatch, ()),
+    "an encoding": (Packed, lambda: Encoding(sequence=torch.randn(2, 5, 3)), ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("pinned", [False, True])
+def test_inputs_with_their_own_to(name, pinned, monkeypatch):
+    """They move by it; the host's batch stays where it is, and lengths stay on the host."""
+    model, inputs, on_host = BATCHES[name]
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor, *_: tensor.clone())
+    workload = Workload(
+        model(), nn.MSELoss(), torch.optim.Adam, inputs(), torch.zeros(2, 1), host_inputs=on_host,
+        pin_memory=pinned,
+    )  # fmt: skip
+    assert len(losses(workload, 2)) == 2
+    trainer = Trainer(workload, Meta())
+    trainer.transfer()
+    moved = trainer.batch[0]
+    values = moved.values() if isinstance(moved, Mapping) else moved if isinstance(moved, list) else [moved]
+    names = list(moved) if isinstance(moved, Mapping) else range(5)
+    for key, value in zip(names, values, strict=False):
+        places = {tensor.device.type for tensor in tensors_in(value)}
+        assert places <= {"cpu"} if key in on_host else "meta" in places
+    assert {tensor.device.type for tensor in tensors_in(workload.inputs)} == {"cpu"}
+
+
+class Meta(Accelerator):
+    def __init__(self):
+        Device.__init__(self, "meta", torch.device("meta"))
+
+    def synchronize(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host_inputs", "inputs", "message"),
+    [
+        ("lengths", {"lengths": torch.ones(1)}, r"must be a tuple .* such as \('lengths',\)"),
+        ((2,), (torch.ones(1), torch.ones(1)), "2 is not one of the inputs, which are 0, 1"),
+        (("x",), {"y": torch.ones(1)}, "'x' is not one of the inputs, which are 'y'"),
+        ((0,), torch.ones(1), "0 is not one of the inputs, which are a single one"),
+        (3, torch.ones(1), "must be a tuple"),
+    ],
+)
+def test_invalid_host_inputs(host_inputs, inputs, message):
+    with pytest.raises(UsageError, match=message):
+        Workload(
+            nn.Linear(1, 1), nn.MSELoss(), torch.optim.Adam, inputs, torch.zeros(1), host_inputs=host_inputs
+        )
+
+
+class InPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.linear(x.mul_(3.0))
+
+
+def in_place_loss(outputs, targets):
+    return (outputs - targets.add_(1.0)).square().mean()
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "is_copied"),
+    [
+        (InPlace, nn.MSELoss(), True),
+        (lambda: nn.Linear(2, 1), in_place_loss, True),
+        (lambda: nn.Linear(2, 1), nn.MSELoss(), False),
+    ],
+)
+def test_batch_changed_in_place(model, loss, is_copied):
+    """Every step gets the same batch, on a CPU too; a CPU copies only a batch that is changed."""
+    workload = Workload(model(), loss, partial(torch.optim.SGD, lr=0.0), torch.ones(3, 2), torch.zeros(3, 1))
+    trainer = ready(workload)
+    seen = []
+    for _ in range(3):
+        trainer.prepare(Phase.TRAIN)
+        trainer.run(Phase.TRAIN)
+        seen.append(trainer.loss_value())
+    assert len(set(seen)) == 1
+    assert (trainer.batch[0] is workload.inputs) is not is_copied
+    assert workload.inputs.eq(1).all()
+    assert workload.targets.eq(0).all()
+
+
+class Derivative(nn.Module):
+    """A network whose output is differentiated by its input, as in physics."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+
+    def forward(self, x):
+        out = self.net(x)
+        (slope,) = torch.autograd.grad(out.sum(), x, create_graph=True)
+        return out + slope.sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (x,), lambda x: {"x": x}])
+def test_inputs_that_require_gradients(wrap):
+    """Each step has a new leaf, and the host's tensor gets no gradient."""
+    x = torch.rand(3, 2, requires_grad=True)
+    workload = Workload(Derivative(), nn.MSELoss(), torch.optim.Adam, wrap(x), torch.zeros(3, 1))
+    trainer = ready(workload)
+    leaves = []
+    for _ in range(3):
+        trainer.prepare(Phase.TRAIN)
+        trainer.run(Phase.TRAIN)
+        (leaf,) = tensors_in(trainer.batch[0])
+        assert leaf.is_leaf
+        assert leaf.grad is not None
+        leaves.append(leaf.grad)
+    assert x.grad is None
+    assert leaves[1] is not leaves[0]
+
+
+# ---------------------------------------------------------------------------------------------------
+# What is trained.
+
+
+class Penalized(nn.Module):
+    """A loss that holds the model."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, outputs, targets):
+        return (outputs - targets).square().mean() + sum(p.square().sum() for p in self.model.parameters())
+
+
+class PenalizedCallable:
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, outputs, targets):
+        return (outputs - targets).square().mean() + sum(p.square().sum() for p in self.model.parameters())
+
+    method = __call__
+
+
+def penalty(model, outputs, targets):
+    return (outputs - targets).square().mean() + sum(p.square().sum() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Penalized,
+        PenalizedCallable,
+        lambda model: PenalizedCallable(model).method,
+        lambda model: partial(penalty, model),
+    ],
+    ids=["module", "callable", "method", "partial"],
+)
+def test_loss_that_holds_the_model(loss):
+    """It gets the copy that is trained: the losses are those of training by hand."""
+
+    def recipe():
+        model = nn.Linear(2, 1)
+        return Workload(
+            model, loss(model), partial(torch.optim.SGD, lr=0.1), torch.ones(3, 2), torch.zeros(3, 1)
+        )
+
+    found = losses(build(recipe), 3)
+    workload = build(recipe)
+    optimizer = workload.optimizer(list(workload.model.parameters()))
+    for expected in found:
+        optimizer.zero_grad()
+        value = workload.loss(workload.model(workload.inputs), workload.targets)
+        value.backward()
+        optimizer.step()
+        assert value.item() == pytest.approx(expected)
+
+
+def one_full_step(workload):
+    trainer = ready(workload)
+    for _ in range(2):
+        trainer.prepare(Phase.TRAIN)
+        trainer.run(Phase.TRAIN)
+    return trainer
+
+
+def test_loss_that_trains_the_host_model():
+    model = nn.Linear(2, 1)
+    loss = lambda out, _: out.sum() + model.weight.sum()  # noqa: E731
+    with pytest.raises(MeasurementError, match="reached the recipe's own model"):
+        one_full_step(Workload(model, loss, torch.optim.Adam, torch.ones(3, 2), None))
+
+
+@pytest.mark.parametrize(
+    ("share", "count"), [(lambda own, given: own, 2), (lambda own, given: [own[0], given[1]], 1)]
+)
+def test_optimizer_of_the_host_model(share, count):
+    model = nn.Linear(2, 1)
+    own = list(model.parameters())
+    workload = Workload(
+        model, nn.MSELoss(), lambda given: torch.optim.Adam(share(own, given)), torch.ones(3, 2), None
+    )
+    with pytest.raises(RecipeError, match=f"{count} of the optimizer's parameters do not belong"):
+        ready(workload)
+
+
+def test_parameters_are_a_list():
+    """It can be walked several times, and changing it changes nothing."""
+
+    def optimizer(parameters):
+        groups = [{"params": [one for one in parameters if one.ndim == n]} for n in (1, 2)]
+        parameters.clear()
+        return torch.optim.Adam(groups)
+
+    trainer = ready(Workload(nn.Linear(2, 1), nn.MSELoss(), optimizer, torch.ones(3, 2), torch.ones(3, 1)))
+    assert [len(group["params"]) for group in trainer.optimizer.param_groups] == [1, 1]
+    assert len(trainer.trained()) == 2
+
+
+class Proxies(nn.Module):
+    def __init__(self, model=None, frozen=False):
+        super().__init__()
+        self.proxies = nn.Parameter(torch.ones(1, 3), requires_grad=not frozen)
+        self.tied = None if model is None else model.weight
+
+    def forward(self, outputs, targets):
+        extra = 0 if self.tied is None else self.tied.sum()
+        return (outputs @ self.proxies).mean() + extra
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters", "changed"),
+    [
+        (lambda model: Proxies(), 3 + 3, 3),
+        (lambda model: Proxies(model), 3 + 3, 3),
+        (lambda model: Proxies(frozen=True), 3, 2),
+        (lambda model: nn.MSELoss(), 3, 2),
+    ],
+    ids=["own", "tied", "frozen", "none"],
+)
+def test_trained_loss(loss, parameters, changed):
+    """The parameters of a loss are trained, counted and zeroed too, shared ones once."""
+    model = nn.Linear(2, 1)
+    workload = Workload(
+        model, loss(model), partial(torch.optim.SGD, lr=0.1), torch.ones(3, 2), torch.ones(3, 1)
+    )
+    assert workload.parameters == parameters
+    trainer = ready(workload)
+    before = [one.detach().clone() for one in trainer.trained()]
+    train(trainer, 1)
+    after = [not torch.equal(one, old) for one, old in zip(trainer.trained(), before, strict=True)]
+    assert sum(after) == changed
+    trainer.zero_grad()
+    assert all(one.grad is None for one in trainer.trained())
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (lambda given: None, r"returned None, expected an optimizer with step\(\) and zero_grad\(\)"),
+        (lambda given: torch.optim.Adam, "returned type, expected an optimizer"),
+        (lambda given: given, "returned list, expected an optimizer"),
+        (torch.optim.LBFGS, r"LBFGS\.step needs a closure"),
+    ],
+)
+def test_factory_that_makes_no_optimizer(optimizer, message):
+    with pytest.raises(RecipeError, match=message):
+        ready(Workload(nn.Linear(2, 1), nn.MSELoss(), optimizer, torch.ones(3, 2), torch.ones(3, 1)))
+
+
+@pytest.mark.parametrize("kind", [nn.MSELoss, nn.Linear])
+def test_class_instead_of_an_instance(kind):
+    field = "loss" if kind is nn.MSELoss else "model"
+    with pytest.raises(UsageError, match=f"{field}=.*got the class {kind.__name__}; write {kind.__name__}"):
+        dataclasses.replace(mlp(2, width=4), **{field: kind})
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int8, torch.complex64])
+def test_dtype_that_autocast_ignores(dtype):
+    with pytest.raises(UsageError, match=f"autocast=.* got {dtype}"):
+        dataclasses.replace(mlp(2, width=4), autocast=dtype)
+
+
+def test_autocast_that_the_device_lacks(monkeypatch):
+    """Torch then turns autocast off, with a warning."""
+    workload = dataclasses.replace(mlp(2, width=4), autocast=torch.float16)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: False)
+    with pytest.raises(UnsupportedError, match=r"autocast=torch\.float16"):
+        Trainer(workload, Cpu()).start()

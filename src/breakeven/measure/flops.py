@@ -19,8 +19,16 @@ from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.timing import CLOCK, Clock
-from breakeven.measure.trainer import Trainer, copy_of
-from breakeven.measure.workload import Workload, error_line, map_inputs, map_tensors, outputs_of, tensors_in
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import (
+    Workload,
+    copy_of,
+    error_line,
+    map_inputs,
+    map_tensors,
+    outputs_of,
+    tensors_in,
+)
 from breakeven.phases import Phase
 
 META = torch.device("meta")
@@ -81,6 +89,7 @@ def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
     try:
         with warnings.catch_warnings(), settings_kept():
             warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
+            torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
             return _count(workload, clock)
     except Exception as error:  # a model may raise anything without data
         return str(error) if isinstance(error, MeasurementError) else error_line(error)

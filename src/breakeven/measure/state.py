@@ -10,7 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from functools import partial
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ def _flat(container: Any) -> Iterator[Any]:
 
 
 def _is_copied_by_attributes(value: Any) -> bool:
-    if isinstance(value, nn.Module | torch.optim.Optimizer):
+    if isinstance(value, nn.Module | torch.optim.Optimizer | SimpleNamespace):
         return True
     kind: Any = type(value)
     return (

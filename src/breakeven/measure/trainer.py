@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 import warnings
@@ -20,10 +19,11 @@ from breakeven.measure.settings import seed_all
 from breakeven.measure.state import SavedState
 from breakeven.measure.workload import (
     Workload,
+    copy_of,
     duplicate,
-    error_line,
     map_inputs,
     map_tensors,
+    moved_to,
     outputs_of,
     parameters_of,
     pinned,
@@ -248,7 +248,7 @@ class Trainer:
             parameter.grad = None
 
     def _on_device(self, movable: Any) -> Any:
-        moved = movable.to(self.device.torch_device, non_blocking=self.workload.pin_memory)
+        moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
         return duplicate(moved) if self._duplicates_batch else moved
 
     def _loss_of(self, batch: Any) -> Any:
@@ -275,25 +275,6 @@ class Trainer:
                 is_on = torch.is_autocast_enabled(kind)
         if not is_on:
             raise UnsupportedError(f"autocast={dtype}: torch does not support it on {self.device.name}")
-
-
-def copy_of(workload: Workload) -> tuple[nn.Module, Any]:
-    """Return copies of the model and the loss, made together so that what they share stays shared.
-
-    Raises:
-        RecipeError: one of them cannot be copied; the message names it.
-    """
-    try:
-        model, loss = copy.deepcopy((workload.model, workload.loss))
-    except (TypeError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "deepcopy" not in str(error):
-            raise  # such as out of memory
-        name = "model" if _cannot_be_copied(workload.model) else "loss"
-        raise RecipeError(
-            f"the {name} cannot be copied ({error_line(error)}), and each device gets its own copy; keep "
-            "out of it what copy.deepcopy rejects, such as locks, files and computed tensors"
-        ) from error
-    return model, loss
 
 
 def check_optimizer(optimizer: Any, trained: list[nn.Parameter]) -> None:
@@ -332,11 +313,3 @@ def _needs_closure(step: Any) -> bool:
     except (TypeError, ValueError):  # not a Python function
         return False
     return closure is not None and closure.default is inspect.Parameter.empty
-
-
-def _cannot_be_copied(value: Any) -> bool:
-    try:
-        copy.deepcopy(value)
-    except (TypeError, RuntimeError):
-        return True
-    return False

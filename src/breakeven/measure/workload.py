@@ -158,6 +158,37 @@ def _prepare(workload: Workload) -> None:
         parameter.grad = None
 
 
+def copy_of(workload: Workload) -> tuple[nn.Module, Any]:
+    """Return copies of the model and the loss, made together so that what they share stays shared.
+
+    Raises:
+        RecipeError: one of them cannot be copied; the message names it.
+    """
+    try:
+        with torch.no_grad():  # else the parameters of a scripted model become computed tensors
+            model, loss = copy.deepcopy((workload.model, workload.loss))
+    except (TypeError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "deepcopy" not in str(error):
+            raise  # such as out of memory
+        name = "model" if _cannot_be_copied(workload.model) else "loss"
+        raise RecipeError(
+            f"the {name} cannot be copied ({error_line(error)}), and each device gets its own copy; keep "
+            "out of it what copy.deepcopy rejects, such as locks, files and computed tensors"
+        ) from error
+    copies = parameters_of(model, loss)
+    for parameter, original in zip(copies, workload.trained(), strict=True):
+        parameter.requires_grad_(original.requires_grad)
+    return model, loss
+
+
+def _cannot_be_copied(value: Any) -> bool:
+    try:
+        copy.deepcopy(value)
+    except (TypeError, RuntimeError):
+        return True
+    return False
+
+
 def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
     """Return ``file:line`` of the recipe, or of the line in its file that raised `error`."""
     function: Any = recipe
@@ -224,6 +255,18 @@ def map_inputs(function: Callable[[Any], Any], inputs: Any, on_host: Collection[
     if isinstance(inputs, Mapping):
         return {key: item if key in on_host else map_tensors(function, item) for key, item in inputs.items()}
     return [item if index in on_host else map_tensors(function, item) for index, item in enumerate(inputs)]
+
+
+def moved_to(device: torch.device, movable: Any, *, non_blocking: bool) -> Any:
+    """Return a movable on a device; `non_blocking` applies where its `to` has such an argument."""
+    if non_blocking and (isinstance(movable, torch.Tensor) or _takes_non_blocking(movable.to)):
+        return movable.to(device, non_blocking=True)
+    return movable.to(device)
+
+
+def _takes_non_blocking(to: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(to).parameters
+    return "non_blocking" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
 
 def pinned(value: Any) -> Any:

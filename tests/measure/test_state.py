@@ -1,0 +1,308 @@
+"""Every case starts from one state, and returns to that after its first step, whatever a model keeps."""
+
+import copy
+import math
+import random
+from collections import OrderedDict, deque
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from breakeven.case import Budget, CaseKey
+from breakeven.hardware.devices import Cpu
+from breakeven.measure.runner import Runner
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.state import SavedState
+from breakeven.measure.timing import time_round
+from breakeven.measure.trainer import MAX_STEPS, Trainer
+from breakeven.measure.workload import Workload, build
+from breakeven.phases import Phase
+from support.small_workloads import ready
+
+WIDTH = 4
+
+
+class Keeping(nn.Module):
+    """A linear layer whose input depends on what the model keeps in a plain attribute."""
+
+    def __init__(self, kept, update):
+        super().__init__()
+        self.linear, self.kept, self.update = nn.Linear(WIDTH, WIDTH), kept, update
+
+    def forward(self, x):
+        return self.linear(x + math.sin(self.update(self)))
+
+
+def counter(model):
+    model.kept += 1
+    return model.kept
+
+
+def history(model):
+    model.kept.append(len(model.kept))
+    return float(sum(model.kept))
+
+
+def nested(model):
+    model.kept["calls"][0] += 1
+    return model.kept["calls"][0]
+
+
+def of_object(model):
+    model.kept.average = 0.5 * model.kept.average + 1
+    return model.kept.average
+
+
+def array(model):
+    model.kept += 1
+    return float(model.kept.sum())
+
+
+def lazy_attribute(model):
+    model.cache = getattr(model, "cache", 0) + 1
+    return model.cache
+
+
+def lazy_buffer(model):
+    if not hasattr(model, "seen"):
+        model.register_buffer("seen", torch.zeros(()))
+    model.seen += 1
+    return model.seen
+
+
+def deleted_attribute(model):
+    if hasattr(model, "first"):
+        del model.first
+        return 5.0
+    return 1.0
+
+
+def growing(model):
+    model.kept = torch.cat([model.kept, torch.ones(1)])
+    return model.kept.sum()
+
+
+def own_generator(model):
+    return torch.rand((), generator=model.kept)
+
+
+def kept_graph(model):
+    model.kept = model.linear.weight.sum() * 0 + (0.0 if model.kept is None else model.kept.detach() + 1)
+    return model.kept.detach()
+
+
+MODELS = {
+    "a counter": (0, counter),
+    "a deque": (deque([1], maxlen=3), history),
+    "nested containers": ({"calls": [0]}, nested),
+    "an object": (SimpleNamespace(average=torch.zeros(())), of_object),
+    "an array": (np.zeros(2), array),
+    "a lazy attribute": (None, lazy_attribute),
+    "a lazy buffer": (None, lazy_buffer),
+    "a deleted attribute": (None, deleted_attribute),
+    "a growing tensor": (torch.ones(1), growing),
+    "a generator": (torch.Generator().manual_seed(1), own_generator),
+    "Python's generator": (random.Random(1), lambda model: model.kept.random()),
+    "numpy's generator": (np.random.default_rng(1), lambda model: float(model.kept.random())),
+    "numpy's old generator": (np.random.RandomState(1), lambda model: float(model.kept.rand())),
+    "a computed tensor": (None, kept_graph),
+}
+
+
+def workload_of(model, **fields):
+    fields = {"loss": nn.MSELoss(), "optimizer": partial(torch.optim.SGD, lr=0.01, momentum=0.9)} | fields
+    inputs = torch.linspace(-1, 1, 2 * WIDTH).reshape(2, WIDTH)
+    return Workload(model=model, inputs=inputs, targets=torch.ones(2, WIDTH), **fields)
+
+
+def next_losses(trainer, steps=3):
+    found = []
+    for _ in range(steps):
+        trainer.prepare(Phase.FORWARD)
+        trainer.run(Phase.FORWARD)
+        found.append(trainer.loss_value())
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_case_starts_alike(name):
+    """Also on a copy that another case has trained."""
+    trainer = ready(workload_of(Keeping(*MODELS[name])))
+    first = next_losses(trainer)
+    trainer.start()
+    assert next_losses(trainer) == first
+    assert len(set(first)) == len(first)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_restore_returns_to_the_first_step(name):
+    trainer = ready(workload_of(Keeping(*MODELS[name])))
+    first = next_losses(trainer, 4)
+    trainer.restore()  # the step after it is the second one
+    assert next_losses(trainer, 2) == first[2:]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_phase_is_timed(name):
+    """A model that trains in any loop gives the CPU's losses in every phase."""
+    runner, device = Runner(Budget(max_time_s=0.02)), Cpu(1)
+    for phase in Phase:
+        facts = runner.measure(
+            CaseKey.of("w", 1, phase, device.name),
+            device,
+            lambda: workload_of(Keeping(*copy.deepcopy(MODELS[name]))),
+            lambda round_, plan: time_round(round_),
+        )
+        assert phase is Phase.TRANSFER or facts["loss_compared"] is True
+
+
+class Centered(nn.Module):
+    """A loss with a buffer that is not in its state dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("center", torch.zeros(WIDTH), persistent=False)
+
+    def forward(self, outputs, targets):
+        self.center = 0.9 * self.center + outputs.detach().mean(0)
+        return (outputs - targets - self.center).square().mean()
+
+
+def test_state_of_a_loss():
+    trainer = ready(workload_of(nn.Linear(WIDTH, WIDTH), loss=Centered()))
+    first = next_losses(trainer, 4)
+    trainer.restore()
+    assert next_losses(trainer, 2) == first[2:]
+
+
+class Averaging(torch.optim.SGD):
+    """An optimizer with state of its own, outside of its state dict."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, lr=0.01)
+        self.rate, self.averages = 1.0, [torch.zeros_like(one) for one in self.param_groups[0]["params"]]
+
+    def step(self, closure=None):
+        self.rate *= 0.5
+        for average, parameter in zip(self.averages, self.param_groups[0]["params"], strict=True):
+            average.add_(parameter.grad, alpha=self.rate)
+            parameter.grad.copy_(average)
+        return super().step()
+
+
+def test_state_of_an_optimizer():
+    trainer = ready(workload_of(nn.Linear(WIDTH, WIDTH), optimizer=Averaging))
+    first = next_losses(trainer, 4)
+    trainer.restore()
+    assert next_losses(trainer, 2) == first[2:]
+
+
+def test_objects_keep_their_identity():
+    """So that what was compiled or captured stays valid."""
+    trainer = ready(workload_of(Keeping(OrderedDict(a=[1]), lambda model: 0.0)))
+    next_losses(trainer)
+    places = [one.data_ptr() for one in trainer.trained()]
+    kept, inner = trainer.model.kept, trainer.model.kept["a"]
+    inner.append(2)
+    momentum = [trainer.optimizer.state[one]["momentum_buffer"] for one in trainer.trained()]
+    trainer.restore()
+    assert [one.data_ptr() for one in trainer.trained()] == places
+    assert trainer.model.kept is kept
+    assert kept["a"] is inner
+    assert inner == [1]
+    assert all(
+        trainer.optimizer.state[one]["momentum_buffer"] is kept
+        for one, kept in zip(trainer.trained(), momentum, strict=True)
+    )
+
+
+def test_shared_devices_are_left_alone():
+    """An object that says how it is copied is not state: a simulated clock must not go back."""
+    clock = SimulatedClock()
+    device = SimulatedDevice(clock)
+    state = SavedState(simulated_workload(device).model)
+    clock.advance(5.0)
+    state.restore()
+    assert clock.now == 5.0
+
+
+def test_expanded_and_resized_tensors():
+    holder = SimpleNamespace(wide=torch.zeros(1).expand(3), plain=torch.arange(3.0))
+    state = SavedState(holder)
+    holder.plain.resize_(1)
+    holder.plain.fill_(7.0)
+    state.restore()
+    assert holder.plain.tolist() == [0.0, 1.0, 2.0]
+    assert holder.wide.tolist() == [0.0, 0.0, 0.0]
+
+
+def counted_returns(trainer, monkeypatch):
+    returns = []
+    restore = trainer.restore
+    monkeypatch.setattr(trainer, "restore", lambda: returns.append(trainer._steps) or restore())
+    return returns
+
+
+@pytest.mark.parametrize(("steps", "rounds", "count"), [(1, 600, 2), (150, 6, 4), (600, 4, 3)])
+def test_no_more_steps_than_that_in_a_row(steps, rounds, count, monkeypatch):
+    trainer = ready(workload_of(nn.Linear(WIDTH, WIDTH)))
+    returns = counted_returns(trainer, monkeypatch)
+    for _ in range(rounds):
+        trainer.prepare(Phase.TRAIN, steps)
+        trainer.run(Phase.TRAIN, steps)
+        assert trainer._steps <= max(MAX_STEPS, 1 + steps)
+    assert len(returns) == count
+
+
+@pytest.mark.parametrize("phase", [Phase.FORWARD, Phase.BACKWARD, Phase.STEP])
+def test_other_phases_return_too(phase, monkeypatch):
+    """They train one step in each round."""
+    trainer = ready(workload_of(nn.Linear(WIDTH, WIDTH)))
+    returns = counted_returns(trainer, monkeypatch)
+    for _ in range(MAX_STEPS + 2):
+        trainer.prepare(phase)
+        trainer.run(phase)
+    assert len(returns) == 1
+
+
+def hinge(optimizer):
+    model = nn.Sequential(nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, 10))
+    return Workload(model, nn.MultiMarginLoss(), optimizer, torch.randn(4, 32), torch.randint(10, (4,)))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.SGD, lr=0.01, momentum=0.9),
+        torch.optim.Adam,
+        partial(torch.optim.Adam, fused=True),
+        torch.optim.RMSprop,
+    ],
+    ids=["momentum", "adam", "fused", "rmsprop"],
+)
+def test_no_subnormal_numbers(optimizer):
+    """Without the returns, a thousand steps on one batch fill the optimizer's averages with them."""
+    trainer = ready(build(lambda: hinge(optimizer)))
+    subnormal = []
+    for _ in range(1500):
+        trainer.prepare(Phase.TRAIN)
+        trainer.run(Phase.TRAIN)
+    for tensor in trainer.state_tensors():
+        if tensor.is_floating_point():
+            small = (tensor.abs() > 0) & (tensor.abs() < torch.finfo(tensor.dtype).tiny)
+            subnormal.append(int(small.sum()))
+    assert sum(subnormal) == 0
+    assert len(subnormal) > len(trainer.trained())
+
+
+def test_transfer_takes_no_state():
+    trainer = Trainer(workload_of(nn.Linear(WIDTH, WIDTH)), Cpu())
+    trainer.start()
+    for _ in range(3):
+        trainer.prepare(Phase.TRANSFER)
+        trainer.run(Phase.TRANSFER)
+    assert list(trainer.state_tensors()) == []
