@@ -130,7 +130,7 @@ BAD = {
     "train_benchmark(lambda: None)": f"{HERE}returned None, expected a breakeven.Workload",
     "train_benchmark(lambda: torch.nn.ReLU())": f"{HERE}returned a ReLU, expected a breakeven.Workload",
     "train_benchmark(lambda: Workload(torch.nn.ReLU(), None, torch.optim.SGD, torch.ones(1), None))": (
-        f"{HERE}raised UsageError: Workload(loss=...) must be callable, got None"
+        f"{HERE}raised UsageError: Workload(loss=...) must be a function or a loss module, got None"
     ),
     "train_benchmark(workload(1))": f"train_benchmark got a Workload, {OURS}",
     "train_benchmark(None)": f"train_benchmark got None, {OURS}",

@@ -7,16 +7,16 @@ and `skips` and `outcomes` (cases without a timing). `simulated` is a device on 
 
 The method
 ----------
-A recipe is called once for each cell, with torch's, Python's and numpy's generators seeded; it builds model and
-batch on the host. Each device gets its own copy of model and loss, made together, and the optimizer gets the
-copy's parameters. Process-wide settings of torch that a recipe or a model changes (`settings`) are in effect for
-the recipe's own cases, recorded there, and restored afterwards.
+A recipe is called once for each cell, with torch's, Python's and numpy's generators seeded; it builds model
+and batch on the host. Each device gets its own copy of model and loss, made together, and the optimizer gets
+the copy's parameters. Process-wide settings of torch that a recipe or a model changes (`settings`) are in
+effect for the recipe's own cases, recorded there, and restored afterwards.
 
 Every case starts from the initial state of model and loss, a new optimizer and the same seed. After its first
 step its state is kept: weights, buffers, the optimizer's state, and whatever hangs on the modules as plain
-attributes (`state`). Every 300 steps it returns to that state, untimed, and does one untimed step: a batch that
-is learned by heart would fill the optimizer's averages with subnormal numbers, which slow down a CPU and not a
-GPU.
+attributes (`state`). Every 300 steps it returns to that state, untimed, and does one untimed step: a batch
+that is learned by heart would fill the optimizer's averages with subnormal numbers, which slow down a CPU and
+not a GPU.
 
 A round first prepares, untimed: it finishes the last round's training step, drops the results, and runs the
 parts before the phase. It then synchronizes, reads the clock, runs the parts of the phase, synchronizes, and
