@@ -155,7 +155,7 @@ def test_every_phase_is_timed(name):
             CaseKey.of("w", 1, phase, device.name),
             device,
             lambda: workload_of(Keeping(*copy.deepcopy(MODELS[name]))),
-            lambda round_, plan: time_round(round_),
+            lambda round_, _: time_round(round_),
         )
         assert phase is Phase.TRANSFER or facts["loss_compared"] is True
 
@@ -203,7 +203,7 @@ def test_state_of_an_optimizer():
 
 def test_objects_keep_their_identity():
     """So that what was compiled or captured stays valid."""
-    trainer = ready(workload_of(Keeping(OrderedDict(a=[1]), lambda model: 0.0)))
+    trainer = ready(workload_of(Keeping(OrderedDict(a=[1]), lambda _: 0.0)))
     next_losses(trainer)
     places = [one.data_ptr() for one in trainer.trained()]
     kept, inner = trainer.model.kept, trainer.model.kept["a"]

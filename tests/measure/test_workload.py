@@ -460,7 +460,7 @@ def test_loss_that_trains_the_host_model():
 
 
 @pytest.mark.parametrize(
-    ("share", "count"), [(lambda own, given: own, 2), (lambda own, given: [own[0], given[1]], 1)]
+    ("share", "count"), [(lambda own, _: own, 2), (lambda own, given: [own[0], given[1]], 1)]
 )
 def test_optimizer_of_the_host_model(share, count):
     model = nn.Linear(2, 1)
@@ -499,10 +499,10 @@ class Proxies(nn.Module):
 @pytest.mark.parametrize(
     ("loss", "parameters", "changed"),
     [
-        (lambda model: Proxies(), 3 + 3, 3),
+        (lambda _: Proxies(), 3 + 3, 3),
         (lambda model: Proxies(model), 3 + 3, 3),
-        (lambda model: Proxies(frozen=True), 3, 2),
-        (lambda model: nn.MSELoss(), 3, 2),
+        (lambda _: Proxies(frozen=True), 3, 2),
+        (lambda _: nn.MSELoss(), 3, 2),
     ],
     ids=["own", "tied", "frozen", "none"],
 )
@@ -525,8 +525,8 @@ def test_trained_loss(loss, parameters, changed):
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
-        (lambda given: None, r"returned None, expected an optimizer with step\(\) and zero_grad\(\)"),
-        (lambda given: torch.optim.Adam, "returned type, expected an optimizer"),
+        (lambda _: None, r"returned None, expected an optimizer with step\(\) and zero_grad\(\)"),
+        (lambda _: torch.optim.Adam, "returned type, expected an optimizer"),
         (lambda given: given, "returned list, expected an optimizer"),
         (torch.optim.LBFGS, r"LBFGS\.step needs a closure"),
     ],
@@ -552,6 +552,6 @@ def test_dtype_that_autocast_ignores(dtype):
 def test_autocast_that_the_device_lacks(monkeypatch):
     """Torch then turns autocast off, with a warning."""
     workload = dataclasses.replace(mlp(2, width=4), autocast=torch.float16)
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: False)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
     with pytest.raises(UnsupportedError, match=r"autocast=torch\.float16"):
         Trainer(workload, Cpu()).start()
