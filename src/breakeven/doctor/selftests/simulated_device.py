@@ -71,16 +71,10 @@ def share_captured(device: SimulatedDevice) -> float:
     trainer = Trainer(simulated_workload(device, COSTS), device)
     right = []
     for phase in Phase:
-<<<<<<< HEAD
         trainer.start()
-        round_ = Round(phase, trainer)
-        right += [time_round(round_, device.clock).latency_s == LATENCIES.get(phase) for _ in range(5)]
-=======
-        trainer.reset()
         round_ = Round(phase, trainer, LOOP_STEPS if phase.is_loop else 1)
         exact = exact_latency(phase, round_.steps)
         right += [time_round(round_, device.clock).latency_s == exact for _ in range(5)]
->>>>>>> loop
         device.busy_until = device.clock.now  # so that a missing synchronization affects one phase, not all
     return sum(right) / len(right)
 
