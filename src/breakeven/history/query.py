@@ -51,7 +51,7 @@ _RUNS = f"""
 SELECT file_index, max("schema") AS "schema", any_value(digest) AS digest,
     epoch_us(any_value("datetime"::TIMESTAMP)) AS moment, any_value("commit") AS "commit",
     any_value(branch) AS branch, any_value(dirty) AS dirty, any_value(class_id) AS class_id,
-    any_value(label) AS label, count("case") AS cases
+    any_value(label) AS label, any_value(facts) AS facts, count("case") AS cases
 FROM {_SOURCE} GROUP BY file_index ORDER BY file_index
 """
 
