@@ -110,10 +110,8 @@ class CaseResult:
 
     @property
     def waits(self) -> bool:
-        """Whether it is a `train` of version 1 on an accelerator, which waited for it after each step."""
-        key = self.key
-        is_train = key is not None and key.phase == HEADLINE and not is_cpu(key.device)
-        return is_train and self.facts.steps is None
+        """Whether it is a training step that waited for its accelerator at the end, as version 1 timed it."""
+        return self.key is not None and waits_without_steps(self.key) and self.facts.steps is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +224,14 @@ def parse(path: str, *, plain: bool) -> Run:
         plain=passed_over,
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
+
+
+def waits_without_steps(key: CaseKey) -> bool:
+    """Return whether a case without `steps` waited after each step: it is a `train` on an accelerator.
+
+    On a CPU there is nothing to wait for.
+    """
+    return key.phase == HEADLINE and not is_cpu(key.device)
 
 
 def is_amount(value: Any) -> bool:
