@@ -436,7 +436,7 @@ def steps_of(tmp_path, device, steps, phase="train", store="store"):
 
 
 def test_waiting_and_looping(tmp_path):
-    """On an accelerator, steps that waited are not in one series with those that did not: the newest decides."""
+    """On an accelerator, only steps of the newest one's kind are in its series: with a wait or without."""
     track = steps_of(tmp_path, "cuda", (..., ..., 50, 1))
     np.testing.assert_array_equal(track.time_s, [np.nan, np.nan, 3.0, 4.0])
     assert track.uncounted.tolist() == [0, 1]

@@ -101,7 +101,9 @@ def _why_inconclusive(found: Comparison) -> str:
     of = fmt.plural(len(found.judged), "case")
     noise = f"cannot be distinguished from noise within ±{fmt.percent(found.resolution)}"
     wait = "waited after each step in some runs only"
-    return " and ".join(f"{count} of {of} {text}" for count, text in ((noisy, noise), (unlike, wait)) if count)
+    return " and ".join(
+        f"{count} of {of} {text}" for count, text in ((noisy, noise), (unlike, wait)) if count
+    )
 
 
 def _coverage(found: Comparison) -> str:
@@ -284,9 +286,9 @@ def _timing_warnings(found: Comparison) -> Iterator[str]:
     unlike = reliability.unlike_steps(found)
     if unlike:
         yield (
-            f"{fmt.plural(len(unlike), 'case')} not judged: {_names(unlike)} waited for the accelerator after "
-            "each step in some runs, as breakeven 0.1 times it, and not in others; measure both sides with one "
-            "version of breakeven"
+            f"{fmt.plural(len(unlike), 'case')} not judged: {_names(unlike)} waited for the accelerator "
+            "after each step in some runs, as breakeven 0.1 times it, and not in others; measure both sides "
+            "with one breakeven"
         )
     zero = reliability.zero_medians(found)
     if zero:

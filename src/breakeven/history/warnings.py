@@ -102,8 +102,8 @@ def _uncounted(archive: Archive) -> Iterator[str]:
         runs = {int(run) for track in tracks for run in track.uncounted}
         yield (
             f"{plural(len(tracks), 'case')} on accelerators: their times in {plural(len(runs), 'run')}, the "
-            f"last in {archive.runs[max(runs)].name}, are not compared with the newest ones, because breakeven "
-            "0.1 waited for the device after each step and a newer one does not: "
+            f"last in {archive.runs[max(runs)].name}, are not compared with the newest ones, because "
+            "breakeven 0.1 waited for the device after each step and a newer one does not: "
             f"{joined([one_line(track.case) for track in tracks])}"
         )
 

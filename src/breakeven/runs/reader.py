@@ -78,7 +78,11 @@ def read(paths: str | os.PathLike[str] | Paths) -> Runs:
     return Runs(
         runs=tuple(replace(run, name=name) for run, name in zip(pooled, names, strict=True)),
         machines=tuple(with_unique_labels(list(machines.values()))),
-        warnings=(*(f"left out: {reason}" for reason in left_out), *warnings, *_partly_recorded(runs, classes)),
+        warnings=(
+            *(f"left out: {reason}" for reason in left_out),
+            *warnings,
+            *_partly_recorded(runs, classes),
+        ),
         left_out=tuple(left_out),
         moved=tuple(line for run in runs for line in _moved(run)),
     )
