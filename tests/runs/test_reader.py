@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from breakeven.errors import NewerSchemaError, UsageError
 from breakeven.compare.machine_class import check_classes, class_of
+from breakeven.errors import NewerSchemaError, UsageError
 from breakeven.runs.reader import newest, read, read_side
 from support.run_files import affine_run, benchmark, outcome, run, write
 

@@ -273,13 +273,13 @@ def test_surrogates(tmp_path):
 
 def test_budget_is_noisy(tmp_path):
     """A flag of version 1 that is another one now."""
-    for flags, read in (
+    for flags, now in (
         (["noisy", "budget", "drift"], ("noisy", "drift")),
         (["budget"], ("noisy",)),
         (["drift", "budget"], ("drift", "noisy")),
         (["later"], ("later",)),
     ):
-        assert case_of(tmp_path, flags=flags).flags == read
+        assert case_of(tmp_path, flags=flags).flags == now
 
 
 @pytest.mark.parametrize(

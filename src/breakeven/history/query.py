@@ -281,7 +281,8 @@ def _unlike_the_newest(key: CaseKey | None, time_s: Array, steps: Array) -> NDAr
     timed, waits = np.isfinite(time_s), np.isnan(steps)
     if key is None or not waits_without_steps(key) or not timed.any():
         return np.zeros(len(time_s), dtype=bool)
-    return timed & (waits != waits[timed][-1])
+    unlike: NDArray[np.bool_] = timed & (waits != waits[timed][-1])
+    return unlike
 
 
 def _key(row: Mapping[str, Any]) -> CaseKey | None:
