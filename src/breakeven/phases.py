@@ -78,6 +78,9 @@ HEADLINE = Phase.TRAIN
 COMPARED = (HEADLINE, *(phase for phase in Phase if phase.is_compared and phase is not HEADLINE))
 """The phases with a speedup, the headline first."""
 
+WHOLE_STEPS = tuple(phase for phase in Phase if phase.parts == STEP_PARTS)
+"""The phases that time every part of a step; the others are parts of it."""
+
 
 def find_phase(name: str) -> Phase | None:
     """Return the phase of that name, None for a phase of a newer breakeven."""

@@ -11,6 +11,7 @@ from breakeven import cli
 from breakeven.compare.noise_floor import read_floor
 from breakeven.render.calibrate import CalibrationJson
 from breakeven.render.json_output import json_schema
+from breakeven.runs.machine import machine_of
 from support.fake_commands import CASES, Machine, install
 from support.reports import box
 from support.run_files import benchmark, run, write
@@ -28,7 +29,7 @@ def test_stores_and_prints_the_noise_floor(fake, tmp_path, capsys):
     machine = fake(Machine())
     assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 0
     assert len(machine.jobs) == 4
-    floor = read_floor(tmp_path / ".breakeven" / "noise", "id-here")
+    floor = read_floor(tmp_path / ".breakeven" / "noise", machine_of(box("here")))
     assert (floor.runs, floor.command, list(floor.medians_s)) == (4, "base {out}", list(CASES))
     shown = capsys.readouterr()
     visible = [line for line in shown.out.splitlines() if line.startswith("  ")]

@@ -106,13 +106,23 @@ def test_noise_floor(here):
 
 def test_noise_floor_of_two_classes(here):
     """Runs of two classes have no noise floor in common."""
-    other = machine("c2", driver="580")
-    for name, box in (("f", machine()), ("g", other)):
+    one, other = machine(driver="570"), machine("c2", driver="580")
+    for name, box in (("f", one), ("g", other)):
         calibrated = side(here, name, levels(), runs=8, first=20, machine_info=box)
         write_floor(floor_of(read_side(calibrated)), here / "kept")
-    (a,) = side(here, "a", levels(), runs=1)
+    (a,) = side(here, "a", levels(), runs=1, machine_info=one)
     (b,) = side(here, "b", SLOWER, runs=1, first=1, machine_info=other)
     assert cli.main(["compare", a, b, "--noise", "kept", "--vary", "driver"]) == 3
+
+
+@pytest.mark.parametrize("calibrated", [machine(), machine("c2", smt=True)])
+def test_noise_floor_of_a_class_that_records_more(here, calibrated):
+    """A noise floor of either id judges runs of both."""
+    runs = read_side(side(here, "f", levels(), runs=8, first=20, machine_info=calibrated))
+    write_floor(floor_of(runs), here / "kept")
+    (a,) = side(here, "a", levels(), runs=1)
+    (b,) = side(here, "b", SLOWER, runs=1, first=1, machine_info=machine("c2", smt=True))
+    assert cli.main(["compare", a, b, "--noise", "kept"]) == 1
 
 
 def test_only_new(here):
@@ -137,7 +147,7 @@ def test_nothing_judged(here):
 
 def test_different_classes(here, capsys):
     """They exit with 3 and one line that names the fields, unless they may vary."""
-    a = write(here / "a.json", a_run(levels()))
+    a = write(here / "a.json", a_run(levels(), machine_info=machine(gpu="L4", driver="570")))
     b = write(here / "b.json", a_run(levels(), seed=1, machine_info=machine("c2", gpu="H100", driver="580")))
     assert cli.main(["compare", a, b, "--vary", "gpu"]) == 3
     shown = capsys.readouterr()

@@ -155,6 +155,43 @@ def test_two_machines(check, tmp_path):
     assert {row["case"] for row in found["newest"]} == {f"{CASE} on EPYC", f"{CASE} on Xeon"}
 
 
+def test_classes_with_few_runs(check, tmp_path):
+    """Too few runs in every class of a pool of machines are one warning, with what distinguishes them."""
+    contents = timed(medians(5))
+    pool = (("A", "3.8.10"), ("B", "3.8.10"), ("C", "3.8.11"), ("A", "3.8.12"), ("B", "3.8.10"))
+    for made, (cpu, python) in zip(contents, pool, strict=True):
+        made["machine_info"] = {"python_version": python, "system": "Linux", "cpu": {"brand_raw": cpu}}
+    (warning,) = check(add(tmp_path, contents))[1]["warnings"]
+    assert "the store has 4 machine classes" in warning
+    assert "cpu (A, B, C) and python (3.8.10, 3.8.11, 3.8.12); some of them in cpu or python alone" in warning
+
+
+def test_classes_with_enough_runs(check, tmp_path):
+    """Several machines are only mentioned where they leave a series too short."""
+    ours, theirs = timed(medians(12)), timed(medians(3, base=0.02))
+    for made in theirs:
+        made["machine_info"] = box("Xeon")
+    assert check(add(tmp_path, ours, "one"))[1]["warnings"] == []
+    (warning,) = check(add(tmp_path, [*ours, *theirs], "two"))[1]["warnings"]
+    assert warning.startswith("1 series with fewer than 6 runs")
+    assert warning.endswith("differ in cpu (EPYC, Xeon)")
+
+
+def test_steps_that_waited(check, tmp_path):
+    """A loop without waiting begins a new series of each case on an accelerator, with one warning."""
+    steps = [benchmark([value] * 6, device=device, batch_size=batch, **extra)
+             for device in ("cpu", "cuda") for batch in (1, 64)
+             for value, extra in ((0.01, {}), (0.005, {"steps": 100}))]  # fmt: skip
+    contents = [content(i, steps[i >= 8 :: 2]) for i in range(14)]
+    code, found = check(add(tmp_path, contents))
+    waited = [line for line in found["warnings"] if line.startswith("2 cases on accelerators: ")]
+    assert len(waited) == 1
+    assert "in 8 runs" in waited[0]
+    assert code == 0
+    changed = {change["case"] for change in found["changes"]}
+    assert changed == {f"mlp train cpu batch={batch} width=128" for batch in (1, 64)}
+
+
 def test_adding_good_and_bad(history, tmp_path):
     """Good files are added and bad ones reported."""
     good = [write(tmp_path / f"{i}.json", made) for i, made in enumerate(timed(medians(2)))]

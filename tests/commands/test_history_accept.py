@@ -130,7 +130,7 @@ def test_entry_by_time(check, without_commits, time, code):
 def of_machine(name, contents, shift=0):
     """Return the same runs of another machine, this number of days later."""
     for i, made in enumerate(contents):
-        made["machine_info"] = box(name, class_id=f"id-{name}-{shift}")
+        made["machine_info"] = box(name, class_id=f"id-{name}-{shift}", torch=f"2.{shift}")
         made["datetime"] = when(i + shift)
     return contents
 

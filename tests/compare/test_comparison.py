@@ -6,6 +6,7 @@ import pytest
 
 from breakeven.compare.comparison import CaseComparison, whole_verdict
 from breakeven.compare.noise_floor import floor_of
+from breakeven.compare.reliability import undecided, unlike_steps, zero_medians
 from breakeven.runs.reader import read_side
 from breakeven.stats.verdict import Verdict
 from support.comparisons import PHASES, a_run, compared, levels, machine, side, two_sides
@@ -176,3 +177,46 @@ def test_no_timing_on_both_sides(tmp_path, word, reasons):
     found = two_sides(tmp_path, levels(), levels(), outcomes=outcomes)
     assert [case.reason for case in found.with_verdict(Verdict.ERROR)] == reasons
     assert (found.verdict, len(found.cases)) == ("unchanged", 10 + len(reasons))
+
+
+def with_steps(tmp_path, device, before, after, by=1.5):
+    """Sides of three runs each, all phases 1.5 times slower; `before` and `after` are the recorded steps."""
+    slower = levels(slower=PHASES, by=by)
+    sides = [
+        side(tmp_path, name, times, 3, first=first, device=device, steps=steps)
+        for first, (name, times, steps) in enumerate((("a", levels(), before), ("b", slower, after)))
+    ]
+    return compared(*sides)
+
+
+def test_waiting_against_looping(tmp_path):
+    """A step that waited for its accelerator is never judged against one that did not, and shifts nothing."""
+    found = with_steps(tmp_path, "cuda", ..., 50)
+    cases = {case.key.phase: case for case in found.cases if case.key.batch_size == 64}
+    assert {phase: case.verdict for phase, case in cases.items()} == dict.fromkeys(PHASES, "regressed") | {
+        "train": "inconclusive"
+    }
+    assert (cases["train"].ratio, cases["train"].q) == (None, None)
+    assert [case.key.batch_size for case in unlike_steps(found)] == [1, 64]
+    assert zero_medians(found) == undecided(found) == []
+    assert (found.counts["regressed"], found.verdict) == (8, "regressed")
+    alone = with_steps(tmp_path / "same", "cuda", ..., 50, by=1.0)
+    assert alone.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("device", "before", "after"), [("cpu", ..., 50), ("cpu@2", 50, ...), ("cuda", ..., ...), ("cuda", 5, 50)]
+)
+def test_steps_of_one_kind(tmp_path, device, before, after):
+    assert with_steps(tmp_path, device, before, after).counts["regressed"] == 10
+
+
+def test_side_of_both_kinds(tmp_path):
+    """Not even where both sides have runs of each kind, whose means would be compared."""
+    kinds = (("a", ...), ("b", 50), ("c", ...), ("d", 50))
+    one, two, three, four = (
+        side(tmp_path, name, levels(), 2, first=5 * i, device="cuda", steps=steps)
+        for i, (name, steps) in enumerate(kinds)
+    )
+    found = compared(one + two, three + four)
+    assert len(unlike_steps(found)) == 2

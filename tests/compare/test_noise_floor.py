@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from breakeven.compare.noise_floor import (
     write_floor,
 )
 from breakeven.errors import DifferentMachinesError, RunFileError, UsageError
+from breakeven.runs.machine import Machine, machine_of
 from breakeven.runs.reader import read_run
 from breakeven.stats.regression import effects
 from support.reports import box
@@ -27,6 +29,11 @@ def floor(noise, class_id="c1"):
     """The floor of log times, shape (cases, runs)."""
     medians = {f"case{i}": np.exp(row).tolist() for i, row in enumerate(np.atleast_2d(noise))}
     return NoiseFloor(class_id, {"cpu": "EPYC"}, np.atleast_2d(noise).shape[1], "2026-01-02", "cmd", medians)
+
+
+def of(class_id, **facts):
+    """A machine class."""
+    return Machine("", class_id, facts)
 
 
 def runs_of(tmp_path, *medians, machine=None):
@@ -146,7 +153,7 @@ def test_unknown_class(tmp_path):
     assert len(floor_warnings(found)) == 1
     assert floor_warnings(floor([[0.0, 0.1]])) == []
     assert write_floor(found, tmp_path / "noise").name == "unknown.json"
-    assert read_floor(tmp_path / "noise", None) == found
+    assert read_floor(tmp_path / "noise", machine_of({"node": "y"})) == found
 
 
 def test_round_trip(tmp_path):
@@ -154,8 +161,22 @@ def test_round_trip(tmp_path):
     found = floor_of(runs_of(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd {out}")
     path = write_floor(found, tmp_path / "deep" / "noise")
     assert path.name == "id-box.json"
-    assert read_floor(tmp_path / "deep" / "noise", "id-box") == found
-    assert read_floor(tmp_path / "deep" / "noise", "another") is None
+    directory = tmp_path / "deep" / "noise"
+    assert read_floor(directory, of("id-box")) == found
+    assert read_floor(directory, of("another")) is None
+    assert read_floor(directory, machine_of({"node": "x"})) is None
+
+
+def test_floor_of_the_same_class(tmp_path):
+    """A machine of which more is recorded now has another id, and still its noise floor: the newest."""
+    now = of("new", cpu="EPYC", cores=2, smt=True)
+    for class_id, cores, date in (("a", 2, "2026-01-02"), ("b", 4, "2026-01-04"), ("c", 2, "2026-01-03")):
+        write_floor(replace(floor([[0.0, 0.1]], class_id), facts={"cores": cores}, datetime=date), tmp_path)
+    (tmp_path / "damaged.json").write_text("{")
+    assert read_floor(tmp_path, now).class_id == "c"
+    write_floor(floor([[0.0, 0.1]], "new"), tmp_path)
+    assert read_floor(tmp_path, now).class_id == "new"
+    assert read_floor(tmp_path, replace(now, is_recorded=False)) is None
 
 
 @pytest.mark.parametrize("class_id", ["../../evil", "a/b", "", "x" * 65, "a\0b", "é", ".."])
@@ -165,7 +186,7 @@ def test_path_stays_in_the_directory(tmp_path, class_id):
     assert path.parent == tmp_path / "noise"
     assert len(list((tmp_path / "noise").iterdir())) == 1
     if class_id:
-        assert read_floor(tmp_path / "noise", class_id).runs == 2
+        assert read_floor(tmp_path / "noise", of(class_id)).runs == 2
 
 
 @pytest.mark.parametrize(
@@ -186,7 +207,7 @@ def test_damaged_file(tmp_path, change, field):
     path = write_floor(floor([[0.0, 0.1]]), tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunFileError) as refused:
-        read_floor(tmp_path, "c1")
+        read_floor(tmp_path, of("c1"))
     assert str(refused.value).startswith(f"{path}: {field}: ")
     assert str(refused.value).endswith("; calibrate again with `breakeven calibrate`")
 
@@ -198,7 +219,7 @@ def test_unchecked_fields(tmp_path):
     for shown in ({"schema": "x", "class": 3, "datetime": 4, "command": None, "other": 1}, {}):
         kept = {key: content[key] for key in ("class_id", "runs", "medians_s")}
         path.write_text(json.dumps(kept | shown))
-        assert read_floor(tmp_path, "c1").facts == {}
+        assert read_floor(tmp_path, of("c1")).facts == {}
 
 
 def test_cannot_be_written(tmp_path):

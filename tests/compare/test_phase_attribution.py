@@ -54,10 +54,22 @@ def test_cells_in_one_line(tmp_path):
         (levels((1,)), {"train": 0.02}, [("train", [])]),
         (levels((1,)), {"transfer": 0.002, "step": 0.0001}, [("step", []), ("transfer", [])]),
         ({("train", 1): 0.01}, {"train": 0.02}, [("train", [])]),
+        # A step that waits is not a part of the step.
+        (levels((1,)) | {("train_sync", 1): 0.011}, {"train_sync": 0.021, "backward": 0.015, "train": 0.02},
+         [("train", ["backward"])]),
+        ({("train", 1): 0.01, ("train_sync", 1): 0.011}, {"train_sync": 0.022}, [("train_sync", [])]),
     ],
-    ids=["opposite", "several phases", "no phase", "phases alone, largest first", "step alone"],
+    ids=["opposite", "several phases", "no phase", "phases alone, largest first", "step alone",
+         "a step that waits", "waiting alone"],
 )  # fmt: skip
 def test_phases(tmp_path, before, changed, found):
     after = before | {(phase, 1): seconds for phase, seconds in changed.items()}
     cases = two_sides(tmp_path, before, after, noise=0.001).cases
     assert [(c.key.phase, [phase for phase, _ in c.phases]) for c in attribute_changes(cases)] == found
+
+
+def test_no_phases_but_whole_steps(tmp_path):
+    """Without phases, nothing is said about them."""
+    before = {("train", 1): 0.01, ("train_sync", 1): 0.011}
+    line = text(tmp_path, before, {key: 2 * seconds for key, seconds in before.items()})
+    assert "in no single phase" not in line

@@ -30,6 +30,18 @@ def test_names_are_one_line(tmp_path):
     assert all(line.isprintable() for line in (text.headline, text.coverage, *text.warnings))
 
 
+def test_waiting_against_looping(tmp_path):
+    """One warning for all cases, and no other reason for them."""
+    only = {key: seconds for key, seconds in BEFORE.items() if key[0] == "train"}
+    sides = [
+        side(tmp_path, name, only, 3, first=first, device="cuda", steps=steps)
+        for first, (name, steps) in enumerate((("a", ...), ("b", 50)))
+    ]
+    text = describe(compared(*sides))
+    assert text.headline == "Inconclusive: 2 of 2 cases waited after each step in some runs only."
+    assert [warning.split(":")[0] for warning in text.warnings] == ["2 cases not judged"]
+
+
 @pytest.mark.parametrize("noise", [0.005, 1.0])
 def test_single_runs(tmp_path, noise):
     """Three warnings: the missing noise floor, what it would take, and nothing else."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_outcomes(tmp_path):
 def test_hostile_class_id(tmp_path, class_id):
     """No class id leads out of the store or into another class."""
     contents = [
-        content(i, [benchmark(FEW)], machine=box(class_id=c)) for i, c in enumerate((class_id, "abc"))
+        content(i, [benchmark(FEW)], machine=box(c, class_id=c)) for i, c in enumerate((class_id, "abc"))
     ]
     path = add(tmp_path, contents)
     assert [name.count("/") for name in in_store(path)] == [1, 1]
@@ -368,11 +369,101 @@ def test_reading_version_1():
 
 
 def test_writing_as_version_1(tmp_path):
-    """The same run has the same file name, digest, columns and rows as in version 1."""
+    """The same run has the same file name, digest, columns and rows as in version 1; `steps` is added."""
     path = add(tmp_path, [version_1_run(0), version_1_run(1)])
     assert in_store(path) == in_store(VERSION_1)
     for old, new in zip(files_of(VERSION_1), files_of(path), strict=True):
-        query = "FROM read_parquet(?, hive_partitioning = false)"
-        ours, theirs = (duckdb.connect().execute(query, [str(file)]) for file in (new, old))
+        query = "SELECT {} FROM read_parquet(?, hive_partitioning = false)"
+        ours, theirs = (
+            duckdb.connect().execute(query.format(columns), [str(file)])
+            for file, columns in ((new, "* EXCLUDE steps"), (old, "*"))
+        )
         assert ours.description == theirs.description
         assert repr(ours.fetchall()) == repr(theirs.fetchall())
+
+
+def grown(number, machine=None, **facts):
+    """A run of the machine of `VERSION_1`, of which more facts are recorded now."""
+    return content(number, [benchmark(FEW, workload="bare")], machine or box("EPYC", f"new{number}", **facts))
+
+
+def test_class_that_records_more(tmp_path):
+    """A run of the same machine continues the series of version 1, under its id."""
+    path = tmp_path / "store"
+    shutil.copytree(VERSION_1, path)
+    [label] = {run.label for run in read_store(VERSION_1).runs}
+    add(tmp_path, [grown(5, smt=True), grown(6, smt=False), grown(7, smt=True, numa_nodes=1)])
+    archive = read_store(path)
+    assert [run.class_id for run in archive.runs] == ["id-EPYC"] * 3 + ["new6", "id-EPYC"]
+    assert [machine.class_id for machine in archive.machines] == ["id-EPYC", "new6"]
+    assert archive.machines[0].facts["numa_nodes"] == 1
+    assert {run.label for run in archive.runs} == {label}
+    runs = {(track.class_id, track.case): track.run.tolist() for track in archive.tracks}
+    case = "bare train cpu batch=64 width=128"
+    assert (runs["id-EPYC", case], runs["new6", case]) == ([2, 4], [3])
+
+
+def rewrite(file, columns):
+    """Replace a file of a store by these columns of it."""
+    source = f"read_parquet('{file}', hive_partitioning = false)"
+    duckdb.execute(f"COPY (SELECT {columns} FROM {source}) TO '{file}.new' (FORMAT parquet)")
+    Path(f"{file}.new").replace(file)
+
+
+def test_store_of_plain_files(tmp_path):
+    """A store of version 1 has no facts of a plain file's machine, but its id."""
+    plain = {"machine": "x86_64", "cpu": {"brand_raw": "EPYC"}}
+    path = add(tmp_path, [grown(i, plain) for i in range(2)])
+    rewrite(files_of(path)[0], "* EXCLUDE steps REPLACE ('{}' AS facts)")
+    assert [machine.facts["cpu"] for machine in read_store(path).machines] == ["EPYC"]
+
+
+@pytest.mark.parametrize("facts", ["'{'", "'[1]'", "NULL"])
+def test_unreadable_facts(kept, facts):
+    """The id of the class still identifies it."""
+    rewrite(files_of(kept)[0], f"* REPLACE ({facts} AS facts)")
+    assert len(read_store(kept).machines) == 1
+
+
+def steps_of(tmp_path, device, steps, phase="train", store="store"):
+    """The tracks of a store with a run for each number of steps, `...` where none is recorded."""
+    cases = [
+        [benchmark([1.0 + i] * 6, device=device, phase=phase, steps=number, peak_memory_bytes=9)]
+        for i, number in enumerate(steps)
+    ]
+    [track] = read_store(add(tmp_path, [content(i, case) for i, case in enumerate(cases)], store)).tracks
+    return track
+
+
+def test_waiting_and_looping(tmp_path):
+    """On an accelerator, only steps of the newest one's kind are in its series: with a wait or without."""
+    track = steps_of(tmp_path, "cuda", (..., ..., 50, 1))
+    np.testing.assert_array_equal(track.time_s, [np.nan, np.nan, 3.0, 4.0])
+    assert track.uncounted.tolist() == [0, 1]
+    assert track.peak_memory_bytes.tolist() == [9] * 4
+    track = steps_of(tmp_path, "cuda", (50, ...), store="older")
+    assert (track.time_s[1], track.uncounted.tolist()) == (2.0, [0])
+
+
+@pytest.mark.parametrize(
+    ("device", "phase", "steps"),
+    [
+        ("cpu", "train", (..., 50)),
+        ("cpu@1", "train", (..., 50)),
+        ("cuda", "forward", (..., ...)),
+        ("cuda", "train_sync", (..., ...)),
+        ("cuda", "train", (..., ...)),
+        ("cuda", "train", (20, 1000)),
+    ],
+)
+def test_one_kind_of_step(tmp_path, device, phase, steps):
+    assert steps_of(tmp_path, device, steps, phase).time_s.tolist() == [1.0, 2.0]
+
+
+def test_steps_in_a_store_of_version_1(tmp_path):
+    """Its files have no such column."""
+    path = add(tmp_path, [content(0, [benchmark(FEW, device="cuda", steps=50)])])
+    rewrite(files_of(path)[0], "* EXCLUDE steps")
+    add(tmp_path, [content(1, [benchmark(FEW, device="cuda", steps=50)])])
+    [track] = read_store(path).tracks
+    assert track.uncounted.tolist() == [0]

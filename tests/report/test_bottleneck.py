@@ -53,6 +53,24 @@ def test_both_ends_of_the_interval_must_agree(tmp_path, times, low_s, high_s, ki
     assert cell.low <= cell.share <= cell.high
 
 
+@pytest.mark.parametrize(
+    ("queued", "kind", "share"),
+    [
+        ((1.2, 1.0, 1.5), Bound.LAUNCH, 1.0),  # alone, queueing takes longer than in a loop
+        ((0.95, 0.85, 1.3), Bound.LAUNCH, 0.95),
+        ((0.95, 0.7, 1.3), Bound.UNDECIDED, 0.95),
+        ((0.3, 0.2, 0.45), Bound.COMPUTE, 0.3),
+    ],
+)
+def test_loop(tmp_path, queued, kind, share):
+    """In a loop that the host bounds, a step takes about as long as queueing it."""
+    facts = dict(zip(("enqueue_s", "enqueue_low_s", "enqueue_high_s"), queued, strict=True))
+    rows = [benchmark([1.0] * 9, device="cuda", steps=50, **facts)]
+    cell = only(only(report(tmp_path, run(rows)).bottlenecks).cells)
+    assert (cell.kind, cell.share) == (kind, pytest.approx(share))
+    assert cell.high <= 1
+
+
 def test_no_accelerator(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.0, 0.9)}, device="cpu@1")
     assert found.bottlenecks == ()

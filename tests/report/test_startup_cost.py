@@ -39,12 +39,20 @@ STEP = ("forward", "backward", "step", "train")
         ({"cpu": {"first_call_s": 7.0, "model_transfer_s": 1.0}}, 6.0 - 5.0),
         # Each phase's first call took 1 s too long, and so did train's; the larger sum counts.
         ({"cuda": {"first_call_s": 2.0}, "phases": STEP}, 6.0 + 3.0),
+        ({"cuda": {"first_call_s": 2.0}, "phases": (*STEP, "train_sync")}, 6.0 + 3.0),
         ({"cuda": {"first_call_s": 4.0, "compile_s": 20.0}}, 6.0 + 20.0),
         # The first call of a captured graph is a replay: it has neither compiling nor capturing.
         ({"cuda": {"first_call_s": 1.0, "compile_s": 20.0, "capture_s": 2.0}}, 6.0 + 20.0 + 2.0),
         ({"cuda": {"first_call_s": 1.0, "capture_s": 2.0}, "phases": STEP}, 6.0 + 2.0),
     ],
-    ids=["baseline", "first calls", "compiling", "capturing", "a capture in every phase"],
+    ids=[
+        "baseline",
+        "first calls",
+        "and a step that waits",
+        "compiling",
+        "capturing",
+        "a capture in every phase",
+    ],
 )
 def test_parts_of_the_start(tmp_path, options, start_s):
     assert only(report_on(tmp_path, **options).paybacks).start_s == start_s

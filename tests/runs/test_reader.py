@@ -1,10 +1,12 @@
 """Several run files as one set of runs, and which file is the newest."""
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
 
+from breakeven.compare.machine_class import check_classes, class_of
 from breakeven.errors import NewerSchemaError, UsageError
 from breakeven.runs.reader import newest, read, read_side
 from support.run_files import affine_run, benchmark, outcome, run, write
@@ -90,3 +92,40 @@ def test_newest(tmp_path):
     assert str(newest(tmp_path)) == newer
     (tmp_path / "c.json").unlink()
     assert str(newest(tmp_path)) == new
+
+
+def grown(content, **facts):
+    """A later run of the same machine, of which more is recorded, so that its class has another id."""
+    later = copy.deepcopy(content) | {"datetime": "2027-01-01T00:00:00"}
+    ours = later["machine_info"]["breakeven"]
+    ours |= {"class": ours["class"] | facts, "class_id": "another"}
+    for item in later["benchmarks"]:
+        item["stats"]["data"] = [1.01 * time_s for time_s in item["stats"]["data"]]
+    return later
+
+
+def test_class_that_records_more(tmp_path):
+    """Runs of version 1 and later ones of the same machine are replicates, with one warning."""
+    committed = Path(__file__).parents[2] / "results" / "h100-16core" / "run.json"
+    later = grown(json.loads(committed.read_text()), physical_cores=8, smt=True, numa_nodes=None)
+    later["breakeven"]["outcomes"][0]["extra_info"]["workload"] = "other"
+    found = read([committed, write(tmp_path / "later.json", later)])
+    (machine,) = found.machines
+    assert machine.class_id == "9f7a2bc0b831"
+    assert machine.facts["smt"] is True
+    keys = {case.key.machine for run in found.runs for case in run.cases.values()}
+    keys |= {one.key.machine for run in found.runs for one in run.outcomes}
+    assert keys == {"9f7a2bc0b831"}
+    assert found.runs[0].cases.keys() == found.runs[1].cases.keys()
+    (warning,) = found.warnings
+    assert "physical_cores, smt, numa_nodes" in warning
+    sides = read_side([committed]) + read_side([tmp_path / "later.json"])
+    assert len(check_classes(sides)) == 1
+    assert class_of(sides).class_id == "9f7a2bc0b831"
+
+
+def test_class_that_differs(tmp_path):
+    content = affine_run({"cpu": (1, 1)}, machine={"breakeven": {"class": {"cpu": "A"}, "class_id": "one"}})
+    paths = [write(tmp_path / "a.json", content), write(tmp_path / "b.json", grown(content, cpu="B"))]
+    assert [machine.class_id for machine in read(paths).machines] == ["one", "another"]
+    assert class_of(read_side(paths)) is None

@@ -22,6 +22,12 @@ def run_of(tmp_path, *benchmarks, **parts):
     return read_run(write(tmp_path / "r.json", run(benchmarks, **parts)))
 
 
+def case_of(tmp_path, **extra):
+    """The only case of a run with this `extra_info`."""
+    (case,) = run_of(tmp_path, benchmark([1.0, 2.0], **extra)).cases.values()
+    return case
+
+
 def refusal(path, read=read_run, error=RunFileError):
     """The refusal of a file, without the file: one line that ends with a remedy."""
     with pytest.raises(error) as caught:
@@ -263,3 +269,31 @@ def test_surrogates(tmp_path):
     found = read_run(write(tmp_path / "r.json", json.dumps(content)))
     assert [case.key.phase for case in found.cases.values()] == ["train"]
     assert [one.outcome for one in found.outcomes] == ["oom", "oom"]
+
+
+def test_budget_is_noisy(tmp_path):
+    """A flag of version 1 that is another one now."""
+    for flags, now in (
+        (["noisy", "budget", "drift"], ("noisy", "drift")),
+        (["budget"], ("noisy",)),
+        (["drift", "budget"], ("drift", "noisy")),
+        (["later"], ("later",)),
+    ):
+        assert case_of(tmp_path, flags=flags).flags == now
+
+
+@pytest.mark.parametrize(
+    ("phase", "device", "steps", "waits"),
+    [
+        ("train", "cuda", ..., True),
+        ("train", "cuda:1", None, True),
+        ("train", "cuda", "50", True),
+        ("train", "cuda", 1, False),
+        ("train", "cpu", ..., False),
+        ("train", "cpu@best", ..., False),
+        ("train_sync", "cuda", ..., False),
+        ("forward", "cuda", ..., False),
+    ],
+)
+def test_waiting_for_an_accelerator(tmp_path, phase, device, steps, waits):
+    assert case_of(tmp_path, phase=phase, device=device, steps=steps).waits is waits

@@ -52,13 +52,26 @@ def noisy(rng, median, n=30, noise=0.02):
     return (median * np.exp(noise * rng.standard_normal(n))).tolist()
 
 
-def affine_run(devices, batches=(1, 8, 64, 512), seed=0, n=30, noise=0.02, phases=("train",), **kwargs):
-    """A run whose devices take `floor + slope * batch`: `devices` maps a name to (floor, slope)."""
+def affine_run(
+    devices, batches=(1, 8, 64, 512), seed=0, n=30, noise=0.02, phases=("train",), waits=False, **kwargs
+):
+    """A run whose devices take `floor + slope * batch`: `devices` maps a name to (floor, slope).
+
+    `train` is a loop of 10 steps, unless `waits`: then each step waited, as in version 1.
+    """
+    loop = {"train": {} if waits else {"steps": 10}}
     rng = np.random.default_rng(seed)
     identity = {key: kwargs.pop(key) for key in ("workload", "axes") if key in kwargs}
     return run(
         [
-            benchmark(noisy(rng, floor + slope * b, n, noise), phase=p, device=d, batch_size=b, **identity)
+            benchmark(
+                noisy(rng, floor + slope * b, n, noise),
+                phase=p,
+                device=d,
+                batch_size=b,
+                **identity,
+                **loop.get(p, {}),
+            )
             for p in phases
             for b in batches
             for d, (floor, slope) in devices.items()

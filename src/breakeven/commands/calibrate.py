@@ -78,7 +78,7 @@ def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
 
     runs = run_repeatedly(runner, arguments.command, arguments.runs, notify)
     floor = floor_of(runs, arguments.command)
-    before = read_floor(arguments.noise, floor.class_id)
+    before = read_floor(arguments.noise, runs[-1].machine)
     path = write_floor(floor, arguments.noise)
     seen = detectable(floor, RUNS_A_SIDE)
     warnings = [*runner.workspace.warnings, *floor_warnings(floor, before)]

@@ -121,11 +121,11 @@ def compare_with(
 
 def _floor_for(runs: Sequence[Run], directory: Path) -> NoiseFloor | None:
     """Return the noise floor of the runs' class, None where they have several or it was not calibrated."""
-    from breakeven.compare.machine_class import recorded_class
+    from breakeven.compare.machine_class import class_of
     from breakeven.compare.noise_floor import read_floor
 
-    classes = {recorded_class(run) for run in runs}
-    return read_floor(directory, classes.pop()) if len(classes) == 1 else None
+    machine = class_of(runs)
+    return None if machine is None else read_floor(directory, machine)
 
 
 def present(found: Comparison, arguments: argparse.Namespace) -> int:

@@ -27,6 +27,9 @@ Array = NDArray[np.float64]
 JUDGED = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.UNCHANGED)
 """The verdicts on cases that both sides timed; the overall one is the first that any case has."""
 
+UNLIKE_STEPS = "timed with a wait after each step in some runs, and without in others"
+"""Why a training step on an accelerator is not judged: version 1 waited, and a newer one loops."""
+
 _BROKEN = (OutcomeKind.FAILED, OutcomeKind.CRASHED, OutcomeKind.OOM)
 
 
@@ -128,6 +131,9 @@ def compare(
     class_warnings = check_classes([*baseline, *candidate], vary)
     names = list(dict.fromkeys(name for run in (*baseline, *candidate) for name in run.cases))
     before, after = _logs(baseline, names), _logs(candidate, names)
+    unlike = _unlike_steps(names, [*baseline, *candidate])
+    for side in (before, after):
+        side[unlike] = math.nan
     noise, is_unusable = None, False
     if floor is not None and min(len(baseline), len(candidate)) == 1:
         noise = floor.logs(names)
@@ -140,6 +146,7 @@ def compare(
     ]
     changed = _changed_machines(cases, (before, after, noise), (baseline, candidate), threshold)
     cases = [_unless_machine_changed(case, changed) for case in cases]
+    cases = [_unless_unlike(case, is_unlike) for case, is_unlike in zip(cases, unlike, strict=True)]
     cases += _broken_in_candidate(names, baseline, candidate)
     return Comparison(
         whole_verdict(cases),
@@ -167,6 +174,12 @@ def _logs(side: Sequence[Run], names: Sequence[str]) -> Array:
     medians = [[run.cases[name].median_s if name in run.cases else 0.0 for run in side] for name in names]
     logs = [[math.log(median) if median > 0 else math.nan for median in of_case] for of_case in medians]
     return np.array(logs, dtype=float).reshape(len(names), len(side))
+
+
+def _unlike_steps(names: Sequence[str], runs: Sequence[Run]) -> NDArray[np.bool_]:
+    """Return for each case whether some of its steps waited for an accelerator, and others did not."""
+    kinds = [{run.cases[name].waits for run in runs if name in run.cases} for name in names]
+    return np.array([len(kind) > 1 for kind in kinds], dtype=bool)
 
 
 def _side(name: str, runs: Sequence[Run]) -> list[CaseResult]:
@@ -263,6 +276,10 @@ def _unless_machine_changed(case: CaseComparison, changed: Collection[str]) -> C
     if case.is_judged and case.key is not None and case.key.device in changed:
         return replace(case, verdict=Verdict.INCONCLUSIVE, reason="the machine changed, as its canary shows")
     return case
+
+
+def _unless_unlike(case: CaseComparison, is_unlike: bool) -> CaseComparison:
+    return replace(case, reason=UNLIKE_STEPS) if is_unlike and case.is_judged else case
 
 
 def _finite(value: float) -> float | None:

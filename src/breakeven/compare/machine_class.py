@@ -6,24 +6,19 @@ user allows a field to vary. A report compares machines on purpose: see `breakev
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 from breakeven import format as fmt
 from breakeven.errors import DifferentMachinesError
 from breakeven.format import one_line
+from breakeven.runs.machine import Machine, classes_of, differences, partly_recorded
 from breakeven.runs.schema import Run
 
-CLASS_ID = "class_id"
-"""The field that is reported as different if the files record no other."""
 
-_NOT_RECORDED = "not recorded"
-
-
-def recorded_class(run: Run) -> str | None:
-    """Return the class id that the run file records, None where it records none."""
-    return run.machine.class_id if run.machine.is_recorded else None
+def class_of(runs: Sequence[Run]) -> Machine | None:
+    """Return the machine class of runs, None where they are of several."""
+    classes = {machine.class_id: machine for machine in classes_of(run.machine for run in runs)}
+    return classes.popitem()[1] if len(classes) == 1 else None
 
 
 def check_classes(runs: Sequence[Run], vary: Collection[str] = ()) -> list[str]:
@@ -36,51 +31,45 @@ def check_classes(runs: Sequence[Run], vary: Collection[str] = ()) -> list[str]:
     Raises:
         DifferentMachinesError: two runs are of different classes in a field that may not vary.
     """
-    unknown = [one_line(run.path, 100) for run in runs if recorded_class(run) is None]
+    known = [run.machine for run in runs if run.machine.is_recorded or run.machine.facts]
+    different = differences(known)
+    refused = {name: values for name, values in different.items() if name not in vary}
+    if refused:
+        raise DifferentMachinesError(_refusal(refused, [name for name in vary if name not in different]))
+    return [
+        *unrecorded_warnings(runs),
+        *(
+            f"{one_line(name, 40)} differs ({fmt.listed(values)}), as --vary allows: the ratios include the "
+            "effect of that difference"
+            for name, values in different.items()
+        ),
+    ]
+
+
+def unrecorded_warnings(runs: Sequence[Run]) -> list[str]:
+    """Return a warning for the runs that do not record their machine, and one for fields that some lack."""
+    unknown = [one_line(run.path, 100) for run in runs if not run.machine.is_recorded]
     warnings = []
     if unknown:
         warnings.append(
             f"{fmt.joined(unknown)}: the file does not record the machine class, so different machines would "
             "not be noticed; measure both sides with breakeven's plugin"
         )
-    different = differences([run for run in runs if recorded_class(run) is not None])
-    refused = {name: values for name, values in different.items() if name not in vary}
-    if refused:
-        raise DifferentMachinesError(_refusal(refused, [name for name in vary if name not in different]))
-    return warnings + [
-        f"{name} differs ({values}), as --vary allows: the ratios include the effect of that difference"
-        for name, values in different.items()
-    ]
+    partly = partly_recorded(run.machine for run in runs)
+    if partly:
+        warnings.append(
+            f"only some of the files record {fmt.joined([one_line(name, 40) for name in partly], 6)}, so "
+            "machines that differ in it would not be noticed; measure both sides with one breakeven"
+        )
+    return warnings
 
 
-def differences(runs: Sequence[Run]) -> dict[str, str]:
-    """Return the fields that differ between runs, each with its values as text."""
-    # Runs of one class id have the same facts, so one run of each class is enough.
-    classes = {recorded_class(run): run.machine.facts for run in runs}
-    if len(classes) < 2:
-        return {}
-    names = dict.fromkeys(name for facts in classes.values() for name in facts)
-    different = {
-        name: values
-        for name in names
-        if len(values := _distinct(facts.get(name, _NOT_RECORDED) for facts in classes.values())) > 1
-    }
-    ids = _distinct(class_id or _NOT_RECORDED for class_id in classes)
-    return {name: " and ".join(values) for name, values in (different or {CLASS_ID: ids}).items()}
-
-
-def difference_text(different: Mapping[str, str]) -> str:
+def difference_text(different: Mapping[str, Sequence[str]]) -> str:
     """Return the fields that differ, with their values."""
-    return "; ".join(f"{one_line(name, 40)} ({values})" for name, values in different.items())
+    return "; ".join(f"{one_line(name, 40)} ({fmt.listed(values)})" for name, values in different.items())
 
 
-def _distinct(values: Iterable[Any]) -> list[str]:
-    """Return the distinct values as text; 1 and True are distinct, as are None and a missing one."""
-    texts = [value if isinstance(value, str) else json.dumps(value, default=str) for value in values]
-    return [one_line(text, 60) for text in dict.fromkeys(texts)]  # distinguished before they are shortened
-
-
-def _refusal(refused: Mapping[str, str], unused: Sequence[str]) -> str:
+def _refusal(refused: Mapping[str, Sequence[str]], unused: Sequence[str]) -> str:
     names = ",".join(one_line(name, 40) for name in refused)
     beside = (
         f"; --vary {','.join(unused)} has no effect, because the runs do not differ in it" if unused else ""

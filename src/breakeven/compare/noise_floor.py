@@ -6,11 +6,12 @@ it. The file has the median of every case in every run, so that every estimate c
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 from scipy.special import nctdtrinc, stdtrit
 
 from breakeven.case import SCHEMA
-from breakeven.compare.machine_class import difference_text, differences, recorded_class
-from breakeven.errors import DifferentMachinesError, UsageError
+from breakeven.compare.machine_class import difference_text
+from breakeven.errors import DifferentMachinesError, RunFileError, UsageError
 from breakeven.files import write_whole
 from breakeven.format import one_line, plural
-from breakeven.runs.json_files import Place, load_json
+from breakeven.runs.json_files import Place, load_json, mapping
+from breakeven.runs.machine import Machine, agree, differences
 from breakeven.runs.schema import Run
 from breakeven.stats.empirical_bayes import pooled_df
 from breakeven.stats.regression import ALPHA, CaseNoise, estimate_noise, posterior_variances
@@ -90,7 +92,7 @@ def check_one_class(runs: Sequence[Run]) -> None:
     Raises:
         DifferentMachinesError: naming the fields that differ.
     """
-    different = differences(runs)
+    different = differences(run.machine for run in runs)
     if different:
         raise DifferentMachinesError(
             f"the runs come from different machine classes: {difference_text(different)}; a noise floor is "
@@ -116,7 +118,7 @@ def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
             "calibrate with --runs 5 or more"
         )
     last = runs[-1]
-    class_id = recorded_class(last) or UNKNOWN_CLASS
+    class_id = last.machine.class_id if last.machine.is_recorded else UNKNOWN_CLASS
     return NoiseFloor(class_id, last.machine.facts, len(runs), last.datetime, command, medians)
 
 
@@ -205,28 +207,42 @@ class _Stored(msgspec.Struct):
     command: Any = None
 
 
-def read_floor(directory: Path, class_id: str | None) -> NoiseFloor | None:
+def read_floor(directory: Path, machine: Machine) -> NoiseFloor | None:
     """Return the noise floor of a class, None where it was never calibrated.
+
+    Where none has the class's id, it is the newest of those whose facts agree with the class's.
 
     Raises:
         RunFileError: the file is damaged, or of a newer breakeven.
     """
-    class_id = class_id or UNKNOWN_CLASS
+    class_id = machine.class_id if machine.is_recorded else UNKNOWN_CLASS
     path = directory / _file_name(class_id)
     if not path.exists():
-        return None
+        same = [floor for floor in _other_floors(directory) if agree(floor.facts, machine.facts)]
+        return max(same, key=lambda floor: floor.datetime, default=None) if machine.is_recorded else None
+    floor = _read(path)
+    if floor.class_id != class_id:  # the file was renamed or copied
+        Place(str(path)).at("class_id").refuse(
+            f"{one_line(repr(floor.class_id), 80)} is not {one_line(repr(class_id), 80)}", _CALIBRATE
+        )
+    return floor
+
+
+def _other_floors(directory: Path) -> Iterator[NoiseFloor]:
+    for path in sorted(directory.glob("*.json")):
+        with contextlib.suppress(RunFileError):  # of another class, as far as can be known
+            yield _read(path)
+
+
+def _read(path: Path) -> NoiseFloor:
     place, content = Place(str(path)), load_json(str(path))
     schema = content.get("schema") if isinstance(content, dict) else None
     if isinstance(schema, int):
         place.refuse_newer(schema)
     stored = place.decode(content, _Stored, _CALIBRATE)
-    if stored.class_id != class_id:  # the file was renamed or copied
-        place.at("class_id").refuse(
-            f"{one_line(repr(stored.class_id), 80)} is not {one_line(repr(class_id), 80)}", _CALIBRATE
-        )
     return NoiseFloor(
-        class_id,
-        stored.facts if isinstance(stored.facts, dict) else {},
+        stored.class_id,
+        mapping(stored.facts),
         stored.runs,
         one_line(stored.datetime or ""),
         one_line(stored.command or "", 2000),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from breakeven.case import CaseKey
 from breakeven.compare.comparison import CaseComparison
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE
+from breakeven.phases import HEADLINE, WHOLE_STEPS
 from breakeven.stats.verdict import Verdict
 
 CHANGED = (Verdict.REGRESSED, Verdict.IMPROVED)
@@ -56,10 +56,10 @@ def _of_cell(phases: Mapping[str, CaseComparison]) -> list[PhaseAttribution]:
     shares = [
         (phase, _change_s(case) / _change_s(step))
         for phase, case in changed.items()
-        if case.verdict == step.verdict
+        if case.verdict == step.verdict and phase not in WHOLE_STEPS
     ]
     shares.sort(key=lambda share: share[1], reverse=True)
-    return [_attribution(step, tuple(shares), len(phases) > 1)]
+    return [_attribution(step, tuple(shares), any(phase not in WHOLE_STEPS for phase in phases))]
 
 
 def _attribution(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median_high
 
 from breakeven.compare.common_shift import Shift
-from breakeven.compare.comparison import CaseComparison, Comparison
+from breakeven.compare.comparison import UNLIKE_STEPS, CaseComparison, Comparison
 from breakeven.flags import Flag
 from breakeven.runs.schema import Run
 from breakeven.stats.regression import runs_needed
@@ -71,7 +71,21 @@ def partly_timed(found: Comparison, side: Sequence[Run]) -> list[CaseComparison]
 
 def zero_medians(found: Comparison) -> list[CaseComparison]:
     """Return the cases that both sides timed but that have no ratio, because a median is zero."""
-    return [case for case in found.judged if case.n_baseline and case.n_candidate and case.ratio is None]
+    return [
+        case
+        for case in found.judged
+        if case.n_baseline and case.n_candidate and case.ratio is None and not case.reason
+    ]
+
+
+def unlike_steps(found: Comparison) -> list[CaseComparison]:
+    """Return the cases whose steps waited for an accelerator in some runs only, which are not judged."""
+    return [case for case in found.judged if case.reason == UNLIKE_STEPS]
+
+
+def undecided(found: Comparison) -> list[CaseComparison]:
+    """Return the inconclusive cases that more runs could settle."""
+    return [case for case in found.with_verdict(Verdict.INCONCLUSIVE) if not case.reason]
 
 
 def not_retested(found: Comparison) -> list[CaseComparison]:
@@ -88,12 +102,12 @@ def disturbed(found: Comparison) -> dict[Flag, int]:
 
 def runs_to_settle(found: Comparison) -> RunsNeeded | None:
     """Return the runs that would settle the inconclusive cases; None where their noise is unknown."""
-    undecided = found.with_verdict(Verdict.INCONCLUSIVE)
-    known = [case.sd for case in undecided if case.sd is not None]
+    cases = undecided(found)
+    known = [case.sd for case in cases if case.sd is not None]
     if known:
         typical, most = (runs_needed(sd, found.resolution) for sd in (median_high(known), max(known)))
         return RunsNeeded(typical, most)
-    spread = _spread([case.ratio for case in undecided if case.ratio])
+    spread = _spread([case.ratio for case in cases if case.ratio])
     if spread is None:
         return None
     needed = runs_needed(spread, found.resolution)

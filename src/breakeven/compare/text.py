@@ -96,9 +96,13 @@ def _why_inconclusive(found: Comparison) -> str:
         return "no case was timed on both sides"
     if found.changed_machines:
         return f"the machine changed, as the canary on {fmt.listed(found.changed_machines)} shows"
-    return (
-        f"{found.counts[Verdict.INCONCLUSIVE]} of {fmt.plural(len(found.judged), 'case')} cannot be "
-        f"distinguished from noise within ±{fmt.percent(found.resolution)}"
+    unlike = len(reliability.unlike_steps(found))
+    noisy = found.counts[Verdict.INCONCLUSIVE] - unlike
+    of = fmt.plural(len(found.judged), "case")
+    noise = f"cannot be distinguished from noise within ±{fmt.percent(found.resolution)}"
+    wait = "waited after each step in some runs only"
+    return " and ".join(
+        f"{count} of {of} {text}" for count, text in ((noisy, noise), (unlike, wait)) if count
     )
 
 
@@ -239,7 +243,7 @@ def _floor_warnings(single: Sequence[CaseComparison], floor: NoiseFloor) -> Iter
 
 
 def _inconclusive_warnings(found: Comparison) -> Iterator[str]:
-    count = found.counts[Verdict.INCONCLUSIVE]
+    count = len(reliability.undecided(found))
     if not count or found.changed_machines:  # more runs would not settle a change of the machine
         return
     what = f"{fmt.plural(count, 'case')} inconclusive: an interval of ±{fmt.percent(found.resolution)} needs"
@@ -278,6 +282,13 @@ def _timing_warnings(found: Comparison) -> Iterator[str]:
         yield (
             f"{skipped[0].reason}: {_names(skipped)}; check that the candidate's command passes "
             "BREAKEVEN_CASES on"
+        )
+    unlike = reliability.unlike_steps(found)
+    if unlike:
+        yield (
+            f"{fmt.plural(len(unlike), 'case')} not judged: {_names(unlike)} waited for the accelerator "
+            "after each step in some runs, as breakeven 0.1 times it, and not in others; measure both sides "
+            "with one breakeven"
         )
     zero = reliability.zero_medians(found)
     if zero:

@@ -18,7 +18,7 @@ from breakeven.history.accepted import FILE, MAX_DISTANCE, Acceptance, Direction
 from breakeven.history.query import Archive, StoredRun, read_store
 from breakeven.history.series import Series, series_of
 from breakeven.history.warnings import warnings_on
-from breakeven.runs.machine import Machine, with_unique_labels
+from breakeven.runs.machine import with_unique_labels
 from breakeven.stats.change_points import (
     MIN_LEVEL_RUNS,
     THRESHOLD,
@@ -186,9 +186,8 @@ _Reason = Callable[[TrackedSeries, StoredRun, Direction], str | None]
 
 
 def _tracked(archive: Archive, threshold: float, pattern: str | None) -> list[TrackedSeries]:
-    labels = {run.class_id: run.label for run in archive.runs}
-    machines = [Machine(label, class_id, {}) for class_id, label in labels.items()]
-    unique = {machine.class_id: machine.label for machine in with_unique_labels(machines)}
+    labels = {machine.class_id: machine.label for machine in archive.machines}
+    unique = {machine.class_id: machine.label for machine in with_unique_labels(archive.machines)}
     named = []
     for series in series_of(archive.tracks):
         case, machine = series.case, series.class_id

@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from breakeven.case import CaseKey
 from breakeven.errors import StoreError, UsageError
 from breakeven.format import one_line
+from breakeven.grouping import grouped
 from breakeven.history.store import CLASS_PREFIX, STORE_SCHEMA, SUFFIX, connection, literal, reason_of
+from breakeven.runs.json_files import mapping
+from breakeven.runs.machine import Machine, classes_of
+from breakeven.runs.schema import waits_without_steps
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,10 +35,14 @@ Array = NDArray[np.float64]
 
 RUN_ID_DIGITS = 12
 
-_SOURCE = "read_parquet($files, union_by_name = true, hive_partitioning = false)"
+# Files of version 1 have no column for `steps`.
+_SOURCE = """(
+    SELECT NULL::DOUBLE AS steps WHERE false UNION ALL BY NAME
+    SELECT *, file_index FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
+)"""
 
 # One list of numbers per case instead of a row per case and run, since half a million rows of text would take
-# most of the time. All four numbers go into one list, so that those of one run stay together.
+# most of the time. All numbers go into one list, so that those of one run stay together.
 _CASES = f"""
 SELECT class_id, "case", any_value(workload) AS workload, any_value(phase) AS phase,
     any_value(device) AS device, coalesce(any_value(batch_size), 0) AS batch_size, any_value(axes) AS axes,
@@ -42,23 +50,29 @@ SELECT class_id, "case", any_value(workload) AS workload, any_value(phase) AS ph
         file_index::DOUBLE,
         coalesce(list_median(times_s), median_s, 'nan'),
         coalesce(peak_memory_bytes, 'nan'),
+        coalesce(steps, 'nan'),
         CASE outcome WHEN 'oom' THEN 2 ELSE (outcome IS NOT NULL)::INTEGER END::DOUBLE
     ])) AS numbers
 FROM {_SOURCE} GROUP BY class_id, "case" ORDER BY class_id, "case"
 """
 
+_NUMBERS = 5
+
 _RUNS = f"""
 SELECT file_index, max("schema") AS "schema", any_value(digest) AS digest,
     epoch_us(any_value("datetime"::TIMESTAMP)) AS moment, any_value("commit") AS "commit",
     any_value(branch) AS branch, any_value(dirty) AS dirty, any_value(class_id) AS class_id,
-    any_value(label) AS label, count("case") AS cases
+    any_value(label) AS label, any_value(facts) AS facts, count("case") AS cases
 FROM {_SOURCE} GROUP BY file_index ORDER BY file_index
 """
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run of a store. Where the run does not record them, `commit` is empty and `dirty` is None."""
+    """One run of a store. Where the run does not record them, `commit` is empty and `dirty` is None.
+
+    `class_id` and `label` are those of the first run of its machine class.
+    """
 
     path: Path
     digest: str
@@ -95,7 +109,8 @@ class Track:
 
     `run` holds ascending indices into `Archive.runs`, shape (n,), as all arrays. `time_s` and
     `peak_memory_bytes` are NaN where unknown; `outcome` holds values of `TrackOutcome`. `key` is None where
-    breakeven did not measure the case.
+    breakeven did not measure the case. `uncounted` are the runs whose time is not comparable with the newest
+    one, and unknown here: one of the two waited for an accelerator after each step, as version 1 did.
     """
 
     class_id: str
@@ -105,13 +120,19 @@ class Track:
     time_s: Array
     peak_memory_bytes: Array
     outcome: NDArray[np.intp]
+    uncounted: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Archive:
-    """The content of a store: its runs by time, a track per case, and a line for each unusable file."""
+    """The content of a store.
+
+    The runs are ordered by time, the machine classes by their first run; there is a track for each case of
+    each class, and a line for each unusable file.
+    """
 
     runs: tuple[StoredRun, ...]
+    machines: tuple[Machine, ...]
     tracks: tuple[Track, ...]
     damaged: tuple[str, ...]
 
@@ -170,7 +191,7 @@ def _archive(
     database: DuckDBPyConnection, files: Sequence[Path], damaged: Sequence[str], branch: str | None
 ) -> Archive:
     if not files:
-        return Archive((), (), tuple(damaged))
+        return Archive((), (), (), tuple(damaged))
     values = {"files": [literal(path) for path in files]}
     rows = _rows(database, _RUNS, values)
     if len(rows) < len(files) or any(map(_problem_of_row, rows)):
@@ -178,12 +199,31 @@ def _archive(
     cases = database.execute(_CASES, values).fetchnumpy()
     runs = [_run(files[int(row["file_index"])], row) for row in rows]
     kept = _kept(runs, branch)
+    classes = classes_of(_machine(rows[i]) for i in kept)
+    by_id = {runs[i].class_id: machine for i, machine in zip(kept, classes, strict=True)}
     rank = np.full(len(files), -1)
     rank[kept] = np.arange(len(kept))
-    by_case = [{name: column[i] for name, column in cases.items()} for i in range(len(cases["case"]))]
-    tracks = [_track(row, rank) for row in by_case]
-    measured = tuple(track for track in tracks if len(track.run))
-    return Archive(tuple(runs[i] for i in kept), measured, tuple(damaged))
+    return Archive(
+        tuple(
+            replace(runs[i], class_id=machine.class_id, label=machine.label)
+            for i, machine in zip(kept, classes, strict=True)
+        ),
+        tuple({machine.class_id: machine for machine in classes}.values()),
+        tuple(track for track in _tracks(cases, by_id, rank) if len(track.run)),
+        tuple(damaged),
+    )
+
+
+def _tracks(
+    cases: Mapping[str, Any], by_id: Mapping[str, Machine], rank: NDArray[np.intp]
+) -> Iterator[Track]:
+    rows = [{name: column[i] for name, column in cases.items()} for i in range(len(cases["case"]))]
+    alike = grouped(
+        ((by_id[row["class_id"]].class_id, row["case"]), row) for row in rows if row["class_id"] in by_id
+    )
+    for (class_id, _), members in alike.items():
+        numbers = np.concatenate([row["numbers"] for row in members])
+        yield _track({**members[0], "class_id": class_id, "numbers": numbers}, rank)
 
 
 def _kept(runs: Sequence[StoredRun], branch: str | None) -> list[int]:
@@ -207,20 +247,42 @@ def _run(path: Path, row: Mapping[str, Any]) -> StoredRun:
     )
 
 
+def _machine(row: Mapping[str, Any]) -> Machine:
+    try:
+        facts = mapping(json.loads(row["facts"] or "{}"))
+    except ValueError:  # another program may have written the file
+        facts = {}
+    return Machine(row["label"] or row["class_id"], row["class_id"], facts)
+
+
 def _track(row: Mapping[str, Any], rank: NDArray[np.intp]) -> Track:
-    file, time_s, peak_memory_bytes, outcome = np.asarray(row["numbers"], dtype=float).reshape(-1, 4).T
+    file, time_s, peak_memory_bytes, steps, outcome = (
+        np.asarray(row["numbers"], dtype=float).reshape(-1, _NUMBERS).T
+    )
     run = rank[file.astype(int)]
     order = np.argsort(run, kind="stable")
     order = order[run[order] >= 0]
+    run, time_s, key = run[order], time_s[order], _key(row)
+    uncounted = _unlike_the_newest(key, time_s, steps[order])
     return Track(
         class_id=row["class_id"],
         case=row["case"],
-        key=_key(row),
-        run=run[order],
-        time_s=time_s[order],
+        key=key,
+        run=run,
+        time_s=np.where(uncounted, np.nan, time_s),
         peak_memory_bytes=peak_memory_bytes[order],
         outcome=outcome[order].astype(int),
+        uncounted=run[uncounted],
     )
+
+
+def _unlike_the_newest(key: CaseKey | None, time_s: Array, steps: Array) -> NDArray[np.bool_]:
+    """Return which times are of another kind than the newest: with or without a wait after each step."""
+    timed, waits = np.isfinite(time_s), np.isnan(steps)
+    if key is None or not waits_without_steps(key) or not timed.any():
+        return np.zeros(len(time_s), dtype=bool)
+    unlike: NDArray[np.bool_] = timed & (waits != waits[timed][-1])
+    return unlike
 
 
 def _key(row: Mapping[str, Any]) -> CaseKey | None:

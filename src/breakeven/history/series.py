@@ -181,7 +181,7 @@ def _largest(class_id: str, model: Model, tracks: Mapping[CaseKey, Track]) -> It
         for key, track in tracks.items():
             if key.device == device:
                 at = np.searchsorted(runs, track.run)
-                timed, oom = at[np.isfinite(track.time_s)], at[track.outcome == TrackOutcome.OOM]
+                timed, oom = (at[track.outcome == one] for one in (TrackOutcome.TIMED, TrackOutcome.OOM))
                 fits[timed] = np.maximum(fits[timed], key.batch_size)
                 too_large[oom] = np.maximum(too_large[oom], key.batch_size)
         values = np.where(too_large > fits, fits, np.nan)

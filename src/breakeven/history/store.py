@@ -43,6 +43,7 @@ _HEX_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _DIGEST_DIGITS = 16
 _FILE_NAME = re.compile(r""".*(?:["']: |\\\\?": )|\s*(?:of|in|at end of) file '[^']*'""")
 
+_NUMBER_COLUMNS = ("median_s", "peak_memory_bytes", "steps")
 _TEXT_COLUMNS = ("case", "workload", "phase", "device", "axes", "flags", "outcome", "reason")
 
 # Facts of the run are repeated in every row, which Parquet's dictionary encoding compresses well.
@@ -54,7 +55,7 @@ COPY (
         "case"::VARCHAR AS "case", workload::VARCHAR AS workload, phase::VARCHAR AS phase,
         device::VARCHAR AS device, nullif(batch_size, 0)::BIGINT AS batch_size, axes::VARCHAR AS axes,
         rounds.times_s::DOUBLE[] AS times_s, median_s::DOUBLE AS median_s,
-        peak_memory_bytes::DOUBLE AS peak_memory_bytes,
+        peak_memory_bytes::DOUBLE AS peak_memory_bytes, steps::DOUBLE AS steps,
         from_json(flags, '["VARCHAR"]') AS flags, outcome::VARCHAR AS outcome, reason::VARCHAR AS reason
     FROM cases LEFT JOIN (
         SELECT "row", list(time_s ORDER BY "round") AS times_s FROM timed GROUP BY "row"
@@ -167,7 +168,7 @@ def _write(run: Run, path: Path) -> None:
     # DuckDB reads registered arrays without copying them into a frame.
     cases = {name: np.array([row.get(name) for row in rows], dtype=object) for name in _TEXT_COLUMNS}
     cases["batch_size"] = np.array([row.get("batch_size") or 0.0 for row in rows])
-    cases |= {name: _masked([row.get(name) for row in rows]) for name in ("median_s", "peak_memory_bytes")}
+    cases |= {name: _masked([row.get(name) for row in rows]) for name in _NUMBER_COLUMNS}
     cases["row"] = np.arange(len(rows))
     rounds = {
         "row": np.repeat(np.arange(len(times_s)), [len(times) for times in times_s]),
@@ -186,6 +187,7 @@ def _timed_row(case: CaseResult) -> dict[str, Any]:
         "median_s": None if len(case.times_s) else case.median_s,
         "flags": json.dumps([storable(flag) for flag in case.flags]),
         "peak_memory_bytes": case.facts.peak_memory_bytes,
+        "steps": case.facts.steps,
         **_key_columns(case.key),
     }
 

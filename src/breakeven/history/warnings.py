@@ -6,13 +6,14 @@ A case that is no longer measured is neither a regression nor an improvement.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from breakeven.format import joined, one_line, plural
+from breakeven.format import joined, listed, one_line, plural
 from breakeven.history.query import Archive, Track, TrackOutcome
 from breakeven.history.series import Series
+from breakeven.runs.machine import Machine, differences
 from breakeven.stats.change_points import MIN_LEVEL_RUNS
 from breakeven.stats.crossing import CrossingStatus
 
@@ -23,19 +24,18 @@ _USUAL_RUNS = 5
 
 
 def warnings_on(archive: Archive, series: Sequence[Series]) -> list[str]:
-    """Return the warnings of a store, machine by machine."""
+    """Return the warnings of a store: machine by machine, then those of all of them."""
     found: list[str] = []
-    for class_id in dict.fromkeys(run.class_id for run in archive.runs):
-        own = [i for i, run in enumerate(archive.runs) if run.class_id == class_id]
-        tracks = [track for track in archive.tracks if track.class_id == class_id]
-        here = [item for item in series if item.class_id == class_id]
+    for machine in archive.machines:
+        own = [i for i, run in enumerate(archive.runs) if run.class_id == machine.class_id]
+        tracks = [track for track in archive.tracks if track.class_id == machine.class_id]
+        here = [item for item in series if item.class_id == machine.class_id]
         found += _ended(archive, own, tracks)
         found += _begun(archive, own, tracks)
         found += _untimed(archive, own[-1], tracks)
         found += _break_evens(here, own[-1])
-        found += _too_few_runs(here)
         found += _doubts(archive, own)
-    return found
+    return [*found, *_uncounted(archive), *_too_few_runs(series, archive.machines)]
 
 
 def _ended(archive: Archive, own: Sequence[int], tracks: Sequence[Track]) -> Iterator[str]:
@@ -96,10 +96,45 @@ _STATUS = {
 }
 
 
-def _too_few_runs(series: Sequence[Series]) -> Iterator[str]:
+def _uncounted(archive: Archive) -> Iterator[str]:
+    tracks = [track for track in archive.tracks if len(track.uncounted)]
+    if tracks:
+        runs = {int(run) for track in tracks for run in track.uncounted}
+        yield (
+            f"{plural(len(tracks), 'case')} on accelerators: their times in {plural(len(runs), 'run')}, the "
+            f"last in {archive.runs[max(runs)].name}, are not compared with the newest ones, because "
+            "breakeven 0.1 waited for the device after each step and a newer one does not: "
+            f"{joined([one_line(track.case) for track in tracks])}"
+        )
+
+
+def _too_few_runs(series: Sequence[Series], machines: Sequence[Machine]) -> Iterator[str]:
     few = [one_line(item.case) for item in series if 0 < len(item.run) <= MIN_LEVEL_RUNS]
     if few:
-        yield f"{len(few)} series with fewer than {MIN_LEVEL_RUNS + 1} runs, not judged yet: {joined(few)}"
+        yield (
+            f"{len(few)} series with fewer than {MIN_LEVEL_RUNS + 1} runs, not judged yet: {joined(few)}"
+            f"{_classes(machines)}"
+        )
+
+
+def _classes(machines: Sequence[Machine]) -> str:
+    """Return how many machine classes share the runs of a store, and what distinguishes them."""
+    if len(machines) < 2:
+        return ""
+    different = differences(machines)
+    fields = listed([f"{one_line(name, 40)} ({joined(values, 5)})" for name, values in different.items()])
+    alone = [name for name in different if len(different) > 1 and _differ_only_in(name, different, machines)]
+    some = f"; some of them in {' or '.join(one_line(name, 40) for name in alone)} alone" if alone else ""
+    return (
+        f"; the store has {len(machines)} machine classes, each with series of its own, which differ in "
+        f"{fields}{some}"
+    )
+
+
+def _differ_only_in(name: str, names: Iterable[str], machines: Sequence[Machine]) -> bool:
+    """Return whether two of the machines agree in all other fields of `names`."""
+    others = [other for other in names if other != name]
+    return len({repr([machine.facts.get(other) for other in others]) for machine in machines}) < len(machines)
 
 
 def _doubts(archive: Archive, own: Sequence[int]) -> Iterator[str]:

@@ -12,7 +12,6 @@ from breakeven import format as fmt
 from breakeven.case import SCHEMA
 from breakeven.compare.common_shift import Shift
 from breakeven.compare.comparison import CaseComparison, Comparison
-from breakeven.compare.machine_class import recorded_class
 from breakeven.compare.text import describe
 from breakeven.render.escaping import markdown_text, terminal_text
 from breakeven.render.json_output import Count, JsonOutput, Judged, Ratio, Share, Version, json_text
@@ -188,7 +187,7 @@ def _details(found: Comparison, version: str) -> str:
         f"baseline: {_runs(found.baseline)}",
         f"candidate: {_runs(found.candidate)}",
         f"machine: {machine.label}",
-        f"class: {recorded_class(found.candidate[-1]) or 'not recorded'}",
+        f"class: {machine.class_id if machine.is_recorded else 'not recorded'}",
         *facts[:MAX_FACTS],
         f"breakeven {version}; threshold {fmt.percent(found.threshold)}, "
         f"resolution {fmt.percent(found.resolution)}, false discovery rate 5%, intervals 95%",

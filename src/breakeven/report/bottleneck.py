@@ -1,8 +1,9 @@
 """The bottleneck of each training step on an accelerator: queueing, the copy of the batch, or the device.
 
 Also the flat stretch: the batch sizes up to which a step takes no longer than at the smallest. The seconds
-for which the host is busy queueing a step, from separate rounds, are compared with the step's median. Device
-events cannot replace them, because they include the gaps in which a device waits.
+for which the host is busy queueing a step, from separate rounds, are compared with the median of `train`: per
+step of a loop, in which the host queues the next step while the device works, or of a step that waits for the
+device (version 1). Device events cannot replace them, because they include the gaps in which a device waits.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Bound(StrEnum):
     )
     MIXED = (
         "mixed",
-        "the host queues for more than half of a step, so both count: fewer launches help until the "
-        "device's own work dominates",
+        "the host queues for more than half of a step, so both may count: fewer launches help only where the "
+        "device waits for the host",
     )
     COMPUTE = (
         "compute-bound",
@@ -84,8 +85,8 @@ class BoundCell:
 
     `kind` is undecided if the interval allows several kinds or the host waited for the device within the
     step, unmeasured if the queueing was not timed. `share`, with its 95% interval `low` to `high`, is the
-    part of the step for which the host queues work; the copy of the batch, if it occupies the host, is in
-    neither.
+    part of the step for which the host queues work, about 1 in a loop that the host bounds; the copy of the
+    batch, if it occupies the host, is in neither.
     """
 
     batch_size: int
@@ -133,7 +134,7 @@ def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[Bound,
     """Return what bounds a step, and the share of it for which the host queues work.
 
     Args:
-        train_s: the step, synchronized.
+        train_s: the step, per step of a loop or synchronized.
         enqueue_s: until the last of its work is queued.
         transfer_s: the part of that in which the copy of the batch occupies the host: pageable memory is read
         before the copy returns, pinned memory is copied while the host goes on.

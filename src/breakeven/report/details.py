@@ -14,6 +14,7 @@ from breakeven.report.break_even import BreakEven
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import DisplayNames, ModelNames, headline_devices, steps_to_pay_back
 from breakeven.report.variants import Variant
+from breakeven.report.waiting import WaitingCost
 from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine
 from breakeven.stats.crossing import CrossingStatus as Status
@@ -74,6 +75,26 @@ def bottleneck_sentences(
         for kind in Bound
         if kind in kinds and kind.advice
     ]
+
+
+def waiting_sentences(
+    found: Iterable[WaitingCost], machines: Iterable[Machine], models: ModelNames
+) -> list[str]:
+    """Return a sentence for each accelerator: what waiting costs each model, where it costs most."""
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
+    places = grouped(((row.key.device, row.key.machine), (row.key.model, row)) for row in found)
+    return [
+        f"On {names.device(*place)}, waiting for the device in every step, as for loss.item(), takes "
+        f"{fmt.joined([_waiting(rows, models) for rows in grouped(pairs).values()], separator='; ')}."
+        for place, pairs in places.items()
+    ]
+
+
+def _waiting(rows: Sequence[WaitingCost], models: ModelNames) -> str:
+    row = max(rows, key=lambda row: row.ratio.ratio or 0.0)
+    ratio = f"{fmt.ratio(row.ratio.ratio)} {fmt.ratio_between(row.ratio.low, row.ratio.high)}".strip()
+    most = " at most" if len(rows) > 1 else ""
+    return f"{ratio} as long{most} ({models[row.key.model]}, batch {row.key.batch_size})"
 
 
 def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:

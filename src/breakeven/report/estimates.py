@@ -60,14 +60,15 @@ class Estimate:
 
 def estimates(runs: Sequence[Run]) -> list[Estimate]:
     """Return one estimate for each case of each machine class, in the order of the cases."""
-    samples: dict[CaseKey, dict[int, CaseResult]] = {}
+    timings: dict[CaseKey, dict[int, CaseResult]] = {}
     places: dict[str, dict[int, int]] = {}
     for number, run in enumerate(runs):
         for case in run.cases.values():
             if case.key is not None:
-                samples.setdefault(case.key, {})[number] = case
+                timings.setdefault(case.key, {})[number] = case
                 known = places.setdefault(case.key.machine, {})
                 known.setdefault(number, len(known))
+    samples = {key: _of_one_kind(found) for key, found in timings.items()}
     # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
     # comparison; the processes of different machines are drawn independently.
     draws = {
@@ -75,6 +76,11 @@ def estimates(runs: Sequence[Run]) -> list[Estimate]:
         for machine, known in places.items()
     }
     return [_estimate(key, found, places[key.machine], draws[key.machine]) for key, found in samples.items()]
+
+
+def _of_one_kind(found: Mapping[int, CaseResult]) -> Mapping[int, CaseResult]:
+    """Return the timings of a case; where only some waited for their accelerator, those that did not."""
+    return {number: case for number, case in found.items() if not case.waits} or found
 
 
 def _number(key: object) -> int:

@@ -2,7 +2,7 @@
 
 The sum includes zeroing the gradients, which is a part of the step but not a phase. On a CPU a residual means
 that a phase, or `train`, was not measured as it runs; on an accelerator each phase is synchronized, and the
-residual is the cost of that.
+residual is the cost of that, since `train` waits once per loop (in version 1, once per step).
 """
 
 from __future__ import annotations

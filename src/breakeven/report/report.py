@@ -15,14 +15,26 @@ from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.case_rows import CaseRow, row_order
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
-from breakeven.report.details import bottleneck_sentences, variant_sentences, what_if_sentences
+from breakeven.report.details import (
+    bottleneck_sentences,
+    variant_sentences,
+    waiting_sentences,
+    what_if_sentences,
+)
 from breakeven.report.estimates import estimates
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.text import Conclusion, conclusions, headline_phase, model_names, refusal
 from breakeven.report.variants import Variant, variants
-from breakeven.report.warnings import disturbed_sentence, pairing_warnings, uncounted_warnings, warnings_of
+from breakeven.report.waiting import waiting_costs
+from breakeven.report.warnings import (
+    disturbed_sentence,
+    pairing_warnings,
+    uncounted_warnings,
+    waiting_warnings,
+    warnings_of,
+)
 from breakeven.report.what_if import WhatIf, what_ifs
 from breakeven.runs.machine import Machine
 from breakeven.runs.reader import Runs
@@ -153,13 +165,17 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         names=names,
         conclusions=tuple(found),
         what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
-        bottleneck_sentences=tuple(bottleneck_sentences(bounds, runs.machines, names)),
+        bottleneck_sentences=(
+            *bottleneck_sentences(bounds, runs.machines, names),
+            *waiting_sentences(waiting_costs(cases), runs.machines, names),
+        ),
         variant_sentences=tuple(variant_sentences(ways, runs.machines)),
         warnings=(
             *runs.warnings,
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
             *unpaired,
             *warnings_of(runs.machines, cases, lines, missed),
+            *waiting_warnings(runs.runs),
             *uncounted_warnings(runs.runs),
         ),
         left_out=runs.left_out,

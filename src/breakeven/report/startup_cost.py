@@ -15,7 +15,7 @@ from statistics import median
 from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE
+from breakeven.phases import HEADLINE, WHOLE_STEPS
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.runs.schema import CaseResult, Run
@@ -104,14 +104,15 @@ def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) 
     """Return the extra seconds of the first training step, compared with a steady one.
 
     Libraries load and tune in the first call of the phase that is timed first, and each phase begins with a
-    new optimizer. Neither the sum of the phases' extra times nor that of `train` includes everything, so the
-    larger is used; nothing is counted twice.
+    new optimizer. A first call of `train` is one step that waits for the device, also where a round is a loop.
+    Neither the sum of the phases' extra times nor that of `train` includes everything, so the larger is used;
+    nothing is counted twice.
     """
     # A captured graph's first call comes after compiling and capturing, and so is shorter.
     extra = grouped(
         (key.phase, max(0.0, (facts.first_call_s or 0.0) - table[key].median_s, facts.compile_s or 0.0))
         for key, facts in ((case.key, case.facts) for case in cases)
-        if key is not None
+        if key is not None and (key.phase == HEADLINE or key.phase not in WHOLE_STEPS)
     )
     medians = {phase: median(values) for phase, values in extra.items()}
     return max(medians.pop(HEADLINE), sum(medians.values()))

@@ -9,7 +9,7 @@ from breakeven.device_names import is_cpu
 from breakeven.flags import UNKNOWN, find_flag, is_disturbed
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
-from breakeven.phases import find_phase
+from breakeven.phases import HEADLINE, find_phase
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
 from breakeven.report.phase_sums import MAX_RESIDUAL, Residual
@@ -118,6 +118,29 @@ def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
         "FLOP/s is reported; let the model run on torch's meta device, if you need it"
         for reason, names in models.items()
     ]
+
+
+def waiting_warnings(runs: Iterable[Run]) -> list[str]:
+    """Return warnings about training steps that waited for an accelerator, as version 1 timed them."""
+    timed = [(run, case) for run in runs for case in run.cases.values() if case.key is not None]
+    looped = {case.key for _, case in timed if not case.waits}
+    waited = [(run, case.key) for run, case in timed if case.waits and case.key is not None]
+    alone = [key.device for _, key in waited if key not in looped]
+    beside = [run.path for run, key in waited if key in looped]
+    found = []
+    if alone:
+        found.append(
+            f"{HEADLINE} on {joined(alone)} waited for the device after each step, as breakeven 0.1 timed "
+            "it; a training loop, which does not wait, can be faster, most of all with short steps; measure "
+            "it again"
+        )
+    if beside:
+        found.append(
+            f"{joined([one_line(path, 100) for path in beside])}: {HEADLINE} on accelerators waited for the "
+            "device after each step, as breakeven 0.1 timed it; where another run of the same class did not, "
+            "only that one is used"
+        )
+    return found
 
 
 def _crossings(break_evens: Iterable[BreakEven], labels: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,8 @@
 """What would change the verdict: the break-even of the same model in another scenario.
 
 The scenarios: the data already on the device (*resident*: `train` minus `transfer`), another CPU baseline,
-another dtype. Scenarios that were not measured are not estimated.
+another dtype. Scenarios that were not measured are not estimated. `transfer` waits for its copy, which a loop
+need not, so that what resident data saves on an accelerator is at most this.
 """
 
 from __future__ import annotations

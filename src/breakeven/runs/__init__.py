@@ -13,13 +13,19 @@ A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extr
 - optional: the fields of `breakeven.runs.schema.Facts`, in base units; ``flags`` (list of texts, see
   `breakeven.flags`) with ``evidence``; ``state`` (the machine around the rounds); ``target_precision``.
 
-``stats.data`` has every round in seconds, in the order they ran. Beside the benchmarks, all optional:
+``stats.data`` has every round in seconds, in the order they ran. A ``train`` with ``steps`` is a loop of so
+many steps with one synchronization, and ``data`` the time of one step of it; without ``steps`` it is of
+version 1, which synchronized after every step. On an accelerator the two are never compared or pooled.
+
+Beside the benchmarks, all optional:
 
 - ``breakeven``: ``{"schema": 1, "command", "outcomes": [{"fullname", "outcome", "reason", "extra_info"}],
   "spent_s", "wall_s"}``. An outcome is a case without a timing: ``skipped``, ``failed``, ``oom`` or
   ``crashed``.
-- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``. Runs of one
-  ``class_id`` are replicates of each other.
+- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``. Runs of one class
+  are replicates of each other. Two classes are the same if their ids are, or if they agree in every fact that
+  both record: a fact that only one of two files records is a warning. A file without a class is of the class
+  of its CPU, system and Python, as pytest-benchmark recorded them.
 
 `report` reads files with our required keys and every round. `compare` and `history` read every
 pytest-benchmark file: a case without our keys is identified by its ``fullname``, and ``stats.median`` does

@@ -1,16 +1,23 @@
-"""Machine classes: a label, an identity and facts, from a run file's machine information."""
+"""Machine classes: a label, an identity and facts, from a run file's machine information.
+
+Two classes are the same if they have the same id, or if they record some facts in common and agree in all of
+them: a newer breakeven records more facts of a machine, which change its id.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from breakeven.format import one_line
 from breakeven.runs.json_files import mapping
+
+CLASS_ID = "class_id"
+"""The field that is reported as different if the files record no other."""
 
 _CLASS_FACTS = ("machine", "system", "python_implementation", "python_version")
 _CPU_FACTS = ("brand_raw", "arch", "count")
@@ -20,8 +27,8 @@ _CPU_FACTS = ("brand_raw", "arch", "count")
 class Machine:
     """A machine class: its readable label, its identity, and the facts behind them.
 
-    Runs of the same `class_id` are replicates of each other. `is_recorded` is False where the file does not
-    record its class, and the id was derived from its hardware.
+    `is_recorded` is False where the file records neither a class nor a CPU, so that another machine may have
+    the same id. A fact of None was recorded, unlike a missing one.
     """
 
     label: str
@@ -31,25 +38,82 @@ class Machine:
 
 
 def machine_of(machine_info: object) -> Machine:
-    """Return the class that `machine_info` of a run file describes; missing facts are omitted.
+    """Return the class that `machine_info` of a run file describes.
 
     The label is the CPU with its cores, then the GPUs; or the node's name if the CPU is unknown.
-    ``breakeven.class_id`` identifies the class; a file without one gets a hash of its hardware facts, without
-    clocks and host names.
+    ``breakeven.class`` and ``breakeven.class_id`` describe the class. In a file without them it is the
+    hardware, the system and the Python that pytest-benchmark recorded, without clocks and host names.
     """
     info = mapping(machine_info)
     cpu_info = mapping(info.get("cpu"))
     ours = mapping(info.get("breakeven"))
-    facts = mapping(ours.get("class"))
-    cpu = _text(facts.get("cpu")) or _text(cpu_info.get("brand_raw")) or _text(info.get("processor"))
-    cores = facts.get("cores") or cpu_info.get("count")
+    class_facts = mapping(ours.get("class"))
+    cpu = _text(class_facts.get("cpu")) or _text(cpu_info.get("brand_raw")) or _text(info.get("processor"))
+    cores = class_facts.get("cores") or cpu_info.get("count")
     words = [cpu or _text(info.get("node")) or "unknown machine"]
     if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0:
         words.append("1 core" if cores == 1 else f"{cores} cores")
-    words += gpus_of(facts)
+    words += gpus_of(class_facts)
     recorded = _text(ours.get("class_id"), limit=1000)  # long, because ids may differ only at the end
-    class_id = recorded or _hashed(info, cpu_info, facts)
-    return Machine(", ".join(words), class_id, dict(facts), is_recorded=bool(recorded))
+    facts = dict(class_facts) if class_facts or recorded else _plain_facts(info, cpu_info)
+    class_id = recorded or _hashed(info, cpu_info, class_facts)
+    return Machine(", ".join(words), class_id, facts, is_recorded=bool(recorded or facts.get("cpu")))
+
+
+def classes_of(machines: Iterable[Machine]) -> list[Machine]:
+    """Return the class of each machine, the same object for machines of one class.
+
+    A class has the label and the id of its first machine, and every fact that any of them records.
+
+    >>> first, more, other = (Machine("", str(i), {"cpu": "EPYC"} | facts) for i, facts in
+    ...                       enumerate(({}, {"smt": True}, {"smt": False})))
+    >>> [machine.class_id for machine in classes_of([first, more, other])]
+    ['0', '0', '2']
+    """
+    members = list(machines)
+    found: list[Machine] = []
+    places: dict[str, int] = {}
+    for machine in members:
+        if machine.class_id not in places:
+            same = (place for place, known in enumerate(found) if agree(known.facts, machine.facts))
+            places[machine.class_id] = next(same, len(found))
+        place = places[machine.class_id]
+        if place == len(found):
+            found.append(machine)
+        elif not machine.facts.keys() <= found[place].facts.keys():
+            found[place] = replace(found[place], facts={**machine.facts, **found[place].facts})
+    return [found[places[machine.class_id]] for machine in members]
+
+
+def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two classes have the same value in every fact that both record, and record one."""
+    shared = one.keys() & other.keys()
+    return bool(shared) and all(_json(one[name]) == _json(other[name]) for name in shared)
+
+
+def differences(machines: Iterable[Machine]) -> dict[str, list[str]]:
+    """Return the fields in which machines of different classes differ, each with its values as text.
+
+    A field that only some of them record is not a difference.
+    """
+    classes = {machine.class_id: machine for machine in classes_of(machines)}
+    if len(classes) < 2:
+        return {}
+    names = dict.fromkeys(name for machine in classes.values() for name in machine.facts)
+    values = {
+        name: _distinct(machine.facts[name] for machine in classes.values() if name in machine.facts)
+        for name in names
+    }
+    different = {name: texts for name, texts in values.items() if len(texts) > 1}
+    ids = (machine.class_id if machine.is_recorded else "not recorded" for machine in classes.values())
+    return different or {CLASS_ID: _distinct(ids)}
+
+
+def partly_recorded(machines: Iterable[Machine]) -> list[str]:
+    """Return the fields that only some of the machines record, which nothing can be concluded from."""
+    recorded = [machine.facts for machine in machines if machine.facts]
+    names = dict.fromkeys(name for facts in recorded for name in facts)
+    return [name for name in names if not all(name in facts for facts in recorded)]
 
 
 def gpus_of(facts: Mapping[str, Any]) -> list[str]:
@@ -93,6 +157,29 @@ def _short(machine: Machine, machines: Sequence[Machine]) -> str:
 
 def _text(value: object, limit: int = 120) -> str:
     return one_line(value, limit).strip() if isinstance(value, str) else ""
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    """Return the distinct values as text; 1 and True are distinct, as are None and "null"."""
+    texts = {_json(value): value if isinstance(value, str) else _json(value) for value in values}
+    return [one_line(text, 60) for text in texts.values()]  # distinguished before they are shortened
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _plain_facts(info: Mapping[str, Any], cpu: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what pytest-benchmark records of a machine's class, by the names of breakeven's facts."""
+    facts = {
+        "cpu": cpu.get("brand_raw"),
+        "cores": cpu.get("count"),
+        "arch": info.get("machine") or cpu.get("arch"),
+        "system": info.get("system"),
+        "python": info.get("python_version"),
+        "python_implementation": info.get("python_implementation"),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _hashed(info: Mapping[str, Any], cpu: Mapping[str, Any], facts: Mapping[str, Any]) -> str:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from breakeven.collector import collection_off
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
-from breakeven.format import one_line
+from breakeven.format import joined, one_line
+from breakeven.grouping import grouped
 from breakeven.runs.canary import moves
 from breakeven.runs.json_files import Place, load_json, moment_of
-from breakeven.runs.machine import Machine, with_unique_labels
+from breakeven.runs.machine import Machine, classes_of, partly_recorded, with_unique_labels
 from breakeven.runs.schema import REQUIRED, Run, parse
 
 if TYPE_CHECKING:
@@ -71,13 +72,17 @@ def read(paths: str | os.PathLike[str] | Paths) -> Runs:
     readable, left_out = _readable([os.fspath(path) for path in paths])
     runs, warnings = _distinct(readable)
     names = _short_names([run.path for run in runs])
-    machines: dict[str, Machine] = {}
-    for run in runs:
-        machines.setdefault(run.machine.class_id, run.machine)
+    classes = classes_of(run.machine for run in runs)
+    machines = {machine.class_id: machine for machine in classes}
+    pooled = [run.of_class(machine) for run, machine in zip(runs, classes, strict=True)]
     return Runs(
-        runs=tuple(replace(run, name=name) for run, name in zip(runs, names, strict=True)),
+        runs=tuple(replace(run, name=name) for run, name in zip(pooled, names, strict=True)),
         machines=tuple(with_unique_labels(list(machines.values()))),
-        warnings=(*(f"left out: {reason}" for reason in left_out), *warnings),
+        warnings=(
+            *(f"left out: {reason}" for reason in left_out),
+            *warnings,
+            *_partly_recorded(runs, classes),
+        ),
         left_out=tuple(left_out),
         moved=tuple(line for run in runs for line in _moved(run)),
     )
@@ -176,6 +181,18 @@ def _distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
                 "out; only `@pytest.mark.sweep` benchmarks can be reported"
             )
     return list(kept.values()), warnings
+
+
+def _partly_recorded(runs: Sequence[Run], classes: Sequence[Machine]) -> Iterator[str]:
+    members = grouped((known.class_id, run.machine) for run, known in zip(runs, classes, strict=True))
+    for machines in members.values():
+        partly = partly_recorded(machines)
+        if partly:
+            yield (
+                f"{machines[0].label}: only some of its run files record "
+                f"{joined([one_line(name, 40) for name in partly], 6)}; they count as one machine class, "
+                "because all other fields agree"
+            )
 
 
 def _again(run: Run, first: Run) -> str:

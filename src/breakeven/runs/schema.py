@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from statistics import median
 from typing import Annotated, Any
@@ -19,8 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import CaseKey, Outcome
+from breakeven.device_names import is_cpu
+from breakeven.flags import Flag
 from breakeven.format import one_line
 from breakeven.grouping import grouped
+from breakeven.phases import HEADLINE
 from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.stats.intervals import median_of_sorted
@@ -33,6 +36,9 @@ _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overf
 _MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
 _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
+
+_RENAMED_FLAGS = {"budget": Flag.NOISY.value}
+"""Flags of version 1 by the names that they have now."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -53,6 +59,7 @@ class CaseFacts:
     flops: float | None = None
     moved_bytes: float | None = None
     device_time_s: float | None = None
+    steps: float | None = None
     enqueue_s: float | None = None
     enqueue_low_s: float | None = None
     enqueue_high_s: float | None = None
@@ -91,6 +98,7 @@ class CaseResult:
 
     `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure
     it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty if the file has statistics only.
+    A round of `facts.steps` training steps has the time of one step.
     """
 
     name: str
@@ -99,6 +107,11 @@ class CaseResult:
     median_s: float
     flags: tuple[str, ...] = ()
     facts: CaseFacts = field(default_factory=CaseFacts)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is a training step that waited for its accelerator at the end, as version 1 timed it."""
+        return self.key is not None and waits_without_steps(self.key) and self.facts.steps is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +139,14 @@ class Run:
     digest: str = ""
     name: str = ""
 
+    def of_class(self, machine: Machine) -> Run:
+        """Return the run with this machine class, also in the keys of its cases."""
+        if machine.class_id == self.machine.class_id:
+            return replace(self, machine=machine)
+        cases = {name: replace(case, key=_on(case.key, machine)) for name, case in self.cases.items()}
+        outcomes = tuple(replace(one, key=_on(one.key, machine)) for one in self.outcomes)
+        return replace(self, machine=machine, cases=cases, outcomes=outcomes)
+
     @cached_property
     def untimed(self) -> Mapping[str, Outcome]:
         """The cases without a timing in this run, by name."""
@@ -141,6 +162,10 @@ class Run:
             digest.update(name.encode("utf-8", "surrogatepass"))
             digest.update(case.times_s.tobytes())
         return digest.hexdigest()
+
+
+def _on(key: CaseKey | None, machine: Machine) -> CaseKey | None:
+    return None if key is None else replace(key, machine=machine.class_id)
 
 
 class _Identity(msgspec.Struct):
@@ -201,6 +226,14 @@ def parse(path: str, *, plain: bool) -> Run:
     )
 
 
+def waits_without_steps(key: CaseKey) -> bool:
+    """Return whether a case without `steps` waited after each step: it is a `train` on an accelerator.
+
+    On a CPU there is nothing to wait for.
+    """
+    return key.phase == HEADLINE and not is_cpu(key.device)
+
+
 def is_amount(value: Any) -> bool:
     """Return whether a value from a file is a finite number of at least 0.
 
@@ -250,19 +283,16 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
     if is_ours(benchmark):
         info = benchmark["extra_info"]
         key = _key(info, here.at("extra_info"), machine)
-        flags = info.get("flags")
-        return CaseResult(
-            key.label(),
-            key,
-            times_s,
-            median_s,
-            tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
-            CaseFacts.of(info),
-        )
+        return CaseResult(key.label(), key, times_s, median_s, _flags(info.get("flags")), CaseFacts.of(info))
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):
         here.at("fullname").refuse("is missing, and nothing else identifies the case", MEASURE_AGAIN)
     return CaseResult(name, None, times_s, median_s)
+
+
+def _flags(recorded: Any) -> tuple[str, ...]:
+    known = recorded if isinstance(recorded, list) else ()
+    return tuple(dict.fromkeys(_RENAMED_FLAGS.get(f, f) for f in known if isinstance(f, str) and f))
 
 
 def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
