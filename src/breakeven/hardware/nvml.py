@@ -7,7 +7,7 @@ Values that cannot be read, for lack of the library, the permission or the suppo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -87,16 +87,16 @@ def kept_open(api: Any = None) -> Iterator[None]:
     NVML counts how often it was opened. Otherwise each reading loads it again, which takes tens of
     milliseconds in which a warmed-up GPU lowers its clocks.
     """
-    api = api or _pynvml()
     try:
+        api = api or _pynvml()
         api.nvmlInit()
-    except api.NVMLError:  # each reading records why
+    except Exception:  # each reading records why
         yield
         return
     try:
         yield
     finally:
-        api.nvmlShutdown()
+        _close(api)
 
 
 def reason_names(bits: int) -> list[str]:
@@ -126,7 +126,7 @@ class _Gpu:
     def _try(self, name: str, reader: Callable[[], Any]) -> Any:
         try:
             return reader()
-        except self.api.NVMLError as error:
+        except Exception as error:  # NVML's, or of a library too old for the function
             self.unreadable[name] = str(error)
             return None
 
@@ -152,15 +152,20 @@ class _Gpu:
 @contextmanager
 def _opened(torch_device: torch.device, api: Any) -> Iterator[_Gpu]:
     """Open NVML for a torch device; where that fails every value is unreadable, with the reason."""
-    api = api or _pynvml()
     try:
+        api = api or _pynvml()
         api.nvmlInit()
-    except api.NVMLError as error:
+    except Exception as error:
         yield _Gpu(None, None, {"nvml": str(error)})
         return
     try:
         yield _connected(torch_device, api)
     finally:
+        _close(api)
+
+
+def _close(api: Any) -> None:
+    with suppress(Exception):  # the workload may have closed NVML itself
         api.nvmlShutdown()
 
 
@@ -173,7 +178,7 @@ def _pynvml() -> Any:
 def _connected(torch_device: torch.device, api: Any) -> _Gpu:
     try:
         return _Gpu(api, _handle(torch_device, api), {})
-    except api.NVMLError as error:
+    except Exception as error:  # NVML's, or torch's of a device that is lost
         return _Gpu(api, None, {"gpu": str(error)})
 
 

@@ -35,7 +35,7 @@ class CellCache:
             RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
             UnsupportedError: the device does not support an option of the workload.
         """
-        workload = self._built(cell, recipe)
+        workload = self.workload(cell, recipe)
         if self._trainer is None or self._trainer.device is not device:
             self._release()
             _refuse_unsupported(workload, device)
@@ -43,6 +43,29 @@ class CellCache:
             self.model_transfer_s = time_once(trainer.move_model, device, self._clock)
             self._trainer = trainer
         return self._trainer
+
+    def workload(self, cell: Cell, recipe: Recipe) -> Workload:
+        """Return the cell's workload, building it if it is not the last one.
+
+        Raises:
+            RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
+        """
+        if self._cell != cell:
+            self._release()
+            self._cell, self._workload = None, None
+            # Collections before each case need not walk objects that outlive a cell, such as torch's.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            try:
+                self._workload = build(recipe)
+            except RecipeError as error:
+                self._workload = error
+            self._cell = cell
+        if isinstance(self._workload, RecipeError):
+            raise RecipeError(str(self._workload)) from self._workload.__cause__
+        assert self._workload is not None
+        return self._workload
 
     def drop_trainer(self, *, device_is_lost: bool) -> None:
         """Drop the trainer of a case that failed.
@@ -60,24 +83,6 @@ class CellCache:
         self._release()
         self._workload = None
         gc.unfreeze()
-
-    def _built(self, cell: Cell, recipe: Recipe) -> Workload:
-        if self._cell != cell:
-            self._release()
-            self._cell, self._workload = None, None
-            # Collections before each case need not walk objects that outlive a cell, such as torch's.
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
-            try:
-                self._workload = build(recipe)
-            except RecipeError as error:
-                self._workload = error
-            self._cell = cell
-        if isinstance(self._workload, RecipeError):
-            raise RecipeError(str(self._workload)) from self._workload.__cause__
-        assert self._workload is not None
-        return self._workload
 
     def _release(self) -> None:
         if self._trainer is not None:
