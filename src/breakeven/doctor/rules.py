@@ -3,8 +3,8 @@
 A rule is a function of `MachineFacts` alone, so that recorded machines can be tested. A finding is
 `Level.UNFIT` if times would be wrong or very noisy: another process on the cores or the GPU, throttling, a
 quota that is not a whole number of CPUs, one thread on several CPUs, a debug build, tracing, synchronous
-launches. It is `Level.NOTED` if times are right but the user needs to know the circumstances; `Level.HINT` if a setting may
-make the CPU faster, which changes who wins.
+launches. It is `Level.NOTED` if times are right but the user needs to know the circumstances, and
+`Level.HINT` if a setting may make the CPU faster.
 """
 
 from __future__ import annotations

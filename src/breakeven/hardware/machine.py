@@ -192,10 +192,10 @@ def _gpu_readers(count: int) -> Readers:
         "gpu": lambda gpu: properties(gpu).name,
         "gpu_memory_bytes": lambda gpu: properties(gpu).total_memory,
         "compute_capability": lambda gpu: f"{properties(gpu).major}.{properties(gpu).minor}",
-        "driver": lambda gpu: nvml(gpu)["driver"],
-        "power_limit_w": lambda gpu: nvml(gpu)["power_limit_w"],
-        "ecc": lambda gpu: nvml(gpu)["ecc"],
-        "mig": lambda gpu: nvml(gpu)["mig"],
+        "driver": lambda gpu: _readable(nvml(gpu), "driver"),
+        "power_limit_w": lambda gpu: _readable(nvml(gpu), "power_limit_w"),
+        "ecc": lambda gpu: _readable(nvml(gpu), "ecc"),
+        "mig": lambda gpu: _readable(nvml(gpu), "mig"),
     }
     gpus = [torch.device("cuda", index) for index in range(count)]
     return {name: partial(_of_each, gpus, read) for name, read in of_one.items()}
@@ -205,6 +205,13 @@ def _of_each(gpus: Sequence[torch.device], read: Callable[[torch.device], Any]) 
     """Return a fact once where all GPUs have the same value, else as a list."""
     values = [read(gpu) for gpu in gpus]
     return values[0] if values.count(values[0]) == len(values) else values
+
+
+def _readable(facts: Facts, name: str) -> Any:
+    if facts[name] is None:
+        reasons = facts["unreadable"]
+        raise OSError(reasons.get(name) or "; ".join(reasons.values()))
+    return facts[name]
 
 
 def _raise(error: Exception) -> None:

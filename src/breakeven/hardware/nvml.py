@@ -45,17 +45,20 @@ GpuFacts = dict[str, Any]
 
 
 def gpu_class(torch_device: torch.device, api: Any = None) -> GpuFacts:
-    """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class; None where unreadable.
+    """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class.
+
+    A value that cannot be read is None, with the reason under ``unreadable``.
 
     The power limit is in whole watts: in milliwatts NVML may report another value than the one that was set.
     """
     with _opened(torch_device, api) as gpu:
-        return {
+        facts = {
             "driver": gpu.driver(),
             "power_limit_w": gpu.read("power_limit_w", gpu.power_limit_w),
             "ecc": gpu.read("ecc", lambda: bool(gpu.api.nvmlDeviceGetEccMode(gpu.handle)[0])),
             "mig": gpu.read("mig", lambda: bool(gpu.api.nvmlDeviceGetMigMode(gpu.handle)[0])),
         }
+        return {**facts, "unreadable": gpu.unreadable} if gpu.unreadable else facts
 
 
 def gpu_state(torch_device: torch.device, api: Any = None) -> GpuFacts:
