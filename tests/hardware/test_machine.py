@@ -274,7 +274,7 @@ def test_unreadable_accelerators(gpus, monkeypatch, name):
 
 STATES = {
     "host": lambda patch: patch.setattr(machine.platform, "node", failing(OSError("no name"))),
-    "load_average": lambda patch: patch.setattr(os, "getloadavg", failing(OSError("unobtainable"))),
+    "load_average": lambda patch: patch.setattr(machine, "load_average", failing(Strange("load"))),
     "affinity": lambda patch: patch.setattr(os, "sched_getaffinity", failing(PermissionError("seccomp"))),
     "cpu_clock_mhz": lambda patch: patch.setattr(psutil, "cpu_freq", failing(ZeroDivisionError("x"))),
     "cpu_temperature_c": lambda patch: patch.setattr(
@@ -297,6 +297,12 @@ def test_unreadable_instance(gpus, monkeypatch):
     before = machine_facts()["instance_id"]
     monkeypatch.setattr(machine.platform, "node", failing(OSError("no name")))
     assert machine_facts()["instance_id"] not in (before, None)
+
+
+@pytest.mark.parametrize("error", [OSError("unobtainable"), AttributeError("not on Windows")])
+def test_unknown_load(monkeypatch, error):
+    monkeypatch.setattr(os, "getloadavg", failing(error))
+    assert machine.load_average() is None
 
 
 @pytest.mark.parametrize("device", ["meta", "cpu"])

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from breakeven.doctor.contention import CpuSample, sample_cpu, typical
-from breakeven.hardware.cpus import BINDING, CPUS, affinity, cgroup_quota, core_sizes, cpu_flags
+from breakeven.hardware.cpus import BINDING, CPUS, affinity, core_sizes, cpu_flags
 from breakeven.hardware.devices import Device, default_devices, default_threads
 from breakeven.hardware.machine import load_average, read_class, read_each
 
@@ -94,7 +94,7 @@ def read_facts(cpus: Path = CPUS) -> MachineFacts:
         affinity=len(affinity() or ()) or os.cpu_count() or 1,
         threads=threads,
         neighbors=neighbors,
-        quota=cgroup_quota(),
+        quota=machine.get("quota"),
         cores=hardware.get("usable cores"),
         is_virtual=hardware.get("virtual machine"),
         governors=governors,

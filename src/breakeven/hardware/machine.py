@@ -265,7 +265,10 @@ def _flushes_denormals() -> bool:
 
 def load_average() -> list[float] | None:
     """Return the system's load over 1, 5 and 15 minutes; None where it is not known."""
-    return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
+    try:
+        return list(os.getloadavg())
+    except (AttributeError, OSError):
+        return None
 
 
 def _machine_id() -> str:
