@@ -1,5 +1,8 @@
 """The search for the fastest number of threads, on a clock that counts what each step would take."""
 
+from functools import partial
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +13,7 @@ from breakeven.hardware import devices
 from breakeven.hardware.devices import BestCpu
 from breakeven.measure.runner import PREPARING, Runner
 from breakeven.measure.simulated import SimulatedClock
-from breakeven.measure.thread_search import fastest_threads
+from breakeven.measure.thread_search import ThreadSearch, fastest_threads
 
 
 @pytest.fixture
@@ -157,6 +160,18 @@ def test_threads_after_a_case(measured, best):
     """Torch's default again, so that the canary always has the same."""
     measured(FASTEST_4, "train")
     assert best.threads == 8
+
+
+def test_compiled_model(best, monkeypatch):
+    """The search does not compile: each number of threads would compile again."""
+    monkeypatch.setattr(torch, "compile", Mock(side_effect=AssertionError("compiled")))
+    clock = SimulatedClock()
+    workload = Workload(
+        Slow(clock, FASTEST_4), nn.MSELoss(), partial(torch.optim.SGD, lr=0.01), torch.ones(1, 2),
+        torch.zeros(1, 1), compile=True,
+    )  # fmt: skip
+    search = ThreadSearch(clock)
+    assert search.threads(CaseKey.of("slow", 1, "train", "cpu@best").cell, best, lambda: workload) == 4
 
 
 def test_step_that_fails(measured):
