@@ -110,6 +110,8 @@ def device_name(device: str) -> str:
     """
     if device == "cpu":
         return "all CPU threads (cpu)"
+    if device == "cpu@best":
+        return "the best number of CPU threads (cpu@best)"
     if device.startswith("cpu@"):
         threads = device.removeprefix("cpu@")
         return f"one CPU thread ({device})" if threads == "1" else f"{threads} CPU threads ({device})"
@@ -121,10 +123,10 @@ def device_name(device: str) -> str:
 def is_plural(device: str) -> bool:
     """Return whether `device_name` takes a plural verb.
 
-    >>> is_plural("cpu"), is_plural("cpu@1"), is_plural("cuda")
-    (True, False, False)
+    >>> [is_plural(device) for device in ("cpu", "cpu@4", "cpu@1", "cpu@best", "cuda")]
+    [True, True, False, False, False]
     """
-    return device.startswith("cpu") and device != "cpu@1"
+    return device.startswith("cpu") and device not in ("cpu@1", "cpu@best")
 
 
 def plural(count: int, noun: str) -> str:

@@ -64,15 +64,43 @@ def test_throttle_count(tmp_path):
 
 
 def test_this_machine(quiet, monkeypatch, tmp_path):
+    monkeypatch.setattr(facts_module, "default_threads", lambda: 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = (torch.get_num_threads(), dict(os.environ))
     facts = read_facts(tmp_path)
     assert facts.threads == 1
     assert facts.environment["OMP_NUM_THREADS"] == "1"
     assert facts.devices[-1].name != ""
-    assert facts.unreadable.keys() == {"governor", "turbo", "CPU throttling"}
+    assert facts.unreadable.keys() == {
+        "governor", "turbo", "CPU throttling", "usable cores"
+    }  # fmt: skip
     assert facts.debug == ()
     assert (torch.get_num_threads(), dict(os.environ)) == before
+
+
+def test_usable_cores(quiet, monkeypatch, tmp_path):
+    """Those of the CPUs that this process may use."""
+    pairs = {f"cpu{n}__topology__thread_siblings_list": f"{n % 4},{n % 4 + 4}" for n in range(8)}
+    monkeypatch.setattr(facts_module, "affinity", lambda: [0, 1, 4])
+    assert read_facts(tree(tmp_path, **pairs)).cores == 2
+
+
+@pytest.mark.parametrize(("flags", "is_virtual"), [({"avx2", "hypervisor"}, True), ({"avx2"}, False)])
+def test_virtual_machine(quiet, monkeypatch, flags, is_virtual):
+    monkeypatch.setattr(facts_module, "cpu_flags", lambda: flags)
+    assert read_facts().is_virtual is is_virtual
+
+
+def test_unreadable_class_fact(quiet, monkeypatch):
+    """It is listed with its reason."""
+
+    def fail():
+        raise ZeroDivisionError("no period")
+
+    monkeypatch.setattr("breakeven.hardware.machine.cgroup_quota", fail)
+    facts = read_facts()
+    assert facts.unreadable["quota"] == "ZeroDivisionError: no period"
+    assert "quota" not in facts.machine
 
 
 def test_tracers_and_debug_builds(quiet, monkeypatch):

@@ -8,7 +8,10 @@ from breakeven.doctor.contention import CpuSample
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.doctor.rules import RULES, Level, examine
 
-MACHINE = {"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "tf32": False}
+MACHINE = {
+    "cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "tf32": False,
+    "numa_nodes": 1, "allocator": "tcmalloc",
+}  # fmt: skip
 GPU_STATE = {
     "sm_clock_mhz": 1980,
     "event_reasons": ["gpu_idle"],
@@ -22,12 +25,14 @@ HEALTHY = MachineFacts(
     affinity=8,
     threads=8,
     neighbors=CpuSample((1.0,) * 8, 0.0, 3),
+    cores=8,
+    is_virtual=False,
     governors=("performance",),
     frequency_driver="intel_pstate",
     turbo=False,
     throttled=0,
     load_average=(0.1, 0.1, 0.1),
-    environment={"OMP_WAIT_POLICY": "PASSIVE"},
+    environment={"OMP_WAIT_POLICY": "PASSIVE", "OMP_PROC_BIND": "close"},
 )
 
 
@@ -60,7 +65,6 @@ def test_healthy_machine():
 
 UNFIT = {
     "busy neighbor": (machine(neighbors=CpuSample((0.95, 0.8), 0.0, 99)), "20% of a core", "top"),
-    "CPU quota": (machine(quota=1.5, affinity=4, threads=2), "1.5 of 4 CPUs", "--cpuset-cpus"),
     "governor": (
         machine(governors=("powersave",), frequency_driver="acpi-cpufreq"),
         "powersave (acpi-cpufreq)",
@@ -70,7 +74,7 @@ UNFIT = {
     "debug build": (machine(debug=("Python", "torch")), "Python and torch", "release build"),
     "tracing": (machine(tracers=("sys.settrace",)), "sys.settrace", "without coverage"),
     "CUDA debugging": (
-        machine(environment={"OMP_WAIT_POLICY": "passive", "CUDA_LAUNCH_BLOCKING": "1"}),
+        machine(environment={**HEALTHY.environment, "CUDA_LAUNCH_BLOCKING": "1"}),
         "CUDA_LAUNCH_BLOCKING=1",
         "unset CUDA_LAUNCH_BLOCKING",
     ),
@@ -102,8 +106,8 @@ def test_unfit(name):
 
 NOTED = {
     "busy neighbor": machine(neighbors=CpuSample((0.95,) * 8)),
-    "spinning OpenMP threads": machine(environment={}),
-    "CPU quota": machine(quota=2.0, threads=2),
+    "spinning OpenMP threads": machine(environment={"OMP_PLACES": "cores"}),
+    "part of a host": machine(is_virtual=True),
     "governor": machine(governors=("powersave",)),
     "turbo": machine(turbo=True),
     "TF32": machine(machine={**MACHINE, "cudnn_tf32": True}),
@@ -120,7 +124,59 @@ def test_noted(name):
     assert found.findings[0].remedy
 
 
+HINTS = {
+    "threads per core": (machine(cores=4), "8 threads on 4 cores", "OMP_NUM_THREADS=4"),
+    "NUMA nodes": (
+        machine(machine={**MACHINE, "numa_nodes": 2}),
+        "2 usable",
+        "numactl --cpunodebind=0 --membind=0",
+    ),
+    "allocator": (machine(machine={**MACHINE, "allocator": "libc"}), "libc", "LD_PRELOAD"),
+    "thread binding": (
+        machine(environment={"OMP_WAIT_POLICY": "passive"}),
+        "OMP_PROC_BIND is not set",
+        "OMP_PROC_BIND=close",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_hint(name):
+    """It has a remedy, and the machine is as fit as without it."""
+    facts, seen, remedy = HINTS[name]
+    assert levels(facts) == {name: "hint"}
+    found = examine(facts)
+    assert (found.fit, found.summary) == (True, "Fit for timing.")
+    assert seen in found.findings[0].seen
+    assert found.findings[0].why
+    assert remedy in found.findings[0].remedy
+
+
+SLICES = {
+    "4 of 8 CPUs by affinity or cpuset": {"affinity": 4, "threads": 4},
+    "a quota of 2 CPUs": {"quota": 2.0, "threads": 2},
+    "4 of 8 CPUs by affinity or cpuset, a quota of 3 CPUs, a virtual machine": {
+        "affinity": 4, "quota": 3.0, "threads": 3, "is_virtual": True
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seen", SLICES)
+def test_part_of_a_host(seen):
+    found = findings(machine(**SLICES[seen]))["part of a host"]
+    assert (found.level, found.seen) == ("noted", seen)
+
+
+def test_unknown_cpu_facts():
+    """Without a fact, its rule has no finding."""
+    known = {name: value for name, value in MACHINE.items() if name not in ("numa_nodes", "allocator")}
+    found = findings(machine(machine={**known, "cudnn_tf32": False}, cores=None, is_virtual=None))
+    assert not {"threads per core", "NUMA nodes", "allocator"} & set(found)
+    assert found["part of a host"].level == "fine"
+
+
 PASSIVE = HEALTHY.environment
+BOUND = {"OMP_PROC_BIND": "close"}
 ONE_CORE = {"threads": 1, "machine": {**MACHINE, "cores": 1}}
 TF32 = {"machine": {**MACHINE, "tf32": True, "cudnn_tf32": True}}
 HIDDEN = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no thermal_throttle"}
@@ -133,11 +189,14 @@ HIDDEN = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no t
         ({"neighbors": CpuSample((1.0, 1.0), 0.1)}, {"busy neighbor": "noted"}),
         ({"neighbors": CpuSample((1.0, 1.0), 0.11)}, {"busy neighbor": "unfit"}),  # stolen time counts too
         (
-            {"environment": {}, "neighbors": CpuSample((0.95,) * 8)},
+            {"environment": BOUND, "neighbors": CpuSample((0.95,) * 8)},
             {"busy neighbor": "noted", "spinning OpenMP threads": "unfit"},
         ),
-        ({"environment": {"GOMP_SPINCOUNT": "0"}}, {}),
-        ({"environment": {"KMP_BLOCKTIME": "0"}}, {}),
+        ({"environment": {**BOUND, "GOMP_SPINCOUNT": "0"}}, {}),
+        ({"environment": {**BOUND, "KMP_BLOCKTIME": "0"}}, {}),
+        ({"quota": 1.5, "affinity": 8, "threads": 2}, {"CPU quota": "unfit", "part of a host": "noted"}),
+        ({"quota": 2.0, "threads": 2}, {"CPU quota": "noted", "part of a host": "noted"}),
+        ({"threads": 1, "affinity": 2, "cores": 1, "machine": {**MACHINE, "cores": 2}}, {}),  # SMT
         ({"environment": {}, "openmp": False}, {}),
         ({"environment": {}, **ONE_CORE}, {}),
         ({"affinity": 1, **ONE_CORE}, {}),
@@ -148,7 +207,7 @@ HIDDEN = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no t
         ),
         (
             {
-                "devices": (CPU,), "governors": ("powersave",), "turbo": True, "environment": {},
+                "devices": (CPU,), "governors": ("powersave",), "turbo": True, "environment": BOUND,
                 "neighbors": CpuSample((0.99,) * 8),
             },
             dict.fromkeys(("governor", "spinning OpenMP threads", "turbo"), "noted"),

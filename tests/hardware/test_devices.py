@@ -1,6 +1,8 @@
 """Where work runs: names, defaults, threads."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,12 +10,13 @@ import torch
 from breakeven.errors import UsageError
 from breakeven.hardware import devices
 from breakeven.hardware.devices import (
+    BestCpu,
     Cpu,
-    cgroup_quota,
     default_devices,
+    default_threads,
     parse_device,
     parse_devices,
-    usable_threads,
+    torch_default,
 )
 
 
@@ -29,9 +32,16 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(devices, "accelerator_kind", lambda: None)
 
 
-def test_defaults_without_an_accelerator(no_gpu):
+def test_defaults_without_an_accelerator(no_gpu, monkeypatch):
+    monkeypatch.setattr(devices, "default_threads", lambda: 2)
     assert [device.name for device in default_devices()] == ["cpu@1", "cpu"]
     assert [device.name for device in parse_devices([])] == ["cpu@1", "cpu"]
+
+
+def test_defaults_with_one_thread(no_gpu, monkeypatch):
+    """``cpu@1`` would be the same as ``cpu``."""
+    monkeypatch.setattr(devices, "default_threads", lambda: 1)
+    assert [device.name for device in default_devices()] == ["cpu"]
 
 
 def test_defaults_with_an_accelerator(two_gpus):
@@ -53,13 +63,14 @@ def test_synchronize_the_right_accelerator(two_gpus, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gpu", "unknown device 'gpu'; available: cpu, cpu@N, cuda, cuda:1"),
+        ("gpu", "unknown device 'gpu'; available: cpu, cpu@N, cpu@best, cuda, cuda:1"),
         ("cuda:2", "'cuda:2' is not available: torch sees 2 of cuda"),
         ("cuda:one", "'one' is not a device index"),
         ("mps", r"'mps' is not available: torch .* sees cuda"),
         ("cpu@0", "'0' is not a number of threads"),
         ("cpu@", "'' is not a number of threads"),
         ("cpu@-1", "'-1' is not a number of threads"),
+        ("cpu@Best", "'Best' is not a number of threads; write cpu@1, cpu@best or cpu"),
         ("", "unknown device ''"),
     ],
 )
@@ -82,49 +93,91 @@ def test_cpu_at_1():
     assert torch.get_num_threads() == before
 
 
-def test_cpu_uses_all_threads():
-    """Also after torch was set to one thread, as in many a published speedup."""
+def test_cpu_after_set_num_threads():
+    """Torch's default again, although it was set to one thread, as in many published speedups."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with Cpu().active():
-            assert torch.get_num_threads() == usable_threads()
+            assert torch.get_num_threads() == default_threads()
     finally:
         torch.set_num_threads(before)
 
 
-def test_usable_threads(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(devices, "cgroup_quota", lambda: None)
-    assert usable_threads() == 8
-    monkeypatch.setattr(devices, "cgroup_quota", lambda: 2.5)
-    assert usable_threads() == 3
-    monkeypatch.setattr(devices, "cgroup_quota", lambda: 0.1)
-    assert usable_threads() == 1
-    monkeypatch.setattr(devices, "cgroup_quota", lambda: None)
-    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
-    assert usable_threads() == 4
+@pytest.mark.parametrize(
+    ("torch_default", "usable", "threads"), [(8, 16, 8), (8, 4, 4), (8, 8, 8), (1, 16, 1), (16, 16, 16)]
+)
+def test_default_threads(monkeypatch, torch_default, usable, threads):
+    """Torch's default, reduced to what the process may use, never raised."""
+    monkeypatch.setattr(devices, "_TORCH_DEFAULT", torch_default)
+    monkeypatch.setattr(devices, "usable_cpus", lambda: usable)
+    assert default_threads() == threads
 
 
 @pytest.mark.parametrize(
-    ("files", "quota"),
+    ("reported", "environment", "cores", "has_mkl", "expected"),
     [
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4.0),
-        ({"cpu.max": "garbage"}, None),
-        ({}, None),
+        (8, {}, 8, True, 8),
+        (1, {}, 8, True, 8),  # someone set it to 1
+        (16, {}, 8, True, 8),  # someone set it to the logical CPUs
+        (16, {}, 8, False, 16),  # OpenMP's default
+        (8, {}, 8, False, 8),
+        (3, {}, 8, False, 8),
+        (3, {}, None, True, 3),  # cores unknown: nothing to check it with
+        (4, {"OMP_NUM_THREADS": "4,2"}, 8, True, 4),
+        (1, {"OMP_NUM_THREADS": "4"}, 8, True, 4),
+        (8, {"OMP_NUM_THREADS": "16"}, 8, True, 8),  # MKL uses one thread per core
+        (16, {"OMP_NUM_THREADS": "16"}, 8, False, 16),
+        (2, {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "2"}, 8, True, 2),
+        (1, {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "2"}, 8, False, 4),
+        (8, {"OMP_NUM_THREADS": "many", "MKL_NUM_THREADS": "0"}, 8, True, 8),
     ],
-    ids=["v2 max", "v2 limit", "v1 none", "v1 limit", "garbage", "no cgroup"],
 )
-def test_cgroup_quota(tmp_path, files, quota):
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert cgroup_quota(tmp_path) == quota
+def test_torch_default(reported, environment, cores, has_mkl, expected):
+    assert torch_default(reported, environment, cores, 16, has_mkl=has_mkl) == expected
+
+
+SET_EARLY = """
+import torch
+own = torch.get_num_threads()
+torch.set_num_threads(own + 5)
+from breakeven.hardware.devices import _TORCH_DEFAULT
+print(own == _TORCH_DEFAULT)
+"""
+
+
+@pytest.mark.parametrize("variables", [{}, {"OMP_NUM_THREADS": "1"}, {"MKL_NUM_THREADS": "1"}])
+def test_threads_set_before_breakeven_is_loaded(variables):
+    """Torch's own default is still known, on this machine and torch."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", SET_EARLY],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"
+
+
+def test_best_cpu(monkeypatch):
+    """Its name, its candidates, and its threads in and out of a cell."""
+    monkeypatch.setattr(devices, "_TORCH_DEFAULT", 6)
+    monkeypatch.setattr(devices, "usable_cpus", lambda: 12)
+    best = parse_device("cpu@best")
+    assert isinstance(best, BestCpu)
+    assert (best.name, best.is_accelerator, best.threads) == ("cpu@best", False, 6)
+    assert best.candidates() == [1, 2, 4, 6, 8, 12]
+    with best.with_threads(8):
+        assert (best.threads, best.describe()["threads"]) == (8, 8)
+    assert best.threads == 6
+
+
+@pytest.mark.parametrize(("usable", "candidates"), [(1, [1]), (2, [1, 2]), (16, [1, 2, 4, 8, 16])])
+def test_candidates(monkeypatch, usable, candidates):
+    monkeypatch.setattr(devices, "_TORCH_DEFAULT", 16)
+    monkeypatch.setattr(devices, "usable_cpus", lambda: usable)
+    assert BestCpu().candidates() == candidates
 
 
 def test_cpu_has_no_peak_memory_and_no_events():

@@ -58,7 +58,9 @@ class Gpus:
 def gpus(monkeypatch):
     """A machine that seems to have two H100 and two CPUs."""
     monkeypatch.setattr(os, "sched_getaffinity", returning({0, 1}))
-    monkeypatch.setattr(machine, "usable_threads", returning(2))
+    monkeypatch.setattr(machine, "default_threads", returning(2))
+    monkeypatch.setattr(machine, "core_sizes", returning([1, 1]))
+    monkeypatch.setattr(machine, "numa_nodes", returning(1))
     return Gpus(monkeypatch, H100, H100)
 
 
@@ -67,9 +69,11 @@ def test_class_facts(monkeypatch):
     monkeypatch.setattr(machine, "accelerator_kind", returning(None))
     facts = class_facts()
     assert list(facts) == [
-        "cpu", "cores", "affinity_threads", "threads", "quota", "omp_wait_policy", "gomp_spincount",
+        "cpu", "cores", "affinity_threads", "threads", "quota", "omp_wait_policy", "gomp_spincount", "openmp",
+        "physical_cores", "threads_per_core", "numa_nodes", "cpu_isa", "isa_limits", "allocator",
         "gpu", "gpu_count", "torch", "torch_git", "python", "tf32", "cudnn_tf32", "tf32_override", "float32",
         "amp", "flush_denormal", "cudnn_benchmark", "cudnn_deterministic", "deterministic",
+        "autograd_multithreading",
     ]  # fmt: skip
     assert facts["torch"] == torch.__version__
     assert facts["cores"] == os.cpu_count()
@@ -80,11 +84,11 @@ def test_class_facts(monkeypatch):
 def test_facts_of_equal_gpus(gpus):
     """Each fact once."""
     facts = class_facts()
-    assert {name: facts[name] for name in list(facts)[7:17]} == {
+    assert {name: facts[name] for name in list(facts)[14:24]} == {
         "gpu": "NVIDIA H100",
         "gpu_count": 2,
         "cuda": torch.version.cuda,
-        "cudnn": None,
+        "cudnn": torch.backends.cudnn.version(),
         "gpu_memory_bytes": 85_000_000_000,
         "compute_capability": "9.0",
         "driver": "580.159.03",
@@ -149,10 +153,17 @@ CHANGES = {
     "cpu": lambda gpus: gpus.patch.setattr(machine, "cpu_name", returning("Fast CPU")),
     "cores": lambda gpus: gpus.patch.setattr(os, "cpu_count", returning(77)),
     "affinity_threads": lambda gpus: gpus.patch.setattr(os, "sched_getaffinity", returning(set(range(77)))),
-    "threads": lambda gpus: gpus.patch.setattr(machine, "usable_threads", returning(77)),
+    "threads": lambda gpus: gpus.patch.setattr(machine, "default_threads", returning(77)),
     "quota": lambda gpus: gpus.patch.setattr(machine, "cgroup_quota", returning(0.5)),
     "omp_wait_policy": lambda gpus: gpus.patch.setenv("OMP_WAIT_POLICY", "other"),
     "gomp_spincount": lambda gpus: gpus.patch.setenv("GOMP_SPINCOUNT", "77"),
+    "openmp": lambda gpus: gpus.patch.setenv("OMP_PLACES", "cores"),
+    "physical_cores": lambda gpus: gpus.patch.setattr(machine, "core_sizes", returning([1, 1, 1])),
+    "threads_per_core": lambda gpus: gpus.patch.setattr(machine, "core_sizes", returning([1, 2])),
+    "numa_nodes": lambda gpus: gpus.patch.setattr(machine, "numa_nodes", returning(2)),
+    "cpu_isa": lambda gpus: gpus.patch.setattr(machine, "cpu_flags", returning({"amx_fp16", "sve2"})),
+    "isa_limits": lambda gpus: gpus.patch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    "allocator": lambda gpus: gpus.patch.setattr(machine, "allocator", returning("tcmalloc")),
     "gpu": lambda gpus: gpus.set_properties({**H100, "name": "NVIDIA H200"}, H100),
     "gpu_count": lambda gpus: gpus.set_properties(H100, H100, H100),
     "cuda": lambda gpus: gpus.patch.setattr(torch.version, "cuda", "99.0"),
@@ -177,11 +188,162 @@ CHANGES = {
     "deterministic": lambda gpus: gpus.patch.setattr(
         torch, "are_deterministic_algorithms_enabled", returning(True)
     ),
+    "autograd_multithreading": lambda gpus: gpus.patch.setattr(
+        torch.autograd, "is_multithreading_enabled", returning(False)
+    ),
 }
 
 
 def test_every_class_fact_has_a_change(gpus):
     assert set(CHANGES) == set(class_facts())
+
+
+def failing(*errors):
+    """A function that raises these errors in turn, the last one for good."""
+    left = list(errors)
+
+    def fail(*args, **kwargs):
+        raise left.pop(0) if len(left) > 1 else left[0]
+
+    return fail
+
+
+class Strange(Exception):
+    """An error of a driver, of a type that nobody foresaw."""
+
+
+LOST = {
+    "cpu": lambda patch: patch.setattr(machine, "cpu_name", failing(UnicodeDecodeError("a", b"", 0, 1, "b"))),
+    "threads": lambda patch: patch.setattr(machine, "default_threads", failing(ZeroDivisionError("no CPUs"))),
+    "quota": lambda patch: patch.setattr(machine, "cgroup_quota", failing(ZeroDivisionError("period"))),
+    "physical_cores threads_per_core": lambda patch: patch.setattr(
+        machine, "core_sizes", failing(OSError("no /sys"))
+    ),
+    "numa_nodes": lambda patch: patch.setattr(machine, "numa_nodes", failing(ValueError("a-b"))),
+    "cpu_isa": lambda patch: patch.setattr(torch.backends.cpu, "get_cpu_capability", failing(Strange("x"))),
+    "allocator": lambda patch: patch.setattr(machine, "allocator", failing(OSError("static"))),
+    "gpu gpu_memory_bytes compute_capability power_limit_w ecc mig": lambda patch: patch.setattr(
+        torch.cuda, "get_device_properties", failing(RuntimeError("CUDA error: device lost\nmore"))
+    ),
+    "ecc": lambda patch: patch.setattr(
+        nvml, "_pynvml", lambda: Recorded(nvmlDeviceGetHandleByUUID=1, nvmlDeviceGetEccMode=Strange("denied"))
+    ),
+    "cudnn": lambda patch: patch.setattr(
+        torch.backends.cudnn, "version", failing(RuntimeError("cuDNN version incompatibility"))
+    ),
+    "driver power_limit_w ecc mig": lambda patch: patch.setattr(machine, "gpu_class", failing(Strange("y"))),
+    "tf32": lambda patch: patch.setattr(machine, "_tf32", failing(Strange("y"))),
+    "float32": lambda patch: patch.setattr(machine, "precision", failing(AttributeError("fp32_precision"))),
+    "amp": lambda patch: patch.setattr(torch, "is_autocast_enabled", failing(TypeError("kind"))),
+    "flush_denormal": lambda patch: patch.setattr(torch, "tensor", failing(NotImplementedError("meta"))),
+    "deterministic": lambda patch: patch.setattr(
+        torch, "are_deterministic_algorithms_enabled", failing(Strange("z"))
+    ),
+    "autograd_multithreading": lambda patch: patch.delattr(torch.autograd, "is_multithreading_enabled"),
+}
+
+
+@pytest.mark.parametrize("names", LOST)
+def test_unreadable_fact(gpus, monkeypatch, names):
+    """It costs itself only, and its reason is kept outside of the class."""
+    before = machine_facts()["class"]
+    LOST[names](monkeypatch)
+    after = machine_facts()
+    reasons = after["state"]["unreadable"]
+    assert set(reasons) == set(names.split())
+    assert all(reason and "\n" not in reason for reason in reasons.values())
+    assert after["class"] == {name: value for name, value in before.items() if name not in reasons}
+    assert json.loads(json.dumps(after, allow_nan=False)) == after
+
+
+def test_readable_machine(gpus):
+    assert machine_facts()["state"] == {}
+    assert "unreadable" not in machine_state()
+
+
+@pytest.mark.parametrize("name", ["accelerator_kind", "torch.accelerator.device_count"])
+def test_unreadable_accelerators(gpus, monkeypatch, name):
+    target = torch.accelerator if "torch" in name else machine
+    monkeypatch.setattr(target, name.rpartition(".")[2], failing(RuntimeError("driver too old")))
+    facts = machine_facts()
+    reasons = facts["state"]["unreadable"]
+    assert reasons["gpu"] == reasons["gpu_count"] == "RuntimeError: driver too old"
+    assert set(reasons) <= {"gpu", "gpu_count", "amp"}
+    assert facts["class"]["torch"] == torch.__version__
+
+
+STATES = {
+    "host": lambda patch: patch.setattr(machine.platform, "node", failing(OSError("no name"))),
+    "load_average": lambda patch: patch.setattr(machine, "load_average", failing(Strange("load"))),
+    "affinity": lambda patch: patch.setattr(os, "sched_getaffinity", failing(PermissionError("seccomp"))),
+    "cpu_clock_mhz": lambda patch: patch.setattr(psutil, "cpu_freq", failing(ZeroDivisionError("x"))),
+    "cpu_temperature_c": lambda patch: patch.setattr(
+        psutil, "sensors_temperatures", failing(ValueError("int")), raising=False
+    ),
+    "gpu": lambda patch: patch.setattr(machine, "gpu_state", failing(Strange("lost"))),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_unreadable_state(gpus, monkeypatch, name):
+    STATES[name](monkeypatch)
+    state = machine_state()
+    assert set(state["unreadable"]) == {name}
+    assert set(state) == {*STATES, "unreadable"} - {name}
+
+
+def test_unreadable_instance(gpus, monkeypatch):
+    """The id is then made of what is left."""
+    before = machine_facts()["instance_id"]
+    monkeypatch.setattr(machine.platform, "node", failing(OSError("no name")))
+    assert machine_facts()["instance_id"] not in (before, None)
+
+
+@pytest.mark.parametrize("error", [OSError("unobtainable"), AttributeError("not on Windows")])
+def test_unknown_load(monkeypatch, error):
+    monkeypatch.setattr(os, "getloadavg", failing(error))
+    assert machine.load_average() is None
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_default_device_left_behind(device):
+    """Every fact is still read."""
+    before = machine_facts()
+    torch.set_default_device(device)
+    try:
+        assert machine_facts() == before
+    finally:
+        torch.set_default_device(None)
+
+
+def test_no_autograd_threads():
+    """The setting of the process is a fact of its class."""
+    with torch.autograd.set_multithreading_enabled(False):
+        assert class_facts()["autograd_multithreading"] is False
+    assert class_facts()["autograd_multithreading"] is True
+
+
+@pytest.mark.parametrize(
+    ("flags", "isa"),
+    [
+        (set(), "AVX2"),
+        ({"amx_bf16", "avx512_bf16", "sse"}, "AVX2, avx512_bf16, amx_bf16"),
+        ({"sve"}, "AVX2, sve"),
+    ],
+)
+def test_isa(monkeypatch, flags, isa):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", returning("AVX2"))
+    monkeypatch.setattr(machine, "cpu_flags", returning(flags))
+    assert class_facts()["cpu_isa"] == isa
+
+
+def test_openmp_variables(monkeypatch):
+    for name in machine.OPENMP:
+        monkeypatch.delenv(name, raising=False)
+    assert class_facts()["openmp"] is None
+    monkeypatch.setenv("OMP_PROC_BIND", "close")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert class_facts()["openmp"] == "OMP_NUM_THREADS=4, OMP_PROC_BIND=close"
 
 
 @pytest.mark.parametrize("key", CHANGES)

@@ -64,8 +64,35 @@ def test_without_nvml():
     state = gpu_state(GPU, api)
     assert state.pop("unreadable") == {"nvml": "NVML Shared Library Not Found"}
     assert set(state.values()) == {None}
-    assert set(gpu_class(GPU, api).values()) == {None}
+    facts = gpu_class(GPU, api)
+    assert facts.pop("unreadable") == {"nvml": "NVML Shared Library Not Found"}
+    assert set(facts.values()) == {None}
     assert api.open == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"nvmlInit": OSError("libnvidia-ml.so: wrong ELF class")},
+        {"nvmlDeviceGetHandleByUUID": UnicodeDecodeError("utf-8", b"", 0, 1, "start byte")},
+        {"nvmlDeviceGetPowerUsage": TypeError("too old")},
+    ],
+)
+def test_any_error_of_the_library(values):
+    """It costs the values that it concerns, and NVML is closed."""
+    api = Recorded(**values)
+    with kept_open(api):
+        assert gpu_state(GPU, api)["power_w"] is None
+        assert len(gpu_state(GPU, api)["unreadable"]) == 1
+    assert api.open == 0
+
+
+def test_closed_by_the_workload(monkeypatch):
+    api = Recorded()
+    monkeypatch.setattr(
+        api, "nvmlShutdown", Recorded(down=RecordedError("Uninitialized")).down, raising=False
+    )
+    assert gpu_state(GPU, api)["power_w"] == 412.345
 
 
 def test_kept_open():
@@ -99,7 +126,10 @@ def test_mig_slice_without_a_handle():
     state = gpu_state(GPU, api)
     assert state.pop("unreadable") == {"gpu": "Not Found"}
     assert set(state.values()) == {None}
-    assert gpu_class(GPU, api) == {"driver": "580.159.03", "power_limit_w": None, "ecc": None, "mig": None}
+    assert gpu_class(GPU, api) == {
+        "driver": "580.159.03", "power_limit_w": None, "ecc": None, "mig": None,
+        "unreadable": {"gpu": "Not Found"},
+    }  # fmt: skip
     assert api.open == 0
 
 

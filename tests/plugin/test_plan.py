@@ -15,7 +15,7 @@ CUDA = SimpleNamespace(name="cuda", is_accelerator=True, threads=99)
 @pytest.fixture
 def plan(monkeypatch):
     """Return a function: cases as ``(batch size, phase, device)`` -> their plan, with two usable CPUs."""
-    monkeypatch.setattr("breakeven.plugin.plan.usable_threads", lambda: 2)
+    monkeypatch.setattr("breakeven.plugin.plan.usable_cpus", lambda: 2)
 
     def of(*cases, devices=(CPU, CUDA), max_time_s=1.0, is_timing=True):
         phases = ("forward", "train")
@@ -88,6 +88,31 @@ def test_too_many_threads(plan):
 
     [_, warning] = plan(*cases, devices=(CPU, wide, CUDA)).summary()
     assert {"cpu@3", "2"} <= set(warning.split())
+
+
+@pytest.mark.parametrize(
+    ("threads", "expected"),
+    [
+        ({"cpu": 2, "cpu@1": 1, "cuda": 99}, []),
+        ({"cpu": 1, "cpu@1": 1, "cpu@2": 2}, ["cpu uses 1 thread here, as cpu@1 does"]),
+        ({"cpu": 2, "cpu@2": 2}, ["cpu uses 2 threads here, as cpu@2 does"]),
+        ({"cpu": 2, "cpu@best": 2}, []),
+        ({"cpu": 1}, ["cpu uses 1 thread here, so cpu@1 would be the same"]),
+        ({"cpu": 1, "cuda": 1}, []),
+        ({"cpu@1": 1}, []),
+    ],
+)
+def test_equal_threads(plan, threads, expected):
+    """Devices that would do the same work are pointed out."""
+    devices = tuple(
+        SimpleNamespace(name=name, is_accelerator=name == "cuda", threads=number)
+        for name, number in threads.items()
+    )
+
+    warnings = plan(*((1, "train", name) for name in threads), devices=devices).summary()[1:]
+
+    assert len(warnings) == len(expected)
+    assert all(text in warning for text, warning in zip(expected, warnings, strict=True))
 
 
 def test_two_equal_cases(plan):

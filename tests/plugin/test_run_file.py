@@ -85,6 +85,59 @@ def bench_all(train_benchmark, batch_size, dtype, lr, bias, seed, name, top, act
     assert "UNSERIALIZABLE" not in (bench.pytester.path / "run.json").read_text()
 
 
+def test_cpu_at_best(bench):
+    """Its threads are recorded, the same for all phases of a cell; it is listed beside ``cpu``."""
+    result = bench.write().run("--breakeven-devices=cpu,cpu@best", "--breakeven-phases=forward,train")
+
+    assert result.ret == 0
+    threads = {}
+    for item in bench.file()["benchmarks"]:
+        info = item["extra_info"]
+        threads.setdefault((info["device"], info["batch_size"]), []).append(info["threads"])
+    cells = {(device, batch_size) for device in ("cpu", "cpu@best") for batch_size in (1, 16)}
+    assert set(threads) == cells
+    assert all(len(found) == 2 and len(set(found)) == 1 for found in threads.values())
+    assert set(bench.file()["machine_info"]["breakeven"]["state"]["canary"]) == {"cpu", "cpu@best"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "lost"),
+    [
+        ("breakeven.hardware.machine.cgroup_quota", {"quota"}),
+        ("breakeven.hardware.machine.accelerator_kind", {"gpu", "gpu_count", "amp"}),
+        ("torch.tensor", {"flush_denormal"}),
+    ],
+)
+def test_unreadable_machine(bench, monkeypatch, broken, lost):
+    """What fails when the run ends costs a fact, never the file."""
+
+    def fail(*args, **kwargs):
+        raise LookupError("lost")
+
+    monkeypatch.setattr(broken, fail)
+
+    assert bench.write().run().ret == 0
+
+    assert len(bench.timed()) == 2
+    machine = bench.file()["machine_info"]["breakeven"]
+    assert machine["state"]["unreadable"] == dict.fromkeys(lost, "LookupError: lost")
+    assert not lost & set(machine["class"])
+
+
+def test_canary_that_fails(bench, monkeypatch):
+    """Its error is recorded, whatever it is."""
+
+    def fail(*args):
+        raise LookupError("lost")
+
+    monkeypatch.setattr("breakeven.measure.runner.run_canary", fail)
+
+    assert bench.write().run().ret == 0
+
+    canary = bench.file()["machine_info"]["breakeven"]["state"]["canary"]
+    assert canary["cpu@1"]["end"] == {"unreadable": "LookupError: lost"}
+
+
 def test_whole_run(bench, monkeypatch):
     """The plan comes first, the closing lines last; the file has the machine, the command and the seconds."""
     for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):

@@ -19,7 +19,9 @@ DEVICES = {"aaa111": ["cpu", "cpu@1"], "bbb222": ["cuda", "cpu"]}
     ("devices", "baseline"),
     [("cpu cuda", "cpu"), ("cuda cpu cpu@1", "cpu"), ("cpu cpu@1", "cpu@1"),
      ("cpu@4 cpu cpu@1 cpu@2", "cpu@1"), ("cpu cpu@2", "cpu"), ("cpu@2 cpu@16", "cpu@2"),
-     ("cuda cpu@1 cpu@16", "cpu@16"), ("cpu", "cpu"), ("cuda cuda:1", None), ("", None)],
+     ("cuda cpu@1 cpu@16", "cpu@16"), ("cuda cpu@best cpu@16 cpu", "cpu"),
+     ("cuda cpu@16 cpu@best", "cpu@best"), ("cpu@best cpu@2", "cpu@2"), ("cpu", "cpu"), ("cuda cuda:1", None),
+     ("", None)],
 )  # fmt: skip
 def test_default(devices, baseline):
     """The CPU, and one thread where no accelerator was measured, in any order of the devices."""
@@ -28,8 +30,9 @@ def test_default(devices, baseline):
 
 
 def test_device_order():
-    devices = ["cuda:1", "cpu@16", "cuda", "cpu@2", "cpu", "mps"]
-    assert sorted(devices, key=device_order) == ["cpu", "cpu@2", "cpu@16", "cuda", "cuda:1", "mps"]
+    ordered = ["cpu", "cpu@2", "cpu@16", "cpu@best", "cuda", "cuda:1", "mps"]
+    devices = ["cuda:1", "cpu@16", "cuda", "cpu@best", "cpu@2", "cpu", "mps"]
+    assert sorted(devices, key=device_order) == ordered
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,26 @@ from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.doctor.selftests.suite import Check
 
 HEALTHY = MachineFacts(
-    machine={"cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "quota": None},
+    machine={
+        "cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "quota": None,
+        "numa_nodes": 1, "allocator": "jemalloc",
+    },
     devices=(DeviceFacts("cpu", "cpu", 8), DeviceFacts("cuda", "NVIDIA [H200]\x1b[31m", 8, {})),
     affinity=8,
     threads=8,
     neighbors=CpuSample((1.0,) * 8, 0.0, 3),
+    cores=8,
+    is_virtual=False,
     load_average=(0.25, 0.1, 0.1),
     environment={},
     unreadable={"governor": "no cpufreq here"},
-)
+)  # fmt: skip
 BUSY = MachineFacts(**{**vars(HEALTHY), "neighbors": CpuSample((0.5,) * 8)})
 UNFIT = MachineFacts(
-    machine={"cpu": "EPYC", "cores": 8, "threads": 2, "torch": "2.13", "python": "3.12", "cudnn_tf32": True},
+    machine={
+        "cpu": "EPYC", "cores": 8, "threads": 2, "torch": "2.13", "python": "3.12", "cudnn_tf32": True,
+        "numa_nodes": 2, "allocator": "libc",
+    },
     devices=(
         DeviceFacts("cpu", "cpu", 2),
         DeviceFacts(
@@ -30,6 +38,8 @@ UNFIT = MachineFacts(
     threads=2,
     neighbors=CpuSample((0.7, 0.6), 0.2, 99),
     quota=1.5,
+    cores=1,
+    is_virtual=True,
     governors=("powersave",),
     frequency_driver="acpi-cpufreq",
     turbo=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, add_format, show, status
 
 EPILOG = """\
@@ -18,8 +19,9 @@ than 10% of a core, or uses the GPU; throttling; a CPU quota that is not a whole
 number of CPUs; one thread on several CPUs; a governor that fixes the lowest
 clock; OpenMP threads that spin while other processes need the cores; a debug
 build; tracing; synchronous CUDA launches; a device that does not start. Other
-findings are noted, and unreadable facts are listed; the machine is then still
-fit. The command changes no settings.
+findings are noted, hints name what may make the CPU faster (threads, NUMA,
+allocator), and unreadable facts are listed; the machine is then still fit. The
+command changes no settings.
 
 --selftest times a wait of known length and an empty phase with
 pytest-benchmark, measures a simulated asynchronous device, and computes

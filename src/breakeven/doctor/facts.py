@@ -16,13 +16,12 @@ from typing import Any
 import torch
 
 from breakeven.doctor.contention import CpuSample, sample_cpu, typical
-from breakeven.hardware.devices import Device, affinity, cgroup_quota, default_devices, usable_threads
-from breakeven.hardware.machine import class_facts, load_average
-
-CPUS = Path("/sys/devices/system/cpu")
+from breakeven.hardware.cpus import BINDING, CPUS, affinity, core_sizes, cpu_flags
+from breakeven.hardware.devices import Device, default_devices, default_threads
+from breakeven.hardware.machine import load_average, read_class, read_each
 
 ENVIRONMENT = (
-    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "NVIDIA_TF32_OVERRIDE",
+    *BINDING, "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "NVIDIA_TF32_OVERRIDE",
     "CUDA_LAUNCH_BLOCKING", "PYTORCH_NO_CUDA_MEMORY_CACHING", "PYTHONMALLOC",
 )  # fmt: skip
 """Variables that change how fast torch runs."""
@@ -43,7 +42,8 @@ class DeviceFacts:
 class MachineFacts:
     """The input of the rules; ``None`` or ``()`` if a fact is unreadable.
 
-    `affinity` is the number of CPUs this process may run on; `throttled` counts how often a core was too hot
+    `affinity` is the number of CPUs this process may run on, and `cores` that of their physical cores;
+    `is_virtual` is whether the CPU reports a hypervisor; `throttled` counts how often a core was too hot
     while the threads were spinning; `openmp` is whether torch's threads are OpenMP threads; `debug` names
     debug builds; `tracers` lists the tools that trace every line or allocation.
     """
@@ -54,6 +54,8 @@ class MachineFacts:
     threads: int
     neighbors: CpuSample
     quota: float | None = None
+    cores: int | None = None
+    is_virtual: bool | None = None
     governors: tuple[str, ...] = ()
     frequency_driver: str | None = None
     turbo: bool | None = None
@@ -68,9 +70,17 @@ class MachineFacts:
 
 def read_facts(cpus: Path = CPUS) -> MachineFacts:
     """Read this machine; takes about a second, and longer where a GPU has to wake up."""
-    threads = usable_threads()
+    threads = default_threads()
     load = load_average()  # before spinning adds to it
-    governors, driver, turbo, unreadable = read_frequency(cpus)
+    machine, unreadable = read_class()
+    hardware, unreadable_hardware = read_each(
+        {
+            "usable cores": lambda: len(core_sizes(affinity(), cpus)),
+            "virtual machine": lambda: "hypervisor" in cpu_flags(),
+        }
+    )
+    governors, driver, turbo, unreadable_frequency = read_frequency(cpus)
+    unreadable |= unreadable_hardware | unreadable_frequency
     devices = tuple(_device(device) for device in default_devices())
     before = throttle_count(cpus)
     neighbors = typical([sample_cpu(threads) for _ in range(3)])
@@ -79,12 +89,14 @@ def read_facts(cpus: Path = CPUS) -> MachineFacts:
         unreadable["CPU throttling"] = "no thermal_throttle here"
     builds = (("Python", hasattr(sys, "gettotalrefcount")), ("torch", torch.version.debug))
     return MachineFacts(
-        machine=class_facts(),
+        machine=machine,
         devices=devices,
         affinity=len(affinity() or ()) or os.cpu_count() or 1,
         threads=threads,
         neighbors=neighbors,
-        quota=cgroup_quota(),
+        quota=machine.get("quota"),
+        cores=hardware.get("usable cores"),
+        is_virtual=hardware.get("virtual machine"),
         governors=governors,
         frequency_driver=driver,
         turbo=turbo,

@@ -23,12 +23,19 @@ from breakeven.format import plural
 from breakeven.render.escaping import terminal_text
 from breakeven.render.json_output import Amount, Batch, JsonOutput, Name, Version, json_text
 
-LABELS = {Level.UNFIT: "unfit", Level.NOTED: "noted", Level.UNREADABLE: "not readable", Level.FINE: "fine"}
-STYLES = {"unfit": "bold red", "noted": "yellow", "not readable": "dim", "fine": "green"}
+LABELS = {
+    Level.UNFIT: "unfit",
+    Level.NOTED: "noted",
+    Level.HINT: "hint",
+    Level.UNREADABLE: "not readable",
+    Level.FINE: "fine",
+}
+STYLES = {"unfit": "bold red", "noted": "yellow", "hint": "cyan", "not readable": "dim", "fine": "green"}
 
 _FACTS = ["cpu", "cores", "threads", "torch", "python"]
+_WITH_REMEDY = (Level.UNFIT, Level.NOTED, Level.HINT)
 _REMEDY_WHERE_NOT_FINE = {
-    "if": {"properties": {"level": {"enum": [Level.UNFIT, Level.NOTED]}}},
+    "if": {"properties": {"level": {"enum": [*_WITH_REMEDY]}}},
     "then": {"properties": {"why": {"minLength": 1}, "remedy": {"minLength": 1}}},
 }
 
@@ -144,7 +151,7 @@ def _machine_rows(checkup: Checkup) -> Sequence[tuple[str, str]]:
 def _finding_rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
     for finding in findings:
         label, seen = LABELS[finding.level], f"{finding.name}: {finding.seen}"
-        if finding.level in (Level.UNFIT, Level.NOTED):
+        if finding.level in _WITH_REMEDY:
             yield from ((label, seen), ("", f"why: {finding.why}"), ("", f"fix: {finding.remedy}"), ("", ""))
         elif finding.level is Level.UNREADABLE:
             yield label, seen

@@ -3,7 +3,8 @@
 A rule is a function of `MachineFacts` alone, so that recorded machines can be tested. A finding is
 `Level.UNFIT` if times would be wrong or very noisy: another process on the cores or the GPU, throttling, a
 quota that is not a whole number of CPUs, one thread on several CPUs, a debug build, tracing, synchronous
-launches. It is `Level.NOTED` if times are right but the user needs to know the circumstances.
+launches. It is `Level.NOTED` if times are right but the user needs to know the circumstances, and
+`Level.HINT` if a setting may make the CPU faster.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from enum import StrEnum
 
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.format import plural
+from breakeven.hardware.cpus import BINDING
 from breakeven.hardware.nvml import THROTTLING
 
 MAX_LOST = 0.10
@@ -26,6 +28,7 @@ class Level(StrEnum):
 
     UNFIT = "unfit"
     NOTED = "noted"
+    HINT = "hint"
     UNREADABLE = "unreadable"
     FINE = "fine"
 
@@ -122,7 +125,7 @@ def _quota(facts: MachineFacts) -> Finding | None:
 
 def _one_thread(facts: MachineFacts) -> Finding | None:
     cores = int(facts.machine.get("cores") or facts.affinity)
-    if facts.threads > 1 or cores == 1:
+    if facts.threads > 1 or cores == 1 or (facts.cores == 1 and facts.affinity > 1):
         return Finding("threads", Level.FINE, f"{plural(facts.threads, 'thread')} on {plural(cores, 'CPU')}")
     requested = facts.environment.get("OMP_NUM_THREADS", "")
     first = requested.split(",")[0]
@@ -138,8 +141,92 @@ def _one_thread(facts: MachineFacts) -> Finding | None:
         "threads",
         Level.UNFIT,
         f"one thread on {cores} CPUs: {seen}",
-        "the device cpu means all threads: compared with only one, every accelerator looks too good",
+        "the device cpu means one thread per core: compared with only one, every accelerator looks too good",
         remedy,
+    )
+
+
+def _threads_per_core(facts: MachineFacts) -> Finding | None:
+    name = "threads per core"
+    if facts.cores is None:
+        return None
+    seen = f"{plural(facts.threads, 'thread')} on {plural(facts.cores, 'core')}"
+    if facts.threads <= facts.cores:
+        return Finding(name, Level.FINE, seen)
+    return Finding(
+        name,
+        Level.HINT,
+        seen,
+        "threads that share a core (SMT) share its vector units, so matrix products rarely get faster",
+        f"export OMP_NUM_THREADS={facts.cores}, or measure cpu@best, which finds the fastest number",
+    )
+
+
+def _numa(facts: MachineFacts) -> Finding | None:
+    name, nodes = "NUMA nodes", facts.machine.get("numa_nodes")
+    if nodes is None:
+        return None
+    if nodes == 1:
+        return Finding(name, Level.FINE, "one")
+    return Finding(
+        name,
+        Level.HINT,
+        f"{nodes} usable",
+        "memory of another node is slower, and where a tensor is depends on the thread that wrote it first",
+        "bind to one node, and compare: numactl --cpunodebind=0 --membind=0 pytest ...",
+    )
+
+
+def _allocator(facts: MachineFacts) -> Finding | None:
+    found = facts.machine.get("allocator")
+    if found is None:
+        return None
+    if found != "libc":
+        return Finding("allocator", Level.FINE, str(found))
+    return Finding(
+        "allocator",
+        Level.HINT,
+        "libc's malloc",
+        "it returns large tensors to the system, and each step takes their pages again; "
+        "PyTorch's tuning guide recommends tcmalloc or jemalloc for the CPU",
+        "export LD_PRELOAD=/path/to/libtcmalloc.so, or libjemalloc.so, and compare",
+    )
+
+
+def _binding(facts: MachineFacts) -> Finding | None:
+    name, environment = "thread binding", facts.environment
+    bound = [f"{key}={environment[key]}" for key in BINDING if environment.get(key)]
+    if bound:
+        return Finding(name, Level.FINE, ", ".join(bound))
+    if facts.threads < 2 or not facts.openmp:
+        return Finding(name, Level.FINE, "only one thread" if facts.threads < 2 else "torch without OpenMP")
+    return Finding(
+        name,
+        Level.HINT,
+        "OMP_PROC_BIND is not set",
+        "the system may move threads between cores, away from their caches",
+        "export OMP_PROC_BIND=close, and compare; processes that the program starts, such as a DataLoader's "
+        "workers, then share one CPU",
+    )
+
+
+def _slice(facts: MachineFacts) -> Finding | None:
+    cpus = int(facts.machine.get("cores") or facts.affinity)
+    signs = []
+    if facts.affinity < cpus:
+        signs.append(f"{facts.affinity} of {cpus} CPUs by affinity or cpuset")
+    if facts.quota is not None and facts.quota < facts.affinity:
+        signs.append(f"a quota of {facts.quota:g} CPUs")
+    if facts.is_virtual:
+        signs.append("a virtual machine")
+    if not signs:
+        return Finding("part of a host", Level.FINE, "no sign of it")
+    return Finding(
+        "part of a host",
+        Level.NOTED,
+        ", ".join(signs),
+        "neighbors that cannot be seen from here may share the caches, the memory bandwidth and the clock",
+        "measure at several times of day; for reference figures use a whole machine",
     )
 
 
@@ -299,7 +386,7 @@ def _on(flag: object) -> str:
 
 
 RULES: tuple[Callable[[MachineFacts], Finding | None], ...] = (
-    _neighbors, _openmp, _quota, _one_thread, _governor, _turbo, _cpu_throttling, _builds, _tracing,
-    _launches, _tf32,
+    _neighbors, _openmp, _quota, _slice, _one_thread, _threads_per_core, _numa, _binding, _allocator,
+    _governor, _turbo, _cpu_throttling, _builds, _tracing, _launches, _tf32,
 )  # fmt: skip
 """The rules with one finding at most, in the order of their findings; those of the accelerators follow."""

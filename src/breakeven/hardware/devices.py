@@ -1,4 +1,4 @@
-"""Where work runs: ``cpu``, ``cpu@THREADS``, ``cuda[:i]`` and the other accelerators that torch supports.
+"""Where work runs: ``cpu``, ``cpu@THREADS``, ``cpu@best``, ``cuda[:i]`` and other accelerators of torch.
 
 A new family of devices is a subclass of `Device` in `FAMILIES`.
 """
@@ -8,57 +8,70 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 
 from breakeven.errors import UsageError
 from breakeven.hardware import float32, nvml
+from breakeven.hardware.cpus import affinity, core_sizes, usable_cpus
 from breakeven.hardware.cuda_capture import CudaGraphs, GraphRecorder
 
 
-def affinity() -> list[int] | None:
-    """Return the CPUs this process may run on, None if Python cannot read the affinity on this system.
+def torch_default(
+    reported: int, environment: Mapping[str, str], cores: int | None, cpus: int, *, has_mkl: bool
+) -> int:
+    """Return the number of threads that torch uses by default, from what it reports now.
 
-    psutil can read it on Windows too, but is not used: the number is a fact of a machine's class, which must
-    not change between two versions of breakeven.
+    A conftest.py may have called `torch.set_num_threads` before breakeven was loaded, and torch does not keep
+    its default. So a number that torch cannot have chosen is replaced by the one it chooses: what
+    ``MKL_NUM_THREADS`` or ``OMP_NUM_THREADS`` requests, at most one thread per core, or else one per core.
+    Without MKL torch may also choose one per logical CPU.
+
+    Args:
+        reported: torch's current number of threads.
+        environment: environment variables.
+        cores: physical cores that this process may use; None where they are unknown, and `reported` is used.
+        cpus: logical CPUs that this process may use.
+        has_mkl: whether torch was built with MKL.
     """
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    if cores is None:
+        return reported
+    names = ("MKL_NUM_THREADS", "OMP_NUM_THREADS") if has_mkl else ("OMP_NUM_THREADS",)
+    texts = [environment.get(name, "").split(",")[0].strip() for name in names]
+    requested = next((int(text) for text in texts if text.isdecimal() and int(text) > 0), None)
+    if requested is None:
+        possible = {cores} if has_mkl else {cores, cpus}
+    else:
+        possible = {requested, min(requested, cores)}
+    return reported if reported in possible else min(possible)
 
 
-def usable_threads() -> int:
-    """Return how many CPU threads this process may use.
-
-    The minimum of its affinity, its cgroup's CPU quota (rounded up) and ``OMP_NUM_THREADS`` if that is set,
-    regardless of earlier calls of `torch.set_num_threads`.
-    """
-    limits = [len(affinity() or ()) or os.cpu_count() or 1]
-    quota = cgroup_quota()
-    if quota is not None:
-        limits.append(max(1, -int(-quota // 1)))
-    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if threads.isdigit() and int(threads) > 0:
-        limits.append(int(threads))
-    return min(limits)
+def default_threads() -> int:
+    """Return the number of threads of ``cpu``: torch's default, reduced to the affinity and the quota."""
+    return min(_TORCH_DEFAULT, usable_cpus())
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return the cgroup's CPU quota in CPUs (version 2, then 1), None where there is no limit."""
+def _read_torch_default() -> int:
+    mkl: Any = torch.backends.mkl
+    cpus = affinity()
     try:
-        limit, period = (root / "cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        limit = (root / "cpu" / "cpu.cfs_quota_us").read_text()
-        period = (root / "cpu" / "cpu.cfs_period_us").read_text()
-        return int(limit) / int(period) if int(limit) > 0 else None
-    except (OSError, ValueError):
-        return None
+        cores = len(core_sizes(cpus))
+    except OSError:
+        cores = None
+    return torch_default(
+        torch.get_num_threads(),
+        os.environ,
+        cores,
+        len(cpus or ()) or os.cpu_count() or 1,
+        has_mkl=mkl.is_available(),
+    )
+
+
+_TORCH_DEFAULT = _read_torch_default()
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class Device(ABC):
     @property
     def threads(self) -> int:
         """CPU threads that torch may use while this device is active."""
-        return usable_threads()
+        return default_threads()
 
     def reset_peak_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
         """Reset the peak, where the device counts one."""
@@ -166,7 +179,7 @@ class Device(ABC):
 
 
 class Cpu(Device):
-    """All CPU threads the process may use (``cpu``), or as many as the name says (``cpu@4``)."""
+    """The threads that torch uses by default (``cpu``), or as many as the name says (``cpu@4``)."""
 
     is_accelerator = False
 
@@ -183,12 +196,14 @@ class Cpu(Device):
         if not at:
             return cls()
         if not threads.isdecimal() or int(threads) < 1:
-            raise UsageError(f"device {name!r}: {threads!r} is not a number of threads; write cpu@1 or cpu")
+            raise UsageError(
+                f"device {name!r}: {threads!r} is not a number of threads; write cpu@1, cpu@best or cpu"
+            )
         return cls(int(threads))
 
     @classmethod
-    def default(cls) -> Self:
-        """Return the CPU with all threads."""
+    def default(cls) -> Self | None:
+        """Return the CPU with torch's default number of threads."""
         return cls()
 
     def synchronize(self) -> None:
@@ -199,8 +214,43 @@ class Cpu(Device):
 
     @property
     def threads(self) -> int:
-        """The number in the name, or else all."""
-        return usable_threads() if self._threads is None else self._threads
+        """The number in the name, or else torch's default."""
+        return default_threads() if self._threads is None else self._threads
+
+
+class BestCpu(Cpu):
+    """``cpu@best``: the number of threads that is the fastest for a cell; torch's default outside of cells.
+
+    `breakeven.measure.thread_search` finds it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "cpu@best"
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """Take ``cpu@best``."""
+        return cls() if name == "cpu@best" else None
+
+    @classmethod
+    def default(cls) -> None:
+        """Return None: it is measured only where it is named."""
+
+    def candidates(self) -> list[int]:
+        """Return the numbers of threads to try: 1, 2, 4, ..., torch's default, and all logical CPUs."""
+        most = usable_cpus()
+        powers = {2**exponent for exponent in range(most.bit_length())}
+        return sorted({*powers, default_threads(), most})
+
+    @contextmanager
+    def with_threads(self, threads: int) -> Iterator[None]:
+        """Use this number of threads for the duration of the block."""
+        self._threads = threads
+        try:
+            yield
+        finally:
+            self._threads = None
 
 
 class Accelerator(Device):
@@ -328,7 +378,7 @@ class Accelerator(Device):
         return facts
 
 
-FAMILIES: list[type[Device]] = [Cpu, Accelerator]
+FAMILIES: list[type[Device]] = [BestCpu, Cpu, Accelerator]
 """The families that parse a device name, in this order; the first that does not return None is used."""
 
 
@@ -341,9 +391,14 @@ def accelerator_kind() -> str | None:
 
 
 def default_devices() -> tuple[Device, ...]:
-    """Return each family's default device; ``cpu@1`` and ``cpu`` without an accelerator."""
+    """Return each family's default device; without an accelerator ``cpu@1`` too, if ``cpu`` has more threads.
+
+    Where ``cpu`` has one thread, the two would differ by noise only.
+    """
     found = tuple(device for family in FAMILIES if (device := family.default()) is not None)
-    return found if any(device.is_accelerator for device in found) else (Cpu(1), *found)
+    if any(device.is_accelerator or device.threads == 1 for device in found):
+        return found
+    return (Cpu(1), *found)
 
 
 def parse_device(name: str) -> Device:
@@ -389,7 +444,7 @@ def _set_index(index: int) -> None:
 
 
 def _present() -> str:
-    names = ["cpu", "cpu@N"]
+    names = ["cpu", "cpu@N", "cpu@best"]
     kind = accelerator_kind()
     if kind is not None:
         names += [kind if i == 0 else f"{kind}:{i}" for i in range(torch.accelerator.device_count())]

@@ -1,7 +1,8 @@
 """The machine: the facts of its class, the id of the instance, and its current state.
 
 This is ``machine_info["breakeven"]`` of a run file. Facts that change by themselves are part of the state,
-which is never hashed.
+which is never hashed. A fact that cannot be read, for whatever reason, is missing, and the state has the
+reason under ``unreadable``.
 """
 
 from __future__ import annotations
@@ -11,75 +12,126 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-from breakeven.hardware.devices import accelerator_kind, affinity, cgroup_quota, usable_threads
+from breakeven.hardware.allocator import allocator
+from breakeven.hardware.cpus import affinity, cgroup_quota, core_sizes, cpu_flags, numa_nodes
+from breakeven.hardware.devices import accelerator_kind, default_threads
 from breakeven.hardware.float32 import SWITCHES, precision, read_silently
-from breakeven.hardware.nvml import gpu_class, gpu_state, kept_open
+from breakeven.hardware.nvml import gpu_class, gpu_state
 
 CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 """The kernel's names of the sensors of a CPU: Intel, AMD (two), ARM."""
 
+OPENMP = (
+    "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "OMP_SCHEDULE", "OMP_DYNAMIC", "OMP_THREAD_LIMIT",
+    "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME", "MKL_NUM_THREADS", "MKL_DYNAMIC",
+)  # fmt: skip
+"""Variables of the libraries that run torch's threads; those of waiting threads are facts of their own."""
+
+ISA_LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables that keep torch and oneDNN from using some of the CPU's vector instructions."""
+
+ISA_FLAGS = (
+    "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_bf16", "amx_int8", "amx_fp16",
+    "asimdhp", "bf16", "i8mm", "sve", "sve2",
+)  # fmt: skip
+"""The kernel's names of vector instructions that oneDNN uses beyond those torch reports: x86's, ARM's."""
+
 _psutil: Any = psutil  # what it can read depends on the system
 _cudnn: Any = torch.backends.cudnn
+_autograd: Any = torch.autograd
+
+Readers = Mapping[str, Callable[[], Any]]
+Facts = dict[str, Any]
 
 
-def machine_facts() -> dict[str, Any]:
-    """Return ``class``, ``class_id`` (its hash) and ``instance_id`` (this machine)."""
-    facts = class_facts()
+def machine_facts() -> Facts:
+    """Return ``class``, ``class_id`` (its hash), ``instance_id`` (this machine) and a ``state`` to add to."""
+    facts, unreadable = read_class()
+    instance, _ = read_each({"node": platform.node, "id": _machine_id})
     return {
         "class": facts,
         "class_id": digest(facts),
-        "instance_id": digest({"node": platform.node(), "id": _machine_id()}),
+        "instance_id": digest(instance),
+        "state": {"unreadable": unreadable} if unreadable else {},
     }
 
 
-def machine_state() -> dict[str, Any]:
+def machine_state() -> Facts:
     """Return facts that change: host name, load, clocks, temperatures, usable CPUs, the first GPU."""
-    return {
-        "host": platform.node(),
-        "load_average": load_average(),
-        "affinity": affinity(),
-        "cpu_clock_mhz": cpu_clock_mhz(),
-        "cpu_temperature_c": cpu_temperature_c(),
-        "gpu": gpu_state(torch.device("cuda", 0)) if accelerator_kind() == "cuda" else None,
-    }
+    facts, unreadable = read_each(
+        {
+            "host": platform.node,
+            "load_average": load_average,
+            "affinity": affinity,
+            "cpu_clock_mhz": cpu_clock_mhz,
+            "cpu_temperature_c": cpu_temperature_c,
+            "gpu": lambda: gpu_state(torch.device("cuda", 0)) if accelerator_kind() == "cuda" else None,
+        }
+    )
+    return {**facts, "unreadable": unreadable} if unreadable else facts
 
 
-def class_facts() -> dict[str, Any]:
-    """Return the facts that two comparable runs share: hardware, driver, torch, numeric flags.
+def class_facts() -> Facts:
+    """Return those of the class that can be read."""
+    return read_class()[0]
+
+
+def read_class() -> tuple[Facts, dict[str, str]]:
+    """Return the facts that two comparable runs share, and why any others could not be read.
 
     A fact in which the GPUs differ is a list, in torch's order, since ``cuda`` means the first. Settings per
-    thread (autocast, denormal numbers) are those of the calling thread.
+    thread (autocast, denormal numbers, autograd's threads) are those of the calling thread.
     """
-    cpus = affinity()
-    return {
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "affinity_threads": None if cpus is None else len(cpus),
-        "threads": usable_threads(),
-        "quota": cgroup_quota(),
-        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
-        "gomp_spincount": os.environ.get("GOMP_SPINCOUNT"),
-        **_accelerator_facts(),
-        "torch": torch.__version__,
-        "torch_git": torch.version.git_version,
-        "python": platform.python_version(),
-        "tf32": _tf32(),
-        "cudnn_tf32": _cudnn_tf32(),
-        "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
-        "float32": _float32(),
-        "amp": _amp(),
-        "flush_denormal": _flushes_denormals(),
-        "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "cudnn_deterministic": torch.backends.cudnn.deterministic,
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    readers: Readers = {
+        "cpu": cpu_name,
+        "cores": os.cpu_count,
+        "affinity_threads": lambda: None if (cpus := affinity()) is None else len(cpus),
+        "threads": default_threads,
+        "quota": cgroup_quota,
+        "omp_wait_policy": lambda: os.environ.get("OMP_WAIT_POLICY"),
+        "gomp_spincount": lambda: os.environ.get("GOMP_SPINCOUNT"),
+        "openmp": lambda: _set_variables(OPENMP),
+        "physical_cores": lambda: len(core_sizes()),
+        "threads_per_core": lambda: max(core_sizes()),
+        "numa_nodes": lambda: numa_nodes(affinity()),
+        "cpu_isa": _cpu_isa,
+        "isa_limits": lambda: _set_variables(ISA_LIMITS),
+        "allocator": allocator,
+        **_accelerator_readers(),
+        "torch": lambda: torch.__version__,
+        "torch_git": lambda: torch.version.git_version,
+        "python": platform.python_version,
+        "tf32": _tf32,
+        "cudnn_tf32": _cudnn_tf32,
+        "tf32_override": lambda: os.environ.get("NVIDIA_TF32_OVERRIDE"),
+        "float32": _float32,
+        "amp": _amp,
+        "flush_denormal": _flushes_denormals,
+        "cudnn_benchmark": lambda: torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": lambda: torch.backends.cudnn.deterministic,
+        "deterministic": torch.are_deterministic_algorithms_enabled,
+        "autograd_multithreading": lambda: _autograd.is_multithreading_enabled(),
     }
+    return read_each(readers)
+
+
+def read_each(readers: Readers) -> tuple[Facts, dict[str, str]]:
+    """Return what each reader returns, and for those that raise the reason instead."""
+    facts, unreadable = {}, {}
+    for name, reader in readers.items():
+        try:
+            facts[name] = reader()
+        except Exception as error:  # of torch, a driver or the system: it costs this fact only
+            unreadable[name] = " ".join(f"{type(error).__name__}: {error}".split())
+    return facts, unreadable
 
 
 def digest(facts: dict[str, Any]) -> str:
@@ -116,40 +168,67 @@ def cpu_temperature_c() -> float | None:
     return max((sensor.current for chip in CPU_SENSORS for sensor in chips.get(chip, ())), default=None)
 
 
-def _accelerator_facts() -> dict[str, Any]:
-    kind = accelerator_kind()
+def _accelerator_readers() -> Readers:
+    try:
+        kind = accelerator_kind()
+        count = 0 if kind is None else torch.accelerator.device_count()
+    except Exception as error:
+        return {"gpu": partial(_raise, error), "gpu_count": partial(_raise, error)}
     if kind is None:
-        return {"gpu": None, "gpu_count": 0}
-    count = torch.accelerator.device_count()
-    facts: dict[str, Any] = {
-        "gpu": kind,
-        "gpu_count": count,
-        "cuda": torch.version.cuda or torch.version.hip,
-        "cudnn": _cudnn.version() if kind == "cuda" else None,
+        return {"gpu": lambda: None, "gpu_count": lambda: 0}
+    common: Readers = {
+        "gpu": lambda: kind,
+        "gpu_count": lambda: count,
+        "cuda": lambda: torch.version.cuda or torch.version.hip,
+        "cudnn": lambda: _cudnn.version() if kind == "cuda" else None,
     }
-    if kind == "cuda":
-        with kept_open():
-            facts |= _merged([_gpu_facts(torch.device("cuda", index)) for index in range(count)])
-    return facts
+    return common if kind != "cuda" else {**common, **_gpu_readers(count)}
 
 
-def _gpu_facts(device: torch.device) -> dict[str, Any]:
-    properties = torch.cuda.get_device_properties(device)
-    return {
-        "gpu": properties.name,
-        "gpu_memory_bytes": properties.total_memory,
-        "compute_capability": f"{properties.major}.{properties.minor}",
-        **gpu_class(device),
+def _gpu_readers(count: int) -> Readers:
+    properties: Any = torch.cuda.get_device_properties
+    nvml = cache(gpu_class)
+    of_one: dict[str, Callable[[torch.device], Any]] = {
+        "gpu": lambda gpu: properties(gpu).name,
+        "gpu_memory_bytes": lambda gpu: properties(gpu).total_memory,
+        "compute_capability": lambda gpu: f"{properties(gpu).major}.{properties(gpu).minor}",
+        "driver": lambda gpu: _readable(nvml(gpu), "driver"),
+        "power_limit_w": lambda gpu: _readable(nvml(gpu), "power_limit_w"),
+        "ecc": lambda gpu: _readable(nvml(gpu), "ecc"),
+        "mig": lambda gpu: _readable(nvml(gpu), "mig"),
     }
+    gpus = [torch.device("cuda", index) for index in range(count)]
+    return {name: partial(_of_each, gpus, read) for name, read in of_one.items()}
 
 
-def _merged(gpus: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return each fact once where all GPUs have the same value, else as a list."""
-    facts = {name: [gpu[name] for gpu in gpus] for name in gpus[0]}
-    return {
-        name: values[0] if values.count(values[0]) == len(values) else values
-        for name, values in facts.items()
-    }
+def _of_each(gpus: Sequence[torch.device], read: Callable[[torch.device], Any]) -> Any:
+    """Return a fact once where all GPUs have the same value, else as a list."""
+    values = [read(gpu) for gpu in gpus]
+    return values[0] if values.count(values[0]) == len(values) else values
+
+
+def _readable(facts: Facts, name: str) -> Any:
+    if facts[name] is None:
+        reasons = facts["unreadable"]
+        raise OSError(reasons.get(name) or "; ".join(reasons.values()))
+    return facts[name]
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _set_variables(names: Sequence[str]) -> str | None:
+    """Return the environment variables that are set, with their values; None if none is."""
+    return ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ) or None
+
+
+def _cpu_isa() -> str:
+    """Return the vector instructions that torch's own code uses, and further ones that oneDNN uses."""
+    flags = cpu_flags()
+    return ", ".join(
+        [torch.backends.cpu.get_cpu_capability(), *(flag for flag in ISA_FLAGS if flag in flags)]
+    )
 
 
 def _tf32() -> bool:
@@ -180,12 +259,16 @@ def _amp() -> str | bool:
 
 def _flushes_denormals() -> bool:
     """Return whether the CPU treats denormal numbers as zero: torch does not report it, so multiply one."""
-    return bool((torch.tensor(5e-324, dtype=torch.float64) * 1.0).item() == 0.0)
+    tiny = torch.tensor(5e-324, dtype=torch.float64, device="cpu")
+    return bool((tiny * 1.0).item() == 0.0)
 
 
 def load_average() -> list[float] | None:
     """Return the system's load over 1, 5 and 15 minutes; None where it is not known."""
-    return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
+    try:
+        return list(os.getloadavg())
+    except (AttributeError, OSError):
+        return None
 
 
 def _machine_id() -> str:

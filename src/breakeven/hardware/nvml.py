@@ -7,7 +7,7 @@ Values that cannot be read, for lack of the library, the permission or the suppo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -45,17 +45,20 @@ GpuFacts = dict[str, Any]
 
 
 def gpu_class(torch_device: torch.device, api: Any = None) -> GpuFacts:
-    """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class; None where unreadable.
+    """Return ``driver, power_limit_w, ecc, mig`` of a GPU, for its class.
+
+    A value that cannot be read is None, with the reason under ``unreadable``.
 
     The power limit is in whole watts: in milliwatts NVML may report another value than the one that was set.
     """
     with _opened(torch_device, api) as gpu:
-        return {
+        facts = {
             "driver": gpu.driver(),
             "power_limit_w": gpu.read("power_limit_w", gpu.power_limit_w),
             "ecc": gpu.read("ecc", lambda: bool(gpu.api.nvmlDeviceGetEccMode(gpu.handle)[0])),
             "mig": gpu.read("mig", lambda: bool(gpu.api.nvmlDeviceGetMigMode(gpu.handle)[0])),
         }
+        return {**facts, "unreadable": gpu.unreadable} if gpu.unreadable else facts
 
 
 def gpu_state(torch_device: torch.device, api: Any = None) -> GpuFacts:
@@ -87,16 +90,16 @@ def kept_open(api: Any = None) -> Iterator[None]:
     NVML counts how often it was opened. Otherwise each reading loads it again, which takes tens of
     milliseconds in which a warmed-up GPU lowers its clocks.
     """
-    api = api or _pynvml()
     try:
+        api = api or _pynvml()
         api.nvmlInit()
-    except api.NVMLError:  # each reading records why
+    except Exception:  # each reading records why
         yield
         return
     try:
         yield
     finally:
-        api.nvmlShutdown()
+        _close(api)
 
 
 def reason_names(bits: int) -> list[str]:
@@ -126,7 +129,7 @@ class _Gpu:
     def _try(self, name: str, reader: Callable[[], Any]) -> Any:
         try:
             return reader()
-        except self.api.NVMLError as error:
+        except Exception as error:  # NVML's, or of a library too old for the function
             self.unreadable[name] = str(error)
             return None
 
@@ -152,15 +155,20 @@ class _Gpu:
 @contextmanager
 def _opened(torch_device: torch.device, api: Any) -> Iterator[_Gpu]:
     """Open NVML for a torch device; where that fails every value is unreadable, with the reason."""
-    api = api or _pynvml()
     try:
+        api = api or _pynvml()
         api.nvmlInit()
-    except api.NVMLError as error:
+    except Exception as error:
         yield _Gpu(None, None, {"nvml": str(error)})
         return
     try:
         yield _connected(torch_device, api)
     finally:
+        _close(api)
+
+
+def _close(api: Any) -> None:
+    with suppress(Exception):  # the workload may have closed NVML itself
         api.nvmlShutdown()
 
 
@@ -173,7 +181,7 @@ def _pynvml() -> Any:
 def _connected(torch_device: torch.device, api: Any) -> _Gpu:
     try:
         return _Gpu(api, _handle(torch_device, api), {})
-    except api.NVMLError as error:
+    except Exception as error:  # NVML's, or torch's of a device that is lost
         return _Gpu(api, None, {"gpu": str(error)})
 
 

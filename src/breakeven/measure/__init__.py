@@ -2,8 +2,9 @@
 
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
-`cuda_graphs`, `timing` and `parts` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`, `canary`,
-and `skips` and `outcomes` (cases without a timing). `simulated` is a device on which timings are exact.
+`cuda_graphs`, `thread_search` (for ``cpu@best``), `timing` and `parts` (rounds, warm-up, plan), `loss_check`,
+`flops`, `monitor`, `canary`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on
+which timings are exact.
 
 The method
 ----------
@@ -17,6 +18,10 @@ step its state is kept: weights, buffers, the optimizer's state, and whatever ha
 attributes (`state`). Every 300 steps it returns to that state, untimed, and does one untimed step: a batch
 that is learned by heart would fill the optimizer's averages with subnormal numbers, which slow down a CPU and
 not a GPU.
+
+``cpu`` uses the number of threads that torch uses by default, reduced to the process's affinity and quota.
+For ``cpu@best`` a few training steps of each cell are timed on 1, 2, 4, ... threads, torch's default, and all
+logical CPUs, until a number is clearly slower; all phases of the cell are timed with the fastest.
 
 A round first prepares, untimed: it finishes the last round's training step, drops the results, and runs the
 parts before the phase. It then synchronizes, reads the clock, runs the parts of the phase, synchronizes, and

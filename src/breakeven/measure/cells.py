@@ -44,7 +44,7 @@ class CellCache:
             RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
             UnsupportedError: the device does not support an option of the workload.
         """
-        workload = self._built(cell, recipe)
+        workload = self.workload(cell, recipe)
         if self._trainer is None or self._trainer.device is not device:
             self._release()
             _refuse_unsupported(workload, device)
@@ -53,6 +53,31 @@ class CellCache:
             self.model_transfer_s = time_once(trainer.move_model, device, self._clock)
             self._trainer = trainer
         return self._trainer
+
+    def workload(self, cell: Cell, recipe: Recipe) -> Workload:
+        """Return the cell's workload, building it if it is not the last one.
+
+        Raises:
+            RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
+        """
+        if self._cell != cell:
+            self._release()
+            self._cell, self._workload = None, None
+            # Collections before each case need not walk objects that outlive a cell, such as torch's.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            with settings_kept() as before:
+                try:
+                    self._workload = build(recipe)
+                except RecipeError as error:
+                    self._workload = error
+                self._settings = inherited(before)
+            self._cell = cell
+        if isinstance(self._workload, RecipeError):
+            raise RecipeError(str(self._workload)) from self._workload.__cause__
+        assert self._workload is not None
+        return self._workload
 
     @contextmanager
     def settings_in_effect(self) -> Iterator[None]:
@@ -81,26 +106,6 @@ class CellCache:
         self._release()
         self._workload = None
         gc.unfreeze()
-
-    def _built(self, cell: Cell, recipe: Recipe) -> Workload:
-        if self._cell != cell:
-            self._release()
-            self._cell, self._workload = None, None
-            # Collections before each case need not walk objects that outlive a cell, such as torch's.
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
-            with settings_kept() as before:
-                try:
-                    self._workload = build(recipe)
-                except RecipeError as error:
-                    self._workload = error
-                self._settings = inherited(before)
-            self._cell = cell
-        if isinstance(self._workload, RecipeError):
-            raise RecipeError(str(self._workload)) from self._workload.__cause__
-        assert self._workload is not None
-        return self._workload
 
     def _release(self) -> None:
         if self._trainer is None and self._holding is not None:

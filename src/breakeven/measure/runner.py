@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
-from breakeven.case import Budget, CaseKey, OutcomeKind
+from breakeven.case import Budget, CaseKey, Cell, OutcomeKind
 from breakeven.collector import collection_off
-from breakeven.hardware.devices import Device
+from breakeven.hardware.devices import BestCpu, Device
 from breakeven.measure.canary import run_canary
 from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
@@ -18,6 +18,7 @@ from breakeven.measure.monitor import evidence_of, snapshot, state_between
 from breakeven.measure.outcomes import outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
 from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
+from breakeven.measure.thread_search import ThreadSearch
 from breakeven.measure.timing import (
     CLOCK,
     MIN_SLOW,
@@ -64,6 +65,7 @@ class Runner:
         self._losses = LossCheck(clock)
         self._flops = FlopCounts(clock)
         self._skips = SkipPolicy()
+        self._threads = ThreadSearch(clock)
         self._open = ExitStack()
 
     def measure(
@@ -124,7 +126,7 @@ class Runner:
                 try:
                     self._initialize(device)
                     result = run_canary(device, self._clock)
-                except RuntimeError as error:
+                except Exception as error:
                     result = {"unreadable": error_line(error)}
                 self.canary.setdefault(device.name, {})[when] = result
 
@@ -141,7 +143,8 @@ class Runner:
         # Before the device becomes the current one, which alone makes a context.
         with self._counted(PREPARING):
             self._initialize(device)
-        with device.active():
+            threads = self._threads_set(case.cell, device, recipe)
+        with threads, device.active():
             with self._counted(PREPARING):
                 trainer = self._cells.trainer(case.cell, device, recipe)
             with in_effect(trainer.workload, device), self._cells.settings_in_effect():
@@ -157,6 +160,13 @@ class Runner:
             yield
         finally:
             self.spent[activity] += self._clock() - start
+
+    def _threads_set(self, cell: Cell, device: Device, recipe: Recipe) -> AbstractContextManager[None]:
+        """Return the context in which a device that chooses its threads by cell has those of this cell."""
+        if not isinstance(device, BestCpu):
+            return nullcontext()
+        found = self._threads.threads(cell, device, lambda: self._cells.workload(cell, recipe))
+        return device.with_threads(found)
 
     def _initialize(self, device: Device) -> None:
         if device.name not in self.device_init_s:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.phases import parse_phase
 from breakeven.plugin.collection import (
@@ -51,7 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options, and ini keys of the same names."""
     group = parser.getgroup("breakeven", "breakeven: CPU against accelerator, for training")
     for name, metavar, text in (
-        ("devices", "NAMES", "comma-separated: cpu, cpu@4 (with 4 threads), cuda, cuda:1, mps, xpu. "
+        ("devices", "NAMES", "comma-separated: cpu (torch's default number of threads), cpu@4 (4 threads), "
+         "cpu@best (the fastest number for each cell), cuda, cuda:1, mps, xpu. "
          "Default: cpu and the accelerator; cpu@1,cpu where there is none."),
         ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train, and train_sync: a "
          "step that waits for the device, as loss.item() does. Default: all but train_sync."),

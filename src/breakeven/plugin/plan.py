@@ -8,7 +8,8 @@ from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu
 from breakeven.errors import UsageError
 from breakeven.format import one_line, plural
-from breakeven.hardware.devices import Device, usable_threads
+from breakeven.hardware.cpus import usable_cpus
+from breakeven.hardware.devices import Device
 from breakeven.plugin.options import Options
 
 CPU_CASE_S, ACCELERATOR_CASE_S = 0.2, 0.4
@@ -60,16 +61,11 @@ class CasePlan:
         phases = ", ".join(phase for phase in self._options.phases if phase in used or not cases)
         counts = f"{plural(len(cases), 'case')} ({models} in {cells}: {phases})"
         places = ", ".join(device.name for device in devices)
-        usable = usable_threads()
         seconds = START_S + sum(self.durations_s().values())
         duration = f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
         return [
             f"breakeven: {counts} on {places}; {duration if self._options.is_timing else 'nothing is timed'}",
-            *(
-                f"breakeven: {device.name} uses more threads than the {usable} available to this process"
-                for device in devices
-                if not device.is_accelerator and device.threads > usable
-            ),
+            *thread_warnings(devices),
         ]
 
     def durations_s(self) -> dict[str, float]:
@@ -86,3 +82,22 @@ class CasePlan:
     @property
     def _known(self) -> Sequence[CaseKey]:
         return [case for case in self.cases.values() if case is not None]
+
+
+def thread_warnings(devices: Sequence[Device]) -> list[str]:
+    """Return a line for each CPU device with more threads than CPUs, or with those of another CPU device."""
+    cpus, usable = [device for device in devices if not device.is_accelerator], usable_cpus()
+    available = f"the {plural(usable, 'CPU')} available to this process"
+    lines = [
+        f"breakeven: {device.name} uses more threads than {available}"
+        for device in cpus
+        if device.threads > usable
+    ]
+    fixed = {device.name: device.threads for device in cpus if device.name != "cpu@best"}
+    for name, threads in fixed.items():
+        if name != "cpu" and threads == fixed.get("cpu"):
+            used = plural(threads, "thread")
+            lines.append(f"breakeven: cpu uses {used} here, as {name} does; they differ by noise only")
+    if len(devices) == 1 and fixed == {"cpu": 1}:
+        lines.append("breakeven: cpu uses 1 thread here, so cpu@1 would be the same and is not measured")
+    return lines

@@ -221,7 +221,7 @@ class MachineLog:
             if self._start is not None:
                 self._runner.run_canary("end", devices)
             self._facts = machine_facts()
-            self._facts["state"] = {
+            self._facts["state"] |= {
                 "start": self._start,
                 "end": machine_state(),
                 "canary": self._runner.canary,

@@ -1,0 +1,75 @@
+"""The number of CPU threads that is the fastest for a cell, for ``cpu@best``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from breakeven.case import Cell
+from breakeven.hardware.devices import BestCpu
+from breakeven.measure.timing import Clock, Round, time_round
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.workload import Workload
+from breakeven.phases import HEADLINE
+
+WARMUP_STEPS, TIMED_STEPS = 2, 3
+
+MAX_S = 0.5
+"""The time after which a number of threads has no more steps; it has at least one."""
+
+CLEARLY_SLOWER = 1.5
+"""A number of threads that takes this many times the fastest step ends the search."""
+
+
+class ThreadSearch:
+    """Finds the fastest number of threads of each cell once; `chosen` has what was found."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.chosen: dict[Cell, int] = {}
+        self._clock = clock
+
+    def threads(self, cell: Cell, device: BestCpu, build: Callable[[], Workload]) -> int:
+        """Return the number of threads for a cell; torch's default if its training step fails."""
+        if cell not in self.chosen:
+            try:
+                self.chosen[cell] = fastest_threads(device, self._stepper(device, build()))
+            except Exception:  # raised again in the cases that run the step, and reported there
+                self.chosen[cell] = device.threads
+        return self.chosen[cell]
+
+    def _stepper(self, device: BestCpu, workload: Workload) -> Callable[[], float]:
+        """Return a function that does one eager training step and returns its seconds.
+
+        Compiled code contains its number of threads, so trying several would compile several times.
+        """
+        trainer = Trainer(replace(workload, compile=False), device)
+        trainer.start()
+        round_ = Round(HEADLINE, trainer)
+        return lambda: time_round(round_, self._clock).latency_s
+
+
+def fastest_threads(device: BestCpu, step: Callable[[], float]) -> int:
+    """Return the fastest of the device's candidates, by the fastest of a few steps on each.
+
+    The candidates are tried from 1 on, until one is clearly slower than the fastest. A step before them keeps
+    the cost of the first call out of the comparison.
+    """
+    with device.active():
+        step()
+    best, best_s = device.threads, math.inf
+    for threads in device.candidates():
+        with device.with_threads(threads), device.active():
+            step_s = _fastest_step(step)
+        if step_s < best_s:
+            best, best_s = threads, step_s
+        elif step_s > CLEARLY_SLOWER * best_s:
+            break
+    return best
+
+
+def _fastest_step(step: Callable[[], float]) -> float:
+    times: list[float] = []
+    while len(times) < WARMUP_STEPS + TIMED_STEPS and sum(times) < MAX_S:
+        times.append(step())
+    return min(times[min(WARMUP_STEPS, len(times) - 1) :])
