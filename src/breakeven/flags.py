@@ -49,11 +49,16 @@ class Flag(StrEnum):
     CLOCK = "clock", "the clocks moved while measuring", _SETTLE, "ran at changing clocks"
     CONTENDED = (
         "contended",
-        "other programs used the same cores",
-        "close them, or set OMP_WAIT_POLICY=passive",
-        "shared the processor with other work",
+        "other programs or machines took CPU time that the case needed",
+        "close other programs, or measure with fewer threads, such as --breakeven-devices=cpu@4",
+        "lost CPU time to other work",
     )
-    BUDGET = "budget", "the time budget ended before the target precision was reached", _MORE_TIME
+    SUBNORMAL = (
+        "subnormal",
+        "weights, gradients or optimizer state hold subnormal numbers, which slow a CPU down and a GPU not",
+        "use inputs and targets that are not learned by heart, or call torch.set_flush_denormal(True)",
+        "computed with subnormal numbers",
+    )
     FEW_ROUNDS = ("few_rounds", "too few rounds for a 95% interval, so nothing is judged", _MORE_TIME)
     SHARED_GPU = (
         "shared_gpu",

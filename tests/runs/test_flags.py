@@ -8,8 +8,8 @@ from breakeven.runs.flags import evidence_in, refuse_impossible
 from breakeven.stats.intervals import median_interval
 
 
-def evidence(times, target=0.02, steady=True, cut_by_budget=False):
-    return evidence_in(times, median_interval(times), target, steady=steady, cut_by_budget=cut_by_budget)
+def evidence(times, target=0.02, steady=True):
+    return evidence_in(times, median_interval(times), target, steady=steady)
 
 
 def rounds(noise, n=100):
@@ -37,12 +37,6 @@ def test_noisy():
     found = evidence(rounds(0.5))
     assert list(found) == ["noisy"]
     assert found["noisy"]["half_width"] > found["noisy"]["wished"] == 0.02
-
-
-def test_budget():
-    """A target that was missed because the time ran out is `budget` too; one that was reached is neither."""
-    assert list(evidence(rounds(0.5), cut_by_budget=True)) == ["noisy", "budget"]
-    assert evidence(rounds(0.01), cut_by_budget=True) == {}
 
 
 def test_drift():

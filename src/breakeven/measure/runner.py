@@ -93,19 +93,20 @@ class Runner:
                 facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
+                warming_up = snapshot(device)
                 plan, warmed = self._warmed_up(case, round_, early)
                 device.reset_peak_memory()
                 with self._counted(TIMING):
-                    before = snapshot(device, self._clock)
+                    before = snapshot(device)
                     time_rounds(round_, plan)
-                    state = state_between(before, snapshot(device, self._clock))
+                    state = state_between(before, snapshot(device), warming_up)
             facts |= {"state": state, "evidence": evidence_of(state, is_accelerator=device.is_accelerator)}
             return facts | warmed | captured | self._after_rounds(case, phase, trainer)
 
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
         with self._ready(case, device, recipe) as (trainer, _):
-            time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0, cut_by_budget=False))
+            time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0))
             trainer.loss_value()
 
     def note_failure(self, case: CaseKey, error: BaseException) -> tuple[OutcomeKind, str]:
@@ -213,7 +214,6 @@ class Runner:
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
             "target_precision": self.budget.target_precision,
-            "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
         }
         if trainer.workload.compile:

@@ -196,13 +196,11 @@ def _median_deviation(values: Sequence[float]) -> float:
 class RoundPlan:
     """The rounds that pytest-benchmark runs: `lead_in` untimed ones, then `rounds` timed ones.
 
-    The lead-in warms the caches for pytest-benchmark's loop. `cut_by_budget` is whether the time allowed
-    fewer rounds than the target precision needs.
+    The lead-in warms the caches for pytest-benchmark's loop.
     """
 
     rounds: int
     lead_in: int
-    cut_by_budget: bool
 
 
 def plan_rounds(warmup: Warmup, budget: Budget) -> RoundPlan:
@@ -223,7 +221,7 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> RoundPlan:
     wanted = min(max(wanted, free, budget.min_rounds, MIN_TRUSTED), budget.max_rounds)
     rounds = max(min(wanted, affordable), budget.min_rounds)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
-    return RoundPlan(rounds, lead_in, cut_by_budget=rounds < wanted)
+    return RoundPlan(rounds, lead_in)
 
 
 def correlation_factor(latencies: Sequence[float]) -> float:

@@ -29,7 +29,7 @@ def refuse_impossible(times: ArrayLike) -> None:
 
 
 def evidence_in(
-    times: ArrayLike, interval: MedianInterval, target: float, *, steady: bool, cut_by_budget: bool
+    times: ArrayLike, interval: MedianInterval, target: float, *, steady: bool
 ) -> dict[str, dict[str, Any]]:
     """Return the flags of a case with the evidence for each.
 
@@ -38,15 +38,12 @@ def evidence_in(
         interval: that of their median.
         target: the target relative half-width.
         steady: whether the warm-up ended because the times were steady.
-        cut_by_budget: whether the time ran out before the target could be reached.
     """
     found: dict[str, dict[str, Any]] = {}
     if interval.half_width is None:
         found[(Flag.FEW_ROUNDS if interval.low is None else Flag.ZERO_TIME).value] = {"rounds": interval.n}
     elif interval.half_width > target:
         found[Flag.NOISY.value] = {"half_width": interval.half_width, "wished": target, "tau": interval.tau}
-        if cut_by_budget:
-            found[Flag.BUDGET.value] = {"rounds": interval.n}
     if not steady:
         found[Flag.UNSTEADY.value] = {"warm_up": "the times were still changing when it ended"}
     drift = find_drift(times)
