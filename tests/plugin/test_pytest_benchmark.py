@@ -12,7 +12,7 @@ def test_plain(benchmark):
     benchmark.pedantic(sum, ([1, 2],), rounds=3)
 """
 WIDE = "*Name (time in*"
-SHORT = "breakeven: train, median and half-width of its 95% interval (* flagged)"
+SHORT = "breakeven: train, median and half-width of its 95% interval (* disturbed)"
 
 
 def marked(mark):

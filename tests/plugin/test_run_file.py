@@ -139,7 +139,7 @@ def test_nothing_timed(bench):
     assert file["machine_info"]["breakeven"]["class_id"]
     assert {"datetime", "version", "commit_info"} <= set(file)
     assert read([bench.pytester.path / "run.json"]).rounds.empty
-    result.stdout.fnmatch_lines(["skipped x2: no data", "breakeven: 0 timed (0 flagged), 2 skipped; *"])
+    result.stdout.fnmatch_lines(["skipped x2: no data", "breakeven: 0 timed (0 disturbed), 2 skipped; *"])
     result.stdout.no_fnmatch_line("*Not saving anything*")
 
 

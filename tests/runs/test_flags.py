@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from breakeven.errors import MeasurementError
-from breakeven.runs.flags import evidence_in, refuse_impossible
+from breakeven.runs.flags import evidence_in, recorded_flags, refuse_impossible
 from breakeven.stats.intervals import median_interval
 
 
@@ -37,6 +37,40 @@ def test_noisy():
     found = evidence(rounds(0.5))
     assert list(found) == ["noisy"]
     assert found["noisy"]["half_width"] > found["noisy"]["wished"] == 0.02
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        (["budget", "noisy"], ("noisy",)),
+        (["budget"], ("noisy",)),
+        (["noisy", 3, "", "own", None], ("noisy", "own")),
+        ("noisy", ()),
+        (None, ()),
+    ],
+)
+def test_recorded_flags(flags, kept):
+    """Former names are read as today's, once; what is not a name is left out."""
+    assert recorded_flags({"flags": flags}) == kept
+
+
+@pytest.mark.parametrize(
+    ("evidence", "is_kept"),
+    [
+        ({"contended": {"involuntary_switches_per_s": 72.4}}, False),
+        ({"contended": {"involuntary_switches_per_s": 72.4, "main_thread_share": 0.5}}, True),
+        ({"contended": {"main_thread_share": 0.5}}, True),
+        ({"contended": {"lost_cores": 0.5}}, True),
+        ({"contended": {}}, True),
+        ({"contended": None}, True),
+        ({}, True),
+        (None, True),
+    ],
+)
+def test_recorded_contended(evidence, is_kept):
+    """A count of involuntary switches alone does not show that other programs took CPU time."""
+    info = {"flags": ["contended", "drift"], "evidence": evidence}
+    assert recorded_flags(info) == (("contended", "drift") if is_kept else ("drift",))
 
 
 def test_drift():

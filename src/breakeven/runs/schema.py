@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from breakeven.case import CaseKey, Outcome
 from breakeven.format import one_line
 from breakeven.grouping import grouped
+from breakeven.runs.flags import recorded_flags
 from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.stats.intervals import median_of_sorted
@@ -250,13 +251,12 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
     if is_ours(benchmark):
         info = benchmark["extra_info"]
         key = _key(info, here.at("extra_info"), machine)
-        flags = info.get("flags")
         return CaseResult(
             key.label(),
             key,
             times_s,
             median_s,
-            tuple(f for f in flags if isinstance(f, str) and f) if isinstance(flags, list) else (),
+            recorded_flags(info),
             CaseFacts.of(info),
         )
     name = benchmark.get("fullname") or benchmark.get("name")
