@@ -20,7 +20,7 @@ class Flag(StrEnum):
 
     `meaning` is a clause, `remedy` what to do. `disturbed` is a verb phrase for cases whose ratios need care
     ("ran throttled"), empty if the interval already includes the effect. `factor` is by how much the time may
-    be wrong: one program on each core of a computing CPU can slow it down tenfold.
+    be wrong; other programs beside threads that spin can slow them down a hundred times.
     """
 
     meaning: str
@@ -57,7 +57,7 @@ class Flag(StrEnum):
     CONTENDED = (
         "contended",
         "other programs or machines took CPU time that the case needed",
-        "close other programs, or leave them a core: --breakeven-devices=cpu@N",
+        "close them, leave them a core (--breakeven-devices=cpu@N), or set OMP_WAIT_POLICY=passive",
         "lost CPU time to other work",
     )
     SUBNORMAL = (
