@@ -49,7 +49,7 @@ def one_case() -> None:
     times = np.exp(np.convolve(rng.normal(0, 0.05, 1003), [0.4, 0.3, 0.2, 0.1], "valid"))
     times[500:] *= 1.03
     interval = median_interval(times)
-    evidence_in(times, interval, 0.02, steady=True, cut_by_budget=False)
+    evidence_in(times, interval, 0.02, steady=True)
 
 
 def write_run(path: Path, cells: Iterable[Json], rounds: int, machine: str, phases: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ evidence in the machine's state, `breakeven.runs.flags` in the rounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
@@ -18,27 +19,33 @@ class Flag(StrEnum):
     """Why a timing deserves a second look.
 
     `meaning` is a clause, `remedy` what to do. `disturbed` is a verb phrase for cases whose ratios need care
-    ("ran throttled"), empty if the interval already includes the effect.
+    ("ran throttled"), empty if the interval already includes the effect. `factor` is by how much the time may
+    be wrong; other programs beside threads that spin can slow them down a hundred times.
     """
 
     meaning: str
     remedy: str
     disturbed: str
+    factor: float
 
-    def __new__(cls, name: str, meaning: str, remedy: str, disturbed: str = "") -> Self:
+    def __new__(
+        cls, name: str, meaning: str, remedy: str, disturbed: str = "", factor: float = math.inf
+    ) -> Self:
         """Create a flag from its name and its texts."""
         flag = str.__new__(cls, name)
         flag._value_ = name
         flag.meaning, flag.remedy, flag.disturbed = meaning, remedy, disturbed
+        flag.factor = factor if disturbed else 1.0
         return flag
 
     NOISY = ("noisy", "the target precision was not reached", f"close other programs, or {_MORE_TIME}")
-    DRIFT = "drift", "the times changed level during the rounds", _SETTLE, "drifted"
+    DRIFT = "drift", "the times changed level during the rounds", _SETTLE, "drifted", 2.0
     UNSTEADY = (
         "unsteady",
         "the times were still changing when the warm-up ended",
         f"let the machine settle, or {_MORE_TIME}",
         "had not settled",
+        2.0,
     )
     THROTTLED = (
         "throttled",
@@ -49,11 +56,17 @@ class Flag(StrEnum):
     CLOCK = "clock", "the clocks moved while measuring", _SETTLE, "ran at changing clocks"
     CONTENDED = (
         "contended",
-        "other programs used the same cores",
-        "close them, or set OMP_WAIT_POLICY=passive",
-        "shared the processor with other work",
+        "other programs or machines took CPU time that the case needed",
+        "close them, leave them a core (--breakeven-devices=cpu@N), or set OMP_WAIT_POLICY=passive",
+        "lost CPU time to other work",
     )
-    BUDGET = "budget", "the time budget ended before the target precision was reached", _MORE_TIME
+    SUBNORMAL = (
+        "subnormal",
+        "many weights, gradients or optimizer averages are subnormal numbers, which slow a CPU but not a GPU",
+        "train on targets that cannot be fitted exactly, or call torch.set_flush_denormal(True)",
+        "computed with subnormal numbers",
+        2.0,
+    )
     FEW_ROUNDS = ("few_rounds", "too few rounds for a 95% interval, so nothing is judged", _MORE_TIME)
     SHARED_GPU = (
         "shared_gpu",
@@ -81,6 +94,9 @@ def find_flag(name: str) -> Flag | None:
     return Flag._value2member_map_.get(name)  # type: ignore[return-value]
 
 
-def is_disturbed(flags: Iterable[str]) -> bool:
-    """Return whether these flags mean that something other than the work affected the time."""
-    return any(flag is not None and bool(flag.disturbed) for flag in map(find_flag, flags))
+def disturbance(flags: Iterable[str]) -> float:
+    """Return by which factor something other than the work may have changed the time; 1.0 if nothing did.
+
+    A wide or missing interval counts as nothing: it is shown, and the verdict includes it.
+    """
+    return max((flag.factor for flag in map(find_flag, flags) if flag is not None), default=1.0)

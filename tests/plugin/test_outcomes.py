@@ -162,7 +162,7 @@ def test_bad_function(bench):
     result = bench.run()
 
     result.assert_outcomes(passed=1, failed=len(BAD))
-    result.stdout.fnmatch_lines([f"breakeven: 1 timed (*flagged), {len(BAD)} failed; *"])
+    result.stdout.fnmatch_lines([f"breakeven: 1 timed (*disturbed), {len(BAD)} failed; *"])
     assert bench.timed() == ["bench_other[1-cpu@1-train]"]
     outcomes = bench.outcomes()
     for number, (body, start) in enumerate(BAD.items()):

@@ -151,7 +151,7 @@ def test_whole_run(bench, monkeypatch):
     )
     closing = next(line for line in result.outlines if line.startswith("breakeven: 1 timed"))
     assert re.fullmatch(
-        r"breakeven: 1 timed \(\d flagged\); \d+\.\d s: preparing \d+%, warming up \d+%, timing \d+%, "
+        r"breakeven: 1 timed \(\d disturbed\); \d+\.\d s: preparing \d+%, warming up \d+%, timing \d+%, "
         r"everything else \d+%",
         closing,
     )
@@ -192,7 +192,7 @@ def test_nothing_timed(bench):
     assert file["machine_info"]["breakeven"]["class_id"]
     assert {"datetime", "version", "commit_info"} <= set(file)
     assert read([bench.pytester.path / "run.json"]).rounds.empty
-    result.stdout.fnmatch_lines(["skipped x2: no data", "breakeven: 0 timed (0 flagged), 2 skipped; *"])
+    result.stdout.fnmatch_lines(["skipped x2: no data", "breakeven: 0 timed (0 disturbed), 2 skipped; *"])
     result.stdout.no_fnmatch_line("*Not saving anything*")
 
 

@@ -38,7 +38,7 @@ def test_table():
         [timing(1), timing(1, "cuda", rounds=[2e-6] * 10), timing(64, "cuda", rounds=[3.0] * 10)], 80
     )
 
-    assert lines[0] == "breakeven: train, median and half-width of its 95% interval (* flagged)"
+    assert lines[0] == "breakeven: train, median and half-width of its 95% interval (* disturbed)"
     assert lines[1].split() == ["workload", "batch", "axes", "cpu", "cuda"]
     assert cells(lines) == [
         ["mlp", "1", "width=4", "10.0", "ms", "±0.0%", "2.00", "µs", "±0.0%"],
@@ -63,10 +63,20 @@ def test_narrow_table():
 
 
 def test_flags_and_intervals():
-    """A flagged time has a star; a median without an interval has no half-width."""
-    flagged, short = cells(table_lines([timing(1, flags=("noisy",)), timing(2, rounds=[1e-9] * 3)], 80))
+    """A disturbed time has a star, a noisy one its half-width, and without an interval neither."""
+    disturbed, noisy, short = cells(
+        table_lines(
+            [
+                timing(1, flags=("drift", "noisy")),
+                timing(2, flags=("noisy",)),
+                timing(4, rounds=[1e-9] * 3, flags=("few_rounds",)),
+            ],
+            80,
+        )
+    )
 
-    assert flagged[-4:] == ["*", "10.0", "ms", "±0.0%"]
+    assert disturbed[-4:] == ["*", "10.0", "ms", "±0.0%"]
+    assert noisy[-4:] == ["width=4", "10.0", "ms", "±0.0%"]
     assert short[-2:] == ["1.00", "ns"]
 
 
@@ -116,7 +126,7 @@ def test_reasons():
 
 def test_closing_lines():
     lines = closing_lines(
-        [timing(), timing(2, flags=("noisy",))],
+        [timing(), timing(2, flags=("noisy",)), timing(4, flags=("noisy", "drift"))],
         [outcome(), outcome("oom"), outcome(name="b")],
         {"preparing": 1.0, "timing": 7.0},
         10.0,
@@ -124,7 +134,7 @@ def test_closing_lines():
     )
 
     assert lines == [
-        "breakeven: 2 timed (1 flagged), 2 skipped, 1 oom; "
+        "breakeven: 3 timed (1 disturbed), 2 skipped, 1 oom; "
         "10.0 s: preparing 10%, timing 70%, everything else 20%",
         "breakeven: next, run: breakeven report 'my runs/a.json'",
     ]
@@ -134,7 +144,7 @@ def test_closing_lines():
 def test_run_without_a_timing(path):
     """It has no next command."""
     assert closing_lines([], [outcome()], {}, 1.0, path) == [
-        "breakeven: 0 timed (0 flagged), 1 skipped; 1.0 s: everything else 100%"
+        "breakeven: 0 timed (0 disturbed), 1 skipped; 1.0 s: everything else 100%"
     ]
 
 

@@ -7,37 +7,60 @@ from support.reports import only, report
 from support.run_files import affine_run, benchmark, outcome, run
 
 
-def report_on(tmp_path, *flags):
-    """A report on one cell for each of `flags`, which are those of the faster device."""
+def report_on(tmp_path, *flags, speedup=1.5):
+    """A report on one cell for each of `flags`, which are those of the other device."""
     rows = []
     for number, of in enumerate(flags):
-        rows.append(benchmark([3.0] * 9, batch_size=2**number))
+        rows.append(benchmark([speedup] * 9, batch_size=2**number))
         rows.append(benchmark([1.0] * 9, device="cuda", batch_size=2**number, flags=list(of)))
     return report(tmp_path, run(rows))
 
 
-@pytest.mark.parametrize("flag", ["contended", "throttled", "clock", "drift", "shared_gpu", "unsteady"])
+@pytest.mark.parametrize(
+    "flag", ["contended", "throttled", "clock", "drift", "shared_gpu", "unsteady", "subnormal"]
+)
 def test_a_disturbed_speedup_is_marked(tmp_path, flag):
     table = tables(report_on(tmp_path, (), (flag,)))[0]
     assert table.title.startswith("train: cuda against cpu (*")
     assert [row[-1] for row in table.rows] == ["faster", "faster *"]
 
 
-@pytest.mark.parametrize("flag", ["noisy", "budget"])
+@pytest.mark.parametrize("flag", ["noisy", "budget", "few_rounds"])
 def test_what_the_interval_shows_is_not_marked(tmp_path, flag):
     table = tables(report_on(tmp_path, (flag,)))[0]
     assert table.title == "train: cuda against cpu"
     assert [row[-1] for row in table.rows] == ["faster"]
 
 
+@pytest.mark.parametrize(
+    ("speedup", "flag", "verdict"),
+    [
+        (3.0, "drift", "faster"),
+        (2.0, "drift", "faster *"),
+        (0.3, "subnormal", "slower"),
+        (0.5, "subnormal", "slower *"),
+        (100.0, "contended", "faster *"),
+        (0.01, "shared_gpu", "slower *"),
+        (1.0, "drift", "same *"),
+        (1.0, "noisy", "same"),
+    ],
+)
+def test_only_what_may_change_the_verdict_is_marked(tmp_path, speedup, flag, verdict):
+    """Drifting by a factor of 2 does not change which of two devices is three times faster."""
+    (row,) = tables(report_on(tmp_path, (flag,), speedup=speedup))[0].rows
+    assert row[-1] == verdict
+
+
 def test_a_verdict_on_disturbed_times(tmp_path):
     """The verdict counts them if they are more than a quarter."""
     few = report_on(tmp_path / "few", ("contended",), (), (), ())
-    assert "disturbed" not in few.verdict
+    assert "disturb" not in few.verdict
     many = report_on(tmp_path / "many", ("contended",), ("drift", "noisy"), (), ())
     last = many.conclusions[-1].details[-1]
     assert last.startswith("2 of 4 speedups")
-    assert "disturbed" in last
+    assert "disturb" in last
+    certain = report_on(tmp_path / "certain", ("drift",), ("drift", "noisy"), (), (), speedup=3.0)
+    assert "disturb" not in certain.verdict
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from breakeven.errors import MeasurementError
-from breakeven.runs.flags import evidence_in, refuse_impossible
+from breakeven.runs.flags import evidence_in, recorded_flags, refuse_impossible
 from breakeven.stats.intervals import median_interval
 
 
-def evidence(times, target=0.02, steady=True, cut_by_budget=False):
-    return evidence_in(times, median_interval(times), target, steady=steady, cut_by_budget=cut_by_budget)
+def evidence(times, target=0.02, steady=True):
+    return evidence_in(times, median_interval(times), target, steady=steady)
 
 
 def rounds(noise, n=100):
@@ -39,10 +39,38 @@ def test_noisy():
     assert found["noisy"]["half_width"] > found["noisy"]["wished"] == 0.02
 
 
-def test_budget():
-    """A target that was missed because the time ran out is `budget` too; one that was reached is neither."""
-    assert list(evidence(rounds(0.5), cut_by_budget=True)) == ["noisy", "budget"]
-    assert evidence(rounds(0.01), cut_by_budget=True) == {}
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        (["budget", "noisy"], ("noisy",)),
+        (["budget"], ("noisy",)),
+        (["noisy", 3, "", "own", None], ("noisy", "own")),
+        ("noisy", ()),
+        (None, ()),
+    ],
+)
+def test_recorded_flags(flags, kept):
+    """Former names are read as today's, once; what is not a name is left out."""
+    assert recorded_flags({"flags": flags}) == kept
+
+
+@pytest.mark.parametrize(
+    ("evidence", "is_kept"),
+    [
+        ({"contended": {"involuntary_switches_per_s": 72.4}}, False),
+        ({"contended": {"involuntary_switches_per_s": 72.4, "main_thread_share": 0.5}}, True),
+        ({"contended": {"main_thread_share": 0.5}}, True),
+        ({"contended": {"lost_cores": 0.5}}, True),
+        ({"contended": {}}, True),
+        ({"contended": None}, True),
+        ({}, True),
+        (None, True),
+    ],
+)
+def test_recorded_contended(evidence, is_kept):
+    """A count of involuntary switches alone does not show that other programs took CPU time."""
+    info = {"flags": ["contended", "drift"], "evidence": evidence}
+    assert recorded_flags(info) == (("contended", "drift") if is_kept else ("drift",))
 
 
 def test_drift():

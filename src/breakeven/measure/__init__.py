@@ -52,7 +52,11 @@ measured or as predicted from the two largest smaller batches. After out of memo
 model on the same device are skipped; after a case that takes too long, the same and later phases at the same
 and larger batches. A lost device is not used again in the same process.
 
-The machine's state (main thread's share, involuntary switches, load, GPU) is read right before and right
-after the timed rounds; flags follow from it. The canary, a fixed piece of work, is timed at the start, the
-middle and the end of a run on each device.
+The machine's state (GPU, load, CPU time of the main thread, of this process and of others) is read before the
+warm-up and right before and after the timed rounds; flags follow from it. A case is `contended` if it lost
+more than a tenth of a core: its main thread waited for one, other programs ran where none was free for its
+threads, or a hypervisor took the time. It is `subnormal` if a thousandth of the numbers in its parameters,
+gradients, buffers and optimizer are subnormal after the rounds.
+
+The canary, a fixed piece of work, is timed at the start, the middle and the end of a run on each device.
 """

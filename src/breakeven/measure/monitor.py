@@ -1,18 +1,24 @@
-"""Disturbances of a case: the machine's state before and after its rounds, and the resulting flags.
+"""Disturbances of a case: the machine's state around its rounds, its numbers after them, and the flags.
 
 Nothing is read inside a round. A value that cannot be read sets no flag.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import psutil
+import torch
+
 from breakeven.flags import Flag
-from breakeven.hardware.devices import Device
+from breakeven.hardware.devices import Device, affinity
 from breakeven.hardware.nvml import THROTTLING
 
 try:
@@ -22,48 +28,94 @@ except ImportError:  # Windows does not count involuntary switches
 
 Evidence = dict[str, dict[str, Any]]
 
-MIN_SHARE = 0.9
-"""The main thread of a CPU case always computes; if it got less of a core, another program used it."""
+MAX_LOST = 0.1
+"""A case is contended if it lost more CPU time to others than this share of one core.
 
-MAX_SWITCHES_PER_S = 50.0
-"""Interruptions of a computing thread per second: 10 to 20 on a quiet machine, 100 or more on a busy one."""
+With several threads too: one thread that waits for its core delays all of them.
+"""
 
-MIN_SWITCHES = 3
+COUNTER_ERROR_S = 0.03
+"""How far the system's CPU times, which are counted in steps of 10 ms, are off for any stretch of time."""
+
 MIN_WALL_S = 1e-3
 CLOCK_CHANGE = 0.05
 """The maximum relative difference of GPU clocks before and after the rounds."""
 
+MIN_SUBNORMAL = 1e-3
+"""The minimum share of subnormal numbers. A share of 5% doubles the time of a step of Adam on a CPU."""
+
+_CHUNK = 1 << 22
+"""Values that are searched at once: a temporary copy of a whole tensor might not fit into the memory."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The machine at one moment: the clock, the CPU time of this thread and process, and the GPU."""
+    """The machine at one moment: the clock, CPU times, and the GPU.
+
+    Seconds since some start: `thread_s` in which the main thread ran, `waited_s` in which it was ready to run
+    but had no core (only Linux counts them), `process_s` of all threads of this process, `busy_s` of all
+    programs on the CPUs that this process may use, `stolen_s` that the hypervisor took from these CPUs.
+    `cores` are the physical cores among them, `threads` the threads that compute at the same time.
+    """
 
     wall_s: float
     thread_s: float
+    waited_s: float | None
+    process_s: float
+    busy_s: float | None
+    stolen_s: float | None
+    cores: int
+    threads: int
     involuntary_switches: int | None
     load_average: float | None
     gpu: dict[str, Any] | None
 
 
-def snapshot(device: Device, clock: Callable[[], float]) -> Snapshot:
+def snapshot(device: Device) -> Snapshot:
     """Read the machine's state now."""
+    busy_s, stolen_s = _cpu_times()
     return Snapshot(
-        wall_s=clock(),
+        wall_s=time.perf_counter(),
         thread_s=time.thread_time(),
+        waited_s=_waited_s(),
+        process_s=time.process_time(),
+        busy_s=busy_s,
+        stolen_s=stolen_s,
+        cores=_usable_cores(),
+        # An accelerator's host queues from one thread at a time: its own, or autograd's.
+        threads=1 if device.is_accelerator else device.threads,
         involuntary_switches=None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         gpu=device.state(),
     )
 
 
-def state_between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
-    """Return the ``state`` of a case's ``extra_info``: plain values, None if unknown."""
+def state_between(before: Snapshot, after: Snapshot, warming_up: Snapshot | None = None) -> dict[str, Any]:
+    """Return the ``state`` of a case's ``extra_info``: plain values, None if unknown.
+
+    Args:
+        before: the machine right before the rounds.
+        after: the machine right after them.
+        warming_up: the machine before the warm-up. CPU times are counted from there, because rounds of a few
+            milliseconds are shorter than the steps of the system's counters.
+    """
+    since = warming_up or before
     wall_s = after.wall_s - before.wall_s
-    counts = before.involuntary_switches, after.involuntary_switches
+    process_s = after.process_s - since.process_s
+    busy_s = _difference(since.busy_s, after.busy_s)
+    # Some containers see counters that never advance.
+    is_counting = busy_s is not None and busy_s >= process_s - COUNTER_ERROR_S
     return {
         "wall_s": wall_s,
         "main_thread_share": (after.thread_s - before.thread_s) / wall_s if wall_s > 0 else None,
-        "involuntary_switches": None if counts[0] is None or counts[1] is None else counts[1] - counts[0],
+        "main_thread_waited_s": _difference(before.waited_s, after.waited_s),
+        "load_wall_s": after.wall_s - since.wall_s,
+        "process_s": process_s,
+        "foreign_s": max(0.0, busy_s - process_s) if busy_s is not None and is_counting else None,
+        "stolen_s": _difference(since.stolen_s, after.stolen_s) if is_counting else None,
+        "cores": after.cores,
+        "threads": after.threads,
+        "involuntary_switches": _difference(before.involuntary_switches, after.involuntary_switches),
         "load_average": [before.load_average, after.load_average],
         "gpu_before": before.gpu,
         "gpu_after": after.gpu,
@@ -93,13 +145,89 @@ def evidence_of(state: dict[str, Any], *, is_accelerator: bool) -> Evidence:
     return found
 
 
+def subnormal_evidence(tensors: Iterable[torch.Tensor]) -> Evidence:
+    """Return the flag `subnormal` if many of the values are subnormal numbers, with their count and share.
+
+    float16 is not counted: it is computed in float32, where its subnormal numbers are normal ones.
+    """
+    counts: list[torch.Tensor] = []
+    total = 0
+    for tensor in tensors:
+        if tensor.layout is torch.strided and tensor.dtype in (torch.float32, torch.float64, torch.bfloat16):
+            counts += _subnormal_counts(tensor.detach())
+            total += tensor.numel()
+    count = sum(int(each) for each in counts)
+    if total == 0 or count < MIN_SUBNORMAL * total:
+        return {}
+    return {Flag.SUBNORMAL.value: {"values": count, "share": count / total}}
+
+
+def _subnormal_counts(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """Return the counts of its parts, still on the device, so that nothing waits for each."""
+    if tensor.numel() == 0:
+        return []
+    rows = tensor.reshape(1) if tensor.ndim == 0 else tensor
+    tiny = torch.finfo(tensor.dtype).tiny
+    parts = torch.split(rows, max(1, _CHUNK * len(rows) // tensor.numel()))
+    return [((part != 0) & (part.abs() < tiny)).sum() for part in parts]
+
+
 def _contended(state: dict[str, Any], is_accelerator: bool) -> dict[str, Any]:
-    wall_s, share, switches = state["wall_s"], state["main_thread_share"], state["involuntary_switches"]
+    wall_s, load_wall_s, waited_s = state["wall_s"], state["load_wall_s"], state["main_thread_waited_s"]
     if wall_s < MIN_WALL_S:
         return {}
+    stolen_s = state["stolen_s"] or 0.0
+    foreign_s = math.inf if state["foreign_s"] is None else state["foreign_s"]
     reasons: dict[str, Any] = {}
-    if not is_accelerator and share is not None and share < MIN_SHARE:
-        reasons["main_thread_share"] = share
-    if switches is not None and switches >= MIN_SWITCHES and switches / wall_s > MAX_SWITCHES_PER_S:
-        reasons["involuntary_switches_per_s"] = switches / wall_s
+    if not is_accelerator:
+        idle_s = (1 - state["main_thread_share"]) * wall_s if waited_s is None else waited_s
+        # It may also sleep until its other threads are done, or wait for a core that one of them uses.
+        lost_s = min(idle_s, foreign_s + stolen_s + COUNTER_ERROR_S)
+        if lost_s > MAX_LOST * wall_s:
+            reasons["main_thread_lost"] = lost_s / wall_s
+    if math.isfinite(foreign_s):
+        foreign, own = foreign_s / load_wall_s, state["process_s"] / load_wall_s
+        crowded_out = min(foreign, max(0.0, foreign + state["threads"] - state["cores"]))
+        # The threads wait only while they have work: a small model keeps one of sixteen busy.
+        lost = crowded_out * min(1.0, own / state["threads"]) + stolen_s / load_wall_s
+        if lost - COUNTER_ERROR_S / load_wall_s > MAX_LOST:
+            reasons |= {"lost_cores": lost, "foreign_cores": foreign, "stolen_cores": stolen_s / load_wall_s}
     return reasons
+
+
+def _waited_s() -> float | None:
+    try:
+        ran_ns, waited_ns, _ = Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return int(waited_ns) / 1e9 if int(ran_ns) else None  # kernels that do not count write zeros
+
+
+def _cpu_times() -> tuple[float | None, float | None]:
+    """Return the seconds for which the usable CPUs were busy, and those stolen from them."""
+    try:
+        every = psutil.cpu_times(percpu=True)
+    except (OSError, psutil.Error):
+        return None, None
+    if not every:
+        return None, None
+    usable = affinity()
+    if usable is not None and len(usable) < len(every):
+        every = [every[index] for index in usable if index < len(every)]
+    busy_s = sum(times.user + times.system + getattr(times, "nice", 0.0) for times in every)
+    return busy_s, sum(times.steal for times in every) if hasattr(every[0], "steal") else None
+
+
+def _usable_cores() -> int:
+    """Return the physical cores that this process may use: two threads of one core disturb each other."""
+    physical = _physical_cores()
+    return min(len(affinity() or ()) or physical, physical)
+
+
+@cache
+def _physical_cores() -> int:
+    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+
+
+def _difference(before: Any, after: Any) -> Any:
+    return None if before is None or after is None else after - before

@@ -14,7 +14,7 @@ from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
 from breakeven.measure.flops import FlopCounts, moved_bytes
 from breakeven.measure.loss_check import LossCheck, Losses
-from breakeven.measure.monitor import evidence_of, snapshot, state_between
+from breakeven.measure.monitor import evidence_of, snapshot, state_between, subnormal_evidence
 from breakeven.measure.outcomes import outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
 from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
@@ -95,19 +95,21 @@ class Runner:
                 facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
+                warming_up = snapshot(device)
                 plan, step_s, warmed = self._warmed_up(case, round_, early, deadline)
                 device.reset_peak_memory()
                 with self._counted(TIMING):
-                    before = snapshot(device, self._clock)
+                    before = snapshot(device)
                     time_rounds(round_.of(plan.steps), plan)
-                    state = state_between(before, snapshot(device, self._clock))
-            facts |= {"state": state, "evidence": evidence_of(state, is_accelerator=device.is_accelerator)}
+                    state = state_between(before, snapshot(device), warming_up)
+            evidence = evidence_of(state, is_accelerator=device.is_accelerator)
+            facts |= {"state": state, "evidence": evidence | subnormal_evidence(trainer.state_tensors())}
             return facts | warmed | captured | self._after_rounds(case, phase, trainer, step_s)
 
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
         with self._ready(case, device, recipe) as (trainer, _):
-            time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0, cut_by_budget=False))
+            time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0))
             trainer.loss_value()
 
     def note_failure(self, case: CaseKey, error: BaseException) -> tuple[OutcomeKind, str]:
@@ -235,7 +237,6 @@ class Runner:
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
             "target_precision": self.budget.target_precision,
-            "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
         }
         if round_.phase.is_loop:

@@ -272,13 +272,11 @@ def _median_deviation(values: Sequence[float]) -> float:
 class RoundPlan:
     """The rounds that pytest-benchmark runs: `lead_in` untimed ones, then `rounds` timed ones.
 
-    The lead-in warms the caches for pytest-benchmark's loop. `cut_by_budget` is whether the time allowed
-    fewer rounds than the target precision needs. A round has `steps` steps.
+    The lead-in warms the caches for pytest-benchmark's loop. A round has `steps` steps.
     """
 
     rounds: int
     lead_in: int
-    cut_by_budget: bool
     steps: int = 1
 
 
@@ -313,7 +311,7 @@ def plan_rounds(warmup: Warmup, budget: Budget, steps: int = 1, left_s: float = 
     limit = max(int(min(MAX_OVERRUN * budget.max_time_s, left_s) / cost), MIN_SLOW)
     rounds = min(wanted, affordable, limit)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
-    return RoundPlan(rounds, lead_in, cut_by_budget=rounds < wanted, steps=steps)
+    return RoundPlan(rounds, lead_in, steps)
 
 
 def correlation_factor(latencies: Sequence[float]) -> float:

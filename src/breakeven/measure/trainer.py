@@ -117,8 +117,10 @@ class Trainer:
             self._steps = 1
 
     def state_tensors(self) -> Iterator[torch.Tensor]:
-        """Yield the tensors that training has changed so far: weights, buffers, and the optimizer's state."""
-        return iter(()) if self._saved is None else self._saved.tensors()
+        """Yield what training has computed so far: weights, buffers, the optimizer's state, and gradients."""
+        if self._saved is not None:
+            yield from self._saved.tensors()
+            yield from (one.grad for one in self.trained() if one.grad is not None)
 
     def release(self) -> None:
         """Drop the results of the last round: its graph, its loss and its copy of the batch."""

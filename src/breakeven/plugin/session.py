@@ -184,10 +184,10 @@ class BenchmarkSession:
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
-        steady, cut = facts.pop("steady"), facts.pop("cut_by_budget")
+        steady = facts.pop("steady")
         target = facts["target_precision"]
         facts["half_width"] = interval.half_width
-        facts["evidence"] |= evidence_in(times, interval, target, steady=steady, cut_by_budget=cut)
+        facts["evidence"] |= evidence_in(times, interval, target, steady=steady)
         facts["flags"] = sorted(facts["evidence"])
         benchmark.extra_info.update(facts)
         self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breakeven.case import CaseKey, Cell, Outcome
+from breakeven.flags import disturbance
 from breakeven.format import seconds
 from breakeven.phases import HEADLINE
 from breakeven.stats.intervals import MedianInterval
@@ -28,6 +29,11 @@ class Timing:
     case: CaseKey
     interval: MedianInterval
     flags: tuple[str, ...]
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether something other than the work affected the time."""
+        return disturbance(self.flags) > 1
 
     def __str__(self) -> str:
         """Return the median with the half-width of its interval, relative to it: ``141 µs ±0.9%``."""
@@ -56,7 +62,7 @@ def table_lines(timings: Sequence[Timing], columns: int) -> list[str]:
         times = [_time(row.get(device)) for device in devices]
         rows.append((cell.workload, str(cell.batch_size), axes, *times))
     lines = _rendered(
-        f"breakeven: {phase}, median and half-width of its 95% interval (* flagged)",
+        f"breakeven: {phase}, median and half-width of its 95% interval (* disturbed)",
         ("workload", "batch", "axes", *devices),
         rows[:MAX_ROWS],
         columns,
@@ -85,10 +91,10 @@ def closing_lines(
     path: Path | None,
 ) -> list[str]:
     """Return the counts, how the time of the run was spent, and the next command."""
-    flagged = sum(bool(timing.flags) for timing in timings)
+    disturbed = sum(timing.is_disturbed for timing in timings)
     counts = Counter(outcome.outcome for outcome in outcomes)
     ended = "".join(f", {number} {outcome}" for outcome, number in counts.items())
-    timed = f"{len(timings)} timed ({flagged} flagged){ended}"
+    timed = f"{len(timings)} timed ({disturbed} disturbed){ended}"
     lines = [f"breakeven: {timed}; {where_time_went(spent_s, wall_s)}"]
     if timings and path is not None:
         lines.append(f"breakeven: next, run: breakeven report {shlex.quote(str(path))}")
@@ -112,7 +118,7 @@ def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
 def _time(timing: Timing | None) -> str:
     if timing is None:
         return "-"
-    return f"* {timing}" if timing.flags else str(timing)
+    return f"* {timing}" if timing.is_disturbed else str(timing)
 
 
 def _rendered(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], columns: int) -> list[str]:

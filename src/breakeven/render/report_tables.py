@@ -12,7 +12,6 @@ from dataclasses import replace
 from breakeven import format as fmt
 from breakeven.case import CaseKey, Line
 from breakeven.device_names import device_order, is_cpu
-from breakeven.flags import is_disturbed
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.render.table import MAX_ROWS, Table
@@ -269,7 +268,7 @@ def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title
     wanted = [row for line in lines for row in line.rows]
     shown = [_speedup_row(rows, row) for row in wanted[:MAX_ROWS]]
     if any(row[-1].endswith("*") for row in shown):
-        title = f"{title} (* disturbed while measured)"
+        title = f"{title} (* disturbed, which may have changed the verdict)"
     first = lines[0]
     columns = ("model", "batch", first.baseline.device, first.candidate.device, "n", "speedup", "verdict")
     return Table(title, columns, tuple(shown), len(wanted) - len(shown))
@@ -285,7 +284,7 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
         _time(candidate),
         "/".join(counts),
         speedup_text(row) or "unknown",
-        f"{row.verdict} *" if is_disturbed(row.flags) else str(row.verdict),
+        f"{row.verdict} *" if row.is_doubtful else str(row.verdict),
     )
 
 

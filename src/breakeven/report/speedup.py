@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from breakeven.case import CaseKey, Model
 from breakeven.device_names import choose_baseline
+from breakeven.flags import disturbance
 from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.baseline import Baseline
@@ -61,6 +62,16 @@ class Speedup:
     def phase(self) -> str:
         """The timed phase."""
         return self.candidate.phase
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the disturbance of one of its times may have changed the verdict."""
+        factor = disturbance(self.flags)
+        if self.verdict is DeviceVerdict.FASTER and self.low is not None:
+            return self.low <= factor and factor > 1
+        if self.verdict is DeviceVerdict.SLOWER and self.high is not None:
+            return self.high >= 1 / factor and factor > 1
+        return factor > 1
 
 
 def verdict_of(ratio: RatioInterval) -> DeviceVerdict:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.device_names import is_cpu
-from breakeven.flags import UNKNOWN, find_flag, is_disturbed
+from breakeven.flags import UNKNOWN, find_flag
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, find_phase
@@ -33,15 +33,16 @@ CROSSINGS = {
 }
 
 MAX_DISTURBED = 0.25
-"""If more than this share of the compared cases was disturbed, the verdict mentions it."""
+"""If disturbances may have changed more than this share of the verdicts, the conclusion mentions it."""
 
 
 def disturbed_sentence(compared: Sequence[Speedup]) -> str | None:
-    """Return the last sentence of a verdict on many disturbed cases, None if there are few."""
-    count = sum(is_disturbed(row.flags) for row in compared)
+    """Return the last sentence of a conclusion from many disturbed cases, None if there are few."""
+    count = sum(row.is_doubtful for row in compared)
     if count <= MAX_DISTURBED * len(compared):
         return None
-    return f"{count} of {plural(len(compared), 'speedup')} are based on disturbed times; see the warnings."
+    total = plural(len(compared), "speedup")
+    return f"{count} of {total} were disturbed, which may have changed their verdict; see the warnings."
 
 
 def warnings_of(

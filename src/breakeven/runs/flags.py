@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,26 @@ from breakeven.errors import MeasurementError
 from breakeven.flags import Flag
 from breakeven.stats.drift import find_drift
 from breakeven.stats.intervals import MedianInterval
+
+_FORMER_NAMES = {"budget": Flag.NOISY.value}
+_FORMER_EVIDENCE = {"involuntary_switches_per_s"}
+"""Of `contended`: threads of one process interrupt each other too, so it does not show other programs."""
+
+
+def recorded_flags(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the flags in `info`, an ``extra_info`` of any version, without those that meant nothing.
+
+    >>> recorded_flags({"flags": ["budget", "noisy", "own"]})
+    ('noisy', 'own')
+    """
+    flags, evidence = info.get("flags"), info.get("evidence")
+    if not isinstance(flags, list):
+        return ()
+    names = [_FORMER_NAMES.get(name, name) for name in flags if isinstance(name, str) and name]
+    reasons = evidence.get(Flag.CONTENDED) if isinstance(evidence, dict) else None
+    if isinstance(reasons, dict) and reasons.keys() == _FORMER_EVIDENCE:
+        names = [name for name in names if name != Flag.CONTENDED]
+    return tuple(dict.fromkeys(names))
 
 
 def refuse_impossible(times: ArrayLike) -> None:
@@ -29,7 +50,7 @@ def refuse_impossible(times: ArrayLike) -> None:
 
 
 def evidence_in(
-    times: ArrayLike, interval: MedianInterval, target: float, *, steady: bool, cut_by_budget: bool
+    times: ArrayLike, interval: MedianInterval, target: float, *, steady: bool
 ) -> dict[str, dict[str, Any]]:
     """Return the flags of a case with the evidence for each.
 
@@ -38,15 +59,12 @@ def evidence_in(
         interval: that of their median.
         target: the target relative half-width.
         steady: whether the warm-up ended because the times were steady.
-        cut_by_budget: whether the time ran out before the target could be reached.
     """
     found: dict[str, dict[str, Any]] = {}
     if interval.half_width is None:
         found[(Flag.FEW_ROUNDS if interval.low is None else Flag.ZERO_TIME).value] = {"rounds": interval.n}
     elif interval.half_width > target:
         found[Flag.NOISY.value] = {"half_width": interval.half_width, "wished": target, "tau": interval.tau}
-        if cut_by_budget:
-            found[Flag.BUDGET.value] = {"rounds": interval.n}
     if not steady:
         found[Flag.UNSTEADY.value] = {"warm_up": "the times were still changing when it ended"}
     drift = find_drift(times)

@@ -145,7 +145,7 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
     def by_the_slowest(warmup, budget, *_):
         slowest = max(timed.latency_s for timed in seen)
         seen.clear()
-        return timing.RoundPlan(max(5, int(budget.max_time_s / slowest)), 0, False)
+        return timing.RoundPlan(max(5, int(budget.max_time_s / slowest)), 0)
 
     monkeypatch.setattr(runner, "time_round", watched)
     monkeypatch.setattr(runner, "plan_rounds", by_the_slowest)
@@ -155,7 +155,7 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
 
 
 def test_too_many_rounds(monkeypatch):
-    monkeypatch.setattr(simulated_device, "plan_rounds", lambda *_: timing.RoundPlan(41, 0, False))
+    monkeypatch.setattr(simulated_device, "plan_rounds", lambda *_: timing.RoundPlan(41, 0))
     assert failures(simulated_device.planned_rounds) == ["rounds planned for ±2% at 2% noise, median"]
 
 
