@@ -164,7 +164,7 @@ def test_missing_compiler_is_a_skip(words):
 
 
 def test_compiler_warnings_are_ignored():
-    """Warnings are errors here, as in many projects; those of the model still are."""
+    """Those of the model are not."""
     remark = "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled."
     with in_effect(dataclasses.replace(mlp(2, width=4), compile=True), CPU):
         warnings.warn(remark, UserWarning, stacklevel=1)

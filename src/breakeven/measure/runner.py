@@ -31,6 +31,7 @@ from breakeven.measure.timing import (
     warm_up,
 )
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe, error_line
 from breakeven.phases import Phase, parse_phase
 
@@ -69,6 +70,7 @@ class Runner:
         self._skips = SkipPolicy()
         self._open = ExitStack()
 
+    @warnings_shown()
     def measure(
         self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds
     ) -> dict[str, Any]:
@@ -102,6 +104,7 @@ class Runner:
             facts |= {"state": state, "evidence": evidence_of(state, is_accelerator=device.is_accelerator)}
             return facts | warmed | captured | self._after_rounds(case, phase, trainer)
 
+    @warnings_shown()
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
         with self._ready(case, device, recipe) as (trainer, _):
@@ -115,6 +118,7 @@ class Runner:
         self._cells.drop_trainer(device_is_lost=kind is OutcomeKind.CRASHED)
         return kind, reason
 
+    @warnings_shown()
     def run_canary(self, when: str, devices: Iterable[Device]) -> None:
         """Time the canary on each device and keep it under `when`; where it fails, record the error."""
         with self._counted(PREPARING):
