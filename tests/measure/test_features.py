@@ -121,6 +121,23 @@ def test_tf32_during_the_whole_case(monkeypatch):
     assert tf32_is_on() is False
 
 
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("before", [False, True])
+def test_single_threaded_backward(single, before):
+    """In every pass of the case; False leaves what the process has set."""
+    seen = []
+
+    def look(_module, _args, outputs):
+        outputs.register_hook(lambda _: seen.append(torch._C._is_multithreading_enabled()))
+
+    workload = dataclasses.replace(mlp(2, width=4), single_threaded_backward=single)
+    workload.model.register_forward_hook(look)
+    with torch.autograd.set_multithreading_enabled(before):
+        measure(workload, timer=lambda round_, _: time_round(round_))
+        assert torch._C._is_multithreading_enabled() is before
+    assert set(seen) == {before and not single}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -128,6 +145,7 @@ def test_tf32_during_the_whole_case(monkeypatch):
         ({"tf32": 1}, "tf32=.* must be True, False or None, got a int"),
         ({"cuda_graph": None}, "cuda_graph=.* must be True or False, got None"),
         ({"compile": "yes"}, "compile=.* must be True or False, got a str"),
+        ({"single_threaded_backward": 0}, "single_threaded_backward=.* must be True or False, got a int"),
     ],
 )
 def test_invalid_field(fields, message):

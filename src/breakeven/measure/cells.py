@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
+import torch
+
 from breakeven.case import Cell
 from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device
@@ -92,10 +94,15 @@ class CellCache:
 @contextmanager
 def in_effect(workload: Workload, device: Device) -> Iterator[None]:
     """Apply the workload's options to the process for the duration of the block, then restore them."""
-    with device.tf32_set(workload.tf32), warnings.catch_warnings() if workload.compile else nullcontext():
+    with (
+        device.tf32_set(workload.tf32),
+        torch.autograd.set_multithreading_enabled(False)
+        if workload.single_threaded_backward
+        else nullcontext(),
+        warnings.catch_warnings() if workload.compile else nullcontext(),
+    ):
         if workload.compile:
-            # Where warnings are errors, a compiler's would end a case: it recommends TF32, which is an axis
-            # here, and calls deprecated parts of torch.
+            # A compiler recommends TF32, which is an axis here, and calls deprecated parts of torch.
             warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
             warnings.filterwarnings("ignore", module=r"(torch|triton|sympy)\b")
         yield
