@@ -6,11 +6,13 @@ Counting could disturb timed rounds, so the runner does it afterwards.
 from __future__ import annotations
 
 import copy
+import math
 import random
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -31,6 +33,11 @@ META = torch.device("meta")
 MAX_COUNT_S = 2.0
 """Counting stops after this; an LSTM takes about 8 ms for each step of its sequence."""
 
+TOO_LONG = f"counting took more than {MAX_COUNT_S:g} s"
+
+CHEAP_COUNT_S = 0.05
+"""A model whose count takes less is counted at each batch size."""
+
 
 @dataclass(frozen=True)
 class Flops:
@@ -49,21 +56,63 @@ class Flops:
 
 
 class FlopCounts:
-    """Counts each cell once; if counting fails, other batch sizes are not tried."""
+    """Counts each model at each batch size, or scales counts that would take long."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._counts: dict[Model | Cell, Flops | str] = {}
+        self._counts: dict[Model, ModelCounts] = {}
 
     def facts(self, cell: Cell, phase: Phase, workload: Workload) -> dict[str, Any]:
         """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes."""
         if not phase.passes:
             return {}
-        counted = self._counts.get(cell) or self._counts.get(cell.model)
-        if counted is None:
-            counted = count_flops(workload, self._clock)
-            self._counts[cell.model if isinstance(counted, str) else cell] = counted
+        counts = self._counts.setdefault(cell.model, ModelCounts(self._clock))
+        counted = counts.at(cell.batch_size, workload)
         return {"flops_unknown": counted} if isinstance(counted, str) else {"flops": counted.of(phase)}
+
+
+class ModelCounts:
+    """The counts of one model by batch size.
+
+    A recurrent model takes half a second to count, at any batch size. Once two batch sizes of such a model
+    have the same operations for each sample, other batch sizes are scaled. A model with operations that do
+    not grow with the batch (those on its weights) or grow faster (a product of all pairs of samples) is
+    counted at each.
+
+    What cannot be counted at one batch size is not tried at others. Only counting that takes too long, which
+    a busy machine may cause, is tried again at one more.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._counted: dict[int, Flops | str] = {}
+        self._fastest_s = math.inf
+
+    def at(self, batch_size: int, workload: Workload) -> Flops | str:
+        """Return the operations at a batch size, or one line that states why they are unknown."""
+        if batch_size not in self._counted:
+            known = self._failed() or self._scaled(batch_size)
+            if known is not None:
+                return known
+            start = self._clock()
+            self._counted[batch_size] = count_flops(workload, self._clock)
+            self._fastest_s = min(self._fastest_s, self._clock() - start)
+        return self._counted[batch_size]
+
+    def _failed(self) -> str | None:
+        reasons = [found for found in self._counted.values() if isinstance(found, str)]
+        return reasons[-1] if len(reasons) > 1 or reasons not in ([], [TOO_LONG]) else None
+
+    def _scaled(self, batch_size: int) -> Flops | None:
+        counted = {batch: found for batch, found in self._counted.items() if isinstance(found, Flops)}
+        rates = {
+            (Fraction(found.forward, batch), Fraction(found.backward, batch))
+            for batch, found in counted.items()
+        }
+        if self._fastest_s < CHEAP_COUNT_S or len(counted) < 2 or len(rates) > 1:
+            return None
+        ((forward, backward),) = rates
+        return Flops(int(forward * batch_size), int(backward * batch_size))
 
 
 def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
@@ -125,7 +174,7 @@ class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._clock() > self._until_s:
-            raise MeasurementError(f"counting took more than {MAX_COUNT_S:g} s")
+            raise MeasurementError(TOO_LONG)
         return func(*args, **(kwargs or {}))
 
 
