@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
-from breakeven.measure.timing import CLOCK, Clock
+from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer, outputs_of
 from breakeven.measure.workload import Workload, error_line, map_tensors, tensors_in
 from breakeven.phases import Phase
@@ -31,7 +32,7 @@ META = torch.device("meta")
 """Tensors there have shapes but no data, so that a pass costs no arithmetic."""
 
 MAX_COUNT_S = 2.0
-"""Counting stops after this; an LSTM takes about 8 ms for each step of its sequence."""
+"""Counting stops after this CPU time; an LSTM takes about 8 ms for each step of its sequence."""
 
 TOO_LONG = f"counting took more than {MAX_COUNT_S:g} s"
 
@@ -58,7 +59,7 @@ class Flops:
 class FlopCounts:
     """Counts each model at each batch size, or scales counts that would take long."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock = time.thread_time) -> None:
         self._clock = clock
         self._counts: dict[Model, ModelCounts] = {}
 
@@ -79,8 +80,8 @@ class ModelCounts:
     not grow with the batch (those on its weights) or grow faster (a product of all pairs of samples) is
     counted at each.
 
-    What cannot be counted at one batch size is not tried at others. Only counting that takes too long, which
-    a busy machine may cause, is tried again at one more.
+    What cannot be counted at one batch size is not tried at others. Only a count that takes too long, such as
+    the first of a process, for which torch loads modules, is followed by another one.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -101,7 +102,7 @@ class ModelCounts:
 
     def _failed(self) -> str | None:
         reasons = [found for found in self._counted.values() if isinstance(found, str)]
-        return reasons[-1] if len(reasons) > 1 or reasons not in ([], [TOO_LONG]) else None
+        return None if reasons in ([], [TOO_LONG]) else reasons[-1]
 
     def _scaled(self, batch_size: int) -> Flops | None:
         counted = {batch: found for batch, found in self._counted.items() if isinstance(found, Flops)}
@@ -115,7 +116,7 @@ class ModelCounts:
         return Flops(int(forward * batch_size), int(backward * batch_size))
 
 
-def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
+def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | str:
     """Return the operations of one training step's passes, or one line that states why they are unknown.
 
     `torch.utils.flop_counter` counts the products (linear layers, convolutions, attention), two operations

@@ -66,7 +66,7 @@ class Runner:
         self._clock = clock
         self._cells = CellCache(clock)
         self._losses = LossCheck(clock)
-        self._flops = FlopCounts(clock)
+        self._flops = FlopCounts()
         self._skips = SkipPolicy()
         self._open = ExitStack()
 
