@@ -1,4 +1,4 @@
-"""Faster forms of one model: TF32, `torch.compile`, CUDA graphs.
+"""Faster forms of one model: TF32, `torch.compile`, CUDA graphs, a backward pass without a second thread.
 
 The sweep `variants` also covers dtypes (in `bench_mlp.py`) and optimizers (in `bench_transformer.py`).
 """
@@ -32,3 +32,8 @@ def bench_tf32(train_benchmark, batch_size, width, tf32):
 )
 def bench_launches(train_benchmark, batch_size, width, compile, cuda_graph):
     train_benchmark(lambda: mlp(batch_size, width, compile=compile, cuda_graph=cuda_graph))
+
+
+@pytest.mark.sweep("variants", batch_size=[16], width=[512], single_threaded_backward=[False, True])
+def bench_backward(train_benchmark, batch_size, width, single_threaded_backward):
+    train_benchmark(lambda: mlp(batch_size, width, single_threaded_backward=single_threaded_backward))

@@ -34,6 +34,8 @@ def test_variants_and_plain_forms(shipped):
     assert {name.split("-", 2)[2] for name in launches} == {
         f"{compiled}-{graphs}" for compiled in (False, True) for graphs in (False, True)
     }
+    backward = [name for name in names if name.startswith("bench_backward[")]
+    assert backward == ["bench_backward[16-512-False", "bench_backward[16-512-True"]
     # Without a mark of its own, a function would run its whole default sweep beside them.
     assert len(names) <= 25
 
@@ -41,7 +43,7 @@ def test_variants_and_plain_forms(shipped):
 def test_default_sweep(shipped):
     """It has no variants."""
     names = cells(shipped.ids("bench"))
-    assert not any(name.startswith(("bench_tf32", "bench_launches")) for name in names)
+    assert not any(name.startswith(("bench_tf32", "bench_launches", "bench_backward")) for name in names)
 
 
 SMALL = "--breakeven-sweep=variants batch_size=2 width=8"

@@ -11,6 +11,7 @@ from breakeven.errors import UsageError
 from breakeven.hardware import devices
 from breakeven.hardware.devices import (
     BestCpu,
+    Accelerator,
     Cpu,
     default_devices,
     default_threads,
@@ -183,3 +184,31 @@ def test_candidates(monkeypatch, usable, candidates):
 def test_cpu_has_no_peak_memory_and_no_events():
     assert Cpu().peak_memory_bytes() is None
     assert Cpu().event_api() is None
+
+
+def test_events_exist_before_they_mark_anything(monkeypatch):
+    """Torch creates the driver's event when it is first recorded."""
+    created = []
+
+    class Event:
+        is_created = False
+
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            if not self.is_created:
+                created.append(self)
+            self.is_created = True
+
+        def elapsed_time(self, end):
+            return 250.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    events = Accelerator("cuda").event_api()
+    marks = [events.make(), events.make()]
+    assert created == marks
+    for mark in marks:
+        events.record(mark)
+    assert created == marks
+    assert events.seconds(*marks) == 0.25

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import subprocess
 import warnings
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from breakeven.case import Budget, CaseKey
-from breakeven.errors import MeasurementError, UsageError
+from breakeven.errors import MeasurementError, RecipeError, UsageError
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.hardware.float32 import read_silently
 from breakeven.measure import cuda_graphs
@@ -120,6 +121,23 @@ def test_tf32_during_the_whole_case(monkeypatch):
     assert tf32_is_on() is False
 
 
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("before", [False, True])
+def test_single_threaded_backward(single, before):
+    """In every pass of the case; False leaves what the process has set."""
+    seen = []
+
+    def look(_module, _args, outputs):
+        outputs.register_hook(lambda _: seen.append(torch._C._is_multithreading_enabled()))
+
+    workload = dataclasses.replace(mlp(2, width=4), single_threaded_backward=single)
+    workload.model.register_forward_hook(look)
+    with torch.autograd.set_multithreading_enabled(before):
+        measure(workload, timer=lambda round_, _: time_round(round_))
+        assert torch._C._is_multithreading_enabled() is before
+    assert set(seen) == {before and not single}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -127,6 +145,7 @@ def test_tf32_during_the_whole_case(monkeypatch):
         ({"tf32": 1}, "tf32=.* must be True, False or None, got a int"),
         ({"cuda_graph": None}, "cuda_graph=.* must be True or False, got None"),
         ({"compile": "yes"}, "compile=.* must be True or False, got a str"),
+        ({"single_threaded_backward": 0}, "single_threaded_backward=.* must be True or False, got a int"),
     ],
 )
 def test_invalid_field(fields, message):
@@ -150,6 +169,7 @@ def test_missing_fused_optimizer_is_a_skip():
         "backend='inductor' raised:\nInvalidCxxCompiler: No working C++ compiler found in torch._inductor",
         "\nRuntimeError: Failed to find C compiler. Please specify via CC environment variable.\n\nSet TORCH",
         "Cannot find a working triton installation. Either the package is not installed or it is too old.",
+        "\nFound Tesla P100 which is too old to be supported by the triton GPU compiler, which is used",
         "CalledProcessError: Command '['/usr/bin/gcc', '/tmp/x.c', '-O3']' returned non-zero exit status 1.",
     ],
 )
@@ -163,8 +183,67 @@ def test_missing_compiler_is_a_skip(words):
     assert outcome_of(ValueError(words)) == "failed"
 
 
+LINK = ["/usr/bin/gcc", "/tmp/x/cuda_utils.c", "-O3", "-shared", "-o", "/tmp/x/cuda_utils.so"]
+NO_DRIVER = [
+    AssertionError("libcuda.so cannot found!\nPossible files are located at ['/lib64/libcuda.so.1']."),
+    RuntimeError("0 active drivers ([]). There should only be one."),
+    RuntimeError("Failed to open libcuda.so.1"),
+    ImportError("libcuda.so.1: cannot open shared object file: No such file or directory"),
+    OSError("libcuda.so.1: cannot open shared object file: No such file or directory"),
+    RuntimeError("gcc failed\n/usr/bin/ld: cannot find -lcuda: No such file or directory\ncollect2: error"),
+    subprocess.CalledProcessError(1, [*LINK, "-lcuda", "-L/lib64"]),
+    subprocess.CalledProcessError(1, [*LINK, "-l:libcuda.so.1", "-L/lib64"]),
+]
+
+
+@pytest.mark.parametrize("error", NO_DRIVER, ids=lambda error: f"{type(error).__name__} {error}"[:60])
+@pytest.mark.parametrize("wrapped", ["raised", "compiler", "recipe"])
+def test_triton_without_a_driver_is_a_skip(error, wrapped):
+    """From a kernel of the model, through `torch.compile`, and from a recipe that imports a kernel."""
+    if wrapped == "compiler":
+        error = RuntimeError(
+            f"backend='inductor' raised:\n{type(error).__name__}: {error}\n\nSet TORCHDYNAMO_VERBOSE=1"
+        )
+    if wrapped == "recipe":
+
+        def recipe():
+            raise error
+
+        with pytest.raises(RecipeError) as caught:
+            build(recipe)
+        error = caught.value
+    assert outcome_of(error) == "skipped"
+    reason = reason_for(error)
+    assert reason.startswith("not supported here: ")
+    assert any(sign in reason for sign in ("libcuda", "-lcuda", "active drivers", "CalledProcessError"))
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AssertionError("the batch must be even"),
+        FileNotFoundError(2, "No such file or directory", "weights.pt"),
+        subprocess.CalledProcessError(1, ["git", "lfs", "pull"]),
+        RuntimeError("2 active drivers ([<class 'CudaDriver'>, <class 'HIPDriver'>])"),
+        KeyError("libcuda.so cannot found!"),
+    ],
+)
+def test_other_errors_of_these_types_fail(error):
+    assert outcome_of(error) == "failed"
+    assert reason_for(error).startswith(f"{type(error).__name__}: ")
+
+
+def test_lost_device_beside_the_library_is_a_crash():
+    """torch may print the stack of the driver."""
+    error = RuntimeError(
+        "CUDA error: an illegal memory access was encountered\nframe #3: /usr/lib/libcuda.so.1"
+    )
+    assert outcome_of(error) == "crashed"
+
+
 def test_compiler_warnings_are_ignored():
-    """Warnings are errors here, as in many projects; those of the model still are."""
+    """Those of the model are not."""
     remark = "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled."
     with in_effect(dataclasses.replace(mlp(2, width=4), compile=True), CPU):
         warnings.warn(remark, UserWarning, stacklevel=1)

@@ -1,5 +1,6 @@
 """The work in a phase: operations compared with numbers worked by hand, bytes by their definition."""
 
+import copy
 import json
 import random
 
@@ -10,7 +11,15 @@ from torch import nn
 from breakeven.case import Budget, CaseKey
 from breakeven.hardware.devices import Cpu
 from breakeven.measure import flops
-from breakeven.measure.flops import MAX_COUNT_S, Flops, count_flops, moved_bytes, step_bytes
+from breakeven.measure.flops import (
+    MAX_COUNT_S,
+    TOO_LONG,
+    Flops,
+    ModelCounts,
+    count_flops,
+    moved_bytes,
+    step_bytes,
+)
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
@@ -334,6 +343,120 @@ def test_uncountable_model_is_tried_once(counts):
     assert reason.startswith("RuntimeError: Tensor.item() cannot be called on meta")
     assert "flops" not in facts[0]
     assert len(counts) == 1
+
+
+# ---------------------------------------------------------------------------------------------------
+# Models that take long to count.
+
+
+class Counting:
+    """Counts on a clock of its own: each count takes `seconds[batch_size]`, else `usual_s`."""
+
+    def __init__(self, model, loss, usual_s, seconds=None):
+        self.model, self.loss, self.usual_s, self.seconds = model, loss, usual_s, seconds or {}
+        self.clock = SimulatedClock()
+        self.counts = ModelCounts(self.clock)
+        self.counted = []
+
+    def workload(self, batch_size):
+        made = workload(copy.deepcopy(self.model), torch.ones(batch_size, 3, 4), self.loss)
+
+        def passes_time(*_):
+            self.counted.append(batch_size)
+            self.clock.advance(self.seconds.get(batch_size, self.usual_s))
+
+        made.model.register_forward_pre_hook(passes_time)
+        return made
+
+    def at(self, batch_size):
+        return self.counts.at(batch_size, self.workload(batch_size))
+
+
+def first_output_mean(outputs, _):
+    return outputs[0].mean()
+
+
+class Regularized(nn.Linear):
+    """A product of its own weights, beside that of the batch."""
+
+    def forward(self, inputs):
+        return super().forward(inputs) + (self.weight @ self.weight.T).sum()
+
+
+class AllPairs(nn.Linear):
+    """A product of all pairs of samples, as contrastive losses have it."""
+
+    def forward(self, inputs):
+        outputs = super().forward(inputs).flatten(1)
+        return outputs @ outputs.T
+
+
+BATCHES = (2, 3, 7, 16, 1)
+LSTM = nn.LSTM(4, 5, batch_first=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "expected"),
+    [
+        (LSTM, first_output_mean, [2, 3]),
+        (nn.GRU(4, 5, num_layers=2, batch_first=True), first_output_mean, [2, 3]),
+        (nn.Linear(4, 2), lambda outputs, _: outputs.mean(), [2, 3]),
+        (Scale(), lambda outputs, _: outputs.mean(), [2, 3]),
+        (Regularized(4, 2), lambda outputs, _: outputs.mean(), list(BATCHES)),
+        (AllPairs(4, 2), lambda outputs, _: outputs.mean(), list(BATCHES)),
+    ],
+    ids=["lstm", "gru", "linear", "no products", "regularized", "all pairs"],
+)
+def test_costly_count_is_scaled_where_that_is_exact(model, loss, expected):
+    if isinstance(model, Scale):
+        model.factor = nn.Parameter(torch.ones(4))
+    counting = Counting(model, loss, usual_s=0.5)
+    found = {batch_size: counting.at(batch_size) for batch_size in BATCHES * 2}
+    assert counting.counted == expected
+    assert found == {batch_size: count_flops(counting.workload(batch_size)) for batch_size in BATCHES}
+
+
+def test_cheap_count_is_not_scaled():
+    """One count that took long, for instance because the machine was busy, does not make a model costly."""
+    counting = Counting(LSTM, first_output_mean, usual_s=0.04, seconds={2: 0.5, 7: 0.5})
+    for batch_size in BATCHES:
+        counting.at(batch_size)
+    assert counting.counted == list(BATCHES)
+
+
+TOO_LONG_S = MAX_COUNT_S * 1.1
+
+
+def test_too_long_once():
+    """A busy moment costs one batch size, not the model."""
+    counting = Counting(LSTM, first_output_mean, usual_s=0.5, seconds={2: TOO_LONG_S})
+    found = [counting.at(batch_size) for batch_size in BATCHES]
+    assert found[0] == counting.at(2) == TOO_LONG
+    assert counting.counted == [2, 3, 7]
+    assert found[1:] == [count_flops(counting.workload(batch_size)) for batch_size in BATCHES[1:]]
+
+
+def test_too_long_twice():
+    """The model is not tried a third time; what was counted before remains."""
+    counting = Counting(LSTM, first_output_mean, usual_s=0.01, seconds={3: TOO_LONG_S, 7: TOO_LONG_S})
+    found = [counting.at(batch_size) for batch_size in BATCHES]
+    assert counting.counted == [2, 3, 7]
+    assert found == [count_flops(counting.workload(2)), *[TOO_LONG] * 4]
+    assert counting.at(2) == found[0]
+
+
+def test_each_model_by_itself(counts, monkeypatch):
+    """Axes are part of a model; devices are not."""
+    monkeypatch.setattr(flops, "CHEAP_COUNT_S", 0.0)
+    runner = Runner(Budget(max_time_s=0.1))
+    for width in (4, 5):
+        for device in (CPU, Cpu(1)):
+            for batch_size in (1, 2, 3, 4):
+                case = CaseKey.of("w", batch_size, "train", device.name, axes={"width": width})
+                what = workload(nn.Linear(width, 2), torch.ones(batch_size, width))
+                found = runner.measure(case, device, lambda what=what: what, rounds)
+                assert found["flops"] == 2 * (2 * batch_size * width * 2)
+    assert len(counts) == 2 * 2
 
 
 def test_counting_does_not_train():

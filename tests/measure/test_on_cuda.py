@@ -5,6 +5,7 @@ Bounds are ratios and generous; no absolute time is asserted. That every synchro
 """
 
 import dataclasses
+import threading
 from functools import partial
 from statistics import median
 
@@ -396,6 +397,26 @@ def test_graphs_agree_with_the_cpu(gpu, measure, optimizer, phase):
     assert facts.get("loss_compared", phase == "transfer") is True
     assert facts["capture_s"] > 0
     assert "peak_memory_bytes" not in facts
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_thread_of_the_backward_pass(gpu, measure, single):
+    threads = set()
+
+    class Looks(nn.Linear):
+        def forward(self, inputs):
+            outputs = super().forward(inputs)
+            if outputs.is_cuda:
+                outputs.register_hook(lambda _: threads.add(threading.get_ident()))
+            return outputs
+
+    def recipe():
+        workload = mlp(4, width=8)
+        return dataclasses.replace(workload, model=Looks(8, 10), single_threaded_backward=single)
+
+    assert measure(recipe, gpu)["loss_compared"] is True
+    assert (threads == {threading.get_ident()}) is single
+    assert len(threads) == 1
 
 
 def with_graphs(optimizer, **fields):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -80,10 +81,23 @@ def test_events_are_read_when_idle(trainer, device, clock):
 
     def seconds(start, end):
         asked_while_busy.append(clock.now < device.busy_until)
-        return end - start
+        return events.seconds(start, end)
 
-    part_seconds(Phase.TRAIN, trainer, type(events)(events.mark, seconds), rounds=1)
+    part_seconds(Phase.TRAIN, trainer, replace(events, seconds=seconds), rounds=1)
     assert asked_while_busy == [False] * len(Phase.TRAIN.parts)
+
+
+def test_making_events_takes_no_time_of_the_step(trainer, device, clock):
+    """A mark takes the host longer to make than any part takes the device."""
+    events = device.event_api()
+
+    def make():
+        clock.advance(1000.0)
+        return events.make()
+
+    assert part_seconds(Phase.TRAIN, trainer, replace(events, make=make), rounds=2) == part_seconds(
+        Phase.TRAIN, trainer, events, rounds=2
+    )
 
 
 def test_device_init_is_timed_first(clock):

@@ -29,6 +29,7 @@ SIZES = {
     "lstm": {"hidden": 8, "length": 5},
     "tf32": {"width": 16, "tf32": None},
     "launches": {"width": 16, "compile": False, "cuda_graph": False},
+    "backward": {"width": 16, "single_threaded_backward": False},
 }
 """Every workload of `bench/`, with small axes."""
 
@@ -56,7 +57,7 @@ def bench_file(name):
 def shipped(name, batch_size, **axes):
     """The recipe that `bench/` measures as NAME; axes that are not given are those of `SIZES`."""
     recipes = []
-    file = bench_file("variants" if name in ("tf32", "launches") else name)
+    file = bench_file("variants" if name in ("tf32", "launches", "backward") else name)
     getattr(file, f"bench_{name}")(recipes.append, batch_size, **(SIZES[name] | axes))
     return recipes[0]
 

@@ -31,9 +31,11 @@ def triton(monkeypatch, device):
         asked.append(return_mode)
         events = device.event_api()
         device.synchronize()
-        start = events.mark()
+        start, end = events.make(), events.make()
+        events.record(start)
         function()
-        return 1e3 * events.seconds(start, events.mark())
+        events.record(end)
+        return 1e3 * events.seconds(start, end)
 
     testing = types.SimpleNamespace(do_bench=do_bench, __version__="9.9")
     monkeypatch.setattr(gpu, "load", lambda _: testing)

@@ -76,13 +76,25 @@ _TORCH_DEFAULT = _read_torch_default()
 
 @dataclass(frozen=True)
 class EventApi:
-    """How a device marks points in its queue: `mark` returns one, `seconds` is the time between two.
+    """How a device marks points in its queue: `make` a mark, `record` it, `seconds` between two of them.
 
-    The device must have reached both marks before `seconds` is called: synchronize first.
+    Making a mark may cost more host time than recording it, so all are made before the marked work, and each
+    can be recorded again. The device must have reached both marks before `seconds` is called: synchronize
+    first.
     """
 
-    mark: Callable[[], Any]
+    make: Callable[[], Any]
+    record: Callable[[Any], None]
     seconds: Callable[[Any, Any], float]
+
+    @classmethod
+    def of_clock(cls, clock: Callable[[], float]) -> EventApi:
+        """Return marks that hold the time of a clock at which they were recorded."""
+
+        def record(mark: list[float]) -> None:
+            mark[:] = [clock()]
+
+        return cls(list, record, lambda start, end: end[0] - start[0])
 
 
 class Device(ABC):
@@ -336,12 +348,14 @@ class Accelerator(Device):
         if self.torch_device.type not in ("cuda", "xpu"):
             return None
 
-        def mark() -> Any:
+        def make() -> Any:
             event = self._api.Event(enable_timing=True)
-            event.record()
+            event.record()  # torch creates the driver's event only when it is first recorded
             return event
 
-        return EventApi(mark, lambda start, end: float(start.elapsed_time(end)) / 1e3)
+        return EventApi(
+            make, lambda event: event.record(), lambda start, end: float(start.elapsed_time(end)) / 1e3
+        )
 
     def graph_recorder(self) -> GraphRecorder | None:
         """Return a recorder of CUDA graphs, None on other accelerators."""

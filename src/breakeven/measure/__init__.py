@@ -38,6 +38,9 @@ rounds), so that the median's 95% interval reaches the target precision: 16 or m
 up to 1,000, as ``max_time`` allows, and never fewer than ``min_rounds``. pytest-benchmark times them,
 after up to 50 untimed ones, with the garbage collector off.
 
+Warnings are shown, never errors, while a case is built and measured: a project's ``filterwarnings = error``
+is for its tests.
+
 Outside of the timed rounds: for ``train``, six more rounds with marks between the parts (device events; on a
 CPU, the clock), and on an accelerator six that time how long the host is busy queueing. Afterwards floating
 point operations are counted on the meta device, and the minimum of moved bytes is computed.

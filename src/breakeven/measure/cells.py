@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+import torch
+
 from breakeven.case import Cell
 from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device
@@ -119,10 +121,15 @@ class CellCache:
 @contextmanager
 def in_effect(workload: Workload, device: Device) -> Iterator[None]:
     """Apply the workload's options to the process for the duration of the block, then restore them."""
-    with device.tf32_set(workload.tf32), warnings.catch_warnings() if workload.compile else nullcontext():
+    with (
+        device.tf32_set(workload.tf32),
+        torch.autograd.set_multithreading_enabled(False)
+        if workload.single_threaded_backward
+        else nullcontext(),
+        warnings.catch_warnings() if workload.compile else nullcontext(),
+    ):
         if workload.compile:
-            # Where warnings are errors, a compiler's would end a case: it recommends TF32, which is an axis
-            # here, and calls deprecated parts of torch.
+            # A compiler recommends TF32, which is an axis here, and calls deprecated parts of torch.
             warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
             warnings.filterwarnings("ignore", module=r"(torch|triton|sympy)\b")
         yield

@@ -5,9 +5,12 @@ Counting could disturb timed rounds, so the runner does it afterwards.
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -18,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.settings import settings_kept
-from breakeven.measure.timing import CLOCK, Clock
+from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import (
     Workload,
@@ -35,7 +38,12 @@ META = torch.device("meta")
 """Tensors there have shapes but no data, so that a pass costs no arithmetic."""
 
 MAX_COUNT_S = 2.0
-"""Counting stops after this; an LSTM takes about 8 ms for each step of its sequence."""
+"""Counting stops after this CPU time; an LSTM takes about 8 ms for each step of its sequence."""
+
+TOO_LONG = f"counting took more than {MAX_COUNT_S:g} s"
+
+CHEAP_COUNT_S = 0.05
+"""A model whose count takes less is counted at each batch size."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +63,66 @@ class Flops:
 
 
 class FlopCounts:
-    """Counts each cell once; if counting fails, other batch sizes are not tried."""
+    """Counts each model at each batch size, or scales counts that would take long."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock = time.thread_time) -> None:
         self._clock = clock
-        self._counts: dict[Model | Cell, Flops | str] = {}
+        self._counts: dict[Model, ModelCounts] = {}
 
     def facts(self, cell: Cell, phase: Phase, workload: Workload) -> dict[str, Any]:
         """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes."""
         if not phase.passes:
             return {}
-        counted = self._counts.get(cell) or self._counts.get(cell.model)
-        if counted is None:
-            counted = count_flops(workload, self._clock)
-            self._counts[cell.model if isinstance(counted, str) else cell] = counted
+        counts = self._counts.setdefault(cell.model, ModelCounts(self._clock))
+        counted = counts.at(cell.batch_size, workload)
         return {"flops_unknown": counted} if isinstance(counted, str) else {"flops": counted.of(phase)}
 
 
-def count_flops(workload: Workload, clock: Clock = CLOCK) -> Flops | str:
+class ModelCounts:
+    """The counts of one model by batch size.
+
+    A recurrent model takes half a second to count, at any batch size. Once two batch sizes of such a model
+    have the same operations for each sample, other batch sizes are scaled. A model with operations that do
+    not grow with the batch (those on its weights) or grow faster (a product of all pairs of samples) is
+    counted at each.
+
+    What cannot be counted at one batch size is not tried at others. Only a count that takes too long, such as
+    the first of a process, for which torch loads modules, is followed by another one.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._counted: dict[int, Flops | str] = {}
+        self._fastest_s = math.inf
+
+    def at(self, batch_size: int, workload: Workload) -> Flops | str:
+        """Return the operations at a batch size, or one line that states why they are unknown."""
+        if batch_size not in self._counted:
+            known = self._failed() or self._scaled(batch_size)
+            if known is not None:
+                return known
+            start = self._clock()
+            self._counted[batch_size] = count_flops(workload, self._clock)
+            self._fastest_s = min(self._fastest_s, self._clock() - start)
+        return self._counted[batch_size]
+
+    def _failed(self) -> str | None:
+        reasons = [found for found in self._counted.values() if isinstance(found, str)]
+        return None if reasons in ([], [TOO_LONG]) else reasons[-1]
+
+    def _scaled(self, batch_size: int) -> Flops | None:
+        counted = {batch: found for batch, found in self._counted.items() if isinstance(found, Flops)}
+        rates = {
+            (Fraction(found.forward, batch), Fraction(found.backward, batch))
+            for batch, found in counted.items()
+        }
+        if self._fastest_s < CHEAP_COUNT_S or len(counted) < 2 or len(rates) > 1:
+            return None
+        ((forward, backward),) = rates
+        return Flops(int(forward * batch_size), int(backward * batch_size))
+
+
+def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | str:
     """Return the operations of one training step's passes, or one line that states why they are unknown.
 
     `torch.utils.flop_counter` counts the products (linear layers, convolutions, attention), two operations
@@ -132,7 +182,7 @@ class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._clock() > self._until_s:
-            raise MeasurementError(f"counting took more than {MAX_COUNT_S:g} s")
+            raise MeasurementError(TOO_LONG)
         return func(*args, **(kwargs or {}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from subprocess import CalledProcessError
 
 import torch
 
@@ -24,7 +25,16 @@ _UNSUPPORTED = (
     "Cannot find a working triton installation",
     "TritonMissing",
     "CalledProcessError: Command",
+    "too old to be supported by the triton GPU compiler",
+    "0 active drivers ([])",  # Triton without a GPU, or without the library of its driver
+    "libcuda.so cannot found",
+    "Failed to open libcuda.so",
+    "libcuda.so.1: cannot open shared object file",
+    "cannot find -lcuda",
+    "'-lcuda'",  # the command with which Triton links its launcher
+    "'-l:libcuda.so.1'",
 )
+_UNSUPPORTED_TYPES = (RuntimeError, AssertionError, ImportError, OSError, CalledProcessError)
 _DEVICE_LOST = (  # the device's context is then unusable for the rest of this process
     "illegal memory access",
     "device-side assert",
@@ -70,25 +80,36 @@ def outcome_of(error: BaseException) -> OutcomeKind:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an allocation failed, on the host or on a device, in a recipe or in a round."""
-    if isinstance(error, RecipeError) and error.__cause__ is not None:
-        error = error.__cause__
+    error = _cause_of(error)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or _shows(error, _OUT_OF_MEMORY)
 
 
 def is_unsupported(error: BaseException) -> bool:
-    """Return whether a requirement of the workload is missing: a fused optimizer, a compiler."""
-    return isinstance(error, UnsupportedError) or _shows(error, _UNSUPPORTED)
-
-
-def _shows(error: BaseException, signs: Sequence[str]) -> bool:
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+    """Return whether a requirement of the workload is missing: a fused optimizer, a compiler, a driver."""
+    return isinstance(error, UnsupportedError) or _unsupported_line(error) is not None
 
 
 def reason_for(error: BaseException) -> str:
     """Return one line: breakeven's messages unchanged, others with their type."""
-    if isinstance(error, RuntimeError) and is_unsupported(error):
-        # A compiler's errors have many lines, and the relevant one is not the first.
-        lines = [line.strip() for line in str(error).splitlines()]
-        text = next((line for line in lines if any(sign in line for sign in _UNSUPPORTED)), str(error))
-        return f"not supported here: {text[:300]}"
+    line = _unsupported_line(error)
+    if line is not None:
+        return f"not supported here: {line[:300]}"
     return str(error) if isinstance(error, BreakevenError) else error_line(error)
+
+
+def _unsupported_line(error: BaseException) -> str | None:
+    """Return the line that names the missing requirement: a compiler's errors have many, and others first."""
+    error = _cause_of(error)
+    if not isinstance(error, _UNSUPPORTED_TYPES):
+        return None
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if any(sign in line for sign in _UNSUPPORTED)), None)
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """Return what a recipe raised, other errors as they are."""
+    return error.__cause__ if isinstance(error, RecipeError) and error.__cause__ is not None else error
+
+
+def _shows(error: BaseException, signs: Sequence[str]) -> bool:
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)

@@ -42,7 +42,7 @@ def part_facts(phase: Phase, trainer: Trainer, clock: Clock, rounds: int = PART_
 
 def host_events(clock: Clock) -> EventApi:
     """Return marks that read the host's clock."""
-    return EventApi(clock, lambda start, end: end - start)
+    return EventApi.of_clock(clock)
 
 
 def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) -> dict[str, float]:
@@ -51,13 +51,14 @@ def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) 
     The time of a part includes the device's idle gaps while it waits for the host.
     """
     seconds: dict[str, list[float]] = {part: [] for part in phase.parts}
+    first, *others = marks = [events.make() for _ in range(len(phase.parts) + 1)]
     for _ in range(rounds):
         trainer.prepare(phase)
         trainer.device.synchronize()
-        marks = [events.mark()]
-        for part in phase.parts:
+        events.record(first)
+        for part, mark in zip(phase.parts, others, strict=True):
             trainer.do(part)
-            marks.append(events.mark())
+            events.record(mark)
         trainer.device.synchronize()
         for part, (start, end) in zip(phase.parts, pairwise(marks), strict=True):
             seconds[part].append(events.seconds(start, end))

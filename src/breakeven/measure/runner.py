@@ -35,6 +35,7 @@ from breakeven.measure.timing import (
     warm_up_loop,
 )
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe, error_line
 from breakeven.phases import HEADLINE, Phase, parse_phase
 
@@ -63,11 +64,12 @@ class Runner:
         self._clock = clock
         self._cells = CellCache(clock)
         self._losses = LossCheck(clock)
-        self._flops = FlopCounts(clock)
+        self._flops = FlopCounts()
         self._skips = SkipPolicy()
         self._threads = ThreadSearch(clock)
         self._open = ExitStack()
 
+    @warnings_shown()
     def measure(
         self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds
     ) -> dict[str, Any]:
@@ -106,6 +108,7 @@ class Runner:
             facts |= {"state": state, "evidence": evidence | subnormal_evidence(trainer.state_tensors())}
             return facts | warmed | captured | self._after_rounds(case, phase, trainer, step_s)
 
+    @warnings_shown()
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
         with self._ready(case, device, recipe) as (trainer, _):
@@ -119,6 +122,7 @@ class Runner:
         self._cells.drop_trainer(device_is_lost=kind is OutcomeKind.CRASHED)
         return kind, reason
 
+    @warnings_shown()
     def run_canary(self, when: str, devices: Iterable[Device]) -> None:
         """Time the canary on each device and keep it under `when`; where it fails, record the error."""
         with self._counted(PREPARING):

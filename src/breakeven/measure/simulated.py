@@ -85,7 +85,7 @@ class SimulatedDevice(Device):
 
     def event_api(self) -> EventApi:
         """Return marks that read the time at which the queue reaches them."""
-        return EventApi(lambda: max(self.clock.now, self.busy_until), lambda start, end: end - start)
+        return EventApi.of_clock(lambda: max(self.clock.now, self.busy_until))
 
 
 class SimulatedGraphs:
