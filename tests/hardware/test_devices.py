@@ -10,8 +10,8 @@ import torch
 from breakeven.errors import UsageError
 from breakeven.hardware import devices
 from breakeven.hardware.devices import (
-    BestCpu,
     Accelerator,
+    BestCpu,
     Cpu,
     default_devices,
     default_threads,

@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 
-import torch
-
 from breakeven.case import Cell
 from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device

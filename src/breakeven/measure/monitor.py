@@ -18,7 +18,8 @@ import psutil
 import torch
 
 from breakeven.flags import Flag
-from breakeven.hardware.devices import Device, affinity
+from breakeven.hardware.cpus import affinity
+from breakeven.hardware.devices import Device
 from breakeven.hardware.nvml import THROTTLING
 
 try:
