@@ -86,7 +86,7 @@ def test_tf32_set_restores_after_an_error(found):
 
 
 def test_none_changes_nothing(monkeypatch):
-    monkeypatch.setattr("breakeven.hardware.float32._State", lambda: pytest.fail("looked at the switches"))
+    monkeypatch.setattr("breakeven.hardware.float32.Switches", lambda: pytest.fail("looked at the switches"))
     with tf32_set(None):
         pass
 
