@@ -30,7 +30,7 @@ FIRST_S = (1.0, 10.0, 60.0)
 
 def exact_latency(phase: Phase, steps: int = 1) -> float:
     """Return the exact time of a step: all but the first launch of a round hide behind the device's work."""
-    return LAUNCH_S / steps + sum(getattr(COSTS, part) for part in phase.parts)
+    return LAUNCH_S / steps + sum(float(getattr(COSTS, part)) for part in phase.parts)
 
 
 class ForgetfulDevice(SimulatedDevice):
