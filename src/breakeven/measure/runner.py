@@ -185,8 +185,10 @@ class Runner:
             while self._may_get_faster(round_, later, deadline):
                 later.append(time_round(round_, self._clock))
             fastest_s = min(timed.total_s for timed in later)
-            deadline.check(MIN_SLOW * fastest_s)
-            if round_.phase is not HEADLINE:
+            if round_.phase is HEADLINE:
+                deadline.check(MIN_SLOW * fastest_s)
+            else:
+                deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
                 raise_if_over_budget(fastest_s, self.budget)
         return [first, *later], losses
 
