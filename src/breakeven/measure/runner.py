@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from statistics import median
 from typing import Any
 
 from breakeven.case import Budget, CaseKey, Cell, OutcomeKind
@@ -98,7 +99,7 @@ class Runner:
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
                 warming_up = snapshot(device)
-                plan, step_s, warmed = self._warmed_up(case, round_, early, deadline)
+                plan, warmed = self._warmed_up(case, round_, early, deadline)
                 device.reset_peak_memory()
                 with self._counted(TIMING):
                     before = snapshot(device)
@@ -106,7 +107,7 @@ class Runner:
                     state = state_between(before, snapshot(device), warming_up)
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
             facts |= {"state": state, "evidence": evidence | subnormal_evidence(trainer.state_tensors())}
-            return facts | warmed | captured | self._after_rounds(case, phase, trainer, step_s)
+            return facts | warmed | captured | self._after_rounds(case, phase, trainer, warmed["step_s"])
 
     @warnings_shown()
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
@@ -200,8 +201,10 @@ class Runner:
             while self._may_get_faster(round_, later, deadline):
                 later.append(time_round(round_, self._clock))
             fastest_s = min(timed.total_s for timed in later)
-            deadline.check(MIN_SLOW * fastest_s)
-            if round_.phase is not HEADLINE:
+            if round_.phase is HEADLINE:
+                deadline.check(MIN_SLOW * fastest_s)
+            else:
+                deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
                 raise_if_over_budget(fastest_s, self.budget)
         return [first, *later], losses
 
@@ -226,13 +229,14 @@ class Runner:
 
     def _warmed_up(
         self, case: CaseKey, round_: Round, early: list[Timed], deadline: Deadline
-    ) -> tuple[RoundPlan, float, dict[str, Any]]:
-        """Warm up, and return the plan, the seconds of a step with its preparation, and facts."""
+    ) -> tuple[RoundPlan, dict[str, Any]]:
         trainer = round_.trainer
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(round_, early[1:])
             if round_.phase is not HEADLINE:
-                raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
+                # Of all rounds, because the tail of a short warm-up may be a single slow one.
+                round_s = median(timed.total_s for timed in warmup.rounds)
+                raise_if_over_budget(round_s, self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
         self._skips.observe(case, warmup.fastest_s())
@@ -242,6 +246,7 @@ class Runner:
             "planned_rounds": plan.rounds,
             "target_precision": self.budget.target_precision,
             "steady": warmup.steady,
+            "step_s": warmup.round_s(),
         }
         if round_.phase.is_loop:
             facts["steps"] = plan.steps
@@ -249,7 +254,7 @@ class Runner:
             # torch compiles in the first few calls, nearly all of it in the first case of a model. With
             # graphs, it compiled before, and `prepare_graphs` returns the seconds.
             facts["compile_s"] = beyond_steady(early, warmup)
-        return plan, warmup.round_s(), facts
+        return plan, facts
 
     def _steady(self, round_: Round, earlier: list[Timed]) -> tuple[Warmup, int]:
         minimum = min_warmup(round_.trainer.device)

@@ -28,6 +28,9 @@ class SimulatedClock:
         """Read the clock."""
         return self.now
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # a copied model runs on the same clock
+
     def advance(self, seconds: float) -> None:
         """Let time pass on the host."""
         self.now += seconds

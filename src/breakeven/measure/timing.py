@@ -139,9 +139,14 @@ class MinWarmup:
     seconds: float = 0.05
 
 
+CPU_WARMUP = MinWarmup()
+ACCELERATOR_WARMUP = MinWarmup(seconds=0.15)
+"""Accelerators need 150 ms until their clocks have ramped up."""
+
+
 def min_warmup(device: Device) -> MinWarmup:
-    """Return the minimum warm-up of a device: accelerators need 150 ms until their clocks have ramped up."""
-    return MinWarmup(seconds=0.15) if device.is_accelerator else MinWarmup()
+    """Return the minimum warm-up of a device."""
+    return ACCELERATOR_WARMUP if device.is_accelerator else CPU_WARMUP
 
 
 @dataclass(frozen=True)
@@ -176,8 +181,8 @@ def warm_up(
     """Repeat a round until its times are steady.
 
     Ends when `minimum` is reached and the times are steady, or after `max_s` seconds, whichever comes first;
-    there are at least two rounds, including the `earlier` ones. Each of those counts as long as the fastest:
-    a slow one must not shorten the warm-up. The first call of a phase is timed separately.
+    there are at least two rounds, or one `earlier` one. Each of those counts as long as the fastest: a slow
+    one must not shorten the warm-up. The first call of a phase is timed separately.
     """
     rounds = list(earlier)
     earlier_s = len(rounds) * min((timed.total_s for timed in rounds), default=0.0)
@@ -185,7 +190,7 @@ def warm_up(
     next_check = minimum.rounds
     while True:
         elapsed = clock() - begin
-        is_over = earlier_s + elapsed >= max_s and len(rounds) >= 2
+        is_over = earlier_s + elapsed >= max_s and len(rounds) >= (1 if earlier else 2)
         if is_over or len(rounds) >= MAX_WARMUP_ROUNDS:
             return Warmup(tuple(rounds), is_steady([timed.latency_s for timed in rounds]))
         if len(rounds) >= next_check and elapsed >= minimum.seconds:
