@@ -1,11 +1,13 @@
 """The order in which a run takes its cells, and the cell that is timed again at its end."""
 
 import itertools
+import re
 
 import pytest
 
 from breakeven.case import Axes, Cell
-from breakeven.plugin.order import run_order
+from breakeven.errors import UsageError
+from breakeven.plugin.order import parse_seed, run_order
 
 GRID = """
 @pytest.mark.sweep(batch_size=[1, 2, 3, 4], width=[4, 8])
@@ -77,9 +79,15 @@ def test_run(bench):
 def test_default_seed(bench):
     bench.write().run()
 
-    assert bench.file()["breakeven"]["processes"] == [
-        {"seed": 0, "order": ["plain batch=16", "plain batch=1"]}
-    ]
+    [process] = bench.file()["breakeven"]["processes"]
+    assert process == {"seed": 0, "order": ["plain batch=16", "plain batch=1"]}
+
+
+def test_thousands_of_digits():
+    """They are refused as any other number is; Python would not convert them, and no line holds them."""
+    with pytest.raises(UsageError) as error:
+        parse_seed("9" * 5000)
+    assert len(str(error.value)) < 200
 
 
 def test_ini_seed(bench):
@@ -143,8 +151,8 @@ def bench_half(train_benchmark, batch_size):
     result = bench.run("--breakeven-seed=1")
 
     assert list(bench.outcomes()) == ["bench_half[3-cpu@1-train]", "bench_half[4-cpu@1-train]"]
-    rows = [line.split()[1] for line in result.outlines if line.strip().startswith("half ")]
-    assert rows == ["1", "2"]
+    rows = [re.match(r" (?:half| {4}) +(\d) ", line) for line in result.outlines]
+    assert [row[1] for row in rows if row] == ["1", "2"]
     result.stdout.fnmatch_lines(["skipped x1: no 3", "skipped x1: no 4"])
 
 

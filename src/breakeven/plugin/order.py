@@ -10,6 +10,7 @@ import pytest
 
 from breakeven.case import Cell
 from breakeven.errors import UsageError
+from breakeven.format import one_line
 from breakeven.plugin.collection import case_of, is_case
 
 MAX_SEED = 2**32 - 1
@@ -29,7 +30,7 @@ def parse_seed(text: str) -> int:
     is_number = text.isascii() and text.isdecimal() and len(text) <= 10
     if not is_number or int(text) > MAX_SEED:
         raise UsageError(
-            f"--breakeven-seed={text!r} is not an integer from 0 to {MAX_SEED}; use for example 1"
+            f"--breakeven-seed={one_line(text, 40)!r} is not an integer from 0 to {MAX_SEED}; use for example 1"
         )
     return int(text)
 
