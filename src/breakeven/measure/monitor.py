@@ -1,14 +1,16 @@
-"""Disturbances of a case: the machine's state before and after its rounds, and the resulting flags.
+"""Disturbances of a case: the machine's state before, between and after its rounds, and the resulting flags.
 
 Nothing is read inside a round. A value that cannot be read sets no flag.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from breakeven.flags import Flag
@@ -31,7 +33,10 @@ MAX_SWITCHES_PER_S = 50.0
 MIN_SWITCHES = 3
 MIN_WALL_S = 1e-3
 CLOCK_CHANGE = 0.05
-"""The maximum relative difference of GPU clocks before and after the rounds."""
+"""The maximum relative difference of GPU clocks before, between and after the rounds."""
+
+SAMPLE_S = 0.25
+"""The minimum seconds between two samples: reading one takes up to a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,40 @@ def snapshot(device: Device, clock: Callable[[], float]) -> Snapshot:
     )
 
 
-def state_between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
-    """Return the ``state`` of a case's ``extra_info``: plain values, None if unknown."""
+class Sampler:
+    """Samples an accelerator between rounds; called before each, it reads at most every `SAMPLE_S` seconds.
+
+    `samples` has a list of values by name, and ``t_s``, the seconds since the sampler was made.
+    """
+
+    def __init__(self, device: Device, clock: Callable[[], float]) -> None:
+        self.samples: dict[str, list[Any]] = {}
+        self._device = device
+        self._clock = clock
+        self._start_s = clock()
+        self._next_s = self._start_s if device.is_accelerator else math.inf
+
+    def __call__(self) -> None:
+        """Take a sample if one is due; a device that gives none is not asked again."""
+        now = self._clock()
+        if now < self._next_s:
+            return
+        sample = self._device.sample()
+        self._next_s = math.inf if sample is None else now + SAMPLE_S
+        for name, value in ({} if sample is None else {"t_s": now - self._start_s, **sample}).items():
+            self.samples.setdefault(name, []).append(value)
+
+
+def state_between(
+    before: Snapshot, after: Snapshot, samples: Mapping[str, list[Any]] | None = None
+) -> dict[str, Any]:
+    """Return the ``state`` of a case's ``extra_info``: plain values, None if unknown.
+
+    Args:
+        before: the machine right before the rounds.
+        after: right after them.
+        samples: what a `Sampler` read between them; without any, the state has no ``samples``.
+    """
     wall_s = after.wall_s - before.wall_s
     counts = before.involuntary_switches, after.involuntary_switches
     return {
@@ -67,6 +104,7 @@ def state_between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
         "load_average": [before.load_average, after.load_average],
         "gpu_before": before.gpu,
         "gpu_after": after.gpu,
+        **({"samples": samples} if samples else {}),
     }
 
 
@@ -79,14 +117,18 @@ def evidence_of(state: dict[str, Any], *, is_accelerator: bool) -> Evidence:
     contended = _contended(state, is_accelerator)
     if contended:
         found[Flag.CONTENDED.value] = contended
-    before, after = state["gpu_before"] or {}, state["gpu_after"] or {}
-    reasons = {*(before.get("event_reasons") or ()), *(after.get("event_reasons") or ())}
-    throttling = sorted(reasons & set(THROTTLING))
+    before, after, samples = state["gpu_before"] or {}, state["gpu_after"] or {}, state.get("samples", {})
+
+    def seen(name: str) -> list[Any]:
+        values = (before.get(name), *samples.get(name, ()), after.get(name))
+        return [value for value in values if value]
+
+    throttling = sorted(set(chain(*seen("event_reasons"))) & set(THROTTLING))
     if throttling:
         found[Flag.THROTTLED.value] = {"event_reasons": throttling}
-    clocks = [before.get("sm_clock_mhz") or 0, after.get("sm_clock_mhz") or 0]
-    if all(clocks) and abs(clocks[1] / clocks[0] - 1) > CLOCK_CHANGE:
-        found[Flag.CLOCK.value] = {"sm_clock_mhz": clocks}
+    clocks = seen("sm_clock_mhz")
+    if clocks and max(clocks) / min(clocks) - 1 > CLOCK_CHANGE:
+        found[Flag.CLOCK.value] = {"sm_clock_mhz": [min(clocks), max(clocks)]}
     others = max(before.get("other_processes") or 0, after.get("other_processes") or 0)
     if others:
         found[Flag.SHARED_GPU.value] = {"other_processes": others}

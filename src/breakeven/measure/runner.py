@@ -14,7 +14,7 @@ from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
 from breakeven.measure.flops import FlopCounts, moved_bytes
 from breakeven.measure.loss_check import LossCheck, Losses
-from breakeven.measure.monitor import evidence_of, snapshot, state_between
+from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between
 from breakeven.measure.outcomes import outcome_of, reason_for
 from breakeven.measure.parts import part_facts
 from breakeven.measure.skips import MAX_OVERRUN, SkipPolicy, max_round_s, raise_if_over_budget
@@ -97,8 +97,9 @@ class Runner:
                 device.reset_peak_memory()
                 with self._counted(TIMING):
                     before = snapshot(device, self._clock)
+                    round_.before_setup = sampler = Sampler(device, self._clock)
                     time_rounds(round_, plan)
-                    state = state_between(before, snapshot(device, self._clock))
+                    state = state_between(before, snapshot(device, self._clock), sampler.samples)
             facts |= {"state": state, "evidence": evidence_of(state, is_accelerator=device.is_accelerator)}
             return facts | warmed | captured | self._after_rounds(case, phase, trainer)
 

@@ -37,15 +37,21 @@ MAD_TO_SIGMA = 1.4826
 
 
 class Round:
-    """One timed call of a phase: `setup` untimed, `run` timed; both end synchronized."""
+    """One timed call of a phase: `setup` untimed, `run` timed; both end synchronized.
+
+    `before_setup` is called first of all, untimed too.
+    """
 
     def __init__(self, phase: Phase, trainer: Trainer) -> None:
         self.phase = phase
         self.trainer = trainer
         self.synchronize = trainer.device.synchronize
+        self.before_setup: Callable[[], object] | None = None
 
     def setup(self) -> None:
         """Prepare the phase, and wait until the device is idle."""
+        if self.before_setup is not None:
+            self.before_setup()
         self.trainer.prepare(self.phase)
         self.synchronize()
 

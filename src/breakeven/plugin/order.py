@@ -29,8 +29,9 @@ def parse_seed(text: str) -> int:
     # Ten digits at most: Python refuses to convert thousands of them.
     is_number = text.isascii() and text.isdecimal() and len(text) <= 10
     if not is_number or int(text) > MAX_SEED:
+        shown = repr(one_line(text, 40))
         raise UsageError(
-            f"--breakeven-seed={one_line(text, 40)!r} is not an integer from 0 to {MAX_SEED}; use for example 1"
+            f"--breakeven-seed={shown} is not an integer from 0 to {MAX_SEED}; use for example 1"
         )
     return int(text)
 
