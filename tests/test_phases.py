@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.phases import BYTES, COMPARED, FLOPS, HEADLINE, STEP_PARTS, Phase, find_phase
+from breakeven.phases import BYTES, COMPARED, FLOPS, HEADLINE, STEP_PARTS, Phase, find_phase, parse_phases
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from breakeven.phases import BYTES, COMPARED, FLOPS, HEADLINE, STEP_PARTS, Phase
         ("backward", ("backward",), FLOPS, True, ("backward",)),
         ("step", ("step",), BYTES, True, ()),
         ("train", STEP_PARTS, FLOPS, True, ("forward", "backward")),
+        ("train_sync", STEP_PARTS, FLOPS, True, ("forward", "backward")),
     ],
 )
 def test_properties(name, parts, rate, is_compared, passes):
@@ -28,7 +29,14 @@ def test_parts_of_a_step(phase):
 def test_compared():
     """The headline comes first, and `transfer` never."""
     assert HEADLINE is Phase.TRAIN
-    assert COMPARED == ("train", "forward", "backward", "step")
+    assert COMPARED == ("train", "forward", "backward", "step", "train_sync")
+
+
+def test_defaults():
+    """The loop is timed where no phase is named, and the synchronized step only where it is."""
+    assert parse_phases(()) == ("transfer", "forward", "backward", "step", "train")
+    assert parse_phases(("train_sync", "train")) == ("train", "train_sync")
+    assert [phase.value for phase in Phase if phase.is_loop] == ["train"]
 
 
 def test_find_phase():

@@ -77,6 +77,8 @@ class Tool:
 class CallRound:
     """A plain function as a round, without preparation or synchronization."""
 
+    steps = 1
+
     def __init__(self, function: Call) -> None:
         self._function = function
 

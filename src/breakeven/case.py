@@ -231,13 +231,15 @@ class Budget:
 
     `target_precision` is the relative half-width asked of the median's 95% interval; `min_rounds` is at
     least 6, since five rounds cannot give a 95% interval of a median; `max_rounds` keeps run files
-    small (1,000 rounds are about 45 kB of JSON).
+    small (1,000 rounds are about 45 kB of JSON). `timeout_s` limits the whole case, its model's first call
+    included.
     """
 
     min_rounds: int = 6
     max_time_s: float = 1.0
     target_precision: float = 0.02
     max_rounds: int = 1000
+    timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
         """Check the limits.
@@ -253,6 +255,8 @@ class Budget:
             raise UsageError(
                 f"max_time_s={self.max_time_s!r} is not a positive number of seconds; use 1 or more"
             )
+        if not 0 < self.timeout_s < math.inf:
+            raise UsageError(f"timeout_s={self.timeout_s!r} is not a positive number of seconds; use 600")
         if not 0 < self.target_precision < 1:
             raise UsageError(
                 f"target_precision={self.target_precision!r} is not between 0 and 1; 0.02 asks for +-2%"
@@ -265,6 +269,7 @@ class OutcomeKind(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     OOM = "oom"
+    TIMEOUT = "timeout"
     CRASHED = "crashed"
 
 

@@ -22,25 +22,39 @@ class Phase(StrEnum):
     """A timed part of training.
 
     `parts` are the consecutive parts of a training step that are timed. `rate` is the unit of the counted
-    work. `is_compared` is whether a speedup is meaningful: `transfer` does nothing on a CPU.
+    work. `is_compared` is whether a speedup is meaningful: `transfer` does nothing on a CPU. `is_loop` is
+    whether a round repeats the parts with one synchronization after the last, as a training loop does.
+    `is_default` is whether the phase is timed where none is named.
     """
 
     parts: tuple[str, ...]
     rate: str
     is_compared: bool
+    is_loop: bool
+    is_default: bool
 
-    def __new__(cls, name: str, parts: tuple[str, ...], rate: str, is_compared: bool = True) -> Self:
+    def __new__(
+        cls,
+        name: str,
+        parts: tuple[str, ...],
+        rate: str,
+        is_compared: bool = True,
+        is_loop: bool = False,
+        is_default: bool = True,
+    ) -> Self:
         """Create a phase from its name and its properties."""
         phase = str.__new__(cls, name)
         phase._value_ = name
         phase.parts, phase.rate, phase.is_compared = parts, rate, is_compared
+        phase.is_loop, phase.is_default = is_loop, is_default
         return phase
 
     TRANSFER = "transfer", ("transfer",), BYTES, False
     FORWARD = "forward", ("forward",), FLOPS
     BACKWARD = "backward", ("backward",), FLOPS
     STEP = "step", ("step",), BYTES
-    TRAIN = "train", STEP_PARTS, FLOPS
+    TRAIN = "train", STEP_PARTS, FLOPS, True, True
+    TRAIN_SYNC = "train_sync", STEP_PARTS, FLOPS, True, False, False
 
     @property
     def before(self) -> tuple[str, ...]:
@@ -59,7 +73,7 @@ class Phase(StrEnum):
 
 
 HEADLINE = Phase.TRAIN
-"""The phase that a verdict is about, if it was measured."""
+"""The phase that a verdict is about, if it was measured. Its cases are never skipped to save time."""
 
 COMPARED = (HEADLINE, *(phase for phase in Phase if phase.is_compared and phase is not HEADLINE))
 """The phases with a speedup, the headline first."""
@@ -83,7 +97,7 @@ def parse_phase(name: str) -> Phase:
 
 
 def parse_phases(names: Sequence[str]) -> tuple[Phase, ...]:
-    """Return the phases of those names, in the order of a training step; all of them for no names.
+    """Return the phases of those names, in the order of a training step; the default ones for no names.
 
     Raises:
         UsageError: a name is unknown, or given twice.
@@ -91,4 +105,4 @@ def parse_phases(names: Sequence[str]) -> tuple[Phase, ...]:
     for name in names:
         if list(names).count(parse_phase(name)) > 1:
             raise UsageError(f"phase {name!r} is named twice; name each phase once")
-    return tuple(phase for phase in Phase if not names or phase in names)
+    return tuple(phase for phase in Phase if (phase in names if names else phase.is_default))

@@ -79,15 +79,9 @@ def test_sample():
     assert api.open == 0
 
 
-@pytest.mark.parametrize(
-    "api",
-    [
-        Recorded(nvmlInit=RecordedError("NVML Shared Library Not Found")),
-        Recorded(nvmlDeviceGetHandleByUUID=RecordedError("Not Found")),
-    ],
-)
-def test_no_sample(api):
-    assert gpu_sample(GPU, api) is None
+@pytest.mark.parametrize("missing", ["nvmlInit", "nvmlDeviceGetHandleByUUID"])
+def test_no_sample(missing):
+    assert gpu_sample(GPU, Recorded(**{missing: RecordedError("Not Found")})) is None
 
 
 def test_sample_of_the_right_gpu(monkeypatch):

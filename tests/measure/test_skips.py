@@ -36,15 +36,19 @@ def test_forecast(seen, predicted):
     ("kind", "batch_size", "phase", "covers"),
     [
         (OutcomeKind.SKIPPED, 8, "backward", True),
-        (OutcomeKind.SKIPPED, 8, "train", True),
+        (OutcomeKind.SKIPPED, 8, "train_sync", True),
+        (OutcomeKind.SKIPPED, 8, "train", False),
+        (OutcomeKind.TIMEOUT, 8, "step", True),
+        (OutcomeKind.TIMEOUT, 16, "train", False),
         (OutcomeKind.SKIPPED, 9, "backward", True),
         (OutcomeKind.SKIPPED, 8, "forward", False),
         (OutcomeKind.SKIPPED, 7, "train", False),
         (OutcomeKind.OOM, 9, "transfer", True),
         (OutcomeKind.OOM, 8, "train", False),
+        (OutcomeKind.OOM, 9, "train", True),
     ],
 )
 def test_skip_rule(kind, batch_size, phase, covers):
-    """Out of memory covers larger batches, too long later phases too."""
+    """Out of memory covers larger batches, too long later phases too, but never the headline."""
     rule = SkipRule(CaseKey.of("w", 8, "backward", "cpu"), kind, "")
     assert rule.covers(CaseKey.of("w", batch_size, phase, "cpu")) is covers

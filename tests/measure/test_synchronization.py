@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from breakeven.case import Budget, CaseKey
-from breakeven.doctor.selftests.simulated_device import COSTS, LATENCIES, LAUNCH_S
+from breakeven.doctor.selftests.simulated_device import COSTS, LAUNCH_S, exact_latency
 from breakeven.hardware.devices import Cpu, Device
 from breakeven.measure.parts import enqueue_seconds, part_seconds
 from breakeven.measure.runner import Runner
@@ -209,10 +209,15 @@ def test_pytest_benchmark_reads_the_device_time(pytester, monkeypatch):
     result = pytester.runpytest_inprocess(
         "bench_simulated.py",
         "--breakeven-devices=simulated",
+        f"--breakeven-phases={','.join(Phase)}",
         "--benchmark-timer=simulation.now",
         "--benchmark-json=run.json",
     )
     result.assert_outcomes(passed=len(Phase))
-    benchmarks = json.loads((pytester.path / "run.json").read_text())["benchmarks"]
-    read = {item["extra_info"]["phase"]: set(item["stats"]["data"]) for item in benchmarks}
-    assert read == {phase: {latency} for phase, latency in LATENCIES.items()}
+    steps = {}
+    for item in json.loads((pytester.path / "run.json").read_text())["benchmarks"]:
+        phase, read = Phase(item["extra_info"]["phase"]), item["stats"]["data"]
+        steps[phase] = item["extra_info"].get("steps")
+        assert read == pytest.approx([exact_latency(phase, steps[phase] or 1)] * len(read), rel=1e-9)
+    assert [phase for phase, number in steps.items() if number] == ["train"]
+    assert steps["train"] > 1

@@ -33,6 +33,8 @@ BUDGET = Budget()
 class Script:
     """A round with given latencies; the last one repeats."""
 
+    steps = 1
+
     def __init__(self, clock, latencies, prepare_s=0.0):
         self.clock, self.prepare_s, self.calls = clock, prepare_s, 0
         self.latencies = list(latencies)
@@ -133,7 +135,9 @@ def test_noise_is_steady():
         (0.5, 0.0, BUDGET.min_rounds, 0),
         (0.03, 0.0, 16, 0),
         (1e-4, 0.0, 40, 50),
-        (1e-3, 10.0, BUDGET.min_rounds, 0),  # preparing counts
+        (1e-3, 0.5, BUDGET.min_rounds, 0),  # preparing counts
+        (1.0, 0.0, 5, 0),  # the minimum would take more than five times the time
+        (9.0, 0.0, 2, 0),
         (0.0, 0.0, 40, 50),
         (1e-320, 0.0, 40, 50),
     ],

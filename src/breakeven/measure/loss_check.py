@@ -45,7 +45,12 @@ class LossCheck:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._forecast = Forecast()
+        self._step_s: dict[Cell, float] = {}
         self._last: tuple[Cell, ReferenceLoss | str] | None = None
+
+    def observe_step(self, cell: Cell, seconds: float) -> None:
+        """Remember how long a step of a cell takes on a CPU."""
+        self._step_s[cell] = min(seconds, self._step_s.get(cell, math.inf))
 
     def facts(
         self, case: CaseKey, workload: Workload, recipe: Recipe, losses: Losses, limit_s: float
@@ -58,7 +63,7 @@ class LossCheck:
         first, second = losses
         if first is None or second is None:
             return {}
-        if self._last is None or self._last[0] != case.cell:
+        if self._last is None or self._last[0] != case.cell or isinstance(self._last[1], str):
             self._last = case.cell, self._train(case.cell, workload, limit_s)
         reference = self._last[1]
         if isinstance(reference, str):
@@ -78,6 +83,9 @@ class LossCheck:
         predicted = self._forecast.predict(cell.model, cell.batch_size)
         if predicted is not None and predicted > limit_s:
             return f"not compared: one step on the CPU is predicted to take {predicted:.2g} s"
+        step_s = self._step_s.get(cell, 0.0)
+        if 2 * step_s > limit_s:
+            return f"not compared: one step on the CPU takes {step_s:.2g} s"
         start = self._clock()
         reference = reference_loss(workload)
         self._forecast.observe(cell.model, cell.batch_size, self._clock() - start)

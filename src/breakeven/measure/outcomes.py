@@ -1,4 +1,4 @@
-"""Classifies errors by torch's messages: skipped, out of memory, crashed or failed."""
+"""Classifies errors by torch's messages: skipped, timed out, out of memory, crashed or failed."""
 
 from __future__ import annotations
 
@@ -49,12 +49,18 @@ class CaseSkipped(BreakevenError):
     """A case was not timed because it would take too long, or because a smaller batch already failed."""
 
 
+class CaseTimeout(CaseSkipped):
+    """A case was not timed because it exceeded the time that any case may take."""
+
+
 class UnsupportedError(CaseSkipped):
     """A device does not support an option of a workload; other cases are not affected."""
 
 
 def outcome_of(error: BaseException) -> OutcomeKind:
     """Return how a case ended that raised `error`."""
+    if isinstance(error, CaseTimeout):
+        return OutcomeKind.TIMEOUT
     if isinstance(error, CaseSkipped) or is_unsupported(error):
         return OutcomeKind.SKIPPED
     if is_out_of_memory(error):

@@ -15,13 +15,13 @@ from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 
 PART_ROUNDS = 6
-"""The number of rounds with marks between the parts, and of those that time the queueing.
+"""The maximum number of rounds with marks between the parts, and of those that time the queueing.
 
 The fastest and the slowest of six are a 97% interval of the median; of five, only 94%.
 """
 
 
-def part_facts(phase: Phase, trainer: Trainer, clock: Clock) -> dict[str, Any]:
+def part_facts(phase: Phase, trainer: Trainer, clock: Clock, rounds: int = PART_ROUNDS) -> dict[str, Any]:
     """Return the times of the parts of a phase for a case's ``extra_info``, in seconds.
 
     On a CPU a part is done when its call returns, so the host's clock can be read between the parts. On an
@@ -29,14 +29,14 @@ def part_facts(phase: Phase, trainer: Trainer, clock: Clock) -> dict[str, Any]:
     """
     device = trainer.device
     if not device.is_accelerator:
-        parts = part_seconds(phase, trainer, host_events(clock), PART_ROUNDS)
+        parts = part_seconds(phase, trainer, host_events(clock), rounds)
         del parts["all"]
         return {"parts_s": parts}
-    facts: dict[str, Any] = enqueue_seconds(phase, trainer, PART_ROUNDS, clock)
+    facts: dict[str, Any] = enqueue_seconds(phase, trainer, rounds, clock)
     events = device.event_api()
     if events is None:
         return facts
-    parts = part_seconds(phase, trainer, events, PART_ROUNDS)
+    parts = part_seconds(phase, trainer, events, rounds)
     return facts | {"device_time_s": parts.pop("all"), "parts_s": parts}
 
 
@@ -68,8 +68,8 @@ def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) 
 def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = CLOCK) -> dict[str, float]:
     """Return the median seconds until the last of a phase's work is queued, without a synchronization.
 
-    ``enqueue_low_s`` and ``enqueue_high_s`` are the fastest and the slowest round, ``enqueue_transfer_s`` is
-    the median of the transfer in it (0.0 without one).
+    ``enqueue_low_s`` and ``enqueue_high_s`` are the fastest and the slowest round, if there are at least
+    `PART_ROUNDS`. ``enqueue_transfer_s`` is the median of the transfer in it (0.0 without one).
 
     Where the queue is full or a part waits for the device (a copy from pageable memory does), the host's
     waiting counts.
@@ -88,9 +88,7 @@ def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = 
         whole.append(clock() - start)
         transfers.append(transferred - start)
         trainer.device.synchronize()
-    return {
-        "enqueue_s": median(whole),
-        "enqueue_low_s": min(whole),
-        "enqueue_high_s": max(whole),
-        "enqueue_transfer_s": median(transfers),
-    }
+    facts = {"enqueue_s": median(whole), "enqueue_transfer_s": median(transfers)}
+    if rounds < PART_ROUNDS:
+        return facts
+    return facts | {"enqueue_low_s": min(whole), "enqueue_high_s": max(whole)}

@@ -16,35 +16,32 @@ from breakeven.measure.flops import FlopCounts, moved_bytes
 from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between
 from breakeven.measure.outcomes import outcome_of, reason_for
-from breakeven.measure.parts import part_facts
-from breakeven.measure.skips import MAX_OVERRUN, SkipPolicy, max_round_s, raise_if_over_budget
+from breakeven.measure.parts import PART_ROUNDS, part_facts
+from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
 from breakeven.measure.timing import (
     CLOCK,
+    MIN_SLOW,
     Clock,
     Round,
     RoundPlan,
     Timed,
+    Warmup,
     beyond_steady,
     min_warmup,
     plan_rounds,
     time_round,
     warm_up,
+    warm_up_loop,
 )
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, error_line
-from breakeven.phases import Phase, parse_phase
+from breakeven.phases import HEADLINE, Phase, parse_phase
 
 TimeRounds = Callable[[Round, RoundPlan], None]
 """Times the planned rounds and stores the seconds; in a run, by `benchmark.pedantic`."""
 
-COMPILING_CALLS = 5
-"""Calls after the second that may still compile before a compiled case is skipped as too slow."""
-
-TRANSIENT_FACTOR = 4.0
-"""A second round up to this many times too slow is repeated before the case is skipped."""
-
-TRANSIENT_CALLS = 3
-"""How often it is repeated: on a busy machine several slow rounds may follow each other."""
+MIN_CALLS, MAX_CALLS = 2, 6
+"""The number of calls after the first that decide whether a case takes too long."""
 
 PREPARING, WARMING_UP, TIMING = "preparing", "warming up", "timing"
 
@@ -81,27 +78,31 @@ class Runner:
             Exception: whatever the workload raised; `outcomes.outcome_of` classifies it.
         """
         self._skips.refuse(case, self.budget)
+        deadline = Deadline(self.budget.timeout_s, self._clock)
         phase = parse_phase(case.phase)
         with self._ready(case, device, recipe) as (trainer, captured):
             facts = {**device.describe(), "parameters": trainer.workload.parameters}
             facts["model_transfer_s"] = self._cells.model_transfer_s
-            round_ = Round(phase, trainer)
-            early, losses = self._first_calls(round_)
+            round_ = Round(phase, trainer, deadline=deadline)
+            early, losses = self._first_calls(round_, deadline)
             facts["first_call_s"] = early[0].latency_s
             with self._counted(PREPARING):
                 limit_s = MAX_OVERRUN * self.budget.max_time_s
+                if not device.is_accelerator:
+                    self._losses.observe_step(case.cell, min(timed.total_s for timed in early[1:]))
                 facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
-                plan, warmed = self._warmed_up(case, round_, early)
+                plan, step_s, warmed = self._warmed_up(case, round_, early, deadline)
                 device.reset_peak_memory()
                 with self._counted(TIMING):
                     before = snapshot(device, self._clock)
-                    round_.before_setup = sampler = Sampler(device, self._clock)
-                    time_rounds(round_, plan)
+                    timed_round = round_.of(plan.steps)
+                    timed_round.before_setup = sampler = Sampler(device, self._clock)
+                    time_rounds(timed_round, plan)
                     state = state_between(before, snapshot(device, self._clock), sampler.samples)
             facts |= {"state": state, "evidence": evidence_of(state, is_accelerator=device.is_accelerator)}
-            return facts | warmed | captured | self._after_rounds(case, phase, trainer)
+            return facts | warmed | captured | self._after_rounds(case, phase, trainer, step_s)
 
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
@@ -167,8 +168,11 @@ class Runner:
             device.initialize()
             self.device_init_s[device.name] = self._clock() - start
 
-    def _first_calls(self, round_: Round) -> tuple[list[Timed], Losses]:
-        """Do the calls before the warm-up, and return them with the losses of the first two."""
+    def _first_calls(self, round_: Round, deadline: Deadline) -> tuple[list[Timed], Losses]:
+        """Do the calls before the warm-up, and return them with the losses of the first two.
+
+        The first call decides nothing: it may initialize or compile for a minute.
+        """
         trainer = round_.trainer
         with self._counted(WARMING_UP):
             try:
@@ -177,39 +181,48 @@ class Runner:
                 trainer.loss_value()  # a loss that is not a number is the better reason
                 raise
             first_loss = trainer.loss_value()
-            if not trainer.device.is_accelerator and not trainer.workload.compile:
-                raise_if_over_budget(first.total_s / 3, self.budget)
-            second = time_round(round_, self._clock)
-            second_loss = trainer.loss_value()
-            early = [first, second, *self._repeated_while_slow(round_, second.total_s)]
-            raise_if_over_budget(min(timed.total_s for timed in early[1:]), self.budget)
-        return early, (first_loss, second_loss)
+            later = [time_round(round_, self._clock)]
+            losses = first_loss, trainer.loss_value()
+            while self._may_get_faster(round_, later, deadline):
+                later.append(time_round(round_, self._clock))
+            fastest_s = min(timed.total_s for timed in later)
+            deadline.check(MIN_SLOW * fastest_s)
+            if round_.phase is not HEADLINE:
+                raise_if_over_budget(fastest_s, self.budget)
+        return [first, *later], losses
 
-    def _repeated_while_slow(self, round_: Round, round_s: float) -> list[Timed]:
-        """Run more rounds if a few slow ones could cause the case to be skipped as too slow.
+    def _may_get_faster(self, round_: Round, later: list[Timed], deadline: Deadline) -> bool:
+        """Return whether another call may show that a case is not too slow.
 
-        A busy neighbor can slow a round of 1 ms down to 1 s, and `torch.compile` compiles again in each of
-        the first few calls.
+        A busy neighbor can slow a few calls of 1 ms down to 1 s, and a compiler works in several of the
+        first ones. The headline is not skipped, so more than `MIN_CALLS` are only made where they get faster.
         """
-        limit_s = max_round_s(self.budget)
-        compiles = round_.trainer.workload.compile
-        max_calls = COMPILING_CALLS if compiles else TRANSIENT_CALLS * (round_s < TRANSIENT_FACTOR * limit_s)
-        more: list[Timed] = []
-        while len(more) < max_calls and min([round_s, *(timed.total_s for timed in more)]) > limit_s:
-            more.append(time_round(round_, self._clock))
-        return more
+        seconds = [timed.total_s for timed in later]
+        if deadline.left_s < (1 + MIN_SLOW) * seconds[-1]:
+            return False
+        if len(later) < MIN_CALLS:
+            return True
+        if len(later) >= MAX_CALLS or min(seconds) <= max_round_s(self.budget):
+            return False
+        is_cheap = sum(seconds) < MAX_OVERRUN * self.budget.max_time_s
+        may_be_skipped = round_.phase is not HEADLINE
+        return seconds[-1] < seconds[-2] / 2 or (
+            may_be_skipped and (is_cheap or round_.trainer.workload.compile)
+        )
 
     def _warmed_up(
-        self, case: CaseKey, round_: Round, early: list[Timed]
-    ) -> tuple[RoundPlan, dict[str, Any]]:
+        self, case: CaseKey, round_: Round, early: list[Timed], deadline: Deadline
+    ) -> tuple[RoundPlan, float, dict[str, Any]]:
+        """Warm up, and return the plan, the seconds of a step with its preparation, and facts."""
         trainer = round_.trainer
         with self._counted(WARMING_UP):
-            minimum, max_s = min_warmup(trainer.device), self.budget.max_time_s
-            warmup = warm_up(round_, minimum, max_s, early[1:], self._clock)
-            raise_if_over_budget(warmup.round_s, self.budget, warmup.fastest_s)
+            warmup, steps = self._steady(round_, early[1:])
+            if round_.phase is not HEADLINE:
+                raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
+            deadline.check(MIN_SLOW * warmup.round_s(steps))
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
-        self._skips.observe(case, warmup.fastest_s)
-        plan = plan_rounds(warmup, self.budget)
+        self._skips.observe(case, warmup.fastest_s())
+        plan = plan_rounds(warmup, self.budget, steps, deadline.left_s)
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
@@ -217,13 +230,21 @@ class Runner:
             "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
         }
+        if round_.phase.is_loop:
+            facts["steps"] = plan.steps
         if trainer.workload.compile:
             # torch compiles in the first few calls, nearly all of it in the first case of a model. With
             # graphs, it compiled before, and `prepare_graphs` returns the seconds.
             facts["compile_s"] = beyond_steady(early, warmup)
-        return plan, facts
+        return plan, warmup.round_s(), facts
 
-    def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer) -> dict[str, Any]:
+    def _steady(self, round_: Round, earlier: list[Timed]) -> tuple[Warmup, int]:
+        minimum = min_warmup(round_.trainer.device)
+        if round_.phase.is_loop:
+            return warm_up_loop(round_, minimum, self.budget, earlier, self._clock)
+        return warm_up(round_, minimum, self.budget.max_time_s, earlier, self._clock), 1
+
+    def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer, step_s: float) -> dict[str, Any]:
         """Return facts that would disturb the rounds if they were collected earlier."""
         trainer.loss_value()
         facts: dict[str, Any] = {}
@@ -231,9 +252,11 @@ class Runner:
         # A graph's memory was allocated when it was captured, and does not count in its rounds.
         if peak is not None and not trainer.workload.cuda_graph:
             facts["peak_memory_bytes"] = peak
-        if len(phase.parts) > 1:
+        # As many as fit into the time of a case, so that a slow step is not repeated for its parts.
+        part_rounds = min(PART_ROUNDS, int(self.budget.max_time_s / max(step_s, 1e-9)))
+        if len(phase.parts) > 1 and part_rounds > 0:
             with self._counted(TIMING):
-                facts |= part_facts(phase, trainer, self._clock)
+                facts |= part_facts(phase, trainer, self._clock, part_rounds)
         trainer.release()
         moved = moved_bytes(phase, trainer)
         facts |= {} if moved is None else {"moved_bytes": moved}

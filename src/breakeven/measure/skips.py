@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from breakeven.case import Budget, CaseKey, Model, OutcomeKind
-from breakeven.measure.outcomes import CaseSkipped, UnsupportedError
-from breakeven.phases import Phase, parse_phase
+from breakeven.measure.outcomes import CaseSkipped, CaseTimeout, UnsupportedError
+from breakeven.phases import HEADLINE, Phase, parse_phase
 
 MAX_OVERRUN = 5.0
-"""A case is skipped when its minimum number of rounds would take this many times its `max_time_s`."""
+"""A case may take this many times its `max_time_s` for its minimum number of rounds. If that is not enough,
+it is skipped; the headline phase has fewer rounds instead."""
 
 CONTENDED_FACTOR = 4.0
 """Rounds that take this many times as long as the fastest one were slowed by other programs."""
 
 
+class Deadline:
+    """The end of a case: it may take `timeout_s` seconds from now on."""
+
+    def __init__(self, timeout_s: float, clock: Callable[[], float]) -> None:
+        self._timeout_s, self._clock, self._began_s = timeout_s, clock, clock()
+
+    @property
+    def left_s(self) -> float:
+        """The seconds left."""
+        return self._began_s + self._timeout_s - self._clock()
+
+    def check(self, needed_s: float = 0.0) -> None:
+        """Check that there is time left, and at least `needed_s`.
+
+        Raises:
+            CaseTimeout: there is not.
+        """
+        if self.left_s > needed_s:
+            return
+        spent_s = self._timeout_s - self.left_s
+        needs = f", and {needed_s:.2g} s more are needed" if needed_s else ""
+        raise CaseTimeout(
+            f"took {spent_s:.3g} s{needs}; a case may take {self._timeout_s:g} s; measure smaller batches, "
+            f"or use --breakeven-timeout={2 * math.ceil(spent_s + needed_s)}"
+        )
+
+
 @dataclass(frozen=True)
 class SkipRule:
-    """The batch size and phase from which the cases of a model on a device are skipped."""
+    """The batch size and phase from which the cases of a model on a device are skipped.
+
+    The headline phase is only skipped after out of memory, never to save time.
+    """
 
     case: CaseKey
     kind: OutcomeKind
@@ -28,6 +60,8 @@ class SkipRule:
         """Return whether `case`, of the same model and device, would end the same way."""
         if self.kind == OutcomeKind.OOM:
             return case.batch_size > self.case.batch_size
+        if case.phase == HEADLINE:
+            return False
         order = list(Phase)
         is_later = order.index(parse_phase(case.phase)) >= order.index(parse_phase(self.case.phase))
         return is_later and case.batch_size >= self.case.batch_size
@@ -35,6 +69,10 @@ class SkipRule:
 
 class SkippedByRule(CaseSkipped):
     """Skipped because of an earlier case; it does not create another rule."""
+
+
+class SlowedDown(CaseSkipped):
+    """Skipped because other programs slowed it down, which implies nothing for other cases."""
 
 
 class SkipPolicy:
@@ -51,7 +89,8 @@ class SkipPolicy:
 
     def add_rule(self, case: CaseKey, error: BaseException, kind: OutcomeKind, reason: str) -> None:
         """Remember how a case ended without a timing, if that implies something for others."""
-        is_new = isinstance(error, CaseSkipped) and not isinstance(error, SkippedByRule | UnsupportedError)
+        without_rule = SkippedByRule | SlowedDown | UnsupportedError
+        is_new = isinstance(error, CaseSkipped) and not isinstance(error, without_rule)
         if kind == OutcomeKind.OOM or is_new:
             rule = SkipRule(case, kind, reason)
             self._rules.setdefault((case.model, case.device), []).append(rule)
@@ -70,6 +109,8 @@ class SkipPolicy:
             if rule.covers(case):
                 what = "out of memory" if rule.kind == OutcomeKind.OOM else rule.reason
                 raise SkippedByRule(f"not tried: {rule.case.phase} at batch {rule.case.batch_size}: {what}")
+        if case.phase == HEADLINE:
+            return
         predicted = self._forecast.predict((case.model, case.device, case.phase), case.batch_size)
         reason = why_over_budget(predicted, budget) if predicted is not None else None
         if reason is not None:
@@ -107,9 +148,9 @@ def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math
     if reason is None:
         return
     if round_s > CONTENDED_FACTOR * fastest_s:
-        reason += (
-            f"; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close them, or "
-            "set OMP_WAIT_POLICY=passive"
+        raise SlowedDown(
+            f"{reason}; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close "
+            "them, or set OMP_WAIT_POLICY=passive"
         )
     raise CaseSkipped(reason)
 

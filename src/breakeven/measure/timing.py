@@ -1,7 +1,8 @@
 """How a phase is timed: one round, the warm-up, and the number of rounds.
 
-A round is: prepare, synchronize, read the clock, run, synchronize, read the clock. pytest-benchmark times the
-rounds that are recorded with the same `Round`: `setup`, then `run` between two readings of its clock.
+A round is: prepare, synchronize, read the clock, run, synchronize, read the clock. The round of a loop runs
+several steps, and its time is that of one step. pytest-benchmark times the rounds that are recorded with the
+same `Round`: `setup`, then `run` between two readings of its clock.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from statistics import median
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Device
+from breakeven.measure.skips import MAX_OVERRUN, Deadline
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 
@@ -28,6 +30,22 @@ MAX_WARMUP_ROUNDS = 20_000
 MIN_TRUSTED = 16
 """The minimum number of timed rounds, if the time allows, however quiet the warm-up was."""
 
+MIN_TRUSTED_LOOPS = 8
+"""The same for rounds of several steps, each of which is already a mean."""
+
+MIN_SLOW = 2
+"""The number of rounds of a case that is timed however long they take."""
+
+LOOP_S = 0.05
+"""The seconds of a loop's round, if the time allows."""
+
+MAX_STEPS = 1000
+"""The maximum number of steps in a loop's round."""
+
+BLOCKS = 16
+"""The blocks of the warm-up that have the steps of one round of a loop: a warm-up has too few whole rounds
+to show their noise."""
+
 Z95 = 1.959964
 MEDIAN_INFLATION = 1.2533
 """Standard error of a normal sample's median relative to that of its mean: sqrt(pi / 2)."""
@@ -39,39 +57,64 @@ MAD_TO_SIGMA = 1.4826
 class Round:
     """One timed call of a phase: `setup` untimed, `run` timed; both end synchronized.
 
-    `before_setup` is called first of all, untimed too.
+    `before_setup` is called before the phase is prepared, untimed too.
+
+    Args:
+        phase: what is timed.
+        trainer: runs it.
+        steps: how often `run` repeats the phase before its one synchronization.
+        deadline: no round starts after it.
     """
 
-    def __init__(self, phase: Phase, trainer: Trainer) -> None:
+    def __init__(
+        self, phase: Phase, trainer: Trainer, steps: int = 1, deadline: Deadline | None = None
+    ) -> None:
         self.phase = phase
         self.trainer = trainer
+        self.steps = steps
+        self.deadline = deadline
         self.synchronize = trainer.device.synchronize
         self.before_setup: Callable[[], object] | None = None
 
+    def of(self, steps: int) -> Round:
+        """Return the same round with another number of steps."""
+        return Round(self.phase, self.trainer, steps, self.deadline)
+
     def setup(self) -> None:
-        """Prepare the phase, and wait until the device is idle."""
+        """Prepare the phase, and wait until the device is idle.
+
+        Raises:
+            CaseTimeout: the deadline has passed.
+        """
+        if self.deadline is not None:
+            self.deadline.check()
         if self.before_setup is not None:
             self.before_setup()
-        self.trainer.prepare(self.phase)
+        self.trainer.prepare(self.phase, self.steps)
         self.synchronize()
 
     def run(self) -> None:
         """Run the phase and wait for it. Returns None, so that pytest-benchmark keeps no result alive."""
-        self.trainer.run(self.phase)
+        self.trainer.run(self.phase, self.steps)
         self.synchronize()
 
 
 @dataclass(frozen=True)
 class Timed:
-    """The seconds of one round: its preparation (not part of results) and its run."""
+    """The seconds of one round: its preparation (not part of results), and one of its `steps`."""
 
     prepare_s: float
     latency_s: float
+    steps: int = 1
 
     @property
     def total_s(self) -> float:
         """The total time of the round."""
-        return self.prepare_s + self.latency_s
+        return self.round_s(self.steps)
+
+    def round_s(self, steps: int) -> float:
+        """Return the total time of a round of that many steps."""
+        return self.prepare_s + steps * self.latency_s
 
 
 def time_round(round_: Round, clock: Clock = CLOCK) -> Timed:
@@ -81,7 +124,7 @@ def time_round(round_: Round, clock: Clock = CLOCK) -> Timed:
     start = clock()
     round_.run()
     end = clock()
-    return Timed(start - begin, end - start)
+    return Timed(start - begin, (end - start) / round_.steps, round_.steps)
 
 
 def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) -> float:
@@ -119,14 +162,17 @@ class Warmup:
         return self.rounds[-min(100, max(1, len(self.rounds) // 2)) :]
 
     @property
-    def round_s(self) -> float:
-        """The median time of a round, including its preparation, in seconds."""
-        return median(timed.total_s for timed in self.tail)
+    def latency_s(self) -> float:
+        """The median time of a step, in seconds."""
+        return median(timed.latency_s for timed in self.tail)
 
-    @property
-    def fastest_s(self) -> float:
-        """The time of the fastest round, including its preparation, in seconds: that of a quiet machine."""
-        return min(timed.total_s for timed in self.rounds)
+    def round_s(self, steps: int = 1) -> float:
+        """Return the median time of a round, including its preparation, in seconds."""
+        return median(timed.round_s(steps) for timed in self.tail)
+
+    def fastest_s(self, steps: int = 1) -> float:
+        """Return the time of the fastest round, with its preparation, in seconds: that of a quiet machine."""
+        return min(timed.round_s(steps) for timed in self.rounds)
 
 
 def warm_up(
@@ -135,25 +181,55 @@ def warm_up(
     """Repeat a round until its times are steady.
 
     Ends when `minimum` is reached and the times are steady, or after `max_s` seconds, whichever comes first;
-    there are at least two rounds, including the `earlier` ones. The first call of a phase is timed separately
-    and is not one of them.
+    there are at least two rounds, including the `earlier` ones. Each of those counts as long as the fastest:
+    a slow one must not shorten the warm-up. The first call of a phase is timed separately.
     """
     rounds = list(earlier)
+    earlier_s = len(rounds) * min((timed.total_s for timed in rounds), default=0.0)
     begin = clock()
     next_check = minimum.rounds
-    steady = False
     while True:
-        rounds.append(time_round(round_, clock))
         elapsed = clock() - begin
+        is_over = earlier_s + elapsed >= max_s and len(rounds) >= 2
+        if is_over or len(rounds) >= MAX_WARMUP_ROUNDS:
+            return Warmup(tuple(rounds), is_steady([timed.latency_s for timed in rounds]))
         if len(rounds) >= next_check and elapsed >= minimum.seconds:
-            steady = is_steady([timed.latency_s for timed in rounds])
-            if steady:
-                break
+            if is_steady([timed.latency_s for timed in rounds]):
+                return Warmup(tuple(rounds), steady=True)
             next_check = len(rounds) + max(3, len(rounds) // 4)
-        if (elapsed >= max_s and len(rounds) >= 2) or len(rounds) >= MAX_WARMUP_ROUNDS:
-            steady = is_steady([timed.latency_s for timed in rounds])
-            break
-    return Warmup(tuple(rounds), steady)
+        rounds.append(time_round(round_, clock))
+
+
+def loop_steps(step_s: float, budget: Budget) -> int:
+    """Return how many steps the round of a loop has, so that it lasts about `LOOP_S`.
+
+    It lasts less if the minimum number of rounds would otherwise not fit into the time of a case.
+    """
+    round_s = min(LOOP_S, budget.max_time_s / budget.min_rounds)
+    return max(1, min(MAX_STEPS, int(round_s / max(step_s, 1e-9))))
+
+
+def warm_up_loop(
+    round_: Round,
+    minimum: MinWarmup,
+    budget: Budget,
+    earlier: Sequence[Timed],
+    clock: Clock = CLOCK,
+) -> tuple[Warmup, int]:
+    """Repeat blocks of steps until their times are steady; return them, and the steps of a timed round.
+
+    Args:
+        round_: a round of one step.
+        minimum: the minimum length of the warm-up.
+        budget: what may be spent.
+        earlier: rounds of one step after the first call. The fastest one decides how many steps a block has.
+        clock: seconds.
+    """
+    step_s = min(timed.latency_s for timed in earlier)
+    block = round_.of(max(1, loop_steps(step_s, budget) // BLOCKS))
+    same = earlier if block.steps == 1 else ()
+    warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
+    return warmup, loop_steps(warmup.latency_s, budget)
 
 
 def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
@@ -161,9 +237,8 @@ def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
 
     The very first call has no earlier step to finish, so its preparation may be shorter than a steady one.
     """
-    latency_s = median(timed.latency_s for timed in warmup.tail)
-    first = max(early[0].latency_s - latency_s, early[0].total_s - warmup.round_s)
-    return max(0.0, first + sum(timed.total_s - warmup.round_s for timed in early[1:]))
+    first = max(early[0].latency_s - warmup.latency_s, early[0].total_s - warmup.round_s())
+    return max(0.0, first + sum(timed.total_s - warmup.round_s() for timed in early[1:]))
 
 
 def is_steady(latencies: Sequence[float]) -> bool:
@@ -203,15 +278,16 @@ class RoundPlan:
     """The rounds that pytest-benchmark runs: `lead_in` untimed ones, then `rounds` timed ones.
 
     The lead-in warms the caches for pytest-benchmark's loop. `cut_by_budget` is whether the time allowed
-    fewer rounds than the target precision needs.
+    fewer rounds than the target precision needs. A round has `steps` steps.
     """
 
     rounds: int
     lead_in: int
     cut_by_budget: bool
+    steps: int = 1
 
 
-def plan_rounds(warmup: Warmup, budget: Budget) -> RoundPlan:
+def plan_rounds(warmup: Warmup, budget: Budget, steps: int = 1, left_s: float = math.inf) -> RoundPlan:
     """Return the number of rounds that should bring the median's interval to the target precision.
 
     The noise is that of the warm-up's tail, so a slow first call has no influence. The half-width of the
@@ -219,17 +295,30 @@ def plan_rounds(warmup: Warmup, budget: Budget) -> RoundPlan:
     widens its square by ``(1 + rho) / (1 - rho)``, as in an AR(1) process. Twice as many rounds are planned,
     because a short tail estimates the noise badly; for the same reason there are at least 16 if the time
     allows. Cheap rounds are added: up to 40, if they fit into a twentieth of the time.
+
+    The noise of a round of several steps is that of a shorter block of the warm-up, divided by the square
+    root of their ratio; 8 such rounds are enough. Where even the minimum number of rounds would take more
+    than `MAX_OVERRUN` times the time, as many are planned as fit into that, and at least 2.
+
+    Args:
+        warmup: the rounds before.
+        budget: the precision and the limits.
+        steps: the steps of a round.
+        left_s: the seconds left for all rounds.
     """
     latencies = [timed.latency_s for timed in warmup.tail]
-    spread = MEDIAN_INFLATION * Z95 * relative_noise(latencies) / budget.target_precision
+    noise = relative_noise(latencies) * math.sqrt(warmup.tail[0].steps / steps)
+    spread = MEDIAN_INFLATION * Z95 * noise / budget.target_precision
     wanted = math.ceil(2 * spread**2 * correlation_factor(latencies)) + 4
-    cost = max(warmup.round_s, 1e-9)
+    cost = max(warmup.round_s(steps), 1e-9)
     free = min(40, int(budget.max_time_s / 20 / cost))
-    affordable = int(budget.max_time_s / cost)
-    wanted = min(max(wanted, free, budget.min_rounds, MIN_TRUSTED), budget.max_rounds)
-    rounds = max(min(wanted, affordable), budget.min_rounds)
+    trusted = MIN_TRUSTED if steps == 1 else MIN_TRUSTED_LOOPS
+    wanted = min(max(wanted, free, budget.min_rounds, trusted), budget.max_rounds)
+    affordable = max(int(budget.max_time_s / cost), budget.min_rounds)
+    limit = max(int(min(MAX_OVERRUN * budget.max_time_s, left_s) / cost), MIN_SLOW)
+    rounds = min(wanted, affordable, limit)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
-    return RoundPlan(rounds, lead_in, cut_by_budget=rounds < wanted)
+    return RoundPlan(rounds, lead_in, cut_by_budget=rounds < wanted, steps=steps)
 
 
 def correlation_factor(latencies: Sequence[float]) -> float:

@@ -68,7 +68,7 @@ class Trainer:
         self.loss = None
         self.batch = None
 
-    def prepare(self, phase: Phase) -> None:
+    def prepare(self, phase: Phase, steps: int = 1) -> None:  # noqa: ARG002
         """Finish the last round's training step, drop its results, and run the parts before the phase.
 
         The step is finished because a phase that runs alone in a loop finds its weights and its code in the
@@ -81,10 +81,11 @@ class Trainer:
         for part in phase.before:
             self.do(part)
 
-    def run(self, phase: Phase) -> None:
-        """Run the parts of the phase, which are timed."""
-        for part in phase.parts:
-            self.do(part)
+    def run(self, phase: Phase, steps: int = 1) -> None:
+        """Run the parts of the phase, which are timed, `steps` times back to back."""
+        for _ in range(steps):
+            for part in phase.parts:
+                self.do(part)
 
     def do(self, part: str) -> None:
         """Run one part of a training step, by its name in `breakeven.phases`."""

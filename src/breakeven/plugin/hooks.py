@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.phases import parse_phase
 from breakeven.plugin.collection import (
     BenchModule,
     InvalidSweep,
@@ -28,6 +29,7 @@ from breakeven.plugin.collection import (
 )
 from breakeven.plugin.order import order_cases
 from breakeven.plugin.selection import Selection, read_selection
+from breakeven.plugin.step_clock import add_step_clock
 from breakeven.plugin.sweeps import is_swept, sweeps_of
 
 if TYPE_CHECKING:
@@ -52,9 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, metavar, text in (
         ("devices", "NAMES", "comma-separated: cpu, cpu@4 (with 4 threads), cuda, cuda:1, mps, xpu. "
          "Default: cpu and the accelerator; cpu@1,cpu where there is none."),
-        ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train. Default: all."),
+        ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train, and train_sync: a "
+         "step that waits for the device, as loss.item() does. Default: all but train_sync."),
         ("sweep", "NAME|KEY=VALUES", "the sweep of this name (functions without it run their default), or "
          "other values for its arguments, as in 'batch_size=1,64 width=128'."),
+        ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
     ):  # fmt: skip
         group.addoption(f"--breakeven-{name}", metavar=metavar, help=text)
@@ -142,7 +146,10 @@ def pytest_collection_modifyitems(
         if benchmarks is not None:
             for item in items:
                 if is_case(item) or isinstance(item, InvalidSweep):
-                    benchmarks.plan.add(item.nodeid, case_of(item) if is_case(item) else None)
+                    case = case_of(item) if is_case(item) else None
+                    benchmarks.plan.add(item.nodeid, case)
+                    if case is not None and parse_phase(case.phase).is_loop:
+                        add_step_clock(item)
             if not config.option.collectonly:  # which lists the sweep as it was written
                 order_cases(items, benchmarks.options.seed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,6 +44,7 @@ class Options:
             "phases", lambda text: tuple(phase.value for phase in parse_phases(_names(text)))
         )
         self.choice: Choice = self._read("sweep", parse_choice)
+        self.timeout_s: float = self._read("timeout", parse_timeout)
         self.seed: int = self._read("seed", parse_seed)
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
@@ -91,6 +93,7 @@ class Options:
             min_rounds=max(6, int(limit("min_rounds", 6))),
             max_time_s=float(limit("max_time", 1.0)),
             target_precision=float(limit("precision", 0.02)),
+            timeout_s=self.timeout_s,
         )
 
     @property
@@ -133,6 +136,21 @@ class Options:
             return self._config.getini(key)
         except (pytest.UsageError, TypeError) as error:  # pytest 9 reads TOML's types, and wants a string
             raise UsageError(f"{key}: {error}") from None
+
+
+def parse_timeout(text: str) -> float:
+    """Return the seconds that a case may take; the default for an empty text.
+
+    Raises:
+        UsageError: the text is not a positive number.
+    """
+    try:
+        seconds = float(text or Budget.timeout_s)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{text!r} is not a positive number of seconds; write for example 600")
+    return seconds
 
 
 def command_line(arguments: Iterable[object], environment: Mapping[str, str]) -> str:

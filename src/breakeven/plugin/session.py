@@ -21,14 +21,16 @@ from breakeven.case import SCHEMA, Budget, CaseKey, Outcome, OutcomeKind
 from breakeven.errors import BreakevenError
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
+from breakeven.measure.outcomes import CaseTimeout
 from breakeven.measure.runner import Runner
-from breakeven.measure.timing import Round, RoundPlan
+from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.output import RunFile, check_writable
 from breakeven.plugin.plan import CasePlan
 from breakeven.plugin.retiming import Retiming
+from breakeven.plugin.step_clock import CLOCKS
 from breakeven.plugin.summary import Timing, closing_lines, reason_lines, table_lines
 from breakeven.runs.flags import evidence_in, refuse_impossible
 from breakeven.stats.intervals import median_interval
@@ -49,7 +51,7 @@ class Untimed:
     def end_test(self) -> NoReturn:
         """Skip or fail the running test, with one line unless a traceback was requested."""
         __tracebackhide__ = True
-        if self.outcome.outcome in (OutcomeKind.SKIPPED, OutcomeKind.OOM):
+        if self.outcome.outcome in (OutcomeKind.SKIPPED, OutcomeKind.OOM, OutcomeKind.TIMEOUT):
             pytest.skip(self.outcome.reason)
         if self.error is not None:
             raise self.error
@@ -99,9 +101,20 @@ class BenchmarkSession:
         benchmark.extra_info.update(case.as_extra_info())
 
         def time_rounds(round_: Round, plan: RoundPlan) -> None:
-            benchmark.pedantic(
-                round_.run, setup=round_.setup, rounds=plan.rounds, warmup_rounds=plan.lead_in, iterations=1
-            )
+            if CLOCKS in item.stash:
+                item.stash[CLOCKS].steps = round_.steps
+            try:
+                benchmark.pedantic(
+                    round_.run,
+                    setup=round_.setup,
+                    rounds=plan.rounds,
+                    warmup_rounds=plan.lead_in,
+                    iterations=1,
+                )
+            except CaseTimeout:
+                if not benchmark.stats or len(benchmark.stats.stats.data) < MIN_SLOW:
+                    raise
+                benchmark.has_error = False  # set by `pedantic`; the rounds until now are a timing
             if benchmark.enabled:
                 refuse_impossible(benchmark.stats.stats.data)
 

@@ -142,7 +142,7 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
         seen.append(timing.time_round(round_, clock))
         return seen[-1]
 
-    def by_the_slowest(warmup, budget):
+    def by_the_slowest(warmup, budget, *_):
         slowest = max(timed.latency_s for timed in seen)
         seen.clear()
         return timing.RoundPlan(max(5, int(budget.max_time_s / slowest)), 0, False)

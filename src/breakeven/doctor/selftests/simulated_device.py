@@ -21,16 +21,15 @@ from breakeven.phases import Phase
 
 LAUNCH_S = 0.25
 COSTS = Costs()
-LATENCIES = {
-    "transfer": LAUNCH_S + COSTS.transfer,
-    "forward": LAUNCH_S + COSTS.forward,
-    "backward": LAUNCH_S + COSTS.backward,
-    "step": LAUNCH_S + COSTS.step,
-    "train": LAUNCH_S + COSTS.train,  # the later launches hide behind the device's work
-}
-"""The exact time of a round of each phase."""
+LOOP_STEPS = 8
+"""The steps of a loop's round."""
 
 FORWARD_S = 1e-3
+
+
+def exact_latency(phase: Phase, steps: int = 1) -> float:
+    """Return the exact time of a step: all launches of a round but the first hide behind the device's work."""
+    return LAUNCH_S / steps + sum(getattr(COSTS, part) for part in phase.parts)
 
 
 class ForgetfulDevice(SimulatedDevice):
@@ -67,13 +66,14 @@ def synchronization() -> list[Check]:
 
 
 def share_captured(device: SimulatedDevice) -> float:
-    """Return the share of rounds, 5 of each phase, that take exactly `LATENCIES`."""
+    """Return the share of rounds, 5 of each phase, that take exactly `exact_latency`."""
     trainer = Trainer(simulated_workload(device, COSTS), device)
     right = []
     for phase in Phase:
         trainer.reset()
-        round_ = Round(phase, trainer)
-        right += [time_round(round_, device.clock).latency_s == LATENCIES.get(phase) for _ in range(5)]
+        round_ = Round(phase, trainer, LOOP_STEPS if phase.is_loop else 1)
+        exact = exact_latency(phase, round_.steps)
+        right += [time_round(round_, device.clock).latency_s == exact for _ in range(5)]
         device.busy_until = device.clock.now  # so that a missing synchronization affects one phase, not all
     return sum(right) / len(right)
 
