@@ -9,6 +9,7 @@ from typing import Any
 from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.collector import collection_off
 from breakeven.hardware.devices import Device
+from breakeven.measure import sustained
 from breakeven.measure.canary import run_canary
 from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
@@ -215,20 +216,25 @@ class Runner:
     ) -> tuple[RoundPlan, float, dict[str, Any]]:
         """Warm up, and return the plan, the seconds of a step with its preparation, and facts."""
         trainer = round_.trainer
+        began_s = self._clock()
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(round_, early[1:])
             if round_.phase is not HEADLINE:
                 raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
+            load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
         self._skips.observe(case, warmup.fastest_s())
         plan = plan_rounds(warmup, self.budget, steps, deadline.left_s)
+        if load is not None:
+            plan = sustained.lasting(plan, warmup, self.budget, deadline.left_s)
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
             "target_precision": self.budget.target_precision,
             "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
+            "load": load,
         }
         if round_.phase.is_loop:
             facts["steps"] = plan.steps
@@ -241,7 +247,8 @@ class Runner:
     def _steady(self, round_: Round, earlier: list[Timed]) -> tuple[Warmup, int]:
         minimum = min_warmup(round_.trainer.device)
         if round_.phase.is_loop:
-            return warm_up_loop(round_, minimum, self.budget, earlier, self._clock)
+            budget = sustained.warmup_budget(round_, self.budget)
+            return warm_up_loop(round_, minimum, budget, earlier, self._clock)
         return warm_up(round_, minimum, self.budget.max_time_s, earlier, self._clock), 1
 
     def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer, step_s: float) -> dict[str, Any]:

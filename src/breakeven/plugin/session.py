@@ -23,6 +23,7 @@ from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.outcomes import CaseTimeout
 from breakeven.measure.runner import Runner
+from breakeven.measure.sustained import load_facts
 from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
@@ -202,11 +203,13 @@ class BenchmarkSession:
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
-        steady, cut = facts.pop("steady"), facts.pop("cut_by_budget")
+        steady, cut, load = (facts.pop(key) for key in ("steady", "cut_by_budget", "load"))
         target = facts["target_precision"]
         facts["half_width"] = interval.half_width
         facts["evidence"] |= evidence_in(times, interval, target, steady=steady, cut_by_budget=cut)
         facts["flags"] = sorted(facts["evidence"])
+        if load is not None:
+            facts |= load_facts(load, times, facts["steps"], facts["state"].get("samples", {}))
         benchmark.extra_info.update(facts)
         self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))
 
