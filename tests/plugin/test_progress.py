@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from breakeven.case import Budget, CaseKey
 from breakeven.plugin import progress
-from breakeven.plugin.progress import INTERVAL_S, PLAN_WEIGHT, Progress, clock_time
+from breakeven.plugin.estimate import Estimate
+from breakeven.plugin.progress import INTERVAL_S, Progress, clock_time
 
 
 class Clock:
@@ -23,9 +25,10 @@ def clock():
     return Clock()
 
 
-def make(clock, count=10, planned_s=1.0):
+def make(clock, count=10):
     """Progress of cases named by their number."""
-    return Progress({str(number): planned_s for number in range(count)}, clock)
+    cases = {str(number): CaseKey.of("w", number + 1, "transfer", "cpu") for number in range(count)}
+    return Progress(Estimate(cases, Budget()), clock)
 
 
 def run(progress, clock, *costs_s, start=0):
@@ -41,10 +44,10 @@ def left(progress):
 
 
 def test_line(clock):
-    """Before the first result the plan alone gives the time left."""
+    """Before the first result it is a range."""
     progress = make(clock)
     progress.start("0")
-    assert progress.line() == "breakeven: case 1 of 10, 0:10 left"
+    assert progress.line() == "breakeven: case 1 of 10, 0:01 to 0:12 left"
     run(progress, clock, 1.0, 1.0, 1.0)
     progress.start("3")
     assert progress.line() == "breakeven: case 4 of 10, 0:07 left; last: 1 s, case-2"
@@ -68,21 +71,6 @@ def test_clock_time(duration_s, shown):
     assert clock_time(duration_s) == shown
 
 
-def test_slower_than_planned(clock):
-    """The plan counts as much as PLAN_WEIGHT ended cases."""
-    progress = make(clock, count=2 * PLAN_WEIGHT)
-    run(progress, clock, *[3.0] * PLAN_WEIGHT)
-    progress.start(str(PLAN_WEIGHT))
-    assert left(progress) == clock_time(PLAN_WEIGHT * 2.0)  # between 1 s planned and 3 s observed
-
-
-def test_cases_of_different_length(clock):
-    progress = Progress({"0": 1.0, "1": 3.0}, clock)
-    run(progress, clock, 1.0)
-    progress.start("1")
-    assert left(progress) == "0:03"
-
-
 def test_time_between_cases(clock):
     """It counts for no case: another test may have used it."""
     progress = make(clock)
@@ -91,6 +79,16 @@ def test_time_between_cases(clock):
     run(progress, clock, 1.0, start=1)
     progress.start("2")
     assert left(progress) == "0:08"
+
+
+def test_canary(clock):
+    """It counts for no case, and for two more."""
+    progress = make(clock)
+    progress.start("0")
+    clock.now += 6.0
+    progress.end("0", "1 s, case-0", canary_s=5.0)
+    progress.start("1")
+    assert left(progress) == "0:19"
 
 
 def test_case_run_again(clock):
@@ -103,8 +101,7 @@ def test_case_run_again(clock):
     progress.end("0", "1 s, case-0")
     assert not progress.is_complete
     progress.start("1")
-    # Of the plan's 1 s for the rest: (8 weight + 26 spent) / (8 weight + 1 planned).
-    assert left(progress) == clock_time(34 / 9)
+    assert left(progress) == "0:26"
 
 
 def test_interval(clock):
@@ -122,10 +119,10 @@ def test_interval(clock):
 
 def test_due(clock):
     """A line is due as soon as the interval has passed, and once."""
-    progress = Progress({"0": 1.0}, clock)
+    progress = make(clock, count=1)
     clock.now += INTERVAL_S
     progress.start("0")
-    assert progress.line_if_due() == progress.line() == "breakeven: case 1 of 1, 0:01 left"
+    assert progress.line_if_due() == progress.line() == "breakeven: case 1 of 1, 0:01 to 0:02 left"
     assert progress.line_if_due() is None
 
 
@@ -175,7 +172,7 @@ def bench_known(train_benchmark, batch_size):
 LETTERS = ["F ends train cpu@1 batch=2", "E late train cpu@1 batch=1", "x known train cpu@1 batch=1"]
 """The lines that ENDINGS leave: a case that neither passed nor was skipped keeps pytest's letter."""
 
-LINE = r"breakeven: case (\d+) of (\d+), \d+:\d\d left(; last: .+)?"
+LINE = r"breakeven: case (\d+) of (\d+), \d+:\d\d( to \d+:\d\d)? left(; last: .+)?"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from statistics import median
 from typing import Any
 
 from breakeven.case import Budget, CaseKey, OutcomeKind
@@ -94,7 +95,7 @@ class Runner:
                 facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
-                plan, step_s, warmed = self._warmed_up(case, round_, early, deadline)
+                plan, warmed = self._warmed_up(case, round_, early, deadline)
                 device.reset_peak_memory()
                 with self._counted(TIMING):
                     before = snapshot(device, self._clock)
@@ -103,7 +104,7 @@ class Runner:
                     time_rounds(timed_round, plan)
                     state = state_between(before, snapshot(device, self._clock), sampler.samples)
             facts |= {"state": state, "evidence": evidence_of(state, is_accelerator=device.is_accelerator)}
-            return facts | warmed | captured | self._after_rounds(case, phase, trainer, step_s)
+            return facts | warmed | captured | self._after_rounds(case, phase, trainer, warmed["step_s"])
 
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
@@ -213,14 +214,15 @@ class Runner:
 
     def _warmed_up(
         self, case: CaseKey, round_: Round, early: list[Timed], deadline: Deadline
-    ) -> tuple[RoundPlan, float, dict[str, Any]]:
-        """Warm up, and return the plan, the seconds of a step with its preparation, and facts."""
+    ) -> tuple[RoundPlan, dict[str, Any]]:
         trainer = round_.trainer
         began_s = self._clock()
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(round_, early[1:])
             if round_.phase is not HEADLINE:
-                raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
+                # Of all rounds, because the tail of a short warm-up may be a single slow one.
+                round_s = median(timed.total_s for timed in warmup.rounds)
+                raise_if_over_budget(round_s, self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
             load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
@@ -235,6 +237,7 @@ class Runner:
             "cut_by_budget": plan.cut_by_budget,
             "steady": warmup.steady,
             "load": load,
+            "step_s": warmup.round_s(),
         }
         if round_.phase.is_loop:
             facts["steps"] = plan.steps
@@ -242,7 +245,7 @@ class Runner:
             # torch compiles in the first few calls, nearly all of it in the first case of a model. With
             # graphs, it compiled before, and `prepare_graphs` returns the seconds.
             facts["compile_s"] = beyond_steady(early, warmup)
-        return plan, warmup.round_s(), facts
+        return plan, facts
 
     def _steady(self, round_: Round, earlier: list[Timed]) -> tuple[Warmup, int]:
         minimum = min_warmup(round_.trainer.device)

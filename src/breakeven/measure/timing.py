@@ -144,9 +144,14 @@ class MinWarmup:
     seconds: float = 0.05
 
 
+CPU_WARMUP = MinWarmup()
+ACCELERATOR_WARMUP = MinWarmup(seconds=0.15)
+"""Accelerators need 150 ms until their clocks have ramped up."""
+
+
 def min_warmup(device: Device) -> MinWarmup:
-    """Return the minimum warm-up of a device: accelerators need 150 ms until their clocks have ramped up."""
-    return MinWarmup(seconds=0.15) if device.is_accelerator else MinWarmup()
+    """Return the minimum warm-up of a device."""
+    return ACCELERATOR_WARMUP if device.is_accelerator else CPU_WARMUP
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,15 @@
-"""The plan of a run: every collected case once, the devices, and the estimated duration."""
+"""The plan of a run: every collected case once, the devices, and how long it takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from breakeven.case import CaseKey
-from breakeven.device_names import is_cpu
 from breakeven.errors import UsageError
 from breakeven.format import one_line, plural
 from breakeven.hardware.devices import Device, usable_threads
+from breakeven.plugin.estimate import Estimate
 from breakeven.plugin.options import Options
-
-CPU_CASE_S, ACCELERATOR_CASE_S = 0.2, 0.4
-"""The average seconds of a case whose max_time is at least 1 s."""
-
-START_S = 3
-"""The seconds of a run apart from its cases."""
 
 
 class CasePlan:
@@ -61,10 +55,9 @@ class CasePlan:
         counts = f"{plural(len(cases), 'case')} ({models} in {cells}: {phases})"
         places = ", ".join(device.name for device in devices)
         usable = usable_threads()
-        seconds = START_S + sum(self.durations_s().values())
-        duration = f"about {seconds / 60:.1f} min" if seconds >= 60 else f"about {seconds:.0f} s"
+        estimate = self.estimate()
         return [
-            f"breakeven: {counts} on {places}; {duration if self._options.is_timing else 'nothing is timed'}",
+            f"breakeven: {counts} on {places}; {'nothing is timed' if estimate is None else estimate.left()}",
             *(
                 f"breakeven: {device.name} uses more threads than the {usable} available to this process"
                 for device in devices
@@ -72,16 +65,12 @@ class CasePlan:
             ),
         ]
 
-    def durations_s(self) -> dict[str, float]:
-        """Return the estimated seconds of each case; empty if nothing is timed."""
+    def estimate(self) -> Estimate | None:
+        """Return how long the cases take, before any has begun; None if nothing is timed."""
         if not self._options.is_timing:
-            return {}
-        share = min(1.0, self._options.budget().max_time_s)
-        return {
-            nodeid: share * (CPU_CASE_S if is_cpu(case.device) else ACCELERATOR_CASE_S)
-            for nodeid, case in self.cases.items()
-            if case is not None
-        }
+            return None
+        known = {nodeid: case for nodeid, case in self.cases.items() if case is not None}
+        return Estimate(known, self._options.budget())
 
     @property
     def _known(self) -> Sequence[CaseKey]:

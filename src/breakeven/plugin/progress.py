@@ -10,65 +10,70 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from breakeven.plugin.estimate import Estimate
     from breakeven.plugin.session import BenchmarkSession
 
 INTERVAL_S = 10.0
 """Plain lines are at least this far apart; a shorter run has none."""
-
-PLAN_WEIGHT = 8
-"""The plan's weight, as a number of ended cases: the first ones may be atypical."""
 
 
 class Progress:
     """Counts the cases that have begun, and estimates the time of the rest.
 
     Args:
-        planned_s: the planned seconds of each case, by its id.
+        estimate: the cases, and how long they take.
         clock: seconds; injected by tests.
     """
 
-    def __init__(
-        self, planned_s: Mapping[str, float], clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        self._planned_s = dict(planned_s)
-        self._spent_s: dict[str, float] = {}
+    def __init__(self, estimate: Estimate, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._estimate = estimate
+        self._ended: set[str] = set()
         self._last = ""
         self._clock = clock
         self._current: tuple[str, float] | None = None
         self._written_at = clock()
 
     def __contains__(self, nodeid: str) -> bool:
-        return nodeid in self._planned_s
+        return nodeid in self._estimate
 
     @property
     def is_complete(self) -> bool:
         """Whether every case has ended."""
-        return len(self._spent_s) == len(self._planned_s)
+        return len(self._ended) == len(self._estimate)
 
     def start(self, nodeid: str) -> None:
         """Begin a case."""
         self._current = (nodeid, self._clock())
 
-    def end(self, nodeid: str, result: str) -> None:
-        """End the current case; the time of a rerun is added."""
+    def end(self, nodeid: str, result: str, step_s: float | None = None, canary_s: float = 0.0) -> None:
+        """End the current case.
+
+        Args:
+            nodeid: the case.
+            result: what the line shows of it.
+            step_s: its whole step, in seconds, None if it was not timed.
+            canary_s: the seconds of the canary before it.
+        """
         now = self._clock()
         began = now if self._current is None else self._current[1]
-        self._spent_s[nodeid] = self._spent_s.get(nodeid, 0.0) + now - began
+        self._estimate.end(nodeid, now - began, step_s, canary_s)
+        self._ended.add(nodeid)
         self._last, self._current = result, None
 
     def line(self, columns: int | None = None) -> str:
         """Return the line of the current case, cut to the number of columns."""
-        begun = {*self._spent_s, *([] if self._current is None else [self._current[0]])}
+        begun = {*self._ended, *([] if self._current is None else [self._current[0]])}
         last = f"; last: {self._last}" if self._last else ""
-        line = (
-            f"breakeven: case {len(begun)} of {len(self._planned_s)}, {clock_time(self._left_s())} left{last}"
-        )
+        left = self._estimate.left()
+        low, high = clock_time(left.low_s), clock_time(left.high_s)
+        time_left = low if low == high else f"{low} to {high}"
+        line = f"breakeven: case {len(begun)} of {len(self._estimate)}, {time_left} left{last}"
         return line if columns is None or len(line) <= columns else f"{line[: columns - 1]}…"
 
     def line_if_due(self) -> str | None:
@@ -78,26 +83,6 @@ class Progress:
             return None
         self._written_at = now
         return self.line()
-
-    def _left_s(self) -> float:
-        total_s = sum(self._planned_s.values())
-        ended_s = sum(self._planned_s[nodeid] for nodeid in self._spent_s)
-        weight_s = PLAN_WEIGHT * total_s / len(self._planned_s)
-        return seconds_left(total_s - ended_s, ended_s, sum(self._spent_s.values()), weight_s)
-
-
-def seconds_left(remaining_s: float, planned_s: float, spent_s: float, weight_s: float) -> float:
-    """Return the seconds that the remaining cases will take.
-
-    They are planned to take `remaining_s`; ended cases were planned to take `planned_s` and took `spent_s`.
-    That ratio gains weight as cases end, against a weight of `weight_s` planned seconds for the plan itself.
-
-    >>> seconds_left(60.0, planned_s=0.0, spent_s=0.0, weight_s=4.0)
-    60.0
-    >>> seconds_left(60.0, planned_s=4.0, spent_s=12.0, weight_s=4.0)
-    120.0
-    """
-    return remaining_s * (weight_s + spent_s) / (weight_s + planned_s)
 
 
 def clock_time(duration_s: float) -> str:
@@ -116,12 +101,12 @@ def show_progress(session: pytest.Session, benchmarks: BenchmarkSession) -> None
 
     A reporter other than pytest's own draws its own progress.
     """
-    config, durations_s = session.config, benchmarks.plan.durations_s()
+    config, estimate = session.config, benchmarks.plan.estimate()
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     is_default = type(reporter).__module__ == "_pytest.terminal"
-    if durations_s and is_default and config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) == 0:
-        is_mixed = any(item.nodeid not in durations_s for item in session.items)
-        display = ProgressDisplay(reporter, Progress(durations_s), benchmarks, is_mixed=is_mixed)
+    if estimate and is_default and config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) == 0:
+        is_mixed = any(item.nodeid not in estimate for item in session.items)
+        display = ProgressDisplay(reporter, Progress(estimate), benchmarks, is_mixed=is_mixed)
         config.pluginmanager.register(display)
 
 
@@ -185,7 +170,9 @@ class ProgressDisplay:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Record how the case ended."""
         if nodeid in self._progress:
-            self._progress.end(nodeid, self._benchmarks.result(nodeid))
+            benchmarks = self._benchmarks
+            step_s, canary_s = benchmarks.step_s.get(nodeid), benchmarks.canary_s.get(nodeid, 0.0)
+            self._progress.end(nodeid, benchmarks.result(nodeid), step_s, canary_s)
             if self._progress.is_complete:
                 self._erase()
 

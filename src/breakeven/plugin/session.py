@@ -68,6 +68,8 @@ class BenchmarkSession:
         self.run_file = RunFile(config.getoption("benchmark_json", None))
         self.timings: dict[str, Timing] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.step_s: dict[str, float] = {}
+        self.canary_s: dict[str, float] = {}
         self.has_begun = False
         self._runner = Runner(Budget())
         self._machine = MachineLog(self._runner)
@@ -125,7 +127,7 @@ class BenchmarkSession:
                 self._runner.run_once(case, device, recipe, time_rounds)
                 self._record(item.nodeid, OutcomeKind.SKIPPED, "ran once untimed: benchmarks are disabled")
                 return None
-            self._machine.before_case(self.plan, ended=len(self.timings))
+            self.canary_s[item.nodeid] = self._machine.before_case(self.plan, ended=len(self.timings))
             facts = self._runner.measure(case, device, recipe, time_rounds)
         except Exception as error:
             benchmark.has_error = True
@@ -203,6 +205,7 @@ class BenchmarkSession:
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
+        self.step_s[nodeid] = facts.pop("step_s")
         steady, cut, load = (facts.pop(key) for key in ("steady", "cut_by_budget", "load"))
         target = facts["target_precision"]
         facts["half_width"] = interval.half_width
@@ -235,14 +238,18 @@ class MachineLog:
         self._is_past_middle = False
         self._facts: dict[str, Any] | None = None
 
-    def before_case(self, plan: CasePlan, ended: int) -> None:
-        """Run the canary before the first case, and before the one in the middle."""
+    def before_case(self, plan: CasePlan, ended: int) -> float:
+        """Run the canary before the first case and before the one in the middle; return its seconds."""
+        began_s = time.perf_counter()
         if self._start is None:
             self._start = machine_state()
             self._runner.run_canary("start", plan.devices)
         elif not self._is_past_middle and 2 * ended >= len(plan.cases):
             self._is_past_middle = True
             self._runner.run_canary("middle", plan.devices)
+        else:
+            return 0.0
+        return time.perf_counter() - began_s
 
     def facts(self, devices: list[Device]) -> dict[str, Any]:
         """Return the machine's facts; the first call ends the run, because pytest-benchmark asks twice."""

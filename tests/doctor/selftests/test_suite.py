@@ -149,7 +149,9 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
 
     monkeypatch.setattr(runner, "time_round", watched)
     monkeypatch.setattr(runner, "plan_rounds", by_the_slowest)
-    assert "rounds planned after a 1000x slower first call" in failures(simulated_device.slow_first_call)
+    assert "cases planned alike after a first call of 1, 10 and 60 s" in failures(
+        simulated_device.slow_first_call
+    )
 
 
 def test_too_many_rounds(monkeypatch):

@@ -1,0 +1,125 @@
+"""How long a run takes: replays of recorded runs, and of models whose steps take seconds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from breakeven.case import Budget, CaseKey
+from breakeven.measure.outcomes import CaseSkipped
+from breakeven.measure.runner import Runner
+from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.timing import time_round
+from breakeven.phases import parse_phases
+from breakeven.plugin.estimate import NOISE, Estimate, Range, case_s, step_at
+
+MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def recorded(path, budget):
+    """Return ``[(case, seconds, seconds of a step)]`` of a run file.
+
+    0.1.0 skipped training steps that were too slow. They are assumed to continue the smaller batches.
+    """
+    run = json.loads((RESULTS / path).read_text())
+    items = {}
+    for item in run["benchmarks"]:
+        info = item["extra_info"]
+        case = CaseKey.of(*(info[key] for key in ("workload", "batch_size", "phase", "device", "axes")))
+        items[case] = item
+    preparing_s = run["breakeven"]["spent_s"]["preparing"] / len(items)
+    steps = {case: item["stats"]["median"] for case, item in items.items() if case.phase == "train"}
+    found = []
+    for case, item in items.items():
+        step_s = item["stats"]["median"]
+        if case.phase != "transfer":
+            step_s = steps.get(CaseKey(case.cell, "train", case.device), step_s)
+        warmup_s = max(MIN_WARMUP_S[case.device], item["extra_info"]["warmup_rounds"] * step_s)
+        seconds = preparing_s + item["extra_info"]["first_call_s"] + warmup_s
+        found.append((case, seconds + item["stats"]["rounds"] * step_s, step_s))
+    for case in [CaseKey(case.cell, "train", case.device) for case in items if case.phase == "transfer"]:
+        if case not in steps:
+            smaller = {one.batch_size: step_s for one, step_s in steps.items() if one.line == case.line}
+            step_s = step_at(case.batch_size, smaller)
+            found.append((case, case_s(step_s, case.phase, case.device, budget, NOISE), step_s))
+    return found
+
+
+def first_cells(cases):
+    """Return the last cell of each workload, its largest."""
+    return set({case.workload: case.cell for case in cases}.values())
+
+
+def errors_of(estimate, costs):
+    """End the first cells, then the others; return the errors of the estimated total from then on."""
+    firsts = first_cells([case for case, _, _ in costs])
+    total_s, spent_s, errors = sum(seconds for _, seconds, _ in costs), 0.0, []
+    ordered = sorted(costs, key=lambda cost: cost[0].cell not in firsts)
+    for case, seconds, step_s in ordered:
+        if case.cell not in firsts:
+            errors.append((spent_s + estimate.left().low_s) / total_s - 1)
+        estimate.end(case.label(), seconds, step_s)
+        spent_s += seconds
+    assert estimate.left() == Range(0.0, 0.0)
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("path", "budget"),
+    [
+        ("cpu-2core/run.json", Budget()),
+        ("h100-16core/run.json", Budget(max_time_s=0.2)),
+    ],
+)
+def test_recorded_runs(path, budget):
+    """The total is inside the range before the first case, and within 25% after the first cells."""
+    costs = recorded(path, budget)
+    estimate = Estimate({case.label(): case for case, _, _ in costs}, budget)
+    before = estimate.left()
+    assert before.low_s < sum(seconds for _, seconds, _ in costs) < before.high_s
+    errors = errors_of(estimate, costs)
+    print(f"{path}: {before}, then {min(errors):+.0%} to {max(errors):+.0%}")
+    assert max(map(abs, errors)) <= 0.25
+
+
+class Prompt(SimulatedDevice):
+    """A device that has no queue: the loss check's reference is done when it returns."""
+
+    def enqueue(self, seconds):
+        self.clock.advance(seconds)
+
+
+class Host(Prompt):
+    is_accelerator = False
+
+
+@pytest.mark.parametrize(("device_type", "name"), [(Host, "cpu"), (Prompt, "simulated")])
+@pytest.mark.parametrize("budget", [Budget(), Budget(max_time_s=0.2)], ids=["default", "0.2 s"])
+@pytest.mark.parametrize("step_s", [0.3, 2.0, 8.0])
+def test_slow_model(device_type, name, budget, step_s):
+    """Of a model whose largest batch takes `step_s`, all cases by the real runner, on a simulated device."""
+    clock = SimulatedClock()
+    device = device_type(clock, name=name)
+    runner = Runner(budget, clock)
+    costs = []
+    for batch_size in (64, 32, 16, 8, 1):
+        part_s = step_s * (0.1 + 0.9 * batch_size / 64) / 5
+        workload = simulated_workload(device, Costs(*[part_s] * 6))
+        for phase in parse_phases(()):
+            case, began_s, facts = CaseKey.of("slow", batch_size, phase, name), clock.now, {}
+            try:
+                facts = runner.measure(
+                    case,
+                    device,
+                    lambda: workload,  # noqa: B023 - called at once
+                    lambda round_, plan: [time_round(round_, clock) for _ in range(plan.rounds)],
+                )
+            except CaseSkipped as error:
+                runner.note_failure(case, error)
+            costs.append((case, clock.now - began_s, facts.get("step_s")))
+    costs.sort(key=lambda cost: cost[0].batch_size)
+    estimate = Estimate({case.label(): case for case, _, _ in costs}, budget)
+    errors = errors_of(estimate, costs)
+    print(f"{name}, {step_s} s: {min(errors):+.0%} to {max(errors):+.0%}")
+    assert max(map(abs, errors)) <= 0.25
