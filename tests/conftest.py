@@ -154,6 +154,12 @@ def bench(torch_is_loaded, pytester, monkeypatch):
 
 
 @pytest.fixture
+def sweep_order(monkeypatch):
+    """Cases run in the order of their sweeps, for tests of what one case implies for the next."""
+    monkeypatch.setattr("breakeven.plugin.hooks.order_cases", lambda *_: None)
+
+
+@pytest.fixture
 def usage_error():
     """Return a function that asserts exit code 4 and returns pytest's one line."""
 

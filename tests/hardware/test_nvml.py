@@ -8,7 +8,7 @@ import torch
 from breakeven.case import Budget, CaseKey
 from breakeven.hardware import nvml
 from breakeven.hardware.devices import Accelerator
-from breakeven.hardware.nvml import gpu_class, gpu_state, kept_open, reason_names
+from breakeven.hardware.nvml import gpu_class, gpu_sample, gpu_state, kept_open, reason_names
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from support.recorded_nvml import Recorded, RecordedError
@@ -93,6 +93,28 @@ def test_closed_by_the_workload(monkeypatch):
         api, "nvmlShutdown", Recorded(down=RecordedError("Uninitialized")).down, raising=False
     )
     assert gpu_state(GPU, api)["power_w"] == 412.345
+def test_sample():
+    """It asks for what load changes, and nothing else."""
+    api = Recorded(nvmlDeviceGetPowerUsage=RecordedError("Not Supported"))
+
+    assert gpu_sample(GPU, api) == {
+        "sm_clock_mhz": 1980, "event_reasons": [], "power_w": None, "temperature_c": 54
+    }  # fmt: skip
+    assert len([name for name, _ in api.asked if name.startswith("nvmlDeviceGet")]) == 5  # with the handle
+    assert api.open == 0
+
+
+@pytest.mark.parametrize("missing", ["nvmlInit", "nvmlDeviceGetHandleByUUID"])
+def test_no_sample(missing):
+    assert gpu_sample(GPU, Recorded(**{missing: RecordedError("Not Found")})) is None
+
+
+def test_sample_of_the_right_gpu(monkeypatch):
+    asked = []
+    monkeypatch.setattr(nvml, "gpu_sample", lambda device: asked.append(device) or {"power_w": 1.0})
+    assert Accelerator("cuda", 1).sample() == {"power_w": 1.0}
+    assert asked == [torch.device("cuda", 1)]
+    assert Accelerator("xpu").sample() is None
 
 
 def test_kept_open():

@@ -17,7 +17,15 @@ import torch
 from breakeven.hardware import nvml
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.measure import monitor
-from breakeven.measure.monitor import Snapshot, evidence_of, snapshot, state_between, subnormal_evidence
+from breakeven.measure.monitor import (
+    Sampler,
+    Snapshot,
+    evidence_of,
+    snapshot,
+    state_between,
+    subnormal_evidence,
+)
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 
 QUIET_GPU = {"sm_clock_mhz": 1980, "event_reasons": [], "other_processes": 0}
 START = Snapshot(
@@ -179,7 +187,7 @@ def test_unreadable_cpu_times(monkeypatch, broken):
         (THROTTLED, {}, SLOWED),
         ({}, THROTTLED, SLOWED),
         ({"event_reasons": ["gpu_idle", "applications_clocks_setting"]}, {}, {}),
-        ({}, {"sm_clock_mhz": 1700}, {"clock": {"sm_clock_mhz": [1980, 1700]}}),
+        ({}, {"sm_clock_mhz": 1700}, {"clock": {"sm_clock_mhz": [1700, 1980]}}),
         ({}, {"sm_clock_mhz": 1950}, {}),
         ({"sm_clock_mhz": None}, UNREADABLE, {}),
         ({"other_processes": 2}, {}, {"shared_gpu": {"other_processes": 2}}),
@@ -187,6 +195,68 @@ def test_unreadable_cpu_times(monkeypatch, broken):
 )
 def test_gpu(before, after, expected):
     assert gpu(before, after) == expected
+
+
+def sampled(**samples):
+    """The evidence of a GPU that was quiet before and after the rounds."""
+    start = replace(START, gpu=QUIET_GPU)
+    return evidence_of(state_between(start, later(start, 1.0), samples=samples), is_accelerator=True)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ({}, {}),
+        ({"sm_clock_mhz": [1980, 1900, 1980]}, {}),
+        ({"sm_clock_mhz": [1980, 1500, None]}, {"clock": {"sm_clock_mhz": [1500, 1980]}}),
+        ({"sm_clock_mhz": [None, 0, 2100]}, {"clock": {"sm_clock_mhz": [1980, 2100]}}),
+        ({"event_reasons": [[], None, ["gpu_idle", "hw_slowdown"], ["sw_thermal_slowdown"]]}, SLOWED),
+    ],
+)
+def test_between_the_rounds(samples, expected):
+    assert sampled(**samples) == expected
+
+
+class Sampled(SimulatedDevice):
+    """A device that gives these samples, one after another; reading one takes 2 ms."""
+
+    def __init__(self, *samples):
+        super().__init__(SimulatedClock())
+        self.samples = list(samples)
+
+    def sample(self):
+        self.clock.advance(0.002)
+        return self.samples.pop(0)
+
+
+def test_sampler():
+    """It reads at most every 0.25 s, and lists the values with the seconds since it was made."""
+    device = Sampled(*({"sm_clock_mhz": 1980 - index, "power_w": None} for index in range(9)))
+    device.clock.advance(100.0)
+    sampler = Sampler(device, device.clock)
+
+    for _ in range(11):
+        sampler()
+        device.clock.advance(0.1)
+
+    times = sampler.samples.pop("t_s")
+    assert times == pytest.approx([0.0, 0.302, 0.604, 0.906])
+    assert sampler.samples == {"sm_clock_mhz": [1980, 1979, 1978, 1977], "power_w": [None] * 4}
+
+
+def test_sampler_without_samples():
+    """A device that gives none is asked once, and a CPU never."""
+    device = Sampled(None)
+    sampler = Sampler(device, device.clock)
+
+    for _ in range(3):
+        sampler()
+        device.clock.advance(1.0)
+
+    assert (device.samples, sampler.samples) == ([], {})
+    device.is_accelerator = False
+    Sampler(device, device.clock)()
+    assert "samples" not in state_between(snapshot(Cpu()), snapshot(Cpu()), samples={})
 
 
 def test_state_is_plain_json():

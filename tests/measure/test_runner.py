@@ -28,7 +28,7 @@ class Bench:
     def __init__(self, seconds=1.0, budget=None):
         self.clock = SimulatedClock()
         self.device = SimulatedDevice(self.clock)
-        self.runner = Runner(budget or Budget(max_time_s=1e5, timeout_s=1e9), self.clock)
+        self.runner = Runner(budget or Budget(max_time_s=1e4, timeout_s=1e9), self.clock)
         self.built = []
         self.rounds = 0
         self.seconds = seconds

@@ -333,6 +333,7 @@ def bench_stops(train_benchmark, batch_size):
     assert before_the_summary(live.screen()) == []
 
 
+@pytest.mark.usefixtures("sweep_order")
 def test_silent_while_measuring(live):
     """The line is written before the function is called, and not while it runs."""
     live.write("""
@@ -363,6 +364,7 @@ def test_other_reporter(live):
     result.stdout.fnmatch_lines(["bench/bench_mine.py ..*"])
 
 
+@pytest.mark.usefixtures("sweep_order")
 def test_plain_lines(plain, capsys):
     """They contain no carriage returns and no escapes; a failure has a line of its own among them."""
     shown = before_the_summary(plain.write(ENDINGS).run().outlines)
@@ -381,6 +383,7 @@ def test_plain_lines(plain, capsys):
     assert "\x1b" not in text
 
 
+@pytest.mark.usefixtures("sweep_order")
 @pytest.mark.parametrize("columns", [100, 30])
 def test_live_line(live, monkeypatch, columns):
     """It is rewritten before each case, leaves the last column free, and is erased at the end."""
@@ -394,6 +397,7 @@ def test_live_line(live, monkeypatch, columns):
     assert before_the_summary(live.screen()) == []
 
 
+@pytest.mark.usefixtures("sweep_order")
 def test_outcomes_on_a_terminal(live):
     """Those with a letter stay; `-rs` lists our skipped cases as pytest does."""
     result = live.write(ENDINGS).run("-rs")
@@ -406,6 +410,7 @@ def test_outcomes_on_a_terminal(live):
     result.stdout.fnmatch_lines(["SKIPPED [[]1] *: not today"])
 
 
+@pytest.mark.usefixtures("sweep_order")
 def test_stopped_early(live):
     """The line is erased; deselected cases are not counted."""
     result = live.write(ENDINGS).run("-x", "-k", "ends and not 3-")

@@ -176,8 +176,8 @@ def _machine_warnings(found: Comparison) -> Iterator[str]:
     for run in (*found.baseline, *found.candidate):
         for move in moves(run.state):
             yield (
-                f"{run.path}: the canary on {one_line(move.device, 40)} changed {move.ratio:.2f}x during the "
-                "run; let the machine settle and measure again"
+                f"{run.path}: {move.work} changed {move.ratio:.2f}x during the run; let the machine "
+                "settle and measure again"
             )
 
 

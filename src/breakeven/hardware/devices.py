@@ -178,8 +178,15 @@ class Device(ABC):
         """Return current clocks, temperature etc., None if the device does not report any."""
         return None
 
+    def sample(self) -> dict[str, Any] | None:
+        """Return ``sm_clock_mhz, event_reasons, power_w, temperature_c`` now, None if none can be read.
+
+        Called between rounds, so it must be fast.
+        """
+        return None
+
     def state_kept_open(self) -> AbstractContextManager[None]:
-        """Keep open what `state` reads, for the duration of the block."""
+        """Keep open what `state` and `sample` read, for the duration of the block."""
         return nullcontext()
 
     def describe(self) -> dict[str, Any]:
@@ -379,6 +386,10 @@ class Accelerator(Device):
     def state(self) -> dict[str, Any] | None:
         """Return the GPU's current state from NVML, None for other accelerators."""
         return nvml.gpu_state(self.torch_device) if self._is_cuda else None
+
+    def sample(self) -> dict[str, Any] | None:
+        """Return what load changes of the GPU from NVML, None for other accelerators."""
+        return nvml.gpu_sample(self.torch_device) if self._is_cuda else None
 
     def state_kept_open(self) -> AbstractContextManager[None]:
         """Keep NVML open for the duration of the block."""

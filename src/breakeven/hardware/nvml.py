@@ -69,18 +69,22 @@ def gpu_state(torch_device: torch.device, api: Any = None) -> GpuFacts:
     """
     with _opened(torch_device, api) as gpu:
         state = {
-            "sm_clock_mhz": gpu.read("sm_clock_mhz", lambda: gpu.clock(gpu.api.NVML_CLOCK_SM)),
+            **gpu.load(),
             "memory_clock_mhz": gpu.read("memory_clock_mhz", lambda: gpu.clock(gpu.api.NVML_CLOCK_MEM)),
-            "event_reasons": gpu.read("event_reasons", gpu.event_reasons),
-            "power_w": gpu.read("power_w", lambda: gpu.api.nvmlDeviceGetPowerUsage(gpu.handle) / 1000),
-            "temperature_c": gpu.read(
-                "temperature_c",
-                lambda: gpu.api.nvmlDeviceGetTemperature(gpu.handle, gpu.api.NVML_TEMPERATURE_GPU),
-            ),
             "other_processes": gpu.read("other_processes", gpu.other_processes),
             **{name: gpu.read(name, partial(gpu.link, function)) for name, function in PCIE.items()},
         }
         return {**state, "unreadable": gpu.unreadable} if gpu.unreadable else state
+
+
+def gpu_sample(torch_device: torch.device, api: Any = None) -> GpuFacts | None:
+    """Return what load changes: SM clock (MHz), event reasons, power (W), temperature (C); None without any.
+
+    It is read between rounds, so it asks for nothing else. A value that cannot be read is None.
+    """
+    with _opened(torch_device, api) as gpu:
+        sample = gpu.load()
+    return sample if any(value is not None for value in sample.values()) else None
 
 
 @contextmanager
@@ -132,6 +136,17 @@ class _Gpu:
         except Exception as error:  # NVML's, or of a library too old for the function
             self.unreadable[name] = str(error)
             return None
+
+    def load(self) -> GpuFacts:
+        return {
+            "sm_clock_mhz": self.read("sm_clock_mhz", lambda: self.clock(self.api.NVML_CLOCK_SM)),
+            "event_reasons": self.read("event_reasons", self.event_reasons),
+            "power_w": self.read("power_w", lambda: self.api.nvmlDeviceGetPowerUsage(self.handle) / 1000),
+            "temperature_c": self.read(
+                "temperature_c",
+                lambda: self.api.nvmlDeviceGetTemperature(self.handle, self.api.NVML_TEMPERATURE_GPU),
+            ),
+        }
 
     def power_limit_w(self) -> float:
         return float(round(self.api.nvmlDeviceGetEnforcedPowerLimit(self.handle) / 1000))

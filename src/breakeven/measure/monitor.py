@@ -1,4 +1,4 @@
-"""Disturbances of a case: the machine's state around its rounds, its numbers after them, and the flags.
+"""Disturbances of a case: the machine's state before, between and after its rounds, its numbers, and the flags.
 
 Nothing is read inside a round. A value that cannot be read sets no flag.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ COUNTER_ERROR_S = 0.03
 
 MIN_WALL_S = 1e-3
 CLOCK_CHANGE = 0.05
-"""The maximum relative difference of GPU clocks before and after the rounds."""
+"""The maximum relative difference of GPU clocks before, between and after the rounds."""
+
+SAMPLE_S = 0.25
+"""The minimum seconds between two samples: reading one takes up to a few milliseconds."""
 
 MIN_SUBNORMAL = 1e-3
 """The minimum share of subnormal numbers. A share of 5% doubles the time of a step of Adam on a CPU."""
@@ -91,7 +95,36 @@ def snapshot(device: Device) -> Snapshot:
     )
 
 
-def state_between(before: Snapshot, after: Snapshot, warming_up: Snapshot | None = None) -> dict[str, Any]:
+class Sampler:
+    """Samples an accelerator between rounds; called before each, it reads at most every `SAMPLE_S` seconds.
+
+    `samples` has a list of values by name, and ``t_s``, the seconds since the sampler was made.
+    """
+
+    def __init__(self, device: Device, clock: Callable[[], float]) -> None:
+        self.samples: dict[str, list[Any]] = {}
+        self._device = device
+        self._clock = clock
+        self._start_s = clock()
+        self._next_s = self._start_s if device.is_accelerator else math.inf
+
+    def __call__(self) -> None:
+        """Take a sample if one is due; a device that gives none is not asked again."""
+        now = self._clock()
+        if now < self._next_s:
+            return
+        sample = self._device.sample()
+        self._next_s = math.inf if sample is None else now + SAMPLE_S
+        for name, value in ({} if sample is None else {"t_s": now - self._start_s, **sample}).items():
+            self.samples.setdefault(name, []).append(value)
+
+
+def state_between(
+    before: Snapshot,
+    after: Snapshot,
+    warming_up: Snapshot | None = None,
+    samples: Mapping[str, list[Any]] | None = None,
+) -> dict[str, Any]:
     """Return the ``state`` of a case's ``extra_info``: plain values, None if unknown.
 
     Args:
@@ -99,6 +132,7 @@ def state_between(before: Snapshot, after: Snapshot, warming_up: Snapshot | None
         after: the machine right after them.
         warming_up: the machine before the warm-up. CPU times are counted from there, because rounds of a few
             milliseconds are shorter than the steps of the system's counters.
+        samples: what a `Sampler` read between the rounds; without any, the state has no ``samples``.
     """
     since = warming_up or before
     wall_s = after.wall_s - before.wall_s
@@ -120,6 +154,7 @@ def state_between(before: Snapshot, after: Snapshot, warming_up: Snapshot | None
         "load_average": [before.load_average, after.load_average],
         "gpu_before": before.gpu,
         "gpu_after": after.gpu,
+        **({"samples": samples} if samples else {}),
     }
 
 
@@ -132,14 +167,18 @@ def evidence_of(state: dict[str, Any], *, is_accelerator: bool) -> Evidence:
     contended = _contended(state, is_accelerator)
     if contended:
         found[Flag.CONTENDED.value] = contended
-    before, after = state["gpu_before"] or {}, state["gpu_after"] or {}
-    reasons = {*(before.get("event_reasons") or ()), *(after.get("event_reasons") or ())}
-    throttling = sorted(reasons & set(THROTTLING))
+    before, after, samples = state["gpu_before"] or {}, state["gpu_after"] or {}, state.get("samples", {})
+
+    def seen(name: str) -> list[Any]:
+        values = (before.get(name), *samples.get(name, ()), after.get(name))
+        return [value for value in values if value]
+
+    throttling = sorted(set(chain(*seen("event_reasons"))) & set(THROTTLING))
     if throttling:
         found[Flag.THROTTLED.value] = {"event_reasons": throttling}
-    clocks = [before.get("sm_clock_mhz") or 0, after.get("sm_clock_mhz") or 0]
-    if all(clocks) and abs(clocks[1] / clocks[0] - 1) > CLOCK_CHANGE:
-        found[Flag.CLOCK.value] = {"sm_clock_mhz": clocks}
+    clocks = seen("sm_clock_mhz")
+    if clocks and max(clocks) / min(clocks) - 1 > CLOCK_CHANGE:
+        found[Flag.CLOCK.value] = {"sm_clock_mhz": [min(clocks), max(clocks)]}
     others = max(before.get("other_processes") or 0, after.get("other_processes") or 0)
     if others:
         found[Flag.SHARED_GPU.value] = {"other_processes": others}

@@ -10,12 +10,13 @@ from typing import Any
 from breakeven.case import Budget, CaseKey, Cell, OutcomeKind
 from breakeven.collector import collection_off
 from breakeven.hardware.devices import BestCpu, Device
+from breakeven.measure import sustained
 from breakeven.measure.canary import run_canary
 from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
 from breakeven.measure.flops import FlopCounts, moved_bytes
 from breakeven.measure.loss_check import LossCheck, Losses
-from breakeven.measure.monitor import evidence_of, snapshot, state_between, subnormal_evidence
+from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between, subnormal_evidence
 from breakeven.measure.outcomes import outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
 from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
@@ -103,8 +104,10 @@ class Runner:
                 device.reset_peak_memory()
                 with self._counted(TIMING):
                     before = snapshot(device)
-                    time_rounds(round_.of(plan.steps), plan)
-                    state = state_between(before, snapshot(device), warming_up)
+                    timed_round = round_.of(plan.steps)
+                    timed_round.before_setup = sampler = Sampler(device, self._clock)
+                    time_rounds(timed_round, plan)
+                    state = state_between(before, snapshot(device), warming_up, sampler.samples)
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
             facts |= {"state": state, "evidence": evidence | subnormal_evidence(trainer.state_tensors())}
             return facts | warmed | captured | self._after_rounds(case, phase, trainer, warmed["step_s"])
@@ -231,6 +234,7 @@ class Runner:
         self, case: CaseKey, round_: Round, early: list[Timed], deadline: Deadline
     ) -> tuple[RoundPlan, dict[str, Any]]:
         trainer = round_.trainer
+        began_s = self._clock()
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(round_, early[1:])
             if round_.phase is not HEADLINE:
@@ -238,14 +242,18 @@ class Runner:
                 round_s = median(timed.total_s for timed in warmup.rounds)
                 raise_if_over_budget(round_s, self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
+            load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
         self._skips.observe(case, warmup.fastest_s())
         plan = plan_rounds(warmup, self.budget, steps, deadline.left_s)
+        if load is not None:
+            plan = sustained.lasting(plan, warmup, self.budget, deadline.left_s)
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
             "target_precision": self.budget.target_precision,
             "steady": warmup.steady,
+            "load": load,
             "step_s": warmup.round_s(),
         }
         if round_.phase.is_loop:
@@ -259,7 +267,8 @@ class Runner:
     def _steady(self, round_: Round, earlier: list[Timed]) -> tuple[Warmup, int]:
         minimum = min_warmup(round_.trainer.device)
         if round_.phase.is_loop:
-            return warm_up_loop(round_, minimum, self.budget, earlier, self._clock)
+            budget = sustained.warmup_budget(round_, self.budget)
+            return warm_up_loop(round_, minimum, budget, earlier, self._clock)
         return warm_up(round_, minimum, self.budget.max_time_s, earlier, self._clock), 1
 
     def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer, step_s: float) -> dict[str, Any]:

@@ -57,6 +57,8 @@ MAD_TO_SIGMA = 1.4826
 class Round:
     """One timed call of a phase: `setup` untimed, `run` timed; both end synchronized.
 
+    `before_setup` is called before the phase is prepared, untimed too.
+
     Args:
         phase: what is timed.
         trainer: runs it.
@@ -72,6 +74,7 @@ class Round:
         self.steps = steps
         self.deadline = deadline
         self.synchronize = trainer.device.synchronize
+        self.before_setup: Callable[[], object] | None = None
 
     def of(self, steps: int) -> Round:
         """Return the same round with another number of steps."""
@@ -85,6 +88,8 @@ class Round:
         """
         if self.deadline is not None:
             self.deadline.check()
+        if self.before_setup is not None:
+            self.before_setup()
         self.trainer.prepare(self.phase, self.steps)
         self.synchronize()
 

@@ -28,6 +28,7 @@ from breakeven.plugin.collection import (
     keep_selected,
     parametrize,
 )
+from breakeven.plugin.order import order_cases
 from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.step_clock import add_step_clock
 from breakeven.plugin.sweeps import is_swept, sweeps_of
@@ -60,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("sweep", "NAME|KEY=VALUES", "the sweep of this name (functions without it run their default), or "
          "other values for its arguments, as in 'batch_size=1,64 width=128'."),
         ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
+        ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
     ):  # fmt: skip
         group.addoption(f"--breakeven-{name}", metavar=metavar, help=text)
         parser.addini(f"breakeven_{name}", help=text, default="")
@@ -131,7 +133,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Check the options, keep the selected benchmarks, and plan the remaining cases.
+    """Check the options, keep the selected benchmarks, plan the remaining cases, and order them for the run.
 
     pytest turns an error here into one line and exit code 4.
     """
@@ -150,6 +152,8 @@ def pytest_collection_modifyitems(
                     benchmarks.plan.add(item.nodeid, case)
                     if case is not None and parse_phase(case.phase).is_loop:
                         add_step_clock(item)
+            if not config.option.collectonly:  # which lists the sweep as it was written
+                order_cases(items, benchmarks.options.seed)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -157,22 +161,28 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     return [f"breakeven: {config.stash[MISSING]}"] if MISSING in config.stash else []
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Print the plan, after checking that the results can be written."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Print the plan, after checking that the results can be written; time a cell again after the last case.
+
+    Ctrl-C and -x leave the loop by an exception, so that nothing is timed after them.
+    """
     benchmarks = session.config.stash.get(BENCHMARKS, None)
     option = session.config.option
     if benchmarks is None or option.collectonly or not benchmarks.plan.cases:
-        return
+        return (yield)
     if session.testsfailed and not option.continue_on_collection_errors:
-        return
+        return (yield)
     with _usage_errors():
-        benchmarks.begin()
+        benchmarks.begin([item.nodeid for item in session.items])
     for line in benchmarks.plan.summary():
         _write_line(session.config, line)
     from breakeven.plugin.progress import show_progress
 
     show_progress(session, benchmarks)
+    result = yield
+    benchmarks.time_again()
+    return result
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from breakeven.case import Budget
 from breakeven.errors import UsageError
 from breakeven.hardware.devices import Device, parse_devices
 from breakeven.phases import parse_phases
+from breakeven.plugin.order import parse_seed
 from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep
 
 TABLE_OPTIONS = (
@@ -44,6 +45,7 @@ class Options:
         )
         self.choice: Choice = self._read("sweep", parse_choice)
         self.timeout_s: float = self._read("timeout", parse_timeout)
+        self.seed: int = self._read("seed", parse_seed)
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
         """Return the sweep of a function to run, None if none.

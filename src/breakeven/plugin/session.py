@@ -10,10 +10,10 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
@@ -23,15 +23,20 @@ from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.outcomes import CaseTimeout
 from breakeven.measure.runner import Runner
+from breakeven.measure.sustained import load_facts
 from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
+from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.output import RunFile, check_writable
 from breakeven.plugin.plan import CasePlan
+from breakeven.plugin.retiming import Retiming
 from breakeven.plugin.step_clock import CLOCKS
 from breakeven.plugin.summary import Timing, closing_lines, reason_lines, table_lines
 from breakeven.runs.flags import evidence_in, refuse_impossible
 from breakeven.stats.intervals import median_interval
+
+Found = TypeVar("Found", Timing, Outcome)
 
 PYTEST_PREFIX = re.compile(r"^(_pytest\.outcomes\.)?(Skipped|Failed|XFailed): ")
 
@@ -68,11 +73,13 @@ class BenchmarkSession:
         self.has_begun = False
         self._runner = Runner(Budget())
         self._machine = MachineLog(self._runner)
+        self._retiming = Retiming(self._runner)
+        self._order: list[str] = []
         self._open = ExitStack()
         self._began_s = 0.0
 
-    def begin(self) -> None:
-        """Start the run.
+    def begin(self, order: Iterable[str]) -> None:
+        """Start the run of the tests with these ids.
 
         Raises:
             UsageError: the run file cannot be written.
@@ -82,6 +89,8 @@ class BenchmarkSession:
         self._open.callback(self._runner.close)
         self._open.enter_context(sigterm_as_ctrl_c())
         self.has_begun = True
+        cases = [case for nodeid in order if (case := self.plan.cases.get(nodeid)) is not None]
+        self._order = list(dict.fromkeys(case.cell.label() for case in cases))
         self._began_s = time.perf_counter()
 
     def measure(
@@ -129,14 +138,20 @@ class BenchmarkSession:
             benchmark.has_error = True
             raise
         self._keep(item.nodeid, case, facts, benchmark)
+        self._retiming.keep(self.timings[item.nodeid], device, recipe)
         return None
 
     def retract(self, nodeid: str, benchmark: Any) -> Untimed:
         """Drop the timing of a function that calls `train_benchmark` again: its time would be ambiguous."""
         benchmark.has_error = True
-        self.timings.pop(nodeid, None)
+        self._retiming.forget(self.timings.pop(nodeid, None))
         reason = "train_benchmark was called twice; call it once, and sweep or parametrize the differences"
         return Untimed(self._record(nodeid, OutcomeKind.FAILED, reason))
+
+    def time_again(self) -> None:
+        """Time the first cell again, unless no other one was timed after it."""
+        if len({timing.case.cell for timing in self.timings.values()}) > 1:
+            self._machine.retimed = self._retiming.time_again()
 
     def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Record pytest's report of a case that ended without reaching `measure`."""
@@ -162,10 +177,14 @@ class BenchmarkSession:
         for nodeid in self.plan.cases:
             if nodeid not in self.timings and nodeid not in self.outcomes:
                 self._record(nodeid, OutcomeKind.SKIPPED, "not reached: the run was stopped before it")
+        places = {nodeid: place for place, nodeid in enumerate(self.plan.cases)}
+        benchmarks = output_json["benchmarks"]
+        benchmarks[:] = sorted_in_place(benchmarks, lambda benchmark: places.get(benchmark["fullname"]))
         output_json["breakeven"] = {
             "schema": SCHEMA,
             "command": self.options.command,
-            "outcomes": [outcome.as_dict() for outcome in self.outcomes.values()],
+            "processes": [{"seed": self.options.seed, "order": self._order}],
+            "outcomes": [outcome.as_dict() for outcome in self._as_planned(self.outcomes)],
             "spent_s": self._runner.spent,
             "wall_s": time.perf_counter() - self._began_s,
         }
@@ -177,7 +196,7 @@ class BenchmarkSession:
     def summary(self, columns: int) -> list[str]:
         """Return the last lines of the run."""
         wall_s = time.perf_counter() - self._began_s
-        timings, outcomes = list(self.timings.values()), list(self.outcomes.values())
+        timings, outcomes = self._as_planned(self.timings), self._as_planned(self.outcomes)
         closing = closing_lines(timings, outcomes, self._runner.spent, wall_s, self.run_file.path)
         if self.run_file.problem is not None:
             closing = [closing[0], f"breakeven: {self.run_file.problem}"]
@@ -186,13 +205,20 @@ class BenchmarkSession:
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
-        steady, self.step_s[nodeid] = facts.pop("steady"), facts.pop("step_s")
+        self.step_s[nodeid] = facts.pop("step_s")
+        steady, load = facts.pop("steady"), facts.pop("load")
         target = facts["target_precision"]
         facts["half_width"] = interval.half_width
         facts["evidence"] |= evidence_in(times, interval, target, steady=steady)
         facts["flags"] = sorted(facts["evidence"])
+        if load is not None:
+            facts |= load_facts(load, times, facts["steps"], facts["state"].get("samples", {}))
         benchmark.extra_info.update(facts)
         self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))
+
+    def _as_planned(self, found: Mapping[str, Found]) -> list[Found]:
+        """Return what was found by case in the order of the sweeps, not in that of the run."""
+        return [found[nodeid] for nodeid in self.plan.cases if nodeid in found]
 
     def _record(self, nodeid: str, outcome: str, reason: str) -> Outcome:
         self.outcomes[nodeid] = Outcome(nodeid, outcome, reason, self.plan.cases.get(nodeid))
@@ -200,10 +226,14 @@ class BenchmarkSession:
 
 
 class MachineLog:
-    """The machine's state at the start and the end of a run, and the canary there and in the middle."""
+    """The machine's state at the start and the end of a run, and the canary there and in the middle.
+
+    `retimed` is what `Retiming` returns.
+    """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self.retimed: list[dict[str, Any]] = []
         self._start: dict[str, Any] | None = None
         self._is_past_middle = False
         self._facts: dict[str, Any] | None = None
@@ -231,6 +261,7 @@ class MachineLog:
                 "start": self._start,
                 "end": machine_state(),
                 "canary": self._runner.canary,
+                "retimed": self.retimed,
                 "device_init_s": self._runner.device_init_s,
             }
         return self._facts

@@ -31,6 +31,7 @@ def to_markdown(report: Report, version: str) -> str:
         *map(markdown_table, found),
         *section("What helps against each bound", report.bottleneck_sentences),
         *section("Where each variant pays", report.variant_sentences),
+        *section("Burst and sustained", report.sustained_sentences),
         *section("Warnings", report.warnings),
         *section("Not timed", outcome_lines(report)),
         *section("How made", how_made(report, version)),

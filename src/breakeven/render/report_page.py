@@ -103,6 +103,7 @@ def to_html(
         bottleneck_sentences=report.bottleneck_sentences,
         variant_tables=variant_tables(report),
         variant_sentences=report.variant_sentences,
+        sustained_sentences=report.sustained_sentences,
         comparability=report.comparability,
         machine_tables=machine_tables(report),
         cards=cards(report),

@@ -25,6 +25,7 @@ def renderables(report: Report) -> Iterator[RenderableType]:
         yield from table_section(reduce(Table.without, NARROW, table), "all in summary.csv")
     yield from section("What helps against each bound", report.bottleneck_sentences)
     yield from section("Where each variant pays", report.variant_sentences)
+    yield from section("Burst and sustained", report.sustained_sentences)
     yield from section("Not timed", outcome_lines(report))
     yield from section("Warnings", report.warnings)
     yield from section("What would change this", report.what_if_sentences)

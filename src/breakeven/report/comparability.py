@@ -72,7 +72,7 @@ def comparability(
         machines: every machine class in the report.
         cases: their estimates, whose flags record throttling and a shared GPU.
         runs: those behind the estimates.
-        moved: a line for each canary that changed during a run.
+        moved: a line for each canary or case that changed during a run.
     """
     # Red comes first: the order of the checks is that of their weight.
     red = [Reason(ComparabilityLevel.RED, text) for text in (*_modes(machines), *_models(runs))]

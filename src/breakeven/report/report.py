@@ -25,6 +25,7 @@ from breakeven.report.estimates import estimates
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
+from breakeven.report.sustained import sustained_sentences
 from breakeven.report.text import Conclusion, conclusions, headline_phase, model_names, refusal
 from breakeven.report.variants import Variant, variants
 from breakeven.report.waiting import waiting_costs
@@ -75,6 +76,7 @@ class Report:
     what_if_sentences: tuple[str, ...]
     bottleneck_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
+    sustained_sentences: tuple[str, ...]
     warnings: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -170,6 +172,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
             *waiting_sentences(waiting_costs(cases), runs.machines, names),
         ),
         variant_sentences=tuple(variant_sentences(ways, runs.machines)),
+        sustained_sentences=tuple(sustained_sentences(cases, runs.machines, names)),
         warnings=(
             *runs.warnings,
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),

@@ -32,7 +32,7 @@ class Runs:
     """The runs of one report. `machines` are their classes in the order given, with unique labels.
 
     `left_out` has a line for each file that was not read; `warnings` repeat them. `moved` has a line for each
-    canary that changed.
+    canary, and each case timed again at the end, that changed.
     """
 
     runs: tuple[Run, ...]
@@ -202,8 +202,8 @@ def _again(run: Run, first: Run) -> str:
 def _moved(run: Run) -> Iterator[str]:
     for move in moves(run.state):
         yield (
-            f"{run.path}: the canary on {one_line(move.device, 40)} ran {move.ratio:.2f}x slower at the "
-            f"{one_line(move.slowest, 40)} than at the {one_line(move.fastest, 40)} of the run: the machine "
+            f"{run.path}: {move.work} ran {move.ratio:.2f}x slower at the {one_line(move.slowest, 40)} than "
+            f"at the {one_line(move.fastest, 40)} of the run: the machine "
             "changed, not your code; let it settle and measure again"
         )
 

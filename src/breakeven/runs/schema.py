@@ -67,6 +67,15 @@ class CaseFacts:
     enqueue_transfer_s: float | None = None
     compile_s: float | None = None
     capture_s: float | None = None
+    load_s: float | None = None
+    burst_s: float | None = None
+    burst_low_s: float | None = None
+    burst_high_s: float | None = None
+    burst_clock_mhz: float | None = None
+    sustained_s: float | None = None
+    sustained_low_s: float | None = None
+    sustained_high_s: float | None = None
+    sustained_clock_mhz: float | None = None
     parts_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod

@@ -1,0 +1,89 @@
+"""One cell timed again at the end of a run: whether a case drifts, and not only the canary."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from breakeven.case import Budget
+from breakeven.hardware.devices import Device
+from breakeven.measure.runner import Runner
+from breakeven.measure.timing import Round, RoundPlan, time_round
+from breakeven.measure.workload import Recipe
+from breakeven.phases import HEADLINE, find_phase
+from breakeven.plugin.summary import Timing
+from breakeven.stats.intervals import MedianInterval, median_interval
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A timed case, and what is needed to time it again."""
+
+    timing: Timing
+    device: Device
+    recipe: Recipe
+    budget: Budget
+
+
+class Retiming:
+    """Keeps the timed cases of the first cell, and times one phase of it again on each device."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._kept: list[Kept] = []
+
+    def keep(self, timing: Timing, device: Device, recipe: Recipe) -> None:
+        """Keep a case that was just timed, if it is of the first cell and its phase is compared."""
+        phase = find_phase(timing.case.phase)
+        is_first = not self._kept or timing.case.cell == self._kept[0].timing.case.cell
+        if is_first and phase is not None and phase.is_compared:
+            self._kept.append(Kept(timing, device, recipe, self._runner.budget))
+
+    def forget(self, timing: Timing | None) -> None:
+        """Drop a case whose timing was retracted."""
+        self._kept = [kept for kept in self._kept if kept.timing is not timing]
+
+    def time_again(self) -> list[dict[str, Any]]:
+        """Return ``case, device, first_..., again_...`` of the headline phase, or else of the last one.
+
+        A case that fails now has ``failed``, the reason, in place of ``again_...``; its first timing stays.
+        """
+        phases = [kept.timing.case.phase for kept in self._kept]
+        phase = HEADLINE if HEADLINE in phases else phases[-1] if phases else None
+        return [self._again(kept) for kept in self._kept if kept.timing.case.phase == phase]
+
+    def _again(self, kept: Kept) -> dict[str, Any]:
+        case = kept.timing.case
+        facts = {"case": case.label(), "device": case.device, **_facts("first", kept.timing.interval)}
+        seconds: list[float] = []
+
+        def time_rounds(round_: Round, plan: RoundPlan) -> None:
+            for _ in range(plan.lead_in):
+                time_round(round_)
+            seconds.extend(time_round(round_).latency_s for _ in range(plan.rounds))
+
+        self._runner.budget = kept.budget
+        try:
+            with ExitStack() as silent:
+                # pytest captures and filters only during a test.
+                silent.enter_context(redirect_stdout(io.StringIO()))
+                silent.enter_context(redirect_stderr(io.StringIO()))
+                silent.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                self._runner.measure(case, kept.device, kept.recipe, time_rounds)
+        except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
+            return facts | {"failed": self._runner.note_failure(case, error)[1]}
+        return facts | _facts("again", median_interval(seconds))
+
+
+def _facts(name: str, interval: MedianInterval) -> dict[str, float | None]:
+    return {
+        f"{name}_s": interval.median,
+        f"{name}_low_s": interval.low,
+        f"{name}_high_s": interval.high,
+    }
