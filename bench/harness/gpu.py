@@ -1,7 +1,8 @@
 """Compares breakeven with other timers of a GPU: `python bench/harness/gpu.py --device cuda`.
 
 Each timer and device events measure the same training step, on one GPU, in one run, alternately. Writes
-``gpu.json`` and ``gpu.md`` into the folder of ``-o``. Exits with 2 without a GPU.
+``gpu.json`` and ``gpu.md`` into the folder of ``-o``, again after each shape. Exits with 2 without a GPU, and
+with 130 after Ctrl-C or SIGTERM: the files then hold the shapes that were finished.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -22,18 +23,20 @@ from torch.utils.benchmark import Timer
 
 from breakeven.collector import collection_off
 from breakeven.errors import UsageError
+from breakeven.files import write_whole
 from breakeven.hardware.devices import Device, parse_device
 from breakeven.measure.parts import part_seconds
 from breakeven.measure.timing import CLOCK, Clock, Round, min_warmup, time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build, error_line, mlp
 from breakeven.phases import Phase
+from breakeven.plugin.session import sigterm_as_ctrl_c
 from breakeven.stats.intervals import median_interval
 from compare import at_least_two, progress, shape
 
 SHAPES = ((64, 16), (64, 1024), (512, 64), (512, 4096), (4096, 4096))
 EVENT_ROUNDS = 25
-BARE_ROUNDS = 200
+BARE_S, MIN_BARE_ROUNDS = 0.5, 20
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,10 @@ def by_triton(stage: Stage) -> float:
 
 
 def by_bare_loop(stage: Stage) -> float:
-    """Read the clock before and after each call, without synchronizing."""
-    seconds = []
-    for _ in range(BARE_ROUNDS):
+    """Read the clock before and after each call, without synchronizing, for half a second."""
+    seconds: list[float] = []
+    until = stage.clock() + BARE_S
+    while len(seconds) < MIN_BARE_ROUNDS or stage.clock() < until:
         start = stage.clock()
         stage.step()
         seconds.append(stage.clock() - start)
@@ -171,32 +175,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gpu.py: error: --device: {error}", file=sys.stderr)
         return 2
     log = progress(given.quiet)
-    cells = []
-    with device.active():
-        device.initialize()
-        peers, missing = present(PEERS)
-        for width, batch_size in given.shapes or SHAPES:
-            log(f"{width}x{batch_size}")
-            workload = build(lambda w=width, b=batch_size: mlp(b, w))
-            found = readings_of(workload, device, peers, given.repetitions)
-            cells.append(
-                {"name": f"{width} x {batch_size}", "width": width, "batch_size": batch_size, **found}
-            )
-            device.release_memory()
-        name = device.describe()["device_name"]
-    packages = ("breakeven", "torch", *(() if missing else ("triton",)))
-    result = {
-        "device": device.name,
-        "device_name": name,
-        "versions": versions(*packages),
-        "repetitions": given.repetitions,
-        "missing": missing,
-        "cells": cells,
-    }
-    whole = write(given.output / "gpu.json", result)
-    (given.output / "gpu.md").write_text(gpu_section(whole), encoding="utf-8")
+    shapes, finished = given.shapes or SHAPES, 0
+    try:
+        with sigterm_as_ctrl_c(), device.active():
+            device.initialize()
+            for content in measured(device, shapes, given.repetitions, log):
+                whole = write(given.output / "gpu.json", content)
+                write_whole(given.output / "gpu.md", gpu_section(whole).encode())
+                finished = len(whole["cells"])
+    except KeyboardInterrupt:
+        print(f"gpu.py: interrupted; {finished} of {len(shapes)} shapes were written", file=sys.stderr)
+        return 130
     log(f"wrote {given.output / 'gpu.json'} and {given.output / 'gpu.md'}")
     return 0
+
+
+def measured(
+    device: Device, shapes: Sequence[tuple[int, int]], repetitions: int, log: Callable[[str], object]
+) -> Iterator[dict[str, Any]]:
+    """Measure each shape, and yield all results so far."""
+    peers, missing = present(PEERS)
+    result = {
+        "device": device.name,
+        "device_name": device.describe()["device_name"],
+        "versions": versions("breakeven", "torch", *(() if missing else ("triton",))),
+        "repetitions": repetitions,
+        "missing": missing,
+    }
+    cells: list[dict[str, Any]] = []
+    for width, batch_size in shapes:
+        log(f"{width}x{batch_size}")
+        workload = build(lambda w=width, b=batch_size: mlp(b, w))
+        found = readings_of(workload, device, peers, repetitions)
+        cells.append({"name": f"{width} x {batch_size}", "width": width, "batch_size": batch_size, **found})
+        yield {**result, "complete": len(cells) == len(shapes), "cells": cells}
+        device.release_memory()
 
 
 def parser() -> argparse.ArgumentParser:

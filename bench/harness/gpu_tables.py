@@ -29,6 +29,8 @@ def gpu_section(result: Json) -> str:
         ["width x batch", "device events", *peers], [_row(cell, peers) for cell in result["cells"]]
     )
     missing = [f"- {name} is missing: {reason}." for name, reason in result["missing"].items()]
+    if not result.get("complete", True):
+        missing.append("- Incomplete: the run was interrupted after these shapes.")
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     about = (
         "Whole training steps of a perceptron, host-to-device copy included; the timers took turns, "

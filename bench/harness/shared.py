@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from scipy.stats import binomtest
 
+from breakeven.files import write_whole
 from breakeven.hardware.machine import class_facts
 
 Json = dict[str, Any]
@@ -39,9 +40,8 @@ def options(description: str | None, **more: Any) -> argparse.ArgumentParser:
 def write(path: Path, content: Mapping[str, Any]) -> Json:
     """Write the content with the date and the machine, and return them together."""
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    path.parent.mkdir(parents=True, exist_ok=True)
     whole = {"schema": 1, "date": date, "machine": class_facts(), **content}
-    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(whole, indent=1) + "\n").encode())
     return whole
 
 

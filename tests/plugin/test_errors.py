@@ -147,12 +147,3 @@ def test_invalid_sweep_and_unknown_choice(bench):
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["bench_wrong: sweep(batch_size=8): *"])
-
-
-def test_no_pytest_benchmark(bench, usage_error):
-    bench.write()
-    (bench.pytester.path / "conftest.py").unlink()  # it implements hooks of pytest-benchmark
-
-    result = bench.pytester.runpytest_inprocess("bench", "-p", "no:benchmark", "-p", "no:hypothesispytest")
-
-    assert "-p no:benchmark" in usage_error(result)

@@ -1,16 +1,19 @@
 """The GPU's timers, on a simulated device whose steps are known exactly."""
 
 import json
+import os
+import signal
 import subprocess
 import types
 
 import gpu
 import pytest
-from gpu import PEERS, main, present, readings_of
+from gpu import BARE_S, PEERS, Stage, by_bare_loop, main, present, readings_of
 from gpu_tables import gpu_section
 
 from breakeven.doctor.selftests.simulated_device import COSTS, LAUNCH_S
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 from compare import render
 
@@ -151,6 +154,63 @@ def test_the_command_writes_both_files(tmp_path, monkeypatch, device, no_triton)
     assert "triton" not in written["versions"]
     assert [cell["readings"] for cell in written["cells"]] == [{"bare loop": 1.0}]
     assert (tmp_path / "new" / "gpu.md").read_text(encoding="utf-8") == gpu_section(written)
+
+
+def test_interrupted_run_keeps_its_shapes(tmp_path, monkeypatch, device, no_triton, capsys):
+    """It ends by SIGTERM, as a canceled job does, and the files say that they are incomplete."""
+    asked = []
+
+    def ends_in_the_second_shape(_):
+        asked.append(1)
+        if len(asked) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 1.0
+
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(gpu, "parse_device", lambda _: device)
+    monkeypatch.setattr(gpu, "PEERS", {"bare loop": ends_in_the_second_shape})
+    monkeypatch.setattr(gpu, "by_events", lambda _: 2.0)
+    arguments = ("--shapes", "4x1", "4x2", "4x3", "--repetitions", "2", "-q", "-o", str(tmp_path))
+
+    assert main(arguments) == 130
+    written = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert [cell["name"] for cell in written["cells"]] == ["4 x 1"]
+    assert written["complete"] is False
+    assert "- Incomplete: the run was interrupted after these shapes." in gpu_section(written).splitlines()
+    assert (tmp_path / "gpu.md").read_text(encoding="utf-8") == gpu_section(written)
+    assert capsys.readouterr().err == "gpu.py: interrupted; 1 of 3 shapes were written\n"
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+    assert main(arguments) == 0
+    written = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert [cell["name"] for cell in written["cells"]] == ["4 x 1", "4 x 2", "4 x 3"]
+    assert written["complete"] is True
+    assert "Incomplete" not in gpu_section(written)
+
+
+def test_interrupted_before_the_first_shape(tmp_path, monkeypatch, device):
+    monkeypatch.setattr(gpu, "parse_device", lambda _: device)
+    monkeypatch.setattr(gpu, "present", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["-q", "-o", str(tmp_path / "new")]) == 130
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("launch_s", "rounds"),
+    [(BARE_S / LAUNCHES / 64, 64), (BARE_S / LAUNCHES / 512, 512), (BARE_S, 20)],
+    ids=["half a second", "fast steps", "slow steps"],
+)
+def test_bare_rounds(monkeypatch, launch_s, rounds):
+    """As many as fit into half a second, but at least 20."""
+    device = SimulatedDevice(SimulatedClock(), launch_s)
+    trainer = Trainer(simulated_workload(device), device)
+    trainer.move_model()
+    trainer.reset()
+    stage = Stage(trainer, device.clock)
+    steps = []
+    monkeypatch.setattr(Stage, "step", lambda self: steps.append(1) or self.trainer.run(Phase.TRAIN))
+    assert by_bare_loop(stage) == pytest.approx(LAUNCHES * launch_s)
+    assert rounds <= len(steps) <= rounds + 1  # the launches' seconds are not exact
 
 
 @pytest.mark.parametrize(

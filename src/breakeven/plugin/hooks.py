@@ -31,6 +31,7 @@ from breakeven.plugin.collection import (
 from breakeven.plugin.order import order_cases
 from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.step_clock import add_step_clock
+from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
 
 if TYPE_CHECKING:
@@ -138,10 +139,15 @@ def pytest_collection_modifyitems(
     pytest turns an error here into one line and exit code 4.
     """
     benchmarks, selection = config.stash.get(BENCHMARKS, None), config.stash.get(SELECTION, None)
+    reason = None if benchmarks is None else refusal(config, os.environ)
+    if reason is not None and is_xdist_worker(config):
+        items.clear()
+        report_refusal(config, reason)
+        return
     with _usage_errors():
+        if reason is not None:
+            raise UsageError(reason)
         if benchmarks is not None:
-            if not config.pluginmanager.hasplugin("benchmark"):
-                raise UsageError("a sweep needs pytest-benchmark, which is disabled; remove -p no:benchmark")
             benchmarks.options.check()
         if selection is not None and (warning := keep_selected(session, items, selection)) is not None:
             config.stash[MISSING] = warning
@@ -154,6 +160,14 @@ def pytest_collection_modifyitems(
                         add_step_clock(item)
             if not config.option.collectonly:  # which lists the sweep as it was written
                 order_cases(items, benchmarks.options.seed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """End a run of pytest-xdist whose workers collected a sweep: one line and exit code 4, as without it."""
+    reason = reported_refusal(node)
+    if reason is not None:
+        raise pytest.UsageError(reason)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:

@@ -1,0 +1,48 @@
+"""Surroundings in which no sweep can be timed: several processes at once, or another plugin's timer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+REFUSED = "breakeven_refused"
+"""The key under which a worker of pytest-xdist reports to the process that prints and exits."""
+
+
+def refusal(config: pytest.Config, environment: Mapping[str, str]) -> str | None:
+    """Return one line that states why no sweep can be timed in this process, None where one can."""
+    plugins = config.pluginmanager
+    processes = environment.get("WORLD_SIZE", "")
+    if processes.isdecimal() and int(processes) > 1:
+        return (
+            f"WORLD_SIZE={processes}: each process of a distributed job would time every case and write the "
+            "same file; run pytest once, without torchrun, or unset WORLD_SIZE"
+        )
+    if is_xdist_worker(config):
+        return "pytest-xdist's workers would disturb each other's timings; remove -n, or add -n 0"
+    if getattr(plugins.get_plugin("codspeed_plugin"), "is_codspeed_enabled", False):
+        return "a sweep needs pytest-benchmark, which --codspeed replaces; remove it, or unset CODSPEED_ENV"
+    if not plugins.hasplugin("benchmark"):
+        return "a sweep needs pytest-benchmark, which is disabled; remove -p no:benchmark"
+    if config.getoption("forked", False):
+        return "--forked runs each case in a process that takes its timing with it; remove --forked"
+    return None
+
+
+def is_xdist_worker(config: pytest.Config) -> bool:
+    """Return whether this process runs tests for another one, which prints the results."""
+    return hasattr(config, "workeroutput")
+
+
+def report_refusal(config: pytest.Config, reason: str) -> None:
+    """Report a refusal from a worker, whose own errors would be printed as a crash with a traceback."""
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
+    output[REFUSED] = reason
+
+
+def reported_refusal(worker: Any) -> str | None:
+    """Return what a worker has reported, None for nothing or from a worker that crashed."""
+    output: dict[str, Any] = getattr(worker, "workeroutput", {})
+    return output.get(REFUSED)
