@@ -93,6 +93,8 @@ def test_closed_by_the_workload(monkeypatch):
         api, "nvmlShutdown", Recorded(down=RecordedError("Uninitialized")).down, raising=False
     )
     assert gpu_state(GPU, api)["power_w"] == 412.345
+
+
 def test_sample():
     """It asks for what load changes, and nothing else."""
     api = Recorded(nvmlDeviceGetPowerUsage=RecordedError("Not Supported"))

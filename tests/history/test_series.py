@@ -99,6 +99,19 @@ def test_largest_batch(tmp_path):
     assert (found.run.tolist(), found.values.tolist(), found.worse) == ([0, 1], [128, 64], -1)
 
 
+def test_steps_that_waited(tmp_path):
+    """The break-even is that of the loops; a batch that fits does so with or without waiting."""
+    contents = [crossing_run(0, (333, 0.2)), crossing_run(1, (333, 0.2)), crossing_run(2, steps=50)]
+    for made in contents:
+        made["breakeven"] = {"schema": 1, "outcomes": [ran_out(1024)]}
+    path = add(tmp_path, contents)
+    [found] = series(path, Quantity.BREAK_EVEN).values()
+    assert (found.run.tolist(), found.status_run.tolist()) == ([2], [2])
+    assert found.values.tolist() == [pytest.approx(40.0)]
+    [largest] = series(path, Quantity.LARGEST).values()
+    assert (largest.run.tolist(), largest.values.tolist()) == ([0, 1, 2], [512] * 3)
+
+
 def test_zero_time(tmp_path):
     """A time of 0 has no logarithm and is a gap."""
     path = add(tmp_path, [content(i, [benchmark([t] * 3)]) for i, t in enumerate((1.0, 0.0, math.e))])

@@ -460,6 +460,14 @@ def test_one_kind_of_step(tmp_path, device, phase, steps):
     assert steps_of(tmp_path, device, steps, phase).time_s.tolist() == [1.0, 2.0]
 
 
+def test_untimed_among_loops(tmp_path):
+    """A run that ran out of memory has no steps, and no time to leave out."""
+    loop = [benchmark(FEW, device="cuda", steps=50)]
+    contents = [content(0, loop), content(1, [], outcomes=[ran_out(64)]), content(2, loop)]
+    [track] = read_store(add(tmp_path, contents)).tracks
+    assert (track.run.tolist(), track.uncounted.tolist()) == ([0, 1, 2], [])
+
+
 def test_steps_in_a_store_of_version_1(tmp_path):
     """Its files have no such column."""
     path = add(tmp_path, [content(0, [benchmark(FEW, device="cuda", steps=50)])])
