@@ -1,4 +1,4 @@
-"""Disturbances of a case: the machine's state before, between and after its rounds, its numbers, and the flags.
+"""Disturbances of a case: the machine's state around and between its rounds, its numbers, and the flags.
 
 Nothing is read inside a round. A value that cannot be read sets no flag.
 """
