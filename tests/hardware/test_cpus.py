@@ -147,7 +147,7 @@ def test_affinity_where_openmp_binds(monkeypatch, variable):
 BOUND = """
 import os
 before = sorted(os.sched_getaffinity(0))
-import breakeven.plugin.hooks
+import breakeven.{module}
 import torch
 from breakeven.hardware.cpus import affinity
 print(affinity() == before)
@@ -155,10 +155,15 @@ print(affinity() == before)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
-def test_plugin_reads_the_affinity_before_torch():
+@pytest.mark.parametrize("module", ["plugin.hooks", "commands.doctor"])
+def test_affinity_is_read_before_torch(module):
     environment = {**os.environ, "OMP_PROC_BIND": "close"}
     done = subprocess.run(
-        [sys.executable, "-c", BOUND], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", BOUND.format(module=module)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "True\n"
 

@@ -337,6 +337,13 @@ def test_isa(monkeypatch, flags, isa):
     assert class_facts()["cpu_isa"] == isa
 
 
+def test_usable_numa_nodes(monkeypatch):
+    """Those of the CPUs that this process may use."""
+    monkeypatch.setattr(machine, "affinity", returning([3, 4]))
+    monkeypatch.setattr(machine, "numa_nodes", lambda among: sum(among))
+    assert class_facts()["numa_nodes"] == 7
+
+
 def test_openmp_variables(monkeypatch):
     for name in machine.OPENMP:
         monkeypatch.delenv(name, raising=False)

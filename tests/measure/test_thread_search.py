@@ -153,7 +153,7 @@ def test_search_is_done_once(measured):
     _, runner = measured(FASTEST_4, "train")
     before = runner.spent[PREPARING]
     measured(FASTEST_1, "train")  # the same cell
-    assert runner.spent[PREPARING] - before < 0.05
+    assert runner.spent[PREPARING] - before < 0.02  # the search takes 0.047 s
 
 
 def test_threads_after_a_case(measured, best):

@@ -13,7 +13,8 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload
 from breakeven.phases import HEADLINE
 
-WARMUP_STEPS, TIMED_STEPS = 2, 3
+MAX_STEPS = 5
+"""The steps of one number of threads; the fastest counts, so the first ones warm up."""
 
 MAX_S = 0.5
 """The time after which a number of threads has no more steps; it has at least one."""
@@ -70,6 +71,6 @@ def fastest_threads(device: BestCpu, step: Callable[[], float]) -> int:
 
 def _fastest_step(step: Callable[[], float]) -> float:
     times: list[float] = []
-    while len(times) < WARMUP_STEPS + TIMED_STEPS and sum(times) < MAX_S:
+    while len(times) < MAX_STEPS and sum(times) < MAX_S:
         times.append(step())
-    return min(times[min(WARMUP_STEPS, len(times) - 1) :])
+    return min(times)
