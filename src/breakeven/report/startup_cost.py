@@ -103,16 +103,10 @@ def _starts(table: Mapping[CaseKey, Estimate], runs: Sequence[Run]) -> dict[Case
 def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) -> float:
     """Return the extra seconds of the first training step, compared with a steady one.
 
-        Libraries load and tune in the first call of the phase that is timed first, and each phase begins with a
-    <<<<<<< HEAD
-        new optimizer. A first call of `train` is one step that waits for the device, also where a round is a
-        loop. Neither the sum of the phases' extra times nor that of `train` includes everything, so the larger is
-        used; nothing is counted twice.
-    =======
-        new optimizer. A first call of `train` is one step that waits for the device, also if a round is a loop.
-        Neither the sum of the phases' extra times nor that of `train` includes everything, so the larger is used;
-        nothing is counted twice.
-    >>>>>>> reading
+    Libraries load and tune in the first call of the phase that is timed first, and each phase begins with a
+    new optimizer. A first call of `train` is one step that waits for the device, also where a round is a
+    loop. Neither the sum of the phases' extra times nor that of `train` includes everything, so the larger is
+    used; nothing is counted twice.
     """
     # A captured graph's first call comes after compiling and capturing, and so is shorter.
     extra = grouped(
