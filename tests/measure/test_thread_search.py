@@ -171,7 +171,7 @@ def test_compiled_model(best, monkeypatch):
         torch.zeros(1, 1), compile=True,
     )  # fmt: skip
     search = ThreadSearch(clock)
-    assert search.threads(CaseKey.of("slow", 1, "train", "cpu@best").cell, best, lambda: workload) == 4
+    assert search.threads(CaseKey.of("slow", 1, "train", "cpu@best").cell, best, workload) == 4
 
 
 def test_step_that_fails(measured):

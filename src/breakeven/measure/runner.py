@@ -175,8 +175,9 @@ class Runner:
         """Return the context in which a device that chooses its threads by cell has those of this cell."""
         if not isinstance(device, BestCpu):
             return nullcontext()
-        found = self._threads.threads(cell, device, lambda: self._cells.workload(cell, recipe))
-        return device.with_threads(found)
+        workload = self._cells.workload(cell, recipe)
+        with self._cells.settings_in_effect():
+            return device.with_threads(self._threads.threads(cell, device, workload))
 
     def _initialize(self, device: Device) -> None:
         if device.name not in self.device_init_s:

@@ -30,11 +30,11 @@ class ThreadSearch:
         self.chosen: dict[Cell, int] = {}
         self._clock = clock
 
-    def threads(self, cell: Cell, device: BestCpu, build: Callable[[], Workload]) -> int:
+    def threads(self, cell: Cell, device: BestCpu, workload: Workload) -> int:
         """Return the number of threads for a cell; torch's default if its training step fails."""
         if cell not in self.chosen:
             try:
-                self.chosen[cell] = fastest_threads(device, self._stepper(device, build()))
+                self.chosen[cell] = fastest_threads(device, self._stepper(device, workload))
             except Exception:  # raised again in the cases that run the step, and reported there
                 self.chosen[cell] = device.threads
         return self.chosen[cell]
