@@ -24,6 +24,7 @@ from breakeven.measure.timing import (
 )
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import STEP_PARTS, Phase
+from support.prompt_devices import Host, Prompt
 
 LAUNCH_S = 1e-4
 PART_S = {"launch-bound": 1e-5, "balanced": 1e-4, "device-bound": 1e-3}
@@ -82,12 +83,7 @@ def test_train_is_a_bare_loop(part_s):
 def test_wait_in_every_step():
     """A device whose every launch waits has no advantage from a loop."""
 
-    class Waits(SimulatedDevice):
-        def enqueue(self, seconds):
-            super().enqueue(seconds)
-            self.synchronize()
-
-    measured = Measured(1e-4, Waits)
+    measured = Measured(1e-4, Prompt)
     assert measured.median_of("train") == pytest.approx(measured.median_of("train_sync"), rel=1e-6)
 
 
@@ -183,15 +179,6 @@ def test_rounds_of_a_loop():
         assert 8 <= blocks.rounds <= 60
     assert plan_rounds(blocks_of(0.0, 3), Budget(), steps=48).rounds == 8
     assert plan_rounds(blocks_of(0.0, 1), Budget(), steps=1).rounds == 40
-
-
-class Host(SimulatedDevice):
-    """A device without a queue, as a CPU."""
-
-    is_accelerator = False
-
-    def enqueue(self, seconds):
-        self.clock.advance(seconds)
 
 
 @pytest.mark.parametrize(

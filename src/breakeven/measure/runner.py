@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from statistics import median
 from typing import Any
 
 from breakeven.case import Budget, CaseKey, OutcomeKind
@@ -218,9 +217,7 @@ class Runner:
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(round_, early[1:])
             if round_.phase is not HEADLINE:
-                # Of all rounds, because the tail of a short warm-up may be a single slow one.
-                round_s = median(timed.total_s for timed in warmup.rounds)
-                raise_if_over_budget(round_s, self.budget, warmup.fastest_s())
+                raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
         self._skips.observe(case, warmup.fastest_s())
