@@ -88,7 +88,7 @@ class Runner:
             facts["first_call_s"] = early[0].latency_s
             with self._counted(PREPARING):
                 limit_s = MAX_OVERRUN * self.budget.max_time_s
-                if not device.is_accelerator:
+                if not device.is_accelerator and None not in losses:  # a call was a whole step
                     self._losses.observe_step(case.cell, min(timed.total_s for timed in early[1:]))
                 facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
