@@ -24,6 +24,7 @@ from breakeven.measure.timing import (
 )
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import STEP_PARTS, Phase
+from support.prompt_devices import Host, Prompt
 
 LAUNCH_S = 1e-4
 PART_S = {"launch-bound": 1e-5, "balanced": 1e-4, "device-bound": 1e-3}
@@ -82,12 +83,7 @@ def test_train_is_a_bare_loop(part_s):
 def test_wait_in_every_step():
     """A device whose every launch waits has no advantage from a loop."""
 
-    class Waits(SimulatedDevice):
-        def enqueue(self, seconds):
-            super().enqueue(seconds)
-            self.synchronize()
-
-    measured = Measured(1e-4, Waits)
+    measured = Measured(1e-4, Prompt)
     assert measured.median_of("train") == pytest.approx(measured.median_of("train_sync"), rel=1e-6)
 
 
@@ -185,15 +181,6 @@ def test_rounds_of_a_loop():
     assert plan_rounds(blocks_of(0.0, 1), Budget(), steps=1).rounds == 40
 
 
-class Host(SimulatedDevice):
-    """A device without a queue, as a CPU."""
-
-    is_accelerator = False
-
-    def enqueue(self, seconds):
-        self.clock.advance(seconds)
-
-
 @pytest.mark.parametrize(
     ("part_s", "rounds", "calls"),
     [
@@ -258,6 +245,8 @@ def test_timeout_within_the_rounds():
 def test_known_step_skips_the_reference():
     """The CPU's step is that of the cell's earlier case, on another device too."""
     measured = Measured(1.0, Host)
+    measured.runner.budget = Budget(max_time_s=1.5)  # of 6 rounds of a transfer
+    measured.median_of("transfer")
     measured.median_of("train")
     assert measured.facts["loss_compared"] == "not compared: one step on the CPU takes 5 s"
     fast = SimulatedDevice(measured.clock)

@@ -8,10 +8,11 @@ import pytest
 from breakeven.case import Budget, CaseKey
 from breakeven.measure.outcomes import CaseSkipped
 from breakeven.measure.runner import Runner
-from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.simulated import Costs, SimulatedClock, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.phases import parse_phases
 from breakeven.plugin.estimate import NOISE, Estimate, Range, case_s, step_at
+from support.prompt_devices import Host, Prompt
 
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
 RESULTS = Path(__file__).parents[2] / "results"
@@ -81,17 +82,6 @@ def test_recorded_runs(path, budget):
     errors = errors_of(estimate, costs)
     print(f"{path}: {before}, then {min(errors):+.0%} to {max(errors):+.0%}")
     assert max(map(abs, errors)) <= 0.25
-
-
-class Prompt(SimulatedDevice):
-    """A device that has no queue: the loss check's reference is done when it returns."""
-
-    def enqueue(self, seconds):
-        self.clock.advance(seconds)
-
-
-class Host(Prompt):
-    is_accelerator = False
 
 
 @pytest.mark.parametrize(("device_type", "name"), [(Host, "cpu"), (Prompt, "simulated")])
