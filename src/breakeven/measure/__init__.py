@@ -2,8 +2,8 @@
 
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
-`cuda_graphs`, `timing` and `parts` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`, `canary`,
-and `skips` and `outcomes` (cases without a timing). `simulated` is a device on which timings are exact.
+`cuda_graphs`, `timing`, `parts` and `sustained` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`,
+`canary`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on which timings are exact.
 
 The method
 ----------
@@ -25,6 +25,11 @@ rounds), so that the median's 95% interval reaches the target precision: 16 or m
 up to 1,000, as ``max_time`` allows, and never fewer than ``min_rounds``. pytest-benchmark times them,
 after up to 50 untimed ones, with the garbage collector off.
 
+With a ``max_time`` of 30 s or more, the ``train`` of an accelerator is timed for all of it if queueing a step
+takes at most half of the step; the warm-up then takes at most 1 s. Its burst is the median of the rounds that
+end in the first 2 s of load, with those of the warm-up if they are fewer than 6, and its sustained time that
+of the last half of the load, which begins with the warm-up.
+
 Outside of the timed rounds: for ``train``, six more rounds with marks between the parts (device events; on a
 CPU, the clock), and on an accelerator six that time how long the host is busy queueing. Afterwards floating
 point operations are counted on the meta device, and the minimum of moved bytes is computed.
@@ -40,6 +45,10 @@ model on the same device are skipped; after a case that takes too long, the same
 and larger batches. A lost device is not used again in the same process.
 
 The machine's state (main thread's share, involuntary switches, load, GPU) is read right before and right
-after the timed rounds; flags follow from it. The canary, a fixed piece of work, is timed at the start, the
-middle and the end of a run on each device.
+after the timed rounds, and clocks, power and temperature of an NVIDIA GPU also between them, at most every
+0.25 s; flags follow from all of these. The canary, a fixed piece of work, is timed at the start, the middle
+and the end of a run on each device.
+
+A run takes its cells in an order shuffled by a seed, first the last cell of each workload, and times the
+first one again after the last: its headline phase, or else its last compared one, on each device.
 """
