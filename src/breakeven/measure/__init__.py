@@ -3,7 +3,8 @@
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
 `cuda_graphs`, `timing`, `parts` and `sustained` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`,
-`canary`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on which timings are exact.
+`canary`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on which timings are
+exact.
 
 The method
 ----------
