@@ -41,5 +41,5 @@ def test_few_rounds_have_no_interval():
     assert (burst.low, burst.n, sustained.low, sustained.n) == (None, 1, None, 3)
 
 
-def test_clock_that_stands_still():
+def test_stopped_clock():
     assert medians([0.0] * 6, [0.0] * 6) == (0.0, 6, 0.0, 6)

@@ -2,9 +2,9 @@
 
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
-`cuda_graphs`, `thread_search` (for ``cpu@best``), `timing` and `parts` (rounds, warm-up, plan), `loss_check`,
-`flops`, `monitor`, `canary`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on
-which timings are exact.
+`cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and `sustained` (rounds, warm-up, plan),
+`loss_check`, `flops`, `monitor`, `canary`, and `skips` and `outcomes` (cases without a timing). `simulated` is a
+device on which timings are exact.
 
 The method
 ----------
@@ -49,6 +49,11 @@ untimed ones, with the garbage collector off.
 Warnings are shown, never errors, while a case is built and measured: a project's ``filterwarnings = error``
 is for its tests.
 
+With a ``max_time`` of 30 s or more, the ``train`` of an accelerator is timed for all of it if queueing a step
+takes at most half of the step; the warm-up then takes at most 1 s. Its burst is the median of the rounds that
+end in the first 2 s of load, with those of the warm-up if they are fewer than 6, and its sustained time that
+of the last half of the load, which begins with the warm-up.
+
 Outside of the timed rounds: for whole steps, six more rounds with marks between the parts (device events; on
 a CPU, the clock), and on an accelerator six that time how long the host is busy queueing one step; of a slow
 step, as many as fit into ``max_time``. Afterwards floating point operations are counted on the meta device,
@@ -68,10 +73,13 @@ many rounds as fit into five times ``max_time``, and at least 2. A case that tak
 again in the same process.
 
 The machine's state (GPU, load, CPU time of the main thread, of this process and of others) is read before the
-warm-up and right before and after the timed rounds; flags follow from it. A case is `contended` if it lost
-more than a tenth of a core: its main thread waited for one, other programs ran where none was free for its
-threads, or a hypervisor took the time. It is `subnormal` if a thousandth of the numbers in its parameters,
-gradients, buffers and optimizer are subnormal after the rounds.
+warm-up and right before and after the timed rounds, and clocks, power and temperature of an NVIDIA GPU also
+between them, at most every 0.25 s; flags follow from all of these. A case is `contended` if it lost more than
+a tenth of a core: its main thread waited for one, other programs ran where none was free for its threads, or
+a hypervisor took the time. It is `subnormal` if a thousandth of the numbers in its parameters, gradients,
+buffers and optimizer are subnormal after the rounds.
 
-The canary, a fixed piece of work, is timed at the start, the middle and the end of a run on each device.
+The canary, a fixed piece of work, is timed at the start, the middle and the end of a run on each device. A
+run takes its cells in an order shuffled by a seed, first the last cell of each workload, and times the first
+one again after the last: its headline phase, or else its last compared one, on each device.
 """
