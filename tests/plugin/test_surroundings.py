@@ -56,7 +56,9 @@ def run(bench):
 
 
 REFUSED = {
-    "WORLD_SIZE=2 pytest bench": ("", (), {"WORLD_SIZE": "2"}),
+    "torchrun --nproc-per-node 2 -m pytest bench": ("", (), {"WORLD_SIZE": "2"}),
+    "mpirun -n 2 pytest bench": ("", (), {"OMPI_COMM_WORLD_SIZE": "2"}),
+    "mpiexec -n 3 pytest bench": ("", (), {"PMI_SIZE": "3"}),
     "pytest bench --codspeed": (CODSPEED.format(enabled=True), (), {}),
     "pytest bench --forked": (FORKED, ("--forked",), {}),
     "pytest bench -p no:benchmark": ("", ("-p", "no:benchmark"), {}),

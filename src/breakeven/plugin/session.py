@@ -23,6 +23,7 @@ from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Round, RoundPlan
+from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.output import RunFile, check_writable
@@ -55,6 +56,7 @@ class Untimed:
 class BenchmarkSession:
     """One pytest session with at least one sweep: its options, its plan, and how each case ended."""
 
+    @warnings_shown()
     def __init__(self, config: pytest.Config) -> None:
         self.options = Options(config)
         self.plan = CasePlan(self.options)
@@ -193,6 +195,7 @@ class MachineLog:
         self._is_past_middle = False
         self._facts: dict[str, Any] | None = None
 
+    @warnings_shown()
     def before_case(self, plan: CasePlan, ended: int) -> None:
         """Run the canary before the first case, and before the one in the middle."""
         if self._start is None:
@@ -202,6 +205,7 @@ class MachineLog:
             self._is_past_middle = True
             self._runner.run_canary("middle", plan.devices)
 
+    @warnings_shown()
     def facts(self, devices: list[Device]) -> dict[str, Any]:
         """Return the machine's facts; the first call ends the run, because pytest-benchmark asks twice."""
         if self._facts is None:
