@@ -80,7 +80,7 @@ def test_refused(run, bench, monkeypatch, usage_error, golden):
     golden("surroundings.txt", "\n".join(lines))
 
 
-WORKER_REASON = "pytest-xdist's workers would disturb each other's timings; remove -n, or add -n 0"
+WORKER_REASON = "nothing can be timed under pytest-xdist, whose workers disturb each other; add -n 0"
 
 
 def controller(output):

@@ -30,7 +30,8 @@ is for its tests.
 
 Outside of the timed rounds: for ``train``, six more rounds with marks between the parts (device events; on a
 CPU, the clock), and on an accelerator six that time how long the host is busy queueing. Afterwards floating
-point operations are counted on the meta device, and the minimum of moved bytes is computed.
+point operations are counted on the meta device (where that takes long, for two batch sizes of a model, and
+scaled to others if these two are in proportion), and the minimum of moved bytes is computed.
 
 The loss check: the first two losses of a case must agree with the CPU's from the same weights, within a
 tolerance by dtype, else the case fails. With CUDA graphs the second and third losses are compared. A workload

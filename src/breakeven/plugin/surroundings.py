@@ -25,7 +25,7 @@ def refusal(config: pytest.Config, environment: Mapping[str, str]) -> str | None
                 f"same file; run pytest once, without torchrun or mpirun, or unset {name}"
             )
     if is_xdist_worker(config):
-        return "pytest-xdist's workers would disturb each other's timings; remove -n, or add -n 0"
+        return "nothing can be timed under pytest-xdist, whose workers disturb each other; add -n 0"
     if getattr(plugins.get_plugin("codspeed_plugin"), "is_codspeed_enabled", False):
         return "a sweep needs pytest-benchmark, which --codspeed replaces; remove it, or unset CODSPEED_ENV"
     if not plugins.hasplugin("benchmark"):
