@@ -77,7 +77,7 @@ def test_refused(run, bench, monkeypatch, usage_error, golden):
         f"$ pytest bench -n 2\n{usage_error(run(controller({'breakeven_refused': WORKER_REASON})))}\n"
     )
     assert bench.notes() == []
-    golden("surroundings.txt", "\n".join(lines))
+    golden("plugin-refusals.txt", "\n".join(lines))
 
 
 WORKER_REASON = "nothing can be timed under pytest-xdist, whose workers disturb each other; add -n 0"
