@@ -145,7 +145,7 @@ SCHEMAS = {
 }
 """The JSON outputs, by the golden file of their JSON Schema."""
 
-ELSEWHERE = {"plugin-errors.txt"}
+ELSEWHERE = {"plugin-errors.txt", "plugin-refusals.txt"}
 """Golden files that other modules' tests compare."""
 
 BAD_USAGE = (

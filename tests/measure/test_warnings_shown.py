@@ -1,5 +1,6 @@
 """Warnings cost no case its timing, whatever the project's filters."""
 
+import importlib
 import warnings
 
 import pytest
@@ -75,6 +76,33 @@ def test_project_whose_warnings_are_errors(bench, options):
     assert bench.outcomes() == {}
     result.stdout.fnmatch_lines(["*FutureWarning: given once"])
     result.stdout.fnmatch_lines(["*FutureWarning: given by the recipe"])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "breakeven.plugin.session.machine_facts",
+        "breakeven.plugin.session.machine_state",
+        "breakeven.hardware.devices.usable_threads",
+        "breakeven.plugin.options.parse_devices",
+    ],
+)
+def test_warnings_beside_the_cases(bench, monkeypatch, where):
+    """Such as torch's, once, about a driver that is too old for it."""
+    module, _, name = where.rpartition(".")
+    function = getattr(importlib.import_module(module), name)
+
+    def warns(*arguments):
+        warn(f"from {name}")
+        return function(*arguments)
+
+    monkeypatch.setattr(where, warns)
+    with warnings.catch_warnings(record=True) as after_the_summary:
+        result = bench.write().run("-W", "error")
+    assert result.ret == 0
+    assert len(bench.timed()) == 2
+    late = [str(warning.message) for warning in after_the_summary]
+    assert f"UserWarning: from {name}" in result.stdout.str() or f"from {name}" in late
 
 
 def test_untimed_round(bench):

@@ -56,7 +56,9 @@ def run(bench):
 
 
 REFUSED = {
-    "WORLD_SIZE=2 pytest bench": ("", (), {"WORLD_SIZE": "2"}),
+    "torchrun --nproc-per-node 2 -m pytest bench": ("", (), {"WORLD_SIZE": "2"}),
+    "mpirun -n 2 pytest bench": ("", (), {"OMPI_COMM_WORLD_SIZE": "2"}),
+    "mpiexec -n 3 pytest bench": ("", (), {"PMI_SIZE": "3"}),
     "pytest bench --codspeed": (CODSPEED.format(enabled=True), (), {}),
     "pytest bench --forked": (FORKED, ("--forked",), {}),
     "pytest bench -p no:benchmark": ("", ("-p", "no:benchmark"), {}),
@@ -75,10 +77,10 @@ def test_refused(run, bench, monkeypatch, usage_error, golden):
         f"$ pytest bench -n 2\n{usage_error(run(controller({'breakeven_refused': WORKER_REASON})))}\n"
     )
     assert bench.notes() == []
-    golden("surroundings.txt", "\n".join(lines))
+    golden("plugin-refusals.txt", "\n".join(lines))
 
 
-WORKER_REASON = "pytest-xdist's workers would disturb each other's timings; remove -n, or add -n 0"
+WORKER_REASON = "nothing can be timed under pytest-xdist, whose workers disturb each other; add -n 0"
 
 
 def controller(output):

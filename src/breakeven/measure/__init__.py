@@ -2,9 +2,9 @@
 
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
-`cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and `sustained` (rounds, warm-up, plan),
-`loss_check`, `flops`, `monitor`, `canary`, and `skips` and `outcomes` (cases without a timing). `simulated` is a
-device on which timings are exact.
+`state` and `settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts`
+and `sustained` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`, `canary`, and `skips` and `outcomes`
+(cases without a timing). `simulated` is a device on which timings are exact.
 
 The method
 ----------
@@ -56,7 +56,8 @@ of the last half of the load, which begins with the warm-up.
 
 Outside of the timed rounds: for whole steps, six more rounds with marks between the parts (device events; on
 a CPU, the clock), and on an accelerator six that time how long the host is busy queueing one step; of a slow
-step, as many as fit into ``max_time``. Afterwards floating point operations are counted on the meta device,
+step, as many as fit into ``max_time``. Afterwards floating point operations are counted on the meta device
+(where that takes long, for two batch sizes of a model, and scaled to others if these two are in proportion),
 and the minimum of moved bytes is computed.
 
 The loss check: the first two losses of a case must agree with the CPU's from the same weights, within a

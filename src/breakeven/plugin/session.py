@@ -25,6 +25,7 @@ from breakeven.measure.outcomes import CaseTimeout
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
 from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
+from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
@@ -62,6 +63,7 @@ class Untimed:
 class BenchmarkSession:
     """One pytest session with at least one sweep: its options, its plan, and how each case ended."""
 
+    @warnings_shown()
     def __init__(self, config: pytest.Config) -> None:
         self.options = Options(config)
         self.plan = CasePlan(self.options)
@@ -238,6 +240,7 @@ class MachineLog:
         self._is_past_middle = False
         self._facts: dict[str, Any] | None = None
 
+    @warnings_shown()
     def before_case(self, plan: CasePlan, ended: int) -> float:
         """Run the canary before the first case and before the one in the middle; return its seconds."""
         began_s = time.perf_counter()
@@ -251,6 +254,7 @@ class MachineLog:
             return 0.0
         return time.perf_counter() - began_s
 
+    @warnings_shown()
     def facts(self, devices: list[Device]) -> dict[str, Any]:
         """Return the machine's facts; the first call ends the run, because pytest-benchmark asks twice."""
         if self._facts is None:

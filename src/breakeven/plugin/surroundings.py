@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""Where torchrun and launchers of MPI store the number of processes."""
+
 REFUSED = "breakeven_refused"
 """The key under which a worker of pytest-xdist reports to the process that prints and exits."""
 
@@ -14,14 +17,15 @@ REFUSED = "breakeven_refused"
 def refusal(config: pytest.Config, environment: Mapping[str, str]) -> str | None:
     """Return one line that states why no sweep can be timed in this process, None where one can."""
     plugins = config.pluginmanager
-    processes = environment.get("WORLD_SIZE", "")
-    if processes.isdecimal() and int(processes) > 1:
-        return (
-            f"WORLD_SIZE={processes}: each process of a distributed job would time every case and write the "
-            "same file; run pytest once, without torchrun, or unset WORLD_SIZE"
-        )
+    for name in WORLD_SIZES:
+        processes = environment.get(name, "")
+        if processes.isdecimal() and int(processes) > 1:
+            return (
+                f"{name}={processes}: each process of a distributed job would time every case and write the "
+                f"same file; run pytest once, without torchrun or mpirun, or unset {name}"
+            )
     if is_xdist_worker(config):
-        return "pytest-xdist's workers would disturb each other's timings; remove -n, or add -n 0"
+        return "nothing can be timed under pytest-xdist, whose workers disturb each other; add -n 0"
     if getattr(plugins.get_plugin("codspeed_plugin"), "is_codspeed_enabled", False):
         return "a sweep needs pytest-benchmark, which --codspeed replaces; remove it, or unset CODSPEED_ENV"
     if not plugins.hasplugin("benchmark"):
