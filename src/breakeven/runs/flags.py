@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,26 @@ from breakeven.errors import MeasurementError
 from breakeven.flags import Flag
 from breakeven.stats.drift import find_drift
 from breakeven.stats.intervals import MedianInterval
+
+_FORMER_NAMES = {"budget": Flag.NOISY.value}
+_FORMER_EVIDENCE = {"involuntary_switches_per_s"}
+"""Of `contended`: threads of one process interrupt each other too, so it does not show other programs."""
+
+
+def recorded_flags(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the flags in `info`, an ``extra_info`` of any version, without those that meant nothing.
+
+    >>> recorded_flags({"flags": ["budget", "noisy", "own"]})
+    ('noisy', 'own')
+    """
+    flags, evidence = info.get("flags"), info.get("evidence")
+    if not isinstance(flags, list):
+        return ()
+    names = [_FORMER_NAMES.get(name, name) for name in flags if isinstance(name, str) and name]
+    reasons = evidence.get(Flag.CONTENDED) if isinstance(evidence, dict) else None
+    if isinstance(reasons, dict) and reasons.keys() == _FORMER_EVIDENCE:
+        names = [name for name in names if name != Flag.CONTENDED]
+    return tuple(dict.fromkeys(names))
 
 
 def refuse_impossible(times: ArrayLike) -> None:

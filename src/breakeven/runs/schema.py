@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from breakeven.case import CaseKey, Outcome
 from breakeven.device_names import is_cpu
-from breakeven.flags import Flag
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
+from breakeven.runs.flags import recorded_flags
 from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.stats.intervals import median_of_sorted
@@ -36,9 +36,6 @@ _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overf
 _MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
 _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
-
-_RENAMED_FLAGS = {"budget": Flag.NOISY.value}
-"""Flags of version 1 by the names that they have now."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -283,16 +280,18 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
     if is_ours(benchmark):
         info = benchmark["extra_info"]
         key = _key(info, here.at("extra_info"), machine)
-        return CaseResult(key.label(), key, times_s, median_s, _flags(info.get("flags")), CaseFacts.of(info))
+        return CaseResult(
+            key.label(),
+            key,
+            times_s,
+            median_s,
+            recorded_flags(info),
+            CaseFacts.of(info),
+        )
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):
         here.at("fullname").refuse("is missing, and nothing else identifies the case", MEASURE_AGAIN)
     return CaseResult(name, None, times_s, median_s)
-
-
-def _flags(recorded: Any) -> tuple[str, ...]:
-    known = recorded if isinstance(recorded, list) else ()
-    return tuple(dict.fromkeys(_RENAMED_FLAGS.get(f, f) for f in known if isinstance(f, str) and f))
 
 
 def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
