@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.compare.comparison import CaseComparison
+from breakeven.compare.comparison import UNLIKE_STEPS, CaseComparison
 from breakeven.experiment.retest import RETEST_P, needs_retest
 from breakeven.stats.regression import effects
 
@@ -55,3 +55,9 @@ def test_one_in_twelve_retests_is_needless():
 )
 def test_needs_retest(verdict, p, expected):
     assert needs_retest(CaseComparison("case", verdict, p=p)) is expected
+
+
+def test_unlike_steps():
+    """New runs of a step that waits on one side only would not be judged either."""
+    assert not needs_retest(CaseComparison("case", "inconclusive", reason=UNLIKE_STEPS))
+    assert needs_retest(CaseComparison("case", "inconclusive", reason="the machine changed"))

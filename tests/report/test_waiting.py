@@ -91,6 +91,27 @@ def test_run_of_version_1(tmp_path):
     assert waited(report(tmp_path, content(BOTH))) == []
 
 
+def test_machines_of_both_kinds(tmp_path):
+    """Their steps are not comparable, although each is compared with its own CPU."""
+    contents = [
+        content({("train", 1, steps): 0.01}, number=number, name=name)
+        for number, (name, steps) in enumerate((("A", None), ("B", 50), ("C", 50)))
+    ]
+    found = report(tmp_path, *contents)
+    assert found.comparability.level == "amber"
+    reasons = [reason.text for reason in found.comparability.reasons]
+    assert "on cuda of A," in only(reasons)
+    assert "not on cuda of B, cuda of C;" in only(reasons)
+    assert any(line.startswith("train on cuda on A waited ") for line in found.warnings)
+    assert report(tmp_path, *contents[1:]).comparability.level == "green"
+
+
+def test_batch_sizes_of_both_kinds(tmp_path):
+    """A break-even of both is doubtful."""
+    made = content({("train", 1, None): 0.01, ("train", 64, 50): 0.01})
+    assert report(tmp_path, made).comparability.level == "amber"
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_runs_of_both_kinds(tmp_path, order):
     """Only the loops are used, in any order of the files, and one warning names the other files."""

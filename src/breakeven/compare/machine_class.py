@@ -58,8 +58,8 @@ def unrecorded_warnings(runs: Sequence[Run]) -> list[str]:
     partly = partly_recorded(run.machine for run in runs)
     if partly:
         warnings.append(
-            f"only some of the files record {fmt.joined([one_line(name, 40) for name in partly], 6)}, so "
-            "machines that differ in it would not be noticed; measure both sides with one breakeven"
+            f"only some of the files record {fmt.joined([one_line(name, 40) for name in partly], 6)}, so a "
+            "difference there would not be noticed; measure both sides with one breakeven"
         )
     return warnings
 

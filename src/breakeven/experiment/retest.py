@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from breakeven.compare.comparison import CaseComparison, Comparison, whole_verdict
+from breakeven.compare.comparison import UNLIKE_STEPS, CaseComparison, Comparison, whole_verdict
 from breakeven.format import plural
 from breakeven.runs.schema import Run
 from breakeven.stats.verdict import Verdict
@@ -27,7 +27,7 @@ def needs_retest(case: CaseComparison) -> bool:
     """Return whether a case of the first stage is not clearly unchanged."""
     if case.verdict == Verdict.UNCHANGED:
         return case.p is None or case.p <= RETEST_P
-    return case.verdict != Verdict.NEW
+    return case.verdict != Verdict.NEW and case.reason != UNLIKE_STEPS
 
 
 def cases_to_retest(first: Comparison) -> tuple[str, ...]:

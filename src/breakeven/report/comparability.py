@@ -12,9 +12,10 @@ from enum import StrEnum
 from breakeven.flags import Flag
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
+from breakeven.phases import HEADLINE
 from breakeven.report.estimates import Estimate
 from breakeven.runs.machine import Machine
-from breakeven.runs.schema import Run
+from breakeven.runs.schema import Run, waits_without_steps
 
 
 class ComparabilityLevel(StrEnum):
@@ -76,7 +77,13 @@ def comparability(
     """
     # Red comes first: the order of the checks is that of their weight.
     red = [Reason(ComparabilityLevel.RED, text) for text in (*_modes(machines), *_models(runs))]
-    doubts = (*moved, *_versions(machines), *_unknown(machines), *_flagged(cases))
+    doubts = (
+        *moved,
+        *_versions(machines),
+        *_unknown(machines),
+        *_waiting(machines, cases),
+        *_flagged(cases),
+    )
     amber = [Reason(ComparabilityLevel.AMBER, text) for text in doubts]
     level = ComparabilityLevel.GREEN if not amber else ComparabilityLevel.AMBER
     return Comparability(ComparabilityLevel.RED if red else level, (*red, *amber))
@@ -123,6 +130,20 @@ def _unknown(machines: Sequence[Machine]) -> Iterator[str]:
         yield (
             f"{joined(unknown)}: the run file does not record numeric modes and versions, so it is unknown "
             "whether they agree; measure again with this breakeven"
+        )
+
+
+def _waiting(machines: Sequence[Machine], cases: Sequence[Estimate]) -> Iterator[str]:
+    labels = {machine.class_id: machine.label for machine in machines}
+    places = grouped(
+        (case.facts.steps is None, f"{case.key.device} of {labels[case.key.machine]}")
+        for case in cases
+        if waits_without_steps(case.key)
+    )
+    if len(places) > 1:
+        yield (
+            f"{HEADLINE} waited for the device after each step on {joined(places[True])}, as breakeven 0.1 "
+            f"timed it, and not on {joined(places[False])}; measure all of it with one breakeven"
         )
 
 

@@ -178,7 +178,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
             *unpaired,
             *warnings_of(runs.machines, cases, lines, missed),
-            *waiting_warnings(runs.runs),
+            *waiting_warnings(runs.machines, runs.runs),
             *uncounted_warnings(runs.runs),
         ),
         left_out=runs.left_out,

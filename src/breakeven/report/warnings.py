@@ -121,12 +121,13 @@ def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
     ]
 
 
-def waiting_warnings(runs: Iterable[Run]) -> list[str]:
+def waiting_warnings(machines: Sequence[Machine], runs: Iterable[Run]) -> list[str]:
     """Return warnings about training steps that waited for an accelerator, as version 1 timed them."""
+    labels = {machine.class_id: machine.label for machine in machines} if len(machines) > 1 else {}
     timed = [(run, case) for run in runs for case in run.cases.values() if case.key is not None]
     looped = {case.key for _, case in timed if not case.waits}
     waited = [(run, case.key) for run, case in timed if case.waits and case.key is not None]
-    alone = [key.device for _, key in waited if key not in looped]
+    alone = [_where(key.device, key.machine, labels) for _, key in waited if key not in looped]
     beside = [run.path for run, key in waited if key in looped]
     found = []
     if alone:
