@@ -44,6 +44,23 @@ class CellCache:
             self._trainer = trainer
         return self._trainer
 
+    def drop_trainer(self, *, device_is_lost: bool) -> None:
+        """Drop the trainer of a case that failed.
+
+        Its memory is released before the next trainer is made, because the error's traceback refers to it
+        until then.
+        """
+        if self._trainer is not None:
+            self._holding, self._trainer = self._trainer.device, None
+        if device_is_lost:
+            self._holding = None
+
+    def close(self) -> None:
+        """Drop the last cell, and unfreeze the objects hidden from the garbage collector."""
+        self._release()
+        self._workload = None
+        gc.unfreeze()
+
     def workload(self, cell: Cell, recipe: Recipe) -> Workload:
         """Return the cell's workload, building it if it is not the last one.
 
@@ -66,23 +83,6 @@ class CellCache:
             raise RecipeError(str(self._workload)) from self._workload.__cause__
         assert self._workload is not None
         return self._workload
-
-    def drop_trainer(self, *, device_is_lost: bool) -> None:
-        """Drop the trainer of a case that failed.
-
-        Its memory is released before the next trainer is made, because the error's traceback refers to it
-        until then.
-        """
-        if self._trainer is not None:
-            self._holding, self._trainer = self._trainer.device, None
-        if device_is_lost:
-            self._holding = None
-
-    def close(self) -> None:
-        """Drop the last cell, and unfreeze the objects hidden from the garbage collector."""
-        self._release()
-        self._workload = None
-        gc.unfreeze()
 
     def _release(self) -> None:
         if self._trainer is not None:
