@@ -78,26 +78,21 @@ def test_slow_steps_are_few(best, step_s, steps):
     assert [counted.seen[1:].count(threads) for threads in (1, 2, 4, 8, 16)] == [steps] * 5
 
 
-class Slow(nn.Linear):
-    """A layer that takes seconds by the number of threads on a simulated clock, or fails."""
+class Watched(nn.Linear):
+    """A layer that calls a function of torch's number of threads in each forward pass."""
 
-    def __init__(self, clock, seconds, fails=False):
+    def __init__(self, watch):
         super().__init__(2, 1)
-        self.clock, self.seconds, self.fails = clock, seconds, fails
-        self.threads = []
-
-    def __deepcopy__(self, memo):
-        made = Slow(self.clock, self.seconds, self.fails)
-        made.load_state_dict(self.state_dict())
-        made.threads = self.threads
-        return made
+        self.watch = watch
 
     def forward(self, inputs):
-        if self.fails:
-            raise ValueError("not this batch")
-        self.threads.append(torch.get_num_threads())
-        self.clock.advance(self.seconds[torch.get_num_threads()])
+        self.watch(torch.get_num_threads())
         return super().forward(inputs)
+
+
+def workload_of(watch, **options):
+    optimizer = partial(torch.optim.SGD, lr=0.01)
+    return Workload(Watched(watch), nn.MSELoss(), optimizer, torch.ones(1, 2), torch.zeros(1, 1), **options)
 
 
 @pytest.fixture
@@ -107,16 +102,16 @@ def measured(best):
     runner = Runner(Budget(max_time_s=0.1), clock)
 
     def measure(seconds, *phases, batch_size=1, fails=False):
-        model = Slow(clock, seconds, fails)
+        seen = []
 
-        def recipe():
-            def optimizer(parameters):
-                return torch.optim.SGD(parameters, lr=0.01)
-
-            return Workload(model, nn.MSELoss(), optimizer, torch.ones(1, 2), torch.zeros(1, 1))
+        def watch(threads):
+            if fails:
+                raise ValueError("not this batch")
+            seen.append(threads)
+            clock.advance(seconds[threads])
 
         def time_rounds(round_, plan):
-            model.threads.clear()
+            seen.clear()
             for _ in range(plan.rounds):
                 round_.setup()
                 round_.run()
@@ -124,8 +119,8 @@ def measured(best):
         facts = {}
         for phase in phases:
             case = CaseKey.of("slow", batch_size, phase, "cpu@best")
-            facts[phase] = runner.measure(case, best, recipe, time_rounds)
-            facts[phase]["seen"] = set(model.threads)
+            facts[phase] = runner.measure(case, best, lambda: workload_of(watch), time_rounds)
+            facts[phase]["seen"] = set(seen)
         return facts, runner
 
     return measure
@@ -166,10 +161,7 @@ def test_compiled_model(best, monkeypatch):
     """The search does not compile: each number of threads would compile again."""
     monkeypatch.setattr(torch, "compile", Mock(side_effect=AssertionError("compiled")))
     clock = SimulatedClock()
-    workload = Workload(
-        Slow(clock, FASTEST_4), nn.MSELoss(), partial(torch.optim.SGD, lr=0.01), torch.ones(1, 2),
-        torch.zeros(1, 1), compile=True,
-    )  # fmt: skip
+    workload = workload_of(lambda threads: clock.advance(FASTEST_4[threads]), compile=True)
     search = ThreadSearch(clock)
     assert search.threads(CaseKey.of("slow", 1, "train", "cpu@best").cell, best, workload) == 4
 
