@@ -141,7 +141,7 @@ def readings_of(
     """
     trainer = Trainer(workload, device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     stage = Stage(trainer, clock)
     for _ in range(10):  # one-time costs of the process are charged to no timer
         stage.step()
@@ -150,7 +150,7 @@ def readings_of(
     every: dict[str, list[float]] = {name: [] for name, _ in timers}
     for repetition in range(repetitions):
         for name, timer in rotated(timers, repetition):
-            trainer.reset()
+            trainer.start()
             device.synchronize()
             every[name].append(timer(stage))
     found = {name: median_interval(seconds) for name, seconds in every.items()}

@@ -56,7 +56,7 @@ class Measured:
     def bare_loop_s(self, steps):
         """The time per step of a loop as a user writes it."""
         trainer = Trainer(self.workload(), self.device)
-        trainer.reset()
+        trainer.start()
         self.device.synchronize()
         start = self.clock.now
         for _ in range(steps):
@@ -92,7 +92,7 @@ def test_forgotten_synchronization(forgotten):
     """Without the one before the loop, work before it is timed; without the one after it, none is."""
     measured = Measured(1e-3)
     trainer = Trainer(measured.workload(), measured.device)
-    trainer.reset()
+    trainer.start()
     round_ = Round(Phase.TRAIN, trainer, steps=8)
     exact_s = time_round(round_, measured.clock).latency_s
     waits = [measured.device.synchronize, measured.device.synchronize]
@@ -107,7 +107,7 @@ def test_one_synchronization(monkeypatch):
     """A loop of any length has two: before and after."""
     measured = Measured(1e-4)
     trainer = Trainer(measured.workload(), measured.device)
-    trainer.reset()
+    trainer.start()
     for steps in (1, 50):
         before = measured.device.synchronizations
         time_round(Round(Phase.TRAIN, trainer, steps), measured.clock)

@@ -106,7 +106,7 @@ def test_unknown_clocks():
 
 def plan(step_s, max_time_s=60.0, steps=1, rounds=16, left_s=600.0, prepare_s=0.0):
     warmup = Warmup((Timed(prepare_s, step_s),) * 8, steady=True)
-    planned = RoundPlan(rounds, lead_in=20, cut_by_budget=False, steps=steps)
+    planned = RoundPlan(rounds, lead_in=20, steps=steps)
     found = lasting(planned, warmup, Budget(max_time_s=max_time_s), left_s)
     assert found.lead_in == 0
     return found.rounds, found.steps

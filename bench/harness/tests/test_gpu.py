@@ -205,7 +205,7 @@ def test_bare_rounds(monkeypatch, launch_s, rounds):
     device = SimulatedDevice(SimulatedClock(), launch_s)
     trainer = Trainer(simulated_workload(device), device)
     trainer.move_model()
-    trainer.reset()
+    trainer.start()
     stage = Stage(trainer, device.clock)
     steps = []
     monkeypatch.setattr(Stage, "step", lambda self: steps.append(1) or self.trainer.run(Phase.TRAIN))
