@@ -255,3 +255,13 @@ def test_known_step_skips_the_reference():
         case, fast, lambda: simulated_workload(fast, Costs(*[1e-3] * 6)), measured.time_rounds
     )
     assert facts["loss_compared"] == "not compared: one step on the CPU takes 5 s"
+
+
+@pytest.mark.parametrize(("part_s", "has_interval"), [(0.02, True), (0.05, False)])
+def test_interval_of_queueing(part_s, has_interval):
+    """The extremes of fewer than six rounds are not one."""
+    measured = Measured(part_s)
+    measured.median_of("train")
+    assert measured.facts["enqueue_s"] == pytest.approx(5 * LAUNCH_S)
+    assert measured.facts["device_time_s"] == pytest.approx(5 * part_s, rel=0.01)
+    assert ("enqueue_low_s" in measured.facts) is has_interval

@@ -278,10 +278,10 @@ import time
 readings = 0
 
 def clock():
-    # Every 20th reading is an hour before the one before it, as after a clock was set back.
+    # Every 6th reading is an hour before the one before it, as after a clock was set back.
     global readings
     readings += 1
-    return time.perf_counter() - (3600 if readings % 20 == 0 else 0)
+    return time.perf_counter() - (3600 if readings % 6 == 0 else 0)
 """
 
 

@@ -243,16 +243,14 @@ class MachineLog:
     @warnings_shown()
     def before_case(self, plan: CasePlan, ended: int) -> float:
         """Run the canary before the first case and before the one in the middle; return its seconds."""
-        began_s = time.perf_counter()
+        before_s = sum(self._runner.spent.values())
         if self._start is None:
             self._start = machine_state()
             self._runner.run_canary("start", plan.devices)
         elif not self._is_past_middle and 2 * ended >= len(plan.cases):
             self._is_past_middle = True
             self._runner.run_canary("middle", plan.devices)
-        else:
-            return 0.0
-        return time.perf_counter() - began_s
+        return sum(self._runner.spent.values()) - before_s
 
     @warnings_shown()
     def facts(self, devices: list[Device]) -> dict[str, Any]:
