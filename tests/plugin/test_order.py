@@ -2,12 +2,17 @@
 
 import itertools
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from breakeven.case import Axes, Cell
+from breakeven.case import Axes, Budget, CaseKey, Cell
 from breakeven.errors import UsageError
+from breakeven.measure.timing import RoundPlan, time_round
+from breakeven.plugin import retiming
 from breakeven.plugin.order import parse_seed, run_order
+from breakeven.plugin.summary import Timing
+from breakeven.stats.intervals import MedianInterval
 
 GRID = """
 @pytest.mark.sweep(batch_size=[1, 2, 3, 4], width=[4, 8])
@@ -183,7 +188,12 @@ def test_first_cell_is_timed_again(bench):
 
 @pytest.mark.parametrize(
     ("phases", "again"),
-    [("transfer,forward,backward", "backward"), ("step,transfer", "step"), ("transfer", None)],
+    [
+        ("transfer,forward,backward", "backward"),
+        ("step,transfer", "step"),
+        ("train,train_sync", "train"),
+        ("transfer", None),
+    ],
 )
 def test_phase_that_is_timed_again(bench, phases, again):
     """Without the headline phase it is the last one with a speedup, and never transfer."""
@@ -276,6 +286,42 @@ def test_silent_the_second_time(bench, capfd):
     assert "failed" not in retimed(bench)[0]
     assert result.ret == 0
     assert "loud" not in result.stdout.str() + result.stderr.str()
+
+
+class RecordedRunner:
+    """A runner that records the budget and the case of each call, and times nothing but six rounds of 3 s."""
+
+    def __init__(self):
+        self.budget = None
+        self.measured = []
+
+    def measure(self, case, device, recipe, time_rounds):
+        self.measured.append((self.budget, case, device, recipe))
+        clock = iter(range(0, 999, 3))
+        round_ = SimpleNamespace(setup=lambda: None, run=lambda: None, steps=1)
+        retiming.time_round = lambda round_: time_round(round_, lambda: float(next(clock)))
+        time_rounds(round_, RoundPlan(rounds=6, lead_in=2, cut_by_budget=False))
+
+
+def test_budget_of_the_case(monkeypatch):
+    """Another case's mark does not change what the first one may take; the lead-in is not a round."""
+    monkeypatch.setattr(retiming, "time_round", time_round)
+    runner = RecordedRunner()
+    again = retiming.Retiming(runner)
+    first, second = CaseKey.of("w", 1, "train", "cpu"), CaseKey.of("w", 2, "train", "cpu")
+    interval = MedianInterval(1.0, 2.0, 3.0, 9)
+    for case, rounds in ((first, 7), (second, 8)):
+        runner.budget = Budget(min_rounds=rounds)
+        again.keep(Timing(case, interval, ()), "device", "recipe")
+
+    assert again.time_again() == [
+        {
+            "case": "w train cpu batch=1", "device": "cpu",
+            "first_s": 2.0, "first_low_s": 1.0, "first_high_s": 3.0,
+            "again_s": 3.0, "again_low_s": 3.0, "again_high_s": 3.0,
+        }
+    ]  # fmt: skip
+    assert runner.measured == [(Budget(min_rounds=7), first, "device", "recipe")]
 
 
 def test_retracted_case_is_not_timed_again(bench):
