@@ -188,8 +188,9 @@ def _contended(state: dict[str, Any], is_accelerator: bool) -> dict[str, Any]:
     if math.isfinite(foreign_s):
         foreign, own = foreign_s / load_wall_s, state["process_s"] / load_wall_s
         crowded_out = min(foreign, max(0.0, foreign + state["threads"] - state["cores"]))
-        # The threads wait only while they have work: a small model keeps one of sixteen busy.
-        lost = crowded_out * min(1.0, own / state["threads"]) + stolen_s / load_wall_s
+        # The threads lose it only while they have work: a small model keeps one of sixteen busy.
+        left = min(state["threads"], state["cores"]) - crowded_out
+        lost = crowded_out * (1.0 if own >= left else own / left) + stolen_s / load_wall_s
         if lost - COUNTER_ERROR_S / load_wall_s > MAX_LOST:
             reasons |= {"lost_cores": lost, "foreign_cores": foreign, "stolen_cores": stolen_s / load_wall_s}
     return reasons
