@@ -35,6 +35,7 @@ START = Snapshot(
     process_s=60.0,
     busy_s=5000.0,
     stolen_s=7.0,
+    counter_error_s=0.03,
     cores=4,
     threads=4,
     involuntary_switches=7,
@@ -110,15 +111,17 @@ def test_not_contended(facts):
 @pytest.mark.parametrize(
     ("facts", "lost"),
     [
-        ({"own": 3.0, "foreign": 1.0}, 0.75),  # one thread of four shares its core
-        ({"own": 2.0, "foreign": 2.0}, 1.0),
-        ({"own": 2.0, "foreign": 1.0}, 0.5),  # the others sleep until that one is done
-        ({"threads": 1, "own": 0.8, "foreign": 3.2}, 0.16),
-        ({"threads": 1, "own": 0.8, "foreign": 3.2, "is_accelerator": True}, 0.16),
-        ({"threads": 8, "own": 3.0, "foreign": 1.0}, 0.375),  # two threads a core
+        ({"own": 3.0, "foreign": 1.0}, 1.0),  # one thread of four shares its core
+        ({"own": 2.0, "foreign": 2.0}, 2.0),
+        ({"own": 2.0, "foreign": 1.0}, 2 / 3),  # the others sleep until that one is done
+        ({"threads": 1, "own": 0.8, "foreign": 3.2}, 0.2),
+        ({"threads": 1, "own": 0.1, "foreign": 3.9}, 0.9),
+        ({"threads": 1, "own": 0.8, "foreign": 3.2, "is_accelerator": True}, 0.2),
+        ({"threads": 8, "own": 3.0, "foreign": 1.0}, 1.0),
+        ({"threads": 4, "own": 3.0, "foreign": 5.0}, 5.0),  # each core runs two threads
         ({"stolen": 0.2}, 0.2),
         ({"threads": 1, "own": 0.8, "stolen": 0.2, "is_accelerator": True}, 0.2),
-        ({"wall_s": 0.005, "warmup_s": 0.2, "own": 3.0, "foreign": 1.0}, 0.75),
+        ({"wall_s": 0.005, "warmup_s": 0.2, "own": 3.0, "foreign": 1.0}, 1.0),
     ],
 )
 def test_contended(facts, lost):
@@ -145,34 +148,63 @@ def test_main_thread_lost_no_more_than_others_used():
     assert found["main_thread_lost"] == pytest.approx(0.2 + 0.03)
 
 
+def test_coarse_counters():
+    """The system may count less than this process used."""
+    state = state_between(START, later(START, 1.0, busy_s=START.busy_s + 3.98))
+    assert state["foreign_s"] == 0.0
+
+
 def test_evidence_in_cores():
     found = contended(own=3.0, foreign=1.0, stolen=0.25)
-    assert found == pytest.approx({"lost_cores": 1.0, "foreign_cores": 1.0, "stolen_cores": 0.25})
+    assert found == pytest.approx({"lost_cores": 1.25, "foreign_cores": 1.0, "stolen_cores": 0.25})
 
 
-def test_only_the_usable_cpus_count(monkeypatch):
-    """What runs on the CPUs beside this process's affinity takes nothing from it."""
+def cpus_of(monkeypatch, usable, physical=2):
+    """Four CPUs, of which this process may use some."""
     every = [SimpleNamespace(user=10.0 * n, system=1.0, nice=0.5, steal=0.25, idle=99.0) for n in range(4)]
-    monkeypatch.setattr(psutil, "cpu_times", lambda **_: every)
-    monkeypatch.setattr(monitor, "affinity", lambda: [0, 2])
-    monkeypatch.setattr(psutil, "cpu_count", lambda **_: 2)
+    total = SimpleNamespace(user=60.0, system=4.0, nice=2.0, steal=1.0, idle=396.0)
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu=False: every if percpu else total)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 4 if logical else physical)
+    monkeypatch.setattr(monitor, "affinity", lambda: usable)
     monitor._physical_cores.cache_clear()
-    found = snapshot(Cpu(1))
-    assert (found.busy_s, found.stolen_s, found.cores, found.threads) == (23.0, 0.5, 2, 1)
-    monkeypatch.setattr(monitor, "affinity", lambda: None)
-    assert snapshot(Cpu(8)).busy_s == 66.0
-    monkeypatch.setattr(monitor, "affinity", lambda: [3])
-    assert (snapshot(Cpu(8)).cores, snapshot(Accelerator("xpu")).threads) == (1, 1)
+    found = snapshot(Cpu(8))
     monitor._physical_cores.cache_clear()
+    return found
 
 
-@pytest.mark.parametrize("broken", [OSError, psutil.Error, list])
+@pytest.mark.parametrize(
+    ("usable", "busy_s", "stolen_s", "error_s", "cores"),
+    [
+        (None, 66.0, 1.0, 0.03, 2),
+        ([0, 1, 2, 3], 66.0, 1.0, 0.03, 2),
+        ([0, 2], 23.0, 0.5, 0.03 * math.sqrt(2), 2),
+        ([3], 31.5, 0.25, 0.03, 1),
+        ([3, 7], None, None, 0.0, 2),  # some CPUs are switched off
+    ],
+)
+def test_only_the_usable_cpus_count(monkeypatch, usable, busy_s, stolen_s, error_s, cores):
+    """What runs on other CPUs takes nothing from this process; the counters of each CPU add their errors."""
+    found = cpus_of(monkeypatch, usable)
+    assert (found.busy_s, found.stolen_s, found.cores) == (busy_s, stolen_s, cores)
+    assert found.counter_error_s == pytest.approx(error_s)
+
+
+def test_computing_threads():
+    assert snapshot(Cpu(3)).threads == 3
+    assert snapshot(Accelerator("xpu")).threads == 1
+
+
+def test_large_errors_show_nothing():
+    start, end = replace(START, counter_error_s=0.9), later(START, 1.0, own=3.0, foreign=0.95)
+    assert evidence_of(state_between(start, end), is_accelerator=False) != {}
+    end = replace(end, counter_error_s=0.9)
+    assert evidence_of(state_between(start, end), is_accelerator=False) == {}
+
+
+@pytest.mark.parametrize("broken", [OSError, psutil.Error])
 def test_unreadable_cpu_times(monkeypatch, broken):
-    def cpu_times(percpu):
-        made = broken()
-        if isinstance(made, list):
-            return made
-        raise made
+    def cpu_times(**_):
+        raise broken
 
     monkeypatch.setattr(psutil, "cpu_times", cpu_times)
     state = state_between(snapshot(Cpu()), snapshot(Cpu()))

@@ -37,7 +37,7 @@ With several threads too: one thread that waits for its core delays all of them.
 """
 
 COUNTER_ERROR_S = 0.03
-"""How far the system's CPU times, which are counted in steps of 10 ms, are off for any stretch of time."""
+"""How far a sum of three of the system's CPU times, in steps of 10 ms, is off between two readings."""
 
 MIN_WALL_S = 1e-3
 CLOCK_CHANGE = 0.05
@@ -59,8 +59,9 @@ class Snapshot:
 
     Seconds since some start: `thread_s` in which the main thread ran, `waited_s` in which it was ready to run
     but had no core (only Linux counts them), `process_s` of all threads of this process, `busy_s` of all
-    programs on the CPUs that this process may use, `stolen_s` that the hypervisor took from these CPUs.
-    `cores` are the physical cores among them, `threads` the threads that compute at the same time.
+    programs on the CPUs that this process may use, `stolen_s` that the hypervisor took from these CPUs. The
+    last two are known to within `counter_error_s`. `cores` are the physical cores among these CPUs,
+    `threads` the threads that compute at the same time.
     """
 
     wall_s: float
@@ -69,6 +70,7 @@ class Snapshot:
     process_s: float
     busy_s: float | None
     stolen_s: float | None
+    counter_error_s: float
     cores: int
     threads: int
     involuntary_switches: int | None
@@ -78,7 +80,7 @@ class Snapshot:
 
 def snapshot(device: Device) -> Snapshot:
     """Read the machine's state now."""
-    busy_s, stolen_s = _cpu_times()
+    busy_s, stolen_s, counter_error_s = _cpu_times()
     return Snapshot(
         wall_s=time.perf_counter(),
         thread_s=time.thread_time(),
@@ -86,6 +88,7 @@ def snapshot(device: Device) -> Snapshot:
         process_s=time.process_time(),
         busy_s=busy_s,
         stolen_s=stolen_s,
+        counter_error_s=counter_error_s,
         cores=_usable_cores(),
         # An accelerator's host queues from one thread at a time: its own, or autograd's.
         threads=1 if device.is_accelerator else device.threads,
@@ -139,7 +142,7 @@ def state_between(
     process_s = after.process_s - since.process_s
     busy_s = _difference(since.busy_s, after.busy_s)
     # Some containers see counters that never advance.
-    is_counting = busy_s is not None and busy_s >= process_s - COUNTER_ERROR_S
+    is_counting = busy_s is not None and busy_s >= process_s - after.counter_error_s
     return {
         "wall_s": wall_s,
         "main_thread_share": (after.thread_s - before.thread_s) / wall_s if wall_s > 0 else None,
@@ -148,6 +151,7 @@ def state_between(
         "process_s": process_s,
         "foreign_s": max(0.0, busy_s - process_s) if busy_s is not None and is_counting else None,
         "stolen_s": _difference(since.stolen_s, after.stolen_s) if is_counting else None,
+        "counter_error_s": after.counter_error_s,
         "cores": after.cores,
         "threads": after.threads,
         "involuntary_switches": _difference(before.involuntary_switches, after.involuntary_switches),
@@ -216,21 +220,22 @@ def _contended(state: dict[str, Any], is_accelerator: bool) -> dict[str, Any]:
     wall_s, load_wall_s, waited_s = state["wall_s"], state["load_wall_s"], state["main_thread_waited_s"]
     if wall_s < MIN_WALL_S:
         return {}
-    stolen_s = state["stolen_s"] or 0.0
+    stolen_s, error_s = state["stolen_s"] or 0.0, state["counter_error_s"]
     foreign_s = math.inf if state["foreign_s"] is None else state["foreign_s"]
     reasons: dict[str, Any] = {}
     if not is_accelerator:
         idle_s = (1 - state["main_thread_share"]) * wall_s if waited_s is None else waited_s
         # It may also sleep until its other threads are done, or wait for a core that one of them uses.
-        lost_s = min(idle_s, foreign_s + stolen_s + COUNTER_ERROR_S)
+        lost_s = min(idle_s, foreign_s + stolen_s + error_s)
         if lost_s > MAX_LOST * wall_s:
             reasons["main_thread_lost"] = lost_s / wall_s
     if math.isfinite(foreign_s):
         foreign, own = foreign_s / load_wall_s, state["process_s"] / load_wall_s
         crowded_out = min(foreign, max(0.0, foreign + state["threads"] - state["cores"]))
-        # The threads wait only while they have work: a small model keeps one of sixteen busy.
-        lost = crowded_out * min(1.0, own / state["threads"]) + stolen_s / load_wall_s
-        if lost - COUNTER_ERROR_S / load_wall_s > MAX_LOST:
+        # The threads lose it only while they have work: a small model keeps one of sixteen busy.
+        left = min(state["threads"], state["cores"]) - crowded_out
+        lost = crowded_out * (1.0 if own >= left else own / left) + stolen_s / load_wall_s
+        if lost - error_s / load_wall_s > MAX_LOST:
             reasons |= {"lost_cores": lost, "foreign_cores": foreign, "stolen_cores": stolen_s / load_wall_s}
     return reasons
 
@@ -243,19 +248,20 @@ def _waited_s() -> float | None:
     return int(waited_ns) / 1e9 if int(ran_ns) else None  # kernels that do not count write zeros
 
 
-def _cpu_times() -> tuple[float | None, float | None]:
-    """Return the seconds for which the usable CPUs were busy, and those stolen from them."""
-    try:
-        every = psutil.cpu_times(percpu=True)
-    except (OSError, psutil.Error):
-        return None, None
-    if not every:
-        return None, None
+def _cpu_times() -> tuple[float | None, float | None, float]:
+    """Return the seconds that the usable CPUs were busy, those stolen from them, and the error of both."""
     usable = affinity()
-    if usable is not None and len(usable) < len(every):
-        every = [every[index] for index in usable if index < len(every)]
-    busy_s = sum(times.user + times.system + getattr(times, "nice", 0.0) for times in every)
-    return busy_s, sum(times.steal for times in every) if hasattr(every[0], "steal") else None
+    try:
+        if usable is None or len(usable) == psutil.cpu_count():
+            lines = [psutil.cpu_times()]
+        else:
+            every = psutil.cpu_times(percpu=True)
+            lines = [every[index] for index in usable]
+    except (OSError, IndexError, psutil.Error):
+        return None, None, 0.0
+    busy_s = sum(times.user + times.system + getattr(times, "nice", 0.0) for times in lines)
+    stolen_s = sum(times.steal for times in lines) if hasattr(lines[0], "steal") else None
+    return busy_s, stolen_s, COUNTER_ERROR_S * math.sqrt(len(lines))
 
 
 def _usable_cores() -> int:

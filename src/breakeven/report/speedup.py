@@ -68,9 +68,9 @@ class Speedup:
         """Whether the disturbance of one of its times may have changed the verdict."""
         factor = disturbance(self.flags)
         if self.verdict is DeviceVerdict.FASTER and self.low is not None:
-            return self.low <= factor and factor > 1
+            return self.low <= factor
         if self.verdict is DeviceVerdict.SLOWER and self.high is not None:
-            return self.high >= 1 / factor and factor > 1
+            return self.high >= 1 / factor
         return factor > 1
 
 
