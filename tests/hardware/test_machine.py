@@ -182,7 +182,7 @@ CHANGES = {
     "tf32_override": lambda gpus: gpus.patch.setenv("NVIDIA_TF32_OVERRIDE", "0"),
     "float32": lambda gpus: gpus.patch.setattr(machine, "precision", returning("bf16")),
     "amp": lambda gpus: gpus.patch.setattr(torch, "is_autocast_enabled", lambda kind: kind == "cuda"),
-    "flush_denormal": lambda gpus: gpus.patch.setattr(machine, "_flushes_denormals", returning(True)),
+    "flush_denormal": lambda gpus: gpus.patch.setattr(machine, "flushes_denormals", returning(True)),
     "cudnn_benchmark": lambda gpus: gpus.patch.setattr(torch.backends.cudnn, "benchmark", True),
     "cudnn_deterministic": lambda gpus: gpus.patch.setattr(torch.backends.cudnn, "deterministic", True),
     "deterministic": lambda gpus: gpus.patch.setattr(

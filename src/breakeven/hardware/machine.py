@@ -114,7 +114,7 @@ def read_class() -> tuple[Facts, dict[str, str]]:
         "tf32_override": lambda: os.environ.get("NVIDIA_TF32_OVERRIDE"),
         "float32": _float32,
         "amp": _amp,
-        "flush_denormal": _flushes_denormals,
+        "flush_denormal": flushes_denormals,
         "cudnn_benchmark": lambda: torch.backends.cudnn.benchmark,
         "cudnn_deterministic": lambda: torch.backends.cudnn.deterministic,
         "deterministic": torch.are_deterministic_algorithms_enabled,
@@ -257,7 +257,7 @@ def _amp() -> str | bool:
     return ", ".join(f"{kind} {torch.get_autocast_dtype(kind)}".replace("torch.", "") for kind in on) or False
 
 
-def _flushes_denormals() -> bool:
+def flushes_denormals() -> bool:
     """Return whether the CPU treats denormal numbers as zero: torch does not report it, so multiply one."""
     tiny = torch.tensor(5e-324, dtype=torch.float64, device="cpu")
     return bool((tiny * 1.0).item() == 0.0)

@@ -17,6 +17,7 @@ from torch.utils import deterministic
 
 from breakeven.hardware import float32
 from breakeven.hardware.devices import accelerator_kind
+from breakeven.hardware.machine import flushes_denormals
 
 _backends: Any = torch.backends
 _cuda: Any = torch.backends.cuda
@@ -54,12 +55,6 @@ def _set_autocast(states: Mapping[str, tuple[bool, torch.dtype]]) -> None:
     for kind, (is_on, dtype) in states.items():
         torch.set_autocast_enabled(kind, is_on)
         torch.set_autocast_dtype(kind, dtype)
-
-
-def flushes_denormals() -> bool:
-    """Return whether the CPU treats subnormal numbers as zero: torch does not report it, so multiply one."""
-    tiny = torch.tensor(5e-324, dtype=torch.float64, device="cpu")
-    return bool((tiny * 1.0).item() == 0.0)
 
 
 SETTINGS: tuple[Setting, ...] = (
