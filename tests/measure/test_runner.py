@@ -295,6 +295,13 @@ def test_predicted_to_take_too_long():
     assert [case.batch_size for case in bench.built] == [1, 10]
 
 
+def test_headline_is_not_predicted():
+    """It is timed however long smaller batches let expect."""
+    bench = Bench(seconds=0.001, budget=Budget(max_time_s=1.0))
+    for batch_size in (1, 10, 10000):
+        assert bench.measure(batch_size=batch_size)["planned_rounds"] >= 2
+
+
 def test_raising_recipe_is_called_once():
     calls = []
 

@@ -113,7 +113,7 @@ def test_ramping_clock():
 def test_unsteady_warmup_ends_at_the_maximum():
     warmup = warm([0.01 * 1.05**i for i in range(500)], cap_s=1.0)
     assert not warmup.steady
-    assert sum(t.latency_s for t in warmup.rounds[:-1]) < 1.0
+    assert 1.0 < sum(t.latency_s for t in warmup.rounds) < 1.5
 
 
 def test_beyond_steady():

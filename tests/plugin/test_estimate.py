@@ -8,10 +8,11 @@ import pytest
 from breakeven.case import Budget, CaseKey
 from breakeven.measure.outcomes import CaseSkipped
 from breakeven.measure.runner import Runner
-from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.simulated import Costs, SimulatedClock, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.phases import parse_phases
 from breakeven.plugin.estimate import NOISE, Estimate, Range, case_s, step_at
+from support.prompt_devices import Host, Prompt
 
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
 RESULTS = Path(__file__).parents[2] / "results"
@@ -83,17 +84,6 @@ def test_recorded_runs(path, budget):
     assert max(map(abs, errors)) <= 0.25
 
 
-class Prompt(SimulatedDevice):
-    """A device that has no queue: the loss check's reference is done when it returns."""
-
-    def enqueue(self, seconds):
-        self.clock.advance(seconds)
-
-
-class Host(Prompt):
-    is_accelerator = False
-
-
 @pytest.mark.parametrize(("device_type", "name"), [(Host, "cpu"), (Prompt, "simulated")])
 @pytest.mark.parametrize("budget", [Budget(), Budget(max_time_s=0.2)], ids=["default", "0.2 s"])
 @pytest.mark.parametrize("step_s", [0.3, 2.0, 8.0])
@@ -117,7 +107,8 @@ def test_slow_model(device_type, name, budget, step_s):
                 )
             except CaseSkipped as error:
                 runner.note_failure(case, error)
-            costs.append((case, clock.now - began_s, facts.get("step_s")))
+                facts = {"step_s": error.step_s}
+            costs.append((case, clock.now - began_s, facts["step_s"]))
     costs.sort(key=lambda cost: cost[0].batch_size)
     estimate = Estimate({case.label(): case for case, _, _ in costs}, budget)
     errors = errors_of(estimate, costs)

@@ -221,27 +221,54 @@ def bench_c(train_benchmark, batch_size, data): ...
     }
 
 
-@pytest.mark.usefixtures("sweep_order")
-def test_too_long(bench, monkeypatch):
+@pytest.fixture
+def slow(bench, monkeypatch):
+    """A project, and a clock by which everything takes a second or more."""
     from breakeven.measure.runner import Runner
 
-    ticks = iter(range(10**6))  # a clock by which everything takes a second or more
+    ticks = iter(range(10**6))
     monkeypatch.setattr(
         "breakeven.plugin.session.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
     )
-    bench.write()
+    return bench.write()
 
-    result = bench.run("--benchmark-max-time=0.1")
+
+@pytest.mark.usefixtures("sweep_order")
+def test_too_long(slow):
+    """The headline has two rounds, and other phases none."""
+    result = slow.run("--benchmark-max-time=0.1", "--breakeven-phases=train,train_sync")
 
     assert result.ret == 0
-    assert bench.timed() == []
-    outcomes = bench.outcomes()
-    assert outcomes["bench_plain[1-cpu@1-train]"] == (
+    assert slow.timed() == [f"bench_plain[{batch}-cpu@1-train]" for batch in (1, 16)]
+    assert [item["stats"]["rounds"] for item in slow.file()["benchmarks"]] == [2, 2]
+    outcomes = slow.outcomes()
+    assert outcomes["bench_plain[1-cpu@1-train_sync]"] == (
         "skipped",
-        "would take too long: 6 rounds of about 0.67 s, 4 s in all; --benchmark-max-time=1 or more is enough",
+        "would take too long: 6 rounds of about 3 s, 18 s in all; --benchmark-max-time=4 or more is enough",
     )
-    assert outcomes["bench_plain[16-cpu@1-train]"][1].startswith(
-        "not tried: train at batch 1: would take too"
+    assert outcomes["bench_plain[16-cpu@1-train_sync]"][1].startswith(
+        "not tried: train_sync at batch 1: would take too"
+    )
+
+
+@pytest.mark.parametrize("timeout_s", [2, 20])
+def test_timeout(slow, timeout_s):
+    """It ends the headline too, before the second call or before its rounds, and is a skip."""
+    result = slow.run(f"--breakeven-timeout={timeout_s}")
+
+    result.assert_outcomes(skipped=2)
+    assert result.ret == 0
+    assert slow.timed() == []
+    assert {outcome for outcome, _ in slow.outcomes().values()} == {"timeout"}
+    [reason] = {reason for _, reason in slow.outcomes().values()}
+    assert f"a case may take {timeout_s} s; measure smaller batches, or use --breakeven-timeout=" in reason
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "ten"])
+def test_wrong_timeout(bench, usage_error, timeout):
+    line = usage_error(bench.write().run(f"--breakeven-timeout={timeout}"))
+    assert line == (
+        f"--breakeven-timeout: {timeout!r} is not a positive number of seconds; write for example 600"
     )
 
 
@@ -251,10 +278,10 @@ import time
 readings = 0
 
 def clock():
-    # Every 20th reading is an hour before the one before it, as after a clock was set back.
+    # Every 6th reading is an hour before the one before it, as after a clock was set back.
     global readings
     readings += 1
-    return time.perf_counter() - (3600 if readings % 20 == 0 else 0)
+    return time.perf_counter() - (3600 if readings % 6 == 0 else 0)
 """
 
 

@@ -373,7 +373,7 @@ def test_plain_lines(plain, capsys):
     assert [line.split(" of 6")[0] for line in shown if "case" in line] == [
         f"breakeven: case {number}" for number in range(1, 7)
     ]
-    assert re.fullmatch(r"breakeven: case 1 of 6, 0:\d\d left", shown[0])
+    assert re.fullmatch(r"breakeven: case 1 of 6, 0:\d\d to 0:\d\d left", shown[0])
     assert re.fullmatch(
         r"breakeven: case 2 of 6, 0:\d\d left; last: [\d.]+ [mµ]?s ±[\d.]+%, ends train cpu@1 batch=1",
         shown[1],

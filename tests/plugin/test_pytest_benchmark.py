@@ -60,11 +60,11 @@ def test_budget(budget, options, mark, expected):
 def test_rounds_and_flags(bench):
     """At least the minimum is timed; a precision that was not reached is flagged."""
     bench.write().run(
-        "--benchmark-min-rounds=77", "--benchmark-max-time=0.001", "--benchmark-precision=0.000001"
+        "--benchmark-min-rounds=77", "--benchmark-max-time=0.05", "--benchmark-precision=0.000001"
     )
 
     for item in bench.file()["benchmarks"]:
-        assert item["stats"]["rounds"] == 77
+        assert item["stats"]["rounds"] >= 77
         assert item["extra_info"]["target_precision"] == 0.000001
         assert {"noisy", "budget"} <= set(item["extra_info"]["flags"])
 

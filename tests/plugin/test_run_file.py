@@ -94,7 +94,7 @@ def test_whole_run(bench, monkeypatch):
     result = bench.write().run("-q")
 
     assert re.fullmatch(
-        r"breakeven: 1 case \(1 model in 1 cell: train\) on cpu@1; about (\d+) s", result.outlines[0]
+        r"breakeven: 1 case \(1 model in 1 cell: train\) on cpu@1; about 1 to \d s", result.outlines[0]
     )
     closing = next(line for line in result.outlines if line.startswith("breakeven: 1 timed"))
     assert re.fullmatch(
@@ -250,5 +250,5 @@ def bench_many(train_benchmark, batch_size):
 """)
 
     bench.run().stdout.fnmatch_lines(
-        ["breakeven: 2000 cases (1 model in 2000 cells: train) on cpu@1; about 6.7 min"]
+        ["breakeven: 2000 cases (1 model in 2000 cells: train) on cpu@1; about 15 to 65 min"]
     )

@@ -13,37 +13,49 @@ gets its own copy of the model. Every case starts from the initial weights, a ne
 
 A round first prepares, untimed: it finishes the last round's training step, drops the results, and runs the
 parts before the phase. It then synchronizes, reads the clock, runs the parts of the phase, synchronizes, and
-reads the clock. So a phase is timed within a whole training step, and ``train`` waits for the device after
-each step.
+reads the clock. So a phase is timed within a whole training step.
+
+A round of ``train``, the headline, is a training loop: K whole steps back to back, one synchronization after
+the last, divided by K, which is recorded as ``steps``. It is so on every device. K makes a round last up to
+50 ms, or ``max_time / min_rounds`` where that is shorter; it is at least 1 (for slow steps) and at most
+1,000. ``train_sync``, on request, is one step with a synchronization at its end, as in a loop that reads
+``loss.item()`` in every step: no launch of the next step hides behind the device's work.
 
 The first call is timed separately, and so are the device's initialization, the model's transfer, compiling
-and the capture of CUDA graphs: each is recorded once. The warm-up takes at least 6 rounds and 50 ms (150 ms
-on an accelerator), at most ``max_time``, and ends when the last quarter of the times has the same median as
-the quarter before, within 1% or two standard errors.
+and the capture of CUDA graphs: each is recorded once. The first call, of whatever length, decides neither the
+rounds nor a skip: at least two calls after it do. The warm-up takes at least 6 rounds and 50 ms (150 ms on an
+accelerator), at most ``max_time`` (a few rounds that stall do not count in full), and ends when the last
+quarter of the times has the same median as the quarter before, within 1% or two standard errors. That of a
+loop repeats shorter loops, of a sixteenth of its steps.
 
 The number of timed rounds is planned from the noise and the correlation of the warm-up's last half (up to 100
-rounds), so that the median's 95% interval reaches the target precision: 16 or more (40 where they are cheap),
-up to 1,000, as ``max_time`` allows, and never fewer than ``min_rounds``. pytest-benchmark times them,
-after up to 50 untimed ones, with the garbage collector off.
+rounds), so that the median's 95% interval reaches the target precision: 16 or more (40 where they are cheap;
+8 of a loop of several steps, over which the noise is averaged), up to 1,000, as ``max_time`` allows, and
+never fewer than ``min_rounds``, except of a slow headline. pytest-benchmark times them, after up to 50
+untimed ones, with the garbage collector off.
 
 With a ``max_time`` of 30 s or more, the ``train`` of an accelerator is timed for all of it if queueing a step
 takes at most half of the step; the warm-up then takes at most 1 s. Its burst is the median of the rounds that
 end in the first 2 s of load, with those of the warm-up if they are fewer than 6, and its sustained time that
 of the last half of the load, which begins with the warm-up.
 
-Outside of the timed rounds: for ``train``, six more rounds with marks between the parts (device events; on a
-CPU, the clock), and on an accelerator six that time how long the host is busy queueing. Afterwards floating
-point operations are counted on the meta device, and the minimum of moved bytes is computed.
+Outside of the timed rounds: for whole steps, six more rounds with marks between the parts (device events; on
+a CPU, the clock), and on an accelerator six that time how long the host is busy queueing one step; of a slow
+step, as many as fit into ``max_time``. Afterwards floating point operations are counted on the meta device,
+and the minimum of moved bytes is computed.
 
 The loss check: the first two losses of a case must agree with the CPU's from the same weights, within a
 tolerance by dtype, else the case fails. With CUDA graphs the second and third losses are compared. A workload
-whose losses depend on the seed is recorded as random and not compared; nor is one whose steps are predicted
-to take too long on the CPU. A loss that is NaN or infinite always fails the case.
+whose losses depend on the seed is recorded as random and not compared; nor is one whose steps take too long
+on the CPU, as measured there or as predicted. A loss that is NaN or infinite always fails the case.
 
 Skips: a case is not timed when its ``min_rounds`` would take more than five times its ``max_time``, as
 measured or as predicted from the two largest smaller batches. After out of memory, larger batches of the same
 model on the same device are skipped; after a case that takes too long, the same and later phases at the same
-and larger batches. A lost device is not used again in the same process.
+and larger batches, unless other programs slowed it down. ``train`` is never skipped to save time: it has as
+many rounds as fit into five times ``max_time``, and at least 2. A case that takes longer than
+``--breakeven-timeout``, everything included, ends without a timing (``timeout``). A lost device is not used
+again in the same process.
 
 The machine's state (main thread's share, involuntary switches, load, GPU) is read right before and right
 after the timed rounds, and clocks, power and temperature of an NVIDIA GPU also between them, at most every

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from statistics import median
 from typing import Any
 
 from breakeven.case import Budget, CaseKey, OutcomeKind
@@ -90,7 +89,7 @@ class Runner:
             facts["first_call_s"] = early[0].latency_s
             with self._counted(PREPARING):
                 limit_s = MAX_OVERRUN * self.budget.max_time_s
-                if not device.is_accelerator:
+                if not device.is_accelerator and None not in losses:  # a call was a whole step
                     self._losses.observe_step(case.cell, min(timed.total_s for timed in early[1:]))
                 facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
@@ -188,8 +187,10 @@ class Runner:
             while self._may_get_faster(round_, later, deadline):
                 later.append(time_round(round_, self._clock))
             fastest_s = min(timed.total_s for timed in later)
-            deadline.check(MIN_SLOW * fastest_s)
-            if round_.phase is not HEADLINE:
+            if round_.phase is HEADLINE:
+                deadline.check(MIN_SLOW * fastest_s)
+            else:
+                deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
                 raise_if_over_budget(fastest_s, self.budget)
         return [first, *later], losses
 
@@ -220,9 +221,7 @@ class Runner:
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(round_, early[1:])
             if round_.phase is not HEADLINE:
-                # Of all rounds, because the tail of a short warm-up may be a single slow one.
-                round_s = median(timed.total_s for timed in warmup.rounds)
-                raise_if_over_budget(round_s, self.budget, warmup.fastest_s())
+                raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
             load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.

@@ -16,7 +16,7 @@ from statistics import median
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Device
-from breakeven.measure.skips import MAX_OVERRUN, Deadline
+from breakeven.measure.skips import CONTENDED_FACTOR, MAX_OVERRUN, Deadline
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 
@@ -163,8 +163,8 @@ class Warmup:
 
     @property
     def tail(self) -> tuple[Timed, ...]:
-        """The last half of the rounds, at most 100, from which the noise is estimated."""
-        return self.rounds[-min(100, max(1, len(self.rounds) // 2)) :]
+        """The last half of the rounds, 3 to 100 of them, from which the noise is estimated."""
+        return self.rounds[-min(100, max(3, len(self.rounds) // 2)) :]
 
     @property
     def latency_s(self) -> float:
@@ -186,23 +186,27 @@ def warm_up(
     """Repeat a round until its times are steady.
 
     Ends when `minimum` is reached and the times are steady, or after `max_s` seconds, whichever comes first;
-    there are at least two rounds, including the `earlier` ones. Each of those counts as long as the fastest:
-    a slow one must not shorten the warm-up. The first call of a phase is timed separately.
+    there are at least two rounds, or one `earlier` one. A round that a busy neighbor slowed down counts as
+    `CONTENDED_FACTOR` times the fastest, up to `MAX_OVERRUN` times `max_s` in all: one of them must not end
+    the warm-up. The first call of a phase is timed separately.
     """
     rounds = list(earlier)
-    earlier_s = len(rounds) * min((timed.total_s for timed in rounds), default=0.0)
+    fastest_s = min((timed.total_s for timed in rounds), default=math.inf)
+    spent_s = len(rounds) * fastest_s if rounds else 0.0
     begin = clock()
     next_check = minimum.rounds
     while True:
         elapsed = clock() - begin
-        is_over = earlier_s + elapsed >= max_s and len(rounds) >= 2
-        if is_over or len(rounds) >= MAX_WARMUP_ROUNDS:
+        is_over = spent_s >= max_s or elapsed >= MAX_OVERRUN * max_s
+        if (is_over and len(rounds) >= (1 if earlier else 2)) or len(rounds) >= MAX_WARMUP_ROUNDS:
             return Warmup(tuple(rounds), is_steady([timed.latency_s for timed in rounds]))
         if len(rounds) >= next_check and elapsed >= minimum.seconds:
             if is_steady([timed.latency_s for timed in rounds]):
                 return Warmup(tuple(rounds), steady=True)
             next_check = len(rounds) + max(3, len(rounds) // 4)
         rounds.append(time_round(round_, clock))
+        fastest_s = min(fastest_s, rounds[-1].total_s)
+        spent_s += min(rounds[-1].total_s, CONTENDED_FACTOR * fastest_s)
 
 
 def loop_steps(step_s: float, budget: Budget) -> int:

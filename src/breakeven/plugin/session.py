@@ -21,7 +21,7 @@ from breakeven.case import SCHEMA, Budget, CaseKey, Outcome, OutcomeKind
 from breakeven.errors import BreakevenError
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
-from breakeven.measure.outcomes import CaseTimeout
+from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
 from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
@@ -131,6 +131,8 @@ class BenchmarkSession:
             facts = self._runner.measure(case, device, recipe, time_rounds)
         except Exception as error:
             benchmark.has_error = True
+            if isinstance(error, CaseSkipped) and error.step_s is not None:
+                self.step_s[item.nodeid] = error.step_s
             outcome = self._record(item.nodeid, *self._runner.note_failure(case, error))
             hint = "" if isinstance(error, BreakevenError) else "; --tb=short shows where"
             return Untimed(outcome, error if self.options.wants_traceback else None, hint)
@@ -240,16 +242,14 @@ class MachineLog:
 
     def before_case(self, plan: CasePlan, ended: int) -> float:
         """Run the canary before the first case and before the one in the middle; return its seconds."""
-        began_s = time.perf_counter()
+        before_s = sum(self._runner.spent.values())
         if self._start is None:
             self._start = machine_state()
             self._runner.run_canary("start", plan.devices)
         elif not self._is_past_middle and 2 * ended >= len(plan.cases):
             self._is_past_middle = True
             self._runner.run_canary("middle", plan.devices)
-        else:
-            return 0.0
-        return time.perf_counter() - began_s
+        return sum(self._runner.spent.values()) - before_s
 
     def facts(self, devices: list[Device]) -> dict[str, Any]:
         """Return the machine's facts; the first call ends the run, because pytest-benchmark asks twice."""
