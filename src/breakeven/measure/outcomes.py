@@ -56,7 +56,14 @@ _DEVICE_LOST = (  # the device's context is then unusable for the rest of this p
 
 
 class CaseSkipped(BreakevenError):
-    """A case was not timed because it would take too long, or because a smaller batch already failed."""
+    """A case was not timed because it would take too long, or because a smaller batch already failed.
+
+    `step_s` are the seconds of a whole step of it, None if it was not tried.
+    """
+
+    def __init__(self, reason: str, step_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.step_s = step_s
 
 
 class CaseTimeout(CaseSkipped):

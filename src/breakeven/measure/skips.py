@@ -150,9 +150,10 @@ def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math
     if round_s > CONTENDED_FACTOR * fastest_s:
         raise SlowedDown(
             f"{reason}; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close "
-            "them, or set OMP_WAIT_POLICY=passive"
+            "them, or set OMP_WAIT_POLICY=passive",
+            fastest_s,
         )
-    raise CaseSkipped(reason)
+    raise CaseSkipped(reason, round_s)
 
 
 class Forecast:

@@ -161,7 +161,7 @@ class Estimate:
         Args:
             nodeid: the case.
             seconds: how long it took.
-            step_s: a whole step of it, None if it was not timed.
+            step_s: a whole step of it, None if it is unknown.
             canary_s: the part of `seconds` that the canary took.
         """
         case = self._cases[nodeid]

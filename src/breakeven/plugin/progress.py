@@ -57,7 +57,7 @@ class Progress:
         Args:
             nodeid: the case.
             result: what the line shows of it.
-            step_s: its whole step, in seconds, None if it was not timed.
+            step_s: its whole step, in seconds, None if it is unknown.
             canary_s: the seconds of the canary before it.
         """
         now = self._clock()

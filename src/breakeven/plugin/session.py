@@ -21,7 +21,7 @@ from breakeven.case import SCHEMA, Budget, CaseKey, Outcome, OutcomeKind
 from breakeven.errors import BreakevenError
 from breakeven.hardware.devices import Device
 from breakeven.hardware.machine import machine_facts, machine_state
-from breakeven.measure.outcomes import CaseTimeout
+from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
 from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
@@ -133,6 +133,8 @@ class BenchmarkSession:
             facts = self._runner.measure(case, device, recipe, time_rounds)
         except Exception as error:
             benchmark.has_error = True
+            if isinstance(error, CaseSkipped) and error.step_s is not None:
+                self.step_s[item.nodeid] = error.step_s
             outcome = self._record(item.nodeid, *self._runner.note_failure(case, error))
             hint = "" if isinstance(error, BreakevenError) else "; --tb=short shows where"
             return Untimed(outcome, error if self.options.wants_traceback else None, hint)
