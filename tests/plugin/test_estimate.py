@@ -114,3 +114,12 @@ def test_slow_model(device_type, name, budget, step_s):
     errors = errors_of(estimate, costs)
     print(f"{name}, {step_s} s: {min(errors):+.0%} to {max(errors):+.0%}")
     assert max(map(abs, errors)) <= 0.25
+
+
+def test_noise_costs_rounds():
+    """More of them, until the time is used."""
+    quiet_s, usual_s, noisy_s = (
+        case_s(1e-3, "forward", "cpu", Budget(), noise) for noise in (0.0, 0.05, 9.0)
+    )
+    assert usual_s - quiet_s == pytest.approx(0.04, abs=0.02)
+    assert noisy_s - quiet_s == pytest.approx(0.96, abs=0.02)

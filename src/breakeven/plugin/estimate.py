@@ -92,7 +92,7 @@ def case_s(
     warmup_s = max(minimum_s, min(CPU_WARMUP.rounds * step_s, budget.max_time_s) - MIN_CALLS * step_s)
     steps = loop_steps(step_s, budget) if known.is_loop else 1
     spread_s = max(noise / math.sqrt(steps), min(noise, LOOP_NOISE)) * step_s / MAD_TO_SIGMA
-    rounds = tuple(Timed(0.0, step_s + sign * spread_s, steps) for sign in (-1, 1, -1, 1))
+    rounds = tuple(Timed(0.0, step_s + sign * spread_s, steps) for sign in (-1, 1) * 4)
     plan = plan_rounds(Warmup(rounds, steady=True), budget, steps)
     return OVERHEAD_S + calls * step_s + warmup_s + plan.rounds * steps * step_s
 
