@@ -209,3 +209,8 @@ def test_relative_noise():
     """It is the standard deviation without the outliers."""
     times = [*noisy(0.05, n=1000), *[1.0] * 50]
     assert relative_noise(times) == pytest.approx(0.05, rel=0.15)
+
+
+def test_one_slow_round_of_few():
+    """It decides nothing where the warm-up has only three."""
+    assert plan_rounds(timed([0.01, 0.01, 6.0]), BUDGET) == plan_rounds(timed([0.01] * 3), BUDGET)
