@@ -1,7 +1,7 @@
 """Whether a training step costs the same in its first and its last rounds, by optimizer, and what that costs.
 
 2,000 rounds of one case on one batch: with the returns to the state after the first step, as breakeven times
-it, and without them. Without, the batch is learned by heart, and numbers that are almost zero slow down a CPU.
+it, and without them: the batch is then learned by heart, and numbers close to zero slow down a CPU.
 """
 
 from __future__ import annotations
