@@ -106,10 +106,10 @@ def device_name(device: str) -> str:
     """Return a device's name for a sentence.
 
     >>> device_name("cpu"), device_name("cpu@1"), device_name("cuda"), device_name("cuda:1")
-    ('all CPU threads (cpu)', 'one CPU thread (cpu@1)', 'the GPU (cuda)', 'the GPU (cuda:1)')
+    ('the CPU (cpu)', 'one CPU thread (cpu@1)', 'the GPU (cuda)', 'the GPU (cuda:1)')
     """
     if device == "cpu":
-        return "all CPU threads (cpu)"
+        return "the CPU (cpu)"
     if device == "cpu@best":
         return "the best number of CPU threads (cpu@best)"
     if device.startswith("cpu@"):
@@ -124,9 +124,9 @@ def is_plural(device: str) -> bool:
     """Return whether `device_name` takes a plural verb.
 
     >>> [is_plural(device) for device in ("cpu", "cpu@4", "cpu@1", "cpu@best", "cuda")]
-    [True, True, False, False, False]
+    [False, True, False, False, False]
     """
-    return device.startswith("cpu") and device not in ("cpu@1", "cpu@best")
+    return device.startswith("cpu@") and device not in ("cpu@1", "cpu@best")
 
 
 def plural(count: int, noun: str) -> str:

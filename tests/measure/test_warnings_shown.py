@@ -83,7 +83,7 @@ def test_project_whose_warnings_are_errors(bench, options):
     [
         "breakeven.plugin.session.machine_facts",
         "breakeven.plugin.session.machine_state",
-        "breakeven.hardware.devices.usable_threads",
+        "breakeven.hardware.devices.default_threads",
         "breakeven.plugin.options.parse_devices",
     ],
 )

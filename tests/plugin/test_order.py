@@ -300,7 +300,7 @@ class RecordedRunner:
         clock = iter(range(0, 999, 3))
         round_ = SimpleNamespace(setup=lambda: None, run=lambda: None, steps=1)
         retiming.time_round = lambda round_: time_round(round_, lambda: float(next(clock)))
-        time_rounds(round_, RoundPlan(rounds=6, lead_in=2, cut_by_budget=False))
+        time_rounds(round_, RoundPlan(rounds=6, lead_in=2))
 
 
 def test_budget_of_the_case(monkeypatch):

@@ -24,7 +24,7 @@ def conclusions(tmp_path, *contents, **options):
     ("cuda", "status", "keyword"),
     [
         ((0.1, 0.1), "always", "at every measured batch size (1 to 512)"),
-        ((2, 2), "never", "slower than all CPU threads (cpu) for mlp at width=128 at the largest"),
+        ((2, 2), "never", "slower than the CPU (cpu) for mlp at width=128 at the largest"),
         ((900, 0.2), "beyond_range", "at every measured batch size (up to 512); the trend"),
         (CPU, "undecided", "undecided"),
     ],
@@ -110,7 +110,7 @@ def test_an_accelerator_without_a_shared_cell(tmp_path):
     content["benchmarks"] += affine_run({"cuda": CPU}, batches=[9999])["benchmarks"]
     first, second = conclusions(tmp_path, content, baseline="cpu@1")
     assert first.headline.startswith("The GPU (cuda) shares no timed cell")
-    assert second.headline.startswith("All CPU threads (cpu)")
+    assert second.headline.startswith("The CPU (cpu)")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_accelerators_come_first(tmp_path):
     found = conclusions(tmp_path, laptop, desk, server, baseline="laptop/cpu")
     assert [one.headline.partition(" beat")[0] for one in found] == [
         "On server: the GPU (cuda)",
-        "On desk: all CPU threads (cpu)",
-        "On server: all CPU threads (cpu)",
+        "On desk: the CPU (cpu)",
+        "On server: the CPU (cpu)",
     ]

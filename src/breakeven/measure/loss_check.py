@@ -98,7 +98,7 @@ class LossCheck:
 
 
 def reference_loss(workload: Workload) -> ReferenceLoss:
-    """Train on all CPU threads, without compiler and graphs, and check whether the losses depend on the seed.
+    """Train on the CPU, without compiler and graphs, and check whether the losses depend on the seed.
 
     Two steps are compared: the first two, or the second and third with CUDA graphs, whose rounds begin after
     the first step. Only a workload that draws random numbers is trained twice.
