@@ -70,6 +70,9 @@ class Bench:
         pytester.makeini("[pytest]\n")
         pytester.makeconftest(QUICK_FACTS)
 
+    max_time_s = 0.05
+    """What `run` allows for a case; None for the default."""
+
     def write(self, source=PLAIN, path="bench/bench_mine.py", head=HEAD):
         """Write a benchmark file."""
         file = self.pytester.path / path
@@ -84,6 +87,7 @@ class Bench:
             "--benchmark-json=run.json",
             "--breakeven-devices=cpu@1",
             "--breakeven-phases=train",
+            *(() if self.max_time_s is None else (f"--benchmark-max-time={self.max_time_s}",)),
             *options,
         )
 

@@ -278,17 +278,15 @@ def hinge(optimizer):
     "optimizer",
     [
         partial(torch.optim.SGD, lr=0.01, momentum=0.9),
-        torch.optim.Adam,
         partial(torch.optim.Adam, fused=True),
-        torch.optim.RMSprop,
     ],
-    ids=["momentum", "adam", "fused", "rmsprop"],
+    ids=["momentum", "fused adam"],
 )
 def test_no_subnormal_numbers(optimizer):
     """Without the returns, a thousand steps on one batch fill the optimizer's averages with them."""
     trainer = ready(build(lambda: hinge(optimizer)))
     subnormal = []
-    for _ in range(1500):
+    for _ in range(1200):
         trainer.prepare(Phase.TRAIN)
         trainer.run(Phase.TRAIN)
     for tensor in trainer.state_tensors():

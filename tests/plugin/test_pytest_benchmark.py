@@ -36,6 +36,7 @@ def budget(bench, monkeypatch):
     monkeypatch.setattr("breakeven.plugin.session.Runner", Asking)
 
     def given(*options, mark=""):
+        bench.max_time_s = None
         bench.write(marked(mark)).run(*options)
         [(_, reason)] = bench.outcomes().values()
         return reason.removeprefix("ValueError: ")
