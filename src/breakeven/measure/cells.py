@@ -63,8 +63,7 @@ class CellCache:
         if self._cell != cell:
             self._release()
             self._cell, self._workload = None, None
-            # Collections before each case need not walk objects that outlive a cell, such as torch's.
-            gc.unfreeze()
+            # Collections need not walk again what outlives a cell, such as torch's objects.
             gc.collect()
             gc.freeze()
             with settings_kept() as before:
