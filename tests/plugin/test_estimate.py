@@ -30,18 +30,19 @@ def recorded(path, budget):
         case = CaseKey.of(*(info[key] for key in ("workload", "batch_size", "phase", "device", "axes")))
         items[case] = item
     preparing_s = run["breakeven"]["spent_s"]["preparing"] / len(items)
-    steps = {case: item["stats"]["median"] for case, item in items.items() if case.phase == "train"}
+    whole = {case: item["stats"]["median"] for case, item in items.items() if case.phase == "train"}
     found = []
     for case, item in items.items():
         step_s = item["stats"]["median"]
         if case.phase != "transfer":
-            step_s = steps.get(CaseKey(case.cell, "train", case.device), step_s)
+            step_s = whole.get(CaseKey(case.cell, "train", case.device), step_s)
         warmup_s = max(MIN_WARMUP_S[case.device], item["extra_info"]["warmup_rounds"] * step_s)
         seconds = preparing_s + item["extra_info"]["first_call_s"] + warmup_s
-        found.append((case, seconds + item["stats"]["rounds"] * step_s, step_s))
+        steps = item["extra_info"].get("steps", 1)
+        found.append((case, seconds + steps * item["stats"]["rounds"] * step_s, step_s))
     for case in [CaseKey(case.cell, "train", case.device) for case in items if case.phase == "transfer"]:
-        if case not in steps:
-            smaller = {one.batch_size: step_s for one, step_s in steps.items() if one.line == case.line}
+        if case not in whole:
+            smaller = {one.batch_size: step_s for one, step_s in whole.items() if one.line == case.line}
             step_s = step_at(case.batch_size, smaller)
             found.append((case, case_s(step_s, case.phase, case.device, budget, NOISE), step_s))
     return found
