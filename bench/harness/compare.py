@@ -1,8 +1,8 @@
 """Compares breakeven with its peers: `python bench/harness/compare.py --synthetic --real`.
 
 Writes ``synthetic.json`` and ``real.json`` (those requested), then ``README.md`` with the tables of both and
-``table.md`` with the short one, all into the directory of ``-o``. If that contains ``gpu.json``, which
-``gpu.py`` writes, ``README.md`` has its table too.
+``table.md`` with the short one, all into the directory of ``-o``. If that contains ``gpu.json`` or
+``steady.json``, which ``gpu.py`` and ``steady.py`` write, ``README.md`` has their tables too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gpu_tables import gpu_section
 from grids import NOISE, Cell, RealPlan, real_cells, synthetic_cells
 from metrics import figures, ratio_of_costs
 from shared import options, versions, write
+from steady import steady_section
 from synthetic import DISTRIBUTIONS, NOISY
 from tables import OURS, short_table, tables
 from tools import TOOLS, Measurement
@@ -185,14 +186,21 @@ def write_readings(path: Path, cells: Iterable[Cell]) -> None:
                 rows.writerows([cell.name, tool, *astuple(one), wall_s] for one, wall_s in found)
 
 
+SECTIONS = {"gpu.json": gpu_section, "steady.json": steady_section}
+"""What other scripts write, the first on a machine with a GPU, and the section of the page that shows it."""
+
+
 def render(folder: Path) -> list[Path]:
     """Write the tables of all results in the directory, and return the paths."""
     found = [folder / name for name in ("synthetic.json", "real.json") if (folder / name).exists()]
     results = [json.loads(path.read_text(encoding="utf-8")) for path in found]
     if not results:
         return []
-    gpu = folder / "gpu.json"  # written by gpu.py on a machine with a GPU
-    more = f"\n{gpu_section(json.loads(gpu.read_text(encoding='utf-8')))}" if gpu.exists() else ""
+    more = "".join(
+        f"\n{section(json.loads((folder / name).read_text(encoding='utf-8')))}"
+        for name, section in SECTIONS.items()
+        if (folder / name).exists()
+    )
     pages = {"README.md": tables(results) + more, "table.md": short_table(results[0])}
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -113,11 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trainer_module.MAX_STEPS = usual
     result = {"rounds": given.rounds, "versions": versions("breakeven", "torch"), "cells": rows}
     whole = write(given.output / "steady.json", result)
-    (given.output / "steady.md").write_text(section(whole), encoding="utf-8")
+    (given.output / "steady.md").write_text(steady_section(whole), encoding="utf-8")
     return 0
 
 
-def section(result: dict[str, Any]) -> str:
+def steady_section(result: dict[str, Any]) -> str:
     """Return the results as a section of markdown."""
     rows = [
         [cell["name"], *(_ratio(cell[kind]) for kind in ("returning", "without")),
