@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from breakeven import format as fmt
+from breakeven.case import Model
+from breakeven.device_names import is_cpu
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.report.bottleneck import Bottleneck, Bound
@@ -80,14 +83,29 @@ def bottleneck_sentences(
 def waiting_sentences(
     found: Iterable[WaitingCost], machines: Iterable[Machine], models: ModelNames
 ) -> list[str]:
-    """Return a sentence for each accelerator: what waiting costs each model, where it costs most."""
+    """Return a sentence for each device: what waiting costs each model, where it costs most."""
     names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     places = grouped(((row.key.device, row.key.machine), (row.key.model, row)) for row in found)
     return [
-        f"On {names.device(*place)}, waiting for the device in every step, as for loss.item(), takes "
-        f"{fmt.joined([_waiting(rows, models) for rows in grouped(pairs).values()], separator='; ')}."
+        f"On {names.device(*place)}, "
+        + (_no_waiting([row for _, row in pairs]) if is_cpu(place[0]) else _waiting_of_all(pairs, models))
         for place, pairs in places.items()
     ]
+
+
+def _no_waiting(rows: Sequence[WaitingCost]) -> str:
+    """Return the ratio over all cells: that of a single one is noise, because nothing waits on a CPU."""
+    ratios = [row.ratio.ratio for row in rows if row.ratio.ratio is not None]
+    cells = fmt.plural(len(ratios), "cell")
+    return (
+        f"nothing waits: train_sync takes {fmt.ratio(median(ratios))} as long as train "
+        f"({'median of ' if len(ratios) > 1 else ''}{cells})."
+    )
+
+
+def _waiting_of_all(pairs: Iterable[tuple[Model, WaitingCost]], models: ModelNames) -> str:
+    listed = fmt.joined([_waiting(rows, models) for rows in grouped(pairs).values()], separator="; ")
+    return f"waiting for the device in every step, as for loss.item(), takes {listed}."
 
 
 def _waiting(rows: Sequence[WaitingCost], models: ModelNames) -> str:

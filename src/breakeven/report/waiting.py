@@ -1,6 +1,6 @@
-"""What it costs to wait for an accelerator in every training step: `train_sync` against `train`.
+"""What it costs to wait for the device in every training step: `train_sync` against `train`.
 
-A loop that reads ``loss.item()`` in every step waits; one that does not queues the next step meanwhile.
+On a CPU there is nothing to wait for. A loop that reads ``loss.item()`` in every step waits; one that does not queues the next step meanwhile.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from breakeven.case import CaseKey
-from breakeven.device_names import is_cpu
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
@@ -24,16 +23,12 @@ class WaitingCost:
 
 
 def waiting_costs(cases: Iterable[Estimate]) -> list[WaitingCost]:
-    """Return a row for each step on an accelerator that was timed in both ways, in the order of `cases`.
+    """Return a row for each step that was timed in both ways, in the order of `cases`.
 
     A `train` without `steps`, of version 1, waited itself.
     """
     table = {case.key: case for case in cases}
-    loops = [
-        case
-        for case in table.values()
-        if case.key.phase == HEADLINE and not is_cpu(case.key.device) and case.facts.steps is not None
-    ]
+    loops = [case for case in table.values() if case.key.phase == HEADLINE and case.facts.steps is not None]
     pairs = [(loop, table.get(replace(loop.key, phase=Phase.TRAIN_SYNC))) for loop in loops]
     return [
         WaitingCost(loop.key, ratio_of_draws(waiting.median_s, loop.median_s, waiting.draws, loop.draws))
