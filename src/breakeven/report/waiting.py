@@ -1,6 +1,7 @@
 """What it costs to wait for the device in every training step: `train_sync` against `train`.
 
-On a CPU there is nothing to wait for. A loop that reads ``loss.item()`` in every step waits; one that does not queues the next step meanwhile.
+A loop that reads ``loss.item()`` in every step waits; one that does not queues the next step meanwhile. On a
+CPU there is nothing to wait for.
 """
 
 from __future__ import annotations
