@@ -10,8 +10,9 @@ A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extr
 
 - required: ``schema`` (1), ``workload``, ``phase``, ``device`` (texts), ``batch_size`` (integer), ``axes``
 (object);
-- optional: the fields of `breakeven.runs.schema.Facts`, in base units; ``flags`` (list of texts, see
-  `breakeven.flags`) with ``evidence``; ``state`` (the machine around the rounds); ``target_precision``.
+- optional: the fields of `breakeven.runs.schema.CaseFacts`, in base units; ``flags`` (list of texts, see
+  `breakeven.flags`) with ``evidence``; ``state`` (the machine around the rounds); ``target_precision``;
+  ``settings`` (torch's process-wide settings that differed from the process's own, as texts).
 
 ``stats.data`` has every round in seconds, in the order they ran. A ``train`` with ``steps`` is a loop of so
 many steps with one synchronization, and ``data`` the time of one step of it; without ``steps`` it is of
@@ -20,10 +21,11 @@ version 1, which synchronized after every step. On an accelerator the two are ne
 Beside the benchmarks, all optional:
 
 - ``breakeven``: ``{"schema": 1, "command", "outcomes": [{"fullname", "outcome", "reason", "extra_info"}],
-  "spent_s", "wall_s"}``. An outcome is a case without a timing: ``skipped``, ``failed``, ``oom`` or
-  ``crashed``.
-- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``. Runs of one class
-  are replicates of each other. Two classes are the same if their ids are, or if they agree in every fact that
+  "processes": [{"seed", "order"}], "spent_s", "wall_s"}``. An outcome is a case without a timing:
+  ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as they ran.
+- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has the
+  canary and ``retimed``, the cell that was timed again at the end. Runs of one class are replicates of each
+  other. Two classes are the same if their ids are, or if they agree in every fact that
   both record: a fact that only one of two files records is a warning. A file without a class is of the class
   of its CPU, system and Python, as pytest-benchmark recorded them.
 
