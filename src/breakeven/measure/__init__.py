@@ -70,8 +70,8 @@ measured or as predicted from the two largest smaller batches. After out of memo
 model on the same device are skipped; after a case that takes too long, the same and later phases at the same
 and larger batches, unless other programs slowed it down. ``train`` is never skipped to save time: it has as
 many rounds as fit into five times ``max_time``, and at least 2. A case that takes longer than
-``--breakeven-timeout``, everything included, ends without a timing (``timeout``). A lost device is not used
-again in the same process.
+``--breakeven-timeout``, everything included, starts no further round; without two timed rounds its outcome is
+``timeout``. A lost device is not used again in the same process.
 
 The machine's state (GPU, load, CPU time of the main thread, of this process and of others) is read before the
 warm-up and right before and after the timed rounds, and clocks, power and temperature of an NVIDIA GPU also
