@@ -16,8 +16,8 @@ effect for the recipe's own cases, recorded there, and restored afterwards.
 Every case starts from the initial state of model and loss, a new optimizer and the same seed. After its first
 step its state is kept: weights, buffers, the optimizer's state, and whatever hangs on the modules as plain
 attributes (`state`). Every 300 steps, or before each round of a longer loop, it returns to that state,
-untimed, and does one untimed step: a batch that is learned by heart would fill the optimizer's averages with subnormal numbers, which slow down a CPU and
-not a GPU.
+untimed, and does one untimed step: a batch that is learned by heart would fill the optimizer's averages with
+subnormal numbers, which slow down a CPU and not a GPU.
 
 ``cpu`` uses the number of threads that torch uses by default, reduced to the process's affinity and quota.
 For ``cpu@best`` a few training steps of each cell are timed on 1, 2, 4, ... threads, torch's default, and all
