@@ -12,7 +12,7 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import (
     BLOCKS,
-    MAX_STEPS,
+    MAX_LOOP_STEPS,
     MinWarmup,
     Round,
     Timed,
@@ -122,8 +122,8 @@ def test_one_synchronization(monkeypatch):
         (1e-3, 0.06, 10),  # six rounds fit into the time
         (0.03, 1.0, 1),
         (9.0, 1.0, 1),
-        (1e-6, 1.0, MAX_STEPS),
-        (0.0, 1.0, MAX_STEPS),
+        (1e-6, 1.0, MAX_LOOP_STEPS),
+        (0.0, 1.0, MAX_LOOP_STEPS),
     ],
 )
 def test_loop_steps(step_s, max_time_s, steps):

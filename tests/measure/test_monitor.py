@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from breakeven.hardware import nvml
+from breakeven.hardware.cpus import core_sizes
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.measure import monitor
 from breakeven.measure.monitor import (
@@ -38,7 +40,6 @@ START = Snapshot(
     counter_error_s=0.03,
     cores=4,
     threads=4,
-    involuntary_switches=7,
     load_average=0.1,
     gpu=None,
 )
@@ -85,7 +86,6 @@ UNREADABLE = {"event_reasons": None, "other_processes": None}
     "facts",
     [
         {},
-        {"involuntary_switches": 10_000},  # threads interrupt each other on an idle machine too
         {"foreign": 0.05},  # the system's own services
         {"threads": 1, "own": 1.0, "foreign": 3.0},  # each has its core
         {"threads": 1, "own": 1.0, "foreign": 3.0, "is_accelerator": True},
@@ -159,16 +159,20 @@ def test_evidence_in_cores():
     assert found == pytest.approx({"lost_cores": 1.25, "foreign_cores": 1.0, "stolen_cores": 0.25})
 
 
-def cpus_of(monkeypatch, usable, physical=2):
-    """Four CPUs, of which this process may use some."""
+def cpus_of(monkeypatch, usable, path):
+    """Four CPUs on two cores, 0 and 2 on the first, of which this process may use some."""
+    for cpu, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
+        (path / f"cpu{cpu}" / "topology").mkdir(parents=True)
+        (path / f"cpu{cpu}" / "topology" / "thread_siblings_list").write_text(siblings)
     every = [SimpleNamespace(user=10.0 * n, system=1.0, nice=0.5, steal=0.25, idle=99.0) for n in range(4)]
     total = SimpleNamespace(user=60.0, system=4.0, nice=2.0, steal=1.0, idle=396.0)
     monkeypatch.setattr(psutil, "cpu_times", lambda percpu=False: every if percpu else total)
-    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 4 if logical else physical)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 4 if logical else 2)
     monkeypatch.setattr(monitor, "affinity", lambda: usable)
-    monitor._physical_cores.cache_clear()
+    monkeypatch.setattr(monitor, "core_sizes", partial(core_sizes, cpus=path))
+    monitor._cores_of.cache_clear()
     found = snapshot(Cpu(8))
-    monitor._physical_cores.cache_clear()
+    monitor._cores_of.cache_clear()
     return found
 
 
@@ -177,14 +181,15 @@ def cpus_of(monkeypatch, usable, physical=2):
     [
         (None, 66.0, 1.0, 0.03, 2),
         ([0, 1, 2, 3], 66.0, 1.0, 0.03, 2),
-        ([0, 2], 23.0, 0.5, 0.03 * math.sqrt(2), 2),
+        ([0, 1], 13.0, 0.5, 0.03 * math.sqrt(2), 2),
+        ([0, 2], 23.0, 0.5, 0.03 * math.sqrt(2), 1),  # two threads of one core
         ([3], 31.5, 0.25, 0.03, 1),
-        ([3, 7], None, None, 0.0, 2),  # some CPUs are switched off
+        ([3, 7], None, None, 0.0, 1),  # some CPUs are switched off
     ],
 )
-def test_only_the_usable_cpus_count(monkeypatch, usable, busy_s, stolen_s, error_s, cores):
+def test_only_the_usable_cpus_count(monkeypatch, tmp_path, usable, busy_s, stolen_s, error_s, cores):
     """What runs on other CPUs takes nothing from this process; the counters of each CPU add their errors."""
-    found = cpus_of(monkeypatch, usable)
+    found = cpus_of(monkeypatch, usable, tmp_path)
     assert (found.busy_s, found.stolen_s, found.cores) == (busy_s, stolen_s, cores)
     assert found.counter_error_s == pytest.approx(error_s)
 

@@ -78,7 +78,7 @@ def test_slow_steps_are_few(best, step_s, steps):
     assert [counted.seen[1:].count(threads) for threads in (1, 2, 4, 8, 16)] == [steps] * 5
 
 
-class Watched(nn.Linear):
+class CallingLayer(nn.Linear):
     """A layer that calls a function of torch's number of threads in each forward pass."""
 
     def __init__(self, watch):
@@ -92,7 +92,9 @@ class Watched(nn.Linear):
 
 def workload_of(watch, **options):
     optimizer = partial(torch.optim.SGD, lr=0.01)
-    return Workload(Watched(watch), nn.MSELoss(), optimizer, torch.ones(1, 2), torch.zeros(1, 1), **options)
+    return Workload(
+        CallingLayer(watch), nn.MSELoss(), optimizer, torch.ones(1, 2), torch.zeros(1, 1), **options
+    )
 
 
 @pytest.fixture

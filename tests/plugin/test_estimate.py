@@ -11,7 +11,7 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.phases import parse_phases
-from breakeven.plugin.estimate import NOISE, Estimate, Range, case_s, step_at
+from breakeven.plugin.estimate import NOISE, DurationEstimate, Range, case_s, step_at
 from support.prompt_devices import Host, Prompt
 
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
@@ -77,7 +77,7 @@ def errors_of(estimate, costs):
 def test_recorded_runs(path, budget):
     """The total is inside the range before the first case, and within 25% after the first cells."""
     costs = recorded(path, budget)
-    estimate = Estimate({case.label(): case for case, _, _ in costs}, budget)
+    estimate = DurationEstimate({case.label(): case for case, _, _ in costs}, budget)
     before = estimate.left()
     assert before.low_s < sum(seconds for _, seconds, _ in costs) < before.high_s
     errors = errors_of(estimate, costs)
@@ -111,7 +111,7 @@ def test_slow_model(device_type, name, budget, step_s):
                 facts = {"step_s": error.step_s}
             costs.append((case, clock.now - began_s, facts["step_s"]))
     costs.sort(key=lambda cost: cost[0].batch_size)
-    estimate = Estimate({case.label(): case for case, _, _ in costs}, budget)
+    estimate = DurationEstimate({case.label(): case for case, _, _ in costs}, budget)
     errors = errors_of(estimate, costs)
     print(f"{name}, {step_s} s: {min(errors):+.0%} to {max(errors):+.0%}")
     assert max(map(abs, errors)) <= 0.25

@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.case import Budget, CaseKey
 from breakeven.plugin import progress
-from breakeven.plugin.estimate import Estimate
+from breakeven.plugin.estimate import DurationEstimate
 from breakeven.plugin.progress import INTERVAL_S, Progress, clock_time
 
 
@@ -28,7 +28,7 @@ def clock():
 def make(clock, count=10):
     """Progress of cases named by their number."""
     cases = {str(number): CaseKey.of("w", number + 1, "transfer", "cpu") for number in range(count)}
-    return Progress(Estimate(cases, Budget()), clock)
+    return Progress(DurationEstimate(cases, Budget()), clock)
 
 
 def run(progress, clock, *costs_s, start=0):

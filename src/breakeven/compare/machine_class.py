@@ -59,7 +59,7 @@ def unrecorded_warnings(runs: Sequence[Run]) -> list[str]:
     if partly:
         warnings.append(
             f"only some of the files record {fmt.joined([one_line(name, 40) for name in partly], 6)}, so a "
-            "difference there would not be noticed; measure both sides with one breakeven"
+            "difference there would not be noticed; measure both sides with one version of breakeven"
         )
     return warnings
 

@@ -288,7 +288,7 @@ def _timing_warnings(found: Comparison) -> Iterator[str]:
         yield (
             f"{fmt.plural(len(unlike), 'case')} not judged: {_names(unlike)} waited for the accelerator "
             "after each step in some runs, as breakeven 0.1 times it, and not in others; measure both sides "
-            "with one breakeven"
+            "with one version of breakeven"
         )
     zero = reliability.zero_medians(found)
     if zero:

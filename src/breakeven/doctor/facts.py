@@ -1,4 +1,4 @@
-"""MachineFacts of this machine that may disturb timing.
+"""The facts of this machine that may disturb timing.
 
 `MachineFacts.unreadable` has the reason for each fact that cannot be read; nothing is guessed.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from breakeven.doctor.contention import CpuSample, sample_cpu, typical
-from breakeven.hardware.cpus import BINDING, CPUS, affinity, core_sizes, cpu_flags
+from breakeven.hardware.cpus import BINDING, CPUS, affinity, affinity_size, core_sizes, cpu_flags
 from breakeven.hardware.devices import Device, default_devices, default_threads
 from breakeven.hardware.machine import load_average, read_class, read_each
 
@@ -91,7 +91,7 @@ def read_facts(cpus: Path = CPUS) -> MachineFacts:
     return MachineFacts(
         machine=machine,
         devices=devices,
-        affinity=len(affinity() or ()) or os.cpu_count() or 1,
+        affinity=affinity_size(),
         threads=threads,
         neighbors=neighbors,
         quota=machine.get("quota"),

@@ -17,10 +17,10 @@ from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.format import plural
 from breakeven.hardware.cpus import BINDING
 from breakeven.hardware.nvml import THROTTLING
+from breakeven.measure.monitor import MAX_LOST
 
-MAX_LOST = 0.10
-"""The share of a core that other processes may take; beyond it times are wrong."""
-MIN_LOST = 0.02  # less is not worth noting
+MIN_LOST = 0.02
+"""A smaller share of a core, lost to other processes, is not worth noting; more than `MAX_LOST` is unfit."""
 
 
 class Level(StrEnum):

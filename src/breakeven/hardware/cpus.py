@@ -29,10 +29,14 @@ def affinity() -> list[int] | None:
     return _AT_START if any(os.environ.get(name) for name in BINDING) else _affinity_now()
 
 
+def affinity_size() -> int:
+    """Return the number of logical CPUs in the affinity; all CPUs where it cannot be read."""
+    return len(affinity() or ()) or os.cpu_count() or 1
+
+
 def usable_cpus() -> int:
     """Return the number of logical CPUs that this process may use: its affinity and its cgroup's quota."""
-    cpus = len(affinity() or ()) or os.cpu_count() or 1
-    quota = cgroup_quota()
+    cpus, quota = affinity_size(), cgroup_quota()
     return cpus if quota is None else min(cpus, max(1, -int(-quota // 1)))
 
 

@@ -17,7 +17,7 @@ import torch
 
 from breakeven.errors import UsageError
 from breakeven.hardware import float32, nvml
-from breakeven.hardware.cpus import affinity, core_sizes, usable_cpus
+from breakeven.hardware.cpus import affinity, affinity_size, core_sizes, usable_cpus
 from breakeven.hardware.cuda_capture import CudaGraphs, GraphRecorder
 
 
@@ -57,17 +57,12 @@ def default_threads() -> int:
 
 def _read_torch_default() -> int:
     mkl: Any = torch.backends.mkl
-    cpus = affinity()
     try:
-        cores = len(core_sizes(cpus))
+        cores = len(core_sizes(affinity()))
     except OSError:
         cores = None
     return torch_default(
-        torch.get_num_threads(),
-        os.environ,
-        cores,
-        len(cpus or ()) or os.cpu_count() or 1,
-        has_mkl=mkl.is_available(),
+        torch.get_num_threads(), os.environ, cores, affinity_size(), has_mkl=mkl.is_available()
     )
 
 
@@ -258,9 +253,9 @@ class BestCpu(Cpu):
 
     def candidates(self) -> list[int]:
         """Return the numbers of threads to try: 1, 2, 4, ..., torch's default, and all logical CPUs."""
-        most = usable_cpus()
-        powers = {2**exponent for exponent in range(most.bit_length())}
-        return sorted({*powers, default_threads(), most})
+        cpus = usable_cpus()
+        powers = {2**exponent for exponent in range(cpus.bit_length())}
+        return sorted({*powers, default_threads(), cpus})
 
     @contextmanager
     def with_threads(self, threads: int) -> Iterator[None]:

@@ -15,9 +15,9 @@ effect for the recipe's own cases, recorded there, and restored afterwards.
 
 Every case starts from the initial state of model and loss, a new optimizer and the same seed. After its first
 step its state is kept: weights, buffers, the optimizer's state, and whatever hangs on the modules as plain
-attributes (`state`). Every 300 steps it returns to that state, untimed, and does one untimed step: a batch
-that is learned by heart would fill the optimizer's averages with subnormal numbers, which slow down a CPU and
-not a GPU.
+attributes (`state`). Every 300 steps, or before each round of a longer loop, it returns to that state,
+untimed, and does one untimed step: a batch that is learned by heart would fill the optimizer's averages with
+subnormal numbers, which slow down a CPU and not a GPU.
 
 ``cpu`` uses the number of threads that torch uses by default, reduced to the process's affinity and quota.
 For ``cpu@best`` a few training steps of each cell are timed on 1, 2, 4, ... threads, torch's default, and all
@@ -70,8 +70,8 @@ measured or as predicted from the two largest smaller batches. After out of memo
 model on the same device are skipped; after a case that takes too long, the same and later phases at the same
 and larger batches, unless other programs slowed it down. ``train`` is never skipped to save time: it has as
 many rounds as fit into five times ``max_time``, and at least 2. A case that takes longer than
-``--breakeven-timeout``, everything included, ends without a timing (``timeout``). A lost device is not used
-again in the same process.
+``--breakeven-timeout``, everything included, starts no further round; without two timed rounds its outcome is
+``timeout``. A lost device is not used again in the same process.
 
 The machine's state (GPU, load, CPU time of the main thread, of this process and of others) is read before the
 warm-up and right before and after the timed rounds, and clocks, power and temperature of an NVIDIA GPU also

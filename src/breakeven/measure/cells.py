@@ -15,7 +15,7 @@ from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device
 from breakeven.measure.cuda_graphs import make_trainer
 from breakeven.measure.outcomes import UnsupportedError
-from breakeven.measure.settings import apply, as_texts, differing, inherited, settings_kept
+from breakeven.measure.settings import apply, as_texts, changed_settings, inherited, settings_kept
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, build
@@ -87,7 +87,7 @@ class CellCache:
 
     def ran_with(self) -> dict[str, Any]:
         """Return ``threads``, and ``settings`` where some differ from the process's, as they are now."""
-        changed = as_texts(differing(self._before))
+        changed = as_texts(changed_settings(self._before))
         return {"threads": torch.get_num_threads(), **({"settings": changed} if changed else {})}
 
     def drop_trainer(self, *, device_is_lost: bool) -> None:

@@ -6,7 +6,6 @@ Nothing is read inside a round. A value that cannot be read sets no flag.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,14 +18,10 @@ import psutil
 import torch
 
 from breakeven.flags import Flag
-from breakeven.hardware.cpus import affinity
+from breakeven.hardware.cpus import affinity, affinity_size, core_sizes
 from breakeven.hardware.devices import Device
+from breakeven.hardware.machine import load_average
 from breakeven.hardware.nvml import THROTTLING
-
-try:
-    import resource  # psutil counts the switches of the main thread alone
-except ImportError:  # Windows does not count involuntary switches
-    resource = None  # type: ignore[assignment]
 
 Evidence = dict[str, dict[str, Any]]
 
@@ -73,7 +68,6 @@ class Snapshot:
     counter_error_s: float
     cores: int
     threads: int
-    involuntary_switches: int | None
     load_average: float | None
     gpu: dict[str, Any] | None
 
@@ -81,6 +75,7 @@ class Snapshot:
 def snapshot(device: Device) -> Snapshot:
     """Read the machine's state now."""
     busy_s, stolen_s, counter_error_s = _cpu_times()
+    load = load_average()
     return Snapshot(
         wall_s=time.perf_counter(),
         thread_s=time.thread_time(),
@@ -92,8 +87,7 @@ def snapshot(device: Device) -> Snapshot:
         cores=_usable_cores(),
         # An accelerator's host queues from one thread at a time: its own, or autograd's.
         threads=1 if device.is_accelerator else device.threads,
-        involuntary_switches=None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
-        load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        load_average=None if load is None else load[0],
         gpu=device.state(),
     )
 
@@ -154,7 +148,6 @@ def state_between(
         "counter_error_s": after.counter_error_s,
         "cores": after.cores,
         "threads": after.threads,
-        "involuntary_switches": _difference(before.involuntary_switches, after.involuntary_switches),
         "load_average": [before.load_average, after.load_average],
         "gpu_before": before.gpu,
         "gpu_after": after.gpu,
@@ -266,13 +259,16 @@ def _cpu_times() -> tuple[float | None, float | None, float]:
 
 def _usable_cores() -> int:
     """Return the physical cores that this process may use: two threads of one core disturb each other."""
-    physical = _physical_cores()
-    return min(len(affinity() or ()) or physical, physical)
+    usable = affinity()
+    return _cores_of(None if usable is None else tuple(usable))
 
 
 @cache
-def _physical_cores() -> int:
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+def _cores_of(usable: tuple[int, ...] | None) -> int:
+    try:
+        return len(core_sizes(usable))
+    except OSError:
+        return min(affinity_size(), psutil.cpu_count(logical=False) or affinity_size())
 
 
 def _difference(before: Any, after: Any) -> Any:

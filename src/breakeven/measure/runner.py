@@ -155,9 +155,11 @@ class Runner:
             threads = self._threads_set(case.cell, device, recipe)
         with threads, device.active():
             with self._counted(PREPARING):
-                trainer = self._cells.trainer(case.cell, device, recipe)
-            with in_effect(trainer.workload, device), self._cells.settings_in_effect():
+                workload = self._cells.workload(case.cell, recipe)
+            # The options of the workload override what its recipe sets.
+            with self._cells.settings_in_effect(), in_effect(workload, device):
                 with self._counted(PREPARING):
+                    trainer = self._cells.trainer(case.cell, device, recipe)
                     trainer.start()
                     captured = prepare_graphs(trainer, self._clock)
                 yield trainer, captured

@@ -152,10 +152,10 @@ def settings_kept() -> Iterator[dict[str, Any]]:
 def inherited(before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that differ from `before` and apply to the cases of the recipe that made them."""
     names = {setting.name for setting in SETTINGS if setting.is_inherited}
-    return {name: value for name, value in differing(before).items() if name in names}
+    return {name: value for name, value in changed_settings(before).items() if name in names}
 
 
-def differing(before: Mapping[str, Any]) -> dict[str, Any]:
+def changed_settings(before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings whose value differs from `before`."""
     return {name: value for name, value in read_settings().items() if before.get(name) != value}
 

@@ -13,10 +13,10 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload
 from breakeven.phases import HEADLINE
 
-MAX_STEPS = 5
+MAX_STEPS_EACH = 5
 """The steps of one number of threads; the fastest counts, so the first ones warm up."""
 
-MAX_S = 0.5
+MAX_EACH_S = 0.5
 """The time after which a number of threads has no more steps; it has at least one."""
 
 CLEARLY_SLOWER = 1.5
@@ -71,6 +71,6 @@ def fastest_threads(device: BestCpu, step: Callable[[], float]) -> int:
 
 def _fastest_step(step: Callable[[], float]) -> float:
     times: list[float] = []
-    while len(times) < MAX_STEPS and sum(times) < MAX_S:
+    while len(times) < MAX_STEPS_EACH and sum(times) < MAX_EACH_S:
         times.append(step())
     return min(times)

@@ -39,7 +39,7 @@ MIN_SLOW = 2
 LOOP_S = 0.05
 """The seconds of a loop's round, if the time allows."""
 
-MAX_STEPS = 1000
+MAX_LOOP_STEPS = 1000
 """The maximum number of steps in a loop's round."""
 
 BLOCKS = 16
@@ -215,7 +215,7 @@ def loop_steps(step_s: float, budget: Budget) -> int:
     It lasts less if the minimum number of rounds would otherwise not fit into the time of a case.
     """
     round_s = min(LOOP_S, budget.max_time_s / budget.min_rounds)
-    return max(1, min(MAX_STEPS, int(round_s / max(step_s, 1e-9))))
+    return max(1, min(MAX_LOOP_STEPS, int(round_s / max(step_s, 1e-9))))
 
 
 def warm_up_loop(

@@ -38,8 +38,8 @@ class Workload:
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
             is never timed, and has no effect on a CPU.
         tf32: round float32 products to TF32 on the device's tensor cores (True) or not (False) while this
-        workload runs, overriding the process's setting; None changes nothing. On a device without TF32 a case
-            with True is skipped.
+            workload runs, overriding the process's setting; None changes nothing. On a device without TF32 a
+            case with True is skipped.
         cuda_graph: capture forward, backward and step once as CUDA graphs, and replay them in each round.
             On a device without CUDA graphs the case is skipped.
         host_inputs: positions or names of the inputs that stay on the host, such as the lengths of sequences.

@@ -131,7 +131,7 @@ class Usual:
         return self.quiet_s + noise * self.noise_s
 
 
-class Estimate:
+class DurationEstimate:
     """The seconds that the cases of a run still take.
 
     A case takes what calls, warm-up and rounds of its step need, and what noise adds. The step is that of

@@ -9,7 +9,7 @@ from breakeven.errors import UsageError
 from breakeven.format import one_line, plural
 from breakeven.hardware.cpus import usable_cpus
 from breakeven.hardware.devices import Device
-from breakeven.plugin.estimate import Estimate
+from breakeven.plugin.estimate import DurationEstimate
 from breakeven.plugin.options import Options
 
 
@@ -61,12 +61,12 @@ class CasePlan:
             *thread_warnings(devices),
         ]
 
-    def estimate(self) -> Estimate | None:
+    def estimate(self) -> DurationEstimate | None:
         """Return how long the cases take, before any has begun; None if nothing is timed."""
         if not self._options.is_timing:
             return None
         known = {nodeid: case for nodeid, case in self.cases.items() if case is not None}
-        return Estimate(known, self._options.budget())
+        return DurationEstimate(known, self._options.budget())
 
     @property
     def _known(self) -> Sequence[CaseKey]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from breakeven.plugin.estimate import Estimate
+    from breakeven.plugin.estimate import DurationEstimate
     from breakeven.plugin.session import BenchmarkSession
 
 INTERVAL_S = 10.0
@@ -31,7 +31,7 @@ class Progress:
         clock: seconds; injected by tests.
     """
 
-    def __init__(self, estimate: Estimate, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, estimate: DurationEstimate, clock: Callable[[], float] = time.perf_counter) -> None:
         self._estimate = estimate
         self._ended: set[str] = set()
         self._last = ""

@@ -143,7 +143,7 @@ def _waiting(machines: Sequence[Machine], cases: Sequence[Estimate]) -> Iterator
     if len(places) > 1:
         yield (
             f"{HEADLINE} waited for the device after each step on {joined(places[True])}, as breakeven 0.1 "
-            f"timed it, and not on {joined(places[False])}; measure all of it with one breakeven"
+            f"timed it, and not on {joined(places[False])}; measure all of it with one version of breakeven"
         )
 
 

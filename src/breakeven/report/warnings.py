@@ -133,7 +133,7 @@ def waiting_warnings(machines: Sequence[Machine], runs: Iterable[Run]) -> list[s
     if alone:
         found.append(
             f"{HEADLINE} on {joined(alone)} waited for the device after each step, as breakeven 0.1 timed "
-            "it; a training loop, which does not wait, can be faster, most of all with short steps; measure "
+            "it; a training loop, which does not wait, can be faster, especially with short steps; measure "
             "it again"
         )
     if beside:

@@ -14,7 +14,7 @@ A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extr
   `breakeven.flags`) with ``evidence``; ``state`` (the machine around the rounds); ``target_precision``;
   ``settings`` (torch's process-wide settings that differed from the process's own, as texts).
 
-``stats.data`` has every round in seconds, in the order they ran. A ``train`` with ``steps`` is a loop of so
+``stats.data`` has every round in seconds, in the order they ran. A ``train`` with ``steps`` is a loop of that
 many steps with one synchronization, and ``data`` the time of one step of it; without ``steps`` it is of
 version 1, which synchronized after every step. On an accelerator the two are never compared or pooled.
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from breakeven.case import CaseKey, Outcome
 from breakeven.device_names import is_cpu
-from breakeven.flags import Flag
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
@@ -37,9 +36,6 @@ _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overf
 _MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
 _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
-
-_RENAMED_FLAGS = {"budget": Flag.NOISY.value}
-"""Flags of version 1 by the names that they have now."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 

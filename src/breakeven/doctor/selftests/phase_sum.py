@@ -22,10 +22,10 @@ from breakeven.measure.workload import build, mlp
 from breakeven.phases import STEP_PARTS, Phase, find_phase
 
 NAME = "sum of the phases compared with the whole step, cpu@1"
-MAX_RESIDUAL = 0.03
+MAX_QUIET_RESIDUAL = 0.03
 """The residual that is allowed on a quiet machine."""
 
-MAX_ALLOWED = 0.05
+MAX_NOISY_RESIDUAL = 0.05
 """The residual that is allowed at most; above it the check fails, however noisy the machine is."""
 
 ERRORS = 3.0
@@ -79,7 +79,7 @@ class Attempt:
     @property
     def allowed(self) -> float:
         """The residual that the noise explains, at least 3% and at most 5%."""
-        return min(MAX_ALLOWED, max(MAX_RESIDUAL, ERRORS * self.noise))
+        return min(MAX_NOISY_RESIDUAL, max(MAX_QUIET_RESIDUAL, ERRORS * self.noise))
 
 
 def additivity(attempt: Callable[[], Attempt] | None = None) -> list[Check]:
@@ -101,7 +101,8 @@ def time_phases(new_trainer: Callable[[], Trainer] | None = None, clock: Clock =
     with Cpu(1).active(), collection_off(collect_first=True):
         wall, ran = time.perf_counter(), time.thread_time()
         while len(repetitions) < MIN_REPETITIONS or (
-            len(repetitions) < MAX_REPETITIONS and Attempt(repetitions, 0.0).noise > MAX_RESIDUAL / ERRORS
+            len(repetitions) < MAX_REPETITIONS
+            and Attempt(repetitions, 0.0).noise > MAX_QUIET_RESIDUAL / ERRORS
         ):
             repetitions.append(_repetition((new_trainer or _new_trainer)(), clock))
         lost = 1 - (time.thread_time() - ran) / (time.perf_counter() - wall)
