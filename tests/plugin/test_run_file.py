@@ -163,7 +163,9 @@ def test_whole_run(bench, monkeypatch):
     assert machine["state"]["device_init_s"].keys() == {"cpu@1"}
     ours = bench.file()["breakeven"]
     assert ours["command"].startswith("PYTEST_ADDOPTS='-k 16' pytest ")
-    assert ours["command"].endswith(" --breakeven-devices=cpu@1 --breakeven-phases=train --benchmark-max-time=0.05 -q")
+    assert ours["command"].endswith(
+        " --breakeven-devices=cpu@1 --breakeven-phases=train --benchmark-max-time=0.05 -q"
+    )
     assert set(ours["spent_s"]) == {"preparing", "warming up", "timing"}
     assert 0 < sum(ours["spent_s"].values()) <= ours["wall_s"]
 
