@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from breakeven.case import CaseKey
+from breakeven.hardware.devices import Cpu
 from breakeven.measure import loss_check
 from breakeven.measure.loss_check import COARSE, TF32, TOLERANCE, LossCheck, reference_loss, tolerance_of
 from breakeven.measure.workload import mlp
@@ -120,3 +121,27 @@ def test_integers_do_not_decide_the_tolerance():
     model.index = nn.Parameter(torch.arange(3), requires_grad=False)
     workload = dataclasses.replace(mlp(2, width=4), model=model)
     assert tolerance_of(workload) == TOLERANCE[torch.float32]
+
+
+@pytest.mark.parametrize(("draws", "count_"), [(False, 1), (True, 2)])
+def test_only_a_random_workload_is_trained_twice(draws, count_, monkeypatch):
+    trained = []
+    first_losses = loss_check.first_losses
+    monkeypatch.setattr(loss_check, "first_losses", lambda *args: trained.append(1) or first_losses(*args))
+    layers = [nn.Linear(4, 10), *([nn.Dropout(0.5)] if draws else [])]
+    torch.rand(1)
+    found = reference_loss(dataclasses.replace(mlp(2, width=4), model=nn.Sequential(*layers)))
+    assert found.is_random is draws
+    assert len(trained) == count_
+
+
+def test_threads_of_the_reference():
+    """Those of the CPU, whichever device is measured."""
+    seen, workload = set(), mlp(2, width=4)
+    workload.model.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    cpu = Cpu()
+    with cpu.active():
+        expected = torch.get_num_threads()
+    with Cpu(expected + 1).active():
+        reference_loss(workload)
+    assert seen == {expected}
