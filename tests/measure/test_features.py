@@ -530,3 +530,27 @@ def test_slow_eager_step_is_no_compilation(monkeypatch):
     workload = dataclasses.replace(mlp(2, width=4), compile=True, cuda_graph=True)
     trainer = make_trainer(workload, SimulatedDevice(SimulatedClock()))
     assert prepare_graphs(trainer, trainer.device.clock) == {"capture_s": 6.5, "compile_s": 0.0}
+
+
+class OwnDescent:
+    """An optimizer that is no `torch.optim.Optimizer`."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def step(self):
+        with torch.no_grad():
+            for parameter in self.parameters:
+                parameter.sub_(parameter.grad, alpha=0.01)
+
+    def zero_grad(self):
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+def test_graphs_of_an_own_optimizer():
+    own, given = (
+        dataclasses.replace(build(lambda: mlp(4, width=8)), optimizer=one)
+        for one in (OwnDescent, OPTIMIZERS["sgd"])
+    )
+    assert train(simulated(own), 3)[0] == pytest.approx(train(simulated(given), 3)[0])

@@ -31,6 +31,8 @@ from support.small_workloads import losses, ready, train
         ({"loss": 3}, "loss=.* must be a function or a loss module, got a int"),
         ({"optimizer": None}, "optimizer=.* must be callable, such as torch.optim.Adam, got None"),
         ({"inputs": 3}, "inputs=.* must hold a tensor"),
+        ({"inputs": nn.Linear(4, 4)}, "inputs=.* must hold a tensor"),
+        ({"inputs": [torch.Tensor]}, "inputs=.* must hold a tensor"),
         ({"autocast": "bfloat16"}, r"autocast=.* must be torch\.bfloat16, torch\.float16 or None, got a str"),
         ({"model": nn.ReLU()}, "no parameter to train"),
         ({"inputs": torch.ones(2, 4, device="meta")}, "remove .to"),
