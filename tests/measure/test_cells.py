@@ -1,67 +1,97 @@
-"""Which settings of torch a case runs with: those of its recipe, and then the options of its workload."""
+"""The cache of the current cell: one workload, one trainer, and when memory is given back."""
 
-import dataclasses
+import gc
+from contextlib import suppress
 
 import pytest
-import torch
-from torch import nn
 
-from breakeven.case import Budget, CaseKey, Cell
-from breakeven.hardware import float32
-from breakeven.hardware.devices import Cpu
-from breakeven.measure.runner import Runner
+from breakeven.case import Axes, Cell
+from breakeven.errors import RecipeError
+from breakeven.measure.cells import CellCache
+from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 from breakeven.measure.workload import mlp
 
-CASE = CaseKey(Cell("mine", (), 2), "train", "cpu@1")
+
+class Counted(SimulatedDevice):
+    """A device that counts how often its memory is released."""
+
+    released = 0
+
+    def release_memory(self):
+        self.released += 1
 
 
-class WithTf32(Cpu):
-    """A CPU on which the option `tf32` sets torch's switches, as on an NVIDIA GPU."""
-
-    def __init__(self):
-        super().__init__(1)
-
-    def why_no_tf32(self):
-        return None
-
-    def tf32_set(self, wanted):
-        return float32.tf32_set(wanted)
+@pytest.fixture
+def cells():
+    cache = CellCache(SimulatedClock())
+    yield cache
+    cache.close()
 
 
-def settings_in_rounds(recipe):
-    """Return whether products are rounded to TF32 in the rounds of a case, and its recorded facts."""
-    found = []
-
-    def time_rounds(round_, plan):
-        found.append(torch.backends.cuda.matmul.allow_tf32)
-
-    facts = Runner(Budget(max_time_s=0.01)).measure(CASE, WithTf32(), recipe, time_rounds)
-    return found[0], facts
+def cell_of(batch_size):
+    return Cell("w", Axes(), batch_size)
 
 
-@pytest.mark.parametrize(("recipe_sets", "option"), [("high", False), ("highest", True)])
-def test_options_of_the_workload_override_what_its_recipe_sets(recipe_sets, option):
-    def recipe():
-        torch.set_float32_matmul_precision(recipe_sets)
-        return dataclasses.replace(mlp(2, width=4), tf32=option)
-
-    before = float32.Switches()
-    is_tf32, facts = settings_in_rounds(recipe)
-    assert is_tf32 is option
-    assert float32.Switches() == before
-    assert facts.get("settings", {}).keys() <= {"float32"}
+def recipe():
+    return mlp(2, width=4)
 
 
-class SetsWhenMoved(nn.Linear):
-    def to(self, *args, **kwargs):
-        torch.autograd.set_detect_anomaly(True, check_nan=False)
-        return super().to(*args, **kwargs)
+def test_one_trainer_at_a_time(cells):
+    """It serves all cases of its cell and device, and is released before the next one."""
+    one, other = Counted(SimulatedClock()), Counted(SimulatedClock())
+    first = cells.trainer(cell_of(1), one, recipe)
+    assert cells.trainer(cell_of(1), one, recipe) is first
+    assert one.released == 0
+    second = cells.trainer(cell_of(1), other, recipe)
+    assert second.device is other
+    assert second.workload is first.workload
+    assert (one.released, other.released) == (1, 0)
+    assert cells.trainer(cell_of(2), other, recipe).workload is not first.workload
+    assert (one.released, other.released) == (1, 1)
+    cells.close()
+    assert (one.released, other.released) == (1, 2)
 
 
-def test_what_a_model_sets_when_it_is_moved_is_restored():
-    def recipe():
-        return dataclasses.replace(mlp(2, width=4), model=SetsWhenMoved(4, 10))
+def test_lost_device_is_not_touched(cells):
+    """The memory of a failed case is released, but not that of a lost device."""
+    device = Counted(SimulatedClock())
+    for is_lost, released in ((True, 0), (False, 1)):
+        cells.trainer(cell_of(1), device, recipe)
+        cells.drop_trainer(device_is_lost=is_lost)
+        cells.workload(cell_of(2), recipe)
+        assert device.released == released
 
-    _, facts = settings_in_rounds(recipe)
-    assert not torch.is_anomaly_enabled()
-    assert facts["settings"] == {"anomaly_mode": "(True, False)"}
+
+def test_error_of_a_recipe_is_kept(cells):
+    """With its cause."""
+    causes = []
+
+    def failing():
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(RecipeError) as caught:
+            cells.workload(cell_of(1), failing)
+        causes.append(caught.value.__cause__)
+    assert isinstance(causes[0], ZeroDivisionError)
+    assert causes[1] is causes[0]
+
+
+def test_interrupted_recipe_is_called_again(cells):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    before = cells.workload(cell_of(1), recipe)
+    with suppress(KeyboardInterrupt):
+        cells.workload(cell_of(2), interrupted)
+    assert cells.workload(cell_of(1), recipe) is not before
+
+
+def test_frozen_for_a_cell():
+    """What outlives a cell is hidden from the garbage collector until the end."""
+    cells = CellCache(SimulatedClock())
+    gc.unfreeze()
+    cells.workload(cell_of(1), recipe)
+    assert gc.get_freeze_count() > 0
+    cells.close()
+    assert gc.get_freeze_count() == 0

@@ -444,3 +444,113 @@ def test_waiting_step_cannot_be_captured():
         match=r"cannot be captured as a graph: RuntimeError: called .*remove .*\.item\(\)",
     ):
         prepare_graphs(trainer, trainer.device.clock)
+
+
+def test_start_drops_the_graphs():
+    """Their memory is freed before the next capture, which has a recorder of its own."""
+    trainer = simulated(mlp(4, width=8))
+    recorder = trainer._recorder
+    assert len(trainer._replays) == 3
+    trainer.start()
+    assert (trainer._replays, trainer._graph_loss) == ([], None)
+    assert trainer._recorder is not recorder
+
+
+class Asynchronous(SimulatedDevice):
+    """A simulated device whose tensors are on the meta device, as those of a GPU are not on the CPU."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.torch_device = torch.device("meta")
+
+
+@pytest.mark.parametrize(("device", "capturable"), [(Asynchronous, True), (SimulatedDevice, False)])
+def test_optimizer_counts_on_the_device(device, capturable):
+    workload = dataclasses.replace(mlp(2, width=4), optimizer=torch.optim.Adam, cuda_graph=True)
+    trainer = make_trainer(workload, device(SimulatedClock()))
+    trainer.move_model()
+    trainer.start()
+    assert [group["capturable"] for group in trainer.optimizer.param_groups] == [capturable]
+
+
+def eager_steps(work, count=1):
+    """The trainer of a workload with graphs after eager steps that do `work`."""
+    trainer = make_trainer(
+        dataclasses.replace(mlp(2, width=4), cuda_graph=True), SimulatedDevice(SimulatedClock())
+    )
+    trainer.start()
+    trainer._recorder.run_eagerly = lambda step: (work(), step())
+    for _ in range(count):
+        trainer.eager_step()
+    return trainer
+
+
+def test_eager_steps():
+    """Torch's remark on them is hidden, other warnings and errors are not; autograd keeps no graph."""
+    remark = "This instance was constructed with capturable=True but some of all the params did not"
+    assert eager_steps(lambda: warnings.warn(remark, UserWarning, stacklevel=1))._graph_loss is None
+    with pytest.raises(UserWarning, match="mine"):
+        eager_steps(lambda: warnings.warn("mine", UserWarning, stacklevel=1))
+
+    def broken():
+        raise RuntimeError("mat1 and mat2")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        eager_steps(broken)
+
+
+def test_graphs_have_their_own_batch():
+    """A replay must not read the host's memory."""
+    trainer = simulated(mlp(2, width=4))
+    assert trainer._graph_batch[0].data_ptr() != trainer.host_batch[0].data_ptr()
+    trainer._graph_batch[0].zero_()
+    assert trainer.host_batch[0].any()
+    trainer.transfer()
+    assert torch.equal(trainer._graph_batch[0], trainer.host_batch[0])
+
+
+def test_gradients_stay_for_the_graphs():
+    """They keep their place, and those of the inputs begin anew in each pass."""
+    workload = mlp(2, width=4)
+    trainer = simulated(dataclasses.replace(workload, inputs=workload.inputs.requires_grad_()))
+    trainer.run(Phase.TRAIN)
+    kept = [one.grad for one in trainer.trained()]
+    inputs = trainer._graph_batch[0].grad.clone()
+    trainer.zero_grad()
+    trainer._return_to_first_step()
+    assert [one.grad is grad for one, grad in zip(trainer.trained(), kept, strict=True)] == [True] * 6
+    trainer.run(Phase.TRAIN)
+    assert torch.equal(trainer._graph_batch[0].grad, inputs)
+
+
+def test_slow_eager_step_is_no_compilation(monkeypatch):
+    """Where the first step was not the slowest."""
+    seconds = iter([1.0, 2.0, 3.0, 0.5])
+    monkeypatch.setattr(cuda_graphs, "time_once", lambda *_: next(seconds))
+    workload = dataclasses.replace(mlp(2, width=4), compile=True, cuda_graph=True)
+    trainer = make_trainer(workload, SimulatedDevice(SimulatedClock()))
+    assert prepare_graphs(trainer, trainer.device.clock) == {"capture_s": 6.5, "compile_s": 0.0}
+
+
+class OwnDescent:
+    """An optimizer that is no `torch.optim.Optimizer`."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def step(self):
+        with torch.no_grad():
+            for parameter in self.parameters:
+                parameter.sub_(parameter.grad, alpha=0.01)
+
+    def zero_grad(self):
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+def test_graphs_of_an_own_optimizer():
+    own, given = (
+        dataclasses.replace(build(lambda: mlp(4, width=8)), optimizer=one)
+        for one in (OwnDescent, OPTIMIZERS["sgd"])
+    )
+    assert train(simulated(own), 3)[0] == pytest.approx(train(simulated(given), 3)[0])

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from breakeven.case import CaseKey
+from breakeven.hardware.devices import Cpu
 from breakeven.measure import loss_check
 from breakeven.measure.loss_check import COARSE, TF32, TOLERANCE, LossCheck, reference_loss, tolerance_of
 from breakeven.measure.workload import mlp
@@ -74,3 +75,73 @@ def test_phase_without_a_loss_needs_no_reference(references):
     case = CaseKey.of("w", 1, "transfer", "cpu")
     assert LossCheck(lambda: 0.0).facts(case, tiny(1), lambda: tiny(1), (None, None), 9.0) == {}
     assert references == []
+
+
+def test_slow_step_is_not_compared(references):
+    """The fastest step of the cell decides, of which a reference takes two; a later case may have time."""
+    check, workload = LossCheck(lambda: 0.0), tiny(1)
+    cell = CaseKey.of("w", 1, "train", "cpu").cell
+    for seconds in (3.0, 2.0, 4.0):
+        check.observe_step(cell, seconds)
+    assert facts_of(check, workload, 1, limit_s=3.9) == {
+        "loss_compared": "not compared: one step on the CPU takes 2 s"
+    }
+    assert references == []
+    assert facts_of(check, workload, 1, limit_s=4.0)["loss_compared"] is True
+    assert len(references) == 1
+
+
+def test_found_random_once(monkeypatch):
+    """A model that draws from no known generator is trained again once for each cell."""
+    numbers, trained = count(1.0), []
+    first_losses = loss_check.first_losses
+    monkeypatch.setattr(loss_check, "first_losses", lambda *args: trained.append(1) or first_losses(*args))
+    workload = dataclasses.replace(tiny(1), loss=lambda outputs, _: outputs.sum() + next(numbers))
+    case, check = CaseKey.of("w", 1, "train", "gpu"), LossCheck(lambda: 0.0)
+    for _ in range(2):
+        assert check.facts(case, workload, lambda: workload, (0.0, 0.0), 9.0) == {"random": True}
+    assert len(trained) == 2
+
+
+def test_reference_is_seeded():
+    """Also where the process has drawn numbers before."""
+    workload = dataclasses.replace(mlp(2, width=4), model=nn.Sequential(nn.Linear(4, 10), nn.Dropout(0.5)))
+    found = [(torch.rand(1), reference_loss(workload))[1] for _ in range(2)]
+    assert found[0] == found[1]
+    assert found[0].is_random
+
+
+def test_reference_does_not_compile(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda *_: pytest.fail("compiled"))
+    assert len(reference_loss(dataclasses.replace(mlp(2, width=4), compile=True)).losses) == 2
+
+
+def test_integers_do_not_decide_the_tolerance():
+    model = nn.Linear(4, 10)
+    model.index = nn.Parameter(torch.arange(3), requires_grad=False)
+    workload = dataclasses.replace(mlp(2, width=4), model=model)
+    assert tolerance_of(workload) == TOLERANCE[torch.float32]
+
+
+@pytest.mark.parametrize(("draws", "count_"), [(False, 1), (True, 2)])
+def test_only_a_random_workload_is_trained_twice(draws, count_, monkeypatch):
+    trained = []
+    first_losses = loss_check.first_losses
+    monkeypatch.setattr(loss_check, "first_losses", lambda *args: trained.append(1) or first_losses(*args))
+    layers = [nn.Linear(4, 10), *([nn.Dropout(0.5)] if draws else [])]
+    torch.rand(1)
+    found = reference_loss(dataclasses.replace(mlp(2, width=4), model=nn.Sequential(*layers)))
+    assert found.is_random is draws
+    assert len(trained) == count_
+
+
+def test_threads_of_the_reference():
+    """Those of the CPU, whichever device is measured."""
+    seen, workload = set(), mlp(2, width=4)
+    workload.model.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    cpu = Cpu()
+    with cpu.active():
+        expected = torch.get_num_threads()
+    with Cpu(expected + 1).active():
+        reference_loss(workload)
+    assert seen == {expected}

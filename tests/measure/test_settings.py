@@ -82,6 +82,33 @@ def test_generators_are_kept():
     assert settings.random_states() == states
 
 
+PAIRS = {
+    "anomaly_mode": lambda value: torch.autograd.set_detect_anomaly(*value),
+    "deterministic": lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
+    "autocast": lambda value: settings._set_autocast({"cpu": value}),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("anomaly_mode", (True, False)),
+        ("deterministic", (True, True)),
+        ("autocast", (True, torch.float16)),
+    ],
+)
+def test_both_parts_of_a_setting(name, value):
+    """The second is restored too where it is not torch's default."""
+    with settings_kept():
+        PAIRS[name](value)
+        before = read_settings()
+        with settings_kept():
+            PAIRS[name]((False, torch.bfloat16 if name == "autocast" else False))
+            assert read_settings()[name] != before[name]
+        assert read_settings()[name] == before[name]
+        assert value in (before[name], before[name].get("cpu") if name == "autocast" else None)
+
+
 def test_an_explicit_cpu_is_not_left_behind():
     """As a default device it would slow down every operation."""
     with settings_kept():

@@ -3,9 +3,9 @@
 import copy
 import math
 import random
-from collections import OrderedDict, deque
+from collections import OrderedDict, deque, namedtuple
 from functools import partial
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -233,10 +233,12 @@ def test_shared_devices_are_left_alone():
 def test_expanded_and_resized_tensors():
     holder = SimpleNamespace(wide=torch.zeros(1).expand(3), plain=torch.arange(3.0))
     state = SavedState(holder)
-    holder.plain.resize_(1)
-    holder.plain.fill_(7.0)
-    state.restore()
-    assert holder.plain.tolist() == [0.0, 1.0, 2.0]
+    for _ in range(2):
+        holder.plain.resize_(1)
+        holder.plain.fill_(7.0)
+        state.restore()
+        assert holder.plain.tolist() == [0.0, 1.0, 2.0]
+        holder.plain.fill_(8.0)
     assert holder.wide.tolist() == [0.0, 0.0, 0.0]
 
 
@@ -304,3 +306,147 @@ def test_transfer_takes_no_state():
         trainer.prepare(Phase.TRANSFER)
         trainer.run(Phase.TRANSFER)
     assert list(trainer.state_tensors()) == []
+
+
+class Box:
+    """Something whose count is state."""
+
+    def __init__(self):
+        self.count = 0
+
+    def add(self):
+        self.count += 1
+
+
+HOLDERS = {
+    "a method": lambda box: box.add,
+    "an argument": lambda box: partial(print, box),
+    "a keyword": lambda box: partial(print, end=box),
+    "a tuple": lambda box: (box,),
+    "a list": lambda box: [box],
+    "a set": lambda box: {box},
+    "an array of objects": lambda box: np.array([box]),
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_state_is_found_in(name):
+    box = Box()
+    state = SavedState(SimpleNamespace(kept=HOLDERS[name](box)))
+    box.add()
+    state.restore()
+    assert box.count == 0
+
+
+@pytest.mark.parametrize(
+    ("container", "change"),
+    [
+        ([1, 2], lambda kept: kept.reverse()),
+        ([1, 2], lambda kept: kept.append(3)),
+        ({1, 2}, lambda kept: kept.add(3)),
+        ({"a": 1}, lambda kept: kept.update(b=kept.pop("a"))),
+        ({"a": 1, "b": 1}, lambda kept: kept.update(a=kept.pop("a"))),
+        (np.array([None, 1]), lambda kept: kept.put(0, 2)),
+    ],
+    ids=["swapped", "longer", "a set", "another key", "another order", "an array of objects"],
+)
+def test_containers_are_refilled(container, change):
+    state, before = SavedState(container), list(getattr(container, "items", container.__iter__)())
+    change(container)
+    state.restore()
+    assert list(getattr(container, "items", container.__iter__)()) == before
+
+
+def test_unchanged_containers_are_not_written():
+    """Compiled code would be compiled again."""
+
+    class Watched(dict):
+        def clear(self):
+            pytest.fail("cleared")
+
+    watched = Watched(a=1, b=[2])
+    state = SavedState(watched)
+    watched["b"].append(3)
+    state.restore()
+    assert watched == {"a": 1, "b": [2]}
+
+
+Pair = namedtuple("Pair", "mean count")
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda one: [one], lambda one: {0: one}, lambda one: (one, 1), lambda one: Pair(one, 1)]
+)
+def test_graphs_are_not_kept(hold):
+    holder = SimpleNamespace(kept=hold(torch.ones(1, requires_grad=True) * 2))
+    kind, state = type(holder.kept), SavedState(holder)
+    holder.kept = None
+    state.restore()
+    assert type(holder.kept) is kind
+    assert holder.kept[0].item() == 2.0
+    assert holder.kept[0].grad_fn is None
+
+
+def test_shared_objects_are_left_alone():
+    """Classes, functions, modules, torch's own objects, and what says how it is copied."""
+
+    def function():
+        pass
+
+    def with_method(name):
+        return type("Own", (), {name: lambda self, *_: (type(self), ())})()
+
+    shared = [
+        type("Shared", (), {}),
+        function,
+        ModuleType("shared"),
+        type("Cache", (), {"__module__": "torch._dynamo"})(),
+        *map(with_method, ("__deepcopy__", "__reduce__", "__reduce_ex__")),
+    ]
+    for one in shared:
+        one.count = 0
+    state = SavedState(shared)
+    for one in shared:
+        one.count = 1
+    state.restore()
+    assert [one.count for one in shared] == [1] * 7
+
+
+def test_tensors_without_values():
+    state = SavedState(SimpleNamespace(meta=torch.ones(2, device="meta"), lazy=nn.LazyBatchNorm1d()))
+    state.restore()
+    assert sorted({one.device.type for one in state.tensors()}) == ["cpu", "meta"]
+
+
+def test_tensor_of_inference_mode():
+    with torch.inference_mode():
+        holder = SimpleNamespace(cache=torch.zeros(2))
+    state = SavedState(holder)
+    with torch.inference_mode():
+        holder.cache.add_(1.0)
+    state.restore()
+    assert holder.cache.tolist() == [0.0, 0.0]
+
+
+def test_sparse_tensor():
+    holder = SimpleNamespace(sparse=torch.eye(2).to_sparse())
+    state = SavedState(holder)
+    holder.sparse.mul_(3.0)
+    state.restore()
+    assert holder.sparse.to_dense().tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_column_of_size_one():
+    """An expanded dimension of one element is written in place."""
+    column = torch.zeros(3, 1).expand(3, 1).as_strided((3, 1), (1, 0))
+    place, state = column.data_ptr(), SavedState(column)
+    column.add_(1.0)
+    state.restore()
+    assert column.flatten().tolist() == [0.0, 0.0, 0.0]
+    assert column.data_ptr() == place
+
+
+def test_read_only_array():
+    array = np.broadcast_to(np.zeros(1), 3)
+    SavedState(SimpleNamespace(array=array)).restore()
+    assert array.tolist() == [0.0, 0.0, 0.0]

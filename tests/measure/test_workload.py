@@ -1,11 +1,16 @@
 """Workloads: which are refused, and how a recipe is called."""
 
 import dataclasses
+import functools
+import random
 import threading
+import warnings
 from collections import UserDict
 from collections.abc import Mapping
 from functools import partial
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,8 +18,8 @@ from torch import nn
 from breakeven.errors import MeasurementError, RecipeError, UsageError
 from breakeven.hardware.devices import Accelerator, Cpu, Device
 from breakeven.measure.outcomes import UnsupportedError
-from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, build, error_line, map_tensors, mlp, tensors_in
+from breakeven.measure.trainer import Trainer, check_optimizer
+from breakeven.measure.workload import Workload, build, error_line, map_tensors, mlp, moved_to, tensors_in
 from breakeven.phases import Phase
 from support.small_workloads import losses, ready, train
 
@@ -26,6 +31,8 @@ from support.small_workloads import losses, ready, train
         ({"loss": 3}, "loss=.* must be a function or a loss module, got a int"),
         ({"optimizer": None}, "optimizer=.* must be callable, such as torch.optim.Adam, got None"),
         ({"inputs": 3}, "inputs=.* must hold a tensor"),
+        ({"inputs": nn.Linear(4, 4)}, "inputs=.* must hold a tensor"),
+        ({"inputs": [torch.Tensor]}, "inputs=.* must hold a tensor"),
         ({"autocast": "bfloat16"}, r"autocast=.* must be torch\.bfloat16, torch\.float16 or None, got a str"),
         ({"model": nn.ReLU()}, "no parameter to train"),
         ({"inputs": torch.ones(2, 4, device="meta")}, "remove .to"),
@@ -555,3 +562,195 @@ def test_autocast_that_the_device_lacks(monkeypatch):
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
     with pytest.raises(UnsupportedError, match=r"autocast=torch\.float16"):
         Trainer(workload, Cpu()).start()
+
+
+# ---------------------------------------------------------------------------------------------------
+# What a trainer does at its start, and beyond its model.
+
+
+def test_batch_is_not_pinned_for_a_cpu(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda *_: pytest.fail("pinned"))
+    workload = dataclasses.replace(mlp(2, width=4), pin_memory=True)
+    assert Trainer(workload, Cpu()).host_batch[0] is workload.inputs
+
+
+def test_model_in_evaluation_mode_is_trained():
+    workload = mlp(2, width=4)
+    workload.model.eval()
+    assert Trainer(workload, Cpu()).model.training
+    assert not workload.model.training
+
+
+def test_loss_is_moved():
+    workload = Workload(nn.Linear(2, 1), Proxies(), torch.optim.Adam, torch.ones(3, 2), torch.ones(3, 1))
+    trainer = Trainer(workload, Meta())
+    trainer.move_model()
+    assert [one.device.type for one in trainer.trained()] == ["meta"] * 3
+
+
+def test_no_gradients_at_the_start():
+    """Nor after the first step has been restored."""
+    trainer = one_full_step(mlp(2, width=4))
+    assert all(one.grad is not None for one in trainer.trained())
+    trainer._return_to_first_step()
+    assert all(one.grad is None for one in trainer.trained())
+    train(trainer, 1)
+    trainer.start()
+    assert all(one.grad is None for one in trainer.trained())
+    assert trainer._steps == 0
+
+
+def test_generators_are_seeded_at_the_start():
+    """And when the first step is restored."""
+    trainer, drawn = one_full_step(mlp(2, width=4)), set()
+    for begin in (trainer._return_to_first_step, trainer._return_to_first_step, trainer.start, trainer.start):
+        begin()
+        drawn.add((torch.rand(()).item(), random.random(), np.random.rand()))
+    assert len(drawn) == 1
+
+
+def test_loss_under_autocast():
+    seen = []
+
+    def loss(outputs, targets):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return nn.functional.cross_entropy(outputs, targets)
+
+    train(ready(dataclasses.replace(mlp(2, width=4), loss=loss, autocast=torch.bfloat16)), 1)
+    assert seen == [True]
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda out, _: out.sum().detach(), "depends on no trained parameter"),
+        (lambda out, _: out.sum() * (1 + 0j), r"the loss is complex \(torch\.complex64\)"),
+    ],
+)
+def test_loss_that_trains_nothing(loss, message):
+    trainer = ready(dataclasses.replace(mlp(2, width=4), loss=loss))
+    trainer.transfer()
+    trainer.forward()
+    with pytest.raises(MeasurementError, match=message):
+        trainer.loss_value()
+
+
+class OwnOptimizer:
+    """One that is no `torch.optim.Optimizer`."""
+
+    def __init__(self, *missing):
+        for name in {"step", "zero_grad"} - set(missing):
+            setattr(self, name, max)  # of its signature nothing is known
+
+
+def test_own_optimizer():
+    check_optimizer(OwnOptimizer(), [])
+    with pytest.raises(RecipeError, match="returned OwnOptimizer, expected an optimizer"):
+        check_optimizer(OwnOptimizer("zero_grad"), [])
+
+
+def test_autocast_warning_is_not_shown(monkeypatch):
+    """Torch warns of a dtype that it does not support; the skip says it."""
+
+    class Unsupported(torch.autocast):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            warnings.warn("In CPU autocast, but the target dtype is not supported", stacklevel=1)
+
+    monkeypatch.setattr(torch, "autocast", Unsupported)
+    trainer = Trainer(dataclasses.replace(mlp(2, width=4), autocast=torch.bfloat16), Cpu())
+    trainer._check_autocast()
+
+
+def test_batch_is_moved_without_blocking(monkeypatch):
+    """Where it is pinned."""
+    seen = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor, *_: tensor)
+    monkeypatch.setattr(
+        "breakeven.measure.trainer.moved_to", lambda _, one, *, non_blocking: seen.append(non_blocking) or one
+    )
+    for pin in (False, True):
+        Trainer(dataclasses.replace(mlp(2, width=4), pin_memory=pin), Meta()).transfer()
+    assert seen == [False, False, True, True]
+
+
+def test_frozen_parameters_stay_frozen():
+    workload = mlp(2, width=4)
+    workload.model[0].weight.requires_grad_(False)
+    assert [one.requires_grad for one in Trainer(workload, Cpu()).trained()] == [False, *[True] * 5]
+
+
+def test_recipe_exits():
+    def leave():
+        raise SystemExit(2)
+
+    with pytest.raises(RecipeError, match="the recipe raised SystemExit: 2"):
+        build(leave)
+
+
+def test_recipe_is_wrapped():
+    """The line is that of the wrapped function."""
+    wrapped = functools.wraps(raising_recipe)(lambda: None)
+    line = raising_recipe.__code__.co_firstlineno
+    with pytest.raises(RecipeError, match=rf"test_workload\.py:{line}: the recipe returned None"):
+        build(wrapped)
+
+
+def test_gradients_of_a_recipe_are_dropped():
+    def recipe():
+        workload = mlp(2, width=4)
+        workload.model(workload.inputs).sum().backward()
+        return workload
+
+    assert all(one.grad is None for one in build(recipe).trained())
+
+
+def test_lazy_layers_see_the_batch_without_gradients():
+    seen = []
+    lazy = nn.Sequential(nn.LazyLinear(1))
+    lazy.register_forward_hook(lambda *_: seen.append(torch.is_grad_enabled()))
+    build(lambda: Workload(lazy, nn.MSELoss(), torch.optim.Adam, torch.ones(3, 2), torch.ones(3, 1)))
+    assert seen == [False]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"targets": torch.ones(2, device="meta")},
+        {"targets": {"y": [torch.ones(2, device="meta")]}},
+        {"model": nn.Linear(4, 10, device="meta")},
+    ],
+)
+def test_everything_is_on_the_host(change):
+    with pytest.raises(UsageError, match="a tensor is on meta; "):
+        dataclasses.replace(mlp(2, width=4), **change)
+
+
+@pytest.mark.parametrize("field", ["compile", "cuda_graph", "single_threaded_backward", "tf32"])
+def test_option_that_is_no_bool(field):
+    with pytest.raises(UsageError, match=rf"{field}=\.\.\.\) must be True.* got a int"):
+        dataclasses.replace(mlp(2, width=4), **{field: 1})
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        (lambda device: (device, None), None),
+        (lambda device, non_blocking=None: (device, non_blocking), True),
+        (lambda device, **options: (device, options.get("non_blocking")), True),
+    ],
+)
+def test_argument_of_an_own_to(to, expected):
+    """It is passed where `to` takes it."""
+    cpu = torch.device("cpu")
+    assert moved_to(cpu, SimpleNamespace(to=to), non_blocking=True) == (cpu, expected)
+    assert moved_to(cpu, SimpleNamespace(to=to), non_blocking=False) == (cpu, None)
+
+
+def test_transfer_alone_copies_nothing_on_a_cpu():
+    """No step will show whether the batch is changed."""
+    workload = mlp(2, width=4)
+    trainer = ready(workload)
+    trainer.prepare(Phase.TRANSFER)
+    trainer.run(Phase.TRANSFER)
+    assert trainer.batch[0] is workload.inputs

@@ -68,7 +68,7 @@ class GraphedTrainer(Trainer):
         self._replays, self._graph_loss = [], None
         self._recorder = self.device.graph_recorder()
         super().start()
-        for group in self.optimizer.param_groups:
+        for group in getattr(self.optimizer, "param_groups", []):
             if "capturable" in group and self.device.torch_device.type != "cpu":
                 group["capturable"] = True  # the optimizer then counts its steps on the device
         if self._graph_batch is None:

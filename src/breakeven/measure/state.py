@@ -72,8 +72,10 @@ class SavedState:
             case np.random.Generator():
                 bits = value.bit_generator
                 return partial(setattr, bits, "state", bits.state)
-            case np.ndarray() if value.dtype != object:
-                return partial(np.copyto, value, value.copy())
+            case np.ndarray():
+                if value.dtype == object:
+                    self._parts(*value.flat)
+                return partial(np.copyto, value, value.copy()) if value.flags.writeable else None
             case torch.jit.ScriptModule():  # its attributes belong to the interpreter
                 self._parts(*value.parameters(), *value.buffers())
             case MethodType():

@@ -145,7 +145,6 @@ class Trainer:
         self.release()
         if self._steps > 1 and self._steps + steps > MAX_STEPS:
             self.restore()
-            self.release()
         if "forward" in (*phase.before, *phase.parts):
             self._steps += steps
         else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
