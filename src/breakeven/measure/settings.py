@@ -87,11 +87,20 @@ SETTINGS: tuple[Setting, ...] = (
     _attribute("cudnn_benchmark", _backends.cudnn, "benchmark"),
     _attribute("cudnn_deterministic", _backends.cudnn, "deterministic"),
     _attribute("mkldnn", _backends.mkldnn, "enabled"),
+    _attribute("mkldnn_deterministic", _backends.mkldnn, "deterministic"),
     _attribute("fp16_reduction", _cuda.matmul, "allow_fp16_reduced_precision_reduction"),
+    _attribute("fp16_accumulation", _cuda.matmul, "allow_fp16_accumulation"),
     _attribute("bf16_reduction", _cuda.matmul, "allow_bf16_reduced_precision_reduction"),
     Setting("flash_sdp", _cuda.flash_sdp_enabled, _cuda.enable_flash_sdp),
     Setting("mem_efficient_sdp", _cuda.mem_efficient_sdp_enabled, _cuda.enable_mem_efficient_sdp),
     Setting("math_sdp", _cuda.math_sdp_enabled, _cuda.enable_math_sdp),
+    Setting("cudnn_sdp", _cuda.cudnn_sdp_enabled, _cuda.enable_cudnn_sdp),
+    Setting(
+        "math_sdp_reduction",
+        _cuda.fp16_bf16_reduction_math_sdp_allowed,
+        _cuda.allow_fp16_bf16_reduction_math_sdp,
+    ),
+    Setting("attention_fastpath", _backends.mha.get_fastpath_enabled, _backends.mha.set_fastpath_enabled),
     Setting("flush_denormal", flushes_denormals, torch.set_flush_denormal),
     Setting(
         "autocast",
@@ -130,7 +139,8 @@ def apply(values: Mapping[str, Any]) -> None:
     now = read_settings()
     for setting in SETTINGS:
         if setting.name in values and now.get(setting.name) != values[setting.name]:
-            setting.set(values[setting.name])
+            with suppress(Exception):  # one that torch refuses to set must not keep the others changed
+                setting.set(values[setting.name])
 
 
 @contextmanager
@@ -143,10 +153,10 @@ def settings_kept() -> Iterator[dict[str, Any]]:
     finally:
         # First the default device, which the others' tensors use.
         _set_default_device(before["default_device"])
-        apply(before)
+        torch.set_rng_state(states[2])
         random.setstate(states[0])
         np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+        apply(before)
 
 
 def inherited(before: Mapping[str, Any]) -> dict[str, Any]:
