@@ -382,3 +382,9 @@ def test_a_few_subnormal_numbers_slow_nothing_down(size, is_found):
     tensor = torch.ones(size)
     tensor[7] = TINY / 2
     assert bool(subnormal_evidence([tensor])) == is_found
+
+
+def test_sleeping_thread():
+    """It lost nothing where all cores were busy: it took less than its fair share."""
+    assert contended(threads=1, thread=0.02, waited=0.0, own=0.02, foreign=4.0) is None
+    assert contended(threads=1, thread=0.5, waited=0.5, own=0.5, foreign=4.0) is not None

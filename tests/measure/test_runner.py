@@ -11,7 +11,7 @@ from torch import nn
 from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.outcomes import CaseSkipped
+from breakeven.measure.outcomes import CaseSkipped, reason_for
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
@@ -431,3 +431,23 @@ def test_run_once():
     case = CaseKey.of("w", 1, "train", "simulated")
     bench.runner.run_once(case, bench.device, lambda: simulated_workload(bench.device), bench.time_rounds)
     assert bench.rounds == 1
+
+
+class KeepsGraph(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.last = nn.Linear(2, 1), 0.0
+
+    def forward(self, x):
+        self.last = self.linear(x) + self.last
+        return self.last
+
+
+def test_graph_that_is_kept_between_steps():
+    """Torch advises to retain the graph, which a workload cannot."""
+    what = Workload(KeepsGraph(), nn.MSELoss(), torch.optim.Adam, torch.ones(4, 2), torch.ones(4, 1))
+    with pytest.raises(RuntimeError) as caught:
+        measure(what)
+    assert reason_for(caught.value).startswith(
+        "the backward pass reached the graph of an earlier step; detach"
+    )

@@ -214,3 +214,8 @@ def test_relative_noise():
 def test_one_slow_round_of_few():
     """It decides nothing where the warm-up has only three."""
     assert plan_rounds(timed([0.01, 0.01, 6.0]), BUDGET) == plan_rounds(timed([0.01] * 3), BUDGET)
+
+
+def test_too_few_rounds_to_tell():
+    """A warm-up that the time cut short does not show that the times were changing."""
+    assert warm([5.0, 4.0, 3.0], cap_s=1.0).steady

@@ -4,6 +4,7 @@ import signal
 from unittest.mock import Mock
 
 import pytest
+import torch
 
 # Raises WHAT in the seventh timed round of batch 16, and nowhere else.
 IN_ROUND_7 = """
@@ -365,3 +366,38 @@ def pytest_sessionfinish():
 
     assert "the results could not be written" not in result.stdout.str()
     assert "OSError: theirs" in result.stderr.str()
+
+
+LEAKING = """
+import torch
+
+@pytest.mark.sweep(batch_size=[1])
+def bench_a(train_benchmark, batch_size):
+    torch.set_default_dtype(torch.float64)
+    torch.autograd.set_detect_anomaly(True)
+    torch.set_grad_enabled(False)
+    train_benchmark(lambda: workload(batch_size))
+
+@pytest.mark.sweep(batch_size=[1])
+def bench_b(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size))
+"""
+
+
+@pytest.mark.usefixtures("sweep_order")
+def test_settings_of_a_function(bench):
+    """They are in effect for its own cases, recorded there, and not for the others; grad mode is not kept."""
+    before = torch.get_default_dtype(), torch.is_anomaly_enabled(), torch.is_grad_enabled()
+
+    bench.write(LEAKING).run("--breakeven-phases=forward,train")
+
+    assert (torch.get_default_dtype(), torch.is_anomaly_enabled(), torch.is_grad_enabled()) == before
+    settings = {
+        (info["workload"], info["phase"]): info.get("settings", {})
+        for info in (item["extra_info"] for item in bench.file()["benchmarks"])
+    }
+    changed = {"default_dtype": "float64", "anomaly_mode": "(True, True)"}
+    assert settings == {
+        ("a", "forward"): changed, ("a", "train"): changed, ("b", "forward"): {}, ("b", "train"): {}
+    }  # fmt: skip
+    assert bench.file()["breakeven"]["settings"]["default_dtype"] == "float32"

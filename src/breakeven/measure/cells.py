@@ -15,7 +15,14 @@ from breakeven.errors import RecipeError
 from breakeven.hardware.devices import Device
 from breakeven.measure.cuda_graphs import make_trainer
 from breakeven.measure.outcomes import UnsupportedError
-from breakeven.measure.settings import apply, as_texts, changed_settings, inherited, settings_kept
+from breakeven.measure.settings import (
+    apply,
+    as_texts,
+    changed_settings,
+    inherited,
+    read_settings,
+    settings_kept,
+)
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, build
@@ -24,13 +31,15 @@ from breakeven.measure.workload import Recipe, Workload, build
 class CellCache:
     """Keeps one workload and one trainer, and releases memory when either changes.
 
-    The settings of torch that a recipe changed are in effect for its cases alone.
+    The settings of torch that a recipe changed are in effect for its cases alone. What differs from
+    `process_settings` is recorded.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.model_transfer_s = 0.0
         self._settings: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
+        self.process_settings = read_settings()
         self._clock = clock
         self._cell: Cell | None = None
         self._workload: Workload | RecipeError | None = None
@@ -83,11 +92,13 @@ class CellCache:
         """Apply the recipe's settings for the duration of the block, then restore what the case changed."""
         with settings_kept() as self._before:
             apply(self._settings)
+            torch.set_grad_enabled(True)  # training needs gradients, whatever was forgotten before
             yield
 
     def ran_with(self) -> dict[str, Any]:
         """Return ``threads``, and ``settings`` where some differ from the process's, as they are now."""
-        changed = as_texts(changed_settings(self._before))
+        usual = self.process_settings | {"threads": self._before["threads"]}  # the device has set these
+        changed = as_texts(changed_settings(usual))
         return {"threads": torch.get_num_threads(), **({"settings": changed} if changed else {})}
 
     def drop_trainer(self, *, device_is_lost: bool) -> None:

@@ -55,6 +55,10 @@ _DEVICE_LOST = (  # the device's context is then unusable for the rest of this p
 )
 
 
+KEPT_GRAPH = "backward through the graph a second time"
+"""Part of torch's message about a graph that was freed, whose advice does not apply here."""
+
+
 class CaseSkipped(BreakevenError):
     """A case was not timed because it would take too long, or because a smaller batch already failed.
 
@@ -101,7 +105,14 @@ def reason_for(error: BaseException) -> str:
     line = _unsupported_line(error)
     if line is not None:
         return f"not supported here: {line[:300]}"
-    return str(error) if isinstance(error, BreakevenError) else error_line(error)
+    if isinstance(error, BreakevenError):
+        return str(error)
+    if KEPT_GRAPH in str(error):
+        return (
+            "the backward pass reached the graph of an earlier step; detach what the model or the loss keeps "
+            "between steps, e.g. self.state = state.detach()"
+        )
+    return error_line(error)
 
 
 def _unsupported_line(error: BaseException) -> str | None:

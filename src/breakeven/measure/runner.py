@@ -18,6 +18,7 @@ from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between, subnormal_evidence
 from breakeven.measure.outcomes import outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
+from breakeven.measure.settings import as_texts, read_settings
 from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
 from breakeven.measure.thread_search import ThreadSearch
 from breakeven.measure.timing import (
@@ -117,6 +118,11 @@ class Runner:
         with self._ready(case, device, recipe) as (trainer, _):
             time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0))
             trainer.loss_value()
+
+    def begin(self) -> dict[str, str]:
+        """Take torch's settings as they are now for the process's own, and return them as texts."""
+        self._cells.process_settings = read_settings()
+        return as_texts(self._cells.process_settings)
 
     def note_failure(self, case: CaseKey, error: BaseException) -> tuple[OutcomeKind, str]:
         """Remember how a case ended, drop its trainer, and return the kind and the reason."""

@@ -199,7 +199,8 @@ def warm_up(
         elapsed = clock() - begin
         is_over = spent_s >= max_s or elapsed >= MAX_OVERRUN * max_s
         if (is_over and len(rounds) >= (1 if earlier else 2)) or len(rounds) >= MAX_WARMUP_ROUNDS:
-            return Warmup(tuple(rounds), is_steady([timed.latency_s for timed in rounds]))
+            too_few = len(rounds) < minimum.rounds  # to tell
+            return Warmup(tuple(rounds), too_few or is_steady([timed.latency_s for timed in rounds]))
         if len(rounds) >= next_check and elapsed >= minimum.seconds:
             if is_steady([timed.latency_s for timed in rounds]):
                 return Warmup(tuple(rounds), steady=True)

@@ -31,6 +31,8 @@ from breakeven.measure.workload import (
 )
 from breakeven.phases import STEP_PARTS, Phase
 
+_REMEDY = "return the loss tensor alone, such as out.loss or the first of several, without .item()"
+
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
 
@@ -206,7 +208,8 @@ class Trainer:
         if not isinstance(self.loss, torch.Tensor) or self.loss.numel() != 1:
             shape = getattr(self.loss, "shape", None)
             kind = f"a {type(self.loss).__name__}" if shape is None else f"a tensor of shape {tuple(shape)}"
-            raise MeasurementError(f"the loss is {kind}, expected one number; reduce it, e.g. with .mean()")
+            remedy = "reduce it, e.g. with .mean()" if isinstance(self.loss, torch.Tensor) else _REMEDY
+            raise MeasurementError(f"the loss is {kind}, expected one number; {remedy}")
         if self.loss.is_complex():
             raise MeasurementError(
                 f"the loss is complex ({self.loss.dtype}), expected a real number; take its .abs() or .real"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,8 +244,12 @@ def train_benchmark(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail a benchmark function that returned without calling `train_benchmark`."""
-    yield
+    """Fail a benchmark function that returned without calling `train_benchmark`.
+
+    What the function changes of torch's settings is restored after it, so that it changes no other case.
+    """
+    with _settings_kept() if is_case(item) else nullcontext():
+        yield
     if not item.stash.get(CALLED, True):
         pytest.fail(f"{item.name} never called train_benchmark(recipe); call it once", pytrace=False)
 
@@ -337,6 +341,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         columns = config.get_terminal_writer().fullwidth if terminalreporter.isatty else WIDTH
         for line in benchmarks.summary(columns):
             terminalreporter.write_line(line)
+
+
+def _settings_kept() -> AbstractContextManager[object]:
+    from breakeven.measure.settings import settings_kept
+
+    return settings_kept()
 
 
 @contextmanager

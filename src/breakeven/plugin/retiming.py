@@ -13,6 +13,7 @@ import pytest
 from breakeven.case import Budget
 from breakeven.hardware.devices import Device
 from breakeven.measure.runner import Runner
+from breakeven.measure.settings import apply, read_settings, settings_kept
 from breakeven.measure.timing import Round, RoundPlan, time_round
 from breakeven.measure.workload import Recipe
 from breakeven.phases import HEADLINE, find_phase
@@ -28,6 +29,7 @@ class Kept:
     device: Device
     recipe: Recipe
     budget: Budget
+    settings: dict[str, Any]
 
 
 class Retiming:
@@ -42,7 +44,7 @@ class Retiming:
         phase = find_phase(timing.case.phase)
         is_first = not self._kept or timing.case.cell == self._kept[0].timing.case.cell
         if is_first and phase is not None and phase.is_compared:
-            self._kept.append(Kept(timing, device, recipe, self._runner.budget))
+            self._kept.append(Kept(timing, device, recipe, self._runner.budget, read_settings()))
 
     def forget(self, timing: Timing | None) -> None:
         """Drop a case whose timing was retracted."""
@@ -75,6 +77,8 @@ class Retiming:
                 silent.enter_context(redirect_stderr(io.StringIO()))
                 silent.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore")
+                silent.enter_context(settings_kept())
+                apply(kept.settings)
                 self._runner.measure(case, kept.device, kept.recipe, time_rounds)
         except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
             return facts | {"failed": self._runner.note_failure(case, error)[1]}

@@ -77,6 +77,7 @@ class BenchmarkSession:
         self._machine = MachineLog(self._runner)
         self._retiming = Retiming(self._runner)
         self._order: list[str] = []
+        self._settings: dict[str, str] = {}
         self._open = ExitStack()
         self._began_s = 0.0
 
@@ -90,6 +91,7 @@ class BenchmarkSession:
             check_writable(self.run_file.path)
         self._open.callback(self._runner.close)
         self._open.enter_context(sigterm_as_ctrl_c())
+        self._settings = self._runner.begin()
         self.has_begun = True
         cases = [case for nodeid in order if (case := self.plan.cases.get(nodeid)) is not None]
         self._order = list(dict.fromkeys(case.cell.label() for case in cases))
@@ -189,6 +191,7 @@ class BenchmarkSession:
             "command": self.options.command,
             "processes": [{"seed": self.options.seed, "order": self._order}],
             "outcomes": [outcome.as_dict() for outcome in self._as_planned(self.outcomes)],
+            "settings": self._settings,
             "spent_s": self._runner.spent,
             "wall_s": time.perf_counter() - self._began_s,
         }
