@@ -177,6 +177,8 @@ def test_state_of_a_loss():
     first = next_losses(trainer, 4)
     trainer.restore()
     assert next_losses(trainer, 2) == first[2:]
+    trainer.start()
+    assert next_losses(trainer, 4) == first
 
 
 class Averaging(torch.optim.SGD):
