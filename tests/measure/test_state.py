@@ -466,3 +466,15 @@ def test_read_only_array():
     array = np.broadcast_to(np.zeros(1), 3)
     SavedState(SimpleNamespace(array=array)).restore()
     assert array.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_modules_and_optimizers_are_always_state():
+    """Also those that say how they are copied."""
+    copied = {"__deepcopy__": lambda self, _: self}
+    model = type("OwnModel", (nn.Linear,), copied)(2, 1)
+    optimizer = type("OwnSGD", (torch.optim.SGD,), copied)(model.parameters(), lr=0.1)
+    model.count = optimizer.count = 0
+    state = SavedState(model, optimizer)
+    model.count = optimizer.count = 1
+    state.restore()
+    assert (model.count, optimizer.count) == (0, 0)
