@@ -114,6 +114,28 @@ def test_both_parts_of_a_setting(name, value):
         assert value in (before[name], before[name].get("cpu") if name == "autocast" else None)
 
 
+def test_every_draw_is_seen():
+    """Numpy's first one alone changes its array."""
+    with settings_kept():
+        np.random.seed(0)
+        seen = [
+            (draw(), settings.random_states())[1]
+            for draw in (np.random.rand, np.random.rand, np.random.randn)
+        ]
+        np.random.randn()
+        assert len({*seen, settings.random_states()}) == 4
+
+
+def test_equal_settings_are_not_set(monkeypatch):
+    """Some setters reset more than their value."""
+    setting = settings.Setting("same", lambda: 1, lambda value: written.append(value))
+    monkeypatch.setattr(settings, "SETTINGS", (setting,))
+    written = []
+    apply({"same": 1})
+    apply({"same": 2})
+    assert written == [2]
+
+
 def test_an_explicit_cpu_is_not_left_behind():
     """As a default device it would slow down every operation."""
     with settings_kept():

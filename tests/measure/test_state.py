@@ -177,6 +177,8 @@ def test_state_of_a_loss():
     first = next_losses(trainer, 4)
     trainer.restore()
     assert next_losses(trainer, 2) == first[2:]
+    trainer.start()
+    assert next_losses(trainer, 4) == first
 
 
 class Averaging(torch.optim.SGD):
@@ -428,12 +430,26 @@ def test_tensor_of_inference_mode():
     assert holder.cache.tolist() == [0.0, 0.0]
 
 
-def test_sparse_tensor():
-    holder = SimpleNamespace(sparse=torch.eye(2).to_sparse())
-    state = SavedState(holder)
-    holder.sparse.mul_(3.0)
+def total(tensor):
+    return float((torch.stack([one.sum() for one in tensor.unbind()]) if tensor.is_nested else tensor).sum())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.eye(2).to_sparse(),
+        lambda: torch.eye(2).to_sparse_csr(),
+        lambda: torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
+    ],
+    ids=["sparse", "rows", "nested"],
+)
+@pytest.mark.filterwarnings("ignore")  # of torch, that these may still change
+def test_tensors_without_strides(make):
+    tensor = make()
+    state = SavedState(tensor)
+    tensor.mul_(3.0)
     state.restore()
-    assert holder.sparse.to_dense().tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert total(tensor) == total(make())
 
 
 def test_column_of_size_one():
@@ -450,3 +466,15 @@ def test_read_only_array():
     array = np.broadcast_to(np.zeros(1), 3)
     SavedState(SimpleNamespace(array=array)).restore()
     assert array.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_modules_and_optimizers_are_always_state():
+    """Also those that say how they are copied."""
+    copied = {"__deepcopy__": lambda self, _: self}
+    model = type("OwnModel", (nn.Linear,), copied)(2, 1)
+    optimizer = type("OwnSGD", (torch.optim.SGD,), copied)(model.parameters(), lr=0.1)
+    model.count = optimizer.count = 0
+    state = SavedState(model, optimizer)
+    model.count = optimizer.count = 1
+    state.restore()
+    assert (model.count, optimizer.count) == (0, 0)

@@ -43,9 +43,8 @@ class SavedState:
 
     def restore(self) -> None:
         """Return to the state; gradients are not part of it."""
-        with torch.no_grad():
-            for restorer in self._restorers:
-                restorer()
+        for restorer in self._restorers:
+            restorer()
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Yield every tensor that belongs to the state, as it is now."""
@@ -159,7 +158,8 @@ def _tensor_restorer(tensor: torch.Tensor) -> Restorer | None:
     kept = tensor.detach().to("cpu", copy=True) if _is_plain(tensor) else tensor.detach().clone()
 
     def restore() -> None:
-        if _is_plain(tensor) and tensor.shape == kept.shape and not tensor.is_inference():
+        writable = _is_plain(tensor) or tensor.layout == torch.sparse_csr  # whose data cannot be replaced
+        if writable and tensor.shape == kept.shape and not tensor.is_inference():
             tensor.detach().copy_(kept)
         else:
             tensor.data = kept.to(tensor.device, copy=True)
