@@ -1,6 +1,7 @@
 """Every case starts from one state, and returns to that after its first step, whatever a model keeps."""
 
 import copy
+import dataclasses
 import math
 import random
 from collections import OrderedDict, deque, namedtuple
@@ -95,7 +96,24 @@ def kept_graph(model):
     return model.kept.detach()
 
 
+@dataclasses.dataclass(slots=True)
+class Mean:
+    count: int = 0
+
+
+def slotted(model):
+    model.kept.count += 1
+    return model.kept.count
+
+
+def in_bytes(model):
+    model.kept[0] += 1
+    return model.kept[0]
+
+
 MODELS = {
+    "an object with slots": (Mean(), slotted),
+    "bytes": (bytearray(1), in_bytes),
     "a counter": (0, counter),
     "a deque": (deque([1], maxlen=3), history),
     "nested containers": ({"calls": [0]}, nested),

@@ -225,12 +225,11 @@ def _contended(state: dict[str, Any], is_accelerator: bool) -> dict[str, Any]:
     if math.isfinite(foreign_s):
         foreign, own = foreign_s / load_wall_s, state["process_s"] / load_wall_s
         crowded_out = min(foreign, max(0.0, foreign + state["threads"] - state["cores"]))
-        # The threads lose it only while they have work: a small model keeps one of sixteen busy, and a
-        # thread that sleeps takes much less than its fair share.
+        if state["threads"] == 1 and waited_s is not None and not is_accelerator:
+            crowded_out = 0.0  # how long the only thread waited is known: it may also have slept
+        # The threads lose it only while they have work: a small model keeps one of sixteen busy.
         left = min(state["threads"], state["cores"]) - crowded_out
-        fair = state["cores"] * state["threads"] / (state["threads"] + foreign)
-        busy = min(1.0 if own >= left else own / left, 2 * own / fair)
-        lost = crowded_out * busy + stolen_s / load_wall_s
+        lost = crowded_out * (1.0 if own >= left else own / left) + stolen_s / load_wall_s
         if lost - error_s / load_wall_s > MAX_LOST:
             reasons |= {"lost_cores": lost, "foreign_cores": foreign, "stolen_cores": stolen_s / load_wall_s}
     return reasons

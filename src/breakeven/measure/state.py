@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import partial
 from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
@@ -30,7 +30,8 @@ class SavedState:
 
     `restore` returns to it in place: every object keeps its identity, so what was compiled, captured or
     shared stays valid. State is what `copy.deepcopy` would copy attribute by attribute: tensors, arrays,
-    generators, containers, and objects that do not define how they are copied.
+    generators, containers, and objects that do not define how they are copied. Iterators and the variables of
+    functions are not.
 
     Tensors are kept on the host, so that they do not count in a device's peak memory.
     """
@@ -85,7 +86,15 @@ class SavedState:
                 self._parts(*value)
             case MutableMapping() | list() | deque() | set():
                 return self._container_restorer(value)
+            case bytearray():
+                return partial(_set_bytes, value, bytes(value))
             case _ if _is_copied_by_attributes(value):
+                slots = _slots_of(value)
+                self._parts(*slots.values())
+                restorer = partial(_set_slots, value, slots)
+                if not hasattr(value, "__dict__"):
+                    return restorer
+                self._restorers.append(restorer)
                 return self._container_restorer(vars(value))
         return None
 
@@ -132,12 +141,28 @@ def _is_copied_by_attributes(value: Any) -> bool:
         return True
     kind: Any = type(value)
     return (
-        hasattr(value, "__dict__")
+        (hasattr(value, "__dict__") or bool(_slots_of(value)))
         and not kind.__module__.startswith("torch._")
         and not hasattr(kind, "__deepcopy__")
         and kind.__reduce_ex__ is _object.__reduce_ex__
         and kind.__reduce__ is _object.__reduce__
     )
+
+
+def _slots_of(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object that are in ``__slots__``, by name."""
+    listed = (vars(kind).get("__slots__", ()) for kind in type(value).__mro__)
+    names = [name for slots in listed for name in ([slots] if isinstance(slots, str) else slots)]
+    return {name: _without_graph(getattr(value, name)) for name in names if hasattr(value, name)}
+
+
+def _set_slots(value: Any, slots: Mapping[str, Any]) -> None:
+    for name, item in slots.items():
+        object.__setattr__(value, name, item)  # a frozen dataclass too
+
+
+def _set_bytes(value: bytearray, kept: bytes) -> None:
+    value[:] = kept
 
 
 def _without_graph(value: Any) -> Any:
