@@ -21,7 +21,8 @@ subnormal numbers, which slow down a CPU and not a GPU.
 
 ``cpu`` uses the number of threads that torch uses by default, reduced to the process's affinity and quota.
 For ``cpu@best`` a few training steps of each cell are timed on 1, 2, 4, ... threads, torch's default, and all
-logical CPUs, until a number is clearly slower; all phases of the cell are timed with the fastest.
+logical CPUs, from the default down and up until a number is clearly slower; all phases of the cell are timed
+with the fastest.
 
 A round first prepares, untimed: it finishes the last round's training step, drops the results, and runs the
 parts before the phase. It then synchronizes, reads the clock, runs the parts of the phase, synchronizes, and

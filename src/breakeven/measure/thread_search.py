@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -53,19 +52,27 @@ class ThreadSearch:
 def fastest_threads(device: BestCpu, step: Callable[[], float]) -> int:
     """Return the fastest of the device's candidates, by the fastest of a few steps on each.
 
-    The candidates are tried from 1 on, until one is clearly slower than the fastest. A step before them keeps
-    the cost of the first call out of the comparison.
+    They are tried from torch's default downward and then upward, each way until one is clearly slower than
+    the fastest: a large step takes minutes on one of many threads. A step before them keeps the cost of the
+    first call out of the comparison.
     """
+
+    def step_s(threads: int) -> float:
+        with device.with_threads(threads), device.active():
+            return _fastest_step(step)
+
+    usual, candidates = device.threads, device.candidates()
     with device.active():
         step()
-    best, best_s = device.threads, math.inf
-    for threads in device.candidates():
-        with device.with_threads(threads), device.active():
-            step_s = _fastest_step(step)
-        if step_s < best_s:
-            best, best_s = threads, step_s
-        elif step_s > CLEARLY_SLOWER * best_s:
-            break
+    best, best_s = usual, step_s(usual)
+    fewer = [threads for threads in reversed(candidates) if threads < usual]
+    for others in (fewer, [threads for threads in candidates if threads > usual]):
+        for threads in others:
+            seconds = step_s(threads)
+            if seconds < best_s or (seconds == best_s and threads < best):
+                best, best_s = threads, seconds
+            elif seconds > CLEARLY_SLOWER * best_s:
+                break
     return best
 
 

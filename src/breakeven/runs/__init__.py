@@ -21,7 +21,7 @@ version 1, which synchronized after every step. On an accelerator the two are ne
 Beside the benchmarks, all optional:
 
 - ``breakeven``: ``{"schema": 1, "command", "outcomes": [{"fullname", "outcome", "reason", "extra_info"}],
-  "processes": [{"seed", "order"}], "spent_s", "wall_s"}``. An outcome is a case without a timing:
+  "processes": [{"seed", "order"}], "settings", "spent_s", "wall_s"}``. An outcome is a case without a timing:
   ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as they ran.
 - ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has the
   canary and ``retimed``, the cell that was timed again at the end. Runs of one class are replicates of each
