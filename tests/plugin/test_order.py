@@ -311,7 +311,7 @@ def test_budget_of_the_case(monkeypatch):
     first, second = CaseKey.of("w", 1, "train", "cpu"), CaseKey.of("w", 2, "train", "cpu")
     interval = MedianInterval(1.0, 2.0, 3.0, 9)
     for case, rounds in ((first, 7), (second, 8)):
-        runner.budget = Budget(min_rounds=rounds)
+        runner.budget = Budget(min_rounds=rounds, max_time_s=20.0)
         again.keep(Timing(case, interval, ()), "device", "recipe")
 
     assert again.time_again() == [
@@ -321,7 +321,21 @@ def test_budget_of_the_case(monkeypatch):
             "again_s": 3.0, "again_low_s": 3.0, "again_high_s": 3.0,
         }
     ]  # fmt: skip
-    assert runner.measured == [(Budget(min_rounds=7), first, "device", "recipe")]
+    assert runner.measured == [(Budget(min_rounds=7, max_time_s=20.0), first, "device", "recipe")]
+
+
+def test_slow_cell_is_passed_over():
+    """To time it again would take too long; each device has a cell of its own."""
+    runner, seconds = RecordedRunner(), {("cpu", 4): 9.0, ("cpu", 2): 0.1, ("cpu", 1): 0.1, ("cuda", 4): 0.1}
+    runner.budget = Budget()
+    again = retiming.Retiming(runner)
+    for (device, batch_size), median_s in seconds.items():
+        case = CaseKey.of("w", batch_size, "train", device)
+        again.keep(Timing(case, MedianInterval(median_s, median_s, median_s, 9), ()), device, "recipe")
+
+    assert [(one["device"], one["case"]) for one in again.time_again()] == [
+        ("cpu", "w train cpu batch=2"), ("cuda", "w train cuda batch=4")
+    ]  # fmt: skip
 
 
 def test_retracted_case_is_not_timed_again(bench):

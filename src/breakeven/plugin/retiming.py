@@ -33,17 +33,23 @@ class Kept:
 
 
 class Retiming:
-    """Keeps the timed cases of the first cell, and times one phase of it again on each device."""
+    """Keeps the timed cases of each device's first cell, and times one phase of it again."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._kept: list[Kept] = []
 
     def keep(self, timing: Timing, device: Device, recipe: Recipe) -> None:
-        """Keep a case that was just timed, if it is of the first cell and its phase is compared."""
-        phase = find_phase(timing.case.phase)
-        is_first = not self._kept or timing.case.cell == self._kept[0].timing.case.cell
-        if is_first and phase is not None and phase.is_compared:
+        """Keep a case that was just timed, if it is of its device's first cell and its phase is compared.
+
+        A cell whose rounds do not fit into the time of a case is passed over: to time it again takes too long.
+        """
+        case, budget = timing.case, self._runner.budget
+        phase = find_phase(case.phase)
+        cells = {kept.timing.case.device: kept.timing.case.cell for kept in self._kept}
+        is_first = cells.get(case.device, case.cell) == case.cell
+        is_quick = budget.min_rounds * timing.interval.median <= budget.max_time_s
+        if is_first and is_quick and phase is not None and phase.is_compared:
             self._kept.append(Kept(timing, device, recipe, self._runner.budget, read_settings()))
 
     def forget(self, timing: Timing | None) -> None:
