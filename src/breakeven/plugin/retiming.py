@@ -42,7 +42,7 @@ class Retiming:
     def keep(self, timing: Timing, device: Device, recipe: Recipe) -> None:
         """Keep a case that was just timed, if it is of its device's first cell and its phase is compared.
 
-        A cell whose rounds do not fit into the time of a case is passed over: to time it again takes too long.
+        A cell whose rounds do not fit into the time of a case is passed over: timing it again takes long.
         """
         case, budget = timing.case, self._runner.budget
         phase = find_phase(case.phase)
