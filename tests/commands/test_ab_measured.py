@@ -3,6 +3,8 @@
 import json
 import shlex
 
+import pytest
+
 from breakeven import cli
 
 NET = """
@@ -22,6 +24,7 @@ def bench_net(train_benchmark, batch_size):
 WASTE = "torch.ones(400, 400) @ torch.ones(400, 400)  # many times the work of the whole step"
 
 
+@pytest.mark.slow
 def test_extra_matrix_product(bench, monkeypatch, capsys):
     """Pytest runs inside this process, because a new process takes seconds to start."""
     for name, waste in (("base", "pass"), ("head", WASTE)):

@@ -169,6 +169,7 @@ def without_doctor(breakeven):
     return run
 
 
+@pytest.mark.slow
 def test_measure_for_real(runner, step, monkeypatch, capfd):
     """A regression exits with 1, and the runs, the comparison and the report are still written."""
     for side, seconds in (("base", 0.01), ("head", 0.03)):

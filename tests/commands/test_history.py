@@ -67,6 +67,7 @@ def test_newest_regression(check, tmp_path):
     assert newest["ratio"] > newest["high"] > 1
 
 
+@pytest.mark.slow
 def test_transient(check, tmp_path):
     """Losing an improvement of a few runs passes, losing a lasting one fails."""
     for length, code in ((6, 0), (9, 0), (10, 1), (15, 1)):

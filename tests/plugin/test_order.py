@@ -62,7 +62,7 @@ def test_seed_decides():
 def test_run(bench):
     """Cells run in the recorded order, with their devices and phases together; the file keeps the sweep's."""
     bench.write(GRID)
-    options = ("--breakeven-devices=cpu@1,cpu", "--breakeven-phases=forward,train", "--breakeven-seed=7")
+    options = ("--breakeven-devices=cpu@1,cpu", "--breakeven-phases=transfer,forward", "--breakeven-seed=7")
 
     assert bench.run(*options).ret == 0
 

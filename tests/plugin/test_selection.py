@@ -297,6 +297,7 @@ def test_label_of_any_value(value):
     text.encode()
 
 
+@pytest.mark.slow
 def test_select_from_a_run_file(bench, listed):
     """The cases of a run file can be listed by its labels."""
     bench.write("""

@@ -94,6 +94,7 @@ def test_missing_part_fails(monkeypatch, noise):
     assert not check.passed
 
 
+@pytest.mark.slow
 def test_noise_is_measured():
     """The bound follows the noise, and a correct harness passes on a noisy machine."""
     passed, bounds = 0, []

@@ -134,6 +134,7 @@ def test_break_even_draws_too_narrow(monkeypatch):
     assert failures(coverage.break_even)
 
 
+@pytest.mark.slow
 def test_rounds_planned_from_the_first_call(monkeypatch):
     """As many rounds as fit into the time if all took as long as the first, as plain `benchmark()` plans."""
     seen = []
