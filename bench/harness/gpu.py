@@ -24,7 +24,8 @@ from torch.utils.benchmark import Timer
 from breakeven.collector import collection_off
 from breakeven.errors import UsageError
 from breakeven.files import write_whole
-from breakeven.hardware.devices import Device, parse_device
+from breakeven.hardware.device import Device
+from breakeven.hardware.devices import parse_device
 from breakeven.measure.parts import part_seconds
 from breakeven.measure.timing import CLOCK, Clock, Round, min_warmup, time_round
 from breakeven.measure.trainer import Trainer

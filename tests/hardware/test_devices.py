@@ -8,17 +8,9 @@ import pytest
 import torch
 
 from breakeven.errors import UsageError
-from breakeven.hardware import devices
-from breakeven.hardware.devices import (
-    Accelerator,
-    BestCpu,
-    Cpu,
-    default_devices,
-    default_threads,
-    parse_device,
-    parse_devices,
-    torch_default,
-)
+from breakeven.hardware import devices, threads
+from breakeven.hardware.devices import Accelerator, BestCpu, Cpu, default_devices, parse_device, parse_devices
+from breakeven.hardware.threads import default_threads, torch_default
 
 
 @pytest.fixture
@@ -106,13 +98,14 @@ def test_cpu_after_set_num_threads():
 
 
 @pytest.mark.parametrize(
-    ("torch_default", "usable", "threads"), [(8, 16, 8), (8, 4, 4), (8, 8, 8), (1, 16, 1), (16, 16, 16)]
+    ("torch_default", "usable", "expected"), [(8, 16, 8), (8, 4, 4), (8, 8, 8), (1, 16, 1), (16, 16, 16)]
 )
-def test_default_threads(monkeypatch, torch_default, usable, threads):
+def test_default_threads(monkeypatch, torch_default, usable, expected):
     """Torch's default, reduced to what the process may use, never raised."""
-    monkeypatch.setattr(devices, "_TORCH_DEFAULT", torch_default)
-    monkeypatch.setattr(devices, "usable_cpus", lambda: usable)
-    assert default_threads() == threads
+    monkeypatch.setattr(threads, "_TORCH_DEFAULT", torch_default)
+    for module in (devices, threads):
+        monkeypatch.setattr(module, "usable_cpus", lambda: usable)
+    assert default_threads() == expected
 
 
 @pytest.mark.parametrize(
@@ -142,7 +135,7 @@ SET_EARLY = """
 import torch
 own = torch.get_num_threads()
 torch.set_num_threads(own + 5)
-from breakeven.hardware.devices import _TORCH_DEFAULT
+from breakeven.hardware.threads import _TORCH_DEFAULT
 print(own == _TORCH_DEFAULT)
 """
 
@@ -163,8 +156,9 @@ def test_threads_set_before_breakeven_is_loaded(variables):
 
 def test_best_cpu(monkeypatch):
     """Its name, its candidates, and its threads in and out of a cell."""
-    monkeypatch.setattr(devices, "_TORCH_DEFAULT", 6)
-    monkeypatch.setattr(devices, "usable_cpus", lambda: 12)
+    monkeypatch.setattr(threads, "_TORCH_DEFAULT", 6)
+    for module in (devices, threads):
+        monkeypatch.setattr(module, "usable_cpus", lambda: 12)
     best = parse_device("cpu@best")
     assert isinstance(best, BestCpu)
     assert (best.name, best.is_accelerator, best.threads) == ("cpu@best", False, 6)
@@ -176,8 +170,9 @@ def test_best_cpu(monkeypatch):
 
 @pytest.mark.parametrize(("usable", "candidates"), [(1, [1]), (2, [1, 2]), (16, [1, 2, 4, 8, 16])])
 def test_candidates(monkeypatch, usable, candidates):
-    monkeypatch.setattr(devices, "_TORCH_DEFAULT", 16)
-    monkeypatch.setattr(devices, "usable_cpus", lambda: usable)
+    monkeypatch.setattr(threads, "_TORCH_DEFAULT", 16)
+    for module in (devices, threads):
+        monkeypatch.setattr(module, "usable_cpus", lambda: usable)
     assert BestCpu().candidates() == candidates
 
 

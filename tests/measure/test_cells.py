@@ -1,6 +1,7 @@
 """The cache of the current cell: one workload, one trainer, and when memory is given back."""
 
 import gc
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -95,3 +96,23 @@ def test_frozen_for_a_cell():
     assert gc.get_freeze_count() > 0
     cells.close()
     assert gc.get_freeze_count() == 0
+
+
+class Traceback:
+    """Refers to itself, as a traceback does through its frames."""
+
+    def __init__(self):
+        self.itself = self
+
+
+def test_failed_case_frees_what_was_frozen(cells):
+    """A traceback that was alive when an earlier cell began may be garbage by now."""
+    device, alive = Counted(SimulatedClock()), Traceback()
+    seen = weakref.ref(alive)
+    cells.trainer(cell_of(1), device, recipe)
+    del alive
+    gc.collect()
+    assert seen() is not None
+    cells.drop_trainer(device_is_lost=False)
+    cells.trainer(cell_of(1), device, recipe)
+    assert seen() is None

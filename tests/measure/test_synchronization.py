@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from breakeven.case import Budget, CaseKey
 from breakeven.doctor.selftests.simulated_device import COSTS, LAUNCH_S, exact_latency
-from breakeven.hardware.devices import Cpu, Device
+from breakeven.hardware.device import Device
+from breakeven.hardware.devices import Cpu
 from breakeven.measure.parts import enqueue_seconds, part_seconds
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload

@@ -9,7 +9,7 @@ from torch import nn
 
 from breakeven import Workload
 from breakeven.case import Budget, CaseKey
-from breakeven.hardware import devices
+from breakeven.hardware import devices, threads
 from breakeven.hardware.devices import BestCpu
 from breakeven.measure.runner import PREPARING, Runner
 from breakeven.measure.simulated import SimulatedClock
@@ -19,8 +19,9 @@ from breakeven.measure.thread_search import ThreadSearch, fastest_threads
 @pytest.fixture
 def best(monkeypatch):
     """``cpu@best`` on a machine with 8 cores and 16 logical CPUs."""
-    monkeypatch.setattr(devices, "_TORCH_DEFAULT", 8)
-    monkeypatch.setattr(devices, "usable_cpus", lambda: 16)
+    monkeypatch.setattr(threads, "_TORCH_DEFAULT", 8)
+    for module in (devices, threads):
+        monkeypatch.setattr(module, "usable_cpus", lambda: 16)
     return BestCpu()
 
 

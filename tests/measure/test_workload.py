@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from breakeven.errors import MeasurementError, RecipeError, UsageError
-from breakeven.hardware.devices import Accelerator, Cpu, Device
+from breakeven.hardware.device import Device
+from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.trainer import Trainer, check_optimizer
 from breakeven.measure.workload import Workload, build, error_line, map_tensors, mlp, moved_to, tensors_in

@@ -73,21 +73,6 @@ def test_wrong_mark(timed):
     assert "benchmark mark can't have 'wrong' keyword argument" in result.stdout.str()
 
 
-def test_disabled(timed):
-    """A loop is one step."""
-    timed.write("""
-class Counts(torch.nn.Linear):
-    def forward(self, inputs):
-        note("forward")
-        return super().forward(inputs)
-
-@pytest.mark.sweep(batch_size=[1])
-def bench_counting(train_benchmark, batch_size):
-    train_benchmark(lambda: workload(batch_size, model=Counts(4, 2)))
-""").run("--benchmark-disable").assert_outcomes(passed=1)
-    assert timed.notes() == ["forward"]
-
-
 def test_rounds_before_a_timeout(timed, monkeypatch):
     """Two or more are a timing."""
     from breakeven.measure import skips

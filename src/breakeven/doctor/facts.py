@@ -17,8 +17,10 @@ import torch
 
 from breakeven.doctor.contention import CpuSample, sample_cpu, typical
 from breakeven.hardware.cpus import BINDING, CPUS, affinity, affinity_size, core_sizes, cpu_flags
-from breakeven.hardware.devices import Device, default_devices, default_threads
+from breakeven.hardware.device import Device
+from breakeven.hardware.devices import default_devices
 from breakeven.hardware.machine import load_average, read_class, read_each
+from breakeven.hardware.threads import default_threads
 
 ENVIRONMENT = (
     *BINDING, "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "NVIDIA_TF32_OVERRIDE",

@@ -22,9 +22,10 @@ import torch
 
 from breakeven.hardware.allocator import allocator
 from breakeven.hardware.cpus import affinity, cgroup_quota, core_sizes, cpu_flags, numa_nodes
-from breakeven.hardware.devices import accelerator_kind, default_threads
+from breakeven.hardware.devices import accelerator_kind
 from breakeven.hardware.float32 import SWITCHES, precision, read_silently
 from breakeven.hardware.nvml import gpu_class, gpu_state
+from breakeven.hardware.threads import default_threads
 
 CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 """The kernel's names of the sensors of a CPU: Intel, AMD (two), ARM."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from breakeven.collector import collection_off
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.measure.timing import CLOCK, Clock, time_once
 
 SIDE = 128

@@ -12,7 +12,7 @@ import torch
 
 from breakeven.case import Cell
 from breakeven.errors import RecipeError
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.measure.cuda_graphs import make_trainer
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.settings import (
@@ -119,6 +119,7 @@ class CellCache:
 
     def _release(self) -> None:
         if self._trainer is None and self._holding is not None:
+            gc.unfreeze()  # a traceback that was frozen would keep the memory of a failed case
             gc.collect()
         self._trainer = None
         if self._holding is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from breakeven.errors import MeasurementError
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, duplicate, error_line, map_inputs, map_tensors, tensors_in

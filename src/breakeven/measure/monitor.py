@@ -19,7 +19,7 @@ import torch
 
 from breakeven.flags import Flag
 from breakeven.hardware.cpus import affinity, affinity_size, core_sizes
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.hardware.machine import load_average
 from breakeven.hardware.nvml import THROTTLING
 

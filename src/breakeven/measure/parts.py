@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from breakeven.hardware.devices import EventApi
+from breakeven.hardware.device import EventApi
 from breakeven.measure.timing import CLOCK, Clock
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase

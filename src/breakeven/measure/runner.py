@@ -8,7 +8,8 @@ from typing import Any
 
 from breakeven.case import Budget, CaseKey, Cell, OutcomeKind
 from breakeven.collector import collection_off
-from breakeven.hardware.devices import BestCpu, Device
+from breakeven.hardware.device import Device
+from breakeven.hardware.devices import BestCpu
 from breakeven.measure import sustained
 from breakeven.measure.canary import run_canary
 from breakeven.measure.cells import CellCache, in_effect

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from breakeven.hardware.cuda_capture import GraphRecorder
-from breakeven.hardware.devices import Device, EventApi
+from breakeven.hardware.device import Device, EventApi
 from breakeven.measure.workload import Workload
 
 

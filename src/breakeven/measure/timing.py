@@ -15,7 +15,7 @@ from itertools import pairwise
 from statistics import median
 
 from breakeven.case import Budget
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.measure.skips import CONTENDED_FACTOR, MAX_OVERRUN, Deadline
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from breakeven.errors import MeasurementError, RecipeError
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.settings import seed_all
 from breakeven.measure.state import SavedState

@@ -12,7 +12,8 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.errors import UsageError
-from breakeven.hardware.devices import Device, parse_devices
+from breakeven.hardware.device import Device
+from breakeven.hardware.devices import parse_devices
 from breakeven.phases import parse_phases
 from breakeven.plugin.order import parse_seed
 from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep

@@ -8,7 +8,7 @@ from breakeven.case import CaseKey
 from breakeven.errors import UsageError
 from breakeven.format import one_line, plural
 from breakeven.hardware.cpus import usable_cpus
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.plugin.estimate import DurationEstimate
 from breakeven.plugin.options import Options
 

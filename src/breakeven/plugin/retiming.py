@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from breakeven.case import Budget
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.measure.runner import Runner
 from breakeven.measure.settings import apply, read_settings, settings_kept
 from breakeven.measure.timing import Round, RoundPlan, time_round

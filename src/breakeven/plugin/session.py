@@ -19,7 +19,7 @@ import pytest
 
 from breakeven.case import SCHEMA, Budget, CaseKey, Outcome, OutcomeKind
 from breakeven.errors import BreakevenError
-from breakeven.hardware.devices import Device
+from breakeven.hardware.device import Device
 from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
 from breakeven.measure.runner import Runner

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from breakeven.format import one_line
-from breakeven.runs.json_files import mapping
-from breakeven.runs.schema import is_amount
+from breakeven.runs.json_files import is_amount, mapping
 
 MAX_CHANGE = 0.10
 """The machine changed if the times of the same work differ by more, with disjoint intervals."""

@@ -16,6 +16,8 @@ from breakeven.case import SCHEMA
 from breakeven.errors import NewerSchemaError, RunFileError
 from breakeven.format import one_line
 
+_MAX_AMOUNT = 1e30
+
 MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
 NOT_OURS = "give a file that --benchmark-json wrote"
 
@@ -143,3 +145,12 @@ def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         return "a number of hundreds of digits"
     return one_line(repr(value)[:200], 40)
+
+
+def is_amount(value: Any) -> bool:
+    """Return whether a value from a file is a finite number of at least 0.
+
+    >>> [is_amount(value) for value in (0, 1.5, -1, True, "1", float("inf"), 10**400, None)]
+    [True, True, False, False, False, False, False, False]
+    """
+    return type(value) in (int, float) and 0 <= value <= _MAX_AMOUNT

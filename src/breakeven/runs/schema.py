@@ -24,7 +24,7 @@ from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.runs.flags import recorded_flags
-from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, load_json, mapping
+from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, is_amount, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.stats.intervals import median_of_sorted
 
@@ -33,7 +33,6 @@ REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
 
 _MIN_OURS = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
 _MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
-_MAX_AMOUNT = 1e30
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
 _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
 
@@ -238,15 +237,6 @@ def waits_without_steps(key: CaseKey) -> bool:
     On a CPU there is nothing to wait for.
     """
     return key.phase == HEADLINE and not is_cpu(key.device)
-
-
-def is_amount(value: Any) -> bool:
-    """Return whether a value from a file is a finite number of at least 0.
-
-    >>> [is_amount(value) for value in (0, 1.5, -1, True, "1", math.inf, 10**400, None)]
-    [True, True, False, False, False, False, False, False]
-    """
-    return type(value) in (int, float) and 0 <= value <= _MAX_AMOUNT
 
 
 def is_ours(benchmark: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.stats.sustained import burst_and_sustained
+from breakeven.measure.sustained import burst_and_sustained
 
 
 def medians(times_s, round_s, before_s=0.0, warmup_s=(9.0,)):
