@@ -35,6 +35,7 @@ def test_package():
     assert loaded("import breakeven") == "[]"
 
 
+@pytest.mark.slow
 def test_public_names():
     """They exist, and each loads only what it needs."""
     assert loaded("import breakeven\nfor name in breakeven.__all__: getattr(breakeven, name)") != "[]"

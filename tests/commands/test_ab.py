@@ -182,6 +182,7 @@ def started(tmp_path, candidate):
     return process
 
 
+@pytest.mark.slow
 def test_command_that_ignores_signals(tmp_path):
     """A second signal kills it, and completed runs stay."""
     (tmp_path / "ignoring.py").write_text(

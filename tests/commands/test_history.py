@@ -332,6 +332,7 @@ def test_change_within_commit(history, tmp_path):
     assert "the machine changed, not the code" in out
 
 
+@pytest.mark.slow
 def test_reading_while_writing(tmp_path):
     path = add(tmp_path, timed(medians(8)))
     later = [write(tmp_path / f"late{i}.json", made) for i, made in enumerate(timed(medians(40))[8:])]

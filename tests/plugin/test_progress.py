@@ -267,6 +267,7 @@ def test_ci(live, monkeypatch, variable):
     assert "\r" not in live.text
 
 
+@pytest.mark.slow
 def test_other_tests_before_and_after(live):
     """They keep their file names, dots and percentages."""
     live.write().write(OTHERS, "test_before.py", head="").write(OTHERS, "zz/test_after.py", head="")
@@ -285,6 +286,7 @@ def test_other_tests_before_and_after(live):
     assert len(live.drawn()) == 2
 
 
+@pytest.mark.slow
 def test_percentage_after_our_cases(live):
     """pytest's last percentage stays within the line."""
     live.write().write(OTHERS, "test_before.py", head="")
