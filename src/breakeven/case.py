@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -261,6 +261,14 @@ class Budget:
             raise UsageError(
                 f"target_precision={self.target_precision!r} is not between 0 and 1; 0.02 asks for +-2%"
             )
+
+    def shared_by(self, processes: int) -> Budget:
+        """Return what one of that many measuring processes may spend of a case's time.
+
+        >>> Budget(max_time_s=1.0).shared_by(5).max_time_s
+        0.2
+        """
+        return replace(self, max_time_s=self.max_time_s / max(1, processes))
 
 
 class OutcomeKind(StrEnum):

@@ -17,6 +17,9 @@ STEP_PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
 
 FLOPS, BYTES = "FLOP/s", "B/s"
 
+MAX_PROCESSES = 3
+"""The maximum number of processes that time a phase other than the headline."""
+
 
 class Phase(StrEnum):
     """A timed part of training.
@@ -55,6 +58,13 @@ class Phase(StrEnum):
     STEP = "step", ("step",), BYTES
     TRAIN = "train", STEP_PARTS, FLOPS, True, True
     TRAIN_SYNC = "train_sync", STEP_PARTS, FLOPS, True, False, False
+
+    def processes(self, processes: int) -> int:
+        """Return how many of a run's processes time this phase: the headline all, the others up to three.
+
+        The headline carries the answer; the others explain it.
+        """
+        return processes if self is Phase.TRAIN else min(processes, MAX_PROCESSES)
 
     @property
     def before(self) -> tuple[str, ...]:

@@ -103,7 +103,8 @@ class CaseResult:
 
     `name` is the label of its key, or pytest's ``fullname`` where `key` is None: breakeven did not measure
     it. `times_s`, shape (rounds,), seconds, in the order they ran, is empty if the file has statistics only.
-    A round of `facts.steps` training steps has the time of one step.
+    A round of `facts.steps` training steps has the time of one step. `processes` are the numbers of rounds of
+    each process of the run, 0 where one gave none.
     """
 
     name: str
@@ -112,6 +113,23 @@ class CaseResult:
     median_s: float
     flags: tuple[str, ...] = ()
     facts: CaseFacts = field(default_factory=CaseFacts)
+    processes: tuple[int, ...] = ()
+
+    @cached_property
+    def samples(self) -> tuple[NDArray[np.float64], ...]:
+        """The rounds of each process of the run, in seconds, empty for a process that gave none."""
+        if not self.processes:
+            return (self.times_s,)
+        return tuple(np.split(self.times_s, np.cumsum(self.processes)[:-1]))
+
+    @cached_property
+    def process_medians_s(self) -> NDArray[np.float64]:
+        """The median of each process of the run, shape (processes,), seconds; NaN where one gave no round."""
+        if not len(self.times_s):
+            return np.array([self.median_s])
+        return np.array(
+            [median_of_sorted(np.sort(sample)) if len(sample) else math.nan for sample in self.samples]
+        )
 
     @property
     def waits(self) -> bool:
@@ -279,11 +297,26 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
     if is_ours(benchmark):
         info = benchmark["extra_info"]
         key = _key(info, here.at("extra_info"), machine)
-        return CaseResult(key.label(), key, times_s, median_s, recorded_flags(info), CaseFacts.of(info))
+        processes = _processes(info, here.at("extra_info.processes"), len(times_s))
+        flags, facts = recorded_flags(info), CaseFacts.of(info)
+        case = CaseResult(key.label(), key, times_s, median_s, flags, facts, processes)
+        if len(processes) > 1:  # the process is the replicate, however many rounds it gave
+            return replace(case, median_s=float(np.nanmedian(case.process_medians_s)))
+        return case
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):
         here.at("fullname").refuse("is missing, and nothing else identifies the case", MEASURE_AGAIN)
     return CaseResult(name, None, times_s, median_s)
+
+
+def _processes(info: Mapping[str, Any], here: Place, rounds: int) -> tuple[int, ...]:
+    """Return how many rounds each process gave; empty where the file does not record it."""
+    if info.get("processes") is None or not rounds:
+        return ()
+    counts = here.decode(info["processes"], list[Annotated[int, msgspec.Meta(ge=0)]], MEASURE_AGAIN)
+    if sum(counts) != rounds:
+        here.refuse(f"its numbers of rounds sum to {sum(counts)}, and `data` has {rounds}", MEASURE_AGAIN)
+    return tuple(counts)
 
 
 def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
