@@ -152,6 +152,7 @@ def bench(torch_is_loaded, pytester, monkeypatch):
     # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
+    monkeypatch.setenv("BREAKEVEN_PROCESSES", "0")  # each measuring process loads torch
     # Without a GPU torch records each seed with its whole stack trace, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)

@@ -74,6 +74,11 @@ class Flag(StrEnum):
         "free it and measure again",
         "shared the GPU with other processes",
     )
+    LOST = (
+        "lost",
+        "some processes of the run gave no rounds of it",
+        "see the run file for how it ended in them, and measure again",
+    )
     ZERO_TIME = (
         "zero_time",
         "the median is zero, below the clock's resolution, and has no ratio",

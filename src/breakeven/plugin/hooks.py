@@ -17,7 +17,8 @@ import pytest
 
 import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.errors import BreakevenError, UsageError
-from breakeven.phases import parse_phase
+from breakeven.plugin.assignment import take_assignment
+from breakeven.plugin.case_clock import add_case_clock
 from breakeven.plugin.collection import (
     BenchModule,
     InvalidSweep,
@@ -28,9 +29,7 @@ from breakeven.plugin.collection import (
     keep_selected,
     parametrize,
 )
-from breakeven.plugin.order import order_cases
 from breakeven.plugin.selection import Selection, read_selection
-from breakeven.plugin.step_clock import add_step_clock
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
 
@@ -41,6 +40,8 @@ BENCHMARKS = pytest.StashKey["BenchmarkSession"]()
 SELECTION = pytest.StashKey[Selection]()
 MISSING = pytest.StashKey[str]()
 """The warning about listed cases that were not collected."""
+WORKER = "breakeven_worker"
+"""The name of the plugin of a measuring process."""
 CALLED = pytest.StashKey[bool]()
 """Stored in an item: whether its function called `train_benchmark`."""
 
@@ -50,8 +51,8 @@ MARKER = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options, and ini keys of the same names."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options, and ini keys of the same names; make a measuring process of this one if it is one."""
     group = parser.getgroup("breakeven", "breakeven: CPU against accelerator, for training")
     for name, metavar, text in (
         ("devices", "NAMES", "comma-separated: cpu (torch's default number of threads), cpu@4 (4 threads), "
@@ -63,9 +64,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
          "other values for its arguments, as in 'batch_size=1,64 width=128'."),
         ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
+        ("processes", "N", "measure in N fresh processes, one after another, each with 1/N of the time: how "
+         "much a time differs from process to process decides how well it is known. 0: in pytest's own "
+         "process, as with --pdb. Default: BREAKEVEN_PROCESSES, or 5."),
     ):  # fmt: skip
         group.addoption(f"--breakeven-{name}", metavar=metavar, help=text)
         parser.addini(f"breakeven_{name}", help=text, default="")
+    group.addoption(
+        "--breakeven-resume", action="store_true",
+        help="go on with a run that died or was stopped: its finished cases are in RUN.json.journal.",
+    )  # fmt: skip
+    assignment = take_assignment(os.environ)
+    if assignment is not None:
+        from breakeven.plugin.worker import Worker
+
+        pluginmanager.register(Worker(assignment), WORKER)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -151,15 +164,18 @@ def pytest_collection_modifyitems(
             benchmarks.options.check()
         if selection is not None and (warning := keep_selected(session, items, selection)) is not None:
             config.stash[MISSING] = warning
+        worker = config.pluginmanager.get_plugin(WORKER)
+        if worker is not None:
+            worker.select(items)
         if benchmarks is not None:
             for item in items:
                 if is_case(item) or isinstance(item, InvalidSweep):
                     case = case_of(item) if is_case(item) else None
                     benchmarks.plan.add(item.nodeid, case)
-                    if case is not None and parse_phase(case.phase).is_loop:
-                        add_step_clock(item)
+                    if case is not None:
+                        add_case_clock(item)
             if not config.option.collectonly:  # which lists the sweep as it was written
-                order_cases(items, benchmarks.options.seed)
+                benchmarks.arrange(items)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -177,23 +193,23 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Print the plan, after checking that the results can be written; time a cell again after the last case.
+    """Print the plan, after checking that the results can be written; have the cases timed.
 
-    Ctrl-C and -x leave the loop by an exception, so that nothing is timed after them.
+    A cell is timed again after the last case. Ctrl-C and -x leave the loop by an exception, so that nothing is
+    timed after them.
     """
     benchmarks = session.config.stash.get(BENCHMARKS, None)
     option = session.config.option
-    if benchmarks is None or option.collectonly or not benchmarks.plan.cases:
+    is_dry = option.collectonly or option.setupplan or option.setuponly
+    if benchmarks is None or is_dry or not benchmarks.plan.cases:
         return (yield)
     if session.testsfailed and not option.continue_on_collection_errors:
         return (yield)
     with _usage_errors():
-        benchmarks.begin([item.nodeid for item in session.items])
-    for line in benchmarks.plan.summary():
-        _write_line(session.config, line)
+        benchmarks.begin(session, lambda line: _write_line(session.config, line))
     from breakeven.plugin.progress import show_progress
 
-    show_progress(session, benchmarks)
+    show_progress(session, benchmarks, is_live=benchmarks.is_timing_here)
     result = yield
     benchmarks.time_again()
     return result
@@ -273,8 +289,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add the machine's facts."""
     benchmarks = config.stash.get(BENCHMARKS, None)
-    if benchmarks is not None and benchmarks.has_begun:
-        machine_info["breakeven"] = benchmarks.machine()
+    if benchmarks is not None and benchmarks.has_begun and (facts := benchmarks.machine()):
+        machine_info["breakeven"] = facts
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -320,21 +336,22 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
             raise
         benchmarks.run_file.save_elsewhere(error)
         _repeat_terminal_summary(session)
-    benchmarks.close()
-    if benchmarks.has_begun:
-        try:
+    try:
+        if benchmarks.has_begun and benchmarks.is_kept:
             benchmarks.run_file.write_without_timings(config)
-        except OSError as error:
-            benchmarks.run_file.save_elsewhere(error)
-            _write_line(config, f"breakeven: {benchmarks.run_file.problem}")
+    except OSError as error:
+        benchmarks.run_file.save_elsewhere(error)
+        _write_line(config, f"breakeven: {benchmarks.run_file.problem}")
+    finally:
+        benchmarks.close()
     if benchmarks.run_file.problem is not None:
-        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the short table, the cases without a timing, and how the time was spent."""
     benchmarks = config.stash.get(BENCHMARKS, None)
-    if benchmarks is not None and benchmarks.has_begun:
+    if benchmarks is not None and benchmarks.has_begun and not config.pluginmanager.has_plugin(WORKER):
         from breakeven.render.terminal import WIDTH
 
         # A pipe has no width.
@@ -361,10 +378,21 @@ def _usage_errors() -> Iterator[None]:
 def _benchmarks_of(config: pytest.Config) -> BenchmarkSession:
     """Return the benchmarks of this pytest session; the first call loads torch."""
     if BENCHMARKS not in config.stash:
-        from breakeven.plugin.session import BenchmarkSession
-
-        config.stash[BENCHMARKS] = BenchmarkSession(config)
+        config.stash[BENCHMARKS] = _new_session(config)
     return config.stash[BENCHMARKS]
+
+
+def _new_session(config: pytest.Config) -> BenchmarkSession:
+    """Return the session of a measuring process, of their coordinator, or of a pytest that measures itself."""
+    from breakeven.plugin.measuring import MeasuringSession
+    from breakeven.plugin.options import Options
+    from breakeven.plugin.replaying import ReplayingSession
+
+    worker = config.pluginmanager.get_plugin(WORKER)
+    options = Options(config, None if worker is None else worker.assignment)
+    return (
+        ReplayingSession(config, options) if options.processes else MeasuringSession(config, options, worker)
+    )
 
 
 def _repeat_terminal_summary(session: pytest.Session) -> None:

@@ -15,8 +15,11 @@ from breakeven.errors import UsageError
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import parse_devices
 from breakeven.phases import parse_phases
+from breakeven.plugin.assignment import Assignment
 from breakeven.plugin.order import parse_seed
+from breakeven.plugin.processes import processes_of
 from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep
+from breakeven.runs.journal import read_journal
 
 TABLE_OPTIONS = (
     "columns", "sort", "group-by", "name", "time-unit", "histogram", "compare", "cprofile", "verbose"
@@ -25,7 +28,9 @@ TABLE_OPTIONS = (
 
 CPU_CLOCKS = ("process_time", "thread_time")
 
-SETTINGS = ("PYTEST_ADDOPTS", "BREAKEVEN_CASES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+SETTINGS = (
+    "PYTEST_ADDOPTS", "BREAKEVEN_CASES", "BREAKEVEN_PROCESSES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
 """Environment variables that change what is measured, or where; an empty one may hide every GPU."""
 
 
@@ -33,10 +38,11 @@ class Options:
     """The options of one pytest session: from the command line, or else from the ini file.
 
     An invalid option is stored until `check` raises it: during collection, the error would be reported once
-    per file.
+    per file. `processes` is the number of measuring processes to start, 0 to time the cases here; one of them
+    has an assignment.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, assignment: Assignment | None = None) -> None:
         self._config = config
         self._errors: list[UsageError] = []
         self._sweeps: list[Mapping[str | None, Sweep]] = []
@@ -47,6 +53,9 @@ class Options:
         self.choice: Choice = self._read("sweep", parse_choice)
         self.timeout_s: float = self._read("timeout", parse_timeout)
         self.seed: int = self._read("seed", parse_seed)
+        self.processes: int = self._processes(assignment)
+        self.resume = bool(config.getoption("breakeven_resume"))
+        self._share = self.processes if assignment is None else read_journal(assignment.journal).run.processes
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
         """Return the sweep of a function to run, None if none.
@@ -78,7 +87,7 @@ class Options:
         self.budget()
 
     def budget(self, item: pytest.Item | None = None) -> Budget:
-        """Return the budget from pytest-benchmark's options or the item's ``benchmark`` mark.
+        """Return a process's budget from pytest-benchmark's options or the item's ``benchmark`` mark.
 
         Raises:
             UsageError: a limit is invalid.
@@ -90,12 +99,13 @@ class Options:
             given = own.get(name, self._config.getoption(f"benchmark_{name}", None))
             return default if given is None else given
 
-        return Budget(
+        budget = Budget(
             min_rounds=max(6, int(limit("min_rounds", 6))),
             max_time_s=float(limit("max_time", 1.0)),
             target_precision=float(limit("precision", 0.02)),
             timeout_s=self.timeout_s,
         )
+        return budget.shared_by(self._share)
 
     @property
     def is_timing(self) -> bool:
@@ -118,6 +128,13 @@ class Options:
     def command(self) -> str:
         """The shell line that repeats this run."""
         return command_line(self._config.invocation_params.args, os.environ)
+
+    def _processes(self, assignment: Assignment | None) -> int:
+        try:
+            return 0 if assignment is not None else processes_of(self._config, os.environ)
+        except UsageError as error:
+            self._errors.append(error)
+            return 0
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
         """Return the parsed option or ini key; the default if it is invalid."""

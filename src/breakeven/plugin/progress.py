@@ -1,7 +1,8 @@
 """The progress of a run: one line on a terminal, a plain line every ten seconds elsewhere, in place of dots.
 
 It is written only between cases, through pytest's own reporter: a thread that redraws it while a case is
-timed would take a core away, and small machines have few.
+timed would take a core away, and small machines have few. `RunProgress` shows that of measuring processes,
+`Progress` and its display that of cases in pytest's own.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from breakeven.case import OutcomeKind
+from breakeven.format import one_line
+from breakeven.runs.journal import CaseEnded, Journal, Line
+
 if TYPE_CHECKING:
     from breakeven.plugin.estimate import DurationEstimate
+    from breakeven.plugin.replaying import ReplayingSession
     from breakeven.plugin.session import BenchmarkSession
 
 INTERVAL_S = 10.0
@@ -66,15 +72,13 @@ class Progress:
         self._ended.add(nodeid)
         self._last, self._current = result, None
 
-    def line(self, columns: int | None = None) -> str:
-        """Return the line of the current case, cut to the number of columns."""
+    def line(self) -> str:
+        """Return the line of the current case."""
         begun = {*self._ended, *([] if self._current is None else [self._current[0]])}
         last = f"; last: {self._last}" if self._last else ""
-        left = self._estimate.left()
-        low, high = clock_time(left.low_s), clock_time(left.high_s)
-        time_left = low if low == high else f"{low} to {high}"
-        line = f"breakeven: case {len(begun)} of {len(self._estimate)}, {time_left} left{last}"
-        return line if columns is None or len(line) <= columns else f"{line[: columns - 1]}…"
+        return (
+            f"breakeven: case {len(begun)} of {len(self._estimate)}, {_time_left(self._estimate)} left{last}"
+        )
 
     def line_if_due(self) -> str | None:
         """Return the line if enough time has passed since the last one or the start of the run."""
@@ -96,17 +100,147 @@ def clock_time(duration_s: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def show_progress(session: pytest.Session, benchmarks: BenchmarkSession) -> None:
+def _time_left(estimate: DurationEstimate) -> str:
+    left = estimate.left()
+    low, high = clock_time(left.low_s), clock_time(left.high_s)
+    return low if low == high else f"{low} to {high}"
+
+
+class LiveLine:
+    """A line that is redrawn on a terminal, and written once in a while elsewhere."""
+
+    def __init__(self, reporter: Any) -> None:
+        self._reporter = reporter
+        self.is_live = reporter.isatty and not any(map(os.environ.get, ("CI", "BUILD_NUMBER")))
+        self._is_drawn = False
+
+    # `write_raw`, because pytest counts the characters of `write` and would wrap the line. The carriage
+    # return is written separately, because text that the terminal cannot encode is escaped.
+    def draw(self, line: str) -> None:
+        """Draw the line in place of the last one, cut to the width of the terminal."""
+        columns = _columns()
+        shown = line if len(line) <= columns else f"{line[: columns - 1]}…"
+        self._reporter.write_raw("\r")
+        self._reporter.write_raw(shown.ljust(columns), flush=True)
+        self._is_drawn = True
+
+    def erase(self) -> None:
+        """Leave an empty line."""
+        if self._is_drawn:
+            self._reporter.write_raw("\r" + " " * _columns() + "\r", flush=True)
+            self._is_drawn = False
+
+    def write(self, line: str) -> None:
+        """Write a line that stays."""
+        self.erase()
+        self._reporter.ensure_newline()
+        self._reporter.write_line(line)
+        self._reporter.flush()  # a pipe would buffer it
+
+
+class RunProgress:
+    """The progress of the measuring processes of a run, from the lines of their journal.
+
+    Args:
+        reporter: pytest's own, None where another plugin has replaced it.
+        journal: the journal, with the plan.
+        estimate: how long the cases take.
+        label: returns the name of a case.
+        is_quiet: whether nothing but problems is shown.
+        clock: seconds; injected by tests.
+    """
+
+    def __init__(
+        self,
+        reporter: Any,
+        journal: Journal,
+        estimate: DurationEstimate,
+        label: Callable[[str], str],
+        *,
+        is_quiet: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._line = None if reporter is None else LiveLine(reporter)
+        self._journal = journal
+        self._estimate = estimate
+        self._label = label
+        self._is_quiet = is_quiet
+        self._clock = clock
+        self._process, self._cases, self._last = 0, 0, ""
+        self._written_at = clock()
+
+    def begin_process(self, process: int) -> None:
+        """Show that a process is started."""
+        self._process = process
+        self._cases = sum(self._journal.is_wanted(case, process) for case in self._journal.run.cases)
+        self._draw()
+
+    def show(self, line: Line) -> None:
+        """Show what has happened."""
+        if isinstance(line, CaseEnded):
+            self._last = f"{line.outcome}, {self._label(line.case)}"
+            if line.process == 0:
+                self._estimate.end(line.case, line.seconds, line.step_s, line.canary_s)
+            if line.outcome in (OutcomeKind.CRASHED, OutcomeKind.TIMEOUT, OutcomeKind.FAILED):
+                self.say(f"breakeven: {self._label(line.case)} {line.outcome}: {one_line(line.reason, 300)}")
+        self._draw()
+
+    def say(self, line: str) -> None:
+        """Write a line that stays."""
+        if self._line is not None:
+            self._line.write(line)
+
+    def close(self) -> None:
+        """Leave the terminal as pytest expects it."""
+        if self._line is not None:
+            self._line.erase()
+
+    def text(self) -> str:
+        """Return the line: the process, the case in it, and the time that all processes still take."""
+        ended = sum(self._process in processes for processes in self._journal.ended.values())
+        last = f"; last: {self._last}" if self._last else ""
+        case = min(self._cases, ended + 1)
+        return (
+            f"breakeven: process {self._process + 1} of {self._journal.run.processes}, case {case} of "
+            f"{self._cases}, {_time_left(self._estimate)} left{last}"
+        )
+
+    def _draw(self) -> None:
+        if self._line is None or self._is_quiet:
+            return
+        if self._line.is_live:
+            self._line.draw(self.text())
+        elif self._clock() - self._written_at >= INTERVAL_S:
+            self._written_at = self._clock()
+            self._line.write(self.text())
+
+
+def run_progress(session: pytest.Session, benchmarks: ReplayingSession) -> RunProgress:
+    """Return the progress of a session's measuring processes."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    estimate = benchmarks.plan.estimate()
+    assert estimate is not None
+    return RunProgress(
+        reporter,
+        benchmarks.journal,
+        estimate,
+        benchmarks.plan.label,
+        is_quiet=session.config.get_verbosity() < 0,
+    )
+
+
+def show_progress(session: pytest.Session, benchmarks: BenchmarkSession, *, is_live: bool) -> None:
     """Replace pytest's dots for breakeven's cases, unless -v or -q is given.
 
-    A reporter other than pytest's own draws its own progress.
+    A reporter other than pytest's own draws its own progress. `is_live` is whether the cases are timed now.
     """
     config, estimate = session.config, benchmarks.plan.estimate()
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     is_default = type(reporter).__module__ == "_pytest.terminal"
     if estimate and is_default and config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) == 0:
         is_mixed = any(item.nodeid not in estimate for item in session.items)
-        display = ProgressDisplay(reporter, Progress(estimate), benchmarks, is_mixed=is_mixed)
+        progress = Progress(estimate)
+        display = ProgressDisplay(reporter, progress, benchmarks, is_mixed=is_mixed, is_live=is_live)
         config.pluginmanager.register(display)
 
 
@@ -114,37 +248,45 @@ class ProgressDisplay:
     """A pytest plugin that writes the progress of breakeven's cases instead of file names and dots.
 
     A failure keeps its letter, on a line with the case's name. The output of other tests is unchanged.
-    `is_mixed` is whether there are any: pytest's percentages then include breakeven's cases.
+    `is_mixed` is whether there are any: pytest's percentages then include breakeven's cases. `is_live` is
+    whether the cases are timed now; else there is nothing to wait for.
     """
 
     def __init__(
-        self, reporter: Any, progress: Progress, benchmarks: BenchmarkSession, *, is_mixed: bool
+        self,
+        reporter: Any,
+        progress: Progress,
+        benchmarks: BenchmarkSession,
+        *,
+        is_mixed: bool,
+        is_live: bool,
     ) -> None:
         self._reporter = reporter
         self._progress = progress
         self._benchmarks = benchmarks
         self._is_mixed = is_mixed
-        self._is_live = reporter.isatty and not any(map(os.environ.get, ("CI", "BUILD_NUMBER")))
+        self._is_live = is_live
+        self._line = LiveLine(reporter)
         self._shows_paths = reporter.showfspath
         self._letter = ""
-        self._is_drawn = False
         self._is_over = False
 
     @pytest.hookimpl(tryfirst=True)  # before pytest writes the name of the file
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write the line of a case that begins."""
         if nodeid not in self._progress:
-            self._erase()
+            self._line.erase()
             self._reporter.showfspath = self._shows_paths
             return
         self._reporter.ensure_newline()
         self._reporter.showfspath = False
         self._progress.start(nodeid)
-        if self._is_live:
-            self._draw()
+        if not self._is_live:
+            return
+        if self._line.is_live:
+            self._line.draw(self._progress.line())
         elif line := self._progress.line_if_due():
-            self._reporter.write_line(line)
-            self._reporter.flush()  # a pipe would buffer it
+            self._line.write(line)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
@@ -152,7 +294,7 @@ class ProgressDisplay:
         result = yield
         is_quiet = (report.passed or report.skipped) and not hasattr(report, "wasxfail")
         if report.nodeid in self._progress and not is_quiet:
-            self._erase()
+            self._line.erase()
             line = f"{self._letter} {self._benchmarks.plan.label(report.nodeid)}"
             self._reporter.write_line(line, red=report.failed, yellow=not report.failed)
             self._reporter.flush()
@@ -174,27 +316,14 @@ class ProgressDisplay:
             step_s, canary_s = benchmarks.step_s.get(nodeid), benchmarks.canary_s.get(nodeid, 0.0)
             self._progress.end(nodeid, benchmarks.result(nodeid), step_s, canary_s)
             if self._progress.is_complete:
-                self._erase()
+                self._line.erase()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Leave the terminal as pytest expects it, also if the run was stopped."""
-        self._erase()
+        self._line.erase()
         self._reporter.showfspath = self._shows_paths
         self._is_over = True
-
-    # `write_raw`, because pytest counts the characters of `write` and would wrap the line. The carriage
-    # return is written separately, because text that the terminal cannot encode is escaped.
-    def _draw(self) -> None:
-        columns = _columns()
-        self._reporter.write_raw("\r")
-        self._reporter.write_raw(self._progress.line(columns).ljust(columns), flush=True)
-        self._is_drawn = True
-
-    def _erase(self) -> None:
-        if self._is_drawn:
-            self._reporter.write_raw("\r" + " " * _columns() + "\r", flush=True)
-            self._is_drawn = False
 
 
 def _columns() -> int:

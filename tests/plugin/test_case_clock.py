@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakeven.plugin.step_clock import StepClock
+from breakeven.plugin.case_clock import CaseClock
 
 TIMERS = """
 import time
@@ -37,7 +37,7 @@ def timed(bench, monkeypatch):
 
 @pytest.mark.parametrize("steps", [1, 3, 1000])
 def test_divides(steps):
-    clock = StepClock(iter([6.0, 12.0]).__next__)
+    clock = CaseClock(iter([6.0, 12.0]).__next__)
     clock.steps = steps
     assert [clock(), clock()] == [6.0 / steps, 12.0 / steps]
 

@@ -1,0 +1,208 @@
+"""The session of a coordinator: measuring processes time the cases, and its own items replay their rounds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from breakeven.case import SCHEMA, CaseKey, OutcomeKind
+from breakeven.errors import UsageError
+from breakeven.format import one_line
+from breakeven.hardware.device import Device
+from breakeven.measure.workload import Recipe
+from breakeven.plugin.case_clock import CLOCK
+from breakeven.plugin.coordinator import Coordinator, JournalUnwritableError
+from breakeven.plugin.launching import Launcher
+from breakeven.plugin.order import sorted_in_place
+from breakeven.plugin.progress import run_progress
+from breakeven.plugin.session import BenchmarkSession, Untimed
+from breakeven.plugin.summary import Timing
+from breakeven.runs.joining import JoinedCase, join, joined_machine, process_records, spent
+from breakeven.runs.journal import (
+    SUFFIX,
+    Journal,
+    JournalFile,
+    RunStarted,
+    journal_of,
+    read_journal,
+    refuse_differences,
+)
+from breakeven.stats.intervals import median_interval
+
+UNNAMED = Path(".breakeven", f"run.json{SUFFIX}")
+"""The journal of a run without a run file."""
+
+
+class ReplayingSession(BenchmarkSession):
+    """Has the cases timed by measuring processes, and replays their rounds into pytest-benchmark."""
+
+    journal: Journal
+    is_timing_here = False
+
+    def _prepare(self, session: pytest.Session) -> None:
+        path = UNNAMED if self.run_file.path is None else journal_of(self.run_file.path)
+        self._file = open_journal(path, self._run_started(session), resume=self.options.resume)
+        self._open.callback(self._file.close)
+        self.journal = read_journal(path)
+
+    def _begin(self, session: pytest.Session) -> None:
+        self.is_kept = False
+        progress = run_progress(session, self)
+        launcher = Launcher(self.journal.path, session.config)
+        coordinator = Coordinator(self.journal, self._file, launcher, self.options.timeout_s, progress)
+        try:
+            coordinator.run()
+        except JournalUnwritableError as error:
+            pytest.exit(f"breakeven: {error}", returncode=pytest.ExitCode.TESTS_FAILED)
+        finally:
+            progress.close()
+        self.is_kept = True
+        self._timed_first(session)
+
+    def measure(
+        self,
+        item: pytest.Item,
+        case: CaseKey,
+        device: Device,  # noqa: ARG002 - the measuring processes have used them
+        recipe: Recipe,  # noqa: ARG002
+        benchmark: Any,
+    ) -> Untimed | None:
+        """Replay the rounds of a case; return how it ended if it has none, or if it crashed in a process."""
+        joined = join(self.journal, item.nodeid)
+        if not joined.is_timed:
+            benchmark.has_error = True
+            return self._untimed(item.nodeid, joined)
+        benchmark.extra_info.update({**joined.extra_info, "processes": list(joined.processes)})
+        item.stash[CLOCK].replay(joined.data)
+        benchmark.pedantic(lambda: None, rounds=len(joined.data), warmup_rounds=0, iterations=1)
+        flags = tuple(joined.extra_info["flags"])
+        self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
+        if joined.crashed:
+            reason = f"{joined.crashed}; other processes timed it"
+            pytest.fail(f"{case.label()}: {reason}", pytrace=False)
+        return None
+
+    def machine(self) -> dict[str, Any]:
+        """Return the machine's facts as the measuring processes found them."""
+        return joined_machine(self.journal)
+
+    def record(self) -> dict[str, Any]:
+        """Return what the run file has of the processes."""
+        finished = self.journal.finished
+        return {
+            "processes": process_records(self.journal),
+            "settings": finished[min(finished)].settings if finished else {},
+            "spent_s": spent(self.journal),
+            "wall_s": self.wall_s,
+        }
+
+    def complete(self, output_json: dict[str, Any]) -> None:
+        """Add breakeven's part to a run file before it is written."""
+        super().complete(output_json)
+        output_json["breakeven"]["complete"] &= self.journal.is_complete
+
+    def close(self) -> None:
+        """Remove the journal if the run file has all of it."""
+        if self.has_begun and self.is_kept and self.run_file.problem is None:
+            self.journal.path.unlink(missing_ok=True)
+            if self.journal.path == UNNAMED:
+                with suppress(OSError):  # there is something else in it
+                    UNNAMED.parent.rmdir()
+        super().close()
+
+    def summary(self, columns: int) -> list[str]:
+        """Return the last lines of the run."""
+        if self.is_kept:
+            return super().summary(columns)
+        ended = sum(len(processes) for processes in self.journal.ended.values())
+        return [
+            "",
+            f"breakeven: stopped with {ended} timings in {self.journal.path}; to go on, repeat the command "
+            "with --breakeven-resume; to make a run file of them, run: breakeven recover "
+            f"{self.journal.path}",
+        ]
+
+    def _untimed(self, nodeid: str, joined: JoinedCase) -> Untimed:
+        outcome = self._record(nodeid, joined.outcome, joined.reason)
+        if joined.stack and self.options.wants_traceback and joined.outcome == OutcomeKind.FAILED:
+            pytest.fail("\n".join(joined.stack), pytrace=False)
+        return Untimed(outcome)
+
+    def _timed_first(self, session: pytest.Session) -> None:
+        """Let the cases with rounds come first, so that -x at one that failed loses none of them."""
+        ended = self.journal.ended
+        is_last = {
+            nodeid: not any(stored.is_timed for stored in ended.get(nodeid, {}).values())
+            for nodeid in self.plan.cases
+        }
+        session.items[:] = sorted_in_place(session.items, lambda item: is_last.get(item.nodeid))
+
+    def _run_started(self, session: pytest.Session) -> RunStarted:
+        config, options = session.config, self.options
+        hook = config.hook
+        cases = {nodeid: case.as_extra_info() for nodeid, case in self.plan.cases.items() if case is not None}
+        files = {item.path for item in session.items if item.nodeid in self.plan.cases}
+        budget = options.budget()
+        return RunStarted(
+            schema=SCHEMA,
+            pid=os.getpid(),
+            began=datetime.now(UTC).isoformat(),
+            command=options.command,
+            processes=options.processes,
+            seed=options.seed,
+            cases=cases,
+            sources={os.path.relpath(path, config.rootpath): _digest(path) for path in sorted(files)},
+            settings={
+                "breakeven": version("breakeven"),
+                "torch": version("torch"),
+                "max_time_s": budget.max_time_s,
+                "min_rounds": budget.min_rounds,
+                "precision": budget.target_precision,
+            },
+            machine_info=hook.pytest_benchmark_generate_machine_info(config=config),
+            commit_info=hook.pytest_benchmark_generate_commit_info(config=config),
+        )
+
+
+def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:
+    """Return the locked journal of a run: the one that is there if it is resumed, else a new one.
+
+    An old one is renamed.
+
+    Raises:
+        UsageError: it cannot be written, another run has it, or it is of another run.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = JournalFile(path)
+        if not file.lock():
+            raise UsageError(
+                f"{path} is being written by another run (process {read_journal(path).run.pid}); wait for it, "
+                "or choose another file with --benchmark-json"
+            )
+        if path.stat().st_size:
+            if resume:
+                refuse_differences(read_journal(path), run)
+                return file
+            path.replace(path.with_name(f"{path.name}.old"))
+            file.close()
+            return open_journal(path, run, resume=False)
+        file.write(run)
+        file.flush()
+    except OSError as error:
+        raise UsageError(
+            f"the journal {path} cannot be written ({one_line(error.strerror or error)}); choose a directory "
+            "that you may write and that has space, with --benchmark-json"
+        ) from None
+    return file
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,0 +1,179 @@
+"""A measuring process: pytest with the coordinator's arguments, which times its share and journals it.
+
+It writes no results but the journal, and keeps pytest's options and plugins that would from doing so. It ends
+with its coordinator, and leaves Ctrl-C to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from breakeven.case import OutcomeKind
+from breakeven.plugin.assignment import Assignment
+from breakeven.runs.journal import (
+    TIMED,
+    CaseEnded,
+    CaseStarted,
+    JournalFile,
+    Line,
+    ProcessEnded,
+    ProcessStarted,
+    read_journal,
+)
+
+if TYPE_CHECKING:
+    from breakeven.plugin.measuring import MeasuringSession
+
+RESTART, JOURNAL_FAILED = 75, 74
+"""Exit codes: of a process that lost its device, and of one that could not write the journal (sysexits.h's
+"try again" and "input/output error")."""
+
+STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
+
+UNSET = {
+    "benchmark_json": None, "benchmark_save": None, "benchmark_autosave": None, "benchmark_compare": None,
+    "benchmark_compare_fail": None, "benchmark_histogram": None, "benchmark_cprofile": None,
+    "xmlpath": None, "log_file": None, "durations": None, "pastebin": None, "report_log": None,
+    "json_report": False, "htmlpath": None, "cov_report": {}, "cov_append": True, "cov_fail_under": None,
+    "verbose": -2,
+}  # fmt: skip
+"""The options with which pytest and its plugins write files and summaries: those are the coordinator's. What
+was covered is appended, and combined there."""
+
+RESELECTING = ("lfplugin", "nfplugin", "stepwiseplugin")
+"""pytest's plugins that choose tests by the last run and remember this one, as the coordinator does."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """The plugin of a measuring process."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.process = assignment.process
+        self.journal = read_journal(assignment.journal)
+        self._file = JournalFile(Path(assignment.journal))
+        self._coordinator = os.getppid()
+        self._began_s = 0.0
+        self._stack = Path(assignment.stack).open("w")  # noqa: SIM115 - until the process ends
+        self._traceback = ""
+        self._session: MeasuringSession | None = None
+        _end_with_parent()
+        if STACK_SIGNAL is not None:
+            faulthandler.register(STACK_SIGNAL, self._stack, all_threads=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def select(self, items: list[pytest.Item]) -> None:
+        """Keep the cases that this process has yet to time."""
+        left = set(self.journal.left(self.process))
+        items[:] = [item for item in items if item.nodeid in left]
+
+    def begin(self, session: MeasuringSession, order: list[str]) -> None:
+        """Journal the start of the process."""
+        self._session = session
+        self._write(
+            ProcessStarted(
+                process=self.process,
+                pid=os.getpid(),
+                seed=session.seed,
+                order=order,
+                machine=session.machine_at_start(),
+            )
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        """Leave results to the coordinator."""
+        for name, value in UNSET.items():
+            if hasattr(config.option, name):
+                setattr(config.option, name, value)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Leave the choice of tests to the coordinator."""
+        for name in RESELECTING:
+            config.pluginmanager.unregister(name=name)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Journal the start and the end of a case."""
+        if os.getppid() != self._coordinator:
+            os._exit(1)
+        self._write(CaseStarted(process=self.process, case=item.nodeid))
+        self._began_s, self._traceback = time.perf_counter(), ""
+        result = yield
+        assert self._session is not None
+        ended = self._session.ended(item.nodeid)
+        ended.process, ended.seconds = self.process, time.perf_counter() - self._began_s
+        ended.stack = self._traceback.splitlines()
+        self._write(ended)
+        if ended.outcome == OutcomeKind.CRASHED:  # only a new process can use the device again
+            self._leave(RESTART)
+        return result
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the traceback of a failure, if it is shown."""
+        if report.failed and self._session is not None and self._session.options.wants_traceback:
+            self._traceback = report.longreprtext
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Journal the end of the process."""
+        if self._session is None or not self._session.has_begun:
+            return
+        record = self._session.record()
+        self._write(
+            ProcessEnded(
+                process=self.process,
+                state=self._session.machine()["state"],
+                spent_s=record["spent_s"],
+                wall_s=record["wall_s"],
+                settings=record["settings"],
+            )
+        )
+
+    def _write(self, line: Line) -> None:
+        try:
+            self._file.write(line)
+        except OSError as error:
+            print(f"breakeven: {error.strerror}", file=sys.__stderr__, flush=True)
+            self._leave(JOURNAL_FAILED)
+
+    @staticmethod
+    def _leave(code: int) -> None:
+        """End at once: what pytest and the device's library do at exit may hang or fail."""
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def ended_case(nodeid: str, benchmark: Any, hand_on: dict[str, Any], **facts: Any) -> CaseEnded:
+    """Return the line of a timed case."""
+    named: dict[str, Any] = benchmark.stats.as_dict(stats=False)
+    extra_info = named.pop("extra_info")
+    return CaseEnded(
+        process=0,
+        case=nodeid,
+        outcome=TIMED,
+        data=list(benchmark.stats.stats.data),
+        extra_info=extra_info,
+        hand_on=hand_on,
+        benchmark=named,
+        **facts,
+    )
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent is gone; elsewhere than Linux it notices later."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

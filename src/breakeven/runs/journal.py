@@ -1,0 +1,322 @@
+"""The journal of a run: a line of JSON for each thing that happened, on disk as soon as it has happened.
+
+The first line is a `RunStarted`. Each measuring process then appends a `ProcessStarted`, a `CaseStarted` and a
+`CaseEnded` for each of its cases, and a `ProcessEnded`. A line that was cut off, by a kill or a full disk, is
+ignored, and so is one that is not JSON.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from breakeven.errors import UsageError
+from breakeven.format import one_line
+from breakeven.phases import find_phase
+from breakeven.runs.json_files import Place
+
+SUFFIX = ".journal"
+
+TIMED = "timed"
+"""The outcome of a case with rounds."""
+
+_REMEDY = "give the journal of a run, RUN.json.journal"
+
+
+class RunStarted(msgspec.Struct, tag_field="kind", tag="run", kw_only=True):
+    """What the run was to measure: everything that a resumed run must have in common with it.
+
+    `cases` has the identity of each case by the id of its item, in the order of the sweeps; `sources` the
+    digest of each benchmark file, `settings` the versions and options.
+    """
+
+    schema: int
+    pid: int
+    began: str
+    command: str
+    processes: int
+    seed: int
+    cases: dict[str, dict[str, Any]]
+    sources: dict[str, str]
+    settings: dict[str, Any]
+    machine_info: dict[str, Any]
+    commit_info: dict[str, Any]
+
+
+class ProcessStarted(msgspec.Struct, tag_field="kind", tag="process", kw_only=True):
+    """A measuring process: its seed, the order of its cells, and the machine's facts."""
+
+    process: int
+    pid: int
+    seed: int
+    order: list[str]
+    machine: dict[str, Any]
+    look: dict[str, Any] | None = None
+
+
+class CaseStarted(msgspec.Struct, tag_field="kind", tag="begin", kw_only=True):
+    """A case that has begun."""
+
+    process: int
+    case: str
+
+
+class CaseEnded(msgspec.Struct, tag_field="kind", tag="end", kw_only=True, omit_defaults=True):
+    """How a case ended in a process: `data` are its rounds in seconds, per step.
+
+    `hand_on` is what later processes need not find out again, `benchmark` how pytest-benchmark names the case.
+    """
+
+    process: int
+    case: str
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+    step_s: float | None = None
+    canary_s: float = 0.0
+    data: list[float] = []
+    extra_info: dict[str, Any] = {}
+    hand_on: dict[str, Any] = {}
+    benchmark: dict[str, Any] = {}
+    stack: list[str] = []
+
+
+class ProcessEnded(msgspec.Struct, tag_field="kind", tag="process_end", kw_only=True):
+    """The end of a process that was not killed."""
+
+    process: int
+    state: dict[str, Any]
+    spent_s: dict[str, float]
+    wall_s: float
+    settings: dict[str, str]
+
+
+Line = RunStarted | ProcessStarted | CaseStarted | CaseEnded | ProcessEnded
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A `CaseEnded` in the journal, without its rounds; the rest of it is read when it is needed."""
+
+    outcome: str
+    reason: str
+    at: int
+    length: int
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it has rounds."""
+        return self.outcome == TIMED
+
+
+@dataclass
+class Journal:
+    """What a journal says so far; `read_on` reads what was appended since.
+
+    `ended` has, for each case, how it ended by process; `begun` is the case that has begun and not ended.
+    """
+
+    path: Path
+    run: RunStarted
+    started: dict[int, ProcessStarted] = field(default_factory=dict)
+    ended: dict[str, dict[int, Stored]] = field(default_factory=dict)
+    finished: dict[int, ProcessEnded] = field(default_factory=dict)
+    begun: CaseStarted | None = None
+    _read_to: int = 0
+
+    def read_on(self) -> Iterator[Line]:
+        """Yield the whole lines that were appended since the last call."""
+        with self.path.open("rb") as file:
+            file.seek(self._read_to)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    return
+                at, self._read_to = self._read_to, self._read_to + len(raw)
+                line = _decoded(raw)
+                if line is not None:
+                    self._note(line, at, len(raw))
+                    yield line
+
+    def _note(self, line: Line, at: int, length: int) -> None:
+        match line:
+            case ProcessStarted():
+                self.started[line.process] = line
+                self.begun = None
+            case CaseStarted():
+                self.begun = line
+            case CaseEnded():
+                stored = Stored(line.outcome, line.reason, at, length)
+                self.ended.setdefault(line.case, {})[line.process] = stored
+                self.begun = None
+            case ProcessEnded():
+                self.finished[line.process] = line
+            case RunStarted():
+                pass
+
+    def whole(self, case: str, process: int) -> CaseEnded:
+        """Return all that was stored of a case in a process."""
+        stored = self.ended[case][process]
+        with self.path.open("rb") as file:
+            file.seek(stored.at)
+            line = _decode(file.read(stored.length))
+        assert isinstance(line, CaseEnded)
+        return line
+
+    def hand_on(self, case: str, process: int) -> list[Mapping[str, Any]]:
+        """Return what the processes before this one hand on about a case, in their order."""
+        timed = (before for before in range(process) if self.is_timed(case, before))
+        return [self.whole(case, before).hand_on for before in timed]
+
+    def is_timed(self, case: str, process: int) -> bool:
+        """Return whether a process has rounds of a case."""
+        stored = self.ended.get(case, {}).get(process)
+        return stored is not None and stored.is_timed
+
+    def is_wanted(self, case: str, process: int) -> bool:
+        """Return whether a process times a case: the first one all, later ones those that the first timed.
+
+        A phase that is not the headline takes fewer processes.
+        """
+        if process == 0:
+            return True
+        phase = find_phase(self.run.cases[case].get("phase", ""))
+        processes = self.run.processes if phase is None else phase.processes(self.run.processes)
+        return process < processes and self.is_timed(case, 0)
+
+    def left(self, process: int) -> list[str]:
+        """Return the cases that a process has yet to time, in the order of the sweeps."""
+        return [
+            case
+            for case in self.run.cases
+            if process not in self.ended.get(case, {}) and self.is_wanted(case, process)
+        ]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every process has ended all of its cases."""
+        return not any(self.left(process) for process in range(self.run.processes))
+
+
+def read_journal(path: str | os.PathLike[str]) -> Journal:
+    """Read a journal.
+
+    Raises:
+        RunFileError: it cannot be read, or does not begin as a journal.
+    """
+    place = Place(os.fspath(path))
+    try:
+        with Path(path).open("rb") as file:
+            first = file.readline()
+    except OSError as error:
+        place.refuse(f"cannot be read ({one_line(error.strerror or error)})", _REMEDY)
+    run = _decoded(first) if first.endswith(b"\n") else None
+    if not isinstance(run, RunStarted):
+        place.refuse("is not the journal of a run: its first line does not describe one", _REMEDY)
+    place.refuse_newer(run.schema)
+    journal = Journal(Path(path), run)
+    for _ in journal.read_on():
+        pass
+    return journal
+
+
+def journal_of(run_file: Path) -> Path:
+    """Return the path of a run file's journal."""
+    return run_file.with_name(f"{run_file.name}{SUFFIX}")
+
+
+class JournalFile:
+    """A journal that this process appends to: a whole line at a time, in one write.
+
+    Where the last line was cut off, the first write ends it.
+
+    Raises:
+        OSError: it cannot be opened, or a line cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        size = os.fstat(self._file).st_size
+        self._is_cut = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+
+    def write(self, line: Line) -> None:
+        """Append a line."""
+        raw = (b"\n" if self._is_cut else b"") + encoded(line) + b"\n"
+        self._is_cut = True
+        written = os.write(self._file, raw)
+        if written < len(raw):  # a full disk takes a part
+            os.write(self._file, raw[written:])
+        self._is_cut = False
+
+    def flush(self) -> None:
+        """Wait until all lines are on disk."""
+        os.fsync(self._file)
+
+    def lock(self) -> bool:
+        """Return whether no other process has the lock, which ends with the process that has it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the file, and give up the lock."""
+        os.close(self._file)
+
+
+def encoded(line: Line) -> bytes:
+    """Return a line as JSON; values that JSON lacks become text, as pytest-benchmark writes them."""
+    try:
+        return msgspec.json.encode(line, enc_hook=str)
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can escape and msgspec cannot
+        return json.dumps(msgspec.to_builtins(line, enc_hook=str)).encode()
+
+
+def refuse_differences(journal: Journal, now: RunStarted) -> None:
+    """Refuse to resume a journal of another plan, of other sources, versions or options.
+
+    Raises:
+        UsageError: naming the first difference.
+    """
+    before = journal.run
+    ours = {"processes": before.processes, "seed": before.seed, **before.settings}
+    given = {"processes": now.processes, "seed": now.seed, **now.settings}
+    found = [
+        f"{name} was {one_line(ours.get(name), 80)} and is {one_line(given.get(name), 80)}"
+        for name in dict.fromkeys((*ours, *given))
+        if ours.get(name) != given.get(name)
+    ]
+    found += [
+        f"{one_line(path, 200)} has changed"
+        for path in dict.fromkeys((*before.sources, *now.sources))
+        if before.sources.get(path) != now.sources.get(path)
+    ]
+    if before.cases != now.cases:
+        gone, added = before.cases.keys() - now.cases.keys(), now.cases.keys() - before.cases.keys()
+        example = one_line(min(gone | added, default=next(iter(now.cases), "")), 200)
+        found.append(f"{len(gone)} of its cases are gone and {len(added)} are new, such as {example}")
+    if found:
+        raise UsageError(
+            f"--breakeven-resume cannot go on with {journal.path}: {'; '.join(found[:3])}; measure again "
+            "without the option (the journal is then kept as .old), or use `breakeven recover`"
+        )
+
+
+def _decoded(raw: bytes) -> Line | None:
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.convert(json.loads(raw), Line)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):  # msgspec's and json's errors are of the first kind
+        return None
