@@ -132,8 +132,8 @@ class Coordinator:
         """Return whether another process may start; journal the case in which this one died."""
         if code == JOURNAL_FAILED:
             raise JournalUnwritableError(
-                f"{self._journal.path} cannot be written ({running.last_line()}); free some space, and repeat "
-                "the command with --breakeven-resume"
+                f"{self._journal.path} cannot be written ({running.last_line()}); free some space, and "
+                "repeat the command with --breakeven-resume"
             )
         begun = self._journal.begun
         if begun is not None:

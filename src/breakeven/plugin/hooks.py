@@ -195,8 +195,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Print the plan, after checking that the results can be written; have the cases timed.
 
-    A cell is timed again after the last case. Ctrl-C and -x leave the loop by an exception, so that nothing is
-    timed after them.
+    A cell is timed again after the last case. Ctrl-C and -x leave the loop by an exception, so that nothing
+    is timed after them.
     """
     benchmarks = session.config.stash.get(BENCHMARKS, None)
     option = session.config.option
@@ -383,7 +383,7 @@ def _benchmarks_of(config: pytest.Config) -> BenchmarkSession:
 
 
 def _new_session(config: pytest.Config) -> BenchmarkSession:
-    """Return the session of a measuring process, of their coordinator, or of a pytest that measures itself."""
+    """Return the session of a measuring process, of their coordinator, or of a pytest that times itself."""
     from breakeven.plugin.measuring import MeasuringSession
     from breakeven.plugin.options import Options
     from breakeven.plugin.replaying import ReplayingSession

@@ -71,7 +71,7 @@ class Launcher:
         assignment = Assignment(str(self._journal), process, stack, affinity())
         # Without -P, Python would let a file in the current directory hide one of the same name elsewhere,
         # which the command `pytest` does not.
-        flags = [] if os.getcwd() in sys.path or "" in sys.path else ["-P"]
+        flags = [] if str(Path.cwd()) in sys.path or "" in sys.path else ["-P"]
         popen = subprocess.Popen(
             [sys.executable, *flags, "-m", "breakeven.plugin", *self._arguments],
             cwd=self._directory,

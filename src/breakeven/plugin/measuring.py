@@ -33,7 +33,7 @@ from breakeven.stats.intervals import median_interval
 
 
 class MeasuringSession(BenchmarkSession):
-    """Times cases. `worker` journals them, None in pytest's own process; `seed` gives the order of the cells."""
+    """Times cases. `worker` journals them, None in pytest's own process; `seed` is that of the order."""
 
     def __init__(self, config: pytest.Config, options: Options, worker: Worker | None) -> None:
         super().__init__(config, options)
@@ -50,8 +50,10 @@ class MeasuringSession(BenchmarkSession):
         """Put the cases into the order of the run."""
         order_cases(items, self.seed)
 
-    def _begin(self, session: pytest.Session) -> None:
+    def _prepare(self, session: pytest.Session) -> None:  # noqa: ARG002 - the coordinator needs it
         self._open.callback(self._runner.close)
+
+    def _begin(self, session: pytest.Session) -> None:
         self._settings = self._runner.begin()
         self._order = cells_of(self.plan, (item.nodeid for item in session.items))
         if self.worker is not None:

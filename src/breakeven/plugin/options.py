@@ -29,7 +29,8 @@ TABLE_OPTIONS = (
 CPU_CLOCKS = ("process_time", "thread_time")
 
 SETTINGS = (
-    "PYTEST_ADDOPTS", "BREAKEVEN_CASES", "BREAKEVEN_PROCESSES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+    "PYTEST_ADDOPTS", "BREAKEVEN_CASES", "BREAKEVEN_PROCESSES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 """Environment variables that change what is measured, or where; an empty one may hide every GPU."""
 

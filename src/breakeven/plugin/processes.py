@@ -31,7 +31,7 @@ def processes_of(config: pytest.Config, environment: Mapping[str, str]) -> int:
     )
     found = next(((name, text) for name, text in given if text), None)
     processes = DEFAULT if found is None else _number(*found)
-    is_debugged = option.usepdb or option.trace
+    is_debugged = option.usepdb or getattr(option, "trace", False)
     is_untimed = config.getoption("benchmark_disable", False) or config.getoption("benchmark_skip", False)
     return 0 if is_debugged or is_untimed else processes
 
@@ -40,7 +40,7 @@ def _number(name: str, text: str) -> int:
     is_number = text.isascii() and text.isdecimal() and len(text) < 10
     if not is_number or int(text) > MAX:
         raise UsageError(
-            f"{name}={one_line(repr(text), 40)} is not an integer from 0 to {MAX}; use for example {DEFAULT}, "
-            "or 0 to measure in pytest's own process"
+            f"{name}={one_line(repr(text), 40)} is not an integer from 0 to {MAX}; use for example "
+            f"{DEFAULT}, or 0 to measure in pytest's own process"
         )
     return int(text)

@@ -46,6 +46,12 @@ class ReplayingSession(BenchmarkSession):
     journal: Journal
     is_timing_here = False
 
+    def arrange(self, items: list[pytest.Item]) -> None:
+        """Leave the cases in the order of the sweeps: each measuring process has its own."""
+
+    def time_again(self) -> None:
+        """Leave it to the measuring processes."""
+
     def _prepare(self, session: pytest.Session) -> None:
         path = UNNAMED if self.run_file.path is None else journal_of(self.run_file.path)
         self._file = open_journal(path, self._run_started(session), resume=self.options.resume)
@@ -184,8 +190,8 @@ def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:
         file = JournalFile(path)
         if not file.lock():
             raise UsageError(
-                f"{path} is being written by another run (process {read_journal(path).run.pid}); wait for it, "
-                "or choose another file with --benchmark-json"
+                f"{path} is being written by another run (process {read_journal(path).run.pid}); wait for "
+                "it, or choose another file with --benchmark-json"
             )
         if path.stat().st_size:
             if resume:

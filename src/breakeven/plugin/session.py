@@ -91,9 +91,11 @@ class BenchmarkSession(ABC):
             show(line)
         self._begin(session)
 
+    @abstractmethod
     def arrange(self, items: list[pytest.Item]) -> None:
-        """Put the cases into the order of the run; it is that of the sweeps where they are replayed."""
+        """Put the cases into the order of the run."""
 
+    @abstractmethod
     def _prepare(self, session: pytest.Session) -> None:
         """Check what the run needs."""
 
@@ -122,8 +124,9 @@ class BenchmarkSession(ABC):
         reason = "train_benchmark was called twice; call it once, and sweep or parametrize the differences"
         return Untimed(self._record(nodeid, OutcomeKind.FAILED, reason))
 
+    @abstractmethod
     def time_again(self) -> None:
-        """Time the first cell again, where the cases are timed in this process."""
+        """Time the first cell again, unless no other one was timed after it."""
 
     def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Record pytest's report of a case that ended without reaching `measure`."""

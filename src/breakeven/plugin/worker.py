@@ -40,7 +40,7 @@ RESTART, JOURNAL_FAILED = 75, 74
 
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
 
-UNSET = {
+UNSET: dict[str, Any] = {
     "benchmark_json": None, "benchmark_save": None, "benchmark_autosave": None, "benchmark_compare": None,
     "benchmark_compare_fail": None, "benchmark_histogram": None, "benchmark_cprofile": None,
     "xmlpath": None, "log_file": None, "durations": None, "pastebin": None, "report_log": None,

@@ -20,8 +20,8 @@ NOT_REACHED = "not reached: the run was stopped before it"
 class JoinedCase:
     """One case of a run over all processes.
 
-    `data` are its rounds, `processes` how many each process gave. `outcome` and `reason` are those of the case
-    where it has no rounds; `lost` is how it ended in the processes that lost it, by process.
+    `data` are its rounds, `processes` how many each process gave. `outcome` and `reason` are those of the
+    case where it has no rounds; `lost` is how it ended in the processes that lost it, by process.
     """
 
     data: Sequence[float] = ()
@@ -102,7 +102,7 @@ def _processes(journal: Journal) -> int:
 
 
 def _facts(timed: Mapping[int, CaseEnded], data: Sequence[float], lost: Mapping[int, str]) -> dict[str, Any]:
-    """Return a case's ``extra_info``: the first process's facts, and the flags that most processes gave it."""
+    """Return a case's ``extra_info``: the first process's facts, and the flags that most processes gave."""
     infos = [ended.extra_info for ended in timed.values()]
     facts = dict(infos[0])
     evidence: dict[str, Any] = {}

@@ -1,8 +1,8 @@
 """The journal of a run: a line of JSON for each thing that happened, on disk as soon as it has happened.
 
-The first line is a `RunStarted`. Each measuring process then appends a `ProcessStarted`, a `CaseStarted` and a
-`CaseEnded` for each of its cases, and a `ProcessEnded`. A line that was cut off, by a kill or a full disk, is
-ignored, and so is one that is not JSON.
+The first line is a `RunStarted`. Each measuring process then appends a `ProcessStarted`, a `CaseStarted` and
+a `CaseEnded` for each of its cases, and a `ProcessEnded`. A line that was cut off, by a kill or a full disk,
+is ignored, and so is one that is not JSON.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class CaseStarted(msgspec.Struct, tag_field="kind", tag="begin", kw_only=True):
 class CaseEnded(msgspec.Struct, tag_field="kind", tag="end", kw_only=True, omit_defaults=True):
     """How a case ended in a process: `data` are its rounds in seconds, per step.
 
-    `hand_on` is what later processes need not find out again, `benchmark` how pytest-benchmark names the case.
+    `hand_on` is what later processes need not find out again, `benchmark` how pytest-benchmark names the
+    case.
     """
 
     process: int
@@ -317,6 +318,7 @@ def _decoded(raw: bytes) -> Line | None:
     except (msgspec.DecodeError, RecursionError):
         pass
     try:
-        return msgspec.convert(json.loads(raw), Line)  # type: ignore[no-any-return]
+        line: Line = msgspec.convert(json.loads(raw), Line)  # type: ignore[arg-type]
+        return line
     except (ValueError, RecursionError):  # msgspec's and json's errors are of the first kind
         return None
