@@ -7,6 +7,7 @@ golden file. `history` and `check` run the command of that name.
 import difflib
 import gc
 import json
+import os
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,6 +16,11 @@ import pytest
 pytest_plugins = ["pytester"]
 
 GOLDENS = Path(__file__).parent / "goldens"
+
+
+def pytest_configure():
+    """Let inner runs measure in pytest's own process: each measuring process loads torch."""
+    os.environ["BREAKEVEN_PROCESSES"] = "0"
 
 
 def pytest_addoption(parser):
@@ -132,7 +138,8 @@ def torch_is_loaded():
     """Import torch before any `pytester`, which unloads later imports; torch cannot be imported twice."""
     import torch
 
-    import breakeven.plugin.session  # noqa: F401
+    import breakeven.plugin.measuring
+    import breakeven.plugin.replaying  # noqa: F401
 
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
     gc.collect()
@@ -152,7 +159,6 @@ def bench(torch_is_loaded, pytester, monkeypatch):
     # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
-    monkeypatch.setenv("BREAKEVEN_PROCESSES", "0")  # each measuring process loads torch
     # Without a GPU torch records each seed with its whole stack trace, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)
@@ -161,7 +167,7 @@ def bench(torch_is_loaded, pytester, monkeypatch):
 @pytest.fixture
 def sweep_order(monkeypatch):
     """Cases run in the order of their sweeps, for tests of what one case implies for the next."""
-    monkeypatch.setattr("breakeven.plugin.hooks.order_cases", lambda *_: None)
+    monkeypatch.setattr("breakeven.plugin.measuring.order_cases", lambda *_: None)
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ def test_run_file(pytester, monkeypatch):
 
         return Runner(budget, simulation.clock)
 
-    monkeypatch.setattr("breakeven.plugin.session.Runner", runner)
+    monkeypatch.setattr("breakeven.plugin.measuring.Runner", runner)
     result = pytester.runpytest_inprocess(
         "bench_hot.py",
         "--breakeven-devices=simulated",

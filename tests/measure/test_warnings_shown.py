@@ -81,8 +81,8 @@ def test_project_whose_warnings_are_errors(bench, options):
 @pytest.mark.parametrize(
     "where",
     [
-        "breakeven.plugin.session.machine_facts",
-        "breakeven.plugin.session.machine_state",
+        "breakeven.plugin.measuring.machine_facts",
+        "breakeven.plugin.measuring.machine_state",
         "breakeven.hardware.devices.default_threads",
         "breakeven.plugin.options.parse_devices",
     ],

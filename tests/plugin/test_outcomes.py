@@ -229,7 +229,7 @@ def slow(bench, monkeypatch):
 
     ticks = iter(range(10**6))
     monkeypatch.setattr(
-        "breakeven.plugin.session.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
+        "breakeven.plugin.measuring.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
     )
     return bench.write()
 
@@ -332,7 +332,7 @@ def test_canary(bench, monkeypatch):
             calls.append("case")
             return super().measure(*arguments)
 
-    monkeypatch.setattr("breakeven.plugin.session.Runner", Recording)
+    monkeypatch.setattr("breakeven.plugin.measuring.Runner", Recording)
     bench.write("""
 @pytest.mark.sweep(batch_size=[1, 2, 3, 4, 5, 6])
 def bench_six(train_benchmark, batch_size):

@@ -33,7 +33,7 @@ def budget(bench, monkeypatch):
         def measure(self, *arguments):
             raise ValueError(self.budget)
 
-    monkeypatch.setattr("breakeven.plugin.session.Runner", Asking)
+    monkeypatch.setattr("breakeven.plugin.measuring.Runner", Asking)
 
     def given(*options, mark=""):
         bench.max_time_s = None

@@ -384,12 +384,14 @@ def _benchmarks_of(config: pytest.Config) -> BenchmarkSession:
 
 def _new_session(config: pytest.Config) -> BenchmarkSession:
     """Return the session of a measuring process, of their coordinator, or of a pytest that times itself."""
+    from breakeven.measure.warnings_shown import warnings_shown
     from breakeven.plugin.measuring import MeasuringSession
     from breakeven.plugin.options import Options
     from breakeven.plugin.replaying import ReplayingSession
 
     worker = config.pluginmanager.get_plugin(WORKER)
-    options = Options(config, None if worker is None else worker.assignment)
+    with warnings_shown():
+        options = Options(config, None if worker is None else worker.assignment)
     return (
         ReplayingSession(config, options) if options.processes else MeasuringSession(config, options, worker)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,7 +15,7 @@ import pytest
 
 from breakeven.case import SCHEMA, CaseKey, OutcomeKind
 from breakeven.errors import UsageError
-from breakeven.format import one_line
+from breakeven.format import one_line, plural
 from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.case_clock import CLOCK
@@ -53,7 +54,7 @@ class ReplayingSession(BenchmarkSession):
         """Leave it to the measuring processes."""
 
     def _prepare(self, session: pytest.Session) -> None:
-        path = UNNAMED if self.run_file.path is None else journal_of(self.run_file.path)
+        path = journal_path(self.run_file.path)
         self._file = open_journal(path, self._run_started(session), resume=self.options.resume)
         self._open.callback(self._file.close)
         self.journal = read_journal(path)
@@ -115,8 +116,9 @@ class ReplayingSession(BenchmarkSession):
         output_json["breakeven"]["complete"] &= self.journal.is_complete
 
     def close(self) -> None:
-        """Remove the journal if the run file has all of it."""
-        if self.has_begun and self.is_kept and self.run_file.problem is None:
+        """Remove the journal if the run file has all of it, or if there is nothing in it."""
+        is_whole = self.is_kept and self.run_file.problem is None
+        if self.has_begun and (is_whole or not self.journal.ended):
             self.journal.path.unlink(missing_ok=True)
             if self.journal.path == UNNAMED:
                 with suppress(OSError):  # there is something else in it
@@ -127,12 +129,15 @@ class ReplayingSession(BenchmarkSession):
         """Return the last lines of the run."""
         if self.is_kept:
             return super().summary(columns)
-        ended = sum(len(processes) for processes in self.journal.ended.values())
+        stored = [one for processes in self.journal.ended.values() for one in processes.values()]
+        if not stored:
+            return []
+        timed = plural(sum(one.is_timed for one in stored), "timing")
         return [
             "",
-            f"breakeven: stopped with {ended} timings in {self.journal.path}; to go on, repeat the command "
-            "with --breakeven-resume; to make a run file of them, run: breakeven recover "
-            f"{self.journal.path}",
+            f"breakeven: stopped with {timed} in {self.journal.path}; to go on, add --breakeven-resume to "
+            "the command",
+            f"breakeven: or make a run file of them: breakeven recover {shlex.quote(str(self.journal.path))}",
         ]
 
     def _untimed(self, nodeid: str, joined: JoinedCase) -> Untimed:
@@ -175,6 +180,12 @@ class ReplayingSession(BenchmarkSession):
             machine_info=hook.pytest_benchmark_generate_machine_info(config=config),
             commit_info=hook.pytest_benchmark_generate_commit_info(config=config),
         )
+
+
+def journal_path(run_file: Path | None) -> Path:
+    """Return where the journal of a run goes: beside its run file, unless that is none, or a pipe."""
+    is_a_file = run_file is not None and (run_file.is_file() or not run_file.exists())
+    return journal_of(run_file) if run_file is not None and is_a_file else UNNAMED
 
 
 def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:

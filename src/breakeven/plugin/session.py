@@ -19,7 +19,6 @@ import pytest
 
 from breakeven.case import SCHEMA, CaseKey, Outcome, OutcomeKind
 from breakeven.hardware.device import Device
-from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
@@ -61,7 +60,6 @@ class BenchmarkSession(ABC):
     is_timing_here = True
     """Whether the cases are timed in this process."""
 
-    @warnings_shown()
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.options = options
         self.plan = CasePlan(self.options)

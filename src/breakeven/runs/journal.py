@@ -10,8 +10,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ class ProcessEnded(msgspec.Struct, tag_field="kind", tag="process_end", kw_only=
 
 Line = RunStarted | ProcessStarted | CaseStarted | CaseEnded | ProcessEnded
 
-_decode = msgspec.json.Decoder(Line).decode
+_decode: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
+_convert: Callable[[Any], Line] = partial(msgspec.convert, type=Line)
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,6 @@ def _decoded(raw: bytes) -> Line | None:
     except (msgspec.DecodeError, RecursionError):
         pass
     try:
-        line: Line = msgspec.convert(json.loads(raw), Line)  # type: ignore[arg-type]
-        return line
+        return _convert(json.loads(raw))
     except (ValueError, RecursionError):  # msgspec's and json's errors are of the first kind
         return None
