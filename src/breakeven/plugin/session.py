@@ -214,6 +214,7 @@ class BenchmarkSession:
         interval = median_interval(times)
         self.step_s[nodeid] = facts.pop("step_s")
         steady, load = facts.pop("steady"), facts.pop("load")
+        facts.pop("hand_on")
         target = facts["target_precision"]
         facts["half_width"] = interval.half_width
         facts["evidence"] |= evidence_in(times, interval, target, steady=steady)
