@@ -49,7 +49,7 @@ class Process:
         self.clock = SimulatedClock()
         self.runner = Runner(machine.budget, self.clock)
         self.steps, self.calls, self.seconds, self.rounds = 0, 0, [], 0
-        part_s = factor * machine.part_s
+        part_s, self.launch_s = factor * machine.part_s, factor * 1e-5
         self.costs = Costs(part_s, part_s, factor * FORWARD_S * machine.part_s / PART_S, part_s, part_s, part_s)
         self.device = self._device()
 
@@ -63,7 +63,7 @@ class Process:
                     seconds += process.slow_calls.get(process.calls, 0.0)
                 super().enqueue(seconds)
 
-        return Counting(self.clock, 1e-5)
+        return Counting(self.clock, self.launch_s)
 
     def measure(self, phase="train", earlier=None, recipe=None, batch_size=1):
         """Measure a case; return its median, and keep what it hands on as a journal would."""
@@ -89,7 +89,7 @@ class Process:
     def bare_loop_s(self, steps):
         """The time per step of a loop as a user writes it, in a fresh process of the same speed."""
         clock = SimulatedClock()
-        device = self.machine.device_type(clock, 1e-5)
+        device = self.machine.device_type(clock, self.launch_s)
         batch, costs = clock.now, self.costs
         for _ in range(steps):
             for part in STEP_PARTS:
@@ -243,9 +243,10 @@ def test_not_computed_again(monkeypatch):
 class Scaled(nn.Module):
     """Computes another result once it was moved; on the CPU too, if asked to."""
 
-    def __init__(self, factor, cpu_factor=1.0):
+    def __init__(self, device, factor, cpu_factor):
         super().__init__()
         self.linear, self.factor, self.cpu_factor = nn.Linear(2, 1), factor, cpu_factor
+        self.device = device
         self.is_moved = False
 
     def to(self, *args, **kwargs):
@@ -253,31 +254,32 @@ class Scaled(nn.Module):
         return super().to(*args, **kwargs)
 
     def forward(self, x):
+        self.device.enqueue(1e-3)
         return self.linear(x) * (self.factor if self.is_moved else self.cpu_factor)
 
 
-def scaled(factor, cpu_factor=1.0):
+def scaled(device, factor=1.0, cpu_factor=1.0):
     torch.manual_seed(3)
-    return Workload(
-        Scaled(factor, cpu_factor), nn.MSELoss(), torch.optim.Adam, torch.ones(4, 2), torch.ones(4, 1)
-    )
+    model = Scaled(device, factor, cpu_factor)
+    return Workload(model, nn.MSELoss(), torch.optim.Adam, torch.ones(4, 2), torch.ones(4, 1))
 
 
 @pytest.mark.parametrize("phase", ["forward", "train"])
 def test_other_losses_fail(phase):
     """Those of a device that differ from the CPU's only in a later process."""
     machine = Machine()
-    machine.process().measure(phase, recipe=lambda: scaled(1.0))
+    first, later = machine.process(), machine.process()
+    first.measure(phase, recipe=lambda: scaled(first.device))
     with pytest.raises(MeasurementError, match="computes a different result than the CPU"):
-        machine.process().later(phase, recipe=lambda: scaled(1.1))
+        later.later(phase, recipe=lambda: scaled(later.device, 1.1))
 
 
 def test_other_losses_everywhere():
     """Where the CPU of this process computes them too, the workload differs, and no device is wrong."""
     machine = Machine()
-    machine.process().measure(recipe=lambda: scaled(1.0))
-    later = machine.process()
-    later.later(recipe=lambda: scaled(1.1, 1.1))
+    first, later = machine.process(), machine.process()
+    first.measure(recipe=lambda: scaled(first.device))
+    later.later(recipe=lambda: scaled(later.device, 1.1, 1.1))
     assert later.facts["loss_compared"] is True
     assert later.handed_on["reference"] != machine.found["train"][0]["reference"]
 
@@ -297,11 +299,11 @@ def test_nothing_to_compare(reference, monkeypatch):
 def test_threads_are_not_searched(monkeypatch):
     monkeypatch.setattr("breakeven.measure.thread_search.fastest_threads", lambda *_: 1)
     best, case = BestCpu(), CaseKey.of("w", 1, "transfer", "cpu@best")
-    facts = Runner(BUDGET).measure(case, best, lambda: scaled(1.0), lambda *_: None)
+    facts = Runner(BUDGET).measure(case, best, lambda: scaled(SimulatedDevice(SimulatedClock())), lambda *_: None)
     assert facts["hand_on"]["threads"] == facts["threads"] == 1
     monkeypatch.setattr("breakeven.measure.thread_search.fastest_threads", None)
     later = Runner(BUDGET).measure(
-        case, BestCpu(), lambda: scaled(1.0), lambda *_: None, Earlier.of([facts["hand_on"]])
+        case, BestCpu(), lambda: scaled(SimulatedDevice(SimulatedClock())), lambda *_: None, Earlier.of([facts["hand_on"]])
     )
     assert later["threads"] == later["hand_on"]["threads"] == 1
 
