@@ -50,7 +50,9 @@ class Process:
         self.runner = Runner(machine.budget, self.clock)
         self.steps, self.calls, self.seconds, self.rounds = 0, 0, [], 0
         part_s, self.launch_s = factor * machine.part_s, factor * 1e-5
-        self.costs = Costs(part_s, part_s, factor * FORWARD_S * machine.part_s / PART_S, part_s, part_s, part_s)
+        self.costs = Costs(
+            part_s, part_s, factor * FORWARD_S * machine.part_s / PART_S, part_s, part_s, part_s
+        )
         self.device = self._device()
 
     def _device(self):
@@ -299,11 +301,17 @@ def test_nothing_to_compare(reference, monkeypatch):
 def test_threads_are_not_searched(monkeypatch):
     monkeypatch.setattr("breakeven.measure.thread_search.fastest_threads", lambda *_: 1)
     best, case = BestCpu(), CaseKey.of("w", 1, "transfer", "cpu@best")
-    facts = Runner(BUDGET).measure(case, best, lambda: scaled(SimulatedDevice(SimulatedClock())), lambda *_: None)
+    facts = Runner(BUDGET).measure(
+        case, best, lambda: scaled(SimulatedDevice(SimulatedClock())), lambda *_: None
+    )
     assert facts["hand_on"]["threads"] == facts["threads"] == 1
     monkeypatch.setattr("breakeven.measure.thread_search.fastest_threads", None)
     later = Runner(BUDGET).measure(
-        case, BestCpu(), lambda: scaled(SimulatedDevice(SimulatedClock())), lambda *_: None, Earlier.of([facts["hand_on"]])
+        case,
+        BestCpu(),
+        lambda: scaled(SimulatedDevice(SimulatedClock())),
+        lambda *_: None,
+        Earlier.of([facts["hand_on"]]),
     )
     assert later["threads"] == later["hand_on"]["threads"] == 1
 

@@ -315,9 +315,7 @@ class Runner:
             facts["compile_s"] = beyond_steady(early, warmup)
         return plan, facts
 
-    def _steady(
-        self, round_: Round, calls: list[Timed], earlier: Earlier | None
-    ) -> tuple[Warmup, int]:
+    def _steady(self, round_: Round, calls: list[Timed], earlier: Earlier | None) -> tuple[Warmup, int]:
         """Warm up, in a later process as far as the device and the case are not at their level yet."""
         device, max_s = round_.trainer.device, self.budget.max_time_s
         has_settled = earlier.has_settled if earlier is not None and device.name in self._warm else None
