@@ -232,7 +232,7 @@ class Budget:
     `target_precision` is the relative half-width asked of the median's 95% interval; `min_rounds` is at
     least 6, since five rounds cannot give a 95% interval of a median; `max_rounds` keeps run files
     small (1,000 rounds are about 45 kB of JSON). `timeout_s` limits the whole case, its model's first call
-    included. `processes` is how many processes time the case, each of which needs only its part of the rounds.
+    included. `processes` is how many processes time the case: each needs only its part of the rounds.
     """
 
     min_rounds: int = 6

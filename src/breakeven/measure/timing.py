@@ -194,10 +194,11 @@ def warm_up(
 ) -> Warmup:
     """Repeat a round until its times are steady.
 
-    Ends when `has_settled` finds that the times are those of earlier processes, when `minimum` is reached and the times are steady, or after `max_s` seconds, whichever comes first;
-    there are at least two rounds, or one `earlier` one. A round that a busy neighbor slowed down counts as
-    `CONTENDED_FACTOR` times the fastest, up to `MAX_OVERRUN` times `max_s` in all: one of them must not end
-    the warm-up. The first call of a phase is timed separately.
+    Ends when `has_settled` finds the times at those of earlier processes, when `minimum` is reached and the
+    times are steady, or after `max_s` seconds, whichever comes first; there are at least two rounds, or one
+    `earlier` one. A round that a busy neighbor slowed down counts as `CONTENDED_FACTOR` times the fastest, up
+    to `MAX_OVERRUN` times `max_s` in all: one of them must not end the warm-up. The first call of a phase is
+    timed separately.
     """
     rounds = list(earlier)
     fastest_s = min((timed.total_s for timed in rounds), default=math.inf)
