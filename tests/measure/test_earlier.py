@@ -50,9 +50,7 @@ class Process:
         self.runner = Runner(machine.budget, self.clock)
         self.steps, self.calls, self.seconds, self.rounds = 0, 0, [], 0
         part_s, self.launch_s = factor * machine.part_s, factor * 1e-5
-        self.costs = Costs(
-            part_s, part_s, factor * FORWARD_S * machine.part_s / PART_S, part_s, part_s, part_s
-        )
+        self.costs = replace(Costs(*[part_s] * 6), forward=part_s * FORWARD_S / PART_S)
         self.device = self._device()
 
     def _device(self):
@@ -158,7 +156,7 @@ def test_another_level(phase, factor):
 def test_slower_level_is_not_skipped():
     """Of a phase that the first process just timed."""
     limit_s = 5 * BUDGET.max_time_s / BUDGET.min_rounds
-    first, later, medians = two_processes(Host, ("forward",), 1.3, part_s=0.95 * limit_s / 5.25)
+    _, later, medians = two_processes(Host, ("forward",), 1.3, part_s=0.95 * limit_s / 5.25)
     assert later.later("forward") == pytest.approx(1.3 * medians["forward"], rel=0.01)
     with pytest.raises(CaseSkipped):
         later.measure("forward")
@@ -196,8 +194,7 @@ def test_wrong_level(phase, factor):
     """One that is far from the real one costs the usual warm-up, and changes no result."""
     first, later, medians = two_processes(phases=(phase,))
     right = Earlier.of(first.machine.found[phase])
-    cooling = {call: 0.5 * FORWARD_S for call in range(1, 9)}
-    later.slow_calls = {**cooling}
+    later.slow_calls = dict.fromkeys(range(1, 9), 0.5 * FORWARD_S)
     wrong = replace(right, level_s=factor * right.level_s)
     assert later.measure(phase, wrong) == pytest.approx(medians[phase], rel=0.01)
     assert later.took_s > 0.15
@@ -215,7 +212,7 @@ def test_first_steps_off_the_level(device_type):
 
 def test_slow_headline():
     """A step longer than the time of a case: one call after the first, then the minimum of two rounds."""
-    first, later, medians = two_processes(Host, part_s=0.5)
+    _, later, medians = two_processes(Host, part_s=0.5)
     assert later.later() == pytest.approx(medians["train"], rel=1e-6)
     assert (later.steps, later.rounds, later.facts["steps"]) == (2 + MIN_SLOW, MIN_SLOW, 1)
 
@@ -289,7 +286,7 @@ def test_other_losses_everywhere():
 @pytest.mark.parametrize("reference", ["not compared: one step takes 9 s", ReferenceLoss((1.0, 1.0), True)])
 def test_nothing_to_compare(reference, monkeypatch):
     """A later process does not try where the first one could not."""
-    first, later, _ = two_processes()
+    first, _, _ = two_processes()
     monkeypatch.setattr("breakeven.measure.loss_check.first_losses", None)
     process = first.machine.process()
     process.measure("train", replace(Earlier.of(first.machine.found["train"]), reference=reference))
@@ -300,20 +297,17 @@ def test_nothing_to_compare(reference, monkeypatch):
 
 def test_threads_are_not_searched(monkeypatch):
     monkeypatch.setattr("breakeven.measure.thread_search.fastest_threads", lambda *_: 1)
-    best, case = BestCpu(), CaseKey.of("w", 1, "transfer", "cpu@best")
-    facts = Runner(BUDGET).measure(
-        case, best, lambda: scaled(SimulatedDevice(SimulatedClock())), lambda *_: None
-    )
-    assert facts["hand_on"]["threads"] == facts["threads"] == 1
+    case = CaseKey.of("w", 1, "transfer", "cpu@best")
+
+    def handed_on(earlier=None):
+        workload = scaled(SimulatedDevice(SimulatedClock()))
+        facts = Runner(BUDGET).measure(case, BestCpu(), lambda: workload, lambda *_: None, earlier)
+        assert facts["threads"] == facts["hand_on"]["threads"] == 1
+        return facts["hand_on"]
+
+    first = handed_on()
     monkeypatch.setattr("breakeven.measure.thread_search.fastest_threads", None)
-    later = Runner(BUDGET).measure(
-        case,
-        BestCpu(),
-        lambda: scaled(SimulatedDevice(SimulatedClock())),
-        lambda *_: None,
-        Earlier.of([facts["hand_on"]]),
-    )
-    assert later["threads"] == later["hand_on"]["threads"] == 1
+    handed_on(Earlier.of([first]))
 
 
 def test_handed_on_is_small():
