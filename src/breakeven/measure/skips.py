@@ -97,14 +97,18 @@ class SkipPolicy:
         if kind == OutcomeKind.CRASHED:
             self.crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
 
-    def refuse(self, case: CaseKey, budget: Budget) -> None:
+    def refuse(self, case: CaseKey, budget: Budget, *, was_timed: bool = False) -> None:
         """Reject a case that would end like an earlier one, or is predicted to take too long.
+
+        A case that an earlier process of the run timed is only rejected if its device is lost.
 
         Raises:
             CaseSkipped: with the reason.
         """
         if case.device in self.crashed:
             raise SkippedByRule(f"not tried: {self.crashed[case.device]}; the process needs a restart")
+        if was_timed:
+            return
         for rule in self._rules.get((case.model, case.device), []):
             if rule.covers(case):
                 what = "out of memory" if rule.kind == OutcomeKind.OOM else rule.reason

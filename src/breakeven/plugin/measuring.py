@@ -13,6 +13,7 @@ from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.errors import BreakevenError
 from breakeven.hardware.device import Device
 from breakeven.hardware.machine import machine_facts, machine_state
+from breakeven.measure.earlier import Earlier
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
@@ -93,7 +94,7 @@ class MeasuringSession(BenchmarkSession):
                 self._record(item.nodeid, OutcomeKind.SKIPPED, "ran once untimed: benchmarks are disabled")
                 return None
             self.canary_s[item.nodeid] = self._machine.before_case(self.plan, ended=len(self.timings))
-            facts = self._runner.measure(case, device, recipe, time_rounds)
+            facts = self._runner.measure(case, device, recipe, time_rounds, self._earlier(item.nodeid))
         except Exception as error:
             benchmark.has_error = True
             if isinstance(error, CaseSkipped) and error.step_s is not None:
@@ -149,11 +150,16 @@ class MeasuringSession(BenchmarkSession):
         ended.step_s, ended.canary_s = self.step_s.get(nodeid), self.canary_s.get(nodeid, 0.0)
         return ended
 
+    def _earlier(self, nodeid: str) -> Earlier | None:
+        """Return what the processes before this one found of a case."""
+        return None if self.worker is None else Earlier.of(self.worker.hand_on(nodeid))
+
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
         self.step_s[nodeid] = facts.pop("step_s")
         steady, load = facts.pop("steady"), facts.pop("load")
+        hand_on = facts.pop("hand_on")
         target = facts["target_precision"]
         facts["half_width"] = interval.half_width
         facts["evidence"] |= evidence_in(times, interval, target, steady=steady)
@@ -163,7 +169,7 @@ class MeasuringSession(BenchmarkSession):
         benchmark.extra_info.update(facts)
         self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))
         if self.worker is not None:
-            self._ended[nodeid] = ended_case(nodeid, benchmark, {})
+            self._ended[nodeid] = ended_case(nodeid, benchmark, hand_on)
 
 
 class MachineLog:

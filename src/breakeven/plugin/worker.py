@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,10 @@ class Worker:
         """Keep the cases that this process has yet to time."""
         left = set(self.journal.left(self.process))
         items[:] = [item for item in items if item.nodeid in left]
+
+    def hand_on(self, nodeid: str) -> list[Mapping[str, Any]]:
+        """Return what the processes before this one hand on about a case."""
+        return self.journal.hand_on(nodeid, self.process)
 
     def begin(self, session: MeasuringSession, order: list[str]) -> None:
         """Journal the start of the process."""
