@@ -63,8 +63,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
          "other values for its arguments, as in 'batch_size=1,64 width=128'."),
         ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
+        ("wait_idle", "DURATION", "before the first case, wait up to this long, as in 5m, until other "
+         "programs leave the CPUs alone. Default: measure at once, with a warning on a busy machine."),
     ):  # fmt: skip
-        group.addoption(f"--breakeven-{name}", metavar=metavar, help=text)
+        group.addoption(f"--breakeven-{name.replace('_', '-')}", metavar=metavar, help=text)
         parser.addini(f"breakeven_{name}", help=text, default="")
 
 
@@ -191,6 +193,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         benchmarks.begin([item.nodeid for item in session.items])
     for line in benchmarks.plan.summary():
         _write_line(session.config, line)
+    benchmarks.look(lambda line: _write_line(session.config, f"breakeven: {line}"))
     from breakeven.plugin.progress import show_progress
 
     show_progress(session, benchmarks)

@@ -10,7 +10,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -19,8 +19,11 @@ import pytest
 
 from breakeven.case import SCHEMA, Budget, CaseKey, Outcome, OutcomeKind
 from breakeven.errors import BreakevenError
+from breakeven.fitness import Look
 from breakeven.hardware.device import Device
+from breakeven.hardware.load import wait_until_idle
 from breakeven.hardware.machine import machine_facts, machine_state
+from breakeven.measure.look import take_look
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
@@ -96,6 +99,16 @@ class BenchmarkSession:
         cases = [case for nodeid in order if (case := self.plan.cases.get(nodeid)) is not None]
         self._order = list(dict.fromkeys(case.cell.label() for case in cases))
         self._began_s = time.perf_counter()
+
+    def look(self, notify: Callable[[str], object]) -> None:
+        """Notify of what makes the machine unfit for timing; wait for an idle one if that was requested."""
+        if not self.options.is_timing:
+            return
+        if self.options.wait_idle_s:
+            wait_until_idle(self.options.wait_idle_s, notify)
+        self._machine.look = take_look(self.plan.devices)
+        for problem in self._machine.look.problems():
+            notify(f"these numbers cannot be trusted: {problem}")
 
     def measure(
         self, item: pytest.Item, case: CaseKey, device: Device, recipe: Recipe, benchmark: Any
@@ -235,12 +248,13 @@ class BenchmarkSession:
 class MachineLog:
     """The machine's state at the start and the end of a run, and the canary there and in the middle.
 
-    `retimed` is what `Retiming` returns.
+    `look` is what was found before the first case, `retimed` what `Retiming` returns.
     """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.retimed: list[dict[str, Any]] = []
+        self.look: Look | None = None
         self._start: dict[str, Any] | None = None
         self._is_past_middle = False
         self._facts: dict[str, Any] | None = None
@@ -267,6 +281,7 @@ class MachineLog:
             self._facts["state"] |= {
                 "start": self._start,
                 "end": machine_state(),
+                "look": None if self.look is None else self.look.as_dict(),
                 "canary": self._runner.canary,
                 "retimed": self.retimed,
                 "device_init_s": self._runner.device_init_s,
