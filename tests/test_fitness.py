@@ -11,6 +11,9 @@ MAKE = Program("make\n", 12, 0.51)
 BUSY = Load(2, 0.97, 0.0, 0.97, 1.5, (MAKE, Program("x" * 50, 13, 0.4)))
 
 
+STOLEN = Load(4, 0.1, 0.4, 0.5)
+
+
 def look(slowdown, load=IDLE, **changes):
     return Look(load, 2, 1e-3, slowdown * 1e-3, **changes)
 
@@ -37,7 +40,7 @@ def test_load_without_a_name():
 
 
 def test_load_of_other_machines():
-    problem = Load(4, 0.1, 0.4, 0.5).problem
+    problem = STOLEN.problem
     assert "hypervisor gave 0.40 of 4 CPUs" in problem.seen
     assert "wait-idle" not in problem.remedy
 
@@ -54,6 +57,7 @@ def test_fit():
         (IDLE, True, "set OMP_WAIT_POLICY=passive, or stop what `top` shows"),
         (BUSY, True, f"set OMP_WAIT_POLICY=passive, or stop {BUSY.programs[0]} and {BUSY.programs[1]}"),
         (BUSY, False, f"stop {BUSY.programs[0]} and {BUSY.programs[1]}"),
+        (STOLEN, False, STOLEN.problem.remedy),
     ],
 )
 def test_slow_threads(load, spins, remedy):

@@ -119,11 +119,12 @@ class Look:
         Threads that sleep while they wait take long to wake where there are many, which is no fault of
         another program: without one, they are fine.
         """
-        slowdown = self.slowdown
-        is_hindered = self.spins or self.load.problem is not None
-        if slowdown is None or slowdown <= MAX_SLOWDOWN or not is_hindered:
+        slowdown, busy = self.slowdown, self.load.problem
+        if slowdown is None or slowdown <= MAX_SLOWDOWN or not (self.spins or busy):
             return None
-        stop = f"stop {' and '.join(map(str, self.load.programs)) or 'what `top` shows'}"
+        stop = "stop what `top` shows" if busy is None else busy.remedy
+        if self.load.programs:
+            stop = f"stop {' and '.join(map(str, self.load.programs))}"
         return Problem(
             f"the canary took {digits(slowdown, 2)} times as long on {self.threads} threads as on 1",
             f"set OMP_WAIT_POLICY=passive, or {stop}" if self.spins else stop,
