@@ -126,7 +126,7 @@ def test_this_machine():
     before = moment()
     spinning(2)(0.05)
     after = moment()
-    assert after.process_s - before.process_s > 0.01
+    assert after.process_s - before.process_s > 0.003  # at least a block each, however busy it is
     assert after.wall_s - before.wall_s >= 0.05
     assert before.times.busy_s is None or before.times.busy_s <= after.times.busy_s
 

@@ -173,8 +173,8 @@ def test_fit_machine(tmp_path, look):
 
 def test_one_of_two_machines_was_busy(tmp_path):
     contents = [
-        affine_run({"cpu": CPU, "cuda": (0.1, 0.1)}, machine=at(look, name))
-        for look, name in ((None, "a"), (SLOW, "b"))
+        affine_run({"cpu": CPU, "cuda": (cuda, 0.1)}, machine=at(look, name))
+        for look, name, cuda in ((None, "a", 0.1), (SLOW, "b", 0.2))
     ]
     first, *_ = report(tmp_path, *contents).conclusions
     assert "run1.json was measured on a busy machine" in first.headline
