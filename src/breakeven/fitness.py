@@ -87,9 +87,13 @@ class Load:
         names = f": {', '.join(map(str, self.programs))}" if self.programs else ""
         return f"other programs used {digits(foreign, 2)} of {self.cpus} CPUs{names}"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as an object of JSON."""
+        return asdict(self)
+
     @classmethod
     def from_dict(cls, value: object) -> Self | None:
-        """Return what `asdict` made of a load, None where it is anything else."""
+        """Return what `as_dict` made of a load, None where it is anything else."""
         return _converted(value, cls)
 
 

@@ -9,7 +9,7 @@ IDLE, BUSY = Load(2, 0.1, 0.0, 0.1), Load(2, 0.9, 0.0, 0.9)
 
 
 def state(look=IDLE, *loads):
-    return {"look": Look(look).as_dict(), "loads": [Look(load).as_dict()["load"] for load in loads]}
+    return {"look": Look(look).as_dict(), "loads": [load.as_dict() for load in loads]}
 
 
 def test_look():

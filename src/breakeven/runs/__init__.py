@@ -24,9 +24,9 @@ Beside the benchmarks, all optional:
   "processes": [{"seed", "order"}], "settings", "spent_s", "wall_s"}``. An outcome is a case without a timing:
   ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as they ran.
 - ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has
-  ``look`` (a `breakeven.fitness.Look`, before the first case) and ``loads`` (a list of `Load`, one between two
-  processes each), the canary, and ``retimed``, the cell that was timed again at the end. Runs of one class
-  are replicates of each other. Two classes are the same if their ids are, or if they agree in every fact that
+  ``look`` (a `breakeven.fitness.Look`, before the first case) and ``loads`` (a `Load` between two processes
+  each), the canary, and ``retimed``, the cell that was timed again at the end. Runs of one class are
+  replicates of each other. Two classes are the same if their ids are, or if they agree in every fact that
   both record: a fact that only one of two files records is a warning. A file without a class is of the class
   of its CPU, system and Python, as pytest-benchmark recorded them.
 
