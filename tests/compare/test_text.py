@@ -4,6 +4,7 @@ import pytest
 
 from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.text import describe
+from breakeven.fitness import Load, Look
 from breakeven.runs.reader import read_side
 from support.comparisons import PHASES, compared, levels, machine, side, two_sides
 from support.run_files import outcome
@@ -19,6 +20,18 @@ def test_changed_machine(tmp_path):
     text = describe(found)
     assert text.headline == "Inconclusive: the machine changed, as the canary on cpu shows."
     assert len(text.warnings) == 1
+
+
+def test_busy_machine(tmp_path):
+    """Each run on a busy machine is named, with the reason and the remedy."""
+    look = Look(Load(2, 0.9, 0.0, 0.9))
+    info = machine()
+    info["breakeven"]["state"] = {"look": look.as_dict()}
+    before = side(tmp_path, "a", BEFORE)
+    found = compared(before, side(tmp_path, "b", BEFORE, runs=1, first=1, machine_info=info))
+    assert describe(found).warnings[0] == (
+        f"{tmp_path / 'b0.json'}: measured on a busy machine: {look.load.problem}"
+    )
 
 
 def test_names_are_one_line(tmp_path):

@@ -1,11 +1,8 @@
 """The order of the runs and the number of pairs, worked by hand."""
 
-import re
-
 import pytest
 
-from breakeven.errors import UsageError
-from breakeven.experiment.schedule import Limits, parse_duration, scheduled_run
+from breakeven.experiment.schedule import Limits, scheduled_run
 
 DAYS_S = 1e9
 
@@ -71,16 +68,3 @@ def test_time_left():
     )  # a pair that would not end in time does not start
     assert Limits(8, 9000.0).left_s(1.5, 90.0, 60.0) == 390.0
     assert Limits(budget_s=60.0).left_s(2, 90.0, 60.0) == 0.0
-
-
-@pytest.mark.parametrize("text", ["", " ", "soon", "20x", "0", "0m", "-5m", "m", "1m1h", "1e9", "nan"])
-def test_bad_duration(text):
-    with pytest.raises(UsageError, match=re.escape(repr(text))):
-        parse_duration(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("1.5m", 90.0), ("2h", 7200.0), ("1h 30m 5s", 5405.0), ("20M", 1200.0), ("7", 7.0)]
-)
-def test_parse_duration(text, seconds):
-    assert parse_duration(text) == seconds

@@ -4,12 +4,13 @@ import pytest
 
 from breakeven.case import SCHEMA
 from breakeven.errors import UsageError
-from breakeven.plugin.coordinator import Coordinator, JournalUnwritableError
+from breakeven.plugin.coordinator import Coordinator
 from breakeven.plugin.worker import JOURNAL_FAILED, RESTART
 from breakeven.runs.journal import (
     CaseEnded,
     CaseStarted,
     JournalFile,
+    JournalUnwritableError,
     ProcessEnded,
     ProcessStarted,
     RunStarted,
@@ -80,7 +81,7 @@ class Run:
         )  # fmt: skip
         self.journal = read_journal(path)
         self.time = Time()
-        self.scripts, self.started, self.shown = [], [], []
+        self.scripts, self.started, self.shown, self.looked = [], [], [], []
 
     def script(self, *events, code=0, machine=MACHINE, stack=()):
         """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order."""
@@ -109,9 +110,12 @@ class Run:
     def show(self, line):
         pass
 
+    def look(self, *, is_first):
+        self.looked.append(is_first)
+
     def run(self, timeout_s=600.0):
         Coordinator(
-            self.journal, self.file, self.launch, timeout_s, self, self.time.clock, self.time.sleep
+            self.journal, self.file, self.launch, timeout_s, self, self.look, self.time.clock, self.time.sleep
         ).run()
         assert not self.scripts
 
@@ -131,6 +135,7 @@ def test_each_process_once(new):
         run.script(*order, "end")
     run.run()
     assert run.started == [(0, ["a", "b"]), (1, ["a", "b"]), (2, ["a", "b"])]
+    assert run.looked == [True, False, False]
     assert run.journal.is_complete
 
 
@@ -230,7 +235,7 @@ def test_asked_to_stop(new):
 def test_a_full_disk(new):
     run = new("ab", 2)
     run.script("a+", code=JOURNAL_FAILED)
-    with pytest.raises(JournalUnwritableError, match=r"journal cannot be written .*--breakeven-resume"):
+    with pytest.raises(JournalUnwritableError, match="no torch"):
         run.run()
 
 
@@ -256,7 +261,9 @@ def test_ctrl_c_ends_the_process(new):
         if run.journal.begun is not None and run.journal.begun.case == "b" and running[0].ended is None:
             raise KeyboardInterrupt
 
-    coordinator = Coordinator(run.journal, run.file, launch, 600.0, run, run.time.clock, interrupted)
+    coordinator = Coordinator(
+        run.journal, run.file, launch, 600.0, run, run.look, run.time.clock, interrupted
+    )
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert running[0].ended == -15

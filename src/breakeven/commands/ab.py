@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from breakeven.commands.arguments import whole_number
 from breakeven.commands.base import add_workspace_options, in_workspace, notify
 from breakeven.commands.compare import add_judging, compare_with, present
-from breakeven.experiment.schedule import DEFAULT_PAIRS, FIRST_PAIRS, MIN_PAIRS, Limits, Side, parse_duration
+from breakeven.experiment.schedule import DEFAULT_PAIRS, FIRST_PAIRS, MIN_PAIRS, Limits, Side
+from breakeven.format import parse_duration
 
 if TYPE_CHECKING:
     from breakeven.experiment.run_command import CommandRunner

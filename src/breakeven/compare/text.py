@@ -16,6 +16,7 @@ from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.runs.canary import moves
+from breakeven.runs.look import busy_lines
 from breakeven.stats.verdict import Verdict
 
 SUGGESTED_RUNS = 5
@@ -174,6 +175,7 @@ def _machine_warnings(found: Comparison) -> Iterator[str]:
     for run in reliability.runs_on_both_sides(found):
         yield f"{run.path} is on both sides: comparing a run with itself shows nothing; replace one of them"
     for run in (*found.baseline, *found.candidate):
+        yield from busy_lines(run)
         for move in moves(run.state):
             yield (
                 f"{run.path}: {move.work} changed {move.ratio:.2f}x during the run; let the machine "

@@ -6,7 +6,6 @@ Nothing here reads a clock or starts a process.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,8 +19,6 @@ FIRST_PAIRS = 3
 
 MIN_PAIRS = 2
 """The minimum number of pairs of either stage: one run per side does not show the run-to-run noise."""
-
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 
 
 class Side(StrEnum):
@@ -134,20 +131,3 @@ class Limits:
 
     def _fits(self, seconds: float) -> bool:
         return self.budget_s is None or seconds <= self.budget_s
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of a duration.
-
-    >>> parse_duration("90s"), parse_duration("20m"), parse_duration("1h30m"), parse_duration("45")
-    (90.0, 1200.0, 5400.0, 45.0)
-
-    Raises:
-        UsageError: it is not a duration above 0.
-    """
-    found = _DURATION.fullmatch(text.strip().lower().replace(" ", "")) if text.strip() else None
-    parts = [float(part or 0) for part in found.groups()] if found else [0.0]
-    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-    if not 0 < seconds < 1e7:
-        raise UsageError(f"{text!r} is not a duration; write it as 90s, 20m or 1h30m")
-    return seconds

@@ -3,8 +3,8 @@
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model), `state`
 and `settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
-`sustained` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`, `canary`, and `skips` and `outcomes`
-(cases without a timing). `simulated` is a device on which timings are exact.
+`sustained` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`, `canary`, `look`, and `skips` and
+`outcomes` (cases without a timing). `simulated` is a device on which timings are exact.
 
 The method
 ----------
@@ -80,6 +80,12 @@ between them, at most every 0.25 s; flags follow from all of these. A case is `c
 a tenth of a core: its main thread waited for one, other programs ran where none was free for its threads, or
 a hypervisor took the time. It is `subnormal` if a thousandth of the numbers in its parameters, gradients,
 buffers and optimizer are subnormal after the rounds.
+
+Before the first case a look at the machine counts the CPU time that other programs and the hypervisor take
+while as many threads spin as are measured, and times the canary on one thread and on all. The machine is busy
+if others take more than a quarter of a CPU from these threads (the median of three windows of 0.3 s; one, if
+that is idle), or if the canary takes over ten times as long on all threads as on one while they spin for each
+other. The run goes on; the look is recorded, and makes its results ones that cannot be trusted.
 
 The canary, a fixed piece of work, is timed at the start, the middle and the end of a run on each device. A
 run takes its cells in an order shuffled by a seed, first the last cell of each workload, and times the first

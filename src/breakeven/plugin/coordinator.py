@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from breakeven.case import OutcomeKind
-from breakeven.errors import BreakevenError, UsageError
+from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
 from breakeven.plugin.launching import Launch, Running
 from breakeven.plugin.worker import JOURNAL_FAILED
@@ -21,6 +21,7 @@ from breakeven.runs.journal import (
     CaseStarted,
     Journal,
     JournalFile,
+    JournalUnwritableError,
     Line,
     ProcessEnded,
     ProcessStarted,
@@ -43,10 +44,6 @@ taken to hang."""
 MAX_REASON = 300
 
 
-class JournalUnwritableError(BreakevenError):
-    """A measuring process could not write the journal."""
-
-
 class Coordinator:
     """Runs what is missing of each measuring process.
 
@@ -56,6 +53,7 @@ class Coordinator:
         launch: starts a process by its number.
         timeout_s: what a case may take.
         progress: shows what happens.
+        look: looks at the machine before a process is started; is told whether it is the first.
         clock: seconds.
         sleep: waits for some seconds.
     """
@@ -67,6 +65,7 @@ class Coordinator:
         launch: Launch,
         timeout_s: float,
         progress: RunProgress,
+        look: Callable[..., object],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -76,6 +75,7 @@ class Coordinator:
         self._limit_s = timeout_s + max(MIN_GRACE_S, GRACE * timeout_s)
         self._timeout_s = timeout_s
         self._progress = progress
+        self._look = look
         self._clock = clock
         self._sleep = sleep
         self._seen: list[Line] = []
@@ -92,6 +92,7 @@ class Coordinator:
         for process in range(self._journal.run.processes):
             while self._journal.left(process):
                 self._progress.begin_process(process)
+                self._look(is_first=not self._journal.started)
                 running = self._launch(process)
                 try:
                     code = self._watch(running)
@@ -131,10 +132,7 @@ class Coordinator:
     def _goes_on(self, process: int, code: int, running: Running) -> bool:
         """Return whether another process may start; journal the case in which this one died."""
         if code == JOURNAL_FAILED:
-            raise JournalUnwritableError(
-                f"{self._journal.path} cannot be written ({running.last_line()}); free some space, and "
-                "repeat the command with --breakeven-resume"
-            )
+            raise JournalUnwritableError(running.last_line())
         begun = self._journal.begun
         if begun is not None:
             self._write(
@@ -170,13 +168,7 @@ class Coordinator:
         )
 
     def _write(self, line: CaseEnded) -> None:
-        try:
-            self._file.write(line)
-        except OSError as error:
-            raise JournalUnwritableError(
-                f"{self._journal.path} cannot be written ({error.strerror}); free some space, and repeat the "
-                "command with --breakeven-resume"
-            ) from None
+        self._file.write(line)
         self._read()
 
     def _refuse_other_machine(self, started: ProcessStarted) -> None:

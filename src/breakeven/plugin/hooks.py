@@ -68,8 +68,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         ("processes", "N", "measure in N fresh processes, one after another, each with 1/N of the time: how "
          "much a time differs from process to process decides how well it is known. 0: in pytest's own "
          "process, as with --pdb. Default: BREAKEVEN_PROCESSES, or 5."),
+        ("wait_idle", "DURATION", "before the first case, wait up to this long, as in 5m, until other "
+         "programs leave the CPUs alone. Default: measure at once, with a warning on a busy machine."),
     ):  # fmt: skip
-        group.addoption(f"--breakeven-{name}", metavar=metavar, help=text)
+        group.addoption(f"--breakeven-{name.replace('_', '-')}", metavar=metavar, help=text)
         parser.addini(f"breakeven_{name}", help=text, default="")
     group.addoption(
         "--breakeven-resume", action="store_true",

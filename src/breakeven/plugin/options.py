@@ -12,6 +12,7 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.errors import UsageError
+from breakeven.format import parse_duration
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import parse_devices
 from breakeven.phases import parse_phases
@@ -57,6 +58,7 @@ class Options:
         self.processes: int = self._processes(assignment)
         self.resume = bool(config.getoption("breakeven_resume"))
         self._share = self.processes if assignment is None else read_journal(assignment.journal).run.processes
+        self.wait_idle_s: float = self._read("wait_idle", parse_wait)
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
         """Return the sweep of a function to run, None if none.
@@ -139,7 +141,7 @@ class Options:
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
         """Return the parsed option or ini key; the default if it is invalid."""
-        key, option = f"breakeven_{name}", f"--breakeven-{name}"
+        key, option = f"breakeven_{name}", f"--breakeven-{name.replace('_', '-')}"
         try:
             text = self._config.getoption(key) or self._ini(key) or ""
             if not isinstance(text, str):
@@ -170,6 +172,15 @@ def parse_timeout(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise UsageError(f"{text!r} is not a positive number of seconds; write for example 600")
     return seconds
+
+
+def parse_wait(text: str) -> float:
+    """Return the seconds to wait for an idle machine; 0 for an empty text.
+
+    Raises:
+        UsageError: the text is not a duration.
+    """
+    return parse_duration(text) if text else 0.0
 
 
 def command_line(arguments: Iterable[object], environment: Mapping[str, str]) -> str:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from breakeven.case import OutcomeKind
+from breakeven.fitness import Look
 from breakeven.format import one_line
-from breakeven.runs.journal import CaseEnded, Journal, Line
+from breakeven.plugin.busy import busy_lines
+from breakeven.runs.journal import CaseEnded, Journal, Line, ProcessStarted
 
 if TYPE_CHECKING:
     from breakeven.plugin.estimate import DurationEstimate
@@ -177,6 +179,9 @@ class RunProgress:
 
     def show(self, line: Line) -> None:
         """Show what has happened."""
+        if isinstance(line, ProcessStarted) and (look := Look.from_dict(line.look)) is not None:
+            for warning in busy_lines(look):
+                self.say(warning)
         if isinstance(line, CaseEnded):
             self._last = f"{line.outcome}, {self._label(line.case)}"
             if line.process == 0:

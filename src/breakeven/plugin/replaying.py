@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,11 +16,13 @@ import pytest
 
 from breakeven.case import SCHEMA, CaseKey, OutcomeKind
 from breakeven.errors import UsageError
+from breakeven.fitness import Load
 from breakeven.format import one_line, plural
 from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
+from breakeven.plugin.busy import BusyWatch
 from breakeven.plugin.case_clock import CLOCK
-from breakeven.plugin.coordinator import Coordinator, JournalUnwritableError
+from breakeven.plugin.coordinator import Coordinator
 from breakeven.plugin.launching import Launcher
 from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.progress import run_progress
@@ -30,6 +33,8 @@ from breakeven.runs.journal import (
     SUFFIX,
     Journal,
     JournalFile,
+    JournalUnwritableError,
+    LoadRead,
     RunStarted,
     journal_of,
     read_journal,
@@ -59,11 +64,12 @@ class ReplayingSession(BenchmarkSession):
         self._open.callback(self._file.close)
         self.journal = read_journal(path)
 
-    def _begin(self, session: pytest.Session) -> None:
+    def _begin(self, session: pytest.Session, show: Callable[[str], None]) -> None:  # noqa: ARG002
         self.is_kept = False
         progress = run_progress(session, self)
         launcher = Launcher(self.journal.path, session.config)
-        coordinator = Coordinator(self.journal, self._file, launcher, self.options.timeout_s, progress)
+        look = BusyWatch(self.options.wait_idle_s, progress.say, self._keep_load)
+        coordinator = Coordinator(self.journal, self._file, launcher, self.options.timeout_s, progress, look)
         try:
             coordinator.run()
         except JournalUnwritableError as error:
@@ -140,6 +146,9 @@ class ReplayingSession(BenchmarkSession):
             f"breakeven: or make a run file of them: breakeven recover {shlex.quote(str(self.journal.path))}",
         ]
 
+    def _keep_load(self, load: Load) -> None:
+        self._file.write(LoadRead(load=load.as_dict()))
+
     def _untimed(self, nodeid: str, joined: JoinedCase) -> Untimed:
         outcome = self._record(nodeid, joined.outcome, joined.reason)
         if joined.stack and self.options.wants_traceback and joined.outcome == OutcomeKind.FAILED:
@@ -213,10 +222,11 @@ def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:
             return open_journal(path, run, resume=False)
         file.write(run)
         file.flush()
-    except OSError as error:
+    except (OSError, JournalUnwritableError) as error:
+        reason = one_line(getattr(error, "strerror", None) or error)
         raise UsageError(
-            f"the journal {path} cannot be written ({one_line(error.strerror or error)}); choose a directory "
-            "that you may write and that has space, with --benchmark-json"
+            f"the journal {path} cannot be written ({reason}); choose a directory that you may write and that "
+            "has space, with --benchmark-json"
         ) from None
     return file
 

@@ -25,6 +25,7 @@ from breakeven.runs.journal import (
     CaseEnded,
     CaseStarted,
     JournalFile,
+    JournalUnwritableError,
     Line,
     ProcessEnded,
     ProcessStarted,
@@ -83,8 +84,13 @@ class Worker:
         """Return what the processes before this one hand on about a case."""
         return self.journal.hand_on(nodeid, self.process)
 
-    def begin(self, session: MeasuringSession, order: list[str]) -> None:
-        """Journal the start of the process."""
+    @property
+    def is_first(self) -> bool:
+        """Whether no process has begun before this one."""
+        return not self.journal.started
+
+    def begin(self, session: MeasuringSession, order: list[str], look: dict[str, Any] | None) -> None:
+        """Journal the start of the process, and what it found of the machine."""
         self._session = session
         self._write(
             ProcessStarted(
@@ -93,6 +99,7 @@ class Worker:
                 seed=session.seed,
                 order=order,
                 machine=session.machine_at_start(),
+                look=look,
             )
         )
 
@@ -150,8 +157,8 @@ class Worker:
     def _write(self, line: Line) -> None:
         try:
             self._file.write(line)
-        except OSError as error:
-            print(f"breakeven: {error.strerror}", file=sys.__stderr__, flush=True)
+        except JournalUnwritableError as error:
+            print(error, file=sys.__stderr__, flush=True)
             self._leave(JOURNAL_FAILED)
 
     @staticmethod

@@ -26,7 +26,7 @@ from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residual
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.sustained import sustained_sentences
-from breakeven.report.text import Conclusion, conclusions, headline_phase, model_names, refusal
+from breakeven.report.text import Conclusion, conclusions, distrust, headline_phase, model_names, refusal
 from breakeven.report.variants import Variant, variants
 from breakeven.report.waiting import waiting_costs
 from breakeven.report.warnings import (
@@ -37,6 +37,7 @@ from breakeven.report.warnings import (
     warnings_of,
 )
 from breakeven.report.what_if import WhatIf, what_ifs
+from breakeven.runs.look import busy_lines
 from breakeven.runs.machine import Machine
 from breakeven.runs.reader import Runs
 from breakeven.runs.schema import Run
@@ -146,6 +147,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         outcome_counts = Counter(outcome.outcome for outcome in outcomes)
         found = conclusions(runs.machines, compared, lines, paid_back, devices, outcome_counts, names)
         found = _with_care(found, compared, runs, forced)
+        found = [*(distrust(runs.runs) if compared else ()), *found]
         unpaired = pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
     return Report(
@@ -175,6 +177,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         sustained_sentences=tuple(sustained_sentences(cases, runs.machines, names)),
         warnings=(
             *runs.warnings,
+            *(line for run in runs.runs for line in busy_lines(run)),
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
             *unpaired,
             *warnings_of(runs.machines, cases, lines, missed),

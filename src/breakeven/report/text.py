@@ -15,7 +15,9 @@ from breakeven.report.break_even import BreakEven
 from breakeven.report.comparability import Comparability, ComparabilityLevel
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
+from breakeven.runs.look import problems_of
 from breakeven.runs.machine import Machine
+from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingStatus as Status
 
 ModelNames = Mapping[Model, str]
@@ -149,6 +151,17 @@ def refusal(comparable: Comparability) -> Conclusion:
             "--force reports the ratios anyway, and marks everything based on them.",
         ),
     )
+
+
+def distrust(runs: Sequence[Run]) -> list[Conclusion]:
+    """Return the conclusion that comes first where runs were measured on a busy machine, else none."""
+    busy = {run.name: problems[0] for run in runs if (problems := problems_of(run.state))}
+    if not busy:
+        return []
+    names = fmt.joined([one_line(name, 40) for name in busy])
+    which = "they were" if len(runs) == 1 else f"{names} {'was' if len(busy) == 1 else 'were'}"
+    reason = next(iter(busy.values())).seen
+    return [Conclusion(f"Do not trust these numbers: {which} measured on a busy machine ({reason}).")]
 
 
 def steps_to_pay_back(payback: Payback | None) -> str:

@@ -2,8 +2,8 @@
 
 - `schema`: reads one file into a checked `Run`; `json_files`: JSON, with the path of an invalid value.
 - `reader`: several files, for a report (`read`) or a side of a comparison (`read_side`).
-- `machine`: machine classes; `canary`: whether the machine changed during a run; `flags`: flags from the
-rounds.
+- `machine`: machine classes; `look`: whether it was busy; `canary`: whether it changed during a run; `flags`:
+flags from the rounds.
 - `frame`: runs as a pandas frame.
 
 A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extra_info``
@@ -23,9 +23,10 @@ Beside the benchmarks, all optional:
 - ``breakeven``: ``{"schema": 1, "command", "outcomes": [{"fullname", "outcome", "reason", "extra_info"}],
   "processes": [{"seed", "order"}], "settings", "spent_s", "wall_s"}``. An outcome is a case without a timing:
   ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as they ran.
-- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has the
-  canary and ``retimed``, the cell that was timed again at the end. Runs of one class are replicates of each
-  other. Two classes are the same if their ids are, or if they agree in every fact that
+- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has
+  ``look`` (a `breakeven.fitness.Look`, before the first case) and ``loads`` (a `Load` between two processes
+  each), the canary, and ``retimed``, the cell that was timed again at the end. Runs of one class are
+  replicates of each other. Two classes are the same if their ids are, or if they agree in every fact that
   both record: a fact that only one of two files records is a warning. A file without a class is of the class
   of its CPU, system and Python, as pytest-benchmark recorded them.
 

@@ -137,13 +137,13 @@ def _ended_record(ended: ProcessEnded | None) -> dict[str, Any]:
 
 def _joined_state(states: Sequence[Mapping[str, Any]], journal: Journal) -> dict[str, Any]:
     looks = [started.look for _, started in sorted(journal.started.items()) if started.look is not None]
-    look = {"look": looks[0]} if looks else {}
+    busy = {"look": looks[0] if looks else None, "loads": journal.loads}
     if not states:
-        return look
+        return busy
     retimed = [again for state in states for again in state.get("retimed", [])]
     return {
         **states[0],
-        **look,
+        **busy,
         "end": states[-1].get("end"),
         "canary": _joined_canary([state.get("canary", {}) for state in states]),
         "retimed": retimed,
