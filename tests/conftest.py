@@ -158,7 +158,7 @@ def bench(torch_is_loaded, pytester, monkeypatch):
     # take most of a short run.
     monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
     # Whether this machine is busy concerns no test, and looking takes longer than the cases.
-    monkeypatch.setattr("breakeven.plugin.session.take_look", lambda _: Look(Load(2, 0.0, 0.0, 0.0)))
+    monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda _: Look(Load(2, 0.0, 0.0, 0.0)))
     # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)

@@ -163,9 +163,9 @@ def test_busy_machine(bench, monkeypatch, option, limit_s):
     """The run waits if that was requested, warns before its first case, and records what it saw."""
     look = Look(Load(2, 0.9, 0.0, 0.9), 2, 1e-4, 103e-4, spins=True)
     waited = []
-    monkeypatch.setattr("breakeven.plugin.session.take_look", lambda devices: look if devices else None)
+    monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda devices: look if devices else None)
     monkeypatch.setattr(
-        "breakeven.plugin.session.wait_until_idle",
+        "breakeven.plugin.measuring.wait_until_idle",
         lambda limit_s, notify: waited.append(limit_s) or notify("waiting"),
     )
 
@@ -181,13 +181,15 @@ def test_busy_machine(bench, monkeypatch, option, limit_s):
 
 
 def test_no_look_where_nothing_is_timed(bench, monkeypatch):
-    monkeypatch.setattr("breakeven.plugin.session.take_look", lambda _: pytest.fail("looked"))
+    monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda _: pytest.fail("looked"))
     assert bench.write().run("--benchmark-disable").ret == 0
 
 
 def test_wait_idle_as_an_ini_key(bench, monkeypatch):
     waited = []
-    monkeypatch.setattr("breakeven.plugin.session.wait_until_idle", lambda limit_s, _: waited.append(limit_s))
+    monkeypatch.setattr(
+        "breakeven.plugin.measuring.wait_until_idle", lambda limit_s, _: waited.append(limit_s)
+    )
     bench.write().pytester.makeini("[pytest]\nbreakeven_wait_idle = 5m\n")
     assert bench.run().ret == 0
     assert waited == [300.0]

@@ -225,8 +225,8 @@ def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:
     except (OSError, JournalUnwritableError) as error:
         reason = one_line(getattr(error, "strerror", None) or error)
         raise UsageError(
-            f"the journal {path} cannot be written ({reason}); choose a directory that you may write and that "
-            "has space, with --benchmark-json"
+            f"the journal {path} cannot be written ({reason}); choose a directory that you may write and "
+            "that has space, with --benchmark-json"
         ) from None
     return file
 
