@@ -101,16 +101,6 @@ def test_a_shared_cause_is_one_warning(tmp_path):
     assert only(report(tmp_path, content).warnings).startswith(places)
 
 
-def test_few_runs(tmp_path):
-    """From 2 to 5 runs the intervals are wide."""
-    contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
-    found = report(tmp_path, *contents)
-    warning = only([warning for warning in found.warnings if "replicates" in warning])
-    assert warning.startswith("3 runs ")
-    assert {row.verdict for row in found.speedups} == {"faster", "slower"}
-    assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
-
-
 def test_uncounted_operations(tmp_path):
     """A model whose operations could not be counted is named once, with the reason."""
     content = run(

@@ -11,7 +11,8 @@ from msgspec import Meta
 from breakeven.case import SCHEMA, Outcome
 from breakeven.render.escaping import csv_text
 from breakeven.render.json_output import Amount, Batch, JsonOutput, Name, Ratio, Share, Version, json_text
-from breakeven.report.bottleneck import Bottleneck, Bound, BoundCell
+from breakeven.report.bottleneck import Bottleneck, BoundCell
+from breakeven.report.bound import Bound
 from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
 from breakeven.report.report import Report

@@ -25,7 +25,8 @@ from breakeven.report.text import headline_devices, steps_to_pay_back
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
-from breakeven.stats.intervals import LEVEL, MIN_BOOTSTRAP_RUNS, MIN_ROUNDS
+from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
+from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
 
 SKEWED = 0.5
 """An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
@@ -227,27 +228,27 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
 
 def _methods(report: Report) -> list[str]:
     """Return how medians, speedups and their intervals are computed, one line per method."""
-    counts = {row.estimate.runs for row in report.rows}
+    counts = {row.estimate.processes for row in report.rows}
     ways = (
         (
-            "one run",
+            "one process",
             any(count == 1 for count in counts),
             f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
             "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
             f"{MIN_ROUNDS} rounds have none",
         ),
         (
-            f"2 to {MIN_BOOTSTRAP_RUNS - 1} runs",
-            any(1 < count < MIN_BOOTSTRAP_RUNS for count in counts),
-            f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
-            "from which speedups and break-evens are drawn with a seed; a run of fewer than "
-            f"{MIN_ROUNDS} rounds has none",
+            f"2 to {MIN_BOOTSTRAP_PROCESSES - 1} processes",
+            any(1 < count < MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals by Student's distribution over "
+            "processes, the variance improved by that of similar cases; speedups by the ratios within each "
+            "process; break-evens are drawn with a seed",
         ),
         (
-            f"{MIN_BOOTSTRAP_RUNS} runs or more",
-            any(count >= MIN_BOOTSTRAP_RUNS for count in counts),
-            f"medians of the runs' medians with {LEVEL:.0%} intervals, speedups and break-evens by a seeded "
-            "bootstrap over runs",
+            f"{MIN_BOOTSTRAP_PROCESSES} processes or more",
+            any(count >= MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals, speedups and break-evens by a "
+            "seeded bootstrap over processes",
         ),
     )
     used = [(cases, text) for cases, is_used, text in ways if is_used]

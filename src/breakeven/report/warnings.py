@@ -17,7 +17,6 @@ from breakeven.report.speedup import Baselines, Speedup
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingWarning
-from breakeven.stats.intervals import MIN_BOOTSTRAP_RUNS
 
 CROSSINGS = {
     CrossingWarning.SEVERAL: "the faster device changes more than once over the batch sizes; the break-even "
@@ -56,7 +55,6 @@ def warnings_of(
     return [
         *_crossings(break_evens, labels),
         *_flags(cases, labels),
-        *_runs(cases, labels),
         *_residuals(residuals, labels),
     ]
 
@@ -171,17 +169,6 @@ def _flags(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
 def _flag_text(name: str) -> str:
     flag = find_flag(name)
     return UNKNOWN if flag is None else f"{flag.meaning}; {flag.remedy}"
-
-
-def _runs(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
-    counts = grouped((case.key.machine, case.runs) for case in cases)
-    return [
-        f"{_where(f'{count} runs', machine, labels)} are replicates of each other, too few to know the noise "
-        "between them well, so their intervals (Student's) are wide; add runs until there are "
-        f"{MIN_BOOTSTRAP_RUNS}"
-        for machine, runs in counts.items()
-        if 1 < (count := max(runs)) < MIN_BOOTSTRAP_RUNS
-    ]
 
 
 def _residuals(residuals: Iterable[Residual], labels: Mapping[str, str]) -> list[str]:
