@@ -7,11 +7,13 @@ import os
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from breakeven.case import SCHEMA, CaseKey, OutcomeKind
@@ -24,10 +26,12 @@ from breakeven.plugin.busy import BusyWatch
 from breakeven.plugin.case_clock import CLOCK
 from breakeven.plugin.coordinator import Coordinator
 from breakeven.plugin.launching import Launcher
+from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.progress import run_progress
 from breakeven.plugin.session import BenchmarkSession, Untimed
 from breakeven.plugin.summary import Timing
+from breakeven.report.estimates import estimates
 from breakeven.runs.joining import JoinedCase, join, joined_machine, process_records, spent
 from breakeven.runs.journal import (
     SUFFIX,
@@ -40,6 +44,8 @@ from breakeven.runs.journal import (
     read_journal,
     refuse_differences,
 )
+from breakeven.runs.machine import machine_of
+from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import median_interval
 
 UNNAMED = Path(".breakeven", f"run.json{SUFFIX}")
@@ -51,6 +57,10 @@ class ReplayingSession(BenchmarkSession):
 
     journal: Journal
     is_timing_here = False
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        super().__init__(config, options)
+        self._results: dict[str, CaseResult] = {}
 
     def arrange(self, items: list[pytest.Item]) -> None:
         """Leave the cases in the order of the sweeps: each measuring process has its own."""
@@ -95,8 +105,10 @@ class ReplayingSession(BenchmarkSession):
         benchmark.extra_info.update({**joined.extra_info, "processes": list(joined.processes)})
         item.stash[CLOCK].replay(joined.data)
         benchmark.pedantic(lambda: None, rounds=len(joined.data), warmup_rounds=0, iterations=1)
-        flags = tuple(joined.extra_info["flags"])
-        self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
+        self._results[item.nodeid] = _result(case, joined)
+        self.timings[item.nodeid] = Timing(
+            case, median_interval(joined.data), tuple(joined.extra_info["flags"])
+        )
         if joined.crashed:
             reason = f"{joined.crashed}; other processes timed it"
             pytest.fail(f"{case.label()}: {reason}", pytrace=False)
@@ -134,6 +146,7 @@ class ReplayingSession(BenchmarkSession):
     def summary(self, columns: int) -> list[str]:
         """Return the last lines of the run."""
         if self.is_kept:
+            self._take_intervals_over_processes()
             return super().summary(columns)
         stored = [one for processes in self.journal.ended.values() for one in processes.values()]
         if not stored:
@@ -145,6 +158,16 @@ class ReplayingSession(BenchmarkSession):
             "the command",
             f"breakeven: or make a run file of them: breakeven recover {shlex.quote(str(self.journal.path))}",
         ]
+
+    def _take_intervals_over_processes(self) -> None:
+        """Give the timings the intervals that a report gives them."""
+        results = {result.name: result for result in self._results.values()}
+        run = Run("", machine_of({"breakeven": self.machine()}), results)
+        found = {estimate.key: estimate for estimate in estimates([run])}
+        for nodeid, timing in self.timings.items():
+            one = found[timing.case]
+            interval = replace(timing.interval, low=one.low_s, median=one.median_s, high=one.high_s)
+            self.timings[nodeid] = replace(timing, interval=interval)
 
     def _keep_load(self, load: Load) -> None:
         self._file.write(LoadRead(load=load.as_dict()))
@@ -229,6 +252,13 @@ def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:
             "that has space, with --benchmark-json"
         ) from None
     return file
+
+
+def _result(case: CaseKey, joined: JoinedCase) -> CaseResult:
+    """Return a case as a reader of the run file will have it."""
+    times_s, facts = np.array(joined.data), CaseFacts.of(joined.extra_info)
+    name, processes = case.label(), tuple(joined.processes)
+    return CaseResult(name, case, times_s, float(np.median(times_s)), (), facts, processes)
 
 
 def _digest(path: Path) -> str:
