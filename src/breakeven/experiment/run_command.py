@@ -18,6 +18,9 @@ from breakeven.runs.schema import Run
 BROKEN = ("failed", "crashed")
 """The outcomes for which pytest exits with 1 although other cases were timed."""
 
+PROCESSES_VARIABLE = "BREAKEVEN_PROCESSES"
+"""The environment variable that limits a run to one measuring process: experiments schedule them by turns."""
+
 _TAIL_BYTES = 4096
 _TAIL_LINES = 3
 _REMEDY = "fix it, then run the same command to resume with this run"
@@ -38,7 +41,7 @@ class CommandRunner:
     def run(
         self, name: str, label: str, command: str, environment: Mapping[str, str], earlier: Sequence[Run]
     ) -> Run:
-        """Run the command once and store its run file.
+        """Run the command once, in one measuring process, and store its run file.
 
         Args:
             name: of the run in the workspace.
@@ -53,7 +56,9 @@ class CommandRunner:
         out, log = self.workspace.begin(name), self.workspace.log_path(name)
         start = self.clock()
         with self.workspace.writing():
-            status = self.execute(Job(fill_in(command, out), log, out, environment))
+            status = self.execute(
+                Job(fill_in(command, out), log, out, {PROCESSES_VARIABLE: "1", **environment})
+            )
         seconds = self.clock() - start
         warnings = _checked(out, label, status, log, earlier)
         return self.workspace.keep(name, RunFacts(seconds=seconds, exit=status, warnings=warnings))
