@@ -110,7 +110,7 @@ def test_fewer_than_five_pairs(tmp_path):
         found = ab(tmp_path / str(pairs), machine, Limits(pairs), lines=lines)
         assert len(machine.jobs) == 2 * pairs
         assert {(change.verdict, change.reason) for change in found.cases} == {
-            ("inconclusive", "timed in fewer than 5 pairs")
+            ("inconclusive", "were timed in fewer than 5 pairs")
         }
         assert {change.n_baseline for change in found.cases} == {pairs}
         assert "too few for a verdict, which needs 5" in lines[0]
@@ -151,7 +151,7 @@ def test_two_groups(tmp_path):
     machine = TwoGroups(noise=0.01)
     found = ab(tmp_path / "ab", machine, Limits(6))
     (change,) = [change for change in found.cases if change.case == CASES[0]]
-    assert (change.verdict, change.reason) == ("inconclusive", "its times fall into two groups")
+    assert (change.verdict, change.reason) == ("inconclusive", "have times in two groups")
     assert machine.asked[-1] == [CASES[0]]
     (warning,) = [warning for warning in found.warnings if "two groups" in warning]
     assert warning.startswith("times of the baseline fall into two groups at least ")

@@ -34,8 +34,8 @@ p-value in below 0.1% of suites, even when it is the only case, and one that is 
 unchanged cases are timed again needlessly.
 """
 
-TOO_FEW_PAIRS = f"timed in fewer than {MIN_PAIRS} pairs"
-TWO_GROUPS = "its times fall into two groups"
+TOO_FEW_PAIRS = f"were timed in fewer than {MIN_PAIRS} pairs"
+TWO_GROUPS = "have times in two groups"
 
 
 def restrict(run: Run, cases: Collection[str]) -> Run:
