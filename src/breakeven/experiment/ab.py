@@ -172,7 +172,7 @@ def run_ab(experiment: Experiment, compare: Compare, exit_code: ExitCode | None 
         decided = {case.case: case for case in found.cases if is_decided(case)}
         undecided = tuple(case.case for case in found.cases if case.case not in decided)
         certain = bool(undecided) and exit_code is not None and is_certain(found, undecided, exit_code)
-        if not is_stored and (is_last or certain or not undecided):
+        if not undecided or (not is_stored and (is_last or certain)):
             break
         if len(undecided) < len(cases or found.cases):
             cases = undecided
