@@ -68,6 +68,7 @@ def test_schedule(tmp_path, monkeypatch):
         "stage2-13-base", "stage2-14-candidate",
     ]  # fmt: skip
     assert [job.environment["BREAKEVEN_PROCESSES"] for job in machine.jobs] == ["1"] * 14
+    assert "".join(job.environment["BREAKEVEN_SEED"] for job in machine.jobs) == "11223344556677"
     asked = machine.asked
     assert asked[:10] == [None] * 10
     assert asked[10] == asked[11]

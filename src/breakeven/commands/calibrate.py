@@ -33,8 +33,8 @@ examples:
     'python -m pytest bench --benchmark-json={out}'
 
 The command runs in a shell and writes a run file to {out}, which needs no
-quotes and is replaced by an absolute path. A run is one measuring process
-(`calibrate` sets BREAKEVEN_PROCESSES=1), since times vary between processes.
+quotes and is replaced by an absolute path. A run is one measuring process, in
+an order of its own: `calibrate` sets BREAKEVEN_PROCESSES=1 and BREAKEVEN_SEED.
 Change nothing between the runs: every difference counts as noise. The result is
 stored as CLASS.json in the directory of noise floors; `breakeven compare` uses
 it where a side has only one run.

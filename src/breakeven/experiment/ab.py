@@ -113,7 +113,8 @@ class Experiment:
             label = f"the {side} command in {self._run_text(scheduled)}"
             earlier = [completed.run for completed in self.runs]
             workspace.plan.finished = False
-            run = self.runner.run(name, label, self.commands[side], environment, earlier)
+            # Both runs of a pair take the cells in one order, so that what an order favors cancels.
+            run = self.runner.run(name, label, self.commands[side], scheduled.pair, earlier, environment)
         else:
             run = workspace.read(name)
         run = run if cases is None else restrict(run, cases)

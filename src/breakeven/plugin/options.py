@@ -25,7 +25,13 @@ TABLE_OPTIONS = (
 
 CPU_CLOCKS = ("process_time", "thread_time")
 
-SETTINGS = ("PYTEST_ADDOPTS", "BREAKEVEN_CASES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+SEED_VARIABLE = "BREAKEVEN_SEED"
+"""The environment variable by which experiments give each of their runs its own order."""
+
+SETTINGS = (
+    "PYTEST_ADDOPTS", "BREAKEVEN_CASES", SEED_VARIABLE, "OMP_WAIT_POLICY", "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
 """Environment variables that change what is measured, or where; an empty one may hide every GPU."""
 
 
@@ -46,7 +52,7 @@ class Options:
         )
         self.choice: Choice = self._read("sweep", parse_choice)
         self.timeout_s: float = self._read("timeout", parse_timeout)
-        self.seed: int = self._read("seed", parse_seed)
+        self.seed: int = self._read("seed", parse_seed, os.environ.get(SEED_VARIABLE))
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
         """Return the sweep of a function to run, None if none.
@@ -119,11 +125,11 @@ class Options:
         """The shell line that repeats this run."""
         return command_line(self._config.invocation_params.args, os.environ)
 
-    def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
-        """Return the parsed option or ini key; the default if it is invalid."""
+    def _read(self, name: str, parse: Callable[[str], Any], variable: str | None = None) -> Any:
+        """Return the parsed option, environment variable or ini key; the default if it is invalid."""
         key, option = f"breakeven_{name}", f"--breakeven-{name}"
         try:
-            text = self._config.getoption(key) or self._ini(key) or ""
+            text = self._config.getoption(key) or variable or self._ini(key) or ""
             if not isinstance(text, str):
                 raise UsageError(f'{key}={text!r}: expected a string; write for example {key} = "{text[0]}"')
             return parse(text)
