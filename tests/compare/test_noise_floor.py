@@ -122,20 +122,6 @@ def test_floor_of(tmp_path):
     assert np.isnan(logs).sum() == 4
 
 
-def test_processes_are_replicates(tmp_path):
-    """Each process of a run has its own median; None where one gave no round, or a run lacks the case."""
-    one = [
-        benchmark([1.0, 1.0, 3.0, 3.0, 5.0], "a", processes=[2, 0, 3]),
-        benchmark([7.0, 8.0, 9.0], "b", processes=[1, 1, 1]),
-    ]
-    files = [
-        write(tmp_path / f"{i}.json", run(cases)) for i, cases in enumerate((one, [benchmark([2.0], "a")]))
-    ]
-    found = floor_of([read_run(file) for file in files])
-    assert list(found.medians_s.values()) == [[1.0, None, 3.0, 2.0], [7.0, 8.0, 9.0, None]]
-    assert found.runs == 4
-
-
 @pytest.mark.parametrize("rows", [[[1.0]], [[1.0], []], [[0.0], [0.0]]])
 def test_no_noise_known(tmp_path, rows):
     """At least one case must have been timed twice."""

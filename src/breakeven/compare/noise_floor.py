@@ -101,7 +101,7 @@ def check_one_class(runs: Sequence[Run]) -> None:
 
 
 def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
-    """Return the noise floor of runs of one class; every process of a run counts as one of its runs.
+    """Return the noise floor of runs of one class.
 
     Raises:
         UsageError: fewer than two runs, or no case was timed twice.
@@ -109,10 +109,8 @@ def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
     """
     check_one_class(runs)
     cases = dict.fromkeys(case for run in runs for case in run.cases)
-    counts = [max((len(case.process_medians_s) for case in run.cases.values()), default=1) for run in runs]
     medians = {
-        case: [m for run, count in zip(runs, counts, strict=True) for m in _of_processes(run, case, count)]
-        for case in cases
+        case: [run.cases[case].median_s if case in run.cases else None for run in runs] for case in cases
     }
     if not any(sum(m is not None and m > 0 for m in values) > 1 for values in medians.values()):
         raise UsageError(
@@ -121,14 +119,7 @@ def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
         )
     last = runs[-1]
     class_id = last.machine.class_id if last.machine.is_recorded else UNKNOWN_CLASS
-    return NoiseFloor(class_id, last.machine.facts, sum(counts), last.datetime, command, medians)
-
-
-def _of_processes(run: Run, case: str, count: int) -> list[float | None]:
-    """Return the median of a case in each of a run's `count` processes, None where one lacks it."""
-    found = run.cases[case].process_medians_s if case in run.cases else ()
-    medians = [float(median) if math.isfinite(median) else None for median in found]
-    return medians + [None] * (count - len(medians))
+    return NoiseFloor(class_id, last.machine.facts, len(runs), last.datetime, command, medians)
 
 
 def floor_warnings(floor: NoiseFloor, before: NoiseFloor | None = None) -> list[str]:

@@ -17,6 +17,7 @@ from breakeven.experiment.looks import (
     is_certain,
     is_decided,
     judge,
+    pairs_of,
     restrict,
     two_groups_warnings,
 )
@@ -239,7 +240,7 @@ def _pairs_warnings(
             f"{plural(pairs, 'pair')} cannot decide any case: a verdict needs at least {MIN_PAIRS} (--pairs)"
         )
     if look > 1:
-        again = sum(max(case.n_baseline, case.n_candidate) > MIN_PAIRS for case in found.cases)
+        again = sum(pairs_of(case.case, found) > MIN_PAIRS for case in found.cases)
         yield (
             f"{plural(again, 'case')} undecided after {MIN_PAIRS} pairs: timed in up to {pairs}; each q is "
             f"corrected for {look} looks at the data"

@@ -90,6 +90,11 @@ def is_certain(found: Comparison, undecided: Collection[str], exit_code: ExitCod
     return len({exit_code(with_cases(found, cases)) for cases in ends}) == 1
 
 
+def pairs_of(case: str, found: Comparison) -> int:
+    """Return how many runs of each side timed the case, of the side with fewer."""
+    return min(sum(case in run.cases for run in side) for side in (found.baseline, found.candidate))
+
+
 def two_groups_warnings(found: Comparison) -> Iterator[str]:
     """Yield a warning for each side on which times of a case fall into two groups, if it is not unchanged."""
     for name, runs in (("baseline", found.baseline), ("candidate", found.candidate)):
@@ -116,7 +121,7 @@ def process_logs(runs: Sequence[Run], case: str) -> Array:
 def _judged(case: CaseComparison, found: Comparison, penalty: int) -> CaseComparison:
     if case.verdict not in JUDGED or case.reason:
         return case
-    if _pairs(case.case, found) < MIN_PAIRS:
+    if pairs_of(case.case, found) < MIN_PAIRS:
         return replace(case, verdict=Verdict.INCONCLUSIVE, reason=TOO_FEW_PAIRS)
     if case.ratio is None or case.q is None or case.low is None or case.high is None:
         return case
@@ -133,11 +138,6 @@ def _judged(case: CaseComparison, found: Comparison, penalty: int) -> CaseCompar
 
 def _has_groups(logs: Array) -> bool:
     return gap_between_groups(logs) is not None
-
-
-def _pairs(case: str, found: Comparison) -> int:
-    """Return the number of pairs in which both sides timed the case, or more."""
-    return min(sum(case in run.cases for run in side) for side in (found.baseline, found.candidate))
 
 
 def _may_become(case: CaseComparison, verdict: Verdict, threshold: float) -> bool:
