@@ -183,6 +183,21 @@ def test_exit_code_that_cannot_change(tmp_path):
     assert not any("stopped" in warning for warning in found.warnings)
 
 
+def test_last_pair_is_not_called_a_stop(tmp_path):
+    found = ab(tmp_path / "ab", Machine(SLOW, noise=0.05), Limits(5), fail_on=FAIL_ON)
+    assert found.verdict == "regressed"
+    assert not any("stopped" in warning for warning in found.warnings)
+
+
+def test_stored_pairs_count_although_the_exit_code_is_certain(tmp_path):
+    machine = Machine(SLOW, noise=0.05, events={13: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        ab(tmp_path / "ab", machine)
+    found = ab(tmp_path / "ab", machine, fail_on=FAIL_ON)
+    assert len(machine.jobs) == 13
+    assert len(found.baseline) == 6
+
+
 def test_stopped_experiment_goes_on_without_fail_on(tmp_path):
     stopped, whole = Machine(SLOW, noise=0.05), Machine(SLOW, noise=0.05)
     ab(tmp_path / "ab", stopped, Limits(7), fail_on=FAIL_ON)
