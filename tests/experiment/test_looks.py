@@ -1,6 +1,7 @@
 """Which cases a look decides, and whether the exit code can still change."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -114,8 +115,26 @@ def test_penalty(tmp_path):
 
 def test_resolution(tmp_path):
     noisy = [0.8, 1.2, 1.0, 0.9, 1.1]
-    assert looked(tmp_path, {"m": noisy}, {"m": noisy[::-1]})["m"].verdict == "inconclusive"
-    assert looked(tmp_path, {"m": noisy}, {"m": noisy[::-1]}, resolution=0.5)["m"].verdict == "unchanged"
+    found = looked(tmp_path, {"m": noisy}, {"m": noisy[::-1]})["m"]
+    assert found.verdict == "inconclusive"
+    half_width = (found.high - found.low) / 2
+    for factor, verdict in ((0.99, "inconclusive"), (1.01, "unchanged")):
+        options = {"resolution": factor * half_width}
+        assert looked(tmp_path, {"m": noisy}, {"m": noisy[::-1]}, **options)["m"].verdict == verdict
+
+
+def test_reason_of_the_comparison_stays(tmp_path):
+    """A case whose machine changed, or whose steps are unlike, is not judged by its q."""
+    found = compare(*sides(tmp_path, {"m": STEADY}, {"m": SLOWER}))
+    case = replace(found.cases[0], verdict="inconclusive", reason="the machine changed")
+    assert judge(with_cases(found, [case]), 1, {}).cases == (case,)
+
+
+def test_processes_are_not_pairs(tmp_path):
+    """Two runs of three processes are two pairs: they share the times at which they ran."""
+    content = [run([benchmark([t, t, t], "m", processes=[1, 1, 1])]) for t in STEADY[:4]]
+    read = [read_run(write(tmp_path / f"{i}.json", one)) for i, one in enumerate(content)]
+    assert judge(compare(read[:2], read[2:]), 1, {}).cases[0].reason == TOO_FEW_PAIRS
 
 
 def test_decided_case_keeps_its_verdict(tmp_path):

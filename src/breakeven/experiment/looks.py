@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.compare.comparison import JUDGED, UNLIKE_STEPS, CaseComparison, Comparison, whole_verdict
-from breakeven.compare.phase_attribution import CHANGED
 from breakeven.experiment.schedule import MIN_PAIRS
 from breakeven.format import joined, one_line, percent
 from breakeven.runs.schema import Run
@@ -129,15 +128,10 @@ def _judged(case: CaseComparison, found: Comparison, penalty: int) -> CaseCompar
     verdict = case_verdict(q, math.log(case.ratio), (case.high - case.low) / 2, found.resolution)
     before, after = (process_logs(side, case.case) for side in (found.baseline, found.candidate))
     case = replace(case, q=q, verdict=verdict)
-    if verdict == Verdict.UNCHANGED or not (_has_groups(before) or _has_groups(after)):
+    if verdict == Verdict.UNCHANGED or are_apart(before, after, found.threshold):
         return case
-    if verdict in CHANGED and are_apart(before, after, found.threshold):
-        return case
-    return replace(case, verdict=Verdict.INCONCLUSIVE, reason=TWO_GROUPS)
-
-
-def _has_groups(logs: Array) -> bool:
-    return gap_between_groups(logs) is not None
+    has_groups = any(gap_between_groups(side) is not None for side in (before, after))
+    return replace(case, verdict=Verdict.INCONCLUSIVE, reason=TWO_GROUPS) if has_groups else case
 
 
 def _may_become(case: CaseComparison, verdict: Verdict, threshold: float) -> bool:
