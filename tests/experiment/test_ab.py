@@ -228,6 +228,7 @@ def test_finished_experiment_is_compared_again(tmp_path, slower, options):
     assert len(machine.jobs) == jobs
     assert figures(again) == figures(first)
     assert again.warnings == first.warnings
+    assert len(lines) == 1
     assert lines[0] == (
         f"finished in {tmp_path / 'ab'}: {jobs} runs since today are compared again (--fresh measures again)"
     )

@@ -178,7 +178,8 @@ def run_ab(experiment: Experiment, compare: Compare, exit_code: ExitCode | None 
             break
         if len(undecided) < len(cases or found.cases):
             cases = undecided
-            experiment.notify(_again_text(experiment.pairs, decided, undecided))
+            if not is_stored:
+                experiment.notify(_again_text(experiment.pairs, decided, undecided))
     plan.exhausted = is_last
     workspace.save()
     warnings = [

@@ -75,18 +75,13 @@ def is_decided(case: CaseComparison) -> bool:
 
 def is_certain(found: Comparison, undecided: Collection[str], exit_code: ExitCode) -> bool:
     """Return whether the exit code is the same whatever becomes of the undecided cases."""
-    ends = [
-        [
-            replace(
-                case, verdict=verdict if _may_become(case, verdict, found.threshold) else Verdict.UNCHANGED
-            )
-            if case.case in undecided
-            else case
-            for case in found.cases
+    codes = set()
+    for verdict in JUDGED:
+        cases = [
+            _ended(case, verdict, found.threshold) if case.case in undecided else case for case in found.cases
         ]
-        for verdict in JUDGED
-    ]
-    return len({exit_code(with_cases(found, cases)) for cases in ends}) == 1
+        codes.add(exit_code(with_cases(found, cases)))
+    return len(codes) == 1
 
 
 def pairs_of(case: str, found: Comparison) -> int:
@@ -134,12 +129,14 @@ def _judged(case: CaseComparison, found: Comparison, penalty: int) -> CaseCompar
     return replace(case, verdict=Verdict.INCONCLUSIVE, reason=TWO_GROUPS) if has_groups else case
 
 
-def _may_become(case: CaseComparison, verdict: Verdict, threshold: float) -> bool:
-    """Return whether a verdict of change is not excluded by the case's interval."""
-    if case.low is None or case.high is None:
-        return True
-    if verdict == Verdict.REGRESSED:
-        return case.high > 1 + threshold
-    if verdict == Verdict.IMPROVED:
-        return case.low < 1 / (1 + threshold)
-    return True
+def _ended(case: CaseComparison, verdict: Verdict, threshold: float) -> CaseComparison:
+    """Return the undecided case with a verdict that it may get, unchanged if its interval excludes it."""
+    is_excluded = (
+        case.low is not None
+        and case.high is not None
+        and (
+            (verdict == Verdict.REGRESSED and case.high <= 1 + threshold)
+            or (verdict == Verdict.IMPROVED and case.low >= 1 / (1 + threshold))
+        )
+    )
+    return replace(case, verdict=Verdict.UNCHANGED if is_excluded else verdict)
