@@ -103,6 +103,16 @@ def test_ini_seed(bench):
     assert bench.file()["breakeven"]["processes"][0]["seed"] == 2**32 - 1
 
 
+def test_seed_of_an_experiment(bench, monkeypatch):
+    """`breakeven ab` gives each run its seed in an environment variable; an option overrides it."""
+    monkeypatch.setenv("BREAKEVEN_SEED", "5")
+    bench.write().pytester.makeini("[pytest]\nbreakeven_seed = 3\n")
+    bench.run()
+    assert bench.file()["breakeven"]["processes"][0]["seed"] == 5
+    bench.run("--breakeven-seed=1")
+    assert bench.file()["breakeven"]["processes"][0]["seed"] == 1
+
+
 def test_other_tests_stay(bench):
     """Tests without a sweep, and functions with an invalid one, keep their places."""
     names = ("test_a", "test_b", "test_c")

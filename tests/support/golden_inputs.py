@@ -96,7 +96,7 @@ def make_calibration(place):
     """Runs that stand in for what a measuring command writes."""
     for i in range(1, 6):
         write(place / "measured" / f"run-{i:02}.json", measured(steps(), i, noise=0.02))
-    for i in range(1, 7):
+    for i in range(1, 11):
         for side, factor in (("base", 1.0), ("candidate", 1.3)):
             name = f"stage1-{i:02}-{side}.json"
             write(place / "measured" / name, measured(steps(slower=factor), i))

@@ -88,11 +88,6 @@ def undecided(found: Comparison) -> list[CaseComparison]:
     return [case for case in found.with_verdict(Verdict.INCONCLUSIVE) if not case.reason]
 
 
-def not_retested(found: Comparison) -> list[CaseComparison]:
-    """Return the cases that should have been timed again, but were not."""
-    return [case for case in found.judged if not case.n_candidate and case.reason]
-
-
 def disturbed(found: Comparison) -> dict[Flag, int]:
     """Return the number of cases with each disturbing flag in at least one run."""
     timed = [item for run in (*found.baseline, *found.candidate) for item in run.cases.items()]

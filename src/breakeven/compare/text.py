@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from breakeven import format as fmt
 from breakeven.compare import reliability
 from breakeven.compare.common_shift import Shift
-from breakeven.compare.comparison import CaseComparison, Comparison
+from breakeven.compare.comparison import UNLIKE_STEPS, CaseComparison, Comparison
 from breakeven.compare.noise_floor import NoiseFloor
 from breakeven.compare.phase_attribution import PhaseAttribution, attribute_changes
 from breakeven.format import one_line
@@ -97,13 +97,12 @@ def _why_inconclusive(found: Comparison) -> str:
         return "no case was timed on both sides"
     if found.changed_machines:
         return f"the machine changed, as the canary on {fmt.listed(found.changed_machines)} shows"
-    unlike = len(reliability.unlike_steps(found))
-    noisy = found.counts[Verdict.INCONCLUSIVE] - unlike
     of = fmt.plural(len(found.judged), "case")
     noise = f"cannot be distinguished from noise within ±{fmt.percent(found.resolution)}"
-    wait = "waited after each step in some runs only"
+    texts = {"": noise, UNLIKE_STEPS: "waited after each step in some runs only"}
+    reasons = grouped((case.reason, case) for case in found.with_verdict(Verdict.INCONCLUSIVE))
     return " and ".join(
-        f"{count} of {of} {text}" for count, text in ((noisy, noise), (unlike, wait)) if count
+        f"{len(cases)} of {of} {texts.get(reason, reason)}" for reason, cases in sorted(reasons.items())
     )
 
 
@@ -279,12 +278,6 @@ def _timing_warnings(found: Comparison) -> Iterator[str]:
         partly = reliability.partly_timed(found, side)
         if partly:
             yield f"not timed in every run of the {name}: {_names(partly)}; judged by the runs that timed it"
-    skipped = reliability.not_retested(found)
-    if skipped:
-        yield (
-            f"{skipped[0].reason}: {_names(skipped)}; check that the candidate's command passes "
-            "BREAKEVEN_CASES on"
-        )
     unlike = reliability.unlike_steps(found)
     if unlike:
         yield (
