@@ -137,13 +137,14 @@ class Archive:
     """The content of a store.
 
     The runs are ordered by time, the machine classes by their first run; there is a track for each case of
-    each class, and a line for each unusable file.
+    each class, and a line for each unusable file. `branches` are those of the whole store.
     """
 
     runs: tuple[StoredRun, ...]
     machines: tuple[Machine, ...]
     tracks: tuple[Track, ...]
     damaged: tuple[str, ...]
+    branches: tuple[str, ...] = ()
 
 
 def read_store(store: str | os.PathLike[str], branch: str | None = None) -> Archive:
@@ -220,6 +221,7 @@ def _archive(
         tuple({machine.class_id: machine for machine in classes}.values()),
         tuple(track for track in _tracks(cases, by_id, rank) if len(track.run)),
         tuple(damaged),
+        tuple(sorted({run.branch for run in runs} - {""})),
     )
 
 
