@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
@@ -15,6 +16,11 @@ from breakeven.stats.verdict import Verdict
 
 MAX_NAME = 120
 """The middle of longer names is omitted in sentences; JSON has them in full."""
+
+MAX_LISTED = 8
+"""The series of one change that a sentence lists; JSON has all of them."""
+
+_Finding = TypeVar("_Finding", ChangePoint, Newest)
 
 
 def headline(history: History) -> str:
@@ -64,7 +70,7 @@ def _commit_text(members: Sequence[ChangePoint]) -> str:
     return (
         f"{'commit' if lead.after.commit else 'run'} {lead.after.name} made {len(members)} series "
         f"{'slower' if is_time else 'worse'}, {fmt.plural(lead.ago, 'run')} ago: "
-        f"{fmt.joined([f'{_name(found)} {_size(found)}' for found in members])}; {_previous(lead)}"
+        f"{_listed(members, _size)}; {_previous(lead)}"
     )
 
 
@@ -72,8 +78,12 @@ def _newest_text(members: Sequence[Newest]) -> str:
     lead = members[0]
     if len(members) == 1:
         return f"{_name(lead)} {describe_newest(lead)}"
-    sizes = [f"{_name(found)} {_newest_size(found)}" for found in members]
-    return f"{lead.run.name} is worse than predicted in {len(members)} series: {fmt.joined(sizes)}"
+    sizes = _listed(members, _newest_size)
+    return f"{lead.run.name} is worse than predicted in {len(members)} series: {sizes}"
+
+
+def _listed(members: Sequence[_Finding], size: Callable[[_Finding], str]) -> str:
+    return fmt.joined([f"{_name(found)} ({size(found)})" for found in members], MAX_LISTED)
 
 
 def _size(found: ChangePoint) -> str:
