@@ -286,6 +286,18 @@ def test_floor_of_as_many_processes(tmp_path):
         assert sd == pytest.approx(0.1 / math.sqrt(count), rel=0.25), count
 
 
+def test_floor_of_the_fewest_processes(tmp_path):
+    """A run of one process against one of 25 is judged by the noise of one."""
+    runs = side(tmp_path, "floor", levels(), 10, first=20, noise=0.0, processes=25, within=0.1)
+    sides = [
+        side(tmp_path, f"{processes}-", levels(), 1, first=processes, processes=processes)
+        for processes in (1, 25)
+    ]
+    for before, after in (sides, sides[::-1]):
+        found = compared(before, after, floor=floor_of(read_side(runs)))
+        assert np.median([case.sd for case in found.cases]) == pytest.approx(0.1, rel=0.25)
+
+
 def test_runs_of_several_processes(tmp_path):
     """Of several runs a side each counts once: their processes share a time, so they do not add precision."""
     found = {}

@@ -113,3 +113,13 @@ def test_colder_after_a_slower_phase(tmp_path, changed, found):
         assert "largest change: mlp forward cpu" in describe(compared).headline
         (line,) = describe(compared).changed_phases
         assert line.startswith("mlp on cpu: train +31% at batch 1 width=128, all of it forward; step too")
+
+
+def test_headline_names_the_phase_that_changed(tmp_path):
+    """Not the one after it, though its ratio is larger; nor has that one a share of the step's change."""
+    before = levels((1,))
+    after = before | {("backward", 1): 0.007, ("step", 1): 0.00145, ("train", 1): 0.01245}
+    found = two_sides(tmp_path, before, after, noise=0.001)
+    assert "3 of 5 cases are slower; largest change: mlp backward" in describe(found).headline
+    (one,) = attribute_changes(found.cases)
+    assert [phase for phase, _ in one.phases] == ["backward"]

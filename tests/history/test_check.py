@@ -86,9 +86,21 @@ def test_commit_of_two_machines(tmp_path):
     assert [(len(change.members), change.run.commit) for change in found.commits] == [(2, commit(20))]
 
 
-def accepted(path, number, **settings):
+def test_change_within_a_commit(tmp_path):
+    """Where the machine changed between two runs of one commit, the time places the change."""
+    contents = [
+        content(i, [benchmark([t] * 6, phase=p) for p, t in zip(PHASES, row, strict=True)])
+        for i, row in enumerate(zip(*moved().values(), strict=True))
+    ]
+    for made in contents:
+        made["commit_info"]["id"] = commit(0)
+    [change] = analyze_history(add(tmp_path, contents)).commits
+    assert (len(change.members), change.run.moment.isoformat()) == (4, when(20))
+
+
+def accepted(path, number):
     """The entries for the changes of a commit."""
-    return accept(analyze_history(path), commit(number), "intended", None, "2026-02-01", **settings)
+    return accept(analyze_history(path), commit(number), "intended", None, "2026-02-01")
 
 
 def test_accepted_commit(tmp_path):
@@ -99,8 +111,8 @@ def test_accepted_commit(tmp_path):
     entries = accepted(path, 20)
     assert [(entry.whole, entry.commit, len(entry.cases)) for entry in entries] == [(True, commit(20), 2)]
     assert not analyze_history(path, entries).is_regressed
-    for n in range(26, 41):
-        store(tmp_path, {phase: values[n - 1 : n] for phase, values in series.items()}, first=n - 1)
+    for n in (28, 32, 36, 40):
+        store(tmp_path, {phase: values[n - 4 : n] for phase, values in series.items()}, first=n - 4)
         assert not analyze_history(path, entries).is_regressed, n
     found = analyze_history(path, entries)
     assert [(sorted(phases), number) for phases, number in places(found)] == [(sorted(PHASES), 20)]
@@ -125,6 +137,7 @@ def test_newest_run_of_an_accepted_commit(tmp_path):
     One that changes in a later commit is not.
     """
     series = moved(n=24, step=1.3, phases=("train", "step"), noise=0.01)
+    series["step"][:8] *= 1.5
     path = store(tmp_path, {phase: values[:20] for phase, values in series.items()})
     store(tmp_path, {"train": series["train"][20:21]}, first=20)
     entries = accepted(path, 20)
@@ -146,6 +159,29 @@ def test_newest_run_of_several_series(tmp_path):
     assert line.startswith(
         f"{commit(20)[:7]} (2026-01-21) is worse than predicted in 4 series: mlp train cpu"
     )
+
+
+def test_places_between_two_changes(tmp_path):
+    """The place of a change is bounded by the levels on its two sides, not by what follows."""
+    values = np.exp(0.01 * np.random.default_rng(0).standard_normal(30)) * np.repeat([1.0, 1.5, 3.0], 10)
+    found = analyze_history(store(tmp_path, {"train": values})).changes
+    may_be = {change.change.at: [at for at in range(31) if change.may_be_at(at)] for change in found}
+    assert may_be == {10: [10], 20: [20]}
+
+
+def test_headline_is_judged_first(tmp_path):
+    """Sixty other series do not widen its interval."""
+    contents = [
+        content(
+            i, [benchmark([t] * 6), *(benchmark([1.0], phase="step", batch_size=b) for b in range(1, 61))]
+        )
+        for i, t in enumerate(medians(12))
+    ]
+    path = add(tmp_path, contents)
+    [alone] = analyze_history(path, pattern="* train *").newest
+    first, other = analyze_history(path).newest[:2]
+    assert (first.tracked.name, first.judgment) == (alone.tracked.name, alone.judgment)
+    assert not other.tracked.series.is_headline
 
 
 @pytest.mark.parametrize(("name", "runs"), [("main", 3), ("no such", 0)])
