@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from breakeven.history.accept import accept
+from breakeven.history.accept import accept, merged
 from breakeven.history.check import analyze_history
 from breakeven.history.text import headline, regressions
 from support.histories import add, commit, content, medians, when
@@ -117,6 +117,10 @@ def test_accepted_commit(tmp_path):
     found = analyze_history(path, entries)
     assert [(sorted(phases), number) for phases, number in places(found)] == [(sorted(PHASES), 20)]
     assert {change.accepted for change in found.changes} == {"intended"}
+    [entry] = merged(entries, accepted(path, 20))
+    assert len(entry.cases) == 4
+    [named] = accept(analyze_history(path), commit(20), "intended", "* train *", "2026-02-01")
+    assert not named.whole
 
 
 def test_other_commit_is_not_accepted(tmp_path):
