@@ -200,6 +200,8 @@ def test_path_stays_in_the_directory(tmp_path, class_id):
         ({"medians_s": {"a": [True, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [math.nan, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [1e31, 1.0]}}, "medians_s['a'][0]"),
+        ({"medians_s": {"a": [[1.0, -1.0], 1.0]}}, "medians_s['a'][0][1]"),
+        ({"medians_s": {"a": [[1.0], [[1.0]]]}}, "medians_s['a'][1][0]"),
     ],
 )
 def test_damaged_file(tmp_path, change, field):
@@ -240,3 +242,20 @@ def test_fewer_runs_than_before():
     small, large = floor([[0.0, 0.1]]), floor([[0.0, 0.1, 0.2]])
     assert "--runs 3" in floor_warnings(small, large)[0]
     assert floor_warnings(large, small) == floor_warnings(small, small) == []
+
+
+def test_runs_of_several_processes(tmp_path):
+    """The median of each process is stored, and a run is one replicate: the mean over its processes."""
+    contents = [
+        run([benchmark([1.0] * 6 + [4.0] * 6, "m0", processes=[6, 6]), benchmark([2.0] * 6, "m1")]),
+        run([benchmark([2.0] * 6, "m0", processes=[6, 0]), benchmark([3.0] * 6, "m1", processes=[6])]),
+    ]
+    runs = [read_run(write(tmp_path / f"{i}.json", content)) for i, content in enumerate(contents)]
+    path = write_floor(floor_of(runs), tmp_path / "noise")
+    found = read_floor(path.parent, runs[0].machine)
+    assert list(found.medians_s.values()) == [[[1.0, 4.0], [2.0, None]], [2.0, 3.0]]
+    names = list(found.medians_s)
+    np.testing.assert_allclose(np.exp(found.logs(names)), [[2.0, 2.0], [2.0, 3.0]])
+    np.testing.assert_allclose(np.exp(found.logs(names, [1, 5])), [[1.0, 2.0], [2.0, 3.0]])
+    assert all(found.includes(name) for name in names)
+    assert noise_levels(found)[0] == pytest.approx(math.log(1.5) / math.sqrt(2) / 2)

@@ -45,7 +45,10 @@ that breakeven did not measure are identified by their fullname.
 A case regressed if its ratio exceeds the threshold at a false discovery rate of
 5%. Otherwise it is unchanged, or inconclusive if its interval is wider than the
 resolution. The intervals are over runs, not over rounds: five runs per side,
-alternating, are a good start (see breakeven ab).
+alternating, are a good start (see breakeven ab). The processes of one run share
+the state of the machine at that time, so that a run counts once in a test; the
+column n, as in 5+5, has the processes of both sides. One run per side is judged
+by a noise floor; without one every case is inconclusive.
 
 exit codes:
   0  no verdict that --fail-on names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_high
@@ -59,8 +60,16 @@ def is_one_side_first(found: Comparison) -> bool:
 
 
 def single_runs(found: Comparison) -> list[CaseComparison]:
-    """Return the judged cases that each side timed in one run only."""
-    return [case for case in found.judged if case.n_baseline == case.n_candidate == 1]
+    """Return the judged cases that each side timed in one run only, in any number of processes."""
+    counts = [
+        Counter(name for run in side for name in run.cases) for side in (found.baseline, found.candidate)
+    ]
+    return [case for case in found.judged if all(count[case.case] == 1 for count in counts)]
+
+
+def untested(found: Comparison) -> list[CaseComparison]:
+    """Return the single runs that no noise floor judged."""
+    return [case for case in single_runs(found) if case.p is None and not case.reason]
 
 
 def partly_timed(found: Comparison, side: Sequence[Run]) -> list[CaseComparison]:

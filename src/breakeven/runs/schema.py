@@ -132,6 +132,11 @@ class CaseResult:
         )
 
     @property
+    def timed_processes(self) -> int:
+        """The number of processes that gave a round."""
+        return int(np.isfinite(self.process_medians_s).sum())
+
+    @property
     def waits(self) -> bool:
         """Whether it is a training step that waited for its accelerator at the end, as version 1 timed it."""
         return self.key is not None and waits_without_steps(self.key) and self.facts.steps is None
