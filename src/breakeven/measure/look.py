@@ -1,6 +1,6 @@
 """A look at the machine before the first case: how busy it is, and whether its threads hinder each other.
 
-It takes about 0.6 s on an idle machine and less than 2 s on a busy one.
+It takes about 0.6 s on an idle machine and up to 2 s on a busy one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from breakeven.measure.timing import CLOCK, Clock, time_once
 ONE_THREAD_S, ALL_THREADS_S = 0.05, 0.25
 """The seconds of the canary's rounds. Threads that spin stop for up to 150 ms, and then go on for as long."""
 
-MIN_ROUNDS = 3
+MIN_ROUNDS = 2
 MAX_ROUNDS = 5000
 """Ends the rounds if the clock does not advance."""
 
