@@ -67,6 +67,11 @@ class Flag(StrEnum):
         "computed with subnormal numbers",
         2.0,
     )
+    LOST = (
+        "lost",
+        "rounds were lost in some processes of the run, so the interval rests on the others",
+        "look at the reason, and measure again",
+    )
     FEW_ROUNDS = ("few_rounds", "too few rounds for a 95% interval, so nothing is judged", _MORE_TIME)
     SHARED_GPU = (
         "shared_gpu",

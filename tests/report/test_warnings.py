@@ -3,6 +3,7 @@
 import pytest
 
 from breakeven.render.report_tables import tables
+from breakeven.runs.flags import lost_evidence
 from support.reports import only, report
 from support.run_files import affine_run, benchmark, outcome, run
 
@@ -118,3 +119,12 @@ def test_uncounted_operations(tmp_path):
     )
     warning = only([warning for warning in report(tmp_path, content).warnings if "needs numbers" in warning])
     assert warning.startswith("mlp width=128: ")
+
+
+def test_lost_rounds(tmp_path):
+    """The flag's warning lists why each process lost them, once."""
+    reasons = {"evidence": lost_evidence({3: "crashed: SIGSEGV"}), "flags": ["lost"]}
+    rows = [benchmark([1.0] * 9, batch_size=2**i, **(reasons if i else {})) for i in range(3)]
+    found = only(line for line in report(tmp_path, run(rows)).warnings if "flagged lost" in line)
+    assert found.startswith("2 of 3 cases are flagged lost (mlp batch=2 width=128 train cpu, mlp batch=4 ")
+    assert found.count("(process 3 crashed: SIGSEGV)") == 1

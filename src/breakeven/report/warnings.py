@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.device_names import is_cpu
-from breakeven.flags import UNKNOWN, find_flag
+from breakeven.flags import UNKNOWN, Flag, find_flag
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, find_phase
@@ -161,16 +161,20 @@ def _flags(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
         for case in cases
         for flag in case.flags
     )
+    losses = list(dict.fromkeys(text for case in cases for text in case.facts.lost))
     return [
         f"{len(found)} of {len(cases)} cases {'is' if len(found) == 1 else 'are'} flagged "
-        f"{one_line(name, 40)} ({joined(found)}): {_flag_text(name)}"
+        f"{one_line(name, 40)} ({joined(found)}): {_flag_text(name, losses if name == Flag.LOST else ())}"
         for name, found in places.items()
     ]
 
 
-def _flag_text(name: str) -> str:
+def _flag_text(name: str, evidence: Sequence[str]) -> str:
     flag = find_flag(name)
-    return UNKNOWN if flag is None else f"{flag.meaning}; {flag.remedy}"
+    if flag is None:
+        return UNKNOWN
+    shown = f" ({joined(evidence)})" if evidence else ""
+    return f"{flag.meaning}{shown}; {flag.remedy}"
 
 
 def _runs(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:

@@ -19,6 +19,9 @@ from breakeven.format import one_line
 _MAX_AMOUNT = 1e30
 
 MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
+JOURNAL = ".journal"
+"""What the name of a run's journal adds to that of its run file."""
+
 NOT_OURS = "give a file that --benchmark-json wrote"
 
 _Decoded = TypeVar("_Decoded")
@@ -97,6 +100,19 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def journal_of(path: str) -> Path:
+    """Return where the run that writes this run file keeps its journal until the file is written."""
+    return Path(f"{path}{JOURNAL}")
+
+
+def recovery(journal: Path) -> str:
+    """Return what to do with the journal of a run that died."""
+    return (
+        f"`breakeven recover {one_line(journal, 300)}` makes a run file of it, or repeat the run with "
+        "--breakeven-resume"
+    )
+
+
 def load_json(path: str) -> Any:
     """Return the content of a JSON file.
 
@@ -107,6 +123,11 @@ def load_json(path: str) -> Any:
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
+        journal = journal_of(path)
+        if journal.exists():
+            place.refuse(
+                f"does not exist, but {journal.name} does: a run that died left it", recovery(journal)
+            )
         place.refuse("does not exist", "give the path of a run file, such as run.json")
     except IsADirectoryError:
         place.refuse("is a directory", "give the run files in it, such as DIR/*.json")
