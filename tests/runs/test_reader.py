@@ -149,10 +149,10 @@ def test_journal(tmp_path, age, count):
 def test_journal_without_its_run(tmp_path):
     """The error names it, and how to make a run file of it."""
     (tmp_path / "run.json.journal").touch()
-    with pytest.raises(
-        RunFileError, match=r"run\.json\.journal does: .*`breakeven recover .*run\.json\.journal`"
-    ):
+    with pytest.raises(RunFileError, match=r"run\.json\.journal does: .*recover .*run\.json\.journal`"):
         read(tmp_path / "run.json")
+    with pytest.raises(RunFileError, match="does not exist; give"):
+        read(tmp_path / ("a" * 250))
 
 
 @pytest.mark.parametrize(

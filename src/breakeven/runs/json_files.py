@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -124,10 +125,9 @@ def load_json(path: str) -> Any:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
         journal = journal_of(path)
-        if journal.exists():
-            place.refuse(
-                f"does not exist, but {journal.name} does: a run that died left it", recovery(journal)
-            )
+        if os.path.exists(journal):  # noqa: PTH110 - which accepts a name that is too long
+            problem = f"does not exist, but {journal.name} does: a run that died left it"
+            place.refuse(problem, recovery(journal))
         place.refuse("does not exist", "give the path of a run file, such as run.json")
     except IsADirectoryError:
         place.refuse("is a directory", "give the run files in it, such as DIR/*.json")
