@@ -21,14 +21,11 @@ from breakeven.report.details import flat, once, reach
 from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.startup_cost import Payback
-from breakeven.report.text import headline_devices, steps_to_pay_back
+from breakeven.report.text import SKEWED, headline_lines, speedup_text, steps_to_pay_back, time_text
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
 from breakeven.stats.intervals import LEVEL, MIN_BOOTSTRAP_RUNS, MIN_ROUNDS
-
-SKEWED = 0.5
-"""An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
@@ -157,13 +154,6 @@ def how_made(report: Report, version: str) -> list[str]:
     return lines
 
 
-def speedup_text(speedup: Speedup | None) -> str:
-    """Return a speedup with its interval, empty without one."""
-    if speedup is None:
-        return ""
-    return f"{fmt.ratio(speedup.speedup)} {fmt.ratio_between(speedup.low, speedup.high)}".strip()
-
-
 def rate_text(rate: Rate | None) -> str:
     """Return a rate with the half-width of its interval, empty if unknown."""
     if rate is None:
@@ -218,7 +208,7 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
     return (
         report.labels[key.machine],
         key.device,
-        _time(row),
+        time_text(row.estimate),
         rate_text(row.samples),
         "baseline" if is_baseline else speedup_text(row.speedup),
         "not counted" if peak is None else fmt.scaled(peak, "B"),
@@ -256,12 +246,9 @@ def _methods(report: Report) -> list[str]:
 
 def _headline_groups(report: Report) -> list[list[BreakEven]]:
     """Return the lines of the headline phase that the verdict is about, by machine and candidate."""
-    order = [machine.class_id for machine in report.machines]
-    lines = [line for line in report.break_evens if line.phase == report.headline]
+    lines = headline_lines(report.machines, report.break_evens, report.headline)
     groups = grouped(((line.candidate.machine, line.candidate.device), line) for line in lines)
-    places = sorted(groups, key=lambda place: (is_cpu(place[1]), order.index(place[0])))
-    machines = grouped((line.candidate.machine, line) for line in report.break_evens)
-    return [groups[place] for place in places if place[1] in headline_devices(machines[place[0]])]
+    return sorted(groups.values(), key=lambda group: is_cpu(group[0].candidate.device))
 
 
 def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:
@@ -280,8 +267,8 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
     return (
         row.model.label(),
         str(row.batch_size),
-        _time(base),
-        _time(candidate),
+        time_text(base.estimate),
+        time_text(candidate.estimate),
         "/".join(counts),
         speedup_text(row) or "unknown",
         f"{row.verdict} *" if row.is_doubtful else str(row.verdict),
@@ -322,7 +309,7 @@ def _medians(report: Report) -> Table:
             str(row.key.batch_size),
             row.key.phase,
             row.key.device,
-            _time(row),
+            time_text(row.estimate),
             str(row.estimate.n),
         )
         for row in report.rows[:MAX_ROWS]
@@ -333,14 +320,3 @@ def _medians(report: Report) -> Table:
 
 def _longest_s(rows: Iterable[CaseRow]) -> float:
     return max(row.estimate.median_s for row in rows)
-
-
-def _time(row: CaseRow) -> str:
-    """Return a median with the half-width of its interval, in percent of the median."""
-    case = row.estimate
-    if case.low_s is None or case.high_s is None or case.median_s == 0:
-        return fmt.seconds(case.median_s)
-    half = (case.high_s - case.low_s) / 2 / case.median_s
-    if half > SKEWED:
-        return f"{fmt.seconds(case.median_s)} [{fmt.seconds(case.low_s)}–{fmt.seconds(case.high_s)}]"
-    return f"{fmt.seconds(case.median_s)} ±{fmt.percent(half)}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +39,10 @@ SEED = 20260101
 class Estimate:
     """The estimate of one case on one machine class, in seconds.
 
-    `median_s` is the median of the runs' medians, `n` counts all rounds, `draws` has one value per resample.
-    `facts` are the medians over the runs.
+    `median_s` is the median of the processes' medians, `n` counts all rounds, `draws` has one value per
+    resample. `facts` are the medians over the runs. `process_medians_s` has the median of each process, by
+    the number of its run and its number in that run; their logarithms have the standard deviation `log_sd`
+    with `df` degrees of freedom, None and 0 for one process.
     """
 
     key: CaseKey
@@ -51,6 +54,10 @@ class Estimate:
     draws: NDArray[np.float64]
     flags: tuple[str, ...] = ()
     facts: CaseFacts = field(default_factory=CaseFacts)
+    processes: int = 1
+    log_sd: float | None = None
+    df: float = 0.0
+    process_medians_s: Mapping[tuple[int, int], float] = field(default_factory=dict)
 
     @property
     def judged(self) -> bool:
@@ -58,16 +65,25 @@ class Estimate:
         return self.median_s > 0 and self.low_s is not None
 
 
-def estimates(runs: Sequence[Run]) -> list[Estimate]:
-    """Return one estimate for each case of each machine class, in the order of the cases."""
+def estimates(
+    runs: Sequence[Run], floor_log_sd: Mapping[CaseKey, float] = MappingProxyType({})
+) -> list[Estimate]:
+    """Return one estimate for each case of each machine class, in the order of the cases.
+
+    Args:
+        runs: as read.
+        floor_log_sd: the standard deviation of a case's log median from process to process, where it is
+            known; it widens the interval of a case that only one process timed.
+    """
     timings: dict[CaseKey, dict[int, CaseResult]] = {}
-    places: dict[str, dict[int, int]] = {}
+    places: dict[str, dict[tuple[int, int], int]] = {}
     for number, run in enumerate(runs):
         for case in run.cases.values():
             if case.key is not None:
                 timings.setdefault(case.key, {})[number] = case
                 known = places.setdefault(case.key.machine, {})
-                known.setdefault(number, len(known))
+                for process in range(len(case.samples)):
+                    known.setdefault((number, process), len(known))
     samples = {key: _of_one_kind(found) for key, found in timings.items()}
     # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
     # comparison; the processes of different machines are drawn independently.
@@ -75,7 +91,10 @@ def estimates(runs: Sequence[Run]) -> list[Estimate]:
         machine: RunDraws.draw(np.random.default_rng([SEED, _number(machine)]), len(known))
         for machine, known in places.items()
     }
-    return [_estimate(key, found, places[key.machine], draws[key.machine]) for key, found in samples.items()]
+    return [
+        _estimate(key, found, places[key.machine], draws[key.machine], floor_log_sd.get(key, 0.0))
+        for key, found in samples.items()
+    ]
 
 
 def _of_one_kind(found: Mapping[int, CaseResult]) -> Mapping[int, CaseResult]:
@@ -88,30 +107,51 @@ def _number(key: object) -> int:
 
 
 def _estimate(
-    key: CaseKey, found: Mapping[int, CaseResult], places: Mapping[int, int], run_draws: RunDraws
+    key: CaseKey,
+    found: Mapping[int, CaseResult],
+    places: Mapping[tuple[int, int], int],
+    run_draws: RunDraws,
+    floor_log_sd: float,
 ) -> Estimate:
     parts = (key.machine, key.workload, key.axes.text, key.batch_size, key.phase, key.device)
     rng = np.random.default_rng([SEED, _number(parts)])
-    samples = [case.times_s for case in found.values()]
+    timed = {
+        (number, process): sample
+        for number, case in found.items()
+        for process, sample in enumerate(case.samples)
+        if len(sample)
+    }
+    samples = list(timed.values())
+    medians = [float(np.median(sample)) for sample in samples]
+    log_sd = float(np.log(medians).std(ddof=1)) if len(medians) > 1 and min(medians) > 0 else None
     if len(samples) == 1:
         interval, draws = median_interval(samples[0]), resampled_medians(samples[0], rng)
+        if floor_log_sd:
+            draws = draws * np.exp(floor_log_sd * rng.standard_normal(len(draws)))
+            low_s, high_s = interval_of_draws(draws)
+            if interval.low is not None and interval.high is not None and low_s and high_s:
+                low_s, high_s = min(low_s, interval.low), max(high_s, interval.high)
+                interval = replace(interval, low=low_s, high=high_s)
     else:
-        medians = [float(np.median(sample)) for sample in samples]
         if len(samples) < MIN_BOOTSTRAP_RUNS and min(medians) > 0:
-            draws = student_over_runs(medians, [places[number] for number in found], run_draws)
+            draws = student_over_runs(medians, [places[replicate] for replicate in timed], run_draws)
         else:
             draws = resampled_over_runs(samples, run_draws.choices, rng)
         interval = _over_runs(samples, draws)
     return Estimate(
         key=key,
         n=interval.n,
-        runs=len(samples),
+        runs=len(found),
         median_s=interval.median,
         low_s=interval.low,
         high_s=interval.high,
         draws=draws,
         flags=_flags((flag for case in found.values() for flag in case.flags), interval),
         facts=CaseFacts.over_runs(case.facts for case in found.values()),
+        processes=len(samples),
+        log_sd=log_sd,
+        df=len(samples) - 1.0,
+        process_medians_s=dict(zip(timed, medians, strict=True)),
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numpy as np
+
 from breakeven.case import CaseKey, Model
 from breakeven.device_names import choose_baseline
 from breakeven.flags import disturbance
@@ -38,7 +40,11 @@ class DeviceVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Speedup:
-    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster."""
+    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster.
+
+    `processes` timed both devices. `readings` are their speedups, whose logarithms have the standard
+    deviation `log_sd` with `df` degrees of freedom, None and 0 for one process.
+    """
 
     candidate: CaseKey
     baseline: CaseKey
@@ -47,6 +53,10 @@ class Speedup:
     high: float | None
     verdict: DeviceVerdict
     flags: tuple[str, ...] = ()
+    processes: int = 1
+    log_sd: float | None = None
+    df: float = 0.0
+    readings: tuple[float, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -135,6 +145,7 @@ def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
     ratio = ratio_of_draws(base.median_s, candidate.median_s, base.draws, candidate.draws)
     if not (base.judged and candidate.judged):
         ratio = RatioInterval(None, ratio.ratio, None)
+    readings = _readings(base, candidate)
     return Speedup(
         candidate=candidate.key,
         baseline=base.key,
@@ -143,4 +154,16 @@ def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
         high=ratio.high,
         verdict=verdict_of(ratio),
         flags=tuple(dict.fromkeys((*base.flags, *candidate.flags))),
+        processes=max(1, len(readings)),
+        log_sd=float(np.log(readings).std(ddof=1)) if len(readings) > 1 else None,
+        df=max(0.0, len(readings) - 1.0),
+        readings=tuple(readings),
     )
+
+
+def _readings(base: Estimate, candidate: Estimate) -> list[float]:
+    """Return the speedup in each process that timed both, empty where a median is zero."""
+    above, below = base.process_medians_s, candidate.process_medians_s
+    shared = sorted(above.keys() & below.keys())
+    is_positive = all(above[place] > 0 and below[place] > 0 for place in shared)
+    return [above[place] / below[place] for place in shared] if is_positive else []

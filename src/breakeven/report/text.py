@@ -13,10 +13,17 @@ from breakeven.format import one_line
 from breakeven.phases import COMPARED, HEADLINE
 from breakeven.report.break_even import BreakEven
 from breakeven.report.comparability import Comparability, ComparabilityLevel
+from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
 from breakeven.runs.machine import Machine
 from breakeven.stats.crossing import CrossingStatus as Status
+
+SKEWED = 0.5
+"""An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
+
+TWO = 2
+"""So many processes are shown one by one where they have no interval."""
 
 ModelNames = Mapping[Model, str]
 """The name of each model in a sentence."""
@@ -135,6 +142,43 @@ def headline_devices(lines: Sequence[BreakEven]) -> list[str]:
         if is_cpu(row.baseline.device) and row.baseline.machine == row.candidate.machine
     }
     return [name for name in names if not (accelerated and is_cpu(name) and name in at_home)]
+
+
+def headline_lines(
+    machines: Sequence[Machine], break_evens: Sequence[BreakEven], phase: str | None
+) -> list[BreakEven]:
+    """Return the break-evens that the verdict is about, by machine and candidate."""
+    found = []
+    for machine in machines:
+        lines = [
+            row for row in break_evens if row.candidate.machine == machine.class_id and row.phase == phase
+        ]
+        for device in headline_devices(lines):
+            found += [row for row in lines if row.candidate.device == device]
+    return found
+
+
+def time_text(case: Estimate) -> str:
+    """Return a median with the half-width of its interval, in percent of the median.
+
+    Two processes without an interval are both shown, because two cannot show how far they vary.
+    """
+    if case.low_s is None or case.high_s is None or case.median_s == 0:
+        both = case.process_medians_s.values() if case.processes == TWO else ()
+        return ", ".join(map(fmt.seconds, both or (case.median_s,)))
+    half = (case.high_s - case.low_s) / 2 / case.median_s
+    if half > SKEWED:
+        return f"{fmt.seconds(case.median_s)} [{fmt.seconds(case.low_s)}–{fmt.seconds(case.high_s)}]"
+    return f"{fmt.seconds(case.median_s)} ±{fmt.percent(half)}"
+
+
+def speedup_text(row: Speedup | None) -> str:
+    """Return a speedup with its interval, both readings of two processes without one, empty for None."""
+    if row is None:
+        return ""
+    if row.low is None and row.processes == TWO:
+        return ", ".join(map(fmt.ratio, row.readings))
+    return f"{fmt.ratio(row.speedup)} {fmt.ratio_between(row.low, row.high)}".strip()
 
 
 def refusal(comparable: Comparability) -> Conclusion:
