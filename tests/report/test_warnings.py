@@ -1,8 +1,11 @@
 """The warnings beside the numbers: flags, break-evens, and what was disturbed."""
 
+from dataclasses import replace
+
 import pytest
 
 from breakeven.render.report_tables import tables
+from breakeven.report.warnings import warnings_of
 from breakeven.runs.flags import lost_evidence
 from support.reports import only, report
 from support.run_files import affine_run, benchmark, outcome, run
@@ -102,14 +105,16 @@ def test_a_shared_cause_is_one_warning(tmp_path):
     assert only(report(tmp_path, content).warnings).startswith(places)
 
 
-def test_few_runs(tmp_path):
-    """From 2 to 5 runs the intervals are wide."""
-    contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
-    found = report(tmp_path, *contents)
-    warning = only([warning for warning in found.warnings if "replicates" in warning])
-    assert warning.startswith("3 runs ")
-    assert {row.verdict for row in found.speedups} == {"faster", "slower"}
-    assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
+@pytest.mark.parametrize(
+    ("processes", "low_s", "start"),
+    [(2, None, "2 cases with two processes: "), (2, 1.0, None), (1, None, None), (3, None, None)],
+)
+def test_two_processes(tmp_path, processes, low_s, start):
+    """Two processes without an interval are a warning, with what to do."""
+    found = report(tmp_path, affine_run({"cpu": (1, 1)}, batches=(1, 8)))
+    cases = [replace(row.estimate, processes=processes, low_s=low_s) for row in found.rows]
+    starts = [line[: len(start or "")] for line in warnings_of(found.machines, cases, [], [])]
+    assert starts == ([] if start is None else [start])
 
 
 def test_uncounted_operations(tmp_path):

@@ -18,6 +18,7 @@ from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.break_even import BreakEven
 from breakeven.report.case_rows import CaseRow
 from breakeven.report.details import flat, once, reach
+from breakeven.report.processes import phase_sentences
 from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.startup_cost import Payback
@@ -25,7 +26,7 @@ from breakeven.report.text import SKEWED, headline_lines, speedup_text, steps_to
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
-from breakeven.stats.intervals import LEVEL, MIN_BOOTSTRAP_RUNS, MIN_ROUNDS
+from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
@@ -45,7 +46,7 @@ def tables(report: Report) -> list[Table]:
     rows = {row.key: row for row in report.rows}
     found = []
     for lines in _headline_groups(report):
-        title = f"{report.headline}: {pair_name(report, lines[0])}"
+        title = f"{report.headline}: {pair_name(report, lines[0])}{_processes(lines)}"
         found += [_speedups(rows, lines, title), _break_evens(report, lines)]
     return found
 
@@ -144,6 +145,7 @@ def how_made(report: Report, version: str) -> list[str]:
         f"measured on {fmt.joined([machine.label for machine in report.machines])}: "
         f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(rounds, 'round')}",
         *_methods(report),
+        *phase_sentences(report.machines, [row.estimate for row in report.rows]),
     ]
     for row in report.residuals:
         if row.median > 0 and not is_cpu(row.device):
@@ -217,31 +219,23 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
 
 def _methods(report: Report) -> list[str]:
     """Return how medians, speedups and their intervals are computed, one line per method."""
-    counts = {row.estimate.runs for row in report.rows}
-    ways = (
-        (
-            "one run",
-            any(count == 1 for count in counts),
+    counts = {row.estimate.processes for row in report.rows}
+    several = sorted(counts - {1})
+    ways = {}
+    if 1 in counts:
+        ways["one process"] = (
             f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
             "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
-            f"{MIN_ROUNDS} rounds have none",
-        ),
-        (
-            f"2 to {MIN_BOOTSTRAP_RUNS - 1} runs",
-            any(1 < count < MIN_BOOTSTRAP_RUNS for count in counts),
-            f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
-            "from which speedups and break-evens are drawn with a seed; a run of fewer than "
-            f"{MIN_ROUNDS} rounds has none",
-        ),
-        (
-            f"{MIN_BOOTSTRAP_RUNS} runs or more",
-            any(count >= MIN_BOOTSTRAP_RUNS for count in counts),
-            f"medians of the runs' medians with {LEVEL:.0%} intervals, speedups and break-evens by a seeded "
-            "bootstrap over runs",
-        ),
-    )
-    used = [(cases, text) for cases, is_used, text in ways if is_used]
-    return [f"cases of {cases}: {text}" if len(used) > 1 else text for cases, text in used]
+            f"{MIN_ROUNDS} rounds have none"
+        )
+    if several:
+        ways[f"{fmt.number_range(several[0], several[-1])} processes"] = (
+            f"medians of the processes' medians with {LEVEL:.0%} intervals of the spread from process to "
+            "process (Student's, of logarithms, the variance shrunk toward that of similar cases), never "
+            "narrower than within a process; speedups and break-evens from the processes that timed both "
+            "devices"
+        )
+    return [f"cases of {cases}: {text}" if len(ways) > 1 or several else text for cases, text in ways.items()]
 
 
 def _headline_groups(report: Report) -> list[list[BreakEven]]:
@@ -249,6 +243,11 @@ def _headline_groups(report: Report) -> list[list[BreakEven]]:
     lines = headline_lines(report.machines, report.break_evens, report.headline)
     groups = grouped(((line.candidate.machine, line.candidate.device), line) for line in lines)
     return sorted(groups.values(), key=lambda group: is_cpu(group[0].candidate.device))
+
+
+def _processes(lines: Sequence[BreakEven]) -> str:
+    counts = {row.processes for line in lines for row in line.rows} or {1}
+    return "" if counts == {1} else f", {fmt.number_range(min(counts), max(counts))} processes"
 
 
 def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:

@@ -35,6 +35,14 @@ def one_process_sentence(
     return " ".join(sentences) or None
 
 
+def interval_scope(cases: Iterable[Estimate]) -> str:
+    """Return what the intervals cover, as a phrase after "interval": ``of 3 to 5 processes``."""
+    counts = {case.processes for case in cases}
+    if max(counts, default=1) == 1:
+        return "within one process"
+    return f"of {fmt.number_range(min(counts), max(counts))} processes"
+
+
 def phase_sentences(machines: Sequence[Machine], cases: Iterable[Estimate]) -> Iterator[str]:
     """Yield which phases fewer processes timed than the others."""
     counts = grouped((case.key.machine, (case.key.phase, case.processes)) for case in cases)

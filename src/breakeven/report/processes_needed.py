@@ -80,7 +80,7 @@ def needed_sentence(needed: ProcessesNeeded | None, lines: Sequence[BreakEven]) 
         decided = f"all {needed.open} open {noun}s"
     else:
         decided = f"{needed.decides} of the {needed.open} open {noun}s"
-    return f"--breakeven-processes={needed.processes} would decide {decided}."
+    return f"A run with --breakeven-processes={needed.processes} would decide {decided}."
 
 
 def _needed(line: BreakEven, noise: Mapping[CaseKey, ProcessNoise]) -> int | None:

@@ -25,7 +25,7 @@ from breakeven.report.details import (
 from breakeven.report.estimates import estimates
 from breakeven.report.launches import launch_sentence, varying_launches
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
-from breakeven.report.processes import interrupted_sentences, one_process_sentence
+from breakeven.report.processes import interrupted_sentences, interval_scope, one_process_sentence
 from breakeven.report.processes_needed import ProcessesNeeded, needed_for, needed_sentence
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
@@ -112,6 +112,11 @@ class Report:
     def labels(self) -> Mapping[str, str]:
         """The readable label of each machine class, by class id."""
         return {machine.class_id: machine.label for machine in self.machines}
+
+    @property
+    def interval_scope(self) -> str:
+        """What the intervals cover, as a phrase after "interval"."""
+        return interval_scope(row.estimate for row in self.rows)
 
     @cached_property
     def cases(self) -> pd.DataFrame:

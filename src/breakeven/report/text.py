@@ -23,7 +23,7 @@ SKEWED = 0.5
 """An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
 
 TWO = 2
-"""So many processes are shown one by one where they have no interval."""
+"""The medians of this many processes are shown one by one, where they give no interval."""
 
 ModelNames = Mapping[Model, str]
 """The name of each model in a sentence."""
@@ -159,13 +159,9 @@ def headline_lines(
 
 
 def time_text(case: Estimate) -> str:
-    """Return a median with the half-width of its interval, in percent of the median.
-
-    Two processes without an interval are both shown, because two cannot show how far they vary.
-    """
+    """Return a median with the half-width of its interval, in percent of the median."""
     if case.low_s is None or case.high_s is None or case.median_s == 0:
-        both = case.process_medians_s.values() if case.processes == TWO else ()
-        return ", ".join(map(fmt.seconds, both or (case.median_s,)))
+        return f"{fmt.seconds(case.median_s)} {_both(time_between(case))}".strip()
     half = (case.high_s - case.low_s) / 2 / case.median_s
     if half > SKEWED:
         return f"{fmt.seconds(case.median_s)} [{fmt.seconds(case.low_s)}–{fmt.seconds(case.high_s)}]"
@@ -173,12 +169,33 @@ def time_text(case: Estimate) -> str:
 
 
 def speedup_text(row: Speedup | None) -> str:
-    """Return a speedup with its interval, both readings of two processes without one, empty for None."""
+    """Return a speedup with its interval, empty for None."""
     if row is None:
         return ""
-    if row.low is None and row.processes == TWO:
-        return ", ".join(map(fmt.ratio, row.readings))
+    if row.low is None:
+        return f"{fmt.ratio(row.speedup)} {_both(speedup_between(row))}".strip()
     return f"{fmt.ratio(row.speedup)} {fmt.ratio_between(row.low, row.high)}".strip()
+
+
+def time_between(case: Estimate) -> str:
+    """Return the ends of a median's interval; without one, the medians of two processes."""
+    if case.low_s is not None and case.high_s is not None:
+        return f"{fmt.seconds(case.low_s)} – {fmt.seconds(case.high_s)}"
+    return _readings([fmt.seconds(median_s) for median_s in case.process_medians_s.values()])
+
+
+def speedup_between(row: Speedup) -> str:
+    """Return a speedup's interval; without one, the speedups of two processes."""
+    return fmt.ratio_between(row.low, row.high) or _readings([fmt.ratio(reading) for reading in row.readings])
+
+
+def _readings(texts: Sequence[str]) -> str:
+    """Return both readings of two processes, which cannot show how far they vary; empty for other numbers."""
+    return " and ".join(texts) if len(texts) == TWO else ""
+
+
+def _both(readings: str) -> str:
+    return f"({readings})" if readings else ""
 
 
 def refusal(comparable: Comparability) -> Conclusion:
