@@ -40,16 +40,16 @@ from breakeven.report.report import Report
 from breakeven.report.text import speedup_between, time_between
 
 COLUMNS = {
-    "workload": 8,
-    "axes": 11,
-    "batch": 5,
+    "workload": 6.5,
+    "axes": 10,
+    "batch": 4.5,
     "phase": 6,
-    "device": 5.5,
-    "median": 5.5,
-    "95% interval": 10,
-    "n": 4,
+    "device": 5,
+    "median": 5,
+    "95% interval": 9,
+    "n": 5,
     "speedup": 5.5,
-    "95% interval of the speedup": 8,
+    "95% interval of the speedup": 7.5,
     "verdict": 5.5,
     "flags": 9,
     "rate": 10.5,
@@ -95,7 +95,7 @@ def to_html(
         js=Markup(script),
         # The line breaks around the script are part of its hash.
         script_hash=_hash(f"\n{script}\n"),
-        scope=report.interval_scope,
+        scope=report.interval_scope(),
         forced=report.forced,
         conclusions=report.conclusions,
         break_even_tables=break_even_tables(report),

@@ -113,10 +113,9 @@ class Report:
         """The readable label of each machine class, by class id."""
         return {machine.class_id: machine.label for machine in self.machines}
 
-    @property
-    def interval_scope(self) -> str:
-        """What the intervals cover, as a phrase after "interval"."""
-        return interval_scope(row.estimate for row in self.rows)
+    def interval_scope(self, phase: str | None = None) -> str:
+        """Return what the intervals of a phase, or of all, cover, as a phrase after "interval"."""
+        return interval_scope(row.estimate for row in self.rows if phase in (None, row.key.phase))
 
     @cached_property
     def cases(self) -> pd.DataFrame:

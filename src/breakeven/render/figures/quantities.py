@@ -34,7 +34,7 @@ def _drawing(
     def plot(report: Report, curves: Curves) -> Figure:
         name = fmt.shortened(str(phase(report)), 30)
         names = {"phase": name, "step": "training step" if name == "train" else name}
-        names["scope"] = report.interval_scope
+        names["scope"] = report.interval_scope(phase(report))
         return panels(report, curves, PanelStyle(heading.format(**names), y_label.format(**names), formatter))
 
     return Drawing(

@@ -45,7 +45,7 @@ def _plot(report: Report, lines: _Lines) -> Figure:
     baselines = dict.fromkeys(baseline_of(line).device for of_model in lines.values() for line in of_model)
     over = fmt.shortened(", ".join(baselines), 20)
     style = PanelStyle(
-        title=f"Speedup over {over} ({report.headline}, 95% interval {report.interval_scope})",
+        title=f"Speedup over {over} ({report.headline}, 95% interval {report.interval_scope(report.headline)})",
         y_label=f"speedup over {over}",
         formatter=RATIOS,
         base=2,
