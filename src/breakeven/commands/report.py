@@ -96,8 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     paths = arguments.runs or [str(reader.newest(RESULTS))]
     runs = reader.read(paths)
-    floors = _floor_log_sd(runs, arguments.noise)
-    report = analyze(runs, arguments.baseline, force=arguments.force, floor_log_sd=floors)
+    floor_sd = _floor_sd(runs, arguments.noise)
+    report = analyze(runs, arguments.baseline, force=arguments.force, floor_sd=floor_sd)
     home = arguments.output or Path(f"{paths[0]}.report")
     written: list[Path] = []
     if arguments.format != "json":
@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
     return OK if report.judged else NOT_JUDGED
 
 
-def _floor_log_sd(runs: Runs, directory: Path) -> dict[CaseKey, float]:
+def _floor_sd(runs: Runs, directory: Path) -> dict[CaseKey, float]:
     """Return how far each log median varies from process to process, as `breakeven calibrate` found."""
     from breakeven.compare.noise_floor import log_sds, read_floor
 

@@ -40,9 +40,11 @@ class Estimate:
     """The estimate of one case on one machine class, in seconds.
 
     `median_s` is the median of the processes' medians, `n` counts all rounds, `draws` has one value per
-    resample. `facts` are the medians over the runs. `process_medians_s` has the median of each process, by
-    the number of its run and its number in that run; their logarithms have the standard deviation `log_sd`
-    with `df` degrees of freedom, None and 0 for one process.
+    resample. `facts` are the medians over the runs.
+
+    `process_medians_s` has a value for each process of the machine class, NaN where the case was not timed.
+    Their logarithms have the standard deviation `log_sd` with `df` degrees of freedom, None for one process.
+    `rounds_half_width` is that of the interval that the rounds alone allow, relative to the median.
     """
 
     key: CaseKey
@@ -55,9 +57,10 @@ class Estimate:
     flags: tuple[str, ...] = ()
     facts: CaseFacts = field(default_factory=CaseFacts)
     processes: int = 1
+    process_medians_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     log_sd: float | None = None
-    df: float = 0.0
-    process_medians_s: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    df: float | None = None
+    rounds_half_width: float = 0.0
 
     @property
     def judged(self) -> bool:
@@ -66,13 +69,13 @@ class Estimate:
 
 
 def estimates(
-    runs: Sequence[Run], floor_log_sd: Mapping[CaseKey, float] = MappingProxyType({})
+    runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] = MappingProxyType({})
 ) -> list[Estimate]:
     """Return one estimate for each case of each machine class, in the order of the cases.
 
     Args:
         runs: as read.
-        floor_log_sd: the standard deviation of a case's log median from process to process, where it is
+        floor_sd: the standard deviation of a case's log median from process to process, where it is
             known; it widens the interval of a case that only one process timed.
     """
     timings: dict[CaseKey, dict[int, CaseResult]] = {}
@@ -92,7 +95,7 @@ def estimates(
         for machine, known in places.items()
     }
     return [
-        _estimate(key, found, places[key.machine], draws[key.machine], floor_log_sd.get(key, 0.0))
+        _estimate(key, found, places[key.machine], draws[key.machine], floor_sd.get(key, 0.0))
         for key, found in samples.items()
     ]
 
@@ -111,7 +114,7 @@ def _estimate(
     found: Mapping[int, CaseResult],
     places: Mapping[tuple[int, int], int],
     run_draws: RunDraws,
-    floor_log_sd: float,
+    floor_sd: float,
 ) -> Estimate:
     parts = (key.machine, key.workload, key.axes.text, key.batch_size, key.phase, key.device)
     rng = np.random.default_rng([SEED, _number(parts)])
@@ -123,11 +126,12 @@ def _estimate(
     }
     samples = list(timed.values())
     medians = [float(np.median(sample)) for sample in samples]
+    known = dict(zip(timed, medians, strict=True))
     log_sd = float(np.log(medians).std(ddof=1)) if len(medians) > 1 and min(medians) > 0 else None
     if len(samples) == 1:
         interval, draws = median_interval(samples[0]), resampled_medians(samples[0], rng)
-        if floor_log_sd:
-            draws = draws * np.exp(floor_log_sd * rng.standard_normal(len(draws)))
+        if floor_sd:
+            draws = draws * np.exp(floor_sd * rng.standard_normal(len(draws)))
             low_s, high_s = interval_of_draws(draws)
             if interval.low is not None and interval.high is not None and low_s and high_s:
                 low_s, high_s = min(low_s, interval.low), max(high_s, interval.high)
@@ -150,9 +154,17 @@ def _estimate(
         facts=CaseFacts.over_runs(case.facts for case in found.values()),
         processes=len(samples),
         log_sd=log_sd,
-        df=len(samples) - 1.0,
-        process_medians_s=dict(zip(timed, medians, strict=True)),
+        df=None if log_sd is None else len(samples) - 1.0,
+        process_medians_s=np.array([known.get(replicate, np.nan) for replicate in places]),
+        rounds_half_width=_rounds_half_width(samples, rng),
     )
+
+
+def _rounds_half_width(samples: Sequence[NDArray[np.float64]], rng: np.random.Generator) -> float:
+    spreads = [
+        resampled_medians(sample, rng, 200).std() / np.median(sample) for sample in samples if sample.all()
+    ]
+    return float(np.sqrt(np.mean(np.square(spreads)) / len(samples)) * 1.96) if spreads else 0.0
 
 
 def _flags(recorded: Iterable[str], interval: MedianInterval) -> tuple[str, ...]:

@@ -6,20 +6,15 @@ The point estimates stay where they are; the intervals narrow as the noise from 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from breakeven.case import CaseKey
-from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
-from breakeven.report.estimates import SEED
+from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup, verdict_of
-from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingStatus
-from breakeven.stats.intervals import RatioInterval, resampled_medians
+from breakeven.stats.intervals import RatioInterval
 from breakeven.stats.process_noise import MAX_SUGGESTED, ProcessNoise, processes_needed
 
 WIDE = 4.0
@@ -38,14 +33,14 @@ class ProcessesNeeded:
     open: int
 
 
-def needed_for(lines: Sequence[BreakEven], runs: Sequence[Run]) -> ProcessesNeeded | None:
+def needed_for(lines: Sequence[BreakEven], cases: Iterable[Estimate]) -> ProcessesNeeded | None:
     """Return how many processes would decide the open break-evens, None where none is open.
 
     A break-even is open if intervals leave its status undecided, or if its own interval is wide.
 
     Args:
         lines: those that the verdict is about.
-        runs: whose rounds show the noise within a process.
+        cases: the estimates behind them.
     """
     open_lines = [
         line for line in lines if not _is_settled(_verdicts(line)) or _log_width(line) > math.log(WIDE)
@@ -53,7 +48,7 @@ def needed_for(lines: Sequence[BreakEven], runs: Sequence[Run]) -> ProcessesNeed
     if not open_lines:
         return None
     rows = [row for line in open_lines for row in _judged(line)]
-    noise = _noise_of(rows, runs)
+    noise = _noise_of(rows, {case.key: case for case in cases})
     needed = [_needed(line, noise) for line in open_lines]
     numbers = sorted(number for number in needed if number is not None)
     affordable = [number for number in numbers if number <= AFFORDABLE]
@@ -134,37 +129,11 @@ def _narrower(noise: ProcessNoise | None, processes: int) -> float:
     return 1.0 if noise is None else noise.half_width(processes) / noise.half_width(noise.processes)
 
 
-def _noise_of(rows: Iterable[Speedup], runs: Sequence[Run]) -> dict[CaseKey, ProcessNoise]:
+def _noise_of(rows: Iterable[Speedup], table: Mapping[CaseKey, Estimate]) -> dict[CaseKey, ProcessNoise]:
     """Return the noise of each speedup that several processes timed, by its candidate."""
-    known = [(row, row.log_sd) for row in rows if row.processes > 1 and row.log_sd and row.speedup]
-    within = _within(runs, {key for row, _ in known for key in (row.candidate, row.baseline)})
-    return {
-        row.candidate: ProcessNoise(
-            log_sd,
-            row.df,
-            row.processes,
-            min(1.0, (within[row.candidate] + within[row.baseline]) / log_sd**2),
-        )
-        for row, log_sd in known
-    }
-
-
-def _within(runs: Sequence[Run], keys: Collection[CaseKey]) -> dict[CaseKey, float]:
-    """Return the mean variance of a process's log median that the noise of its rounds explains."""
-    samples = grouped(
-        (case.key, sample)
-        for run in runs
-        for case in run.cases.values()
-        if case.key in keys and case.key is not None
-        for sample in case.samples
-        if len(sample)
-    )
-    rng = np.random.default_rng(SEED)
-    return {
-        key: float(np.mean([_log_variance(resampled_medians(sample, rng, 400)) for sample in several]))
-        for key, several in samples.items()
-    }
-
-
-def _log_variance(draws: NDArray[np.float64]) -> float:
-    return float(np.log(draws[draws > 0]).var()) if (draws > 0).any() else 0.0
+    found = {}
+    for row in rows:
+        if row.processes > 1 and row.log_sd and row.df and row.speedup:
+            halves = (math.log1p(table[key].rounds_half_width) for key in (row.candidate, row.baseline))
+            found[row.candidate] = ProcessNoise(row.log_sd, row.df, row.processes, math.hypot(*halves))
+    return found

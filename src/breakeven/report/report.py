@@ -130,7 +130,7 @@ def analyze(
     baseline: str | None = None,
     *,
     force: bool = False,
-    floor_log_sd: Mapping[CaseKey, float] = MappingProxyType({}),
+    floor_sd: Mapping[CaseKey, float] = MappingProxyType({}),
 ) -> Report:
     """Return the report on `runs`, each machine class compared with its own baseline unless one is named.
 
@@ -138,13 +138,13 @@ def analyze(
         runs: as `breakeven.runs.reader.read` returns them.
         baseline: ``DEVICE`` or ``MACHINE/DEVICE`` that the others are compared with.
         force: compute ratios although the comparison is red.
-        floor_log_sd: the standard deviation of a case's log median from process to process, where a noise
+        floor_sd: the standard deviation of a case's log median from process to process, where a noise
             floor of the machine records it; it widens the intervals of one process.
 
     Raises:
         UsageError: `baseline` was not measured.
     """
-    unordered = estimates(runs.runs, floor_log_sd)
+    unordered = estimates(runs.runs, floor_sd)
     cases = sorted(unordered, key=row_order)
     outcomes = tuple(outcome for run in runs.runs for outcome in run.outcomes)
     devices = devices_of(cases)
@@ -167,8 +167,8 @@ def analyze(
     names = model_names([*(case.key.model for case in cases), *ended])
     headline = headline_phase(compared)
     main = headline_lines(runs.machines, lines, headline)
-    needed = needed_for(main, runs.runs)
-    widened = {key.machine for key, log_sd in floor_log_sd.items() if log_sd}
+    needed = needed_for(main, cases)
+    widened = {key.machine for key, log_sd in floor_sd.items() if log_sd}
     if refused:
         found, unpaired = [refusal(comparable)], []
     else:

@@ -43,7 +43,7 @@ class Speedup:
     """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster.
 
     `processes` timed both devices. `readings` are their speedups, whose logarithms have the standard
-    deviation `log_sd` with `df` degrees of freedom, None and 0 for one process.
+    deviation `log_sd` with `df` degrees of freedom, None for one process.
     """
 
     candidate: CaseKey
@@ -55,7 +55,7 @@ class Speedup:
     flags: tuple[str, ...] = ()
     processes: int = 1
     log_sd: float | None = None
-    df: float = 0.0
+    df: float | None = None
     readings: tuple[float, ...] = ()
 
     @property
@@ -145,7 +145,7 @@ def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
     ratio = ratio_of_draws(base.median_s, candidate.median_s, base.draws, candidate.draws)
     if not (base.judged and candidate.judged):
         ratio = RatioInterval(None, ratio.ratio, None)
-    readings = _readings(base, candidate)
+    readings = readings_of(base, candidate)
     return Speedup(
         candidate=candidate.key,
         baseline=base.key,
@@ -156,14 +156,16 @@ def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
         flags=tuple(dict.fromkeys((*base.flags, *candidate.flags))),
         processes=max(1, len(readings)),
         log_sd=float(np.log(readings).std(ddof=1)) if len(readings) > 1 else None,
-        df=max(0.0, len(readings) - 1.0),
-        readings=tuple(readings),
+        df=len(readings) - 1.0 if len(readings) > 1 else None,
+        readings=readings,
     )
 
 
-def _readings(base: Estimate, candidate: Estimate) -> list[float]:
-    """Return the speedup in each process that timed both, empty where a median is zero."""
-    above, below = base.process_medians_s, candidate.process_medians_s
-    shared = sorted(above.keys() & below.keys())
-    is_positive = all(above[place] > 0 and below[place] > 0 for place in shared)
-    return [above[place] / below[place] for place in shared] if is_positive else []
+def readings_of(base: Estimate, candidate: Estimate) -> tuple[float, ...]:
+    """Return the speedup in each process that timed both, empty for two machines or a median of zero."""
+    if base.key.machine != candidate.key.machine:
+        return ()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        readings = base.process_medians_s / candidate.process_medians_s
+    known = readings[~np.isnan(readings)]
+    return tuple(known.tolist()) if (np.isfinite(known) & (known > 0)).all() else ()

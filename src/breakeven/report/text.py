@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu
@@ -181,7 +183,8 @@ def time_between(case: Estimate) -> str:
     """Return the ends of a median's interval; without one, the medians of two processes."""
     if case.low_s is not None and case.high_s is not None:
         return f"{fmt.seconds(case.low_s)} – {fmt.seconds(case.high_s)}"
-    return _readings([fmt.seconds(median_s) for median_s in case.process_medians_s.values()])
+    known = case.process_medians_s[~np.isnan(case.process_medians_s)]
+    return _readings([fmt.seconds(median_s) for median_s in known.tolist()])
 
 
 def speedup_between(row: Speedup) -> str:

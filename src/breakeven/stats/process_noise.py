@@ -6,27 +6,29 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from breakeven.stats.regression import MAX_DF
 from breakeven.stats.significance import student_quantile
 
 MAX_SUGGESTED = 100
 """More processes than this are not suggested."""
 
-_MAX_DF = 1e6  # Student's t distribution is normal beyond, and scipy does not accept infinity
+NORMAL = student_quantile(MAX_DF)
+"""The 95% interval of a normal distribution reaches so many standard deviations from its middle."""
 
 
 @dataclass(frozen=True)
 class ProcessNoise:
     """The noise of a log time, or of a log ratio, from process to process, as `processes` of them show it.
 
-    `log_sd` has `df` degrees of freedom. `within_share` of its square is the noise of the rounds within a
-    process. The processes of a run share the time of a case, so more of them average the rest of the noise
-    and not this part.
+    `log_sd` has `df` degrees of freedom. `rounds_half_width` is that of the interval that the rounds of all
+    processes alone allow. The processes of a run share the time of a case: more of them average the rest of
+    the noise, and not that of the rounds.
     """
 
     log_sd: float
     df: float
     processes: int
-    within_share: float = 0.0
+    rounds_half_width: float = 0.0
 
     def half_width(self, processes: int) -> float:
         """Return half the width of the 95% interval (Student's) of the mean log over that many processes.
@@ -34,12 +36,12 @@ class ProcessNoise:
         >>> noise = ProcessNoise(log_sd=0.2, df=4, processes=5)
         >>> [round(noise.half_width(processes), 3) for processes in (5, 20, 80)]
         [0.248, 0.094, 0.045]
-        >>> round(ProcessNoise(0.2, 4, 5, within_share=1.0).half_width(80), 3)
-        0.178
+        >>> round(ProcessNoise(0.2, 4, 5, rounds_half_width=0.1).half_width(80), 3)
+        0.108
         """
-        share = self.within_share
-        variance = self.log_sd**2 * ((1 - share) / processes + share / self.processes)
-        df = min(_MAX_DF, max(1.0, self.df + processes - self.processes))
+        own = min(self.log_sd**2 / self.processes, (self.rounds_half_width / NORMAL) ** 2)
+        variance = (self.log_sd**2 - own * self.processes) / processes + own
+        df = min(MAX_DF, max(1.0, self.df + processes - self.processes))
         return student_quantile(df) * math.sqrt(variance)
 
 
