@@ -170,7 +170,10 @@ def _cells(row: CaseRow, machine: Markup) -> Iterable[str]:
     yield f"<td>{_escaped(key.phase)}<td>{_escaped(key.device)}"
     yield _number(fmt.seconds(case.median_s), case.median_s)
     yield _number(time_between(case), case.low_s or case.median_s)
-    yield _number(f"{case.n} in {case.processes}" if case.processes > 1 else str(case.n), case.n)
+    if case.processes == 1:
+        yield f"<td class=r>{case.n}"
+    else:
+        yield _number(f"{case.n} in {case.processes}", case.n)
     if speedup is None:
         yield "<td class=r><td class=r><td>"
     else:
