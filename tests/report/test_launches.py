@@ -69,14 +69,14 @@ def test_recorded_host(tmp_path):
 
 @pytest.mark.parametrize(("scale", "count"), [(0.35, 0), (0.45, 1)])
 def test_limit(tmp_path, scale, count):
-    """Steps that vary by less than a tenth are no property of the machine worth a sentence."""
+    """Steps that vary by less than a tenth do not get a sentence."""
     machines = found(tmp_path, recorded(scale))
     assert len(machines) == count
     assert all(machine.launch > VARYING for machine in machines)
 
 
 def test_unknown_queueing(tmp_path):
-    """Where nothing shows that launches bound a step, nothing is said of them."""
+    """Where nothing shows that launches bound a step, there is no sentence about them."""
     content = recorded()
     for one in content["benchmarks"]:
         one["extra_info"].pop("enqueue_s", None)

@@ -113,7 +113,7 @@ def test_noise_of_the_rounds():
     ("speedups", "needed", "text"),
     [
         ((1.11,), (7, 1, 1), "A run with --breakeven-processes=7 would decide the open model."),
-        ((1.11, 1.05), (19, 2, 2), "A run with --breakeven-processes=19 would decide all 2 open models."),
+        ((1.05, 1.11), (19, 2, 2), "A run with --breakeven-processes=19 would decide all 2 open models."),
         (
             (1.11, 1.05, 1.03, 1.01),
             (19, 2, 4),

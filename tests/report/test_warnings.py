@@ -6,7 +6,6 @@ import pytest
 
 from breakeven.render.report_tables import tables
 from breakeven.report.warnings import warnings_of
-from breakeven.runs.flags import lost_evidence
 from support.reports import only, report
 from support.run_files import affine_run, benchmark, outcome, run
 
@@ -128,7 +127,7 @@ def test_uncounted_operations(tmp_path):
 
 def test_lost_rounds(tmp_path):
     """The flag's warning lists why each process lost them, once."""
-    reasons = {"evidence": lost_evidence({3: "crashed: SIGSEGV"}), "flags": ["lost"]}
+    reasons = {"evidence": {"lost": {"processes": {"3": "crashed: SIGSEGV"}}}, "flags": ["lost"]}
     rows = [benchmark([1.0] * 9, batch_size=2**i, **(reasons if i else {})) for i in range(3)]
     found = only(line for line in report(tmp_path, run(rows)).warnings if "flagged lost" in line)
     assert found.startswith("2 of 3 cases are flagged lost (mlp batch=2 width=128 train cpu, mlp batch=4 ")

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from breakeven.errors import MeasurementError
-from breakeven.runs.flags import (
-    evidence_in,
-    lost_evidence,
-    recorded_flags,
-    recorded_losses,
-    refuse_impossible,
-)
+from breakeven.runs.flags import evidence_in, recorded_flags, recorded_losses, refuse_impossible
 from breakeven.stats.intervals import median_interval
 
 
@@ -83,7 +77,7 @@ def test_recorded_contended(evidence, is_kept):
     ("evidence", "found"),
     [
         (
-            lost_evidence({3: "crashed: SIGSEGV", 4: "timeout"}),
+            {"lost": {"processes": {"3": "crashed: SIGSEGV", "4": "timeout"}}},
             ("process 3 crashed: SIGSEGV", "process 4 timeout"),
         ),
         ({"lost": {"processes": {"0": None}}}, ("process 0 None",)),

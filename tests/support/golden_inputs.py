@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from breakeven.runs.flags import lost_evidence
 from support.run_files import REQUIRED, benchmark, outcome, run, write
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +126,7 @@ def make_processes(place):
     content = run(benchmarks[:-4], [outcome("oom", device="cuda", batch_size=4096)], info)
     content["breakeven"]["complete"] = False
     lost = content["benchmarks"][0]["extra_info"]
-    lost |= {"flags": ["lost"], "evidence": lost_evidence({4: "crashed: SIGSEGV"})}
+    lost |= {"flags": ["lost"], "evidence": {"lost": {"processes": {"4": "crashed: SIGSEGV"}}}}
     write(place / "interrupted.json", content)
 
 

@@ -64,7 +64,7 @@ class BreakEvenJson(PairJson):
 
 
 class SpeedupJson(PairJson):
-    """Baseline time / candidate time, with its 95% interval, which rests on so many processes."""
+    """Baseline time / candidate time, with its 95% interval over the processes that timed both."""
 
     batch_size: Batch
     processes: Batch

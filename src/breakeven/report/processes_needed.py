@@ -26,7 +26,7 @@ AFFORDABLE = 25
 
 @dataclass(frozen=True)
 class ProcessesNeeded:
-    """Of `open` break-evens of the verdict, so many `processes` would decide `decides`; None: unknown."""
+    """Of the `open` break-evens of the verdict, `processes` would decide `decides`; None if unknown."""
 
     processes: int | None
     decides: int

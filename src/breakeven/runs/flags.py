@@ -36,22 +36,10 @@ def recorded_flags(info: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def lost_evidence(reasons: Mapping[int, str]) -> dict[str, dict[str, Any]]:
-    """Return the flag, with its evidence, of a case that has rounds but lost those of some processes.
-
-    Args:
-        reasons: why each of these processes gave none, by its number in the run.
-
-    >>> lost_evidence({3: "crashed: SIGSEGV"})
-    {'lost': {'processes': {'3': 'crashed: SIGSEGV'}}}
-    """
-    return {Flag.LOST.value: {"processes": {str(number): reason for number, reason in reasons.items()}}}
-
-
 def recorded_losses(info: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a phrase for each process that lost the rounds of a case, from its ``extra_info``.
 
-    >>> recorded_losses({"evidence": lost_evidence({3: "crashed: SIGSEGV"})})
+    >>> recorded_losses({"evidence": {"lost": {"processes": {"3": "crashed: SIGSEGV"}}}})
     ('process 3 crashed: SIGSEGV',)
     """
     reasons = mapping(mapping(mapping(info.get("evidence")).get(Flag.LOST)).get("processes"))

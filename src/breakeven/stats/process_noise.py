@@ -13,7 +13,7 @@ MAX_SUGGESTED = 100
 """More processes than this are not suggested."""
 
 NORMAL = student_quantile(MAX_DF)
-"""The 95% interval of a normal distribution reaches so many standard deviations from its middle."""
+"""The half-width of the 95% interval of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True)
