@@ -140,6 +140,28 @@ def test_sentence(speedups, needed, text):
     assert needed_sentence(decided, lines) == text
 
 
+def test_mixed_processes():
+    """A model of one process beside another of several does not hide what more of them decide."""
+    alone = replace(row(8, 1.05, "cnn"), processes=1, log_sd=None, df=None)
+    lines = [line(alone), line(row(8, 1.11))]
+    assert needed_sentence(found(*lines), lines).endswith("=7 would decide 1 of the 2 open models.")
+    two = row(8, 1.11, processes=3, df=2.0), row(64, 1.5, processes=12, df=11.0)
+    assert found(line(*two)).processes == 13
+
+
+def test_wide_crossing_of_unequal_noise():
+    """The noisier of the two neighbors decides how much narrower a crossing becomes."""
+    wide = Crossing(CrossingStatus.CROSSES, 8.0, 3.0, 24.0, (1, 64))
+    rows = row(1, 0.5), row(64, 1.5, log_sd=0.05, df=1e6)
+    noises = [ProcessNoise(one.log_sd, one.df, one.processes) for one in rows]
+    number = found(line(*rows, crossing=wide)).processes
+    widest = [
+        max(math.log(8) * noise.half_width(n) / noise.half_width(5) for noise in noises)
+        for n in (number, number - 1)
+    ]
+    assert [width <= math.log(4) for width in widest] == [True, False]
+
+
 def test_sentence_of_several_candidates():
     lines = [line(row(8, 1.11, device=device)) for device in ("cuda", "cpu@1")]
     assert needed_sentence(found(*lines), lines).endswith("would decide all 2 open break-evens.")

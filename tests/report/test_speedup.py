@@ -105,15 +105,16 @@ def test_break_even_over_few_runs(runs):
 
 def test_a_run_without_a_case(tmp_path):
     """Shared noise cancels in the runs that have both devices, if any run lacks one."""
-    levels = (1.0, 1.3, 0.8)
+    levels = (1.0, 1.3, 0.8, 1.1)
     contents = [
         run([benchmark([2 * x] * 9), benchmark([x] * 9, device="cuda"), benchmark([x] * 9, batch_size=1)])
         for x in levels
     ]
-    for gap in range(3):
+    for gap in range(4):
         cut = [{**c, "benchmarks": c["benchmarks"][2 * (i == gap) :]} for i, c in enumerate(contents)]
         row = only(report(tmp_path / str(gap), *cut).speedups)
-        assert (row.low, row.high) == (pytest.approx(2.0), pytest.approx(2.0))
+        assert (row.low, row.high) == (pytest.approx(2.0, rel=1e-5), pytest.approx(2.0, rel=1e-5))
+        assert row.processes == 3
 
 
 def test_a_run_that_timed_zero(tmp_path):
@@ -123,8 +124,8 @@ def test_a_run_that_timed_zero(tmp_path):
 
 
 def test_runs_of_few_rounds(tmp_path):
-    """Six of them have an interval, and five have none."""
-    contents = [run([benchmark([2.0 + i / 100] * 3), benchmark([1.0] * 3, device="cuda")]) for i in range(6)]
+    """The rounds of all runs together count: six have an interval, and five have none."""
+    contents = [run([benchmark([2.0 + i / 100]), benchmark([1.0], device="cuda")]) for i in range(6)]
     assert only(report(tmp_path, *contents).speedups).verdict == "faster"
     assert only(report(tmp_path, *contents[:5]).speedups).verdict == "undecided"
 

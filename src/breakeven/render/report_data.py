@@ -21,7 +21,8 @@ from breakeven.render.json_output import (
     Version,
     json_text,
 )
-from breakeven.report.bottleneck import Bottleneck, Bound, BoundCell
+from breakeven.report.bottleneck import Bottleneck, BoundCell
+from breakeven.report.bound import Bound
 from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
 from breakeven.report.report import Report

@@ -27,6 +27,7 @@ from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
 from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
+from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
@@ -220,22 +221,30 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
 def _methods(report: Report) -> list[str]:
     """Return how medians, speedups and their intervals are computed, one line per method."""
     counts = {row.estimate.processes for row in report.rows}
-    several = sorted(counts - {1})
-    ways = {}
-    if 1 in counts:
-        ways["one process"] = (
+    ways = (
+        (
+            "one process",
+            any(count == 1 for count in counts),
             f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
             "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
-            f"{MIN_ROUNDS} rounds have none"
-        )
-    if several:
-        ways[f"{fmt.number_range(several[0], several[-1])} processes"] = (
-            f"medians of the processes' medians with {LEVEL:.0%} intervals of the spread from process to "
-            "process (Student's, of logarithms, the variance shrunk toward that of similar cases), never "
-            "narrower than within a process; speedups and break-evens from the processes that timed both "
-            "devices"
-        )
-    return [f"cases of {cases}: {text}" if len(ways) > 1 or several else text for cases, text in ways.items()]
+            f"{MIN_ROUNDS} rounds have none",
+        ),
+        (
+            f"2 to {MIN_BOOTSTRAP_PROCESSES - 1} processes",
+            any(1 < count < MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals by Student's distribution over "
+            "processes, the variance improved by that of similar cases; speedups by the ratios within each "
+            "process; break-evens are drawn with a seed",
+        ),
+        (
+            f"{MIN_BOOTSTRAP_PROCESSES} processes or more",
+            any(count >= MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals, speedups and break-evens by a "
+            "seeded bootstrap over processes",
+        ),
+    )
+    used = [(cases, text) for cases, is_used, text in ways if is_used]
+    return [f"cases of {cases}: {text}" if len(used) > 1 else text for cases, text in used]
 
 
 def _headline_groups(report: Report) -> list[list[BreakEven]]:

@@ -6,13 +6,14 @@ which on some machines (virtual ones with noisy neighbors) varies by a quarter f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.report.bottleneck import HOST_BUSY, HOST_IDLE, Bottleneck
+from breakeven.phases import HEADLINE
+from breakeven.report.bound import Bound
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import DisplayNames, ModelNames, time_text
@@ -38,17 +39,13 @@ class VaryingLaunches:
     graph: tuple[Estimate, Estimate] | None
 
 
-def varying_launches(
-    bounds: Iterable[Bottleneck], cases: Iterable[Estimate], ways: Iterable[Variant]
-) -> list[VaryingLaunches]:
+def varying_launches(cases: Sequence[Estimate], ways: Iterable[Variant]) -> list[VaryingLaunches]:
     """Return the accelerators whose launch-bound steps vary from process to process."""
     table = {case.key: case for case in cases}
-    steps = {(case.key.line, case.key.batch_size): case for case in table.values()}
     spreads = grouped(
-        (bottleneck.place, (cell.share, log_sd))
-        for bottleneck in bounds
-        for cell in bottleneck.cells
-        if cell.share is not None and (log_sd := steps[bottleneck.line, cell.batch_size].log_sd) is not None
+        ((case.key.device, case.key.machine), (case.bound, case.log_sd))
+        for case in cases
+        if case.key.phase == HEADLINE and case.log_sd is not None
     )
     captured = grouped(
         (way.place, way)
@@ -56,9 +53,9 @@ def varying_launches(
         if way.capture_s is not None and way.row.verdict is DeviceVerdict.FASTER
     )
     found = []
-    for (device, machine), cells in spreads.items():
-        launch = [log_sd for share, log_sd in cells if share >= HOST_BUSY]
-        other = [log_sd for share, log_sd in cells if share <= HOST_IDLE]
+    for (device, machine), steps in spreads.items():
+        launch = [log_sd for bound, log_sd in steps if bound is Bound.LAUNCH]
+        other = [log_sd for bound, log_sd in steps if bound is Bound.COMPUTE]
         if not launch or median(launch) <= VARYING:
             continue
         best = max(captured.get((device, machine), ()), key=lambda way: way.row.speedup or 0.0, default=None)

@@ -178,7 +178,7 @@ def analyze(
             *interrupted_sentences(runs.runs),
             one_process_sentence(runs.machines, cases, widened),
             needed_sentence(needed, main),
-            *(launch_sentence(one, runs.machines, names) for one in varying_launches(bounds, cases, ways)),
+            *(launch_sentence(one, runs.machines, names) for one in varying_launches(cases, ways)),
             UNSTEADY if compared and runs.moved else None,
             disturbed_sentence(compared),
         ]
