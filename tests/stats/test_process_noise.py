@@ -25,6 +25,14 @@ def test_noise_of_the_rounds(processes):
     assert noise.half_width(processes) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("df", [1.0, 4.0, math.inf])
+def test_of_interval(df):
+    """The interval of the processes at hand is the one that it was made from."""
+    noise = ProcessNoise.of_interval(0.3, df, 5, rounds_half_width=0.1)
+    assert noise.half_width(5) == pytest.approx(0.3)
+    assert noise.half_width(50) < 0.3
+
+
 def test_noise_of_the_rounds_alone():
     """More noise of the rounds than there is in all counts as all of it."""
     wide = ProcessNoise(0.2, math.inf, 5, rounds_half_width=1.0)

@@ -133,7 +133,7 @@ def make_processes(place):
 def process_benchmarks():
     """Steps and forward passes of five processes: launches take another time in each of them."""
     rng = np.random.default_rng(15)
-    launches = np.exp(0.25 * rng.standard_normal(5))
+    shared = 0.15 * rng.standard_normal(5)
     found = []
     for width, graph in ((64, False), (64, True), (512, False), (4096, False)):
         for batch in (1, 16, 256, 4096):
@@ -142,7 +142,8 @@ def process_benchmarks():
             times = {"cpu": 1e-4 + 4e-11 * width**2 * batch**0.8, "cuda": max(queue_s, device_s)}
             for device, level in times.items():
                 bound = queue_s > device_s and device == "cuda" and not graph
-                levels = level * np.exp(0.01 * rng.standard_normal(5)) * (launches if bound else 1.0)
+                own = (0.2 if bound else 0.01) * rng.standard_normal(5)
+                levels = level * np.exp(own + (shared if bound else 0.0))
                 facts = {"steps": 10} if device == "cpu" else {"steps": 10, "enqueue_s": min(level, queue_s)}
                 facts |= {"capture_s": 0.2, "enqueue_s": 1e-5} if graph and device == "cuda" else {}
                 axes = {"width": width, "cuda_graph": graph}

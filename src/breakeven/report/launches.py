@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
 from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.report.bound import Bound
-from breakeven.report.estimates import Estimate
+from breakeven.report.estimates import Estimate, log_medians
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import DisplayNames, ModelNames, time_text
 from breakeven.report.variants import Variant
@@ -43,9 +45,9 @@ def varying_launches(cases: Sequence[Estimate], ways: Iterable[Variant]) -> list
     """Return the accelerators whose launch-bound steps vary from process to process."""
     table = {case.key: case for case in cases}
     spreads = grouped(
-        ((case.key.device, case.key.machine), (case.bound, case.log_sd))
+        ((case.key.device, case.key.machine), (case.bound, float(np.nanstd(log_medians(case), ddof=1))))
         for case in cases
-        if case.key.phase == HEADLINE and case.log_sd is not None
+        if case.key.phase == HEADLINE and case.processes > 1 and case.median_s > 0
     )
     captured = grouped(
         (way.place, way)

@@ -133,7 +133,8 @@ def _noise_of(rows: Iterable[Speedup], table: Mapping[CaseKey, Estimate]) -> dic
     """Return the noise of each speedup that several processes timed, by its candidate."""
     found = {}
     for row in rows:
-        if row.processes > 1 and row.log_sd and row.df and row.speedup:
+        if row.processes > 1 and row.df and row.low is not None and row.high is not None:
             halves = (math.log1p(table[key].rounds_half_width) for key in (row.candidate, row.baseline))
-            found[row.candidate] = ProcessNoise(row.log_sd, row.df, row.processes, math.hypot(*halves))
+            reach = math.log(row.high / row.low) / 2
+            found[row.candidate] = ProcessNoise.of_interval(reach, row.df, row.processes, math.hypot(*halves))
     return found

@@ -30,6 +30,18 @@ class ProcessNoise:
     processes: int
     rounds_half_width: float = 0.0
 
+    @classmethod
+    def of_interval(
+        cls, half_width: float, df: float, processes: int, rounds_half_width: float = 0.0
+    ) -> ProcessNoise:
+        """Return the noise of which that many processes gave an interval of this half-width.
+
+        >>> round(ProcessNoise.of_interval(0.248, df=4, processes=5).log_sd, 3)
+        0.2
+        """
+        log_sd = half_width * math.sqrt(processes) / _quantile(df)
+        return cls(log_sd, df, processes, rounds_half_width)
+
     def half_width(self, processes: int) -> float:
         """Return half the width of the 95% interval (Student's) of the mean log over that many processes.
 
@@ -41,8 +53,7 @@ class ProcessNoise:
         """
         own = min(self.log_sd**2 / self.processes, (self.rounds_half_width / NORMAL) ** 2)
         variance = (self.log_sd**2 - own * self.processes) / processes + own
-        df = min(MAX_DF, max(1.0, self.df + processes - self.processes))
-        return student_quantile(df) * math.sqrt(variance)
+        return _quantile(self.df + processes - self.processes) * math.sqrt(variance)
 
 
 def processes_needed(decides: Callable[[int], bool], known: int) -> int | None:
@@ -53,3 +64,7 @@ def processes_needed(decides: Callable[[int], bool], known: int) -> int | None:
     [18, 64, None]
     """
     return next((number for number in range(known + 1, MAX_SUGGESTED + 1) if decides(number)), None)
+
+
+def _quantile(df: float) -> float:
+    return student_quantile(min(MAX_DF, max(1.0, df)))
