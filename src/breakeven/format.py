@@ -150,6 +150,15 @@ def is_plural(device: str) -> bool:
     return device.startswith("cpu@") and device not in ("cpu@1", "cpu@best")
 
 
+def number_range(low: int, high: int) -> str:
+    """Return one number, or the range of two.
+
+    >>> number_range(5, 5), number_range(3, 5)
+    ('5', '3 to 5')
+    """
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural unless it is 1.
 

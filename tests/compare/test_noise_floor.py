@@ -13,6 +13,7 @@ from breakeven.compare.noise_floor import (
     detectable,
     floor_of,
     floor_warnings,
+    log_sds,
     noise_levels,
     read_floor,
     write_floor,
@@ -110,6 +111,18 @@ def test_noise_levels():
     """The median case, and the one at nine in ten."""
     noise = np.array([[sd, -sd] for sd in np.linspace(0.01, 0.11, 11)]) / math.sqrt(2)
     assert noise_levels(floor(noise)) == pytest.approx((0.06, 0.10))
+
+
+def test_log_sds():
+    """Normal distributions with the 95% intervals of Student's; a case that it lacks is as the others."""
+    noise = 0.05 * np.random.default_rng(0).standard_normal((200, 5))
+    known = floor(noise)
+    found = log_sds(known, ["case0", "case7", "unknown"])
+    assert found == pytest.approx([0.05] * 3, rel=0.25)
+    alone = floor(np.array([[0.1, -0.1]]))
+    student, normal = 12.706, 1.960
+    assert log_sds(alone, ["case0"]) == pytest.approx([0.1 * math.sqrt(2) * student / normal], rel=1e-3)
+    assert log_sds(alone, ["unknown", "case0"])[0] == 0.0
 
 
 def test_floor_of(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import directory_path, file_path, fraction, names
-from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, add_format, show, version
+from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, add_format, notify, show, version
 from breakeven.errors import UsageError
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
@@ -100,9 +100,11 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    from breakeven.runs.reader import read_side
+    from breakeven.runs.reader import newer_journals, read_side
 
     baseline, candidate = map(read_side, _sides(arguments))
+    for line in newer_journals(run.path for run in (*baseline, *candidate)):
+        notify(line)
     return present(compare_with(arguments, baseline, candidate), arguments)
 
 

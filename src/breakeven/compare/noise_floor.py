@@ -32,7 +32,7 @@ from breakeven.runs.json_files import Place, load_json, mapping
 from breakeven.runs.machine import Machine, agree, differences
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.empirical_bayes import pooled_df
-from breakeven.stats.regression import ALPHA, CaseNoise, estimate_noise, posterior_variances
+from breakeven.stats.regression import ALPHA, MAX_DF, CaseNoise, estimate_noise, posterior_variances
 from breakeven.stats.verdict import THRESHOLD
 
 Array = NDArray[np.float64]
@@ -174,6 +174,20 @@ def noise_levels(floor: NoiseFloor) -> tuple[float, float]:
     """
     sd = np.sqrt(estimate_noise([floor.logs(list(floor.medians_s))]).variances)
     return float(np.nanmedian(sd)), float(np.nanquantile(sd, 0.9))
+
+
+def log_sds(floor: NoiseFloor, cases: Sequence[str]) -> list[float]:
+    """Return by how much each case's log median varies between runs; for one it lacks, as for the others.
+
+    They are the standard deviations of normal distributions whose 95% intervals are those of Student's, whose
+    degrees of freedom are few where the floor has few runs; 0.0 where nothing is known.
+    """
+    known = list(floor.medians_s)
+    absent = [case for case in cases if case not in floor.medians_s]
+    variances, df = posterior_variances(estimate_noise([floor.logs([*known, *absent])]))
+    widened = np.sqrt(variances) * stdtrit(np.clip(df, 1, MAX_DF), 0.975) / stdtrit(MAX_DF, 0.975)
+    found = dict(zip([*known, *absent], np.where(df >= 1, widened, 0.0), strict=True))
+    return [float(found[case]) for case in cases]
 
 
 def detectable(floor: NoiseFloor, runs: Sequence[int], threshold: float = THRESHOLD) -> list[Detectable]:

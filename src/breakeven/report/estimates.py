@@ -80,13 +80,13 @@ class Estimate:
         return self.median_s > 0 and self.low_s is not None
 
 
-def estimates(runs: Sequence[Run], floor_sd: Mapping[str, float] | None = None) -> list[Estimate]:
+def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = None) -> list[Estimate]:
     """Return one estimate for each case of each machine class, in the order of the cases.
 
     Args:
         runs: as `breakeven.runs.reader.read` returns them.
-        floor_sd: the standard deviation between processes of a case's log time, by the case's label, as a
-            calibration measured it; it widens the intervals that rest on the rounds of one process.
+        floor_sd: the standard deviation between processes of a case's log time, as a calibration measured
+            it; it widens the intervals that rest on the rounds of one process.
     """
     timings: dict[CaseKey, dict[int, CaseResult]] = {}
     for number, run in enumerate(runs):
@@ -239,12 +239,12 @@ def _over_rounds(case: Estimate, times_s: Array, floor_sd: float) -> Estimate:
     )
 
 
-def _alone(case: Estimate, timings: Mapping[int, CaseResult], floor_sd: Mapping[str, float]) -> Estimate:
+def _alone(case: Estimate, timings: Mapping[int, CaseResult], floor_sd: Mapping[CaseKey, float]) -> Estimate:
     """Return a case that its processes give no draws: it has only one, or one of them took no time."""
     if case.processes > 1:
         return replace(case, draws=np.full(RESAMPLES, case.median_s))
     (times_s,) = (sample for one in timings.values() for sample in one.samples if len(sample))
-    return _over_rounds(case, times_s, floor_sd.get(case.key.label(), 0.0))
+    return _over_rounds(case, times_s, floor_sd.get(case.key, 0.0))
 
 
 def _beyond(end_s: float | None, median_s: float, floor_sd: float) -> float | None:

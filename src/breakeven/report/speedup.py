@@ -15,7 +15,7 @@ from breakeven.flags import disturbance
 from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.baseline import Baseline
-from breakeven.report.estimates import Estimate
+from breakeven.report.estimates import Estimate, log_medians
 from breakeven.report.ratios import ratios
 from breakeven.stats.intervals import RatioInterval
 
@@ -44,7 +44,8 @@ class DeviceVerdict(StrEnum):
 class Speedup:
     """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster.
 
-    `processes`, `log_sd`, `df` and `draws` are as in `breakeven.report.ratios.Ratio`.
+    `processes`, `log_sd`, `df` and `draws` are as in `breakeven.report.ratios.Ratio`. `readings` are the
+    speedups of the processes that timed both.
     """
 
     candidate: CaseKey
@@ -58,6 +59,7 @@ class Speedup:
     log_sd: float | None = None
     df: float | None = None
     draws: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    readings: tuple[float, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -156,6 +158,15 @@ def speedups_of(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Speedup]:
             log_sd=ratio.log_sd,
             df=ratio.df,
             draws=ratio.draws,
+            readings=readings_of(base, candidate),
         )
         for (base, candidate), ratio in zip(pairs, ratios(pairs), strict=True)
     ]
+
+
+def readings_of(base: Estimate, candidate: Estimate) -> tuple[float, ...]:
+    """Return the speedup in each process that timed both; empty for two machines, or where a time is zero."""
+    if base.pool is not candidate.pool:
+        return ()
+    logs = log_medians(base) - log_medians(candidate)
+    return tuple(np.exp(logs[np.isfinite(logs)]).tolist())

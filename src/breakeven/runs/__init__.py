@@ -11,7 +11,8 @@ A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extr
 - required: ``schema`` (1), ``workload``, ``phase``, ``device`` (texts), ``batch_size`` (integer), ``axes``
 (object);
 - optional: the fields of `breakeven.runs.schema.CaseFacts`, in base units; ``flags`` (list of texts, see
-  `breakeven.flags`) with ``evidence``; ``state`` (the machine around the rounds); ``target_precision``;
+  `breakeven.flags`) with ``evidence``, for ``lost`` such as ``{"processes": {"3": "crashed: SIGSEGV"}}``;
+  ``state`` (the machine around the rounds); ``target_precision``;
   ``settings`` (torch's process-wide settings that differed from the process's own, as texts).
 
 ``stats.data`` has every round in seconds, in the order they ran. A ``train`` with ``steps`` is a loop of that
@@ -21,7 +22,8 @@ version 1, which synchronized after every step. On an accelerator the two are ne
 Beside the benchmarks, all optional:
 
 - ``breakeven``: ``{"schema": 1, "command", "outcomes": [{"fullname", "outcome", "reason", "extra_info"}],
-  "processes": [{"seed", "order"}], "settings", "spent_s", "wall_s"}``. An outcome is a case without a timing:
+  "processes": [{"seed", "order"}], "settings", "spent_s", "wall_s", "complete"}``. ``complete`` is
+  false where the run was interrupted. An outcome is a case without a timing:
   ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as they ran.
 - ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has
   ``look`` (a `breakeven.fitness.Look`, before the first case) and ``loads`` (a `Load` between two processes

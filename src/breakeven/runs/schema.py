@@ -23,7 +23,7 @@ from breakeven.device_names import is_cpu
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.runs.flags import recorded_flags
+from breakeven.runs.flags import recorded_flags, recorded_losses
 from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, is_amount, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.stats.intervals import median_of_sorted
@@ -41,7 +41,10 @@ _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """The recorded facts of a case besides its rounds: base units, None if unknown."""
+    """The recorded facts of a case besides its rounds: base units, None if unknown.
+
+    `lost` has a phrase for each process that lost the case's rounds.
+    """
 
     device_name: str | None = None
     flops_unknown: str | None = None
@@ -72,17 +75,19 @@ class CaseFacts:
     sustained_high_s: float | None = None
     sustained_clock_mhz: float | None = None
     parts_s: Mapping[str, float] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> CaseFacts:
         """Return the facts in `info`, an ``extra_info``; impossible values are omitted."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
         amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
-        return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
+        parts_s = _amounts_of(info.get("parts_s"))
+        return cls(**texts, **amounts, parts_s=parts_s, lost=recorded_losses(info))
 
     @classmethod
     def over_runs(cls, several: Iterable[CaseFacts]) -> CaseFacts:
-        """Return the median of each number over the runs that have it, and the first text."""
+        """Return the median of each number over the runs that have it, the first text, and all losses."""
         known = list(several)
         if len(known) == 1:
             return known[0]
@@ -90,11 +95,12 @@ class CaseFacts:
         texts = {key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS}
         parts = grouped(item for one in known for item in one.parts_s.items())
         facts: dict[str, Any] = {**texts, **amounts}
-        return cls(**facts, parts_s={part: float(median(values)) for part, values in parts.items()})
+        facts["parts_s"] = {part: float(median(values)) for part, values in parts.items()}
+        return cls(**facts, lost=tuple(dict.fromkeys(text for one in known for text in one.lost)))
 
 
 _TEXTS = ("device_name", "flops_unknown")
-_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, "parts_s"))
+_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, "parts_s", "lost"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +154,8 @@ class Run:
 
     `cases` are keyed by name, in the order of the file. `state` is the recorded state of the machine during
     the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
-    each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `name` is
-    unique among the runs that were read together.
+    each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `is_complete`
+    is whether the run reached its end. `name` is unique among the runs that were read together.
     """
 
     path: str
@@ -164,6 +170,7 @@ class Run:
     state: Mapping[str, Any] = field(default_factory=dict)
     device_init_s: Mapping[str, float] = field(default_factory=dict)
     plain: int = 0
+    is_complete: bool = True
     digest: str = ""
     name: str = ""
 
@@ -250,6 +257,7 @@ def parse(path: str, *, plain: bool) -> Run:
         state=state,
         device_init_s=_amounts_of(state.get("device_init_s")),
         plain=passed_over,
+        is_complete=mapping(content.get("breakeven")).get("complete") is not False,
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
 
