@@ -129,7 +129,8 @@ def killed(
         recovered = _recovered(folder, left)
         if target == "worker":
             failures += _wait(parent)
-        if journal.exists():
+        resumed = journal.exists()
+        if resumed:
             failures += _wait(_started([*arguments, "--breakeven-resume"], folder, "resumed.log"))
     after = rounds_of(load_json(str(run_file))) if run_file.exists() else {}
     return {
@@ -137,6 +138,7 @@ def killed(
         "after_s": after_s,
         "finished": len(finished(left)),
         "in_the_end": len(after),
+        "resumed": resumed,
         "recovered": recovered is not None,
         "lost": missing_from(after, finished(left)),
         "twice": measured_twice(watch.read()),
@@ -234,20 +236,11 @@ def table(kills: Sequence[Json]) -> str:
     for target in (*TARGETS, "all"):
         found = [kill for kill in kills if target in (kill["target"], "all")]
         before = f"{median(kill['finished'] for kill in found):g}" if found else "-"
-        wrong = [str(sum(len(kill[what]) for kill in found)) for what in ("lost", "twice", "not_recovered")]
-        rows.append(
-            [target, str(len(found)), before, *wrong, str(sum(bool(kill["failures"]) for kill in found))]
-        )
-    head = [
-        "killed",
-        "times",
-        "finished before (median)",
-        "lost",
-        "measured twice",
-        "not recovered",
-        "other failures",
-    ]
-    return markdown(head, rows)
+        wrong = [sum(len(kill[what]) for kill in found) for what in ("lost", "twice", "not_recovered")]
+        resumed, failed = (sum(bool(kill[what]) for kill in found) for what in ("resumed", "failures"))
+        rows.append([target, str(len(found)), before, *map(str, (resumed, *wrong, failed))])
+    head = "killed, times, finished before (median), resumed, lost, measured twice, not recovered, other failures"
+    return markdown(head.split(", "), rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

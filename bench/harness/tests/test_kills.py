@@ -102,6 +102,7 @@ def test_nothing_is_lost(target, tmp_path, monkeypatch):
     monkeypatch.setattr(kills, "ORPHAN_S", 0.2)
     found = one_kill(tmp_path, target, monkeypatch)
     assert (found["finished"], found["in_the_end"]) == (6, 12)
+    assert found["resumed"] == (target != "worker")
     if target == "parent":  # the fake worker does not notice the death of its parent
         assert found.pop("failures") == ["a worker was still running 0 s after its parent was killed"]
         found["failures"] = []
@@ -139,17 +140,21 @@ def test_moments():
     assert 0 <= min(seconds) < 2 < 8 < max(seconds) <= 10
 
 
-CLEAN = {"target": "parent", "finished": 4, "lost": [], "twice": [], "not_recovered": [], "failures": []}
+CLEAN = {
+    "target": "parent", "finished": 4, "resumed": True, "lost": [], "twice": [], "not_recovered": [],
+    "failures": [],
+}  # fmt: skip
 
 
 def test_table():
-    lost = {**CLEAN, "target": "worker", "finished": 6, "lost": ["a", "b"], "failures": ["hangs", "why"]}
+    lost = {**CLEAN, "target": "worker", "finished": 6, "resumed": False, "lost": ["a", "b"]}
+    lost["failures"] = ["hangs", "why"]
     rows = kills.table([CLEAN, lost]).splitlines()[2:]
     assert rows == [
-        "| parent | 1 | 4 | 0 | 0 | 0 | 0 |",
-        "| worker | 1 | 6 | 2 | 0 | 0 | 1 |",
-        "| both | 0 | - | 0 | 0 | 0 | 0 |",
-        "| all | 2 | 5 | 2 | 0 | 0 | 1 |",
+        "| parent | 1 | 4 | 1 | 0 | 0 | 0 | 0 |",
+        "| worker | 1 | 6 | 0 | 2 | 0 | 0 | 1 |",
+        "| both | 0 | - | 0 | 0 | 0 | 0 | 0 |",
+        "| all | 2 | 5 | 1 | 2 | 0 | 0 | 1 |",
     ]
 
 
