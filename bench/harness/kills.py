@@ -239,8 +239,8 @@ def table(kills: Sequence[Json]) -> str:
         wrong = [sum(len(kill[what]) for kill in found) for what in ("lost", "twice", "not_recovered")]
         resumed, failed = (sum(bool(kill[what]) for kill in found) for what in ("resumed", "failures"))
         rows.append([target, str(len(found)), before, *map(str, (resumed, *wrong, failed))])
-    head = "killed, times, finished before (median), resumed, lost, measured twice, not recovered, other failures"
-    return markdown(head.split(", "), rows)
+    wrongs = ["lost", "measured twice", "not recovered", "other failures"]
+    return markdown(["killed", "times", "finished before (median)", "resumed", *wrongs], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,11 +8,10 @@ and of other tools, from the same rounds. Writes ``processes.json``, with the me
 
 from __future__ import annotations
 
-import os
+import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,36 +44,23 @@ OURS = Peer("breakeven", "a report on these processes", STUDENT.level, by_breake
 Sets = Sequence[Sequence[int]]
 
 
-def in_one_run(grid: Sequence[str], processes: int, case_s: float, folder: Path) -> list[Path]:
-    """Measure the grid in that many processes of one run, each with `case_s` a case."""
-    path = folder / "run.json"
-    budget = f"--benchmark-max-time={processes * case_s}"
-    _pytest([*grid, budget, f"--breakeven-processes={processes}"], path, {})
-    return [path]
+def measured(grid: Sequence[str], processes: int, case_s: float, folder: Path) -> Path:
+    """Measure the grid in that many processes, each with `case_s` a case; return the run file.
 
-
-def one_by_one(grid: Sequence[str], processes: int, case_s: float, folder: Path) -> list[Path]:
-    """Measure the grid in that many runs of pytest's own process, each with `case_s` a case."""
-    paths, start = [], time.perf_counter()
-    for process in range(processes):
-        paths.append(folder / f"process-{process:02}.json")
-        _pytest([*grid, f"--benchmark-max-time={case_s}"], paths[-1], {"BREAKEVEN_PROCESSES": "0"})
-        _progress(f"{process + 1} of {processes} processes, {time.perf_counter() - start:.0f} s")
-    return paths
-
-
-MEASURE: Callable[[Sequence[str], int, float, Path], list[Path]] = one_by_one
-
-
-def _pytest(arguments: Sequence[str], path: Path, environment: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", *arguments, f"--benchmark-json={path.resolve()}"]
-    quiet = subprocess.DEVNULL if environment else None
-    code = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, stdout=quiet).returncode
+    Raises:
+        SystemExit: pytest wrote none.
+    """
+    path = folder.resolve() / "run.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    command = [
+        sys.executable, "-m", "pytest", "-q", *grid, f"--benchmark-max-time={processes * case_s}",
+        f"--breakeven-processes={processes}", f"--benchmark-json={path}",
+    ]  # fmt: skip
+    code = subprocess.run(command, cwd=ROOT).returncode
     if not path.exists():
-        raise SystemExit(
-            f"processes: pytest exited with {code} and wrote no {path}; run it: {' '.join(command)}"
-        )
+        raise SystemExit(f"processes: pytest exited with {code} and wrote no {path}: {shlex.join(command)}")
+    return path
 
 
 def random_fives(processes: int, count: int) -> list[list[int]]:
@@ -163,9 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     grid, case_s = given.grid or GRID, given.max_time / FIVE
     paths, longer_paths = given.stored, given.stored_longer
     if not paths:
-        paths = MEASURE(grid, given.processes, case_s, given.raw)
+        paths = [measured(grid, given.processes, case_s, given.raw)]
         if given.longer:
-            longer_paths = MEASURE(grid, given.longer, given.max_time, given.raw / "longer")
+            longer_paths = [measured(grid, given.longer, given.max_time, given.raw / "longer")]
     run = joined([read_run(path) for path in paths])
     longer = joined([read_run(path) for path in longer_paths]) if longer_paths else None
     result = {

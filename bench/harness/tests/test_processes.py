@@ -2,6 +2,7 @@
 
 import json
 import math
+import subprocess
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from peers import (
     order_statistics,
     quartiles,
 )
-from processes import OURS, analyzed, consecutive_fives, in_one_run, main, processes_section, random_fives
+from processes import OURS, analyzed, consecutive_fives, main, measured, processes_section, random_fives
 from replicates import Claims, Interval, Levels, claim_of, joined, judged, of_processes, stability
 
 from breakeven.case import Axes, CaseKey, Cell
@@ -277,10 +278,25 @@ def test_without_measuring(tmp_path, capsys):
     assert "too few" not in processes_section({**result, "others": 20})
 
 
-def test_one_run_file(tmp_path, monkeypatch):
+def test_command(tmp_path, monkeypatch):
     """Each of N processes has the time of a case in one of five: the run is given N times that."""
     commands = []
-    monkeypatch.setattr("processes._pytest", lambda *given: commands.append(given))
-    assert in_one_run(["bench"], 40, 0.2, tmp_path) == [tmp_path / "run.json"]
-    expected = ["bench", "--benchmark-max-time=8.0", "--breakeven-processes=40"]
-    assert commands == [(expected, tmp_path / "run.json", {})]
+
+    def run(command, **_):
+        commands.append(command)
+        (tmp_path / "raw" / "run.json").touch()
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    path = measured(["bench"], 40, 0.2, tmp_path / "raw")
+    assert commands[0][-4:] == [
+        "bench", "--benchmark-max-time=8.0", "--breakeven-processes=40", f"--benchmark-json={path}",
+    ]  # fmt: skip
+
+
+def test_no_run_file(tmp_path, monkeypatch):
+    """An old one is not taken for the new one."""
+    (tmp_path / "run.json").touch()
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 4))
+    with pytest.raises(SystemExit, match="exited with 4"):
+        measured(["bench"], 40, 0.2, tmp_path)
