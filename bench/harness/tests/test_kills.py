@@ -90,6 +90,13 @@ def test_worker_of():
         plain.communicate()
 
 
+def test_an_ended_child_is_not_running():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    assert kills.wait_until(lambda: not kills.is_running(child.pid), 10)
+    assert child.pid not in kills.children_of(os.getpid())
+    child.wait()
+
+
 def one_kill(folder, target, monkeypatch, fault=""):
     """Kill the fake run in the third case of its second process."""
     monkeypatch.setenv("FAULT", fault)

@@ -11,6 +11,7 @@ from peers import (
     OF_SEVERAL,
     STUDENT,
     WITHIN,
+    Peer,
     bootstrapped_mean,
     independent,
     mean_and_error,
@@ -19,7 +20,7 @@ from peers import (
     order_statistics,
     quartiles,
 )
-from processes import OURS, analyzed, consecutive_fives, main, measured, processes_section, random_fives
+from processes import OURS, _row, analyzed, consecutive_fives, main, measured, processes_section, random_fives
 from replicates import Claims, Interval, Levels, claim_of, joined, judged, of_processes, stability
 
 from breakeven.case import Axes, CaseKey, Cell
@@ -300,3 +301,53 @@ def test_no_run_file(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 4))
     with pytest.raises(SystemExit, match="exited with 4"):
         measured(["bench"], 40, 0.2, tmp_path)
+
+
+@pytest.mark.parametrize(("value", "holds"), [(0.8, False), (0.9, True), (1.1, True), (1.2, False)])
+def test_interval_holds(value, holds):
+    assert Interval(0.9, 1.1).holds(value) is holds
+
+
+def test_truth_of_a_speedup_is_paired():
+    """Process by process, and a model of one batch size has no break-even."""
+    run = run_of(case(key("cpu@1", 1), [[1.0], [2.0], [9.0]]), case(key("cpu", 1), [[1.0], [4.0], [3.0]]))
+    truth = Levels.of(run, np.median).truth([0, 1, 2])
+    assert truth["speedups"] == {key("cpu", 1): 1.0}
+    assert truth["break_evens"] == {}
+
+
+def test_the_others_judge():
+    """The truth of processes 0 to 4 is the median of 5 and 6."""
+    run = run_of(*(case(key(device, 1), [[k + 1.0] for k in range(7)]) for device in SLOPES))
+    peer = Peer("", "", np.median, lambda _: Claims({key("cpu", 1): Interval(6.5, 6.5, 6.5)}))
+    assert _row(peer, "", run, [[0, 1, 2, 3, 4]])["medians"]["coverage"] == 1.0
+
+
+def test_student_needs_every_process():
+    samples = [[1.0], [1.1], []]
+    run = run_of(
+        *(case(key(device, 1), [[1.0], [1.2], [1.1]]) for device in SLOPES), case(key("cpu", 2), samples)
+    )
+    assert set(STUDENT.claims(run).medians) == {key("cpu@1", 1), key("cpu", 1)}
+
+
+def test_order_of_batches():
+    """Break-evens do not depend on the order of the cases in the file."""
+    run = simulated(6, models=1, sd=0.01)
+    turned = run_of(*reversed(run.cases.values()))
+    [found], [again] = (STUDENT.claims(one).break_evens.values() for one in (run, turned))
+    assert found == again
+    assert found.center == pytest.approx(75, rel=0.05)
+
+
+def test_time_of_a_process(tmp_path, monkeypatch):
+    """A fifth of a case's time in the grid, all of it in the longer processes."""
+    stored, asked = write_file(tmp_path / "stored.json", simulated(6, models=1)), []
+
+    def measured(_, processes, case_s, __):
+        asked.append((processes, case_s))
+        return stored
+
+    monkeypatch.setattr("processes.measured", measured)
+    main(["--processes", "6", "--longer", "2", "--max-time", "2", "--fives", "1", "-o", str(tmp_path)])
+    assert asked == [(6, 0.4), (2, 2.0)]
