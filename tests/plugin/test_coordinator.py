@@ -1,5 +1,7 @@
 """The coordinator: which processes it starts, and what it makes of the ways in which they end."""
 
+from itertools import count
+
 import pytest
 
 from breakeven.case import SCHEMA
@@ -126,7 +128,8 @@ class Run:
 @pytest.fixture
 def new(tmp_path):
     """Return a function that makes a run of some cases and processes."""
-    return lambda cases, processes=1: Run(tmp_path / "run.json.journal", cases, processes)
+    paths = (tmp_path / f"run{number}.json.journal" for number in count())
+    return lambda cases, processes=1: Run(next(paths), cases, processes)
 
 
 def test_each_process_once(new):
@@ -221,6 +224,32 @@ def test_a_process_that_cannot_start(new):
         "--breakeven-processes=0 measures in pytest's own process and shows the error"
     )
     assert len(run.started) == 1
+
+
+def test_killed_before_it_started(new):
+    """It is started again, twice; a process that exits is not."""
+    run = new("a")
+    run.script(code=-9)
+    run.script(code=-9)
+    run.script("a+", "end")
+    run.run()
+    assert run.outcomes("a") == {0: "timed"}
+    run = new("b")
+    for _ in range(3):
+        run.script(code=-9)
+    with pytest.raises(UsageError, match="did not start"):
+        run.run()
+
+
+def test_resumed(new):
+    """A case that had begun in a run that was killed is timed; it does not hang."""
+    run = new("ab")
+    run.file.write(CaseStarted(process=0, case="a"))
+    list(run.journal.read_on())
+    run.time.now = 1e6
+    run.script("a+", "b+", "end")
+    run.run()
+    assert run.outcomes("a") == {0: "timed"}
 
 
 def test_asked_to_stop(new):

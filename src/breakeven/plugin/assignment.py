@@ -11,16 +11,14 @@ VARIABLE = "BREAKEVEN_WORKER"
 
 @dataclass(frozen=True)
 class Assignment:
-    """The journal that a measuring process appends to, its number from 0 on, and the CPUs it may use.
+    """The journal that a measuring process appends to, and its number from 0 on.
 
-    `affinity` is that of the command itself: loading torch may have pinned the coordinator to one CPU.
-    `stack` is the file to which a process writes its stack if it is asked for it.
+    `stack` is the file to which it writes its stack if it is asked for it.
     """
 
     journal: str
     process: int
     stack: str
-    affinity: list[int] | None
 
     def as_text(self) -> str:
         """Return the value of the variable."""

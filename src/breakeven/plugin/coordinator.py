@@ -41,7 +41,8 @@ MIN_GRACE_S, GRACE = 1.0, 0.1
 """A process ends a case at its time limit; it has this much more, and this share of the limit, before it is
 taken to hang."""
 
-MAX_REASON = 300
+MAX_STARTS = 3
+"""The number of starts after which processes that are killed before their first case end the run."""
 
 
 class Coordinator:
@@ -78,9 +79,9 @@ class Coordinator:
         self._look = look
         self._clock = clock
         self._sleep = sleep
-        self._seen: list[Line] = []
+        self._seen: set[type[Line]] = set()
         self._begun_s = 0.0
-        self._unsynced = False
+        self._failed_starts = 0
 
     def run(self) -> None:
         """Run every process; returns early if one stops with cases left, as by -x.
@@ -93,6 +94,7 @@ class Coordinator:
             while self._journal.left(process):
                 self._progress.begin_process(process)
                 self._look(is_first=not self._journal.started)
+                self._journal.begun = None  # of a run that was killed in it, and that is resumed now
                 running = self._launch(process)
                 try:
                     code = self._watch(running)
@@ -103,7 +105,7 @@ class Coordinator:
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
-        self._seen = []
+        self._seen = set()
         while (code := running.poll()) is None:
             self._read()
             begun = self._journal.begun
@@ -115,19 +117,16 @@ class Coordinator:
         return code
 
     def _read(self) -> None:
-        for line in self._journal.read_on():
-            self._seen.append(line)
+        lines = list(self._journal.read_on())
+        for line in lines:
+            self._seen.add(type(line))
             if isinstance(line, ProcessStarted):
                 self._refuse_other_machine(line)
             elif isinstance(line, CaseStarted):
                 self._begun_s = self._clock()
-            elif isinstance(line, CaseEnded):
-                line.data = []  # not needed here, and not to be kept
             self._progress.show(line)
-            self._unsynced = True
-        if self._unsynced:
+        if lines:
             self._file.flush()
-            self._unsynced = False
 
     def _goes_on(self, process: int, code: int, running: Running) -> bool:
         """Return whether another process may start; journal the case in which this one died."""
@@ -139,10 +138,13 @@ class Coordinator:
                 CaseEnded(process=process, case=begun.case, outcome=OutcomeKind.CRASHED, reason=_death(code))
             )
             return True
-        if any(isinstance(line, ProcessEnded) for line in self._seen):
+        if ProcessEnded in self._seen:
             return not self._journal.left(process)
-        if any(isinstance(line, CaseEnded) for line in self._seen):
+        if CaseEnded in self._seen:
             return True  # it left because its device was lost, or died between two cases
+        self._failed_starts += 1
+        if code < 0 and self._failed_starts < MAX_STARTS:
+            return True  # somebody killed it
         last = running.last_line()
         raise UsageError(
             f"measuring process {process + 1} did not start ({_death(code)}{f': {last}' if last else ''}); "

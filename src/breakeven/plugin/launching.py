@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -68,18 +69,22 @@ class Launcher:
         handle, stack = tempfile.mkstemp(prefix="breakeven-stack-")
         os.close(handle)
         output = None if self._shows_output else tempfile.TemporaryFile()  # noqa: SIM115 - it is the process's
-        assignment = Assignment(str(self._journal), process, stack, affinity())
+        assignment = Assignment(str(self._journal), process, stack)
         # Without -P, Python would let a file in the current directory hide one of the same name elsewhere,
         # which the command `pytest` does not.
         flags = [] if str(Path.cwd()) in sys.path or "" in sys.path else ["-P"]
         popen = subprocess.Popen(
-            [sys.executable, *flags, "-m", "breakeven.plugin", *self._arguments],
+            [sys.executable, *flags, "-m", "pytest", *self._arguments],
             cwd=self._directory,
             env={**os.environ, VARIABLE: assignment.as_text()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,
         )
+        cpus = affinity()
+        if cpus is not None:  # loading torch may have bound this process to one of them
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(popen.pid, cpus)
         return MeasuringProcess(popen, output, Path(stack))
 
 
