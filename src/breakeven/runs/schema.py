@@ -301,7 +301,8 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
         flags, facts = recorded_flags(info), CaseFacts.of(info)
         case = CaseResult(key.label(), key, times_s, median_s, flags, facts, processes)
         if len(processes) > 1:  # the process is the replicate, however many rounds it gave
-            return replace(case, median_s=float(np.nanmedian(case.process_medians_s)))
+            medians_s = case.process_medians_s
+            return replace(case, median_s=median_of_sorted(np.sort(medians_s[np.isfinite(medians_s)])))
         return case
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):
