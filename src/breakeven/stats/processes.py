@@ -209,16 +209,20 @@ def _student_draws(found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[
     be chance, each case's own numbers decide.
     """
     directions = np.hstack([found.residuals, (found.residuals == 0).all(axis=1, keepdims=True)])
-    directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True))
-    scores = math.sqrt(found.shared) * directions @ pool.normals.T
+    directions *= math.sqrt(found.shared) / np.sqrt((directions**2).sum(axis=1, keepdims=True))
+    scores = directions.astype(np.float32) @ pool.normals.astype(np.float32).T  # only their order counts
     if found.shared < 1:
-        own = [np.random.default_rng(seed).standard_normal(scores.shape[1]) for seed in seeds]
-        scores += math.sqrt(1 - found.shared) * np.stack(own)
-    order = np.argsort(scores, axis=1)
-    quantiles = np.stack([_quantiles(max(df, 1.0), order.shape[1]) for df in found.df.tolist()])
-    draws = np.empty(order.shape)
-    np.put_along_axis(draws, order, np.nan_to_num(se)[:, None] * quantiles, axis=1)
-    return np.asarray(np.clip(found.mean[:, None] + draws, -_MAX_LOG, _MAX_LOG))
+        own = np.empty(scores.shape[1], dtype=np.float32)
+        for row, seed in zip(scores, seeds, strict=True):
+            np.random.default_rng(seed).standard_normal(dtype=np.float32, out=own)
+            row += np.float32(math.sqrt(1 - found.shared)) * own
+    draws = np.empty(scores.shape)
+    known = np.nan_to_num(se).tolist()
+    for row, order in enumerate(np.argsort(scores, axis=1)):
+        draws[row, order] = found.mean[row] + known[row] * _quantiles(
+            max(float(found.df[row]), 1.0), len(order)
+        )
+    return np.clip(draws, -_MAX_LOG, _MAX_LOG, out=draws)
 
 
 def _bootstrap_draws(logs: Array, pool: ProcessPool, center: float, least: float) -> Array:
