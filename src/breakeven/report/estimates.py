@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -104,17 +104,13 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[str, float] | None = None) 
     starts, pools = _pools(timings)
     bounds = _bounds(timings)
     cases = [
-        _case(
-            key, found, starts[key.machine], pools[key.machine], bounds.get(_place(key)) if bounds else None
-        )
+        _case(key, found, starts[key.machine], pools[key.machine], bounds.get(_place(key)))
         for key, found in timings.items()
     ]
-    groups = grouped(
-        ((case.key.machine, case.key.device, case.bound), index) for index, case in enumerate(cases)
-    )
+    groups = grouped(((c.key.machine, c.key.device, c.bound), index) for index, c in enumerate(cases))
     for members in groups.values():
-        for index, case in _over_processes(members, cases):
-            cases[index] = case
+        for index, over in _over_processes(members, cases):
+            cases[index] = over
     return [
         case if case.draws.size else _alone(case, found, floor_sd or {})
         for case, found in zip(cases, timings.values(), strict=True)
@@ -195,9 +191,12 @@ def _case(
     )
 
 
-def _pooled(found: Iterable[CaseResult]) -> float:
-    samples = [sample for case in found for sample in case.samples if len(sample)]
-    return pooled_half_width(samples) or 0.0
+def _pooled(found: Collection[CaseResult]) -> float:
+    """Return the half-width that the rounds of all processes allow, 0 for too few."""
+    times_s = np.concatenate([case.times_s for case in found])
+    rounds = [len(sample) for case in found for sample in case.samples]
+    in_order = np.concatenate([case.process_medians_s for case in found])
+    return pooled_half_width(times_s, np.array(rounds), in_order) or 0.0
 
 
 def _place(key: CaseKey) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import accumulate
 from statistics import median
 from typing import Annotated, Any
 
@@ -120,7 +121,8 @@ class CaseResult:
         """The rounds of each process of the run, in seconds, empty for a process that gave none."""
         if not self.processes:
             return (self.times_s,)
-        return tuple(np.split(self.times_s, np.cumsum(self.processes)[:-1]))
+        ends = accumulate(self.processes)
+        return tuple(self.times_s[end - n : end] for n, end in zip(self.processes, ends, strict=True))
 
     @cached_property
     def process_medians_s(self) -> NDArray[np.float64]:
