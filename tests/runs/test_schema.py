@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from breakeven.case import CaseKey
@@ -226,6 +227,14 @@ def test_processes(tmp_path):
     assert [sample.tolist() for sample in case.samples] == [[1.0, 3.0], [], [5.0], [9.0, 9.0, 9.0]]
     assert case.process_medians_s.tolist() == pytest.approx([2.0, math.nan, 5.0, 9.0], nan_ok=True)
     assert case.median_s == 5.0
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 8])
+def test_equal_processes(tmp_path, rounds):
+    """Of processes with as many rounds each, as of any others."""
+    times = np.random.default_rng(rounds).random(5 * rounds)
+    case = case_of(tmp_path, times=times.tolist(), processes=[rounds] * 5)
+    assert case.process_medians_s == pytest.approx(np.median(times.reshape(5, rounds), axis=1))
 
 
 def test_one_process(tmp_path):
