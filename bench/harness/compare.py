@@ -2,7 +2,8 @@
 
 Writes ``synthetic.json`` and ``real.json`` (those requested), then ``README.md`` with the tables of both and
 ``table.md`` with the short one, all into the directory of ``-o``. If that contains ``gpu.json``,
-``steady.json`` or ``processes.json``, which the scripts of these names write, ``README.md`` has their tables
+``steady.json``, ``intervals.json`` or ``processes.json``, which the scripts of these names write, ``README.md``
+has their tables
 too.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 from gpu_tables import gpu_section
 from grids import NOISE, Cell, RealPlan, real_cells, synthetic_cells
+from intervals import section as intervals_section
 from metrics import figures, ratio_of_costs
 from processes import processes_section
 from shared import options, versions, write
@@ -191,6 +193,7 @@ def write_readings(path: Path, cells: Iterable[Cell]) -> None:
 SECTIONS = {
     "gpu.json": gpu_section,
     "steady.json": steady_section,
+    "intervals.json": intervals_section,
     "processes.json": processes_section,
 }
 """What other scripts write, the first on a machine with a GPU, and the section of the page that shows it."""

@@ -1,5 +1,7 @@
 """Speedups, their verdicts, and their break-evens."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -253,3 +255,83 @@ def test_other_holes(tmp_path, benchmarks, outcomes):
     content["benchmarks"] += benchmarks
     line = only(report(tmp_path, content).break_evens)
     assert (line.batches, line.holes, line.crossing.status) == ((1, 64), (8,), "undecided")
+
+
+def in_processes(base, candidate, rounds=9, **identity):
+    """Two devices with these levels in each process, in seconds."""
+    return [
+        benchmark(
+            np.repeat(levels, rounds).tolist(), device=device, processes=[rounds] * len(levels), **identity
+        )
+        for device, levels in (("cpu", base), ("cuda", candidate))
+    ]
+
+
+SHARED = np.array([1.0, 1.5, 0.7, 2.0, 1.2])
+
+
+def test_pairing(tmp_path):
+    """What a process shares cancels exactly; the rest is a paired t-test."""
+    exact = only(report(tmp_path / "a", run(in_processes(4 * SHARED, 2 * SHARED))).speedups)
+    assert (exact.speedup, exact.low, exact.high) == pytest.approx((2.0, 2.0, 2.0), rel=1e-5)
+    own = np.array([1.02, 0.97, 1.05, 0.99, 1.01])
+    row = only(report(tmp_path / "b", run(in_processes(4 * SHARED * own, 2 * SHARED))).speedups)
+    logs = np.log(2 * own)
+    half = 2.7764451 * logs.std(ddof=1) / 5**0.5
+    assert (row.low, row.high) == pytest.approx(tuple(np.exp([logs.mean() - half, logs.mean() + half])))
+    assert (row.speedup, row.processes, row.df) == (pytest.approx(2.02), 5, 4.0)
+    assert row.log_sd == pytest.approx(logs.std(ddof=1))
+
+
+def test_pairs_are_processes_of_one_file(tmp_path):
+    """The second processes of two files are two pairs, and a process without one device is none."""
+    first, second = in_processes(4 * SHARED, 2 * SHARED), in_processes(4 * SHARED[::-1], 2 * SHARED[::-1])
+    second[1]["stats"]["data"] = second[1]["stats"]["data"][9:]
+    second[1]["extra_info"]["processes"] = [0, 9, 9, 9, 9]
+    row = only(report(tmp_path, run(first), run(second)).speedups)
+    assert row.processes == 9
+    assert (row.low, row.high) == pytest.approx((2.0, 2.0), rel=1e-5)
+
+
+def test_speedup_and_break_even_agree(tmp_path):
+    """A candidate that is shown to be faster from a batch size on crosses below it, and so in every draw."""
+    rng = np.random.default_rng(3)
+    rows = [
+        one
+        for model in range(20)
+        for batch in (1, 10, 100, 1000)
+        for one in in_processes(
+            (20 + batch) * SHARED * np.exp(0.1 * rng.standard_normal(5)),
+            (100 + 0.2 * batch) * SHARED * np.exp(0.1 * rng.standard_normal(5)),
+            batch_size=batch,
+            workload=f"mlp{model}",
+        )
+    ]
+    lines = report(tmp_path, run(rows)).break_evens
+    crossing = [line for line in lines if line.crossing.status == "crosses"]
+    assert len(crossing) >= 15
+    for line in crossing:
+        for row in line.rows:
+            if row.verdict == "faster":
+                assert line.crossing.high <= row.batch_size
+            if row.verdict == "slower":
+                assert line.crossing.low >= row.batch_size
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3])
+def test_break_even_of_five_processes(shared):
+    """Its interval contains the true one in at least 91% of 200 models, whatever the processes share."""
+    rng = np.random.default_rng(5)
+    together = np.exp(shared * rng.standard_normal(5))
+    times, equal_at_100 = {}, {"cpu": (20, 1), "cuda": (100, 0.2)}
+    for model in range(200):
+        for batch in (1, 4, 16, 64, 256, 1024):
+            for device, (floor, slope) in equal_at_100.items():
+                levels = (floor + slope * batch) * together * np.exp(0.02 * rng.standard_normal(5))
+                times[f"mlp{model}", batch, device] = np.repeat(levels, 7)
+    one = run_of(times)
+    cases = {name: replace(case, processes=(7,) * 5) for name, case in one.cases.items()}
+    found, rows = compared([replace(one, cases=cases)])
+    crossing = [line.crossing for line in break_evens(found, rows, [])]
+    hits = sum(one.status == "crosses" and one.low <= 100 <= one.high for one in crossing)
+    assert hits / 200 >= 0.91

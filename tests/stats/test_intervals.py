@@ -97,17 +97,24 @@ def test_resampled_medians_match_a_plain_bootstrap():
         assert np.quantile(ours, quantile) == pytest.approx(np.quantile(by_hand, quantile), abs=0.004)
 
 
+def pooled(samples):
+    """The half-width of these processes' rounds."""
+    rounds, medians = np.array([len(s) for s in samples]), np.array([np.median(s) for s in samples])
+    return pooled_half_width(np.concatenate(samples), rounds, medians)
+
+
 def test_pooled_half_width():
     """Levels that differ between processes do not count, and few rounds a process follow their median."""
     rng = np.random.default_rng(5)
     rounds = np.exp(0.02 * rng.standard_normal((5, 40)))
     levels = np.array([1.0, 1.5, 0.7, 2.0, 1.2])[:, None]
-    found = pooled_half_width(rounds * levels)
-    assert found == pytest.approx(pooled_half_width(rounds))
+    found = pooled(rounds * levels)
+    assert found == pytest.approx(pooled(rounds))
     assert found == pytest.approx(median_interval(rounds.ravel()).half_width, rel=0.3)
-    assert pooled_half_width([np.array([1.0, 3.0])] * 3) == pytest.approx(math.sqrt(2) / 2)
-    assert pooled_half_width([np.array([1.0])] * 9) is None
-    assert pooled_half_width([np.array([1.0, 2.0])] * 2) is None
+    assert pooled([np.array([1.0, 3.0])] * 3) == pytest.approx(math.sqrt(2) / 2)
+    assert pooled([np.array([1.0])] * 9) is None
+    assert pooled([np.array([1.0, 2.0])] * 2) is None
+    assert pooled([np.array([5.0])] * 3 + [np.array([1.0, 3.0])] * 3) == pytest.approx(math.sqrt(2) / 2)
 
 
 @settings(max_examples=60, deadline=None)

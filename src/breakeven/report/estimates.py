@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,12 @@ class Estimate:
     rounds_half_width: float = 0.0
     bound: Bound | None = None
 
+    @cached_property
+    def log_medians(self) -> Array:
+        """The logarithms of the process medians, NaN where a process has none above zero."""
+        medians_s = self.process_medians_s
+        return np.log(medians_s, out=np.full(medians_s.shape, np.nan), where=medians_s > 0)
+
     @property
     def judged(self) -> bool:
         """Whether the case can be compared: it has enough rounds and a nonzero median."""
@@ -95,19 +102,19 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
                 timings.setdefault(case.key, {})[number] = case
     timings = {key: _of_one_kind(found) for key, found in timings.items()}
     starts, pools = _pools(timings)
-    cases = [_case(key, found, starts[key.machine], pools[key.machine]) for key, found in timings.items()]
-    bounds = _bounds(cases)
-    cases = [replace(case, bound=bounds.get(_place(case.key))) for case in cases]
-    groups = grouped(((case.key.machine, case.key.device, case.bound), case) for case in cases)
-    found = {case.key: case for group in groups.values() for case in _over_processes(group)}
-    return [found.get(case.key) or _alone(case, timings[case.key], floor_sd or {}) for case in cases]
-
-
-def log_medians(case: Estimate) -> Array:
-    """Return the logarithms of the process medians, NaN where a process has none above zero."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(case.process_medians_s)
-    return np.where(np.isfinite(logs), logs, np.nan)
+    bounds = _bounds(timings)
+    cases = [
+        _case(key, found, starts[key.machine], pools[key.machine], bounds.get(_place(key)))
+        for key, found in timings.items()
+    ]
+    groups = grouped(((c.key.machine, c.key.device, c.bound), index) for index, c in enumerate(cases))
+    for members in groups.values():
+        for index, over in _over_processes(members, cases):
+            cases[index] = over
+    return [
+        case if case.draws.size else _alone(case, found, floor_sd or {})
+        for case, found in zip(cases, timings.values(), strict=True)
+    ]
 
 
 def seed_of(*keys: CaseKey) -> list[int]:
@@ -149,7 +156,11 @@ def _pools(
 
 
 def _case(
-    key: CaseKey, found: Mapping[int, CaseResult], starts: Mapping[int, int], pool: ProcessPool
+    key: CaseKey,
+    found: Mapping[int, CaseResult],
+    starts: Mapping[int, int],
+    pool: ProcessPool,
+    bound: Bound | None,
 ) -> Estimate:
     """Return the estimate of a case without its interval and its draws."""
     medians = np.full(len(pool.runs), np.nan)
@@ -175,40 +186,52 @@ def _case(
         processes=len(known),
         process_medians_s=medians,
         pool=pool,
+        bound=bound,
         rounds_half_width=_pooled(found.values()) if len(known) > 1 and known[0] > 0 else 0.0,
     )
 
 
-def _pooled(found: Iterable[CaseResult]) -> float:
-    samples = [sample for case in found for sample in case.samples if len(sample)]
-    return pooled_half_width(samples) or 0.0
+def _pooled(found: Collection[CaseResult]) -> float:
+    """Return the half-width that the rounds of all processes allow, 0 for too few."""
+    times_s = np.concatenate([case.times_s for case in found])
+    rounds = [len(sample) for case in found for sample in case.samples]
+    in_order = np.concatenate([case.process_medians_s for case in found])
+    return pooled_half_width(times_s, np.array(rounds), in_order) or 0.0
 
 
 def _place(key: CaseKey) -> tuple[object, ...]:
     return key.cell, key.device, key.machine
 
 
-def _bounds(cases: Iterable[Estimate]) -> dict[tuple[object, ...], Bound]:
+def _bounds(
+    timings: Mapping[CaseKey, Mapping[int, CaseResult]],
+) -> dict[tuple[object, ...], Bound]:
     """Return what bounds the training step of each cell on each accelerator; mixed kinds are undecided."""
     found: dict[tuple[object, ...], Bound] = {}
-    for case in cases:
-        facts, key = case.facts, case.key
-        if key.phase == HEADLINE and not is_cpu(key.device) and facts.enqueue_s is not None:
-            kind, _ = kind_of(case.median_s, facts.enqueue_s, facts.enqueue_transfer_s or 0.0)
-            found[_place(key)] = kind if kind in (Bound.LAUNCH, Bound.COMPUTE) else Bound.UNDECIDED
+    for key, cases in timings.items():
+        if key.phase == HEADLINE and not is_cpu(key.device):
+            facts = CaseFacts.over_runs(case.facts for case in cases.values())
+            if facts.enqueue_s is not None:
+                median_s = float(np.median([case.median_s for case in cases.values()]))
+                kind, _ = kind_of(median_s, facts.enqueue_s, facts.enqueue_transfer_s or 0.0)
+                found[_place(key)] = kind if kind in (Bound.LAUNCH, Bound.COMPUTE) else Bound.UNDECIDED
     return found
 
 
-def _over_processes(group: Sequence[Estimate]) -> list[Estimate]:
-    """Return the cases of a group that their processes give an interval or at least draws."""
-    logs = np.stack([log_medians(case) for case in group])
+def _over_processes(members: Sequence[int], cases: Sequence[Estimate]) -> Iterator[tuple[int, Estimate]]:
+    """Yield the cases of a group that their processes give at least draws, with their places."""
+    logs = np.stack([cases[i].log_medians for i in members])
     # A process that took no time has no logarithm, and its case has neither.
-    usable = [i for i, case in enumerate(group) if np.isfinite(logs[i]).sum() == case.processes]
-    if max(case.processes for case in group) < 2 or not usable:
-        return []
-    least = np.log1p([group[i].rounds_half_width for i in usable])
-    found = process_intervals(logs[usable], group[0].pool, least, [seed_of(group[i].key) for i in usable])
-    return [_over(group[i], found, row) for row, i in enumerate(usable) if found.n[row] > 1 or found.df[row]]
+    usable = np.isfinite(logs).sum(axis=1) == [cases[i].processes for i in members]
+    members = [i for i, is_usable in zip(members, usable, strict=True) if is_usable]
+    if not members or logs.shape[1] < 2 or max(cases[i].processes for i in members) < 2:
+        return
+    least = np.log1p([cases[i].rounds_half_width for i in members])
+    seeds = [seed_of(cases[i].key) for i in members]
+    found = process_intervals(logs[usable], cases[members[0]].pool, least, seeds)
+    for row, i in enumerate(members):
+        if found.n[row] > 1 or found.df[row]:
+            yield i, _over(cases[i], found, row)
 
 
 def _over(case: Estimate, found: ProcessIntervals, row: int) -> Estimate:

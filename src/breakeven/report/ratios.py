@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from breakeven.grouping import grouped
 from breakeven.phases import WHOLE_STEPS
-from breakeven.report.estimates import Estimate, log_medians, seed_of
+from breakeven.report.estimates import Estimate, seed_of
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
 from breakeven.stats.processes import ProcessIntervals, process_intervals
 
@@ -69,7 +69,7 @@ def _log_ratios(pair: Pair) -> Array:
     numerator, denominator = pair
     if numerator.pool is not denominator.pool:
         return np.empty(0)
-    return log_medians(numerator) - log_medians(denominator)
+    return numerator.log_medians - denominator.log_medians
 
 
 def _group(pair: Pair) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import accumulate
 from statistics import median
 from typing import Annotated, Any
 
@@ -127,13 +128,17 @@ class CaseResult:
         """The rounds of each process of the run, in seconds, empty for a process that gave none."""
         if not self.processes:
             return (self.times_s,)
-        return tuple(np.split(self.times_s, np.cumsum(self.processes)[:-1]))
+        ends = accumulate(self.processes)
+        return tuple(self.times_s[end - n : end] for n, end in zip(self.processes, ends, strict=True))
 
     @cached_property
     def process_medians_s(self) -> NDArray[np.float64]:
         """The median of each process of the run, shape (processes,), seconds; NaN where one gave no round."""
         if not len(self.times_s) or not self.processes:
             return np.array([self.median_s])
+        if len(set(self.processes)) == 1:  # the usual case, at a fraction of the time
+            ordered, n = np.sort(self.times_s.reshape(len(self.processes), -1), axis=1), self.processes[0]
+            return np.asarray((ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2)
         return np.array(_process_medians(self.times_s, self.processes))
 
     @property

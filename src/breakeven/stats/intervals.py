@@ -9,7 +9,6 @@ Of several processes: `breakeven.stats.processes`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -94,25 +93,26 @@ def median_interval(times: ArrayLike) -> MedianInterval:
     return MedianInterval(float(ordered[low - 1]), median, float(ordered[n - low]), n, tau)
 
 
-def pooled_half_width(samples: Iterable[Array]) -> float | None:
+def pooled_half_width(times: Array, rounds: NDArray[np.int64], medians: Array) -> float | None:
     """Return half the width of the interval of a median that the rounds of several processes allow.
 
     Each process's rounds are taken relative to their own median, so that only the noise within processes
-    counts. None for fewer than `MIN_ROUNDS` rounds.
+    counts. None for fewer than `MIN_ROUNDS` rounds, without those that are alone in their process.
 
     Args:
-        samples: the rounds of each process, in the order they ran, with a positive median.
+        times: the rounds of the first process in their order, then those of the next.
+        rounds: how many each process gave, shape (processes,).
+        medians: of each process, positive; any value where it gave none.
 
     Returns:
         Relative to the median.
     """
-    relative = []
-    for sample in samples:
-        n = len(sample)
-        if n > 1:  # the median of few rounds follows them, as the mean of n follows each by 1 / n
-            away = sample / median_of_sorted(np.sort(sample)) - 1
-            relative.append(1 + away * math.sqrt(n / (n - 1)))
-    return median_interval(np.concatenate(relative)).half_width if relative else None
+    of = np.repeat(np.arange(len(rounds)), rounds)
+    several = rounds[of] > 1
+    of = of[several]
+    # The median of few rounds follows them, as the mean of n follows each by 1 / n.
+    away = (times[several] / medians[of] - 1) * np.sqrt(rounds[of] / (rounds[of] - 1))
+    return median_interval(1 + away).half_width if len(away) else None
 
 
 def autocorrelation_time(times: ArrayLike) -> float:

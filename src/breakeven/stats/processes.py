@@ -2,7 +2,7 @@
 
 The replicate is the process. Student's t distribution describes the mean log time of a case; its variance is
 shrunk toward that of the other cases of its group (`breakeven.stats.empirical_bayes`). A disturbance that
-outlasts a process makes neighboring processes agree more than they should. How many processes it lasts is
+outlasts a process makes neighboring processes agree more than they should. How much of the noise does so is
 estimated from all cases of the group, and the intervals widen accordingly.
 """
 
@@ -27,12 +27,12 @@ Array = NDArray[np.float64]
 MIN_BOOTSTRAP_PROCESSES = 20
 """From this number on a bootstrap over processes describes their median, whatever their distribution."""
 
-MAX_LASTING = 3.0
-"""A disturbance is assumed to last at most this many processes."""
+LASTING = 2.5
+"""The number of processes that a lasting disturbance is assumed to last: five then count as about two."""
 
 _MIN_SERIES = 4  # processes; fewer show nothing of how long a disturbance lasts
 _DOUBT = 2 / 3  # a third of the standard error of a von Neumann ratio, times the root of the processes
-_LASTINGS = np.linspace(1.0, MAX_LASTING, 41)
+_PARTS = np.linspace(0.0, 1.0, 41)
 _MAX_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed what a float holds
 
 
@@ -68,7 +68,7 @@ class Levels:
     `sd` is the shrunk standard deviation between processes, `se` that of the mean, `df` its degrees of
     freedom: 0 where the noise is unknown, because a case has fewer than three processes and nothing to shrink
     it with. `n` counts processes. `residuals`, shape (cases, processes), are 0 where one is missing.
-    `lasting` is how many processes a disturbance is estimated to last, `shared` how far the correlation that
+    `lasting` is the part of the noise that lasts for several processes, `shared` how far the correlation that
     two cases show over these processes can be trusted: 0 is not at all, 1 entirely.
     """
 
@@ -97,7 +97,7 @@ def levels(logs: Array, lags: Array) -> Levels:
     rows, columns = _most_common(known)
     alike = residuals[np.ix_(rows, columns)]
     correlation = mean_squared_correlation(alike, len(columns) - 1)
-    lasting = lasting_of(alike, lags[np.ix_(columns, columns)], correlation)
+    lasting = lasting_part(alike, lags[np.ix_(columns, columns)], correlation)
     effective = n**2 / ((known @ _kernel(lags, lasting)) * known).sum(axis=1)
     own_df = np.where(n > 1, effective - 1, 0.0)
     spread = (residuals**2).sum(axis=1)
@@ -126,13 +126,14 @@ def _trust(squared_correlation: float, df: int) -> float:
     return squared_correlation / (squared_correlation + error)
 
 
-def lasting_of(residuals: Array, lags: Array, squared_correlation: float) -> float:
-    """Return how many processes a disturbance lasts, between 1 and `MAX_LASTING`; 1 where nothing shows it.
+def lasting_part(residuals: Array, lags: Array, squared_correlation: float) -> float:
+    """Return the part of the noise's variance that lasts for `LASTING` processes; 0 where nothing shows it.
 
     Von Neumann's ratio of the squared differences between neighbors to the squared residuals (Annals of
-    Mathematical Statistics 12, 1941) is the mean over all cases. A disturbance that lasts L processes
-    correlates those k apart by ``1 - k / L``. Cases that share their noise count as few, and few cases are
-    given less credit: five processes of one case agree with their neighbors by chance.
+    Mathematical Statistics 12, 1941) is the mean over all cases. Disturbances that last L processes correlate
+    those k apart by ``1 - k / L``; shorter ones count as a part of longer ones. Cases that share their noise
+    count as few, and few cases are given less credit: five processes of one case agree with their neighbors
+    by chance.
 
     Args:
         residuals: shape (cases, processes), log times minus their mean.
@@ -144,13 +145,13 @@ def lasting_of(residuals: Array, lags: Array, squared_correlation: float) -> flo
     cases, processes = residuals.shape
     before, after = np.nonzero(np.triu(lags == 1))
     if cases < 2 or processes < _MIN_SERIES or not len(before):
-        return 1.0
+        return 0.0
     differences = residuals[:, after] - residuals[:, before]
     ratio = float(((differences**2).sum(axis=1) / squares).mean())
     independent = pooled_df(cases, 1.0, squared_correlation)
     ratio -= _DOUBT / math.sqrt(processes) / independent
-    expected = [_expected_ratio(lags, lasting, len(before)) for lasting in _LASTINGS]
-    return float(np.interp(ratio, expected[::-1], _LASTINGS[::-1]))
+    expected = [_expected_ratio(lags, part, len(before)) for part in _PARTS]
+    return float(np.interp(ratio, expected[::-1], _PARTS[::-1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,16 +209,20 @@ def _student_draws(found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[
     be chance, each case's own numbers decide.
     """
     directions = np.hstack([found.residuals, (found.residuals == 0).all(axis=1, keepdims=True)])
-    directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True))
-    scores = math.sqrt(found.shared) * directions @ pool.normals.T
+    directions *= math.sqrt(found.shared) / np.sqrt((directions**2).sum(axis=1, keepdims=True))
+    scores = directions.astype(np.float32) @ pool.normals.astype(np.float32).T  # only their order counts
     if found.shared < 1:
-        own = [np.random.default_rng(seed).standard_normal(scores.shape[1]) for seed in seeds]
-        scores += math.sqrt(1 - found.shared) * np.stack(own)
-    order = np.argsort(scores, axis=1)
-    quantiles = np.stack([_quantiles(max(df, 1.0), order.shape[1]) for df in found.df.tolist()])
-    draws = np.empty(order.shape)
-    np.put_along_axis(draws, order, np.nan_to_num(se)[:, None] * quantiles, axis=1)
-    return np.asarray(np.clip(found.mean[:, None] + draws, -_MAX_LOG, _MAX_LOG))
+        own = np.empty(scores.shape[1], dtype=np.float32)
+        for row, seed in zip(scores, seeds, strict=True):
+            np.random.default_rng(seed).standard_normal(dtype=np.float32, out=own)
+            row += np.float32(math.sqrt(1 - found.shared)) * own
+    draws = np.empty(scores.shape)
+    known = np.nan_to_num(se).tolist()
+    for row, order in enumerate(np.argsort(scores, axis=1)):
+        draws[row, order] = found.mean[row] + known[row] * _quantiles(
+            max(float(found.df[row]), 1.0), len(order)
+        )
+    return np.clip(draws, -_MAX_LOG, _MAX_LOG, out=draws)
 
 
 def _bootstrap_draws(logs: Array, pool: ProcessPool, center: float, least: float) -> Array:
@@ -239,15 +244,15 @@ def _most_common(known: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np
 
 
 def _kernel(lags: Array, lasting: float) -> Array:
-    """Return the correlation between processes, of the shape of `lags`."""
-    return np.clip(1 - lags / lasting, 0.0, 1.0)
+    """Return the correlation between processes, shape of `lags`, where that part of the noise lasts."""
+    return np.where(lags == 0, 1.0, lasting * np.clip(1 - lags / LASTING, 0.0, 1.0))
 
 
 def _expected_ratio(lags: Array, lasting: float, neighbors: int) -> float:
-    """Return von Neumann's ratio where a disturbance lasts that many processes."""
+    """Return von Neumann's ratio where that part of the noise lasts."""
     processes = len(lags)
     agreement = float(_kernel(lags, lasting).sum()) / processes
-    return neighbors * 2 * min(1.0, 1 / lasting) / (processes - agreement)
+    return neighbors * 2 * (1 - lasting * (1 - 1 / LASTING)) / (processes - agreement)
 
 
 @lru_cache(maxsize=1024)
