@@ -366,9 +366,9 @@ def test_has_settled(latencies, steps, settled):
 def test_worthwhile():
     """Precision within a process is worth little where processes differ."""
     budget = Budget().shared_by(4)
-    assert Earlier(1.0, 0.0, NOISE, 1).worthwhile(budget) == budget
-    precise = Earlier(1.0, 0.002, NOISE, 1).worthwhile(budget)
-    coarse = Earlier(1.0, 0.2, NOISE, 1).worthwhile(budget)
+    assert Earlier(1.0, 0.0, NOISE, 1).worthwhile(budget, Phase.TRAIN) == budget
+    precise = Earlier(1.0, 0.002, NOISE, 1).worthwhile(budget, Phase.TRAIN)
+    coarse = Earlier(1.0, 0.2, NOISE, 1).worthwhile(budget, Phase.TRAIN)
     assert precise.target_precision == 0.02
     assert coarse.target_precision == pytest.approx(1.96 * 0.2 / 2 / 2, rel=1e-3)
-    assert Earlier(1.0, 9.0, NOISE, 1).worthwhile(budget).target_precision == 0.5
+    assert Earlier(1.0, 9.0, NOISE, 1).worthwhile(budget, Phase.TRAIN).target_precision == 0.5
