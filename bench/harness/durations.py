@@ -1,4 +1,4 @@
-"""How long a sweep takes in several processes: a recorded run, replayed by the real runner on a virtual clock.
+"""How long a sweep takes in several processes: a recorded run, replayed by the runner on a virtual clock.
 
 Steps take the recorded times of their parts, with the recorded noise; from process to process they differ.
 What a runner does not time is a constant of the recorded run: building, and starting a process.
@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Self
 
 import torch
@@ -60,7 +59,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorded run; `preparing_s` is what its runner did for a case outside of the warm-up and the rounds."""
+    """A recorded run; `preparing_s` is what its runner did for a case apart from warm-up and rounds."""
 
     cells: Mapping[tuple[Cell, str], Recorded]
     preparing_s: float

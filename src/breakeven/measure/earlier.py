@@ -74,6 +74,10 @@ class Earlier:
         factor = max(NEAR, math.exp(2 * self.spread))
         return self.level_s / factor <= latency_s <= self.level_s * factor
 
+    def is_slow(self, first_call_s: float, budget: Budget) -> bool:
+        """Return whether a step takes longer than a case may, and its first call no longer than usual."""
+        return min(self.level_s, first_call_s) > budget.max_time_s and self.is_near(first_call_s)
+
     def has_settled(self, latencies: Sequence[float], steps: int) -> bool:
         """Return whether the last times agree among themselves and are at the earlier level.
 

@@ -40,6 +40,10 @@ MIN_TRUSTED_LOOPS = 8
 MIN_SLOW = 2
 """The number of rounds of a case that is timed however long they take."""
 
+LATER_OVERRUN = 2.0
+"""A later process may take this many times the time of a case for its minimum number of rounds: its machine
+may be slower than that of the first one, in which the rounds filled the time."""
+
 LOOP_S = 0.05
 """The seconds of a loop's round, if the time allows."""
 
@@ -154,8 +158,8 @@ ACCELERATOR_WARMUP = MinWarmup(seconds=0.15)
 
 
 FOLLOWING_SHARE = 1 / 3
-"""The part of the minimum warm-up that is left for a case if the one before it was of the same cell and device:
-clocks and caches are those of its steps already."""
+"""The part of the minimum warm-up of a case that follows another one of the same cell and device: clocks and
+caches are those of its steps already."""
 
 
 def min_warmup(device: Device, *, follows: bool = False) -> MinWarmup:
@@ -348,8 +352,8 @@ def plan_rounds(
     allows, or 8 of several steps each. All of a case's processes share these rounds. Cheap rounds are added:
     up to 40, if they fit into a twentieth of the time.
 
-    Where even the minimum number of rounds would take more than `MAX_OVERRUN` times the time, or in a later
-    process more than the time itself, as many are planned as fit into that, and at least 2.
+    Where even the minimum number of rounds would take more than `MAX_OVERRUN` times the time, in a later
+    process `LATER_OVERRUN` times, as many are planned as fit into that, and at least 2.
 
     Args:
         warmup: the rounds before.
@@ -368,7 +372,7 @@ def plan_rounds(
     free = min(40, int(budget.max_time_s / 20 / cost))
     share = min(max(share, free, budget.min_rounds), budget.max_rounds)
     affordable = max(int(budget.max_time_s / cost), budget.min_rounds)
-    overrun = MAX_OVERRUN if is_first else 1.0
+    overrun = MAX_OVERRUN if is_first else LATER_OVERRUN
     limit = max(int(min(overrun * budget.max_time_s, left_s) / cost), MIN_SLOW)
     rounds = min(share, affordable, limit)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
