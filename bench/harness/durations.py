@@ -230,7 +230,13 @@ def workload_of(timeline: Timeline) -> Workload:
     return Workload(_Model(timeline), lambda output, _: output, optimizer, batch, None)
 
 
-def replay(recording: Recording, cells: Sequence[Cell], processes: int, budget: Budget) -> list[float]:
+def replay(
+    recording: Recording,
+    cells: Sequence[Cell],
+    processes: int,
+    budget: Budget,
+    between: Mapping[str, float] = BETWEEN,
+) -> list[float]:
     """Return the seconds that each process takes, its start included.
 
     Args:
@@ -238,11 +244,13 @@ def replay(recording: Recording, cells: Sequence[Cell], processes: int, budget: 
         cells: the sweep.
         processes: how many measure it, one after another.
         budget: of a case, over all processes.
+        between: the standard deviation of the logarithm of a case's level, by kind of device.
     """
     handed_on: dict[CaseKey, list[dict[str, Any]]] = defaultdict(list)
     lost: set[CaseKey] = set()
     return [
-        _process(index, recording, cells, processes, budget, handed_on, lost) for index in range(processes)
+        _process(index, recording, cells, processes, budget, between, handed_on, lost)
+        for index in range(processes)
     ]
 
 
@@ -252,6 +260,7 @@ def _process(
     cells: Sequence[Cell],
     processes: int,
     budget: Budget,
+    between: Mapping[str, float],
     handed_on: dict[CaseKey, list[dict[str, Any]]],
     lost: set[CaseKey],
 ) -> float:
@@ -269,7 +278,7 @@ def _process(
     for cell in run_order(cells, seed=index):
         recorded = [recording.cells[cell, device.name] for device in devices]
         found = [
-            (one, math.exp(levels.gauss(0, BETWEEN["cpu" if is_cpu(device.name) else "cuda"])))
+            (one, math.exp(levels.gauss(0, between["cpu" if is_cpu(device.name) else "cuda"])))
             for one, device in zip(recorded, devices, strict=True)
         ]
         timeline.by_device = {None: found[0], **dict(enumerate(found))}
