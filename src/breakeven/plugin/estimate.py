@@ -280,12 +280,16 @@ class DurationEstimate:
         return {group: found_s / usual_s for group, (found_s, usual_s) in sums.items()}
 
     def _ratios(self, noise: Mapping[tuple[object, ...], float]) -> dict[tuple[object, ...], float]:
-        """Return how much longer the ended cases took than that noise explains, by group."""
+        """Return how much longer the ended cases took than that noise explains, by group.
+
+        In a later process the first case of a device also warms it up, which implies little for the others.
+        """
         sums: dict[tuple[object, ...], tuple[float, float]] = {}
         for part, seconds in self._spent_s.items():
             usual_s = self._usual_of(part).seconds(noise[self._noise_group(part)])
             for group in self._groups_of(part):
-                took_s, all_s = sums.get(group, (0.0, 0.0))
+                prior_s = PRIOR_S if part[1] else 0.0
+                took_s, all_s = sums.get(group, (prior_s, prior_s))
                 sums[group] = took_s + seconds, all_s + usual_s
         return {group: took_s / all_s for group, (took_s, all_s) in sums.items() if all_s}
 
