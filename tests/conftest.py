@@ -160,7 +160,7 @@ def bench(torch_is_loaded, pytester, monkeypatch):
     # Whether this machine is busy concerns no test, and looking takes longer than the cases.
     monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda _: Look(Load(2, 0.0, 0.0, 0.0)))
     # No case needs warm caches, and no two canaries are compared.
-    monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
+    monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda *_, **__: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
     # Without a GPU torch records each seed with its whole stack trace, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)

@@ -2,9 +2,8 @@
 
 Writes ``synthetic.json`` and ``real.json`` (those requested), then ``README.md`` with the tables of both and
 ``table.md`` with the short one, all into the directory of ``-o``. If that contains ``gpu.json``,
-``steady.json``, ``intervals.json`` or ``processes.json``, which the scripts of these names write, ``README.md``
-has their tables
-too.
+``steady.json``, ``intervals.json`` or ``processes.json``, which the scripts of these names write,
+``README.md`` has their tables too.
 """
 
 from __future__ import annotations

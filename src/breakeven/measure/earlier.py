@@ -11,6 +11,7 @@ from typing import Any, Self
 from breakeven.case import Budget
 from breakeven.measure.loss_check import Reference, ReferenceLoss
 from breakeven.measure.timing import Z95, RoundNoise
+from breakeven.phases import HEADLINE, Phase
 
 NEAR = 1.5
 """Times up to this factor from those of the earlier processes are at their level, and further where those
@@ -73,6 +74,10 @@ class Earlier:
         factor = max(NEAR, math.exp(2 * self.spread))
         return self.level_s / factor <= latency_s <= self.level_s * factor
 
+    def is_slow(self, first_call_s: float, budget: Budget) -> bool:
+        """Return whether a step takes longer than a case may, and its first call no longer than usual."""
+        return min(self.level_s, first_call_s) > budget.max_time_s and self.is_near(first_call_s)
+
     def has_settled(self, latencies: Sequence[float], steps: int) -> bool:
         """Return whether the last times agree among themselves and are at the earlier level.
 
@@ -87,8 +92,13 @@ class Earlier:
         noise = self.noise.relative * math.sqrt(self.steps / steps)
         return max(last) - min(last) <= max(AGREE_WITHIN, RANGE_OF_AGREEING * noise) * center
 
-    def worthwhile(self, budget: Budget) -> Budget:
-        """Return a budget that asks for no more precision within a process than the spread leaves to gain."""
+    def worthwhile(self, budget: Budget, phase: Phase) -> Budget:
+        """Return a budget that asks for no more precision within a process than the spread leaves to gain.
+
+        Of a phase other than the headline, a later process only shows how much processes differ.
+        """
+        if phase is not HEADLINE:
+            return replace(budget, max_rounds=budget.min_rounds)
         between = Z95 * self.spread / math.sqrt(budget.processes)
         precision = max(budget.target_precision, min(BETWEEN_SHARE * between, 0.5))
         return replace(budget, target_precision=precision)

@@ -74,6 +74,7 @@ class Runner:
         self._skips = SkipPolicy()
         self._threads = ThreadSearch(clock)
         self._warm: set[str] = set()
+        self._last_place: tuple[Cell, str] | None = None
         self._open = ExitStack()
 
     @warnings_shown()
@@ -234,6 +235,9 @@ class Runner:
                 trainer.loss_value()  # a loss that is not a number is the better reason
                 raise
             first_loss = trainer.loss_value()
+            if earlier is not None and earlier.is_slow(first.latency_s, self.budget):
+                deadline.check(MIN_SLOW * first.total_s)
+                return [first], (first_loss, None)
             later = [time_round(round_, self._clock)]
             losses = first_loss, trainer.loss_value()
             while self._may_get_faster(round_, later, deadline, earlier):
@@ -281,7 +285,7 @@ class Runner:
         trainer = round_.trainer
         began_s = self._clock()
         with self._counted(WARMING_UP):
-            warmup, steps = self._steady(round_, early[1:], earlier)
+            warmup, steps = self._steady(case, round_, early, earlier)
             if round_.phase is not HEADLINE and earlier is None:
                 raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
@@ -290,7 +294,7 @@ class Runner:
         self._skips.observe(case, warmup.fastest_s())
         budget, noise = self.budget, None
         if earlier is not None:
-            budget, noise = earlier.worthwhile(self.budget), earlier.noise
+            budget, noise = earlier.worthwhile(self.budget, round_.phase), earlier.noise
         plan = plan_rounds(warmup, budget, steps, deadline.left_s, noise)
         if load is not None:
             keep_steps = earlier is not None
@@ -315,12 +319,19 @@ class Runner:
             facts["compile_s"] = beyond_steady(early, warmup)
         return plan, facts
 
-    def _steady(self, round_: Round, calls: list[Timed], earlier: Earlier | None) -> tuple[Warmup, int]:
+    def _steady(
+        self, case: CaseKey, round_: Round, early: list[Timed], earlier: Earlier | None
+    ) -> tuple[Warmup, int]:
         """Warm up, in a later process as far as the device and the case are not at their level yet."""
         device, max_s = round_.trainer.device, self.budget.max_time_s
         has_settled = earlier.has_settled if earlier is not None and device.name in self._warm else None
         self._warm.add(device.name)
-        minimum = min_warmup(device)
+        place = case.cell, device.name
+        minimum = min_warmup(device, follows=place == self._last_place)
+        self._last_place = place
+        calls = early[1:]
+        if earlier is not None and not calls:
+            return Warmup(tuple(early), steady=True), earlier.steps
         if not round_.phase.is_loop:
             return warm_up(round_, minimum, max_s, calls, self._clock, has_settled), 1
         budget = sustained.warmup_budget(round_, self.budget)

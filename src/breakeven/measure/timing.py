@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Self
@@ -39,6 +39,10 @@ MIN_TRUSTED_LOOPS = 8
 
 MIN_SLOW = 2
 """The number of rounds of a case that is timed however long they take."""
+
+LATER_OVERRUN = 2.0
+"""A later process may take this many times the time of a case for its minimum number of rounds: its machine
+may be slower than that of the first one, in which the rounds filled the time."""
 
 LOOP_S = 0.05
 """The seconds of a loop's round, if the time allows."""
@@ -153,9 +157,15 @@ ACCELERATOR_WARMUP = MinWarmup(seconds=0.15)
 """Accelerators need 150 ms until their clocks have ramped up."""
 
 
-def min_warmup(device: Device) -> MinWarmup:
-    """Return the minimum warm-up of a device."""
-    return ACCELERATOR_WARMUP if device.is_accelerator else CPU_WARMUP
+FOLLOWING_SHARE = 1 / 3
+"""The part of the minimum warm-up of a case that follows another one of the same cell and device: clocks and
+caches are those of its steps already."""
+
+
+def min_warmup(device: Device, *, follows: bool = False) -> MinWarmup:
+    """Return the minimum warm-up of a device, or of a case that follows another one of its cell there."""
+    minimum = ACCELERATOR_WARMUP if device.is_accelerator else CPU_WARMUP
+    return replace(minimum, seconds=FOLLOWING_SHARE * minimum.seconds) if follows else minimum
 
 
 @dataclass(frozen=True)
@@ -342,16 +352,17 @@ def plan_rounds(
     allows, or 8 of several steps each. All of a case's processes share these rounds. Cheap rounds are added:
     up to 40, if they fit into a twentieth of the time.
 
-    Where even the minimum number of rounds would take more than `MAX_OVERRUN` times the time, as many are
-    planned as fit into that, and at least 2.
+    Where even the minimum number of rounds would take more than `MAX_OVERRUN` times the time, in a later
+    process `LATER_OVERRUN` times, as many are planned as fit into that, and at least 2.
 
     Args:
         warmup: the rounds before.
         budget: the precision and the limits.
         steps: the steps of a round.
         left_s: the seconds left for all rounds.
-        noise: how rounds vary, where that is known better than from the warm-up.
+        noise: how rounds vary, in a later process, which does not find it out again.
     """
+    is_first = noise is None
     noise = noise or RoundNoise.of(warmup, steps)
     spread = MEDIAN_INFLATION * Z95 * noise.relative / budget.target_precision
     wanted = 2 * spread**2 * noise.correlation + 4
@@ -361,7 +372,8 @@ def plan_rounds(
     free = min(40, int(budget.max_time_s / 20 / cost))
     share = min(max(share, free, budget.min_rounds), budget.max_rounds)
     affordable = max(int(budget.max_time_s / cost), budget.min_rounds)
-    limit = max(int(min(MAX_OVERRUN * budget.max_time_s, left_s) / cost), MIN_SLOW)
+    overrun = MAX_OVERRUN if is_first else LATER_OVERRUN
+    limit = max(int(min(overrun * budget.max_time_s, left_s) / cost), MIN_SLOW)
     rounds = min(share, affordable, limit)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
     return RoundPlan(rounds, lead_in, steps)

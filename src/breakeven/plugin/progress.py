@@ -174,7 +174,11 @@ class RunProgress:
     def begin_process(self, process: int) -> None:
         """Show that a process is started."""
         self._process = process
-        self._cases = sum(self._journal.is_wanted(case, process) for case in self._journal.run.cases)
+        journal = self._journal
+        self._cases = sum(journal.is_wanted(case, process) for case in journal.run.cases)
+        if process > 0:  # before that, nothing is known to be timed
+            later = range(process, journal.run.processes)
+            self._estimate.only({(case, one) for one in later for case in journal.left(one)})
         self._draw()
 
     def show(self, line: Line) -> None:
@@ -184,8 +188,7 @@ class RunProgress:
                 self.say(warning)
         if isinstance(line, CaseEnded):
             self._last = f"{line.outcome}, {self._label(line.case)}"
-            if line.process == 0:
-                self._estimate.end(line.case, line.seconds, line.step_s, line.canary_s)
+            self._estimate.end(line.case, line.seconds, line.step_s, line.canary_s, line.process)
             if line.outcome in (OutcomeKind.CRASHED, OutcomeKind.TIMEOUT, OutcomeKind.FAILED):
                 self.say(f"breakeven: {self._label(line.case)} {line.outcome}: {one_line(line.reason, 300)}")
         self._draw()

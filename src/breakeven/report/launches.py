@@ -16,7 +16,7 @@ from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.report.bound import Bound
-from breakeven.report.estimates import Estimate, log_medians
+from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import DisplayNames, ModelNames, time_text
 from breakeven.report.variants import Variant
@@ -45,7 +45,7 @@ def varying_launches(cases: Sequence[Estimate], ways: Iterable[Variant]) -> list
     """Return the accelerators whose launch-bound steps vary from process to process."""
     table = {case.key: case for case in cases}
     spreads = grouped(
-        ((case.key.device, case.key.machine), (case.bound, float(np.nanstd(log_medians(case), ddof=1))))
+        ((case.key.device, case.key.machine), (case.bound, float(np.nanstd(case.log_medians, ddof=1))))
         for case in cases
         if case.key.phase == HEADLINE and case.processes > 1 and case.median_s > 0
     )

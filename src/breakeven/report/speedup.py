@@ -15,7 +15,7 @@ from breakeven.flags import disturbance
 from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.baseline import Baseline
-from breakeven.report.estimates import Estimate, log_medians
+from breakeven.report.estimates import Estimate
 from breakeven.report.ratios import ratios
 from breakeven.stats.intervals import RatioInterval
 
@@ -168,5 +168,5 @@ def readings_of(base: Estimate, candidate: Estimate) -> tuple[float, ...]:
     """Return the speedup in each process that timed both; empty for two machines, or where a time is zero."""
     if base.pool is not candidate.pool:
         return ()
-    logs = log_medians(base) - log_medians(candidate)
+    logs = base.log_medians - candidate.log_medians
     return tuple(np.exp(logs[np.isfinite(logs)]).tolist())
