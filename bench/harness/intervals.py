@@ -199,10 +199,10 @@ Reading: where a disturbance ends with its process (lasting 1), all three kinds 
 intervals are 0.86 to 0.94 of Student's alone; the widest are those of 20% noise that the cases share by
 unequal factors, so that a part of it does not cancel. Where a disturbance lasts 2 or 3 processes, Student's
 alone hold 68 to 89% of the time, and these, up to 2.3 times as wide, 91 to 99%. What is missed: break-evens
-hold a little too often (0.99) where 20% noise lasts 2 processes. Medians hold only 85 to 90% of the time in
-four of the eight rows in which all cases share noise that lasts: five processes are then two observations
-of one disturbance. Speedups at 2%, 90% shared, lasting 3 hold 91% of the time: what remains after pairing
-is mostly the rounds' noise, which does not last and hides what does.
+hold a little too often (0.992 and 0.996) where 20% noise lasts 2 processes. Medians hold only 85 to 90% of
+the time in four of the eight rows in which all cases share noise that lasts: five processes are then two
+observations of one disturbance. Speedups at 2%, 90% shared, lasting 3 hold 91% of the time: what remains
+after pairing is mostly the rounds' noise, which does not last and hides what does.
 
 Designs that failed, on medians of 6 to 40 cases with 20% noise: shrinkage without an estimate of what
 lasts, as `compare` does it, holds 61 to 81% of the time where a disturbance lasts 2 or 3 processes; von
