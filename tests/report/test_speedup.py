@@ -396,3 +396,15 @@ def test_other_ratios_are_paired(tmp_path, what):
     else:
         row = only(only(found.what_ifs).other.rows)
         assert (row.low, row.high) == pytest.approx((4.0, 4.0), rel=1e-4)
+
+
+def test_break_even_of_pairs(tmp_path):
+    """It takes the ratios within processes, also where one device was timed in fewer of them."""
+    rows = []
+    for batch in (1, 10, 1000):
+        base, cand = in_processes((20 + batch) * SHARED, (100 + 0.2 * batch) * SHARED, batch_size=batch)
+        cand["stats"]["data"] = cand["stats"]["data"][:27]
+        cand["extra_info"]["processes"] = [9, 9, 9, 0, 0]
+        rows += [base, cand]
+    crossing = only(report(tmp_path, run(rows)).break_evens).crossing
+    assert (crossing.batch_size, crossing.low, crossing.high) == pytest.approx((100, 100, 100), rel=1e-3)
