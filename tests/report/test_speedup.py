@@ -9,6 +9,7 @@ from breakeven.case import CaseKey
 from breakeven.report.break_even import break_evens
 from breakeven.report.estimates import estimates
 from breakeven.report.speedup import baselines, speedups, verdict_of
+from breakeven.report.waiting import waiting_costs
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.intervals import RatioInterval
@@ -335,3 +336,75 @@ def test_break_even_of_five_processes(shared):
     crossing = [line.crossing for line in break_evens(found, rows, [])]
     hits = sum(one.status == "crosses" and one.low <= 100 <= one.high for one in crossing)
     assert hits / 200 >= 0.91
+
+
+def test_noise_of_similar_pairs(tmp_path):
+    """The noise of one phase's kind or bottleneck does not widen the speedups of another."""
+    rng = np.random.default_rng(6)
+    kinds = (
+        ("launch", "train", 0.2, {"enqueue_s": 0.9}),
+        ("compute", "train", 0.002, {"enqueue_s": 0.1}),
+        ("compute", "forward", 0.02, {}),
+    )
+    rows = [
+        one
+        for name, phase, sd, facts in kinds
+        for model in range(30)
+        for one in in_processes(
+            4 * SHARED,
+            SHARED * np.exp(sd * rng.standard_normal(5)),
+            workload=f"{name}{model}",
+            phase=phase,
+            steps=10,
+            **facts,
+        )
+    ]
+    found = report(tmp_path, run(rows)).speedups
+    for name, phase, sd, _ in kinds:
+        own = [r.log_sd for r in found if r.phase == phase and r.candidate.cell.workload.startswith(name)]
+        assert len(own) == 30
+        assert float(np.median(own)) == pytest.approx(sd, rel=0.35)
+
+
+@pytest.mark.parametrize("what", ["waiting", "variants", "flat", "resident"])
+def test_other_ratios_are_paired(tmp_path, what):
+    """What a process shares cancels in every ratio of two phases, variants or batch sizes of one device."""
+    loud = np.array([1.0, 3.0, 0.5, 2.0, 0.3])
+
+    def timed(level, **identity):
+        return benchmark(np.repeat(level * loud, 9).tolist(), processes=[9] * 5, device="cuda", **identity)
+
+    rows = {
+        "waiting": [timed(1.0, steps=10), timed(1.5, phase="train_sync")],
+        "variants": [timed(1.0, axes={"compile": False}), timed(0.5, axes={"compile": True})],
+        "flat": [timed(1.0, steps=10), timed(1.01, batch_size=128, steps=10)],
+        "resident": [
+            timed(1.0, steps=10),
+            timed(0.5, phase="transfer"),
+            benchmark(np.repeat(2 * loud, 9).tolist(), processes=[9] * 5),
+        ],
+    }[what]
+    found = report(tmp_path, run(rows))
+    if what == "waiting":
+        cost = only(waiting_costs([row.estimate for row in found.rows])).ratio
+        assert (cost.low, cost.high) == pytest.approx((1.5, 1.5), rel=1e-5)
+    elif what == "variants":
+        row = only(found.variants).row
+        assert (row.low, row.high) == pytest.approx((2.0, 2.0), rel=1e-5)
+    elif what == "flat":
+        assert only(found.bottlenecks).flat_to == 128
+    else:
+        row = only(only(found.what_ifs).other.rows)
+        assert (row.low, row.high) == pytest.approx((4.0, 4.0), rel=1e-4)
+
+
+def test_break_even_of_pairs(tmp_path):
+    """It takes the ratios within processes, also where one device was timed in fewer of them."""
+    rows = []
+    for batch in (1, 10, 1000):
+        base, cand = in_processes((20 + batch) * SHARED, (100 + 0.2 * batch) * SHARED, batch_size=batch)
+        cand["stats"]["data"] = cand["stats"]["data"][:27]
+        cand["extra_info"]["processes"] = [9, 9, 9, 0, 0]
+        rows += [base, cand]
+    crossing = only(report(tmp_path, run(rows)).break_evens).crossing
+    assert (crossing.batch_size, crossing.low, crossing.high) == pytest.approx((100, 100, 100), rel=1e-3)

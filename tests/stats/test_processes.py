@@ -25,7 +25,7 @@ def found(logs, runs=None, least=0.0):
     """The intervals of cases with these logs."""
     logs = np.atleast_2d(np.asarray(logs, dtype=float))
     shared = pool(tuple(range(logs.shape[1])) if runs is None else runs)
-    return process_intervals(logs, shared, np.full(len(logs), least), [[i] for i in range(len(logs))])
+    return process_intervals(logs, shared, np.full(len(logs), least), [997 * i for i in range(len(logs))])
 
 
 def test_one_case_is_students():

@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 SEED = 20260101
 """The seed of all draws of a report: the same files yield the same numbers, in any order of their cases."""
 
-NO_PROCESSES = ProcessPool((), np.empty((0, 1)), np.empty((0, 0)))
+NO_PROCESSES = ProcessPool((), np.empty((0, 1)), np.empty((0, 0)), np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +117,9 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
     ]
 
 
-def seed_of(*keys: CaseKey) -> list[int]:
-    """Return the seed of the draws that belong to these cases alone."""
-    parts = [(k.machine, k.workload, k.axes.text, k.batch_size, k.phase, k.device) for k in keys]
-    return [SEED, *map(_number, parts)]
+def seed_of(key: CaseKey) -> int:
+    """Return the seed of the draws that belong to this case alone."""
+    return _number((key.machine, key.workload, key.axes.text, key.batch_size, key.phase, key.device))
 
 
 def _of_one_kind(found: dict[int, CaseResult]) -> dict[int, CaseResult]:
@@ -249,7 +248,7 @@ def _over(case: Estimate, found: ProcessIntervals, row: int) -> Estimate:
 def _over_rounds(case: Estimate, times_s: Array, floor_sd: float) -> Estimate:
     """Return a case with the interval and the draws that the rounds of its only process give."""
     interval = median_interval(times_s)
-    rng = np.random.default_rng(seed_of(case.key))
+    rng = np.random.default_rng([SEED, seed_of(case.key)])
     draws = resampled_medians(times_s, rng)
     if floor_sd:
         draws = draws * np.exp(floor_sd * rng.standard_normal(len(draws)))

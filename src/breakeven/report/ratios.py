@@ -58,7 +58,7 @@ def ratios(pairs: Sequence[Pair]) -> list[Ratio]:
             np.stack([logs[i] for i in members]),
             pool,
             np.array(least),
-            [seed_of(*(case.key for case in pairs[i])) for i in members],
+            [seed_of(pairs[i][0].key) ^ seed_of(pairs[i][1].key) for i in members],
         )
         found.update((i, _paired(together, row)) for row, i in enumerate(members))
     return [found.get(index) or _unpaired(pair) for index, pair in enumerate(pairs)]

@@ -32,6 +32,7 @@ LASTING = 2.5
 
 _MIN_SERIES = 4  # processes; fewer show nothing of how long a disturbance lasts
 _DOUBT = 2 / 3  # a third of the standard error of a von Neumann ratio, times the root of the processes
+_OWN_STARTS = 1 << 16
 _PARTS = np.linspace(0.0, 1.0, 41)
 _MAX_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed what a float holds
 
@@ -42,17 +43,20 @@ class ProcessPool:
 
     `runs` has the index of each process's run. `normals` has a row per resample and a column per process, and
     one more for cases whose processes agree exactly. `choices` is uniform in [0, 1), one column per process.
+    `own` are more normal numbers, of which each case takes a stretch of its own.
     """
 
     runs: tuple[int, ...]
     normals: Array
     choices: Array
+    own: Array
 
     @classmethod
     def draw(cls, rng: np.random.Generator, runs: Sequence[int], resamples: int = RESAMPLES) -> ProcessPool:
         """Return a pool with new random numbers; the processes of a run are in their order."""
         normals = rng.standard_normal((resamples, len(runs) + 1))
-        return cls(tuple(runs), normals, rng.random((resamples, len(runs))))
+        choices = rng.random((resamples, len(runs)))
+        return cls(tuple(runs), normals, choices, rng.standard_normal(_OWN_STARTS + resamples))
 
     @cached_property
     def lags(self) -> Array:
@@ -172,9 +176,7 @@ class ProcessIntervals:
     draws: Array
 
 
-def process_intervals(
-    logs: Array, pool: ProcessPool, least: Array, seeds: Sequence[Sequence[int]]
-) -> ProcessIntervals:
+def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Sequence[int]) -> ProcessIntervals:
     """Return the intervals of a group of cases.
 
     Args:
@@ -201,7 +203,7 @@ def _medians(logs: Array, n: NDArray[np.int64]) -> Array:
     return np.asarray((ordered[rows, (n - 1) // 2] + ordered[rows, n // 2]) / 2)
 
 
-def _student_draws(found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[Sequence[int]]) -> Array:
+def _student_draws(found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[int]) -> Array:
     """Return the quantiles of each case's Student's t distribution, in a random order.
 
     The order is that of the processes' residuals, weighted by the normal numbers that all cases of the pool
@@ -212,10 +214,10 @@ def _student_draws(found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[
     directions *= math.sqrt(found.shared) / np.sqrt((directions**2).sum(axis=1, keepdims=True))
     scores = directions.astype(np.float32) @ pool.normals.astype(np.float32).T  # only their order counts
     if found.shared < 1:
-        own = np.empty(scores.shape[1], dtype=np.float32)
+        own = (math.sqrt(1 - found.shared) * pool.own).astype(np.float32)
         for row, seed in zip(scores, seeds, strict=True):
-            np.random.default_rng(seed).standard_normal(dtype=np.float32, out=own)
-            row += np.float32(math.sqrt(1 - found.shared)) * own
+            start = seed % _OWN_STARTS
+            row += own[start : start + len(row)]
     draws = np.empty(scores.shape)
     known = np.nan_to_num(se).tolist()
     for row, order in enumerate(np.argsort(scores, axis=1)):
