@@ -133,6 +133,15 @@ def test_little_is_repeated(phase):
     assert later.rounds >= BUDGET.min_rounds
 
 
+def test_next_case_of_the_cell():
+    """It has a third of the minimum warm-up in any process, and a case of another cell all of it."""
+    process, seconds = Machine().process(), []
+    for phase, batch_size in (("step", 1), ("forward", 1), ("forward", 2)):
+        process.measure(phase, batch_size=batch_size)
+        seconds.append(process.took_s)
+    assert seconds[2] - seconds[1] == pytest.approx(0.1, abs=0.02)
+
+
 def test_device_warms_up_once():
     """The first case of a later process takes as long as in the first one; the next one does not."""
     machine = Machine()

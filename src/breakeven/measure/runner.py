@@ -327,7 +327,9 @@ class Runner:
         has_settled = earlier.has_settled if earlier is not None and device.name in self._warm else None
         self._warm.add(device.name)
         place = case.cell, device.name
-        minimum = min_warmup(device, follows=place == self._last_place)
+        minimum = min_warmup(device)
+        if place == self._last_place:
+            minimum = minimum.of_next_case()
         self._last_place = place
         calls = early[1:]
         if earlier is not None and not calls:

@@ -54,6 +54,9 @@ BLOCKS = 16
 """The blocks of the warm-up that have the steps of one round of a loop: a warm-up has too few whole rounds
 to show their noise."""
 
+FOLLOWING_SHARE = 1 / 3
+"""The part of the minimum seconds of a warm-up that a case has if it follows another one of its cell."""
+
 Z95 = 1.959964
 MEDIAN_INFLATION = 1.2533
 """Standard error of a normal sample's median relative to that of its mean: sqrt(pi / 2)."""
@@ -151,21 +154,19 @@ class MinWarmup:
     rounds: int = 6
     seconds: float = 0.05
 
+    def of_next_case(self) -> MinWarmup:
+        """Return that of a case after another one of its cell: clocks and caches are its own already."""
+        return replace(self, seconds=FOLLOWING_SHARE * self.seconds)
+
 
 CPU_WARMUP = MinWarmup()
 ACCELERATOR_WARMUP = MinWarmup(seconds=0.15)
 """Accelerators need 150 ms until their clocks have ramped up."""
 
 
-FOLLOWING_SHARE = 1 / 3
-"""The part of the minimum warm-up of a case that follows another one of the same cell and device: clocks and
-caches are those of its steps already."""
-
-
-def min_warmup(device: Device, *, follows: bool = False) -> MinWarmup:
-    """Return the minimum warm-up of a device, or of a case that follows another one of its cell there."""
-    minimum = ACCELERATOR_WARMUP if device.is_accelerator else CPU_WARMUP
-    return replace(minimum, seconds=FOLLOWING_SHARE * minimum.seconds) if follows else minimum
+def min_warmup(device: Device) -> MinWarmup:
+    """Return the minimum warm-up of a device."""
+    return ACCELERATOR_WARMUP if device.is_accelerator else CPU_WARMUP
 
 
 @dataclass(frozen=True)
