@@ -179,7 +179,8 @@ class DurationEstimate:
         self._canary_s: list[float] = []
         self._steps: dict[tuple[Model, str, bool], dict[int, float]] = defaultdict(dict)
         used = {case.phase for case in cases.values()}
-        self._first_phase = next((phase for phase in Phase if phase in used and takes_steps(phase)), None)
+        phases = (HEADLINE, *Phase)  # in the order in which they are timed
+        self._first_phase = next((phase for phase in phases if phase in used and phase.takes_steps), None)
         self._usual: dict[tuple[str, bool], Usual] = {}
         for nodeid in self._cases:
             self._update(nodeid)
@@ -312,12 +313,7 @@ class DurationEstimate:
 
 def _points_of(case: CaseKey) -> tuple[Model, str, bool]:
     """Return what shares its steps with a case."""
-    return case.model, case.device, takes_steps(parse_phase(case.phase))
-
-
-def takes_steps(phase: Phase) -> bool:
-    """Return whether the rounds of a phase are whole steps: all but those of a copy alone."""
-    return bool(phase.before) or len(phase.parts) > 1
+    return case.model, case.device, parse_phase(case.phase).takes_steps
 
 
 def _kind_of(case: CaseKey) -> str:
