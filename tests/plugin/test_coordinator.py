@@ -109,9 +109,16 @@ class Run:
     def show(self, line):
         pass
 
-    def run(self, timeout_s=600.0):
+    def run(self, timeout_s=600.0, max_failures=0):
         Coordinator(
-            self.journal, self.file, self.launch, timeout_s, self, self.time.clock, self.time.sleep
+            self.journal,
+            self.file,
+            self.launch,
+            timeout_s,
+            max_failures,
+            self,
+            self.time.clock,
+            self.time.sleep,
         ).run()
         assert not self.scripts
 
@@ -256,7 +263,7 @@ def test_ctrl_c_ends_the_process(new):
         if run.journal.begun is not None and run.journal.begun.case == "b" and running[0].ended is None:
             raise KeyboardInterrupt
 
-    coordinator = Coordinator(run.journal, run.file, launch, 600.0, run, run.time.clock, interrupted)
+    coordinator = Coordinator(run.journal, run.file, launch, 600.0, 0, run, run.time.clock, interrupted)
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert running[0].ended == -15

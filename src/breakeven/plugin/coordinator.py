@@ -40,7 +40,8 @@ MIN_GRACE_S, GRACE = 1.0, 0.1
 """A process ends a case at its time limit; it has this much more, and this share of the limit, before it is
 taken to hang."""
 
-MAX_REASON = 300
+MIN_SILENT_S = 60.0
+"""A process that has timed a case begins another, or exits, within this time."""
 
 
 class JournalUnwritableError(BreakevenError):
@@ -55,6 +56,7 @@ class Coordinator:
         file: the journal, to which it writes how a process died.
         launch: starts a process by its number.
         timeout_s: what a case may take.
+        max_failures: stop after so many failed or crashed cases; 0 for never.
         progress: shows what happens.
         clock: seconds.
         sleep: waits for some seconds.
@@ -66,6 +68,7 @@ class Coordinator:
         file: JournalFile,
         launch: Launch,
         timeout_s: float,
+        max_failures: int,
         progress: RunProgress,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -79,8 +82,9 @@ class Coordinator:
         self._clock = clock
         self._sleep = sleep
         self._seen: list[Line] = []
-        self._begun_s = 0.0
-        self._unsynced = False
+        self._max_failures = max_failures
+        self._failures = 0
+        self._heard_s = 0.0
 
     def run(self) -> None:
         """Run every process; returns early if one stops with cases left, as by -x.
@@ -102,31 +106,39 @@ class Coordinator:
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
-        self._seen = []
+        self._seen, self._heard_s = [], self._clock()
+        self._journal.begun = None  # a resumed journal may end in a case
         while (code := running.poll()) is None:
             self._read()
-            begun = self._journal.begun
-            if begun is not None and self._clock() - self._begun_s > self._limit_s:
+            silent_s, begun = self._clock() - self._heard_s, self._journal.begun
+            if begun is not None and silent_s > self._limit_s:
                 self._end_hanging(begun, running)
                 return 0
+            if self._has_ended_a_case and silent_s > max(self._limit_s, MIN_SILENT_S):
+                running.kill()  # it hangs between two cases, or at its exit
             self._sleep(POLL_S)
         self._read()
         return code
 
+    @property
+    def _has_ended_a_case(self) -> bool:
+        """Whether the process that runs now has."""
+        return any(isinstance(line, CaseEnded) for line in self._seen)
+
     def _read(self) -> None:
+        is_new = False
         for line in self._journal.read_on():
+            is_new = True
             self._seen.append(line)
+            self._heard_s = self._clock()
             if isinstance(line, ProcessStarted):
                 self._refuse_other_machine(line)
-            elif isinstance(line, CaseStarted):
-                self._begun_s = self._clock()
             elif isinstance(line, CaseEnded):
                 line.data = []  # not needed here, and not to be kept
+                self._failures += self._journal.ended[line.case][line.process].is_failure
             self._progress.show(line)
-            self._unsynced = True
-        if self._unsynced:
-            self._file.flush()
-            self._unsynced = False
+        if is_new:
+            self._on_disk(self._file.flush)
 
     def _goes_on(self, process: int, code: int, running: Running) -> bool:
         """Return whether another process may start; journal the case in which this one died."""
@@ -140,10 +152,13 @@ class Coordinator:
             self._write(
                 CaseEnded(process=process, case=begun.case, outcome=OutcomeKind.CRASHED, reason=_death(code))
             )
+        if self._max_failures and self._failures >= self._max_failures:
+            return False  # a process stops by itself, but does not know those of the processes before it
+        if begun is not None:
             return True
         if any(isinstance(line, ProcessEnded) for line in self._seen):
             return not self._journal.left(process)
-        if any(isinstance(line, CaseEnded) for line in self._seen):
+        if self._has_ended_a_case:
             return True  # it left because its device was lost, or died between two cases
         last = running.last_line()
         raise UsageError(
@@ -170,14 +185,17 @@ class Coordinator:
         )
 
     def _write(self, line: CaseEnded) -> None:
+        self._on_disk(lambda: self._file.write(line))
+        self._read()
+
+    def _on_disk(self, write: Callable[[], None]) -> None:
         try:
-            self._file.write(line)
+            write()
         except OSError as error:
             raise JournalUnwritableError(
                 f"{self._journal.path} cannot be written ({error.strerror}); free some space, and repeat the "
                 "command with --breakeven-resume"
             ) from None
-        self._read()
 
     def _refuse_other_machine(self, started: ProcessStarted) -> None:
         """Refuse to join processes of two machine classes, as where a journal was resumed elsewhere."""

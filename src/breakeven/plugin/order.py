@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any, TypeVar
 
 import pytest
 
-from breakeven.case import Cell
+from breakeven.case import CaseKey, Cell
 from breakeven.errors import UsageError
 from breakeven.format import one_line
-from breakeven.plugin.collection import case_of, is_case
 
 MAX_SEED = 2**32 - 1
 
@@ -51,11 +50,13 @@ def run_order(cells: Iterable[Cell], seed: int) -> list[Cell]:
     return [*first, *others]
 
 
-def order_cases(items: list[pytest.Item], seed: int) -> None:
-    """Put the cases into the order of the run, cell by cell; other tests stay in place."""
-    cells = {item: case_of(item).cell for item in items if is_case(item)}
-    places = {cell: place for place, cell in enumerate(run_order(cells.values(), seed))}
-    items[:] = sorted_in_place(items, {item: places[cell] for item, cell in cells.items()}.get)
+def order_cases(items: list[pytest.Item], cases: Mapping[str, CaseKey | None], seed: int) -> None:
+    """Put the cases of a plan into the order of the run, cell by cell; other tests stay in place."""
+    planned = {nodeid: case.cell for nodeid, case in cases.items() if case is not None}
+    places = {cell: place for place, cell in enumerate(run_order(planned.values(), seed))}
+    ordered = sorted(planned, key=lambda nodeid: places[planned[nodeid]])
+    place_of = {nodeid: place for place, nodeid in enumerate(ordered)}
+    items[:] = sorted_in_place(items, lambda item: place_of.get(item.nodeid))
 
 
 def sorted_in_place(values: Iterable[T], place: Callable[[T], Any]) -> list[T]:

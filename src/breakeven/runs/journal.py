@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from breakeven.case import OutcomeKind
 from breakeven.errors import UsageError
 from breakeven.format import one_line
 from breakeven.phases import find_phase
@@ -72,6 +73,7 @@ class CaseStarted(msgspec.Struct, tag_field="kind", tag="begin", kw_only=True):
 class CaseEnded(msgspec.Struct, tag_field="kind", tag="end", kw_only=True, omit_defaults=True):
     """How a case ended in a process: `data` are its rounds in seconds, per step.
 
+    A timed one has a `reason` where its function failed after it was timed.
     `hand_on` is what later processes need not find out again, `benchmark` how pytest-benchmark names the
     case.
     """
@@ -112,6 +114,7 @@ class Stored:
 
     outcome: str
     reason: str
+    seconds: float
     at: int
     length: int
 
@@ -119,6 +122,11 @@ class Stored:
     def is_timed(self) -> bool:
         """Whether it has rounds."""
         return self.outcome == TIMED
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it failed or crashed."""
+        return self.outcome in (OutcomeKind.FAILED, OutcomeKind.CRASHED)
 
 
 @dataclass
@@ -157,7 +165,7 @@ class Journal:
             case CaseStarted():
                 self.begun = line
             case CaseEnded():
-                stored = Stored(line.outcome, line.reason, at, length)
+                stored = Stored(line.outcome, line.reason, line.seconds, at, length)
                 self.ended.setdefault(line.case, {})[line.process] = stored
                 self.begun = None
             case ProcessEnded():
