@@ -103,7 +103,9 @@ class Bench:
         Hypothesis is disabled, because every inner run would import it again, and assertions are not
         rewritten.
         """
-        quick = ("--benchmark-precision=0.9", "-p", "no:hypothesispytest", "--assert=plain")
+        quick = (
+            "--benchmark-precision=0.9", "-p", "no:hypothesispytest", "-p", "no:randomly", "--assert=plain"
+        )  # fmt: skip
         return self.pytester.runpytest_inprocess(*quick, *arguments, no_reraise_ctrlc=True)
 
     def ids(self, *options):

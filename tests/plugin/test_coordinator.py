@@ -115,9 +115,17 @@ class Run:
     def look(self, *, is_first):
         self.looked.append(is_first)
 
-    def run(self, timeout_s=600.0):
+    def run(self, timeout_s=600.0, max_failures=0):
         Coordinator(
-            self.journal, self.file, self.launch, timeout_s, self, self.look, self.time.clock, self.time.sleep
+            self.journal,
+            self.file,
+            self.launch,
+            timeout_s,
+            max_failures,
+            self,
+            self.look,
+            self.time.clock,
+            self.time.sleep,
         ).run()
         assert not self.scripts
 
@@ -290,9 +298,8 @@ def test_ctrl_c_ends_the_process(new):
         if run.journal.begun is not None and run.journal.begun.case == "b" and running[0].ended is None:
             raise KeyboardInterrupt
 
-    coordinator = Coordinator(
-        run.journal, run.file, launch, 600.0, run, run.look, run.time.clock, interrupted
-    )
+    arguments = (run.journal, run.file, launch, 600.0, 0, run, run.look, run.time.clock, interrupted)
+    coordinator = Coordinator(*arguments)
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert running[0].ended == -15

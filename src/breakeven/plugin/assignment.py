@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import asdict, dataclass
 
 VARIABLE = "BREAKEVEN_WORKER"
@@ -11,13 +11,16 @@ VARIABLE = "BREAKEVEN_WORKER"
 
 @dataclass(frozen=True)
 class Assignment:
-    """The journal that a measuring process appends to, and its number from 0 on.
+    """The journal that a measuring process appends to, its number from 0 on, and who has started it.
 
-    `stack` is the file to which it writes its stack if it is asked for it.
+    `output` is the file for what pytest itself prints, `stack` the one to which a process writes its stack if
+    it is asked for it.
     """
 
     journal: str
     process: int
+    coordinator: int
+    output: str
     stack: str
 
     def as_text(self) -> str:
@@ -25,14 +28,10 @@ class Assignment:
         return json.dumps(asdict(self))
 
 
-def read_assignment(environment: Mapping[str, str]) -> Assignment | None:
-    """Return the assignment of this process, None if it is not a measuring process."""
-    text = environment.get(VARIABLE)
-    return None if text is None else Assignment(**json.loads(text))
-
-
 def take_assignment(environment: MutableMapping[str, str]) -> Assignment | None:
-    """Return the assignment and remove it from the environment, which programs of the benchmarks inherit."""
-    assignment = read_assignment(environment)
-    environment.pop(VARIABLE, None)
-    return assignment
+    """Return the assignment of a measuring process, None in another.
+
+    It is removed from the environment, which programs of the benchmarks inherit.
+    """
+    text = environment.pop(VARIABLE, None)
+    return None if text is None else Assignment(**json.loads(text))

@@ -41,6 +41,9 @@ MIN_GRACE_S, GRACE = 1.0, 0.1
 """A process ends a case at its time limit; it has this much more, and this share of the limit, before it is
 taken to hang."""
 
+MIN_SILENT_S = 60.0
+"""A process that has timed a case begins another, or exits, within this time."""
+
 MAX_STARTS = 3
 """The number of starts after which processes that are killed before their first case end the run."""
 
@@ -53,6 +56,7 @@ class Coordinator:
         file: the journal, to which it writes how a process died.
         launch: starts a process by its number.
         timeout_s: what a case may take.
+        max_failures: stop after so many failed or crashed cases; 0 for never.
         progress: shows what happens.
         look: looks at the machine before a process is started; is told whether it is the first.
         clock: seconds.
@@ -65,6 +69,7 @@ class Coordinator:
         file: JournalFile,
         launch: Launch,
         timeout_s: float,
+        max_failures: int,
         progress: RunProgress,
         look: Callable[..., object],
         clock: Callable[[], float] = time.monotonic,
@@ -79,9 +84,11 @@ class Coordinator:
         self._look = look
         self._clock = clock
         self._sleep = sleep
-        self._seen: set[type[Line]] = set()
-        self._begun_s = 0.0
+        self._max_failures = max_failures
+        self._failures = 0
         self._failed_starts = 0
+        self._seen: set[type[Line]] = set()
+        self._heard_s = 0.0
 
     def run(self) -> None:
         """Run every process; returns early if one stops with cases left, as by -x.
@@ -94,7 +101,6 @@ class Coordinator:
             while self._journal.left(process):
                 self._progress.begin_process(process)
                 self._look(is_first=not self._journal.started)
-                self._journal.begun = None  # of a run that was killed in it, and that is resumed now
                 running = self._launch(process)
                 try:
                     code = self._watch(running)
@@ -105,13 +111,16 @@ class Coordinator:
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
-        self._seen = set()
+        self._seen, self._heard_s = set(), self._clock()
+        self._journal.begun = None  # a resumed journal may end in a case
         while (code := running.poll()) is None:
             self._read()
-            begun = self._journal.begun
-            if begun is not None and self._clock() - self._begun_s > self._limit_s:
+            silent_s, begun = self._clock() - self._heard_s, self._journal.begun
+            if begun is not None and silent_s > self._limit_s:
                 self._end_hanging(begun, running)
                 return 0
+            if CaseEnded in self._seen and silent_s > max(self._limit_s, MIN_SILENT_S):
+                running.kill()  # it hangs between two cases, or at its exit
             self._sleep(POLL_S)
         self._read()
         return code
@@ -120,10 +129,11 @@ class Coordinator:
         lines = list(self._journal.read_on())
         for line in lines:
             self._seen.add(type(line))
+            self._heard_s = self._clock()
             if isinstance(line, ProcessStarted):
                 self._refuse_other_machine(line)
-            elif isinstance(line, CaseStarted):
-                self._begun_s = self._clock()
+            elif isinstance(line, CaseEnded):
+                self._failures += self._journal.ended[line.case][line.process].is_failure
             self._progress.show(line)
         if lines:
             self._file.flush()
@@ -137,6 +147,9 @@ class Coordinator:
             self._write(
                 CaseEnded(process=process, case=begun.case, outcome=OutcomeKind.CRASHED, reason=_death(code))
             )
+        if self._max_failures and self._failures >= self._max_failures:
+            return False  # a process stops by itself, but does not know those of the processes before it
+        if begun is not None:
             return True
         if ProcessEnded in self._seen:
             return not self._journal.left(process)

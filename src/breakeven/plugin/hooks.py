@@ -42,6 +42,8 @@ MISSING = pytest.StashKey[str]()
 """The warning about listed cases that were not collected."""
 WORKER = "breakeven_worker"
 """The name of the plugin of a measuring process."""
+COLLECTED = pytest.StashKey[list[pytest.Item]]()
+"""The items in the order in which they were collected."""
 CALLED = pytest.StashKey[bool]()
 """Stored in an item: whether its function called `train_benchmark`."""
 
@@ -146,14 +148,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         parametrize(metafunc, sweep, options.devices, options.phases)
 
 
-@pytest.hookimpl(trylast=True)  # after -k and -m have deselected
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(
-    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
-) -> None:
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
+    """Remember the order of the sweeps, which other plugins may shuffle."""
+    config.stash[COLLECTED] = list(items)
+    return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Check the options, keep the selected benchmarks, plan the remaining cases, and order them for the run.
 
-    pytest turns an error here into one line and exit code 4.
+    Only now has every plugin deselected: --lf does so after all others. pytest turns an error here into one
+    line and exit code 4.
     """
+    config, items = session.config, session.items
     benchmarks, selection = config.stash.get(BENCHMARKS, None), config.stash.get(SELECTION, None)
     reason = None if benchmarks is None else refusal(config, os.environ)
     if reason is not None and is_xdist_worker(config):
@@ -171,8 +182,9 @@ def pytest_collection_modifyitems(
         if worker is not None:
             worker.select(items)
         if benchmarks is not None:
-            for item in items:
-                if is_case(item) or isinstance(item, InvalidSweep):
+            kept = set(items)
+            for item in config.stash.get(COLLECTED, []):
+                if item in kept and (is_case(item) or isinstance(item, InvalidSweep)):
                     case = case_of(item) if is_case(item) else None
                     benchmarks.plan.add(item.nodeid, case)
                     if case is not None:
@@ -261,6 +273,18 @@ def train_benchmark(
     return train
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Replay a case that was timed elsewhere: what its function does besides, it has done there."""
+    __tracebackhide__ = True
+    benchmarks = pyfuncitem.config.stash.get(BENCHMARKS, None)
+    if benchmarks is None or benchmarks.is_timing_here or not is_case(pyfuncitem):
+        return None
+    replay: Any = pyfuncitem.funcargs["train_benchmark"]
+    replay(lambda: None)
+    return True
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a benchmark function that returned without calling `train_benchmark`.
@@ -281,6 +305,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if benchmarks is not None and item.nodeid in benchmarks.plan.cases:
         if report.outcome != "passed":
             benchmarks.record_report(item.nodeid, report.outcome, report.longrepr)
+        if report.when == "call":
+            report.duration += benchmarks.measured_s(item.nodeid)
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
         if benchmark is not None:
             # Else pytest-benchmark warns that it was not used, and -W error fails it.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -42,7 +42,7 @@ class Running(Protocol):
         """Return the lines of its stack, the innermost call first; none if it cannot be had."""
 
     def last_line(self) -> str:
-        """Return the last line of its output."""
+        """Return the last error in its output, or else its last line."""
 
     def close(self) -> None:
         """Remove its files."""
@@ -54,44 +54,45 @@ Launch = Callable[[int], Running]
 class Launcher:
     """Starts measuring processes for a journal, with the arguments of this pytest.
 
-    Their output is kept for their last words; with ``-s`` it is shown.
+    What they print is kept for their last words; with ``-s``, what the benchmarks print is shown.
     """
 
     def __init__(self, journal: Path, config: pytest.Config) -> None:
         self._journal = journal.resolve()
-        self._arguments = [str(word) for word in config.invocation_params.args]
-        self._directory = config.invocation_params.dir
         option: Any = config.option
+        self._arguments = [
+            *_seed_of_randomly(option),
+            *(str(word) for word in config.invocation_params.args),
+        ]
+        self._directory = config.invocation_params.dir
         self._shows_output = option.capture == "no"
 
     def __call__(self, process: int) -> Running:
         """Start a process by its number."""
-        handle, stack = tempfile.mkstemp(prefix="breakeven-stack-")
-        os.close(handle)
-        output = None if self._shows_output else tempfile.TemporaryFile()  # noqa: SIM115 - it is the process's
-        assignment = Assignment(str(self._journal), process, stack)
+        files = Path(tempfile.mkdtemp(prefix="breakeven-"))
+        output, stack = files / "output", files / "stack"
+        assignment = Assignment(str(self._journal), process, os.getpid(), str(output), str(stack))
+        if (cpus := affinity()) is not None:  # loading torch may have pinned this process to one CPU
+            os.sched_setaffinity(0, cpus)
         # Without -P, Python would let a file in the current directory hide one of the same name elsewhere,
         # which the command `pytest` does not.
         flags = [] if str(Path.cwd()) in sys.path or "" in sys.path else ["-P"]
-        popen = subprocess.Popen(
-            [sys.executable, *flags, "-m", "pytest", *self._arguments],
-            cwd=self._directory,
-            env={**os.environ, VARIABLE: assignment.as_text()},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=None if output is None else subprocess.STDOUT,
-        )
-        cpus = affinity()
-        if cpus is not None:  # loading torch may have bound this process to one of them
-            with suppress(ProcessLookupError):
-                os.sched_setaffinity(popen.pid, cpus)
-        return MeasuringProcess(popen, output, Path(stack))
+        with output.open("ab") as file:
+            popen = subprocess.Popen(
+                [sys.executable, *flags, "-m", "pytest", *self._arguments],
+                cwd=self._directory,
+                env={**os.environ, VARIABLE: assignment.as_text()},
+                stdin=subprocess.DEVNULL,
+                stdout=None if self._shows_output else file,
+                stderr=None if self._shows_output else file,
+            )
+        return MeasuringProcess(popen, output, stack)
 
 
 class MeasuringProcess:
     """A measuring process that was started."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], output: IO[bytes] | None, stack: Path) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], output: Path, stack: Path) -> None:
         self._popen = popen
         self._output = output
         self._stack = stack
@@ -119,16 +120,19 @@ class MeasuringProcess:
         return [line.strip() for line in lines if line.strip().startswith("File ")]
 
     def last_line(self) -> str:
-        """Return the last line of its output."""
-        if self._output is None:
-            return ""
-        self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, self._output.tell() - MAX_TAIL))
-        lines = self._output.read().decode("utf-8", "replace").splitlines()
-        return next((one_line(line, 200) for line in reversed(lines) if line.strip()), "")
+        """Return the last error in its output, or else its last line."""
+        with self._output.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_TAIL))
+            lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        errors = [line[1:] for line in lines if line.startswith("E   ")]  # as pytest marks them
+        return one_line((errors or lines or [""])[-1].strip(), 200)
 
     def close(self) -> None:
         """Remove its files."""
-        self._stack.unlink(missing_ok=True)
-        if self._output is not None:
-            self._output.close()
+        shutil.rmtree(self._output.parent, ignore_errors=True)
+
+
+def _seed_of_randomly(option: Any) -> list[str]:
+    """Return the option with which pytest-randomly gives every process the seed of this one."""
+    seed = getattr(option, "randomly_seed", None)
+    return [] if seed is None else [f"--randomly-seed={seed}"]

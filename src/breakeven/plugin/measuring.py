@@ -30,7 +30,7 @@ from breakeven.plugin.options import Options
 from breakeven.plugin.order import order_cases
 from breakeven.plugin.plan import CasePlan
 from breakeven.plugin.retiming import Retiming
-from breakeven.plugin.session import BenchmarkSession, Untimed, cells_of
+from breakeven.plugin.session import BenchmarkSession, Untimed, cells_of, reason_of
 from breakeven.plugin.summary import Timing
 from breakeven.plugin.worker import Worker, ended_case
 from breakeven.runs.flags import evidence_in, refuse_impossible
@@ -54,7 +54,7 @@ class MeasuringSession(BenchmarkSession):
 
     def arrange(self, items: list[pytest.Item]) -> None:
         """Put the cases into the order of the run."""
-        order_cases(items, self.seed)
+        order_cases(items, self.plan.cases, self.seed)
 
     def _prepare(self, session: pytest.Session) -> None:  # noqa: ARG002 - the coordinator needs it
         self._open.callback(self._runner.close)
@@ -123,6 +123,14 @@ class MeasuringSession(BenchmarkSession):
         self._keep(item.nodeid, case, facts, benchmark)
         self._retiming.keep(self.timings[item.nodeid], device, recipe)
         return None
+
+    def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
+        """Record pytest's report of a case that ended without reaching `measure`, or failed after it."""
+        super().record_report(nodeid, outcome, longrepr)
+        if outcome == OutcomeKind.FAILED and nodeid in self._ended:
+            reason = reason_of(longrepr)
+            if not reason.startswith("[XPASS"):  # a replayed case passes unexpectedly again
+                self._ended[nodeid].reason = reason
 
     def retract(self, nodeid: str, benchmark: Any) -> Untimed:
         """Drop the timing of a function that calls `train_benchmark` again: its time would be ambiguous."""

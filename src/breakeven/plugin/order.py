@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any, TypeVar
 
 import pytest
 
-from breakeven.case import Cell
+from breakeven.case import CaseKey, Cell
 from breakeven.errors import UsageError
 from breakeven.format import one_line
 from breakeven.phases import HEADLINE
-from breakeven.plugin.collection import case_of, is_case
 
 MAX_SEED = 2**32 - 1
 
@@ -52,18 +51,24 @@ def run_order(cells: Iterable[Cell], seed: int) -> list[Cell]:
     return [*first, *others]
 
 
-def order_cases(items: list[pytest.Item], seed: int) -> None:
-    """Put the cases into the order of the run: cell by cell, device by device, the headline phase first.
+def order_cases(items: list[pytest.Item], cases: Mapping[str, CaseKey | None], seed: int) -> None:
+    """Put the cases of a plan into the order of the run: cell by cell, device by device, the headline first.
 
     The time of a whole step decides whether the other phases take too long. Other tests stay in place.
     """
-    cases = {item: case_of(item) for item in items if is_case(item)}
-    cells = {cell: place for place, cell in enumerate(run_order((c.cell for c in cases.values()), seed))}
-    devices = {device: place for place, device in enumerate(dict.fromkeys(c.device for c in cases.values()))}
-    places = {
-        item: (cells[case.cell], devices[case.device], case.phase != HEADLINE) for item, case in cases.items()
-    }
-    items[:] = sorted_in_place(items, places.get)
+    planned = {nodeid: case for nodeid, case in cases.items() if case is not None}
+    cells = {cell: place for place, cell in enumerate(run_order((c.cell for c in planned.values()), seed))}
+    devices = list(dict.fromkeys(case.device for case in planned.values()))
+    ordered = sorted(
+        planned,
+        key=lambda nodeid: (
+            cells[planned[nodeid].cell],
+            devices.index(planned[nodeid].device),
+            planned[nodeid].phase != HEADLINE,
+        ),
+    )
+    place_of = {nodeid: place for place, nodeid in enumerate(ordered)}
+    items[:] = sorted_in_place(items, lambda item: place_of.get(item.nodeid))
 
 
 def sorted_in_place(values: Iterable[T], place: Callable[[T], Any]) -> list[T]:

@@ -301,6 +301,7 @@ class ProgressDisplay:
         """Write a line for a case that neither passed nor was skipped: pytest's letter and the case."""
         result = yield
         is_quiet = (report.passed or report.skipped) and not hasattr(report, "wasxfail")
+        is_quiet |= not self._is_live  # it was shown when the case failed
         if report.nodeid in self._progress and not is_quiet:
             self._line.erase()
             line = f"{self._letter} {self._benchmarks.plan.label(report.nodeid)}"

@@ -27,7 +27,6 @@ from breakeven.plugin.case_clock import CLOCK
 from breakeven.plugin.coordinator import Coordinator
 from breakeven.plugin.launching import Launcher
 from breakeven.plugin.options import Options
-from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.progress import run_progress
 from breakeven.plugin.session import BenchmarkSession, Untimed
 from breakeven.plugin.summary import Timing
@@ -79,7 +78,10 @@ class ReplayingSession(BenchmarkSession):
         progress = run_progress(session, self)
         launcher = Launcher(self.journal.path, session.config)
         look = BusyWatch(self.options.wait_idle_s, progress.say, self._keep_load)
-        coordinator = Coordinator(self.journal, self._file, launcher, self.options.timeout_s, progress, look)
+        max_failures = session.config.getvalue("maxfail")
+        coordinator = Coordinator(
+            self.journal, self._file, launcher, self.options.timeout_s, max_failures, progress, look
+        )
         try:
             coordinator.run()
         except JournalUnwritableError as error:
@@ -105,14 +107,16 @@ class ReplayingSession(BenchmarkSession):
         benchmark.extra_info.update({**joined.extra_info, "processes": list(joined.processes)})
         item.stash[CLOCK].replay(joined.data)
         benchmark.pedantic(lambda: None, rounds=len(joined.data), warmup_rounds=0, iterations=1)
+        flags = tuple(joined.extra_info["flags"])
         self._results[item.nodeid] = _result(case, joined)
-        self.timings[item.nodeid] = Timing(
-            case, median_interval(joined.data), tuple(joined.extra_info["flags"])
-        )
-        if joined.crashed:
-            reason = f"{joined.crashed}; other processes timed it"
-            pytest.fail(f"{case.label()}: {reason}", pytrace=False)
+        self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
+        if joined.failure:
+            pytest.fail(f"{case.label()}: {joined.failure}; it was timed all the same", pytrace=False)
         return None
+
+    def measured_s(self, nodeid: str) -> float:
+        """Return the seconds that the measuring processes took for a case."""
+        return sum(stored.seconds for stored in self.journal.ended.get(nodeid, {}).values())
 
     def machine(self) -> dict[str, Any]:
         """Return the machine's facts as the measuring processes found them."""
@@ -134,8 +138,8 @@ class ReplayingSession(BenchmarkSession):
         output_json["breakeven"]["complete"] &= self.journal.is_complete
 
     def close(self) -> None:
-        """Remove the journal if the run file has all of it, or if there is nothing in it."""
-        is_whole = self.is_kept and self.run_file.problem is None
+        """Remove the journal if the results have all of it, or if there is nothing in it."""
+        is_whole = self.is_kept and self.run_file.problem is None and self._timed <= self.timings.keys()
         if self.has_begun and (is_whole or not self.journal.ended):
             self.journal.path.unlink(missing_ok=True)
             if self.journal.path == UNNAMED:
@@ -175,17 +179,26 @@ class ReplayingSession(BenchmarkSession):
     def _untimed(self, nodeid: str, joined: JoinedCase) -> Untimed:
         outcome = self._record(nodeid, joined.outcome, joined.reason)
         if joined.stack and self.options.wants_traceback and joined.outcome == OutcomeKind.FAILED:
-            pytest.fail("\n".join(joined.stack), pytrace=False)
+            # The summary at the end shows the first line.
+            pytest.fail("\n".join([f"{outcome.name}: {outcome.reason}", *joined.stack]), pytrace=False)
         return Untimed(outcome)
 
     def _timed_first(self, session: pytest.Session) -> None:
-        """Let the cases with rounds come first, so that -x at one that failed loses none of them."""
+        """Let the cases with rounds come first, so that -x at one that failed loses none of them.
+
+        Those that failed in some process come last of them.
+        """
         ended = self.journal.ended
-        is_last = {
-            nodeid: not any(stored.is_timed for stored in ended.get(nodeid, {}).values())
-            for nodeid in self.plan.cases
+        failed = {
+            nodeid for nodeid, stored in ended.items() if any(one.is_failure for one in stored.values())
         }
-        session.items[:] = sorted_in_place(session.items, lambda item: is_last.get(item.nodeid))
+        session.items.sort(key=lambda item: (item.nodeid not in self._timed, item.nodeid in failed))
+
+    @property
+    def _timed(self) -> set[str]:
+        """The cases with rounds."""
+        ended = self.journal.ended
+        return {nodeid for nodeid, stored in ended.items() if any(one.is_timed for one in stored.values())}
 
     def _run_started(self, session: pytest.Session) -> RunStarted:
         config, options = session.config, self.options

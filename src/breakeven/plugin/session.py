@@ -128,11 +128,12 @@ class BenchmarkSession(ABC):
 
     def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Record pytest's report of a case that ended without reaching `measure`."""
-        if nodeid in self.timings or nodeid in self.outcomes:
-            return
-        reason = longrepr[2] if isinstance(longrepr, tuple) else getattr(longrepr, "reprcrash", longrepr)
-        text = PYTEST_PREFIX.sub("", str(getattr(reason, "message", reason))).strip()
-        self._record(nodeid, outcome, text.splitlines()[0] if text else "no reason given")
+        if nodeid not in self.timings and nodeid not in self.outcomes:
+            self._record(nodeid, outcome, reason_of(longrepr))
+
+    def measured_s(self, nodeid: str) -> float:  # noqa: ARG002 - of a case that was timed elsewhere
+        """Return the seconds that other processes took for a case."""
+        return 0.0
 
     def result(self, nodeid: str) -> str:
         """Return the outcome of a case and its name, as shown by the progress."""
@@ -183,6 +184,13 @@ class BenchmarkSession(ABC):
     def _record(self, nodeid: str, outcome: str, reason: str) -> Outcome:
         self.outcomes[nodeid] = Outcome(nodeid, outcome, reason, self.plan.cases.get(nodeid))
         return self.outcomes[nodeid]
+
+
+def reason_of(longrepr: Any) -> str:
+    """Return the first line of why a test failed or was skipped, from pytest's report."""
+    reason = longrepr[2] if isinstance(longrepr, tuple) else getattr(longrepr, "reprcrash", longrepr)
+    text = PYTEST_PREFIX.sub("", str(getattr(reason, "message", reason))).strip()
+    return text.splitlines()[0] if text else "no reason given"
 
 
 def cells_of(plan: CasePlan, nodeids: Iterable[str]) -> list[str]:

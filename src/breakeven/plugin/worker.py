@@ -13,12 +13,16 @@ import signal
 import sys
 import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.terminal import TerminalReporter  # exported by pytest itself only in later versions
 
 from breakeven.case import OutcomeKind
+from breakeven.errors import UsageError
+from breakeven.format import plural
 from breakeven.plugin.assignment import Assignment
 from breakeven.runs.journal import (
     TIMED,
@@ -44,12 +48,12 @@ STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
 UNSET: dict[str, Any] = {
     "benchmark_json": None, "benchmark_save": None, "benchmark_autosave": None, "benchmark_compare": None,
     "benchmark_compare_fail": None, "benchmark_histogram": None, "benchmark_cprofile": None,
-    "xmlpath": None, "log_file": None, "durations": None, "pastebin": None, "report_log": None,
-    "json_report": False, "htmlpath": None, "cov_report": {}, "cov_append": True, "cov_fail_under": None,
+    "xmlpath": None, "log_file": os.devnull, "durations": None, "pastebin": None, "report_log": None,
+    "json_report": False, "htmlpath": None, "cov_report": {"": ""}, "cov_append": True, "cov_fail_under": 0,
     "verbose": -2,
 }  # fmt: skip
 """The options with which pytest and its plugins write files and summaries: those are the coordinator's. What
-was covered is appended, and combined there."""
+was covered is appended, and combined there; the report with an empty name is pytest-cov's word for none."""
 
 RESELECTING = ("lfplugin", "nfplugin", "stepwiseplugin")
 """pytest's plugins that choose tests by the last run and remember this one, as the coordinator does."""
@@ -65,20 +69,31 @@ class Worker:
         self.process = assignment.process
         self.journal = read_journal(assignment.journal)
         self._file = JournalFile(Path(assignment.journal))
-        self._coordinator = os.getppid()
         self._began_s = 0.0
-        self._stack = Path(assignment.stack).open("w")  # noqa: SIM115 - until the process ends
+        self._output = Path(assignment.output).open("a")  # noqa: SIM115 - until the process ends
+        self._stack = Path(assignment.stack).open("w")  # noqa: SIM115 - likewise
         self._traceback = ""
         self._session: MeasuringSession | None = None
         _end_with_parent()
+        self._end_if_alone()
         if STACK_SIGNAL is not None:
             faulthandler.register(STACK_SIGNAL, self._stack, all_threads=False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def select(self, items: list[pytest.Item]) -> None:
-        """Keep the cases that this process has yet to time."""
+        """Keep the cases that this process has yet to time.
+
+        Raises:
+            UsageError: one was not collected here.
+        """
         left = set(self.journal.left(self.process))
         items[:] = [item for item in items if item.nodeid in left]
+        missing = left - {item.nodeid for item in items}
+        if missing:
+            raise UsageError(
+                f"{plural(len(missing), 'case')} that pytest collected, such as {min(missing)}, "
+                "cannot be collected again; collect the same in every process"
+            )
 
     def hand_on(self, nodeid: str) -> list[Mapping[str, Any]]:
         """Return what the processes before this one hand on about a case."""
@@ -103,24 +118,30 @@ class Worker:
             )
         )
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Generator[None, object, object]:
+        """Leave results to the coordinator; pytest-cov begins here."""
+        _unset(early_config.known_args_namespace)
+        return (yield)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Leave results to the coordinator."""
-        for name, value in UNSET.items():
-            if hasattr(config.option, name):
-                setattr(config.option, name, value)
+        _unset(config.option)
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Leave the choice of tests to the coordinator."""
+        """Leave the choice of tests and the terminal to the coordinator."""
+        plugins = config.pluginmanager
         for name in RESELECTING:
-            config.pluginmanager.unregister(name=name)
+            plugins.unregister(name=name)
+        if plugins.unregister(name="terminalreporter") is not None:
+            plugins.register(TerminalReporter(config, self._output), "terminalreporter")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Journal the start and the end of a case."""
-        if os.getppid() != self._coordinator:
-            os._exit(1)
+        self._end_if_alone()
         self._write(CaseStarted(process=self.process, case=item.nodeid))
         self._began_s, self._traceback = time.perf_counter(), ""
         result = yield
@@ -158,8 +179,13 @@ class Worker:
         try:
             self._file.write(line)
         except JournalUnwritableError as error:
-            print(error, file=sys.__stderr__, flush=True)
+            with suppress(OSError):  # that disk may be full, too
+                print(f"E   {error}", file=self._output, flush=True)
             self._leave(JOURNAL_FAILED)
+
+    def _end_if_alone(self) -> None:
+        if os.getppid() != self.assignment.coordinator:
+            os._exit(1)
 
     @staticmethod
     def _leave(code: int) -> None:
@@ -182,6 +208,12 @@ def ended_case(nodeid: str, benchmark: Any, hand_on: dict[str, Any], **facts: An
         benchmark=named,
         **facts,
     )
+
+
+def _unset(option: Any) -> None:
+    for name, value in UNSET.items():
+        if hasattr(option, name):
+            setattr(option, name, value)
 
 
 def _end_with_parent() -> None:

@@ -26,7 +26,8 @@ class JoinedCase:
     """One case of a run over all processes.
 
     `data` are its rounds, `processes` how many each process gave. `outcome` and `reason` are those of the
-    case where it has no rounds; `lost` is how it ended in the processes that lost it, by process.
+    case where it has no rounds; `lost` is how it ended in the processes that lost it, by process. `failure`
+    is how a case with rounds failed or crashed in the first process where it did, empty where it did not.
     """
 
     data: Sequence[float] = ()
@@ -37,16 +38,12 @@ class JoinedCase:
     reason: str = ""
     stack: Sequence[str] = ()
     lost: Mapping[int, str] = field(default_factory=dict)
+    failure: str = ""
 
     @property
     def is_timed(self) -> bool:
         """Whether any process has rounds of it."""
         return len(self.data) > 0
-
-    @property
-    def crashed(self) -> str:
-        """How the first process ended that crashed in it; empty where none did."""
-        return next((reason for reason in self.lost.values() if reason.startswith(OutcomeKind.CRASHED)), "")
 
 
 def join(journal: Journal, case: str) -> JoinedCase:
@@ -69,7 +66,13 @@ def join(journal: Journal, case: str) -> JoinedCase:
     data = [seconds for ended in timed.values() for seconds in ended.data]
     counts = [len(timed[process].data) if process in timed else 0 for process in range(_processes(journal))]
     first = next(iter(timed.values()))
-    return JoinedCase(data, counts, _facts(timed, data, lost), first.benchmark, lost=lost)
+    failures = [
+        *(lost[process] for process in lost if process in stored and stored[process].is_failure),
+        *(f"{OutcomeKind.FAILED}: {ended.reason}" for ended in timed.values() if ended.reason),
+    ]
+    return JoinedCase(
+        data, counts, _facts(timed, data, lost), first.benchmark, lost=lost, failure=next(iter(failures), "")
+    )
 
 
 def process_records(journal: Journal) -> list[dict[str, Any]]:

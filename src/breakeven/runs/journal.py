@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from breakeven.case import OutcomeKind
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import one_line
 from breakeven.phases import find_phase
@@ -73,6 +74,7 @@ class CaseStarted(msgspec.Struct, tag_field="kind", tag="begin", kw_only=True):
 class CaseEnded(msgspec.Struct, tag_field="kind", tag="end", kw_only=True, omit_defaults=True):
     """How a case ended in a process: `data` are its rounds in seconds, per step.
 
+    A timed one has a `reason` where its function failed after it was timed.
     `hand_on` is what later processes need not find out again, `benchmark` how pytest-benchmark names the
     case.
     """
@@ -119,6 +121,7 @@ class Stored:
 
     outcome: str
     reason: str
+    seconds: float
     at: int
     length: int
 
@@ -126,6 +129,11 @@ class Stored:
     def is_timed(self) -> bool:
         """Whether it has rounds."""
         return self.outcome == TIMED
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it failed or crashed."""
+        return self.outcome in (OutcomeKind.FAILED, OutcomeKind.CRASHED)
 
 
 @dataclass
@@ -165,7 +173,7 @@ class Journal:
             case CaseStarted():
                 self.begun = line
             case CaseEnded():
-                stored = Stored(line.outcome, line.reason, at, length)
+                stored = Stored(line.outcome, line.reason, line.seconds, at, length)
                 self.ended.setdefault(line.case, {})[line.process] = stored
                 self.begun = None
             case ProcessEnded():
