@@ -5,12 +5,14 @@
 - `machine`: machine classes; `look`: whether it was busy; `canary`: whether it changed during a run; `flags`:
 flags from the rounds.
 - `frame`: runs as a pandas frame.
+- `journal`: what a run keeps while it measures; `joining`: its processes joined; `recovery`: a run file of it.
 
 A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extra_info``
 
 - required: ``schema`` (1), ``workload``, ``phase``, ``device`` (texts), ``batch_size`` (integer), ``axes``
 (object);
-- optional: the fields of `breakeven.runs.schema.CaseFacts`, in base units; ``flags`` (list of texts, see
+- optional: ``processes`` (the number of rounds of each process, in the order of ``stats.data``, 0 where one
+  gave none; absent: one process), the fields of `breakeven.runs.schema.CaseFacts`, in base units; ``flags`` (list of texts, see
   `breakeven.flags`) with ``evidence``, for ``lost`` such as ``{"processes": {"3": "crashed: SIGSEGV"}}``;
   ``state`` (the machine around the rounds); ``target_precision``;
   ``settings`` (torch's process-wide settings that differed from the process's own, as texts).
