@@ -32,16 +32,18 @@ class BusyWatch:
         self._keep = keep
         self._read = read
         self._wait = wait
+        self._has_said = False
 
     def __call__(self, *, is_first: bool) -> None:
-        """Wait for an idle machine if that was requested; between two processes, say if it is busy."""
+        """Wait for an idle machine if that was requested; between two processes, say once if it is busy."""
         if self._wait_s:
             self._wait(self._wait_s, lambda line: self._say(f"breakeven: {line}"))
         if is_first:
             return
         load = self._read()
         self._keep(load)
-        if load.problem is not None:
+        if load.problem is not None and not self._has_said:
+            self._has_said = True
             self._say(busy_line(load.problem))
 
 
