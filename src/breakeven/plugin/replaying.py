@@ -139,8 +139,7 @@ class ReplayingSession(BenchmarkSession):
 
     def close(self) -> None:
         """Remove the journal if the results have all of it, or if there is nothing in it."""
-        is_whole = self.is_kept and self.run_file.problem is None and self._timed <= self.timings.keys()
-        if self.has_begun and (is_whole or not self.journal.ended):
+        if self.has_begun and (self._is_whole or not self.journal.ended):
             self.journal.path.unlink(missing_ok=True)
             if self.journal.path == UNNAMED:
                 with suppress(OSError):  # there is something else in it
@@ -193,6 +192,11 @@ class ReplayingSession(BenchmarkSession):
             nodeid for nodeid, stored in ended.items() if any(one.is_failure for one in stored.values())
         }
         session.items.sort(key=lambda item: (item.nodeid not in self._timed, item.nodeid in failed))
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the results have everything that was measured."""
+        return self.is_kept and self.run_file.problem is None and self._timed <= self.timings.keys()
 
     @property
     def _timed(self) -> set[str]:
