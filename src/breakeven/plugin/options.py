@@ -88,7 +88,15 @@ class Options:
         self.budget()
 
     def budget(self, item: pytest.Item | None = None) -> Budget:
-        """Return a process's budget from pytest-benchmark's options or the item's ``benchmark`` mark.
+        """Return a process's share of what a case may take.
+
+        Raises:
+            UsageError: a limit is invalid.
+        """
+        return self.whole_budget(item).shared_by(self._share)
+
+    def whole_budget(self, item: pytest.Item | None = None) -> Budget:
+        """Return the budget of all processes, from pytest-benchmark's options or the ``benchmark`` mark.
 
         Raises:
             UsageError: a limit is invalid.
@@ -100,13 +108,12 @@ class Options:
             given = own.get(name, self._config.getoption(f"benchmark_{name}", None))
             return default if given is None else given
 
-        budget = Budget(
+        return Budget(
             min_rounds=max(6, int(limit("min_rounds", 6))),
             max_time_s=float(limit("max_time", 1.0)),
             target_precision=float(limit("precision", 0.02)),
             timeout_s=self.timeout_s,
         )
-        return budget.shared_by(self._share)
 
     @property
     def is_timing(self) -> bool:
