@@ -151,6 +151,13 @@ def torch_is_loaded():
 
 
 @pytest.fixture
+def pytester(pytester):
+    """Return pytest's own, whose subprocesses do without pytest-randomly: it shuffles, and loads numpy."""
+    pytester.plugins.append("no:randomly")
+    return pytester
+
+
+@pytest.fixture
 def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.fitness import Load, Look

@@ -11,7 +11,7 @@ from breakeven.measure.outcomes import CaseSkipped
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, simulated_workload
 from breakeven.measure.timing import time_round
-from breakeven.phases import parse_phases
+from breakeven.phases import HEADLINE, parse_phases
 from breakeven.plugin.estimate import NOISE, STARTUP_S, DurationEstimate, Range, case_s, step_at
 from support.prompt_devices import Host, Prompt
 
@@ -47,6 +47,10 @@ def recorded(path, budget):
             step_s = step_at(case.batch_size, smaller)
             found.append((case, case_s(step_s, case.phase, case.device, budget, NOISE), step_s))
     return found
+
+
+HEADLINE_FIRST = sorted(parse_phases(()), key=lambda phase: phase is not HEADLINE)
+"""The phases in the order in which a run takes them."""
 
 
 def first_cells(cases):
@@ -98,7 +102,7 @@ def test_slow_model(device_type, name, budget, step_s):
     for batch_size in (64, 32, 16, 8, 1):
         part_s = step_s * (0.1 + 0.9 * batch_size / 64) / 5
         workload = simulated_workload(device, Costs(*[part_s] * 6))
-        for phase in parse_phases(()):
+        for phase in HEADLINE_FIRST:
             case, began_s, facts = CaseKey.of("slow", batch_size, phase, name), clock.now, {}
             try:
                 facts = runner.measure(
@@ -132,7 +136,7 @@ def measured_in_processes(processes, budget, device_type, name):
         runner.run_canary("start", [device])
         for batch_size in (64, 16, 4, 1):
             workload = simulated_workload(device, Costs(*[2e-4 + batch_size * 1.2e-4] * 6))
-            for phase in parse_phases(()):
+            for phase in HEADLINE_FIRST:
                 if process >= phase.processes(processes):
                     continue
                 case, began_s = CaseKey.of("w", batch_size, phase, name), clock.now

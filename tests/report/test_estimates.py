@@ -143,11 +143,12 @@ def test_noise_by_bottleneck(tmp_path):
 def test_floor_widens_one_process(tmp_path):
     """The noise between processes adds to that of the rounds of one; several processes show it themselves."""
     content = run([benchmark([0.9, 0.95, 1.0, 1.0, 1.05, 1.1])])
-    name = only(estimates_of(tmp_path, content)).key.label()
     runs = read([write(tmp_path / "a.json", content)]).runs
-    plain, wide = only(estimates(runs)), only(estimates(runs, {name: 0.2}))
+    plain = only(estimates(runs))
+    wide = only(estimates(runs, {plain.key: 0.2}))
     assert np.log(wide.high_s) == pytest.approx(np.hypot(np.log(plain.high_s), 1.959964 * 0.2), rel=1e-5)
     assert np.log(wide.low_s) == pytest.approx(-np.hypot(np.log(plain.low_s), 1.959964 * 0.2), rel=1e-5)
     assert np.log(wide.draws).std() == pytest.approx(np.hypot(np.log(plain.draws).std(), 0.2), rel=0.05)
     five = read([write(tmp_path / "b.json", run([of_processes([1.1, 1.3, 1.2, 1.6, 0.8])]))]).runs
-    assert only(estimates(five, {name: 0.2})).low_s == only(estimates(five)).low_s
+    [key] = [case.key for case in estimates(five)]
+    assert only(estimates(five, {key: 0.2})).low_s == only(estimates(five)).low_s

@@ -36,8 +36,8 @@ Each command runs in a shell and writes a run file to {{out}}, which needs no
 quotes and is replaced by an absolute path. The order is base, candidate,
 candidate, base, ...; a pair is one run of each. A run is one measuring process,
 and the runs of a pair take their cells in one order: `ab` sets
-BREAKEVEN_PROCESSES=1 and BREAKEVEN_SEED. Make sure that each command imports its
-own code: both see the same installed packages.
+BREAKEVEN_PROCESSES=1 and BREAKEVEN_SEED. Make sure that each command imports
+its own code: both see the same installed packages.
 
 The first {MIN_PAIRS} pairs time all cases; fewer give no verdict. A case that is decided
 is timed no more, the others are timed again: for this `ab` sets BREAKEVEN_CASES

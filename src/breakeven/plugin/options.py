@@ -97,13 +97,15 @@ class Options:
         self.budget()
 
     def budget(self, item: pytest.Item | None = None) -> Budget:
-        """Return what a process may spend on a case, `whole_budget` for the arguments and errors."""
+        """Return a process's share of what a case may take.
+
+        Raises:
+            UsageError: a limit is invalid.
+        """
         return self.whole_budget(item).shared_by(self._share)
 
     def whole_budget(self, item: pytest.Item | None = None) -> Budget:
-        """Return what all processes may spend on a case.
-
-        It is from pytest-benchmark's options or the item's ``benchmark`` mark.
+        """Return the budget of all processes, from pytest-benchmark's options or the ``benchmark`` mark.
 
         Raises:
             UsageError: a limit is invalid.
@@ -125,7 +127,8 @@ class Options:
     @property
     def is_timing(self) -> bool:
         """Whether anything is timed at all."""
-        return not (self._config.getoption("benchmark_disable") or self._config.getoption("benchmark_skip"))
+        option = self._config.getoption  # without pytest-benchmark, whose absence is refused later
+        return not (option("benchmark_disable", False) or option("benchmark_skip", False))
 
     @property
     def _is_debugged(self) -> bool:

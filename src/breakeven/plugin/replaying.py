@@ -139,7 +139,7 @@ class ReplayingSession(BenchmarkSession):
 
     def close(self) -> None:
         """Remove the journal if the results have all of it, or if there is nothing in it."""
-        if self.has_begun and (self._is_whole or not self.journal.ended):
+        if self.has_begun and (self._is_saved or not self.journal.ended):
             self.journal.path.unlink(missing_ok=True)
             if self.journal.path == UNNAMED:
                 with suppress(OSError):  # there is something else in it
@@ -194,8 +194,8 @@ class ReplayingSession(BenchmarkSession):
         session.items.sort(key=lambda item: (item.nodeid not in self._timed, item.nodeid in failed))
 
     @property
-    def _is_whole(self) -> bool:
-        """Whether the results have everything that was measured."""
+    def _is_saved(self) -> bool:
+        """Whether the results have all rounds of the journal."""
         return self.is_kept and self.run_file.problem is None and self._timed <= self.timings.keys()
 
     @property
@@ -209,7 +209,7 @@ class ReplayingSession(BenchmarkSession):
         hook = config.hook
         cases = {nodeid: case.as_extra_info() for nodeid, case in self.plan.cases.items() if case is not None}
         files = {item.path for item in session.items if item.nodeid in self.plan.cases}
-        budget = options.budget()
+        budget = options.whole_budget()
         return RunStarted(
             schema=SCHEMA,
             pid=os.getpid(),

@@ -30,6 +30,9 @@ MIN_BOOTSTRAP_PROCESSES = 20
 LASTING = 2.5
 """The number of processes that a lasting disturbance is assumed to last: five then count as about two."""
 
+MIN_DF = 2.0
+"""Where few cases share a disturbance that lasts, no fewer degrees of freedom are left to three processes."""
+
 _MIN_SERIES = 4  # processes; fewer show nothing of how long a disturbance lasts
 _DOUBT = 2 / 3  # a third of the standard error of a von Neumann ratio, times the root of the processes
 _OWN_STARTS = 1 << 16
@@ -112,11 +115,13 @@ def levels(logs: Array, lags: Array) -> Levels:
     df = np.minimum(df, pooled_df(int(replicated.sum()), float(own_df.max(initial=0.0)), correlation))
     sd = np.sqrt(np.where(replicated | (prior.df > 0), shrunk, np.nan))
     unknown = (n < 3) & (prior.df == 0)
+    # With one degree of freedom an interval reaches 13 standard errors, and holds no more often.
+    few = np.clip(n - 1.0, 1.0, MIN_DF)
     return Levels(
         mean=mean,
         sd=sd,
         se=sd / np.sqrt(effective),
-        df=np.where(unknown, 0.0, np.clip(df, 1.0, MAX_DF)),
+        df=np.where(unknown, 0.0, np.clip(df, few, MAX_DF)),
         n=n,
         residuals=residuals,
         lasting=lasting,
