@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, TypeVar
 
 import pytest
 
-from breakeven.case import CaseKey, Cell
+from breakeven.case import Cell
 from breakeven.errors import UsageError
 from breakeven.format import one_line
+from breakeven.plugin.collection import case_of, is_case
 
 MAX_SEED = 2**32 - 1
 
@@ -50,13 +51,15 @@ def run_order(cells: Iterable[Cell], seed: int) -> list[Cell]:
     return [*first, *others]
 
 
-def order_cases(items: list[pytest.Item], cases: Mapping[str, CaseKey | None], seed: int) -> None:
-    """Put the cases of a plan into the order of the run, cell by cell; other tests stay in place."""
-    planned = {nodeid: case.cell for nodeid, case in cases.items() if case is not None}
-    places = {cell: place for place, cell in enumerate(run_order(planned.values(), seed))}
-    ordered = sorted(planned, key=lambda nodeid: places[planned[nodeid]])
-    place_of = {nodeid: place for place, nodeid in enumerate(ordered)}
-    items[:] = sorted_in_place(items, lambda item: place_of.get(item.nodeid))
+def order_cases(items: list[pytest.Item], collected: Iterable[pytest.Item], seed: int) -> None:
+    """Put the cases into the order of the run, cell by cell; other tests stay in place.
+
+    The order depends on that in which the same items were collected, and on the seed alone.
+    """
+    cells = {item: case_of(item).cell for item in collected if is_case(item)}
+    places = {cell: place for place, cell in enumerate(run_order(cells.values(), seed))}
+    ordered = sorted(cells, key=lambda item: places[cells[item]])
+    items[:] = sorted_in_place(items, {item: place for place, item in enumerate(ordered)}.get)
 
 
 def sorted_in_place(values: Iterable[T], place: Callable[[T], Any]) -> list[T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -46,7 +47,7 @@ class ReplayingSession(BenchmarkSession):
     journal: Journal
     is_timing_here = False
 
-    def arrange(self, items: list[pytest.Item]) -> None:
+    def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
         """Leave the cases in the order of the sweeps: each measuring process has its own."""
 
     def time_again(self) -> None:

@@ -169,7 +169,7 @@ class Worker:
             self._file.write(line)
         except OSError as error:
             with suppress(OSError):  # that disk may be full, too
-                print(f"E   {error.strerror}", file=self._output, flush=True)
+                print(f"\nE   {error.strerror}", file=self._output, flush=True)
             self._leave(JOURNAL_FAILED)
 
     def _end_if_alone(self) -> None:
