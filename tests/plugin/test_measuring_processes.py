@@ -13,6 +13,7 @@ import pytest
 
 from breakeven import cli
 from breakeven.runs.journal import read_journal
+from breakeven.runs.recovery import recovered_json, run_file_of
 
 HEAD = '''
 import ctypes, os, pathlib, signal, sys, time
@@ -278,6 +279,13 @@ def bench_late(train_benchmark, batch_size):
     train_benchmark(recipe)
 """
 
+KEEPS_THE_JOURNAL = """
+import shutil
+
+def pytest_benchmark_update_json(config, benchmarks, output_json):
+    shutil.copy("run.json.journal", "kept.journal")
+"""
+
 MORE_DIES = """
 WAYS = {
     "exit": lambda: os._exit(0),
@@ -301,7 +309,7 @@ def bench_poison(train_benchmark, batch_size):
 
 def test_crashes(project):
     """A crash costs its own case; one in a later process leaves the rounds of the first."""
-    made = project(DIES)
+    made = project(DIES, KEEPS_THE_JOURNAL)
 
     code, output = made.run("--breakeven-processes=2")
 
@@ -319,6 +327,12 @@ def test_crashes(project):
     assert "2 failed, 2 passed" in output
     assert not (made.path / "run.json.journal").exists()
     assert cli.main(["report", str(made.path / "run.json"), "--format", "json"]) == 0
+    # What is recovered from the journal is the run file, but for the times of the coordinator.
+    recovered = json.loads(recovered_json(run_file_of(read_journal(made.path / "kept.journal"))))
+    written = made.content()
+    assert recovered["breakeven"].pop("wall_s") < written["breakeven"].pop("wall_s")
+    assert recovered.pop("datetime") < written.pop("datetime")
+    assert recovered == written
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ MISSING = pytest.StashKey[str]()
 WORKER = "breakeven_worker"
 """The name of the plugin of a measuring process."""
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
-"""The items in the order in which they were collected."""
+"""The selected items in the order in which they were collected."""
 CALLED = pytest.StashKey[bool]()
 """Stored in an item: whether its function called `train_benchmark`."""
 
@@ -148,29 +148,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         parametrize(metafunc, sweep, options.devices, options.phases)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around -k and -m, which deselect, and plugins that reorder
 def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, object, object]:
-    """Remember the order of the sweeps, which other plugins may shuffle."""
-    config.stash[COLLECTED] = list(items)
-    return (yield)
+    """Check the options, keep the selected benchmarks, and order them for the run.
 
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Check the options, keep the selected benchmarks, plan the remaining cases, and order them for the run.
-
-    Only now has every plugin deselected: --lf does so after all others. pytest turns an error here into one
-    line and exit code 4.
+    pytest turns an error here into one line and exit code 4.
     """
-    config, items = session.config, session.items
+    places = {item: place for place, item in enumerate(items)}
+    result = yield
     benchmarks, selection = config.stash.get(BENCHMARKS, None), config.stash.get(SELECTION, None)
     reason = None if benchmarks is None else refusal(config, os.environ)
     if reason is not None and is_xdist_worker(config):
         items.clear()
         report_refusal(config, reason)
-        return
+        return result
     with _usage_errors():
         if reason is not None:
             raise UsageError(reason)
@@ -178,19 +171,30 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             benchmarks.options.check()
         if selection is not None and (warning := keep_selected(session, items, selection)) is not None:
             config.stash[MISSING] = warning
-        worker = config.pluginmanager.get_plugin(WORKER)
+        collected = config.stash[COLLECTED] = sorted(items, key=lambda item: places.get(item, len(places)))
+        if benchmarks is not None and not config.option.collectonly:  # which lists it as it was written
+            benchmarks.arrange(items, collected)
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Plan the cases that are left after every plugin has deselected: --lf does so after all others."""
+    config, items = session.config, session.items
+    benchmarks, collected = config.stash.get(BENCHMARKS, None), config.stash.get(COLLECTED, None)
+    if benchmarks is None or collected is None:  # there are none, or an error was raised
+        return
+    worker = config.pluginmanager.get_plugin(WORKER)
+    with _usage_errors():
         if worker is not None:
             worker.select(items)
-        if benchmarks is not None:
-            kept = set(items)
-            for item in config.stash.get(COLLECTED, []):
-                if item in kept and (is_case(item) or isinstance(item, InvalidSweep)):
-                    case = case_of(item) if is_case(item) else None
-                    benchmarks.plan.add(item.nodeid, case)
-                    if case is not None:
-                        add_case_clock(item)
-            if not config.option.collectonly:  # which lists the sweep as it was written
-                benchmarks.arrange(items)
+        kept = set(items)
+        for item in collected:
+            if item in kept and (is_case(item) or isinstance(item, InvalidSweep)):
+                case = case_of(item) if is_case(item) else None
+                benchmarks.plan.add(item.nodeid, case)
+                if case is not None:
+                    add_case_clock(item)
 
 
 @pytest.hookimpl(optionalhook=True)

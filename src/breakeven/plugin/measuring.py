@@ -5,7 +5,7 @@ It passes pytest-benchmark's timer to `breakeven.measure`, and timings to `break
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -52,9 +52,9 @@ class MeasuringSession(BenchmarkSession):
         self._settings: dict[str, str] = {}
         self._ended: dict[str, CaseEnded] = {}
 
-    def arrange(self, items: list[pytest.Item]) -> None:
+    def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
         """Put the cases into the order of the run."""
-        order_cases(items, self.plan.cases, self.seed)
+        order_cases(items, collected, self.seed)
 
     def _prepare(self, session: pytest.Session) -> None:  # noqa: ARG002 - the coordinator needs it
         self._open.callback(self._runner.close)

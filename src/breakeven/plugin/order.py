@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, TypeVar
 
 import pytest
 
-from breakeven.case import CaseKey, Cell
+from breakeven.case import Cell
 from breakeven.errors import UsageError
 from breakeven.format import one_line
 from breakeven.phases import HEADLINE
+from breakeven.plugin.collection import case_of, is_case
 
 MAX_SEED = 2**32 - 1
 
@@ -51,24 +52,20 @@ def run_order(cells: Iterable[Cell], seed: int) -> list[Cell]:
     return [*first, *others]
 
 
-def order_cases(items: list[pytest.Item], cases: Mapping[str, CaseKey | None], seed: int) -> None:
-    """Put the cases of a plan into the order of the run: cell by cell, device by device, the headline first.
+def order_cases(items: list[pytest.Item], collected: Iterable[pytest.Item], seed: int) -> None:
+    """Put the cases into the order of the run: cell by cell, device by device, the headline phase first.
 
-    The time of a whole step decides whether the other phases take too long. Other tests stay in place.
+    The time of a whole step decides whether the other phases take too long. Other tests stay in place. The
+    order depends on that in which the same items were collected, and on the seed alone.
     """
-    planned = {nodeid: case for nodeid, case in cases.items() if case is not None}
-    cells = {cell: place for place, cell in enumerate(run_order((c.cell for c in planned.values()), seed))}
-    devices = list(dict.fromkeys(case.device for case in planned.values()))
-    ordered = sorted(
-        planned,
-        key=lambda nodeid: (
-            cells[planned[nodeid].cell],
-            devices.index(planned[nodeid].device),
-            planned[nodeid].phase != HEADLINE,
-        ),
-    )
-    place_of = {nodeid: place for place, nodeid in enumerate(ordered)}
-    items[:] = sorted_in_place(items, lambda item: place_of.get(item.nodeid))
+    cases = {item: case_of(item) for item in collected if is_case(item)}
+    cells = {cell: place for place, cell in enumerate(run_order((c.cell for c in cases.values()), seed))}
+    devices = {device: place for place, device in enumerate(dict.fromkeys(c.device for c in cases.values()))}
+    places = {
+        item: (cells[case.cell], devices[case.device], case.phase != HEADLINE) for item, case in cases.items()
+    }
+    ordered = sorted(cases, key=places.__getitem__)
+    items[:] = sorted_in_place(items, {item: place for place, item in enumerate(ordered)}.get)
 
 
 def sorted_in_place(values: Iterable[T], place: Callable[[T], Any]) -> list[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ class ReplayingSession(BenchmarkSession):
         super().__init__(config, options)
         self._results: dict[str, CaseResult] = {}
 
-    def arrange(self, items: list[pytest.Item]) -> None:
+    def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
         """Leave the cases in the order of the sweeps: each measuring process has its own."""
 
     def time_again(self) -> None:

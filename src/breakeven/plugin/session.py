@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -90,8 +90,8 @@ class BenchmarkSession(ABC):
         self._begin(session, show)
 
     @abstractmethod
-    def arrange(self, items: list[pytest.Item]) -> None:
-        """Put the cases into the order of the run."""
+    def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
+        """Put the cases into the order of the run; `collected` are the items in that of the sweeps."""
 
     @abstractmethod
     def _prepare(self, session: pytest.Session) -> None:

@@ -180,7 +180,7 @@ class Worker:
             self._file.write(line)
         except JournalUnwritableError as error:
             with suppress(OSError):  # that disk may be full, too
-                print(f"E   {error}", file=self._output, flush=True)
+                print(f"\nE   {error}", file=self._output, flush=True)
             self._leave(JOURNAL_FAILED)
 
     def _end_if_alone(self) -> None:

@@ -188,7 +188,7 @@ class Journal:
         stored = self.ended[case][process]
         with self.path.open("rb") as file:
             file.seek(stored.at)
-            line = _decode(file.read(stored.length))
+            line = _decoded(file.read(stored.length))
         assert isinstance(line, CaseEnded)
         return line
 
