@@ -123,6 +123,60 @@ def project(tmp_path):
     return lambda source, conftest="": Project(tmp_path, source, conftest)
 
 
+@pytest.fixture
+def never_started(monkeypatch):
+    """Fail where a measuring process is started."""
+    launch = "breakeven.plugin.replaying.Launcher.__call__"
+    monkeypatch.setattr(launch, lambda *_: pytest.fail("a process was started"))
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--setup-only"])
+def test_dry_runs(bench, never_started, option):
+    """They start no process, and leave the files of the run before."""
+    bench.write()
+    written = {name: bench.pytester.path / name for name in ("run.json", "run.json.journal")}
+    for path in written.values():
+        path.write_text("yesterday's")
+
+    assert bench.run("--breakeven-processes=2", option).ret == pytest.ExitCode.OK
+
+    assert [path.read_text() for path in written.values()] == ["yesterday's"] * 2
+    assert not (bench.pytester.path / ".breakeven").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "ini", "name"),
+    [
+        ("--breakeven-processes=two", "2", "", "--breakeven-processes='two'"),
+        ("", "-1", "", "BREAKEVEN_PROCESSES='-1'"),
+        ("", "", "1e3", "breakeven_processes='1e3'"),
+    ],
+)
+def test_invalid_number(bench, never_started, usage_error, monkeypatch, option, environment, ini, name):
+    monkeypatch.setenv("BREAKEVEN_PROCESSES", environment)
+    bench.write().pytester.makeini(f"[pytest]\nbreakeven_processes = {ini}\n")
+    line = usage_error(bench.run(*([option] if option else [])))
+    assert line.startswith(f"{name} is not an integer from 0 to 1000; use")
+
+
+def test_a_journal_that_cannot_be_written(bench, never_started, usage_error):
+    """The run is refused before anything is measured."""
+    (bench.write().pytester.path / "run.json.journal").mkdir()
+    line = usage_error(bench.run("--breakeven-processes=2"))
+    assert line.startswith("the journal run.json.journal cannot be written (Is a directory); choose")
+
+
+def test_an_old_journal_is_kept(bench, monkeypatch):
+    """Unless the run is resumed."""
+    monkeypatch.setattr("breakeven.plugin.coordinator.Coordinator.run", lambda _: None)
+    journal = bench.write().pytester.path / "run.json.journal"
+    journal.write_text("yesterday's")
+
+    bench.run("--breakeven-processes=2")
+
+    assert (bench.pytester.path / "run.json.journal.old").read_text() == "yesterday's"
+
+
 USER_PLUGINS = """
 @pytest.mark.sweep(batch_size=[1, 2])
 def bench_fine(train_benchmark, batch_size, resource):
@@ -225,7 +279,7 @@ def test_plugins_and_options_of_users(project):
     assert "call     bench/bench_mine.py::bench_sleeps" in output
     cached = json.loads((made.path / ".pytest_cache/v/cache/lastfailed").read_text())
     assert {short(nodeid.partition("::")[2]) for nodeid in cached} == failed
-    assert json.loads((made.path / ".pytest_cache/v/cache/randomly_seed").read_text()) == 7
+    assert json.loads((made.path / ".pytest_cache/v/randomly_seed").read_text()) == 7
 
 
 FAILS = """

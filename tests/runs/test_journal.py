@@ -106,7 +106,7 @@ def test_newer_schema(path):
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"{", encoded(timed("a", 0, 1.0)) + b"\n", b"\xff\n"])
 def test_not_a_journal(path, content):
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"journal: is not the journal of a run: .*; give the"):
+    with pytest.raises(RunFileError, match=r"journal: is not the journal of a run: .*; give the"):
         read_journal(path)
 
 
