@@ -160,13 +160,16 @@ def pytester(pytester):
 @pytest.fixture
 def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
+    from breakeven.fitness import Load, Look
     from breakeven.measure.timing import MinWarmup
 
     # This process has loaded torch, pytest twice and hypothesis: collecting garbage before every cell would
     # take most of a short run.
     monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
+    # Whether this machine is busy concerns no test, and looking takes longer than the cases.
+    monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda _: Look(Load(2, 0.0, 0.0, 0.0)))
     # No case needs warm caches, and no two canaries are compared.
-    monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda _: MinWarmup(seconds=0))
+    monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda *_, **__: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
     # Without a GPU torch records each seed with its whole stack trace, which is deep here.
     monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)

@@ -14,8 +14,10 @@ import pytest
 
 from breakeven import cli
 from breakeven.commands import COMMANDS
+from breakeven.compare.noise_floor import floor_of, write_floor
 from breakeven.render.json_output import json_schema
 from breakeven.render.report_data import ReportJson
+from breakeven.runs.reader import read_side
 from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, run, write
 
@@ -49,6 +51,26 @@ def test_report(run_json, tmp_path, capsys):
     assert written.startswith(f"written to {run_json}.report/: summary.csv, ")
     assert page == f"the page: {run_json}.report/index.html"
     assert shown.err == ""
+
+
+def test_noise_floor(run_json, tmp_path, capsys):
+    """The floor of the run's class, in the default directory or another, widens its intervals."""
+    floors = [affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, seed=seed, noise=0.2, n=1) for seed in range(5)]
+    paths = [write(tmp_path / "floor" / f"{i}.json", content) for i, content in enumerate(floors)]
+    write_floor(floor_of(read_side(paths)), tmp_path / "kept")
+
+    def verdicts(*options):
+        assert cli.main(["report", run_json, "--format", "json", *options]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert ("noise floor" in found["verdict"]) == ("another run may differ" not in found["verdict"])
+        return "noise floor" in found["verdict"], [row["high"] / row["low"] for row in found["speedup"]]
+
+    (without, narrow), (with_floor, wide) = verdicts(), verdicts("--noise", "kept")
+    assert (without, with_floor) == (False, True)
+    assert all(one > 1.5 * other for one, other in zip(wide, narrow, strict=True))
+    (tmp_path / ".breakeven").mkdir()
+    (tmp_path / "kept").rename(tmp_path / ".breakeven" / "noise")
+    assert verdicts() == (True, wide)
 
 
 def test_width_in_a_pipe(tmp_path, capsys):

@@ -54,6 +54,7 @@ class Output:
 CPU_REPORT = "report small/cpu.json -o cpu"
 H100_REPORT = f"report {H100} -o h100"
 SMALL_REPORT = f"report {SMALL_H100} -o small-h100"
+PROCESSES_REPORT = "report processes.json -o five"
 TWO_REPORT = "report tiny/cpu.json tiny/h100-run.json -o two"
 ACCEPT = "history accept 0000014 --reason 'one more layer' --store changing --accepted meant.json"
 
@@ -75,6 +76,15 @@ OUTPUTS = {
     "report-two-one-baseline.json": Output(
         "report tiny/cpu.json tiny/h100-run.json --baseline H100/cpu --format json"
     ),
+    "report-processes.txt": Output(PROCESSES_REPORT),
+    "report-processes.md": Output(PROCESSES_REPORT, file="five/summary.md"),
+    "report-processes.page.txt": Output(PROCESSES_REPORT, file="five/index.html"),
+    "report-processes.json": Output("report processes.json --format json"),
+    "report-interrupted.txt": Output("report interrupted.json -o interrupted"),
+    "report-noise.txt": Output(
+        "report base0.json -o noisy --noise kept",
+        after=f"calibrate {MEASURE} --runs 5 --noise kept -o calibrate-kept",
+    ),
     "report-red.txt": Output("report mode-one.json mode-two.json -o red", 3),
     "report-red.json": Output("report mode-one.json mode-two.json --format json", 3),
     "report-forced.txt": Output("report mode-one.json mode-two.json -o forced --force"),
@@ -92,7 +102,8 @@ OUTPUTS = {
     "compare-new.txt": Output("compare empty.json base0.json"),
     "compare-missing.txt": Output("compare base0.json empty.json", 3),
     "compare-plain.txt": Output("compare plain.json plain.json", 3),
-    "ab.txt": Output(f"ab --base {MEASURE} --candidate {MEASURE} --pairs 3 -o ab", 1),
+    "ab.txt": Output(f"ab --base {MEASURE} --candidate {MEASURE} --pairs 8 -o ab", 1),
+    "ab-few.txt": Output(f"ab --base {MEASURE} --candidate {MEASURE} --pairs 3 -o ab-few", 3),
     "calibrate.txt": Output(f"calibrate {MEASURE} --runs 5 -o calibrate"),
     "calibrate.json": Output(f"calibrate {MEASURE} --runs 5 -o calibrate-json --format json"),
     "history-add.txt": Output("history add base0.json base0.json base1.json --store added"),
@@ -163,7 +174,7 @@ BAD_USAGE = (
     "report",
     "report small",
     "report bad/bytes.json",
-    "report base0.json bad/newer.json --format json",
+    "report base0.json bad/newer.json --format json --noise nothing",
     "report base0.json --baseline tpu",
     "report small/h100-run.json --baseline nowhere/cpu",
     "report tiny/cpu.json tiny/h100-run.json --baseline EPYC/cuda",
@@ -172,6 +183,7 @@ BAD_USAGE = (
     "report base0.json -o base1.json",
     "report base0.json -o base1.json/out",
     "report --force=3",
+    "report base0.json --noise gone",
     "compare",
     "compare base0.json",
     "compare base0.json base1.json base2.json",

@@ -1,8 +1,9 @@
 """Compares breakeven with its peers: `python bench/harness/compare.py --synthetic --real`.
 
 Writes ``synthetic.json`` and ``real.json`` (those requested), then ``README.md`` with the tables of both and
-``table.md`` with the short one, all into the directory of ``-o``. If that contains ``gpu.json`` or
-``steady.json``, which ``gpu.py`` and ``steady.py`` write, ``README.md`` has their tables too.
+``table.md`` with the short one, all into the directory of ``-o``. If that contains ``gpu.json``,
+``steady.json``, ``intervals.json`` or ``processes.json``, which the scripts of these names write,
+``README.md`` has their tables too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any
 
 from gpu_tables import gpu_section
 from grids import NOISE, Cell, RealPlan, real_cells, synthetic_cells
+from intervals import section as intervals_section
 from metrics import figures, ratio_of_costs
+from processes import processes_section
 from shared import options, versions, write
 from steady import steady_section
 from synthetic import DISTRIBUTIONS, NOISY
@@ -186,7 +189,12 @@ def write_readings(path: Path, cells: Iterable[Cell]) -> None:
                 rows.writerows([cell.name, tool, *astuple(one), wall_s] for one, wall_s in found)
 
 
-SECTIONS = {"gpu.json": gpu_section, "steady.json": steady_section}
+SECTIONS = {
+    "gpu.json": gpu_section,
+    "steady.json": steady_section,
+    "intervals.json": intervals_section,
+    "processes.json": processes_section,
+}
 """What other scripts write, the first on a machine with a GPU, and the section of the page that shows it."""
 
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +23,12 @@ from numpy.typing import NDArray
 from pytest_benchmark.stats import Stats
 from shared import Json, options, share, write
 
+from breakeven.experiment.looks import UNCHANGED_P
+from breakeven.experiment.schedule import DEFAULT_PAIRS, MIN_PAIRS
+from breakeven.stats.bimodality import are_apart, gap_between_groups
 from breakeven.stats.regression import ALPHA, Effects, effects
+from breakeven.stats.significance import look_penalty
+from breakeven.stats.verdict import RESOLUTION, THRESHOLD
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[2]
@@ -38,6 +44,8 @@ NOISES: dict[str, dict[str, float]] = {
     "10% of their own and 20% shared, by unequal shares": {"noise": 0.1, "common": 0.2, "load": 0.7},
 }
 
+GROUPS = {"noise": 0.02, "groups": 1.0}
+
 
 def suite(
     rng: np.random.Generator,
@@ -47,14 +55,21 @@ def suite(
     common: float = 0.0,
     load: float = 0.0,
     by: float = 0.0,
+    groups: float = 0.0,
 ) -> tuple[Array, Array]:
-    """Return the log medians of two sides, shape (cases, runs); `CHANGED` cases of the second are slower."""
+    """Return the log medians of two sides, shape (cases, runs); `CHANGED` cases of the second are slower.
+
+    One case in twenty has times in two groups, `groups` apart, at random.
+    """
     sd = noise * np.exp(unequal * rng.standard_normal((CASES, 1)))
     share = np.exp(load * rng.standard_normal((CASES, 1)))
     sides = [
         sd * rng.standard_normal((CASES, runs)) + common * share * rng.standard_normal((1, runs))
         for _ in range(2)
     ]
+    if groups:
+        for side in sides:
+            side[::20] += groups * rng.integers(0, 2, side[::20].shape)
     sides[1][:CHANGED] += math.log1p(by)
     return sides[0], sides[1]
 
@@ -71,6 +86,48 @@ def false_alarms(suites: int) -> Json:
         rng = np.random.default_rng(0)
         hits = sum(bool(slower(effects(*suite(rng, 5, **noise))).any()) for _ in range(suites))
         found[f"any false regression, 5 runs a side, noise {name}"] = share(hits, suites, bound="<= 0.05")
+    return found
+
+
+def experiment(baseline: Array, candidate: Array) -> NDArray[np.bool_]:
+    """Return which cases `breakeven ab` reports as slower, in the pairs of these log medians.
+
+    It looks at the data after each pair from the fifth on; a decided case is not timed again.
+    """
+    pairs = baseline.shape[1]
+    baseline, candidate = baseline.copy(), candidate.copy()
+    is_open, is_slower = np.ones(len(baseline), dtype=bool), np.zeros(len(baseline), dtype=bool)
+    for done in range(MIN_PAIRS, pairs + 1):
+        before, after = baseline[:, :done], candidate[:, :done]
+        found = effects(before, after)
+        q = found.q * look_penalty(done - MIN_PAIRS + 1, is_last=done == pairs)
+        is_changed = is_open & (q <= ALPHA)
+        for row in np.flatnonzero(is_changed):
+            sides = before[row], after[row]
+            has_groups = any(gap_between_groups(side) is not None for side in sides)
+            is_changed[row] = not has_groups or are_apart(*sides, THRESHOLD)
+        is_slower |= is_changed & (found.log_ratio > 0)
+        is_narrow = (np.exp(found.high) - np.exp(found.low)) / 2 <= RESOLUTION
+        is_open &= ~(is_changed | ((found.p > UNCHANGED_P) & is_narrow & (q > ALPHA)))
+        baseline[~is_open, done:] = candidate[~is_open, done:] = np.nan
+    return is_slower
+
+
+def experiments(suites: int) -> Json:
+    """Return the share of experiments of unchanged code in which any case is reported as slower."""
+    found = {}
+    for name, noise in (NOISES | {"2%, and one case in twenty in two groups": GROUPS}).items():
+        rng = np.random.default_rng(4)
+        hits = sum(bool(experiment(*suite(rng, DEFAULT_PAIRS, **noise)).any()) for _ in range(suites))
+        found[f"any false regression, ab of {DEFAULT_PAIRS} pairs, noise {name}"] = share(
+            hits, suites, bound="<= 0.05"
+        )
+    rng = np.random.default_rng(5)
+    n = max(1, suites // 10)
+    hits = sum(int(experiment(*suite(rng, DEFAULT_PAIRS, by=0.10))[:CHANGED].sum()) for _ in range(n))
+    found[f"+10% in 20 of 400 cases found, ab of {DEFAULT_PAIRS} pairs, 2% noise"] = share(
+        hits, n * CHANGED, bound=">= 0.95"
+    )
     return found
 
 
@@ -98,6 +155,37 @@ def single_runs(suites: int) -> Json:
             hits, suites * CHANGED, bound="-"
         ),
     }
+
+
+def at_times(rng: np.random.Generator, runs: int, processes: int, shared: float) -> Array:
+    """Return the mean log medians of runs over their processes, shape (CASES, runs).
+
+    The processes of a run have noise of 2% of their own, and share 5% that its time gives each case, or, with
+    `shared` = 1, all cases alike.
+    """
+    times = shared**0.5 * rng.standard_normal((1, runs)) + (1 - shared) ** 0.5 * rng.standard_normal(
+        (CASES, runs)
+    )
+    levels = 0.05 * times + 0.02 * rng.standard_normal((processes, CASES, runs)).mean(axis=0)
+    return np.asarray(levels)
+
+
+def runs_of_processes(suites: int) -> Json:
+    """Return the figures of runs of five processes, which share the noise of their time."""
+    found = {}
+    for shared, (of_floor, runs) in product((0.0, 1.0), ((5, 1), (1, 1), (None, 3))):
+        rng, alarms, hits = np.random.default_rng(4), 0, 0
+        for _ in range(suites):
+            floor = None if of_floor is None else at_times(rng, 10, of_floor, shared)
+            sides = [at_times(rng, runs, 5, shared) for _ in range(2)]
+            alarms += bool(slower(effects(*sides, floor)).any())
+            sides[1][:CHANGED] += math.log1p(0.5)
+            hits += int(slower(effects(*sides, floor))[:CHANGED].sum())
+        by = f", floor of 10 runs of {of_floor}" if of_floor else ""
+        name = f"{runs} of 5 processes a side, 5% between times ({shared:.0%} shared){by}"
+        found[f"any false regression, {name}"] = share(alarms, suites, bound="<= 0.05")
+        found[f"+50% in 20 of 400 cases found, {name}"] = share(hits, suites * CHANGED, bound="-")
+    return found
 
 
 def recorded(splits: int) -> Json:
@@ -177,8 +265,10 @@ def main() -> None:
     given = parser.parse_args()
     parts: tuple[Callable[[], Json], ...] = (
         lambda: false_alarms(given.suites),
+        lambda: experiments(given.suites),
         lambda: power(max(1, given.suites // 10)),
         lambda: single_runs(max(1, given.suites // 4)),
+        lambda: runs_of_processes(max(1, given.suites // 4)),
         lambda: recorded(given.suites),
         lambda: comparing_large_files(7),
     )

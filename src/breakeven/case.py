@@ -232,7 +232,7 @@ class Budget:
     `target_precision` is the relative half-width asked of the median's 95% interval; `min_rounds` is at
     least 6, since five rounds cannot give a 95% interval of a median; `max_rounds` keeps run files
     small (1,000 rounds are about 45 kB of JSON). `timeout_s` limits the whole case, its model's first call
-    included.
+    included. `processes` is how many processes time the case: each needs only its part of the rounds.
     """
 
     min_rounds: int = 6
@@ -240,6 +240,7 @@ class Budget:
     target_precision: float = 0.02
     max_rounds: int = 1000
     timeout_s: float = 600.0
+    processes: int = 1
 
     def __post_init__(self) -> None:
         """Check the limits.
@@ -268,7 +269,8 @@ class Budget:
         >>> Budget(max_time_s=1.0).shared_by(5).max_time_s
         0.2
         """
-        return replace(self, max_time_s=self.max_time_s / max(1, processes))
+        processes = max(1, processes)
+        return replace(self, max_time_s=self.max_time_s / processes, processes=processes)
 
 
 class OutcomeKind(StrEnum):

@@ -67,17 +67,17 @@ class Flag(StrEnum):
         "computed with subnormal numbers",
         2.0,
     )
+    LOST = (
+        "lost",
+        "rounds were lost in some processes of the run, so the interval rests on the others",
+        "look at the reason, and measure again",
+    )
     FEW_ROUNDS = ("few_rounds", "too few rounds for a 95% interval, so nothing is judged", _MORE_TIME)
     SHARED_GPU = (
         "shared_gpu",
         "other processes used the GPU",
         "free it and measure again",
         "shared the GPU with other processes",
-    )
-    LOST = (
-        "lost",
-        "some processes of the run gave no rounds of it",
-        "see the run file for how it ended in them, and measure again",
     )
     ZERO_TIME = (
         "zero_time",

@@ -6,10 +6,14 @@ Nothing is escaped here; each renderer escapes for its own format.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+
+from breakeven.errors import UsageError
 
 _MAX_LISTED = 3
 _NARROW, _EXACT = 0.02, 0.001  # widths that whole percentages, or tenths of them, cannot show
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -50,6 +54,23 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration.
+
+    >>> parse_duration("90s"), parse_duration("20m"), parse_duration("1h30m"), parse_duration("45")
+    (90.0, 1200.0, 5400.0, 45.0)
+
+    Raises:
+        UsageError: it is not a duration above 0.
+    """
+    found = _DURATION.fullmatch(text.strip().lower().replace(" ", "")) if text.strip() else None
+    parts = [float(part or 0) for part in found.groups()] if found else [0.0]
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if not 0 < seconds < 1e7:
+        raise UsageError(f"{text!r} is not a duration; write it as 90s, 20m or 1h30m")
+    return seconds
 
 
 def ratio(value: float | None) -> str:
@@ -127,6 +148,15 @@ def is_plural(device: str) -> bool:
     [False, True, False, False, False]
     """
     return device.startswith("cpu@") and device not in ("cpu@1", "cpu@best")
+
+
+def number_range(low: int, high: int) -> str:
+    """Return one number, or the range of two.
+
+    >>> number_range(5, 5), number_range(3, 5)
+    ('5', '3 to 5')
+    """
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def plural(count: int, noun: str) -> str:

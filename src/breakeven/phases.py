@@ -17,7 +17,7 @@ STEP_PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
 
 FLOPS, BYTES = "FLOP/s", "B/s"
 
-MAX_PROCESSES = 3
+MAX_PROCESSES = 2
 """The maximum number of processes that time a phase other than the headline."""
 
 
@@ -60,7 +60,7 @@ class Phase(StrEnum):
     TRAIN_SYNC = "train_sync", STEP_PARTS, FLOPS, True, False, False
 
     def processes(self, processes: int) -> int:
-        """Return how many of a run's processes time this phase: the headline all, the others up to three.
+        """Return how many of a run's processes time this phase: the headline all, the others up to two.
 
         The headline carries the answer; the others explain it.
         """
@@ -75,6 +75,11 @@ class Phase(StrEnum):
     def after(self) -> tuple[str, ...]:
         """The parts of a step after this phase."""
         return STEP_PARTS[STEP_PARTS.index(self.parts[-1]) + 1 :]
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether a round of it takes a whole step, its preparation included: all but a copy alone do."""
+        return bool(self.before) or len(self.parts) > 1
 
     @property
     def passes(self) -> tuple[str, ...]:

@@ -36,8 +36,7 @@ def test_same_output_as_compare(fake, capsys):
     assert cli.main(["ab", *COMMANDS]) == 1
     shown = capsys.readouterr()
     assert "Regressed: 1 of 20 cases" in " ".join(shown.out.split())
-    assert "5 new pairs" in shown.out
-    assert shown.err.splitlines()[1].startswith("breakeven: run 1 of 16: base (pair 1), ")
+    assert shown.err.splitlines()[1].startswith("breakeven: run 1 of at most 20: base (pair 1), ")
 
 
 def test_json(fake, capsys):
@@ -47,7 +46,6 @@ def test_json(fake, capsys):
     jsonschema.validate(content, json_schema(ComparisonJson))
     assert content["verdict"] == "regressed"
     assert content["counts"]["regressed"] == 1
-    assert any("5 new pairs" in warning for warning in content["warnings"])
     (row,) = [row for row in content["cases"] if row["case"] == CASES[3]]
     assert (row["n_baseline"], row["n_candidate"]) == (5, 5)
 
@@ -61,15 +59,33 @@ def test_options_of_compare(fake, capsys):
 
 def test_pairs_and_budget(fake, capsys):
     machine = fake(Machine({"candidate": dict.fromkeys(CASES, 1.3)}))
-    assert cli.main(["ab", *COMMANDS, "--pairs", "4", "--budget", "1h"]) == 1
+    assert cli.main(["ab", *COMMANDS, "--pairs", "4", "--budget", "1h"]) == 3
     assert len(machine.jobs) == 8
 
 
-def test_finished_experiment_starts_over(fake, capsys):
+def test_fail_on_decides_when_it_ends(fake, capsys):
+    """A regression is enough, unless the exit code does not matter."""
+    machine = fake(Machine(SLOW, noise=0.05))
+    assert cli.main(["ab", *COMMANDS, "--pairs", "7"]) == 1
+    assert len(machine.jobs) == 10
+    assert cli.main(["ab", *COMMANDS, "--pairs", "7", "--fail-on", "none"]) == 0
+    assert len(machine.jobs) == 14
+
+
+def test_finished_experiment_is_shown_again(fake, capsys):
+    """In any format, without measuring; --fresh measures again."""
     machine = fake(Machine(noise=0.001))
     assert cli.main(["ab", *COMMANDS]) == 0
+    first = capsys.readouterr()
     assert cli.main(["ab", *COMMANDS]) == 0
-    assert len(machine.jobs) == 12
+    again = capsys.readouterr()
+    assert again.out == first.out
+    assert "10 runs since " in again.err
+    assert cli.main(["ab", *COMMANDS, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["unchanged"] == 20
+    assert len(machine.jobs) == 10
+    assert cli.main(["ab", *COMMANDS, "--fresh"]) == 0
+    assert len(machine.jobs) == 20
     assert "breakeven-ab/previous" in capsys.readouterr().err
 
 
@@ -80,7 +96,7 @@ def test_interrupt_and_resume(fake, capsys):
     assert shown.out == ""
     assert shown.err.splitlines()[-1] == INTERRUPTED.format("3 completed runs are")
     assert cli.main(["ab", *COMMANDS]) == 1
-    assert len(machine.jobs) == 17
+    assert len(machine.jobs) == 11
     assert "resuming in " in capsys.readouterr().err
 
 
@@ -101,7 +117,7 @@ def test_resume_in_another_working_directory(fake, tmp_path, monkeypatch, capsys
         (("--threshold", "5%"), 2),
         (("--resolution", "5%"), 2),
         (("--base", "other {out}"), 2),
-        (("--pairs", "4"), 1),
+        (("--pairs", "5"), 1),
         (("--fail-on", "none"), 0),
     ],
 )
@@ -125,7 +141,7 @@ def test_result_that_could_not_be_printed(fake, monkeypatch, capsys):
         patch.setattr("breakeven.cli._discard_output", lambda: None)
         assert cli.main(["ab", *COMMANDS]) == 2
     assert cli.main(["ab", *COMMANDS]) == 0
-    assert len(machine.jobs) == 6
+    assert len(machine.jobs) == 10
 
 
 SCRIPT = """
@@ -152,7 +168,7 @@ def script(tmp_path, name, slow=1.0):
 def test_real_processes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     base, candidate = script(tmp_path, "base.py"), script(tmp_path, "candidate.py", 1.3)
-    assert cli.main(["ab", "--base", base, "--candidate", candidate, "--pairs", "4", "--format", "json"]) == 1
+    assert cli.main(["ab", "--base", base, "--candidate", candidate, "--pairs", "5", "--format", "json"]) == 1
     content = json.loads(capsys.readouterr().out)
     assert [row["case"] for row in content["cases"] if row["verdict"] == "regressed"] == [
         "m2 train cpu batch=64 width=128"

@@ -28,7 +28,9 @@ def fake(tmp_path, monkeypatch):
 def test_stores_and_prints_the_noise_floor(fake, tmp_path, capsys):
     machine = fake(Machine())
     assert cli.main(["calibrate", "base {out}", "--runs", "4"]) == 0
-    assert len(machine.jobs) == 4
+    assert [dict(job.environment) for job in machine.jobs] == [
+        {"BREAKEVEN_PROCESSES": "1", "BREAKEVEN_SEED": str(seed)} for seed in (1, 2, 3, 4)
+    ]
     floor = read_floor(tmp_path / ".breakeven" / "noise", machine_of(box("here")))
     assert (floor.runs, floor.command, list(floor.medians_s)) == (4, "base {out}", list(CASES))
     shown = capsys.readouterr()

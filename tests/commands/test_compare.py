@@ -1,8 +1,10 @@
 """`breakeven compare`: its arguments, its output and its exit codes."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -91,6 +93,19 @@ def test_single_runs(here, capsys):
     assert cli.main(["compare", a, b, "--format", "json"]) == 3
     assert json.loads(capsys.readouterr().out)["counts"]["inconclusive"] == 10
     assert cli.main(["compare", a, b, "--fail-on", "regressed"]) == 0
+
+
+def test_newer_journal(here, capsys):
+    """One line on standard error for each run beside which a newer one died."""
+    (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", levels(), runs=1, first=1)
+    Path(f"{b}.journal").touch()
+    os.utime(b, (0, 0))
+    cli.main(["compare", a, b, "--format", "json"])
+    shown = capsys.readouterr()
+    json.loads(shown.out)
+    assert [line.partition(" is newer")[0] for line in shown.err.splitlines()] == [
+        f"breakeven: {Path(b).name}.journal"
+    ]
 
 
 def test_noise_floor(here):

@@ -264,6 +264,19 @@ def test_page(history, slower, tmp_path):
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_order_of_page(history, tmp_path):
+    """Of the regressions, `train` is first though another phase changed more."""
+    phases = {"step": medians(30, 2.0, 20), "train": medians(30, 1.1, 20)}
+    rows = zip(*phases.values(), strict=True)
+    contents = [
+        content(i, [benchmark([t] * 6, phase=p) for p, t in zip(phases, row, strict=True)])
+        for i, row in enumerate(rows)
+    ]
+    history("show", "--store", add(tmp_path, contents), "-o", tmp_path)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.index("mlp train cpu") < page.index("mlp step cpu")
+
+
 def test_cut_page(history, tmp_path, monkeypatch):
     """The page is cut, and a pattern narrows it."""
     monkeypatch.setattr("breakeven.render.history_page.MAX_DRAWN", 2)

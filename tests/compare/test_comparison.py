@@ -2,15 +2,19 @@
 
 import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
-from breakeven.compare.comparison import CaseComparison, whole_verdict
+from breakeven.compare.comparison import CaseComparison, compare, whole_verdict
 from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.reliability import undecided, unlike_steps, zero_medians
+from breakeven.runs.machine import Machine
 from breakeven.runs.reader import read_side
+from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.verdict import Verdict
 from support.comparisons import PHASES, a_run, compared, levels, machine, side, two_sides
-from support.run_files import benchmark, outcome, write
+from support.run_files import benchmark, outcome, run, write
 
 TRAIN_64 = "mlp train cpu batch=64 width=128"
 
@@ -220,3 +224,129 @@ def test_side_of_both_kinds(tmp_path):
     )
     found = compared(one + two, three + four)
     assert len(unlike_steps(found)) == 2
+
+
+SLOWER = levels(slower=PHASES, by=1.3)
+
+
+def one_run(tmp_path, after, floor=None, **settings):
+    """The comparison of two runs of five processes, which vary by 0.5%; no noise between the runs."""
+    settings = {"processes": 5, "noise": 0.0, "runs": 1} | settings
+    before = side(tmp_path, "a", levels(), **settings)
+    return compared(before, side(tmp_path, "b", after, first=1, **settings), floor=floor)
+
+
+def test_processes_of_one_time(tmp_path):
+    """Processes of two runs show a ratio and its interval; nothing is tested, not even an equal time."""
+    for by, after in ((1.3, SLOWER), (1.0, levels())):
+        found = one_run(tmp_path, after)
+        assert (found.verdict, found.counts["inconclusive"]) == ("inconclusive", 10)
+        for case in found.cases:
+            assert (case.n_baseline, case.n_candidate, case.p, case.q, case.sd) == (5, 5, None, None, None)
+            assert case.low < by < case.high < 1.03 * by
+        assert found.common_shift.low < math.log(by) < found.common_shift.high
+
+
+def test_interval_over_processes(tmp_path):
+    """It is that of Student's t for a case alone: its rounds give it no precision."""
+    medians = [1.0, 1.1, 1.3], [1.2, 1.5, 1.6, 1.7]
+    paths = []
+    for name, of_side in zip("ab", medians, strict=True):
+        times = np.outer(of_side, [0.999, 1.0, 1.001]).ravel().tolist()
+        content = run([benchmark(times, processes=[3] * len(of_side))], machine=machine())
+        paths.append([write(tmp_path / f"{name}.json", content)])
+    (case,) = compared(*paths).cases
+    before, after = (np.log(of_side) for of_side in medians)
+    known = stats.ttest_ind(after, before).confidence_interval(0.95)
+    assert case.ratio == pytest.approx(math.exp(after.mean() - before.mean()))
+    assert (case.low, case.high) == (pytest.approx(math.exp(known.low)), pytest.approx(math.exp(known.high)))
+    assert (case.baseline_s, case.candidate_s) == (
+        pytest.approx(math.exp(before.mean())),
+        pytest.approx(math.exp(after.mean())),
+    )
+
+
+def test_noise_between_times(tmp_path):
+    """A floor whose runs vary by 0.5% finds 30% in runs of five processes; one of 30% does not."""
+    for noise, verdict in ((0.005, "regressed"), (0.3, "inconclusive")):
+        runs = side(tmp_path, "floor", levels(), 10, first=20, noise=noise, processes=5, within=0.001)
+        found = one_run(tmp_path, SLOWER, floor_of(read_side(runs)))
+        assert (found.verdict, found.counts[verdict]) == (verdict, 10)
+
+
+def test_floor_of_as_many_processes(tmp_path):
+    """The floor's noise is that of runs with as many processes as those to judge."""
+    runs = side(tmp_path, "floor", levels(), 10, first=20, noise=0.0, processes=25, within=0.1)
+    floor = floor_of(read_side(runs))
+    sds = {
+        count: np.median([case.sd for case in one_run(tmp_path, SLOWER, floor, processes=count).cases])
+        for count in (1, 4, 25)
+    }
+    for count, sd in sds.items():
+        assert sd == pytest.approx(0.1 / math.sqrt(count), rel=0.25), count
+
+
+def test_floor_of_the_fewest_processes(tmp_path):
+    """A run of one process against one of 25 is judged by the noise of one."""
+    runs = side(tmp_path, "floor", levels(), 10, first=20, noise=0.0, processes=25, within=0.1)
+    sides = [
+        side(tmp_path, f"{processes}-", levels(), 1, first=processes, processes=processes)
+        for processes in (1, 25)
+    ]
+    for before, after in (sides, sides[::-1]):
+        found = compared(before, after, floor=floor_of(read_side(runs)))
+        assert np.median([case.sd for case in found.cases]) == pytest.approx(0.1, rel=0.25)
+
+
+def test_runs_of_several_processes(tmp_path):
+    """Of several runs a side each counts once: their processes share a time, so they do not add precision."""
+    found = {}
+    for processes in (2, 50):
+        sides = [
+            side(tmp_path, f"{name}{processes}-", levels(), 3, first=first, noise=0.05, within=1e-6,
+                 processes=processes)
+            for first, name in enumerate("ab")
+        ]  # fmt: skip
+        found[processes] = compared(*sides).cases
+    assert {case.n_baseline for case in found[50]} == {150}
+    for few, many in zip(*found.values(), strict=True):
+        assert many.high / many.low == pytest.approx(few.high / few.low, rel=0.5)
+        assert many.high / many.low > 1.1
+
+
+def test_process_without_rounds(tmp_path):
+    """A process that gave none, or was not to time the phase, is not counted."""
+    contents = [a_run(levels(), seed=i, processes=3, hour=i) for i in range(2)]
+    lost = contents[1]["benchmarks"][0]
+    lost["extra_info"]["processes"] = [12, 0, 24]
+    found = compared(*([write(tmp_path / f"{i}.json", c)] for i, c in enumerate(contents)))
+    (case,) = [case for case in found.cases if case.n_candidate != 3]
+    assert (case.n_baseline, case.n_candidate) == (3, 2)
+    assert case.low < case.ratio < case.high
+
+
+def shifted(rng, runs, cases=30, processes=5):
+    """Log times of runs, shape (runs, cases, processes); each run has a shift of its own, of 5%."""
+    own = 0.02 * rng.standard_normal((runs, cases, processes))
+    return own + 0.05 * rng.standard_normal((runs, 1, 1))
+
+
+def run_of_logs(logs, index=0):
+    """A run of these log times, shape (cases, processes), one round each."""
+    counts = (1,) * logs.shape[1]
+    cases = {
+        f"case{i}": CaseResult(f"case{i}", None, np.exp(row), float(np.exp(row).mean()), processes=counts)
+        for i, row in enumerate(logs)
+    }
+    return Run(f"{index}.json", Machine("box", "box", {}), cases, digest=str(index))
+
+
+@pytest.mark.parametrize("floor", [False, True])
+def test_shift_between_times(floor):
+    """What all processes of a run share is no regression: never without a floor, with one in 5% of suites."""
+    rng, alarms, suites = np.random.default_rng(5), 0, 100
+    for _ in range(suites):
+        known = floor_of([run_of_logs(logs) for logs in shifted(rng, 10)]) if floor else None
+        sides = [[run_of_logs(logs, i)] for i, logs in enumerate(shifted(rng, 2))]
+        alarms += compare(*sides, floor=known).counts["regressed"] > 0
+    assert alarms <= (0.05 * suites if floor else 0)

@@ -13,6 +13,7 @@ from breakeven.compare.noise_floor import (
     detectable,
     floor_of,
     floor_warnings,
+    log_sds,
     noise_levels,
     read_floor,
     write_floor,
@@ -112,6 +113,18 @@ def test_noise_levels():
     assert noise_levels(floor(noise)) == pytest.approx((0.06, 0.10))
 
 
+def test_log_sds():
+    """Normal distributions with the 95% intervals of Student's; a case that it lacks is as the others."""
+    noise = 0.05 * np.random.default_rng(0).standard_normal((200, 5))
+    known = floor(noise)
+    found = log_sds(known, ["case0", "case7", "unknown"])
+    assert found == pytest.approx([0.05] * 3, rel=0.25)
+    alone = floor(np.array([[0.1, -0.1]]))
+    student, normal = 12.706, 1.960
+    assert log_sds(alone, ["case0"]) == pytest.approx([0.1 * math.sqrt(2) * student / normal], rel=1e-3)
+    assert log_sds(alone, ["unknown", "case0"])[0] == 0.0
+
+
 def test_floor_of(tmp_path):
     """A floor has the median of every case in every run."""
     found = floor_of(runs_of(tmp_path, [1.0, 2.0], [1.1], [1.2, 2.2]), "cmd")
@@ -200,6 +213,8 @@ def test_path_stays_in_the_directory(tmp_path, class_id):
         ({"medians_s": {"a": [True, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [math.nan, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [1e31, 1.0]}}, "medians_s['a'][0]"),
+        ({"medians_s": {"a": [[1.0, -1.0], 1.0]}}, "medians_s['a'][0][1]"),
+        ({"medians_s": {"a": [[1.0], [[1.0]]]}}, "medians_s['a'][1][0]"),
     ],
 )
 def test_damaged_file(tmp_path, change, field):
@@ -240,3 +255,20 @@ def test_fewer_runs_than_before():
     small, large = floor([[0.0, 0.1]]), floor([[0.0, 0.1, 0.2]])
     assert "--runs 3" in floor_warnings(small, large)[0]
     assert floor_warnings(large, small) == floor_warnings(small, small) == []
+
+
+def test_runs_of_several_processes(tmp_path):
+    """The median of each process is stored, and a run is one replicate: the mean over its processes."""
+    contents = [
+        run([benchmark([1.0] * 6 + [4.0] * 6, "m0", processes=[6, 6]), benchmark([2.0] * 6, "m1")]),
+        run([benchmark([2.0] * 6, "m0", processes=[6, 0]), benchmark([3.0] * 6, "m1", processes=[6])]),
+    ]
+    runs = [read_run(write(tmp_path / f"{i}.json", content)) for i, content in enumerate(contents)]
+    path = write_floor(floor_of(runs), tmp_path / "noise")
+    found = read_floor(path.parent, runs[0].machine)
+    assert list(found.medians_s.values()) == [[[1.0, 4.0], [2.0, None]], [2.0, 3.0]]
+    names = list(found.medians_s)
+    np.testing.assert_allclose(np.exp(found.logs(names)), [[2.0, 2.0], [2.0, 3.0]])
+    np.testing.assert_allclose(np.exp(found.logs(names, [1, 5])), [[1.0, 2.0], [2.0, 3.0]])
+    assert all(found.includes(name) for name in names)
+    assert noise_levels(found)[0] == pytest.approx(math.log(1.5) / math.sqrt(2) / 2)

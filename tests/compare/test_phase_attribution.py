@@ -49,7 +49,7 @@ def test_cells_in_one_line(tmp_path):
         # A phase that became faster does not explain a slower step.
         (levels((1,)), {"backward": 0.0082, "forward": 0.002, "step": 0.004, "train": 0.018},
          [("train", ["backward", "step"])]),
-        (levels((1,)), {"transfer": 0.002, "step": 0.0019, "forward": 0.0031, "train": 0.0122},
+        (levels((1,)), {"transfer": 0.002, "step": 0.0019, "forward": 0.0035, "train": 0.0122},
          [("train", ["transfer", "step", "forward"])]),
         (levels((1,)), {"train": 0.02}, [("train", [])]),
         (levels((1,)), {"transfer": 0.002, "step": 0.0001}, [("step", []), ("transfer", [])]),
@@ -73,3 +73,53 @@ def test_no_phases_but_whole_steps(tmp_path):
     before = {("train", 1): 0.01, ("train_sync", 1): 0.011}
     line = text(tmp_path, before, {key: 2 * seconds for key, seconds in before.items()})
     assert "in no single phase" not in line
+
+
+def after(cases):
+    """The phases of every attribution, and those that changed as one before them did."""
+    return [(one.key.phase, [case.key.phase for case in one.after]) for one in attribute_changes(cases)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        # The optimizer's step runs colder after a slower forward pass, by 0.13 of 1 ms.
+        ({"forward": 0.006, "step": 0.00113, "train": 0.01313}, [("train", ["step"])]),
+        ({"forward": 0.006, "step": 0.00113}, [("forward", ["step"])]),
+        ({"forward": 0.006, "step": 0.00113, "backward": 0.0045}, [("forward", ["step"]), ("backward", [])]),
+        ({"forward": 0.006, "step": 0.0018}, [("forward", []), ("step", [])]),
+        ({"step": 0.004, "forward": 0.0033}, [("step", []), ("forward", [])]),
+        ({"forward": 0.0025, "step": 0.0008}, [("forward", []), ("step", [])]),
+        ({"forward": 0.0015, "step": 0.0007}, [("forward", ["step"])]),
+    ],
+    ids=[
+        "with the step",
+        "alone",
+        "another phase faster",
+        "too much",
+        "before",
+        "faster, too much",
+        "faster",
+    ],
+)
+def test_colder_after_a_slower_phase(tmp_path, changed, found):
+    """A small change is attributed to a larger one of a phase that runs before it."""
+    before = levels((1,))
+    sides = before, before | {(phase, 1): seconds for phase, seconds in changed.items()}
+    compared = two_sides(tmp_path, *sides, noise=0.001)
+    assert sorted(after(compared.cases)) == sorted(found)
+    if found == [("train", ["step"])]:
+        assert {case.key.phase: case.verdict for case in compared.cases}["step"] == "regressed"
+        assert "largest change: mlp forward cpu" in describe(compared).headline
+        (line,) = describe(compared).changed_phases
+        assert line.startswith("mlp on cpu: train +31% at batch 1 width=128, all of it forward; step too")
+
+
+def test_headline_names_the_phase_that_changed(tmp_path):
+    """Not the one after it, though its ratio is larger; nor has that one a share of the step's change."""
+    before = levels((1,))
+    after = before | {("backward", 1): 0.007, ("step", 1): 0.00145, ("train", 1): 0.01245}
+    found = two_sides(tmp_path, before, after, noise=0.001)
+    assert "3 of 5 cases are slower; largest change: mlp backward" in describe(found).headline
+    (one,) = attribute_changes(found.cases)
+    assert [phase for phase, _ in one.phases] == ["backward"]

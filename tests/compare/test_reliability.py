@@ -10,7 +10,7 @@ from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.reliability import RunsNeeded
 from breakeven.runs.reader import read_side
 from breakeven.stats.regression import runs_needed
-from support.comparisons import a_run, compared, levels, side, two_sides
+from support.comparisons import PHASES, a_run, compared, levels, side, two_sides
 from support.run_files import outcome, write
 
 
@@ -98,3 +98,21 @@ def test_includes_unknown_cases(tmp_path):
     (unknown,) = [case for case in found.cases if not floor.includes(case.case)]
     assert (unknown.case, unknown.verdict) == ("mlp train cpu batch=512 width=128", "unchanged")
     assert unknown.q is not None
+
+
+def test_untested(tmp_path):
+    """Of single runs, those that no floor judged, for no other reason."""
+    floor = floor_of(read_side(side(tmp_path, "floor", levels(), runs=8, first=20)))
+    one, three = side(tmp_path, "a", levels(), runs=1), side(tmp_path, "b", levels(), runs=3, first=1)
+    assert len(reliability.untested(compared(one, three[:1]))) == 10
+    assert reliability.untested(compared(one, three[:1], floor=floor)) == []
+    assert (
+        reliability.single_runs(compared(one, three)) == reliability.single_runs(compared(three, one)) == []
+    )
+    kinds = [
+        side(tmp_path, name, levels((1,)), 1, first=first, device="cuda", steps=steps)
+        for first, (name, steps) in enumerate((("waits", ...), ("loops", 50)))
+    ]
+    found = compared(*kinds)
+    assert len(reliability.single_runs(found)) == 5
+    assert {case.key.phase for case in reliability.untested(found)} == {*PHASES} - {"train"}

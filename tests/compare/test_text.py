@@ -4,6 +4,7 @@ import pytest
 
 from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.text import describe
+from breakeven.fitness import Load, Look
 from breakeven.runs.reader import read_side
 from support.comparisons import PHASES, compared, levels, machine, side, two_sides
 from support.run_files import outcome
@@ -19,6 +20,18 @@ def test_changed_machine(tmp_path):
     text = describe(found)
     assert text.headline == "Inconclusive: the machine changed, as the canary on cpu shows."
     assert len(text.warnings) == 1
+
+
+def test_busy_machine(tmp_path):
+    """Each run on a busy machine is named, with the reason and the remedy."""
+    look = Look(Load(2, 0.9, 0.0, 0.9))
+    info = machine()
+    info["breakeven"]["state"] = {"look": look.as_dict()}
+    before = side(tmp_path, "a", BEFORE)
+    found = compared(before, side(tmp_path, "b", BEFORE, runs=1, first=1, machine_info=info))
+    assert describe(found).warnings[0] == (
+        f"{tmp_path / 'b0.json'}: measured on a busy machine: {look.load.problem}"
+    )
 
 
 def test_names_are_one_line(tmp_path):
@@ -47,7 +60,7 @@ def test_single_runs(tmp_path, noise):
     """Three warnings: the missing noise floor, what it would take, and nothing else."""
     text = describe(two_sides(tmp_path, BEFORE, BEFORE, runs=1, noise=noise))
     assert [warning.split(" ")[:2] for warning in text.warnings] == [["one", "run"], ["10", "cases"]]
-    assert text.headline == "Inconclusive: 10 of 10 cases cannot be distinguished from noise within ±10%."
+    assert text.headline.startswith("Inconclusive: 10 of 10 cases timed in one run per side")
 
 
 def by_floor(tmp_path, before, **settings):
@@ -61,3 +74,14 @@ def test_floor_without_a_case(tmp_path):
     """A case that the floor does not include is named."""
     _, unknown = by_floor(tmp_path, BEFORE | {("train", 512): 0.01})
     assert "1 of 11 cases (mlp train cpu batch=512 width=128)" in unknown
+
+
+def test_single_runs_of_several_processes(tmp_path):
+    """The intervals are said not to include the noise between the two times."""
+    after = levels(slower=PHASES, by=1.5)
+    text = describe(two_sides(tmp_path, BEFORE, after, runs=1, processes=5))
+    assert "(breakeven ab)" in text.headline
+    assert [warning.split(" ")[:6] for warning in text.warnings] == [
+        ["one", "run", "per", "side:", "the", "intervals"],
+        ["10", "cases", "inconclusive:", "an", "interval", "of"],
+    ]

@@ -3,16 +3,13 @@
 import os
 import sys
 import tracemalloc
-from collections import namedtuple
 
-import psutil
 import pytest
 import torch
 
-from breakeven.doctor import contention
 from breakeven.doctor import facts as facts_module
-from breakeven.doctor.contention import CpuSample, sample_cpu, stolen_share, typical
 from breakeven.doctor.facts import read_facts, read_frequency, throttle_count
+from breakeven.fitness import Load, Look
 
 
 def tree(root, **files):
@@ -26,8 +23,8 @@ def tree(root, **files):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    """Replace the sample of the CPU."""
-    monkeypatch.setattr(facts_module, "sample_cpu", lambda threads: CpuSample((1.0,) * threads))
+    """Replace the look at the machine."""
+    monkeypatch.setattr(facts_module, "take_look", lambda _: Look(Load(2, 0.0, 0.0, 0.0)))
 
 
 def test_governors_driver_and_turbo(tmp_path):
@@ -124,48 +121,12 @@ def test_device_that_does_not_start(quiet, monkeypatch):
     assert read_facts().devices[0].error == "CUDA error: out of memory"
 
 
-def test_sample_of_every_thread():
-    got = sample_cpu(3, seconds=0.01)
-    assert len(got.shares) == 3
-    assert 0 <= got.lost <= 1
-
-
-def test_lost_share():
-    assert CpuSample((1.0, 0.75)).lost == 0.25
-    assert CpuSample((1.02, 1.0), stolen=0.5).lost == 0.5
-    assert CpuSample((1.02,)).lost == 0.0
-
-
-def test_typical_is_the_median():
-    samples = [CpuSample((share,)) for share in (0.2, 1.0, 0.9)]
-    assert typical(samples) is samples[2]
-
-
-Times = namedtuple("Times", "user nice system idle iowait irq softirq steal guest guest_nice")
-
-
-def test_stolen_time(monkeypatch):
-    """It is a share of all CPU time; `user` and `nice` include the time of guests."""
-    readings = [Times(1, 0, 1, 7, 0, 0, 0, 1, 0.5, 0.5), Times(2, 0, 1, 7, 0, 0, 0, 2, 1.5, 0.5)]
-    monkeypatch.setattr(psutil, "cpu_times", lambda: readings.pop(0))
-    before, after = contention.cpu_times(), contention.cpu_times()
-    assert (before, after) == ((1, 10), (2, 12))
-    assert stolen_share(before, after) == 0.5
-    assert stolen_share(before, before) is None
-    assert stolen_share(None, after) is None
-
-
-def test_stolen_time_is_unknown(monkeypatch):
-    """Only Linux counts it, and a container may hide it."""
-
-    def hidden():
-        raise FileNotFoundError("/proc/stat")
-
-    monkeypatch.setattr(psutil, "cpu_times", namedtuple("Times", "user idle", defaults=(1.0, 2.0)))
-    assert contention.cpu_times() is None
-    monkeypatch.setattr(psutil, "cpu_times", hidden)
-    assert contention.cpu_times() is None
-    assert sample_cpu(1, seconds=0.01).stolen is None
+def test_look(monkeypatch):
+    """It is the one of a run, at the devices measured by default; what it cannot count is unreadable."""
+    monkeypatch.setattr(facts_module, "take_look", lambda devices: Look(Load(2), len(devices)))
+    facts = read_facts()
+    assert facts.look == Look(Load(2), len(facts.devices))
+    assert "other programs" in facts.unreadable
 
 
 def test_affinity(quiet, monkeypatch):

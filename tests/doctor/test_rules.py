@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from breakeven.doctor.contention import CpuSample
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.doctor.rules import RULES, Level, examine
+from breakeven.fitness import Load, Look, Program
 
 MACHINE = {
     "cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "tf32": False,
@@ -24,7 +24,7 @@ HEALTHY = MachineFacts(
     devices=(CPU, DeviceFacts("cuda", "H200", 8, GPU_STATE)),
     affinity=8,
     threads=8,
-    neighbors=CpuSample((1.0,) * 8, 0.0, 3),
+    look=Look(Load(8, 0.02, 0.0, 0.02), 8, 1e-4, 1e-4),
     cores=8,
     is_virtual=False,
     governors=("performance",),
@@ -34,6 +34,11 @@ HEALTHY = MachineFacts(
     load_average=(0.1, 0.1, 0.1),
     environment={"OMP_WAIT_POLICY": "PASSIVE", "OMP_PROC_BIND": "close"},
 )
+
+
+def losing(cpus, slowdown=1.0, **changes):
+    """What a look finds where other programs use that many CPUs, and threads are that much slower."""
+    return Look(Load(8, cpus, 0.0, cpus, **changes), 8, 1e-4, slowdown * 1e-4)
 
 
 def machine(**changes):
@@ -64,7 +69,16 @@ def test_healthy_machine():
 
 
 UNFIT = {
-    "busy neighbor": (machine(neighbors=CpuSample((0.95, 0.8), 0.0, 99)), "20% of a core", "top"),
+    "busy neighbor": (
+        machine(look=losing(0.4, programs=(Program("cc1", 7, 0.38),))),
+        "0.40 of 8 CPUs: cc1 (pid 7, 0.38 CPUs)",
+        "--breakeven-wait-idle",
+    ),
+    "slow threads": (
+        machine(look=replace(losing(0.02, 103.0), spins=True)),
+        "103 times as long on 8 threads",
+        "OMP_WAIT_POLICY=passive",
+    ),
     "governor": (
         machine(governors=("powersave",), frequency_driver="acpi-cpufreq"),
         "powersave (acpi-cpufreq)",
@@ -105,7 +119,7 @@ def test_unfit(name):
 
 
 NOTED = {
-    "busy neighbor": machine(neighbors=CpuSample((0.95,) * 8)),
+    "busy neighbor": machine(look=losing(0.2)),
     "spinning OpenMP threads": machine(environment={"OMP_PLACES": "cores"}),
     "part of a host": machine(is_virtual=True),
     "governor": machine(governors=("powersave",)),
@@ -185,12 +199,16 @@ HIDDEN = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no t
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"neighbors": CpuSample((0.985, 1.01), 0.01, 50)}, {}),
-        ({"neighbors": CpuSample((1.0, 1.0), 0.1)}, {"busy neighbor": "noted"}),
-        ({"neighbors": CpuSample((1.0, 1.0), 0.11)}, {"busy neighbor": "unfit"}),  # stolen time counts too
+        ({"look": losing(0.09)}, {}),
+        ({"look": losing(0.1)}, {"busy neighbor": "noted"}),
+        ({"look": losing(0.25)}, {"busy neighbor": "noted"}),
+        ({"look": losing(0.26)}, {"busy neighbor": "unfit"}),
+        ({"look": losing(0.02, 11.0)}, {}),  # threads that sleep take long to wake
+        ({"look": losing(0.3, 11.0)}, {"busy neighbor": "unfit", "slow threads": "unfit"}),
+        ({"look": Look(Load(8))}, {}),
         (
-            {"environment": BOUND, "neighbors": CpuSample((0.95,) * 8)},
-            {"busy neighbor": "noted", "spinning OpenMP threads": "unfit"},
+            {"environment": BOUND, "look": losing(0.2)},
+            dict.fromkeys(("busy neighbor", "spinning OpenMP threads"), "noted"),
         ),
         ({"environment": {**BOUND, "GOMP_SPINCOUNT": "0"}}, {}),
         ({"environment": {**BOUND, "KMP_BLOCKTIME": "0"}}, {}),
@@ -208,7 +226,6 @@ HIDDEN = {"governor": "no cpufreq", "turbo": "no boost", "CPU throttling": "no t
         (
             {
                 "devices": (CPU,), "governors": ("powersave",), "turbo": True, "environment": BOUND,
-                "neighbors": CpuSample((0.99,) * 8),
             },
             dict.fromkeys(("governor", "spinning OpenMP threads", "turbo"), "noted"),
         ),

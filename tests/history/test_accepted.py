@@ -18,9 +18,9 @@ from breakeven.history.accepted import Acceptance, Direction, read_accepted, wri
 from breakeven.history.query import StoredRun
 from support.histories import commit
 
-RUN = Acceptance("", Direction.WORSE, ("a",), "r", "2026-01-02", "2026-01-01T00:00:00+00:00")
+RUN = Acceptance("", Direction.WORSE, ("a",), "r", "2026-01-02", "2026-01-01T00:00:00+00:00", True)
 ONE = Acceptance(commit(1), Direction.WORSE, ("mlp train cpu batch=64",), "one more layer", "2026-01-02")
-TWO = Acceptance(commit(2), Direction.BETTER, ("a*", "b"), "fused \u2013 at last", "2026-01-03")
+TWO = Acceptance(commit(2), Direction.BETTER, ("a*", "b"), "fused \u2013 at last", "2026-01-03", whole=True)
 
 
 def test_round_trip(tmp_path):

@@ -16,6 +16,7 @@ from breakeven.case import CaseKey
 from breakeven.errors import RunFileError, StoreError
 from breakeven.history import store
 from breakeven.history.query import TrackOutcome, files_of, read_store
+from breakeven.runs.reader import read_run
 from support.histories import add, commit, content, medians, ran_out, timed
 from support.reports import box
 from support.run_files import benchmark, outcome, run, write
@@ -71,6 +72,25 @@ def test_medians(tmp_path):
     [file] = files_of(path)
     stored = duckdb.execute("SELECT workload, median_s FROM read_parquet(?)", [str(file)]).fetchall()
     assert sorted(stored) == [("bare", 7.0), ("mlp", None)]
+
+
+def test_medians_of_processes(tmp_path):
+    """The process is the replicate; a file of version 1, without their numbers of rounds, is read too."""
+    rounds, counts = [1.0] * 9 + [3.0, 2.0, 4.0, 7.0, 8.0, 9.0, 10.0], [9, 0, 3, 4]
+    path = add(tmp_path, [content(0, [benchmark(rounds, processes=counts)]), content(1, [benchmark(rounds)])])
+    files = files_of(path)
+    assert [read(file) for file in files] == [(rounds, counts), (rounds, None)]
+    old = tmp_path / "old.parquet"
+    duckdb.execute(f"COPY (SELECT * EXCLUDE (processes, steps) FROM '{files[1]}') TO '{old}'")
+    shutil.move(old, files[1])
+    [track] = read_store(path).tracks
+    assert track.time_s.tolist() == [3.0, 1.0]
+    assert track.time_s[0] == read_run(str(tmp_path / "runs" / "store0000.json")).cases[track.case].median_s
+
+
+def read(file):
+    """Return the rounds of a file's only case, and how many belong to each process."""
+    return duckdb.execute("SELECT times_s, processes FROM read_parquet(?)", [str(file)]).fetchone()
 
 
 def test_order_of_runs(tmp_path):
@@ -369,14 +389,14 @@ def test_reading_version_1():
 
 
 def test_writing_as_version_1(tmp_path):
-    """The same run has the same file name, digest, columns and rows as in version 1; `steps` is added."""
+    """The same run has the same file name, digest, columns and rows as in version 1; two are added."""
     path = add(tmp_path, [version_1_run(0), version_1_run(1)])
     assert in_store(path) == in_store(VERSION_1)
     for old, new in zip(files_of(VERSION_1), files_of(path), strict=True):
         query = "SELECT {} FROM read_parquet(?, hive_partitioning = false)"
         ours, theirs = (
             duckdb.connect().execute(query.format(columns), [str(file)])
-            for file, columns in ((new, "* EXCLUDE steps"), (old, "*"))
+            for file, columns in ((new, "* EXCLUDE (steps, processes)"), (old, "*"))
         )
         assert ours.description == theirs.description
         assert repr(ours.fetchall()) == repr(theirs.fetchall())
@@ -471,7 +491,7 @@ def test_untimed_among_loops(tmp_path):
 def test_steps_in_a_store_of_version_1(tmp_path):
     """Its files have no such column."""
     path = add(tmp_path, [content(0, [benchmark(FEW, device="cuda", steps=50)])])
-    rewrite(files_of(path)[0], "* EXCLUDE steps")
+    rewrite(files_of(path)[0], "* EXCLUDE (steps, processes)")
     add(tmp_path, [content(1, [benchmark(FEW, device="cuda", steps=50)])])
     [track] = read_store(path).tracks
     assert track.uncounted.tolist() == [0]

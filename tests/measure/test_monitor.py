@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from breakeven.hardware import nvml
+from breakeven.hardware import load, nvml
 from breakeven.hardware.cpus import core_sizes
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.measure import monitor
@@ -168,11 +168,11 @@ def cpus_of(monkeypatch, usable, path):
     total = SimpleNamespace(user=60.0, system=4.0, nice=2.0, steal=1.0, idle=396.0)
     monkeypatch.setattr(psutil, "cpu_times", lambda percpu=False: every if percpu else total)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 4 if logical else 2)
-    monkeypatch.setattr(monitor, "affinity", lambda: usable)
-    monkeypatch.setattr(monitor, "core_sizes", partial(core_sizes, cpus=path))
-    monitor._cores_of.cache_clear()
+    monkeypatch.setattr(load, "affinity", lambda: usable)
+    monkeypatch.setattr(load, "core_sizes", partial(core_sizes, cpus=path))
+    load._cores_of.cache_clear()
     found = snapshot(Cpu(8))
-    monitor._cores_of.cache_clear()
+    load._cores_of.cache_clear()
     return found
 
 

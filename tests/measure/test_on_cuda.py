@@ -26,7 +26,7 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.timing import Round, time_once, time_round
 from breakeven.measure.workload import Workload, build, mlp
 from breakeven.phases import Phase
-from breakeven.report.bottleneck import Bound, kind_of
+from breakeven.report.bound import Bound, kind_of
 from support.known_work import NEEDS_CUDA
 from support.small_workloads import OPTIMIZERS, SIZES, bench_file, shipped, tiny
 

@@ -1,15 +1,18 @@
 """The coordinator: which processes it starts, and what it makes of the ways in which they end."""
 
+from itertools import count
+
 import pytest
 
 from breakeven.case import SCHEMA
 from breakeven.errors import UsageError
-from breakeven.plugin.coordinator import Coordinator, JournalUnwritableError
+from breakeven.plugin.coordinator import Coordinator
 from breakeven.plugin.worker import JOURNAL_FAILED, RESTART
 from breakeven.runs.journal import (
     CaseEnded,
     CaseStarted,
     JournalFile,
+    JournalUnwritableError,
     ProcessEnded,
     ProcessStarted,
     RunStarted,
@@ -80,7 +83,7 @@ class Run:
         )  # fmt: skip
         self.journal = read_journal(path)
         self.time = Time()
-        self.scripts, self.started, self.shown = [], [], []
+        self.scripts, self.started, self.shown, self.looked = [], [], [], []
 
     def script(self, *events, code=0, machine=MACHINE, stack=()):
         """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order."""
@@ -109,6 +112,9 @@ class Run:
     def show(self, line):
         pass
 
+    def look(self, *, is_first):
+        self.looked.append(is_first)
+
     def run(self, timeout_s=600.0, max_failures=0):
         Coordinator(
             self.journal,
@@ -117,6 +123,7 @@ class Run:
             timeout_s,
             max_failures,
             self,
+            self.look,
             self.time.clock,
             self.time.sleep,
         ).run()
@@ -129,7 +136,8 @@ class Run:
 @pytest.fixture
 def new(tmp_path):
     """Return a function that makes a run of some cases and processes."""
-    return lambda cases, processes=1: Run(tmp_path / "run.json.journal", cases, processes)
+    paths = (tmp_path / f"run{number}.json.journal" for number in count())
+    return lambda cases, processes=1: Run(next(paths), cases, processes)
 
 
 def test_each_process_once(new):
@@ -138,6 +146,7 @@ def test_each_process_once(new):
         run.script(*order, "end")
     run.run()
     assert run.started == [(0, ["a", "b"]), (1, ["a", "b"]), (2, ["a", "b"])]
+    assert run.looked == [True, False, False]
     assert run.journal.is_complete
 
 
@@ -225,6 +234,32 @@ def test_a_process_that_cannot_start(new):
     assert len(run.started) == 1
 
 
+def test_killed_before_it_started(new):
+    """It is started again, twice; a process that exits is not."""
+    run = new("a")
+    run.script(code=-9)
+    run.script(code=-9)
+    run.script("a+", "end")
+    run.run()
+    assert run.outcomes("a") == {0: "timed"}
+    run = new("b")
+    for _ in range(3):
+        run.script(code=-9)
+    with pytest.raises(UsageError, match="did not start"):
+        run.run()
+
+
+def test_resumed(new):
+    """A case that had begun in a run that was killed is timed; it does not hang."""
+    run = new("ab")
+    run.file.write(CaseStarted(process=0, case="a"))
+    list(run.journal.read_on())
+    run.time.now = 1e6
+    run.script("a+", "b+", "end")
+    run.run()
+    assert run.outcomes("a") == {0: "timed"}
+
+
 def test_asked_to_stop(new):
     """A process that ends in order with cases left was asked to, by -x for example."""
     run = new("ab", 3)
@@ -237,7 +272,7 @@ def test_asked_to_stop(new):
 def test_a_full_disk(new):
     run = new("ab", 2)
     run.script("a+", code=JOURNAL_FAILED)
-    with pytest.raises(JournalUnwritableError, match=r"journal cannot be written .*--breakeven-resume"):
+    with pytest.raises(JournalUnwritableError, match="no torch"):
         run.run()
 
 
@@ -263,7 +298,8 @@ def test_ctrl_c_ends_the_process(new):
         if run.journal.begun is not None and run.journal.begun.case == "b" and running[0].ended is None:
             raise KeyboardInterrupt
 
-    coordinator = Coordinator(run.journal, run.file, launch, 600.0, 0, run, run.time.clock, interrupted)
+    arguments = (run.journal, run.file, launch, 600.0, 0, run, run.look, run.time.clock, interrupted)
+    coordinator = Coordinator(*arguments)
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert running[0].ended == -15

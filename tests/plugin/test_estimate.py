@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from breakeven.case import Budget, CaseKey
+from breakeven.measure.earlier import Earlier
 from breakeven.measure.outcomes import CaseSkipped
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, simulated_workload
 from breakeven.measure.timing import time_round
-from breakeven.phases import parse_phases
-from breakeven.plugin.estimate import NOISE, DurationEstimate, Range, case_s, step_at
+from breakeven.phases import HEADLINE, parse_phases
+from breakeven.plugin.estimate import NOISE, STARTUP_S, DurationEstimate, Range, case_s, step_at
 from support.prompt_devices import Host, Prompt
 
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
@@ -46,6 +47,10 @@ def recorded(path, budget):
             step_s = step_at(case.batch_size, smaller)
             found.append((case, case_s(step_s, case.phase, case.device, budget, NOISE), step_s))
     return found
+
+
+HEADLINE_FIRST = sorted(parse_phases(()), key=lambda phase: phase is not HEADLINE)
+"""The phases in the order in which a run takes them."""
 
 
 def first_cells(cases):
@@ -97,7 +102,7 @@ def test_slow_model(device_type, name, budget, step_s):
     for batch_size in (64, 32, 16, 8, 1):
         part_s = step_s * (0.1 + 0.9 * batch_size / 64) / 5
         workload = simulated_workload(device, Costs(*[part_s] * 6))
-        for phase in parse_phases(()):
+        for phase in HEADLINE_FIRST:
             case, began_s, facts = CaseKey.of("slow", batch_size, phase, name), clock.now, {}
             try:
                 facts = runner.measure(
@@ -115,6 +120,77 @@ def test_slow_model(device_type, name, budget, step_s):
     errors = errors_of(estimate, costs)
     print(f"{name}, {step_s} s: {min(errors):+.0%} to {max(errors):+.0%}")
     assert max(map(abs, errors)) <= 0.25
+
+
+def measured_in_processes(processes, budget, device_type, name):
+    """Return ``[(process, case, seconds, seconds of a step)]`` of a model, by the real runner."""
+
+    def time_rounds(round_, plan):
+        for _ in range(plan.rounds):
+            time_round(round_, round_.trainer.device.clock)
+
+    found, handed_on = [], {}
+    for process in range(processes):
+        clock = SimulatedClock()
+        device, runner = device_type(clock, name=name), Runner(budget.shared_by(processes), clock)
+        runner.run_canary("start", [device])
+        for batch_size in (64, 16, 4, 1):
+            workload = simulated_workload(device, Costs(*[2e-4 + batch_size * 1.2e-4] * 6))
+            for phase in HEADLINE_FIRST:
+                if process >= phase.processes(processes):
+                    continue
+                case, began_s = CaseKey.of("w", batch_size, phase, name), clock.now
+                facts = runner.measure(
+                    case,
+                    device,
+                    lambda: workload,  # noqa: B023 - called at once
+                    time_rounds,
+                    Earlier.of(handed_on.setdefault(case, [])),
+                )
+                handed_on[case].append(facts["hand_on"])
+                found.append((process, case, clock.now - began_s, facts["step_s"]))
+    return found
+
+
+@pytest.mark.parametrize(("device_type", "name"), [(Host, "cpu"), (Prompt, "simulated")])
+def test_several_processes(device_type, name):
+    """The total is in the range before the first case, and within 25% once the first process is through."""
+    budget, processes = Budget(), 5
+    found = measured_in_processes(processes, budget, device_type, name)
+    cases = {case.label(): case for _, case, _, _ in found}
+    estimate = DurationEstimate(cases, budget, processes)
+    total_s, before = STARTUP_S * processes + sum(item[2] for item in found), estimate.left()
+    assert before.low_s < total_s < before.high_s
+    spent_s, errors = 0.0, []
+    for index, (process, case, seconds, step_s) in enumerate(found):
+        estimate.end(case.label(), seconds, step_s, process=process)
+        begun = STARTUP_S * (process + 1)
+        spent_s += seconds
+        if process or found[index + 1][0]:
+            errors.append((begun + spent_s + estimate.left().low_s) / total_s - 1)
+    print(f"{name}: {before} for {total_s:.0f} s, then {min(errors):+.0%} to {max(errors):+.0%}")
+    assert max(map(abs, errors)) <= 0.25
+    assert estimate.left() == Range(0.0, 0.0)
+
+
+def test_starts_are_counted():
+    """Of several processes, until each has ended a case."""
+    cases = {"a": CaseKey.of("w", 1, "train", "cpu"), "b": CaseKey.of("w", 1, "forward", "cpu")}
+    alone, several = DurationEstimate(cases, Budget()), DurationEstimate(cases, Budget(), 5)
+    assert several.left().low_s - alone.left().low_s > 4 * STARTUP_S
+    for process in range(5):
+        several.end("a", 0.5, 1e-3, process=process)
+    assert several.left().low_s < STARTUP_S
+    for process in range(3):  # the others time the headline alone
+        several.end("b", 0.5, 1e-3, process=process)
+    assert several.left() == Range(0.0, 0.0)
+
+
+def test_skipped_cases_are_not_tried_again():
+    """In a later process."""
+    skipped = case_s(2.0, "forward", "cpu", Budget().shared_by(5), 0.0, is_first=True, is_later=True)
+    assert skipped == 0.0
+    assert case_s(2.0, "train", "cpu", Budget().shared_by(5), 0.0, is_later=True) > 4.0
 
 
 def test_noise_costs_rounds():

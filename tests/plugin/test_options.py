@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from breakeven.fitness import Load, Look
 from breakeven.plugin.options import Options, command_line, words_of
 
 SWEEPS = """
@@ -155,3 +156,44 @@ def options(**given):
 )
 def test_wants_traceback(given, wanted):
     assert options(**given).wants_traceback is wanted
+
+
+@pytest.mark.parametrize(("option", "limit_s"), [((), 0.0), (("--breakeven-wait-idle=1h30m",), 5400.0)])
+def test_busy_machine(bench, monkeypatch, option, limit_s):
+    """The run waits if that was requested, warns before its first case, and records what it saw."""
+    look = Look(Load(2, 0.9, 0.0, 0.9), 2, 1e-4, 103e-4, spins=True)
+    waited = []
+    monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda devices: look if devices else None)
+    monkeypatch.setattr(
+        "breakeven.plugin.measuring.wait_until_idle",
+        lambda limit_s, notify: waited.append(limit_s) or notify("waiting"),
+    )
+
+    result = bench.write().run(*option)
+
+    assert result.ret == 0
+    assert waited == [limit_s] * bool(option)
+    assert ("breakeven: waiting" in result.outlines) is bool(option)
+    lines = [line for line in result.outlines if "cannot be trusted" in line]
+    assert lines == [f"breakeven: these numbers cannot be trusted: {problem}" for problem in look.problems()]
+    state = bench.file()["machine_info"]["breakeven"]["state"]
+    assert Look.from_dict(state["look"]) == look
+
+
+def test_no_look_where_nothing_is_timed(bench, monkeypatch):
+    monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda _: pytest.fail("looked"))
+    assert bench.write().run("--benchmark-disable").ret == 0
+
+
+def test_wait_idle_as_an_ini_key(bench, monkeypatch):
+    waited = []
+    monkeypatch.setattr(
+        "breakeven.plugin.measuring.wait_until_idle", lambda limit_s, _: waited.append(limit_s)
+    )
+    bench.write().pytester.makeini("[pytest]\nbreakeven_wait_idle = 5m\n")
+    assert bench.run().ret == 0
+    assert waited == [300.0]
+
+
+def test_bad_wait(bench, usage_error):
+    assert "--breakeven-wait-idle: 'soon'" in usage_error(bench.write().run("--breakeven-wait-idle=soon"))

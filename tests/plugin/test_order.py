@@ -103,6 +103,16 @@ def test_ini_seed(bench):
     assert bench.file()["breakeven"]["processes"][0]["seed"] == 2**32 - 1
 
 
+def test_seed_of_an_experiment(bench, monkeypatch):
+    """`breakeven ab` gives each run its seed in an environment variable; an option overrides it."""
+    monkeypatch.setenv("BREAKEVEN_SEED", "5")
+    bench.write().pytester.makeini("[pytest]\nbreakeven_seed = 3\n")
+    bench.run()
+    assert bench.file()["breakeven"]["processes"][0]["seed"] == 5
+    bench.run("--breakeven-seed=1")
+    assert bench.file()["breakeven"]["processes"][0]["seed"] == 1
+
+
 def test_other_tests_stay(bench):
     """Tests without a sweep, and functions with an invalid one, keep their places."""
     names = ("test_a", "test_b", "test_c")
@@ -128,14 +138,24 @@ def test_other_tests_stay(bench):
     assert bench.notes() == ["test_a", "2", "1", "test_b"]
 
 
-def test_failed_first(bench):
-    """Where another plugin changes the order after that, the order of the run is recorded."""
+def test_other_orders_do_not_matter(bench):
+    """A plugin that shuffles tests changes nothing: a machine's drift is that of the seeded order."""
     bench.write(PAIR.replace("    train", "    assert batch_size == 2\n    train")).run()
+    bench.run("--ff")
     assert bench.file()["breakeven"]["processes"][0]["order"] == ["pair batch=2", "pair batch=1"]
 
-    bench.run("--ff")
 
-    assert bench.file()["breakeven"]["processes"][0]["order"] == ["pair batch=1", "pair batch=2"]
+def test_headline_first(bench):
+    """In each cell and on each device, the time of a whole step is known before the other phases."""
+    bench.write(PAIR)
+    result = bench.run("-v", "--breakeven-phases=forward,train", "--breakeven-devices=cpu@1,cpu@2")
+    shown = [line.split("[")[1].split("]")[0] for line in result.outlines if "bench_pair[" in line]
+    assert shown == [
+        f"{batch}-{device}-{phase}"
+        for batch in (2, 1)
+        for device in ("cpu@1", "cpu@2")
+        for phase in ("train", "forward")
+    ]
 
 
 def test_deselected_cells_have_no_place(bench):

@@ -21,7 +21,9 @@ def plan(monkeypatch):
         phases = ("forward", "train")
         budget = Budget(max_time_s=max_time_s)
         made = CasePlan(
-            SimpleNamespace(devices=devices, phases=phases, is_timing=is_timing, budget=lambda: budget)
+            SimpleNamespace(
+                devices=devices, phases=phases, is_timing=is_timing, processes=0, budget=lambda: budget
+            )
         )
         for number, case in enumerate(cases):
             made.add(str(number), case and CaseKey.of("mlp", *case))

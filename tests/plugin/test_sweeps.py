@@ -92,6 +92,43 @@ def test_select_by_name():
     assert select_sweep({"full": named}, Choice()) is None
 
 
+MIXED = {
+    "batch_size": [64, 1, 16],
+    "width": [8],
+    "dtype": ["float32", "tf32", "bfloat16"],
+    "seed": [None, 2, 1],
+}
+
+
+@pytest.mark.parametrize("name", ["full", None])
+def test_short(name):
+    """It has the extremes of the full sweep, else of the default one; of other values the first and last."""
+    sweeps = {None: sweep(batch_size=[3]), name: sweep(**MIXED)}
+    assert select_sweep(sweeps, Choice("short")) == sweep(
+        batch_size=[1, 64], width=[8], dtype=["float32", "bfloat16"], seed=[None, 1]
+    )
+
+
+def test_own_short():
+    """A function may mark its own; one with only other names has none."""
+    own = sweep(batch_size=[1, 2, 3])
+    assert select_sweep({"short": own, "full": sweep(batch_size=[9])}, Choice("short")) == own
+    assert select_sweep({"smoke": own}, Choice("short")) is None
+
+
+def test_short_with_values():
+    """They may be any of the sweep that it is derived from."""
+    choice = Choice("short", (("dtype", ("float",)),))
+    sweeps = {"full": sweep(batch_size=[1, 2, 3], dtype=[int, float, str])}
+    assert select_sweep(sweeps, choice) == sweep(batch_size=[1, 3], dtype=[float])
+
+
+@pytest.mark.parametrize("text", ["short", "short batch_size=2"])
+def test_short_is_known(text):
+    """No function needs to mark it."""
+    check_choice(parse_choice(text), [{None: sweep(batch_size=[1])}])
+
+
 @given(BATCHES, BATCHES)
 def test_select_values(known, requested):
     """They replace those of the mark, and keep the order of the arguments."""

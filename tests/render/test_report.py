@@ -115,12 +115,15 @@ def test_methods(tmp_path):
     apart = methods("apart", timed("mlp"), timed("cnn"))
     assert "bootstrap over rounds" in only(apart), "two files, but no case has two runs"
     twice = methods("twice", timed("mlp"), timed("mlp", 1))
-    assert "Student's distribution over runs" in only(twice)
+    assert "Student's distribution over processes" in only(twice)
     assert "order statistics" not in only(twice)
-    six = methods("six", *(timed("mlp", seed) for seed in range(6)))
-    assert "bootstrap over runs" in only(six)
+    many = methods("many", *(timed("mlp", seed) for seed in range(20)))
+    assert "bootstrap over processes" in only(many)
     mixed = methods("mixed", timed("mlp"), timed("mlp", 1), timed("cnn", 2))
-    assert [line.partition(":")[0] for line in mixed] == ["cases of one run", "cases of 2 to 5 runs"]
+    assert [line.partition(":")[0] for line in mixed] == [
+        "cases of one process",
+        "cases of 2 to 19 processes",
+    ]
 
 
 def test_hostile_strings(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from breakeven.render.report_tables import bottleneck_tables
-from breakeven.report.bottleneck import Bound, kind_of
+from breakeven.report.bound import Bound, kind_of
 from support.reports import box, only, report
 from support.run_files import benchmark, noisy, run
 

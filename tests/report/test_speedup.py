@@ -1,5 +1,7 @@
 """Speedups, their verdicts, and their break-evens."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from breakeven.case import CaseKey
 from breakeven.report.break_even import break_evens
 from breakeven.report.estimates import estimates
 from breakeven.report.speedup import baselines, speedups, verdict_of
+from breakeven.report.waiting import waiting_costs
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.intervals import RatioInterval
@@ -105,15 +108,16 @@ def test_break_even_over_few_runs(runs):
 
 def test_a_run_without_a_case(tmp_path):
     """Shared noise cancels in the runs that have both devices, if any run lacks one."""
-    levels = (1.0, 1.3, 0.8)
+    levels = (1.0, 1.3, 0.8, 1.1)
     contents = [
         run([benchmark([2 * x] * 9), benchmark([x] * 9, device="cuda"), benchmark([x] * 9, batch_size=1)])
         for x in levels
     ]
-    for gap in range(3):
+    for gap in range(4):
         cut = [{**c, "benchmarks": c["benchmarks"][2 * (i == gap) :]} for i, c in enumerate(contents)]
         row = only(report(tmp_path / str(gap), *cut).speedups)
-        assert (row.low, row.high) == (pytest.approx(2.0), pytest.approx(2.0))
+        assert (row.low, row.high) == (pytest.approx(2.0, rel=1e-5), pytest.approx(2.0, rel=1e-5))
+        assert row.processes == 3
 
 
 def test_a_run_that_timed_zero(tmp_path):
@@ -123,8 +127,8 @@ def test_a_run_that_timed_zero(tmp_path):
 
 
 def test_runs_of_few_rounds(tmp_path):
-    """Six of them have an interval, and five have none."""
-    contents = [run([benchmark([2.0 + i / 100] * 3), benchmark([1.0] * 3, device="cuda")]) for i in range(6)]
+    """The rounds of all runs together count: six have an interval, and five have none."""
+    contents = [run([benchmark([2.0 + i / 100]), benchmark([1.0], device="cuda")]) for i in range(6)]
     assert only(report(tmp_path, *contents).speedups).verdict == "faster"
     assert only(report(tmp_path, *contents[:5]).speedups).verdict == "undecided"
 
@@ -252,3 +256,155 @@ def test_other_holes(tmp_path, benchmarks, outcomes):
     content["benchmarks"] += benchmarks
     line = only(report(tmp_path, content).break_evens)
     assert (line.batches, line.holes, line.crossing.status) == ((1, 64), (8,), "undecided")
+
+
+def in_processes(base, candidate, rounds=9, **identity):
+    """Two devices with these levels in each process, in seconds."""
+    return [
+        benchmark(
+            np.repeat(levels, rounds).tolist(), device=device, processes=[rounds] * len(levels), **identity
+        )
+        for device, levels in (("cpu", base), ("cuda", candidate))
+    ]
+
+
+SHARED = np.array([1.0, 1.5, 0.7, 2.0, 1.2])
+
+
+def test_pairing(tmp_path):
+    """What a process shares cancels exactly; the rest is a paired t-test."""
+    exact = only(report(tmp_path / "a", run(in_processes(4 * SHARED, 2 * SHARED))).speedups)
+    assert (exact.speedup, exact.low, exact.high) == pytest.approx((2.0, 2.0, 2.0), rel=1e-5)
+    own = np.array([1.02, 0.97, 1.05, 0.99, 1.01])
+    row = only(report(tmp_path / "b", run(in_processes(4 * SHARED * own, 2 * SHARED))).speedups)
+    logs = np.log(2 * own)
+    half = 2.7764451 * logs.std(ddof=1) / 5**0.5
+    assert (row.low, row.high) == pytest.approx(tuple(np.exp([logs.mean() - half, logs.mean() + half])))
+    assert (row.speedup, row.processes, row.df) == (pytest.approx(2.02), 5, 4.0)
+    assert row.log_sd == pytest.approx(logs.std(ddof=1))
+
+
+def test_pairs_are_processes_of_one_file(tmp_path):
+    """The second processes of two files are two pairs, and a process without one device is none."""
+    first, second = in_processes(4 * SHARED, 2 * SHARED), in_processes(4 * SHARED[::-1], 2 * SHARED[::-1])
+    second[1]["stats"]["data"] = second[1]["stats"]["data"][9:]
+    second[1]["extra_info"]["processes"] = [0, 9, 9, 9, 9]
+    row = only(report(tmp_path, run(first), run(second)).speedups)
+    assert row.processes == 9
+    assert (row.low, row.high) == pytest.approx((2.0, 2.0), rel=1e-5)
+
+
+def test_speedup_and_break_even_agree(tmp_path):
+    """A candidate that is shown to be faster from a batch size on crosses below it, and so in every draw."""
+    rng = np.random.default_rng(3)
+    rows = [
+        one
+        for model in range(20)
+        for batch in (1, 10, 100, 1000)
+        for one in in_processes(
+            (20 + batch) * SHARED * np.exp(0.1 * rng.standard_normal(5)),
+            (100 + 0.2 * batch) * SHARED * np.exp(0.1 * rng.standard_normal(5)),
+            batch_size=batch,
+            workload=f"mlp{model}",
+        )
+    ]
+    lines = report(tmp_path, run(rows)).break_evens
+    crossing = [line for line in lines if line.crossing.status == "crosses"]
+    assert len(crossing) >= 15
+    for line in crossing:
+        for row in line.rows:
+            if row.verdict == "faster":
+                assert line.crossing.high <= row.batch_size
+            if row.verdict == "slower":
+                assert line.crossing.low >= row.batch_size
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3])
+def test_break_even_of_five_processes(shared):
+    """Its interval contains the true one in at least 91% of 200 models, whatever the processes share."""
+    rng = np.random.default_rng(5)
+    together = np.exp(shared * rng.standard_normal(5))
+    times, equal_at_100 = {}, {"cpu": (20, 1), "cuda": (100, 0.2)}
+    for model in range(200):
+        for batch in (1, 4, 16, 64, 256, 1024):
+            for device, (floor, slope) in equal_at_100.items():
+                levels = (floor + slope * batch) * together * np.exp(0.02 * rng.standard_normal(5))
+                times[f"mlp{model}", batch, device] = np.repeat(levels, 7)
+    one = run_of(times)
+    cases = {name: replace(case, processes=(7,) * 5) for name, case in one.cases.items()}
+    found, rows = compared([replace(one, cases=cases)])
+    crossing = [line.crossing for line in break_evens(found, rows, [])]
+    hits = sum(one.status == "crosses" and one.low <= 100 <= one.high for one in crossing)
+    assert hits / 200 >= 0.91
+
+
+def test_noise_of_similar_pairs(tmp_path):
+    """The noise of one phase's kind or bottleneck does not widen the speedups of another."""
+    rng = np.random.default_rng(6)
+    kinds = (
+        ("launch", "train", 0.2, {"enqueue_s": 0.9}),
+        ("compute", "train", 0.002, {"enqueue_s": 0.1}),
+        ("compute", "forward", 0.02, {}),
+    )
+    rows = [
+        one
+        for name, phase, sd, facts in kinds
+        for model in range(30)
+        for one in in_processes(
+            4 * SHARED,
+            SHARED * np.exp(sd * rng.standard_normal(5)),
+            workload=f"{name}{model}",
+            phase=phase,
+            steps=10,
+            **facts,
+        )
+    ]
+    found = report(tmp_path, run(rows)).speedups
+    for name, phase, sd, _ in kinds:
+        own = [r.log_sd for r in found if r.phase == phase and r.candidate.cell.workload.startswith(name)]
+        assert len(own) == 30
+        assert float(np.median(own)) == pytest.approx(sd, rel=0.35)
+
+
+@pytest.mark.parametrize("what", ["waiting", "variants", "flat", "resident"])
+def test_other_ratios_are_paired(tmp_path, what):
+    """What a process shares cancels in every ratio of two phases, variants or batch sizes of one device."""
+    loud = np.array([1.0, 3.0, 0.5, 2.0, 0.3])
+
+    def timed(level, **identity):
+        return benchmark(np.repeat(level * loud, 9).tolist(), processes=[9] * 5, device="cuda", **identity)
+
+    rows = {
+        "waiting": [timed(1.0, steps=10), timed(1.5, phase="train_sync")],
+        "variants": [timed(1.0, axes={"compile": False}), timed(0.5, axes={"compile": True})],
+        "flat": [timed(1.0, steps=10), timed(1.01, batch_size=128, steps=10)],
+        "resident": [
+            timed(1.0, steps=10),
+            timed(0.5, phase="transfer"),
+            benchmark(np.repeat(2 * loud, 9).tolist(), processes=[9] * 5),
+        ],
+    }[what]
+    found = report(tmp_path, run(rows))
+    if what == "waiting":
+        cost = only(waiting_costs([row.estimate for row in found.rows])).ratio
+        assert (cost.low, cost.high) == pytest.approx((1.5, 1.5), rel=1e-5)
+    elif what == "variants":
+        row = only(found.variants).row
+        assert (row.low, row.high) == pytest.approx((2.0, 2.0), rel=1e-5)
+    elif what == "flat":
+        assert only(found.bottlenecks).flat_to == 128
+    else:
+        row = only(only(found.what_ifs).other.rows)
+        assert (row.low, row.high) == pytest.approx((4.0, 4.0), rel=1e-4)
+
+
+def test_break_even_of_pairs(tmp_path):
+    """It takes the ratios within processes, also where one device was timed in fewer of them."""
+    rows = []
+    for batch in (1, 10, 1000):
+        base, cand = in_processes((20 + batch) * SHARED, (100 + 0.2 * batch) * SHARED, batch_size=batch)
+        cand["stats"]["data"] = cand["stats"]["data"][:27]
+        cand["extra_info"]["processes"] = [9, 9, 9, 0, 0]
+        rows += [base, cand]
+    crossing = only(report(tmp_path, run(rows)).break_evens).crossing
+    assert (crossing.batch_size, crossing.low, crossing.high) == pytest.approx((100, 100, 100), rel=1e-3)

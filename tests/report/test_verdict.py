@@ -5,6 +5,7 @@ import re
 import pytest
 
 from breakeven.case import Axes, Model
+from breakeven.fitness import Load, Look
 from breakeven.report.text import model_names
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run
@@ -141,3 +142,45 @@ def test_accelerators_come_first(tmp_path):
         "On desk: the CPU (cpu)",
         "On server: the CPU (cpu)",
     ]
+
+
+SLOW = Look(Load(2, 0.9, 0.0, 0.9), 2, 1e-4, 103e-4, spins=True)
+
+
+def at(look=None, name="box"):
+    """A machine that looked like this before the first case."""
+    return box(name, state={} if look is None else {"look": look.as_dict()})
+
+
+def test_busy_machine(tmp_path):
+    """That its numbers cannot be trusted comes first, with the reason; the remedies are warnings."""
+    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": (0.1, 0.1)}, machine=at(SLOW)))
+    first, second = found.conclusions
+    assert f"they were measured on a busy machine ({SLOW.found[0].seen})" in first.headline
+    assert "cuda" in second.headline
+    assert found.verdict.startswith(first.headline)
+    assert [line for line in found.warnings if "busy machine" in line] == [
+        f"{tmp_path / 'run0.json'}: measured on a busy machine: {problem}" for problem in SLOW.problems()
+    ]
+
+
+@pytest.mark.parametrize("look", [None, Look(Load(2, 0.1, 0.0, 0.1), 2, 1e-4, 1e-4, spins=True)])
+def test_fit_machine(tmp_path, look):
+    found = report(tmp_path, affine_run({"cpu": CPU, "cuda": (0.1, 0.1)}, machine=at(look)))
+    assert len(found.conclusions) == 1
+    assert not any("busy" in line for line in found.warnings)
+
+
+def test_one_of_two_machines_was_busy(tmp_path):
+    contents = [
+        affine_run({"cpu": CPU, "cuda": (cuda, 0.1)}, machine=at(look, name))
+        for look, name, cuda in ((None, "a", 0.1), (SLOW, "b", 0.2))
+    ]
+    first, *_ = report(tmp_path, *contents).conclusions
+    assert "run1.json was measured on a busy machine" in first.headline
+
+
+def test_busy_machine_without_a_comparison(tmp_path):
+    """There is nothing to distrust."""
+    found = report(tmp_path, run([benchmark([1.0] * 9, device="cpu")], machine=at(SLOW)))
+    assert "busy" not in found.verdict

@@ -1,8 +1,11 @@
 """The warnings beside the numbers: flags, break-evens, and what was disturbed."""
 
+from dataclasses import replace
+
 import pytest
 
 from breakeven.render.report_tables import tables
+from breakeven.report.warnings import warnings_of
 from support.reports import only, report
 from support.run_files import affine_run, benchmark, outcome, run
 
@@ -101,14 +104,16 @@ def test_a_shared_cause_is_one_warning(tmp_path):
     assert only(report(tmp_path, content).warnings).startswith(places)
 
 
-def test_few_runs(tmp_path):
-    """From 2 to 5 runs the intervals are wide."""
-    contents = [affine_run({"cpu": (1, 1), "cuda": (2, 0.1)}, seed=seed) for seed in range(3)]
-    found = report(tmp_path, *contents)
-    warning = only([warning for warning in found.warnings if "replicates" in warning])
-    assert warning.startswith("3 runs ")
-    assert {row.verdict for row in found.speedups} == {"faster", "slower"}
-    assert not any("replicates" in warning for warning in report(tmp_path, contents[0]).warnings)
+@pytest.mark.parametrize(
+    ("processes", "low_s", "start"),
+    [(2, None, "2 cases with two processes: "), (2, 1.0, None), (1, None, None), (3, None, None)],
+)
+def test_two_processes(tmp_path, processes, low_s, start):
+    """Two processes without an interval are a warning, with what to do."""
+    found = report(tmp_path, affine_run({"cpu": (1, 1)}, batches=(1, 8)))
+    cases = [replace(row.estimate, processes=processes, low_s=low_s) for row in found.rows]
+    starts = [line[: len(start or "")] for line in warnings_of(found.machines, cases, [], [])]
+    assert starts == ([] if start is None else [start])
 
 
 def test_uncounted_operations(tmp_path):
@@ -118,3 +123,12 @@ def test_uncounted_operations(tmp_path):
     )
     warning = only([warning for warning in report(tmp_path, content).warnings if "needs numbers" in warning])
     assert warning.startswith("mlp width=128: ")
+
+
+def test_lost_rounds(tmp_path):
+    """The flag's warning lists why each process lost them, once."""
+    reasons = {"evidence": {"lost": {"processes": {"3": "crashed: SIGSEGV"}}}, "flags": ["lost"]}
+    rows = [benchmark([1.0] * 9, batch_size=2**i, **(reasons if i else {})) for i in range(3)]
+    found = only(line for line in report(tmp_path, run(rows)).warnings if "flagged lost" in line)
+    assert found.startswith("2 of 3 cases are flagged lost (mlp batch=2 width=128 train cpu, mlp batch=4 ")
+    assert found.count("(process 3 crashed: SIGSEGV)") == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from breakeven.errors import MeasurementError
-from breakeven.runs.flags import evidence_in, recorded_flags, refuse_impossible
+from breakeven.runs.flags import evidence_in, recorded_flags, recorded_losses, refuse_impossible
 from breakeven.stats.intervals import median_interval
 
 
@@ -71,6 +71,23 @@ def test_recorded_contended(evidence, is_kept):
     """A count of involuntary switches alone does not show that other programs took CPU time."""
     info = {"flags": ["contended", "drift"], "evidence": evidence}
     assert recorded_flags(info) == (("contended", "drift") if is_kept else ("drift",))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "found"),
+    [
+        (
+            {"lost": {"processes": {"3": "crashed: SIGSEGV", "4": "timeout"}}},
+            ("process 3 crashed: SIGSEGV", "process 4 timeout"),
+        ),
+        ({"lost": {"processes": {"0": None}}}, ("process 0 None",)),
+        ({"lost": {"processes": [3]}}, ()),
+        ({"lost": 3}, ()),
+        (None, ()),
+    ],
+)
+def test_recorded_losses(evidence, found):
+    assert recorded_losses({"evidence": evidence}) == found
 
 
 def test_drift():

@@ -2,13 +2,15 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from breakeven.compare.machine_class import check_classes, class_of
-from breakeven.errors import NewerSchemaError, UsageError
-from breakeven.runs.reader import newest, read, read_side
+from breakeven.errors import NewerSchemaError, RunFileError, UsageError
+from breakeven.runs.reader import newer_journals, newest, read, read_side
+from support.reports import only
 from support.run_files import affine_run, benchmark, outcome, run, write
 
 
@@ -129,3 +131,34 @@ def test_class_that_differs(tmp_path):
     paths = [write(tmp_path / "a.json", content), write(tmp_path / "b.json", grown(content, cpu="B"))]
     assert [machine.class_id for machine in read(paths).machines] == ["one", "another"]
     assert class_of(read_side(paths)) is None
+
+
+@pytest.mark.parametrize(("age", "count"), [(-1, 0), (0, 0), (1, 1)])
+def test_journal(tmp_path, age, count):
+    """Only a journal that was modified after the run file is a warning."""
+    path = write(tmp_path / "run.json", run([benchmark([1.0])]))
+    journal = tmp_path / "run.json.journal"
+    journal.touch()
+    for file, when in ((path, 10), (journal, 10 + age)):
+        os.utime(file, (when, when))
+    assert len(newer_journals([path])) == count
+    assert [line.startswith("run.json.journal is newer: ") for line in read(path).warnings] == [True] * count
+    assert all(f"`breakeven recover {journal}`" in line for line in newer_journals([path]))
+
+
+def test_journal_without_its_run(tmp_path):
+    """The error names it, and how to make a run file of it."""
+    (tmp_path / "run.json.journal").touch()
+    with pytest.raises(RunFileError, match=r"run\.json\.journal does: .*recover .*run\.json\.journal`"):
+        read(tmp_path / "run.json")
+    with pytest.raises(RunFileError, match="does not exist; give"):
+        read(tmp_path / ("a" * 250))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"), [({}, True), ({"complete": True}, True), ({"complete": False}, False)]
+)
+def test_interrupted(tmp_path, recorded, expected):
+    content = run([benchmark([1.0])], outcomes=[])
+    content["breakeven"] |= recorded
+    assert only(read(write(tmp_path / "r.json", content)).runs).is_complete is expected

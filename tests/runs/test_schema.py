@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from breakeven.case import CaseKey
@@ -22,9 +23,9 @@ def run_of(tmp_path, *benchmarks, **parts):
     return read_run(write(tmp_path / "r.json", run(benchmarks, **parts)))
 
 
-def case_of(tmp_path, **extra):
-    """The only case of a run with this `extra_info`."""
-    (case,) = run_of(tmp_path, benchmark([1.0, 2.0], **extra)).cases.values()
+def case_of(tmp_path, times=(1.0, 2.0), **extra):
+    """The only case of a run with these times and this `extra_info`."""
+    (case,) = run_of(tmp_path, benchmark(times, **extra)).cases.values()
     return case
 
 
@@ -217,6 +218,51 @@ def test_impossible_times(tmp_path, data, at):
     message = refusal(write(tmp_path / "r.json", run([benchmark([1.0], device="cuda"), broken])))
     assert message.startswith("benchmarks[1] (bench/bench_x.py::")
     assert f"stats.data{at}: " in message
+
+
+def test_processes(tmp_path):
+    """The rounds of each process, in their order; the median is that of the processes' medians."""
+    case = case_of(tmp_path, times=[1.0, 3.0, 5.0, 9.0, 9.0, 9.0], processes=[2, 0, 1, 3])
+    assert case.processes == (2, 0, 1, 3)
+    assert [sample.tolist() for sample in case.samples] == [[1.0, 3.0], [], [5.0], [9.0, 9.0, 9.0]]
+    assert case.process_medians_s.tolist() == pytest.approx([2.0, math.nan, 5.0, 9.0], nan_ok=True)
+    assert case.median_s == 5.0
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 8])
+def test_equal_processes(tmp_path, rounds):
+    """Of processes with as many rounds each, as of any others."""
+    times = np.random.default_rng(rounds).random(5 * rounds)
+    case = case_of(tmp_path, times=times.tolist(), processes=[rounds] * 5)
+    assert case.process_medians_s == pytest.approx(np.median(times.reshape(5, rounds), axis=1))
+
+
+def test_one_process(tmp_path):
+    """A file that does not record its processes has one."""
+    case = case_of(tmp_path, times=[1.0, 2.0, 9.0])
+    assert (case.processes, [sample.tolist() for sample in case.samples]) == ((), [[1.0, 2.0, 9.0]])
+    assert (case.process_medians_s.tolist(), case.median_s) == ([2.0], 2.0)
+
+
+@pytest.mark.parametrize(
+    ("processes", "at", "problem"),
+    [
+        ([2, 2], "extra_info.processes", "sum to 4, and `data` has 3"),
+        ([], "extra_info.processes", "sum to 0, and `data` has 3"),
+        ([4, -1], "extra_info.processes[1]", "-1"),
+        ([1.5, 1.5], "extra_info.processes[0]", "float"),
+        ("3", "extra_info.processes", "str"),
+        ({"0": 3}, "extra_info.processes", "object"),
+    ],
+)
+def test_impossible_processes(tmp_path, processes, at, problem):
+    """One line: file, field, remedy."""
+    content = run([benchmark([1.0, 2.0, 3.0], processes=processes)])
+    message = refusal(write(tmp_path / "r.json", content))
+    assert message.startswith("benchmarks[0] (bench/bench_x.py::")
+    assert f".{at}: " in message
+    assert problem in message
+    assert "measure again" in message
 
 
 @pytest.mark.parametrize("data", [[0.0], [1e9], [5e-324]])

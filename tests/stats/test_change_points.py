@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from breakeven.stats.change_points import MIN_LEVEL_RUNS, find_changes, find_changes_in_all
+from breakeven.stats.ar1_noise import AR1Noise
+from breakeven.stats.change_points import (
+    MIN_LEVEL_RUNS,
+    PLACE_DEVIANCE,
+    find_changes,
+    find_changes_in_all,
+    may_be_at,
+)
 from support.ar1 import correlated
 
 SERIES = 60
@@ -95,3 +102,32 @@ def test_too_few_runs_for_a_change(n):
     findings = find_changes(np.repeat([0.0, 1.0], [n // 2, n - n // 2]))
     assert findings.changes == ()
     assert [level.n for level in findings.levels] == [n]
+
+
+def test_place_by_hand():
+    """Moving a change of 10 by one of 20 runs costs 10 * 10 * 10**2 / 20 - 9 * 11 * (100 / 11)**2 / 20."""
+    values = np.array([0.0] * 10 + [10.0] * 10)
+    cost = 500 - 99 / 20 * (100 / 11) ** 2
+    sd = math.sqrt(cost / PLACE_DEVIANCE)
+    for factor, may_be in ((1.001, True), (0.999, False)):
+        noise = AR1Noise(sd * factor, 0.0)
+        assert may_be_at(values, noise, 10, 9) is may_be
+        assert may_be_at(values, noise, 10, 11) is may_be
+        assert may_be_at(values, noise, 10, 10)
+    loud = AR1Noise(1e9, 0.0)
+    assert [at for at in range(-2, 23) if may_be_at(values, loud, 10, at)] == list(range(1, 20))
+
+
+@pytest.mark.parametrize("step", [0.02, 0.04, 0.1])
+def test_true_place_may_be(step):
+    """In 95% of the found changes, with 2% noise."""
+    rng, held, found = np.random.default_rng(0), 0, 0
+    for _ in range(300):
+        values = 0.02 * rng.standard_normal(60)
+        values[30:] += step
+        findings = find_changes(values, threshold=0.0)
+        for change in findings.changes[:1] if len(findings.changes) == 1 else ():
+            found += 1
+            held += may_be_at(findings.winsorized, findings.noise, change.at, 30)
+    assert found > 50
+    assert held / found >= 0.92

@@ -9,16 +9,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from breakeven.stats.intervals import (
-    MIN_BOOTSTRAP_RUNS,
-    RESAMPLES,
-    RunDraws,
     autocorrelation_time,
     interval_of_draws,
     median_interval,
+    pooled_half_width,
     ratio_of_draws,
     resampled_medians,
-    resampled_over_runs,
-    student_over_runs,
 )
 from support.ar1 import correlated
 
@@ -101,54 +97,24 @@ def test_resampled_medians_match_a_plain_bootstrap():
         assert np.quantile(ours, quantile) == pytest.approx(np.quantile(by_hand, quantile), abs=0.004)
 
 
-def test_resampling_over_runs_is_as_wide_as_the_runs():
-    rng = np.random.default_rng(4)
-    runs = [np.full(30, level) for level in (1.0, 1.1, 1.2, 1.3, 1.4)]
-    draws = resampled_over_runs(runs, rng.random((RESAMPLES, 5)), rng)
-    assert set(np.round(np.unique(draws), 3)) <= {1.0, 1.1, 1.2, 1.3, 1.4}
-    low, high = interval_of_draws(draws)
-    assert low <= 1.1
-    assert high >= 1.3
+def pooled(samples):
+    """The half-width of these processes' rounds."""
+    rounds, medians = np.array([len(s) for s in samples]), np.array([np.median(s) for s in samples])
+    return pooled_half_width(np.concatenate(samples), rounds, medians)
 
 
-def test_noise_of_common_runs_cancels():
-    levels = (1.0, 1.5, 2.0, 2.5)
-    rng = np.random.default_rng(6)
-    shared = rng.random((RESAMPLES, 4))
-    above = resampled_over_runs([np.full(9, 2 * level) for level in levels], shared, rng)
-    below = resampled_over_runs([np.full(9, level) for level in levels], shared, rng)
-    assert above / below == pytest.approx(2.0)
-
-
-def of_few_runs(rng, logs, draws):
-    """The interval of two devices' ratio, each of runs whose medians have these logarithms."""
-    medians = [np.exp(side).tolist() for side in logs]
-    places = range(len(medians[0]))
-    above, below = (student_over_runs(side, places, draws) for side in medians)
-    return ratio_of_draws(float(np.median(medians[0])), float(np.median(medians[1])), above, below)
-
-
-@pytest.mark.parametrize("shared", [0.0, 0.2])
-@pytest.mark.parametrize("runs", range(2, MIN_BOOTSTRAP_RUNS))
-def test_coverage_of_a_ratio_over_few_runs(runs, shared):
-    rng = np.random.default_rng([12, runs])
-    hits = 0
-    for _ in range(600):
-        # New draws each time: coverage over all draws, not given those of one machine class.
-        draws = RunDraws.draw(rng, runs, 1000)
-        logs = shared * rng.standard_normal(runs) + 0.05 * rng.standard_normal((2, runs))
-        interval = of_few_runs(rng, logs, draws)
-        hits += interval.low <= 1 <= interval.high
-    print(f"coverage of the ratio over {runs} runs, {shared} shared: {hits / 600:.3f}")
-    assert 0.93 <= hits / 600 <= 0.98
-
-
-def test_few_runs_match_a_paired_t_test():
-    rng = np.random.default_rng(13)
-    logs = 0.3 * rng.standard_normal(4) + 0.05 * rng.standard_normal((2, 4))
-    interval = of_few_runs(rng, logs, RunDraws.draw(rng, 4, 400_000))
-    theirs = stats.ttest_rel(*logs).confidence_interval(0.95)
-    assert np.log([interval.low, interval.high]) == pytest.approx([theirs.low, theirs.high], abs=0.003)
+def test_pooled_half_width():
+    """Levels that differ between processes do not count, and few rounds a process follow their median."""
+    rng = np.random.default_rng(5)
+    rounds = np.exp(0.02 * rng.standard_normal((5, 40)))
+    levels = np.array([1.0, 1.5, 0.7, 2.0, 1.2])[:, None]
+    found = pooled(rounds * levels)
+    assert found == pytest.approx(pooled(rounds))
+    assert found == pytest.approx(median_interval(rounds.ravel()).half_width, rel=0.3)
+    assert pooled([np.array([1.0, 3.0])] * 3) == pytest.approx(math.sqrt(2) / 2)
+    assert pooled([np.array([1.0])] * 9) is None
+    assert pooled([np.array([1.0, 2.0])] * 2) is None
+    assert pooled([np.array([5.0])] * 3 + [np.array([1.0, 3.0])] * 3) == pytest.approx(math.sqrt(2) / 2)
 
 
 @settings(max_examples=60, deadline=None)
@@ -207,6 +173,3 @@ def test_ratio_of_draws(medians, draws, found):
 def test_infinite_and_undefined_draws():
     assert interval_of_draws(np.repeat([-np.inf, 1.0], [10, 90])) == (None, 1.0)
     assert interval_of_draws(np.array([1.0, np.nan])) == (None, None)
-    two = student_over_runs([1e-9, 1e9], range(2), RunDraws.draw(np.random.default_rng(0), 2))
-    assert np.isfinite(two).all()
-    assert two.min() > 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from breakeven.stats.change_points import find_changes
 from breakeven.stats.prediction import Expected, expect, judge
@@ -146,3 +147,17 @@ def test_false_alarms_in_recorded_runs():
 def test_verdict(row, verdict):
     [judgment] = judged([row])
     assert judgment.verdict == verdict
+
+
+def test_watched_first():
+    """One series of 200 has half of the false alarms to itself, up to its own limit."""
+    series = [Expected(0.0, 0.01, 1e9, x, np.zeros(1)) for x in [0.0, *np.linspace(-0.01, 0.01, 199)]]
+    highs = {
+        len(first): [math.log(one.high) / 0.01 for one in judge(series, [1] * 200, 0.0, first)]
+        for first in ([], [True] + [False] * 199)
+    }
+    quantile = {0: [0.05 / 200] * 200, 200: [0.001] + [0.025 / 199] * 199}
+    for count, alphas in quantile.items():
+        assert highs[count] == pytest.approx([-stats.norm.ppf(alpha / 2) for alpha in alphas], rel=1e-4)
+    alone = judge(series, [1] * 200, 0.0, [True] * 200)
+    assert alone == judge(series, [1] * 200, 0.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from breakeven.stats.significance import benjamini_hochberg, student_quantile, two_sided_p
+from breakeven.stats.significance import benjamini_hochberg, look_penalty, student_quantile, two_sided_p
 
 
 @pytest.mark.parametrize("dof", [1, 2.5, 30])
@@ -21,3 +21,9 @@ def test_benjamini_hochberg():
 def test_nan_is_not_a_test():
     p = np.array([0.01, np.nan, 0.04])
     assert benjamini_hochberg(p) == pytest.approx(np.array([0.02, np.nan, 0.04]), nan_ok=True)
+
+
+@pytest.mark.parametrize("looks", [1, 2, 6, 40])
+def test_shares_of_looks_sum_to_one(looks):
+    penalties = [look_penalty(look, is_last=look == looks) for look in range(1, looks + 1)]
+    assert sum(1 / penalty for penalty in penalties) == pytest.approx(1.0)

@@ -20,13 +20,21 @@ def machine(class_id="c1", canary_s=None, **facts):
     return CPU_BOX | {"breakeven": ours}
 
 
-def a_run(levels, seed=0, noise=0.005, hour=0, machine_info=None, outcomes=None, **extra):
-    """A run file's content: `levels` maps (phase, batch size) to seconds, with run-to-run noise."""
+def a_run(
+    levels, seed=0, noise=0.005, hour=0, machine_info=None, outcomes=None, processes=1, within=0.005, **extra
+):
+    """A run file's content: `levels` maps (phase, batch size) to seconds, with run-to-run noise.
+
+    With several processes, 12 rounds each, `within` is the noise between them.
+    """
     rng = np.random.default_rng(seed)
     moved = {key: level * np.exp(noise * rng.standard_normal()) for key, level in levels.items()}
     rounds = np.exp(0.01 * rng.standard_normal(12))
+    if processes > 1:
+        extra |= {"processes": [12] * processes}
+        moved = {key: moved[key] * np.exp(within * rng.standard_normal((processes, 1))) for key in moved}
     benchmarks = [
-        benchmark((level * rounds).tolist(), phase=phase, batch_size=batch, **extra)
+        benchmark(np.ravel(level * rounds).tolist(), phase=phase, batch_size=batch, **extra)
         for (phase, batch), level in moved.items()
     ]
     when = f"2026-01-02T{hour:02}:00:00+00:00"

@@ -20,7 +20,8 @@ class Machine:
 
     `slower` maps the first word of a command (`base`, `candidate`) to the cases that it slows down, each by a
     factor. `noise` is the run-to-run standard deviation of a log time. `events` maps the number of a run to
-    an exception to raise, or to a function of the job that returns an exit status.
+    an exception to raise, or to a function of the job that returns an exit status. `jobs` are those that ran,
+    `asked` the cases that each was limited to, None for all.
     """
 
     slower: dict = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Machine:
     keeps_to_cases: bool = True
     now: float = 1000.0
     jobs: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
 
     def clock(self):
         return self.now
@@ -41,6 +43,7 @@ class Machine:
         name = job.out.stem
         number = int(re.search(r"\d+", name.removeprefix("stage1-").removeprefix("stage2-"))[0])
         self.jobs.append(job)
+        self.asked.append(cases_of(job))
         job.log.write_text(f"output of {name}\n")
         event = self.events.pop(number, None)
         if isinstance(event, BaseException):
@@ -50,7 +53,7 @@ class Machine:
         if event is not None:
             return event(job)
         self.measure(job, name, wanted)
-        return 1 if self.ended.get(side_of(job)) else 0
+        return int(any(wanted is None or case in wanted for case in self.ended.get(side_of(job), ())))
 
     def measure(self, job, name, wanted=None):
         side = side_of(job)

@@ -1,9 +1,9 @@
 """Machines for `breakeven doctor`, and functions that replace this machine by one of them."""
 
 from breakeven.doctor import facts, selftests
-from breakeven.doctor.contention import CpuSample
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.doctor.selftests.suite import Check
+from breakeven.fitness import Load, Look, Program
 
 HEALTHY = MachineFacts(
     machine={
@@ -13,14 +13,20 @@ HEALTHY = MachineFacts(
     devices=(DeviceFacts("cpu", "cpu", 8), DeviceFacts("cuda", "NVIDIA [H200]\x1b[31m", 8, {})),
     affinity=8,
     threads=8,
-    neighbors=CpuSample((1.0,) * 8, 0.0, 3),
+    look=Look(Load(8, 0.03, 0.0, 0.03), 8, 2e-4, 2e-4, spins=True),
     cores=8,
     is_virtual=False,
     load_average=(0.25, 0.1, 0.1),
     environment={},
     unreadable={"governor": "no cpufreq here"},
 )  # fmt: skip
-BUSY = MachineFacts(**{**vars(HEALTHY), "neighbors": CpuSample((0.5,) * 8)})
+COMPILER = Program("cc1plus", 4711, 0.98)
+BUSY = MachineFacts(
+    **{
+        **vars(HEALTHY),
+        "look": Look(Load(8, 1.02, 0.0, 1.02, programs=(COMPILER,)), 8, 2e-4, 0.0206, spins=True),
+    }
+)
 UNFIT = MachineFacts(
     machine={
         "cpu": "EPYC", "cores": 8, "threads": 2, "torch": "2.13", "python": "3.12", "cudnn_tf32": True,
@@ -36,7 +42,7 @@ UNFIT = MachineFacts(
     ),
     affinity=4,
     threads=2,
-    neighbors=CpuSample((0.7, 0.6), 0.2, 99),
+    look=Look(Load(4, 0.1, 0.4, 0.5), 2, 2e-4, 1e-2),
     quota=1.5,
     cores=1,
     is_virtual=True,

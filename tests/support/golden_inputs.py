@@ -28,6 +28,7 @@ def make_inputs(place):
     make_sides(place)
     make_calibration(place)
     make_modes(place)
+    make_processes(place)
     make_histories(place)
     (place / "nothing").mkdir()
     make_broken(place / "bad")
@@ -96,7 +97,7 @@ def make_calibration(place):
     """Runs that stand in for what a measuring command writes."""
     for i in range(1, 6):
         write(place / "measured" / f"run-{i:02}.json", measured(steps(), i, noise=0.02))
-    for i in range(1, 7):
+    for i in range(1, 11):
         for side, factor in (("base", 1.0), ("candidate", 1.3)):
             name = f"stage1-{i:02}-{side}.json"
             write(place / "measured" / name, measured(steps(slower=factor), i))
@@ -115,6 +116,47 @@ def make_modes(place):
         write(
             place / f"mode-{name}.json", run(cells, machine=info, when=f"2026-01-0{seed + 1}T00:00:00+00:00")
         )
+
+
+def make_processes(place):
+    """A run of five processes on a host whose launches vary, and the part of it before it was interrupted."""
+    info = machine("EPYC", "id-varying", cores=16, gpu=["H100"])
+    benchmarks = process_benchmarks()
+    write(place / "processes.json", run(benchmarks, [], info))
+    content = run(benchmarks[:-4], [outcome("oom", device="cuda", batch_size=4096)], info)
+    content["breakeven"]["complete"] = False
+    lost = content["benchmarks"][0]["extra_info"]
+    lost |= {"flags": ["lost"], "evidence": {"lost": {"processes": {"4": "crashed: SIGSEGV"}}}}
+    write(place / "interrupted.json", content)
+
+
+def process_benchmarks():
+    """Steps and forward passes of five processes: launches take another time in each of them."""
+    rng = np.random.default_rng(15)
+    shared = 0.15 * rng.standard_normal(5)
+    found = []
+    for width, graph in ((64, False), (64, True), (512, False), (4096, False)):
+        for batch in (1, 16, 256, 4096):
+            device_s = 2e-6 + 1.2e-12 * width**2 * batch
+            queue_s = 1e-4 if graph else 7e-4
+            times = {"cpu": 1e-4 + 4e-11 * width**2 * batch**0.8, "cuda": max(queue_s, device_s)}
+            for device, level in times.items():
+                bound = queue_s > device_s and device == "cuda" and not graph
+                own = (0.2 if bound else 0.01) * rng.standard_normal(5)
+                levels = level * np.exp(own + (shared if bound else 0.0))
+                facts = {"steps": 10} if device == "cpu" else {"steps": 10, "enqueue_s": min(level, queue_s)}
+                facts |= {"capture_s": 0.2, "enqueue_s": 1e-5} if graph and device == "cuda" else {}
+                axes = {"width": width, "cuda_graph": graph}
+                for phase, count in (("train", 5), ("forward", 3)):
+                    data = [round(one * x, 9) for one in levels[:count] for x in ROUNDS]
+                    found.append(
+                        benchmark(
+                            data, phase=phase, device=device, batch_size=batch, axes=axes,
+                            processes=[len(ROUNDS)] * count + [0] * (5 - count),
+                            **(facts if phase == "train" else {}),
+                        )
+                    )  # fmt: skip
+    return found
 
 
 def make_histories(place):

@@ -24,11 +24,48 @@ def test_shared_and_unequal_noise():
     assert np.log(before.std(axis=1)).std() == pytest.approx(1.0, rel=0.15)
 
 
+def test_times_in_two_groups():
+    before, _ = regression.suite(np.random.default_rng(2), 50, noise=0.01, groups=1.0)
+    spread = before.std(axis=1)
+    assert spread[::20].min() > 0.4
+    assert np.delete(spread, range(0, 400, 20)).max() < 0.02
+
+
+def test_experiment_decides_once():
+    """A case decided after five pairs is not looked at again; one that is open is."""
+    rng = np.random.default_rng(3)
+    before, after = (0.01 * rng.standard_normal((20, 10)) for _ in range(2))
+    after[0] += 0.3
+    after[1, 5:] += 0.3  # after it was decided
+    before[2], after[2] = 0.3 * rng.standard_normal((2, 10)) + [[0.0], [1.0]]
+    assert np.flatnonzero(regression.experiment(before, after)).tolist() == [0, 2]
+    before[2], after[2] = np.zeros(10), [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]  # two groups
+    assert np.flatnonzero(regression.experiment(before, after)).tolist() == [0]
+
+
+def test_looks_do_not_add_up(monkeypatch):
+    """Six looks at unchanged code raise an alarm in at most 5% of experiments; uncorrected, in more."""
+    monkeypatch.setattr(regression, "CASES", 3)
+
+    def alarms():
+        rng = np.random.default_rng(6)
+        found = [regression.experiment(*regression.suite(rng, 10, noise=0.3)).any() for _ in range(600)]
+        return np.mean(found)
+
+    assert alarms() <= 0.03
+    monkeypatch.setattr(regression, "look_penalty", lambda *_, **__: 1)
+    assert alarms() > 0.05
+
+
 def test_every_figure_has_interval_n_and_bound():
     found = (
-        regression.false_alarms(4) | regression.power(2) | regression.single_runs(2) | regression.recorded(4)
+        regression.false_alarms(4)
+        | regression.power(2)
+        | regression.single_runs(2)
+        | regression.recorded(4)
+        | regression.experiments(2)
     )
-    assert len(found) == 5 + 2 + 2 + 6
+    assert len(found) == 5 + 2 + 2 + 6 + 7
     for figure in found.values():
         assert {"n", "bound"} < set(figure)
         if "share" in figure:

@@ -4,11 +4,13 @@ Standard output has only what was asked for. ``--format json`` writes one JSON d
 unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema` returns the JSON Schemas:
 
 - `report`: ``verdict`` (text), ``break_even``, ``speedup``, ``bounds``, ``variants``, ``repay``,
-  ``outcomes``, ``warnings``. A break-even has a ``status`` (``crosses always never beyond_range
-  undecided``) and a ``batch_size`` only where it ``crosses``. ``summary.csv`` has one row per case.
+  ``outcomes``, ``warnings``, ``processes_needed`` (how many ``processes`` would decide how many of the
+  ``open`` break-evens; null where none is open). A break-even has a ``status`` (``crosses always never
+  beyond_range undecided``) and a ``batch_size`` only where it ``crosses``. ``summary.csv`` has one row per
+  case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
   ``common_shift``, ``counts``, ``warnings``.
-- `calibrate`, `history` and `doctor` likewise.
+- `calibrate`, `history` and `doctor` likewise. `recover` prints a line.
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
 unreadable input; 3 nothing could be judged, the machine classes differ, the machine is unfit, or

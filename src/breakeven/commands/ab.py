@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import whole_number
 from breakeven.commands.base import add_workspace_options, in_workspace, notify
-from breakeven.commands.compare import add_judging, compare_with, present
-from breakeven.experiment.schedule import DEFAULT_PAIRS, FIRST_PAIRS, MIN_PAIRS, Limits, Side, parse_duration
+from breakeven.commands.compare import add_judging, compare_with, exit_code, present
+from breakeven.experiment.schedule import DEFAULT_PAIRS, MIN_PAIRS, Limits, Side
+from breakeven.format import parse_duration
 
 if TYPE_CHECKING:
     from breakeven.experiment.run_command import CommandRunner
@@ -33,13 +34,23 @@ examples:
 
 Each command runs in a shell and writes a run file to {{out}}, which needs no
 quotes and is replaced by an absolute path. The order is base, candidate,
-candidate, base, ...; a pair is one run of each. Make sure that each command
-imports its own code: both see the same installed packages.
+candidate, base, ...; a pair is one run of each. A run is one measuring process,
+and the runs of a pair take their cells in one order: `ab` sets
+BREAKEVEN_PROCESSES=1 and BREAKEVEN_SEED. Make sure that each command imports
+its own code: both see the same installed packages.
 
-Up to {FIRST_PAIRS} pairs time all cases. Cases that are then not clearly unchanged are
-timed again, at least {MIN_PAIRS} pairs, and judged on these new runs only. For this `ab`
-sets BREAKEVEN_CASES to a file that lists them, and breakeven's pytest plugin
-skips all others. The output of each command goes to a log beside its run file.
+The first {MIN_PAIRS} pairs time all cases; fewer give no verdict. A case that is decided
+is timed no more, the others are timed again: for this `ab` sets BREAKEVEN_CASES
+to a file that lists them, and breakeven's pytest plugin skips all others. Each
+q-value is corrected for the number of looks at the growing data. `ab` ends when
+all cases are decided, or when the undecided ones cannot change the exit code: a
+regression is enough, unless --fail-on does not name it. A case whose times fall
+into two groups is inconclusive. The output of each command goes to a log beside
+its run file.
+
+The same command shows a finished comparison again without measuring, also in
+another --format; --fresh measures again. Where one run of each side is enough,
+`breakeven calibrate` and then `breakeven compare` take less time.
 
 A command may exit with 1 because a case failed: its other cases are judged, and
 that case is an error. Any other nonzero exit status stops the experiment. The
@@ -63,8 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pairs", type=whole_number, metavar="N",
-        help=f"maximum number of pairs: up to {FIRST_PAIRS} of all cases, the rest of the cases to time "
-        f"again (default: {DEFAULT_PAIRS}; no maximum with --budget)",
+        help=f"maximum number of pairs: {MIN_PAIRS} of all cases, the others of the undecided ones "
+        f"(default: {DEFAULT_PAIRS}; no maximum with --budget)",
     )  # fmt: skip
     parser.add_argument(
         "--budget", metavar="TIME",
@@ -89,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         "--threshold": arguments.threshold,  # with --resolution it decides which cases are timed again
         "--resolution": arguments.resolution,
     }
-    return in_workspace(arguments, asked, partial(_measure, arguments, limits))
+    return in_workspace(arguments, asked, partial(_measure, arguments, limits), keeps_finished=True)
 
 
 def _measure(arguments: argparse.Namespace, limits: Limits, runner: CommandRunner) -> int:
@@ -97,4 +108,5 @@ def _measure(arguments: argparse.Namespace, limits: Limits, runner: CommandRunne
 
     commands = {Side.BASE: arguments.base, Side.CANDIDATE: arguments.candidate}
     experiment = Experiment(runner, commands, limits, arguments.vary, notify)
-    return present(run_ab(experiment, partial(compare_with, arguments)), arguments)
+    code = partial(exit_code, fail_on=arguments.fail_on) if arguments.fail_on else None
+    return present(run_ab(experiment, partial(compare_with, arguments), code), arguments)

@@ -141,7 +141,11 @@ def add_workspace_options(parser: argparse.ArgumentParser, output: str) -> None:
 
 
 def in_workspace(
-    arguments: argparse.Namespace, asked: Mapping[str, Any], act: Callable[[CommandRunner], int]
+    arguments: argparse.Namespace,
+    asked: Mapping[str, Any],
+    act: Callable[[CommandRunner], int],
+    *,
+    keeps_finished: bool = False,
 ) -> int:
     """Open the workspace of an experiment, call `act`, and return its exit code, also when interrupted.
 
@@ -149,6 +153,7 @@ def in_workspace(
         arguments: with those of `add_workspace_options`.
         asked: plain JSON that identifies the experiment; it must be the same to resume.
         act: runs what is missing, shows the result and returns an exit code.
+        keeps_finished: whether a finished experiment is shown again, or else starts over.
     """
     from breakeven.experiment.run_command import CommandRunner
     from breakeven.experiment.shell import run_in_shell, stopping_on_signals
@@ -161,7 +166,9 @@ def in_workspace(
     try:
         with (
             stopping_on_signals(),
-            open_workspace(arguments.output, asked, started, fresh=arguments.fresh) as workspace,
+            open_workspace(
+                arguments.output, asked, started, fresh=arguments.fresh, keeps_finished=keeps_finished
+            ) as workspace,
         ):
             try:
                 for line in workspace.messages:

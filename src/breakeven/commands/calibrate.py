@@ -24,15 +24,20 @@ RUNS_A_SIDE = (1, 3, 5, 10)
 
 EPILOG = """\
 examples:
-  breakeven calibrate 'python -m pytest bench --benchmark-json={out}'
+  breakeven calibrate --runs 5 'python -m pytest bench --benchmark-json={out}'
+  breakeven compare base.json head.json
+                                        the quickest right answer: calibrate a
+                                        machine once, then compare one run of
+                                        each side
   breakeven calibrate --runs 20 --noise /shared/noise \\
     'python -m pytest bench --benchmark-json={out}'
 
 The command runs in a shell and writes a run file to {out}, which needs no
-quotes and is replaced by an absolute path. Change nothing between the runs:
-every difference counts as noise. The result is stored as CLASS.json in the
-directory of noise floors; `breakeven compare` uses it where a side has only
-one run.
+quotes and is replaced by an absolute path. A run is one measuring process, in
+an order of its own: `calibrate` sets BREAKEVEN_PROCESSES=1 and BREAKEVEN_SEED.
+Change nothing between the runs: every difference counts as noise. The result is
+stored as CLASS.json in the directory of noise floors; `breakeven compare` uses
+it where a side has only one run.
 
 exit codes:
   0    stored
@@ -47,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("command", metavar="CMD", help="the benchmark command; contains {out}")
     parser.add_argument(
         "--runs", type=whole_number, default=DEFAULT_RUNS, metavar="N",
-        help=f"number of runs (default: {DEFAULT_RUNS})",
+        help=f"number of runs, of one process each (default: {DEFAULT_RUNS})",
     )  # fmt: skip
     parser.add_argument(
         "--noise", type=directory_path, default=Path(NOISE), metavar="DIR",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.commands.arguments import directory_path, file_path, fraction, names
-from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, add_format, show, version
+from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, add_format, notify, show, version
 from breakeven.errors import UsageError
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
@@ -45,7 +45,10 @@ that breakeven did not measure are identified by their fullname.
 A case regressed if its ratio exceeds the threshold at a false discovery rate of
 5%. Otherwise it is unchanged, or inconclusive if its interval is wider than the
 resolution. The intervals are over runs, not over rounds: five runs per side,
-alternating, are a good start (see breakeven ab).
+alternating, are a good start (see breakeven ab). The processes of one run share
+the state of the machine at that time, so that a run counts once in a test; the
+column n, as in 5+5, has the processes of both sides. One run per side is judged
+by a noise floor; without one every case is inconclusive.
 
 exit codes:
   0  no verdict that --fail-on names
@@ -97,9 +100,11 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    from breakeven.runs.reader import read_side
+    from breakeven.runs.reader import newer_journals, read_side
 
     baseline, candidate = map(read_side, _sides(arguments))
+    for line in newer_journals(run.path for run in (*baseline, *candidate)):
+        notify(line)
     return present(compare_with(arguments, baseline, candidate), arguments)
 
 

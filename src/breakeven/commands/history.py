@@ -65,8 +65,10 @@ examples:
 
 A change has at least 5 runs on either side, reaches the threshold, and is
 significant given the noise of its series and the correlation of neighboring
-runs. Its interval is 95%. The newest run is compared with a prediction
-interval: 95% of unchanged runs are inside the intervals of all their series.
+runs. Its interval is 95%. Changes of several series that may be of one commit
+are one change; the largest one of `train` places it. The newest run is compared
+with a prediction interval: 95% of unchanged runs are inside the intervals of all
+their series.
 
 exit codes:
   0  no regressions
@@ -97,10 +99,11 @@ examples:
   breakeven history accept 0123abc --reason "one more layer" \\
     --case 'mlp train*' --accepted perf/accepted.json
 
-Without --case, every change that was found in the commit is accepted. With
---case, those of the cases within 5 measured commits are; if there are none yet,
-any later regression of these cases in the commit is accepted in advance. To
-change a reason, accept again.
+Without --case, every change that was found in the commit is accepted, also that
+of a series in which it is found only later. With --case, those of the cases
+within 5 measured commits are; if there are none yet, any later regression of
+these cases in the commit is accepted in advance. To change a reason, accept
+again.
 
 The file of accepted changes is made for review: keep it in your repository with
 --accepted FILE, and pass it to check and show too. An entry covers changes up

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path
 from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, add_format, show, status, version
+from breakeven.commands.compare import NOISE, existing_directory
 
 if TYPE_CHECKING:
+    from breakeven.case import CaseKey
     from breakeven.report.report import Report
+    from breakeven.runs.reader import Runs
 
 RESULTS = "results"
 """The directory in which the newest run is found, if no run is named."""
@@ -78,6 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true",
         help="report ratios although the comparison is red; everything based on them is marked",
     )  # fmt: skip
+    parser.add_argument(
+        "--noise", type=existing_directory, default=Path(NOISE), metavar="DIR",
+        help="where `breakeven calibrate` stored noise floors, which widen the intervals of one process "
+        f"(default: {NOISE})",
+    )  # fmt: skip
     add_format(parser, tuple(FORMATS), "format of standard output")
 
 
@@ -87,7 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
     from breakeven.runs import reader
 
     paths = arguments.runs or [str(reader.newest(RESULTS))]
-    report = analyze(reader.read(paths), arguments.baseline, force=arguments.force)
+    runs = reader.read(paths)
+    floor_sd = _floor_sd(runs, arguments.noise)
+    report = analyze(runs, arguments.baseline, force=arguments.force, floor_sd=floor_sd)
     home = arguments.output or Path(f"{paths[0]}.report")
     written: list[Path] = []
     if arguments.format != "json":
@@ -107,3 +117,17 @@ def run(arguments: argparse.Namespace) -> int:
     if report.left_out:
         return UNUSABLE
     return OK if report.judged else NOT_JUDGED
+
+
+def _floor_sd(runs: Runs, directory: Path) -> dict[CaseKey, float]:
+    """Return how far each log median varies from process to process, as `breakeven calibrate` found."""
+    from breakeven.compare.noise_floor import log_sds, read_floor
+
+    found: dict[CaseKey, float] = {}
+    for machine in runs.machines:
+        floor = read_floor(directory, machine)
+        if floor is not None:
+            here = [run for run in runs.runs if run.machine.class_id == machine.class_id]
+            keys = [case.key for run in here for case in run.cases.values() if case.key is not None]
+            found |= dict(zip(keys, log_sds(floor, [key.label() for key in keys]), strict=True))
+    return found

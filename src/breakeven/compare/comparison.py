@@ -1,6 +1,10 @@
 """Compares two sets of runs: a verdict on every case, and an overall one.
 
-The statistics are in `breakeven.stats.regression`, the sentences in `breakeven.compare.text`.
+The processes of a run are measured one after the other, so that they share the state of the machine at that
+time: they are replicates within a time, not between times. A run therefore enters the tests of
+`breakeven.stats.regression` as one value, the mean over its processes, whose noise is that between the runs
+of a side. Where each side has one run, it is that of the noise floor. Without one nothing is tested, and the
+intervals are over the processes. The sentences are in `breakeven.compare.text`.
 """
 
 from __future__ import annotations
@@ -19,7 +23,14 @@ from breakeven.compare.machine_class import check_classes
 from breakeven.compare.noise_floor import NoiseFloor
 from breakeven.grouping import grouped
 from breakeven.runs.schema import CaseResult, Run
-from breakeven.stats.regression import MAX_FALSE_ALARM_RATE, Effects, case_verdict, effects, false_alarm_rate
+from breakeven.stats.regression import (
+    MAX_FALSE_ALARM_RATE,
+    Effects,
+    case_verdict,
+    effects,
+    false_alarm_rate,
+    means,
+)
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
 Array = NDArray[np.float64]
@@ -37,9 +48,10 @@ _BROKEN = (OutcomeKind.FAILED, OutcomeKind.CRASHED, OutcomeKind.OOM)
 class CaseComparison:
     """One case, compared. What is not known is None.
 
-    `ratio` is the geometric mean of the candidate's medians over that of the baseline's, with its 95%
-    interval. `p` and `q` are None where nothing was tested; `n_baseline` and `n_candidate` count runs; `sd`
-    is the run-to-run standard deviation of a log time; `reason` says why a case was not timed or judged.
+    `ratio` is the geometric mean of the medians of the candidate's processes over that of the baseline's,
+    with its 95% interval. `p` and `q` are None where nothing was tested; `n_baseline` and `n_candidate` count
+    processes; `sd` is the run-to-run standard deviation of a log time; `reason` says why a case was not timed
+    or judged.
     """
 
     case: str
@@ -130,16 +142,20 @@ def compare(
     """
     class_warnings = check_classes([*baseline, *candidate], vary)
     names = list(dict.fromkeys(name for run in (*baseline, *candidate) for name in run.cases))
-    before, after = _logs(baseline, names), _logs(candidate, names)
-    unlike = _unlike_steps(names, [*baseline, *candidate])
-    for side in (before, after):
-        side[unlike] = math.nan
+    runs = [*baseline, *candidate]
+    unlike = _unlike_steps(names, runs)
+    sides = [_logs(side, names, unlike) for side in (baseline, candidate)]
+    before, after = (np.stack([means(run) for run in side], axis=1) for side in sides)
     noise, is_unusable = None, False
     if floor is not None and min(len(baseline), len(candidate)) == 1:
-        noise = floor.logs(names)
+        noise = floor.logs(names, [_fewest_processes(name, runs) for name in names])
         is_unusable = false_alarm_rate(noise, threshold) > MAX_FALSE_ALARM_RATE
         noise = None if is_unusable else noise
     found = effects(before, after, noise, threshold)
+    if noise is None and len(runs) == 2:  # nothing is tested, and the intervals are over the processes
+        before, after = (side[0] for side in sides)
+        within = effects(before, after, threshold=threshold)
+        found = replace(found, low=within.low, high=within.high)
     cases = [
         _compared(name, _side(name, baseline), _side(name, candidate), candidate, found, row, resolution)
         for row, name in enumerate(names)
@@ -169,11 +185,26 @@ def whole_verdict(cases: Iterable[CaseComparison]) -> Verdict:
     return next((verdict for verdict in JUDGED if verdict in found), Verdict.INCONCLUSIVE)
 
 
-def _logs(side: Sequence[Run], names: Sequence[str]) -> Array:
-    """Return log seconds, shape (cases, runs); NaN where a run lacks the case, or its median is zero."""
-    medians = [[run.cases[name].median_s if name in run.cases else 0.0 for run in side] for name in names]
-    logs = [[math.log(median) if median > 0 else math.nan for median in of_case] for of_case in medians]
-    return np.array(logs, dtype=float).reshape(len(names), len(side))
+def _logs(side: Sequence[Run], names: Sequence[str], unlike: NDArray[np.bool_]) -> list[Array]:
+    """Return an array for each run, shape (cases, processes): log seconds, NaN where unknown.
+
+    A median of zero is unknown, and so are the times of the `unlike` cases.
+    """
+    found = []
+    for run in side:
+        medians_s = [run.cases[name].process_medians_s if name in run.cases else () for name in names]
+        logs = np.full((len(names), max(map(len, medians_s), default=0)), np.nan)
+        for row, of_case in zip(logs, medians_s, strict=True):
+            row[: len(of_case)] = of_case
+        logs[~(logs > 0)] = np.nan
+        logs[unlike] = np.nan
+        found.append(np.log(logs))
+    return found
+
+
+def _fewest_processes(name: str, runs: Sequence[Run]) -> int:
+    """Return the smallest number of processes in a run that timed the case."""
+    return min(run.cases[name].timed_processes for run in runs if name in run.cases)
 
 
 def _unlike_steps(names: Sequence[str], runs: Sequence[Run]) -> NDArray[np.bool_]:
@@ -196,7 +227,8 @@ def _compared(
     resolution: float,
 ) -> CaseComparison:
     key = next((case.key for case in (*before, *after) if case.key), None)
-    known = CaseComparison(name, Verdict.NEW, n_baseline=len(before), n_candidate=len(after), key=key)
+    n_baseline, n_candidate = (sum(case.timed_processes for case in side) for side in (before, after))
+    known = CaseComparison(name, Verdict.NEW, n_baseline=n_baseline, n_candidate=n_candidate, key=key)
     if not after:
         return _not_timed(known, [run.untimed[name] for run in candidate if name in run.untimed])
     if not before:
@@ -218,9 +250,11 @@ def _compared(
 
 
 def _geometric_mean(side: Sequence[CaseResult]) -> float:
-    """Return the geometric mean of the medians, as in the ratio; 0 where one of them is 0."""
-    values = [case.median_s for case in side]
-    return math.exp(sum(map(math.log, values)) / len(values)) if min(values) > 0 else 0.0
+    """Return the geometric mean over runs and their processes, as in the ratio; 0 where one is 0."""
+    values = [case.process_medians_s[np.isfinite(case.process_medians_s)] for case in side]
+    if not all(of_run.all() for of_run in values):
+        return 0.0
+    return math.exp(float(np.mean([np.log(of_run).mean() for of_run in values])))
 
 
 def _not_timed(known: CaseComparison, outcomes: Sequence[Outcome]) -> CaseComparison:

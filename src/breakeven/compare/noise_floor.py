@@ -1,7 +1,9 @@
 """The noise floor of a machine class: how times vary between runs of the same code.
 
 `breakeven calibrate` stores it, one JSON file for each class, and `breakeven compare` judges single runs by
-it. The file has the median of every case in every run, so that every estimate can be computed again.
+it. The file has the median of every case in every run, so that every estimate can be computed again; of a
+run of several processes it has a list, the median of each. They share the state of the machine at that time,
+so that a run is one replicate, however many processes it has.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ from breakeven.files import write_whole
 from breakeven.format import one_line, plural
 from breakeven.runs.json_files import Place, load_json, mapping
 from breakeven.runs.machine import Machine, agree, differences
-from breakeven.runs.schema import Run
+from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.empirical_bayes import pooled_df
-from breakeven.stats.regression import ALPHA, CaseNoise, estimate_noise, posterior_variances
+from breakeven.stats.regression import ALPHA, MAX_DF, CaseNoise, estimate_noise, posterior_variances
 from breakeven.stats.verdict import THRESHOLD
 
 Array = NDArray[np.float64]
@@ -49,29 +51,50 @@ _MAX_DF = 1e4
 
 _CALIBRATE = "calibrate again with `breakeven calibrate`"
 
-_Median = Annotated[float, msgspec.Meta(ge=0, le=1e30)] | None
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
+
+MedianS = float | list[float | None] | None
+"""The median of a case in one run, or a list with one for each of its processes; None where unknown."""
 
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """Runs of the same code: `medians_s[case]` has one median for each run, None where the run lacks it."""
+    """Runs of the same code: `medians_s[case]` has an entry for each run."""
 
     class_id: str
     facts: Mapping[str, Any]
     runs: int
     datetime: str
     command: str
-    medians_s: Mapping[str, Sequence[float | None]]
+    medians_s: Mapping[str, Sequence[MedianS]]
 
-    def logs(self, cases: Sequence[str]) -> Array:
-        """Return log seconds, shape (cases, runs), NaN where a run lacks the case or its median is zero."""
-        unknown = [None] * self.runs
-        rows = [[math.log(m) if m else math.nan for m in self.medians_s.get(case, unknown)] for case in cases]
+    def logs(self, cases: Sequence[str], processes: Sequence[int | None] = ()) -> Array:
+        """Return log seconds, shape (cases, runs), NaN where a run lacks the case or its median is zero.
+
+        Those of a run are the mean over its processes.
+
+        Args:
+            cases: their names.
+            processes: for each case, how many of a run's processes count at most, because the mean over more
+                is less noisy than the runs to judge. Where the floor's runs have fewer, its noise is too
+                large, and a test by it finds less.
+        """
+        limits = processes or [None] * len(cases)
+        rows = [self._row(case, limit) for case, limit in zip(cases, limits, strict=True)]
         return np.array(rows, dtype=float).reshape(len(cases), self.runs)
 
     def includes(self, case: str) -> bool:
         """Return whether at least two runs timed the case, so that its noise is known."""
-        return sum(bool(median) for median in self.medians_s.get(case, ())) > 1
+        return sum(map(math.isfinite, self._row(case))) > 1
+
+    def _row(self, case: str, processes: int | None = None) -> list[float]:
+        return [_mean_log(median_s, processes) for median_s in self.medians_s.get(case, [None] * self.runs)]
+
+
+def _mean_log(median_s: MedianS, processes: int | None) -> float:
+    of_processes = median_s if isinstance(median_s, list) else [median_s]
+    logs = [math.log(seconds) for seconds in of_processes if seconds][:processes]
+    return sum(logs) / len(logs) if logs else math.nan
 
 
 @dataclass(frozen=True)
@@ -109,17 +132,23 @@ def floor_of(runs: Sequence[Run], command: str = "") -> NoiseFloor:
     """
     check_one_class(runs)
     cases = dict.fromkeys(case for run in runs for case in run.cases)
-    medians = {
-        case: [run.cases[case].median_s if case in run.cases else None for run in runs] for case in cases
-    }
-    if not any(sum(m is not None and m > 0 for m in values) > 1 for values in medians.values()):
+    medians_s = {case: [_median_s(run.cases.get(case)) for run in runs] for case in cases}
+    last = runs[-1]
+    class_id = last.machine.class_id if last.machine.is_recorded else UNKNOWN_CLASS
+    floor = NoiseFloor(class_id, last.machine.facts, len(runs), last.datetime, command, medians_s)
+    if not any(map(floor.includes, cases)):
         raise UsageError(
             f"{plural(len(runs), 'run')} with no case timed twice cannot show the noise between runs; "
             "calibrate with --runs 5 or more"
         )
-    last = runs[-1]
-    class_id = last.machine.class_id if last.machine.is_recorded else UNKNOWN_CLASS
-    return NoiseFloor(class_id, last.machine.facts, len(runs), last.datetime, command, medians)
+    return floor
+
+
+def _median_s(case: CaseResult | None) -> MedianS:
+    if case is None:
+        return None
+    medians_s = [seconds if math.isfinite(seconds) else None for seconds in case.process_medians_s.tolist()]
+    return medians_s if len(medians_s) > 1 else medians_s[0]
 
 
 def floor_warnings(floor: NoiseFloor, before: NoiseFloor | None = None) -> list[str]:
@@ -145,6 +174,20 @@ def noise_levels(floor: NoiseFloor) -> tuple[float, float]:
     """
     sd = np.sqrt(estimate_noise([floor.logs(list(floor.medians_s))]).variances)
     return float(np.nanmedian(sd)), float(np.nanquantile(sd, 0.9))
+
+
+def log_sds(floor: NoiseFloor, cases: Sequence[str]) -> list[float]:
+    """Return by how much each case's log median varies between runs; for one it lacks, as for the others.
+
+    They are the standard deviations of normal distributions whose 95% intervals are those of Student's, whose
+    degrees of freedom are few where the floor has few runs; 0.0 where nothing is known.
+    """
+    known = list(floor.medians_s)
+    absent = [case for case in cases if case not in floor.medians_s]
+    variances, df = posterior_variances(estimate_noise([floor.logs([*known, *absent])]))
+    widened = np.sqrt(variances) * stdtrit(np.clip(df, 1, MAX_DF), 0.975) / stdtrit(MAX_DF, 0.975)
+    found = dict(zip([*known, *absent], np.where(df >= 1, widened, 0.0), strict=True))
+    return [float(found[case]) for case in cases]
 
 
 def detectable(floor: NoiseFloor, runs: Sequence[int], threshold: float = THRESHOLD) -> list[Detectable]:
@@ -250,9 +293,9 @@ def _read(path: Path) -> NoiseFloor:
     )
 
 
-def _medians(values: Any, case: str, runs: int, place: Place) -> list[float | None]:
+def _medians(values: Any, case: str, runs: int, place: Place) -> list[MedianS]:
     here = place.at(f"medians_s[{case!r}]")
-    medians = here.decode(values, list[_Median], _CALIBRATE)
+    medians = here.decode(values, list[_Seconds | list[_Seconds | None] | None], _CALIBRATE)
     if len(medians) != runs:
         here.refuse(f"has {plural(len(medians), 'time')} for {runs} runs", _CALIBRATE)
     return medians

@@ -1,22 +1,27 @@
 """Which phase caused a change: "train +8%, all of it transfer".
 
-A changed training step is compared with the changed phases of its cell, in seconds. Nothing is tested here:
-only cases that themselves changed are named.
+A changed training step is compared with the changed phases of its cell, in seconds. A phase that runs after a
+slower one is itself slower, because the caches are colder: where its change is small beside that of a phase
+before it, it is attributed to that phase. Nothing is tested here: only cases that themselves changed are
+named.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from breakeven.case import CaseKey
 from breakeven.compare.comparison import CaseComparison
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE, WHOLE_STEPS
+from breakeven.phases import HEADLINE, STEP_PARTS, WHOLE_STEPS
 from breakeven.stats.verdict import Verdict
 
 CHANGED = (Verdict.REGRESSED, Verdict.IMPROVED)
+
+AFTER_SHARE = 0.25
+"""A phase that changed by at most this share of the seconds of an earlier one is attributed to that one."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,15 @@ class PhaseAttribution:
     """A changed step, or a changed phase whose step did not change, of one cell on one device.
 
     `phases` are those that changed in the same direction, each with its share of the step's change (1 is all
-    of it), the largest first. `has_phases` is False where nothing but the step was timed.
+    of it), the largest first. `after` are those that changed as a phase before them did. `has_phases` is
+    False where nothing but the step was timed.
     """
 
     case: CaseComparison
     key: CaseKey
     ratio: float
     phases: tuple[tuple[str, float], ...] = ()
+    after: tuple[CaseComparison, ...] = ()
     has_phases: bool = True
 
 
@@ -51,23 +58,42 @@ def attribute_changes(cases: Iterable[CaseComparison]) -> list[PhaseAttribution]
 def _of_cell(phases: Mapping[str, CaseComparison]) -> list[PhaseAttribution]:
     step = phases.get(HEADLINE)
     changed = {phase: case for phase, case in phases.items() if phase != HEADLINE and case.verdict in CHANGED}
+    causes = _causes(changed)
     if step is None or step.verdict not in CHANGED:
-        return [_attribution(case) for case in changed.values()]
-    shares = [
-        (phase, _change_s(case) / _change_s(step))
-        for phase, case in changed.items()
-        if case.verdict == step.verdict and phase not in WHOLE_STEPS
-    ]
+        after = grouped((cause, changed[phase]) for phase, cause in causes.items())
+        return [
+            _attribution(case, after=after.get(phase, ()))
+            for phase, case in changed.items()
+            if phase not in causes
+        ]
+    parts = {p: case for p, case in changed.items() if case.verdict == step.verdict and p not in WHOLE_STEPS}
+    shares = [(p, _change_s(case) / _change_s(step)) for p, case in parts.items() if p not in causes]
     shares.sort(key=lambda share: share[1], reverse=True)
-    return [_attribution(step, tuple(shares), any(phase not in WHOLE_STEPS for phase in phases))]
+    has_phases = any(phase not in WHOLE_STEPS for phase in phases)
+    return [_attribution(step, shares, [case for p, case in parts.items() if p in causes], has_phases)]
+
+
+def _causes(changed: Mapping[str, CaseComparison]) -> dict[str, str]:
+    """Return the phases that changed as one before them did, each with that one."""
+    ordered = sorted((phase for phase in changed if phase in STEP_PARTS), key=STEP_PARTS.index)
+    causes = {}
+    for i, phase in enumerate(ordered):
+        before = [p for p in ordered[:i] if changed[p].verdict == changed[phase].verdict]
+        cause = max(before, key=lambda p: abs(_change_s(changed[p])), default=phase)
+        if abs(_change_s(changed[phase])) <= AFTER_SHARE * abs(_change_s(changed[cause])):
+            causes[phase] = cause
+    return causes
 
 
 def _attribution(
-    case: CaseComparison, shares: tuple[tuple[str, float], ...] = (), has_phases: bool = True
+    case: CaseComparison,
+    shares: Sequence[tuple[str, float]] = (),
+    after: Sequence[CaseComparison] = (),
+    has_phases: bool = True,
 ) -> PhaseAttribution:
     assert case.key is not None
     assert case.ratio is not None
-    return PhaseAttribution(case, case.key, case.ratio, shares, has_phases)
+    return PhaseAttribution(case, case.key, case.ratio, tuple(shares), tuple(after), has_phases)
 
 
 def _change_s(case: CaseComparison) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_high
@@ -59,8 +60,16 @@ def is_one_side_first(found: Comparison) -> bool:
 
 
 def single_runs(found: Comparison) -> list[CaseComparison]:
-    """Return the judged cases that each side timed in one run only."""
-    return [case for case in found.judged if case.n_baseline == case.n_candidate == 1]
+    """Return the judged cases that each side timed in one run only, in any number of processes."""
+    counts = [
+        Counter(name for run in side for name in run.cases) for side in (found.baseline, found.candidate)
+    ]
+    return [case for case in found.judged if all(count[case.case] == 1 for count in counts)]
+
+
+def untested(found: Comparison) -> list[CaseComparison]:
+    """Return the single runs that no noise floor judged."""
+    return [case for case in single_runs(found) if case.p is None and not case.reason]
 
 
 def partly_timed(found: Comparison, side: Sequence[Run]) -> list[CaseComparison]:
@@ -86,11 +95,6 @@ def unlike_steps(found: Comparison) -> list[CaseComparison]:
 def undecided(found: Comparison) -> list[CaseComparison]:
     """Return the inconclusive cases that more runs could settle."""
     return [case for case in found.with_verdict(Verdict.INCONCLUSIVE) if not case.reason]
-
-
-def not_retested(found: Comparison) -> list[CaseComparison]:
-    """Return the cases that should have been timed again, but were not."""
-    return [case for case in found.judged if not case.n_candidate and case.reason]
 
 
 def disturbed(found: Comparison) -> dict[Flag, int]:

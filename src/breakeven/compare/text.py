@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from breakeven import format as fmt
 from breakeven.compare import reliability
 from breakeven.compare.common_shift import Shift
-from breakeven.compare.comparison import CaseComparison, Comparison
+from breakeven.compare.comparison import UNLIKE_STEPS, CaseComparison, Comparison
 from breakeven.compare.noise_floor import NoiseFloor
 from breakeven.compare.phase_attribution import PhaseAttribution, attribute_changes
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.runs.canary import moves
+from breakeven.runs.look import busy_lines
 from breakeven.stats.verdict import Verdict
 
 SUGGESTED_RUNS = 5
@@ -42,10 +43,11 @@ class ComparisonText:
 
 def describe(found: Comparison) -> ComparisonText:
     """Return the comparison as text."""
+    attributions = attribute_changes(found.cases)
     return ComparisonText(
-        _headline(found),
+        _headline(found, {case.case for one in attributions for case in one.after}),
         "; ".join(filter(None, (_coverage(found), _shift_text(found.common_shift)))),
-        tuple(_attribution_texts(attribute_changes(found.cases))),
+        tuple(_attribution_texts(attributions)),
         (
             *_machine_warnings(found),
             *_shift_warnings(found),
@@ -61,11 +63,12 @@ def describe(found: Comparison) -> ComparisonText:
     )
 
 
-def _headline(found: Comparison) -> str:
+def _headline(found: Comparison, after: Collection[str]) -> str:
+    """Return the verdict; the cases of `after` changed only as another one did."""
     if found.verdict == Verdict.REGRESSED:
-        return f"Regressed: {_largest_change(found, found.verdict, 'slower')}."
+        return f"Regressed: {_largest_change(found, 'slower', after)}."
     if found.verdict == Verdict.IMPROVED:
-        return f"Improved: {_largest_change(found, found.verdict, 'faster')}; no case is slower."
+        return f"Improved: {_largest_change(found, 'faster', after)}; no case is slower."
     if found.verdict == Verdict.UNCHANGED:
         shift = reliability.uniform_shift(found)
         together = f"; but all cases together changed by {_change(shift)}" if shift else ""
@@ -76,9 +79,9 @@ def _headline(found: Comparison) -> str:
     return f"Inconclusive: {_why_inconclusive(found)}."
 
 
-def _largest_change(found: Comparison, verdict: Verdict, word: str) -> str:
-    changed = found.with_verdict(verdict)
-    largest = max(changed, key=lambda case: abs(math.log(case.ratio or 1.0)))
+def _largest_change(found: Comparison, word: str, after: Collection[str]) -> str:
+    changed = found.with_verdict(found.verdict)
+    largest = max(changed, key=lambda case: (case.case not in after, abs(math.log(case.ratio or 1.0))))
     change = one_line(largest.case)
     if largest.ratio is not None:
         interval = fmt.signed_percent_between(largest.low, largest.high)
@@ -96,14 +99,21 @@ def _why_inconclusive(found: Comparison) -> str:
         return "no case was timed on both sides"
     if found.changed_machines:
         return f"the machine changed, as the canary on {fmt.listed(found.changed_machines)} shows"
-    unlike = len(reliability.unlike_steps(found))
-    noisy = found.counts[Verdict.INCONCLUSIVE] - unlike
     of = fmt.plural(len(found.judged), "case")
-    noise = f"cannot be distinguished from noise within ±{fmt.percent(found.resolution)}"
-    wait = "waited after each step in some runs only"
-    return " and ".join(
-        f"{count} of {of} {text}" for count, text in ((noisy, noise), (unlike, wait)) if count
+    texts = {
+        "": f"cannot be distinguished from noise within ±{fmt.percent(found.resolution)}",
+        UNLIKE_STEPS: "waited after each step in some runs only",
+    }
+    once = (
+        "timed in one run per side: only alternating runs (breakeven ab) decide, or a noise floor (breakeven "
+        "calibrate)"
     )
+    untested = {case.case for case in reliability.untested(found)}
+    reasons = grouped(
+        (once if case.case in untested else texts.get(case.reason, case.reason), case)
+        for case in found.with_verdict(Verdict.INCONCLUSIVE)
+    )
+    return " and ".join(f"{len(cases)} of {of} {text}" for text, cases in sorted(reasons.items()))
 
 
 def _coverage(found: Comparison) -> str:
@@ -139,6 +149,14 @@ def _attribution_texts(attributions: Iterable[PhaseAttribution]) -> list[str]:
 
 
 def _cause(one: PhaseAttribution) -> str:
+    if not one.after:
+        return _share_text(one)
+    phases = fmt.listed([case.key.phase for case in one.after if case.key])
+    word = "slower" if one.case.verdict == Verdict.REGRESSED else "faster"
+    return f"{_share_text(one)}; {phases} too, perhaps only because of running after a {word} phase"
+
+
+def _share_text(one: PhaseAttribution) -> str:
     if one.key.phase != HEADLINE or not one.has_phases:
         return ""
     if not one.phases:
@@ -174,6 +192,7 @@ def _machine_warnings(found: Comparison) -> Iterator[str]:
     for run in reliability.runs_on_both_sides(found):
         yield f"{run.path} is on both sides: comparing a run with itself shows nothing; replace one of them"
     for run in (*found.baseline, *found.candidate):
+        yield from busy_lines(run)
         for move in moves(run.state):
             yield (
                 f"{run.path}: {move.work} changed {move.ratio:.2f}x during the run; let the machine "
@@ -207,7 +226,13 @@ def _single_run_warnings(found: Comparison) -> Iterator[str]:
     single, floor = reliability.single_runs(found), found.floor
     if not single:
         return
-    if floor is None:
+    if floor is None and any(case.n_baseline > 1 or case.n_candidate > 1 for case in single):
+        yield (
+            "one run per side: the intervals include the noise between its processes, one after the other, "
+            "but not that between the times of the two runs, and no noise floor is stored for this machine "
+            "class; measure alternating runs (breakeven ab), or calibrate once (breakeven calibrate)"
+        )
+    elif floor is None:
         yield (
             "one run per side does not show the noise between runs, and no noise floor is stored for this "
             "machine class; measure several runs per side (breakeven ab), or calibrate once "
@@ -277,12 +302,6 @@ def _timing_warnings(found: Comparison) -> Iterator[str]:
         partly = reliability.partly_timed(found, side)
         if partly:
             yield f"not timed in every run of the {name}: {_names(partly)}; judged by the runs that timed it"
-    skipped = reliability.not_retested(found)
-    if skipped:
-        yield (
-            f"{skipped[0].reason}: {_names(skipped)}; check that the candidate's command passes "
-            "BREAKEVEN_CASES on"
-        )
     unlike = reliability.unlike_steps(found)
     if unlike:
         yield (

@@ -15,12 +15,14 @@ from typing import Any
 
 import torch
 
-from breakeven.doctor.contention import CpuSample, sample_cpu, typical
+from breakeven.fitness import Look
 from breakeven.hardware.cpus import BINDING, CPUS, affinity, affinity_size, core_sizes, cpu_flags
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import default_devices
-from breakeven.hardware.machine import load_average, read_class, read_each
-from breakeven.hardware.threads import default_threads
+from breakeven.hardware.load import load_average
+from breakeven.hardware.machine import read_class, read_each
+from breakeven.hardware.threads import default_threads, uses_openmp
+from breakeven.measure.look import take_look
 
 ENVIRONMENT = (
     *BINDING, "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "NVIDIA_TF32_OVERRIDE",
@@ -44,17 +46,18 @@ class DeviceFacts:
 class MachineFacts:
     """The input of the rules; ``None`` or ``()`` if a fact is unreadable.
 
-    `affinity` is the number of CPUs this process may run on, and `cores` that of their physical cores;
-    `is_virtual` is whether the CPU reports a hypervisor; `throttled` counts how often a core was too hot
-    while the threads were spinning; `openmp` is whether torch's threads are OpenMP threads; `debug` names
-    debug builds; `tracers` lists the tools that trace every line or allocation.
+    `affinity` is the number of CPUs this process may run on, and `cores` that of their physical cores; `look`
+    is what a run looks at before its first case; `is_virtual` is whether the CPU reports a hypervisor;
+    `throttled` counts how often a core was too hot during that look, while the threads were spinning;
+    `openmp` is whether torch's threads are OpenMP threads; `debug` names debug builds; `tracers` lists the
+    tools that trace every line or allocation.
     """
 
     machine: Mapping[str, Any]
     devices: tuple[DeviceFacts, ...]
     affinity: int
     threads: int
-    neighbors: CpuSample
+    look: Look
     quota: float | None = None
     cores: int | None = None
     is_virtual: bool | None = None
@@ -83,19 +86,22 @@ def read_facts(cpus: Path = CPUS) -> MachineFacts:
     )
     governors, driver, turbo, unreadable_frequency = read_frequency(cpus)
     unreadable |= unreadable_hardware | unreadable_frequency
-    devices = tuple(_device(device) for device in default_devices())
+    found = default_devices()
+    devices = tuple(map(_device, found))
     before = throttle_count(cpus)
-    neighbors = typical([sample_cpu(threads) for _ in range(3)])
+    look = take_look(found)
     after = throttle_count(cpus)
     if before is None or after is None:
         unreadable["CPU throttling"] = "no thermal_throttle here"
+    if look.load.lost_cpus is None:
+        unreadable["other programs"] = "the system does not count their CPU time here"
     builds = (("Python", hasattr(sys, "gettotalrefcount")), ("torch", torch.version.debug))
     return MachineFacts(
         machine=machine,
         devices=devices,
         affinity=affinity_size(),
         threads=threads,
-        neighbors=neighbors,
+        look=look,
         quota=machine.get("quota"),
         cores=hardware.get("usable cores"),
         is_virtual=hardware.get("virtual machine"),
@@ -105,7 +111,7 @@ def read_facts(cpus: Path = CPUS) -> MachineFacts:
         throttled=None if before is None or after is None else after - before,
         load_average=None if load is None else tuple(load),
         environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-        openmp="parallel backend: OpenMP" in torch.__config__.parallel_info(),
+        openmp=uses_openmp(),
         debug=tuple(name for name, is_debug in builds if is_debug),
         tracers=_tracers(),
         unreadable=unreadable,

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
+from breakeven.fitness import spins_while_waiting
 from breakeven.format import plural
 from breakeven.hardware.cpus import BINDING
 from breakeven.hardware.nvml import THROTTLING
-from breakeven.measure.monitor import MAX_LOST
 
-MIN_LOST = 0.02
-"""A smaller share of a core, lost to other processes, is not worth noting; more than `MAX_LOST` is unfit."""
+MIN_LOST_CPUS = 0.1
+"""Fewer CPUs, lost to other programs, cannot be told from the error of the system's counters."""
 
 
 class Level(StrEnum):
@@ -75,33 +75,39 @@ def examine(facts: MachineFacts) -> Checkup:
 
 
 def _neighbors(facts: MachineFacts) -> Finding | None:
-    lost, switches = facts.neighbors.lost, facts.neighbors.switches
-    seen = f"other processes took {100 * lost:.0f}% of a core from {plural(facts.threads, 'spinning thread')}"
-    if switches is not None:
-        seen += f" (interrupted {switches} times)"
-    if lost < MIN_LOST:
-        return Finding(
-            "busy neighbor", Level.FINE, f"no process took more than {100 * MIN_LOST:.0f}% of a core"
-        )
+    load, problem = facts.look.load, facts.look.load.problem
+    if load.lost_cpus is None:
+        return None
+    if load.lost_cpus < MIN_LOST_CPUS:
+        return Finding("busy neighbor", Level.FINE, f"nothing takes more than {MIN_LOST_CPUS:g} CPUs")
     return Finding(
         "busy neighbor",
-        Level.UNFIT if lost > MAX_LOST else Level.NOTED,
-        seen,
+        Level.NOTED if problem is None else Level.UNFIT,
+        load.seen,
         "steps wait for a core that another process uses, and all threads wait for the slowest one",
-        "find the process with `top` and stop it, or measure on a dedicated machine",
+        "find the process with `top` and stop it, or measure on a dedicated machine"
+        if problem is None
+        else problem.remedy,
+    )
+
+
+def _slow_threads(facts: MachineFacts) -> Finding | None:
+    name, problem = "slow threads", facts.look.slow_threads
+    if problem is None:
+        return Finding(name, Level.FINE, f"the canary is not slower on {plural(facts.threads, 'thread')}")
+    return Finding(
+        name, Level.UNFIT, problem.seen, "each thread waits for the one whose core is taken", problem.remedy
     )
 
 
 def _openmp(facts: MachineFacts) -> Finding | None:
     name, environment = "spinning OpenMP threads", facts.environment
-    passive = environment.get("OMP_WAIT_POLICY", "").lower() == "passive"
-    zero = "0" in (environment.get("GOMP_SPINCOUNT"), environment.get("KMP_BLOCKTIME"))
-    if facts.threads < 2 or not facts.openmp or passive or zero:
+    if facts.threads < 2 or not facts.openmp or not spins_while_waiting(environment):
         return Finding(name, Level.FINE, "idle threads sleep" if facts.threads > 1 else "only one thread")
-    # Spinning is harmless, and faster, while every thread has a core, and very slow once one has none.
     return Finding(
         name,
-        Level.UNFIT if facts.neighbors.lost > MIN_LOST else Level.NOTED,
+        # Harmless, and faster, while every thread has a core: `slow threads` is what shows the harm.
+        Level.NOTED,
         f"OMP_WAIT_POLICY={environment.get('OMP_WAIT_POLICY', 'not set')}, {plural(facts.threads, 'thread')}",
         "idle threads spin while they wait: one busy neighbor can make a step 100 times slower",
         "export OMP_WAIT_POLICY=passive, at least where other processes may run",
@@ -386,7 +392,7 @@ def _on(flag: object) -> str:
 
 
 RULES: tuple[Callable[[MachineFacts], Finding | None], ...] = (
-    _neighbors, _openmp, _quota, _slice, _one_thread, _threads_per_core, _numa, _binding, _allocator,
-    _governor, _turbo, _cpu_throttling, _builds, _tracing, _launches, _tf32,
+    _neighbors, _slow_threads, _openmp, _quota, _slice, _one_thread, _threads_per_core, _numa, _binding,
+    _allocator, _governor, _turbo, _cpu_throttling, _builds, _tracing, _launches, _tf32,
 )  # fmt: skip
 """The rules with one finding at most, in the order of their findings; those of the accelerators follow."""

@@ -1,21 +1,31 @@
-"""The runs of `breakeven ab` and their comparison: all cases a few times, then some of them again.
+"""The runs of `breakeven ab` and their comparison: all cases five times, then the undecided ones again.
 
-An interrupted experiment resumes from its workspace and ends with the same comparison.
+An interrupted experiment resumes from its workspace and ends with the same comparison. A finished one is
+compared again without measuring.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 
-from breakeven.compare.comparison import Comparison
+from breakeven.compare.common_shift import Shift
+from breakeven.compare.comparison import CaseComparison, Comparison
 from breakeven.compare.machine_class import check_classes
-from breakeven.experiment.retest import cases_to_retest, merge_stages, restrict
+from breakeven.experiment.looks import (
+    ExitCode,
+    is_certain,
+    is_decided,
+    judge,
+    pairs_of,
+    restrict,
+    two_groups_warnings,
+)
 from breakeven.experiment.run_command import CommandRunner
 from breakeven.experiment.schedule import MIN_PAIRS, Limits, ScheduledRun, Side, scheduled_run
 from breakeven.format import duration, joined, plural
 from breakeven.runs.schema import Run
+from breakeven.stats.significance import look_penalty
 
 CASES_VARIABLE = "BREAKEVEN_CASES"
 """The environment variable that names the file of the cases to time; breakeven's plugin skips all others."""
@@ -23,17 +33,13 @@ CASES_VARIABLE = "BREAKEVEN_CASES"
 Compare = Callable[[Sequence[Run], Sequence[Run]], Comparison]
 """Compares the baseline's runs with the candidate's."""
 
-
-class Stage(IntEnum):
-    """The two stages of an experiment."""
-
-    ALL_CASES = 1
-    RETEST = 2
+Cases = tuple[str, ...] | None
+"""The cases to time; None is all of them."""
 
 
 @dataclass(frozen=True)
 class CompletedRun:
-    """A run, its side, and the seconds it took."""
+    """A run of the cases that it was to time, its side, and the seconds it took."""
 
     side: Side
     run: Run
@@ -45,7 +51,7 @@ class Experiment:
     """The runs of one `ab`, in their order; those that the workspace already has are reused.
 
     `commands` contain `{out}`; `vary` are the fields of the machine class that may differ; `notify` shows a
-    line to the user; `completed` are the runs of each stage so far.
+    line to the user.
     """
 
     runner: CommandRunner
@@ -53,77 +59,67 @@ class Experiment:
     limits: Limits
     vary: Collection[str]
     notify: Callable[[str], None]
-    completed: dict[Stage, list[CompletedRun]] = field(
-        default_factory=lambda: {stage: [] for stage in Stage}, init=False
-    )
+    runs: list[CompletedRun] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Start the clock at the seconds spent before an interruption."""
         self._start = self.runner.clock() - self.runner.workspace.spent_s
 
     @property
-    def runs(self) -> list[CompletedRun]:
-        """The completed runs of both stages."""
-        return [run for stage in Stage for run in self.completed[stage]]
+    def pairs(self) -> int:
+        """The number of completed pairs."""
+        return len(self.runs) // 2
 
-    def class_warnings(self) -> list[str]:
-        """Return warnings about the machine classes of all runs.
+    @property
+    def sides(self) -> tuple[list[Run], list[Run]]:
+        """The runs of the base and of the candidate."""
+        base, candidate = ([one.run for one in self.runs if one.side is side] for side in Side)
+        return base, candidate
+
+    def has_stored_pair(self) -> bool:
+        """Return whether the workspace has a run of the next pair: then the pair is completed."""
+        scheduled, stored = scheduled_run(len(self.runs) + 1), self.runner.workspace.runs
+        return any(run_name(scheduled, is_retest=is_retest) in stored for is_retest in (False, True))
+
+    def allows_pair(self) -> bool:
+        """Return whether the limits allow another pair; of a finished experiment, whether they did."""
+        plan = self.runner.workspace.plan
+        if plan.finished:
+            return not plan.exhausted
+        return self.limits.allows_pair(self.pairs, self._spent_s(), self._pair_s())
+
+    def run_pair(self, cases: Cases) -> None:
+        """Run or read the next pair.
 
         Raises:
-            DifferentMachinesError: they differ in a field that may not vary.
+            DifferentMachinesError: the runs differ in a field of the machine class that may not vary.
         """
-        return check_classes([completed.run for completed in self.runs], self.vary)
-
-    def time_all_cases(self) -> None:
-        """Run the pairs of the first stage."""
-        first = self.completed[Stage.ALL_CASES]
-        while self._needs_first_pair(len(first) // 2):
-            self._run_pair(Stage.ALL_CASES, {})
-            minimum_s = 2 * MIN_PAIRS * pair_s(first)
-            if len(first) == 2 and self.limits.is_too_short(pair_s(first)):
-                self.notify(
-                    f"the budget is too short for {MIN_PAIRS} pairs of all cases and {MIN_PAIRS} of cases to "
-                    f"time again (about {duration(minimum_s)}); they run anyway"
-                )
-
-    def time_again(self, cases: Sequence[str]) -> None:
-        """Run the pairs of the second stage, of these cases only."""
-        path = self.runner.workspace.write("retest.txt", "".join(f"{case}\n" for case in cases))
-        self.notify(f"timing {plural(len(cases), 'case')} again: {joined(cases)}")
-        first_pairs, again = len(self.completed[Stage.ALL_CASES]) // 2, self.completed[Stage.RETEST]
-        while self._has_next(Stage.RETEST) or self.limits.allows_retest_pair(
-            len(again) // 2, first_pairs, self._spent_s(), pair_s(again)
-        ):
-            self._run_pair(Stage.RETEST, {CASES_VARIABLE: str(path)})
-
-    def _needs_first_pair(self, done: int) -> bool:
-        decided = self.runner.workspace.plan.first_pairs
-        if decided is not None:
-            return done < decided
-        first = self.completed[Stage.ALL_CASES]
-        return self._has_next(Stage.ALL_CASES) or self.limits.allows_first_pair(
-            done, self._spent_s(), pair_s(first)
-        )
-
-    def _has_next(self, stage: Stage) -> bool:
-        """Return whether the workspace has a run of the next pair: then the pair is completed."""
-        return run_name(stage, scheduled_run(len(self.runs) + 1)) in self.runner.workspace.runs
-
-    def _run_pair(self, stage: Stage, environment: Mapping[str, str]) -> None:
+        environment = {}
+        if cases is not None:
+            listed = "".join(f"{case}\n" for case in cases)
+            environment[CASES_VARIABLE] = str(self.runner.workspace.write("retest.txt", listed))
         for _ in range(2):
-            self._run_next(stage, environment)
-            self.class_warnings()  # fail after the first pair, not at the end
+            self._run_next(cases, environment)
+            check_classes([completed.run for completed in self.runs], self.vary)  # after the first pair
+        if self.pairs == 1 and self.limits.is_too_short(self._pair_s()):
+            self.notify(
+                f"the budget is too short for the {MIN_PAIRS} pairs that a verdict needs (about "
+                f"{duration(MIN_PAIRS * self._pair_s())}); they run anyway"
+            )
 
-    def _run_next(self, stage: Stage, environment: Mapping[str, str]) -> None:
+    def _run_next(self, cases: Cases, environment: Mapping[str, str]) -> None:
         scheduled, workspace = scheduled_run(len(self.runs) + 1), self.runner.workspace
-        side, name = scheduled.side, run_name(stage, scheduled)
+        side, name = scheduled.side, run_name(scheduled, is_retest=cases is not None)
         if is_new := name not in workspace.runs:
             label = f"the {side} command in {self._run_text(scheduled)}"
             earlier = [completed.run for completed in self.runs]
-            run = self.runner.run(name, label, self.commands[side], environment, earlier)
+            workspace.plan.finished = False
+            # Both runs of a pair take the cells in one order, so that what an order favors cancels.
+            run = self.runner.run(name, label, self.commands[side], scheduled.pair, earlier, environment)
         else:
             run = workspace.read(name)
-        self.completed[stage].append(CompletedRun(side, run, workspace.runs[name].seconds))
+        run = run if cases is None else restrict(run, cases)
+        self.runs.append(CompletedRun(side, run, workspace.runs[name].seconds))
         if is_new:
             took = duration(workspace.runs[name].seconds)
             left = self._left_text(scheduled)
@@ -131,81 +127,89 @@ class Experiment:
 
     def _run_text(self, scheduled: ScheduledRun) -> str:
         pairs = self.limits.max_pairs
-        return f"run {scheduled.number}" + (f" of {2 * pairs}" if pairs is not None else "")
+        return f"run {scheduled.number}" + (f" of at most {2 * pairs}" if pairs is not None else "")
 
     def _left_text(self, scheduled: ScheduledRun) -> str:
-        # Until a case was timed again, a pair of the second stage may take as long as one of all cases.
-        again = self.completed[Stage.RETEST]
-        one_pair_s = pair_s(again or self.completed[Stage.ALL_CASES])
-        left_s = self.limits.left_s(scheduled.number / 2, self._spent_s(), one_pair_s)
-        return f"; {'' if again else 'at most '}about {duration(left_s)} left" if left_s > 0 else ""
+        left_s = self.limits.left_s(scheduled.number / 2, self._spent_s(), self._pair_s())
+        return f"; at most about {duration(left_s)} left" if left_s > 0 else ""
+
+    def _pair_s(self) -> float:
+        """Return how long the latest pair took, twice its first run before the second; 0 before any run."""
+        latest = self.runs[-2 + len(self.runs) % 2 :]
+        return 2 * sum(one.seconds for one in latest) / len(latest) if latest else 0.0
 
     def _spent_s(self) -> float:
         return self.runner.clock() - self._start
 
 
-def run_ab(experiment: Experiment, compare: Compare) -> Comparison:
+def run_ab(experiment: Experiment, compare: Compare, exit_code: ExitCode | None = None) -> Comparison:
     """Run what is missing of the experiment and return the comparison of all its runs.
+
+    Args:
+        experiment: the runs.
+        compare: compares them.
+        exit_code: of a comparison: no pair is run that could not change it. None runs them all.
 
     Raises:
         BreakevenError: a command failed, or the machine classes differ; completed runs are kept.
         KeyboardInterrupt: likewise.
     """
-    workspace, limits = experiment.runner.workspace, experiment.limits
-    experiment.notify(workspace.resume_message if workspace.runs else limits_text(limits))
-    experiment.time_all_cases()
-    first = experiment.completed[Stage.ALL_CASES]
-    found, pairs = compare(*sides(first)), len(first) // 2
-    if workspace.plan.retest is None:  # the same cases, however often the experiment is interrupted
-        workspace.plan.first_pairs, workspace.plan.retest = pairs, list(cases_to_retest(found))
-        workspace.save()
-    cases = workspace.plan.retest
-    warnings: list[str] = []
-    if not cases:
-        warnings = [f"no case needed to be timed again after {plural(pairs, 'pair')}"]
-    elif not limits.allows_retest(pairs):
-        warnings = [
-            f"{plural(len(cases), 'case')} could not be timed again: no pairs left after the first {pairs}"
-        ]
-    else:
-        experiment.time_again(cases)
-        again = sides(experiment.completed[Stage.RETEST])
-        fresh = compare(*([restrict(run, cases) for run in side] for side in again))
-        found = merge_stages(found, fresh, cases, experiment.class_warnings())
-    warnings += [*workspace.warnings, *commit_warnings(experiment.runs)]
-    return replace(found, warnings=(*found.warnings, *warnings))
+    workspace = experiment.runner.workspace
+    experiment.notify(workspace.resume_message if workspace.runs else limits_text(experiment.limits))
+    plan = workspace.plan
+    decided: dict[str, CaseComparison] = {}
+    shift: Shift | None = None
+    cases: Cases = None
+    while True:
+        experiment.run_pair(cases)
+        is_stored = experiment.has_stored_pair()
+        is_last = not is_stored and not experiment.allows_pair()
+        if experiment.pairs < MIN_PAIRS and not is_last:
+            continue
+        look = max(1, experiment.pairs - MIN_PAIRS + 1)
+        found = compare(*experiment.sides)
+        found = judge(found, look_penalty(look, is_last=is_last), decided)
+        if cases is None:  # the cases that are timed again would bias it
+            shift = found.common_shift
+        decided = {case.case: case for case in found.cases if is_decided(case)}
+        undecided = tuple(case.case for case in found.cases if case.case not in decided)
+        certain = bool(undecided) and exit_code is not None and is_certain(found, undecided, exit_code)
+        if not undecided or (not is_stored and (is_last or certain)):
+            break
+        if len(undecided) < len(cases or found.cases):
+            cases = undecided
+            if not is_stored:
+                experiment.notify(_again_text(experiment.pairs, decided, undecided))
+    plan.exhausted = is_last
+    workspace.save()
+    warnings = [
+        *_pairs_warnings(found, experiment.pairs, look, undecided, is_stopped=certain and not is_last),
+        *two_groups_warnings(found),
+        *workspace.warnings,
+        *commit_warnings(experiment.runs),
+    ]
+    return replace(found, common_shift=shift, warnings=(*found.warnings, *warnings))
 
 
-def sides(completed: Sequence[CompletedRun]) -> tuple[list[Run], list[Run]]:
-    """Return the runs of the base and of the candidate."""
-    base, candidate = ([one.run for one in completed if one.side is side] for side in Side)
-    return base, candidate
-
-
-def pair_s(completed: Sequence[CompletedRun]) -> float:
-    """Return how long a pair takes; 0 if none is completed."""
-    return 2 * sum(one.seconds for one in completed) / len(completed) if completed else 0.0
-
-
-def run_name(stage: Stage, scheduled: ScheduledRun) -> str:
+def run_name(scheduled: ScheduledRun, *, is_retest: bool) -> str:
     """Return the name of a run in the workspace."""
-    return f"stage{stage}-{scheduled.number:02}-{scheduled.side}"
+    return f"stage{1 + is_retest}-{scheduled.number:02}-{scheduled.side}"
 
 
 def limits_text(limits: Limits) -> str:
     """Return what a new experiment will run.
 
     >>> limits_text(Limits(8, 1200))
-    'up to 8 pairs (16 runs) in 20 min: the first 3 time all cases, the rest those not clearly unchanged'
+    'up to 8 pairs (16 runs) in 20 min: 5 of all cases, the others of those that are undecided'
     """
-    pairs, first = limits.max_pairs, limits.first_pairs
+    pairs = limits.max_pairs
     most = (
         f"up to {plural(pairs, 'pair')} ({2 * pairs} runs)" if pairs is not None else "as many pairs as fit"
     )
     within = f" in {duration(limits.budget_s)}" if limits.budget_s is not None else ""
-    if not limits.allows_retest(first):
-        return f"{most}{within} of all cases"
-    return f"{most}{within}: the first {first} time all cases, the rest those not clearly unchanged"
+    if pairs is not None and pairs < MIN_PAIRS:
+        return f"{most}{within} of all cases: too few for a verdict, which needs {MIN_PAIRS}"
+    return f"{most}{within}: {MIN_PAIRS} of all cases, the others of those that are undecided"
 
 
 def commit_warnings(completed: Sequence[CompletedRun]) -> list[str]:
@@ -219,3 +223,31 @@ def commit_warnings(completed: Sequence[CompletedRun]) -> list[str]:
                 f"the {side} runs come from several commits ({joined(known)}); --fresh starts over with one"
             )
     return warnings
+
+
+def _again_text(pairs: int, decided: Collection[str], undecided: Sequence[str]) -> str:
+    return (
+        f"{plural(len(decided), 'case')} decided after {plural(pairs, 'pair')}; timing "
+        f"{plural(len(undecided), 'case')} again: {joined(undecided)}"
+    )
+
+
+def _pairs_warnings(
+    found: Comparison, pairs: int, look: int, undecided: Sequence[str], *, is_stopped: bool
+) -> Iterator[str]:
+    """Yield how many pairs the verdicts rest on."""
+    if pairs < MIN_PAIRS:
+        yield (
+            f"{plural(pairs, 'pair')} cannot decide any case: a verdict needs at least {MIN_PAIRS} (--pairs)"
+        )
+    if look > 1:
+        again = sum(pairs_of(case.case, found) > MIN_PAIRS for case in found.cases)
+        yield (
+            f"{plural(again, 'case')} undecided after {MIN_PAIRS} pairs: timed in up to {pairs}; each q is "
+            f"corrected for {look} looks at the data"
+        )
+    if is_stopped:
+        yield (
+            f"stopped after {plural(pairs, 'pair')}: {plural(len(undecided), 'undecided case')} could not "
+            "change the exit code; repeat the command with --fail-on none to time them again"
+        )

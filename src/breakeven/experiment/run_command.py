@@ -18,6 +18,12 @@ from breakeven.runs.schema import Run
 BROKEN = ("failed", "crashed")
 """The outcomes for which pytest exits with 1 although other cases were timed."""
 
+PROCESSES_VARIABLE = "BREAKEVEN_PROCESSES"
+"""The environment variable that limits a run to one measuring process: experiments schedule them by turns."""
+
+SEED_VARIABLE = "BREAKEVEN_SEED"
+"""The environment variable of a run's seed: each replicate takes its cells in another order."""
+
 _TAIL_BYTES = 4096
 _TAIL_LINES = 3
 _REMEDY = "fix it, then run the same command to resume with this run"
@@ -36,16 +42,23 @@ class CommandRunner:
     clock: Callable[[], float]
 
     def run(
-        self, name: str, label: str, command: str, environment: Mapping[str, str], earlier: Sequence[Run]
+        self,
+        name: str,
+        label: str,
+        command: str,
+        seed: int,
+        earlier: Sequence[Run],
+        environment: Mapping[str, str] | None = None,
     ) -> Run:
-        """Run the command once and store its run file.
+        """Run the command once, in one measuring process, and store its run file.
 
         Args:
             name: of the run in the workspace.
             label: names the run in messages.
             command: contains `{out}`.
-            environment: variables to add.
+            seed: shuffles the order of its cells.
             earlier: the previous runs; a copy of one of them is an error.
+            environment: other variables to add.
 
         Raises:
             CommandError: it failed, or did not write a new and complete run file.
@@ -53,7 +66,8 @@ class CommandRunner:
         out, log = self.workspace.begin(name), self.workspace.log_path(name)
         start = self.clock()
         with self.workspace.writing():
-            status = self.execute(Job(fill_in(command, out), log, out, environment))
+            given = {PROCESSES_VARIABLE: "1", SEED_VARIABLE: str(seed), **(environment or {})}
+            status = self.execute(Job(fill_in(command, out), log, out, given))
         seconds = self.clock() - start
         warnings = _checked(out, label, status, log, earlier)
         return self.workspace.keep(name, RunFacts(seconds=seconds, exit=status, warnings=warnings))
@@ -75,7 +89,7 @@ def run_repeatedly(
     for number in range(1, count + 1):
         name = f"run-{number:02}"
         if is_new := name not in workspace.runs:
-            runs.append(runner.run(name, f"the command in run {number} of {count}", command, {}, runs))
+            runs.append(runner.run(name, f"the command in run {number} of {count}", command, number, runs))
         else:
             runs.append(workspace.read(name))
         seconds = workspace.runs[name].seconds

@@ -6,22 +6,16 @@ Nothing here reads a clock or starts a process.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from breakeven.errors import UsageError
 
-DEFAULT_PAIRS = 8
-"""The default number of pairs: 3 of all cases and 5 of the cases to time again."""
+MIN_PAIRS = 5
+"""The minimum number of pairs of a case before any verdict on it; these pairs time all cases."""
 
-FIRST_PAIRS = 3
-"""The maximum number of pairs that time all cases; more time is better spent on the cases to retest."""
-
-MIN_PAIRS = 2
-"""The minimum number of pairs of either stage: one run per side does not show the run-to-run noise."""
-
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+DEFAULT_PAIRS = 10
+"""The default number of pairs: 5 of all cases, and up to 5 of the cases that are undecided then."""
 
 
 class Side(StrEnum):
@@ -68,7 +62,7 @@ class Limits:
         """
         if self.pairs is not None and self.pairs < 1:
             raise UsageError(
-                f"--pairs {self.pairs} compares nothing; use at least 1, better {DEFAULT_PAIRS} or more"
+                f"--pairs {self.pairs} compares nothing; use at least {MIN_PAIRS}, better {DEFAULT_PAIRS}"
             )
 
     @property
@@ -76,50 +70,21 @@ class Limits:
         """The maximum number of pairs; None where only the budget limits them."""
         return self.pairs if self.pairs is not None or self.budget_s is not None else DEFAULT_PAIRS
 
-    @property
-    def first_pairs(self) -> int:
-        """The maximum number of pairs that time all cases."""
-        if self.max_pairs is None:
-            return FIRST_PAIRS
-        if self.max_pairs < 2 * MIN_PAIRS:  # too few to split: all of them time all cases
-            return self.max_pairs
-        return min(FIRST_PAIRS, self.max_pairs - MIN_PAIRS)
-
-    def allows_retest(self, first_pairs: int) -> bool:
-        """Return whether enough pairs are left to time cases again after `first_pairs` of all cases."""
-        return self.max_pairs is None or first_pairs + MIN_PAIRS <= self.max_pairs
-
-    def allows_first_pair(self, done: int, spent_s: float, pair_s: float) -> bool:
-        """Return whether another pair times all cases.
+    def allows_pair(self, done: int, spent_s: float, pair_s: float) -> bool:
+        """Return whether another pair may start.
 
         Args:
-            done: pairs of all cases so far.
+            done: pairs so far.
             spent_s: seconds spent so far.
             pair_s: seconds that such a pair takes.
         """
-        if done < MIN_PAIRS:
-            return self.max_pairs is None or done < self.max_pairs
-        # The number of cases to retest is not known yet: a pair of them may take as long as one of all.
-        return done < self.first_pairs and self._fits(spent_s + (1 + MIN_PAIRS) * pair_s)
-
-    def allows_retest_pair(self, done: int, first_pairs: int, spent_s: float, pair_s: float) -> bool:
-        """Return whether another pair times the cases to retest.
-
-        Args:
-            done: pairs of these cases so far.
-            first_pairs: pairs of all cases.
-            spent_s: seconds spent so far, in both stages.
-            pair_s: seconds that a pair of these cases takes.
-        """
-        if done < MIN_PAIRS:
-            return self.allows_retest(first_pairs)
-        return (self.max_pairs is None or first_pairs + done < self.max_pairs) and self._fits(
-            spent_s + pair_s
-        )
+        if self.max_pairs is not None and done >= self.max_pairs:
+            return False
+        return done < MIN_PAIRS or self._fits(spent_s + pair_s)
 
     def is_too_short(self, pair_s: float) -> bool:
-        """Return whether the minimum number of pairs of both stages exceeds the budget."""
-        return not self._fits(2 * MIN_PAIRS * pair_s)
+        """Return whether the minimum number of pairs exceeds the budget."""
+        return not self._fits(MIN_PAIRS * pair_s)
 
     def left_s(self, pairs_done: float, spent_s: float, pair_s: float) -> float:
         """Return about how many seconds are left if every remaining pair takes `pair_s`."""
@@ -134,20 +99,3 @@ class Limits:
 
     def _fits(self, seconds: float) -> bool:
         return self.budget_s is None or seconds <= self.budget_s
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of a duration.
-
-    >>> parse_duration("90s"), parse_duration("20m"), parse_duration("1h30m"), parse_duration("45")
-    (90.0, 1200.0, 5400.0, 45.0)
-
-    Raises:
-        UsageError: it is not a duration above 0.
-    """
-    found = _DURATION.fullmatch(text.strip().lower().replace(" ", "")) if text.strip() else None
-    parts = [float(part or 0) for part in found.groups()] if found else [0.0]
-    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-    if not 0 < seconds < 1e7:
-        raise UsageError(f"{text!r} is not a duration; write it as 90s, 20m or 1h30m")
-    return seconds

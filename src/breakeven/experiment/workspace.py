@@ -1,7 +1,7 @@
 """The directory of an experiment: `plan.json`, the completed runs, and their logs.
 
 An interrupted experiment resumes there: completed runs of the same commands are reused, incomplete ones are
-deleted. The runs of a finished experiment move to `previous`; those of other commands are an error.
+deleted. The runs of a finished experiment stay, or move to `previous`; those of other commands are an error.
 """
 
 from __future__ import annotations
@@ -41,17 +41,16 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 class ExperimentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The content of `plan.json`.
 
-    `asked` must be the same to resume. `first_pairs`, the number of pairs that timed all cases, and `retest`,
-    the cases to time again, are None until they are decided.
+    `asked` must be the same to resume. `finished` is set once the result was shown, `exhausted` if the limits
+    ended the experiment.
     """
 
     schema: Literal[1]
     asked: dict[str, Any]
     started: str = ""
     runs: dict[str, RunFacts]
-    first_pairs: int | None = msgspec.field(default=None, name="pairs_of_all")
-    retest: list[str] | None = msgspec.field(default=None, name="suspects")
     finished: bool = False
+    exhausted: bool = False
 
 
 @dataclass
@@ -80,6 +79,11 @@ class Workspace:
     @property
     def resume_message(self) -> str:
         """One line about the runs that are reused."""
+        if self.plan.finished:
+            return (
+                f"finished in {self.path}: {plural(len(self.runs), 'run')} since {self.plan.started} are "
+                "compared again (--fresh measures again)"
+            )
         are = "is" if len(self.runs) == 1 else "are"
         return (
             f"resuming in {self.path}: {plural(len(self.runs), 'completed run')} since {self.plan.started} "
@@ -116,7 +120,7 @@ class Workspace:
         self.write(PLAN, json.dumps(msgspec.to_builtins(self.plan), indent=1))
 
     def finish(self) -> None:
-        """Record that the result was shown: the same command then starts over."""
+        """Record that the result was shown: the same command measures nothing more."""
         self.plan.finished = True
         self.save()
 
@@ -140,7 +144,7 @@ class Workspace:
 
 @contextmanager
 def open_workspace(
-    directory: Path, asked: Mapping[str, Any], started: str, *, fresh: bool
+    directory: Path, asked: Mapping[str, Any], started: str, *, fresh: bool, keeps_finished: bool = False
 ) -> Iterator[Workspace]:
     """Open the directory of an experiment; no other process can have it open.
 
@@ -149,6 +153,7 @@ def open_workspace(
         asked: plain JSON that identifies the experiment; it must be the same to resume.
         started: the time of day, shown when the experiment is resumed.
         fresh: start over even if there are completed runs.
+        keeps_finished: do not start over where the experiment is finished.
 
     Raises:
         UsageError: the directory contains something else, is in use, or cannot be written.
@@ -162,7 +167,7 @@ def open_workspace(
         if found is not None and found.runs:  # a plan without runs, as after a typo, is replaced
             if not fresh:
                 _check_same(found.asked, asked, directory)
-            if fresh or found.finished:
+            if fresh or (found.finished and not keeps_finished):
                 _move_to_previous(workspace, directory)
             else:
                 workspace.plan = found
@@ -241,3 +246,4 @@ def _drop_incomplete(workspace: Workspace) -> None:
         except RunFileError as error:
             workspace.messages.append(f"will be measured again: {error}")
             del workspace.runs[name]
+            workspace.plan.finished = False

@@ -24,6 +24,7 @@ from breakeven.hardware.allocator import allocator
 from breakeven.hardware.cpus import affinity, cgroup_quota, core_sizes, cpu_flags, numa_nodes
 from breakeven.hardware.devices import accelerator_kind
 from breakeven.hardware.float32 import SWITCHES, precision, read_silently
+from breakeven.hardware.load import load_average
 from breakeven.hardware.nvml import gpu_class, gpu_state
 from breakeven.hardware.threads import default_threads
 
@@ -262,14 +263,6 @@ def flushes_denormals() -> bool:
     """Return whether the CPU treats denormal numbers as zero: torch does not report it, so multiply one."""
     tiny = torch.tensor(5e-324, dtype=torch.float64, device="cpu")
     return bool((tiny * 1.0).item() == 0.0)
-
-
-def load_average() -> list[float] | None:
-    """Return the system's load over 1, 5 and 15 minutes; None where it is not known."""
-    try:
-        return list(os.getloadavg())
-    except (AttributeError, OSError):
-        return None
 
 
 def _machine_id() -> str:

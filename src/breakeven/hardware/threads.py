@@ -45,6 +45,11 @@ def default_threads() -> int:
     return min(_TORCH_DEFAULT, usable_cpus())
 
 
+def uses_openmp() -> bool:
+    """Return whether torch's threads are those of OpenMP."""
+    return "parallel backend: OpenMP" in torch.__config__.parallel_info()
+
+
 def _read_torch_default() -> int:
     mkl: Any = torch.backends.mkl
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from breakeven.errors import UsageError
 from breakeven.format import one_line
@@ -22,7 +23,8 @@ def accept(history: History, run_id: str, reason: str, pattern: str | None, date
         run_id: at least 7 digits of the commit, or of the id of a run without one.
         reason: why the changes are intended.
         pattern: accept the matching cases, up to `MAX_DISTANCE` measured commits away; if nothing changed
-        there, their future regressions. None accepts every change in exactly this run.
+        there, their future regressions. None accepts every change in exactly this run, and with them the
+        changes of other series that are found to be of this run later.
         date: of the decision.
 
     Raises:
@@ -32,13 +34,15 @@ def accept(history: History, run_id: str, reason: str, pattern: str | None, date
     cases: dict[Direction, set[str]] = {}
     for tracked, direction, at in _findings(history):
         name = _accepted_name(tracked, pattern)
-        own = [history.runs[i] for i in tracked.series.run]
-        away = _entry(run, direction, (), reason, date).distance(at, own, history.runs)
+        away = _entry(run, direction, (), reason, date).distance(at, tracked.runs, history.runs)
         if name is not None and away <= (MAX_DISTANCE if pattern else 0):
             cases.setdefault(direction, set()).add(name)
     if not cases:
         cases = {Direction.WORSE: {_pattern_of_future(history, run, pattern)}}
-    return [_entry(run, way, sorted(names), reason, date) for way, names in cases.items()]
+    return [
+        replace(_entry(run, way, sorted(names), reason, date), whole=pattern is None)
+        for way, names in cases.items()
+    ]
 
 
 def find_run(run_id: str, runs: Sequence[StoredRun]) -> StoredRun:
@@ -62,7 +66,8 @@ def find_run(run_id: str, runs: Sequence[StoredRun]) -> StoredRun:
 
 def merged(known: Sequence[Acceptance], new: Sequence[Acceptance]) -> list[Acceptance]:
     """Return all entries; a new one replaces an old one for the same changes, including its reason."""
-    return list({(e.commit, e.run, e.direction, e.cases): e for e in (*known, *new)}.values())
+    entries = {(e.commit, e.run, e.direction, "" if e.whole else e.cases): e for e in (*known, *new)}
+    return list(entries.values())
 
 
 def _entry(run: StoredRun, direction: Direction, cases: Sequence[str], reason: str, date: str) -> Acceptance:

@@ -2,7 +2,9 @@
 
 The file is JSON, sorted, with one fact per line, so that a diff of it can be reviewed. An entry covers a
 change of the same case in the same direction, up to `MAX_DISTANCE` measured commits away, because the
-estimated place of a change moves as later runs arrive. A run without a commit is identified by its time.
+estimated place of a change moves as later runs arrive. An entry of a whole commit also covers the changes of
+all other series that may be of that commit, since some of them are found only later. A run without a commit
+is identified by its time.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Direction(StrEnum):
 class Acceptance:
     """The changes of `cases`, which are names or patterns, around a commit are intended.
 
-    Where the run has no commit, `commit` is empty and `run` is when it was measured, in UTC and ISO 8601.
+    With `whole`, so are those of every other series that may be of this commit. Where the run has no commit,
+    `commit` is empty and `run` is when it was measured, in UTC and ISO 8601.
     """
 
     commit: str
@@ -58,6 +61,7 @@ class Acceptance:
     reason: str
     date: str
     run: str = ""
+    whole: bool = False
 
     @property
     def place(self) -> str:
@@ -87,10 +91,21 @@ class Acceptance:
             return math.inf
         return abs(order.index(_commit_or_time(at)) - sum(moments[point] < first for point in order))
 
+    def index_in(self, own: Sequence[StoredRun], known: Sequence[StoredRun]) -> int | None:
+        """Return the index of this place among the runs of a series; None if it is unknown."""
+        first = self._first(known)
+        return None if first is None else first_index(own, self.commit, first)
+
     def _first(self, known: Sequence[StoredRun]) -> datetime.datetime | None:
         if self.run:
             return datetime.datetime.fromisoformat(self.run)
         return next((run.moment for run in known if run.commit.startswith(self.commit)), None)
+
+
+def first_index(own: Sequence[StoredRun], commit: str, moment: datetime.datetime) -> int:
+    """Return the index of the first run of a commit, or else of the first run at or after the moment."""
+    measured = (i for i, run in enumerate(own) if commit and run.commit.startswith(commit))
+    return next(measured, sum(run.moment < moment for run in own))
 
 
 def _commit_or_time(run: StoredRun) -> str:
@@ -119,6 +134,7 @@ class _Entry(msgspec.Struct):
     cases: Annotated[list[str], msgspec.Meta(min_length=1)]
     commit: _Text | msgspec.UnsetType = msgspec.UNSET
     run: Any = msgspec.UNSET
+    whole: bool = False
 
 
 def read_accepted(path: str | os.PathLike[str]) -> tuple[Acceptance, ...]:
@@ -151,12 +167,12 @@ def read_accepted(path: str | os.PathLike[str]) -> tuple[Acceptance, ...]:
 def _acceptance(entry: _Entry, place: Place) -> Acceptance:
     decided = (entry.direction, tuple(entry.cases), entry.reason, entry.date)
     if isinstance(entry.commit, str):
-        return Acceptance(entry.commit.lower(), *decided)
+        return Acceptance(entry.commit.lower(), *decided, whole=entry.whole)
     if entry.run is msgspec.UNSET:
         place.at("commit").refuse("is missing", _REMEDY)
     text = place.at("run").decode(entry.run, _Text, _REMEDY)
     try:
-        return Acceptance("", *decided, moment_of(text).isoformat())
+        return Acceptance("", *decided, moment_of(text).isoformat(), entry.whole)
     except (ValueError, OverflowError):
         place.at("run").refuse(f"{one_line(text, 40)!r} is not a date and time", _REMEDY)
 
@@ -175,6 +191,7 @@ def write_accepted(entries: Iterable[Acceptance], path: str | os.PathLike[str]) 
                 "direction": entry.direction,
                 "reason": entry.reason,
                 "date": entry.date,
+                **({"whole": True} if entry.whole else {}),
                 "cases": list(entry.cases),
             }
             for entry in sorted(set(entries))

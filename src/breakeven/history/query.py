@@ -1,7 +1,8 @@
 """Reads a store: every run, and every case's values over the runs, with one query over all files.
 
 A file that DuckDB cannot read, that lacks breakeven's columns or that a newer breakeven wrote is reported as
-damaged; the others are read. Medians are recomputed from the stored rounds. A file that is added or removed
+damaged; the others are read. Medians are recomputed from the stored rounds: the median over the processes of
+the median of each. A file that is added or removed
 while the store is read is left out.
 """
 
@@ -35,11 +36,19 @@ Array = NDArray[np.float64]
 
 RUN_ID_DIGITS = 12
 
-# Files of version 1 have no column for `steps`.
+# Files of version 1 have no columns for `steps` and `processes`.
 _SOURCE = """(
-    SELECT NULL::DOUBLE AS steps WHERE false UNION ALL BY NAME
+    SELECT NULL::DOUBLE AS steps, NULL::BIGINT[] AS processes WHERE false UNION ALL BY NAME
     SELECT *, file_index FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
 )"""
+
+# The process is the replicate, however many rounds it gave.
+_MEDIAN_S = """
+    CASE WHEN processes IS NULL THEN list_median(times_s) ELSE list_median([
+        list_median(times_s[ifnull(list_sum(processes[:i - 1]), 0)::INT + 1:list_sum(processes[:i])::INT])
+        for i in range(1, len(processes) + 1)
+    ]) END
+"""
 
 # One list of numbers per case instead of a row per case and run, since half a million rows of text would take
 # most of the time. All numbers go into one list, so that those of one run stay together.
@@ -48,7 +57,7 @@ SELECT class_id, "case", any_value(workload) AS workload, any_value(phase) AS ph
     any_value(device) AS device, coalesce(any_value(batch_size), 0) AS batch_size, any_value(axes) AS axes,
     flatten(list([
         file_index::DOUBLE,
-        coalesce(list_median(times_s), median_s, 'nan'),
+        coalesce({_MEDIAN_S}, median_s, 'nan'),
         coalesce(peak_memory_bytes, 'nan'),
         coalesce(steps, 'nan'),
         CASE outcome WHEN 'oom' THEN 2 ELSE (outcome IS NOT NULL)::INTEGER END::DOUBLE
@@ -128,13 +137,14 @@ class Archive:
     """The content of a store.
 
     The runs are ordered by time, the machine classes by their first run; there is a track for each case of
-    each class, and a line for each unusable file.
+    each class, and a line for each unusable file. `branches` are those of the whole store.
     """
 
     runs: tuple[StoredRun, ...]
     machines: tuple[Machine, ...]
     tracks: tuple[Track, ...]
     damaged: tuple[str, ...]
+    branches: tuple[str, ...] = ()
 
 
 def read_store(store: str | os.PathLike[str], branch: str | None = None) -> Archive:
@@ -211,6 +221,7 @@ def _archive(
         tuple({machine.class_id: machine for machine in classes}.values()),
         tuple(track for track in _tracks(cases, by_id, rank) if len(track.run)),
         tuple(damaged),
+        tuple(sorted({run.branch for run in runs} - {""})),
     )
 
 

@@ -43,6 +43,7 @@ class Series:
 
     `run` holds ascending indices into the archive's runs, `values` the quantity there, finite and above 0.
     A break-even also has its `status` in each of the runs `status_run`: crosses, always or never.
+    `is_headline` is whether it is the time of the headline phase, which is watched first.
     """
 
     class_id: str
@@ -52,6 +53,7 @@ class Series:
     values: Array
     status_run: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=int))
     status: tuple[CrossingStatus, ...] = ()
+    is_headline: bool = False
 
     @property
     def worse(self) -> int:
@@ -66,7 +68,17 @@ class Series:
 
 def series_of(tracks: Sequence[Track]) -> list[Series]:
     """Return every series with at least one value or status, by quantity, class and case."""
-    found = [_series(track.class_id, Quantity.TIME, track.case, track.run, track.time_s) for track in tracks]
+    found = [
+        _series(
+            track.class_id,
+            Quantity.TIME,
+            track.case,
+            track.run,
+            track.time_s,
+            is_headline=track.key is not None and track.key.phase == HEADLINE,
+        )
+        for track in tracks
+    ]
     found += [
         _series(
             track.class_id,
@@ -84,10 +96,10 @@ def series_of(tracks: Sequence[Track]) -> list[Series]:
 
 
 def _series(
-    class_id: str, quantity: Quantity, case: str, run: NDArray[np.intp], values: Array, **status: Any
+    class_id: str, quantity: Quantity, case: str, run: NDArray[np.intp], values: Array, **facts: Any
 ) -> Series:
     known = np.isfinite(values) & (values > 0)
-    return Series(class_id, quantity, case, run[known], values[known], **status)
+    return Series(class_id, quantity, case, run[known], values[known], **facts)
 
 
 def _by_model(tracks: Iterable[Track]) -> dict[tuple[str, Model], dict[CaseKey, Track]]:

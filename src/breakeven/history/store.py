@@ -2,8 +2,9 @@
 
 The layout is ``STORE/class=CLASS/TIME-DIGEST.parquet``. Files appear complete or not at all: each is written
 under a temporary name that readers ignore, synced, and then linked to its final name, which never replaces
-an existing file. No index or lock is needed: any number of writers and readers may work at once, and a killed
-writer leaves only a temporary file. `breakeven.history.query` reads the store.
+an existing file. `processes` has the number of rounds of each process of the run, as the run file has it. No
+index or lock is needed: any number of writers and readers may work at once, and a killed writer leaves only a
+temporary file. `breakeven.history.query` reads the store.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _DIGEST_DIGITS = 16
 _FILE_NAME = re.compile(r""".*(?:["']: |\\\\?": )|\s*(?:of|in|at end of) file '[^']*'""")
 
 _NUMBER_COLUMNS = ("median_s", "peak_memory_bytes", "steps")
-_TEXT_COLUMNS = ("case", "workload", "phase", "device", "axes", "flags", "outcome", "reason")
+_TEXT_COLUMNS = ("case", "workload", "phase", "device", "axes", "flags", "processes", "outcome", "reason")
 
 # Facts of the run are repeated in every row, which Parquet's dictionary encoding compresses well.
 _WRITE = """
@@ -56,7 +57,8 @@ COPY (
         device::VARCHAR AS device, nullif(batch_size, 0)::BIGINT AS batch_size, axes::VARCHAR AS axes,
         rounds.times_s::DOUBLE[] AS times_s, median_s::DOUBLE AS median_s,
         peak_memory_bytes::DOUBLE AS peak_memory_bytes, steps::DOUBLE AS steps,
-        from_json(flags, '["VARCHAR"]') AS flags, outcome::VARCHAR AS outcome, reason::VARCHAR AS reason
+        from_json(flags, '["VARCHAR"]') AS flags, from_json(processes, '["BIGINT"]')::BIGINT[] AS processes,
+        outcome::VARCHAR AS outcome, reason::VARCHAR AS reason
     FROM cases LEFT JOIN (
         SELECT "row", list(time_s ORDER BY "round") AS times_s FROM timed GROUP BY "row"
     ) AS rounds USING ("row")
@@ -186,6 +188,7 @@ def _timed_row(case: CaseResult) -> dict[str, Any]:
         "case": storable(case.name),
         "median_s": None if len(case.times_s) else case.median_s,
         "flags": json.dumps([storable(flag) for flag in case.flags]),
+        "processes": json.dumps(case.processes) if case.processes else None,
         "peak_memory_bytes": case.facts.peak_memory_bytes,
         "steps": case.facts.steps,
         **_key_columns(case.key),

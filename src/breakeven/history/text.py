@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from breakeven import format as fmt
+from breakeven.grouping import grouped
 from breakeven.history.accepted import Direction
 from breakeven.history.check import ChangePoint, History, Newest
 from breakeven.history.query import StoredRun
@@ -15,18 +17,27 @@ from breakeven.stats.verdict import Verdict
 MAX_NAME = 120
 """The middle of longer names is omitted in sentences; JSON has them in full."""
 
+MAX_LISTED = 8
+"""The series of one change that a sentence lists; JSON has all of them."""
+
+_Finding = TypeVar("_Finding", ChangePoint, Newest)
+
 
 def headline(history: History) -> str:
     """Return the verdict on a store."""
     runs, series = fmt.plural(len(history.runs), "run"), f"{len(history.tracked)} series"
+    if not history.runs and history.branches:
+        others = fmt.joined(history.branches)
+        return f"Nothing could be judged: the store has no run of branch {history.branch}, only of {others}."
     if not history.runs:
         return "Nothing could be judged: the store is empty."
     if not history.judged:
         return f"Nothing could be judged: no series has {MIN_LEVEL_RUNS + 1} runs yet ({runs}, {series})."
-    changes, newest = len(history.regressed_changes), len(history.regressed_newest)
-    if not changes and not newest:
+    commits, newest = history.regressed_commits, len(history.regressed_newest)
+    if not commits and not newest:
         return f"No regressions in {history.judged} of {series} over {runs}."
-    parts = [fmt.plural(changes, "regression")] if changes else []
+    changed = sum(len(commit.regressed) for commit in commits)
+    parts = [f"{fmt.plural(len(commits), 'regression')} in {changed} series"] if commits else []
     parts += [f"the newest run regressed in {newest} series"] if newest else []
     return f"{fmt.capital(fmt.listed(parts))}; judged {history.judged} of {series} over {runs}."
 
@@ -43,14 +54,51 @@ def coverage(history: History) -> str:
 
 
 def regressions(history: History) -> list[str]:
-    """Return a sentence for each finding that fails the check."""
-    changes = [f"{_name(found)} {describe_change(found)}" for found in history.regressed_changes]
-    return changes + [f"{_name(found)} {describe_newest(found)}" for found in history.regressed_newest]
+    """Return a sentence for each commit and each newest run that fails the check."""
+    newest = grouped((found.run.digest, found) for found in history.regressed_newest)
+    return [
+        *(_commit_text(commit.regressed) for commit in history.regressed_commits),
+        *map(_newest_text, newest.values()),
+    ]
+
+
+def _commit_text(members: Sequence[ChangePoint]) -> str:
+    lead = members[0]
+    if len(members) == 1:
+        return f"{_name(lead)} {describe_change(lead)}"
+    is_time = all(found.tracked.series.quantity == Quantity.TIME for found in members)
+    return (
+        f"{'commit' if lead.after.commit else 'run'} {lead.after.name} made {len(members)} series "
+        f"{'slower' if is_time else 'worse'}, {fmt.plural(lead.ago, 'run')} ago: "
+        f"{_listed(members, _size)}; {_previous(lead)}"
+    )
+
+
+def _newest_text(members: Sequence[Newest]) -> str:
+    lead = members[0]
+    if len(members) == 1:
+        return f"{_name(lead)} {describe_newest(lead)}"
+    sizes = _listed(members, _newest_size)
+    return f"{lead.run.name} is worse than predicted in {len(members)} series: {sizes}"
+
+
+def _listed(members: Sequence[_Finding], size: Callable[[_Finding], str]) -> str:
+    return fmt.joined([f"{_name(found)} ({size(found)})" for found in members], MAX_LISTED)
+
+
+def _size(found: ChangePoint) -> str:
+    change = found.change
+    return f"{fmt.percent_change_with_interval(change.ratio, change.low, change.high)} {compared(found)}"
+
+
+def _newest_size(found: Newest) -> str:
+    assert found.judgment is not None
+    return f"{fmt.percent_change(found.judgment.ratio)} {compared(found)}"
 
 
 def how_to_accept(history: History) -> str:
     """Return how to accept the first regression, empty without one."""
-    runs = [found.after for found in history.regressed_changes]
+    runs = [commit.run for commit in history.regressed_commits]
     runs += [found.run for found in history.regressed_newest]
     if not runs:
         return ""

@@ -3,8 +3,9 @@
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model), `state`
 and `settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
-`sustained` (rounds, warm-up, plan), `loss_check`, `flops`, `monitor`, `canary`, and `skips` and `outcomes`
-(cases without a timing). `simulated` is a device on which timings are exact.
+`sustained` (rounds, warm-up, plan), `earlier` (what a later process takes over), `loss_check`, `flops`,
+`monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on
+which timings are exact.
 
 The method
 ----------
@@ -37,9 +38,21 @@ the last, divided by K, which is recorded as ``steps``. It is so on every device
 The first call is timed separately, and so are the device's initialization, the model's transfer, compiling
 and the capture of CUDA graphs: each is recorded once. The first call, of whatever length, decides neither the
 rounds nor a skip: at least two calls after it do. The warm-up takes at least 6 rounds and 50 ms (150 ms on an
-accelerator), at most ``max_time`` (a few rounds that stall do not count in full), and ends when the last
-quarter of the times has the same median as the quarter before, within 1% or two standard errors. That of a
-loop repeats shorter loops, of a sixteenth of its steps.
+accelerator; a third of it if the case before was of the same cell and device), at most ``max_time`` (a few
+rounds that stall do not count in full), and ends when the last quarter of the times has the same median as
+the quarter before, within 1% or two standard errors. That of a loop repeats shorter loops, of a sixteenth of
+its steps.
+
+A run may consist of several processes, each of which has its part of a case's time and rounds. A later one
+does not repeat what the first one found: the CPU's losses (a device's are still compared with them, and where
+they differ, with those that the CPU computes in this process), operations and bytes, the times of the parts,
+the number of threads of ``cpu@best``, and ``steps``. It warms each device up once. After that a case is warm
+as soon as three times in a row agree (within 1%, or 3.3 times the noise) and are near the level of the
+earlier processes: within a factor of 1.5, or of two standard deviations between them. Where they are not
+near, the warm-up is the usual one. What an earlier process timed is not skipped for its time. Phases other
+than ``train`` have ``min_rounds`` in it, and ``train`` no more rounds than matter beside the spread between
+the processes; what would take more than twice the time has fewer rounds, at least 2. Of a step that takes
+longer than the time of a case, the first call is the warm-up, and only the first loss is compared.
 
 The number of timed rounds is planned from the noise and the correlation of the warm-up's last half (up to 100
 rounds), so that the median's 95% interval reaches the target precision: 16 or more (40 where they are cheap;
@@ -80,6 +93,12 @@ between them, at most every 0.25 s; flags follow from all of these. A case is `c
 a tenth of a core: its main thread waited for one, other programs ran where none was free for its threads, or
 a hypervisor took the time. It is `subnormal` if a thousandth of the numbers in its parameters, gradients,
 buffers and optimizer are subnormal after the rounds.
+
+Before the first case a look at the machine counts the CPU time that other programs and the hypervisor take
+while as many threads spin as are measured, and times the canary on one thread and on all. The machine is busy
+if others take more than a quarter of a CPU from these threads (the median of three windows of 0.3 s; one, if
+that is idle), or if the canary takes over ten times as long on all threads as on one while they spin for each
+other. The run goes on; the look is recorded, and makes its results ones that cannot be trusted.
 
 The canary, a fixed piece of work, is timed at the start, the middle and the end of a run on each device. A
 run takes its cells in an order shuffled by a seed, first the last cell of each workload, and times the first

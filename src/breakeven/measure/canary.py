@@ -34,14 +34,7 @@ def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
     extremes.
     """
     with device.active(), collection_off(collect_first=True):
-        weights = torch.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE).to(device.torch_device)
-
-        def work() -> torch.Tensor:
-            value = weights
-            for _ in range(PRODUCTS):
-                value = torch.tanh(value @ weights)
-            return value
-
+        work = canary_work(device)
         _times(work, device, clock, WARMUP_ROUNDS)
         times = sorted(_times(work, device, clock, ROUNDS))
     skipped = 5 if len(times) == ROUNDS else 0
@@ -51,6 +44,19 @@ def run_canary(device: Device, clock: Clock = CLOCK) -> dict[str, Any]:
         "high_s": times[-1 - skipped],
         "n": len(times),
     }
+
+
+def canary_work(device: Device) -> Callable[[], torch.Tensor]:
+    """Return a function that does the work once on a device."""
+    weights = torch.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE).to(device.torch_device)
+
+    def work() -> torch.Tensor:
+        value = weights
+        for _ in range(PRODUCTS):
+            value = torch.tanh(value @ weights)
+        return value
+
+    return work
 
 
 def _times(work: Callable[[], object], device: Device, clock: Clock, max_rounds: int) -> list[float]:

@@ -9,18 +9,15 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from breakeven.flags import Flag
-from breakeven.hardware.cpus import affinity, affinity_size, core_sizes
 from breakeven.hardware.device import Device
-from breakeven.hardware.machine import load_average
+from breakeven.hardware.load import cpu_times, crowded_out, load_average, usable_cores
 from breakeven.hardware.nvml import THROTTLING
 
 Evidence = dict[str, dict[str, Any]]
@@ -30,9 +27,6 @@ MAX_LOST = 0.1
 
 With several threads too: one thread that waits for its core delays all of them.
 """
-
-COUNTER_ERROR_S = 0.03
-"""How far a sum of three of the system's CPU times, in steps of 10 ms, is off between two readings."""
 
 MIN_WALL_S = 1e-3
 CLOCK_CHANGE = 0.05
@@ -74,17 +68,16 @@ class Snapshot:
 
 def snapshot(device: Device) -> Snapshot:
     """Read the machine's state now."""
-    busy_s, stolen_s, counter_error_s = _cpu_times()
-    load = load_average()
+    times, load = cpu_times(), load_average()
     return Snapshot(
         wall_s=time.perf_counter(),
         thread_s=time.thread_time(),
         waited_s=_waited_s(),
         process_s=time.process_time(),
-        busy_s=busy_s,
-        stolen_s=stolen_s,
-        counter_error_s=counter_error_s,
-        cores=_usable_cores(),
+        busy_s=times.busy_s,
+        stolen_s=times.stolen_s,
+        counter_error_s=times.error_s,
+        cores=usable_cores(),
         # An accelerator's host queues from one thread at a time: its own, or autograd's.
         threads=1 if device.is_accelerator else device.threads,
         load_average=None if load is None else load[0],
@@ -224,12 +217,12 @@ def _contended(state: dict[str, Any], is_accelerator: bool) -> dict[str, Any]:
             reasons["main_thread_lost"] = lost_s / wall_s
     if math.isfinite(foreign_s):
         foreign, own = foreign_s / load_wall_s, state["process_s"] / load_wall_s
-        crowded_out = min(foreign, max(0.0, foreign + state["threads"] - state["cores"]))
+        crowded = crowded_out(foreign, state["threads"], state["cores"])
         if state["threads"] == 1 and waited_s is not None and not is_accelerator:
-            crowded_out = 0.0  # how long the only thread waited is known: it may also have slept
+            crowded = 0.0  # how long the only thread waited is known: it may also have slept
         # The threads lose it only while they have work: a small model keeps one of sixteen busy.
-        left = min(state["threads"], state["cores"]) - crowded_out
-        lost = crowded_out * (1.0 if own >= left else own / left) + stolen_s / load_wall_s
+        left = min(state["threads"], state["cores"]) - crowded
+        lost = crowded * (1.0 if own >= left else own / left) + stolen_s / load_wall_s
         if lost - error_s / load_wall_s > MAX_LOST:
             reasons |= {"lost_cores": lost, "foreign_cores": foreign, "stolen_cores": stolen_s / load_wall_s}
     return reasons
@@ -241,36 +234,6 @@ def _waited_s() -> float | None:
     except (OSError, ValueError):
         return None
     return int(waited_ns) / 1e9 if int(ran_ns) else None  # kernels that do not count write zeros
-
-
-def _cpu_times() -> tuple[float | None, float | None, float]:
-    """Return the seconds that the usable CPUs were busy, those stolen from them, and the error of both."""
-    usable = affinity()
-    try:
-        if usable is None or len(usable) == psutil.cpu_count():
-            lines = [psutil.cpu_times()]
-        else:
-            every = psutil.cpu_times(percpu=True)
-            lines = [every[index] for index in usable]
-    except (OSError, IndexError, psutil.Error):
-        return None, None, 0.0
-    busy_s = sum(times.user + times.system + getattr(times, "nice", 0.0) for times in lines)
-    stolen_s = sum(times.steal for times in lines) if hasattr(lines[0], "steal") else None
-    return busy_s, stolen_s, COUNTER_ERROR_S * math.sqrt(len(lines))
-
-
-def _usable_cores() -> int:
-    """Return the physical cores that this process may use: two threads of one core disturb each other."""
-    usable = affinity()
-    return _cores_of(None if usable is None else tuple(usable))
-
-
-@cache
-def _cores_of(usable: tuple[int, ...] | None) -> int:
-    try:
-        return len(core_sizes(usable))
-    except OSError:
-        return min(affinity_size(), psutil.cpu_count(logical=False) or affinity_size())
 
 
 def _difference(before: Any, after: Any) -> Any:

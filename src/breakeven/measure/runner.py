@@ -14,6 +14,7 @@ from breakeven.measure import sustained
 from breakeven.measure.canary import run_canary
 from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
+from breakeven.measure.earlier import Earlier, hand_on
 from breakeven.measure.flops import FlopCounts, moved_bytes
 from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between, subnormal_evidence
@@ -27,10 +28,12 @@ from breakeven.measure.timing import (
     MIN_SLOW,
     Clock,
     Round,
+    RoundNoise,
     RoundPlan,
     Timed,
     Warmup,
     beyond_steady,
+    block_steps,
     min_warmup,
     plan_rounds,
     time_round,
@@ -70,13 +73,29 @@ class Runner:
         self._flops = FlopCounts()
         self._skips = SkipPolicy()
         self._threads = ThreadSearch(clock)
+        self._warm: set[str] = set()
+        self._last_place: tuple[Cell, str] | None = None
         self._open = ExitStack()
 
     @warnings_shown()
     def measure(
-        self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds
+        self,
+        case: CaseKey,
+        device: Device,
+        recipe: Recipe,
+        time_rounds: TimeRounds,
+        earlier: Earlier | None = None,
     ) -> dict[str, Any]:
         """Time one case and return the optional keys of its ``extra_info``.
+
+        ``hand_on`` is none of them: a later process of the same run needs it for `Earlier.of`.
+
+        Args:
+            case: what is timed.
+            device: where.
+            recipe: builds the workload.
+            time_rounds: times the planned rounds.
+            earlier: what earlier processes of this run found of the case. Their facts are not returned again.
 
         Raises:
             CaseSkipped: the case is skipped, with the reason.
@@ -84,14 +103,17 @@ class Runner:
             MeasurementError: the loss is NaN, or differs from the CPU's.
             Exception: whatever the workload raised; `outcomes.outcome_of` classifies it.
         """
-        self._skips.refuse(case, self.budget)
+        self._skips.refuse(case, self.budget, was_timed=earlier is not None)
+        if earlier is not None:
+            self._losses.adopt(case.cell, earlier.reference)
+            self._threads.adopt(case.cell, earlier.threads)
         deadline = Deadline(self.budget.timeout_s, self._clock)
         phase = parse_phase(case.phase)
         with self._ready(case, device, recipe) as (trainer, captured):
             facts = {**device.describe(), "parameters": trainer.workload.parameters}
             facts["model_transfer_s"] = self._cells.model_transfer_s
             round_ = Round(phase, trainer, deadline=deadline)
-            early, losses = self._first_calls(round_, deadline)
+            early, losses = self._first_calls(round_, deadline, earlier)
             facts["first_call_s"] = early[0].latency_s
             with self._counted(PREPARING):
                 limit_s = MAX_OVERRUN * self.budget.max_time_s
@@ -101,7 +123,7 @@ class Runner:
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
                 warming_up = snapshot(device)
-                plan, warmed = self._warmed_up(case, round_, early, deadline)
+                plan, warmed = self._warmed_up(case, round_, early, deadline, earlier)
                 device.reset_peak_memory()
                 with self._counted(TIMING):
                     before = snapshot(device)
@@ -111,7 +133,10 @@ class Runner:
                     state = state_between(before, snapshot(device), warming_up, sampler.samples)
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
             facts |= {"state": state, "evidence": evidence | subnormal_evidence(trainer.state_tensors())}
-            return facts | warmed | captured | self._after_rounds(case, phase, trainer, warmed["step_s"])
+            facts |= warmed | captured | self._after_rounds(trainer)
+            if earlier is None:
+                facts |= self._found_once(case, phase, trainer, warmed["step_s"])
+            return facts
 
     @warnings_shown()
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
@@ -195,7 +220,9 @@ class Runner:
             device.initialize()
             self.device_init_s[device.name] = self._clock() - start
 
-    def _first_calls(self, round_: Round, deadline: Deadline) -> tuple[list[Timed], Losses]:
+    def _first_calls(
+        self, round_: Round, deadline: Deadline, earlier: Earlier | None
+    ) -> tuple[list[Timed], Losses]:
         """Do the calls before the warm-up, and return them with the losses of the first two.
 
         The first call decides nothing: it may initialize or compile for a minute.
@@ -208,53 +235,73 @@ class Runner:
                 trainer.loss_value()  # a loss that is not a number is the better reason
                 raise
             first_loss = trainer.loss_value()
+            if earlier is not None and earlier.is_slow(first.latency_s, self.budget):
+                deadline.check(MIN_SLOW * first.total_s)
+                return [first], (first_loss, None)
             later = [time_round(round_, self._clock)]
             losses = first_loss, trainer.loss_value()
-            while self._may_get_faster(round_, later, deadline):
+            while self._may_get_faster(round_, later, deadline, earlier):
                 later.append(time_round(round_, self._clock))
             fastest_s = min(timed.total_s for timed in later)
-            if round_.phase is HEADLINE:
+            if round_.phase is HEADLINE or earlier is not None:
                 deadline.check(MIN_SLOW * fastest_s)
             else:
                 deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
                 raise_if_over_budget(fastest_s, self.budget)
         return [first, *later], losses
 
-    def _may_get_faster(self, round_: Round, later: list[Timed], deadline: Deadline) -> bool:
+    def _may_get_faster(
+        self, round_: Round, later: list[Timed], deadline: Deadline, earlier: Earlier | None
+    ) -> bool:
         """Return whether another call may show that a case is not too slow.
 
         A busy neighbor can slow a few calls of 1 ms down to 1 s, and a compiler works in several of the
-        first ones. The headline is not skipped, so more than `MIN_CALLS` are only made where they get faster.
+        first ones. The headline is not skipped, nor is what an earlier process timed, so more than
+        `MIN_CALLS` are only made where they get faster, and none at the level of earlier processes.
         """
         seconds = [timed.total_s for timed in later]
         if deadline.left_s < (1 + MIN_SLOW) * seconds[-1]:
+            return False
+        if earlier is not None and earlier.is_near(later[-1].latency_s):
             return False
         if len(later) < MIN_CALLS:
             return True
         if len(later) >= MAX_CALLS or min(seconds) <= max_round_s(self.budget):
             return False
         is_cheap = sum(seconds) < MAX_OVERRUN * self.budget.max_time_s
-        may_be_skipped = round_.phase is not HEADLINE
+        may_be_skipped = round_.phase is not HEADLINE and earlier is None
         return seconds[-1] < seconds[-2] / 2 or (
             may_be_skipped and (is_cheap or round_.trainer.workload.compile)
         )
 
     def _warmed_up(
-        self, case: CaseKey, round_: Round, early: list[Timed], deadline: Deadline
+        self,
+        case: CaseKey,
+        round_: Round,
+        early: list[Timed],
+        deadline: Deadline,
+        earlier: Earlier | None,
     ) -> tuple[RoundPlan, dict[str, Any]]:
         trainer = round_.trainer
         began_s = self._clock()
         with self._counted(WARMING_UP):
-            warmup, steps = self._steady(round_, early[1:])
-            if round_.phase is not HEADLINE:
+            warmup, steps = self._steady(case, round_, early, earlier)
+            if round_.phase is not HEADLINE and earlier is None:
                 raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
             load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)
         # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
         self._skips.observe(case, warmup.fastest_s())
-        plan = plan_rounds(warmup, self.budget, steps, deadline.left_s)
+        budget, noise = self.budget, None
+        if earlier is not None:
+            budget, noise = earlier.worthwhile(self.budget, round_.phase), earlier.noise
+        plan = plan_rounds(warmup, budget, steps, deadline.left_s, noise)
         if load is not None:
-            plan = sustained.lasting(plan, warmup, self.budget, deadline.left_s)
+            keep_steps = earlier is not None
+            plan = sustained.lasting(plan, warmup, self.budget, deadline.left_s, keep_steps=keep_steps)
+        noise = noise or RoundNoise.of(warmup, plan.steps)
+        reference = self._losses.known(case.cell)
+        threads = self._threads.chosen.get(case.cell) if isinstance(trainer.device, BestCpu) else None
         facts = {
             "warmup_rounds": 1 + len(warmup.rounds) + plan.lead_in,
             "planned_rounds": plan.rounds,
@@ -262,6 +309,7 @@ class Runner:
             "steady": warmup.steady,
             "load": load,
             "step_s": warmup.round_s(),
+            "hand_on": hand_on(warmup.latency_s, noise, plan.steps, threads, reference),
         }
         if round_.phase.is_loop:
             facts["steps"] = plan.steps
@@ -271,21 +319,43 @@ class Runner:
             facts["compile_s"] = beyond_steady(early, warmup)
         return plan, facts
 
-    def _steady(self, round_: Round, earlier: list[Timed]) -> tuple[Warmup, int]:
-        minimum = min_warmup(round_.trainer.device)
-        if round_.phase.is_loop:
-            budget = sustained.warmup_budget(round_, self.budget)
-            return warm_up_loop(round_, minimum, budget, earlier, self._clock)
-        return warm_up(round_, minimum, self.budget.max_time_s, earlier, self._clock), 1
+    def _steady(
+        self, case: CaseKey, round_: Round, early: list[Timed], earlier: Earlier | None
+    ) -> tuple[Warmup, int]:
+        """Warm up, in a later process as far as the device and the case are not at their level yet."""
+        device, max_s = round_.trainer.device, self.budget.max_time_s
+        has_settled = earlier.has_settled if earlier is not None and device.name in self._warm else None
+        self._warm.add(device.name)
+        place = case.cell, device.name
+        minimum = min_warmup(device)
+        if place == self._last_place:
+            minimum = minimum.of_next_case()
+        self._last_place = place
+        calls = early[1:]
+        if earlier is not None and not calls:
+            return Warmup(tuple(early), steady=True), earlier.steps
+        if not round_.phase.is_loop:
+            return warm_up(round_, minimum, max_s, calls, self._clock, has_settled), 1
+        budget = sustained.warmup_budget(round_, self.budget)
+        if earlier is None:
+            return warm_up_loop(round_, minimum, budget, calls, self._clock)
+        block = round_.of(block_steps(earlier.steps))
+        same = calls if block.steps == 1 else ()
+        return warm_up(block, minimum, budget.max_time_s, same, self._clock, has_settled), earlier.steps
 
-    def _after_rounds(self, case: CaseKey, phase: Phase, trainer: Trainer, step_s: float) -> dict[str, Any]:
-        """Return facts that would disturb the rounds if they were collected earlier."""
+    def _after_rounds(self, trainer: Trainer) -> dict[str, Any]:
+        """Return what is known once the rounds have ended."""
         trainer.loss_value()
         facts = self._cells.ran_with()
         peak = trainer.device.peak_memory_bytes()
         # A graph's memory was allocated when it was captured, and does not count in its rounds.
         if peak is not None and not trainer.workload.cuda_graph:
             facts["peak_memory_bytes"] = peak
+        return facts
+
+    def _found_once(self, case: CaseKey, phase: Phase, trainer: Trainer, step_s: float) -> dict[str, Any]:
+        """Return facts that would disturb the rounds if they were collected earlier, once per run."""
+        facts: dict[str, Any] = {}
         # As many as fit into the time of a case, so that a slow step is not repeated for its parts.
         part_rounds = min(PART_ROUNDS, int(self.budget.max_time_s / max(step_s, 1e-9)))
         if len(phase.parts) > 1 and part_rounds > 0:

@@ -97,20 +97,29 @@ class SkipPolicy:
         if kind == OutcomeKind.CRASHED:
             self.crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
 
-    def refuse(self, case: CaseKey, budget: Budget) -> None:
+    def refuse(self, case: CaseKey, budget: Budget, *, was_timed: bool = False) -> None:
         """Reject a case that would end like an earlier one, or is predicted to take too long.
+
+        A case that an earlier process of the run timed is only rejected if its device is lost.
 
         Raises:
             CaseSkipped: with the reason.
         """
         if case.device in self.crashed:
             raise SkippedByRule(f"not tried: {self.crashed[case.device]}; the process needs a restart")
+        if was_timed:
+            return
         for rule in self._rules.get((case.model, case.device), []):
             if rule.covers(case):
                 what = "out of memory" if rule.kind == OutcomeKind.OOM else rule.reason
                 raise SkippedByRule(f"not tried: {rule.case.phase} at batch {rule.case.batch_size}: {what}")
         if case.phase == HEADLINE:
             return
+        if parse_phase(case.phase).takes_steps:
+            step_s = self._forecast.seen((case.model, case.device, HEADLINE), case.batch_size)
+            reason = why_over_budget(step_s, budget) if step_s is not None else None
+            if reason is not None:
+                raise CaseSkipped(reason, step_s)
         predicted = self._forecast.predict((case.model, case.device, case.phase), case.batch_size)
         reason = why_over_budget(predicted, budget) if predicted is not None else None
         if reason is not None:
@@ -165,6 +174,10 @@ class Forecast:
     def observe(self, key: object, batch_size: int, seconds: float) -> None:
         """Remember the time of a round of `key` at a batch size."""
         self._seen.setdefault(key, {})[batch_size] = seconds
+
+    def seen(self, key: object, batch_size: int) -> float | None:
+        """Return the time of a round of `key` at a batch size, None if it was not observed."""
+        return self._seen.get(key, {}).get(batch_size)
 
     def predict(self, key: object, batch_size: int) -> float | None:
         """Return the line through the two largest smaller batches, in seconds; None without two."""

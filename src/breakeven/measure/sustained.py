@@ -22,7 +22,7 @@ from breakeven.phases import HEADLINE
 from breakeven.stats.intervals import MIN_ROUNDS, MedianInterval, median_interval
 
 MIN_MAX_TIME_S = 30.0
-"""The ``max_time`` from which a case is long enough."""
+"""The ``max_time``, of all processes together, from which a case is long enough."""
 
 BURST_S = 2.0
 """The seconds of load before which a device has not yet lowered its clocks."""
@@ -47,7 +47,7 @@ class LoadBefore:
 def may_show_load(round_: Round, budget: Budget) -> bool:
     """Return whether a case is the training step of an accelerator, with enough time."""
     is_step = round_.phase is HEADLINE and round_.trainer.device.is_accelerator
-    return is_step and budget.max_time_s >= MIN_MAX_TIME_S
+    return is_step and budget.processes * budget.max_time_s >= MIN_MAX_TIME_S
 
 
 def warmup_budget(round_: Round, budget: Budget) -> Budget:
@@ -70,16 +70,20 @@ def load_before(
     return LoadBefore(clock() - began_s, tuple(timed.latency_s for timed in warmup.tail))
 
 
-def lasting(plan: RoundPlan, warmup: Warmup, budget: Budget, left_s: float) -> RoundPlan:
+def lasting(
+    plan: RoundPlan, warmup: Warmup, budget: Budget, left_s: float, *, keep_steps: bool = False
+) -> RoundPlan:
     """Return a plan whose rounds take the whole time of a case.
 
     At most half of `left_s`, the seconds until the case is ended, is planned: the rounds may become slower.
-    Where the time has more rounds than a case may have, each has more steps. There are no untimed rounds,
-    which would be load before the first timed one.
+    Where the time has more rounds than a case may have, each has more steps, unless `keep_steps`. There are
+    no untimed rounds, which would be load before the first timed one.
     """
     max_s = min(budget.max_time_s, left_s / 2)
     rounds, steps = int(max_s / warmup.round_s(plan.steps)), plan.steps
-    if rounds > budget.max_rounds:
+    if rounds > budget.max_rounds and keep_steps:
+        rounds = budget.max_rounds
+    elif rounds > budget.max_rounds:
         steps = math.ceil(steps * rounds / budget.max_rounds)
         rounds = int(max_s / warmup.round_s(steps))
     return replace(plan, rounds=max(plan.rounds, rounds), steps=steps, lead_in=0)

@@ -29,6 +29,11 @@ class ThreadSearch:
         self.chosen: dict[Cell, int] = {}
         self._clock = clock
 
+    def adopt(self, cell: Cell, threads: int | None) -> None:
+        """Use the number of threads that an earlier process of the run found."""
+        if threads is not None:
+            self.chosen.setdefault(cell, threads)
+
     def threads(self, cell: Cell, device: BestCpu, workload: Workload) -> int:
         """Return the number of threads for a cell; torch's default if its training step fails."""
         if cell not in self.chosen:

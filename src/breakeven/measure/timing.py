@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
+from typing import Self
 
 from breakeven.case import Budget
 from breakeven.hardware.device import Device
@@ -23,6 +24,9 @@ from breakeven.phases import Phase
 Clock = Callable[[], float]
 CLOCK: Clock = time.perf_counter
 """Wall time, in seconds: the same quantity on every device."""
+
+Settled = Callable[[Sequence[float], int], bool]
+"""Returns whether the last times, in seconds per step, of rounds of that many steps, need no more warm-up."""
 
 MAX_WARMUP_ROUNDS = 20_000
 """Ends the warm-up if the clock does not advance."""
@@ -36,6 +40,10 @@ MIN_TRUSTED_LOOPS = 8
 MIN_SLOW = 2
 """The number of rounds of a case that is timed however long they take."""
 
+LATER_OVERRUN = 2.0
+"""A later process may take this many times the time of a case for its minimum number of rounds: its machine
+may be slower than that of the first one, in which the rounds filled the time."""
+
 LOOP_S = 0.05
 """The seconds of a loop's round, if the time allows."""
 
@@ -45,6 +53,9 @@ MAX_LOOP_STEPS = 1000
 BLOCKS = 16
 """The blocks of the warm-up that have the steps of one round of a loop: a warm-up has too few whole rounds
 to show their noise."""
+
+FOLLOWING_SHARE = 1 / 3
+"""The part of the minimum seconds of a warm-up that a case has if it follows another one of its cell."""
 
 Z95 = 1.959964
 MEDIAN_INFLATION = 1.2533
@@ -143,6 +154,10 @@ class MinWarmup:
     rounds: int = 6
     seconds: float = 0.05
 
+    def of_next_case(self) -> MinWarmup:
+        """Return that of a case after another one of its cell: clocks and caches are its own already."""
+        return replace(self, seconds=FOLLOWING_SHARE * self.seconds)
+
 
 CPU_WARMUP = MinWarmup()
 ACCELERATOR_WARMUP = MinWarmup(seconds=0.15)
@@ -181,14 +196,20 @@ class Warmup:
 
 
 def warm_up(
-    round_: Round, minimum: MinWarmup, max_s: float, earlier: Sequence[Timed] = (), clock: Clock = CLOCK
+    round_: Round,
+    minimum: MinWarmup,
+    max_s: float,
+    earlier: Sequence[Timed] = (),
+    clock: Clock = CLOCK,
+    has_settled: Settled | None = None,
 ) -> Warmup:
     """Repeat a round until its times are steady.
 
-    Ends when `minimum` is reached and the times are steady, or after `max_s` seconds, whichever comes first;
-    there are at least two rounds, or one `earlier` one. A round that a busy neighbor slowed down counts as
-    `CONTENDED_FACTOR` times the fastest, up to `MAX_OVERRUN` times `max_s` in all: one of them must not end
-    the warm-up. The first call of a phase is timed separately.
+    Ends when `has_settled` finds the times at those of earlier processes, when `minimum` is reached and the
+    times are steady, or after `max_s` seconds, whichever comes first; there are at least two rounds, or one
+    `earlier` one. A round that a busy neighbor slowed down counts as `CONTENDED_FACTOR` times the fastest, up
+    to `MAX_OVERRUN` times `max_s` in all: one of them must not end the warm-up. The first call of a phase is
+    timed separately.
     """
     rounds = list(earlier)
     fastest_s = min((timed.total_s for timed in rounds), default=math.inf)
@@ -205,6 +226,8 @@ def warm_up(
             if is_steady([timed.latency_s for timed in rounds]):
                 return Warmup(tuple(rounds), steady=True)
             next_check = len(rounds) + max(3, len(rounds) // 4)
+        if has_settled is not None and has_settled([timed.latency_s for timed in rounds[-9:]], round_.steps):
+            return Warmup(tuple(rounds), steady=True)
         rounds.append(time_round(round_, clock))
         fastest_s = min(fastest_s, rounds[-1].total_s)
         spent_s += min(rounds[-1].total_s, CONTENDED_FACTOR * fastest_s)
@@ -236,10 +259,15 @@ def warm_up_loop(
         clock: seconds.
     """
     step_s = min(timed.latency_s for timed in earlier)
-    block = round_.of(max(1, loop_steps(step_s, budget) // BLOCKS))
+    block = round_.of(block_steps(loop_steps(step_s, budget)))
     same = earlier if block.steps == 1 else ()
     warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
     return warmup, loop_steps(warmup.latency_s, budget)
+
+
+def block_steps(steps: int) -> int:
+    """Return the steps of a block of the warm-up of a loop."""
+    return max(1, steps // BLOCKS)
 
 
 def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:
@@ -284,6 +312,24 @@ def _median_deviation(values: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
+class RoundNoise:
+    """How rounds vary: the relative standard deviation of their times, and `correlation_factor` of them."""
+
+    relative: float
+    correlation: float
+
+    @classmethod
+    def of(cls, warmup: Warmup, steps: int) -> Self:
+        """Return the noise of a round of that many steps.
+
+        It is that of a shorter block of the warm-up, divided by the square root of the ratio of their steps.
+        """
+        latencies = [timed.latency_s for timed in warmup.tail]
+        relative = relative_noise(latencies) * math.sqrt(warmup.tail[0].steps / steps)
+        return cls(relative, correlation_factor(latencies))
+
+
+@dataclass(frozen=True)
 class RoundPlan:
     """The rounds that pytest-benchmark runs: `lead_in` untimed ones, then `rounds` timed ones.
 
@@ -295,36 +341,41 @@ class RoundPlan:
     steps: int = 1
 
 
-def plan_rounds(warmup: Warmup, budget: Budget, steps: int = 1, left_s: float = math.inf) -> RoundPlan:
+def plan_rounds(
+    warmup: Warmup, budget: Budget, steps: int = 1, left_s: float = math.inf, noise: RoundNoise | None = None
+) -> RoundPlan:
     """Return the number of rounds that should bring the median's interval to the target precision.
 
     The noise is that of the warm-up's tail, so a slow first call has no influence. The half-width of the
     median of n normal times is ``1.96 * 1.2533 * noise / sqrt(n)``; the lag-1 correlation rho of the times
     widens its square by ``(1 + rho) / (1 - rho)``, as in an AR(1) process. Twice as many rounds are planned,
     because a short tail estimates the noise badly; for the same reason there are at least 16 if the time
-    allows. Cheap rounds are added: up to 40, if they fit into a twentieth of the time.
+    allows, or 8 of several steps each. All of a case's processes share these rounds. Cheap rounds are added:
+    up to 40, if they fit into a twentieth of the time.
 
-    The noise of a round of several steps is that of a shorter block of the warm-up, divided by the square
-    root of their ratio; 8 such rounds are enough. Where even the minimum number of rounds would take more
-    than `MAX_OVERRUN` times the time, as many are planned as fit into that, and at least 2.
+    Where even the minimum number of rounds would take more than `MAX_OVERRUN` times the time, in a later
+    process `LATER_OVERRUN` times, as many are planned as fit into that, and at least 2.
 
     Args:
         warmup: the rounds before.
         budget: the precision and the limits.
         steps: the steps of a round.
         left_s: the seconds left for all rounds.
+        noise: how rounds vary, in a later process, which does not find it out again.
     """
-    latencies = [timed.latency_s for timed in warmup.tail]
-    noise = relative_noise(latencies) * math.sqrt(warmup.tail[0].steps / steps)
-    spread = MEDIAN_INFLATION * Z95 * noise / budget.target_precision
-    wanted = math.ceil(2 * spread**2 * correlation_factor(latencies)) + 4
+    is_first = noise is None
+    noise = noise or RoundNoise.of(warmup, steps)
+    spread = MEDIAN_INFLATION * Z95 * noise.relative / budget.target_precision
+    wanted = 2 * spread**2 * noise.correlation + 4
+    trusted = MIN_TRUSTED if steps == 1 else MIN_TRUSTED_LOOPS
+    share = math.ceil(max(wanted, trusted) / budget.processes)
     cost = max(warmup.round_s(steps), 1e-9)
     free = min(40, int(budget.max_time_s / 20 / cost))
-    trusted = MIN_TRUSTED if steps == 1 else MIN_TRUSTED_LOOPS
-    wanted = min(max(wanted, free, budget.min_rounds, trusted), budget.max_rounds)
+    share = min(max(share, free, budget.min_rounds), budget.max_rounds)
     affordable = max(int(budget.max_time_s / cost), budget.min_rounds)
-    limit = max(int(min(MAX_OVERRUN * budget.max_time_s, left_s) / cost), MIN_SLOW)
-    rounds = min(wanted, affordable, limit)
+    overrun = MAX_OVERRUN if is_first else LATER_OVERRUN
+    limit = max(int(min(overrun * budget.max_time_s, left_s) / cost), MIN_SLOW)
+    rounds = min(share, affordable, limit)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
     return RoundPlan(rounds, lead_in, steps)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from breakeven.case import OutcomeKind
-from breakeven.errors import BreakevenError, UsageError
+from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
 from breakeven.plugin.launching import Launch, Running
 from breakeven.plugin.worker import JOURNAL_FAILED
@@ -21,6 +21,7 @@ from breakeven.runs.journal import (
     CaseStarted,
     Journal,
     JournalFile,
+    JournalUnwritableError,
     Line,
     ProcessEnded,
     ProcessStarted,
@@ -43,9 +44,8 @@ taken to hang."""
 MIN_SILENT_S = 60.0
 """A process that has timed a case begins another, or exits, within this time."""
 
-
-class JournalUnwritableError(BreakevenError):
-    """A measuring process could not write the journal."""
+MAX_STARTS = 3
+"""The number of starts after which processes that are killed before their first case end the run."""
 
 
 class Coordinator:
@@ -58,6 +58,7 @@ class Coordinator:
         timeout_s: what a case may take.
         max_failures: stop after so many failed or crashed cases; 0 for never.
         progress: shows what happens.
+        look: looks at the machine before a process is started; is told whether it is the first.
         clock: seconds.
         sleep: waits for some seconds.
     """
@@ -70,6 +71,7 @@ class Coordinator:
         timeout_s: float,
         max_failures: int,
         progress: RunProgress,
+        look: Callable[..., object],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -79,11 +81,13 @@ class Coordinator:
         self._limit_s = timeout_s + max(MIN_GRACE_S, GRACE * timeout_s)
         self._timeout_s = timeout_s
         self._progress = progress
+        self._look = look
         self._clock = clock
         self._sleep = sleep
-        self._seen: list[Line] = []
         self._max_failures = max_failures
         self._failures = 0
+        self._failed_starts = 0
+        self._seen: set[type[Line]] = set()
         self._heard_s = 0.0
 
     def run(self) -> None:
@@ -96,6 +100,7 @@ class Coordinator:
         for process in range(self._journal.run.processes):
             while self._journal.left(process):
                 self._progress.begin_process(process)
+                self._look(is_first=not self._journal.started)
                 running = self._launch(process)
                 try:
                     code = self._watch(running)
@@ -106,7 +111,7 @@ class Coordinator:
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
-        self._seen, self._heard_s = [], self._clock()
+        self._seen, self._heard_s = set(), self._clock()
         self._journal.begun = None  # a resumed journal may end in a case
         while (code := running.poll()) is None:
             self._read()
@@ -114,39 +119,29 @@ class Coordinator:
             if begun is not None and silent_s > self._limit_s:
                 self._end_hanging(begun, running)
                 return 0
-            if self._has_ended_a_case and silent_s > max(self._limit_s, MIN_SILENT_S):
+            if CaseEnded in self._seen and silent_s > max(self._limit_s, MIN_SILENT_S):
                 running.kill()  # it hangs between two cases, or at its exit
             self._sleep(POLL_S)
         self._read()
         return code
 
-    @property
-    def _has_ended_a_case(self) -> bool:
-        """Whether the process that runs now has."""
-        return any(isinstance(line, CaseEnded) for line in self._seen)
-
     def _read(self) -> None:
-        is_new = False
-        for line in self._journal.read_on():
-            is_new = True
-            self._seen.append(line)
+        lines = list(self._journal.read_on())
+        for line in lines:
+            self._seen.add(type(line))
             self._heard_s = self._clock()
             if isinstance(line, ProcessStarted):
                 self._refuse_other_machine(line)
             elif isinstance(line, CaseEnded):
-                line.data = []  # not needed here, and not to be kept
                 self._failures += self._journal.ended[line.case][line.process].is_failure
             self._progress.show(line)
-        if is_new:
-            self._on_disk(self._file.flush)
+        if lines:
+            self._file.flush()
 
     def _goes_on(self, process: int, code: int, running: Running) -> bool:
         """Return whether another process may start; journal the case in which this one died."""
         if code == JOURNAL_FAILED:
-            raise JournalUnwritableError(
-                f"{self._journal.path} cannot be written ({running.last_line()}); free some space, and "
-                "repeat the command with --breakeven-resume"
-            )
+            raise JournalUnwritableError(running.last_line())
         begun = self._journal.begun
         if begun is not None:
             self._write(
@@ -156,10 +151,13 @@ class Coordinator:
             return False  # a process stops by itself, but does not know those of the processes before it
         if begun is not None:
             return True
-        if any(isinstance(line, ProcessEnded) for line in self._seen):
+        if ProcessEnded in self._seen:
             return not self._journal.left(process)
-        if self._has_ended_a_case:
+        if CaseEnded in self._seen:
             return True  # it left because its device was lost, or died between two cases
+        self._failed_starts += 1
+        if code < 0 and self._failed_starts < MAX_STARTS:
+            return True  # somebody killed it
         last = running.last_line()
         raise UsageError(
             f"measuring process {process + 1} did not start ({_death(code)}{f': {last}' if last else ''}); "
@@ -185,17 +183,8 @@ class Coordinator:
         )
 
     def _write(self, line: CaseEnded) -> None:
-        self._on_disk(lambda: self._file.write(line))
+        self._file.write(line)
         self._read()
-
-    def _on_disk(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except OSError as error:
-            raise JournalUnwritableError(
-                f"{self._journal.path} cannot be written ({error.strerror}); free some space, and repeat the "
-                "command with --breakeven-resume"
-            ) from None
 
     def _refuse_other_machine(self, started: ProcessStarted) -> None:
         """Refuse to join processes of two machine classes, as where a journal was resumed elsewhere."""

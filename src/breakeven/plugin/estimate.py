@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from breakeven.case import Budget, CaseKey, Model
 from breakeven.device_names import is_cpu
+from breakeven.measure.earlier import AGREEING
 from breakeven.measure.parts import PART_ROUNDS
 from breakeven.measure.runner import MAX_CALLS, MIN_CALLS
 from breakeven.measure.skips import MAX_OVERRUN, why_over_budget
@@ -17,8 +18,10 @@ from breakeven.measure.timing import (
     ACCELERATOR_WARMUP,
     CPU_WARMUP,
     MAD_TO_SIGMA,
+    RoundNoise,
     Timed,
     Warmup,
+    block_steps,
     loop_steps,
     plan_rounds,
 )
@@ -43,7 +46,13 @@ NOISY_S = 1.0
 """Before any case has ended, it is assumed that noise adds at most this many seconds of rounds to one."""
 
 CANARIES = 3
-"""How often the canary runs: at the start, in the middle and at the end."""
+"""How often the canary runs in a process: at the start, in the middle and at the end."""
+
+STARTUP_S = 4.0
+"""The seconds of a process before its first case."""
+
+Part = tuple[str, int]
+"""A case in one process: the id of the case, and the index of the process."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,13 @@ class Range:
 
 @cache
 def case_s(
-    step_s: float, phase: str, device: str, budget: Budget, noise: float, is_first: bool = True
+    step_s: float,
+    phase: str,
+    device: str,
+    budget: Budget,
+    noise: float,
+    is_first: bool = True,
+    is_later: bool = False,
 ) -> float:
     """Return the seconds of a case: calls, warm-up and rounds.
 
@@ -79,21 +94,27 @@ def case_s(
         noise: the relative standard deviation of a step's time; a loop averages it down to `LOOP_NOISE`.
         is_first: whether it is its cell's first case with whole steps on the device. That one computes the
             loss check's reference, and decides whether the others take too long to be tried.
+        is_later: whether an earlier process of the run has timed the case, or found that it takes too long.
     """
     known, limit_s = parse_phase(phase), MAX_OVERRUN * budget.max_time_s
     calls = 1 + MIN_CALLS
     if known is not HEADLINE and why_over_budget(step_s, budget) is not None:
+        if is_later:
+            return 0.0
         calls = 1 + max(MIN_CALLS, min(MAX_CALLS, math.ceil(limit_s / step_s)))
         return OVERHEAD_S + (calls * step_s if is_first else 0.0)
-    calls += 2 if is_first and 2 * step_s <= limit_s else 0
-    if len(known.parts) > 1:
+    calls += 2 if is_first and not is_later and 2 * step_s <= limit_s else 0
+    if len(known.parts) > 1 and not is_later:
         calls += min(PART_ROUNDS, int(budget.max_time_s / step_s)) * (1 if is_cpu(device) else 2)
     minimum_s = CPU_WARMUP.seconds if is_cpu(device) else ACCELERATOR_WARMUP.seconds
     warmup_s = max(minimum_s, min(CPU_WARMUP.rounds * step_s, budget.max_time_s) - MIN_CALLS * step_s)
     steps = loop_steps(step_s, budget) if known.is_loop else 1
+    if is_later:
+        warmup_s = min(AGREEING * block_steps(steps) * step_s, budget.max_time_s)
     spread_s = max(noise / math.sqrt(steps), min(noise, LOOP_NOISE)) * step_s / MAD_TO_SIGMA
     rounds = tuple(Timed(0.0, step_s + sign * spread_s, steps) for sign in (-1, 1) * 4)
-    plan = plan_rounds(Warmup(rounds, steady=True), budget, steps)
+    warmup = Warmup(rounds, steady=True)
+    plan = plan_rounds(warmup, budget, steps, noise=RoundNoise.of(warmup, steps) if is_later else None)
     return OVERHEAD_S + calls * step_s + warmup_s + plan.rounds * steps * step_s
 
 
@@ -132,22 +153,37 @@ class Usual:
 
 
 class DurationEstimate:
-    """The seconds that the cases of a run still take.
+    """The seconds that the cases of a run still take, in all its processes.
 
     A case takes what calls, warm-up and rounds of its step need, and what noise adds. The step is that of
     ended cases at other batch sizes. How noisy the machine is follows from all ended cases of a kind of
     device; what its workload needs beyond that (building, slow first calls) from its own.
+
+    Args:
+        cases: what is timed, by id.
+        budget: what may be spent on a case in all processes.
+        processes: how many there are, each of which is started; 1 is the process that asks.
     """
 
-    def __init__(self, cases: Mapping[str, CaseKey], budget: Budget) -> None:
+    def __init__(self, cases: Mapping[str, CaseKey], budget: Budget, processes: int = 1) -> None:
         self._cases = dict(cases)
-        self._budget = budget
-        self._spent_s: dict[str, float] = {}
+        self._budget = budget.shared_by(processes)
+        self._processes = processes
+        self._parts = [
+            (nodeid, process)
+            for process in range(processes)
+            for nodeid, case in self._cases.items()
+            if process < parse_phase(case.phase).processes(processes)
+        ]
+        self._spent_s: dict[Part, float] = {}
         self._canary_s: list[float] = []
         self._steps: dict[tuple[Model, str, bool], dict[int, float]] = defaultdict(dict)
         used = {case.phase for case in cases.values()}
-        self._first_phase = next((phase for phase in Phase if phase in used and takes_steps(phase)), None)
-        self._usual = {nodeid: self._usual_of(case) for nodeid, case in self._cases.items()}
+        phases = (HEADLINE, *Phase)  # in the order in which they are timed
+        self._first_phase = next((phase for phase in phases if phase in used and phase.takes_steps), None)
+        self._usual: dict[tuple[str, bool], Usual] = {}
+        for nodeid in self._cases:
+            self._update(nodeid)
 
     def __contains__(self, nodeid: str) -> bool:
         return nodeid in self._cases
@@ -155,47 +191,70 @@ class DurationEstimate:
     def __len__(self) -> int:
         return len(self._cases)
 
-    def end(self, nodeid: str, seconds: float, step_s: float | None = None, canary_s: float = 0.0) -> None:
-        """Remember how long a case took; the time of a rerun is added.
+    def end(
+        self,
+        nodeid: str,
+        seconds: float,
+        step_s: float | None = None,
+        canary_s: float = 0.0,
+        process: int = 0,
+    ) -> None:
+        """Remember how long a case took in a process; the time of a rerun is added.
 
         Args:
             nodeid: the case.
             seconds: how long it took.
             step_s: a whole step of it, None if it is unknown.
             canary_s: the part of `seconds` that the canary took.
+            process: the index of the process.
         """
-        case = self._cases[nodeid]
+        case, part = self._cases[nodeid], (nodeid, process)
         self._canary_s += [canary_s] if canary_s else []
-        self._spent_s[nodeid] = self._spent_s.get(nodeid, 0.0) + seconds - canary_s
+        self._spent_s[part] = self._spent_s.get(part, 0.0) + seconds - canary_s
         if step_s is not None:
             self._steps[_points_of(case)][case.batch_size] = step_s
             for other, item in self._cases.items():
                 if item.workload == case.workload and item.device == case.device:
-                    self._usual[other] = self._usual_of(item)
+                    self._update(other)
+
+    def only(self, parts: Collection[Part]) -> None:
+        """Expect no other parts than these: a case that the first process could not time has no others."""
+        self._parts = [part for part in self._parts if part in parts]
 
     def left(self) -> Range:
         """Return how long the remaining cases take: a range until one has ended."""
-        left = {nodeid: case for nodeid, case in self._cases.items() if nodeid not in self._spent_s}
+        left = [part for part in self._parts if part not in self._spent_s]
+        starts_s = 0.0
+        if self._processes > 1:
+            begun = {process for _, process in self._spent_s}
+            starts_s = STARTUP_S * len({process for _, process in left} - begun)
         if not self._spent_s:
             noise_s = min(NOISY_S, self._budget.max_time_s)
-            high_s = sum(2 * usual.seconds(1.0) + noise_s for usual in self._usual.values())
-            return Range(sum(usual.quiet_s for usual in self._usual.values()), high_s)
+            usual = [self._usual_of(part) for part in left]
+            high_s = sum(2 * one.seconds(1.0) + noise_s for one in usual)
+            return Range(starts_s + sum(one.quiet_s for one in usual), starts_s + high_s)
         noise = self._noise()
         ratios = self._ratios(noise)
-        canaries = max(0, CANARIES - len(self._canary_s))
-        seconds = canaries * max(self._canary_s, default=0.0)
-        for nodeid, case in left.items():
-            ratio = next((ratios[group] for group in _groups_of(case) if group in ratios), 1.0)
-            seconds += ratio * self._usual[nodeid].seconds(noise.get(_noise_group(case), 1.0))
+        canaries = max(0, CANARIES * self._processes - len(self._canary_s))
+        seconds = starts_s + canaries * max(self._canary_s, default=0.0)
+        for part in left:
+            ratio = next((ratios[group] for group in self._groups_of(part) if group in ratios), 1.0)
+            seconds += ratio * self._usual_of(part).seconds(noise.get(self._noise_group(part), 1.0))
         return Range(seconds, seconds)
 
-    def _usual_of(self, case: CaseKey) -> Usual:
-        step_s = self._step_s(case)
-        quiet_s, noisy_s = (
-            case_s(step_s, case.phase, case.device, self._budget, noise, case.phase == self._first_phase)
-            for noise in (0.0, NOISE)
-        )
-        return Usual(quiet_s, noisy_s - quiet_s)
+    def _usual_of(self, part: Part) -> Usual:
+        nodeid, process = part
+        return self._usual[nodeid, process > 0]
+
+    def _update(self, nodeid: str) -> None:
+        case = self._cases[nodeid]
+        step_s, is_first = self._step_s(case), case.phase == self._first_phase
+        for is_later in (False, True)[: self._processes]:
+            quiet_s, noisy_s = (
+                case_s(step_s, case.phase, case.device, self._budget, noise, is_first, is_later)
+                for noise in (0.0, NOISE)
+            )
+            self._usual[nodeid, is_later] = Usual(quiet_s, noisy_s - quiet_s)
 
     def _step_s(self, case: CaseKey) -> float:
         """Return the step of a case: from its own model, else the mean over its workload's models.
@@ -215,49 +274,47 @@ class DurationEstimate:
         steps = [step_at(case.batch_size, points) for points in usable.values()]
         return sum(steps) / len(steps) if steps else QUICK_S
 
-    def _noise(self) -> dict[tuple[str, bool], float]:
+    def _noise(self) -> dict[tuple[object, ...], float]:
         """Return the share of the usual noise that the ended cases had, by kind of device and of round."""
-        sums: dict[tuple[str, bool], tuple[float, float]] = {}
-        for nodeid, seconds in self._spent_s.items():
-            usual, group = self._usual[nodeid], _noise_group(self._cases[nodeid])
+        sums: dict[tuple[object, ...], tuple[float, float]] = {}
+        for part, seconds in self._spent_s.items():
+            usual, group = self._usual_of(part), self._noise_group(part)
             extra_s = min(max(0.0, seconds - usual.quiet_s), 3 * usual.noise_s)
             found_s, usual_s = sums.get(group, (PRIOR_S, PRIOR_S))
             sums[group] = found_s + extra_s, usual_s + usual.noise_s
         return {group: found_s / usual_s for group, (found_s, usual_s) in sums.items()}
 
-    def _ratios(self, noise: Mapping[tuple[str, bool], float]) -> dict[tuple[str, ...], float]:
-        """Return how much longer the ended cases took than that noise explains, by group."""
-        sums: dict[tuple[str, ...], tuple[float, float]] = {}
-        for nodeid, seconds in self._spent_s.items():
-            case = self._cases[nodeid]
-            usual_s = self._usual[nodeid].seconds(noise[_noise_group(case)])
-            for group in _groups_of(case):
-                took_s, all_s = sums.get(group, (0.0, 0.0))
+    def _ratios(self, noise: Mapping[tuple[object, ...], float]) -> dict[tuple[object, ...], float]:
+        """Return how much longer the ended cases took than that noise explains, by group.
+
+        In a later process the first case of a device also warms it up, which implies little for the others.
+        """
+        sums: dict[tuple[object, ...], tuple[float, float]] = {}
+        for part, seconds in self._spent_s.items():
+            usual_s = self._usual_of(part).seconds(noise[self._noise_group(part)])
+            for group in self._groups_of(part):
+                prior_s = PRIOR_S if part[1] else 0.0
+                took_s, all_s = sums.get(group, (prior_s, prior_s))
                 sums[group] = took_s + seconds, all_s + usual_s
-        return {group: took_s / all_s for group, (took_s, all_s) in sums.items()}
+        return {group: took_s / all_s for group, (took_s, all_s) in sums.items() if all_s}
+
+    def _noise_group(self, part: Part) -> tuple[object, ...]:
+        case = self._cases[part[0]]
+        return _kind_of(case), parse_phase(case.phase).is_loop, part[1] > 0
+
+    def _groups_of(self, part: Part) -> Iterator[tuple[object, ...]]:
+        """Return the groups of a case in a process, the most specific first."""
+        case, is_later = self._cases[part[0]], part[1] > 0
+        kind = _kind_of(case)
+        yield is_later, case.workload, kind
+        yield is_later, kind
+        yield (is_later,)
 
 
 def _points_of(case: CaseKey) -> tuple[Model, str, bool]:
     """Return what shares its steps with a case."""
-    return case.model, case.device, takes_steps(parse_phase(case.phase))
-
-
-def takes_steps(phase: Phase) -> bool:
-    """Return whether the rounds of a phase are whole steps: all but those of a copy alone."""
-    return bool(phase.before) or len(phase.parts) > 1
+    return case.model, case.device, parse_phase(case.phase).takes_steps
 
 
 def _kind_of(case: CaseKey) -> str:
     return "cpu" if is_cpu(case.device) else "accelerator"
-
-
-def _noise_group(case: CaseKey) -> tuple[str, bool]:
-    return _kind_of(case), parse_phase(case.phase).is_loop
-
-
-def _groups_of(case: CaseKey) -> Iterator[tuple[str, ...]]:
-    """Return the groups of a case, the most specific first."""
-    kind = _kind_of(case)
-    yield case.workload, kind
-    yield (kind,)
-    yield ()

@@ -63,14 +63,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train, and train_sync: a "
          "step that waits for the device, as loss.item() does. Default: all but train_sync."),
         ("sweep", "NAME|KEY=VALUES", "the sweep of this name (functions without it run their default), or "
-         "other values for its arguments, as in 'batch_size=1,64 width=128'."),
+         "other values for its arguments, as in 'batch_size=1,64 width=128'. Every function has 'short': the "
+         "smallest and the largest values of its sweep 'full', else of its default."),
         ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
         ("processes", "N", "measure in N fresh processes, one after another, each with 1/N of the time: how "
          "much a time differs from process to process decides how well it is known. 0: in pytest's own "
          "process, as with --pdb. Default: BREAKEVEN_PROCESSES, or 5."),
+        ("wait_idle", "DURATION", "before the first case, wait up to this long, as in 5m, until other "
+         "programs leave the CPUs alone. Default: measure at once, with a warning on a busy machine."),
     ):  # fmt: skip
-        group.addoption(f"--breakeven-{name}", metavar=metavar, help=text)
+        group.addoption(f"--breakeven-{name.replace('_', '-')}", metavar=metavar, help=text)
         parser.addini(f"breakeven_{name}", help=text, default="")
     group.addoption(
         "--breakeven-resume", action="store_true",

@@ -5,21 +5,26 @@ It passes pytest-benchmark's timer to `breakeven.measure`, and timings to `break
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.errors import BreakevenError
+from breakeven.fitness import Look
 from breakeven.hardware.device import Device
+from breakeven.hardware.load import wait_until_idle
 from breakeven.hardware.machine import machine_facts, machine_state
+from breakeven.measure.earlier import Earlier
+from breakeven.measure.look import take_look
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
 from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe
+from breakeven.plugin.busy import busy_lines
 from breakeven.plugin.case_clock import CLOCK
 from breakeven.plugin.options import Options
 from breakeven.plugin.order import order_cases
@@ -54,11 +59,21 @@ class MeasuringSession(BenchmarkSession):
     def _prepare(self, session: pytest.Session) -> None:  # noqa: ARG002 - the coordinator needs it
         self._open.callback(self._runner.close)
 
-    def _begin(self, session: pytest.Session) -> None:
+    def _begin(self, session: pytest.Session, show: Callable[[str], None]) -> None:
         self._settings = self._runner.begin()
         self._order = cells_of(self.plan, (item.nodeid for item in session.items))
         if self.worker is not None:
-            self.worker.begin(self, self._order)
+            look = take_look(self.plan.devices).as_dict() if self.worker.is_first else None
+            self.worker.begin(self, self._order, look)
+        elif self.options.is_timing:
+            self._look(show)
+
+    def _look(self, show: Callable[[str], None]) -> None:
+        if self.options.wait_idle_s:
+            wait_until_idle(self.options.wait_idle_s, lambda line: show(f"breakeven: {line}"))
+        self._machine.look = take_look(self.plan.devices)
+        for line in busy_lines(self._machine.look):
+            show(line)
 
     def measure(
         self, item: pytest.Item, case: CaseKey, device: Device, recipe: Recipe, benchmark: Any
@@ -94,7 +109,7 @@ class MeasuringSession(BenchmarkSession):
                 self._record(item.nodeid, OutcomeKind.SKIPPED, "ran once untimed: benchmarks are disabled")
                 return None
             self.canary_s[item.nodeid] = self._machine.before_case(self.plan, ended=len(self.timings))
-            facts = self._runner.measure(case, device, recipe, time_rounds)
+            facts = self._runner.measure(case, device, recipe, time_rounds, self._earlier(item.nodeid))
         except Exception as error:
             benchmark.has_error = True
             if isinstance(error, CaseSkipped) and error.step_s is not None:
@@ -158,11 +173,16 @@ class MeasuringSession(BenchmarkSession):
         ended.step_s, ended.canary_s = self.step_s.get(nodeid), self.canary_s.get(nodeid, 0.0)
         return ended
 
+    def _earlier(self, nodeid: str) -> Earlier | None:
+        """Return what the processes before this one found of a case."""
+        return None if self.worker is None else Earlier.of(self.worker.hand_on(nodeid))
+
     def _keep(self, nodeid: str, case: CaseKey, facts: dict[str, Any], benchmark: Any) -> None:
         times = benchmark.stats.stats.data
         interval = median_interval(times)
         self.step_s[nodeid] = facts.pop("step_s")
         steady, load = facts.pop("steady"), facts.pop("load")
+        hand_on = facts.pop("hand_on")
         target = facts["target_precision"]
         facts["half_width"] = interval.half_width
         facts["evidence"] |= evidence_in(times, interval, target, steady=steady)
@@ -172,18 +192,19 @@ class MeasuringSession(BenchmarkSession):
         benchmark.extra_info.update(facts)
         self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))
         if self.worker is not None:
-            self._ended[nodeid] = ended_case(nodeid, benchmark, {})
+            self._ended[nodeid] = ended_case(nodeid, benchmark, hand_on)
 
 
 class MachineLog:
     """The machine's state at the start and the end of a run, and the canary there and in the middle.
 
-    `retimed` is what `Retiming` returns.
+    `look` is what was found before the first case, `retimed` what `Retiming` returns.
     """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.retimed: list[dict[str, Any]] = []
+        self.look: Look | None = None
         self._start: dict[str, Any] | None = None
         self._is_past_middle = False
         self._facts: dict[str, Any] | None = None
@@ -215,6 +236,7 @@ class MachineLog:
             self._facts["state"] |= {
                 "start": self._start,
                 "end": machine_state(),
+                "look": None if self.look is None else self.look.as_dict(),
                 "canary": self._runner.canary,
                 "retimed": self.retimed,
                 "device_init_s": self._runner.device_init_s,

@@ -12,12 +12,12 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.errors import UsageError
+from breakeven.format import one_line, parse_duration
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import parse_devices
 from breakeven.phases import parse_phases
 from breakeven.plugin.assignment import Assignment
 from breakeven.plugin.order import parse_seed
-from breakeven.plugin.processes import processes_of
 from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep
 from breakeven.runs.journal import read_journal
 
@@ -26,10 +26,16 @@ TABLE_OPTIONS = (
 )  # fmt: skip
 """Options of pytest-benchmark that request its own table."""
 
+DEFAULT_PROCESSES, MAX_PROCESSES = 5, 1000
+
 CPU_CLOCKS = ("process_time", "thread_time")
 
+SEED_VARIABLE, PROCESSES_VARIABLE = "BREAKEVEN_SEED", "BREAKEVEN_PROCESSES"
+"""The environment variables by which experiments give each of their runs one process and its own order."""
+
 SETTINGS = (
-    "PYTEST_ADDOPTS", "BREAKEVEN_CASES", "BREAKEVEN_PROCESSES", "OMP_WAIT_POLICY", "OMP_NUM_THREADS",
+    "PYTEST_ADDOPTS", "BREAKEVEN_CASES", SEED_VARIABLE, PROCESSES_VARIABLE, "OMP_WAIT_POLICY",
+    "OMP_NUM_THREADS",
     "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 """Environment variables that change what is measured, or where; an empty one may hide every GPU."""
@@ -53,10 +59,13 @@ class Options:
         )
         self.choice: Choice = self._read("sweep", parse_choice)
         self.timeout_s: float = self._read("timeout", parse_timeout)
-        self.seed: int = self._read("seed", parse_seed)
-        self.processes: int = self._processes(assignment)
+        self.seed: int = self._read("seed", parse_seed, os.environ.get(SEED_VARIABLE))
+        self.processes = 0
+        if assignment is None and self.is_timing and not self._is_debugged:
+            self.processes = self._read("processes", parse_processes, os.environ.get(PROCESSES_VARIABLE))
         self.resume = bool(config.getoption("breakeven_resume"))
         self._share = self.processes if assignment is None else read_journal(assignment.journal).run.processes
+        self.wait_idle_s: float = self._read("wait_idle", parse_wait)
 
     def sweep_for(self, sweeps: Mapping[str | None, Sweep]) -> Sweep | None:
         """Return the sweep of a function to run, None if none.
@@ -118,7 +127,13 @@ class Options:
     @property
     def is_timing(self) -> bool:
         """Whether anything is timed at all."""
-        return not (self._config.getoption("benchmark_disable") or self._config.getoption("benchmark_skip"))
+        option = self._config.getoption  # without pytest-benchmark, whose absence is refused later
+        return not (option("benchmark_disable", False) or option("benchmark_skip", False))
+
+    @property
+    def _is_debugged(self) -> bool:
+        option = self._config.option
+        return option.usepdb or getattr(option, "trace", False)
 
     @property
     def wants_table(self) -> bool:
@@ -137,18 +152,11 @@ class Options:
         """The shell line that repeats this run."""
         return command_line(self._config.invocation_params.args, os.environ)
 
-    def _processes(self, assignment: Assignment | None) -> int:
+    def _read(self, name: str, parse: Callable[[str], Any], variable: str | None = None) -> Any:
+        """Return the parsed option, environment variable or ini key; the default if it is invalid."""
+        key, option = f"breakeven_{name}", f"--breakeven-{name.replace('_', '-')}"
         try:
-            return 0 if assignment is not None else processes_of(self._config, os.environ)
-        except UsageError as error:
-            self._errors.append(error)
-            return 0
-
-    def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
-        """Return the parsed option or ini key; the default if it is invalid."""
-        key, option = f"breakeven_{name}", f"--breakeven-{name}"
-        try:
-            text = self._config.getoption(key) or self._ini(key) or ""
+            text = self._config.getoption(key) or variable or self._ini(key) or ""
             if not isinstance(text, str):
                 raise UsageError(f'{key}={text!r}: expected a string; write for example {key} = "{text[0]}"')
             return parse(text)
@@ -177,6 +185,30 @@ def parse_timeout(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise UsageError(f"{text!r} is not a positive number of seconds; write for example 600")
     return seconds
+
+
+def parse_processes(text: str) -> int:
+    """Return the number of measuring processes, 0 for pytest's own; the default for an empty text.
+
+    Raises:
+        UsageError: the text is not an integer from 0 to `MAX_PROCESSES`.
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10
+    if text and not (is_number and int(text) <= MAX_PROCESSES):
+        raise UsageError(
+            f"--breakeven-processes={one_line(repr(text), 40)} is not an integer from 0 to {MAX_PROCESSES}; "
+            f"use for example {DEFAULT_PROCESSES}, or 0 to measure in pytest's own process"
+        )
+    return int(text or DEFAULT_PROCESSES)
+
+
+def parse_wait(text: str) -> float:
+    """Return the seconds to wait for an idle machine; 0 for an empty text.
+
+    Raises:
+        UsageError: the text is not a duration.
+    """
+    return parse_duration(text) if text else 0.0
 
 
 def command_line(arguments: Iterable[object], environment: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from breakeven.case import Cell
 from breakeven.errors import UsageError
 from breakeven.format import one_line
+from breakeven.phases import HEADLINE
 from breakeven.plugin.collection import case_of, is_case
 
 MAX_SEED = 2**32 - 1
@@ -52,13 +53,22 @@ def run_order(cells: Iterable[Cell], seed: int) -> list[Cell]:
 
 
 def order_cases(items: list[pytest.Item], collected: Iterable[pytest.Item], seed: int) -> None:
-    """Put the cases into the order of the run, cell by cell; other tests stay in place.
+    """Put the cases into the order of the run: cell by cell, device by device, the headline first.
 
-    The order depends on that in which the same items were collected, and on the seed alone.
+    The time of a whole step decides whether the other phases take too long. Other tests stay in place. The
+    order depends on that in which the same items were collected, and on the seed alone.
     """
-    cells = {item: case_of(item).cell for item in collected if is_case(item)}
-    places = {cell: place for place, cell in enumerate(run_order(cells.values(), seed))}
-    ordered = sorted(cells, key=lambda item: places[cells[item]])
+    cases = {item: case_of(item) for item in collected if is_case(item)}
+    cells = {cell: place for place, cell in enumerate(run_order((c.cell for c in cases.values()), seed))}
+    devices = list(dict.fromkeys(case.device for case in cases.values()))
+    ordered = sorted(
+        cases,
+        key=lambda item: (
+            cells[cases[item].cell],
+            devices.index(cases[item].device),
+            cases[item].phase != HEADLINE,
+        ),
+    )
     items[:] = sorted_in_place(items, {item: place for place, item in enumerate(ordered)}.get)
 
 

@@ -68,7 +68,10 @@ class CasePlan:
         if not self._options.is_timing:
             return None
         known = {nodeid: case for nodeid, case in self.cases.items() if case is not None}
-        return DurationEstimate(known, self._options.budget())
+        options = self._options
+        if options.processes:
+            return DurationEstimate(known, options.whole_budget(), options.processes)
+        return DurationEstimate(known, options.budget())
 
     @property
     def _known(self) -> Sequence[CaseKey]:

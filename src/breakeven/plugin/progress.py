@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from breakeven.case import OutcomeKind
+from breakeven.fitness import Look
 from breakeven.format import one_line
-from breakeven.runs.journal import CaseEnded, Journal, Line
+from breakeven.plugin.busy import busy_lines
+from breakeven.runs.journal import CaseEnded, Journal, Line, ProcessStarted
 
 if TYPE_CHECKING:
     from breakeven.plugin.estimate import DurationEstimate
@@ -172,15 +174,21 @@ class RunProgress:
     def begin_process(self, process: int) -> None:
         """Show that a process is started."""
         self._process = process
-        self._cases = sum(self._journal.is_wanted(case, process) for case in self._journal.run.cases)
+        journal = self._journal
+        self._cases = sum(journal.is_wanted(case, process) for case in journal.run.cases)
+        if process > 0:  # before that, nothing is known to be timed
+            later = range(process, journal.run.processes)
+            self._estimate.only({(case, one) for one in later for case in journal.left(one)})
         self._draw()
 
     def show(self, line: Line) -> None:
         """Show what has happened."""
+        if isinstance(line, ProcessStarted) and (look := Look.from_dict(line.look)) is not None:
+            for warning in busy_lines(look):
+                self.say(warning)
         if isinstance(line, CaseEnded):
             self._last = f"{line.outcome}, {self._label(line.case)}"
-            if line.process == 0:
-                self._estimate.end(line.case, line.seconds, line.step_s, line.canary_s)
+            self._estimate.end(line.case, line.seconds, line.step_s, line.canary_s, line.process)
             if line.outcome in (OutcomeKind.CRASHED, OutcomeKind.TIMEOUT, OutcomeKind.FAILED):
                 self.say(f"breakeven: {self._label(line.case)} {line.outcome}: {one_line(line.reason, 300)}")
         self._draw()

@@ -5,36 +5,46 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from breakeven.case import SCHEMA, CaseKey, OutcomeKind
 from breakeven.errors import UsageError
+from breakeven.fitness import Load
 from breakeven.format import one_line, plural
 from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
+from breakeven.plugin.busy import BusyWatch
 from breakeven.plugin.case_clock import CLOCK
-from breakeven.plugin.coordinator import Coordinator, JournalUnwritableError
+from breakeven.plugin.coordinator import Coordinator
 from breakeven.plugin.launching import Launcher
+from breakeven.plugin.options import Options
 from breakeven.plugin.progress import run_progress
 from breakeven.plugin.session import BenchmarkSession, Untimed
 from breakeven.plugin.summary import Timing
+from breakeven.report.estimates import estimates
 from breakeven.runs.joining import JoinedCase, join, joined_machine, process_records, spent
 from breakeven.runs.journal import (
     SUFFIX,
     Journal,
     JournalFile,
+    JournalUnwritableError,
+    LoadRead,
     RunStarted,
     journal_of,
     read_journal,
     refuse_differences,
 )
+from breakeven.runs.machine import machine_of
+from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import median_interval
 
 UNNAMED = Path(".breakeven", f"run.json{SUFFIX}")
@@ -46,6 +56,10 @@ class ReplayingSession(BenchmarkSession):
 
     journal: Journal
     is_timing_here = False
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        super().__init__(config, options)
+        self._results: dict[str, CaseResult] = {}
 
     def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
         """Leave the cases in the order of the sweeps: each measuring process has its own."""
@@ -59,17 +73,14 @@ class ReplayingSession(BenchmarkSession):
         self._open.callback(self._file.close)
         self.journal = read_journal(path)
 
-    def _begin(self, session: pytest.Session) -> None:
+    def _begin(self, session: pytest.Session, show: Callable[[str], None]) -> None:  # noqa: ARG002
         self.is_kept = False
         progress = run_progress(session, self)
         launcher = Launcher(self.journal.path, session.config)
+        look = BusyWatch(self.options.wait_idle_s, progress.say, self._keep_load)
+        max_failures = session.config.getvalue("maxfail")
         coordinator = Coordinator(
-            self.journal,
-            self._file,
-            launcher,
-            self.options.timeout_s,
-            session.config.getvalue("maxfail"),
-            progress,
+            self.journal, self._file, launcher, self.options.timeout_s, max_failures, progress, look
         )
         try:
             coordinator.run()
@@ -97,6 +108,7 @@ class ReplayingSession(BenchmarkSession):
         item.stash[CLOCK].replay(joined.data)
         benchmark.pedantic(lambda: None, rounds=len(joined.data), warmup_rounds=0, iterations=1)
         flags = tuple(joined.extra_info["flags"])
+        self._results[item.nodeid] = _result(case, joined)
         self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
         if joined.failure:
             pytest.fail(f"{case.label()}: {joined.failure}; it was timed all the same", pytrace=False)
@@ -137,6 +149,7 @@ class ReplayingSession(BenchmarkSession):
     def summary(self, columns: int) -> list[str]:
         """Return the last lines of the run."""
         if self.is_kept:
+            self._take_intervals_over_processes()
             return super().summary(columns)
         stored = [one for processes in self.journal.ended.values() for one in processes.values()]
         if not stored:
@@ -148,6 +161,19 @@ class ReplayingSession(BenchmarkSession):
             "the command",
             f"breakeven: or make a run file of them: breakeven recover {shlex.quote(str(self.journal.path))}",
         ]
+
+    def _take_intervals_over_processes(self) -> None:
+        """Give the timings the intervals that a report gives them."""
+        results = {result.name: result for result in self._results.values()}
+        run = Run("", machine_of({"breakeven": self.machine()}), results)
+        found = {estimate.key: estimate for estimate in estimates([run])}
+        for nodeid, timing in self.timings.items():
+            one = found[timing.case]
+            interval = replace(timing.interval, low=one.low_s, median=one.median_s, high=one.high_s)
+            self.timings[nodeid] = replace(timing, interval=interval)
+
+    def _keep_load(self, load: Load) -> None:
+        self._file.write(LoadRead(load=load.as_dict()))
 
     def _untimed(self, nodeid: str, joined: JoinedCase) -> Untimed:
         outcome = self._record(nodeid, joined.outcome, joined.reason)
@@ -165,7 +191,8 @@ class ReplayingSession(BenchmarkSession):
         failed = {
             nodeid for nodeid, stored in ended.items() if any(one.is_failure for one in stored.values())
         }
-        session.items.sort(key=lambda item: (item.nodeid not in self._timed, item.nodeid in failed))
+        timed = self._timed
+        session.items.sort(key=lambda item: (item.nodeid not in timed, item.nodeid in failed))
 
     @property
     def _is_saved(self) -> bool:
@@ -236,12 +263,20 @@ def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:
             return open_journal(path, run, resume=False)
         file.write(run)
         file.flush()
-    except OSError as error:
+    except (OSError, JournalUnwritableError) as error:
+        reason = one_line(getattr(error, "strerror", None) or error)
         raise UsageError(
-            f"the journal {path} cannot be written ({one_line(error.strerror or error)}); choose a directory "
-            "that you may write and that has space, with --benchmark-json"
+            f"the journal {path} cannot be written ({reason}); choose a directory that you may write and "
+            "that has space, with --benchmark-json"
         ) from None
     return file
+
+
+def _result(case: CaseKey, joined: JoinedCase) -> CaseResult:
+    """Return a case as a reader of the run file will have it."""
+    times_s, facts = np.array(joined.data), CaseFacts.of(joined.extra_info)
+    name, processes = case.label(), tuple(joined.processes)
+    return CaseResult(name, case, times_s, float(np.median(times_s)), (), facts, processes)
 
 
 def _digest(path: Path) -> str:

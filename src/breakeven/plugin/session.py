@@ -87,7 +87,7 @@ class BenchmarkSession(ABC):
         self._began_s = time.perf_counter()
         for line in self.plan.summary():
             show(line)
-        self._begin(session)
+        self._begin(session, show)
 
     @abstractmethod
     def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
@@ -98,7 +98,7 @@ class BenchmarkSession(ABC):
         """Check what the run needs."""
 
     @abstractmethod
-    def _begin(self, session: pytest.Session) -> None:
+    def _begin(self, session: pytest.Session, show: Callable[[str], None]) -> None:
         """Start timing."""
 
     @abstractmethod

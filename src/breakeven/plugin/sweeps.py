@@ -22,6 +22,9 @@ EXAMPLE = "@pytest.mark.sweep(batch_size=[1, 64])"
 
 OPTION = "--breakeven-sweep"
 
+SHORT, FULL = "short", "full"
+"""The sweep that every function has: the extremes of its `FULL` sweep."""
+
 Values = tuple[Any, ...]
 
 Sweep = dict[str, Values]
@@ -112,14 +115,20 @@ def is_swept(function: object) -> bool:
 def select_sweep(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | None:
     """Return the sweep to run, with the choice's values; None if the function has none to run.
 
-    A function without a sweep of the chosen name runs its default one.
+    A function without a sweep of the chosen name runs its default one. One without `SHORT` runs the extremes
+    of its `FULL` sweep, or else of its default one.
     """
-    sweep = sweeps.get(choice.name, sweeps.get(None))
+    is_derived = choice.name == SHORT and SHORT not in sweeps
+    sweep = sweeps.get(FULL if is_derived else choice.name, sweeps.get(None))
     if sweep is None:
         return None
     replacements = dict(choice.values)
     return {
-        name: _converted(name, replacements[name], values) if name in replacements else values
+        name: _converted(name, replacements[name], values)
+        if name in replacements
+        else _extremes(values)
+        if is_derived
+        else values
         for name, values in sweep.items()
     }
 
@@ -132,7 +141,7 @@ def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]
     """
     sweeps = list(collected)
     names = sorted({name for by_name in sweeps for name in by_name if name is not None})
-    if choice.name is not None and choice.name not in names:
+    if choice.name is not None and choice.name not in (*names, SHORT):
         available = ", ".join(names) or "none has a name"
         raise UsageError(f"{OPTION}: no function has a sweep {choice.name!r}; available sweeps: {available}")
     keys = sorted({key for by_name in sweeps for sweep in by_name.values() for key in sweep})
@@ -214,6 +223,12 @@ def _check_parametrize(marks: Iterable[Mark], sweep: Sweep) -> None:
                 raise UsageError(f"{key!r} is in both sweep and parametrize; keep one of them")
             if key in RESERVED:
                 raise UsageError(f"{key!r} is a reserved name; rename this parametrize argument")
+
+
+def _extremes(values: Values) -> Values:
+    """Return the smallest and the largest number; the first and the last of values that are not numbers."""
+    ordered = sorted(values) if all(map(_is_number, values)) else values
+    return tuple(ordered[:1]) if len(ordered) == 1 else (ordered[0], ordered[-1])
 
 
 def _converted(name: str, values: Values, known: Values) -> Values:

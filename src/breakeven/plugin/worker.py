@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from breakeven.runs.journal import (
     CaseEnded,
     CaseStarted,
     JournalFile,
+    JournalUnwritableError,
     Line,
     ProcessEnded,
     ProcessStarted,
@@ -94,8 +95,17 @@ class Worker:
                 "cannot be collected again; collect the same in every process"
             )
 
-    def begin(self, session: MeasuringSession, order: list[str]) -> None:
-        """Journal the start of the process."""
+    def hand_on(self, nodeid: str) -> list[Mapping[str, Any]]:
+        """Return what the processes before this one hand on about a case."""
+        return self.journal.hand_on(nodeid, self.process)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no process has begun before this one."""
+        return not self.journal.started
+
+    def begin(self, session: MeasuringSession, order: list[str], look: dict[str, Any] | None) -> None:
+        """Journal the start of the process, and what it found of the machine."""
         self._session = session
         self._write(
             ProcessStarted(
@@ -104,6 +114,7 @@ class Worker:
                 seed=session.seed,
                 order=order,
                 machine=session.machine_at_start(),
+                look=look,
             )
         )
 
@@ -167,9 +178,9 @@ class Worker:
     def _write(self, line: Line) -> None:
         try:
             self._file.write(line)
-        except OSError as error:
+        except JournalUnwritableError as error:
             with suppress(OSError):  # that disk may be full, too
-                print(f"\nE   {error.strerror}", file=self._output, flush=True)
+                print(f"\nE   {error}", file=self._output, flush=True)
             self._leave(JOURNAL_FAILED)
 
     def _end_if_alone(self) -> None:

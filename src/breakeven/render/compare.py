@@ -32,7 +32,7 @@ MAX_FACTS = 60
 MAX_LINES = 12
 """The most changes, and the most warnings, in markdown."""
 
-COLUMNS = ("case", "before", "after", "change", "95% interval", "q", "runs", "verdict")
+COLUMNS = ("case", "before", "after", "change", "95% interval", "q", "n", "verdict")
 
 WORST_FIRST = (
     Verdict.REGRESSED,
@@ -48,7 +48,7 @@ _IN_JSON = "all in --format json"
 
 
 class CaseJson(JsonOutput):
-    """A case: the candidate's time / the baseline's, its 95% interval, and how many runs timed it.
+    """A case: the candidate's time / the baseline's, its 95% interval, and how many processes timed it.
 
     `case` is the label of the case, or pytest's full name. `q` is the false discovery rate at which it is
     reported as changed, null where nothing was tested.

@@ -38,8 +38,9 @@ Date = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 class ChangeJson(JsonOutput):
     """A change of the level of a series: the level after it / before it, with its 95% interval.
 
-    Above 1 is worse, except for the largest batch that fits. `accepted` is why the change is intended, null
-    if it is not accepted.
+    Above 1 is worse, except for the largest batch that fits. Changes that may be of one commit are one
+    change: they have its `commit`, and those of the headline phase come first. `accepted` is why the change
+    is intended, null if it is not accepted.
     """
 
     case: Name
@@ -152,7 +153,12 @@ def accept_lines(entries: Sequence[Acceptance], path: Path) -> list[str]:
         for entry in entries
         for case in entry.cases
     ]
-    return [*accepted, f"written to {path}"]
+    later = [
+        f"accepted: every other series that is found to have become {entry.direction} in {entry.place}"
+        for entry in entries
+        if entry.whole
+    ]
+    return [*accepted, *later, f"written to {path}"]
 
 
 def accept_json(entries: Sequence[Acceptance], path: Path) -> str:
@@ -164,6 +170,7 @@ def accept_json(entries: Sequence[Acceptance], path: Path) -> str:
             "direction": entry.direction,
             "cases": entry.cases,
             "reason": entry.reason,
+            "whole": entry.whole,
         }
         for entry in entries
     ]

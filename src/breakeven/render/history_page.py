@@ -77,7 +77,10 @@ def to_html(history: History, version: str) -> str:
 
 
 def ordered(history: History) -> list[Drawn]:
-    """Return every series with a value: regressions first, then other changes, then the rest."""
+    """Return every series with a value: regressions first, then other changes, then the rest.
+
+    Of each, those of the headline phase come first.
+    """
     changes = grouped((id(change.tracked), change) for change in history.changes)
     newest = {id(item.tracked): item for item in history.newest}
     drawn = [
@@ -90,7 +93,9 @@ def ordered(history: History) -> list[Drawn]:
         for tracked in history.tracked
         if len(tracked.series.run)
     ]
-    return sorted(drawn, key=lambda item: (_rank(item), -_largest_change(item)))
+    return sorted(
+        drawn, key=lambda item: (_rank(item), not item.tracked.series.is_headline, -_largest_change(item))
+    )
 
 
 def _rank(drawn: Drawn) -> int:

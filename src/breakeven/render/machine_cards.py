@@ -80,6 +80,9 @@ def _states(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
 
 def _runs(machine: Machine, runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     yield "runs", fmt.plural(len(runs), "file")
+    processes = sum(max((len(case.samples) for case in run.cases.values()), default=1) for run in runs)
+    if processes > len(runs):
+        yield "processes", str(processes)
     yield "measured", fmt.joined(sorted(run.datetime[:16].replace("T", " ") for run in runs))
     yield "commit", fmt.joined([run.commit[:12] for run in runs if run.commit])
     yield "class", machine.class_id

@@ -10,8 +10,19 @@ from msgspec import Meta
 
 from breakeven.case import SCHEMA, Outcome
 from breakeven.render.escaping import csv_text
-from breakeven.render.json_output import Amount, Batch, JsonOutput, Name, Ratio, Share, Version, json_text
-from breakeven.report.bottleneck import Bottleneck, Bound, BoundCell
+from breakeven.render.json_output import (
+    Amount,
+    Batch,
+    Count,
+    JsonOutput,
+    Name,
+    Ratio,
+    Share,
+    Version,
+    json_text,
+)
+from breakeven.report.bottleneck import Bottleneck, BoundCell
+from breakeven.report.bound import Bound
 from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
 from breakeven.report.report import Report
@@ -54,9 +65,10 @@ class BreakEvenJson(PairJson):
 
 
 class SpeedupJson(PairJson):
-    """Baseline time / candidate time, with its 95% interval."""
+    """Baseline time / candidate time, with its 95% interval over the processes that timed both."""
 
     batch_size: Batch
+    processes: Batch
     speedup: Ratio | None
     low: Ratio | None
     high: Ratio | None
@@ -141,6 +153,14 @@ class OutcomeJson(JsonOutput):
     axes: dict[str, Any] | None
 
 
+class ProcessesNeededJson(JsonOutput):
+    """Of the `open` break-evens of the verdict, `processes` would decide `decides`; null if unknown."""
+
+    processes: Batch | None
+    decides: Count
+    open: Batch
+
+
 class ReportJson(JsonOutput):
     """What `breakeven report --format json` prints."""
 
@@ -153,6 +173,7 @@ class ReportJson(JsonOutput):
     repay: list[PaybackJson]
     outcomes: list[OutcomeJson]
     warnings: list[Name]
+    processes_needed: ProcessesNeededJson | None
 
 
 def to_csv(report: Report) -> str:
@@ -167,6 +188,7 @@ def to_csv(report: Report) -> str:
 
 def to_json(report: Report) -> str:
     """Return the report as JSON: finite numbers or null, strings as the run file has them."""
+    needed = report.processes_needed
     return json_text(
         ReportJson.of(
             report,
@@ -177,6 +199,7 @@ def to_json(report: Report) -> str:
             variants=[_variant(report, row) for row in report.variants],
             repay=[_payback(report, row) for row in report.paybacks],
             outcomes=[_outcome(outcome) for outcome in report.outcomes],
+            processes_needed=None if needed is None else ProcessesNeededJson.of(needed),
         )
     )
 

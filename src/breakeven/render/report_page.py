@@ -37,18 +37,19 @@ from breakeven.render.report_tables import (
 )
 from breakeven.report.case_rows import CaseRow
 from breakeven.report.report import Report
+from breakeven.report.text import speedup_between, time_between
 
 COLUMNS = {
-    "workload": 8,
-    "axes": 11,
-    "batch": 5,
+    "workload": 6.5,
+    "axes": 10,
+    "batch": 4.5,
     "phase": 6,
-    "device": 5.5,
-    "median": 5.5,
-    "95% interval": 10,
-    "n": 4,
+    "device": 5,
+    "median": 5,
+    "95% interval": 9,
+    "n": 5,
     "speedup": 5.5,
-    "95% interval of the speedup": 8,
+    "95% interval of the speedup": 7.5,
     "verdict": 5.5,
     "flags": 9,
     "rate": 10.5,
@@ -94,6 +95,7 @@ def to_html(
         js=Markup(script),
         # The line breaks around the script are part of its hash.
         script_hash=_hash(f"\n{script}\n"),
+        scope=report.interval_scope(),
         forced=report.forced,
         conclusions=report.conclusions,
         break_even_tables=break_even_tables(report),
@@ -126,7 +128,9 @@ def _hash(script: str) -> str:
 def _subtitle(report: Report) -> str:
     dates = sorted(run.datetime[:10] for run in report.runs if run.datetime)
     when = "" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    counted = f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(len(report.runs), 'run')}"
+    most = max((row.estimate.processes for row in report.rows), default=0)
+    processes = f", {most} processes" if most > 1 else ""
+    counted = f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(len(report.runs), 'run')}{processes}"
     return " · ".join(filter(None, (fmt.joined([m.label for m in report.machines]), counted, when)))
 
 
@@ -165,13 +169,16 @@ def _cells(row: CaseRow, machine: Markup) -> Iterable[str]:
     yield f"<td class=r>{key.batch_size}"
     yield f"<td>{_escaped(key.phase)}<td>{_escaped(key.device)}"
     yield _number(fmt.seconds(case.median_s), case.median_s)
-    yield _number(_between(case.low_s, case.high_s), case.low_s)
-    yield f"<td class=r>{case.n}"
+    yield _number(time_between(case), case.low_s or case.median_s)
+    if case.processes == 1:
+        yield f"<td class=r>{case.n}"
+    else:
+        yield _number(f"{case.n} in {case.processes}", case.n)
     if speedup is None:
         yield "<td class=r><td class=r><td>"
     else:
         yield _number(fmt.ratio(speedup.speedup), speedup.speedup)
-        yield _number(fmt.ratio_between(speedup.low, speedup.high), speedup.low)
+        yield _number(speedup_between(speedup), speedup.low or speedup.speedup)
         yield f"<td class={speedup.verdict}>{speedup.verdict}"
     yield f"<td>{_escaped(' '.join(row.flags))}"
     rate = row.rate or row.samples
@@ -182,10 +189,6 @@ def _cells(row: CaseRow, machine: Markup) -> Iterable[str]:
 def _number(text: str, value: float | None) -> str:
     """Return a cell with its exact value for sorting."""
     return "<td class=r>" if value is None else f"<td class=r data-v={value:.6g}>{escape(text)}"
-
-
-def _between(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{fmt.seconds(low)} – {fmt.seconds(high)}"
 
 
 def _escaped(name: object) -> Markup:

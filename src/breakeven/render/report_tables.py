@@ -18,17 +18,16 @@ from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.break_even import BreakEven
 from breakeven.report.case_rows import CaseRow
 from breakeven.report.details import flat, once, reach
+from breakeven.report.processes import phase_sentences
 from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.startup_cost import Payback
-from breakeven.report.text import headline_devices, steps_to_pay_back
+from breakeven.report.text import SKEWED, headline_lines, speedup_text, steps_to_pay_back, time_text
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 from breakeven.report.what_if import counterpart
-from breakeven.stats.intervals import LEVEL, MIN_BOOTSTRAP_RUNS, MIN_ROUNDS
-
-SKEWED = 0.5
-"""An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
+from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
+from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
@@ -48,7 +47,7 @@ def tables(report: Report) -> list[Table]:
     rows = {row.key: row for row in report.rows}
     found = []
     for lines in _headline_groups(report):
-        title = f"{report.headline}: {pair_name(report, lines[0])}"
+        title = f"{report.headline}: {pair_name(report, lines[0])}{_processes(lines)}"
         found += [_speedups(rows, lines, title), _break_evens(report, lines)]
     return found
 
@@ -147,6 +146,7 @@ def how_made(report: Report, version: str) -> list[str]:
         f"measured on {fmt.joined([machine.label for machine in report.machines])}: "
         f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(rounds, 'round')}",
         *_methods(report),
+        *phase_sentences(report.machines, [row.estimate for row in report.rows]),
     ]
     for row in report.residuals:
         if row.median > 0 and not is_cpu(row.device):
@@ -155,13 +155,6 @@ def how_made(report: Report, version: str) -> list[str]:
                 f"{fmt.plural(row.cells, 'cell')}); that is what synchronizing after every phase costs"
             )
     return lines
-
-
-def speedup_text(speedup: Speedup | None) -> str:
-    """Return a speedup with its interval, empty without one."""
-    if speedup is None:
-        return ""
-    return f"{fmt.ratio(speedup.speedup)} {fmt.ratio_between(speedup.low, speedup.high)}".strip()
 
 
 def rate_text(rate: Rate | None) -> str:
@@ -218,7 +211,7 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
     return (
         report.labels[key.machine],
         key.device,
-        _time(row),
+        time_text(row.estimate),
         rate_text(row.samples),
         "baseline" if is_baseline else speedup_text(row.speedup),
         "not counted" if peak is None else fmt.scaled(peak, "B"),
@@ -227,27 +220,27 @@ def _machine_row(report: Report, row: CaseRow) -> tuple[str, ...]:
 
 def _methods(report: Report) -> list[str]:
     """Return how medians, speedups and their intervals are computed, one line per method."""
-    counts = {row.estimate.runs for row in report.rows}
+    counts = {row.estimate.processes for row in report.rows}
     ways = (
         (
-            "one run",
+            "one process",
             any(count == 1 for count in counts),
             f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
             "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
             f"{MIN_ROUNDS} rounds have none",
         ),
         (
-            f"2 to {MIN_BOOTSTRAP_RUNS - 1} runs",
-            any(1 < count < MIN_BOOTSTRAP_RUNS for count in counts),
-            f"medians of the runs' medians with {LEVEL:.0%} intervals by Student's distribution over runs, "
-            "from which speedups and break-evens are drawn with a seed; a run of fewer than "
-            f"{MIN_ROUNDS} rounds has none",
+            f"2 to {MIN_BOOTSTRAP_PROCESSES - 1} processes",
+            any(1 < count < MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals by Student's distribution over "
+            "processes, the variance improved by that of similar cases; speedups by the ratios within each "
+            "process; break-evens are drawn with a seed",
         ),
         (
-            f"{MIN_BOOTSTRAP_RUNS} runs or more",
-            any(count >= MIN_BOOTSTRAP_RUNS for count in counts),
-            f"medians of the runs' medians with {LEVEL:.0%} intervals, speedups and break-evens by a seeded "
-            "bootstrap over runs",
+            f"{MIN_BOOTSTRAP_PROCESSES} processes or more",
+            any(count >= MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals, speedups and break-evens by a "
+            "seeded bootstrap over processes",
         ),
     )
     used = [(cases, text) for cases, is_used, text in ways if is_used]
@@ -256,12 +249,14 @@ def _methods(report: Report) -> list[str]:
 
 def _headline_groups(report: Report) -> list[list[BreakEven]]:
     """Return the lines of the headline phase that the verdict is about, by machine and candidate."""
-    order = [machine.class_id for machine in report.machines]
-    lines = [line for line in report.break_evens if line.phase == report.headline]
+    lines = headline_lines(report.machines, report.break_evens, report.headline)
     groups = grouped(((line.candidate.machine, line.candidate.device), line) for line in lines)
-    places = sorted(groups, key=lambda place: (is_cpu(place[1]), order.index(place[0])))
-    machines = grouped((line.candidate.machine, line) for line in report.break_evens)
-    return [groups[place] for place in places if place[1] in headline_devices(machines[place[0]])]
+    return sorted(groups.values(), key=lambda group: is_cpu(group[0].candidate.device))
+
+
+def _processes(lines: Sequence[BreakEven]) -> str:
+    counts = {row.processes for line in lines for row in line.rows} or {1}
+    return "" if counts == {1} else f", {fmt.number_range(min(counts), max(counts))} processes"
 
 
 def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:
@@ -280,8 +275,8 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
     return (
         row.model.label(),
         str(row.batch_size),
-        _time(base),
-        _time(candidate),
+        time_text(base.estimate),
+        time_text(candidate.estimate),
         "/".join(counts),
         speedup_text(row) or "unknown",
         f"{row.verdict} *" if row.is_doubtful else str(row.verdict),
@@ -322,7 +317,7 @@ def _medians(report: Report) -> Table:
             str(row.key.batch_size),
             row.key.phase,
             row.key.device,
-            _time(row),
+            time_text(row.estimate),
             str(row.estimate.n),
         )
         for row in report.rows[:MAX_ROWS]
@@ -333,14 +328,3 @@ def _medians(report: Report) -> Table:
 
 def _longest_s(rows: Iterable[CaseRow]) -> float:
     return max(row.estimate.median_s for row in rows)
-
-
-def _time(row: CaseRow) -> str:
-    """Return a median with the half-width of its interval, in percent of the median."""
-    case = row.estimate
-    if case.low_s is None or case.high_s is None or case.median_s == 0:
-        return fmt.seconds(case.median_s)
-    half = (case.high_s - case.low_s) / 2 / case.median_s
-    if half > SKEWED:
-        return f"{fmt.seconds(case.median_s)} [{fmt.seconds(case.low_s)}–{fmt.seconds(case.high_s)}]"
-    return f"{fmt.seconds(case.median_s)} ±{fmt.percent(half)}"

@@ -8,69 +8,17 @@ device (version 1). Device events cannot replace them, because they include the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Self
 
-from breakeven.case import Line
+from breakeven.case import CaseKey, Line
 from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
+from breakeven.report.bound import Bound, kind_of
 from breakeven.report.estimates import Estimate
+from breakeven.report.ratios import Ratio, ratios
 from breakeven.runs.schema import CaseFacts
-from breakeven.stats.intervals import ratio_of_draws
-
-
-class Bound(StrEnum):
-    """What bounds a step; `advice` is how to make it faster."""
-
-    advice: str
-
-    def __new__(cls, name: str, advice: str = "") -> Self:
-        """Create a kind from its name and its advice."""
-        bound = str.__new__(cls, name)
-        bound._value_ = name
-        bound.advice = advice
-        return bound
-
-    LAUNCH = (
-        "launch-bound",
-        "the host queues for at least 80% of a step, so the device waits for it: a larger batch costs "
-        "next to nothing; torch.compile, CUDA graphs or a fused optimizer help where they are not used "
-        "already, a faster device does not",
-    )
-    MIXED = (
-        "mixed",
-        "the host queues for more than half of a step, so both may count: fewer launches help only where the "
-        "device waits for the host",
-    )
-    COMPUTE = (
-        "compute-bound",
-        "the device still works long after everything is queued: TF32, bfloat16 or a faster device "
-        "helps, fewer launches do not",
-    )
-    COPY = (
-        "copy-bound",
-        "the copy of the batch occupies the host for at least half of a step: pinned memory "
-        "(pin_memory=True) or smaller inputs help, neither fewer launches nor a faster device does",
-    )
-    UNDECIDED = (
-        "undecided",
-        "the intervals allow more than one kind, or the host waits for the device within a step: it reads a "
-        "value (.item()), or its queue is full (about a thousand launches)",
-    )
-    UNMEASURED = "not measured"
-
-
-HOST_BUSY = 0.8
-"""If the host queues for at least this share of a step, the device waits for it."""
-
-HOST_IDLE = 0.5
-"""If it queues for at most this share, the device still works for half of the step after all is queued."""
-
-COPYING = 0.5
-"""If the copy of the batch occupies the host for at least this share, the step is copy-bound."""
 
 WAITING = 2.0
 """Queueing that takes this many times the minimum over the batch sizes includes waiting."""
@@ -130,29 +78,6 @@ class Bottleneck:
                 start = i + 1
 
 
-def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[Bound, float]:
-    """Return what bounds a step, and the share of it for which the host queues work.
-
-    Args:
-        train_s: the step, per step of a loop or synchronized.
-        enqueue_s: until the last of its work is queued.
-        transfer_s: the part of that in which the copy of the batch occupies the host: pageable memory is read
-        before the copy returns, pinned memory is copied while the host goes on.
-
-    >>> [str(kind_of(1.0, queued, 0.0)[0]) for queued in (0.9, 0.6, 0.1)]
-    ['launch-bound', 'mixed', 'compute-bound']
-    >>> str(kind_of(1.0, 0.9, 0.8)[0]), str(kind_of(1.0, 0.5, 0.4)[0])
-    ('copy-bound', 'compute-bound')
-    """
-    rest_s = train_s - transfer_s
-    share = min(1.0, max(0.0, (enqueue_s - transfer_s) / rest_s)) if rest_s > 0 else 0.0
-    if transfer_s >= COPYING * train_s:
-        return Bound.COPY, share
-    if share >= HOST_BUSY:
-        return Bound.LAUNCH, share
-    return (Bound.COMPUTE if share <= HOST_IDLE else Bound.MIXED), share
-
-
 def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
     """Return what bounds each model on each accelerator, in the order of `cases`, batch sizes ascending."""
     lines = grouped(
@@ -160,10 +85,11 @@ def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
         for case in cases
         if case.key.phase == HEADLINE and not is_cpu(case.key.device) and case.median_s > 0
     )
+    growth = _growth(lines.values())
     found = []
     for line, steps in lines.items():
         cells = list(_without_waiting([_cell(case) for case in steps]))
-        flat_to, grows = _flat_stretch(steps)
+        flat_to, grows = _flat_stretch(steps, growth)
         if flat_to is not None or grows or any(cell.kind is not Bound.UNMEASURED for cell in cells):
             found.append(Bottleneck(line, tuple(cells), flat_to, grows))
     return found
@@ -205,13 +131,18 @@ def _without_waiting(cells: Sequence[BoundCell]) -> Iterator[BoundCell]:
         yield replace(cell, kind=Bound.UNDECIDED) if waits else cell
 
 
-def _flat_stretch(line: Sequence[Estimate]) -> tuple[int | None, bool]:
+def _growth(lines: Iterable[Sequence[Estimate]]) -> dict[CaseKey, Ratio]:
+    """Return the time of each judged step relative to that of the smallest batch."""
+    pairs = [(case, line[0]) for line in lines if line[0].judged for case in line[1:] if case.judged]
+    return {case.key: ratio for (case, _), ratio in zip(pairs, ratios(pairs), strict=True)}
+
+
+def _flat_stretch(line: Sequence[Estimate], growth: Mapping[CaseKey, Ratio]) -> tuple[int | None, bool]:
     """Return the end of the flat stretch, and whether growth ended it rather than an interval too wide."""
-    first, *others = line
     end = None
-    for case in others if first.judged else ():
-        ratio = ratio_of_draws(case.median_s, first.median_s, case.draws, first.draws)
-        if not case.judged or ratio.low is None or ratio.high is None:
+    for case in line[1:]:
+        ratio = growth.get(case.key)
+        if ratio is None or ratio.low is None or ratio.high is None:
             break
         if ratio.low > FLAT:
             return end, True

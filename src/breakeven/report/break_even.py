@@ -114,7 +114,8 @@ def _break_even(
     batches = tuple(batch for batch, _, _ in both)
     signs = [rows[batch].verdict.sign for batch in batches]
     holes = tuple(batch for batch in pairs if batch not in batches)
-    base_medians, cand_medians = _medians([b for _, b, _ in both]), _medians([c for _, _, c in both])
+    base_medians = _medians([(b.median_s, b.draws) for _, b, _ in both])
+    cand_medians = _medians([_against(b, rows[batch], c) for batch, b, c in both])
     return BreakEven(
         candidate=candidate,
         baseline=baseline,
@@ -126,6 +127,15 @@ def _break_even(
     )
 
 
-def _medians(cases: list[Estimate]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    medians = np.array([case.median_s for case in cases])
-    return medians, np.stack([case.draws for case in cases], axis=1) if cases else np.empty((0, 0))
+def _against(base: Estimate, row: Speedup, candidate: Estimate) -> tuple[float, NDArray[np.float64]]:
+    """Return the candidate's median and draws as its speedup gives them, which the processes pair."""
+    if row.speedup is None or row.draws is None:
+        return candidate.median_s, candidate.draws
+    return base.median_s / row.speedup, base.draws / row.draws
+
+
+def _medians(
+    cases: list[tuple[float, NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    medians = np.array([median_s for median_s, _ in cases])
+    return medians, np.stack([draws for _, draws in cases], axis=1) if cases else np.empty((0, 0))

@@ -12,7 +12,8 @@ from breakeven.case import Model
 from breakeven.device_names import is_cpu
 from breakeven.format import one_line
 from breakeven.grouping import grouped
-from breakeven.report.bottleneck import Bottleneck, Bound
+from breakeven.report.bottleneck import Bottleneck
+from breakeven.report.bound import Bound
 from breakeven.report.break_even import BreakEven
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import DisplayNames, ModelNames, headline_devices, steps_to_pay_back

@@ -1,45 +1,61 @@
 """One estimate per case: its median, the interval, and the draws on which all later results are based.
 
-One run is bootstrapped over its rounds, six and more runs over runs, and two to five runs use Student's
-distribution of their medians. Every comparison and every break-even uses the same draws, so that their
+The replicate is the process: Student's t distribution of the process medians, with a variance that the other
+cases of the same device and bottleneck improve; from 20 processes on a bootstrap over them. One process is
+bootstrapped over its rounds. Every comparison and every break-even uses the same draws, so that their
 intervals never contradict each other.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import CaseKey
+from breakeven.device_names import is_cpu
 from breakeven.flags import Flag
+from breakeven.grouping import grouped
+from breakeven.phases import HEADLINE
+from breakeven.report.bound import Bound, kind_of
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import (
-    MIN_BOOTSTRAP_RUNS,
     MIN_ROUNDS,
-    MedianInterval,
-    RunDraws,
-    autocorrelation_time,
-    interval_of_draws,
+    RESAMPLES,
     median_interval,
+    median_of_sorted,
+    pooled_half_width,
     resampled_medians,
-    resampled_over_runs,
-    student_over_runs,
 )
+from breakeven.stats.processes import ProcessIntervals, ProcessPool, process_intervals
+from breakeven.stats.regression import MAX_DF
+from breakeven.stats.significance import student_quantile
+
+Array = NDArray[np.float64]
 
 SEED = 20260101
 """The seed of all draws of a report: the same files yield the same numbers, in any order of their cases."""
+
+NO_PROCESSES = ProcessPool((), np.empty((0, 1)), np.empty((0, 0)), np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """The estimate of one case on one machine class, in seconds.
 
-    `median_s` is the median of the runs' medians, `n` counts all rounds, `draws` has one value per resample.
-    `facts` are the medians over the runs.
+    `median_s` is the median of the medians of its `processes`, `n` counts all rounds, `runs` the run files;
+    `draws` has one value per resample. `facts` are the medians over the runs.
+
+    `process_medians_s` has a value for each process of `pool`, NaN where the case was not timed. `log_sd` is
+    the standard deviation of the process medians' logarithm, improved by similar cases, with `df` degrees of
+    freedom; None where it is unknown, as with one process. `rounds_half_width` is that of the interval that
+    the rounds alone allow, relative to the median. `bound` is what bounds the cell's training step, None on a
+    CPU.
     """
 
     key: CaseKey
@@ -48,9 +64,22 @@ class Estimate:
     median_s: float
     low_s: float | None
     high_s: float | None
-    draws: NDArray[np.float64]
+    draws: Array
     flags: tuple[str, ...] = ()
     facts: CaseFacts = field(default_factory=CaseFacts)
+    processes: int = 1
+    process_medians_s: Array = field(default_factory=lambda: np.empty(0))
+    pool: ProcessPool = NO_PROCESSES
+    log_sd: float | None = None
+    df: float | None = None
+    rounds_half_width: float = 0.0
+    bound: Bound | None = None
+
+    @cached_property
+    def log_medians(self) -> Array:
+        """The logarithms of the process medians, NaN where a process has none above zero."""
+        medians_s = self.process_medians_s
+        return np.log(medians_s, out=np.full(medians_s.shape, np.nan), where=medians_s > 0)
 
     @property
     def judged(self) -> bool:
@@ -58,27 +87,42 @@ class Estimate:
         return self.median_s > 0 and self.low_s is not None
 
 
-def estimates(runs: Sequence[Run]) -> list[Estimate]:
-    """Return one estimate for each case of each machine class, in the order of the cases."""
+def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = None) -> list[Estimate]:
+    """Return one estimate for each case of each machine class, in the order of the cases.
+
+    Args:
+        runs: as `breakeven.runs.reader.read` returns them.
+        floor_sd: the standard deviation between processes of a case's log time, as a calibration measured
+            it; it widens the intervals that rest on the rounds of one process.
+    """
     timings: dict[CaseKey, dict[int, CaseResult]] = {}
-    places: dict[str, dict[int, int]] = {}
     for number, run in enumerate(runs):
         for case in run.cases.values():
             if case.key is not None:
                 timings.setdefault(case.key, {})[number] = case
-                known = places.setdefault(case.key.machine, {})
-                known.setdefault(number, len(known))
-    samples = {key: _of_one_kind(found) for key, found in timings.items()}
-    # Shared by all cases of a machine class, so that the same processes are drawn for both devices of a
-    # comparison; the processes of different machines are drawn independently.
-    draws = {
-        machine: RunDraws.draw(np.random.default_rng([SEED, _number(machine)]), len(known))
-        for machine, known in places.items()
-    }
-    return [_estimate(key, found, places[key.machine], draws[key.machine]) for key, found in samples.items()]
+    timings = {key: _of_one_kind(found) for key, found in timings.items()}
+    starts, pools = _pools(timings)
+    bounds = _bounds(timings)
+    cases = [
+        _case(key, found, starts[key.machine], pools[key.machine], bounds.get(_place(key)))
+        for key, found in timings.items()
+    ]
+    groups = grouped(((c.key.machine, c.key.device, c.bound), index) for index, c in enumerate(cases))
+    for members in groups.values():
+        for index, over in _over_processes(members, cases):
+            cases[index] = over
+    return [
+        case if case.draws.size else _alone(case, found, floor_sd or {})
+        for case, found in zip(cases, timings.values(), strict=True)
+    ]
 
 
-def _of_one_kind(found: Mapping[int, CaseResult]) -> Mapping[int, CaseResult]:
+def seed_of(key: CaseKey) -> int:
+    """Return the seed of the draws that belong to this case alone."""
+    return _number((key.machine, key.workload, key.axes.text, key.batch_size, key.phase, key.device))
+
+
+def _of_one_kind(found: dict[int, CaseResult]) -> dict[int, CaseResult]:
     """Return the timings of a case; where only some waited for their accelerator, those that did not."""
     return {number: case for number, case in found.items() if not case.waits} or found
 
@@ -87,46 +131,147 @@ def _number(key: object) -> int:
     return zlib.crc32(repr(key).encode("utf-8", "backslashreplace"))
 
 
-def _estimate(
-    key: CaseKey, found: Mapping[int, CaseResult], places: Mapping[int, int], run_draws: RunDraws
+def _pools(
+    timings: Mapping[CaseKey, Mapping[int, CaseResult]],
+) -> tuple[dict[str, dict[int, int]], dict[str, ProcessPool]]:
+    """Return the first process of each run in the pool of its machine class, and the pools.
+
+    All cases of a machine class share its random numbers: what disturbed a process then disturbs both devices
+    of a comparison. The processes of different machines are drawn independently.
+    """
+    counts: dict[str, dict[int, int]] = {}
+    for key, found in timings.items():
+        known = counts.setdefault(key.machine, {})
+        for number, case in found.items():
+            known[number] = max(known.get(number, 0), len(case.samples))
+    starts, pools = {}, {}
+    for machine, known in counts.items():
+        numbers = sorted(known)
+        ends = np.cumsum([known[number] for number in numbers]).tolist()
+        starts[machine] = dict(zip(numbers, [0, *ends], strict=False))
+        runs = [number for number in numbers for _ in range(known[number])]
+        pools[machine] = ProcessPool.draw(np.random.default_rng([SEED, _number(machine)]), runs)
+    return starts, pools
+
+
+def _case(
+    key: CaseKey,
+    found: Mapping[int, CaseResult],
+    starts: Mapping[int, int],
+    pool: ProcessPool,
+    bound: Bound | None,
 ) -> Estimate:
-    parts = (key.machine, key.workload, key.axes.text, key.batch_size, key.phase, key.device)
-    rng = np.random.default_rng([SEED, _number(parts)])
-    samples = [case.times_s for case in found.values()]
-    if len(samples) == 1:
-        interval, draws = median_interval(samples[0]), resampled_medians(samples[0], rng)
-    else:
-        medians = [float(np.median(sample)) for sample in samples]
-        if len(samples) < MIN_BOOTSTRAP_RUNS and min(medians) > 0:
-            draws = student_over_runs(medians, [places[number] for number in found], run_draws)
-        else:
-            draws = resampled_over_runs(samples, run_draws.choices, rng)
-        interval = _over_runs(samples, draws)
+    """Return the estimate of a case without its interval and its draws."""
+    medians = np.full(len(pool.runs), np.nan)
+    for number, case in found.items():
+        start = starts[number]
+        medians[start : start + len(case.samples)] = case.process_medians_s
+    known = np.sort(medians[np.isfinite(medians)])
+    n = sum(len(case.times_s) for case in found.values())
+    median_s = median_of_sorted(known)
+    few = [Flag.FEW_ROUNDS] if n < MIN_ROUNDS else []
+    zero = [Flag.ZERO_TIME] if median_s == 0 else []
+    recorded = (flag for case in found.values() for flag in case.flags)
     return Estimate(
         key=key,
-        n=interval.n,
-        runs=len(samples),
-        median_s=interval.median,
-        low_s=interval.low,
-        high_s=interval.high,
-        draws=draws,
-        flags=_flags((flag for case in found.values() for flag in case.flags), interval),
+        n=n,
+        runs=len(found),
+        median_s=median_s,
+        low_s=None,
+        high_s=None,
+        draws=np.empty(0),
+        flags=tuple(dict.fromkeys((*recorded, *few, *zero))),
         facts=CaseFacts.over_runs(case.facts for case in found.values()),
+        processes=len(known),
+        process_medians_s=medians,
+        pool=pool,
+        bound=bound,
+        rounds_half_width=_pooled(found.values()) if len(known) > 1 and known[0] > 0 else 0.0,
     )
 
 
-def _flags(recorded: Iterable[str], interval: MedianInterval) -> tuple[str, ...]:
-    few = [Flag.FEW_ROUNDS] if interval.low is None else []
-    zero = [Flag.ZERO_TIME] if interval.median == 0 else []
-    return tuple(dict.fromkeys((*recorded, *few, *zero)))
+def _pooled(found: Collection[CaseResult]) -> float:
+    """Return the half-width that the rounds of all processes allow, 0 for too few."""
+    times_s = np.concatenate([case.times_s for case in found])
+    rounds = [len(sample) for case in found for sample in case.samples]
+    in_order = np.concatenate([case.process_medians_s for case in found])
+    return pooled_half_width(times_s, np.array(rounds), in_order) or 0.0
 
 
-def _over_runs(samples: list[NDArray[np.float64]], draws: NDArray[np.float64]) -> MedianInterval:
-    center = float(np.median([np.median(sample) for sample in samples]))
-    n, tau = sum(map(len, samples)), max(map(autocorrelation_time, samples))
-    if len(samples) < MIN_ROUNDS and min(map(len, samples)) < MIN_ROUNDS:
-        return MedianInterval(None, center, None, n, tau)
-    low, high = interval_of_draws(draws)
-    return MedianInterval(
-        None if low is None else min(low, center), center, None if high is None else max(high, center), n, tau
+def _place(key: CaseKey) -> tuple[object, ...]:
+    return key.cell, key.device, key.machine
+
+
+def _bounds(
+    timings: Mapping[CaseKey, Mapping[int, CaseResult]],
+) -> dict[tuple[object, ...], Bound]:
+    """Return what bounds the training step of each cell on each accelerator; mixed kinds are undecided."""
+    found: dict[tuple[object, ...], Bound] = {}
+    for key, cases in timings.items():
+        if key.phase == HEADLINE and not is_cpu(key.device):
+            facts = CaseFacts.over_runs(case.facts for case in cases.values())
+            if facts.enqueue_s is not None:
+                median_s = float(np.median([case.median_s for case in cases.values()]))
+                kind, _ = kind_of(median_s, facts.enqueue_s, facts.enqueue_transfer_s or 0.0)
+                found[_place(key)] = kind if kind in (Bound.LAUNCH, Bound.COMPUTE) else Bound.UNDECIDED
+    return found
+
+
+def _over_processes(members: Sequence[int], cases: Sequence[Estimate]) -> Iterator[tuple[int, Estimate]]:
+    """Yield the cases of a group that their processes give at least draws, with their places."""
+    logs = np.stack([cases[i].log_medians for i in members])
+    # A process that took no time has no logarithm, and its case has neither.
+    usable = np.isfinite(logs).sum(axis=1) == [cases[i].processes for i in members]
+    members = [i for i, is_usable in zip(members, usable, strict=True) if is_usable]
+    if not members or logs.shape[1] < 2 or max(cases[i].processes for i in members) < 2:
+        return
+    least = np.log1p([cases[i].rounds_half_width for i in members])
+    seeds = [seed_of(cases[i].key) for i in members]
+    found = process_intervals(logs[usable], cases[members[0]].pool, least, seeds)
+    for row, i in enumerate(members):
+        if found.n[row] > 1 or found.df[row]:
+            yield i, _over(cases[i], found, row)
+
+
+def _over(case: Estimate, found: ProcessIntervals, row: int) -> Estimate:
+    known = bool(found.df[row]) and case.n >= MIN_ROUNDS
+    return replace(
+        case,
+        low_s=min(math.exp(found.low[row]), case.median_s) if known else None,
+        high_s=max(math.exp(found.high[row]), case.median_s) if known else None,
+        draws=np.exp(found.draws[row]),
+        log_sd=float(found.sd[row]) if found.df[row] else None,
+        df=float(found.df[row]) if found.df[row] else None,
     )
+
+
+def _over_rounds(case: Estimate, times_s: Array, floor_sd: float) -> Estimate:
+    """Return a case with the interval and the draws that the rounds of its only process give."""
+    interval = median_interval(times_s)
+    rng = np.random.default_rng([SEED, seed_of(case.key)])
+    draws = resampled_medians(times_s, rng)
+    if floor_sd:
+        draws = draws * np.exp(floor_sd * rng.standard_normal(len(draws)))
+    return replace(
+        case,
+        low_s=_beyond(interval.low, case.median_s, floor_sd),
+        high_s=_beyond(interval.high, case.median_s, floor_sd),
+        draws=draws,
+        rounds_half_width=interval.half_width or 0.0,
+    )
+
+
+def _alone(case: Estimate, timings: Mapping[int, CaseResult], floor_sd: Mapping[CaseKey, float]) -> Estimate:
+    """Return a case that its processes give no draws: it has only one, or one of them took no time."""
+    if case.processes > 1:
+        return replace(case, draws=np.full(RESAMPLES, case.median_s))
+    (times_s,) = (sample for one in timings.values() for sample in one.samples if len(sample))
+    return _over_rounds(case, times_s, floor_sd.get(case.key, 0.0))
+
+
+def _beyond(end_s: float | None, median_s: float, floor_sd: float) -> float | None:
+    """Return the end of an interval, moved away from the median by the noise between processes."""
+    if not end_s or not floor_sd or median_s <= 0:
+        return end_s
+    away = math.hypot(math.log(end_s / median_s), student_quantile(MAX_DF) * floor_sd)
+    return median_s * math.exp(away if end_s > median_s else -away)

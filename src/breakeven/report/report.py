@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from breakeven.case import Model, Outcome
+from breakeven.case import CaseKey, Model, Outcome
 from breakeven.flags import Flag
 from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
@@ -22,11 +23,22 @@ from breakeven.report.details import (
     what_if_sentences,
 )
 from breakeven.report.estimates import estimates
+from breakeven.report.launches import launch_sentence, varying_launches
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
+from breakeven.report.processes import interrupted_sentences, interval_scope, one_process_sentence
+from breakeven.report.processes_needed import ProcessesNeeded, needed_for, needed_sentence
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.sustained import sustained_sentences
-from breakeven.report.text import Conclusion, conclusions, headline_phase, model_names, refusal
+from breakeven.report.text import (
+    Conclusion,
+    conclusions,
+    distrust,
+    headline_lines,
+    headline_phase,
+    model_names,
+    refusal,
+)
 from breakeven.report.variants import Variant, variants
 from breakeven.report.waiting import waiting_costs
 from breakeven.report.warnings import (
@@ -37,6 +49,7 @@ from breakeven.report.warnings import (
     warnings_of,
 )
 from breakeven.report.what_if import WhatIf, what_ifs
+from breakeven.runs.look import busy_lines
 from breakeven.runs.machine import Machine
 from breakeven.runs.reader import Runs
 from breakeven.runs.schema import Run
@@ -51,7 +64,8 @@ UNSTEADY = "Treat these numbers with care: the machine changed while they were m
 class Report:
     """The analysis of runs, ready to be rendered.
 
-    `headline` is the phase of the verdict, None if nothing was compared. `names` has the name of each model,
+    `headline` is the phase of the verdict, None if nothing was compared. `processes_needed` would decide what
+    the verdict leaves open, None where that is nothing. `names` has the name of each model,
     also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
     not forced, there are no speedups. `left_out` has the reason for each file that was not read.
     """
@@ -71,6 +85,7 @@ class Report:
     comparability: Comparability
     forced: bool
     headline: str | None
+    processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
     conclusions: tuple[Conclusion, ...]
     what_if_sentences: tuple[str, ...]
@@ -100,6 +115,10 @@ class Report:
         """The readable label of each machine class, by class id."""
         return {machine.class_id: machine.label for machine in self.machines}
 
+    def interval_scope(self, phase: str | None = None) -> str:
+        """Return what the intervals of a phase, or of all, cover, as a phrase after "interval"."""
+        return interval_scope(row.estimate for row in self.rows if phase in (None, row.key.phase))
+
     @cached_property
     def cases(self) -> pd.DataFrame:
         """A frame with one row per case and the columns of `breakeven.report.frame.COLUMNS`."""
@@ -108,18 +127,26 @@ class Report:
         return cases(self.rows, self.labels)
 
 
-def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> Report:
+def analyze(
+    runs: Runs,
+    baseline: str | None = None,
+    *,
+    force: bool = False,
+    floor_sd: Mapping[CaseKey, float] = MappingProxyType({}),
+) -> Report:
     """Return the report on `runs`, each machine class compared with its own baseline unless one is named.
 
     Args:
         runs: as `breakeven.runs.reader.read` returns them.
         baseline: ``DEVICE`` or ``MACHINE/DEVICE`` that the others are compared with.
         force: compute ratios although the comparison is red.
+        floor_sd: the standard deviation of a case's log median from process to process, where a noise
+            floor of the machine records it; it widens the intervals of one process.
 
     Raises:
         UsageError: `baseline` was not measured.
     """
-    unordered = estimates(runs.runs)
+    unordered = estimates(runs.runs, floor_sd)
     cases = sorted(unordered, key=row_order)
     outcomes = tuple(outcome for run in runs.runs for outcome in run.outcomes)
     devices = devices_of(cases)
@@ -140,12 +167,25 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     changed = what_ifs(cases, lines, outcomes, asked)
     ended = [outcome.key.model for outcome in outcomes if outcome.key is not None]
     names = model_names([*(case.key.model for case in cases), *ended])
+    headline = headline_phase(compared)
+    main = headline_lines(runs.machines, lines, headline)
+    needed = needed_for(main, cases)
+    widened = {key.machine for key, log_sd in floor_sd.items() if log_sd}
     if refused:
         found, unpaired = [refusal(comparable)], []
     else:
         outcome_counts = Counter(outcome.outcome for outcome in outcomes)
         found = conclusions(runs.machines, compared, lines, paid_back, devices, outcome_counts, names)
-        found = _with_care(found, compared, runs, forced)
+        caveats = [
+            *interrupted_sentences(runs.runs),
+            one_process_sentence(runs.machines, cases, widened),
+            needed_sentence(needed, main),
+            *(launch_sentence(one, runs.machines, names) for one in varying_launches(cases, ways)),
+            UNSTEADY if compared and runs.moved else None,
+            disturbed_sentence(compared),
+        ]
+        found = _with_caveats(found, list(filter(None, caveats)), forced)
+        found = [*(distrust(runs.runs) if compared else ()), *found]
         unpaired = pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
     return Report(
@@ -163,7 +203,8 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         residuals=tuple(missed),
         comparability=comparable,
         forced=forced,
-        headline=headline_phase(compared),
+        headline=headline,
+        processes_needed=needed,
         names=names,
         conclusions=tuple(found),
         what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
@@ -175,6 +216,7 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
         sustained_sentences=tuple(sustained_sentences(cases, runs.machines, names)),
         warnings=(
             *runs.warnings,
+            *(line for run in runs.runs for line in busy_lines(run)),
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
             *unpaired,
             *warnings_of(runs.machines, cases, lines, missed),
@@ -185,13 +227,9 @@ def analyze(runs: Runs, baseline: str | None = None, *, force: bool = False) -> 
     )
 
 
-def _with_care(
-    found: Sequence[Conclusion], compared: Sequence[Speedup], runs: Runs, forced: bool
-) -> list[Conclusion]:
-    """Return the conclusions with their caveats."""
-    care = [UNSTEADY if compared and runs.moved else None, disturbed_sentence(compared)]
+def _with_caveats(found: Sequence[Conclusion], caveats: Sequence[str], forced: bool) -> list[Conclusion]:
     *others, last = found
-    found = [*others, replace(last, details=(*last.details, *filter(None, care)))]
+    found = [*others, replace(last, details=(*last.details, *caveats))]
     if forced:
         return [replace(one, headline=f"NOT COMPARABLE, forced: {one.headline}") for one in found]
     return found

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 from breakeven.case import CaseKey, Model
 from breakeven.device_names import choose_baseline
@@ -13,7 +16,8 @@ from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.baseline import Baseline
 from breakeven.report.estimates import Estimate
-from breakeven.stats.intervals import RatioInterval, ratio_of_draws
+from breakeven.report.ratios import ratios
+from breakeven.stats.intervals import RatioInterval
 
 SAME_WITHIN = 1.02
 """Up to this ratio, in either direction, two devices are the same."""
@@ -38,7 +42,11 @@ class DeviceVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Speedup:
-    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster."""
+    """Baseline time / candidate time of one cell and phase, with its 95% interval; above 1 is faster.
+
+    `processes`, `log_sd`, `df` and `draws` are as in `breakeven.report.ratios.Ratio`. `readings` are the
+    speedups of the processes that timed both.
+    """
 
     candidate: CaseKey
     baseline: CaseKey
@@ -47,6 +55,11 @@ class Speedup:
     high: float | None
     verdict: DeviceVerdict
     flags: tuple[str, ...] = ()
+    processes: int = 1
+    log_sd: float | None = None
+    df: float | None = None
+    draws: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    readings: tuple[float, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -119,28 +132,41 @@ def speedups(cases: Sequence[Estimate], against: Baselines) -> list[Speedup]:
     Every device but the baseline is a candidate. Rows are in the order of `cases`.
     """
     table = {case.key: case for case in cases}
-    rows = []
+    pairs = []
     for case in cases:
         phase, baseline = find_phase(case.key.phase), against.get(case.key.machine)
         if baseline is None or baseline.machine is None or (phase is not None and not phase.is_compared):
             continue
         base = table.get(replace(case.key, device=baseline.device, machine=baseline.machine))
         if base is not None and base is not case:
-            rows.append(speedup_of(base, case))
-    return rows
+            pairs.append((base, case))
+    return speedups_of(pairs)
 
 
-def speedup_of(base: Estimate, candidate: Estimate) -> Speedup:
-    """Return the speedup of `candidate` over `base`, two estimates of the same work."""
-    ratio = ratio_of_draws(base.median_s, candidate.median_s, base.draws, candidate.draws)
-    if not (base.judged and candidate.judged):
-        ratio = RatioInterval(None, ratio.ratio, None)
-    return Speedup(
-        candidate=candidate.key,
-        baseline=base.key,
-        speedup=ratio.ratio,
-        low=ratio.low,
-        high=ratio.high,
-        verdict=verdict_of(ratio),
-        flags=tuple(dict.fromkeys((*base.flags, *candidate.flags))),
-    )
+def speedups_of(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Speedup]:
+    """Return the speedup of each (base, candidate), two estimates of the same work."""
+    return [
+        Speedup(
+            candidate=candidate.key,
+            baseline=base.key,
+            speedup=ratio.ratio,
+            low=ratio.low,
+            high=ratio.high,
+            verdict=verdict_of(ratio),
+            flags=tuple(dict.fromkeys((*base.flags, *candidate.flags))),
+            processes=ratio.processes,
+            log_sd=ratio.log_sd,
+            df=ratio.df,
+            draws=ratio.draws,
+            readings=readings_of(base, candidate),
+        )
+        for (base, candidate), ratio in zip(pairs, ratios(pairs), strict=True)
+    ]
+
+
+def readings_of(base: Estimate, candidate: Estimate) -> tuple[float, ...]:
+    """Return the speedup in each process that timed both; empty for two machines, or where a time is zero."""
+    if base.pool is not candidate.pool:
+        return ()
+    logs = base.log_medians - candidate.log_medians
+    return tuple(np.exp(logs[np.isfinite(logs)]).tolist())

@@ -51,26 +51,25 @@ def paybacks(cases: Iterable[Estimate], speedups: Iterable[Speedup], runs: Seque
     table = {case.key: case for case in cases}
     starts = _starts(table, runs)
     return [
-        payback(row, starts[row.candidate] - starts[row.baseline], table[row.baseline], table[row.candidate])
+        payback(row, starts[row.candidate] - starts[row.baseline], table[row.baseline])
         for row in speedups
         if row.phase == HEADLINE and row.verdict is DeviceVerdict.FASTER and not is_cpu(row.candidate.device)
         if row.candidate in starts and row.baseline in starts
     ]
 
 
-def payback(row: Speedup, start_s: float, base: Estimate, cand: Estimate) -> Payback:
-    """Return the steps after which the faster `cand` pays back a start-up time that is `start_s` longer.
+def payback(row: Speedup, start_s: float, base: Estimate) -> Payback:
+    """Return the steps after which a faster candidate pays back a start-up time that is `start_s` longer.
 
     Args:
-        row: the speedup of `cand` over `base`.
+        row: the speedup over `base`, above 1.
         start_s: seconds.
         base: the whole training step of the baseline.
-        cand: the same step, faster.
     """
-    saved_s = base.median_s - cand.median_s
-    low_s, high_s = interval_of_draws(base.draws - cand.draws)
-    if start_s <= 0 or saved_s <= 0:
+    if start_s <= 0 or row.speedup is None or row.draws is None or row.speedup <= 1:
         return Payback(row, start_s, 0.0, 0.0, 0.0)
+    saved_s = base.median_s * (1 - 1 / row.speedup)
+    low_s, high_s = interval_of_draws(base.draws * (1 - 1 / row.draws))
     return Payback(
         row,
         start_s,

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu
@@ -13,10 +15,19 @@ from breakeven.format import one_line
 from breakeven.phases import COMPARED, HEADLINE
 from breakeven.report.break_even import BreakEven
 from breakeven.report.comparability import Comparability, ComparabilityLevel
+from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
+from breakeven.runs.look import problems_of
 from breakeven.runs.machine import Machine
+from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingStatus as Status
+
+SKEWED = 0.5
+"""An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
+
+TWO = 2
+"""The medians of this many processes are shown one by one, where they give no interval."""
 
 ModelNames = Mapping[Model, str]
 """The name of each model in a sentence."""
@@ -137,6 +148,61 @@ def headline_devices(lines: Sequence[BreakEven]) -> list[str]:
     return [name for name in names if not (accelerated and is_cpu(name) and name in at_home)]
 
 
+def headline_lines(
+    machines: Sequence[Machine], break_evens: Sequence[BreakEven], phase: str | None
+) -> list[BreakEven]:
+    """Return the break-evens that the verdict is about, by machine and candidate."""
+    found = []
+    for machine in machines:
+        lines = [
+            row for row in break_evens if row.candidate.machine == machine.class_id and row.phase == phase
+        ]
+        for device in headline_devices(lines):
+            found += [row for row in lines if row.candidate.device == device]
+    return found
+
+
+def time_text(case: Estimate) -> str:
+    """Return a median with the half-width of its interval, in percent of the median."""
+    if case.low_s is None or case.high_s is None or case.median_s == 0:
+        return f"{fmt.seconds(case.median_s)} {_both(time_between(case))}".strip()
+    half = (case.high_s - case.low_s) / 2 / case.median_s
+    if half > SKEWED:
+        return f"{fmt.seconds(case.median_s)} [{fmt.seconds(case.low_s)}–{fmt.seconds(case.high_s)}]"
+    return f"{fmt.seconds(case.median_s)} ±{fmt.percent(half)}"
+
+
+def speedup_text(row: Speedup | None) -> str:
+    """Return a speedup with its interval, empty for None."""
+    if row is None:
+        return ""
+    if row.low is None:
+        return f"{fmt.ratio(row.speedup)} {_both(speedup_between(row))}".strip()
+    return f"{fmt.ratio(row.speedup)} {fmt.ratio_between(row.low, row.high)}".strip()
+
+
+def time_between(case: Estimate) -> str:
+    """Return the ends of a median's interval; without one, the medians of two processes."""
+    if case.low_s is not None and case.high_s is not None:
+        return f"{fmt.seconds(case.low_s)} – {fmt.seconds(case.high_s)}"
+    known = case.process_medians_s[~np.isnan(case.process_medians_s)]
+    return _readings([fmt.seconds(median_s) for median_s in known.tolist()])
+
+
+def speedup_between(row: Speedup) -> str:
+    """Return a speedup's interval; without one, the speedups of two processes."""
+    return fmt.ratio_between(row.low, row.high) or _readings([fmt.ratio(reading) for reading in row.readings])
+
+
+def _readings(texts: Sequence[str]) -> str:
+    """Return both readings of two processes, which cannot show how far they vary; empty for other numbers."""
+    return " and ".join(texts) if len(texts) == TWO else ""
+
+
+def _both(readings: str) -> str:
+    return f"({readings})" if readings else ""
+
+
 def refusal(comparable: Comparability) -> Conclusion:
     """Return the conclusion where the comparison is red."""
     red = [
@@ -149,6 +215,17 @@ def refusal(comparable: Comparability) -> Conclusion:
             "--force reports the ratios anyway, and marks everything based on them.",
         ),
     )
+
+
+def distrust(runs: Sequence[Run]) -> list[Conclusion]:
+    """Return the conclusion that comes first where runs were measured on a busy machine, else none."""
+    busy = {run.name: problems[0] for run in runs if (problems := problems_of(run.state))}
+    if not busy:
+        return []
+    names = fmt.joined([one_line(name, 40) for name in busy])
+    which = "they were" if len(runs) == 1 else f"{names} {'was' if len(busy) == 1 else 'were'}"
+    reason = next(iter(busy.values())).seen
+    return [Conclusion(f"Do not trust these numbers: {which} measured on a busy machine ({reason}).")]
 
 
 def steps_to_pay_back(payback: Payback | None) -> str:

@@ -16,7 +16,7 @@ from breakeven.case import Axes, CaseKey, Model
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
-from breakeven.report.speedup import DeviceVerdict, Speedup, speedup_of
+from breakeven.report.speedup import DeviceVerdict, Speedup, speedups_of
 from breakeven.report.startup_cost import Payback, payback
 
 PLAIN_DTYPE = "float32"
@@ -66,15 +66,19 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     steps = [case for case in cases if case.key.phase == HEADLINE]
     timed = {case.key.model for case in steps}
     plain_values = _plain_values([model for model in models if model in timed])
-    found = []
+    pairs, ways = [], []
     for case in steps:
         axes, plain = case.key.axes, plain_values[case.key.workload]
         change = Axes({name: value for name, value in axes.items() if name in plain and value != plain[name]})
         plain_axes = Axes({name: plain.get(name, value) for name, value in axes.items()})
         base = table.get(replace(case.key, cell=replace(case.key.cell, axes=plain_axes)))
         if change and base is not None and _is_same_work(base, case):
-            found.append(_variant(base, case, change, Model(case.key.workload, axes.without(plain)), table))
-    return found
+            pairs.append((base, case))
+            ways.append((change, Model(case.key.workload, axes.without(plain))))
+    return [
+        _variant(row, *pair, *way, table)
+        for row, pair, way in zip(speedups_of(pairs), pairs, ways, strict=True)
+    ]
 
 
 def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
@@ -105,9 +109,13 @@ def _is_same_work(base: Estimate, case: Estimate) -> bool:
 
 
 def _variant(
-    base: Estimate, case: Estimate, change: Axes, sizes: Model, table: Mapping[CaseKey, Estimate]
+    row: Speedup,
+    base: Estimate,
+    case: Estimate,
+    change: Axes,
+    sizes: Model,
+    table: Mapping[CaseKey, Estimate],
 ) -> Variant:
-    row = speedup_of(base, case)
     compile_s, capture_s = _once(case, table)
     plain_compile_s, plain_capture_s = _once(base, table)
     longer_s = (compile_s or 0.0) + (capture_s or 0.0) - (plain_compile_s or 0.0) - (plain_capture_s or 0.0)
@@ -120,7 +128,7 @@ def _variant(
         variant_s=case.median_s,
         compile_s=compile_s,
         capture_s=capture_s,
-        paid_back=payback(row, longer_s, base, case) if pays else None,
+        paid_back=payback(row, longer_s, base) if pays else None,
     )
 
 

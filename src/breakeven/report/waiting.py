@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from breakeven.case import CaseKey
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
-from breakeven.stats.intervals import RatioInterval, ratio_of_draws
+from breakeven.report.ratios import ratios
+from breakeven.stats.intervals import RatioInterval
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,6 @@ def waiting_costs(cases: Iterable[Estimate]) -> list[WaitingCost]:
     """
     table = {case.key: case for case in cases}
     loops = [case for case in table.values() if case.key.phase == HEADLINE and case.facts.steps is not None]
-    pairs = [(loop, table.get(replace(loop.key, phase=Phase.TRAIN_SYNC))) for loop in loops]
-    return [
-        WaitingCost(loop.key, ratio_of_draws(waiting.median_s, loop.median_s, waiting.draws, loop.draws))
-        for loop, waiting in pairs
-        if waiting is not None and waiting.judged and loop.judged
-    ]
+    waits = [(table.get(replace(loop.key, phase=Phase.TRAIN_SYNC)), loop) for loop in loops]
+    pairs = [(step, loop) for step, loop in waits if step is not None and step.judged and loop.judged]
+    return [WaitingCost(loop.key, ratio) for (_, loop), ratio in zip(pairs, ratios(pairs), strict=True)]

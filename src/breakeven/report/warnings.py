@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.device_names import is_cpu
-from breakeven.flags import UNKNOWN, find_flag
+from breakeven.flags import UNKNOWN, Flag, find_flag
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, find_phase
@@ -14,10 +14,10 @@ from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
 from breakeven.report.phase_sums import MAX_RESIDUAL, Residual
 from breakeven.report.speedup import Baselines, Speedup
+from breakeven.report.text import TWO
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingWarning
-from breakeven.stats.intervals import MIN_BOOTSTRAP_RUNS
 
 CROSSINGS = {
     CrossingWarning.SEVERAL: "the faster device changes more than once over the batch sizes; the break-even "
@@ -51,12 +51,12 @@ def warnings_of(
     break_evens: Iterable[BreakEven],
     residuals: Iterable[Residual],
 ) -> list[str]:
-    """Return the warnings of an analysis, the most serious first: break-evens, flags, runs, phase sums."""
+    """Return an analysis's warnings, the most serious first: break-evens, flags, processes, phase sums."""
     labels = {machine.class_id: machine.label for machine in machines} if len(machines) > 1 else {}
     return [
         *_crossings(break_evens, labels),
         *_flags(cases, labels),
-        *_runs(cases, labels),
+        *_two_processes(cases, labels),
         *_residuals(residuals, labels),
     ]
 
@@ -161,26 +161,28 @@ def _flags(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
         for case in cases
         for flag in case.flags
     )
+    losses = list(dict.fromkeys(text for case in cases for text in case.facts.lost))
     return [
         f"{len(found)} of {len(cases)} cases {'is' if len(found) == 1 else 'are'} flagged "
-        f"{one_line(name, 40)} ({joined(found)}): {_flag_text(name)}"
+        f"{one_line(name, 40)} ({joined(found)}): {_flag_text(name, losses if name == Flag.LOST else ())}"
         for name, found in places.items()
     ]
 
 
-def _flag_text(name: str) -> str:
+def _flag_text(name: str, evidence: Sequence[str]) -> str:
     flag = find_flag(name)
-    return UNKNOWN if flag is None else f"{flag.meaning}; {flag.remedy}"
+    if flag is None:
+        return UNKNOWN
+    shown = f" ({joined(evidence)})" if evidence else ""
+    return f"{flag.meaning}{shown}; {flag.remedy}"
 
 
-def _runs(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
-    counts = grouped((case.key.machine, case.runs) for case in cases)
+def _two_processes(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
+    shown = [case for case in cases if case.processes == TWO and case.low_s is None]
     return [
-        f"{_where(f'{count} runs', machine, labels)} are replicates of each other, too few to know the noise "
-        "between them well, so their intervals (Student's) are wide; add runs until there are "
-        f"{MIN_BOOTSTRAP_RUNS}"
-        for machine, runs in counts.items()
-        if 1 < (count := max(runs)) < MIN_BOOTSTRAP_RUNS
+        f"{_where(plural(len(found), 'case'), machine, labels)} with two processes: they cannot show how far "
+        "they vary, so both readings are shown, without an interval; measure with --breakeven-processes=5"
+        for machine, found in grouped((case.key.machine, case) for case in shown).items()
     ]
 
 

@@ -7,8 +7,11 @@ need not, so that what resident data saves on an accelerator is at most this.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from breakeven.case import Line, Model, Outcome
 from breakeven.device_names import is_cpu
@@ -76,6 +79,7 @@ def resident_of(train: Estimate, transfer: Estimate | None) -> Estimate | None:
     if transfer is None:
         return replace(train, key=key) if is_cpu(train.key.device) else None
     median_s, draws = train.median_s - transfer.median_s, train.draws - transfer.draws
+    rest_s = train.process_medians_s - transfer.process_medians_s
     low, high = interval_of_draws(draws)
     judged = train.judged and transfer.judged and median_s > 0 and low is not None and high is not None
     return replace(
@@ -87,7 +91,18 @@ def resident_of(train: Estimate, transfer: Estimate | None) -> Estimate | None:
         high_s=max(high, median_s) if judged and high is not None else None,
         flags=tuple(dict.fromkeys((*train.flags, *transfer.flags))),
         draws=draws,
+        processes=max(1, int(np.isfinite(rest_s).sum())),
+        process_medians_s=rest_s,
+        log_sd=None,
+        df=None,
+        rounds_half_width=_half_width_of_rest(train, transfer, median_s),
     )
+
+
+def _half_width_of_rest(train: Estimate, transfer: Estimate, rest_s: float) -> float:
+    """Return the relative half-width that the rounds of both allow for their difference."""
+    halves_s = (train.rounds_half_width * train.median_s, transfer.rounds_half_width * transfer.median_s)
+    return math.hypot(*halves_s) / rest_s if rest_s > 0 else 0.0
 
 
 def _resident(

@@ -2,16 +2,21 @@
 
 - `schema`: reads one file into a checked `Run`; `json_files`: JSON, with the path of an invalid value.
 - `reader`: several files, for a report (`read`) or a side of a comparison (`read_side`).
-- `machine`: machine classes; `canary`: whether the machine changed during a run; `flags`: flags from the
-rounds.
+- `machine`: machine classes; `look`: whether it was busy; `canary`: whether it changed during a run; `flags`:
+flags from the rounds.
 - `frame`: runs as a pandas frame.
+- `journal`: what a run keeps while it measures; `joining`: its processes joined; `recovery`: a run file of
+it.
 
 A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extra_info``
 
 - required: ``schema`` (1), ``workload``, ``phase``, ``device`` (texts), ``batch_size`` (integer), ``axes``
 (object);
-- optional: the fields of `breakeven.runs.schema.CaseFacts`, in base units; ``flags`` (list of texts, see
-  `breakeven.flags`) with ``evidence``; ``state`` (the machine around the rounds); ``target_precision``;
+- optional: ``processes`` (the number of rounds of each process, in the order of ``stats.data``, 0 where one
+  gave none; absent: one process), the fields of `breakeven.runs.schema.CaseFacts`, in base units; ``flags``
+  (list of texts, see `breakeven.flags`) with ``evidence``, for ``lost`` such as
+  ``{"processes": {"3": "crashed: SIGSEGV"}}``;
+  ``state`` (the machine around the rounds); ``target_precision``;
   ``settings`` (torch's process-wide settings that differed from the process's own, as texts).
 
 ``stats.data`` has every round in seconds, in the order they ran. A ``train`` with ``steps`` is a loop of that
@@ -21,11 +26,14 @@ version 1, which synchronized after every step. On an accelerator the two are ne
 Beside the benchmarks, all optional:
 
 - ``breakeven``: ``{"schema": 1, "command", "outcomes": [{"fullname", "outcome", "reason", "extra_info"}],
-  "processes": [{"seed", "order"}], "settings", "spent_s", "wall_s"}``. An outcome is a case without a timing:
-  ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as they ran.
-- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has the
-  canary and ``retimed``, the cell that was timed again at the end. Runs of one class are replicates of each
-  other. Two classes are the same if their ids are, or if they agree in every fact that
+  "processes": [{"seed", "order", "canary", "retimed", "spent_s", "wall_s"}], "settings", "spent_s",
+  "wall_s", "complete"}``. ``complete`` is false where the run was interrupted. An outcome is a case without a
+  timing: ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as a process
+  ran them.
+- ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has
+  ``look`` (a `breakeven.fitness.Look`, before the first case) and ``loads`` (a `Load` between two processes
+  each), the canary, and ``retimed``, the cell that was timed again at the end. Runs of one class are
+  replicates of each other. Two classes are the same if their ids are, or if they agree in every fact that
   both record: a fact that only one of two files records is a warning. A file without a class is of the class
   of its CPU, system and Python, as pytest-benchmark recorded them.
 

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from breakeven.errors import MeasurementError
 from breakeven.flags import Flag
+from breakeven.format import one_line
+from breakeven.runs.json_files import mapping
 from breakeven.stats.drift import find_drift
 from breakeven.stats.intervals import MedianInterval
 
@@ -32,6 +34,16 @@ def recorded_flags(info: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(reasons, dict) and reasons.keys() == _FORMER_EVIDENCE:
         names = [name for name in names if name != Flag.CONTENDED]
     return tuple(dict.fromkeys(names))
+
+
+def recorded_losses(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a phrase for each process that lost the rounds of a case, from its ``extra_info``.
+
+    >>> recorded_losses({"evidence": {"lost": {"processes": {"3": "crashed: SIGSEGV"}}}})
+    ('process 3 crashed: SIGSEGV',)
+    """
+    reasons = mapping(mapping(mapping(info.get("evidence")).get(Flag.LOST)).get("processes"))
+    return tuple(f"process {number} {one_line(reason)}" for number, reason in reasons.items())
 
 
 def refuse_impossible(times: ArrayLike) -> None:

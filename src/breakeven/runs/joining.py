@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from breakeven.case import OutcomeKind
 from breakeven.flags import Flag
 from breakeven.runs.journal import CaseEnded, Journal, ProcessEnded
-from breakeven.stats.intervals import median_interval
+from breakeven.stats.intervals import MIN_ROUNDS, pooled_half_width
+
+_OF_ALL_ROUNDS = {Flag.NOISY, Flag.FEW_ROUNDS}
+"""The flags that depend on the number of rounds."""
 
 NOT_REACHED = "not reached: the run was stopped before it"
 
@@ -112,18 +117,38 @@ def _facts(timed: Mapping[int, CaseEnded], data: Sequence[float], lost: Mapping[
     for info in infos:
         evidence |= {flag: found for flag, found in info.get("evidence", {}).items() if flag not in evidence}
     counts = Counter(flag for info in infos for flag in info.get("flags", []))
-    flags = {flag for flag, count in counts.items() if 2 * count > len(infos)}
+    flags = {flag for flag, count in counts.items() if 2 * count > len(infos)} - _OF_ALL_ROUNDS
+    # One process alone has too few rounds for the precision that all of them are to reach.
+    half_width = _half_width(timed)
+    precise = _evidence_of_all(half_width, len(data), facts.get("target_precision", 0.0))
+    flags |= precise.keys()
+    evidence |= precise
     if lost:
         flags.add(Flag.LOST)
         evidence[Flag.LOST] = {"processes": {str(process): reason for process, reason in lost.items()}}
     peaks = [peak for info in infos if (peak := info.get("peak_memory_bytes")) is not None]
     facts |= {"peak_memory_bytes": max(peaks)} if peaks else {}
     return facts | {
-        "half_width": median_interval(data).half_width,
+        "half_width": half_width,
         "flags": sorted(flags),
         "evidence": {flag: evidence[flag] for flag in sorted(flags) if flag in evidence},
         "warmup_rounds": sum(info.get("warmup_rounds", 0) for info in infos),
     }
+
+
+def _half_width(timed: Mapping[int, CaseEnded]) -> float | None:
+    """Return that of the interval which the rounds of all processes allow, relative to the median."""
+    samples = [np.array(ended.data) for ended in timed.values()]
+    medians, rounds = np.array([np.median(one) for one in samples]), np.array([len(one) for one in samples])
+    return pooled_half_width(np.concatenate(samples), rounds, medians) if medians.min() > 0 else None
+
+
+def _evidence_of_all(half_width: float | None, rounds: int, target: float) -> dict[str, Any]:
+    if rounds < MIN_ROUNDS:
+        return {Flag.FEW_ROUNDS.value: {"rounds": rounds}}
+    if half_width is not None and half_width > target:
+        return {Flag.NOISY.value: {"half_width": half_width, "wished": target}}
+    return {}
 
 
 def _ended_record(ended: ProcessEnded | None) -> dict[str, Any]:
@@ -140,13 +165,13 @@ def _ended_record(ended: ProcessEnded | None) -> dict[str, Any]:
 
 def _joined_state(states: Sequence[Mapping[str, Any]], journal: Journal) -> dict[str, Any]:
     looks = [started.look for _, started in sorted(journal.started.items()) if started.look is not None]
-    look = {"look": looks[0]} if looks else {}
+    busy = {"look": looks[0] if looks else None, "loads": journal.loads}
     if not states:
-        return look
+        return busy
     retimed = [again for state in states for again in state.get("retimed", [])]
     return {
         **states[0],
-        **look,
+        **busy,
         "end": states[-1].get("end"),
         "canary": _joined_canary([state.get("canary", {}) for state in states]),
         "retimed": retimed,

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 
 from breakeven.case import OutcomeKind
-from breakeven.errors import UsageError
+from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import one_line
 from breakeven.phases import find_phase
 from breakeven.runs.json_files import Place
@@ -102,7 +103,13 @@ class ProcessEnded(msgspec.Struct, tag_field="kind", tag="process_end", kw_only=
     settings: dict[str, str]
 
 
-Line = RunStarted | ProcessStarted | CaseStarted | CaseEnded | ProcessEnded
+class LoadRead(msgspec.Struct, tag_field="kind", tag="load", kw_only=True):
+    """How busy other programs were between two processes."""
+
+    load: dict[str, Any]
+
+
+Line = RunStarted | ProcessStarted | CaseStarted | CaseEnded | ProcessEnded | LoadRead
 
 _decode: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
 _convert: Callable[[Any], Line] = partial(msgspec.convert, type=Line)
@@ -141,6 +148,7 @@ class Journal:
     started: dict[int, ProcessStarted] = field(default_factory=dict)
     ended: dict[str, dict[int, Stored]] = field(default_factory=dict)
     finished: dict[int, ProcessEnded] = field(default_factory=dict)
+    loads: list[dict[str, Any]] = field(default_factory=list)
     begun: CaseStarted | None = None
     _read_to: int = 0
 
@@ -170,6 +178,8 @@ class Journal:
                 self.begun = None
             case ProcessEnded():
                 self.finished[line.process] = line
+            case LoadRead():
+                self.loads.append(line.load)
             case RunStarted():
                 pass
 
@@ -244,32 +254,57 @@ def journal_of(run_file: Path) -> Path:
     return run_file.with_name(f"{run_file.name}{SUFFIX}")
 
 
+class JournalUnwritableError(BreakevenError):
+    """A line could not be written, as on a full disk."""
+
+
 class JournalFile:
     """A journal that this process appends to: a whole line at a time, in one write.
 
     Where the last line was cut off, the first write ends it.
 
     Raises:
-        OSError: it cannot be opened, or a line cannot be written.
+        OSError: it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         size = os.fstat(self._file).st_size
         self._is_cut = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
     def write(self, line: Line) -> None:
-        """Append a line."""
+        """Append a line.
+
+        Raises:
+            JournalUnwritableError: it cannot be written.
+        """
         raw = (b"\n" if self._is_cut else b"") + encoded(line) + b"\n"
         self._is_cut = True
-        written = os.write(self._file, raw)
-        if written < len(raw):  # a full disk takes a part
-            os.write(self._file, raw[written:])
+        with self._unwritable():
+            written = os.write(self._file, raw)
+            if written < len(raw):  # a full disk takes a part
+                os.write(self._file, raw[written:])
         self._is_cut = False
 
     def flush(self) -> None:
-        """Wait until all lines are on disk."""
-        os.fsync(self._file)
+        """Wait until all lines are on disk.
+
+        Raises:
+            JournalUnwritableError: they cannot be written.
+        """
+        with self._unwritable():
+            os.fsync(self._file)
+
+    @contextmanager
+    def _unwritable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JournalUnwritableError(
+                f"{self._path} cannot be written ({one_line(error.strerror or error)}); free some space, and "
+                "repeat the command with --breakeven-resume"
+            ) from None
 
     def lock(self) -> bool:
         """Return whether no other process has the lock, which ends with the process that has it."""

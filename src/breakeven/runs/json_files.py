@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from breakeven.format import one_line
 _MAX_AMOUNT = 1e30
 
 MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
+JOURNAL = ".journal"
+"""What the name of a run's journal adds to that of its run file."""
+
 NOT_OURS = "give a file that --benchmark-json wrote"
 
 _Decoded = TypeVar("_Decoded")
@@ -97,6 +101,19 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def journal_of(path: str) -> Path:
+    """Return where the run that writes this run file keeps its journal until the file is written."""
+    return Path(f"{path}{JOURNAL}")
+
+
+def recovery(journal: Path) -> str:
+    """Return what to do with the journal of a run that died."""
+    return (
+        f"`breakeven recover {one_line(journal, 300)}` makes a run file of it, or repeat the run with "
+        "--breakeven-resume"
+    )
+
+
 def load_json(path: str) -> Any:
     """Return the content of a JSON file.
 
@@ -107,6 +124,10 @@ def load_json(path: str) -> Any:
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
+        journal = journal_of(path)
+        if os.path.exists(journal):  # noqa: PTH110 - which accepts a name that is too long
+            problem = f"does not exist, but {journal.name} does: a run that died left it"
+            place.refuse(problem, recovery(journal))
         place.refuse("does not exist", "give the path of a run file, such as run.json")
     except IsADirectoryError:
         place.refuse("is a directory", "give the run files in it, such as DIR/*.json")

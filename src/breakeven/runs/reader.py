@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,7 +16,7 @@ from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.format import joined, one_line
 from breakeven.grouping import grouped
 from breakeven.runs.canary import moves
-from breakeven.runs.json_files import Place, load_json, moment_of
+from breakeven.runs.json_files import Place, journal_of, load_json, moment_of, recovery
 from breakeven.runs.machine import Machine, classes_of, partly_recorded, with_unique_labels
 from breakeven.runs.schema import REQUIRED, Run, parse
 
@@ -81,6 +82,7 @@ def read(paths: str | os.PathLike[str] | Paths) -> Runs:
         warnings=(
             *(f"left out: {reason}" for reason in left_out),
             *warnings,
+            *newer_journals(run.path for run in runs),
             *_partly_recorded(runs, classes),
         ),
         left_out=tuple(left_out),
@@ -117,6 +119,18 @@ def read_side(paths: Paths) -> list[Run]:
             )
         runs[run.digest] = run
     return list(runs.values())
+
+
+def newer_journals(paths: Iterable[str]) -> list[str]:
+    """Return a line for each run file beside which a newer run left its journal."""
+    found = []
+    for path in paths:
+        journal = journal_of(path)
+        with suppress(OSError):  # there is no journal
+            if journal.stat().st_mtime_ns > Path(path).stat().st_mtime_ns:
+                name = one_line(journal.name, 300)
+                found.append(f"{name} is newer: a run that died left it; {recovery(journal)}")
+    return found
 
 
 def newest(directory: str | os.PathLike[str]) -> Path:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import accumulate
 from statistics import median
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ from breakeven.device_names import is_cpu
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.runs.flags import recorded_flags
+from breakeven.runs.flags import recorded_flags, recorded_losses
 from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, is_amount, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.stats.intervals import median_of_sorted
@@ -37,11 +38,15 @@ _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by on
 _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
+_Counts = list[Annotated[int, msgspec.Meta(ge=0)]]
 
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """The recorded facts of a case besides its rounds: base units, None if unknown."""
+    """The recorded facts of a case besides its rounds: base units, None if unknown.
+
+    `lost` has a phrase for each process that lost the case's rounds.
+    """
 
     device_name: str | None = None
     flops_unknown: str | None = None
@@ -72,17 +77,19 @@ class CaseFacts:
     sustained_high_s: float | None = None
     sustained_clock_mhz: float | None = None
     parts_s: Mapping[str, float] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> CaseFacts:
         """Return the facts in `info`, an ``extra_info``; impossible values are omitted."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
         amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
-        return cls(**texts, **amounts, parts_s=_amounts_of(info.get("parts_s")))
+        parts_s = _amounts_of(info.get("parts_s"))
+        return cls(**texts, **amounts, parts_s=parts_s, lost=recorded_losses(info))
 
     @classmethod
     def over_runs(cls, several: Iterable[CaseFacts]) -> CaseFacts:
-        """Return the median of each number over the runs that have it, and the first text."""
+        """Return the median of each number over the runs that have it, the first text, and all losses."""
         known = list(several)
         if len(known) == 1:
             return known[0]
@@ -90,11 +97,12 @@ class CaseFacts:
         texts = {key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS}
         parts = grouped(item for one in known for item in one.parts_s.items())
         facts: dict[str, Any] = {**texts, **amounts}
-        return cls(**facts, parts_s={part: float(median(values)) for part, values in parts.items()})
+        facts["parts_s"] = {part: float(median(values)) for part, values in parts.items()}
+        return cls(**facts, lost=tuple(dict.fromkeys(text for one in known for text in one.lost)))
 
 
 _TEXTS = ("device_name", "flops_unknown")
-_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, "parts_s"))
+_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, "parts_s", "lost"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,16 +128,23 @@ class CaseResult:
         """The rounds of each process of the run, in seconds, empty for a process that gave none."""
         if not self.processes:
             return (self.times_s,)
-        return tuple(np.split(self.times_s, np.cumsum(self.processes)[:-1]))
+        ends = accumulate(self.processes)
+        return tuple(self.times_s[end - n : end] for n, end in zip(self.processes, ends, strict=True))
 
     @cached_property
     def process_medians_s(self) -> NDArray[np.float64]:
         """The median of each process of the run, shape (processes,), seconds; NaN where one gave no round."""
-        if not len(self.times_s):
+        if not len(self.times_s) or not self.processes:
             return np.array([self.median_s])
-        return np.array(
-            [median_of_sorted(np.sort(sample)) if len(sample) else math.nan for sample in self.samples]
-        )
+        if len(set(self.processes)) == 1:  # the usual case, at a fraction of the time
+            ordered, n = np.sort(self.times_s.reshape(len(self.processes), -1), axis=1), self.processes[0]
+            return np.asarray((ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2)
+        return np.array(_process_medians(self.times_s, self.processes))
+
+    @property
+    def timed_processes(self) -> int:
+        """The number of processes that gave a round."""
+        return int(np.isfinite(self.process_medians_s).sum())
 
     @property
     def waits(self) -> bool:
@@ -143,8 +158,8 @@ class Run:
 
     `cases` are keyed by name, in the order of the file. `state` is the recorded state of the machine during
     the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
-    each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `name` is
-    unique among the runs that were read together.
+    each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `is_complete`
+    is whether the run reached its end. `name` is unique among the runs that were read together.
     """
 
     path: str
@@ -159,6 +174,7 @@ class Run:
     state: Mapping[str, Any] = field(default_factory=dict)
     device_init_s: Mapping[str, float] = field(default_factory=dict)
     plain: int = 0
+    is_complete: bool = True
     digest: str = ""
     name: str = ""
 
@@ -245,6 +261,7 @@ def parse(path: str, *, plain: bool) -> Run:
         state=state,
         device_init_s=_amounts_of(state.get("device_init_s")),
         plain=passed_over,
+        is_complete=mapping(content.get("breakeven")).get("complete") is not False,
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
 
@@ -299,21 +316,37 @@ def _case(benchmark: Mapping[str, Any], here: Place, machine: str, plain: bool) 
         key = _key(info, here.at("extra_info"), machine)
         processes = _processes(info, here.at("extra_info.processes"), len(times_s))
         flags, facts = recorded_flags(info), CaseFacts.of(info)
-        case = CaseResult(key.label(), key, times_s, median_s, flags, facts, processes)
-        if len(processes) > 1:  # the process is the replicate, however many rounds it gave
-            return replace(case, median_s=float(np.nanmedian(case.process_medians_s)))
-        return case
+        center_s = _center(times_s, processes) if median_s is None else median_s
+        return CaseResult(key.label(), key, times_s, center_s, flags, facts, processes)
     name = benchmark.get("fullname") or benchmark.get("name")
     if not isinstance(name, str):
         here.at("fullname").refuse("is missing, and nothing else identifies the case", MEASURE_AGAIN)
-    return CaseResult(name, None, times_s, median_s)
+    return CaseResult(name, None, times_s, _center(times_s, ()) if median_s is None else median_s)
+
+
+def _center(times_s: NDArray[np.float64], processes: Sequence[int]) -> float:
+    """Return the median of the processes' medians: the process is the replicate, whatever its rounds."""
+    if len(processes) < 2:
+        return median_of_sorted(np.sort(times_s))
+    return median(known for known in _process_medians(times_s, processes) if not math.isnan(known))
+
+
+def _process_medians(times_s: NDArray[np.float64], processes: Sequence[int]) -> list[float]:
+    """Return the median of each process; NaN where one gave no round."""
+    medians, start = [], 0
+    for count in processes:
+        ordered = times_s[start : start + count].copy()
+        ordered.sort()  # np.split and np.sort would double the time of reading a case
+        medians.append(median_of_sorted(ordered) if count else math.nan)
+        start += count
+    return medians
 
 
 def _processes(info: Mapping[str, Any], here: Place, rounds: int) -> tuple[int, ...]:
     """Return how many rounds each process gave; empty where the file does not record it."""
     if info.get("processes") is None or not rounds:
         return ()
-    counts = here.decode(info["processes"], list[Annotated[int, msgspec.Meta(ge=0)]], MEASURE_AGAIN)
+    counts = here.decode(info["processes"], _Counts, MEASURE_AGAIN)
     if sum(counts) != rounds:
         here.refuse(f"its numbers of rounds sum to {sum(counts)}, and `data` has {rounds}", MEASURE_AGAIN)
     return tuple(counts)
@@ -332,14 +365,15 @@ def _key(info: Mapping[str, Any], here: Place, machine: str) -> CaseKey:
     return found.key(machine)
 
 
-def _timing(benchmark: Mapping[str, Any], here: Place, plain: bool) -> tuple[NDArray[np.float64], float]:
-    """Return the rounds and their median; without rounds, the median in the file if that is allowed."""
+def _timing(
+    benchmark: Mapping[str, Any], here: Place, plain: bool
+) -> tuple[NDArray[np.float64], float | None]:
+    """Return the rounds; without rounds, the median in the file if that is allowed."""
     stats = benchmark.get("stats")
     if not isinstance(stats, dict):
         here.at("stats").refuse("is missing", NOT_OURS)
     if stats.get("data") is not None:
-        times_s = _times(stats["data"], here.at("stats.data"))
-        return times_s, median_of_sorted(np.sort(times_s))
+        return _times(stats["data"], here.at("stats.data")), None
     if not plain:
         here.at("stats.data").refuse(
             "is missing", "a report needs every round: measure with --benchmark-save-data"

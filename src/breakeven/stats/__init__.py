@@ -1,6 +1,7 @@
 """Statistics on plain arrays: no files, no data frames, no clock, and every random draw from a given seed.
 
-- `intervals`: the 95% interval of a median, and of a ratio of two medians over one or several runs.
+- `intervals`: the 95% interval of a median, and of a ratio of two medians, from the rounds of one process.
+- `processes`: the same over processes, with variances that similar cases improve, and draws that they share.
 - `drift`: one step in the rounds of a case.
 - `crossing`: the batch size from which one device is faster than another, with its interval and status.
 - `regression`: ratio, test and verdict of each case between two sets of runs; `verdict` lists the verdicts.

@@ -27,6 +27,13 @@ THRESHOLD = 0.03
 SIGNIFICANCE = 0.0007
 """The largest p-value of a change, after the correction for choosing its place."""
 
+PLACE_DEVIANCE = 7.35
+"""Places of a change with twice the log likelihood ratio to the best one up to this hold the true one in 95%.
+
+On either side of the true place the log likelihood is a Brownian motion with a drift downward, whose maximum
+is exponential; the best place is the larger one of two: ``(1 - exp(-7.35 / 2)) ** 2 = 0.95``.
+"""
+
 _PENALTY = 1.0
 """Times log(n), in units of the long-run variance: low, because the gates decide afterwards."""
 
@@ -74,6 +81,26 @@ class Findings:
         """The degrees of freedom of the variance of one run, at least 2."""
         square = self.noise.rho**2  # squared values of an AR(1) process correlate by rho squared
         return max(2.0, (len(self.winsorized) - len(self.levels)) * (1 - square) / (1 + square))
+
+
+def may_be_at(values: Array, noise: AR1Noise, at: int, other: int) -> bool:
+    """Return whether a change found before run `at` may, at 95%, be one before run `other`.
+
+    Args:
+        values: the logarithms of the two levels, of which the second begins at `at`.
+        noise: around the levels.
+        at: the first run after the change.
+        other: likewise, of the other place; False if that leaves one of the levels empty.
+    """
+    if not 0 < other < len(values):
+        return False
+    return _gain(values, at) - _gain(values, other) <= PLACE_DEVIANCE * noise.tau * noise.sd**2
+
+
+def _gain(values: Array, at: int) -> float:
+    """Return by how much two levels reduce the sum of squares around one."""
+    before, after = values[:at], values[at:]
+    return len(before) * len(after) / len(values) * float(after.mean() - before.mean()) ** 2
 
 
 def find_changes(values: Array, threshold: float = THRESHOLD) -> Findings:

@@ -2,13 +2,13 @@
 
 - One sample: order statistics, whose ranks widen with the autocorrelation of the rounds.
 - A ratio of two samples: a bootstrap of both medians that accounts for the autocorrelation in the same way.
-- Several runs: a bootstrap over the runs, or, with too few of them, draws from Student's t distribution.
+
+Of several processes: `breakeven.stats.processes`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,15 +24,11 @@ LEVEL = 0.95
 MIN_ROUNDS = 6
 """Five rounds are too few: the interval from the smallest to the largest covers 1 - 2/2**5 = .9375."""
 
-MIN_BOOTSTRAP_RUNS = MIN_ROUNDS
-"""With fewer runs a bootstrap is too narrow: two cover .59 instead of .95, three .77, five .93."""
-
 RESAMPLES = 2000
 """Resamples of each case: 50 draws lie beyond each end of a 95% interval."""
 
 _TAIL = (1 - LEVEL) / 2
 _MAX_LOG = math.log(np.finfo(float).max)
-_MAX_DRAWN_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed what a float holds
 _MIN_LAG1 = 0.5  # in standard errors; a smaller lag-1 autocorrelation counts as independence
 
 
@@ -95,6 +91,28 @@ def median_interval(times: ArrayLike) -> MedianInterval:
     reach = (middle - _low_rank(n)) * math.sqrt(tau)
     low = max(1, math.floor(middle - reach))
     return MedianInterval(float(ordered[low - 1]), median, float(ordered[n - low]), n, tau)
+
+
+def pooled_half_width(times: Array, rounds: NDArray[np.int64], medians: Array) -> float | None:
+    """Return half the width of the interval of a median that the rounds of several processes allow.
+
+    Each process's rounds are taken relative to their own median, so that only the noise within processes
+    counts. None for fewer than `MIN_ROUNDS` rounds, without those that are alone in their process.
+
+    Args:
+        times: the rounds of the first process in their order, then those of the next.
+        rounds: how many each process gave, shape (processes,).
+        medians: of each process, positive; any value where it gave none.
+
+    Returns:
+        Relative to the median.
+    """
+    of = np.repeat(np.arange(len(rounds)), rounds)
+    several = rounds[of] > 1
+    of = of[several]
+    # The median of few rounds follows them, as the mean of n follows each by 1 / n.
+    away = (times[several] / medians[of] - 1) * np.sqrt(rounds[of] / (rounds[of] - 1))
+    return median_interval(1 + away).half_width if len(away) else None
 
 
 def autocorrelation_time(times: ArrayLike) -> float:
@@ -160,74 +178,6 @@ def resampled_medians(times: ArrayLike, rng: np.random.Generator, resamples: int
     half = (n + 1) / 2
     quantiles = 0.5 + (rng.beta(half, half, resamples) - 0.5) * math.sqrt(autocorrelation_time(values))
     return np.interp(quantiles * n - 0.5, np.arange(n), np.sort(values))
-
-
-def resampled_over_runs(
-    samples: Sequence[ArrayLike], run_draws: Array, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> Array:
-    """Return bootstrap medians over runs, shape ``(resamples,)``, in the unit of the samples.
-
-    The bootstrap is hierarchical: each resample draws as many runs as there are, with replacement, resamples
-    the rounds within each, and takes the median of their medians.
-
-    Args:
-        samples: the rounds of each run.
-        run_draws: uniform in [0, 1), shape ``(resamples, at least len(samples))``; selects the runs. Two
-            devices measured in the same processes must share them: then the same processes are drawn for
-            both, and their common noise cancels in a ratio.
-        rng: the source of every other draw.
-        resamples: the number of medians to draw.
-
-    Raises:
-        ValueError: as in `median_interval`, or without a sample.
-    """
-    if not samples:
-        raise ValueError("there is no sample to resample")
-    within = np.stack([resampled_medians(sample, rng, resamples) for sample in samples])
-    if len(samples) == 1:
-        return np.asarray(within[0], dtype=float)
-    selected = (run_draws[:resamples, : len(samples)] * len(samples)).astype(int)
-    return np.asarray(np.median(within[selected, np.arange(resamples)[:, None]], axis=1), dtype=float)
-
-
-@dataclass(frozen=True, eq=False)
-class RunDraws:
-    """Random draws for the runs of one machine class; each array has a row per resample and a column per run.
-
-    `choices` is uniform in [0, 1) and selects runs. `normals`, and `squares` of other standard normals, make
-    draws from Student's t distribution. All devices of a machine class share them, so that the noise of their
-    common processes cancels in a ratio.
-    """
-
-    choices: Array
-    normals: Array
-    squares: Array
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, runs: int, resamples: int = RESAMPLES) -> RunDraws:
-        """Return new draws for up to `runs` runs."""
-        shape = (resamples, runs)
-        return cls(rng.random(shape), rng.standard_normal(shape), rng.standard_normal(shape) ** 2)
-
-
-def student_over_runs(medians: Sequence[float], places: Sequence[int], draws: RunDraws) -> Array:
-    """Return draws of the typical time of a few runs, shape ``(resamples,)``, in the unit of the medians.
-
-    The logarithms follow Student's t distribution around their mean, with one degree of freedom less than
-    there are runs, so that the unknown noise between runs (which includes that of the rounds) sets the width.
-    Each draw is linear in the logarithms: the ratio of two devices' draws is that of a paired t-test.
-
-    Args:
-        medians: of at least 2 runs, positive.
-        places: the column of `draws` of each run.
-        draws: shared by all cases of a machine class.
-    """
-    logs = np.log(np.asarray(medians, dtype=float))
-    runs = len(logs)
-    away = draws.normals[:, places] @ (logs - logs.mean()) / math.sqrt(runs * (runs - 1))
-    scale = np.sqrt(draws.squares[:, : runs - 1].mean(axis=1))
-    drawn = np.clip(logs.mean() + away / scale, -_MAX_DRAWN_LOG, _MAX_DRAWN_LOG)
-    return np.asarray(np.exp(drawn), dtype=float)
 
 
 def interval_of_draws(draws: Array) -> tuple[float | None, float | None]:

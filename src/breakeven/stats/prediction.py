@@ -91,13 +91,19 @@ def expect(values: Array, findings: Findings) -> Expected | None:
     return Expected(mean, se, findings.dof, float(values[-1]), residuals)
 
 
-def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) -> list[Judgment]:
+def judge(
+    expected: Sequence[Expected], worse: Sequence[int], threshold: float, first: Sequence[bool] = ()
+) -> list[Judgment]:
     """Return a judgment for each series of one run.
+
+    The series to watch first have half of the false alarms to themselves, so that many others do not widen
+    their intervals.
 
     Args:
         expected: of each series.
         worse: 1 for a series in which larger is worse, -1 for one in which smaller is worse.
         threshold: ignore relative changes below this size.
+        first: whether each series is one to watch first; none by default.
     """
     # A series that never changes does not show the machine's spikes.
     moving = [item.residuals for item in expected if item.residuals.any()]
@@ -107,11 +113,17 @@ def judge(expected: Sequence[Expected], worse: Sequence[int], threshold: float) 
         (-_usual_limit(-e.residuals[::-1], mirrored), _usual_limit(e.residuals, pooled)) for e in expected
     ]
     p_values = [1.0 if low <= e.t <= high else e.p for e, (low, high) in zip(expected, usual, strict=True)]
-    alpha = false_alarm_level(p_values)
-    return [_judgment(*one, alpha, threshold) for one in zip(expected, worse, usual, strict=True)]
+    family = list(first) or [False] * len(expected)
+    rate = FALSE_DISCOVERY_RATE / max(1, len(set(family)))
+    level = {
+        one: false_alarm_level([p for p, of in zip(p_values, family, strict=True) if of == one], rate)
+        for one in set(family)
+    }
+    alphas = [level[one] for one in family]
+    return [_judgment(*one, threshold) for one in zip(expected, worse, usual, alphas, strict=True)]
 
 
-def false_alarm_level(p_values: Sequence[float]) -> float:
+def false_alarm_level(p_values: Sequence[float], rate: float = FALSE_DISCOVERY_RATE) -> float:
     """Return the probability at which each series' interval may be left by chance.
 
     It is the largest p-value that Benjamini and Hochberg's procedure rejects, ``rate * k / n`` for k
@@ -124,8 +136,8 @@ def false_alarm_level(p_values: Sequence[float]) -> float:
     """
     if not p_values:
         return MAX_FALSE_ALARM
-    rejected = int((benjamini_hochberg(np.array(p_values)) <= FALSE_DISCOVERY_RATE).sum())
-    return min(MAX_FALSE_ALARM, FALSE_DISCOVERY_RATE * max(1, rejected) / len(p_values))
+    rejected = int((benjamini_hochberg(np.array(p_values)) <= rate).sum())
+    return min(MAX_FALSE_ALARM, rate * max(1, rejected) / len(p_values))
 
 
 def _usual_limit(own: Array, pooled: Array) -> float:

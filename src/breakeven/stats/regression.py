@@ -1,10 +1,11 @@
 """Baseline against candidate, case by case: ratio, interval, q-value and verdict.
 
-The replicate is the run, not the round: rounds of one process share its noise. The run-to-run variance of a
-case is shrunk toward that of all cases (`breakeven.stats.empirical_bayes`). The test is whether a case became
-slower or faster by more than the threshold (TREAT: McCarthy and Smyth, Bioinformatics 25, 2009), and at most
-5% of the cases reported as changed are false alarms (Benjamini and Hochberg, 1995). A shift that all cases
-share is never subtracted: that would hide a slowdown of everything.
+The replicate is the run, not the round: rounds of one process share its noise, and the processes of one run
+share that of its time. The run-to-run variance of a case is shrunk toward that of all cases
+(`breakeven.stats.empirical_bayes`). The test is whether a case became slower or faster by more than the
+threshold (TREAT: McCarthy and Smyth, Bioinformatics 25, 2009), and at most 5% of the cases reported as
+changed are false alarms (Benjamini and Hochberg, 1995). A shift that all cases share is never subtracted:
+that would hide a slowdown of everything.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def estimate_noise(groups: list[Array]) -> CaseNoise:
     Args:
         groups: each of shape (cases, runs), log seconds, NaN where a run lacks the case.
     """
-    residuals = np.concatenate([group - _means(group)[:, None] for group in groups], axis=1)
+    residuals = np.concatenate([group - means(group)[:, None] for group in groups], axis=1)
     squares = np.nansum(residuals**2, axis=1)
     df = sum(np.maximum(np.isfinite(group).sum(axis=1) - 1, 0) for group in groups).astype(float)
     variances = np.divide(squares, df, out=np.full(len(df), np.nan), where=df > 0)
@@ -109,7 +110,7 @@ def effects(
         noise = _with_floor(noise, estimate_noise([floor]))
     posterior, df = posterior_variances(noise)
     n_baseline, n_candidate = (np.isfinite(side).sum(axis=1) for side in (baseline, candidate))
-    log_ratio = _means(candidate) - _means(baseline)
+    log_ratio = means(candidate) - means(baseline)
     known = np.isfinite(log_ratio) & (df >= 1)
     with np.errstate(divide="ignore"):
         se = np.where(known, np.sqrt(posterior * (1 / n_baseline + 1 / n_candidate)), np.nan)
@@ -173,7 +174,8 @@ def case_verdict(q: float, log_ratio: float, half_width: float, resolution: floa
     """
     if q <= ALPHA:
         return Verdict.REGRESSED if log_ratio > 0 else Verdict.IMPROVED
-    return Verdict.UNCHANGED if half_width <= resolution else Verdict.INCONCLUSIVE
+    is_known = half_width <= resolution and not math.isnan(q)
+    return Verdict.UNCHANGED if is_known else Verdict.INCONCLUSIVE
 
 
 def _with_floor(own: CaseNoise, floor: CaseNoise) -> CaseNoise:
@@ -191,7 +193,7 @@ def _with_floor(own: CaseNoise, floor: CaseNoise) -> CaseNoise:
     )
 
 
-def _means(group: Array) -> Array:
+def means(group: Array) -> Array:
     """Return the mean over runs, NaN where there is none (`np.nanmean` would warn)."""
     counts = np.isfinite(group).sum(axis=1)
     empty = np.full(len(group), np.nan)

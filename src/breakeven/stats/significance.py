@@ -1,4 +1,4 @@
-"""p-values: Student's t distribution and the false discovery rate."""
+"""p-values: Student's t distribution, the false discovery rate, and repeated looks at growing data."""
 
 from __future__ import annotations
 
@@ -42,3 +42,19 @@ def benjamini_hochberg(p: Array) -> Array:
     ranks = np.arange(len(order), 0, -1)
     q[order] = np.minimum(1.0, np.minimum.accumulate(p[order] * len(order) / ranks))
     return q
+
+
+def look_penalty(look: int, *, is_last: bool) -> int:
+    """Return the factor of a q-value at one of several looks at data that grow from look to look.
+
+    Each look has a share of the error rate, ``1 / (look * (look + 1))``, and the last one what is left of it.
+    So the shares sum to 1, however many looks there are (Bonferroni; the looks may correlate in any way).
+
+    >>> [look_penalty(look, is_last=look == 4) for look in (1, 2, 3, 4)]
+    [2, 6, 12, 4]
+
+    Args:
+        look: its number, counted from 1.
+        is_last: whether no other look can follow; what the data show must not decide this.
+    """
+    return look if is_last else look * (look + 1)

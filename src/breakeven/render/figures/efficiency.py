@@ -45,7 +45,7 @@ def _plot(report: Report, phases: _Phases) -> Figure:
     figure = new_figure(
         report,
         0.5 + 0.95 * len(shown),
-        "Achieved work per second (median, 95% interval)",
+        f"Achieved work per second (95% interval {report.interval_scope()})",
         handles=device_handles(report, every),
         notes=missing_note(len(models) - len(shown)),
         x_label="batch size",

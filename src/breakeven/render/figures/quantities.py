@@ -29,11 +29,12 @@ def _drawing(
     point: Callable[[Any], Point | None],
     text: Callable[[Report, Curves], str],
 ) -> Drawing[Curves]:
-    """Return the figure of a quantity; heading and label may contain ``{phase}`` or ``{step}``."""
+    """Return the figure of a quantity; heading and label contain ``{phase}``, ``{step}`` or ``{scope}``."""
 
     def plot(report: Report, curves: Curves) -> Figure:
         name = fmt.shortened(str(phase(report)), 30)
         names = {"phase": name, "step": "training step" if name == "train" else name}
+        names["scope"] = report.interval_scope(phase(report))
         return panels(report, curves, PanelStyle(heading.format(**names), y_label.format(**names), formatter))
 
     return Drawing(
@@ -101,7 +102,7 @@ STEP_TIME = _drawing(
     "Step time",
     "Lower is faster: each line is a device, its markers are medians, and its band is the 95% interval.",
     "There is no figure of step times, because all measured times are zero.",
-    heading="Time of a {step} (median, 95% interval)",
+    heading="Time of a {step} (95% interval {scope})",
     y_label="time of a {step}",
     formatter=SECONDS_FORMAT,
     phase=main_phase,
@@ -113,7 +114,7 @@ THROUGHPUT = _drawing(
     "Throughput",
     "Higher is faster: training samples per second; where a line is flat, larger batches have no benefit.",
     "There is no figure of throughput, because no whole training step was timed.",
-    heading="Throughput of training (median, 95% interval)",
+    heading="Throughput of training (95% interval {scope})",
     y_label="samples/s",
     formatter=SCALED,
     phase=lambda _: "train",

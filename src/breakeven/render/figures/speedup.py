@@ -44,8 +44,9 @@ def _plot(report: Report, lines: _Lines) -> Figure:
 
     baselines = dict.fromkeys(baseline_of(line).device for of_model in lines.values() for line in of_model)
     over = fmt.shortened(", ".join(baselines), 20)
+    scope = report.interval_scope(report.headline)
     style = PanelStyle(
-        title=f"Speedup over {over} ({report.headline}, median, 95% interval)",
+        title=f"Speedup over {over} ({report.headline}, 95% interval {scope})",
         y_label=f"speedup over {over}",
         formatter=RATIOS,
         base=2,

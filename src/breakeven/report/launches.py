@@ -1,0 +1,87 @@
+"""Machines on which the launches of an accelerator take another time in every process.
+
+The host queues the work of a small step for longer than the device computes, so its time is that of the host,
+which on some machines (virtual ones with noisy neighbors) varies by a quarter from process to process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from breakeven import format as fmt
+from breakeven.grouping import grouped
+from breakeven.phases import HEADLINE
+from breakeven.report.bound import Bound
+from breakeven.report.estimates import Estimate
+from breakeven.report.speedup import DeviceVerdict
+from breakeven.report.text import DisplayNames, ModelNames, time_text
+from breakeven.report.variants import Variant
+from breakeven.runs.machine import Machine
+
+VARYING = 0.1
+"""A log standard deviation of launch-bound steps from process to process above which the answer shows it."""
+
+
+@dataclass(frozen=True)
+class VaryingLaunches:
+    """An accelerator whose launch-bound steps vary from process to process, by a log-sd of `launch`.
+
+    `other` is that of its steps that the device bounds, `graph` the fastest cell that was captured as a CUDA
+    graph, with its plain form; None where there is none.
+    """
+
+    device: str
+    machine: str
+    launch: float
+    other: float | None
+    graph: tuple[Estimate, Estimate] | None
+
+
+def varying_launches(cases: Sequence[Estimate], ways: Iterable[Variant]) -> list[VaryingLaunches]:
+    """Return the accelerators whose launch-bound steps vary from process to process."""
+    table = {case.key: case for case in cases}
+    spreads = grouped(
+        ((case.key.device, case.key.machine), (case.bound, float(np.nanstd(case.log_medians, ddof=1))))
+        for case in cases
+        if case.key.phase == HEADLINE and case.processes > 1 and case.median_s > 0
+    )
+    captured = grouped(
+        (way.place, way)
+        for way in ways
+        if way.capture_s is not None and way.row.verdict is DeviceVerdict.FASTER
+    )
+    found = []
+    for (device, machine), steps in spreads.items():
+        launch = [log_sd for bound, log_sd in steps if bound is Bound.LAUNCH]
+        other = [log_sd for bound, log_sd in steps if bound is Bound.COMPUTE]
+        if not launch or median(launch) <= VARYING:
+            continue
+        best = max(captured.get((device, machine), ()), key=lambda way: way.row.speedup or 0.0, default=None)
+        graph = None if best is None else (table[best.row.candidate], table[best.row.baseline])
+        found.append(
+            VaryingLaunches(device, machine, median(launch), median(other) if other else None, graph)
+        )
+    return found
+
+
+def launch_sentence(found: VaryingLaunches, machines: Iterable[Machine], models: ModelNames) -> str:
+    """Return by how much the launches of a machine vary, and what helps."""
+    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
+    other = "" if found.other is None else f" (those that the device bounds by {fmt.percent(found.other)})"
+    helps = "more processes help (--breakeven-processes)"
+    if found.graph is not None:
+        captured, plain = found.graph
+        helps += (
+            f", and so does a CUDA graph: {time_text(captured)} instead of {time_text(plain)} "
+            f"({models[plain.key.model]}, batch {plain.key.batch_size})"
+        )
+    elif found.device.startswith("cuda"):
+        helps += ", and so do CUDA graphs"
+    return (
+        f"Launch-bound steps on {names.device(found.device, found.machine)} vary by "
+        f"{fmt.percent(found.launch)} from process to process{other}: {helps}."
+    )

@@ -1,0 +1,104 @@
+"""Ratios of two cases, process by process: what disturbs a process disturbs both and cancels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breakeven.grouping import grouped
+from breakeven.phases import WHOLE_STEPS
+from breakeven.report.estimates import Estimate, seed_of
+from breakeven.stats.intervals import RatioInterval, ratio_of_draws
+from breakeven.stats.processes import ProcessIntervals, process_intervals
+
+Array = NDArray[np.float64]
+
+MIN_PAIRS = 2
+"""With fewer processes that timed both cases, their draws are compared instead."""
+
+
+@dataclass(frozen=True)
+class Ratio(RatioInterval):
+    """A ratio of two cases with its 95% interval, and its draws, one per resample; None where unknown.
+
+    `processes` counts those that timed both cases, 1 where the two could not be paired. `log_sd` is the
+    standard deviation of the ratio's logarithm between them, improved by similar pairs, with `df` degrees of
+    freedom; None where it is unknown.
+    """
+
+    draws: Array | None = field(default=None, compare=False, repr=False)
+    processes: int = 1
+    log_sd: float | None = None
+    df: float | None = None
+
+
+Pair = tuple[Estimate, Estimate]
+
+
+def ratios(pairs: Sequence[Pair]) -> list[Ratio]:
+    """Return numerator / denominator of each pair, with variances improved by the similar ones among them.
+
+    Pairs are similar if they have the same devices, kinds of phase and bottlenecks.
+    """
+    logs = [_log_ratios(pair) for pair in pairs]
+    groups = grouped(
+        (_group(pair), index)
+        for index, pair in enumerate(pairs)
+        if all(case.judged for case in pair) and np.isfinite(logs[index]).sum() >= MIN_PAIRS
+    )
+    found: dict[int, Ratio] = {}
+    for members in groups.values():
+        least = [math.hypot(*(math.log1p(case.rounds_half_width) for case in pairs[i])) for i in members]
+        pool = pairs[members[0]][0].pool
+        together = process_intervals(
+            np.stack([logs[i] for i in members]),
+            pool,
+            np.array(least),
+            [seed_of(pairs[i][0].key) ^ seed_of(pairs[i][1].key) for i in members],
+        )
+        found.update((i, _paired(together, row)) for row, i in enumerate(members))
+    return [found.get(index) or _unpaired(pair) for index, pair in enumerate(pairs)]
+
+
+def _log_ratios(pair: Pair) -> Array:
+    """Return the log ratio in each process, NaN where one lacks a case; empty on different machines."""
+    numerator, denominator = pair
+    if numerator.pool is not denominator.pool:
+        return np.empty(0)
+    return numerator.log_medians - denominator.log_medians
+
+
+def _group(pair: Pair) -> tuple[object, ...]:
+    return (
+        pair[0].key.machine,
+        *((case.key.device, case.key.phase in WHOLE_STEPS, case.bound) for case in pair),
+    )
+
+
+def _paired(found: ProcessIntervals, row: int) -> Ratio:
+    ratio, known = math.exp(found.center[row]), bool(found.df[row])
+    return Ratio(
+        low=min(math.exp(found.low[row]), ratio) if known else None,
+        ratio=ratio,
+        high=max(math.exp(found.high[row]), ratio) if known else None,
+        draws=np.exp(found.draws[row]),
+        processes=int(found.n[row]),
+        log_sd=float(found.sd[row]) if known else None,
+        df=float(found.df[row]) if known else None,
+    )
+
+
+def _unpaired(pair: Pair) -> Ratio:
+    numerator, denominator = pair
+    found = ratio_of_draws(numerator.median_s, denominator.median_s, numerator.draws, denominator.draws)
+    judged = numerator.judged and denominator.judged
+    return Ratio(
+        low=found.low if judged else None,
+        ratio=found.ratio,
+        high=found.high if judged else None,
+        draws=numerator.draws / denominator.draws if found.low is not None else None,
+    )
