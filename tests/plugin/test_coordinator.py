@@ -360,9 +360,9 @@ def test_a_journal_that_cannot_be_flushed(new, monkeypatch):
     run = new("a")
     run.script("a+", "end")
 
-    def full(*_):
+    def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run.file, "flush", full)
+    monkeypatch.setattr("breakeven.runs.journal.os.fsync", full)
     with pytest.raises(JournalUnwritableError, match=r"cannot be written \(No space left on device\)"):
         run.run()

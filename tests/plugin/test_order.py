@@ -138,11 +138,35 @@ def test_other_tests_stay(bench):
     assert bench.notes() == ["test_a", "2", "1", "test_b"]
 
 
+def test_failed_first(bench):
+    """Where another plugin changes the order after that, the order of the run is recorded."""
+    bench.write(PAIR.replace("    train", "    assert batch_size == 2\n    train")).run()
+    assert bench.file()["breakeven"]["processes"][0]["order"] == ["pair batch=2", "pair batch=1"]
+
+    bench.run("--ff")
+
+    assert bench.file()["breakeven"]["processes"][0]["order"] == ["pair batch=1", "pair batch=2"]
+
+
+SHUFFLES = """
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    items.reverse()
+"""
+
+
 def test_other_orders_do_not_matter(bench):
     """A plugin that shuffles tests changes nothing: a machine's drift is that of the seeded order."""
-    bench.write(PAIR.replace("    train", "    assert batch_size == 2\n    train")).run()
-    bench.run("--ff")
-    assert bench.file()["breakeven"]["processes"][0]["order"] == ["pair batch=2", "pair batch=1"]
+    bench.write(GRID).run("--breakeven-seed=3")
+    order, timed = bench.file()["breakeven"]["processes"][0]["order"], bench.timed()
+
+    bench.pytester.makeconftest(SHUFFLES)
+    bench.run("--breakeven-seed=3")
+
+    assert bench.file()["breakeven"]["processes"][0]["order"] == order
+    assert bench.timed() == timed
 
 
 def test_headline_first(bench):

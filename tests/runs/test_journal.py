@@ -8,7 +8,14 @@ import pytest
 
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.runs import journal as module
-from breakeven.runs.journal import JournalFile, encoded, journal_of, read_journal, refuse_differences
+from breakeven.runs.journal import (
+    JournalFile,
+    JournalUnwritableError,
+    encoded,
+    journal_of,
+    read_journal,
+    refuse_differences,
+)
 from support.journals import begun, ended, process, run_started, timed, untimed, write
 
 
@@ -124,9 +131,8 @@ def test_left(path):
 
     journal = read_journal(path)
 
-    assert [journal.left(number) for number in range(5)] == [
-        [], ["a", "a:forward"], ["a", "a:forward"], ["a"], ["a"]
-    ]  # fmt: skip
+    left = [journal.left(number) for number in range(5)]
+    assert left == [[], ["a", "a:forward"], ["a"], ["a"], ["a"]]
     assert not journal.is_complete
 
 
@@ -167,7 +173,7 @@ def test_a_partial_write_is_continued(path, monkeypatch):
         return real(handle, raw[:size])
 
     monkeypatch.setattr(module.os, "write", write_some)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(JournalUnwritableError, match="No space left"):
         file.write(timed("a", 0, 1.0))
     file.write(timed("b", 0, 2.0))
 
