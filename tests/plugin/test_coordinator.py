@@ -304,3 +304,65 @@ def test_ctrl_c_ends_the_process(new):
         coordinator.run()
     assert running[0].ended == -15
     assert run.outcomes("a") == {0: "timed"}
+
+
+def test_max_failures(new):
+    """They count over the processes that crashes end, and over later ones."""
+    run = new("abcd", 2)
+    run.script("a-", "b!", code=-11)
+    run.run(max_failures=2)
+    assert run.started == [(0, ["a", "b", "c", "d"])]
+    assert run.journal.left(0) == ["c", "d"]
+
+
+def test_fewer_failures(new):
+    run = new("abc")
+    run.script("a-", "b!", code=-11)
+    run.script("c+", "end")
+    run.run(max_failures=3)
+    assert run.journal.is_complete
+
+
+@pytest.mark.parametrize("events", [("a+",), ("a+", "b+", "end")])
+def test_a_process_that_hangs_between_cases(new, events):
+    """Or at its exit: it costs no case."""
+    run = new("ab")
+    run.script(*events, code=None)
+    if "b+" not in events:
+        run.script("b+", "end")
+    run.run(timeout_s=10.0)
+    assert run.outcomes("a") == run.outcomes("b") == {0: "timed"}
+    assert 60.0 < run.time.now < 63.0
+
+
+def test_a_case_that_a_stopped_run_had_begun(new):
+    """It is measured again, and a process that takes long to start does not hang in it."""
+    run = new("ab")
+    run.file.write(CaseStarted(process=0, case="a"))
+    list(run.journal.read_on())
+    run.time.now = 1e6
+    run.script("a+", "b+", "end")
+    run.run()
+    assert run.started == [(0, ["a", "b"])]
+    assert run.outcomes("a") == {0: "timed"}
+
+
+def test_a_begun_case_is_not_blamed_for_a_failed_start(new):
+    run = new("ab")
+    run.file.write(CaseStarted(process=0, case="a"))
+    list(run.journal.read_on())
+    run.script(code=4)
+    with pytest.raises(UsageError, match="did not start"):
+        run.run()
+
+
+def test_a_journal_that_cannot_be_flushed(new, monkeypatch):
+    run = new("a")
+    run.script("a+", "end")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("breakeven.runs.journal.os.fsync", full)
+    with pytest.raises(JournalUnwritableError, match=r"cannot be written \(No space left on device\)"):
+        run.run()

@@ -148,6 +148,27 @@ def test_failed_first(bench):
     assert bench.file()["breakeven"]["processes"][0]["order"] == ["pair batch=1", "pair batch=2"]
 
 
+SHUFFLES = """
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    items.reverse()
+"""
+
+
+def test_other_orders_do_not_matter(bench):
+    """A plugin that shuffles tests changes nothing: a machine's drift is that of the seeded order."""
+    bench.write(GRID).run("--breakeven-seed=3")
+    order, timed = bench.file()["breakeven"]["processes"][0]["order"], bench.timed()
+
+    bench.pytester.makeconftest(SHUFFLES)
+    bench.run("--breakeven-seed=3")
+
+    assert bench.file()["breakeven"]["processes"][0]["order"] == order
+    assert bench.timed() == timed
+
+
 def test_headline_first(bench):
     """In each cell and on each device, the time of a whole step is known before the other phases."""
     bench.write(PAIR)

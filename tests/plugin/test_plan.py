@@ -123,3 +123,9 @@ def test_two_equal_cases(plan):
 
     with pytest.raises(UsageError, match=r"1 and 0 are the same case, mlp train cpu batch=1; rename"):
         plan((1, "train", "cpu"), (1, "train", "cpu"))
+
+
+def test_collected_twice(plan):
+    made = plan((1, "train", "cpu"))
+    with pytest.raises(UsageError, match="0 was collected twice; remove --keep-duplicates"):
+        made.add("0", CaseKey.of("mlp", 1, "train", "cpu"))

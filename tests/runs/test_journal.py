@@ -131,9 +131,8 @@ def test_left(path):
 
     journal = read_journal(path)
 
-    assert [journal.left(number) for number in range(5)] == [
-        [], ["a", "a:forward"], ["a"], ["a"], ["a"]
-    ]  # fmt: skip
+    left = [journal.left(number) for number in range(5)]
+    assert left == [[], ["a", "a:forward"], ["a"], ["a"], ["a"]]
     assert not journal.is_complete
 
 

@@ -31,7 +31,10 @@ def test_stopped_run(content, tmp_path):
         },
     ]  # fmt: skip
     assert found["breakeven"]["complete"] is False
-    assert found["machine_info"] == {"node": "n", "breakeven": {"class_id": "x", "state": {}}}
+    assert found["machine_info"] == {
+        "node": "n",
+        "breakeven": {"class_id": "x", "state": {"look": None, "loads": []}},
+    }
     path = tmp_path / "run.recovered.json"
     path.write_bytes(recovered_json(found))
     [run] = read(path).runs

@@ -111,7 +111,7 @@ class Coordinator:
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
-        self._seen, self._heard_s = set(), self._clock()
+        self._seen = set()
         self._journal.begun = None  # a resumed journal may end in a case
         while (code := running.poll()) is None:
             self._read()

@@ -25,8 +25,10 @@ class CasePlan:
         """Expect a case.
 
         Raises:
-            UsageError: another item has the same identity.
+            UsageError: another item has the same identity, or id.
         """
+        if nodeid in self.cases:
+            raise UsageError(f"{nodeid} was collected twice; remove --keep-duplicates")
         if case is not None:
             other = self._nodeids.setdefault(case, nodeid)
             if other != nodeid:

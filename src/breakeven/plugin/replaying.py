@@ -148,14 +148,18 @@ class ReplayingSession(BenchmarkSession):
 
     def summary(self, columns: int) -> list[str]:
         """Return the last lines of the run."""
+        lines: list[str] = []
         if self.is_kept:
             self._take_intervals_over_processes()
-            return super().summary(columns)
+            lines = super().summary(columns)
+            if self._timed <= self.timings.keys():
+                return lines
         stored = [one for processes in self.journal.ended.values() for one in processes.values()]
         if not stored:
-            return []
+            return lines
         timed = plural(sum(one.is_timed for one in stored), "timing")
         return [
+            *lines,
             "",
             f"breakeven: stopped with {timed} in {self.journal.path}; to go on, add --breakeven-resume to "
             "the command",
@@ -191,7 +195,8 @@ class ReplayingSession(BenchmarkSession):
         failed = {
             nodeid for nodeid, stored in ended.items() if any(one.is_failure for one in stored.values())
         }
-        session.items.sort(key=lambda item: (item.nodeid not in self._timed, item.nodeid in failed))
+        timed = self._timed
+        session.items.sort(key=lambda item: (item.nodeid not in timed, item.nodeid in failed))
 
     @property
     def _is_saved(self) -> bool:
