@@ -139,7 +139,7 @@ def test_other_tests_stay(bench):
 
 
 def test_failed_first(bench):
-    """Where another plugin changes the order after that, the order of the run is recorded."""
+    """Where another plugin changes the order of collection, the order of the run is recorded."""
     bench.write(PAIR.replace("    train", "    assert batch_size == 2\n    train")).run()
     assert bench.file()["breakeven"]["processes"][0]["order"] == ["pair batch=2", "pair batch=1"]
 

@@ -1,10 +1,13 @@
 """Processes joined: the order of the rounds, what most of them found, and what was lost in which."""
 
+import numpy as np
 import pytest
 
 from breakeven.runs.joining import NOT_REACHED, join, joined_machine, process_records, spent
 from breakeven.runs.journal import read_journal
 from support.journals import begun, ended, process, run_started, timed, untimed, write
+
+ROUNDS = (1.0, 1.0, 1.0)
 
 
 @pytest.fixture
@@ -24,13 +27,15 @@ def test_rounds_in_the_order_of_the_processes(journal):
 
 def test_lost(journal):
     """A process without rounds counts 0, and is evidence of the flag."""
-    rounds = [1.0] * 9
-    found = journal(timed("a", 0, *rounds), process(1), untimed("a", 1, "timeout", "slow"))
+    found = journal(timed("a", 0, 1.0), process(1), untimed("a", 1, "timeout", "slow"), timed("b", 0, 1.0))
     joined = join(found, "a")
-    assert list(joined.processes) == [9, 0, 0]
+    assert list(joined.processes) == [1, 0, 0]
     assert joined.lost == {1: "timeout: slow", 2: NOT_REACHED}
-    assert joined.extra_info["flags"] == ["lost"]
-    assert joined.extra_info["evidence"] == {"lost": {"processes": {"1": "timeout: slow", "2": NOT_REACHED}}}
+    assert joined.extra_info["flags"] == ["few_rounds", "lost"]
+    assert joined.extra_info["evidence"] == {
+        "few_rounds": {"rounds": 1},
+        "lost": {"processes": {"1": "timeout: slow", "2": NOT_REACHED}},
+    }
     assert joined.failure == ""
 
 
@@ -52,9 +57,9 @@ def test_flags_of_the_majority(journal):
     """With the evidence of the first process that gave the flag."""
     joined = join(
         journal(
-            timed("a", 0, *[1.0] * 9, flags=["drift"], evidence={"drift": {"n": 0}}, first_call_s=7),
-            timed("a", 1, 1.0, flags=["drift", "steps"], evidence={"drift": {"n": 1}, "steps": {}}),
-            timed("a", 2, 1.0, first_call_s=9),
+            timed("a", 0, *ROUNDS, flags=["drift"], evidence={"drift": {"n": 0}}, first_call_s=7),
+            timed("a", 1, *ROUNDS, flags=["drift", "steps"], evidence={"drift": {"n": 1}, "steps": {}}),
+            timed("a", 2, *ROUNDS, first_call_s=9),
         ),
         "a",
     )
@@ -64,8 +69,25 @@ def test_flags_of_the_majority(journal):
     assert joined.extra_info["warmup_rounds"] == 6
 
 
+def test_precision_of_all_rounds(journal):
+    """Each process alone is noisy at the target; together they reach it. Their levels do not count."""
+    rng = np.random.default_rng(0)
+    levels = (1.0, 1.3, 0.8)
+    samples = [(level * np.exp(0.02 * rng.standard_normal(40))).tolist() for level in levels]
+    lines = [
+        timed("a", number, *sample, flags=["noisy"], evidence={"noisy": {}}, target_precision=0.006)
+        for number, sample in enumerate(samples)
+    ]
+    info = join(journal(*lines), "a").extra_info
+    assert info["flags"] == []
+    assert info["half_width"] == pytest.approx(0.0045, rel=0.4)
+    lines[0].extra_info["target_precision"] = 0.002
+    info = join(journal(*lines), "a").extra_info
+    assert info["evidence"] == {"noisy": {"half_width": info["half_width"], "wished": 0.002}}
+
+
 def test_half_gives_no_flag(journal):
-    lines = timed("a", 0, *[1.0] * 9, flags=["drift"]), timed("a", 1, 1.0), untimed("a", 2)
+    lines = timed("a", 0, *ROUNDS, flags=["drift"]), timed("a", 1, *ROUNDS), untimed("a", 2)
     assert join(journal(*lines), "a").extra_info["flags"] == ["lost"]
 
 
@@ -120,7 +142,7 @@ def test_records(journal):
 
 def test_the_look_of_the_first_that_looked(journal):
     found = journal(process(0), process(1, look={"load": 1}), process(2, look={"load": 2}))
-    assert joined_machine(found) == {"class_id": "x", "state": {"look": {"load": 1}, "loads": []}}
+    assert joined_machine(found) == {"class_id": "x", "state": {"look": {"load": 1}}}
 
 
 def test_no_process(journal):

@@ -67,8 +67,8 @@ A change has at least 5 runs on either side, reaches the threshold, and is
 significant given the noise of its series and the correlation of neighboring
 runs. Its interval is 95%. Changes of several series that may be of one commit
 are one change; the largest one of `train` places it. The newest run is compared
-with a prediction interval: 95% of unchanged runs are inside the intervals of all
-their series.
+with a prediction interval: 95% of unchanged runs are inside the intervals of
+all their series.
 
 exit codes:
   0  no regressions

@@ -165,7 +165,8 @@ def _ended_record(ended: ProcessEnded | None) -> dict[str, Any]:
 
 def _joined_state(states: Sequence[Mapping[str, Any]], journal: Journal) -> dict[str, Any]:
     looks = [started.look for _, started in sorted(journal.started.items()) if started.look is not None]
-    busy = {"look": looks[0] if looks else None, "loads": journal.loads}
+    busy: dict[str, Any] = {"look": looks[0]} if looks else {}
+    busy |= {"loads": journal.loads} if journal.loads else {}
     if not states:
         return busy
     retimed = [again for state in states for again in state.get("retimed", [])]
