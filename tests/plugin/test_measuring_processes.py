@@ -382,6 +382,7 @@ def bench_poison(train_benchmark, batch_size):
 """
 
 
+@pytest.mark.slow
 def test_crashes(project):
     """A crash costs its own case; one in a later process leaves the rounds of the first."""
     made = project(DIES, KEEPS_THE_JOURNAL)

@@ -7,6 +7,8 @@ from breakeven.runs.joining import NOT_REACHED, join, joined_machine, process_re
 from breakeven.runs.journal import read_journal
 from support.journals import begun, ended, process, run_started, timed, untimed, write
 
+ROUNDS = (1.0, 1.0, 1.0)
+
 
 @pytest.fixture
 def journal(tmp_path):
@@ -25,13 +27,15 @@ def test_rounds_in_the_order_of_the_processes(journal):
 
 def test_lost(journal):
     """A process without rounds counts 0, and is evidence of the flag."""
-    rounds = [1.0] * 9
-    found = journal(timed("a", 0, *rounds), process(1), untimed("a", 1, "timeout", "slow"))
+    found = journal(timed("a", 0, 1.0), process(1), untimed("a", 1, "timeout", "slow"), timed("b", 0, 1.0))
     joined = join(found, "a")
-    assert list(joined.processes) == [9, 0, 0]
+    assert list(joined.processes) == [1, 0, 0]
     assert joined.lost == {1: "timeout: slow", 2: NOT_REACHED}
-    assert joined.extra_info["flags"] == ["lost"]
-    assert joined.extra_info["evidence"] == {"lost": {"processes": {"1": "timeout: slow", "2": NOT_REACHED}}}
+    assert joined.extra_info["flags"] == ["few_rounds", "lost"]
+    assert joined.extra_info["evidence"] == {
+        "few_rounds": {"rounds": 1},
+        "lost": {"processes": {"1": "timeout: slow", "2": NOT_REACHED}},
+    }
     assert joined.failure == ""
 
 
@@ -53,9 +57,9 @@ def test_flags_of_the_majority(journal):
     """With the evidence of the first process that gave the flag."""
     joined = join(
         journal(
-            timed("a", 0, *[1.0] * 9, flags=["drift"], evidence={"drift": {"n": 0}}, first_call_s=7),
-            timed("a", 1, 1.0, flags=["drift", "steps"], evidence={"drift": {"n": 1}, "steps": {}}),
-            timed("a", 2, 1.0, first_call_s=9),
+            timed("a", 0, *ROUNDS, flags=["drift"], evidence={"drift": {"n": 0}}, first_call_s=7),
+            timed("a", 1, *ROUNDS, flags=["drift", "steps"], evidence={"drift": {"n": 1}, "steps": {}}),
+            timed("a", 2, *ROUNDS, first_call_s=9),
         ),
         "a",
     )
@@ -83,7 +87,7 @@ def test_precision_of_all_rounds(journal):
 
 
 def test_half_gives_no_flag(journal):
-    lines = timed("a", 0, *[1.0] * 9, flags=["drift"]), timed("a", 1, 1.0), untimed("a", 2)
+    lines = timed("a", 0, *ROUNDS, flags=["drift"]), timed("a", 1, *ROUNDS), untimed("a", 2)
     assert join(journal(*lines), "a").extra_info["flags"] == ["lost"]
 
 
@@ -138,7 +142,7 @@ def test_records(journal):
 
 def test_the_look_of_the_first_that_looked(journal):
     found = journal(process(0), process(1, look={"load": 1}), process(2, look={"load": 2}))
-    assert joined_machine(found) == {"class_id": "x", "state": {"look": {"load": 1}, "loads": []}}
+    assert joined_machine(found) == {"class_id": "x", "state": {"look": {"load": 1}}}
 
 
 def test_no_process(journal):

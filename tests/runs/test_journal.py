@@ -131,8 +131,9 @@ def test_left(path):
 
     journal = read_journal(path)
 
-    left = [journal.left(number) for number in range(5)]
-    assert left == [[], ["a", "a:forward"], ["a"], ["a"], ["a"]]
+    assert [journal.left(number) for number in range(5)] == [
+        [], ["a", "a:forward"], ["a"], ["a"], ["a"]
+    ]  # fmt: skip
     assert not journal.is_complete
 
 

@@ -31,10 +31,7 @@ def test_stopped_run(content, tmp_path):
         },
     ]  # fmt: skip
     assert found["breakeven"]["complete"] is False
-    assert found["machine_info"] == {
-        "node": "n",
-        "breakeven": {"class_id": "x", "state": {"look": None, "loads": []}},
-    }
+    assert found["machine_info"] == {"node": "n", "breakeven": {"class_id": "x", "state": {}}}
     path = tmp_path / "run.recovered.json"
     path.write_bytes(recovered_json(found))
     [run] = read(path).runs

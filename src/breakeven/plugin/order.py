@@ -53,22 +53,18 @@ def run_order(cells: Iterable[Cell], seed: int) -> list[Cell]:
 
 
 def order_cases(items: list[pytest.Item], collected: Iterable[pytest.Item], seed: int) -> None:
-    """Put the cases into the order of the run: cell by cell, device by device, the headline first.
+    """Put the cases into the order of the run: cell by cell, device by device, the headline phase first.
 
     The time of a whole step decides whether the other phases take too long. Other tests stay in place. The
     order depends on that in which the same items were collected, and on the seed alone.
     """
     cases = {item: case_of(item) for item in collected if is_case(item)}
     cells = {cell: place for place, cell in enumerate(run_order((c.cell for c in cases.values()), seed))}
-    devices = list(dict.fromkeys(case.device for case in cases.values()))
-    ordered = sorted(
-        cases,
-        key=lambda item: (
-            cells[cases[item].cell],
-            devices.index(cases[item].device),
-            cases[item].phase != HEADLINE,
-        ),
-    )
+    devices = {device: place for place, device in enumerate(dict.fromkeys(c.device for c in cases.values()))}
+    places = {
+        item: (cells[case.cell], devices[case.device], case.phase != HEADLINE) for item, case in cases.items()
+    }
+    ordered = sorted(cases, key=places.__getitem__)
     items[:] = sorted_in_place(items, {item: place for place, item in enumerate(ordered)}.get)
 
 
