@@ -25,7 +25,7 @@ def seed_net(batch_size):
     )
 
 
-@pytest.mark.sweep("smoke", batch_size=[1, 64])
+@pytest.mark.sweep("smoke", batch_size=[64])
 @pytest.mark.sweep(batch_size=[1, 64, 1024, 16384])
 @pytest.mark.sweep("full", batch_size=[1, 16, 256, 4096, 65536])
 @pytest.mark.sweep("variants", batch_size=[64])
