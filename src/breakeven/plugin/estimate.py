@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from breakeven.case import Budget, CaseKey, Model
 from breakeven.device_names import is_cpu
@@ -74,7 +74,7 @@ class Range:
         return f"about {low} to {high} {unit}" if low < high else f"about {high} {unit}"
 
 
-@cache
+@lru_cache(maxsize=4096)
 def case_s(
     step_s: float,
     phase: str,
@@ -181,6 +181,7 @@ class DurationEstimate:
         used = {case.phase for case in cases.values()}
         phases = (HEADLINE, *Phase)  # in the order in which they are timed
         self._first_phase = next((phase for phase in phases if phase in used and phase.takes_steps), None)
+        self._stale: set[tuple[str, str]] = set()
         self._usual: dict[tuple[str, bool], Usual] = {}
         for nodeid in self._cases:
             self._update(nodeid)
@@ -213,9 +214,7 @@ class DurationEstimate:
         self._spent_s[part] = self._spent_s.get(part, 0.0) + seconds - canary_s
         if step_s is not None:
             self._steps[_points_of(case)][case.batch_size] = step_s
-            for other, item in self._cases.items():
-                if item.workload == case.workload and item.device == case.device:
-                    self._update(other)
+            self._stale.add((case.workload, case.device))
 
     def only(self, parts: Collection[Part]) -> None:
         """Expect no other parts than these: a case that the first process could not time has no others."""
@@ -223,6 +222,10 @@ class DurationEstimate:
 
     def left(self) -> Range:
         """Return how long the remaining cases take: a range until one has ended."""
+        for nodeid, case in self._cases.items():
+            if (case.workload, case.device) in self._stale:
+                self._update(nodeid)
+        self._stale.clear()
         left = [part for part in self._parts if part not in self._spent_s]
         starts_s = 0.0
         if self._processes > 1:

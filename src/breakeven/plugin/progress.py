@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 INTERVAL_S = 10.0
 """Plain lines are at least this far apart; a shorter run has none."""
 
+REDRAW_S = 1.0
+"""The line of a terminal is drawn at most this often while another process measures."""
+
 
 class Progress:
     """Counts the cases that have begun, and estimates the time of the rest.
@@ -216,11 +219,11 @@ class RunProgress:
     def _draw(self) -> None:
         if self._line is None or self._is_quiet:
             return
-        if self._line.is_live:
-            self._line.draw(self.text())
-        elif self._clock() - self._written_at >= INTERVAL_S:
+        # A process measures meanwhile: the estimate of thousands of cases takes a while.
+        interval_s = REDRAW_S if self._line.is_live else INTERVAL_S
+        if self._clock() - self._written_at >= interval_s:
             self._written_at = self._clock()
-            self._line.write(self.text())
+            (self._line.draw if self._line.is_live else self._line.write)(self.text())
 
 
 def run_progress(session: pytest.Session, benchmarks: ReplayingSession) -> RunProgress:

@@ -136,10 +136,7 @@ class CaseResult:
         """The median of each process of the run, shape (processes,), seconds; NaN where one gave no round."""
         if not len(self.times_s) or not self.processes:
             return np.array([self.median_s])
-        if len(set(self.processes)) == 1:  # the usual case, at a fraction of the time
-            ordered, n = np.sort(self.times_s.reshape(len(self.processes), -1), axis=1), self.processes[0]
-            return np.asarray((ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2)
-        return np.array(_process_medians(self.times_s, self.processes))
+        return _process_medians(self.times_s, self.processes)
 
     @property
     def timed_processes(self) -> int:
@@ -328,18 +325,24 @@ def _center(times_s: NDArray[np.float64], processes: Sequence[int]) -> float:
     """Return the median of the processes' medians: the process is the replicate, whatever its rounds."""
     if len(processes) < 2:
         return median_of_sorted(np.sort(times_s))
-    return median(known for known in _process_medians(times_s, processes) if not math.isnan(known))
+    medians: list[float] = _process_medians(times_s, processes).tolist()
+    return median(known for known in medians if not math.isnan(known))
 
 
-def _process_medians(times_s: NDArray[np.float64], processes: Sequence[int]) -> list[float]:
+def _process_medians(times_s: NDArray[np.float64], processes: Sequence[int]) -> NDArray[np.float64]:
     """Return the median of each process; NaN where one gave no round."""
+    count = processes[0]
+    if processes.count(count) == len(processes):  # the usual case, at a third of the time
+        ordered = times_s.reshape(len(processes), count).copy()
+        ordered.sort(axis=1)
+        return (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2
     medians, start = [], 0
     for count in processes:
         ordered = times_s[start : start + count].copy()
         ordered.sort()  # np.split and np.sort would double the time of reading a case
         medians.append(median_of_sorted(ordered) if count else math.nan)
         start += count
-    return medians
+    return np.array(medians)
 
 
 def _processes(info: Mapping[str, Any], here: Place, rounds: int) -> tuple[int, ...]:
