@@ -1,6 +1,7 @@
 """What README shows is true: its two commands are one line each, and its example runs and reports."""
 
 import importlib.util
+import itertools
 import json
 import re
 import shlex
@@ -197,13 +198,20 @@ def facts_of(item):
 
 
 def medians_s(items, **wanted):
-    """The medians of the cases with these keys and axes by batch size, from their raw rounds."""
+    """The medians over the processes of the cases with these keys and axes, by batch size."""
     found = {
-        facts_of(item)["batch_size"]: statistics.median(item["stats"]["data"])
+        facts_of(item)["batch_size"]: statistics.median(process_medians_s(item))
         for item in items
         if wanted.items() <= facts_of(item).items()
     }
     return dict(sorted(found.items()))
+
+
+def process_medians_s(item):
+    """The median of each process of a case; its rounds follow one another in the file."""
+    rounds = iter(item["stats"]["data"])
+    counts = facts_of(item).get("processes") or [len(item["stats"]["data"])]
+    return [statistics.median(itertools.islice(rounds, count)) for count in counts if count]
 
 
 def leads_s(items, **wanted):
