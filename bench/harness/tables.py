@@ -39,8 +39,9 @@ HOW = """\
 
 OTHERS = """\
 - `speed.json`: what breakeven itself costs, made by `python bench/harness/speed.py`.
-- `regression.json`: how often `breakeven compare` and `ab` are wrong, on seeded suites and on recorded noise, and
-  how long two files of 45 MB take beside pytest-benchmark's comparison, by `python bench/harness/regression.py`.
+- `regression.json`: how often `breakeven compare` and `ab` are wrong, on seeded suites and on recorded noise,
+  and how long two files of 45 MB take beside pytest-benchmark's comparison, made by
+  `python bench/harness/regression.py`.
 - `history.json`: how often `breakeven history` raises a false alarm, whether it finds what changed and where,
   and what a check of 1,000 runs x 400 cases x 100 rounds takes, made by `python bench/harness/history.py`.
 - `processes.json`: whether intervals hold from process to process, with the median of every process, made by

@@ -58,12 +58,12 @@ def test_cheaper_cells(recording):
     cells = [one for one in recording.sweep("short") if one.workload == "mlp" and one.axes["width"] == 64][:2]
     first, second, *_, last = durations.replay(recording, cells, 5, Budget())
     start_s = durations.STARTUP_S + 2.0  # and two devices to initialize
-    assert second - start_s < 0.6 * (first - start_s)
+    assert second - start_s < 0.7 * (first - start_s)
     assert last - start_s < second - start_s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sweep", "max_s"), [("full", 600.0), ("short", 380.0)])
+@pytest.mark.parametrize(("sweep", "max_s"), [("full", 480.0), ("short", 300.0)])
 def test_sweeps(recording, sweep, max_s):
     """On the H100, in five processes at the default time of a case."""
     assert sum(durations.replay(recording, recording.sweep(sweep), 5, Budget())) < max_s
