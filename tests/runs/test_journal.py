@@ -186,8 +186,10 @@ def test_one_write(path, monkeypatch):
     """A line is written at once, so that those of two processes do not mix."""
     file, real, written = JournalFile(path), os.write, []
     monkeypatch.setattr(module.os, "write", lambda handle, raw: written.append(raw) or real(handle, raw))
-    file.write(run_started())
-    assert written == [path.read_bytes()]
+    lines = [run_started(), process(0)]
+    for line in lines:
+        file.write(line)
+    assert written == [encoded(line) + b"\n" for line in lines]
 
 
 def test_two_writers(path):
@@ -212,12 +214,6 @@ def test_flush(path, monkeypatch):
     monkeypatch.setattr(module.os, "fsync", fail)
     with pytest.raises(JournalUnwritableError, match=r"run.json.journal cannot be written \(Input/output"):
         file.flush()
-
-
-def test_lock_ends_with_its_process(path):
-    """A program that it starts does not inherit the lock."""
-    file = JournalFile(path)
-    assert not os.get_inheritable(file._file)
 
 
 def test_loads(path):
@@ -261,6 +257,15 @@ def test_differences(path, changed, text):
     journal = read_journal(write(path, run_started()))
     with pytest.raises(UsageError, match=f"run.json.journal: {text}; measure again"):
         refuse_differences(journal, run_started(**changed))
+
+
+def test_several_differences(path):
+    """The first three are named."""
+    journal = read_journal(write(path, run_started()))
+    changed = run_started(processes=4, seed=1, settings={"torch": "3"}, sources={})
+    named = "processes was 3 and is 4; seed was 0 and is 1; torch was 2 and is 3; measure again"
+    with pytest.raises(UsageError, match=named):
+        refuse_differences(journal, changed)
 
 
 def test_no_differences(path):
