@@ -86,6 +86,17 @@ def test_phases_of_fewer_processes(tmp_path):
     assert not any("timed in" in line for line in lines)
 
 
+def test_phases_of_fewer_processes_on_one_machine(tmp_path):
+    """It is named beside another. A cell that lost a process leaves its phase as it is."""
+    levels = [1.0, 1.1, 1.0, 1.2, 1.1]
+    fewer = [*levels[:3], None, None]
+    rows = [*two_devices(levels, levels), *two_devices(fewer, fewer, batch_size=1)]
+    other = [*rows, *two_devices(fewer, fewer, phase="forward")]
+    contents = run(rows, machine=box("one")), run(other, machine=box("other"))
+    lines = [line for line in how_made(report(tmp_path, *contents), "1") if "timed in" in line]
+    assert lines == ["forward was timed in 3 of the 5 processes on other"]
+
+
 def test_interval_scope(tmp_path):
     """What an interval covers: all processes, those of one phase, or the rounds of one process."""
     levels = [1.0, 1.1, 1.0, 1.2, 1.1]
@@ -96,6 +107,8 @@ def test_interval_scope(tmp_path):
     assert tables(found)[0].title == "train: cuda against cpu, 5 processes"
     alone = report(tmp_path / "b", affine_run({"cpu": (1, 1), "cuda": (2, 1)}))
     assert alone.interval_scope() == "within one process"
+    mixed = [*two_devices(levels, levels), *two_devices(levels[:1], levels[:1], phase="forward")]
+    assert report(tmp_path / "c", run(mixed)).interval_scope() == "of 1 to 5 processes"
     assert tables(alone)[0].title == "train: cuda against cpu"
 
 
