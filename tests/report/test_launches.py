@@ -83,6 +83,15 @@ def test_unknown_queueing(tmp_path):
     assert found(tmp_path, content) == []
 
 
+def test_unknown_bound(tmp_path):
+    """Steps of which nobody knows what bounds them are not those that the device bounds."""
+    content = recorded()
+    for one in content["benchmarks"]:
+        if one["extra_info"]["batch_size"] == 4096:
+            one["extra_info"].pop("enqueue_s", None)
+    assert only(found(tmp_path, content)).other is None
+
+
 def test_one_process(tmp_path):
     """One process shows no spread."""
     content = recorded()

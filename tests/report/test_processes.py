@@ -7,7 +7,9 @@ from breakeven.case import CaseKey
 from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_tables import how_made, tables
+from breakeven.report.processes import one_process_sentence
 from breakeven.report.report import analyze
+from breakeven.runs.machine import machine_of
 from breakeven.runs.reader import read
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run, write
@@ -44,6 +46,11 @@ def test_one_process(tmp_path):
     assert "One process" not in two.verdict
     five = report(tmp_path / "c", run(two_devices([1.0, 1.1, 1.0, 1.2, 1.1], [0.5] * 5)))
     assert "One process" not in five.verdict
+
+
+def test_machine_without_cases():
+    """Nothing there rests on one process."""
+    assert one_process_sentence([machine_of(box("one"))], [], ()) is None
 
 
 def test_one_process_of_several_machines(tmp_path):
