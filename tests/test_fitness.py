@@ -45,6 +45,13 @@ def test_load_of_other_machines():
     assert "wait-idle" not in problem.remedy
 
 
+def test_load_of_both():
+    """The larger part is named, with its remedy."""
+    problem = Load(4, 0.4, 0.1, 0.5).problem
+    assert problem.seen == "other programs used 0.40 of 4 CPUs"
+    assert "wait-idle" in problem.remedy
+
+
 def test_fit():
     assert look(1.5, spins=True).found == []
     assert look(MAX_SLOWDOWN, spins=True).problems() == []

@@ -59,6 +59,7 @@ def test_one_in_30_retests_is_needless():
     [
         ("unchanged", 0.31, "", True),
         ("unchanged", 0.30, "", False),
+        ("unchanged", None, "", True),
         ("inconclusive", 0.9, "", False),
         ("inconclusive", 0.9, "the machine changed", False),
         ("inconclusive", 0.9, TOO_FEW_PAIRS, False),
@@ -183,6 +184,19 @@ def test_unchanged_within_the_resolution(tmp_path):
     found = judge(compare(*sides(tmp_path, {"m": times}, {"m": times[::-1]})), 1, {})
     assert found.cases[0].verdict == "unchanged"
     assert list(two_groups_warnings(found)) == []
+
+
+def test_warning_of_two_groups(tmp_path):
+    """It names the cases of a side, and the smallest of their gaps."""
+    before = {"a": [1.0, 1.0, 3.0, 3.0, 3.0], "b": [1.0, 1.0, 1.5, 1.5, 1.5], "c": [1.0] * 5}
+    after = {name: [10 * time for time in STEADY] for name in before}
+    found = judge(compare(*sides(tmp_path, before, after)), 1, {})
+    assert {case.verdict for case in found.cases} == {"regressed"}
+    [warning] = two_groups_warnings(found)
+    start = "times of the baseline fall into two groups at least 50% apart: "
+    assert warning.startswith(start)
+    names = warning.removeprefix(start).partition(";")[0].split(", ")
+    assert [name.split()[0] for name in names] == ["a", "b"]
 
 
 def test_processes_of_a_run_are_single_times(tmp_path):

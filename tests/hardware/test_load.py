@@ -89,6 +89,14 @@ def test_busiest_programs():
     )
 
 
+def test_parents_in_a_circle():
+    """As where a process id is given anew while the programs are read."""
+    programs = {900001: ProgramTime("a", 900002, 9.0), 900002: ProgramTime("b", 900001, 9.0)}
+    later = {pid: replace(one, cpu_s=9.3) for pid, one in programs.items()}
+    found = Machine(1.0, 1.0, 1.0, programs=(programs, later)).read()
+    assert {program.name for program in found.programs} == {"a", "b"}
+
+
 @pytest.mark.parametrize(("cores", "lost"), [(2, 1.0), (4, 0.0)])
 def test_idle_cores(monkeypatch, cores, lost):
     """With a quota of 2 CPUs on 4 cores, another program finds an idle one."""
@@ -102,6 +110,19 @@ def test_unknown():
     assert read_load(lambda _: None, lambda: Moment(1.0, 0.0, CpuTimes())) == Load(2, load_average=1.5)
     moments = [Moment(1.0, 0.0, CpuTimes(5.0, 0.0, 0.03)), Moment(1.3, 0.3, CpuTimes(5.0, 0.0, 0.03))]
     assert read_load(lambda _: None, lambda: moments.pop(0)) == Load(2, load_average=1.5)
+
+
+def test_clock_that_does_not_advance():
+    still = Moment(1.0, 0.0, CpuTimes(5.0, 0.0, 0.03))
+    assert read_load(lambda _: None, lambda: still) == Load(2, load_average=1.5)
+
+
+@pytest.mark.parametrize(("busy_s", "foreign"), [(5.28, 0.0), (5.26, None)])
+def test_counters_in_steps(busy_s, foreign):
+    """They may count less than the process itself used, up to their error, and no time is given back."""
+    moments = [Moment(1.0, 0.0, CpuTimes(5.0, 3.0, 0.03)), Moment(1.3, 0.3, CpuTimes(busy_s, 2.9, 0.03))]
+    found = read_load(lambda _: None, lambda: moments.pop(0))
+    assert (found.foreign_cpus, found.stolen_cpus, found.lost_cpus) == (foreign, foreign, foreign)
 
 
 def test_unknown_stolen_time():

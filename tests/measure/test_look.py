@@ -1,5 +1,7 @@
 """The look before the first case, with canaries of known times."""
 
+import gc
+
 import pytest
 
 from breakeven.fitness import Load, Look
@@ -80,6 +82,14 @@ def test_rounds(step_s, rounds):
 def test_clock_that_does_not_advance(monkeypatch):
     monkeypatch.setattr(look_module, "MAX_ROUNDS", 7)
     assert len(canary_times(Cpu(1), 0.25, lambda: 0.0)) == 7
+
+
+def test_no_garbage_is_collected():
+    """While a round runs."""
+    enabled, tick = [], advancing(1.0)
+    canary_times(Cpu(1), 0.25, lambda: enabled.append(gc.isenabled()) or tick())
+    assert set(enabled) == {False}
+    assert gc.isenabled()
 
 
 def test_load_is_read_while_threads_spin(monkeypatch):

@@ -42,6 +42,15 @@ def test_divides(steps):
     assert [clock(), clock()] == [6.0 / steps, 12.0 / steps]
 
 
+def test_replays():
+    """Rounds that were timed before, exactly and whole, whatever the clock shows."""
+    rounds = [0.1, 1e-9, 3.3e5]
+    clock = CaseClock(iter(()).__next__)
+    clock.steps = 7
+    clock.replay(rounds)
+    assert [-clock() + clock() for _ in rounds] == rounds
+
+
 def test_steps_are_recorded(timed):
     """They are those of `train`, also where they are 1; its data is per step."""
     timed.write().run("--breakeven-phases=step,train,train_sync", "--benchmark-timer=timers.ticking")

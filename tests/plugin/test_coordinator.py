@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.case import SCHEMA
 from breakeven.errors import UsageError
-from breakeven.plugin.coordinator import Coordinator
+from breakeven.plugin.coordinator import TERMINATE_S, Coordinator
 from breakeven.plugin.worker import JOURNAL_FAILED, RESTART
 from breakeven.runs.journal import (
     CaseEnded,
@@ -40,16 +40,23 @@ class Time:
 
 
 class Script:
-    """A process that journals its lines, one at each poll, and then ends with a code; None hangs."""
+    """A process that journals its lines, one at each poll, and ends with a code at the last; None hangs.
+
+    At a line that is None it journals nothing.
+    """
 
     def __init__(self, file, lines, code, stack=()):
         self._file, self._lines, self.code, self._stack = file, list(lines), code, list(stack)
-        self.ended = None
+        self.ended, self.is_closed, self._polls_left = None, False, 20_000
 
     def poll(self):
+        self._polls_left -= 1
+        assert self._polls_left, "nobody ends it"
         if self.ended is None and self._lines:
-            self._file.write(self._lines.pop(0))
-        elif self.ended is None:
+            line = self._lines.pop(0)
+            if line is not None:
+                self._file.write(line)
+        if self.ended is None and not self._lines:
             self.ended = self.code
         return self.ended
 
@@ -66,7 +73,7 @@ class Script:
         return "ImportError: no torch"
 
     def close(self):
-        pass
+        self.is_closed = True
 
 
 class Run:
@@ -83,10 +90,14 @@ class Run:
         )  # fmt: skip
         self.journal = read_journal(path)
         self.time = Time()
-        self.scripts, self.started, self.shown, self.looked = [], [], [], []
+        self.scripts, self.started, self.running, self.looked = [], [], [], []
+        self.shown, self.lines = [], []
 
     def script(self, *events, code=0, machine=MACHINE, stack=()):
-        """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order."""
+        """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order.
+
+        A number is that of the polls at which nothing happens.
+        """
         self.scripts.append((events, code, machine, stack))
 
     def launch(self, process):
@@ -94,6 +105,9 @@ class Run:
         self.started.append((process, self.journal.left(process)))
         lines = [ProcessStarted(process=process, pid=1, seed=process, order=[], machine=machine)]
         for event in events:
+            if isinstance(event, int):
+                lines += [None] * event
+                continue
             if event == "end":
                 lines.append(ProcessEnded(process=process, state={}, spent_s={}, wall_s=1.0, settings={}))
                 continue
@@ -104,13 +118,14 @@ class Run:
             elif kind in "-*":
                 outcome = {"-": "failed", "*": "crashed"}[kind]
                 lines.append(CaseEnded(process=process, case=name, outcome=outcome, reason="why"))
-        return Script(self.file, lines if events else [], code, stack)
+        self.running.append(Script(self.file, lines if events else [], code, stack))
+        return self.running[-1]
 
     def begin_process(self, process):
         self.shown.append(process)
 
     def show(self, line):
-        pass
+        self.lines.append(line)
 
     def look(self, *, is_first):
         self.looked.append(is_first)
@@ -128,6 +143,7 @@ class Run:
             self.time.sleep,
         ).run()
         assert not self.scripts
+        assert all(running.is_closed for running in self.running)
 
     def outcomes(self, case):
         return {process: one.outcome for process, one in self.journal.ended[case].items()}
@@ -147,7 +163,22 @@ def test_each_process_once(new):
     run.run()
     assert run.started == [(0, ["a", "b"]), (1, ["a", "b"]), (2, ["a", "b"])]
     assert run.looked == [True, False, False]
+    assert run.shown == [0, 1, 2]
+    assert [type(line) for line in run.lines[:6]] == [
+        ProcessStarted, CaseStarted, CaseEnded, CaseStarted, CaseEnded, ProcessEnded
+    ]  # fmt: skip
+    assert len(run.lines) == 18
     assert run.journal.is_complete
+
+
+def test_each_line_is_flushed(new):
+    """At once, by the coordinator: the measuring process does not wait for the disk."""
+    run, flushed = new("a", 1), []
+    run.file.flush = lambda: flushed.append(run.journal.path.stat().st_size)
+    run.script("a+", 5, "end")
+    run.run()
+    assert len(flushed) == 4
+    assert flushed[-1] == run.journal.path.stat().st_size
 
 
 def test_untimed_cases_are_not_tried_again(new):
@@ -176,6 +207,7 @@ def test_a_death_costs_one_case(new, code, reason):
     run.script("a+", "c+", "end")
     run.run()
     assert run.started == [(0, ["a", "b", "c"]), (0, ["c"]), (1, ["a", "c"])]
+    assert run.looked == [True, False, False]
     assert (run.journal.ended["b"][0].outcome, run.journal.ended["b"][0].reason) == ("crashed", reason)
 
 
@@ -218,7 +250,47 @@ def test_a_case_that_hangs(new):
     )
     assert ended.stack == ['File "/x/y.py", line 3 in forward', 'File "/x/z.py", line 9 in run']
     assert 66.0 < run.time.now < 67.0
+    assert run.running[0].ended == -9
     assert run.outcomes("b") == {0: "timed"}
+
+
+def test_short_limit(new):
+    """A process has at least a second to end a case at its limit."""
+    run = new("a")
+    run.script("a!", code=None)
+    run.run(timeout_s=2.0)
+    assert run.outcomes("a") == {0: "timeout"}
+    assert 3.0 < run.time.now < 3.5
+
+
+@pytest.mark.parametrize(("timeout_s", "silent_s"), [(10.0, 60.0), (600.0, 660.0)])
+def test_hanging_between_two_cases(new, timeout_s, silent_s):
+    """It has the time of a case, and at least a minute; no case is charged."""
+    run = new("ab")
+    run.script("a+", code=None)
+    run.script("b+", "end")
+    run.run(timeout_s)
+    assert silent_s < run.time.now < silent_s + 1.5
+    assert run.running[0].ended == -9
+    assert (run.outcomes("a"), run.outcomes("b")) == ({0: "timed"}, {0: "timed"})
+
+
+def test_a_slow_start(new):
+    """A process that has not yet begun a case may take its time, also after one that was quick."""
+    run = new("a", 2)
+    for _ in range(2):
+        run.script(2000, "a+", "end")
+    run.run(timeout_s=10.0)
+    assert run.outcomes("a") == {0: "timed", 1: "timed"}
+
+
+def test_time_counts_from_the_last_line(new):
+    """Cases that together take longer than the limit do not hang."""
+    run = new("abc")
+    run.script("a+", 500, "b+", 500, "c+", "end")
+    run.run(timeout_s=60.0)
+    assert run.time.now > 100.0
+    assert len(run.started) == 1
 
 
 def test_a_process_that_cannot_start(new):
@@ -232,6 +304,15 @@ def test_a_process_that_cannot_start(new):
         "--breakeven-processes=0 measures in pytest's own process and shows the error"
     )
     assert len(run.started) == 1
+
+
+def test_a_later_process_that_cannot_start(new):
+    """What the one before it did does not count."""
+    run = new("a", 2)
+    run.script("a+", "end")
+    run.script(code=4)
+    with pytest.raises(UsageError, match="measuring process 2 did not start"):
+        run.run()
 
 
 def test_killed_before_it_started(new):
@@ -255,8 +336,10 @@ def test_resumed(new):
     run.file.write(CaseStarted(process=0, case="a"))
     list(run.journal.read_on())
     run.time.now = 1e6
+    run.script(code=-9)  # which is not a death in that case
     run.script("a+", "b+", "end")
     run.run()
+    assert run.started == [(0, ["a", "b"])] * 2
     assert run.outcomes("a") == {0: "timed"}
 
 
@@ -267,6 +350,17 @@ def test_asked_to_stop(new):
     run.run()
     assert len(run.started) == 1
     assert run.journal.left(0) == ["b"]
+
+
+@pytest.mark.parametrize("max_failures", [0, 2, 3])
+def test_max_failures(new, max_failures):
+    """Those of all processes count, and a crash is one of them."""
+    run = new("abc")
+    run.script("a-", "b!", code=-11)
+    if max_failures != 2:
+        run.script("c+", "end")
+    run.run(max_failures=max_failures)
+    assert run.journal.left(0) == (["c"] if max_failures == 2 else [])
 
 
 def test_a_full_disk(new):
@@ -285,22 +379,30 @@ def test_another_machine(new):
         run.run()
 
 
-def test_ctrl_c_ends_the_process(new):
+@pytest.mark.parametrize(("is_stubborn", "ended"), [(False, -15), (True, -9)])
+def test_ctrl_c_ends_the_process(new, is_stubborn, ended):
+    """It is asked to, and killed where it does not within some seconds."""
     run = new("ab")
     run.script("a+", "b!", code=None)
-    running = []
+    is_interrupted = False
 
     def launch(process):
-        running.append(Run.launch(run, process))
-        return running[0]
+        running = run.launch(process)
+        if is_stubborn:
+            running.terminate = lambda: None
+        return running
 
-    def interrupted(_):
-        if run.journal.begun is not None and run.journal.begun.case == "b" and running[0].ended is None:
+    def interrupted(seconds):
+        nonlocal is_interrupted
+        if not is_interrupted and run.journal.begun is not None and run.journal.begun.case == "b":
+            is_interrupted = True
             raise KeyboardInterrupt
+        run.time.sleep(seconds)
 
     arguments = (run.journal, run.file, launch, 600.0, 0, run, run.look, run.time.clock, interrupted)
     coordinator = Coordinator(*arguments)
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
-    assert running[0].ended == -15
+    assert (run.running[0].ended, run.running[0].is_closed) == (ended, True)
+    assert run.time.now == pytest.approx(0.4 + is_stubborn * TERMINATE_S, abs=0.15)
     assert run.outcomes("a") == {0: "timed"}

@@ -186,6 +186,32 @@ def test_starts_are_counted():
     assert several.left() == Range(0.0, 0.0)
 
 
+def test_only():
+    """A case that the first process could not time is expected in no other."""
+    cases = {name: CaseKey.of(name, 1, "train", "cpu") for name in "ab"}
+    estimate, alone = DurationEstimate(cases, Budget(), 3), DurationEstimate({"a": cases["a"]}, Budget(), 3)
+    for one in (estimate, alone):
+        one.end("a", 0.5, 1e-3)
+    assert estimate.left().low_s > alone.left().low_s
+    estimate.only({("a", 1), ("a", 2)})
+    assert estimate.left() == alone.left()
+    estimate.end("a", 0.5, 1e-3, process=1)
+    assert estimate.left().low_s > STARTUP_S
+    estimate.end("a", 0.5, 1e-3, process=2)
+    assert estimate.left() == Range(0.0, 0.0)
+
+
+def test_canaries_of_all_processes():
+    """Three in each, as long as the longest so far, apart from the cases' own time."""
+    cases = {name: CaseKey.of("w", size, "train", "cpu") for size, name in enumerate("ab", 1)}
+    left_s = []
+    for canary_s in (0.0, 0.25):
+        estimate = DurationEstimate(cases, Budget(), 2)
+        estimate.end("a", 0.5 + canary_s, 1e-3, canary_s)
+        left_s.append(estimate.left().low_s)
+    assert left_s[1] - left_s[0] == pytest.approx(5 * 0.25)
+
+
 def test_skipped_cases_are_not_tried_again():
     """In a later process."""
     skipped = case_s(2.0, "forward", "cpu", Budget().shared_by(5), 0.0, is_first=True, is_later=True)

@@ -83,6 +83,15 @@ def test_unknown_queueing(tmp_path):
     assert found(tmp_path, content) == []
 
 
+def test_unknown_bound(tmp_path):
+    """Steps of which nobody knows what bounds them are not those that the device bounds."""
+    content = recorded()
+    for one in content["benchmarks"]:
+        if one["extra_info"]["batch_size"] == 4096:
+            one["extra_info"].pop("enqueue_s", None)
+    assert only(found(tmp_path, content)).other is None
+
+
 def test_one_process(tmp_path):
     """One process shows no spread."""
     content = recorded()
@@ -105,6 +114,31 @@ def test_sentence(tmp_path):
     assert sentence.endswith("(mlp at cuda_graph=False width=64, batch 64).")
     plain = report(tmp_path / "plain", recorded())
     assert any(one.endswith(", and so do CUDA graphs.") for one in only(plain.conclusions).details)
+
+
+def test_other_variants(tmp_path):
+    """A variant that is no graph is not named as one, however fast, nor a slower graph."""
+    content = recorded(graph=True)
+    for width, us, extra in ((1024, 50.0, {}), (256, 500.0, {"capture_s": 0.2})):
+        axes = {"width": width, "cuda_graph": True}
+        content["benchmarks"].append(step([us] * 7, 64, 5.0, axes=axes, device="cuda", **extra))
+    captured, plain = only(found(tmp_path / "a", content)).graph
+    assert (captured.key.axes["width"], plain.key.axes["width"]) == (64, 64)
+    slow = recorded()
+    axes = {"width": 64, "cuda_graph": True}
+    slow["benchmarks"].append(step([9e3] * 7, 64, 5.0, axes=axes, device="cuda", capture_s=0.2))
+    assert only(found(tmp_path / "b", slow)).graph is None
+
+
+def test_other_phases(tmp_path):
+    """They say nothing of the launches of a step."""
+    content = recorded(0.1)
+    for one in recorded()["benchmarks"]:
+        info = {**one["extra_info"], "phase": "step"}
+        content["benchmarks"].append(
+            {**one, "name": one["name"].replace("train", "step"), "extra_info": info}
+        )
+    assert found(tmp_path, content) == []
 
 
 def test_another_accelerator(tmp_path):

@@ -7,7 +7,9 @@ from breakeven.case import CaseKey
 from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_tables import how_made, tables
+from breakeven.report.processes import one_process_sentence
 from breakeven.report.report import analyze
+from breakeven.runs.machine import machine_of
 from breakeven.runs.reader import read
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run, write
@@ -44,6 +46,11 @@ def test_one_process(tmp_path):
     assert "One process" not in two.verdict
     five = report(tmp_path / "c", run(two_devices([1.0, 1.1, 1.0, 1.2, 1.1], [0.5] * 5)))
     assert "One process" not in five.verdict
+
+
+def test_machine_without_cases():
+    """Nothing there rests on one process."""
+    assert one_process_sentence([machine_of(box("one"))], [], ()) is None
 
 
 def test_one_process_of_several_machines(tmp_path):
@@ -86,6 +93,17 @@ def test_phases_of_fewer_processes(tmp_path):
     assert not any("timed in" in line for line in lines)
 
 
+def test_phases_of_fewer_processes_on_one_machine(tmp_path):
+    """It is named beside another. A cell that lost a process leaves its phase as it is."""
+    levels = [1.0, 1.1, 1.0, 1.2, 1.1]
+    fewer = [*levels[:3], None, None]
+    rows = [*two_devices(levels, levels), *two_devices(fewer, fewer, batch_size=1)]
+    other = [*rows, *two_devices(fewer, fewer, phase="forward")]
+    contents = run(rows, machine=box("one")), run(other, machine=box("other"))
+    lines = [line for line in how_made(report(tmp_path, *contents), "1") if "timed in" in line]
+    assert lines == ["forward was timed in 3 of the 5 processes on other"]
+
+
 def test_interval_scope(tmp_path):
     """What an interval covers: all processes, those of one phase, or the rounds of one process."""
     levels = [1.0, 1.1, 1.0, 1.2, 1.1]
@@ -96,6 +114,8 @@ def test_interval_scope(tmp_path):
     assert tables(found)[0].title == "train: cuda against cpu, 5 processes"
     alone = report(tmp_path / "b", affine_run({"cpu": (1, 1), "cuda": (2, 1)}))
     assert alone.interval_scope() == "within one process"
+    mixed = [*two_devices(levels, levels), *two_devices(levels[:1], levels[:1], phase="forward")]
+    assert report(tmp_path / "c", run(mixed)).interval_scope() == "of 1 to 5 processes"
     assert tables(alone)[0].title == "train: cuda against cpu"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from breakeven.runs.joining import NOT_REACHED, join, joined_machine, process_records, spent
-from breakeven.runs.journal import read_journal
+from breakeven.runs.journal import LoadRead, read_journal
 from support.journals import begun, ended, process, run_started, timed, untimed, write
 
 ROUNDS = (1.0, 1.0, 1.0)
@@ -143,6 +143,14 @@ def test_records(journal):
 def test_the_look_of_the_first_that_looked(journal):
     found = journal(process(0), process(1, look={"load": 1}), process(2, look={"load": 2}))
     assert joined_machine(found) == {"class_id": "x", "state": {"look": {"load": 1}}}
+
+
+@pytest.mark.parametrize("lines", [(), (ended(0),)])
+def test_loads(journal, lines):
+    """All that were read between processes, also where no process has ended."""
+    loads = [LoadRead(load={"cpus": 2, "lost_cpus": lost}) for lost in (0.1, 0.5)]
+    state = joined_machine(journal(process(0), *lines, *loads))["state"]
+    assert state["loads"] == [line.load for line in loads]
 
 
 def test_no_process(journal):

@@ -11,6 +11,7 @@ from breakeven.runs import journal as module
 from breakeven.runs.journal import (
     JournalFile,
     JournalUnwritableError,
+    LoadRead,
     encoded,
     journal_of,
     read_journal,
@@ -181,6 +182,61 @@ def test_a_partial_write_is_continued(path, monkeypatch):
     assert set(read_journal(path).ended) == {"b"}
 
 
+def test_one_write(path, monkeypatch):
+    """A line is written at once, so that those of two processes do not mix."""
+    file, real, written = JournalFile(path), os.write, []
+    monkeypatch.setattr(module.os, "write", lambda handle, raw: written.append(raw) or real(handle, raw))
+    lines = [run_started(), process(0)]
+    for line in lines:
+        file.write(line)
+    assert written == [encoded(line) + b"\n" for line in lines]
+
+
+def test_two_writers(path):
+    """Each appends, wherever the other has ended."""
+    first, second = JournalFile(path), JournalFile(path)
+    for file, line in ((first, run_started()), (second, process(0)), (first, timed("a", 0, 1.0))):
+        file.write(line)
+    journal = read_journal(path)
+    assert (journal.started, set(journal.ended)) == ({0: process(0)}, {"a"})
+
+
+def test_flush(path, monkeypatch):
+    """It waits for the disk, whose errors are refusals."""
+    file, synced = JournalFile(path), []
+    monkeypatch.setattr(module.os, "fsync", synced.append)
+    file.flush()
+    assert synced == [file._file]
+
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(module.os, "fsync", fail)
+    with pytest.raises(JournalUnwritableError, match=r"run.json.journal cannot be written \(Input/output"):
+        file.flush()
+
+
+def test_loads(path):
+    """In the order in which they were read; they end no case."""
+    loads = [{"cpus": 2, "lost_cpus": 0.5}, {"cpus": 2, "lost_cpus": None}]
+    write(path, run_started(), process(0), begun("a"), *(LoadRead(load=load) for load in loads))
+
+    journal = read_journal(path)
+
+    assert journal.loads == loads
+    assert journal.begun == begun("a")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_timed", "is_failure"),
+    [("timed", True, False), ("failed", False, True), ("crashed", False, True), ("oom", False, False)],
+)
+def test_stored(path, outcome, is_timed, is_failure):
+    write(path, run_started(), untimed("a", 0, outcome))
+    stored = read_journal(path).ended["a"][0]
+    assert (stored.is_timed, stored.is_failure) == (is_timed, is_failure)
+
+
 def test_path(tmp_path):
     assert journal_of(tmp_path / "run.json") == tmp_path / "run.json.journal"
 
@@ -201,6 +257,15 @@ def test_differences(path, changed, text):
     journal = read_journal(write(path, run_started()))
     with pytest.raises(UsageError, match=f"run.json.journal: {text}; measure again"):
         refuse_differences(journal, run_started(**changed))
+
+
+def test_several_differences(path):
+    """The first three are named."""
+    journal = read_journal(write(path, run_started()))
+    changed = run_started(processes=4, seed=1, settings={"torch": "3"}, sources={})
+    named = "processes was 3 and is 4; seed was 0 and is 1; torch was 2 and is 3; measure again"
+    with pytest.raises(UsageError, match=named):
+        refuse_differences(journal, changed)
 
 
 def test_no_differences(path):

@@ -8,6 +8,7 @@ from scipy import stats
 
 from breakeven.stats.processes import (
     MIN_BOOTSTRAP_PROCESSES,
+    MIN_DF,
     ProcessPool,
     lasting_part,
     levels,
@@ -166,6 +167,7 @@ def test_effective_processes():
     got = levels(logs, pool().lags)
     assert got.lasting == 1
     assert got.se / got.sd == pytest.approx(math.sqrt(11 / 25))
+    assert got.df == pytest.approx(MIN_DF)  # 25 / 11 - 1 would be fewer
     apart = levels(logs, pool((0, 0, 0, 1, 1)).lags)
     assert apart.lasting == 1
     assert apart.se / apart.sd == pytest.approx(math.sqrt((5 + 2 * (3 * 0.6 + 0.2)) / 25))
