@@ -40,10 +40,14 @@ class Time:
 
 
 class Script:
-    """A process that journals its lines, one at each poll, and then ends with a code; None hangs."""
+    """A process that journals its lines, one at each poll, and then ends with a code; None hangs.
 
-    def __init__(self, file, lines, code, stack=()):
+    It journals `late` when it is asked for its stack.
+    """
+
+    def __init__(self, file, lines, code, stack=(), late=()):
         self._file, self._lines, self.code, self._stack = file, list(lines), code, list(stack)
+        self._late = late
         self.ended = None
 
     def poll(self):
@@ -60,6 +64,8 @@ class Script:
         self.ended = -9 if self.ended is None else self.ended
 
     def stack(self):
+        for line in self._late:
+            self._file.write(line)
         return self._stack
 
     def last_line(self):
@@ -85,12 +91,12 @@ class Run:
         self.time = Time()
         self.scripts, self.started, self.shown, self.looked = [], [], [], []
 
-    def script(self, *events, code=0, machine=MACHINE, stack=()):
+    def script(self, *events, code=0, machine=MACHINE, stack=(), late=()):
         """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order."""
-        self.scripts.append((events, code, machine, stack))
+        self.scripts.append((events, code, machine, stack, late))
 
     def launch(self, process):
-        events, code, machine, stack = self.scripts.pop(0)
+        events, code, machine, stack, late = self.scripts.pop(0)
         self.started.append((process, self.journal.left(process)))
         lines = [ProcessStarted(process=process, pid=1, seed=process, order=[], machine=machine)]
         for event in events:
@@ -104,7 +110,7 @@ class Run:
             elif kind in "-*":
                 outcome = {"-": "failed", "*": "crashed"}[kind]
                 lines.append(CaseEnded(process=process, case=name, outcome=outcome, reason="why"))
-        return Script(self.file, lines if events else [], code, stack)
+        return Script(self.file, lines if events else [], code, stack, late)
 
     def begin_process(self, process):
         self.shown.append(process)
@@ -219,6 +225,18 @@ def test_a_case_that_hangs(new):
     assert ended.stack == ['File "/x/y.py", line 3 in forward', 'File "/x/z.py", line 9 in run']
     assert 66.0 < run.time.now < 67.0
     assert run.outcomes("b") == {0: "timed"}
+
+
+def test_a_case_that_ends_just_before_its_process_is_killed(new):
+    """Its rounds stay, and the case that has begun after it is timed again."""
+    run = new("ab")
+    late = [
+        CaseEnded(process=0, case="a", outcome="timed", data=[1.0, 2.0]), CaseStarted(process=0, case="b")
+    ]  # fmt: skip
+    run.script("a!", code=None, late=late)
+    run.script("b+", "end")
+    run.run(timeout_s=60.0)
+    assert (run.outcomes("a"), run.outcomes("b")) == ({0: "timed"}, {0: "timed"})
 
 
 def test_a_process_that_cannot_start(new):

@@ -56,7 +56,7 @@ class Coordinator:
         file: the journal, to which it writes how a process died.
         launch: starts a process by its number.
         timeout_s: what a case may take.
-        max_failures: stop after so many failed or crashed cases; 0 for never.
+        max_failures: stop after this number of failed or crashed cases; 0 for never.
         progress: shows what happens.
         look: looks at the machine before a process is started; is told whether it is the first.
         clock: seconds.
@@ -168,8 +168,12 @@ class Coordinator:
         stack = running.stack()
         where = f", in {one_line(stack[0], 200)}" if stack else ""
         running.kill()
+        self._read()
+        if self._journal.begun is not begun:  # it has ended meanwhile
+            self._journal.begun = None
+            return
         reason = (
-            f"took more than {self._timeout_s:g} s without an end{where}; mend what waits, measure smaller "
+            f"took more than {self._timeout_s:g} s without an end{where}; fix what waits, measure smaller "
             f"batches, or use --breakeven-timeout={2 * self._timeout_s:g}"
         )
         self._write(
