@@ -43,10 +43,13 @@ class Script:
     """A process that journals its lines, one at each poll, and ends with a code at the last; None hangs.
 
     At a line that is None it journals nothing.
+
+    It journals `late` when it is asked for its stack.
     """
 
-    def __init__(self, file, lines, code, stack=()):
+    def __init__(self, file, lines, code, stack=(), late=()):
         self._file, self._lines, self.code, self._stack = file, list(lines), code, list(stack)
+        self._late = late
         self.ended, self.is_closed, self._polls_left = None, False, 20_000
 
     def poll(self):
@@ -67,6 +70,8 @@ class Script:
         self.ended = -9 if self.ended is None else self.ended
 
     def stack(self):
+        for line in self._late:
+            self._file.write(line)
         return self._stack
 
     def last_line(self):
@@ -93,15 +98,15 @@ class Run:
         self.scripts, self.started, self.running, self.looked = [], [], [], []
         self.shown, self.lines = [], []
 
-    def script(self, *events, code=0, machine=MACHINE, stack=()):
+    def script(self, *events, code=0, machine=MACHINE, stack=(), late=()):
         """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order.
 
         A number is that of the polls at which nothing happens.
         """
-        self.scripts.append((events, code, machine, stack))
+        self.scripts.append((events, code, machine, stack, late))
 
     def launch(self, process):
-        events, code, machine, stack = self.scripts.pop(0)
+        events, code, machine, stack, late = self.scripts.pop(0)
         self.started.append((process, self.journal.left(process)))
         lines = [ProcessStarted(process=process, pid=1, seed=process, order=[], machine=machine)]
         for event in events:
@@ -118,7 +123,7 @@ class Run:
             elif kind in "-*":
                 outcome = {"-": "failed", "*": "crashed"}[kind]
                 lines.append(CaseEnded(process=process, case=name, outcome=outcome, reason="why"))
-        self.running.append(Script(self.file, lines if events else [], code, stack))
+        self.running.append(Script(self.file, lines if events else [], code, stack, late))
         return self.running[-1]
 
     def begin_process(self, process):
@@ -293,6 +298,18 @@ def test_time_counts_from_the_last_line(new):
     assert len(run.started) == 1
 
 
+def test_a_case_that_ends_just_before_its_process_is_killed(new):
+    """Its rounds stay, and the case that has begun after it is timed again."""
+    run = new("ab")
+    late = [
+        CaseEnded(process=0, case="a", outcome="timed", data=[1.0, 2.0]), CaseStarted(process=0, case="b")
+    ]  # fmt: skip
+    run.script("a!", code=None, late=late)
+    run.script("b+", "end")
+    run.run(timeout_s=60.0)
+    assert (run.outcomes("a"), run.outcomes("b")) == ({0: "timed"}, {0: "timed"})
+
+
 def test_a_process_that_cannot_start(new):
     """It is an error at once, with its last words, not one for each case."""
     run = new("ab", 5)
@@ -361,6 +378,25 @@ def test_max_failures(new, max_failures):
         run.script("c+", "end")
     run.run(max_failures=max_failures)
     assert run.journal.left(0) == (["c"] if max_failures == 2 else [])
+
+
+def test_an_error_of_pytest(new):
+    """It is an error here too, not the end of a run that was asked to stop."""
+    run = new("ab")
+    run.script("a+", "end", code=3)
+    with pytest.raises(UsageError, match="measuring process 1 ended with an error of pytest or a plugin"):
+        run.run()
+    assert run.outcomes("a") == {0: "timed"}
+
+
+def test_hanging_before_the_first_case(new):
+    """A process has ten minutes to start; the next one may be luckier."""
+    run = new("a")
+    run.script(code=None)
+    run.script("a+", "end")
+    run.run(timeout_s=10.0)
+    assert 600.0 < run.time.now < 602.0
+    assert run.outcomes("a") == {0: "timed"}
 
 
 def test_a_full_disk(new):

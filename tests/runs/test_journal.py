@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,6 @@ from breakeven.runs.journal import (
     JournalUnwritableError,
     LoadRead,
     encoded,
-    journal_of,
     read_journal,
     refuse_differences,
 )
@@ -163,7 +163,7 @@ def test_lock(path):
 
 
 def test_a_partial_write_is_continued(path, monkeypatch):
-    """A full disk takes a part of a line, and refuses the rest; the next line begins anew."""
+    """A full disk takes a part of a line, and refuses the rest; the next line begins again."""
     file = JournalFile(path)
     file.write(run_started())
     real, sizes = os.write, [7, None]
@@ -237,8 +237,28 @@ def test_stored(path, outcome, is_timed, is_failure):
     assert (stored.is_timed, stored.is_failure) == (is_timed, is_failure)
 
 
-def test_path(tmp_path):
-    assert journal_of(tmp_path / "run.json") == tmp_path / "run.json.journal"
+def test_a_line_that_another_process_left_cut(path):
+    """A process was killed while it wrote; what the coordinator writes next is read."""
+    file = JournalFile(path)
+    file.write(run_started())
+    with path.open("ab") as other:
+        other.write(encoded(timed("a", 0, 1.0))[:20])
+    file.write(timed("b", 0, 2.0))
+
+    assert set(read_journal(path).ended) == {"b"}
+
+
+def test_another_current_directory(path, monkeypatch, tmp_path_factory):
+    """As in a benchmark with a fixture that changes it."""
+    monkeypatch.chdir(path.parent)
+    write(path, run_started(), timed("a", 0, 1.0))
+    journal = read_journal(path.name)
+
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+    assert journal.whole("a", 0) == timed("a", 0, 1.0)
+    assert list(journal.read_on()) == []
+    assert journal.path == Path(path.name)
 
 
 @pytest.mark.parametrize(

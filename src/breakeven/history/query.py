@@ -2,8 +2,7 @@
 
 A file that DuckDB cannot read, that lacks breakeven's columns or that a newer breakeven wrote is reported as
 damaged; the others are read. Medians are recomputed from the stored rounds: the median over the processes of
-the median of each. A file that is added or removed
-while the store is read is left out.
+the median of each. A file that is added or removed while the store is read is left out.
 """
 
 from __future__ import annotations

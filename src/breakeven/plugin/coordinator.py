@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from breakeven.case import OutcomeKind
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
@@ -44,6 +46,9 @@ taken to hang."""
 MIN_SILENT_S = 60.0
 """A process that has timed a case begins another, or exits, within this time."""
 
+START_S = 600.0
+"""A process begins its first case within this time: it loads torch and whatever the benchmarks import."""
+
 MAX_STARTS = 3
 """The number of starts after which processes that are killed before their first case end the run."""
 
@@ -56,7 +61,7 @@ class Coordinator:
         file: the journal, to which it writes how a process died.
         launch: starts a process by its number.
         timeout_s: what a case may take.
-        max_failures: stop after so many failed or crashed cases; 0 for never.
+        max_failures: stop after this number of failed or crashed cases; 0 for never.
         progress: shows what happens.
         look: looks at the machine before a process is started; is told whether it is the first.
         clock: seconds.
@@ -111,7 +116,7 @@ class Coordinator:
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
-        self._seen = set()
+        self._seen, self._heard_s = set(), self._clock()
         self._journal.begun = None  # a resumed journal may end in a case
         while (code := running.poll()) is None:
             self._read()
@@ -119,8 +124,9 @@ class Coordinator:
             if begun is not None and silent_s > self._limit_s:
                 self._end_hanging(begun, running)
                 return 0
-            if CaseEnded in self._seen and silent_s > max(self._limit_s, MIN_SILENT_S):
-                running.kill()  # it hangs between two cases, or at its exit
+            min_silent_s = MIN_SILENT_S if CaseEnded in self._seen else START_S
+            if begun is None and silent_s > max(self._limit_s, min_silent_s):
+                running.kill()  # it hangs before its first case, between two, or at its exit
             self._sleep(POLL_S)
         self._read()
         return code
@@ -151,8 +157,15 @@ class Coordinator:
             return False  # a process stops by itself, but does not know those of the processes before it
         if begun is not None:
             return True
+        if ProcessEnded in self._seen and self._journal.left(process):
+            if code == pytest.ExitCode.INTERNAL_ERROR:
+                raise UsageError(
+                    f"measuring process {process + 1} ended with an error of pytest or a plugin "
+                    f"({running.last_line()}); what it has measured is in {self._journal.path}"
+                )
+            return False
         if ProcessEnded in self._seen:
-            return not self._journal.left(process)
+            return True
         if CaseEnded in self._seen:
             return True  # it left because its device was lost, or died between two cases
         self._failed_starts += 1
@@ -168,8 +181,12 @@ class Coordinator:
         stack = running.stack()
         where = f", in {one_line(stack[0], 200)}" if stack else ""
         running.kill()
+        self._read()
+        if self._journal.begun is not begun:  # it has ended meanwhile
+            self._journal.begun = None
+            return
         reason = (
-            f"took more than {self._timeout_s:g} s without an end{where}; mend what waits, measure smaller "
+            f"took more than {self._timeout_s:g} s without an end{where}; fix what waits, measure smaller "
             f"batches, or use --breakeven-timeout={2 * self._timeout_s:g}"
         )
         self._write(

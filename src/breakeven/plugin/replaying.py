@@ -33,21 +33,20 @@ from breakeven.plugin.summary import Timing
 from breakeven.report.estimates import estimates
 from breakeven.runs.joining import JoinedCase, join, joined_machine, process_records, spent
 from breakeven.runs.journal import (
-    SUFFIX,
     Journal,
     JournalFile,
     JournalUnwritableError,
     LoadRead,
     RunStarted,
-    journal_of,
     read_journal,
     refuse_differences,
 )
+from breakeven.runs.json_files import JOURNAL, journal_of
 from breakeven.runs.machine import machine_of
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import median_interval
 
-UNNAMED = Path(".breakeven", f"run.json{SUFFIX}")
+UNNAMED = Path(".breakeven", f"run.json{JOURNAL}")
 """The journal of a run without a run file."""
 
 

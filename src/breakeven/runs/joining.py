@@ -64,7 +64,7 @@ def join(journal: Journal, case: str) -> JoinedCase:
         if process not in timed
     }
     data = [seconds for ended in timed.values() for seconds in ended.data]
-    counts = [len(timed[process].data) if process in timed else 0 for process in range(_processes(journal))]
+    counts = [len(timed[process].data) if process in timed else 0 for process in range(journal.run.processes)]
     first = next(iter(timed.values()))
     failures = [
         *(lost[process] for process in lost if process in stored and stored[process].is_failure),
@@ -103,10 +103,6 @@ def spent(journal: Journal) -> dict[str, float]:
     for ended in journal.finished.values():
         totals.update(ended.spent_s)
     return dict(totals)
-
-
-def _processes(journal: Journal) -> int:
-    return max(journal.run.processes, 1 + max(journal.started, default=0))
 
 
 def _facts(timed: Mapping[int, CaseEnded], data: Sequence[float], lost: Mapping[int, str]) -> dict[str, Any]:

@@ -25,8 +25,6 @@ from breakeven.format import one_line
 from breakeven.phases import find_phase
 from breakeven.runs.json_files import Place
 
-SUFFIX = ".journal"
-
 TIMED = "timed"
 """The outcome of a case with rounds."""
 
@@ -152,9 +150,13 @@ class Journal:
     begun: CaseStarted | None = None
     _read_to: int = 0
 
+    def __post_init__(self) -> None:
+        """Find the file also after a benchmark's fixture has changed the current directory."""
+        self._absolute = self.path.absolute()
+
     def read_on(self) -> Iterator[Line]:
         """Yield the whole lines that were appended since the last call."""
-        with self.path.open("rb") as file:
+        with self._absolute.open("rb") as file:
             file.seek(self._read_to)
             for raw in file:
                 if not raw.endswith(b"\n"):
@@ -186,7 +188,7 @@ class Journal:
     def whole(self, case: str, process: int) -> CaseEnded:
         """Return all that was stored of a case in a process."""
         stored = self.ended[case][process]
-        with self.path.open("rb") as file:
+        with self._absolute.open("rb") as file:
             file.seek(stored.at)
             line = _decoded(file.read(stored.length))
         assert isinstance(line, CaseEnded)
@@ -249,11 +251,6 @@ def read_journal(path: str | os.PathLike[str]) -> Journal:
     return journal
 
 
-def journal_of(run_file: Path) -> Path:
-    """Return the path of a run file's journal."""
-    return run_file.with_name(f"{run_file.name}{SUFFIX}")
-
-
 class JournalUnwritableError(BreakevenError):
     """A line could not be written, as on a full disk."""
 
@@ -261,7 +258,7 @@ class JournalUnwritableError(BreakevenError):
 class JournalFile:
     """A journal that this process appends to: a whole line at a time, in one write.
 
-    Where the last line was cut off, the first write ends it.
+    Where the last line was cut off, as by a killed process, the next write ends it.
 
     Raises:
         OSError: it cannot be opened.
@@ -270,8 +267,6 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        size = os.fstat(self._file).st_size
-        self._is_cut = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
     def write(self, line: Line) -> None:
         """Append a line.
@@ -279,13 +274,13 @@ class JournalFile:
         Raises:
             JournalUnwritableError: it cannot be written.
         """
-        raw = (b"\n" if self._is_cut else b"") + encoded(line) + b"\n"
-        self._is_cut = True
+        raw = encoded(line) + b"\n"
         with self._unwritable():
-            written = os.write(self._file, raw)
-            if written < len(raw):  # a full disk takes a part
-                os.write(self._file, raw[written:])
-        self._is_cut = False
+            size = os.fstat(self._file).st_size
+            if size and os.pread(self._file, 1, size - 1) != b"\n":
+                raw = b"\n" + raw
+            while raw:  # a full disk takes a part, and refuses the rest
+                raw = raw[os.write(self._file, raw) :]
 
     def flush(self) -> None:
         """Wait until all lines are on disk.

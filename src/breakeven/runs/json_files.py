@@ -101,9 +101,9 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def journal_of(path: str) -> Path:
+def journal_of(path: str | os.PathLike[str]) -> Path:
     """Return where the run that writes this run file keeps its journal until the file is written."""
-    return Path(f"{path}{JOURNAL}")
+    return Path(f"{os.fspath(path)}{JOURNAL}")
 
 
 def recovery(journal: Path) -> str:

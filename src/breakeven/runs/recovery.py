@@ -11,7 +11,8 @@ from pytest_benchmark.stats import Stats
 
 from breakeven.case import SCHEMA
 from breakeven.runs.joining import JoinedCase, join, joined_machine, process_records, spent
-from breakeven.runs.journal import SUFFIX, Journal
+from breakeven.runs.journal import Journal
+from breakeven.runs.json_files import JOURNAL
 
 
 def run_file_of(journal: Journal) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def recovered_name(journal: Path) -> Path:
     >>> recovered_name(Path("out/run.json.journal")).as_posix()
     'out/run.recovered.json'
     """
-    name = journal.name.removesuffix(".old").removesuffix(SUFFIX).removesuffix(".json")
+    name = journal.name.removesuffix(".old").removesuffix(JOURNAL).removesuffix(".json")
     return journal.with_name(f"{name}.recovered.json")
 
 
