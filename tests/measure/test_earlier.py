@@ -405,3 +405,9 @@ def test_worthwhile():
     assert precise.target_precision == 0.02
     assert coarse.target_precision == pytest.approx(1.96 * 0.2 / 2 / 2, rel=1e-3)
     assert Earlier(1.0, 9.0, NOISE, 1).worthwhile(budget, Phase.TRAIN).target_precision == 0.5
+
+
+@pytest.mark.parametrize(("first_call_s", "is_slow"), [(1.1, True), (1.0, False), (1.7, True), (1.9, False)])
+def test_is_slow(first_call_s, is_slow):
+    """Both take longer than a case may, and the first call is at the level."""
+    assert Earlier(1.2, 0.0, NOISE, 1).is_slow(first_call_s, Budget(max_time_s=1.0)) is is_slow

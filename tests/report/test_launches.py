@@ -83,6 +83,15 @@ def test_unknown_queueing(tmp_path):
     assert found(tmp_path, content) == []
 
 
+def test_no_time(tmp_path):
+    """A step that took none in some process does not vary by an infinite factor."""
+    content = recorded()
+    expected = only(found(tmp_path / "a", content)).launch
+    axes = {"width": 1, "cuda_graph": False}
+    content["benchmarks"].append(step([0.0] * 7, enqueue_us=1.0, axes=axes, device="cuda"))
+    assert only(found(tmp_path / "b", content)).launch == expected
+
+
 def test_unknown_bound(tmp_path):
     """Steps of which nobody knows what bounds them are not those that the device bounds."""
     content = recorded()

@@ -180,3 +180,9 @@ def test_nothing_in_common():
         Line(Model("mlp"), "train", "cuda"), Line(Model("mlp"), "train", "cpu"), (), (), CROSSING, ()
     )
     assert found(empty) == ProcessesNeeded(None, 0, 1)
+
+
+def test_affordable(monkeypatch):
+    """The limit itself is."""
+    monkeypatch.setattr("breakeven.report.processes_needed.AFFORDABLE", 19)
+    assert found(line(row(8, 1.05)), line(row(8, 1.11, "cnn"))) == ProcessesNeeded(19, 2, 2)

@@ -171,3 +171,13 @@ def test_effective_processes():
     apart = levels(logs, pool((0, 0, 0, 1, 1)).lags)
     assert apart.lasting == 1
     assert apart.se / apart.sd == pytest.approx(math.sqrt((5 + 2 * (3 * 0.6 + 0.2)) / 25))
+
+
+def test_lasting_from_four_processes():
+    rng = np.random.default_rng(6)
+    assert levels(disturbed(rng, 400, 3, 4), pool((0,) * 4).lags).lasting > 0.8
+
+
+def test_fewest_degrees_of_freedom():
+    """Two processes whose cases share all their noise have one."""
+    assert levels(np.tile([1.0, 0.0], (9, 1)), pool((0, 0)).lags).df == pytest.approx(1.0)
