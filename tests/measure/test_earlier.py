@@ -411,3 +411,9 @@ def test_worthwhile():
 def test_is_slow(first_call_s, is_slow):
     """Both take longer than a case may, and the first call is at the level."""
     assert Earlier(1.2, 0.0, NOISE, 1).is_slow(first_call_s, Budget(max_time_s=1.0)) is is_slow
+
+
+@pytest.mark.parametrize(("last", "settled"), [(1.0095, True), (1.011, False)])
+def test_quiet_case_has_settled(last, settled):
+    """Within 1%, however quiet it is."""
+    assert Earlier(1.0, 0.0, RoundNoise(0.0, 1.0), 1).has_settled((1.0, last, 1.001), 1) is settled
