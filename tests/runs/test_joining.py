@@ -30,11 +30,11 @@ def test_lost(journal):
     found = journal(timed("a", 0, 1.0), process(1), untimed("a", 1, "timeout", "slow"), timed("b", 0, 1.0))
     joined = join(found, "a")
     assert list(joined.processes) == [1, 0, 0]
-    assert joined.lost == {1: "timeout: slow", 2: NOT_REACHED}
+    assert joined.lost == {1: "timeout: slow"}
     assert joined.extra_info["flags"] == ["few_rounds", "lost"]
     assert joined.extra_info["evidence"] == {
         "few_rounds": {"rounds": 1},
-        "lost": {"processes": {"1": "timeout: slow", "2": NOT_REACHED}},
+        "lost": {"processes": {"1": "timeout: slow"}},
     }
     assert joined.failure == ""
 

@@ -253,6 +253,7 @@ def open_journal(path: Path, run: RunStarted, *, resume: bool) -> JournalFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = JournalFile(path)
         if not file.lock():
+            file.close()
             raise UsageError(
                 f"{path} is being written by another run (process {read_journal(path).run.pid}); wait for "
                 "it, or choose another file with --benchmark-json"

@@ -57,12 +57,15 @@ def phase_sentences(machines: Sequence[Machine], cases: Iterable[Estimate]) -> I
 
 
 def interrupted_sentences(runs: Iterable[Run]) -> Iterator[str]:
-    """Yield for each run that did not reach its end how many of its cases have no timing."""
+    """Yield for each run that did not reach its end in which process, and how many cases have no timing."""
     for run in runs:
         if not run.is_complete:
+            reached = max((case.timed_processes for case in run.cases.values()), default=0)
+            wanted = max((len(case.processes) for case in run.cases.values()), default=0)
+            where = f" in process {reached} of {wanted}" if wanted > 1 else ""
             missing, total = len(run.untimed), len(run.untimed) + len(run.cases)
             verb = "has" if missing == 1 else "have"
             yield (
-                f"{fmt.one_line(run.name or run.path, 60)} was interrupted: {missing} of "
+                f"{fmt.one_line(run.name or run.path, 60)} was interrupted{where}: {missing} of "
                 f"{fmt.plural(total, 'case')} {verb} no timing."
             )

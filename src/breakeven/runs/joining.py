@@ -50,7 +50,6 @@ def join(journal: Journal, case: str) -> JoinedCase:
     """Return a case with the rounds of all its processes."""
     stored = journal.ended.get(case, {})
     timed = {process: journal.whole(case, process) for process in sorted(stored) if stored[process].is_timed}
-    wanted = [process for process in range(journal.run.processes) if journal.is_wanted(case, process)]
     if not timed:
         if not stored:
             return JoinedCase(outcome=OutcomeKind.SKIPPED, reason=NOT_REACHED)
@@ -58,9 +57,10 @@ def join(journal: Journal, case: str) -> JoinedCase:
         return JoinedCase(
             outcome=ended.outcome, reason=ended.reason, stack=ended.stack, extra_info=ended.extra_info
         )
+    # A process that the run did not reach lost nothing.
     lost = {
-        process: f"{stored[process].outcome}: {stored[process].reason}" if process in stored else NOT_REACHED
-        for process in wanted
+        process: f"{stored[process].outcome}: {stored[process].reason}"
+        for process in sorted(stored)
         if process not in timed
     }
     data = [seconds for ended in timed.values() for seconds in ended.data]
