@@ -254,6 +254,7 @@ def pytest_collection_modifyitems(config, items):
 """
 
 
+@pytest.mark.slow
 def test_plugins_and_options_of_users(project):
     """Selection, printing, JUnit's file, coverage, timeouts, shuffling and the cache, in two processes."""
     made = project(USER_PLUGINS, USER_CONFTEST)

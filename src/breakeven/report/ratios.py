@@ -17,6 +17,8 @@ from breakeven.stats.processes import ProcessIntervals, process_intervals
 
 Array = NDArray[np.float64]
 
+_MAX_LOG = 300.0  # ratios of the times in damaged files can exceed what a float holds
+
 MIN_PAIRS = 2
 """With fewer processes that timed both cases, their draws are compared instead."""
 
@@ -96,9 +98,13 @@ def _unpaired(pair: Pair) -> Ratio:
     numerator, denominator = pair
     found = ratio_of_draws(numerator.median_s, denominator.median_s, numerator.draws, denominator.draws)
     judged = numerator.judged and denominator.judged
+    draws = None
+    if found.low is not None:  # all draws are then positive
+        logs = np.log(numerator.draws) - np.log(denominator.draws)
+        draws = np.exp(np.clip(logs, -_MAX_LOG, _MAX_LOG))
     return Ratio(
         low=found.low if judged else None,
         ratio=found.ratio,
         high=found.high if judged else None,
-        draws=numerator.draws / denominator.draws if found.low is not None else None,
+        draws=draws,
     )
