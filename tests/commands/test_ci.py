@@ -173,7 +173,7 @@ def without_doctor(breakeven):
 def test_measure_for_real(runner, step, monkeypatch, capfd):
     """A regression exits with 1, and the runs, the comparison and the report are still written."""
     for side, seconds in (("base", 0.01), ("head", 0.03)):
-        for seed in range(2):
+        for seed in range(5):
             write(runner / side / f"{seed}.json", affine_run({"cpu": (seconds, 0)}, [64], seed))
         python = runner / "temp" / side / "bin" / "python"
         write(python, FAKE_PYTHON)
@@ -182,10 +182,11 @@ def test_measure_for_real(runner, step, monkeypatch, capfd):
     write(Path("breakeven/__init__.py"), "raise ImportError")  # the checkout is not imported
     monkeypatch.setenv("READY", str(runner))
     monkeypatch.setattr(ci, "_breakeven", without_doctor(ci._breakeven))
-    assert step("measure", **ASKED | {"PAIRS": "2"}) == 1
+    assert step("measure", **ASKED | {"PAIRS": "5"}) == 1
     measured = runner / "temp" / "measured"
     runs = sorted((measured / "runs").glob("stage*.json"), key=lambda path: path.name.split("-")[1])
-    assert [path.stem.rpartition("-")[2] for path in runs] == ["base", "candidate", "candidate", "base"]
+    turns = ["base", "candidate", "candidate", "base"] * 3
+    assert [path.stem.rpartition("-")[2] for path in runs] == turns[:10]
     for side in ("base", "head"):
         assert [path.name for path in (runner / side).iterdir()] == ["-m pytest my bench"]
     summary = (runner / "summary.md").read_text().strip()
