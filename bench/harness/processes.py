@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     longer = joined([read_run(path) for path in longer_paths]) if longer_paths else None
     result = {
         "versions": versions("breakeven", "torch"),
-        "command": run.command,
+        "command": run.command.replace(f"{ROOT}/", ""),
         "measured": run.datetime,
         "measured_on": run.machine.label,
         "case_s": case_s,
