@@ -12,6 +12,7 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.errors import UsageError
+from breakeven.experiment.run_command import PROCESSES_VARIABLE, SEED_VARIABLE
 from breakeven.format import one_line, parse_duration
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import parse_devices
@@ -29,9 +30,6 @@ TABLE_OPTIONS = (
 DEFAULT_PROCESSES, MAX_PROCESSES = 5, 1000
 
 CPU_CLOCKS = ("process_time", "thread_time")
-
-SEED_VARIABLE, PROCESSES_VARIABLE = "BREAKEVEN_SEED", "BREAKEVEN_PROCESSES"
-"""The environment variables by which experiments give each of their runs one process and its own order."""
 
 SETTINGS = (
     "PYTEST_ADDOPTS", "BREAKEVEN_CASES", SEED_VARIABLE, PROCESSES_VARIABLE, "OMP_WAIT_POLICY",
