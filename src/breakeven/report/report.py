@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from breakeven.case import CaseKey, Model, Outcome
 from breakeven.flags import Flag
+from breakeven.report.answer import Answer, Trust
 from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
@@ -87,6 +88,7 @@ class Report:
     headline: str | None
     processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
+    answer: Answer
     conclusions: tuple[Conclusion, ...]
     what_if_sentences: tuple[str, ...]
     bottleneck_sentences: tuple[str, ...]
@@ -97,8 +99,8 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The conclusions as one text."""
-        return " ".join(map(str, self.conclusions))
+        """The answer as one text, of at most two lines."""
+        return self.answer.text
 
     @property
     def judged(self) -> bool:
@@ -206,6 +208,7 @@ def analyze(
         headline=headline,
         processes_needed=needed,
         names=names,
+        answer=Answer((found[0].headline,), Trust.FIT, tuple(text for one in found for text in one.details)),
         conclusions=tuple(found),
         what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
         bottleneck_sentences=(
