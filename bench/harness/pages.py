@@ -48,7 +48,7 @@ def report_once(python: str, files: Sequence[Path]) -> tuple[float, int]:
 
 
 def by_turns(pythons: Mapping[str, str], files: Sequence[Path], pairs: int) -> Json:
-    """Return the seconds and bytes of each side, and the ratio of the second side's seconds to the first's."""
+    """Return each side's seconds and bytes, and the ratio of the second's seconds to the first's."""
     names = list(pythons)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     page_bytes = {}
