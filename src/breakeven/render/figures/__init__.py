@@ -16,6 +16,7 @@ from breakeven.render.figures.quantities import MEMORY, STEP_TIME, THROUGHPUT
 from breakeven.render.figures.speedup import SPEEDUP, speedup_figure
 from breakeven.render.figures.speedup_map import SPEEDUP_MAP
 from breakeven.render.figures.style import device_styles, to_png, to_svg
+from breakeven.render.figures.variants import VARIANTS
 
 __all__ = ["FIGURES", "Drawing", "device_styles", "speedup_figure", "to_png", "to_svg"]
 
@@ -24,6 +25,7 @@ FIGURES: dict[str, Drawing[Any]] = {
     "speedup": SPEEDUP,
     "map": SPEEDUP_MAP,
     "phases": PHASES,
+    "variants": VARIANTS,
     "efficiency": EFFICIENCY,
     "throughput": THROUGHPUT,
     "memory": MEMORY,
