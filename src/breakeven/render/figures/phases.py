@@ -166,5 +166,4 @@ PHASES = Drawing(
     _sums,
     _plot,
     _text,
-    lambda _: "There is no figure of phases, because no phase was timed along with a whole training step.",
 )

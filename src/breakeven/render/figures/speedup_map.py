@@ -298,5 +298,4 @@ SPEEDUP_MAP = Drawing(
     _blocks,
     _plot,
     _text,
-    lambda _: "There is no map of speedups, because no two devices could be compared.",
 )
