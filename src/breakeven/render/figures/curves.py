@@ -47,7 +47,7 @@ class CrossingPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one device by ascending batch size, and the batch sizes (`holes`) that no line may cross."""
+    """The points of one device by ascending batch size; no line may cross the batch sizes `holes`."""
 
     device: str
     points: tuple[Point, ...]
@@ -85,7 +85,7 @@ def draw_curve(ax: Axes, curve: Curve, style: LineStyle) -> None:
     for piece in _pieces(curve):
         if len(piece) > 1:
             x, y, low, high = _path(piece, curve.crossing)
-            ax.plot(x, y, linewidth=1.4, linestyle=style.dashes, zorder=3, gid="line", **paint)
+            ax.plot(x, y, linewidth=1.4, linestyle=style.linestyle, zorder=3, gid="line", **paint)
             ax.fill([*x, *x[::-1]], [*low, *high[::-1]], alpha=0.2, linewidth=0, zorder=2, **paint)
         else:
             alone += [(piece[0].batch, end) for end in piece[0].interval] + [(math.nan, math.nan)]

@@ -129,8 +129,8 @@ def missing_note(missing: int, noun: str = "model") -> list[str]:
 def _watermark(figure: Figure, text: str) -> None:
     """Write the text across the figure, in each half of a wide one, which a phone shows one by one."""
     width, height = figure.get_size_inches()
-    style: Any = {"fontsize": 28, "fontweight": "bold", "color": "#808080", "alpha": 0.2, "zorder": 20}
-    columns, rows = max(1, round(width / WIDTH)), max(1, round(height / 4))
+    style: Any = {"fontsize": 20, "fontweight": "bold", "color": "#808080", "alpha": 0.2, "zorder": 20}
+    columns, rows = max(1, round(width / WIDTH)), max(1, round(height / 3))
     for column in range(columns):
         for row in range(rows):
             place = (column + 0.5) / columns, (row + 0.5) / rows

@@ -69,7 +69,9 @@ def spread(ascending: Sequence[float], gap: float, low: float, high: float) -> l
     groups: list[list[float]] = []
     for value in ascending:
         groups.append([value])
-        while len(groups) > 1 and _start(groups[-1], gap, low, high) < _stop(groups[-2], gap, low, high) + gap:
+        while (
+            len(groups) > 1 and _start(groups[-1], gap, low, high) < _stop(groups[-2], gap, low, high) + gap
+        ):
             last = groups.pop()
             groups[-1] += last
     starts = ((group, _start(group, gap, low, high)) for group in groups)

@@ -149,9 +149,12 @@ class PanelNames:
 
     def label(self, model: PanelModel) -> str:
         """Return the axis that differs within the workload, or the values of several, for a line's label."""
+        varying = self.varying_axes(model)
+        return axes_text(varying) if len(varying) == 1 else self.values(model)
+
+    def values(self, model: PanelModel) -> str:
+        """Return the values of the axes that differ; with names where a value says nothing without one."""
         texts = [axes_text({key: value}) for key, value in self.varying_axes(model).items()]
-        if len(texts) == 1:
-            return texts[0]
         switches = ("=True", "=False", "=None")
         return " ".join(text if text.endswith(switches) else text.partition("=")[2] for text in texts)
 

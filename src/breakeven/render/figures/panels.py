@@ -6,7 +6,8 @@ the top left, without matplotlib's layout, which would take most of the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -57,12 +58,10 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """The lines of some models of one workload; `part` counts the panels of the workload."""
+class Group:
+    """Models of one workload that share a panel; `part` is its number if the workload has several."""
 
     models: tuple[PanelModel, ...]
-    curves: Curves
-    scale: Scale
     part: str = ""
 
     @property
@@ -70,10 +69,19 @@ class Panel:
         """Whether the models differ in their axes, not only in their machines."""
         return len({model.axes for model in self.models}) > 1
 
+
+@dataclass(frozen=True)
+class Panel:
+    """The lines of a group of models."""
+
+    group: Group
+    curves: Curves
+    scale: Scale
+
     @property
     def lines(self) -> list[tuple[PanelModel, Curve]]:
         """Every curve with its model."""
-        return [(model, curve) for model in self.models for curve in self.curves.get(model, ())]
+        return [(model, curve) for model in self.group.models for curve in self.curves.get(model, ())]
 
 
 @dataclass(frozen=True)
@@ -85,33 +93,35 @@ class Column:
     panels: Sequence[Panel | None]
 
 
-def split_models(curves: Curves) -> list[tuple[tuple[PanelModel, ...], str]]:
-    """Return the models of each panel, with the panel's number if its workload needs several.
+def split_models(curves: Curves) -> list[Group]:
+    """Return the models of each panel.
 
-    A model is in the same panel on every machine, and a panel has about the same number as the others.
+    A model is in the same panel on every machine; the panels of a workload have about as many models.
     """
     found = []
     for models in grouped((model.workload, model) for model in curves).values():
         same = [tuple(group) for group in grouped((model.axes, model) for model in models).values()]
-        per_model = max(sum(len(curves[model]) for model in group) for group in same)
-        count = -(-len(same) // max(1, MAX_LINES // max(1, per_model)))
-        size = -(-len(same) // count)
+        lines = max(sum(len(curves[model]) for model in group) for group in same)
+        count = math.ceil(len(same) / max(1, MAX_LINES // max(1, lines)))
+        size = math.ceil(len(same) / count)
         parts = [same[at : at + size] for at in range(0, len(same), size)]
         for number, part in enumerate(parts, 1):
             several = f"{number} of {len(parts)}" if len(parts) > 1 else ""
-            found.append((tuple(model for group in part for model in group), several))
+            found.append(Group(tuple(model for group in part for model in group), several))
     return found
 
 
-def select_panels(
-    split: Sequence[tuple[tuple[PanelModel, ...], str]], limit: int
-) -> tuple[list[tuple[tuple[PanelModel, ...], str]], int]:
-    """Return at most `limit` of the panels, the first of each workload first, and how many models are left."""
-    by_workload = grouped((models[0].workload, at) for at, (models, _) in enumerate(split))
+def select_groups(groups: Sequence[Group], limit: int) -> tuple[list[Group], int]:
+    """Return at most `limit` groups, the first of each workload first, and the number of omitted models."""
+    by_workload = grouped((group.models[0].workload, at) for at, group in enumerate(groups))
     in_turn = [at for turn in zip_longest(*by_workload.values()) for at in turn if at is not None]
-    kept = sorted(in_turn[:limit])
-    left = sum(len(models) for models, _ in split) - sum(len(split[at][0]) for at in kept)
-    return [split[at] for at in kept], left
+    kept = [groups[at] for at in sorted(in_turn[:limit])]
+    return kept, _count(groups) - _count(kept)
+
+
+def _count(groups: Sequence[Group]) -> int:
+    """Return the number of models, each counted once for all machines."""
+    return len({(model.workload, model.axes) for group in groups for model in group.models})
 
 
 def device_handles(report: Report, curves: Curves) -> list[Artist]:
@@ -120,10 +130,10 @@ def device_handles(report: Report, curves: Curves) -> list[Artist]:
     found: dict[tuple[str, str], Artist] = {}
     for model, of_model in curves.items():
         for curve in of_model:
-            color, marker, dashes = styles[model.machine, curve.device]
+            style = styles[model.machine, curve.device]
             machine = names.machine(model)
             label = fmt.shortened(f"{curve.device} on {machine}" if machine else curve.device, 40)
-            line = Line2D([], [], color=color, marker=marker, linestyle=dashes, markersize=5, label=label)
+            line = Line2D([], [], markersize=5, label=label, **style._asdict())
             found.setdefault((model.machine, curve.device), line)
     return list(found.values())
 
@@ -134,7 +144,9 @@ def flow(panels: Sequence[Panel], heading: str, handles: Sequence[Artist]) -> li
     return [Column(heading, handles, left), *([Column("", (), right)] if right else [])]
 
 
-def draw_columns(report: Report, columns: Sequence[Column], missing: int, notes: Sequence[str] = ()) -> Figure:
+def draw_columns(
+    report: Report, columns: Sequence[Column], missing: int, notes: Sequence[str] = ()
+) -> Figure:
     """Return the figure; the panels of one row have the same height."""
     names = PanelNames(report)
     rows = list(zip_longest(*(column.panels for column in columns)))
@@ -198,7 +210,7 @@ def _labels(report: Report, names: PanelNames, panel: Panel) -> list[EndLabel]:
     devices = {curve.device for _, curve in panel.lines}
     found = []
     for model, curve in panel.lines:
-        axes = names.label(model) if panel.has_several_axes else ""
+        axes = names.label(model) if panel.group.has_several_axes else ""
         device = curve.device if len(devices) > 1 or not axes else ""
         parts = filter(None, (axes, device, names.machine(model)))
         text = " ".join(fmt.shortened(part, _MAX_PART) for part in parts)
@@ -211,10 +223,16 @@ def _labels(report: Report, names: PanelNames, panel: Panel) -> list[EndLabel]:
 
 def _write_title(sheet: Sheet, names: PanelNames, panel: Panel, corner: tuple[float, float]) -> None:
     """Write the workload, and the axes of its only model or the names of those that differ."""
-    first = panel.models[0]
+    first = panel.group.models[0]
     varying = names.varying_axes(first)
-    axes = names.axes(first) if not panel.has_several_axes else f"by {', '.join(varying)}" if len(varying) > 1 else ""
+    axes = (
+        names.axes(first)
+        if not panel.group.has_several_axes
+        else f"by {', '.join(varying)}"
+        if len(varying) > 1
+        else ""
+    )
     workload = fmt.shortened(first.workload, 24)
-    rest = fmt.shortened(", ".join(filter(None, (axes, panel.part))), _MAX_TITLE - len(workload))
+    rest = fmt.shortened(", ".join(filter(None, (axes, panel.group.part))), _MAX_TITLE - len(workload))
     sheet.write(*corner, workload, fontweight="bold")
     sheet.write(corner[0] + sheet.text_width(workload, bold=True) + 5, corner[1], rest)

@@ -20,7 +20,7 @@ from breakeven.render.figures.panels import (
     device_handles,
     draw_columns,
     flow,
-    select_panels,
+    select_groups,
     split_models,
 )
 from breakeven.report.report import Report
@@ -37,8 +37,8 @@ def _drawing(
     """Return the figure of a quantity."""
 
     def plot(report: Report, curves: Curves) -> Figure:
-        kept, missing = select_panels(split_models(curves), 2 * MAX_PANELS)
-        panels = [Panel(models, curves, Scale(SCALED), part) for models, part in kept]
+        kept, missing = select_groups(split_models(curves), MAX_PANELS)
+        panels = [Panel(group, curves, Scale(SCALED)) for group in kept]
         heading = f"{title} ({fmt.shortened(str(phase(report)), 20)}), {unit}"
         return draw_columns(report, flow(panels, heading, device_handles(report, curves)), missing)
 
@@ -46,7 +46,9 @@ def _drawing(
         number = fmt.plural(len(curves), "model")
         return f"{title} over batch size for {number}. Maximum: {_highest(report, curves, unit)}."
 
-    return Drawing(title, caption, lambda report: value_curves(report, phase(report), point), plot, text, HALF)
+    return Drawing(
+        title, caption, lambda report: value_curves(report, phase(report), point), plot, text, HALF
+    )
 
 
 def _highest(report: Report, curves: Curves, unit: str) -> str:

@@ -6,10 +6,12 @@ Matplotlib's own layout would take most of the time of a figure of many panels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
 
 from breakeven.render.figures.drawing import empty_figure
 from breakeven.render.figures.style import SMALL
@@ -36,6 +38,12 @@ class Sheet:
         left, bottom = x / self._width, 1 - (y + height) / self._height
         ax: Axes = self.figure.add_axes((left, bottom, width / self._width, height / self._height))
         return ax
+
+    def patch(self, x: float, y: float, width: float, height: float, color: Any) -> None:
+        """Draw a filled rectangle, whose top left is a point."""
+        corner = x / self._width, 1 - (y + height) / self._height
+        size = width / self._width, height / self._height
+        self.figure.add_artist(Rectangle(corner, *size, facecolor=color, edgecolor="none"))
 
     def legend(self, x: float, y: float, handles: Sequence[Artist]) -> None:
         """Draw a legend below a point."""

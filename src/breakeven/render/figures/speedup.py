@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from breakeven.grouping import grouped
 from breakeven.render.figures.axes import RATIOS, SECONDS_FORMAT, batch_from
 from breakeven.render.figures.curves import CrossingPoint, Curve, Curves, Point, value_curves
 from breakeven.render.figures.drawing import Drawing, and_list
-from breakeven.render.figures.models import PanelModel, PanelNames, baseline_of, batch_of, key_of, main_phase
+from breakeven.render.figures.models import PanelNames, baseline_of, batch_of, key_of, main_phase
 from breakeven.render.figures.panels import (
     HALF,
     MAX_PANELS,
@@ -23,7 +24,7 @@ from breakeven.render.figures.panels import (
     device_handles,
     draw_columns,
     flow,
-    select_panels,
+    select_groups,
     split_models,
 )
 from breakeven.render.figures.style import PAPER
@@ -35,20 +36,26 @@ _TIME = Scale(SECONDS_FORMAT)
 _SPEEDUP = Scale(RATIOS, base=2, visible=(0.5, 2.0), line=1.0)
 
 
-class _Data(NamedTuple):
+@dataclass(frozen=True)
+class _Data:
     times: Curves
     speedups: Curves
 
+    def __bool__(self) -> bool:
+        return bool(self.times)
 
-def _select(report: Report) -> _Data | None:
+
+def _select(report: Report) -> _Data:
     times = value_curves(
         report,
         main_phase(report),
         lambda row: Point(batch_of(row), row.estimate.median_s, row.estimate.low_s, row.estimate.high_s),
     )
     lines = [line for line in report.break_evens if line.phase == report.headline]
-    speedups = grouped((key_of(line).model, _curve(line)) for line in lines if any(row.speedup for row in line.rows))
-    return _Data(times, speedups) if times else None
+    speedups = grouped(
+        (key_of(line).model, _curve(line)) for line in lines if any(row.speedup for row in line.rows)
+    )
+    return _Data(times, speedups)
 
 
 def _plot(report: Report, data: _Data) -> Figure:
@@ -56,29 +63,33 @@ def _plot(report: Report, data: _Data) -> Figure:
     heading = f"Time of a {'training step' if phase == 'train' else phase}"
     handles = device_handles(report, data.times)
     if not data.speedups:
-        kept, missing = select_panels(split_models(data.times), 2 * MAX_PANELS)
-        panels = [Panel(models, data.times, _TIME, part) for models, part in kept]
+        kept, missing = select_groups(split_models(data.times), 2 * MAX_PANELS)
+        panels = [Panel(group, data.times, _TIME) for group in kept]
         return draw_columns(report, flow(panels, heading, handles), missing)
     compared = {model: data.speedups.get(model, ()) for model in data.times}
-    kept, missing = select_panels(split_models(compared), MAX_PANELS)
-    times = [Panel(models, data.times, _TIME, part) for models, part in kept]
-    speedups = [Panel(models, data.speedups, _SPEEDUP, part) for models, part in kept]
+    kept, missing = select_groups(split_models(compared), MAX_PANELS)
+    times = [Panel(group, data.times, _TIME) for group in kept]
+    speedups = [Panel(group, data.speedups, _SPEEDUP) for group in kept]
     columns = [
         Column(heading, handles, times),
-        Column(f"Speedup over {_baselines(report)}", _handles(), [p if p.lines else None for p in speedups]),
+        Column(
+            f"Speedup over {_baselines(report)}",
+            _handles(data.speedups),
+            [p if p.lines else None for p in speedups],
+        ),
     ]
     return draw_columns(report, columns, missing)
 
 
 def _baselines(report: Report) -> str:
     """Return what the speedups are relative to; with its machine where that is another one."""
-    labels = report.labels
-    found = {}
-    for line in report.break_evens:
-        base = baseline_of(line)
-        moved = base.model.machine != key_of(line).model.machine
-        found[f"{base.device} on {labels[base.model.machine]}" if moved else base.device] = True
-    return fmt.shortened(", ".join(found), 40)
+    pairs = [(baseline_of(line), key_of(line)) for line in report.break_evens]
+    is_elsewhere = any(base.model.machine != own.model.machine for base, own in pairs)
+    found = [
+        f"{base.device} on {report.labels[base.model.machine]}" if is_elsewhere else base.device
+        for base, _ in pairs
+    ]
+    return fmt.shortened(", ".join(dict.fromkeys(found)), 40)
 
 
 def _curve(line: BreakEven) -> Curve:
@@ -88,16 +99,25 @@ def _curve(line: BreakEven) -> Curve:
         if row.speedup
     )
     found, at = line.crossing, line.crossing.batch_size
-    crossing = None if at is None else CrossingPoint(at, found.low or line.batches[0], found.high or line.batches[-1])
+    crossing = (
+        None
+        if at is None
+        else CrossingPoint(at, found.low or line.batches[0], found.high or line.batches[-1])
+    )
     return Curve(key_of(line).device, points, line.holes, crossing)
 
 
-def _handles() -> list[Artist]:
+def _handles(curves: Curves) -> list[Artist]:
+    """Return a legend's handles for the marks that are drawn."""
+    every = [curve for of_model in curves.values() for curve in of_model]
     style: dict[str, Any] = {"color": "#777777", "linestyle": ""}
-    return [
-        Line2D([], [], marker="d", markersize=7, label="break-even", **style),
-        Line2D([], [], marker="o", markerfacecolor=PAPER, label="undecided or same (within 2%)", **style),
-    ]
+    found: list[Artist] = []
+    if any(curve.crossing for curve in every):
+        found.append(Line2D([], [], marker="d", markersize=7, label="break-even", **style))
+    if not all(point.sure for curve in every for point in curve.points):
+        label = "undecided or same (within 2%)"
+        found.append(Line2D([], [], marker="o", markerfacecolor=PAPER, label=label, **style))
+    return found
 
 
 def _text(report: Report, data: _Data) -> str:

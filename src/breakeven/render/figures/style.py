@@ -82,7 +82,7 @@ class LineStyle(NamedTuple):
 
     color: str
     marker: str
-    dashes: str = "-"
+    linestyle: Any = "-"
 
 
 def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -94,27 +94,34 @@ def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
     {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#59a2cd', 'X'), 'cuda': ('#D55E00', 's')}
     """
     ordered = sorted(set(devices), key=device_order)
-    accelerators, markers = cycle(_ACCELERATORS), cycle(_MARKERS)
-    mains: dict[str, tuple[str, str]] = {}
-    for main in dict.fromkeys(device.partition("@")[0] for device in ordered):
-        color, marker = _CPU if is_cpu(main) else next(accelerators)
-        is_repeated = any(color == other for other, _ in mains.values())
-        mains[main] = (color, next(markers) if is_repeated else marker)
+    mains = dict.fromkeys(map(main_device, ordered))
+    accelerators = cycle(_ACCELERATORS)
+    colors = {main: _CPU if is_cpu(main) else next(accelerators) for main in mains}
     shades = {main: cycle(_SHADES) for main in mains}
-    styles = {}
+    markers, used = iter(_MARKERS * len(ordered)), set[str]()
+    found = {}
     for device in ordered:
-        main = device.partition("@")[0]
-        color, marker = mains[main]
-        is_variant = device != main
-        styles[device] = (_lighter(color, next(shades[main])), next(markers)) if is_variant else (color, marker)
-    return styles
+        color, marker = colors[main_device(device)]
+        is_variant = device != main_device(device)
+        if is_variant:
+            color = _lighter(color, next(shades[main_device(device)]))
+        if is_variant or marker in used:
+            marker = next(markers)
+        used.add(marker)
+        found[device] = (color, marker)
+    return found
+
+
+def main_device(device: str) -> str:
+    """Return the device of which this is a variant."""
+    return device.partition("@")[0]
 
 
 def line_styles(lines: Iterable[tuple[str, str]]) -> dict[tuple[str, str], LineStyle]:
     """Return the style of each (machine, device): devices differ in color and marker, machines in dashes.
 
-    >>> list(line_styles([("a", "cpu"), ("b", "cpu")]).values())
-    [LineStyle(color='#0072B2', marker='o', dashes='-'), LineStyle(color='#0072B2', marker='o', dashes='--')]
+    >>> [style.linestyle for style in line_styles([("a", "cpu"), ("b", "cpu")]).values()]
+    ['-', '--']
     """
     every = list(dict.fromkeys(lines))
     devices = device_styles(device for _, device in every)
@@ -123,7 +130,8 @@ def line_styles(lines: Iterable[tuple[str, str]]) -> dict[tuple[str, str], LineS
 
 
 def _lighter(color: str, white: float) -> str:
-    return to_hex([part + (1 - part) * white for part in to_rgb(color)])
+    red, green, blue = (part + (1 - part) * white for part in to_rgb(color))
+    return to_hex((red, green, blue))
 
 
 @contextmanager
