@@ -197,5 +197,4 @@ PHASES = Drawing(
     timed_steps,
     _plot,
     _text,
-    lambda _: "There is no figure of phases, because no step has all of its phases timed.",
 )

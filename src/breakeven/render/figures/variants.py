@@ -150,5 +150,4 @@ VARIANTS = Drawing(
     _best,
     _plot,
     _text,
-    lambda _: "There is no figure of variants, because no step was timed in more than one way.",
 )
