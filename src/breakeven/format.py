@@ -100,6 +100,15 @@ def batch(value: float) -> str:
     return f"{value:.0f}" if value >= 9.95 or value == round(value) else f"{value:.1f}"
 
 
+def batch_size(size: int) -> str:
+    """Return a measured batch size.
+
+    >>> batch_size(64), batch_size(65536)
+    ('64', '65,536')
+    """
+    return f"{size:,}"
+
+
 def batch_between(low: float | None, high: float | None, smallest: int, largest: int) -> str:
     """Return the interval of a break-even; an unbounded end is shown as beyond the measured batch sizes.
 

@@ -13,14 +13,17 @@ _PAINT = ("style", "fill", "stroke")
 _DROPPED = ("metadata", "style")
 
 
-def inlined(svg: bytes, name: str, title: str, description: str) -> str:
+def inlined(svg: bytes, name: str, title: str, description: str, column: float | None = None) -> str:
     """Return the SVG as an element for HTML, which does not have namespaces.
+
+    Where it has columns, an element for each follows, which shows a part of the first: for narrow screens.
 
     Args:
         svg: as matplotlib writes it.
         name: a prefix for every id, so that ids are unique on a page.
         title: the figure's title.
         description: its alternative text.
+        column: the width of the figure's columns in points.
     """
     root = ET.fromstring(svg)
     _without_namespaces(root)
@@ -28,15 +31,32 @@ def inlined(svg: bytes, name: str, title: str, description: str) -> str:
     for element in root.iter():
         for key, value in element.attrib.items():
             element.set(key, _rewritten(key, value, name))
+    width, height = (float(end) for end in root.attrib["viewBox"].split()[2:])
     for key in ("width", "height", "version", "xmlns"):
         root.attrib.pop(key, None)
+    columns = _split(root, name, round(width / column), height) if column and width > column else ""
+    root.set("style", f"max-width: {width:g}pt")
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title {name}-desc")
     for tag, text in (("desc", description), ("title", title)):
         element = ET.Element(tag, {"id": f"{name}-{tag}"})
         element.text = text
         root.insert(0, element)
-    return ET.tostring(root, encoding="unicode")
+    return ET.tostring(root, encoding="unicode") + columns
+
+
+def _split(root: ET.Element, name: str, count: int, height: float) -> str:
+    """Return elements that show one column of the figure each."""
+    whole = ET.Element("g", {"id": f"{name}-whole"})
+    whole.extend(root)
+    root[:] = [whole]
+    root.set("class", "whole")
+    width = float(root.attrib["viewBox"].split()[2]) / count
+    return "".join(
+        f'<svg class="column" aria-hidden="true" viewBox="{width * i:g} 0 {width:g} {height:g}">'
+        f'<use href="#{name}-whole"/></svg>'
+        for i in range(count)
+    )
 
 
 def _without_namespaces(root: ET.Element) -> None:

@@ -64,12 +64,11 @@ MAX_NAME = 200
 
 @dataclass(frozen=True)
 class _ShownFigure:
-    """A figure on the page; `svg` is empty if there is nothing to draw."""
+    """A figure on the page."""
 
     name: str
     title: str
     caption: str
-    description: str
     svg: Markup
 
 
@@ -143,12 +142,11 @@ def _question(report: Report) -> str:
 
 def _figures(report: Report, svgs: Mapping[str, bytes]) -> list[_ShownFigure]:
     shown = []
-    for name, drawing in FIGURES.items():
+    for name in svgs:
+        drawing = FIGURES[name]
         description = html_text(drawing.describe(report))
-        svg = inlined(svgs[name], name, drawing.title, description) if name in svgs else ""
-        shown.append(
-            _ShownFigure(name, drawing.title, f"{drawing.caption} {description}", description, Markup(svg))
-        )
+        svg = Markup(inlined(svgs[name], name, drawing.title, description, drawing.column))
+        shown.append(_ShownFigure(name, drawing.title, drawing.caption, svg))
     return shown
 
 
