@@ -289,13 +289,17 @@ def signed_percent_between(low: float | None, high: float | None) -> str:
 
     >>> signed_percent_between(1.051, 1.11), signed_percent_between(None, None)
     ('[+5.1% to +11%]', '')
-    >>> signed_percent_between(1e-9, 4e9)
-    '[wider than 1,000x]'
+    >>> signed_percent_between(2.8, 59.3), signed_percent_between(0.9, 59.3), signed_percent_between(1e-9, 4e9)
+    ('[2.80x to 59.3x slower]', '[-10% to 59.3x slower]', '[wider than 1,000x]')
     """
     if low is None or high is None:
         return ""
     if high > _WIDEST * low:
         return f"[wider than {_WIDEST:,}x]"
+    if low > 1 and high >= 10:
+        return f"[{ratio(low)} to {ratio(high)} slower]"
+    if high < 1 and low <= 0.1:
+        return f"[{ratio(1 / high)} to {ratio(1 / low)} faster]"
     return f"[{signed_percent(low)} to {signed_percent(high)}]"
 
 

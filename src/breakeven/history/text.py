@@ -209,4 +209,4 @@ def _ending(found: ChangePoint | Newest) -> str:
 def _previous(found: ChangePoint) -> str:
     if found.before.commit and found.before.commit == found.after.commit:
         return "the same commit before: the machine changed, not the code"
-    return f"previous run: {found.before.id}"
+    return f"after {found.before.id}"

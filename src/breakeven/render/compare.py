@@ -16,7 +16,7 @@ from breakeven.compare.text import describe
 from breakeven.render.dot_plot import CHANGED, UNCHANGED, UNDECIDED, Dot
 from breakeven.render.escaping import markdown_text
 from breakeven.render.json_output import Count, JsonOutput, Judged, Ratio, Share, Version, json_text
-from breakeven.render.markdown import bullets, folded, markdown_table, plot, section, verdict
+from breakeven.render.markdown import bullets, document, folded, markdown_table, plot, section, verdict
 from breakeven.render.table import Table
 from breakeven.runs.schema import Run
 from breakeven.stats.verdict import Verdict
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 TERMINAL_ROWS = 24
 MARKDOWN_ROWS = 12
-MARKDOWN_LENGTH = 60_000
-"""Fewer characters than GitHub allows in a comment."""
+MAX_NAME = 120
+"""The middle of longer names is omitted; JSON has them in full."""
 
 MAX_FACTS = 60
 MAX_LINES = 12
@@ -122,11 +122,7 @@ def to_markdown(found: Comparison, version: str) -> str:
         *section("Warnings", text.warnings, MAX_LINES, "in the JSON", level=3),
         folded("Machine and runs", bullets(_facts(found, version))),
     ]
-    whole = "\n\n".join(parts) + "\n"
-    if len(whole) <= MARKDOWN_LENGTH:
-        return whole
-    cut = "\n\n(cut here; the JSON has everything)\n"
-    return "\n\n".join(parts[:-1])[: MARKDOWN_LENGTH - len(cut)].rsplit("\n", 1)[0] + cut
+    return document(parts)
 
 
 def to_json(found: Comparison) -> str:
@@ -186,7 +182,7 @@ def _folded_table(found: Comparison, ordered: Sequence[CaseComparison]) -> list[
 
 def _row(case: CaseComparison) -> tuple[str, ...]:
     return (
-        case.case,
+        fmt.shortened(case.case, MAX_NAME),
         fmt.seconds(case.baseline_s),
         fmt.seconds(case.candidate_s),
         "" if case.ratio is None else fmt.signed_percent(case.ratio),

@@ -192,7 +192,7 @@ def check_markdown(history: History, version: str) -> str:
         *([markdown.folded("Machines", bullets(_first([*machines.values()])))] if machines else []),
         f"breakeven {markdown_text(version)}",
     ]
-    return "\n\n".join(parts) + "\n"
+    return markdown.document(parts)
 
 
 def show_renderables(history: History, page: Path) -> Iterator[RenderableType]:

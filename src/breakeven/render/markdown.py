@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from breakeven.format import capital
+from breakeven.format import capital, plural
 from breakeven.render.dot_plot import Dot, plot_lines
 from breakeven.render.escaping import markdown_text
 from breakeven.render.table import Table
+
+MAX_LENGTH = 60_000
+"""Fewer characters than GitHub allows in a comment."""
+
+_NOTE = 50  # characters for the note on what is left out
+
+
+def document(parts: Sequence[str], limit: int = MAX_LENGTH) -> str:
+    """Return the parts as paragraphs, without those that would exceed the limit, and a note in their place.
+
+    >>> document(["one", "x" * 100, "two"], 60)
+    'one\\n\\ntwo\\n\\n(1 part is left out; the JSON has everything)\\n'
+    """
+    kept: list[str] = []
+    left = limit - _NOTE
+    for part in parts:
+        if len(part) + 2 <= left:
+            kept.append(part)
+            left -= len(part) + 2
+    if out := len(parts) - len(kept):
+        kept.append(
+            f"({plural(out, 'part')} {'is' if out == 1 else 'are'} left out; the JSON has everything)"
+        )
+    return "\n\n".join(kept) + "\n"
 
 
 def verdict(lines: Sequence[str]) -> list[str]:
