@@ -289,8 +289,10 @@ def signed_percent_between(low: float | None, high: float | None) -> str:
 
     >>> signed_percent_between(1.051, 1.11), signed_percent_between(None, None)
     ('[+5.1% to +11%]', '')
-    >>> signed_percent_between(2.8, 59.3), signed_percent_between(0.9, 59.3), signed_percent_between(1e-9, 4e9)
-    ('[2.80x to 59.3x slower]', '[-10% to 59.3x slower]', '[wider than 1,000x]')
+    >>> signed_percent_between(2.8, 59.3), signed_percent_between(0.9, 59.3)
+    ('[2.80x to 59.3x slower]', '[-10% to 59.3x slower]')
+    >>> signed_percent_between(0.05, 0.4), signed_percent_between(1e-9, 4e9)
+    ('[2.50x to 20.0x faster]', '[wider than 1,000x]')
     """
     if low is None or high is None:
         return ""

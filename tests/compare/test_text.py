@@ -1,8 +1,10 @@
 """A comparison in sentences; the golden files have their words."""
 
+import json
 import math
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,7 @@ from breakeven.fitness import Load, Look
 from breakeven.runs.reader import read_side
 from breakeven.stats.verdict import Verdict
 from support.comparisons import PHASES, compared, levels, machine, side, two_sides
-from support.run_files import outcome
+from support.run_files import outcome, write
 
 BEFORE = levels()
 
@@ -36,9 +38,9 @@ def test_busy_machine(tmp_path):
     info["breakeven"]["state"] = {"look": look.as_dict()}
     before = side(tmp_path, "a", BEFORE)
     found = compared(before, side(tmp_path, "b", BEFORE, runs=1, first=1, machine_info=info))
-    assert describe(found).warnings[0] == (
-        f"{tmp_path / 'b0.json'}: measured on a busy machine: {look.load.problem}"
-    )
+    text = describe(found)
+    assert text.warnings[0] == f"{tmp_path / 'b0.json'}: measured on a busy machine: {look.load.problem}"
+    assert text.verdict[1].startswith("1 of 6 runs measured on a busy machine")
 
 
 def test_names_are_one_line(tmp_path):
@@ -121,6 +123,33 @@ def test_other_verdicts(tmp_path):
     first, second = describe(compared(*sides)).verdict
     assert first.startswith("Regressed: 4 of 9 cases are slower; largest change: mlp backward cpu batch=")
     assert second == "Others: 1 error. mlp on cpu: train +20% in 2 cells, all of it backward."
+
+
+@pytest.mark.parametrize(("flagged", "seen"), [(("train", "step"), False), (PHASES, True)])
+def test_disturbed_cases(tmp_path, flagged, seen):
+    """The verdict mentions a flag of more than half of the cases."""
+    before = side(tmp_path, "a", BEFORE)
+    after = side(tmp_path, "b", BEFORE, first=1)
+    content = json.loads(Path(after[0]).read_text())
+    for made in content["benchmarks"]:
+        if made["extra_info"]["phase"] in flagged:
+            made["extra_info"]["flags"] = ["contended"]
+    write(Path(after[0]), content)
+    verdict = describe(compared(before, after)).verdict
+    assert any("10 cases" in line and "(contended)" in line for line in verdict[1:]) == seen
+
+
+def test_machine_that_changed_speed(tmp_path):
+    """The verdict mentions a canary that moved during a run."""
+    info = machine()
+    samples = {
+        name: {"median_s": s, "low_s": s * 0.99, "high_s": s * 1.01}
+        for name, s in (("start", 1.0), ("end", 2.0))
+    }
+    info["breakeven"]["state"] = {"canary": {"cpu": samples}}
+    before = side(tmp_path, "a", BEFORE, machine_info=info)
+    text = describe(compared(before, side(tmp_path, "b", BEFORE, first=1)))
+    assert text.verdict[1].startswith("The speed of the machine changed during a run")
 
 
 def test_run_on_both_sides(tmp_path):

@@ -134,3 +134,29 @@ def test_hostile_name(tmp_path):
     assert page.count("<pre>") == 1
     assert all(len(line) - line.count("\\|") * 2 < 400 for line in markdown.splitlines())
     jsonschema.validate(json.loads(to_json(found)), json_schema(ComparisonJson))
+
+
+def test_terminal_is_verdict_first(tmp_path):
+    """Then the dots of the worst cases, and below them the table of those that are not unchanged."""
+    after = {key: t for key, t in levels(slower=["backward"], by=1.4).items() if key != ("step", 1)}
+    found = compared(side(tmp_path, "a", levels()), side(tmp_path, "b", after, first=1))
+    lines = [line.rstrip() for line in in_terminal(found).splitlines()]
+    assert " ".join(lines[:2]).startswith("Regressed: 4 of 9 cases are slower; largest change: mlp backward")
+    table = lines.index("Cases")
+    dots = [line.split(" cpu ")[0] for line in lines[:table] if "│" in line or "·" in line[40:]]
+    rows = [line.split(" cpu ")[0].strip() for line in lines[table:] if line.startswith(" mlp")]
+    assert rows == ["mlp backward"] * 2 + ["mlp train"] * 2 + ["mlp step"]
+    assert dots[-10:-5] == rows
+    assert "5 other cases unchanged" in lines
+    assert "What changed" not in lines  # the verdict has it
+    assert lines[-1].startswith("judged 9 of 10, 1 missing; common shift of all cases: ")
+    assert max(map(len, lines)) <= 100
+
+
+def test_marks(tmp_path):
+    """Changed, undecided and unchanged cases differ also without color."""
+    found = two_sides(tmp_path, levels(), levels(slower=["backward"], by=1.4))
+    shown = in_terminal(found)
+    assert (shown.count("●"), shown.count("○")) == (5, 0)  # one of them in the legend
+    single = in_terminal(two_sides(tmp_path, levels(), levels(), runs=1))
+    assert (single.count("●"), single.count("○")) == (0, 11)

@@ -84,8 +84,9 @@ def verdict_lines(floor: NoiseFloor, detectable: Sequence[Detectable]) -> tuple[
     typical, noisy = noise_levels(floor)
     fewest = min(detectable, key=lambda row: row.runs)
     found, runs = _slowdown(fewest.typical), plural(fewest.runs, "run")
+    verb = "shows" if fewest.runs == 1 else "show"
     return two_lines(
-        f"{runs} per side {'shows no slowdown' if found == NONE else f'shows slowdowns from {found}'} in the "
+        f"{runs} per side {verb} {'no slowdown' if found == NONE else f'slowdowns from {found}'} in the "
         "median case.",
         [
             f"Times vary between runs by {percent(typical)} in the median case, and by {percent(noisy)} or "
