@@ -109,7 +109,7 @@ def test_noisy_runs(tmp_path):
     """Where the intervals are too wide, the largest difference is shown with its own."""
     found = two_sides(tmp_path, BEFORE, BEFORE, runs=3, noise=0.4)
     first, second = describe(found).verdict
-    assert first == "Inconclusive: 10 of 10 cases are too noisy: their intervals are wider than ±10%."
+    assert first == "Inconclusive: 10 of 10 cases are too noisy, with intervals wider than ±10%."
     largest = max(found.cases, key=lambda case: abs(math.log(case.ratio)))
     assert largest.case in second
     assert fmt.signed_percent(largest.ratio) in second
@@ -153,9 +153,13 @@ def test_machine_that_changed_speed(tmp_path):
 
 
 def test_run_on_both_sides(tmp_path):
+    """Nothing else is said where all of them are."""
     paths = side(tmp_path, "a", BEFORE)
-    _, second = describe(compared(paths, paths)).verdict
-    assert second == "A run is on both sides, and equals itself: replace it."
+    [line] = describe(compared(paths, paths)).verdict
+    assert line.startswith("The two sides are the same runs, which shows nothing")
+    other = side(tmp_path, "b", BEFORE, first=1)
+    _, second = describe(compared(paths, [*paths[:2], *other])).verdict
+    assert second.startswith("Some runs are on both sides")
 
 
 VERDICTS = [*Verdict]

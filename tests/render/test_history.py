@@ -78,7 +78,7 @@ def test_markdown_rows(tmp_path):
     assert text.startswith("**Regressed: commit ")
     assert text.count("●") == MAX_ROWS
     assert len([line for line in text.splitlines() if line.startswith("| net")]) == MAX_ROWS
-    assert "<summary>15 changes</summary>" in text
+    assert "<summary>15 changes in 1 run</summary>" in text
     assert "\n3 more rows are left out" in text
     terminal = lines_of(check_renderables(found))
     assert "... and 3 more, all in --format json" in terminal

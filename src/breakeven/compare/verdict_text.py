@@ -26,6 +26,8 @@ def verdict_lines(found: Comparison, after: Collection[str], causes: Sequence[st
         after: the cases that changed only as another one did.
         causes: which phases changed, the largest change first.
     """
+    if len(reliability.runs_on_both_sides(found)) == len(found.candidate):
+        return ("The two sides are the same runs, which shows nothing: replace those of one side.",)
     others = (*_doubts(found), *_next_step(found), *_remainder(found), *(f"{cause}." for cause in causes[:1]))
     return fmt.two_lines(_first_line(found, after), others)
 
@@ -71,21 +73,19 @@ def _why_inconclusive(found: Comparison) -> str:
             return "were timed in one run per side"
         if case.reason == UNLIKE_STEPS:
             return "waited after each step in some runs only"
-        return (
-            case.reason or f"are too noisy: their intervals are wider than ±{fmt.percent(found.resolution)}"
-        )
+        return case.reason or f"are too noisy, with intervals wider than ±{fmt.percent(found.resolution)}"
 
     of = fmt.plural(len(found.judged), "case")
     reasons = grouped((reason(case), case) for case in found.with_verdict(Verdict.INCONCLUSIVE))
     texts = [f"{len(cases)} of {of} {text}" for text, cases in sorted(reasons.items())]
-    return f"Inconclusive: {' and '.join(texts)}"
+    return f"Inconclusive: {'; '.join(texts)}"
 
 
 def _doubts(found: Comparison) -> Iterator[str]:
     """Yield why the runs themselves cannot be trusted."""
     runs = (*found.baseline, *found.candidate)
     if reliability.runs_on_both_sides(found):
-        yield "A run is on both sides, and equals itself: replace it."
+        yield "Some runs are on both sides, and equal themselves: replace them."
     busy = sum(bool(problems_of(run.state)) for run in runs)
     if busy:
         yield f"{busy} of {fmt.plural(len(runs), 'run')} measured on a busy machine: measure again."

@@ -24,7 +24,7 @@ from breakeven.stats.verdict import Verdict
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TERMINAL_ROWS = 24
+TERMINAL_ROWS = 16
 MARKDOWN_ROWS = 12
 MAX_NAME = 120
 """The middle of longer names is omitted; JSON has them in full."""

@@ -24,14 +24,15 @@ WIDTH = 100
 MAX_LABEL = 56
 """The middle of longer labels is omitted."""
 
-MIN_PLOT = 20
+MIN_PLOT = 24
 """The fewest columns between the lowest and the highest ratio; labels are shortened for it."""
 
 _LINE, _INTERVAL, _CROSSED = "│─┼"
 _MIN_LABEL = 12
 _TINY = 1e-6  # of a logarithm
-_LIMIT = math.log(10_000)  # farther dots are arrows, too
-_MIN_REACH, _MIN_SHARE = math.log(1.02), 0.2  # of the scale, on each side of 1
+_LIMIT = math.log(1000)  # farther dots are arrows, too
+_MIN_REACH = math.log(1.02)  # of the scale, on each side of 1
+_MIN_SIDE = 10  # columns on each side of 1, for the labels
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,10 @@ class Scale:
         return round((min(max(log, low), high) - low) / (high - low) * (self.columns - 1))
 
     def axis(self) -> str:
-        """Return the ends of the scale, and 1 where it is not too near to one of them."""
+        """Return the ends of the scale, and 1 between them."""
         left, right, one = f"{digits(self.low)}x", ratio(self.high), self.column(0.0)
         cells = f"{left}{right:>{self.columns - len(left)}}"
-        is_free = not cells[max(0, one - 1) : one + 3].strip()
-        return f"{cells[:one]}1x{cells[one + 2 :]}" if is_free else cells
+        return f"{cells[:one]}1x{cells[one + 2 :]}"
 
     def row(self, dot: Dot) -> str:
         """Return a dot with its interval and the line at 1."""
@@ -122,12 +122,12 @@ class Scale:
         cells[self.column(0.0)] = _LINE
         if dot.ratio is None:
             return "".join(cells)
-        if dot.interval is not None:
-            low, high = dot.interval
-            for at in range(self.column(low), self.column(high) + 1):
+        low, high = dot.interval or (0.0, 0.0)
+        start, end = self.column(low), self.column(high)
+        if end - start > 1:  # a narrower one is no wider than the dot
+            for at in range(start, end + 1):
                 cells[at] = _INTERVAL if cells[at] == " " else _CROSSED
-            cells[self.column(low)] = self._end(low, "├")
-            cells[self.column(high)] = self._end(high, "┤")
+            cells[start], cells[end] = self._end(low, "├"), self._end(high, "┤")
         log = math.log(dot.ratio)
         cells[self.column(log)] = self._end(log, dot.mark)
         return "".join(cells)
@@ -144,9 +144,10 @@ def scale_of(dots: Sequence[Dot], columns: int) -> Scale:
     low, high = max(min(logs), -_LIMIT), min(max(logs), _LIMIT)
     reach = max(high - low, _MIN_REACH)
     intervals = [dot.interval for dot in dots if dot.interval is not None]
-    low = min(low, max(low - reach, min((bounds[0] for bounds in intervals), default=low)))
-    high = max(high, min(high + reach, max((bounds[1] for bounds in intervals), default=high)))
-    share = _MIN_SHARE / (1 - _MIN_SHARE)
+    least, most = max(low - reach, -_LIMIT), min(high + reach, _LIMIT)
+    low = min(low, max(least, min((bounds[0] for bounds in intervals), default=low)))
+    high = max(high, min(most, max((bounds[1] for bounds in intervals), default=high)))
+    share = _MIN_SIDE / (columns - 1 - _MIN_SIDE)
     low, high = min(low, -_MIN_REACH, -share * high), max(high, _MIN_REACH, -share * low)
     return Scale(_rounded(math.exp(low), math.floor), _rounded(math.exp(high), math.ceil), columns)
 

@@ -186,7 +186,11 @@ def check_markdown(history: History, version: str) -> str:
     parts = [
         *markdown.verdict(text.verdict_lines(history)),
         *markdown.plot(TITLE, dots, headings),
-        *([markdown.folded(plural(found, "change"), "\n\n".join(tables))] if tables else []),
+        *(
+            [markdown.folded(f"{plural(found, 'change')} in {plural(len(runs), 'run')}", "\n\n".join(tables))]
+            if tables
+            else []
+        ),
         *([markdown_text(text.coverage(history))] if history.newest else []),
         *markdown.section("Warnings", _first(history.warnings), level=3),
         *([markdown.folded("Machines", bullets(_first([*machines.values()])))] if machines else []),
