@@ -47,11 +47,41 @@ def _legend(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
+def _labels(ax):
+    """The labels at the ends of lines."""
+    return [text.get_text() for text in ax.texts if text.get_gid() == "label"]
+
+
+def _boxes(figure):
+    """The (text, box) of every text that is drawn, but not of watermarks."""
+    figure.draw_without_rendering()
+    outside = {
+        id(tick.label1)
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for tick in axis.get_major_ticks()
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [
+        (text.get_text(), text.get_window_extent())
+        for text in texts
+        if id(text) not in outside and not text.get_alpha()
+    ]
+
+
 @pytest.fixture
 def look():
     """Return functions that read a drawn figure."""
     return SimpleNamespace(
-        texts=_texts, lines=_lines, markers=_markers, ticks=_ticks, legend=_legend, ink=INK
+        texts=_texts,
+        lines=_lines,
+        markers=_markers,
+        ticks=_ticks,
+        legend=_legend,
+        labels=_labels,
+        boxes=_boxes,
+        ink=INK,
     )
 
 
