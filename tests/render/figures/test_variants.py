@@ -2,8 +2,6 @@
 
 from itertools import groupby
 
-import pytest
-
 from breakeven.render.figures import FIGURES
 from breakeven.render.figures.panels import HALF
 from breakeven.render.figures.style import PAPER
@@ -93,26 +91,3 @@ def test_machines(report):
     figure = FIGURES["variants"].draw(report(*runs))
     texts = [text.get_text() for text in figure.texts]
     assert [text for text in texts if text.startswith("batch")] == ["batch 64 on b", "batch 64 on a"]
-
-
-@pytest.mark.parametrize("speedup", [1e-3, 1.0, 1e4])
-def test_no_text_collides(report, look, speedup):
-    """Whatever the speedup is, and with names that are too long."""
-    facts = {"capture_s": 123.0, "compile_s": 345e-6}
-    axes = {"a_long_switch_with_a_name": True, "another_long_switch": True, "dtype": "bfloat16"}
-    plain = {"a_long_switch_with_a_name": False, "another_long_switch": False, "dtype": "float32"}
-    rows = [
-        step(
-            seconds,
-            "a_workload_with_a_long_name",
-            batch=65536,
-            facts=facts,
-            width=width,
-            depth=width,
-            **chosen,
-        )
-        for width in (1024, 2048)
-        for chosen, seconds in ((plain, 1.0), (axes, 1.0 / speedup))
-    ]
-    figure = FIGURES["variants"].draw(report(run(rows)))
-    assert look.collisions(figure) == []
