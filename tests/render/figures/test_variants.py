@@ -1,10 +1,12 @@
 """A row for each variant of a model on a device, at its best batch size, the largest speedup first."""
 
+import re
 from itertools import groupby
 
 from breakeven.render.figures import FIGURES
 from breakeven.render.figures.panels import HALF
 from breakeven.render.figures.style import PAPER
+from breakeven.report.text import model_names
 from support.reports import box
 from support.run_files import benchmark, run
 
@@ -47,10 +49,11 @@ def test_rows(report, look):
     )  # fmt: skip
     found = report(content)
     figure = FIGURES["variants"].draw(found)
+    models = {model.label(): name for model, name in model_names(way.sizes for way in found.variants).items()}
     assert [(*left, right[0].split()[0], *right[1:]) for left, right in rows_of(figure)] == [
         ("cuda_graph=True", "mlp", "batch 1", "8.00x", "7.75 s once"),
-        ("dtype=bfloat16", "lstm width=8", "batch 64", "4.00x", "less precise"),
-        ("dtype=bfloat16", "lstm width=16", "batch 64", "1.00x", "less precise"),
+        ("dtype=bfloat16", models["lstm width=8"], "batch 64", "4.00x", "less precise"),
+        ("dtype=bfloat16", models["lstm width=16"], "batch 64", "1.00x", "less precise"),
         ("cuda_graph=True", "mlp", "batch 64", "0.500x"),
     ]
     (ax,) = figure.axes
@@ -77,8 +80,8 @@ def test_many(report, look):
         for on, seconds in ((False, 1.0 + width), (True, 1.0))
     ]
     figure = FIGURES["variants"].draw(report(run(rows)))
-    models = [left[1] for left, _ in rows_of(figure)]
-    assert models == [f"mlp width={width}" for width in range(29, 5, -1)]
+    widths = [int(re.findall(r"\d+", left[1])[0]) for left, _ in rows_of(figure)]
+    assert widths == [*range(29, 5, -1)]
     one, other = figure.axes
     assert one.get_xlim() == other.get_xlim()
     assert [len(look.markers(ax, "s")) for ax in (one, other)] == [12, 12]
