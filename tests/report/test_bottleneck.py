@@ -201,6 +201,15 @@ def test_pooled_interval():
     assert four == [(Bound.UNDECIDED, pytest.approx((5 / 12, 0.6, 6.5 / 9)))] * 4
 
 
+@pytest.mark.parametrize(
+    ("copy_s", "kind"), [(6.1, Bound.COPY), (5.0, Bound.UNDECIDED), (4.4, Bound.COMPUTE)]
+)
+def test_copy_with_an_interval(copy_s, kind):
+    """Both ends must agree whether the copy takes half of the step."""
+    [(found, _)] = bounds_along([Step(Spread(9.0, 10.0, 12.0), Spread(0.1, 0.1, 0.1), copy_s)])
+    assert found is kind
+
+
 ORDER = {Bound.LAUNCH: 0, Bound.MIXED: 1, Bound.COMPUTE: 2, Bound.COPY: 3}
 
 
