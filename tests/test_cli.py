@@ -26,7 +26,7 @@ HELP = [
     *(["history", action] for action in ("add", "check", "show", "accept")),
 ]
 
-FILES = ["index.html", "speedup.png", "speedup.svg", "step_time.svg", "summary.csv", "summary.md"]
+FILES = ["index.html", "speedup.png", "speedup.svg", "summary.csv", "summary.md"]
 """What every report holds, whatever was measured."""
 
 

@@ -19,7 +19,7 @@ def test_write_report(tmp_path):
     written = report_files.write_report(gpu(tmp_path), tmp_path / "deep" / "out", "1")
     names = [path.name for path in written]
     assert names[-1] == "index.html", "the page is renamed last"
-    assert {"summary.csv", "summary.md", "step_time.svg", "speedup.svg", "speedup.png"} <= set(names)
+    assert {"summary.csv", "summary.md", "throughput.svg", "speedup.svg", "speedup.png"} <= set(names)
     assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == sorted(names)
     assert all(path.stat().st_size for path in written)
     assert all(path.stat().st_mode & 0o044 for path in written), "others may read a report"

@@ -65,7 +65,7 @@ def bottleneck_sentences(
     """Return a sentence for each kind of bound on each accelerator: where it applies, and what helps."""
     names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     places = grouped(
-        (row.place, (kind, f"{models[row.line.model]}, batch {low if low == high else f'{low} to {high}'}"))
+        (row.place, (kind, f"{models[row.line.model]}, batch {_batches(low, high)}"))
         for row in found
         for kind, low, high in row.stretches()
     )
@@ -76,6 +76,10 @@ def bottleneck_sentences(
         for kind in Bound
         if kind in kinds and kind.advice
     ]
+
+
+def _batches(low: int, high: int) -> str:
+    return fmt.batch_size(low) if low == high else f"{fmt.batch_size(low)} to {fmt.batch_size(high)}"
 
 
 def waiting_sentences(
@@ -110,7 +114,7 @@ def _waiting(rows: Sequence[WaitingCost], models: ModelNames) -> str:
     row = max(rows, key=lambda row: row.ratio.ratio or 0.0)
     ratio = f"{fmt.ratio(row.ratio.ratio)} {fmt.ratio_between(row.ratio.low, row.ratio.high)}".strip()
     most = " at most" if len(rows) > 1 else ""
-    return f"{ratio} as long{most} ({models[row.key.model]}, batch {row.key.batch_size})"
+    return f"{ratio} as long{most} ({models[row.key.model]}, batch {fmt.batch_size(row.key.batch_size)})"
 
 
 def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:
@@ -134,7 +138,7 @@ def reach(row: Bottleneck) -> str:
     >>> cells = tuple(BoundCell(batch, kind, 1.0, None, None, None, CaseFacts()) for batch, kind in kinds)
     >>> line = Line(Model("mlp"), "train", "cuda")
     >>> reach(Bottleneck(line, cells, 64, True))
-    'launch-bound up to batch 64, mixed at 512, compute-bound at 4096'
+    'launch-bound up to batch 64, mixed at 512, compute-bound at 4,096'
     >>> reach(Bottleneck(line, cells[:2], 64, False))
     'launch-bound at every measured batch size (1 to 64)'
     """
@@ -144,15 +148,16 @@ def reach(row: Bottleneck) -> str:
         if kind is Bound.UNMEASURED:
             return str(kind)
         if smallest == largest:
-            return f"{kind} at batch {largest}, the only one measured"
-        return f"{kind} at every measured batch size ({smallest} to {largest})"
+            return f"{kind} at batch {fmt.batch_size(largest)}, the only one measured"
+        return f"{kind} at every measured batch size ({_batches(smallest, largest)})"
     first, *middle, last = stretches
     between = [
-        f"{kind} at {low}" if low == high else f"{kind} from {low} to {high}" for kind, low, high in middle
+        f"{kind} {'at' if low == high else 'from'} {_batches(low, high)}" for kind, low, high in middle
     ]
     begin = "at" if first[1] == first[2] else "up to"
     end = "at" if last[1] == last[2] else "from"
-    return ", ".join([f"{first[0]} {begin} batch {first[2]}", *between, f"{last[0]} {end} {last[1]}"])
+    first_text = f"{first[0]} {begin} batch {fmt.batch_size(first[2])}"
+    return ", ".join([first_text, *between, f"{last[0]} {end} {fmt.batch_size(last[1])}"])
 
 
 def flat(row: Bottleneck) -> str:
@@ -170,10 +175,11 @@ def flat(row: Bottleneck) -> str:
     if len(row.cells) == 1:
         return "one batch size only"
     if row.flat_to is None:
-        return f"grows from {row.batches[0]} on" if row.grows else "undecided"
+        return f"grows from {fmt.batch_size(row.batches[0])} on" if row.grows else "undecided"
+    flat_to = fmt.batch_size(row.flat_to)
     if row.flat_to == row.batches[-1]:
-        return f"{row.flat_to}, the largest"
-    return f"{row.flat_to}" if row.grows else f"{row.flat_to}, undecided above"
+        return f"{flat_to}, the largest"
+    return flat_to if row.grows else f"{flat_to}, undecided above"
 
 
 def once(variant: Variant) -> str:
@@ -222,7 +228,7 @@ def _variant(rows: Sequence[Variant]) -> str:
     cells = fmt.plural(len(rows), "cell")
     best = _best(rows)
     ratio = f"{fmt.ratio(best.row.speedup)} {fmt.ratio_between(best.row.low, best.row.high)}".strip()
-    place = f"({best.sizes.label()}, batch {best.row.batch_size})"
+    place = f"({best.sizes.label()}, batch {fmt.batch_size(best.row.batch_size)})"
     if len(rows) == 1:
         return f"is {best.row.verdict}, {ratio} {place}"
     if not counts[DeviceVerdict.FASTER]:

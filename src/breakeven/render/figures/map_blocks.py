@@ -102,7 +102,7 @@ class _Shades:
     """The colors from that of the baseline over a near white to that of the candidate."""
 
     def __init__(self, baseline: str, candidate: str, end: float) -> None:
-        self.cmap = LinearSegmentedColormap.from_list("devices", [baseline, MIDDLE, candidate])
+        self.cmap = LinearSegmentedColormap.from_list("devices", [baseline, MIDDLE, candidate], N=255)
         self.norm = Normalize(-end, end)
 
     def of(self, power: float) -> tuple[float, float, float]:

@@ -91,7 +91,7 @@ def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
     A variant, such as ``cpu@1``, has a lighter shade of its device's color.
 
     >>> device_styles(["cuda", "cpu@1", "cpu"])
-    {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#59a2cd', 'X'), 'cuda': ('#D55E00', 's')}
+    {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#59a3cd', 'X'), 'cuda': ('#D55E00', 's')}
     """
     ordered = sorted(set(devices), key=device_order)
     mains = dict.fromkeys(map(main_device, ordered))
