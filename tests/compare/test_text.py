@@ -136,7 +136,7 @@ def test_disturbed_cases(tmp_path, flagged, seen):
             made["extra_info"]["flags"] = ["contended"]
     write(Path(after[0]), content)
     verdict = describe(compared(before, after)).verdict
-    assert any("10 cases" in line and "(contended)" in line for line in verdict[1:]) == seen
+    assert ("(contended)" in "".join(verdict)) == seen
 
 
 def test_machine_that_changed_speed(tmp_path):
