@@ -109,9 +109,9 @@ def test_a_shared_cause_is_one_warning(tmp_path):
     [
         (2, None, "2 cases with two processes: "),
         (2, 1.0, None),
-        (1, None, None),
+        (1, None, "2 cases with times that are too far apart: "),
         (3, 1.0, None),
-        (3, None, "2 cases with processes that are too far apart: "),
+        (3, None, "2 cases with times that are too far apart: "),
     ],
 )
 def test_no_interval(tmp_path, processes, low_s, start):

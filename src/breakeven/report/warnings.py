@@ -180,10 +180,12 @@ def _flag_text(name: str, evidence: Sequence[str]) -> str:
 
 
 def _too_far_apart(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
-    without = [case for case in cases if case.processes > TWO and case.low_s is None and case.n >= MIN_ROUNDS]
+    without = [
+        case for case in cases if case.processes != TWO and case.low_s is None and case.n >= MIN_ROUNDS
+    ]
     wide = [case for case in without if not (case.process_medians_s == 0).any()]
     return [
-        f"{_where(plural(len(found), 'case'), machine, labels)} with processes that are too far apart: the "
+        f"{_where(plural(len(found), 'case'), machine, labels)} with times that are too far apart: the "
         "ends of an interval would differ by more than a factor of 1,000, so there is none; measure again on "
         "a quiet machine"
         for machine, found in grouped((case.key.machine, case) for case in wide).items()
