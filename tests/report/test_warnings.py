@@ -122,6 +122,14 @@ def test_no_interval(tmp_path, processes, low_s, start):
     assert starts == ([] if start is None else [start])
 
 
+@pytest.mark.parametrize("times", [[1.0] * 5, [0.0] * 9])
+def test_other_reasons_for_no_interval(tmp_path, times):
+    """Too few rounds, or none that took any time, have a flag instead."""
+    found = report(tmp_path, run([benchmark(times)]))
+    assert found.rows[0].estimate.low_s is None or found.rows[0].estimate.median_s == 0
+    assert not any("too far apart" in warning for warning in found.warnings)
+
+
 def test_uncounted_operations(tmp_path):
     """A model whose operations could not be counted is named once, with the reason."""
     content = run(

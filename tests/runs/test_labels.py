@@ -19,6 +19,7 @@ THREE = {"a": ["home/run.json", "home/again.json"], "b": ["work/run.json"], "c":
         ([], {"a": "home", "b": "work", "c": "h100"}),
         ([("work/../home/run.json", "laptop")], {"a": "laptop", "b": "run", "c": "h100"}),
         ([("again.json", "laptop")], {"a": "laptop", "b": "run", "c": "h100"}),
+        ([("again.json", "h100")], {"a": "h100", "b": "run", "c": "work"}),
         ([("h100.json", "run")], {"a": "home", "b": "work", "c": "run"}),
         ([("again.json", "x"), ("again.json", "x"), ("h100.json", "y")], {"a": "x", "b": "run", "c": "y"}),
     ],
