@@ -251,7 +251,7 @@ def joined(names: Sequence[str], limit: int = _MAX_LISTED, separator: str = ", "
     unique = list(dict.fromkeys(names))
     rest = len(unique) - limit
     before = " " if separator == ", " else separator
-    return separator.join(unique[:limit]) + (f"{before}and {rest} more" if rest > 0 else "")
+    return separator.join(unique[:limit]) + (f"{before}and {rest:,} more" if rest > 0 else "")
 
 
 def capital(text: str) -> str:
