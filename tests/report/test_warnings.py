@@ -106,14 +106,28 @@ def test_a_shared_cause_is_one_warning(tmp_path):
 
 @pytest.mark.parametrize(
     ("processes", "low_s", "start"),
-    [(2, None, "2 cases with two processes: "), (2, 1.0, None), (1, None, None), (3, None, None)],
+    [
+        (2, None, "2 cases with two processes: "),
+        (2, 1.0, None),
+        (1, None, "2 cases with times that are too far apart: "),
+        (3, 1.0, None),
+        (3, None, "2 cases with times that are too far apart: "),
+    ],
 )
-def test_two_processes(tmp_path, processes, low_s, start):
-    """Two processes without an interval are a warning, with what to do."""
+def test_no_interval(tmp_path, processes, low_s, start):
+    """Several processes without an interval are a warning, with what to do."""
     found = report(tmp_path, affine_run({"cpu": (1, 1)}, batches=(1, 8)))
     cases = [replace(row.estimate, processes=processes, low_s=low_s) for row in found.rows]
     starts = [line[: len(start or "")] for line in warnings_of(found.machines, cases, [], [])]
     assert starts == ([] if start is None else [start])
+
+
+@pytest.mark.parametrize("times", [[1.0, 1.1, 1.2], [0.0] * 3 + [1.0] * 6])
+def test_other_reasons_for_no_interval(tmp_path, times):
+    """Too few rounds, and a process that took no time, are not times that are too far apart."""
+    found = report(tmp_path, run([benchmark(times, processes=[len(times) // 3] * 3)]))
+    assert (found.rows[0].estimate.processes, found.rows[0].estimate.low_s) == (3, None)
+    assert not any("too far apart" in warning for warning in found.warnings)
 
 
 def test_uncounted_operations(tmp_path):
