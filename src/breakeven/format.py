@@ -100,6 +100,25 @@ def batch(value: float) -> str:
     return f"{value:.0f}" if value >= 9.95 or value == round(value) else f"{value:.1f}"
 
 
+def batch_size(value: float) -> str:
+    """Return a measured batch size.
+
+    >>> batch_size(64), batch_size(65536)
+    ('64', '65,536')
+    """
+    return f"{value:,.0f}"
+
+
+def batch_range(batches: Sequence[int]) -> str:
+    """Return the range of the measured batch sizes, which are ascending.
+
+    >>> batch_range([1, 64, 4096]), batch_range([64])
+    ('1–4,096', '64')
+    """
+    first, last = batch_size(batches[0]), batch_size(batches[-1])
+    return first if first == last else f"{first}–{last}"
+
+
 def batch_between(low: float | None, high: float | None, smallest: int, largest: int) -> str:
     """Return the interval of a break-even; an unbounded end is shown as beyond the measured batch sizes.
 

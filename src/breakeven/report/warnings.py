@@ -13,7 +13,7 @@ from breakeven.phases import HEADLINE, find_phase
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
 from breakeven.report.phase_sums import MAX_RESIDUAL, Residual
-from breakeven.report.speedup import Baselines, Speedup
+from breakeven.report.speedup import Baselines
 from breakeven.report.text import TWO
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
@@ -31,18 +31,6 @@ CROSSINGS = {
     CrossingWarning.HOLE: "the devices cross where a batch size between gave no usable timing on both, so "
     "the break-even is not interpolated; see the outcomes and measure it again",
 }
-
-MAX_DISTURBED = 0.25
-"""If disturbances may have changed more than this share of the verdicts, the conclusion mentions it."""
-
-
-def disturbed_sentence(compared: Sequence[Speedup]) -> str | None:
-    """Return the last sentence of a conclusion from many disturbed cases, None if there are few."""
-    count = sum(row.is_doubtful for row in compared)
-    if count <= MAX_DISTURBED * len(compared):
-        return None
-    total = plural(len(compared), "speedup")
-    return f"{count} of {total} were disturbed, which may have changed their verdict; see the warnings."
 
 
 def warnings_of(

@@ -59,9 +59,8 @@ def _plot(report: Report, lines: _Lines) -> Figure:
 
 
 def _text(report: Report, lines: _Lines) -> str:
-    heads = [conclusion.headline for conclusion in report.conclusions]
-    rest = f" The verdict has {fmt.plural(len(heads) - 2, 'more sentence')}." if len(heads) > 2 else ""
-    return f"Speedup over batch size for {fmt.plural(len(lines), 'model')}. {' '.join(heads[:2])}{rest}"
+    answer = " ".join(report.answer.lines)
+    return f"Speedup over batch size for {fmt.plural(len(lines), 'model')}. {answer}"
 
 
 def _nothing(report: Report) -> str:

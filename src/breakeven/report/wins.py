@@ -1,0 +1,193 @@
+"""Where a candidate wins, as sentences: the first says the most, and the others less in fewer characters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from breakeven import format as fmt
+from breakeven.report.break_even import BreakEven
+from breakeven.report.candidates import (
+    Candidate,
+    best_row,
+    is_at_the_latest,
+    is_slower_throughout,
+    wins,
+)
+from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict
+from breakeven.report.text import ModelNames, models_text
+from breakeven.stats.crossing import CrossingStatus as Status
+from breakeven.stats.crossing import CrossingWarning
+
+FEW = 2
+"""The models of a candidate are named one by one up to this many."""
+
+
+def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
+    """Return what the answer says of all candidates, from the longest to the shortest sentence."""
+    if len(found) == 1:
+        return [f"{fmt.capital(text)}." for text in summary(found[0], models)]
+    clauses = [list(summary(one, models)) for one in found]
+    longest = "; ".join(of[0] for of in clauses)
+    short = [of[-1] for of in clauses]
+    cut = [
+        f"{'; '.join(short[:count])}; and {len(short) - count} more" for count in range(len(short) - 1, 0, -1)
+    ]
+    return [f"{fmt.capital(text)}." for text in (longest, "; ".join(short), *cut)]
+
+
+def summary(one: Candidate, models: ModelNames) -> Iterator[str]:
+    """Yield clauses on one candidate, from the longest to the shortest."""
+    if not one.lines:
+        yield f"{one.name} {one.does('share')} no timed cell with a CPU"
+    elif len(one.lines) == 1:
+        text, best = of_model(one, one.lines[0]), best_row(one.lines)
+        if best is not None and wins(one.lines[0]) and len(one.lines[0].batches) > 1:
+            yield f"{text}; {fmt.ratio(best.speedup)} at best (batch {fmt.batch_size(best.batch_size)})"
+        yield text
+    else:
+        if len(one.lines) <= FEW:
+            first, *others = (of_model(one, line, models[line.model]) for line in one.lines)
+            again = [fmt.capital(text.replace(one.name, _pronoun(one), 1)) for text in others]
+            yield ". ".join([first, *again])
+        yield from _of_models(one)
+
+
+def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
+    """Yield the sentences that name one of several models: the best, and where the candidate wins last."""
+    if len(one.lines) < 2:
+        return
+    best = best_row(list(filter(wins, one.lines)))
+    if best is not None:
+        where = f"{models[best.model]}, at batch {fmt.batch_size(best.batch_size)}"
+        ratio = f" ({fmt.ratio(best.speedup)})" if len(one.lines) <= FEW else ""
+        yield f"Best is {where}{ratio}."
+    if len(one.lines) <= FEW:
+        return
+    crossing = sorted(filter(wins, one.lines), key=_position)
+    if crossing and crossing[-1].crossing.status is Status.CROSSES:
+        yield f"Last is {models[crossing[-1].model]}, {crossing[-1].describe()}."
+    losses = [line for line in one.lines if not wins(line)]
+    if len(losses) == 1 and crossing:
+        text = of_model(one, losses[0], models[losses[0].model])
+        yield f"{fmt.capital(text.replace(one.name, _pronoun(one), 1))}."
+
+
+def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
+    """Return a clause on one model, which it names where there are several."""
+    name, for_model = one.name, f" for {model}" if model else ""
+    if not line.batches:
+        return f"{name} and {one.other} have no usable timing in common{for_model}"
+    best, last = best_row([line]), line.rows[-1]
+    same = f"{name} and {one.other} are the same within 2%"
+    largest, up_to = fmt.batch_size(line.batches[-1]), _up_to(line)
+    if len(line.batches) == 1:
+        return _of_one_batch(one, line, for_model)
+    if wins(line) and line.crossing.status is Status.ALWAYS:
+        return f"{name} {one.wins} at every measured batch size{for_model} ({_range(line)})"
+    if wins(line):
+        cut = f" ({up_to})" if _is_cut(line) else ""
+        return f"{name} {one.wins} {line.describe()}{for_model}{cut}"
+    if line.crossing.status in (Status.CROSSES, Status.ALWAYS) or is_at_the_latest(line):
+        limit = fmt.percent(SAME_WITHIN - 1)
+        return f"{name} {one.does('are')} at most {limit} faster{one.than}{for_model} ({up_to})"
+    if line.crossing.status is Status.BEYOND_RANGE:
+        return f"{name} {_never(one, line)}{for_model} ({up_to}); the trend points to a break-even above it"
+    if line.crossing.status is Status.NEVER and best is not None:
+        won = f"{fmt.ratio(best.speedup)} at batch {fmt.batch_size(best.batch_size)}"
+        return f"{name} {one.wins} only below batch {largest}, the largest measured{for_model} ({won})"
+    if line.crossing.status is Status.NEVER:
+        return f"{name} {_never(one, line)}{for_model} ({up_to})"
+    if all(row.verdict is DeviceVerdict.SAME for row in line.rows):
+        return f"{same}{for_model} ({up_to})"
+    if last.verdict is DeviceVerdict.SAME:
+        return f"{same} at batch {largest}, the largest measured{for_model}"
+    return f"whether {name} {one.wins}{for_model} is undecided ({up_to})"
+
+
+def _of_one_batch(one: Candidate, line: BreakEven, for_model: str) -> str:
+    batch, row = line.batches[0], next(row for row in line.rows if row.batch_size == line.batches[0])
+    why = "timed on both" if _is_cut(line) else "measured"
+    where = f"{for_model} at batch {fmt.batch_size(batch)}, the only one {why}"
+    ratio = row.speedup or 1.0
+    if row.verdict is DeviceVerdict.FASTER:
+        return f"{one.name} {one.does('are')} {fmt.ratio(ratio)} faster{one.than}{where}"
+    if row.verdict is DeviceVerdict.SLOWER:
+        return f"{one.name} {one.does('are')} {fmt.ratio(1 / ratio)} slower{one.than}{where}"
+    if row.verdict is DeviceVerdict.SAME:
+        return f"{one.name} and {one.other} are the same within 2%{where}"
+    return f"whether {one.name} {one.wins} is undecided{where}"
+
+
+def _of_models(one: Candidate) -> Iterator[str]:
+    """Yield clauses on several models: how many win, from where, and where the median one crosses."""
+    won = sorted(filter(wins, one.lines), key=_position)
+    models = models_text(line.model for line in one.lines)
+    total, where = len(one.lines), _measured(one.lines)
+    if not won:
+        if all(map(is_slower_throughout, one.lines)):
+            yield f"{one.name} {one.does('are')} slower{one.than} for all {models} ({where})"
+        else:
+            yield f"{one.name} {one.does('are')} not shown to {one.win} for any of {models} ({where})"
+        return
+    among = f"all {models}" if len(won) == total else f"{len(won)} of {models}"
+    text = f"{one.name} {one.wins} for {among}"
+    best = best_row(won)
+    at_best = "" if best is None else f"; {fmt.ratio(best.speedup)} at best"
+    if all(len(line.batches) == 1 for line in won):
+        yield f"{text} ({where}){at_best}"
+        yield f"{text} ({where})"
+        return
+    always = [line for line in won if line.crossing.status is Status.ALWAYS]
+    middle = (total - 1) // 2
+    if len(always) > middle:
+        of_them = "" if len(always) == total else f", {len(always)} of them"
+        where = _measured(always).removeprefix("batch ")
+        yield f"{text}{of_them} at every measured batch size ({where}){at_best}"
+    elif middle < len(won):
+        yield f"{text}, the median one {won[middle].describe()}{at_best}"
+    yield text + at_best
+    yield text
+
+
+def _never(one: Candidate, line: BreakEven) -> str:
+    if is_slower_throughout(line):
+        return f"never {one.wins}"
+    return f"{one.does('are')} not shown to {one.win}"
+
+
+def _up_to(line: BreakEven) -> str:
+    return f"up to batch {fmt.batch_size(line.batches[-1])}{_above(line)}"
+
+
+def _range(line: BreakEven) -> str:
+    return f"{fmt.batch_range(line.batches)}{_above(line)}"
+
+
+def _above(line: BreakEven) -> str:
+    return "; larger ones were not timed on both" if _is_cut(line) else ""
+
+
+def _is_cut(line: BreakEven) -> bool:
+    return CrossingWarning.CUT_SHORT in line.crossing.warnings
+
+
+def _measured(lines: Sequence[BreakEven]) -> str:
+    """Return the batch sizes that were measured for all of the lines, as a phrase."""
+    ranges = {(line.batches[0], line.batches[-1]) for line in lines if line.batches}
+    if not ranges:
+        return "no usable timing in common"
+    low, high = min(low for low, _ in ranges), min(high for _, high in ranges)
+    more = ", the only one measured" if ranges == {(low, low)} else "" if len(ranges) == 1 else " or more"
+    return f"batch {fmt.batch_range([low, high])}{more}"
+
+
+def _position(line: BreakEven) -> float:
+    """Return the batch size from which a candidate wins, for sorting; 0 if at every measured one."""
+    found = line.crossing
+    if found.status is Status.ALWAYS:
+        return 0.0
+    return found.batch_size or found.bracket[1] or 0.0
+
+
+def _pronoun(one: Candidate) -> str:
+    return "they" if one.does("are") == "are" else "it"
