@@ -30,7 +30,7 @@ from breakeven.report.processes_needed import needed_sentence
 from breakeven.report.speedup import devices_of
 from breakeven.report.text import headline_lines
 from breakeven.report.trust import distrust, disturbances, disturbed_sentence, evidence_of
-from breakeven.report.wins import extremes, summaries
+from breakeven.report.wins import extremes, summaries, with_place
 from breakeven.runs.canary import moves
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ class Answer:
 class Choice:
     """A sentence of one of the two lines, in several forms from the longest to the shortest.
 
-    A form that is empty leaves the sentence out.
+    A form that is empty leaves the sentence out. The `extended` form is for space that all others leave.
     """
 
     line: int
     forms: tuple[str, ...]
+    extended: str = ""
 
 
 def answer(report: Report) -> Answer:
@@ -101,9 +102,11 @@ def answer(report: Report) -> Answer:
     summary = tuple(f"{forced}{form}" for form in summaries(found, report.names))
     phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
     details = [Choice(1, (*form, "")) for form in _launches(report, found)]
+    extended = ""
     if len(found) == 1:
         details += [Choice(0, (text, "")) for text in extremes(found[0], report.names)]
-    lines = compose([Choice(0, summary), *phase, *caveats, *details])
+        extended = with_place(summary[0], found[0], report.names)
+    lines = compose([Choice(0, summary, extended), *phase, *caveats, *details])
     trust = Trust.LIMITED if caveats or report.forced else Trust.FIT
     return Answer(lines, trust, tuple(_notes(report, found)))
 
@@ -115,22 +118,25 @@ def compose(sentences: Sequence[Choice]) -> tuple[str, ...]:
     ('It wins. 84x.', 'Short.')
     """
     chosen = [replace(sentence, forms=sentence.forms[-1:]) for sentence in sentences]
-    over = len("\n".join(_lines(chosen))) - MAX_CHARACTERS
+    over = _length(chosen) - MAX_CHARACTERS
     if over > 0:
         first = chosen[0].forms[0]
         chosen[0] = replace(chosen[0], forms=(fmt.one_line(first, len(first) - over),))
-    for i, sentence in enumerate(sentences):
-        for form in sentence.forms:
-            tried = [*chosen[:i], replace(sentence, forms=(form,)), *chosen[i + 1 :]]
-            if len("\n".join(_lines(tried))) <= MAX_CHARACTERS:
-                chosen = tried
-                break
+    longer = [(i, one.forms) for i, one in enumerate(sentences)]
+    longer += [(i, (one.extended,)) for i, one in enumerate(sentences) if one.extended]
+    for i, forms in longer:
+        tries = ([*chosen[:i], replace(chosen[i], forms=(form,)), *chosen[i + 1 :]] for form in forms)
+        chosen = next((tried for tried in tries if _length(tried) <= MAX_CHARACTERS), chosen)
     return _lines(chosen)
 
 
 def _lines(chosen: Sequence[Choice]) -> tuple[str, ...]:
     lines = [[one.forms[0] for one in chosen if one.line == number] for number in range(MAX_LINES)]
     return tuple(filter(None, (" ".join(filter(None, of)) for of in lines)))
+
+
+def _length(chosen: Sequence[Choice]) -> int:
+    return len("\n".join(_lines(chosen)))
 
 
 def _caveats(report: Report) -> Iterator[Choice]:

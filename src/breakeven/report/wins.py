@@ -22,6 +22,9 @@ FEW = 2
 """The models of a candidate are named one by one up to this many."""
 
 
+AT_BEST = "at best"
+
+
 def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
     """Return what the answer says of all candidates, from the longest to the shortest sentence."""
     if len(found) == 1:
@@ -42,34 +45,42 @@ def summary(one: Candidate, models: ModelNames) -> Iterator[str]:
     elif len(one.lines) == 1:
         text, best = of_model(one, one.lines[0]), best_row(one.lines)
         if best is not None and wins(one.lines[0]) and len(one.lines[0].batches) > 1:
-            yield f"{text}; {fmt.ratio(best.speedup)} at best (batch {fmt.batch_size(best.batch_size)})"
+            yield f"{text}; {fmt.ratio(best.speedup)} {AT_BEST} (batch {fmt.batch_size(best.batch_size)})"
         yield text
     else:
         if len(one.lines) <= FEW:
             first, *others = (of_model(one, line, models[line.model]) for line in one.lines)
-            again = [fmt.capital(text.replace(one.name, _pronoun(one), 1)) for text in others]
-            yield ". ".join([first, *again])
+            at_best = f"; {fmt.ratio(best.speedup)} {AT_BEST}" if (best := best_row(one.lines)) else ""
+            yield f"{first}. {' '.join(again(one, text) for text in others)[:-1]}{at_best}"
         yield from _of_models(one)
 
 
+def with_place(sentence: str, one: Candidate, models: ModelNames) -> str:
+    """Return the sentence with the model and the batch size of the best speedup."""
+    best = best_row(filter(wins, one.lines))
+    if best is None or AT_BEST not in sentence or len(one.lines) < 2:
+        return ""
+    where = f"{models[best.model]}, batch {fmt.batch_size(best.batch_size)}"
+    return sentence.replace(AT_BEST, f"{AT_BEST} ({where})")
+
+
 def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
-    """Yield the sentences that name one of several models: the best, and where the candidate wins last."""
-    if len(one.lines) < 2:
-        return
-    best = best_row(list(filter(wins, one.lines)))
-    if best is not None:
-        where = f"{models[best.model]}, at batch {fmt.batch_size(best.batch_size)}"
-        ratio = f" ({fmt.ratio(best.speedup)})" if len(one.lines) <= FEW else ""
-        yield f"Best is {where}{ratio}."
-    if len(one.lines) <= FEW:
-        return
-    crossing = sorted(filter(wins, one.lines), key=_position)
-    if crossing and crossing[-1].crossing.status is Status.CROSSES:
-        yield f"Last is {models[crossing[-1].model]}, {crossing[-1].describe()}."
+    """Yield sentences that name one of many models: the one that does not win, and the last one that does."""
+    won = sorted(filter(wins, one.lines), key=_position)
     losses = [line for line in one.lines if not wins(line)]
-    if len(losses) == 1 and crossing:
-        text = of_model(one, losses[0], models[losses[0].model])
-        yield f"{fmt.capital(text.replace(one.name, _pronoun(one), 1))}."
+    if not won or len(one.lines) <= FEW:
+        return
+    if len(losses) == 1 and losses[0].crossing.status is Status.UNDECIDED:
+        yield f"It is undecided for {models[losses[0].model]}."
+    elif len(losses) == 1:
+        yield again(one, of_model(one, losses[0], models[losses[0].model]))
+    if won[-1].crossing.status is Status.CROSSES:
+        yield f"Last is {models[won[-1].model]}, {won[-1].describe()}."
+
+
+def again(one: Candidate, clause: str) -> str:
+    """Return a clause as a further sentence on the candidate."""
+    return f"{fmt.capital(clause.replace(one.name, 'they' if one.does('are') == 'are' else 'it', 1))}."
 
 
 def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
@@ -132,7 +143,7 @@ def _of_models(one: Candidate) -> Iterator[str]:
     among = f"all {models}" if len(won) == total else f"{len(won)} of {models}"
     text = f"{one.name} {one.wins} for {among}"
     best = best_row(won)
-    at_best = "" if best is None else f"; {fmt.ratio(best.speedup)} at best"
+    at_best = "" if best is None else f"; {fmt.ratio(best.speedup)} {AT_BEST}"
     if all(len(line.batches) == 1 for line in won):
         yield f"{text} ({where}){at_best}"
         yield f"{text} ({where})"
@@ -187,7 +198,3 @@ def _position(line: BreakEven) -> float:
     if found.status is Status.ALWAYS:
         return 0.0
     return found.batch_size or found.bracket[1] or 0.0
-
-
-def _pronoun(one: Candidate) -> str:
-    return "they" if one.does("are") == "are" else "it"
