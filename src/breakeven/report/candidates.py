@@ -51,6 +51,15 @@ class Candidate:
         return " ".join([self.does(verb), *other])
 
     @property
+    def pronoun(self) -> str:
+        """The pronoun for its name."""
+        return "they" if self.does("are") == "are" else "it"
+
+    def sentence(self, clause: str) -> str:
+        """Return a clause as a sentence; the identifier of a device stays in lower case."""
+        return f"{clause if clause.startswith(self.device) else fmt.capital(clause)}."
+
+    @property
     def than(self) -> str:
         """What it is compared with, after a comparative."""
         return "" if self.is_obvious else f" than {self.other}"

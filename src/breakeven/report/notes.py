@@ -105,7 +105,7 @@ def _counts(one: Candidate) -> str:
     for verdict, text in ((DeviceVerdict.SAME, "the same within 2%"), (DeviceVerdict.UNDECIDED, "undecided")):
         if count[verdict]:
             parts.append(f"{count[verdict]} {'is' if count[verdict] == 1 else 'are'} {text}")
-    return fmt.capital(one_line("; ".join(parts), 300)) + "."
+    return one.sentence(one_line("; ".join(parts), 300))
 
 
 def _payback(one: Candidate, payback: Payback, models: ModelNames) -> str:

@@ -76,7 +76,12 @@ def interrupted_text(runs: Sequence[Run]) -> str | None:
     count = sum(not run.is_complete for run in runs)
     if not count:
         return None
-    return "The run was interrupted." if len(runs) == 1 else f"{count} of {len(runs)} runs were interrupted."
+    verb = "was" if count == 1 else "were"
+    return (
+        f"The run {verb} interrupted."
+        if len(runs) == 1
+        else f"{count} of {len(runs)} runs {verb} interrupted."
+    )
 
 
 def interrupted_sentences(runs: Iterable[Run]) -> Iterator[str]:

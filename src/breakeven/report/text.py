@@ -71,18 +71,19 @@ def model_names(models: Iterable[Model]) -> dict[Model, str]:
     return names
 
 
-def models_text(models: Iterable[Model]) -> str:
-    """Return the number of models, with that of their workloads where it differs.
+def models_text(models: Iterable[Model], *more: str) -> str:
+    """Return the number of models, with that of their workloads where it differs, and `more` about them.
 
     >>> from breakeven.case import Axes
     >>> mlps = [Model("mlp", Axes({"width": width})) for width in (8, 64)]
-    >>> models_text(mlps), models_text([Model("cnn"), Model("lstm")])
-    ('2 models (1 workload)', '2 models')
+    >>> models_text(mlps), models_text([Model("cnn"), Model("lstm")]), models_text(mlps, "batch 1")
+    ('2 models (1 workload)', '2 models', '2 models (1 workload; batch 1)')
     """
     known = set(models)
     workloads = {model.workload for model in known}
-    split = "" if len(workloads) == len(known) else f" ({fmt.plural(len(workloads), 'workload')})"
-    return f"{fmt.plural(len(known), 'model')}{split}"
+    split = () if len(workloads) == len(known) else (fmt.plural(len(workloads), "workload"),)
+    inside = "; ".join((*split, *more))
+    return f"{fmt.plural(len(known), 'model')}{f' ({inside})' if inside else ''}"
 
 
 def headline_phase(speedups: Iterable[Speedup]) -> str | None:

@@ -28,14 +28,14 @@ AT_BEST = "at best"
 def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
     """Return what the answer says of all candidates, from the longest to the shortest sentence."""
     if len(found) == 1:
-        return [f"{fmt.capital(text)}." for text in summary(found[0], models)]
+        return [found[0].sentence(text) for text in summary(found[0], models)]
     clauses = [list(summary(one, models)) for one in found]
     longest = "; ".join(of[0] for of in clauses)
     short = [of[-1] for of in clauses]
     cut = [
         f"{'; '.join(short[:count])}; and {len(short) - count} more" for count in range(len(short) - 1, 0, -1)
     ]
-    return [f"{fmt.capital(text)}." for text in (longest, "; ".join(short), *cut)]
+    return [found[0].sentence(text) for text in (longest, "; ".join(short), *cut)]
 
 
 def summary(one: Candidate, models: ModelNames) -> Iterator[str]:
@@ -43,22 +43,27 @@ def summary(one: Candidate, models: ModelNames) -> Iterator[str]:
     if not one.lines:
         yield f"{one.name} {one.does('share')} no timed cell with a CPU"
     elif len(one.lines) == 1:
-        text, best = of_model(one, one.lines[0]), best_row(one.lines)
-        if best is not None and wins(one.lines[0]) and len(one.lines[0].batches) > 1:
-            yield f"{text}; {fmt.ratio(best.speedup)} {AT_BEST} (batch {fmt.batch_size(best.batch_size)})"
+        (line,) = one.lines
+        best = best_row(one.lines)
+        text = of_model(one, line)
+        if best is not None and _has_best(line):
+            yield f"{text}; {_at_best(line)} (batch {fmt.batch_size(best.batch_size)})"
         yield text
     else:
         if len(one.lines) <= FEW:
-            first, *others = (of_model(one, line, models[line.model]) for line in one.lines)
-            at_best = f"; {fmt.ratio(best.speedup)} {AT_BEST}" if (best := best_row(one.lines)) else ""
-            yield f"{first}. {' '.join(again(one, text) for text in others)[:-1]}{at_best}"
+            texts = [of_model(one, line, models[line.model]) for line in one.lines]
+            first, *others = (
+                f"{text}; {_at_best(line)}" if _has_best(line) else text
+                for text, line in zip(texts, one.lines, strict=True)
+            )
+            yield " ".join([f"{first}.", *(again(one, text) for text in others)])[:-1]
         yield from _of_models(one)
 
 
 def with_place(sentence: str, one: Candidate, models: ModelNames) -> str:
     """Return the sentence with the model and the batch size of the best speedup."""
     best = best_row(filter(wins, one.lines))
-    if best is None or AT_BEST not in sentence or len(one.lines) < 2:
+    if best is None or AT_BEST not in sentence or len(one.lines) <= FEW:
         return ""
     where = f"{models[best.model]}, batch {fmt.batch_size(best.batch_size)}"
     return sentence.replace(AT_BEST, f"{AT_BEST} ({where})")
@@ -80,7 +85,16 @@ def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
 
 def again(one: Candidate, clause: str) -> str:
     """Return a clause as a further sentence on the candidate."""
-    return f"{fmt.capital(clause.replace(one.name, 'they' if one.does('are') == 'are' else 'it', 1))}."
+    return f"{fmt.capital(clause.replace(one.name, one.pronoun, 1))}."
+
+
+def _has_best(line: BreakEven) -> bool:
+    return wins(line) and len(line.batches) > 1
+
+
+def _at_best(*lines: BreakEven) -> str:
+    best = best_row(lines)
+    return "" if best is None else f"{fmt.ratio(best.speedup)} {AT_BEST}"
 
 
 def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
@@ -132,22 +146,21 @@ def _of_one_batch(one: Candidate, line: BreakEven, for_model: str) -> str:
 def _of_models(one: Candidate) -> Iterator[str]:
     """Yield clauses on several models: how many win, from where, and where the median one crosses."""
     won = sorted(filter(wins, one.lines), key=_position)
-    models = models_text(line.model for line in one.lines)
-    total, where = len(one.lines), _measured(one.lines)
+    kinds, total = [line.model for line in one.lines], len(one.lines)
     if not won:
-        if all(map(is_slower_throughout, one.lines)):
-            yield f"{one.name} {one.does('are')} slower{one.than} for all {models} ({where})"
-        else:
-            yield f"{one.name} {one.does('are')} not shown to {one.win} for any of {models} ({where})"
+        where = models_text(kinds, _measured(one.lines))
+        slower = all(map(is_slower_throughout, one.lines))
+        verb = f"slower{one.than} for all" if slower else f"not shown to {one.win} for any of"
+        yield f"{one.name} {one.does('are')} {verb} {where}"
         return
-    among = f"all {models}" if len(won) == total else f"{len(won)} of {models}"
-    text = f"{one.name} {one.wins} for {among}"
-    best = best_row(won)
-    at_best = "" if best is None else f"; {fmt.ratio(best.speedup)} {AT_BEST}"
+    all_or_some = "all" if len(won) == total else f"{len(won)} of"
+    at_best = f"; {_at_best(*won)}"
     if all(len(line.batches) == 1 for line in won):
-        yield f"{text} ({where}){at_best}"
-        yield f"{text} ({where})"
+        text = f"{one.name} {one.wins} for {all_or_some} {models_text(kinds, _measured(won))}"
+        yield text + at_best
+        yield text
         return
+    text = f"{one.name} {one.wins} for {all_or_some} {models_text(kinds)}"
     always = [line for line in won if line.crossing.status is Status.ALWAYS]
     middle = (total - 1) // 2
     if len(always) > middle:
