@@ -69,6 +69,10 @@ ONE = "Only one process: another run may differ."
             "The GPU is 2.00x slower at batch 64, the only one timed on both.",
         ),
         (
+            line("never", (5e-324,), batches=(64,)),
+            "The GPU is 1000000000x slower at batch 64, the only one measured.",
+        ),
+        (
             line("undecided", (1.0,), batches=(64,)),
             "The GPU and the CPU are the same within 2% at batch 64, the only one measured.",
         ),
@@ -120,7 +124,7 @@ def test_many_models():
     [
         (
             [*models(3, status="always"), line("never", workload="cnn")],
-            "The GPU wins for 3 of 4 models (2 workloads), 3 of them at every measured batch size (1–512); "
+            "The GPU wins for 3 of 4 models (2 workloads), each at every measured batch size (1–512); "
             "5.00x at best (mlp, width 1, batch 512). It never wins for cnn (up to batch 512).",
         ),
         (
@@ -331,7 +335,10 @@ def looked(look):
 @pytest.mark.parametrize(
     ("run", "text"),
     [
-        (ran(flags=("contended",)), f"another program used the CPU. Close it, or set OMP_WAIT_POLICY=passive, {END}"),
+        (
+            ran(flags=("contended",)),
+            f"another program used the CPU. Close it, or set OMP_WAIT_POLICY=passive, {END}",
+        ),
         (
             ran(flags=("contended",), facts={"omp_wait_policy": "PASSIVE"}),
             f"another program used the CPU. Close it, {END}",
@@ -370,7 +377,7 @@ def looked(look):
             f"the same work took 3 times as long at its end as at its start. Close other programs, {END}",
         ),
     ],
-)  # fmt: skip
+)
 def test_unfit(run, text):
     """That the machine was unfit is the whole answer, with the cause and what to do; no figure follows."""
     answer = shown(line(), *models(3), runs=[run], processes=1).answer
@@ -441,7 +448,10 @@ LAUNCHES = [Bound.LAUNCH] * 3 + [Bound.COMPUTE]
     ("ways", "text"),
     [
         ([], "CUDA graphs or torch.compile may help."),
-        ([variant()], "recorded as a CUDA graph, the same training step takes 102 µs, 7.50x faster (batch 64)."),
+        (
+            [variant()],
+            "recorded as a CUDA graph, the same training step takes 102 µs, 7.50x faster (batch 64).",
+        ),
         (
             [variant(), variant(8.0, compile_s=9.0, graph=True, compile=True), variant(1.5, 8)],
             "recorded as a CUDA graph, the same training step takes 102 µs, 7.50x faster (batch 64).",
@@ -454,7 +464,7 @@ LAUNCHES = [Bound.LAUNCH] * 3 + [Bound.COMPUTE]
         ([variant(3.0, capture_s=None)], "CUDA graphs or torch.compile may help."),
         ([variant(0.5)], "CUDA graphs or torch.compile may help."),
     ],
-)  # fmt: skip
+)
 def test_launches(ways, text):
     """What a variant makes of a step that launches bound, if one was measured there and is faster."""
     report = shown(line(), bottlenecks=(bound(*LAUNCHES),), variants=tuple(ways))

@@ -21,6 +21,9 @@ from breakeven.runs.machine import Machine
 SKEWED = 0.5
 """An interval with a larger relative half-width is shown by its ends, because ± would be misleading."""
 
+MAX_RATIO = 1e9
+"""Larger ratios are shown as this one: no machine reaches it, but a broken file may."""
+
 TWO = 2
 """The medians of this many processes are shown one by one, where they give no interval."""
 
@@ -130,6 +133,15 @@ def time_text(case: Estimate) -> str:
     if half > SKEWED:
         return f"{fmt.seconds(case.median_s)} [{fmt.seconds(case.low_s)}–{fmt.seconds(case.high_s)}]"
     return f"{fmt.seconds(case.median_s)} ±{fmt.percent(half)}"
+
+
+def times_text(ratio: float | None) -> str:
+    """Return how many times as fast something is, as a sentence has room for it.
+
+    >>> times_text(84.41), times_text(None)
+    ('84.4x', '')
+    """
+    return fmt.ratio(None if ratio is None else min(ratio, MAX_RATIO))
 
 
 def speedup_text(row: Speedup | None) -> str:

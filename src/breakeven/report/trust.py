@@ -13,6 +13,7 @@ from breakeven.fitness import Cause, Look, spins_while_waiting
 from breakeven.flags import Flag
 from breakeven.grouping import grouped
 from breakeven.report.speedup import Speedup
+from breakeven.report.text import MAX_RATIO
 from breakeven.runs.canary import canary_samples
 from breakeven.runs.json_files import mapping
 from breakeven.runs.look import problems_of
@@ -106,8 +107,8 @@ def _disturbances(run: Run, phase: str | None) -> Iterator[Disturbance]:
 
 
 def _disturbance(run: Run, cause: Cause, evidence: str) -> Disturbance:
-    spins = cause in (Cause.PROGRAM, Cause.THREADS) and _spins(run)
-    return Disturbance(run, cause, cause.remedy, evidence, spins)
+    may_sleep = cause in (Cause.PROGRAM, Cause.THREADS) and spins(run)
+    return Disturbance(run, cause, cause.remedy, evidence, may_sleep)
 
 
 def _changes(run: Run) -> Iterator[Disturbance]:
@@ -117,18 +118,19 @@ def _changes(run: Run) -> Iterator[Disturbance]:
             ordered = sorted(canary_samples(state, device), key=lambda sample: sample.median_s)
             if ordered and ordered[-1].median_s > MAX_CHANGE * ordered[0].median_s:
                 slowest, fastest = ordered[-1], ordered[0]
-                times = f"{fmt.count(slowest.median_s / fastest.median_s)} times as long"
+                ratio = min(slowest.median_s / fastest.median_s, MAX_RATIO)
+                times = f"{fmt.count(ratio)} times as long"
                 name, slow, fast = (fmt.one_line(x, 40) for x in (device, slowest.moment, fastest.moment))
                 yield Disturbance(
                     run,
                     f"the same work took {times} at its {slow} as at its {fast}",
                     "close other programs",
                     f"the canary on {name} took {times} at the {slow} of a process as at its {fast}",
-                    is_cpu(device) and _spins(run),
+                    is_cpu(device) and spins(run),
                 )
 
 
-def _spins(run: Run) -> bool:
+def spins(run: Run) -> bool:
     """Return whether threads that waited for each other did not sleep, as far as the file records it."""
     look = Look.from_dict(run.state.get("look"))
     if look is not None:

@@ -14,7 +14,7 @@ from breakeven.report.candidates import (
     wins,
 )
 from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict
-from breakeven.report.text import ModelNames, models_text
+from breakeven.report.text import ModelNames, models_text, times_text
 from breakeven.stats.crossing import CrossingStatus as Status
 from breakeven.stats.crossing import CrossingWarning
 
@@ -94,7 +94,7 @@ def _has_best(line: BreakEven) -> bool:
 
 def _at_best(*lines: BreakEven) -> str:
     best = best_row(lines)
-    return "" if best is None else f"{fmt.ratio(best.speedup)} {AT_BEST}"
+    return "" if best is None else f"{times_text(best.speedup)} {AT_BEST}"
 
 
 def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
@@ -118,7 +118,7 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
     if line.crossing.status is Status.BEYOND_RANGE:
         return f"{name} {_never(one, line)}{for_model} ({up_to}); the trend points to a break-even above it"
     if line.crossing.status is Status.NEVER and best is not None:
-        won = f"{fmt.ratio(best.speedup)} at batch {fmt.batch_size(best.batch_size)}"
+        won = f"{times_text(best.speedup)} at batch {fmt.batch_size(best.batch_size)}"
         return f"{name} {one.wins} only below batch {largest}, the largest measured{for_model} ({won})"
     if line.crossing.status is Status.NEVER:
         return f"{name} {_never(one, line)}{for_model} ({up_to})"
@@ -135,9 +135,9 @@ def _of_one_batch(one: Candidate, line: BreakEven, for_model: str) -> str:
     where = f"{for_model} at batch {fmt.batch_size(batch)}, the only one {why}"
     ratio = row.speedup or 1.0
     if row.verdict is DeviceVerdict.FASTER:
-        return f"{one.name} {one.does('are')} {fmt.ratio(ratio)} faster{one.than}{where}"
+        return f"{one.name} {one.does('are')} {times_text(ratio)} faster{one.than}{where}"
     if row.verdict is DeviceVerdict.SLOWER:
-        return f"{one.name} {one.does('are')} {fmt.ratio(1 / ratio)} slower{one.than}{where}"
+        return f"{one.name} {one.does('are')} {times_text(1 / ratio)} slower{one.than}{where}"
     if row.verdict is DeviceVerdict.SAME:
         return f"{one.name} and {one.other} are the same within 2%{where}"
     return f"whether {one.name} {one.wins} is undecided{where}"
@@ -164,7 +164,8 @@ def _of_models(one: Candidate) -> Iterator[str]:
     always = [line for line in won if line.crossing.status is Status.ALWAYS]
     middle = (total - 1) // 2
     if len(always) > middle:
-        of_them = "" if len(always) == total else f", {len(always)} of them"
+        each = ", each" if len(always) == len(won) else f", {len(always)} of them"
+        of_them = "" if len(always) == total else each
         where = _measured(always).removeprefix("batch ")
         yield f"{text}{of_them} at every measured batch size ({where}){at_best}"
     elif middle < len(won):
