@@ -69,10 +69,6 @@ ONE = "Only one process: another run may differ."
             "The GPU is 2.00x slower at batch 64, the only one timed on both.",
         ),
         (
-            line("never", (5e-324,), batches=(64,)),
-            "The GPU is 1000000000x slower at batch 64, the only one measured.",
-        ),
-        (
             line("undecided", (1.0,), batches=(64,)),
             "The GPU and the CPU are the same within 2% at batch 64, the only one measured.",
         ),
@@ -90,6 +86,12 @@ def test_one_model(found, text):
     answer = shown(found).answer
     assert answer.lines == (text,)
     assert answer.trust == Trust.FIT
+
+
+def test_impossible_ratio():
+    """A ratio that no float holds the inverse of is shown as a large one."""
+    verdict = shown(line("never", (5e-324,), batches=(64,))).verdict
+    assert verdict.replace(",", "").startswith("The GPU is 1000000000x slower at batch 64")
 
 
 def test_two_models():
@@ -156,8 +158,17 @@ def test_many_models():
         ),
         (
             [*models(3, status="never"), line("crosses", workload="cnn")],
-            "The GPU wins for 1 of 4 models (2 workloads); 84.4x at best (cnn, batch 512). Last is cnn, from "
-            "batch 64 [48–80].",
+            "The GPU wins for 1 of 4 models (2 workloads), from batch 64 [48–80]; 84.4x at best (cnn, batch "
+            "512).",
+        ),
+        (
+            [
+                *models(5, status="never"),
+                line("always", workload="cnn"),
+                line("crosses", workload="lstm"),
+            ],
+            "The GPU wins for 2 of 7 models (3 workloads), the first one at every measured batch size "
+            "(1–512); 84.4x at best (lstm, batch 512). Last is lstm, from batch 64 [48–80].",
         ),
     ],
 )

@@ -32,6 +32,7 @@ def renderables(report: Report) -> Iterator[RenderableType]:
     yield Text()
     if report.comparability.level is not ComparabilityLevel.GREEN:
         yield Text(f"Comparability: {report.comparability.level}; see the warnings", style="yellow")
-    yield Text(terminal_text(report.verdict), style="bold")
+    for line in report.answer.lines:
+        yield Text(terminal_text(line), style="bold")
     if report.answer.notes:
         yield Text(terminal_text(" ".join(report.answer.notes)))

@@ -79,7 +79,7 @@ def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
         yield f"It is undecided for {models[losses[0].model]}."
     elif len(losses) == 1:
         yield again(one, of_model(one, losses[0], models[losses[0].model]))
-    if won[-1].crossing.status is Status.CROSSES:
+    if len(won) > 1 and won[-1].crossing.status is Status.CROSSES:
         yield f"Last is {models[won[-1].model]}, {won[-1].describe()}."
 
 
@@ -108,7 +108,7 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
     if len(line.batches) == 1:
         return _of_one_batch(one, line, for_model)
     if wins(line) and line.crossing.status is Status.ALWAYS:
-        return f"{name} {one.wins} at every measured batch size{for_model} ({_range(line)})"
+        return f"{name} {one.wins}{for_model} {_from(line)}"
     if wins(line):
         cut = f" ({up_to})" if _is_cut(line) else ""
         return f"{name} {one.wins} {line.describe()}{for_model}{cut}"
@@ -169,7 +169,9 @@ def _of_models(one: Candidate) -> Iterator[str]:
         where = _measured(always).removeprefix("batch ")
         yield f"{text}{of_them} at every measured batch size ({where}){at_best}"
     elif middle < len(won):
-        yield f"{text}, the median one {won[middle].describe()}{at_best}"
+        yield f"{text}, the median one {_from(won[middle])}{at_best}"
+    else:
+        yield f"{text}, {'' if len(won) == 1 else 'the first one '}{_from(won[0])}{at_best}"
     yield text + at_best
     yield text
 
@@ -184,8 +186,11 @@ def _up_to(line: BreakEven) -> str:
     return f"up to batch {fmt.batch_size(line.batches[-1])}{_above(line)}"
 
 
-def _range(line: BreakEven) -> str:
-    return f"{fmt.batch_range(line.batches)}{_above(line)}"
+def _from(line: BreakEven) -> str:
+    """Return from which batch size a candidate wins."""
+    if line.crossing.status is not Status.ALWAYS:
+        return line.describe()
+    return f"at every measured batch size ({fmt.batch_range(line.batches)}{_above(line)})"
 
 
 def _above(line: BreakEven) -> str:
