@@ -13,7 +13,7 @@ from breakeven.report.candidates import (
     is_slower_throughout,
     wins,
 )
-from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict
+from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict, Speedup
 from breakeven.report.text import ModelNames, models_text, times_text
 from breakeven.stats.crossing import CrossingStatus as Status
 from breakeven.stats.crossing import CrossingWarning
@@ -21,43 +21,48 @@ from breakeven.stats.crossing import CrossingWarning
 FEW = 2
 """The models of a candidate are named one by one up to this many."""
 
-
 AT_BEST = "at best"
 
 
 def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
-    """Return what the answer says of all candidates, from the longest to the shortest sentence."""
-    if len(found) == 1:
-        return [found[0].sentence(text) for text in summary(found[0], models)]
-    clauses = [list(summary(one, models)) for one in found]
-    longest = "; ".join(of[0] for of in clauses)
-    short = [of[-1] for of in clauses]
-    cut = [
-        f"{'; '.join(short[:count])}; and {len(short) - count} more" for count in range(len(short) - 1, 0, -1)
-    ]
-    return [found[0].sentence(text) for text in (longest, "; ".join(short), *cut)]
+    """Return sentences on all candidates, from the longest to the shortest."""
+    first, *others = found
+    if not others:
+        texts = list(_clauses(first))
+        if len(first.lines) == FEW:
+            texts.insert(0, _one_by_one(first, models))
+        return [first.sentence(text) for text in texts]
+    said = [[one.sentence(text) for text in _clauses(one)] for one in found]
+    joint = [" ".join(of[min(form, len(of) - 1)] for of in said) for form in range(3)]
+    short = [of[-1] for of in said]
+    cut = [f"{' '.join(short[:count])} And {len(short) - count} more." for count in range(len(others), 0, -1)]
+    return [*joint, *cut]
 
 
-def summary(one: Candidate, models: ModelNames) -> Iterator[str]:
+def _clauses(one: Candidate) -> Iterator[str]:
     """Yield clauses on one candidate, from the longest to the shortest."""
+    best = best_row(filter(wins, one.lines))
     if not one.lines:
         yield f"{one.name} {one.does('share')} no timed cell with a CPU"
-    elif len(one.lines) == 1:
-        (line,) = one.lines
-        best = best_row(one.lines)
-        text = of_model(one, line)
-        if best is not None and _has_best(line):
-            yield f"{text}; {_at_best(line)} (batch {fmt.batch_size(best.batch_size)})"
-        yield text
-    else:
-        if len(one.lines) <= FEW:
-            texts = [of_model(one, line, models[line.model]) for line in one.lines]
-            first, *others = (
-                f"{text}; {_at_best(line)}" if _has_best(line) else text
-                for text, line in zip(texts, one.lines, strict=True)
-            )
-            yield " ".join([f"{first}.", *(again(one, text) for text in others)])[:-1]
+    elif len(one.lines) > 1:
         yield from _of_models(one)
+    elif best is None or len(one.lines[0].batches) < 2:
+        yield of_model(one, one.lines[0])
+    else:
+        text = of_model(one, one.lines[0])
+        yield f"{text}; {_at_best(*one.lines)} (batch {fmt.batch_size(best.batch_size)})"
+        yield f"{text}; {_at_best(*one.lines)}"
+        yield text
+
+
+def _one_by_one(one: Candidate, models: ModelNames) -> str:
+    """Return a clause on each model, as sentences."""
+    first, *others = (
+        f"{text}; {_at_best(line)}" if wins(line) and len(line.batches) > 1 else text
+        for line in one.lines
+        for text in [of_model(one, line, models[line.model])]
+    )
+    return " ".join([f"{first}.", *(again(one, text) for text in others)])[:-1]
 
 
 def with_place(sentence: str, one: Candidate, models: ModelNames) -> str:
@@ -88,10 +93,6 @@ def again(one: Candidate, clause: str) -> str:
     return f"{fmt.capital(clause.replace(one.name, one.pronoun, 1))}."
 
 
-def _has_best(line: BreakEven) -> bool:
-    return wins(line) and len(line.batches) > 1
-
-
 def _at_best(*lines: BreakEven) -> str:
     best = best_row(lines)
     return "" if best is None else f"{times_text(best.speedup)} {AT_BEST}"
@@ -102,11 +103,12 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
     name, for_model = one.name, f" for {model}" if model else ""
     if not line.batches:
         return f"{name} and {one.other} have no usable timing in common{for_model}"
-    best, last = best_row([line]), line.rows[-1]
+    best = best_row([line])
+    last = next(row for row in line.rows if row.batch_size == line.batches[-1])
     same = f"{name} and {one.other} are the same within 2%"
     largest, up_to = fmt.batch_size(line.batches[-1]), _up_to(line)
     if len(line.batches) == 1:
-        return _of_one_batch(one, line, for_model)
+        return _of_one_batch(one, line, last, for_model)
     if wins(line) and line.crossing.status is Status.ALWAYS:
         return f"{name} {one.wins}{for_model} {_from(line)}"
     if wins(line):
@@ -114,7 +116,7 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
         return f"{name} {one.wins} {line.describe()}{for_model}{cut}"
     if line.crossing.status in (Status.CROSSES, Status.ALWAYS) or is_at_the_latest(line):
         limit = fmt.percent(SAME_WITHIN - 1)
-        return f"{name} {one.does('are')} at most {limit} faster{one.than}{for_model} ({up_to})"
+        return f"{name} {one.does('are')} not shown to {one.win} by more than {limit}{for_model} ({up_to})"
     if line.crossing.status is Status.BEYOND_RANGE:
         return f"{name} {_never(one, line)}{for_model} ({up_to}); the trend points to a break-even above it"
     if line.crossing.status is Status.NEVER and best is not None:
@@ -129,10 +131,9 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
     return f"whether {name} {one.wins}{for_model} is undecided ({up_to})"
 
 
-def _of_one_batch(one: Candidate, line: BreakEven, for_model: str) -> str:
-    batch, row = line.batches[0], next(row for row in line.rows if row.batch_size == line.batches[0])
+def _of_one_batch(one: Candidate, line: BreakEven, row: Speedup, for_model: str) -> str:
     why = "timed on both" if _is_cut(line) else "measured"
-    where = f"{for_model} at batch {fmt.batch_size(batch)}, the only one {why}"
+    where = f"{for_model} at batch {fmt.batch_size(row.batch_size)}, the only one {why}"
     ratio = row.speedup or 1.0
     if row.verdict is DeviceVerdict.FASTER:
         return f"{one.name} {one.does('are')} {times_text(ratio)} faster{one.than}{where}"
@@ -150,17 +151,19 @@ def _of_models(one: Candidate) -> Iterator[str]:
     if not won:
         where = models_text(kinds, _measured(one.lines))
         slower = all(map(is_slower_throughout, one.lines))
-        verb = f"slower{one.than} for all" if slower else f"not shown to {one.win} for any of"
-        yield f"{one.name} {one.does('are')} {verb} {where}"
+        verb = (
+            f"slower{one.than} for {_all(where)}" if slower else f"not shown to {one.win} for any of {where}"
+        )
+        yield f"{one.name} {one.does('are')} {verb}"
         return
-    all_or_some = "all" if len(won) == total else f"{len(won)} of"
+    among = _all if len(won) == total else f"{len(won)} of {{}}".format
     at_best = f"; {_at_best(*won)}"
     if all(len(line.batches) == 1 for line in won):
-        text = f"{one.name} {one.wins} for {all_or_some} {models_text(kinds, _measured(won))}"
+        text = f"{one.name} {one.wins} for {among(models_text(kinds, _measured(won)))}"
         yield text + at_best
         yield text
         return
-    text = f"{one.name} {one.wins} for {all_or_some} {models_text(kinds)}"
+    text = f"{one.name} {one.wins} for {among(models_text(kinds))}"
     always = [line for line in won if line.crossing.status is Status.ALWAYS]
     middle = (total - 1) // 2
     if len(always) > middle:
@@ -174,6 +177,10 @@ def _of_models(one: Candidate) -> Iterator[str]:
         yield f"{text}, {'' if len(won) == 1 else 'the first one '}{_from(won[0])}{at_best}"
     yield text + at_best
     yield text
+
+
+def _all(models: str) -> str:
+    return f"both {models.removeprefix('2 ')}" if models.startswith("2 ") else f"all {models}"
 
 
 def _never(one: Candidate, line: BreakEven) -> str:
