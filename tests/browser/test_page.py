@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.render.report_data import to_json
 from breakeven.render.report_page import COLUMNS
-from support.reports import box, only
+from support.reports import box
 from support.run_files import affine_run, benchmark, run
 
 GPU = {"cpu": (1, 1), "cuda": (33, 0.2)}
@@ -187,7 +187,7 @@ def test_red(show):
     ]
     shown = show(*contents)
     assert shown.report.refused
-    assert only(shown.report.conclusions).headline in shown.page.inner_text("#verdict")
+    assert shown.report.verdict in shown.page.inner_text("#verdict")
     page = show(*contents, force=True).page
     page.mouse.wheel(0, 2000)
     assert page.locator(".watermark").is_visible()

@@ -91,7 +91,7 @@ def test_baseline_of_another_machine(tmp_path):
     assert cpus == pytest.approx([2] * 4, rel=0.01)
     gpu = only([line for line in found.break_evens if line.candidate.device == "cuda"])
     assert gpu.crossing.batch_size == pytest.approx(40, rel=0.01)  # 1 + b = 33 + b / 5
-    assert all("cpu) of laptop" in conclusion.headline for conclusion in found.conclusions)
+    assert all(" beats the CPU of laptop " in note for note in found.answer.notes[:2])
 
 
 def test_machine_without_the_baseline(tmp_path):

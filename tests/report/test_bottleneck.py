@@ -32,7 +32,7 @@ def test_cells_and_flat_stretch(tmp_path):
     table = only(bottleneck_tables(found))
     assert table.title == "What bounds cuda"
     assert table.rows == (
-        ("mlp at width=128", "launch-bound up to batch 64, mixed at 256, compute-bound from 1,024", "64"),
+        ("mlp, width 128", "launch-bound up to batch 64, mixed at 256, compute-bound from 1,024", "64"),
     )
 
 

@@ -9,7 +9,7 @@ from breakeven.case import CaseKey
 from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_tables import how_made, tables
-from breakeven.report.processes import one_process_sentence
+from breakeven.report.processes import one_process_sentences, one_process_text
 from breakeven.report.report import analyze
 from breakeven.report.text import speedup_text, time_text
 from breakeven.runs.machine import machine_of
@@ -17,7 +17,8 @@ from breakeven.runs.reader import read
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run, write
 
-ONE = "One process: another run may differ (--breakeven-processes=5 shows by how much)."
+ONE = "one process: another run may differ"
+SHOWS = "One process: --breakeven-processes=5 shows by how much."
 WIDENED = "One process: the intervals are widened by the noise floor that `breakeven calibrate` stored."
 
 
@@ -41,28 +42,32 @@ def test_one_process(tmp_path):
     """It is beside the verdict in every output; more processes, in one file or in two, are not."""
     devices = {"cpu": (1, 1), "cuda": (33, 0.2)}
     alone = report(tmp_path / "a", affine_run(devices))
-    assert ONE in only(alone.conclusions).details
+    assert SHOWS in alone.answer.notes
     assert all(
         ONE in text for text in (alone.verdict, to_json(alone), to_markdown(alone, "1").replace("\\", ""))
     )
     two = report(tmp_path / "b", affine_run(devices), affine_run(devices, seed=1))
-    assert "One process" not in two.verdict
+    assert ONE not in two.verdict
     five = report(tmp_path / "c", run(two_devices([1.0, 1.1, 1.0, 1.2, 1.1], [0.5] * 5)))
-    assert "One process" not in five.verdict
+    assert ONE not in five.verdict
 
 
 def test_machine_without_cases():
     """Nothing there rests on one process."""
-    assert one_process_sentence([machine_of(box("one"))], [], ()) is None
+    machines = [machine_of(box("one"))]
+    assert one_process_text(machines, [], ()) is None
+    assert list(one_process_sentences(machines, [], ())) == []
 
 
 def test_one_process_of_several_machines(tmp_path):
     """Only the machines that rest on one process are named."""
     one = run(two_devices([1.0], [0.5]), machine=box("one"))
     other = run(two_devices([1.0, 1.1], [0.5, 0.5]), machine=box("other"))
-    assert "One process on one: another" in report(tmp_path / "a", one, other).verdict
+    found = report(tmp_path / "a", one, other)
+    assert f"{ONE} (one)." in found.verdict
+    assert "One process on one: --breakeven-processes=5 shows by how much." in found.answer.notes
     both = report(tmp_path / "b", one, run(two_devices([1.0], [0.4]), machine=box("other")))
-    assert both.verdict.count("One process: another") == 1
+    assert f"{ONE}." in both.verdict
 
 
 def test_noise_floor(tmp_path):
@@ -72,7 +77,7 @@ def test_noise_floor(tmp_path):
     plain, widened = analyze(one), analyze(one, floor_sd={key: 0.1})
     assert only(plain.speedups).verdict == "faster"
     assert only(widened.speedups).verdict == "undecided"
-    assert WIDENED in widened.verdict
+    assert WIDENED in widened.answer.notes
     assert ONE not in widened.verdict
     cpu = next(row.estimate for row in widened.rows if row.key.device == "cpu")
     assert np.log([cpu.low_s, cpu.high_s]) == pytest.approx([-0.196, 0.196], abs=0.02)
@@ -133,7 +138,7 @@ def test_interval_scope(tmp_path):
 def test_interrupted(tmp_path, outcomes, text):
     content = run(two_devices([1.0], [0.5]), outcomes)
     content["breakeven"]["complete"] = False
-    assert text in only(report(tmp_path, content).conclusions).details
+    assert text in report(tmp_path, content).answer.notes
     content["breakeven"]["complete"] = True
     assert "interrupted" not in report(tmp_path, content).verdict
 

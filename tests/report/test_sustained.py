@@ -25,7 +25,7 @@ def test_line(tmp_path):
     [line] = lines(tmp_path)
 
     assert line == (
-        "On the GPU (cuda), mlp at width=128, batch 64: burst 1.00 ms, sustained 1.20 ms after 31 s: "
+        "On the GPU (cuda), mlp, width 128, batch 64: burst 1.00 ms, sustained 1.20 ms after 31 s: "
         "20% slower, clocks 1,980 -> 1,755 MHz."
     )
 

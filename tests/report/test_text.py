@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from breakeven.case import CaseKey
+from breakeven.case import Axes, CaseKey, Model
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup
-from breakeven.report.text import speedup_between, speedup_text, time_between, time_text
+from breakeven.report.text import model_names, speedup_between, speedup_text, time_between, time_text
 
 KEY = CaseKey.of("mlp", 8, "train", "cpu")
 
@@ -61,3 +61,12 @@ def test_speedups(ends, readings, text, between):
 
 def test_no_speedup():
     assert speedup_text(None) == ""
+
+
+def test_model_names():
+    """Axes that all models of a workload share are left out; a model that is alone keeps them."""
+    one, two, cnn = (Model(name, Axes(axes)) for name, axes in (
+        ("mlp", {"width": 1, "depth": 2}), ("mlp", {"width": 2, "depth": 2}), ("cnn", {"width": 1})
+    ))  # fmt: skip
+    assert model_names([one]) == {one: "mlp, depth 2, width 1"}
+    assert model_names([one, two, one, cnn]) == {one: "mlp, width 1", two: "mlp, width 2", cnn: "cnn"}

@@ -109,7 +109,7 @@ def test_several_models(tmp_path):
         content["benchmarks"] += dtypes((33, 0.2), (33, gain), width=width)["benchmarks"]
     sentence = only(report(tmp_path, content).what_if_sentences)
     assert "from batch 80 [" in sentence
-    assert "mlp at dtype=float32 width=2; 2 of 3 models" in sentence
+    assert "mlp, dtype float32, width 2; 2 of 3 models" in sentence
 
 
 def test_several_machines(tmp_path):

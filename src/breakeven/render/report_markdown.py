@@ -14,7 +14,6 @@ from breakeven.render.report_tables import (
     variant_tables,
 )
 from breakeven.report.report import Report
-from breakeven.report.text import Conclusion
 
 
 def to_markdown(report: Report, version: str) -> str:
@@ -25,7 +24,8 @@ def to_markdown(report: Report, version: str) -> str:
     found += [*bottleneck_tables(report), *variant_tables(report)]
     parts = [
         "# Break-even report",
-        *map(_conclusion, report.conclusions),
+        *(f"**{markdown_text(line)}**" for line in report.answer.lines),
+        *filter(None, [markdown_text(" ".join(report.answer.notes))]),
         *section("What would change this", report.what_if_sentences),
         *section(f"Comparability: {report.comparability.level}", reasons),
         *map(markdown_table, found),
@@ -37,7 +37,3 @@ def to_markdown(report: Report, version: str) -> str:
         *section("How made", how_made(report, version)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _conclusion(conclusion: Conclusion) -> str:
-    return f"**{markdown_text(conclusion.headline)}** {markdown_text(' '.join(conclusion.details))}".strip()

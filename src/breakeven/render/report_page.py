@@ -96,7 +96,7 @@ def to_html(
         script_hash=_hash(f"\n{script}\n"),
         scope=report.interval_scope(),
         forced=report.forced,
-        conclusions=report.conclusions,
+        answer=report.answer,
         break_even_tables=break_even_tables(report),
         what_if_sentences=report.what_if_sentences,
         payback_table=payback_table(report),

@@ -32,7 +32,7 @@ def renderables(report: Report) -> Iterator[RenderableType]:
     yield Text()
     if report.comparability.level is not ComparabilityLevel.GREEN:
         yield Text(f"Comparability: {report.comparability.level}; see the warnings", style="yellow")
-    for conclusion in report.conclusions:
-        yield Text(terminal_text(conclusion.headline), style="bold")
-        if conclusion.details:
-            yield Text(terminal_text(" ".join(conclusion.details)))
+    for line in report.answer.lines:
+        yield Text(terminal_text(line), style="bold")
+    if report.answer.notes:
+        yield Text(terminal_text(" ".join(report.answer.notes)))

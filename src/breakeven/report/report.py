@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from breakeven.case import CaseKey, Model, Outcome
 from breakeven.flags import Flag
-from breakeven.report.answer import Answer, Trust
+from breakeven.report.answer import Answer, answer
 from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
@@ -24,26 +23,16 @@ from breakeven.report.details import (
     what_if_sentences,
 )
 from breakeven.report.estimates import estimates
-from breakeven.report.launches import launch_sentence, varying_launches
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
-from breakeven.report.processes import interrupted_sentences, interval_scope, one_process_sentence
-from breakeven.report.processes_needed import ProcessesNeeded, needed_for, needed_sentence
+from breakeven.report.processes import interval_scope
+from breakeven.report.processes_needed import ProcessesNeeded, needed_for
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.sustained import sustained_sentences
-from breakeven.report.text import (
-    Conclusion,
-    conclusions,
-    distrust,
-    headline_lines,
-    headline_phase,
-    model_names,
-    refusal,
-)
+from breakeven.report.text import headline_lines, headline_phase, model_names
 from breakeven.report.variants import Variant, variants
 from breakeven.report.waiting import waiting_costs
 from breakeven.report.warnings import (
-    disturbed_sentence,
     pairing_warnings,
     uncounted_warnings,
     waiting_warnings,
@@ -58,8 +47,6 @@ from breakeven.runs.schema import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-UNSTEADY = "Treat these numbers with care: the machine changed while they were measured."
-
 
 @dataclass(frozen=True)
 class Report:
@@ -68,7 +55,8 @@ class Report:
     `headline` is the phase of the verdict, None if nothing was compared. `processes_needed` would decide what
     the verdict leaves open, None where that is nothing. `names` has the name of each model,
     also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
-    not forced, there are no speedups. `left_out` has the reason for each file that was not read.
+    not forced, there are no speedups. `left_out` has the reason for each file that was not read. `widened`
+    has the class ids of the machines whose noise floor widened the intervals of one process.
     """
 
     runs: tuple[Run, ...]
@@ -88,14 +76,18 @@ class Report:
     headline: str | None
     processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
-    answer: Answer
-    conclusions: tuple[Conclusion, ...]
     what_if_sentences: tuple[str, ...]
     bottleneck_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
     sustained_sentences: tuple[str, ...]
     warnings: tuple[str, ...]
     left_out: tuple[str, ...]
+    widened: frozenset[str] = frozenset()
+
+    @cached_property
+    def answer(self) -> Answer:
+        """What a person would say after reading the report."""
+        return answer(self)
 
     @property
     def verdict(self) -> str:
@@ -172,23 +164,7 @@ def analyze(
     headline = headline_phase(compared)
     main = headline_lines(runs.machines, lines, headline)
     needed = needed_for(main, cases)
-    widened = {key.machine for key, log_sd in floor_sd.items() if log_sd}
-    if refused:
-        found, unpaired = [refusal(comparable)], []
-    else:
-        outcome_counts = Counter(outcome.outcome for outcome in outcomes)
-        found = conclusions(runs.machines, compared, lines, paid_back, devices, outcome_counts, names)
-        caveats = [
-            *interrupted_sentences(runs.runs),
-            one_process_sentence(runs.machines, cases, widened),
-            needed_sentence(needed, main),
-            *(launch_sentence(one, runs.machines, names) for one in varying_launches(cases, ways)),
-            UNSTEADY if compared and runs.moved else None,
-            disturbed_sentence(compared),
-        ]
-        found = _with_caveats(found, list(filter(None, caveats)), forced)
-        found = [*(distrust(runs.runs) if compared else ()), *found]
-        unpaired = pairing_warnings(runs.machines, cases, against, outcomes)
+    unpaired = [] if refused else pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
     return Report(
         runs=runs.runs,
@@ -208,8 +184,6 @@ def analyze(
         headline=headline,
         processes_needed=needed,
         names=names,
-        answer=Answer((found[0].headline,), Trust.FIT, tuple(text for one in found for text in one.details)),
-        conclusions=tuple(found),
         what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),
@@ -218,21 +192,14 @@ def analyze(
         variant_sentences=tuple(variant_sentences(ways, runs.machines)),
         sustained_sentences=tuple(sustained_sentences(cases, runs.machines, names)),
         warnings=(
-            *runs.warnings,
             *(line for run in runs.runs for line in busy_lines(run)),
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
+            *warnings_of(runs.machines, runs.runs, cases, lines, missed),
             *unpaired,
-            *warnings_of(runs.machines, cases, lines, missed),
             *waiting_warnings(runs.machines, runs.runs),
             *uncounted_warnings(runs.runs),
+            *runs.warnings,
         ),
         left_out=runs.left_out,
+        widened=frozenset(key.machine for key, log_sd in floor_sd.items() if log_sd),
     )
-
-
-def _with_caveats(found: Sequence[Conclusion], caveats: Sequence[str], forced: bool) -> list[Conclusion]:
-    *others, last = found
-    found = [*others, replace(last, details=(*last.details, *caveats))]
-    if forced:
-        return [replace(one, headline=f"NOT COMPARABLE, forced: {one.headline}") for one in found]
-    return found
