@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from breakeven.format import capital
 from breakeven.render.escaping import markdown_text
 from breakeven.render.table import Table
+
+MAX_LENGTH = 60_000
+"""Fewer characters than GitHub allows in a comment."""
+
+_ROW_LIMITS = (None, 120, 60, 30, 12, 4)
+_CUT = "\n\n(cut here; the page and --format json have everything)\n"
+
+
+def fitted(main: Callable[[], list[str]], folds: Callable[[int | None], Iterable[str]]) -> str:
+    """Return both parts with as many rows in the folds as `MAX_LENGTH` allows.
+
+    Where they never fit, there are no folds, and `main` is cut at the end of a line.
+
+    Args:
+        main: returns what is never cut otherwise.
+        folds: returns folded parts, whose tables and lists have at most this many rows.
+    """
+    text = ""
+    for limit in _ROW_LIMITS:
+        text = "\n\n".join([*main(), *folds(limit)]) + "\n"
+        if len(text) <= MAX_LENGTH:
+            return text
+    text = "\n\n".join(main()) + "\n"
+    return text[: MAX_LENGTH - len(_CUT)].rpartition("\n")[0] + _CUT
+
+
+def folded(title: str, parts: Sequence[str]) -> str:
+    """Return a fold with its title; it is closed at first."""
+    body = "\n\n".join(parts)
+    return f"<details><summary>{markdown_text(title)}</summary>\n\n{body}\n\n</details>"
 
 
 def section(

@@ -20,8 +20,8 @@ from breakeven.render.report_page import to_html
 from breakeven.report.report import Report
 
 PAGE = "index.html"
-RASTERED = "speedup"
-"""The figure that is also written as PNG, for places that cannot show SVG."""
+RASTERED = ("break_even", "speedup")
+"""The figures that are also written as PNG, for places that cannot show SVG."""
 
 TEXTS: dict[str, Callable[[Report, str], str]] = {
     "summary.csv": lambda report, _version: to_csv(report),
@@ -43,13 +43,13 @@ def write_report(report: Report, directory: str | os.PathLike[str], version: str
     drawn = {name: drawing.draw(report) for name, drawing in FIGURES.items()}
     svgs = {name: to_svg(figure) for name, figure in drawn.items() if figure is not None}
     contents |= {f"{name}.svg": svg for name, svg in svgs.items()}
-    rastered = drawn[RASTERED]
-    if rastered is not None:
-        contents[f"{RASTERED}.png"] = to_png(rastered)
+    rastered = {name: figure for name in RASTERED if (figure := drawn[name]) is not None}
+    contents |= {f"{name}.png": to_png(figure) for name, figure in rastered.items()}
     contents[PAGE] = encoded(to_html(report, version, svgs, home))
     written = write_files(contents, home)
     for name in FIGURES.keys() - svgs.keys():
-        (home / f"{name}.svg").unlink(missing_ok=True)
+        for kind in ("svg", "png"):
+            (home / f"{name}.{kind}").unlink(missing_ok=True)
     return written
 
 

@@ -5,10 +5,22 @@ A row per model, a track per candidate, on which each stretch of batch sizes is 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
+from breakeven import format as fmt
+from breakeven.case import Line, Model, Outcome, axes_text, distinct_axes
+from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
+from breakeven.report.speedup import DeviceVerdict
+from breakeven.stats.crossing import CrossingStatus, CrossingWarning
+
+_MAX_LISTED = 2
 
 
 class Stretch(StrEnum):
@@ -21,6 +33,16 @@ class Stretch(StrEnum):
     UNTIMED = "untimed"
 
 
+_STRETCHES = {
+    DeviceVerdict.FASTER: Stretch.CANDIDATE,
+    DeviceVerdict.SLOWER: Stretch.BASELINE,
+    DeviceVerdict.SAME: Stretch.SAME,
+    DeviceVerdict.UNDECIDED: Stretch.UNDECIDED,
+}
+_DECIDED = {Stretch.BASELINE, Stretch.CANDIDATE}
+_ENDINGS = {"oom": "out of memory", "timeout": "timed out"}
+
+
 @dataclass(frozen=True)
 class Segment:
     """A part of a track, from batch size `low` to `high`."""
@@ -31,33 +53,289 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Side:
+    """A device as the chart names it, such as ``GPU``, ``cuda:1`` or ``CPU of laptop``."""
+
+    name: str
+    device: str
+
+
+@dataclass(frozen=True)
 class Track:
     """One candidate compared with its baseline, for one model.
 
-    `wins_from` and `best` are the texts at the end of the row, such as ``64 [48–80]`` and ``84.4x at 1,024``.
-    The break-even, with its interval, is that of `line.crossing`.
+    `wins_from`, `best` and `untimed` are the texts at the end of the row, such as ``64 [48–80]``,
+    ``84.4x at 1,024`` and ``GPU out of memory above 1,024``. The break-even, with its interval, is that of
+    `line.crossing`. `name` distinguishes the tracks of a row; it is empty where each row has one.
     """
 
     line: BreakEven
     segments: tuple[Segment, ...]
+    baseline: Side
+    candidate: Side
+    name: str
     wins_from: str
     best: str
+    untimed: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model, with one track per candidate; `machine` is empty where there is one machine."""
+    """A model, with one track per candidate and machine; `axes` has those that distinguish the model."""
 
     workload: str
     axes: str
-    machine: str
     tracks: tuple[Track, ...]
+
+    @property
+    def label(self) -> str:
+        """Workload and axes."""
+        return f"{self.workload} {self.axes}".strip()
 
 
 @dataclass(frozen=True)
 class Chart:
-    """The rows in their order, and the range of batch sizes that were measured."""
+    """The rows in their order, and the range of batch sizes that were timed or tried."""
 
     rows: tuple[Row, ...]
     smallest: int
     largest: int
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self.rows)
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks of all rows."""
+        return tuple(track for row in self.rows for track in row.tracks)
+
+    @property
+    def baselines(self) -> tuple[Side, ...]:
+        """The distinct baselines, in the order of the tracks."""
+        return tuple(dict.fromkeys(track.baseline for track in self.tracks))
+
+    @property
+    def candidates(self) -> tuple[Side, ...]:
+        """The distinct candidates, in the order of the tracks."""
+        return tuple(dict.fromkeys(track.candidate for track in self.tracks))
+
+
+def chart(
+    lines: Sequence[BreakEven],
+    outcomes: Iterable[Outcome],
+    machines: Mapping[str, str],
+    models: Iterable[Model],
+) -> Chart:
+    """Return the chart of break-evens.
+
+    Args:
+        lines: the break-evens that the verdict is about.
+        outcomes: the cases that ended without a timing.
+        machines: the label of each machine class, by class id.
+        models: those of the whole report, from which the axes of a row distinguish its model.
+    """
+    ended = {(one.key.line, one.key.batch_size): str(one.outcome) for one in outcomes if one.key is not None}
+    names = _SideNames(lines, machines)
+    axes = _axes_texts([*models, *(line.model for line in lines)])
+    rows = [
+        Row(
+            fmt.one_line(model.workload),
+            axes[model],
+            tuple(_track(line, names, ended) for line in of_model),
+        )
+        for model, of_model in grouped((line.model, line) for line in lines).items()
+    ]
+    tried = [batch for line in lines for batch in (*line.batches, *line.holes)]
+    return Chart(tuple(_ordered(rows)), min(tried, default=1), max(tried, default=1))
+
+
+class _SideNames:
+    """The names of devices: ``CPU`` and ``GPU`` where there is one of each, else as torch names them."""
+
+    def __init__(self, lines: Sequence[BreakEven], machines: Mapping[str, str]) -> None:
+        devices = {side.device for line in lines for side in (line.baseline, line.candidate)}
+        self._has_one_cpu = len({device for device in devices if is_cpu(device)}) == 1
+        self._has_one_accelerator = len({device for device in devices if not is_cpu(device)}) == 1
+        self._has_several_candidates = len({line.candidate.device for line in lines}) > 1
+        self._has_several_machines = len({line.candidate.machine for line in lines}) > 1
+        self._is_across = any(line.baseline.machine != line.candidate.machine for line in lines)
+        self._machines = machines
+
+    def side(self, line: Line) -> Side:
+        """Return a device, with its machine where devices of several machines are compared."""
+        name = self._device(line.device)
+        return Side(f"{name} of {self._machine(line)}" if self._is_across else name, line.device)
+
+    def track(self, line: Line) -> str:
+        """Return what distinguishes a candidate from the others of its row."""
+        machine = self._machine(line) if self._has_several_machines else ""
+        return f"{machine} {self._device(line.device) if self._has_several_candidates else ''}".strip()
+
+    def _device(self, device: str) -> str:
+        if device == "cpu" and self._has_one_cpu:
+            return "CPU"
+        if device in ("cuda", "mps", "xpu") and self._has_one_accelerator:
+            return "GPU"
+        return fmt.one_line(device, 20)
+
+    def _machine(self, line: Line) -> str:
+        return fmt.shortened(self._machines[line.machine], 30)
+
+
+def _axes_texts(models: Iterable[Model]) -> dict[Model, str]:
+    """Return the axes that distinguish each model; words, such as ``bfloat16``, without their keys.
+
+    All keys are kept where two models would read the same.
+    """
+    axes = distinct_axes(models)
+    short = {model: " ".join(map(_axis_text, sorted(found.items()))) for model, found in axes.items()}
+    counts = Counter((model.workload, text) for model, text in short.items())
+    return {
+        model: fmt.one_line(text if counts[model.workload, text] == 1 else axes[model].text)
+        for model, text in short.items()
+    }
+
+
+def _axis_text(axis: tuple[str, object]) -> str:
+    name, value = axis
+    text = axes_text({name: value})
+    return value if isinstance(value, str) and text == f"{name}={value}" else text
+
+
+def _track(line: BreakEven, names: _SideNames, ended: Mapping[tuple[Line, int], str]) -> Track:
+    return Track(
+        line=line,
+        segments=tuple(_segments(line)),
+        baseline=names.side(line.baseline),
+        candidate=names.side(line.candidate),
+        name=names.track(line.candidate),
+        wins_from=_wins_from(line),
+        best=_best(line),
+        untimed=_untimed(line, names, ended),
+    )
+
+
+def _segments(line: BreakEven) -> Iterator[Segment]:
+    """Yield the stretches, with neighbors of one kind joined.
+
+    A stretch ends where the devices cross, else midway between two measured batch sizes (on a logarithmic
+    axis); one where nothing was timed begins at the last timed batch size.
+    """
+    verdicts = {row.batch_size: _STRETCHES[row.verdict] for row in line.rows}
+    points = [
+        (batch, Stretch.UNTIMED if batch in line.holes else verdicts[batch])
+        for batch in sorted({*line.batches, *line.holes})
+    ]
+    if not points:
+        return
+    low: float = points[0][0]
+    for (batch, stretch), (next_batch, next_stretch) in pairwise(points):
+        if stretch is next_stretch:
+            continue
+        high = _edge(line, batch, stretch, next_batch, next_stretch)
+        yield Segment(low, high, stretch)
+        low = high
+    yield Segment(low, points[-1][0], points[-1][1])
+
+
+def _edge(line: BreakEven, batch: int, stretch: Stretch, next_batch: int, next_stretch: Stretch) -> float:
+    if Stretch.UNTIMED in (stretch, next_stretch):
+        return next_batch if stretch is Stretch.UNTIMED else batch
+    if {stretch, next_stretch} == _DECIDED:
+        crossing = line.crossing.batch_size
+        if crossing is not None and batch <= crossing <= next_batch:
+            return crossing
+        near = [point for point in line.between if batch < point[0] < next_batch]
+        if near:
+            return min(near, key=lambda point: abs(math.log(point[1])))[0]
+    return math.sqrt(batch * next_batch)
+
+
+def _wins_from(line: BreakEven) -> str:
+    """Return the batch size from which the candidate wins, rounded up, or the status with its range."""
+    found, batches = line.crossing, line.batches
+    if not batches:
+        return "undecided"
+    smallest, largest = f"{batches[0]:,}", f"{batches[-1]:,}"
+    if len(batches) == 1:
+        words = {CrossingStatus.ALWAYS: "at", CrossingStatus.NEVER: "not at"}
+        return f"{words.get(found.status, 'undecided at')} {smallest}, the only one"
+    within = f"({smallest}–{largest})"
+    if found.status is CrossingStatus.CROSSES and found.batch_size is not None:
+        low = f"<{smallest}" if found.low is None else f"{math.floor(found.low):,}"
+        high = f">{largest}" if found.high is None else f"{math.ceil(found.high):,}"
+        return f"{math.ceil(found.batch_size):,} [{low}–{high}]"
+    if found.status is CrossingStatus.ALWAYS:
+        return f"always (from {smallest})"
+    if found.status is CrossingStatus.BEYOND_RANGE:
+        return f"beyond {largest}"
+    if CrossingWarning.LOSES_LARGE in found.warnings:
+        faster = [row.batch_size for row in line.rows if row.verdict is DeviceVerdict.FASTER]
+        return f"only at {_range(min(faster), max(faster))}"
+    if found.status is CrossingStatus.NEVER:
+        return f"never {within}"
+    slower, faster_from = found.bracket
+    if faster_from is None:
+        return f"undecided {within}"
+    return f"{faster_from:,} at the latest" if slower is None else f"between {slower:,} and {faster_from:,}"
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _best(line: BreakEven) -> str:
+    """Return the largest speedup that is shown, or the smallest loss where all are; empty otherwise."""
+    wins = [row for row in line.rows if row.verdict is DeviceVerdict.FASTER]
+    shown = wins or (line.rows if all(row.verdict is DeviceVerdict.SLOWER for row in line.rows) else ())
+    known = [row for row in shown if row.speedup is not None]
+    if not known:
+        return ""
+    best = max(known, key=lambda row: row.speedup or 0)
+    return f"{fmt.ratio(best.speedup)} at {best.batch_size:,}"
+
+
+def ending_text(outcome: str) -> str:
+    """Return how a case ended without a timing, as words.
+
+    >>> ending_text("oom"), ending_text("skipped")
+    ('out of memory', 'skipped')
+    """
+    return _ENDINGS.get(outcome, fmt.one_line(outcome, 20))
+
+
+def _untimed(line: BreakEven, names: _SideNames, ended: Mapping[tuple[Line, int], str]) -> str:
+    """Return why and where one of the two devices has no usable timing."""
+    found: dict[str, list[int]] = {}
+    for batch in line.holes:
+        endings = [
+            f"{names.side(side).name} {ending_text(word)}"
+            for side in (line.baseline, line.candidate)
+            if (word := ended.get((side, batch)))
+        ]
+        found.setdefault(" and ".join(endings) or "no usable timing", []).append(batch)
+    return "; ".join(f"{reason} {_where(batches, line)}" for reason, batches in found.items())
+
+
+def _where(holes: Sequence[int], line: BreakEven) -> str:
+    if line.batches and holes[0] > line.batches[-1] and holes[-1] == max(line.holes):
+        return f"above {max(batch for batch in (*line.batches, *line.holes) if batch < holes[0]):,}"
+    return f"at {fmt.joined([f'{batch:,}' for batch in holes], _MAX_LISTED)}"
+
+
+def _ordered(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows by workload and break-even, the workload with the earliest break-even first."""
+    by_break_even = sorted(rows, key=lambda row: min(map(_order, row.tracks)))
+    groups = grouped((row.workload, row) for row in by_break_even)
+    return [row for group in groups.values() for row in group]
+
+
+def _order(track: Track) -> tuple[int, float]:
+    """Return the sort key: always, by break-even, beyond the range, undecided, never."""
+    found = track.line.crossing
+    ranks = {CrossingStatus.BEYOND_RANGE: 1, CrossingStatus.UNDECIDED: 2, CrossingStatus.NEVER: 3}
+    if found.status is CrossingStatus.ALWAYS:
+        return 0, 0
+    latest = found.batch_size or found.bracket[1]
+    return (ranks[found.status], 0) if latest is None else (0, latest)

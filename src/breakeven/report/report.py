@@ -16,6 +16,7 @@ from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.case_rows import CaseRow, row_order
+from breakeven.report.chart import Chart, chart
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
 from breakeven.report.details import (
     bottleneck_sentences,
@@ -89,6 +90,7 @@ class Report:
     processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
     answer: Answer
+    chart: Chart
     conclusions: tuple[Conclusion, ...]
     what_if_sentences: tuple[str, ...]
     bottleneck_sentences: tuple[str, ...]
@@ -209,6 +211,7 @@ def analyze(
         processes_needed=needed,
         names=names,
         answer=Answer((found[0].headline,), Trust.FIT, tuple(text for one in found for text in one.details)),
+        chart=chart(main, outcomes, {one.class_id: one.label for one in runs.machines}, names),
         conclusions=tuple(found),
         what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
         bottleneck_sentences=(

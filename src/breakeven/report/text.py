@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven import format as fmt
-from breakeven.case import Model
+from breakeven.case import Model, distinct_axes
 from breakeven.device_names import is_cpu
 from breakeven.format import one_line
 from breakeven.phases import COMPARED, HEADLINE
@@ -72,18 +72,10 @@ def model_names(models: Iterable[Model]) -> dict[Model, str]:
     >>> list(model_names(models).values())
     ['mlp at width=8', 'mlp at width=64']
     """
-    known = list(dict.fromkeys(models))
-    names = {}
-    for model in known:
-        others = [other.axes for other in known if other.workload == model.workload]
-        shared = {
-            name
-            for name, value in model.axes.items()
-            if len(known) > 1 and all(name in axes and axes[name] == value for axes in others)
-        }
-        axes = model.axes.without(shared)
-        names[model] = one_line(f"{model.workload} at {axes}" if axes else model.workload)
-    return names
+    return {
+        model: one_line(f"{model.workload} at {axes}" if axes else model.workload)
+        for model, axes in distinct_axes(models).items()
+    }
 
 
 def headline_phase(speedups: Iterable[Speedup]) -> str | None:

@@ -66,14 +66,14 @@ def new_figure(
     rows = -(-len(handles) // columns)
     bottom = [x_label] if x_label else []
     height += 0.5 + 0.17 * (rows + len(notes) + len(bottom))
-    figure = _empty_figure(report, height)
+    figure = empty_figure(report, height)
     # The layout reserves room for a legend or a title, not for both: the legend leaves a line for the title.
     figure.text(
         0.012, 1 - 0.05 / height, fmt.shortened(title, 64), va="top", fontsize=NORMAL + 1, fontweight="bold"
     )
     figure.legend(
         handles=list(handles),
-        title=f"\n{_machines(report)}",
+        title=f"\n{machines_text(report)}",
         alignment="left",
         loc="outside upper left",
         borderpad=0.6,
@@ -92,7 +92,7 @@ def new_figure(
 def notice(report: Report, text: str) -> Figure:
     """Return a placeholder that shows why there is no figure."""
     with drawing():
-        figure = _empty_figure(report, 2.0)
+        figure = empty_figure(report, 2.0)
         figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
         return figure
 
@@ -112,8 +112,14 @@ def missing_note(missing: int, noun: str = "model") -> list[str]:
     return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table (summary.csv)."] if missing else []
 
 
-def _empty_figure(report: Report, height: float) -> Figure:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+def empty_figure(
+    report: Report,
+    height: float,
+    width: float = WIDTH,
+    layout: Any = "constrained",
+) -> Figure:
+    """Return a figure without axes, in inches; it is marked where the comparison was forced."""
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     figure.patch.set_gid(PAPER_ID)
     if report.forced:
@@ -121,13 +127,20 @@ def _empty_figure(report: Report, height: float) -> Figure:
     return figure
 
 
-def _machines(report: Report) -> str:
+def machines_text(report: Report) -> str:
+    """Return the label of the machine, or how many there are."""
     labels = [machine.label for machine in report.machines]
     return fmt.shortened(labels[0], 80) if len(labels) == 1 else f"{len(labels)} machines"
 
 
 def _mark_forced(figure: Figure) -> None:
-    style: Any = {"fontsize": 33, "fontweight": "bold", "color": "#808080", "alpha": 0.2, "zorder": 20}
+    style: Any = {
+        "fontsize": 33 * figure.get_figwidth() / WIDTH,
+        "fontweight": "bold",
+        "color": "#808080",
+        "alpha": 0.2,
+        "zorder": 20,
+    }
     count = max(1, round(figure.get_figheight() / 4))
     for place in range(count):
         figure.text(0.5, (place + 0.5) / count, WATERMARK, rotation=24, ha="center", va="center", **style)
