@@ -18,7 +18,7 @@ from breakeven.report.chart import Chart, Row, Side, Stretch, Track
 MAX_ROWS = 30
 """More rows do not fit a screen; ``summary.md`` has all."""
 
-_MAX_WORKLOAD, _MAX_TRACK, _USUAL_TRACK, _GAP = 14, 44, 24, 2
+_MAX_WORKLOAD, _MAX_TRACK, _USUAL_TRACK, _GAP = 14, 44, 22, 2
 _BEST = "best speedup"
 _MARKS = {
     Stretch.BASELINE: ("░", "bright_blue"),

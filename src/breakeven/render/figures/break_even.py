@@ -15,9 +15,8 @@ from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.render.break_even_text import baseline_name, candidate_name, wins_from
-from breakeven.render.figures.drawing import Drawing, and_list, machines_text
+from breakeven.render.figures.drawing import Drawing, and_list, machine_text
 from breakeven.render.figures.pen import EDGE, Pen
-from breakeven.render.figures.style import drawing
 from breakeven.render.figures.tracks import Tracks, draw_legend, sides_fit
 from breakeven.report.chart import Chart, Row, Track
 from breakeven.report.report import Report
@@ -32,27 +31,26 @@ _BEST = "best speedup"
 
 
 class ChartPart(NamedTuple):
-    """The rows that a page shows together, drawn for a wide and for a narrow screen."""
+    """Rows that a page shows together; the title of the first part is empty."""
 
     name: str
     title: str
-    wide: Figure
-    narrow: Figure
+    chart: Chart
 
 
-def parts(report: Report) -> list[ChartPart]:
-    """Return the figures of a page: the first rows, then the others by workload, to be folded."""
-    rows = report.chart.rows
-    later = grouped((row.workload, row) for row in rows[MAX_ROWS:])
-    groups = [("", rows[:MAX_ROWS]), *later.items()] if rows else []
-    found = []
-    for place, (workload, shown) in enumerate(groups):
-        part = replace(report.chart, rows=tuple(shown))
-        title = f"{workload}: {fmt.plural(len(shown), 'more model')}" if workload else ""
-        name = f"break_even_{place}" if place else "break_even"
-        with drawing():
-            found.append(ChartPart(name, title, wide(report, part), narrow(report, part)))
-    return found
+def parts(chart: Chart) -> list[ChartPart]:
+    """Return the first rows, then the others by workload, for a page to fold."""
+    first = replace(chart, rows=chart.rows[:MAX_ROWS])
+    later = grouped((row.workload, row) for row in chart.rows[MAX_ROWS:])
+    folded = [
+        ChartPart(
+            f"break_even_{place}",
+            f"{workload}: {fmt.plural(len(rows), 'more model')}",
+            replace(chart, rows=tuple(rows)),
+        )
+        for place, (workload, rows) in enumerate(later.items(), start=1)
+    ]
+    return [ChartPart("break_even", "", first), *folded] if chart else []
 
 
 def wide(report: Report, chart: Chart) -> Figure:
@@ -72,7 +70,7 @@ def wide(report: Report, chart: Chart) -> Figure:
     tracks = Tracks(pen, chart, left, right)
     ends_at = right + _GAP
     _draw_title(pen, report, chart)
-    y = pen.y + 14
+    y = pen.y + 18
     fits = sides_fit(pen, chart, right - left)
     if fits:
         tracks.draw_sides(y)
@@ -108,7 +106,7 @@ def narrow(report: Report, chart: Chart) -> Figure:
     tracks = Tracks(pen, chart, left, right)
     _draw_title(pen, report, chart)
     fits = sides_fit(pen, chart, right - left)
-    y = pen.y
+    y = pen.y + 3
     if fits:
         tracks.draw_sides(y + 14)
         y += 16
@@ -147,7 +145,7 @@ def _draw_title(pen: Pen, report: Report, chart: Chart) -> None:
         pen.y += 13
         pen.text(EDGE, pen.y, line, bold=True)
     phase = "whole training step" if report.headline == HEADLINE else fmt.one_line(report.headline, 40)
-    about = f"{phase}, 95% interval {report.interval_scope(report.headline)}; {machines_text(report)}"
+    about = f"{phase}, 95% interval {report.interval_scope(report.headline)}; {machine_text(report)}"
     for line in pen.wrapped(about):
         pen.y += 12
         pen.text(EDGE, pen.y, line, muted=True)

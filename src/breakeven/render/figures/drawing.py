@@ -66,14 +66,15 @@ def new_figure(
     rows = -(-len(handles) // columns)
     bottom = [x_label] if x_label else []
     height += 0.5 + 0.17 * (rows + len(notes) + len(bottom))
-    figure = empty_figure(report, height)
+    figure = empty_figure(report, WIDTH, height)
+    figure.set_layout_engine("constrained")
     # The layout reserves room for a legend or a title, not for both: the legend leaves a line for the title.
     figure.text(
         0.012, 1 - 0.05 / height, fmt.shortened(title, 64), va="top", fontsize=NORMAL + 1, fontweight="bold"
     )
     figure.legend(
         handles=list(handles),
-        title=f"\n{machines_text(report)}",
+        title=f"\n{machine_text(report)}",
         alignment="left",
         loc="outside upper left",
         borderpad=0.6,
@@ -92,7 +93,7 @@ def new_figure(
 def notice(report: Report, text: str) -> Figure:
     """Return a placeholder that shows why there is no figure."""
     with drawing():
-        figure = empty_figure(report, 2.0)
+        figure = empty_figure(report, WIDTH, 2.0)
         figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
         return figure
 
@@ -112,14 +113,9 @@ def missing_note(missing: int, noun: str = "model") -> list[str]:
     return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table (summary.csv)."] if missing else []
 
 
-def empty_figure(
-    report: Report,
-    height: float,
-    width: float = WIDTH,
-    layout: Any = "constrained",
-) -> Figure:
-    """Return a figure without axes, in inches; it is marked where the comparison was forced."""
-    figure = Figure(figsize=(width, height), layout=layout)
+def empty_figure(report: Report, width: float, height: float) -> Figure:
+    """Return a figure of this size in inches, with a watermark if its numbers are not to be used."""
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     figure.patch.set_gid(PAPER_ID)
     if report.forced:
@@ -127,8 +123,8 @@ def empty_figure(
     return figure
 
 
-def machines_text(report: Report) -> str:
-    """Return the label of the machine, or how many there are."""
+def machine_text(report: Report) -> str:
+    """Return the label of the machine, or the number of machines."""
     labels = [machine.label for machine in report.machines]
     return fmt.shortened(labels[0], 80) if len(labels) == 1 else f"{len(labels)} machines"
 

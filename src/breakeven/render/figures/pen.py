@@ -87,7 +87,7 @@ class Pen:
     def figure(self, report: Report) -> Figure:
         """Return what was drawn as a figure."""
         height = self.y + EDGE
-        figure = empty_figure(report, height / _POINTS, self.width / _POINTS, layout="none")
+        figure = empty_figure(report, self.width / _POINTS, height / _POINTS)
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         ax.set_xlim(0, self.width)

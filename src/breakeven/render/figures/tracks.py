@@ -12,7 +12,7 @@ from breakeven.render.figures.style import GRID, INK, PAPER, device_styles
 from breakeven.report.chart import Chart, Segment, Side, Stretch, Track
 
 _GRAY = "#808080"  # visible on a light and on a dark page
-_SPARE = "#009E73"  # for a candidate that is the same device as its baseline, on another machine
+_SPARE = ("#009E73", "#CC79A7", "#56B4E9")  # where a candidate is its baseline's device on another machine
 _MIN_LENGTH = 4.0  # of a stretch at a single batch size
 _GAP = 14.0
 _SWATCH = 16.0
@@ -45,9 +45,12 @@ class Tracks:
 
     def draw_sides(self, y: float) -> None:
         """Write which color is which device above both ends of the tracks."""
-        baseline, candidate = self._chart.baselines[0], self._chart.candidates[0]
-        for side, at, ha in ((baseline, self._left, "left"), (candidate, self._right, "right")):
-            self._pen.text(at, y, f"{side.name} faster", bold=True, color=self._colors[side], ha=ha)
+        for side in (self._chart.baselines[0], self._chart.candidates[0]):
+            text = f"{side.name} faster"
+            is_left = side in self._chart.baselines
+            x = self._left if is_left else self._right - _SWATCH - self._pen.width_of(text, bold=True)
+            self._pen.bar((x, x + _SWATCH - 4), y - 3, 7, facecolor=self._colors[side], edgecolor="none")
+            self._pen.text(x + _SWATCH, y, text, bold=True)
 
     def draw_grid(self, top: float, bottom: float) -> None:
         """Draw a thin line behind the tracks at each labeled batch size."""
@@ -84,13 +87,17 @@ class Tracks:
 
 
 def side_colors(chart: Chart) -> dict[Side, str]:
-    """Return the color of each side: that of its device."""
-    styles = device_styles(side.device for side in (*chart.baselines, *chart.candidates))
-    taken = {side.device for side in chart.baselines}
-    colors = {side: styles[side.device][0] for side in chart.baselines}
-    for side in chart.candidates:
-        colors.setdefault(side, _SPARE if side.device in taken else styles[side.device][0])
-    return colors
+    """Return the color of each side, that of its device; a candidate never has its baseline's color."""
+    devices = device_styles(side.device for side in (*chart.baselines, *chart.candidates))
+    colors = {name: color for name, (color, _) in devices.items()}
+    spare = next((color for color in _SPARE if color not in colors.values()), _SPARE[0])
+    baselines = {side: colors[side.device] for side in chart.baselines}
+    candidates = {
+        side: spare if colors[side.device] in baselines.values() else colors[side.device]
+        for side in chart.candidates
+        if side not in baselines
+    }
+    return baselines | candidates
 
 
 def sides_fit(pen: Pen, chart: Chart, width: float) -> bool:
@@ -98,7 +105,7 @@ def sides_fit(pen: Pen, chart: Chart, width: float) -> bool:
     sides = (*chart.baselines, *chart.candidates)
     if len(sides) != 2:
         return False
-    return sum(pen.width_of(f"{side.name} faster", bold=True) + _GAP for side in sides) <= width
+    return sum(pen.width_of(f"{side.name} faster", bold=True) + _SWATCH + _GAP for side in sides) <= width
 
 
 def draw_legend(pen: Pen, chart: Chart, *, has_sides: bool) -> None:
@@ -129,9 +136,9 @@ def draw_legend(pen: Pen, chart: Chart, *, has_sides: bool) -> None:
 def _draw_swatch(pen: Pen, x: float, style: Mapping[str, Any]) -> None:
     middle = pen.y - 3
     if style:
-        pen.bar((x, x + 12), middle, 7, **style)
+        pen.bar((x, x + _SWATCH - 4), middle, 7, **style)
     else:
-        _draw_break_even(pen, (x, x + 12), x + 6, middle)
+        _draw_break_even(pen, (x, x + _SWATCH - 4), x + 6, middle)
 
 
 def _draw_break_even(
