@@ -152,3 +152,11 @@ def test_floor_widens_one_process(tmp_path):
     five = read([write(tmp_path / "b.json", run([of_processes([1.1, 1.3, 1.2, 1.6, 0.8])]))]).runs
     [key] = [case.key for case in estimates(five)]
     assert only(estimates(five, {key: 0.2})).low_s == only(estimates(five)).low_s
+
+
+@pytest.mark.parametrize(("slow", "known"), [(990.0, True), (1010.0, False)])
+def test_rounds_too_far_apart(tmp_path, slow, known):
+    """The interval of one process is unknown where its ends are more than a factor of 1,000 apart."""
+    case = only(estimates_of(tmp_path, run([benchmark([1.0, slow] * 10)])))
+    assert (case.low_s, case.high_s) == ((1.0, slow) if known else (None, None))
+    assert case.judged == known

@@ -159,7 +159,14 @@ def test_another_accelerator(tmp_path):
 def test_several_machines(tmp_path):
     """The sentence names the machine."""
     contents = [recorded() | {"machine_info": box("one")}, recorded(0.1) | {"machine_info": box("other")}]
-    made = analyze(read([write(tmp_path / f"{i}.json", content) for i, content in enumerate(contents)]))
+    made = analyze(
+        read(
+            [
+                write(tmp_path / f"{name}.json", content)
+                for name, content in zip(("one", "two"), contents, strict=True)
+            ]
+        )
+    )
     cases = [row.estimate for row in made.rows]
     machine = only(varying_launches(cases, made.variants))
     assert machine.machine == "id-one"

@@ -1,5 +1,7 @@
 """What the answer shows of the processes that it rests on."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_tables import how_made, tables
 from breakeven.report.processes import one_process_sentence
 from breakeven.report.report import analyze
+from breakeven.report.text import speedup_text, time_text
 from breakeven.runs.machine import machine_of
 from breakeven.runs.reader import read
 from support.reports import box, only, report
@@ -133,3 +136,27 @@ def test_interrupted(tmp_path, outcomes, text):
     assert text in only(report(tmp_path, content).conclusions).details
     content["breakeven"]["complete"] = True
     assert "interrupted" not in report(tmp_path, content).verdict
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cuda", "time", "speedup", "warning"),
+    [
+        ([1.0, 1.2], [0.5, 0.5], "(1.00 s and 1.20 s)", "(2.00x and 2.40x)", "two processes"),
+        ([1e-9, 4e5], [0.5, 0.5], "(1.00 ns and 111 h)", "(500,000,000x slower and 799,000x)",
+         "two processes"),
+        ([1e-4, 1.0, 4e4], [0.5] * 3, "(unknown: 100 µs to 11.1 h in 3 processes)",
+         "(unknown: 5,000x slower to 80,000x in 3 processes)", "too far apart"),
+    ],
+)  # fmt: skip
+def test_processes_without_an_interval(tmp_path, cpu, cuda, time, speedup, warning):
+    """A single case shows what its processes measured, and no interval, in no output."""
+    found = report(tmp_path, run(two_devices(cpu, cuda)))
+    case, row = found.rows[0].estimate, only(found.speedups)
+    assert (case.low_s, case.high_s, case.log_sd, case.df) == (None,) * 4
+    assert (row.low, row.high, row.verdict) == (None, None, "undecided")
+    assert time in time_text(case)
+    assert speedup in speedup_text(row)
+    assert only(found.break_evens).crossing.status == "undecided"
+    assert any(warning in line for line in found.warnings)
+    break_even, compared = (json.loads(to_json(found))[key][0] for key in ("break_even", "speedup"))
+    assert [each[end] for each in (break_even, compared) for end in ("low", "high")] == [None] * 4

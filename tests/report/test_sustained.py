@@ -26,14 +26,14 @@ def test_line(tmp_path):
 
     assert line == (
         "On the GPU (cuda), mlp at width=128, batch 64: burst 1.00 ms, sustained 1.20 ms after 31 s: "
-        "20% slower, clocks 1980 -> 1755 MHz."
+        "20% slower, clocks 1,980 -> 1,755 MHz."
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "ending"),
     [
-        ({"sustained_low_s": 1.0e-3}, ": no difference shown, clocks 1980 -> 1755 MHz."),
+        ({"sustained_low_s": 1.0e-3}, ": no difference shown, clocks 1,980 -> 1,755 MHz."),
         ({"sustained_s": 8e-4, "sustained_low_s": 7e-4, "sustained_high_s": 9e-4, "burst_clock_mhz": ...},
          ": 20% faster."),
         ({"burst_low_s": None, "sustained_clock_mhz": "?"}, ": too few rounds to compare."),

@@ -26,7 +26,11 @@ def case(low_s, high_s, *medians_s):
         (case(1.0, 4.0, 1.5, 2.0, 2.5), "2.00 s [1.00 s–4.00 s]", "1.00 s – 4.00 s"),
         (case(None, None, 1.5, np.nan, 2.5), "2.00 s (1.50 s and 2.50 s)", "1.50 s and 2.50 s"),
         (case(None, None, 2.0), "2.00 s", ""),
-        (case(None, None, 1.5, 2.0, 2.5), "2.00 s", ""),
+        (
+            case(None, None, 1.5, 2.0, 2500.0),
+            "2.00 s (unknown: 1.50 s to 41.7 min in 3 processes)",
+            "unknown: 1.50 s to 41.7 min in 3 processes",
+        ),
         (case(1.9, 2.1, 1.5, 2.5), "2.00 s ±5%", "1.90 s – 2.10 s"),
     ],
 )
@@ -39,6 +43,13 @@ def test_times(estimate, text, between):
     [
         ((1.2, 1.5), (1.25, 1.45), "1.35x [1.20–1.50]", "[1.20–1.50]"),
         ((None, None), (1.25, 1.45), "1.35x (1.25x and 1.45x)", "1.25x and 1.45x"),
+        ((None, None), (1.45, 1.25), "1.35x (1.25x and 1.45x)", "1.25x and 1.45x"),
+        (
+            (None, None),
+            (1.35, 0.004, 1.45),
+            "1.35x (unknown: 250x slower to 1.45x in 3 processes)",
+            "unknown: 250x slower to 1.45x in 3 processes",
+        ),
         ((None, None), (1.35,), "1.35x", ""),
         ((None, None), (), "1.35x", ""),
     ],

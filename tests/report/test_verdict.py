@@ -24,7 +24,7 @@ def conclusions(tmp_path, *contents, **options):
 @pytest.mark.parametrize(
     ("cuda", "status", "keyword"),
     [
-        ((0.1, 0.1), "always", "at every measured batch size (1 to 512)"),
+        ((0.1, 0.1), "always", "at every measured batch size (1–512)"),
         ((2, 2), "never", "slower than the CPU (cpu) for mlp at width=128 at the largest"),
         ((900, 0.2), "beyond_range", "at every measured batch size (up to 512); the trend"),
         (CPU, "undecided", "undecided"),
@@ -177,7 +177,7 @@ def test_one_of_two_machines_was_busy(tmp_path):
         for look, name, cuda in ((None, "a", 0.1), (SLOW, "b", 0.2))
     ]
     first, *_ = report(tmp_path, *contents).conclusions
-    assert "run1.json was measured on a busy machine" in first.headline
+    assert "b.json was measured on a busy machine" in first.headline
 
 
 def test_busy_machine_without_a_comparison(tmp_path):

@@ -106,10 +106,16 @@ def test_a_shared_cause_is_one_warning(tmp_path):
 
 @pytest.mark.parametrize(
     ("processes", "low_s", "start"),
-    [(2, None, "2 cases with two processes: "), (2, 1.0, None), (1, None, None), (3, None, None)],
+    [
+        (2, None, "2 cases with two processes: "),
+        (2, 1.0, None),
+        (1, None, "2 cases with times that are too far apart: "),
+        (3, 1.0, None),
+        (3, None, "2 cases with times that are too far apart: "),
+    ],
 )
-def test_two_processes(tmp_path, processes, low_s, start):
-    """Two processes without an interval are a warning, with what to do."""
+def test_no_interval(tmp_path, processes, low_s, start):
+    """Several processes without an interval are a warning, with what to do."""
     found = report(tmp_path, affine_run({"cpu": (1, 1)}, batches=(1, 8)))
     cases = [replace(row.estimate, processes=processes, low_s=low_s) for row in found.rows]
     starts = [line[: len(start or "")] for line in warnings_of(found.machines, cases, [], [])]

@@ -30,6 +30,20 @@ def file_path(text: str) -> str:
     return text
 
 
+def label(text: str) -> tuple[str, str]:
+    """Read the path of a run file and the name of its machine.
+
+    >>> label("results/run.json=my laptop")
+    ('results/run.json', 'my laptop')
+    """
+    file, _, name = (part.strip() for part in text.rpartition("="))
+    if not file or not name or "/" in name or not name.isprintable():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not FILE=NAME with a name without '/'; pass a run and a name, as in run.json=laptop"
+        )
+    return file, name
+
+
 def directory_path(text: str) -> Path:
     """Read the path of a directory, which need not exist.
 

@@ -13,7 +13,8 @@ from breakeven.grouping import grouped
 from breakeven.render.escaping import terminal_text
 from breakeven.render.table import Table
 from breakeven.render.terminal import WIDTH
-from breakeven.report.chart import Chart, Row, Side, Stretch, Track
+from breakeven.report.chart import Chart, Row, Stretch, Track
+from breakeven.report.sides import Side
 
 MAX_ROWS = 30
 """More rows do not fit a screen; ``summary.md`` has all."""
@@ -88,7 +89,7 @@ def ticks(
     common = sorted(counts, key=lambda batch: (-counts[batch], batch))
     found: list[tuple[int, float, float]] = []
     for batch in dict.fromkeys((chart.smallest, chart.largest, *common)):
-        at, half = place(batch), width(f"{batch:,}") / 2
+        at, half = place(batch), width(fmt.batch_size(batch)) / 2
         if all(abs(at - other) >= half + other_half + gap for _, other, other_half in found):
             found.append((batch, at, half))
     return sorted(batch for batch, _, _ in found)
@@ -194,7 +195,7 @@ def _axis(chart: Chart, width: int) -> str:
 
     text = ""
     for batch in ticks(chart, place, len, 1):
-        label = f"{batch:,}"
+        label = fmt.batch_size(batch)
         text = text.ljust(max(0, round(place(batch)) - len(label) // 2)) + label
     return text
 

@@ -161,11 +161,20 @@ class ProcessesNeededJson(JsonOutput):
     open: Batch
 
 
+class MachineJson(JsonOutput):
+    """A machine class: its name in this report, its identity, and its hardware as text."""
+
+    label: Name
+    class_id: Name
+    hardware: Name
+
+
 class ReportJson(JsonOutput):
     """What `breakeven report --format json` prints."""
 
     schema: Version
     verdict: Name
+    machines: Annotated[list[MachineJson], Meta(min_length=1)]
     break_even: list[Annotated[BreakEvenJson, Meta(extra_json_schema=_SIZE_WHERE_IT_CROSSES)]]
     speedup: list[SpeedupJson]
     bounds: list[BottleneckJson]
@@ -193,6 +202,7 @@ def to_json(report: Report) -> str:
         ReportJson.of(
             report,
             schema=SCHEMA,
+            machines=[MachineJson.of(machine) for machine in report.machines],
             break_even=[_break_even(report, row) for row in report.break_evens],
             speedup=[SpeedupJson.of(row, row.model, **_pair(report, row)) for row in report.speedups],
             bounds=[_bottleneck(report, row) for row in report.bottlenecks],

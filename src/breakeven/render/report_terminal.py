@@ -19,9 +19,9 @@ from breakeven.render.escaping import terminal_text
 from breakeven.render.report_tables import outcome_lines
 from breakeven.render.terminal import section
 from breakeven.report.answer import Trust
-from breakeven.report.chart import ending_text
 from breakeven.report.comparability import ComparabilityLevel
 from breakeven.report.report import Report
+from breakeven.report.row_texts import ending_text
 
 MAX_LINES = 3
 """Of the reasons why nothing was timed, and of the notes on a run that cannot be trusted."""

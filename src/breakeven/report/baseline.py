@@ -22,7 +22,7 @@ class Baseline:
 def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, Iterable[str]]) -> Baseline:
     """Return the baseline that `text` names: ``DEVICE`` or ``MACHINE/DEVICE``.
 
-    MACHINE is a machine's label or class id, or a part of one of them that is unique.
+    MACHINE is a machine's label, class id or hardware, or a part of one of them that is unique.
 
     Args:
         text: the user's text.
@@ -51,8 +51,13 @@ def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, 
 
 
 def _find_machine(name: str, machines: Sequence[Machine], text: str) -> Machine:
-    exact = [machine for machine in machines if name in (machine.label, machine.class_id)]
-    parts = [m for m in machines if name.casefold() in m.label.casefold() or m.class_id.startswith(name)]
+    exact = [machine for machine in machines if name in (machine.label, machine.class_id, machine.hardware)]
+    parts = [
+        machine
+        for machine in machines
+        if machine.class_id.startswith(name)
+        or any(name.casefold() in text.casefold() for text in (machine.label, machine.hardware))
+    ]
     found = exact or (parts if name else [])
     if len(found) == 1:
         return found[0]

@@ -14,13 +14,12 @@ from itertools import pairwise
 
 from breakeven import format as fmt
 from breakeven.case import Line, Model, Outcome, axes_text, distinct_axes
-from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
+from breakeven.report.row_texts import best, untimed, wins_from
+from breakeven.report.sides import Side, SideNames
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.stats.crossing import CrossingStatus, CrossingWarning
-
-_MAX_LISTED = 2
+from breakeven.stats.crossing import CrossingStatus
 
 
 class Stretch(StrEnum):
@@ -40,7 +39,6 @@ _STRETCHES = {
     DeviceVerdict.UNDECIDED: Stretch.UNDECIDED,
 }
 _DECIDED = {Stretch.BASELINE, Stretch.CANDIDATE}
-_ENDINGS = {"oom": "out of memory", "timeout": "timed out"}
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,6 @@ class Segment:
     low: float
     high: float
     stretch: Stretch
-
-
-@dataclass(frozen=True)
-class Side:
-    """A device as the chart names it, such as ``GPU``, ``cuda:1`` or ``CPU of laptop``."""
-
-    name: str
-    device: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +126,7 @@ def chart(
         models: those of the whole report, from which the axes of a row distinguish its model.
     """
     ended = {(one.key.line, one.key.batch_size): str(one.outcome) for one in outcomes if one.key is not None}
-    names = _SideNames(lines, machines)
+    names = SideNames(lines, machines)
     axes = _axes_texts([*models, *(line.model for line in lines)])
     rows = [
         Row(
@@ -148,39 +138,6 @@ def chart(
     ]
     tried = [batch for line in lines for batch in (*line.batches, *line.holes)]
     return Chart(tuple(_ordered(rows)), min(tried, default=1), max(tried, default=1))
-
-
-class _SideNames:
-    """The names of devices: ``CPU`` and ``GPU`` where there is one of each, else as torch names them."""
-
-    def __init__(self, lines: Sequence[BreakEven], machines: Mapping[str, str]) -> None:
-        devices = {side.device for line in lines for side in (line.baseline, line.candidate)}
-        self._has_one_cpu = len({device for device in devices if is_cpu(device)}) == 1
-        self._has_one_accelerator = len({device for device in devices if not is_cpu(device)}) == 1
-        self._has_several_candidates = len({line.candidate.device for line in lines}) > 1
-        self._has_several_machines = len({line.candidate.machine for line in lines}) > 1
-        self._is_across = any(line.baseline.machine != line.candidate.machine for line in lines)
-        self._machines = machines
-
-    def side(self, line: Line) -> Side:
-        """Return a device, with its machine where devices of several machines are compared."""
-        name = self._device(line.device)
-        return Side(f"{name} of {self._machine(line)}" if self._is_across else name, line.device)
-
-    def track(self, line: Line) -> str:
-        """Return what distinguishes a candidate from the others of its row."""
-        machine = self._machine(line) if self._has_several_machines else ""
-        return f"{machine} {self._device(line.device) if self._has_several_candidates else ''}".strip()
-
-    def _device(self, device: str) -> str:
-        if device == "cpu" and self._has_one_cpu:
-            return "CPU"
-        if device in ("cuda", "mps", "xpu") and self._has_one_accelerator:
-            return "GPU"
-        return fmt.one_line(device, 20)
-
-    def _machine(self, line: Line) -> str:
-        return fmt.shortened(self._machines[line.machine], 30)
 
 
 def _axes_texts(models: Iterable[Model]) -> dict[Model, str]:
@@ -203,16 +160,16 @@ def _axis_text(axis: tuple[str, object]) -> str:
     return value if isinstance(value, str) and text == f"{name}={value}" else text
 
 
-def _track(line: BreakEven, names: _SideNames, ended: Mapping[tuple[Line, int], str]) -> Track:
+def _track(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], str]) -> Track:
     return Track(
         line=line,
         segments=tuple(_segments(line)),
         baseline=names.side(line.baseline),
         candidate=names.side(line.candidate),
         name=names.track(line.candidate),
-        wins_from=_wins_from(line),
-        best=_best(line),
-        untimed=_untimed(line, names, ended),
+        wins_from=wins_from(line),
+        best=best(line),
+        untimed=untimed(line, names, ended),
     )
 
 
@@ -250,78 +207,6 @@ def _edge(line: BreakEven, batch: int, stretch: Stretch, next_batch: int, next_s
         if near:
             return min(near, key=lambda point: abs(math.log(point[1])))[0]
     return math.sqrt(batch * next_batch)
-
-
-def _wins_from(line: BreakEven) -> str:
-    """Return the batch size from which the candidate wins, rounded up, or the status with its range."""
-    found, batches = line.crossing, line.batches
-    if not batches:
-        return "undecided"
-    smallest, largest = f"{batches[0]:,}", f"{batches[-1]:,}"
-    if len(batches) == 1:
-        words = {CrossingStatus.ALWAYS: "at", CrossingStatus.NEVER: "not at"}
-        return f"{words.get(found.status, 'undecided at')} {smallest}, the only one"
-    within = f"({smallest}–{largest})"
-    if found.status is CrossingStatus.CROSSES and found.batch_size is not None:
-        low = f"<{smallest}" if found.low is None else f"{math.floor(found.low):,}"
-        high = f">{largest}" if found.high is None else f"{math.ceil(found.high):,}"
-        return f"{math.ceil(found.batch_size):,} [{low}–{high}]"
-    if found.status is CrossingStatus.ALWAYS:
-        return f"always (from {smallest})"
-    if found.status is CrossingStatus.BEYOND_RANGE:
-        return f"beyond {largest}"
-    if CrossingWarning.LOSES_LARGE in found.warnings:
-        faster = [row.batch_size for row in line.rows if row.verdict is DeviceVerdict.FASTER]
-        return f"only at {_range(min(faster), max(faster))}"
-    if found.status is CrossingStatus.NEVER:
-        return f"never {within}"
-    slower, faster_from = found.bracket
-    if faster_from is None:
-        return f"undecided {within}"
-    return f"{faster_from:,} at the latest" if slower is None else f"between {slower:,} and {faster_from:,}"
-
-
-def _range(low: int, high: int) -> str:
-    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
-
-
-def _best(line: BreakEven) -> str:
-    """Return the largest speedup that is shown, or the smallest loss where all are; empty otherwise."""
-    wins = [row for row in line.rows if row.verdict is DeviceVerdict.FASTER]
-    shown = wins or (line.rows if all(row.verdict is DeviceVerdict.SLOWER for row in line.rows) else ())
-    known = [row for row in shown if row.speedup is not None]
-    if not known:
-        return ""
-    best = max(known, key=lambda row: row.speedup or 0)
-    return f"{fmt.ratio(best.speedup)} at {best.batch_size:,}"
-
-
-def ending_text(outcome: str) -> str:
-    """Return how a case ended without a timing, as words.
-
-    >>> ending_text("oom"), ending_text("skipped")
-    ('out of memory', 'skipped')
-    """
-    return _ENDINGS.get(outcome, fmt.one_line(outcome, 20))
-
-
-def _untimed(line: BreakEven, names: _SideNames, ended: Mapping[tuple[Line, int], str]) -> str:
-    """Return why and where one of the two devices has no usable timing."""
-    found: dict[str, list[int]] = {}
-    for batch in line.holes:
-        endings = [
-            f"{names.side(side).name} {ending_text(word)}"
-            for side in (line.baseline, line.candidate)
-            if (word := ended.get((side, batch)))
-        ]
-        found.setdefault(" and ".join(endings) or "no usable timing", []).append(batch)
-    return "; ".join(f"{reason} {_where(batches, line)}" for reason, batches in found.items())
-
-
-def _where(holes: Sequence[int], line: BreakEven) -> str:
-    if line.batches and holes[0] > line.batches[-1] and holes[-1] == max(line.holes):
-        return f"above {max(batch for batch in (*line.batches, *line.holes) if batch < holes[0]):,}"
-    return f"at {fmt.joined([f'{batch:,}' for batch in holes], _MAX_LISTED)}"
 
 
 def _ordered(rows: Iterable[Row]) -> list[Row]:

@@ -111,7 +111,7 @@ def _waiting_of_all(pairs: Iterable[tuple[Model, WaitingCost]], models: ModelNam
 
 def _waiting(rows: Sequence[WaitingCost], models: ModelNames) -> str:
     row = max(rows, key=lambda row: row.ratio.ratio or 0.0)
-    ratio = f"{fmt.ratio(row.ratio.ratio)} {fmt.ratio_between(row.ratio.low, row.ratio.high)}".strip()
+    ratio = fmt.ratio_with_interval(row.ratio.ratio, row.ratio.low, row.ratio.high)
     most = " at most" if len(rows) > 1 else ""
     return f"{ratio} as long{most} ({models[row.key.model]}, batch {row.key.batch_size})"
 
@@ -224,7 +224,7 @@ def _variant(rows: Sequence[Variant]) -> str:
     counts = Counter(variant.row.verdict for variant in rows)
     cells = fmt.plural(len(rows), "cell")
     best = _best(rows)
-    ratio = f"{fmt.ratio(best.row.speedup)} {fmt.ratio_between(best.row.low, best.row.high)}".strip()
+    ratio = fmt.ratio_with_interval(best.row.speedup, best.row.low, best.row.high)
     place = f"({best.sizes.label()}, batch {best.row.batch_size})"
     if len(rows) == 1:
         return f"is {best.row.verdict}, {ratio} {place}"

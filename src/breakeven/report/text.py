@@ -170,25 +170,30 @@ def speedup_text(row: Speedup | None) -> str:
         return ""
     if row.low is None:
         return f"{fmt.ratio(row.speedup)} {_both(speedup_between(row))}".strip()
-    return f"{fmt.ratio(row.speedup)} {fmt.ratio_between(row.low, row.high)}".strip()
+    return fmt.ratio_with_interval(row.speedup, row.low, row.high)
 
 
 def time_between(case: Estimate) -> str:
-    """Return the ends of a median's interval; without one, the medians of two processes."""
+    """Return the ends of a median's interval; without one, what several processes measured."""
     if case.low_s is not None and case.high_s is not None:
         return f"{fmt.seconds(case.low_s)} – {fmt.seconds(case.high_s)}"
     known = case.process_medians_s[~np.isnan(case.process_medians_s)]
-    return _readings([fmt.seconds(median_s) for median_s in known.tolist()])
+    return _readings([fmt.seconds(median_s) for median_s in sorted(known.tolist())])
 
 
 def speedup_between(row: Speedup) -> str:
-    """Return a speedup's interval; without one, the speedups of two processes."""
-    return fmt.ratio_between(row.low, row.high) or _readings([fmt.ratio(reading) for reading in row.readings])
+    """Return a speedup's interval; without one, what several processes measured."""
+    if row.speedup is None:
+        return ""
+    readings = [fmt.ratio(reading) for reading in sorted(row.readings)]
+    return fmt.ratio_between(row.low, row.high, row.speedup) or _readings(readings)
 
 
 def _readings(texts: Sequence[str]) -> str:
-    """Return both readings of two processes, which cannot show how far they vary; empty for other numbers."""
-    return " and ".join(texts) if len(texts) == TWO else ""
+    """Return the ascending readings of several processes that give no interval; empty for one."""
+    if len(texts) <= TWO:
+        return " and ".join(texts) if len(texts) == TWO else ""
+    return f"unknown: {texts[0]} to {texts[-1]} in {len(texts)} processes"
 
 
 def _both(readings: str) -> str:

@@ -18,6 +18,7 @@ from breakeven.report.text import TWO
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingWarning
+from breakeven.stats.intervals import MIN_ROUNDS
 
 CROSSINGS = {
     CrossingWarning.SEVERAL: "the faster device changes more than once over the batch sizes; the break-even "
@@ -57,6 +58,7 @@ def warnings_of(
         *_crossings(break_evens, labels),
         *_flags(cases, labels),
         *_two_processes(cases, labels),
+        *_too_far_apart(cases, labels),
         *_residuals(residuals, labels),
     ]
 
@@ -175,6 +177,19 @@ def _flag_text(name: str, evidence: Sequence[str]) -> str:
         return UNKNOWN
     shown = f" ({joined(evidence)})" if evidence else ""
     return f"{flag.meaning}{shown}; {flag.remedy}"
+
+
+def _too_far_apart(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
+    without = [
+        case for case in cases if case.processes != TWO and case.low_s is None and case.n >= MIN_ROUNDS
+    ]
+    wide = [case for case in without if not (case.process_medians_s == 0).any()]
+    return [
+        f"{_where(plural(len(found), 'case'), machine, labels)} with times that are too far apart: the "
+        "ends of an interval would differ by more than a factor of 1,000, so there is none; measure again on "
+        "a quiet machine"
+        for machine, found in grouped((case.key.machine, case) for case in wide).items()
+    ]
 
 
 def _two_processes(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:

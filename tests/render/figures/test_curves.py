@@ -148,6 +148,6 @@ def test_machine_labels(report, look):
     several = [affine_run(LINES, machine=box, seed=seed) for seed, box in enumerate(boxes)]
     figure = FIGURES["step_time"].draw(report(*several))
     texts = look.texts(figure)
-    assert {"CPU a, 2 cores", "CPU b, 2 cores", "2 machines"} <= set(texts)
+    assert {"a", "b", "2 machines"} <= set(texts)
     alone = FIGURES["step_time"].draw(report(affine_run(LINES, machine=boxes[0])))
     assert look.texts(alone).count("CPU a, 2 cores") == 1

@@ -161,7 +161,8 @@ def _text(_: Report, chart: Chart) -> str:
     ends = [f"{row.label}{_of(track)}: {track.wins_from}" for row in chart.rows for track in row.tracks]
     count = fmt.plural(len(chart.rows), "model")
     return (
-        f"Which device is faster over batch sizes {chart.smallest:,} to {chart.largest:,}, for {count}. "
+        f"Which device is faster over batch sizes {fmt.batch_range((chart.smallest, chart.largest))}, "
+        f"for {count}. "
         f"{fmt.capital(wins_from(chart))} batch: {and_list(ends)}."
     )
 

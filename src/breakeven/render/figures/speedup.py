@@ -90,7 +90,7 @@ def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
     above = place % 2 == 0 and not at_left
     write(
         ax,
-        fmt.batch(at),
+        fmt.break_even(at),
         (at, 1),
         (6 if at_left else -6, 5 if above else -5),
         ha="left" if at_left else "right",

@@ -195,7 +195,7 @@ def _draw_cells(ax: Axes, block: Block, shade: Any) -> None:
 
 def _write_speedup(ax: Axes, x: int, y: int, cell: MapCell, ground: tuple[float, float, float]) -> None:
     speedup = cell.speedup or 0
-    text = fmt.ratio(speedup) if 0.001 <= speedup < 10_000 else f"{speedup:.0e}x"
+    text = fmt.short_ratio(speedup)
     box = {"facecolor": ground, "edgecolor": "none", "pad": 0.8} if cell.verdict == UNDECIDED else None
     style: Any = {"ha": "center", "va": "center", "fontsize": SMALL, "color": text_color(ground)}
     ax.text(x + 0.5, y + 0.5, text, bbox=box, **style)
@@ -236,7 +236,7 @@ def _label_block(ax: Axes, block: Block, names: PanelNames) -> None:
         for model in block.rows
     }
     rows = [fmt.shortened(", ".join(texts) or model.workload, _MAX_LABEL) for model, texts in values.items()]
-    ax.set_xticks(np.arange(len(block.columns)) + 0.5, [fmt.batch(batch) for batch in block.columns])
+    ax.set_xticks(np.arange(len(block.columns)) + 0.5, [fmt.batch_size(batch) for batch in block.columns])
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
     ax.tick_params(labeltop=True, labelbottom=False, length=0)
     ax.invert_yaxis()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.render.break_even_text import legend, on_axis, ticks
 from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.style import GRID, INK, PAPER, device_styles
-from breakeven.report.chart import Chart, Segment, Side, Stretch, Track
+from breakeven.report.chart import Chart, Segment, Stretch, Track
+from breakeven.report.sides import Side
 
 _GRAY = "#808080"  # visible on a light and on a dark page
 _SPARE = ("#009E73", "#CC79A7", "#56B4E9")  # where a candidate is its baseline's device on another machine
@@ -60,14 +62,14 @@ class Tracks:
     def draw_axis(self, y: float) -> float:
         """Write the labels of batch sizes below a place, and return where they end."""
         for batch in self._ticks():
-            self._pen.text(self._label_at(batch), y + 11, f"{batch:,}", muted=True, ha="center")
+            self._pen.text(self._label_at(batch), y + 11, fmt.batch_size(batch), muted=True, ha="center")
         return y + 15
 
     def _at(self, batch: float) -> float:
         return self._left + on_axis(self._chart, batch) * (self._right - self._left)
 
     def _label_at(self, batch: float) -> float:
-        half = self._pen.width_of(f"{batch:,}") / 2
+        half = self._pen.width_of(fmt.batch_size(batch)) / 2
         return min(max(self._at(batch), half + EDGE), self._pen.width - EDGE - half)
 
     def _ticks(self) -> list[int]:
