@@ -19,7 +19,7 @@ from breakeven.report.sides import Side
 MAX_ROWS = 30
 """More rows do not fit a screen; ``summary.md`` has all."""
 
-_MAX_WORKLOAD, _MAX_TRACK, _USUAL_TRACK, _GAP = 14, 44, 22, 2
+_MAX_WORKLOAD, _MAX_TRACK, _USUAL_TRACK, _MIN_WIDTH, _GAP = 14, 44, 22, 6, 2
 _BEST = "best speedup"
 _MARKS = {
     Stretch.BASELINE: ("░", "bright_blue"),
@@ -129,8 +129,8 @@ class _Columns:
         self.ends = _longest((self.heading, *(track.wins_from for track in tracks)))
         self.best = _longest((_BEST, *(track.best for track in tracks)))
         rest = WIDTH - self.workload - self.ends - self.best - 4 * _GAP
-        self.axes = min(_longest(names), max(rest // 2, rest - _USUAL_TRACK))
-        self.track = min(_MAX_TRACK, rest - self.axes)
+        self.axes = min(_longest(names), max(rest // 2, rest - _USUAL_TRACK, _MIN_WIDTH))
+        self.track = min(_MAX_TRACK, max(rest - self.axes, _MIN_WIDTH))
 
     @property
     def margin(self) -> str:
@@ -144,6 +144,7 @@ class _Columns:
         texts = f"{gap}{wins_from:<{self.ends}}{gap}{best:>{self.best}}"
         found = Text.assemble((name, "bold"), f"{_padded(axes, self.axes)}{gap}", track, texts)
         found.rstrip()
+        found.truncate(WIDTH, overflow="ellipsis")
         return found
 
 

@@ -15,16 +15,15 @@ from matplotlib.text import Text
 
 from breakeven import format as fmt
 from breakeven.render.figures.drawing import empty_figure
-from breakeven.render.figures.style import INK, NORMAL
+from breakeven.render.figures.style import INK, NORMAL, PRINT_DPI
 from breakeven.report.report import Report
 
 _POINTS = 72
-_FINE = 10  # times the resolution of a point, so that hinting does not change widths
 _MUTED = 0.7
 EDGE = 4.0
 """The margin at each side, in points."""
 
-_RENDERER: Any = RendererAgg(1, 1, _POINTS * _FINE)  # type: ignore[no-untyped-call]
+_RENDERER: Any = RendererAgg(1, 1, PRINT_DPI)  # type: ignore[no-untyped-call]
 
 
 class Pen:
@@ -53,12 +52,11 @@ class Pen:
 
     def width_of(self, text: str, *, bold: bool = False) -> float:
         """Return the width of a text."""
+        if not text:
+            return 0.0
         font = FontProperties(family="DejaVu Sans", size=NORMAL, weight="bold" if bold else "normal")
-        return (
-            float(_RENDERER.get_text_width_height_descent(text, font, ismath=False)[0]) / _FINE
-            if text
-            else 0.0
-        )
+        pixels, *_ = _RENDERER.get_text_width_height_descent(text, font, ismath=False)
+        return float(pixels) * _POINTS / PRINT_DPI
 
     def longest(self, texts: Sequence[str], *, bold: bool = False) -> float:
         """Return the width of the widest text."""
