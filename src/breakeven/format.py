@@ -19,7 +19,7 @@ _LONG_UNITS = (
     (36_000, 3600, "h"),
     (600, 60, "min"),
 )  # from how many seconds on a unit is used, and its length
-_MIN_MULTIPLE = 0.1
+_MIN_MULTIPLE, _MIN_END = 0.1, 0.01  # of a speedup that is shown as a multiple, and of its interval
 _PLACES = 6  # of an interpolated batch size: 64.0000000001 is 64
 _DAY_MIN = 24 * 60
 
@@ -101,17 +101,19 @@ def ratio(value: float | None) -> str:
 def ratio_between(low: float | None, high: float | None, value: float) -> str:
     """Return the interval of a speedup in the terms in which `ratio` shows its `value`; empty without one.
 
-    >>> ratio_between(1.2, 1.5, 1.43), ratio_between(1 / 277, 1 / 244, 1 / 259)
-    ('[1.20–1.50]', '[244–277x]')
+    >>> ratio_between(1.2, 1.5, 1.43), ratio_between(0.0636, 0.339, 0.147)
+    ('[1.20–1.50]', '[0.0636–0.339]')
+    >>> ratio_between(1 / 277, 1 / 244, 1 / 259), ratio_between(0.07, 0.12, 0.09)
+    ('[244–277x]', '[8.33–14.3x]')
 
-    An end that these terms do not suit is shown as `ratio` shows it, and so is the other.
+    Where an end does not suit them, a multiple below 0.01 or times slower below 1, both are in full.
 
-    >>> ratio_between(0.05, 0.2, 0.15), ratio_between(0.02, 1.3, 0.09)
-    ('[20.0x slower – 0.200x]', '[50.0x slower – 1.30x]')
+    >>> ratio_between(0.005, 0.2, 0.15), ratio_between(0.02, 1.3, 0.09)
+    ('[200x slower – 0.200x]', '[50.0x slower – 1.30x]')
     """
     if low is None or high is None:
         return ""
-    if min(low, value) >= _MIN_MULTIPLE:
+    if value >= _MIN_MULTIPLE and low >= _MIN_END:
         return f"[{digits(low)}–{digits(high)}]"
     if low > 0 and value < _MIN_MULTIPLE and high <= 1:
         return f"[{digits(1 / high)}–{digits(1 / low)}x]"
