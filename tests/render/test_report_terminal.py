@@ -37,7 +37,7 @@ def test_order(tmp_path):
         "speedup",
     ]
     assert shown(found)[1].split()[-4:] == ["[40–40]", "3.79x", "at", "512"]
-    assert shown(found)[-6:] == [
+    assert shown(found)[-5:] == [
         "It wins.",
         "One process.",
         "",

@@ -33,10 +33,9 @@ def fitted(main: Callable[[], list[str]], folds: Callable[[int | None], Iterable
     return text[: MAX_LENGTH - len(_CUT)].rpartition("\n")[0] + _CUT
 
 
-def folded(title: str, parts: Sequence[str]) -> str:
-    """Return a fold with its title; it is closed at first."""
-    body = "\n\n".join(parts)
-    return f"<details><summary>{markdown_text(title)}</summary>\n\n{body}\n\n</details>"
+def folded(summary: str, content: str) -> str:
+    """Return markdown below a line that unfolds it; the summary is not escaped yet."""
+    return f"<details><summary>{markdown_text(summary)}</summary>\n\n{content}\n\n</details>"
 
 
 def section(

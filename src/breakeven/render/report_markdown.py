@@ -53,11 +53,11 @@ def _folds(report: Report, version: str, limit: int | None) -> Iterator[str]:
         parts = [markdown_table(table.first(limit), 3, f"more rows are {_REST}") for table in found]
         parts += [bullets(lines, limit, _REST) for lines in lists if lines]
         if parts:
-            yield folded(title, parts)
+            yield folded(title, "\n\n".join(parts))
 
     is_unfit = report.answer.trust is Trust.UNFIT
     if is_unfit and (results := _results(report)):
-        yield folded("Break-even: not to be trusted", results)
+        yield folded("Break-even: not to be trusted", "\n\n".join(results))
     yield from () if is_unfit else fold("More about the answer", [], report.answer.notes)
     level = report.comparability.level
     reasons = tuple(f"{reason.level}: {reason.text}" for reason in report.comparability.reasons)
