@@ -76,7 +76,7 @@ def wide(report: Report, chart: Chart) -> Figure:
         tracks.draw_sides(y)
     pen.text(ends_at, y, heading, muted=True)
     pen.text(_WIDE - EDGE, y, _BEST, muted=True, ha="right")
-    y += 8
+    y += 11
     top = y
     for group, rows in grouped((row.workload, row) for row in chart.rows).items():
         pen.text(EDGE, y + 12, pen.fitted(group, workload, bold=True), bold=True)
@@ -90,7 +90,7 @@ def wide(report: Report, chart: Chart) -> Figure:
                 y += 18 if len(row.tracks) == 1 else 14
                 if track.untimed:
                     pen.text(ends_at, y + 6, pen.fitted(track.untimed, _WIDE - EDGE - ends_at), muted=True)
-                    y += 8
+                    y += 11
             y += 4 if len(row.tracks) > 1 else 0
         y += 6
     tracks.draw_grid(top, y)
