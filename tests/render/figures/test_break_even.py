@@ -178,6 +178,24 @@ def test_machines_of_one_device(found):
     assert len({color for color in colors if color != "hatched"}) == 4, "two CPUs, GPUs, undecided"
 
 
+def test_single_batch_size_is_visible(found):
+    """A stretch without a length has a width of its own."""
+    for chart in (CHARTS["one batch size"], chart_of(line({1: "+"}, holes=(64,)))):
+        (axes,) = drawn(found, chart, narrow).axes
+        assert min(bar.get_width() for bar in axes.findobj(Rectangle) if bar is not axes.patch) == 4
+
+
+@pytest.mark.parametrize("draw", [wide, narrow])
+def test_names_of_devices(found, draw):
+    """Two are named above the tracks, more in the legend."""
+    for name, expected in (
+        ("one", ["CPU faster", "GPU faster"]),
+        ("two candidates", ["CPU faster", "cuda:0 faster", "cuda:1 faster"]),
+    ):
+        texts = [text.get_text() for text in texts_of(drawn(found, CHARTS[name], draw))]
+        assert [text for text in texts if re.fullmatch(r"\S+ faster", text)] == expected
+
+
 def test_break_even_marks(found, look):
     """A diamond in the measured range; an unbounded end of its interval is an arrow at the track's end."""
     for low, high, ends in ((4, 16, "||"), (None, 16, "<|"), (4, None, "|>")):

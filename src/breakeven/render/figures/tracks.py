@@ -31,8 +31,7 @@ class Tracks:
 
     def draw(self, track: Track, middle: float, height: float) -> None:
         """Draw the segments of a track, its measured batch sizes, and its break-even with the interval."""
-        # The longest first: a short one must stay visible.
-        for segment in sorted(track.segments, key=lambda one: one.low / one.high):
+        for segment in track.segments:
             self._pen.bar(self._ends(segment), middle, height, **self._style(track, segment.stretch))
         for batch in track.line.batches[1:-1]:
             at = self._at(batch)
