@@ -28,11 +28,11 @@ _DAY_MIN = 24 * 60
 def digits(value: float, count: int = 3) -> str:
     """Return `value` rounded to `count` significant digits, without an exponent.
 
-    >>> digits(1.4251), digits(0.125), digits(99.96), digits(1234.5), digits(0)
-    ('1.43', '0.125', '100', '1,230', '0')
+    >>> digits(1.4251), digits(0.125), digits(99.96), digits(1234.5), digits(0), digits(math.inf)
+    ('1.43', '0.125', '100', '1,230', '0', 'inf')
     """
-    if value == 0:
-        return "0"
+    if value == 0 or math.isinf(value):
+        return f"{value:g}"
     rounded = round(value, count - 1 - math.floor(math.log10(abs(value))))
     places = count - 1 - math.floor(math.log10(abs(rounded)))
     return f"{rounded:,.{max(0, places)}f}"

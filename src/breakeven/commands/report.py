@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from breakeven.commands.arguments import directory_path, file_path, label
 from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, add_format, show, status, version
 from breakeven.commands.browser import Opener, open_page
-from breakeven.commands.compare import NOISE, existing_directory
+from breakeven.commands.compare import NOISE, append_to_summary, existing_directory
 from breakeven.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ examples:
   breakeven report a.json b.json --label a.json=laptop --label b.json=server
                                               name the machines; without a
                                               label by their files
-  breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
+  breakeven report run.json --format markdown for a pull request; also appended
+                                              to $GITHUB_STEP_SUMMARY
 
 Runs of one machine class are replicates of each other; other classes are shown
 side by side. All intervals are 95%.
@@ -57,10 +58,15 @@ def _renderer(name: str) -> Any:
     return import_module(f"breakeven.render.report_{name}")
 
 
+def _show_markdown(text: str) -> None:
+    sys.stdout.write(text)
+    append_to_summary(f"{text}\n")  # a blank line, to separate it from the next step's text
+
+
 FORMATS: dict[str, Callable[[Report, Path], object]] = {
     "terminal": lambda report, _: show(_renderer("terminal").renderables(report)),
     "html": lambda _, page: sys.stdout.write(page.read_text("utf-8")),
-    "markdown": lambda report, _: sys.stdout.write(_renderer("markdown").to_markdown(report, version())),
+    "markdown": lambda report, _: _show_markdown(_renderer("markdown").to_markdown(report, version())),
     "json": lambda report, _: sys.stdout.write(_renderer("data").to_json(report)),
     "csv": lambda report, _: sys.stdout.write(_renderer("data").to_csv(report)),
 }

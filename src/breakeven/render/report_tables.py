@@ -31,9 +31,6 @@ from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
-NARROW = (AT_BEST, PLAIN, VARIANT_TIME, PAID_BACK)
-"""Columns that a narrow terminal omits; they are also in other tables and sentences."""
-
 _VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, VARIANT_TIME, "speedup", "verdict", ONCE, PAID_BACK)
 
 

@@ -15,6 +15,7 @@ from breakeven.report.baseline import find_baseline
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.case_rows import CaseRow, row_order
+from breakeven.report.chart import Chart, chart
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
 from breakeven.report.details import (
     bottleneck_sentences,
@@ -76,6 +77,7 @@ class Report:
     headline: str | None
     processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
+    chart: Chart
     what_if_sentences: tuple[str, ...]
     bottleneck_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
@@ -184,6 +186,7 @@ def analyze(
         headline=headline,
         processes_needed=needed,
         names=names,
+        chart=chart(main, outcomes, {one.class_id: one.label for one in runs.machines}, names),
         what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven import format as fmt
-from breakeven.case import Model, axes_text
+from breakeven.case import Model, axes_text, distinct_axes
 from breakeven.device_names import is_cpu
 from breakeven.format import one_line
 from breakeven.phases import COMPARED
@@ -59,16 +59,8 @@ def model_names(models: Iterable[Model]) -> dict[Model, str]:
     >>> list(model_names(models).values())
     ['mlp, width 8', 'mlp, width 64']
     """
-    known = list(dict.fromkeys(models))
     names = {}
-    for model in known:
-        others = [other.axes for other in known if other.workload == model.workload]
-        shared = {
-            name
-            for name, value in model.axes.items()
-            if len(known) > 1 and all(name in axes and axes[name] == value for axes in others)
-        }
-        axes = model.axes.without(shared)
+    for model, axes in distinct_axes(models).items():
         words = [axes_text({name: axes[name]}).replace("=", " ", 1) for name in sorted(axes)]
         names[model] = one_line(", ".join([model.workload, *words]))
     return names

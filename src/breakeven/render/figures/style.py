@@ -72,7 +72,9 @@ _SETTINGS: Any = {
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.8,
 }
-_PRINT_DPI = 160
+PRINT_DPI = 160
+"""Pixels per inch of a PNG; widths of texts differ slightly with it."""
+
 _TAG = re.compile(r"<[a-z][^>]*>")  # names are between tags, where "<" and ">" are escaped
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
@@ -165,7 +167,7 @@ def to_png(figure: Figure) -> bytes:
 def _print_resolution(figure: Figure) -> Iterator[None]:
     """Set the resolution of images inside the block; restore the figure's own, which printing changes."""
     before = figure.dpi
-    figure.set_dpi(_PRINT_DPI)
+    figure.set_dpi(PRINT_DPI)
     try:
         yield
     finally:
