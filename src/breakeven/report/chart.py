@@ -206,7 +206,8 @@ def _edge(line: BreakEven, batch: int, stretch: Stretch, next_batch: int, next_s
         speedups = {row.batch_size: row.speedup for row in line.rows}
         here, there = speedups[batch], speedups[next_batch]
         if here and there:
-            return batch * (next_batch / batch) ** (math.log(here) / math.log(here / there))
+            part = math.log(here) / math.log(here / there)
+            return batch * math.pow(next_batch / batch, part)
     return math.sqrt(batch * next_batch)
 
 
