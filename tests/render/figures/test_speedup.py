@@ -83,6 +83,15 @@ def test_no_line_across_a_hole(report, look):
     assert [(x[0], x[-1]) for x, _ in look.lines(ax, GPU)] == [(1, 8), (64, 512)]
 
 
+def test_crossing_is_on_its_own_piece(report, look):
+    """Only the piece of a line that crosses 1x goes through the break-even."""
+    content = affine_run(CROSSING, (1, 8, 64, 512, 4096))
+    content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=100)]}
+    found = report(content)
+    at = found.break_evens[0].crossing.batch_size
+    assert [x for x, _ in look.lines(panel(found), GPU)] == [pytest.approx([1, 8, at, 64]), [512, 4096]]
+
+
 def test_hollow_markers(report, look):
     """Only undecided speedups, and the same within 2%, are hollow."""
     rng = np.random.default_rng(0)

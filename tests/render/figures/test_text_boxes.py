@@ -150,3 +150,13 @@ def test_labels_are_beside_the_lines(figures, look):
                 if line.get_gid() in ("line", "unity", "break-even"):
                     path = line.get_transform().transform_path(line.get_path())
                     assert not [text for text, found in texts if path.intersects_bbox(found, filled=False)]
+
+
+def test_labels_are_as_high_as_their_panel(figures):
+    """A panel has room for all of its labels."""
+    for figure in figures.values():
+        for ax in figure.axes:
+            low, high = ax.get_window_extent().intervaly
+            labels = [text for text in ax.texts if text.get_gid() == "label"]
+            middles = [text.get_window_extent().intervaly.mean() for text in labels]
+            assert all(low - 2 < middle < high + 2 for middle in middles)

@@ -117,7 +117,7 @@ def draw_blocks(report: Report, blocks: Sequence[BlockView], missing: int) -> Fi
     handles = _handles(blocks)
     sheet_columns = 1 + max(column for column, _ in places)
     notes = [fmt.shortened(note, 64) for note in (*missing_note(missing), machine_text(report))]
-    head = _EDGE + _LINE * (1 + legend_size(handles)[1]) + 4
+    head = _EDGE + _LINE * (1 + legend_size(handles)[1]) + 8
     total = head + height + _LINE * len(notes) + _EDGE
     sheet = Sheet(report, sheet_columns * HALF, total)
     sheet.write(
