@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from breakeven.commands.arguments import directory_path, file_path
+from breakeven.commands.arguments import directory_path, file_path, price, worth
 from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, add_format, show, status, version
 from breakeven.commands.compare import NOISE, existing_directory
 
@@ -31,6 +32,11 @@ examples:
   breakeven report laptop.json server.json --baseline EPYC/cpu
                                               compare the devices of all
                                               machines with the cpu of one
+  breakeven report run.json --price cpu=0.20/h --price cuda=2.00/h
+                                              also from which batch size the GPU
+                                              is cheaper
+  breakeven report run.json --worth 10x       also from which batch size the GPU
+                                              is ten times faster
   breakeven report run.json --format markdown >> "$GITHUB_STEP_SUMMARY"
 
 Runs of one machine class are replicates of each other; other classes are shown
@@ -86,18 +92,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where `breakeven calibrate` stored noise floors, which widen the intervals of one process "
         f"(default: {NOISE})",
     )  # fmt: skip
+    parser.add_argument(
+        "--price", type=price, action="append", default=[], metavar="[MACHINE/]DEVICE=USD/h",
+        help="what a device costs, such as cuda=2.00/h (repeatable): adds costs and the break-even in "
+        "dollars; cpu prices every number of threads; a price with a machine or threads wins over others",
+    )  # fmt: skip
+    parser.add_argument(
+        "--worth", type=worth, metavar="FACTOR",
+        help="also report from which batch size a device is this many times faster, such as 10x",
+    )  # fmt: skip
     add_format(parser, tuple(FORMATS), "format of standard output")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    from breakeven.report.money import Money, Price
     from breakeven.report.report import analyze
     from breakeven.runs import reader
 
     paths = arguments.runs or [str(reader.newest(RESULTS))]
     runs = reader.read(paths)
     floor_sd = _floor_sd(runs, arguments.noise)
-    report = analyze(runs, arguments.baseline, force=arguments.force, floor_sd=floor_sd)
+    money = Money(tuple(starmap(Price, arguments.price)), arguments.worth)
+    report = analyze(runs, arguments.baseline, force=arguments.force, floor_sd=floor_sd, money=money)
     home = arguments.output or Path(f"{paths[0]}.report")
     written: list[Path] = []
     if arguments.format != "json":

@@ -13,6 +13,7 @@ from breakeven.render.report_tables import (
     tables,
     variant_tables,
 )
+from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
 from breakeven.report.report import Report
 from breakeven.report.text import Conclusion
 
@@ -22,11 +23,13 @@ def to_markdown(report: Report, version: str) -> str:
     reasons = tuple(f"{reason.level}: {reason.text}" for reason in report.comparability.reasons)
     paid_back = payback_table(report)
     found = [*machine_tables(report), *tables(report), *([paid_back] if paid_back else [])]
+    costs = cost_table(report)
+    found += [costs] if costs else []
     found += [*bottleneck_tables(report), *variant_tables(report)]
     parts = [
         "# Break-even report",
         *map(_conclusion, report.conclusions),
-        *section("What would change this", report.what_if_sentences),
+        *map(markdown_table, [*change_tables(report), *model_change_tables(report)]),
         *section(f"Comparability: {report.comparability.level}", reasons),
         *map(markdown_table, found),
         *section("What helps against each bound", report.bottleneck_sentences),

@@ -17,6 +17,7 @@ from breakeven.phases import HEADLINE
 from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.break_even import BreakEven
 from breakeven.report.case_rows import CaseRow
+from breakeven.report.changes import wins_from
 from breakeven.report.details import flat, once, reach
 from breakeven.report.processes import phase_sentences
 from breakeven.report.report import Report
@@ -25,7 +26,6 @@ from breakeven.report.startup_cost import Payback
 from breakeven.report.text import SKEWED, headline_lines, speedup_text, steps_to_pay_back, time_text
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
-from breakeven.report.what_if import counterpart
 from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
 from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
 
@@ -284,22 +284,17 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
 
 
 def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
-    """Return the batch size from which each model's candidate wins, as measured and in other scenarios."""
-    changed = {(row.scenario, counterpart(row.line)): row.other for row in report.what_ifs}
-    here = {counterpart(line) for line in lines}
-    scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))
-    rows = []
-    for line in lines:
-        others = [changed.get((scenario, counterpart(line))) for scenario in scenarios]
-        cells = ["" if other is None else _wins_from(other) for other in others]
-        rows.append((report.names[line.model], _wins_from(line), _best(line), *cells))
-    names = (name.removeprefix("with the data ") for name in scenarios)
-    columns = ("model", "faster from batch", AT_BEST, *names)
+    """Return the batch size from which each model's candidate wins; a better baseline is named."""
+    rows = [(_named(report, line), wins_from(line), _best(line)) for line in lines]
+    columns = ("model", "faster from batch", AT_BEST)
     return Table(f"break-even: {pair_name(report, lines[0])}", columns, tuple(rows))
 
 
-def _wins_from(line: BreakEven) -> str:
-    return line.crossing.describe_briefly(line.batches)
+def _named(report: Report, line: BreakEven) -> str:
+    """Return a model's name, with what would be faster than its baseline."""
+    better = report.better_baselines.get(line.candidate)
+    name = report.names[line.model]
+    return f"{name} ({better.text})" if better else name
 
 
 def _best(line: BreakEven) -> str:

@@ -15,12 +15,13 @@ from breakeven.render.escaping import terminal_text
 from breakeven.render.report_tables import NARROW, bottleneck_tables, outcome_lines, tables, variant_tables
 from breakeven.render.table import Table
 from breakeven.render.terminal import section, table_section
+from breakeven.render.what_if_table import change_tables
 from breakeven.report.comparability import ComparabilityLevel
 from breakeven.report.report import Report
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield tables, advice, untimed cases, warnings, what-ifs and the verdict."""
+    """Yield tables, advice, untimed cases, warnings, what would change it and the verdict."""
     for table in [*tables(report), *bottleneck_tables(report), *variant_tables(report)]:
         yield from table_section(reduce(Table.without, NARROW, table), "all in summary.csv")
     yield from section("What helps against each bound", report.bottleneck_sentences)
@@ -28,7 +29,8 @@ def renderables(report: Report) -> Iterator[RenderableType]:
     yield from section("Burst and sustained", report.sustained_sentences)
     yield from section("Not timed", outcome_lines(report))
     yield from section("Warnings", report.warnings)
-    yield from section("What would change this", report.what_if_sentences)
+    for table in change_tables(report):
+        yield from table_section(table, "")
     yield Text()
     if report.comparability.level is not ComparabilityLevel.GREEN:
         yield Text(f"Comparability: {report.comparability.level}; see the warnings", style="yellow")

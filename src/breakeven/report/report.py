@@ -9,22 +9,24 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from breakeven.case import CaseKey, Model, Outcome
+from breakeven.case import CaseKey, Line, Model, Outcome
 from breakeven.flags import Flag
 from breakeven.report.answer import Answer, Trust
 from breakeven.report.baseline import find_baseline
+from breakeven.report.best_against_best import BetterBaseline, better_baselines, fastest_lines
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.case_rows import CaseRow, row_order
+from breakeven.report.changes import ChangeRow, changes
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
 from breakeven.report.details import (
     bottleneck_sentences,
     variant_sentences,
     waiting_sentences,
-    what_if_sentences,
 )
 from breakeven.report.estimates import estimates
 from breakeven.report.launches import launch_sentence, varying_launches
+from breakeven.report.money import InDollars, Money, Worth, at_worth, find_prices, in_dollars, unpriced
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.processes import interrupted_sentences, interval_scope, one_process_sentence
 from breakeven.report.processes_needed import ProcessesNeeded, needed_for, needed_sentence
@@ -40,6 +42,7 @@ from breakeven.report.text import (
     model_names,
     refusal,
 )
+from breakeven.report.variant_timings import VariantTimings
 from breakeven.report.variants import Variant, variants
 from breakeven.report.waiting import waiting_costs
 from breakeven.report.warnings import (
@@ -49,7 +52,7 @@ from breakeven.report.warnings import (
     waiting_warnings,
     warnings_of,
 )
-from breakeven.report.what_if import WhatIf, what_ifs
+from breakeven.report.what_if import WhatIf, counterparts, what_ifs
 from breakeven.runs.look import busy_lines
 from breakeven.runs.machine import Machine
 from breakeven.runs.reader import Runs
@@ -58,6 +61,7 @@ from breakeven.runs.schema import Run
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_MONEY = Money()
 UNSTEADY = "Treat these numbers with care: the machine changed while they were measured."
 
 
@@ -68,7 +72,10 @@ class Report:
     `headline` is the phase of the verdict, None if nothing was compared. `processes_needed` would decide what
     the verdict leaves open, None where that is nothing. `names` has the name of each model,
     also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
-    not forced, there are no speedups. `left_out` has the reason for each file that was not read.
+    not forced, there are no speedups. `changes` are the what-ifs as texts. `better_baselines` are the lines
+    of the headline whose baseline is faster in another variant, by their candidate. `in_dollars` is None
+    without prices, `worth` without another threshold. `left_out` has the reason for each file that was
+    not read.
     """
 
     runs: tuple[Run, ...]
@@ -78,6 +85,10 @@ class Report:
     speedups: tuple[Speedup, ...]
     break_evens: tuple[BreakEven, ...]
     what_ifs: tuple[WhatIf, ...]
+    changes: tuple[ChangeRow, ...]
+    better_baselines: Mapping[Line, BetterBaseline]
+    in_dollars: InDollars | None
+    worth: Worth | None
     paybacks: tuple[Payback, ...]
     bottlenecks: tuple[Bottleneck, ...]
     variants: tuple[Variant, ...]
@@ -90,7 +101,6 @@ class Report:
     names: Mapping[Model, str]
     answer: Answer
     conclusions: tuple[Conclusion, ...]
-    what_if_sentences: tuple[str, ...]
     bottleneck_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
     sustained_sentences: tuple[str, ...]
@@ -135,6 +145,7 @@ def analyze(
     *,
     force: bool = False,
     floor_sd: Mapping[CaseKey, float] = MappingProxyType({}),
+    money: Money = NO_MONEY,
 ) -> Report:
     """Return the report on `runs`, each machine class compared with its own baseline unless one is named.
 
@@ -144,9 +155,10 @@ def analyze(
         force: compute ratios although the comparison is red.
         floor_sd: the standard deviation of a case's log median from process to process, where a noise
             floor of the machine records it; it widens the intervals of one process.
+        money: the prices of devices, and how many times faster is worth it.
 
     Raises:
-        UsageError: `baseline` was not measured.
+        UsageError: `baseline` or a device with a price was not measured.
     """
     unordered = estimates(runs.runs, floor_sd)
     cases = sorted(unordered, key=row_order)
@@ -166,11 +178,21 @@ def analyze(
     paid_back = paybacks(cases, compared, runs.runs)
     bounds = bottlenecks(cases)
     ways = [] if refused else variants(cases, [case.key.model for case in unordered])
-    changed = what_ifs(cases, lines, outcomes, asked)
     ended = [outcome.key.model for outcome in outcomes if outcome.key is not None]
     names = model_names([*(case.key.model for case in cases), *ended])
     headline = headline_phase(compared)
     main = headline_lines(runs.machines, lines, headline)
+    prices = find_prices(money.prices, runs.machines, devices)
+    dollars = in_dollars(prices, cases, lines, outcomes) if money.prices else None
+    worth = at_worth(money.worth, cases, lines, outcomes) if money.worth is not None else None
+    ways_timed = VariantTimings.of(runs.runs, unordered, headline, floor_sd)
+    better = better_baselines(ways_timed, runs.runs, main)
+    changed = [
+        *fastest_lines(ways_timed, runs.runs, main, outcomes),
+        *what_ifs(cases, main, lines, {name: one.text for name, one in better.items()}, outcomes, asked),
+        *(counterparts(dollars.text, main, dollars.break_evens) if dollars else ()),
+        *(counterparts(worth.text, main, worth.break_evens) if worth else ()),
+    ]
     needed = needed_for(main, cases)
     widened = {key.machine for key, log_sd in floor_sd.items() if log_sd}
     if refused:
@@ -198,6 +220,10 @@ def analyze(
         speedups=tuple(compared),
         break_evens=tuple(lines),
         what_ifs=tuple(changed),
+        changes=tuple(changes(changed, main, names)),
+        better_baselines=better,
+        in_dollars=dollars,
+        worth=worth,
         paybacks=tuple(paid_back),
         bottlenecks=tuple(bounds),
         variants=tuple(ways),
@@ -210,7 +236,6 @@ def analyze(
         names=names,
         answer=Answer((found[0].headline,), Trust.FIT, tuple(text for one in found for text in one.details)),
         conclusions=tuple(found),
-        what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),
             *waiting_sentences(waiting_costs(cases), runs.machines, names),
@@ -225,6 +250,7 @@ def analyze(
             *warnings_of(runs.machines, cases, lines, missed),
             *waiting_warnings(runs.machines, runs.runs),
             *uncounted_warnings(runs.runs),
+            *(unpriced(prices, runs.machines, devices) if money.prices else ()),
         ),
         left_out=runs.left_out,
     )
