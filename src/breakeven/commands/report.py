@@ -95,11 +95,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--price", type=price, action="append", default=[], metavar="[MACHINE/]DEVICE=USD/h",
         help="what a device costs, such as cuda=2.00/h (repeatable): adds costs and the break-even in "
-        "dollars; cpu prices every number of threads; a price with a machine or threads wins over others",
+        "dollars; cpu prices every number of threads; a price with a machine or threads wins over "
+        "others (default: no prices)",
     )  # fmt: skip
     parser.add_argument(
         "--worth", type=worth, metavar="FACTOR",
-        help="also report from which batch size a device is this many times faster, such as 10x",
+        help="also report from which batch size a device is this many times faster, such as 10x "
+        "(default: none)",
     )  # fmt: skip
     add_format(parser, tuple(FORMATS), "format of standard output")
 

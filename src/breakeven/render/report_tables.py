@@ -29,6 +29,9 @@ from breakeven.report.variants import Variant
 from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
 from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
 
+DISTURBED, SLOW = "*", "†"
+"""Marks beside a verdict, which the title of their table explains."""
+
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
 NARROW = (AT_BEST, PLAIN, VARIANT_TIME, PAID_BACK)
@@ -48,7 +51,7 @@ def tables(report: Report) -> list[Table]:
     found = []
     for lines in _headline_groups(report):
         title = f"{report.headline}: {pair_name(report, lines[0])}{_processes(lines)}"
-        found += [_speedups(rows, lines, title), _break_evens(report, lines)]
+        found += [_speedups(report, rows, lines, title), _break_evens(report, lines)]
     return found
 
 
@@ -259,17 +262,27 @@ def _processes(lines: Sequence[BreakEven]) -> str:
     return "" if counts == {1} else f", {fmt.number_range(min(counts), max(counts))} processes"
 
 
-def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:
+def _speedups(
+    report: Report, rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str
+) -> Table:
     wanted = [row for line in lines for row in line.rows]
-    shown = [_speedup_row(rows, row) for row in wanted[:MAX_ROWS]]
-    if any(row[-1].endswith("*") for row in shown):
-        title = f"{title} (* disturbed, which may have changed the verdict)"
+    slow = {(line, batch) for line, one in report.better_baselines.items() for batch in one.batches}
+    shown = [
+        _speedup_row(rows, row, (row.candidate.line, row.batch_size) in slow) for row in wanted[:MAX_ROWS]
+    ]
     first = lines[0]
+    marks = {
+        DISTURBED: "disturbed, which may have changed the verdict",
+        SLOW: f"{first.baseline.device} is faster in another variant",
+    }
+    used = {mark for mark in marks for row in shown if mark in row[-1]}
+    legend = "; ".join(f"{mark} {text}" for mark, text in marks.items() if mark in used)
+    title = f"{title} ({legend})" if legend else title
     columns = ("model", "batch", first.baseline.device, first.candidate.device, "n", "speedup", "verdict")
     return Table(title, columns, tuple(shown), len(wanted) - len(shown))
 
 
-def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ...]:
+def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup, has_slow_base: bool) -> tuple[str, ...]:
     base, candidate = rows[row.baseline], rows[row.candidate]
     counts = dict.fromkeys((str(base.estimate.n), str(candidate.estimate.n)))
     return (
@@ -279,18 +292,18 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
         time_text(candidate.estimate),
         "/".join(counts),
         speedup_text(row) or "unknown",
-        f"{row.verdict} *" if row.is_doubtful else str(row.verdict),
+        f"{row.verdict}{f' {DISTURBED}' if row.is_doubtful else ''}{f' {SLOW}' if has_slow_base else ''}",
     )
 
 
 def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
     """Return the batch size from which each model's candidate wins; a better baseline is named."""
-    rows = [(_named(report, line), wins_from(line), _best(line)) for line in lines]
+    rows = [(named_model(report, line), wins_from(line), _best(line)) for line in lines]
     columns = ("model", "faster from batch", AT_BEST)
     return Table(f"break-even: {pair_name(report, lines[0])}", columns, tuple(rows))
 
 
-def _named(report: Report, line: BreakEven) -> str:
+def named_model(report: Report, line: BreakEven) -> str:
     """Return a model's name, with what would be faster than its baseline."""
     better = report.better_baselines.get(line.candidate)
     name = report.names[line.model]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.report_tables import pair_name
+from breakeven.render.report_tables import named_model, pair_name
 from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.changes import ChangeRow, wins_from
 from breakeven.report.report import Report
@@ -52,22 +52,22 @@ def cost_table(report: Report) -> Table | None:
 
 def _table(report: Report, rows: list[ChangeRow], is_named: bool) -> Table:
     title = f"{WHAT}: {pair_name(report, rows[0].models[0].line)}" if is_named else WHAT
-    wins = "faster from batch" if max(len(row.models) for row in rows) == 1 else "models that win"
-    columns = ("change", wins, "then", "moves")
+    measured = "faster from batch" if max(len(row.models) for row in rows) == 1 else "as measured"
+    columns = ("change", measured, "then", "moves")
     cells = tuple((row.what, row.headline, row.changed, row.moves) for row in rows)
     return replace(Table(title, columns, cells), words=columns)
 
 
 def _model_table(report: Report, rows: list[ChangeRow]) -> Table:
     """Return a row for each model, with a column for each scenario and one for the notes."""
-    names = {model.line.model: wins_from(model.line) for row in rows for model in row.models}
+    lines = {model.line.model: model.line for row in rows for model in row.models}
     changed = {(row.scenario, model.line.model): model for row in rows for model in row.models}
     cells = []
-    for name, headline in names.items():
-        found = [changed.get((row.scenario, name)) for row in rows]
-        notes = "; ".join(one.note for one in found if one is not None and one.note)
+    for model, line in lines.items():
+        found = [changed.get((row.scenario, model)) for row in rows]
+        notes = ". ".join(f"{one.scenario}: {one.note}" for one in found if one is not None and one.note)
         then = ["" if one is None else wins_from(one.other) for one in found]
-        cells.append((report.names[name], headline, *then, notes))
+        cells.append((named_model(report, line), wins_from(line), *then, notes))
     columns = ("model", "as measured", *(row.scenario for row in rows), "note")
     title = f"Every model: {pair_name(report, rows[0].models[0].line)}"
     table = Table(title, columns, tuple(cells), words=("model", "note"))

@@ -17,6 +17,7 @@ from breakeven.report.what_if import WhatIf
 from breakeven.runs.schema import Run
 
 FASTEST = "each device at its fastest variant"
+NUMERICS = "their numerics differ"
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,15 @@ class BetterBaseline:
 
     @property
     def text(self) -> str:
-        """The baseline and what is faster, such as ``cpu in bfloat16; faster in float32 (batch 1 to 16)``."""
+        """The baseline and what is faster: ``cpu in bfloat16; faster in float32 at batch 1 to 16``."""
         everywhere = set(self.batches) >= set(self.line.batches)
         where = fmt.number_range(min(self.batches), max(self.batches))
-        return f"{self.own}; faster {' or '.join(self.better)}{'' if everywhere else f' (batch {where})'}"
+        return f"{self.own}; faster {' or '.join(self.better)}{'' if everywhere else f' at batch {where}'}"
+
+    @property
+    def brief(self) -> str:
+        """What is faster, without the batch sizes: ``cpu is faster in float32``."""
+        return f"{self.line.baseline.device} is faster {' or '.join(self.better)}"
 
 
 def fastest_lines(
@@ -134,18 +140,18 @@ def _of_pair(
         if one.key is not None and one.key.model in variants.families
     ]
     return [
-        WhatIf(FASTEST, plainest[other.model], other, _note(variants, sides[other.model]))
+        WhatIf(FASTEST, plainest[other.model], other, *_notes(variants, sides[other.model]))
         for other in break_evens(list(table.values()), rows, ended)
     ]
 
 
-def _note(variants: VariantTimings, sides: tuple[_Side, _Side]) -> str:
+def _notes(variants: VariantTimings, sides: tuple[_Side, _Side]) -> tuple[str, str]:
     """Return the variants that were chosen, and whether the devices then compute in different precisions."""
     baseline, candidate = (side.chosen for side in sides)
     shared = baseline.keys() & candidate.keys()
     differ = any(numerics(baseline[batch].key) != numerics(candidate[batch].key) for batch in shared)
     found = ", ".join(_stretches(variants, side.chosen) for side in sides)
-    return f"{found}; their numerics differ" if differ else found
+    return (f"{found}; {NUMERICS}", NUMERICS) if differ else (found, "")
 
 
 def _stretches(variants: VariantTimings, chosen: Mapping[int, Fastest]) -> str:

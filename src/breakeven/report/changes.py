@@ -89,7 +89,7 @@ def _several(group: Sequence[WhatIf], names: ModelNames) -> ChangeRow:
         name = names[farthest.line.model]
         moves = f"{len(moved)} of {len(group)}: {name}{' farthest' if len(moved) > 1 else ''}"
     return ChangeRow(
-        group[0].scenario,
+        f"{group[0].scenario}{_shared(group)}",
         _summary([row.line for row in group]),
         _summary([row.other for row in group]),
         moves,
@@ -97,11 +97,18 @@ def _several(group: Sequence[WhatIf], names: ModelNames) -> ChangeRow:
     )
 
 
+def _shared(group: Sequence[WhatIf]) -> str:
+    """Return what else differs in how many of the models."""
+    counts = Counter(row.brief for row in group if row.brief)
+    found = "; ".join(f"{brief} in {count} of {len(group)}" for brief, count in counts.items())
+    return f" ({found})" if found else ""
+
+
 def _summary(lines: Sequence[BreakEven]) -> str:
     """Return how many models win from some batch size on, and where the median one does."""
     ordered = sorted(lines, key=_position)
     wins = sum(_position(line) < _FAR for line in lines)
-    return f"{wins} of {len(lines)}, median {wins_from(ordered[(len(lines) - 1) // 2])}"
+    return f"{wins} of {len(lines)} win, median {wins_from(ordered[(len(lines) - 1) // 2])}"
 
 
 def _position(line: BreakEven) -> float:

@@ -187,9 +187,10 @@ def analyze(
     worth = at_worth(money.worth, cases, lines, outcomes) if money.worth is not None else None
     ways_timed = VariantTimings.of(runs.runs, unordered, headline, floor_sd)
     better = better_baselines(ways_timed, runs.runs, main)
+    marks = {candidate: (one.text, one.brief) for candidate, one in better.items()}
     changed = [
         *fastest_lines(ways_timed, runs.runs, main, outcomes),
-        *what_ifs(cases, main, lines, {name: one.text for name, one in better.items()}, outcomes, asked),
+        *what_ifs(cases, main, lines, marks, outcomes, asked),
         *(counterparts(dollars.text, main, dollars.break_evens) if dollars else ()),
         *(counterparts(worth.text, main, worth.break_evens) if worth else ()),
     ]

@@ -20,6 +20,7 @@ from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate, timings_of
+from breakeven.report.speedup import SAME_WITHIN
 from breakeven.report.variants import is_same_work, plain_values
 from breakeven.runs.schema import CaseResult, Run
 
@@ -51,9 +52,11 @@ class Fastest:
 
     @classmethod
     def of(cls, variants: Mapping[CaseKey, Halves]) -> Fastest:
-        """Return the fastest of some variants."""
-        key = min(variants, key=lambda key: variants[key].first_s)
-        is_clear = key == min(variants, key=lambda key: variants[key].second_s)
+        """Return the fastest of some variants, the first of those that are the same within 2%."""
+        first_s = SAME_WITHIN * min(halves.first_s for halves in variants.values())
+        second_s = SAME_WITHIN * min(halves.second_s for halves in variants.values())
+        key = next(key for key, halves in variants.items() if halves.first_s <= first_s)
+        is_clear = key == next(key for key, halves in variants.items() if halves.second_s <= second_s)
         return cls(key, variants[key].whole if is_clear else variants[key].second, is_clear)
 
 
@@ -102,17 +105,15 @@ class VariantTimings:
         return sorted({batch for known, batch, _ in self.halves if known == family})
 
     def of_device(self, line: Line, other: Line, batch: int) -> dict[CaseKey, Halves]:
-        """Return the variants of a line's device at a batch size.
+        """Return the variants of a line's device at a batch size, the plainest first.
 
         Compared with an accelerator or with another machine, the numbers of CPU threads are variants too.
         """
         by_threads = is_cpu(line.device) and not (is_cpu(other.device) and line.machine == other.machine)
         found = self.halves.get((self.families[line.model], batch, line.machine), {})
-        return {
-            key: half
-            for key, half in found.items()
-            if key.device == line.device or (by_threads and is_cpu(key.device))
-        }
+        here = [key for key in found if key.device == line.device or (by_threads and is_cpu(key.device))]
+        here.sort(key=lambda key: (key.device != line.device, self._changes(key.model)))
+        return {key: found[key] for key in here}
 
     def text(self, key: CaseKey, *, device: bool = True) -> str:
         """Return a variant as text, such as ``cpu in float32``."""
