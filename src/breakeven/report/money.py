@@ -39,6 +39,11 @@ class Price:
     name: str
     usd_per_hour: float
 
+    @property
+    def option(self) -> str:
+        """The option that gives it."""
+        return f"--price {one_line(f'{self.name}={self.usd_per_hour:g}/h', 80)!r}"
+
 
 @dataclass(frozen=True)
 class Money:
@@ -136,8 +141,9 @@ def find_prices(
     for price in given:
         place = _find_place(price, machines, devices)
         if place in named:
-            twice = one_line(price.name, 80)
-            raise UsageError(f"--price {twice!r} is given twice; give each device one price")
+            raise UsageError(
+                f"{price.option}: another price was given for this device; give each device one price"
+            )
         named[place] = price
     found = {}
     for machine, names in devices.items():
@@ -217,12 +223,11 @@ def _find_place(
 ) -> tuple[str, str]:
     """Return the class id, empty for all machines, and the device that a price names."""
     name, _, device = price.name.rpartition("/")
-    option = f"--price {one_line(price.name, 80)!r}"
-    here = [find_machine(name, machines, option)] if "/" in price.name else list(machines)
+    here = [find_machine(name, machines, price.option)] if "/" in price.name else list(machines)
     timed = {known for machine in here for known in devices.get(machine.class_id, ())}
     if device not in timed and not (device == CPU and any(map(is_cpu, timed))):
         present = one_line(", ".join(sorted(timed, key=device_order)) or "none", 300)
-        raise UsageError(f"{option}: no such device was measured; present: {present}")
+        raise UsageError(f"{price.option}: no such device was measured; present: {present}")
     return here[0].class_id if "/" in price.name else "", device
 
 
