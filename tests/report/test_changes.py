@@ -56,6 +56,17 @@ def test_several_models(tmp_path):
     assert names == [f"mlp at dtype=float32 width={width}" for width in (1, 2, 3)]
 
 
+def test_undecided_models(tmp_path):
+    """They are counted, and the median is that of the others."""
+    content = models(((33, 0.2), (33, 0.2)), ((33, 0.2), (33, 0.2)))
+    for item in content["benchmarks"]:
+        if item["extra_info"]["axes"] == {"dtype": "bfloat16", "width": 2}:
+            item["stats"]["data"] = item["stats"]["data"][:4]
+    row = row_of(report(tmp_path, content), "in bfloat16")
+    assert row.changed.startswith("1 of 2 win, 1 undecided, median 40 [")
+    assert row.moves == "none of 2 shown"
+
+
 def test_nothing_moves(tmp_path):
     found = report(tmp_path, models(((33, 0.2), (33, 0.2)), ((33, 0.2), (33, 0.2))))
     assert row_of(found, "in bfloat16").moves == "none of 2 shown"

@@ -105,10 +105,18 @@ def _shared(group: Sequence[WhatIf]) -> str:
 
 
 def _summary(lines: Sequence[BreakEven]) -> str:
-    """Return how many models win from some batch size on, and where the median one does."""
-    ordered = sorted(lines, key=_position)
-    wins = sum(_position(line) < _FAR for line in lines)
-    return f"{wins} of {len(lines)} win, median {wins_from(ordered[(len(lines) - 1) // 2])}"
+    """Return how many models win from some batch size on, and where the median of those known does."""
+    known = sorted(filter(_is_known, lines), key=_position)
+    parts = [f"{sum(_position(line) < _FAR for line in known)} of {len(lines)} win"]
+    if len(known) < len(lines):
+        parts.append(f"{len(lines) - len(known)} undecided")
+    if known:
+        parts.append(f"median {wins_from(known[(len(known) - 1) // 2])}")
+    return ", ".join(parts)
+
+
+def _is_known(line: BreakEven) -> bool:
+    return line.crossing.status is not Status.UNDECIDED or line.crossing.bracket[1] is not None
 
 
 def _position(line: BreakEven) -> float:

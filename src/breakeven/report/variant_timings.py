@@ -8,6 +8,7 @@ one chose.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -65,7 +66,7 @@ class VariantTimings:
     """The variants of each model in one phase.
 
     `families` has what all variants of a model share, `varying` the axes in which those of a family differ.
-    `halves` are by family, batch size and machine.
+    `halves` are by family, batch size and machine, where there is a choice.
     """
 
     families: Mapping[Model, Model]
@@ -87,9 +88,12 @@ class VariantTimings:
         plain = plain_values(case.key.model for case in steps)
         families = _families(steps, plain)
         members = grouped((family, model.axes) for model, family in families.items())
+        free = _free(families, steps)
         timings = timings_of(runs)
         cells = grouped(
-            ((families[key.model], key.batch_size, key.machine), key) for key in (case.key for case in steps)
+            ((families[key.model], key.batch_size, key.machine), key)
+            for key in (case.key for case in steps)
+            if families[key.model] in free
         )
         return cls(
             families,
@@ -169,6 +173,17 @@ def _families(steps: Sequence[Estimate], plain: Mapping[str, Mapping[str, Any]])
         if not is_same_work(first.setdefault((family, key.batch_size), case), case):
             differing.add(family)
     return {model: model if family in differing else family for model, family in families.items()}
+
+
+def _free(families: Mapping[Model, Model], steps: Sequence[Estimate]) -> set[Model]:
+    """Return the families with several models, or with several numbers of CPU threads."""
+    ways = {
+        (families[case.key.model], case.key.model, case.key.device if is_cpu(case.key.device) else "")
+        for case in steps
+    }
+    cpus = Counter(family for family, _, device in ways if device)
+    models = Counter(families.values())
+    return {family for family in models if models[family] > 1 or cpus[family] > 1}
 
 
 def _family(model: Model, ways: Iterable[str]) -> Model:
