@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from breakeven.report.report import analyze
+from breakeven.runs.reader import read
 from support.reports import box, only, report
-from support.run_files import affine_run, benchmark, outcome, run
+from support.run_files import affine_run, benchmark, outcome, run, write
 
 FASTEST = "each device at its fastest variant"
 QUIET = {"noise": 0.001}
@@ -199,10 +201,6 @@ def test_on_another_machine(tmp_path):
 
 
 def test_noise_floor_is_kept(tmp_path):
-    from breakeven.report.report import analyze
-    from breakeven.runs.reader import read
-    from support.run_files import write
-
     content = variants({"cpu": {False: (1, 1), True: (2, 2)}, "cuda": {False: (33, 0.2)}}, axis="compile")
     runs = read([write(tmp_path / "run.json", content)])
     floor_sd = {case.key: 0.2 for case in analyze(runs).rows for case in [case.estimate]}
@@ -251,3 +249,90 @@ def test_halves_that_disagree_show_nothing(tmp_path):
     ]
     cuda = benchmark([0.1] * 24, axes={"fused": False}, steps=10, processes=[6] * 4, device="cuda")
     assert report(tmp_path, run([*rows, cuda])).better_baselines == {}
+
+
+def test_both_halves_keep_the_plain_form(tmp_path):
+    """One that is 1% faster in a half is the same as the plain one, of which all is then read."""
+    content = run(
+        [
+            cpu_of(5),
+            processes([0.50] * 5, fused=False),
+            processes([0.495, 0.505, 0.495, 0.505, 0.495], fused=True),
+        ]
+    )
+    assert only(best(report(tmp_path, content)).other.rows).processes == 5
+
+
+def test_same_number_of_threads_is_kept(tmp_path):
+    """Of devices that are the same within 2% it is the baseline itself, in any order of the file."""
+    content = affine_run({"cpu@8": (1, 0.995), "cpu": (1, 1), "cuda": (33, 0.2)}, **QUIET)
+    assert best(report(tmp_path, content)).note == "cpu, cuda"
+
+
+def test_accelerator_of_another_machine(tmp_path):
+    """A faster CPU beside it is not a variant of it."""
+    laptop = affine_run({"cpu": (1, 1), "cpu@8": (2, 0.5)}, machine=box("laptop"), **QUIET)
+    server = affine_run({"cpu": (0.1, 0.01), "cuda": (33, 0.2)}, machine=box("server"), seed=1, **QUIET)
+    found = report(tmp_path, laptop, server, baseline="laptop/cpu")
+    notes = {row.line.candidate.device: row.note for row in found.what_ifs if row.scenario == FASTEST}
+    assert notes["cuda"] == "cpu (batch 1), cpu@8 (batch 8 to 512), cuda"
+
+
+def test_variant_that_was_timed_in_one_half_only(tmp_path):
+    """It can be chosen or read, but not both."""
+    lost = benchmark([0.1] * 6, axes={"fused": True}, steps=10, processes=[6, 0, 0, 0, 0], device="cuda")
+    other = processes([0.4] * 5, fused=True, compile=True)
+    plain = processes([0.5] * 5, fused=False, compile=False)
+    cpu = cpu_of(5)
+    for item in (lost, cpu):
+        item["extra_info"]["axes"]["compile"] = False
+    assert best(report(tmp_path, run([cpu, plain, lost, other]))).note.startswith(
+        "cpu, cuda with fused with compile"
+    )
+
+
+def test_variant_at_some_batch_sizes(tmp_path):
+    content = variants({"cpu": {False: (1, 1)}, "cuda": {False: (33, 0.2), True: (9, 0.2)}}, axis="compile")
+    content["benchmarks"] = [
+        item
+        for item in content["benchmarks"]
+        if not item["extra_info"]["axes"]["compile"] or item["extra_info"]["batch_size"] == 512
+    ]
+    assert best(report(tmp_path, content)).note == (
+        "cpu, cuda (batch 1 to 64), cuda with compile (batch 512)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("axis", "own", "other"),
+    [("dtype", "float64", "float32"), ("dtype", "float32", "bfloat16"), ("tf32", False, True)],
+)
+def test_coarser_is_not_better(tmp_path, axis, own, other):
+    """A step is not to be compared with a less precise one; only a more precise one is a better baseline."""
+    slow, fast = (2, 2), (1, 1)
+    for number, (first, second) in enumerate(((slow, fast), (fast, slow))):
+        devices = {"cpu": {own: first, other: second}, "cuda": {own: (33, 0.2), other: (33, 0.2)}}
+        found = report(tmp_path / str(number), variants(devices, axis=axis))
+        models = [line.model.axes[axis] for line in found.better_baselines]
+        assert models == ([] if second is fast else [other])
+
+
+def test_either_of_two_others_is_faster(tmp_path):
+    """The halves choose different ones, and what one half chose is faster in the other."""
+    rows = [
+        benchmark(np.repeat(levels, 6).tolist(), axes={"mode": mode}, steps=10, processes=[6] * 5)
+        for mode, levels in (
+            ("plain", [1.0, 1.0, 1.0, 1.0, 1.0]),
+            ("a", [0.50, 0.40, 0.51, 0.40, 0.52]),
+            ("b", [0.40, 0.50, 0.41, 0.50, 0.42]),
+        )
+    ]
+    cuda = benchmark([0.1] * 30, axes={"mode": "plain"}, steps=10, processes=[6] * 5, device="cuda")
+    assert only(report(tmp_path, run([*rows, cuda])).better_baselines.values()).better == ("with mode=a",)
+
+
+def test_better_baselines_with_a_noise_floor(tmp_path):
+    """A floor that allows the difference leaves no baseline better."""
+    runs = read([write(tmp_path / "run.json", variants(SLOW_IN_BFLOAT16))])
+    floor_sd = {row.key: 0.5 for row in analyze(runs).rows}
+    assert analyze(runs, floor_sd=floor_sd).better_baselines == {}

@@ -84,6 +84,13 @@ def test_equal_prices_and_a_factor_of_one_change_nothing(tmp_path):
 
 def test_speedups_at_the_threshold(tmp_path):
     found = priced(tmp_path, GPU, worth=4.0)
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.1)}, batches=(64,), **QUIET)
+    for item in content["benchmarks"]:
+        item["extra_info"]["processes"] = [15, 15]
+    pair = priced(tmp_path, content, worth=4.0)
+    readings = only(only(pair.break_evens).rows).readings
+    assert only(only(pair.worth.break_evens).rows).readings == tuple(one / 4 for one in readings)
+    assert len(readings) == 2
     for row, scaled in zip(only(found.break_evens).rows, only(found.worth.break_evens).rows, strict=True):
         expected = [value / 4 for value in (row.low, row.speedup, row.high)]
         assert [scaled.low, scaled.speedup, scaled.high] == expected
@@ -100,6 +107,30 @@ def test_two_processes_without_an_interval(tmp_path):
     )
     line = only(priced(tmp_path, content, worth=2).worth.break_evens)
     assert (line.crossing.status, only(line.rows).low) == ("undecided", None)
+
+
+def test_rounds_that_took_no_time(tmp_path):
+    """The speedup at batch 64 has no draws, so that the crossing uses the times, at their cost too."""
+    content = run(
+        [
+            benchmark(rounds, device=device, batch_size=batch, steps=10)
+            for batch, cpu, cuda in (
+                (1, 1.0, [2.0] * 30),
+                (64, 10.0, [8.0, 0.0, 8.0] * 9 + [8.0] * 3),
+                (512, 99.0, [9.0] * 30),
+            )
+            for device, rounds in (("cpu", [cpu] * 30), ("cuda", cuda))
+        ]
+    )
+    time, worth = (
+        only(lines).crossing
+        for found in [priced(tmp_path, content, worth=2)]
+        for lines in (found.break_evens, found.worth.break_evens)
+    )
+    assert time.bracket == (1, 64)
+    # 10 to 99 against 16 to 18: 6 of the 87 that the lead grows by.
+    assert worth.batch_size == pytest.approx(64 + 448 * 6 / 87)
+    assert worth.low == pytest.approx(worth.batch_size)
 
 
 def test_holes_and_outcomes_stay(tmp_path):

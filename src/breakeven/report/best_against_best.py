@@ -71,9 +71,10 @@ def better_baselines(
             own = _key(line.model, line.baseline, batch)
             at_hand = variants.of_device(line.baseline, line.candidate, batch)
             fair = {key: half for key, half in at_hand.items() if rounding(key) <= rounding(own)}
-            if own in fair and (best := Fastest.of(fair)).key != own and best.is_clear:
+            if own in fair and (best := Fastest.of(fair)).key != own:
                 pairs.append((line, own, best.key))
-                read |= {own: fair[own].whole, best.key: best.timings}
+                read[best.key] = best.timings
+                read.setdefault(own, fair[own].whole)
     if not pairs:
         return {}
     table = {case.key: case for case in estimates(runs_of(runs, read), variants.floor_sd)}

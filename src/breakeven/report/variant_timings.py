@@ -45,11 +45,10 @@ class Halves:
 
 @dataclass(frozen=True, eq=False)
 class Fastest:
-    """The fastest variant of a cell; `is_clear` is whether both halves chose it."""
+    """The fastest variant of a cell, and its timings in processes that did not choose it."""
 
     key: CaseKey
     timings: Timings
-    is_clear: bool
 
     @classmethod
     def of(cls, variants: Mapping[CaseKey, Halves]) -> Fastest:
@@ -57,8 +56,8 @@ class Fastest:
         first_s = SAME_WITHIN * min(halves.first_s for halves in variants.values())
         second_s = SAME_WITHIN * min(halves.second_s for halves in variants.values())
         key = next(key for key, halves in variants.items() if halves.first_s <= first_s)
-        is_clear = key == next(key for key, halves in variants.items() if halves.second_s <= second_s)
-        return cls(key, variants[key].whole if is_clear else variants[key].second, is_clear)
+        other = next(key for key, halves in variants.items() if halves.second_s <= second_s)
+        return cls(key, variants[key].whole if key == other else variants[key].second)
 
 
 @dataclass(frozen=True, eq=False)
