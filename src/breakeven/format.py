@@ -297,6 +297,15 @@ def scaled(value: float, unit: str) -> str:
     return f"{digits(value)} {unit}"
 
 
+def dollars(value: float) -> str:
+    """Return an amount of money: whole cents, or three significant digits.
+
+    >>> dollars(0.2), dollars(12.0), dollars(0.125), dollars(5.5512e-7)
+    ('$0.20', '$12.00', '$0.125', '$0.000000555')
+    """
+    return f"${value:.2f}" if round(value, 2) == value else f"${digits(value)}"
+
+
 def percent(part: float) -> str:
     """Return a share in percent: one significant digit below 10%, else whole.
 

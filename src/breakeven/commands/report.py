@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from breakeven.commands.arguments import directory_path, file_path, label
+from breakeven.commands.arguments import directory_path, file_path, label, price, worth
 from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, add_format, show, status, version
 from breakeven.commands.browser import Opener, open_page
 from breakeven.commands.compare import NOISE, append_to_summary, existing_directory
@@ -37,6 +38,11 @@ examples:
   breakeven report a.json b.json --label a.json=laptop --label b.json=server
                                               name the machines; without a
                                               label by their files
+  breakeven report run.json --price cpu=0.20/h --price cuda=2.00/h
+                                              also from which batch size the GPU
+                                              is cheaper
+  breakeven report run.json --worth 10x       also from which batch size the GPU
+                                              is ten times faster
   breakeven report run.json --format markdown for a pull request; also appended
                                               to $GITHUB_STEP_SUMMARY
 
@@ -104,6 +110,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where `breakeven calibrate` stored noise floors, which widen the intervals of one process "
         f"(default: {NOISE})",
     )  # fmt: skip
+    parser.add_argument(
+        "--price", type=price, action="append", default=[], metavar="[MACHINE/]DEVICE=USD/h",
+        help="what a device costs, such as cuda=2.00/h (repeatable): adds costs and the break-even in "
+        "dollars; cpu prices every number of threads; a price with a machine or threads wins over "
+        "others (default: no prices)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--worth", type=worth, metavar="FACTOR",
+        help="also report from which batch size a device is this many times faster, such as 10x "
+        "(default: none)",
+    )  # fmt: skip
     add_format(parser, tuple(FORMATS), "format of standard output")
 
 
@@ -113,6 +130,7 @@ def run(arguments: argparse.Namespace, opener: Opener | None = None) -> int:
     Raises:
         UsageError: ``--open`` with ``--format json``, which writes no page; and as the functions it calls.
     """
+    from breakeven.report.money import Money, Price
     from breakeven.report.report import analyze
     from breakeven.runs import reader
 
@@ -121,7 +139,8 @@ def run(arguments: argparse.Namespace, opener: Opener | None = None) -> int:
     paths = arguments.runs or [str(reader.newest(RESULTS))]
     runs = reader.read(paths, arguments.label)
     floor_sd = _floor_sd(runs, arguments.noise)
-    report = analyze(runs, arguments.baseline, force=arguments.force, floor_sd=floor_sd)
+    money = Money(tuple(starmap(Price, arguments.price)), arguments.worth)
+    report = analyze(runs, arguments.baseline, force=arguments.force, floor_sd=floor_sd, money=money)
     home = arguments.output or Path(f"{paths[0]}.report")
     written: list[Path] = []
     if arguments.format != "json":

@@ -8,7 +8,7 @@ from functools import partial
 from breakeven import format as fmt
 from breakeven.render import break_even_text
 from breakeven.render.escaping import markdown_text
-from breakeven.render.markdown import bullets, fitted, folded, markdown_table, section
+from breakeven.render.markdown import bullets, fitted, folded, markdown_table
 from breakeven.render.report_tables import (
     bottleneck_tables,
     how_made,
@@ -19,6 +19,7 @@ from breakeven.render.report_tables import (
     variant_tables,
 )
 from breakeven.render.table import Table
+from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
 from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
@@ -43,7 +44,7 @@ def _main(report: Report) -> list[str]:
 
 def _results(report: Report) -> list[str]:
     rows = [markdown_table(break_even_text.table(report.chart), 3)] if report.chart else []
-    return [*rows, *section("What would change it", report.what_if_sentences, level=3)]
+    return [*rows, *(markdown_table(table, 3) for table in change_tables(report))]
 
 
 def _folds(report: Report, version: str, limit: int | None) -> Iterator[str]:
@@ -65,6 +66,9 @@ def _folds(report: Report, version: str, limit: int | None) -> Iterator[str]:
     yield from fold(fmt.plural(len(report.warnings), "warning"), [], report.warnings)
     yield from fold("Not timed", [], tuple(outcome_lines(report)))
     paid_back = payback_table(report)
+    yield from fold("Break-even of each model in each scenario", model_change_tables(report))
+    costs = cost_table(report)
+    yield from fold("Dollars", [costs] if costs else [])
     yield from fold("Speedups", tables(report))
     yield from fold("Machines", machine_tables(report))
     yield from fold("Start-up time", [paid_back] if paid_back else [])

@@ -35,6 +35,7 @@ from breakeven.render.report_tables import (
     rate_text,
     variant_tables,
 )
+from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
 from breakeven.report.case_rows import CaseRow
 from breakeven.report.report import Report
 from breakeven.report.text import speedup_between, time_between
@@ -83,6 +84,7 @@ def to_html(
         svgs: the figures of `breakeven.render.figures.FIGURES` that could be drawn, by name.
         directory: the page's own; links to the raw files are relative to it.
     """
+    costs = cost_table(report)
     script = template("page.js")
     return render(
         "page.html",
@@ -98,7 +100,8 @@ def to_html(
         forced=report.forced,
         answer=report.answer,
         break_even_tables=break_even_tables(report),
-        what_if_sentences=report.what_if_sentences,
+        change_tables=change_tables(report),
+        model_change_tables=[*model_change_tables(report), *([costs] if costs else [])],
         payback_table=payback_table(report),
         bottleneck_tables=bottleneck_tables(report),
         bottleneck_sentences=report.bottleneck_sentences,

@@ -17,6 +17,7 @@ from breakeven.phases import HEADLINE
 from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.break_even import BreakEven
 from breakeven.report.case_rows import CaseRow
+from breakeven.report.changes import wins_from
 from breakeven.report.details import flat, once, reach
 from breakeven.report.processes import phase_sentences
 from breakeven.report.report import Report
@@ -25,9 +26,11 @@ from breakeven.report.startup_cost import Payback
 from breakeven.report.text import SKEWED, headline_lines, speedup_text, steps_to_pay_back, time_text
 from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
-from breakeven.report.what_if import counterpart
 from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
 from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
+
+DISTURBED, SLOW = "*", "†"
+"""Marks beside a verdict, which the title of their table explains."""
 
 AT_BEST = "at best"
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
@@ -45,7 +48,7 @@ def tables(report: Report) -> list[Table]:
     found = []
     for lines in _headline_groups(report):
         title = f"{report.headline}: {pair_name(report, lines[0])}{_processes(lines)}"
-        found += [_speedups(rows, lines, title), _break_evens(report, lines)]
+        found += [_speedups(report, rows, lines, title), _break_evens(report, lines)]
     return found
 
 
@@ -256,17 +259,27 @@ def _processes(lines: Sequence[BreakEven]) -> str:
     return "" if counts == {1} else f", {fmt.number_range(min(counts), max(counts))} processes"
 
 
-def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:
+def _speedups(
+    report: Report, rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str
+) -> Table:
     wanted = [row for line in lines for row in line.rows]
-    shown = [_speedup_row(rows, row) for row in wanted[:MAX_ROWS]]
-    if any(row[-1].endswith("*") for row in shown):
-        title = f"{title} (* disturbed, which may have changed the verdict)"
+    slow = {(line, batch) for line, one in report.better_baselines.items() for batch in one.batches}
+    shown = [
+        _speedup_row(rows, row, (row.candidate.line, row.batch_size) in slow) for row in wanted[:MAX_ROWS]
+    ]
     first = lines[0]
+    marks = {
+        DISTURBED: "disturbed, which may have changed the verdict",
+        SLOW: f"{first.baseline.device} is faster in another variant",
+    }
+    used = {mark for mark in marks for row in shown if mark in row[-1]}
+    legend = "; ".join(f"{mark} {text}" for mark, text in marks.items() if mark in used)
+    title = f"{title} ({legend})" if legend else title
     columns = ("model", "batch", first.baseline.device, first.candidate.device, "n", "speedup", "verdict")
     return Table(title, columns, tuple(shown), len(wanted) - len(shown))
 
 
-def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ...]:
+def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup, has_slow_base: bool) -> tuple[str, ...]:
     base, candidate = rows[row.baseline], rows[row.candidate]
     counts = dict.fromkeys((str(base.estimate.n), str(candidate.estimate.n)))
     return (
@@ -276,27 +289,22 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ..
         time_text(candidate.estimate),
         "/".join(counts),
         speedup_text(row) or "unknown",
-        f"{row.verdict} *" if row.is_doubtful else str(row.verdict),
+        f"{row.verdict}{f' {DISTURBED}' if row.is_doubtful else ''}{f' {SLOW}' if has_slow_base else ''}",
     )
 
 
 def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
-    """Return the batch size from which each model's candidate wins, as measured and in other scenarios."""
-    changed = {(row.scenario, counterpart(row.line)): row.other for row in report.what_ifs}
-    here = {counterpart(line) for line in lines}
-    scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))
-    rows = []
-    for line in lines:
-        others = [changed.get((scenario, counterpart(line))) for scenario in scenarios]
-        cells = ["" if other is None else _wins_from(other) for other in others]
-        rows.append((report.names[line.model], _wins_from(line), _best(line), *cells))
-    names = (name.removeprefix("with the data ") for name in scenarios)
-    columns = ("model", "faster from batch", AT_BEST, *names)
+    """Return the batch size from which each model's candidate wins; a better baseline is named."""
+    rows = [(named_model(report, line), wins_from(line), _best(line)) for line in lines]
+    columns = ("model", "faster from batch", AT_BEST)
     return Table(f"break-even: {pair_name(report, lines[0])}", columns, tuple(rows))
 
 
-def _wins_from(line: BreakEven) -> str:
-    return line.crossing.describe_briefly(line.batches)
+def named_model(report: Report, line: BreakEven) -> str:
+    """Return a model's name, with what would be faster than its baseline."""
+    better = report.better_baselines.get(line.candidate)
+    name = report.names[line.model]
+    return f"{name} ({better.text})" if better else name
 
 
 def _best(line: BreakEven) -> str:

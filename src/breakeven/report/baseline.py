@@ -40,7 +40,7 @@ def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, 
             raise UsageError(f"--baseline {shown}: no such device in these runs; present: {here}")
         return Baseline(text)
     name, _, device = text.rpartition("/")
-    machine = _find_machine(name, machines, text)
+    machine = find_machine(name, machines, f"--baseline {one_line(text, 80)!r}")
     present = sorted(devices.get(machine.class_id, ()), key=device_order)
     if device not in present:
         raise UsageError(
@@ -50,7 +50,12 @@ def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, 
     return Baseline(device, machine.class_id)
 
 
-def _find_machine(name: str, machines: Sequence[Machine], text: str) -> Machine:
+def find_machine(name: str, machines: Sequence[Machine], option: str) -> Machine:
+    """Return the machine of that label, class id or hardware, or of which one has this unique part.
+
+    Raises:
+        UsageError: no machine or several match; `option`, with its value, begins the message.
+    """
     exact = [machine for machine in machines if name in (machine.label, machine.class_id, machine.hardware)]
     parts = [
         machine
@@ -63,7 +68,4 @@ def _find_machine(name: str, machines: Sequence[Machine], text: str) -> Machine:
         return found[0]
     problem = "several machines match" if found else "no such machine"
     labels = "; ".join(f"{machine.label} (class {machine.class_id})" for machine in found or machines)
-    raise UsageError(
-        f"--baseline {one_line(text, 80)!r}: {problem}; give a label or a class id of: "
-        f"{one_line(labels, 400)}"
-    )
+    raise UsageError(f"{option}: {problem}; give a label or a class id of: {one_line(labels, 400)}")

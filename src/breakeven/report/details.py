@@ -1,8 +1,7 @@
-"""The details of a report in sentences: what would change the verdict, what bounds a step, what pays."""
+"""The details of a report in sentences: what bounds a step, what waiting costs, what pays."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -10,53 +9,14 @@ from statistics import median
 from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu
-from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.report.bottleneck import Bottleneck
 from breakeven.report.bound import Bound
-from breakeven.report.break_even import BreakEven
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.report.text import DisplayNames, ModelNames, headline_devices, steps_to_pay_back
+from breakeven.report.text import DisplayNames, ModelNames, steps_to_pay_back
 from breakeven.report.variants import Variant
 from breakeven.report.waiting import WaitingCost
-from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine
-from breakeven.stats.crossing import CrossingStatus as Status
-
-
-def what_if_sentences(
-    what_ifs: Sequence[WhatIf], lines: Sequence[BreakEven], machines: Sequence[Machine], models: ModelNames
-) -> list[str]:
-    """Return a sentence for each scenario of each candidate that the verdict is about.
-
-    Args:
-        what_ifs: as `breakeven.report.what_if.what_ifs` returns them.
-        lines: all break-evens of the report.
-        machines: in the order of the report.
-        models: the names of all models.
-    """
-    groups = grouped(
-        ((row.line.candidate.machine, row.line.candidate.device, row.scenario), row) for row in what_ifs
-    )
-    places = [
-        (machine, device)
-        for machine in machines
-        for device in headline_devices([row for row in lines if row.candidate.machine == machine.class_id])
-    ]
-    found, unmoved = [], dict[str, None]()
-    for machine, device in places:
-        where = f"{one_line(device, 40)} on {machine.label}: " if len(places) > 1 else ""
-        for (class_id, name, scenario), group in groups.items():
-            if (class_id, name) != (machine.class_id, device):
-                continue
-            if where and not any(map(_moves, group)):
-                unmoved[scenario] = None
-                continue
-            sentence = _what_if(group, models)
-            found.append(f"{where}{sentence if where else fmt.capital(sentence)}.")
-    if unmoved:  # once for all: on many machines these would hide what does change
-        found.append(f"No other break-even is shown to move {', '.join(unmoved)}.")
-    return found
 
 
 def bottleneck_sentences(
@@ -186,41 +146,6 @@ def once(variant: Variant) -> str:
     """Return the one-time costs, such as ``compiling 7.50 s, capturing 250 ms``; empty if there are none."""
     costs = (("compiling", variant.compile_s), ("capturing", variant.capture_s))
     return ", ".join(f"{name} {fmt.seconds(cost)}" for name, cost in costs if cost is not None)
-
-
-def _what_if(group: Sequence[WhatIf], models: ModelNames) -> str:
-    scenario = group[0].scenario
-    moved = [row for row in group if _moves(row)]
-    if not moved:
-        where = f" ({group[0].other.describe()})" if len(group) == 1 else f" for any of {len(group)} models"
-        return f"{scenario}, the break-even is not shown to move{where}"
-    farthest = max(moved, key=lambda row: abs(_position(row.line) - _position(row.other)))
-    text = (
-        f"{scenario}, {farthest.other.describe()} instead of {farthest.line.describe().removeprefix('from ')}"
-    )
-    if len(group) == 1:
-        return text
-    verb = "changes" if len(moved) == 1 else "change"
-    return f"{text} for {models[farthest.line.model]}; {len(moved)} of {len(group)} models {verb}"
-
-
-def _moves(row: WhatIf) -> bool:
-    """Return whether the two break-evens are shown to differ: another status, or intervals apart."""
-    one, other = row.line.crossing, row.other.crossing
-    if Status.UNDECIDED in (one.status, other.status):
-        return False
-    if one.status is not Status.CROSSES or other.status is not Status.CROSSES:
-        same = {one.status, other.status} == {Status.NEVER, Status.BEYOND_RANGE}
-        return one.status is not other.status and not same
-    return (one.high or math.inf) < (other.low or 0) or (other.high or math.inf) < (one.low or 0)
-
-
-def _position(line: BreakEven) -> float:
-    """Return a break-even in powers of two; another status is farther away than any batch size."""
-    found = line.crossing
-    if found.status is Status.CROSSES and found.batch_size is not None:
-        return math.log2(found.batch_size)
-    return -1000.0 if found.status is Status.ALWAYS else 1000.0
 
 
 def _variant(rows: Sequence[Variant]) -> str:

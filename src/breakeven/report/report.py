@@ -8,22 +8,24 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from breakeven.case import CaseKey, Model, Outcome
+from breakeven.case import CaseKey, Line, Model, Outcome
 from breakeven.flags import Flag
 from breakeven.report.answer import Answer, answer
 from breakeven.report.baseline import find_baseline
+from breakeven.report.best_against_best import BetterBaseline, better_baselines, fastest_lines
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.case_rows import CaseRow, row_order
+from breakeven.report.changes import ChangeRow, changes
 from breakeven.report.chart import Chart, chart
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
 from breakeven.report.details import (
     bottleneck_sentences,
     variant_sentences,
     waiting_sentences,
-    what_if_sentences,
 )
 from breakeven.report.estimates import estimates
+from breakeven.report.money import InDollars, Money, Worth, at_worth, find_prices, in_dollars, unpriced
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.processes import interval_scope
 from breakeven.report.processes_needed import ProcessesNeeded, needed_for
@@ -31,6 +33,7 @@ from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.sustained import sustained_sentences
 from breakeven.report.text import headline_lines, headline_phase, model_names
+from breakeven.report.variant_timings import VariantTimings
 from breakeven.report.variants import Variant, variants
 from breakeven.report.waiting import waiting_costs
 from breakeven.report.warnings import (
@@ -39,7 +42,7 @@ from breakeven.report.warnings import (
     waiting_warnings,
     warnings_of,
 )
-from breakeven.report.what_if import WhatIf, what_ifs
+from breakeven.report.what_if import WhatIf, counterparts, what_ifs
 from breakeven.runs.look import busy_lines
 from breakeven.runs.machine import Machine
 from breakeven.runs.reader import Runs
@@ -47,6 +50,8 @@ from breakeven.runs.schema import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_MONEY = Money()
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,11 @@ class Report:
     `headline` is the phase of the verdict, None if nothing was compared. `processes_needed` would decide what
     the verdict leaves open, None where that is nothing. `names` has the name of each model,
     also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
-    not forced, there are no speedups. `left_out` has the reason for each file that was not read. `widened`
-    has the class ids of the machines whose noise floor widened the intervals of one process.
+    not forced, there are no speedups. `changes` are the what-ifs as texts. `better_baselines` are the lines
+    of the headline whose baseline is faster in another variant, by their candidate. `in_dollars` is None
+    without prices, `worth` without another threshold. `left_out` has the reason for each file that was
+    not read. `widened` has the class ids of the machines whose noise floor widened the intervals of one
+    process.
     """
 
     runs: tuple[Run, ...]
@@ -67,6 +75,10 @@ class Report:
     speedups: tuple[Speedup, ...]
     break_evens: tuple[BreakEven, ...]
     what_ifs: tuple[WhatIf, ...]
+    changes: tuple[ChangeRow, ...]
+    better_baselines: Mapping[Line, BetterBaseline]
+    in_dollars: InDollars | None
+    worth: Worth | None
     paybacks: tuple[Payback, ...]
     bottlenecks: tuple[Bottleneck, ...]
     variants: tuple[Variant, ...]
@@ -78,7 +90,6 @@ class Report:
     processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
     chart: Chart
-    what_if_sentences: tuple[str, ...]
     bottleneck_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
     sustained_sentences: tuple[str, ...]
@@ -129,6 +140,7 @@ def analyze(
     *,
     force: bool = False,
     floor_sd: Mapping[CaseKey, float] = MappingProxyType({}),
+    money: Money = NO_MONEY,
 ) -> Report:
     """Return the report on `runs`, each machine class compared with its own baseline unless one is named.
 
@@ -138,9 +150,10 @@ def analyze(
         force: compute ratios although the comparison is red.
         floor_sd: the standard deviation of a case's log median from process to process, where a noise
             floor of the machine records it; it widens the intervals of one process.
+        money: the prices of devices, and how many times faster is worth it.
 
     Raises:
-        UsageError: `baseline` was not measured.
+        UsageError: `baseline` or a device with a price was not measured.
     """
     unordered = estimates(runs.runs, floor_sd)
     cases = sorted(unordered, key=row_order)
@@ -160,11 +173,22 @@ def analyze(
     paid_back = paybacks(cases, compared, runs.runs)
     bounds = bottlenecks(cases)
     ways = [] if refused else variants(cases, [case.key.model for case in unordered])
-    changed = what_ifs(cases, lines, outcomes, asked)
     ended = [outcome.key.model for outcome in outcomes if outcome.key is not None]
     names = model_names([*(case.key.model for case in cases), *ended])
     headline = headline_phase(compared)
     main = headline_lines(runs.machines, lines, headline)
+    prices = find_prices(money.prices, runs.machines, devices)
+    dollars = in_dollars(prices, cases, lines, outcomes) if money.prices else None
+    worth = at_worth(money.worth, cases, lines, outcomes) if money.worth is not None else None
+    ways_timed = VariantTimings.of(runs.runs, unordered, headline, floor_sd)
+    better = better_baselines(ways_timed, runs.runs, main)
+    marks = {candidate: (one.text, one.brief) for candidate, one in better.items()}
+    changed = [
+        *fastest_lines(ways_timed, runs.runs, main, outcomes),
+        *what_ifs(cases, main, lines, marks, outcomes, asked),
+        *(counterparts(dollars.text, main, dollars.break_evens) if dollars else ()),
+        *(counterparts(worth.text, main, worth.break_evens) if worth else ()),
+    ]
     needed = needed_for(main, cases)
     unpaired = [] if refused else pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
@@ -176,6 +200,10 @@ def analyze(
         speedups=tuple(compared),
         break_evens=tuple(lines),
         what_ifs=tuple(changed),
+        changes=tuple(changes(changed, main, names)),
+        better_baselines=better,
+        in_dollars=dollars,
+        worth=worth,
         paybacks=tuple(paid_back),
         bottlenecks=tuple(bounds),
         variants=tuple(ways),
@@ -187,7 +215,6 @@ def analyze(
         processes_needed=needed,
         names=names,
         chart=chart(main, outcomes, {one.class_id: one.label for one in runs.machines}, names),
-        what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),
             *waiting_sentences(waiting_costs(cases), runs.machines, names),
@@ -201,6 +228,7 @@ def analyze(
             *unpaired,
             *waiting_warnings(runs.machines, runs.runs),
             *uncounted_warnings(runs.runs),
+            *(unpriced(prices, runs.machines, devices) if money.prices else ()),
             *runs.warnings,
         ),
         left_out=runs.left_out,
