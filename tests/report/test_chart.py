@@ -90,16 +90,16 @@ def test_untimed():
     words = [("candidate", 64, "skipped"), ("candidate", 256, "oom"), ("baseline", 256, "timeout")]
     outcomes = [ended(made, *one) for one in words]
     text = "GPU skipped at 64; CPU timed out and GPU out of memory at 256; no usable timing above 256"
-    assert only(tracks(made, outcomes=outcomes)).untimed == text
+    assert only(tracks(made, outcomes=outcomes)).note == text
     outcomes = [ended(made, "candidate", batch, "oom") for batch in made.holes]
-    assert only(tracks(made, outcomes=outcomes)).untimed == "GPU out of memory above 16"
+    assert only(tracks(made, outcomes=outcomes)).note == "GPU out of memory above 16"
     of_another_phase = [ended(line({}, holes=(1,), workload="cnn"), "candidate", 64, "oom")]
-    assert only(tracks(made, outcomes=of_another_phase)).untimed == "no usable timing above 16"
+    assert only(tracks(made, outcomes=of_another_phase)).note == "no usable timing above 16"
 
 
 def test_untimed_below():
     made = line({64: "+"}, holes=(1, 2, 4))
-    assert only(tracks(made)).untimed == "no usable timing at 1, 2 and 1 more"
+    assert only(tracks(made)).note == "no usable timing at 1, 2 and 1 more"
 
 
 def test_order():

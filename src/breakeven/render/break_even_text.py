@@ -33,13 +33,13 @@ _INTERVAL, _OPEN_LOW, _OPEN_HIGH, _BREAK_EVEN = "─", "<", ">", "◆"
 
 def table(chart: Chart) -> Table:
     """Return all rows, with a row per track where a model has several."""
-    columns = ("model", "device", f"{wins_from(chart)} batch", "best speedup", "not timed")
+    columns = ("model", "device", f"{wins_from(chart)} batch", "best speedup", "note")
     rows = [
-        (row.label, track.name, track.wins_from, track.best, track.untimed)
+        (row.label, track.name, track.wins_from, track.best, track.note)
         for row in chart.rows
         for track in row.tracks
     ]
-    found = Table("Break-even", columns, tuple(rows), words=("model", "device", columns[2], "not timed"))
+    found = Table("Break-even", columns, tuple(rows), words=("model", "device", columns[2], "note"))
     for column, texts in zip(columns, list(zip(*rows, strict=True)), strict=True):
         found = found if any(texts) else found.without(column)
     return found
@@ -155,8 +155,8 @@ def _row(chart: Chart, columns: _Columns, row: Row, workload: str) -> Iterator[T
     for track in row.tracks:
         axes, head = (track.name, "") if named else (row.axes, workload)
         yield columns.line(head, _drawn(chart, track, columns.track), track.wins_from, track.best, axes)
-        if track.untimed:
-            yield Text(f"{columns.margin}{terminal_text(track.untimed)}"[:WIDTH], style="dim")
+        if track.note:
+            yield Text(f"{columns.margin}{terminal_text(track.note)}"[:WIDTH], style="dim")
 
 
 def _drawn(chart: Chart, track: Track, width: int) -> Text:

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from types import MappingProxyType
 
 from breakeven import format as fmt
 from breakeven.case import Line, Model, Outcome, axes_text, distinct_axes
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
-from breakeven.report.row_texts import best, untimed, wins_from
+from breakeven.report.row_texts import best, untimed
 from breakeven.report.sides import Side, SideNames
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.stats.crossing import CrossingStatus
@@ -54,7 +55,7 @@ class Segment:
 class Track:
     """One candidate compared with its baseline, for one model.
 
-    `wins_from`, `best` and `untimed` are the texts at the end of the row, such as ``64 [48–80]``,
+    `wins_from`, `best` and `note` are the texts at the end of the row, such as ``64 [48–80]``,
     ``84.4x at 1,024`` and ``GPU out of memory above 1,024``. The break-even, with its interval, is that of
     `line.crossing`. `name` distinguishes the tracks of a row; it is empty where each row has one.
     """
@@ -66,7 +67,7 @@ class Track:
     name: str
     wins_from: str
     best: str
-    untimed: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def chart(
     outcomes: Iterable[Outcome],
     machines: Mapping[str, str],
     models: Iterable[Model],
+    notes: Mapping[Line, str] = MappingProxyType({}),
 ) -> Chart:
     """Return the chart of break-evens.
 
@@ -124,6 +126,7 @@ def chart(
         outcomes: the cases that ended without a timing.
         machines: the label of each machine class, by class id.
         models: those of the whole report, from which the axes of a row distinguish its model.
+        notes: what else to note at the end of a track, by its candidate.
     """
     ended = {(one.key.line, one.key.batch_size): str(one.outcome) for one in outcomes if one.key is not None}
     names = SideNames(lines, machines)
@@ -132,7 +135,7 @@ def chart(
         Row(
             fmt.one_line(model.workload),
             axes[model],
-            tuple(_track(line, names, ended) for line in of_model),
+            tuple(_track(line, names, ended, notes) for line in of_model),
         )
         for model, of_model in grouped((line.model, line) for line in lines).items()
     ]
@@ -160,16 +163,21 @@ def _axis_text(axis: tuple[str, object]) -> str:
     return value if isinstance(value, str) and text == f"{name}={value}" else text
 
 
-def _track(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], str]) -> Track:
+def _track(
+    line: BreakEven,
+    names: SideNames,
+    ended: Mapping[tuple[Line, int], str],
+    notes: Mapping[Line, str],
+) -> Track:
     return Track(
         line=line,
         segments=tuple(_segments(line)),
         baseline=names.side(line.baseline),
         candidate=names.side(line.candidate),
         name=names.track(line.candidate),
-        wins_from=wins_from(line),
+        wins_from=line.crossing.describe_briefly(line.batches),
         best=best(line),
-        untimed=untimed(line, names, ended),
+        note="; ".join(filter(None, (untimed(line, names, ended), notes.get(line.candidate)))),
     )
 
 

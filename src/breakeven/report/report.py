@@ -214,7 +214,13 @@ def analyze(
         headline=headline,
         processes_needed=needed,
         names=names,
-        chart=chart(main, outcomes, {one.class_id: one.label for one in runs.machines}, names),
+        chart=chart(
+            main,
+            outcomes,
+            {one.class_id: one.label for one in runs.machines},
+            names,
+            {candidate: one.brief for candidate, one in better.items()},
+        ),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),
             *waiting_sentences(waiting_costs(cases), runs.machines, names),

@@ -9,30 +9,9 @@ from breakeven.case import Line
 from breakeven.report.break_even import BreakEven
 from breakeven.report.sides import SideNames
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.stats.crossing import CrossingStatus, CrossingWarning
 
 _MAX_LISTED = 2
 _ENDINGS = {"oom": "out of memory", "timeout": "timed out"}
-
-
-def wins_from(line: BreakEven) -> str:
-    """Return the batch size from which the candidate wins, rounded up, or the status with its range."""
-    found, batches = line.crossing, line.batches
-    if not batches:
-        return "undecided"
-    if len(batches) == 1:
-        words = {CrossingStatus.ALWAYS: "at", CrossingStatus.NEVER: "not at"}
-        return f"{words.get(found.status, 'undecided at')} {fmt.batch_size(batches[0])}, the only one"
-    if found.status is CrossingStatus.ALWAYS:
-        return f"always (from {fmt.batch_size(batches[0])})"
-    if found.status is CrossingStatus.BEYOND_RANGE:
-        return f"beyond {fmt.batch_size(batches[-1])}"
-    if CrossingWarning.LOSES_LARGE in found.warnings:
-        faster = [row.batch_size for row in line.rows if row.verdict is DeviceVerdict.FASTER]
-        return f"only at {fmt.batch_range(faster)}"
-    if found.batch_size is None and found.bracket[1] is None:
-        return f"{found.status} ({fmt.batch_range(batches)})"
-    return found.describe_briefly(batches)
 
 
 def best(line: BreakEven) -> str:

@@ -113,7 +113,7 @@ class Crossing:
         >>> Crossing(CrossingStatus.CROSSES, 63.7, 48, None, (1, 64)).describe_briefly([1, 64, 4096])
         '64 [48–>4,096]'
         >>> [Crossing(status).describe_briefly([1, 64]) for status in ("always", "never", "beyond_range")]
-        ['always (1–64)', 'never (1–64)', 'above 64']
+        ['always (1–64)', 'never (1–64)', 'beyond 64']
         >>> Crossing("never", warnings=(CrossingWarning.CUT_SHORT,)).describe_briefly([1, 4])
         'never (1–4; larger not timed)'
         >>> [Crossing(status).describe_briefly([64]) for status in ("always", "undecided")]
@@ -131,7 +131,7 @@ class Crossing:
             where = fmt.undecided_range(*self.bracket).removeprefix("from ")
             return where.removeprefix("a batch size ").removeprefix("batch ")
         if self.status == CrossingStatus.BEYOND_RANGE:
-            return f"above {fmt.batch_size(batches[-1])}"
+            return f"beyond {fmt.batch_size(batches[-1])}"
         if CrossingWarning.LOSES_LARGE in self.warnings:
             return f"only below {fmt.batch_size(batches[-1])}"
         return f"{self.status} ({self._range(batches)})" if batches else self.status

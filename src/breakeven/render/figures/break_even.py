@@ -88,8 +88,8 @@ def wide(report: Report, chart: Chart) -> Figure:
                 pen.text(ends_at, y + 12, track.wins_from)
                 pen.text(_WIDE - EDGE, y + 12, track.best, ha="right")
                 y += 18 if len(row.tracks) == 1 else 14
-                if track.untimed:
-                    pen.text(ends_at, y + 6, pen.fitted(track.untimed, _WIDE - EDGE - ends_at), muted=True)
+                if track.note:
+                    pen.text(ends_at, y + 6, pen.fitted(track.note, _WIDE - EDGE - ends_at), muted=True)
                     y += 11
             y += 4 if len(row.tracks) > 1 else 0
         y += 6
@@ -133,8 +133,8 @@ def _draw_block(pen: Pen, tracks: Tracks, row: Row, y: float) -> float:
         pen.text(EDGE, y + 23, track.wins_from)
         pen.text(_NARROW - EDGE, y + 23, track.best, ha="right")
         y += 26
-        if track.untimed:
-            pen.text(EDGE, y + 9, pen.fitted(track.untimed, _NARROW - 2 * EDGE), muted=True)
+        if track.note:
+            pen.text(EDGE, y + 9, pen.fitted(track.note, _NARROW - 2 * EDGE), muted=True)
             y += 12
     return y + 5
 
