@@ -10,7 +10,7 @@ import pytest
 
 from breakeven.render import report_page
 from breakeven.render.figures import FIGURES, to_svg
-from breakeven.render.report_tables import outcome_lines
+from breakeven.render.how_made import outcome_lines
 from support.pages import rows_of, text_of
 from support.reports import box, hostile, report
 from support.run_files import affine_run, benchmark, outcome, run

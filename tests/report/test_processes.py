@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from breakeven.case import CaseKey
+from breakeven.render.how_made import how_made
 from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
-from breakeven.render.report_tables import how_made, tables
+from breakeven.render.summary_tables import tables
 from breakeven.report.processes import one_process_sentence
 from breakeven.report.report import analyze
 from breakeven.runs.machine import machine_of

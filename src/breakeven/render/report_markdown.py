@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from breakeven.render.escaping import markdown_text
+from breakeven.render.how_made import how_made, outcome_lines
 from breakeven.render.markdown import markdown_table, section
 from breakeven.render.report_tables import (
     bottleneck_tables,
-    how_made,
     machine_tables,
-    outcome_lines,
     payback_table,
-    tables,
     variant_tables,
 )
+from breakeven.render.summary_tables import tables
 from breakeven.report.report import Report
 from breakeven.report.text import Conclusion
 

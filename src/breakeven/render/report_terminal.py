@@ -12,7 +12,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from breakeven.render.escaping import terminal_text
-from breakeven.render.report_tables import NARROW, bottleneck_tables, outcome_lines, tables, variant_tables
+from breakeven.render.how_made import outcome_lines
+from breakeven.render.report_tables import NARROW, bottleneck_tables, variant_tables
+from breakeven.render.summary_tables import tables
 from breakeven.render.table import Table
 from breakeven.render.terminal import section, table_section
 from breakeven.report.comparability import ComparabilityLevel

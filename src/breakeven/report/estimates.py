@@ -95,12 +95,7 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
         floor_sd: the standard deviation between processes of a case's log time, as a calibration measured
             it; it widens the intervals that rest on the rounds of one process.
     """
-    timings: dict[CaseKey, dict[int, CaseResult]] = {}
-    for number, run in enumerate(runs):
-        for case in run.cases.values():
-            if case.key is not None:
-                timings.setdefault(case.key, {})[number] = case
-    timings = {key: _of_one_kind(found) for key, found in timings.items()}
+    timings = timings_of(runs)
     starts, pools = _pools(timings)
     bounds = _bounds(timings)
     cases = [
@@ -115,6 +110,16 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
         case if case.draws.size else _alone(case, found, floor_sd or {})
         for case, found in zip(cases, timings.values(), strict=True)
     ]
+
+
+def timings_of(runs: Sequence[Run]) -> dict[CaseKey, dict[int, CaseResult]]:
+    """Return the timings behind each estimate, by case and by the index of their run."""
+    timings: dict[CaseKey, dict[int, CaseResult]] = {}
+    for number, run in enumerate(runs):
+        for case in run.cases.values():
+            if case.key is not None:
+                timings.setdefault(case.key, {})[number] = case
+    return {key: _of_one_kind(found) for key, found in timings.items()}
 
 
 def seed_of(key: CaseKey) -> int:
