@@ -58,5 +58,5 @@ def test_sections(tmp_path):
 
     shown = to_markdown(found, "1").partition("## Burst and sustained\n\n")[2]
     assert shown.startswith("- On the GPU")
-    assert '<ul id="sustained">' in to_html(found, "1", {}, tmp_path)
+    assert "<summary>Burst and sustained</summary>" in to_html(found, "1", {}, tmp_path)
     assert any(getattr(one, "plain", "").strip() == "Burst and sustained" for one in renderables(found))

@@ -93,6 +93,7 @@ def to_html(
         scope=report.interval_scope(),
         forced=report.forced,
         answer=report.answer,
+        judged=report.judged,
         charts=[figure for name, figure in figures.items() if name.startswith(CHART)],
         figures={name: figure for name, figure in figures.items() if not name.startswith(CHART)},
         anchors=_by_name(report, of_models),
