@@ -22,19 +22,19 @@ from breakeven.report.text import speedup_text, time_text
 
 MACHINE = "machine"
 COLUMNS = {
-    "model": 12.5,
+    "model": 11.75,
     "batch": 4.5,
     "phase": 5,
     "device": 4.75,
     "time": 9.25,
     "rounds": 5.25,
     "speedup": 9.25,
-    "verdict": 5.75,
-    "flags": 5.75,
-    "rate": 8.5,
+    "verdict": 5.5,
+    "flags": 5.5,
+    "rate": 9.5,
     MACHINE: 9,
 }
-"""The columns of the table of cases, with their widths in rem."""
+"""The columns of the table of cases, with their minimum widths on a screen, in rem."""
 
 NUMERIC = {"batch", "time", "rounds", "rate", "speedup"}
 MAX_NAME = 200
