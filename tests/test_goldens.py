@@ -24,7 +24,12 @@ from breakeven.cli import main
 from breakeven.doctor.output import CheckupJson, SelfTestJson
 from breakeven.render.calibrate import CalibrationJson
 from breakeven.render.compare import ComparisonJson
-from breakeven.render.history import HistoryCheckJson
+from breakeven.render.history import (
+    HistoryAcceptJson,
+    HistoryAddJson,
+    HistoryCheckJson,
+    HistoryShowJson,
+)
 from breakeven.render.json_output import json_schema
 from breakeven.render.report_data import ReportJson
 from support.frozen_machine import BUSY, FAILED, HEALTHY, PASSED, UNFIT, freeze, replay
@@ -150,7 +155,10 @@ SCHEMAS = {
     "schema-calibrate.json": CalibrationJson,
     "schema-compare.json": ComparisonJson,
     "schema-doctor.json": CheckupJson,
+    "schema-history-accept.json": HistoryAcceptJson,
+    "schema-history-add.json": HistoryAddJson,
     "schema-history-check.json": HistoryCheckJson,
+    "schema-history-show.json": HistoryShowJson,
     "schema-report.json": ReportJson,
     "schema-doctor-selftest.json": SelfTestJson,
 }

@@ -50,6 +50,8 @@ OTHERS = """\
   `python bench/harness/durations.py`.
 - `coordinator.json`: what measuring in several processes costs beside the cases, made by
   `python bench/harness/coordinator.py`.
+- `pages.json`: what a report takes before and after a change, made by
+  `python bench/harness/pages.py --before PYTHON`.
 - `kills.json`: whether runs that are killed at random moments lose a finished case, made by
   `python bench/harness/kills.py`."""
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from breakeven.errors import UsageError
 
 _MAX_LISTED = 3
 _NARROW, _EXACT = 0.02, 0.001  # widths that whole percentages, or tenths of them, cannot show
+_WIDEST = 1000  # from here on the ends of an interval say nothing
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -98,6 +99,15 @@ def batch(value: float) -> str:
     ('64', '1.6', '512', '8', '10')
     """
     return f"{value:.0f}" if value >= 9.95 or value == round(value) else f"{value:.1f}"
+
+
+def batch_size(size: int) -> str:
+    """Return a measured batch size.
+
+    >>> batch_size(64), batch_size(65536)
+    ('64', '65,536')
+    """
+    return f"{size:,}"
 
 
 def batch_between(low: float | None, high: float | None, smallest: int, largest: int) -> str:
@@ -269,13 +279,17 @@ def percent_range(low: float | None, high: float | None) -> str:
     return f"{_signed(low)} to {_signed(high)}"
 
 
-def signed_percent(ratio: float) -> str:
+def signed_percent(value: float) -> str:
     """Return a ratio as a change in percent with its sign; below 10% with one decimal.
 
-    >>> [signed_percent(ratio) for ratio in (1.083, 1.30, 0.9, 1.0, 2.5)]
-    ['+8.3%', '+30%', '-10%', '+0.0%', '+150%']
+    Changes of tenfold or more, which a percentage does not show, are factors: the ratio is one of times.
+
+    >>> [signed_percent(value) for value in (1.083, 1.30, 0.9, 1.0, 2.5, 25, 1 / 259)]
+    ['+8.3%', '+30%', '-10%', '+0.0%', '+150%', '25.0x slower', '259x faster']
     """
-    part = (ratio - 1) * 100
+    if not 0.1 < value < 10:
+        return f"{ratio(max(value, 1 / value))} {'slower' if value > 1 else 'faster'}"
+    part = (value - 1) * 100
     return f"{part:+.1f}%" if abs(part) < 9.95 else f"{part:+.0f}%"
 
 
@@ -284,8 +298,20 @@ def signed_percent_between(low: float | None, high: float | None) -> str:
 
     >>> signed_percent_between(1.051, 1.11), signed_percent_between(None, None)
     ('[+5.1% to +11%]', '')
+    >>> signed_percent_between(2.8, 59.3), signed_percent_between(0.9, 59.3)
+    ('[2.80x to 59.3x slower]', '[-10% to 59.3x slower]')
+    >>> signed_percent_between(0.05, 0.4), signed_percent_between(1e-9, 4e9)
+    ('[2.50x to 20.0x faster]', '[wider than 1,000x]')
     """
-    return "" if low is None or high is None else f"[{signed_percent(low)} to {signed_percent(high)}]"
+    if low is None or high is None:
+        return ""
+    if high > _WIDEST * low:
+        return f"[wider than {_WIDEST:,}x]"
+    if low > 1 and high >= 10:
+        return f"[{ratio(low)} to {ratio(high)} slower]"
+    if high < 1 and low <= 0.1:
+        return f"[{ratio(1 / high)} to {ratio(1 / low)} faster]"
+    return f"[{signed_percent(low)} to {signed_percent(high)}]"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -317,6 +343,20 @@ def shortened(name: str, limit: int) -> str:
         return text
     tail = 2 * limit // 5
     return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
+
+
+def two_lines(first: str, others: Iterable[str], limit: int = 220) -> tuple[str, ...]:
+    """Return a sentence and, on a second line, those of the others that fit, together at most `limit` long.
+
+    >>> two_lines("One.", ["Two.", "Much too long.", "Three."], 16)
+    ('One.', 'Two. Three.')
+    """
+    first, second = shortened(first, limit), ""
+    for other in others:
+        longer = f"{second} {one_line(other, limit + 1)}".strip()
+        if len(first) + 1 + len(longer) <= limit:
+            second = longer
+    return (first, second) if second else (first,)
 
 
 def _signed(ratio: float) -> str:

@@ -110,7 +110,7 @@ def test_colder_after_a_slower_phase(tmp_path, changed, found):
     assert sorted(after(compared.cases)) == sorted(found)
     if found == [("train", ["step"])]:
         assert {case.key.phase: case.verdict for case in compared.cases}["step"] == "regressed"
-        assert "largest change: mlp forward cpu" in describe(compared).headline
+        assert "largest change: mlp forward cpu" in describe(compared).verdict[0]
         (line,) = describe(compared).changed_phases
         assert line.startswith("mlp on cpu: train +31% at batch 1 width=128, all of it forward; step too")
 
@@ -120,6 +120,6 @@ def test_headline_names_the_phase_that_changed(tmp_path):
     before = levels((1,))
     after = before | {("backward", 1): 0.007, ("step", 1): 0.00145, ("train", 1): 0.01245}
     found = two_sides(tmp_path, before, after, noise=0.001)
-    assert "3 of 5 cases are slower; largest change: mlp backward" in describe(found).headline
+    assert "3 of 5 cases are slower; largest change: mlp backward" in describe(found).verdict[0]
     (one,) = attribute_changes(found.cases)
     assert [phase for phase, _ in one.phases] == ["backward"]

@@ -5,7 +5,7 @@ import pytest
 
 from breakeven.history.accept import accept, merged
 from breakeven.history.check import analyze_history
-from breakeven.history.text import headline, regressions
+from breakeven.history.text import changed_runs, verdict_lines
 from support.histories import add, commit, content, medians, when
 from support.reports import box
 from support.run_files import benchmark
@@ -48,11 +48,15 @@ def test_one_commit_is_one_change(tmp_path):
     assert (phases[0], sorted(phases), number) == ("train", sorted(PHASES), 20)
     assert {change.after.commit for change in found.changes} == {commit(20)}
     assert {change.ago for change in found.changes} == {9}
-    [line] = regressions(found)
-    assert line.startswith(
-        f"commit {commit(20)[:7]} (2026-01-21) made 4 series slower, 9 runs ago: mlp train"
+    [run] = changed_runs(found)
+    assert run.title.startswith(f"commit {commit(20)[:7]} (2026-01-21), 9 runs ago: 4 series slower")
+    assert (run.fails, [item.tracked.series.is_headline for item in run.findings]) == (
+        True,
+        [True, *[False] * 3],
     )
-    assert "1 regression in 4 series;" in headline(found).replace("Regression", "regression")
+    assert verdict_lines(found)[0].startswith(
+        f"Regressed: commit {commit(20)[:7]} (2026-01-21) made 4 series slower: mlp train cpu"
+    )
 
 
 def test_two_commits_are_two_changes(tmp_path):
@@ -159,10 +163,12 @@ def test_newest_run_of_an_accepted_commit(tmp_path):
 def test_newest_run_of_several_series(tmp_path):
     """It is one sentence, `train` first."""
     path = store(tmp_path, moved(n=21, at=20, step=1.5) | {"step": medians(21, 3.0, 20)})
-    [line] = regressions(analyze_history(path))
-    assert line.startswith(
-        f"{commit(20)[:7]} (2026-01-21) is worse than predicted in 4 series: mlp train cpu"
+    found = analyze_history(path)
+    assert verdict_lines(found)[0].startswith(
+        "Regressed: the newest run is worse than predicted in 4 series: mlp train cpu"
     )
+    [run] = changed_runs(found)
+    assert run.title == f"newest run {commit(20)[:7]} (2026-01-21): 4 series worse than predicted (regressed)"
 
 
 def test_places_between_two_changes(tmp_path):
@@ -195,6 +201,6 @@ def test_branch(tmp_path, name, runs):
     found = analyze_history(path, branch=name)
     assert len(found.runs) == runs
     if not runs:
-        assert headline(found) == (
-            "Nothing could be judged: the store has no run of branch no such, only of main."
+        assert verdict_lines(found) == (
+            "Nothing could be judged: the store has no run of branch no such, only of main.",
         )

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from breakeven.compare.text import describe
-from breakeven.render import compare
 from breakeven.render.compare import (
-    MARKDOWN_LENGTH,
     MARKDOWN_ROWS,
     MAX_LINES,
     TERMINAL_ROWS,
@@ -22,6 +21,7 @@ from breakeven.render.compare import (
     worst_first,
 )
 from breakeven.render.json_output import json_schema
+from breakeven.render.markdown import MAX_LENGTH
 from support.comparisons import PHASES, compared, levels, machine, side, two_sides
 from support.run_files import write
 
@@ -59,7 +59,7 @@ def test_json_without_a_shift(tmp_path, times, runs, bounds):
 
 def test_terminal_rows(tmp_path):
     """The least serious cases are cut, and counted."""
-    found = two_sides(tmp_path, levels(range(1, 7)), levels(range(1, 7)), runs=2)
+    found = two_sides(tmp_path, levels(range(1, 7)), levels(range(1, 7)), runs=1)
     lines = in_terminal(found).splitlines()
     assert f"... and {30 - TERMINAL_ROWS} more rows, all in --format json" in lines
 
@@ -112,21 +112,16 @@ def test_long_lists(tmp_path):
     assert f" - and {len(warnings) - MAX_LINES} more, all in --format json\n" in in_terminal(found)
 
 
-def test_markdown_is_cut(found, monkeypatch):
-    """It stays below the length that GitHub allows, cut at the end of a line, with a note."""
-    monkeypatch.setattr(compare, "MARKDOWN_LENGTH", 1500)
-    text = to_markdown(found, "1.0")
-    assert 1000 < len(text) <= 1500
-    assert text.startswith("**Regressed: ")
-    assert text.split("\n\n(cut here")[0].endswith("|")
-
-
 def test_markdown_of_endless_names(tmp_path):
     """Names and facts without end stay below the length, too."""
-    box = machine(**{f"fact{i}": "x" * 500 for i in range(2000)})
+    box = machine(**{f"fact{i}": "|" * 500 for i in range(2000)})
     before = {(phase, b): b for phase in PHASES for b in range(1, 40)}
     found = two_sides(tmp_path, before, before, runs=2, workload="|" * 50_000, machine_info=box)
-    assert len(to_markdown(found, "1.0")) <= MARKDOWN_LENGTH
+    text = to_markdown(found, "1.0")
+    assert len(text) <= MAX_LENGTH
+    assert text.startswith("**No regressions in 195 of 195 cases")
+    assert text.endswith("left out; the JSON has everything)\n")
+    assert text.count("<details>") == text.count("</details>") == 1
 
 
 def test_hostile_name(tmp_path):
@@ -134,6 +129,34 @@ def test_hostile_name(tmp_path):
     found = two_sides(tmp_path, levels(), levels(), workload=HOSTILE)
     shown, markdown = in_terminal(found), to_markdown(found, "1.0")
     assert "\x1b" not in shown
-    assert "<script>" not in markdown
+    page = MarkdownIt().enable("table").render(markdown)
+    assert "<script" not in page
+    assert page.count("<pre>") == 1
     assert all(len(line) - line.count("\\|") * 2 < 400 for line in markdown.splitlines())
     jsonschema.validate(json.loads(to_json(found)), json_schema(ComparisonJson))
+
+
+def test_terminal_is_verdict_first(tmp_path):
+    """Then the dots of the worst cases, and below them the table of those that are not unchanged."""
+    after = {key: t for key, t in levels(slower=["backward"], by=1.4).items() if key != ("step", 1)}
+    found = compared(side(tmp_path, "a", levels()), side(tmp_path, "b", after, first=1))
+    lines = [line.rstrip() for line in in_terminal(found).splitlines()]
+    assert " ".join(lines[:2]).startswith("Regressed: 4 of 9 cases are slower; largest change: mlp backward")
+    table = lines.index("Cases")
+    dots = [line.split(" cpu ")[0] for line in lines[:table] if "│" in line or "·" in line[40:]]
+    rows = [line.split(" cpu ")[0].strip() for line in lines[table:] if line.startswith(" mlp")]
+    assert rows == ["mlp backward"] * 2 + ["mlp train"] * 2 + ["mlp step"]
+    assert dots[-10:-5] == rows
+    assert "5 other cases unchanged" in lines
+    assert "What changed" not in lines  # the verdict has it
+    assert lines[-1].startswith("judged 9 of 10, 1 missing; common shift of all cases: ")
+    assert max(map(len, lines)) <= 100
+
+
+def test_marks(tmp_path):
+    """Changed, undecided and unchanged cases differ also without color."""
+    found = two_sides(tmp_path, levels(), levels(slower=["backward"], by=1.4))
+    shown = in_terminal(found)
+    assert (shown.count("●"), shown.count("○")) == (5, 0)  # one of them in the legend
+    single = in_terminal(two_sides(tmp_path, levels(), levels(), runs=1))
+    assert (single.count("●"), single.count("○")) == (0, 11)

@@ -211,7 +211,7 @@ def test_sections(tmp_path):
     text = html(report(tmp_path / "one", affine_run(GPU, phases=("forward", "train"))))
     ids = re.findall(r'<section id="([\w-]+)"', text)
     assert [one for one in ids if one != "map"] == [
-        "answer", "break-even", "times", "phases", "machines", "quantities", "all-cases",
+        "answer", "break-even", "speedup", "phases", "machines", "quantities", "all-cases",
     ]  # fmt: skip
     assert text.count("<h2") == len(ids)
     assert not re.search("<h[3-6]", text)

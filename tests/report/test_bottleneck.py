@@ -1,10 +1,15 @@
 """What bounds a training step on an accelerator, and how far its time is flat."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from breakeven.render.report_tables import bottleneck_tables
-from breakeven.report.bound import Bound, kind_of
+from breakeven.report.bottleneck import launch_bound
+from breakeven.report.bound import Bound, Spread, Step, bounds_along
+from breakeven.report.report import analyze
+from breakeven.runs import reader
 from support.reports import box, only, report
 from support.run_files import benchmark, noisy, run
 
@@ -152,17 +157,16 @@ def test_a_queueing_that_cannot_be_is_not_used(tmp_path, value):
         ((10.0, 5.1, 5.0), Bound.COPY, 0.02),
         ((10.0, 10.0, 5.0), Bound.COPY, 1.0),
         ((10.0, 10.0, 4.99), Bound.LAUNCH, 1.0),
-        (
-            (1.0, 1.5, 0.0),
-            Bound.LAUNCH,
-            1.0,
-        ),  # the two are timed in different rounds, so noise may reverse them
-        ((1.0, 2.0, 1.5), Bound.COPY, 0.0),
+        ((1.0, 1.5, 0.0), Bound.LAUNCH, 1.0),  # the two are timed in different rounds, so noise reverses them
+        ((1.0, 2.0, 1.5), Bound.COPY, 1.0),
     ],
 )
-def test_kind_of(times, kind, share):
-    """By the step, its queueing, and the copy within that."""
-    assert kind_of(*times) == (kind, pytest.approx(share))
+def test_one_step(times, kind, share):
+    """By the step, its queueing with the copy, and the copy."""
+    train_s, queued_s, copy_s = times
+    step = Step(Spread(*[train_s] * 3), Spread(*[queued_s - copy_s] * 3), copy_s)
+    found, spread = only(bounds_along([step]))
+    assert (found, spread) == (kind, (pytest.approx(share),) * 3)
 
 
 @pytest.mark.parametrize(
@@ -171,16 +175,142 @@ def test_kind_of(times, kind, share):
         ({1: (1.0, 0.9), 64: (1.0,), 512: (1.0, 0.9)}, (Bound.LAUNCH, Bound.UNMEASURED, Bound.LAUNCH)),
         ({512: (9.0, 0.9), 1: (1.0, 0.9)}, (Bound.LAUNCH, Bound.COMPUTE)),
         ({1: (0.03, 0.028), 64: (0.3, 0.27), 4096: (30.0, 0.028)},
-         (Bound.LAUNCH, Bound.UNDECIDED, Bound.COMPUTE)),
-        ({1: (0.03, 0.028), 64: (0.3, 0.18)}, (Bound.LAUNCH, Bound.UNDECIDED)),
-        ({1: (1.0, 0.9), 64: (2.0, 1.8)}, (Bound.LAUNCH, Bound.LAUNCH)),
+         (Bound.LAUNCH, Bound.COMPUTE, Bound.COMPUTE)),
+        ({1: (1.0, 0.9), 64: (1.0, 1.79), 512: (1.8, 1.0)}, (Bound.LAUNCH, Bound.LAUNCH, Bound.MIXED)),
+        ({1: (1.0, 0.9), 64: (2.0, 1.81)}, (Bound.LAUNCH, Bound.COMPUTE)),
+        ({1: (1.0, 0.9), 64: (2.0, 1.79)}, (Bound.LAUNCH, Bound.MIXED)),
         ({1: (1.0, 0.9)}, (Bound.LAUNCH,)),
+        ({1: (1.5, 0.9), 64: (1.0, 0.9), 512: (2.0, 0.9)}, (Bound.LAUNCH, Bound.LAUNCH, Bound.COMPUTE)),
+        ({1: (1.0, 0.9), 64: (3.0, 2.5, 1.6), 512: (5.0, 2.9, 2.0)},
+         (Bound.LAUNCH, Bound.MIXED, Bound.COMPUTE)),
+        ({1: (1.0, 0.9), 64: (3.0, 2.5, 1.6), 512: (5.0, 3.9, 3.0)}, (Bound.LAUNCH, Bound.COPY, Bound.COPY)),
     ],
-    ids=["unmeasured", "order of the file", "waiting", "mixed and waiting", "twice the minimum", "one batch"],
+    ids=["unmeasured", "order of the file", "waiting", "median", "twice the minimum", "less than twice",
+         "one batch", "slow host", "copy at 64 only", "copy"],
 )  # fmt: skip
-def test_kinds(tmp_path, steps, kinds):
-    """Queueing that grows with the batch size is waiting: a step that reads its loss occupies the host."""
+def test_kinds_along_batch_sizes(tmp_path, steps, kinds):
+    """Queueing takes the same time at every batch size, unless the host waits; shares are monotonic."""
     assert tuple(cell.kind for cell in only(line_of(tmp_path, steps).bottlenecks).cells) == kinds
+
+
+def test_pooled_interval():
+    """Of four batch sizes the queueing is known twice as well as of one."""
+    train_s, queueing_s = Spread(9.0, 10.0, 12.0), Spread(4.0, 6.0, 7.0)
+    alone = bounds_along([Step(train_s, queueing_s, 0.0)])
+    assert alone == [(Bound.UNDECIDED, pytest.approx((4 / 12, 0.6, 7 / 9)))]
+    four = bounds_along([Step(train_s, queueing_s, 0.0)] * 4)
+    assert four == [(Bound.UNDECIDED, pytest.approx((5 / 12, 0.6, 6.5 / 9)))] * 4
+
+
+ORDER = {Bound.LAUNCH: 0, Bound.MIXED: 1, Bound.COMPUTE: 2, Bound.COPY: 3}
+
+
+def is_ordered(kinds):
+    """Whether each kind is one stretch, in order, with at most one undecided stretch between two kinds."""
+    places = [ORDER.get(kind) for kind in kinds]
+    stretches = [place for i, place in enumerate(places) if i == 0 or place != places[i - 1]]
+    known = [place for place in stretches if place is not None]
+    return known == sorted(set(known))
+
+
+def test_order_of_kinds():
+    """Whatever the times are, even those that contradict each other."""
+    rng = np.random.default_rng(3)
+    seen = set()
+    for _ in range(2000):
+        steps = []
+        for batch in range(rng.integers(1, 7)):
+            train_s, queueing_s, copy_s = rng.lognormal((0.7 * batch, 0, 0.9 * batch - 3), 0.5)
+            wide = np.exp(rng.exponential(0.1, 4))
+            steps.append(
+                Step(
+                    Spread(train_s / wide[0], train_s, train_s * wide[1]),
+                    Spread(queueing_s / wide[2], queueing_s, queueing_s * wide[3]),
+                    copy_s,
+                )
+            )
+        found = bounds_along(steps)
+        kinds = [kind for kind, _ in found]
+        seen |= {*kinds}
+        assert is_ordered(kinds)
+        assert all(0 <= low <= middle <= high <= 1 for _, (low, middle, high) in found)
+    assert seen == {*ORDER, Bound.UNDECIDED}
+
+
+def test_affine_device():
+    """The host queues for 1 s, the device takes 0.05 s per example: the kinds change at 25 and 40."""
+    rng = np.random.default_rng(5)
+    batches = (1, 4, 10, 16, 24, 28, 36, 44, 64, 256)
+    steps = []
+    for batch in batches:
+        median_s = max(1.0, 0.05 * batch) * rng.uniform(0.99, 1.01)
+        queued_s = rng.uniform(0.97, 1.03) if batch < 64 else 0.05 * batch  # there the queue is full
+        steps.append(
+            Step(
+                Spread(0.98 * median_s, median_s, 1.02 * median_s),
+                Spread(0.95 * queued_s, queued_s, 1.05 * queued_s),
+                0.0,
+            )
+        )
+    kinds = dict(zip(batches, (kind for kind, _ in bounds_along(steps)), strict=True))
+    assert [kinds[batch] for batch in (1, 4, 10, 16, 24)] == [Bound.LAUNCH] * 5
+    assert [kinds[batch] for batch in (28, 36)] == [Bound.MIXED] * 2
+    assert [kinds[batch] for batch in (44, 64, 256)] == [Bound.COMPUTE] * 3
+
+
+def variant(train_s, batch=64, enqueue_s=0.9, device="cuda", **axes):
+    """A step of a model with switches; a switch that is on was captured or compiled."""
+    axes = {"compile": False, "cuda_graph": False, "dtype": "float32", **axes}
+    facts = {"enqueue_s": enqueue_s}
+    facts |= {"capture_s": 0.2} if axes["cuda_graph"] else {}
+    facts |= {"compile_s": 7.0} if axes["compile"] else {}
+    return benchmark([train_s, train_s * 1.01] * 5, device=device, batch_size=batch, axes=axes, **facts)
+
+
+@pytest.mark.parametrize(
+    ("rows", "remedy"),
+    [
+        ([], None),
+        ([variant(0.2, cuda_graph=True)], ("cuda_graph=True", 64, 5.0)),
+        ([variant(0.5, compile=True), variant(0.2, cuda_graph=True)], ("cuda_graph=True", 64, 5.0)),
+        ([variant(0.199, compile=True, cuda_graph=True), variant(0.2, cuda_graph=True)],
+         ("cuda_graph=True", 64, 5.0)),
+        ([variant(0.1, compile=True, cuda_graph=True), variant(0.2, cuda_graph=True)],
+         ("compile=True cuda_graph=True", 64, 10.0)),
+        ([variant(0.25, 1, cuda_graph=True), variant(0.5, cuda_graph=True)], ("cuda_graph=True", 1, 4.0)),
+        ([variant(1.5, cuda_graph=True)], None),
+        ([variant(0.1, dtype="bfloat16")], None),
+        ([variant(0.1, cuda_graph=True, dtype="bfloat16"), variant(0.5, cuda_graph=True)],
+         ("cuda_graph=True", 64, 2.0)),
+        ([variant(0.1, 512, cuda_graph=True)], None),
+        ([variant(9.0, device="cpu"), variant(0.9, device="cpu", compile=True)], None),
+    ],
+    ids=["none", "graph", "fastest", "fewest changes", "both", "best batch size", "slower",
+         "not launches", "lower precision", "compute-bound", "another device"],
+)  # fmt: skip
+def test_remedy(tmp_path, rows, remedy):
+    plain = [variant(1.0, 1), variant(1.0), variant(9.0, 512)]
+    found = report(tmp_path, run([*plain, *rows]))
+    bound = launch_bound(found.bottlenecks, found.variants)
+    plain_axes = "compile=False cuda_graph=False dtype=float32"
+    row = only(row for row in bound if row.line.model.axes.text == plain_axes)
+    assert (row.low, row.high) == (1, 64)
+    best = row.remedy
+    assert remedy == (best and (best.name, best.row.batch_size, pytest.approx(best.row.speedup)))
+
+
+RESULTS = Path(__file__).parents[2] / "results" / "h100-16core"
+
+
+def test_committed_runs():
+    """On a host that varies by a quarter, no model of a real run changes its kind back and forth."""
+    runs = reader.read([RESULTS / "run.json", RESULTS / "large.json"])
+    found = {str(row.line.model.label()): row for row in analyze(runs).bottlenecks}
+    assert len(found) == 15
+    assert all(is_ordered([cell.kind for cell in row.cells]) for row in found.values())
+    kinds = [cell.kind for row in found.values() for cell in row.cells]
+    assert sum(kind is Bound.UNDECIDED for kind in kinds) == 13
+    assert sum(kind is Bound.LAUNCH for kind in kinds) == 37
 
 
 def test_several_machines(tmp_path):

@@ -214,19 +214,6 @@ def test_break_even_within_2_percent(tmp_path, speedups, status, bracket):
         assert (abs(speedups[-1] - 1) < 0.02) == ("within 2%" in headline)
 
 
-def test_between(tmp_path):
-    """Between measured batch sizes the times are straight lines, and none crosses a hole."""
-    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, batches=[1, 64, 512], noise=0)
-    line = only(report(tmp_path / "a", content).break_evens)
-    assert line.between
-    for batch, speedup in line.between:
-        assert speedup == pytest.approx((1 + batch) / (33 + 0.2 * batch))
-    content["breakeven"] = {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=100)]}
-    cut = only(report(tmp_path / "b", content).break_evens)
-    assert all(batch < 64 for batch, _ in cut.between)
-    assert cut.between == line.between[: len(cut.between)]
-
-
 @pytest.mark.parametrize(
     ("cpu", "cuda", "found", "flags"),
     [

@@ -225,11 +225,12 @@ def _run_show(arguments: argparse.Namespace) -> int:
 
         sys.stdout.write(show_json(history))
     else:
+        from breakeven.render.history import show_renderables
         from breakeven.render.history_page import write_page
 
         with status("drawing the series"):
             page = write_page(history, arguments.output or arguments.store / "page", version())
-        print(f"the page: {page}")
+        show(show_renderables(history, page))
     return _print_errors(history.damaged) or (OK if history.judged else NOT_JUDGED)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from breakeven import format as fmt
 from breakeven.compare import reliability
 from breakeven.compare.common_shift import Shift
-from breakeven.compare.comparison import UNLIKE_STEPS, CaseComparison, Comparison
+from breakeven.compare.comparison import CaseComparison, Comparison
 from breakeven.compare.noise_floor import NoiseFloor
 from breakeven.compare.phase_attribution import PhaseAttribution, attribute_changes
+from breakeven.compare.verdict_text import shift_text, verdict_lines
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
@@ -31,23 +31,29 @@ _NOT_JUDGED = (Verdict.INCONCLUSIVE, Verdict.MISSING, Verdict.ERROR, Verdict.NEW
 class ComparisonText:
     """A comparison as text, not escaped.
 
-    `headline` is the verdict, `coverage` how many cases were judged and what all share, `changed_phases` one
-    line for each change and its cause, `warnings` what limits the verdict, the most serious first.
+    `verdict` is one or two lines, `coverage` how many cases were judged and what all share, `changed_phases`
+    one line for each change and its cause, `warnings` what limits the verdict, the most serious first.
     """
 
-    headline: str
+    verdict: tuple[str, ...]
     coverage: str
     changed_phases: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def other_phases(self) -> tuple[str, ...]:
+        """The changed phases that the verdict does not mention."""
+        return tuple(line for line in self.changed_phases if line not in self.verdict[-1])
 
 
 def describe(found: Comparison) -> ComparisonText:
     """Return the comparison as text."""
     attributions = attribute_changes(found.cases)
+    causes = _attribution_texts(attributions)
     return ComparisonText(
-        _headline(found, {case.case for one in attributions for case in one.after}),
+        verdict_lines(found, {case.case for one in attributions for case in one.after}, causes),
         "; ".join(filter(None, (_coverage(found), _shift_text(found.common_shift)))),
-        tuple(_attribution_texts(attributions)),
+        tuple(causes),
         (
             *_machine_warnings(found),
             *_shift_warnings(found),
@@ -63,59 +69,6 @@ def describe(found: Comparison) -> ComparisonText:
     )
 
 
-def _headline(found: Comparison, after: Collection[str]) -> str:
-    """Return the verdict; the cases of `after` changed only as another one did."""
-    if found.verdict == Verdict.REGRESSED:
-        return f"Regressed: {_largest_change(found, 'slower', after)}."
-    if found.verdict == Verdict.IMPROVED:
-        return f"Improved: {_largest_change(found, 'faster', after)}; no case is slower."
-    if found.verdict == Verdict.UNCHANGED:
-        shift = reliability.uniform_shift(found)
-        together = f"; but all cases together changed by {_change(shift)}" if shift else ""
-        return (
-            f"Unchanged: {fmt.plural(found.counts[found.verdict], 'case')}, none slower or faster by more "
-            f"than {fmt.percent(found.threshold)} at a false discovery rate of 5%{together}."
-        )
-    return f"Inconclusive: {_why_inconclusive(found)}."
-
-
-def _largest_change(found: Comparison, word: str, after: Collection[str]) -> str:
-    changed = found.with_verdict(found.verdict)
-    largest = max(changed, key=lambda case: (case.case not in after, abs(math.log(case.ratio or 1.0))))
-    change = one_line(largest.case)
-    if largest.ratio is not None:
-        interval = fmt.signed_percent_between(largest.low, largest.high)
-        change = f"{change}, {fmt.signed_percent(largest.ratio)} {interval}".strip()
-    of = fmt.plural(len(found.judged), "case")
-    if len(changed) == 1:
-        return f"1 of {of} is {word}: {change}"
-    return f"{len(changed)} of {of} are {word}; largest change: {change}"
-
-
-def _why_inconclusive(found: Comparison) -> str:
-    if found.only_new:
-        return "the baseline has no cases, so there is nothing to compare the candidate with"
-    if not found.judged:
-        return "no case was timed on both sides"
-    if found.changed_machines:
-        return f"the machine changed, as the canary on {fmt.listed(found.changed_machines)} shows"
-    of = fmt.plural(len(found.judged), "case")
-    texts = {
-        "": f"cannot be distinguished from noise within ±{fmt.percent(found.resolution)}",
-        UNLIKE_STEPS: "waited after each step in some runs only",
-    }
-    once = (
-        "timed in one run per side: only alternating runs (breakeven ab) decide, or a noise floor (breakeven "
-        "calibrate)"
-    )
-    untested = {case.case for case in reliability.untested(found)}
-    reasons = grouped(
-        (once if case.case in untested else texts.get(case.reason, case.reason), case)
-        for case in found.with_verdict(Verdict.INCONCLUSIVE)
-    )
-    return " and ".join(f"{len(cases)} of {of} {text}" for text, cases in sorted(reasons.items()))
-
-
 def _coverage(found: Comparison) -> str:
     """Return how many of the baseline's cases were judged, and why the others were not."""
     counts = found.counts
@@ -128,12 +81,7 @@ def _shift_text(shift: Shift | None) -> str:
     if shift is None:
         return ""
     unknown = " (no interval: one run per side)" if shift.low is None else ""
-    return f"common shift of all cases: {_change(shift)}{unknown}"
-
-
-def _change(shift: Shift) -> str:
-    low, high = (None if bound is None else math.exp(bound) for bound in (shift.low, shift.high))
-    return f"{fmt.signed_percent(math.exp(shift.log_ratio))} {fmt.signed_percent_between(low, high)}".strip()
+    return f"common shift of all cases: {shift_text(shift)}{unknown}"
 
 
 def _attribution_texts(attributions: Iterable[PhaseAttribution]) -> list[str]:
@@ -204,8 +152,8 @@ def _shift_warnings(found: Comparison) -> Iterator[str]:
     shift = reliability.uniform_shift(found)
     if shift is not None:
         yield (
-            f"no single case is slower or faster, but all cases together changed by {_change(shift)}: more "
-            "runs per side would show which cases did"
+            f"no single case is slower or faster, but all cases together changed by {shift_text(shift)}: "
+            "more runs per side would show which cases did"
         )
 
 

@@ -11,13 +11,14 @@ from msgspec import Meta
 
 from breakeven.case import SCHEMA
 from breakeven.compare.noise_floor import POWER, Detectable, NoiseFloor, noise_levels
-from breakeven.format import percent, plural
+from breakeven.format import percent, plural, two_lines
 from breakeven.render.escaping import terminal_text
 from breakeven.render.json_output import Amount, Batch, JsonOutput, Version, json_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+NONE = "none"
 MAX_SLOWDOWN = 10.0
 """A larger one is shown as "none": nothing useful can be detected."""
 
@@ -61,11 +62,7 @@ def renderables(
 
     from breakeven.render import terminal
 
-    typical, noisy = noise_levels(floor)
-    yield Text(
-        f"{plural(len(floor.medians_s), 'case')} in {floor.runs} runs: times vary between runs by "
-        f"{percent(typical)} in the median case, and by {percent(noisy)} or more in one case in ten"
-    )
+    yield from terminal.verdict(verdict_lines(floor, detectable))
     yield Text(f"\nThe smallest slowdown detected with {percent(POWER)} probability", style="bold")
     for row in detectable:
         yield Text(
@@ -79,6 +76,22 @@ def renderables(
             f"stored in {path} for the machine class {floor.class_id}; `breakeven compare` judges one run "
             "per side by it"
         )
+    )
+
+
+def verdict_lines(floor: NoiseFloor, detectable: Sequence[Detectable]) -> tuple[str, ...]:
+    """Return what the fewest runs per side detect, and the noise: at most two lines and 220 characters."""
+    typical, noisy = noise_levels(floor)
+    fewest = min(detectable, key=lambda row: row.runs)
+    found, runs = _slowdown(fewest.typical), plural(fewest.runs, "run")
+    verb = "shows" if fewest.runs == 1 else "show"
+    return two_lines(
+        f"{runs} per side {verb} {'no slowdown' if found == NONE else f'slowdowns from {found}'} in the "
+        "median case.",
+        [
+            f"Times vary between runs by {percent(typical)} in the median case, and by {percent(noisy)} or "
+            f"more in one case in ten ({plural(len(floor.medians_s), 'case')}, {floor.runs} runs)."
+        ],
     )
 
 
@@ -99,7 +112,7 @@ def to_json(floor: NoiseFloor, detectable: Sequence[Detectable], path: Path, war
 
 
 def _slowdown(change: float) -> str:
-    return f"+{percent(change)}" if change < MAX_SLOWDOWN else "none"
+    return f"+{percent(change)}" if change < MAX_SLOWDOWN else NONE
 
 
 def _finite(value: float) -> float | None:

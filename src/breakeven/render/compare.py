@@ -13,9 +13,10 @@ from breakeven.case import SCHEMA
 from breakeven.compare.common_shift import Shift
 from breakeven.compare.comparison import CaseComparison, Comparison
 from breakeven.compare.text import describe
-from breakeven.render.escaping import markdown_text, terminal_text
+from breakeven.render.dot_plot import CHANGED, UNCHANGED, UNDECIDED, Dot
+from breakeven.render.escaping import markdown_text
 from breakeven.render.json_output import Count, JsonOutput, Judged, Ratio, Share, Version, json_text
-from breakeven.render.markdown import bullets, markdown_table, section
+from breakeven.render.markdown import bullets, document, folded, markdown_table, plot, section, verdict
 from breakeven.render.table import Table
 from breakeven.runs.schema import Run
 from breakeven.stats.verdict import Verdict
@@ -23,10 +24,10 @@ from breakeven.stats.verdict import Verdict
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TERMINAL_ROWS = 24
+TERMINAL_ROWS = 16
 MARKDOWN_ROWS = 12
-MARKDOWN_LENGTH = 60_000
-"""Fewer characters than GitHub allows in a comment."""
+MAX_NAME = 120
+"""The middle of longer names is omitted; JSON has them in full."""
 
 MAX_FACTS = 60
 MAX_LINES = 12
@@ -43,6 +44,8 @@ WORST_FIRST = (
     Verdict.NEW,
     Verdict.UNCHANGED,
 )
+
+TITLE = "Candidate's time / the baseline's, worst first"
 
 _IN_JSON = "all in --format json"
 
@@ -84,38 +87,42 @@ class ComparisonJson(JsonOutput):
 
 
 def renderables(found: Comparison) -> Iterator[RenderableType]:
-    """Yield the worst cases, the changed phases, the warnings and the verdict, within 100 columns."""
+    """Yield the verdict, the plot and the table of the worst cases, and what limits them, in 100 columns."""
     from rich.text import Text
 
     from breakeven.render import terminal
 
     text = describe(found)
-    table = case_table(found, TERMINAL_ROWS)
-    if table.rows:
+    yield from terminal.verdict(text.verdict)
+    ordered = worst_first(found.cases)
+    notable = [case for case in ordered if case.verdict != Verdict.UNCHANGED]
+    yield from terminal.plot(TITLE, _dots(ordered[: max(MARKDOWN_ROWS, min(len(notable), TERMINAL_ROWS))]))
+    if notable:
+        # The plot has the changes of the same cases.
+        table = case_table(notable, TERMINAL_ROWS).without("change").without("95% interval")
+        yield Text()
         yield from terminal.table_section(table, _IN_JSON)
-    yield from terminal.section("What changed", text.changed_phases, _IN_JSON)
+        if unchanged := found.counts[Verdict.UNCHANGED]:
+            yield Text(f"{fmt.plural(unchanged, 'other case')} unchanged")
+    yield from terminal.section("What changed", text.other_phases, _IN_JSON)
     yield from terminal.section("Warnings", text.warnings, _IN_JSON)
-    yield Text()
-    yield Text(text.coverage)
-    yield Text(terminal_text(text.headline), style="bold")
+    yield Text(f"\n{text.coverage}")
 
 
 def to_markdown(found: Comparison, version: str) -> str:
     """Return the comparison for a pull request: at most 12 rows and 60,000 characters."""
     text = describe(found)
-    table = case_table(found, MARKDOWN_ROWS)
+    ordered = worst_first(found.cases)
     parts = [
-        f"**{markdown_text(text.headline)}**",
-        *section("What changed", text.changed_phases, MAX_LINES, "in the JSON"),
-        *([markdown_table(table, rest="more cases are in the JSON (`--format json`)")] if table.rows else []),
+        *verdict(text.verdict),
+        *plot(TITLE, _dots(ordered[:MARKDOWN_ROWS])),
+        *section("What changed", text.other_phases, MAX_LINES, "in the JSON", level=3),
+        *_folded_table(found, ordered),
         markdown_text(text.coverage),
-        *section("Warnings", text.warnings, MAX_LINES, "in the JSON"),
+        *section("Warnings", text.warnings, MAX_LINES, "in the JSON", level=3),
+        folded("Machine and runs", bullets(_facts(found, version))),
     ]
-    whole = "\n\n".join([*parts, _details(found, version)]) + "\n"
-    if len(whole) <= MARKDOWN_LENGTH:
-        return whole
-    cut = "\n\n(cut here; the JSON has everything)\n"
-    return "\n\n".join(parts)[: MARKDOWN_LENGTH - len(cut)].rsplit("\n", 1)[0] + cut
+    return document(parts)
 
 
 def to_json(found: Comparison) -> str:
@@ -142,17 +149,40 @@ def worst_first(cases: Sequence[CaseComparison]) -> list[CaseComparison]:
     return sorted(cases, key=order)
 
 
-def case_table(found: Comparison, limit: int) -> Table:
-    """Return the worst cases, at most `limit` of them."""
-    ordered = worst_first(found.cases)
+def case_table(ordered: Sequence[CaseComparison], limit: int) -> Table:
+    """Return a table of the first cases, at most `limit` of them."""
     rows = tuple(_row(case) for case in ordered[:limit])
-    cut = max(0, len(ordered) - limit)
-    return Table("Baseline against candidate", COLUMNS, rows, cut, words=("case", "verdict"))
+    return Table("Cases", COLUMNS, rows, max(0, len(ordered) - limit), words=("case", "verdict"))
+
+
+def _dots(cases: Sequence[CaseComparison]) -> list[Dot]:
+    return [Dot(case.case, case.ratio, case.low, case.high, _dot_text(case), _mark(case)) for case in cases]
+
+
+def _dot_text(case: CaseComparison) -> str:
+    if case.ratio is None:
+        return case.verdict
+    return f"{fmt.signed_percent(case.ratio)} {fmt.signed_percent_between(case.low, case.high)}".strip()
+
+
+def _mark(case: CaseComparison) -> str:
+    if case.verdict == Verdict.INCONCLUSIVE:
+        return UNDECIDED
+    return UNCHANGED if case.verdict == Verdict.UNCHANGED else CHANGED
+
+
+def _folded_table(found: Comparison, ordered: Sequence[CaseComparison]) -> list[str]:
+    if not ordered:
+        return []
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items() if count)
+    table = case_table(ordered, MARKDOWN_ROWS)
+    rows = markdown_table(table, None, "more cases are in the JSON (`--format json`)")
+    return [folded(f"{fmt.plural(len(ordered), 'case')}: {counts}", rows)]
 
 
 def _row(case: CaseComparison) -> tuple[str, ...]:
     return (
-        case.case,
+        fmt.shortened(case.case, MAX_NAME),
         fmt.seconds(case.baseline_s),
         fmt.seconds(case.candidate_s),
         "" if case.ratio is None else fmt.signed_percent(case.ratio),
@@ -179,11 +209,11 @@ def _exp(value: float | None) -> float | None:
     return None if value is None or abs(value) > 700 else math.exp(value)
 
 
-def _details(found: Comparison, version: str) -> str:
-    """Return which runs were compared, and on what machine, in a folded section."""
+def _facts(found: Comparison, version: str) -> list[str]:
+    """Return which runs were compared, and on what machine."""
     machine = found.candidate[-1].machine
     facts = [f"{name}: {value}" for name, value in machine.facts.items() if value is not None]
-    lines = [
+    return [
         f"baseline: {_runs(found.baseline)}",
         f"candidate: {_runs(found.candidate)}",
         f"machine: {machine.label}",
@@ -192,7 +222,6 @@ def _details(found: Comparison, version: str) -> str:
         f"breakeven {version}; threshold {fmt.percent(found.threshold)}, "
         f"resolution {fmt.percent(found.resolution)}, false discovery rate 5%, intervals 95%",
     ]
-    return f"<details><summary>Machine and runs</summary>\n\n{bullets(lines)}\n\n</details>"
 
 
 def _runs(runs: Sequence[Run]) -> str:

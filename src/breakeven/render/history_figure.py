@@ -17,12 +17,12 @@ from breakeven.history.query import StoredRun
 from breakeven.history.series import Quantity
 from breakeven.render.figures.style import GRID, INK, PAPER, SMALL, drawing
 
-WIDTH, HEIGHT = 4.8, 1.8
+WIDTH, HEIGHT = 3.6, 1.6
 MAX_MARKERS = 200
 """Longer series are drawn as a thin line: markers would overlap, and be most of a page's bytes."""
 
 _SERIES, _CHANGE, _EXPECTED = "#0072B2", "#D55E00", "#009E73"
-_LABEL = 0.16  # of the axis' width: a commit's label and the gap to the next
+_LABEL = 0.2  # of the axis' width: a commit's label and the gap to the next
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def figure_of(drawn: Drawn) -> Figure:
         ax = figure.subplots()
         _draw_points(ax, drawn)
         _draw_levels(ax, drawn)
-        _draw_expected(ax, drawn)
         _label_axes(ax, drawn)
+        _draw_expected(ax, drawn)  # after the y range is that of the data, which the band does not widen
         _draw_changes(ax, drawn)
         return figure
 
@@ -58,7 +58,7 @@ def value_words(quantity: str) -> Callable[[float], str]:
 def _draw_points(ax: Axes, drawn: Drawn) -> None:
     values = drawn.tracked.series.values
     thin: Any = {"linewidth": 0.5, "alpha": 0.8}
-    dots: Any = {"linestyle": "", "marker": "o", "markersize": 2.6, "clip_on": False}
+    dots: Any = {"linestyle": "", "marker": "o", "markersize": 3, "clip_on": False}
     ax.plot(range(len(values)), values, color=_SERIES, **(thin if len(values) > MAX_MARKERS else dots))
 
 
@@ -76,9 +76,10 @@ def _draw_expected(ax: Axes, drawn: Drawn) -> None:
     at, value = len(drawn.tracked.series.values) - 1, float(drawn.tracked.series.values[-1])
     expected = value / verdict.ratio
     ends = [expected * verdict.low, expected * verdict.high]
-    ax.plot([at, at], ends, color=_EXPECTED, linewidth=3, alpha=0.45, zorder=1, clip_on=False)
+    ax.plot([at, at], ends, color=_EXPECTED, linewidth=3, alpha=0.45, zorder=1, scaley=False)
     if verdict.verdict in ("regressed", "improved"):
-        ax.plot(at, value, color=_CHANGE, marker="o", markersize=6, markerfacecolor=PAPER, zorder=5)
+        style: Any = {"marker": "o", "markersize": 6, "markerfacecolor": PAPER, "clip_on": False}
+        ax.plot(at, value, color=_CHANGE, zorder=5, **style)
 
 
 def _draw_changes(ax: Axes, drawn: Drawn) -> None:

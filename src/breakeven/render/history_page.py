@@ -15,8 +15,15 @@ from breakeven import format as fmt
 from breakeven.errors import UsageError
 from breakeven.files import write_whole
 from breakeven.grouping import grouped
-from breakeven.history.check import ChangePoint, History, Newest
-from breakeven.history.text import MAX_NAME, coverage, describe_series, headline
+from breakeven.history.check import History
+from breakeven.history.text import (
+    MAX_NAME,
+    changed_runs,
+    coverage,
+    describe_series,
+    how_to_accept,
+    verdict_lines,
+)
 from breakeven.render.escaping import html_text
 from breakeven.render.figures.style import to_svg
 from breakeven.render.history_figure import Drawn, figure_of, value_words
@@ -30,8 +37,6 @@ MAX_LISTED = 400
 
 PAGE = "index.html"
 
-_STATES = ("regression", "changed", "quiet", "quiet")
-
 
 @dataclass(frozen=True)
 class _ShownSeries:
@@ -39,7 +44,15 @@ class _ShownSeries:
     full_name: str  # empty if `name` is not shortened
     svg: Markup
     sentences: tuple[str, ...]
-    state: str
+
+
+@dataclass(frozen=True)
+class SeriesGroup:
+    """The series that one run changed; without a title, those that did not change."""
+
+    title: str
+    fails: bool
+    series: tuple[Drawn, ...]
 
 
 def write_page(history: History, directory: Path, version: str) -> Path:
@@ -60,31 +73,39 @@ def write_page(history: History, directory: Path, version: str) -> Path:
 
 def to_html(history: History, version: str) -> str:
     """Return the page."""
-    drawn = ordered(history)
-    left_out = drawn[MAX_DRAWN:]
+    groups = groups_of(history)
+    ordered = [item for group in groups for item in group.series]
+    left_out = ordered[MAX_DRAWN:]
+    shown = {id(item): _shown(item, i) for i, item in enumerate(ordered[:MAX_DRAWN])}
     return render(
         "history.html",
         version=version,
         css=Markup(template("page.css")),
         subtitle=_subtitle(history),
-        headline=headline(history),
+        verdict=verdict_lines(history),
         coverage=coverage(history),
+        hint=how_to_accept(history),
+        level="red" if history.is_regressed else "green" if history.judged else "amber",
         warnings=history.warnings,
-        shown=[_shown(item, i) for i, item in enumerate(drawn[:MAX_DRAWN])],
+        groups=[
+            (group.title, group.fails, found)
+            for group in groups
+            if (found := [shown[id(item)] for item in group.series if id(item) in shown])
+        ],
         left_out=[item.tracked.name for item in left_out[:MAX_LISTED]],
         left_out_count=len(left_out),
     )
 
 
-def ordered(history: History) -> list[Drawn]:
-    """Return every series with a value: regressions first, then other changes, then the rest.
+def groups_of(history: History) -> list[SeriesGroup]:
+    """Return every series with a value once: where it changed first, and the others in a last group.
 
-    Of each, those of the headline phase come first.
+    Those of the headline phase come first in each group, those with too few runs last.
     """
     changes = grouped((id(change.tracked), change) for change in history.changes)
     newest = {id(item.tracked): item for item in history.newest}
-    drawn = [
-        Drawn(
+    left = {
+        id(tracked): Drawn(
             tracked,
             history.runs,
             sorted(changes.get(id(tracked), []), key=lambda change: change.change.at),
@@ -92,21 +113,16 @@ def ordered(history: History) -> list[Drawn]:
         )
         for tracked in history.tracked
         if len(tracked.series.run)
-    ]
-    return sorted(
-        drawn, key=lambda item: (_rank(item), not item.tracked.series.is_headline, -_largest_change(item))
+    }
+    groups = []
+    for run in changed_runs(history):
+        keys = [id(found.tracked) for found in run.findings]
+        series = tuple(left.pop(key) for key in dict.fromkeys(keys) if key in left)
+        groups.append(SeriesGroup(run.title, run.fails, series))
+    rest = sorted(
+        left.values(), key=lambda item: (not item.tracked.judged, not item.tracked.series.is_headline)
     )
-
-
-def _rank(drawn: Drawn) -> int:
-    found: list[ChangePoint | Newest] = [*drawn.changes, *([drawn.newest] if drawn.newest else [])]
-    if any(item.is_regression for item in found):
-        return 0
-    return 1 if drawn.changes else 2 if drawn.tracked.judged else 3
-
-
-def _largest_change(drawn: Drawn) -> float:
-    return max((abs(item.change.ratio - 1) for item in drawn.changes), default=0.0)
+    return [*groups, SeriesGroup("", fails=False, series=tuple(rest))]
 
 
 def _shown(drawn: Drawn, index: int) -> _ShownSeries:
@@ -118,7 +134,6 @@ def _shown(drawn: Drawn, index: int) -> _ShownSeries:
         full_name="" if short == full else full,
         svg=Markup(svg),
         sentences=tuple(describe_series(len(tracked.series.run), drawn.changes, drawn.newest)),
-        state=_STATES[_rank(drawn)],
     )
 
 

@@ -12,9 +12,6 @@ from breakeven.render.figures.style import GRID, INK, PAPER, PAPER_ID
 THEMED = {INK: "var(--ink)", GRID: "var(--line)", PAPER: "var(--paper)"}
 """The neutral colors of every figure, and the page's variables for them, which follow light and dark."""
 
-SCALE = 0.108
-"""The size in rem of a point of a figure, so that all figures of a page have the same size of text."""
-
 _PAINT = ("style", "fill", "stroke")
 _DROPPED = ("metadata", "style")
 _LENGTHS = {"d", "x", "y", "transform", "viewBox"}
@@ -25,14 +22,17 @@ _FONT = re.compile(r"font-family: 'DejaVu Sans', sans-serif;? ?")  # that of eve
 _EMPTY_PATH = "fill:none"
 
 
-def inlined(svg: bytes, name: str, title: str, description: str) -> str:
+def inlined(svg: bytes, name: str, title: str, description: str, column: float | None = None) -> str:
     """Return the SVG as an element for HTML, which does not have namespaces.
+
+    Where it has columns, an element for each follows, which shows a part of the first: for narrow screens.
 
     Args:
         svg: as matplotlib writes it.
         name: a prefix for every id and class, so that they are unique on a page.
         title: the figure's title.
         description: its alternative text.
+        column: the width of the figure's columns in points.
     """
     root = ET.fromstring(svg)
     _without_namespaces(root)
@@ -46,16 +46,32 @@ def inlined(svg: bytes, name: str, title: str, description: str) -> str:
         element.tail = (element.tail or "").strip("\n")
     _flatten(root)
     style = _shared_styles(root, name)
+    width, height = (float(end) for end in root.attrib["viewBox"].split()[2:])
     for key in ("width", "height", "version", "xmlns"):
         root.attrib.pop(key, None)
-    root.set("style", f"max-width:{float(root.attrib['viewBox'].split()[2]) * SCALE:.1f}rem")
+    columns = _split(root, name, round(width / column), height) if column and width > column else ""
+    root.set("style", f"max-width: {width:g}pt")
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}_title {name}_desc")
     for tag, text in (("style", style), ("desc", description), ("title", title)):
         element = ET.Element(tag, {} if tag == "style" else {"id": f"{name}_{tag}"})
         element.text = text
         root.insert(0, element)
-    return ET.tostring(root, encoding="unicode")
+    return ET.tostring(root, encoding="unicode") + columns
+
+
+def _split(root: ET.Element, name: str, count: int, height: float) -> str:
+    """Return elements that show one column of the figure each."""
+    whole = ET.Element("g", {"id": f"{name}_whole"})
+    whole.extend(root)
+    root[:] = [whole]
+    root.set("class", "whole")
+    width = float(root.attrib["viewBox"].split()[2]) / count
+    return "".join(
+        f'<svg class="column" aria-hidden="true" viewBox="{width * i:g} 0 {width:g} {height:g}">'
+        f'<use href="#{name}_whole"/></svg>'
+        for i in range(count)
+    )
 
 
 def _without_namespaces(root: ET.Element) -> None:

@@ -54,5 +54,6 @@ def _first_attribute(name: str, sources: tuple[object, ...]) -> object:
 
 def _plain(value: object) -> object:
     if isinstance(value, JsonOutput):
-        return msgspec.structs.asdict(value)
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        return {name: getattr(value, field) for name, field in names}
     return dict(value) if isinstance(value, Mapping) else str(value)

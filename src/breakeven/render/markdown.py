@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from breakeven.format import capital
+from breakeven.format import capital, plural
+from breakeven.render.dot_plot import Dot, plot_lines
 from breakeven.render.escaping import markdown_text
 from breakeven.render.table import Table
+
+MAX_LENGTH = 60_000
+"""Fewer characters than GitHub allows in a comment."""
+
+_NOTE = 50  # characters for the note on what is left out
+
+
+def document(parts: Sequence[str], limit: int = MAX_LENGTH) -> str:
+    """Return the parts as paragraphs, without those that would exceed the limit, and a note in their place.
+
+    >>> document(["one", "x" * 100, "two"], 60)
+    'one\\n\\ntwo\\n\\n(1 part is left out; the JSON has everything)\\n'
+    """
+    kept: list[str] = []
+    left = limit - _NOTE
+    for part in parts:
+        if len(part) + 2 <= left:
+            kept.append(part)
+            left -= len(part) + 2
+    if out := len(parts) - len(kept):
+        kept.append(
+            f"({plural(out, 'part')} {'is' if out == 1 else 'are'} left out; the JSON has everything)"
+        )
+    return "\n\n".join(kept) + "\n"
+
+
+def verdict(lines: Sequence[str]) -> list[str]:
+    """Return the lines of a verdict as paragraphs, the first of them bold."""
+    first, *others = map(markdown_text, lines)
+    return [f"**{first}**", *others]
+
+
+def plot(title: str, dots: Sequence[Dot], headings: Mapping[int, str] | None = None) -> list[str]:
+    """Return the dot plot as a block of code; nothing without a ratio. See `terminal.plot`."""
+    lines = plot_lines(title, dots, headings or {})
+    return ["\n".join(["```text", *lines, "```"])] if lines else []
+
+
+def folded(summary: str, content: str) -> str:
+    """Return markdown below a line that unfolds it; the summary is not escaped yet."""
+    return f"<details><summary>{markdown_text(summary)}</summary>\n\n{content}\n\n</details>"
 
 
 def section(
@@ -41,11 +83,10 @@ def more(count: int, limit: int | None, rest: str = "") -> list[str]:
     return [f"and {count - limit} more{', ' if rest else ''}{rest}"]
 
 
-def markdown_table(table: Table, level: int = 2, rest: str = "more rows are in summary.csv") -> str:
-    """Return a table under its title; `rest` describes where the omitted rows are."""
+def markdown_table(table: Table, level: int | None = 2, rest: str = "more rows are in summary.csv") -> str:
+    """Return a table under its title, without one for None; `rest` is where the omitted rows are."""
     rows = [
-        f"{'#' * level} {markdown_text(capital(table.title))}",
-        "",
+        *([] if level is None else [f"{'#' * level} {markdown_text(capital(table.title))}", ""]),
         _row(table.columns),
         "|" + "|".join(" ---: " if right else " --- " for _, right in table.aligned) + "|",
         *[_row(row) for row in table.rows],

@@ -50,7 +50,7 @@ WORDS = (
     ("flag", "why a timing deserves a second look, such as another program that used the CPU"),
 )
 
-IDS = ("answer", "break-even", "changes", "times", "phases", "variants", "map", "machines", "quantities",
+IDS = ("answer", "break-even", "changes", "speedup", "phases", "variants", "map", "machines", "quantities",
        "all-cases", "cases", "about-cases", "filter", "order", "more", "count", "lines")  # fmt: skip
 """The ids of the template without an underscore, which no anchor of a model repeats."""
 
@@ -156,7 +156,8 @@ def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, _ShownFigur
 def _inlined(report: Report, svgs: Mapping[str, bytes], name: str, drawing: Drawing[Any]) -> Markup:
     if name not in svgs:
         return Markup()
-    return Markup(inlined(svgs[name], name, drawing.title, html_text(drawing.describe(report))))
+    description = html_text(drawing.describe(report))
+    return Markup(inlined(svgs[name], name, drawing.title, description, drawing.column))
 
 
 def _by_name(report: Report, of_models: Mapping[Model, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ No string is interpreted as markup, and control characters are escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import RenderableType
@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from breakeven.render.dot_plot import Dot, plot_lines
 from breakeven.render.escaping import terminal_text
 from breakeven.render.markdown import more
 from breakeven.render.table import Table
@@ -24,6 +25,26 @@ MAX_LINES = 12
 """Longer lists are cut, with a note."""
 
 _STYLES = {"faster": "green", "slower": "yellow", "undecided": "dim", "same": "dim"}
+
+
+def verdict(lines: Sequence[str]) -> Iterator[RenderableType]:
+    """Yield the lines of a verdict, the first of them bold."""
+    for i, line in enumerate(lines):
+        yield Text(terminal_text(line), style="" if i else "bold")
+
+
+def plot(
+    title: str, dots: Sequence[Dot], headings: Mapping[int, str] | None = None
+) -> Iterator[RenderableType]:
+    """Yield the dot plot of ratios under its title, or nothing without a ratio.
+
+    Args:
+        title: what the ratios are.
+        dots: in their order.
+        headings: lines before the dots of these indices.
+    """
+    for i, line in enumerate(plot_lines(title, dots, headings or {})):
+        yield Text(line if i else f"\n{line}", style="" if i else "bold", no_wrap=True, overflow="ignore")
 
 
 def section(

@@ -1,27 +1,28 @@
 """The bottleneck of each training step on an accelerator: queueing, the copy of the batch, or the device.
 
-Also the flat stretch: the batch sizes up to which a step takes no longer than at the smallest. The seconds
-for which the host is busy queueing a step, from separate rounds, are compared with the median of `train`: per
+The seconds for which the host is busy queueing a step, from separate rounds, are compared with `train`: per
 step of a loop, in which the host queues the next step while the device works, or of a step that waits for the
 device (version 1). Device events cannot replace them, because they include the gaps in which a device waits.
+`breakeven.report.bound` has the rule. Also the flat stretch: the batch sizes up to which a step takes no
+longer than at the smallest.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from breakeven.case import CaseKey, Line
 from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.report.bound import Bound, kind_of
+from breakeven.report.bound import Bound, Spread, Step, bounds_along
 from breakeven.report.estimates import Estimate
 from breakeven.report.ratios import Ratio, ratios
+from breakeven.report.speedup import DeviceVerdict
+from breakeven.report.variants import Variant
 from breakeven.runs.schema import CaseFacts
-
-WAITING = 2.0
-"""Queueing that takes this many times the minimum over the batch sizes includes waiting."""
 
 FLAT = 1.10
 """A step is flat if it takes up to this many times that of the smallest batch."""
@@ -31,10 +32,9 @@ FLAT = 1.10
 class BoundCell:
     """What bounds one cell.
 
-    `kind` is undecided if the interval allows several kinds or the host waited for the device within the
-    step, unmeasured if the queueing was not timed. `share`, with its 95% interval `low` to `high`, is the
-    part of the step for which the host queues work, about 1 in a loop that the host bounds; the copy of the
-    batch, if it occupies the host, is in neither.
+    `share`, with `low` to `high`, is the part of the step for which the host queues work, about 1 where the
+    host bounds it; the copy of the batch, if it occupies the host, is in neither. None if the queueing was
+    not timed: `kind` is then unmeasured.
     """
 
     batch_size: int
@@ -78,6 +78,21 @@ class Bottleneck:
                 start = i + 1
 
 
+@dataclass(frozen=True)
+class LaunchBound:
+    """A model whose steps are bound by launches at batch sizes `low` to `high`, and what was shown to help.
+
+    `remedy` is the fastest variant at one of these batch sizes that was compiled or captured as a CUDA graph,
+    in the same precision; of variants that may be equally fast, the one with the fewest changes. None if no
+    such variant was faster.
+    """
+
+    line: Line
+    low: int
+    high: int
+    remedy: Variant | None
+
+
 def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
     """Return what bounds each model on each accelerator, in the order of `cases`, batch sizes ascending."""
     lines = grouped(
@@ -88,47 +103,59 @@ def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
     growth = _growth(lines.values())
     found = []
     for line, steps in lines.items():
-        cells = list(_without_waiting([_cell(case) for case in steps]))
+        cells = _cells(steps)
         flat_to, grows = _flat_stretch(steps, growth)
         if flat_to is not None or grows or any(cell.kind is not Bound.UNMEASURED for cell in cells):
-            found.append(Bottleneck(line, tuple(cells), flat_to, grows))
+            found.append(Bottleneck(line, cells, flat_to, grows))
     return found
 
 
-def _cell(case: Estimate) -> BoundCell:
-    """Return what bounds a cell; both ends of its interval must have the same kind.
+def launch_bound(found: Iterable[Bottleneck], ways: Iterable[Variant]) -> list[LaunchBound]:
+    """Return the models that launches bound on some accelerator, in the order of `found`."""
+    helping = grouped(
+        (way.row.baseline.line, way)
+        for way in ways
+        if way.row.verdict is DeviceVerdict.FASTER and way.has_one_time_cost and not way.is_less_precise
+    )
+    return [
+        LaunchBound(row.line, low, high, _remedy(helping.get(row.line, ()), low, high))
+        for row in found
+        for kind, low, high in row.stretches()
+        if kind is Bound.LAUNCH
+    ]
 
-    Without the fastest and slowest queueing, only the interval of the step is used.
-    """
-    facts, batch_size, train_s = case.facts, case.key.batch_size, case.median_s
-    queued_s, copied_s = facts.enqueue_s, facts.enqueue_transfer_s or 0.0
-    if queued_s is None:
-        return BoundCell(batch_size, Bound.UNMEASURED, train_s, None, None, None, facts)
-    kind, share = kind_of(train_s, queued_s, copied_s)
+
+def _remedy(ways: Iterable[Variant], low: int, high: int) -> Variant | None:
+    within = [way for way in ways if low <= way.row.batch_size <= high]
+    if not within:
+        return None
+    best = max(within, key=_speedup_of)
+    rivals = [way for way in within if way.row.batch_size == best.row.batch_size]
+    equal = [way for way in rivals if (way.row.high or 0.0) >= _speedup_of(best)]
+    return min(equal, key=lambda way: (len(way.change), -_speedup_of(way)))
+
+
+def _speedup_of(way: Variant) -> float:
+    return way.row.speedup or 0.0
+
+
+def _cells(cases: Sequence[Estimate]) -> tuple[BoundCell, ...]:
+    steps = {case.key: Step.of(case.facts, _train_s(case)) for case in cases}
+    timed = {key: step for key, step in steps.items() if step is not None}
+    bounds = dict(zip(timed, bounds_along([*timed.values()]), strict=True))
+    return tuple(_cell(case, *bounds.get(case.key, (Bound.UNMEASURED, None))) for case in cases)
+
+
+def _train_s(case: Estimate) -> Spread:
+    """Return the median with its interval, which is unbounded where it is unknown."""
     if case.low_s is None or case.high_s is None:
-        return BoundCell(batch_size, Bound.UNDECIDED, train_s, share, None, None, facts)
-    min_s = queued_s if facts.enqueue_low_s is None else facts.enqueue_low_s
-    max_s = queued_s if facts.enqueue_high_s is None else facts.enqueue_high_s
-    min_kind, low = kind_of(case.high_s, min_s, copied_s)
-    max_kind, high = kind_of(case.low_s, max_s, copied_s)
-    sure = kind if min_kind == kind == max_kind else Bound.UNDECIDED
-    return BoundCell(batch_size, sure, train_s, share, min(low, share), max(high, share), facts)
+        return Spread(0.0, case.median_s, math.inf)
+    return Spread(case.low_s, case.median_s, case.high_s)
 
 
-def _without_waiting(cells: Sequence[BoundCell]) -> Iterator[BoundCell]:
-    """Mark cells as undecided if the host waited while queueing: its queue was full, or it read a value.
-
-    A step has the same number of launches at every batch size, so queueing alone takes about as long.
-    """
-    queued_s = {
-        cell.batch_size: cell.facts.enqueue_s - (cell.facts.enqueue_transfer_s or 0.0)
-        for cell in cells
-        if cell.facts.enqueue_s is not None
-    }
-    for cell in cells:
-        may_wait = cell.kind in (Bound.LAUNCH, Bound.MIXED)
-        waits = may_wait and queued_s[cell.batch_size] > WAITING * min(queued_s.values())
-        yield replace(cell, kind=Bound.UNDECIDED) if waits else cell
+def _cell(case: Estimate, kind: Bound, share: Spread | None) -> BoundCell:
+    low, middle, high = (None, None, None) if share is None else share
+    return BoundCell(case.key.batch_size, kind, case.median_s, middle, low, high, case.facts)
 
 
 def _growth(lines: Iterable[Sequence[Estimate]]) -> dict[CaseKey, Ratio]:

@@ -1,9 +1,25 @@
-"""What bounds a training step on an accelerator: the kinds, and the rule that finds the kind of one step."""
+"""What bounds the training steps of a model on an accelerator, judged along its batch sizes.
+
+The host queues the same launches at every batch size, so its time for that is one number per model and
+device: the median over the batch sizes, without those at which the host waited (its queue was full, or it
+read a value). Relative to the step without the copy of its batch, this is the host's share of the step.
+
+As the batch grows, the host's share falls and the copy's share grows. A step that shows otherwise was slowed
+from outside, as nothing makes a step faster than its device, so each batch size has at least the host's share
+of every larger one, and at most its copy's share. Therefore the kinds appear in one order: launch-bound,
+mixed, compute-bound, copy-bound; where an interval allows two of them, the cell between is undecided.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Self
+from itertools import accumulate
+from statistics import median
+from typing import NamedTuple, Self
+
+from breakeven.runs.schema import CaseFacts
 
 
 class Bound(StrEnum):
@@ -41,8 +57,7 @@ class Bound(StrEnum):
     )
     UNDECIDED = (
         "undecided",
-        "the intervals allow more than one kind, or the host waits for the device within a step: it reads a "
-        "value (.item()), or its queue is full (about a thousand launches)",
+        "the intervals allow more than one kind: more rounds or processes decide",
     )
     UNMEASURED = "not measured"
 
@@ -56,25 +71,97 @@ HOST_IDLE = 0.5
 COPYING = 0.5
 """If the copy of the batch occupies the host for at least this share, the step is copy-bound."""
 
+WAITING = 2.0
+"""Queueing that takes this many times the minimum over the batch sizes includes waiting."""
 
-def kind_of(train_s: float, enqueue_s: float, transfer_s: float) -> tuple[Bound, float]:
-    """Return what bounds a step, and the share of it for which the host queues work.
+_INSTANT_S = 1e-12
+
+
+class Spread(NamedTuple):
+    """A number with the ends of its interval."""
+
+    low: float
+    middle: float
+    high: float
+
+
+class Step(NamedTuple):
+    """A training step, per step of a loop or synchronized, in seconds.
+
+    `queueing_s` is for how long the host queues its work, without `copy_s`, for which the copy of the batch
+    occupies the host: pageable memory is read before the copy returns, pinned memory is copied while the host
+    goes on.
+    """
+
+    train_s: Spread
+    queueing_s: Spread
+    copy_s: float
+
+    @classmethod
+    def of(cls, facts: CaseFacts, train_s: Spread) -> Self | None:
+        """Return a step with these facts, None if its queueing was not timed."""
+        queued_s, copy_s = facts.enqueue_s, facts.enqueue_transfer_s or 0.0
+        if queued_s is None:
+            return None
+        low_s = queued_s if facts.enqueue_low_s is None else facts.enqueue_low_s
+        high_s = queued_s if facts.enqueue_high_s is None else facts.enqueue_high_s
+        return cls(train_s, Spread(*(max(0.0, end - copy_s) for end in (low_s, queued_s, high_s))), copy_s)
+
+
+def bounds_along(steps: Sequence[Step]) -> list[tuple[Bound, Spread]]:
+    """Return what bounds each step of one model on one device, and the host's share of it.
 
     Args:
-        train_s: the step, per step of a loop or synchronized.
-        enqueue_s: until the last of its work is queued.
-        transfer_s: the part of that in which the copy of the batch occupies the host: pageable memory is read
-        before the copy returns, pinned memory is copied while the host goes on.
+        steps: batch sizes ascending.
 
-    >>> [str(kind_of(1.0, queued, 0.0)[0]) for queued in (0.9, 0.6, 0.1)]
-    ['launch-bound', 'mixed', 'compute-bound']
-    >>> str(kind_of(1.0, 0.9, 0.8)[0]), str(kind_of(1.0, 0.5, 0.4)[0])
-    ('copy-bound', 'compute-bound')
+    >>> steps = [Step(Spread(t, t, t), Spread(1.0, 1.0, 1.0), copied) for t, copied in
+    ...          ((1.0, 0.0), (1.2, 0.0), (1.5, 0.0), (4.0, 1.0), (8.0, 5.0))]
+    >>> [str(kind) for kind, _ in bounds_along(steps)]
+    ['launch-bound', 'launch-bound', 'mixed', 'compute-bound', 'copy-bound']
     """
-    rest_s = train_s - transfer_s
-    share = min(1.0, max(0.0, (enqueue_s - transfer_s) / rest_s)) if rest_s > 0 else 0.0
-    if transfer_s >= COPYING * train_s:
-        return Bound.COPY, share
+    if not steps:
+        return []
+    queueing_s = _pooled([step.queueing_s for step in steps])
+    hosts = [_host_share(step, queueing_s) for step in steps]
+    copies = [_ratio(Spread(*[step.copy_s] * 3), step.train_s) for step in steps]
+    shares = zip(_over_larger(hosts, max), _over_larger(copies, min), strict=True)
+    return [(_kind(host, copy), host) for host, copy in shares]
+
+
+def _pooled(queueing_s: Sequence[Spread]) -> Spread:
+    """Return the median over batch sizes without waiting; of n, its interval is the root of n narrower."""
+    limit_s = WAITING * min(spread.middle for spread in queueing_s)
+    usable = [spread for spread in queueing_s if spread.middle <= limit_s]
+    low, middle, high = map(median, zip(*usable, strict=True))
+    root = math.sqrt(len(usable))
+    return Spread(middle - (middle - low) / root, middle, middle + (high - middle) / root)
+
+
+def _host_share(step: Step, queueing_s: Spread) -> Spread:
+    return _ratio(queueing_s, Spread(*(end - step.copy_s for end in step.train_s)))
+
+
+def _ratio(part: Spread, whole: Spread) -> Spread:
+    """Return a part of a whole, at most 1: both are timed in different rounds."""
+    ends = zip(part, reversed(whole), strict=True)
+    return Spread(*(min(1.0, one / max(other, _INSTANT_S)) for one, other in ends))
+
+
+def _over_larger(shares: Sequence[Spread], pick: Callable[[float, float], float]) -> list[Spread]:
+    """Return the largest or the smallest share at each batch size and the larger ones."""
+    found = accumulate(reversed(shares), lambda one, other: Spread(*map(pick, one, other)))
+    return [*found][::-1]
+
+
+def _kind(host: Spread, copy: Spread) -> Bound:
+    """Return what bounds a step; both ends of its intervals must have the same kind."""
+    if copy.high >= COPYING:
+        return Bound.COPY if copy.low >= COPYING else Bound.UNDECIDED
+    kind = _host_kind(host.low)
+    return kind if kind is _host_kind(host.high) else Bound.UNDECIDED
+
+
+def _host_kind(share: float) -> Bound:
     if share >= HOST_BUSY:
-        return Bound.LAUNCH, share
-    return (Bound.COMPUTE if share <= HOST_IDLE else Bound.MIXED), share
+        return Bound.LAUNCH
+    return Bound.COMPUTE if share <= HOST_IDLE else Bound.MIXED

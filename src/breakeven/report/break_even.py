@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +14,13 @@ from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
 from breakeven.stats.crossing import Crossing, find_crossing
 
-MAX_BETWEEN = 12
-"""A line through this many points between two measured ones looks as smooth as it is."""
-
 
 @dataclass(frozen=True)
 class BreakEven:
     """The batch size from which `candidate` beats `baseline`, there and at every larger measured one.
 
     `batches` are those at which both have an interval, `holes` those at which only something is known,
-    `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size, `between` are
-    (batch size, speedup) between neighboring ones, as the crossing is interpolated, for drawing the line.
+    `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size.
     """
 
     candidate: Line
@@ -35,7 +29,6 @@ class BreakEven:
     holes: tuple[int, ...]
     crossing: Crossing
     rows: tuple[Speedup, ...]
-    between: tuple[tuple[float, float], ...] = ()
 
     @property
     def model(self) -> Model:
@@ -75,32 +68,6 @@ def break_evens(
     return [_break_even(base, cand, lines[base], lines[cand], rows) for (base, cand), rows in pairs.items()]
 
 
-def between(
-    batches: Sequence[int],
-    baseline: NDArray[np.float64],
-    candidate: NDArray[np.float64],
-    holes: Collection[int] = (),
-) -> tuple[tuple[float, float], ...]:
-    """Return (batch size, speedup) between the measured ones, where each device's time is a straight line.
-
-    Points are evenly spaced on the logarithm of the batch size, more in wider gaps; none across a hole.
-
-    >>> [(round(x, 2), round(y, 2)) for x, y in between([1, 4], np.array([1.0, 4.0]), np.array([2.0, 2.0]))]
-    [(1.26, 0.63), (1.59, 0.79), (2.0, 1.0), (2.52, 1.26), (3.17, 1.59)]
-    """
-    found: list[tuple[float, float]] = []
-    for (low, high), base, cand in zip(
-        pairwise(batches), pairwise(baseline), pairwise(candidate), strict=True
-    ):
-        if any(low < hole < high for hole in holes):
-            continue
-        count = min(MAX_BETWEEN, round(3 * math.log2(high / low)))
-        x = np.geomspace(low, high, count + 1)[1:-1]
-        speedup = np.interp(x, (low, high), base) / np.interp(x, (low, high), cand)
-        found += zip(x.tolist(), speedup.tolist(), strict=True)
-    return tuple(found)
-
-
 def _break_even(
     baseline: Line,
     candidate: Line,
@@ -123,7 +90,6 @@ def _break_even(
         holes=holes,
         crossing=find_crossing(batches, base_medians, cand_medians, signs, holes),
         rows=tuple(rows[batch] for batch in sorted(rows)),
-        between=between(batches, base_medians[0], cand_medians[0], holes),
     )
 
 

@@ -23,9 +23,6 @@ from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine
 from breakeven.stats.crossing import CrossingStatus as Status
 
-LESS_PRECISE = {("tf32", True), ("dtype", "bfloat16")}
-"""Changes that make a step less precise, which its time does not show."""
-
 
 def what_if_sentences(
     what_ifs: Sequence[WhatIf], lines: Sequence[BreakEven], machines: Sequence[Machine], models: ModelNames
@@ -122,7 +119,7 @@ def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> 
     groups = grouped(((*variant.place, variant.name), variant) for variant in found)
     return [
         f"On {names.device(device, machine)}, {name} {_variant(rows)}{_variant_once(_best(rows))}"
-        f"{'; it computes at lower precision' if LESS_PRECISE & rows[0].change.items() else ''}."
+        f"{'; it computes at lower precision' if rows[0].is_less_precise else ''}."
         for (device, machine, name), rows in groups.items()
     ]
 

@@ -22,7 +22,7 @@ from breakeven.device_names import is_cpu
 from breakeven.flags import Flag
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.report.bound import Bound, kind_of
+from breakeven.report.bound import Bound, Spread, Step, bounds_along
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import (
     MIN_ROUNDS,
@@ -211,15 +211,24 @@ def _bounds(
     timings: Mapping[CaseKey, Mapping[int, CaseResult]],
 ) -> dict[tuple[object, ...], Bound]:
     """Return what bounds the training step of each cell on each accelerator; mixed kinds are undecided."""
+    lines = grouped(
+        (key.line, (key, step))
+        for key, cases in timings.items()
+        if key.phase == HEADLINE and not is_cpu(key.device)
+        if (step := _step(cases.values())) is not None
+    )
     found: dict[tuple[object, ...], Bound] = {}
-    for key, cases in timings.items():
-        if key.phase == HEADLINE and not is_cpu(key.device):
-            facts = CaseFacts.over_runs(case.facts for case in cases.values())
-            if facts.enqueue_s is not None:
-                median_s = float(np.median([case.median_s for case in cases.values()]))
-                kind, _ = kind_of(median_s, facts.enqueue_s, facts.enqueue_transfer_s or 0.0)
-                found[_place(key)] = kind if kind in (Bound.LAUNCH, Bound.COMPUTE) else Bound.UNDECIDED
+    for line in lines.values():
+        keys, steps = zip(*sorted(line, key=lambda item: item[0].batch_size), strict=True)
+        for key, (kind, _) in zip(keys, bounds_along(steps), strict=True):
+            found[_place(key)] = kind if kind in (Bound.LAUNCH, Bound.COMPUTE) else Bound.UNDECIDED
     return found
+
+
+def _step(cases: Collection[CaseResult]) -> Step | None:
+    """Return a training step without its interval, which is not known yet."""
+    median_s = float(np.median([case.median_s for case in cases]))
+    return Step.of(CaseFacts.over_runs(case.facts for case in cases), Spread(*[median_s] * 3))
 
 
 def _over_processes(members: Sequence[int], cases: Sequence[Estimate]) -> Iterator[tuple[int, Estimate]]:

@@ -21,6 +21,9 @@ from breakeven.report.startup_cost import Payback, payback
 
 PLAIN_DTYPE = "float32"
 
+LESS_PRECISE = {("tf32", True), ("dtype", "bfloat16"), ("dtype", "float16")}
+"""Changes that make a step less precise, which its time does not show."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -45,6 +48,16 @@ class Variant:
     def name(self) -> str:
         """What differs, as text."""
         return self.change.text
+
+    @property
+    def is_less_precise(self) -> bool:
+        """Whether the variant computes at lower precision than its plain form."""
+        return bool(LESS_PRECISE & self.change.items())
+
+    @property
+    def has_one_time_cost(self) -> bool:
+        """Whether the variant is compiled, or captured as a CUDA graph."""
+        return self.compile_s is not None or self.capture_s is not None
 
     @property
     def place(self) -> tuple[str, str]:

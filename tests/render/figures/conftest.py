@@ -1,6 +1,7 @@
 """Functions that read a drawn figure."""
 
 from functools import partial
+from itertools import combinations
 from types import SimpleNamespace
 
 import pytest
@@ -47,11 +48,32 @@ def _legend(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
+def _collisions(figure):
+    """The pairs of texts that cover each other by more than a quarter of a line, or leave the figure."""
+    figure.draw_without_rendering()
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    # A legend reserves a line for the title with an empty one.
+    boxes = [(text.get_text(), text.get_window_extent()) for text in shown if text.get_text()[0] != "\n"]
+    found = [(name,) for name, box in boxes if box.x0 < -1 or box.x1 > figure.bbox.x1 + 1]
+    for (one, box), (other, other_box) in combinations(boxes, 2):
+        across = min(box.x1, other_box.x1) - max(box.x0, other_box.x0)
+        down = min(box.y1, other_box.y1) - max(box.y0, other_box.y0)
+        if across > 1 and down > 0.25 * min(box.height, other_box.height):
+            found.append((one, other))
+    return found
+
+
 @pytest.fixture
 def look():
     """Return functions that read a drawn figure."""
     return SimpleNamespace(
-        texts=_texts, lines=_lines, markers=_markers, ticks=_ticks, legend=_legend, ink=INK
+        texts=_texts,
+        lines=_lines,
+        markers=_markers,
+        ticks=_ticks,
+        legend=_legend,
+        collisions=_collisions,
+        ink=INK,
     )
 
 

@@ -1,8 +1,8 @@
-"""The bars of a step stack its phases from zero, and compare them with the step timed as a whole."""
+"""The bars of a step stack its phases; a tick shows the time of the step in the loop."""
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.patches import Rectangle
 
 from breakeven.render.figures import FIGURES
 from breakeven.render.figures.phases import PHASE_COLORS
@@ -28,78 +28,114 @@ def step(device="cuda", batch_size=1, train=3.0, scale=1.0, **identity):
 
 
 def bars(ax):
-    """The bars of a panel: (device's place, bottom, height, color)."""
-    return [
-        (round(p.get_x() + p.get_width() / 2), p.get_y(), p.get_height(), to_hex(p.get_facecolor()))
-        for p in ax.patches
-        if isinstance(p, Rectangle)
-    ]
+    """The boxes of each phase: (left, right), in columns."""
+    return {
+        patch.get_gid(): [
+            (float(box[:, 0].min()), float(box[:, 0].max()))
+            for box in patch.get_path().vertices.reshape(-1, 5, 2)
+        ]
+        for patch in ax.patches
+    }
 
 
-def labels(ax):
-    """The texts that are written at a bar."""
-    return [text.get_text() for text in ax.texts if text.xycoords == "data"]
+def ticks(ax):
+    """The places of the ticks, in columns."""
+    (line,) = (line for line in ax.get_lines() if line.get_gid() == "loop")
+    return line.get_xdata()[::3]
 
 
-def ticks_of_train(ax, look):
-    """The heights of the lines across the bars."""
-    return [line.get_ydata()[0] for line in ax.get_lines() if line.get_color() == look.ink]
+def drawn(found):
+    """The figure and its only panel."""
+    figure = FIGURES["phases"].draw(found)
+    (ax,) = figure.axes
+    return figure, ax
 
 
 def test_stacked_parts(report, look):
-    """Parts are stacked from zero, in the order of a step."""
-    (ax,) = FIGURES["phases"].draw(report(run(step()))).axes
-    heights = [0.1, 0.4, 1.0, 2.0, 0.5]
-    assert [height for _, _, height, _ in bars(ax)] == pytest.approx(heights)
-    assert [bottom for _, bottom, _, _ in bars(ax)] == pytest.approx([0, 0.1, 0.5, 1.5, 3.5])
-    assert [color for *_, color in bars(ax)] == list(PHASE_COLORS.values())
-    assert ax.get_yscale() == "linear"
-    assert ax.get_ylim()[0] == 0
-    assert look.legend(ax.figure) == [*PHASE_COLORS, "step timed as a whole"]
+    """Parts are stacked from the left in the order of a step; the longer of sum and step fills the column."""
+    figure, ax = drawn(report(run([*step(train=3.0), *step("cpu", train=8.0)])))
+    edges = np.cumsum([0, 0.1, 0.4, 1.0, 2.0, 0.5])
+    for place, whole in ((0, 8.0), (1, 4.0)):
+        found = [boxes[place] for boxes in bars(ax).values()]
+        assert np.ravel(found) == pytest.approx(0.93 / whole * np.repeat(edges, 2)[1:-1])
+    assert ticks(ax) == pytest.approx([0.93, 0.93 * 3 / 4])
+    assert list(bars(ax)) == list(PHASE_COLORS)
+    assert [to_hex(patch.get_facecolor()) for patch in ax.patches] == list(PHASE_COLORS.values())
+    labels = ["transfer", "zero grad", "forward", "backward", "optimizer step", "step in loop"]
+    assert look.legend(figure) == labels
+    assert {"cpu 8.00 s", "cuda 3.00 s"} <= {*look.texts(figure)}
 
 
-def test_whole_step(report, look):
-    """The whole step is a line across its bar, with the residual above."""
-    (ax,) = FIGURES["phases"].draw(report(run([*step(train=4.0), *step("cpu", train=5.0)]))).axes
-    assert ticks_of_train(ax, look) == [5.0, 4.0]
-    assert labels(ax) == ["-20%", "0%"]
-    assert ax.get_ylim()[1] > 5 * 1.1, "there is room for the residual"
-    assert list(look.ticks(ax.xaxis)) == ["cpu", "cuda"]
+@pytest.mark.parametrize(
+    ("devices", "shown", "near"),
+    [({"cpu": (1, 1), "cuda": (33, 0.2)}, (1, 32, 512), 32),
+     ({"cpu": (1, 1), "cuda": (1.9, 0.4)}, (1, 32, 512), 1),
+     ({"cpu": (1, 1), "cuda": (2, 2)}, (1, 32, 512), None),
+     ({"cpu": (1, 1), "cuda": (7, 0.3)}, (1, 8, 512), 8)],
+    ids=["break-even", "at an end", "none", "early"],
+)  # fmt: skip
+def test_batch_sizes(report, look, devices, shown, near):
+    """The smallest, the nearest to the break-even or else one between, and the largest."""
+    phases = ("transfer", "forward", "backward", "step", "train")
+    figure, ax = drawn(report(affine_run(devices, (1, 8, 32, 64, 512), phases=phases, noise=0.001)))
+    assert [text for text in look.texts(figure) if text.startswith("batch ")] == [f"batch {n}" for n in shown]
+    diamonds = look.markers(ax, "d")
+    assert [round(x) for x, _, _ in diamonds] == ([] if near is None else [shown.index(near)])
 
 
-def test_batch_sizes(report, look):
-    """The smallest, the nearest to the break-even, and the largest are shown."""
-    content = affine_run(
-        {"cpu": (1, 1), "cuda": (33, 0.2)}, (1, 8, 32, 64, 512), phases=("forward", "train"), noise=0.001
-    )
-    found = report(content)
-    assert found.break_evens[0].crossing.batch_size == pytest.approx(40, rel=0.02)
-    figure = FIGURES["phases"].draw(found)
-    titles = [text for text in look.texts(figure) if text.startswith("batch ")]
-    assert titles == ["batch 1", "batch 32, near break-even", "batch 512"]
-    tops = [ax.get_ylim()[1] for ax in figure.axes]
-    assert tops[0] < tops[1] < tops[2], "each batch size has its own scale"
+def test_devices_that_were_not_timed(report, look):
+    """Phases are a stack only where all of them were timed; the time of the step is shown anyway."""
+    rows = [*step(train=3.0), *step(batch_size=64, train=5.0), *step("cpu", train=4.0)]
+    rows.append(benchmark([7.0] * 9, phase="train", device="cpu", batch_size=64))
+    rows.append(benchmark([6.0] * 9, phase="forward", device="cpu", batch_size=64))
+    figure, ax = drawn(report(run([*rows, *step("cpu@1", 64, 9.0)])))
+    assert [len(boxes) for boxes in bars(ax).values()] == [4] * 5
+    texts = look.texts(figure)
+    assert texts.count("phases not timed") == 1
+    assert {"cpu 7.00 s", "cpu@1 not timed", "cpu@1 9.00 s"} <= {*texts}
+    forward = [benchmark([1.0] * 9, phase=phase) for phase in ("forward", "train")]
+    assert FIGURES["phases"].draw(report(run(forward))) is None
 
 
-def test_device_without_a_timing(report, look):
-    """It keeps its place at every batch size, marked as untimed."""
-    content = run([*step("cpu"), *step("cpu", 64), *step("cuda", 64)])
-    first, second = FIGURES["phases"].draw(report(content)).axes
-    assert {place for place, *_ in bars(first)} == {0}
-    assert "none" in labels(first)
-    assert "none" not in labels(second)
-    assert {place for place, *_ in bars(second)} == {0, 1}
-    assert list(look.ticks(first.xaxis)) == list(look.ticks(second.xaxis)) == ["cpu", "cuda"]
+def test_bounds(report, look):
+    """What bounds a step is at the right of its time."""
+    rows = [*step(train=3.0), *step(batch_size=64, train=30.0)]
+    for entry in rows:
+        if entry["extra_info"]["phase"] == "train":
+            entry["extra_info"]["enqueue_s"] = 2.9
+    figure, ax = drawn(report(run([*rows, *step("cpu", 1), *step("cpu", 64)])))
+    found = {text.get_text(): text.xy[0] for text in ax.texts if text.get_ha() == "right"}
+    assert found == {"launch": pytest.approx(0.93), "compute": pytest.approx(1.93)}
+    assert any(text.startswith("At the right") for text in look.texts(figure))
+    assert not any(text.startswith("At the right") for text in look.texts(drawn(report(run(step())))[0]))
+
+
+def test_no_text_collides(report, look):
+    """Long names, several devices, and models of one, two and many batch sizes side by side."""
+    rows = []
+    for workload, batches in (
+        ("a", (1,)),
+        ("model_with_a_long_name", (1, 65536)),
+        ("b", (1, 8, 64)),
+        ("c", (1,)),
+    ):
+        for batch in batches:
+            for device in ("cpu", "cpu@16", "cuda:1"):
+                facts = {"axes": {"width": 4096, "dtype": "bfloat16", "graph": workload == "b"}}
+                rows += step(device, batch, 123e-6, workload=workload, **facts)
+            rows[-1]["extra_info"]["enqueue_s"] = 60e-6
+    figure, _ = drawn(report(run(rows)))
+    assert len(look.texts(figure)) > 50
+    assert look.collisions(figure) == []
 
 
 def test_max_models(report, look):
     """Workloads take turns."""
     content = run()
     for workload in ("a", "b", "c"):
-        for width in range(4):
+        for width in range(5):
             content["benchmarks"] += step(workload=workload, axes={"width": width})
-    figure = FIGURES["phases"].draw(report(content))
-    assert len(figure.axes) == 6
-    titles = [text for text in look.texts(figure) if ", width=" in text]
-    assert [title[0] for title in titles] == ["a", "a", "b", "b", "c", "c"]
-    assert "6 more models are in the table (summary.csv)." in look.texts(figure)
+    figure, _ = drawn(report(content))
+    names = [text for text in look.texts(figure) if text in ("a", "b", "c")]
+    assert names == ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    assert "3 more models are in the table (summary.csv)." in look.texts(figure)

@@ -1,8 +1,8 @@
 """The report as matplotlib figures, drawn without pyplot and its global state.
 
-`FIGURES` lists them. A figure is a module with a `Drawing` (`quantities` has three), listed here.
-`models` selects the data from the report, `curves` draws lines over batch size, `axes` labels panels, `style`
-has the colors and saves figures.
+`FIGURES` lists them. A figure is a module with a `Drawing` (`quantities` has two), listed here.
+`models` selects the data from the report, `panels` draws a grid of `curves` over batch size with `labels`,
+`axes` labels panels, `style` has the colors and saves figures.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from breakeven.render.figures.drawing import Drawing
-from breakeven.render.figures.efficiency import EFFICIENCY
 from breakeven.render.figures.phases import PHASES
-from breakeven.render.figures.quantities import MEMORY, STEP_TIME, THROUGHPUT
-from breakeven.render.figures.speedup import SPEEDUP, speedup_figure
+from breakeven.render.figures.quantities import MEMORY, THROUGHPUT
+from breakeven.render.figures.speedup import SPEEDUP
 from breakeven.render.figures.speedup_map import SPEEDUP_MAP
 from breakeven.render.figures.style import device_styles, to_png, to_svg
+from breakeven.render.figures.variants import VARIANTS
 
-__all__ = ["FIGURES", "Drawing", "device_styles", "speedup_figure", "to_png", "to_svg"]
+__all__ = ["FIGURES", "Drawing", "device_styles", "to_png", "to_svg"]
 
 FIGURES: dict[str, Drawing[Any]] = {
-    "step_time": STEP_TIME,
     "speedup": SPEEDUP,
-    "map": SPEEDUP_MAP,
     "phases": PHASES,
-    "efficiency": EFFICIENCY,
+    "variants": VARIANTS,
+    "map": SPEEDUP_MAP,
     "throughput": THROUGHPUT,
     "memory": MEMORY,
 }

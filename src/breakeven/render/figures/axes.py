@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, Formatter, FuncFormatter, LogLocator
 
-from breakeven import format as fmt
 from breakeven.render.figures.style import NORMAL, SMALL
 
 SCALED = EngFormatter()
@@ -35,6 +34,15 @@ def ratio_tick(value: float) -> str:
 
 
 RATIOS = FuncFormatter(lambda value, _: ratio_tick(value))
+
+
+def batch_from(crossing: float) -> str:
+    """Return the smallest whole batch size from a crossing on.
+
+    >>> batch_from(35213.9), batch_from(2.0)
+    ('35,214', '2')
+    """
+    return f"{math.ceil(crossing):,}"
 
 
 def limits(values: Iterable[float]) -> tuple[float, float]:
@@ -68,7 +76,7 @@ def batch_axis(ax: Axes, batches: Sequence[int], max_ticks: int) -> None:
     ax.set_xscale("log", base=2)
     # Not `set_xticks`, which creates ticks that drawing creates again.
     ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_major_formatter(FixedFormatter([fmt.batch(batch) for batch in ticks]))
+    ax.xaxis.set_major_formatter(FixedFormatter([f"{batch:,}" for batch in ticks]))
     ax.set_xlim(low / margin, high * margin)
     ax.minorticks_off()
 

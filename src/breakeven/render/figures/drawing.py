@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 
 from breakeven import format as fmt
 from breakeven.render.figures.style import NORMAL, PAPER_ID, drawing
+from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
 WIDTH = 5.9
 """Inches: on a phone, at two thirds of the size, the smallest font is still legible."""
 
-WATERMARK = "not comparable (forced)"
+FORCED, UNFIT = "not comparable (forced)", "not to be trusted"
+"""Watermarks."""
 
 Data = TypeVar("Data")
 
@@ -26,8 +28,9 @@ Data = TypeVar("Data")
 class Drawing(Generic[Data]):
     """A figure: its title, its caption, and how it is drawn from a report.
 
-    `select` returns the data, empty if there is none; `plot` and `text` turn it into a figure and a
-    description; `nothing` returns why there is no figure.
+    `select` returns the data, empty if there is nothing to draw; `plot` and `text` turn it into a figure and
+    its alternative text, which has the numbers. `column` is the width in points of its columns, which a
+    narrow screen shows below each other.
     """
 
     title: str
@@ -35,7 +38,7 @@ class Drawing(Generic[Data]):
     select: Callable[[Report], Data]
     plot: Callable[[Report, Data], Figure]
     text: Callable[[Report, Data], str]
-    nothing: Callable[[Report], str]
+    column: float | None = None
 
     def draw(self, report: Report) -> Figure | None:
         """Return the figure, None where there is nothing to draw."""
@@ -46,9 +49,21 @@ class Drawing(Generic[Data]):
             return self.plot(report, data)
 
     def describe(self, report: Report) -> str:
-        """Return the description, with numbers, or why there is no figure."""
+        """Return the alternative text, empty where there is nothing to draw."""
         data = self.select(report)
-        return self.text(report, data) if data else self.nothing(report)
+        return self.text(report, data) if data else ""
+
+
+def empty_figure(report: Report, width: float, height: float) -> Figure:
+    """Return a figure of this size in inches, with a watermark if its numbers are not to be used."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    figure.patch.set_gid(PAPER_ID)
+    if report.forced:
+        _watermark(figure, FORCED)
+    elif report.answer.trust is Trust.UNFIT:
+        _watermark(figure, UNFIT)
+    return figure
 
 
 def new_figure(
@@ -66,14 +81,15 @@ def new_figure(
     rows = -(-len(handles) // columns)
     bottom = [x_label] if x_label else []
     height += 0.5 + 0.17 * (rows + len(notes) + len(bottom))
-    figure = _empty_figure(report, height)
+    figure = empty_figure(report, WIDTH, height)
+    figure.set_layout_engine("constrained")
     # The layout reserves room for a legend or a title, not for both: the legend leaves a line for the title.
     figure.text(
         0.012, 1 - 0.05 / height, fmt.shortened(title, 64), va="top", fontsize=NORMAL + 1, fontweight="bold"
     )
     figure.legend(
         handles=list(handles),
-        title=f"\n{_machines(report)}",
+        title=f"\n{machine_text(report)}",
         alignment="left",
         loc="outside upper left",
         borderpad=0.6,
@@ -89,21 +105,19 @@ def new_figure(
     return figure
 
 
-def notice(report: Report, text: str) -> Figure:
-    """Return a placeholder that shows why there is no figure."""
-    with drawing():
-        figure = _empty_figure(report, 2.0)
-        figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
-        return figure
+def machine_text(report: Report) -> str:
+    """Return the label of the machine, or the number of machines."""
+    labels = [machine.label for machine in report.machines]
+    return fmt.shortened(labels[0], 80) if len(labels) == 1 else f"{len(labels)} machines"
 
 
-def and_list(parts: Sequence[str]) -> str:
-    """Return the first four parts as one clause.
+def and_list(parts: Sequence[str], limit: int = 4) -> str:
+    """Return the first parts as one clause.
 
     >>> and_list(["a", "b"]), and_list(list("abcdef"))
     ('a; b', 'a; b; c; d; and 2 more')
     """
-    return fmt.joined([fmt.one_line(part, 300) for part in parts], 4, "; ")
+    return fmt.joined([fmt.one_line(part, 300) for part in parts], limit, "; ")
 
 
 def missing_note(missing: int, noun: str = "model") -> list[str]:
@@ -112,22 +126,12 @@ def missing_note(missing: int, noun: str = "model") -> list[str]:
     return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table (summary.csv)."] if missing else []
 
 
-def _empty_figure(report: Report, height: float) -> Figure:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.patch.set_gid(PAPER_ID)
-    if report.forced:
-        _mark_forced(figure)
-    return figure
-
-
-def _machines(report: Report) -> str:
-    labels = [machine.label for machine in report.machines]
-    return fmt.shortened(labels[0], 80) if len(labels) == 1 else f"{len(labels)} machines"
-
-
-def _mark_forced(figure: Figure) -> None:
-    style: Any = {"fontsize": 33, "fontweight": "bold", "color": "#808080", "alpha": 0.2, "zorder": 20}
-    count = max(1, round(figure.get_figheight() / 4))
-    for place in range(count):
-        figure.text(0.5, (place + 0.5) / count, WATERMARK, rotation=24, ha="center", va="center", **style)
+def _watermark(figure: Figure, text: str) -> None:
+    """Write the text across the figure, in each half of a wide one, which a phone shows one by one."""
+    width, height = figure.get_size_inches()
+    style: Any = {"fontsize": 20, "fontweight": "bold", "color": "#808080", "alpha": 0.2, "zorder": 20}
+    columns, rows = max(1, round(width / WIDTH)), max(1, round(height / 3))
+    for column in range(columns):
+        for row in range(rows):
+            place = (column + 0.5) / columns, (row + 0.5) / rows
+            figure.text(*place, text, rotation=24, ha="center", va="center", **style)

@@ -13,15 +13,12 @@ from breakeven import format as fmt
 from breakeven.case import Axes, CaseKey, Line, Outcome, axes_text
 from breakeven.grouping import grouped
 from breakeven.phases import COMPARED
-from breakeven.render.figures.style import device_styles
+from breakeven.render.figures.style import LineStyle, device_styles, line_styles
 from breakeven.report.break_even import BreakEven
 from breakeven.report.case_rows import CaseRow
 from breakeven.report.phase_sums import PhaseSum
 from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
-
-MAX_PANELS = 12
-"""The maximum number of models in a figure; a note refers to the table for the others."""
 
 
 class PanelModel(NamedTuple):
@@ -86,6 +83,11 @@ def report_styles(report: Report) -> dict[str, tuple[str, str]]:
     return device_styles(row.key.device for row in report.rows)
 
 
+def machine_styles(report: Report) -> dict[tuple[str, str], LineStyle]:
+    """Return the style of each (machine, device) of the report."""
+    return line_styles((row.key.machine, row.key.device) for row in report.rows)
+
+
 def _known(key: CaseKey | None) -> CaseKey:
     assert key is not None, "outcomes without an identity are not shown"
     return key
@@ -139,8 +141,22 @@ class PanelNames:
 
     def lines(self, model: PanelModel) -> list[str]:
         """Return the title of a panel, line by line."""
-        axes = axes_text(self.varying_axes(model)) or model.axes.text
-        return [model.workload, *filter(None, (axes, self.machine(model)))]
+        return [model.workload, *filter(None, (self.axes(model), self.machine(model)))]
+
+    def axes(self, model: PanelModel) -> str:
+        """Return the axes that differ within the workload, all of them where none does."""
+        return axes_text(self.varying_axes(model)) or model.axes.text
+
+    def label(self, model: PanelModel) -> str:
+        """Return the axis that differs within the workload, or the values of several, for a line's label."""
+        varying = self.varying_axes(model)
+        return axes_text(varying) if len(varying) == 1 else self.values(model)
+
+    def values(self, model: PanelModel) -> str:
+        """Return the values of the axes that differ; with names where a value says nothing without one."""
+        texts = [axes_text({key: value}) for key, value in self.varying_axes(model).items()]
+        switches = ("=True", "=False", "=None")
+        return " ".join(text if text.endswith(switches) else text.partition("=")[2] for text in texts)
 
     def sentence(self, model: PanelModel) -> str:
         """Return the name of the model in a sentence."""

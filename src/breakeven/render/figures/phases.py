@@ -1,39 +1,49 @@
-"""The phases of a training step as stacked bars, with a row of batch sizes for each model."""
+"""Where the time goes: a bar of phases for each device at three batch sizes, with a row for each model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
 
 from breakeven import format as fmt
-from breakeven.device_names import device_order
 from breakeven.grouping import grouped
-from breakeven.render.figures.axes import SECONDS_FORMAT, panel_title, write
+from breakeven.render.figures.axes import write
 from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
 from breakeven.render.figures.models import (
-    PanelModel,
+    MAX_PANELS,
     PanelNames,
-    batch_of,
     key_of,
     report_styles,
     select_models,
 )
-from breakeven.render.figures.style import INK
+from breakeven.render.figures.phase_blocks import (
+    BAR,
+    GAP,
+    LINE,
+    TITLE,
+    Block,
+    Slot,
+    Sums,
+    block_of,
+    bounds_of,
+    placed,
+    slots_of,
+    timed_steps,
+)
+from breakeven.render.figures.style import INK, NORMAL
 from breakeven.report.phase_sums import PhaseSum
 from breakeven.report.report import Report
 
-MAX_MODELS = 6
-
 PHASE_COLORS = {
-    "transfer": "#383838",
+    "transfer": "#4d4d4d",
     "zero_grad": "#e6e3ec",
     "forward": "#e0bd4f",
     "backward": "#6a449c",
@@ -41,110 +51,128 @@ PHASE_COLORS = {
 }
 """Colors in the order of a step; they differ in lightness, and from all device colors."""
 
-_RESIDUAL = "+3%: timed separately, the phases take 3% longer than the step timed as a whole."
+LABELS = {"zero_grad": "zero grad", "step": "optimizer step"}
 
-_Sums = dict[PanelModel, dict[int, list[PhaseSum]]]
+_FILLED = 0.93  # of a column
+_INDENT = 9  # points, for a marker
 
-
-def _sums(report: Report) -> _Sums:
-    """Return the phase sums that have parts and took any time, by model and ascending batch size."""
-    shown = [row for row in report.phase_sums if row.parts and row.train_s > 0]
-    models = grouped((key_of(row).model, (batch_of(row), row)) for row in shown)
-    return {model: dict(sorted(grouped(rows).items())) for model, rows in models.items()}
+_SHARES = "A bar shows shares of a step; the time above it is that of a step in the training loop."
+_BOUNDS = "At the right: what bounds the step (its launches, computing, or copying the batch)."
 
 
-def _plot(report: Report, sums: _Sums) -> Figure:
-    names, styles = PanelNames(report), report_styles(report)
-    shown = {model: _batches(report, model, sums[model]) for model in select_models(sums, MAX_MODELS)}
-    columns = max(map(len, shown.values()))
+def _plot(report: Report, sums: Sums) -> Figure:
+    names = PanelNames(report)
+    blocks = [
+        block_of(report, model, names.lines(model), sums[model]) for model in select_models(sums, MAX_PANELS)
+    ]
+    places, bounds = placed(blocks), bounds_of(report)
+    height = max(top + block.height for block, _, top in places)
+    slots = [slot for place in places for slot in slots_of(*place, bounds)]
+    notes = [_SHARES, *([_BOUNDS] if any(slot.kind for slot in slots) else [])]
     figure = new_figure(
         report,
-        0.1 + 1.4 * len(shown),
-        "Phases of a training step (medians)",
-        handles=_handles(sums[model] for model in shown),
-        notes=[_RESIDUAL, *missing_note(len(sums) - len(shown))],
+        height,
+        PHASES.title,
+        handles=_handles(blocks),
+        notes=[*notes, *missing_note(len(sums) - len(blocks))],
     )
-    grid = figure.subplots(len(shown), columns, squeeze=False)
-    for axes, (model, batches) in zip(grid, shown.items(), strict=True):
-        devices = sorted(
-            {key_of(row).device for rows in sums[model].values() for row in rows}, key=device_order
-        )
-        title = fmt.shortened(", ".join(names.lines(model)), 80)
-        for ax, (batch, note) in zip(axes, batches.items(), strict=False):
-            panel_title(ax, title, f"batch {batch}{note}")
-            title = ""  # over the first panel of the row
-            _draw_bars(ax, sums[model][batch], devices)
-            _draw_axes(ax, devices, styles, 72 // columns)
-        for ax in axes[len(batches) :]:
-            ax.remove()
+    ax = figure.subplots()
+    ax.set_axis_off()
+    ax.set_xlim(0, max(left + block.width for block, left, _ in places))
+    ax.set_ylim(height, 0)
+    for place in places:
+        _write_titles(ax, *place)
+    for device, (color, marker) in report_styles(report).items():
+        _draw_markers(ax, [(slot.x, slot.y) for slot in slots if slot.device == device], color, marker)
+    for slot in slots:
+        _write_slot(ax, slot)
+    _draw_bars(ax, [slot for slot in slots if slot.row is not None and slot.row.is_complete])
     return figure
 
 
-def _batches(report: Report, model: PanelModel, sums: Mapping[int, object]) -> dict[int, str]:
-    """Return the smallest batch size, the one nearest to the break-even, and the largest, with notes."""
-    shown = dict.fromkeys((min(sums), max(sums)), "")
-    for line in report.break_evens:
-        at = line.crossing.batch_size
-        if at and key_of(line)[:2] == (model, report.headline):
-            nearest = min(sums, key=lambda batch: abs(math.log(batch / at)))
-            shown[nearest] = ", near break-even"
-            break
-    return dict(sorted(shown.items()))
+def _write_titles(ax: Axes, block: Block, left: float, top: float) -> None:
+    """Write the model's name, and the batch size over each column."""
+    workload, axes = block.title
+    style: Any = {"fontsize": NORMAL, "va": "baseline"}
+    name = ax.annotate(workload, (left, top + TITLE), fontweight="bold", **style)
+    ax.annotate(axes, (1, 0), (5, 0), xycoords=name, textcoords="offset points", **style | {"va": "bottom"})
+    y = top + TITLE + LINE
+    for column, batch in enumerate(block.batches):
+        is_near = batch == block.near
+        write(ax, f"batch {fmt.batch_size(batch)}", (left + column, y), (_INDENT if is_near else 0, 0))
+        if is_near:
+            _draw_markers(ax, [(left + column, y)], INK, "d")
 
 
-def _draw_bars(ax: Axes, rows: Sequence[PhaseSum], devices: Sequence[str]) -> None:
-    places = [devices.index(key_of(row).device) for row in rows]
-    for place, row in zip(places, rows, strict=True):
-        bottom = 0.0
-        for part, seconds in row.parts.items():
-            ax.bar(place, seconds, 0.56, bottom, color=PHASE_COLORS[part], edgecolor=INK, linewidth=0.5)
-            bottom += seconds
-        ax.plot([place - 0.4, place + 0.4], [row.train_s] * 2, color=INK, linewidth=1.8, zorder=4)
-        if row.low_s is not None and row.high_s is not None:
-            ax.vlines(place, row.low_s, row.high_s, color=INK, linewidth=1, zorder=4)
-        if row.is_complete:
-            top = max(bottom, row.high_s or row.train_s)
-            write(ax, _signed(row.residual), (place, top), (0, 2), ha="center")
-    for place in set(range(len(devices))) - set(places):
-        write(ax, "none", (place, 0), (0, 2), ha="center")
-    ax.set_xlim(-0.6, len(devices) - 0.4)
-    ax.set_ylim(0, 1.22 * max(max(sum(row.parts.values()), row.high_s or row.train_s) for row in rows))
+def _draw_markers(ax: Axes, points: Sequence[tuple[float, float]], color: str, marker: str) -> None:
+    """Draw a marker before each text."""
+    if points:
+        x, y = zip(*points, strict=True)
+        indent = 0.008 * ax.get_xlim()[1]
+        at = [one + indent for one in x], [one - 0.04 for one in y]
+        ax.plot(*at, linestyle="", marker=marker, markersize=5, color=color, clip_on=False)
 
 
-def _draw_axes(ax: Axes, devices: Sequence[str], styles: Mapping[str, tuple[str, str]], room: int) -> None:
-    """Label seconds on y, and on x each device with its marker; `room` is in characters."""
-    ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(SECONDS_FORMAT)
-    ax.grid(visible=True, axis="y")
-    ax.set_xticks(
-        range(len(devices)), [fmt.shortened(name, max(5, room // len(devices))) for name in devices]
-    )
-    ax.tick_params(axis="x", pad=8)
-    for place, device in enumerate(devices):
-        color, marker = styles[device]
-        dots: Any = {"color": color, "marker": marker, "markersize": 5, "clip_on": False}
-        ax.plot(place, -0.08, transform=ax.get_xaxis_transform(), **dots)
+def _write_slot(ax: Axes, slot: Slot) -> None:
+    """Write a device, the time of its step, and what bounds it."""
+    at = slot.x, slot.y
+    time = "not timed" if slot.row is None else fmt.seconds(slot.row.train_s)
+    write(ax, f"{fmt.shortened(slot.device, 8)} {time}", at, (_INDENT, 0))
+    if slot.row is not None and not slot.row.is_complete:
+        write(ax, "phases not timed", (slot.x, slot.y + GAP + BAR), (_INDENT, 1))
+    if slot.row is not None and slot.kind:
+        write(ax, slot.kind, (slot.x + _FILLED, slot.y), (0, 0), ha="right")
 
 
-def _handles(shown: Iterable[Mapping[int, Sequence[PhaseSum]]]) -> list[Artist]:
-    present = {part for sums in shown for rows in sums.values() for row in rows for part in row.parts}
+def _draw_bars(ax: Axes, slots: Sequence[Slot]) -> None:
+    """Draw the phases below each text, with a tick at the time of the step in the loop.
+
+    All bars of a phase are one path, and so are all ticks: separate ones would be most of the file's bytes.
+    """
+    stacks = [(slot.x, slot.y + GAP, slot.row) for slot in slots if slot.row is not None]
+    boxes = grouped(box for stack in stacks for box in _boxes(*stack))
+    for part in filter(boxes.__contains__, PHASE_COLORS):
+        path = Path.make_compound_path(*boxes[part])
+        ax.add_patch(PathPatch(path, facecolor=PHASE_COLORS[part], edgecolor=INK, linewidth=0.4, gid=part))
+    ends = [(x + row.train_s * _scale(row), y) for x, y, row in stacks]
+    x_ticks = [x for end, _ in ends for x in (end, end, math.nan)]
+    y_ticks = [y for _, top in ends for y in (top - 0.03, top + BAR + 0.03, math.nan)]
+    ax.plot(x_ticks, y_ticks, color=INK, linewidth=1.8, gid="loop")
+
+
+def _scale(row: PhaseSum) -> float:
+    """Return columns per second: the longer of the sum and the loop's step fills the column."""
+    return _FILLED / max(row.train_s, sum(row.parts.values()))
+
+
+def _boxes(x: float, y: float, row: PhaseSum) -> Iterator[tuple[str, Path]]:
+    for part, seconds in row.parts.items():
+        width = seconds * _scale(row)
+        corners = [(x, y), (x + width, y), (x + width, y + BAR), (x, y + BAR), (x, y)]
+        yield part, Path(corners, closed=True)
+        x += width
+
+
+def _handles(blocks: Iterable[Block]) -> list[Artist]:
+    rows = [row for block in blocks for found in block.batches.values() for row in found.values()]
+    present = {part for row in rows for part in row.parts}
     parts: list[Artist] = [
-        Patch(facecolor=color, edgecolor=INK, linewidth=0.5, label=part)
+        Patch(facecolor=color, edgecolor=INK, linewidth=0.5, label=LABELS.get(part, part))
         for part, color in PHASE_COLORS.items()
         if part in present
     ]
-    return [*parts, Line2D([], [], color=INK, linewidth=1.8, label="step timed as a whole")]
+    style: dict[str, Any] = {"color": INK, "linestyle": ""}
+    parts.append(Line2D([], [], marker="|", markersize=9, markeredgewidth=1.8, label="step in loop", **style))
+    if any(block.near is not None for block in blocks):
+        parts.append(Line2D([], [], marker="d", label="break-even", **style))
+    return parts
 
 
-def _signed(residual: float) -> str:
-    return f"{'+' if residual > 0 else ''}{fmt.percent(residual)}"
-
-
-def _text(report: Report, sums: _Sums) -> str:
+def _text(report: Report, sums: Sums) -> str:
     """Describe the largest step of the first model."""
     model, batches = next(iter(sums.items()))
     batch = max(batches)
-    bars = and_list([_bar_text(row) for row in batches[batch]])
+    bars = and_list([_bar_text(row) for row in batches[batch] if row.is_complete])
     return (
         f"Phases of a training step for {fmt.plural(len(sums), 'model')}. "
         f"For {PanelNames(report).sentence(model)} at batch {batch}: {bars}."
@@ -152,19 +180,21 @@ def _text(report: Report, sums: _Sums) -> str:
 
 
 def _bar_text(row: PhaseSum) -> str:
-    parts = ", ".join(f"{part} {fmt.seconds(seconds)}" for part, seconds in row.parts.items())
-    text = f"{key_of(row).device} spends {parts}; the whole step takes {fmt.seconds(row.train_s)}"
-    if not row.is_complete:
-        return text
+    parts = ", ".join(
+        f"{LABELS.get(part, part)} {fmt.seconds(seconds)}" for part, seconds in row.parts.items()
+    )
     more = "more" if row.residual > 0 else "less"
-    return f"{text}, its parts together {fmt.percent(abs(row.residual))} {more}"
+    return (
+        f"{key_of(row).device} spends {parts}; a step in the loop takes {fmt.seconds(row.train_s)}, "
+        f"its phases together {fmt.percent(abs(row.residual))} {more}"
+    )
 
 
 PHASES = Drawing(
-    "Phases",
-    "Each bar stacks the phases of one training step; the line across it is the step timed as a whole.",
-    _sums,
+    "Where the time goes",
+    "Each phase was timed by itself. On an accelerator the phases together take longer than a step in the "
+    "loop, because each of them is waited for. The diamond marks the batch size nearest to the break-even.",
+    timed_steps,
     _plot,
     _text,
-    lambda _: "There is no figure of phases, because no phase was timed along with a whole training step.",
 )

@@ -1,127 +1,151 @@
-"""Speedup over batch size on base-2 axes: a heavy line at 1x, diamonds at the break-evens."""
+"""Step time and speedup over batch size, side by side: a row for each workload, a line for each model."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.figures.axes import RATIOS, write
-from breakeven.render.figures.curves import Curve, PanelStyle, Point, panels
-from breakeven.render.figures.drawing import Drawing, notice
-from breakeven.render.figures.models import PanelModel, baseline_of, batch_of, key_of, report_styles
-from breakeven.render.figures.style import INK, LABEL_BOX, NORMAL, PAPER
+from breakeven.render.figures.axes import RATIOS, SECONDS_FORMAT, batch_from
+from breakeven.render.figures.curves import CrossingPoint, Curve, Curves, Point, value_curves
+from breakeven.render.figures.drawing import Drawing, and_list
+from breakeven.render.figures.models import PanelNames, baseline_of, batch_of, key_of, main_phase
+from breakeven.render.figures.panels import (
+    HALF,
+    MAX_PANELS,
+    Column,
+    Panel,
+    Scale,
+    device_handles,
+    draw_columns,
+    flow,
+    select_groups,
+    split_models,
+)
+from breakeven.render.figures.style import PAPER
 from breakeven.report.break_even import BreakEven
 from breakeven.report.report import Report
 
-_Lines = dict[PanelModel, list[BreakEven]]
+_MAX_DESCRIBED = 12
+_TIME = Scale(SECONDS_FORMAT)
+_SPEEDUP = Scale(RATIOS, base=2, visible=(0.5, 2.0), line=1.0)
 
 
-def speedup_figure(report: Report) -> Figure:
-    """Return the figure, or a placeholder that shows why there is none."""
-    return SPEEDUP.draw(report) or notice(report, SPEEDUP.describe(report))
+@dataclass(frozen=True)
+class _Data:
+    times: Curves
+    speedups: Curves
+
+    def __bool__(self) -> bool:
+        return bool(self.times)
 
 
-def _lines(report: Report) -> _Lines:
-    lines = [line for line in report.break_evens if line.phase == report.headline]
-    return grouped((key_of(line).model, line) for line in lines if any(row.speedup for row in line.rows))
-
-
-def _plot(report: Report, lines: _Lines) -> Figure:
-    styles = report_styles(report)
-
-    def extra(ax: Axes, model: PanelModel) -> None:
-        ax.axhline(1, color=INK, linewidth=1.8, zorder=1)
-        crossing = [line for line in lines[model] if line.crossing.batch_size is not None]
-        for place, line in enumerate(crossing):
-            _mark_break_even(ax, line, styles[key_of(line).device][0], place)
-
-    baselines = dict.fromkeys(baseline_of(line).device for of_model in lines.values() for line in of_model)
-    over = fmt.shortened(", ".join(baselines), 20)
-    scope = report.interval_scope(report.headline)
-    style = PanelStyle(
-        title=f"Speedup over {over} ({report.headline}, 95% interval {scope})",
-        y_label=f"speedup over {over}",
-        formatter=RATIOS,
-        base=2,
-        visible=(0.5, 2.0),
-        extra=extra,
-        handles=_handles(),
+def _select(report: Report) -> _Data:
+    times = value_curves(
+        report,
+        main_phase(report),
+        lambda row: Point(batch_of(row), row.estimate.median_s, row.estimate.low_s, row.estimate.high_s),
     )
-    curves = {model: [_curve(line) for line in of_model] for model, of_model in lines.items()}
-    return panels(report, curves, style)
+    lines = [line for line in report.break_evens if line.phase == report.headline]
+    speedups = grouped(
+        (key_of(line).model, _curve(line)) for line in lines if any(row.speedup for row in line.rows)
+    )
+    return _Data(times, speedups)
 
 
-def _text(report: Report, lines: _Lines) -> str:
-    heads = [conclusion.headline for conclusion in report.conclusions]
-    rest = f" The verdict has {fmt.plural(len(heads) - 2, 'more sentence')}." if len(heads) > 2 else ""
-    return f"Speedup over batch size for {fmt.plural(len(lines), 'model')}. {' '.join(heads[:2])}{rest}"
+def _plot(report: Report, data: _Data) -> Figure:
+    phase = fmt.shortened(str(main_phase(report)), 20)
+    heading = f"Time of a {'training step' if phase == 'train' else phase}"
+    handles = device_handles(report, data.times)
+    if not data.speedups:
+        kept, missing = select_groups(split_models(data.times), 2 * MAX_PANELS)
+        panels = [Panel(group, data.times, _TIME) for group in kept]
+        return draw_columns(report, flow(panels, heading, handles), missing)
+    compared = {model: data.speedups.get(model, ()) for model in data.times}
+    kept, missing = select_groups(split_models(compared), MAX_PANELS)
+    times = [Panel(group, data.times, _TIME) for group in kept]
+    speedups = [Panel(group, data.speedups, _SPEEDUP) for group in kept]
+    columns = [
+        Column(heading, handles, times),
+        Column(
+            f"Speedup over {_baselines(report)}",
+            _handles(data.speedups),
+            [p if p.lines else None for p in speedups],
+        ),
+    ]
+    return draw_columns(report, columns, missing)
 
 
-def _nothing(report: Report) -> str:
-    if report.refused:
-        return "There are no speedups, because the measurements are not comparable."
-    return "No two devices could be compared." if report.judged else "Nothing was timed."
+def _baselines(report: Report) -> str:
+    """Return what the speedups are relative to; with its machine where that is another one."""
+    pairs = [(baseline_of(line), key_of(line)) for line in report.break_evens]
+    is_elsewhere = any(base.model.machine != own.model.machine for base, own in pairs)
+    found = [
+        f"{base.device} on {report.labels[base.model.machine]}" if is_elsewhere else base.device
+        for base, _ in pairs
+    ]
+    return fmt.shortened(", ".join(dict.fromkeys(found)), 40)
 
 
 def _curve(line: BreakEven) -> Curve:
     points = tuple(
-        Point(batch_of(row), row.speedup, row.low, row.high, row.verdict in ("faster", "slower"))
+        Point(batch_of(row), row.speedup, row.low, row.high, row.verdict.sign != 0)
         for row in line.rows
         if row.speedup
     )
-    return Curve(key_of(line).device, points, line.holes, line.between)
-
-
-def _mark_break_even(ax: Axes, line: BreakEven, color: str, place: int) -> None:
-    found = line.crossing
-    at = found.batch_size or 0
-    ends = [found.low or line.batches[0], found.high or line.batches[-1]]
-    ax.plot(ends, [1, 1], color=color, linewidth=2.2, marker="|", markersize=8, zorder=5)
-    ax.plot([at], [1], marker="d", markersize=7, color=color, markeredgecolor=PAPER, zorder=6)
-    # A candidate's line comes from below on the left, so there is room above; the next label goes below.
-    at_left = _is_at_the_left(ax, at)
-    above = place % 2 == 0 and not at_left
-    write(
-        ax,
-        fmt.batch(at),
-        (at, 1),
-        (6 if at_left else -6, 5 if above else -5),
-        ha="left" if at_left else "right",
-        va="bottom" if above else "top",
-        fontsize=NORMAL,
-        fontweight="bold",
-        bbox=LABEL_BOX,
-        zorder=6,
+    found, at = line.crossing, line.crossing.batch_size
+    crossing = (
+        None
+        if at is None
+        else CrossingPoint(at, found.low or line.batches[0], found.high or line.batches[-1])
     )
+    return Curve(key_of(line).device, points, line.holes, crossing)
 
 
-def _is_at_the_left(ax: Axes, batch: float) -> bool:
-    """Return whether a label to the left would leave the panel."""
-    left, right = ax.get_xlim()
-    return math.log(batch / left) < 0.25 * math.log(right / left)
-
-
-def _handles() -> list[Artist]:
+def _handles(curves: Curves) -> list[Artist]:
+    """Return a legend's handles for the marks that are drawn."""
+    every = [curve for of_model in curves.values() for curve in of_model]
     style: dict[str, Any] = {"color": "#777777", "linestyle": ""}
-    return [
-        Line2D([], [], marker="d", markersize=7, label="break-even, 95% interval", **style),
-        Line2D([], [], marker="o", markerfacecolor=PAPER, label="undecided or same (within 2%)", **style),
+    found: list[Artist] = []
+    if any(curve.crossing for curve in every):
+        found.append(Line2D([], [], marker="d", markersize=7, label="break-even", **style))
+    if not all(point.sure for curve in every for point in curve.points):
+        label = "undecided or same (within 2%)"
+        found.append(Line2D([], [], marker="o", markerfacecolor=PAPER, label=label, **style))
+    return found
+
+
+def _text(report: Report, data: _Data) -> str:
+    """Return the ends of the lines of each model: their speedups, or else their times."""
+    names, curves = PanelNames(report), data.speedups or data.times
+    parts = [
+        f"{names.sentence(model)}, {_ends(curve, bool(data.speedups))}"
+        for model, of_model in curves.items()
+        for curve in of_model
     ]
+    what = f"Speedup over {_baselines(report)}" if data.speedups else "Time"
+    return f"{what} over batch size ({main_phase(report)}). {and_list(parts, _MAX_DESCRIBED)}."
+
+
+def _ends(curve: Curve, is_ratio: bool) -> str:
+    number = fmt.ratio if is_ratio else fmt.seconds
+    first, last = curve.points[0], curve.points[-1]
+    text = f"{curve.device}: {number(first.value)} at batch {first.batch:,}"
+    if first is not last:
+        text += f" to {number(last.value)} at {last.batch:,}"
+    return text if curve.crossing is None else f"{text}, break-even {batch_from(curve.crossing.at)}"
 
 
 SPEEDUP = Drawing(
-    "Speedup",
-    "Above the heavy line at 1x the device is faster than the baseline; the diamond is the break-even. "
-    "Between measured batches the time of each device is a straight line.",
-    _lines,
+    "Speedup and step time",
+    "Points are medians, joined by straight lines; bands are 95% intervals.",
+    _select,
     _plot,
     _text,
-    _nothing,
+    HALF,
 )

@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from breakeven.device_names import device_order, is_cpu
@@ -29,15 +30,16 @@ PAPER = "#ffffff"
 PAPER_ID = "paper"
 """The id of the background in an SVG: the report page drops it, other viewers need it."""
 
-LABEL_BOX = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
-"""The box behind a label, which hides the lines below it."""
-
 SMALL, NORMAL = 8.0, 9.0
 """Font sizes in points; the smallest in a figure."""
 
-_CPU, _ACCELERATOR = ("#0072B2", "o"), ("#D55E00", "s")
-_COLORS = ("#009E73", "#CC79A7", "#56B4E9")
-_MARKERS = ("^", "D", "v", "P", "X", "<", "p", ">", "h", "8")
+_CPU = ("#0072B2", "o")
+_ACCELERATORS = (("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "v"), ("#56B4E9", "P"))
+_MARKERS = ("X", "<", "p", ">", "h", "8", "*")
+_DASHES = ("-", "--", ":", "-.")
+_SHADES = (0.35, 0.5, 0.65)
+"""The share of white in the colors of a device's variants."""
+
 _SETTINGS: Any = {
     "text.parse_math": False,  # dollar signs in names are shown as they are
     "svg.hashsalt": "breakeven",  # otherwise the ids change with every drawing
@@ -75,17 +77,61 @@ _TAG = re.compile(r"<[a-z][^>]*>")  # names are between tags, where "<" and ">" 
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
+class LineStyle(NamedTuple):
+    """How the lines of a device on a machine look: the device has the color and the marker."""
+
+    color: str
+    marker: str
+    linestyle: Any = "-"
+
+
 def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return one color (Okabe-Ito) and one marker for each device, the same in every figure of a report.
 
+    A variant, such as ``cpu@1``, has a lighter shade of its device's color.
+
     >>> device_styles(["cuda", "cpu@1", "cpu"])
-    {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#009E73', '^'), 'cuda': ('#D55E00', 's')}
+    {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#59a2cd', 'X'), 'cuda': ('#D55E00', 's')}
     """
     ordered = sorted(set(devices), key=device_order)
-    accelerator = next((device for device in ordered if not is_cpu(device)), None)
-    own = {"cpu": _CPU, accelerator: _ACCELERATOR}
-    others = zip(cycle(_COLORS), cycle(_MARKERS), strict=False)
-    return {device: own[device] if device in own else next(others) for device in ordered}
+    mains = dict.fromkeys(map(main_device, ordered))
+    accelerators = cycle(_ACCELERATORS)
+    colors = {main: _CPU if is_cpu(main) else next(accelerators) for main in mains}
+    shades = {main: cycle(_SHADES) for main in mains}
+    markers, used = iter(_MARKERS * len(ordered)), set[str]()
+    found = {}
+    for device in ordered:
+        color, marker = colors[main_device(device)]
+        is_variant = device != main_device(device)
+        if is_variant:
+            color = _lighter(color, next(shades[main_device(device)]))
+        if is_variant or marker in used:
+            marker = next(markers)
+        used.add(marker)
+        found[device] = (color, marker)
+    return found
+
+
+def main_device(device: str) -> str:
+    """Return the device of which this is a variant."""
+    return device.partition("@")[0]
+
+
+def line_styles(lines: Iterable[tuple[str, str]]) -> dict[tuple[str, str], LineStyle]:
+    """Return the style of each (machine, device): devices differ in color and marker, machines in dashes.
+
+    >>> [style.linestyle for style in line_styles([("a", "cpu"), ("b", "cpu")]).values()]
+    ['-', '--']
+    """
+    every = list(dict.fromkeys(lines))
+    devices = device_styles(device for _, device in every)
+    machines = dict(zip(dict.fromkeys(machine for machine, _ in every), cycle(_DASHES), strict=False))
+    return {line: LineStyle(*devices[line[1]], machines[line[0]]) for line in every}
+
+
+def _lighter(color: str, white: float) -> str:
+    red, green, blue = (part + (1 - part) * white for part in to_rgb(color))
+    return to_hex((red, green, blue))
 
 
 @contextmanager

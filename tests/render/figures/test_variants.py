@@ -1,0 +1,112 @@
+"""A row for each variant of a model on a device, at its best batch size, the largest speedup first."""
+
+import pytest
+
+from breakeven.render.figures import FIGURES
+from breakeven.render.figures.style import PAPER
+from support.reports import box
+from support.run_files import benchmark, run
+
+ROUNDS = (0.97, 0.98, 0.99, 1.0, 1.0, 1.01, 1.02, 1.03)
+
+
+def step(train_s, workload="mlp", device="cuda", batch=64, facts=None, **axes):
+    """One whole training step."""
+    times = [train_s * one for one in ROUNDS]
+    return benchmark(times, workload, device=device, batch_size=batch, axes=axes, **(facts or {}))
+
+
+def graphs(speedups, device="cuda", **facts):
+    """A model at several batch sizes, plain and as a CUDA graph that is so many times faster."""
+    return [
+        step(seconds, device=device, batch=batch, cuda_graph=on, facts=facts if on else {})
+        for batch, speedup in speedups.items()
+        for on, seconds in ((False, 1.0), (True, 1 / speedup))
+    ]
+
+
+def rows_of(figure):
+    """The four texts of each row from the top: the variant, the model, the speedup, the remarks."""
+    names, _, numbers = figure.axes
+    texts = [[text.get_text() for text in ax.texts] for ax in (names, numbers)]
+    return [
+        (*texts[0][place : place + 2], *texts[1][place : place + 2]) for place in range(0, len(texts[0]), 2)
+    ]
+
+
+def test_rows(report, look):
+    content = run(
+        [
+            *graphs({1: 8.0, 64: 2.0, 1024: 0.5}, capture_s=0.25, compile_s=7.5),
+            *graphs({64: 0.5}, device="cpu"),
+            *(step(seconds, "lstm", width=w, dtype=dtype)
+              for w, dtype, seconds in ((8, "float32", 1.0), (8, "bfloat16", 0.25),
+                                        (16, "float32", 1.0), (16, "bfloat16", 1.0))),
+        ]
+    )  # fmt: skip
+    found = report(content)
+    figure = FIGURES["variants"].draw(found)
+    assert [(row[0], row[1], row[2].split()[0], row[3]) for row in rows_of(figure)] == [
+        ("cuda_graph=True", "mlp, batch 1", "8.00x", "7.75 s once"),
+        ("dtype=bfloat16", "lstm width=8, batch 64", "4.00x", "less precise"),
+        ("dtype=bfloat16", "lstm width=16, batch 64", "1.00x", "less precise"),
+        ("cuda_graph=True", "mlp, batch 64", "0.500x", ""),
+    ]
+    ax = figure.axes[1]
+    assert look.legend(figure) == ["cpu", "cuda", "undecided or same"]
+    assert [round(x, 6) for x, *_ in look.markers(ax, "s")] == [8, 4, 1]
+    assert [face == PAPER for *_, face in look.markers(ax, "s")] == [False, False, True]
+    assert [round(x, 6) for x, *_ in look.markers(ax, "o")] == [0.5]
+    assert list(look.ticks(ax.xaxis)) == ["1/2x", "1x", "2x", "4x", "8x"]
+    best = max(found.variants, key=lambda way: way.row.speedup).row
+    intervals = [line.get_xdata() for line in ax.get_lines() if line.get_gid() == "interval"]
+    assert (best.low, best.high) == tuple(intervals[0])
+    top, bottom = ax.get_ylim()[::-1]
+    assert top < 0 < 3 < bottom, "the best is at the top"
+    text = FIGURES["variants"].describe(found)
+    assert "2 of 4 are faster" in text
+    assert text.index("8.00x") < text.index("4.00x") < text.index("0.500x")
+
+
+def test_many(report, look):
+    """The rows that do not fit are the slowest, and a note counts them."""
+    rows = [
+        step(seconds, width=width, tf32=on)
+        for width in range(30)
+        for on, seconds in ((False, 1.0 + width), (True, 1.0))
+    ]
+    figure = FIGURES["variants"].draw(report(run(rows)))
+    assert len(rows_of(figure)) == 24
+    assert rows_of(figure)[0][1] == "mlp width=29, batch 64"
+    assert rows_of(figure)[-1][1] == "mlp width=6, batch 64"
+    assert "6 more variants are in the table (summary.csv)." in look.texts(figure)
+
+
+def test_machines(report):
+    """With several machines, each row names its own."""
+    runs = [run(graphs({64: speedup}), machine=box(name)) for name, speedup in (("a", 2.0), ("b", 3.0))]
+    rows = rows_of(FIGURES["variants"].draw(report(*runs)))
+    assert [row[0] for row in rows] == ["cuda_graph=True on b", "cuda_graph=True on a"]
+
+
+@pytest.mark.parametrize("speedup", [1e-3, 1.0, 1e4])
+def test_no_text_collides(report, look, speedup):
+    """Whatever the speedup is, and with names that are too long."""
+    facts = {"capture_s": 123.0, "compile_s": 345e-6}
+    axes = {"a_long_switch_with_a_name": True, "another_long_switch": True, "dtype": "bfloat16"}
+    plain = {"a_long_switch_with_a_name": False, "another_long_switch": False, "dtype": "float32"}
+    rows = [
+        step(
+            seconds,
+            "a_workload_with_a_long_name",
+            batch=65536,
+            facts=facts,
+            width=width,
+            depth=width,
+            **chosen,
+        )
+        for width in (1024, 2048)
+        for chosen, seconds in ((plain, 1.0), (axes, 1.0 / speedup))
+    ]
+    figure = FIGURES["variants"].draw(report(run(rows)))
+    assert look.collisions(figure) == []
