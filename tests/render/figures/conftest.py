@@ -52,6 +52,14 @@ def _collisions(figure):
     """The pairs of texts that cover each other by more than a quarter of a line, or leave the figure."""
     figure.draw_without_rendering()
     shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+    hidden = [
+        tick.label1
+        for axis in axes
+        for tick in axis.get_major_ticks()
+        if not axis.get_view_interval().min() <= tick.get_loc() <= axis.get_view_interval().max()
+    ]
+    shown = [text for text in shown if text not in hidden]
     # A legend reserves a line for the title with an empty one.
     boxes = [(text.get_text(), text.get_window_extent()) for text in shown if text.get_text()[0] != "\n"]
     found = [(name,) for name, box in boxes if box.x0 < -1 or box.x1 > figure.bbox.x1 + 1]

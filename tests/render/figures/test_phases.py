@@ -5,9 +5,11 @@ import pytest
 from matplotlib.colors import to_hex
 
 from breakeven.render.figures import FIGURES
+from breakeven.render.figures.panels import HALF
 from breakeven.render.figures.phases import PHASE_COLORS
 from support.run_files import affine_run, benchmark, run
 
+START, LENGTH = 110, 134  # points: where the bars of the first column are
 PARTS = {"transfer": 0.1, "forward": 1.0, "backward": 2.0, "step": 0.5}
 
 
@@ -28,10 +30,10 @@ def step(device="cuda", batch_size=1, train=3.0, scale=1.0, **identity):
 
 
 def bars(ax):
-    """The boxes of each phase: (left, right), in columns."""
+    """The boxes of each phase: (left, right), in parts of a bar."""
     return {
         patch.get_gid(): [
-            (float(box[:, 0].min()), float(box[:, 0].max()))
+            ((box[:, 0].min() - START) / LENGTH, (box[:, 0].max() - START) / LENGTH)
             for box in patch.get_path().vertices.reshape(-1, 5, 2)
         ]
         for patch in ax.patches
@@ -39,9 +41,9 @@ def bars(ax):
 
 
 def ticks(ax):
-    """The places of the ticks, in columns."""
+    """The places of the ticks, in parts of a bar."""
     (line,) = (line for line in ax.get_lines() if line.get_gid() == "loop")
-    return line.get_xdata()[::3]
+    return [(x - START) / LENGTH for x in line.get_xdata()[::3]]
 
 
 def drawn(found):
@@ -52,35 +54,40 @@ def drawn(found):
 
 
 def test_stacked_parts(report, look):
-    """Parts are stacked from the left in the order of a step; the longer of sum and step fills the column."""
+    """Parts are stacked from the left in the order of a step; the longer of sum and step is a whole bar."""
     figure, ax = drawn(report(run([*step(train=3.0), *step("cpu", train=8.0)])))
     edges = np.cumsum([0, 0.1, 0.4, 1.0, 2.0, 0.5])
     for place, whole in ((0, 8.0), (1, 4.0)):
         found = [boxes[place] for boxes in bars(ax).values()]
-        assert np.ravel(found) == pytest.approx(0.93 / whole * np.repeat(edges, 2)[1:-1])
-    assert ticks(ax) == pytest.approx([0.93, 0.93 * 3 / 4])
+        assert np.ravel(found) == pytest.approx(np.repeat(edges, 2)[1:-1] / whole)
+    assert ticks(ax) == pytest.approx([1, 3 / 4])
     assert list(bars(ax)) == list(PHASE_COLORS)
     assert [to_hex(patch.get_facecolor()) for patch in ax.patches] == list(PHASE_COLORS.values())
     labels = ["transfer", "zero grad", "forward", "backward", "optimizer step", "step in loop"]
     assert look.legend(figure) == labels
-    assert {"cpu 8.00 s", "cuda 3.00 s"} <= {*look.texts(figure)}
+    texts = look.texts(figure)
+    assert texts.index("cpu") < texts.index("8.00 s") < texts.index("cuda") < texts.index("3.00 s")
 
 
 @pytest.mark.parametrize(
     ("devices", "shown", "near"),
-    [({"cpu": (1, 1), "cuda": (33, 0.2)}, (1, 32, 512), 32),
-     ({"cpu": (1, 1), "cuda": (1.9, 0.4)}, (1, 32, 512), 1),
-     ({"cpu": (1, 1), "cuda": (2, 2)}, (1, 32, 512), None),
-     ({"cpu": (1, 1), "cuda": (7, 0.3)}, (1, 8, 512), 8)],
+    [({"cpu": (1, 1), "cuda": (33, 0.2)}, ("1", "32", "5,120"), "32"),
+     ({"cpu": (1, 1), "cuda": (1.9, 0.4)}, ("1", "32", "5,120"), "1"),
+     ({"cpu": (1, 1), "cuda": (2, 2)}, ("1", "32", "5,120"), None),
+     ({"cpu": (1, 1), "cuda": (7, 0.3)}, ("1", "8", "5,120"), "8")],
     ids=["break-even", "at an end", "none", "early"],
 )  # fmt: skip
 def test_batch_sizes(report, look, devices, shown, near):
     """The smallest, the nearest to the break-even or else one between, and the largest."""
     phases = ("transfer", "forward", "backward", "step", "train")
-    figure, ax = drawn(report(affine_run(devices, (1, 8, 32, 64, 512), phases=phases, noise=0.001)))
-    assert [text for text in look.texts(figure) if text.startswith("batch ")] == [f"batch {n}" for n in shown]
-    diamonds = look.markers(ax, "d")
-    assert [round(x) for x, _, _ in diamonds] == ([] if near is None else [shown.index(near)])
+    figure, ax = drawn(report(affine_run(devices, (1, 8, 32, 64, 5120), phases=phases, noise=0.001)))
+    assert [text for text in look.texts(figure) if text.replace(",", "").isdigit()] == [*shown]
+    heights = {
+        text.get_text(): (1 - text.get_position()[1]) * figure.get_figheight() for text in figure.texts
+    }
+    diamonds = [y / 72 for _, y, _ in look.markers(ax, "d")]
+    assert diamonds == ([] if near is None else [pytest.approx(heights[near], abs=0.1)])
+    assert ("break-even" in look.legend(figure)) is (near is not None)
 
 
 def test_devices_that_were_not_timed(report, look):
@@ -91,41 +98,35 @@ def test_devices_that_were_not_timed(report, look):
     figure, ax = drawn(report(run([*rows, *step("cpu@1", 64, 9.0)])))
     assert [len(boxes) for boxes in bars(ax).values()] == [4] * 5
     texts = look.texts(figure)
-    assert texts.count("phases not timed") == 1
-    assert {"cpu 7.00 s", "cpu@1 not timed", "cpu@1 9.00 s"} <= {*texts}
+    assert texts.count("phases not timed") == texts.count("step not timed") == 1
+    assert {"7.00 s", "9.00 s"} <= {*texts}
     forward = [benchmark([1.0] * 9, phase=phase) for phase in ("forward", "train")]
     assert FIGURES["phases"].draw(report(run(forward))) is None
 
 
-def test_bounds(report, look):
-    """What bounds a step is at the right of its time."""
+def test_bounds(report):
+    """What bounds a step is at the end of its line."""
     rows = [*step(train=3.0), *step(batch_size=64, train=30.0)]
     for entry in rows:
         if entry["extra_info"]["phase"] == "train":
             entry["extra_info"]["enqueue_s"] = 2.9
-    figure, ax = drawn(report(run([*rows, *step("cpu", 1), *step("cpu", 64)])))
-    found = {text.get_text(): text.xy[0] for text in ax.texts if text.get_ha() == "right"}
-    assert found == {"launch": pytest.approx(0.93), "compute": pytest.approx(1.93)}
-    assert any(text.startswith("At the right") for text in look.texts(figure))
-    assert not any(text.startswith("At the right") for text in look.texts(drawn(report(run(step())))[0]))
+    figure, _ = drawn(report(run([*rows, *step("cpu", 1), *step("cpu", 64)])))
+    found = [text.get_text() for text in figure.texts if text.get_ha() == "right"]
+    assert found == ["bound by", "", "launch", "", "compute"]
 
 
 def test_no_text_collides(report, look):
     """Long names, several devices, and models of one, two and many batch sizes side by side."""
     rows = []
-    for workload, batches in (
-        ("a", (1,)),
-        ("model_with_a_long_name", (1, 65536)),
-        ("b", (1, 8, 64)),
-        ("c", (1,)),
-    ):
+    for workload, batches in (("a", (1,)), ("a_long_name", (1, 65536)), ("b", (1, 8, 64)), ("c", (1,))):
         for batch in batches:
             for device in ("cpu", "cpu@16", "cuda:1"):
                 facts = {"axes": {"width": 4096, "dtype": "bfloat16", "graph": workload == "b"}}
                 rows += step(device, batch, 123e-6, workload=workload, **facts)
-            rows[-1]["extra_info"]["enqueue_s"] = 60e-6
+                rows[-1]["extra_info"] |= {"enqueue_s": 80e-6, "enqueue_low_s": 1e-6, "enqueue_high_s": 1e-3}
     figure, _ = drawn(report(run(rows)))
-    assert len(look.texts(figure)) > 50
+    assert {"undecided", "123 µs", "65,536", "cpu@16"} <= {*look.texts(figure)}
+    assert figure.get_figwidth() == pytest.approx(2 * HALF / 72)
     assert look.collisions(figure) == []
 
 

@@ -1,9 +1,9 @@
-"""The bars of phases to draw, and their places: models in rows of three columns, one for each batch size."""
+"""The steps whose phases are drawn: of each model three batch sizes, of each of these all devices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -15,43 +15,30 @@ from breakeven.report.bound import Bound
 from breakeven.report.phase_sums import PhaseSum
 from breakeven.report.report import Report
 
-TITLE, LINE, BAR, GAP = 0.2, 0.18, 0.13, 0.06  # inches
-_SLOT = LINE + BAR + GAP
-_COLUMNS, _CHARACTERS = 3, 25  # and how many characters of a title fit into a column
+TITLE, LINE, BETWEEN = 14, 13, 8
+"""Points: the height of a model's name, of the line of a device, and of the space below a model."""
 
 Sums = dict[PanelModel, dict[int, list[PhaseSum]]]
 
 
 @dataclass(frozen=True)
 class Block:
-    """The bars of one model: its batch sizes with the phase sums of each device."""
+    """The steps of one model: its batch sizes with the phase sums of each device.
 
-    model: PanelModel
+    `near` is the batch size nearest to the break-even. `bounds` is what bounds each device's step at each
+    batch size, where this is known.
+    """
+
     title: tuple[str, str]
     batches: Mapping[int, Mapping[str, PhaseSum]]
     devices: Sequence[str]
     near: int | None
+    bounds: Mapping[tuple[str, int], str]
 
     @property
-    def width(self) -> int:
-        """Columns, enough for its title."""
-        return min(_COLUMNS, max(len(self.batches), math.ceil(len(" ".join(self.title)) / _CHARACTERS)))
-
-    @property
-    def height(self) -> float:
-        """Inches."""
-        return TITLE + LINE + len(self.devices) * _SLOT + GAP
-
-
-@dataclass(frozen=True)
-class Slot:
-    """The step of one device: (x, y) is where the text above its bar begins, in columns and inches."""
-
-    x: float
-    y: float
-    device: str
-    row: PhaseSum | None
-    kind: str
+    def height(self) -> int:
+        """Points."""
+        return TITLE + LINE * len(self.batches) * len(self.devices) + BETWEEN
 
 
 def timed_steps(report: Report) -> Sums:
@@ -84,45 +71,27 @@ def block_of(
     rows = {batch: {key_of(row).device: row for row in sums[batch]} for batch in sorted({*ends, between})}
     devices = {device for found in rows.values() for device in found}
     workload, *rest = titles
-    title = fmt.shortened(workload, 30), fmt.shortened(", ".join(rest), 45)
-    return Block(model, title, rows, sorted(devices, key=device_order), near)
+    title = fmt.shortened(workload, 30), fmt.shortened(", ".join(rest), 45 - min(30, len(workload)) // 2)
+    return Block(title, rows, sorted(devices, key=device_order), near, _bounds(report, model))
 
 
-def placed(blocks: Iterable[Block]) -> list[tuple[Block, int, float]]:
-    """Return each block with its left column and its top in inches, in rows, in their order."""
-    rows: list[list[Block]] = []
-    for block in blocks:
-        if not rows or sum(one.width for one in rows[-1]) + block.width > _COLUMNS:
-            rows.append([])
-        rows[-1].append(block)
-    found, top = [], 0.0
-    for row in rows:
-        lefts = accumulate((block.width for block in row), initial=0)
-        found += [(block, left, top) for block, left in zip(row, lefts, strict=False)]
-        top += max(block.height for block in row)
-    return found
+def in_columns(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Return the blocks in two columns of about the same height, in one if there is one block."""
+    half = sum(block.height for block in blocks) / 2
+    ends = accumulate(block.height for block in blocks)
+    left = sum(end - block.height / 2 <= half for block, end in zip(blocks, ends, strict=True)) or 1
+    return [column for column in ([*blocks[:left]], [*blocks[left:]]) if column]
 
 
-def slots_of(
-    block: Block, left: float, top: float, bounds: Mapping[tuple[PanelModel, str, int], str]
-) -> Iterator[Slot]:
-    """Yield the slots of a block; one for each device at each batch size, also where it was not timed."""
-    for column, (batch, rows) in enumerate(block.batches.items()):
-        for place, device in enumerate(block.devices):
-            y = top + TITLE + LINE + place * _SLOT + LINE
-            kind = bounds.get((block.model, device, batch), "")
-            yield Slot(left + column, y, device, rows.get(device), kind)
-
-
-def bounds_of(report: Report) -> dict[tuple[PanelModel, str, int], str]:
-    """Return what bounds each step, without the steps for which this is not known."""
-    lines = (
-        (PanelModel(found.line.machine, found.line.model.workload, found.line.model.axes), found)
+def _bounds(report: Report, model: PanelModel) -> dict[tuple[str, int], str]:
+    lines = [
+        found
         for found in report.bottlenecks
-    )
+        if (found.line.machine, found.line.model.workload, found.line.model.axes) == model
+    ]
     return {
-        (model, found.line.device, cell.batch_size): cell.kind.removesuffix("-bound")
-        for model, found in lines
+        (found.line.device, cell.batch_size): cell.kind.removesuffix("-bound")
+        for found in lines
         for cell in found.cells
         if cell.kind is not Bound.UNMEASURED
     }

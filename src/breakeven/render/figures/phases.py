@@ -1,9 +1,10 @@
-"""Where the time goes: a bar of phases for each device at three batch sizes, with a row for each model."""
+"""Where the time goes: a bar of phases for each device at three batch sizes, in two columns of models."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -15,29 +16,20 @@ from matplotlib.path import Path
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.figures.axes import write
-from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
-from breakeven.render.figures.models import (
-    MAX_PANELS,
-    PanelNames,
-    key_of,
-    report_styles,
-    select_models,
-)
+from breakeven.render.figures.drawing import Drawing, and_list, machine_text, missing_note
+from breakeven.render.figures.models import PanelNames, key_of, report_styles, select_models
+from breakeven.render.figures.panels import HALF
 from breakeven.render.figures.phase_blocks import (
-    BAR,
-    GAP,
+    BETWEEN,
     LINE,
     TITLE,
     Block,
-    Slot,
     Sums,
     block_of,
-    bounds_of,
-    placed,
-    slots_of,
+    in_columns,
     timed_steps,
-)
+)  # fmt: skip
+from breakeven.render.figures.sheet import Sheet, legend_size
 from breakeven.render.figures.style import INK, NORMAL
 from breakeven.report.phase_sums import PhaseSum
 from breakeven.report.report import Report
@@ -53,102 +45,129 @@ PHASE_COLORS = {
 
 LABELS = {"zero_grad": "zero grad", "step": "optimizer step"}
 
-_FILLED = 0.93  # of a column
-_INDENT = 9  # points, for a marker
+MAX_MODELS = 12
 
-_SHARES = "A bar shows shares of a step; the time above it is that of a step in the training loop."
-_BOUNDS = "At the right: what bounds the step (its launches, computing, or copying the batch)."
+_MUTED = 0.7
+
+_SHARES = "Bars are shares of one step; the times compare the devices."
+_EDGE, _BAR = 6, 8
+_DEVICE, _START, _END, _TIME, _RIGHT = 52, 104, 238, 245, HALF - 2 * _EDGE  # points from the left
+_INDENT, _SPACE = 9, 6  # behind a marker, and behind a name
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """The step of one device; its line begins at (x, y) in points."""
+
+    x: float
+    y: float
+    device: str
+    row: PhaseSum | None
+    bound: str
 
 
 def _plot(report: Report, sums: Sums) -> Figure:
     names = PanelNames(report)
-    blocks = [
-        block_of(report, model, names.lines(model), sums[model]) for model in select_models(sums, MAX_PANELS)
-    ]
-    places, bounds = placed(blocks), bounds_of(report)
-    height = max(top + block.height for block, _, top in places)
-    slots = [slot for place in places for slot in slots_of(*place, bounds)]
-    notes = [_SHARES, *([_BOUNDS] if any(slot.kind for slot in slots) else [])]
-    figure = new_figure(
-        report,
-        height,
-        PHASES.title,
-        handles=_handles(blocks),
-        notes=[*notes, *missing_note(len(sums) - len(blocks))],
-    )
-    ax = figure.subplots()
+    models = select_models(sums, MAX_MODELS)
+    columns = in_columns([block_of(report, model, names.lines(model), sums[model]) for model in models])
+    handles = _handles([block for column in columns for block in column])
+    notes = [_SHARES, *missing_note(len(sums) - len(models)), machine_text(report)]
+    head = _EDGE + LINE * (1 + legend_size(handles)[1]) + BETWEEN
+    foot = head + LINE + max(sum(block.height for block in column) for column in columns)
+    width, height = len(columns) * HALF, foot + LINE * len(notes) + _EDGE
+    sheet = Sheet(report, width, height)
+    sheet.write(_EDGE, _EDGE, PHASES.title, fontsize=NORMAL, fontweight="bold")
+    sheet.legend(0, _EDGE + LINE, handles)
+    for place, note in enumerate(notes):
+        sheet.write(_EDGE, foot + LINE * place, fmt.shortened(note, 64))
+    ax = sheet.axes(0, 0, width, height)
     ax.set_axis_off()
-    ax.set_xlim(0, max(left + block.width for block, left, _ in places))
+    ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
-    for place in places:
-        _write_titles(ax, *place)
-    for device, (color, marker) in report_styles(report).items():
-        _draw_markers(ax, [(slot.x, slot.y) for slot in slots if slot.device == device], color, marker)
-    for slot in slots:
-        _write_slot(ax, slot)
-    _draw_bars(ax, [slot for slot in slots if slot.row is not None and slot.row.is_complete])
-    return figure
+    slots: list[_Slot] = []
+    for place, column in enumerate(columns):
+        slots += _write_column(sheet, ax, column, (place * HALF + _EDGE, head))
+    _draw_slots(sheet, ax, slots, report_styles(report))
+    return sheet.figure
 
 
-def _write_titles(ax: Axes, block: Block, left: float, top: float) -> None:
-    """Write the model's name, and the batch size over each column."""
-    workload, axes = block.title
-    style: Any = {"fontsize": NORMAL, "va": "baseline"}
-    name = ax.annotate(workload, (left, top + TITLE), fontweight="bold", **style)
-    ax.annotate(axes, (1, 0), (5, 0), xycoords=name, textcoords="offset points", **style | {"va": "bottom"})
-    y = top + TITLE + LINE
-    for column, batch in enumerate(block.batches):
-        is_near = batch == block.near
-        write(ax, f"batch {fmt.batch_size(batch)}", (left + column, y), (_INDENT if is_near else 0, 0))
-        if is_near:
-            _draw_markers(ax, [(left + column, y)], INK, "d")
+def _write_column(
+    sheet: Sheet, ax: Axes, column: Sequence[Block], corner: tuple[float, float]
+) -> list[_Slot]:
+    """Write the names and the batch sizes below their headings, and return the slots beside them."""
+    x, y = corner
+    for at, heading in ((0, "batch"), (_DEVICE, "device"), (_START, "phases"), (_TIME, "step")):
+        sheet.write(x + at, y, heading, alpha=_MUTED)
+    sheet.write(x + _RIGHT, y, "bound by", ha="right", alpha=_MUTED)
+    slots, y = list[_Slot](), y + LINE
+    for block in column:
+        workload, axes = block.title
+        sheet.write(x, y, workload, fontweight="bold")
+        sheet.write(x + sheet.text_width(workload, bold=True) + _SPACE, y, axes)
+        y += TITLE
+        for batch, rows in block.batches.items():
+            is_near = batch == block.near
+            sheet.write(x + _INDENT * is_near, y, fmt.batch_size(batch))
+            if is_near:
+                _draw_markers(ax, [(x, y)], INK, "d")
+            for device in block.devices:
+                bound = block.bounds.get((device, batch), "")
+                slots.append(_Slot(x, y, device, rows.get(device), bound))
+                y += LINE
+        y += BETWEEN
+    return slots
 
 
 def _draw_markers(ax: Axes, points: Sequence[tuple[float, float]], color: str, marker: str) -> None:
     """Draw a marker before each text."""
     if points:
         x, y = zip(*points, strict=True)
-        indent = 0.008 * ax.get_xlim()[1]
-        at = [one + indent for one in x], [one - 0.04 for one in y]
+        at = [one + 3 for one in x], [one + 5 for one in y]
         ax.plot(*at, linestyle="", marker=marker, markersize=5, color=color, clip_on=False)
 
 
-def _write_slot(ax: Axes, slot: Slot) -> None:
-    """Write a device, the time of its step, and what bounds it."""
-    at = slot.x, slot.y
-    time = "not timed" if slot.row is None else fmt.seconds(slot.row.train_s)
-    write(ax, f"{fmt.shortened(slot.device, 8)} {time}", at, (_INDENT, 0))
-    if slot.row is not None and not slot.row.is_complete:
-        write(ax, "phases not timed", (slot.x, slot.y + GAP + BAR), (_INDENT, 1))
-    if slot.row is not None and slot.kind:
-        write(ax, slot.kind, (slot.x + _FILLED, slot.y), (0, 0), ha="right")
+def _draw_slots(
+    sheet: Sheet, ax: Axes, slots: Sequence[_Slot], styles: Mapping[str, tuple[str, str]]
+) -> None:
+    for device, (color, marker) in styles.items():
+        points = [(slot.x + _DEVICE, slot.y) for slot in slots if slot.device == device]
+        _draw_markers(ax, points, color, marker)
+    for slot in slots:
+        sheet.write(slot.x + _DEVICE + _INDENT, slot.y, fmt.shortened(slot.device, 7))
+        if slot.row is None or not slot.row.is_complete:
+            text = "step not timed" if slot.row is None else "phases not timed"
+            sheet.write(slot.x + _START, slot.y, text, alpha=_MUTED)
+        if slot.row is not None:
+            sheet.write(slot.x + _TIME, slot.y, fmt.seconds(slot.row.train_s))
+            sheet.write(slot.x + _RIGHT, slot.y, slot.bound, ha="right")
+    rows = ((slot.x + _START, slot.y + 0.5, slot.row) for slot in slots if slot.row is not None)
+    _draw_bars(ax, [bar for bar in rows if bar[2].is_complete])
 
 
-def _draw_bars(ax: Axes, slots: Sequence[Slot]) -> None:
-    """Draw the phases below each text, with a tick at the time of the step in the loop.
+def _draw_bars(ax: Axes, bars: Sequence[tuple[float, float, PhaseSum]]) -> None:
+    """Draw the phases of each step from (x, y), with a tick at the time of the step in the loop.
 
     All bars of a phase are one path, and so are all ticks: separate ones would be most of the file's bytes.
     """
-    stacks = [(slot.x, slot.y + GAP, slot.row) for slot in slots if slot.row is not None]
-    boxes = grouped(box for stack in stacks for box in _boxes(*stack))
+    boxes = grouped(box for bar in bars for box in _boxes(*bar))
     for part in filter(boxes.__contains__, PHASE_COLORS):
         path = Path.make_compound_path(*boxes[part])
         ax.add_patch(PathPatch(path, facecolor=PHASE_COLORS[part], edgecolor=INK, linewidth=0.4, gid=part))
-    ends = [(x + row.train_s * _scale(row), y) for x, y, row in stacks]
+    ends = [(x + row.train_s * _scale(row), y) for x, y, row in bars]
     x_ticks = [x for end, _ in ends for x in (end, end, math.nan)]
-    y_ticks = [y for _, top in ends for y in (top - 0.03, top + BAR + 0.03, math.nan)]
+    y_ticks = [y for _, top in ends for y in (top - 1, top + _BAR + 1, math.nan)]
     ax.plot(x_ticks, y_ticks, color=INK, linewidth=1.8, gid="loop")
 
 
 def _scale(row: PhaseSum) -> float:
-    """Return columns per second: the longer of the sum and the loop's step fills the column."""
-    return _FILLED / max(row.train_s, sum(row.parts.values()))
+    """Return points per second: the longer of the sum and the loop's step has the length of a whole bar."""
+    return (_END - _START) / max(row.train_s, sum(row.parts.values()))
 
 
 def _boxes(x: float, y: float, row: PhaseSum) -> Iterator[tuple[str, Path]]:
     for part, seconds in row.parts.items():
         width = seconds * _scale(row)
-        corners = [(x, y), (x + width, y), (x + width, y + BAR), (x, y + BAR), (x, y)]
+        corners = [(x, y), (x + width, y), (x + width, y + _BAR), (x, y + _BAR), (x, y)]
         yield part, Path(corners, closed=True)
         x += width
 
@@ -197,4 +216,5 @@ PHASES = Drawing(
     timed_steps,
     _plot,
     _text,
+    HALF,
 )

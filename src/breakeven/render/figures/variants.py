@@ -14,10 +14,12 @@ from matplotlib.ticker import LogLocator
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.figures.axes import RATIOS, limits, write
-from breakeven.render.figures.drawing import Drawing, and_list, missing_note, new_figure
+from breakeven.render.figures.axes import RATIOS, limits
+from breakeven.render.figures.drawing import Drawing, and_list, machine_text, missing_note
 from breakeven.render.figures.models import report_styles
-from breakeven.render.figures.style import INK, PAPER
+from breakeven.render.figures.panels import HALF
+from breakeven.render.figures.sheet import Sheet, legend_size
+from breakeven.render.figures.style import INK, NORMAL, PAPER, SMALL
 from breakeven.report.report import Report
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import ModelNames, model_names, speedup_text
@@ -25,10 +27,15 @@ from breakeven.report.variants import Variant
 
 MAX_VARIANTS = 24
 
-_ROW = 0.36  # inches
-_WIDTHS = (0.38, 0.32, 0.3)  # names, plot, numbers
-_CHARACTERS = 33  # of a name
-_LEADING = 5  # points from the middle of a row to the baselines of its two lines
+_EDGE, _LINE, _HEAD = 6, 11, 14  # points
+_LINES, _BETWEEN = 3, 7  # the lines of a row, and points between rows
+_PLOT, _NUMBERS = (158, 238), 246  # points from the left
+_TICKS = 34  # of the height, below a plot
+_CHARACTERS, _MAX_NUMBERS = 30, 20  # of a name, and of a line of numbers
+_MAX_COLUMN = 6
+"""Up to this many rows are one column; more are two."""
+
+_MUTED = 0.7
 
 
 def _best(report: Report) -> list[Variant]:
@@ -44,37 +51,43 @@ def _speedup(way: Variant) -> float:
 def _plot(report: Report, ways: Sequence[Variant]) -> Figure:
     shown = ways[:MAX_VARIANTS]
     styles, models = report_styles(report), model_names(way.sizes for way in ways)
-    figure = new_figure(
-        report,
-        0.3 + _ROW * len(shown),
-        f"{VARIANTS.title}: speedup over the plain form",
-        handles=_handles(shown, styles),
-        notes=missing_note(len(ways) - len(shown), "variant"),
-    )
-    names, ax, numbers = figure.subplots(1, 3, width_ratios=_WIDTHS)
-    for side in (names, numbers):
-        side.set_axis_off()
-        side.set_ylim(len(shown) - 0.5, -0.5)
-    _draw_axes(ax, shown)
-    for place, way in enumerate(shown):
-        _draw_variant(ax, place, way, styles[way.place[0]])
-        _write_lines(names, place, *_names(report, way, models))
-        _write_lines(numbers, place, speedup_text(way.row), _remarks(way))
-    return figure
-
-
-def _draw_axes(ax: Axes, shown: Sequence[Variant]) -> None:
-    """Make x a base-2 axis of speedups with a heavy line at 1x, and y one of rows without labels."""
+    count = len(shown) if len(shown) <= _MAX_COLUMN else math.ceil(len(shown) / 2)
+    columns = [shown[:count], *([shown[count:]] if shown[count:] else [])]
+    handles = _handles(shown, styles)
+    notes = [*missing_note(len(ways) - len(shown), "variant"), machine_text(report)]
+    numbers = {way: _numbers(way) for way in shown}
+    row_height = _LINE * max(_LINES, *map(len, numbers.values())) + _BETWEEN
+    head = _EDGE + _HEAD * (1 + legend_size(handles)[1]) + _EDGE
+    foot = head + row_height * count + _TICKS
+    sheet = Sheet(report, len(columns) * HALF, foot + _HEAD * len(notes))
+    title = f"{VARIANTS.title}: speedup over the plain form"
+    sheet.write(_EDGE, _EDGE, title, fontsize=NORMAL, fontweight="bold")
+    sheet.legend(0, _EDGE + _HEAD, handles)
+    for place, note in enumerate(notes):
+        sheet.write(_EDGE, foot + _HEAD * place, fmt.shortened(note, 64))
     low, high = limits([1.0, *(end for way in shown for end in _ends(way))])
+    for number, column in enumerate(columns):
+        left = HALF * number
+        ax = sheet.axes(left + _PLOT[0], head, _PLOT[1] - _PLOT[0], row_height * len(column))
+        _draw_axes(ax, len(column), low, high)
+        for place, way in enumerate(column):
+            top = head + row_height * place + _BETWEEN / 2
+            _draw_variant(ax, place, way, styles[way.place[0]])
+            _write_lines(sheet, left + _EDGE, top, _names(report, way, models))
+            _write_lines(sheet, left + _NUMBERS, top, numbers[way])
+    return sheet.figure
+
+
+def _draw_axes(ax: Axes, rows: int, low: float, high: float) -> None:
+    """Make x a base-2 axis of speedups with a heavy line at 1x, and y one of rows without labels."""
     ax.set_xscale("log", base=2)
     ax.set_xlim(low, high)
-    ax.set_ylim(len(shown) - 0.5, -0.5)
-    powers = math.log2(high / low)
-    step = 1 if powers < 5 else math.ceil(powers / 3)  # long labels need room
+    ax.set_ylim(rows - 0.5, -0.5)
+    step = math.ceil(math.log2(high / low) / 2.5)
     ax.xaxis.set_major_locator(LogLocator(2.0**step, numticks=99))
     ax.xaxis.set_major_formatter(RATIOS)
     ax.minorticks_off()
-    ax.set_xlabel("speedup, 95% interval")
+    ax.set_xlabel("speedup", fontsize=SMALL)
     ax.set_yticks([])
     ax.grid(visible=True, axis="x")
     ax.spines["left"].set_visible(False)
@@ -94,24 +107,26 @@ def _draw_variant(ax: Axes, place: int, way: Variant, style: tuple[str, str]) ->
     ax.plot([_speedup(way)], [place], **dots)
 
 
-def _write_lines(ax: Axes, place: int, first: str, second: str) -> None:
-    write(ax, first, (0, place), (0, _LEADING), va="center", fontweight="bold")
-    write(ax, second, (0, place), (0, -_LEADING), va="center")
+def _write_lines(sheet: Sheet, x: float, top: float, lines: Sequence[str]) -> None:
+    for place, line in enumerate(lines):
+        sheet.write(x, top + _LINE * place, line, alpha=_MUTED if place else 1)
 
 
-def _names(report: Report, way: Variant, models: ModelNames) -> tuple[str, str]:
-    """Return the variant, and the model with its batch size."""
+def _names(report: Report, way: Variant, models: ModelNames) -> list[str]:
+    """Return the variant, the model, and the batch size."""
     machine = f" on {report.labels[way.place[1]]}" if len(report.machines) > 1 else ""
-    batch = f", batch {fmt.batch_size(way.row.batch_size)}"
-    model = fmt.shortened(models[way.sizes].replace(" at ", " ", 1), _CHARACTERS - len(batch))
-    return fmt.shortened(way.name + machine, _CHARACTERS - 3), model + batch
+    model = models[way.sizes].replace(" at ", " ", 1)
+    found = [way.name, model, f"batch {fmt.batch_size(way.row.batch_size)}{machine}"]
+    return [fmt.shortened(name, _CHARACTERS) for name in found]
 
 
-def _remarks(way: Variant) -> str:
-    """Return the one-time costs, and whether the variant computes at lower precision."""
+def _numbers(way: Variant) -> list[str]:
+    """Return the speedup, the one-time costs, and whether the variant computes at lower precision."""
     once_s = (way.compile_s or 0.0) + (way.capture_s or 0.0)
     once = f"{fmt.seconds(once_s)} once" if way.has_one_time_cost else ""
-    return ", ".join(filter(None, (once, "less precise" if way.is_less_precise else "")))
+    text = speedup_text(way.row)
+    lines = [text] if len(text) <= _MAX_NUMBERS else text.replace(" [", "\n[").split("\n")
+    return [*lines, *filter(None, (once, "less precise" if way.is_less_precise else ""))]
 
 
 def _handles(shown: Iterable[Variant], styles: Mapping[str, tuple[str, str]]) -> list[Artist]:
@@ -150,4 +165,5 @@ VARIANTS = Drawing(
     _best,
     _plot,
     _text,
+    HALF,
 )
