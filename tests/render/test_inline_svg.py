@@ -1,6 +1,7 @@
 """Figures inside a page: smaller, in its colors, and without conflicts between their ids."""
 
 import re
+import xml.etree.ElementTree as ET
 
 from breakeven.render.inline_svg import inlined
 
@@ -41,7 +42,7 @@ def test_named_and_themed():
     """It has a title, a description, the page's colors, and the size of its text on any page."""
     svg = inlined(SVG, "fig", "T & t", "D")
     assert svg.startswith(
-        '<svg viewBox="0 0 425 100" style="max-width:45.9rem" role="img" '
+        '<svg viewBox="0 0 425 100" style="max-width: 425pt" role="img" '
         'aria-labelledby="fig_title fig_desc">'
         '<title id="fig_title">T &amp; t</title><desc id="fig_desc">D</desc>'
         "<style>.fig0{fill:none;stroke:var(--ink)}</style>"
@@ -53,3 +54,46 @@ def test_no_other_style():
     assert re.findall("<style>(.*?)</style>", inlined(SVG, "a", "", "")) == [
         ".a0{fill:none;stroke:var(--ink)}"
     ]
+
+
+COLUMNS = b"""<svg xmlns="http://www.w3.org/2000/svg" width="684pt" height="200pt" viewBox="0 0 684 200">
+<g id="paper"><path d="M 0 0"/></g><text id="name">mlp</text></svg>"""
+
+
+def elements(column=None):
+    """The inlined elements of a figure that is 684 points wide."""
+    return list(ET.fromstring(f"<div>{inlined(COLUMNS, 'speedup', 'Speedup', 'Text.', column)}</div>"))
+
+
+def test_whole():
+    """A figure is at most as wide as it was drawn, with its title and description."""
+    [svg] = elements()
+    assert svg.attrib == {
+        "viewBox": "0 0 684 200",
+        "style": "max-width: 684pt",
+        "role": "img",
+        "aria-labelledby": "speedup_title speedup_desc",
+    }
+    assert [(child.get("id"), child.text) for child in svg if child.tag != "style"] == [
+        ("speedup_title", "Speedup"),
+        ("speedup_desc", "Text."),
+        ("speedup_name", "mlp"),
+    ]
+
+
+def test_columns():
+    """Each column shows its part of the whole, which a screen reader reads once."""
+    whole, *columns = elements(342)
+    assert whole.get("class") == "whole"
+    assert [child.get("id") for child in whole] == ["speedup_title", "speedup_desc", None, "speedup_whole"]
+    assert [child.text for child in whole[-1]] == ["mlp"]
+    assert [(one.get("class"), one.get("viewBox"), one.get("aria-hidden")) for one in columns] == [
+        ("column", "0 0 342 200", "true"),
+        ("column", "342 0 342 200", "true"),
+    ]
+    assert [one[0].get("href") for one in columns] == ["#speedup_whole"] * 2
+
+
+def test_one_column():
+    """A figure that is as wide as a column is shown whole."""
+    assert [svg.get("class") for svg in elements(684)] == [None]
