@@ -267,8 +267,8 @@ def test_print(show, content):
     scrolled = "[...document.querySelectorAll('.scroll')].map(one => getComputedStyle(one).overflow)"
     assert set(page.evaluate(scrolled)) == {"visible"}
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.get_by_text("Lower is faster").is_visible()
-    assert page.locator("#machines li").last.is_visible(), "folds are open"
+    assert page.locator("#quantities figcaption").first.is_visible()
+    assert page.locator("#machines li").last.is_visible()
     assert not page.locator("#cases svg").first.is_visible(), "but the rounds of each case are not"
     heading = page.locator("#cases th button").first
     assert heading.evaluate("one => getComputedStyle(one).display") == "contents", "else it is not repeated"

@@ -210,8 +210,9 @@ def test_sections(tmp_path):
     """They come in the order of need, each with one heading, and those without content do not exist."""
     text = html(report(tmp_path / "one", affine_run(GPU, phases=("forward", "train"))))
     ids = re.findall(r'<section id="([\w-]+)"', text)
-    assert [one for one in ids if one != "map"] == [
-        "answer", "break-even", "speedup", "phases", "machines", "quantities", "all-cases",
+    drawn = {"speedup"} - {report_page.CHART}
+    assert ids == [
+        "answer", "break-even", *drawn, "phases", "machines", "quantities", "all-cases",
     ]  # fmt: skip
     assert text.count("<h2") == len(ids)
     assert not re.search("<h[3-6]", text)
@@ -220,15 +221,25 @@ def test_sections(tmp_path):
     assert "Every case" not in nothing
 
 
-def test_narrow_figure(tmp_path, monkeypatch):
+def test_narrow_figure(tmp_path):
     """A figure with a form for phones has both, of which the style sheet shows one."""
     found = report(tmp_path, affine_run(GPU))
     svg = to_svg(FIGURES["speedup"].draw(found))
-    monkeypatch.setitem(FIGURES, "speedup_narrow", FIGURES["speedup"])
     text = report_page.to_html(found, "1", {"speedup": svg, "speedup_narrow": svg})
     (shown,) = re.findall(r'<figure class="both">(.*?)</figure>', text, re.DOTALL)
     assert re.findall(r'aria-labelledby="(\w+) ', shown) == ["speedup_title", "speedup_narrow_title"]
     assert "both" not in visible(report_page.to_html(found, "1", {"speedup": svg}))
+
+
+def test_parts_of_the_chart(tmp_path):
+    """The first part of the chart is shown, and the others are folded."""
+    found = report(tmp_path, affine_run(GPU))
+    svg = to_svg(FIGURES[report_page.CHART].draw(found))
+    names = [report_page.CHART, f"{report_page.CHART}_1", f"{report_page.CHART}_2"]
+    text = report_page.to_html(found, "1", dict.fromkeys(names, svg))
+    section = text.partition('<section id="break-even"')[2].partition("</section>")[0]
+    shown, folded = section.partition("<summary>More models</summary>")[::2]
+    assert [part.count("<figure") for part in (shown, folded.partition("</details>")[0])] == [1, 2]
 
 
 def test_reasons_are_shown_once(tmp_path):

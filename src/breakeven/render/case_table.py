@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from markupsafe import Markup, escape
 
+from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import device_order
 from breakeven.phases import HEADLINE, Phase
@@ -97,7 +98,8 @@ def _name(model: Model) -> Markup:
 def _cells(row: CaseRow, name: Markup, rounds: Markup) -> Iterator[str]:
     """Yield the cells of a case; end tags are omitted, as HTML allows, because rows are most of the page."""
     key, case, speedup = row.key, row.estimate, row.speedup
-    yield f"<td>{name}<td class=r>{key.batch_size}<td>{_escaped(key.phase)}<td>{_escaped(key.device)}"
+    yield f"<td>{name}<td class=r data-v={key.batch_size}>{fmt.batch_size(key.batch_size)}"
+    yield f"<td>{_escaped(key.phase)}<td>{_escaped(key.device)}"
     time = time_text(case)
     yield f"<td class=r data-v={case.median_s:.6g}>"
     yield f"<details><summary>{time}</summary>{rounds}</details>" if rounds else time

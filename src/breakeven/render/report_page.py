@@ -22,6 +22,7 @@ from markupsafe import Markup
 from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu
+from breakeven.glossary import GLOSSARY
 from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
 from breakeven.render.figures import FIGURES, Drawing
@@ -35,20 +36,10 @@ from breakeven.render.table import Table
 from breakeven.report.report import Report
 
 CHART = "break_even" if "break_even" in FIGURES else "speedup"
-"""The first figure of the page; further ones whose names begin with this are folded below it."""
+"""The first figure of the page; its further parts, whose names begin with this, are folded below it."""
 
 NARROW = "_narrow"
 """At the end of a figure's name: its form for a phone."""
-
-WORDS = (
-    ("case", "one phase of one cell on one device: what a round times"),
-    ("cell", "a model at one batch size"),
-    ("model", "a workload with its axes: what trains"),
-    ("axes", "every parameter of a model other than the batch size, such as its width"),
-    ("machine class", "machines with the same hardware, drivers, torch and numeric modes"),
-    ("canary", "a fixed task that is timed between the cases, to notice when the machine changes"),
-    ("flag", "why a timing deserves a second look, such as another program that used the CPU"),
-)
 
 IDS = ("answer", "break-even", "changes", "speedup", "phases", "variants", "map", "machines", "quantities",
        "all-cases", "cases", "about-cases", "filter", "order", "more", "count", "lines")  # fmt: skip
@@ -84,7 +75,7 @@ def to_html(
         version=version,
         title=f"Break-even: {fmt.joined([machine.label for machine in report.machines])}",
         subtitle=_subtitle(report),
-        words=WORDS,
+        words=GLOSSARY.items(),
         question=_question(report),
         css=Markup(template("page.css")),
         js=Markup(script),
@@ -99,6 +90,7 @@ def to_html(
         anchors=_by_name(report, of_models),
         break_even_tables=break_even_tables(report),
         changes=_changes(report),
+        model_changes=[],
         payback_table=payback_table(report),
         bottleneck_tables=bottleneck_tables(report),
         bottleneck_sentences=report.bottleneck_sentences,
@@ -140,17 +132,14 @@ def _question(report: Report) -> str:
 
 
 def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, _ShownFigure]:
-    """Return the figures that could be drawn, by name, each with its form for a phone."""
-    return {
-        name: _ShownFigure(
-            drawing.title,
-            drawing.caption,
-            _inlined(report, svgs, name, drawing),
-            _inlined(report, svgs, name + NARROW, drawing),
-        )
-        for name, drawing in FIGURES.items()
-        if name in svgs and not name.endswith(NARROW)
-    }
+    """Return the figures, by name, each with its form for a phone; parts of the chart are figures too."""
+    shown = {}
+    for name in svgs:
+        if not name.endswith(NARROW):
+            drawing = FIGURES.get(name, FIGURES[CHART])
+            forms = [_inlined(report, svgs, form, drawing) for form in (name, name + NARROW)]
+            shown[name] = _ShownFigure(drawing.title, drawing.caption, *forms)
+    return shown
 
 
 def _inlined(report: Report, svgs: Mapping[str, bytes], name: str, drawing: Drawing[Any]) -> Markup:
@@ -167,9 +156,9 @@ def _by_name(report: Report, of_models: Mapping[Model, str]) -> dict[str, str]:
     return {name: anchor for model, anchor in found for name in (model.label(), report.names[model])}
 
 
-def _changes(report: Report) -> Table | None:
+def _changes(report: Report) -> list[Table]:
     rows = tuple((sentence,) for sentence in report.what_if_sentences)
-    return Table("What would change it", ("change",), rows, words=("change",)) if rows else None
+    return [Table("What would change it", ("change",), rows, words=("change",))] if rows else []
 
 
 def _warnings(report: Report) -> list[str]:
