@@ -42,7 +42,7 @@ def test_named_and_themed():
     """It has a title, a description, the page's colors, and the size of its text on any page."""
     svg = inlined(SVG, "fig", "T & t", "D")
     assert svg.startswith(
-        '<svg viewBox="0 0 425 100" style="max-width: 425pt" role="img" '
+        '<svg viewBox="0 0 425 100" style="max-width: 531.25pt" role="img" '
         'aria-labelledby="fig_title fig_desc">'
         '<title id="fig_title">T &amp; t</title><desc id="fig_desc">D</desc>'
         "<style>.fig0{fill:none;stroke:var(--ink)}</style>"
@@ -66,11 +66,11 @@ def elements(column=None):
 
 
 def test_whole():
-    """A figure is at most as wide as it was drawn, with its title and description."""
+    """A figure has its title and description, and is at most a quarter wider than it was drawn."""
     [svg] = elements()
     assert svg.attrib == {
         "viewBox": "0 0 684 200",
-        "style": "max-width: 684pt",
+        "style": "max-width: 855pt",
         "role": "img",
         "aria-labelledby": "speedup_title speedup_desc",
     }

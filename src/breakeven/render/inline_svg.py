@@ -12,6 +12,9 @@ from breakeven.render.figures.style import GRID, INK, PAPER, PAPER_ID
 THEMED = {INK: "var(--ink)", GRID: "var(--line)", PAPER: "var(--paper)"}
 """The neutral colors of every figure, and the page's variables for them, which follow light and dark."""
 
+SCALE = 1.25
+"""How much larger than drawn a figure is at most, so that its text is as large as that of the page."""
+
 _PAINT = ("style", "fill", "stroke")
 _DROPPED = ("metadata", "style")
 _LENGTHS = {"d", "x", "y", "transform", "viewBox"}
@@ -50,7 +53,7 @@ def inlined(svg: bytes, name: str, title: str, description: str, column: float |
     for key in ("width", "height", "version", "xmlns"):
         root.attrib.pop(key, None)
     columns = _split(root, name, round(width / column), height) if column and width > column else ""
-    root.set("style", f"max-width: {width:g}pt")
+    root.set("style", f"max-width: {SCALE * width:g}pt")
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}_title {name}_desc")
     for tag, text in (("style", style), ("desc", description), ("title", title)):
