@@ -6,6 +6,7 @@ CI.
 
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,16 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def axe():
+    """The accessibility checks of axe-core."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        unavailable("the Python package axe-playwright-python is not installed")
+    return Axe()
+
+
 class Shown:
     """An opened page with its report, its requests and its errors."""
 
@@ -61,10 +72,10 @@ class Shown:
         page.on("dialog", lambda dialog: self.errors.append(dialog.message) or dialog.dismiss())
 
     def rows(self, column):
-        """The texts of that column in the rows that are shown."""
+        """The texts of that column in the rows that are shown; of a fold, what is seen while it is closed."""
         return self.page.evaluate(
             """column => [...document.querySelectorAll('#cases tbody tr')].filter(row => !row.hidden)
-                .map(row => row.cells[column].textContent)""",
+                .map(row => (row.cells[column].querySelector('summary') || row.cells[column]).textContent)""",
             column,
         )
 
@@ -78,8 +89,9 @@ def show(browser, tmp_path):
     """Return a function that writes the report of some contents and opens its page."""
     contexts = []
 
-    def show(*contents, width=1440, force=False, **options):
+    def show(*contents, width=1440, force=False, answer=None, **options):
         found = report(tmp_path, *contents, force=force)
+        found = replace(found, answer=answer) if answer else found
         *_, path = write_report(found, tmp_path / "out", "1")
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)

@@ -4,16 +4,23 @@ import json
 
 import pytest
 
+from breakeven.render.case_table import COLUMNS
+from breakeven.render.figures import FIGURES
 from breakeven.render.report_data import to_json
-from breakeven.render.report_page import COLUMNS
+from breakeven.report.answer import Answer, Trust
 from support.reports import box
 from support.run_files import affine_run, benchmark, run
 
 GPU = {"cpu": (1, 1), "cuda": (33, 0.2)}
 HOSTILE = "<script>alert('x')</script>\"'&amp; שלום"
-BATCH, PHASE, DEVICE, MEDIAN = (list(COLUMNS).index(name) for name in ("batch", "phase", "device", "median"))
-WORKLOAD = list(COLUMNS).index("workload")
+BATCH, PHASE, DEVICE, TIME = (list(COLUMNS).index(name) for name in ("batch", "phase", "device", "time"))
+MODEL = list(COLUMNS).index("model")
 SPEEDUP, VERDICT = list(COLUMNS).index("speedup"), list(COLUMNS).index("verdict")
+
+
+def choice(page, column):
+    """The list that filters by a column."""
+    return page.locator(f"#filter select[data-column='{list(COLUMNS).index(column)}']")
 
 
 @pytest.fixture
@@ -26,22 +33,22 @@ def test_no_request_and_no_error(show, content):
     shown = show(content)
     assert [url.rpartition("/")[2] for url in shown.requests] == ["index.html"]
     assert shown.errors == []
-    text = " ".join(shown.page.inner_text("#verdict").split())
+    text = " ".join(shown.page.inner_text("#lines").split())
     assert text == json.loads(to_json(shown.report))["verdict"]
 
 
 def test_sort(show, content):
     """A click on a heading sorts by exact values, and another one reverses the order."""
     shown = show(content)
-    before = shown.rows(MEDIAN)
-    heading = shown.page.locator("#cases th").nth(MEDIAN)
+    before = shown.rows(TIME)
+    heading = shown.page.locator("#cases th").nth(TIME)
     exact = [row.estimate.median_s for row in shown.report.rows]
     by_value = [text for _, text in sorted(zip(exact, before, strict=True), key=lambda item: item[0])]
     heading.get_by_role("button").click()
-    assert shown.rows(MEDIAN) == by_value
+    assert shown.rows(TIME) == by_value
     assert heading.get_attribute("aria-sort") == "ascending"
     heading.get_by_role("button").click()
-    assert shown.rows(MEDIAN) == by_value[::-1]
+    assert shown.rows(TIME) == by_value[::-1]
     assert heading.get_attribute("aria-sort") == "descending"
 
 
@@ -51,7 +58,7 @@ def test_unknown_values_come_last(show, content):
         shown.page.locator("#cases th").nth(SPEEDUP).get_by_role("button").click()
         values = shown.rows(SPEEDUP)
         assert values[-12:] == [""] * 12
-        numbers = [float(value.rstrip("x")) for value in values[:4]]
+        numbers = [float(value.partition("x")[0]) for value in values[:4]]
         assert numbers == sorted(numbers, reverse=falls)
     shown.page.locator("#cases th").nth(BATCH).get_by_role("button").click()
     assert shown.rows(BATCH) == ["1"] * 4 + ["8"] * 4 + ["64"] * 4 + ["512"] * 4
@@ -63,8 +70,8 @@ def test_filter(show, content):
     page = shown.page
     page.locator("#filter").get_by_label("contains").fill("MLP 64")
     assert shown.rows(BATCH) == ["64"] * 4
-    page.locator("#filter").get_by_label("phase").select_option("train")
-    page.locator("#filter").get_by_label("device").select_option("cuda")
+    choice(page, "phase").select_option("train")
+    choice(page, "device").select_option("cuda")
     assert (shown.rows(BATCH), shown.rows(PHASE), shown.rows(DEVICE)) == (["64"], ["train"], ["cuda"])
     assert page.inner_text("#count") == "1 of 16 cases"
     page.get_by_role("button", name="clear").click()
@@ -74,9 +81,9 @@ def test_filter(show, content):
 
 def test_choices(show, content):
     shown = show(content)
-    options = shown.page.locator("#filter").get_by_label("verdict").locator("option").all_inner_texts()
+    options = choice(shown.page, "verdict").locator("option").all_inner_texts()
     assert options == ["all", "(none)", "faster", "slower"]
-    shown.page.locator("#filter").get_by_label("verdict").select_option(label="(none)")
+    choice(shown.page, "verdict").select_option(label="(none)")
     assert shown.rows(VERDICT) == [""] * 12
 
 
@@ -84,7 +91,7 @@ def test_keyboard(show, content):
     shown = show(content)
     page = shown.page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdict"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the answer"
     seen = []
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -92,13 +99,13 @@ def test_keyboard(show, content):
         seen.append(
             page.evaluate(f"{active}.tagName + ' ' + ({active}.name || {active}.textContent.slice(0, 12))")
         )
-        if seen[-1] == "BUTTON median":
+        if seen[-1] == "BUTTON time":
             break
     assert "INPUT words" in seen
     page.keyboard.press("Enter")
-    assert page.locator("#cases th").nth(MEDIAN).get_attribute("aria-sort") == "ascending"
+    assert page.locator("#cases th").nth(TIME).get_attribute("aria-sort") == "ascending"
     assert any(name.startswith("DIV") for name in seen), "a table that scrolls can be scrolled by keys"
-    assert any(name.startswith("A ") for name in seen) is False, "links come after the table"
+    assert seen.index("A summary.csv") < seen.index("INPUT words")
 
 
 def test_without_scripts(show, content):
@@ -110,6 +117,9 @@ def test_without_scripts(show, content):
     assert not page.locator("#filter").is_visible()
     assert page.locator("#cases th button").count() == 0
     assert page.locator("figure svg").first.is_visible()
+    assert not page.locator("#cases svg").first.is_visible()
+    page.locator("#cases summary").first.click()
+    assert page.locator("#cases svg").first.is_visible()
 
 
 @pytest.mark.parametrize("width", [390, 1440])
@@ -124,8 +134,8 @@ def test_hostile_name(show, width):
         width=width,
     )
     assert shown.errors == []
-    assert HOSTILE in shown.rows(WORKLOAD)[0]
-    assert HOSTILE in shown.page.inner_text("#verdict")
+    assert HOSTILE in shown.rows(MODEL)[0]
+    assert HOSTILE in shown.page.inner_text("#lines")
     assert shown.page.locator("script").count() == 1
     assert shown.overflow() <= 0
 
@@ -135,6 +145,83 @@ def test_width(show, content, width):
     content["benchmarks"] += affine_run(GPU, axes={"width": 4096, "dtype": "bfloat16"})["benchmarks"]
     other = affine_run(GPU, machine=box("two", gpu="H100"), seed=2)
     assert show(content, other, width=width).overflow() <= 0
+
+
+LONG = Answer((("The GPU wins from batch 64 [48–80] for mlp. " * 5)[:150], "One process: " + "x" * 55))
+LIMITS = {1280: 900, 390: 1000}
+
+
+@pytest.mark.parametrize("width", LIMITS)
+def test_first_screen(show, content, width):
+    """The chart begins on the first screen, also below the longest answer."""
+    shown = show(content, width=width, answer=LONG)
+    top = shown.page.evaluate("document.querySelector('figure svg').getBoundingClientRect().top")
+    assert 0 < top < LIMITS[width]
+
+
+@pytest.mark.parametrize("width", [320, 640, 1280])
+def test_zoom(show, content, width):
+    """At 200% and 400% of 1280 pixels nothing is beside the window, also with all folds open."""
+    shown = show(content, width=width)
+    shown.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert shown.overflow() <= 0
+
+
+def test_verdict_is_not_cut(show, content):
+    """At 1280 pixels every column of one machine is within the window."""
+    found = show(content, width=1280).page.locator("#all-cases .scroll")
+    assert found.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+
+
+def test_narrow_figure(show, content, monkeypatch):
+    """A figure with a form for phones is shown in one form."""
+    monkeypatch.setitem(FIGURES, "speedup_narrow", FIGURES["speedup"])
+    for width, expected in ((390, [False, True]), (1280, [True, False])):
+        figures = show(content, width=width).page.locator("figure.both svg")
+        assert [figures.nth(i).is_visible() for i in range(2)] == expected
+
+
+def test_cards(show, content):
+    """On a phone a case is a card, whose values have their names; a list sorts."""
+    page = show(content, width=390).page
+    card = page.locator("#cases tbody tr").nth(1)
+    cells = card.locator("td")
+    assert card.bounding_box()["width"] <= 390
+    assert not page.locator("#cases thead").is_visible()
+    names = [
+        cells.nth(i).evaluate("cell => getComputedStyle(cell, '::before').content")
+        for i in range(1, cells.count())
+    ]
+    assert names == [f'"{name}"' for name in list(COLUMNS)[1:-1]]
+    page.locator("#order").select_option("batch")
+    assert page.locator("#cases tbody tr td:nth-child(2)").all_inner_texts()[:5] == ["1"] * 4 + ["8"]
+    page.locator("#order").select_option("")
+    page.get_by_role("button", name="clear").click()
+
+
+def test_link_to_a_filtered_case(show, content):
+    """A link to a model whose first row is filtered out shows all rows again."""
+    shown = show(content)
+    page = shown.page
+    page.locator("#filter").get_by_label("contains").fill("nothing")
+    assert shown.rows(MODEL) == []
+    page.get_by_text("Break-even: cuda against cpu").click()
+    page.locator("#break-even a[href='#mlp-width-128']").click()
+    page.wait_for_function("document.getElementById('count').textContent === '16 of 16 cases'")
+    assert page.locator("#mlp-width-128").is_visible()
+
+
+def test_untrusted(show, content):
+    """Where the machine was unfit, only the answer is seen, on screen and in print."""
+    page = show(content, answer=Answer(("Another program used the CPU.",), Trust.UNFIT)).page
+    for media in ("screen", "print"):
+        page.emulate_media(media=media)
+        assert page.get_by_text("Another program used the CPU.").is_visible()
+        assert not page.locator("figure svg").first.is_visible()
+        assert not page.locator("#cases").is_visible()
+    page.emulate_media(media="screen")
+    page.get_by_text("The measurements, which cannot be trusted").click()
+    assert page.locator("figure svg").first.is_visible()
 
 
 def luminance(color):
@@ -156,29 +243,44 @@ def test_contrast(show, content, scheme):
     shown = show(content, color_scheme=scheme)
     style = "([css, property]) => getComputedStyle(document.querySelector(css))[property]"
     read = lambda css, name: shown.page.evaluate(style, [css, name])  # noqa: E731
-    paper = read("#verdict-section", "backgroundColor")
+    paper = read("#answer", "backgroundColor")
     assert (luminance(paper) > 0.5) == (scheme == "light")
     for css, name in (
-        (".headline", "color"),
-        (".details", "color"),
+        ("#lines p", "color"),
+        (".note", "color"),
         ("figcaption", "color"),
         ("figure svg text", "fill"),
     ):
         assert contrast(read(css, name), paper) >= 4.5, css
-    level = read("#comparability", "backgroundColor")
-    assert contrast(read("#comparability h2", "color"), level) >= 4.5
+    level = read(".level", "backgroundColor")
+    assert contrast(read(".level strong", "color"), level) >= 4.5
     for verdict in ("faster", "slower"):
         assert contrast(read(f"#cases td.{verdict}", "color"), paper) >= 4.5
 
 
 def test_print(show, content):
+    """Paper has all but the controls: folds are open, no table is cut, and headings are on every page."""
     shown = show(content, color_scheme="dark")
-    shown.page.emulate_media(media="print")
-    assert not shown.page.locator("#filter").is_visible()
-    box_style = "getComputedStyle(document.querySelector('#table .scroll'))"
-    assert shown.page.evaluate(f"{box_style}.maxHeight") == "none"
-    assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert shown.page.pdf().startswith(b"%PDF")
+    page = shown.page
+    page.emulate_media(media="print")
+    assert not page.locator("#filter").is_visible()
+    scrolled = "[...document.querySelectorAll('.scroll')].map(one => getComputedStyle(one).overflow)"
+    assert set(page.evaluate(scrolled)) == {"visible"}
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("#quantities figcaption").first.is_visible()
+    assert page.locator("#machines li").last.is_visible()
+    assert not page.locator("#cases svg").first.is_visible(), "but the rounds of each case are not"
+    heading = page.locator("#cases th button").first
+    assert heading.evaluate("one => getComputedStyle(one).display") == "contents", "else it is not repeated"
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_print_width(show, content):
+    """Every column of the cases is within the width of a page."""
+    page = show(content, width=718).page  # A4 without its margins
+    page.emulate_media(media="print")
+    cells = "[...document.querySelectorAll('#cases tr > *')]"
+    assert page.evaluate(f"Math.max(...{cells}.map(one => one.getBoundingClientRect().right))") <= 718
 
 
 def test_red(show):
@@ -187,7 +289,7 @@ def test_red(show):
     ]
     shown = show(*contents)
     assert shown.report.refused
-    assert shown.report.verdict in shown.page.inner_text("#verdict")
+    assert shown.report.answer.lines[0] in shown.page.inner_text("#lines")
     page = show(*contents, force=True).page
     page.mouse.wheel(0, 2000)
     assert page.locator(".watermark").is_visible()
@@ -203,7 +305,7 @@ def test_many_rows(show):
     ]
     shown = show(run(cases))
     page = shown.page
-    page.locator("#filter").get_by_label("device").select_option("cuda")
+    choice(page, "device").select_option("cuda")
     page.locator("#cases th").nth(BATCH).get_by_role("button").dblclick()
     falling = [str(500 - i) for i in range(500)]
     assert shown.rows(BATCH) == falling[:200]

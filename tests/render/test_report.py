@@ -8,7 +8,8 @@ import re
 import jsonschema
 import pytest
 
-from breakeven.render import report_tables
+from breakeven.render import report_tables, summary_tables
+from breakeven.render.how_made import how_made
 from breakeven.render.json_output import json_schema
 from breakeven.render.report_data import ReportJson, to_csv, to_json
 from breakeven.render.report_markdown import to_markdown
@@ -66,7 +67,7 @@ def test_width(tmp_path):
 
 
 def test_long_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(report_tables, "MAX_ROWS", 3)
+    monkeypatch.setattr(summary_tables, "MAX_ROWS", 3)
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (9, 0.2)}))
     assert "1 more rows are on the page" in to_markdown(found, "1")
 
@@ -95,7 +96,7 @@ def test_complete_tables(tmp_path):
     whole = [
         report_tables.payback_table(found),
         *report_tables.bottleneck_tables(found),
-        *report_tables.break_even_tables(found),
+        *summary_tables.break_even_tables(found),
     ]
     assert [(len(table.rows), table.cut) for table in whole] == [(130, 0)] * 3
     assert to_markdown(found, "1").count("more rows") == 1, "the speedups alone are cut"
@@ -105,7 +106,7 @@ def test_methods(tmp_path):
     """How intervals are made depends on the runs that a case has, and not on the number of files."""
 
     def methods(name, *contents):
-        lines = report_tables.how_made(report(tmp_path / name, *contents), "1")
+        lines = how_made(report(tmp_path / name, *contents), "1")
         return [line for line in lines if "medians" in line]
 
     def timed(workload, seed=0):

@@ -6,16 +6,21 @@ import re
 from dataclasses import replace
 from html import unescape
 
+import numpy as np
 import pytest
 
 from breakeven.render import report_page
+from breakeven.render.case_table import COLUMNS
 from breakeven.render.figures import FIGURES, to_svg
-from breakeven.render.report_tables import outcome_lines
+from breakeven.render.how_made import outcome_lines
+from breakeven.report.answer import Answer, Trust
 from support.pages import rows_of, text_of
 from support.reports import box, hostile, report
 from support.run_files import affine_run, benchmark, outcome, run
 
+FOLD = '<details class="untrusted"><summary>The measurements, which cannot be trusted</summary>'
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202eevil {{ 7 * 7 }}"
+SHARES = {"transfer": 0.01, "forward": 0.3, "backward": 0.5, "step": 0.2, "train": 1.0}
 GPU = {"cpu": (1, 1), "cuda": (33, 0.2)}
 
 
@@ -26,16 +31,21 @@ def html(found, directory="."):
     return report_page.to_html(found, "1.2.3", svgs, directory)
 
 
+def visible(page):
+    """A page without its style and script."""
+    return re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
+
+
 def test_exact_values(tmp_path):
     found = report(tmp_path, run([benchmark([0.0012345678] * 9)]))
-    assert "<td class=r data-v=0.00123457>1.23 ms" in html(found)
+    assert "<td class=r data-v=0.00123457><details><summary>1.23 ms" in html(found)
 
 
 def test_nothing_is_loaded(tmp_path):
     text = html(report(tmp_path, affine_run(GPU)))
     assert not re.search(r"<(link|img|iframe|object|embed|base|script src)|@import|@font-face", text)
     for value in re.findall(r'(?:href|src)="([^"]*)"', text):
-        assert value.startswith("#") or value.endswith("run0.json")
+        assert value.startswith("#") or value.endswith(("summary.csv", "run0.json"))
     for reference in re.findall(r"url\(([^)]*)\)", text):
         assert reference.startswith("#")
 
@@ -106,7 +116,7 @@ def test_red(tmp_path):
     ]
     found = report(tmp_path / "1", *contents)
     text = text_of(html(found))
-    assert "red" in re.search(r"Comparability: \w+", text)[0]
+    assert "red : tf32 differs" in text
     assert all(reason.text in text for reason in found.comparability.reasons)
     assert not re.search(r"\d x at best|\d\.\d+x", text)
     assert "1.99 s" in text, "the medians are shown all the same"
@@ -118,7 +128,7 @@ def test_red(tmp_path):
 def test_ids_and_names(tmp_path):
     """Ids are unique, every reference has its element, and every figure has a title and a description."""
     text = html(report(tmp_path, affine_run(GPU)))
-    ids = re.findall(r'\sid="([^"]+)"', text)
+    ids = re.findall(r'\sid="?([^">]+)"?', text)
     assert len(ids) == len(set(ids))
     inside = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)
     assert len(inside) > 10, "figures use markers by reference"
@@ -130,8 +140,43 @@ def test_ids_and_names(tmp_path):
         assert content.strip()
 
 
-@pytest.mark.slow
+def default_sweep():
+    """A run like that of `pytest bench`: 360 cases, of which the training steps ran in five processes."""
+    rng = np.random.default_rng(1)
+    models = [("cnn", {"channels": 16, "side": 32}, 4), ("lstm", {"hidden": 64, "length": 32}, 4)]
+    models += [
+        ("mlp", {"depth": 2, "dtype": dtype, "width": width}, 5)
+        for dtype in ("bfloat16", "float32")
+        for width in (64, 256)
+    ]
+    models += [("seed_net", {}, 4), ("transformer", {"d_model": 64, "length": 32, "optimizer": "adam"}, 4)]
+    found = []
+    for workload, axes, sizes in models:
+        for batch in [4**i for i in range(sizes)]:
+            for device, factor in (("cpu", 1.0), ("cpu@1", 0.8 + 0.1 * batch**0.3)):
+                for phase, share in SHARES.items():
+                    count = 5 if phase == "train" else 2
+                    times = 1e-3 * share * batch**0.7 * factor * np.exp(0.1 * rng.standard_normal(8 * count))
+                    found.append(
+                        benchmark(
+                            times.tolist(), workload=workload, phase=phase, device=device, batch_size=batch,
+                            axes=axes, processes=[8] * count + [0] * (5 - count), flags=["noisy"],
+                            **({"steps": 10} if phase == "train" else {}),
+                            flops=1e6 * batch, moved_bytes=4e6,
+                        )
+                    )  # fmt: skip
+    return run(found, machine=box("Intel(R) Xeon(R) Processor", cores=2))
+
+
 def test_size(tmp_path):
+    """The default sweep fits into 600 KB."""
+    found = report(tmp_path, default_sweep())
+    assert len(found.rows) == 360
+    assert len(html(found).encode()) < 600_000
+
+
+@pytest.mark.slow
+def test_size_of_many(tmp_path):
     """4,000 cases fit into 3 MB."""
     content = run(
         [
@@ -145,6 +190,101 @@ def test_size(tmp_path):
     text = html(report(tmp_path, content))
     assert len(rows_of(text)) == 4001
     assert len(text.encode()) < 3_000_000
+
+
+def test_untrusted(tmp_path):
+    """Where the machine was unfit, all but the answer is inside one closed fold."""
+    found = report(tmp_path, affine_run(GPU))
+    assert FOLD not in html(found)
+    found = replace(found, answer=Answer(("Another program used the CPU.",), Trust.UNFIT, ("All of it.",)))
+    before, _, after = visible(html(found)).partition(FOLD)
+    assert "<details open" not in before
+    assert "<section" not in before.partition("</section>")[2]
+    assert before.count("<p><bdi>Another program used the CPU.</bdi></p>") == 1
+    inside, _, behind = after.rpartition("</details>\n</main>")
+    assert inside.count("<section") == inside.count("</section>") >= 5
+    assert "<section" not in behind
+
+
+def test_sections(tmp_path):
+    """They come in the order of need, each with one heading, and those without content do not exist."""
+    text = html(report(tmp_path / "one", affine_run(GPU, phases=("forward", "train"))))
+    ids = re.findall(r'<section id="([\w-]+)"', text)
+    drawn = {"speedup"} - {report_page.CHART}
+    assert ids == [
+        "answer", "break-even", *drawn, "phases", "machines", "quantities", "all-cases",
+    ]  # fmt: skip
+    assert text.count("<h2") == len(ids)
+    assert not re.search("<h[3-6]", text)
+    nothing = html(report(tmp_path / "two", run([], [outcome(device="cuda")])))
+    assert re.findall(r'<section id="([\w-]+)"', nothing) == ["answer", "machines", "all-cases"]
+    assert "Every case" not in nothing
+
+
+def test_narrow_figure(tmp_path):
+    """A figure with a form for phones has both, of which the style sheet shows one."""
+    found = report(tmp_path, affine_run(GPU))
+    svg = to_svg(FIGURES["speedup"].draw(found))
+    text = report_page.to_html(found, "1", {"speedup": svg, "speedup_narrow": svg})
+    (shown,) = re.findall(r'<figure class="both">(.*?)</figure>', text, re.DOTALL)
+    assert re.findall(r'aria-labelledby="(\w+) ', shown) == ["speedup_title", "speedup_narrow_title"]
+    assert "both" not in visible(report_page.to_html(found, "1", {"speedup": svg}))
+
+
+def test_parts_of_the_chart(tmp_path):
+    """The first part of the chart is shown, and the others are folded."""
+    found = report(tmp_path, affine_run(GPU))
+    svg = to_svg(FIGURES[report_page.CHART].draw(found))
+    names = [report_page.CHART, f"{report_page.CHART}_1", f"{report_page.CHART}_2"]
+    text = report_page.to_html(found, "1", dict.fromkeys(names, svg))
+    section = text.partition('<section id="break-even"')[2].partition("</section>")[0]
+    shown, folded = section.partition("<summary>More models</summary>")[::2]
+    assert [part.count("<figure") for part in (shown, folded.partition("</details>")[0])] == [1, 2]
+
+
+def test_reasons_are_shown_once(tmp_path):
+    """The reasons of the comparability are not repeated among the warnings."""
+    content = affine_run(GPU)
+    content["benchmarks"][0]["extra_info"]["flags"] = ["throttled"]
+    found = report(tmp_path, content)
+    (reason,) = found.comparability.reasons
+    assert f"comparability amber: {reason.text}" in found.warnings
+    assert text_of(html(found)).count(reason.text) == 1
+
+
+def test_links_to_models(tmp_path):
+    """Each model in a table links to its first case, whatever its name."""
+    names = ("mlp", "MLP", "answer", "cases", "שלום")
+    first, *others = [affine_run(GPU, workload=name, axes={}, batches=(1, 64)) for name in names]
+    first["benchmarks"] += [item for other in others for item in other["benchmarks"]]
+    text = html(report(tmp_path, first))
+    links = re.findall(r'<a href="#([^"]+)"><bdi>(.*?)</bdi>', text)
+    anchors = {name: anchor for anchor, name in links}
+    assert anchors.keys() == set(names)
+    assert anchors["mlp"] != anchors["MLP"]
+    for name, anchor in anchors.items():
+        assert text.count(f"<tr id={anchor}><td><b>{name}</b>") == 1
+        assert not re.search(f'id="{anchor}"', text)
+
+
+def test_order_of_cases(tmp_path):
+    """Cases are listed by model, the headline phase first, then as they occur in a step."""
+    content = affine_run(GPU, batches=(64, 8), phases=("backward", "train", "novel", "transfer"))
+    shown = rows_of(html(report(tmp_path, content)))[1:]
+    assert [row[2] for row in shown[::4]] == ["train", "transfer", "backward", "novel"]
+    assert [(row[1], row[3]) for row in shown[:4]] == [
+        ("8", "cpu"), ("8", "cuda"), ("64", "cpu"), ("64", "cuda"),
+    ]  # fmt: skip
+
+
+def test_machine_column(tmp_path):
+    """The machine of a case is named where there are several."""
+    runs = [affine_run(GPU, machine=box(name), seed=i) for i, name in enumerate(("one", "two"))]
+    alone = rows_of(html(report(tmp_path / "1", runs[0])))
+    both = rows_of(html(report(tmp_path / "2", *runs)))
+    assert alone[0] == [name for name in COLUMNS if name != "machine"]
+    assert both[0] == list(COLUMNS)
+    assert [row[-1] for row in both[1:5]] == ["one", "one", "two", "two"]
 
 
 def test_links(tmp_path):

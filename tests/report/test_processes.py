@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from breakeven.case import CaseKey
+from breakeven.render.how_made import how_made
 from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
-from breakeven.render.report_tables import how_made, tables
+from breakeven.render.summary_tables import tables
 from breakeven.report.processes import one_process_sentences, one_process_text
 from breakeven.report.report import analyze
 from breakeven.report.text import speedup_text, time_text

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from breakeven.render.report_tables import tables
+from breakeven.render.summary_tables import tables
 from breakeven.report.warnings import warnings_of
 from support.reports import only, report
 from support.run_files import affine_run, benchmark, outcome, run

@@ -8,16 +8,15 @@ from functools import partial
 from breakeven import format as fmt
 from breakeven.render import break_even_text
 from breakeven.render.escaping import markdown_text
+from breakeven.render.how_made import how_made, outcome_lines
 from breakeven.render.markdown import bullets, fitted, folded, markdown_table
 from breakeven.render.report_tables import (
     bottleneck_tables,
-    how_made,
     machine_tables,
-    outcome_lines,
     payback_table,
-    tables,
     variant_tables,
 )
+from breakeven.render.summary_tables import tables
 from breakeven.render.table import Table
 from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
 from breakeven.report.answer import Trust

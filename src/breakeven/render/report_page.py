@@ -11,66 +11,48 @@ import base64
 import hashlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from breakeven import format as fmt
+from breakeven.case import Model
 from breakeven.device_names import is_cpu
+from breakeven.glossary import GLOSSARY
+from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
-from breakeven.render.figures import FIGURES
+from breakeven.render.figures import FIGURES, Drawing
+from breakeven.render.how_made import how_made, outcome_lines
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 from breakeven.render.machine_cards import cards
-from breakeven.render.report_tables import (
-    bottleneck_tables,
-    break_even_tables,
-    how_made,
-    machine_tables,
-    outcome_lines,
-    payback_table,
-    rate_text,
-    variant_tables,
-)
+from breakeven.render.report_tables import bottleneck_tables, machine_tables, payback_table, variant_tables
 from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
-from breakeven.report.case_rows import CaseRow
 from breakeven.report.report import Report
-from breakeven.report.text import speedup_between, time_between
 
-COLUMNS = {
-    "workload": 6.5,
-    "axes": 10,
-    "batch": 4.5,
-    "phase": 6,
-    "device": 5,
-    "median": 5,
-    "95% interval": 9,
-    "n": 5,
-    "speedup": 5.5,
-    "95% interval of the speedup": 7.5,
-    "verdict": 5.5,
-    "flags": 9,
-    "rate": 10.5,
-    "machine": 12,
-}
-"""The columns of the table of cases, with their widths in rem."""
+CHART = "break_even"
+"""The first figure of the page; its further parts, whose names begin with this, are folded below it."""
 
-NUMERIC = {"batch", "median", "95% interval", "n", "rate", "speedup", "95% interval of the speedup"}
-MAX_NAME = 200
-"""Longer names are cut in the table, where they are repeated in every row."""
+NARROW = "_narrow"
+"""At the end of a figure's name: its form for a phone."""
+
+IDS = ("answer", "break-even", "changes", "speedup", "phases", "variants", "map", "machines", "quantities",
+       "all-cases", "cases", "about-cases", "filter", "order", "more", "count", "lines")  # fmt: skip
+"""The ids of the template without an underscore, which no anchor of a model repeats."""
 
 
 @dataclass(frozen=True)
 class _ShownFigure:
-    """A figure on the page."""
+    """A figure on the page; `narrow` is the form for a phone, empty where it has none of its own."""
 
-    name: str
     title: str
     caption: str
     svg: Markup
+    narrow: Markup
 
 
 def to_html(
@@ -86,11 +68,14 @@ def to_html(
     """
     costs = cost_table(report)
     script = template("page.js")
+    figures = _figures(report, svgs)
+    of_models = anchors(report.names, IDS)
     return render(
         "page.html",
         version=version,
         title=f"Break-even: {fmt.joined([machine.label for machine in report.machines])}",
         subtitle=_subtitle(report),
+        words=GLOSSARY.items(),
         question=_question(report),
         css=Markup(template("page.css")),
         js=Markup(script),
@@ -99,9 +84,12 @@ def to_html(
         scope=report.interval_scope(),
         forced=report.forced,
         answer=report.answer,
-        break_even_tables=break_even_tables(report),
-        change_tables=change_tables(report),
-        model_change_tables=[*model_change_tables(report), *([costs] if costs else [])],
+        judged=report.judged,
+        charts=[figure for name, figure in figures.items() if name.startswith(CHART)],
+        figures={name: figure for name, figure in figures.items() if not name.startswith(CHART)},
+        anchors=_by_name(report, of_models),
+        changes=change_tables(report),
+        model_changes=[*model_change_tables(report), *([costs] if costs else [])],
         payback_table=payback_table(report),
         bottleneck_tables=bottleneck_tables(report),
         bottleneck_sentences=report.bottleneck_sentences,
@@ -111,15 +99,14 @@ def to_html(
         comparability=report.comparability,
         machine_tables=machine_tables(report),
         cards=cards(report),
-        figures=_figures(report, svgs),
-        columns=COLUMNS,
+        columns=columns(report),
         numeric=NUMERIC,
-        rows=_rows(report),
+        rows=rows_of(report, of_models),
         outcomes=outcome_lines(report),
-        warnings=report.warnings,
+        warnings=_warnings(report),
         how_made=how_made(report, version),
         commands=_commands(report),
-        links=[_link(run.path, directory) for run in report.runs],
+        links=[("summary.csv", "summary.csv"), *(_link(run.path, directory) for run in report.runs)],
     )
 
 
@@ -143,57 +130,35 @@ def _question(report: Report) -> str:
     return "When do more CPU threads pay?" if candidates else "Verdict"
 
 
-def _figures(report: Report, svgs: Mapping[str, bytes]) -> list[_ShownFigure]:
-    shown = []
+def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, _ShownFigure]:
+    """Return the figures, by name, each with its form for a phone; parts of the chart are figures too."""
+    shown = {}
     for name in svgs:
-        drawing = FIGURES[name]
-        description = html_text(drawing.describe(report))
-        svg = Markup(inlined(svgs[name], name, drawing.title, description, drawing.column))
-        shown.append(_ShownFigure(name, drawing.title, drawing.caption, svg))
+        if not name.endswith(NARROW):
+            drawing = FIGURES.get(name, FIGURES[CHART])
+            forms = [_inlined(report, svgs, form, drawing) for form in (name, name + NARROW)]
+            shown[name] = _ShownFigure(drawing.title, drawing.caption, *forms)
     return shown
 
 
-def _rows(report: Report) -> Markup:
-    """Return the table's rows.
-
-    Not built by the template, which would take seconds for thousands of rows.
-    """
-    labels = {machine: _escaped(label) for machine, label in report.labels.items()}
-    return Markup("\n".join(f"<tr>{''.join(_cells(row, labels[row.key.machine]))}" for row in report.rows))
+def _inlined(report: Report, svgs: Mapping[str, bytes], name: str, drawing: Drawing[Any]) -> Markup:
+    if name not in svgs:
+        return Markup()
+    description = html_text(drawing.describe(report))
+    return Markup(inlined(svgs[name], name, drawing.title, description, drawing.column))
 
 
-def _cells(row: CaseRow, machine: Markup) -> Iterable[str]:
-    """Yield the cells of a case; end tags are omitted, as HTML allows, because rows are most of the page."""
-    key, case, speedup = row.key, row.estimate, row.speedup
-    for text in (key.workload, key.axes.text):
-        yield f"<td><bdi>{_escaped(text)}</bdi>"
-    yield f"<td class=r>{key.batch_size}"
-    yield f"<td>{_escaped(key.phase)}<td>{_escaped(key.device)}"
-    yield _number(fmt.seconds(case.median_s), case.median_s)
-    yield _number(time_between(case), case.low_s or case.median_s)
-    if case.processes == 1:
-        yield f"<td class=r>{case.n}"
-    else:
-        yield _number(f"{case.n} in {case.processes}", case.n)
-    if speedup is None:
-        yield "<td class=r><td class=r><td>"
-    else:
-        yield _number(fmt.ratio(speedup.speedup), speedup.speedup)
-        yield _number(speedup_between(speedup), speedup.low or speedup.speedup)
-        yield f"<td class={speedup.verdict}>{speedup.verdict}"
-    yield f"<td>{_escaped(' '.join(row.flags))}"
-    rate = row.rate or row.samples
-    yield _number(rate_text(rate), None if rate is None else rate.value)
-    yield f"<td><bdi>{machine}</bdi>"
+def _by_name(report: Report, of_models: Mapping[Model, str]) -> dict[str, str]:
+    """Return the anchors of the models with a timed case, by each of their names in tables."""
+    timed = {row.key.model for row in report.rows}
+    found = [(model, anchor) for model, anchor in of_models.items() if model in timed]
+    return {name: anchor for model, anchor in found for name in (model.label(), report.names[model])}
 
 
-def _number(text: str, value: float | None) -> str:
-    """Return a cell with its exact value for sorting."""
-    return "<td class=r>" if value is None else f"<td class=r data-v={value:.6g}>{escape(text)}"
-
-
-def _escaped(name: object) -> Markup:
-    return escape(html_text(name, MAX_NAME))
+def _warnings(report: Report) -> list[str]:
+    """Return the warnings but the reasons of the comparability, which are beside them."""
+    reasons = {f"comparability {reason.level}: {reason.text}" for reason in report.comparability.reasons}
+    return [line for line in report.warnings if line not in reasons]
 
 
 def _commands(report: Report) -> list[str]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from breakeven import format as fmt
 from breakeven.render import break_even_text
 from breakeven.render.escaping import terminal_text
-from breakeven.render.report_tables import outcome_lines
+from breakeven.render.how_made import outcome_lines
 from breakeven.render.terminal import section
 from breakeven.report.answer import Trust
 from breakeven.report.comparability import ComparabilityLevel

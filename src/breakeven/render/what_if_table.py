@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.report_tables import named_model, pair_name
+from breakeven.render.summary_tables import pair_name
 from breakeven.render.table import MAX_ROWS, Table
+from breakeven.report.break_even import BreakEven
 from breakeven.report.changes import ChangeRow, wins_from
 from breakeven.report.report import Report
 
@@ -67,8 +68,15 @@ def _model_table(report: Report, rows: list[ChangeRow]) -> Table:
         found = [changed.get((row.scenario, model)) for row in rows]
         notes = ". ".join(f"{one.scenario}: {one.note}" for one in found if one is not None and one.note)
         then = ["" if one is None else wins_from(one.other) for one in found]
-        cells.append((named_model(report, line), wins_from(line), *then, notes))
+        cells.append((_named_model(report, line), wins_from(line), *then, notes))
     columns = ("model", "as measured", *(row.scenario for row in rows), "note")
     title = f"Every model: {pair_name(report, rows[0].models[0].line)}"
     table = Table(title, columns, tuple(cells), words=("model", "note"))
     return table if any(row[-1] for row in cells) else table.without("note")
+
+
+def _named_model(report: Report, line: BreakEven) -> str:
+    """Return a model's name, with what would be faster than its baseline."""
+    better = report.better_baselines.get(line.candidate)
+    name = report.names[line.model]
+    return f"{name} ({better.text})" if better else name

@@ -114,7 +114,7 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
 
 
 def timings_of(runs: Sequence[Run]) -> dict[CaseKey, dict[int, CaseResult]]:
-    """Return the timings of each case by the number of their run; one that waited gives way to the others."""
+    """Return the timings behind each estimate, by case and by the index of their run."""
     timings: dict[CaseKey, dict[int, CaseResult]] = {}
     for number, run in enumerate(runs):
         for case in run.cases.values():

@@ -1,7 +1,8 @@
 // Sorts and filters the table of cases. Without scripts the table is complete, in the order of the report.
 "use strict";
 (() => {
-  const FIRST = 200; // rows shown unless all are requested: with thousands, the page would freeze at each key
+  // Rows shown unless all are requested: thousands would freeze the page at each key, cards fill a phone's screen.
+  const FIRST = window.matchMedia("(max-width: 40rem)").matches ? 30 : 200;
   const table = document.getElementById("cases");
   if (!table) return;
   document.documentElement.classList.add("js");
@@ -11,7 +12,8 @@
   const form = document.getElementById("filter");
   const count = document.getElementById("count");
   const more = document.getElementById("more");
-  const selects = Array.from(form.querySelectorAll("select"));
+  const selects = Array.from(form.querySelectorAll("[data-column]"));
+  const choice = document.getElementById("order");
   let order = rows;
   let matching = rows;
   let isWhole = false;
@@ -66,6 +68,21 @@
     header.replaceChildren(button);
     button.addEventListener("click", () => sort(column, header.getAttribute("aria-sort") !== "ascending"));
   });
+  // On a phone, where the headings are hidden, a list sorts.
+  headers.forEach((header, column) => choice.add(new Option(header.textContent, column)));
+  choice.addEventListener("change", () => {
+    if (choice.value !== "") sort(Number(choice.value), true);
+  });
+  // A model's first row may be filtered out, or below the rows that are shown.
+  const showTarget = () => {
+    const found = rows.find(({ row }) => row.id && `#${row.id}` === window.location.hash);
+    if (!found || found.row.isConnected) return;
+    form.reset();
+    isWhole = true;
+    filter();
+    found.row.scrollIntoView();
+  };
+  window.addEventListener("hashchange", showTarget);
   selects.forEach((select) => {
     const values = new Set(rows.map(({ row }) => row.cells[Number(select.dataset.column)].textContent));
     [...values].sort().forEach((value) => select.add(new Option(value === "" ? "(none)" : value, value)));
@@ -77,4 +94,5 @@
   window.addEventListener("beforeprint", () => show(true));
   window.addEventListener("afterprint", () => show(isWhole));
   filter();
+  showTarget();
 })();

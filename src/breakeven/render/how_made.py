@@ -1,0 +1,79 @@
+"""How a report's numbers were obtained, and which cases have none, as lines."""
+
+from __future__ import annotations
+
+from breakeven import format as fmt
+from breakeven.case import CaseKey
+from breakeven.device_names import is_cpu
+from breakeven.grouping import grouped
+from breakeven.report.processes import phase_sentences
+from breakeven.report.report import Report
+from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
+from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
+
+
+def how_made(report: Report, version: str) -> list[str]:
+    """Return how the numbers were obtained: the files, the machines, the methods."""
+    rounds = sum(row.estimate.n for row in report.rows)
+    files = [
+        f"{run.path} ({run.datetime[:19]}, commit {run.commit[:12] or 'unknown'})" for run in report.runs
+    ]
+    lines = [
+        f"breakeven {version} from {fmt.joined(files)}",
+        f"measured on {fmt.joined([machine.label for machine in report.machines])}: "
+        f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(rounds, 'round')}",
+        *_methods(report),
+        *phase_sentences(report.machines, [row.estimate for row in report.rows]),
+    ]
+    for row in report.residuals:
+        if row.median > 0 and not is_cpu(row.device):
+            lines.append(
+                f"{row.device}: the phase sum is {row.median:.0%} above train (median of "
+                f"{fmt.plural(row.cells, 'cell')}); that is what synchronizing after every phase costs"
+            )
+    return lines
+
+
+def outcome_lines(report: Report) -> list[str]:
+    """Return a line for each outcome and reason without a timing, with its cases."""
+    groups = grouped(
+        ((one.outcome, one.reason), _case_name(one.key) if one.key else one.fullname or "an unnamed case")
+        for one in report.outcomes
+    )
+    return [
+        f"{fmt.plural(len(names), 'case')} {outcome} ({fmt.joined(names)}): {reason or 'no reason recorded'}"
+        for (outcome, reason), names in groups.items()
+    ]
+
+
+def _case_name(key: CaseKey) -> str:
+    return f"{key.model.label()} batch={key.batch_size} {key.phase} {key.device}"
+
+
+def _methods(report: Report) -> list[str]:
+    """Return how medians, speedups and their intervals are computed, one line per method."""
+    counts = {row.estimate.processes for row in report.rows}
+    ways = (
+        (
+            "one process",
+            any(count == 1 for count in counts),
+            f"medians with {LEVEL:.0%} intervals by order statistics, widened by the rounds' "
+            "autocorrelation; speedups and break-evens by a seeded bootstrap over rounds; fewer than "
+            f"{MIN_ROUNDS} rounds have none",
+        ),
+        (
+            f"2 to {MIN_BOOTSTRAP_PROCESSES - 1} processes",
+            any(1 < count < MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals by Student's distribution over "
+            "processes, the variance improved by that of similar cases; speedups by the ratios within each "
+            "process; break-evens are drawn with a seed",
+        ),
+        (
+            f"{MIN_BOOTSTRAP_PROCESSES} processes or more",
+            any(count >= MIN_BOOTSTRAP_PROCESSES for count in counts),
+            f"medians of the processes' medians with {LEVEL:.0%} intervals, speedups and break-evens by a "
+            "seeded bootstrap over processes",
+        ),
+    )
+    used = [(cases, text) for cases, is_used, text in ways if is_used]
+    return [f"cases of {cases}: {text}" if len(used) > 1 else text for cases, text in used]
