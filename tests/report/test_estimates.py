@@ -141,7 +141,7 @@ def test_noise_by_bottleneck(tmp_path):
 
 
 def test_bottleneck_along_batch_sizes(tmp_path):
-    """A model is judged at all batch sizes, in any order of the file: at 512 the host waits for the device."""
+    """A model is judged at all batch sizes, in any order of the file: at 512 the host waits."""
     steps = ((512, 9.0, 8.5), (1, 1.0, 0.9), (64, 1.6, 0.9))
     rows = [
         benchmark([train_s] * 9, device="cuda", batch_size=batch, enqueue_s=queued_s)

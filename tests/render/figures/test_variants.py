@@ -62,6 +62,8 @@ def test_rows(report, look):
     assert [face == PAPER for *_, face in look.markers(ax, "s")] == [False, False, True]
     assert [round(x, 6) for x, *_ in look.markers(ax, "o")] == [0.5]
     assert list(look.ticks(ax.xaxis)) == ["1x", "4x"]
+    heavy = [line.get_xdata() for line in ax.get_lines() if line.get_linewidth() == 1.8]
+    assert heavy == [[1, 1]]
     best = max(found.variants, key=lambda way: way.row.speedup).row
     intervals = [line.get_xdata() for line in ax.get_lines() if line.get_gid() == "interval"]
     assert (best.low, best.high) == tuple(intervals[0])
