@@ -20,7 +20,7 @@ def step(train_s, workload="mlp", device="cuda", batch=64, facts=None, **axes):
 
 
 def graphs(speedups, device="cuda", **facts):
-    """A model at several batch sizes, plain and as a CUDA graph that is so many times faster."""
+    """A model at several batch sizes, plain and as a CUDA graph that is faster by these factors."""
     return [
         step(seconds, device=device, batch=batch, cuda_graph=on, facts=facts if on else {})
         for batch, speedup in speedups.items()
