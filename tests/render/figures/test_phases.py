@@ -109,9 +109,18 @@ def test_bounds(report):
     for entry in rows:
         if entry["extra_info"]["phase"] == "train":
             entry["extra_info"]["enqueue_s"] = 2.9
+    rows += step(batch_size=512)
     figure, _ = drawn(report(run([*rows, *step("cpu", 1), *step("cpu", 64)])))
     found = [text.get_text() for text in figure.texts if text.get_ha() == "right"]
-    assert found == ["bound by", "", "launch", "", "compute"]
+    assert found == ["bound by", "", "launch", "", "compute", ""]
+
+
+def test_two_columns(report):
+    """They are about equally high, and the first is at least as high."""
+    rows = [entry for name in ("a", "b", "c") for entry in step(workload=name)]
+    figure, _ = drawn(report(run(rows)))
+    names = {text.get_text(): text.get_position()[0] < 0.5 for text in figure.texts}
+    assert [names[name] for name in ("a", "b", "c")] == [True, True, False]
 
 
 def test_max_models(report, look):

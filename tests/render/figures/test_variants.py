@@ -20,7 +20,7 @@ def step(train_s, workload="mlp", device="cuda", batch=64, facts=None, **axes):
 
 
 def graphs(speedups, device="cuda", **facts):
-    """A model at several batch sizes, plain and as a CUDA graph that is so many times faster."""
+    """A model at several batch sizes, plain and as a CUDA graph that is faster by these factors."""
     return [
         step(seconds, device=device, batch=batch, cuda_graph=on, facts=facts if on else {})
         for batch, speedup in speedups.items()
@@ -62,6 +62,8 @@ def test_rows(report, look):
     assert [face == PAPER for *_, face in look.markers(ax, "s")] == [False, False, True]
     assert [round(x, 6) for x, *_ in look.markers(ax, "o")] == [0.5]
     assert list(look.ticks(ax.xaxis)) == ["1x", "4x"]
+    heavy = [line.get_xdata() for line in ax.get_lines() if line.get_linewidth() == 1.8]
+    assert heavy == [[1, 1]]
     best = max(found.variants, key=lambda way: way.row.speedup).row
     intervals = [line.get_xdata() for line in ax.get_lines() if line.get_gid() == "interval"]
     assert (best.low, best.high) == tuple(intervals[0])
