@@ -262,7 +262,7 @@ def test_width_of_help(terminal, widest, monkeypatch, capsys):
 
 
 def test_interrupt(monkeypatch, run_json, capsys):
-    def interrupt(paths):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("breakeven.runs.reader.read", interrupt)

@@ -130,7 +130,7 @@ class Look:
         if self.load.programs:
             stop = f"stop {' and '.join(map(str, self.load.programs))}"
         return Problem(
-            f"the canary took {digits(slowdown, 2)} times as long on {self.threads} threads as on 1",
+            f"the canary took {digits(slowdown)} times as long on {self.threads} threads as on 1",
             f"set OMP_WAIT_POLICY=passive, or {stop}" if self.spins else stop,
         )
 

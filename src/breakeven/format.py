@@ -40,8 +40,8 @@ def digits(value: float, count: int = 3) -> str:
 def seconds(value: float | None) -> str:
     """Return a measured time to three significant digits, with its unit; empty if unknown.
 
-    >>> seconds(0.00143), seconds(2.0), seconds(2600), seconds(0.0), seconds(None)
-    ('1.43 ms', '2.00 s', '43.3 min', '0 s', '')
+    >>> seconds(0.00143), seconds(2.0), seconds(599.0), seconds(600.0), seconds(36000.0), seconds(None)
+    ('1.43 ms', '2.00 s', '599 s', '10.0 min', '10.0 h', '')
     """
     if value is None:
         return ""
@@ -54,8 +54,10 @@ def seconds(value: float | None) -> str:
 def duration(seconds: float) -> str:
     """Return a duration, rounded for people.
 
-    >>> duration(0.0123), duration(0.3), duration(41.2), duration(2600), duration(5520), duration(3e6)
-    ('12 ms', '0.3 s', '41 s', '43 min', '1 h 32 min', '35 days')
+    >>> duration(0.0123), duration(0.3), duration(41.2), duration(2600), duration(5520)
+    ('12 ms', '0.3 s', '41 s', '43 min', '1 h 32 min')
+    >>> duration(0.0), duration(7200), duration(47.9 * 3600), duration(48 * 3600)
+    ('0 s', '2 h', '47 h 54 min', '2 days')
     """
     if seconds < 0.095:
         return _short_time(seconds, 2)
@@ -160,7 +162,7 @@ def batch_range(batches: Sequence[int]) -> str:
 def break_even(value: float) -> str:
     """Return a break-even: the smallest whole batch size from which the candidate is faster.
 
-    >>> break_even(63.7), break_even(5.5), break_even(8.0), break_even(35213.2)
+    >>> break_even(63.7), break_even(5.5), break_even(8.0000000001), break_even(35213.2)
     ('64', '6', '8', '35,214')
     """
     return batch_size(math.ceil(round(value, _PLACES)))
@@ -169,8 +171,10 @@ def break_even(value: float) -> str:
 def break_even_between(low: float | None, high: float | None, batches: Sequence[int]) -> str:
     """Return the interval of a break-even, rounded outward; an open end is beyond the measured batch sizes.
 
-    >>> break_even_between(48.7, 79.2, [1, 512]), break_even_between(0.4, 2.0, [1, 512])
+    >>> break_even_between(48.7, 79.2, [1, 512]), break_even_between(0.4, 1.9999999999, [1, 512])
     ('[48–80]', '[1–2]')
+    >>> break_even_between(1.9999999999, 4.0000000001, [1, 512])
+    '[2–4]'
     >>> break_even_between(None, 80, [1, 512]), break_even_between(48, None, [1, 4096])
     ('[<1–80]', '[48–>4,096]')
     """
@@ -247,7 +251,7 @@ def joined(names: Sequence[str], limit: int = _MAX_LISTED, separator: str = ", "
     unique = list(dict.fromkeys(names))
     rest = len(unique) - limit
     before = " " if separator == ", " else separator
-    return separator.join(unique[:limit]) + (f"{before}and {rest} more" if rest > 0 else "")
+    return separator.join(unique[:limit]) + (f"{before}and {rest:,} more" if rest > 0 else "")
 
 
 def capital(text: str) -> str:
@@ -262,8 +266,8 @@ def capital(text: str) -> str:
 def count(value: float) -> str:
     """Return a count, at least 1, to three significant digits.
 
-    >>> count(310.4), count(12345), count(0.4)
-    ('310', '12,300', '1')
+    >>> count(310.4), count(12345), count(12.3), count(0.4)
+    ('310', '12,300', '12', '1')
     """
     whole = max(1, round(value))
     return digits(whole) if whole >= 100 else str(whole)

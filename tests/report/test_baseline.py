@@ -15,8 +15,9 @@ MACHINES = (
     Machine("AMD EPYC, 2 cores", "aaa111", {}),
     Machine("AMD EPYC, 2 cores, H100", "bbb222", {}),
     Machine("AMD EPYC, 2 cores, H200", "ccc333", {}, name="Server room"),
+    Machine("AMD", "ddd444", {}, name="Lab"),
 )
-DEVICES = {"aaa111": ["cpu", "cpu@1"], "bbb222": ["cuda", "cpu"], "ccc333": ["cpu"]}
+DEVICES = {"aaa111": ["cpu", "cpu@1"], "bbb222": ["cuda", "cpu"], "ccc333": ["cpu"], "ddd444": ["cpu"]}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_device_order():
      ("aaa111/cpu", Baseline("cpu", "aaa111")), ("bbb/cuda", Baseline("cuda", "bbb222")),
      ("h100/cpu", Baseline("cpu", "bbb222")), ("Server room/cpu", Baseline("cpu", "ccc333")),
      ("AMD EPYC, 2 cores, H200/cpu", Baseline("cpu", "ccc333")), ("room/cpu", Baseline("cpu", "ccc333")),
-     ("h200/cpu", Baseline("cpu", "ccc333"))],
+     ("h200/cpu", Baseline("cpu", "ccc333")), ("AMD/cpu", Baseline("cpu", "ddd444"))],
 )  # fmt: skip
 def test_named(text, baseline):
     """A device, or that of a machine by its label, class id, hardware or a part of one."""

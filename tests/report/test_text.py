@@ -24,7 +24,7 @@ def case(low_s, high_s, *medians_s):
     [
         (case(1.9, 2.1, 2.0), "2.00 s ±5%", "1.90 s – 2.10 s"),
         (case(1.0, 4.0, 1.5, 2.0, 2.5), "2.00 s [1.00 s–4.00 s]", "1.00 s – 4.00 s"),
-        (case(None, None, 1.5, np.nan, 2.5), "2.00 s (1.50 s and 2.50 s)", "1.50 s and 2.50 s"),
+        (case(None, None, 2.5, np.nan, 1.5), "2.00 s (1.50 s and 2.50 s)", "1.50 s and 2.50 s"),
         (case(None, None, 2.0), "2.00 s", ""),
         (
             case(None, None, 1.5, 2.0, 2500.0),

@@ -122,6 +122,14 @@ def test_no_interval(tmp_path, processes, low_s, start):
     assert starts == ([] if start is None else [start])
 
 
+@pytest.mark.parametrize("times", [[1.0, 1.1, 1.2], [0.0] * 3 + [1.0] * 6])
+def test_other_reasons_for_no_interval(tmp_path, times):
+    """Too few rounds, and a process that took no time, are not times that are too far apart."""
+    found = report(tmp_path, run([benchmark(times, processes=[len(times) // 3] * 3)]))
+    assert (found.rows[0].estimate.processes, found.rows[0].estimate.low_s) == (3, None)
+    assert not any("too far apart" in warning for warning in found.warnings)
+
+
 def test_uncounted_operations(tmp_path):
     """A model whose operations could not be counted is named once, with the reason."""
     content = run(

@@ -17,10 +17,11 @@ THREE = {"a": ["home/run.json", "home/again.json"], "b": ["work/run.json"], "c":
     ("labels", "names"),
     [
         ([], {"a": "home", "b": "work", "c": "h100"}),
-        ([("work/../home/run.json", "laptop")], {"a": "laptop", "b": "run", "c": "h100"}),
-        ([("again.json", "laptop")], {"a": "laptop", "b": "run", "c": "h100"}),
+        ([("work/../home/run.json", "laptop")], {"a": "laptop", "b": "work", "c": "h100"}),
+        ([("again.json", "laptop")], {"a": "laptop", "b": "work", "c": "h100"}),
+        ([("again.json", "h100")], {"a": "h100", "b": "work", "c": "work"}),
         ([("h100.json", "run")], {"a": "home", "b": "work", "c": "run"}),
-        ([("again.json", "x"), ("again.json", "x"), ("h100.json", "y")], {"a": "x", "b": "run", "c": "y"}),
+        ([("again.json", "x"), ("again.json", "x"), ("h100.json", "y")], {"a": "x", "b": "work", "c": "y"}),
     ],
 )
 def test_names(labels, names):

@@ -92,10 +92,7 @@ def too_far_apart(found: Comparison) -> list[CaseComparison]:
     return [
         case
         for case in found.judged
-        if case.ratio is not None
-        and case.low is None
-        and max(case.n_baseline, case.n_candidate) > 1
-        and not case.reason
+        if case.ratio is not None and case.low is None and max(case.n_baseline, case.n_candidate) > 1
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from breakeven.errors import UsageError
@@ -44,18 +44,17 @@ def names_of(
         for path in paths
         if path in given and given[path] != names[class_id]
     ]
-    if len(files) > 1:
-        names |= _by_file({key: paths[0] for key, paths in files.items() if key not in names}, names)
-    return names, unused
+    by_file = _by_file(files, names.values()) if len(files) > 1 else {}
+    return by_file | names, unused
 
 
-def _by_file(first: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    """Return the names of the classes without a label, by the path of their first file."""
-    stems = {class_id: Path(path).stem for class_id, path in first.items()}
-    taken = [*names.values(), *stems.values()]
-    folders = {class_id: Path(path).resolve().parent.name for class_id, path in first.items()}
+def _by_file(files: Mapping[str, Sequence[str]], taken: Iterable[str]) -> dict[str, str]:
+    """Return the name of each class by its first file, or by its folder if the file's name is not unique."""
+    stems = {class_id: Path(paths[0]).stem for class_id, paths in files.items()}
+    folders = {class_id: Path(paths[0]).resolve().parent.name for class_id, paths in files.items()}
+    known = [*taken, *stems.values()]
     return {
-        class_id: one_line(stem if taken.count(stem) == 1 else folders[class_id] or stem, 60)
+        class_id: one_line(stem if known.count(stem) == 1 else folders[class_id] or stem, 60)
         for class_id, stem in stems.items()
     }
 
