@@ -336,3 +336,16 @@ def test_better_baselines_with_a_noise_floor(tmp_path):
     runs = read([write(tmp_path / "run.json", variants(SLOW_IN_BFLOAT16))])
     floor_sd = {row.key: 0.5 for row in analyze(runs).rows}
     assert analyze(runs, floor_sd=floor_sd).better_baselines == {}
+
+
+def test_faster_only_where_it_was_chosen(tmp_path):
+    """In the even rounds, which are read, it is the same."""
+    rows = [
+        benchmark(times, axes={"mode": mode}, device=device, steps=10)
+        for mode, device, times in (
+            ("plain", "cpu", [1.0] * 30),
+            ("a", "cpu", [0.5, 0.99] * 15),
+            ("plain", "cuda", [0.1] * 30),
+        )
+    ]
+    assert report(tmp_path, run(rows)).better_baselines == {}

@@ -107,3 +107,15 @@ def test_title_with_several_candidates(tmp_path, count):
     titles = [table.title for table in change_tables(report(tmp_path, *contents))]
     named = [f"What would change it: cuda against cpu on {name}" for name in ("laptop", "server")]
     assert titles == (named if count == 2 else ["What would change it"])
+
+
+def test_farthest(tmp_path):
+    """From 40 to 10 is farther than from 200 to 100: batch sizes are compared by their ratio."""
+    found = report(tmp_path, models(((33, 0.2), (9, 0.2)), ((161, 0.2), (81, 0.2))))
+    assert row_of(found, "in bfloat16").moves == "2 of 2: mlp at dtype=float32 width=1 farthest"
+
+
+def test_median_of_two(tmp_path):
+    """It is the smaller one, and a GPU that always wins does so from the smallest batch size."""
+    row = row_of(report(tmp_path, models(((33, 0.2), (0.1, 0.1)), ((33, 0.2), (81, 0.2)))), "in bfloat16")
+    assert row.changed == "2 of 2 win, median always (from 1)"

@@ -308,3 +308,8 @@ def test_bad_usage(tmp_path, capsys, arguments):
     option, _, value = arguments[0].partition("=")
     assert option in output.err
     assert (value or arguments[-1]) in output.err
+
+
+def test_price_of_a_cpu_that_was_not_measured(tmp_path):
+    with pytest.raises(UsageError, match="no such device was measured; present: cuda"):
+        priced(tmp_path, affine_run({"cuda": (33, 0.1)}), cpu=1.0)
