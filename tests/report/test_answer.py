@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from breakeven.case import CaseKey, Line, Model
 from breakeven.fitness import Load, Look
-from breakeven.report.answer import MAX_CHARACTERS, MAX_LINES, Trust
+from breakeven.report.answer import MAX_CHARACTERS, MAX_LINES, Choice, Trust, compose
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.variants import Variant
@@ -49,6 +49,10 @@ ONE = "Only one process: another run may differ."
             "The GPU never wins (up to batch 512); the trend points to a break-even above it.",
         ),
         (line("undecided"), "Whether the GPU wins is undecided (up to batch 512)."),
+        (
+            line("undecided", (0.5, 1.5, None, None)),
+            "Whether the GPU wins is undecided (up to batch 512).",
+        ),
         (
             line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8)),
             "The GPU wins from batch 8 at the latest; 4.00x at best (batch 512).",
@@ -163,6 +167,17 @@ def test_many_models():
             [*models(3, status="never"), line("crosses", workload="cnn")],
             "The GPU wins for 1 of 4 models (2 workloads), from batch 64 [48–80]; 84.4x at best (cnn, batch "
             "512).",
+        ),
+        (
+            [
+                *models(2, status="undecided"),
+                line("crosses", at=32.0, between=(30.0, 34.0), workload="cnn"),
+                line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8), workload="lstm"),
+                line("always", workload="seed_net"),
+            ],
+            "The GPU wins for 3 of 5 models (4 workloads), the median one from batch 32 [30–34]; 84.4x at "
+            "best "
+            "(cnn, batch 512). Last is cnn, from batch 32 [30–34].",
         ),
         (
             [
@@ -430,6 +445,16 @@ def test_fit(run):
     assert shown(line(), runs=[run]).answer.trust == Trust.FIT
 
 
+def test_flags_of_the_headline():
+    """Only its cells count; they do as well where nothing was compared."""
+    flagged = ran(flags=("contended",))
+    other = {
+        key: replace(case, key=replace(case.key, phase="forward")) for key, case in flagged.cases.items()
+    }
+    assert shown(line(), runs=[replace(flagged, cases=other)]).answer.trust == Trust.FIT
+    assert shown(runs=[flagged], timed=[("cpu", "id-box")]).answer.trust == Trust.UNFIT
+
+
 def test_evidence():
     notes = shown(line(), runs=[ran(flags=("contended", "clock"), share=0.7)]).answer.notes
     assert notes == ("run.json: 7 of 10 cells were disturbed, mostly contended.",)
@@ -513,6 +538,24 @@ def test_bound_by_launches(kinds, bracket, is_bound):
     """In most cells, or beside the break-even of the only model."""
     report = shown(line(bracket=bracket), bottlenecks=(bound(*kinds),))
     assert len(report.answer.lines) == 1 + is_bound
+
+
+def test_launches_of_others():
+    """Neither one of many models nor a variant on another device speaks for the candidate."""
+    kinds = [Bound.LAUNCH] * 2 + [Bound.COMPUTE] * 2
+    several = shown(line(bracket=(8, 64)), line(workload="cnn"), bottlenecks=(bound(*kinds),))
+    assert len(several.answer.lines) == 1
+    away = variant()
+    key = replace(away.row.candidate, device="cuda:1")
+    away = replace(away, row=replace(away.row, candidate=key))
+    report = shown(line(), bottlenecks=(bound(*LAUNCHES),), variants=(away,))
+    assert report.answer.lines[1] == "Launches bound the GPU: CUDA graphs or torch.compile may help."
+
+
+def test_too_long():
+    """The shortest form is cut rather than a caveat left out."""
+    lines = compose([Choice(0, ("a" * 300,)), Choice(1, ("Beware.",))])
+    assert lines == ("a" * 209 + "...", "Beware.")
 
 
 def test_less_space_for_launches():

@@ -116,6 +116,16 @@ def test_changed_machine_is_amber(tmp_path):
     assert len([warning for warning in found.warnings if "1.50x" in warning]) == 1
 
 
+def test_several_changes_are_one_reason(tmp_path):
+    again = [
+        {"case": name, "device": "cpu", **{f"{when}_{key}": seconds for key in ("s", "low_s", "high_s")
+         for when, seconds in (("first", 1.0), ("again", 1.5))}}
+        for name in ("one", "two", "three")
+    ]  # fmt: skip
+    found = report(tmp_path, affine_run(DEVICES, machine=box("box", state={"retimed": again})))
+    assert only(texts(found, "amber")).endswith(" measure again (2 more changes of this kind)")
+
+
 @pytest.mark.parametrize("fact", ["parameters", "flops"])
 def test_models_of_one_name(tmp_path, fact):
     """A cell of one name with other parameters or FLOPs is another model: red."""

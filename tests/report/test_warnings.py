@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.render.summary_tables import tables
 from breakeven.report.warnings import warnings_of
-from support.reports import only, report
+from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run
 
 
@@ -144,3 +144,32 @@ def test_lost_rounds(tmp_path):
     found = only(line for line in report(tmp_path, run(rows)).warnings if "flagged lost" in line)
     assert found.startswith("2 of 3 cases are flagged lost (mlp batch=2 width=128 train cpu and mlp batch=4 ")
     assert found.count("(process 3 crashed: SIGSEGV)") == 1
+
+
+def test_most_damaging_first(tmp_path):
+    """Flags that may mean any other time come first, and noise last."""
+    found = report_on(tmp_path, ("noisy",), ("noisy", "drift"), ("noisy", "contended"))
+    names = [line.split(" flagged ")[1].partition(" ")[0] for line in found.warnings if " flagged " in line]
+    assert names == ["contended", "drift", "noisy"]
+    last = only(line for line in found.warnings if "flagged noisy" in line)
+    assert last.startswith("3 of 6 cases are flagged noisy (mlp batch=1 width=128 train cuda and 2 more): ")
+
+
+@pytest.mark.parametrize(("policy", "is_advised"), [(None, True), ("PASSIVE", False)])
+def test_advice_that_was_followed(tmp_path, policy, is_advised):
+    rows = [benchmark([1.0] * 9, flags=["contended"])]
+    found = report(tmp_path, run(rows, machine=box("box", omp_wait_policy=policy)))
+    assert any("OMP_WAIT_POLICY=passive" in line for line in found.warnings) == is_advised
+
+
+def test_example_of_the_headline(tmp_path):
+    """A training step is named before its parts, where one has the flag or the limit."""
+    rows = [
+        benchmark([seconds] * 9, phase=phase, device=device, flags=["noisy"])
+        for phase in ("backward", "train")
+        for device, seconds in (("cpu", 1.0), ("cuda", 2.0))
+    ]
+    found = report(tmp_path, run(rows))
+    assert any("noisy (mlp batch=64 width=128 train cpu and 3 more)" in line for line in found.warnings)
+    places = "mlp width=128 train (cuda against cpu) and mlp width=128 backward (cuda against cpu): "
+    assert any(line.startswith(places) for line in found.warnings)

@@ -44,7 +44,8 @@ class Trust(StrEnum):
     """How far the answer can be trusted.
 
     - FIT: nothing speaks against it
-    - LIMITED: one process, an interrupted run, or some disturbed cells; the answer mentions it
+    - LIMITED: one process, an interrupted run, some disturbed cells, a comparison that was forced or refused,
+      or none at all; the answer mentions it
     - UNFIT: the machine was disturbed, so that the answer is that there is none
     """
 
