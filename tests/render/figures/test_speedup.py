@@ -131,6 +131,17 @@ def test_labels(report, look):
     assert "by dtype, graph, width" in look.texts(several.figure)
 
 
+def test_order_of_labels(report):
+    """Labels are in the order of the ends of their lines, so that their leaders do not cross."""
+    content = run()
+    for width, slope in ((1, 0.3), (2, 0.1), (3, 0.2), (4, 0.05)):
+        lines = {"cpu": (1, 1), "cuda": (0.5, slope)}
+        content["benchmarks"] += affine_run(lines, axes={"width": width})["benchmarks"]
+    ax = panel(report(content))
+    labels = {text.get_position()[1]: text.get_text() for text in ax.texts}
+    assert [labels[y] for y in sorted(labels)] == ["width=1", "width=3", "width=2", "width=4"]
+
+
 def test_names_of_machines(report, look):
     """One color per device; machines differ in their lines, labels and legend."""
     contents = [

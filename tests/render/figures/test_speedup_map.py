@@ -155,6 +155,7 @@ def test_blocks(report, look):
         to_hex(patch.get_facecolor()) for patch in figure.findobj(Rectangle) if patch in figure.artists
     ]
     assert patches == [CPU, GPU, CPU, GPU, CPU, OTHER.lower()]
+    assert [ax.get_position().x0 > 0.5 for ax in figure.axes] == [False, True, False], "two columns"
 
 
 def test_two_machines(report, look):
