@@ -28,6 +28,9 @@ NARROW = "_narrow"
 RASTERED = ("break_even", "speedup")
 """The figures that are also written as PNG, for places that cannot show SVG."""
 
+FORMER = ("efficiency", "step_time")
+"""Figures that older versions wrote."""
+
 TEXTS: dict[str, Callable[[Report, str], str]] = {
     "summary.csv": lambda report, _version: to_csv(report),
     "summary.md": to_markdown,
@@ -38,7 +41,7 @@ TEXTS: dict[str, Callable[[Report, str], str]] = {
 def write_report(report: Report, directory: str | os.PathLike[str], version: str) -> list[Path]:
     """Write page, texts and figures into `directory`, creating it if needed; return their paths.
 
-    The page comes last. Figures that only the older report had are removed.
+    The page comes last. Figures that only an older report had are removed.
 
     Raises:
         UsageError: the directory or a file in it cannot be written; the old files are unchanged.
@@ -52,7 +55,7 @@ def write_report(report: Report, directory: str | os.PathLike[str], version: str
     contents |= {f"{name}.png": to_png(figure) for name, figure in rastered.items()}
     contents[PAGE] = encoded(to_html(report, version, svgs | _chart_svgs(report), home))
     written = write_files(contents, home)
-    for name in FIGURES.keys() - svgs.keys():
+    for name in (*(FIGURES.keys() - svgs.keys()), *FORMER):
         for kind in ("svg", "png"):
             (home / f"{name}.{kind}").unlink(missing_ok=True)
     return written

@@ -17,7 +17,7 @@ from breakeven import format as fmt
 from breakeven.case import Line, Model, Outcome, axes_text, distinct_axes
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
-from breakeven.report.row_texts import best, untimed
+from breakeven.report.row_texts import best, small_gain, untimed
 from breakeven.report.sides import Side, SideNames
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.stats.crossing import CrossingStatus
@@ -177,7 +177,9 @@ def _track(
         name=names.track(line.candidate),
         wins_from=line.crossing.describe_briefly(line.batches),
         best=best(line),
-        note="; ".join(filter(None, (untimed(line, names, ended), notes.get(line.candidate)))),
+        note="; ".join(
+            filter(None, (untimed(line, names, ended), small_gain(line), notes.get(line.candidate)))
+        ),
     )
 
 
@@ -188,10 +190,7 @@ def _segments(line: BreakEven) -> Iterator[Segment]:
     axis); one where nothing was timed begins at the last timed batch size.
     """
     verdicts = {row.batch_size: _STRETCHES[row.verdict] for row in line.rows}
-    points = [
-        (batch, Stretch.UNTIMED if batch in line.holes else verdicts[batch])
-        for batch in sorted({*line.batches, *line.holes})
-    ]
+    points = [(batch, verdicts.get(batch, Stretch.UNTIMED)) for batch in sorted({*line.batches, *line.holes})]
     if not points:
         return
     low: float = points[0][0]

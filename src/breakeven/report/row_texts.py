@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from breakeven import format as fmt
 from breakeven.case import Line
 from breakeven.report.break_even import BreakEven
+from breakeven.report.candidates import wins
 from breakeven.report.sides import SideNames
-from breakeven.report.speedup import DeviceVerdict
+from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict
+from breakeven.report.text import TWO
 
 _MAX_LISTED = 2
 _ENDINGS = {"oom": "out of memory", "timeout": "timed out"}
@@ -34,10 +36,20 @@ def ending_text(outcome: str) -> str:
     return _ENDINGS.get(outcome, fmt.one_line(outcome, 20))
 
 
+def small_gain(line: BreakEven) -> str:
+    """Return that a break-even gains next to nothing, empty where it gains more."""
+    is_known = line.crossing.batch_size is not None
+    return f"by at most {fmt.percent(SAME_WITHIN - 1)}" if is_known and not wins(line) else ""
+
+
 def untimed(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], str]) -> str:
     """Return why and where one of the two devices has no usable timing."""
     found: dict[str, list[int]] = {}
+    readings = {row.batch_size: row.readings for row in line.rows}
     for batch in line.holes:
+        if len(readings.get(batch, ())) == TWO:
+            found.setdefault("two processes, no interval yet,", []).append(batch)
+            continue
         endings = [
             f"{names.side(side).name} {ending_text(word)}"
             for side in (line.baseline, line.candidate)

@@ -14,7 +14,7 @@ from breakeven.report.candidates import (
     wins,
 )
 from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict, Speedup
-from breakeven.report.text import ModelNames, models_text, times_text
+from breakeven.report.text import TWO, ModelNames, models_text, times_text
 from breakeven.stats.crossing import CrossingStatus as Status
 from breakeven.stats.crossing import CrossingWarning
 
@@ -33,7 +33,7 @@ def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
             texts.insert(0, _one_by_one(first, models))
         return [first.sentence(text) for text in texts]
     said = [[one.sentence(text) for text in _clauses(one)] for one in found]
-    joint = [" ".join(of[min(form, len(of) - 1)] for of in said) for form in range(3)]
+    joint = [" ".join(of[min(form, len(of) - 1)] for of in said) for form in range(max(map(len, said)))]
     short = [of[-1] for of in said]
     cut = [f"{' '.join(short[:count])} And {len(short) - count} more." for count in range(len(others), 0, -1)]
     return [*joint, *cut]
@@ -101,6 +101,10 @@ def _at_best(*lines: BreakEven) -> str:
 def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
     """Return a clause on one model, which it names where there are several."""
     name, for_model = one.name, f" for {model}" if model else ""
+    if not line.batches and line.rows and all(len(row.readings) == TWO for row in line.rows):
+        row = line.rows[-1]
+        shown = " and ".join(map(fmt.ratio, row.readings))
+        return f"two processes say nothing yet{for_model}: {shown} at batch {fmt.batch_size(row.batch_size)}"
     if not line.batches:
         return f"{name} and {one.other} have no usable timing in common{for_model}"
     best = best_row([line])
@@ -163,20 +167,29 @@ def _of_models(one: Candidate) -> Iterator[str]:
         yield text + at_best
         yield text
         return
+    short = f"{one.name} {one.wins} for {among(fmt.plural(total, 'model'))}"
     text = f"{one.name} {one.wins} for {among(models_text(kinds))}"
+    where = _where(won, total)
+    yield f"{text}, {where}{at_best}"
+    if short != text:
+        yield f"{short}, {where}{at_best}"
+    yield short + at_best
+    yield short
+
+
+def _where(won: Sequence[BreakEven], total: int) -> str:
+    """Return from where a candidate wins in the models in which it does, sorted, of `total` ones."""
     always = [line for line in won if line.crossing.status is Status.ALWAYS]
     middle = (total - 1) // 2
     if len(always) > middle:
-        each = ", each" if len(always) == len(won) else f", {len(always)} of them"
-        of_them = "" if len(always) == total else each
-        where = _measured(always).removeprefix("batch ")
-        yield f"{text}{of_them} at every measured batch size ({where}){at_best}"
-    elif middle < len(won):
-        yield f"{text}, the median one {_from(won[middle])}{at_best}"
-    else:
-        yield f"{text}, {'' if len(won) == 1 else 'the first one '}{_from(won[0])}{at_best}"
-    yield text + at_best
-    yield text
+        who = (
+            "" if len(always) == total else "each " if len(always) == len(won) else f"{len(always)} of them "
+        )
+        measured = _measured(always).removeprefix("batch ")
+        return f"{who}at every measured batch size ({measured})"
+    if middle < len(won):
+        return f"the median one {_from(won[middle])}"
+    return f"{'' if len(won) == 1 else 'the first one '}{_from(won[0])}"
 
 
 def _all(models: str) -> str:
