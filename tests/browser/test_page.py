@@ -167,6 +167,15 @@ def test_zoom(show, content, width):
     assert shown.overflow() <= 0
 
 
+def test_one_heading(show, content):
+    """Where a figure with a title begins a section, the section's heading is for screen readers alone."""
+    headings = show(content).page.locator("main h2")
+    heights = {one.inner_text(): one.bounding_box()["height"] for one in headings.all()}
+    hidden = {name for name, height in heights.items() if height == 1}
+    assert hidden - {"Speedup and step time"} == {"From which batch size"}
+    assert heights["Comparability and machine"] > 1
+
+
 def test_verdict_is_not_cut(show, content):
     """At 1280 pixels every column of one machine is within the window."""
     found = show(content, width=1280).page.locator("#all-cases .scroll")
