@@ -237,7 +237,7 @@ def check(history):
     """Run ``history check --format json`` and return (exit code, content); the schema is kept."""
     import jsonschema
 
-    from breakeven.render.history import HistoryCheckJson
+    from breakeven.render.history_json import HistoryCheckJson
     from breakeven.render.json_output import json_schema
 
     def call(store, *arguments):

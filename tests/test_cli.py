@@ -26,7 +26,7 @@ HELP = [
     *(["history", action] for action in ("add", "check", "show", "accept")),
 ]
 
-FILES = ["index.html", "speedup.png", "speedup.svg", "step_time.svg", "summary.csv", "summary.md"]
+FILES = ["index.html", "speedup.png", "speedup.svg", "summary.csv", "summary.md"]
 """What every report holds, whatever was measured."""
 
 
@@ -262,7 +262,7 @@ def test_width_of_help(terminal, widest, monkeypatch, capsys):
 
 
 def test_interrupt(monkeypatch, run_json, capsys):
-    def interrupt(paths):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("breakeven.runs.reader.read", interrupt)

@@ -24,7 +24,7 @@ from breakeven.cli import main
 from breakeven.doctor.output import CheckupJson, SelfTestJson
 from breakeven.render.calibrate import CalibrationJson
 from breakeven.render.compare import ComparisonJson
-from breakeven.render.history import (
+from breakeven.render.history_json import (
     HistoryAcceptJson,
     HistoryAddJson,
     HistoryCheckJson,

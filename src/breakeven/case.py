@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -96,6 +96,28 @@ class Model:
         'mlp width=64'
         """
         return f"{self.workload} {self.axes}" if self.axes else self.workload
+
+
+def distinct_axes(models: Iterable[Model]) -> dict[Model, Axes]:
+    """Return the axes of each model without those that are the same in all models of its workload.
+
+    A single model keeps all of them.
+
+    >>> models = [Model("mlp", Axes({"depth": 2, "width": width})) for width in (8, 64)]
+    >>> [str(axes) for axes in distinct_axes(models).values()]
+    ['width=8', 'width=64']
+    """
+    known = list(dict.fromkeys(models))
+    found = {}
+    for model in known:
+        others = [other.axes for other in known if other.workload == model.workload]
+        shared = {
+            name
+            for name, value in model.axes.items()
+            if len(known) > 1 and all(name in axes and axes[name] == value for axes in others)
+        }
+        found[model] = model.axes.without(shared)
+    return found
 
 
 @dataclass(frozen=True)

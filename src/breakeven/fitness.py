@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar
 
 import msgspec
@@ -28,12 +29,32 @@ _Amount = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
+class Cause(StrEnum):
+    """What disturbed a run, as a clause; `remedy` is what to do, empty where only sleeping threads help."""
+
+    remedy: str
+
+    def __new__(cls, clause: str, remedy: str) -> Self:
+        """Create a cause from its two texts."""
+        cause = str.__new__(cls, clause)
+        cause._value_, cause.remedy = clause, remedy
+        return cause
+
+    PROGRAM = "another program used the CPU", "close it"
+    OTHER_MACHINES = "the hypervisor gave its CPUs to other machines", "use a machine of your own"
+    THREADS = "its threads spun while they waited for each other", ""
+    THROTTLED = "the device lowered its clocks", "cool it or reduce its load"
+    CLOCK = "the clocks moved", "let the machine settle"
+    SHARED_GPU = "another program used the GPU", "free it"
+
+
 @dataclass(frozen=True)
 class Problem:
-    """Why timings cannot be trusted: what was seen, in the past tense, and what to do."""
+    """Why timings cannot be trusted: what was seen, in the past tense, what to do, and the cause."""
 
     seen: str
     remedy: str
+    cause: Cause = Cause.PROGRAM
 
     def __str__(self) -> str:
         return f"{self.seen}; {self.remedy}"
@@ -74,7 +95,8 @@ class Load:
         if self.lost_cpus is None or self.lost_cpus <= MAX_LOST_CPUS:
             return None
         if (self.stolen_cpus or 0) > (self.foreign_cpus or 0):
-            return Problem(self.seen, "measure at another time, or on a machine of your own")
+            remedy = "measure at another time, or on a machine of your own"
+            return Problem(self.seen, remedy, Cause.OTHER_MACHINES)
         what = "stop them" if self.programs else "find them with `top` and stop them"
         return Problem(self.seen, f"{what}, or let --breakeven-wait-idle=5m wait for an idle machine")
 
@@ -130,8 +152,9 @@ class Look:
         if self.load.programs:
             stop = f"stop {' and '.join(map(str, self.load.programs))}"
         return Problem(
-            f"the canary took {digits(slowdown, 2)} times as long on {self.threads} threads as on 1",
+            f"the canary took {digits(slowdown)} times as long on {self.threads} threads as on 1",
             f"set OMP_WAIT_POLICY=passive, or {stop}" if self.spins else stop,
+            Cause.THREADS if busy is None else busy.cause,
         )
 
     @property

@@ -57,7 +57,7 @@ class Flag(StrEnum):
     CONTENDED = (
         "contended",
         "other programs or machines took CPU time that the case needed",
-        "close them, leave them a core (--breakeven-devices=cpu@N), or set OMP_WAIT_POLICY=passive",
+        "close them, or leave them a core (--breakeven-devices=cpu@N)",
         "lost CPU time to other work",
     )
     SUBNORMAL = (

@@ -16,45 +16,61 @@ _NARROW, _EXACT = 0.02, 0.001  # widths that whole percentages, or tenths of the
 _WIDEST = 1000  # from here on the ends of an interval say nothing
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_LONG_UNITS = (
+    (36_000, 3600, "h"),
+    (600, 60, "min"),
+)  # from how many seconds on a unit is used, and its length
+_MIN_MULTIPLE, _MIN_END = 0.1, 0.01  # of a speedup that is shown as a multiple, and of its interval
+_PLACES = 6  # of an interpolated batch size: 64.0000000001 is 64
+_DAY_MIN = 24 * 60
 
 
 def digits(value: float, count: int = 3) -> str:
-    """Return `value` with `count` significant digits and no exponent.
+    """Return `value` rounded to `count` significant digits, without an exponent.
 
-    >>> digits(1.4251), digits(0.125), digits(99.96), digits(1234.5), digits(0)
-    ('1.43', '0.125', '100', '1234', '0')
+    >>> digits(1.4251), digits(0.125), digits(99.96), digits(1234.5), digits(0), digits(math.inf)
+    ('1.43', '0.125', '100', '1,230', '0', 'inf')
     """
-    if value == 0:
-        return "0"
-    places = count - 1 - math.floor(math.log10(abs(value)))
-    places = count - 1 - math.floor(math.log10(abs(round(value, places))))
-    return f"{value:.{max(0, places)}f}"
+    if value == 0 or math.isinf(value):
+        return f"{value:g}"
+    rounded = round(value, count - 1 - math.floor(math.log10(abs(value))))
+    places = count - 1 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:,.{max(0, places)}f}"
 
 
 def seconds(value: float | None) -> str:
-    """Return a time with its unit; empty if unknown.
+    """Return a measured time to three significant digits, with its unit; empty if unknown.
 
-    >>> seconds(0.00143), seconds(2.0), seconds(0.0), seconds(None)
-    ('1.43 ms', '2.00 s', '0 s', '')
+    >>> seconds(0.00143), seconds(2.0), seconds(599.0), seconds(600.0), seconds(36000.0), seconds(None)
+    ('1.43 ms', '2.00 s', '599 s', '10.0 min', '10.0 h', '')
     """
     if value is None:
         return ""
-    unit, name = next((one for one in _UNITS if not value or abs(value) >= one[0] * 0.9995), _UNITS[-1])
-    return f"{digits(value / unit)} {name}"
+    for least, unit, name in _LONG_UNITS:
+        if abs(value) >= least:
+            return f"{digits(value / unit)} {name}"
+    return _short_time(value, 3)
 
 
 def duration(seconds: float) -> str:
     """Return a duration, rounded for people.
 
-    >>> duration(0.3), duration(41.2), duration(540), duration(5520)
-    ('0.3 s', '41 s', '9 min', '1 h 32 min')
+    >>> duration(0.0123), duration(0.3), duration(41.2), duration(2600), duration(5520)
+    ('12 ms', '0.3 s', '41 s', '43 min', '1 h 32 min')
+    >>> duration(0.0), duration(7200), duration(47.9 * 3600), duration(48 * 3600)
+    ('0 s', '2 h', '47 h 54 min', '2 days')
     """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
+    if seconds < 0.095:
+        return _short_time(seconds, 2)
     if seconds < 99.5:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes >= 2 * _DAY_MIN:
+        return f"{round(minutes / _DAY_MIN):,} days"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
 def parse_duration(text: str) -> float:
@@ -75,49 +91,98 @@ def parse_duration(text: str) -> float:
 
 
 def ratio(value: float | None) -> str:
-    """Return a speedup as ``1.43x``; empty if unknown.
+    """Return a speedup as a multiple, below 0.1x as how many times slower; empty if unknown.
 
-    >>> ratio(1.4251), ratio(37.21), ratio(None)
-    ('1.43x', '37.2x', '')
+    >>> ratio(1.4251), ratio(37.21), ratio(1234.5), ratio(0.1), ratio(0.00386), ratio(None)
+    ('1.43x', '37.2x', '1,230x', '0.100x', '259x slower', '')
     """
-    return "" if value is None else f"{digits(value)}x"
+    if value is None:
+        return ""
+    return f"{digits(1 / value)}x slower" if 0 < value < _MIN_MULTIPLE else f"{digits(value)}x"
 
 
-def ratio_between(low: float | None, high: float | None) -> str:
-    """Return the interval of a speedup; empty without one.
+def ratio_between(low: float | None, high: float | None, value: float) -> str:
+    """Return the interval of a speedup in the terms in which `ratio` shows its `value`; empty without one.
 
-    >>> ratio_between(1.2, 1.5)
-    '[1.20–1.50]'
+    >>> ratio_between(1.2, 1.5, 1.43), ratio_between(0.0636, 0.339, 0.147)
+    ('[1.20–1.50]', '[0.0636–0.339]')
+    >>> ratio_between(1 / 277, 1 / 244, 1 / 259), ratio_between(0.07, 0.12, 0.09)
+    ('[244–277x]', '[8.33–14.3x]')
+
+    Where an end does not suit them, a multiple below 0.01 or times slower below 1, both are in full.
+
+    >>> ratio_between(0.005, 0.2, 0.15), ratio_between(0.02, 1.3, 0.09)
+    ('[200x slower – 0.200x]', '[50.0x slower – 1.30x]')
     """
-    return "" if low is None or high is None else f"[{digits(low)}–{digits(high)}]"
+    if low is None or high is None:
+        return ""
+    if value >= _MIN_MULTIPLE and low >= _MIN_END:
+        return f"[{digits(low)}–{digits(high)}]"
+    if low > 0 and value < _MIN_MULTIPLE and high <= 1:
+        return f"[{digits(1 / high)}–{digits(1 / low)}x]"
+    return f"[{ratio(low)} – {ratio(high)}]"
 
 
-def batch(value: float) -> str:
-    """Return a batch size, measured or interpolated.
+def ratio_with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a speedup and its interval; empty if unknown.
 
-    >>> batch(63.7), batch(1.64), batch(512), batch(8.0), batch(9.97)
-    ('64', '1.6', '512', '8', '10')
+    >>> ratio_with_interval(1 / 259, 1 / 277, 1 / 244), ratio_with_interval(1.43, None, None)
+    ('259x slower [244–277x]', '1.43x')
     """
-    return f"{value:.0f}" if value >= 9.95 or value == round(value) else f"{value:.1f}"
+    return "" if value is None else f"{ratio(value)} {ratio_between(low, high, value)}".strip()
 
 
-def batch_size(size: int) -> str:
+def short_ratio(value: float) -> str:
+    """Return a speedup for a map's cell or an axis, where `ratio` does not fit.
+
+    >>> short_ratio(84.41), short_ratio(0.5), short_ratio(0.00386), short_ratio(2.0**20)
+    ('84.4x', '0.500x', '1/259x', '1,050,000x')
+    """
+    return f"1/{digits(1 / value)}x" if 0 < value < _MIN_MULTIPLE else f"{digits(value)}x"
+
+
+def batch_size(value: float) -> str:
     """Return a measured batch size.
 
     >>> batch_size(64), batch_size(65536)
     ('64', '65,536')
     """
-    return f"{size:,}"
+    return f"{value:,.0f}"
 
 
-def batch_between(low: float | None, high: float | None, smallest: int, largest: int) -> str:
-    """Return the interval of a break-even; an unbounded end is shown as beyond the measured batch sizes.
+def batch_range(batches: Sequence[int]) -> str:
+    """Return the range of the measured batch sizes, which are ascending.
 
-    >>> batch_between(48.2, 80, 1, 512), batch_between(None, 80, 1, 512), batch_between(48, None, 1, 512)
-    ('[48–80]', '[<1–80]', '[48–>512]')
+    >>> batch_range([1, 64, 4096]), batch_range([64])
+    ('1–4,096', '64')
     """
-    left = f"<{smallest}" if low is None else batch(low)
-    return f"[{left}–{f'>{largest}' if high is None else batch(high)}]"
+    first, last = batch_size(batches[0]), batch_size(batches[-1])
+    return first if first == last else f"{first}–{last}"
+
+
+def break_even(value: float) -> str:
+    """Return a break-even: the smallest whole batch size from which the candidate is faster.
+
+    >>> break_even(63.7), break_even(5.5), break_even(8.0000000001), break_even(35213.2)
+    ('64', '6', '8', '35,214')
+    """
+    return batch_size(math.ceil(round(value, _PLACES)))
+
+
+def break_even_between(low: float | None, high: float | None, batches: Sequence[int]) -> str:
+    """Return the interval of a break-even, rounded outward; an open end is beyond the measured batch sizes.
+
+    >>> break_even_between(48.7, 79.2, [1, 512]), break_even_between(0.4, 1.9999999999, [1, 512])
+    ('[48–80]', '[1–2]')
+    >>> break_even_between(1.9999999999, 4.0000000001, [1, 512])
+    '[2–4]'
+    >>> break_even_between(None, 80, [1, 512]), break_even_between(48, None, [1, 4096])
+    ('[<1–80]', '[48–>4,096]')
+    """
+    left = f"<{batch_size(batches[0])}"
+    if low is not None:
+        left = batch_size(max(1, math.floor(round(low, _PLACES))))
+    return f"[{left}–{f'>{batch_size(batches[-1])}' if high is None else break_even(high)}]"
 
 
 def undecided_range(slower: int | None, faster: int | None) -> str:
@@ -129,8 +194,8 @@ def undecided_range(slower: int | None, faster: int | None) -> str:
     if faster is None:
         return "undecided"
     if slower is None:
-        return f"from batch {faster} at the latest"
-    return f"from a batch size between {slower} and {faster}"
+        return f"from batch {batch_size(faster)} at the latest"
+    return f"from a batch size between {batch_size(slower)} and {batch_size(faster)}"
 
 
 def device_name(device: str) -> str:
@@ -166,16 +231,16 @@ def number_range(low: int, high: int) -> str:
     >>> number_range(5, 5), number_range(3, 5)
     ('5', '3 to 5')
     """
-    return str(low) if low == high else f"{low} to {high}"
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural unless it is 1.
 
-    >>> plural(1, "cell"), plural(3, "cell")
-    ('1 cell', '3 cells')
+    >>> plural(1, "cell"), plural(3, "cell"), plural(1234, "cell")
+    ('1 cell', '3 cells', '1,234 cells')
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def joined(names: Sequence[str], limit: int = _MAX_LISTED, separator: str = ", ") -> str:
@@ -187,7 +252,7 @@ def joined(names: Sequence[str], limit: int = _MAX_LISTED, separator: str = ", "
     unique = list(dict.fromkeys(names))
     rest = len(unique) - limit
     before = " " if separator == ", " else separator
-    return separator.join(unique[:limit]) + (f"{before}and {rest} more" if rest > 0 else "")
+    return separator.join(unique[:limit]) + (f"{before}and {rest:,} more" if rest > 0 else "")
 
 
 def capital(text: str) -> str:
@@ -202,11 +267,11 @@ def capital(text: str) -> str:
 def count(value: float) -> str:
     """Return a count, at least 1, to three significant digits.
 
-    >>> count(310.4), count(12345), count(0.4)
-    ('310', '12,300', '1')
+    >>> count(310.4), count(12345), count(12.3), count(0.4)
+    ('310', '12,300', '12', '1')
     """
     whole = max(1, round(value))
-    return f"{round(whole, 3 - len(str(whole))) if whole >= 1000 else whole:,}"
+    return digits(whole) if whole >= 100 else str(whole)
 
 
 def count_between(low: float | None, high: float | None) -> str:
@@ -225,20 +290,29 @@ def scaled(value: float, unit: str) -> str:
     ('1.23 TFLOP/s', '5.60 GB/s', '41,200 samples/s')
     """
     if unit.startswith("samples"):
-        return f"{count(value) if value >= 100 else digits(value)} {unit}"
+        return f"{digits(value)} {unit}"
     for scale, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= scale * 0.9995:
             return f"{digits(value / scale)} {prefix}{unit}"
     return f"{digits(value)} {unit}"
 
 
+def dollars(value: float) -> str:
+    """Return an amount of money: whole cents, or three significant digits.
+
+    >>> dollars(0.2), dollars(12.0), dollars(0.125), dollars(5.5512e-7)
+    ('$0.20', '$12.00', '$0.125', '$0.000000555')
+    """
+    return f"${value:.2f}" if round(value, 2) == value else f"${digits(value)}"
+
+
 def percent(part: float) -> str:
     """Return a share in percent: one significant digit below 10%, else whole.
 
-    >>> percent(0.0042), percent(0.2), percent(-0.031)
-    ('0.4%', '20%', '-3%')
+    >>> percent(0.0042), percent(0.2), percent(-0.031), percent(12.34)
+    ('0.4%', '20%', '-3%', '1,234%')
     """
-    return f"{digits(part * 100, 1) if abs(part) < 0.095 else f'{part * 100:.0f}'}%"
+    return f"{digits(part * 100, 1) if abs(part) < 0.095 else f'{part * 100:,.0f}'}%"
 
 
 def percent_change(ratio: float) -> str:
@@ -357,6 +431,12 @@ def two_lines(first: str, others: Iterable[str], limit: int = 220) -> tuple[str,
         if len(first) + 1 + len(longer) <= limit:
             second = longer
     return (first, second) if second else (first,)
+
+
+def _short_time(value_s: float, count: int) -> str:
+    """Return a time of that many significant digits, at most in seconds."""
+    unit, name = next((one for one in _UNITS if not value_s or abs(value_s) >= one[0] * 0.9995), _UNITS[-1])
+    return f"{digits(value_s / unit, count)} {name}"
 
 
 def _signed(ratio: float) -> str:

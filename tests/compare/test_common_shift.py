@@ -36,6 +36,14 @@ def test_interval_is_over_runs():
     assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
 
 
+@pytest.mark.parametrize(("apart", "known"), [(1.1, True), (1.2, False)])
+def test_runs_too_far_apart(apart, known):
+    """With two runs per side, both `apart`: sd = apart / sqrt(2), and t(2) = 4.303 of it to a side."""
+    before = np.tile([0.0, apart], (3, 1))
+    found = common_shift(before, before)
+    assert (found.low is not None, found.high is not None) == (known, known)
+
+
 def test_single_runs():
     """One run per side has a shift, and an interval only with a noise floor."""
     before, after = NOISY[:, :1], NOISY[:, :1] + 0.3

@@ -8,6 +8,7 @@ import pytest
 from breakeven.compare import reliability
 from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.reliability import RunsNeeded
+from breakeven.compare.text import describe
 from breakeven.runs.reader import read_side
 from breakeven.stats.regression import runs_needed
 from support.comparisons import PHASES, a_run, compared, levels, side, two_sides
@@ -33,6 +34,24 @@ def test_uniform_shift(tmp_path):
     assert found.verdict == "unchanged"
     assert reliability.uniform_shift(found) == found.common_shift
     assert reliability.uniform_shift(compared(*sides, threshold=0.08)) is None
+
+
+@pytest.mark.parametrize(("noise", "apart"), [(0.005, []), (5.0, ["mlp train cpu batch=1 width=128"])])
+def test_too_far_apart(tmp_path, noise, apart):
+    """Runs that differ by factors of hundreds give no interval, and a warning says why."""
+    found = two_sides(tmp_path, {("train", 1): 0.01}, {("train", 1): 0.01}, runs=2, noise=noise)
+    assert names(reliability.too_far_apart(found)) == apart
+    (case,) = found.cases
+    assert (case.low is None, case.high is None) == (bool(apart), bool(apart))
+    warnings = [line for line in describe(found).warnings if line.startswith("no interval for 1 case: ")]
+    assert len(warnings) == len(apart)
+
+
+def test_single_runs_are_not_too_far_apart(tmp_path):
+    """One process a side shows no noise, which is another reason for no interval."""
+    found = two_sides(tmp_path, {("train", 1): 0.01}, {("train", 1): 0.01}, runs=1)
+    assert found.cases[0].low is None
+    assert reliability.too_far_apart(found) == []
 
 
 def test_runs_on_both_sides(tmp_path):

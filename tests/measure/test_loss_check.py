@@ -67,7 +67,7 @@ def test_reference_that_takes_too_long(references):
         facts_of(check, tiny(batch_size), batch_size)
     assert facts_of(check, tiny(4), 4, limit_s=1.0)["loss_compared"] is True
     found = facts_of(check, tiny(8), 8, limit_s=0.9)
-    assert found == {"loss_compared": "not compared: one step on the CPU is predicted to take 1 s"}
+    assert found == {"loss_compared": "not compared: one step on the CPU is predicted to take 1.0 s"}
     assert len(references) == 3
 
 
@@ -84,7 +84,7 @@ def test_slow_step_is_not_compared(references):
     for seconds in (3.0, 2.0, 4.0):
         check.observe_step(cell, seconds)
     assert facts_of(check, workload, 1, limit_s=3.9) == {
-        "loss_compared": "not compared: one step on the CPU takes 2 s"
+        "loss_compared": "not compared: one step on the CPU takes 2.0 s"
     }
     assert references == []
     assert facts_of(check, workload, 1, limit_s=4.0)["loss_compared"] is True

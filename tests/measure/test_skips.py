@@ -24,7 +24,7 @@ BUDGET = Budget()
 def test_why_over_budget():
     assert why_over_budget(0.8, BUDGET) is None
     reason = why_over_budget(2.0, BUDGET)
-    assert "6 rounds of about 2 s" in reason
+    assert "6 rounds of about 2.0 s" in reason
     assert "--benchmark-max-time=3" in reason
     assert why_over_budget(2.0, Budget(max_time_s=3.0)) is None  # what the message names is enough
 

@@ -428,8 +428,8 @@ def test_all_ways_to_die(project):
         "segfault[1]": ("crashed", "its process was ended by SIGSEGV"),
         "dies[1-exit]": ("crashed", "its process exited with 0"),
         "dies[1-kill]": ("crashed", "its process was ended by SIGKILL"),
-        "dies[1-wait]": ("timeout", "took more than 8 s without an end"),
-        "dies[1-spin]": ("timeout", "took more than 8 s without an end"),
+        "dies[1-wait]": ("timeout", "took more than 8.0 s without an end"),
+        "dies[1-spin]": ("timeout", "took more than 8.0 s without an end"),
         "poison[1]": ("crashed", "RuntimeError: CUDA error: device-side assert triggered"),
     }
     assert f'in File "{made.file}", line ' in made.outcomes()["dies[1-wait]"][1]

@@ -62,6 +62,7 @@ def test_terminal_rows(tmp_path):
     found = two_sides(tmp_path, levels(range(1, 7)), levels(range(1, 7)), runs=1)
     lines = in_terminal(found).splitlines()
     assert f"... and {30 - TERMINAL_ROWS} more rows, all in --format json" in lines
+    assert len([line for line in lines if line.startswith("mlp ")]) == TERMINAL_ROWS
 
 
 def test_worst_first(found):
@@ -82,7 +83,9 @@ def test_best_first(tmp_path):
 def test_markdown_rows(found):
     text = to_markdown(found, "1.0")
     rows = [line for line in text.splitlines() if line.startswith("| mlp ")]
-    assert len(rows) == MARKDOWN_ROWS
+    dots = [line for line in text.split("```")[1].splitlines() if line.startswith("mlp ")]
+    assert (len(rows), len(dots)) == (MARKDOWN_ROWS, MARKDOWN_ROWS)
+    assert "What changed" not in text  # the verdict has it
     assert "\n3 more cases are in the JSON" in text
     assert text.startswith("**Regressed: ")
 

@@ -69,17 +69,17 @@ def test_width(tmp_path):
 def test_long_table(tmp_path, monkeypatch):
     monkeypatch.setattr(summary_tables, "MAX_ROWS", 3)
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (9, 0.2)}))
-    assert "1 more rows" in terminal(found)
-    assert "1 more rows" in to_markdown(found, "1")
+    assert "1 more rows are on the page" in to_markdown(found, "1")
 
 
-def test_long_list(tmp_path):
-    """It is cut in the terminal, and complete in markdown."""
+def test_nothing_timed(tmp_path):
+    """The terminal shows the first reasons, markdown all of them."""
     found = report(
         tmp_path, run([], [outcome("skipped", f"reason {i}!", batch_size=i) for i in range(1, 16)])
     )
-    assert "and 3 more, all in summary.md" in terminal(found)
-    assert "reason 15!" not in terminal(found)
+    assert "reason 3!" in terminal(found)
+    assert "and 12 more, all in summary.md" in terminal(found)
+    assert "reason 4!" not in terminal(found)
     assert "reason 15!" in to_markdown(found, "1")
 
 

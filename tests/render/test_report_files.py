@@ -19,7 +19,8 @@ def test_write_report(tmp_path):
     written = report_files.write_report(gpu(tmp_path), tmp_path / "deep" / "out", "1")
     names = [path.name for path in written]
     assert names[-1] == "index.html", "the page is renamed last"
-    assert {"summary.csv", "summary.md", "step_time.svg", "speedup.svg", "speedup.png"} <= set(names)
+    assert {"summary.csv", "summary.md", "throughput.svg", "speedup.svg", "speedup.png"} <= set(names)
+    assert {"break_even.svg", "break_even.png"} <= set(names)
     assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == sorted(names)
     assert all(path.stat().st_size for path in written)
     assert all(path.stat().st_mode & 0o044 for path in written), "others may read a report"
@@ -34,6 +35,14 @@ def test_figure_of_an_older_report(tmp_path):
     report_files.write_report(gpu(tmp_path), out, "1")
     assert not (out / "memory.svg").exists(), "no memory was counted this time"
     assert (out / "mine.svg").exists()
+
+
+def test_nothing_compared(tmp_path):
+    """Figures of the older report that show ratios are removed, also as PNG."""
+    report_files.write_report(gpu(tmp_path), tmp_path / "out", "1")
+    report_files.write_report(report(tmp_path, affine_run({"cpu": (1, 1)})), tmp_path / "out", "1")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not {"break_even.svg", "break_even.png", "speedup.svg", "speedup.png"} & names
 
 
 def test_old_files_stay(tmp_path):

@@ -11,8 +11,13 @@ from breakeven.runs.machine import Machine
 from support.reports import box, only, report
 from support.run_files import affine_run, outcome
 
-MACHINES = (Machine("AMD EPYC, 2 cores", "aaa111", {}), Machine("AMD EPYC, 2 cores, H100", "bbb222", {}))
-DEVICES = {"aaa111": ["cpu", "cpu@1"], "bbb222": ["cuda", "cpu"]}
+MACHINES = (
+    Machine("AMD EPYC, 2 cores", "aaa111", {}),
+    Machine("AMD EPYC, 2 cores, H100", "bbb222", {}),
+    Machine("AMD EPYC, 2 cores, H200", "ccc333", {}, name="Server room"),
+    Machine("AMD", "ddd444", {}, name="Lab"),
+)
+DEVICES = {"aaa111": ["cpu", "cpu@1"], "bbb222": ["cuda", "cpu"], "ccc333": ["cpu"], "ddd444": ["cpu"]}
 
 
 @pytest.mark.parametrize(
@@ -39,10 +44,12 @@ def test_device_order():
     ("text", "baseline"),
     [("cpu", Baseline("cpu")), ("AMD EPYC, 2 cores/cpu@1", Baseline("cpu@1", "aaa111")),
      ("aaa111/cpu", Baseline("cpu", "aaa111")), ("bbb/cuda", Baseline("cuda", "bbb222")),
-     ("h100/cpu", Baseline("cpu", "bbb222"))],
+     ("h100/cpu", Baseline("cpu", "bbb222")), ("Server room/cpu", Baseline("cpu", "ccc333")),
+     ("AMD EPYC, 2 cores, H200/cpu", Baseline("cpu", "ccc333")), ("room/cpu", Baseline("cpu", "ccc333")),
+     ("h200/cpu", Baseline("cpu", "ccc333")), ("AMD/cpu", Baseline("cpu", "ddd444"))],
 )  # fmt: skip
 def test_named(text, baseline):
-    """A device, or that of a machine by its label, class id or a part of one."""
+    """A device, or that of a machine by its label, class id, hardware or a part of one."""
     assert find_baseline(text, MACHINES, DEVICES) == baseline
 
 
@@ -54,7 +61,7 @@ def test_named(text, baseline):
         ("xeon/cpu", r"no such machine.*aaa111.*bbb222"),
         ("/cpu", r"--baseline '/cpu': no such machine"),
         ("111/cpu", r"no such machine"),
-        ("epyc, 2 cores, h/", r"'' .*AMD EPYC, 2 cores, H100; present: cpu, cuda$"),
+        ("epyc, 2 cores, h1/", r"'' .*AMD EPYC, 2 cores, H100; present: cpu, cuda$"),
         ("aaa111/cuda", r"'cuda' .*AMD EPYC, 2 cores; present: cpu, cpu@1$"),
     ],
 )
@@ -84,7 +91,7 @@ def test_baseline_of_another_machine(tmp_path):
     assert cpus == pytest.approx([2] * 4, rel=0.01)
     gpu = only([line for line in found.break_evens if line.candidate.device == "cuda"])
     assert gpu.crossing.batch_size == pytest.approx(40, rel=0.01)  # 1 + b = 33 + b / 5
-    assert all("cpu) of laptop" in conclusion.headline for conclusion in found.conclusions)
+    assert all(" beats the CPU of laptop " in note for note in found.answer.notes[:2])
 
 
 def test_machine_without_the_baseline(tmp_path):

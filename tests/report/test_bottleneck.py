@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from breakeven.render.report_tables import bottleneck_tables
-from breakeven.report.bottleneck import launch_bound
 from breakeven.report.bound import Bound, Spread, Step, bounds_along
 from breakeven.report.report import analyze
 from breakeven.runs import reader
@@ -33,7 +32,7 @@ def test_cells_and_flat_stretch(tmp_path):
     table = only(bottleneck_tables(found))
     assert table.title == "What bounds cuda"
     assert table.rows == (
-        ("mlp at width=128", "launch-bound up to batch 64, mixed at 256, compute-bound from 1024", "64"),
+        ("mlp, width 128", "launch-bound up to batch 64, mixed at 256, compute-bound from 1,024", "64"),
     )
 
 
@@ -202,6 +201,15 @@ def test_pooled_interval():
     assert four == [(Bound.UNDECIDED, pytest.approx((5 / 12, 0.6, 6.5 / 9)))] * 4
 
 
+@pytest.mark.parametrize(
+    ("copy_s", "kind"), [(6.1, Bound.COPY), (5.0, Bound.UNDECIDED), (4.4, Bound.COMPUTE)]
+)
+def test_copy_with_an_interval(copy_s, kind):
+    """Both ends must agree whether the copy takes half of the step."""
+    [(found, _)] = bounds_along([Step(Spread(9.0, 10.0, 12.0), Spread(0.1, 0.1, 0.1), copy_s)])
+    assert found is kind
+
+
 ORDER = {Bound.LAUNCH: 0, Bound.MIXED: 1, Bound.COMPUTE: 2, Bound.COPY: 3}
 
 
@@ -256,47 +264,6 @@ def test_affine_device():
     assert [kinds[batch] for batch in (1, 4, 10, 16, 24)] == [Bound.LAUNCH] * 5
     assert [kinds[batch] for batch in (28, 36)] == [Bound.MIXED] * 2
     assert [kinds[batch] for batch in (44, 64, 256)] == [Bound.COMPUTE] * 3
-
-
-def variant(train_s, batch=64, enqueue_s=0.9, device="cuda", **axes):
-    """A step of a model with switches; a switch that is on was captured or compiled."""
-    axes = {"compile": False, "cuda_graph": False, "dtype": "float32", **axes}
-    facts = {"enqueue_s": enqueue_s}
-    facts |= {"capture_s": 0.2} if axes["cuda_graph"] else {}
-    facts |= {"compile_s": 7.0} if axes["compile"] else {}
-    return benchmark([train_s, train_s * 1.01] * 5, device=device, batch_size=batch, axes=axes, **facts)
-
-
-@pytest.mark.parametrize(
-    ("rows", "remedy"),
-    [
-        ([], None),
-        ([variant(0.2, cuda_graph=True)], ("cuda_graph=True", 64, 5.0)),
-        ([variant(0.5, compile=True), variant(0.2, cuda_graph=True)], ("cuda_graph=True", 64, 5.0)),
-        ([variant(0.199, compile=True, cuda_graph=True), variant(0.2, cuda_graph=True)],
-         ("cuda_graph=True", 64, 5.0)),
-        ([variant(0.1, compile=True, cuda_graph=True), variant(0.2, cuda_graph=True)],
-         ("compile=True cuda_graph=True", 64, 10.0)),
-        ([variant(0.25, 1, cuda_graph=True), variant(0.5, cuda_graph=True)], ("cuda_graph=True", 1, 4.0)),
-        ([variant(1.5, cuda_graph=True)], None),
-        ([variant(0.1, dtype="bfloat16")], None),
-        ([variant(0.1, cuda_graph=True, dtype="bfloat16"), variant(0.5, cuda_graph=True)],
-         ("cuda_graph=True", 64, 2.0)),
-        ([variant(0.1, 512, cuda_graph=True)], None),
-        ([variant(9.0, device="cpu"), variant(0.9, device="cpu", compile=True)], None),
-    ],
-    ids=["none", "graph", "fastest", "fewest changes", "both", "best batch size", "slower",
-         "not launches", "lower precision", "compute-bound", "another device"],
-)  # fmt: skip
-def test_remedy(tmp_path, rows, remedy):
-    plain = [variant(1.0, 1), variant(1.0), variant(9.0, 512)]
-    found = report(tmp_path, run([*plain, *rows]))
-    bound = launch_bound(found.bottlenecks, found.variants)
-    plain_axes = "compile=False cuda_graph=False dtype=float32"
-    row = only(row for row in bound if row.line.model.axes.text == plain_axes)
-    assert (row.low, row.high) == (1, 64)
-    best = row.remedy
-    assert remedy == (best and (best.name, best.row.batch_size, pytest.approx(best.row.speedup)))
 
 
 RESULTS = Path(__file__).parents[2] / "results" / "h100-16core"

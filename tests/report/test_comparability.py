@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.flags import Flag
 from breakeven.render.report_data import to_csv, to_json
-from breakeven.report.report import UNSTEADY
+from breakeven.report.notes import UNSTEADY
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, run
 
@@ -48,8 +48,8 @@ def test_numeric_modes_are_red(tmp_path, fact, value):
     assert (found.speedups, found.break_evens, found.what_ifs) == ((), (), ())
     assert (found.variants, found.paybacks) == ((), ())
     assert len(found.rows) == 16, "what was timed is kept"
-    assert only(found.conclusions).details[0].startswith(f"{fact} ")
-    assert "--force" in found.verdict
+    assert found.verdict.startswith(f"These numbers are not comparable: {fact} differs ")
+    assert "--force" in found.answer.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_unknown_modes(tmp_path):
     assert report(tmp_path / "alone", silent).comparability.level == "green"
     found = report(tmp_path / "both", silent, affine_run(DEVICES, machine=box("new"), seed=1))
     assert found.comparability.level == "amber"
-    assert texts(found, "amber")[0].startswith("old box, 4 cores: ")
+    assert texts(found, "amber")[0].startswith("old: ")
 
 
 @pytest.mark.parametrize("flag", ["throttled", "shared_gpu", "drift", "contended", "noisy"])
@@ -103,17 +103,27 @@ def test_flags(tmp_path, flag):
 
 
 def test_changed_machine_is_amber(tmp_path):
-    """The verdict says so too, and the warnings have the canary's line once."""
+    """A note has it too, and the warnings have the canary's line once."""
 
     def sample(seconds):
         return {"median_s": seconds, "low_s": seconds, "high_s": seconds}
 
-    state = {"canary": {"cpu": {"start": sample(1.0), "end": sample(3.0)}}}
+    state = {"canary": {"cpu": {"start": sample(1.0), "end": sample(1.5)}}}
     found = report(tmp_path, affine_run(DEVICES, machine=box("box", state=state)))
     assert found.comparability.level == "amber"
-    assert "3.00x" in only(texts(found, "amber"))
-    assert found.conclusions[-1].details[-1] == UNSTEADY
-    assert len([warning for warning in found.warnings if "3.00x" in warning]) == 1
+    assert "1.50x" in only(texts(found, "amber"))
+    assert found.answer.notes[-1] == UNSTEADY
+    assert len([warning for warning in found.warnings if "1.50x" in warning]) == 1
+
+
+def test_several_changes_are_one_reason(tmp_path):
+    again = [
+        {"case": name, "device": "cpu", **{f"{when}_{key}": seconds for key in ("s", "low_s", "high_s")
+         for when, seconds in (("first", 1.0), ("again", 1.5))}}
+        for name in ("one", "two", "three")
+    ]  # fmt: skip
+    found = report(tmp_path, affine_run(DEVICES, machine=box("box", state={"retimed": again})))
+    assert only(texts(found, "amber")).endswith(" measure again (2 more changes of this kind)")
 
 
 @pytest.mark.parametrize("fact", ["parameters", "flops"])
@@ -144,7 +154,7 @@ def test_force(tmp_path):
     found = two(tmp_path, other={"tf32": True}, force=True)
     assert found.forced
     assert found.judged
-    assert all(conclusion.headline.startswith("NOT COMPARABLE") for conclusion in found.conclusions)
+    assert found.verdict.startswith("NOT COMPARABLE")
     assert all("not_comparable" in row.flags for row in found.speedups)
     assert all("not_comparable" in row["flags"] for row in json.loads(to_json(found))["speedup"])
     rows = [line for line in to_csv(found).splitlines() if ",cuda," in line]

@@ -140,6 +140,17 @@ def test_noise_by_bottleneck(tmp_path):
     assert [found[i].bound for i in (0, 30, 60)] == ["launch-bound", "compute-bound", None]
 
 
+def test_bottleneck_along_batch_sizes(tmp_path):
+    """A model is judged at all batch sizes, in any order of the file: at 512 the host waits."""
+    steps = ((512, 9.0, 8.5), (1, 1.0, 0.9), (64, 1.6, 0.9))
+    rows = [
+        benchmark([train_s] * 9, device="cuda", batch_size=batch, enqueue_s=queued_s)
+        for batch, train_s, queued_s in steps
+    ]
+    found = {case.key.batch_size: case.bound for case in estimates_of(tmp_path, run(rows))}
+    assert found == {512: "compute-bound", 1: "launch-bound", 64: "undecided"}
+
+
 def test_floor_widens_one_process(tmp_path):
     """The noise between processes adds to that of the rounds of one; several processes show it themselves."""
     content = run([benchmark([0.9, 0.95, 1.0, 1.0, 1.05, 1.1])])
@@ -152,3 +163,11 @@ def test_floor_widens_one_process(tmp_path):
     five = read([write(tmp_path / "b.json", run([of_processes([1.1, 1.3, 1.2, 1.6, 0.8])]))]).runs
     [key] = [case.key for case in estimates(five)]
     assert only(estimates(five, {key: 0.2})).low_s == only(estimates(five)).low_s
+
+
+@pytest.mark.parametrize(("slow", "known"), [(990.0, True), (1010.0, False)])
+def test_rounds_too_far_apart(tmp_path, slow, known):
+    """The interval of one process is unknown where its ends are more than a factor of 1,000 apart."""
+    case = only(estimates_of(tmp_path, run([benchmark([1.0, slow] * 10)])))
+    assert (case.low_s, case.high_s) == ((1.0, slow) if known else (None, None))
+    assert case.judged == known

@@ -113,16 +113,17 @@ def test_one_process(tmp_path):
 def test_sentence(tmp_path):
     """It has the figures of the fastest graph, and its plain form, where one was captured."""
     made = report(tmp_path / "graph", recorded(graph=True))
-    (sentence,) = [one for one in only(made.conclusions).details if one.startswith("Launch-bound")]
+    (sentence,) = [one for one in made.answer.notes if one.startswith("Launch-bound")]
     start = (
-        "Launch-bound steps on the GPU (cuda) vary by 25% from process to process (those that the device "
-        "bounds by 0.3%): more processes help (--breakeven-processes), and so does a CUDA graph: 102 µs ±"
+        "Launch-bound training steps on the GPU (cuda) vary by 25% from process to process (those that "
+        "the device bounds by 0.3%): more processes help (--breakeven-processes), and so does a CUDA "
+        "graph: 102 µs ±"
     )
     assert sentence.startswith(start)
     assert " instead of 686 µs " in sentence
-    assert sentence.endswith("(mlp at cuda_graph=False width=64, batch 64).")
+    assert sentence.endswith("(mlp, cuda_graph False, width 64, batch 64).")
     plain = report(tmp_path / "plain", recorded())
-    assert any(one.endswith(", and so do CUDA graphs.") for one in only(plain.conclusions).details)
+    assert any(one.endswith(", and so do CUDA graphs.") for one in plain.answer.notes)
 
 
 def test_other_variants(tmp_path):
@@ -152,14 +153,21 @@ def test_other_phases(tmp_path):
 
 def test_another_accelerator(tmp_path):
     """Only CUDA has CUDA graphs."""
-    details = only(report(tmp_path, recorded(device="mps")).conclusions).details
+    details = report(tmp_path, recorded(device="mps")).answer.notes
     assert any(one.endswith("help (--breakeven-processes).") for one in details)
 
 
 def test_several_machines(tmp_path):
     """The sentence names the machine."""
     contents = [recorded() | {"machine_info": box("one")}, recorded(0.1) | {"machine_info": box("other")}]
-    made = analyze(read([write(tmp_path / f"{i}.json", content) for i, content in enumerate(contents)]))
+    made = analyze(
+        read(
+            [
+                write(tmp_path / f"{name}.json", content)
+                for name, content in zip(("one", "two"), contents, strict=True)
+            ]
+        )
+    )
     cases = [row.estimate for row in made.rows]
     machine = only(varying_launches(cases, made.variants))
     assert machine.machine == "id-one"

@@ -1,5 +1,7 @@
 """What the answer shows of the processes that it rests on."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,14 +10,16 @@ from breakeven.render.how_made import how_made
 from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.summary_tables import tables
-from breakeven.report.processes import one_process_sentence
+from breakeven.report.processes import one_process_sentences, one_process_text
 from breakeven.report.report import analyze
+from breakeven.report.text import speedup_text, time_text
 from breakeven.runs.machine import machine_of
 from breakeven.runs.reader import read
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run, write
 
-ONE = "One process: another run may differ (--breakeven-processes=5 shows by how much)."
+ONE = "one process: another run may differ"
+SHOWS = "One process: --breakeven-processes=5 shows by how much."
 WIDENED = "One process: the intervals are widened by the noise floor that `breakeven calibrate` stored."
 
 
@@ -39,28 +43,32 @@ def test_one_process(tmp_path):
     """It is beside the verdict in every output; more processes, in one file or in two, are not."""
     devices = {"cpu": (1, 1), "cuda": (33, 0.2)}
     alone = report(tmp_path / "a", affine_run(devices))
-    assert ONE in only(alone.conclusions).details
+    assert SHOWS in alone.answer.notes
     assert all(
         ONE in text for text in (alone.verdict, to_json(alone), to_markdown(alone, "1").replace("\\", ""))
     )
     two = report(tmp_path / "b", affine_run(devices), affine_run(devices, seed=1))
-    assert "One process" not in two.verdict
+    assert ONE not in two.verdict
     five = report(tmp_path / "c", run(two_devices([1.0, 1.1, 1.0, 1.2, 1.1], [0.5] * 5)))
-    assert "One process" not in five.verdict
+    assert ONE not in five.verdict
 
 
 def test_machine_without_cases():
     """Nothing there rests on one process."""
-    assert one_process_sentence([machine_of(box("one"))], [], ()) is None
+    machines = [machine_of(box("one"))]
+    assert one_process_text(machines, [], ()) is None
+    assert list(one_process_sentences(machines, [], ())) == []
 
 
 def test_one_process_of_several_machines(tmp_path):
     """Only the machines that rest on one process are named."""
     one = run(two_devices([1.0], [0.5]), machine=box("one"))
     other = run(two_devices([1.0, 1.1], [0.5, 0.5]), machine=box("other"))
-    assert "One process on one: another" in report(tmp_path / "a", one, other).verdict
+    found = report(tmp_path / "a", one, other)
+    assert f"{ONE} (one)." in found.verdict
+    assert "One process on one: --breakeven-processes=5 shows by how much." in found.answer.notes
     both = report(tmp_path / "b", one, run(two_devices([1.0], [0.4]), machine=box("other")))
-    assert both.verdict.count("One process: another") == 1
+    assert f"{ONE}." in both.verdict
 
 
 def test_noise_floor(tmp_path):
@@ -70,7 +78,7 @@ def test_noise_floor(tmp_path):
     plain, widened = analyze(one), analyze(one, floor_sd={key: 0.1})
     assert only(plain.speedups).verdict == "faster"
     assert only(widened.speedups).verdict == "undecided"
-    assert WIDENED in widened.verdict
+    assert WIDENED in widened.answer.notes
     assert ONE not in widened.verdict
     cpu = next(row.estimate for row in widened.rows if row.key.device == "cpu")
     assert np.log([cpu.low_s, cpu.high_s]) == pytest.approx([-0.196, 0.196], abs=0.02)
@@ -131,6 +139,30 @@ def test_interval_scope(tmp_path):
 def test_interrupted(tmp_path, outcomes, text):
     content = run(two_devices([1.0], [0.5]), outcomes)
     content["breakeven"]["complete"] = False
-    assert text in only(report(tmp_path, content).conclusions).details
+    assert text in report(tmp_path, content).answer.notes
     content["breakeven"]["complete"] = True
     assert "interrupted" not in report(tmp_path, content).verdict
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cuda", "time", "speedup", "warning"),
+    [
+        ([1.0, 1.2], [0.5, 0.5], "(1.00 s and 1.20 s)", "(2.00x and 2.40x)", "two processes"),
+        ([1e-9, 4e5], [0.5, 0.5], "(1.00 ns and 111 h)", "(500,000,000x slower and 799,000x)",
+         "two processes"),
+        ([1e-4, 1.0, 4e4], [0.5] * 3, "(unknown: 100 µs to 11.1 h in 3 processes)",
+         "(unknown: 5,000x slower to 80,000x in 3 processes)", "too far apart"),
+    ],
+)  # fmt: skip
+def test_processes_without_an_interval(tmp_path, cpu, cuda, time, speedup, warning):
+    """A single case shows what its processes measured, and no interval, in no output."""
+    found = report(tmp_path, run(two_devices(cpu, cuda)))
+    case, row = found.rows[0].estimate, only(found.speedups)
+    assert (case.low_s, case.high_s, case.log_sd, case.df) == (None,) * 4
+    assert (row.low, row.high, row.verdict) == (None, None, "undecided")
+    assert time in time_text(case)
+    assert speedup in speedup_text(row)
+    assert only(found.break_evens).crossing.status == "undecided"
+    assert any(warning in line for line in found.warnings)
+    break_even, compared = (json.loads(to_json(found))[key][0] for key in ("break_even", "speedup"))
+    assert [each[end] for each in (break_even, compared) for end in ("low", "high")] == [None] * 4

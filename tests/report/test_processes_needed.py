@@ -113,7 +113,7 @@ def test_noise_of_the_rounds():
     ("speedups", "needed", "text"),
     [
         ((1.11,), (7, 1, 1), "A run with --breakeven-processes=7 would decide the open model."),
-        ((1.05, 1.11), (19, 2, 2), "A run with --breakeven-processes=19 would decide all 2 open models."),
+        ((1.05, 1.11), (19, 2, 2), "A run with --breakeven-processes=19 would decide both open models."),
         (
             (1.11, 1.05, 1.03, 1.01),
             (19, 2, 4),
@@ -164,7 +164,7 @@ def test_wide_crossing_of_unequal_noise():
 
 def test_sentence_of_several_candidates():
     lines = [line(row(8, 1.11, device=device)) for device in ("cuda", "cpu@1")]
-    assert needed_sentence(found(*lines), lines).endswith("would decide all 2 open break-evens.")
+    assert needed_sentence(found(*lines), lines).endswith("would decide both open break-evens.")
 
 
 def test_one_process():

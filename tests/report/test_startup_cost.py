@@ -25,9 +25,9 @@ def test_start(tmp_path):
     payback = only(found.paybacks)
     # 6 s of initialization, 1 s of moving and 3 s beyond a steady call; each step saves 2 s.
     assert (payback.start_s, payback.steps, payback.low, payback.high) == (10.0, 5.0, 5.0, 5.0)
-    sentence = only([text for text in found.conclusions[0].details if "start-up" in text])
+    sentence = only([text for text in found.answer.notes if "start-up" in text])
     assert "10.0 s" in sentence
-    assert "5 [5–5] steps at batch 64" in sentence
+    assert "5 [5–5] training steps at batch 64" in sentence
 
 
 STEP = ("forward", "backward", "step", "train")
@@ -69,14 +69,14 @@ def test_a_shorter_start(tmp_path):
     found = report_on(tmp_path, cpu={"first_call_s": 100.0})
     assert (only(found.paybacks).steps, only(found.paybacks).start_s < 0) == (0.0, True)
     assert payback_table(found).rows[0][-1] == "none"
-    assert not any("paid back" in text for text in found.conclusions[0].details)
+    assert not any("paid back" in text for text in found.answer.notes)
 
 
 def test_less_than_a_step(tmp_path):
     """It is paid back in the first step, and never shown as zero steps."""
     found = report_on(tmp_path, state={"device_init_s": {"cuda": 0.5}})
     assert only(found.paybacks).steps == 0.25
-    assert "500 ms, is paid back in the first step" in found.verdict
+    assert any("500 ms, is paid back in the first training step" in note for note in found.answer.notes)
 
 
 @pytest.mark.parametrize("state", [{}, {"device_init_s": {"cuda": "soon"}}, {"device_init_s": [6.0]}])

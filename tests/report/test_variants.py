@@ -143,5 +143,5 @@ def test_name_beside_a_variant_without_a_timing(tmp_path):
     found = report(tmp_path, run([*plain, step(0.5, tf32=True)], outcomes=[skipped]))
     model = only(found.break_evens).model
     assert model.axes == Axes({"width": 128, "tf32": False})
-    assert found.names[model] == "mlp at tf32=False"
-    assert "mlp at tf32=False" in terminal(found)
+    assert found.names[model] == "mlp, tf32 False"
+    assert "mlp, tf32 False" in terminal(found)

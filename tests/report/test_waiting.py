@@ -72,7 +72,7 @@ def test_speedup_of_train_sync(tmp_path):
     assert sorted(phases) == ["train", "train", "train_sync", "train_sync"]
     assert found.headline == "train"
     assert {row.line.phase for row in found.what_ifs} <= {"train"}
-    assert found.conclusions == report(tmp_path, *(without_sync(each) for each in contents)).conclusions
+    assert found.answer == report(tmp_path, *(without_sync(each) for each in contents)).answer
 
 
 def without_sync(made):
@@ -83,7 +83,7 @@ def without_sync(made):
 
 def waited(found):
     """The warnings about steps that waited."""
-    return [line for line in found.warnings if "waited for the device after each step" in line]
+    return [line for line in found.warnings if "waited for the device after each training step" in line]
 
 
 def test_run_of_version_1(tmp_path):
@@ -92,7 +92,7 @@ def test_run_of_version_1(tmp_path):
     both = content(old)
     both["benchmarks"] += content(old, "mps")["benchmarks"] + content(old, "cpu")["benchmarks"]
     warning = only(waited(report(tmp_path, both)))
-    assert warning.startswith("train on cuda, mps waited ")
+    assert warning.startswith("train on cuda and mps waited ")
     assert waited(report(tmp_path, content(old, "cpu"))) == []
     assert waited(report(tmp_path, content(BOTH))) == []
 

@@ -28,14 +28,14 @@ def test_rounds(tmp_path):
 def test_two_machines_of_one_label(tmp_path):
     paths = [
         write(
-            tmp_path / f"{name}.json",
+            tmp_path / name / "lab" / "run.json",
             affine_run({"cpu": (1, 0)}, [1], i, 6, machine={"breakeven": {"class_id": name}}),
         )
         for i, name in enumerate(("aaaaaaa", "bbbbbbb"))
     ]
     frame = read(paths).rounds
     assert frame["class_id"].unique().tolist() == ["aaaaaaa", "bbbbbbb"]
-    assert frame["machine"].unique().tolist() == ["unknown machine #aaaaaa", "unknown machine #bbbbbb"]
+    assert frame["machine"].unique().tolist() == ["lab #aaaaaa", "lab #bbbbbb"]
 
 
 def test_memory(tmp_path):

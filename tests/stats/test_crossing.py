@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from breakeven.report.speedup import verdict_of
-from breakeven.stats.crossing import find_crossing
+from breakeven.stats.crossing import Crossing, CrossingStatus, CrossingWarning, find_crossing
 from breakeven.stats.intervals import ratio_of_draws, resampled_medians
 
 
@@ -75,6 +75,43 @@ def test_status(times, signs, holes, status, bracket, warnings):
     found = exact(list(times), lambda b: times[b][0], lambda b: times[b][1], signs, holes)
     assert (found.status, found.bracket, found.warnings) == (status, bracket, warnings)
     assert (found.batch_size is None) == (status != "crosses")
+
+
+@pytest.mark.parametrize(
+    ("status", "batches", "warnings", "text", "brief"),
+    [
+        ("always", [1, 4], ["cut_short"], "at every measured batch size (1–4; larger not timed)",
+         "always (1–4; larger not timed)"),
+        ("always", [4], ["cut_short", "one_batch"], "at batch 4 (larger not timed)",
+         "at 4 (larger not timed): faster"),
+        ("never", [1, 4096], [], "never (1–4,096)", "never (1–4,096)"),
+        ("never", [1, 4096], ["loses_large"], "only below batch 4,096", "only below 4,096"),
+        ("never", [4096], ["one_batch"], "not at batch 4,096, the only one measured",
+         "at 4,096, the only one measured: slower"),
+        ("beyond_range", [1, 4096], [], "only above batch 4,096", "above 4,096"),
+        ("undecided", [1, 4096], [], "undecided (1–4,096)", "undecided (1–4,096)"),
+        ("undecided", [4], [], "at 4, the only one measured: undecided",
+         "at 4, the only one measured: undecided"),
+        ("undecided", [], [], "undecided", "undecided"),
+    ],
+)  # fmt: skip
+def test_text(status, batches, warnings, text, brief):
+    """No "always" or "never" without its range, and none of a single batch size."""
+    found = Crossing(CrossingStatus(status), warnings=tuple(map(CrossingWarning, warnings)))
+    assert (found.describe(batches), found.describe_briefly(batches)) == (text, brief)
+
+
+@pytest.mark.parametrize(
+    ("bracket", "text", "brief"),
+    [
+        ((1, 4096), "from a batch size between 1 and 4,096", "between 1 and 4,096"),
+        ((None, 4096), "from batch 4,096 at the latest", "4,096 at the latest"),
+        ((4096, None), "undecided (1–8,192)", "undecided (1–8,192)"),
+    ],
+)
+def test_text_of_a_bracket(bracket, text, brief):
+    found = Crossing(CrossingStatus.UNDECIDED, bracket=bracket)
+    assert (found.describe([1, 8192]), found.describe_briefly([1, 8192])) == (text, brief)
 
 
 def test_last_of_several_crossings_counts():

@@ -162,10 +162,12 @@ def test_invalid_samples_are_refused(bad):
         ((1e-300, 1e300), ([1.0], [1.0]), (None, None, None)),
         ((1.0, 1.0), ([1e300], [1e-300]), (None, 1.0, None)),
         ((4.0, 1.0), ([2.0] * 10, [1.0] * 10), (pytest.approx(2.0), 4.0, 4.0)),
+        ((4.0, 1.0), ([0.1, 99.0] * 50, [1.0] * 100), (pytest.approx(0.1), 4.0, pytest.approx(99.0))),
+        ((4.0, 1.0), ([0.1, 101.0] * 50, [1.0] * 100), (None, 4.0, None)),
     ],
 )
 def test_ratio_of_draws(medians, draws, found):
-    """It is unknown for zeros and beyond a float, and the interval has the ratio in it."""
+    """It is unknown for zeros, beyond a float and beyond a factor of 1,000, and has the ratio in it."""
     interval = ratio_of_draws(*medians, *map(np.array, draws))
     assert (interval.low, interval.ratio, interval.high) == found
 

@@ -32,6 +32,14 @@ def test_false_alarms(series, rho):
     assert 100 * alarms / (len(checks) * series) <= 0.2
 
 
+@pytest.mark.parametrize(("se", "known"), [(1.0, True), (1.1, False)])
+def test_widest_interval(se, known):
+    """Ends that are more than a factor of 1,000 apart are unknown: 2 * 3.29 * se against log(1000)."""
+    (found,) = judge([Expected(0.0, se, 1e6, 0.5, np.zeros(20))], [1], 0.03)
+    assert (found.low is not None, found.high is not None) == (known, known)
+    assert (found.ratio, found.verdict) == (pytest.approx(math.exp(0.5)), "inconclusive")
+
+
 def test_slower_regressed_and_faster_improved():
     rows = noise(20)
     rows[3][-1] += math.log(1.2)

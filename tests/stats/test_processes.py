@@ -50,6 +50,31 @@ def test_draws_have_the_ends_of_the_interval():
     )
 
 
+@pytest.mark.parametrize(("apart", "known"), [(2.7, True), (2.9, False)])
+def test_interval_of_at_most_a_factor_of_1000(apart, known):
+    """Three logs with sd `apart / 2` reach t(2) / sqrt(3) = 4.303 / sqrt(3) of it to a side."""
+    half = 4.3026527 * apart / 2 / math.sqrt(3)
+    assert (2 * half <= math.log(1000)) == known
+    one = found([0.0, apart / 2, apart], runs=(0, 1, 2))
+    assert (one.df[0], math.isfinite(one.low[0]), math.isfinite(one.high[0])) == (2 * known, known, known)
+
+
+def test_wild_case_does_not_hide_others():
+    """It alone has no interval."""
+    rng = np.random.default_rng(0)
+    logs = 0.01 * rng.standard_normal((30, 3))
+    logs[3] = (0.0, 9.0, -9.0)
+    known = np.isfinite(found(logs).low)
+    assert known.tolist() == [row != 3 for row in range(30)]
+
+
+def test_bootstrap_is_limited_too():
+    """Of twenty processes in two halves that are a factor of a million apart, the median is unknown."""
+    logs = np.repeat([0.0, math.log(1e6)], 10)
+    one = found(logs)
+    assert (one.df[0], math.isnan(one.low[0]), math.isnan(one.high[0])) == (0, True, True)
+
+
 def test_two_processes():
     """One case has no interval; with others to shrink with it has one."""
     assert math.isnan(found([1.0, 1.2]).low[0])

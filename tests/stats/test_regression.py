@@ -33,6 +33,17 @@ def suite(rng, runs, noise=0.02, cases=400, slower=0, by=0.0, common=0.0):
     return sides
 
 
+@pytest.mark.parametrize(("apart", "known"), [(1.1, True), (1.2, False)])
+def test_runs_too_far_apart(apart, known):
+    """With two runs per side, both `apart`: sd = apart / sqrt(2), and t(2) = 4.303 of it to a side."""
+    sides = np.array([[0.0, apart]]), np.array([[0.0, apart]])
+    found = effects(*sides)
+    half = 4.3026527 * apart / math.sqrt(2)
+    assert (2 * half <= math.log(1000)) == known
+    assert (math.isfinite(found.low[0]), math.isfinite(found.high[0])) == (known, known)
+    assert (found.log_ratio[0], found.df[0]) == (0, 2)
+
+
 def test_one_case_matches_a_t_test():
     rng = np.random.default_rng(0)
     before, after = rng.standard_normal((1, 5)), rng.standard_normal((1, 4)) + 1

@@ -6,8 +6,10 @@ from support.run_files import affine_run, write
 
 
 def report(tmp_path, *contents, baseline=None, force=False):
-    """The report on run files with these contents."""
-    paths = [write(tmp_path / f"run{i}.json", content) for i, content in enumerate(contents)]
+    """The report on run files with these contents; files of different machines have their names."""
+    nodes = [content["machine_info"].get("node") for content in contents]
+    names = nodes if len(set(nodes)) == len(nodes) > 1 else [f"run{i}" for i in range(len(nodes))]
+    paths = [write(tmp_path / f"{name}.json", content) for name, content in zip(names, contents, strict=True)]
     return analyze(reader.read(paths), baseline, force=force)
 
 

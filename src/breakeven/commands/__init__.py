@@ -3,11 +3,11 @@
 Standard output has only what was asked for. ``--format json`` writes one JSON document and no files;
 unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema` returns the JSON Schemas:
 
-- `report`: ``verdict`` (text), ``break_even``, ``speedup``, ``bounds``, ``variants``, ``repay``,
-  ``outcomes``, ``warnings``, ``processes_needed`` (how many ``processes`` would decide how many of the
-  ``open`` break-evens; null where none is open). A break-even has a ``status`` (``crosses always never
-  beyond_range undecided``) and a ``batch_size`` only where it ``crosses``. ``summary.csv`` has one row per
-  case.
+- `report`: ``verdict`` (text), ``machines`` (``label``, ``class_id``, ``hardware``), ``break_even``,
+  ``speedup``, ``bounds``, ``variants``, ``repay``, ``outcomes``, ``warnings``, ``processes_needed`` (how many
+  ``processes`` would decide how many of the ``open`` break-evens; null where none is open). A break-even has
+  a ``status`` (``crosses always never beyond_range undecided``) and a ``batch_size`` only where it
+  ``crosses``. ``summary.csv`` has one row per case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
   ``common_shift``, ``counts``, ``warnings``.
 - `calibrate`, `history` and `doctor` likewise. `recover` prints a line.

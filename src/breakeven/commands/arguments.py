@@ -30,6 +30,20 @@ def file_path(text: str) -> str:
     return text
 
 
+def label(text: str) -> tuple[str, str]:
+    """Read the path of a run file and the name of its machine.
+
+    >>> label("results/run.json=my laptop")
+    ('results/run.json', 'my laptop')
+    """
+    file, _, name = (part.strip() for part in text.rpartition("="))
+    if not file or not name or "/" in name or not name.isprintable():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not FILE=NAME with a name without '/'; pass a run and a name, as in run.json=laptop"
+        )
+    return file, name
+
+
 def directory_path(text: str) -> Path:
     """Read the path of a directory, which need not exist.
 
@@ -58,6 +72,49 @@ def fraction(text: str) -> float:
             f"{text!r} is not a percentage below 100% or a fraction below 1; pass 2% or 0.02"
         )
     return value
+
+
+MIN_AMOUNT, MAX_AMOUNT = 1e-6, 1e6
+"""Prices and thresholds outside this range are mistakes, and could exceed what a float holds."""
+
+
+def price(text: str) -> tuple[str, float]:
+    """Read the price of a device, ``[MACHINE/]DEVICE=USD/h``.
+
+    >>> price("cpu=0.20/h"), price("EPYC/cuda=2/h")
+    (('cpu', 0.2), ('EPYC/cuda', 2.0))
+    """
+    name, _, amount = text.rpartition("=")
+    usd = _amount(amount.removesuffix("/h"))
+    if not name or not amount.endswith("/h") or usd is None:
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r} is not DEVICE=USD/h with {MIN_AMOUNT:.6f} to {MAX_AMOUNT:,.0f} dollars per hour; "
+            "pass a price such as cuda=2.00/h"
+        )
+    return name, usd
+
+
+def worth(text: str) -> float:
+    """Read how many times faster is worth it, ``10x`` or ``10``.
+
+    >>> worth("10x"), worth("1.5")
+    (10.0, 1.5)
+    """
+    factor = _amount(text.removesuffix("x"))
+    if factor is None:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not a factor from {MIN_AMOUNT:.6f} to {MAX_AMOUNT:,.0f}; pass one such as 10x"
+        )
+    return factor
+
+
+def _amount(text: str) -> float | None:
+    """Return a number in range, None for any other text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if MIN_AMOUNT <= value <= MAX_AMOUNT else None
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -183,7 +183,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_add(arguments: argparse.Namespace) -> int:
     from breakeven.history import store
-    from breakeven.render.history import add_json, add_line
+    from breakeven.render.history import add_line
+    from breakeven.render.history_json import add_json
 
     added, failed = [], []
     for path in arguments.runs:
@@ -202,7 +203,8 @@ def _run_add(arguments: argparse.Namespace) -> int:
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
-    from breakeven.render.history import check_json, check_markdown, check_renderables
+    from breakeven.render.history import check_markdown, check_renderables
+    from breakeven.render.history_json import check_json
 
     history = _history(arguments, arguments.case)
     if arguments.format == "json":
@@ -221,7 +223,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
 def _run_show(arguments: argparse.Namespace) -> int:
     history = _history(arguments, arguments.case)
     if arguments.format == "json":
-        from breakeven.render.history import show_json
+        from breakeven.render.history_json import show_json
 
         sys.stdout.write(show_json(history))
     else:
@@ -239,7 +241,8 @@ def _run_accept(arguments: argparse.Namespace) -> int:
 
     from breakeven.history.accept import accept, merged
     from breakeven.history.accepted import read_accepted, write_accepted
-    from breakeven.render.history import accept_json, accept_lines
+    from breakeven.render.history import accept_lines
+    from breakeven.render.history_json import accept_json
 
     reason = arguments.reason.strip()
     if not reason:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from breakeven.runs.canary import CanarySample, canary_samples
+from breakeven.stats.intervals import MAX_LOG_WIDTH
 
 Array = NDArray[np.float64]
 
@@ -128,4 +129,6 @@ def _difference(baseline: Array, candidate: Array, others: Sequence[Array]) -> S
         return Shift(log_ratio, None, None)
     squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups if len(group))
     reach = float(stdtrit(df, 0.975)) * math.sqrt(squares / df * (1 / len(baseline) + 1 / len(candidate)))
+    if 2 * reach > MAX_LOG_WIDTH:
+        return Shift(log_ratio, None, None)
     return Shift(log_ratio, log_ratio - reach, log_ratio + reach)

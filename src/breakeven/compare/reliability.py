@@ -87,6 +87,15 @@ def zero_medians(found: Comparison) -> list[CaseComparison]:
     ]
 
 
+def too_far_apart(found: Comparison) -> list[CaseComparison]:
+    """Return the cases that were timed several times, but vary too much for an interval."""
+    return [
+        case
+        for case in found.judged
+        if case.ratio is not None and case.low is None and max(case.n_baseline, case.n_candidate) > 1
+    ]
+
+
 def unlike_steps(found: Comparison) -> list[CaseComparison]:
     """Return the cases whose steps waited for an accelerator in some runs only, which are not judged."""
     return [case for case in found.judged if case.reason == UNLIKE_STEPS]

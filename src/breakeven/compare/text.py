@@ -127,7 +127,7 @@ def _where(group: Sequence[PhaseAttribution]) -> str:
     if len(group) > 1:
         return f" in {len(group)} cells"
     key = group[0].key
-    return f" at batch {key.batch_size} {key.axes}".rstrip()
+    return f" at batch {fmt.batch_size(key.batch_size)} {key.axes}".rstrip()
 
 
 def _machine_warnings(found: Comparison) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _machine_warnings(found: Comparison) -> Iterator[str]:
         yield from busy_lines(run)
         for move in moves(run.state):
             yield (
-                f"{run.path}: {move.work} changed {move.ratio:.2f}x during the run; let the machine "
+                f"{run.path}: {move.work} changed {fmt.ratio(move.ratio)} during the run; let the machine "
                 "settle and measure again"
             )
 
@@ -256,6 +256,12 @@ def _timing_warnings(found: Comparison) -> Iterator[str]:
             f"{fmt.plural(len(unlike), 'case')} not judged: {_names(unlike)} waited for the accelerator "
             "after each step in some runs, as breakeven 0.1 times it, and not in others; measure both sides "
             "with one version of breakeven"
+        )
+    apart = reliability.too_far_apart(found)
+    if apart:
+        yield (
+            f"no interval for {fmt.plural(len(apart), 'case')}: {_names(apart)}; its ends would be more than "
+            "a factor of 1,000 apart; measure more runs on a quiet machine"
         )
     zero = reliability.zero_medians(found)
     if zero:

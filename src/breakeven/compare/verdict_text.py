@@ -68,7 +68,7 @@ def _why_inconclusive(found: Comparison) -> str:
 
     def reason(case: CaseComparison) -> str:
         if case.case in zero:
-            return "have no ratio, because a median is zero"
+            return "without a ratio, because a median is zero"
         if case.case in once:
             return "were timed in one run per side"
         if case.reason == UNLIKE_STEPS:

@@ -235,7 +235,7 @@ def _run_values(run: Run) -> dict[str, Any]:
         "branch": run.branch or None,
         "dirty": run.dirty,
         "class_id": storable(run.machine.class_id),
-        "label": storable(run.machine.label),
+        "label": storable(run.machine.hardware),
         "facts": json.dumps(dict(run.machine.facts), sort_keys=True, default=str),
     }
 

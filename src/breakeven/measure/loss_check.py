@@ -11,6 +11,7 @@ import torch
 
 from breakeven.case import CaseKey, Cell
 from breakeven.errors import MeasurementError
+from breakeven.format import duration
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.settings import SEED, random_states, seed_all
 from breakeven.measure.skips import Forecast
@@ -113,10 +114,10 @@ class LossCheck:
     def _trained(self, cell: Cell, workload: Workload, limit_s: float) -> Reference:
         predicted = self._forecast.predict(cell.model, cell.batch_size)
         if predicted is not None and predicted > limit_s:
-            return f"not compared: one step on the CPU is predicted to take {predicted:.2g} s"
+            return f"not compared: one step on the CPU is predicted to take {duration(predicted)}"
         step_s = self._step_s.get(cell, 0.0)
         if 2 * step_s > limit_s:
-            return f"not compared: one step on the CPU takes {step_s:.2g} s"
+            return f"not compared: one step on the CPU takes {duration(step_s)}"
         start = self._clock()
         reference = reference_loss(workload)
         self._forecast.observe(cell.model, cell.batch_size, self._clock() - start)

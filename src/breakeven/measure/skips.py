@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from breakeven.case import Budget, CaseKey, Model, OutcomeKind
+from breakeven.format import batch_size, duration
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout, UnsupportedError
 from breakeven.phases import HEADLINE, Phase, parse_phase
 
@@ -38,10 +39,10 @@ class Deadline:
         if self.left_s > needed_s:
             return
         spent_s = self._timeout_s - self.left_s
-        needs = f", and {needed_s:.2g} s more are needed" if needed_s else ""
+        needs = f", and {duration(needed_s)} more are needed" if needed_s else ""
         raise CaseTimeout(
-            f"took {spent_s:.3g} s{needs}; a case may take {self._timeout_s:g} s; measure smaller batches, "
-            f"or use --breakeven-timeout={2 * math.ceil(spent_s + needed_s)}"
+            f"took {duration(spent_s)}{needs}; a case may take {duration(self._timeout_s)}; measure "
+            f"smaller batches, or use --breakeven-timeout={2 * math.ceil(spent_s + needed_s)}"
         )
 
 
@@ -112,7 +113,9 @@ class SkipPolicy:
         for rule in self._rules.get((case.model, case.device), []):
             if rule.covers(case):
                 what = "out of memory" if rule.kind == OutcomeKind.OOM else rule.reason
-                raise SkippedByRule(f"not tried: {rule.case.phase} at batch {rule.case.batch_size}: {what}")
+                raise SkippedByRule(
+                    f"not tried: {rule.case.phase} at batch {batch_size(rule.case.batch_size)}: {what}"
+                )
         if case.phase == HEADLINE:
             return
         if parse_phase(case.phase).takes_steps:
@@ -137,8 +140,8 @@ def why_over_budget(round_s: float, budget: Budget) -> str | None:
     if needed_s <= MAX_OVERRUN * budget.max_time_s:
         return None
     return (
-        f"would take too long: {budget.min_rounds} rounds of about {round_s:.2g} s, {needed_s:.2g} s in all; "
-        f"--benchmark-max-time={math.ceil(needed_s / MAX_OVERRUN)} or more is enough"
+        f"would take too long: {budget.min_rounds} rounds of about {duration(round_s)}, {duration(needed_s)} "
+        f"in all; --benchmark-max-time={math.ceil(needed_s / MAX_OVERRUN)} or more is enough"
     )
 
 
@@ -158,7 +161,7 @@ def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math
         return
     if round_s > CONTENDED_FACTOR * fastest_s:
         raise SlowedDown(
-            f"{reason}; the fastest took {fastest_s:.2g} s, so other programs use the same cores: close "
+            f"{reason}; the fastest took {duration(fastest_s)}, so other programs use the same cores: close "
             "them, or set OMP_WAIT_POLICY=passive",
             fastest_s,
         )

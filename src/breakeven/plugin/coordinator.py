@@ -15,7 +15,7 @@ import pytest
 
 from breakeven.case import OutcomeKind
 from breakeven.errors import UsageError
-from breakeven.format import joined, one_line
+from breakeven.format import duration, joined, one_line
 from breakeven.plugin.launching import Launch, Running
 from breakeven.plugin.worker import JOURNAL_FAILED
 from breakeven.runs.journal import (
@@ -186,8 +186,8 @@ class Coordinator:
             self._journal.begun = None
             return
         reason = (
-            f"took more than {self._timeout_s:g} s without an end{where}; fix what waits, measure smaller "
-            f"batches, or use --breakeven-timeout={2 * self._timeout_s:g}"
+            f"took more than {duration(self._timeout_s)} without an end{where}; fix what waits, measure "
+            f"smaller batches, or use --breakeven-timeout={2 * self._timeout_s:g}"
         )
         self._write(
             CaseEnded(

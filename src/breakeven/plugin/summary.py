@@ -14,7 +14,7 @@ from pathlib import Path
 
 from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.flags import disturbance
-from breakeven.format import seconds
+from breakeven.format import duration, seconds
 from breakeven.phases import HEADLINE
 from breakeven.stats.intervals import MedianInterval
 
@@ -107,12 +107,12 @@ def where_time_went(spent_s: Mapping[str, float], wall_s: float) -> str:
     """Return the shares of the wall time.
 
     >>> where_time_went({"preparing": 1.0, "timing": 6.0}, 10.0)
-    '10.0 s: preparing 10%, timing 60%, everything else 30%'
+    '10 s: preparing 10%, timing 60%, everything else 30%'
     """
     parts_s = {**spent_s, "everything else": wall_s - sum(spent_s.values())}
     total_s = max(wall_s, 1e-9)
     shares = [f"{part} {100 * part_s / total_s:.0f}%" for part, part_s in parts_s.items()]
-    return f"{wall_s:.1f} s: {', '.join(shares)}"
+    return f"{duration(wall_s)}: {', '.join(shares)}"
 
 
 def _time(timing: Timing | None) -> str:

@@ -80,11 +80,11 @@ def renderables(
 
 
 def verdict_lines(floor: NoiseFloor, detectable: Sequence[Detectable]) -> tuple[str, ...]:
-    """Return what the fewest runs per side detect, and the noise: at most two lines and 220 characters."""
+    """Return what the smallest number of runs detects, and the noise, in at most 220 characters."""
     typical, noisy = noise_levels(floor)
-    fewest = min(detectable, key=lambda row: row.runs)
-    found, runs = _slowdown(fewest.typical), plural(fewest.runs, "run")
-    verb = "shows" if fewest.runs == 1 else "show"
+    smallest = min(detectable, key=lambda row: row.runs)
+    found, runs = _slowdown(smallest.typical), plural(smallest.runs, "run")
+    verb = "shows" if smallest.runs == 1 else "show"
     return two_lines(
         f"{runs} per side {verb} {'no slowdown' if found == NONE else f'slowdowns from {found}'} in the "
         "median case.",

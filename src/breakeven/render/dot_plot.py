@@ -25,7 +25,7 @@ MAX_LABEL = 56
 """The middle of longer labels is omitted."""
 
 MIN_PLOT = 24
-"""The fewest columns between the lowest and the highest ratio; labels are shortened for it."""
+"""The minimum number of columns of the scale; labels are shortened for it."""
 
 _LINE, _INTERVAL, _CROSSED = "│─┼"
 _MIN_LABEL = 12
@@ -85,9 +85,9 @@ def plot_lines(title: str, dots: Sequence[Dot], headings: Mapping[int, str]) -> 
 def dot_plot(dots: Sequence[Dot], width: int) -> list[str]:
     """Return the line of the scale and a row for each dot, at most `width` columns wide."""
     text_width = max(cell_len(dot.text) for dot in dots)
-    most = max(_MIN_LABEL, min(MAX_LABEL, width - MIN_PLOT - text_width - 2))
-    labels = [shortened(dot.label, most) for dot in dots]
-    label_width = min(most, max(map(cell_len, labels)))
+    max_label = max(_MIN_LABEL, min(MAX_LABEL, width - MIN_PLOT - text_width - 2))
+    labels = [shortened(dot.label, max_label) for dot in dots]
+    label_width = min(max_label, max(map(cell_len, labels)))
     scale = scale_of(dots, max(MIN_PLOT, width - label_width - text_width - 2))
     cells = [scale.axis(), *map(scale.row, dots)]
     lines = zip(["", *labels], cells, ["", *(dot.text for dot in dots)], strict=True)
@@ -144,9 +144,9 @@ def scale_of(dots: Sequence[Dot], columns: int) -> Scale:
     low, high = max(min(logs), -_LIMIT), min(max(logs), _LIMIT)
     reach = max(high - low, _MIN_REACH)
     intervals = [dot.interval for dot in dots if dot.interval is not None]
-    least, most = max(low - reach, -_LIMIT), min(high + reach, _LIMIT)
-    low = min(low, max(least, min((bounds[0] for bounds in intervals), default=low)))
-    high = max(high, min(most, max((bounds[1] for bounds in intervals), default=high)))
+    lower, upper = max(low - reach, -_LIMIT), min(high + reach, _LIMIT)
+    low = min(low, max(lower, min((bounds[0] for bounds in intervals), default=low)))
+    high = max(high, min(upper, max((bounds[1] for bounds in intervals), default=high)))
     share = _MIN_SIDE / (columns - 1 - _MIN_SIDE)
     low, high = min(low, -_MIN_REACH, -share * high), max(high, _MIN_REACH, -share * low)
     return Scale(_rounded(math.exp(low), math.floor), _rounded(math.exp(high), math.ceil), columns)

@@ -52,7 +52,7 @@ def value_words(quantity: str) -> Callable[[float], str]:
     """Return a function that formats a value of a quantity."""
     if quantity == Quantity.TIME:
         return fmt.seconds
-    return (lambda value: fmt.scaled(value, "B")) if quantity == Quantity.MEMORY else fmt.batch
+    return (lambda value: fmt.scaled(value, "B")) if quantity == Quantity.MEMORY else fmt.break_even
 
 
 def _draw_points(ax: Axes, drawn: Drawn) -> None:

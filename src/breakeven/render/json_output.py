@@ -24,7 +24,7 @@ Judged = Annotated[Verdict, Meta(extra_json_schema={"enum": _JUDGED})]
 
 
 class JsonOutput(msgspec.Struct, forbid_unknown_fields=True):
-    """A JSON object that has every field, in this order."""
+    """A JSON object that has every field that is set, in this order."""
 
     @classmethod
     def of(cls, *sources: object, **given: object) -> Self:
@@ -55,5 +55,6 @@ def _first_attribute(name: str, sources: tuple[object, ...]) -> object:
 def _plain(value: object) -> object:
     if isinstance(value, JsonOutput):
         names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
-        return {name: getattr(value, field) for name, field in names}
+        found = {name: getattr(value, field) for name, field in names}
+        return {name: item for name, item in found.items() if item is not msgspec.UNSET}
     return dict(value) if isinstance(value, Mapping) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from breakeven.format import capital, plural
 from breakeven.render.dot_plot import Dot, plot_lines
@@ -44,6 +44,28 @@ def plot(title: str, dots: Sequence[Dot], headings: Mapping[int, str] | None = N
     """Return the dot plot as a block of code; nothing without a ratio. See `terminal.plot`."""
     lines = plot_lines(title, dots, headings or {})
     return ["\n".join(["```text", *lines, "```"])] if lines else []
+
+
+_ROW_LIMITS = (None, 120, 60, 30, 12, 4)
+_CUT = "\n\n(cut here; the page and --format json have everything)\n"
+
+
+def fitted(main: Callable[[], list[str]], folds: Callable[[int | None], Iterable[str]]) -> str:
+    """Return both parts with as many rows in the folds as `MAX_LENGTH` allows.
+
+    Where they never fit, there are no folds, and `main` is cut at the end of a line.
+
+    Args:
+        main: returns what is never cut otherwise.
+        folds: returns folded parts, whose tables and lists have at most this many rows.
+    """
+    text = ""
+    for limit in _ROW_LIMITS:
+        text = "\n\n".join([*main(), *folds(limit)]) + "\n"
+        if len(text) <= MAX_LENGTH:
+            return text
+    text = "\n\n".join(main()) + "\n"
+    return text[: MAX_LENGTH - len(_CUT)].rpartition("\n")[0] + _CUT
 
 
 def folded(summary: str, content: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from breakeven.case import SCHEMA, Outcome
 from breakeven.render.escaping import csv_text
@@ -25,6 +26,7 @@ from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
+from breakeven.report.money import Cost
 from breakeven.report.report import Report
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
@@ -62,6 +64,22 @@ class BreakEvenJson(PairJson):
     low: Size | None
     high: Size | None
     bracket: tuple[Batch | None, Batch | None]
+
+
+class CostJson(JsonOutput):
+    """What one case costs per step, with its 95% interval, and per million samples."""
+
+    workload: Name
+    phase: Name
+    axes: dict[str, Any]
+    batch_size: Batch
+    device: Name
+    machine: Name
+    usd_per_hour: Ratio
+    step_usd: Amount
+    low_usd: Amount | None
+    high_usd: Amount | None
+    million_samples_usd: Amount
 
 
 class SpeedupJson(PairJson):
@@ -161,12 +179,24 @@ class ProcessesNeededJson(JsonOutput):
     open: Batch
 
 
+class MachineJson(JsonOutput):
+    """A machine class: its name in this report, its identity, and its hardware as text."""
+
+    label: Name
+    class_id: Name
+    hardware: Name
+
+
+BreakEvenRow = Annotated[BreakEvenJson, Meta(extra_json_schema=_SIZE_WHERE_IT_CROSSES)]
+
+
 class ReportJson(JsonOutput):
-    """What `breakeven report --format json` prints."""
+    """What `breakeven report --format json` prints; the last three only with `--price` or `--worth`."""
 
     schema: Version
     verdict: Name
-    break_even: list[Annotated[BreakEvenJson, Meta(extra_json_schema=_SIZE_WHERE_IT_CROSSES)]]
+    machines: Annotated[list[MachineJson], Meta(min_length=1)]
+    break_even: list[BreakEvenRow]
     speedup: list[SpeedupJson]
     bounds: list[BottleneckJson]
     variants: list[VariantJson]
@@ -174,6 +204,9 @@ class ReportJson(JsonOutput):
     outcomes: list[OutcomeJson]
     warnings: list[Name]
     processes_needed: ProcessesNeededJson | None
+    break_even_usd: list[BreakEvenRow] | UnsetType = UNSET
+    dollars: list[CostJson] | UnsetType = UNSET
+    break_even_worth: list[BreakEvenRow] | UnsetType = UNSET
 
 
 def to_csv(report: Report) -> str:
@@ -188,18 +221,22 @@ def to_csv(report: Report) -> str:
 
 def to_json(report: Report) -> str:
     """Return the report as JSON: finite numbers or null, strings as the run file has them."""
-    needed = report.processes_needed
+    needed, dollars, worth = report.processes_needed, report.in_dollars, report.worth
     return json_text(
         ReportJson.of(
             report,
             schema=SCHEMA,
-            break_even=[_break_even(report, row) for row in report.break_evens],
+            machines=[MachineJson.of(machine) for machine in report.machines],
+            break_even=_break_evens(report, report.break_evens),
             speedup=[SpeedupJson.of(row, row.model, **_pair(report, row)) for row in report.speedups],
             bounds=[_bottleneck(report, row) for row in report.bottlenecks],
             variants=[_variant(report, row) for row in report.variants],
             repay=[_payback(report, row) for row in report.paybacks],
             outcomes=[_outcome(outcome) for outcome in report.outcomes],
             processes_needed=None if needed is None else ProcessesNeededJson.of(needed),
+            break_even_usd=UNSET if dollars is None else _break_evens(report, dollars.break_evens),
+            dollars=UNSET if dollars is None else [_cost(report, cost) for cost in dollars.costs],
+            break_even_worth=UNSET if worth is None else _break_evens(report, worth.break_evens),
         )
     )
 
@@ -223,8 +260,12 @@ def _pair(report: Report, row: BreakEven | Speedup) -> dict[str, str]:
     }
 
 
-def _break_even(report: Report, row: BreakEven) -> BreakEvenJson:
-    return BreakEvenJson.of(row.crossing, row, row.model, **_pair(report, row))
+def _break_evens(report: Report, rows: Iterable[BreakEven]) -> list[BreakEvenJson]:
+    return [BreakEvenJson.of(row.crossing, row, row.model, **_pair(report, row)) for row in rows]
+
+
+def _cost(report: Report, cost: Cost) -> CostJson:
+    return CostJson.of(cost, cost.key, machine=report.labels[cost.key.machine])
 
 
 def _bottleneck(report: Report, row: Bottleneck) -> BottleneckJson:

@@ -14,14 +14,19 @@ from breakeven.errors import UsageError
 from breakeven.files import write_all
 from breakeven.format import one_line
 from breakeven.render.figures import FIGURES, to_png, to_svg
+from breakeven.render.figures.break_even import narrow, parts, wide
+from breakeven.render.figures.style import drawing
 from breakeven.render.report_data import to_csv
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.report_page import to_html
 from breakeven.report.report import Report
 
 PAGE = "index.html"
-RASTERED = "speedup"
-"""The figure that is also written as PNG, for places that cannot show SVG."""
+NARROW = "_narrow"
+"""At the end of a figure's name: its form for a phone."""
+
+RASTERED = ("break_even", "speedup")
+"""The figures that are also written as PNG, for places that cannot show SVG."""
 
 TEXTS: dict[str, Callable[[Report, str], str]] = {
     "summary.csv": lambda report, _version: to_csv(report),
@@ -40,17 +45,28 @@ def write_report(report: Report, directory: str | os.PathLike[str], version: str
     """
     home = Path(directory)
     contents = {name: encoded(make(report, version)) for name, make in TEXTS.items()}
-    drawn = {name: drawing.draw(report) for name, drawing in FIGURES.items()}
+    drawn = {name: figure.draw(report) for name, figure in FIGURES.items()}
     svgs = {name: to_svg(figure) for name, figure in drawn.items() if figure is not None}
     contents |= {f"{name}.svg": svg for name, svg in svgs.items()}
-    rastered = drawn[RASTERED]
-    if rastered is not None:
-        contents[f"{RASTERED}.png"] = to_png(rastered)
-    contents[PAGE] = encoded(to_html(report, version, svgs, home))
+    rastered = {name: figure for name in RASTERED if (figure := drawn[name]) is not None}
+    contents |= {f"{name}.png": to_png(figure) for name, figure in rastered.items()}
+    contents[PAGE] = encoded(to_html(report, version, svgs | _chart_svgs(report), home))
     written = write_files(contents, home)
     for name in FIGURES.keys() - svgs.keys():
-        (home / f"{name}.svg").unlink(missing_ok=True)
+        for kind in ("svg", "png"):
+            (home / f"{name}.{kind}").unlink(missing_ok=True)
     return written
+
+
+def _chart_svgs(report: Report) -> dict[str, bytes]:
+    """Return the parts of the break-even chart for the page, each also in the form for a phone."""
+    found = {}
+    for part in parts(report.chart):
+        for name, draw in ((part.name, wide), (f"{part.name}{NARROW}", narrow)):
+            with drawing():
+                figure = draw(report, part.chart)
+            found[name] = to_svg(figure)
+    return found
 
 
 def encoded(text: str) -> bytes:

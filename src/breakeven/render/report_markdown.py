@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
+from breakeven import format as fmt
+from breakeven.render import break_even_text
 from breakeven.render.escaping import markdown_text
 from breakeven.render.how_made import how_made, outcome_lines
-from breakeven.render.markdown import markdown_table, section
+from breakeven.render.markdown import bullets, fitted, folded, markdown_table
 from breakeven.render.report_tables import (
     bottleneck_tables,
     machine_tables,
@@ -12,31 +17,61 @@ from breakeven.render.report_tables import (
     variant_tables,
 )
 from breakeven.render.summary_tables import tables
+from breakeven.render.table import Table
+from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
+from breakeven.report.answer import Trust
 from breakeven.report.report import Report
-from breakeven.report.text import Conclusion
+
+_REST = "on the page"
 
 
 def to_markdown(report: Report, version: str) -> str:
-    """Return verdict, tables, warnings, outcomes and methods as GitHub-flavored markdown."""
+    """Return the verdict, the break-even of every model and what would change it; the rest is folded.
+
+    At most `breakeven.render.markdown.MAX_LENGTH` characters: tables and lists are cut as far as necessary.
+    """
+    return fitted(partial(_main, report), partial(_folds, report, version))
+
+
+def _main(report: Report) -> list[str]:
+    """Return what is not folded: only the answer, where the run cannot be trusted."""
+    answer = f"**{markdown_text(' '.join(report.answer.lines))}**"
+    if report.answer.trust is Trust.UNFIT:
+        return [answer, *([bullets(report.answer.notes)] if report.answer.notes else [])]
+    return [answer, *_results(report)]
+
+
+def _results(report: Report) -> list[str]:
+    rows = [markdown_table(break_even_text.table(report.chart), 3)] if report.chart else []
+    return [*rows, *(markdown_table(table, 3) for table in change_tables(report))]
+
+
+def _folds(report: Report, version: str, limit: int | None) -> Iterator[str]:
+    """Yield the folded sections, in the order of need, with tables and lists of at most `limit` rows."""
+
+    def fold(title: str, found: list[Table], *lists: tuple[str, ...]) -> Iterator[str]:
+        parts = [markdown_table(table.first(limit), 3, f"more rows are {_REST}") for table in found]
+        parts += [bullets(lines, limit, _REST) for lines in lists if lines]
+        if parts:
+            yield folded(title, "\n\n".join(parts))
+
+    is_unfit = report.answer.trust is Trust.UNFIT
+    if is_unfit and (results := _results(report)):
+        yield folded("Break-even: not to be trusted", "\n\n".join(results))
+    yield from () if is_unfit else fold("More about the answer", [], report.answer.notes)
+    level = report.comparability.level
     reasons = tuple(f"{reason.level}: {reason.text}" for reason in report.comparability.reasons)
+    yield from fold(f"Comparability: {level}", [], reasons)
+    yield from fold(fmt.plural(len(report.warnings), "warning"), [], report.warnings)
+    yield from fold("Not timed", [], tuple(outcome_lines(report)))
     paid_back = payback_table(report)
-    found = [*machine_tables(report), *tables(report), *([paid_back] if paid_back else [])]
-    found += [*bottleneck_tables(report), *variant_tables(report)]
-    parts = [
-        "# Break-even report",
-        *map(_conclusion, report.conclusions),
-        *section("What would change this", report.what_if_sentences),
-        *section(f"Comparability: {report.comparability.level}", reasons),
-        *map(markdown_table, found),
-        *section("What helps against each bound", report.bottleneck_sentences),
-        *section("Where each variant pays", report.variant_sentences),
-        *section("Burst and sustained", report.sustained_sentences),
-        *section("Warnings", report.warnings),
-        *section("Not timed", outcome_lines(report)),
-        *section("How made", how_made(report, version)),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _conclusion(conclusion: Conclusion) -> str:
-    return f"**{markdown_text(conclusion.headline)}** {markdown_text(' '.join(conclusion.details))}".strip()
+    yield from fold("Break-even of each model in each scenario", model_change_tables(report))
+    costs = cost_table(report)
+    yield from fold("Dollars", [costs] if costs else [])
+    yield from fold("Speedups", tables(report))
+    yield from fold("Machines", machine_tables(report))
+    yield from fold("Start-up time", [paid_back] if paid_back else [])
+    yield from fold("What bounds each model", bottleneck_tables(report), report.bottleneck_sentences)
+    yield from fold("Variants", variant_tables(report), report.variant_sentences)
+    yield from fold("Burst and sustained", [], report.sustained_sentences)
+    yield from fold("How made", [], tuple(how_made(report, version)))

@@ -31,11 +31,10 @@ from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 from breakeven.render.machine_cards import cards
 from breakeven.render.report_tables import bottleneck_tables, machine_tables, payback_table, variant_tables
-from breakeven.render.summary_tables import break_even_tables
-from breakeven.render.table import Table
+from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
 from breakeven.report.report import Report
 
-CHART = "break_even" if "break_even" in FIGURES else "speedup"
+CHART = "break_even"
 """The first figure of the page; its further parts, whose names begin with this, are folded below it."""
 
 NARROW = "_narrow"
@@ -67,6 +66,7 @@ def to_html(
         svgs: the figures of `breakeven.render.figures.FIGURES` that could be drawn, by name.
         directory: the page's own; links to the raw files are relative to it.
     """
+    costs = cost_table(report)
     script = template("page.js")
     figures = _figures(report, svgs)
     of_models = anchors(report.names, IDS)
@@ -88,9 +88,8 @@ def to_html(
         charts=[figure for name, figure in figures.items() if name.startswith(CHART)],
         figures={name: figure for name, figure in figures.items() if not name.startswith(CHART)},
         anchors=_by_name(report, of_models),
-        break_even_tables=break_even_tables(report),
-        changes=_changes(report),
-        model_changes=[],
+        changes=change_tables(report),
+        model_changes=[*model_change_tables(report), *([costs] if costs else [])],
         payback_table=payback_table(report),
         bottleneck_tables=bottleneck_tables(report),
         bottleneck_sentences=report.bottleneck_sentences,
@@ -154,11 +153,6 @@ def _by_name(report: Report, of_models: Mapping[Model, str]) -> dict[str, str]:
     timed = {row.key.model for row in report.rows}
     found = [(model, anchor) for model, anchor in of_models.items() if model in timed]
     return {name: anchor for model, anchor in found for name in (model.label(), report.names[model])}
-
-
-def _changes(report: Report) -> list[Table]:
-    rows = tuple((sentence,) for sentence in report.what_if_sentences)
-    return [Table("What would change it", ("change",), rows, words=("change",))] if rows else []
 
 
 def _warnings(report: Report) -> list[str]:

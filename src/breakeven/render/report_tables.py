@@ -13,7 +13,7 @@ from breakeven.case import Line
 from breakeven.device_names import device_order
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.render.summary_tables import AT_BEST, on_machine
+from breakeven.render.summary_tables import on_machine
 from breakeven.render.table import Table
 from breakeven.report.case_rows import CaseRow
 from breakeven.report.details import flat, once, reach
@@ -24,9 +24,6 @@ from breakeven.report.throughput import Rate
 from breakeven.report.variants import Variant
 
 PLAIN, VARIANT_TIME, ONCE, PAID_BACK = "plain", "variant's", "once", "paid back after steps"
-NARROW = (AT_BEST, PLAIN, VARIANT_TIME, PAID_BACK)
-"""Columns that a narrow terminal omits; they are also in other tables and sentences."""
-
 _VARIANT_COLUMNS = ("model", "batch", "variant", PLAIN, VARIANT_TIME, "speedup", "verdict", ONCE, PAID_BACK)
 
 

@@ -1,40 +1,71 @@
-"""The report in a terminal: summary tables, then the verdict, within 100 columns.
+"""The report in a terminal: the break-even chart, the answer, and what to do next, within 100 columns.
 
-No string is read as markup, and no control character passes.
+Everything else is on the page and in ``summary.md``. No string is read as markup, and no control character
+passes.
 """
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Iterator
-from functools import reduce
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from breakeven import format as fmt
+from breakeven.render import break_even_text
 from breakeven.render.escaping import terminal_text
 from breakeven.render.how_made import outcome_lines
-from breakeven.render.report_tables import NARROW, bottleneck_tables, variant_tables
-from breakeven.render.summary_tables import tables
-from breakeven.render.table import Table
-from breakeven.render.terminal import section, table_section
+from breakeven.render.terminal import section
+from breakeven.report.answer import Trust
 from breakeven.report.comparability import ComparabilityLevel
 from breakeven.report.report import Report
+from breakeven.report.row_texts import ending_text
+
+MAX_LINES = 3
+"""Of the reasons why nothing was timed, and of the notes on a run that cannot be trusted."""
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield tables, advice, untimed cases, warnings, what-ifs and the verdict."""
-    for table in [*tables(report), *bottleneck_tables(report), *variant_tables(report)]:
-        yield from table_section(reduce(Table.without, NARROW, table), "all in summary.csv")
-    yield from section("What helps against each bound", report.bottleneck_sentences)
-    yield from section("Where each variant pays", report.variant_sentences)
-    yield from section("Burst and sustained", report.sustained_sentences)
-    yield from section("Not timed", outcome_lines(report))
-    yield from section("Warnings", report.warnings)
-    yield from section("What would change this", report.what_if_sentences)
+    """Yield the chart, the answer, what was not timed, the number of warnings, and the next command.
+
+    There is no chart where the answer is that the run cannot be trusted.
+    """
+    answer = report.answer
+    is_unfit = answer.trust is Trust.UNFIT
+    if not is_unfit and report.chart:
+        yield from break_even_text.lines(report.chart)
+        yield Text()
+    for line in answer.lines:
+        yield Text(terminal_text(line), style="bold yellow" if is_unfit else "bold")
+    for note in answer.notes[:MAX_LINES] if is_unfit else ():
+        yield Text(terminal_text(note))
+    if not report.rows:
+        yield from section("Not timed", outcome_lines(report), limit=MAX_LINES)
     yield Text()
-    if report.comparability.level is not ComparabilityLevel.GREEN:
-        yield Text(f"Comparability: {report.comparability.level}; see the warnings", style="yellow")
-    for conclusion in report.conclusions:
-        yield Text(terminal_text(conclusion.headline), style="bold")
-        if conclusion.details:
-            yield Text(terminal_text(" ".join(conclusion.details)))
+    if counted := _counted(report):
+        yield Text(f"on the page and in summary.md: {counted}", style="yellow")
+    yield Text(f"next: {terminal_text(_next(report))}")
+
+
+def _counted(report: Report) -> str:
+    level = report.comparability.level
+    ended = Counter(ending_text(one.outcome) for one in report.outcomes)
+    how = ", ".join(f"{count} {word}" for word, count in ended.most_common(MAX_LINES))
+    parts = [f"{fmt.plural(ended.total(), 'case')} not timed ({how})"] if ended else []
+    parts += [f"comparability {level}"] if level is not ComparabilityLevel.GREEN else []
+    parts += [fmt.plural(len(report.warnings), "warning")] if report.warnings else []
+    return ", ".join(parts)
+
+
+def _next(report: Report) -> str:
+    """Return the command that shows more, or the option that decides what is open."""
+    needed = report.processes_needed
+    if needed is not None and needed.processes is not None:
+        open_models = fmt.plural(needed.open, "open model")
+        return (
+            f"measure again with --breakeven-processes={needed.processes}, which would decide "
+            f"{needed.decides} of {open_models}"
+        )
+    return f"{shlex.join(['breakeven', 'report', *(run.path for run in report.runs)])} --open"

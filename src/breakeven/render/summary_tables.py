@@ -1,4 +1,4 @@
-"""The speedups and break-evens that the answer is about, as tables of short strings.
+"""The speedups that the answer is about, as tables of short strings.
 
 Only tables of cells or cases are cut; their other rows are in ``summary.csv``.
 """
@@ -17,13 +17,13 @@ from breakeven.report.case_rows import CaseRow
 from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.text import headline_lines, speedup_text, time_text
-from breakeven.report.what_if import counterpart
 
-AT_BEST = "at best"
+DISTURBED, SLOW = "*", "†"
+"""Marks beside a verdict, which the title of their table explains."""
 
 
 def tables(report: Report) -> list[Table]:
-    """Return the summary: the speedups of each candidate that the verdict is about, and its break-evens.
+    """Return the speedups of each candidate that the answer is about.
 
     If nothing could be compared, return the medians of all cases instead.
     """
@@ -33,13 +33,8 @@ def tables(report: Report) -> list[Table]:
     found = []
     for lines in _headline_groups(report):
         title = f"{report.headline}: {pair_name(report, lines[0])}{_processes(lines)}"
-        found += [_speedups(rows, lines, title), _break_evens(report, lines)]
+        found.append(_speedups(report, rows, lines, title))
     return found
-
-
-def break_even_tables(report: Report) -> list[Table]:
-    """Return the break-evens of each candidate that the verdict is about, one table each."""
-    return [_break_evens(report, lines) for lines in _headline_groups(report)]
 
 
 def pair_name(report: Report, line: BreakEven) -> str:
@@ -68,62 +63,45 @@ def _processes(lines: Sequence[BreakEven]) -> str:
     return "" if counts == {1} else f", {fmt.number_range(min(counts), max(counts))} processes"
 
 
-def _speedups(rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str) -> Table:
+def _speedups(
+    report: Report, rows: Mapping[CaseKey, CaseRow], lines: Sequence[BreakEven], title: str
+) -> Table:
     wanted = [row for line in lines for row in line.rows]
-    shown = [_speedup_row(rows, row) for row in wanted[:MAX_ROWS]]
-    if any(row[-1].endswith("*") for row in shown):
-        title = f"{title} (* disturbed, which may have changed the verdict)"
+    slow = {(line, batch) for line, one in report.better_baselines.items() for batch in one.batches}
+    shown = [
+        _speedup_row(rows, row, (row.candidate.line, row.batch_size) in slow) for row in wanted[:MAX_ROWS]
+    ]
     first = lines[0]
+    marks = {
+        DISTURBED: "disturbed, which may have changed the verdict",
+        SLOW: f"{first.baseline.device} is faster in another variant",
+    }
+    used = {mark for mark in marks for row in shown if mark in row[-1]}
+    legend = "; ".join(f"{mark} {text}" for mark, text in marks.items() if mark in used)
+    title = f"{title} ({legend})" if legend else title
     columns = ("model", "batch", first.baseline.device, first.candidate.device, "n", "speedup", "verdict")
     return Table(title, columns, tuple(shown), len(wanted) - len(shown))
 
 
-def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup) -> tuple[str, ...]:
+def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup, has_slow_base: bool) -> tuple[str, ...]:
     base, candidate = rows[row.baseline], rows[row.candidate]
     counts = dict.fromkeys((str(base.estimate.n), str(candidate.estimate.n)))
     return (
         row.model.label(),
-        str(row.batch_size),
+        fmt.batch_size(row.batch_size),
         time_text(base.estimate),
         time_text(candidate.estimate),
         "/".join(counts),
         speedup_text(row) or "unknown",
-        f"{row.verdict} *" if row.is_doubtful else str(row.verdict),
+        f"{row.verdict}{f' {DISTURBED}' if row.is_doubtful else ''}{f' {SLOW}' if has_slow_base else ''}",
     )
-
-
-def _break_evens(report: Report, lines: Sequence[BreakEven]) -> Table:
-    """Return the batch size from which each model's candidate wins, as measured and in other scenarios."""
-    changed = {(row.scenario, counterpart(row.line)): row.other for row in report.what_ifs}
-    here = {counterpart(line) for line in lines}
-    scenarios = list(dict.fromkeys(scenario for scenario, name in changed if name in here))
-    rows = []
-    for line in lines:
-        others = [changed.get((scenario, counterpart(line))) for scenario in scenarios]
-        cells = ["" if other is None else _wins_from(other) for other in others]
-        rows.append((report.names[line.model], _wins_from(line), _best(line), *cells))
-    names = (name.removeprefix("with the data ") for name in scenarios)
-    columns = ("model", "faster from batch", AT_BEST, *names)
-    return Table(f"break-even: {pair_name(report, lines[0])}", columns, tuple(rows))
-
-
-def _wins_from(line: BreakEven) -> str:
-    return line.crossing.describe_briefly(line.batches)
-
-
-def _best(line: BreakEven) -> str:
-    known = [row for row in line.rows if row.speedup is not None]
-    if not known:
-        return ""
-    row = max(known, key=lambda row: row.speedup or 0)
-    return f"{speedup_text(row)} at {row.batch_size}"
 
 
 def _medians(report: Report) -> Table:
     rows = tuple(
         (
             row.key.model.label(),
-            str(row.key.batch_size),
+            fmt.batch_size(row.key.batch_size),
             row.key.phase,
             row.key.device,
             time_text(row.estimate),

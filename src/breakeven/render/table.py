@@ -33,3 +33,9 @@ class Table:
         at = self.columns.index(column)
         rows = tuple((*row[:at], *row[at + 1 :]) for row in self.rows)
         return replace(self, columns=(*self.columns[:at], *self.columns[at + 1 :]), rows=rows)
+
+    def first(self, limit: int | None) -> Table:
+        """Return the table with at most this many rows, which counts those it leaves out; None for all."""
+        if limit is None or len(self.rows) <= limit:
+            return self
+        return replace(self, rows=self.rows[:limit], cut=self.cut + len(self.rows) - limit)

@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from breakeven import format as fmt
+from breakeven.phases import HEADLINE
+from breakeven.report.candidates import Candidate, candidates
+from breakeven.report.launches import launch_sentence, launch_texts, varying_launches
+from breakeven.report.notes import (
+    UNSTEADY,
+    about_phase,
+    candidate_notes,
+    nothing_compared,
+    only_phase,
+    refused_text,
+)
+from breakeven.report.processes import (
+    interrupted_sentences,
+    interrupted_text,
+    one_process_sentences,
+    one_process_text,
+)
+from breakeven.report.processes_needed import needed_sentence
+from breakeven.report.speedup import devices_of
+from breakeven.report.text import headline_lines
+from breakeven.report.trust import distrust, disturbances, disturbed_sentence, evidence_of
+from breakeven.report.wins import extremes, summaries, with_place
+from breakeven.runs.canary import moves
+
+if TYPE_CHECKING:
+    from breakeven.report.report import Report
 
 MAX_LINES = 2
 MAX_CHARACTERS = 220
@@ -13,7 +44,8 @@ class Trust(StrEnum):
     """How far the answer can be trusted.
 
     - FIT: nothing speaks against it
-    - LIMITED: one process, an interrupted run, or some disturbed cells; the answer mentions it
+    - LIMITED: one process, an interrupted run, some disturbed cells, a comparison that was forced or refused,
+      or none at all; the answer mentions it
     - UNFIT: the machine was disturbed, so that the answer is that there is none
     """
 
@@ -34,3 +66,114 @@ class Answer:
     def text(self) -> str:
         """The lines as one text."""
         return "\n".join(self.lines)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A sentence of one of the two lines, in several forms from the longest to the shortest.
+
+    A form that is empty leaves the sentence out. The `extended` form is for space that all others leave.
+    """
+
+    line: int
+    forms: tuple[str, ...]
+    extended: str = ""
+
+
+def answer(report: Report) -> Answer:
+    """Return the answer of a report."""
+    timed = devices_of([row.estimate for row in report.rows])
+    disturbed = disturbances(report.runs, report.headline or HEADLINE) if report.rows else []
+    if disturbed:
+        return Answer(
+            compose([Choice(0, (distrust(disturbed, report.runs),))]),
+            Trust.UNFIT,
+            tuple(evidence_of(disturbed)),
+        )
+    if report.refused:
+        text, notes = refused_text(report.comparability.reasons)
+        return Answer(compose([Choice(0, (text,))]), Trust.LIMITED, tuple(notes))
+    caveats = list(_caveats(report))
+    if report.headline is None:
+        ended = Counter(outcome.outcome for outcome in report.outcomes)
+        text = nothing_compared(timed, ended)
+        return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, [])))
+    found = candidates(report.machines, report.break_evens, report.headline, timed)
+    forced = "NOT COMPARABLE, forced: " if report.forced else ""
+    summary = tuple(f"{forced}{form}" for form in summaries(found, report.names))
+    phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
+    details = [Choice(1, (*form, "")) for form in _launches(report, found)]
+    extended = ""
+    if len(found) == 1:
+        details += [Choice(0, (text, "")) for text in extremes(found[0], report.names)]
+        extended = with_place(summary[0], found[0], report.names)
+    lines = compose([Choice(0, summary, extended), *phase, *caveats, *details])
+    trust = Trust.LIMITED if caveats or report.forced else Trust.FIT
+    return Answer(lines, trust, tuple(_notes(report, found)))
+
+
+def compose(sentences: Sequence[Choice]) -> tuple[str, ...]:
+    """Return the lines: of each sentence, in their order, the longest form for which there is space.
+
+    >>> compose([Choice(0, ("It wins.",)), Choice(1, ("b" * 300, "Short.")), Choice(0, ("84x.", ""))])
+    ('It wins. 84x.', 'Short.')
+    """
+    chosen = [replace(sentence, forms=sentence.forms[-1:]) for sentence in sentences]
+    over = _length(chosen) - MAX_CHARACTERS
+    if over > 0:
+        first = chosen[0].forms[0]
+        chosen[0] = replace(chosen[0], forms=(fmt.one_line(first, len(first) - over),))
+    longer = [(i, one.forms) for i, one in enumerate(sentences)]
+    longer += [(i, (one.extended,)) for i, one in enumerate(sentences) if one.extended]
+    for i, forms in longer:
+        tries = ([*chosen[:i], replace(chosen[i], forms=(form,)), *chosen[i + 1 :]] for form in forms)
+        chosen = next((tried for tried in tries if _length(tried) <= MAX_CHARACTERS), chosen)
+    return _lines(chosen)
+
+
+def _lines(chosen: Sequence[Choice]) -> tuple[str, ...]:
+    lines = [[one.forms[0] for one in chosen if one.line == number] for number in range(MAX_LINES)]
+    return tuple(filter(None, (" ".join(filter(None, of)) for of in lines)))
+
+
+def _length(chosen: Sequence[Choice]) -> int:
+    return len("\n".join(_lines(chosen)))
+
+
+def _caveats(report: Report) -> Iterator[Choice]:
+    """Yield what limits the trust in the answer."""
+    cases = [row.estimate for row in report.rows]
+    headline = [row for row in report.speedups if row.phase == report.headline]
+    texts = [
+        interrupted_text(report.runs),
+        one_process_text(report.machines, cases, report.widened) if headline else None,
+        disturbed_sentence(headline),
+    ]
+    yield from (Choice(1, (text,)) for text in texts if text is not None)
+
+
+def _launches(report: Report, found: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
+    for one in found:
+        texts = launch_texts(one, report.bottlenecks, report.variants, report.names)
+        if texts:
+            yield tuple(texts)
+            return
+
+
+def _notes(report: Report, found: Sequence[Candidate]) -> Iterator[str]:
+    cases = [row.estimate for row in report.rows]
+    if len(found) > 1:
+        yield from (summaries([one], report.names)[0] for one in found)
+    for one in found:
+        yield from candidate_notes(one, report.paybacks, report.names)
+    if report.headline is not None:
+        yield about_phase(report.headline, report.speedups)
+    yield from interrupted_sentences(report.runs)
+    yield from one_process_sentences(report.machines, cases, report.widened)
+    lines = headline_lines(report.machines, report.break_evens, report.headline)
+    needed = needed_sentence(report.processes_needed, lines)
+    yield from filter(None, [needed])
+    for varying in varying_launches(cases, report.variants):
+        yield launch_sentence(varying, report.machines, report.names)
+    if report.speedups and any(moves(run.state) for run in report.runs):
+        yield UNSTEADY

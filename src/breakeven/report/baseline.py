@@ -22,7 +22,7 @@ class Baseline:
 def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, Iterable[str]]) -> Baseline:
     """Return the baseline that `text` names: ``DEVICE`` or ``MACHINE/DEVICE``.
 
-    MACHINE is a machine's label or class id, or a part of one of them that is unique.
+    MACHINE is a machine's label, class id or hardware, or a part of one of them that is unique.
 
     Args:
         text: the user's text.
@@ -40,7 +40,7 @@ def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, 
             raise UsageError(f"--baseline {shown}: no such device in these runs; present: {here}")
         return Baseline(text)
     name, _, device = text.rpartition("/")
-    machine = _find_machine(name, machines, text)
+    machine = find_machine(name, machines, f"--baseline {one_line(text, 80)!r}")
     present = sorted(devices.get(machine.class_id, ()), key=device_order)
     if device not in present:
         raise UsageError(
@@ -50,15 +50,22 @@ def find_baseline(text: str, machines: Sequence[Machine], devices: Mapping[str, 
     return Baseline(device, machine.class_id)
 
 
-def _find_machine(name: str, machines: Sequence[Machine], text: str) -> Machine:
-    exact = [machine for machine in machines if name in (machine.label, machine.class_id)]
-    parts = [m for m in machines if name.casefold() in m.label.casefold() or m.class_id.startswith(name)]
+def find_machine(name: str, machines: Sequence[Machine], option: str) -> Machine:
+    """Return the machine of that label, class id or hardware, or of which one has this unique part.
+
+    Raises:
+        UsageError: no machine or several match; `option`, with its value, begins the message.
+    """
+    exact = [machine for machine in machines if name in (machine.label, machine.class_id, machine.hardware)]
+    parts = [
+        machine
+        for machine in machines
+        if machine.class_id.startswith(name)
+        or any(name.casefold() in text.casefold() for text in (machine.label, machine.hardware))
+    ]
     found = exact or (parts if name else [])
     if len(found) == 1:
         return found[0]
     problem = "several machines match" if found else "no such machine"
     labels = "; ".join(f"{machine.label} (class {machine.class_id})" for machine in found or machines)
-    raise UsageError(
-        f"--baseline {one_line(text, 80)!r}: {problem}; give a label or a class id of: "
-        f"{one_line(labels, 400)}"
-    )
+    raise UsageError(f"{option}: {problem}; give a label or a class id of: {one_line(labels, 400)}")

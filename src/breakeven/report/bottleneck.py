@@ -20,8 +20,6 @@ from breakeven.phases import HEADLINE
 from breakeven.report.bound import Bound, Spread, Step, bounds_along
 from breakeven.report.estimates import Estimate
 from breakeven.report.ratios import Ratio, ratios
-from breakeven.report.speedup import DeviceVerdict
-from breakeven.report.variants import Variant
 from breakeven.runs.schema import CaseFacts
 
 FLAT = 1.10
@@ -78,21 +76,6 @@ class Bottleneck:
                 start = i + 1
 
 
-@dataclass(frozen=True)
-class LaunchBound:
-    """A model whose steps are bound by launches at batch sizes `low` to `high`, and what was shown to help.
-
-    `remedy` is the fastest variant at one of these batch sizes that was compiled or captured as a CUDA graph,
-    in the same precision; of variants that may be equally fast, the one with the fewest changes. None if no
-    such variant was faster.
-    """
-
-    line: Line
-    low: int
-    high: int
-    remedy: Variant | None
-
-
 def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
     """Return what bounds each model on each accelerator, in the order of `cases`, batch sizes ascending."""
     lines = grouped(
@@ -108,35 +91,6 @@ def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
         if flat_to is not None or grows or any(cell.kind is not Bound.UNMEASURED for cell in cells):
             found.append(Bottleneck(line, cells, flat_to, grows))
     return found
-
-
-def launch_bound(found: Iterable[Bottleneck], ways: Iterable[Variant]) -> list[LaunchBound]:
-    """Return the models that launches bound on some accelerator, in the order of `found`."""
-    helping = grouped(
-        (way.row.baseline.line, way)
-        for way in ways
-        if way.row.verdict is DeviceVerdict.FASTER and way.has_one_time_cost and not way.is_less_precise
-    )
-    return [
-        LaunchBound(row.line, low, high, _remedy(helping.get(row.line, ()), low, high))
-        for row in found
-        for kind, low, high in row.stretches()
-        if kind is Bound.LAUNCH
-    ]
-
-
-def _remedy(ways: Iterable[Variant], low: int, high: int) -> Variant | None:
-    within = [way for way in ways if low <= way.row.batch_size <= high]
-    if not within:
-        return None
-    best = max(within, key=_speedup_of)
-    rivals = [way for way in within if way.row.batch_size == best.row.batch_size]
-    equal = [way for way in rivals if (way.row.high or 0.0) >= _speedup_of(best)]
-    return min(equal, key=lambda way: (len(way.change), -_speedup_of(way)))
-
-
-def _speedup_of(way: Variant) -> float:
-    return way.row.speedup or 0.0
 
 
 def _cells(cases: Sequence[Estimate]) -> tuple[BoundCell, ...]:

@@ -78,7 +78,7 @@ def comparability(
     # Red comes first: the order of the checks is that of their weight.
     red = [Reason(ComparabilityLevel.RED, text) for text in (*_modes(machines), *_models(runs))]
     doubts = (
-        *moved,
+        *_moved(list(moved)),
         *_versions(machines),
         *_unknown(machines),
         *_waiting(machines, cases),
@@ -113,6 +113,12 @@ def _models(runs: Sequence[Run]) -> Iterator[str]:
             )
 
 
+def _moved(moved: Sequence[str]) -> Iterator[str]:
+    """Yield the first change of a run, and how many more there are."""
+    for text in moved[:1]:
+        yield text if len(moved) == 1 else f"{text} ({plural(len(moved) - 1, 'more change')} of this kind)"
+
+
 def _versions(machines: Sequence[Machine]) -> Iterator[str]:
     for name in SHOULD_AGREE:
         values = _values(machines, name)
@@ -142,8 +148,8 @@ def _waiting(machines: Sequence[Machine], cases: Sequence[Estimate]) -> Iterator
     )
     if len(places) > 1:
         yield (
-            f"{HEADLINE} waited for the device after each step on {joined(places[True])}, as breakeven 0.1 "
-            f"timed it, and not on {joined(places[False])}; measure all of it with one version of breakeven"
+            f"{HEADLINE} waited for the device after each training step on {joined(places[True])}, as "
+            f"breakeven 0.1 timed it, and not on {joined(places[False])}; measure all of it with one version"
         )
 
 

@@ -1,8 +1,7 @@
-"""The details of a report in sentences: what would change the verdict, what bounds a step, what pays."""
+"""The details of a report in sentences: what bounds a step, what waiting costs, what pays."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -10,53 +9,14 @@ from statistics import median
 from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu
-from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.report.bottleneck import Bottleneck
 from breakeven.report.bound import Bound
-from breakeven.report.break_even import BreakEven
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.report.text import DisplayNames, ModelNames, headline_devices, steps_to_pay_back
+from breakeven.report.text import DisplayNames, ModelNames, steps_to_pay_back
 from breakeven.report.variants import Variant
 from breakeven.report.waiting import WaitingCost
-from breakeven.report.what_if import WhatIf
 from breakeven.runs.machine import Machine
-from breakeven.stats.crossing import CrossingStatus as Status
-
-
-def what_if_sentences(
-    what_ifs: Sequence[WhatIf], lines: Sequence[BreakEven], machines: Sequence[Machine], models: ModelNames
-) -> list[str]:
-    """Return a sentence for each scenario of each candidate that the verdict is about.
-
-    Args:
-        what_ifs: as `breakeven.report.what_if.what_ifs` returns them.
-        lines: all break-evens of the report.
-        machines: in the order of the report.
-        models: the names of all models.
-    """
-    groups = grouped(
-        ((row.line.candidate.machine, row.line.candidate.device, row.scenario), row) for row in what_ifs
-    )
-    places = [
-        (machine, device)
-        for machine in machines
-        for device in headline_devices([row for row in lines if row.candidate.machine == machine.class_id])
-    ]
-    found, unmoved = [], dict[str, None]()
-    for machine, device in places:
-        where = f"{one_line(device, 40)} on {machine.label}: " if len(places) > 1 else ""
-        for (class_id, name, scenario), group in groups.items():
-            if (class_id, name) != (machine.class_id, device):
-                continue
-            if where and not any(map(_moves, group)):
-                unmoved[scenario] = None
-                continue
-            sentence = _what_if(group, models)
-            found.append(f"{where}{sentence if where else fmt.capital(sentence)}.")
-    if unmoved:  # once for all: on many machines these would hide what does change
-        found.append(f"No other break-even is shown to move {', '.join(unmoved)}.")
-    return found
 
 
 def bottleneck_sentences(
@@ -65,7 +25,7 @@ def bottleneck_sentences(
     """Return a sentence for each kind of bound on each accelerator: where it applies, and what helps."""
     names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     places = grouped(
-        (row.place, (kind, f"{models[row.line.model]}, batch {low if low == high else f'{low} to {high}'}"))
+        (row.place, (kind, f"{models[row.line.model]}, batch {_batches(low, high)}"))
         for row in found
         for kind, low, high in row.stretches()
     )
@@ -76,6 +36,10 @@ def bottleneck_sentences(
         for kind in Bound
         if kind in kinds and kind.advice
     ]
+
+
+def _batches(low: int, high: int) -> str:
+    return fmt.batch_size(low) if low == high else f"{fmt.batch_size(low)} to {fmt.batch_size(high)}"
 
 
 def waiting_sentences(
@@ -108,9 +72,9 @@ def _waiting_of_all(pairs: Iterable[tuple[Model, WaitingCost]], models: ModelNam
 
 def _waiting(rows: Sequence[WaitingCost], models: ModelNames) -> str:
     row = max(rows, key=lambda row: row.ratio.ratio or 0.0)
-    ratio = f"{fmt.ratio(row.ratio.ratio)} {fmt.ratio_between(row.ratio.low, row.ratio.high)}".strip()
+    ratio = fmt.ratio_with_interval(row.ratio.ratio, row.ratio.low, row.ratio.high)
     most = " at most" if len(rows) > 1 else ""
-    return f"{ratio} as long{most} ({models[row.key.model]}, batch {row.key.batch_size})"
+    return f"{ratio} as long{most} ({models[row.key.model]}, batch {fmt.batch_size(row.key.batch_size)})"
 
 
 def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:
@@ -134,7 +98,7 @@ def reach(row: Bottleneck) -> str:
     >>> cells = tuple(BoundCell(batch, kind, 1.0, None, None, None, CaseFacts()) for batch, kind in kinds)
     >>> line = Line(Model("mlp"), "train", "cuda")
     >>> reach(Bottleneck(line, cells, 64, True))
-    'launch-bound up to batch 64, mixed at 512, compute-bound at 4096'
+    'launch-bound up to batch 64, mixed at 512, compute-bound at 4,096'
     >>> reach(Bottleneck(line, cells[:2], 64, False))
     'launch-bound at every measured batch size (1 to 64)'
     """
@@ -144,15 +108,16 @@ def reach(row: Bottleneck) -> str:
         if kind is Bound.UNMEASURED:
             return str(kind)
         if smallest == largest:
-            return f"{kind} at batch {largest}, the only one measured"
-        return f"{kind} at every measured batch size ({smallest} to {largest})"
+            return f"{kind} at batch {fmt.batch_size(largest)}, the only one measured"
+        return f"{kind} at every measured batch size ({_batches(smallest, largest)})"
     first, *middle, last = stretches
     between = [
-        f"{kind} at {low}" if low == high else f"{kind} from {low} to {high}" for kind, low, high in middle
+        f"{kind} {'at' if low == high else 'from'} {_batches(low, high)}" for kind, low, high in middle
     ]
     begin = "at" if first[1] == first[2] else "up to"
     end = "at" if last[1] == last[2] else "from"
-    return ", ".join([f"{first[0]} {begin} batch {first[2]}", *between, f"{last[0]} {end} {last[1]}"])
+    first_text = f"{first[0]} {begin} batch {fmt.batch_size(first[2])}"
+    return ", ".join([first_text, *between, f"{last[0]} {end} {fmt.batch_size(last[1])}"])
 
 
 def flat(row: Bottleneck) -> str:
@@ -170,10 +135,11 @@ def flat(row: Bottleneck) -> str:
     if len(row.cells) == 1:
         return "one batch size only"
     if row.flat_to is None:
-        return f"grows from {row.batches[0]} on" if row.grows else "undecided"
+        return f"grows from {fmt.batch_size(row.batches[0])} on" if row.grows else "undecided"
+    flat_to = fmt.batch_size(row.flat_to)
     if row.flat_to == row.batches[-1]:
-        return f"{row.flat_to}, the largest"
-    return f"{row.flat_to}" if row.grows else f"{row.flat_to}, undecided above"
+        return f"{flat_to}, the largest"
+    return flat_to if row.grows else f"{flat_to}, undecided above"
 
 
 def once(variant: Variant) -> str:
@@ -182,47 +148,12 @@ def once(variant: Variant) -> str:
     return ", ".join(f"{name} {fmt.seconds(cost)}" for name, cost in costs if cost is not None)
 
 
-def _what_if(group: Sequence[WhatIf], models: ModelNames) -> str:
-    scenario = group[0].scenario
-    moved = [row for row in group if _moves(row)]
-    if not moved:
-        where = f" ({group[0].other.describe()})" if len(group) == 1 else f" for any of {len(group)} models"
-        return f"{scenario}, the break-even is not shown to move{where}"
-    farthest = max(moved, key=lambda row: abs(_position(row.line) - _position(row.other)))
-    text = (
-        f"{scenario}, {farthest.other.describe()} instead of {farthest.line.describe().removeprefix('from ')}"
-    )
-    if len(group) == 1:
-        return text
-    verb = "changes" if len(moved) == 1 else "change"
-    return f"{text} for {models[farthest.line.model]}; {len(moved)} of {len(group)} models {verb}"
-
-
-def _moves(row: WhatIf) -> bool:
-    """Return whether the two break-evens are shown to differ: another status, or intervals apart."""
-    one, other = row.line.crossing, row.other.crossing
-    if Status.UNDECIDED in (one.status, other.status):
-        return False
-    if one.status is not Status.CROSSES or other.status is not Status.CROSSES:
-        same = {one.status, other.status} == {Status.NEVER, Status.BEYOND_RANGE}
-        return one.status is not other.status and not same
-    return (one.high or math.inf) < (other.low or 0) or (other.high or math.inf) < (one.low or 0)
-
-
-def _position(line: BreakEven) -> float:
-    """Return a break-even in powers of two; another status is farther away than any batch size."""
-    found = line.crossing
-    if found.status is Status.CROSSES and found.batch_size is not None:
-        return math.log2(found.batch_size)
-    return -1000.0 if found.status is Status.ALWAYS else 1000.0
-
-
 def _variant(rows: Sequence[Variant]) -> str:
     counts = Counter(variant.row.verdict for variant in rows)
     cells = fmt.plural(len(rows), "cell")
     best = _best(rows)
-    ratio = f"{fmt.ratio(best.row.speedup)} {fmt.ratio_between(best.row.low, best.row.high)}".strip()
-    place = f"({best.sizes.label()}, batch {best.row.batch_size})"
+    ratio = fmt.ratio_with_interval(best.row.speedup, best.row.low, best.row.high)
+    place = f"({best.sizes.label()}, batch {fmt.batch_size(best.row.batch_size)})"
     if len(rows) == 1:
         return f"is {best.row.verdict}, {ratio} {place}"
     if not counts[DeviceVerdict.FASTER]:

@@ -25,6 +25,7 @@ from breakeven.phases import HEADLINE
 from breakeven.report.bound import Bound, Spread, Step, bounds_along
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import (
+    MAX_LOG_WIDTH,
     MIN_ROUNDS,
     RESAMPLES,
     median_interval,
@@ -266,10 +267,12 @@ def _over_rounds(case: Estimate, times_s: Array, floor_sd: float) -> Estimate:
     draws = resampled_medians(times_s, rng)
     if floor_sd:
         draws = draws * np.exp(floor_sd * rng.standard_normal(len(draws)))
+    low_s, high_s = (_beyond(end_s, case.median_s, floor_sd) for end_s in (interval.low, interval.high))
+    known = not low_s or not high_s or math.log(high_s / low_s) <= MAX_LOG_WIDTH
     return replace(
         case,
-        low_s=_beyond(interval.low, case.median_s, floor_sd),
-        high_s=_beyond(interval.high, case.median_s, floor_sd),
+        low_s=low_s if known else None,
+        high_s=high_s if known else None,
         draws=draws,
         rounds_half_width=interval.half_width or 0.0,
     )

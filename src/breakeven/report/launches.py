@@ -1,4 +1,4 @@
-"""Machines on which the launches of an accelerator take another time in every process.
+"""Where launches bound a training step: what helps, and the machines on which they vary between processes.
 
 The host queues the work of a small step for longer than the device computes, so its time is that of the host,
 which on some machines (virtual ones with noisy neighbors) varies by a quarter from process to process.
@@ -15,7 +15,9 @@ import numpy as np
 from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
+from breakeven.report.bottleneck import Bottleneck
 from breakeven.report.bound import Bound
+from breakeven.report.candidates import Candidate
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import DisplayNames, ModelNames, time_text
@@ -82,6 +84,57 @@ def launch_sentence(found: VaryingLaunches, machines: Iterable[Machine], models:
     elif found.device.startswith("cuda"):
         helps += ", and so do CUDA graphs"
     return (
-        f"Launch-bound steps on {names.device(found.device, found.machine)} vary by "
+        f"Launch-bound training steps on {names.device(found.device, found.machine)} vary by "
         f"{fmt.percent(found.launch)} from process to process{other}: {helps}."
     )
+
+
+def launch_texts(
+    one: Candidate, bounds: Iterable[Bottleneck], ways: Iterable[Variant], models: ModelNames
+) -> list[str]:
+    """Return for the answer that launches bound a candidate, and what helps, the longest form first.
+
+    They do if they bound most of its headline cells, or those beside the break-even of its only model.
+    """
+    lines = {line.candidate: line for line in one.lines}
+    kinds = {
+        (row.line, cell.batch_size): cell.kind for row in bounds if row.line in lines for cell in row.cells
+    }
+    bound = {cell for cell, kind in kinds.items() if kind is Bound.LAUNCH}
+    near = [(line.candidate, batch) for line in one.lines for batch in line.crossing.bracket]
+    if 2 * len(bound) <= len(kinds) and not (len(lines) == 1 and bound.intersection(near)):
+        return []
+    text = f"Launches bound {one.name}"
+    helps = [
+        way
+        for way in ways
+        if way.place == (one.device, one.machine)
+        and way.row.verdict is DeviceVerdict.FASTER
+        and (way.row.baseline.line, way.row.batch_size) in bound
+        and (_recorded(way) or _compiled(way))
+    ]
+    if not helps:
+        advice = "CUDA graphs or torch.compile" if one.device.startswith("cuda") else "torch.compile"
+        return [f"{text}: {advice} may help.", f"{text}."]
+    # The simplest of them: a second change on top of the first adds little.
+    best = max(helps, key=lambda way: (-len(way.change), way.row.speedup or 0.0))
+    made = " and ".join(filter(None, (_compiled(best), _recorded(best))))
+    ratio = fmt.ratio(best.row.speedup)
+    faster = f"{made}, the same training step takes {fmt.seconds(best.variant_s)}, {ratio} faster"
+    where = f"batch {fmt.batch_size(best.row.batch_size)}"
+    if len(lines) > 1:
+        where = f"{models[best.row.baseline.model]}, {where}"
+    return [
+        f"{text}: {faster} ({where}).",
+        f"{text}: {faster}.",
+        f"{text}; {made}: {ratio} faster.",
+        f"{text}.",
+    ]
+
+
+def _recorded(way: Variant) -> str:
+    return "" if way.capture_s is None else "recorded as a CUDA graph"
+
+
+def _compiled(way: Variant) -> str:
+    return "" if way.compile_s is None else "compiled"

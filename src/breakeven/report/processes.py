@@ -10,29 +10,44 @@ from breakeven.report.estimates import Estimate
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 
-_MAY_DIFFER = "another run may differ (--breakeven-processes=5 shows by how much)"
+ONE_PROCESS = "one process: another run may differ"
+_SHOWS = "--breakeven-processes=5 shows by how much"
 _WIDENED = "the intervals are widened by the noise floor that `breakeven calibrate` stored"
 
 
-def one_process_sentence(
+def one_process_text(
     machines: Sequence[Machine], cases: Iterable[Estimate], widened: Collection[str]
 ) -> str | None:
-    """Return on which machines every case rests on one process, None if there are none.
+    """Return for the answer that all of a machine's cases rest on one process, whose noise nobody knows.
 
     Args:
         machines: in the order of the report.
         cases: all estimates.
         widened: class ids of the machines whose noise floor widened their intervals.
     """
+    alone = [machine for machine in _alone(machines, cases) if machine.class_id not in widened]
+    where = "" if len(alone) == len(machines) else f" ({_labels(alone)})"
+    return f"Only {ONE_PROCESS}{where}." if alone else None
+
+
+def one_process_sentences(
+    machines: Sequence[Machine], cases: Iterable[Estimate], widened: Collection[str]
+) -> Iterator[str]:
+    """Yield what helps against one process, and where a noise floor did. The arguments are the same."""
+    groups = grouped((machine.class_id in widened, machine) for machine in _alone(machines, cases))
+    for is_widened, alone in groups.items():
+        where = "" if len(alone) == len(machines) else f" on {fmt.listed([one.label for one in alone])}"
+        yield f"One process{where}: {_WIDENED if is_widened else _SHOWS}."
+
+
+def _alone(machines: Sequence[Machine], cases: Iterable[Estimate]) -> list[Machine]:
+    """Return the machines on which every case rests on one process."""
     counts = grouped((case.key.machine, case.processes) for case in cases)
-    alone = [machine for machine in machines if set(counts.get(machine.class_id, ())) == {1}]
-    groups = grouped((machine.class_id in widened, machine.label) for machine in alone)
-    sentences = [
-        f"One process{'' if len(labels) == len(machines) else f' on {fmt.listed(labels)}'}: "
-        f"{_WIDENED if is_widened else _MAY_DIFFER}."
-        for is_widened, labels in groups.items()
-    ]
-    return " ".join(sentences) or None
+    return [machine for machine in machines if set(counts.get(machine.class_id, ())) == {1}]
+
+
+def _labels(machines: Sequence[Machine]) -> str:
+    return fmt.joined([fmt.shortened(machine.label, 30) for machine in machines], 1)
 
 
 def interval_scope(cases: Iterable[Estimate]) -> str:
@@ -54,6 +69,19 @@ def phase_sentences(machines: Sequence[Machine], cases: Iterable[Estimate]) -> I
             if number < total:
                 verb = "was" if len(names) == 1 else "were"
                 yield f"{fmt.listed(names)} {verb} timed in {number} of the {total} processes{where}"
+
+
+def interrupted_text(runs: Sequence[Run]) -> str | None:
+    """Return for the answer how many of the runs did not reach their end, None where all did."""
+    count = sum(not run.is_complete for run in runs)
+    if not count:
+        return None
+    verb = "was" if count == 1 else "were"
+    return (
+        f"The run {verb} interrupted."
+        if len(runs) == 1
+        else f"{count} of {len(runs)} runs {verb} interrupted."
+    )
 
 
 def interrupted_sentences(runs: Iterable[Run]) -> Iterator[str]:

@@ -72,7 +72,7 @@ def needed_sentence(needed: ProcessesNeeded | None, lines: Sequence[BreakEven]) 
     if needed.open == 1:
         decided = f"the open {noun}"
     elif needed.decides == needed.open:
-        decided = f"all {needed.open} open {noun}s"
+        decided = f"{'both' if needed.open == 2 else f'all {needed.open}'} open {noun}s"
     else:
         decided = f"{needed.decides} of the {needed.open} open {noun}s"
     return f"A run with --breakeven-processes={needed.processes} would decide {decided}."

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from breakeven.case import CaseKey, Model, Outcome
+from breakeven.case import CaseKey, Line, Model, Outcome
 from breakeven.flags import Flag
-from breakeven.report.answer import Answer, Trust
+from breakeven.report.answer import Answer, answer
 from breakeven.report.baseline import find_baseline
+from breakeven.report.best_against_best import BetterBaseline, better_baselines, fastest_lines
 from breakeven.report.bottleneck import Bottleneck, bottlenecks
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.case_rows import CaseRow, row_order
+from breakeven.report.changes import ChangeRow, changes
+from breakeven.report.chart import Chart, chart
 from breakeven.report.comparability import Comparability, ComparabilityLevel, comparability
 from breakeven.report.details import (
     bottleneck_sentences,
     variant_sentences,
     waiting_sentences,
-    what_if_sentences,
 )
 from breakeven.report.estimates import estimates
-from breakeven.report.launches import launch_sentence, varying_launches
+from breakeven.report.money import InDollars, Money, Worth, at_worth, find_prices, in_dollars, unpriced
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
-from breakeven.report.processes import interrupted_sentences, interval_scope, one_process_sentence
-from breakeven.report.processes_needed import ProcessesNeeded, needed_for, needed_sentence
+from breakeven.report.processes import interval_scope
+from breakeven.report.processes_needed import ProcessesNeeded, needed_for
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.sustained import sustained_sentences
-from breakeven.report.text import (
-    Conclusion,
-    conclusions,
-    distrust,
-    headline_lines,
-    headline_phase,
-    model_names,
-    refusal,
-)
+from breakeven.report.text import headline_lines, headline_phase, model_names
+from breakeven.report.variant_timings import VariantTimings
 from breakeven.report.variants import Variant, variants
 from breakeven.report.waiting import waiting_costs
 from breakeven.report.warnings import (
-    disturbed_sentence,
     pairing_warnings,
     uncounted_warnings,
     waiting_warnings,
     warnings_of,
 )
-from breakeven.report.what_if import WhatIf, what_ifs
+from breakeven.report.what_if import WhatIf, counterparts, what_ifs
 from breakeven.runs.look import busy_lines
 from breakeven.runs.machine import Machine
 from breakeven.runs.reader import Runs
@@ -58,7 +51,7 @@ from breakeven.runs.schema import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-UNSTEADY = "Treat these numbers with care: the machine changed while they were measured."
+NO_MONEY = Money()
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,11 @@ class Report:
     `headline` is the phase of the verdict, None if nothing was compared. `processes_needed` would decide what
     the verdict leaves open, None where that is nothing. `names` has the name of each model,
     also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
-    not forced, there are no speedups. `left_out` has the reason for each file that was not read.
+    not forced, there are no speedups. `changes` are the what-ifs as texts. `better_baselines` are the lines
+    of the headline whose baseline is faster in another variant, by their candidate. `in_dollars` is None
+    without prices, `worth` without another threshold. `left_out` has the reason for each file that was
+    not read. `widened` has the class ids of the machines whose noise floor widened the intervals of one
+    process.
     """
 
     runs: tuple[Run, ...]
@@ -78,6 +75,10 @@ class Report:
     speedups: tuple[Speedup, ...]
     break_evens: tuple[BreakEven, ...]
     what_ifs: tuple[WhatIf, ...]
+    changes: tuple[ChangeRow, ...]
+    better_baselines: Mapping[Line, BetterBaseline]
+    in_dollars: InDollars | None
+    worth: Worth | None
     paybacks: tuple[Payback, ...]
     bottlenecks: tuple[Bottleneck, ...]
     variants: tuple[Variant, ...]
@@ -88,14 +89,18 @@ class Report:
     headline: str | None
     processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
-    answer: Answer
-    conclusions: tuple[Conclusion, ...]
-    what_if_sentences: tuple[str, ...]
+    chart: Chart
     bottleneck_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
     sustained_sentences: tuple[str, ...]
     warnings: tuple[str, ...]
     left_out: tuple[str, ...]
+    widened: frozenset[str] = frozenset()
+
+    @cached_property
+    def answer(self) -> Answer:
+        """What a person would say after reading the report."""
+        return answer(self)
 
     @property
     def verdict(self) -> str:
@@ -135,6 +140,7 @@ def analyze(
     *,
     force: bool = False,
     floor_sd: Mapping[CaseKey, float] = MappingProxyType({}),
+    money: Money = NO_MONEY,
 ) -> Report:
     """Return the report on `runs`, each machine class compared with its own baseline unless one is named.
 
@@ -144,9 +150,10 @@ def analyze(
         force: compute ratios although the comparison is red.
         floor_sd: the standard deviation of a case's log median from process to process, where a noise
             floor of the machine records it; it widens the intervals of one process.
+        money: the prices of devices, and how many times faster is worth it.
 
     Raises:
-        UsageError: `baseline` was not measured.
+        UsageError: `baseline` or a device with a price was not measured.
     """
     unordered = estimates(runs.runs, floor_sd)
     cases = sorted(unordered, key=row_order)
@@ -166,29 +173,24 @@ def analyze(
     paid_back = paybacks(cases, compared, runs.runs)
     bounds = bottlenecks(cases)
     ways = [] if refused else variants(cases, [case.key.model for case in unordered])
-    changed = what_ifs(cases, lines, outcomes, asked)
     ended = [outcome.key.model for outcome in outcomes if outcome.key is not None]
     names = model_names([*(case.key.model for case in cases), *ended])
     headline = headline_phase(compared)
     main = headline_lines(runs.machines, lines, headline)
+    prices = find_prices(money.prices, runs.machines, devices)
+    dollars = in_dollars(prices, cases, lines, outcomes) if money.prices else None
+    worth = at_worth(money.worth, cases, lines, outcomes) if money.worth is not None else None
+    ways_timed = VariantTimings.of(runs.runs, unordered, headline, floor_sd)
+    better = better_baselines(ways_timed, runs.runs, main)
+    marks = {candidate: (one.text, one.brief) for candidate, one in better.items()}
+    changed = [
+        *fastest_lines(ways_timed, runs.runs, main, outcomes),
+        *what_ifs(cases, main, lines, marks, outcomes, asked),
+        *(counterparts(dollars.text, main, dollars.break_evens) if dollars else ()),
+        *(counterparts(worth.text, main, worth.break_evens) if worth else ()),
+    ]
     needed = needed_for(main, cases)
-    widened = {key.machine for key, log_sd in floor_sd.items() if log_sd}
-    if refused:
-        found, unpaired = [refusal(comparable)], []
-    else:
-        outcome_counts = Counter(outcome.outcome for outcome in outcomes)
-        found = conclusions(runs.machines, compared, lines, paid_back, devices, outcome_counts, names)
-        caveats = [
-            *interrupted_sentences(runs.runs),
-            one_process_sentence(runs.machines, cases, widened),
-            needed_sentence(needed, main),
-            *(launch_sentence(one, runs.machines, names) for one in varying_launches(cases, ways)),
-            UNSTEADY if compared and runs.moved else None,
-            disturbed_sentence(compared),
-        ]
-        found = _with_caveats(found, list(filter(None, caveats)), forced)
-        found = [*(distrust(runs.runs) if compared else ()), *found]
-        unpaired = pairing_warnings(runs.machines, cases, against, outcomes)
+    unpaired = [] if refused else pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
     return Report(
         runs=runs.runs,
@@ -198,6 +200,10 @@ def analyze(
         speedups=tuple(compared),
         break_evens=tuple(lines),
         what_ifs=tuple(changed),
+        changes=tuple(changes(changed, main, names)),
+        better_baselines=better,
+        in_dollars=dollars,
+        worth=worth,
         paybacks=tuple(paid_back),
         bottlenecks=tuple(bounds),
         variants=tuple(ways),
@@ -208,9 +214,13 @@ def analyze(
         headline=headline,
         processes_needed=needed,
         names=names,
-        answer=Answer((found[0].headline,), Trust.FIT, tuple(text for one in found for text in one.details)),
-        conclusions=tuple(found),
-        what_if_sentences=tuple(what_if_sentences(changed, lines, runs.machines, names)),
+        chart=chart(
+            main,
+            outcomes,
+            {one.class_id: one.label for one in runs.machines},
+            names,
+            {candidate: one.brief for candidate, one in better.items()},
+        ),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),
             *waiting_sentences(waiting_costs(cases), runs.machines, names),
@@ -218,21 +228,15 @@ def analyze(
         variant_sentences=tuple(variant_sentences(ways, runs.machines)),
         sustained_sentences=tuple(sustained_sentences(cases, runs.machines, names)),
         warnings=(
-            *runs.warnings,
             *(line for run in runs.runs for line in busy_lines(run)),
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
+            *warnings_of(runs.machines, runs.runs, cases, lines, missed),
             *unpaired,
-            *warnings_of(runs.machines, cases, lines, missed),
             *waiting_warnings(runs.machines, runs.runs),
             *uncounted_warnings(runs.runs),
+            *(unpriced(prices, runs.machines, devices) if money.prices else ()),
+            *runs.warnings,
         ),
         left_out=runs.left_out,
+        widened=frozenset(key.machine for key, log_sd in floor_sd.items() if log_sd),
     )
-
-
-def _with_caveats(found: Sequence[Conclusion], caveats: Sequence[str], forced: bool) -> list[Conclusion]:
-    *others, last = found
-    found = [*others, replace(last, details=(*last.details, *caveats))]
-    if forced:
-        return [replace(one, headline=f"NOT COMPARABLE, forced: {one.headline}") for one in found]
-    return found

@@ -24,7 +24,7 @@ def sustained_sentences(
     names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     return [
         f"On {names.device(case.key.device, case.key.machine)}, {models[case.key.model]}, "
-        f"batch {case.key.batch_size}: {text}."
+        f"batch {fmt.batch_size(case.key.batch_size)}: {text}."
         for case in cases
         if (text := _text(case.facts))
     ]
@@ -36,7 +36,7 @@ def _text(facts: CaseFacts) -> str:
     >>> _text(CaseFacts(load_s=28, burst_s=1.21e-3, burst_high_s=1.22e-3, burst_low_s=1.2e-3,
     ... sustained_s=1.43e-3, sustained_low_s=1.42e-3, sustained_high_s=1.44e-3, burst_clock_mhz=1980,
     ... sustained_clock_mhz=1755))
-    'burst 1.21 ms, sustained 1.43 ms after 28 s: 18% slower, clocks 1980 -> 1755 MHz'
+    'burst 1.21 ms, sustained 1.43 ms after 28 s: 18% slower, clocks 1,980 -> 1,755 MHz'
     """
     if not facts.burst_s or not facts.sustained_s or not facts.load_s:
         return ""
@@ -45,7 +45,7 @@ def _text(facts: CaseFacts) -> str:
         f"{fmt.duration(facts.load_s)}: {_difference(facts, facts.sustained_s / facts.burst_s)}"
     )
     if facts.burst_clock_mhz and facts.sustained_clock_mhz:
-        text += f", clocks {facts.burst_clock_mhz:.0f} -> {facts.sustained_clock_mhz:.0f} MHz"
+        text += f", clocks {facts.burst_clock_mhz:,.0f} -> {facts.sustained_clock_mhz:,.0f} MHz"
     return text
 
 

@@ -78,14 +78,14 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     table = {case.key: case for case in cases}
     steps = [case for case in cases if case.key.phase == HEADLINE]
     timed = {case.key.model for case in steps}
-    plain_values = _plain_values([model for model in models if model in timed])
+    plain_of = plain_values([model for model in models if model in timed])
     pairs, ways = [], []
     for case in steps:
-        axes, plain = case.key.axes, plain_values[case.key.workload]
+        axes, plain = case.key.axes, plain_of[case.key.workload]
         change = Axes({name: value for name, value in axes.items() if name in plain and value != plain[name]})
         plain_axes = Axes({name: plain.get(name, value) for name, value in axes.items()})
         base = table.get(replace(case.key, cell=replace(case.key.cell, axes=plain_axes)))
-        if change and base is not None and _is_same_work(base, case):
+        if change and base is not None and is_same_work(base, case):
             pairs.append((base, case))
             ways.append((change, Model(case.key.workload, axes.without(plain))))
     return [
@@ -94,7 +94,8 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     ]
 
 
-def _plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
+def plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
+    """Return the plain value of each axis that distinguishes variants, by workload."""
     seen = grouped((model.workload, model.axes.items()) for model in models)
     return {
         workload: {
@@ -116,7 +117,8 @@ def _plain(values: Sequence[Any]) -> Any:
     return PLAIN_DTYPE if PLAIN_DTYPE in values else values[0]
 
 
-def _is_same_work(base: Estimate, case: Estimate) -> bool:
+def is_same_work(base: Estimate, case: Estimate) -> bool:
+    """Return whether two cases have the same parameters and FLOPs, as far as these are known."""
     pairs = ((base.facts.parameters, case.facts.parameters), (base.facts.flops, case.facts.flops))
     return all(one == other for one, other in pairs if one is not None and other is not None)
 

@@ -6,57 +6,55 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.device_names import is_cpu
-from breakeven.flags import UNKNOWN, Flag, find_flag
-from breakeven.format import joined, one_line, plural
+from breakeven.flags import UNKNOWN, Flag, disturbance, find_flag
+from breakeven.format import joined, one_line, plural, shortened
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, find_phase
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
 from breakeven.report.phase_sums import MAX_RESIDUAL, Residual
-from breakeven.report.speedup import Baselines, Speedup
+from breakeven.report.speedup import Baselines
 from breakeven.report.text import TWO
+from breakeven.report.trust import PASSIVE, spins
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 from breakeven.stats.crossing import CrossingWarning
+from breakeven.stats.intervals import MIN_ROUNDS
 
 CROSSINGS = {
-    CrossingWarning.SEVERAL: "the faster device changes more than once over the batch sizes; the break-even "
-    "is the last crossing; look at the plot before trusting it",
-    CrossingWarning.LOSES_LARGE: "the candidate wins at a smaller batch size and loses at the largest, which "
-    "counts as `never`; choose the device by batch size",
-    CrossingWarning.ONE_BATCH: "only one batch size was measured, so `always` and `never` hold for that one "
-    "alone; measure more, such as --breakeven-sweep='batch_size=1,64,512'",
-    CrossingWarning.CUT_SHORT: "larger batch sizes have no timing on both devices, so `never`, `always` and "
-    "the break-even hold for the smaller ones alone; see the outcomes, and measure what is missing",
-    CrossingWarning.HOLE: "the devices cross where a batch size between gave no usable timing on both, so "
-    "the break-even is not interpolated; see the outcomes and measure it again",
+    CrossingWarning.SEVERAL: "the faster device changes more than once, and the break-even is the last "
+    "crossing; look at the plot before trusting it",
+    CrossingWarning.LOSES_LARGE: "the candidate wins at a smaller batch size and loses at the largest; "
+    "choose the device by batch size",
+    CrossingWarning.HOLE: "a batch size beside the crossing was not timed on both devices, so nothing is "
+    "interpolated; see the outcomes, and measure it again",
+    CrossingWarning.CUT_SHORT: "larger batch sizes were not timed on both devices, so the break-even holds "
+    "up to the largest that was; see the outcomes, and measure the others",
+    CrossingWarning.ONE_BATCH: "only one batch size was measured; measure more, such as "
+    "--breakeven-sweep='batch_size=1,64,512'",
 }
+"""What limits a break-even and what to do, the most damaging first."""
 
-MAX_DISTURBED = 0.25
-"""If disturbances may have changed more than this share of the verdicts, the conclusion mentions it."""
-
-
-def disturbed_sentence(compared: Sequence[Speedup]) -> str | None:
-    """Return the last sentence of a conclusion from many disturbed cases, None if there are few."""
-    count = sum(row.is_doubtful for row in compared)
-    if count <= MAX_DISTURBED * len(compared):
-        return None
-    total = plural(len(compared), "speedup")
-    return f"{count} of {total} were disturbed, which may have changed their verdict; see the warnings."
+MAX_PLACE = 70
+"""Longer names of cases are shortened."""
 
 
 def warnings_of(
     machines: Sequence[Machine],
+    runs: Sequence[Run],
     cases: Sequence[Estimate],
     break_evens: Iterable[BreakEven],
     residuals: Iterable[Residual],
 ) -> list[str]:
-    """Return an analysis's warnings, the most serious first: break-evens, flags, processes, phase sums."""
+    """Return an analysis's warnings, the most damaging first: a line for each cause."""
     labels = {machine.class_id: machine.label for machine in machines} if len(machines) > 1 else {}
+    flagged = _flags(cases, runs, labels)
     return [
+        *(text for factor, text in flagged if factor > 1),
         *_crossings(break_evens, labels),
-        *_flags(cases, labels),
         *_two_processes(cases, labels),
+        *_too_far_apart(cases, labels),
+        *(text for factor, text in flagged if factor == 1),
         *_residuals(residuals, labels),
     ]
 
@@ -97,10 +95,10 @@ def pairing_warnings(
             alone += [there[pair] for pair in there if pair not in here and pair not in ended.get(home, ())]
             if alone:
                 where = f" on {labels[machine]}" if len(machines) > 1 else ""
-                count = "1 case was" if len(alone) == 1 else f"{len(alone)} cases were"
+                count = f"{plural(len(alone), 'case')} {'was' if len(alone) == 1 else 'were'}"
                 found.append(
                     f"{count} timed on only one of {baseline.device} and {place[1]}{where} "
-                    f"({joined([_without_device(key) for key in alone])}), so they have no speedup; measure "
+                    f"({_such_as(_without_device(key) for key in alone)}), so they have no speedup; measure "
                     "them on both"
                 )
     return found
@@ -115,7 +113,7 @@ def uncounted_warnings(runs: Iterable[Run]) -> list[str]:
         if case.key is not None and case.facts.flops_unknown is not None
     )
     return [
-        f"{joined(names)}: the floating point operations could not be counted ({one_line(reason)}), so no "
+        f"{_such_as(names)}: the floating point operations could not be counted ({one_line(reason)}), so no "
         "FLOP/s is reported; let the model run on torch's meta device, if you need it"
         for reason, names in models.items()
     ]
@@ -132,22 +130,21 @@ def waiting_warnings(machines: Sequence[Machine], runs: Iterable[Run]) -> list[s
     found = []
     if alone:
         found.append(
-            f"{HEADLINE} on {joined(alone)} waited for the device after each step, as breakeven 0.1 timed "
-            "it; a training loop, which does not wait, can be faster, especially with short steps; measure "
-            "it again"
+            f"{HEADLINE} on {_such_as(alone)} waited for the device after each training step, as breakeven "
+            "0.1 timed it; a training loop does not wait, and can be faster; measure it again"
         )
     if beside:
         found.append(
-            f"{joined([one_line(path, 100) for path in beside])}: {HEADLINE} on accelerators waited for the "
-            "device after each step, as breakeven 0.1 timed it; where another run of the same class did not, "
-            "only that one is used"
+            f"{_such_as(beside)}: {HEADLINE} on accelerators waited for the device after each training step, "
+            "as breakeven 0.1 timed it; where another run of the same class did not, only that one is used"
         )
     return found
 
 
 def _crossings(break_evens: Iterable[BreakEven], labels: Mapping[str, str]) -> list[str]:
-    places = grouped((kind, _line(row, labels)) for row in break_evens for kind in row.crossing.warnings)
-    return [f"{joined(places[kind])}: {text}" for kind, text in CROSSINGS.items() if kind in places]
+    headline_first = sorted(break_evens, key=lambda row: row.phase != HEADLINE)
+    places = grouped((kind, _line(row, labels)) for row in headline_first for kind in row.crossing.warnings)
+    return [f"{_such_as(places[kind])}: {text}" for kind, text in CROSSINGS.items() if kind in places]
 
 
 def _line(row: BreakEven, labels: Mapping[str, str]) -> str:
@@ -155,26 +152,54 @@ def _line(row: BreakEven, labels: Mapping[str, str]) -> str:
     return _where(f"{row.model.label()} {row.phase} {pair}", row.candidate.machine, labels)
 
 
-def _flags(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
+def _flags(
+    cases: Sequence[Estimate], runs: Sequence[Run], labels: Mapping[str, str]
+) -> list[tuple[float, str]]:
+    """Return how far each flag's times may be wrong and its warning, the farthest first."""
     places = grouped(
         (flag, _where(f"{_without_device(case.key)} {case.key.device}", case.key.machine, labels))
-        for case in cases
+        for case in sorted(cases, key=lambda case: case.key.phase != HEADLINE)
         for flag in case.flags
     )
     losses = list(dict.fromkeys(text for case in cases for text in case.facts.lost))
-    return [
-        f"{len(found)} of {len(cases)} cases {'is' if len(found) == 1 else 'are'} flagged "
-        f"{one_line(name, 40)} ({joined(found)}): {_flag_text(name, losses if name == Flag.LOST else ())}"
-        for name, found in places.items()
+    passive = f", or set {PASSIVE}" if any(map(spins, runs)) else ""
+    more: dict[str, str] = {Flag.LOST: f" ({joined(losses)})", Flag.CONTENDED: passive}
+    found = [
+        (
+            disturbance([name]),
+            f"{len(of)} of {plural(len(cases), 'case')} {'is' if len(of) == 1 else 'are'} flagged "
+            f"{one_line(name, 40)} ({_such_as(of)}): {_flag_text(name, more)}",
+        )
+        for name, of in sorted(places.items(), key=lambda item: -len(item[1]))
     ]
+    return sorted(found, key=lambda one: -one[0])
 
 
-def _flag_text(name: str, evidence: Sequence[str]) -> str:
+def _flag_text(name: str, more: Mapping[str, str]) -> str:
     flag = find_flag(name)
     if flag is None:
         return UNKNOWN
-    shown = f" ({joined(evidence)})" if evidence else ""
-    return f"{flag.meaning}{shown}; {flag.remedy}"
+    evidence, remedy = ("", more.get(flag, "")) if flag is Flag.CONTENDED else (more.get(flag, ""), "")
+    return f"{flag.meaning}{evidence}; {flag.remedy}{remedy}"
+
+
+def _such_as(places: Iterable[str]) -> str:
+    """Return two places, or the first and how many more there are."""
+    unique = [shortened(place, MAX_PLACE) for place in dict.fromkeys(places)]
+    return " and ".join(unique) if len(unique) <= TWO else f"{unique[0]} and {len(unique) - 1} more"
+
+
+def _too_far_apart(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:
+    without = [
+        case for case in cases if case.processes != TWO and case.low_s is None and case.n >= MIN_ROUNDS
+    ]
+    wide = [case for case in without if not (case.process_medians_s == 0).any()]
+    return [
+        f"{_where(plural(len(found), 'case'), machine, labels)} with times that are too far apart: the "
+        "ends of an interval would differ by more than a factor of 1,000, so there is none; measure again on "
+        "a quiet machine"
+        for machine, found in grouped((case.key.machine, case) for case in wide).items()
+    ]
 
 
 def _two_processes(cases: Sequence[Estimate], labels: Mapping[str, str]) -> list[str]:

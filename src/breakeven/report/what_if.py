@@ -1,14 +1,15 @@
 """What would change the verdict: the break-even of the same model in another scenario.
 
-The scenarios: the data already on the device (*resident*: `train` minus `transfer`), another CPU baseline,
-another dtype. Scenarios that were not measured are not estimated. `transfer` waits for its copy, which a loop
-need not, so that what resident data saves on an accelerator is at most this.
+The scenarios: the data already on the device (*resident*: `train` minus `transfer`), a wait in every step,
+another CPU baseline, another dtype, inference, an epoch. Scenarios that were not measured are not estimated.
+`transfer` waits for its copy, which a loop need not, so that what resident data saves on an accelerator is at
+most this.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,11 +32,16 @@ DTYPE = "dtype"
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A break-even, and that of the same model in another scenario."""
+    """A break-even, and that of the same model in another scenario.
+
+    `note` is what else differs, `brief` the part of it that several models share; both may be empty.
+    """
 
     scenario: str
     line: BreakEven
     other: BreakEven
+    note: str = ""
+    brief: str = ""
 
 
 Counterpart = tuple[Model, str, str, str]
@@ -45,23 +51,42 @@ Counterpart = tuple[Model, str, str, str]
 def what_ifs(
     cases: Sequence[Estimate],
     lines: Sequence[BreakEven],
+    all_lines: Sequence[BreakEven],
+    marks: Mapping[Line, tuple[str, str]],
     outcomes: Sequence[Outcome],
     asked: Baseline | None = None,
 ) -> list[WhatIf]:
-    """Return each line of the whole training step with its counterpart in every measured scenario.
+    """Return the lines of the verdict, each with its counterpart in every scenario that was measured.
 
     Args:
         cases: the estimates behind the lines.
-        lines: as `breakeven.report.break_even.break_evens` returns them.
+        lines: the break-evens that the verdict is about, all of one phase.
+        all_lines: those of every phase and device.
+        marks: the lines whose baseline is faster in another variant, by their candidate: note and brief.
         outcomes: the cases that ended without a timing.
         asked: the baseline that the user named.
     """
-    train = [line for line in lines if line.phase == HEADLINE]
     against = baselines(cases, asked)
+    train = [line for line in lines if line.phase == HEADLINE]
     return [
         *_resident(cases, train, outcomes, against),
-        *_other_baselines(cases, train, outcomes, against),
-        *_other_dtypes(train),
+        *_other_phase(train, all_lines, Phase.TRAIN_SYNC, "loss.item() in every step"),
+        *_other_baselines(cases, lines, outcomes, against),
+        *_other_dtypes(lines, marks),
+        *_other_phase(train, all_lines, "infer", "inference"),
+        *_other_phase(train, all_lines, "epoch", "an epoch with its loader"),
+    ]
+
+
+def counterparts(
+    scenario: Callable[[BreakEven], str], lines: Iterable[BreakEven], others: Iterable[BreakEven]
+) -> list[WhatIf]:
+    """Return the lines that have a counterpart with the same devices and phase among `others`."""
+    found = {(line.candidate, line.baseline): line for line in others}
+    return [
+        WhatIf(scenario(line), line, found[line.candidate, line.baseline])
+        for line in lines
+        if (line.candidate, line.baseline) in found
     ]
 
 
@@ -105,6 +130,21 @@ def _half_width_of_rest(train: Estimate, transfer: Estimate, rest_s: float) -> f
     return math.hypot(*halves_s) / rest_s if rest_s > 0 else 0.0
 
 
+def _other_phase(
+    train: Iterable[BreakEven], all_lines: Iterable[BreakEven], phase: str, scenario: str
+) -> Iterator[WhatIf]:
+    found = {counterpart(line): line for line in all_lines if line.phase == phase}
+    for line in train:
+        other = found.get(counterpart(line))
+        if other is not None and not (phase == Phase.TRAIN_SYNC and _is_cpu_only(line)):
+            yield WhatIf(scenario, line, other)
+
+
+def _is_cpu_only(line: BreakEven) -> bool:
+    """Return whether there is nothing to copy to, and to wait for."""
+    return is_cpu(line.baseline.device) and is_cpu(line.candidate.device)
+
+
 def _resident(
     cases: Sequence[Estimate], train: Iterable[BreakEven], outcomes: Iterable[Outcome], against: Baselines
 ) -> Iterator[WhatIf]:
@@ -119,14 +159,15 @@ def _resident(
     found = _lines([case for case in resident if case is not None], ended, against)
     for line in train:
         other = found.get(counterpart(line))
-        if other is not None and not (is_cpu(line.baseline.device) and is_cpu(line.candidate.device)):
-            yield WhatIf("with the data resident", line, other)
+        if other is not None and not _is_cpu_only(line):
+            yield WhatIf("the data resident", line, other)
 
 
 def _other_baselines(
     cases: Sequence[Estimate], train: Sequence[BreakEven], outcomes: Iterable[Outcome], against: Baselines
 ) -> Iterator[WhatIf]:
-    timed = [case for case in cases if case.key.phase == HEADLINE]
+    phases = {line.phase for line in train}
+    timed = [case for case in cases if case.key.phase in phases]
     cpus = dict.fromkeys(device for names in devices_of(timed).values() for device in names if is_cpu(device))
     for device in cpus:
         others = {
@@ -140,13 +181,14 @@ def _other_baselines(
                 yield WhatIf(f"against {device}", line, other)
 
 
-def _other_dtypes(train: Sequence[BreakEven]) -> Iterator[WhatIf]:
+def _other_dtypes(train: Sequence[BreakEven], marks: Mapping[Line, tuple[str, str]]) -> Iterator[WhatIf]:
     typed = [line for line in train if DTYPE in line.model.axes]
     pairs = grouped(((_without_dtype(line.candidate), _without_dtype(line.baseline)), line) for line in typed)
     for group in pairs.values():
         group.sort(key=lambda line: bool(line.model.axes[DTYPE] != "float32"))
         for other in group[1:]:
-            yield WhatIf(f"in {other.model.axes[DTYPE]}", group[0], other)
+            mark = marks.get(other.candidate, ("", ""))
+            yield WhatIf(f"in {other.model.axes[DTYPE]}", group[0], other, *mark)
 
 
 def _without_dtype(line: Line) -> Line:

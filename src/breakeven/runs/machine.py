@@ -1,4 +1,4 @@
-"""Machine classes: a label, an identity and facts, from a run file's machine information.
+"""Machine classes: their hardware, an identity and facts, from a run file's machine information.
 
 Two classes are the same if they have the same id, or if they record some facts in common and agree in all of
 them: a newer breakeven records more facts of a machine, which change its id.
@@ -25,22 +25,28 @@ _CPU_FACTS = ("brand_raw", "arch", "count")
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine class: its readable label, its identity, and the facts behind them.
+    """A machine class: its hardware as text, its identity, and the facts behind them.
 
     `is_recorded` is False where the file records neither a class nor a CPU, so that another machine may have
-    the same id. A fact of None was recorded, unlike a missing one.
+    the same id. A fact of None was recorded, unlike a missing one. `name` is empty where it has none.
     """
 
-    label: str
+    hardware: str
     class_id: str
     facts: Mapping[str, Any]
     is_recorded: bool = True
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, or else the hardware."""
+        return self.name or self.hardware
 
 
 def machine_of(machine_info: object) -> Machine:
     """Return the class that `machine_info` of a run file describes.
 
-    The label is the CPU with its cores, then the GPUs; or the node's name if the CPU is unknown.
+    The hardware is the CPU with its cores, then the GPUs; or the node's name if the CPU is unknown.
     ``breakeven.class`` and ``breakeven.class_id`` describe the class. In a file without them it is the
     hardware, the system and the Python that pytest-benchmark recorded, without clocks and host names.
     """
@@ -63,7 +69,7 @@ def machine_of(machine_info: object) -> Machine:
 def classes_of(machines: Iterable[Machine]) -> list[Machine]:
     """Return the class of each machine, the same object for machines of one class.
 
-    A class has the label and the id of its first machine, and every fact that any of them records.
+    A class has the hardware and the id of its first machine, and every fact that any of them records.
 
     >>> first, more, other = (Machine("", str(i), {"cpu": "EPYC"} | facts) for i, facts in
     ...                       enumerate(({}, {"smt": True}, {"smt": False})))
@@ -142,7 +148,7 @@ def with_unique_labels(machines: Sequence[Machine]) -> list[Machine]:
     """
     labels = [machine.label for machine in machines]
     return [
-        replace(machine, label=f"{machine.label} #{_short(machine, machines)}")
+        replace(machine, name=f"{machine.label} #{_short(machine, machines)}")
         if labels.count(machine.label) > 1
         else machine
         for machine in machines

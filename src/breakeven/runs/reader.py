@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from breakeven.collector import collection_off
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
-from breakeven.format import joined, one_line
+from breakeven.format import joined, one_line, ratio
 from breakeven.grouping import grouped
 from breakeven.runs.canary import moves
 from breakeven.runs.json_files import Place, journal_of, load_json, moment_of, recovery
+from breakeven.runs.labels import Label, names_of
 from breakeven.runs.machine import Machine, classes_of, partly_recorded, with_unique_labels
 from breakeven.runs.schema import REQUIRED, Run, parse
 
@@ -54,17 +55,18 @@ class Runs:
         return rounds(self.runs, {machine.class_id: machine.label for machine in self.machines})
 
 
-def read(paths: str | os.PathLike[str] | Paths) -> Runs:
+def read(paths: str | os.PathLike[str] | Paths, labels: Sequence[Label] = ()) -> Runs:
     """Read run files for a report; a run that is given twice is used once, with a warning.
 
     A file of a newer schema is left out if others can be read.
 
     Args:
         paths: one path, or several.
+        labels: the names of machines, each with the path or the file name of one of their runs.
 
     Raises:
         RunFileError: one line that names the file, the field and the remedy.
-        UsageError: `paths` is empty.
+        UsageError: `paths` is empty, or a label names none of them or a name that is taken.
     """
     if not paths:
         raise UsageError(_NO_FILE)
@@ -74,16 +76,23 @@ def read(paths: str | os.PathLike[str] | Paths) -> Runs:
     runs, warnings = _distinct(readable)
     names = _short_names([run.path for run in runs])
     classes = classes_of(run.machine for run in runs)
-    machines = {machine.class_id: machine for machine in classes}
-    pooled = [run.of_class(machine) for run, machine in zip(runs, classes, strict=True)]
+    files = grouped((machine.class_id, run.path) for run, machine in zip(runs, classes, strict=True))
+    machine_names, unused = names_of(files, labels)
+    known = {machine.class_id: machine for machine in classes}
+    machines = with_unique_labels(
+        [replace(machine, name=machine_names.get(class_id, "")) for class_id, machine in known.items()]
+    )
+    named = {machine.class_id: machine for machine in machines}
+    pooled = [run.of_class(named[machine.class_id]) for run, machine in zip(runs, classes, strict=True)]
     return Runs(
         runs=tuple(replace(run, name=name) for run, name in zip(pooled, names, strict=True)),
-        machines=tuple(with_unique_labels(list(machines.values()))),
+        machines=tuple(machines),
         warnings=(
             *(f"left out: {reason}" for reason in left_out),
             *warnings,
+            *unused,
             *newer_journals(run.path for run in runs),
-            *_partly_recorded(runs, classes),
+            *_partly_recorded(runs, pooled),
         ),
         left_out=tuple(left_out),
         moved=tuple(line for run in runs for line in _moved(run)),
@@ -197,13 +206,13 @@ def _distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return list(kept.values()), warnings
 
 
-def _partly_recorded(runs: Sequence[Run], classes: Sequence[Machine]) -> Iterator[str]:
-    members = grouped((known.class_id, run.machine) for run, known in zip(runs, classes, strict=True))
-    for machines in members.values():
+def _partly_recorded(runs: Sequence[Run], pooled: Sequence[Run]) -> Iterator[str]:
+    members = grouped((of.machine.label, run.machine) for run, of in zip(runs, pooled, strict=True))
+    for label, machines in members.items():
         partly = partly_recorded(machines)
         if partly:
             yield (
-                f"{machines[0].label}: only some of its run files record "
+                f"{label}: only some of its run files record "
                 f"{joined([one_line(name, 40) for name in partly], 6)}; they count as one machine class, "
                 "because all other fields agree"
             )
@@ -216,8 +225,8 @@ def _again(run: Run, first: Run) -> str:
 def _moved(run: Run) -> Iterator[str]:
     for move in moves(run.state):
         yield (
-            f"{run.path}: {move.work} ran {move.ratio:.2f}x slower at the {one_line(move.slowest, 40)} than "
-            f"at the {one_line(move.fastest, 40)} of the run: the machine "
+            f"{run.path}: {move.work} ran {ratio(move.ratio)} slower at the {one_line(move.slowest, 40)} "
+            f"than at the {one_line(move.fastest, 40)} of the run: the machine "
             "changed, not your code; let it settle and measure again"
         )
 

@@ -156,7 +156,8 @@ class Run:
     `cases` are keyed by name, in the order of the file. `state` is the recorded state of the machine during
     the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
     each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `is_complete`
-    is whether the run reached its end. `name` is unique among the runs that were read together.
+    is whether the run reached its end. `name` is unique among the runs that were read together. `processes`
+    are the recorded states of its processes, empty where the file has none.
     """
 
     path: str
@@ -174,6 +175,7 @@ class Run:
     is_complete: bool = True
     digest: str = ""
     name: str = ""
+    processes: tuple[Mapping[str, Any], ...] = ()
 
     def of_class(self, machine: Machine) -> Run:
         """Return the run with this machine class, also in the keys of its cases."""
@@ -259,6 +261,7 @@ def parse(path: str, *, plain: bool) -> Run:
         device_init_s=_amounts_of(state.get("device_init_s")),
         plain=passed_over,
         is_complete=mapping(content.get("breakeven")).get("complete") is not False,
+        processes=_objects(mapping(content.get("breakeven")).get("processes")),
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
 
@@ -453,6 +456,10 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def _amounts_of(values: Any) -> dict[str, float]:
     return {k: float(v) for k, v in values.items() if is_amount(v)} if isinstance(values, dict) else {}
+
+
+def _objects(values: Any) -> tuple[Mapping[str, Any], ...]:
+    return tuple(map(mapping, values)) if isinstance(values, list) else ()
 
 
 def _is_finite(value: Any) -> bool:

@@ -84,42 +84,67 @@ class Crossing:
         Args:
             batches: the batch sizes that were measured on both devices, ascending.
 
-        >>> Crossing(CrossingStatus.CROSSES, 63.7, 48, 80, (1, 64)).describe([1, 64, 512])
+        >>> Crossing(CrossingStatus.CROSSES, 63.7, 48, 80, (1, 64)).describe([1, 64, 4096])
         'from batch 64 [48–80]'
         >>> [Crossing(status).describe([1, 64]) for status in ("always", "never", "beyond_range")]
-        ['at every measured batch size (1 to 64)', 'never (up to batch 64)', 'only above batch 64']
+        ['at every measured batch size (1–64)', 'never (1–64)', 'only above batch 64']
+        >>> [Crossing(status).describe([64]) for status in ("always", "never")]
+        ['at batch 64, the only one measured', 'not at batch 64, the only one measured']
         >>> Crossing(CrossingStatus.UNDECIDED, bracket=(1, 64)).describe([1, 8, 64])
         'from a batch size between 1 and 64'
         """
-        if self.status == CrossingStatus.CROSSES and self.batch_size is not None:
-            between = fmt.batch_between(self.low, self.high, batches[0], batches[-1])
-            return f"from batch {fmt.batch(self.batch_size)} {between}"
-        if self.status == CrossingStatus.ALWAYS and len(batches) == 1:
-            return f"at batch {batches[0]}, the only one measured"
-        if self.status == CrossingStatus.ALWAYS:
-            return f"at every measured batch size ({batches[0]} to {batches[-1]})"
-        if self.status == CrossingStatus.NEVER:
-            return f"never (up to batch {batches[-1]})"
+        if self.status == CrossingStatus.CROSSES:
+            return f"from batch {self.describe_briefly(batches)}"
+        if self.status == CrossingStatus.ALWAYS and len(batches) > 1:
+            return f"at every measured batch size ({self._range(batches)})"
+        if self.status in (CrossingStatus.ALWAYS, CrossingStatus.NEVER) and len(batches) == 1:
+            return f"{'' if self.status == CrossingStatus.ALWAYS else 'not '}at batch {self._only(batches)}"
+        if self.status == CrossingStatus.UNDECIDED and self.bracket[1] is not None:
+            return fmt.undecided_range(*self.bracket)
         if self.status == CrossingStatus.BEYOND_RANGE:
-            return f"only above batch {batches[-1]}"
-        return fmt.undecided_range(*self.bracket)
+            return f"only above batch {fmt.batch_size(batches[-1])}"
+        if CrossingWarning.LOSES_LARGE in self.warnings:
+            return f"only below batch {fmt.batch_size(batches[-1])}"
+        return self.describe_briefly(batches)
 
     def describe_briefly(self, batches: Sequence[int]) -> str:
         """Return the same as the content of a table's cell.
 
-        >>> Crossing(CrossingStatus.CROSSES, 63.7, 48, 80, (1, 64)).describe_briefly([1, 64, 512])
-        '64 [48–80]'
+        >>> Crossing(CrossingStatus.CROSSES, 63.7, 48, None, (1, 64)).describe_briefly([1, 64, 4096])
+        '64 [48–>4,096]'
         >>> [Crossing(status).describe_briefly([1, 64]) for status in ("always", "never", "beyond_range")]
-        ['always (from 1)', 'never (to 64)', 'above 64']
-        >>> Crossing(CrossingStatus.UNDECIDED, bracket=(1, 64)).describe_briefly([1, 8, 64])
-        'between 1 and 64'
+        ['always (1–64)', 'never (1–64)', 'beyond 64']
+        >>> Crossing("never", warnings=(CrossingWarning.CUT_SHORT,)).describe_briefly([1, 4])
+        'never (1–4; larger not timed)'
+        >>> [Crossing(status).describe_briefly([64]) for status in ("always", "undecided")]
+        ['at 64, the only one measured: faster', 'at 64, the only one measured: undecided']
+        >>> [Crossing("undecided", bracket=(slower, 64)).describe_briefly([1, 64]) for slower in (1, None)]
+        ['between 1 and 64', '64 at the latest']
         """
-        if self.status == CrossingStatus.ALWAYS:
-            return f"always (from {batches[0]})" if len(batches) > 1 else f"at {batches[0]}, the only one"
-        if self.status == CrossingStatus.NEVER:
-            return f"never (to {batches[-1]})"
-        text = self.describe(batches).removeprefix("only ").removeprefix("from ")
-        return text.removeprefix("a batch size ").replace("batch ", "")
+        if self.status == CrossingStatus.CROSSES and self.batch_size is not None:
+            between = fmt.break_even_between(self.low, self.high, batches)
+            return f"{fmt.break_even(self.batch_size)} {between}"
+        if len(batches) == 1:
+            words = {CrossingStatus.ALWAYS: "faster", CrossingStatus.UNDECIDED: "undecided"}
+            return f"at {self._only(batches)}: {words.get(self.status, 'slower')}"
+        if self.status == CrossingStatus.UNDECIDED and self.bracket[1] is not None:
+            where = fmt.undecided_range(*self.bracket).removeprefix("from ")
+            return where.removeprefix("a batch size ").removeprefix("batch ")
+        if self.status == CrossingStatus.BEYOND_RANGE:
+            return f"beyond {fmt.batch_size(batches[-1])}"
+        if CrossingWarning.LOSES_LARGE in self.warnings:
+            return f"only below {fmt.batch_size(batches[-1])}"
+        return f"{self.status} ({self._range(batches)})" if batches else self.status
+
+    def _range(self, batches: Sequence[int]) -> str:
+        larger = "; larger not timed" if CrossingWarning.CUT_SHORT in self.warnings else ""
+        return f"{fmt.batch_range(batches)}{larger}"
+
+    def _only(self, batches: Sequence[int]) -> str:
+        why = (
+            " (larger not timed)" if CrossingWarning.CUT_SHORT in self.warnings else ", the only one measured"
+        )
+        return f"{fmt.batch_size(batches[0])}{why}"
 
 
 def find_crossing(

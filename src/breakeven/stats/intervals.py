@@ -27,6 +27,9 @@ MIN_ROUNDS = 6
 RESAMPLES = 2000
 """Resamples of each case: 50 draws lie beyond each end of a 95% interval."""
 
+MAX_LOG_WIDTH = math.log(1000)
+"""Of an interval's logarithm: one whose ends are further apart than a factor of 1,000 is unknown."""
+
 _TAIL = (1 - LEVEL) / 2
 _MAX_LOG = math.log(np.finfo(float).max)
 _MIN_LAG1 = 0.5  # in standard errors; a smaller lag-1 autocorrelation counts as independence
@@ -197,7 +200,7 @@ def ratio_of_draws(numerator: float, denominator: float, above: Array, below: Ar
     """Return ``numerator / denominator`` with the 95% interval of its resampled logarithm.
 
     A median of zero, or a ratio that a float cannot hold, gives no ratio: everything is None. The interval
-    always contains the ratio.
+    always contains the ratio; one wider than `MAX_LOG_WIDTH` is None.
 
     Args:
         numerator: a median.
@@ -213,7 +216,7 @@ def ratio_of_draws(numerator: float, denominator: float, above: Array, below: Ar
     if above.min() <= 0 or below.min() <= 0:
         return RatioInterval(None, ratio, None)
     low, high = interval_of_draws(np.log(above) - np.log(below))
-    if low is None or high is None or high > _MAX_LOG:
+    if low is None or high is None or high > _MAX_LOG or high - low > MAX_LOG_WIDTH:
         return RatioInterval(None, ratio, None)
     return RatioInterval(min(math.exp(low), ratio), ratio, max(math.exp(high), ratio))
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from breakeven.stats.ar1_noise import Array
 from breakeven.stats.change_points import MIN_LEVEL_RUNS, Findings
+from breakeven.stats.intervals import MAX_LOG_WIDTH
 from breakeven.stats.significance import benjamini_hochberg, student_quantile, two_sided_p
 from breakeven.stats.verdict import Verdict
 
@@ -66,7 +67,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Judgment:
-    """The newest run divided by the predicted one; an unchanged run lies between `low` and `high`."""
+    """The newest run divided by the predicted one; an unchanged run is between `low` and `high`.
+
+    These are unknown (None) if they would be further apart than `MAX_LOG_WIDTH`.
+    """
 
     ratio: float
     low: float | None
@@ -169,9 +173,7 @@ def _judgment(
     else:
         wide = max(-low, high) > math.log1p(RESOLUTION)
         verdict = Verdict.INCONCLUSIVE if wide else Verdict.UNCHANGED
-    return Judgment(_ratio(step) or 0.0, _ratio(low), _ratio(high), verdict)
-
-
-def _ratio(log: float) -> float | None:
-    """Return e to the power of `log`; None where a float cannot hold it."""
-    return math.exp(log) if abs(log) < _MAX_LOG else None
+    ratio = math.exp(step) if abs(step) < _MAX_LOG else 0.0
+    if high - low > MAX_LOG_WIDTH:
+        return Judgment(ratio, None, None, verdict)
+    return Judgment(ratio, math.exp(low), math.exp(high), verdict)

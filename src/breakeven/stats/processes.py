@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from breakeven.stats.empirical_bayes import fit_prior, mean_squared_correlation, pooled_df, shrink_variances
-from breakeven.stats.intervals import LEVEL, RESAMPLES, interval_of_draws
+from breakeven.stats.intervals import LEVEL, MAX_LOG_WIDTH, RESAMPLES, interval_of_draws
 from breakeven.stats.regression import MAX_DF
 from breakeven.stats.significance import student_quantile
 
@@ -169,7 +169,8 @@ class ProcessIntervals:
 
     `center` is the median over the processes. `low` and `high` are the ends of the 95% interval, `sd` is the
     shrunk standard deviation between processes, with `df` degrees of freedom: 0 where the noise is unknown,
-    and then there is no interval (NaN). `n` counts processes. `draws` has the shape (cases, resamples).
+    or too large for an interval of at most `MAX_LOG_WIDTH`, and then there is none (NaN). `n` counts
+    processes. `draws` has the shape (cases, resamples).
     """
 
     center: Array
@@ -200,7 +201,9 @@ def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Seque
         draws[case] = _bootstrap_draws(logs[case], pool, center[case], least[case])
         ends = interval_of_draws(draws[case])
         low[case], high[case] = (math.nan if end is None else end for end in ends)
-    return ProcessIntervals(center, low, high, found.sd, found.df, found.n, draws)
+    known = high - low <= MAX_LOG_WIDTH
+    low, high = (np.where(known, end, np.nan) for end in (low, high))
+    return ProcessIntervals(center, low, high, found.sd, np.where(known, found.df, 0.0), found.n, draws)
 
 
 def _medians(logs: Array, n: NDArray[np.int64]) -> Array:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from breakeven.stats.empirical_bayes import fit_prior, mean_squared_correlation, pooled_df, shrink_variances
+from breakeven.stats.intervals import MAX_LOG_WIDTH
 from breakeven.stats.significance import benjamini_hochberg, student_quantile
 from breakeven.stats.verdict import RESOLUTION, THRESHOLD, Verdict
 
@@ -38,9 +39,10 @@ MAX_DF = 1e6
 class Effects:
     """The effect in each case, in arrays of shape (cases,); NaN where unknown.
 
-    `log_ratio` is the logarithm of candidate over baseline, with the 95% interval from `low` to `high`, the
-    standard error `se` and `df` degrees of freedom (0 where the run-to-run noise is unknown). `sd` is the
-    run-to-run standard deviation of a log time. `p` is the p-value of a change by more than the threshold,
+    `log_ratio` is the logarithm of candidate over baseline, with the 95% interval from `low` to `high`, which
+    is unknown where it would be wider than `MAX_LOG_WIDTH`, the standard error `se` and `df` degrees of
+    freedom (0 where the run-to-run noise is unknown). `sd` is the run-to-run standard deviation of a log
+    time. `p` is the p-value of a change by more than the threshold,
     `q` the same after the correction for all cases. `n_baseline` and `n_candidate` count runs.
     """
 
@@ -116,6 +118,7 @@ def effects(
         se = np.where(known, np.sqrt(posterior * (1 / n_baseline + 1 / n_candidate)), np.nan)
     p = _treat(log_ratio, se, df, math.log1p(threshold))
     reach = se * stdtrit(np.clip(df, 1, MAX_DF), 0.975)
+    reach = np.where(2 * reach <= MAX_LOG_WIDTH, reach, np.nan)
     return Effects(
         log_ratio=log_ratio,
         se=se,

@@ -1,7 +1,6 @@
 """Functions that read a drawn figure."""
 
 from functools import partial
-from itertools import combinations
 from types import SimpleNamespace
 
 import pytest
@@ -48,27 +47,27 @@ def _legend(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-def _collisions(figure):
-    """The pairs of texts that cover each other by more than a quarter of a line, or leave the figure."""
+def _labels(ax):
+    """The labels at the ends of lines."""
+    return [text.get_text() for text in ax.texts if text.get_gid() == "label"]
+
+
+def _boxes(figure):
+    """The (text, box) of every text that is drawn, but not of watermarks."""
     figure.draw_without_rendering()
-    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
-    hidden = [
-        tick.label1
-        for axis in axes
+    outside = {
+        id(tick.label1)
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
         for tick in axis.get_major_ticks()
-        if not axis.get_view_interval().min() <= tick.get_loc() <= axis.get_view_interval().max()
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [
+        (text.get_text(), text.get_window_extent())
+        for text in texts
+        if id(text) not in outside and not text.get_alpha()
     ]
-    shown = [text for text in shown if text not in hidden]
-    # A legend reserves a line for the title with an empty one.
-    boxes = [(text.get_text(), text.get_window_extent()) for text in shown if text.get_text()[0] != "\n"]
-    found = [(name,) for name, box in boxes if box.x0 < -1 or box.x1 > figure.bbox.x1 + 1]
-    for (one, box), (other, other_box) in combinations(boxes, 2):
-        across = min(box.x1, other_box.x1) - max(box.x0, other_box.x0)
-        down = min(box.y1, other_box.y1) - max(box.y0, other_box.y0)
-        if across > 1 and down > 0.25 * min(box.height, other_box.height):
-            found.append((one, other))
-    return found
 
 
 @pytest.fixture
@@ -80,7 +79,8 @@ def look():
         markers=_markers,
         ticks=_ticks,
         legend=_legend,
-        collisions=_collisions,
+        labels=_labels,
+        boxes=_boxes,
         ink=INK,
     )
 

@@ -1,11 +1,9 @@
-"""Step time, throughput and memory draw the cases of the report, a panel for each model."""
-
-from itertools import pairwise
+"""Step time, throughput and memory draw the cases of the report."""
 
 import pytest
 
 from breakeven.render.figures import FIGURES
-from breakeven.render.figures.curves import apart
+from breakeven.render.figures.labels import spread
 from breakeven.render.figures.models import PanelModel, select_models
 from support.run_files import affine_run, benchmark, outcome, run
 
@@ -19,15 +17,20 @@ def cases(report, device, column):
     return list(rows[column])
 
 
+def time_panels(found):
+    """The panels of step time."""
+    axes = FIGURES["speedup"].draw(found).axes
+    return axes[: max(1, len(axes) // 2)]
+
+
 def test_step_time(report, look):
-    """Lines are the medians, vertical lines the intervals."""
+    """Lines are the medians, and their bands the intervals."""
     found = report(affine_run(LINES, phases=("forward", "train")))
-    (ax,) = FIGURES["step_time"].draw(found).axes
-    for device, color in (("cpu", CPU), ("cuda", GPU)):
+    [ax] = time_panels(found)
+    for device, color, band in zip(("cpu", "cuda"), (CPU, GPU), ax.patches, strict=True):
         assert look.lines(ax, color) == [([1, 8, 64, 512], cases(found, device, "median_s"))]
-        [(_, ends)] = look.lines(ax, color, "intervals")
-        assert ends[0::3] == cases(found, device, "low_s")
-        assert ends[1::3] == cases(found, device, "high_s")
+        ends = sorted({y for x, y in band.get_xy() if x == 8})
+        assert ends == pytest.approx([cases(found, device, "low_s")[1], cases(found, device, "high_s")[1]])
     assert ax.get_yscale() == "log"
     assert look.ticks(ax.xaxis) == {"1": 1, "8": 8, "64": 64, "512": 512}
     assert look.ticks(ax.yaxis)["10 s"] == 10
@@ -39,25 +42,37 @@ def test_line_breaks_at_a_missing_timing(report, look):
     for entry in list(content["benchmarks"]):
         if entry["extra_info"]["device"] == "cuda" and entry["extra_info"]["batch_size"] == 8:
             content["benchmarks"].remove(entry)
-    (ax,) = FIGURES["step_time"].draw(report(content)).axes
+    [ax] = time_panels(report(content))
     assert [x for x, _ in look.lines(ax, CPU)] == [[1, 8, 64, 512]]
     assert [x for x, _ in look.lines(ax, GPU)] == [[64, 512]]
     assert [x for x, _, _ in look.markers(ax, "s")] == [1, 64, 512]
 
 
+def test_interval_of_a_point_alone(report, look):
+    """A point without a neighbor has its interval as a line of its own."""
+    content = affine_run(LINES)
+    content["breakeven"] = {"schema": 1, "outcomes": [outcome(batch_size=4)]}
+    found = report(content)
+    [ax] = time_panels(found)
+    assert [x for x, _ in look.lines(ax, CPU)] == [[8, 64, 512]]
+    [(x, y)] = look.lines(ax, CPU, "intervals")
+    assert x[:2] == [1, 1]
+    assert y[:2] == [cases(found, "cpu", "low_s")[0], cases(found, "cpu", "high_s")[0]]
+
+
 def test_line_breaks_at_an_untimed_case(report, look):
     """A case without a timing breaks the lines of its own model and phase."""
     content = affine_run(LINES)
-    content["benchmarks"] += affine_run(LINES, axes={"width": 7})["benchmarks"]
+    content["benchmarks"] += affine_run(LINES, workload="wide")["benchmarks"]
     ended = [
         outcome(batch_size=16),
-        outcome(batch_size=100, axes={"width": 7}, phase="forward"),
+        outcome(batch_size=100, workload="wide", phase="forward"),
         outcome(batch_size=...),
     ]
     content["breakeven"] = {"schema": 1, "outcomes": ended}
-    narrow, wide = FIGURES["step_time"].draw(report(content)).axes
-    assert [x for x, _ in look.lines(narrow, CPU)] == [[1, 8, 64, 512]]
-    assert [x for x, _ in look.lines(wide, CPU)] == [[1, 8], [64, 512]]
+    narrow, wide = time_panels(report(content))
+    assert [x for x, _ in look.lines(narrow, CPU)] == [[1, 8], [64, 512]]
+    assert [x for x, _ in look.lines(wide, CPU)] == [[1, 8, 64, 512]]
 
 
 def test_throughput(report, look):
@@ -74,12 +89,12 @@ def test_throughput(report, look):
 def test_times_of_zero(report, look):
     """A time of zero has no place on a logarithmic axis."""
     content = run([benchmark([0.0] * 9), *(benchmark([1.0] * 9, batch_size=b) for b in (1, 512))])
-    (ax,) = FIGURES["step_time"].draw(report(content)).axes
+    [ax] = time_panels(report(content))
     assert [x for x, _, _ in look.markers(ax, "o")] == [1, 512]
     assert not look.lines(ax, CPU)
     nothing = report(run([benchmark([0.0] * 9)]))
-    assert FIGURES["step_time"].draw(nothing) is None
-    assert FIGURES["step_time"].describe(nothing).startswith("There is no figure of step times")
+    assert FIGURES["speedup"].draw(nothing) is None
+    assert FIGURES["speedup"].describe(nothing) == ""
 
 
 def test_select_models_of_every_workload():
@@ -92,25 +107,28 @@ def test_select_models_of_every_workload():
     assert shown == sorted(shown, key=models.index)
 
 
-def test_devices_with_similar_names(report, look):
-    """Devices whose names are shortened to the same text have a label each."""
-    devices = {"cpu": (1, 1), "cuda:10000000000": (5, 0.5), "cuda:10100000000": (6, 0.5)}
-    (ax,) = FIGURES["step_time"].draw(report(affine_run(devices))).axes
-    assert [text.get_text()[:4] for text in ax.texts if text.xycoords == "data"] == ["cuda", "cuda", "cpu"]
-
-
-@pytest.mark.parametrize("values", [(1, 1, 1, 1), (1, 1, 9), (0, 5, 6, 7), (3,)])
-def test_apart(values):
-    """Values are moved apart and keep their mean and their order; values far apart stay."""
-    moved = apart(values, 2)
-    assert min((above - below for below, above in pairwise(moved)), default=2) > 1.99
-    assert sum(moved) == pytest.approx(sum(values))
-    assert apart((1, 4, 9), 2) == [1, 4, 9]
+@pytest.mark.parametrize(
+    ("values", "moved"),
+    [
+        ((1, 1, 1, 1), [0, 2, 4, 6]),
+        ((5, 5), [4, 6]),
+        ((5, 6, 7), [4, 6, 8]),
+        ((3,), [3]),
+        ((1, 4, 9), [1, 4, 9]),
+        ((9, 9), [7, 9]),
+        ((2, 9, 9), [2, 7, 9]),
+        ((0, 5, 5, 5, 5, 9), [-1, 1, 3, 5, 7, 9]),
+    ],
+)
+def test_spread(values, moved):
+    """Labels keep their order, are at least 2 apart, and stay between the ends if there is room."""
+    low = min(moved[0], 0)
+    assert spread(values, 2.0, low, 9.0) == pytest.approx(moved)
 
 
 def test_batch_labels(report, look):
     """Where batch sizes are too close, some have no label, but both ends do."""
-    (ax,) = FIGURES["step_time"].draw(report(affine_run(LINES, range(1, 31)))).axes
+    [ax] = time_panels(report(affine_run(LINES, range(1, 31))))
     labels = list(look.ticks(ax.xaxis).values())
     assert (labels[0], labels[-1]) == (1, 30)
     assert len(labels) < 12
@@ -119,7 +137,7 @@ def test_batch_labels(report, look):
 def test_extreme_values(report):
     """Markers keep a distance from the edges of their panel."""
     entries = [benchmark([10.0**e] * 9, batch_size=b) for b, e in ((1, -9), (8, 0), (64, 6))]
-    (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
+    [ax] = time_panels(report(run(entries)))
     places = ax.transAxes.inverted().transform(ax.transData.transform([(1, 1e-9), (64, 1e6)]))
     assert 0.03 < places[0][1] < places[1][1] < 0.97
 
@@ -127,27 +145,36 @@ def test_extreme_values(report):
 def test_similar_values(report, look):
     """An axis of nearly equal values still has a tick."""
     entries = [benchmark([0.0301] * 9, batch_size=batch) for batch in (1, 8)]
-    (ax,) = FIGURES["step_time"].draw(report(run(entries))).axes
+    [ax] = time_panels(report(run(entries)))
     low, high = ax.get_ylim()
     assert high / low >= 2
 
 
 def test_panel_titles(report, look):
-    """A title has the axes that differ within a workload, or all where none does."""
+    """The title of a panel with one model has the axes that differ within its workload, or all of them."""
     content = affine_run(LINES, axes={"width": 1, "dtype": "float32"})
-    for width, workload in ((2, "mlp"), (3, "cnn")):
-        more = affine_run(LINES, axes={"width": width, "dtype": "float32"}, workload=workload)
-        content["benchmarks"] += more["benchmarks"]
-    texts = look.texts(FIGURES["step_time"].draw(report(content)))
-    assert {"width=1", "width=2", "dtype=float32 width=3"} <= set(texts)
+    content["benchmarks"] += affine_run(LINES, axes={"width": 3, "dtype": "float32"}, workload="cnn")[
+        "benchmarks"
+    ]
+    texts = look.texts(FIGURES["throughput"].draw(report(content)))
+    assert {"cnn", "dtype=float32 width=3", "mlp", "dtype=float32 width=1"} <= set(texts)
 
 
-def test_machine_labels(report, look):
-    """Panels name the machine if there are several, the figure does otherwise."""
-    boxes = [{"node": name, "cpu": {"brand_raw": f"CPU {name}", "count": 2}} for name in ("a", "b")]
-    several = [affine_run(LINES, machine=box, seed=seed) for seed, box in enumerate(boxes)]
-    figure = FIGURES["step_time"].draw(report(*several))
-    texts = look.texts(figure)
-    assert {"CPU a, 2 cores", "CPU b, 2 cores", "2 machines"} <= set(texts)
-    alone = FIGURES["step_time"].draw(report(affine_run(LINES, machine=boxes[0])))
-    assert look.texts(alone).count("CPU a, 2 cores") == 1
+def test_columns(report, look):
+    """Panels are in two columns, row by row, and a figure of one panel is half as wide."""
+    content = run()
+    for workload in ("a", "b", "c"):
+        content["benchmarks"] += affine_run(LINES, workload=workload)["benchmarks"]
+    figure = FIGURES["throughput"].draw(report(content))
+    corners = [(round(ax.get_position().x0, 2), round(ax.get_position().y0, 2)) for ax in figure.axes]
+    (first, top), (below, bottom), (second, same) = corners
+    assert first == below < 0.5 < second
+    assert bottom < same == top
+    alone = FIGURES["throughput"].draw(report(affine_run(LINES)))
+    assert alone.get_figwidth() == figure.get_figwidth() / 2
+
+
+def test_name_of_one_machine(report, look):
+    """The figure names its only machine."""
+    figure = FIGURES["speedup"].draw(report(affine_run(LINES)))
+    assert look.texts(figure).count("AMD EPYC, 2 cores") == 1

@@ -1,64 +1,69 @@
-"""The speedup figure draws the report's numbers on base-2 axes around a heavy line at 1x."""
-
-from itertools import pairwise
+"""Step time and speedup side by side: the report's numbers on logarithmic axes, a row for each workload."""
 
 import numpy as np
 import pytest
 
-from breakeven.render.figures import FIGURES, speedup_figure, to_png
+from breakeven.render.figures import FIGURES
+from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, run
 
 CPU, GPU = "#0072B2", "#D55E00"
 CROSSING = {"cpu": (1, 1), "cuda": (33, 0.2)}
 
 
-def widths(count, devices=None):
+def widths(count, devices=None, **more):
     """A run of as many models."""
-    content = run()
+    content = run(**more)
     for width in range(count):
         one = affine_run(devices or {"cpu": (1, 1), "cuda": (9, 0.2)}, axes={"width": width})
         content["benchmarks"] += one["benchmarks"]
     return content
 
 
-def test_line_and_diamond(report, look):
-    """The line goes through the speedups, and crosses 1x at the diamond."""
+def panels(found):
+    """The panels of step time and those of the speedup."""
+    axes = FIGURES["speedup"].draw(found).axes
+    return axes[: len(axes) // 2], axes[len(axes) // 2 :]
+
+
+def panel(found):
+    """The only panel with speedups."""
+    _, (ax,) = panels(found)
+    return ax
+
+
+def test_straight_lines(report, look):
+    """Straight segments through the speedups, and through 1x at the diamond."""
     found = report(affine_run(CROSSING))
-    (ax,) = speedup_figure(found).axes
-    [(x, y)] = look.lines(ax, GPU)
-    path = dict(zip(x, y, strict=True))
-    assert [path[row.batch_size] for row in found.speedups] == [row.speedup for row in found.speedups]
+    ax = panel(found)
     line = found.break_evens[0].crossing
-    assert np.interp(line.batch_size, x, y) == pytest.approx(1, rel=0.01), "the line crosses at the diamond"
-    assert look.lines(ax, GPU, None)[-2:] == [([line.low, line.high], [1, 1]), ([line.batch_size], [1])]
+    expected = sorted([(line.batch_size, 1.0), *((row.batch_size, row.speedup) for row in found.speedups)])
+    [(x, y)] = look.lines(ax, GPU)
+    assert np.array([x, y]).T.tolist() == [pytest.approx(pair) for pair in expected]
+    assert look.lines(ax, GPU, "break-even") == [([line.low, line.high], [1, 1])]
     assert [(x, y) for x, y, _ in look.markers(ax, "d")] == [(line.batch_size, 1)]
-    assert f"{line.batch_size:.0f}" in look.texts(ax.figure)
+    assert look.labels(ax) == [f"cuda, from {np.ceil(line.batch_size):.0f}"]
 
 
-def test_intervals(report, look):
-    """The band and the vertical lines are the report's intervals."""
+def test_band(report):
+    """The band is between the ends of the report's intervals."""
     found = report(affine_run(CROSSING))
-    (ax,) = speedup_figure(found).axes
-    ends = [(row.low, row.high) for row in found.speedups]
-    [(_, drawn)] = look.lines(ax, GPU, "intervals")
-    assert [tuple(drawn[at : at + 2]) for at in range(0, len(drawn), 3)] == ends
+    ax = panel(found)
     corners = ax.patches[0].get_xy()
     for row in found.speedups:
-        at = sorted({y for x, y in corners if x == row.batch_size})
-        assert at == pytest.approx([row.low, row.high])
-    [(x, y)] = look.lines(ax, GPU)
-    for batch, speedup in zip(x, y, strict=True):
-        low, high = sorted({end for at, end in corners if at == batch})
-        assert low < speedup < high, "the band bends with the line"
+        assert sorted({y for x, y in corners if x == row.batch_size}) == pytest.approx([row.low, row.high])
+    at = found.break_evens[0].crossing.batch_size
+    low, high = sorted({y for x, y in corners if x == at})
+    assert low < 1 < high, "the band bends with the line"
 
 
 def test_axes(report, look):
     """Both axes are base-2 logarithms, with a heavy line at 1x."""
-    (ax,) = speedup_figure(report(affine_run({"cpu": (1, 1), "cuda": (8, 0.2)}))).axes
+    ax = panel(report(affine_run({"cpu": (1, 1), "cuda": (8, 0.2)})))
     assert look.ticks(ax.xaxis) == {"1": 1, "8": 8, "64": 64, "512": 512}
     labels = look.ticks(ax.yaxis)
     assert labels.items() >= {"1/4x": 0.25, "1/2x": 0.5, "1x": 1, "2x": 2}.items()
-    [one] = [line for line in ax.get_lines() if line.get_color() == look.ink]
+    [one] = [line for line in ax.get_lines() if line.get_gid() == "unity"]
     assert list(one.get_ydata()) == [1, 1]
     assert one.get_linewidth() > 1.5
     assert [ax.transData.transform((1, 2.0**e))[1] for e in (-1, 0, 1)] == pytest.approx(
@@ -66,17 +71,31 @@ def test_axes(report, look):
     ), "a factor of two is the same length above 1x and below"
 
 
+def test_batch_sizes_with_thousands(report, look):
+    ax = panel(report(affine_run(CROSSING, (16, 65_536))))
+    assert look.ticks(ax.xaxis) == {"16": 16, "65,536": 65_536}
+
+
 def test_no_line_across_a_hole(report, look):
     content = affine_run({"cpu": (1, 1), "cuda": (9, 0.2)})
     content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=16)]}
-    (ax,) = speedup_figure(report(content)).axes
+    ax = panel(report(content))
     assert [(x[0], x[-1]) for x, _ in look.lines(ax, GPU)] == [(1, 8), (64, 512)]
 
 
+def test_crossing_is_on_its_own_piece(report, look):
+    """Only the piece of a line that crosses 1x goes through the break-even."""
+    content = affine_run(CROSSING, (1, 8, 64, 512, 4096))
+    content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=100)]}
+    found = report(content)
+    at = found.break_evens[0].crossing.batch_size
+    assert [x for x, _ in look.lines(panel(found), GPU)] == [pytest.approx([1, 8, at, 64]), [512, 4096]]
+
+
 def test_hollow_markers(report, look):
-    """Only undecided speedups are hollow."""
+    """Only undecided speedups, and the same within 2%, are hollow."""
     rng = np.random.default_rng(0)
-    cells = [(1, 0.3, 1.0), (8, 0.01, 2.0), (64, 0.01, 0.5)]
+    cells = [(1, 0.3, 1.0), (8, 0.01, 2.0), (64, 0.01, 0.5), (512, 0.001, 1.0)]
     content = run(
         [
             benchmark((scale * rng.lognormal(0, noise, 30)).tolist(), device=device, batch_size=batch)
@@ -84,73 +103,104 @@ def test_hollow_markers(report, look):
             for device, scale in (("cpu", 1.0), ("cuda", gpu))
         ]
     )
-    (ax,) = speedup_figure(report(content)).axes
-    faces = {x: face for x, _, face in look.markers(ax, "s")}
-    assert faces == {1: "#ffffff", 8: GPU.lower(), 64: GPU.lower()}
-
-
-def test_direct_labels(report, look):
-    """A line is named at its end, and names never overlap."""
-    devices = {"cpu": (1, 1), "cuda": (0.5, 0.5), "cuda:1": (0.5, 0.5), "cpu@2": (0.5, 0.51)}
-    (ax,) = speedup_figure(report(affine_run(devices))).axes
-    names = [text for text in ax.texts if text.get_text() in devices]
-    assert len(names) == 3
-    ax.figure.canvas.draw()
-    boxes = sorted((text.get_window_extent() for text in names), key=lambda box: box.y0)
-    assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
-    assert all(box.x0 > ax.transData.transform((512, 1))[0] for box in boxes)
-
-
-def test_legend_of_many_lines(report, look):
-    devices = {"cpu": (1, 1)} | {f"cuda:{n}": (0.5, 0.5 - n / 100) for n in range(1, 6)}
-    figure = speedup_figure(report(affine_run(devices)))
-    assert look.legend(figure)[:5] == [f"cuda:{n}" for n in range(1, 6)]
-    assert not {text.get_text() for text in figure.axes[0].texts} & set(devices)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (affine_run({"cpu": (1, 1)}), "No two devices could be compared."),
-        (run([], [outcome()]), "Nothing was timed."),
-    ],
-    ids=["alone", "untimed"],
-)
-def test_no_speedups(report, look, content, reason):
-    """The figure says why there are none."""
     found = report(content)
-    assert FIGURES["speedup"].draw(found) is None
-    assert FIGURES["speedup"].describe(found) == reason
-    figure = speedup_figure(found)
-    assert look.texts(figure) == [reason]
-    assert to_png(figure).startswith(b"\x89PNG")
+    ax = panel(found)
+    assert [row.verdict for row in found.speedups] == ["undecided", "slower", "faster", "same"]
+    faces = {x: face for x, _, face in look.markers(ax, "s")}
+    assert faces == {1: "#ffffff", 8: GPU.lower(), 64: GPU.lower(), 512: "#ffffff"}
+    assert "undecided or same (within 2%)" in look.legend(ax.figure)
 
 
-def test_break_even_at_the_left_edge(report):
-    """Its number is inside the panel."""
-    content = affine_run({"cpu": (1, 1), "cuda": (2.01, 0.1)}, (1, 64, 512), noise=0.001)
-    (ax,) = speedup_figure(report(content)).axes
-    ax.figure.canvas.draw()
-    [number] = [text for text in ax.texts if text.get_fontweight() == "bold" and text.xycoords == "data"]
-    assert number.get_window_extent().x0 > ax.get_window_extent().x0
-    assert (number.get_ha(), number.get_va()) == ("left", "top")
+def test_legend_of_what_is_drawn(report, look):
+    """No entry explains a mark that the figure does not have."""
+    figure = FIGURES["speedup"].draw(report(affine_run({"cpu": (1, 1), "cuda": (0.5, 0.5)})))
+    assert look.legend(figure) == ["cpu", "cuda"]
+
+
+def test_labels(report, look):
+    """A line is labeled with what differs in its panel: one axis by name, several by their values."""
+    [time], [speedup] = panels(report(widths(2)))
+    assert sorted(look.labels(time)) == ["width=0 cpu", "width=0 cuda", "width=1 cpu", "width=1 cuda"]
+    assert sorted(text.partition(",")[0] for text in look.labels(speedup)) == ["width=0", "width=1"]
+    content = run()
+    for width, graph, dtype in ((1, True, "bfloat16"), (2, False, "float32")):
+        axes = {"width": width, "graph": graph, "dtype": dtype}
+        content["benchmarks"] += affine_run({"cpu": (1, 1), "cuda": (0.5, 0.5)}, axes=axes)["benchmarks"]
+    several = panel(report(content))
+    assert sorted(look.labels(several)) == ["bfloat16 graph=True 1", "float32 graph=False 2"]
+    assert "by dtype, graph, width" in look.texts(several.figure)
+
+
+def test_names_of_machines(report, look):
+    """One color per device; machines differ in their lines, labels and legend."""
+    contents = [
+        affine_run(CROSSING, machine=box(name, cpu=name), seed=seed)
+        for seed, name in enumerate(("one", "two"))
+    ]
+    found = report(*contents)
+    [time], [speedup] = panels(found)
+    assert sorted(look.labels(time)) == ["cpu one", "cpu two", "cuda one", "cuda two"]
+    assert [label.partition(",")[0] for label in sorted(look.labels(speedup))] == ["cuda one", "cuda two"]
+    drawn = [
+        (line.get_color(), line.get_linestyle()) for line in time.get_lines() if line.get_gid() == "line"
+    ]
+    assert drawn == [(CPU, "-"), (GPU, "-"), (CPU, "--"), (GPU, "--")]
+    assert look.legend(time.figure)[:4] == ["cpu on one", "cuda on one", "cpu on two", "cuda on two"]
+    assert "Speedup over cpu" in look.texts(time.figure)
+    against = report(*contents, baseline="one/cpu")
+    assert "Speedup over cpu on one" in look.texts(FIGURES["speedup"].draw(against))
+
+
+def test_panels_have_their_own_batch_sizes(report, look):
+    content = affine_run(CROSSING, (1, 16))
+    content["benchmarks"] += affine_run(CROSSING, (64, 4096), workload="cnn")["benchmarks"]
+    times, speedups = panels(report(content))
+    for axes in (times, speedups):
+        assert [list(look.ticks(ax.xaxis)) for ax in axes] == [["64", "4,096"], ["1", "16"]]
+
+
+def test_panel_of_six_lines(report, look):
+    """A workload with more lines has several panels of about the same size."""
+    times, speedups = panels(report(widths(7)))
+    assert [len(look.labels(ax)) for ax in speedups] == [4, 3]
+    assert [len(look.labels(ax)) for ax in times] == [8, 6]
+    assert {"1 of 2", "2 of 2"} <= set(look.texts(times[0].figure))
+    devices = {"cpu": (1, 1), "cuda": (0.5, 0.5), "cuda:1": (0.4, 0.5)}
+    _, speedups = panels(report(widths(6, devices)))
+    assert [len(look.labels(ax)) for ax in speedups] == [6, 6]
+
+
+def test_max_panels(report, look):
+    """Every workload is shown before a second panel of any, and a note counts the models left out."""
+    content = widths(60)
+    content["benchmarks"] += affine_run(CROSSING, workload="cnn")["benchmarks"]
+    figure = FIGURES["speedup"].draw(report(content))
+    assert len(figure.axes) == 2 * 8
+    texts = look.texts(figure)
+    assert texts.count("cnn") == 2
+    assert "18 more models are in the table (summary.csv)." in texts
+
+
+@pytest.mark.parametrize("devices", [{"cpu": (1, 1)}, {"cuda": (1, 1)}])
+def test_no_speedups(report, look, devices):
+    """Without a second device there are only the times."""
+    found = report(affine_run(devices))
+    figure = FIGURES["speedup"].draw(found)
+    assert len(figure.axes) == 1
+    assert "Time of a training step" in look.texts(figure)
+    assert FIGURES["speedup"].describe(found).startswith("Time over batch size (train). mlp at width=128, c")
+
+
+def test_description(report):
+    """The alternative text has the ends of each line and its break-even."""
+    found = report(affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, noise=0))
+    assert FIGURES["speedup"].describe(found) == (
+        "Speedup over cpu over batch size (train). mlp at width=128, cuda: "
+        "0.0602x at batch 1 to 3.79x at 512, break-even 40."
+    )
 
 
 def test_ticks_of_extreme_speedups(report):
-    (ax,) = speedup_figure(report(run([benchmark([1e3] * 9), benchmark([1e-6] * 9, device="cuda")]))).axes
+    ax = panel(report(run([benchmark([1e3] * 9), benchmark([1e-6] * 9, device="cuda")])))
     assert 2 < len(ax.get_yticks()) <= 12
     assert ax.get_ylim()[1] > 1e9
-
-
-def test_panels(report, look):
-    """Every model has a panel; only the outer ones have tick labels."""
-    figure = speedup_figure(report(widths(5)))
-    assert len(figure.axes) == 5
-    assert [text for text in look.texts(figure) if text.startswith("width=")] == [
-        f"width={width}" for width in range(5)
-    ]
-    assert len({ax.get_xlim() for ax in figure.axes} | {ax.get_ylim() for ax in figure.axes}) == 2
-    assert [bool(look.ticks(ax.yaxis)) for ax in figure.axes] == [True, False, False, True, False]
-    assert [bool(look.ticks(ax.xaxis)) for ax in figure.axes] == [False, False, True, True, True]
-    left = {round(ax.get_position().x0, 3) for ax in figure.axes}
-    assert len(left) == 3, "three panels side by side are as many as a phone can show"

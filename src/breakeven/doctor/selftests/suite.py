@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from breakeven.format import duration
+
 
 @dataclass(frozen=True)
 class Check:
@@ -71,7 +73,8 @@ class SelfTestResult:
         failed = [check.name for check in self.checks if not check.passed]
         if failed:
             return f"Self-test failed: {len(failed)} of {len(self.checks)} figures: {'; '.join(failed)}."
-        return f"Self-test passed: {len(self.checks)} of {len(self.checks)} figures, in {self.seconds:.0f} s."
+        passed = f"{len(self.checks)} of {len(self.checks)} figures"
+        return f"Self-test passed: {passed}, in {duration(self.seconds)}."
 
 
 def run_selftests(selftests: Sequence[SelfTest], starting: Callable[[str], None]) -> SelfTestResult:

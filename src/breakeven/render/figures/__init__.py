@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from breakeven.render.figures.break_even import BREAK_EVEN
 from breakeven.render.figures.drawing import Drawing
 from breakeven.render.figures.phases import PHASES
 from breakeven.render.figures.quantities import MEMORY, THROUGHPUT
@@ -20,6 +21,7 @@ from breakeven.render.figures.variants import VARIANTS
 __all__ = ["FIGURES", "Drawing", "device_styles", "to_png", "to_svg"]
 
 FIGURES: dict[str, Drawing[Any]] = {
+    "break_even": BREAK_EVEN,
     "speedup": SPEEDUP,
     "phases": PHASES,
     "variants": VARIANTS,

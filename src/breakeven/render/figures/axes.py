@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, Formatter, FuncFormatter, LogLocator
 
+from breakeven import format as fmt
 from breakeven.render.figures.style import NORMAL, SMALL
 
 SCALED = EngFormatter()
@@ -26,11 +27,11 @@ def ratio_tick(value: float) -> str:
     """Return a ratio that is a power of two as text.
 
     >>> ratio_tick(0.125), ratio_tick(1), ratio_tick(64), ratio_tick(2.0**20)
-    ('1/8x', '1x', '64x', '1e+06x')
+    ('1/8x', '1x', '64x', '1,048,576x')
     """
     if value < 1:
         return f"1/{ratio_tick(1 / value)}"
-    return f"{value:.0f}x" if value < 10_000 else f"{value:.0e}x"
+    return f"{value:,.0f}x"
 
 
 RATIOS = FuncFormatter(lambda value, _: ratio_tick(value))
@@ -76,7 +77,7 @@ def batch_axis(ax: Axes, batches: Sequence[int], max_ticks: int) -> None:
     ax.set_xscale("log", base=2)
     # Not `set_xticks`, which creates ticks that drawing creates again.
     ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_major_formatter(FixedFormatter([f"{batch:,}" for batch in ticks]))
+    ax.xaxis.set_major_formatter(FixedFormatter([fmt.batch_size(batch) for batch in ticks]))
     ax.set_xlim(low / margin, high * margin)
     ax.minorticks_off()
 

@@ -102,7 +102,7 @@ class _Shades:
     """The colors from that of the baseline over a near white to that of the candidate."""
 
     def __init__(self, baseline: str, candidate: str, end: float) -> None:
-        self.cmap = LinearSegmentedColormap.from_list("devices", [baseline, MIDDLE, candidate])
+        self.cmap = LinearSegmentedColormap.from_list("devices", [baseline, MIDDLE, candidate], N=255)
         self.norm = Normalize(-end, end)
 
     def of(self, power: float) -> tuple[float, float, float]:
@@ -117,7 +117,7 @@ def draw_blocks(report: Report, blocks: Sequence[BlockView], missing: int) -> Fi
     handles = _handles(blocks)
     sheet_columns = 1 + max(column for column, _ in places)
     notes = [fmt.shortened(note, 64) for note in (*missing_note(missing), machine_text(report))]
-    head = _EDGE + _LINE * (1 + legend_size(handles)[1]) + 4
+    head = _EDGE + _LINE * (1 + legend_size(handles)[1]) + 8
     total = head + height + _LINE * len(notes) + _EDGE
     sheet = Sheet(report, sheet_columns * HALF, total)
     sheet.write(

@@ -37,13 +37,13 @@ MAX_LINES = 6
 MAX_PANELS = 8
 """The maximum number of panels in a column; a note counts the models of the others."""
 
-_LEFT, _RIGHT, _EDGE = 46, 6, 6  # around a panel with its labels
+_LEFT, _RIGHT, _EDGE = 48, 6, 6  # around a panel with its labels
 _TITLE, _TICKS, _BETWEEN = 16, 17, 8  # above and below a panel
 _AROUND = _TITLE + _TICKS + _BETWEEN
 _LINE = 12  # of text
 _MIN_HEIGHT = 104
 _TICK = 36  # the widest label of a batch size
-_MAX_PART = 20  # characters of each part of a label
+_MAX_LABEL = 26  # characters, without a break-even
 _MAX_TITLE = 60
 
 
@@ -212,13 +212,20 @@ def _labels(report: Report, names: PanelNames, panel: Panel) -> list[EndLabel]:
     for model, curve in panel.lines:
         axes = names.label(model) if panel.group.has_several_axes else ""
         device = curve.device if len(devices) > 1 or not axes else ""
-        parts = filter(None, (axes, device, names.machine(model)))
-        text = " ".join(fmt.shortened(part, _MAX_PART) for part in parts)
+        text = _joined([part for part in (axes, device, names.machine(model)) if part])
         if curve.crossing is not None:
             text += f", from {batch_from(curve.crossing.at)}"
         end = curve.points[-1]
         found.append(EndLabel(text, end.batch, end.value, styles[model.machine, curve.device]))
     return found
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Return the parts of a label, each shortened if they are too long together."""
+    text = " ".join(parts)
+    if len(text) <= _MAX_LABEL:
+        return fmt.one_line(text)
+    return " ".join(fmt.shortened(part, _MAX_LABEL // len(parts)) for part in parts)
 
 
 def _write_title(sheet: Sheet, names: PanelNames, panel: Panel, corner: tuple[float, float]) -> None:

@@ -72,7 +72,9 @@ _SETTINGS: Any = {
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.8,
 }
-_PRINT_DPI = 160
+PRINT_DPI = 160
+"""Pixels per inch of a PNG; widths of texts differ slightly with it."""
+
 _TAG = re.compile(r"<[a-z][^>]*>")  # names are between tags, where "<" and ">" are escaped
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
@@ -91,7 +93,7 @@ def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
     A variant, such as ``cpu@1``, has a lighter shade of its device's color.
 
     >>> device_styles(["cuda", "cpu@1", "cpu"])
-    {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#59a2cd', 'X'), 'cuda': ('#D55E00', 's')}
+    {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#59a3cd', 'X'), 'cuda': ('#D55E00', 's')}
     """
     ordered = sorted(set(devices), key=device_order)
     mains = dict.fromkeys(map(main_device, ordered))
@@ -165,7 +167,7 @@ def to_png(figure: Figure) -> bytes:
 def _print_resolution(figure: Figure) -> Iterator[None]:
     """Set the resolution of images inside the block; restore the figure's own, which printing changes."""
     before = figure.dpi
-    figure.set_dpi(_PRINT_DPI)
+    figure.set_dpi(PRINT_DPI)
     try:
         yield
     finally:

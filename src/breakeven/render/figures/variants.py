@@ -115,8 +115,7 @@ def _write_lines(sheet: Sheet, x: float, top: float, lines: Sequence[str]) -> No
 def _names(report: Report, way: Variant, models: ModelNames) -> list[str]:
     """Return the variant, the model, and the batch size."""
     machine = f" on {report.labels[way.place[1]]}" if len(report.machines) > 1 else ""
-    model = models[way.sizes].replace(" at ", " ", 1)
-    found = [way.name, model, f"batch {fmt.batch_size(way.row.batch_size)}{machine}"]
+    found = [way.name, models[way.sizes], f"batch {fmt.batch_size(way.row.batch_size)}{machine}"]
     return [fmt.shortened(name, _CHARACTERS) for name in found]
 
 

@@ -1,0 +1,227 @@
+"""The break-even chart in characters for the terminal, and its rows as a table."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from rich.text import Text
+
+from breakeven import format as fmt
+from breakeven.grouping import grouped
+from breakeven.render.escaping import terminal_text
+from breakeven.render.table import Table
+from breakeven.render.terminal import WIDTH
+from breakeven.report.chart import Chart, Row, Stretch, Track
+from breakeven.report.sides import Side
+
+MAX_ROWS = 30
+"""More rows do not fit a screen; ``summary.md`` has all."""
+
+_MAX_WORKLOAD, _MAX_TRACK, _USUAL_TRACK, _MIN_WIDTH, _GAP = 14, 44, 22, 6, 2
+_BEST = "best speedup"
+_MARKS = {
+    Stretch.BASELINE: ("░", "bright_blue"),
+    Stretch.CANDIDATE: ("█", "dark_orange"),
+    Stretch.SAME: ("·", ""),
+    Stretch.UNDECIDED: ("·", ""),
+    Stretch.UNTIMED: ("/", "dim"),
+}
+_INTERVAL, _OPEN_LOW, _OPEN_HIGH, _BREAK_EVEN = "─", "<", ">", "◆"
+
+
+def table(chart: Chart) -> Table:
+    """Return all rows, with a row per track where a model has several."""
+    columns = ("model", "device", f"{wins_from(chart)} batch", "best speedup", "note")
+    rows = [
+        (row.label, track.name, track.wins_from, track.best, track.note)
+        for row in chart.rows
+        for track in row.tracks
+    ]
+    found = Table("Break-even", columns, tuple(rows), words=("model", "device", columns[2], "note"))
+    for column, texts in zip(columns, list(zip(*rows, strict=True)), strict=True):
+        found = found if any(texts) else found.without(column)
+    return found
+
+
+def candidate_name(chart: Chart) -> str:
+    """Return the name of the candidate, or ``candidate`` where there are several."""
+    return _name(chart.candidates, "candidate")
+
+
+def baseline_name(chart: Chart) -> str:
+    """Return the name of the baseline, or ``baseline`` where there are several."""
+    return _name(chart.baselines, "baseline")
+
+
+def wins_from(chart: Chart) -> str:
+    """Return the heading over the break-evens, without the word "batch"."""
+    return f"{chart.candidates[0].name} wins from" if len(chart.candidates) == 1 else "wins from"
+
+
+def legend(chart: Chart) -> dict[Stretch, str]:
+    """Return what each kind of stretch on the chart means."""
+    words = {
+        Stretch.BASELINE: f"{baseline_name(chart)} faster",
+        Stretch.CANDIDATE: f"{candidate_name(chart)} faster",
+        Stretch.UNDECIDED: "undecided or the same",
+        Stretch.UNTIMED: "not timed",
+    }
+    present = {segment.stretch for track in chart.tracks for segment in track.segments}
+    if Stretch.SAME in present:
+        present.add(Stretch.UNDECIDED)
+    return {stretch: text for stretch, text in words.items() if stretch in present}
+
+
+def ticks(
+    chart: Chart, place: Callable[[float], float], width: Callable[[str], float], gap: float
+) -> list[int]:
+    """Return the batch sizes to label on the axis: both ends, then those that most tracks have.
+
+    Args:
+        chart: has the batch sizes.
+        place: where the center of a label is on the axis.
+        width: how wide a label is, in the same unit.
+        gap: the minimum distance between two labels.
+    """
+    counts = Counter(batch for track in chart.tracks for batch in (*track.line.batches, *track.line.holes))
+    common = sorted(counts, key=lambda batch: (-counts[batch], batch))
+    found: list[tuple[int, float, float]] = []
+    for batch in dict.fromkeys((chart.smallest, chart.largest, *common)):
+        at, half = place(batch), width(fmt.batch_size(batch)) / 2
+        if all(abs(at - other) >= half + other_half + gap for _, other, other_half in found):
+            found.append((batch, at, half))
+    return sorted(batch for batch, _, _ in found)
+
+
+def on_axis(chart: Chart, batch: float) -> float:
+    """Return where a batch size is between the smallest (0) and the largest (1), on a logarithmic axis."""
+    if chart.smallest == chart.largest:
+        return 0.5
+    return math.log(batch / chart.smallest) / math.log(chart.largest / chart.smallest)
+
+
+def lines(chart: Chart) -> Iterator[Text]:
+    """Yield the chart's lines, at most as wide as the terminal's output; nothing without rows."""
+    if not chart:
+        return
+    shown = chart.rows[:MAX_ROWS]
+    columns = _Columns(chart, shown)
+    yield columns.line("", _sides(chart, columns.track), columns.heading, _BEST)
+    for workload, rows in grouped((row.workload, row) for row in shown).items():
+        for place, row in enumerate(rows):
+            yield from _row(chart, columns, row, workload if place == 0 else "")
+    yield columns.line("", Text(_axis(chart, columns.track)))
+    yield from (Text(line, style="dim") for line in _legend(chart))
+    if len(chart.rows) > len(shown):
+        yield Text(f"... and {fmt.plural(len(chart.rows) - len(shown), 'more model')}, all in summary.md")
+
+
+class _Columns:
+    """The widths of the columns: the workload, its axes, the track, and the texts at the end."""
+
+    def __init__(self, chart: Chart, rows: Sequence[Row]) -> None:
+        tracks = [track for row in rows for track in row.tracks]
+        self.heading = wins_from(chart)
+        self.workload = min(_MAX_WORKLOAD, _longest(row.workload for row in rows))
+        names = [*(row.axes for row in rows), *(track.name for track in tracks)]
+        self.ends = _longest((self.heading, *(track.wins_from for track in tracks)))
+        self.best = _longest((_BEST, *(track.best for track in tracks)))
+        rest = WIDTH - self.workload - self.ends - self.best - 4 * _GAP
+        self.axes = min(_longest(names), max(rest // 2, rest - _USUAL_TRACK, _MIN_WIDTH))
+        self.track = min(_MAX_TRACK, max(rest - self.axes, _MIN_WIDTH))
+
+    @property
+    def margin(self) -> str:
+        """The blank before the track."""
+        return " " * (self.workload + self.axes + 2 * _GAP)
+
+    def line(self, workload: str, track: Text, wins_from: str = "", best: str = "", axes: str = "") -> Text:
+        """Return a line of the chart."""
+        gap = " " * _GAP
+        name = f"{_padded(workload, self.workload)}{gap}"
+        texts = f"{gap}{wins_from:<{self.ends}}{gap}{best:>{self.best}}"
+        found = Text.assemble((name, "bold"), f"{_padded(axes, self.axes)}{gap}", track, texts)
+        found.rstrip()
+        found.truncate(WIDTH, overflow="ellipsis")
+        return found
+
+
+def _row(chart: Chart, columns: _Columns, row: Row, workload: str) -> Iterator[Text]:
+    named = any(track.name for track in row.tracks)
+    if named:
+        yield columns.line(workload, Text(), axes=row.axes)
+    for track in row.tracks:
+        axes, head = (track.name, "") if named else (row.axes, workload)
+        yield columns.line(head, _drawn(chart, track, columns.track), track.wins_from, track.best, axes)
+        if track.note:
+            yield Text(f"{columns.margin}{terminal_text(track.note)}"[:WIDTH], style="dim")
+
+
+def _drawn(chart: Chart, track: Track, width: int) -> Text:
+    """Return a track in characters: its segments, and its break-even with the interval."""
+
+    def column(batch: float) -> int:
+        return round(on_axis(chart, batch) * (width - 1))
+
+    cells = [(" ", "")] * width
+    # The longest first: a short one must stay visible.
+    for segment in sorted(track.segments, key=lambda one: one.low / one.high):
+        first, last = column(segment.low), column(segment.high)
+        cells[first : last + 1] = [_MARKS[segment.stretch]] * (last + 1 - first)
+    found = track.line.crossing
+    if found.batch_size is not None:
+        first = column(found.low or track.segments[0].low)
+        last = column(found.high or track.segments[-1].high)
+        cells[first : last + 1] = [(_INTERVAL, "")] * (last + 1 - first)
+        cells[first] = (_INTERVAL if found.low else _OPEN_LOW, "")
+        cells[last] = (_INTERVAL if found.high else _OPEN_HIGH, "")
+        cells[column(found.batch_size)] = (_BREAK_EVEN, "bold")
+    return Text.assemble(*cells)
+
+
+def _sides(chart: Chart, width: int) -> Text:
+    """Return which color is which device, at both ends of the track."""
+    left, right = (f"{name} faster" for name in (baseline_name(chart), candidate_name(chart)))
+    if len(left) + len(right) + _GAP > width:
+        return Text(" " * width)
+    styles = (_MARKS[Stretch.BASELINE][1], _MARKS[Stretch.CANDIDATE][1])
+    return Text.assemble((f"{left:<{width - len(right)}}", styles[0]), (right, styles[1]))
+
+
+def _axis(chart: Chart, width: int) -> str:
+    def place(batch: float) -> float:
+        return on_axis(chart, batch) * (width - 1)
+
+    text = ""
+    for batch in ticks(chart, place, len, 1):
+        label = fmt.batch_size(batch)
+        text = text.ljust(max(0, round(place(batch)) - len(label) // 2)) + label
+    return text
+
+
+def _legend(chart: Chart) -> Iterator[str]:
+    parts = [f"{_MARKS[stretch][0]} {text}" for stretch, text in legend(chart).items()]
+    if any(track.line.crossing.batch_size is not None for track in chart.tracks):
+        parts.append(f"{_BREAK_EVEN}{_INTERVAL} break-even, 95% interval")
+    line = parts[0]
+    for part in parts[1:]:
+        if len(line) + _GAP + len(part) > WIDTH:
+            yield line
+            line = part
+        else:
+            line += f"{'':{_GAP}}{part}"
+    yield line
+
+
+def _name(sides: Sequence[Side], several: str) -> str:
+    return sides[0].name if len(sides) == 1 else several
+
+
+def _padded(text: str, width: int) -> str:
+    return f"{fmt.shortened(text, width):<{width}}"
+
+
+def _longest(texts: Iterable[str]) -> int:
+    return max(map(len, texts))

@@ -1,0 +1,184 @@
+"""The break-even chart: a row per model, colored by the faster device, with the break-even as a diamond.
+
+`wide` is for a page or a README, `narrow` for a phone. Texts are placed by their measured widths, so that
+none overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from breakeven import format as fmt
+from breakeven.grouping import grouped
+from breakeven.phases import HEADLINE
+from breakeven.render.break_even_text import baseline_name, candidate_name, wins_from
+from breakeven.render.figures.drawing import Drawing, and_list, machine_text
+from breakeven.render.figures.pen import EDGE, Pen
+from breakeven.render.figures.tracks import Tracks, draw_legend, sides_fit
+from breakeven.report.chart import Chart, Row, Track
+from breakeven.report.report import Report
+
+MAX_ROWS = 30
+"""This many rows fit a screen; a page folds the others."""
+
+_WIDE, _NARROW = 680.0, 270.0  # points; on a phone of 360 px a point is 1.3 px
+_GAP = 14.0
+_MAX_WORKLOAD, _MAX_AXES, _MAX_NAME, _MIN_TRACK = 110.0, 170.0, 110.0, 120.0
+_BEST = "best speedup"
+
+
+class ChartPart(NamedTuple):
+    """Rows that a page shows together; the title of the first part is empty."""
+
+    name: str
+    title: str
+    chart: Chart
+
+
+def parts(chart: Chart) -> list[ChartPart]:
+    """Return the first rows, then the others by workload, for a page to fold."""
+    first = replace(chart, rows=chart.rows[:MAX_ROWS])
+    later = grouped((row.workload, row) for row in chart.rows[MAX_ROWS:])
+    folded = [
+        ChartPart(
+            f"break_even_{place}",
+            f"{workload}: {fmt.plural(len(rows), 'more model')}",
+            replace(chart, rows=tuple(rows)),
+        )
+        for place, (workload, rows) in enumerate(later.items(), start=1)
+    ]
+    return [ChartPart("break_even", "", first), *folded] if chart else []
+
+
+def wide(report: Report, chart: Chart) -> Figure:
+    """Return the rows as lines: name, track, break-even, best speedup."""
+    pen = Pen(_WIDE)
+    named = any(track.name for track in chart.tracks)
+    workload = min(_MAX_WORKLOAD, pen.longest([row.workload for row in chart.rows], bold=True))
+    axes = min(_MAX_AXES, pen.longest([row.axes for row in chart.rows]))
+    name = min(_MAX_NAME, pen.longest([track.name for track in chart.tracks]))
+    heading = f"{wins_from(chart)} batch"
+    ends = pen.longest([heading, *(track.wins_from for track in chart.tracks)])
+    best = pen.longest([_BEST, *(track.best for track in chart.tracks)])
+    axes_at = EDGE + workload + _GAP
+    name_at = axes_at + axes + (_GAP if axes else 0)
+    left = name_at + (name + _GAP if named else 0)
+    right = max(left + _MIN_TRACK, _WIDE - EDGE - best - ends - 2 * _GAP)
+    tracks = Tracks(pen, chart, left, right)
+    ends_at = right + _GAP
+    _draw_title(pen, report, chart)
+    y = pen.y + 18
+    fits = sides_fit(pen, chart, right - left)
+    if fits:
+        tracks.draw_sides(y)
+    pen.text(ends_at, y, heading, muted=True)
+    pen.text(_WIDE - EDGE, y, _BEST, muted=True, ha="right")
+    y += 11
+    top = y
+    for group, rows in grouped((row.workload, row) for row in chart.rows).items():
+        pen.text(EDGE, y + 12, pen.fitted(group, workload, bold=True), bold=True)
+        for row in rows:
+            pen.text(axes_at, y + 12, pen.fitted(row.axes, axes))
+            for track in row.tracks:
+                pen.text(name_at, y + 12, pen.fitted(track.name, name), muted=True)
+                tracks.draw(track, y + 9, 9 if len(row.tracks) == 1 else 6)
+                pen.text(ends_at, y + 12, track.wins_from)
+                pen.text(_WIDE - EDGE, y + 12, track.best, ha="right")
+                y += 18 if len(row.tracks) == 1 else 14
+                if track.note:
+                    pen.text(ends_at, y + 6, pen.fitted(track.note, _WIDE - EDGE - ends_at), muted=True)
+                    y += 11
+            y += 4 if len(row.tracks) > 1 else 0
+        y += 6
+    tracks.draw_grid(top, y)
+    pen.y = tracks.draw_axis(y)
+    draw_legend(pen, chart, has_sides=fits)
+    return pen.figure(report)
+
+
+def narrow(report: Report, chart: Chart) -> Figure:
+    """Return the rows as blocks: the name, the track below it, the texts below that."""
+    pen = Pen(_NARROW)
+    left, right = EDGE, _NARROW - EDGE
+    tracks = Tracks(pen, chart, left, right)
+    _draw_title(pen, report, chart)
+    fits = sides_fit(pen, chart, right - left)
+    y = pen.y + 3
+    if fits:
+        tracks.draw_sides(y + 14)
+        y += 16
+    y = tracks.draw_axis(y)
+    for row in chart.rows:
+        y = _draw_block(pen, tracks, row, y)
+    pen.y = tracks.draw_axis(y)
+    draw_legend(pen, chart, has_sides=fits)
+    return pen.figure(report)
+
+
+def _draw_block(pen: Pen, tracks: Tracks, row: Row, y: float) -> float:
+    """Draw a model and return where the next one begins."""
+    workload = pen.fitted(row.workload, 120, bold=True)
+    pen.text(EDGE, y + 12, workload, bold=True)
+    axes_at = EDGE + pen.width_of(workload, bold=True) + 6
+    pen.text(axes_at, y + 12, pen.fitted(row.axes, _NARROW - EDGE - axes_at))
+    y += 14
+    for track in row.tracks:
+        if track.name:
+            pen.text(EDGE, y + 11, pen.fitted(track.name, _NARROW - 2 * EDGE), muted=True)
+            y += 12
+        tracks.draw(track, y + 7, 9)
+        pen.text(EDGE, y + 23, track.wins_from)
+        pen.text(_NARROW - EDGE, y + 23, track.best, ha="right")
+        y += 26
+        if track.note:
+            pen.text(EDGE, y + 9, pen.fitted(track.note, _NARROW - 2 * EDGE), muted=True)
+            y += 12
+    return y + 5
+
+
+def _draw_title(pen: Pen, report: Report, chart: Chart) -> None:
+    baseline, candidate = (_with_article(name) for name in (baseline_name(chart), candidate_name(chart)))
+    for line in pen.wrapped(f"From which batch size {candidate} is faster than {baseline}", bold=True):
+        pen.y += 13
+        pen.text(EDGE, pen.y, line, bold=True)
+    phase = "whole training step" if report.headline == HEADLINE else fmt.one_line(report.headline, 40)
+    about = f"{phase}, 95% interval {report.interval_scope(report.headline)}; {machine_text(report)}"
+    for line in pen.wrapped(about):
+        pen.y += 12
+        pen.text(EDGE, pen.y, line, muted=True)
+
+
+def _with_article(name: str) -> str:
+    if name == "candidate":
+        return "each device"
+    return name if name.islower() and name != "baseline" else f"the {name}"
+
+
+def _text(_: Report, chart: Chart) -> str:
+    ends = [f"{row.label}{_of(track)}: {track.wins_from}" for row in chart.rows for track in row.tracks]
+    count = fmt.plural(len(chart.rows), "model")
+    return (
+        f"Which device is faster over batch sizes {fmt.batch_range((chart.smallest, chart.largest))}, "
+        f"for {count}. "
+        f"{fmt.capital(wins_from(chart))} batch: {and_list(ends)}."
+    )
+
+
+def _of(track: Track) -> str:
+    return f" ({track.name})" if track.name else ""
+
+
+def _select(report: Report) -> Chart:
+    return report.chart
+
+
+BREAK_EVEN = Drawing(
+    "Break-even",
+    "The color is that of the faster device, with gaps at measured batch sizes; diamonds are break-evens.",
+    _select,
+    wide,
+    _text,
+)

@@ -1,0 +1,132 @@
+"""What would change the verdict, as texts: a row for each scenario of each candidate."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from breakeven.grouping import grouped
+from breakeven.report.break_even import BreakEven
+from breakeven.report.text import ModelNames
+from breakeven.report.what_if import WhatIf
+from breakeven.stats.crossing import CrossingStatus as Status
+
+_FAR = 1000.0  # in powers of two, farther away than any batch size
+
+
+@dataclass(frozen=True)
+class ChangeRow:
+    """One scenario of one candidate: the break-even as measured, and in the scenario.
+
+    `headline` and `changed` are the break-evens of a single model, or else how many models win and where the
+    median one does. `moves` is which of them are shown to move. `models` has every model on its own.
+    """
+
+    what: str
+    headline: str
+    changed: str
+    moves: str
+    models: tuple[WhatIf, ...]
+
+    @property
+    def scenario(self) -> str:
+        """What changes, without its details."""
+        return self.models[0].scenario
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The candidate's device, and the class id of its machine."""
+        return _place(self.models[0].line)
+
+
+def changes(what_ifs: Iterable[WhatIf], lines: Iterable[BreakEven], names: ModelNames) -> list[ChangeRow]:
+    """Return a row for each scenario of each candidate, in the order of the scenarios.
+
+    Args:
+        what_ifs: the scenarios, in their order.
+        lines: all break-evens that the verdict is about.
+        names: of the models.
+    """
+    models = Counter(map(_place, lines))
+    groups = grouped(((_place(row.line), row.scenario), row) for row in what_ifs)
+    return [
+        _several(group, names) if len(group) > 1 else _one(group[0], names if models[place] > 1 else {})
+        for (place, _), group in groups.items()
+    ]
+
+
+def is_moved(row: WhatIf) -> bool:
+    """Return whether the two break-evens are shown to differ: another status, or intervals apart."""
+    one, other = row.line.crossing, row.other.crossing
+    if Status.UNDECIDED in (one.status, other.status):
+        return False
+    if one.status is not Status.CROSSES or other.status is not Status.CROSSES:
+        same = {one.status, other.status} == {Status.NEVER, Status.BEYOND_RANGE}
+        return one.status is not other.status and not same
+    return (one.high or math.inf) < (other.low or 0) or (other.high or math.inf) < (one.low or 0)
+
+
+def wins_from(line: BreakEven) -> str:
+    """Return from which batch size a candidate wins, as the content of a cell."""
+    return line.crossing.describe_briefly(line.batches)
+
+
+def _one(row: WhatIf, names: ModelNames) -> ChangeRow:
+    """Return the row of a single model, which is named where there are others."""
+    details = "; ".join(filter(None, (names.get(row.line.model, ""), row.note)))
+    what = f"{row.scenario} ({details})" if details else row.scenario
+    moves = "yes" if is_moved(row) else "not shown"
+    return ChangeRow(what, wins_from(row.line), wins_from(row.other), moves, (row,))
+
+
+def _several(group: Sequence[WhatIf], names: ModelNames) -> ChangeRow:
+    moved = [row for row in group if is_moved(row)]
+    moves = f"none of {len(group)} shown"
+    if moved:
+        farthest = max(moved, key=lambda row: abs(_position(row.line) - _position(row.other)))
+        name = names[farthest.line.model]
+        moves = f"{len(moved)} of {len(group)}: {name}{' farthest' if len(moved) > 1 else ''}"
+    return ChangeRow(
+        f"{group[0].scenario}{_shared(group)}",
+        _summary([row.line for row in group]),
+        _summary([row.other for row in group]),
+        moves,
+        tuple(group),
+    )
+
+
+def _shared(group: Sequence[WhatIf]) -> str:
+    """Return what else differs in how many of the models."""
+    counts = Counter(row.brief for row in group if row.brief)
+    found = "; ".join(f"{brief} in {count} of {len(group)}" for brief, count in counts.items())
+    return f" ({found})" if found else ""
+
+
+def _summary(lines: Sequence[BreakEven]) -> str:
+    """Return how many models win from some batch size on, and where the median of those known does."""
+    known = sorted(filter(_is_known, lines), key=_position)
+    parts = [f"{sum(_position(line) < _FAR for line in known)} of {len(lines)} win"]
+    if len(known) < len(lines):
+        parts.append(f"{len(lines) - len(known)} undecided")
+    if known:
+        parts.append(f"median {wins_from(known[(len(known) - 1) // 2])}")
+    return ", ".join(parts)
+
+
+def _is_known(line: BreakEven) -> bool:
+    return line.crossing.status is not Status.UNDECIDED or line.crossing.bracket[1] is not None
+
+
+def _position(line: BreakEven) -> float:
+    """Return a break-even in powers of two, that of an undecided one at the latest."""
+    found = line.crossing
+    if found.status is Status.ALWAYS:
+        return -_FAR
+    at = found.batch_size if found.status is Status.CROSSES else found.bracket[1]
+    return _FAR if at is None else math.log2(at)
+
+
+def _place(line: BreakEven) -> tuple[str, str]:
+    return line.candidate.device, line.candidate.machine

@@ -1,0 +1,226 @@
+"""Where a candidate wins, as sentences: the first says the most, and the others less in fewer characters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from breakeven import format as fmt
+from breakeven.report.break_even import BreakEven
+from breakeven.report.candidates import (
+    Candidate,
+    best_row,
+    is_at_the_latest,
+    is_slower_throughout,
+    wins,
+)
+from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict, Speedup
+from breakeven.report.text import ModelNames, models_text, times_text
+from breakeven.stats.crossing import CrossingStatus as Status
+from breakeven.stats.crossing import CrossingWarning
+
+FEW = 2
+"""The models of a candidate are named one by one up to this many."""
+
+AT_BEST = "at best"
+
+
+def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
+    """Return sentences on all candidates, from the longest to the shortest."""
+    first, *others = found
+    if not others:
+        texts = list(_clauses(first))
+        if len(first.lines) == FEW:
+            texts.insert(0, _one_by_one(first, models))
+        return [first.sentence(text) for text in texts]
+    said = [[one.sentence(text) for text in _clauses(one)] for one in found]
+    joint = [" ".join(of[min(form, len(of) - 1)] for of in said) for form in range(3)]
+    short = [of[-1] for of in said]
+    cut = [f"{' '.join(short[:count])} And {len(short) - count} more." for count in range(len(others), 0, -1)]
+    return [*joint, *cut]
+
+
+def _clauses(one: Candidate) -> Iterator[str]:
+    """Yield clauses on one candidate, from the longest to the shortest."""
+    best = best_row(filter(wins, one.lines))
+    if not one.lines:
+        yield f"{one.name} {one.does('share')} no timed cell with a CPU"
+    elif len(one.lines) > 1:
+        yield from _of_models(one)
+    elif best is None or len(one.lines[0].batches) < 2:
+        yield of_model(one, one.lines[0])
+    else:
+        text = of_model(one, one.lines[0])
+        yield f"{text}; {_at_best(*one.lines)} (batch {fmt.batch_size(best.batch_size)})"
+        yield f"{text}; {_at_best(*one.lines)}"
+        yield text
+
+
+def _one_by_one(one: Candidate, models: ModelNames) -> str:
+    """Return a clause on each model, as sentences."""
+    first, *others = (
+        f"{text}; {_at_best(line)}" if wins(line) and len(line.batches) > 1 else text
+        for line in one.lines
+        for text in [of_model(one, line, models[line.model])]
+    )
+    return " ".join([f"{first}.", *(again(one, text) for text in others)])[:-1]
+
+
+def with_place(sentence: str, one: Candidate, models: ModelNames) -> str:
+    """Return the sentence with the model and the batch size of the best speedup."""
+    best = best_row(filter(wins, one.lines))
+    if best is None or AT_BEST not in sentence or len(one.lines) <= FEW:
+        return ""
+    where = f"{models[best.model]}, batch {fmt.batch_size(best.batch_size)}"
+    return sentence.replace(AT_BEST, f"{AT_BEST} ({where})")
+
+
+def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
+    """Yield sentences that name one of many models: the one that does not win, and the last one that does."""
+    won = sorted(filter(wins, one.lines), key=_position)
+    losses = [line for line in one.lines if not wins(line)]
+    if not won or len(one.lines) <= FEW:
+        return
+    if len(losses) == 1 and losses[0].crossing.status is Status.UNDECIDED:
+        yield f"It is undecided for {models[losses[0].model]}."
+    elif len(losses) == 1:
+        yield again(one, of_model(one, losses[0], models[losses[0].model]))
+    if len(won) > 1 and won[-1].crossing.status is Status.CROSSES:
+        yield f"Last is {models[won[-1].model]}, {won[-1].describe()}."
+
+
+def again(one: Candidate, clause: str) -> str:
+    """Return a clause as a further sentence on the candidate."""
+    return f"{fmt.capital(clause.replace(one.name, one.pronoun, 1))}."
+
+
+def _at_best(*lines: BreakEven) -> str:
+    best = best_row(lines)
+    return "" if best is None else f"{times_text(best.speedup)} {AT_BEST}"
+
+
+def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
+    """Return a clause on one model, which it names where there are several."""
+    name, for_model = one.name, f" for {model}" if model else ""
+    if not line.batches:
+        return f"{name} and {one.other} have no usable timing in common{for_model}"
+    best = best_row([line])
+    last = next(row for row in line.rows if row.batch_size == line.batches[-1])
+    same = f"{name} and {one.other} are the same within 2%"
+    largest, up_to = fmt.batch_size(line.batches[-1]), _up_to(line)
+    if len(line.batches) == 1:
+        return _of_one_batch(one, line, last, for_model)
+    if wins(line) and line.crossing.status is Status.ALWAYS:
+        return f"{name} {one.wins}{for_model} {_from(line)}"
+    if wins(line):
+        cut = f" ({up_to})" if _is_cut(line) else ""
+        return f"{name} {one.wins} {line.describe()}{for_model}{cut}"
+    if line.crossing.status in (Status.CROSSES, Status.ALWAYS) or is_at_the_latest(line):
+        limit = fmt.percent(SAME_WITHIN - 1)
+        return f"{name} {one.does('are')} not shown to {one.win} by more than {limit}{for_model} ({up_to})"
+    if line.crossing.status is Status.BEYOND_RANGE:
+        return f"{name} {_never(one, line)}{for_model} ({up_to}); the trend points to a break-even above it"
+    if line.crossing.status is Status.NEVER and best is not None:
+        won = f"{times_text(best.speedup)} at batch {fmt.batch_size(best.batch_size)}"
+        return f"{name} {one.wins} only below batch {largest}, the largest measured{for_model} ({won})"
+    if line.crossing.status is Status.NEVER:
+        return f"{name} {_never(one, line)}{for_model} ({up_to})"
+    if all(row.verdict is DeviceVerdict.SAME for row in line.rows):
+        return f"{same}{for_model} ({up_to})"
+    if last.verdict is DeviceVerdict.SAME:
+        return f"{same} at batch {largest}, the largest measured{for_model}"
+    return f"whether {name} {one.wins}{for_model} is undecided ({up_to})"
+
+
+def _of_one_batch(one: Candidate, line: BreakEven, row: Speedup, for_model: str) -> str:
+    why = "timed on both" if _is_cut(line) else "measured"
+    where = f"{for_model} at batch {fmt.batch_size(row.batch_size)}, the only one {why}"
+    ratio = row.speedup or 1.0
+    if row.verdict is DeviceVerdict.FASTER:
+        return f"{one.name} {one.does('are')} {times_text(ratio)} faster{one.than}{where}"
+    if row.verdict is DeviceVerdict.SLOWER:
+        return f"{one.name} {one.does('are')} {times_text(1 / ratio)} slower{one.than}{where}"
+    if row.verdict is DeviceVerdict.SAME:
+        return f"{one.name} and {one.other} are the same within 2%{where}"
+    return f"whether {one.name} {one.wins} is undecided{where}"
+
+
+def _of_models(one: Candidate) -> Iterator[str]:
+    """Yield clauses on several models: how many win, from where, and where the median one crosses."""
+    won = sorted(filter(wins, one.lines), key=_position)
+    kinds, total = [line.model for line in one.lines], len(one.lines)
+    if not won:
+        where = models_text(kinds, _measured(one.lines))
+        slower = all(map(is_slower_throughout, one.lines))
+        verb = (
+            f"slower{one.than} for {_all(where)}" if slower else f"not shown to {one.win} for any of {where}"
+        )
+        yield f"{one.name} {one.does('are')} {verb}"
+        return
+    among = _all if len(won) == total else f"{len(won)} of {{}}".format
+    at_best = f"; {_at_best(*won)}"
+    if all(len(line.batches) == 1 for line in won):
+        text = f"{one.name} {one.wins} for {among(models_text(kinds, _measured(won)))}"
+        yield text + at_best
+        yield text
+        return
+    text = f"{one.name} {one.wins} for {among(models_text(kinds))}"
+    always = [line for line in won if line.crossing.status is Status.ALWAYS]
+    middle = (total - 1) // 2
+    if len(always) > middle:
+        each = ", each" if len(always) == len(won) else f", {len(always)} of them"
+        of_them = "" if len(always) == total else each
+        where = _measured(always).removeprefix("batch ")
+        yield f"{text}{of_them} at every measured batch size ({where}){at_best}"
+    elif middle < len(won):
+        yield f"{text}, the median one {_from(won[middle])}{at_best}"
+    else:
+        yield f"{text}, {'' if len(won) == 1 else 'the first one '}{_from(won[0])}{at_best}"
+    yield text + at_best
+    yield text
+
+
+def _all(models: str) -> str:
+    return f"both {models.removeprefix('2 ')}" if models.startswith("2 ") else f"all {models}"
+
+
+def _never(one: Candidate, line: BreakEven) -> str:
+    if is_slower_throughout(line):
+        return f"never {one.wins}"
+    return f"{one.does('are')} not shown to {one.win}"
+
+
+def _up_to(line: BreakEven) -> str:
+    return f"up to batch {fmt.batch_size(line.batches[-1])}{_above(line)}"
+
+
+def _from(line: BreakEven) -> str:
+    """Return from which batch size a candidate wins."""
+    if line.crossing.status is not Status.ALWAYS:
+        return line.describe()
+    return f"at every measured batch size ({fmt.batch_range(line.batches)}{_above(line)})"
+
+
+def _above(line: BreakEven) -> str:
+    return "; larger ones were not timed on both" if _is_cut(line) else ""
+
+
+def _is_cut(line: BreakEven) -> bool:
+    return CrossingWarning.CUT_SHORT in line.crossing.warnings
+
+
+def _measured(lines: Sequence[BreakEven]) -> str:
+    """Return the batch sizes that were measured for all of the lines, as a phrase."""
+    ranges = {(line.batches[0], line.batches[-1]) for line in lines if line.batches}
+    if not ranges:
+        return "no usable timing in common"
+    low, high = min(low for low, _ in ranges), min(high for _, high in ranges)
+    more = ", the only one measured" if ranges == {(low, low)} else "" if len(ranges) == 1 else " or more"
+    return f"batch {fmt.batch_range([low, high])}{more}"
+
+
+def _position(line: BreakEven) -> float:
+    """Return the batch size from which a candidate wins, for sorting; 0 if at every measured one."""
+    found = line.crossing
+    if found.status is Status.ALWAYS:
+        return 0.0
+    return found.batch_size or found.bracket[1] or 0.0

@@ -1,0 +1,110 @@
+"""The break-even chart in characters, and its rows as a table."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from breakeven.render.break_even_text import MAX_ROWS, lines, on_axis, table, ticks
+from support.charts import EVERY_STATUS, chart_of, ended, line, sixty
+
+
+def drawn(found):
+    """The lines of a chart as plain text."""
+    return [text.plain for text in lines(found)]
+
+
+def test_whole_chart():
+    slow = line({1: "-", 64: "-"}, "never", axes={"width": 8})
+    cut = line({1: "+", 8: "+"}, "always", holes=(64,), workload="cnn")
+    found = chart_of(
+        cut,
+        slow,
+        line({1: "-", 8: "-", 64: "+"}, "crosses", 20, 9.4, 41),
+        line({1: "-", 8: "?", 64: "="}, axes={"width": 128}),
+        outcomes=[ended(cut, "candidate", 64, "oom")],
+    )
+    assert drawn(found) == [
+        "                CPU faster                        GPU faster  GPU wins from     best speedup",
+        "cnn             ██████████████████████//////////////////////  always (from 1)     2.00x at 1",
+        "                GPU out of memory above 8",
+        "mlp  width=64   ░░░░░░░░░░░░░░░░░░░░░░░────────◆───────█████  20 [9–41]          2.00x at 64",
+        "     width=128  ░░░░░░░░░░░░································  undecided (1–64)",
+        "     width=8    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  never (1–64)       0.500x at 1",
+        "                1                     8                   64",
+        "░ CPU faster  █ GPU faster  · undecided or the same  / not timed  ◆─ break-even, 95% interval",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "interval"),
+    [(4, 16, "░─◆─█"), (None, 16, "<─◆─█"), (4, None, "░─◆─>"), (None, None, "<─◆─>"), (8, 8, "░░◆██")],
+)
+def test_open_interval(low, high, interval):
+    """An end that is unbounded is an arrow at the end of the track."""
+    found = chart_of(line({2: "-", 32: "+"}, "crosses", 8, low, high))
+    track = drawn(found)[1].split()[2]
+    assert track[0] + track[11] + track[len(track) // 2] + track[-12] + track[-1] == interval
+
+
+def test_short_stretch_is_visible():
+    """A single timed batch size between others that were not."""
+    (row,) = (text for text in drawn(chart_of(line({1: "+"}, holes=(4096,)))) if text.startswith("mlp"))
+    assert row.split()[2] == "█" + "/" * 40
+
+
+def test_several_candidates():
+    found = chart_of(
+        line({1: "+", 64: "+"}, "always", candidate="cuda:0"),
+        line({1: "-", 64: "-"}, "never", candidate="cuda:1"),
+    )
+    names = [text[:15].rstrip() for text in drawn(found)[1:4]]
+    assert names == ["mlp  width=64", "     cuda:0", "     cuda:1"]
+    assert "candidate faster" in drawn(found)[0]
+
+
+def test_fits_the_terminal():
+    found = chart_of(*sixty())
+    texts = drawn(found)
+    assert max(map(len, texts)) <= 100
+    assert texts[-1] == f"... and {60 - MAX_ROWS} more models, all in summary.md"
+    wide = [
+        line(
+            {10**9: "-", 10**12: "+"}, "crosses", 1.5e11, 1.2e10, 9e11, workload="w" * 60, axes={"a" * 60: 1}
+        )
+    ]
+    assert max(map(len, drawn(chart_of(*wide)))) <= 100
+
+
+def test_plain_in_a_pipe():
+    """Colors are only for terminals."""
+    shown = []
+    for options in ({"force_terminal": True, "color_system": "truecolor"}, {}):
+        console = Console(file=io.StringIO(), width=100, **options)
+        for text in lines(chart_of(*EVERY_STATUS)):
+            console.print(text)
+        shown.append(console.file.getvalue())
+    assert "\x1b[" in shown[0]
+    assert "\x1b" not in shown[1]
+
+
+def test_table():
+    """All rows; columns that would be empty are left out."""
+    found = table(chart_of(*sixty()))
+    assert len(found.rows) == 60
+    assert found.columns == ("model", "GPU wins from batch", "best speedup", "not timed")
+    several = table(chart_of(line({1: "+"}, candidate="cuda:0"), line({1: "?"}, candidate="cuda:1")))
+    assert several.columns == ("model", "device", "wins from batch", "best speedup")
+    assert [row[:2] for row in several.rows] == [("mlp width=64", "cuda:0"), ("mlp width=64", "cuda:1")]
+
+
+def test_ticks():
+    """Both ends, then the batch sizes of most models; no two labels touch."""
+    found = chart_of(line({1: "+", 16: "+", 24: "+", 1024: "+"}), line({1: "+", 24: "+"}, workload="cnn"))
+    assert ticks(found, lambda batch: 40 * on_axis(found, batch), len, 1) == [1, 24, 1024]
+    assert ticks(found, lambda batch: 400 * on_axis(found, batch), len, 1) == [1, 16, 24, 1024]
+    assert ticks(chart_of(line({64: "+"})), lambda _: 0, len, 1) == [64]
+
+
+def test_no_rows():
+    assert drawn(chart_of()) == []

@@ -1,0 +1,75 @@
+"""The report for a pull request: the verdict, the chart's rows, and the rest folded and never too long."""
+
+import re
+from dataclasses import replace
+
+from breakeven.render.markdown import MAX_LENGTH
+from breakeven.render.report_markdown import to_markdown
+from breakeven.report.answer import Answer, Trust
+from support.charts import chart_of, line, sixty
+from support.reports import report
+from support.run_files import affine_run, benchmark, outcome, run
+
+DEVICES = {"cpu": (1, 1), "cuda": (33, 0.2)}
+
+
+def test_order(tmp_path):
+    content = affine_run(DEVICES, phases=("transfer", "train"), noise=0)
+    content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=4096)]}
+    found = report(tmp_path, content)
+    first, *parts = to_markdown(found, "1").split("\n\n")
+    assert first == f"**{' '.join(found.answer.lines)}**"
+    table, changes = parts.index("### Break-even"), parts.index("### What would change it")
+    assert table < changes < next(i for i, part in enumerate(parts) if part.startswith("<details>"))
+    assert parts[table + 1].splitlines() == [
+        "| model | GPU wins from batch | best speedup | not timed |",
+        "| --- | --- | ---: | --- |",
+        "| mlp width=128 | 40 [40–40] | 3.79x at 512 | GPU out of memory above 512 |",
+    ]
+    titles = re.findall("<summary>(.*?)</summary>", "\n\n".join(parts[changes:]))
+    assert titles[0] == "More about the answer"
+    assert {"Not timed", "Speedups", "How made"} < set(titles)
+
+
+def test_all_rows(tmp_path):
+    found = replace(report(tmp_path, affine_run(DEVICES)), chart=chart_of(*sixty()))
+    table = to_markdown(found, "1").partition("### Break-even\n\n")[2].partition("\n\n")[0]
+    assert len(table.splitlines()) == 60 + len(("heading", "rule"))
+
+
+def test_unfit(tmp_path):
+    """Only the answer and its evidence are not folded."""
+    unfit = Answer(
+        ("This run cannot be trusted.", "Measure again."), Trust.UNFIT, ("The canary ran 990x slower.",)
+    )
+    found = replace(report(tmp_path, affine_run(DEVICES)), answer=unfit)
+    shown, _, folds = to_markdown(found, "1").partition("\n\n<details>")
+    assert shown == "**This run cannot be trusted. Measure again.**\n\n- The canary ran 990x slower."
+    assert folds.startswith("<summary>Break-even: not to be trusted</summary>")
+    assert "wins from batch" in folds
+
+
+def test_never_too_long(tmp_path):
+    """Tables and lists in folds are cut first, then whole folds, then the rows of the chart."""
+    cases = [
+        benchmark([s] * 6, device=device, batch_size=batch, axes={"width": width, "note": "x" * 100})
+        for width in range(30)
+        for batch in (1, 8, 64, 512, 4096)
+        for device, s in (("cpu", 2.0), ("cuda", 1.0))
+    ]
+    many = [outcome("failed", f"reason {i} " + "y" * 100, batch_size=i) for i in range(1, 400)]
+    found = report(tmp_path, run(cases, many))
+    text = to_markdown(found, "1")
+    assert 10_000 < len(text) <= MAX_LENGTH
+    assert text.count("<details>") == text.count("</details>") > 4
+    assert re.search(r"- and \d+ more, on the page", text)
+    assert all(f"width={width} " in text for width in range(30)), "the chart has all rows"
+    huge = [
+        line({1: "+", 8: "+"}, "always", axes={"width": width, "note": f"{width}z" * 20})
+        for width in range(999)
+    ]
+    text = to_markdown(replace(found, chart=chart_of(*huge)), "1")
+    assert len(text) <= MAX_LENGTH
+    assert "<details>" not in text
+    assert text.endswith("(cut here; the page and --format json have everything)\n")
+    assert all(row.endswith("|") for row in text.splitlines() if row.startswith("|"))

@@ -1,0 +1,70 @@
+"""The terminal: the chart, the answer, what needs attention, and the next command."""
+
+from dataclasses import replace
+
+from breakeven.report.answer import Answer, Trust
+from breakeven.report.processes_needed import ProcessesNeeded
+from support.charts import chart_of, sixty
+from support.reports import report
+from support.run_files import affine_run, benchmark, outcome
+from support.terminals import terminal_lines
+
+DEVICES = {"cpu": (1, 1), "cuda": (33, 0.2)}
+
+
+def shown(found):
+    """The lines of the terminal."""
+    return terminal_lines(found).splitlines()
+
+
+def test_order(tmp_path):
+    content = affine_run(DEVICES, noise=0)
+    content["benchmarks"].append(benchmark([1.0, 2.0], batch_size=4096, flags=["noisy"]))
+    ended = [outcome("oom", device="cuda", batch_size=4096), outcome("skipped", phase="step")]
+    content["breakeven"] = {"schema": 1, "outcomes": ended}
+    found = replace(
+        report(tmp_path, content), answer=Answer(("It wins.", "One process.")), warnings=("a", "b")
+    )
+    assert shown(found)[0].split() == [
+        "CPU",
+        "faster",
+        "GPU",
+        "faster",
+        "GPU",
+        "wins",
+        "from",
+        "best",
+        "speedup",
+    ]
+    assert shown(found)[1].split()[-4:] == ["[40–40]", "3.79x", "at", "512"]
+    assert shown(found)[-5:] == [
+        "It wins.",
+        "One process.",
+        "",
+        "on the page and in summary.md: 2 cases not timed (1 out of memory, 1 skipped), 2 warnings",
+        f"next: breakeven report {found.runs[0].path} --open",
+    ]
+
+
+def test_what_to_measure_next(tmp_path):
+    """Where more processes would decide what is open, that is the next command."""
+    needed = ProcessesNeeded(processes=9, decides=1, open=2)
+    found = replace(report(tmp_path, affine_run(DEVICES)), processes_needed=needed)
+    last = "next: measure again with --breakeven-processes=9, which would decide 1 of 2 open models"
+    assert shown(found)[-1] == last
+    undecidable = replace(found, processes_needed=ProcessesNeeded(processes=None, decides=0, open=2))
+    assert shown(undecidable)[-1].endswith("--open")
+
+
+def test_unfit(tmp_path):
+    """No chart and no tables: the answer, and the first notes on it."""
+    notes = ("The canary ran 990x slower.", "Close other programs.", "Third.", "Fourth.")
+    unfit = Answer(("This run cannot be trusted.",), Trust.UNFIT, notes)
+    found = replace(report(tmp_path, affine_run(DEVICES)), answer=unfit)
+    assert shown(found)[:4] == ["This run cannot be trusted.", *notes[:3]]
+    assert len(shown(found)) < 8
+
+
+def test_fits_a_screen(tmp_path):
+    found = replace(report(tmp_path, affine_run(DEVICES)), chart=chart_of(*sixty()))
+    assert len(shown(found)) < 50

@@ -1,0 +1,121 @@
+"""What would change the verdict, as a table."""
+
+import pytest
+
+from breakeven.render.what_if_table import change_tables, model_change_tables
+from support.reports import box, only, report
+from support.run_files import affine_run, run
+
+QUIET = {"noise": 0.001}
+
+
+def models(*several):
+    """Models of width 1, 2, ..., each with a GPU's line in float32 and in bfloat16."""
+    content = run()
+    for width, lines in enumerate(several, 1):
+        for dtype, cuda in zip(("float32", "bfloat16"), lines, strict=False):
+            axes = {"dtype": dtype, "width": width}
+            part = affine_run({"cpu": (1, 1), "cuda": cuda}, axes=axes, seed=width, **QUIET)
+            content["benchmarks"] += part["benchmarks"]
+    return content
+
+
+def row_of(found, scenario):
+    """The only row of a scenario."""
+    return only(row for row in found.changes if row.scenario == scenario)
+
+
+def test_one_model(tmp_path):
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=("train",), **QUIET)
+    content["benchmarks"] += affine_run(
+        {"cpu": (1, 1), "cuda": (9, 0.2)}, phases=("train_sync",), seed=1, **QUIET
+    )["benchmarks"]
+    found = report(tmp_path, content)
+    row = only(found.changes)
+    line, other = only(row.models).line, only(row.models).other
+    assert row.headline == line.crossing.describe_briefly(line.batches)
+    assert row.changed == other.crossing.describe_briefly(other.batches)
+    assert row.headline != row.changed
+    table = only(change_tables(found))
+    assert table.columns == ("change", "faster from batch", "then", "moves")
+    assert table.rows == (("loss.item() in every step", row.headline, row.changed, "yes"),)
+    assert model_change_tables(found) == []
+
+
+def test_several_models(tmp_path):
+    """How many win, where the median one does, and which moves farthest."""
+    found = report(tmp_path, models(((33, 0.2), (9, 0.2)), ((33, 0.2), (33, 0.6)), ((33, 2), (33, 2))))
+    row = row_of(found, "in bfloat16")
+    assert row.headline.startswith("2 of 3 win, median 40 [")
+    assert row.changed.startswith("2 of 3 win, median 80 [")
+    assert row.moves == "2 of 3: mlp at dtype=float32 width=1 farthest"
+    assert row.what == "in bfloat16"
+    table = only(model_change_tables(found))
+    assert table.columns[:3] == ("model", "as measured", "each device at its fastest variant")
+    names = [cells[0] for cells in table.rows]
+    assert names == [f"mlp at dtype=float32 width={width}" for width in (1, 2, 3)]
+
+
+def test_undecided_models(tmp_path):
+    """They are counted, and the median is that of the others."""
+    content = models(((33, 0.2), (33, 0.2)), ((33, 0.2), (33, 0.2)))
+    for item in content["benchmarks"]:
+        if item["extra_info"]["axes"] == {"dtype": "bfloat16", "width": 2}:
+            item["stats"]["data"] = item["stats"]["data"][:4]
+    row = row_of(report(tmp_path, content), "in bfloat16")
+    assert row.changed.startswith("1 of 2 win, 1 undecided, median 40 [")
+    assert row.moves == "none of 2 shown"
+
+
+def test_nothing_moves(tmp_path):
+    found = report(tmp_path, models(((33, 0.2), (33, 0.2)), ((33, 0.2), (33, 0.2))))
+    assert row_of(found, "in bfloat16").moves == "none of 2 shown"
+
+
+def test_one_of_several_models(tmp_path):
+    """A scenario that was measured for a single model names it."""
+    row = row_of(report(tmp_path, models(((33, 0.2), (9, 0.2)), ((33, 0.2),))), "in bfloat16")
+    assert row.what == "in bfloat16 (mlp at dtype=float32 width=1)"
+    assert row.moves == "yes"
+
+
+def test_what_several_models_share(tmp_path):
+    """How many of them have a faster CPU in float32, and compute in different precisions."""
+    content = run()
+    for width, cpu in ((1, (2, 2)), (2, (1, 1))):
+        for dtype, line, cuda in (("float32", (1, 1), (33, 0.2)), ("bfloat16", cpu, (9, 0.2))):
+            devices = {"cpu": line, "cuda": cuda}
+            part = affine_run(devices, axes={"dtype": dtype, "width": width}, seed=width, **QUIET)
+            content["benchmarks"] += part["benchmarks"]
+    found = report(tmp_path, content)
+    assert row_of(found, "in bfloat16").what == "in bfloat16 (cpu is faster in float32 in 1 of 2)"
+    fastest = row_of(found, "each device at its fastest variant")
+    assert fastest.what == "each device at its fastest variant (their numerics differ in 2 of 2)"
+    notes = {cells[0]: cells[-1] for cells in only(model_change_tables(found)).rows}
+    assert notes["mlp at dtype=float32 width=1"] == (
+        "each device at its fastest variant: cpu in float32, cuda in bfloat16; their numerics differ. "
+        "in bfloat16: cpu in bfloat16; faster in float32"
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_title_with_several_candidates(tmp_path, count):
+    contents = [
+        affine_run({"cpu": (1, 1), "cpu@1": (1, 4), "cuda": (33, 0.2)}, machine=box(name), seed=i, **QUIET)
+        for i, name in enumerate(("laptop", "server")[:count])
+    ]
+    titles = [table.title for table in change_tables(report(tmp_path, *contents))]
+    named = [f"What would change it: cuda against cpu on {name}" for name in ("laptop", "server")]
+    assert titles == (named if count == 2 else ["What would change it"])
+
+
+def test_farthest(tmp_path):
+    """From 40 to 10 is farther than from 200 to 100: batch sizes are compared by their ratio."""
+    found = report(tmp_path, models(((33, 0.2), (9, 0.2)), ((161, 0.2), (81, 0.2))))
+    assert row_of(found, "in bfloat16").moves == "2 of 2: mlp at dtype=float32 width=1 farthest"
+
+
+def test_median_of_two(tmp_path):
+    """It is the smaller one, and a GPU that always wins does so from the smallest batch size."""
+    row = row_of(report(tmp_path, models(((33, 0.2), (0.1, 0.1)), ((33, 0.2), (81, 0.2)))), "in bfloat16")
+    assert row.changed == "2 of 2 win, median always (from 1)"
