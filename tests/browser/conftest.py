@@ -6,12 +6,11 @@ CI.
 
 import os
 import shutil
-from dataclasses import replace
 
 import pytest
 
 from breakeven.render.report_files import write_report
-from support.reports import report
+from support.reports import answered, report
 
 QUIET = [
     "--no-sandbox",
@@ -91,7 +90,7 @@ def show(browser, tmp_path):
 
     def show(*contents, width=1440, force=False, answer=None, **options):
         found = report(tmp_path, *contents, force=force)
-        found = replace(found, answer=answer) if answer else found
+        found = answered(found, answer) if answer else found
         *_, path = write_report(found, tmp_path / "out", "1")
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)

@@ -259,7 +259,7 @@ def test_page(history, slower, tmp_path):
     history("show", "--store", slower, "-o", tmp_path)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 1
-    assert 'role="img" aria-labelledby="s0-title s0-desc"' in page
+    assert 'role="img" aria-labelledby="s0_title s0_desc"' in page
     assert "default-src 'none'" in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")

@@ -15,7 +15,7 @@ from breakeven.render.figures import FIGURES, to_svg
 from breakeven.render.how_made import outcome_lines
 from breakeven.report.answer import Answer, Trust
 from support.pages import rows_of, text_of
-from support.reports import box, hostile, report
+from support.reports import answered, box, hostile, report
 from support.run_files import affine_run, benchmark, outcome, run
 
 FOLD = '<details class="untrusted"><summary>The measurements, which cannot be trusted</summary>'
@@ -196,7 +196,7 @@ def test_untrusted(tmp_path):
     """Where the machine was unfit, all but the answer is inside one closed fold."""
     found = report(tmp_path, affine_run(GPU))
     assert FOLD not in html(found)
-    found = replace(found, answer=Answer(("Another program used the CPU.",), Trust.UNFIT, ("All of it.",)))
+    found = answered(found, Answer(("Another program used the CPU.",), Trust.UNFIT, ("All of it.",)))
     before, _, after = visible(html(found)).partition(FOLD)
     assert "<details open" not in before
     assert "<section" not in before.partition("</section>")[2]

@@ -23,6 +23,7 @@ from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu
 from breakeven.glossary import GLOSSARY
+from breakeven.render import break_even_text
 from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
 from breakeven.render.figures import FIGURES, Drawing
@@ -88,6 +89,7 @@ def to_html(
         charts=[figure for name, figure in figures.items() if name.startswith(CHART)],
         figures={name: figure for name, figure in figures.items() if not name.startswith(CHART)},
         anchors=_by_name(report, of_models),
+        chart_table=break_even_text.table(report.chart) if report.chart else None,
         changes=change_tables(report),
         model_changes=[*model_change_tables(report), *([costs] if costs else [])],
         payback_table=payback_table(report),
