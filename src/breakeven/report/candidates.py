@@ -149,5 +149,7 @@ def _candidate(machine: str, device: str, rows: Sequence[BreakEven], names: _Nam
     if is_cpu(device) and is_cpu(base.device):
         name = names.at(names.threads(device), machine)
         return Candidate(device, machine, lines, name, names.threads(base.device), False)
-    is_obvious = base.device == "cpu" and not is_cpu(device)
-    return Candidate(device, machine, lines, name, names.device(base.device), is_obvious)
+    is_own_cpu = base.device == "cpu" and not is_cpu(device)
+    if is_own_cpu and len(names.labels) > 1:
+        return Candidate(device, machine, lines, name, "its CPU", False)
+    return Candidate(device, machine, lines, name, names.device(base.device), is_own_cpu)
