@@ -132,15 +132,6 @@ def ratio_with_interval(value: float | None, low: float | None, high: float | No
     return "" if value is None else f"{ratio(value)} {ratio_between(low, high, value)}".strip()
 
 
-def short_ratio(value: float) -> str:
-    """Return a speedup for a map's cell or an axis, where `ratio` does not fit.
-
-    >>> short_ratio(84.41), short_ratio(0.5), short_ratio(0.00386), short_ratio(2.0**20)
-    ('84.4x', '0.500x', '1/259x', '1,050,000x')
-    """
-    return f"1/{digits(1 / value)}x" if 0 < value < _MIN_MULTIPLE else f"{digits(value)}x"
-
-
 def batch_size(value: float) -> str:
     """Return a measured batch size.
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 GLOSSARY: Mapping[str, str] = MappingProxyType(
     {
-        "model": "A workload (a benchmark function) with one value for each of its axes, as mlp at width=64.",
+        "model": "A workload (a benchmark function) with one value for each of its axes, as mlp, width 64.",
         "axes": "The parameters of a workload other than the batch size, such as width or dtype.",
         "cell": "A model at one batch size.",
         "case": "A cell in one phase on one device: what is timed.",

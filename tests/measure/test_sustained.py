@@ -184,4 +184,4 @@ def test_run_file(pytester, monkeypatch):
     assert info["state"]["samples"]["sm_clock_mhz"][0] == 1980
     [line] = analyze(read([pytester.path / "run.json"])).sustained_sentences
     assert "hot, batch 1: burst 31.2 ms, sustained 46.9 ms after " in line
-    assert line.endswith(" s: 50% slower, clocks 1980 -> 1320 MHz.")
+    assert line.endswith(" s: 50% slower, clocks 1,980 -> 1,320 MHz.")

@@ -305,5 +305,5 @@ def bench_many(train_benchmark, batch_size):
 """)
 
     bench.run().stdout.fnmatch_lines(
-        ["breakeven: 2000 cases (1 model in 2000 cells: train) on cpu@1; about 4 to 10 min"]
+        ["breakeven: 2,000 cases (1 model in 2,000 cells: train) on cpu@1; about 4 to 10 min"]
     )

@@ -26,7 +26,7 @@ def test_whole_chart():
     )
     assert drawn(found) == [
         "                CPU faster                        GPU faster  GPU wins from     best speedup",
-        "cnn             ██████████████████████//////////////////////  always (from 1)     2.00x at 1",
+        "cnn             ██████████████████████//////////////////////  always (1–8)        2.00x at 1",
         "                GPU out of memory above 8",
         "mlp  width=64   ░░░░░░░░░░░░░░░░░░░░░░░────────◆───────█████  20 [9–41]          2.00x at 64",
         "     width=128  ░░░░░░░░░░░░································  undecided (1–64)",
@@ -49,8 +49,9 @@ def test_open_interval(low, high, interval):
 
 def test_short_stretch_is_visible():
     """A single timed batch size between others that were not."""
-    (row,) = (text for text in drawn(chart_of(line({1: "+"}, holes=(4096,)))) if text.startswith("mlp"))
-    assert row.split()[2] == "█" + "/" * 40
+    found = chart_of(line({1: "+"}, "always", holes=(4096,)))
+    (row,) = (text for text in drawn(found) if text.startswith("mlp"))
+    assert row.split()[2] == "█" + "/" * 33
 
 
 def test_several_candidates():
@@ -92,7 +93,7 @@ def test_table():
     """All rows; columns that would be empty are left out."""
     found = table(chart_of(*sixty()))
     assert len(found.rows) == 60
-    assert found.columns == ("model", "GPU wins from batch", "best speedup", "not timed")
+    assert found.columns == ("model", "GPU wins from batch", "best speedup", "note")
     several = table(chart_of(line({1: "+"}, candidate="cuda:0"), line({1: "?"}, candidate="cuda:1")))
     assert several.columns == ("model", "device", "wins from batch", "best speedup")
     assert [row[:2] for row in several.rows] == [("mlp width=64", "cuda:0"), ("mlp width=64", "cuda:1")]

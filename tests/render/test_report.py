@@ -8,7 +8,7 @@ import re
 import jsonschema
 import pytest
 
-from breakeven.render import report_tables, summary_tables
+from breakeven.render import break_even_text, report_tables, summary_tables
 from breakeven.render.how_made import how_made
 from breakeven.render.json_output import json_schema
 from breakeven.render.report_data import ReportJson, to_csv, to_json
@@ -96,7 +96,7 @@ def test_complete_tables(tmp_path):
     whole = [
         report_tables.payback_table(found),
         *report_tables.bottleneck_tables(found),
-        *summary_tables.break_even_tables(found),
+        break_even_text.table(found.chart),
     ]
     assert [(len(table.rows), table.cut) for table in whole] == [(130, 0)] * 3
     assert to_markdown(found, "1").count("more rows") == 1, "the speedups alone are cut"
@@ -138,13 +138,17 @@ def test_hostile_strings(tmp_path):
     assert "alert(1)" in text
     assert not re.search(r"<script|`|\]\(|\x1b|\$|(?<!\w)@", text)
     assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {4, 8}
-    shown = terminal(found)
-    assert all(character.isprintable() or character == "\n" for character in shown)
-    assert "[red]" in shown
     content = json.loads(to_json(found))
     first = content["speedup"][0]
     assert (first["workload"], first["axes"]) == (HOSTILE, {HOSTILE: HOSTILE})
     jsonschema.validate(content, json_schema(ReportJson))
+
+
+def test_hostile_terminal(tmp_path):
+    """No markup and no control character of a file reaches the terminal."""
+    shown = terminal(hostile(tmp_path, "[red]\x1b[1m", {"cpu": {"brand_raw": HOSTILE}}))
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert "[red]\\x1b[1m" in shown
 
 
 def test_surrogate(tmp_path):

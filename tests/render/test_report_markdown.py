@@ -7,7 +7,7 @@ from breakeven.render.markdown import MAX_LENGTH
 from breakeven.render.report_markdown import to_markdown
 from breakeven.report.answer import Answer, Trust
 from support.charts import chart_of, line, sixty
-from support.reports import report
+from support.reports import answered, report
 from support.run_files import affine_run, benchmark, outcome, run
 
 DEVICES = {"cpu": (1, 1), "cuda": (33, 0.2)}
@@ -22,7 +22,7 @@ def test_order(tmp_path):
     table, changes = parts.index("### Break-even"), parts.index("### What would change it")
     assert table < changes < next(i for i, part in enumerate(parts) if part.startswith("<details>"))
     assert parts[table + 1].splitlines() == [
-        "| model | GPU wins from batch | best speedup | not timed |",
+        "| model | GPU wins from batch | best speedup | note |",
         "| --- | --- | ---: | --- |",
         "| mlp width=128 | 40 [40–40] | 3.79x at 512 | GPU out of memory above 512 |",
     ]
@@ -42,7 +42,7 @@ def test_unfit(tmp_path):
     unfit = Answer(
         ("This run cannot be trusted.", "Measure again."), Trust.UNFIT, ("The canary ran 990x slower.",)
     )
-    found = replace(report(tmp_path, affine_run(DEVICES)), answer=unfit)
+    found = answered(report(tmp_path, affine_run(DEVICES)), unfit)
     shown, _, folds = to_markdown(found, "1").partition("\n\n<details>")
     assert shown == "**This run cannot be trusted. Measure again.**\n\n- The canary ran 990x slower."
     assert folds.startswith("<summary>Break-even: not to be trusted</summary>")

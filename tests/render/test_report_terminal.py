@@ -5,7 +5,7 @@ from dataclasses import replace
 from breakeven.report.answer import Answer, Trust
 from breakeven.report.processes_needed import ProcessesNeeded
 from support.charts import chart_of, sixty
-from support.reports import report
+from support.reports import answered, report
 from support.run_files import affine_run, benchmark, outcome
 from support.terminals import terminal_lines
 
@@ -22,10 +22,9 @@ def test_order(tmp_path):
     content["benchmarks"].append(benchmark([1.0, 2.0], batch_size=4096, flags=["noisy"]))
     ended = [outcome("oom", device="cuda", batch_size=4096), outcome("skipped", phase="step")]
     content["breakeven"] = {"schema": 1, "outcomes": ended}
-    found = replace(
-        report(tmp_path, content), answer=Answer(("It wins.", "One process.")), warnings=("a", "b")
-    )
-    assert shown(found)[0].split() == [
+    found = replace(report(tmp_path, content), warnings=("a", "b"))
+    found = answered(found, Answer(("It wins.", "One process.")))
+    assert " ".join(shown(found)[0].split()) == "CPU faster GPU faster GPU wins from best speedup"
         "CPU",
         "faster",
         "GPU",
@@ -60,7 +59,7 @@ def test_unfit(tmp_path):
     """No chart and no tables: the answer, and the first notes on it."""
     notes = ("The canary ran 990x slower.", "Close other programs.", "Third.", "Fourth.")
     unfit = Answer(("This run cannot be trusted.",), Trust.UNFIT, notes)
-    found = replace(report(tmp_path, affine_run(DEVICES)), answer=unfit)
+    found = answered(report(tmp_path, affine_run(DEVICES)), unfit)
     assert shown(found)[:4] == ["This run cannot be trusted.", *notes[:3]]
     assert len(shown(found)) < 8
 

@@ -138,12 +138,12 @@ def test_many_models():
         ),
         (
             models(3, status="always"),
-            "The GPU wins for all 3 models (1 workload) at every measured batch size (1–512); 5.00x at best "
+            "The GPU wins for all 3 models (1 workload), at every measured batch size (1–512); 5.00x at best "
             "(mlp, width 1, batch 512).",
         ),
         (
             [*models(3, status="always"), line("always", batches=(4, 16), workload="cnn")],
-            "The GPU wins for all 4 models (2 workloads) at every measured batch size (1–16 or more); 5.00x "
+            "The GPU wins for all 4 models (2 workloads), at every measured batch size (1–16 or more); 5.00x "
             "at best (mlp, width 1, batch 512).",
         ),
         (
@@ -230,9 +230,8 @@ def test_two_machines_with_many_models():
     """What does not fit is left out."""
     lines = [row for box in BOXES[:2] for row in models(4, machine=box.class_id)]
     assert shown(*lines, machines=BOXES[:2], processes=1).answer.lines == (
-        "The GPU of machine-0 wins for all 4 models (1 workload); 84.4x at best. The GPU of machine-1 wins "
-        "for "
-        "all 4 models (1 workload); 84.4x at best.",
+        "The GPU of machine-0 wins for all 4 models; 84.4x at best. The GPU of machine-1 wins for all 4 "
+        "models; 84.4x at best.",
         ONE,
     )
     lines = [row for box in BOXES[:2] for row in models(2, machine=box.class_id)]

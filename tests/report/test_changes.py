@@ -46,14 +46,14 @@ def test_several_models(tmp_path):
     """How many win, where the median one does, and which moves farthest."""
     found = report(tmp_path, models(((33, 0.2), (9, 0.2)), ((33, 0.2), (33, 0.6)), ((33, 2), (33, 2))))
     row = row_of(found, "in bfloat16")
-    assert row.headline.startswith("2 of 3 win, median 40 [")
-    assert row.changed.startswith("2 of 3 win, median 80 [")
-    assert row.moves == "2 of 3: mlp at dtype=float32 width=1 farthest"
+    assert row.headline == "2 of 3 win, median 41 [39–41]"
+    assert row.changed == "2 of 3 win, median 81 [79–81]"
+    assert row.moves == "2 of 3: mlp, dtype float32, width 1 farthest"
     assert row.what == "in bfloat16"
     table = only(model_change_tables(found))
     assert table.columns[:3] == ("model", "as measured", "each device at its fastest variant")
     names = [cells[0] for cells in table.rows]
-    assert names == [f"mlp at dtype=float32 width={width}" for width in (1, 2, 3)]
+    assert names == [f"mlp, dtype float32, width {width}" for width in (1, 2, 3)]
 
 
 def test_undecided_models(tmp_path):
@@ -63,7 +63,7 @@ def test_undecided_models(tmp_path):
         if item["extra_info"]["axes"] == {"dtype": "bfloat16", "width": 2}:
             item["stats"]["data"] = item["stats"]["data"][:4]
     row = row_of(report(tmp_path, content), "in bfloat16")
-    assert row.changed.startswith("1 of 2 win, 1 undecided, median 40 [")
+    assert row.changed == "1 of 2 win, 1 undecided, median 41 [39–41]"
     assert row.moves == "none of 2 shown"
 
 
@@ -75,7 +75,7 @@ def test_nothing_moves(tmp_path):
 def test_one_of_several_models(tmp_path):
     """A scenario that was measured for a single model names it."""
     row = row_of(report(tmp_path, models(((33, 0.2), (9, 0.2)), ((33, 0.2),))), "in bfloat16")
-    assert row.what == "in bfloat16 (mlp at dtype=float32 width=1)"
+    assert row.what == "in bfloat16 (mlp, dtype float32, width 1)"
     assert row.moves == "yes"
 
 
@@ -92,7 +92,7 @@ def test_what_several_models_share(tmp_path):
     fastest = row_of(found, "each device at its fastest variant")
     assert fastest.what == "each device at its fastest variant (their numerics differ in 2 of 2)"
     notes = {cells[0]: cells[-1] for cells in only(model_change_tables(found)).rows}
-    assert notes["mlp at dtype=float32 width=1"] == (
+    assert notes["mlp, dtype float32, width 1"] == (
         "each device at its fastest variant: cpu in float32, cuda in bfloat16; their numerics differ. "
         "in bfloat16: cpu in bfloat16; faster in float32"
     )
@@ -112,10 +112,10 @@ def test_title_with_several_candidates(tmp_path, count):
 def test_farthest(tmp_path):
     """From 40 to 10 is farther than from 200 to 100: batch sizes are compared by their ratio."""
     found = report(tmp_path, models(((33, 0.2), (9, 0.2)), ((161, 0.2), (81, 0.2))))
-    assert row_of(found, "in bfloat16").moves == "2 of 2: mlp at dtype=float32 width=1 farthest"
+    assert row_of(found, "in bfloat16").moves == "2 of 2: mlp, dtype float32, width 1 farthest"
 
 
 def test_median_of_two(tmp_path):
     """It is the smaller one, and a GPU that always wins does so from the smallest batch size."""
     row = row_of(report(tmp_path, models(((33, 0.2), (0.1, 0.1)), ((33, 0.2), (81, 0.2)))), "in bfloat16")
-    assert row.changed == "2 of 2 win, median always (from 1)"
+    assert row.changed == "2 of 2 win, median always (1–512)"

@@ -1,12 +1,16 @@
 """The break-even chart as a description: its texts, its stretches and its order."""
 
+import math
+
 import pytest
 
 from breakeven.report.sides import Side
+from breakeven.stats.crossing import CrossingWarning
 from support.charts import chart_of, ended, line, tracks
 from support.reports import box, only, report
 from support.run_files import affine_run
 
+CUT_SHORT = CrossingWarning.CUT_SHORT
 BOTH = {1: "-", 4096: "+"}
 
 
@@ -17,22 +21,24 @@ BOTH = {1: "-", 4096: "+"}
         (line(BOTH, "crosses", 64.0, 64.0, 64.0), "64 [64–64]"),
         (line(BOTH, "crosses", 9.2, None, 12.1), "10 [<1–13]"),
         (line(BOTH, "crosses", 9.2, 7.9, None), "10 [7–>4,096]"),
-        (line({1: "+", 8: "+"}, "always"), "always (from 1)"),
+        (line({1: "+", 8: "+"}, "always"), "always (1–8)"),
         (line({1: "-", 4096: "-"}, "never"), "never (1–4,096)"),
+        (line({1: "+", 8: "+"}, "always", holes=(64,), warnings=(CUT_SHORT,)), "always (1–8)"),
+        (line({1: "-"}, "never", holes=(8, 64), warnings=(CUT_SHORT,)), "at 1: slower"),
         (line({1: "-", 4096: "-"}, "beyond_range"), "beyond 4,096"),
         (line({1: "-", 4096: "?"}, bracket=(1, None)), "undecided (1–4,096)"),
         (line({1: "?", 4096: "+"}, bracket=(None, 4096)), "4,096 at the latest"),
         (line({1: "-", 8: "?", 64: "+"}, bracket=(1, 64)), "between 1 and 64"),
-        (line({64: "+"}, "always"), "at 64, the only one"),
-        (line({64: "-"}, "never"), "not at 64, the only one"),
-        (line({64: "?"}), "undecided at 64, the only one"),
-        (line({1: "-", 8: "+", 64: "+", 512: "-"}, "never", warnings=("loses_large",)), "only at 8–64"),
-        (line({1: "+", 8: "-"}, "never", warnings=("loses_large",)), "only at 1"),
+        (line({64: "+"}, "always"), "at 64, the only one measured: faster"),
+        (line({64: "-"}, "never"), "at 64, the only one measured: slower"),
+        (line({64: "?"}), "at 64, the only one measured: undecided"),
+        (line({1: "-", 8: "+", 64: "+", 512: "-"}, "never", warnings=("loses_large",)), "only below 512"),
+        (line({1: "+", 8: "-"}, "never", warnings=("loses_large",)), "only below 8"),
         (line({}, holes=(64,)), "undecided"),
     ],
 )
 def test_wins_from(made, text):
-    """No "always" or "never" without a range, nor where a single batch size was measured."""
+    """No "always" or "never" without a range, nor of a single batch size; the note has what was not timed."""
     assert only(tracks(made)).wins_from == text
 
 
@@ -75,13 +81,14 @@ def test_segments(made, segments):
 
 
 def test_earlier_crossing(tmp_path):
-    """The lines of two devices that cross twice: the first crossing is interpolated, too."""
-    content = affine_run({"cpu": (1, 1), "cuda": (20, 0.2)}, batches=(8, 64))
-    content["benchmarks"] += affine_run({"cpu": (1, 1), "cuda": (0.2, 0.2)}, batches=(1,))["benchmarks"]
+    """Two devices cross twice: the first time where a straight line of speedups is 1 on logarithmic axes."""
+    content = affine_run({"cpu": (1, 1), "cuda": (20, 0.2)}, batches=(8, 64), noise=0)
+    first = affine_run({"cpu": (1, 1), "cuda": (0.2, 0.2)}, batches=(1,), noise=0)
+    content["benchmarks"] += first["benchmarks"]
     track = only(report(tmp_path, content).chart.tracks)
     assert [segment.stretch for segment in track.segments] == ["candidate", "baseline", "candidate"]
     first, second, _ = track.segments
-    assert first.high == pytest.approx(1.8, rel=0.2), "a straight line from 1 to 8 gives 1.8"
+    assert first.high == pytest.approx(8 ** (math.log(5) / math.log(5 * 21.6 / 9))), "from 5x to 9/21.6"
     assert second.high == track.line.crossing.batch_size
 
 

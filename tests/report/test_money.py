@@ -227,11 +227,11 @@ def test_prices_across_machines(tmp_path):
         ({"cpu@2": 1.0}, "--price 'cpu@2=1/h': no such device was measured; present: cpu, cuda"),
         (
             {"desk__cuda": 1.0},
-            "--price 'desk/cuda=1/h': no such machine; give a label or a class id of: laptop",
+            "--price 'desk/cuda=1/h': no such machine; give a label or a class id of: run0 (",
         ),
         (
             {"id__cuda": 1.0},
-            "--price 'id/cuda=1/h': several machines match; give a label or a class id of: laptop",
+            "--price 'id/cuda=1/h': several machines match; give a label or a class id of: run0 (",
         ),
         ({"laptop__": 1.0}, "--price 'laptop/=1/h': no such device was measured; present: cpu, cuda"),
         ({"laptop__cuda": 1.0, "id-laptop__cuda": 2.0}, "--price 'id-laptop/cuda=2/h': another price was"),

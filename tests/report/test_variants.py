@@ -144,4 +144,4 @@ def test_name_beside_a_variant_without_a_timing(tmp_path):
     model = only(found.break_evens).model
     assert model.axes == Axes({"width": 128, "tf32": False})
     assert found.names[model] == "mlp, tf32 False"
-    assert "mlp, tf32 False" in terminal(found)
+    assert "mlp tf32=False" in terminal(found)

@@ -88,7 +88,7 @@ def test_status(times, signs, holes, status, bracket, warnings):
         ("never", [1, 4096], ["loses_large"], "only below batch 4,096", "only below 4,096"),
         ("never", [4096], ["one_batch"], "not at batch 4,096, the only one measured",
          "at 4,096, the only one measured: slower"),
-        ("beyond_range", [1, 4096], [], "only above batch 4,096", "above 4,096"),
+        ("beyond_range", [1, 4096], [], "only above batch 4,096", "beyond 4,096"),
         ("undecided", [1, 4096], [], "undecided (1–4,096)", "undecided (1–4,096)"),
         ("undecided", [4], [], "at 4, the only one measured: undecided",
          "at 4, the only one measured: undecided"),

@@ -17,7 +17,7 @@ from breakeven import format as fmt
 from breakeven.case import Line, Model, Outcome, axes_text, distinct_axes
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
-from breakeven.report.row_texts import best, small_gain, untimed
+from breakeven.report.row_texts import best, small_gain, untimed, wins_from
 from breakeven.report.sides import Side, SideNames
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.stats.crossing import CrossingStatus
@@ -175,7 +175,7 @@ def _track(
         baseline=names.side(line.baseline),
         candidate=names.side(line.candidate),
         name=names.track(line.candidate),
-        wins_from=line.crossing.describe_briefly(line.batches),
+        wins_from=wins_from(line),
         best=best(line),
         note="; ".join(
             filter(None, (untimed(line, names, ended), small_gain(line), notes.get(line.candidate)))

@@ -16,6 +16,12 @@ _MAX_LISTED = 2
 _ENDINGS = {"oom": "out of memory", "timeout": "timed out"}
 
 
+def wins_from(line: BreakEven) -> str:
+    """Return from which batch size the candidate wins; the note says which ones were not timed."""
+    text = line.crossing.describe_briefly(line.batches)
+    return text.replace("; larger not timed", "").replace(" (larger not timed)", "")
+
+
 def best(line: BreakEven) -> str:
     """Return the largest speedup that is shown, or the smallest loss where all are; empty otherwise."""
     wins = [row for row in line.rows if row.verdict is DeviceVerdict.FASTER]

@@ -11,6 +11,7 @@ from breakeven.render.figures.style import PAPER
 from breakeven.report.answer import Trust
 from breakeven.report.report import analyze
 from breakeven.runs import reader
+from support.reports import answered
 from support.run_files import affine_run, benchmark, outcome, run, write
 
 HOSTILE = "$\\frac{1}{0}$ <b>&\x1b]]>--><!--"
@@ -194,7 +195,7 @@ def test_unfit_machine(report):
     """Every figure of a report that cannot be trusted says so."""
     found = report(full_run())
     calm = figures(found)
-    unfit = figures(replace(found, answer=replace(found.answer, trust=Trust.UNFIT)))
+    unfit = figures(answered(found, replace(found.answer, trust=Trust.UNFIT)))
     assert list(calm) == list(unfit) == [name for name in FIGURES if name != "variants"]
     for key, figure in unfit.items():
         marks = [text for text in figure.texts if text.get_text() == "not to be trusted"]

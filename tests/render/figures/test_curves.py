@@ -82,7 +82,7 @@ def test_throughput(report, look):
     rates = [rate.value for rate in cases(found, "cuda", "samples")]
     assert look.lines(ax, GPU) == [([1, 8, 64, 512], rates)]
     text = FIGURES["throughput"].describe(found)
-    assert "cuda 3.78 samples/s (batch 512, mlp at width=128)" in text
+    assert "cuda 3.78 samples/s (batch 512, mlp, width 128)" in text
     assert "cpu 0.998 samples/s" in text
 
 

@@ -199,15 +199,15 @@ def test_no_speedups(report, look, devices):
     figure = FIGURES["speedup"].draw(found)
     assert len(figure.axes) == 1
     assert "Time of a training step" in look.texts(figure)
-    assert FIGURES["speedup"].describe(found).startswith("Time over batch size (train). mlp at width=128, c")
+    assert FIGURES["speedup"].describe(found).startswith("Time over batch size (train). mlp, width 128, c")
 
 
 def test_description(report):
     """The alternative text has the ends of each line and its break-even."""
     found = report(affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, noise=0))
     assert FIGURES["speedup"].describe(found) == (
-        "Speedup over cpu over batch size (train). mlp at width=128, cuda: "
-        "0.0602x at batch 1 to 3.79x at 512, break-even 40."
+        "Speedup over cpu over batch size (train). mlp, width 128, cuda: "
+        "16.6x slower at batch 1 to 3.79x at 512, break-even 40."
     )
 
 

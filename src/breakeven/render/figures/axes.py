@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.text import Annotation
 from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, Formatter, FuncFormatter, LogLocator
 
 from breakeven import format as fmt
-from breakeven.render.figures.style import NORMAL, SMALL
 
 SCALED = EngFormatter()
 
@@ -19,8 +16,6 @@ _PARTS_OF_A_SECOND = EngFormatter("s")
 SECONDS_FORMAT = FuncFormatter(lambda value, _: f"{value:g} s" if value >= 1 else _PARTS_OF_A_SECOND(value))
 
 _MAX_TICKS = 6
-_LEADING = 1.35 * SMALL
-_HEADING = {"fontsize": NORMAL, "fontweight": "bold"}
 
 
 def ratio_tick(value: float) -> str:
@@ -35,15 +30,6 @@ def ratio_tick(value: float) -> str:
 
 
 RATIOS = FuncFormatter(lambda value, _: ratio_tick(value))
-
-
-def batch_from(crossing: float) -> str:
-    """Return the smallest whole batch size from a crossing on.
-
-    >>> batch_from(35213.9), batch_from(2.0)
-    ('35,214', '2')
-    """
-    return f"{math.ceil(crossing):,}"
 
 
 def limits(values: Iterable[float]) -> tuple[float, float]:
@@ -80,22 +66,6 @@ def batch_axis(ax: Axes, batches: Sequence[int], max_ticks: int) -> None:
     ax.xaxis.set_major_formatter(FixedFormatter([fmt.batch_size(batch) for batch in ticks]))
     ax.set_xlim(low / margin, high * margin)
     ax.minorticks_off()
-
-
-def panel_title(ax: Axes, *lines: str, bold: bool = True, lift: float = 3) -> None:
-    """Write lines above a panel, `lift` points above its edge, the first line bold."""
-    ax.set_title(" ", y=1, pad=lift + _LEADING * (len(lines) - 1))  # reserves the height
-    for place, line in enumerate(reversed(lines)):
-        style = _HEADING if bold and place == len(lines) - 1 else {}
-        text = write(ax, line, (0, 1), (0, lift + _LEADING * place), xycoords="axes fraction", **style)
-        text.set_in_layout(False)  # a long line may extend over the next panel, but must not narrow this one
-
-
-def write(
-    ax: Axes, text: str, point: tuple[float, float], offset: tuple[float, float], **style: Any
-) -> Annotation:
-    """Write a text, `offset` points away from a point."""
-    return ax.annotate(text, point, offset, textcoords="offset points", **{"fontsize": SMALL, **style})
 
 
 def _thinned(batches: Sequence[int], gap: float) -> list[int]:

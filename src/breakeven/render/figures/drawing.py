@@ -1,4 +1,4 @@
-"""The common parts of every figure: a title, a legend, notes and an alternative text."""
+"""What every figure shares: its title and texts, an empty sheet with a watermark, and notes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from breakeven import format as fmt
-from breakeven.render.figures.style import NORMAL, PAPER_ID, drawing
+from breakeven.render.figures.style import PAPER_ID, drawing
 from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
-WIDTH = 5.9
-"""Inches: on a phone, at two thirds of the size, the smallest font is still legible."""
-
 FORCED, UNFIT = "not comparable (forced)", "not to be trusted"
 """Watermarks."""
+
+_COLUMN = 5.9  # inches
 
 Data = TypeVar("Data")
 
@@ -66,45 +64,6 @@ def empty_figure(report: Report, width: float, height: float) -> Figure:
     return figure
 
 
-def new_figure(
-    report: Report,
-    height: float,
-    title: str,
-    *,
-    handles: Sequence[Artist] = (),
-    notes: Sequence[str] = (),
-    x_label: str = "",
-    y_label: str = "",
-) -> Figure:
-    """Return a figure without axes; `height` is in inches, without title, legend and notes."""
-    columns = max(1, 84 // max([len(str(handle.get_label())) + 7 for handle in handles], default=84))
-    rows = -(-len(handles) // columns)
-    bottom = [x_label] if x_label else []
-    height += 0.5 + 0.17 * (rows + len(notes) + len(bottom))
-    figure = empty_figure(report, WIDTH, height)
-    figure.set_layout_engine("constrained")
-    # The layout reserves room for a legend or a title, not for both: the legend leaves a line for the title.
-    figure.text(
-        0.012, 1 - 0.05 / height, fmt.shortened(title, 64), va="top", fontsize=NORMAL + 1, fontweight="bold"
-    )
-    figure.legend(
-        handles=list(handles),
-        title=f"\n{machine_text(report)}",
-        alignment="left",
-        loc="outside upper left",
-        borderpad=0.6,
-        ncols=columns,
-        borderaxespad=0,
-        labelspacing=0.3,
-        columnspacing=1.2,
-    )
-    if bottom or notes:
-        figure.supxlabel("\n".join([*bottom, *notes]))
-    if y_label:
-        figure.supylabel(y_label)
-    return figure
-
-
 def machine_text(report: Report) -> str:
     """Return the label of the machine, or the number of machines."""
     labels = [machine.label for machine in report.machines]
@@ -130,7 +89,7 @@ def _watermark(figure: Figure, text: str) -> None:
     """Write the text across the figure, in each half of a wide one, which a phone shows one by one."""
     width, height = figure.get_size_inches()
     style: Any = {"fontsize": 20, "fontweight": "bold", "color": "#808080", "alpha": 0.2, "zorder": 20}
-    columns, rows = max(1, round(width / WIDTH)), max(1, round(height / 3))
+    columns, rows = max(1, round(width / _COLUMN)), max(1, round(height / 3))
     for column in range(columns):
         for row in range(rows):
             place = (column + 0.5) / columns, (row + 0.5) / rows

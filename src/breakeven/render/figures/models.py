@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from breakeven import format as fmt
-from breakeven.case import Axes, CaseKey, Line, Outcome, axes_text
+from breakeven.case import Axes, CaseKey, Line, Model, Outcome, axes_text
 from breakeven.grouping import grouped
 from breakeven.phases import COMPARED
 from breakeven.render.figures.style import LineStyle, device_styles, line_styles
@@ -130,6 +130,7 @@ class PanelNames:
 
     def __init__(self, report: Report) -> None:
         models = report_models(report)
+        self._names = report.names
         self._machines = {machine.class_id: machine.label for machine in report.machines}
         self._has_several_machines = len({model.machine for model in models}) > 1
         axes = grouped((model.workload, model.axes) for model in models)
@@ -160,8 +161,7 @@ class PanelNames:
 
     def sentence(self, model: PanelModel) -> str:
         """Return the name of the model in a sentence."""
-        name = f"{model.workload} at {model.axes}" if model.axes else model.workload
-        machine = self.machine(model)
+        name, machine = self._names[Model(model.workload, model.axes)], self.machine(model)
         return fmt.one_line(f"{name} on {machine}" if machine else name)
 
     def varying_axes(self, model: PanelModel) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from matplotlib.ticker import Formatter
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.figures.axes import batch_axis, batch_from, value_axis
+from breakeven.render.figures.axes import batch_axis, value_axis
 from breakeven.render.figures.curves import Curve, Curves, curve_batches, curve_values, draw_curve
 from breakeven.render.figures.drawing import machine_text, missing_note
 from breakeven.render.figures.labels import GAP, LEADER, EndLabel, draw_labels
@@ -37,7 +37,7 @@ MAX_LINES = 6
 MAX_PANELS = 8
 """The maximum number of panels in a column; a note counts the models of the others."""
 
-_LEFT, _RIGHT, _EDGE = 48, 6, 6  # around a panel with its labels
+_LEFT, _RIGHT, _EDGE = 50, 6, 6  # around a panel with its labels
 _TITLE, _TICKS, _BETWEEN = 16, 17, 8  # above and below a panel
 _AROUND = _TITLE + _TICKS + _BETWEEN
 _LINE = 12  # of text
@@ -214,7 +214,7 @@ def _labels(report: Report, names: PanelNames, panel: Panel) -> list[EndLabel]:
         device = curve.device if len(devices) > 1 or not axes else ""
         text = _joined([part for part in (axes, device, names.machine(model)) if part])
         if curve.crossing is not None:
-            text += f", from {batch_from(curve.crossing.at)}"
+            text += f", from {fmt.break_even(curve.crossing.at)}"
         end = curve.points[-1]
         found.append(EndLabel(text, end.batch, end.value, styles[model.machine, curve.device]))
     return found

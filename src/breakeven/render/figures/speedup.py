@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.figures.axes import RATIOS, SECONDS_FORMAT, batch_from
+from breakeven.render.figures.axes import RATIOS, SECONDS_FORMAT
 from breakeven.render.figures.curves import CrossingPoint, Curve, Curves, Point, value_curves
 from breakeven.render.figures.drawing import Drawing, and_list
 from breakeven.render.figures.models import PanelNames, baseline_of, batch_of, key_of, main_phase
@@ -138,7 +138,7 @@ def _ends(curve: Curve, is_ratio: bool) -> str:
     text = f"{curve.device}: {number(first.value)} at batch {first.batch:,}"
     if first is not last:
         text += f" to {number(last.value)} at {last.batch:,}"
-    return text if curve.crossing is None else f"{text}, break-even {batch_from(curve.crossing.at)}"
+    return text if curve.crossing is None else f"{text}, break-even {fmt.break_even(curve.crossing.at)}"
 
 
 SPEEDUP = Drawing(
