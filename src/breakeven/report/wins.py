@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from breakeven import format as fmt
 from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import (
+    ITS_CPU,
     Candidate,
     best_row,
     is_at_the_latest,
@@ -30,9 +32,18 @@ def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
         if len(first.lines) == FEW:
             texts.insert(0, _one_by_one(first, models))
         return [first.sentence(text) for text in texts]
-    said = [[one.sentence(text) for text in _clauses(one)] for one in found]
-    joint = [" ".join(of[min(form, len(of) - 1)] for of in said) for form in range(max(map(len, said)))]
-    short = [of[-1] for of in said]
+    silent = [replace(one, is_obvious=True) if one.other == ITS_CPU else one for one in found]
+    said, shorter = (
+        [[one.sentence(text) for text in _clauses(one)] for one in group] for group in (found, silent)
+    )
+    count = max(map(len, said))
+    joint = [
+        " ".join(of[min(form, len(of) - 1)] for of in group)
+        for start in range(0, count, 2)
+        for group in (said, shorter)
+        for form in range(start, min(start + 2, count))
+    ]
+    short = [of[-1] for of in shorter]
     cut = [f"{' '.join(short[:count])} And {len(short) - count} more." for count in range(len(others), 0, -1)]
     return [*joint, *cut]
 
