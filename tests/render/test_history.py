@@ -1,5 +1,7 @@
 """What `breakeven history` shows: the verdict, one plot, and a page with one small figure per series."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rich.console import Console
@@ -10,6 +12,7 @@ from breakeven.history.text import changed_runs, verdict_lines
 from breakeven.render.history import MAX_ROWS, check_markdown, check_renderables, show_renderables
 from breakeven.render.history_figure import figure_of
 from breakeven.render.history_page import groups_of
+from breakeven.render.markdown import MAX_LENGTH
 from support.histories import add, commit, content, medians
 from support.run_files import benchmark
 
@@ -82,6 +85,17 @@ def test_markdown_rows(tmp_path):
     assert "\n3 more rows are left out" in text
     terminal = lines_of(check_renderables(found))
     assert "... and 3 more, all in --format json" in terminal
+
+
+def test_markdown_of_endless_warnings(tmp_path):
+    """What would exceed the length is left out."""
+    found = history(tmp_path, {"train": medians(30, noise=0.005)})
+    runs = tuple(replace(found.runs[0], class_id=str(i), label="|" * 600) for i in range(20))
+    text = check_markdown(replace(found, warnings=("|" * 600,) * 20, runs=runs), "1.0")
+    assert len(text) <= MAX_LENGTH
+    assert text.startswith("**No regressions in 1 of 1 series")
+    assert text.count("#" * 3) == 1, "the warnings"
+    assert text.endswith("(1 part is left out; the JSON has everything)\n")
 
 
 @pytest.mark.parametrize("name", ["mlp", "x" * 300])

@@ -50,7 +50,7 @@ def test_unfit(tmp_path):
 
 
 def test_never_too_long(tmp_path):
-    """Tables and lists in folds are cut first, then whole folds, then the rows of the chart."""
+    """Tables and lists in folds are cut first, then the rows of the chart, then whole parts are left out."""
     cases = [
         benchmark([s] * 6, device=device, batch_size=batch, axes={"width": width, "note": "x" * 100})
         for width in range(30)
@@ -70,6 +70,11 @@ def test_never_too_long(tmp_path):
     ]
     text = to_markdown(replace(found, chart=chart_of(*huge)), "1")
     assert len(text) <= MAX_LENGTH
-    assert "<details>" not in text
-    assert text.endswith("(cut here; the page and --format json have everything)\n")
-    assert all(row.endswith("|") for row in text.splitlines() if row.startswith("|"))
+    assert "\n\n699 more rows are on the page." in text
+    assert text.count("<details>") == text.count("</details>") > 4
+    endless = tuple("|" * 2000 for _ in range(9))
+    text = to_markdown(replace(found, warnings=endless, bottleneck_sentences=endless), "1")
+    assert len(text) <= MAX_LENGTH
+    assert text.endswith("\n\n(1 part is left out; the JSON has everything)\n")
+    assert "<summary>9 warnings</summary>" in text
+    assert "<summary>What bounds each model</summary>" not in text

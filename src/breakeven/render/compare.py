@@ -122,7 +122,7 @@ def to_markdown(found: Comparison, version: str) -> str:
         *section("Warnings", text.warnings, MAX_LINES, "in the JSON", level=3),
         folded("Machine and runs", bullets(_facts(found, version))),
     ]
-    return document(parts)
+    return document([parts])
 
 
 def to_json(found: Comparison) -> str:

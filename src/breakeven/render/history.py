@@ -65,7 +65,7 @@ def check_markdown(history: History, version: str) -> str:
         *([markdown.folded("Machines", bullets(_first([*machines.values()])))] if machines else []),
         f"breakeven {markdown_text(version)}",
     ]
-    return markdown.document(parts)
+    return markdown.document([parts])
 
 
 def show_renderables(history: History, page: Path) -> Iterator[RenderableType]:

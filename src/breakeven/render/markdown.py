@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from breakeven.format import capital, plural
 from breakeven.render.dot_plot import Dot, plot_lines
@@ -15,23 +15,30 @@ MAX_LENGTH = 60_000
 _NOTE = 50  # characters for the note on what is left out
 
 
-def document(parts: Sequence[str], limit: int = MAX_LENGTH) -> str:
-    """Return the parts as paragraphs, without those that would exceed the limit, and a note in their place.
+def document(versions: Iterable[Sequence[str]], limit: int = MAX_LENGTH) -> str:
+    """Return the paragraphs of the first version that is short enough.
 
-    >>> document(["one", "x" * 100, "two"], 60)
+    If none is, return the last one without the paragraphs that would exceed the limit, and a note on them.
+
+    >>> document([["one", "x" * 50], ["one", "two"]], 20)
+    'one\\n\\ntwo\\n'
+    >>> document([["one", "x" * 50, "two"]], 60)
     'one\\n\\ntwo\\n\\n(1 part is left out; the JSON has everything)\\n'
     """
+    parts: Sequence[str] = []
+    for parts in versions:
+        text = "\n\n".join(parts) + "\n"
+        if len(text) <= limit:
+            return text
     kept: list[str] = []
     left = limit - _NOTE
     for part in parts:
         if len(part) + 2 <= left:
             kept.append(part)
             left -= len(part) + 2
-    if out := len(parts) - len(kept):
-        kept.append(
-            f"({plural(out, 'part')} {'is' if out == 1 else 'are'} left out; the JSON has everything)"
-        )
-    return "\n\n".join(kept) + "\n"
+    out = len(parts) - len(kept)
+    note = f"({plural(out, 'part')} {'is' if out == 1 else 'are'} left out; the JSON has everything)"
+    return "\n\n".join([*kept, note]) + "\n"
 
 
 def verdict(lines: Sequence[str]) -> list[str]:
@@ -44,28 +51,6 @@ def plot(title: str, dots: Sequence[Dot], headings: Mapping[int, str] | None = N
     """Return the dot plot as a block of code; nothing without a ratio. See `terminal.plot`."""
     lines = plot_lines(title, dots, headings or {})
     return ["\n".join(["```text", *lines, "```"])] if lines else []
-
-
-_ROW_LIMITS = (None, 120, 60, 30, 12, 4)
-_CUT = "\n\n(cut here; the page and --format json have everything)\n"
-
-
-def fitted(main: Callable[[], list[str]], folds: Callable[[int | None], Iterable[str]]) -> str:
-    """Return both parts with as many rows in the folds as `MAX_LENGTH` allows.
-
-    Where they never fit, there are no folds, and `main` is cut at the end of a line.
-
-    Args:
-        main: returns what is never cut otherwise.
-        folds: returns folded parts, whose tables and lists have at most this many rows.
-    """
-    text = ""
-    for limit in _ROW_LIMITS:
-        text = "\n\n".join([*main(), *folds(limit)]) + "\n"
-        if len(text) <= MAX_LENGTH:
-            return text
-    text = "\n\n".join(main()) + "\n"
-    return text[: MAX_LENGTH - len(_CUT)].rpartition("\n")[0] + _CUT
 
 
 def folded(summary: str, content: str) -> str:
@@ -105,7 +90,7 @@ def more(count: int, limit: int | None, rest: str = "") -> list[str]:
     return [f"and {count - limit} more{', ' if rest else ''}{rest}"]
 
 
-def markdown_table(table: Table, level: int | None = 2, rest: str = "more rows are in summary.csv") -> str:
+def markdown_table(table: Table, level: int | None, rest: str) -> str:
     """Return a table under its title, without one for None; `rest` is where the omitted rows are."""
     rows = [
         *([] if level is None else [f"{'#' * level} {markdown_text(capital(table.title))}", ""]),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from breakeven import format as fmt
 from breakeven.render import break_even_text
 from breakeven.render.escaping import markdown_text
 from breakeven.render.how_made import how_made, outcome_lines
-from breakeven.render.markdown import bullets, fitted, folded, markdown_table
+from breakeven.render.markdown import bullets, document, folded, markdown_table
 from breakeven.render.report_tables import (
     bottleneck_tables,
     machine_tables,
@@ -23,40 +22,50 @@ from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
 _REST = "on the page"
+_FEWEST = 4
+_LIMITS = (
+    *((limit, None) for limit in (None, 120, 60, 30, 12)),
+    *((_FEWEST, rows) for rows in (None, 300, 100, 30)),
+)
+"""Of the rows of what is folded, and then of those of what is not."""
 
 
 def to_markdown(report: Report, version: str) -> str:
     """Return the verdict, the break-even of every model and what would change it; the rest is folded.
 
-    At most `breakeven.render.markdown.MAX_LENGTH` characters: tables and lists are cut as far as necessary.
+    Tables and lists are cut as far as its length requires.
     """
-    return fitted(partial(_main, report), partial(_folds, report, version))
+    return document([*_main(report, rows), *_folds(report, version, limit, rows)] for limit, rows in _LIMITS)
 
 
-def _main(report: Report) -> list[str]:
+def _main(report: Report, rows: int | None) -> list[str]:
     """Return what is not folded: only the answer, where the run cannot be trusted."""
     answer = f"**{markdown_text(' '.join(report.answer.lines))}**"
     if report.answer.trust is Trust.UNFIT:
         return [answer, *([bullets(report.answer.notes)] if report.answer.notes else [])]
-    return [answer, *_results(report)]
+    return [answer, *_results(report, rows)]
 
 
-def _results(report: Report) -> list[str]:
-    rows = [markdown_table(break_even_text.table(report.chart), 3)] if report.chart else []
-    return [*rows, *(markdown_table(table, 3) for table in change_tables(report))]
+def _results(report: Report, rows: int | None) -> list[str]:
+    found = [break_even_text.table(report.chart)] if report.chart else []
+    return [_cut(table, rows) for table in (*found, *change_tables(report))]
 
 
-def _folds(report: Report, version: str, limit: int | None) -> Iterator[str]:
+def _cut(table: Table, limit: int | None) -> str:
+    return markdown_table(table.first(limit), 3, f"more rows are {_REST}")
+
+
+def _folds(report: Report, version: str, limit: int | None, rows: int | None) -> Iterator[str]:
     """Yield the folded sections, in the order of need, with tables and lists of at most `limit` rows."""
 
     def fold(title: str, found: list[Table], *lists: tuple[str, ...]) -> Iterator[str]:
-        parts = [markdown_table(table.first(limit), 3, f"more rows are {_REST}") for table in found]
+        parts = [_cut(table, limit) for table in found]
         parts += [bullets(lines, limit, _REST) for lines in lists if lines]
         if parts:
             yield folded(title, "\n\n".join(parts))
 
     is_unfit = report.answer.trust is Trust.UNFIT
-    if is_unfit and (results := _results(report)):
+    if is_unfit and (results := _results(report, rows)):
         yield folded("Break-even: not to be trusted", "\n\n".join(results))
     yield from () if is_unfit else fold("More about the answer", [], report.answer.notes)
     level = report.comparability.level

@@ -6,18 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from breakeven import format as fmt
-from breakeven.render.figures.style import PAPER_ID, drawing
+from breakeven.render.figures.style import PAPER_ID, PRINT_DPI, SMALL, drawing
 from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
 FORCED, UNFIT = "not comparable (forced)", "not to be trusted"
 """Watermarks."""
 
+_POINTS = 72  # in an inch
 _COLUMN = 5.9  # inches
+_RENDERER: Any = RendererAgg(1, 1, PRINT_DPI)  # type: ignore[no-untyped-call]
 
 Data = TypeVar("Data")
 
@@ -53,8 +56,8 @@ class Drawing(Generic[Data]):
 
 
 def empty_figure(report: Report, width: float, height: float) -> Figure:
-    """Return a figure of this size in inches, with a watermark if its numbers are not to be used."""
-    figure = Figure(figsize=(width, height))
+    """Return a figure of this size in points, with a watermark if its numbers are not to be used."""
+    figure = Figure(figsize=(width / _POINTS, height / _POINTS))
     FigureCanvasAgg(figure)
     figure.patch.set_gid(PAPER_ID)
     if report.forced:
@@ -62,6 +65,15 @@ def empty_figure(report: Report, width: float, height: float) -> Figure:
     elif report.answer.trust is Trust.UNFIT:
         _watermark(figure, UNFIT)
     return figure
+
+
+def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
+    """Return the width of a text in points."""
+    if not text:
+        return 0.0
+    font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
+    pixels, *_ = _RENDERER.get_text_width_height_descent(text, font, ismath=False)
+    return float(pixels) * _POINTS / PRINT_DPI
 
 
 def machine_text(report: Report) -> str:

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from breakeven import format as fmt
-from breakeven.render.figures.drawing import machine_text, missing_note
+from breakeven.render.figures.drawing import machine_text, missing_note, text_width
 from breakeven.render.figures.models import report_styles
 from breakeven.render.figures.panels import HALF
 from breakeven.render.figures.sheet import Sheet, legend_size
@@ -172,8 +172,8 @@ def _draw_block(sheet: Sheet, block: BlockView, shades: _Shades, corner: tuple[f
     left, top = corner
     labels = [fmt.shortened(label, _MAX_LABEL) for label, _ in block.rows]
     head = fmt.shortened(block.corner, _MAX_LABEL)
-    start = left + max(map(sheet.text_width, (*labels, head))) + 5
-    batches, width = _columns(sheet, block, left + HALF - 2 * _EDGE - start)
+    start = left + max(map(text_width, (*labels, head))) + 5
+    batches, width = _columns(block, left + HALF - 2 * _EDGE - start)
     _write_names(sheet, block, shades, corner)
     sheet.write(start - 5, top + _HEAD - _LINE, head, ha="right")
     for x, batch in enumerate(batches):
@@ -187,11 +187,11 @@ def _draw_block(sheet: Sheet, block: BlockView, shades: _Shades, corner: tuple[f
     ax.set(xlim=(0, len(batches)), ylim=(len(labels), 0))
 
 
-def _columns(sheet: Sheet, block: BlockView, room: float) -> tuple[list[int], float]:
+def _columns(block: BlockView, room: float) -> tuple[list[int], float]:
     """Return the batch sizes that fit, evenly spaced with both ends, and the width of a cell."""
     lines = {line for _, cells in block.rows for cell in cells.values() for line in cell.text.split("\n")}
     texts = {*lines, *(f"{batch:,}" for batch in block.batches)}
-    widest = max(map(sheet.text_width, texts)) + _PADDING
+    widest = max(map(text_width, texts)) + _PADDING
     every = block.batches
     last = max(1, min(len(every), int(room // widest))) - 1
     shown = [every[round(i * (len(every) - 1) / max(1, last))] for i in range(last + 1)]
@@ -203,13 +203,13 @@ def _write_names(sheet: Sheet, block: BlockView, shades: _Shades, corner: tuple[
     x, y = corner
     workload = fmt.shortened(block.workload, 24)
     sheet.write(x, y, workload, fontweight="bold")
-    beside = x + sheet.text_width(workload, bold=True) + 5
+    beside = x + text_width(workload, bold=True) + 5
     sheet.write(beside, y, fmt.shortened(block.axes, 60 - len(workload)))
     for color, (name, _) in ((shades.cmap(0.0), block.baseline), (shades.cmap(1.0), block.candidate)):
         text = f"{fmt.shortened(name, 24)} faster"
         sheet.patch(x, y + 14, 8, 8, color)
         sheet.write(x + 11, y + 13, text)
-        x += 11 + sheet.text_width(text) + 12
+        x += 11 + text_width(text) + 12
 
 
 def _draw_cells(ax: Axes, block: BlockView, batches: Sequence[int], shades: _Shades) -> None:

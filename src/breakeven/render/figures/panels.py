@@ -21,7 +21,7 @@ from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.render.figures.axes import batch_axis, value_axis
 from breakeven.render.figures.curves import Curve, Curves, curve_batches, curve_values, draw_curve
-from breakeven.render.figures.drawing import machine_text, missing_note
+from breakeven.render.figures.drawing import machine_text, missing_note, text_width
 from breakeven.render.figures.labels import GAP, LEADER, EndLabel, draw_labels
 from breakeven.render.figures.models import PanelModel, PanelNames, machine_styles
 from breakeven.render.figures.sheet import Sheet, legend_size
@@ -177,7 +177,7 @@ def _draw_column(
     """Draw the panels below each other, and name the x axis below the last."""
     left, top = corner
     labels = [_labels(report, names, panel) if panel else [] for panel in column.panels]
-    widest = max(sheet.text_width(label.text) for of_panel in labels for label in of_panel)
+    widest = max(text_width(label.text) for of_panel in labels for label in of_panel)
     width = HALF - _LEFT - LEADER - widest - _RIGHT
     for panel, of_panel, height in zip(column.panels, labels, heights, strict=False):
         top += _TITLE
@@ -242,4 +242,4 @@ def _write_title(sheet: Sheet, names: PanelNames, panel: Panel, corner: tuple[fl
     workload = fmt.shortened(first.workload, 24)
     rest = fmt.shortened(", ".join(filter(None, (axes, panel.group.part))), _MAX_TITLE - len(workload))
     sheet.write(*corner, workload, fontweight="bold")
-    sheet.write(corner[0] + sheet.text_width(workload, bold=True) + 5, corner[1], rest)
+    sheet.write(corner[0] + text_width(workload, bold=True) + 5, corner[1], rest)

@@ -6,24 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from breakeven import format as fmt
-from breakeven.render.figures.drawing import empty_figure
-from breakeven.render.figures.style import INK, NORMAL, PRINT_DPI
+from breakeven.render.figures.drawing import empty_figure, text_width
+from breakeven.render.figures.style import INK, NORMAL
 from breakeven.report.report import Report
 
-_POINTS = 72
 _MUTED = 0.7
 EDGE = 4.0
 """The margin at each side, in points."""
-
-_RENDERER: Any = RendererAgg(1, 1, PRINT_DPI)  # type: ignore[no-untyped-call]
 
 
 class Pen:
@@ -52,11 +47,7 @@ class Pen:
 
     def width_of(self, text: str, *, bold: bool = False) -> float:
         """Return the width of a text."""
-        if not text:
-            return 0.0
-        font = FontProperties(family="DejaVu Sans", size=NORMAL, weight="bold" if bold else "normal")
-        pixels, *_ = _RENDERER.get_text_width_height_descent(text, font, ismath=False)
-        return float(pixels) * _POINTS / PRINT_DPI
+        return text_width(text, NORMAL, bold=bold)
 
     def longest(self, texts: Sequence[str], *, bold: bool = False) -> float:
         """Return the width of the widest text."""
@@ -85,7 +76,7 @@ class Pen:
     def figure(self, report: Report) -> Figure:
         """Return what was drawn as a figure."""
         height = self.y + EDGE
-        figure = empty_figure(report, self.width / _POINTS, height / _POINTS)
+        figure = empty_figure(report, self.width, height)
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         ax.set_xlim(0, self.width)

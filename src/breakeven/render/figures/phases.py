@@ -16,7 +16,7 @@ from matplotlib.path import Path
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.figures.drawing import Drawing, and_list, machine_text, missing_note
+from breakeven.render.figures.drawing import Drawing, and_list, machine_text, missing_note, text_width
 from breakeven.render.figures.models import PanelNames, key_of, report_styles, select_models
 from breakeven.render.figures.panels import HALF
 from breakeven.render.figures.phase_blocks import (
@@ -103,7 +103,7 @@ def _write_column(
     for block in column:
         workload, axes = block.title
         sheet.write(x, y, workload, fontweight="bold")
-        sheet.write(x + sheet.text_width(workload, bold=True) + _SPACE, y, axes)
+        sheet.write(x + text_width(workload, bold=True) + _SPACE, y, axes)
         y += TITLE
         for batch, rows in block.batches.items():
             is_near = batch == block.near

@@ -10,7 +10,6 @@ from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 
 from breakeven.render.figures.drawing import empty_figure
@@ -25,7 +24,7 @@ class Sheet:
     """A figure of this width and height in points."""
 
     def __init__(self, report: Report, width: float, height: float) -> None:
-        self.figure = empty_figure(report, width / 72, height / 72)
+        self.figure = empty_figure(report, width, height)
         self._width, self._height = width, height
 
     def write(self, x: float, y: float, text: str, **style: object) -> None:
@@ -58,13 +57,6 @@ class Sheet:
                 labelspacing=0.3,
                 columnspacing=1.2,
             )
-
-    def text_width(self, text: str, *, bold: bool = False) -> float:
-        """Return the width of a text in the small font."""
-        font = FontProperties(size=SMALL, weight="bold" if bold else "normal")
-        renderer = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]
-        width, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
-        return float(width) * 72 / self.figure.dpi
 
 
 def legend_size(handles: Sequence[Artist]) -> tuple[int, int]:
