@@ -14,15 +14,12 @@ from matplotlib.figure import Figure
 from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.render.break_even_text import baseline_name, candidate_name, wins_from
+from breakeven.render.break_even_text import MAX_ROWS, baseline_name, candidate_name, wins_from
 from breakeven.render.figures.drawing import Drawing, and_list, machine_text
 from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.tracks import Tracks, draw_legend, sides_fit
 from breakeven.report.chart import Chart, Row, Track
 from breakeven.report.report import Report
-
-MAX_ROWS = 30
-"""This many rows fit a screen; a page folds the others."""
 
 _WIDE, _NARROW = 680.0, 270.0  # points; on a phone of 360 px a point is 1.3 px
 _GAP = 14.0
@@ -39,7 +36,7 @@ class ChartPart(NamedTuple):
 
 
 def parts(chart: Chart) -> list[ChartPart]:
-    """Return the first rows, then the others by workload, for a page to fold."""
+    """Return the rows that fit a screen, then the others by workload, for a page to fold."""
     first = replace(chart, rows=chart.rows[:MAX_ROWS])
     later = grouped((row.workload, row) for row in chart.rows[MAX_ROWS:])
     folded = [
