@@ -61,7 +61,7 @@ class Report:
     - `headline`: the phase of the verdict, None if nothing was compared
     - `processes_needed`: would decide what the verdict leaves open, None where that is nothing
     - `names`: the name of each model, also of those without a timing
-    - `forced`: whether the comparison is red but was forced; if it is red and not forced, there are no speedups
+    - `forced`: whether the comparison is red but was forced; red and not forced, it has no speedups
     - `changes`: what would change the verdict
     - `better_baselines`: the lines of the headline whose baseline is faster in another variant, by candidate
     - `in_dollars`, `worth`: None without prices, and without another threshold
