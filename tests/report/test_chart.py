@@ -1,6 +1,7 @@
 """The break-even chart as a description: its texts, its stretches and its order."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,12 @@ def test_segments(made, segments):
     """A stretch ends where the devices cross, midway to an undecided cell, or where timings end."""
     found = only(tracks(made)).segments
     assert [(segment.low, segment.high, segment.stretch) for segment in found] == segments
+
+
+def test_timed_without_an_interval():
+    """A batch size that both devices timed is undecided, and not hatched."""
+    made = replace(line({1: "-", 8: "?", 64: "+"}), batches=(1, 64), holes=(8,))
+    assert [one.stretch for one in only(tracks(made)).segments] == ["baseline", "undecided", "candidate"]
 
 
 def test_earlier_crossing(tmp_path):
