@@ -54,8 +54,8 @@ def test_load_of_both():
 
 def test_fit():
     assert look(1.5, spins=True).found == []
-    assert look(MAX_SLOWDOWN, spins=True).problems() == []
-    assert Look(Load(1)).problems() == []
+    assert look(MAX_SLOWDOWN, spins=True).found == []
+    assert Look(Load(1)).found == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_slow_to_wake():
 
 
 def test_worst_first():
-    first, second = look(103, BUSY).problems()
+    first, second = map(str, look(103, BUSY).found)
     assert "canary" in first
     assert "other programs" in second
 

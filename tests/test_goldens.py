@@ -322,6 +322,7 @@ def normalized(text):
     ):
         text = text.replace(found, kept)
     text = re.sub(r'"seconds": [\d.e+-]+', '"seconds": SECONDS', text)
+    text = re.sub(r"(figures, in) \d+ [µm]s", r"\1 MOMENT", text)
     text = re.sub(r"-[0-9a-f]{16}\.parquet", "-DIGEST.parquet", text)
     text = re.sub(r"\(choose from [^)]*\)", lambda found: found[0].replace("'", ""), text)
     return re.sub(r"\d+\.\d{5,}(e[+-]\d+)?", lambda found: f"{float(found[0]):.6g}", text)

@@ -162,10 +162,6 @@ class Look:
         """The problems, the worst first; empty on a machine that is fit."""
         return [problem for problem in (self.slow_threads, self.load.problem) if problem is not None]
 
-    def problems(self) -> list[str]:
-        """Return the problems as lines: what was seen, and what to do."""
-        return list(map(str, self.found))
-
     def as_dict(self) -> dict[str, Any]:
         """Return it as an object of JSON."""
         return asdict(self)

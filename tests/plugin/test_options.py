@@ -175,7 +175,7 @@ def test_busy_machine(bench, monkeypatch, option, limit_s):
     assert waited == [limit_s] * bool(option)
     assert ("breakeven: waiting" in result.outlines) is bool(option)
     lines = [line for line in result.outlines if "cannot be trusted" in line]
-    assert lines == [f"breakeven: these numbers cannot be trusted: {problem}" for problem in look.problems()]
+    assert lines == [f"breakeven: these numbers cannot be trusted: {problem}" for problem in look.found]
     state = bench.file()["machine_info"]["breakeven"]["state"]
     assert Look.from_dict(state["look"]) == look
 

@@ -124,7 +124,10 @@ def test_reasons():
     assert reason_lines([]) == []
 
 
-def test_closing_lines():
+def test_closing_lines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my runs").mkdir()
+    Path("my runs/a.json").touch()
     lines = closing_lines(
         [timing(), timing(2, flags=("noisy",)), timing(4, flags=("noisy", "drift"))],
         [outcome(), outcome("oom"), outcome(name="b")],

@@ -25,12 +25,12 @@ def test_whole_chart():
         outcomes=[ended(cut, "candidate", 64, "oom")],
     )
     assert drawn(found) == [
-        "                CPU faster                        GPU faster  GPU wins from     best speedup",
-        "cnn             ██████████████████████//////////////////////  always (1–8)        2.00x at 1",
+        "                CPU faster                        GPU faster  GPU wins from          best speedup",
+        "cnn             ██████████████████████//////////////////////  always (1–8)             2.00x at 1",
         "                GPU out of memory above 8",
-        "mlp  width=64   ░░░░░░░░░░░░░░░░░░░░░░░────────◆───────█████  20 [9–41]          2.00x at 64",
+        "mlp  width=64   ░░░░░░░░░░░░░░░░░░░░░░░────────◆───────█████  20 [9–41]               2.00x at 64",
         "     width=128  ░░░░░░░░░░░░································  undecided (1–64)",
-        "     width=8    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  never (1–64)       0.500x at 1",
+        "     width=8    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  never (1–64)      2.00x slower at 1",
         "                1                     8                   64",
         "░ CPU faster  █ GPU faster  · undecided or the same  / not timed  ◆─ break-even, 95% interval",
     ]

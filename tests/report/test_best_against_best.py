@@ -5,7 +5,7 @@ import pytest
 
 from breakeven.report.report import analyze
 from breakeven.runs.reader import read
-from support.reports import box, only, report
+from support.reports import box, only, report, what_ifs
 from support.run_files import affine_run, benchmark, outcome, run, write
 
 FASTEST = "each device at its fastest variant"
@@ -25,7 +25,7 @@ def variants(devices, axis="dtype", batches=(1, 8, 64, 512), **more):
 
 def best(found):
     """The only model at its fastest variants."""
-    return only(row for row in found.what_ifs if row.scenario == FASTEST)
+    return only(row for row in what_ifs(found) if row.scenario == FASTEST)
 
 
 def test_each_device_at_its_fastest(tmp_path):
@@ -76,7 +76,7 @@ def test_numbers_of_threads(tmp_path):
     ids=["one variant", "CPUs alone", "other optimizers", "one word"],
 )
 def test_no_choice(tmp_path, content):
-    assert FASTEST not in [row.scenario for row in report(tmp_path, content).what_ifs]
+    assert FASTEST not in [row.scenario for row in what_ifs(report(tmp_path, content))]
 
 
 def test_implementations_of_one_optimizer(tmp_path):
@@ -93,7 +93,7 @@ def test_other_work(tmp_path, fact):
     content = variants({d: {"small": (1, 1), "large": (2, 2)} for d in ("cpu", "cuda")}, axis="net")
     for item in content["benchmarks"]:
         item["extra_info"][fact] = 1 + "sl".index(item["extra_info"]["axes"]["net"][0])
-    assert FASTEST not in [row.scenario for row in report(tmp_path, content).what_ifs]
+    assert FASTEST not in [row.scenario for row in what_ifs(report(tmp_path, content))]
 
 
 def test_the_same_within_two_percent(tmp_path):
@@ -223,7 +223,7 @@ def test_baseline_that_is_faster_in_another_variant(tmp_path):
         "cpu in bfloat16; faster in float32",
         "the CPU is faster in float32 than in bfloat16",
     )
-    mark = only(row for row in found.what_ifs if row.scenario == "in bfloat16")
+    mark = only(row for row in what_ifs(found) if row.scenario == "in bfloat16")
     assert (mark.note, mark.brief) == (one.text, one.brief)
 
 
@@ -277,7 +277,7 @@ def test_accelerator_of_another_machine(tmp_path):
     laptop = affine_run({"cpu": (1, 1), "cpu@8": (2, 0.5)}, machine=box("laptop"), **QUIET)
     server = affine_run({"cpu": (0.1, 0.01), "cuda": (33, 0.2)}, machine=box("server"), seed=1, **QUIET)
     found = report(tmp_path, laptop, server, baseline="laptop/cpu")
-    notes = {row.line.candidate.device: row.note for row in found.what_ifs if row.scenario == FASTEST}
+    notes = {row.line.candidate.device: row.note for row in what_ifs(found) if row.scenario == FASTEST}
     assert notes["cuda"] == "cpu (batch 1), cpu@8 (batch 8 to 512), cuda"
 
 

@@ -1,6 +1,7 @@
 """The break-even chart as a description: its texts, its stretches and its order."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -18,27 +19,14 @@ BOTH = {1: "-", 4096: "+"}
     ("made", "text"),
     [
         (line(BOTH, "crosses", 2589.26, 1496.9, 3476.1), "2,590 [1,496–3,477]"),
-        (line(BOTH, "crosses", 64.0, 64.0, 64.0), "64 [64–64]"),
-        (line(BOTH, "crosses", 9.2, None, 12.1), "10 [<1–13]"),
-        (line(BOTH, "crosses", 9.2, 7.9, None), "10 [7–>4,096]"),
-        (line({1: "+", 8: "+"}, "always"), "always (1–8)"),
-        (line({1: "-", 4096: "-"}, "never"), "never (1–4,096)"),
+        (line({1: "-", 4096: "?"}, bracket=(1, None)), "undecided (1–4,096)"),
         (line({1: "+", 8: "+"}, "always", holes=(64,), warnings=(CUT_SHORT,)), "always (1–8)"),
         (line({1: "-"}, "never", holes=(8, 64), warnings=(CUT_SHORT,)), "at 1: slower"),
-        (line({1: "-", 4096: "-"}, "beyond_range"), "beyond 4,096"),
-        (line({1: "-", 4096: "?"}, bracket=(1, None)), "undecided (1–4,096)"),
-        (line({1: "?", 4096: "+"}, bracket=(None, 4096)), "4,096 at the latest"),
-        (line({1: "-", 8: "?", 64: "+"}, bracket=(1, 64)), "between 1 and 64"),
-        (line({64: "+"}, "always"), "at 64, the only one measured: faster"),
-        (line({64: "-"}, "never"), "at 64, the only one measured: slower"),
-        (line({64: "?"}), "at 64, the only one measured: undecided"),
-        (line({1: "-", 8: "+", 64: "+", 512: "-"}, "never", warnings=("loses_large",)), "only below 512"),
-        (line({1: "+", 8: "-"}, "never", warnings=("loses_large",)), "only below 8"),
         (line({}, holes=(64,)), "undecided"),
     ],
 )
 def test_wins_from(made, text):
-    """No "always" or "never" without a range, nor of a single batch size; the note has what was not timed."""
+    """The break-even as everywhere, but only the note has what was not timed."""
     assert only(tracks(made)).wins_from == text
 
 
@@ -78,6 +66,12 @@ def test_segments(made, segments):
     """A stretch ends where the devices cross, midway to an undecided cell, or where timings end."""
     found = only(tracks(made)).segments
     assert [(segment.low, segment.high, segment.stretch) for segment in found] == segments
+
+
+def test_timed_without_an_interval():
+    """A batch size that both devices timed is undecided, and not hatched."""
+    made = replace(line({1: "-", 8: "?", 64: "+"}), batches=(1, 64), holes=(8,))
+    assert [one.stretch for one in only(tracks(made)).segments] == ["baseline", "undecided", "candidate"]
 
 
 def test_earlier_crossing(tmp_path):

@@ -45,7 +45,7 @@ def test_numeric_modes_are_red(tmp_path, fact, value):
     assert fact in texts(found, "red")[0]
     assert found.refused
     assert not found.judged
-    assert (found.speedups, found.break_evens, found.what_ifs) == ((), (), ())
+    assert (found.speedups, found.break_evens, found.changes) == ((), (), ())
     assert (found.variants, found.paybacks) == ((), ())
     assert len(found.rows) == 16, "what was timed is kept"
     assert found.verdict.startswith(f"These numbers are not comparable: {fact} differs ")

@@ -13,7 +13,7 @@ from breakeven.render.what_if_table import cost_table
 from breakeven.report.money import Money, Price
 from breakeven.report.report import analyze
 from breakeven.runs.reader import read
-from support.reports import box, only
+from support.reports import box, only, what_ifs
 from support.run_files import affine_run, benchmark, outcome, run, write
 
 QUIET = {"noise": 0.001}
@@ -29,7 +29,7 @@ def priced(tmp_path, *contents, worth=None, baseline=None, **prices):
 
 def scenario(found, name):
     """The only what-if of that name."""
-    return only(row for row in found.what_ifs if row.scenario == name)
+    return only(row for row in what_ifs(found) if row.scenario == name)
 
 
 def test_break_even_in_dollars(tmp_path):

@@ -14,7 +14,7 @@ from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.intervals import RatioInterval
 from support.ar1 import correlated
-from support.reports import only, report
+from support.reports import only, report, what_ifs
 from support.run_files import affine_run, benchmark, outcome, run
 
 
@@ -379,7 +379,7 @@ def test_other_ratios_are_paired(tmp_path, what):
     elif what == "flat":
         assert only(found.bottlenecks).flat_to == 128
     else:
-        row = only(only(found.what_ifs).other.rows)
+        row = only(only(what_ifs(found)).other.rows)
         assert (row.low, row.high) == pytest.approx((4.0, 4.0), rel=1e-4)
 
 

@@ -99,7 +99,7 @@ def test_busy_machine(tmp_path):
     assert found.answer.trust == Trust.UNFIT
     assert found.verdict in to_json(found)
     assert [line for line in found.warnings if "busy machine" in line] == [
-        f"{tmp_path / 'run0.json'}: measured on a busy machine: {problem}" for problem in look.problems()
+        f"{tmp_path / 'run0.json'}: measured on a busy machine: {problem}" for problem in look.found
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from breakeven.report.estimates import estimates
 from breakeven.report.waiting import waiting_costs
-from support.reports import box, only, report
+from support.reports import box, only, report, what_ifs
 from support.run_files import benchmark, noisy, run
 
 
@@ -71,7 +71,7 @@ def test_speedup_of_train_sync(tmp_path):
     phases = [row.phase for row in found.speedups]
     assert sorted(phases) == ["train", "train", "train_sync", "train_sync"]
     assert found.headline == "train"
-    assert {row.line.phase for row in found.what_ifs} <= {"train"}
+    assert {row.line.phase for row in what_ifs(found)} <= {"train"}
     assert found.answer == report(tmp_path, *(without_sync(each) for each in contents)).answer
 
 

@@ -108,5 +108,5 @@ def _speedup(candidate, baseline, speedup, flags):
 def _empty():
     with tempfile.TemporaryDirectory() as folder:
         made = report(Path(folder), affine_run({"cpu": (1, 1)}))
-    blank = {"what_ifs": (), "paybacks": (), "bottlenecks": (), "variants": (), "processes_needed": None}
+    blank = {"paybacks": (), "bottlenecks": (), "variants": (), "processes_needed": None}
     return replace(made, forced=False, warnings=(), **blank)

@@ -21,6 +21,11 @@ def only(rows):
     return row
 
 
+def what_ifs(found):
+    """Every what-if of a report, those of one scenario together."""
+    return [row for change in found.changes for row in change.models]
+
+
 def box(name="box", class_id=None, state=None, **facts):
     """The `machine_info` of a machine with these class facts."""
     facts = {"cpu": name, "tf32": False, "deterministic": False, "torch": "2.13.0", **facts}

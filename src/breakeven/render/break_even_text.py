@@ -17,7 +17,7 @@ from breakeven.report.chart import Chart, Row, Stretch, Track
 from breakeven.report.sides import Side
 
 MAX_ROWS = 30
-"""More rows do not fit a screen; ``summary.md`` has all."""
+"""More rows do not fit a screen: the page folds them, and ``summary.md`` has all."""
 
 _MAX_WORKLOAD, _MAX_TRACK, _USUAL_TRACK, _MIN_WIDTH, _GAP = 14, 44, 22, 6, 2
 _BEST = "best speedup"

@@ -13,24 +13,24 @@ from breakeven.grouping import grouped
 from breakeven.report.bottleneck import Bottleneck
 from breakeven.report.bound import Bound
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.report.text import DisplayNames, ModelNames, steps_to_pay_back
+from breakeven.report.text import ModelNames, place_name, steps_to_pay_back
 from breakeven.report.variants import Variant
 from breakeven.report.waiting import WaitingCost
 from breakeven.runs.machine import Machine
 
 
 def bottleneck_sentences(
-    found: Iterable[Bottleneck], machines: Iterable[Machine], models: ModelNames
+    found: Iterable[Bottleneck], machines: Sequence[Machine], models: ModelNames
 ) -> list[str]:
     """Return a sentence for each kind of bound on each accelerator: where it applies, and what helps."""
-    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     places = grouped(
         (row.place, (kind, f"{models[row.line.model]}, batch {_batches(low, high)}"))
         for row in found
         for kind, low, high in row.stretches()
     )
     return [
-        f"On {names.device(*place)}, {kind} ({fmt.joined(kinds[kind], separator='; ')}): {kind.advice}."
+        f"On {place_name(*place, machines)}, {kind} ({fmt.joined(kinds[kind], separator='; ')}): "
+        f"{kind.advice}."
         for place, stretches in places.items()
         for kinds in [grouped(stretches)]
         for kind in Bound
@@ -43,13 +43,12 @@ def _batches(low: int, high: int) -> str:
 
 
 def waiting_sentences(
-    found: Iterable[WaitingCost], machines: Iterable[Machine], models: ModelNames
+    found: Iterable[WaitingCost], machines: Sequence[Machine], models: ModelNames
 ) -> list[str]:
     """Return a sentence for each device: what waiting costs each model, where it costs most."""
-    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     places = grouped(((row.key.device, row.key.machine), (row.key.model, row)) for row in found)
     return [
-        f"On {names.device(*place)}, "
+        f"On {place_name(*place, machines)}, "
         + (_no_waiting([row for _, row in pairs]) if is_cpu(place[0]) else _waiting_of_all(pairs, models))
         for place, pairs in places.items()
     ]
@@ -77,12 +76,11 @@ def _waiting(rows: Sequence[WaitingCost], models: ModelNames) -> str:
     return f"{ratio} as long{most} ({models[row.key.model]}, batch {fmt.batch_size(row.key.batch_size)})"
 
 
-def variant_sentences(found: Iterable[Variant], machines: Iterable[Machine]) -> list[str]:
+def variant_sentences(found: Iterable[Variant], machines: Sequence[Machine]) -> list[str]:
     """Return a sentence for each change on each device: where it pays, the best cell, the one-time cost."""
-    names = DisplayNames({machine.class_id: machine.label for machine in machines}, {})
     groups = grouped(((*variant.place, variant.name), variant) for variant in found)
     return [
-        f"On {names.device(device, machine)}, {name} {_variant(rows)}{_variant_once(_best(rows))}"
+        f"On {place_name(device, machine, machines)}, {name} {_variant(rows)}{_variant_once(_best(rows))}"
         f"{'; it computes at lower precision' if rows[0].is_less_precise else ''}."
         for (device, machine, name), rows in groups.items()
     ]

@@ -20,7 +20,7 @@ from breakeven.report.bound import Bound
 from breakeven.report.candidates import Candidate
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.report.text import DisplayNames, ModelNames, time_text
+from breakeven.report.text import ModelNames, place_name, time_text
 from breakeven.report.variants import Variant
 from breakeven.runs.machine import Machine
 
@@ -70,9 +70,8 @@ def varying_launches(cases: Sequence[Estimate], ways: Iterable[Variant]) -> list
     return found
 
 
-def launch_sentence(found: VaryingLaunches, machines: Iterable[Machine], models: ModelNames) -> str:
+def launch_sentence(found: VaryingLaunches, machines: Sequence[Machine], models: ModelNames) -> str:
     """Return by how much the launches of a machine vary, and what helps."""
-    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     other = "" if found.other is None else f" (those that the device bounds by {fmt.percent(found.other)})"
     helps = "more processes help (--breakeven-processes)"
     if found.graph is not None:
@@ -84,7 +83,7 @@ def launch_sentence(found: VaryingLaunches, machines: Iterable[Machine], models:
     elif found.device.startswith("cuda"):
         helps += ", and so do CUDA graphs"
     return (
-        f"Launch-bound training steps on {names.device(found.device, found.machine)} vary by "
+        f"Launch-bound training steps on {place_name(found.device, found.machine, machines)} vary by "
         f"{fmt.percent(found.launch)} from process to process{other}: {helps}."
     )
 

@@ -42,7 +42,7 @@ from breakeven.report.warnings import (
     waiting_warnings,
     warnings_of,
 )
-from breakeven.report.what_if import WhatIf, counterparts, what_ifs
+from breakeven.report.what_if import counterparts, what_ifs
 from breakeven.runs.look import busy_lines
 from breakeven.runs.machine import Machine
 from breakeven.runs.reader import Runs
@@ -58,14 +58,15 @@ NO_MONEY = Money()
 class Report:
     """The analysis of runs, ready to be rendered.
 
-    `headline` is the phase of the verdict, None if nothing was compared. `processes_needed` would decide what
-    the verdict leaves open, None where that is nothing. `names` has the name of each model,
-    also of those without a timing. `forced` is whether the comparison is red but was forced; if it is red and
-    not forced, there are no speedups. `changes` are the what-ifs as texts. `better_baselines` are the lines
-    of the headline whose baseline is faster in another variant, by their candidate. `in_dollars` is None
-    without prices, `worth` without another threshold. `left_out` has the reason for each file that was
-    not read. `widened` has the class ids of the machines whose noise floor widened the intervals of one
-    process.
+    - `headline`: the phase of the verdict, None if nothing was compared
+    - `processes_needed`: would decide what the verdict leaves open, None where that is nothing
+    - `names`: the name of each model, also of those without a timing
+    - `forced`: whether the comparison is red but was forced; red and not forced, it has no speedups
+    - `changes`: what would change the verdict
+    - `better_baselines`: the lines of the headline whose baseline is faster in another variant, by candidate
+    - `in_dollars`, `worth`: None without prices, and without another threshold
+    - `left_out`: the reason for each file that was not read
+    - `widened`: the class ids of the machines whose noise floor widened the intervals of one process
     """
 
     runs: tuple[Run, ...]
@@ -74,7 +75,6 @@ class Report:
     outcomes: tuple[Outcome, ...]
     speedups: tuple[Speedup, ...]
     break_evens: tuple[BreakEven, ...]
-    what_ifs: tuple[WhatIf, ...]
     changes: tuple[ChangeRow, ...]
     better_baselines: Mapping[Line, BetterBaseline]
     in_dollars: InDollars | None
@@ -199,7 +199,6 @@ def analyze(
         outcomes=outcomes,
         speedups=tuple(compared),
         break_evens=tuple(lines),
-        what_ifs=tuple(changed),
         changes=tuple(changes(changed, main, names)),
         better_baselines=better,
         in_dollars=dollars,

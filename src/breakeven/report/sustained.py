@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from breakeven import format as fmt
 from breakeven.report.estimates import Estimate
-from breakeven.report.text import DisplayNames, ModelNames
+from breakeven.report.text import ModelNames, place_name
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseFacts
 
 
 def sustained_sentences(
-    cases: Iterable[Estimate], machines: Iterable[Machine], models: ModelNames
+    cases: Iterable[Estimate], machines: Sequence[Machine], models: ModelNames
 ) -> list[str]:
     """Return a sentence for each case that was timed long enough to have both times.
 
@@ -21,9 +21,8 @@ def sustained_sentences(
         machines: in the order of the report.
         models: the names of all models.
     """
-    names = DisplayNames({machine.class_id: machine.label for machine in machines}, models)
     return [
-        f"On {names.device(case.key.device, case.key.machine)}, {models[case.key.model]}, "
+        f"On {place_name(case.key.device, case.key.machine, machines)}, {models[case.key.model]}, "
         f"batch {fmt.batch_size(case.key.batch_size)}: {text}."
         for case in cases
         if (text := _text(case.facts))

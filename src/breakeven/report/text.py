@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,22 +30,10 @@ ModelNames = Mapping[Model, str]
 """The name of each model in a sentence."""
 
 
-@dataclass(frozen=True)
-class DisplayNames:
-    """The names of machines (by class id) and models in sentences."""
-
-    machines: Mapping[str, str]
-    models: ModelNames
-
-    def baseline(self, row: BreakEven, *, short: bool = False) -> str:
-        """Return the baseline's name, with its machine if it is not the candidate's."""
-        device = row.baseline.device if short else fmt.device_name(row.baseline.device)
-        is_away = row.baseline.machine != row.candidate.machine
-        return f"{device} of {self.machines[row.baseline.machine]}" if is_away else device
-
-    def device(self, device: str, machine: str) -> str:
-        """Return a device's name, with its machine where there are several."""
-        return f"{fmt.device_name(device)}{f' of {self.machines[machine]}' if len(self.machines) > 1 else ''}"
+def place_name(device: str, machine: str, machines: Sequence[Machine]) -> str:
+    """Return the name of a device in a sentence, with its machine where there are several."""
+    labels = {one.class_id: one.label for one in machines}
+    return f"{fmt.device_name(device)}{f' of {labels[machine]}' if len(labels) > 1 else ''}"
 
 
 def model_names(models: Iterable[Model]) -> dict[Model, str]:

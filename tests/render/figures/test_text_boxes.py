@@ -84,6 +84,14 @@ def variants(*speedups):
     return content
 
 
+def extreme(low_s, high_s):
+    """A GPU that is faster or slower by far more than anyone has seen."""
+    return run(
+        [benchmark([low_s] * 9, batch_size=b) for b in (1, 64)]
+        + [benchmark([high_s] * 9, device="cuda", batch_size=b) for b in (1, 64)]
+    )
+
+
 CONTENTS = {
     "one model": [models(1)],
     "one batch size": [models(4, batches=(64,))],
@@ -99,6 +107,8 @@ CONTENTS = {
     "long workloads": [models(3, workloads=(f"one {LONG}", f"two {LONG}"))],
     "long devices": [models(3, devices=("cpu", f"cuda {LONG}", f"xpu {LONG}"))],
     "equal": [equal()],
+    "far faster": [extreme(1e3, 1e-5)],
+    "far slower": [extreme(1e-5, 1e3)],
     "holes": [partly()],
     "phases": [phases()],
     "a slow variant": [variants(1e-3)],

@@ -19,14 +19,14 @@ _MAX_TICKS = 6
 
 
 def ratio_tick(value: float) -> str:
-    """Return a ratio that is a power of two as text.
+    """Return a ratio that is a power of two as text, which is rounded where it would be too long.
 
-    >>> ratio_tick(0.125), ratio_tick(1), ratio_tick(64), ratio_tick(2.0**20)
-    ('1/8x', '1x', '64x', '1,048,576x')
+    >>> ratio_tick(0.125), ratio_tick(1), ratio_tick(2.0**-16), ratio_tick(2.0**20), ratio_tick(2.0**30)
+    ('1/8x', '1x', '1/65,536x', '1.0e6x', '1.1e9x')
     """
     if value < 1:
         return f"1/{ratio_tick(1 / value)}"
-    return f"{value:,.0f}x"
+    return f"{value:,.0f}x" if value < 1e5 else f"{value:.1e}x".replace("e+0", "e")
 
 
 RATIOS = FuncFormatter(lambda value, _: ratio_tick(value))

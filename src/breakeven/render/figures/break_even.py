@@ -14,15 +14,12 @@ from matplotlib.figure import Figure
 from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.render.break_even_text import baseline_name, candidate_name, wins_from
+from breakeven.render.break_even_text import MAX_ROWS, baseline_name, candidate_name, wins_from
 from breakeven.render.figures.drawing import Drawing, and_list, machine_text
 from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.tracks import Tracks, draw_legend, sides_fit
 from breakeven.report.chart import Chart, Row, Track
 from breakeven.report.report import Report
-
-MAX_ROWS = 30
-"""This many rows fit a screen; a page folds the others."""
 
 _WIDE, _NARROW = 680.0, 270.0  # points; on a phone of 360 px a point is 1.3 px
 _GAP = 14.0
@@ -41,7 +38,7 @@ class ChartPart(NamedTuple):
 
 
 def parts(chart: Chart) -> list[ChartPart]:
-    """Return the first rows, then the others by workload, for a page to fold."""
+    """Return the rows that fit a screen, then the others by workload, for a page to fold."""
     first = replace(chart, rows=chart.rows[:MAX_ROWS])
     later = grouped((row.workload, row) for row in chart.rows[MAX_ROWS:])
     folded = [
@@ -65,6 +62,8 @@ def wide(report: Report, chart: Chart) -> Figure:
     heading = f"{wins_from(chart)} batch"
     ends = pen.longest([heading, *(track.wins_from for track in chart.tracks)])
     best = pen.longest([_BEST, *(track.best for track in chart.tracks)])
+    gaps = _GAP * (4 if axes else 3) + (_GAP if named else 0)
+    axes = min(axes, _WIDE - 2 * EDGE - workload - name - _MIN_TRACK - ends - best - gaps)
     axes_at = EDGE + workload + _GAP
     name_at = axes_at + axes + (_GAP if axes else 0)
     left = name_at + (name + _GAP if named else 0)
