@@ -281,10 +281,9 @@ def crossings(benchmarks):
 
 
 def test_quoted_models(crossings, quote):
-    """The models, their workloads, and from where the median one wins."""
-    workloads = {json.loads(name)[0] for name in crossings}
-    assert f"of {len(crossings)} models ({len(workloads)} workloads)" in quote
-    (median,) = re.findall(r"the median one from batch ([\d,]+) \[", quote)
+    """How many there are, and from where the median one wins."""
+    assert f"of {len(crossings)} models," in quote
+    (median,) = re.findall(r"the median model from batch ([\d,]+) \[", quote)
     assert f"{math.ceil(sorted(crossings.values())[len(crossings) // 2]):,}" == median
 
 
@@ -303,7 +302,7 @@ def test_chart_recomputed_from_rounds(benchmarks, pages, model, wanted):
 
 
 def test_quoted_largest_speedup_recomputed_from_rounds(benchmarks, crossings, quote):
-    (quoted,) = re.findall(r"([\d.]+)x at best", quote)
+    (quoted,) = re.findall(r"up to ([\d.]+)x faster", quote)
     speedups = []
     for name in crossings:
         workload, axes = json.loads(name)
