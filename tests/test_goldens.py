@@ -60,7 +60,7 @@ CPU_REPORT = "report small/cpu.json -o cpu"
 H100_REPORT = f"report {H100} -o h100"
 SMALL_REPORT = f"report {SMALL_H100} -o small-h100"
 PROCESSES_REPORT = "report processes.json -o five"
-TWO_REPORT = "report tiny/cpu.json tiny/h100-run.json -o two"
+TWO_REPORT = "report tiny/laptop.json tiny/server.json -o two"
 ACCEPT = "history accept 0000014 --reason 'one more layer' --store changing --accepted meant.json"
 
 OUTPUTS = {
@@ -79,7 +79,7 @@ OUTPUTS = {
     "report-two.md": Output(TWO_REPORT, file="two/summary.md"),
     "report-two.page.txt": Output(TWO_REPORT, file="two/index.html"),
     "report-two-one-baseline.json": Output(
-        "report tiny/cpu.json tiny/h100-run.json --baseline H100/cpu --format json"
+        "report tiny/laptop.json tiny/server.json --baseline H100/cpu --format json"
     ),
     "report-processes.txt": Output(PROCESSES_REPORT),
     "report-processes.md": Output(PROCESSES_REPORT, file="five/summary.md"),
@@ -185,7 +185,7 @@ BAD_USAGE = (
     "report base0.json bad/newer.json --format json --noise nothing",
     "report base0.json --baseline tpu",
     "report small/h100-run.json --baseline nowhere/cpu",
-    "report tiny/cpu.json tiny/h100-run.json --baseline EPYC/cuda",
+    "report tiny/laptop.json tiny/server.json --baseline EPYC/cuda",
     "report base0.json --format xml",
     "report base0.json -o ''",
     "report base0.json -o base1.json",

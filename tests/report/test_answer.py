@@ -22,17 +22,20 @@ ONE = "Only one process: another run may differ."
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (line("crosses"), "The GPU wins from batch 64 [48–80]; 84.4x at best (batch 512)."),
+        (line("crosses"), "The GPU wins from batch 64 [48–80]; up to 84.4x faster (batch 512)."),
         (
             line("crosses", cut=True),
             "The GPU wins from batch 64 [48–80] (up to batch 512; larger ones were not timed on both); "
-            "84.4x at best (batch 512).",
+            "up to 84.4x faster (batch 512).",
         ),
-        (line("always"), "The GPU wins at every measured batch size (1–512); 5.00x at best (batch 512)."),
+        (
+            line("always"),
+            "The GPU wins at every measured batch size (1–512); up to 5.00x faster (batch 512).",
+        ),
         (
             line("always", cut=True),
-            "The GPU wins at every measured batch size (1–512; larger ones were not timed on both); 5.00x at "
-            "best (batch 512).",
+            "The GPU wins at every measured batch size (1–512; larger ones were not timed on both); up to "
+            "5.00x faster (batch 512).",
         ),
         (line("never"), "The GPU never wins (up to batch 512)."),
         (
@@ -55,7 +58,7 @@ ONE = "Only one process: another run may differ."
         ),
         (
             line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8)),
-            "The GPU wins from batch 8 at the latest; 4.00x at best (batch 512).",
+            "The GPU wins from batch 8 at the latest; up to 4.00x faster (batch 512).",
         ),
         (
             line("undecided", (0.5, 0.9, 1.0, 1.0)),
@@ -105,13 +108,13 @@ def test_two_models():
     """Each of them is named."""
     one, two = line("crosses", axes={"width": 1024}), line("never", axes={"width": 64})
     assert shown(one, two).answer.lines == (
-        "The GPU wins from batch 64 [48–80] for mlp, width 1024; 84.4x at best. It never wins for mlp, width "
-        "64 (up to batch 512).",
+        "The GPU wins from batch 64 [48–80] for mlp, width 1024; up to 84.4x faster. It never wins for mlp, "
+        "width 64 (up to batch 512).",
     )
     assert shown(two, one, processes=1).answer.lines == (
         "The GPU never wins for mlp, width 64 (up to batch 512). It wins from batch 64 [48–80] for mlp, "
         "width "
-        "1024; 84.4x at best.",
+        "1024; up to 84.4x faster.",
         ONE,
     )
 
@@ -121,7 +124,7 @@ def test_many_models():
     rows = [line("crosses", at=float(x), between=(x - 1, x + 1), axes={"width": x}) for x in (4, 16, 32)]
     loser = line("never", workload="seed_net")
     assert shown(*rows, loser).answer.lines == (
-        "The GPU wins for 3 of 4 models (2 workloads), the median one from batch 16 [15–17]; 84.4x at best "
+        "The GPU wins for 3 of 4 models, the median model from batch 16 [15–17]; up to 84.4x faster "
         "(mlp, width 4, batch 512). It never wins for seed_net (up to batch 512). Last is mlp, width 32, "
         "from "
         "batch 32 [31–33].",
@@ -133,27 +136,27 @@ def test_many_models():
     [
         (
             [*models(3, status="always"), line("never", workload="cnn")],
-            "The GPU wins for 3 of 4 models (2 workloads), each at every measured batch size (1–512); "
-            "5.00x at best (mlp, width 1, batch 512). It never wins for cnn (up to batch 512).",
+            "The GPU wins for 3 of 4 models, each at every measured batch size (1–512); "
+            "up to 5.00x faster (mlp, width 1, batch 512). It never wins for cnn (up to batch 512).",
         ),
         (
             models(3, status="always"),
-            "The GPU wins for all 3 models (1 workload), at every measured batch size (1–512); 5.00x at best "
+            "The GPU wins for all 3 models, at every measured batch size (1–512); up to 5.00x faster "
             "(mlp, width 1, batch 512).",
         ),
         (
             [*models(3, status="always"), line("always", batches=(4, 16), workload="cnn")],
-            "The GPU wins for all 4 models (2 workloads), at every measured batch size (1–16 or more); 5.00x "
-            "at best (mlp, width 1, batch 512).",
+            "The GPU wins for all 4 models, at every measured batch size (1–16 or more); up to 5.00x "
+            "faster (mlp, width 1, batch 512).",
         ),
         (
             models(3, status="always", batches=(64,)),
-            "The GPU wins for all 3 models (1 workload; batch 64, the only one measured); 2.00x at best "
+            "The GPU wins for all 3 models (batch 64, the only one measured); up to 2.00x faster "
             "(mlp, width 1, batch 64).",
         ),
         (
             models(3, status="never"),
-            "The GPU is slower for all 3 models (1 workload; batch 1–512).",
+            "The GPU is slower for all 3 models (batch 1–512).",
         ),
         (
             [line("never"), line("never", workload="cnn"), line("undecided", workload="lstm")],
@@ -161,12 +164,11 @@ def test_many_models():
         ),
         (
             models(3, status="crosses", speedups=(0.5, 0.9, 1.0, 1.02)),
-            "The GPU is not shown to win for any of 3 models (1 workload; batch 1–512).",
+            "The GPU is not shown to win for any of 3 models (batch 1–512).",
         ),
         (
             [*models(3, status="never"), line("crosses", workload="cnn")],
-            "The GPU wins for 1 of 4 models (2 workloads), from batch 64 [48–80]; 84.4x at best (cnn, batch "
-            "512).",
+            "The GPU wins for 1 of 4 models, from batch 64 [48–80]; up to 84.4x faster (cnn, batch 512).",
         ),
         (
             [
@@ -175,8 +177,8 @@ def test_many_models():
                 line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8), workload="lstm"),
                 line("always", workload="seed_net"),
             ],
-            "The GPU wins for 3 of 5 models (4 workloads), the median one from batch 32 [30–34]; 84.4x at "
-            "best "
+            "The GPU wins for 3 of 5 models, the median model from batch 32 [30–34]; up to 84.4x "
+            "faster "
             "(cnn, batch 512). Last is cnn, from batch 32 [30–34].",
         ),
         (
@@ -185,8 +187,8 @@ def test_many_models():
                 line("always", workload="cnn"),
                 line("crosses", workload="lstm"),
             ],
-            "The GPU wins for 2 of 7 models (3 workloads), the first one at every measured batch size "
-            "(1–512); 84.4x at best (lstm, batch 512). Last is lstm, from batch 64 [48–80].",
+            "The GPU wins for 2 of 7 models, the first one at every measured batch size "
+            "(1–512); up to 84.4x faster (lstm, batch 512). Last is lstm, from batch 64 [48–80].",
         ),
     ],
 )
@@ -197,20 +199,26 @@ def test_many_models_of_one_kind(found, text):
 def test_threads():
     """Without an accelerator the answer is about threads."""
     report = shown(line("crosses", device="cpu", baseline="cpu@1"))
-    assert report.verdict == "All threads beat one thread from batch 64 [48–80]; 84.4x at best (batch 512)."
+    assert (
+        report.verdict == "All threads beat one thread from batch 64 [48–80]; up to 84.4x faster (batch 512)."
+    )
     report = shown(line("never", device="cpu@4", baseline="cpu@1"))
     assert report.verdict == "4 threads never beat one thread (up to batch 512)."
 
 
 def test_other_baseline():
     report = shown(line("crosses", baseline="cpu@1"))
-    assert report.verdict == "The GPU beats one CPU thread from batch 64 [48–80]; 84.4x at best (batch 512)."
+    assert (
+        report.verdict
+        == "The GPU beats one CPU thread from batch 64 [48–80]; up to 84.4x faster (batch 512)."
+    )
 
 
 def test_two_accelerators():
     report = shown(line("crosses"), line("never", device="cuda:1"))
     assert report.verdict == (
-        "cuda wins from batch 64 [48–80]; 84.4x at best (batch 512). cuda:1 never wins (up to batch 512)."
+        "cuda wins from batch 64 [48–80]; up to 84.4x faster (batch 512). cuda:1 never wins (up to batch "
+        "512)."
     )
 
 
@@ -220,9 +228,9 @@ BOXES = tuple(Machine(f"machine-{i}", f"id-{i}", {}) for i in range(6))
 def test_three_machines():
     lines = [line("crosses", machine=box.class_id) for box in BOXES[:3]]
     assert shown(*lines, machines=BOXES[:3]).answer.lines == (
-        "The GPU of machine-0 wins from batch 64 [48–80]; 84.4x at best. The GPU of machine-1 wins from "
-        "batch "
-        "64 [48–80]; 84.4x at best. The GPU of machine-2 wins from batch 64 [48–80]; 84.4x at best.",
+        "The GPU of machine-0 wins from batch 64 [48–80]; up to 84.4x faster. The GPU of machine-1 wins "
+        "from batch 64 [48–80]; up to 84.4x faster. The GPU of machine-2 wins from batch 64 [48–80]; up to "
+        "84.4x faster.",
     )
 
 
@@ -230,15 +238,15 @@ def test_two_machines_with_many_models():
     """What does not fit is left out."""
     lines = [row for box in BOXES[:2] for row in models(4, machine=box.class_id)]
     assert shown(*lines, machines=BOXES[:2], processes=1).answer.lines == (
-        "The GPU of machine-0 wins for all 4 models; 84.4x at best. The GPU of machine-1 wins for all 4 "
-        "models; 84.4x at best.",
+        "The GPU of machine-0 beats its CPU for all 4 models; up to 84.4x faster. The GPU of machine-1 "
+        "beats its CPU for all 4 models; up to 84.4x faster.",
         ONE,
     )
     lines = [row for box in BOXES[:2] for row in models(2, machine=box.class_id)]
     assert shown(*lines, machines=BOXES[:2]).verdict == (
-        "The GPU of machine-0 wins for both models (1 workload), the median one from batch 64 [48–80]; 84.4x "
-        "at best. The GPU of machine-1 wins for both models (1 workload), the median one from batch 64 "
-        "[48–80]; 84.4x at best."
+        "The GPU of machine-0 beats its CPU for both models, the median from batch 64 [48–80]; up to 84.4x "
+        "faster. The GPU of machine-1 beats its CPU for both models, the median from batch 64 [48–80]; up to "
+        "84.4x faster."
     )
 
 
@@ -252,7 +260,8 @@ def test_more_candidates_than_fit():
         ONE,
     )
     assert answer.notes[:6] == tuple(
-        f"The GPU of {box.label} wins from batch 64 [48–80]; 84.4x at best (batch 512)." for box in BOXES
+        f"The GPU of {box.label} beats its CPU from batch 64 [48–80]; up to 84.4x faster (batch 512)."
+        for box in BOXES
     )
 
 
@@ -262,9 +271,9 @@ def test_hardware_comparison():
         line("crosses", machine="id-1", baseline_machine="id-0", device=device) for device in ("cpu", "cuda")
     ]
     assert shown(*lines, machines=BOXES[:2]).verdict == (
-        "The GPU of machine-1 beats the CPU of machine-0 from batch 64 [48–80]; 84.4x at best (batch 512). "
-        "The "
-        "CPU of machine-1 beats the CPU of machine-0 from batch 64 [48–80]; 84.4x at best (batch 512)."
+        "The GPU of machine-1 beats the CPU of machine-0 from batch 64 [48–80]; up to 84.4x faster (batch "
+        "512). The CPU of machine-1 beats the CPU of machine-0 from batch 64 [48–80]; up to 84.4x faster "
+        "(batch 512)."
     )
 
 
@@ -272,8 +281,8 @@ def test_accelerator_without_a_shared_cell():
     """It is named before the CPUs."""
     report = shown(line("crosses", device="cpu", baseline="cpu@1"), timed=[("cuda", "id-box")])
     assert report.verdict == (
-        "The GPU shares no timed cell with a CPU. All threads beat one thread from batch 64 [48–80]; 84.4x "
-        "at best (batch 512)."
+        "The GPU shares no timed cell with a CPU. All threads beat one thread from batch 64 [48–80]; up to "
+        "84.4x faster (batch 512)."
     )
 
 
@@ -287,7 +296,7 @@ def test_other_phase(phase, text):
 
 def test_one_process():
     answer = shown(line(), processes=1).answer
-    assert answer.lines == ("The GPU wins from batch 64 [48–80]; 84.4x at best (batch 512).", ONE)
+    assert answer.lines == ("The GPU wins from batch 64 [48–80]; up to 84.4x faster (batch 512).", ONE)
     assert answer.trust == Trust.LIMITED
     assert "One process: --breakeven-processes=5 shows by how much." in answer.notes
 
@@ -295,7 +304,7 @@ def test_one_process():
 def test_noise_floor():
     """An interval that a calibration widened may be trusted."""
     answer = shown(line(), processes=1, widened=frozenset({"id-box"})).answer
-    assert answer.lines == ("The GPU wins from batch 64 [48–80]; 84.4x at best (batch 512).",)
+    assert answer.lines == ("The GPU wins from batch 64 [48–80]; up to 84.4x faster (batch 512).",)
     assert answer.trust == Trust.FIT
 
 
@@ -319,7 +328,7 @@ def test_some_disturbed_cells():
 def test_forced():
     answer = shown(line(), comparability=RED, forced=True).answer
     assert answer.lines == (
-        "NOT COMPARABLE, forced: The GPU wins from batch 64 [48–80]; 84.4x at best (batch 512).",
+        "NOT COMPARABLE, forced: The GPU wins from batch 64 [48–80]; up to 84.4x faster (batch 512).",
     )
     assert answer.trust == Trust.LIMITED
 
@@ -520,7 +529,7 @@ LAUNCHES = [Bound.LAUNCH] * 3 + [Bound.COMPUTE]
 def test_launches(ways, text):
     """What a variant makes of a step that launches bound, if one was measured there and is faster."""
     report = shown(line(), bottlenecks=(bound(*LAUNCHES),), variants=tuple(ways))
-    assert report.answer.lines[1] == f"Launches bound the GPU: {text}"
+    assert report.answer.lines[1] == f"Kernel launches limit the GPU: {text}"
     assert report.answer.trust == Trust.FIT
 
 
@@ -548,7 +557,7 @@ def test_launches_of_others():
     key = replace(away.row.candidate, device="cuda:1")
     away = replace(away, row=replace(away.row, candidate=key))
     report = shown(line(), bottlenecks=(bound(*LAUNCHES),), variants=(away,))
-    assert report.answer.lines[1] == "Launches bound the GPU: CUDA graphs or torch.compile may help."
+    assert report.answer.lines[1] == "Kernel launches limit the GPU: CUDA graphs or torch.compile may help."
 
 
 def test_too_long():
@@ -561,8 +570,8 @@ def test_less_space_for_launches():
     """Beside the caveats the launches are shortened, and the extremes are left out."""
     report = shown(*models(4), line(), processes=1, bottlenecks=(bound(*LAUNCHES),), variants=(variant(),))
     assert report.answer.lines == (
-        "The GPU wins for all 5 models (1 workload), the median one from batch 64 [48–80]; 84.4x at best.",
-        f"{ONE} Launches bound the GPU; recorded as a CUDA graph: 7.50x faster.",
+        "The GPU wins for all 5 models, the median model from batch 64 [48–80]; up to 84.4x faster.",
+        f"{ONE} Kernel launches limit the GPU; recorded as a CUDA graph: 7.50x faster.",
     )
 
 

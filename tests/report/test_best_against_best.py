@@ -219,7 +219,10 @@ def test_baseline_that_is_faster_in_another_variant(tmp_path):
     one = only(found.better_baselines.values())
     assert only(found.better_baselines).model.axes["dtype"] == "bfloat16"
     assert one.batches == (1, 8, 64, 512)
-    assert (one.text, one.brief) == ("cpu in bfloat16; faster in float32", "cpu is faster in float32")
+    assert (one.text, one.brief) == (
+        "cpu in bfloat16; faster in float32",
+        "the CPU is faster in float32 than in bfloat16",
+    )
     mark = only(row for row in what_ifs(found) if row.scenario == "in bfloat16")
     assert (mark.note, mark.brief) == (one.text, one.brief)
 

@@ -88,7 +88,10 @@ def test_what_several_models_share(tmp_path):
             part = affine_run(devices, axes={"dtype": dtype, "width": width}, seed=width, **QUIET)
             content["benchmarks"] += part["benchmarks"]
     found = report(tmp_path, content)
-    assert row_of(found, "in bfloat16").what == "in bfloat16 (cpu is faster in float32 in 1 of 2)"
+    assert (
+        row_of(found, "in bfloat16").what
+        == "in bfloat16 (the CPU is faster in float32 than in bfloat16 in 1 of 2)"
+    )
     fastest = row_of(found, "each device at its fastest variant")
     assert fastest.what == "each device at its fastest variant (their numerics differ in 2 of 2)"
     notes = {cells[0]: cells[-1] for cells in only(model_change_tables(found)).rows}

@@ -15,7 +15,7 @@ ONE = "\nOnly one process: another run may differ."
 @pytest.mark.parametrize(
     ("cuda", "status", "start"),
     [
-        ((0.1, 0.1), "always", "The GPU wins at every measured batch size (1–512); 10"),
+        ((0.1, 0.1), "always", "The GPU wins at every measured batch size (1–512); up to 10"),
         ((2, 2), "never", "The GPU never wins (up to batch 512)."),
         ((900, 0.2), "beyond_range", "The GPU never wins (up to batch 512); the trend points to "),
         ((1.1, 1), "undecided", "The GPU and the CPU are the same within 2% at batch 512, the largest "),
@@ -68,7 +68,7 @@ def test_equal_at_small_batches(tmp_path):
         ]
     )
     found = report(tmp_path, content)
-    assert found.verdict == f"The GPU wins from batch 8 at the latest; 4.00x at best (batch 8).{ONE}"
+    assert found.verdict == f"The GPU wins from batch 8 at the latest; up to 4.00x faster (batch 8).{ONE}"
     assert found.answer.notes[0] == "The GPU is faster in 2 of 3 cells, slower in 0; 1 is the same within 2%."
 
 

@@ -18,10 +18,10 @@ def make_inputs(place):
     (place / "committed").symlink_to(ROOT / "results")
     for source, target, models in (
         ("cpu-2core/run.json", "small/cpu.json", ("seed_net", "lstm", "mlp width=256")),
-        ("cpu-2core/run.json", "tiny/cpu.json", ("seed_net",)),
+        ("cpu-2core/run.json", "tiny/laptop.json", ("seed_net",)),
         ("h100-16core/run.json", "small/h100-run.json", ("seed_net", "mlp width=4096")),
         ("h100-16core/large.json", "small/h100-large.json", ("seed_net", "mlp width=4096")),
-        ("h100-16core/run.json", "tiny/h100-run.json", ("seed_net",)),
+        ("h100-16core/run.json", "tiny/server.json", ("seed_net",)),
         ("h100-16core/variants/run.json", "small/variants.json", ("launches", "tf32", "mlp width=512")),
     ):
         shorten(place / target, source, models)

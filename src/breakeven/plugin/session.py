@@ -24,7 +24,7 @@ from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.output import RunFile, check_writable
 from breakeven.plugin.plan import CasePlan
-from breakeven.plugin.summary import Timing, closing_lines, reason_lines, table_lines
+from breakeven.plugin.summary import Timing, answer_lines, closing_lines, reason_lines, table_lines
 from breakeven.runs.joining import NOT_REACHED
 
 Found = TypeVar("Found", Timing, Outcome)
@@ -170,7 +170,8 @@ class BenchmarkSession(ABC):
         closing = closing_lines(timings, outcomes, record["spent_s"], record["wall_s"], self.run_file.path)
         if self.run_file.problem is not None:
             closing = [closing[0], f"breakeven: {self.run_file.problem}"]
-        return ["", *table_lines(timings, columns), *reason_lines(outcomes), *closing]
+        found = answer_lines(self.run_file.path, columns) or table_lines(timings, columns)
+        return ["", *found, *reason_lines(outcomes), *closing]
 
     @property
     def wall_s(self) -> float:

@@ -1,6 +1,6 @@
-"""The last lines of a run: medians, reasons for missing timings, and how the time was spent.
+"""The last lines of a run: its answer or its medians, why cases have no timing, and how the time was spent.
 
-Devices are not compared here: ``breakeven report`` does that, with an interval.
+The answer is that of ``breakeven report`` on the run file; without a file or a comparison, medians are shown.
 """
 
 from __future__ import annotations
@@ -8,15 +8,20 @@ from __future__ import annotations
 import io
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from breakeven.case import CaseKey, Cell, Outcome
+from breakeven.errors import BreakevenError
 from breakeven.flags import disturbance
 from breakeven.format import duration, seconds
 from breakeven.phases import HEADLINE
 from breakeven.stats.intervals import MedianInterval
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 MAX_ROWS = 30
 MAX_REASONS = 8
@@ -72,6 +77,24 @@ def table_lines(timings: Sequence[Timing], columns: int) -> list[str]:
     return [*lines, ""]
 
 
+def answer_lines(path: Path | None, columns: int) -> list[str]:
+    """Return the break-even chart and the answer of a run file, at most `columns` wide.
+
+    Nothing if there is no file, or if no two devices could be compared.
+    """
+    if path is None or not path.is_file():
+        return []
+    from breakeven.render.report_terminal import chart_and_answer
+    from breakeven.report.report import analyze
+    from breakeven.runs.reader import read
+
+    try:
+        report = analyze(read([path]))
+    except BreakevenError:  # the command that shows it comes next, and names the reason
+        return []
+    return [*_printed(chart_and_answer(report), columns), ""] if report.headline else []
+
+
 def reason_lines(outcomes: Sequence[Outcome]) -> list[str]:
     """Return why cases have no timing, the most frequent reasons first."""
     counts = Counter((outcome.outcome, outcome.reason) for outcome in outcomes)
@@ -96,7 +119,7 @@ def closing_lines(
     ended = "".join(f", {number} {outcome}" for outcome, number in counts.items())
     timed = f"{len(timings)} timed ({disturbed} disturbed){ended}"
     lines = [f"breakeven: {timed}; {where_time_went(spent_s, wall_s)}"]
-    if timings and path is not None:
+    if timings and path is not None and path.is_file():
         lines.append(f"breakeven: next, run: breakeven report {shlex.quote(str(path))}")
     elif timings:
         lines.append("breakeven: nothing was saved; add --benchmark-json=run.json to make a report")
@@ -122,12 +145,19 @@ def _time(timing: Timing | None) -> str:
 
 
 def _rendered(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], columns: int) -> list[str]:
+    from breakeven.render.table import Table
+    from breakeven.render.terminal import rich_table
+
+    table = rich_table(Table("", names, tuple(rows), words=("workload", "axes")))
+    return [title, *filter(None, _printed([table], columns))]
+
+
+def _printed(found: Iterable[RenderableType], columns: int) -> list[str]:
     from rich.console import Console
 
-    from breakeven.render.table import Table
-    from breakeven.render.terminal import WIDTH, rich_table
+    from breakeven.render.terminal import WIDTH
 
     console = Console(file=io.StringIO(), width=min(columns, WIDTH), color_system=None)
     with console.capture() as captured:
-        console.print(rich_table(Table("", names, tuple(rows), words=("workload", "axes"))))
-    return [title, *(line.rstrip() for line in captured.get().splitlines() if line.strip())]
+        console.print(*found, sep="\n")
+    return [line.rstrip() for line in captured.get().splitlines()]

@@ -28,10 +28,18 @@ MAX_LINES = 3
 
 
 def renderables(report: Report) -> Iterator[RenderableType]:
-    """Yield the chart, the answer, what was not timed, the number of warnings, and the next command.
+    """Yield the chart, the answer, what was not timed, the number of warnings, and the next command."""
+    yield from chart_and_answer(report)
+    if not report.rows:
+        yield from section("Not timed", outcome_lines(report), limit=MAX_LINES)
+    yield Text()
+    if counted := _counted(report):
+        yield Text(f"on the page and in summary.md: {counted}", style="yellow")
+    yield Text(f"next: {terminal_text(_next(report))}")
 
-    There is no chart where the answer is that the run cannot be trusted.
-    """
+
+def chart_and_answer(report: Report) -> Iterator[RenderableType]:
+    """Yield the break-even chart and the answer: no chart where it is that the run cannot be trusted."""
     answer = report.answer
     is_unfit = answer.trust is Trust.UNFIT
     if not is_unfit and report.chart:
@@ -41,12 +49,6 @@ def renderables(report: Report) -> Iterator[RenderableType]:
         yield Text(terminal_text(line), style="bold yellow" if is_unfit else "bold")
     for note in answer.notes[:MAX_LINES] if is_unfit else ():
         yield Text(terminal_text(note))
-    if not report.rows:
-        yield from section("Not timed", outcome_lines(report), limit=MAX_LINES)
-    yield Text()
-    if counted := _counted(report):
-        yield Text(f"on the page and in summary.md: {counted}", style="yellow")
-    yield Text(f"next: {terminal_text(_next(report))}")
 
 
 def _counted(report: Report) -> str:

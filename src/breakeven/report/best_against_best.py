@@ -41,8 +41,11 @@ class BetterBaseline:
 
     @property
     def brief(self) -> str:
-        """What is faster, without the batch sizes: ``cpu is faster in float32``."""
-        return f"{self.line.baseline.device} is faster {' or '.join(self.better)}"
+        """What is faster, without the batch sizes: ``the CPU is faster in float32 than in bfloat16``."""
+        device = self.line.baseline.device
+        own = self.own.removeprefix(device).strip()
+        name = "the CPU" if device == "cpu" else device
+        return f"{name} is faster {' or '.join(self.better)}{f' than {own}' if own else ''}"
 
 
 def fastest_lines(

@@ -14,6 +14,9 @@ from breakeven.report.text import headline_lines
 from breakeven.runs.machine import Machine
 from breakeven.stats.crossing import CrossingStatus as Status
 
+ITS_CPU = "its CPU"
+"""What the accelerator of one of several machines is compared with."""
+
 MAX_NAME = 30
 """Longer names of machines and devices are shortened in the answer."""
 
@@ -149,5 +152,7 @@ def _candidate(machine: str, device: str, rows: Sequence[BreakEven], names: _Nam
     if is_cpu(device) and is_cpu(base.device):
         name = names.at(names.threads(device), machine)
         return Candidate(device, machine, lines, name, names.threads(base.device), False)
-    is_obvious = base.device == "cpu" and not is_cpu(device)
-    return Candidate(device, machine, lines, name, names.device(base.device), is_obvious)
+    is_own_cpu = base.device == "cpu" and not is_cpu(device)
+    if is_own_cpu and len(names.labels) > 1:
+        return Candidate(device, machine, lines, name, ITS_CPU, False)
+    return Candidate(device, machine, lines, name, names.device(base.device), is_own_cpu)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
+from breakeven.report.candidates import wins
 from breakeven.report.text import ModelNames
 from breakeven.report.what_if import WhatIf
 from breakeven.stats.crossing import CrossingStatus as Status
@@ -105,14 +106,12 @@ def _shared(group: Sequence[WhatIf]) -> str:
 
 
 def _summary(lines: Sequence[BreakEven]) -> str:
-    """Return how many models win from some batch size on, and where the median of those known does."""
-    known = sorted(filter(_is_known, lines), key=_position)
-    parts = [f"{sum(_position(line) < _FAR for line in known)} of {len(lines)} win"]
-    if len(known) < len(lines):
-        parts.append(f"{len(lines) - len(known)} undecided")
-    if known:
-        parts.append(f"median {wins_from(known[(len(known) - 1) // 2])}")
-    return ", ".join(parts)
+    """Return how many models win from some batch size on, and from where the median one of all does."""
+    won = sorted(filter(wins, lines), key=_position)
+    undecided = sum(not _is_known(line) for line in lines)
+    parts = [f"{len(won)} of {len(lines)} win", *([f"{undecided} undecided"] if undecided else [])]
+    middle = (len(lines) - 1) // 2
+    return ", ".join([*parts, *([f"median {wins_from(won[middle])}"] if middle < len(won) else [])])
 
 
 def _is_known(line: BreakEven) -> bool:

@@ -103,7 +103,7 @@ def launch_texts(
     near = [(line.candidate, batch) for line in one.lines for batch in line.crossing.bracket]
     if 2 * len(bound) <= len(kinds) and not (len(lines) == 1 and bound.intersection(near)):
         return []
-    text = f"Launches bound {one.name}"
+    text = f"Kernel launches limit {one.name}"
     helps = [
         way
         for way in ways

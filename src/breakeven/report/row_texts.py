@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from breakeven import format as fmt
 from breakeven.case import Line
+from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import wins
 from breakeven.report.sides import SideNames
@@ -24,13 +25,14 @@ def wins_from(line: BreakEven) -> str:
 
 def best(line: BreakEven) -> str:
     """Return the largest speedup that is shown, or the smallest loss where all are; empty otherwise."""
-    wins = [row for row in line.rows if row.verdict is DeviceVerdict.FASTER]
-    shown = wins or (line.rows if all(row.verdict is DeviceVerdict.SLOWER for row in line.rows) else ())
+    faster = [row for row in line.rows if row.verdict is DeviceVerdict.FASTER]
+    shown = faster or (line.rows if all(row.verdict is DeviceVerdict.SLOWER for row in line.rows) else ())
     known = [row for row in shown if row.speedup is not None]
     if not known:
         return ""
     row = max(known, key=lambda one: one.speedup or 0)
-    return f"{fmt.ratio(row.speedup)} at {fmt.batch_size(row.batch_size)}"
+    ratio = fmt.ratio(row.speedup) if faster else f"{fmt.ratio(1 / (row.speedup or 1))} slower"
+    return f"{ratio} at {fmt.batch_size(row.batch_size)}"
 
 
 def ending_text(outcome: str) -> str:
@@ -56,11 +58,12 @@ def untimed(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], 
         if len(readings.get(batch, ())) == TWO:
             found.setdefault("two processes, no interval yet,", []).append(batch)
             continue
-        endings = [
-            f"{names.side(side).name} {ending_text(word)}"
+        words = grouped(
+            (word, names.side(side).name)
             for side in (line.baseline, line.candidate)
             if (word := ended.get((side, batch)))
-        ]
+        )
+        endings = [f"{fmt.listed(sides)} {ending_text(word)}" for word, sides in words.items()]
         found.setdefault(" and ".join(endings) or "no usable timing", []).append(batch)
     return "; ".join(f"{reason} {_where(batches, line)}" for reason, batches in found.items())
 

@@ -22,10 +22,10 @@ from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate, timings_of
 from breakeven.report.speedup import SAME_WITHIN
-from breakeven.report.variants import is_same_work, plain_values
+from breakeven.report.variants import OPTIMIZER, Work, is_same_work, plain_values, work_of
 from breakeven.runs.schema import CaseResult, Run
 
-DTYPE, OPTIMIZER = "dtype", "optimizer"
+DTYPE = "dtype"
 _FULL_DTYPES = ("float64", "float32")
 _NONE = slice(0, 0)
 
@@ -70,7 +70,7 @@ class VariantTimings:
 
     families: Mapping[Model, Model]
     varying: Mapping[Model, tuple[str, ...]]
-    plain: Mapping[str, Mapping[str, Any]]
+    plain: Mapping[Work, Mapping[str, Any]]
     halves: Mapping[tuple[Model, int, str], Mapping[CaseKey, Halves]]
     floor_sd: Mapping[CaseKey, float]
 
@@ -134,7 +134,7 @@ class VariantTimings:
         return min(lines, key=lambda line: self._changes(line.model))
 
     def _changes(self, model: Model) -> int:
-        return sum(model.axes.get(name) != value for name, value in self.plain[model.workload].items())
+        return sum(model.axes.get(name) != value for name, value in self.plain[work_of(model)].items())
 
 
 def numerics(key: CaseKey) -> tuple[object, bool]:
@@ -161,9 +161,9 @@ def runs_of(runs: Sequence[Run], timings: Mapping[CaseKey, Timings]) -> list[Run
     ]
 
 
-def _families(steps: Sequence[Estimate], plain: Mapping[str, Mapping[str, Any]]) -> dict[Model, Model]:
+def _families(steps: Sequence[Estimate], plain: Mapping[Work, Mapping[str, Any]]) -> dict[Model, Model]:
     """Return what each model shares with its variants; models of other parameters or FLOPs share nothing."""
-    families = {case.key.model: _family(case.key.model, plain[case.key.model.workload]) for case in steps}
+    families = {case.key.model: _family(case.key.model, plain[work_of(case.key.model)]) for case in steps}
     first: dict[object, Estimate] = {}
     differing = set()
     for case in steps:
@@ -195,7 +195,7 @@ def _family(model: Model, ways: Iterable[str]) -> Model:
     axes = dict(model.axes.without(set(ways)))
     optimizer = model.axes.get(OPTIMIZER)
     if OPTIMIZER in ways and isinstance(optimizer, str):
-        axes[OPTIMIZER] = optimizer.split("_")[0]
+        _, axes[OPTIMIZER] = work_of(model)
     return Model(model.workload, Axes(axes))
 
 

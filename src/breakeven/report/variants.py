@@ -19,7 +19,10 @@ from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup, speedups_of
 from breakeven.report.startup_cost import Payback, payback
 
-PLAIN_DTYPE = "float32"
+PLAIN_DTYPE, OPTIMIZER = "float32", "optimizer"
+
+Work = tuple[str, str]
+"""A workload, and the algorithm of its optimizer where that is an axis."""
 
 LESS_PRECISE = {("tf32", True), ("dtype", "bfloat16"), ("dtype", "float16")}
 """Changes that make a step less precise, which its time does not show."""
@@ -81,7 +84,7 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     plain_of = plain_values([model for model in models if model in timed])
     pairs, ways = [], []
     for case in steps:
-        axes, plain = case.key.axes, plain_of[case.key.workload]
+        axes, plain = case.key.axes, plain_of[work_of(case.key.model)]
         change = Axes({name: value for name, value in axes.items() if name in plain and value != plain[name]})
         plain_axes = Axes({name: plain.get(name, value) for name, value in axes.items()})
         base = table.get(replace(case.key, cell=replace(case.key.cell, axes=plain_axes)))
@@ -94,14 +97,22 @@ def variants(cases: Sequence[Estimate], models: Iterable[Model]) -> list[Variant
     ]
 
 
-def plain_values(models: Iterable[Model]) -> dict[str, dict[str, Any]]:
-    """Return the plain value of each axis that distinguishes variants, by workload."""
-    seen = grouped((model.workload, model.axes.items()) for model in models)
+def work_of(model: Model) -> Work:
+    """Return what a variant has in common with its plain form: another optimizer trains another way.
+
+    >>> work_of(Model("mlp", Axes({"optimizer": "adam_fused"}))), work_of(Model("mlp"))
+    (('mlp', 'adam'), ('mlp', ''))
+    """
+    optimizer = model.axes.get(OPTIMIZER)
+    return model.workload, optimizer.split("_")[0] if isinstance(optimizer, str) else ""
+
+
+def plain_values(models: Iterable[Model]) -> dict[Work, dict[str, Any]]:
+    """Return the plain value of each axis that distinguishes variants, by `work_of` the model."""
+    seen = grouped((work_of(model), model.axes.items()) for model in models)
     return {
-        workload: {
-            name: _plain(values) for name, values in grouped(chain(*several)).items() if _is_way(values)
-        }
-        for workload, several in seen.items()
+        work: {name: _plain(values) for name, values in grouped(chain(*several)).items() if _is_way(values)}
+        for work, several in seen.items()
     }
 
 

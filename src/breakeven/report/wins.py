@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from breakeven import format as fmt
 from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import (
+    ITS_CPU,
     Candidate,
     best_row,
     is_at_the_latest,
@@ -14,14 +16,12 @@ from breakeven.report.candidates import (
     wins,
 )
 from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict, Speedup
-from breakeven.report.text import TWO, ModelNames, models_text, times_text
+from breakeven.report.text import TWO, ModelNames, times_text
 from breakeven.stats.crossing import CrossingStatus as Status
 from breakeven.stats.crossing import CrossingWarning
 
 FEW = 2
 """The models of a candidate are named one by one up to this many."""
-
-AT_BEST = "at best"
 
 
 def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
@@ -32,9 +32,18 @@ def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
         if len(first.lines) == FEW:
             texts.insert(0, _one_by_one(first, models))
         return [first.sentence(text) for text in texts]
-    said = [[one.sentence(text) for text in _clauses(one)] for one in found]
-    joint = [" ".join(of[min(form, len(of) - 1)] for of in said) for form in range(max(map(len, said)))]
-    short = [of[-1] for of in said]
+    silent = [replace(one, is_obvious=True) if one.other == ITS_CPU else one for one in found]
+    said, shorter = (
+        [[one.sentence(text) for text in _clauses(one)] for one in group] for group in (found, silent)
+    )
+    count = max(map(len, said))
+    joint = [
+        " ".join(of[min(form, len(of) - 1)] for of in group)
+        for start in range(0, count, 2)
+        for group in (said, shorter)
+        for form in range(start, min(start + 2, count))
+    ]
+    short = [of[-1] for of in shorter]
     cut = [f"{' '.join(short[:count])} And {len(short) - count} more." for count in range(len(others), 0, -1)]
     return [*joint, *cut]
 
@@ -50,15 +59,15 @@ def _clauses(one: Candidate) -> Iterator[str]:
         yield of_model(one, one.lines[0])
     else:
         text = of_model(one, one.lines[0])
-        yield f"{text}; {_at_best(*one.lines)} (batch {fmt.batch_size(best.batch_size)})"
-        yield f"{text}; {_at_best(*one.lines)}"
+        yield f"{text}; {_up_to_faster(*one.lines)} (batch {fmt.batch_size(best.batch_size)})"
+        yield f"{text}; {_up_to_faster(*one.lines)}"
         yield text
 
 
 def _one_by_one(one: Candidate, models: ModelNames) -> str:
     """Return a clause on each model, as sentences."""
     first, *others = (
-        f"{text}; {_at_best(line)}" if wins(line) and len(line.batches) > 1 else text
+        f"{text}; {_up_to_faster(line)}" if wins(line) and len(line.batches) > 1 else text
         for line in one.lines
         for text in [of_model(one, line, models[line.model])]
     )
@@ -68,10 +77,11 @@ def _one_by_one(one: Candidate, models: ModelNames) -> str:
 def with_place(sentence: str, one: Candidate, models: ModelNames) -> str:
     """Return the sentence with the model and the batch size of the best speedup."""
     best = best_row(filter(wins, one.lines))
-    if best is None or AT_BEST not in sentence or len(one.lines) <= FEW:
+    most = _up_to_faster(*one.lines)
+    if best is None or most not in sentence or len(one.lines) <= FEW:
         return ""
     where = f"{models[best.model]}, batch {fmt.batch_size(best.batch_size)}"
-    return sentence.replace(AT_BEST, f"{AT_BEST} ({where})")
+    return sentence.replace(most, f"{most} ({where})")
 
 
 def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
@@ -93,9 +103,9 @@ def again(one: Candidate, clause: str) -> str:
     return f"{fmt.capital(clause.replace(one.name, one.pronoun, 1))}."
 
 
-def _at_best(*lines: BreakEven) -> str:
+def _up_to_faster(*lines: BreakEven) -> str:
     best = best_row(lines)
-    return "" if best is None else f"{times_text(best.speedup)} {AT_BEST}"
+    return "" if best is None else f"up to {times_text(best.speedup)} faster"
 
 
 def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
@@ -151,9 +161,10 @@ def _of_one_batch(one: Candidate, line: BreakEven, row: Speedup, for_model: str)
 def _of_models(one: Candidate) -> Iterator[str]:
     """Yield clauses on several models: how many win, from where, and where the median one crosses."""
     won = sorted(filter(wins, one.lines), key=_position)
-    kinds, total = [line.model for line in one.lines], len(one.lines)
+    total = len(one.lines)
+    models = fmt.plural(total, "model")
     if not won:
-        where = models_text(kinds, _measured(one.lines))
+        where = f"{models} ({_measured(one.lines)})"
         slower = all(map(is_slower_throughout, one.lines))
         verb = (
             f"slower{one.than} for {_all(where)}" if slower else f"not shown to {one.win} for any of {where}"
@@ -161,20 +172,18 @@ def _of_models(one: Candidate) -> Iterator[str]:
         yield f"{one.name} {one.does('are')} {verb}"
         return
     among = _all if len(won) == total else f"{len(won)} of {{}}".format
-    at_best = f"; {_at_best(*won)}"
+    most = f"; {_up_to_faster(*won)}"
     if all(len(line.batches) == 1 for line in won):
-        text = f"{one.name} {one.wins} for {among(models_text(kinds, _measured(won)))}"
-        yield text + at_best
+        text = f"{one.name} {one.wins} for {among(models)} ({_measured(won)})"
+        yield text + most
         yield text
         return
-    short = f"{one.name} {one.wins} for {among(fmt.plural(total, 'model'))}"
-    text = f"{one.name} {one.wins} for {among(models_text(kinds))}"
+    text = f"{one.name} {one.wins} for {among(models)}"
     where = _where(won, total)
-    yield f"{text}, {where}{at_best}"
-    if short != text:
-        yield f"{short}, {where}{at_best}"
-    yield short + at_best
-    yield short
+    yield f"{text}, {where}{most}"
+    yield f"{text}, {where.replace('the median model', 'the median')}{most}"
+    yield text + most
+    yield text
 
 
 def _where(won: Sequence[BreakEven], total: int) -> str:
@@ -188,7 +197,7 @@ def _where(won: Sequence[BreakEven], total: int) -> str:
         measured = _measured(always).removeprefix("batch ")
         return f"{who}at every measured batch size ({measured})"
     if middle < len(won):
-        return f"the median one {_from(won[middle])}"
+        return f"the median model {_from(won[middle])}"
     return f"{'' if len(won) == 1 else 'the first one '}{_from(won[0])}"
 
 

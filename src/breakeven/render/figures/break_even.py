@@ -25,6 +25,8 @@ _WIDE, _NARROW = 680.0, 270.0  # points; on a phone of 360 px a point is 1.3 px
 _GAP = 14.0
 _MAX_WORKLOAD, _MAX_AXES, _MAX_NAME, _MIN_TRACK = 110.0, 170.0, 110.0, 120.0
 _BEST = "best speedup"
+_MAX_SHORT = 12
+"""A chart of more tracks has its axis above them too."""
 
 
 class ChartPart(NamedTuple):
@@ -67,13 +69,14 @@ def wide(report: Report, chart: Chart) -> Figure:
     tracks = Tracks(pen, chart, left, right)
     ends_at = right + _GAP
     _draw_title(pen, report, chart)
-    y = pen.y + 18
     fits = sides_fit(pen, chart, right - left)
+    draw_legend(pen, chart, has_sides=fits)
+    y = pen.y + 18
     if fits:
         tracks.draw_sides(y)
     pen.text(ends_at, y, heading, muted=True)
     pen.text(_WIDE - EDGE, y, _BEST, muted=True, ha="right")
-    y += 11
+    y = tracks.draw_axis(y + 2) if len(chart.tracks) > _MAX_SHORT else y + 11
     top = y
     for group, rows in grouped((row.workload, row) for row in chart.rows).items():
         pen.text(EDGE, y + 12, pen.fitted(group, workload, bold=True), bold=True)
@@ -92,7 +95,6 @@ def wide(report: Report, chart: Chart) -> Figure:
         y += 6
     tracks.draw_grid(top, y)
     pen.y = tracks.draw_axis(y)
-    draw_legend(pen, chart, has_sides=fits)
     return pen.figure(report)
 
 
@@ -103,6 +105,7 @@ def narrow(report: Report, chart: Chart) -> Figure:
     tracks = Tracks(pen, chart, left, right)
     _draw_title(pen, report, chart)
     fits = sides_fit(pen, chart, right - left)
+    draw_legend(pen, chart, has_sides=fits)
     y = pen.y + 3
     if fits:
         tracks.draw_sides(y + 14)
@@ -111,7 +114,6 @@ def narrow(report: Report, chart: Chart) -> Figure:
     for row in chart.rows:
         y = _draw_block(pen, tracks, row, y)
     pen.y = tracks.draw_axis(y)
-    draw_legend(pen, chart, has_sides=fits)
     return pen.figure(report)
 
 
@@ -138,14 +140,35 @@ def _draw_block(pen: Pen, tracks: Tracks, row: Row, y: float) -> float:
 
 def _draw_title(pen: Pen, report: Report, chart: Chart) -> None:
     baseline, candidate = (_with_article(name) for name in (baseline_name(chart), candidate_name(chart)))
+    if len(report.machines) > 1 and all(_is_at_home(track) for track in chart.tracks):
+        baseline = f"its own {baseline_name(chart)}"
     for line in pen.wrapped(f"From which batch size {candidate} is faster than {baseline}", bold=True):
         pen.y += 13
         pen.text(EDGE, pen.y, line, bold=True)
     phase = "whole training step" if report.headline == HEADLINE else fmt.one_line(report.headline, 40)
-    about = f"{phase}, 95% interval {report.interval_scope(report.headline)}; {machine_text(report)}"
+    about = f"{phase}, 95% interval {report.interval_scope(report.headline)}; {_machines(report, chart)}"
     for line in pen.wrapped(about):
         pen.y += 12
         pen.text(EDGE, pen.y, line, muted=True)
+
+
+def _is_at_home(track: Track) -> bool:
+    """Return whether both sides of a track are on one machine."""
+    return track.line.baseline.machine == track.line.candidate.machine
+
+
+def _machines(report: Report, chart: Chart) -> str:
+    """Return the machine, or the names of those on the chart, and of those that are not."""
+    if len(report.machines) == 1:
+        return machine_text(report)
+    lines = [line for track in chart.tracks for line in (track.line.baseline, track.line.candidate)]
+    shown = {line.machine for line in lines}
+    names, others = (
+        [fmt.shortened(one.label, 30) for one in report.machines if (one.class_id in shown) is wanted]
+        for wanted in (True, False)
+    )
+    alone = f"; not compared, since it has one device: {fmt.joined(others)}" if others else ""
+    return f"{fmt.joined(names, 4)}{alone}"
 
 
 def _with_article(name: str) -> str:

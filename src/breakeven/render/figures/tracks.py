@@ -110,7 +110,7 @@ def sides_fit(pen: Pen, chart: Chart, width: float) -> bool:
 
 
 def draw_legend(pen: Pen, chart: Chart, *, has_sides: bool) -> None:
-    """Explain below the tracks what their colors and marks mean, except sides that are named above them."""
+    """Explain what the colors and marks of tracks mean, except sides that are named above them."""
     words = legend(chart)
     found: list[tuple[str, Mapping[str, Any]]] = []
     if not has_sides:
