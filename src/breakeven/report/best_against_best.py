@@ -18,6 +18,8 @@ from breakeven.runs.schema import Run
 
 FASTEST = "each device at its fastest variant"
 NUMERICS = "their numerics differ"
+AS = "as "
+"""Before a baseline with another number of threads."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class BetterBaseline:
         device = self.line.baseline.device
         own = self.own.removeprefix(device).strip()
         name = "the CPU" if device == "cpu" else device
+        if all(text.startswith(AS) for text in self.better):
+            return f"{' or '.join(text.removeprefix(AS) for text in self.better)} is faster than {name}"
         return f"{name} is faster {' or '.join(self.better)}{f' than {own}' if own else ''}"
 
 
@@ -183,7 +187,7 @@ def _better(variants: VariantTimings, shown: Sequence[tuple[BreakEven, CaseKey, 
     better = []
     for _, _, best in shown:
         text = variants.text(best, device=False)
-        better.append(text if best.device == own.device else f"as {variants.text(best)}")
+        better.append(text if best.device == own.device else f"{AS}{variants.text(best)}")
     return BetterBaseline(
         line, variants.text(own), tuple(dict.fromkeys(better)), tuple(best.batch_size for *_, best in shown)
     )
