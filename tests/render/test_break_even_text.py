@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from breakeven.render.break_even_text import MAX_ROWS, lines, on_axis, table, ticks
+from breakeven.render.break_even_text import MAX_ROWS, lines, table
+from breakeven.render.chart_labels import on_axis, ticks
 from support.charts import EVERY_STATUS, chart_of, ended, line, sixty
 
 
@@ -51,7 +52,7 @@ def test_short_stretch_is_visible():
     """A single timed batch size between others that were not."""
     found = chart_of(line({1: "+"}, "always", holes=(4096,)))
     (row,) = (text for text in drawn(found) if text.startswith("mlp"))
-    assert row.split()[2] == "█" + "/" * 33
+    assert row.split()[2] == "█" + "/" * 43
 
 
 def test_several_candidates():

@@ -18,7 +18,8 @@ def test_order(tmp_path):
     content["breakeven"] = {"schema": 1, "outcomes": [outcome(device="cuda", batch_size=4096)]}
     found = report(tmp_path, content)
     first, *parts = to_markdown(found, "1").split("\n\n")
-    assert first == f"**{' '.join(found.answer.lines)}**"
+    answer, *caveats = found.answer.lines
+    assert first == " ".join([f"**{answer}**", *caveats])
     table, changes = parts.index("### Break-even"), parts.index("### What would change it")
     assert table < changes < next(i for i, part in enumerate(parts) if part.startswith("<details>"))
     assert parts[table + 1].splitlines() == [
@@ -44,7 +45,7 @@ def test_unfit(tmp_path):
     )
     found = answered(report(tmp_path, affine_run(DEVICES)), unfit)
     shown, _, folds = to_markdown(found, "1").partition("\n\n<details>")
-    assert shown == "**This run cannot be trusted. Measure again.**\n\n- The canary ran 990x slower."
+    assert shown == "**This run cannot be trusted.** Measure again.\n\n- The canary ran 990x slower."
     assert folds.startswith("<summary>Break-even: not to be trusted</summary>")
     assert "wins from batch" in folds
 

@@ -21,7 +21,7 @@ BOTH = {1: "-", 4096: "+"}
         (line(BOTH, "crosses", 2589.26, 1496.9, 3476.1), "2,590 [1,496–3,477]"),
         (line({1: "-", 4096: "?"}, bracket=(1, None)), "undecided (1–4,096)"),
         (line({1: "+", 8: "+"}, "always", holes=(64,), warnings=(CUT_SHORT,)), "always (1–8)"),
-        (line({1: "-"}, "never", holes=(8, 64), warnings=(CUT_SHORT,)), "at 1: slower"),
+        (line({1: "-"}, "never", holes=(8, 64), warnings=(CUT_SHORT,)), "at 1 only: slower"),
         (line({}, holes=(64,)), "undecided"),
     ],
 )
@@ -91,16 +91,16 @@ def test_untimed():
     words = [("candidate", 64, "skipped"), ("candidate", 256, "oom"), ("baseline", 256, "timeout")]
     outcomes = [ended(made, *one) for one in words]
     text = "GPU skipped at 64; CPU timed out and GPU out of memory at 256; no usable timing above 256"
-    assert only(tracks(made, outcomes=outcomes)).note == text
+    assert "; ".join(only(tracks(made, outcomes=outcomes)).notes) == text
     outcomes = [ended(made, "candidate", batch, "oom") for batch in made.holes]
-    assert only(tracks(made, outcomes=outcomes)).note == "GPU out of memory above 16"
+    assert only(tracks(made, outcomes=outcomes)).notes == ("GPU out of memory above 16",)
     of_another_phase = [ended(line({}, holes=(1,), workload="cnn"), "candidate", 64, "oom")]
-    assert only(tracks(made, outcomes=of_another_phase)).note == "no usable timing above 16"
+    assert only(tracks(made, outcomes=of_another_phase)).notes == ("no usable timing above 16",)
 
 
 def test_untimed_below():
     made = line({64: "+"}, holes=(1, 2, 4))
-    assert only(tracks(made)).note == "no usable timing at 1, 2 and 1 more"
+    assert only(tracks(made)).notes == ("no usable timing at 1, 2 and 1 more",)
 
 
 def test_order():

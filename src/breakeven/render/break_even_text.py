@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from rich.text import Text
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
+from breakeven.render.chart_labels import baseline_name, candidate_name, legend, on_axis, ticks, wins_from
 from breakeven.render.escaping import terminal_text
 from breakeven.render.table import Table
 from breakeven.render.terminal import WIDTH
 from breakeven.report.chart import Chart, Row, Stretch, Track
-from breakeven.report.sides import Side
 
 MAX_ROWS = 30
 """More rows do not fit a screen: the page folds them, and ``summary.md`` has all."""
@@ -35,7 +34,7 @@ def table(chart: Chart) -> Table:
     """Return all rows, with a row per track where a model has several."""
     columns = ("model", "device", f"{wins_from(chart)} batch", "best speedup", "note")
     rows = [
-        (row.label, track.name, track.wins_from, track.best, track.note)
+        (row.label, track.name, track.wins_from, track.best, "; ".join(track.notes))
         for row in chart.rows
         for track in row.tracks
     ]
@@ -43,63 +42,6 @@ def table(chart: Chart) -> Table:
     for column, texts in zip(columns, list(zip(*rows, strict=True)), strict=True):
         found = found if any(texts) else found.without(column)
     return found
-
-
-def candidate_name(chart: Chart) -> str:
-    """Return the name of the candidate, or ``candidate`` where there are several."""
-    return _name(chart.candidates, "candidate")
-
-
-def baseline_name(chart: Chart) -> str:
-    """Return the name of the baseline, or ``baseline`` where there are several."""
-    return _name(chart.baselines, "baseline")
-
-
-def wins_from(chart: Chart) -> str:
-    """Return the heading over the break-evens, without the word "batch"."""
-    return f"{chart.candidates[0].name} wins from" if len(chart.candidates) == 1 else "wins from"
-
-
-def legend(chart: Chart) -> dict[Stretch, str]:
-    """Return what each kind of stretch on the chart means."""
-    words = {
-        Stretch.BASELINE: f"{baseline_name(chart)} faster",
-        Stretch.CANDIDATE: f"{candidate_name(chart)} faster",
-        Stretch.UNDECIDED: "undecided or the same",
-        Stretch.UNTIMED: "not timed",
-    }
-    present = {segment.stretch for track in chart.tracks for segment in track.segments}
-    if Stretch.SAME in present:
-        present.add(Stretch.UNDECIDED)
-    return {stretch: text for stretch, text in words.items() if stretch in present}
-
-
-def ticks(
-    chart: Chart, place: Callable[[float], float], width: Callable[[str], float], gap: float
-) -> list[int]:
-    """Return the batch sizes to label on the axis: both ends, then those that most tracks have.
-
-    Args:
-        chart: has the batch sizes.
-        place: where the center of a label is on the axis.
-        width: how wide a label is, in the same unit.
-        gap: the minimum distance between two labels.
-    """
-    counts = Counter(batch for track in chart.tracks for batch in (*track.line.batches, *track.line.holes))
-    common = sorted(counts, key=lambda batch: (-counts[batch], batch))
-    found: list[tuple[int, float, float]] = []
-    for batch in dict.fromkeys((chart.smallest, chart.largest, *common)):
-        at, half = place(batch), width(fmt.batch_size(batch)) / 2
-        if all(abs(at - other) >= half + other_half + gap for _, other, other_half in found):
-            found.append((batch, at, half))
-    return sorted(batch for batch, _, _ in found)
-
-
-def on_axis(chart: Chart, batch: float) -> float:
-    """Return where a batch size is between the smallest (0) and the largest (1), on a logarithmic axis."""
-    if chart.smallest == chart.largest:
-        return 0.5
-    return math.log(batch / chart.smallest) / math.log(chart.largest / chart.smallest)
 
 
 def lines(chart: Chart) -> Iterator[Text]:
@@ -155,8 +97,9 @@ def _row(chart: Chart, columns: _Columns, row: Row, workload: str) -> Iterator[T
     for track in row.tracks:
         axes, head = (track.name, "") if named else (row.axes, workload)
         yield columns.line(head, _drawn(chart, track, columns.track), track.wins_from, track.best, axes)
-        if track.note:
-            yield Text(f"{columns.margin}{terminal_text(track.note)}"[:WIDTH], style="dim")
+        for note in track.notes:
+            for part in wrap(terminal_text(note), WIDTH - len(columns.margin)):
+                yield Text(f"{columns.margin}{part}", style="dim")
 
 
 def _drawn(chart: Chart, track: Track, width: int) -> Text:
@@ -213,10 +156,6 @@ def _legend(chart: Chart) -> Iterator[str]:
         else:
             line += f"{'':{_GAP}}{part}"
     yield line
-
-
-def _name(sides: Sequence[Side], several: str) -> str:
-    return sides[0].name if len(sides) == 1 else several
 
 
 def _padded(text: str, width: int) -> str:

@@ -42,9 +42,9 @@ def document(versions: Iterable[Sequence[str]], limit: int = MAX_LENGTH) -> str:
 
 
 def verdict(lines: Sequence[str]) -> list[str]:
-    """Return the lines of a verdict as paragraphs, the first of them bold."""
+    """Return the lines of a verdict as one paragraph, the first of them bold."""
     first, *others = map(markdown_text, lines)
-    return [f"**{first}**", *others]
+    return [" ".join([f"**{first}**", *others])]
 
 
 def plot(title: str, dots: Sequence[Dot], headings: Mapping[int, str] | None = None) -> list[str]:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from breakeven import format as fmt
 from breakeven.render import break_even_text
-from breakeven.render.escaping import markdown_text
 from breakeven.render.how_made import how_made, outcome_lines
-from breakeven.render.markdown import bullets, document, folded, markdown_table
+from breakeven.render.markdown import bullets, document, folded, markdown_table, verdict
 from breakeven.render.report_tables import (
     bottleneck_tables,
     machine_tables,
@@ -40,10 +39,10 @@ def to_markdown(report: Report, version: str) -> str:
 
 def _main(report: Report, rows: int | None) -> list[str]:
     """Return what is not folded: only the answer, where the run cannot be trusted."""
-    answer = f"**{markdown_text(' '.join(report.answer.lines))}**"
+    answer = verdict(report.answer.lines)
     if report.answer.trust is Trust.UNFIT:
-        return [answer, *([bullets(report.answer.notes)] if report.answer.notes else [])]
-    return [answer, *_results(report, rows)]
+        return [*answer, *([bullets(report.answer.notes)] if report.answer.notes else [])]
+    return [*answer, *_results(report, rows)]
 
 
 def _results(report: Report, rows: int | None) -> list[str]:

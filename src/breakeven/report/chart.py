@@ -55,7 +55,7 @@ class Segment:
 class Track:
     """One candidate compared with its baseline, for one model.
 
-    `wins_from`, `best` and `note` are the texts at the end of the row, such as ``64 [48–80]``,
+    `wins_from`, `best` and `notes` are the texts at the end of the row, such as ``64 [48–80]``,
     ``84.4x at 1,024`` and ``GPU out of memory above 1,024``. The break-even, with its interval, is that of
     `line.crossing`. `name` distinguishes the tracks of a row; it is empty where each row has one.
     """
@@ -67,7 +67,7 @@ class Track:
     name: str
     wins_from: str
     best: str
-    note: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ def _track(
         name=names.track(line.candidate),
         wins_from=wins_from(line),
         best=best(line),
-        note="; ".join(
-            filter(None, (untimed(line, names, ended), small_gain(line), notes.get(line.candidate)))
+        notes=tuple(
+            filter(None, (*untimed(line, names, ended), small_gain(line), notes.get(line.candidate, "")))
         ),
     )
 

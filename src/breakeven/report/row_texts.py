@@ -19,8 +19,7 @@ _ENDINGS = {"oom": "out of memory", "timeout": "timed out"}
 
 def wins_from(line: BreakEven) -> str:
     """Return from which batch size the candidate wins; the note says which ones were not timed."""
-    text = line.crossing.describe_briefly(line.batches)
-    return text.replace("; larger not timed", "").replace(" (larger not timed)", "")
+    return line.crossing.describe_briefly(line.batches).replace("; larger not timed", "")
 
 
 def best(line: BreakEven) -> str:
@@ -50,8 +49,8 @@ def small_gain(line: BreakEven) -> str:
     return f"by at most {fmt.percent(SAME_WITHIN - 1)}" if is_known and not wins(line) else ""
 
 
-def untimed(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], str]) -> str:
-    """Return why and where one of the two devices has no usable timing."""
+def untimed(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], str]) -> list[str]:
+    """Return the reasons why one of the two devices has no usable timing, each with its batch sizes."""
     found: dict[str, list[int]] = {}
     readings = {row.batch_size: row.readings for row in line.rows}
     for batch in line.holes:
@@ -65,7 +64,7 @@ def untimed(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], 
         )
         endings = [f"{fmt.listed(sides)} {ending_text(word)}" for word, sides in words.items()]
         found.setdefault(" and ".join(endings) or "no usable timing", []).append(batch)
-    return "; ".join(f"{reason} {_where(batches, line)}" for reason, batches in found.items())
+    return [f"{reason} {_where(batches, line)}" for reason, batches in found.items()]
 
 
 def _where(holes: Sequence[int], line: BreakEven) -> str:

@@ -117,7 +117,7 @@ class Crossing:
         >>> Crossing("never", warnings=(CrossingWarning.CUT_SHORT,)).describe_briefly([1, 4])
         'never (1–4; larger not timed)'
         >>> [Crossing(status).describe_briefly([64]) for status in ("always", "undecided")]
-        ['at 64, the only one measured: faster', 'at 64, the only one measured: undecided']
+        ['at 64 only: faster', 'at 64 only: undecided']
         >>> [Crossing("undecided", bracket=(slower, 64)).describe_briefly([1, 64]) for slower in (1, None)]
         ['between 1 and 64', '64 at the latest']
         """
@@ -126,7 +126,8 @@ class Crossing:
             return f"{fmt.break_even(self.batch_size)} {between}"
         if len(batches) == 1:
             words = {CrossingStatus.ALWAYS: "faster", CrossingStatus.UNDECIDED: "undecided"}
-            return f"at {self._only(batches)}: {words.get(self.status, 'slower')}"
+            word = words.get(self.status, "slower")
+            return f"at {fmt.batch_size(batches[0])} only: {word}{self._larger()}"
         if self.status == CrossingStatus.UNDECIDED and self.bracket[1] is not None:
             where = fmt.undecided_range(*self.bracket).removeprefix("from ")
             return where.removeprefix("a batch size ").removeprefix("batch ")
@@ -137,8 +138,10 @@ class Crossing:
         return f"{self.status} ({self._range(batches)})" if batches else self.status
 
     def _range(self, batches: Sequence[int]) -> str:
-        larger = "; larger not timed" if CrossingWarning.CUT_SHORT in self.warnings else ""
-        return f"{fmt.batch_range(batches)}{larger}"
+        return f"{fmt.batch_range(batches)}{self._larger()}"
+
+    def _larger(self) -> str:
+        return "; larger not timed" if CrossingWarning.CUT_SHORT in self.warnings else ""
 
     def _only(self, batches: Sequence[int]) -> str:
         why = (

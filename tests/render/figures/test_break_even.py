@@ -130,7 +130,7 @@ def test_outputs_agree(found, chart):
             assert text in cells
             assert all(text in svg for svg in svgs)
             assert track not in shown or any(f"  {text}" in one for one in terminal)
-        assert not track.note or track.note in cells
+        assert not track.notes or "; ".join(track.notes) in cells
     everything = [text for track in chart.tracks for text in (track.wins_from, track.best)]
     for svg in svgs:
         ours = [text for text in svg if re.search(r"\[|\dx at|always|never \(|beyond \d|undecided", text)]

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.render.break_even_text import MAX_ROWS, baseline_name, candidate_name, wins_from
+from breakeven.render.break_even_text import MAX_ROWS
+from breakeven.render.chart_labels import baseline_name, candidate_name, wins_from
 from breakeven.render.figures.drawing import Drawing, and_list, machine_text
 from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.tracks import Tracks, draw_legend, sides_fit
@@ -90,8 +91,8 @@ def wide(report: Report, chart: Chart) -> Figure:
                 pen.text(ends_at, y + 12, track.wins_from)
                 pen.text(_WIDE - EDGE, y + 12, track.best, ha="right")
                 y += 18 if len(row.tracks) == 1 else 14
-                if track.note:
-                    pen.text(ends_at, y + 6, pen.fitted(track.note, _WIDE - EDGE - ends_at), muted=True)
+                for note in track.notes:
+                    pen.text(ends_at, y + 6, pen.fitted(note, _WIDE - EDGE - ends_at), muted=True)
                     y += 11
             y += 4 if len(row.tracks) > 1 else 0
         y += 6
@@ -134,8 +135,8 @@ def _draw_block(pen: Pen, tracks: Tracks, row: Row, y: float) -> float:
         pen.text(EDGE, y + 23, track.wins_from)
         pen.text(_NARROW - EDGE, y + 23, track.best, ha="right")
         y += 26
-        if track.note:
-            pen.text(EDGE, y + 9, pen.fitted(track.note, _NARROW - 2 * EDGE), muted=True)
+        for note in track.notes:
+            pen.text(EDGE, y + 9, pen.fitted(note, _NARROW - 2 * EDGE), muted=True)
             y += 12
     return y + 5
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.break_even_text import legend, on_axis, ticks
+from breakeven.render.chart_labels import legend, on_axis, ticks
 from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.style import GRID, INK, PAPER, device_styles
 from breakeven.report.chart import Chart, Segment, Stretch, Track
