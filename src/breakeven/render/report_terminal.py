@@ -30,6 +30,7 @@ MAX_LINES = 3
 def renderables(report: Report) -> Iterator[RenderableType]:
     """Yield the chart, the answer, what was not timed, the number of warnings, and the next command."""
     yield from chart_and_answer(report)
+    yield from map(Text, _asked(report))
     if not report.rows:
         yield from section("Not timed", outcome_lines(report), limit=MAX_LINES)
     yield Text()
@@ -61,8 +62,21 @@ def _counted(report: Report) -> str:
     return ", ".join(parts)
 
 
+def _asked(report: Report) -> Iterator[str]:
+    """Yield the break-evens in dollars and at another threshold, where these were asked for."""
+    lines = [line for row in report.changes for line in (model.line for model in row.models)]
+    asked = {one.text(line) for one in (report.in_dollars, report.worth) if one for line in lines}
+    for row in report.changes:
+        if row.scenario in asked and report.answer.trust is not Trust.UNFIT:
+            yield terminal_text(f"{fmt.capital(row.what)}: {row.changed} (without: {row.headline}).")
+
+
 def _next(report: Report) -> str:
-    """Return the command that shows more, or the option that decides what is open."""
+    """Return the command that shows more, or what to measure."""
+    if report.answer.trust is Trust.UNFIT:
+        return "stop what disturbed the machine, and measure again"
+    if not report.rows:
+        return "fix what failed, and measure again"
     needed = report.processes_needed
     if needed is not None and needed.processes is not None:
         open_models = fmt.plural(needed.open, "open model")

@@ -54,7 +54,7 @@ def cost_table(report: Report) -> Table | None:
 def _table(report: Report, rows: list[ChangeRow], is_named: bool) -> Table:
     title = f"{WHAT}: {pair_name(report, rows[0].models[0].line)}" if is_named else WHAT
     measured = "faster from batch" if max(len(row.models) for row in rows) == 1 else "as measured"
-    columns = ("change", measured, "then", "moves")
+    columns = ("change", measured, "then", "shown to move")
     cells = tuple((row.what, row.headline, row.changed, row.moves) for row in rows)
     return replace(Table(title, columns, cells), words=columns)
 

@@ -11,7 +11,7 @@ from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
 
 ONE_PROCESS = "one process: another run may differ"
-_SHOWS = "--breakeven-processes=5 shows by how much"
+_SHOWS = "--breakeven-processes=5 shows by how much another run differs"
 _WIDENED = "the intervals are widened by the noise floor that `breakeven calibrate` stored"
 
 

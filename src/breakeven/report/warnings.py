@@ -28,8 +28,8 @@ CROSSINGS = {
     "choose the device by batch size",
     CrossingWarning.HOLE: "a batch size beside the crossing was not timed on both devices, so nothing is "
     "interpolated; see the outcomes, and measure it again",
-    CrossingWarning.CUT_SHORT: "larger batch sizes were not timed on both devices, so the break-even holds "
-    "up to the largest that was; see the outcomes, and measure the others",
+    CrossingWarning.CUT_SHORT: "larger batch sizes have no usable timing on both devices, so the break-even "
+    "holds up to the largest that has; see the outcomes, and measure the others",
     CrossingWarning.ONE_BATCH: "only one batch size was measured; measure more, such as "
     "--breakeven-sweep='batch_size=1,64,512'",
 }

@@ -91,8 +91,9 @@ def wide(report: Report, chart: Chart) -> Figure:
                 pen.text(ends_at, y + 12, track.wins_from)
                 pen.text(_WIDE - EDGE, y + 12, track.best, ha="right")
                 y += 18 if len(row.tracks) == 1 else 14
-                for note in track.notes:
-                    pen.text(ends_at, y + 6, pen.fitted(note, _WIDE - EDGE - ends_at), muted=True)
+                y += 0 if len(row.tracks) == 1 else 4 * bool(track.notes)
+                for line in _note_lines(pen, track, _WIDE - EDGE - ends_at):
+                    pen.text(ends_at, y + 6, line, muted=True)
                     y += 11
             y += 4 if len(row.tracks) > 1 else 0
         y += 6
@@ -135,10 +136,14 @@ def _draw_block(pen: Pen, tracks: Tracks, row: Row, y: float) -> float:
         pen.text(EDGE, y + 23, track.wins_from)
         pen.text(_NARROW - EDGE, y + 23, track.best, ha="right")
         y += 26
-        for note in track.notes:
-            pen.text(EDGE, y + 9, pen.fitted(note, _NARROW - 2 * EDGE), muted=True)
+        for line in _note_lines(pen, track, _NARROW - 2 * EDGE):
+            pen.text(EDGE, y + 9, line, muted=True)
             y += 12
     return y + 5
+
+
+def _note_lines(pen: Pen, track: Track, room: float) -> list[str]:
+    return [line for note in track.notes for line in pen.wrapped(note, room)]
 
 
 def _draw_title(pen: Pen, report: Report, chart: Chart) -> None:

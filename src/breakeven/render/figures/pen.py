@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,9 +62,9 @@ class Pen:
             text = fmt.shortened(text, limit)
         return text
 
-    def wrapped(self, text: str, *, bold: bool = False) -> list[str]:
-        """Return a text as lines that fit the figure."""
-        room = self.width - 2 * EDGE
+    def wrapped(self, text: str, room: float = math.inf, *, bold: bool = False) -> list[str]:
+        """Return a text as lines of this width, at most that of the figure."""
+        room = min(room, self.width - 2 * EDGE)
         lines = [""]
         for word in text.split():
             longer = f"{lines[-1]} {word}".strip()
