@@ -11,6 +11,8 @@ from breakeven.fitness import Load, Look
 from breakeven.report.answer import MAX_CHARACTERS, MAX_LINES, Choice, Trust, compose
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
+from breakeven.report.candidates import candidates
+from breakeven.report.launches import launch_texts
 from breakeven.report.variants import Variant
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseFacts
@@ -571,8 +573,22 @@ def test_less_space_for_launches():
     report = shown(*models(4), line(), processes=1, bottlenecks=(bound(*LAUNCHES),), variants=(variant(),))
     assert report.answer.lines == (
         "The GPU wins for all 5 models, the median model from batch 64 [48–80]; up to 84.4x faster.",
-        f"{ONE} Kernel launches limit the GPU; recorded as a CUDA graph: 7.50x faster.",
+        f"{ONE} Kernel launches limit the GPU; recorded as a CUDA graph: up to 7.50x faster.",
     )
+
+
+def test_forms_of_launches():
+    """The fastest of several batch sizes is one of them only where it is named."""
+    ways = (variant(2.0, 8), variant(batch=1024))
+    found = shown(line(), bottlenecks=(bound(*LAUNCHES, batches=(1, 8, 1024, 4096)),), variants=ways)
+    start, made = "Kernel launches limit the GPU", "recorded as a CUDA graph"
+    (one,) = candidates(found.machines, found.break_evens, found.headline, {})
+    assert launch_texts(one, found.bottlenecks, found.variants, found.names) == [
+        f"{start}: {made}, the same training step takes 102 µs, 7.50x faster (batch 1,024).",
+        f"{start}: {made}, the same training step is up to 7.50x faster.",
+        f"{start}; {made}: up to 7.50x faster.",
+        f"{start}.",
+    ]
 
 
 def test_notes():

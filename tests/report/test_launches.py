@@ -174,3 +174,12 @@ def test_several_machines(tmp_path):
     assert "the GPU (cuda) of one vary" in launch_sentence(machine, made.machines, made.names)
     alone = replace(machine, other=None)
     assert "process to process: more" in launch_sentence(alone, made.machines, made.names)
+
+
+def test_large_batch(tmp_path):
+    """It is written as everywhere."""
+    content = recorded(graph=True)
+    for one in content["benchmarks"]:
+        one["extra_info"]["batch_size"] *= 64
+    (sentence,) = [one for one in report(tmp_path, content).answer.notes if one.startswith("Launch-bound")]
+    assert sentence.endswith("batch 4,096).")

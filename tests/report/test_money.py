@@ -142,7 +142,7 @@ def test_cost_of_a_step(tmp_path):
     """An hour of steps of 2 s costs 1,800 of them."""
     content = run(
         [
-            benchmark([seconds] * 12, device=device, batch_size=50, phase=phase, steps=10)
+            benchmark([seconds] * 12, device=device, batch_size=5000, phase=phase, steps=10)
             for device, seconds in (("cpu", 2.0), ("cuda", 1.0))
             for phase in ("train", "forward")
         ]
@@ -152,11 +152,11 @@ def test_cost_of_a_step(tmp_path):
     assert {cost.key.phase for cost in found.in_dollars.costs} == {"train"}, "parts of a step have no price"
     assert costs["cpu"].step_usd == pytest.approx(0.001)
     assert (costs["cpu"].low_usd, costs["cpu"].high_usd) == pytest.approx((0.001, 0.001))
-    assert costs["cpu"].million_samples_usd == pytest.approx(20.0)
-    assert costs["cuda"].million_samples_usd == pytest.approx(40.0)
+    assert costs["cpu"].million_samples_usd == pytest.approx(0.2)
+    assert costs["cuda"].million_samples_usd == pytest.approx(0.4)
     assert cost_table(found).rows == (
-        ("mlp width=128", "50", "cpu", "$1.80/h", "$0.00100", "$20.00"),
-        ("mlp width=128", "50", "cuda", "$7.20/h", "$0.00200", "$40.00"),
+        ("mlp width=128", "5,000", "cpu", "$1.80/h", "$0.00100", "$0.200"),
+        ("mlp width=128", "5,000", "cuda", "$7.20/h", "$0.00200", "$0.400"),
     )
 
 

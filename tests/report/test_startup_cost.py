@@ -9,13 +9,16 @@ from support.run_files import benchmark, run
 INIT = {"device_init_s": {"cpu": 0.0, "cuda": 6.0}}
 
 
-def report_on(tmp_path, cuda=None, cpu=None, state=INIT, phases=("train",), **more):
+def report_on(tmp_path, cuda=None, cpu=None, state=INIT, phases=("train",), batch_size=64, **more):
     """A cell that takes 3 s a step on the cpu and 1 s on the GPU, with these facts of each device."""
     machine = box("box", state=state)
     rows = []
     for device, step_s, facts in (("cpu", 3.0, cpu), ("cuda", 1.0, cuda)):
         known = {"first_call_s": step_s, "model_transfer_s": 0.0, **(facts or {})}
-        rows += [benchmark([step_s] * 9, phase=phase, device=device, **known) for phase in phases]
+        rows += [
+            benchmark([step_s] * 9, phase=phase, device=device, batch_size=batch_size, **known)
+            for phase in phases
+        ]
     return report(tmp_path, run(rows, machine=machine), **more)
 
 
@@ -70,6 +73,12 @@ def test_a_shorter_start(tmp_path):
     assert (only(found.paybacks).steps, only(found.paybacks).start_s < 0) == (0.0, True)
     assert payback_table(found).rows[0][-1] == "none"
     assert not any("paid back" in text for text in found.answer.notes)
+
+
+def test_table(tmp_path):
+    assert payback_table(report_on(tmp_path, batch_size=1024)).rows == (
+        ("box", "cuda", "mlp width=128", "1,024", "6.00 s", "3 [3–3]"),
+    )
 
 
 def test_less_than_a_step(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from breakeven.case import Axes
+from breakeven.render.report_tables import variant_tables
 from support.reports import only, report
 from support.run_files import benchmark, outcome, run
 from support.terminals import terminal
@@ -38,6 +39,12 @@ def test_devices_and_batch_sizes(tmp_path):
         ("compile=True", 1, "cuda", 0.5),
         ("compile=True", 64, "cuda", 3.0),
     ]
+
+
+def test_table(tmp_path):
+    rows = [step(seconds, batch_size=1024, compile=on) for on, seconds in ((False, 3.0), (True, 1.0))]
+    (cells,) = only(variant_tables(report(tmp_path, run(rows)))).rows
+    assert cells[:5] == ("mlp width=128", "1,024", "compile=True", "3.00 s", "1.00 s")
 
 
 def test_two_changes(tmp_path):

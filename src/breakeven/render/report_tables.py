@@ -103,7 +103,7 @@ def _payback_row(report: Report, payback: Payback) -> tuple[str, ...]:
         report.labels[key.machine],
         key.device,
         key.model.label(),
-        str(key.batch_size),
+        fmt.batch_size(key.batch_size),
         fmt.seconds(payback.start_s) if is_longer else "not longer",
         steps_to_pay_back(payback) if is_longer else "none",
     )
@@ -112,7 +112,7 @@ def _payback_row(report: Report, payback: Payback) -> tuple[str, ...]:
 def _variant_row(variant: Variant) -> tuple[str, ...]:
     return (
         variant.sizes.label(),
-        str(variant.row.batch_size),
+        fmt.batch_size(variant.row.batch_size),
         variant.name,
         fmt.seconds(variant.plain_s),
         fmt.seconds(variant.variant_s),

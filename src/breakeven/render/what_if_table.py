@@ -38,7 +38,7 @@ def cost_table(report: Report) -> Table | None:
         (
             report.labels[cost.key.machine],
             cost.key.model.label(),
-            str(cost.key.batch_size),
+            fmt.batch_size(cost.key.batch_size),
             cost.key.device,
             f"{fmt.dollars(cost.usd_per_hour)}/h",
             fmt.dollars(cost.step_usd),

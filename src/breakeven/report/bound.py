@@ -2,18 +2,20 @@
 
 The host queues the same launches at every batch size, so its time for that is one number per model and
 device: the median over the batch sizes, without those at which the host waited (its queue was full, or it
-read a value). Relative to the step without the copy of its batch, this is the host's share of the step.
+read a value) and those at which the copy, which is timed apart and subtracted, took most of the time.
+Relative to the step without the copy of its batch, this is the host's share of the step.
 
 As the batch grows, the host's share falls and the copy's share grows. A step that shows otherwise was slowed
 from outside, as nothing makes a step faster than its device, so each batch size has at least the host's share
 of every larger one, and at most its copy's share. Therefore the kinds appear in one order: launch-bound,
-mixed, compute-bound, copy-bound; where an interval allows two of them, the cell between is undecided.
+mixed, compute-bound, copy-bound; where an interval allows two of them, the cell between is undecided. A step
+without an interval says nothing of the others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import accumulate
 from statistics import median
@@ -72,7 +74,10 @@ COPYING = 0.5
 """If the copy of the batch occupies the host for at least this share, the step is copy-bound."""
 
 WAITING = 2.0
-"""Queueing that takes this many times the minimum over the batch sizes includes waiting."""
+"""Queueing that takes this many times the minimum over the batch sizes includes waiting.
+
+Where the copy takes longer than the queueing, the queueing may be as long as the copy.
+"""
 
 _INSTANT_S = 1e-12
 
@@ -121,19 +126,27 @@ def bounds_along(steps: Sequence[Step]) -> list[tuple[Bound, Spread]]:
     """
     if not steps:
         return []
-    queueing_s = _pooled([step.queueing_s for step in steps])
-    hosts = [_host_share(step, queueing_s) for step in steps]
+    queueing_s = _pooled(steps)
+    hosts = _limited(steps, [_host_share(step, queueing_s) for step in steps], min)
     copies = [_ratio(Spread(*[step.copy_s] * 3), step.train_s) for step in steps]
+    copies = _limited(steps, copies, max)
     shares = zip(_over_larger(hosts, max), _over_larger(copies, min), strict=True)
     return [(_kind(host, copy), host) for host, copy in shares]
 
 
-def _pooled(queueing_s: Sequence[Spread]) -> Spread:
-    """Return the median over batch sizes without waiting; of n, its interval is the root of n narrower."""
-    limit_s = WAITING * min(spread.middle for spread in queueing_s)
-    usable = [spread for spread in queueing_s if spread.middle <= limit_s]
-    low, middle, high = map(median, zip(*usable, strict=True))
-    root = math.sqrt(len(usable))
+def _pooled(steps: Sequence[Step]) -> Spread:
+    """Return the median over batch sizes without waiting; of n, its interval is the root of n narrower.
+
+    Beside a longer copy the queueing is a difference of two large numbers, so it is used only where there is
+    no other.
+    """
+    limit_s = WAITING * min(max(step.queueing_s.middle, step.copy_s) for step in steps)
+    usable = [step for step in steps if step.queueing_s.middle <= limit_s]
+    known = [step for step in usable if step.copy_s <= step.queueing_s.middle]
+    if not known:
+        known = [max(usable, key=lambda step: step.queueing_s.middle / step.copy_s)]
+    low, middle, high = map(median, zip(*(step.queueing_s for step in known), strict=True))
+    root = math.sqrt(len(known))
     return Spread(middle - (middle - low) / root, middle, middle + (high - middle) / root)
 
 
@@ -145,6 +158,17 @@ def _ratio(part: Spread, whole: Spread) -> Spread:
     """Return a part of a whole, at most 1: both are timed in different rounds."""
     ends = zip(part, reversed(whole), strict=True)
     return Spread(*(min(1.0, one / max(other, _INSTANT_S)) for one, other in ends))
+
+
+def _limited(
+    steps: Sequence[Step], shares: Iterable[Spread], pick: Callable[[float, float], float]
+) -> list[Spread]:
+    """Limit each share without an interval by that of the batch before, so that it changes no other."""
+    found: list[Spread] = []
+    for step, share in zip(steps, shares, strict=True):
+        is_unknown = found and math.isinf(step.train_s.high)
+        found.append(Spread(*map(pick, share, found[-1])) if is_unknown else share)
+    return found
 
 
 def _over_larger(shares: Sequence[Spread], pick: Callable[[float, float], float]) -> list[Spread]:

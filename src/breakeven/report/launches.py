@@ -13,6 +13,7 @@ from statistics import median
 import numpy as np
 
 from breakeven import format as fmt
+from breakeven.case import Line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.report.bottleneck import Bottleneck
@@ -78,7 +79,7 @@ def launch_sentence(found: VaryingLaunches, machines: Sequence[Machine], models:
         captured, plain = found.graph
         helps += (
             f", and so does a CUDA graph: {time_text(captured)} instead of {time_text(plain)} "
-            f"({models[plain.key.model]}, batch {plain.key.batch_size})"
+            f"({models[plain.key.model]}, batch {fmt.batch_size(plain.key.batch_size)})"
         )
     elif found.device.startswith("cuda"):
         helps += ", and so do CUDA graphs"
@@ -95,15 +96,42 @@ def launch_texts(
 
     They do if they bound most of its headline cells, or those beside the break-even of its only model.
     """
+    bound = _bound_cells(one, bounds)
+    if not bound:
+        return []
+    text = f"Kernel launches limit {one.name}"
+    best = _best_way(one, bound, ways)
+    if best is None:
+        advice = "CUDA graphs or torch.compile" if one.device.startswith("cuda") else "torch.compile"
+        return [f"{text}: {advice} may help.", f"{text}."]
+    made = " and ".join(filter(None, (_compiled(best), _recorded(best))))
+    ratio = fmt.ratio(best.row.speedup)
+    step = f"{text}: {made}, the same training step"
+    where = f"batch {fmt.batch_size(best.row.batch_size)}"
+    if len(one.lines) > 1:
+        where = f"{models[best.row.baseline.model]}, {where}"
+    return [
+        f"{step} takes {fmt.seconds(best.variant_s)}, {ratio} faster ({where}).",
+        f"{step} is up to {ratio} faster.",
+        f"{text}; {made}: up to {ratio} faster.",
+        f"{text}.",
+    ]
+
+
+def _bound_cells(one: Candidate, bounds: Iterable[Bottleneck]) -> set[tuple[Line, int]]:
+    """Return the cells of a candidate that launches bound; none where they do not bound the candidate."""
     lines = {line.candidate: line for line in one.lines}
     kinds = {
         (row.line, cell.batch_size): cell.kind for row in bounds if row.line in lines for cell in row.cells
     }
     bound = {cell for cell, kind in kinds.items() if kind is Bound.LAUNCH}
     near = [(line.candidate, batch) for line in one.lines for batch in line.crossing.bracket]
-    if 2 * len(bound) <= len(kinds) and not (len(lines) == 1 and bound.intersection(near)):
-        return []
-    text = f"Kernel launches limit {one.name}"
+    is_bound = 2 * len(bound) > len(kinds) or (len(lines) == 1 and bound.intersection(near))
+    return bound if is_bound else set()
+
+
+def _best_way(one: Candidate, bound: set[tuple[Line, int]], ways: Iterable[Variant]) -> Variant | None:
+    """Return the fastest of the simplest that help: a second change on top of the first adds little."""
     helps = [
         way
         for way in ways
@@ -112,23 +140,7 @@ def launch_texts(
         and (way.row.baseline.line, way.row.batch_size) in bound
         and (_recorded(way) or _compiled(way))
     ]
-    if not helps:
-        advice = "CUDA graphs or torch.compile" if one.device.startswith("cuda") else "torch.compile"
-        return [f"{text}: {advice} may help.", f"{text}."]
-    # The simplest of them: a second change on top of the first adds little.
-    best = max(helps, key=lambda way: (-len(way.change), way.row.speedup or 0.0))
-    made = " and ".join(filter(None, (_compiled(best), _recorded(best))))
-    ratio = fmt.ratio(best.row.speedup)
-    faster = f"{made}, the same training step takes {fmt.seconds(best.variant_s)}, {ratio} faster"
-    where = f"batch {fmt.batch_size(best.row.batch_size)}"
-    if len(lines) > 1:
-        where = f"{models[best.row.baseline.model]}, {where}"
-    return [
-        f"{text}: {faster} ({where}).",
-        f"{text}: {faster}.",
-        f"{text}; {made}: {ratio} faster.",
-        f"{text}.",
-    ]
+    return max(helps, key=lambda way: (-len(way.change), way.row.speedup or 0.0), default=None)
 
 
 def _recorded(way: Variant) -> str:
