@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 from breakeven.report.answer import Answer, Trust
+from breakeven.report.money import Money, Price
 from breakeven.report.processes_needed import ProcessesNeeded
+from breakeven.report.report import analyze
+from breakeven.runs.reader import read
 from support.charts import chart_of, sixty
 from support.reports import answered, report
-from support.run_files import affine_run, benchmark, outcome
+from support.run_files import affine_run, benchmark, outcome, run, write
 from support.terminals import terminal_lines
 
 DEVICES = {"cpu": (1, 1), "cuda": (33, 0.2)}
@@ -51,7 +54,29 @@ def test_unfit(tmp_path):
     unfit = Answer(("This run cannot be trusted.",), Trust.UNFIT, notes)
     found = answered(report(tmp_path, affine_run(DEVICES)), unfit)
     assert shown(found)[:4] == ["This run cannot be trusted.", *notes[:3]]
+    assert shown(found)[-1] == "next: stop what disturbed the machine, and measure again"
     assert len(shown(found)) < 8
+
+
+def test_nothing_timed(tmp_path):
+    """There is nothing more to see on the page."""
+    assert shown(report(tmp_path, run([], [outcome("failed")])))[-1] == (
+        "next: fix what failed, and measure again"
+    )
+
+
+def test_money(tmp_path):
+    """What was asked for is answered; a run that cannot be trusted has no such answer."""
+    path = write(tmp_path / "run.json", affine_run(DEVICES, noise=0))
+    prices = (Price("cpu", 1.0), Price("cuda", 2.0))
+    found = analyze(read([path]), money=Money(prices, worth=3.0))
+    asked = [
+        "In dollars at cpu $1.00/h, cuda $2.00/h: 109 [108–109] (without: 40 [40–40]).",
+        "3x faster: 245 [245–245] (without: 40 [40–40]).",
+    ]
+    assert [line for line in shown(found) if "without" in line] == asked
+    unfit = answered(found, Answer(("This run cannot be trusted.",), Trust.UNFIT))
+    assert not [line for line in shown(unfit) if "without" in line]
 
 
 def test_fits_a_screen(tmp_path):
