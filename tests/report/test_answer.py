@@ -11,6 +11,7 @@ from breakeven.fitness import Load, Look
 from breakeven.report.answer import MAX_CHARACTERS, MAX_LINES, Choice, Trust, compose
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
+from breakeven.report.notes import UNSTEADY
 from breakeven.report.variants import Variant
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseFacts
@@ -87,7 +88,22 @@ ONE = "Only one process: another run may differ."
             "Whether the GPU wins is undecided at batch 64, the only one measured.",
         ),
         (
+            line("undecided", (None, 1.01, 1.015, 1.015), bracket=(None, 8)),
+            "The GPU is not shown to win by more than 2% (up to batch 512).",
+        ),
+        (
             replace(line("undecided"), batches=()),
+            "The GPU and the CPU have no usable timing in common.",
+        ),
+        (
+            replace(
+                line("undecided"),
+                batches=(),
+                rows=tuple(
+                    replace(row, readings=readings)
+                    for row, readings in zip(line("undecided").rows, ((1.1, 0.9), ()), strict=False)
+                ),
+            ),
             "The GPU and the CPU have no usable timing in common.",
         ),
     ],
@@ -116,6 +132,15 @@ def test_two_models():
         "width "
         "1024; up to 84.4x faster.",
         ONE,
+    )
+
+
+def test_two_models_one_with_a_single_batch_size():
+    """Its clause has the speedup already."""
+    alone = line("always", (3.2,), batches=(64,), workload="cnn")
+    assert shown(line("crosses"), alone).answer.lines == (
+        "The GPU wins from batch 64 [48–80] for mlp; up to 84.4x faster. It is 3.20x faster for cnn at batch "
+        "64, the only one measured.",
     )
 
 
@@ -183,6 +208,15 @@ def test_many_models():
         ),
         (
             [
+                line("crosses", at=4.0, between=(3.0, 5.0)),
+                line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8), workload="lstm"),
+                line("crosses", at=32.0, between=(30.0, 34.0), workload="cnn"),
+            ],
+            "The GPU wins for all 3 models, the median model from batch 8 at the latest; up to 84.4x faster "
+            "(mlp, batch 512). Last is cnn, from batch 32 [30–34].",
+        ),
+        (
+            [
                 *models(5, status="never"),
                 line("always", workload="cnn"),
                 line("crosses", workload="lstm"),
@@ -220,6 +254,10 @@ def test_two_accelerators():
         "cuda wins from batch 64 [48–80]; up to 84.4x faster (batch 512). cuda:1 never wins (up to batch "
         "512)."
     )
+    assert report.answer.notes[:2] == (
+        "cuda wins from batch 64 [48–80]; up to 84.4x faster (batch 512).",
+        "cuda:1 never wins (up to batch 512).",
+    )
 
 
 BOXES = tuple(Machine(f"machine-{i}", f"id-{i}", {}) for i in range(6))
@@ -250,6 +288,14 @@ def test_two_machines_with_many_models():
     )
 
 
+def test_three_machines_with_many_models():
+    """What they are compared with is named rather than by how much they win."""
+    lines = [row for box in BOXES[:3] for row in models(16, machine=box.class_id)]
+    assert shown(*lines, machines=BOXES[:3]).verdict == " ".join(
+        f"The GPU of machine-{i} beats its CPU for all 16 models." for i in range(3)
+    )
+
+
 def test_more_candidates_than_fit():
     """The others are counted, and the notes have each of them."""
     lines = [line("crosses", machine=box.class_id) for box in BOXES]
@@ -263,6 +309,8 @@ def test_more_candidates_than_fit():
         f"The GPU of {box.label} beats its CPU from batch 64 [48–80]; up to 84.4x faster (batch 512)."
         for box in BOXES
     )
+    fewer = shown(*lines[:4], machines=BOXES[:4], processes=1).answer.lines[0]
+    assert fewer.endswith("The GPU of machine-2 wins from batch 64 [48–80]. And 1 more.")
 
 
 def test_hardware_comparison():
@@ -323,6 +371,7 @@ def test_some_disturbed_cells():
     answer = shown(*few, *[replace(one, rows=one.rows) for one in many]).answer
     assert answer.lines[1] == "Disturbances may have changed 8 of 20 speedups."
     assert answer.trust == Trust.LIMITED
+    assert shown(line(), *models(2, phase="forward", flags=("contended",))).answer.trust == Trust.FIT
 
 
 def test_forced():
@@ -363,7 +412,7 @@ def test_refused():
     ],
 )
 def test_nothing_compared(timed, outcomes, text):
-    answer = shown(timed=[(device, "id-box") for device in timed], outcomes=outcomes).answer
+    answer = shown(timed=[(device, "id-box") for device in timed], outcomes=outcomes, processes=1).answer
     assert (answer.text, answer.trust) == (text, Trust.LIMITED)
 
 
@@ -451,6 +500,14 @@ def test_unfit(run, text):
 def test_fit(run):
     """Half of the cells, twice as slow, the joined canary of several processes: all of them are allowed."""
     assert shown(line(), runs=[run]).answer.trust == Trust.FIT
+
+
+def test_unsteady_machine():
+    """A canary that moved by half is noted, where there are numbers to treat with care."""
+    end = {name: 1.5 * value for name, value in CANARY.items()}
+    unsteady = [ran(state={"canary": {"cpu": {"start": CANARY, "end": end}}})]
+    assert shown(line(), runs=unsteady).answer.notes[-1] == UNSTEADY
+    assert UNSTEADY not in shown(runs=unsteady, timed=[("cpu", "id-box")]).answer.notes
 
 
 def test_flags_of_the_headline():
@@ -558,6 +615,14 @@ def test_launches_of_others():
     away = replace(away, row=replace(away.row, candidate=key))
     report = shown(line(), bottlenecks=(bound(*LAUNCHES),), variants=(away,))
     assert report.answer.lines[1] == "Kernel launches limit the GPU: CUDA graphs or torch.compile may help."
+
+
+def test_launches_of_two_accelerators():
+    """One sentence is enough."""
+    first = bound(*LAUNCHES)
+    second = replace(first, line=replace(first.line, device="cuda:1"))
+    report = shown(line("never"), line("never", device="cuda:1"), bottlenecks=(first, second))
+    assert report.answer.lines[1] == "Kernel launches limit cuda: CUDA graphs or torch.compile may help."
 
 
 def test_too_long():
