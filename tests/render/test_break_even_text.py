@@ -67,7 +67,7 @@ def test_long_texts():
     texts = drawn(chart_of(made, outcomes=[ended(made, *one) for one in words]))
     assert texts[2].endswith("; CPU timed out and GPU out of memo")
     assert len(texts[2]) == 100
-    assert "note=" + "x" * 30 in texts[1]
+    assert "x" * 30 + " width=1024" in texts[1]
     for length in range(1, 40):
         machines = {"a": "a" * length, "b": "b" * length}
         pair = line({1: "-", 8: "+"}, "crosses", 4, candidate_machine="a", baseline_machine="b")

@@ -12,6 +12,7 @@ from breakeven.report.answer import MAX_CHARACTERS, MAX_LINES, Choice, Trust, co
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.notes import UNSTEADY
+from breakeven.report.startup_cost import Payback
 from breakeven.report.variants import Variant
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseFacts
@@ -332,6 +333,8 @@ def test_accelerator_without_a_shared_cell():
         "The GPU shares no timed cell with a CPU. All threads beat one thread from batch 64 [48–80]; up to "
         "84.4x faster (batch 512)."
     )
+    other_threads = shown(line("never"), timed=[("cpu@4", "id-box")])
+    assert other_threads.verdict == "The GPU never wins (up to batch 512)."
 
 
 @pytest.mark.parametrize(
@@ -416,6 +419,14 @@ def test_nothing_compared(timed, outcomes, text):
     assert (answer.text, answer.trust) == (text, Trust.LIMITED)
 
 
+def test_each_machine_with_another_device():
+    """Devices are compared on one machine."""
+    timed = [("cpu", "id-0"), ("cpu", "id-1"), ("cuda", "id-1")]
+    assert shown(machines=BOXES[:2], timed=timed).verdict.startswith("No case was timed on two devices that")
+    timed = [("cpu", "id-0"), ("cuda", "id-1")]
+    assert shown(machines=BOXES[:2], timed=timed).verdict.startswith("Only cpu, cuda was timed")
+
+
 BUSY = Look(Load(2, 0.9, 0.0, 0.9), 2, 1e-4, 2e-4, spins=True)
 STOLEN = Look(Load(2, 0.1, 0.9, 0.9), 2, 1e-4, 2e-4, spins=True)
 SPINNING = Look(Load(2, 0.0, 0.0, 0.0), 2, 1e-4, 103e-4, spins=True)
@@ -473,6 +484,11 @@ def looked(look):
             f"the same work took 2 times as long at its end as at its start. Close other programs, {END}",
         ),
         (
+            ran(state=canary("cuda", 5e9)),
+            "the same work took 1,000,000,000 times as long at its end as at its start. Close other "
+            f"programs, {END}",
+        ),
+        (
             ran(processes=({}, canary("cuda", 3.0))),
             f"the same work took 3 times as long at its end as at its start. Close other programs, {END}",
         ),
@@ -523,6 +539,9 @@ def test_flags_of_the_headline():
 def test_evidence():
     notes = shown(line(), runs=[ran(flags=("contended", "clock"), share=0.7)]).answer.notes
     assert notes == ("run.json: 7 of 10 cells were disturbed, mostly contended.",)
+    flagged = ran(flags=("clock",))
+    notes = shown(line(), runs=[replace(flagged, cases=dict([*flagged.cases.items()][:1]))]).answer.notes
+    assert notes == ("run.json: 1 of 1 cell was disturbed, mostly clock.",)
 
 
 def test_one_unfit_run_of_several():
@@ -649,6 +668,51 @@ def test_notes():
         "The GPU is faster in 2 of 12 cells, slower in 7; 3 are undecided.",
         "Times are of the whole training step, transfer to the device included.",
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "note"),
+    [
+        ([line(), line("never", workload="cnn")], "In 1 model the GPU is slower at the largest batch size."),
+        (
+            [line("beyond_range"), line("beyond_range", workload="cnn")],
+            "In 2 models the GPU is slower at the measured batch sizes; the trend points to a break-even "
+            "above them.",
+        ),
+        (
+            [line("beyond_range"), line("beyond_range", (0.1, None, 0.3, 0.5), workload="cnn")],
+            "In 2 models the GPU never wins at the measured batch sizes; the trend points to a break-even "
+            "above them.",
+        ),
+        (
+            [line(), line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8), workload="cnn")],
+            "The GPU is faster in 5 of 8 cells, slower in 2; 1 is undecided.",
+        ),
+    ],
+)
+def test_where_it_does_not_win(lines, note):
+    """A break-even that is known at the latest is not undecided."""
+    assert shown(*lines).answer.notes[0] == note
+
+
+@pytest.mark.parametrize(
+    ("start_s", "steps", "text"),
+    [
+        (0.0, 0.0, "The GPU adds no start-up time."),
+        (10.0, 0.9, "The start-up time of the GPU, 10.0 s, is paid back in the first training step."),
+        (
+            10.0,
+            1.0,
+            "The start-up time of the GPU, 10.0 s, is paid back after 1 [1–3] training steps at batch "
+            "512, mlp.",
+        ),
+    ],
+)
+def test_start_up_time(start_s, steps, text):
+    """Only that of the cell with the best speedup."""
+    found = line()
+    paybacks = tuple(Payback(row, start_s, steps, 0.8, 3.0) for row in found.rows)
+    assert [note for note in shown(found, paybacks=paybacks).answer.notes if "start-up" in note] == [text]
 
 
 NAMES = st.one_of(st.sampled_from(["mlp", "cnn"]), st.text(min_size=1, max_size=300).filter(str.strip))
