@@ -7,7 +7,7 @@ import pytest
 
 from breakeven.cli import main
 from breakeven.commands import browser
-from breakeven.commands.browser import open_page
+from breakeven.commands.browser import open_page, why_not
 from support.reports import box
 from support.run_files import affine_run, write
 
@@ -97,3 +97,7 @@ def test_no_browser(environment, opener, reason, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().err
     message = f"the page was not opened: {reason}; copy it to where there is a browser: {page}\n"
     assert printed == ("" if reason is None else f"breakeven: {message}")
+
+
+def test_wayland_is_a_display():
+    assert why_not({"WAYLAND_DISPLAY": "wayland-0"}, "linux") is None

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from breakeven import format as fmt
+from breakeven.compare.common_shift import Shift
 from breakeven.compare.comparison import whole_verdict
 from breakeven.compare.noise_floor import floor_of
 from breakeven.compare.text import describe
+from breakeven.compare.verdict_text import verdict_lines
 from breakeven.fitness import Load, Look
 from breakeven.runs.reader import read_side
 from breakeven.stats.verdict import Verdict
@@ -134,14 +136,57 @@ def test_other_verdicts(tmp_path):
     assert second == "Others: 1 error. mlp on cpu: train +20% in 2 cells, all of it backward."
 
 
-@pytest.mark.parametrize(("flagged", "seen"), [(("train", "step"), False), (PHASES, True)])
-def test_disturbed_cases(tmp_path, flagged, seen):
+def test_number_of_changes(tmp_path):
+    """A single change is the largest one, of course."""
+    one = {("step", 64): 1.4 * BEFORE["step", 64]}
+    first, *_ = describe(two_sides(tmp_path / "one", BEFORE, BEFORE | one)).verdict
+    assert first.startswith("Regressed: 1 of 10 cases is slower: mlp step cpu batch=64 width=128, +")
+    two = one | {("step", 1): 2.0 * BEFORE["step", 1]}
+    first, *_ = describe(two_sides(tmp_path / "two", BEFORE, BEFORE | two)).verdict
+    assert first.startswith(
+        "Regressed: 2 of 10 cases are slower; largest change: mlp step cpu batch=1 width=128, +"
+    )
+
+
+def test_largest_change_is_not_a_consequence(tmp_path):
+    """A case that changed only as another one did is not named before that."""
+    found = two_sides(tmp_path, BEFORE, levels(slower=["backward"], by=1.4))
+    regressed = sorted(found.with_verdict(Verdict.REGRESSED), key=lambda case: -case.ratio)
+    for after, largest in (((), regressed[0]), ({regressed[0].case}, regressed[1])):
+        assert f"; largest change: {largest.case}, +" in verdict_lines(found, after, ())[0]
+
+
+def test_common_shift(tmp_path):
+    """One above the threshold is mentioned although no case changed."""
+    found = two_sides(tmp_path, BEFORE, BEFORE)
+    assert found.verdict == Verdict.UNCHANGED
+    shift = Shift(*map(math.log, (1.12, 1.11, 1.13)))
+    assert verdict_lines(replace(found, common_shift=shift), (), ())[1:] == (
+        "But all cases together changed by +12% [+11% to +13%].",
+    )
+
+
+def test_busy_single_runs(tmp_path):
+    """That the machine was busy comes first."""
+    info = machine()
+    info["breakeven"]["state"] = {"look": Look(Load(2, 0.9, 0.0, 0.9)).as_dict()}
+    before = side(tmp_path, "a", BEFORE, runs=1)
+    _, second = describe(compared(before, side(tmp_path, "b", BEFORE, 1, 1, machine_info=info))).verdict
+    assert second.startswith(
+        "1 of 2 runs measured on a busy machine: measure again. Alternate runs (breakeven ab), or "
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "flagged", "seen"), [("batch_size", (64,), False), ("phase", ("train", "step", "forward"), True)]
+)
+def test_disturbed_cases(tmp_path, key, flagged, seen):
     """The verdict mentions a flag of more than half of the cases."""
     before = side(tmp_path, "a", BEFORE)
     after = side(tmp_path, "b", BEFORE, first=1)
     content = json.loads(Path(after[0]).read_text())
     for made in content["benchmarks"]:
-        if made["extra_info"]["phase"] in flagged:
+        if made["extra_info"][key] in flagged:
             made["extra_info"]["flags"] = ["contended"]
     write(Path(after[0]), content)
     verdict = describe(compared(before, after)).verdict

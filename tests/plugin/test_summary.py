@@ -9,12 +9,14 @@ from breakeven.plugin.summary import (
     MAX_REASONS,
     MAX_ROWS,
     Timing,
+    answer_lines,
     closing_lines,
     reason_lines,
     table_lines,
     where_time_went,
 )
 from breakeven.stats.intervals import median_interval
+from support.run_files import affine_run, write
 
 TENS = [0.010] * 10
 
@@ -45,6 +47,20 @@ def test_table():
         ["64", "width=4", "-", "3.00", "s", "±0.0%"],
     ]
     assert lines[-1] == ""
+
+
+def test_answer(tmp_path):
+    """The chart and the answer within its columns; nothing where nothing can be compared, or read."""
+    path = tmp_path / "run.json"
+    assert answer_lines(None, 80) == answer_lines(path, 80) == []
+    write(path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, noise=0))
+    lines = answer_lines(path, 60)
+    assert "The GPU wins from batch 40 [40–40]; up to 3.79x faster" in " ".join(lines)
+    assert max(map(len, lines)) <= 60
+    assert lines[-1] == ""
+    for content in (affine_run({"cpu": (1, 1)}), "{"):
+        write(path, content)
+        assert answer_lines(path, 80) == []
 
 
 def test_numbers_are_aligned():

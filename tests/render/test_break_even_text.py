@@ -48,6 +48,35 @@ def test_open_interval(low, high, interval):
     assert track[0] + track[11] + track[len(track) // 2] + track[-12] + track[-1] == interval
 
 
+def test_open_interval_of_a_shorter_track():
+    """Its ends are those of the track, not those of the axis."""
+    wide = line({1: "-", 4096: "-"}, "never", workload="cnn")
+    found = chart_of(line({8: "-", 512: "+"}, "crosses", 64), wide)
+    (row,) = (text for text in drawn(found) if text.startswith("mlp"))
+    assert "  <──────────◆─────────>  " in row
+
+
+def test_the_same_alone():
+    found = chart_of(line({1: "=", 64: "="}))
+    assert drawn(found)[-1] == "· undecided or the same"
+
+
+def test_long_texts():
+    """A note is cut, the axes have all but the usual width of a track, and no names widen a line."""
+    made = line({1: "+", 16: "+"}, "always", holes=(64, 256, 1024), axes={"note": "x" * 30, "width": 1024})
+    words = [("candidate", 64, "skipped"), ("candidate", 256, "oom"), ("baseline", 256, "timeout")]
+    texts = drawn(chart_of(made, outcomes=[ended(made, *one) for one in words]))
+    assert texts[2].endswith("; CPU timed out and GPU out of memo")
+    assert len(texts[2]) == 100
+    assert "x" * 30 + " width=1024" in texts[1]
+    for length in range(1, 40):
+        machines = {"a": "a" * length, "b": "b" * length}
+        pair = line({1: "-", 8: "+"}, "crosses", 4, candidate_machine="a", baseline_machine="b")
+        first, *_, last = drawn(chart_of(pair, machines=machines))
+        assert max(map(len, (first, last))) <= 100
+        assert "fasterGPU" not in first.replace(" faster GPU", " fasterGPU")
+
+
 def test_short_stretch_is_visible():
     """A single timed batch size between others that were not."""
     found = chart_of(line({1: "+"}, "always", holes=(4096,)))
@@ -106,6 +135,8 @@ def test_ticks():
     assert ticks(found, lambda batch: 40 * on_axis(found, batch), len, 1) == [1, 24, 1024]
     assert ticks(found, lambda batch: 400 * on_axis(found, batch), len, 1) == [1, 16, 24, 1024]
     assert ticks(chart_of(line({64: "+"})), lambda _: 0, len, 1) == [64]
+    alone = chart_of(line({1: "+", 16: "+", 24: "+", 1024: "+"}))
+    assert ticks(alone, lambda batch: 40 * on_axis(alone, batch), len, 1) == [1, 16, 1024]
 
 
 def test_no_rows():

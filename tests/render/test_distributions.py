@@ -24,6 +24,11 @@ def test_five_numbers():
     assert re.findall(r">([^<]+)</text>", svg) == ["1.00 s", "16.0 s"]
 
 
+def test_quartiles_of_six_rounds():
+    """Each is a round, as far from its end as the other."""
+    assert path(strip([2.0 ** np.arange(6)])) == "M0 4H160M32 1H128v6H32zM64 1v6"
+
+
 def test_common_scale():
     svg = strip([np.array([1.0]), np.array([10.0, 10.0]), np.array([100.0])])
     assert path(svg) == (

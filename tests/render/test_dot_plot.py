@@ -110,6 +110,8 @@ def test_legend():
     """It has the marks that are drawn, unless all are those of a change."""
     assert plot_lines("Ratios", [dot(2.0)], {})[0] == "Ratios"
     assert plot_lines("Ratios", [dot(2.0, mark=UNDECIDED)], {})[0] == "Ratios (○ undecided)"
+    both = [dot(2.0), dot(2.0, mark=UNDECIDED)]
+    assert plot_lines("Ratios", both, {})[0] == "Ratios (● changed, ○ undecided)"
 
 
 @pytest.mark.parametrize("name", ["x" * 500, "a\nb\x1b[31m", "模型" * 40, "mlp"], ids=range(4))
@@ -133,6 +135,10 @@ def test_width(name):
             is_drawn = [CHANGED in line for line in lines[1:]]
             assert all(seen or not 1e-3 < value < 1e3 for seen, value in zip(is_drawn, values, strict=True))
             assert all(set("●◄►") & set(line) for line in lines[1:])
+
+
+def test_long_heading():
+    assert max(map(len, plot_lines("Ratios", [dot(2.0)], {0: "x" * 200}))) == 100
 
 
 def test_long_label():

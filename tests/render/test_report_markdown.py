@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from breakeven.render.markdown import MAX_LENGTH
+from breakeven.render.markdown import MAX_LENGTH, document
 from breakeven.render.report_markdown import to_markdown
 from breakeven.report.answer import Answer, Trust
 from support.charts import chart_of, line, sixty
@@ -79,3 +79,9 @@ def test_never_too_long(tmp_path):
     assert text.endswith("\n\n(1 part is left out; the JSON has everything)\n")
     assert "<summary>9 warnings</summary>" in text
     assert "<summary>What bounds each model</summary>" not in text
+
+
+def test_limit():
+    """What is exactly as long fits, and the blank lines between the parts count."""
+    assert document([["abc"]], 4) == "abc\n"
+    assert document([["x"] * 40], 80) == "x\n\n" * 10 + "(30 parts are left out; the JSON has everything)\n"

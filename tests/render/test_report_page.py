@@ -9,8 +9,9 @@ from html import unescape
 import numpy as np
 import pytest
 
+from breakeven.case import Model
 from breakeven.render import report_page
-from breakeven.render.case_table import COLUMNS
+from breakeven.render.case_table import COLUMNS, anchors
 from breakeven.render.figures import FIGURES, to_svg
 from breakeven.render.how_made import outcome_lines
 from breakeven.report.answer import Answer, Trust
@@ -267,14 +268,29 @@ def test_links_to_models(tmp_path):
         assert not re.search(f'id="{anchor}"', text)
 
 
+def test_anchor_of_a_long_name():
+    """It has at most 80 characters; one without any letter or digit is numbered."""
+    models = {Model("x"): "x" * 200, Model("?"): "?", Model("!"): "!", Model("mlp"): "mlp at width 8"}
+    assert [*anchors(models, ["answer"]).values()] == ["x" * 80, "model", "model-3", "mlp-width-8"]
+
+
 def test_order_of_cases(tmp_path):
     """Cases are listed by model, the headline phase first, then as they occur in a step."""
-    content = affine_run(GPU, batches=(64, 8), phases=("backward", "train", "novel", "transfer"))
+    devices = {device: GPU[device] for device in ("cuda", "cpu")}
+    content = affine_run(devices, batches=(64, 8), phases=("backward", "train", "novel", "transfer"))
     shown = rows_of(html(report(tmp_path, content)))[1:]
     assert [row[2] for row in shown[::4]] == ["train", "transfer", "backward", "novel"]
     assert [(row[1], row[3]) for row in shown[:4]] == [
         ("8", "cpu"), ("8", "cuda"), ("64", "cpu"), ("64", "cuda"),
     ]  # fmt: skip
+
+
+def test_rounds_and_rate(tmp_path):
+    """The rounds of several processes, and samples where neither FLOPs nor bytes are known."""
+    content = run([benchmark([1.0] * 12, processes=[6, 6]), benchmark([1.0] * 12, batch_size=8)])
+    one, two = rows_of(html(report(tmp_path, content)))[1:]
+    assert (one[5], two[5]) == ("12", "12 in 2")
+    assert (one[9], two[9]) == ("8.00 samples/s ±0%", "64.0 samples/s")
 
 
 def test_machine_column(tmp_path):

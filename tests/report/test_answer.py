@@ -13,6 +13,8 @@ from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.candidates import candidates
 from breakeven.report.launches import launch_texts
+from breakeven.report.notes import UNSTEADY
+from breakeven.report.startup_cost import Payback
 from breakeven.report.variants import Variant
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseFacts
@@ -89,7 +91,22 @@ ONE = "Only one process: another run may differ."
             "Whether the GPU wins is undecided at batch 64, the only one measured.",
         ),
         (
+            line("undecided", (None, 1.01, 1.015, 1.015), bracket=(None, 8)),
+            "The GPU is not shown to win by more than 2% (up to batch 512).",
+        ),
+        (
             replace(line("undecided"), batches=()),
+            "The GPU and the CPU have no usable timing in common.",
+        ),
+        (
+            replace(
+                line("undecided"),
+                batches=(),
+                rows=tuple(
+                    replace(row, readings=readings)
+                    for row, readings in zip(line("undecided").rows, ((1.1, 0.9), ()), strict=False)
+                ),
+            ),
             "The GPU and the CPU have no usable timing in common.",
         ),
     ],
@@ -118,6 +135,15 @@ def test_two_models():
         "width "
         "1024; up to 84.4x faster.",
         ONE,
+    )
+
+
+def test_two_models_one_with_a_single_batch_size():
+    """Its clause has the speedup already."""
+    alone = line("always", (3.2,), batches=(64,), workload="cnn")
+    assert shown(line("crosses"), alone).answer.lines == (
+        "The GPU wins from batch 64 [48–80] for mlp; up to 84.4x faster. It is 3.20x faster for cnn at batch "
+        "64, the only one measured.",
     )
 
 
@@ -185,6 +211,15 @@ def test_many_models():
         ),
         (
             [
+                line("crosses", at=4.0, between=(3.0, 5.0)),
+                line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8), workload="lstm"),
+                line("crosses", at=32.0, between=(30.0, 34.0), workload="cnn"),
+            ],
+            "The GPU wins for all 3 models, the median model from batch 8 at the latest; up to 84.4x faster "
+            "(mlp, batch 512). Last is cnn, from batch 32 [30–34].",
+        ),
+        (
+            [
                 *models(5, status="never"),
                 line("always", workload="cnn"),
                 line("crosses", workload="lstm"),
@@ -222,6 +257,10 @@ def test_two_accelerators():
         "cuda wins from batch 64 [48–80]; up to 84.4x faster (batch 512). cuda:1 never wins (up to batch "
         "512)."
     )
+    assert report.answer.notes[:2] == (
+        "cuda wins from batch 64 [48–80]; up to 84.4x faster (batch 512).",
+        "cuda:1 never wins (up to batch 512).",
+    )
 
 
 BOXES = tuple(Machine(f"machine-{i}", f"id-{i}", {}) for i in range(6))
@@ -252,6 +291,14 @@ def test_two_machines_with_many_models():
     )
 
 
+def test_three_machines_with_many_models():
+    """What they are compared with is named rather than by how much they win."""
+    lines = [row for box in BOXES[:3] for row in models(16, machine=box.class_id)]
+    assert shown(*lines, machines=BOXES[:3]).verdict == " ".join(
+        f"The GPU of machine-{i} beats its CPU for all 16 models." for i in range(3)
+    )
+
+
 def test_more_candidates_than_fit():
     """The others are counted, and the notes have each of them."""
     lines = [line("crosses", machine=box.class_id) for box in BOXES]
@@ -265,6 +312,8 @@ def test_more_candidates_than_fit():
         f"The GPU of {box.label} beats its CPU from batch 64 [48–80]; up to 84.4x faster (batch 512)."
         for box in BOXES
     )
+    fewer = shown(*lines[:4], machines=BOXES[:4], processes=1).answer.lines[0]
+    assert fewer.endswith("The GPU of machine-2 wins from batch 64 [48–80]. And 1 more.")
 
 
 def test_hardware_comparison():
@@ -286,6 +335,8 @@ def test_accelerator_without_a_shared_cell():
         "The GPU shares no timed cell with a CPU. All threads beat one thread from batch 64 [48–80]; up to "
         "84.4x faster (batch 512)."
     )
+    other_threads = shown(line("never"), timed=[("cpu@4", "id-box")])
+    assert other_threads.verdict == "The GPU never wins (up to batch 512)."
 
 
 @pytest.mark.parametrize(
@@ -325,6 +376,7 @@ def test_some_disturbed_cells():
     answer = shown(*few, *[replace(one, rows=one.rows) for one in many]).answer
     assert answer.lines[1] == "Disturbances may have changed 8 of 20 speedups."
     assert answer.trust == Trust.LIMITED
+    assert shown(line(), *models(2, phase="forward", flags=("contended",))).answer.trust == Trust.FIT
 
 
 def test_forced():
@@ -365,8 +417,16 @@ def test_refused():
     ],
 )
 def test_nothing_compared(timed, outcomes, text):
-    answer = shown(timed=[(device, "id-box") for device in timed], outcomes=outcomes).answer
+    answer = shown(timed=[(device, "id-box") for device in timed], outcomes=outcomes, processes=1).answer
     assert (answer.text, answer.trust) == (text, Trust.LIMITED)
+
+
+def test_each_machine_with_another_device():
+    """Devices are compared on one machine."""
+    timed = [("cpu", "id-0"), ("cpu", "id-1"), ("cuda", "id-1")]
+    assert shown(machines=BOXES[:2], timed=timed).verdict.startswith("No case was timed on two devices that")
+    timed = [("cpu", "id-0"), ("cuda", "id-1")]
+    assert shown(machines=BOXES[:2], timed=timed).verdict.startswith("Only cpu, cuda was timed")
 
 
 BUSY = Look(Load(2, 0.9, 0.0, 0.9), 2, 1e-4, 2e-4, spins=True)
@@ -426,6 +486,11 @@ def looked(look):
             f"the same work took 2 times as long at its end as at its start. Close other programs, {END}",
         ),
         (
+            ran(state=canary("cuda", 5e9)),
+            "the same work took 1,000,000,000 times as long at its end as at its start. Close other "
+            f"programs, {END}",
+        ),
+        (
             ran(processes=({}, canary("cuda", 3.0))),
             f"the same work took 3 times as long at its end as at its start. Close other programs, {END}",
         ),
@@ -455,6 +520,14 @@ def test_fit(run):
     assert shown(line(), runs=[run]).answer.trust == Trust.FIT
 
 
+def test_unsteady_machine():
+    """A canary that moved by half is noted, where there are numbers to treat with care."""
+    end = {name: 1.5 * value for name, value in CANARY.items()}
+    unsteady = [ran(state={"canary": {"cpu": {"start": CANARY, "end": end}}})]
+    assert shown(line(), runs=unsteady).answer.notes[-1] == UNSTEADY
+    assert UNSTEADY not in shown(runs=unsteady, timed=[("cpu", "id-box")]).answer.notes
+
+
 def test_flags_of_the_headline():
     """Only its cells count; they do as well where nothing was compared."""
     flagged = ran(flags=("contended",))
@@ -468,6 +541,9 @@ def test_flags_of_the_headline():
 def test_evidence():
     notes = shown(line(), runs=[ran(flags=("contended", "clock"), share=0.7)]).answer.notes
     assert notes == ("run.json: 7 of 10 cells were disturbed, mostly contended.",)
+    flagged = ran(flags=("clock",))
+    notes = shown(line(), runs=[replace(flagged, cases=dict([*flagged.cases.items()][:1]))]).answer.notes
+    assert notes == ("run.json: 1 of 1 cell was disturbed, mostly clock.",)
 
 
 def test_one_unfit_run_of_several():
@@ -562,6 +638,14 @@ def test_launches_of_others():
     assert report.answer.lines[1] == "Kernel launches limit the GPU: CUDA graphs or torch.compile may help."
 
 
+def test_launches_of_two_accelerators():
+    """One sentence is enough."""
+    first = bound(*LAUNCHES)
+    second = replace(first, line=replace(first.line, device="cuda:1"))
+    report = shown(line("never"), line("never", device="cuda:1"), bottlenecks=(first, second))
+    assert report.answer.lines[1] == "Kernel launches limit cuda: CUDA graphs or torch.compile may help."
+
+
 def test_too_long():
     """The shortest form is cut rather than a caveat left out."""
     lines = compose([Choice(0, ("a" * 300,)), Choice(1, ("Beware.",))])
@@ -600,6 +684,51 @@ def test_notes():
         "The GPU is faster in 2 of 12 cells, slower in 7; 3 are undecided.",
         "Times are of the whole training step, transfer to the device included.",
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "note"),
+    [
+        ([line(), line("never", workload="cnn")], "In 1 model the GPU is slower at the largest batch size."),
+        (
+            [line("beyond_range"), line("beyond_range", workload="cnn")],
+            "In 2 models the GPU is slower at the measured batch sizes; the trend points to a break-even "
+            "above them.",
+        ),
+        (
+            [line("beyond_range"), line("beyond_range", (0.1, None, 0.3, 0.5), workload="cnn")],
+            "In 2 models the GPU never wins at the measured batch sizes; the trend points to a break-even "
+            "above them.",
+        ),
+        (
+            [line(), line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8), workload="cnn")],
+            "The GPU is faster in 5 of 8 cells, slower in 2; 1 is undecided.",
+        ),
+    ],
+)
+def test_where_it_does_not_win(lines, note):
+    """A break-even that is known at the latest is not undecided."""
+    assert shown(*lines).answer.notes[0] == note
+
+
+@pytest.mark.parametrize(
+    ("start_s", "steps", "text"),
+    [
+        (0.0, 0.0, "The GPU adds no start-up time."),
+        (10.0, 0.9, "The start-up time of the GPU, 10.0 s, is paid back in the first training step."),
+        (
+            10.0,
+            1.0,
+            "The start-up time of the GPU, 10.0 s, is paid back after 1 [1–3] training steps at batch "
+            "512, mlp.",
+        ),
+    ],
+)
+def test_start_up_time(start_s, steps, text):
+    """Only that of the cell with the best speedup."""
+    found = line()
+    paybacks = tuple(Payback(row, start_s, steps, 0.8, 3.0) for row in found.rows)
+    assert [note for note in shown(found, paybacks=paybacks).answer.notes if "start-up" in note] == [text]
 
 
 NAMES = st.one_of(st.sampled_from(["mlp", "cnn"]), st.text(min_size=1, max_size=300).filter(str.strip))

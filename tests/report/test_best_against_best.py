@@ -58,6 +58,17 @@ def test_tf32_is_another_precision(tmp_path):
     assert best(report(tmp_path, content)).note == "cpu, cuda with tf32; their numerics differ"
 
 
+def test_other_precision_at_some_batch_sizes(tmp_path):
+    devices = {
+        "cpu": {"float32": (1, 1), "bfloat16": (9, 0.5)},
+        "cuda": {"float32": (33, 0.2), "bfloat16": (9, 0.2)},
+    }
+    assert best(report(tmp_path, variants(devices))).note == (
+        "cpu in float32 (batch 1 to 8), cpu in bfloat16 (batch 64 to 512), cuda in bfloat16; their numerics "
+        "differ"
+    )
+
+
 def test_numbers_of_threads(tmp_path):
     content = affine_run({"cpu": (1, 1), "cpu@1": (0.5, 4), "cpu@8": (2, 0.5), "cuda": (33, 0.2)}, **QUIET)
     row = best(report(tmp_path, content))
@@ -130,6 +141,22 @@ def test_chosen_in_one_half_and_read_in_the_other(tmp_path):
     assert row.note == "cpu, cuda with fused"
     assert only(row.other.rows).speedup == pytest.approx(1 / 0.8)
     assert only(row.other.rows).processes == 3
+
+
+def test_process_without_a_round(tmp_path):
+    """It is in neither half."""
+    rows = [
+        benchmark(np.repeat(levels, 6).tolist(), axes={"fused": fused}, device=device, steps=10,
+                  processes=[6, 0, 6, 6, 6, 6])
+        for device, fused, levels in (
+            ("cpu", False, [1.0] * 5),
+            ("cuda", False, [0.1, 0.5, 0.1, 0.5, 0.1]),
+            ("cuda", True, [0.8, 0.4, 0.8, 0.4, 0.8]),
+        )
+    ]  # fmt: skip
+    row = best(report(tmp_path, run(rows)))
+    assert row.note == "cpu, cuda with fused"
+    assert only(row.other.rows).speedup == pytest.approx(1 / 0.8)
 
 
 def test_all_is_read_where_both_halves_agree(tmp_path):
@@ -231,6 +258,13 @@ def test_faster_at_some_batch_sizes(tmp_path):
     devices = {**SLOW_IN_BFLOAT16, "cpu": {"float32": (1, 1), "bfloat16": (9, 0.5)}}
     one = only(report(tmp_path, variants(devices)).better_baselines.values())
     assert one.text == "cpu in bfloat16; faster in float32 at batch 1 to 8"
+
+
+def test_plain_form_is_faster(tmp_path):
+    devices = {"cpu": {False: (1, 1), True: (2, 2)}, "cuda": {False: (33, 0.2), True: (33, 0.2)}}
+    one = only(report(tmp_path, variants(devices, axis="compile")).better_baselines.values())
+    assert one.text == "cpu with compile; faster plain"
+    assert one.brief == "the CPU is faster plain than with compile"
 
 
 def test_less_precise_is_not_better(tmp_path):

@@ -76,6 +76,16 @@ def test_loop(tmp_path, queued, kind, share):
     assert cell.high <= 1
 
 
+def test_queueing_below_the_copy(tmp_path):
+    """The two are timed in different rounds."""
+    cell = only(only(line_of(tmp_path, {1: (10.0, 1.0, 1.5)}).bottlenecks).cells)
+    assert (cell.kind, cell.share) == (Bound.COMPUTE, 0.0)
+
+
+def test_step_without_time(tmp_path):
+    assert line_of(tmp_path, {1: (0.0, 0.9), 64: (0.0, 0.9)}).bottlenecks == ()
+
+
 def test_no_accelerator(tmp_path):
     found = line_of(tmp_path, {1: (1.0, 0.9), 64: (1.0, 0.9)}, device="cpu@1")
     assert found.bottlenecks == ()

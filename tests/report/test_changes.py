@@ -3,6 +3,10 @@
 import pytest
 
 from breakeven.render.what_if_table import change_tables, model_change_tables
+from breakeven.report.changes import changes
+from breakeven.report.text import model_names
+from breakeven.report.what_if import WhatIf
+from support import answers
 from support.reports import box, only, report
 from support.run_files import affine_run, run
 
@@ -79,6 +83,28 @@ def test_one_of_several_models(tmp_path):
     assert row.moves == "yes"
 
 
+def test_scenario_of_one_model_beside_others(tmp_path):
+    """The tables are those of several models, and a note of some of them is a column."""
+    content = models(((33, 0.2), (9, 0.2)), ((33, 0.2), (9, 0.2)), ((33, 0.2),))
+    devices, axes = {"cpu": (1, 1), "cuda": (9, 0.2)}, {"dtype": "float32", "width": 3}
+    content["benchmarks"] += affine_run(devices, phases=("train_sync",), axes=axes, **QUIET)["benchmarks"]
+    found = report(tmp_path, content)
+    assert {len(row.models) for row in found.changes} == {1, 2}
+    assert only(change_tables(found)).columns[1] == "as measured"
+    table = only(model_change_tables(found))
+    assert (table.columns[-1], len(table.rows)) == ("note", 3)
+
+
+def test_better_baseline_of_a_model(tmp_path):
+    """It is named beside the model."""
+    content = run()
+    for width in (1, 2):
+        devices = {"cpu": (1, 1), "cpu@8": (2, 0.5), "cuda": (33, 0.2)}
+        content["benchmarks"] += affine_run(devices, axes={"width": width}, **QUIET)["benchmarks"]
+    names = [cells[0] for cells in only(model_change_tables(report(tmp_path, content))).rows]
+    assert names == [f"mlp, width {width} (cpu; faster as cpu@8 at batch 8 to 512)" for width in (1, 2)]
+
+
 def test_what_several_models_share(tmp_path):
     """How many of them have a faster CPU in float32, and compute in different precisions."""
     content = run()
@@ -95,6 +121,7 @@ def test_what_several_models_share(tmp_path):
     fastest = row_of(found, "each device at its fastest variant")
     assert fastest.what == "each device at its fastest variant (their numerics differ in 2 of 2)"
     notes = {cells[0]: cells[-1] for cells in only(model_change_tables(found)).rows}
+    assert "in bfloat16: " not in notes["mlp, dtype float32, width 2"]
     assert notes["mlp, dtype float32, width 1"] == (
         "each device at its fastest variant: cpu in float32, cuda in bfloat16; their numerics differ. "
         "in bfloat16: cpu in bfloat16; faster in float32"
@@ -116,6 +143,38 @@ def test_farthest(tmp_path):
     """From 40 to 10 is farther than from 200 to 100: batch sizes are compared by their ratio."""
     found = report(tmp_path, models(((33, 0.2), (9, 0.2)), ((161, 0.2), (81, 0.2))))
     assert row_of(found, "in bfloat16").moves == "2 of 2: mlp, dtype float32, width 1 farthest"
+
+
+def test_only_one_moves(tmp_path):
+    found = report(tmp_path, models(((33, 0.2), (9, 0.2)), ((33, 0.2), (33, 0.2))))
+    assert row_of(found, "in bfloat16").moves == "1 of 2: mlp, dtype float32, width 1"
+
+
+def chosen(*pairs):
+    """The row of two models with these break-evens, as measured and in the scenario."""
+    rows = [WhatIf("then", one, other) for one, other in pairs]
+    names = model_names(row.line.model for row in rows)
+    return only(changes(rows, [row.line for row in rows], names))
+
+
+def test_from_every_batch_size_is_farthest():
+    """It is farther from any other than two measured break-evens can be."""
+    always = (answers.line("always", workload="cnn"), answers.line("crosses", workload="cnn"))
+    far = (
+        answers.line("crosses", at=2.0, between=(1.9, 2.1), workload="mlp"),
+        answers.line("crosses", at=500.0, between=(490.0, 510.0), workload="mlp"),
+    )
+    assert chosen(always, far).moves == "2 of 2: cnn farthest"
+
+
+def test_known_at_the_latest():
+    """It is not counted as undecided."""
+    latest = {"speedups": (None, 2.0, 3.0, 4.0), "bracket": (None, 8)}
+    pairs = [
+        (answers.line(workload=name), answers.line("undecided", workload=name, **latest))
+        for name in ("cnn", "mlp")
+    ]
+    assert chosen(*pairs).changed == "2 of 2 win, median 8 at the latest"
 
 
 def test_median_of_two(tmp_path):

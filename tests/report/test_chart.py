@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from breakeven.case import Axes, Model
+from breakeven.report.chart import chart
 from breakeven.report.sides import Side
 from breakeven.stats.crossing import CrossingWarning
 from support.charts import chart_of, ended, line, tracks
@@ -101,6 +103,7 @@ def test_untimed():
 def test_untimed_below():
     made = line({64: "+"}, holes=(1, 2, 4))
     assert only(tracks(made)).notes == ("no usable timing at 1, 2 and 1 more",)
+    assert (chart_of(made).smallest, chart_of(made).largest) == (1, 64)
 
 
 def test_order():
@@ -169,6 +172,13 @@ def test_axes():
     ]  # fmt: skip
     alike = chart_of(*(line({1: "+"}, axes={name: "relu"}) for name in ("first", "last")))
     assert [row.axes for row in alike.rows] == ["first=relu", "last=relu"]
+
+
+def test_axes_of_the_whole_report():
+    """A model is distinguished from those without a break-even, too."""
+    made = line({1: "+"}, axes={"width": 8, "depth": 2})
+    other = Model("mlp", Axes({"width": 64, "depth": 2}))
+    assert only(chart([made], [], {"box": "box"}, [other]).rows).axes == "width=8"
 
 
 def test_nothing_compared(tmp_path):

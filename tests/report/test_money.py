@@ -9,6 +9,7 @@ from breakeven.cli import main
 from breakeven.errors import UsageError
 from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
+from breakeven.render.table import MAX_ROWS
 from breakeven.render.what_if_table import cost_table
 from breakeven.report.money import Money, Price
 from breakeven.report.report import analyze
@@ -41,6 +42,32 @@ def test_break_even_in_dollars(tmp_path):
     assert cost.low < 65 / 0.8 < cost.high
     row = scenario(found, "in dollars at cpu $0.20/h, cuda $0.40/h")
     assert (row.line, row.other) == (only(found.break_evens), only(found.in_dollars.break_evens))
+
+
+def test_interval_of_a_cost(tmp_path):
+    found = priced(tmp_path, GPU, cuda=7200.0)
+    cost = found.in_dollars.costs[0]
+    assert (cost.low_usd, cost.step_usd, cost.high_usd) == (
+        2 * cost.case.low_s,
+        2 * cost.case.median_s,
+        2 * cost.case.high_s,
+    )
+    assert cost.low_usd < cost.step_usd < cost.high_usd
+
+
+def test_price_of_any_number_of_threads(tmp_path):
+    """The price of the CPU is known where only some of its threads were timed."""
+    content = affine_run({"cpu@1": (1, 1), "cuda": (33, 0.1)}, **QUIET)
+    found = priced(tmp_path, content, cpu=0.2)
+    assert {cost.key.device: cost.usd_per_hour for cost in found.in_dollars.costs} == {"cpu@1": 0.2}
+
+
+def test_cost_table_of_many_cases(tmp_path):
+    """It has the headline phase, and counts what it leaves out."""
+    batches = range(1, MAX_ROWS)
+    content = affine_run({"cpu": (1, 1), "cuda": (33, 0.1)}, batches, phases=("train", "train_sync"), n=6)
+    table = cost_table(priced(tmp_path, content, cpu=0.2, cuda=0.4))
+    assert (len(table.rows), table.cut) == (MAX_ROWS, 2 * len(batches) - MAX_ROWS)
 
 
 def test_worth(tmp_path):

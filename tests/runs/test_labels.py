@@ -75,6 +75,11 @@ def test_in_the_folder_of_the_run(tmp_path, monkeypatch):
     assert names_of({"a": ["run.json"], "b": ["../run.json"]})[0] == {"a": "here", "b": tmp_path.name}
 
 
+def test_in_the_root_folder():
+    """It has no name, so the file's remains."""
+    assert names_of({"a": ["/run.json"], "b": ["work/run.json"]})[0] == {"a": "run", "b": "work"}
+
+
 def machines(tmp_path, labels=(), **classes):
     """The (label, hardware) of the machines that measured `NAME/run.json`."""
     paths = [

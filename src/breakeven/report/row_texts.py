@@ -26,10 +26,9 @@ def best(line: BreakEven) -> str:
     """Return the largest speedup that is shown, or the smallest loss where all are; empty otherwise."""
     faster = [row for row in line.rows if row.verdict is DeviceVerdict.FASTER]
     shown = faster or (line.rows if all(row.verdict is DeviceVerdict.SLOWER for row in line.rows) else ())
-    known = [row for row in shown if row.speedup is not None]
-    if not known:
+    if not shown:
         return ""
-    row = max(known, key=lambda one: one.speedup or 0)
+    row = max(shown, key=lambda one: one.speedup or 0)
     ratio = fmt.ratio(row.speedup) if faster else f"{fmt.ratio(1 / (row.speedup or 1))} slower"
     return f"{ratio} at {fmt.batch_size(row.batch_size)}"
 
