@@ -289,12 +289,27 @@ def scaled(value: float, unit: str) -> str:
 
 
 def dollars(value: float) -> str:
-    """Return an amount of money: whole cents, or three significant digits.
+    """Return an amount of money: three significant digits, or cents from $1 to $999 and where they are exact.
 
-    >>> dollars(0.2), dollars(12.0), dollars(0.125), dollars(5.5512e-7)
-    ('$0.20', '$12.00', '$0.125', '$0.000000555')
+    >>> dollars(0.1 + 0.2), dollars(12.0), dollars(345.678), dollars(999.6), dollars(12345.67)
+    ('$0.30', '$12.00', '$345.68', '$1,000', '$12,300')
+    >>> dollars(0.125), dollars(0.996), dollars(0.9996), dollars(5.5512e-7)
+    ('$0.125', '$0.996', '$1.00', '$0.000000555')
     """
-    return f"${value:.2f}" if round(value, 2) == value else f"${digits(value)}"
+    rounded = float(f"{value:.3g}")
+    is_in_cents = rounded < 1000 and (rounded >= 1 or rounded == round(rounded, 2))
+    return f"${value:.2f}" if is_in_cents else f"${digits(value)}"
+
+
+def dollars_with_interval(value: float, low: float | None, high: float | None) -> str:
+    """Return an amount of money and its interval, if it has one.
+
+    >>> dollars_with_interval(0.125, 0.12, 0.131), dollars_with_interval(2.0, None, None)
+    ('$0.125 [0.12–0.131]', '$2.00')
+    """
+    if low is None or high is None:
+        return dollars(value)
+    return f"{dollars(value)} [{dollars(low)[1:]}–{dollars(high)[1:]}]"
 
 
 def percent(part: float) -> str:
