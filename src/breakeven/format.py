@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from breakeven.errors import UsageError
 
+MAX_CHARACTERS = 220
+"""Of an answer or a verdict, which has at most two lines, with the line break."""
+
 _MAX_LISTED = 3
 _NARROW, _EXACT = 0.02, 0.001  # widths that whole percentages, or tenths of them, cannot show
 _WIDEST = 1000  # from here on the ends of an interval say nothing
@@ -425,7 +428,7 @@ def shortened(name: str, limit: int) -> str:
     return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
 
 
-def two_lines(first: str, others: Iterable[str], limit: int = 220) -> tuple[str, ...]:
+def two_lines(first: str, others: Iterable[str], limit: int = MAX_CHARACTERS) -> tuple[str, ...]:
     """Return a sentence and, on a second line, those of the others that fit, together at most `limit` long.
 
     >>> two_lines("One.", ["Two.", "Much too long.", "Three."], 16)

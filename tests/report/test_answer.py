@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from breakeven.case import CaseKey, Line, Model
 from breakeven.fitness import Load, Look
-from breakeven.report.answer import MAX_CHARACTERS, MAX_LINES, Choice, Trust, compose
+from breakeven.format import MAX_CHARACTERS
+from breakeven.report.answer import MAX_LINES, Choice, Trust, compose
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.variants import Variant
