@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from breakeven.errors import UsageError
 
+MAX_CHARACTERS = 220
+"""Of an answer or a verdict, which has at most two lines, with the line break."""
+
 _MAX_LISTED = 3
 _NARROW, _EXACT = 0.02, 0.001  # widths that whole percentages, or tenths of them, cannot show
 _WIDEST = 1000  # from here on the ends of an interval say nothing
@@ -289,12 +292,27 @@ def scaled(value: float, unit: str) -> str:
 
 
 def dollars(value: float) -> str:
-    """Return an amount of money: whole cents, or three significant digits.
+    """Return an amount of money: three significant digits, or cents from $1 to $999 and where they are exact.
 
-    >>> dollars(0.2), dollars(12.0), dollars(0.125), dollars(5.5512e-7)
-    ('$0.20', '$12.00', '$0.125', '$0.000000555')
+    >>> dollars(0.1 + 0.2), dollars(12.0), dollars(345.678), dollars(999.6), dollars(12345.67)
+    ('$0.30', '$12.00', '$345.68', '$1,000', '$12,300')
+    >>> dollars(0.125), dollars(0.996), dollars(0.9996), dollars(5.5512e-7)
+    ('$0.125', '$0.996', '$1.00', '$0.000000555')
     """
-    return f"${value:.2f}" if round(value, 2) == value else f"${digits(value)}"
+    rounded = float(f"{value:.3g}")
+    is_in_cents = rounded < 1000 and (rounded >= 1 or rounded == round(rounded, 2))
+    return f"${value:.2f}" if is_in_cents else f"${digits(value)}"
+
+
+def dollars_with_interval(value: float, low: float | None, high: float | None) -> str:
+    """Return an amount of money and its interval, if it has one.
+
+    >>> dollars_with_interval(0.125, 0.12, 0.131), dollars_with_interval(2.0, None, None)
+    ('$0.125 [0.12–0.131]', '$2.00')
+    """
+    if low is None or high is None:
+        return dollars(value)
+    return f"{dollars(value)} [{dollars(low)[1:]}–{dollars(high)[1:]}]"
 
 
 def percent(part: float) -> str:
@@ -410,7 +428,7 @@ def shortened(name: str, limit: int) -> str:
     return f"{text[: limit - 3 - tail].rstrip()}...{text[-tail:].lstrip()}"
 
 
-def two_lines(first: str, others: Iterable[str], limit: int = 220) -> tuple[str, ...]:
+def two_lines(first: str, others: Iterable[str], limit: int = MAX_CHARACTERS) -> tuple[str, ...]:
     """Return a sentence and, on a second line, those of the others that fit, together at most `limit` long.
 
     >>> two_lines("One.", ["Two.", "Much too long.", "Three."], 16)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from breakeven.case import CaseKey, Line, Model
 from breakeven.fitness import Load, Look
-from breakeven.report.answer import MAX_CHARACTERS, MAX_LINES, Choice, Trust, compose
+from breakeven.format import MAX_CHARACTERS
+from breakeven.report.answer import MAX_LINES, Choice, Trust, compose
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.candidates import candidates
@@ -174,7 +175,7 @@ def test_many_models():
         ),
         (
             [*models(3, status="always"), line("always", batches=(4, 16), workload="cnn")],
-            "The GPU wins for all 4 models, at every measured batch size (1–16 or more); up to 5.00x "
+            "The GPU wins for all 4 models, at every measured batch size (4–16 or more); up to 5.00x "
             "faster (mlp, width 1, batch 512).",
         ),
         (
@@ -205,9 +206,8 @@ def test_many_models():
                 line("undecided", (None, 2.0, 3.0, 4.0), bracket=(None, 8), workload="lstm"),
                 line("always", workload="seed_net"),
             ],
-            "The GPU wins for 3 of 5 models, the median model from batch 32 [30–34]; up to 84.4x "
-            "faster "
-            "(cnn, batch 512). Last is cnn, from batch 32 [30–34].",
+            "The GPU wins for 3 of 5 models, the median model from batch 32 [30–34]; up to 84.4x faster "
+            "(cnn, batch 512).",
         ),
         (
             [
@@ -226,6 +226,40 @@ def test_many_models():
             ],
             "The GPU wins for 2 of 7 models, the first one at every measured batch size "
             "(1–512); up to 84.4x faster (lstm, batch 512). Last is lstm, from batch 64 [48–80].",
+        ),
+        (
+            models(3, status="never", speedups=(0.5, 5.0, 5.0, 0.5)),
+            "The GPU wins only below the largest batch size for 3 of 3 models.",
+        ),
+        (
+            [*models(2, status="never"), line("never", (0.5, 5.0, 5.0, 0.5), workload="cnn")],
+            "The GPU wins only below the largest batch size for 1 of 3 models.",
+        ),
+        (
+            [*models(3, status="always", batches=(8,)), line("always", workload="cnn")],
+            "The GPU wins for all 4 models; up to 5.00x faster (cnn, batch 512).",
+        ),
+        (
+            [*models(2, status="always"), line("always", batches=(8,), workload="cnn")],
+            "The GPU wins for all 3 models, 2 of them at every measured batch size (1–512); up to 5.00x "
+            "faster (mlp, width 1, batch 512).",
+        ),
+        (
+            [*models(2, status="never"), line("never", batches=(4, 16), workload="cnn")],
+            "The GPU is slower for all 3 models (batch 4–16 or more).",
+        ),
+        (
+            [*models(2, status="never", batches=(1, 8)), line("never", batches=(16, 64), workload="cnn")],
+            "The GPU is slower for all 3 models (the measured batch sizes differ).",
+        ),
+        (
+            [
+                line("always", batches=(8,), workload="a"),
+                *models(3, status="never"),
+                line("crosses", workload="cnn"),
+            ],
+            "The GPU wins for 2 of 5 models; up to 84.4x faster (cnn, batch 512). Last is cnn, from batch 64 "
+            "[48–80].",
         ),
     ],
 )
@@ -285,9 +319,8 @@ def test_two_machines_with_many_models():
     )
     lines = [row for box in BOXES[:2] for row in models(2, machine=box.class_id)]
     assert shown(*lines, machines=BOXES[:2]).verdict == (
-        "The GPU of machine-0 beats its CPU for both models, the median from batch 64 [48–80]; up to 84.4x "
-        "faster. The GPU of machine-1 beats its CPU for both models, the median from batch 64 [48–80]; up to "
-        "84.4x faster."
+        "The GPU of machine-0 beats its CPU for both models, from batch 64 [48–80]; up to 84.4x faster. "
+        "The GPU of machine-1 beats its CPU for both models, from batch 64 [48–80]; up to 84.4x faster."
     )
 
 
@@ -299,13 +332,46 @@ def test_three_machines_with_many_models():
     )
 
 
+@pytest.mark.parametrize(
+    ("two", "text"),
+    [
+        (
+            ("crosses", "crosses"),
+            "beats its CPU for both models, from batch 16 [15–17] and 400 [390–410]; up",
+        ),
+        (
+            ("always", "crosses"),
+            "beats its CPU for both models, at every measured batch size (1–512) and from batch 400",
+        ),
+        (("always", "always"), "beats its CPU for both models, at every measured batch size (1–512); up"),
+        (("crosses", "never"), "beats its CPU for 1 of 2 models, from batch 16 [15–17]; up"),
+        (("never", "undecided"), "is not shown to beat its CPU for either model (batch 1–512)."),
+        (("never", "never"), "is slower than its CPU for both models (batch 1–512)."),
+    ],
+)
+def test_two_models_of_one_of_two_machines(two, text):
+    """Neither of two is the median."""
+    places = ((16, (15, 17)), (400, (390, 410)))
+    lines = [
+        line(status, at=at, between=between, axes={"width": at}, machine="id-0")
+        for status, (at, between) in zip(two, places, strict=True)
+    ]
+    other = line("never", axes={"width": 16}, machine="id-1")
+    assert f"The GPU of machine-0 {text}" in shown(*lines, other, machines=BOXES[:2]).verdict
+
+
+def test_one_more_candidate_than_fits():
+    lines = [line("crosses", machine=box.class_id) for box in BOXES[:4]]
+    assert shown(*lines, machines=BOXES[:4], processes=1).answer.lines[0].endswith(" And 1 more device.")
+
+
 def test_more_candidates_than_fit():
     """The others are counted, and the notes have each of them."""
     lines = [line("crosses", machine=box.class_id) for box in BOXES]
     answer = shown(*lines, machines=BOXES, processes=1).answer
     assert answer.lines == (
         "The GPU of machine-0 wins from batch 64 [48–80]. The GPU of machine-1 wins from batch 64 [48–80]. "
-        "The GPU of machine-2 wins from batch 64 [48–80]. And 3 more.",
+        "The GPU of machine-2 wins from batch 64 [48–80]. And 3 more devices.",
         ONE,
     )
     assert answer.notes[:6] == tuple(
@@ -313,7 +379,7 @@ def test_more_candidates_than_fit():
         for box in BOXES
     )
     fewer = shown(*lines[:4], machines=BOXES[:4], processes=1).answer.lines[0]
-    assert fewer.endswith("The GPU of machine-2 wins from batch 64 [48–80]. And 1 more.")
+    assert fewer.endswith("The GPU of machine-2 wins from batch 64 [48–80]. And 1 more device.")
 
 
 def test_hardware_comparison():
@@ -351,7 +417,7 @@ def test_one_process():
     answer = shown(line(), processes=1).answer
     assert answer.lines == ("The GPU wins from batch 64 [48–80]; up to 84.4x faster (batch 512).", ONE)
     assert answer.trust == Trust.LIMITED
-    assert "One process: --breakeven-processes=5 shows by how much." in answer.notes
+    assert "One process: --breakeven-processes=5 shows by how much another run differs." in answer.notes
 
 
 def test_noise_floor():
@@ -680,7 +746,7 @@ def test_notes():
     report = shown(line(), line("never", axes={"width": 2}), line("undecided", workload="cnn"))
     assert report.answer.notes == (
         "In 1 model the GPU is slower at the largest batch size.",
-        "In 1 model the break-even is undecided.",
+        "In 1 model the break-even of the GPU is undecided.",
         "The GPU is faster in 2 of 12 cells, slower in 7; 3 are undecided.",
         "Times are of the whole training step, transfer to the device included.",
     )
@@ -729,6 +795,15 @@ def test_start_up_time(start_s, steps, text):
     found = line()
     paybacks = tuple(Payback(row, start_s, steps, 0.8, 3.0) for row in found.rows)
     assert [note for note in shown(found, paybacks=paybacks).answer.notes if "start-up" in note] == [text]
+
+
+def test_notes_of_several_candidates():
+    """Each names its own, so that none is said twice."""
+    kinds = ("undecided", "never", "beyond_range")
+    lines = [line(kind, workload=kind, machine=box.class_id) for box in BOXES[:2] for kind in kinds]
+    notes = shown(*lines, machines=BOXES[:2]).answer.notes
+    assert len(set(notes)) == len(notes)
+    assert "In 1 model the break-even of the GPU of machine-1 is undecided." in notes
 
 
 NAMES = st.one_of(st.sampled_from(["mlp", "cnn"]), st.text(min_size=1, max_size=300).filter(str.strip))

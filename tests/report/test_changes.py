@@ -7,6 +7,7 @@ from breakeven.report.changes import changes
 from breakeven.report.text import model_names
 from breakeven.report.what_if import WhatIf
 from support import answers
+from support.answers import line
 from support.reports import box, only, report
 from support.run_files import affine_run, run
 
@@ -41,7 +42,7 @@ def test_one_model(tmp_path):
     assert row.changed == other.crossing.describe_briefly(other.batches)
     assert row.headline != row.changed
     table = only(change_tables(found))
-    assert table.columns == ("change", "faster from batch", "then", "moves")
+    assert table.columns == ("change", "faster from batch", "then", "shown to move")
     assert table.rows == (("loss.item() in every step", row.headline, row.changed, "yes"),)
     assert model_change_tables(found) == []
 
@@ -61,13 +62,13 @@ def test_several_models(tmp_path):
 
 
 def test_undecided_models(tmp_path):
-    """They are counted, and the median is that of the others."""
+    """Of two models they are named in their place."""
     content = models(((33, 0.2), (33, 0.2)), ((33, 0.2), (33, 0.2)))
     for item in content["benchmarks"]:
         if item["extra_info"]["axes"] == {"dtype": "bfloat16", "width": 2}:
             item["stats"]["data"] = item["stats"]["data"][:4]
     row = row_of(report(tmp_path, content), "in bfloat16")
-    assert row.changed == "1 of 2 win, 1 undecided, median 41 [39–41]"
+    assert row.changed == "1 of 2 win, 41 [39–41] and undecided"
     assert row.moves == "none of 2 shown"
 
 
@@ -109,8 +110,8 @@ def test_what_several_models_share(tmp_path):
     """How many of them have a faster CPU in float32, and compute in different precisions."""
     content = run()
     for width, cpu in ((1, (2, 2)), (2, (1, 1))):
-        for dtype, line, cuda in (("float32", (1, 1), (33, 0.2)), ("bfloat16", cpu, (9, 0.2))):
-            devices = {"cpu": line, "cuda": cuda}
+        for dtype, host, cuda in (("float32", (1, 1), (33, 0.2)), ("bfloat16", cpu, (9, 0.2))):
+            devices = {"cpu": host, "cuda": cuda}
             part = affine_run(devices, axes={"dtype": dtype, "width": width}, seed=width, **QUIET)
             content["benchmarks"] += part["benchmarks"]
     found = report(tmp_path, content)
@@ -174,10 +175,33 @@ def test_known_at_the_latest():
         (answers.line(workload=name), answers.line("undecided", workload=name, **latest))
         for name in ("cnn", "mlp")
     ]
-    assert chosen(*pairs).changed == "2 of 2 win, median 8 at the latest"
+    assert chosen(*pairs).changed == "2 of 2 win, 8 at the latest and 8 at the latest"
 
 
-def test_median_of_two(tmp_path):
-    """It is the smaller one, and a GPU that always wins does so from the smallest batch size."""
-    row = row_of(report(tmp_path, models(((33, 0.2), (0.1, 0.1)), ((33, 0.2), (81, 0.2)))), "in bfloat16")
-    assert row.changed == "2 of 2 win, median always (1–512)"
+def test_two_models(tmp_path):
+    """Both are shown, since neither is the median."""
+    found = report(tmp_path, models(((33, 0.2), (0.1, 0.1)), ((33, 2), (81, 0.2))))
+    row = row_of(found, "in bfloat16")
+    assert row.headline == "1 of 2 win, 41 [39–41] and none"
+    assert row.changed == "2 of 2 win, always (1–512) and 101 [99–101]"
+
+
+@pytest.mark.parametrize(
+    ("several", "text"),
+    [
+        (
+            [line("crosses"), line("undecided"), line("crosses", at=16)],
+            "2 of 3 win, 1 undecided, median 64 [48–80]",
+        ),
+        ([line("always", batches=(8,)), line("crosses")], "2 of 2 win"),
+        ([line("always", batches=(8,))] * 2 + [line("never")], "2 of 3 win"),
+        ([line("crosses"), line("never", batches=(8,))], "1 of 2 win, 64 [48–80] and none"),
+        ([line("crosses"), *[line("never")] * 2], "1 of 3 win"),
+        ([line("never"), line("undecided")], "0 of 2 win, 1 undecided"),
+    ],
+)
+def test_summary(several, text):
+    """The median is left out where it wins nowhere, or where it is the only batch size."""
+    group = [WhatIf("in bfloat16", one, one) for one in several]
+    names = {one.model: "mlp" for one in several}
+    assert only(changes(group, several, names)).headline == text

@@ -11,9 +11,10 @@ from breakeven.render.report_data import to_json
 from breakeven.render.report_markdown import to_markdown
 from breakeven.render.table import MAX_ROWS
 from breakeven.render.what_if_table import cost_table
-from breakeven.report.money import Money, Price
+from breakeven.report.money import Money, Price, Worth
 from breakeven.report.report import analyze
 from breakeven.runs.reader import read
+from support.answers import line
 from support.reports import box, only, what_ifs
 from support.run_files import affine_run, benchmark, outcome, run, write
 
@@ -182,15 +183,24 @@ def test_cost_of_a_step(tmp_path):
     assert costs["cpu"].million_samples_usd == pytest.approx(0.2)
     assert costs["cuda"].million_samples_usd == pytest.approx(0.4)
     assert cost_table(found).rows == (
-        ("mlp width=128", "5,000", "cpu", "$1.80/h", "$0.00100", "$0.200"),
-        ("mlp width=128", "5,000", "cuda", "$7.20/h", "$0.00200", "$0.400"),
+        ("mlp width=128", "5,000", "cpu", "$1.80/h", "$0.00100 [0.00100–0.00100]", "$0.20"),
+        ("mlp width=128", "5,000", "cuda", "$7.20/h", "$0.00200 [0.00200–0.00200]", "$0.40"),
     )
 
 
 def test_unknown_interval_of_a_cost(tmp_path):
     content = run([benchmark([1.0] * 3, device=device, steps=10) for device in ("cpu", "cuda")])
-    costs = priced(tmp_path, content, cpu=1.0).in_dollars.costs
-    assert [(cost.low_usd, cost.high_usd) for cost in costs] == [(None, None)]
+    found = priced(tmp_path, content, cpu=1.8)
+    assert [(cost.low_usd, cost.high_usd) for cost in found.in_dollars.costs] == [(None, None)]
+    assert only(cost_table(found).rows)[-2] == "$0.000500"
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(1e6, "1,000,000x faster"), (123457.0, "123,457x faster"), (10.0, "10x faster"), (2.5, "2.50x faster")],
+)
+def test_worth_as_text(factor, text):
+    assert Worth(factor, ()).text(line()) == text
 
 
 THREADS = affine_run({"cpu": (1, 1), "cpu@1": (1, 4), "cpu@best": (1, 1), "cuda": (33, 0.2)}, **QUIET)

@@ -19,7 +19,7 @@ from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, outcome, run, write
 
 ONE = "one process: another run may differ"
-SHOWS = "One process: --breakeven-processes=5 shows by how much."
+SHOWS = "One process: --breakeven-processes=5 shows by how much another run differs."
 WIDENED = "One process: the intervals are widened by the noise floor that `breakeven calibrate` stored."
 
 
@@ -66,7 +66,7 @@ def test_one_process_of_several_machines(tmp_path):
     other = run(two_devices([1.0, 1.1], [0.5, 0.5]), machine=box("other"))
     found = report(tmp_path / "a", one, other)
     assert f"{ONE} (one)." in found.verdict
-    assert "One process on one: --breakeven-processes=5 shows by how much." in found.answer.notes
+    assert "One process on one: --breakeven-processes=5 shows by how much another run differs." in found.answer.notes
     both = report(tmp_path / "b", one, run(two_devices([1.0], [0.4]), machine=box("other")))
     assert f"{ONE}." in both.verdict
 

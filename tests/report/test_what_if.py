@@ -32,9 +32,9 @@ GPU = {"cpu": ((1, 1), (1e-6, 0)), "cuda": ((33, 0.2), (8, 0.05))}
 
 
 def test_resident(tmp_path):
-    """With the data resident, the transfer is taken from the step."""
+    """With the data on the device, the transfer is taken from the step."""
     found = report(tmp_path, phases(GPU, **QUIET))
-    row = only(ifs_of(found, "the data resident"))
+    row = only(ifs_of(found, "data already on the device"))
     assert row.line.crossing.batch_size == pytest.approx(40, rel=0.01)  # 1 + b = 33 + b / 5
     # 1 + b = 25 + 0.15 b
     assert row.other.crossing.batch_size == pytest.approx(24 / 0.85, rel=0.02)
@@ -49,7 +49,7 @@ def test_cpu_without_transfer(tmp_path):
         for item in content["benchmarks"]
         if (item["extra_info"]["device"], item["extra_info"]["phase"]) != ("cpu", "transfer")
     ]
-    assert only(ifs_of(report(tmp_path, content), "the data resident"))
+    assert only(ifs_of(report(tmp_path, content), "data already on the device"))
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_no_what_if(tmp_path, content):
 
 def test_transfer_longer_than_the_step(tmp_path):
     times = {"cpu": ((1, 1), (1e-6, 0)), "cuda": ((2, 0.1), (3, 0.2))}
-    row = only(ifs_of(report(tmp_path, phases(times)), "the data resident"))
+    row = only(ifs_of(report(tmp_path, phases(times)), "data already on the device"))
     assert row.other.crossing.status == "undecided"
 
 
 def test_hole_with_the_data_resident(tmp_path):
     content = phases(GPU, **QUIET)
     content["breakeven"] = {"schema": 1, "outcomes": [outcome("oom", device="cuda", batch_size=100)]}
-    row = only(ifs_of(report(tmp_path, content), "the data resident"))
+    row = only(ifs_of(report(tmp_path, content), "data already on the device"))
     assert row.other.holes == (100,)
 
 
@@ -149,7 +149,7 @@ def test_few_rounds(tmp_path, phase):
         if item["extra_info"]["phase"] == phase:
             item["stats"]["data"] = item["stats"]["data"][:4]
     found = report(tmp_path, content)
-    assert only(ifs_of(found, "the data resident")).other.crossing.status == "undecided"
+    assert only(ifs_of(found, "data already on the device")).other.crossing.status == "undecided"
 
 
 def test_other_baseline_of_a_named_machine(tmp_path):

@@ -41,7 +41,7 @@ def cost_table(report: Report) -> Table | None:
             fmt.batch_size(cost.key.batch_size),
             cost.key.device,
             f"{fmt.dollars(cost.usd_per_hour)}/h",
-            fmt.dollars(cost.step_usd),
+            fmt.dollars_with_interval(cost.step_usd, cost.low_usd, cost.high_usd),
             fmt.dollars(cost.million_samples_usd),
         )
         for cost in costs[:MAX_ROWS]

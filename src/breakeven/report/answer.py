@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from breakeven import format as fmt
+from breakeven.format import MAX_CHARACTERS
 from breakeven.phases import HEADLINE
 from breakeven.report.candidates import Candidate, candidates
 from breakeven.report.launches import launch_sentence, launch_texts, varying_launches
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from breakeven.report.report import Report
 
 MAX_LINES = 2
-MAX_CHARACTERS = 220
 
 
 class Trust(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ ITS_CPU = "its CPU"
 
 MAX_NAME = 30
 """Longer names of machines and devices are shortened in the answer."""
+
+_FAR = 1000.0  # in powers of two, farther away than any batch size
+_LAST = (Status.BEYOND_RANGE, Status.UNDECIDED, Status.NEVER)
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,35 @@ def is_at_the_latest(line: BreakEven) -> bool:
 def is_slower_throughout(line: BreakEven) -> bool:
     """Return whether a candidate is slower in every cell."""
     return all(row.verdict is DeviceVerdict.SLOWER for row in line.rows)
+
+
+def position(line: BreakEven) -> float:
+    """Return a break-even in powers of two, an undecided one at the latest; always first, never last."""
+    found = line.crossing
+    if found.status is Status.ALWAYS:
+        return -_FAR
+    at = found.bracket[1] if found.batch_size is None else found.batch_size
+    return _FAR + _LAST.index(found.status) if at is None else math.log2(at)
+
+
+@dataclass(frozen=True)
+class Winners:
+    """Of `total` models those in which a candidate wins, by break-even.
+
+    `middle` is the median model, or both of two; empty if it wins nowhere, or at the only batch size it has.
+    """
+
+    won: tuple[BreakEven, ...]
+    total: int
+    middle: tuple[BreakEven, ...]
+
+
+def winners(lines: Sequence[BreakEven]) -> Winners:
+    """Return in which of several models a candidate wins."""
+    ordered = sorted(lines, key=lambda line: (not wins(line), position(line), len(line.batches)))
+    middle = ordered if len(lines) == 2 else ordered[(len(lines) - 1) // 2 :][:1]
+    shown = wins(middle[0]) and all(len(line.batches) > 1 for line in middle if wins(line))
+    return Winners(tuple(filter(wins, ordered)), len(lines), tuple(middle) if shown else ())
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,19 @@ from dataclasses import dataclass
 
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
-from breakeven.report.candidates import wins
+from breakeven.report.candidates import position, winners, wins
 from breakeven.report.text import ModelNames
 from breakeven.report.what_if import WhatIf
 from breakeven.stats.crossing import CrossingStatus as Status
-
-_FAR = 1000.0  # in powers of two, farther away than any batch size
 
 
 @dataclass(frozen=True)
 class ChangeRow:
     """One scenario of one candidate: the break-even as measured, and in the scenario.
 
-    `headline` and `changed` are the break-evens of a single model, or else how many models win and where the
-    median one does. `moves` is which of them are shown to move. `models` has every model on its own.
+    `headline` and `changed` are the break-evens of a single model, or else how many models win and from where
+    the median one, or each of two, does. `moves` is which of them are shown to move. `models` has every model
+    on its own.
     """
 
     what: str
@@ -86,7 +85,7 @@ def _several(group: Sequence[WhatIf], names: ModelNames) -> ChangeRow:
     moved = [row for row in group if is_moved(row)]
     moves = f"none of {len(group)} shown"
     if moved:
-        farthest = max(moved, key=lambda row: abs(_position(row.line) - _position(row.other)))
+        farthest = max(moved, key=lambda row: abs(position(row.line) - position(row.other)))
         name = names[farthest.line.model]
         moves = f"{len(moved)} of {len(group)}: {name}{' farthest' if len(moved) > 1 else ''}"
     return ChangeRow(
@@ -106,25 +105,24 @@ def _shared(group: Sequence[WhatIf]) -> str:
 
 
 def _summary(lines: Sequence[BreakEven]) -> str:
-    """Return how many models win from some batch size on, and from where the median one of all does."""
-    won = sorted(filter(wins, lines), key=_position)
+    """Return how many models win from some batch size on, and where the median one, or each of two, does."""
+    found = winners(lines)
+    parts = [f"{len(found.won)} of {found.total} win"]
+    if len(found.middle) > 1:
+        return ", ".join([*parts, " and ".join(map(_briefly, found.middle))])
     undecided = sum(not _is_known(line) for line in lines)
-    parts = [f"{len(won)} of {len(lines)} win", *([f"{undecided} undecided"] if undecided else [])]
-    middle = (len(lines) - 1) // 2
-    return ", ".join([*parts, *([f"median {wins_from(won[middle])}"] if middle < len(won) else [])])
+    parts += [f"{undecided} undecided"] if undecided else []
+    return ", ".join([*parts, *(f"median {wins_from(line)}" for line in found.middle)])
+
+
+def _briefly(line: BreakEven) -> str:
+    if wins(line):
+        return wins_from(line)
+    return "none" if _is_known(line) else "undecided"
 
 
 def _is_known(line: BreakEven) -> bool:
     return line.crossing.status is not Status.UNDECIDED or line.crossing.bracket[1] is not None
-
-
-def _position(line: BreakEven) -> float:
-    """Return a break-even in powers of two, that of an undecided one at the latest."""
-    found = line.crossing
-    if found.status is Status.ALWAYS:
-        return -_FAR
-    at = found.batch_size if found.status is Status.CROSSES else found.bracket[1]
-    return _FAR if at is None else math.log2(at)
 
 
 def _place(line: BreakEven) -> tuple[str, str]:

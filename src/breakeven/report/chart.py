@@ -17,10 +17,10 @@ from breakeven import format as fmt
 from breakeven.case import Line, Model, Outcome, axes_text, distinct_axes
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
+from breakeven.report.candidates import position
 from breakeven.report.row_texts import best, small_gain, untimed, wins_from
 from breakeven.report.sides import Side, SideNames
 from breakeven.report.speedup import DeviceVerdict
-from breakeven.stats.crossing import CrossingStatus
 
 
 class Stretch(StrEnum):
@@ -220,16 +220,6 @@ def _edge(line: BreakEven, batch: int, stretch: Stretch, next_batch: int, next_s
 
 def _ordered(rows: Iterable[Row]) -> list[Row]:
     """Return the rows by workload and break-even, the workload with the earliest break-even first."""
-    by_break_even = sorted(rows, key=lambda row: min(map(_order, row.tracks)))
+    by_break_even = sorted(rows, key=lambda row: min(position(track.line) for track in row.tracks))
     groups = grouped((row.workload, row) for row in by_break_even)
     return [row for group in groups.values() for row in group]
-
-
-def _order(track: Track) -> tuple[int, float]:
-    """Return the sort key: always, by break-even, beyond the range, undecided, never."""
-    found = track.line.crossing
-    ranks = {CrossingStatus.BEYOND_RANGE: 1, CrossingStatus.UNDECIDED: 2, CrossingStatus.NEVER: 3}
-    if found.status is CrossingStatus.ALWAYS:
-        return 0, 0
-    latest = found.batch_size or found.bracket[1]
-    return (ranks[found.status], 0) if latest is None else (0, latest)

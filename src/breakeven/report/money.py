@@ -121,7 +121,8 @@ class Worth:
 
     def text(self, _: BreakEven) -> str:
         """Return the scenario, ``10x faster``."""
-        return f"{self.factor:g}x faster"
+        factor = f"{self.factor:,.0f}" if self.factor % 1 == 0 else fmt.digits(self.factor)
+        return f"{factor}x faster"
 
 
 def find_prices(

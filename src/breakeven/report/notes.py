@@ -89,7 +89,7 @@ def _losses(one: Candidate) -> Iterator[str]:
     sentences = {
         trend: beyond,
         f"{one.name} {one.does('are')} slower at the largest batch size": known[Status.NEVER],
-        "the break-even is undecided": known[Status.UNDECIDED],
+        f"the break-even of {one.name} is undecided": known[Status.UNDECIDED],
     }
     for text, lines in sentences.items():
         if lines:

@@ -160,7 +160,7 @@ def _resident(
     for line in train:
         other = found.get(counterpart(line))
         if other is not None and not _is_cpu_only(line):
-            yield WhatIf("the data resident", line, other)
+            yield WhatIf("data already on the device", line, other)
 
 
 def _other_baselines(

@@ -10,9 +10,11 @@ from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import (
     ITS_CPU,
     Candidate,
+    Winners,
     best_row,
     is_at_the_latest,
     is_slower_throughout,
+    winners,
     wins,
 )
 from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict, Speedup
@@ -44,7 +46,10 @@ def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
         for form in range(start, min(start + 2, count))
     ]
     short = [of[-1] for of in shorter]
-    cut = [f"{' '.join(short[:count])} And {len(short) - count} more." for count in range(len(others), 0, -1)]
+    cut = [
+        f"{' '.join(short[:count])} And {fmt.plural(len(short) - count, 'more device')}."
+        for count in range(len(others), 0, -1)
+    ]
     return [*joint, *cut]
 
 
@@ -86,7 +91,8 @@ def with_place(sentence: str, one: Candidate, models: ModelNames) -> str:
 
 def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
     """Yield sentences that name one of many models: the one that does not win, and the last one that does."""
-    won = sorted(filter(wins, one.lines), key=_position)
+    found = winners(one.lines)
+    won = found.won
     losses = [line for line in one.lines if not wins(line)]
     if not won or len(one.lines) <= FEW:
         return
@@ -94,7 +100,8 @@ def extremes(one: Candidate, models: ModelNames) -> Iterator[str]:
         yield f"It is undecided for {models[losses[0].model]}."
     elif len(losses) == 1:
         yield again(one, of_model(one, losses[0], models[losses[0].model]))
-    if len(won) > 1 and won[-1].crossing.status is Status.CROSSES:
+    is_last_said = won[-1].describe() in _where(found)
+    if len(won) > 1 and won[-1].crossing.status is Status.CROSSES and not is_last_said:
         yield f"Last is {models[won[-1].model]}, {won[-1].describe()}."
 
 
@@ -133,7 +140,7 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
         return f"{name} {one.does('are')} not shown to {one.win} by more than {limit}{for_model} ({up_to})"
     if line.crossing.status is Status.BEYOND_RANGE:
         return f"{name} {_never(one, line)}{for_model} ({up_to}); the trend points to a break-even above it"
-    if line.crossing.status is Status.NEVER and best is not None:
+    if best is not None and _loses_large(line):
         won = f"{times_text(best.speedup)} at batch {fmt.batch_size(best.batch_size)}"
         return f"{name} {one.wins} only below batch {largest}, the largest measured{for_model} ({won})"
     if line.crossing.status is Status.NEVER:
@@ -160,49 +167,64 @@ def _of_one_batch(one: Candidate, line: BreakEven, row: Speedup, for_model: str)
 
 def _of_models(one: Candidate) -> Iterator[str]:
     """Yield clauses on several models: how many win, from where, and where the median one crosses."""
-    won = sorted(filter(wins, one.lines), key=_position)
-    total = len(one.lines)
+    found = winners(one.lines)
+    won, total = found.won, found.total
     models = fmt.plural(total, "model")
     if not won:
-        where = f"{models} ({_measured(one.lines)})"
-        slower = all(map(is_slower_throughout, one.lines))
-        verb = (
-            f"slower{one.than} for {_all(where)}" if slower else f"not shown to {one.win} for any of {where}"
-        )
-        yield f"{one.name} {one.does('are')} {verb}"
+        yield _of_losers(one, models)
         return
-    among = _all if len(won) == total else f"{len(won)} of {{}}".format
-    most = f"; {_up_to_faster(*won)}"
+    among = _all(models) if len(won) == total else f"{len(won)} of {models}"
+    text, most = f"{one.name} {one.wins} for {among}", f"; {_up_to_faster(*won)}"
     if all(len(line.batches) == 1 for line in won):
-        text = f"{one.name} {one.wins} for {among(models)} ({_measured(won)})"
-        yield text + most
-        yield text
+        yield f"{text} ({_measured(won)}){most}"
+        yield f"{text} ({_measured(won)})"
         return
-    text = f"{one.name} {one.wins} for {among(models)}"
-    where = _where(won, total)
-    yield f"{text}, {where}{most}"
-    yield f"{text}, {where.replace('the median model', 'the median')}{most}"
+    where = f", {_where(found)}".removesuffix(", ")
+    yield f"{text}{where}{most}"
+    yield f"{text}{where.replace('the median model', 'the median')}{most}"
     yield text + most
     yield text
 
 
-def _where(won: Sequence[BreakEven], total: int) -> str:
-    """Return from where a candidate wins in the models in which it does, sorted, of `total` ones."""
-    always = [line for line in won if line.crossing.status is Status.ALWAYS]
-    middle = (total - 1) // 2
-    if len(always) > middle:
+def _of_losers(one: Candidate, models: str) -> str:
+    """Return a clause on several models of which the candidate wins in none."""
+    lose_large = sum(map(_loses_large, one.lines))
+    if lose_large:
+        return f"{one.name} {one.wins} only below the largest batch size for {lose_large} of {models}"
+    name, where = f"{one.name} {one.does('are')}", f"({_measured(one.lines)})"
+    if all(map(is_slower_throughout, one.lines)):
+        return f"{name} slower{one.than} for {_all(models)} {where}"
+    any_of = "either model" if models == "2 models" else f"any of {models}"
+    return f"{name} not shown to {one.win} for {any_of} {where}"
+
+
+def _where(found: Winners) -> str:
+    """Return from where a candidate wins in the models in which it does; empty where that says nothing."""
+    won, total = found.won, found.total
+    always = [line for line in won if line.crossing.status is Status.ALWAYS and len(line.batches) > 1]
+    if len(won) == 1:
+        return _from(won[0])
+    if len(always) == len(won) or 2 * len(always) > total:
         who = (
             "" if len(always) == total else "each " if len(always) == len(won) else f"{len(always)} of them "
         )
         measured = _measured(always).removeprefix("batch ")
         return f"{who}at every measured batch size ({measured})"
-    if middle < len(won):
-        return f"the median model {_from(won[middle])}"
-    return f"{'' if len(won) == 1 else 'the first one '}{_from(won[0])}"
+    if len(found.middle) > 1:
+        both = " and ".join(dict.fromkeys(map(_from, found.middle)))
+        return both.replace(" and from batch ", " and ") if both.startswith("from batch ") else both
+    if found.middle:
+        return f"the median model {_from(*found.middle)}"
+    return "" if len(won[0].batches) == 1 else f"the first one {_from(won[0])}"
 
 
 def _all(models: str) -> str:
-    return f"both {models.removeprefix('2 ')}" if models.startswith("2 ") else f"all {models}"
+    return "both models" if models == "2 models" else f"all {models}"
+
+
+def _loses_large(line: BreakEven) -> bool:
+    """Return whether a candidate wins at some batch size, but is slower at the largest."""
+    return line.crossing.status is Status.NEVER and best_row([line]) is not None
 
 
 def _never(one: Candidate, line: BreakEven) -> str:
@@ -235,14 +257,8 @@ def _measured(lines: Sequence[BreakEven]) -> str:
     ranges = {(line.batches[0], line.batches[-1]) for line in lines if line.batches}
     if not ranges:
         return "no usable timing in common"
-    low, high = min(low for low, _ in ranges), min(high for _, high in ranges)
+    low, high = max(low for low, _ in ranges), min(high for _, high in ranges)
+    if low > high:
+        return "the measured batch sizes differ"
     more = ", the only one measured" if ranges == {(low, low)} else "" if len(ranges) == 1 else " or more"
     return f"batch {fmt.batch_range([low, high])}{more}"
-
-
-def _position(line: BreakEven) -> float:
-    """Return the batch size from which a candidate wins, for sorting; 0 if at every measured one."""
-    found = line.crossing
-    if found.status is Status.ALWAYS:
-        return 0.0
-    return found.batch_size or found.bracket[1] or 0.0

@@ -399,7 +399,7 @@ def _times(data: Any, here: Place) -> NDArray[np.float64]:
     wrong = np.flatnonzero(~((times >= 0) & (times <= _MAX_TIME_S)))
     if len(wrong):
         here.at(f"[{wrong[0]}]").refuse(
-            f"{times[wrong[0]]} is not the time of a round (seconds, at least 0 and at most 1e9)",
+            f"{times[wrong[0]]} is not the time of a round (seconds, from 0 to 1e9)",
             MEASURE_AGAIN,
         )
     return times
