@@ -150,14 +150,19 @@ def test_two_models_one_with_a_single_batch_size():
 
 def test_many_models():
     """How many win, where the median crosses, by how much, and the one that does not win."""
-    rows = [line("crosses", at=float(x), between=(x - 1, x + 1), axes={"width": x}) for x in (4, 16, 32)]
+    rows = [line("crosses", at=float(x), between=(x - 1, x + 1), axes={"width": x}) for x in (3, 4, 16, 32)]
     loser = line("never", workload="seed_net")
     assert shown(*rows, loser).answer.lines == (
-        "The GPU wins for 3 of 4 models, the median model from batch 16 [15–17]; up to 84.4x faster "
-        "(mlp, width 4, batch 512). It never wins for seed_net (up to batch 512). Last is mlp, width 32, "
-        "from "
-        "batch 32 [31–33].",
+        "The GPU wins for 4 of 5 models, the median model from batch 16 [15–17]; up to 84.4x faster "
+        "(mlp, width 3, batch 512). It never wins for seed_net (up to batch 512). Last is mlp, width 32, "
+        "from batch 32 [31–33].",
     )
+
+
+def test_median_of_an_even_number():
+    """At its break-even more than half of the models are won."""
+    rows = [line("crosses", at=float(x), between=(x - 1, x + 1), axes={"width": x}) for x in (3, 4, 16, 32)]
+    assert "for all 4 models, the median model from batch 16 [15–17]" in shown(*rows).verdict
 
 
 @pytest.mark.parametrize(

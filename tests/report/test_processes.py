@@ -66,7 +66,8 @@ def test_one_process_of_several_machines(tmp_path):
     other = run(two_devices([1.0, 1.1], [0.5, 0.5]), machine=box("other"))
     found = report(tmp_path / "a", one, other)
     assert f"{ONE} (one)." in found.verdict
-    assert "One process on one: --breakeven-processes=5 shows by how much another run differs." in found.answer.notes
+    note = "One process on one: --breakeven-processes=5 shows by how much another run differs."
+    assert note in found.answer.notes
     both = report(tmp_path / "b", one, run(two_devices([1.0], [0.4]), machine=box("other")))
     assert f"{ONE}." in both.verdict
 

@@ -135,7 +135,8 @@ def position(line: BreakEven) -> float:
 class Winners:
     """Of `total` models those in which a candidate wins, by break-even.
 
-    `middle` is the median model, or both of two; empty if it wins nowhere, or at the only batch size it has.
+    `middle` is the median model (of an even number, the later one in the middle), or both of two; empty if it
+    wins nowhere, or at the only batch size it has.
     """
 
     won: tuple[BreakEven, ...]
@@ -146,7 +147,7 @@ class Winners:
 def winners(lines: Sequence[BreakEven]) -> Winners:
     """Return in which of several models a candidate wins."""
     ordered = sorted(lines, key=lambda line: (not wins(line), position(line), len(line.batches)))
-    middle = ordered if len(lines) == 2 else ordered[(len(lines) - 1) // 2 :][:1]
+    middle = ordered if len(lines) == 2 else ordered[len(lines) // 2 :][:1]
     shown = wins(middle[0]) and all(len(line.batches) > 1 for line in middle if wins(line))
     return Winners(tuple(filter(wins, ordered)), len(lines), tuple(middle) if shown else ())
 
