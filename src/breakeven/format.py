@@ -300,7 +300,7 @@ def dollars(value: float) -> str:
     ('$0.125', '$0.996', '$1.00', '$0.000000555')
     """
     rounded = float(f"{value:.3g}")
-    is_in_cents = rounded < 1000 and (rounded >= 1 or rounded == round(rounded, 2))
+    is_in_cents = rounded < 1000 and rounded == round(rounded, 2)
     return f"${value:.2f}" if is_in_cents else f"${digits(value)}"
 
 

@@ -197,6 +197,11 @@ def test_two_models(tmp_path):
         ([line("always", batches=(8,))] * 2 + [line("never")], "2 of 3 win"),
         ([line("crosses"), line("never", batches=(8,))], "1 of 2 win, 64 [48–80] and none"),
         ([line("crosses"), *[line("never")] * 2], "1 of 3 win"),
+        ([line("crosses", (0.1, 0.5, 0.9, 1.01), at=8), line("crosses"), line("never")], "1 of 3 win"),
+        (
+            [line("always"), line("always", batches=(8,)), line("never")],
+            "2 of 3 win, median always (1–512)",
+        ),
         ([line("never"), line("undecided")], "0 of 2 win, 1 undecided"),
     ],
 )

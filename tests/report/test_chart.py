@@ -111,13 +111,15 @@ def test_order():
     found = chart_of(
         line({1: "-", 64: "-"}, "never", workload="a", axes={"w": 1}),
         line({1: "-", 64: "+"}, "crosses", 20, workload="a", axes={"w": 2}),
-        line({1: "-", 64: "-"}, "beyond_range", workload="b", axes={"w": 1}),
+        line({1: "-", 64: "?"}, workload="a", axes={"w": 3}),
         line({1: "-", 64: "?"}, workload="b", axes={"w": 2}),
+        line({1: "-", 64: "-"}, "beyond_range", workload="b", axes={"w": 1}),
         line({1: "?", 64: "+"}, bracket=(None, 8), workload="b", axes={"w": 3}),
         line({1: "-", 64: "+"}, "crosses", 9, workload="b", axes={"w": 4}),
         line({1: "+", 64: "+"}, "always", workload="c"),
     )
-    assert [row.label for row in found.rows] == ["c", "b w=3", "b w=4", "b w=1", "b w=2", "a w=2", "a w=1"]
+    labels = ["c", "b w=3", "b w=4", "b w=1", "b w=2", "a w=2", "a w=3", "a w=1"]
+    assert [row.label for row in found.rows] == labels
     assert (found.smallest, found.largest) == (1, 64)
 
 
