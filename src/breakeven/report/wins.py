@@ -82,7 +82,7 @@ def _one_by_one(one: Candidate, models: ModelNames) -> str:
 def with_place(sentence: str, one: Candidate, models: ModelNames) -> str:
     """Return the sentence with the model and the batch size of the best speedup."""
     best = best_row(filter(wins, one.lines))
-    most = _up_to_faster(*one.lines)
+    most = _up_to_faster(*filter(wins, one.lines))
     if best is None or most not in sentence or len(one.lines) <= FEW:
         return ""
     where = f"{models[best.model]}, batch {fmt.batch_size(best.batch_size)}"
