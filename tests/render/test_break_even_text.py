@@ -6,6 +6,8 @@ import pytest
 from rich.console import Console
 
 from breakeven.render.break_even_text import MAX_ROWS, lines, on_axis, table, ticks
+from breakeven.render.terminal import WIDTH
+from breakeven.report.chart import chart
 from support.charts import EVERY_STATUS, chart_of, ended, line, sixty
 
 
@@ -34,6 +36,16 @@ def test_whole_chart():
         "                1                     8                   64",
         "░ CPU faster  █ GPU faster  · undecided or the same  / not timed  ◆─ break-even, 95% interval",
     ]
+
+
+def test_long_note_is_wrapped():
+    """Its end may be the batch sizes to which it is limited."""
+    one = line({1: "-", 8: "+"}, "crosses", 4, 3, 5)
+    note = "the CPU is faster in bfloat16 with compile and with channels_last at batch 1–4,096 and 65,536"
+    found = chart([one], [], {"box": "box"}, [], {one.candidate: note})
+    first, second = drawn(found)[2:4]
+    assert f"{first.strip()} {second.strip()}" == note
+    assert max(map(len, (first, second))) <= WIDTH
 
 
 @pytest.mark.parametrize(

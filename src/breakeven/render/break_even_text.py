@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from rich.text import Text
 
@@ -156,7 +157,8 @@ def _row(chart: Chart, columns: _Columns, row: Row, workload: str) -> Iterator[T
         axes, head = (track.name, "") if named else (row.axes, workload)
         yield columns.line(head, _drawn(chart, track, columns.track), track.wins_from, track.best, axes)
         if track.note:
-            yield Text(f"{columns.margin}{terminal_text(track.note)}"[:WIDTH], style="dim")
+            for line in wrap(terminal_text(track.note), WIDTH - len(columns.margin)):
+                yield Text(f"{columns.margin}{line}", style="dim")
 
 
 def _drawn(chart: Chart, track: Track, width: int) -> Text:
