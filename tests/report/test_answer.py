@@ -10,6 +10,7 @@ from breakeven.case import CaseKey, Line, Model
 from breakeven.fitness import Load, Look
 from breakeven.format import MAX_CHARACTERS
 from breakeven.report.answer import MAX_LINES, Choice, Trust, compose
+from breakeven.report.best_against_best import BetterBaseline
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.candidates import candidates
@@ -270,6 +271,68 @@ def test_median_of_an_even_number():
 )
 def test_many_models_of_one_kind(found, text):
     assert shown(*found).answer.text == text
+
+
+def slow(*lines, own="in bfloat16", variants=None, threads=None):
+    """Lines whose baseline is faster in another variant."""
+    found = {512: "in float32"} if variants is None else variants
+    return {one.candidate: BetterBaseline(one, own, found, threads or {}) for one in lines}
+
+
+def test_models_on_a_slow_baseline_are_left_out():
+    """Neither counted nor the median or the largest speedup; the answer says how many, a note why."""
+    halves = models(4, status="crosses", speedups=(0.1, 0.5, 2.0, 900.0))
+    full = [line("always", workload=name) for name in ("cnn", "lstm", "rnn")]
+    answer = shown(*halves[:3], *full, halves[3], better_baselines=slow(*halves)).answer
+    assert answer.lines == (
+        "The GPU wins for all 3 models, at every measured batch size (1–512); up to 5.00x faster "
+        "(cnn, batch 512). 4 models in bfloat16 are left out.",
+    )
+    assert answer.notes[:2] == (
+        "4 models in bfloat16 are left out: the CPU is faster in float32.",
+        "The GPU is faster in 12 of 12 cells, slower in 0.",
+    )
+
+
+def test_one_model_of_each_kind_is_left_out():
+    """Those with the same reason are counted together, and the plain form has no name."""
+    full = line("always", workload="cnn")
+    half, plain = line("crosses", workload="lstm"), line("crosses", workload="mlp")
+    better = {**slow(half), **slow(plain, own="", variants={1: "with compile", 8: "with compile"})}
+    answer = shown(half, full, plain, better_baselines=better).answer
+    assert answer.lines == (
+        "The GPU wins at every measured batch size (1–512); up to 5.00x faster (batch 512). "
+        "1 model in bfloat16 is left out. 1 model is left out.",
+    )
+    assert answer.notes[:2] == (
+        "1 model in bfloat16 is left out: the CPU is faster in float32.",
+        "1 model is left out: the CPU is faster with compile.",
+    )
+
+
+def test_fewer_threads_leave_nothing_out():
+    found = models(3, status="always")
+    answer = shown(*found, better_baselines=slow(found[0], variants={}, threads={1: "cpu@1"})).answer
+    assert answer.lines[0].startswith("The GPU wins for all 3 models")
+    assert "left out" not in " ".join(answer.notes)
+
+
+def test_model_of_two_candidates_is_left_out_once():
+    gpus = [line("always", device=device, workload=name) for name in ("cnn", "mlp") for device in ("a", "b")]
+    notes = shown(*gpus, better_baselines=slow(*gpus[2:])).answer.notes
+    assert notes[2] == "1 model in bfloat16 is left out: the CPU is faster in float32."
+
+
+def test_the_only_models_are_not_left_out():
+    """Each candidate keeps its lines where none would remain."""
+    gpu, other = line("always"), line("always", device="xpu")
+    third = line("always", device="xpu", workload="cnn")
+    answer = shown(gpu, other, third, better_baselines=slow(gpu, third)).answer
+    assert answer.notes[:3] == (
+        "cuda wins at every measured batch size (1–512); up to 5.00x faster (batch 512).",
+        "xpu wins at every measured batch size (1–512); up to 5.00x faster (batch 512).",
+        "1 model in bfloat16 is left out: the CPU is faster in float32.",
+    )
 
 
 def test_threads():

@@ -12,13 +12,13 @@ FASTEST = "each device at its fastest variant"
 QUIET = {"noise": 0.001}
 
 
-def variants(devices, axis="dtype", batches=(1, 8, 64, 512), **more):
+def variants(devices, axis="dtype", batches=(1, 8, 64, 512), seed=0, **more):
     """A run of one model: `devices` maps a device to a floor and a slope for each value of the axis."""
     content = run()
-    for seed, (device, values) in enumerate(devices.items()):
+    for j, (device, values) in enumerate(devices.items()):
         for i, (value, line) in enumerate(values.items()):
             axes = {"width": 8, axis: value, **more}
-            part = affine_run({device: line}, batches, 10 * seed + i, axes=axes, **QUIET)
+            part = affine_run({device: line}, batches, seed + 10 * j + i, axes=axes, **QUIET)
             content["benchmarks"] += part["benchmarks"]
     return content
 
@@ -246,25 +246,40 @@ def test_baseline_that_is_faster_in_another_variant(tmp_path):
     one = only(found.better_baselines.values())
     assert only(found.better_baselines).model.axes["dtype"] == "bfloat16"
     assert one.batches == (1, 8, 64, 512)
-    assert (one.text, one.brief) == (
-        "cpu in bfloat16; faster in float32",
-        "the CPU is faster in float32 than in bfloat16",
-    )
+    assert (one.text, one.own, one.is_variant) == ("the CPU is faster in float32", "in bfloat16", True)
     mark = only(row for row in what_ifs(found) if row.scenario == "in bfloat16")
-    assert (mark.note, mark.brief) == (one.text, one.brief)
+    assert (mark.note, mark.brief) == (one.text, one.text)
+    notes = {track.line.model.axes["dtype"]: track.notes for track in found.chart.tracks}
+    assert notes == {"float32": (), "bfloat16": (one.text,)}
 
 
 def test_faster_at_some_batch_sizes(tmp_path):
     devices = {**SLOW_IN_BFLOAT16, "cpu": {"float32": (1, 1), "bfloat16": (9, 0.5)}}
     one = only(report(tmp_path, variants(devices)).better_baselines.values())
-    assert one.text == "cpu in bfloat16; faster in float32 at batch 1 to 8"
+    assert one.text == "the CPU is faster in float32 at batch 1–8"
+
+
+def test_faster_in_its_plain_form(tmp_path):
+    devices = {"cpu": {False: (1, 1), True: (2, 2)}, "cuda": {False: (33, 0.2), True: (33, 0.2)}}
+    one = only(report(tmp_path, variants(devices, axis="compile")).better_baselines.values())
+    assert (one.text, one.own) == ("the CPU is faster in its plain form", "with compile")
+
+
+def test_faster_at_batch_sizes_that_are_not_neighbors(tmp_path):
+    """At the smallest and the largest of five; the CPU is the same in both dtypes at those between."""
+    content = run()
+    for i, batch in enumerate((1, 8, 64, 512, 4096)):
+        cpu = {"float32": (1, 0), "bfloat16": (2 if batch in (1, 4096) else 1, 0)}
+        devices = {"cpu": cpu, "cuda": {"float32": (3, 0), "bfloat16": (3, 0)}}
+        content["benchmarks"] += variants(devices, batches=[batch], seed=100 * i)["benchmarks"]
+    one = only(report(tmp_path, content).better_baselines.values())
+    assert one.text == "the CPU is faster in float32 at batch 1 and 4,096"
 
 
 def test_plain_form_is_faster(tmp_path):
     devices = {"cpu": {False: (1, 1), True: (2, 2)}, "cuda": {False: (33, 0.2), True: (33, 0.2)}}
     one = only(report(tmp_path, variants(devices, axis="compile")).better_baselines.values())
-    assert one.text == "cpu with compile; faster plain"
-    assert one.brief == "the CPU is faster plain than with compile"
+    assert one.text == "the CPU is faster in its plain form"
 
 
 def test_less_precise_is_not_better(tmp_path):
@@ -276,7 +291,21 @@ def test_less_precise_is_not_better(tmp_path):
 def test_more_threads_are_a_better_baseline(tmp_path):
     content = affine_run({"cpu": (1, 1), "cpu@8": (2, 0.5), "cuda": (33, 0.2)}, **QUIET)
     one = only(report(tmp_path, content).better_baselines.values())
-    assert one.text == "cpu; faster as cpu@8 at batch 8 to 512"
+    assert (one.text, one.is_variant) == ("cpu@8 is faster than the CPU at batch 8–512", False)
+
+
+def test_variants_and_threads_are_better_baselines(tmp_path):
+    """Each has its own batch sizes; where both are faster, it is the variant of the same device."""
+    devices = {
+        "cpu": {"float32": (1, 1), "bfloat16": (9, 0.5)},
+        "cpu@8": {"float32": (0.5, 0.2), "bfloat16": (0.5, 0.2)},
+        "cuda": {"bfloat16": (33, 0.2)},
+    }
+    one = only(report(tmp_path, variants(devices)).better_baselines.values())
+    assert one.text == (
+        "the CPU is faster in float32 at batch 1–8; cpu@8 in float32 is faster than the CPU at batch 64–512"
+    )
+    assert (one.batches, one.is_variant) == ((1, 8, 64, 512), True)
 
 
 def test_halves_that_disagree_show_nothing(tmp_path):
@@ -315,17 +344,29 @@ def test_accelerator_of_another_machine(tmp_path):
     assert notes["cuda"] == "cpu (batch 1), cpu@8 (batch 8 to 512), cuda"
 
 
-def test_variant_that_was_timed_in_one_half_only(tmp_path):
-    """It can be chosen or read, but not both."""
-    lost = benchmark([0.1] * 6, axes={"fused": True}, steps=10, processes=[6, 0, 0, 0, 0], device="cuda")
-    other = processes([0.4] * 5, fused=True, compile=True)
-    plain = processes([0.5] * 5, fused=False, compile=False)
-    cpu = cpu_of(5)
-    for item in (lost, cpu):
-        item["extra_info"]["axes"]["compile"] = False
-    assert best(report(tmp_path, run([cpu, plain, lost, other]))).note.startswith(
-        "cpu, cuda with fused with compile"
-    )
+def test_variant_that_was_timed_in_one_process(tmp_path):
+    """Its odd and its even rounds are its halves, in whichever process they were."""
+    once = benchmark([0.5, 0.1] * 3, axes={"fused": True}, steps=10, processes=[6, 0, 0, 0, 0], device="cuda")
+    row = only(best(report(tmp_path, run([cpu_of(5), processes([0.3] * 5, fused=False), once]))).other.rows)
+    assert row.speedup == pytest.approx(1 / 0.3)  # the odd rounds keep the plain form, the even ones do not
+    assert row.processes == 3
+
+
+def test_one_round_is_chosen_and_read(tmp_path):
+    once = benchmark([0.1], axes={"fused": True}, steps=10, device="cuda")
+    found = report(tmp_path, run([cpu_of(5), processes([0.3] * 5, fused=False), once]))
+    assert best(found).note == "cpu, cuda with fused"
+
+
+def test_run_files_of_one_dtype_each(tmp_path):
+    """The processes of no variant are those of another."""
+    contents = [
+        variants({device: {dtype: lines[dtype]} for device, lines in SLOW_IN_BFLOAT16.items()}, seed=seed)
+        for seed, dtype in enumerate(("float32", "bfloat16"))
+    ]
+    found = report(tmp_path, *contents)
+    assert best(found).note == "cpu in float32, cuda in bfloat16; their numerics differ"
+    assert only(found.better_baselines.values()).text == "the CPU is faster in float32"
 
 
 def test_variant_at_some_batch_sizes(tmp_path):
@@ -365,7 +406,10 @@ def test_either_of_two_others_is_faster(tmp_path):
         )
     ]
     cuda = benchmark([0.1] * 30, axes={"mode": "plain"}, steps=10, processes=[6] * 5, device="cuda")
-    assert only(report(tmp_path, run([*rows, cuda])).better_baselines.values()).better == ("with mode=a",)
+    assert (
+        only(report(tmp_path, run([*rows, cuda])).better_baselines.values()).text
+        == "the CPU is faster with mode=a"
+    )
 
 
 def test_better_baselines_with_a_noise_floor(tmp_path):

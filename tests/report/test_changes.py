@@ -3,7 +3,7 @@
 import pytest
 
 from breakeven.render.what_if_table import change_tables, model_change_tables
-from breakeven.report.changes import changes
+from breakeven.report.changes import MAX_CHOSEN, changes
 from breakeven.report.text import model_names
 from breakeven.report.what_if import WhatIf
 from support import answers
@@ -103,7 +103,7 @@ def test_better_baseline_of_a_model(tmp_path):
         devices = {"cpu": (1, 1), "cpu@8": (2, 0.5), "cuda": (33, 0.2)}
         content["benchmarks"] += affine_run(devices, axes={"width": width}, **QUIET)["benchmarks"]
     names = [cells[0] for cells in only(model_change_tables(report(tmp_path, content))).rows]
-    assert names == [f"mlp, width {width} (cpu; faster as cpu@8 at batch 8 to 512)" for width in (1, 2)]
+    assert names == [f"mlp, width {width} (cpu@8 is faster than the CPU at batch 8–512)" for width in (1, 2)]
 
 
 def test_what_several_models_share(tmp_path):
@@ -115,17 +115,60 @@ def test_what_several_models_share(tmp_path):
             part = affine_run(devices, axes={"dtype": dtype, "width": width}, seed=width, **QUIET)
             content["benchmarks"] += part["benchmarks"]
     found = report(tmp_path, content)
-    assert (
-        row_of(found, "in bfloat16").what
-        == "in bfloat16 (the CPU is faster in float32 than in bfloat16 in 1 of 2)"
-    )
+    assert row_of(found, "in bfloat16").what == "in bfloat16 (the CPU is faster in float32 in 1 of 2)"
     fastest = row_of(found, "each device at its fastest variant")
-    assert fastest.what == "each device at its fastest variant (their numerics differ in 2 of 2)"
+    assert fastest.what == (
+        "each device at its fastest variant (cpu in float32, cuda in bfloat16; "
+        "their numerics differ in 2 of 2)"
+    )
     notes = {cells[0]: cells[-1] for cells in only(model_change_tables(found)).rows}
     assert "in bfloat16: " not in notes["mlp, dtype float32, width 2"]
     assert notes["mlp, dtype float32, width 1"] == (
         "each device at its fastest variant: cpu in float32, cuda in bfloat16; their numerics differ. "
-        "in bfloat16: cpu in bfloat16; faster in float32"
+        "in bfloat16: the CPU is faster in float32"
+    )
+
+
+def test_variants_chosen_most_often(tmp_path):
+    """Numbers of threads are named too, over all models and batch sizes."""
+    content = run()
+    for width in (1, 2):
+        devices = {"cpu": (1, 1), "cpu@8": (2, 0.5), "cuda": (33, 0.2)}
+        part = affine_run(devices, axes={"width": width}, seed=width, **QUIET)
+        content["benchmarks"] += part["benchmarks"]
+    row = row_of(report(tmp_path, content), "each device at its fastest variant")
+    assert row.what == "each device at its fastest variant (mostly cpu@8, cuda)"
+
+
+def test_long_names_of_chosen_variants(tmp_path):
+    content = run()
+    for width in (1, 2):
+        for i, mode in enumerate(("a" * 40, "b" * 40)):
+            devices = {"cpu": (1 + i, 1 + i), "cuda": (33 - i, 0.2)}
+            part = affine_run(devices, axes={"width": width, "mode": mode}, seed=10 * width + i, **QUIET)
+            content["benchmarks"] += part["benchmarks"]
+    what = row_of(report(tmp_path, content), "each device at its fastest variant").what
+    assert len(what) == len("each device at its fastest variant ()") + MAX_CHOSEN
+
+
+def test_what_two_of_four_texts_say(tmp_path):
+    """The most frequent ones first, and how many more there are."""
+    content = run()
+    for width, below in enumerate((1, 8, 64, 64), 1):
+        for batch in (1, 8, 64, 512):
+            for i, dtype in enumerate(("float32", "bfloat16")):
+                slow = 2 if i and batch <= below else 1
+                part = affine_run(
+                    {"cpu": (slow, 0), "cuda": (3, 0)},
+                    batches=[batch],
+                    axes={"dtype": dtype, "width": width},
+                    seed=batch + 1000 * width + i,
+                    **QUIET,
+                )
+                content["benchmarks"] += part["benchmarks"]
+    assert row_of(report(tmp_path, content), "in bfloat16").what == (
+        "in bfloat16 (the CPU is faster in float32 at batch 1–64 in 2 of 4; "
+        "the CPU is faster in float32 at batch 1 in 1 of 4; and 1 more)"
     )
 
 

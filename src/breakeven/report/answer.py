@@ -17,6 +17,7 @@ from breakeven.report.notes import (
     UNSTEADY,
     about_phase,
     candidate_notes,
+    left_out_notes,
     nothing_compared,
     only_phase,
     refused_text,
@@ -98,13 +99,16 @@ def answer(report: Report) -> Answer:
         ended = Counter(outcome.outcome for outcome in report.outcomes)
         text = nothing_compared(timed, ended)
         return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, [])))
-    found = candidates(report.machines, report.break_evens, report.headline, timed)
+    slow = [line for line, better in report.better_baselines.items() if better.is_variant]
+    found = candidates(report.machines, report.break_evens, report.headline, timed, slow)
     forced = "NOT COMPARABLE, forced: " if report.forced else ""
     summary = tuple(f"{forced}{form}" for form in summaries(found, report.names))
     phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
     details = [Choice(1, (*form, "")) for form in _launches(report, found)]
     extended = ""
     if len(found) == 1:
+        left_out = [f"{note.partition(':')[0]}." for note in left_out_notes(found, report.better_baselines)]
+        details = [*(Choice(0, (text, "")) for text in left_out), *details]
         details += [Choice(0, (text, "")) for text in extremes(found[0], report.names)]
         extended = with_place(summary[0], found[0], report.names)
     lines = compose([Choice(0, summary, extended), *phase, *caveats, *details])
@@ -164,6 +168,7 @@ def _notes(report: Report, found: Sequence[Candidate]) -> Iterator[str]:
     cases = [row.estimate for row in report.rows]
     if len(found) > 1:
         yield from (summaries([one], report.names)[0] for one in found)
+    yield from left_out_notes(found, report.better_baselines)
     for one in found:
         yield from candidate_notes(one, report.paybacks, report.names)
     if report.headline is not None:

@@ -18,38 +18,54 @@ from breakeven.runs.schema import Run
 
 FASTEST = "each device at its fastest variant"
 NUMERICS = "their numerics differ"
-AS = "as "
-"""Before a baseline with another number of threads."""
+PLAIN = "in its plain form"
 
 
 @dataclass(frozen=True)
 class BetterBaseline:
     """A line whose baseline is faster in another variant, no less precise, at some of its batch sizes.
 
-    `own` is the baseline as it was measured, such as ``cpu in bfloat16``, `better` the faster variants.
+    `own` is the baseline's own variant, such as ``in bfloat16``, empty for the plain form. `variants` are
+    what is faster at a batch size on the same device, such as ``in float32``, `threads` other numbers of
+    threads, such as ``cpu@1``, where no variant on the same device is.
     """
 
     line: BreakEven
     own: str
-    better: tuple[str, ...]
-    batches: tuple[int, ...]
+    variants: Mapping[int, str]
+    threads: Mapping[int, str]
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The batch sizes at which something is faster, ascending."""
+        return tuple(sorted({*self.variants, *self.threads}))
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether another variant of the model is faster on the same device."""
+        return len(self.variants) > 0
+
+    @property
+    def variant_text(self) -> str:
+        """The variants that are faster, without their batch sizes: ``the CPU is faster in float32``."""
+        return f"{self._name} is faster {_any_of(self.variants)}"
 
     @property
     def text(self) -> str:
-        """The baseline and what is faster: ``cpu in bfloat16; faster in float32 at batch 1 to 16``."""
-        everywhere = set(self.batches) >= set(self.line.batches)
-        where = fmt.number_range(min(self.batches), max(self.batches))
-        return f"{self.own}; faster {' or '.join(self.better)}{'' if everywhere else f' at batch {where}'}"
+        """What is faster, and where unless everywhere: ``cpu@1 is faster than the CPU at batch 1–8``."""
+        of_threads = f"{_any_of(self.threads)} is faster than {self._name}"
+        parts = ((self.variant_text, self.variants), (of_threads, self.threads))
+        return "; ".join(f"{text}{self._where(found)}" for text, found in parts if found)
 
     @property
-    def brief(self) -> str:
-        """What is faster, without the batch sizes: ``the CPU is faster in float32 than in bfloat16``."""
+    def _name(self) -> str:
         device = self.line.baseline.device
-        own = self.own.removeprefix(device).strip()
-        name = "the CPU" if device == "cpu" else device
-        if all(text.startswith(AS) for text in self.better):
-            return f"{' or '.join(text.removeprefix(AS) for text in self.better)} is faster than {name}"
-        return f"{name} is faster {' or '.join(self.better)}{f' than {own}' if own else ''}"
+        return "the CPU" if device == "cpu" else device
+
+    def _where(self, found: Mapping[int, str]) -> str:
+        stretches = groupby(self.line.batches, found.__contains__)
+        ranges = [fmt.batch_range(list(stretch)) for is_faster, stretch in stretches if is_faster]
+        return "" if found.keys() >= set(self.line.batches) else f" at batch {fmt.listed(ranges)}"
 
 
 def fastest_lines(
@@ -71,27 +87,57 @@ def better_baselines(
     variants: VariantTimings, runs: Sequence[Run], lines: Sequence[BreakEven]
 ) -> dict[Line, BetterBaseline]:
     """Return the lines whose baseline is shown to be faster in another variant, by their candidate."""
+    at_home = _faster(variants, runs, lines, at_home=True)
+    anywhere = _faster(variants, runs, lines, at_home=False)
+    found = {}
+    for line in lines:
+        faster = {
+            batch: variants.text(best, device=False) or PLAIN
+            for batch in line.batches
+            if (best := at_home.get((line.candidate, batch)))
+        }
+        threads = {
+            batch: variants.text(best)
+            for batch in line.batches
+            if batch not in faster and (best := anywhere.get((line.candidate, batch)))
+        }
+        if faster or threads:
+            own = variants.text(_key(line.model, line.baseline, line.batches[0]), device=False)
+            found[line.candidate] = BetterBaseline(line, own, faster, threads)
+    return found
+
+
+def _faster(
+    variants: VariantTimings, runs: Sequence[Run], lines: Sequence[BreakEven], *, at_home: bool
+) -> dict[tuple[Line, int], CaseKey]:
+    """Return the fastest variant of each baseline shown to be slower, by the line's candidate and batch size.
+
+    At home, only variants on the baseline's own device are read, not other numbers of threads.
+    """
     pairs = []
     read: dict[CaseKey, Timings] = {}
     for line in lines:
         for batch in line.batches:
             own = _key(line.model, line.baseline, batch)
             at_hand = variants.of_device(line.baseline, line.candidate, batch)
-            fair = {key: half for key, half in at_hand.items() if rounding(key) <= rounding(own)}
+            fair = {
+                key: half
+                for key, half in at_hand.items()
+                if rounding(key) <= rounding(own) and (key.device == own.device or not at_home)
+            }
             if own in fair and (best := Fastest.of(fair)).key != own:
-                pairs.append((line, own, best.key))
+                pairs.append(((line.candidate, batch), own, best.key))
                 read[best.key] = best.timings
                 read.setdefault(own, fair[own].whole)
     if not pairs:
         return {}
     table = {case.key: case for case in estimates(runs_of(runs, read), variants.floor_sd)}
     rows = speedups_of([(table[own], table[best]) for _, own, best in pairs])
-    found = grouped(
-        (line.candidate, (line, own, best))
-        for (line, own, best), row in zip(pairs, rows, strict=True)
+    return {
+        cell: best
+        for (cell, _, best), row in zip(pairs, rows, strict=True)
         if row.verdict is DeviceVerdict.FASTER
-    )
-    return {name: _better(variants, shown) for name, shown in found.items()}
+    }
 
 
 @dataclass(frozen=True)
@@ -148,7 +194,13 @@ def _of_pair(
         if one.key is not None and one.key.model in variants.families
     ]
     return [
-        WhatIf(FASTEST, plainest[other.model], other, *_notes(variants, sides[other.model]))
+        WhatIf(
+            FASTEST,
+            plainest[other.model],
+            other,
+            *_notes(variants, sides[other.model]),
+            chosen=tuple(_texts(variants, side) for side in sides[other.model]),
+        )
         for other in break_evens(list(table.values()), rows, ended)
     ]
 
@@ -160,6 +212,10 @@ def _notes(variants: VariantTimings, sides: tuple[_Side, _Side]) -> tuple[str, s
     differ = any(numerics(baseline[batch].key) != numerics(candidate[batch].key) for batch in shared)
     found = ", ".join(_stretches(variants, side.chosen) for side in sides)
     return (f"{found}; {NUMERICS}", NUMERICS) if differ else (found, "")
+
+
+def _texts(variants: VariantTimings, side: _Side) -> tuple[str, ...]:
+    return tuple(variants.text(best.key) for best in side.chosen.values())
 
 
 def _stretches(variants: VariantTimings, chosen: Mapping[int, Fastest]) -> str:
@@ -182,12 +238,5 @@ def _place(line: Line) -> tuple[str, str]:
     return line.device, line.machine
 
 
-def _better(variants: VariantTimings, shown: Sequence[tuple[BreakEven, CaseKey, CaseKey]]) -> BetterBaseline:
-    line, own, _ = shown[0]
-    better = []
-    for _, _, best in shown:
-        text = variants.text(best, device=False)
-        better.append(text if best.device == own.device else f"{AS}{variants.text(best)}")
-    return BetterBaseline(
-        line, variants.text(own), tuple(dict.fromkeys(better)), tuple(best.batch_size for *_, best in shown)
-    )
+def _any_of(found: Mapping[int, str]) -> str:
+    return " or ".join(dict.fromkeys(found.values()))

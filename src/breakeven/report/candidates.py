@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from breakeven import format as fmt
+from breakeven.case import Line
 from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
@@ -77,6 +78,7 @@ def candidates(
     break_evens: Sequence[BreakEven],
     phase: str | None,
     timed: Mapping[str, Iterable[str]],
+    left_out: Collection[Line] = (),
 ) -> list[Candidate]:
     """Return the candidates that the answer is about, accelerators first.
 
@@ -85,6 +87,7 @@ def candidates(
         break_evens: all of the report.
         phase: the headline.
         timed: the timed devices of each class id.
+        left_out: candidates' lines that are not counted where another one of the device is.
     """
     lines = headline_lines(machines, break_evens, phase)
     places = grouped(((row.candidate.machine, row.candidate.device), row) for row in lines)
@@ -95,7 +98,10 @@ def candidates(
                 places[machine.class_id, device] = []
     accelerators = {device for _, device in (*places, *paired) if not is_cpu(device)}
     names = _Names({machine.class_id: machine.label for machine in machines}, len(accelerators) > 1)
-    found = [_candidate(*place, rows, names) for place, rows in places.items()]
+    found = [
+        _candidate(*place, [row for row in rows if row.candidate not in left_out] or rows, names)
+        for place, rows in places.items()
+    ]
     return sorted(found, key=lambda one: is_cpu(one.device))
 
 

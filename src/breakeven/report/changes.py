@@ -6,13 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import position, winners, wins
 from breakeven.report.text import ModelNames
 from breakeven.report.what_if import WhatIf
 from breakeven.stats.crossing import CrossingStatus as Status
+
+MAX_BRIEFS = 2
+MAX_CHOSEN = 60
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,17 @@ def _several(group: Sequence[WhatIf], names: ModelNames) -> ChangeRow:
 
 
 def _shared(group: Sequence[WhatIf]) -> str:
-    """Return what else differs in how many of the models."""
-    counts = Counter(row.brief for row in group if row.brief)
-    found = "; ".join(f"{brief} in {count} of {len(group)}" for brief, count in counts.items())
+    """Return the variants chosen most often, and what else differs in how many of the models."""
+    counts = Counter(row.brief for row in group if row.brief).most_common()
+    briefs = [f"{brief} in {count} of {len(group)}" for brief, count in counts]
+    found = "; ".join(filter(None, (_chosen(group), fmt.joined(briefs, MAX_BRIEFS, "; "))))
     return f" ({found})" if found else ""
+
+
+def _chosen(group: Sequence[WhatIf]) -> str:
+    sides = [Counter(chain(*side)) for side in zip(*(row.chosen for row in group), strict=True)]
+    most = ", ".join(side.most_common(1)[0][0] for side in sides)
+    return fmt.one_line(f"mostly {most}" if any(len(side) > 1 for side in sides) else most, MAX_CHOSEN)
 
 
 def _summary(lines: Sequence[BreakEven]) -> str:

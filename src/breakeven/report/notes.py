@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from breakeven import format as fmt
+from breakeven.case import Line
 from breakeven.device_names import is_cpu
 from breakeven.format import one_line
+from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, Phase
+from breakeven.report.best_against_best import BetterBaseline
 from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import Candidate, best_row, is_at_the_latest, is_slower_throughout
 from breakeven.report.comparability import ComparabilityLevel, Reason
@@ -33,6 +36,16 @@ def candidate_notes(one: Candidate, paybacks: Iterable[Payback], models: ModelNa
     for payback in paybacks:
         if payback.row == best:
             yield _payback(one, payback, models)
+
+
+def left_out_notes(found: Iterable[Candidate], better: Mapping[Line, BetterBaseline]) -> Iterator[str]:
+    """Yield how many models the answer is not about, because their baseline is faster in another variant."""
+    counted = {line.candidate for one in found for line in one.lines}
+    slow = [one for line, one in better.items() if line not in counted]
+    for (own, why), group in grouped(((one.own, one.variant_text), one) for one in slow).items():
+        count = len({one.line.model for one in group})
+        models = " ".join(filter(None, (fmt.plural(count, "model"), own)))
+        yield f"{models} {'is' if count == 1 else 'are'} left out: {why}."
 
 
 def refused_text(reasons: Iterable[Reason]) -> tuple[str, list[str]]:

@@ -182,7 +182,7 @@ def analyze(
     worth = at_worth(money.worth, cases, lines, outcomes) if money.worth is not None else None
     ways_timed = VariantTimings.of(runs.runs, unordered, headline, floor_sd)
     better = better_baselines(ways_timed, runs.runs, main)
-    marks = {candidate: (one.text, one.brief) for candidate, one in better.items()}
+    marks = {candidate: one.text for candidate, one in better.items()}
     changed = [
         *fastest_lines(ways_timed, runs.runs, main, outcomes),
         *what_ifs(cases, main, lines, marks, outcomes, asked),
@@ -218,7 +218,7 @@ def analyze(
             outcomes,
             {one.class_id: one.label for one in runs.machines},
             names,
-            {candidate: one.brief for candidate, one in better.items()},
+            marks,
         ),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),

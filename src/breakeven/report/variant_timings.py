@@ -1,7 +1,7 @@
 """The variants of each model, and the fastest of them.
 
 The fastest of several noisy times is too fast, so that no variant is read where it was chosen: each half of
-the processes is read where the other half chose; of a single process, its odd and its even rounds. Where the
+its processes is read where the other half chose; of a single process, its odd and its even rounds. Where the
 halves choose the same variant, all of its rounds are read; where they do not, the second half as the first
 one chose.
 """
@@ -119,7 +119,7 @@ class VariantTimings:
         return {key: found[key] for key in here}
 
     def text(self, key: CaseKey, *, device: bool = True) -> str:
-        """Return a variant as text, such as ``cpu in float32``."""
+        """Return a variant as text, such as ``cpu in float32``; empty for a plain one without its device."""
         words = []
         for name in self.varying[self.families[key.model]]:
             value = key.axes[name]
@@ -127,7 +127,7 @@ class VariantTimings:
                 words.append(f"in {value}")
             elif value is not False:
                 words.append(f"with {name}" if value is True else f"with {name}={value}")
-        return " ".join([*([key.device] if device else []), *words]) or "plain"
+        return " ".join([*([key.device] if device else []), *words])
 
     def plainest(self, lines: Iterable[BreakEven]) -> BreakEven:
         """Return the line with the fewest changes from the plain form, the first of several."""
@@ -204,25 +204,21 @@ def _varying(axes: Sequence[Axes]) -> tuple[str, ...]:
 
 
 def _halves(timings: Mapping[CaseKey, Timings]) -> dict[CaseKey, Halves]:
-    """Return the variants of a cell that were timed in both halves of its processes."""
-    processes = sorted(
-        {
+    """Return the halves of each variant of a cell; a single round is both of them."""
+    halves = {}
+    for key, found in timings.items():
+        processes = [
             (number, process)
-            for found in timings.values()
             for number, case in found.items()
             for process, sample in enumerate(case.samples)
             if len(sample)
-        }
-    )
-    if len(processes) == 1:
-        parts = [{processes[0]: slice(start, None, 2)} for start in (0, 1)]
-    else:
-        parts = [dict.fromkeys(processes[start::2], slice(None)) for start in (1, 0)]
-    halves = {}
-    for key, found in timings.items():
-        first, second = (_part(found, part) for part in parts)
-        if first and second:
-            halves[key] = Halves(found, second, _median_s(first), _median_s(second))
+        ]
+        if len(processes) == 1:
+            parts = [{processes[0]: slice(start, None, 2)} for start in (0, 1)]
+        else:
+            parts = [dict.fromkeys(processes[start::2], slice(None)) for start in (1, 0)]
+        first, second = (_part(found, part) or found for part in parts)
+        halves[key] = Halves(found, second, _median_s(first), _median_s(second))
     return halves
 
 

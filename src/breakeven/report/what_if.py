@@ -35,6 +35,7 @@ class WhatIf:
     """A break-even, and that of the same model in another scenario.
 
     `note` is what else differs, `brief` the part of it that several models share; both may be empty.
+    `chosen` are the variants of the baseline and of the candidate, where each batch size has its own.
     """
 
     scenario: str
@@ -42,6 +43,7 @@ class WhatIf:
     other: BreakEven
     note: str = ""
     brief: str = ""
+    chosen: tuple[tuple[str, ...], ...] = ()
 
 
 Counterpart = tuple[Model, str, str, str]
@@ -52,7 +54,7 @@ def what_ifs(
     cases: Sequence[Estimate],
     lines: Sequence[BreakEven],
     all_lines: Sequence[BreakEven],
-    marks: Mapping[Line, tuple[str, str]],
+    marks: Mapping[Line, str],
     outcomes: Sequence[Outcome],
     asked: Baseline | None = None,
 ) -> list[WhatIf]:
@@ -62,7 +64,7 @@ def what_ifs(
         cases: the estimates behind the lines.
         lines: the break-evens that the verdict is about, all of one phase.
         all_lines: those of every phase and device.
-        marks: the lines whose baseline is faster in another variant, by their candidate: note and brief.
+        marks: the lines whose baseline is faster in another variant, as texts by their candidate.
         outcomes: the cases that ended without a timing.
         asked: the baseline that the user named.
     """
@@ -181,14 +183,14 @@ def _other_baselines(
                 yield WhatIf(f"against {device}", line, other)
 
 
-def _other_dtypes(train: Sequence[BreakEven], marks: Mapping[Line, tuple[str, str]]) -> Iterator[WhatIf]:
+def _other_dtypes(train: Sequence[BreakEven], marks: Mapping[Line, str]) -> Iterator[WhatIf]:
     typed = [line for line in train if DTYPE in line.model.axes]
     pairs = grouped(((_without_dtype(line.candidate), _without_dtype(line.baseline)), line) for line in typed)
     for group in pairs.values():
         group.sort(key=lambda line: bool(line.model.axes[DTYPE] != "float32"))
         for other in group[1:]:
-            mark = marks.get(other.candidate, ("", ""))
-            yield WhatIf(f"in {other.model.axes[DTYPE]}", group[0], other, *mark)
+            mark = marks.get(other.candidate, "")
+            yield WhatIf(f"in {other.model.axes[DTYPE]}", group[0], other, mark, mark)
 
 
 def _without_dtype(line: Line) -> Line:
