@@ -12,7 +12,7 @@ from breakeven import format as fmt
 from breakeven.format import MAX_CHARACTERS
 from breakeven.phases import HEADLINE
 from breakeven.report.candidates import Candidate, candidates
-from breakeven.report.launches import launch_sentence, launch_texts, varying_launches
+from breakeven.report.launches import launch_advice, launch_sentence, launch_texts, varying_launches
 from breakeven.report.notes import (
     UNSTEADY,
     about_phase,
@@ -104,11 +104,11 @@ def answer(report: Report) -> Answer:
     forced = "NOT COMPARABLE, forced: " if report.forced else ""
     summary = tuple(f"{forced}{form}" for form in summaries(found, report.names))
     phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
-    details = [Choice(1, (*form, "")) for form in _launches(report, found)]
+    details = list(_launches(report, found))
     extended = ""
     if len(found) == 1:
         left_out = [f"{note.partition(':')[0]}." for note in left_out_notes(found, report.better_baselines)]
-        details = [*(Choice(0, (text, "")) for text in left_out), *details]
+        details += [Choice(0, (text, "")) for text in left_out]
         details += [Choice(0, (text, "")) for text in extremes(found[0], report.names)]
         extended = with_place(summary[0], found[0], report.names)
     lines = compose([Choice(0, summary, extended), *phase, *caveats, *details])
@@ -156,11 +156,14 @@ def _caveats(report: Report) -> Iterator[Choice]:
     yield from (Choice(1, (text,)) for text in texts if text is not None)
 
 
-def _launches(report: Report, found: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
+def _launches(report: Report, found: Sequence[Candidate]) -> Iterator[Choice]:
+    """Yield that launches limit the first candidate that they limit, and what helps."""
     for one in found:
         texts = launch_texts(one, report.bottlenecks, report.variants, report.names)
         if texts:
-            yield tuple(texts)
+            is_measured = len(texts) > 1
+            advice = "" if is_measured else f"{texts[0].removesuffix('.')}: {launch_advice(one)}."
+            yield Choice(1, (*texts, ""), advice)
             return
 
 

@@ -102,8 +102,7 @@ def launch_texts(
     text = f"Kernel launches limit {one.name}"
     best = _best_way(one, bound, ways)
     if best is None:
-        advice = "CUDA graphs or torch.compile" if one.device.startswith("cuda") else "torch.compile"
-        return [f"{text}: {advice} may help.", f"{text}."]
+        return [f"{text}."]
     made = " and ".join(filter(None, (_compiled(best), _recorded(best))))
     ratio = fmt.ratio(best.row.speedup)
     step = f"{text}: {made}, the same training step"
@@ -116,6 +115,11 @@ def launch_texts(
         f"{text}; {made}: up to {ratio} faster.",
         f"{text}.",
     ]
+
+
+def launch_advice(one: Candidate) -> str:
+    """Return what may help where no variant was measured."""
+    return f"{'CUDA graphs or torch.compile' if one.device.startswith('cuda') else 'torch.compile'} may help"
 
 
 def _bound_cells(one: Candidate, bounds: Iterable[Bottleneck]) -> set[tuple[Line, int]]:
