@@ -284,7 +284,7 @@ def test_quoted_models(crossings, quote):
     """How many there are, and from where the median one wins; those in bfloat16 are left out."""
     fair = [found for name, found in crossings.items() if "bfloat16" not in name]
     assert f"for all {len(fair)} models," in quote
-    assert f"{len(crossings) - len(fair)} models in bfloat16 are left out" in quote
+    assert f"{len(crossings) - len(fair)} more models in bfloat16 are left out" in quote
     (median,) = re.findall(r"the median model from batch ([\d,]+) \[", quote)
     assert f"{math.ceil(sorted(fair)[len(fair) // 2]):,}" == median
 

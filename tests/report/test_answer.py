@@ -286,10 +286,10 @@ def test_models_on_a_slow_baseline_are_left_out():
     answer = shown(*halves[:3], *full, halves[3], better_baselines=slow(*halves)).answer
     assert answer.lines == (
         "The GPU wins for all 3 models, at every measured batch size (1–512); up to 5.00x faster "
-        "(cnn, batch 512). 4 models in bfloat16 are left out.",
+        "(cnn, batch 512). 4 more models in bfloat16 are left out.",
     )
     assert answer.notes[:2] == (
-        "4 models in bfloat16 are left out: the CPU is faster in float32.",
+        "4 more models in bfloat16 are left out: the CPU itself is faster in float32.",
         "The GPU is faster in 12 of 12 cells, slower in 0.",
     )
 
@@ -302,11 +302,11 @@ def test_one_model_of_each_kind_is_left_out():
     answer = shown(half, full, plain, better_baselines=better).answer
     assert answer.lines == (
         "The GPU wins at every measured batch size (1–512); up to 5.00x faster (batch 512). "
-        "1 model in bfloat16 is left out. 1 model is left out.",
+        "1 more model in bfloat16 is left out. 1 more model is left out.",
     )
     assert answer.notes[:2] == (
-        "1 model in bfloat16 is left out: the CPU is faster in float32.",
-        "1 model is left out: the CPU is faster with compile.",
+        "1 more model in bfloat16 is left out: the CPU itself is faster in float32.",
+        "1 more model is left out: the CPU itself is faster with compile.",
     )
 
 
@@ -320,7 +320,7 @@ def test_fewer_threads_leave_nothing_out():
 def test_model_of_two_candidates_is_left_out_once():
     gpus = [line("always", device=device, workload=name) for name in ("cnn", "mlp") for device in ("a", "b")]
     notes = shown(*gpus, better_baselines=slow(*gpus[2:])).answer.notes
-    assert notes[2] == "1 model in bfloat16 is left out: the CPU is faster in float32."
+    assert notes[2] == "1 more model in bfloat16 is left out: the CPU itself is faster in float32."
 
 
 def test_the_only_models_are_not_left_out():
@@ -331,7 +331,7 @@ def test_the_only_models_are_not_left_out():
     assert answer.notes[:3] == (
         "cuda wins at every measured batch size (1–512); up to 5.00x faster (batch 512).",
         "xpu wins at every measured batch size (1–512); up to 5.00x faster (batch 512).",
-        "1 model in bfloat16 is left out: the CPU is faster in float32.",
+        "1 more model in bfloat16 is left out: the CPU itself is faster in float32.",
     )
 
 

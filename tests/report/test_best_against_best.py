@@ -246,23 +246,37 @@ def test_baseline_that_is_faster_in_another_variant(tmp_path):
     one = only(found.better_baselines.values())
     assert only(found.better_baselines).model.axes["dtype"] == "bfloat16"
     assert one.batches == (1, 8, 64, 512)
-    assert (one.text, one.own, one.is_variant) == ("the CPU is faster in float32", "in bfloat16", True)
+    assert (one.text, one.own, one.is_variant) == ("the CPU itself is faster in float32", "in bfloat16", True)
     mark = only(row for row in what_ifs(found) if row.scenario == "in bfloat16")
     assert (mark.note, mark.brief) == (one.text, one.text)
     notes = {track.line.model.axes["dtype"]: track.notes for track in found.chart.tracks}
     assert notes == {"float32": (), "bfloat16": (one.text,)}
 
 
+def test_processes_are_not_suggested_for_what_is_left_out(tmp_path):
+    """The break-even that stays open is that of the model on a slow baseline."""
+    content = run()
+    for seed, (dtype, slope) in enumerate((("float32", 0.2), ("bfloat16", 2))):
+        slow = 1 + seed
+        devices = {"cpu": (slow, slow), "cuda": (33 if slope < 1 else slow, slope)}
+        part = affine_run(devices, axes={"dtype": dtype}, seed=seed, noise=0.1)
+        content["benchmarks"] += part["benchmarks"]
+    found = report(tmp_path, content)
+    open_lines = [line for line in found.break_evens if line.crossing.status == "undecided"]
+    assert [line.candidate for line in open_lines] == list(found.better_baselines)
+    assert found.processes_needed is None
+
+
 def test_faster_at_some_batch_sizes(tmp_path):
     devices = {**SLOW_IN_BFLOAT16, "cpu": {"float32": (1, 1), "bfloat16": (9, 0.5)}}
     one = only(report(tmp_path, variants(devices)).better_baselines.values())
-    assert one.text == "the CPU is faster in float32 at batch 1–8"
+    assert one.text == "the CPU itself is faster in float32 at batch 1–8"
 
 
 def test_faster_in_its_plain_form(tmp_path):
     devices = {"cpu": {False: (1, 1), True: (2, 2)}, "cuda": {False: (33, 0.2), True: (33, 0.2)}}
     one = only(report(tmp_path, variants(devices, axis="compile")).better_baselines.values())
-    assert (one.text, one.own) == ("the CPU is faster in its plain form", "with compile")
+    assert (one.text, one.own) == ("the CPU itself is faster in its plain form", "with compile")
 
 
 def test_faster_at_batch_sizes_that_are_not_neighbors(tmp_path):
@@ -273,13 +287,13 @@ def test_faster_at_batch_sizes_that_are_not_neighbors(tmp_path):
         devices = {"cpu": cpu, "cuda": {"float32": (3, 0), "bfloat16": (3, 0)}}
         content["benchmarks"] += variants(devices, batches=[batch], seed=100 * i)["benchmarks"]
     one = only(report(tmp_path, content).better_baselines.values())
-    assert one.text == "the CPU is faster in float32 at batch 1 and 4,096"
+    assert one.text == "the CPU itself is faster in float32 at batch 1 and 4,096"
 
 
 def test_plain_form_is_faster(tmp_path):
     devices = {"cpu": {False: (1, 1), True: (2, 2)}, "cuda": {False: (33, 0.2), True: (33, 0.2)}}
     one = only(report(tmp_path, variants(devices, axis="compile")).better_baselines.values())
-    assert one.text == "the CPU is faster in its plain form"
+    assert one.text == "the CPU itself is faster in its plain form"
 
 
 def test_less_precise_is_not_better(tmp_path):
@@ -303,7 +317,8 @@ def test_variants_and_threads_are_better_baselines(tmp_path):
     }
     one = only(report(tmp_path, variants(devices)).better_baselines.values())
     assert one.text == (
-        "the CPU is faster in float32 at batch 1–8; cpu@8 in float32 is faster than the CPU at batch 64–512"
+        "the CPU itself is faster in float32 at batch 1–8; cpu@8 in float32 is faster than the CPU at batch "
+        "64–512"
     )
     assert (one.batches, one.is_variant) == ((1, 8, 64, 512), True)
 
@@ -366,7 +381,7 @@ def test_run_files_of_one_dtype_each(tmp_path):
     ]
     found = report(tmp_path, *contents)
     assert best(found).note == "cpu in float32, cuda in bfloat16; their numerics differ"
-    assert only(found.better_baselines.values()).text == "the CPU is faster in float32"
+    assert only(found.better_baselines.values()).text == "the CPU itself is faster in float32"
 
 
 def test_variant_at_some_batch_sizes(tmp_path):
@@ -408,7 +423,7 @@ def test_either_of_two_others_is_faster(tmp_path):
     cuda = benchmark([0.1] * 30, axes={"mode": "plain"}, steps=10, processes=[6] * 5, device="cuda")
     assert (
         only(report(tmp_path, run([*rows, cuda])).better_baselines.values()).text
-        == "the CPU is faster with mode=a"
+        == "the CPU itself is faster with mode=a"
     )
 
 

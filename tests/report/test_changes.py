@@ -115,7 +115,7 @@ def test_what_several_models_share(tmp_path):
             part = affine_run(devices, axes={"dtype": dtype, "width": width}, seed=width, **QUIET)
             content["benchmarks"] += part["benchmarks"]
     found = report(tmp_path, content)
-    assert row_of(found, "in bfloat16").what == "in bfloat16 (the CPU is faster in float32 in 1 of 2)"
+    assert row_of(found, "in bfloat16").what == "in bfloat16 (the CPU itself is faster in float32 in 1 of 2)"
     fastest = row_of(found, "each device at its fastest variant")
     assert fastest.what == (
         "each device at its fastest variant (cpu in float32, cuda in bfloat16; "
@@ -125,7 +125,7 @@ def test_what_several_models_share(tmp_path):
     assert "in bfloat16: " not in notes["mlp, dtype float32, width 2"]
     assert notes["mlp, dtype float32, width 1"] == (
         "each device at its fastest variant: cpu in float32, cuda in bfloat16; their numerics differ. "
-        "in bfloat16: the CPU is faster in float32"
+        "in bfloat16: the CPU itself is faster in float32"
     )
 
 
@@ -167,8 +167,8 @@ def test_what_two_of_four_texts_say(tmp_path):
                 )
                 content["benchmarks"] += part["benchmarks"]
     assert row_of(report(tmp_path, content), "in bfloat16").what == (
-        "in bfloat16 (the CPU is faster in float32 at batch 1–64 in 2 of 4; "
-        "the CPU is faster in float32 at batch 1 in 1 of 4; and 1 more)"
+        "in bfloat16 (the CPU itself is faster in float32 at batch 1–64 in 2 of 4; "
+        "the CPU itself is faster in float32 at batch 1 in 1 of 4; and 1 more)"
     )
 
 

@@ -120,7 +120,9 @@ def _subtitle(report: Report) -> str:
     dates = sorted(run.datetime[:10] for run in report.runs if run.datetime)
     when = "" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     most = max((row.estimate.processes for row in report.rows), default=0)
-    processes = f", {most} processes" if most > 1 else ", one process each" if len(report.runs) > 1 else ""
+    processes = "" if most < 2 else f", {most} processes"
+    if len(report.runs) > 1:
+        processes = f"{processes or ', one process'} each"
     counted = f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(len(report.runs), 'run')}{processes}"
     return " · ".join(filter(None, (fmt.joined([m.label for m in report.machines]), counted, when)))
 

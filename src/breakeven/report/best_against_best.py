@@ -47,8 +47,8 @@ class BetterBaseline:
 
     @property
     def variant_text(self) -> str:
-        """The variants that are faster, without their batch sizes: ``the CPU is faster in float32``."""
-        return f"{self._name} is faster {_any_of(self.variants)}"
+        """The variants that are faster, without batch sizes: ``the CPU itself is faster in bfloat16``."""
+        return f"{self._name} itself is faster {_any_of(self.variants)}"
 
     @property
     def text(self) -> str:

@@ -44,7 +44,7 @@ def left_out_notes(found: Iterable[Candidate], better: Mapping[Line, BetterBasel
     slow = [one for line, one in better.items() if line not in counted]
     for (own, why), group in grouped(((one.own, one.variant_text), one) for one in slow).items():
         count = len({one.line.model for one in group})
-        models = " ".join(filter(None, (fmt.plural(count, "model"), own)))
+        models = " ".join(filter(None, (fmt.plural(count, "more model"), own)))
         yield f"{models} {'is' if count == 1 else 'are'} left out: {why}."
 
 

@@ -189,7 +189,8 @@ def analyze(
         *(counterparts(dollars.text, main, dollars.break_evens) if dollars else ()),
         *(counterparts(worth.text, main, worth.break_evens) if worth else ()),
     ]
-    needed = needed_for(main, cases)
+    slow = {candidate for candidate, one in better.items() if one.is_variant}
+    needed = needed_for([line for line in main if line.candidate not in slow] or main, cases)
     unpaired = [] if refused else pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
     return Report(
