@@ -9,6 +9,7 @@ import pytest
 
 from breakeven.compare.noise_floor import (
     NoiseFloor,
+    busy_warnings,
     check_one_class,
     detectable,
     floor_of,
@@ -19,6 +20,7 @@ from breakeven.compare.noise_floor import (
     write_floor,
 )
 from breakeven.errors import DifferentMachinesError, RunFileError, UsageError
+from breakeven.fitness import Load, Look
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.runs.reader import read_run
 from breakeven.stats.regression import effects
@@ -158,6 +160,18 @@ def test_unknown_class_differs(tmp_path):
     unknown = runs_of(tmp_path / "b", [1.1], machine={"node": "x"})
     with pytest.raises(DifferentMachinesError):
         floor_of([*known, *unknown])
+
+
+def test_busy_machine(tmp_path):
+    """A floor from a busy machine hides regressions on an idle one."""
+    idle = runs_of(tmp_path, [1.0], [1.1])
+    look = Look(Load(2, 0.9, 0.0, 0.9), 2, 1e-4, 2e-4, spins=True).as_dict()
+    busy = replace(idle[0], state={"look": look})
+    [warning] = busy_warnings([busy, *idle])
+    assert warning.startswith(
+        "1 of 3 runs were measured on a busy machine (other programs used 0.90 of 2 CPUs)"
+    )
+    assert busy_warnings(idle) == []
 
 
 def test_unknown_class(tmp_path):

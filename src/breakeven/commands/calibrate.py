@@ -77,7 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
-    from breakeven.compare.noise_floor import detectable, floor_of, floor_warnings, read_floor, write_floor
+    from breakeven.compare.noise_floor import (
+        busy_warnings,
+        detectable,
+        floor_of,
+        floor_warnings,
+        read_floor,
+        write_floor,
+    )
     from breakeven.experiment.run_command import run_repeatedly
     from breakeven.render import calibrate
 
@@ -86,7 +93,7 @@ def _measure(arguments: argparse.Namespace, runner: CommandRunner) -> int:
     before = read_floor(arguments.noise, runs[-1].machine)
     path = write_floor(floor, arguments.noise)
     seen = detectable(floor, RUNS_A_SIDE)
-    warnings = [*runner.workspace.warnings, *floor_warnings(floor, before)]
+    warnings = [*runner.workspace.warnings, *busy_warnings(runs), *floor_warnings(floor, before)]
     if arguments.format == "json":
         sys.stdout.write(calibrate.to_json(floor, seen, path, warnings))
     else:

@@ -29,6 +29,7 @@ from breakeven.errors import DifferentMachinesError, RunFileError, UsageError
 from breakeven.files import write_whole
 from breakeven.format import one_line, plural
 from breakeven.runs.json_files import Place, load_json, mapping
+from breakeven.runs.look import problems_of
 from breakeven.runs.machine import Machine, agree, differences
 from breakeven.runs.schema import CaseResult, Run
 from breakeven.stats.empirical_bayes import pooled_df
@@ -165,6 +166,17 @@ def floor_warnings(floor: NoiseFloor, before: NoiseFloor | None = None) -> list[
             "records none, on any machine; measure with breakeven's plugin"
         )
     return warnings
+
+
+def busy_warnings(runs: Sequence[Run]) -> list[str]:
+    """Return a warning if any of a floor's runs was measured on a busy machine."""
+    busy = [problems[0] for run in runs if (problems := problems_of(run.state))]
+    if not busy:
+        return []
+    return [
+        f"{len(busy)} of {len(runs)} runs were measured on a busy machine ({busy[0].seen}), so the noise "
+        "floor is that of a busy machine; calibrate again on an idle one"
+    ]
 
 
 def noise_levels(floor: NoiseFloor) -> tuple[float, float]:
