@@ -43,8 +43,15 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", RUNS)
+EVERY_DAY = {("models", "light"), ("two machines", "dark"), ("unfit", "phone")}
+CASES = [
+    pytest.param(name, mode, marks=() if (name, mode) in EVERY_DAY else pytest.mark.slow)
+    for name in RUNS
+    for mode in MODES
+]
+
+
+@pytest.mark.parametrize(("name", "mode"), CASES)
 def test_no_violations(show, axe, name, mode):
     """No rule is violated, whether the folds are closed or open."""
     # The page's policy forbids scripts other than its own, such as axe.
