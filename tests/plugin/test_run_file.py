@@ -6,7 +6,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from breakeven.report.report import analyze
 from breakeven.runs.reader import read
+from support.run_files import affine_run, write
 
 EXAMPLE = """\
 import pytest, torch
@@ -196,6 +198,19 @@ def test_nothing_timed(bench):
     assert read([bench.pytester.path / "run.json"]).rounds.empty
     result.stdout.fnmatch_lines(["skipped x2: no data", "breakeven: 0 timed (0 disturbed), 2 skipped; *"])
     result.stdout.no_fnmatch_line("*Not saving anything*")
+
+
+def test_answer(bench):
+    """A run ends with its own answer, never with that of an older file in its place."""
+    path = bench.pytester.path / "run.json"
+    write(path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, workload="yesterday"))
+    untimed = bench.write(SKIPPED).run()
+    assert not [line for line in untimed.outlines if "wins" in line or "yesterday" in line]
+
+    devices = ("--breakeven-devices=cpu@1,cpu", "--breakeven-phases=train")
+    timed = bench.write().run(*devices)
+    answer = analyze(read([path])).answer.lines[0]
+    assert answer in " ".join(" ".join(timed.outlines).split())
 
 
 @pytest.mark.parametrize("option", ["--benchmark-skip", "--benchmark-disable"])

@@ -26,6 +26,11 @@ class RunFile:
         self.content: dict[str, Any] | None = None
         self.problem: str | None = None
 
+    @property
+    def written(self) -> Path | None:
+        """The file with this session's timings, None if it has none: an older one may be in its place."""
+        return self.path if self.content is not None and self.problem is None else None
+
     def write_without_timings(self, config: pytest.Config) -> None:
         """Write the file if pytest-benchmark did not, so that no older one is left in its place."""
         if self.path is None or self.content is not None:

@@ -170,7 +170,7 @@ class BenchmarkSession(ABC):
         closing = closing_lines(timings, outcomes, record["spent_s"], record["wall_s"], self.run_file.path)
         if self.run_file.problem is not None:
             closing = [closing[0], f"breakeven: {self.run_file.problem}"]
-        found = answer_lines(self.run_file.path, columns) or table_lines(timings, columns)
+        found = answer_lines(self.run_file.written, columns) or table_lines(timings, columns)
         return ["", *found, *reason_lines(outcomes), *closing]
 
     @property
