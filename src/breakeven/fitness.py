@@ -142,7 +142,7 @@ class Look:
     def slow_threads(self) -> Problem | None:
         """Why the threads hinder each other, None if they do not.
 
-        Threads that sleep while they wait take long to wake where there are many, which is no fault of
+        Threads that sleep while they wait take long to wake where there are many, which is not the fault of
         another program: without one, they are fine.
         """
         slowdown, busy = self.slowdown, self.load.problem

@@ -20,7 +20,7 @@ from breakeven.hardware.cpus import BINDING
 from breakeven.hardware.nvml import THROTTLING
 
 MIN_LOST_CPUS = 0.1
-"""Fewer CPUs, lost to other programs, cannot be told from the error of the system's counters."""
+"""Fewer CPUs, lost to other programs, cannot be distinguished from the error of the system's counters."""
 
 
 class Level(StrEnum):

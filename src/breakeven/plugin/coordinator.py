@@ -63,7 +63,7 @@ class Coordinator:
         timeout_s: what a case may take.
         max_failures: stop after this number of failed or crashed cases; 0 for never.
         progress: shows what happens.
-        look: looks at the machine before a process is started; is told whether it is the first.
+        look: looks at the machine before a process is started, given whether it is the first.
         clock: seconds.
         sleep: waits for some seconds.
     """

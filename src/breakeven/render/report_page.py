@@ -22,11 +22,11 @@ from markupsafe import Markup
 from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu
-from breakeven.glossary import GLOSSARY
 from breakeven.render import break_even_text
 from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
 from breakeven.render.figures import FIGURES, Drawing
+from breakeven.render.glossary import GLOSSARY
 from breakeven.render.how_made import how_made, outcome_lines
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined

@@ -18,7 +18,7 @@ _WIDENED = "the intervals are widened by the noise floor that `breakeven calibra
 def one_process_text(
     machines: Sequence[Machine], cases: Iterable[Estimate], widened: Collection[str]
 ) -> str | None:
-    """Return for the answer that all of a machine's cases rest on one process, whose noise nobody knows.
+    """Return for the answer that all of a machine's cases rest on one process, whose noise is unknown.
 
     Args:
         machines: in the order of the report.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MIN_GAP = math.log(1.1)
-"""Groups of log times that are closer are not told apart: a change of 10% is what a verdict resolves."""
+"""Groups of log times that are closer are not separated: a change of 10% is what a verdict resolves."""
 
 MIN_GAP_SD = 5.0
 """The minimum gap, in standard deviations inside the groups.

@@ -2,7 +2,7 @@
 
 import re
 
-from breakeven.glossary import GLOSSARY
+from breakeven.render.glossary import GLOSSARY
 
 
 def test_words():
