@@ -14,6 +14,7 @@ from breakeven.phases import BYTES, COMPARED, FLOPS, HEADLINE, STEP_PARTS, Phase
         ("step", ("step",), BYTES, True, ()),
         ("train", STEP_PARTS, FLOPS, True, ("forward", "backward")),
         ("train_sync", STEP_PARTS, FLOPS, True, ("forward", "backward")),
+        ("train_no_sync", STEP_PARTS, FLOPS, False, ("forward", "backward")),
     ],
 )
 def test_properties(name, parts, rate, is_compared, passes):
@@ -36,7 +37,7 @@ def test_defaults():
     """The loop is timed where no phase is named, and the synchronized step only where it is."""
     assert parse_phases(()) == ("transfer", "forward", "backward", "step", "train")
     assert parse_phases(("train_sync", "train")) == ("train", "train_sync")
-    assert [phase.value for phase in Phase if phase.is_loop] == ["train"]
+    assert [phase.value for phase in Phase if phase.is_loop] == ["train", "train_no_sync"]
 
 
 def test_find_phase():

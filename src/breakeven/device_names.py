@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_SEVERAL = re.compile(r"([1-9][0-9]*)x(.+)")
+
+
+def processes_of(device: str) -> int | None:
+    """Return the number of processes of a device that has a number in its name, None for another.
+
+    >>> processes_of("2xcuda"), processes_of("cuda")
+    (2, None)
+    """
+    match = _SEVERAL.fullmatch(device)
+    return None if match is None else int(match[1])
+
+
+def member_of(device: str) -> str:
+    """Return the device that each process of `device` uses; `device` itself if its name has no number.
+
+    >>> member_of("2xcuda"), member_of("cuda")
+    ('cuda', 'cuda')
+    """
+    match = _SEVERAL.fullmatch(device)
+    return device if match is None else match[2]
 
 
 def is_cpu(device: str) -> bool:
-    """Return whether `device` is the CPU: ``cpu``, ``cpu@N`` with N threads, or ``cpu@best``."""
-    return device == "cpu" or device.startswith("cpu@")
+    """Return whether `device` is the CPU: ``cpu``, ``cpu@N`` with N threads, ``cpu@best``, or ``2xcpu``."""
+    member = member_of(device)
+    return member == "cpu" or member.startswith("cpu@")
 
 
-def device_order(device: str) -> tuple[int, int, str]:
-    """Return a sort key: ``cpu`` first, then ``cpu@N`` by N, ``cpu@best``, and accelerators by name."""
-    threads = device.removeprefix("cpu@")
+def device_order(device: str) -> tuple[int, int, str, int]:
+    """Return a sort key: ``cpu`` first, then ``cpu@N`` by N, ``cpu@best``, and accelerators by name.
+
+    Those of several processes follow the device of one process.
+    """
+    member, processes = member_of(device), processes_of(device) or 0
+    threads = member.removeprefix("cpu@")
     if threads.isdecimal():
-        return (1, int(threads), device)
-    return (0 if device == "cpu" else 2 if is_cpu(device) else 3, 0, device)
+        return (1, int(threads), member, processes)
+    return (0 if member == "cpu" else 2 if is_cpu(member) else 3, 0, member, processes)
 
 
 def choose_baseline(devices: Iterable[str]) -> str | None:
@@ -23,11 +51,13 @@ def choose_baseline(devices: Iterable[str]) -> str | None:
 
     Beside an accelerator it is ``cpu``, or else ``cpu@best``, or else the CPU with the most threads. Without
     an accelerator it is ``cpu@1``, or else ``cpu``, or else the CPU with the smallest number of threads.
+    A device of several processes is the baseline only where nothing else was measured.
     """
     present = sorted(set(devices), key=device_order)
-    cpus = [device for device in present if is_cpu(device)]
+    single = [device for device in present if processes_of(device) is None] or present
+    cpus = [device for device in single if is_cpu(device)]
     threads = [device for device in cpus if device != "cpu"]
-    if len(cpus) < len(present):
+    if any(not is_cpu(device) for device in present):
         return "cpu" if "cpu" in cpus else threads[-1] if threads else None
     if "cpu@1" in cpus:
         return "cpu@1"

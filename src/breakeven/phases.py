@@ -27,7 +27,8 @@ class Phase(StrEnum):
     `parts` are the consecutive parts of a training step that are timed. `rate` is the unit of the counted
     work. `is_compared` is whether a speedup is meaningful: `transfer` does nothing on a CPU. `is_loop` is
     whether a round repeats the parts with one synchronization after the last, as a training loop does.
-    `is_default` is whether the phase is timed where none is named.
+    `is_default` is whether the phase is timed where none is named. `needs_processes` is whether only devices
+    of several processes have it: without their communication, training does something else.
     """
 
     parts: tuple[str, ...]
@@ -35,6 +36,7 @@ class Phase(StrEnum):
     is_compared: bool
     is_loop: bool
     is_default: bool
+    needs_processes: bool
 
     def __new__(
         cls,
@@ -44,12 +46,14 @@ class Phase(StrEnum):
         is_compared: bool = True,
         is_loop: bool = False,
         is_default: bool = True,
+        needs_processes: bool = False,
     ) -> Self:
         """Create a phase from its name and its properties."""
         phase = str.__new__(cls, name)
         phase._value_ = name
         phase.parts, phase.rate, phase.is_compared = parts, rate, is_compared
         phase.is_loop, phase.is_default = is_loop, is_default
+        phase.needs_processes = needs_processes
         return phase
 
     TRANSFER = "transfer", ("transfer",), BYTES, False
@@ -58,6 +62,7 @@ class Phase(StrEnum):
     STEP = "step", ("step",), BYTES
     TRAIN = "train", STEP_PARTS, FLOPS, True, True
     TRAIN_SYNC = "train_sync", STEP_PARTS, FLOPS, True, False, False
+    TRAIN_NO_SYNC = "train_no_sync", STEP_PARTS, FLOPS, False, True, False, True
 
     def processes(self, processes: int) -> int:
         """Return how many of a run's processes time this phase: the headline all, the others up to two.
