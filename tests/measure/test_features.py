@@ -20,6 +20,7 @@ from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
+from breakeven.measure.trainer import has_compiled
 from breakeven.measure.workload import Workload, build, mlp
 from breakeven.phases import Phase
 from support.small_workloads import OPTIMIZERS
@@ -255,15 +256,27 @@ def test_compiler_warnings_are_ignored():
 
 
 def test_one_compilation_per_cell(monkeypatch):
-    """Torch keeps at most eight compiled forms of a model's code, and would run the ninth uncompiled."""
-    resets = []
+    """Torch keeps at most eight compiled forms of a model's code, and would run the ninth uncompiled.
+
+    Before anything is compiled there is nothing to reset, which would load the compiler.
+    """
+    counters, resets = {}, []
+    monkeypatch.setattr("torch._dynamo.utils.counters", counters)
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
-    monkeypatch.setattr(torch, "compile", lambda module: module.forward)
-    for compile in (True, True, False):
+    monkeypatch.setattr(torch, "compile", lambda module: counters.update(frames={"total": 1}) or module)
+    seen = []
+    for compile in (False, True, True, False):
         trainer = make_trainer(dataclasses.replace(mlp(2, width=4), compile=compile), CPU)
         for _ in range(3):
             trainer.start()
-    assert len(resets) == 3
+        seen.append(len(resets))
+    assert seen == [0, 0, 1, 2]
+
+
+def test_has_compiled():
+    """Torch counts what it compiles, also for a backend that is not its own."""
+    torch.compile(lambda value: value + 1, backend="eager")(torch.ones(2))
+    assert has_compiled()
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -98,8 +99,9 @@ class Trainer:
 
     def _prepare_model(self) -> None:
         self._check_autocast()
-        # Otherwise torch would find the code of another cell, and stop compiling after eight of them.
-        torch.compiler.reset()
+        if has_compiled():
+            # Otherwise torch would find the code of another cell, and stop compiling after eight of them.
+            torch.compiler.reset()
         if self.workload.compile:
             self.model = torch.compile(self._module)
 
@@ -279,6 +281,15 @@ class Trainer:
                 is_on = torch.is_autocast_enabled(kind)
         if not is_on:
             raise UnsupportedError(f"autocast={dtype}: torch does not support it on {self.device.name}")
+
+
+def has_compiled() -> bool:
+    """Return whether this process has compiled anything.
+
+    Only then is there something to reset: beside CUDA a reset loads torch's whole compiler, for seconds.
+    """
+    utils: Any = sys.modules.get("torch._dynamo.utils")
+    return utils is not None and bool(utils.counters.get("frames"))
 
 
 def check_optimizer(optimizer: Any, trained: list[nn.Parameter]) -> None:
