@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from breakeven.case import CaseKey
 from breakeven.errors import UsageError
+from breakeven.experiment.run_command import PROCESSES_VARIABLE
 from breakeven.plugin.options import SETTINGS
 from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.sweeps import axis_value
@@ -57,7 +58,8 @@ def listed(pytester, monkeypatch):
 def test_only_listed_cases(bench, listed, monkeypatch):
     """Only they are planned and timed."""
     for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
+        if name != PROCESSES_VARIABLE:  # five fresh processes would take a minute
+            monkeypatch.delenv(name, raising=False)
     listed("# what regressed", "", f"  {CASE}  ", "plain train cpu@1 batch=1", CASE)
 
     result = bench.write(TWO).run("--breakeven-devices=cpu@1,cpu", "--breakeven-phases=forward,train")
@@ -66,7 +68,9 @@ def test_only_listed_cases(bench, listed, monkeypatch):
     result.stdout.fnmatch_lines(["breakeven: 2 cases (2 models in 2 cells: train) on cpu@1; about *"])
     assert bench.timed() == ["bench_wide[16-8-cpu@1-train]", "bench_plain[1-cpu@1-train]"]
     assert bench.outcomes() == {}
-    assert bench.file()["breakeven"]["command"].startswith("BREAKEVEN_CASES=cases.txt pytest ")
+    assert bench.file()["breakeven"]["command"].startswith(
+        "BREAKEVEN_CASES=cases.txt BREAKEVEN_PROCESSES=0 pytest "
+    )
     result.stdout.no_fnmatch_line("*not collected*")
     bench.run("-k", "plain").assert_outcomes(passed=1, deselected=4)
 
