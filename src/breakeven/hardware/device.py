@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 
@@ -44,7 +44,7 @@ class Device(ABC):
     whether its work is asynchronous.
     """
 
-    is_accelerator: ClassVar[bool] = True
+    is_accelerator: bool = True
 
     def __init__(self, name: str, torch_device: torch.device) -> None:
         self.name = name
@@ -87,6 +87,11 @@ class Device(ABC):
     def threads(self) -> int:
         """CPU threads that torch may use while this device is active."""
         return default_threads()
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that train together on this device."""
+        return 1
 
     def reset_peak_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
         """Reset the peak, where the device counts one."""

@@ -40,6 +40,7 @@ from breakeven.measure.timing import (
     warm_up,
     warm_up_loop,
 )
+from breakeven.measure.together import Together
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe, error_line
@@ -60,9 +61,10 @@ class Runner:
     Args:
         budget: what may be spent on the rounds of a case.
         clock: seconds; injected by tests.
+        together: the ranks of a device of several processes, of which this is rank 0.
     """
 
-    def __init__(self, budget: Budget, clock: Clock = CLOCK) -> None:
+    def __init__(self, budget: Budget, clock: Clock = CLOCK, together: Together | None = None) -> None:
         self.budget = budget
         self.device_init_s: dict[str, float] = {}
         self.canary: dict[str, dict[str, Any]] = {}
