@@ -66,7 +66,8 @@ class Worker:
     """The plugin of a measuring process. `rank` is its number in a group of processes."""
 
     rank = 0
-    unset = UNSET
+    is_rank = False
+    unset: Mapping[str, Any] = UNSET
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -75,8 +76,8 @@ class Worker:
         self.journal = read_journal(assignment.journal)
         self._file = JournalFile(Path(assignment.journal))
         self._began_s = 0.0
-        self._output = assignment.output.open("a")  # noqa: SIM115 - until the process ends
-        self._stack = assignment.stack(self.rank).open("w")  # noqa: SIM115 - likewise
+        self._output = assignment.output.open("a")  # until the process ends
+        self._stack = assignment.stack(self.rank).open("w")  # likewise
         self._traceback = ""
         self._session: MeasuringSession | None = None
         end_with_parent()
@@ -170,7 +171,7 @@ class Worker:
             self._traceback = report.longreprtext
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:  # noqa: ARG002 - a follower needs it
         """Journal the end of the process."""
         if self._session is None or not self._session.has_begun:
             return
