@@ -479,7 +479,7 @@ def test_stopped_and_resumed(project, number, code, capsys):
     (made.path / "run.json").write_text("yesterday's")
 
     process = made.start_and_wait_for('"kind":"begin","process":0,"case":"bench/bench_mine.py::bench_waits')
-    worker = read_journal(made.path / "run.json.journal").started[0].pid
+    worker = read_journal(made.path / "run.json.journal").started[0, ""].pid
     refused, output = made.run()
     assert refused == pytest.ExitCode.USAGE_ERROR
     assert f"is being written by another run (process {process.pid})" in output

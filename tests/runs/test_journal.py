@@ -13,6 +13,7 @@ from breakeven.runs.journal import (
     JournalFile,
     JournalUnwritableError,
     LoadRead,
+    Share,
     encoded,
     read_journal,
     refuse_differences,
@@ -132,7 +133,7 @@ def test_left(path):
 
     journal = read_journal(path)
 
-    assert [journal.left(number) for number in range(5)] == [
+    assert [journal.left(Share(number)) for number in range(5)] == [
         [], ["a", "a:forward"], ["a"], ["a"], ["a"]
     ]  # fmt: skip
     assert not journal.is_complete

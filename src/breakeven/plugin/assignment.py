@@ -17,9 +17,9 @@ OUTPUT, STACK, CAUSE = "output", "stack.", "cause"
 class Assignment:
     """The journal that a measuring process appends to, its number from 0 on, and its parent.
 
-    `files` is a directory: for what pytest itself prints, for the stack of a process that is asked for it, and
-    for why a group has ended. `device` is that of a group of processes, each of which has the assignment.
-    `facts` are those of the machine's class that the process itself cannot read, because the number of its
+    `files` is a directory: for what pytest itself prints, for the stack of a process that is asked for it,
+    and for why a group has ended. `device` is that of a group of processes, each of which has the assignment.
+    `facts` are those of the machine's class that such a process cannot read, because the number of its
     threads was set for it.
     """
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -170,10 +171,8 @@ class MeasuringGroup(MeasuringProcess):
         ranks = self._ranks()
         super().kill()
         for rank in ranks:
-            try:
+            with suppress(psutil.NoSuchProcess):  # it ended with the agent
                 rank.kill()
-            except psutil.NoSuchProcess:  # it ended with the agent
-                pass
         psutil.wait_procs(ranks, timeout=KILLED_S)
 
     def stack(self) -> list[str]:
@@ -208,7 +207,7 @@ def _stack_in(path: Path) -> list[str]:
 
 
 def _waiting(stack: Sequence[str]) -> int:
-    """Return how likely a rank just waits for another one: in its own code the least, without a stack the most."""
+    """Return how likely a rank just waits for another one: the least in the user's code."""
     if not stack:
         return 3
     if "breakeven/measure/together.py" in stack[0] or f"{TORCH}/distributed" in stack[0]:

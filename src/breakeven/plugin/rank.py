@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 
@@ -64,7 +64,7 @@ class Leader(Rank):
 class Follower(Rank):
     """Another rank: it writes nothing, and no case fails in it, because rank 0 knows of all errors."""
 
-    unset = {**UNSET, "no_cov": True, "maxfail": 0}
+    unset: ClassVar[Mapping[str, Any]] = {**UNSET, "no_cov": True, "maxfail": 0}
     has_followed = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -26,7 +26,7 @@ SHORT, FULL = "short", "full"
 """The sweep that every function has: the extremes of its `FULL` sweep."""
 
 WEAK, WEAK_AXIS, OF_RANK = "weak", "batch", "rank"
-"""The sweep that every function has, whose batch sizes are those of each process, and the axis of its cases."""
+"""The sweep that every function has, whose batch sizes are those of a process; the axis of its cases."""
 
 Values = tuple[Any, ...]
 
@@ -128,7 +128,7 @@ def select_sweep(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | 
     replacements = dict(choice.values)
     if choice.name == WEAK and WEAK_AXIS in sweep:
         raise UsageError(
-            f"{OPTION}={WEAK} adds the axis {WEAK_AXIS!r}, which this function sweeps itself; rename its argument"
+            f"{OPTION}={WEAK} adds an axis {WEAK_AXIS!r}, which a function sweeps itself; rename its argument"
         )
     return {
         name: _converted(name, replacements[name], values)

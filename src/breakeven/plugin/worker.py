@@ -15,7 +15,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 from _pytest.terminal import TerminalReporter  # exported by pytest itself only in later versions
@@ -67,7 +67,7 @@ class Worker:
 
     rank = 0
     is_rank = False
-    unset: Mapping[str, Any] = UNSET
+    unset: ClassVar[Mapping[str, Any]] = UNSET
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
