@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -92,6 +93,10 @@ class Device(ABC):
     def processes(self) -> int:
         """The number of processes that train together on this device."""
         return 1
+
+    def process_s(self) -> float:
+        """Return the CPU time, in seconds since some start, of all threads that work for this device."""
+        return time.process_time()
 
     def reset_peak_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
         """Reset the peak, where the device counts one."""

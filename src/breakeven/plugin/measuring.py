@@ -104,7 +104,8 @@ class MeasuringSession(BenchmarkSession):
         benchmark.extra_info.update(case.as_extra_info())
 
         def time_rounds(round_: Round, plan: RoundPlan) -> None:
-            item.stash[CLOCK].steps = round_.steps
+            clock = item.stash[CLOCK]
+            clock.steps, clock.round_clock = round_.steps, round_.clock
             try:
                 benchmark.pedantic(
                     round_.run,
