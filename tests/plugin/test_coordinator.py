@@ -4,9 +4,10 @@ from itertools import count
 
 import pytest
 
-from breakeven.case import SCHEMA
+from breakeven.case import SCHEMA, OutcomeKind
 from breakeven.errors import UsageError
-from breakeven.plugin.cause import Cause
+from breakeven.measure.group import Failure
+from breakeven.plugin.cause import death
 from breakeven.plugin.coordinator import TERMINATE_S, Coordinator
 from breakeven.plugin.worker import JOURNAL_FAILED, RESTART
 from breakeven.runs.journal import (
@@ -77,7 +78,7 @@ class Script:
         return self._stack
 
     def cause(self, code):
-        return Cause.of_death(code)
+        return Failure(0, OutcomeKind.CRASHED, death(code))
 
     def last_line(self):
         return "ImportError: no torch"

@@ -17,7 +17,7 @@ from breakeven.runs.journal import Share
 def launched(tmp_path, monkeypatch):
     """Return a function that starts a process, and returns how Python was called and its assignment."""
 
-    def launch(*arguments, share=Share(3), **options):
+    def launch(*arguments, device="", **options):
         config = SimpleNamespace(
             invocation_params=SimpleNamespace(args=arguments, dir=tmp_path),
             option=SimpleNamespace(**{"capture": "fd", **options}),
@@ -25,7 +25,7 @@ def launched(tmp_path, monkeypatch):
         called = []
         monkeypatch.setattr(launching.subprocess, "Popen", lambda *a, **k: called.append((a[0], k)))
         monkeypatch.setattr(launching, "affinity", lambda: None)
-        running = Launcher(tmp_path / "run.json.journal", config)(share)
+        running = Launcher(tmp_path / "run.json.journal", config)(Share(3, device))
         [(words, keywords)] = called
         assignment = Assignment(**json.loads(keywords["env"][VARIABLE]))
         running.close()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from breakeven.plugin.assignment import VARIABLE, take_assignment
-from breakeven.plugin.cause import cause_of, noted_causes
+from breakeven.plugin.cause import cause_of, note, noted
 from breakeven.plugin.worker import end_with_parent
 
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         torchrun.main([*options, *command])
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in sorted(error.failures.items())}
-        cause_of(codes, noted_causes(assignment.cause)).note(assignment.cause)
+        note(cause_of(codes, noted(assignment.cause)), assignment.cause)
         return abs(next(iter(codes.values())))
     return 0
 

@@ -16,7 +16,7 @@ from breakeven.case import OutcomeKind
 from breakeven.device_names import processes_of
 from breakeven.errors import UsageError
 from breakeven.format import duration, joined, one_line
-from breakeven.plugin.cause import Cause
+from breakeven.measure.group import Failure
 from breakeven.plugin.launching import Launch, Running
 from breakeven.plugin.worker import JOURNAL_FAILED
 from breakeven.runs.journal import (
@@ -127,7 +127,7 @@ class Coordinator:
                     reason = (
                         f"batch {batch_size} cannot be divided among {processes} processes; use a multiple"
                     )
-                    self._end_case(share.process, case, Cause(OutcomeKind.SKIPPED, reason))
+                    self._end_case(share.process, case, OutcomeKind.SKIPPED, reason)
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
@@ -165,7 +165,8 @@ class Coordinator:
             raise JournalUnwritableError(running.last_line())
         begun = self._journal.begun
         if begun is not None:
-            self._end_case(share.process, begun.case, running.cause(code))
+            cause = running.cause(code)
+            self._end_case(share.process, begun.case, cause.outcome, cause.reason)
         if self._max_failures and self._failures >= self._max_failures:
             return False  # a process stops by itself, but does not know those of the processes before it
         if begun is not None:
@@ -193,13 +194,13 @@ class Coordinator:
             "--breakeven-processes=0 measures in pytest's own process and shows the error"
         )
 
-    def _give_up(self, share: Share, cause: Cause, last: str) -> None:
+    def _give_up(self, share: Share, cause: Failure, last: str) -> None:
         """Journal that the cases of a group cannot be measured, because it does not start."""
         reason = (
             f"the processes of {share.device} did not start ({cause.reason}{f': {last}' if last else ''})"
         )
         for case in self._journal.left(share):
-            self._end_case(share.process, case, Cause(OutcomeKind.FAILED, reason))
+            self._end_case(share.process, case, OutcomeKind.FAILED, reason)
 
     def _end_hanging(self, begun: CaseStarted, running: Running) -> None:
         stack = running.stack()
@@ -213,10 +214,11 @@ class Coordinator:
             f"took more than {duration(self._timeout_s)} without an end{where}; fix what waits, measure "
             f"smaller batches, or use --breakeven-timeout={2 * self._timeout_s:g}"
         )
-        self._end_case(begun.process, begun.case, Cause(OutcomeKind.TIMEOUT, reason), stack)
+        self._end_case(begun.process, begun.case, OutcomeKind.TIMEOUT, reason, stack)
 
-    def _end_case(self, process: int, case: str, cause: Cause, stack: Sequence[str] = ()) -> None:
-        outcome, reason = cause.outcome, cause.reason
+    def _end_case(
+        self, process: int, case: str, outcome: OutcomeKind, reason: str, stack: Sequence[str] = ()
+    ) -> None:
         self._file.write(
             CaseEnded(process=process, case=case, outcome=outcome, reason=reason, stack=list(stack))
         )

@@ -17,7 +17,7 @@ import pytest
 
 import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.errors import BreakevenError, UsageError
-from breakeven.plugin.assignment import take_assignment
+from breakeven.plugin.assignment import Assignment, take_assignment
 from breakeven.plugin.case_clock import add_case_clock
 from breakeven.plugin.collection import (
     BenchModule,
@@ -35,6 +35,7 @@ from breakeven.plugin.sweeps import is_swept, sweeps_of
 
 if TYPE_CHECKING:
     from breakeven.plugin.session import BenchmarkSession
+    from breakeven.plugin.worker import Worker
 
 BENCHMARKS = pytest.StashKey["BenchmarkSession"]()
 SELECTION = pytest.StashKey[Selection]()
@@ -86,9 +87,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     )  # fmt: skip
     assignment = take_assignment(os.environ)
     if assignment is not None:
-        from breakeven.plugin.rank import worker_of
-
-        pluginmanager.register(worker_of(assignment), WORKER)
+        pluginmanager.register(_worker_of(assignment), WORKER)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -403,6 +402,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         columns = config.get_terminal_writer().fullwidth if terminalreporter.isatty else WIDTH
         for line in benchmarks.summary(columns):
             terminalreporter.write_line(line)
+
+
+def _worker_of(assignment: Assignment) -> Worker:
+    """Return the plugin of a measuring process, or of a process in a group, which loads torch."""
+    if assignment.device:
+        from breakeven.plugin.rank import rank_of
+
+        return rank_of(assignment)
+    from breakeven.plugin.worker import Worker
+
+    return Worker(assignment)
 
 
 def _settings_kept() -> AbstractContextManager[object]:

@@ -17,14 +17,15 @@ import psutil
 import pytest
 import torch
 
+from breakeven.case import OutcomeKind
 from breakeven.device_names import processes_of
 from breakeven.format import one_line
 from breakeven.hardware.cpus import affinity
 from breakeven.hardware.machine import thread_facts
 from breakeven.hardware.threads import default_threads
-from breakeven.measure.together import FAILURE_VARIABLE
+from breakeven.measure.group import FAILURE_VARIABLE, UNKNOWN, Failure
 from breakeven.plugin.assignment import VARIABLE, Assignment
-from breakeven.plugin.cause import Cause, noted_causes
+from breakeven.plugin.cause import death, noted
 from breakeven.plugin.worker import STACK_SIGNAL
 from breakeven.runs.journal import Share
 
@@ -55,7 +56,7 @@ class Running(Protocol):
     def stack(self) -> list[str]:
         """Return the lines of its stack, the innermost call first; none if it cannot be had."""
 
-    def cause(self, code: int) -> Cause:
+    def cause(self, code: int) -> Failure:
         """Return why it has ended, with this exit code."""
 
     def last_line(self) -> str:
@@ -146,9 +147,9 @@ class MeasuringProcess:
         time.sleep(STACK_S)
         return _stack_in(self._assignment.stack(0))
 
-    def cause(self, code: int) -> Cause:
+    def cause(self, code: int) -> Failure:
         """Return why it has ended, with this exit code."""
-        return Cause.of_death(code)
+        return Failure(0, OutcomeKind.CRASHED, death(code))
 
     def last_line(self) -> str:
         """Return the last error in its output, or else its last line."""
@@ -185,14 +186,14 @@ class MeasuringGroup(MeasuringProcess):
         time.sleep(STACK_S)
         return min((_stack_in(self._assignment.stack(rank)) for rank in range(len(ranks))), key=_waiting)
 
-    def cause(self, code: int) -> Cause:
+    def cause(self, code: int) -> Failure:
         """Return why it has ended: what the agent has noted last, or else what a rank has."""
-        noted = noted_causes(self._assignment.cause)
-        return noted[-1] if noted else Cause.of_death(code, "torchrun")
+        failures = noted(self._assignment.cause)
+        return failures[-1] if failures else Failure(UNKNOWN, OutcomeKind.CRASHED, death(code, "torchrun"))
 
     def last_line(self) -> str:
         """Return the last error in the output; nothing where a rank itself has noted the cause."""
-        return "" if len(noted_causes(self._assignment.cause)) > 1 else super().last_line()
+        return "" if len(noted(self._assignment.cause)) > 1 else super().last_line()
 
     def _ranks(self) -> list[psutil.Process]:
         try:

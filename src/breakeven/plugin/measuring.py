@@ -80,9 +80,7 @@ class MeasuringSession(BenchmarkSession):
         """Join the other processes of a group, where this one belongs to one."""
         if not isinstance(self.worker, Rank):
             return None
-        together = self.worker.join(
-            next(one for one in self.options.devices if one.name == self.worker.share.device)
-        )
+        together = self.worker.join(self.options.devices)
         self._open.callback(together.leave)
         return together
 

@@ -173,7 +173,7 @@ class RunProgress:
         self._clock = clock
         self._share = Share(0)
         self._cases: list[str] = []
-        self._last, self._reason = "", ""
+        self._last, self._problem = "", ("", "")
         self._written_at = clock()
 
     def begin(self, share: Share) -> None:
@@ -194,7 +194,7 @@ class RunProgress:
             self._last = f"{line.outcome}, {self._label(line.case)}"
             self._estimate.end(line.case, line.seconds, line.step_s, line.canary_s, line.process)
             is_problem = line.outcome in (OutcomeKind.CRASHED, OutcomeKind.TIMEOUT, OutcomeKind.FAILED)
-            is_new, self._reason = line.reason != self._reason, line.reason
+            is_new, self._problem = self._problem != (line.outcome, line.reason), (line.outcome, line.reason)
             if is_problem and is_new:
                 self.say(f"breakeven: {self._label(line.case)} {line.outcome}: {one_line(line.reason, 300)}")
         self._draw()

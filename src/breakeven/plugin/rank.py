@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 
 from breakeven.case import OutcomeKind
-from breakeven.format import one_line
+from breakeven.hardware.device import Device
+from breakeven.hardware.several import Several
+from breakeven.measure.group import UNKNOWN, Failure
+from breakeven.measure.together import Together, follow, join
+from breakeven.measure.workload import Recipe
 from breakeven.plugin.assignment import Assignment
-from breakeven.plugin.cause import LOST, Cause
+from breakeven.plugin.cause import LOST, note
+from breakeven.plugin.collection import case_of
 from breakeven.plugin.worker import UNSET, Worker
 from breakeven.runs.journal import Line
-
-if TYPE_CHECKING:
-    from breakeven.measure.together import Together
 
 LOST_S = 1.0
 """What a rank that has lost the others waits before it ends, so that torchrun finds their end first."""
@@ -27,38 +30,44 @@ class Rank(Worker):
     """A process of a group; `together` are all of them, once they have joined."""
 
     is_rank = True
-    together: Together | None = None
+    together: Together
 
     def __init__(self, assignment: Assignment) -> None:
         self.rank = int(os.environ["RANK"])
         super().__init__(assignment)
 
-    def join(self, device: Any) -> Together:
-        """Join the others; where that fails, end with the reason."""
-        from breakeven.measure.together import join
+    def join(self, devices: Iterable[Device]) -> Together:
+        """Join the others; where that fails, end with the reason.
 
+        From here on SIGTERM, with which torchrun ends a group, ends this process at once, even while it waits
+        for another one.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
+            device = next(one for one in devices if one.name == self.share.device)
+            assert isinstance(device, Several)
             self.together = join(device)
         except Exception as error:
-            Cause(OutcomeKind.FAILED, one_line(error, 300)).note(self.assignment.cause)
+            note(Failure.of(self.rank, error), self.assignment.cause)
             self.leave(LOST)
         return self.together
-
-    def lose(self) -> NoReturn:
-        """End at once, because the others are gone; the coordinator journals why."""
-        time.sleep(LOST_S)
-        self.leave(LOST)
 
 
 class Leader(Rank):
     """Rank 0."""
 
-    def _end_together(self) -> None:
-        assert self.together is not None
-        try:
-            self.together.end_case()
-        except Exception:
-            self.lose()
+    @property
+    def _is_alone(self) -> bool:
+        return self.together.is_broken
+
+    def _end_together(self, nodeid: str) -> None:
+        """End a case; where it failed because the others are lost, the coordinator journals why."""
+        self.together.end_case()
+        outcome = None if self._session is None else self._session.outcomes.get(nodeid)
+        if self._is_alone and outcome is not None:
+            note(Failure(UNKNOWN, OutcomeKind(outcome.outcome), outcome.reason), self.assignment.cause)
+            time.sleep(LOST_S)
+            self.leave(LOST)
 
 
 class Follower(Rank):
@@ -76,34 +85,25 @@ class Follower(Rank):
             self.follow(item, _never_called)
         return result
 
-    def follow(self, item: Any, recipe: Any) -> None:
+    def follow(self, item: pytest.Item, recipe: Recipe) -> None:
         """Follow rank 0 through a case."""
-        from breakeven.measure.together import follow
-        from breakeven.plugin.collection import case_of
-
-        assert self.together is not None
         self.has_followed = True
-        try:
-            follow(self.together, case_of(item).cell, recipe)
-        except Exception:
-            self.lose()
+        follow(self.together, case_of(item).cell, recipe)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End in order, also after errors, which rank 0 has journaled."""
-        if self.together is not None:
+        """End in order also after errors, which rank 0 has journaled."""
+        if hasattr(self, "together"):
             session.exitstatus = pytest.ExitCode.OK
 
     def _write(self, line: Line) -> None:
         """Leave it to rank 0."""
 
 
-def worker_of(assignment: Assignment) -> Worker:
-    """Return the plugin of a measuring process, or of one in a group."""
-    if not assignment.device:
-        return Worker(assignment)
+def rank_of(assignment: Assignment) -> Rank:
+    """Return the plugin of this process of a group."""
     return Leader(assignment) if os.environ["RANK"] == "0" else Follower(assignment)
 
 
 def _never_called() -> NoReturn:
-    raise RuntimeError("the function never called train_benchmark in this process")
+    raise RuntimeError("the function did not come to its recipe in this process")

@@ -152,18 +152,23 @@ class Worker:
         self._write(CaseStarted(process=self.process, case=item.nodeid))
         self._began_s, self._traceback = time.perf_counter(), ""
         result = yield
-        self._end_together()
         assert self._session is not None
+        self._end_together(item.nodeid)
         ended = self._session.ended(item.nodeid)
         ended.process, ended.seconds = self.process, time.perf_counter() - self._began_s
         ended.stack = self._traceback.splitlines()
         self._write(ended)
-        if ended.outcome == OutcomeKind.CRASHED:  # only a new process can use the device again
+        if ended.outcome == OutcomeKind.CRASHED or self._is_alone:  # only a new process can use the device
             self.leave(RESTART)
         return result
 
-    def _end_together(self) -> None:
+    def _end_together(self, nodeid: str) -> None:
         """End a case with the other processes of a group; here there are none."""
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the other processes of a group are lost."""
+        return False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the traceback of a failure, if it is shown."""
