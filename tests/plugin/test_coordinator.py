@@ -4,8 +4,10 @@ from itertools import count
 
 import pytest
 
-from breakeven.case import SCHEMA
+from breakeven.case import SCHEMA, OutcomeKind
 from breakeven.errors import UsageError
+from breakeven.measure.group import Failure
+from breakeven.plugin.cause import death
 from breakeven.plugin.coordinator import TERMINATE_S, Coordinator
 from breakeven.plugin.worker import JOURNAL_FAILED, RESTART
 from breakeven.runs.journal import (
@@ -16,6 +18,7 @@ from breakeven.runs.journal import (
     ProcessEnded,
     ProcessStarted,
     RunStarted,
+    Share,
     read_journal,
 )
 
@@ -74,6 +77,9 @@ class Script:
             self._file.write(line)
         return self._stack
 
+    def cause(self, code):
+        return Failure(0, OutcomeKind.CRASHED, death(code))
+
     def last_line(self):
         return "ImportError: no torch"
 
@@ -105,16 +111,20 @@ class Run:
         """
         self.scripts.append((events, code, machine, stack, late))
 
-    def launch(self, process):
+    def launch(self, share):
         events, code, machine, stack, late = self.scripts.pop(0)
-        self.started.append((process, self.journal.left(process)))
-        lines = [ProcessStarted(process=process, pid=1, seed=process, order=[], machine=machine)]
+        process, device = share
+        self.started.append(
+            (*share, self.journal.left(share)) if device else (process, self.journal.left(share))
+        )
+        of = {"process": process, "device": device}
+        lines = [ProcessStarted(**of, pid=1, seed=process, order=[], machine=machine)]
         for event in events:
             if isinstance(event, int):
                 lines += [None] * event
                 continue
             if event == "end":
-                lines.append(ProcessEnded(process=process, state={}, spent_s={}, wall_s=1.0, settings={}))
+                lines.append(ProcessEnded(**of, state={}, spent_s={}, wall_s=1.0, settings={}))
                 continue
             name, kind = event[:-1], event[-1]
             lines.append(CaseStarted(process=process, case=name))
@@ -126,8 +136,8 @@ class Run:
         self.running.append(Script(self.file, lines if events else [], code, stack, late))
         return self.running[-1]
 
-    def begin_process(self, process):
-        self.shown.append(process)
+    def begin(self, share):
+        self.shown.append(share)
 
     def show(self, line):
         self.lines.append(line)
@@ -168,7 +178,7 @@ def test_each_process_once(new):
     run.run()
     assert run.started == [(0, ["a", "b"]), (1, ["a", "b"]), (2, ["a", "b"])]
     assert run.looked == [True, False, False]
-    assert run.shown == [0, 1, 2]
+    assert run.shown == [(0, ""), (1, ""), (2, "")]
     assert [type(line) for line in run.lines[:6]] == [
         ProcessStarted, CaseStarted, CaseEnded, CaseStarted, CaseEnded, ProcessEnded
     ]  # fmt: skip
@@ -366,7 +376,7 @@ def test_asked_to_stop(new):
     run.script("a-", "end", code=1)
     run.run()
     assert len(run.started) == 1
-    assert run.journal.left(0) == ["b"]
+    assert run.journal.left(Share(0)) == ["b"]
 
 
 @pytest.mark.parametrize("max_failures", [0, 2, 3])
@@ -377,7 +387,7 @@ def test_max_failures(new, max_failures):
     if max_failures != 2:
         run.script("c+", "end")
     run.run(max_failures=max_failures)
-    assert run.journal.left(0) == (["c"] if max_failures == 2 else [])
+    assert run.journal.left(Share(0)) == (["c"] if max_failures == 2 else [])
 
 
 def test_an_error_of_pytest(new):
@@ -422,8 +432,8 @@ def test_ctrl_c_ends_the_process(new, is_stubborn, ended):
     run.script("a+", "b!", code=None)
     is_interrupted = False
 
-    def launch(process):
-        running = run.launch(process)
+    def launch(share):
+        running = run.launch(share)
         if is_stubborn:
             running.terminate = lambda: None
         return running

@@ -8,15 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from breakeven.plugin import launching
-from breakeven.plugin.assignment import VARIABLE, take_assignment
+from breakeven.plugin.assignment import VARIABLE, Assignment, take_assignment
 from breakeven.plugin.launching import Launcher, MeasuringProcess
+from breakeven.runs.journal import Share
 
 
 @pytest.fixture
 def launched(tmp_path, monkeypatch):
     """Return a function that starts a process, and returns how Python was called and its assignment."""
 
-    def launch(*arguments, **options):
+    def launch(*arguments, device="", **options):
         config = SimpleNamespace(
             invocation_params=SimpleNamespace(args=arguments, dir=tmp_path),
             option=SimpleNamespace(**{"capture": "fd", **options}),
@@ -24,9 +25,9 @@ def launched(tmp_path, monkeypatch):
         called = []
         monkeypatch.setattr(launching.subprocess, "Popen", lambda *a, **k: called.append((a[0], k)))
         monkeypatch.setattr(launching, "affinity", lambda: None)
-        running = Launcher(tmp_path / "run.json.journal", config)(3)
+        running = Launcher(tmp_path / "run.json.journal", config)(Share(3, device))
         [(words, keywords)] = called
-        assignment = json.loads(keywords["env"][VARIABLE])
+        assignment = Assignment(**json.loads(keywords["env"][VARIABLE]))
         running.close()
         return words, keywords, assignment
 
@@ -39,7 +40,7 @@ def test_the_same_command(launched, tmp_path, monkeypatch):
     assert words == [sys.executable, "-P", "-m", "pytest", "bench", "-k", "a b"]
     assert keywords["cwd"] == tmp_path
     assert keywords["stdin"] == subprocess.DEVNULL
-    assert (assignment["journal"], assignment["process"]) == (str(tmp_path / "run.json.journal"), 3)
+    assert (assignment.journal, assignment.process) == (str(tmp_path / "run.json.journal"), 3)
 
 
 def test_the_current_directory_stays_on_the_path(launched, monkeypatch):
@@ -58,7 +59,7 @@ def test_output(launched):
     """It is kept; with -s that of the benchmarks is shown."""
     assert launched("-s", capture="no")[1]["stdout"] is None
     _, keywords, assignment = launched()
-    assert keywords["stdout"].name == keywords["stderr"].name == assignment["output"]
+    assert keywords["stdout"].name == keywords["stderr"].name == str(assignment.output)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +74,15 @@ def test_output(launched):
     ],
 )
 def test_last_line(tmp_path, printed, last):
-    output = tmp_path / "output"
-    output.write_text(printed, errors="replace")
-    assert MeasuringProcess(None, output, tmp_path / "stack").last_line() == last
+    assignment = Assignment("j", 0, 1, str(tmp_path))
+    assignment.output.write_text(printed, errors="replace")
+    assert MeasuringProcess(None, assignment).last_line() == last
 
 
 def test_an_assignment_is_taken_once():
     """Programs that the benchmarks start do not inherit it."""
-    environment = {VARIABLE: '{"journal": "j", "process": 1, "coordinator": 2, "output": "o", "stack": "s"}'}
-    assert take_assignment(environment).coordinator == 2
+    assignment = Assignment("j", 1, 2, "/files", "2xcuda", {"threads": 8})
+    environment = {VARIABLE: assignment.as_text()}
+    assert take_assignment(environment) == assignment
     assert environment == {}
     assert take_assignment(environment) is None

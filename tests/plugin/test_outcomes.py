@@ -229,7 +229,8 @@ def slow(bench, monkeypatch):
 
     ticks = iter(range(10**6))
     monkeypatch.setattr(
-        "breakeven.plugin.measuring.Runner", lambda budget: Runner(budget, lambda: float(next(ticks)))
+        "breakeven.plugin.measuring.Runner",
+        lambda budget, together: Runner(budget, lambda: float(next(ticks)), together),
     )
     return bench.write()
 

@@ -7,7 +7,7 @@ from breakeven.fitness import Load, Look
 from breakeven.plugin.busy import busy_lines
 from breakeven.plugin.estimate import DurationEstimate
 from breakeven.plugin.progress import INTERVAL_S, REDRAW_S, RunProgress
-from breakeven.runs.journal import JournalFile, read_journal
+from breakeven.runs.journal import JournalFile, Share, read_journal
 from support.journals import begun, process, run_started, timed, untimed, write
 
 
@@ -73,13 +73,13 @@ def counts(text):
 def test_text(run):
     """A case that the first process did not time is none of a later one; the last case stays the last."""
     run = run()
-    run.progress.begin_process(0)
+    run.progress.begin(Share(0))
     run.show(process(0))
     shown = [counts(run.progress.text())]
     for line in (untimed("a", 0, "skipped"), timed("b", 0, 1.0)):
         run.show(line)
         shown.append(counts(run.progress.text()))
-    run.progress.begin_process(1)
+    run.progress.begin(Share(1))
     shown.append(counts(run.progress.text()))
     assert shown == [
         "breakeven: process 1 of 3, case 1 of 2",
@@ -93,9 +93,9 @@ def test_text(run):
 def test_time_left(run):
     """Later processes take only the cases that the first one timed."""
     run = run()
-    run.progress.begin_process(0)
+    run.progress.begin(Share(0))
     run.show(process(0), untimed("a", 0, "skipped"), timed("b", 0, 1.0))
-    run.progress.begin_process(1)
+    run.progress.begin(Share(1))
     run.show(process(1), timed("b", 1, 1.0), process(2))
     assert run.estimate.left().low_s > 0
     run.show(timed("b", 2, 1.0))
@@ -143,7 +143,7 @@ def test_other_reporter(run):
     """Nothing is shown on one that is not pytest's."""
     run = run()
     progress = RunProgress(None, run.journal, run.estimate, str)
-    progress.begin_process(0)
+    progress.begin(Share(0))
     progress.show(untimed("a", 0))
     progress.say("line")
     progress.close()

@@ -13,6 +13,7 @@ from breakeven.runs.journal import (
     JournalFile,
     JournalUnwritableError,
     LoadRead,
+    Share,
     encoded,
     read_journal,
     refuse_differences,
@@ -31,7 +32,7 @@ def test_round_trip(path):
     journal = read_journal(path)
 
     assert journal.run == run_started()
-    assert journal.started == {0: process(0)}
+    assert journal.started == {(0, ""): process(0)}
     assert journal.whole("a", 0) == timed("a", 0, 1.0, 2.0)
     assert (journal.ended["a"][0].outcome, journal.ended["a"][0].seconds) == ("timed", 1.0)
     assert journal.begun == begun("b")
@@ -132,7 +133,7 @@ def test_left(path):
 
     journal = read_journal(path)
 
-    assert [journal.left(number) for number in range(5)] == [
+    assert [journal.left(Share(number)) for number in range(5)] == [
         [], ["a", "a:forward"], ["a"], ["a"], ["a"]
     ]  # fmt: skip
     assert not journal.is_complete
@@ -198,7 +199,7 @@ def test_two_writers(path):
     for file, line in ((first, run_started()), (second, process(0)), (first, timed("a", 0, 1.0))):
         file.write(line)
     journal = read_journal(path)
-    assert (journal.started, set(journal.ended)) == ({0: process(0)}, {"a"})
+    assert (journal.started, set(journal.ended)) == ({(0, ""): process(0)}, {"a"})
 
 
 def test_flush(path, monkeypatch):

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{path} cannot be written ({one_line(error.strerror or error)}); name another file with -o"
         ) from None
     timed, missing = len(content["benchmarks"]), len(content["breakeven"]["outcomes"])
-    ended = sum(not journal.left(process) for process in range(journal.run.processes))
+    ended = journal.run.processes - len({share.process for share in journal.shares if journal.left(share)})
     processes = f"{ended} of {plural(journal.run.processes, 'process')} ended all of theirs"
     print(f"written to {path}: {plural(timed, 'timed case')}, {missing} without a timing; {processes}")
     return OK if timed else NOT_JUDGED

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 
@@ -44,7 +45,7 @@ class Device(ABC):
     whether its work is asynchronous.
     """
 
-    is_accelerator: ClassVar[bool] = True
+    is_accelerator: bool = True
 
     def __init__(self, name: str, torch_device: torch.device) -> None:
         self.name = name
@@ -87,6 +88,15 @@ class Device(ABC):
     def threads(self) -> int:
         """CPU threads that torch may use while this device is active."""
         return default_threads()
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that train together on this device."""
+        return 1
+
+    def process_s(self) -> float:
+        """Return the CPU time, in seconds since some start, of all threads that work for this device."""
+        return time.process_time()
 
     def reset_peak_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
         """Reset the peak, where the device counts one."""

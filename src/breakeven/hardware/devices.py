@@ -1,5 +1,7 @@
 """Where work runs: ``cpu``, ``cpu@THREADS``, ``cpu@best``, ``cuda[:i]`` and other accelerators of torch.
 
+Several processes that train together (``2xcuda``) are in `breakeven.hardware.several`.
+
 A new family of devices is a subclass of `Device` in `FAMILIES`.
 """
 
@@ -18,6 +20,7 @@ from breakeven.hardware import float32, nvml
 from breakeven.hardware.cpus import usable_cpus
 from breakeven.hardware.cuda_capture import CudaGraphs, GraphRecorder
 from breakeven.hardware.device import Device, EventApi
+from breakeven.hardware.several import Several
 from breakeven.hardware.threads import default_threads
 
 
@@ -227,7 +230,7 @@ class Accelerator(Device):
         return facts
 
 
-FAMILIES: list[type[Device]] = [BestCpu, Cpu, Accelerator]
+FAMILIES: list[type[Device]] = [Several, BestCpu, Cpu, Accelerator]
 """The families that parse a device name, in this order; the first that does not return None is used."""
 
 

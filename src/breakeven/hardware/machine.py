@@ -54,9 +54,13 @@ Readers = Mapping[str, Callable[[], Any]]
 Facts = dict[str, Any]
 
 
-def machine_facts() -> Facts:
-    """Return ``class``, ``class_id`` (its hash), ``instance_id`` (this machine) and a ``state`` to add to."""
+def machine_facts(known: Mapping[str, Any] | None = None) -> Facts:
+    """Return ``class``, ``class_id`` (its hash), ``instance_id`` (this machine) and a ``state`` to add to.
+
+    `known` are facts that this process cannot read: those of `thread_facts`, if its threads were set for it.
+    """
     facts, unreadable = read_class()
+    facts |= known or {}
     instance, _ = read_each({"node": platform.node, "id": _machine_id})
     return {
         "class": facts,
@@ -64,6 +68,11 @@ def machine_facts() -> Facts:
         "instance_id": digest(instance),
         "state": {"unreadable": unreadable} if unreadable else {},
     }
+
+
+def thread_facts() -> Facts:
+    """Return those facts of the class that depend on the number of threads that this process was given."""
+    return {"threads": default_threads(), "openmp": _set_variables(OPENMP)}
 
 
 def machine_state() -> Facts:

@@ -6,7 +6,7 @@ import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -28,6 +28,32 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, build
 
 
+class Placing(Protocol):
+    """What this process trains of a cell, and with which trainer."""
+
+    def share(self, cell: Cell, workload: Workload) -> Workload:
+        """Return this process's part of a workload.
+
+        Raises:
+            UnsupportedError: it cannot be divided.
+        """
+
+    def trainer(self, cell: Cell, workload: Workload, device: Device) -> Trainer:
+        """Return the trainer of a part on a device."""
+
+
+class Alone:
+    """One process, which trains all of a cell."""
+
+    def share(self, cell: Cell, workload: Workload) -> Workload:  # noqa: ARG002 - as `Placing` has it
+        """Return the workload."""
+        return workload
+
+    def trainer(self, cell: Cell, workload: Workload, device: Device) -> Trainer:  # noqa: ARG002
+        """Return the trainer that the workload asks for."""
+        return make_trainer(workload, device)
+
+
 class CellCache:
     """Keeps one workload and one trainer, and releases memory when either changes.
 
@@ -35,14 +61,15 @@ class CellCache:
     `process_settings` is recorded.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, placing: Placing | None = None) -> None:
         self.model_transfer_s = 0.0
+        self._placing = placing or Alone()
         self._settings: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
         self.process_settings = read_settings()
         self._clock = clock
         self._cell: Cell | None = None
-        self._workload: Workload | RecipeError | None = None
+        self._workload: Workload | RecipeError | UnsupportedError | None = None
         self._trainer: Trainer | None = None
         self._holding: Device | None = None
 
@@ -58,16 +85,17 @@ class CellCache:
             self._release()
             _refuse_unsupported(workload, device)
             self._holding = device
-            trainer = make_trainer(workload, device)
+            trainer = self._placing.trainer(cell, workload, device)
             self.model_transfer_s = time_once(trainer.move_model, device, self._clock)
             self._trainer = trainer
         return self._trainer
 
     def workload(self, cell: Cell, recipe: Recipe) -> Workload:
-        """Return the cell's workload, building it if it is not the last one.
+        """Return this process's part of the cell's workload, building it if it is not the last one.
 
         Raises:
             RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
+            UnsupportedError: the workload cannot be divided among the processes that train it.
         """
         if self._cell != cell:
             self._release()
@@ -77,13 +105,13 @@ class CellCache:
             gc.freeze()
             with settings_kept() as before:
                 try:
-                    self._workload = build(recipe)
-                except RecipeError as error:
+                    self._workload = self._placing.share(cell, build(recipe))
+                except (RecipeError, UnsupportedError) as error:
                     self._workload = error
                 self._settings = inherited(before)
             self._cell = cell
-        if isinstance(self._workload, RecipeError):
-            raise RecipeError(str(self._workload)) from self._workload.__cause__
+        if isinstance(self._workload, Exception):
+            raise type(self._workload)(str(self._workload)) from self._workload.__cause__
         assert self._workload is not None
         return self._workload
 

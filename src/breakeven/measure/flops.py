@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.settings import settings_kept
+from breakeven.measure.state import local_of
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import (
@@ -69,13 +70,18 @@ class FlopCounts:
         self._clock = clock
         self._counts: dict[Model, ModelCounts] = {}
 
-    def facts(self, cell: Cell, phase: Phase, workload: Workload) -> dict[str, Any]:
-        """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes."""
+    def facts(self, cell: Cell, phase: Phase, workload: Workload, ranks: int = 1) -> dict[str, Any]:
+        """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes.
+
+        They are those of all `ranks`, each of which does those of `workload`, its slice of the batch.
+        """
         if not phase.passes:
             return {}
         counts = self._counts.setdefault(cell.model, ModelCounts(self._clock))
         counted = counts.at(cell.batch_size, workload)
-        return {"flops_unknown": counted} if isinstance(counted, str) else {"flops": counted.of(phase)}
+        if isinstance(counted, str):
+            return {"flops_unknown": counted}
+        return {"flops": ranks * counted.of(phase)}
 
 
 class ModelCounts:
@@ -146,7 +152,7 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
 
 
 def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
-    """Return the bytes that a phase must move; None if nothing moves or the number is unknown.
+    """Return the bytes that a phase must move here; None if nothing moves or the number is unknown.
 
     ``transfer``: the host batch, all tensors of inputs and targets; on a CPU nothing moves. ``step``:
     `step_bytes`, on every device.
@@ -210,9 +216,9 @@ def _on_meta(movable: Any) -> Any:
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int | None:
-    """Return the bytes of all elements; None where a tensor is not dense."""
+    """Return the bytes of all elements in this process; None where a tensor is not dense."""
     sizes = [
         tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else None
-        for tensor in tensors
+        for tensor in map(local_of, tensors)
     ]
     return None if None in sizes else sum(size or 0 for size in sizes)

@@ -47,9 +47,9 @@ class Snapshot:
     """The machine at one moment: the clock, CPU times, and the GPU.
 
     Seconds since some start: `thread_s` in which the main thread ran, `waited_s` in which it was ready to run
-    but had no core (only Linux counts them), `process_s` of all threads of this process, `busy_s` of all
-    programs on the CPUs that this process may use, `stolen_s` that the hypervisor took from these CPUs. The
-    last two are known to within `counter_error_s`. `cores` are the physical cores among these CPUs,
+    but had no core (only Linux counts them), `process_s` of all threads that work for the device, `busy_s` of
+    all programs on the CPUs that this process may use, `stolen_s` that the hypervisor took from these CPUs.
+    The last two are known to within `counter_error_s`. `cores` are the physical cores among these CPUs,
     `threads` the threads that compute at the same time.
     """
 
@@ -73,13 +73,13 @@ def snapshot(device: Device) -> Snapshot:
         wall_s=time.perf_counter(),
         thread_s=time.thread_time(),
         waited_s=_waited_s(),
-        process_s=time.process_time(),
+        process_s=device.process_s(),
         busy_s=times.busy_s,
         stolen_s=times.stolen_s,
         counter_error_s=times.error_s,
         cores=usable_cores(),
         # An accelerator's host queues from one thread at a time: its own, or autograd's.
-        threads=1 if device.is_accelerator else device.threads,
+        threads=device.processes * (1 if device.is_accelerator else device.threads),
         load_average=None if load is None else load[0],
         gpu=device.state(),
     )

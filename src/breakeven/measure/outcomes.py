@@ -78,8 +78,18 @@ class UnsupportedError(CaseSkipped):
     """A device does not support an option of a workload; other cases are not affected."""
 
 
+class RankError(BreakevenError):
+    """Another process that trains with this one ended its part of the case; the message names its rank."""
+
+    def __init__(self, outcome: OutcomeKind, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
 def outcome_of(error: BaseException) -> OutcomeKind:
     """Return how a case ended that raised `error`."""
+    if isinstance(error, RankError):
+        return error.outcome
     if isinstance(error, CaseTimeout):
         return OutcomeKind.TIMEOUT
     if isinstance(error, CaseSkipped) or is_unsupported(error):

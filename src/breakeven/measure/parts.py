@@ -51,14 +51,12 @@ def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) 
     The time of a part includes the device's idle gaps while it waits for the host.
     """
     seconds: dict[str, list[float]] = {part: [] for part in phase.parts}
-    first, *others = marks = [events.make() for _ in range(len(phase.parts) + 1)]
+    marks = [events.make() for _ in range(len(phase.parts) + 1)]
+    at = dict(zip(("", *phase.parts), marks, strict=True))
     for _ in range(rounds):
         trainer.prepare(phase)
         trainer.device.synchronize()
-        events.record(first)
-        for part, mark in zip(phase.parts, others, strict=True):
-            trainer.do(part)
-            events.record(mark)
+        trainer.run_marked(phase, lambda part: events.record(at[part]))
         trainer.device.synchronize()
         for part, (start, end) in zip(phase.parts, pairwise(marks), strict=True):
             seconds[part].append(events.seconds(start, end))
@@ -75,20 +73,20 @@ def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = 
     Where the queue is full or a part waits for the device (a copy from pageable memory does), the host's
     waiting counts.
     """
+    seen: dict[str, float] = {}
+
+    def read(part: str) -> None:
+        seen[part] = clock()
+
     whole: list[float] = []
     transfers: list[float] = []
     for _ in range(rounds):
         trainer.prepare(phase)
         trainer.device.synchronize()
-        start = clock()
-        transferred = start
-        for part in phase.parts:
-            trainer.do(part)
-            if part == Phase.TRANSFER:
-                transferred = clock()
-        whole.append(clock() - start)
-        transfers.append(transferred - start)
+        trainer.run_marked(phase, read)
         trainer.device.synchronize()
+        whole.append(seen[phase.parts[-1]] - seen[""])
+        transfers.append(seen.get(Phase.TRANSFER, seen[""]) - seen[""])
     facts = {"enqueue_s": median(whole), "enqueue_transfer_s": median(transfers)}
     if rounds < PART_ROUNDS:
         return facts

@@ -40,6 +40,7 @@ from breakeven.measure.timing import (
     warm_up,
     warm_up_loop,
 )
+from breakeven.measure.together import Together
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe, error_line
@@ -60,15 +61,16 @@ class Runner:
     Args:
         budget: what may be spent on the rounds of a case.
         clock: seconds; injected by tests.
+        together: the ranks of a device of several processes, of which this is rank 0.
     """
 
-    def __init__(self, budget: Budget, clock: Clock = CLOCK) -> None:
+    def __init__(self, budget: Budget, clock: Clock = CLOCK, together: Together | None = None) -> None:
         self.budget = budget
         self.device_init_s: dict[str, float] = {}
         self.canary: dict[str, dict[str, Any]] = {}
         self.spent = {PREPARING: 0.0, WARMING_UP: 0.0, TIMING: 0.0}
         self._clock = clock
-        self._cells = CellCache(clock)
+        self._cells = CellCache(clock, together)
         self._losses = LossCheck(clock)
         self._flops = FlopCounts()
         self._skips = SkipPolicy()
@@ -119,7 +121,8 @@ class Runner:
                 limit_s = MAX_OVERRUN * self.budget.max_time_s
                 if not device.is_accelerator and None not in losses:  # a call was a whole step
                     self._losses.observe_step(case.cell, min(timed.total_s for timed in early[1:]))
-                facts |= self._losses.facts(case, trainer.workload, recipe, losses, limit_s)
+                compared = losses if trainer.compared_losses > 1 else (losses[0], None)
+                facts |= self._losses.facts(case, trainer.workload, recipe, compared, limit_s)
             # Collecting disturbs the caches, so it comes before the last rounds of the warm-up.
             with collection_off(collect_first=True):
                 warming_up = snapshot(device)
@@ -362,7 +365,7 @@ class Runner:
             with self._counted(TIMING):
                 facts |= part_facts(phase, trainer, self._clock, part_rounds)
         trainer.release()
-        moved = moved_bytes(phase, trainer)
-        facts |= {} if moved is None else {"moved_bytes": moved}
+        moved, ranks = moved_bytes(phase, trainer), trainer.device.processes
+        facts |= {} if moved is None else {"moved_bytes": ranks * moved}
         with self._counted(PREPARING):
-            return facts | self._flops.facts(case.cell, phase, trainer.workload)
+            return facts | self._flops.facts(case.cell, phase, trainer.workload, ranks)

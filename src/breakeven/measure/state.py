@@ -62,7 +62,7 @@ class SavedState:
     def _restorer_of(self, value: Any) -> Restorer | None:
         match value:
             case torch.Tensor():
-                return _tensor_restorer(value)
+                return _tensor_restorer(local_of(value))
             case torch.Generator():
                 return partial(value.set_state, value.get_state())
             case random.Random():
@@ -142,7 +142,7 @@ def _is_copied_by_attributes(value: Any) -> bool:
     kind: Any = type(value)
     return (
         (hasattr(value, "__dict__") or bool(_slots_of(value)))
-        and not kind.__module__.startswith("torch._")
+        and not kind.__module__.startswith(("torch._", "torch.distributed"))
         and not hasattr(kind, "__deepcopy__")
         and kind.__reduce_ex__ is _object.__reduce_ex__
         and kind.__reduce__ is _object.__reduce__
@@ -174,6 +174,12 @@ def _without_graph(value: Any) -> Any:
         if any(one is not other for one, other in zip(items, value, strict=True)):
             return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return value
+
+
+def local_of(tensor: Any) -> torch.Tensor:
+    """Return the part of a tensor that this process holds: all of it, if it is not sharded."""
+    local: torch.Tensor = tensor.detach().to_local() if hasattr(tensor, "to_local") else tensor
+    return local
 
 
 def _tensor_restorer(tensor: torch.Tensor) -> Restorer | None:

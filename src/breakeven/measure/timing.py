@@ -68,7 +68,8 @@ MAD_TO_SIGMA = 1.4826
 class Round:
     """One timed call of a phase: `setup` untimed, `run` timed; both end synchronized.
 
-    `before_setup` is called before the phase is prepared, untimed too.
+    `before_setup` is called before the phase is prepared, untimed too. `clock`, read before and after `run`,
+    shows its time; None for any clock.
 
     Args:
         phase: what is timed.
@@ -85,6 +86,7 @@ class Round:
         self.steps = steps
         self.deadline = deadline
         self.synchronize = trainer.device.synchronize
+        self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
 
     def of(self, steps: int) -> Round:
@@ -132,10 +134,12 @@ def time_round(round_: Round, clock: Clock = CLOCK) -> Timed:
     """Do one round."""
     begin = clock()
     round_.setup()
-    start = clock()
+    prepared = clock()
+    read = round_.clock or clock
+    start = read()
     round_.run()
-    end = clock()
-    return Timed(start - begin, (end - start) / round_.steps, round_.steps)
+    end = read()
+    return Timed(prepared - begin, (end - start) / round_.steps, round_.steps)
 
 
 def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) -> float:

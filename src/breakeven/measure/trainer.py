@@ -6,7 +6,7 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
@@ -48,6 +48,12 @@ class Trainer:
     caches_casts: ClassVar[bool | None] = None
     """Whether autocast caches weights that it has cast; None for torch's default."""
 
+    compared_losses: ClassVar[int] = 2
+    """How many of a case's first losses must agree with those that the CPU computes of the same workload."""
+
+    round_clock: Callable[[], float] | None = None
+    """What shows the time of a round, read before and after it; None for the clock of this process."""
+
     def __init__(self, workload: Workload, device: Device) -> None:
         self.workload = workload
         self.device = device
@@ -57,6 +63,7 @@ class Trainer:
         self._module, self._loss = copy_of(workload)
         self._module.train()
         self.model: Any = self._module
+        self._criterion: Any = self._loss
         self.batch: Any = None
         self.loss: Any = None
         self.optimizer: torch.optim.Optimizer
@@ -102,8 +109,13 @@ class Trainer:
         if has_compiled():
             # Otherwise torch would find the code of another cell, and stop compiling after eight of them.
             torch.compiler.reset()
+        self.model, self._criterion = self._wrapped(self._module), self._wrapped(self._loss)
         if self.workload.compile:
-            self.model = torch.compile(self._module)
+            self.model = torch.compile(self.model)
+
+    def _wrapped(self, module: Any) -> Any:
+        """Return what is called in place of the model or of the loss: here, themselves."""
+        return module
 
     def trained(self) -> list[nn.Parameter]:
         """Return the parameters of the model's copy, and then those of the loss."""
@@ -162,6 +174,13 @@ class Trainer:
             for part in phase.parts:
                 self.do(part)
 
+    def run_marked(self, phase: Phase, mark: Callable[[str], object]) -> None:
+        """Run the parts of the phase once; call `mark` with ``""`` before, and after each with its name."""
+        mark("")
+        for part in phase.parts:
+            self.do(part)
+            mark(part)
+
     def whole_step(self) -> None:
         """Do one training step and drop its results."""
         for part in STEP_PARTS:
@@ -198,6 +217,11 @@ class Trainer:
     def step(self) -> None:
         """Let the optimizer update the weights."""
         self.optimizer.step()
+
+    @property
+    def has_stepped(self) -> bool:
+        """Whether the case's first step is done, and its state kept."""
+        return self._saved is not None
 
     def loss_value(self) -> float | None:
         """Return the loss of the last round, None if the phase has none. Waits for the device.
@@ -260,7 +284,7 @@ class Trainer:
     def _loss_of(self, batch: Any) -> Any:
         inputs, targets = batch
         with self._autocast():
-            loss = self._loss(outputs_of(self.model, inputs), targets)
+            loss = self._criterion(outputs_of(self.model, inputs), targets)
         if loss is None:
             raise MeasurementError("the loss is None, expected one number; let the loss return it")
         return loss

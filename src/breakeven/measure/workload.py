@@ -45,6 +45,9 @@ class Workload:
         host_inputs: positions or names of the inputs that stay on the host, such as the lengths of sequences.
         single_threaded_backward: run the backward pass in the calling thread instead of autograd's thread for
             the accelerator, which saves a hand-off between two threads in each step. Has no effect on a CPU.
+        fsdp: on a device of several processes, such as ``2xcuda``, shard parameters, gradients and the
+            optimizer's state among them (FSDP2, `torch.distributed.fsdp.fully_shard`) in place of
+            `DistributedDataParallel`. Has no effect on other devices, with which it is compared.
 
     Raises:
         UsageError: a field has an invalid value; the message names it.
@@ -62,6 +65,7 @@ class Workload:
     cuda_graph: bool = False
     host_inputs: Collection[int | str] = ()
     single_threaded_backward: bool = False
+    fsdp: bool = False
 
     def __post_init__(self) -> None:
         for field, is_right, expected in (
@@ -70,6 +74,7 @@ class Workload:
             ("optimizer", callable(self.optimizer), "callable, such as torch.optim.Adam"),
             ("compile", isinstance(self.compile, bool), "True or False"),
             ("cuda_graph", isinstance(self.cuda_graph, bool), "True or False"),
+            ("fsdp", isinstance(self.fsdp, bool), "True or False"),
             ("tf32", isinstance(self.tf32, bool | None), "True, False or None"),
             (
                 "single_threaded_backward",

@@ -15,11 +15,13 @@ CLOCK = pytest.StashKey["CaseClock"]()
 class CaseClock:
     """A clock that divides another one by `steps`: the time of a loop's round is then that of one step.
 
-    After `replay` it shows rounds that were timed before instead: pytest-benchmark records them exactly.
+    A round that has its own clock, because several processes time it, is read by that as `round_clock`. After
+    `replay` it shows rounds that were timed before instead: pytest-benchmark records them exactly.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.steps = 1
+        self.round_clock: Callable[[], float] | None = None
         self._clock = clock
         self._replayed: Iterator[float] | None = None
         self.__name__ = getattr(clock, "__name__", type(clock).__name__)  # recorded in the run file
@@ -28,7 +30,7 @@ class CaseClock:
         """Return seconds."""
         if self._replayed is not None:
             return next(self._replayed)
-        return self._clock() / self.steps
+        return (self.round_clock or self._clock)() / self.steps
 
     def replay(self, rounds_s: Sequence[float]) -> None:
         """Show these rounds, each from 0 on: the difference of its two readings is then exact."""

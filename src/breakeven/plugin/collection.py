@@ -6,7 +6,7 @@ Devices and phases are arguments, determined once a sweep is found, so that this
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from breakeven.case import CaseKey
+from breakeven.device_names import processes_of
 from breakeven.plugin.selection import Selection
-from breakeven.plugin.sweeps import Sweep, axis_value, is_swept
+from breakeven.plugin.sweeps import OF_RANK, WEAK_AXIS, Sweep, axis_value, is_swept
 
 
 class BenchModule(pytest.Module):
@@ -79,13 +80,33 @@ def is_benchmark(collector: pytest.Module | pytest.Class, name: str, obj: object
 
 
 def parametrize(
-    metafunc: pytest.Metafunc, sweep: Sweep, devices: Sequence[Any], phases: Sequence[str]
+    metafunc: pytest.Metafunc,
+    sweep: Sweep,
+    devices: Sequence[Any],
+    phases_of: Callable[[Any], Sequence[str]],
+    *,
+    is_weak: bool = False,
 ) -> None:
-    """Parametrize a function: the sweep's arguments, then the device, then the phase."""
+    """Parametrize a function: the sweep's arguments, then the device, then the phase.
+
+    The batch sizes of a weak sweep are those of each process, and depend on the device: they come after the
+    other arguments.
+    """
     for name, values in sweep.items():
-        metafunc.parametrize(name, values)
-    metafunc.parametrize("breakeven_device", devices, ids=[device.name for device in devices])
-    metafunc.parametrize("breakeven_phase", phases, ids=phases)
+        if not (is_weak and name == "batch_size"):
+            metafunc.parametrize(name, values)
+    places = [(device, phase) for device in devices for phase in phases_of(device)]
+    names, ids = ["breakeven_device", "breakeven_phase"], [f"{one.name}-{phase}" for one, phase in places]
+    if not is_weak:
+        metafunc.parametrize(names, places, ids=ids)
+        return
+    cases = [
+        (size * (processes_of(device.name) or 1), OF_RANK, device, phase)
+        for size in sweep["batch_size"]
+        for device, phase in places
+    ]
+    ids = [f"{size}-{batch}-{device.name}-{phase}" for size, batch, device, phase in cases]
+    metafunc.parametrize(["batch_size", "breakeven_batch", *names], cases, ids=ids)
 
 
 def is_case(item: pytest.Item) -> bool:
@@ -103,6 +124,9 @@ def case_of(item: Any) -> CaseKey:
     device, phase, batch_size = (
         axes.pop(key) for key in ("breakeven_device", "breakeven_phase", "batch_size")
     )
+    batch = axes.pop("breakeven_batch", None)
+    if batch is not None:
+        axes[WEAK_AXIS] = batch
     return CaseKey.of(
         workload=_workload_of(item.originalname),
         batch_size=batch_size,

@@ -6,16 +6,17 @@ replaced; one that hangs in a case is ended, with its stack in the journal.
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from breakeven.case import OutcomeKind
+from breakeven.device_names import processes_of
 from breakeven.errors import UsageError
 from breakeven.format import duration, joined, one_line
+from breakeven.measure.group import Failure
 from breakeven.plugin.launching import Launch, Running
 from breakeven.plugin.worker import JOURNAL_FAILED
 from breakeven.runs.journal import (
@@ -27,6 +28,7 @@ from breakeven.runs.journal import (
     Line,
     ProcessEnded,
     ProcessStarted,
+    Share,
 )
 from breakeven.runs.machine import CLASS_ID, differences, machine_of
 
@@ -59,7 +61,7 @@ class Coordinator:
     Args:
         journal: what was measured so far.
         file: the journal, to which it writes how a process died.
-        launch: starts a process by its number.
+        launch: starts the process, or the group, of a share.
         timeout_s: what a case may take.
         max_failures: stop after this number of failed or crashed cases; 0 for never.
         progress: shows what happens.
@@ -102,17 +104,30 @@ class Coordinator:
             UsageError: a process cannot start, or is on another machine class than those before.
             JournalUnwritableError: a process could not write the journal.
         """
-        for process in range(self._journal.run.processes):
-            while self._journal.left(process):
-                self._progress.begin_process(process)
+        self._skip_indivisible()
+        for share in self._journal.shares:
+            while self._journal.left(share):
+                self._progress.begin(share)
                 self._look(is_first=not self._journal.started)
-                running = self._launch(process)
+                running = self._launch(share)
                 try:
                     code = self._watch(running)
-                    if not self._goes_on(process, code, running):
+                    if not self._goes_on(share, code, running):
                         return
                 finally:
                     self._end(running)
+
+    def _skip_indivisible(self) -> None:
+        """Journal the cases whose batch cannot be divided among the processes of their device."""
+        for share in self._journal.shares:
+            processes = processes_of(share.device)
+            for case in [] if processes is None else self._journal.left(share):
+                batch_size = self._journal.run.cases[case]["batch_size"]
+                if batch_size % processes:
+                    reason = (
+                        f"batch {batch_size} cannot be divided among {processes} processes; use a multiple"
+                    )
+                    self._end_case(share.process, case, OutcomeKind.SKIPPED, reason)
 
     def _watch(self, running: Running) -> int:
         """Wait until a process has ended, or hangs; return its exit code."""
@@ -144,23 +159,22 @@ class Coordinator:
         if lines:
             self._file.flush()
 
-    def _goes_on(self, process: int, code: int, running: Running) -> bool:
+    def _goes_on(self, share: Share, code: int, running: Running) -> bool:
         """Return whether another process may start; journal the case in which this one died."""
         if code == JOURNAL_FAILED:
             raise JournalUnwritableError(running.last_line())
         begun = self._journal.begun
         if begun is not None:
-            self._write(
-                CaseEnded(process=process, case=begun.case, outcome=OutcomeKind.CRASHED, reason=_death(code))
-            )
+            cause = running.cause(code)
+            self._end_case(share.process, begun.case, cause.outcome, cause.reason)
         if self._max_failures and self._failures >= self._max_failures:
             return False  # a process stops by itself, but does not know those of the processes before it
         if begun is not None:
             return True
-        if ProcessEnded in self._seen and self._journal.left(process):
+        if ProcessEnded in self._seen and self._journal.left(share):
             if code == pytest.ExitCode.INTERNAL_ERROR:
                 raise UsageError(
-                    f"measuring process {process + 1} ended with an error of pytest or a plugin "
+                    f"{_name(share)} ended with an error of pytest or a plugin "
                     f"({running.last_line()}); what it has measured is in {self._journal.path}"
                 )
             return False
@@ -171,11 +185,22 @@ class Coordinator:
         self._failed_starts += 1
         if code < 0 and self._failed_starts < MAX_STARTS:
             return True  # somebody killed it
-        last = running.last_line()
+        last, cause = running.last_line(), running.cause(code)
+        if share.device:  # which may be all that is wrong
+            self._give_up(share, cause, last)
+            return True
         raise UsageError(
-            f"measuring process {process + 1} did not start ({_death(code)}{f': {last}' if last else ''}); "
+            f"{_name(share)} did not start ({cause.reason}{f': {last}' if last else ''}); "
             "--breakeven-processes=0 measures in pytest's own process and shows the error"
         )
+
+    def _give_up(self, share: Share, cause: Failure, last: str) -> None:
+        """Journal that the cases of a group cannot be measured, because it does not start."""
+        reason = (
+            f"the processes of {share.device} did not start ({cause.reason}{f': {last}' if last else ''})"
+        )
+        for case in self._journal.left(share):
+            self._end_case(share.process, case, OutcomeKind.FAILED, reason)
 
     def _end_hanging(self, begun: CaseStarted, running: Running) -> None:
         stack = running.stack()
@@ -189,18 +214,14 @@ class Coordinator:
             f"took more than {duration(self._timeout_s)} without an end{where}; fix what waits, measure "
             f"smaller batches, or use --breakeven-timeout={2 * self._timeout_s:g}"
         )
-        self._write(
-            CaseEnded(
-                process=begun.process,
-                case=begun.case,
-                outcome=OutcomeKind.TIMEOUT,
-                reason=reason,
-                stack=stack,
-            )
-        )
+        self._end_case(begun.process, begun.case, OutcomeKind.TIMEOUT, reason, stack)
 
-    def _write(self, line: CaseEnded) -> None:
-        self._file.write(line)
+    def _end_case(
+        self, process: int, case: str, outcome: OutcomeKind, reason: str, stack: Sequence[str] = ()
+    ) -> None:
+        self._file.write(
+            CaseEnded(process=process, case=case, outcome=outcome, reason=reason, stack=list(stack))
+        )
         self._read()
 
     def _refuse_other_machine(self, started: ProcessStarted) -> None:
@@ -225,17 +246,11 @@ class Coordinator:
         running.close()
 
 
-def _death(code: int) -> str:
-    """Return how a process ended.
+def _name(share: Share) -> str:
+    """Return what a message calls a share.
 
-    >>> _death(-11), _death(3)
-    ('its process was ended by SIGSEGV', 'its process exited with 3')
+    >>> _name(Share(0)), _name(Share(1, "2xcuda"))
+    ('measuring process 1', 'measuring process 2 of 2xcuda')
     """
-    if code >= 0:
-        return f"its process exited with {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = ", as when memory runs out" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"
+    of = f" of {share.device}" if share.device else ""
+    return f"measuring process {share.process + 1}{of}"

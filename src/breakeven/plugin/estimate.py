@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from breakeven.case import Budget, CaseKey, Model
-from breakeven.device_names import is_cpu
+from breakeven.device_names import is_cpu, processes_of
 from breakeven.measure.earlier import AGREEING
 from breakeven.measure.parts import PART_ROUNDS
 from breakeven.measure.runner import MAX_CALLS, MIN_CALLS
@@ -229,8 +229,8 @@ class DurationEstimate:
         left = [part for part in self._parts if part not in self._spent_s]
         starts_s = 0.0
         if self._processes > 1:
-            begun = {process for _, process in self._spent_s}
-            starts_s = STARTUP_S * len({process for _, process in left} - begun)
+            begun = set(map(self._share_of, self._spent_s))
+            starts_s = STARTUP_S * len({*map(self._share_of, left)} - begun)
         if not self._spent_s:
             noise_s = min(NOISY_S, self._budget.max_time_s)
             usual = [self._usual_of(part) for part in left]
@@ -238,12 +238,17 @@ class DurationEstimate:
             return Range(starts_s + sum(one.quiet_s for one in usual), starts_s + high_s)
         noise = self._noise()
         ratios = self._ratios(noise)
-        canaries = max(0, CANARIES * self._processes - len(self._canary_s))
+        canaries = max(0, CANARIES * len({*map(self._share_of, self._parts)}) - len(self._canary_s))
         seconds = starts_s + canaries * max(self._canary_s, default=0.0)
         for part in left:
             ratio = next((ratios[group] for group in self._groups_of(part) if group in ratios), 1.0)
             seconds += ratio * self._usual_of(part).seconds(noise.get(self._noise_group(part), 1.0))
         return Range(seconds, seconds)
+
+    def _share_of(self, part: Part) -> tuple[int, str]:
+        """Return the process, or the group of them, that times a case."""
+        device = self._cases[part[0]].device
+        return part[1], "" if processes_of(device) is None else device
 
     def _usual_of(self, part: Part) -> Usual:
         nodeid, process = part

@@ -17,7 +17,7 @@ import pytest
 
 import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.errors import BreakevenError, UsageError
-from breakeven.plugin.assignment import take_assignment
+from breakeven.plugin.assignment import Assignment, take_assignment
 from breakeven.plugin.case_clock import add_case_clock
 from breakeven.plugin.collection import (
     BenchModule,
@@ -35,6 +35,7 @@ from breakeven.plugin.sweeps import is_swept, sweeps_of
 
 if TYPE_CHECKING:
     from breakeven.plugin.session import BenchmarkSession
+    from breakeven.plugin.worker import Worker
 
 BENCHMARKS = pytest.StashKey["BenchmarkSession"]()
 SELECTION = pytest.StashKey[Selection]()
@@ -49,7 +50,8 @@ CALLED = pytest.StashKey[bool]()
 
 MARKER = (
     "sweep(name=None, /, batch_size, **axes): time every phase of a training step for the product of these "
-    "values; --breakeven-sweep=NAME selects a sweep that has a name"
+    "values; --breakeven-sweep=NAME selects a sweep that has a name; the batch sizes of one named 'weak' are "
+    "those of each process"
 )
 
 
@@ -58,13 +60,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group = parser.getgroup("breakeven", "breakeven: CPU against accelerator, for training")
     for name, metavar, text in (
         ("devices", "NAMES", "comma-separated: cpu (torch's default number of threads), cpu@4 (4 threads), "
-         "cpu@best (the fastest number for each cell), cuda, cuda:1, mps, xpu. "
+         "cpu@best (the fastest number for each cell), cuda, cuda:1, mps, xpu; 2xcuda: that many processes, "
+         "started by torchrun, train together under DistributedDataParallel, each on a GPU of its own and "
+         "on its part of the batch, which their number must divide; 2xcpu likewise. "
          "Default: cpu and the accelerator; cpu@1,cpu where there is none."),
-        ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train, and train_sync: a "
-         "step that waits for the device, as loss.item() does. Default: all but train_sync."),
+        ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train; train_sync: a step "
+         "that waits for the device, as loss.item() does; train_no_sync, only on devices of several "
+         "processes: training without their communication. Default: all but train_sync."),
         ("sweep", "NAME|KEY=VALUES", "the sweep of this name (functions without it run their default), or "
          "other values for its arguments, as in 'batch_size=1,64 width=128'. Every function has 'short': the "
-         "smallest and the largest values of its sweep 'full', else of its default."),
+         "smallest and the largest values of its sweep 'full', else of its default; and 'weak': its sweep of "
+         "that name, else its default, with batch sizes per process (64 is a batch of 128 on 2xcuda)."),
         ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
         ("processes", "N", "measure in N fresh processes, one after another, each with 1/N of the time: how "
@@ -81,9 +87,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     )  # fmt: skip
     assignment = take_assignment(os.environ)
     if assignment is not None:
-        from breakeven.plugin.worker import Worker
-
-        pluginmanager.register(Worker(assignment), WORKER)
+        pluginmanager.register(_worker_of(assignment), WORKER)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -145,7 +149,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     options = _benchmarks_of(metafunc.config).options
     sweep = options.sweep_for(sweeps_of(metafunc.function))
     if sweep is not None:
-        parametrize(metafunc, sweep, options.devices, options.phases)
+        parametrize(metafunc, sweep, options.devices, options.phases_of, is_weak=options.is_weak)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # around -k and -m, which deselect, and plugins that reorder
@@ -159,7 +163,8 @@ def pytest_collection_modifyitems(
     places = {item: place for place, item in enumerate(items)}
     result = yield
     benchmarks, selection = config.stash.get(BENCHMARKS, None), config.stash.get(SELECTION, None)
-    reason = None if benchmarks is None else refusal(config, os.environ)
+    is_rank = bool(getattr(config.pluginmanager.get_plugin(WORKER), "is_rank", False))
+    reason = None if benchmarks is None else refusal(config, os.environ, is_rank=is_rank)
     if reason is not None and is_xdist_worker(config):
         items.clear()
         report_refusal(config, reason)
@@ -248,10 +253,16 @@ def breakeven_phase() -> Any:
 
 
 @pytest.fixture
+def breakeven_batch() -> Any:
+    """Return what the batch size counts; parametrized by a weak sweep."""
+
+
+@pytest.fixture
 def train_benchmark(
     request: pytest.FixtureRequest,
     breakeven_device: Any,
-    breakeven_phase: Any,  # noqa: ARG001 - requested so that the sweep can parametrize it
+    breakeven_batch: Any,  # noqa: ARG001 - requested so that the sweep can parametrize it
+    breakeven_phase: Any,  # noqa: ARG001 - likewise
     benchmark: Any,
 ) -> Callable[[Callable[[], Any]], None]:
     """Return a function that takes a recipe, ``() -> Workload``, and times the phase of the case."""
@@ -393,6 +404,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
 
 
+def _worker_of(assignment: Assignment) -> Worker:
+    """Return the plugin of a measuring process, or of a process in a group, which loads torch."""
+    if assignment.device:
+        from breakeven.plugin.rank import rank_of
+
+        return rank_of(assignment)
+    from breakeven.plugin.worker import Worker
+
+    return Worker(assignment)
+
+
 def _settings_kept() -> AbstractContextManager[object]:
     from breakeven.measure.settings import settings_kept
 
@@ -418,16 +440,18 @@ def _benchmarks_of(config: pytest.Config) -> BenchmarkSession:
 def _new_session(config: pytest.Config) -> BenchmarkSession:
     """Return the session of a measuring process, of their coordinator, or of a pytest that times itself."""
     from breakeven.measure.warnings_shown import warnings_shown
-    from breakeven.plugin.measuring import MeasuringSession
+    from breakeven.plugin.measuring import FollowingSession, MeasuringSession
     from breakeven.plugin.options import Options
+    from breakeven.plugin.rank import Follower
     from breakeven.plugin.replaying import ReplayingSession
 
     worker = config.pluginmanager.get_plugin(WORKER)
     with warnings_shown():
         options = Options(config, None if worker is None else worker.assignment)
-    return (
-        ReplayingSession(config, options) if options.processes else MeasuringSession(config, options, worker)
-    )
+    if options.processes:
+        return ReplayingSession(config, options)
+    session = FollowingSession if isinstance(worker, Follower) else MeasuringSession
+    return session(config, options, worker)
 
 
 def _repeat_terminal_summary(session: pytest.Session) -> None:

@@ -1,4 +1,4 @@
-"""Starts measuring processes: the same pytest command again, in a fresh process."""
+"""Starts measuring processes: the same pytest command again, in a fresh process or in a group of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import pytest
+import torch
 
+from breakeven.case import OutcomeKind
+from breakeven.device_names import processes_of
 from breakeven.format import one_line
 from breakeven.hardware.cpus import affinity
+from breakeven.hardware.machine import thread_facts
+from breakeven.hardware.threads import default_threads
+from breakeven.measure.group import FAILURE_VARIABLE, UNKNOWN, Failure
 from breakeven.plugin.assignment import VARIABLE, Assignment
+from breakeven.plugin.cause import death, noted
 from breakeven.plugin.worker import STACK_SIGNAL
+from breakeven.runs.journal import Share
 
 MAX_TAIL = 4000
 """The bytes of a process's output in which its last line is searched."""
@@ -25,9 +35,14 @@ MAX_TAIL = 4000
 STACK_S = 0.5
 """What a process has to write its stack."""
 
+KILLED_S = 10.0
+"""How long the ranks of a group that was killed are waited for."""
+
+TORCH = str(Path(torch.__file__).parent)
+
 
 class Running(Protocol):
-    """A measuring process that was started."""
+    """A measuring process, or a group of them, that was started."""
 
     def poll(self) -> int | None:
         """Return its exit code, negative for a signal; None while it runs."""
@@ -41,6 +56,9 @@ class Running(Protocol):
     def stack(self) -> list[str]:
         """Return the lines of its stack, the innermost call first; none if it cannot be had."""
 
+    def cause(self, code: int) -> Failure:
+        """Return why it has ended, with this exit code."""
+
     def last_line(self) -> str:
         """Return the last error in its output, or else its last line."""
 
@@ -48,7 +66,7 @@ class Running(Protocol):
         """Remove its files."""
 
 
-Launch = Callable[[int], Running]
+Launch = Callable[[Share], Running]
 
 
 class Launcher:
@@ -67,35 +85,46 @@ class Launcher:
         self._directory = config.invocation_params.dir
         self._shows_output = option.capture == "no"
 
-    def __call__(self, process: int) -> Running:
-        """Start a process by its number."""
-        files = Path(tempfile.mkdtemp(prefix="breakeven-"))
-        output, stack = files / "output", files / "stack"
-        assignment = Assignment(str(self._journal), process, os.getpid(), str(output), str(stack))
+    def __call__(self, share: Share) -> Running:
+        """Start a process by its index, or the group of a device."""
+        processes = processes_of(share.device)
+        files = tempfile.mkdtemp(prefix="breakeven-")
+        facts = {} if processes is None else thread_facts()
+        assignment = Assignment(str(self._journal), share.process, os.getpid(), files, share.device, facts)
         if (cpus := affinity()) is not None:  # loading torch may have pinned this process to one CPU
             os.sched_setaffinity(0, cpus)
         # Without -P, Python would let a file in the current directory hide one of the same name elsewhere,
         # which the command `pytest` does not.
         flags = [] if str(Path.cwd()) in sys.path or "" in sys.path else ["-P"]
+        python = [sys.executable, *flags]
+        command = [*python, "-m", "pytest", *self._arguments]
+        environment = {**os.environ, VARIABLE: assignment.as_text()}
+        if processes is None:
+            return MeasuringProcess(self._start(command, environment, assignment.output), assignment)
+        environment |= {FAILURE_VARIABLE: str(assignment.cause), **_threads_of_rank(processes)}
+        agent = [*python, "-m", "breakeven.plugin.agent", str(processes), *command]
+        return MeasuringGroup(self._start(agent, environment, assignment.output), assignment)
+
+    def _start(
+        self, command: Sequence[str], environment: dict[str, str], output: Path
+    ) -> subprocess.Popen[bytes]:
         with output.open("ab") as file:
-            popen = subprocess.Popen(
-                [sys.executable, *flags, "-m", "pytest", *self._arguments],
+            return subprocess.Popen(
+                command,
                 cwd=self._directory,
-                env={**os.environ, VARIABLE: assignment.as_text()},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=None if self._shows_output else file,
                 stderr=None if self._shows_output else file,
             )
-        return MeasuringProcess(popen, output, stack)
 
 
 class MeasuringProcess:
     """A measuring process that was started."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], output: Path, stack: Path) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], assignment: Assignment) -> None:
         self._popen = popen
-        self._output = output
-        self._stack = stack
+        self._assignment = assignment
 
     def poll(self) -> int | None:
         """Return its exit code, negative for a signal; None while it runs."""
@@ -116,12 +145,15 @@ class MeasuringProcess:
             return []
         self._popen.send_signal(STACK_SIGNAL)
         time.sleep(STACK_S)
-        lines = self._stack.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line.strip() for line in lines if line.strip().startswith("File ")]
+        return _stack_in(self._assignment.stack(0))
+
+    def cause(self, code: int) -> Failure:
+        """Return why it has ended, with this exit code."""
+        return Failure(0, OutcomeKind.CRASHED, death(code))
 
     def last_line(self) -> str:
         """Return the last error in its output, or else its last line."""
-        with self._output.open("rb") as file:
+        with self._assignment.output.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_TAIL))
             lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line[1:] for line in lines if line.startswith("E   ")]  # as pytest marks them
@@ -129,7 +161,66 @@ class MeasuringProcess:
 
     def close(self) -> None:
         """Remove its files."""
-        shutil.rmtree(self._output.parent, ignore_errors=True)
+        shutil.rmtree(self._assignment.files, ignore_errors=True)
+
+
+class MeasuringGroup(MeasuringProcess):
+    """The processes of a group, its ranks, with the agent of torchrun that was started for them."""
+
+    def kill(self) -> None:
+        """End all of them at once, and wait for that: also where the kernel does not end the ranks."""
+        ranks = self._ranks()
+        super().kill()
+        for rank in ranks:
+            with suppress(psutil.NoSuchProcess):  # it ended with the agent
+                rank.kill()
+        psutil.wait_procs(ranks, timeout=KILLED_S)
+
+    def stack(self) -> list[str]:
+        """Return the stack of the rank that hangs: that of one which does not just wait for the others."""
+        ranks = self._ranks()
+        if STACK_SIGNAL is None or not ranks:
+            return []
+        for rank in ranks:
+            rank.send_signal(STACK_SIGNAL)
+        time.sleep(STACK_S)
+        return min((_stack_in(self._assignment.stack(rank)) for rank in range(len(ranks))), key=_waiting)
+
+    def cause(self, code: int) -> Failure:
+        """Return why it has ended: what the agent has noted last, or else what a rank has."""
+        failures = noted(self._assignment.cause)
+        return failures[-1] if failures else Failure(UNKNOWN, OutcomeKind.CRASHED, death(code, "torchrun"))
+
+    def last_line(self) -> str:
+        """Return the last error in the output; nothing where a rank itself has noted the cause."""
+        return "" if len(noted(self._assignment.cause)) > 1 else super().last_line()
+
+    def _ranks(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self._popen.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+
+
+def _stack_in(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return [line.strip() for line in lines if line.strip().startswith("File ")]
+
+
+def _waiting(stack: Sequence[str]) -> int:
+    """Return how likely a rank just waits for another one: the least in the user's code."""
+    if not stack:
+        return 3
+    if "breakeven/measure/together.py" in stack[0] or f"{TORCH}/distributed" in stack[0]:
+        return 2
+    return int(TORCH in stack[0])
+
+
+def _threads_of_rank(processes: int) -> dict[str, str]:
+    """Return the variables that give each rank its share of the threads that one process uses."""
+    share = str(max(1, default_threads() // processes))
+    names = ["OMP_NUM_THREADS", *(["MKL_NUM_THREADS"] if "MKL_NUM_THREADS" in os.environ else [])]
+    return dict.fromkeys(names, share)
 
 
 def _seed_of_randomly(option: Any) -> list[str]:

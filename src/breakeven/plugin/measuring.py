@@ -5,12 +5,13 @@ It passes pytest-benchmark's timer to `breakeven.measure`, and timings to `break
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from breakeven.case import Budget, CaseKey, OutcomeKind
+from breakeven.device_names import processes_of
 from breakeven.errors import BreakevenError
 from breakeven.fitness import Look
 from breakeven.hardware.device import Device
@@ -22,6 +23,7 @@ from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
 from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
+from breakeven.measure.together import Together
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.busy import busy_lines
@@ -29,6 +31,7 @@ from breakeven.plugin.case_clock import CLOCK
 from breakeven.plugin.options import Options
 from breakeven.plugin.order import order_cases
 from breakeven.plugin.plan import CasePlan
+from breakeven.plugin.rank import Follower, Rank
 from breakeven.plugin.retiming import Retiming
 from breakeven.plugin.session import BenchmarkSession, Untimed, cells_of, reason_of
 from breakeven.plugin.summary import Timing
@@ -41,13 +44,14 @@ from breakeven.stats.intervals import median_interval
 class MeasuringSession(BenchmarkSession):
     """Times cases. `worker` journals them, None in pytest's own process; `seed` is that of the order."""
 
+    _runner: Runner
+    _machine: MachineLog
+    _retiming: Retiming
+
     def __init__(self, config: pytest.Config, options: Options, worker: Worker | None) -> None:
         super().__init__(config, options)
         self.worker = worker
         self.seed = options.seed + (0 if worker is None else worker.process)
-        self._runner = Runner(Budget())
-        self._machine = MachineLog(self._runner)
-        self._retiming = Retiming(self._runner)
         self._order: list[str] = []
         self._settings: dict[str, str] = {}
         self._ended: dict[str, CaseEnded] = {}
@@ -56,10 +60,14 @@ class MeasuringSession(BenchmarkSession):
         """Put the cases into the order of the run."""
         order_cases(items, collected, self.seed)
 
-    def _prepare(self, session: pytest.Session) -> None:  # noqa: ARG002 - the coordinator needs it
-        self._open.callback(self._runner.close)
+    def _prepare(self, session: pytest.Session) -> None:
+        """Need nothing: the coordinator has checked it."""
 
     def _begin(self, session: pytest.Session, show: Callable[[str], None]) -> None:
+        self._runner = Runner(Budget(), together=self._join())
+        self._open.callback(self._runner.close)
+        self._machine = MachineLog(self._runner)
+        self._retiming = Retiming(self._runner)
         self._settings = self._runner.begin()
         self._order = cells_of(self.plan, (item.nodeid for item in session.items))
         if self.worker is not None:
@@ -67,6 +75,14 @@ class MeasuringSession(BenchmarkSession):
             self.worker.begin(self, self._order, look)
         elif self.options.is_timing:
             self._look(show)
+
+    def _join(self) -> Together | None:
+        """Join the other processes of a group, where this one belongs to one."""
+        if not isinstance(self.worker, Rank):
+            return None
+        together = self.worker.join(self.options.devices)
+        self._open.callback(together.leave)
+        return together
 
     def _look(self, show: Callable[[str], None]) -> None:
         if self.options.wait_idle_s:
@@ -86,7 +102,8 @@ class MeasuringSession(BenchmarkSession):
         benchmark.extra_info.update(case.as_extra_info())
 
         def time_rounds(round_: Round, plan: RoundPlan) -> None:
-            item.stash[CLOCK].steps = round_.steps
+            clock = item.stash[CLOCK]
+            clock.steps, clock.round_clock = round_.steps, round_.clock
             try:
                 benchmark.pedantic(
                     round_.run,
@@ -104,6 +121,9 @@ class MeasuringSession(BenchmarkSession):
 
         try:
             self._runner.budget = self.options.budget(item)
+            if not benchmark.enabled and processes_of(case.device) is not None:
+                self._record(item.nodeid, OutcomeKind.SKIPPED, "needs processes, and benchmarks are disabled")
+                return None
             if not benchmark.enabled:
                 self._runner.run_once(case, device, recipe, time_rounds)
                 self._record(item.nodeid, OutcomeKind.SKIPPED, "ran once untimed: benchmarks are disabled")
@@ -146,9 +166,9 @@ class MeasuringSession(BenchmarkSession):
         """Return the machine's facts for the run file."""
         return self._machine.facts(self.plan.devices)
 
-    def machine_at_start(self) -> dict[str, Any]:
-        """Return the machine's facts before the first case."""
-        return self._machine.at_start()
+    def machine_at_start(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the machine's facts before the first case; `known` as in `machine_facts`."""
+        return self._machine.at_start(known)
 
     def record(self) -> dict[str, Any]:
         """Return what the run file has of this process."""
@@ -195,6 +215,35 @@ class MeasuringSession(BenchmarkSession):
             self._ended[nodeid] = ended_case(nodeid, benchmark, hand_on)
 
 
+class FollowingSession(MeasuringSession):
+    """Follows rank 0 of a group through the same cases, and keeps nothing of them."""
+
+    worker: Follower
+
+    def _begin(self, session: pytest.Session, show: Callable[[str], None]) -> None:  # noqa: ARG002
+        self._together = self._join()
+
+    def measure(
+        self,
+        item: pytest.Item,
+        case: CaseKey,  # noqa: ARG002 - the worker knows it
+        device: Device,  # noqa: ARG002
+        recipe: Recipe,
+        benchmark: Any,  # noqa: ARG002
+    ) -> None:
+        """Do what rank 0 announces."""
+        self.worker.follow(item, recipe)
+
+    def retract(self, nodeid: str, benchmark: Any) -> Untimed:
+        """Leave it to rank 0."""
+        return BenchmarkSession.retract(self, nodeid, benchmark)
+
+    def time_again(self) -> None:
+        """Follow rank 0 also where it times a cell again."""
+        assert self._together is not None
+        self._together.follow_rest()
+
+
 class MachineLog:
     """The machine's state at the start and the end of a run, and the canary there and in the middle.
 
@@ -210,9 +259,9 @@ class MachineLog:
         self._facts: dict[str, Any] | None = None
 
     @warnings_shown()
-    def at_start(self) -> dict[str, Any]:
-        """Return the machine's facts before the first case."""
-        return machine_facts()
+    def at_start(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the machine's facts before the first case; `known` as in `machine_facts`."""
+        return machine_facts(known)
 
     @warnings_shown()
     def before_case(self, plan: CasePlan, ended: int) -> float:

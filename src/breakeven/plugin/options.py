@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from breakeven.case import Budget
+from breakeven.device_names import processes_of
 from breakeven.errors import UsageError
 from breakeven.experiment.run_command import PROCESSES_VARIABLE, SEED_VARIABLE
 from breakeven.format import one_line, parse_duration
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import parse_devices
-from breakeven.phases import parse_phases
+from breakeven.phases import Phase, parse_phase, parse_phases
 from breakeven.plugin.assignment import Assignment
 from breakeven.plugin.order import parse_seed
-from breakeven.plugin.sweeps import Choice, Sweep, check_choice, parse_choice, select_sweep
+from breakeven.plugin.sweeps import WEAK, Choice, Sweep, check_choice, parse_choice, select_sweep
 from breakeven.runs.journal import read_journal
 
 TABLE_OPTIONS = (
@@ -52,15 +53,15 @@ class Options:
         self._errors: list[UsageError] = []
         self._sweeps: list[Mapping[str | None, Sweep]] = []
         self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_names(text)))
-        self.phases: Sequence[str] = self._read(
-            "phases", lambda text: tuple(phase.value for phase in parse_phases(_names(text)))
-        )
+        self.phases: Sequence[str] = self._read("phases", lambda text: phases_on(self.devices, _names(text)))
         self.choice: Choice = self._read("sweep", parse_choice)
         self.timeout_s: float = self._read("timeout", parse_timeout)
         self.seed: int = self._read("seed", parse_seed, os.environ.get(SEED_VARIABLE))
         self.processes = 0
         if assignment is None and self.is_timing and not self._is_debugged:
             self.processes = self._read("processes", parse_processes, os.environ.get(PROCESSES_VARIABLE))
+        if assignment is None and self.is_timing and not self.processes:
+            self._errors += refused_in_one_process(self.devices)
         self.resume = bool(config.getoption("breakeven_resume"))
         self._share = self.processes if assignment is None else read_journal(assignment.journal).run.processes
         self.wait_idle_s: float = self._read("wait_idle", parse_wait)
@@ -76,6 +77,16 @@ class Options:
         except UsageError as error:
             self._errors.append(error)
             return select_sweep(sweeps, Choice())
+
+    def phases_of(self, device: Device) -> Sequence[str]:
+        """Return the phases that are timed on a device."""
+        is_one = processes_of(device.name) is None
+        return [phase for phase in self.phases if not (is_one and parse_phase(phase).needs_processes)]
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the batch sizes are those of each process."""
+        return self.choice.name == WEAK
 
     def check(self) -> None:
         """Reject invalid options.
@@ -168,6 +179,38 @@ class Options:
             return self._config.getini(key)
         except (pytest.UsageError, TypeError) as error:  # pytest 9 reads TOML's types, and wants a string
             raise UsageError(f"{key}: {error}") from None
+
+
+def phases_on(devices: Iterable[Device], names: Sequence[str]) -> Sequence[str]:
+    """Return the phases of those names; for no names the default ones, and those that only devices of several
+    processes have, if there are any.
+
+    Raises:
+        UsageError: a name is unknown, given twice, or of a phase that no device has.
+    """
+    needing = [phase.value for phase in Phase if phase.needs_processes]
+    phases = [phase.value for phase in parse_phases(names)]
+    if any(processes_of(device.name) is not None for device in devices):
+        return tuple(phases) if names else tuple(phase for phase in Phase if phase in (*phases, *needing))
+    for phase in phases:
+        if phase in needing:
+            raise UsageError(
+                f"the phase {phase} needs a device of several processes, which share the batch and exchange "
+                "gradients; add one to --breakeven-devices, such as 2xcuda or 2xcpu"
+            )
+    return tuple(phases)
+
+
+def refused_in_one_process(devices: Iterable[Device]) -> list[UsageError]:
+    """Return an error for each device that cannot be measured in pytest's own process."""
+    return [
+        UsageError(
+            f"{device.name} is measured by processes of its own, which --breakeven-processes=0, --pdb and "
+            "--trace exclude; remove that option, or measure other devices"
+        )
+        for device in devices
+        if processes_of(device.name) is not None
+    ]
 
 
 def parse_timeout(text: str) -> float:

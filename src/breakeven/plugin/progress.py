@@ -20,7 +20,7 @@ from breakeven.case import OutcomeKind
 from breakeven.fitness import Look
 from breakeven.format import one_line
 from breakeven.plugin.busy import busy_lines
-from breakeven.runs.journal import CaseEnded, Journal, Line, ProcessStarted
+from breakeven.runs.journal import CaseEnded, Journal, Line, ProcessStarted, Share
 
 if TYPE_CHECKING:
     from breakeven.plugin.estimate import DurationEstimate
@@ -171,17 +171,18 @@ class RunProgress:
         self._label = label
         self._is_quiet = is_quiet
         self._clock = clock
-        self._process, self._cases, self._last = 0, 0, ""
+        self._share = Share(0)
+        self._cases: list[str] = []
+        self._last, self._problem = "", ("", "")
         self._written_at = clock()
 
-    def begin_process(self, process: int) -> None:
-        """Show that a process is started."""
-        self._process = process
+    def begin(self, share: Share) -> None:
+        """Show that a process, or a group of them, is started."""
         journal = self._journal
-        self._cases = sum(journal.is_wanted(case, process) for case in journal.run.cases)
-        if process > 0:  # before that, nothing is known to be timed
-            later = range(process, journal.run.processes)
-            self._estimate.only({(case, one) for one in later for case in journal.left(one)})
+        self._share, self._cases = share, journal.wanted(share)
+        if share.process > 0:  # before that, nothing is known to be timed
+            left = {(case, one.process) for one in journal.shares for case in journal.left(one)}
+            self._estimate.only(left)
         self._draw()
 
     def show(self, line: Line) -> None:
@@ -192,7 +193,9 @@ class RunProgress:
         if isinstance(line, CaseEnded):
             self._last = f"{line.outcome}, {self._label(line.case)}"
             self._estimate.end(line.case, line.seconds, line.step_s, line.canary_s, line.process)
-            if line.outcome in (OutcomeKind.CRASHED, OutcomeKind.TIMEOUT, OutcomeKind.FAILED):
+            is_problem = line.outcome in (OutcomeKind.CRASHED, OutcomeKind.TIMEOUT, OutcomeKind.FAILED)
+            is_new, self._problem = self._problem != (line.outcome, line.reason), (line.outcome, line.reason)
+            if is_problem and is_new:
                 self.say(f"breakeven: {self._label(line.case)} {line.outcome}: {one_line(line.reason, 300)}")
         self._draw()
 
@@ -208,12 +211,14 @@ class RunProgress:
 
     def text(self) -> str:
         """Return the line: the process, the case in it, and the time that all processes still take."""
-        ended = sum(self._process in processes for processes in self._journal.ended.values())
+        process, device = self._share
+        ended = sum(process in self._journal.ended.get(case, {}) for case in self._cases)
         last = f"; last: {self._last}" if self._last else ""
-        case = min(self._cases, ended + 1)
+        case = min(len(self._cases), ended + 1)
+        of = f" ({device})" if device else ""
         return (
-            f"breakeven: process {self._process + 1} of {self._journal.run.processes}, case {case} of "
-            f"{self._cases}, {_time_left(self._estimate)} left{last}"
+            f"breakeven: process {process + 1} of {self._journal.run.processes}{of}, case {case} of "
+            f"{len(self._cases)}, {_time_left(self._estimate)} left{last}"
         )
 
     def _draw(self) -> None:

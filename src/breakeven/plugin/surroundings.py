@@ -14,10 +14,13 @@ REFUSED = "breakeven_refused"
 """The key under which a worker of pytest-xdist reports to the process that prints and exits."""
 
 
-def refusal(config: pytest.Config, environment: Mapping[str, str]) -> str | None:
-    """Return one line that states why no sweep can be timed in this process, None where one can."""
+def refusal(config: pytest.Config, environment: Mapping[str, str], *, is_rank: bool = False) -> str | None:
+    """Return one line that states why no sweep can be timed in this process, None where one can.
+
+    `is_rank` is whether breakeven itself started the process as one of several.
+    """
     plugins = config.pluginmanager
-    for name in WORLD_SIZES:
+    for name in () if is_rank else WORLD_SIZES:
         processes = environment.get(name, "")
         if processes.isdecimal() and int(processes) > 1:
             return (

@@ -25,6 +25,9 @@ OPTION = "--breakeven-sweep"
 SHORT, FULL = "short", "full"
 """The sweep that every function has: the extremes of its `FULL` sweep."""
 
+WEAK, WEAK_AXIS, OF_RANK = "weak", "batch", "rank"
+"""The sweep that every function has, whose batch sizes are those of a process; the axis of its cases."""
+
 Values = tuple[Any, ...]
 
 Sweep = dict[str, Values]
@@ -123,6 +126,10 @@ def select_sweep(sweeps: Mapping[str | None, Sweep], choice: Choice) -> Sweep | 
     if sweep is None:
         return None
     replacements = dict(choice.values)
+    if choice.name == WEAK and WEAK_AXIS in sweep:
+        raise UsageError(
+            f"{OPTION}={WEAK} adds an axis {WEAK_AXIS!r}, which a function sweeps itself; rename its argument"
+        )
     return {
         name: _converted(name, replacements[name], values)
         if name in replacements
@@ -141,7 +148,7 @@ def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]
     """
     sweeps = list(collected)
     names = sorted({name for by_name in sweeps for name in by_name if name is not None})
-    if choice.name is not None and choice.name not in (*names, SHORT):
+    if choice.name is not None and choice.name not in (*names, SHORT, WEAK):
         available = ", ".join(names) or "none has a name"
         raise UsageError(f"{OPTION}: no function has a sweep {choice.name!r}; available sweeps: {available}")
     keys = sorted({key for by_name in sweeps for sweep in by_name.values() for key in sweep})

@@ -15,7 +15,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 from _pytest.terminal import TerminalReporter  # exported by pytest itself only in later versions
@@ -33,6 +33,7 @@ from breakeven.runs.journal import (
     Line,
     ProcessEnded,
     ProcessStarted,
+    Share,
     read_journal,
 )
 
@@ -62,19 +63,24 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Worker:
-    """The plugin of a measuring process."""
+    """The plugin of a measuring process. `rank` is its number in a group of processes."""
+
+    rank = 0
+    is_rank = False
+    unset: ClassVar[Mapping[str, Any]] = UNSET
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
+        self.share = Share(assignment.process, assignment.device)
         self.process = assignment.process
         self.journal = read_journal(assignment.journal)
         self._file = JournalFile(Path(assignment.journal))
         self._began_s = 0.0
-        self._output = Path(assignment.output).open("a")  # noqa: SIM115 - until the process ends
-        self._stack = Path(assignment.stack).open("w")  # noqa: SIM115 - likewise
+        self._output = assignment.output.open("a")  # until the process ends
+        self._stack = assignment.stack(self.rank).open("w")  # likewise
         self._traceback = ""
         self._session: MeasuringSession | None = None
-        _end_with_parent()
+        end_with_parent()
         self._end_if_alone()
         if STACK_SIGNAL is not None:
             faulthandler.register(STACK_SIGNAL, self._stack, all_threads=False)
@@ -86,7 +92,7 @@ class Worker:
         Raises:
             UsageError: one was not collected here.
         """
-        left = set(self.journal.left(self.process))
+        left = set(self.journal.left(self.share))
         items[:] = [item for item in items if item.nodeid in left]
         missing = left - {item.nodeid for item in items}
         if missing:
@@ -110,10 +116,11 @@ class Worker:
         self._write(
             ProcessStarted(
                 process=self.process,
+                device=self.share.device,
                 pid=os.getpid(),
                 seed=session.seed,
                 order=order,
-                machine=session.machine_at_start(),
+                machine=session.machine_at_start(self.assignment.facts),
                 look=look,
             )
         )
@@ -121,13 +128,13 @@ class Worker:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Generator[None, object, object]:
         """Leave results to the coordinator; pytest-cov begins here."""
-        _unset(early_config.known_args_namespace)
+        self._unset(early_config.known_args_namespace)
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Leave results to the coordinator."""
-        _unset(config.option)
+        self._unset(config.option)
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -146,13 +153,22 @@ class Worker:
         self._began_s, self._traceback = time.perf_counter(), ""
         result = yield
         assert self._session is not None
+        self._end_together(item.nodeid)
         ended = self._session.ended(item.nodeid)
         ended.process, ended.seconds = self.process, time.perf_counter() - self._began_s
         ended.stack = self._traceback.splitlines()
         self._write(ended)
-        if ended.outcome == OutcomeKind.CRASHED:  # only a new process can use the device again
-            self._leave(RESTART)
+        if ended.outcome == OutcomeKind.CRASHED or self._is_alone:  # only a new process can use the device
+            self.leave(RESTART)
         return result
+
+    def _end_together(self, nodeid: str) -> None:
+        """End a case with the other processes of a group; here there are none."""
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the other processes of a group are lost."""
+        return False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the traceback of a failure, if it is shown."""
@@ -160,7 +176,7 @@ class Worker:
             self._traceback = report.longreprtext
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:  # noqa: ARG002 - a follower needs it
         """Journal the end of the process."""
         if self._session is None or not self._session.has_begun:
             return
@@ -168,6 +184,7 @@ class Worker:
         self._write(
             ProcessEnded(
                 process=self.process,
+                device=self.share.device,
                 state=self._session.machine()["state"],
                 spent_s=record["spent_s"],
                 wall_s=record["wall_s"],
@@ -181,14 +198,19 @@ class Worker:
         except JournalUnwritableError as error:
             with suppress(OSError):  # that disk may be full, too
                 print(f"\nE   {error}", file=self._output, flush=True)
-            self._leave(JOURNAL_FAILED)
+            self.leave(JOURNAL_FAILED)
 
     def _end_if_alone(self) -> None:
-        if os.getppid() != self.assignment.coordinator:
+        if os.getppid() != self.assignment.parent:
             os._exit(1)
 
+    def _unset(self, option: Any) -> None:
+        for name, value in self.unset.items():
+            if hasattr(option, name):
+                setattr(option, name, value)
+
     @staticmethod
-    def _leave(code: int) -> None:
+    def leave(code: int) -> NoReturn:
         """End at once: what pytest and the device's library do at exit may hang or fail."""
         sys.stdout.flush()
         os._exit(code)
@@ -210,13 +232,7 @@ def ended_case(nodeid: str, benchmark: Any, hand_on: dict[str, Any], **facts: An
     )
 
 
-def _unset(option: Any) -> None:
-    for name, value in UNSET.items():
-        if hasattr(option, name):
-            setattr(option, name, value)
-
-
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ask the kernel to kill this process when its parent is gone; elsewhere than Linux it notices later."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -29,7 +29,7 @@ Beside the benchmarks, all optional:
   "processes": [{"seed", "order", "canary", "retimed", "spent_s", "wall_s"}], "settings", "spent_s",
   "wall_s", "complete"}``. ``complete`` is false where the run was interrupted. An outcome is a case without a
   timing: ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as a process
-  ran them.
+  ran them. A group of processes that measured a device together has a record of its own, with the ``device``.
 - ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has
   ``look`` (a `breakeven.fitness.Look`, before the first case) and ``loads`` (a `Load` between two processes
   each), the canary, and ``retimed``, the cell that was timed again at the end. Runs of one class are

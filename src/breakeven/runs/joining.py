@@ -76,14 +76,15 @@ def join(journal: Journal, case: str) -> JoinedCase:
 
 
 def process_records(journal: Journal) -> list[dict[str, Any]]:
-    """Return what a run file says of each process that was started."""
+    """Return what a run file says of each process, or group of processes, that was started."""
     return [
         {
             "seed": started.seed,
             "order": started.order,
-            **_ended_record(journal.finished.get(process)),
+            **({"device": share.device} if share.device else {}),
+            **_ended_record(journal.finished.get(share)),
         }
-        for process, started in sorted(journal.started.items())
+        for share, started in sorted(journal.started.items())
     ]
 
 

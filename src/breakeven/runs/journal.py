@@ -1,7 +1,8 @@
 """The journal of a run: a line of JSON for each thing that happened, on disk as soon as it has happened.
 
 The first line is a `RunStarted`. Each measuring process then appends a `ProcessStarted`, a `CaseStarted` and
-a `CaseEnded` for each of its cases, and a `ProcessEnded`. A line that was cut off, by a kill or a full disk,
+a `CaseEnded` for each of its cases, and a `ProcessEnded`; so does a group of processes that measure a device
+together, by one of them. A line that was cut off, by a kill or a full disk,
 is ignored, and so is one that is not JSON.
 """
 
@@ -15,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from breakeven.case import OutcomeKind
+from breakeven.device_names import processes_of
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import one_line
 from breakeven.phases import find_phase
@@ -51,10 +53,14 @@ class RunStarted(msgspec.Struct, tag_field="kind", tag="run", kw_only=True):
     commit_info: dict[str, Any]
 
 
-class ProcessStarted(msgspec.Struct, tag_field="kind", tag="process", kw_only=True):
-    """A measuring process: its seed, the order of its cells, and the machine's facts."""
+class ProcessStarted(msgspec.Struct, tag_field="kind", tag="process", kw_only=True, omit_defaults=True):
+    """A measuring process: its seed, the order of its cells, and the machine's facts.
+
+    `device` is that of a group of processes, which measure it together; empty for an ordinary process.
+    """
 
     process: int
+    device: str = ""
     pid: int
     seed: int
     order: list[str]
@@ -91,10 +97,11 @@ class CaseEnded(msgspec.Struct, tag_field="kind", tag="end", kw_only=True, omit_
     stack: list[str] = []
 
 
-class ProcessEnded(msgspec.Struct, tag_field="kind", tag="process_end", kw_only=True):
-    """The end of a process that was not killed."""
+class ProcessEnded(msgspec.Struct, tag_field="kind", tag="process_end", kw_only=True, omit_defaults=True):
+    """The end of a process that was not killed; `device` as in `ProcessStarted`."""
 
     process: int
+    device: str = ""
     state: dict[str, Any]
     spent_s: dict[str, float]
     wall_s: float
@@ -105,6 +112,17 @@ class LoadRead(msgspec.Struct, tag_field="kind", tag="load", kw_only=True):
     """How busy other programs were between two processes."""
 
     load: dict[str, Any]
+
+
+class Share(NamedTuple):
+    """What is measured by one start: by a process of the run, or by a group of processes for one device.
+
+    `process` is the index of the process in the run; `device` that of a group, empty for the ordinary
+    process, which measures every device of one process.
+    """
+
+    process: int
+    device: str = ""
 
 
 Line = RunStarted | ProcessStarted | CaseStarted | CaseEnded | ProcessEnded | LoadRead
@@ -143,9 +161,9 @@ class Journal:
 
     path: Path
     run: RunStarted
-    started: dict[int, ProcessStarted] = field(default_factory=dict)
+    started: dict[Share, ProcessStarted] = field(default_factory=dict)
     ended: dict[str, dict[int, Stored]] = field(default_factory=dict)
-    finished: dict[int, ProcessEnded] = field(default_factory=dict)
+    finished: dict[Share, ProcessEnded] = field(default_factory=dict)
     loads: list[dict[str, Any]] = field(default_factory=list)
     begun: CaseStarted | None = None
     _read_to: int = 0
@@ -170,7 +188,7 @@ class Journal:
     def _note(self, line: Line, at: int, length: int) -> None:
         match line:
             case ProcessStarted():
-                self.started[line.process] = line
+                self.started[Share(line.process, line.device)] = line
                 self.begun = None
             case CaseStarted():
                 self.begun = line
@@ -179,7 +197,7 @@ class Journal:
                 self.ended.setdefault(line.case, {})[line.process] = stored
                 self.begun = None
             case ProcessEnded():
-                self.finished[line.process] = line
+                self.finished[Share(line.process, line.device)] = line
             case LoadRead():
                 self.loads.append(line.load)
             case RunStarted():
@@ -215,18 +233,37 @@ class Journal:
         processes = self.run.processes if phase is None else phase.processes(self.run.processes)
         return process < processes and self.is_timed(case, 0)
 
-    def left(self, process: int) -> list[str]:
-        """Return the cases that a process has yet to time, in the order of the sweeps."""
+    @property
+    def shares(self) -> list[Share]:
+        """The shares of the run in their order: by process, the ordinary one first, then a group for each
+        device of several.
+        """
+        groups = dict.fromkeys(map(self._group_of, self.run.cases))
         return [
-            case
-            for case in self.run.cases
-            if process not in self.ended.get(case, {}) and self.is_wanted(case, process)
+            Share(process, device)
+            for process in range(self.run.processes)
+            for device in sorted(groups, key=bool)  # stable: groups stay in the order of their devices
         ]
+
+    def wanted(self, share: Share) -> list[str]:
+        """Return the cases of a share, ended or not, in the order of the sweeps."""
+        process, device = share
+        cases = (case for case in self.run.cases if self._group_of(case) == device)
+        return [case for case in cases if self.is_wanted(case, process)]
+
+    def left(self, share: Share) -> list[str]:
+        """Return the cases that a share has yet to time, in the order of the sweeps."""
+        return [case for case in self.wanted(share) if share.process not in self.ended.get(case, {})]
 
     @property
     def is_complete(self) -> bool:
         """Whether every process has ended all of its cases."""
-        return not any(self.left(process) for process in range(self.run.processes))
+        return not any(map(self.left, self.shares))
+
+    def _group_of(self, case: str) -> str:
+        """Return the device of a case if a group measures it, else an empty text."""
+        device: str = self.run.cases[case].get("device", "")
+        return "" if processes_of(device) is None else device
 
 
 def read_journal(path: str | os.PathLike[str]) -> Journal:
