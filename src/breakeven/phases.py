@@ -65,11 +65,12 @@ class Phase(StrEnum):
     TRAIN_NO_SYNC = "train_no_sync", STEP_PARTS, FLOPS, False, True, False, True
 
     def processes(self, processes: int) -> int:
-        """Return how many of a run's processes time this phase: the headline all, the others up to two.
+        """Return how many of a run's processes time this phase: the headline all, most others up to two.
 
-        The headline carries the answer; the others explain it.
+        The headline carries the answer; the others explain it. What is compared with the headline process by
+        process takes as many.
         """
-        return processes if self is Phase.TRAIN else min(processes, MAX_PROCESSES)
+        return processes if self is Phase.TRAIN or self.needs_processes else min(processes, MAX_PROCESSES)
 
     @property
     def before(self) -> tuple[str, ...]:
