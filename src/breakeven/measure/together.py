@@ -80,7 +80,7 @@ class Together:
     @property
     def is_broken(self) -> bool:
         """Whether the ranks have lost each other: nothing more can be measured in this process."""
-        return self._leader.is_broken
+        return self._leader.broken_by is not None
 
     def share(self, cell: Cell, workload: Workload) -> Workload:
         """Return rank 0's part of a workload.
