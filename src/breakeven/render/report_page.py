@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from breakeven import format as fmt
 from breakeven.case import Model
-from breakeven.device_names import is_cpu
+from breakeven.device_names import is_cpu, processes_of
 from breakeven.render import break_even_text
 from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
@@ -131,6 +131,8 @@ def _question(report: Report) -> str:
     candidates = {row.candidate.device for row in report.speedups}
     if any(not is_cpu(name) for name in candidates):
         return "When does the accelerator pay?"
+    if any(processes_of(name) for name in candidates):
+        return "When do more processes pay?"
     return "When do more CPU threads pay?" if candidates else "Verdict"
 
 

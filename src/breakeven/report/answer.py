@@ -98,11 +98,15 @@ def answer(report: Report) -> Answer:
     if report.headline is None:
         ended = Counter(outcome.outcome for outcome in report.outcomes)
         text = nothing_compared(timed, ended)
-        return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, [])))
+        return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, (), ())))
     slow = [line for line, better in report.better_baselines.items() if better.is_variant]
-    found = candidates(report.machines, report.break_evens, report.headline, timed, slow)
+    every = candidates(report.machines, report.break_evens, report.headline, timed, slow)
+    several = candidates(report.machines, report.scaling.break_evens, report.headline, {})
+    # Those that are compared with one of their devices are not compared with the CPU in the same breath.
+    found = [one for one in every if one.place not in {other.place for other in several}] or every
     forced = "NOT COMPARABLE, forced: " if report.forced else ""
     summary = tuple(f"{forced}{form}" for form in summaries(found, report.names))
+    beside = [Choice(1, (*summaries(several, report.names), ""))] if several else []
     phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
     details = list(_launches(report, found))
     extended = ""
@@ -111,9 +115,9 @@ def answer(report: Report) -> Answer:
         details += [Choice(0, (text, "")) for text in left_out]
         details += [Choice(0, (text, "")) for text in extremes(found[0], report.names)]
         extended = with_place(summary[0], found[0], report.names)
-    lines = compose([Choice(0, summary, extended), *phase, *caveats, *details])
+    lines = compose([Choice(0, summary, extended), *beside, *phase, *caveats, *details])
     trust = Trust.LIMITED if caveats or report.forced else Trust.FIT
-    return Answer(lines, trust, tuple(_notes(report, found)))
+    return Answer(lines, trust, tuple(_notes(report, every, several)))
 
 
 def compose(sentences: Sequence[Choice]) -> tuple[str, ...]:
@@ -167,10 +171,10 @@ def _launches(report: Report, found: Sequence[Candidate]) -> Iterator[Choice]:
             return
 
 
-def _notes(report: Report, found: Sequence[Candidate]) -> Iterator[str]:
+def _notes(report: Report, found: Sequence[Candidate], several: Sequence[Candidate]) -> Iterator[str]:
     cases = [row.estimate for row in report.rows]
     if len(found) > 1:
-        yield from (summaries([one], report.names)[0] for one in found)
+        yield from (summaries([one], report.names)[0] for one in (*found, *several))
     yield from left_out_notes(found, report.better_baselines)
     for one in found:
         yield from candidate_notes(one, report.paybacks, report.names)
