@@ -40,7 +40,9 @@ def several_run(devices, *, models=MODELS, batches=BATCHES, weak=False, noise=0.
             count = device.rpartition("x")[0]
             for batch in (batch * int(count or 1) if weak else batch for batch in batches):
                 for phase in (*phases, *(["train_no_sync"] if count else [])):
-                    level = SHARES.get(phase, 1.0) * step_s(device, batch, scale, is_silent=phase == "train_no_sync")
+                    level = SHARES.get(phase, 1.0) * step_s(
+                        device, batch, scale, is_silent=phase == "train_no_sync"
+                    )
                     levels = level * np.exp(noise * rng.standard_normal(processes))
                     data = np.outer(levels, np.exp(0.005 * rng.standard_normal(rounds))).ravel().tolist()
                     loop = {"steps": 10} if phase.startswith("train") else {}

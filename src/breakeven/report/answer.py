@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from breakeven import format as fmt
+from breakeven.device_names import processes_of
 from breakeven.format import MAX_CHARACTERS
 from breakeven.phases import HEADLINE
 from breakeven.report.candidates import Candidate, candidates
@@ -32,7 +33,7 @@ from breakeven.report.processes_needed import needed_sentence
 from breakeven.report.speedup import devices_of
 from breakeven.report.text import headline_lines
 from breakeven.report.trust import distrust, disturbances, disturbed_sentence, evidence_of
-from breakeven.report.wins import extremes, summaries, with_place
+from breakeven.report.wins import extremes, summaries, with_place, without_best
 from breakeven.runs.canary import moves
 
 if TYPE_CHECKING:
@@ -100,24 +101,44 @@ def answer(report: Report) -> Answer:
         text = nothing_compared(timed, ended)
         return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, (), ())))
     slow = [line for line, better in report.better_baselines.items() if better.is_variant]
-    every = candidates(report.machines, report.break_evens, report.headline, timed, slow)
+    every = candidates(
+        report.machines, report.break_evens, report.headline, _with_common_batches(report), slow
+    )
     several = candidates(report.machines, report.scaling.break_evens, report.headline, {})
     # Those that are compared with one of their devices are not compared with the CPU in the same breath.
     found = [one for one in every if one.place not in {other.place for other in several}] or every
     forced = "NOT COMPARABLE, forced: " if report.forced else ""
-    summary = tuple(f"{forced}{form}" for form in summaries(found, report.names))
-    beside = [Choice(1, (*summaries(several, report.names), ""))] if several else []
+    summary = [f"{forced}{form}" for form in summaries(found, report.names)]
     phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
     details = list(_launches(report, found))
     extended = ""
     if len(found) == 1:
         left_out = [f"{note.partition(':')[0]}." for note in left_out_notes(found, report.better_baselines)]
         details += [Choice(0, (text, "")) for text in left_out]
-        details += [Choice(0, (text, "")) for text in extremes(found[0], report.names)]
+        more = () if several else extremes(found[0], report.names)
+        details += [Choice(0, (text, "")) for text in more]
         extended = with_place(summary[0], found[0], report.names)
-    lines = compose([Choice(0, summary, extended), *beside, *phase, *caveats, *details])
+    main = [Choice(0, tuple(summary), extended)]
+    if several:
+        beside = summaries(several, report.names)
+        # From where is said before by how much, for all of them.
+        main = [
+            Choice(line, tuple(without_best(forms)), forms[0]) for line, forms in enumerate((summary, beside))
+        ]
+    lines = compose([*main, *phase, *caveats, *details])
     trust = Trust.LIMITED if caveats or report.forced else Trust.FIT
     return Answer(lines, trust, tuple(_notes(report, every, several)))
+
+
+def _with_common_batches(report: Report) -> dict[str, list[str]]:
+    """Return the timed devices of each class id whose batch sizes others have too.
+
+    In a weak sweep a device of several processes has its own.
+    """
+    cases = [row.estimate for row in report.rows]
+    return devices_of(
+        [case for case in cases if not (case.key.model.is_weak and processes_of(case.key.device))]
+    )
 
 
 def compose(sentences: Sequence[Choice]) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def _paired(found: ProcessIntervals, row: int) -> Ratio:
     )
 
 
-def _unpaired(pair: Pair, logs: Array) -> Ratio:
+def _unpaired(pair: Pair, by_index: Array) -> Ratio:
     """Return the ratio of two cases whose noise is independent, or that only one process timed."""
     numerator, denominator = pair
     found = ratio_of_draws(numerator.median_s, denominator.median_s, numerator.draws, denominator.draws)
@@ -115,10 +115,10 @@ def _unpaired(pair: Pair, logs: Array) -> Ratio:
         high=found.high if judged else None,
         draws=draws,
     )
-    indices = logs[np.isfinite(logs)]
-    if numerator.pool is denominator.pool or len(indices) < MIN_PAIRS:
+    known = by_index[np.isfinite(by_index)]
+    if numerator.pool is denominator.pool or len(known) < MIN_PAIRS:
         return ratio
-    return _by_index(ratio, pair, indices)
+    return _by_index(ratio, pair, known)
 
 
 def _by_index(ratio: Ratio, pair: Pair, logs: Array) -> Ratio:

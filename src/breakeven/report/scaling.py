@@ -58,11 +58,11 @@ class Scaling:
     in `rows` only: those of a weak sweep that were measured outside of it too.
     """
 
-    rows: tuple[ScalingRow, ...] = ()
-    break_evens: tuple[BreakEven, ...] = ()
-    chart: Chart = Chart((), 1, 1)
-    apart: frozenset[Model] = frozenset()
-    sentences: tuple[str, ...] = ()
+    rows: tuple[ScalingRow, ...]
+    break_evens: tuple[BreakEven, ...]
+    chart: Chart
+    apart: frozenset[Model]
+    sentences: tuple[str, ...]
 
 
 def set_apart(cases: Iterable[Estimate]) -> frozenset[Model]:
@@ -75,13 +75,16 @@ def set_apart(cases: Iterable[Estimate]) -> frozenset[Model]:
 
 
 def scaling_rows(cases: Iterable[Estimate]) -> list[ScalingRow]:
-    """Return a row for each training step on a device of several processes of which anything is known."""
+    """Return a row for each training step on a device of several processes of which anything is known.
+
+    Those of strong scaling come first.
+    """
     table = {case.key: case for case in cases}
     steps = [key for key in table if key.phase == HEADLINE and processes_of(key.device) is not None]
     efficiency, communication = _efficiency(steps, table), _communication(steps, table)
     return [
         ScalingRow(key, efficiency.get(key, UNKNOWN), communication.get(key, UNKNOWN))
-        for key in steps
+        for key in sorted(steps, key=lambda key: key.model.is_weak)
         if key in efficiency or key in communication
     ]
 
@@ -107,9 +110,7 @@ def against_one(
     return break_evens(cases, speedups_of(pairs), outcomes)
 
 
-def _efficiency(
-    steps: Iterable[CaseKey], table: Mapping[CaseKey, Estimate]
-) -> dict[CaseKey, RatioInterval]:
+def _efficiency(steps: Iterable[CaseKey], table: Mapping[CaseKey, Estimate]) -> dict[CaseKey, RatioInterval]:
     """Return the efficiency of each step that one of its devices took too."""
     alone = {key: base for key in steps if (base := _on_one(key)) is not None and base in table}
     pairs = {key: (table[base], table[key]) for key, base in alone.items()}

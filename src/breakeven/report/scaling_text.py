@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
@@ -42,31 +42,32 @@ def scaling_name(row: ScalingRow, names: ModelNames) -> str:
     return names.get(row.key.model.without_weak, names[row.key.model])
 
 
-def _efficiency(rows: Sequence[ScalingRow], names: ModelNames) -> Iterable[str]:
+def _efficiency(rows: Sequence[ScalingRow], names: ModelNames) -> Iterator[str]:
     known = {row: row.efficiency for row in rows if row.efficiency.ratio is not None}
     if known:
-        yield f"{_range(known)} of the ideal speed{_at_best(known, names)}"
+        yield f"{_range(known)} of the ideal speed ({_largest(known, names, 'best')})"
 
 
-def _communication(rows: Sequence[ScalingRow], names: ModelNames) -> Iterable[str]:
+def _communication(rows: Sequence[ScalingRow], names: ModelNames) -> Iterator[str]:
     known = {row: row.communication for row in rows if row.communication.ratio is not None}
     if known:
-        yield f"communication takes {_range(known)} of a training step{_at_best(known, names)}"
+        yield f"communication takes {_range(known)} of a training step ({_largest(known, names, 'worst')})"
 
 
-def _range(known: dict[ScalingRow, RatioInterval]) -> str:
+def _range(known: Mapping[ScalingRow, RatioInterval]) -> str:
     if len(known) == 1:
         return share_text(*known.values())
     shares = [share.ratio or 0.0 for share in known.values()]
     return f"{_percent(min(shares))} to {_percent(max(shares))}"
 
 
-def _at_best(known: dict[ScalingRow, RatioInterval], names: ModelNames) -> str:
+def _largest(known: Mapping[ScalingRow, RatioInterval], names: ModelNames, word: str) -> str:
     """Return where the share is largest, with its interval where there are others."""
     row = max(known, key=lambda row: known[row].ratio or 0.0)
     where = f"{scaling_name(row, names)}, batch {fmt.batch_size(row.key.batch_size)}"
-    return f" ({where})" if len(known) == 1 else f", the most {share_text(known[row])} ({where})"
+    return where if len(known) == 1 else f"{word}: {share_text(known[row])}, {where}"
 
 
 def _percent(share: float) -> str:
-    return f"{round(100 * share):,}%".replace("-", "−")
+    """Return a share in percent; noise may make that of communication negative."""
+    return f"{max(0, round(100 * share)):,}%"
