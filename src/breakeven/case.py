@@ -22,6 +22,9 @@ SCHEMA = 1
 Plain = str | int | float | bool | None
 """The value of an axis in a run file."""
 
+WEAK = {"batch": "rank"}
+"""The axis of a weak sweep, on all of its devices: N processes train on N times the batch of one."""
+
 _PLAIN_WORD = re.compile(r"[^\W\d][\w.+:/@-]*\Z")
 _LOOKS_LIKE_A_VALUE = {"None", "True", "False", "nan", "inf"}
 
@@ -29,6 +32,18 @@ _LOOKS_LIKE_A_VALUE = {"None", "True", "False", "nan", "inf"}
 def axes_text(axes: Mapping[str, Any]) -> str:
     """Return ``key=value key=value`` with the keys sorted; different axes never give the same text."""
     return " ".join(f"{_word(key)}={_value(value)}" for key, value in sorted(axes.items()))
+
+
+def axes_words(axes: Mapping[str, Any]) -> str:
+    """Return the axes as `axes_text` does, for people: that of a weak sweep in words.
+
+    >>> axes_words({"width": 64, "batch": "rank"})
+    'weak scaling width=64'
+    """
+    return " ".join(
+        "weak scaling" if WEAK.get(name) == value else axes_text({name: value})
+        for name, value in sorted(axes.items())
+    )
 
 
 class Axes(Mapping[str, Any]):
@@ -88,6 +103,16 @@ class Model:
 
     workload: str
     axes: Axes = field(default_factory=Axes)
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it was measured in a weak sweep."""
+        return self.axes.items() >= WEAK.items()
+
+    @property
+    def without_weak(self) -> Model:
+        """The same model outside of a weak sweep."""
+        return Model(self.workload, self.axes.without(WEAK)) if self.is_weak else self
 
     def label(self) -> str:
         """Return ``workload key=value key=value``.

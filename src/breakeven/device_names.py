@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 
 _SEVERAL = re.compile(r"([1-9][0-9]*)x(.+)")
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_GPUS = ("cuda", "mps", "xpu")
 
 
 def processes_of(device: str) -> int | None:
@@ -51,14 +53,66 @@ def choose_baseline(devices: Iterable[str]) -> str | None:
 
     Beside an accelerator it is ``cpu``, or else ``cpu@best``, or else the CPU with the most threads. Without
     an accelerator it is ``cpu@1``, or else ``cpu``, or else the CPU with the smallest number of threads.
-    A device of several processes is the baseline only where nothing else was measured.
+    A device of several processes is the baseline only where nothing else was measured. Without a CPU, it is
+    compared with the device that each of its processes uses.
     """
     present = sorted(set(devices), key=device_order)
     single = [device for device in present if processes_of(device) is None] or present
+    members = {member_of(device) for device in present if processes_of(device) is not None}
     cpus = [device for device in single if is_cpu(device)]
     threads = [device for device in cpus if device != "cpu"]
     if any(not is_cpu(device) for device in present):
-        return "cpu" if "cpu" in cpus else threads[-1] if threads else None
+        alone = next((device for device in single if device in members), None)
+        return "cpu" if "cpu" in cpus else threads[-1] if threads else alone
     if "cpu@1" in cpus:
         return "cpu@1"
     return cpus[0] if cpus else None
+
+
+def device_name(device: str) -> str:
+    """Return a device's name for a sentence.
+
+    >>> device_name("cpu"), device_name("cpu@1"), device_name("cuda"), device_name("cuda:1")
+    ('the CPU (cpu)', 'one CPU thread (cpu@1)', 'the GPU (cuda)', 'the GPU (cuda:1)')
+    >>> device_name("2xcuda"), device_name("16xcuda"), device_name("2xcpu"), device_name("1xcuda")
+    ('two GPUs (2xcuda)', '16 GPUs (16xcuda)', 'two CPU processes (2xcpu)', 'a group of one GPU (1xcuda)')
+    """
+    processes = processes_of(device)
+    if processes is not None:
+        return f"{_group_name(processes, member_of(device))} ({device})"
+    if device == "cpu":
+        return "the CPU (cpu)"
+    if device == "cpu@best":
+        return "the best number of CPU threads (cpu@best)"
+    if device.startswith("cpu@"):
+        threads = device.removeprefix("cpu@")
+        return f"one CPU thread ({device})" if threads == "1" else f"{threads} CPU threads ({device})"
+    return f"the {'GPU' if _is_gpu(device) else 'accelerator'} ({device})"
+
+
+def is_plural(device: str) -> bool:
+    """Return whether `device_name` takes a plural verb.
+
+    >>> [is_plural(device) for device in ("cpu", "cpu@4", "cpu@1", "cpu@best", "cuda", "2xcuda", "1xcuda")]
+    [False, True, False, False, False, True, False]
+    """
+    processes = processes_of(device)
+    if processes is not None:
+        return processes > 1
+    return device.startswith("cpu@") and device not in ("cpu@1", "cpu@best")
+
+
+def _group_name(processes: int, member: str) -> str:
+    one, several = (
+        ("CPU process", "CPU processes")
+        if is_cpu(member)
+        else ("GPU", "GPUs")
+        if _is_gpu(member)
+        else ("accelerator", "accelerators")
+    )
+    number = _NUMBERS[processes] if processes < len(_NUMBERS) else str(processes)
+    return f"a group of one {one}" if processes == 1 else f"{number} {several}"
+
+
+def _is_gpu(device: str) -> bool:
+    return device.split(":")[0] in _GPUS

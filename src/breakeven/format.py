@@ -192,33 +192,6 @@ def undecided_range(slower: int | None, faster: int | None) -> str:
     return f"from a batch size between {batch_size(slower)} and {batch_size(faster)}"
 
 
-def device_name(device: str) -> str:
-    """Return a device's name for a sentence.
-
-    >>> device_name("cpu"), device_name("cpu@1"), device_name("cuda"), device_name("cuda:1")
-    ('the CPU (cpu)', 'one CPU thread (cpu@1)', 'the GPU (cuda)', 'the GPU (cuda:1)')
-    """
-    if device == "cpu":
-        return "the CPU (cpu)"
-    if device == "cpu@best":
-        return "the best number of CPU threads (cpu@best)"
-    if device.startswith("cpu@"):
-        threads = device.removeprefix("cpu@")
-        return f"one CPU thread ({device})" if threads == "1" else f"{threads} CPU threads ({device})"
-    if device.split(":")[0] in ("cuda", "mps", "xpu"):
-        return f"the GPU ({device})"
-    return f"the accelerator ({device})"
-
-
-def is_plural(device: str) -> bool:
-    """Return whether `device_name` takes a plural verb.
-
-    >>> [is_plural(device) for device in ("cpu", "cpu@4", "cpu@1", "cpu@best", "cuda")]
-    [False, True, False, False, False]
-    """
-    return device.startswith("cpu@") and device not in ("cpu@1", "cpu@best")
-
-
 def number_range(low: int, high: int) -> str:
     """Return one number, or the range of two.
 

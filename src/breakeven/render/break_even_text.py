@@ -30,7 +30,7 @@ _MARKS = {
 _INTERVAL, _OPEN_LOW, _OPEN_HIGH, _BREAK_EVEN = "─", "<", ">", "◆"
 
 
-def table(chart: Chart) -> Table:
+def table(chart: Chart, title: str = "Break-even") -> Table:
     """Return all rows, with a row per track where a model has several."""
     columns = ("model", "device", f"{wins_from(chart)} batch", "best speedup", "note")
     rows = [
@@ -38,7 +38,7 @@ def table(chart: Chart) -> Table:
         for row in chart.rows
         for track in row.tracks
     ]
-    found = Table("Break-even", columns, tuple(rows), words=("model", "device", columns[2], "note"))
+    found = Table(title, columns, tuple(rows), words=("model", "device", columns[2], "note"))
     for column, texts in zip(columns, list(zip(*rows, strict=True)), strict=True):
         found = found if any(texts) else found.without(column)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from breakeven import format as fmt
 from breakeven.case import CaseKey
-from breakeven.device_names import is_cpu
+from breakeven.device_names import device_order, is_cpu, processes_of
 from breakeven.grouping import grouped
 from breakeven.report.processes import phase_sentences
 from breakeven.report.report import Report
@@ -23,6 +23,7 @@ def how_made(report: Report, version: str) -> list[str]:
         f"measured on {fmt.joined([machine.label for machine in report.machines])}: "
         f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(rounds, 'round')}",
         *_methods(report),
+        *_several(report),
         *phase_sentences(report.machines, [row.estimate for row in report.rows]),
     ]
     for row in report.residuals:
@@ -48,6 +49,18 @@ def outcome_lines(report: Report) -> list[str]:
 
 def _case_name(key: CaseKey) -> str:
     return f"{key.model.label()} batch={key.batch_size} {key.phase} {key.device}"
+
+
+def _several(report: Report) -> list[str]:
+    """Return how devices of several processes are compared, where there are any."""
+    devices = {row.key.device for row in report.rows if processes_of(row.key.device) is not None}
+    if not devices:
+        return []
+    return [
+        f"{fmt.listed(sorted(devices, key=device_order))}: each round takes as long as its slowest process; "
+        "measured in processes of their own, so that ratios with other devices pair those of the same index, "
+        "and have the intervals of independent measurements"
+    ]
 
 
 def _methods(report: Report) -> list[str]:

@@ -28,6 +28,7 @@ from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
 from breakeven.report.money import Cost
 from breakeven.report.report import Report
+from breakeven.report.scaling import ScalingKind, ScalingRow
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
 from breakeven.report.variants import Variant
@@ -190,8 +191,32 @@ class MachineJson(JsonOutput):
 BreakEvenRow = Annotated[BreakEvenJson, Meta(extra_json_schema=_SIZE_WHERE_IT_CROSSES)]
 
 
+class ScalingJson(JsonOutput):
+    """How well a step scales to a device of several processes; `batch_size` is that of all together.
+
+    An efficiency of 1 is ideal. `communication_share` is what communication takes of the step.
+    """
+
+    workload: Name
+    axes: dict[str, Any]
+    device: Name
+    machine: Name
+    batch_size: Batch
+    kind: ScalingKind
+    efficiency: Ratio | None
+    low: Ratio | None
+    high: Ratio | None
+    communication_share: float | None
+    communication_low: float | None
+    communication_high: float | None
+
+
 class ReportJson(JsonOutput):
-    """What `breakeven report --format json` prints; the last three only with `--price` or `--worth`."""
+    """What `breakeven report --format json` prints.
+
+    `scaling` exists only where devices of several processes were timed, the last three only with `--price`
+    or `--worth`.
+    """
 
     schema: Version
     verdict: Name
@@ -204,6 +229,7 @@ class ReportJson(JsonOutput):
     outcomes: list[OutcomeJson]
     warnings: list[Name]
     processes_needed: ProcessesNeededJson | None
+    scaling: list[ScalingJson] | UnsetType = UNSET
     break_even_usd: list[BreakEvenRow] | UnsetType = UNSET
     dollars: list[CostJson] | UnsetType = UNSET
     break_even_worth: list[BreakEvenRow] | UnsetType = UNSET
@@ -227,13 +253,14 @@ def to_json(report: Report) -> str:
             report,
             schema=SCHEMA,
             machines=[MachineJson.of(machine) for machine in report.machines],
-            break_even=_break_evens(report, report.break_evens),
+            break_even=_break_evens(report, (*report.break_evens, *report.scaling.break_evens)),
             speedup=[SpeedupJson.of(row, row.model, **_pair(report, row)) for row in report.speedups],
             bounds=[_bottleneck(report, row) for row in report.bottlenecks],
             variants=[_variant(report, row) for row in report.variants],
             repay=[_payback(report, row) for row in report.paybacks],
             outcomes=[_outcome(outcome) for outcome in report.outcomes],
             processes_needed=None if needed is None else ProcessesNeededJson.of(needed),
+            scaling=[_scaling(report, row) for row in report.scaling.rows] or UNSET,
             break_even_usd=UNSET if dollars is None else _break_evens(report, dollars.break_evens),
             dollars=UNSET if dollars is None else [_cost(report, cost) for cost in dollars.costs],
             break_even_worth=UNSET if worth is None else _break_evens(report, worth.break_evens),
@@ -266,6 +293,20 @@ def _break_evens(report: Report, rows: Iterable[BreakEven]) -> list[BreakEvenJso
 
 def _cost(report: Report, cost: Cost) -> CostJson:
     return CostJson.of(cost, cost.key, machine=report.labels[cost.key.machine])
+
+
+def _scaling(report: Report, row: ScalingRow) -> ScalingJson:
+    shares = row.communication
+    return ScalingJson.of(
+        row,
+        row.efficiency,
+        row.key,
+        machine=report.labels[row.key.machine],
+        efficiency=row.efficiency.ratio,
+        communication_share=shares.ratio,
+        communication_low=shares.low,
+        communication_high=shares.high,
+    )
 
 
 def _bottleneck(report: Report, row: Bottleneck) -> BottleneckJson:

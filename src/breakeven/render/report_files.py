@@ -18,13 +18,10 @@ from breakeven.render.figures.break_even import narrow, parts, wide
 from breakeven.render.figures.style import drawing
 from breakeven.render.report_data import to_csv
 from breakeven.render.report_markdown import to_markdown
-from breakeven.render.report_page import to_html
+from breakeven.render.report_page import AGAINST_ONE, CHART, NARROW, to_html
 from breakeven.report.report import Report
 
 PAGE = "index.html"
-NARROW = "_narrow"
-"""At the end of a figure's name: its form for a phone."""
-
 RASTERED = ("break_even", "speedup")
 """The figures that are also written as PNG, for places that cannot show SVG."""
 
@@ -62,9 +59,9 @@ def write_report(report: Report, directory: str | os.PathLike[str], version: str
 
 
 def _chart_svgs(report: Report) -> dict[str, bytes]:
-    """Return the parts of the break-even chart for the page, each also in the form for a phone."""
+    """Return the parts of the break-even charts for the page, each also in the form for a phone."""
     found = {}
-    for part in parts(report.chart):
+    for part in (*parts(report.chart, CHART), *parts(report.scaling.chart, AGAINST_ONE)):
         for name, draw in ((part.name, wide), (f"{part.name}{NARROW}", narrow)):
             with drawing():
                 figure = draw(report, part.chart)

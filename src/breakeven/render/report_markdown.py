@@ -14,6 +14,7 @@ from breakeven.render.report_tables import (
     payback_table,
     variant_tables,
 )
+from breakeven.render.scaling_table import scaling_tables
 from breakeven.render.summary_tables import tables
 from breakeven.render.table import Table
 from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
@@ -21,6 +22,7 @@ from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
 _REST = "on the page"
+_AGAINST_ONE = "Break-even of several devices against one"
 _FEWEST = 4
 _LIMITS = (
     *((limit, None) for limit in (None, 120, 60, 30, 12)),
@@ -46,7 +48,8 @@ def _main(report: Report, rows: int | None) -> list[str]:
 
 
 def _results(report: Report, rows: int | None) -> list[str]:
-    found = [break_even_text.table(report.chart)] if report.chart else []
+    charts = ((report.chart, "Break-even"), (report.scaling.chart, _AGAINST_ONE))
+    found = [break_even_text.table(chart, title) for chart, title in charts if chart]
     return [_cut(table, rows) for table in (*found, *change_tables(report))]
 
 
@@ -74,6 +77,7 @@ def _folds(report: Report, version: str, limit: int | None, rows: int | None) ->
     yield from fold("Not timed", [], tuple(outcome_lines(report)))
     paid_back = payback_table(report)
     yield from fold("Break-even of each model in each scenario", model_change_tables(report))
+    yield from fold("Several devices", scaling_tables(report), report.scaling.sentences)
     costs = cost_table(report)
     yield from fold("Dollars", [costs] if costs else [])
     yield from fold("Speedups", tables(report))

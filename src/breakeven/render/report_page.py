@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from breakeven import format as fmt
 from breakeven.case import Model
-from breakeven.device_names import is_cpu
+from breakeven.device_names import is_cpu, processes_of
 from breakeven.render import break_even_text
 from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
@@ -32,17 +32,18 @@ from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 from breakeven.render.machine_cards import cards
 from breakeven.render.report_tables import bottleneck_tables, machine_tables, payback_table, variant_tables
+from breakeven.render.scaling_table import scaling_tables
 from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
 from breakeven.report.report import Report
 
-CHART = "break_even"
-"""The first figure of the page; its further parts, whose names begin with this, are folded below it."""
+CHART, AGAINST_ONE = "break_even", "against_one"
+"""The break-even charts; their further parts, whose names begin with these, are folded below them."""
 
 NARROW = "_narrow"
 """At the end of a figure's name: its form for a phone."""
 
-IDS = ("answer", "break-even", "changes", "speedup", "phases", "variants", "map", "machines", "quantities",
-       "all-cases", "cases", "about-cases", "filter", "order", "more", "count", "lines")  # fmt: skip
+IDS = ("answer", "break-even", "several", "changes", "speedup", "phases", "variants", "map", "machines",
+       "quantities", "all-cases", "cases", "about-cases", "filter", "order", "more", "count", "lines")  # fmt: skip
 """The ids of the template without an underscore, which no anchor of a model repeats."""
 
 
@@ -86,10 +87,13 @@ def to_html(
         forced=report.forced,
         answer=report.answer,
         judged=report.judged,
-        charts=[figure for name, figure in figures.items() if name.startswith(CHART)],
-        figures={name: figure for name, figure in figures.items() if not name.startswith(CHART)},
+        charts=_parts(figures, CHART),
+        against_one=_parts(figures, AGAINST_ONE),
+        figures=figures,
         anchors=_by_name(report, of_models),
         chart_table=break_even_text.table(report.chart) if report.chart else None,
+        scaling_tables=scaling_tables(report),
+        scaling_sentences=report.scaling.sentences,
         changes=change_tables(report),
         model_changes=[*model_change_tables(report), *([costs] if costs else [])],
         payback_table=payback_table(report),
@@ -131,6 +135,8 @@ def _question(report: Report) -> str:
     candidates = {row.candidate.device for row in report.speedups}
     if any(not is_cpu(name) for name in candidates):
         return "When does the accelerator pay?"
+    if any(processes_of(name) for name in candidates):
+        return "When do more processes pay?"
     return "When do more CPU threads pay?" if candidates else "Verdict"
 
 
@@ -139,10 +145,14 @@ def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, _ShownFigur
     shown = {}
     for name in svgs:
         if not name.endswith(NARROW):
-            drawing = FIGURES.get(name, FIGURES[CHART])
+            drawing = FIGURES[next(known for known in FIGURES if name.startswith(known))]
             forms = [_inlined(report, svgs, form, drawing) for form in (name, name + NARROW)]
             shown[name] = _ShownFigure(drawing.title, drawing.caption, *forms)
     return shown
+
+
+def _parts(figures: Mapping[str, _ShownFigure], chart: str) -> list[_ShownFigure]:
+    return [figure for name, figure in figures.items() if name.startswith(chart)]
 
 
 def _inlined(report: Report, svgs: Mapping[str, bytes], name: str, drawing: Drawing[Any]) -> Markup:

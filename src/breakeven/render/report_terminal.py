@@ -40,12 +40,15 @@ def renderables(report: Report) -> Iterator[RenderableType]:
 
 
 def chart_and_answer(report: Report) -> Iterator[RenderableType]:
-    """Yield the break-even chart and the answer: no chart where it is that the run cannot be trusted."""
+    """Yield the break-even charts and the answer: no chart where it is that the run cannot be trusted."""
     answer = report.answer
     is_unfit = answer.trust is Trust.UNFIT
     if not is_unfit and report.chart:
         yield from break_even_text.lines(report.chart)
         yield Text()
+        if report.scaling.chart:
+            yield from break_even_text.lines(report.scaling.chart)
+            yield Text()
     for line in answer.lines:
         yield Text(terminal_text(line), style="bold yellow" if is_unfit else "bold")
     for note in answer.notes[:MAX_LINES] if is_unfit else ():

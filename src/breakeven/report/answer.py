@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from breakeven import format as fmt
+from breakeven.device_names import processes_of
 from breakeven.format import MAX_CHARACTERS
 from breakeven.phases import HEADLINE
 from breakeven.report.candidates import Candidate, candidates
@@ -32,7 +33,7 @@ from breakeven.report.processes_needed import needed_sentence
 from breakeven.report.speedup import devices_of
 from breakeven.report.text import headline_lines
 from breakeven.report.trust import distrust, disturbances, disturbed_sentence, evidence_of
-from breakeven.report.wins import extremes, summaries, with_place
+from breakeven.report.wins import extremes, summaries, with_place, without_best
 from breakeven.runs.canary import moves
 
 if TYPE_CHECKING:
@@ -98,22 +99,46 @@ def answer(report: Report) -> Answer:
     if report.headline is None:
         ended = Counter(outcome.outcome for outcome in report.outcomes)
         text = nothing_compared(timed, ended)
-        return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, [])))
+        return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, (), ())))
     slow = [line for line, better in report.better_baselines.items() if better.is_variant]
-    found = candidates(report.machines, report.break_evens, report.headline, timed, slow)
+    every = candidates(
+        report.machines, report.break_evens, report.headline, _with_common_batches(report), slow
+    )
+    several = candidates(report.machines, report.scaling.break_evens, report.headline, {})
+    # Those that are compared with one of their devices are not compared with the CPU in the same breath.
+    found = [one for one in every if one.place not in {other.place for other in several}] or every
     forced = "NOT COMPARABLE, forced: " if report.forced else ""
-    summary = tuple(f"{forced}{form}" for form in summaries(found, report.names))
+    summary = [f"{forced}{form}" for form in summaries(found, report.names)]
     phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
     details = list(_launches(report, found))
     extended = ""
     if len(found) == 1:
         left_out = [f"{note.partition(':')[0]}." for note in left_out_notes(found, report.better_baselines)]
         details += [Choice(0, (text, "")) for text in left_out]
-        details += [Choice(0, (text, "")) for text in extremes(found[0], report.names)]
+        more = () if several else extremes(found[0], report.names)
+        details += [Choice(0, (text, "")) for text in more]
         extended = with_place(summary[0], found[0], report.names)
-    lines = compose([Choice(0, summary, extended), *phase, *caveats, *details])
+    main = [Choice(0, tuple(summary), extended)]
+    if several:
+        beside = summaries(several, report.names)
+        # From where is said before by how much, for all of them.
+        main = [
+            Choice(line, tuple(without_best(forms)), forms[0]) for line, forms in enumerate((summary, beside))
+        ]
+    lines = compose([*main, *phase, *caveats, *details])
     trust = Trust.LIMITED if caveats or report.forced else Trust.FIT
-    return Answer(lines, trust, tuple(_notes(report, found)))
+    return Answer(lines, trust, tuple(_notes(report, every, several)))
+
+
+def _with_common_batches(report: Report) -> dict[str, list[str]]:
+    """Return the timed devices of each class id whose batch sizes others have too.
+
+    In a weak sweep a device of several processes has its own.
+    """
+    cases = [row.estimate for row in report.rows]
+    return devices_of(
+        [case for case in cases if not (case.key.model.is_weak and processes_of(case.key.device))]
+    )
 
 
 def compose(sentences: Sequence[Choice]) -> tuple[str, ...]:
@@ -167,10 +192,10 @@ def _launches(report: Report, found: Sequence[Candidate]) -> Iterator[Choice]:
             return
 
 
-def _notes(report: Report, found: Sequence[Candidate]) -> Iterator[str]:
+def _notes(report: Report, found: Sequence[Candidate], several: Sequence[Candidate]) -> Iterator[str]:
     cases = [row.estimate for row in report.rows]
     if len(found) > 1:
-        yield from (summaries([one], report.names)[0] for one in found)
+        yield from (summaries([one], report.names)[0] for one in (*found, *several))
     yield from left_out_notes(found, report.better_baselines)
     for one in found:
         yield from candidate_notes(one, report.paybacks, report.names)

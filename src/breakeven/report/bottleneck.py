@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from breakeven.case import CaseKey, Line
-from breakeven.device_names import is_cpu
+from breakeven.device_names import is_cpu, processes_of
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.report.bound import Bound, Spread, Step, bounds_along
@@ -77,11 +77,15 @@ class Bottleneck:
 
 
 def bottlenecks(cases: Iterable[Estimate]) -> list[Bottleneck]:
-    """Return what bounds each model on each accelerator, in the order of `cases`, batch sizes ascending."""
+    """Return what bounds each model on each accelerator, in the order of `cases`, batch sizes ascending.
+
+    A device of several processes has none of these kinds: it may also wait for its communication.
+    """
     lines = grouped(
         (case.key.line, case)
         for case in cases
         if case.key.phase == HEADLINE and not is_cpu(case.key.device) and case.median_s > 0
+        if processes_of(case.key.device) is None
     )
     growth = _growth(lines.values())
     found = []

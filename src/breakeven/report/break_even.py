@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import Line, Model, Outcome
+from breakeven.device_names import processes_of
 from breakeven.grouping import grouped
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
@@ -51,7 +52,8 @@ def break_evens(
     """Return a break-even for every line that has a speedup, in the order of the speedups.
 
     A batch size is a hole if one of the two devices was timed, or ended without a timing, but not both have
-    an interval.
+    an interval. In a weak sweep, where each number of processes has its own batch sizes, one that only one of
+    the two devices has is not a hole.
 
     Args:
         cases: the estimates behind the speedups.
@@ -68,6 +70,11 @@ def break_evens(
     return [_break_even(base, cand, lines[base], lines[cand], rows) for (base, cand), rows in pairs.items()]
 
 
+def has_own_batches(one: Line, other: Line) -> bool:
+    """Return whether two lines are of a weak sweep and of another number of processes."""
+    return one.model.is_weak and processes_of(one.device) != processes_of(other.device)
+
+
 def _break_even(
     baseline: Line,
     candidate: Line,
@@ -76,7 +83,8 @@ def _break_even(
     speedups: Sequence[Speedup],
 ) -> BreakEven:
     rows = {row.batch_size: row for row in speedups}
-    pairs = {batch: (base.get(batch), cand.get(batch)) for batch in sorted(base.keys() | cand.keys())}
+    sizes = base.keys() & cand.keys() if has_own_batches(baseline, candidate) else base.keys() | cand.keys()
+    pairs = {batch: (base.get(batch), cand.get(batch)) for batch in sorted(sizes)}
     both = [(batch, b, c) for batch, (b, c) in pairs.items() if b is not None and c is not None]
     batches = tuple(batch for batch, _, _ in both)
     signs = [rows[batch].verdict.sign for batch in batches]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from breakeven import format as fmt
 from breakeven.case import Line
-from breakeven.device_names import is_cpu
+from breakeven.device_names import device_name, is_cpu, is_plural, member_of
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
 from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict, Speedup
@@ -18,6 +18,9 @@ from breakeven.stats.crossing import CrossingStatus as Status
 
 ITS_CPU = "its CPU"
 """What the accelerator of one of several machines is compared with."""
+
+ONE = "one"
+"""What a device of several processes is compared with, where that is one of its devices."""
 
 MAX_NAME = 30
 """Longer names of machines and devices are shortened in the answer."""
@@ -41,9 +44,14 @@ class Candidate:
     other: str = ""
     is_obvious: bool = True
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The device, and the class id of its machine."""
+        return self.device, self.machine
+
     def does(self, verb: str) -> str:
         """Return the verb, in the third person singular where the name is singular."""
-        if self.name.startswith("all ") or fmt.is_plural(self.device):
+        if self.name.startswith("all ") or is_plural(self.device):
             return verb
         return "is" if verb == "are" else f"{verb}s"
 
@@ -96,7 +104,7 @@ def candidates(
         for device in timed.get(machine.class_id, ()):
             if not is_cpu(device) and (machine.class_id, device) not in paired:
                 places[machine.class_id, device] = []
-    accelerators = {device for _, device in (*places, *paired) if not is_cpu(device)}
+    accelerators = {member_of(device) for _, device in (*places, *paired) if not is_cpu(device)}
     names = _Names({machine.class_id: machine.label for machine in machines}, len(accelerators) > 1)
     found = [
         _candidate(*place, [row for row in rows if row.candidate not in left_out] or rows, names)
@@ -160,7 +168,7 @@ def winners(lines: Sequence[BreakEven]) -> Winners:
 
 @dataclass(frozen=True)
 class _Names:
-    """The labels of the machines where there are several, and whether there are several accelerators."""
+    """The labels of the machines where there are several, and whether accelerators of several kinds are."""
 
     labels: Mapping[str, str]
     is_crowded: bool
@@ -176,7 +184,7 @@ class _Names:
     def device(self, device: str) -> str:
         if self.is_crowded and not is_cpu(device):
             return fmt.shortened(device, MAX_NAME)
-        return fmt.shortened(fmt.device_name(device).partition(" (")[0], 2 * MAX_NAME)
+        return fmt.shortened(device_name(device).partition(" (")[0], 2 * MAX_NAME)
 
     def threads(self, device: str) -> str:
         return "all threads" if device == "cpu" else self.device(device).replace("CPU ", "")
@@ -189,6 +197,8 @@ def _candidate(machine: str, device: str, rows: Sequence[BreakEven], names: _Nam
     base, lines = rows[0].baseline, tuple(rows)
     if base.machine != machine:
         return Candidate(device, machine, lines, name, names.of(base.device, base.machine), False)
+    if base.device == member_of(device):
+        return Candidate(device, machine, lines, name, ONE, False)
     if is_cpu(device) and is_cpu(base.device):
         name = names.at(names.threads(device), machine)
         return Candidate(device, machine, lines, name, names.threads(base.device), False)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from breakeven import format as fmt
-from breakeven.case import Line, Model, Outcome, axes_text, distinct_axes
+from breakeven.case import Line, Model, Outcome, axes_words, distinct_axes
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import position
@@ -159,7 +159,7 @@ def _axes_texts(models: Iterable[Model]) -> dict[Model, str]:
 
 def _axis_text(axis: tuple[str, object]) -> str:
     name, value = axis
-    text = axes_text({name: value})
+    text = axes_words({name: value})
     return value if isinstance(value, str) and text == f"{name}={value}" else text
 
 

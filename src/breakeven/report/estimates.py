@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import CaseKey
-from breakeven.device_names import is_cpu
+from breakeven.device_names import is_cpu, processes_of
 from breakeven.flags import Flag
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
@@ -41,6 +41,8 @@ Array = NDArray[np.float64]
 
 SEED = 20260101
 """The seed of all draws of a report: the same files yield the same numbers, in any order of their cases."""
+
+_PoolKey = tuple[str, str]
 
 NO_PROCESSES = ProcessPool((), np.empty((0, 1)), np.empty((0, 0)), np.empty(0))
 
@@ -100,7 +102,7 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
     starts, pools = _pools(timings)
     bounds = _bounds(timings)
     cases = [
-        _case(key, found, starts[key.machine], pools[key.machine], bounds.get(_place(key)))
+        _case(key, found, starts[key.machine], pools[_pool_of(key)], bounds.get(_place(key)))
         for key, found in timings.items()
     ]
     groups = grouped(((c.key.machine, c.key.device, c.bound), index) for index, c in enumerate(cases))
@@ -139,13 +141,16 @@ def _number(key: object) -> int:
 
 def _pools(
     timings: Mapping[CaseKey, Mapping[int, CaseResult]],
-) -> tuple[dict[str, dict[int, int]], dict[str, ProcessPool]]:
-    """Return the first process of each run in the pool of its machine class, and the pools.
+) -> tuple[dict[str, dict[int, int]], dict[_PoolKey, ProcessPool]]:
+    """Return the first process of each run in the pools of its machine class, and the pools.
 
-    All cases of a machine class share its random numbers: what disturbed a process then disturbs both devices
-    of a comparison. The processes of different machines are drawn independently.
+    All cases of one pool share its random numbers: what disturbed a process then disturbs both devices of a
+    comparison. The processes of different machines are drawn independently, and so are those of each device
+    of several processes. These are other processes of the operating system, which ran at other moments: they
+    share their place in the run with those of the same index, and nothing that would cancel in a ratio.
     """
     counts: dict[str, dict[int, int]] = {}
+    places = dict.fromkeys(map(_pool_of, timings))
     for key, found in timings.items():
         known = counts.setdefault(key.machine, {})
         for number, case in found.items():
@@ -156,8 +161,14 @@ def _pools(
         ends = np.cumsum([known[number] for number in numbers]).tolist()
         starts[machine] = dict(zip(numbers, [0, *ends], strict=False))
         runs = [number for number in numbers for _ in range(known[number])]
-        pools[machine] = ProcessPool.draw(np.random.default_rng([SEED, _number(machine)]), runs)
+        for place in (place for place in places if place[0] == machine):
+            pools[place] = ProcessPool.draw(np.random.default_rng([SEED, _number("".join(place))]), runs)
     return starts, pools
+
+
+def _pool_of(key: CaseKey) -> _PoolKey:
+    """Return the machine, and the device where it has processes of its own."""
+    return key.machine, "" if processes_of(key.device) is None else key.device
 
 
 def _case(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from breakeven import format as fmt
 from breakeven.case import CaseKey, Outcome
-from breakeven.device_names import device_order, is_cpu
+from breakeven.device_names import device_order, is_cpu, member_of, processes_of
 from breakeven.errors import UsageError
 from breakeven.format import one_line
 from breakeven.grouping import grouped
@@ -26,12 +26,14 @@ from breakeven.stats.intervals import RatioInterval
 SECONDS_PER_HOUR = 3600.0
 MILLION = 1e6
 CPU = "cpu"
-_PARTS = tuple(phase for phase in Phase if phase not in WHOLE_STEPS)
+_UNPRICED = tuple(phase for phase in Phase if phase not in WHOLE_STEPS or phase.needs_processes)
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a device costs in dollars per hour; ``cpu`` prices every number of threads.
+    """What a device costs in dollars per hour; ``cpu`` prices every number of threads and of processes.
+
+    N accelerators cost N times the price of one, unless they have a price of their own.
 
     `name` is ``DEVICE`` or ``MACHINE/DEVICE``, as the user named it.
     """
@@ -149,9 +151,12 @@ def find_prices(
     found = {}
     for machine, names in devices.items():
         for device in names:
-            kinds = (device, CPU) if is_cpu(device) else (device,)
-            candidates = ((place, kind) for place in (machine, "") for kind in kinds)
-            prices = [named[place].usd_per_hour for place in candidates if place in named]
+            candidates = ((place, kind) for place in (machine, "") for kind in _kinds(device))
+            prices = [
+                named[place, kind].usd_per_hour * count
+                for place, (kind, count) in candidates
+                if (place, kind) in named
+            ]
             if prices:
                 found[machine, device] = prices[0]
     return found
@@ -172,7 +177,7 @@ def in_dollars(
     costs = tuple(
         Cost(case, prices[place])
         for case in cases
-        if case.key.phase not in _PARTS and (place := (case.key.machine, case.key.device)) in prices
+        if case.key.phase not in _UNPRICED and (place := (case.key.machine, case.key.device)) in prices
     )
     return InDollars(prices, costs, tuple(with_threshold(ratio, lines, cases, outcomes)))
 
@@ -219,6 +224,13 @@ def unpriced(prices: Prices, machines: Sequence[Machine], devices: Mapping[str, 
     return [f"no dollars for {one_line(fmt.joined(without), 300)}: without a price; add --price DEVICE=USD/h"]
 
 
+def _kinds(device: str) -> list[tuple[str, int]]:
+    """Return the names under which a device may have a price, with how many of these it is."""
+    if is_cpu(device):
+        return [(kind, 1) for kind in dict.fromkeys((device, member_of(device), CPU))]
+    return [(device, 1), (member_of(device), processes_of(device) or 1)]
+
+
 def _find_place(
     price: Price, machines: Sequence[Machine], devices: Mapping[str, Iterable[str]]
 ) -> tuple[str, str]:
@@ -226,7 +238,7 @@ def _find_place(
     name, _, device = price.name.rpartition("/")
     here = [find_machine(name, machines, price.option)] if "/" in price.name else list(machines)
     timed = {known for machine in here for known in devices.get(machine.class_id, ())}
-    if device not in timed and not (device == CPU and any(map(is_cpu, timed))):
+    if device not in {kind for known in timed for kind, _ in _kinds(known)}:
         present = one_line(", ".join(sorted(timed, key=device_order)) or "none", 300)
         raise UsageError(f"{price.option}: no such device was measured; present: {present}")
     return here[0].class_id if "/" in price.name else "", device

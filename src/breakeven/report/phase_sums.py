@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from breakeven.case import CaseKey, Cell
-from breakeven.device_names import is_cpu
+from breakeven.device_names import is_cpu, processes_of
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE, STEP_PARTS
 from breakeven.report.estimates import Estimate
@@ -75,8 +75,16 @@ def phase_sums(cases: Iterable[Estimate]) -> list[PhaseSum]:
 
 
 def residuals(sums: Iterable[PhaseSum]) -> list[Residual]:
-    """Return one residual for each device of each machine class that has a complete cell."""
-    devices = grouped(((row.key.machine, row.key.device), row) for row in sums if row.is_complete)
+    """Return one residual for each device of each machine class that has a complete cell.
+
+    On a device of several processes each phase waits for the slowest, and overlaps less communication than a
+    training step does: the sum shows nothing of how well the phases were measured.
+    """
+    devices = grouped(
+        ((row.key.machine, row.key.device), row)
+        for row in sums
+        if row.is_complete and processes_of(row.key.device) is None
+    )
     return [_residual(machine, device, rows) for (machine, device), rows in devices.items()]
 
 

@@ -29,6 +29,8 @@ from breakeven.report.money import InDollars, Money, Worth, at_worth, find_price
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.processes import interval_scope
 from breakeven.report.processes_needed import ProcessesNeeded, needed_for
+from breakeven.report.scaling import Scaling, against_one, scaling_rows, set_apart
+from breakeven.report.scaling_text import scaling_sentences
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
 from breakeven.report.sustained import sustained_sentences
@@ -64,6 +66,7 @@ class Report:
     - `forced`: whether the comparison is red but was forced; red and not forced, it has no speedups
     - `changes`: what would change the verdict
     - `better_baselines`: the lines of the headline whose baseline is faster in another variant, by candidate
+    - `scaling`: what there is to say of devices of several processes
     - `in_dollars`, `worth`: None without prices, and without another threshold
     - `left_out`: the reason for each file that was not read
     - `widened`: the class ids of the machines whose noise floor widened the intervals of one process
@@ -90,6 +93,7 @@ class Report:
     processes_needed: ProcessesNeeded | None
     names: Mapping[Model, str]
     chart: Chart
+    scaling: Scaling
     bottleneck_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
     sustained_sentences: tuple[str, ...]
@@ -156,25 +160,28 @@ def analyze(
         UsageError: `baseline` or a device with a price was not measured.
     """
     unordered = estimates(runs.runs, floor_sd)
-    cases = sorted(unordered, key=row_order)
+    every = sorted(unordered, key=row_order)
+    apart = set_apart(every)
+    cases = [case for case in every if case.key.model not in apart]
     outcomes = tuple(outcome for run in runs.runs for outcome in run.outcomes)
-    devices = devices_of(cases)
+    devices = devices_of(every)
     asked = None if baseline is None else find_baseline(baseline, runs.machines, devices)
     against = baselines(cases, asked)
-    comparable = comparability(runs.machines, cases, runs.runs, runs.moved)
+    comparable = comparability(runs.machines, every, runs.runs, runs.moved)
     is_red = comparable.level is ComparabilityLevel.RED
     refused, forced = is_red and not force, is_red and force
     compared = [] if refused else speedups(cases, against)
     if forced:
         compared = [replace(row, flags=(*row.flags, Flag.NOT_COMPARABLE)) for row in compared]
     lines = break_evens(cases, compared, outcomes)
+    members = [] if refused else against_one(cases, compared, outcomes)
     sums = phase_sums(cases)
     missed = residuals(sums)
     paid_back = paybacks(cases, compared, runs.runs)
     bounds = bottlenecks(cases)
     ways = [] if refused else variants(cases, [case.key.model for case in unordered])
     ended = [outcome.key.model for outcome in outcomes if outcome.key is not None]
-    names = model_names([*(case.key.model for case in cases), *ended])
+    names = model_names([*(case.key.model for case in every), *ended])
     headline = headline_phase(compared)
     main = headline_lines(runs.machines, lines, headline)
     prices = find_prices(money.prices, runs.machines, devices)
@@ -193,10 +200,12 @@ def analyze(
     needed = needed_for([line for line in main if line.candidate not in slow] or main, cases)
     unpaired = [] if refused else pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
+    labels = {one.class_id: one.label for one in runs.machines}
+    rows = [] if refused else scaling_rows(every)
     return Report(
         runs=runs.runs,
         machines=runs.machines,
-        rows=tuple(CaseRow(case, by_candidate.get(case.key)) for case in cases),
+        rows=tuple(CaseRow(case, by_candidate.get(case.key)) for case in every),
         outcomes=outcomes,
         speedups=tuple(compared),
         break_evens=tuple(lines),
@@ -214,23 +223,24 @@ def analyze(
         headline=headline,
         processes_needed=needed,
         names=names,
-        chart=chart(
-            main,
-            outcomes,
-            {one.class_id: one.label for one in runs.machines},
-            names,
-            marks,
+        chart=chart(main, outcomes, labels, names, marks),
+        scaling=Scaling(
+            tuple(rows),
+            tuple(members),
+            chart(headline_lines(runs.machines, members, headline), outcomes, labels, names),
+            apart,
+            tuple(scaling_sentences(rows, runs.machines, names)),
         ),
         bottleneck_sentences=(
             *bottleneck_sentences(bounds, runs.machines, names),
             *waiting_sentences(waiting_costs(cases), runs.machines, names),
         ),
         variant_sentences=tuple(variant_sentences(ways, runs.machines)),
-        sustained_sentences=tuple(sustained_sentences(cases, runs.machines, names)),
+        sustained_sentences=tuple(sustained_sentences(every, runs.machines, names)),
         warnings=(
             *(line for run in runs.runs for line in busy_lines(run)),
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
-            *warnings_of(runs.machines, runs.runs, cases, lines, missed),
+            *warnings_of(runs.machines, runs.runs, every, [*lines, *members], missed),
             *unpaired,
             *waiting_warnings(runs.machines, runs.runs),
             *uncounted_warnings(runs.runs),

@@ -16,7 +16,7 @@ from breakeven.grouping import grouped
 from breakeven.phases import find_phase
 from breakeven.report.baseline import Baseline
 from breakeven.report.estimates import Estimate
-from breakeven.report.ratios import ratios
+from breakeven.report.ratios import log_ratios, ratios
 from breakeven.stats.intervals import RatioInterval
 
 SAME_WITHIN = 1.02
@@ -126,6 +126,12 @@ def baselines(cases: Sequence[Estimate], asked: Baseline | None = None) -> Basel
     return found
 
 
+def is_compared(phase: str) -> bool:
+    """Return whether a speedup of this phase is meaningful; that of an unknown one may be."""
+    known = find_phase(phase)
+    return known is None or known.is_compared
+
+
 def speedups(cases: Sequence[Estimate], against: Baselines) -> list[Speedup]:
     """Return a row for every case of a compared phase whose cell was also timed on its baseline.
 
@@ -134,8 +140,8 @@ def speedups(cases: Sequence[Estimate], against: Baselines) -> list[Speedup]:
     table = {case.key: case for case in cases}
     pairs = []
     for case in cases:
-        phase, baseline = find_phase(case.key.phase), against.get(case.key.machine)
-        if baseline is None or baseline.machine is None or (phase is not None and not phase.is_compared):
+        baseline = against.get(case.key.machine)
+        if baseline is None or baseline.machine is None or not is_compared(case.key.phase):
             continue
         base = table.get(replace(case.key, device=baseline.device, machine=baseline.machine))
         if base is not None and base is not case:
@@ -166,7 +172,5 @@ def speedups_of(pairs: Sequence[tuple[Estimate, Estimate]]) -> list[Speedup]:
 
 def readings_of(base: Estimate, candidate: Estimate) -> tuple[float, ...]:
     """Return the speedup in each process that timed both; empty for two machines, or where a time is zero."""
-    if base.pool is not candidate.pool:
-        return ()
-    logs = base.log_medians - candidate.log_medians
+    logs = log_ratios((base, candidate))
     return tuple(np.exp(logs[np.isfinite(logs)]).tolist())

@@ -118,10 +118,17 @@ def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) 
 
 
 def _device_inits(runs: Iterable[Run]) -> dict[tuple[str, str], float]:
-    """Return the median over runs of the seconds that initializing each device of each class took."""
+    """Return the median over runs of the seconds that initializing each device of each class took.
+
+    For a device of several processes they include that these join.
+    """
     seen = grouped(
         ((run.machine.class_id, device), init_s)
         for run in runs
-        for device, init_s in run.device_init_s.items()
+        for device, init_s in (
+            *run.device_init_s.items(),
+            *((case.key.device, case.facts.init_s) for case in run.cases.values() if case.key),
+        )
+        if init_s is not None
     )
     return {key: float(median(values)) for key, values in seen.items()}

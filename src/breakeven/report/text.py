@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from breakeven import format as fmt
-from breakeven.case import Model, axes_text, distinct_axes
-from breakeven.device_names import is_cpu
+from breakeven.case import Model, axes_words, distinct_axes
+from breakeven.device_names import device_name, is_cpu
 from breakeven.format import one_line
 from breakeven.phases import COMPARED
 from breakeven.report.break_even import BreakEven
@@ -33,7 +33,7 @@ ModelNames = Mapping[Model, str]
 def place_name(device: str, machine: str, machines: Sequence[Machine]) -> str:
     """Return the name of a device in a sentence, with its machine where there are several."""
     labels = {one.class_id: one.label for one in machines}
-    return f"{fmt.device_name(device)}{f' of {labels[machine]}' if len(labels) > 1 else ''}"
+    return f"{device_name(device)}{f' of {labels[machine]}' if len(labels) > 1 else ''}"
 
 
 def model_names(models: Iterable[Model]) -> dict[Model, str]:
@@ -48,7 +48,7 @@ def model_names(models: Iterable[Model]) -> dict[Model, str]:
     """
     names = {}
     for model, axes in distinct_axes(models).items():
-        words = [axes_text({name: axes[name]}).replace("=", " ", 1) for name in sorted(axes)]
+        words = [axes_words({name: axes[name]}).replace("=", " ", 1) for name in sorted(axes)]
         names[model] = one_line(", ".join([model.workload, *words]))
     return names
 

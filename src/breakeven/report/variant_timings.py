@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from breakeven.case import Axes, CaseKey, Line, Model
-from breakeven.device_names import is_cpu
+from breakeven.device_names import is_cpu, processes_of
 from breakeven.grouping import grouped
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate, timings_of
@@ -112,9 +112,9 @@ class VariantTimings:
 
         Compared with an accelerator or with another machine, the numbers of CPU threads are variants too.
         """
-        by_threads = is_cpu(line.device) and not (is_cpu(other.device) and line.machine == other.machine)
+        by_threads = _is_threads(line.device) and not (is_cpu(other.device) and line.machine == other.machine)
         found = self.halves.get((self.families[line.model], batch, line.machine), {})
-        here = [key for key in found if key.device == line.device or (by_threads and is_cpu(key.device))]
+        here = [key for key in found if key.device == line.device or (by_threads and _is_threads(key.device))]
         here.sort(key=lambda key: (key.device != line.device, self._changes(key.model)))
         return {key: found[key] for key in here}
 
@@ -161,6 +161,11 @@ def runs_of(runs: Sequence[Run], timings: Mapping[CaseKey, Timings]) -> list[Run
     ]
 
 
+def _is_threads(device: str) -> bool:
+    """Return whether it is the CPU with some number of threads; several processes are another device."""
+    return is_cpu(device) and processes_of(device) is None
+
+
 def _families(steps: Sequence[Estimate], plain: Mapping[Work, Mapping[str, Any]]) -> dict[Model, Model]:
     """Return what each model shares with its variants; models of other parameters or FLOPs share nothing."""
     families = {case.key.model: _family(case.key.model, plain[work_of(case.key.model)]) for case in steps}
@@ -177,7 +182,7 @@ def _families(steps: Sequence[Estimate], plain: Mapping[Work, Mapping[str, Any]]
 def _free(families: Mapping[Model, Model], steps: Sequence[Estimate]) -> set[Model]:
     """Return the families with several models, or with several numbers of CPU threads."""
     ways = {
-        (families[case.key.model], case.key.model, case.key.device if is_cpu(case.key.device) else "")
+        (families[case.key.model], case.key.model, case.key.device if _is_threads(case.key.device) else "")
         for case in steps
     }
     cpus = Counter(family for family, _, device in ways if device)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from breakeven.case import CaseKey, Cell, Outcome
+from breakeven.case import CaseKey, Cell, Line, Outcome
 from breakeven.device_names import is_cpu
 from breakeven.flags import UNKNOWN, Flag, disturbance, find_flag
 from breakeven.format import joined, one_line, plural, shortened
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE, find_phase
-from breakeven.report.break_even import BreakEven
+from breakeven.phases import HEADLINE
+from breakeven.report.break_even import BreakEven, has_own_batches
 from breakeven.report.estimates import Estimate
 from breakeven.report.phase_sums import MAX_RESIDUAL, Residual
-from breakeven.report.speedup import Baselines
+from breakeven.report.speedup import Baselines, is_compared
 from breakeven.report.text import TWO
 from breakeven.report.trust import PASSIVE, spins
 from breakeven.runs.machine import Machine
@@ -74,8 +75,8 @@ def pairing_warnings(
     timed: dict[tuple[str, str], dict[tuple[Cell, str], CaseKey]] = {}
     ended: dict[tuple[str, str], set[tuple[Cell, str]]] = {}
     for case in cases:
-        key, phase = case.key, find_phase(case.key.phase)
-        if phase is None or phase.is_compared:
+        key = case.key
+        if is_compared(key.phase):
             timed.setdefault((key.machine, key.device), {})[key.cell, key.phase] = key
     for key in (outcome.key for outcome in outcomes if outcome.key is not None):
         ended.setdefault((key.machine, key.device), set()).add((key.cell, key.phase))
@@ -93,6 +94,7 @@ def pairing_warnings(
             here, there = timed.get(home, {}), timed.get(place, {})
             alone = [here[pair] for pair in here if pair not in there and pair not in ended.get(place, ())]
             alone += [there[pair] for pair in there if pair not in here and pair not in ended.get(home, ())]
+            alone = [key for key in alone if not has_own_batches(*_sides(key, home, place))]
             if alone:
                 where = f" on {labels[machine]}" if len(machines) > 1 else ""
                 count = f"{plural(len(alone), 'case')} {'was' if len(alone) == 1 else 'were'}"
@@ -150,6 +152,10 @@ def _crossings(break_evens: Iterable[BreakEven], labels: Mapping[str, str]) -> l
 def _line(row: BreakEven, labels: Mapping[str, str]) -> str:
     pair = f"({row.candidate.device} against {row.baseline.device})"
     return _where(f"{row.model.label()} {row.phase} {pair}", row.candidate.machine, labels)
+
+
+def _sides(key: CaseKey, *places: tuple[str, str]) -> list[Line]:
+    return [replace(key.line, machine=machine, device=device) for machine, device in places]
 
 
 def _flags(

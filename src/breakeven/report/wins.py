@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ from breakeven.stats.crossing import CrossingWarning
 
 FEW = 2
 """The models of a candidate are named one by one up to this many."""
+
+_BEST = re.compile(r"; up to \S+ faster( \(batch [\d,]+\))?")
 
 
 def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
@@ -51,6 +54,15 @@ def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
         for count in range(len(others), 0, -1)
     ]
     return [*joint, *cut]
+
+
+def without_best(sentences: Sequence[str]) -> list[str]:
+    """Return the sentences without the best speedup.
+
+    >>> without_best(["It wins from batch 8; up to 2.10x faster (batch 64).", "It wins; up to 2.10x faster."])
+    ['It wins from batch 8.', 'It wins.']
+    """
+    return list(dict.fromkeys(_BEST.sub("", sentence) for sentence in sentences))
 
 
 def _clauses(one: Candidate) -> Iterator[str]:

@@ -51,6 +51,7 @@ class CaseFacts:
     device_name: str | None = None
     flops_unknown: str | None = None
     threads: float | None = None
+    init_s: float | None = None
     first_call_s: float | None = None
     model_transfer_s: float | None = None
     warmup_rounds: float | None = None

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from breakeven.render.figures.break_even import BREAK_EVEN
+from breakeven.render.figures.break_even import AGAINST_ONE, BREAK_EVEN
 from breakeven.render.figures.drawing import Drawing
 from breakeven.render.figures.phases import PHASES
 from breakeven.render.figures.quantities import MEMORY, THROUGHPUT
+from breakeven.render.figures.scaling import SCALING
 from breakeven.render.figures.speedup import SPEEDUP
 from breakeven.render.figures.speedup_map import SPEEDUP_MAP
 from breakeven.render.figures.style import device_styles, to_png, to_svg
@@ -22,6 +23,8 @@ __all__ = ["FIGURES", "Drawing", "device_styles", "to_png", "to_svg"]
 
 FIGURES: dict[str, Drawing[Any]] = {
     "break_even": BREAK_EVEN,
+    "against_one": AGAINST_ONE,
+    "scaling": SCALING,
     "speedup": SPEEDUP,
     "phases": PHASES,
     "variants": VARIANTS,

@@ -38,19 +38,22 @@ class ChartPart(NamedTuple):
     chart: Chart
 
 
-def parts(chart: Chart) -> list[ChartPart]:
-    """Return the rows that fit a screen, then the others by workload, for a page to fold."""
+def parts(chart: Chart, name: str) -> list[ChartPart]:
+    """Return the rows that fit a screen, then the others by workload, for a page to fold.
+
+    Each part has a name that begins with that of the chart.
+    """
     first = replace(chart, rows=chart.rows[:MAX_ROWS])
     later = grouped((row.workload, row) for row in chart.rows[MAX_ROWS:])
     folded = [
         ChartPart(
-            f"break_even_{place}",
+            f"{name}_{place}",
             f"{workload}: {fmt.plural(len(rows), 'more model')}",
             replace(chart, rows=tuple(rows)),
         )
         for place, (workload, rows) in enumerate(later.items(), start=1)
     ]
-    return [ChartPart("break_even", "", first), *folded] if chart else []
+    return [ChartPart(name, "", first), *folded] if chart else []
 
 
 def wide(report: Report, chart: Chart) -> Figure:
@@ -199,14 +202,12 @@ def _of(track: Track) -> str:
     return f" ({track.name})" if track.name else ""
 
 
-def _select(report: Report) -> Chart:
-    return report.chart
+_CAPTION = (
+    "The color is that of the faster device, with gaps at measured batch sizes; diamonds are break-evens."
+)
 
+BREAK_EVEN = Drawing("Break-even", _CAPTION, lambda report: report.chart, wide, _text)
 
-BREAK_EVEN = Drawing(
-    "Break-even",
-    "The color is that of the faster device, with gaps at measured batch sizes; diamonds are break-evens.",
-    _select,
-    wide,
-    _text,
+AGAINST_ONE = Drawing(
+    "Break-even of several devices against one", _CAPTION, lambda report: report.scaling.chart, wide, _text
 )

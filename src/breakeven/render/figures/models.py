@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from breakeven import format as fmt
-from breakeven.case import Axes, CaseKey, Line, Model, Outcome, axes_text
+from breakeven.case import Axes, CaseKey, Line, Model, Outcome, axes_words
 from breakeven.grouping import grouped
 from breakeven.phases import COMPARED
 from breakeven.render.figures.style import LineStyle, device_styles, line_styles
@@ -64,8 +64,9 @@ def main_phase(report: Report) -> str | None:
 
 
 def cases_by_model(report: Report, phase: str | None) -> dict[PanelModel, list[CaseRow]]:
-    """Return the timed cases of a phase by model, in the order of the report."""
-    return grouped((key_of(row).model, row) for row in report.rows if row.key.phase == phase)
+    """Return the timed cases of a phase by model, in the order of the report, without those set apart."""
+    rows = [row for row in report.rows if row.key.phase == phase]
+    return grouped((key_of(row).model, row) for row in rows if row.key.model not in report.scaling.apart)
 
 
 def untimed_cases(report: Report, phase: str | None) -> Iterator[Outcome]:
@@ -146,18 +147,18 @@ class PanelNames:
 
     def axes(self, model: PanelModel) -> str:
         """Return the axes that differ within the workload, all of them where none does."""
-        return axes_text(self.varying_axes(model)) or model.axes.text
+        return axes_words(self.varying_axes(model) or model.axes)
 
     def label(self, model: PanelModel) -> str:
         """Return the axis that differs within the workload, or the values of several, for a line's label."""
         varying = self.varying_axes(model)
-        return axes_text(varying) if len(varying) == 1 else self.values(model)
+        return axes_words(varying) if len(varying) == 1 else self.values(model)
 
     def values(self, model: PanelModel) -> str:
         """Return the values of the axes that differ; with names where a value says nothing without one."""
-        texts = [axes_text({key: value}) for key, value in self.varying_axes(model).items()]
+        texts = [axes_words({key: value}) for key, value in self.varying_axes(model).items()]
         switches = ("=True", "=False", "=None")
-        return " ".join(text if text.endswith(switches) else text.partition("=")[2] for text in texts)
+        return " ".join(text if text.endswith(switches) else text.partition("=")[2] or text for text in texts)
 
     def sentence(self, model: PanelModel) -> str:
         """Return the name of the model in a sentence."""
@@ -171,5 +172,5 @@ class PanelNames:
 
 
 def _varying_keys(several: Sequence[Mapping[str, Any]]) -> set[str]:
-    texts = [{key: axes_text({key: value}) for key, value in axes.items()} for axes in several]
+    texts = [{key: axes_words({key: value}) for key, value in axes.items()} for axes in several]
     return {key for of_one in texts for key in of_one if len({other.get(key) for other in texts}) > 1}

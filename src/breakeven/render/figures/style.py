@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -16,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from breakeven.device_names import device_order, is_cpu
+from breakeven.device_names import device_order, is_cpu, processes_of
 
 INK = "#1a1a1a"
 """Text, axes and the line at 1x; light on a dark page."""
@@ -90,15 +90,22 @@ class LineStyle(NamedTuple):
 def device_styles(devices: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return one color (Okabe-Ito) and one marker for each device, the same in every figure of a report.
 
-    A variant, such as ``cpu@1``, has a lighter shade of its device's color.
+    A variant, such as ``cpu@1``, has a lighter shade of its device's color. A device of several processes has
+    a color of its own, never that of the first accelerator.
 
     >>> device_styles(["cuda", "cpu@1", "cpu"])
     {'cpu': ('#0072B2', 'o'), 'cpu@1': ('#59a3cd', 'X'), 'cuda': ('#D55E00', 's')}
+    >>> device_styles(["cpu", "2xcpu", "cuda"])
+    {'cpu': ('#0072B2', 'o'), '2xcpu': ('#009E73', '^'), 'cuda': ('#D55E00', 's')}
     """
     ordered = sorted(set(devices), key=device_order)
-    mains = dict.fromkeys(map(main_device, ordered))
-    accelerators = cycle(_ACCELERATORS)
-    colors = {main: _CPU if is_cpu(main) else next(accelerators) for main in mains}
+    mains = list(dict.fromkeys(map(main_device, ordered)))
+    single = [main for main in mains if processes_of(main) is None]
+    several = [main for main in mains if processes_of(main) is not None]
+    accelerators = [main for main in single if not is_cpu(main)]
+    colors = dict.fromkeys(single, _CPU) | dict(zip(accelerators, cycle(_ACCELERATORS), strict=False))
+    rest = islice(cycle(_ACCELERATORS), max(1, len(accelerators)), None)
+    colors |= dict(zip(several, rest, strict=False))
     shades = {main: cycle(_SHADES) for main in mains}
     markers, used = iter(_MARKERS * len(ordered)), set[str]()
     found = {}
