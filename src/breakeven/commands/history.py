@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.commands.arguments import directory_path, file_path, fraction
+from breakeven.commands.arguments import directory_path, file_path, fraction, storage
 from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, UNUSABLE, add_format, show, status, version
 from breakeven.commands.compare import append_to_summary
 from breakeven.errors import BreakevenError, UsageError
@@ -16,6 +16,7 @@ from breakeven.format import capital
 
 if TYPE_CHECKING:
     from breakeven.history.check import History
+    from breakeven.history.storage import Storage
 
 STORE = ".breakeven/history"
 
@@ -166,8 +167,9 @@ def _add_judging_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_common_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
     parser.add_argument(
-        "--store", type=directory_path, default=STORE, metavar="DIR", help=f"the store (default: {STORE})"
-    )
+        "--store", type=storage, default=STORE, metavar="STORE",
+        help=f"the store: a directory, or s3://BUCKET/PREFIX (default: {STORE})",
+    )  # fmt: skip
     add_format(parser, formats)
     # The default must not override `history --traceback check`.
     parser.add_argument(
@@ -231,32 +233,36 @@ def _run_show(arguments: argparse.Namespace) -> int:
         from breakeven.render.history_page import write_page
 
         with status("drawing the series"):
-            page = write_page(history, arguments.output or arguments.store / "page", version())
+            page = write_page(history, arguments.output or _page_directory(arguments.store), version())
         show(show_renderables(history, page))
     return _print_errors(history.damaged) or (OK if history.judged else NOT_JUDGED)
+
+
+def _page_directory(store: Storage) -> Path:
+    """Return where the page of a store is drawn: inside of it, or here if that is not a directory."""
+    return (store.directory or Path(STORE)) / "page"
 
 
 def _run_accept(arguments: argparse.Namespace) -> int:
     import datetime
 
-    from breakeven.history.accept import accept, merged
-    from breakeven.history.accepted import read_accepted, write_accepted
+    from breakeven.history.accept import accept
+    from breakeven.history.accepted import accepted_file, add_accepted
     from breakeven.render.history import accept_lines
     from breakeven.render.history_json import accept_json
 
     reason = arguments.reason.strip()
     if not reason:
         raise UsageError("--reason is empty; give the reviewers of the change a reason")
-    path = _accepted_path(arguments)
-    known = read_accepted(path)
     history = _history(arguments, None)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     entries = accept(history, arguments.commit, reason, arguments.case, today)
-    write_accepted(merged(known, entries), path)
+    file = accepted_file(arguments.store, arguments.accepted)
+    add_accepted(entries, file)
     if arguments.format == "json":
-        sys.stdout.write(accept_json(entries, path))
+        sys.stdout.write(accept_json(entries, str(file)))
     else:
-        print("\n".join(accept_lines(entries, path)))
+        print("\n".join(accept_lines(entries, str(file))))
     return _print_errors(history.damaged)
 
 
@@ -269,25 +275,19 @@ def _print_errors(problems: Sequence[str]) -> int:
 
 
 def _history(arguments: argparse.Namespace, pattern: str | None) -> History:
-    from breakeven.history.accepted import read_accepted
+    from breakeven.history.accepted import accepted_file, read_accepted
     from breakeven.history.check import analyze_history
 
-    path = _accepted_path(arguments)
-    if arguments.accepted and not path.exists() and arguments.act is not _run_accept:
+    file = accepted_file(arguments.store, arguments.accepted)
+    if arguments.accepted and arguments.act is not _run_accept and not file.exists():
         raise UsageError(
-            f"--accepted {path} does not exist; `breakeven history accept COMMIT --reason TEXT` creates it"
+            f"--accepted {file} does not exist; `breakeven history accept COMMIT --reason TEXT` creates it"
         )
     with status("reading the store"):
         return analyze_history(
             arguments.store,
-            read_accepted(path),
+            read_accepted(file),
             threshold=arguments.threshold,
             branch=arguments.branch,
             pattern=pattern,
         )
-
-
-def _accepted_path(arguments: argparse.Namespace) -> Path:
-    from breakeven.history.check import accepted_path
-
-    return accepted_path(arguments.store, arguments.accepted)
