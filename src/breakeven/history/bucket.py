@@ -32,9 +32,9 @@ MAX_CONFLICTS = 100
 _MISSING = frozenset({"NoSuchKey", "404"})
 _CONFLICTS = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", *_MISSING})
 
-_SETTINGS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, and AWS_REGION"
+_SETTINGS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, and AWS_DEFAULT_REGION"
 _PERMISSIONS = "allow these credentials s3:ListBucket, s3:GetObject and s3:PutObject on it"
-_NETWORK = "check the network and AWS_ENDPOINT_URL, and repeat the command"
+_NETWORK = "check the network, AWS_ENDPOINT_URL and AWS_DEFAULT_REGION, and repeat the command"
 
 _Result = TypeVar("_Result")
 
@@ -214,7 +214,7 @@ def _client() -> Any:
     """Return the client of this process, which all threads share."""
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import EndpointConnectionError
+    from botocore.exceptions import BotoCoreError, EndpointConnectionError
 
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -223,7 +223,9 @@ def _client() -> Any:
         max_pool_connections=CONNECTIONS,
     )
     try:
-        return boto3.client("s3", config=config)
+        return boto3.Session().client("s3", config=config)
+    except BotoCoreError:  # some of which are ValueErrors too
+        raise
     except ValueError as error:  # AWS_ENDPOINT_URL is not a URL
         raise EndpointConnectionError(endpoint_url=error) from error
 
@@ -235,7 +237,7 @@ def _code(error: Any) -> str:
 def _refusal(error: Any) -> tuple[str, str]:
     """Return why the object store refuses, and what to do."""
     message = one_line(error.response.get("Error", {}).get("Message") or "it refuses", 200)
-    problem, remedy = _REFUSALS.get(_code(error), (message, f"{_SETTINGS}, and repeat the command"))
+    problem, remedy = _REFUSALS.get(_code(error), (message, _NETWORK))
     return f"{problem} ({one_line(_code(error), 60)})", remedy
 
 
