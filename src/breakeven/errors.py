@@ -7,6 +7,7 @@
     ├── RecipeError             a workload's recipe raised, or did not return a workload
     ├── MeasurementError        a case has no valid timing: its loss is NaN, or differs from the CPU's
     ├── StoreError              a store of runs, or a file in it, cannot be written or read
+    │   └── StorageError        ... because of its disk, its object store or the network
     ├── RunFileError            a run file cannot be read
     │   └── NewerSchemaError    ... because a newer breakeven wrote it
     └── DifferentMachinesError  runs of different machines cannot be compared (exit code 3)
@@ -51,3 +52,12 @@ class DifferentMachinesError(BreakevenError):
 
 class StoreError(BreakevenError):
     """A store of runs cannot be written or read, or a file in it is damaged."""
+
+
+class StorageError(StoreError):
+    """The disk, the object store or the network refuses; `problem` is the reason, `remedy` what to do."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{where}: {problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy

@@ -73,8 +73,8 @@ class Commands:
     def __call__(self, *arguments, stdout=None):
         assert "TOKEN" not in os.environ
         self.ran[arguments[0]] = arguments
-        if arguments[:2] == ("history", "add"):
-            write(Path(ci.STORE, f"run-{os.environ['GITHUB_SHA']}"), "run")
+        if arguments[:4] == ("history", "add", "--store", ci.CLONE):
+            write(Path(ci.CLONE, f"run-{os.environ['GITHUB_SHA']}"), "run")
             self.meanwhile()
         return subprocess.CompletedProcess(arguments, *self.results.get(arguments[0], (0, "")))
 
@@ -354,6 +354,17 @@ def test_token(bare, step, commands, runner, monkeypatch):
     assert server.answers == {None, f"Basic {answer}"}
     written = [path.read_bytes() for path in runner.rglob("*") if path.is_file()]
     assert not any(text.encode() in content for content in written for text in (TOKEN, answer))
+
+
+def test_store_in_a_bucket(runner, bare, commands, monkeypatch):
+    """With $STORE, the runs are added there, and no branch is made."""
+    monkeypatch.setenv("STORE", "s3://bucket/perf")
+    for step, action in (("push", "add"), ("judge", "check"), ("draw", "show")):
+        assert cli.main(["ci", step]) == 0
+        assert commands.ran["history"][:4] == ("history", action, "--store", "s3://bucket/perf")
+    assert git("for-each-ref", at=bare) == ""
+    commands.results = {"history": (2, "")}
+    assert cli.main(["ci", "push"]) == 2
 
 
 @pytest.mark.parametrize(("code", "exits"), [(0, 0), (1, 1), (2, 2), (3, 0)])

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from breakeven.history.query import files_of, read_store
-from support.histories import add, commit, content, medians, ran_out, timed
+from breakeven.history.query import read_store
+from support.histories import add, commit, content, files_of, medians, ran_out, timed
 from support.reports import box
 from support.run_files import benchmark, run, write
 

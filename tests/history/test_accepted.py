@@ -14,7 +14,7 @@ import pytest
 
 from breakeven.errors import BreakevenError, NewerSchemaError, RunFileError, UsageError
 from breakeven.history.accept import find_run
-from breakeven.history.accepted import Acceptance, Direction, read_accepted, write_accepted
+from breakeven.history.accepted import Acceptance, Direction, add_accepted, read_accepted
 from breakeven.history.query import StoredRun
 from support.histories import commit
 
@@ -26,12 +26,12 @@ TWO = Acceptance(commit(2), Direction.BETTER, ("a*", "b"), "fused \u2013 at last
 def test_round_trip(tmp_path):
     """Entries are read back sorted and without duplicates."""
     path = tmp_path / "perf" / "accepted.json"
-    write_accepted([TWO, RUN, ONE, TWO], path)
+    add_accepted([TWO, RUN, ONE, TWO], path)
     assert read_accepted(path) == tuple(sorted([ONE, TWO, RUN]))
     text = path.read_text(encoding="utf-8")
     assert "fused \u2013 at last" in text
     assert len(text.splitlines()) > 15  # one fact per line, so that a diff shows what changed
-    write_accepted(read_accepted(path), path)
+    add_accepted(read_accepted(path), path)
     assert path.read_text(encoding="utf-8") == text
 
 
@@ -87,14 +87,14 @@ def test_directory(tmp_path):
 
 def test_full_disk(tmp_path, monkeypatch):
     path = tmp_path / "accepted.json"
-    write_accepted([ONE], path)
+    add_accepted([ONE], path)
 
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match=r"No space left on device"):
-        write_accepted([TWO], path)
+        add_accepted([TWO], path)
     assert read_accepted(path) == (ONE,)
     assert [found.name for found in Path(tmp_path).iterdir()] == ["accepted.json"]
 
@@ -109,7 +109,7 @@ def test_covers():
 def stored(number, moment, machine="box"):
     """Return a run of the commit of that number, at midnight of a day in January."""
     when = datetime.datetime(2026, 1, moment, tzinfo=datetime.UTC)
-    return StoredRun(Path("r"), f"{machine}{moment}", when, commit(number), "main", False, machine, machine)
+    return StoredRun(f"{machine}{moment}", when, commit(number), "main", False, machine, machine)
 
 
 def test_distance():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from breakeven.history.accept import accept, merged
+from breakeven.history.accept import accept
+from breakeven.history.accepted import add_accepted, read_accepted
 from breakeven.history.check import analyze_history
 from breakeven.history.text import changed_runs, verdict_lines
 from support.histories import add, commit, content, medians, when
@@ -121,7 +122,9 @@ def test_accepted_commit(tmp_path):
     found = analyze_history(path, entries)
     assert [(sorted(phases), number) for phases, number in places(found)] == [(sorted(PHASES), 20)]
     assert {change.accepted for change in found.changes} == {"intended"}
-    [entry] = merged(entries, accepted(path, 20))
+    for some in (entries, accepted(path, 20)):
+        add_accepted(some, tmp_path / "accepted.json")
+    [entry] = read_accepted(tmp_path / "accepted.json")
     assert len(entry.cases) == 4
     [named] = accept(analyze_history(path), commit(20), "intended", "* train *", "2026-02-01")
     assert not named.whole

@@ -15,9 +15,10 @@ import pytest
 from breakeven.case import CaseKey
 from breakeven.errors import RunFileError, StoreError
 from breakeven.history import store
-from breakeven.history.query import TrackOutcome, files_of, read_store
+from breakeven.history.folder import Folder
+from breakeven.history.query import TrackOutcome, read_store
 from breakeven.runs.reader import read_run
-from support.histories import add, commit, content, medians, ran_out, timed
+from support.histories import add, commit, content, files_of, medians, ran_out, timed
 from support.reports import box
 from support.run_files import benchmark, outcome, run, write
 
@@ -40,14 +41,14 @@ def test_added_file(tmp_path):
     where = tmp_path / "store"
     times = np.random.default_rng(0).random(50).tolist()
     made = store.add(write(tmp_path / "r.json", content(0, [benchmark(times, flags=["noisy"])])), where)
-    assert made.path.parent.name == "class=id-EPYC"
-    assert made.path.name.startswith("20260101T000000Z-")
-    rows = duckdb.execute("FROM read_parquet(?, hive_partitioning = false)", [str(made.path)]).fetchnumpy()
+    assert Path(made.path).parent.name == "class=id-EPYC"
+    assert Path(made.path).name.startswith("20260101T000000Z-")
+    rows = duckdb.execute("FROM read_parquet(?, hive_partitioning = false)", [made.path]).fetchnumpy()
     assert rows["times_s"][0].tolist() == times
     assert rows["case"][0] == "mlp train cpu batch=64 width=128"
     assert (rows["commit"][0], rows["branch"][0], rows["dirty"][0]) == (commit(0), "main", False)
     assert rows["flags"][0].tolist() == ["noisy"]
-    codec = duckdb.execute("SELECT DISTINCT compression FROM parquet_metadata(?)", [str(made.path)])
+    codec = duckdb.execute("SELECT DISTINCT compression FROM parquet_metadata(?)", [made.path])
     assert codec.fetchall() == [("ZSTD",)]
 
 
@@ -55,10 +56,10 @@ def test_adding_again(tmp_path):
     """Adding a run again changes nothing, even from a copy with its cases in another order."""
     cases = [benchmark(FEW, batch_size=size) for size in (1, 2)]
     first = store.add(write(tmp_path / "a.json", content(0, cases)), tmp_path / "store")
-    before = (first.path.stat().st_mtime_ns, first.path.read_bytes())
+    before = (Path(first.path).stat().st_mtime_ns, Path(first.path).read_bytes())
     again = store.add(write(tmp_path / "b.json", content(0, cases[::-1])), tmp_path / "store")
     assert (first.new, again.new) == (True, False)
-    assert (again.path.stat().st_mtime_ns, again.path.read_bytes()) == before
+    assert (Path(again.path).stat().st_mtime_ns, Path(again.path).read_bytes()) == before
     assert len(in_store(tmp_path / "store")) == 1
 
 
@@ -169,10 +170,10 @@ def test_faster_writer(tmp_path, monkeypatch):
     """A writer never replaces the file of a faster one."""
     path = write(tmp_path / "r.json", content(0, [benchmark(FEW)]))
     first = store.add(path, tmp_path / "store")
-    before = first.path.read_bytes()
+    before = Path(first.path).read_bytes()
     monkeypatch.setattr(Path, "exists", lambda _path: False)  # as if the other had not finished
     assert not store.add(path, tmp_path / "store").new
-    assert first.path.read_bytes() == before
+    assert Path(first.path).read_bytes() == before
     assert len(in_store(tmp_path / "store")) == 1
 
 
@@ -187,7 +188,7 @@ def test_full_disk(tmp_path, monkeypatch, kept, call):
     if call == "link":
         monkeypatch.setattr(Path, "rename", full)
     path = write(tmp_path / "r.json", content(9, [benchmark(FEW)]))
-    with pytest.raises(StoreError, match=r"No space left on device\); nothing of it was added"):
+    with pytest.raises(StoreError, match=r"No space left on device; nothing of it was added"):
         store.add(path, kept)
     assert in_store(kept) == before
 
@@ -305,9 +306,9 @@ def test_copied_file(kept):
 
 
 def test_removed_while_reading(kept, monkeypatch):
-    listed = files_of(kept)
-    monkeypatch.setattr("breakeven.history.query.files_of", lambda _store: listed)
-    listed[1].unlink()
+    listed = Folder(kept).names()
+    monkeypatch.setattr(Folder, "names", lambda _: listed)
+    files_of(kept)[1].unlink()
     archive = read_store(kept)
     assert (len(archive.runs), archive.damaged) == (2, ())
 

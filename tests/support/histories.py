@@ -2,10 +2,12 @@
 
 import datetime
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
 from breakeven import cli
+from breakeven.history.storage import open_storage
 from support.reports import box
 from support.run_files import benchmark, outcome, run, write
 
@@ -34,6 +36,12 @@ def add(tmp_path, contents, store="store"):
     paths = [write(tmp_path / "runs" / f"{store}{i:04}.json", made) for i, made in enumerate(contents)]
     assert cli.main(["history", "add", *paths, "--store", str(tmp_path / store)]) == 0
     return str(tmp_path / store)
+
+
+def files_of(store):
+    """Return the files of the runs in a store, sorted."""
+    found = open_storage(store)
+    return [Path(found.where(name)) for name in found.names()]
 
 
 def medians(n, step=None, at=None, noise=0.02, seed=0, base=0.01):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from breakeven.history.storage import Storage
 
 
 def whole_number(text: str) -> int:
@@ -55,6 +59,24 @@ def directory_path(text: str) -> Path:
     if os.path.exists(text) and not os.path.isdir(text):  # noqa: PTH110, PTH112 - which accept any text
         raise argparse.ArgumentTypeError(f"{text!r} is not a directory; pass another path")
     return Path(text)
+
+
+def storage(text: str) -> Storage:
+    """Read the store of a history: a directory, which need not exist, or a URL.
+
+    >>> storage("s3://bucket/perf/").where()
+    's3://bucket/perf'
+    """
+    from breakeven.errors import UsageError
+    from breakeven.history.storage import open_storage
+
+    try:
+        found = open_storage(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if found.directory is not None:
+        directory_path(text)
+    return found
 
 
 def fraction(text: str) -> float:

@@ -21,7 +21,9 @@ from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED
 from breakeven.errors import BreakevenError, UsageError
 
 ATTEMPTS = 5
-STORE = "history"
+CLONE = "history"
+"""The clone of the history's branch."""
+
 INCONCLUSIVE = re.compile(r"[1-9]\d* inconclusive")
 RUNS = "runs/stage1-*-candidate.json"
 """The head's runs that time all cases; later stages time only some."""
@@ -39,13 +41,24 @@ examples:
                         $ASKED, else where HEAD left $TARGET, else $BEFORE if
                         HEAD descends from it, else HEAD^
   breakeven ci measure  doctor, ab and report of base/ and head/
-  breakeven ci push     add the runs in measured/ to the history on $BRANCH
+  breakeven ci push     add the runs in measured/ to the history in $STORE, such
+                        as s3://BUCKET/PREFIX, or else on the branch $BRANCH
   breakeven ci judge    check that history
   breakeven ci draw     write its page to page/
   breakeven ci workflow > .github/workflows/gpu.yml
                         print a workflow that calls them, to fill in and commit
 
-breakeven's GitHub workflows run these and set the variables that they read.
+breakeven's GitHub workflows run these and set the variables that they read. A
+workflow of your own keeps the history in a bucket with these steps:
+
+  - run: breakeven ci push
+    env: &bucket
+      STORE: s3://BUCKET/PREFIX
+      AWS_DEFAULT_REGION: eu-central-1
+      AWS_ACCESS_KEY_ID: ${{ secrets.AWS_ACCESS_KEY_ID }}
+      AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}
+  - run: breakeven ci judge
+    env: *bucket
 
 exit codes:
   0  done, or too few runs to judge
@@ -103,19 +116,32 @@ def _ab_options(output: Path) -> list[str]:
 
 
 def push_history() -> int:
+    """Add the head's runs to the bucket $STORE, or else to the branch."""
+    return _add_runs() if os.environ.get("STORE") else _push_branch()
+
+
+def _add_runs() -> int:
+    return _breakeven("history", "add", "--store", _store(), *_runs(Path("measured"))).returncode
+
+
+def _store() -> str:
+    return os.environ.get("STORE") or CLONE
+
+
+def _push_branch() -> int:
     """Add the head's runs to the branch, again if another job pushed first; never force the push."""
     branch, token = _setting("BRANCH"), _setting("TOKEN")
     del os.environ["TOKEN"]  # only git gets it
     origin = f"{_setting('GITHUB_SERVER_URL')}/{_setting('GITHUB_REPOSITORY')}.git"
-    git = partial(_git, "-C", STORE, *_AUTHOR)
-    remote = partial(_try_git, "-C", STORE, "-c", f"credential.helper={_CREDENTIALS}", TOKEN=token)
-    _git("init", "--quiet", STORE)
+    git = partial(_git, "-C", CLONE, *_AUTHOR)
+    remote = partial(_try_git, "-C", CLONE, "-c", f"credential.helper={_CREDENTIALS}", TOKEN=token)
+    _git("init", "--quiet", CLONE)
     for attempt in range(1, ATTEMPTS + 1):
         # Without the branch, or without the network, the history begins empty.
         fetched = remote("fetch", "--quiet", "--depth=1", origin, f"refs/heads/{branch}") is not None
         if fetched:
             git("reset", "--quiet", "--hard", "FETCH_HEAD")
-        if code := _breakeven("history", "add", "--store", STORE, *_runs(Path("measured"))).returncode:
+        if code := _add_runs():
             return code
         git("add", "--all")
         if git("status", "--porcelain"):
@@ -131,7 +157,7 @@ def push_history() -> int:
 
 def judge_history() -> int:
     """Check the history; too few runs are a notice, not a failure."""
-    code = _breakeven("history", "check", "--store", STORE, "--format", "markdown").returncode
+    code = _breakeven("history", "check", "--store", _store(), "--format", "markdown").returncode
     if code != NOT_JUDGED:
         return code
     _annotate("notice", "history", "There are too few runs yet to judge.")
@@ -140,7 +166,7 @@ def judge_history() -> int:
 
 def draw_history() -> int:
     """Draw the history; if that fails, warn and go on."""
-    _draw("history", Path("page"), "history", "show", "--store", STORE, "-o", "page")
+    _draw("history", Path("page"), "history", "show", "--store", _store(), "-o", "page")
     return OK
 
 

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.commands.arguments import directory_path, file_path, fraction
+from breakeven.commands.arguments import directory_path, file_path, fraction, storage
 from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, UNUSABLE, add_format, show, status, version
 from breakeven.commands.compare import append_to_summary
-from breakeven.errors import BreakevenError, UsageError
+from breakeven.errors import BreakevenError, StorageError, UsageError
 from breakeven.format import capital
 
 if TYPE_CHECKING:
     from breakeven.history.check import History
+    from breakeven.history.storage import Storage
 
 STORE = ".breakeven/history"
 
@@ -29,6 +30,10 @@ examples:
   breakeven history show             draw every series on a page
   breakeven history accept 0123abc --reason "one more layer"
                                      accept an intended change
+
+Every action takes --store DIR, or --store s3://BUCKET/PREFIX, which any number
+of machines can share: `breakeven history add --help` shows how, with a step for
+GitHub Actions.
 
 A series is the time or the peak memory of a case, the break-even batch size of
 a model, or the largest batch size that fits. See also `breakeven history ACTION
@@ -52,9 +57,28 @@ class=MACHINE/TIME-DIGEST.parquet. Adding a run again changes nothing. Several
 machines may add runs at the same time. Back up, move or merge stores by copying
 their files; delete a file to remove its run. Every Parquet reader can query it.
 
+A bucket of S3, or of an object store with its interface and conditional writes,
+holds the same files:
+
+  python -m pip install 'breakeven[s3]'
+  breakeven history add run.json --store s3://BUCKET/PREFIX
+
+The bucket must exist. Credentials, region and endpoint are those of every AWS
+tool: AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; also
+AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL for an object store that is not
+Amazon's. They need s3:ListBucket, s3:GetObject and s3:PutObject. In GitHub
+Actions:
+
+  - run: breakeven history add run.json --store s3://BUCKET/PREFIX
+    env:
+      AWS_DEFAULT_REGION: eu-central-1
+      AWS_ACCESS_KEY_ID: ${{ secrets.AWS_ACCESS_KEY_ID }}
+      AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}
+
 exit codes:
   0  every run is in the store
-  2  bad usage, or a file that cannot be read; the others are added
+  2  bad usage, or a file that cannot be read; the others are added, unless the
+     store cannot be written
 """
 
 _CHECK = """\
@@ -62,6 +86,7 @@ examples:
   breakeven history check --store /srv/history
   breakeven history check --case '*train cuda*' --threshold 5%
   breakeven history check --branch main --format json
+  breakeven history check --store s3://BUCKET/PREFIX
 
 A change has at least 5 runs on either side, reaches the threshold, and is
 significant given the noise of its series and the correlation of neighboring
@@ -83,6 +108,9 @@ examples:
   breakeven history show                .breakeven/history/page/index.html
   breakeven history show --case 'mlp train*' -o out
   breakeven history show --format json  every series as data, and no page
+
+The page of a store in a bucket is drawn in .breakeven/history/page/, unless -o
+names another directory.
 
 Series with regressions come first. At most 60 are drawn; the page lists the
 others.
@@ -109,6 +137,9 @@ The file of accepted changes is made for review: keep it in your repository with
 --accepted FILE, and pass it to check and show too. An entry covers changes up
 to 5 measured commits away, because the place of a change is an estimate.
 
+FILE may be s3://BUCKET/KEY too. In a bucket several people can accept changes
+at the same time: the file is written only if it is still the one that was read.
+
 exit codes:
   0  written
   2  bad usage, a commit without such a change, or a file that cannot be read
@@ -132,7 +163,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     draw = action("show", "draw every series on a page", _SHOW, _run_show)
     draw.add_argument(
         "-o", "--output", type=directory_path, metavar="DIR",
-        help="the directory of the page (default: STORE/page/)",
+        help="the directory of the page (default: page/ in the store's directory)",
     )  # fmt: skip
     accept = action("accept", "accept intended changes", _ACCEPT, _run_accept)
     accept.add_argument(
@@ -160,14 +191,15 @@ def _add_judging_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--accepted", type=file_path, metavar="FILE",
-        help="the file of accepted changes (default: STORE/accepted.json)",
+        help="the file of accepted changes, a path or a URL (default: STORE/accepted.json)",
     )  # fmt: skip
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
     parser.add_argument(
-        "--store", type=directory_path, default=STORE, metavar="DIR", help=f"the store (default: {STORE})"
-    )
+        "--store", type=storage, default=STORE, metavar="STORE",
+        help=f"the store: a directory, or s3://BUCKET/PREFIX (default: {STORE})",
+    )  # fmt: skip
     add_format(parser, formats)
     # The default must not override `history --traceback check`.
     parser.add_argument(
@@ -187,13 +219,16 @@ def _run_add(arguments: argparse.Namespace) -> int:
     from breakeven.render.history_json import add_json
 
     added, failed = [], []
-    for path in arguments.runs:
+    for i, path in enumerate(arguments.runs, 1):
         try:
             added.append(store.add(path, arguments.store))
         except BreakevenError as error:
             if arguments.traceback:
                 raise
             failed.append(str(error))
+            if isinstance(error, StorageError) and (left := arguments.runs[i:]):
+                failed.append(f"not tried: {', '.join(left)}; add them when the store can be written")
+                break
         else:
             if arguments.format == "terminal":
                 print(add_line(added[-1]))
@@ -231,32 +266,36 @@ def _run_show(arguments: argparse.Namespace) -> int:
         from breakeven.render.history_page import write_page
 
         with status("drawing the series"):
-            page = write_page(history, arguments.output or arguments.store / "page", version())
+            page = write_page(history, arguments.output or _page_directory(arguments.store), version())
         show(show_renderables(history, page))
     return _print_errors(history.damaged) or (OK if history.judged else NOT_JUDGED)
+
+
+def _page_directory(store: Storage) -> Path:
+    """Return where the page of a store is drawn: inside of it, or here if that is not a directory."""
+    return (store.directory or Path(STORE)) / "page"
 
 
 def _run_accept(arguments: argparse.Namespace) -> int:
     import datetime
 
-    from breakeven.history.accept import accept, merged
-    from breakeven.history.accepted import read_accepted, write_accepted
+    from breakeven.history.accept import accept
+    from breakeven.history.accepted import accepted_file, add_accepted
     from breakeven.render.history import accept_lines
     from breakeven.render.history_json import accept_json
 
     reason = arguments.reason.strip()
     if not reason:
         raise UsageError("--reason is empty; give the reviewers of the change a reason")
-    path = _accepted_path(arguments)
-    known = read_accepted(path)
     history = _history(arguments, None)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     entries = accept(history, arguments.commit, reason, arguments.case, today)
-    write_accepted(merged(known, entries), path)
+    file = accepted_file(arguments.store, arguments.accepted)
+    add_accepted(entries, file)
     if arguments.format == "json":
-        sys.stdout.write(accept_json(entries, path))
+        sys.stdout.write(accept_json(entries, str(file)))
     else:
-        print("\n".join(accept_lines(entries, path)))
+        print("\n".join(accept_lines(entries, str(file))))
     return _print_errors(history.damaged)
 
 
@@ -269,25 +308,19 @@ def _print_errors(problems: Sequence[str]) -> int:
 
 
 def _history(arguments: argparse.Namespace, pattern: str | None) -> History:
-    from breakeven.history.accepted import read_accepted
+    from breakeven.history.accepted import accepted_file, read_accepted
     from breakeven.history.check import analyze_history
 
-    path = _accepted_path(arguments)
-    if arguments.accepted and not path.exists() and arguments.act is not _run_accept:
+    file = accepted_file(arguments.store, arguments.accepted)
+    if arguments.accepted and arguments.act is not _run_accept and not file.exists():
         raise UsageError(
-            f"--accepted {path} does not exist; `breakeven history accept COMMIT --reason TEXT` creates it"
+            f"--accepted {file} does not exist; `breakeven history accept COMMIT --reason TEXT` creates it"
         )
     with status("reading the store"):
         return analyze_history(
             arguments.store,
-            read_accepted(path),
+            read_accepted(file),
             threshold=arguments.threshold,
             branch=arguments.branch,
             pattern=pattern,
         )
-
-
-def _accepted_path(arguments: argparse.Namespace) -> Path:
-    from breakeven.history.check import accepted_path
-
-    return accepted_path(arguments.store, arguments.accepted)

@@ -64,12 +64,6 @@ def find_run(run_id: str, runs: Sequence[StoredRun]) -> StoredRun:
     raise UsageError(f"{one_line(run_id, 60)!r} {problem}; `breakeven history check` lists where changes are")
 
 
-def merged(known: Sequence[Acceptance], new: Sequence[Acceptance]) -> list[Acceptance]:
-    """Return all entries; a new one replaces an old one for the same changes, including its reason."""
-    entries = {(e.commit, e.run, e.direction, "" if e.whole else e.cases): e for e in (*known, *new)}
-    return list(entries.values())
-
-
 def _entry(run: StoredRun, direction: Direction, cases: Sequence[str], reason: str, date: str) -> Acceptance:
     time = "" if run.commit else run.moment.isoformat()
     return Acceptance(run.commit, direction, tuple(cases), reason, date, time)

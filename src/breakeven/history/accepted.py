@@ -17,16 +17,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from breakeven.case import SCHEMA
 from breakeven.errors import UsageError
-from breakeven.files import write_whole
 from breakeven.format import one_line
 from breakeven.history.query import StoredRun
+from breakeven.history.storage import Location, StoredFile, open_storage
 from breakeven.runs.json_files import Place, mapping, moment_of
 
 FILE = "accepted.json"
@@ -137,19 +136,34 @@ class _Entry(msgspec.Struct):
     whole: bool = False
 
 
-def read_accepted(path: str | os.PathLike[str]) -> tuple[Acceptance, ...]:
+def accepted_file(store: Location, named: str | None) -> StoredFile:
+    """Return the file of accepted changes: the one that was named, else the one in the store.
+
+    Raises:
+        UsageError: it is a malformed URL.
+    """
+    return StoredFile.at(named) if named else StoredFile(open_storage(store), FILE)
+
+
+def read_accepted(path: str | os.PathLike[str] | StoredFile) -> tuple[Acceptance, ...]:
     """Return the entries of a file, none if it does not exist.
 
     Raises:
         RunFileError: the file is damaged; the message names the field.
+        StorageError: its object store cannot be read.
     """
-    place = Place(os.fspath(path))
+    file = StoredFile.at(path)
+    place = Place(str(file))
     try:
-        content = json.loads(Path(path).read_bytes())
-    except FileNotFoundError:
-        return ()
+        raw = file.read()
     except OSError as error:
         place.refuse(f"cannot be read ({error.strerror})", _REMEDY)
+    return () if raw is None else _decoded(raw, place)
+
+
+def _decoded(raw: bytes, place: Place) -> tuple[Acceptance, ...]:
+    try:
+        content = json.loads(raw)
     except (ValueError, RecursionError) as error:
         place.refuse(f"is not JSON ({one_line(error)})", _REMEDY)
     listed, schema = mapping(content).get("accepted"), mapping(content).get("schema")
@@ -177,12 +191,36 @@ def _acceptance(entry: _Entry, place: Place) -> Acceptance:
         place.at("run").refuse(f"{one_line(text, 40)!r} is not a date and time", _REMEDY)
 
 
-def write_accepted(entries: Iterable[Acceptance], path: str | os.PathLike[str]) -> None:
-    """Replace the file by these entries, sorted and without duplicates.
+def add_accepted(new: Sequence[Acceptance], path: str | os.PathLike[str] | StoredFile) -> None:
+    """Add entries to the file; one replaces an older one for the same changes, including its reason.
 
     Raises:
+        RunFileError: the file is damaged.
         UsageError: the file cannot be written; it is unchanged.
+        StorageError: its object store cannot be written; it is unchanged.
     """
+    file = StoredFile.at(path)
+
+    def with_new(raw: bytes | None) -> bytes:
+        known = () if raw is None else _decoded(raw, Place(str(file)))
+        return _encoded({_changes(entry): entry for entry in (*known, *new)}.values())
+
+    try:
+        file.update(with_new)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {one_line(file, 300)} ({error.strerror}); "
+            "free some space, or choose another file with --accepted FILE"
+        ) from error
+
+
+def _changes(entry: Acceptance) -> tuple[object, ...]:
+    """Return the key of the changes that an entry accepts."""
+    return entry.commit, entry.run, entry.direction, "" if entry.whole else entry.cases
+
+
+def _encoded(entries: Iterable[Acceptance]) -> bytes:
+    """Return the content of a file, sorted."""
     content = {
         "schema": SCHEMA,
         "accepted": [
@@ -194,14 +232,8 @@ def write_accepted(entries: Iterable[Acceptance], path: str | os.PathLike[str]) 
                 **({"whole": True} if entry.whole else {}),
                 "cases": list(entry.cases),
             }
-            for entry in sorted(set(entries))
+            for entry in sorted(entries)
         ],
     }
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    try:
-        write_whole(Path(path), text.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {one_line(path, 300)} ({error.strerror}); "
-            "free some space, or choose another file with --accepted FILE"
-        ) from error
+    return text.encode("utf-8", "backslashreplace")

@@ -9,16 +9,15 @@ come first in every output.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
-from breakeven.history.accepted import FILE, MAX_DISTANCE, Acceptance, Direction, first_index, matches
+from breakeven.history.accepted import MAX_DISTANCE, Acceptance, Direction, first_index, matches
 from breakeven.history.query import Archive, StoredRun, read_store
 from breakeven.history.series import Series, series_of
+from breakeven.history.storage import Location
 from breakeven.history.warnings import warnings_on
 from breakeven.runs.machine import with_unique_labels
 from breakeven.stats.change_points import (
@@ -145,7 +144,6 @@ class History:
     the store's `branches`.
     """
 
-    store: str
     runs: tuple[StoredRun, ...]
     tracked: tuple[TrackedSeries, ...]
     commits: tuple[CommitChange, ...]
@@ -181,13 +179,8 @@ class History:
         return bool(self.regressed_commits or self.regressed_newest)
 
 
-def accepted_path(store: str | os.PathLike[str], named: str | None) -> Path:
-    """Return the file of accepted changes: the one that was named, else the one in the store."""
-    return Path(named) if named else Path(store) / FILE
-
-
 def analyze_history(
-    store: str | os.PathLike[str],
+    store: Location,
     acceptances: Sequence[Acceptance] = (),
     *,
     threshold: float = THRESHOLD,
@@ -197,14 +190,14 @@ def analyze_history(
     """Read a store and judge every series in it.
 
     Args:
-        store: its directory.
+        store: its directory or URL.
         acceptances: the changes that are intended.
         threshold: ignore relative changes below this size.
         branch: read only the runs of this branch.
         pattern: judge only the matching cases.
 
     Raises:
-        StoreError: the store does not exist.
+        StoreError: the store does not exist, or cannot be read.
     """
     archive = read_store(store, branch)
     tracked = _tracked(archive, threshold, pattern)
@@ -213,7 +206,6 @@ def analyze_history(
     commits = [_commit_change(alike, reason) for alike in _of_one_commit(changes)]
     newest = _newest(tracked, archive, threshold, reason)
     return History(
-        store=os.fspath(store),
         runs=archive.runs,
         tracked=tuple(tracked),
         commits=tuple(sorted(commits, key=lambda commit: not commit.regressed)),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -20,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.case import CaseKey
-from breakeven.errors import StoreError, UsageError
+from breakeven.errors import UsageError
 from breakeven.format import one_line
 from breakeven.grouping import grouped
-from breakeven.history.store import CLASS_PREFIX, STORE_SCHEMA, SUFFIX, connection, literal, reason_of
+from breakeven.history.database import connection, literal, reason_of
+from breakeven.history.storage import Location, open_storage
+from breakeven.history.store import STORE_SCHEMA
 from breakeven.runs.json_files import mapping
 from breakeven.runs.machine import Machine, classes_of
 from breakeven.runs.schema import waits_without_steps
@@ -82,7 +83,6 @@ class StoredRun:
     `class_id` and `label` are those of the first run of its machine class.
     """
 
-    path: Path
     digest: str
     moment: datetime.datetime
     commit: str
@@ -146,50 +146,28 @@ class Archive:
     branches: tuple[str, ...] = ()
 
 
-def read_store(store: str | os.PathLike[str], branch: str | None = None) -> Archive:
+def read_store(store: Location, branch: str | None = None) -> Archive:
     """Read a whole store, or its runs of one branch.
 
     Raises:
-        StoreError: the store does not exist.
+        StoreError: the store does not exist, or cannot be read.
     """
     import duckdb
 
-    files = files_of(store)
-    with connection() as database:
+    storage = open_storage(store)
+    with storage.as_files(storage.names()) as files, connection() as database:
         try:
-            return _archive(database, files, (), branch)
+            return _archive(database, list(files.values()), (), branch)
         except (duckdb.Error, _UnusableFile):
             # Opening every file separately is slow, so it is done only now.
-            problems = {file: _problem(database, file) for file in files}
-            usable = [file for file, problem in problems.items() if problem is None]
+            problems = {name: _problem(database, file) for name, file in files.items()}
+            usable = [files[name] for name, problem in problems.items() if problem is None]
             damaged = [
-                f"{one_line(file, 300)} cannot be used: {text}" for file, text in problems.items() if text
+                f"{one_line(storage.where(name), 300)} cannot be used: {text}"
+                for name, text in problems.items()
+                if text
             ]
             return _archive(database, usable, damaged, branch)
-
-
-def files_of(store: str | os.PathLike[str]) -> list[Path]:
-    """Return the files of a store, sorted by class and time, without temporary ones.
-
-    Raises:
-        StoreError: the directory does not exist.
-    """
-    home = Path(store)
-    try:
-        classes = [entry for entry in home.iterdir() if entry.name.startswith(CLASS_PREFIX)]
-        found = [
-            Path(entry.path)
-            for directory in sorted(classes)
-            for entry in os.scandir(directory)
-            if entry.name.endswith(SUFFIX) and not entry.name.startswith(".")
-        ]
-    except OSError as error:
-        problem = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
-        raise StoreError(
-            f"{one_line(home, 300)} is not a store of runs ({problem}); "
-            "create one with `breakeven history add RUN.json --store DIR`"
-        ) from error
-    return sorted(found)
 
 
 class _UnusableFile(Exception):
@@ -206,7 +184,7 @@ def _archive(
     if len(rows) < len(files) or any(map(_problem_of_row, rows)):
         raise _UnusableFile
     cases = database.execute(_CASES, values).fetchnumpy()
-    runs = [_run(files[int(row["file_index"])], row) for row in rows]
+    runs = [_run(row) for row in rows]
     kept = _kept(runs, branch)
     classes = classes_of(_machine(rows[i]) for i in kept)
     by_id = {runs[i].class_id: machine for i, machine in zip(kept, classes, strict=True)}
@@ -243,10 +221,9 @@ def _kept(runs: Sequence[StoredRun], branch: str | None) -> list[int]:
     return [i for i in order if first[runs[i].digest] == i and branch in (None, runs[i].branch)]
 
 
-def _run(path: Path, row: Mapping[str, Any]) -> StoredRun:
+def _run(row: Mapping[str, Any]) -> StoredRun:
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return StoredRun(
-        path=path,
         digest=row["digest"],
         moment=epoch + datetime.timedelta(microseconds=int(row["moment"])),
         commit=row["commit"] or "",

@@ -1,15 +1,13 @@
 """The store of a history: one immutable Parquet file per run, with every round, written by DuckDB.
 
-The layout is ``STORE/class=CLASS/TIME-DIGEST.parquet``. Files appear complete or not at all: each is written
-under a temporary name that readers ignore, synced, and then linked to its final name, which never replaces
-an existing file. `processes` has the number of rounds of each process of the run, as the run file has it. No
-index or lock is needed: any number of writers and readers may work at once, and a killed writer leaves only a
-temporary file. `breakeven.history.query` reads the store.
+The layout is ``STORE/class=CLASS/TIME-DIGEST.parquet``. `processes` has the number of rounds of each process
+of the run, as the run file has it. Any number of writers and readers may work at once;
+`breakeven.history.storage` makes each file appear complete or not at all. `breakeven.history.query` reads the
+store.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import json
@@ -17,32 +15,28 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from breakeven.case import CaseKey, Outcome
-from breakeven.errors import RunFileError, StoreError
+from breakeven.errors import RunFileError, StorageError, StoreError
 from breakeven.format import one_line
+from breakeven.history.database import connection, literal, quoted, reason_of
+from breakeven.history.folder import CLASS_PREFIX, SUFFIX
+from breakeven.history.storage import Location, Storage, open_storage
 from breakeven.runs.json_files import moment_of
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import CaseResult, Run
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
 STORE_SCHEMA = 1
 """The version of the files in a store; a reader refuses a newer one."""
-
-CLASS_PREFIX = "class="
-SUFFIX = ".parquet"
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,48}")
 _HEX_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _DIGEST_DIGITS = 16
-_FILE_NAME = re.compile(r""".*(?:["']: |\\\\?": )|\s*(?:of|in|at end of) file '[^']*'""")
 
 _NUMBER_COLUMNS = ("median_s", "peak_memory_bytes", "steps")
 _TEXT_COLUMNS = ("case", "workload", "phase", "device", "axes", "flags", "processes", "outcome", "reason")
@@ -69,24 +63,24 @@ COPY (
 
 @dataclass(frozen=True)
 class Added:
-    """A run file `run` and its file in the store, `path`; `new` is False if that already existed."""
+    """A run file, and the path or URL of its file in the store; `new` is False if that already existed."""
 
     run: str
-    path: Path
+    path: str
     new: bool
 
 
-def add(run_path: str | os.PathLike[str], store: str | os.PathLike[str]) -> Added:
+def add(run_path: str | os.PathLike[str], store: Location) -> Added:
     """Add a run file to the store, which is created if missing; adding the same run again changes nothing.
 
     Raises:
         RunFileError: the file cannot be read, or holds no case or no date.
         StoreError: the store cannot be written; nothing incomplete is left.
     """
-    return put(read_run(run_path), Path(store))
+    return put(read_run(run_path), store)
 
 
-def put(run: Run, store: Path) -> Added:
+def put(run: Run, store: Location) -> Added:
     """Add a run to the store, as `add` does.
 
     Raises:
@@ -98,18 +92,25 @@ def put(run: Run, store: Path) -> Added:
             f"{one_line(run.path, 300)}: holds no benchmarks, so there is nothing to store; "
             "measure with `pytest bench --benchmark-json=FILE`"
         )
-    path = path_of(run, store)
-    if path.exists():
-        _check_same(path, run.digest)
-        return Added(run.path, path, new=False)
-    return Added(run.path, path, new=_publish(run, path))
+    storage, name = open_storage(store), name_of(run)
+    path = storage.where(name)
+    try:
+        if storage.exists(name):
+            _check_same(storage, name, run.digest)
+            return Added(run.path, path, new=False)
+        return Added(run.path, path, new=storage.publish(name, partial(_write, run)))
+    except StorageError as error:
+        raise StorageError(
+            f"{one_line(run.path, 300)} cannot be written into {one_line(storage.where(), 300)}",
+            f"{error.problem}; nothing of it was added",
+            f"{error.remedy}, and add it again",
+        ) from error
 
 
-def path_of(run: Run, store: Path) -> Path:
-    """Return the file of a run in a store; it depends only on the run."""
+def name_of(run: Run) -> str:
+    """Return the name of a run's file in a store; it depends only on the run."""
     stamp = _moment(run).strftime("%Y%m%dT%H%M%SZ")
-    directory = store / f"{CLASS_PREFIX}{safe_name(run.machine.class_id)}"
-    return directory / f"{stamp}-{run.digest[:_DIGEST_DIGITS]}{SUFFIX}"
+    return f"{CLASS_PREFIX}{safe_name(run.machine.class_id)}/{stamp}-{run.digest[:_DIGEST_DIGITS]}{SUFFIX}"
 
 
 def safe_name(class_id: str) -> str:
@@ -122,46 +123,6 @@ def safe_name(class_id: str) -> str:
         return class_id
     kept = re.sub(r"[^A-Za-z0-9_-]+", "_", class_id)[:32]
     return f"{kept}-{hashlib.sha256(class_id.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
-
-
-def connection() -> DuckDBPyConnection:
-    """Return a new connection to an in-memory database that downloads no extensions."""
-    return _database().cursor()
-
-
-@lru_cache(maxsize=1)
-def _database() -> DuckDBPyConnection:
-    import duckdb  # starting it takes as long as adding a run, so do it once per process
-
-    settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    return duckdb.connect(config={**settings, "threads": min(8, os.cpu_count() or 1)})
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path.absolute()).replace("'", "''") + "'"
-
-
-def _publish(run: Run, path: Path) -> bool:
-    """Write a temporary file and link it to `path`; return False if another writer already did."""
-    import duckdb
-
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(run, temporary)
-        _sync(temporary)
-        is_new = _link(temporary, path)
-        _sync(path.parent)
-    except (OSError, duckdb.Error) as error:
-        raise StoreError(
-            f"{one_line(run.path, 300)} cannot be written into {one_line(path.parent, 300)} "
-            f"({reason_of(error)}); nothing of it was added: "
-            "free some space or choose another --store, and add it again"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return is_new
 
 
 def _write(run: Run, path: Path) -> None:
@@ -180,7 +141,7 @@ def _write(run: Run, path: Path) -> None:
     with connection() as database:
         database.register("cases", cases)
         database.register("timed", rounds)
-        database.execute(_WRITE.format(path=_quoted(path)), _run_values(run))
+        database.execute(_WRITE.format(path=quoted(path)), _run_values(run))
 
 
 def _timed_row(case: CaseResult) -> dict[str, Any]:
@@ -261,54 +222,18 @@ def _moment(run: Run) -> datetime.datetime:
         ) from error
 
 
-def _check_same(path: Path, digest: str) -> None:
+def _check_same(storage: Storage, name: str, digest: str) -> None:
     """Raise an error unless the file holds the run with this digest."""
     import duckdb
 
+    path = one_line(storage.where(name), 300)
     try:
-        with connection() as database:
+        with storage.as_files([name]) as files, connection() as database:
             query = "SELECT any_value(digest) FROM read_parquet(?, hive_partitioning = false)"
-            found = database.execute(query, [literal(path)]).fetchone()
+            found = database.execute(query, [literal(files.get(name, Path(name)))]).fetchone()
     except duckdb.Error as error:
         raise StoreError(
-            f"{one_line(path, 300)} is damaged ({reason_of(error)}); delete it and add its run again"
+            f"{path} is damaged ({reason_of(error)}); delete it and add its run again"
         ) from error
     if found is None or found[0] != digest:
-        raise StoreError(f"{one_line(path, 300)} holds another run; delete it and add the run again")
-
-
-def literal(path: Path) -> str:
-    """Return a path for DuckDB, which would read brackets and stars as a pattern."""
-    import glob
-
-    return glob.escape(str(path.absolute()))
-
-
-def _link(temporary: Path, path: Path) -> bool:
-    """Give the finished file its name unless that exists; unlike a rename, a link never replaces a file."""
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links
-        if path.exists():
-            return False
-        temporary.rename(path)
-    return True
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def reason_of(error: Exception) -> str:
-    """Return why the operating system or DuckDB failed, in one line without the name of a file."""
-    if isinstance(error, OSError):
-        return one_line(error.strerror or error, 200)
-    text = str(error).split("\n")[0].partition('","errno"')[0]
-    # DuckDB names the temporary file, which means nothing to the user; sometimes the message is JSON.
-    return one_line(_FILE_NAME.sub("", text), 200)
+        raise StoreError(f"{path} holds another run; delete it and add the run again")

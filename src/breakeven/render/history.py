@@ -80,7 +80,7 @@ def add_line(added: Added) -> str:
     return f"{added.run}: {done}".encode("utf-8", "backslashreplace").decode()
 
 
-def accept_lines(entries: Sequence[Acceptance], path: Path) -> list[str]:
+def accept_lines(entries: Sequence[Acceptance], path: str) -> list[str]:
     """Return what was accepted, a line per case, and where it was written."""
     accepted = [
         f"accepted: {case} became {entry.direction} in {entry.place}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -164,17 +163,17 @@ def show_json(history: History) -> str:
 
 def add_json(added: Sequence[Added], failed: Sequence[str]) -> str:
     """Return the result for each run file."""
-    files = [AddedJson.of(one, path=str(one.path)) for one in added]
+    files = [AddedJson.of(one) for one in added]
     return json_text(HistoryAddJson.of(schema=SCHEMA, added=files, failed=list(failed)))
 
 
-def accept_json(entries: Sequence[Acceptance], path: Path) -> str:
+def accept_json(entries: Sequence[Acceptance], path: str) -> str:
     """Return what was accepted, an entry per direction."""
     accepted = [
         AcceptedJson.of(entry, commit=entry.commit or None, run=entry.run or None, cases=list(entry.cases))
         for entry in entries
     ]
-    return json_text(HistoryAcceptJson.of(schema=SCHEMA, file=str(path), accepted=accepted))
+    return json_text(HistoryAcceptJson.of(schema=SCHEMA, file=path, accepted=accepted))
 
 
 def _change(found: ChangePoint) -> ChangeJson:
