@@ -235,8 +235,16 @@ def parse(path: str, *, plain: bool) -> Run:
     Raises:
         RunFileError: one line that names file, field and remedy.
     """
+    return checked(load_json(path), path, plain=plain)
+
+
+def checked(content: Any, path: str, *, plain: bool) -> Run:
+    """Check the content of a run file, as `parse` does.
+
+    Raises:
+        RunFileError: one line that names file, field and remedy.
+    """
     place = Place(path)
-    content = load_json(path)
     info = content.get("machine_info") if isinstance(content, dict) else None
     machine = machine_of(info)
     cases, passed_over = _cases(content, place, machine.class_id, plain)
