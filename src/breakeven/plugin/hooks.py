@@ -66,8 +66,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         ("sweep", "NAME|KEY=VALUES", "the sweep of this name (functions without it run their default), or "
          "other values for its arguments, as in 'batch_size=1,64 width=128'. Every function has 'short': the "
          "smallest and the largest values of its sweep 'full', else of its default."),
-        ("shard", "K/N", "measure only the K-th of N shards of the sweep, K from 1: a hash assigns each cell to "
-         "one, with all its devices and phases. `breakeven merge` joins their run files; its --help has "
+        ("shard", "K/N", "measure only the K-th of N shards of the sweep, K from 1: a hash assigns each cell "
+         "to one, with all its devices and phases. `breakeven merge` joins their run files; its --help has "
          "recipes for clusters. An empty shard exits with 5. Default: every cell."),
         ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),

@@ -39,7 +39,6 @@ def content_of(runs: Sequence[Content], parts: Sequence[Content], processes: Seq
         processes: the number of processes of each.
     """
     ours = [mapping(run.get("breakeven")) for run in runs]
-    missing = missing_shards(ours)
     return {
         "machine_info": _machine_info(runs),
         "commit_info": _commit_info(runs),
@@ -48,8 +47,8 @@ def content_of(runs: Sequence[Content], parts: Sequence[Content], processes: Seq
         "breakeven": {
             "schema": SCHEMA,
             "command": "; ".join(dict.fromkeys(filter(None, (_text(one.get("command")) for one in ours)))),
-            "complete": not missing and all(one.get("complete") is not False for one in ours),
-            "missing_shards": missing,
+            "complete": all(one.get("complete") is not False for one in ours),
+            "missing_shards": missing_shards(ours),
             "processes": list(chain.from_iterable(map(_process_records, runs, processes))),
             "settings": {name: value for one in ours for name, value in mapping(one.get("settings")).items()},
             "spent_s": _sums(mapping(one.get("spent_s")) for one in ours),

@@ -146,7 +146,8 @@ class Merged:
             self._add_timed(_timed_case(case, raw, parts, Place(path).at(f"benchmarks[{index}]")))
         raws = mapping(content.get("breakeven")).get("outcomes") or []
         for outcome, raw in zip(run.outcomes, raws, strict=True):
-            self._add_untimed(UntimedCase(outcome, encoded(raw), path))
+            if outcome.name not in run.cases:
+                self._add_untimed(UntimedCase(outcome, encoded(raw), path))
 
     def _add_timed(self, case: TimedCase) -> None:
         known = self.timed.get(case.name)

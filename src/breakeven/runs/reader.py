@@ -92,6 +92,7 @@ def read(paths: str | os.PathLike[str] | Paths, labels: Sequence[Label] = ()) ->
             *warnings,
             *unused,
             *newer_journals(run.path for run in runs),
+            *_missing_shards(runs),
             *_partly_recorded(runs, pooled),
         ),
         left_out=tuple(left_out),
@@ -215,6 +216,15 @@ def _partly_recorded(runs: Sequence[Run], pooled: Sequence[Run]) -> Iterator[str
                 f"{label}: only some of its run files record "
                 f"{joined([one_line(name, 40) for name in partly], 6)}; they count as one machine class, "
                 "because all other fields agree"
+            )
+
+
+def _missing_shards(runs: Iterable[Run]) -> Iterator[str]:
+    for run in runs:
+        if run.missing_shards:
+            yield (
+                f"{run.path}: not all cells of its sweep: {joined(run.missing_shards, 6)} of the shards "
+                f"{'is' if len(run.missing_shards) == 1 else 'are'} missing; measure, and merge again"
             )
 
 
