@@ -92,9 +92,10 @@ submitit, on Slurm or, with AutoExecutor(folder="log", cluster="local"), here:
   import sys
   import submitit
 
-  def measure(shard):
-      words = [f"--breakeven-shard={shard}/8", f"--benchmark-json=run-{shard}.json"]
-      return subprocess.run([sys.executable, "-m", "pytest", "bench", *words]).returncode
+  def measure(k):
+      command = [sys.executable, "-m", "pytest", "bench"]
+      command += [f"--breakeven-shard={k}/8", f"--benchmark-json=run-{k}.json"]
+      return subprocess.run(command).returncode
 
   executor = submitit.AutoExecutor(folder="log")
   executor.update_parameters(timeout_min=60, slurm_exclusive=True)

@@ -130,15 +130,13 @@ class Merged:
     untimed: dict[str, UntimedCase] = field(default_factory=dict)
     conflicts: list[tuple[TimedCase, TimedCase]] = field(default_factory=list)
 
-    def add(self, path: str) -> None:
-        """Add a run file.
+    def add(self, content: Any, path: str) -> None:
+        """Add the content of a run file.
 
         Raises:
-            RunFileError: it cannot be read.
+            RunFileError: it is not a valid one.
         """
-        with collection_off():
-            content = load_json(path)
-            run = checked(content, path, plain=True)
+        run = checked(content, path, plain=True)
         parts = _parts_of(content, path)
         for part, _ in parts.values():
             self.parts[part.id] = _preferred(part, self.parts.get(part.id))
@@ -240,7 +238,8 @@ def merge(paths: Sequence[str]) -> Merged:
     """
     found = Merged()
     for path in paths:
-        found.add(path)
+        with collection_off():
+            found.add(load_json(path), path)
     found.check()
     return found
 
