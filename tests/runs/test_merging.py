@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.errors import DifferentMachinesError, RunFileError, SeparateRunsError
+from breakeven.errors import DifferentMachinesError, RunFileError, SeparateRunsError, UsageError
 from breakeven.fitness import Load, Look
 from breakeven.render.report_data import to_json
 from breakeven.report.processes import interrupted_sentences
 from breakeven.report.report import analyze
 from breakeven.runs.merging import Merged
-from breakeven.runs.reader import read
+from breakeven.runs.reader import read, read_side
 from breakeven.runs.schema import checked
 from support.run_files import CPU_BOX, affine_run, benchmark, outcome, run, write
 
@@ -402,3 +402,22 @@ def test_odd_values():
         == (again(raw)["benchmarks"][1]["extra_info"])
     )
     assert merged(again(raw)) == raw
+
+
+def test_file_beside_its_merge(tmp_path):
+    """It is used once: a copy is not a second run."""
+    files = [shard(1, [case(0)]), shard(2, [case(1)])]
+    part, whole = (
+        write(tmp_path / f"{i}.json", one) for i, one in enumerate([files[0], again(merged(*files))])
+    )
+    other = write(tmp_path / "other.json", shard(3, [case(0, processes=3)]))
+    for paths in ([part, whole, other], [other, whole, part]):
+        found = read(paths)
+        assert sorted(run.path for run in found.runs) == sorted([whole, other])
+        assert f"{part} is in {whole}; it is used once" in found.warnings
+        with pytest.raises(
+            UsageError, match=r"0\.json is in .*1\.json on one side, and a copy is not a second"
+        ):
+            read_side(paths)
+    assert len(read_side([whole, other])) == 2
+    assert len(read_side([part, other])) == 2

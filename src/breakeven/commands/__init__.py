@@ -13,7 +13,8 @@ unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema
 - `calibrate`, `history` and `doctor` likewise. `recover` and `merge` print a line.
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
-unreadable input; 3 nothing could be judged, the machine classes differ, the machine is unfit, or
+unreadable input; 3 nothing could be judged, the machine classes differ, the files to merge do not
+belong together, the machine is unfit, or
 (`compare`, `ab`) a verdict that ``--fail-on`` names; 130 interrupted.
 """
 

@@ -29,9 +29,9 @@ when, where and how each part was measured; no two parts share a process.
 
 Files that do not belong together are refused: other machine classes, commits,
 settings of torch or sweeps, and a case that two files have with other rounds.
-Those are further processes of the case: `breakeven report a.json b.json` joins
-them, and `breakeven compare --candidate a.json b.json` compares them.
-A case that one file skipped and another timed is timed.
+Such a case was measured again, in further processes: `breakeven report a.json
+b.json` and `breakeven compare --baseline a.json b.json --candidate c.json` take
+the files side by side. A case that one file skipped and another timed is timed.
 
 {RECIPES}
 exit codes:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 RECIPES = """\
-A Slurm array; `--exclusive`, because other jobs on the machine disturb timings:
+A Slurm array on nodes of one class; `--exclusive`, because other jobs on a node
+disturb timings:
 
   #!/bin/sh
-  #SBATCH --array=1-8 --exclusive
+  #SBATCH --array=1-8 --exclusive --partition=gpu
   pytest bench --breakeven-shard="$SLURM_ARRAY_TASK_ID/8" \\
     --benchmark-json="run-$SLURM_ARRAY_TASK_ID.json" || [ $? -eq 5 ]
 
   Then: breakeven merge run-*.json -o run.json
 
-A Kubernetes Indexed Job, whose index is from 0; `requests` equal to `limits`
-and a whole machine for each pod:
+A Kubernetes Indexed Job, whose index is from 0; the limits are those of a whole
+machine, so that no other pod disturbs a timing:
 
   apiVersion: batch/v1
   kind: Job
@@ -26,6 +27,8 @@ and a whole machine for each pod:
     template:
       spec:
         restartPolicy: Never
+        nodeSelector:
+          node.kubernetes.io/instance-type: g6.4xlarge
         containers:
           - name: bench
             image: registry.example/bench:latest
@@ -36,6 +39,11 @@ and a whole machine for each pod:
                 k=$((JOB_COMPLETION_INDEX + 1))
                 pytest bench --breakeven-shard="$k/8" \\
                   --benchmark-json="/results/run-$k.json" || [ $? -eq 5 ]
+            resources:
+              limits:
+                cpu: 15
+                memory: 60Gi
+                nvidia.com/gpu: 1
             volumeMounts:
               - name: results
                 mountPath: /results
@@ -60,6 +68,7 @@ A GitHub matrix; runners of one machine class:
           shard: [1, 2, 3, 4]
       steps:
         - uses: actions/checkout@v5
+        - run: pip install breakeven
         - run: |
             pytest bench --breakeven-shard="$SHARD/4" \\
               --benchmark-json="run-$SHARD.json" || [ $? -eq 5 ]
