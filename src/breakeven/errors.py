@@ -10,7 +10,8 @@
     │   └── StorageError        ... because of its disk, its object store or the network
     ├── RunFileError            a run file cannot be read
     │   └── NewerSchemaError    ... because a newer breakeven wrote it
-    └── DifferentMachinesError  runs of different machines cannot be compared (exit code 3)
+    ├── DifferentMachinesError  runs of different machines cannot be compared (exit code 3)
+    └── SeparateRunsError       run files are not parts of one run, and cannot be merged (exit code 3)
 
 ``exit_code`` is the exit code of the ``breakeven`` command when the error reaches it.
 """
@@ -46,6 +47,12 @@ class NewerSchemaError(RunFileError):
 
 class DifferentMachinesError(BreakevenError):
     """Runs are of different machine classes, so their differences may not be due to the code."""
+
+    exit_code = 3
+
+
+class SeparateRunsError(BreakevenError):
+    """Run files are not parts of one run: of another machine class, commit or sweep, or with other rounds."""
 
     exit_code = 3
 

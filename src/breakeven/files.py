@@ -11,10 +11,15 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes) -> None:
     """Replace the file at `path` with `content`, or leave it unchanged; missing directories are created.
 
+    A device or a pipe is written to, not replaced.
+
     Raises:
         OSError: it cannot be written.
     """
-    write_all({path: content})
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_bytes(content)
+    else:
+        write_all({path: content})
 
 
 def write_all(contents: Mapping[Path, bytes]) -> None:

@@ -10,14 +10,15 @@ unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema
   ``crosses``. ``summary.csv`` has one row per case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
   ``common_shift``, ``counts``, ``warnings``.
-- `calibrate`, `history` and `doctor` likewise. `recover` prints a line.
+- `calibrate`, `history` and `doctor` likewise. `recover` and `merge` print a line.
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
-unreadable input; 3 nothing could be judged, the machine classes differ, the machine is unfit, or
+unreadable input; 3 nothing could be judged, the machine classes differ, the files to merge do not
+belong together, the machine is unfit, or
 (`compare`, `ab`) a verdict that ``--fail-on`` names; 130 interrupted.
 """
 
-from breakeven.commands import ab, calibrate, ci, compare, doctor, history, recover, report
+from breakeven.commands import ab, calibrate, ci, compare, doctor, history, merge, recover, report
 from breakeven.commands.base import Command
 
 COMMANDS = (
@@ -26,6 +27,7 @@ COMMANDS = (
     Command("ab", "run two commands alternately on this machine, and compare their runs", ab),
     Command("calibrate", "run one command several times, and store the noise of this machine", calibrate),
     Command("history", "keep runs, find which commit changed what, and fail on regressions", history),
+    Command("merge", "join the run files of a sweep's shards into one", merge),
     Command("recover", "make a run file of the journal of a run that died", recover),
     Command("doctor", "check whether this machine is fit for timing, and what to fix", doctor),
     Command("ci", "run a step of breakeven's GitHub workflows", ci),

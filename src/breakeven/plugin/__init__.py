@@ -1,7 +1,8 @@
 """The pytest plugin: ``pytest bench --benchmark-json=run.json`` times every case of every sweep.
 
 `hooks` has pytest's hooks, the options and the `train_benchmark` fixture. `collection` turns ``bench_*.py``
-files into cases, with the values that `sweeps` reads from the mark; `selection` restricts them to a list.
+files into cases, with the values that `sweeps` reads from the mark; `selection` restricts them to a list, and
+`sharding` to a shard.
 `options` are the user's, `plan` lists what will be measured. The pytest that a user starts is the
 `coordinator`: it starts measuring processes (`launching`, `assignment`), each of which is the same pytest
 with the plugin `worker`, reads their journal, and replays the rounds into pytest-benchmark. `session` is what

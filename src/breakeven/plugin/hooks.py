@@ -30,6 +30,7 @@ from breakeven.plugin.collection import (
     parametrize,
 )
 from breakeven.plugin.selection import Selection, read_selection
+from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
 
@@ -71,6 +72,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
          "other values for its arguments, as in 'batch_size=1,64 width=128'. Every function has 'short': the "
          "smallest and the largest values of its sweep 'full', else of its default; and 'weak': its sweep of "
          "that name, else its default, with batch sizes per process (64 is a batch of 128 on 2xcuda)."),
+        ("shard", "K/N", "measure only the K-th of N shards of the sweep, K from 1: a hash assigns each cell "
+         "to one, with all its devices and phases. `breakeven merge` joins their run files; its --help has "
+         "recipes for clusters. An empty shard exits with 5. Default: every cell."),
         ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
         ("processes", "N", "measure in N fresh processes, one after another, each with 1/N of the time: how "
@@ -176,6 +180,8 @@ def pytest_collection_modifyitems(
             benchmarks.options.check()
         if selection is not None and (warning := keep_selected(session, items, selection)) is not None:
             config.stash[MISSING] = warning
+        if benchmarks is not None and benchmarks.options.shard is not None:
+            benchmarks.shard = keep_shard(config, items, benchmarks.options.shard)
         collected = config.stash[COLLECTED] = sorted(items, key=lambda item: places.get(item, len(places)))
         if benchmarks is not None and not config.option.collectonly:  # which lists it as it was written
             benchmarks.arrange(items, collected)
@@ -211,8 +217,11 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Warn about listed cases that were not collected."""
-    return [f"breakeven: {config.stash[MISSING]}"] if MISSING in config.stash else []
+    """Warn about listed cases that were not collected, and about an empty shard."""
+    benchmarks = config.stash.get(BENCHMARKS, None)
+    shard = None if benchmarks is None else benchmarks.shard
+    lines = [config.stash.get(MISSING, None), None if shard is None else empty_text(shard)]
+    return [f"breakeven: {line}" for line in lines if line is not None]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

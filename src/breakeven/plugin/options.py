@@ -20,6 +20,7 @@ from breakeven.hardware.devices import parse_devices
 from breakeven.phases import Phase, parse_phase, parse_phases
 from breakeven.plugin.assignment import Assignment
 from breakeven.plugin.order import parse_seed
+from breakeven.plugin.sharding import Shard, parse_shard
 from breakeven.plugin.sweeps import WEAK, Choice, Sweep, check_choice, parse_choice, select_sweep
 from breakeven.runs.journal import read_journal
 
@@ -55,6 +56,7 @@ class Options:
         self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_names(text)))
         self.phases: Sequence[str] = self._read("phases", lambda text: phases_on(self.devices, _names(text)))
         self.choice: Choice = self._read("sweep", parse_choice)
+        self.shard: Shard | None = self._read("shard", parse_shard)
         self.timeout_s: float = self._read("timeout", parse_timeout)
         self.seed: int = self._read("seed", parse_seed, os.environ.get(SEED_VARIABLE))
         self.processes = 0

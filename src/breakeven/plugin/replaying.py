@@ -221,6 +221,7 @@ class ReplayingSession(BenchmarkSession):
             command=options.command,
             processes=options.processes,
             seed=options.seed,
+            shard=self.shard,
             cases=cases,
             sources={os.path.relpath(path, config.rootpath): _digest(path) for path in sorted(files)},
             settings={

@@ -53,8 +53,9 @@ class Untimed:
 class BenchmarkSession(ABC):
     """One pytest session with at least one sweep: its options, its plan, and how each case ended.
 
-    `is_kept` is whether the results may be written: a run that was stopped while it measured leaves the run
-    file of the one before in its place.
+    `shard` is what the run file records of the shard, None where every cell is measured. `is_kept` is whether
+    the results may be written: a run that was stopped while it measured leaves the run file of the one before
+    in its place.
     """
 
     is_timing_here = True
@@ -68,6 +69,7 @@ class BenchmarkSession(ABC):
         self.outcomes: dict[str, Outcome] = {}
         self.step_s: dict[str, float] = {}
         self.canary_s: dict[str, float] = {}
+        self.shard: dict[str, Any] | None = None
         self.has_begun = False
         self.is_kept = True
         self._open = ExitStack()
@@ -156,6 +158,7 @@ class BenchmarkSession(ABC):
             "command": self.options.command,
             "complete": not any(outcome.reason == NOT_REACHED for outcome in outcomes),
             "outcomes": [outcome.as_dict() for outcome in outcomes],
+            **({"shard": self.shard} if self.shard else {}),
             **self.record(),
         }
 

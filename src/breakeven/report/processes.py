@@ -90,7 +90,7 @@ def interrupted_sentences(runs: Iterable[Run]) -> Iterator[str]:
         if not run.is_complete:
             reached = max((case.timed_processes for case in run.cases.values()), default=0)
             wanted = max((len(case.processes) for case in run.cases.values()), default=0)
-            where = f" in process {reached} of {wanted}" if wanted > 1 else ""
+            where = f" in process {reached} of {wanted}" if wanted > 1 and run.parts == 1 else ""
             missing, total = len(run.untimed), len(run.untimed) + len(run.cases)
             verb = "has" if missing == 1 else "have"
             yield (

@@ -7,6 +7,7 @@ flags from the rounds.
 - `frame`: runs as a pandas frame.
 - `journal`: what a run keeps while it measures; `joining`: its processes joined; `recovery`: a run file of
 it.
+- `merging`: several run files joined; `merged_facts`: what the joined file has besides its cases.
 
 A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extra_info``
 
@@ -30,6 +31,11 @@ Beside the benchmarks, all optional:
   "wall_s", "complete"}``. ``complete`` is false where the run was interrupted. An outcome is a case without a
   timing: ``skipped``, ``failed``, ``oom``, ``timeout`` or ``crashed``. ``order`` lists the cells as a process
   ran them. A group of processes that measured a device together has a record of its own, with the ``device``.
+  Of one shard of a sweep: ``"shard": {"index", "count", "cells", "sweep_cells", "sweep_id"}``; ``index`` is
+  from 1, ``cells`` the number of its cells, and ``sweep_id`` a hash of all cases of the sweep. In a merged
+  file: ``"parts": [{"id", "processes", "run"}]``; ``run`` is the rest of the part's own file, ``processes``
+  its number of processes. ``missing_shards`` are those that were not merged, such as ``["2/4"]``.
+  ``extra_info.part`` names the part of a benchmark, whose ``processes`` begin with those of earlier parts.
 - ``machine_info.breakeven``: ``{"class": {...}, "class_id", "instance_id", "state"}``; the state has
   ``look`` (a `breakeven.fitness.Look`, before the first case) and ``loads`` (a `Load` between two processes
   each), the canary, and ``retimed``, the cell that was timed again at the end. Runs of one class are

@@ -37,7 +37,8 @@ class RunStarted(msgspec.Struct, tag_field="kind", tag="run", kw_only=True):
     """What the run was to measure: everything that a resumed run must have in common with it.
 
     `cases` has the identity of each case by the id of its item, in the order of the sweeps; `sources` the
-    digest of each benchmark file, `settings` the versions and options.
+    digest of each benchmark file, `settings` the versions and options, `shard` what the run file has of its
+    shard, None where the run has every cell.
     """
 
     schema: int
@@ -51,6 +52,7 @@ class RunStarted(msgspec.Struct, tag_field="kind", tag="run", kw_only=True):
     settings: dict[str, Any]
     machine_info: dict[str, Any]
     commit_info: dict[str, Any]
+    shard: dict[str, Any] | None = None
 
 
 class ProcessStarted(msgspec.Struct, tag_field="kind", tag="process", kw_only=True, omit_defaults=True):
@@ -366,8 +368,10 @@ def refuse_differences(journal: Journal, now: RunStarted) -> None:
         UsageError: naming the first difference.
     """
     before = journal.run
-    ours = {"processes": before.processes, "seed": before.seed, **before.settings}
-    given = {"processes": now.processes, "seed": now.seed, **now.settings}
+    ours, given = (
+        {"processes": run.processes, "seed": run.seed, "shard": _shard_text(run), **run.settings}
+        for run in (before, now)
+    )
     found = [
         f"{name} was {one_line(ours.get(name), 80)} and is {one_line(given.get(name), 80)}"
         for name in dict.fromkeys((*ours, *given))
@@ -387,6 +391,10 @@ def refuse_differences(journal: Journal, now: RunStarted) -> None:
             f"--breakeven-resume cannot go on with {journal.path}: {'; '.join(found[:3])}; measure again "
             "without the option (the journal is then kept as .old), or use `breakeven recover`"
         )
+
+
+def _shard_text(run: RunStarted) -> str:
+    return "none" if run.shard is None else f"{run.shard.get('index')}/{run.shard.get('count')}"
 
 
 def _decoded(raw: bytes) -> Line | None:

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from breakeven.collector import collection_off
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.format import joined, one_line, ratio
@@ -19,7 +21,7 @@ from breakeven.runs.canary import moves
 from breakeven.runs.json_files import Place, journal_of, load_json, moment_of, recovery
 from breakeven.runs.labels import Label, names_of
 from breakeven.runs.machine import Machine, classes_of, partly_recorded, with_unique_labels
-from breakeven.runs.schema import REQUIRED, Run, parse
+from breakeven.runs.schema import REQUIRED, CaseResult, Run, parse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +94,7 @@ def read(paths: str | os.PathLike[str] | Paths, labels: Sequence[Label] = ()) ->
             *warnings,
             *unused,
             *newer_journals(run.path for run in runs),
+            *_missing_shards(runs),
             *_partly_recorded(runs, pooled),
         ),
         left_out=tuple(left_out),
@@ -127,6 +130,11 @@ def read_side(paths: Paths) -> list[Run]:
                 f"{one_line(run.path, 300)} {again} on one side, and a copy is not a second run; leave it out"
             )
         runs[run.digest] = run
+    for run, whole in _parts_of_others(list(runs.values())):
+        raise UsageError(
+            f"{one_line(run.path, 300)} is in {one_line(whole.path, 300)} on one side, and a copy is not a "
+            "second run; leave it out"
+        )
     return list(runs.values())
 
 
@@ -203,7 +211,21 @@ def _distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
                 f"{run.path}: {run.plain} of its benchmarks have none of breakeven's keys and are left "
                 "out; only `@pytest.mark.sweep` benchmarks can be reported"
             )
-    return list(kept.values()), warnings
+    merged = dict(_parts_of_others(list(kept.values())))
+    warnings += [f"{run.path} is in {whole.path}; it is used once" for run, whole in merged.items()]
+    return [run for run in kept.values() if run not in merged], warnings
+
+
+def _parts_of_others(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
+    """Yield each run that was merged into another one of them, with that one."""
+    for whole in runs:
+        for run in runs if whole.parts > 1 else ():
+            if run is not whole and run.cases and all(_has(whole, case) for case in run.cases.values()):
+                yield run, whole
+
+
+def _has(run: Run, case: CaseResult) -> bool:
+    return case.name in run.cases and np.array_equal(run.cases[case.name].times_s, case.times_s)
 
 
 def _partly_recorded(runs: Sequence[Run], pooled: Sequence[Run]) -> Iterator[str]:
@@ -215,6 +237,15 @@ def _partly_recorded(runs: Sequence[Run], pooled: Sequence[Run]) -> Iterator[str
                 f"{label}: only some of its run files record "
                 f"{joined([one_line(name, 40) for name in partly], 6)}; they count as one machine class, "
                 "because all other fields agree"
+            )
+
+
+def _missing_shards(runs: Iterable[Run]) -> Iterator[str]:
+    for run in runs:
+        if run.missing_shards:
+            yield (
+                f"{run.path}: not all cells of its sweep: {joined(run.missing_shards, 6)} of the shards "
+                f"{'is' if len(run.missing_shards) == 1 else 'are'} missing; measure, and merge again"
             )
 
 

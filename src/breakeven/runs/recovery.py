@@ -40,6 +40,7 @@ def run_file_of(journal: Journal) -> dict[str, Any]:
                 for nodeid, case in cases.items()
                 if not case.is_timed
             ],
+            **({"shard": journal.run.shard} if journal.run.shard else {}),
             "processes": process_records(journal),
             "settings": finished[min(finished)].settings if finished else {},
             "spent_s": spent(journal),

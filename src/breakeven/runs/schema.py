@@ -158,7 +158,8 @@ class Run:
     the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
     each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `is_complete`
     is whether the run reached its end. `name` is unique among the runs that were read together. `processes`
-    are the recorded states of its processes, empty where the file has none.
+    are the recorded states of its processes, empty where the file has none. `parts` is the number of runs
+    that were merged into it, and `missing_shards` are those of their sweep that were not, as ``2/4``.
     """
 
     path: str
@@ -177,6 +178,8 @@ class Run:
     digest: str = ""
     name: str = ""
     processes: tuple[Mapping[str, Any], ...] = ()
+    parts: int = 1
+    missing_shards: tuple[str, ...] = ()
 
     def of_class(self, machine: Machine) -> Run:
         """Return the run with this machine class, also in the keys of its cases."""
@@ -236,15 +239,23 @@ def parse(path: str, *, plain: bool) -> Run:
     Raises:
         RunFileError: one line that names file, field and remedy.
     """
+    return checked(load_json(path), path, plain=plain)
+
+
+def checked(content: Any, path: str, *, plain: bool) -> Run:
+    """Check the content of a run file, as `parse` does.
+
+    Raises:
+        RunFileError: one line that names file, field and remedy.
+    """
     place = Place(path)
-    content = load_json(path)
-    info = content.get("machine_info") if isinstance(content, dict) else None
+    info, ours = (mapping(content).get(name) for name in ("machine_info", "breakeven"))
     machine = machine_of(info)
     cases, passed_over = _cases(content, place, machine.class_id, plain)
-    outcomes = _outcomes(content.get("breakeven"), place.at("breakeven"), machine.class_id)
+    outcomes = _outcomes(ours, place.at("breakeven"), machine.class_id)
     commit = mapping(content.get("commit_info"))
     state = mapping(mapping(mapping(info).get("breakeven")).get("state"))
-    command = mapping(content.get("breakeven")).get("command")
+    command = mapping(ours).get("command")
     branch = commit.get("branch")
     ended = sorted({one.name for one in outcomes})
     return Run(
@@ -261,8 +272,10 @@ def parse(path: str, *, plain: bool) -> Run:
         state=state,
         device_init_s=_amounts_of(state.get("device_init_s")),
         plain=passed_over,
-        is_complete=mapping(content.get("breakeven")).get("complete") is not False,
-        processes=_objects(mapping(content.get("breakeven")).get("processes")),
+        is_complete=mapping(ours).get("complete") is not False,
+        processes=_objects(mapping(ours).get("processes")),
+        parts=len(_objects(mapping(ours).get("parts"))) or 1,
+        missing_shards=_texts(mapping(ours).get("missing_shards")),
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
 
@@ -462,6 +475,10 @@ def _amounts_of(values: Any) -> dict[str, float]:
 
 def _objects(values: Any) -> tuple[Mapping[str, Any], ...]:
     return tuple(map(mapping, values)) if isinstance(values, list) else ()
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(one_line(value, 20) for value in values) if isinstance(values, list) else ()
 
 
 def _is_finite(value: Any) -> bool:

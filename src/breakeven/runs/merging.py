@@ -1,0 +1,411 @@
+"""Joins run files of one sweep, such as those of its shards, into one run file.
+
+A merged file is the union of its parts. A part is a run without its cases: when, where and how it was
+measured, under ``breakeven.parts``. Each case names its part, and everything else in the file follows from
+the parts and the cases. So the files may come in any order, one by one or all at once, and a file that is
+given twice, or is already in a merged one, changes nothing: the bytes are the same.
+
+- A case that is timed in several files must have the same rounds in all of them.
+- Its ``processes`` count the processes of all parts, in their order, because no two parts share a process.
+- A case without a timing is listed unless another file has timed it. Only a skipped one may be timed
+  elsewhere: another outcome and a timing are two results.
+- The parts are of one machine class, one commit, the same settings of torch and, of shards, one sweep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate, combinations
+from typing import Annotated, Any
+
+import msgspec
+
+from breakeven.case import CaseKey, Outcome, OutcomeKind
+from breakeven.collector import collection_off
+from breakeven.device_names import device_order
+from breakeven.errors import DifferentMachinesError, SeparateRunsError
+from breakeven.format import joined, one_line
+from breakeven.phases import Phase
+from breakeven.runs.json_files import Place, load_json, mapping
+from breakeven.runs.machine import Machine, differences, machine_of
+from breakeven.runs.merged_facts import Shard, content_of, missing_shards
+from breakeven.runs.schema import CaseResult, checked
+
+MAX_PROCESSES = 1_000_000
+PART = "part"
+"""The key of a benchmark's ``extra_info`` in a merged file that names its part."""
+
+MERGE_AGAIN = "merge the original run files again"
+SIDE_BY_SIDE = "give such files to `breakeven report` or `breakeven compare` side by side"
+
+_PHASES = {phase.value: place for place, phase in enumerate(Phase)}
+_OUTCOMES = [
+    OutcomeKind.SKIPPED,
+    OutcomeKind.OOM,
+    OutcomeKind.TIMEOUT,
+    OutcomeKind.CRASHED,
+    OutcomeKind.FAILED,
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run without its cases: `content` is the rest of its file, `path` a file that has it."""
+
+    id: str
+    content: Mapping[str, Any]
+    path: str
+
+    @property
+    def machine(self) -> Machine:
+        """Its machine class."""
+        return machine_of(self.content.get("machine_info"))
+
+    @property
+    def ours(self) -> Mapping[str, Any]:
+        """What breakeven recorded of the run."""
+        return mapping(self.content.get("breakeven"))
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """The sort key of parts: when they were measured."""
+        return str(self.content.get("datetime")), self.id
+
+
+@dataclass(frozen=True)
+class TimedCase:
+    """A case with rounds: as JSON its benchmark without ``extra_info``, and ``extra_info``.
+
+    `info` leaves out what depends on the other parts. `counts` are the rounds of each process of its part;
+    `part` is empty for a benchmark that breakeven did not measure. `rounds` are hashed.
+    """
+
+    key: CaseKey | None
+    name: str
+    part: str
+    counts: tuple[int, ...]
+    benchmark: bytes
+    info: bytes
+    rounds: bytes
+    path: str
+
+    @property
+    def rank(self) -> tuple[str, bytes, bytes]:
+        """Of equal cases the one with the smallest rank is kept."""
+        return self.part, self.benchmark, self.info
+
+
+@dataclass(frozen=True)
+class UntimedCase:
+    """A case without a timing: its outcome, also as JSON."""
+
+    outcome: Outcome
+    raw: bytes
+    path: str
+
+    @property
+    def rank(self) -> tuple[int, bool, bytes]:
+        """Of several outcomes of a case that of the highest rank is kept: a failure rather than a skip."""
+        kind = self.outcome.outcome
+        place = _OUTCOMES.index(OutcomeKind(kind)) if kind in _OUTCOMES else len(_OUTCOMES)
+        return place, not self.outcome.reason.startswith("not reached"), self.raw
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether nothing was tried, so that a timing of another file does not contradict it."""
+        return self.outcome.outcome == OutcomeKind.SKIPPED
+
+
+@dataclass
+class Merged:
+    """The union of run files; `conflicts` are the cases that two files have with other rounds."""
+
+    parts: dict[str, Part] = field(default_factory=dict)
+    timed: dict[str, TimedCase] = field(default_factory=dict)
+    untimed: dict[str, UntimedCase] = field(default_factory=dict)
+    conflicts: list[tuple[TimedCase, TimedCase]] = field(default_factory=list)
+
+    def add(self, content: Any, path: str) -> None:
+        """Add the content of a run file.
+
+        Raises:
+            RunFileError: it is not a valid one.
+        """
+        run = checked(content, path, plain=True)
+        parts = _parts_of(content, path)
+        for part, _ in parts.values():
+            self.parts[part.id] = _preferred(part, self.parts.get(part.id))
+        for index, (case, raw) in enumerate(zip(run.cases.values(), content["benchmarks"], strict=True)):
+            self._add_timed(_timed_case(case, raw, parts, Place(path).at(f"benchmarks[{index}]")))
+        raws = mapping(content.get("breakeven")).get("outcomes") or []
+        for outcome, raw in zip(run.outcomes, raws, strict=True):
+            if outcome.name not in run.cases:
+                self._add_untimed(UntimedCase(outcome, encoded(raw), path))
+
+    def _add_timed(self, case: TimedCase) -> None:
+        known = self.timed.get(case.name)
+        if known is not None and known.rounds != case.rounds:
+            self.conflicts.append((known, case))
+        self.timed[case.name] = case if known is None else min(known, case, key=lambda one: one.rank)
+
+    def _add_untimed(self, case: UntimedCase) -> None:
+        name = case.outcome.name
+        known = self.untimed.get(name)
+        self.untimed[name] = case if known is None else max(known, case, key=lambda one: one.rank)
+
+    def check(self) -> None:
+        """Refuse parts, or results of a case, that do not belong together.
+
+        Raises:
+            DifferentMachinesError: two parts are of different machine classes.
+            SeparateRunsError: they are of different commits, settings or sweeps.
+        """
+        parts = sorted(self.parts.values(), key=lambda part: part.order)
+        _check_machines(parts)
+        _check_same(parts, "the commit", _commit, "merge runs of one commit; `breakeven compare` is for two")
+        for name in sorted({name for part in parts for name in mapping(part.ours.get("settings"))}):
+            remedy = f"measure all parts with the same settings, or {SIDE_BY_SIDE}"
+            _check_same(parts, f"torch's setting {one_line(name, 60)}", partial(_setting, name=name), remedy)
+        remedy = f"merge shards of one sweep, measured with the same options; {SIDE_BY_SIDE}"
+        _check_same(parts, "the sweep", _sweep, remedy)
+        for one, other in self.conflicts:
+            raise SeparateRunsError(
+                f"{one_line(one.name, 200)} has other rounds in {_files(one.path, other.path)}: these are "
+                f"separate runs of the same case; {SIDE_BY_SIDE}"
+            )
+        for name in sorted(self.timed.keys() & self.untimed.keys()):
+            timed, untimed = self.timed[name], self.untimed[name]
+            if not untimed.is_skipped:
+                raise SeparateRunsError(
+                    f"{one_line(name, 200)} is timed in {one_line(timed.path, 200)}, and in "
+                    f"{one_line(untimed.path, 200)} it is {one_line(untimed.outcome.outcome, 40)}: these are "
+                    f"separate runs of the same case; {SIDE_BY_SIDE}"
+                )
+
+    def missing_shards(self) -> list[str]:
+        """Return the shards, as K/N, that have cells of the sweep and are in none of the files."""
+        return missing_shards([part.ours for part in self.parts.values()])
+
+    def as_json(self) -> bytes:
+        """Return the run file."""
+        parts = sorted(self.parts.values(), key=lambda part: part.order)
+        processes = self._processes(parts)
+        starts, total = {"": 0}, 0
+        for part in parts:
+            starts[part.id], total = total, total + processes[part.id]
+        timed = sorted(self.timed.values(), key=lambda case: _case_order(case.key, case.name))
+        untimed = [case for name, case in self.untimed.items() if name not in self.timed]
+        untimed.sort(key=lambda case: _case_order(case.outcome.key, case.outcome.name))
+        content = content_of(
+            [part.content for part in parts],
+            [{"id": part.id, "processes": processes[part.id], "run": part.content} for part in parts],
+            [processes[part.id] for part in parts],
+        )
+        ours = content.pop("breakeven")
+        return b"\n".join(
+            [
+                b'{"benchmarks":[',
+                b",\n".join(_benchmark(case, starts[case.part]) for case in timed),
+                b"],",
+                *(encoded(name) + b":" + encoded(value) + b"," for name, value in content.items()),
+                b'"breakeven":{"outcomes":[',
+                b",\n".join(case.raw for case in untimed),
+                b"],",
+                encoded(ours)[1:] + b"}",
+            ]
+        )
+
+    def _processes(self, parts: Iterable[Part]) -> dict[str, int]:
+        """Return the number of processes of each part."""
+        found = {part.id: max(1, len(_listed(part.ours.get("processes")))) for part in parts}
+        for case in self.timed.values():
+            if case.part:
+                found[case.part] = max(found[case.part], len(case.counts))
+        return found
+
+
+def merge(paths: Sequence[str]) -> Merged:
+    """Return the union of run files.
+
+    Raises:
+        RunFileError: one cannot be read.
+        DifferentMachinesError, SeparateRunsError: two do not belong together.
+    """
+    found = Merged()
+    for path in paths:
+        with collection_off():
+            found.add(load_json(path), path)
+    found.check()
+    return found
+
+
+def encoded(value: Any, *, is_sorted: bool = False) -> bytes:
+    """Return a value as compact JSON; NaN and infinity, which JSON lacks, become null."""
+    try:
+        return msgspec.json.encode(value, order="sorted" if is_sorted else None)
+    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or an integer of more than 64 bits
+        return json.dumps(_finite(value), sort_keys=is_sorted, separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inside) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class _StoredPart(msgspec.Struct):
+    id: str
+    processes: Annotated[int, msgspec.Meta(ge=1, le=MAX_PROCESSES)]
+    run: dict[str, Any]
+
+
+def _parts_of(content: Mapping[str, Any], path: str) -> dict[str, tuple[Part, int]]:
+    """Return the parts of a file, itself or those of a merged one, each with its first process.
+
+    Raises:
+        RunFileError: one of them is damaged.
+    """
+    ours, place = mapping(content.get("breakeven")), Place(path).at("breakeven")
+    if "parts" not in ours:
+        parts = [(_whole(content, path), 0)]
+    else:
+        listed = place.at("parts").decode(ours["parts"], list[_StoredPart], MERGE_AGAIN)
+        starts = accumulate((part.processes for part in listed), initial=0)
+        parts = [(Part(one.id, one.run, path), start) for one, start in zip(listed, starts, strict=False)]
+    for part, _ in parts:
+        if part.ours.get("shard") is not None:
+            place.at("shard").decode(part.ours["shard"], Shard)
+    return {part.id: (part, start) for part, start in parts}
+
+
+def _whole(content: Mapping[str, Any], path: str) -> Part:
+    """Return the part that a file is which was not merged; its id is a hash of it."""
+    rest = {name: value for name, value in content.items() if name not in ("benchmarks", "breakeven")}
+    ours = mapping(content.get("breakeven"))
+    if ours:
+        rest["breakeven"] = {name: value for name, value in ours.items() if name != "outcomes"}
+    return Part(hashlib.sha256(encoded(rest, is_sorted=True)).hexdigest()[:16], rest, path)
+
+
+def _preferred(part: Part, known: Part | None) -> Part:
+    """Return one of two equal parts, whose keys may be in another order."""
+    return part if known is None else min(known, part, key=lambda one: encoded(one.content))
+
+
+def _timed_case(
+    case: CaseResult, raw: Mapping[str, Any], parts: Mapping[str, tuple[Part, int]], here: Place
+) -> TimedCase:
+    rest = {name: value for name, value in raw.items() if name != "extra_info"}
+    info = dict(mapping(raw.get("extra_info")))
+    part, counts = "", case.processes
+    if case.key is not None:
+        part = info.pop(PART, None) if PART in info else next(iter(parts))
+        if part not in parts:
+            here.at(f"extra_info.{PART}").refuse(
+                f"{one_line(part, 40)} is not in `breakeven.parts`", MERGE_AGAIN
+            )
+        info.pop("processes", None)
+        counts = _without_last_zeros(counts[parts[part][1] :] or (len(case.times_s),))
+    rounds = hashlib.sha256(case.times_s.tobytes() or repr(case.median_s).encode()).digest()
+    return TimedCase(case.key, case.name, part, counts, encoded(rest), encoded(info), rounds, here.path)
+
+
+def _without_last_zeros(counts: tuple[int, ...]) -> tuple[int, ...]:
+    end = len(counts)
+    while end and not counts[end - 1]:
+        end -= 1
+    return counts[:end]
+
+
+def _benchmark(case: TimedCase, start: int) -> bytes:
+    """Return a benchmark as JSON; its part begins with that process of the run."""
+    info = case.info
+    if case.part:
+        counts = encoded([0] * start + list(case.counts))
+        info = _with(info, b'"processes":' + counts + b',"part":' + encoded(case.part))
+    return _with(case.benchmark, b'"extra_info":' + info)
+
+
+def _with(raw: bytes, fields: bytes) -> bytes:
+    """Return a JSON object with more fields."""
+    return raw[:-1] + (b"," if raw != b"{}" else b"") + fields + b"}"
+
+
+def _case_order(key: CaseKey | None, name: str) -> tuple[Any, ...]:
+    """Return the sort key of cases: by model, batch size, device and phase; others by name after them."""
+    if key is None:
+        return (1, name)
+    phase = (_PHASES.get(key.phase, len(_PHASES)), key.phase)
+    return (
+        0,
+        key.workload,
+        key.axes.sort_key,
+        key.batch_size,
+        device_order(key.device),
+        key.device,
+        phase,
+        name,
+    )
+
+
+def _check_machines(parts: Sequence[Part]) -> None:
+    classes: dict[str, tuple[Machine, Part]] = {}
+    for part in parts:
+        classes.setdefault(part.machine.class_id, (part.machine, part))
+    for (one, first), (other, second) in combinations(classes.values(), 2):
+        different = differences((one, other))
+        if different:
+            fields = joined([f"{name}: {' and '.join(values)}" for name, values in different.items()], 3)
+            raise DifferentMachinesError(
+                f"{_files(first.path, second.path)} are of different machine classes ({fields}); merge the "
+                f"shards of one class, and {SIDE_BY_SIDE}"
+            )
+
+
+def _check_same(
+    parts: Sequence[Part], what: str, value_of: Callable[[Part], str | None], remedy: str
+) -> None:
+    """Refuse parts with different values; None is unknown, and differs from none."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        value = value_of(part)
+        if value is not None:
+            found.setdefault(value, part)
+    if len(found) > 1:
+        (one, first), (other, second) = list(found.items())[:2]
+        raise SeparateRunsError(
+            f"{what} of {_files(first.path, second.path)} differs ({one_line(one, 80)} and "
+            f"{one_line(other, 80)}); {remedy}"
+        )
+
+
+def _commit(part: Part) -> str | None:
+    commit = mapping(part.content.get("commit_info")).get("id")
+    return commit if isinstance(commit, str) and commit != "unversioned" else None
+
+
+def _setting(part: Part, name: str) -> str | None:
+    value = mapping(part.ours.get("settings")).get(name)
+    return None if value is None else str(value)
+
+
+def _sweep(part: Part) -> str | None:
+    shard = mapping(part.ours.get("shard"))
+    if not shard:
+        return None
+    return f"{shard.get('count')} shards of {shard.get('sweep_cells')} cells, {shard.get('sweep_id')}"
+
+
+def _files(*paths: str) -> str:
+    return " and ".join(one_line(path, 200) for path in dict.fromkeys(paths))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
