@@ -17,7 +17,7 @@ unreadable input; 3 nothing could be judged, the machine classes differ, the mac
 (`compare`, `ab`) a verdict that ``--fail-on`` names; 130 interrupted.
 """
 
-from breakeven.commands import ab, calibrate, ci, compare, doctor, history, recover, report
+from breakeven.commands import ab, calibrate, ci, compare, doctor, fleet, history, recover, report
 from breakeven.commands.base import Command
 
 COMMANDS = (
@@ -26,6 +26,7 @@ COMMANDS = (
     Command("ab", "run two commands alternately on this machine, and compare their runs", ab),
     Command("calibrate", "run one command several times, and store the noise of this machine", calibrate),
     Command("history", "keep runs, find which commit changed what, and fail on regressions", history),
+    Command("fleet", "measure a folder on every machine class of a Ray cluster", fleet),
     Command("recover", "make a run file of the journal of a run that died", recover),
     Command("doctor", "check whether this machine is fit for timing, and what to fix", doctor),
     Command("ci", "run a step of breakeven's GitHub workflows", ci),
