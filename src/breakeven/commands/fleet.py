@@ -126,7 +126,7 @@ def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner
     with connected(ray, arguments.address, notify):
         executor = RayExecutor(ray, files.archive, command)
         plan = _plan(arguments, executor)
-        schedule = _schedule(arguments, plan, executor, Collector(workspace))
+        schedule = _schedule(arguments, plan, executor, Collector(workspace, resumes=not arguments.fresh))
     return _report(arguments, schedule)
 
 

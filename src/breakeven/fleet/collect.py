@@ -35,9 +35,13 @@ _head = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True)
 class Collector:
-    """Writes to an open workspace; its runs are the finished ones, by the name of their place."""
+    """Writes to an open workspace; its runs are the finished ones, by the name of their place.
+
+    `resumes` is whether a run goes on with what an earlier one finished on the same machine.
+    """
 
     workspace: Workspace
+    resumes: bool = True
 
     @property
     def finished(self) -> dict[str, RunFacts]:
@@ -55,8 +59,20 @@ class Collector:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / _PART).unlink(missing_ok=True)
             (directory / LOG).write_bytes(b"")
-            journal = directory / JOURNAL
+        if not self.resumes:
+            self.set_aside(place)
+        journal = directory / JOURNAL
+        with self.workspace.writing():
             return journal.read_bytes() if journal.exists() else b""
+
+    def set_aside(self, place: Place) -> bool:
+        """Rename the journal of a place, so that no run resumes it; return whether there was one."""
+        journal = self.directory(place) / JOURNAL
+        with self.workspace.writing():
+            if not journal.exists():
+                return False
+            journal.replace(journal.with_name(f"{JOURNAL}.old"))
+            return True
 
     def add(self, place: Place, file: str, data: bytes) -> None:
         """Append a piece to one of a run's files."""

@@ -161,14 +161,14 @@ class RayExecutor:
 
     def start(self, place: Place, journal: bytes) -> None:
         """Start the command on a node."""
-        task = self._ray.remote(node_module.measure).options(
+        task = self._ray.remote(
             num_cpus=place.node.cpus,
             num_gpus=place.node.gpus,
             label_selector={NODE_LABEL: place.node.node_id},
             max_calls=1,
             max_retries=0,
             num_returns="streaming",
-        )
+        )(node_module.measure)
         self._running[task.remote(self._archive, self._arguments, journal)] = place
 
     def poll(self, timeout_s: float) -> list[Piece | Lost]:

@@ -21,6 +21,7 @@ POLL_S = 1.0
 
 _PROGRESS = re.compile(rb"process (\d+) of (\d+), case (\d+) of (\d+)")
 _MEASURED = (0, 1)  # pytest's exit status: all passed, or a case failed and the others were timed
+_USAGE = 4  # likewise: an option cannot be used, such as a journal of other code
 
 
 class State(StrEnum):
@@ -178,7 +179,11 @@ class Schedule:
 
     def _end(self, row: Row, status: int) -> None:
         place, seconds = row.place, self.clock() - row.began_s
-        problem = None
+        problem: str | None
+        if status == _USAGE and self.collector.set_aside(place):
+            lines = self.collector.last_lines(place)
+            self._lose(row, f"its earlier cases cannot be used, and are measured again{lines}", is_alive=True)
+            return
         if status in _MEASURED:
             try:
                 problem = self.collector.finish(place, seconds, status)
