@@ -1,7 +1,8 @@
 """One estimate per case: its median, the interval, and the draws on which all later results are based.
 
 The replicate is the process: Student's t distribution of the process medians, with a variance that the other
-cases of the same device and bottleneck improve; from 20 processes on a bootstrap over them. One process is
+cases of the same device and bottleneck improve; from 20 processes on a bootstrap over them. Where three or more
+machines of a class were measured, it is the machine. One process is
 bootstrapped over its rounds. Every comparison and every break-even uses the same draws, so that their
 intervals never contradict each other.
 """
@@ -97,7 +98,7 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
             it; it widens the intervals that rest on the rounds of one process.
     """
     timings = timings_of(runs)
-    starts, pools = _pools(timings)
+    starts, pools = _pools(timings, [run.instance_id for run in runs])
     bounds = _bounds(timings)
     cases = [
         _case(key, found, starts[key.machine], pools[key.machine], bounds.get(_place(key)))
@@ -138,7 +139,7 @@ def _number(key: object) -> int:
 
 
 def _pools(
-    timings: Mapping[CaseKey, Mapping[int, CaseResult]],
+    timings: Mapping[CaseKey, Mapping[int, CaseResult]], instance_ids: Sequence[str]
 ) -> tuple[dict[str, dict[int, int]], dict[str, ProcessPool]]:
     """Return the first process of each run in the pool of its machine class, and the pools.
 
@@ -156,7 +157,9 @@ def _pools(
         ends = np.cumsum([known[number] for number in numbers]).tolist()
         starts[machine] = dict(zip(numbers, [0, *ends], strict=False))
         runs = [number for number in numbers for _ in range(known[number])]
-        pools[machine] = ProcessPool.draw(np.random.default_rng([SEED, _number(machine)]), runs)
+        order = list(dict.fromkeys(instance_ids[number] for number in numbers))
+        instances = [order.index(instance_ids[number]) for number in runs]
+        pools[machine] = ProcessPool.draw(np.random.default_rng([SEED, _number(machine)]), runs, instances)
     return starts, pools
 
 

@@ -157,7 +157,8 @@ class Run:
     the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
     each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `is_complete`
     is whether the run reached its end. `name` is unique among the runs that were read together. `processes`
-    are the recorded states of its processes, empty where the file has none.
+    are the recorded states of its processes, empty where the file has none. `instance_id` identifies the machine
+    itself among those of its class, empty where the file does not record it.
     """
 
     path: str
@@ -176,6 +177,7 @@ class Run:
     digest: str = ""
     name: str = ""
     processes: tuple[Mapping[str, Any], ...] = ()
+    instance_id: str = ""
 
     def of_class(self, machine: Machine) -> Run:
         """Return the run with this machine class, also in the keys of its cases."""
@@ -242,7 +244,8 @@ def parse(path: str, *, plain: bool) -> Run:
     cases, passed_over = _cases(content, place, machine.class_id, plain)
     outcomes = _outcomes(content.get("breakeven"), place.at("breakeven"), machine.class_id)
     commit = mapping(content.get("commit_info"))
-    state = mapping(mapping(mapping(info).get("breakeven")).get("state"))
+    ours = mapping(mapping(info).get("breakeven"))
+    state = mapping(ours.get("state"))
     command = mapping(content.get("breakeven")).get("command")
     branch = commit.get("branch")
     ended = sorted({one.name for one in outcomes})
@@ -262,6 +265,7 @@ def parse(path: str, *, plain: bool) -> Run:
         plain=passed_over,
         is_complete=mapping(content.get("breakeven")).get("complete") is not False,
         processes=_objects(mapping(content.get("breakeven")).get("processes")),
+        instance_id=one_line(ours.get("instance_id") or ""),
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
 
