@@ -61,7 +61,7 @@ def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> I
         UsageError: nothing answers at the address within a minute.
     """
     if address is not None:
-        _check_port(address)
+        check_port(address)
     problem = _refusal(address or "auto")
     if address is not None and problem is not None:
         raise UsageError(f"no Ray cluster answers at --address {one_line(address)} ({problem}); {_START}")
@@ -83,7 +83,12 @@ def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> I
 _START = "start one with `ray start --head`, or pass the address that it printed"
 
 
-def _check_port(address: str) -> None:
+def check_port(address: str) -> None:
+    """Refuse an address at which nothing listens.
+
+    Raises:
+        UsageError: with the reason.
+    """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdigit():
         if address == "auto":
