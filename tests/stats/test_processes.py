@@ -206,3 +206,54 @@ def test_lasting_from_four_processes():
 def test_fewest_degrees_of_freedom():
     """Two processes whose cases share all their noise have one."""
     assert levels(np.tile([1.0, 0.0], (9, 1)), pool((0, 0)).lags).df == pytest.approx(1.0)
+
+
+def of_machines(rng, machines, processes=5, cases=20, machine_sd=0.05, process_sd=0.02):
+    """Log times around 0: half of the variance between machines is shared by all cases."""
+    shared = rng.standard_normal((1, machines, 1)) + rng.standard_normal((cases, machines, 1))
+    noise = process_sd * rng.standard_normal((cases, machines, processes))
+    return (machine_sd * shared / math.sqrt(2) + noise).reshape(cases, machines * processes)
+
+
+def machine_coverage(machines, instances, repeats=60):
+    """How often intervals hold the time of the machine class, whose machines these are a sample of."""
+    runs = tuple(run for run in range(machines) for _ in range(5))
+    held = []
+    for seed in range(repeats):
+        rng = np.random.default_rng([4, seed])
+        logs = of_machines(rng, machines)
+        shared = ProcessPool.draw(rng, runs, instances(runs))
+        one = process_intervals(logs, shared, np.zeros(len(logs)), range(len(logs)))
+        held += [*((one.low <= 0) & (one.high >= 0))]
+    return float(np.mean(held))
+
+
+@pytest.mark.parametrize("machines", [3, 5, 8])
+def test_intervals_over_machines_hold_for_their_class(machines):
+    assert 0.90 <= machine_coverage(machines, instances=lambda runs: runs) <= 0.99
+
+
+def test_intervals_over_processes_hold_for_these_machines_only():
+    assert machine_coverage(3, instances=lambda runs: (), repeats=30) < 0.8
+
+
+def test_three_machines_are_students_over_their_medians():
+    """Medians 1.0, 1.2, 1.7: mean 1.3, s^2 = 0.13, t(2) = 4.303; the processes do not count."""
+    shared = ProcessPool.draw(np.random.default_rng(0), (0, 0, 0, 1, 2, 2), (0, 0, 0, 1, 2, 2))
+    one = process_intervals(np.array([[0.9, 1.0, 5.0, 1.2, 1.5, 1.9]]), shared, np.zeros(1), [0])
+    half = 4.3026527 * math.sqrt(0.13 / 3)
+    assert (one.low[0], one.high[0]) == (pytest.approx(1.3 - half), pytest.approx(1.3 + half))
+    assert (one.center[0], one.df[0], one.n[0]) == (1.2, 2.0, 6)
+
+
+def test_two_machines_are_not_a_level():
+    shared = ProcessPool.draw(np.random.default_rng(0), (0, 0, 1, 1), (0, 0, 1, 1))
+    assert shared.over_instances is None
+
+
+def test_a_machine_without_a_case_is_left_out_of_it():
+    shared = ProcessPool.draw(np.random.default_rng(0), (0, 1, 2), (0, 1, 2))
+    logs = np.array([[1.0, 1.1, 1.3], [1.0, np.nan, 1.2]])
+    one = process_intervals(logs, shared, np.zeros(2), [0, 1])
+    assert (list(one.n), one.center[1]) == ([3, 2], pytest.approx(1.1))
+    assert one.low[1] < 1.1 < one.high[1]

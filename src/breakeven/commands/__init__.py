@@ -18,7 +18,7 @@ belong together, the machine is unfit, or
 (`compare`, `ab`) a verdict that ``--fail-on`` names; 130 interrupted.
 """
 
-from breakeven.commands import ab, calibrate, ci, compare, doctor, history, merge, recover, report
+from breakeven.commands import ab, calibrate, ci, compare, doctor, fleet, history, merge, recover, report
 from breakeven.commands.base import Command
 
 COMMANDS = (
@@ -28,6 +28,7 @@ COMMANDS = (
     Command("calibrate", "run one command several times, and store the noise of this machine", calibrate),
     Command("history", "keep runs, find which commit changed what, and fail on regressions", history),
     Command("merge", "join the run files of a sweep's shards into one", merge),
+    Command("fleet", "measure a folder on every machine class of a Ray cluster", fleet),
     Command("recover", "make a run file of the journal of a run that died", recover),
     Command("doctor", "check whether this machine is fit for timing, and what to fix", doctor),
     Command("ci", "run a step of breakeven's GitHub workflows", ci),

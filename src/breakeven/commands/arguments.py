@@ -48,6 +48,18 @@ def label(text: str) -> tuple[str, str]:
     return file, name
 
 
+def key_value(text: str) -> tuple[str, str]:
+    """Read a key with its value.
+
+    >>> key_value("accelerator=H100")
+    ('accelerator', 'H100')
+    """
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not KEY=VALUE, such as accelerator=H100")
+    return key, value
+
+
 def directory_path(text: str) -> Path:
     """Read the path of a directory, which need not exist.
 

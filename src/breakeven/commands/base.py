@@ -44,8 +44,11 @@ class Command:
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises its errors instead of printing them with the usage.
 
-    Descriptions and epilogs are printed as they are written, for 80 columns.
+    Descriptions and epilogs are printed as they are written, for 80 columns. `rest` is the name of the list
+    of arguments after ``--``, empty for a command that takes none: argparse loses those after an option.
     """
+
+    rest = ""
 
     def __init__(self, **settings: Any) -> None:
         # Longer lines are hard to read; the 2 is argparse's.
@@ -61,7 +64,11 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: naming the first such argument.
         """
-        known, unknown = super().parse_known_args(args, namespace)
+        given = list(sys.argv[1:] if args is None else args)
+        end = given.index("--") if self.rest and "--" in given else len(given)
+        known, unknown = super().parse_known_args(given[:end], namespace)
+        if self.rest:
+            setattr(known, self.rest, given[end + 1 :])
         if unknown:
             kind = "option" if unknown[0].startswith("-") else "argument"
             self.error(f"unknown {kind} {unknown[0]!r}")

@@ -114,7 +114,7 @@ def _checked(out: Path, label: str, status: int, log: Path, earlier: Sequence[Ru
         if status:
             raise _failed(label, status, log) from None
         wrote = f"no complete run file ({error})" if out.exists() else f"nothing to {OUT}"
-        raise CommandError(f"{label} exited with 0 but wrote {wrote}{_last_lines(log)}; {_REMEDY}") from None
+        raise CommandError(f"{label} exited with 0 but wrote {wrote}{last_lines(log)}; {_REMEDY}") from None
     broken = [case for case, outcome in run.untimed.items() if outcome.outcome in BROKEN]
     if status and not (status == 1 and broken):
         raise _failed(label, status, log)
@@ -128,7 +128,7 @@ def _checked(out: Path, label: str, status: int, log: Path, earlier: Sequence[Ru
 
 
 def _failed(label: str, status: int, log: Path) -> CommandError:
-    return CommandError(f"{label} failed ({_status_text(status)}){_last_lines(log)}; {_REMEDY}")
+    return CommandError(f"{label} failed ({_status_text(status)}){last_lines(log)}; {_REMEDY}")
 
 
 def _status_text(status: int) -> str:
@@ -141,7 +141,7 @@ def _status_text(status: int) -> str:
     return f"exit status {status}"
 
 
-def _last_lines(log: Path) -> str:
+def last_lines(log: Path) -> str:
     """Return the last lines of a command's output, and the path of its log."""
     try:
         with log.open("rb") as stream:

@@ -25,6 +25,7 @@ from breakeven.report.notes import (
 )
 from breakeven.report.processes import (
     interrupted_sentences,
+    instance_sentences,
     interrupted_text,
     one_process_sentences,
     one_process_text,
@@ -203,6 +204,7 @@ def _notes(report: Report, found: Sequence[Candidate], several: Sequence[Candida
         yield about_phase(report.headline, report.speedups)
     yield from interrupted_sentences(report.runs)
     yield from one_process_sentences(report.machines, cases, report.widened)
+    yield from instance_sentences(report.machines, report.runs, cases)
     lines = headline_lines(report.machines, report.break_evens, report.headline)
     needed = needed_sentence(report.processes_needed, lines)
     yield from filter(None, [needed])

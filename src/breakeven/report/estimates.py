@@ -1,7 +1,8 @@
 """One estimate per case: its median, the interval, and the draws on which all later results are based.
 
 The replicate is the process: Student's t distribution of the process medians, with a variance that the other
-cases of the same device and bottleneck improve; from 20 processes on a bootstrap over them. One process is
+cases of the same device and bottleneck improve; from 20 processes on a bootstrap over them. Where three or more
+machines of a class were measured, it is the machine. One process is
 bootstrapped over its rounds. Every comparison and every break-even uses the same draws, so that their
 intervals never contradict each other.
 """
@@ -99,7 +100,7 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
             it; it widens the intervals that rest on the rounds of one process.
     """
     timings = timings_of(runs)
-    starts, pools = _pools(timings)
+    starts, pools = _pools(timings, [run.instance_id for run in runs])
     bounds = _bounds(timings)
     cases = [
         _case(key, found, starts[key.machine], pools[_pool_of(key)], bounds.get(_place(key)))
@@ -140,7 +141,7 @@ def _number(key: object) -> int:
 
 
 def _pools(
-    timings: Mapping[CaseKey, Mapping[int, CaseResult]],
+    timings: Mapping[CaseKey, Mapping[int, CaseResult]], instance_ids: Sequence[str]
 ) -> tuple[dict[str, dict[int, int]], dict[_PoolKey, ProcessPool]]:
     """Return the first process of each run in the pools of its machine class, and the pools.
 
@@ -161,8 +162,11 @@ def _pools(
         ends = np.cumsum([known[number] for number in numbers]).tolist()
         starts[machine] = dict(zip(numbers, [0, *ends], strict=False))
         runs = [number for number in numbers for _ in range(known[number])]
+        order = list(dict.fromkeys(instance_ids[number] for number in numbers))
+        instances = [order.index(instance_ids[number]) for number in runs]
         for place in (place for place in places if place[0] == machine):
-            pools[place] = ProcessPool.draw(np.random.default_rng([SEED, _number("".join(place))]), runs)
+            generator = np.random.default_rng([SEED, _number("".join(place))])
+            pools[place] = ProcessPool.draw(generator, runs, instances)
     return starts, pools
 
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.report.estimates import Estimate
-from breakeven.runs.machine import Machine
+from breakeven.runs.machine import Machine, gpus_of
 from breakeven.runs.schema import Run
+from breakeven.stats.processes import MIN_INSTANCES
 
 ONE_PROCESS = "one process: another run may differ"
 _SHOWS = "--breakeven-processes=5 shows by how much another run differs"
@@ -52,10 +53,33 @@ def _labels(machines: Sequence[Machine]) -> str:
 
 def interval_scope(cases: Iterable[Estimate]) -> str:
     """Return what the intervals cover, as a phrase after "interval": ``of 3 to 5 processes``."""
-    counts = {case.processes for case in cases}
+    found = list(cases)
+    counts = {case.processes for case in found}
     if max(counts, default=1) == 1:
         return "within one process"
-    return f"of {fmt.number_range(min(counts), max(counts))} processes"
+    pools = [pool for case in found if (pool := case.pool.over_instances) is not None]
+    on = f" on {len(pools[0].runs)} machines" if len(pools) == len(found) else ""
+    return f"of {fmt.number_range(min(counts), max(counts))} processes{on}"
+
+
+def instance_sentences(
+    machines: Sequence[Machine], runs: Iterable[Run], cases: Iterable[Estimate]
+) -> Iterator[str]:
+    """Yield for each machine class whether its numbers are of these machines, or of all such machines."""
+    instances = grouped((run.machine.class_id, run.instance_id) for run in runs)
+    general = {case.key.machine for case in cases if case.pool.over_instances is not None}
+    for machine in machines:
+        count = len(set(instances.get(machine.class_id, ())))
+        where = f" on {machine.label}" if len(machines) > 1 else ""
+        if machine.class_id in general:
+            yield f"The intervals{where} cover how much the {count} machines of the class differ."
+            continue
+        gpus = gpus_of(machine.facts)
+        this = (f"this {gpus[0]}" if len(gpus) == 1 else "this machine") if count < 2 else "these 2 machines"
+        yield (
+            f"The numbers{where} hold for {this}, not for every machine of the class: "
+            f"{MIN_INSTANCES} machines or more show how much they differ."
+        )
 
 
 def phase_sentences(machines: Sequence[Machine], cases: Iterable[Estimate]) -> Iterator[str]:

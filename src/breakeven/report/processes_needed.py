@@ -36,7 +36,8 @@ class ProcessesNeeded:
 def needed_for(lines: Sequence[BreakEven], cases: Iterable[Estimate]) -> ProcessesNeeded | None:
     """Return how many processes would decide the open break-evens, None where none is open.
 
-    A break-even is open if intervals leave its status undecided, or if its own interval is wide.
+    A break-even is open if intervals leave its status undecided, or if its own interval is wide. None also
+    where the machine is the replicate: more processes on the same machines decide nothing.
 
     Args:
         lines: those that the verdict is about.
@@ -45,10 +46,11 @@ def needed_for(lines: Sequence[BreakEven], cases: Iterable[Estimate]) -> Process
     open_lines = [
         line for line in lines if not _is_settled(_verdicts(line)) or _log_width(line) > math.log(WIDE)
     ]
-    if not open_lines:
+    table = {case.key: case for case in cases}
+    if not open_lines or any(case.pool.over_instances is not None for case in table.values()):
         return None
     rows = [row for line in open_lines for row in _judged(line)]
-    noise = _noise_of(rows, {case.key: case for case in cases})
+    noise = _noise_of(rows, table)
     needed = [_needed(line, noise) for line in open_lines]
     numbers = sorted(number for number in needed if number is not None)
     affordable = [number for number in numbers if number <= AFFORDABLE]

@@ -160,6 +160,8 @@ class Run:
     is whether the run reached its end. `name` is unique among the runs that were read together. `processes`
     are the recorded states of its processes, empty where the file has none. `parts` is the number of runs
     that were merged into it, and `missing_shards` are those of their sweep that were not, as ``2/4``.
+    `instance_id` identifies the machine itself among those of its class, empty where the file does not record
+    it.
     """
 
     path: str
@@ -180,6 +182,7 @@ class Run:
     processes: tuple[Mapping[str, Any], ...] = ()
     parts: int = 1
     missing_shards: tuple[str, ...] = ()
+    instance_id: str = ""
 
     def of_class(self, machine: Machine) -> Run:
         """Return the run with this machine class, also in the keys of its cases."""
@@ -254,7 +257,8 @@ def checked(content: Any, path: str, *, plain: bool) -> Run:
     cases, passed_over = _cases(content, place, machine.class_id, plain)
     outcomes = _outcomes(ours, place.at("breakeven"), machine.class_id)
     commit = mapping(content.get("commit_info"))
-    state = mapping(mapping(mapping(info).get("breakeven")).get("state"))
+    facts = mapping(mapping(info).get("breakeven"))
+    state = mapping(facts.get("state"))
     command = mapping(ours).get("command")
     branch = commit.get("branch")
     ended = sorted({one.name for one in outcomes})
@@ -276,6 +280,7 @@ def checked(content: Any, path: str, *, plain: bool) -> Run:
         processes=_objects(mapping(ours).get("processes")),
         parts=len(_objects(mapping(ours).get("parts"))) or 1,
         missing_shards=_texts(mapping(ours).get("missing_shards")),
+        instance_id=one_line(facts.get("instance_id") or ""),
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
 

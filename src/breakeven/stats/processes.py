@@ -4,6 +4,9 @@ The replicate is the process. Student's t distribution describes the mean log ti
 shrunk toward that of the other cases of its group (`breakeven.stats.empirical_bayes`). A disturbance that
 outlasts a process makes neighboring processes agree more than they should. How much of the noise does so is
 estimated from all cases of the group, and the intervals widen accordingly.
+
+Processes of at least `MIN_INSTANCES` machines are replicates of their machine only: the replicate is then the
+machine, by the median of its processes, and the intervals cover how much machines of the class differ.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ Array = NDArray[np.float64]
 MIN_BOOTSTRAP_PROCESSES = 20
 """From this number on a bootstrap over processes describes their median, whatever their distribution."""
 
+MIN_INSTANCES = 3
+"""From this number of machines on the machine is the replicate; two show too little of how machines differ."""
+
 LASTING = 2.5
 """The number of processes that a lasting disturbance is assumed to last: five then count as about two."""
 
@@ -44,7 +50,7 @@ _MAX_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed
 class ProcessPool:
     """The processes of a machine class, and the random numbers that its cases share.
 
-    `runs` has the index of each process's run. `normals` has a row per resample and a column per process, and
+    `runs` has the index of each process's run, `instances` that of its machine, empty for one. `normals` has a row per resample and a column per process, and
     one more for cases whose processes agree exactly. `choices` is uniform in [0, 1), one column per process.
     `own` are more normal numbers, of which each case takes a stretch of its own.
     """
@@ -53,19 +59,43 @@ class ProcessPool:
     normals: Array
     choices: Array
     own: Array
+    instances: tuple[int, ...] = ()
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, runs: Sequence[int], resamples: int = RESAMPLES) -> ProcessPool:
+    def draw(
+        cls,
+        rng: np.random.Generator,
+        runs: Sequence[int],
+        instances: Sequence[int] = (),
+        resamples: int = RESAMPLES,
+    ) -> ProcessPool:
         """Return a pool with new random numbers; the processes of a run are in their order."""
         normals = rng.standard_normal((resamples, len(runs) + 1))
         choices = rng.random((resamples, len(runs)))
-        return cls(tuple(runs), normals, choices, rng.standard_normal(_OWN_STARTS + resamples))
+        own = rng.standard_normal(_OWN_STARTS + resamples)
+        return cls(tuple(runs), normals, choices, own, tuple(instances))
 
     @cached_property
     def lags(self) -> Array:
         """How many processes apart two are, shape (processes, processes); infinite between runs."""
         runs, places = np.array(self.runs), np.arange(len(self.runs))
         return np.where(runs[:, None] == runs, abs(places[:, None] - places), np.inf)
+
+    @cached_property
+    def over_instances(self) -> ProcessPool | None:
+        """The pool whose processes are the machines, each a run of its own; None for fewer than three."""
+        machines = tuple(dict.fromkeys(self.instances))
+        if len(machines) < MIN_INSTANCES:
+            return None
+        columns = [*range(len(machines)), -1]
+        choices = self.choices[:, : len(machines)]
+        return ProcessPool(tuple(range(len(machines))), self.normals[:, columns], choices, self.own)
+
+    def instance_medians(self, logs: Array) -> Array:
+        """Return the median of each machine's processes, shape (cases, machines); NaN where it has none."""
+        of = np.array(self.instances)
+        parts = [logs[:, of == machine] for machine in dict.fromkeys(self.instances)]
+        return np.stack([_medians(part, np.isfinite(part).sum(axis=1)) for part in parts], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +222,9 @@ def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Seque
         least: shape (cases,), half the width of each interval that the rounds alone allow; none is narrower.
         seeds: one for each case, for the part of its draws that it shares with no other.
     """
+    processes = np.isfinite(logs).sum(axis=1)
+    if pool.over_instances is not None:
+        logs, pool = pool.instance_medians(logs), pool.over_instances
     found = levels(logs, pool.lags)
     reach = stdtrit(np.clip(found.df, 1.0, MAX_DF), (1 + LEVEL) / 2)
     half = np.where(found.df > 0, np.maximum(found.se * reach, least), np.nan)
@@ -203,7 +236,7 @@ def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Seque
         low[case], high[case] = (math.nan if end is None else end for end in ends)
     known = high - low <= MAX_LOG_WIDTH
     low, high = (np.where(known, end, np.nan) for end in (low, high))
-    return ProcessIntervals(center, low, high, found.sd, np.where(known, found.df, 0.0), found.n, draws)
+    return ProcessIntervals(center, low, high, found.sd, np.where(known, found.df, 0.0), processes, draws)
 
 
 def _medians(logs: Array, n: NDArray[np.int64]) -> Array:

@@ -1,0 +1,130 @@
+"""Keeps what the nodes send in the workspace: a directory for each class, and in it one for each instance.
+
+``CLASS/INSTANCE/`` has `run.log`, `run.json` once the run has ended, and before that `run.json.journal`: the
+cases that were finished, from which the same command resumes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from breakeven.errors import BreakevenError, RunFileError
+from breakeven.experiment.run_command import last_lines
+from breakeven.experiment.workspace import RunFacts, Workspace
+from breakeven.files import write_whole
+from breakeven.fleet.node import JOURNAL, LOG, RUN
+from breakeven.fleet.plan import Place, mismatch
+from breakeven.format import one_line
+from breakeven.runs.journal import read_journal
+from breakeven.runs.reader import read_run
+from breakeven.runs.recovery import recovered_json, recovered_name, run_file_of
+
+_PART = f"{RUN}.part"
+
+
+class _Head(msgspec.Struct):
+    machine_info: dict[str, object]
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Writes to an open workspace; its runs are the finished ones, by the name of their place.
+
+    `resumes` is whether a run goes on with what an earlier one finished on the same machine.
+    """
+
+    workspace: Workspace
+    resumes: bool = True
+
+    @property
+    def finished(self) -> dict[str, RunFacts]:
+        """The finished runs."""
+        return self.workspace.runs
+
+    def count(self, class_id: str) -> int:
+        """Return how many runs of a class are finished."""
+        return sum(name.startswith(f"{class_id}/") for name in self.finished)
+
+    def begin(self, place: Place) -> bytes:
+        """Make room for a run, and return the journal of an earlier one on this instance."""
+        directory = self.directory(place)
+        with self.workspace.writing():
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / _PART).unlink(missing_ok=True)
+            (directory / LOG).write_bytes(b"")
+        if not self.resumes:
+            self.set_aside(place)
+        journal = directory / JOURNAL
+        with self.workspace.writing():
+            return journal.read_bytes() if journal.exists() else b""
+
+    def set_aside(self, place: Place) -> bool:
+        """Rename the journal of a place, so that no run resumes it; return whether there was one."""
+        journal = self.directory(place) / JOURNAL
+        with self.workspace.writing():
+            if not journal.exists():
+                return False
+            journal.replace(journal.with_name(f"{JOURNAL}.old"))
+            return True
+
+    def add(self, place: Place, file: str, data: bytes) -> None:
+        """Append a piece to one of a run's files."""
+        name = _PART if file == RUN else file
+        with self.workspace.writing(), (self.directory(place) / name).open("ab") as stream:
+            stream.write(data)
+
+    def finish(self, place: Place, seconds: float, status: int) -> str | None:
+        """Keep a run file, or return why it is not one of this place.
+
+        Raises:
+            RunFileError: there is no whole run file.
+        """
+        directory = self.directory(place)
+        part = directory / _PART
+        if not part.exists():
+            return f"pytest wrote no run file{self.last_lines(place)}"
+        try:
+            info = _head.decode(part.read_bytes()).machine_info
+        except msgspec.DecodeError as error:
+            raise RunFileError(f"{part} is not a run file ({one_line(error)})") from None
+        different = mismatch(place, info)
+        if different is not None:
+            return f"its run does not have the node's settings: {different}; see {directory / LOG}"
+        run = read_run(part)
+        if not run.cases and not run.outcomes:
+            return f"its run measured nothing{self.last_lines(place)}"
+        with self.workspace.writing():
+            part.replace(directory / RUN)
+            for left in (directory / JOURNAL, recovered_name(directory / JOURNAL)):
+                left.unlink(missing_ok=True)
+            broken = [f"{place.node.host}: pytest ended with 1; see {directory / LOG}"] if status else []
+            self.finished[place.run_name] = RunFacts(seconds=seconds, exit=status, warnings=broken)
+            self.workspace.save()
+        return None
+
+    def last_lines(self, place: Place) -> str:
+        """Return the last lines of a run's log, and its path."""
+        return last_lines(self.directory(place) / LOG)
+
+    def directory(self, place: Place) -> Path:
+        """Return the directory of a place."""
+        return (self.workspace.path / place.run_name).parent
+
+    def run_files(self) -> list[Path]:
+        """Return the finished run files, and what unfinished ones measured, recovered from their journals."""
+        paths = [self.workspace.path / f"{name}.json" for name in sorted(self.finished)]
+        for journal in sorted(self.workspace.path.glob(f"*/*/{JOURNAL}")):
+            with suppress(BreakevenError):  # it has no whole line yet
+                content = run_file_of(read_journal(journal))
+                if content["benchmarks"]:
+                    with self.workspace.writing():
+                        write_whole(recovered_name(journal), recovered_json(content))
+                    paths.append(recovered_name(journal))
+        return paths
