@@ -92,7 +92,7 @@ def test_recorded_runs(path, budget):
 
 @pytest.mark.parametrize(("device_type", "name"), [(Host, "cpu"), (Prompt, "simulated")])
 @pytest.mark.parametrize("budget", [Budget(), Budget(max_time_s=0.2)], ids=["default", "0.2 s"])
-@pytest.mark.parametrize("step_s", [0.3, 8.0])
+@pytest.mark.parametrize("step_s", [0.3, pytest.param(8.0, marks=pytest.mark.slow)])
 def test_slow_model(device_type, name, budget, step_s):
     """Of a model whose largest batch takes `step_s`, all cases by the real runner, on a simulated device."""
     clock = SimulatedClock()

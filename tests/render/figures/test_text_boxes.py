@@ -117,8 +117,19 @@ CONTENTS = {
     **{f"random {seed}": [models(5, seed=seed, batches=(1, 4, 4096))] for seed in range(5)},
 }
 
+EVERY_DAY = (
+    "60 models of 10 workloads", "nine devices", "three machines", "long workloads", "holes", "phases",
+    "a slow variant", "random 0", "h100-16core",
+)  # fmt: skip
+"""The reports that differ most; the others wait for the slow tests."""
 
-@pytest.fixture(scope="module", params=[*CONTENTS, "h100-16core", "cpu-2core"])
+PARAMS = [
+    name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow)
+    for name in (*CONTENTS, "h100-16core", "cpu-2core")
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def figures(request, tmp_path_factory):
     """Each of our figures of one report, by its key."""
     if request.param in CONTENTS:
