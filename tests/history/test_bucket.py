@@ -129,6 +129,16 @@ def test_removed_while_reading(url, s3, tmp_path, monkeypatch):
     assert (len(archive.runs), archive.damaged) == (2, ())
 
 
+def test_removed_while_adding(url, tmp_path, monkeypatch):
+    """A run whose file disappears while it is compared can be added again."""
+    [path] = write_runs(tmp_path, timed(medians(1)))
+    with monkeypatch.context() as patched:
+        patched.setattr(Bucket, "exists", lambda *_: True)
+        with pytest.raises(StoreError, match="add its run again"):
+            store.add(path, url)
+    assert store.add(path, url).new
+
+
 def test_copies_are_removed(url, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
@@ -190,6 +200,21 @@ def test_entry_of_a_faster_writer(url):
 
         file.update(slowly)
         assert {one.commit for one in read_accepted(file)} == {commit(i) for i in range(number + 2)}
+
+
+def test_file_removed_by_another(url, s3):
+    """A file that is removed between reading and writing is created again."""
+    file = StoredFile.at(f"{url}/accepted.json")
+    add_accepted([entry(0)], file)
+    seen = []
+
+    def slowly(raw):
+        seen.append(raw is None)
+        s3.delete_object(Bucket=name_of(url), Key="perf/gpu/accepted.json")
+        return b"mine"
+
+    file.update(slowly)
+    assert (seen, file.read()) == ([False, True], b"mine")
 
 
 def test_concurrent_accepts(url):

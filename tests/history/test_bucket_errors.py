@@ -100,6 +100,9 @@ def test_file_of_a_url():
     assert StoredFile.at("s3://bucket/a/meant.json") == StoredFile(Bucket("bucket", "a"), "meant.json")
     assert StoredFile.at("meant.json") == StoredFile(Folder(""), "meant.json")
     assert str(StoredFile.at("s3://bucket/meant.json")) == "s3://bucket/meant.json"
+    for text in ("s3://bucket", "s3://bucket/", "s3://bucket/a/", "s3:/bucket/meant.json"):
+        with pytest.raises(UsageError, match="s3://BUCKET/"):
+            StoredFile.at(text)
 
 
 def test_no_bucket(url, refused):
@@ -148,6 +151,7 @@ def answering(aws):
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        server.handle_error = lambda *_: None  # a client that waited too long has left
         servers.append(server)
         aws.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
 
@@ -188,6 +192,18 @@ def test_no_conditional_writes(answering):
         open_storage("s3://bucket/p").publish("a", Path.touch)
 
 
+@pytest.mark.parametrize("code", ["ConditionalRequestConflict", "PreconditionFailed"])
+def test_conflict(answering, monkeypatch, code):
+    """A write that another one overtook is repeated, but not for ever."""
+    answering(409, error_body(code))
+    monkeypatch.setattr(bucket, "MAX_CONFLICTS", 3)
+    read = []
+    monkeypatch.setattr(Bucket, "_get", lambda *_: (b"", "version"))
+    with pytest.raises(StorageError, match=r"^s3://bucket/p/a: other writers keep changing it; repeat"):
+        open_storage("s3://bucket/p").update("a", lambda raw: read.append(raw) or b"")
+    assert read == [b""] * 3
+
+
 @pytest.mark.parametrize("status", [200, 404])
 def test_answer_of_something_else(answering, status):
     """The endpoint is a web page."""
@@ -207,6 +223,11 @@ def test_no_answer(answering, aws, history):
     assert (code, len(err.splitlines())) == (2, 1)
     assert "timeout" in err
     assert NETWORK in err
+
+
+def test_waiting_is_bounded():
+    """A command waits less than a minute for an object store that does not answer."""
+    assert bucket.ATTEMPTS * max(bucket.CONNECT_TIMEOUT_S, bucket.READ_TIMEOUT_S) < 60
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from breakeven.history.folder import CLASS_PREFIX, CREATE, is_run_file
 CONNECTIONS = 16
 """How many files are downloaded at the same time."""
 
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 5, 30, 3
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 5, 15, 3
 
 MAX_CONFLICTS = 100
 """How often a file is written again because another writer came first."""
@@ -105,7 +105,7 @@ class Bucket:
 
     @contextmanager
     def as_files(self, names: Sequence[str]) -> Iterator[dict[str, Path]]:
-        """Yield a copy of each object as a file; an object that was removed since is left out.
+        """Yield the path of a copy of each object; there is none of an object that was removed since.
 
         Raises:
             StorageError: one of them cannot be read, or there is no space for the copies.
@@ -113,15 +113,14 @@ class Bucket:
         with _scratch() as directory:
             paths = [directory / f"{i}.parquet" for i in range(len(names))]
             with ThreadPoolExecutor(CONNECTIONS) as pool:
-                copied = list(pool.map(self._copy, names, paths))
-            yield {name: path for name, path, found in zip(names, paths, copied, strict=True) if found}
+                list(pool.map(self._copy, names, paths))
+            yield dict(zip(names, paths, strict=True))
 
-    def _copy(self, name: str, path: Path) -> bool:
-        content, _ = self._get(name)
+    def _copy(self, name: str, path: Path) -> None:
+        content = self.read(name)
         if content is not None:
             with _writing_locally():
                 path.write_bytes(content)
-        return content is not None
 
     def publish(self, name: str, write: Callable[[Path], None]) -> bool:
         """Upload the file that `write` writes; return False if the name already exists.
@@ -193,7 +192,6 @@ class Bucket:
         try:
             import boto3  # noqa: F401
             from botocore.exceptions import BotoCoreError, ClientError
-            from botocore.parsers import ResponseParserError
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"{one_line(self.where(), 300)} needs the package {error.name}; "
@@ -205,7 +203,7 @@ class Bucket:
             if _code(error) in expected:
                 return None
             raise StorageError(self.where(name), *_refusal(error)) from error
-        except (BotoCoreError, ResponseParserError) as error:
+        except BotoCoreError as error:
             raise StorageError(self.where(name), *_failure(error)) from error
 
 
@@ -242,14 +240,12 @@ def _refusal(error: Any) -> tuple[str, str]:
 
 
 def _failure(error: Exception) -> tuple[str, str]:
-    """Return why there was no answer or no request, and what to do."""
+    """Return why there was no request or no answer, and what to do."""
     from botocore import exceptions
 
-    settings = isinstance(error, exceptions.BotoCoreError) and not isinstance(
-        error,
-        exceptions.ConnectionError | exceptions.HTTPClientError | exceptions.ResponseStreamingError,
-    )
-    return one_line(str(error).rstrip("."), 300), _SETTINGS if settings else _NETWORK
+    no_answer = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.ResponseStreamingError)
+    remedy = _NETWORK if isinstance(error, no_answer) else _SETTINGS
+    return one_line(str(error).rstrip("."), 300), remedy
 
 
 @contextmanager

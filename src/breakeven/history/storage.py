@@ -74,12 +74,15 @@ class StoredFile:
         """Return the file of a path or a URL.
 
         Raises:
-            UsageError: the URL is malformed.
+            UsageError: the URL is malformed, or not that of a file.
         """
         if isinstance(location, StoredFile):
             return location
         head, name = os.path.split(os.fspath(location))
-        return cls(open_storage(head), name)
+        storage = open_storage(head)
+        if storage.directory is None and not name:
+            raise UsageError(f"{one_line(repr(location))} is not the URL of a file; pass s3://BUCKET/KEY")
+        return cls(storage, name)
 
     def __str__(self) -> str:
         return self.storage.where(self.name)

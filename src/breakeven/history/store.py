@@ -230,7 +230,7 @@ def _check_same(storage: Storage, name: str, digest: str) -> None:
     try:
         with storage.as_files([name]) as files, connection() as database:
             query = "SELECT any_value(digest) FROM read_parquet(?, hive_partitioning = false)"
-            found = database.execute(query, [literal(files.get(name, Path(name)))]).fetchone()
+            found = database.execute(query, [literal(files[name])]).fetchone()
     except duckdb.Error as error:
         raise StoreError(
             f"{path} is damaged ({reason_of(error)}); delete it and add its run again"
