@@ -66,9 +66,12 @@ class Follower:
     def _follow_known(self) -> None:
         while not self._is_over:
             command = self._group.receive()
-            if command[0] == BUILD:  # else the trainer of the last case is used again
-                self._last = command[1]
-            self._follow_case(*self._recipes[self._last], command)
+            if command[0] == LEAVE:
+                self._is_over = True
+            elif command[0] != END:
+                if command[0] == BUILD:  # else the trainer of the last case is used again
+                    self._last = command[1]
+                self._follow_case(*self._recipes[self._last], command)
 
     def _follow_case(self, cell: Cell, recipe: Recipe, command: Command) -> None:
         is_ready = False

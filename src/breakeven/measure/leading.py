@@ -23,12 +23,13 @@ BUILD, RUN, PARAMETERS, END, LEAVE = "build", "run", "parameters", "end", "leave
 class Leader:
     """Announces commands, does rank 0's part of each, and hears how the others did theirs.
 
-    `is_broken` is whether the ranks have lost each other: the process can then measure nothing more.
+    Once the ranks have lost each other, `broken_by` is why, and each further command raises it again: the
+    process can measure nothing more.
     """
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.is_broken = False
+        self.broken_by: Exception | None = None
 
     def do(self, command: Command, work: Callable[[], float | None]) -> float:
         """Let every rank do a command; return the maximum of the seconds that `work` returns on each.
@@ -37,10 +38,12 @@ class Leader:
             Exception: what `work` raised here.
             RankError: another rank failed, or does not answer.
         """
-        own: BaseException | None = None
+        if self.broken_by is not None:
+            raise self.broken_by
+        own: Exception | None = None
+        seconds = 0.0
         try:
-            self._send(command)
-            seconds = 0.0
+            self.group.announce(command)
             try:
                 seconds = work() or 0.0
             except Exception as error:
@@ -48,28 +51,23 @@ class Leader:
             failure = None if own is None else Failure.of(0, own)
             slowest_s, other = self.group.exchange(seconds, failure)
         except GroupBrokenError as error:
-            self.is_broken = True
-            if own is not None and error.failure.rank == 0:
-                raise own from None
-            raise RankError(error.failure.outcome, error.failure.reason) from None
+            is_own = own is not None and error.failure.rank == 0
+            self.broken_by = own if is_own else error_of(error.failure)
+            assert self.broken_by is not None
+            raise self.broken_by from None
         if own is not None:
             raise own
         if other is not None:
-            raise RankError(other.outcome, other.reason)
+            raise error_of(other)
         return slowest_s
 
     def tell(self, command: Command) -> None:
         """Send the others a command that they do not answer; nothing where they are lost."""
-        if not self.is_broken:
+        if self.broken_by is None:
             try:
                 self.group.announce(command)
-            except GroupBrokenError:
-                self.is_broken = True
-
-    def _send(self, command: Command) -> None:
-        if self.is_broken:
-            raise MeasurementError("the ranks have lost each other in an earlier case; start them again")
-        self.group.announce(command)
+            except GroupBrokenError as error:
+                self.broken_by = error_of(error.failure)
 
 
 class LeadingTrainer(Trainer):
@@ -164,6 +162,11 @@ class LeadingTrainer(Trainer):
                     f"rank {rank} holds other parameters than rank 0 after the first step; let every "
                     "parameter be trained by the model's own forward pass, and optimize alike on every rank"
                 )
+
+
+def error_of(failure: Failure) -> RankError:
+    """Return the error with which rank 0 ends a case for another rank's failure."""
+    return RankError(failure.outcome, failure.reason)
 
 
 def timed(work: Callable[[], object], group: Group, device: Device, clock: Clock) -> float:

@@ -76,7 +76,8 @@ def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = 
     seen: dict[str, float] = {}
 
     def read(part: str) -> None:
-        seen[part] = clock()
+        if part in ("", Phase.TRANSFER, phase.parts[-1]):
+            seen[part] = clock()
 
     whole: list[float] = []
     transfers: list[float] = []

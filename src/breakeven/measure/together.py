@@ -80,7 +80,7 @@ class Together:
     @property
     def is_broken(self) -> bool:
         """Whether the ranks have lost each other: nothing more can be measured in this process."""
-        return self._leader.is_broken
+        return self._leader.broken_by is not None
 
     def share(self, cell: Cell, workload: Workload) -> Workload:
         """Return rank 0's part of a workload.
@@ -156,11 +156,8 @@ def _joined(device: Several, timeout_s: float) -> Group:
     store, rank, size = next(_dist.rendezvous("env://", timeout=timeout))
     if size != device.processes:
         raise MeasurementError(f"{size} processes were started for {device.name}")
-    # NCCL sets up its connections when it knows the device, else in the first exchange.
-    known: Any = {"device_id": device.torch_device} if device.is_accelerator else {}
-    dist.init_process_group(device.backend, store=store, rank=rank, world_size=size, timeout=timeout, **known)
+    dist.init_process_group(device.backend, store=store, rank=rank, world_size=size, timeout=timeout)
     group = GlooGroup(store, timeout_s)
-    ones = torch.ones(1, device=device.torch_device)
-    dist.all_reduce(ones)
+    dist.all_reduce(torch.ones(1, device=device.torch_device))  # in which NCCL connects its ranks
     device.synchronize()
     return group
