@@ -1,6 +1,7 @@
 """What the processes of a group do at the end of a case: rank 0 journals it, the others follow."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -45,7 +46,7 @@ def process(tmp_path, monkeypatch):
             made._write = made.lines.append
         found = {} if outcome is None else {"a": Outcome("a", outcome, "why", None)}
         ended = CaseEnded(process=9, case="a", outcome=outcome or "timed")
-        made._session = SimpleNamespace(outcomes=found, ended=lambda nodeid: ended)
+        made._session = SimpleNamespace(outcomes=found, ended=Mock(return_value=ended))
         for name, value in fields.items():
             setattr(made, name, value)
         return made
@@ -95,19 +96,19 @@ def test_one_process_has_no_others(process):
 
 def test_a_follower_follows_each_case_once(process, monkeypatch):
     """Also one whose function does not come to its recipe: then the recipe reports that to rank 0."""
-    followed = []
-    monkeypatch.setattr(rank, "follow", lambda together, cell, recipe: followed.append(recipe))
-    monkeypatch.setattr(rank, "case_of", lambda item: SimpleNamespace(cell=None))
+    follow = Mock()
+    monkeypatch.setattr(rank, "follow", follow)
+    monkeypatch.setattr(rank, "case_of", Mock())
     follower = process(Follower, together=Together())
     protocol = follower.pytest_runtest_protocol("item")
     next(protocol)
     follower.follow("item", run_case)
     with pytest.raises(StopIteration):
         protocol.send(True)
-    assert followed == [run_case]
+    assert [call.args[2] for call in follow.call_args_list] == [run_case]
     run_case(follower)
     with pytest.raises(RuntimeError, match="did not come to its recipe"):
-        followed[1]()
+        follow.call_args.args[2]()
 
 
 def test_a_follower_ends_in_order(process):
