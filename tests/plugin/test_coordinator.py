@@ -504,16 +504,15 @@ def test_a_rank_that_dies(new):
     assert [share[2] for share in run.started] == [["A", "B"], ["B"]]
 
 
-def test_a_group_that_cannot_start(new):
-    """Its cases fail; those of other devices and groups are timed."""
+@pytest.mark.parametrize(("code", "death"), [(4, "exited with 4"), (-6, "was ended by SIGABRT")])
+def test_a_group_that_cannot_start(new, code, death):
+    """Its cases fail, at the first try; those of other devices and groups are timed."""
     run = new("aAB", 2)
     run.script("a+", "end")
-    run.script(code=4)
+    run.script(code=code)
     run.script("a+", "end")
     run.run()
     assert run.outcomes("a") == {0: "timed", 1: "timed"}
     reasons = {run.journal.whole(case, 0).reason for case in "AB"}
-    assert reasons == {
-        "the processes of 2xcpu did not start (its process exited with 4: ImportError: no torch)"
-    }
+    assert reasons == {f"the processes of 2xcpu did not start (its process {death}: ImportError: no torch)"}
     assert run.journal.is_complete

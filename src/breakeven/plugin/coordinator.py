@@ -182,13 +182,13 @@ class Coordinator:
             return True
         if CaseEnded in self._seen:
             return True  # it left because its device was lost, or died between two cases
-        self._failed_starts += 1
-        if code < 0 and self._failed_starts < MAX_STARTS:
-            return True  # somebody killed it
         last, cause = running.last_line(), running.cause(code)
         if share.device:  # which may be all that is wrong
             self._give_up(share, cause, last)
             return True
+        self._failed_starts += 1
+        if code < 0 and self._failed_starts < MAX_STARTS:
+            return True  # somebody killed it
         raise UsageError(
             f"{_name(share)} did not start ({cause.reason}{f': {last}' if last else ''}); "
             "--breakeven-processes=0 measures in pytest's own process and shows the error"
