@@ -1,6 +1,7 @@
 """The other ranks: they obey, report their errors, and end where nobody can hear them."""
 
 import pytest
+import torch
 
 from breakeven.case import CaseKey, OutcomeKind
 from breakeven.measure.following import Follower
@@ -8,9 +9,7 @@ from breakeven.measure.group import Failure, GroupBrokenError
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.phases import Phase
 from support.known_work import COSTS
-from support.ranks import ScriptedGroup
-
-from .test_leading import OwnPart
+from support.ranks import OwnPart, ScriptedGroup, Two, measure
 
 CELL = CaseKey.of("w", 2, "train", "2xsimulated").cell
 BUILT = [["build", CELL.label()], ["move_model"], ["start"]]
@@ -132,16 +131,14 @@ def test_rank_0_leaves_before_the_last_case(device, commands):
 
 def test_settings_of_a_recipe_are_in_effect(device):
     """As on rank 0, for its own cases alone."""
-    import torch
-
-    seen = []
 
     def recipe():
         torch.use_deterministic_algorithms(True)
         return simulated_workload(device)
 
     follower, group = follower_of(device, *BUILT, END)
-    group.exchange = lambda seconds, failure: seen.append(torch.are_deterministic_algorithms_enabled())
+    seen = []
+    group.exchange = lambda *_: seen.append(torch.are_deterministic_algorithms_enabled())
     follower.follow(CELL, recipe)
     assert seen == [True, True, True]
     assert not torch.are_deterministic_algorithms_enabled()
@@ -149,8 +146,6 @@ def test_settings_of_a_recipe_are_in_effect(device):
 
 def test_every_command_of_a_leader_is_known(device):
     """Whatever a runner lets rank 0 do of a phase, this rank does without an error."""
-    from .test_leading import Two, measure
-
     for phase in Phase:
         leading = ScriptedGroup()
         measure(Two(SimulatedClock(), name="2xsimulated"), leading, phase)

@@ -5,74 +5,25 @@ import dataclasses
 import pytest
 import torch
 
-from breakeven.case import Budget, CaseKey, OutcomeKind
+from breakeven.case import Budget, OutcomeKind
 from breakeven.errors import MeasurementError
 from breakeven.measure.group import UNKNOWN, Failure, GroupBrokenError
 from breakeven.measure.leading import Leader, LeadingTrainer
 from breakeven.measure.outcomes import RankError
 from breakeven.measure.runner import Runner
-from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.simulated import SimulatedClock, simulated_workload
 from breakeven.measure.timing import Round, time_round
-from breakeven.measure.together import Part, Together
-from breakeven.measure.trainer import Trainer
+from breakeven.measure.together import Together
 from breakeven.phases import Phase
 from support.known_work import COSTS
-from support.ranks import ScriptedGroup
+from support.ranks import OwnPart, OwnTrainer, ScriptedGroup, Two, case_of, measure, runner_of
 
 OOM = Failure(1, OutcomeKind.OOM, "rank 1: OutOfMemoryError: no memory")
-
-
-class OwnTrainer(Trainer):
-    """A trainer that needs no other rank."""
-
-    def parameters_text(self):
-        return "same"
-
-
-class OwnPart(Part):
-    """Rank 0 alone trains; its share is all."""
-
-    def share(self, cell, workload):
-        return workload
-
-    def trainer(self, cell, workload, device):
-        return OwnTrainer(workload, device)
-
-
-class Two(SimulatedDevice):
-    """Two simulated devices that train together."""
-
-    processes = 2
 
 
 @pytest.fixture
 def device():
     return Two(SimulatedClock(), name="2xsimulated")
-
-
-def runner_of(device, group):
-    together = Together(group, device, 0.5, OwnPart(0, 2), device.clock)
-    return Runner(Budget(max_time_s=1e3), device.clock, together), together
-
-
-def case_of(phase="train"):
-    return CaseKey.of("w", 2, phase, "2xsimulated")
-
-
-def measure(device, group, phase="train", recipe=None):
-    """The facts of a case, and its rounds."""
-    times = []
-    runner, together = runner_of(device, group)
-
-    def rounds(round_, plan):
-        times.extend(time_round(round_, device.clock) for _ in range(plan.rounds))
-
-    try:
-        workload = recipe or (lambda: simulated_workload(device))
-        return runner.measure(case_of(phase), device, workload, rounds), times
-    finally:
-        together.end_case()
-        runner.close()
 
 
 def leading(device, group):
@@ -134,7 +85,7 @@ def test_steps_of_a_loop_share_the_slowest_time(device):
 def test_another_rank_fails(device, at):
     """Whatever it was doing, the case ends with its reason at once."""
     group = ScriptedGroup(others=[(0.0, None)] * (at - 1) + [(0.0, OOM)])
-    with pytest.raises(RankError, match="^rank 1: OutOfMemoryError: no memory$"):
+    with pytest.raises(RankError, match=r"^rank 1: OutOfMemoryError: no memory$"):
         measure(device, group)
     is_first_call = group.announced[at - 1][0] in ("prepare", "run") and at < 6
     assert len(group.exchanged) == at + is_first_call  # after which a loss may be the better reason
@@ -155,7 +106,7 @@ def test_this_rank_fails(device):
 
     def recipe():
         workload = simulated_workload(device)
-        return dataclasses.replace(workload, loss=lambda outputs, targets: 1 / 0)
+        return dataclasses.replace(workload, loss=lambda *_: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         measure(device, group, recipe=recipe)
@@ -207,7 +158,7 @@ def test_broken_ranks_are_known(device):
 
 def test_ranks_hold_other_parameters(device):
     with pytest.raises(
-        MeasurementError, match="^rank 1 holds other parameters than rank 0 after the first step"
+        MeasurementError, match=r"^rank 1 holds other parameters than rank 0 after the first step"
     ):
         measure(device, ScriptedGroup(texts=["a", "b"]))
 
@@ -222,7 +173,7 @@ def test_only_the_first_loss_is_compared(device):
 
     group = ScriptedGroup()
     runner, together = runner_of(device, group)
-    together._part.trainer = lambda cell, workload, device: Diverging(workload, device)
+    together._part.trainer = lambda _, *args: Diverging(*args)
     facts = runner.measure(case_of(), device, lambda: simulated_workload(device), lambda *_: None)
     assert facts["loss_compared"] is True
     assert "loss" not in facts

@@ -70,7 +70,7 @@ def test_it_trains_as_a_trainer_alone(together, fsdp, optimizer):
 
 @BOTH
 def test_the_state_returns_to_the_first_step(together, fsdp):
-    """As before the first step of the next case, and every few hundred steps: parameters, buffers, moments."""
+    """Every few hundred steps, and for the next case: parameters, buffers, moments."""
     trainer = ready(together, build(lambda: normed(fsdp=fsdp)))
     first = after(trainer, Phase.TRAIN, MAX_STEPS + 2)
     assert first[MAX_STEPS : MAX_STEPS + 2] == first[2:4]  # the second step is not timed after a return
@@ -176,7 +176,7 @@ def test_a_loss_that_shares_parameters_is_skipped(together):
 
     trainer = ParallelTrainer(build(recipe), together.device)
     with pytest.raises(
-        UnsupportedError, match="^the loss shares parameters with the model, which 1xcpu cannot"
+        UnsupportedError, match=r"^the loss shares parameters with the model, which 1xcpu cannot"
     ):
         trainer.start()
 
@@ -225,7 +225,7 @@ def test_a_runner_times_every_phase(together, fsdp):
 def test_graphs_are_skipped(together):
     runner = Runner(Budget(max_time_s=0.02), together=together)
     case = CaseKey.of("w", 8, "train", "1xcpu")
-    with pytest.raises(UnsupportedError, match="^cuda_graph=True: 1xcpu cannot capture CUDA graphs$"):
+    with pytest.raises(UnsupportedError, match=r"^cuda_graph=True: 1xcpu cannot capture CUDA graphs$"):
         runner.measure(case, together.device, lambda: normed(cuda_graph=True), lambda *_: None)
     together.end_case()
 

@@ -65,27 +65,29 @@ def test_gradients_of_inputs_stay_wanted():
     assert shares(torch.zeros(8, 4, requires_grad=True))[0].inputs.requires_grad
 
 
+NO_SAMPLES = "cannot be divided among 2 ranks: its dimension 0 does not hold the 8 samples"
+
+
 @pytest.mark.parametrize(
     ("inputs", "reason"),
     [
-        (torch.zeros(5, 8), "a strided tensor of shape (5, 8) cannot be divided among 2 ranks: its dimension 0 "
-                            "does not hold the 8 samples; put the samples along dimension 0"),
-        ((torch.zeros(8), torch.tensor(1.0)), "a strided tensor of shape () cannot be divided among 2 ranks: "
-                            "its dimension 0 does not hold the 8 samples; put the samples along dimension 0"),
-        (torch.eye(8).to_sparse(), "a sparse_coo tensor of shape (8, 8) cannot be divided among 2 ranks: its "
-                            "dimension 0 does not hold the 8 samples; put the samples along dimension 0"),
-        (nn.utils.rnn.pack_sequence(8 * [torch.zeros(3)]), "a PackedSequence cannot be divided among 2 ranks; "
-                            "pass tensors with the samples along dimension 0"),
+        (torch.zeros(5, 8), f"a strided tensor of shape (5, 8) {NO_SAMPLES}"),
+        ((torch.zeros(8), torch.tensor(1.0)), f"a strided tensor of shape () {NO_SAMPLES}"),
+        (torch.eye(8).to_sparse(), f"a sparse_coo tensor of shape (8, 8) {NO_SAMPLES}"),
+        (
+            nn.utils.rnn.pack_sequence(8 * [torch.zeros(3)]),
+            "a PackedSequence cannot be divided among 2 ranks",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_divided(inputs, reason):
     with pytest.raises(UnsupportedError) as error:
         shares(inputs)
-    assert str(error.value) == reason
+    assert str(error.value).split("; ")[0] == reason
 
 
 def test_a_batch_that_the_ranks_do_not_divide():
     with pytest.raises(
-        UnsupportedError, match="^batch 8 cannot be divided among 3 ranks; use a multiple of 3$"
+        UnsupportedError, match=r"^batch 8 cannot be divided among 3 ranks; use a multiple of 3$"
     ):
         shares(torch.zeros(8), size=3)

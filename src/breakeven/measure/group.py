@@ -202,9 +202,8 @@ class GlooGroup:
         return None
 
     def _lost(self, error: RuntimeError, own: Failure | None) -> Failure:
-        line = str(error).strip().partition("\n")[0]
-        if "timed out" not in line.lower():
-            reason = f"another rank has ended without a reason (seen on rank {self.rank}: {line})"
+        if "timed out" not in str(error).lower():
+            reason = "another rank ended without a reason; if the system killed it for memory, dmesg shows it"
         elif own is not None:
             return own
         else:

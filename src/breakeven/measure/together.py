@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from breakeven.case import Cell
 from breakeven.errors import MeasurementError
+from breakeven.format import plural
 from breakeven.hardware.device import Device
 from breakeven.hardware.several import Several
 from breakeven.measure.following import Follower
@@ -155,7 +156,7 @@ def _joined(device: Several, timeout_s: float) -> Group:
     timeout = timedelta(seconds=timeout_s)
     store, rank, size = next(_dist.rendezvous("env://", timeout=timeout))
     if size != device.processes:
-        raise MeasurementError(f"{size} processes were started for {device.name}")
+        raise MeasurementError(f"started {plural(size, 'process')} instead of {device.processes}")
     dist.init_process_group(device.backend, store=store, rank=rank, world_size=size, timeout=timeout)
     group = GlooGroup(store, timeout_s)
     dist.all_reduce(torch.ones(1, device=device.torch_device))  # in which NCCL connects its ranks
