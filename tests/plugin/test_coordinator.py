@@ -516,3 +516,20 @@ def test_a_group_that_cannot_start(new, code, death):
     reasons = {run.journal.whole(case, 0).reason for case in "AB"}
     assert reasons == {f"the processes of 2xcpu did not start (its process {death}: ImportError: no torch)"}
     assert run.journal.is_complete
+
+
+def test_what_ends_just_before_ctrl_c(new):
+    """It is known afterwards, and the journal is not taken for an empty one."""
+    run = new("a")
+    run.script("a!", code=None)
+
+    def interrupted(seconds):
+        if run.journal.begun is not None:
+            run.file.write(CaseEnded(process=0, case="a", outcome="timed", data=[1.0, 2.0]))
+            raise KeyboardInterrupt
+        run.time.sleep(seconds)
+
+    arguments = (run.journal, run.file, run.launch, 600.0, 0, run, run.look, run.time.clock, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Coordinator(*arguments).run()
+    assert run.outcomes("a") == {0: "timed"}

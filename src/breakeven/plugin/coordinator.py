@@ -236,13 +236,18 @@ class Coordinator:
             )
 
     def _end(self, running: Running) -> None:
-        """End a process that still runs: after Ctrl-C, a refusal, or a hanging case."""
+        """End a process that still runs: after Ctrl-C, a refusal, or a hanging case.
+
+        What it has journaled until then counts.
+        """
         if running.poll() is None:
             running.terminate()
             give_up_s = self._clock() + TERMINATE_S
             while running.poll() is None and self._clock() < give_up_s:
                 self._sleep(POLL_S)
             running.kill()
+            for _ in self._journal.read_on():
+                pass
         running.close()
 
 
