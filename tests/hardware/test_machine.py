@@ -15,8 +15,10 @@ from breakeven.hardware.machine import (
     cpu_clock_mhz,
     cpu_name,
     cpu_temperature_c,
+    digest,
     machine_facts,
     machine_state,
+    thread_facts,
 )
 from support.recorded_nvml import Recorded
 
@@ -460,3 +462,13 @@ def test_a_system_without_clocks_and_sensors(monkeypatch):
     monkeypatch.setattr(psutil, "cpu_freq", Mock(side_effect=NotImplementedError), raising=False)
     assert cpu_temperature_c() is None
     assert cpu_clock_mhz() is None
+
+
+def test_known_facts():
+    """They replace those that a process cannot read whose threads were set for it."""
+    own = machine_facts()
+    known = {"threads": 64, "openmp": None}
+    other = machine_facts(known)
+    assert other["class"] == {**own["class"], **known}
+    assert other["class_id"] == digest(other["class"]) != own["class_id"]
+    assert machine_facts(thread_facts()) == own

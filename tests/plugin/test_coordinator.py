@@ -25,8 +25,13 @@ from breakeven.runs.journal import (
 MACHINE = {"class": {"cpu": "one", "torch": "2"}, "class_id": "a"}
 
 
-def identity(name, phase="train"):
-    return {"workload": name, "phase": phase, "device": "cpu", "batch_size": 1, "axes": {}, "schema": 1}
+def identity(name):
+    """A capital letter is a case of two processes, ``X`` one with a batch that they cannot divide."""
+    device, batch_size = "2xcpu" if name.isupper() else "cpu", 3 if name == "X" else 4
+    return {
+        "workload": name, "phase": "train", "device": device, "batch_size": batch_size, "axes": {},
+        "schema": 1,
+    }  # fmt: skip
 
 
 class Time:
@@ -53,6 +58,7 @@ class Script:
     def __init__(self, file, lines, code, stack=(), late=()):
         self._file, self._lines, self.code, self._stack = file, list(lines), code, list(stack)
         self._late = late
+        self.failure = None
         self.ended, self.is_closed, self._polls_left = None, False, 20_000
 
     def poll(self):
@@ -78,7 +84,7 @@ class Script:
         return self._stack
 
     def cause(self, code):
-        return Failure(0, OutcomeKind.CRASHED, death(code))
+        return self.failure or Failure(0, OutcomeKind.CRASHED, death(code))
 
     def last_line(self):
         return "ImportError: no torch"
@@ -451,4 +457,79 @@ def test_ctrl_c_ends_the_process(new, is_stubborn, ended):
         coordinator.run()
     assert (run.running[0].ended, run.running[0].is_closed) == (ended, True)
     assert run.time.now == pytest.approx(0.4 + is_stubborn * TERMINATE_S, abs=0.15)
+    assert run.outcomes("a") == {0: "timed"}
+
+
+def test_groups(new):
+    """A group for each device of several follows each process, with its own start."""
+    run = new("aBA", 2)
+    for events in ("a+",), ("A+", "B-"), ("a+",), ("A+",):
+        run.script(*events, "end")
+    run.run()
+    assert run.started == [(0, ["a"]), (0, "2xcpu", ["B", "A"]), (1, ["a"]), (1, "2xcpu", ["A"])]
+    assert run.shown == [(0, ""), (0, "2xcpu"), (1, ""), (1, "2xcpu")]
+    assert set(run.journal.started) == set(run.journal.finished) == set(run.journal.shares)
+    assert run.outcomes("B") == {0: "failed"}
+
+
+def test_a_batch_that_cannot_be_divided(new):
+    """It is skipped, and nothing is started for it."""
+    run = new("aX", 2)
+    run.script("a+", "end")
+    run.script("a+", "end")
+    run.run()
+    assert [share[0] for share in run.started] == [0, 1]
+    ended = run.journal.whole("X", 0)
+    assert (ended.outcome, ended.reason) == (
+        "skipped", "batch 3 cannot be divided among 2 processes; use a multiple"
+    )  # fmt: skip
+
+
+def test_a_rank_that_dies(new):
+    """The case ends as the group knows it; a new group goes on."""
+    run = new("AB")
+    run.script("A!", code=9)
+    run.script("B+", "end")
+    launch = run.launch
+
+    def with_cause(share):
+        running = launch(share)
+        running.failure = Failure(1, OutcomeKind.OOM, "rank 1: out of memory")
+        return running
+
+    run.launch = with_cause
+    run.run()
+    ended = run.journal.whole("A", 0)
+    assert (ended.outcome, ended.reason) == ("oom", "rank 1: out of memory")
+    assert [share[2] for share in run.started] == [["A", "B"], ["B"]]
+
+
+@pytest.mark.parametrize(("code", "death"), [(4, "exited with 4"), (-6, "was ended by SIGABRT")])
+def test_a_group_that_cannot_start(new, code, death):
+    """Its cases fail, at the first try; those of other devices and groups are timed."""
+    run = new("aAB", 2)
+    run.script("a+", "end")
+    run.script(code=code)
+    run.script("a+", "end")
+    run.run()
+    assert run.outcomes("a") == {0: "timed", 1: "timed"}
+    reasons = {run.journal.whole(case, 0).reason for case in "AB"}
+    assert reasons == {f"the processes of 2xcpu did not start (its process {death}: ImportError: no torch)"}
+    assert run.journal.is_complete
+
+
+def test_what_ends_just_before_ctrl_c(new):
+    """It is known afterwards, and the journal is not taken for an empty one."""
+    run = new("a")
+    run.script("a!", code=None)
+
+    def interrupted(seconds):
+        if run.journal.begun is not None:
+            run.file.write(CaseEnded(process=0, case="a", outcome="timed", data=[1.0, 2.0]))
+            raise KeyboardInterrupt
+        run.time.sleep(seconds)
+
+    arguments = (run.journal, run.file, run.launch, 600.0, 0, run, run.look, run.time.clock, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Coordinator(*arguments).run()
     assert run.outcomes("a") == {0: "timed"}

@@ -226,3 +226,11 @@ def test_noise_costs_rounds():
     )
     assert usual_s - quiet_s == pytest.approx(0.04, abs=0.02)
     assert noisy_s - quiet_s == pytest.approx(0.96, abs=0.02)
+
+
+def test_groups_are_started_too():
+    """Each device of several processes is a start of its own in every process."""
+    cases = {device: CaseKey.of("a", 4, "train", device) for device in ("cpu", "cpu@1", "2xcpu")}
+    one = DurationEstimate({name: cases[name] for name in ("cpu", "cpu@1")}, Budget(), 3).left()
+    both = DurationEstimate({name: cases[name] for name in ("cpu", "2xcpu")}, Budget(), 3).left()
+    assert both.low_s - one.low_s == pytest.approx(3 * STARTUP_S)

@@ -110,7 +110,7 @@ def test_a_run(project):
 def test_faults_of_one_rank(project):
     """Each ends its case with the reason, and costs no other one."""
     made = project(FAULTS)
-    code, output = made.run("--breakeven-devices=2xcpu", "--breakeven-timeout=8")
+    code, output = made.run("--breakeven-devices=2xcpu", "--breakeven-timeout=15")
 
     assert code == 1
     assert {
@@ -125,7 +125,7 @@ def test_faults_of_one_rank(project):
     assert outcomes[10] == ("crashed", "rank 1 exited with 3")
     kind, reason = outcomes[6]
     assert kind == "timeout"
-    assert "took more than 8 s without an end, in File" in reason
+    assert "took more than 15 s without an end, in File" in reason
     assert "bench_mine.py" in reason
 
 
@@ -146,8 +146,7 @@ def test_a_group_that_does_not_start(project):
 def test_the_coordinator_is_ended(project, number):
     """No rank survives it; what is left is measured by a resumed run."""
     made = project(SLOW)
-    process = made.start_and_wait_for('"kind":"begin"', "--breakeven-devices=2xcpu")
-    time.sleep(1)  # rank 1 may not have begun
+    process = made.start_and_wait_for('"kind":"end"', "--breakeven-devices=2xcpu")
     pids = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
     assert len(pids) >= 3  # the agent and two ranks
 

@@ -4,11 +4,15 @@ import json
 import subprocess
 import sys
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
+from breakeven.case import OutcomeKind
+from breakeven.measure.group import Failure
 from breakeven.plugin import launching
 from breakeven.plugin.assignment import VARIABLE, Assignment, take_assignment
+from breakeven.plugin.cause import note
 from breakeven.plugin.launching import Launcher, MeasuringProcess
 from breakeven.runs.journal import Share
 
@@ -60,6 +64,63 @@ def test_output(launched):
     assert launched("-s", capture="no")[1]["stdout"] is None
     _, keywords, assignment = launched()
     assert keywords["stdout"].name == keywords["stderr"].name == str(assignment.output)
+
+
+def test_a_group(launched, monkeypatch):
+    """torchrun starts the same command N times; each rank has its share of the threads of one process."""
+    monkeypatch.setattr(launching, "default_threads", lambda: 7)
+    monkeypatch.setattr(launching, "thread_facts", lambda: {"threads": 7, "openmp": None})
+    monkeypatch.setattr(sys, "path", ["/elsewhere"])
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    words, keywords, assignment = launched("bench", "-x", device="2xcpu")
+    python = [sys.executable, "-P", "-m"]
+    assert words == [*python, "breakeven.plugin.agent", "2", *python, "pytest", "bench", "-x"]
+    assert keywords["env"]["OMP_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in keywords["env"]
+    assert keywords["env"]["BREAKEVEN_RANK_FAILURE"] == str(assignment.cause)
+    assert (assignment.process, assignment.device) == (3, "2xcpu")
+    assert assignment.facts == {"threads": 7, "openmp": None}
+
+
+def test_threads_of_a_rank(launched, monkeypatch):
+    """At least one; torch heeds MKL's variable first, where it is set."""
+    monkeypatch.setattr(launching, "default_threads", lambda: 1)
+    monkeypatch.setenv("MKL_NUM_THREADS", "8")
+    environment = launched("bench", device="4xcpu")[1]["env"]
+    assert (environment["OMP_NUM_THREADS"], environment["MKL_NUM_THREADS"]) == ("1", "1")
+    ordinary, assignment = launched("bench")[1]["env"], launched("bench")[2]
+    assert ordinary["MKL_NUM_THREADS"] == "8"
+    assert assignment.facts == {}
+
+
+def test_the_stack_of_the_rank_that_hangs(tmp_path, monkeypatch):
+    """Not that of a rank which waits for it, in an exchange or in the training."""
+    stacks = [
+        f'File "{launching.TORCH}/distributed/distributed_c10d.py", line 1 in all_reduce',
+        f'File "{launching.TORCH}/autograd/graph.py", line 2 in backward',
+        'File "/home/me/bench_mine.py", line 3 in forward',
+        "",
+    ]
+    group = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "4xcpu"))
+    for rank, line in enumerate(stacks):
+        assignment.stack(rank).write_text(f"Stack:\n  {line}\n")
+    ranks = [SimpleNamespace(send_signal=Mock())] * len(stacks)
+    monkeypatch.setattr(group, "_ranks", lambda: ranks)
+    monkeypatch.setattr(launching, "STACK_S", 0)
+    assert group.stack() == [stacks[2]]
+    assignment.stack(2).unlink()
+    assert group.stack() == [stacks[1]]
+
+
+def test_what_a_rank_has_noted(tmp_path):
+    """It is better than the last line of the output, and than an exit code."""
+    group = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "2xcpu"))
+    assignment.output.write_text("a warning\n")
+    assert (group.cause(1).reason, group.last_line()) == ("torchrun exited with 1", "a warning")
+    failures = [Failure(1, OutcomeKind.FAILED, reason) for reason in ("rank 1: no NCCL", "the agent's")]
+    note(failures[0], assignment.cause)
+    note(failures[1], assignment.cause)
+    assert (group.cause(1), group.last_line()) == (failures[1], "")
 
 
 @pytest.mark.parametrize(

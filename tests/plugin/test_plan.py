@@ -101,6 +101,7 @@ def test_too_many_threads(plan):
         ({"cpu": 2, "cpu@best": 2}, []),
         ({"cpu": 1}, ["cpu uses 1 thread here, so cpu@1 would be the same"]),
         ({"cpu": 1, "cuda": 1}, []),
+        ({"cpu": 1, "2xcpu": 1}, []),
         ({"cpu@1": 1}, []),
     ],
 )

@@ -130,6 +130,28 @@ def test_problems(run, is_quiet):
     assert len(run.reporter.texts()) == (not is_quiet)
 
 
+def test_one_problem_of_many_cases(run):
+    """It is said once."""
+    run = run()
+    run.show(*(untimed(case, 0, "failed", "no port") for case in "ab"))
+    assert run.reporter.lines == ["breakeven: case a failed: no port"]
+
+
+def test_text_of_a_group(tmp_path, monkeypatch):
+    """It counts the cases of its device alone."""
+    monkeypatch.setenv("COLUMNS", "200")
+    cases = ("a", "b", "a@2xcpu", "b@2xcpu", "c@2xcpu")
+    path = write(tmp_path / "j", run_started(cases, 2), timed("a", 0, 1.0), timed("a@2xcpu", 0, 1.0))
+    keys = {case: CaseKey.of(case, 1, "train", case.partition("@")[2] or "cpu") for case in cases}
+    estimate = DurationEstimate(keys, Budget(), 2)
+    progress = RunProgress(None, read_journal(path), estimate, str)
+    progress.begin(Share(0, "2xcpu"))
+    assert counts(progress.text()) == "breakeven: process 1 of 2 (2xcpu), case 2 of 3"
+    before_s = estimate.left().low_s
+    progress.begin(Share(1))  # b and c of the first process are still to come, but not a of the group
+    assert estimate.left().low_s < before_s
+
+
 def test_close(run):
     """It leaves an empty line."""
     run = run()

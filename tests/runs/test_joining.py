@@ -140,6 +140,20 @@ def test_records(journal):
     assert spent(found) == {"timing": 1.5}
 
 
+def test_records_of_groups(journal):
+    """They are beside those of the processes of the same index, and do not replace their facts."""
+    group = {"device": "2xcpu"}
+    found = journal(
+        process(0), ended(0, start="A", canary={"cpu": {"start": {"median_s": 1.0}}}),
+        process(0, **group), ended(0, **group, start="B", canary={"2xcpu": {"start": {"median_s": 2.0}}}),
+    )  # fmt: skip
+    assert [one.get("device") for one in process_records(found)] == [None, "2xcpu"]
+    assert spent(found) == {"timing": 3.0}
+    state = joined_machine(found)["state"]
+    assert state["start"] == "A"
+    assert set(state["canary"]) == {"cpu", "2xcpu"}
+
+
 def test_the_look_of_the_first_that_looked(journal):
     found = journal(process(0), process(1, look={"load": 1}), process(2, look={"load": 2}))
     assert joined_machine(found) == {"class_id": "x", "state": {"look": {"load": 1}}}

@@ -295,3 +295,26 @@ def test_no_differences(path):
     refuse_differences(
         journal, run_started(pid=9, began="now", command="python -m pytest", machine_info={}, commit_info={})
     )
+
+
+def test_shares(path):
+    """Each process of a run is followed by a group for each device of several."""
+    cases = ("a@2xcpu", "a", "b@4xcpu", "b@2xcpu", "b")
+    write(
+        path, run_started(cases, processes=2), timed("a@2xcpu", 0, 1.0), timed("a", 0, 1.0), untimed("b", 0)
+    )
+
+    journal = read_journal(path)
+
+    assert journal.shares == [(0, ""), (0, "2xcpu"), (0, "4xcpu"), (1, ""), (1, "2xcpu"), (1, "4xcpu")]
+    assert {tuple(share): journal.left(share) for share in journal.shares} == {
+        (0, ""): [], (0, "2xcpu"): ["b@2xcpu"], (0, "4xcpu"): ["b@4xcpu"],
+        (1, ""): ["a"], (1, "2xcpu"): ["a@2xcpu"], (1, "4xcpu"): [],
+    }  # fmt: skip
+    assert journal.wanted(Share(0, "2xcpu")) == ["a@2xcpu", "b@2xcpu"]
+    assert not journal.is_complete
+
+
+def test_shares_of_groups_only(path):
+    write(path, run_started(("a@2xcpu",), processes=1))
+    assert read_journal(path).shares == [(0, "2xcpu")]

@@ -24,11 +24,12 @@ def run_started(cases=("a", "b"), processes=3, **fields):
 
 
 def identity(name):
-    """Return what identifies a case."""
+    """Return what identifies a case; one named ``a@2xcpu`` is on that device."""
+    name, _, device = name.partition("@")
     workload, _, phase = name.partition(":")
     return {
-        "schema": SCHEMA, "workload": workload, "phase": phase or "train", "device": "cpu", "batch_size": 1,
-        "axes": {},
+        "schema": SCHEMA, "workload": workload, "phase": phase or "train", "device": device or "cpu",
+        "batch_size": 1, "axes": {},
     }  # fmt: skip
 
 
@@ -56,9 +57,11 @@ def untimed(case, number, outcome="failed", reason="why", **fields):
     return CaseEnded(process=number, case=case, outcome=outcome, reason=reason, **fields)
 
 
-def ended(number, **state):
-    """Return the line of a process that ended in order."""
-    return ProcessEnded(process=number, state=state, spent_s={"timing": 1.5}, wall_s=2.0, settings={"a": "b"})
+def ended(number, device="", **state):
+    """Return the line of a process, or of a group for a device, that ended in order."""
+    return ProcessEnded(
+        process=number, device=device, state=state, spent_s={"timing": 1.5}, wall_s=2.0, settings={"a": "b"}
+    )
 
 
 def write(path, *lines):

@@ -8,8 +8,13 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from breakeven.case import Budget, CaseKey
 from breakeven.hardware.devices import parse_device
-from breakeven.measure.together import join
+from breakeven.measure.runner import Runner
+from breakeven.measure.simulated import SimulatedDevice, simulated_workload
+from breakeven.measure.timing import time_round
+from breakeven.measure.together import Part, Together, join
+from breakeven.measure.trainer import Trainer
 
 TESTS = Path(__file__).parents[1]
 
@@ -31,9 +36,9 @@ together = join(device, timeout_s=30)
 rank = together.rank
 runner = Runner(Budget(max_time_s=0.05), together=together)
 
-def measure(recipe, phase="train", batch_size=8, times=None):
+def measure(recipe, phase="train", batch_size=8, times=None, workload="w"):
     '''Facts or the outcome on rank 0, None on the others.'''
-    case = CaseKey.of("w", batch_size, phase, device.name)
+    case = CaseKey.of(workload, batch_size, phase, device.name)
     if rank:
         follow(together, case.cell, recipe)
         return None
@@ -145,3 +150,51 @@ class ScriptedGroup:
     def leave_alone(self, failure):
         self.left = failure
         raise SystemExit(76)
+
+
+class OwnTrainer(Trainer):
+    """A trainer that needs no other rank."""
+
+    def parameters_text(self):
+        return "same"
+
+
+class OwnPart(Part):
+    """Rank 0 alone trains; its share is all."""
+
+    def share(self, cell, workload):
+        return workload
+
+    def trainer(self, cell, workload, device):
+        return OwnTrainer(workload, device)
+
+
+class Two(SimulatedDevice):
+    """Two simulated devices that train together."""
+
+    processes = 2
+
+
+def runner_of(device, group):
+    together = Together(group, device, 0.5, OwnPart(0, 2), device.clock)
+    return Runner(Budget(max_time_s=1e3), device.clock, together), together
+
+
+def case_of(phase="train"):
+    return CaseKey.of("w", 2, phase, "2xsimulated")
+
+
+def measure(device, group, phase="train", recipe=None):
+    """The facts of a case, and its rounds."""
+    times = []
+    runner, together = runner_of(device, group)
+
+    def rounds(round_, plan):
+        times.extend(time_round(round_, device.clock) for _ in range(plan.rounds))
+
+    try:
+        workload = recipe or (lambda: simulated_workload(device))
+        return runner.measure(case_of(phase), device, workload, rounds), times
+    finally:
+        together.end_case()
+        runner.close()

@@ -169,14 +169,19 @@ class GlooGroup:
 
     def leave_alone(self, failure: Failure) -> NoReturn:
         """End this process with its failure, where the others cannot hear of it otherwise."""
+        if failure.rank == self.rank:
+            self._report(failure)
+        print(f"breakeven: {failure.reason}", file=sys.stderr, flush=True)
+        os._exit(LEFT_ALONE)
+
+    def _report(self, failure: Failure) -> None:
+        """Leave this rank's failure to the others, and to whoever started them."""
         with suppress(RuntimeError):  # whoever holds the store may be gone
             self._store.set(_FAILURE_KEY, failure.as_json())
         path = os.environ.get(FAILURE_VARIABLE)
         if path:
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(failure.as_json() + "\n")
-        print(f"breakeven: {failure.reason}", file=sys.stderr, flush=True)
-        os._exit(LEFT_ALONE)
 
     def _broadcast(self, buffer: torch.Tensor, timeout: timedelta) -> None:
         with self._broken_by():
@@ -197,9 +202,8 @@ class GlooGroup:
         return None
 
     def _lost(self, error: RuntimeError, own: Failure | None) -> Failure:
-        line = str(error).strip().partition("\n")[0]
-        if "timed out" not in line.lower():
-            reason = f"another rank has ended without a reason (seen on rank {self.rank}: {line})"
+        if "timed out" not in str(error).lower():
+            reason = "another rank ended without a reason; if the system killed it for memory, dmesg shows it"
         elif own is not None:
             return own
         else:

@@ -109,6 +109,8 @@ class Shards:
 
     def begin(self) -> None:
         """Synchronize again, and keep only the rank's part of the parameters."""
+        if not self._is_synced:
+            self._drop_whole_gradients()
         self._set_sync(True)
         for module in (*self._roots, *self._blocks):
             module.reshard()
@@ -124,7 +126,11 @@ class Shards:
         """Set the gradients to None: those of the parts, or of the whole parameters."""
         if self._is_synced:
             optimizer.zero_grad()
-            return
+        else:
+            self._drop_whole_gradients()
+
+    def _drop_whole_gradients(self) -> None:
+        """Drop those of gathered parameters, which the next backward pass would add to."""
         for root in self._roots:
             for parameter in root.parameters():
                 if id(parameter) not in self._parts:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,49 +33,58 @@ def share_of(workload: Workload, batch_size: int, rank: int, size: int) -> Workl
         raise UnsupportedError(
             f"batch {batch_size} cannot be divided among {size} ranks; use a multiple of {size}"
         )
-    divide = partial(_slice, batch_size=batch_size, rank=rank, size=size)
+    slicing = Slicing(batch_size, rank, size)
     return replace(
         workload,
-        inputs=_plain_divided(map_tensors(divide, workload.inputs), workload.host_inputs, divide, batch_size),
-        targets=map_tensors(divide, workload.targets),
+        inputs=slicing.of_inputs(workload.inputs, workload.host_inputs),
+        targets=map_tensors(slicing.of_tensor, workload.targets),
     )
 
 
-def _slice(value: Any, batch_size: int, rank: int, size: int) -> Any:
-    if isinstance(value, list | tuple):
-        length = len(value)
-    elif not isinstance(value, torch.Tensor):
-        raise UnsupportedError(
-            f"a {type(value).__name__} cannot be divided among {size} ranks; pass tensors with the samples "
-            "along dimension 0"
-        )
-    elif value.layout != torch.strided or value.is_nested or value.ndim == 0 or len(value) % batch_size:
-        kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
-        raise UnsupportedError(
-            f"a {kind} tensor of shape {_shape(value)} cannot be divided among {size} ranks: its dimension 0 "
-            f"does not hold the {batch_size} samples; put the samples along dimension 0"
-        )
-    else:
-        length = len(value)
-    part = length // size
-    found = value[rank * part : (rank + 1) * part]
-    return found.clone() if isinstance(found, torch.Tensor) else found  # lets go of the others' samples
+@dataclass(frozen=True)
+class Slicing:
+    """Which of `size` consecutive slices of the `batch_size` samples a rank has."""
 
+    batch_size: int
+    rank: int
+    size: int
 
-def _plain_divided(inputs: Any, on_host: Any, divide: Any, batch_size: int) -> Any:
-    """Divide the lists of plain values among the inputs that stay on the host, such as lengths."""
+    def of(self, values: Any) -> Any:
+        """Return the slice of a sequence or a tensor."""
+        part = len(values) // self.size
+        return values[self.rank * part : (self.rank + 1) * part]
 
-    def divided(name: Any, value: Any) -> Any:
-        is_list = name in on_host and isinstance(value, list | tuple) and len(value) == batch_size
+    def of_tensor(self, value: Any) -> Any:
+        """Return the slice of a tensor; it lets go of the other samples.
+
+        Raises:
+            UnsupportedError: it is something else, or dimension 0 does not hold the samples.
+        """
+        if not isinstance(value, torch.Tensor):
+            raise UnsupportedError(
+                f"a {type(value).__name__} cannot be divided among {self.size} ranks; pass tensors with the "
+                "samples along dimension 0"
+            )
+        is_dense = value.layout == torch.strided and not value.is_nested
+        if not is_dense or value.ndim == 0 or len(value) % self.batch_size:
+            layout = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+            shape = "" if value.is_nested else f" of shape {tuple(value.shape)}"
+            raise UnsupportedError(
+                f"a {layout} tensor{shape} cannot be divided among {self.size} ranks: its dimension 0 does "
+                f"not hold the {self.batch_size} samples; put the samples along dimension 0"
+            )
+        return self.of(value).clone()
+
+    def of_inputs(self, inputs: Any, on_host: Collection[int | str]) -> Any:
+        """Return the slices of a model's inputs, with those of the lists among the ones on the host."""
+        divided = map_tensors(self.of_tensor, inputs)
+        if not on_host:
+            return divided
+        if isinstance(divided, Mapping):
+            return {name: self._of_list(item) if name in on_host else item for name, item in divided.items()}
+        return [self._of_list(item) if index in on_host else item for index, item in enumerate(divided)]
+
+    def _of_list(self, value: Any) -> Any:
+        is_list = isinstance(value, list | tuple) and len(value) == self.batch_size
         is_plain = is_list and all(isinstance(item, int | float | str) for item in value)
-        return divide(value) if is_plain else value
-
-    if not on_host:
-        return inputs
-    if isinstance(inputs, Mapping):
-        return {name: divided(name, value) for name, value in inputs.items()}
-    return [divided(index, value) for index, value in enumerate(inputs)]
-
-
-def _shape(tensor: torch.Tensor) -> str:
-    return "unknown" if tensor.is_nested else str(tuple(tensor.shape))
+        return self.of(value) if is_plain else value

@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from breakeven.case import Cell
 from breakeven.errors import MeasurementError
+from breakeven.format import plural
 from breakeven.hardware.device import Device
 from breakeven.hardware.several import Several
 from breakeven.measure.following import Follower
@@ -155,12 +156,9 @@ def _joined(device: Several, timeout_s: float) -> Group:
     timeout = timedelta(seconds=timeout_s)
     store, rank, size = next(_dist.rendezvous("env://", timeout=timeout))
     if size != device.processes:
-        raise MeasurementError(f"{size} processes were started for {device.name}")
-    # NCCL sets up its connections when it knows the device, else in the first exchange.
-    known: Any = {"device_id": device.torch_device} if device.is_accelerator else {}
-    dist.init_process_group(device.backend, store=store, rank=rank, world_size=size, timeout=timeout, **known)
+        raise MeasurementError(f"started {plural(size, 'process')} instead of {device.processes}")
+    dist.init_process_group(device.backend, store=store, rank=rank, world_size=size, timeout=timeout)
     group = GlooGroup(store, timeout_s)
-    ones = torch.ones(1, device=device.torch_device)
-    dist.all_reduce(ones)
+    dist.all_reduce(torch.ones(1, device=device.torch_device))  # in which NCCL connects its ranks
     device.synchronize()
     return group

@@ -182,13 +182,13 @@ class Coordinator:
             return True
         if CaseEnded in self._seen:
             return True  # it left because its device was lost, or died between two cases
-        self._failed_starts += 1
-        if code < 0 and self._failed_starts < MAX_STARTS:
-            return True  # somebody killed it
         last, cause = running.last_line(), running.cause(code)
         if share.device:  # which may be all that is wrong
             self._give_up(share, cause, last)
             return True
+        self._failed_starts += 1
+        if code < 0 and self._failed_starts < MAX_STARTS:
+            return True  # somebody killed it
         raise UsageError(
             f"{_name(share)} did not start ({cause.reason}{f': {last}' if last else ''}); "
             "--breakeven-processes=0 measures in pytest's own process and shows the error"
@@ -236,13 +236,18 @@ class Coordinator:
             )
 
     def _end(self, running: Running) -> None:
-        """End a process that still runs: after Ctrl-C, a refusal, or a hanging case."""
+        """End a process that still runs: after Ctrl-C, a refusal, or a hanging case.
+
+        What it has journaled until then counts.
+        """
         if running.poll() is None:
             running.terminate()
             give_up_s = self._clock() + TERMINATE_S
             while running.poll() is None and self._clock() < give_up_s:
                 self._sleep(POLL_S)
             running.kill()
+            for _ in self._journal.read_on():
+                pass
         running.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from breakeven.case import CaseKey
+from breakeven.device_names import processes_of
 from breakeven.errors import UsageError
 from breakeven.format import one_line, plural
 from breakeven.hardware.cpus import usable_cpus
@@ -79,8 +80,12 @@ class CasePlan:
 
 
 def thread_warnings(devices: Sequence[Device]) -> list[str]:
-    """Return a line for each CPU device with more threads than CPUs, or with those of another CPU device."""
-    cpus, usable = [device for device in devices if not device.is_accelerator], usable_cpus()
+    """Return a line for each CPU device with more threads than CPUs, or with those of another CPU device.
+
+    Devices of several processes differ from one with the threads of each.
+    """
+    single = [device for device in devices if processes_of(device.name) is None]
+    cpus, usable = [device for device in single if not device.is_accelerator], usable_cpus()
     available = f"the {plural(usable, 'CPU')} available to this process"
     lines = [
         f"breakeven: {device.name} uses more threads than {available}"
