@@ -3,9 +3,9 @@
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model), `state`
 and `settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
-`sustained` (rounds, warm-up, plan), `together` (several processes that train one model), `earlier` (what a later process takes over), `loss_check`, `flops`,
-`monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on
-which timings are exact.
+`sustained` (rounds, warm-up, plan), `together` (several processes), `earlier` (what a later process takes
+over), `loss_check`, `flops`, `monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a
+timing). `simulated` is a device on which timings are exact.
 
 The method
 ----------
@@ -54,9 +54,9 @@ than ``train`` have ``min_rounds`` in it, and ``train`` no more rounds than matt
 the processes; what would take more than twice the time has fewer rounds, at least 2. Of a step that takes
 longer than the time of a case, the first call is the warm-up, and only the first loss is compared.
 
-A device of several processes (``2xcuda``, ``2xcpu``, or ``1xcuda``, which shows what the wrapper itself costs)
-trains one model in as many ranks (`together`). Each has the whole model and its consecutive slice of the
-batch along dimension 0: a tensor whose dimension 0 is not a multiple of the batch size is a recorded skip.
+A device of several processes (``2xcuda``, ``2xcpu``, or ``1xcuda``, which shows what the wrapper itself
+costs) trains one model in as many ranks (`together`), each on its consecutive slice of the batch along
+dimension 0: a tensor whose dimension 0 is not a multiple of the batch size is a recorded skip.
 The model runs in `DistributedDataParallel`, or under FSDP2 with ``Workload(fsdp=True)`` (`parallel`), which
 has no effect on other devices; a loss with parameters likewise. Rank 0 decides everything and announces what
 it does (`leading`) over gloo, beside what the training exchanges; the others do the same (`following`). Every
