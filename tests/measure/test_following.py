@@ -1,5 +1,8 @@
 """The other ranks: they obey, report their errors, and end where nobody can hear them."""
 
+import dataclasses
+import gc
+
 import pytest
 import torch
 
@@ -11,6 +14,7 @@ from breakeven.phases import Phase
 from support.known_work import COSTS
 from support.ranks import OwnPart, ScriptedGroup, Two, measure
 
+is_multithreaded = torch.autograd.is_multithreading_enabled
 CELL = CaseKey.of("w", 2, "train", "2xsimulated").cell
 BUILT = [["build", CELL.label()], ["move_model"], ["start"]]
 ROUND = [["prepare", "train", 3], ["run", "train", 3]]
@@ -142,6 +146,17 @@ def test_settings_of_a_recipe_are_in_effect(device):
     follower.follow(CELL, recipe)
     assert seen == [True, True, True]
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_options_of_a_workload_are_in_effect_and_garbage_is_left(device):
+    """As on rank 0: one rank that collects would slow down all."""
+    workload = dataclasses.replace(simulated_workload(device), single_threaded_backward=True)
+    follower, group = follower_of(device, *BUILT, END)
+    seen = []
+    group.exchange = lambda *_: seen.append((is_multithreaded(), gc.isenabled()))
+    follower.follow(CELL, lambda: workload)
+    assert seen == 3 * [(False, False)]
+    assert (is_multithreaded(), gc.isenabled()) == (True, True)
 
 
 def test_every_command_of_a_leader_is_known(device):

@@ -56,6 +56,21 @@ def test_every_command_but_the_end_is_answered(device):
     assert len(group.exchanged) == len(group.announced) - 1
 
 
+def test_a_rank_waits_for_its_device_before_it_answers(device):
+    """Else it would wait where the others cannot hear of an error."""
+    group = ScriptedGroup()
+    idle = []
+    exchange = group.exchange
+
+    def exchange_when_idle(*args):
+        idle.append(device.clock.now >= device.busy_until)
+        return exchange(*args)
+
+    group.exchange = exchange_when_idle
+    measure(device, group)
+    assert all(idle)
+
+
 def test_a_round_begins_together(device):
     group = ScriptedGroup()
     measure(device, group)

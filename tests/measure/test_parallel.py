@@ -90,6 +90,16 @@ def test_a_case_without_synchronization_leaves_nothing_behind(together, fsdp):
         assert after(trainer, Phase.TRAIN, 4) == first
 
 
+def test_the_state_is_this_ranks_part(together):
+    """Operations on a sharded tensor would wait for the other ranks."""
+    trainer = ready(together, build(lambda: normed(fsdp=True)))
+    after(trainer, Phase.TRAIN, 2)
+    trainer.prepare(Phase.TRAIN)
+    tensors = list(trainer.state_tensors())
+    assert len(tensors) > 10
+    assert not any(hasattr(tensor, "to_local") for tensor in tensors)
+
+
 def test_without_synchronization_replicas_train_all_the_same(together):
     trainer = ready(together, build(normed))
     first = after(trainer, Phase.TRAIN, 4)

@@ -727,7 +727,7 @@ def test_everything_is_on_the_host(change):
         dataclasses.replace(mlp(2, width=4), **change)
 
 
-@pytest.mark.parametrize("field", ["compile", "cuda_graph", "single_threaded_backward", "tf32"])
+@pytest.mark.parametrize("field", ["compile", "cuda_graph", "fsdp", "single_threaded_backward", "tf32"])
 def test_option_that_is_no_bool(field):
     with pytest.raises(UsageError, match=rf"{field}=\.\.\.\) must be True.* got a int"):
         dataclasses.replace(mlp(2, width=4), **{field: 1})

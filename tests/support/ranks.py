@@ -34,7 +34,7 @@ from breakeven.phases import Phase
 device = parse_device("{device}")
 together = join(device, timeout_s=30)
 rank = together.rank
-runner = Runner(Budget(max_time_s=0.05), together=together)
+runner = Runner(Budget(max_time_s=0.5), together=together)
 
 def measure(recipe, phase="train", batch_size=8, times=None, workload="w"):
     '''Facts or the outcome on rank 0, None on the others.'''

@@ -3,9 +3,9 @@
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model), `state`
 and `settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
-`sustained` (rounds, warm-up, plan), `earlier` (what a later process takes over), `loss_check`, `flops`,
-`monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on
-which timings are exact.
+`sustained` (rounds, warm-up, plan), `together` (several processes), `earlier` (what a later process takes
+over), `loss_check`, `flops`, `monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a
+timing). `simulated` is a device on which timings are exact.
 
 The method
 ----------
@@ -53,6 +53,27 @@ near, the warm-up is the usual one. What an earlier process timed is not skipped
 than ``train`` have ``min_rounds`` in it, and ``train`` no more rounds than matter beside the spread between
 the processes; what would take more than twice the time has fewer rounds, at least 2. Of a step that takes
 longer than the time of a case, the first call is the warm-up, and only the first loss is compared.
+
+A device of several processes (``2xcuda``, ``2xcpu``, or ``1xcuda``, which shows what the wrapper itself
+costs) trains one model in as many ranks (`together`), each on its consecutive slice of the batch along
+dimension 0: a tensor whose dimension 0 is not a multiple of the batch size is a recorded skip.
+The model runs in `DistributedDataParallel`, or under FSDP2 with ``Workload(fsdp=True)`` (`parallel`), which
+has no effect on other devices; a loss with parameters likewise. Rank 0 decides everything and announces what
+it does (`leading`) over gloo, beside what the training exchanges; the others do the same (`following`). Every
+rank begins a round after a barrier and reads its own clock; a round takes as long as the slowest rank, round
+by round. The parts of a step, memory, clocks and temperature are rank 0's. ``flops`` and ``moved_bytes`` are
+those of all ranks, so of the global step; CPU time is that of all ranks too. ``init_s`` are the seconds of
+joining, the first exchange and the device's context included, before any case. Rank 0's first loss is
+compared with the CPU's of its slice; after the first step all replicas must hold the same parameters, bit by
+bit. CUDA graphs are skipped there.
+
+``train_no_sync`` is ``train`` without communication. With `DistributedDataParallel` that is `no_sync`: the
+gradients stay with each rank, and buffers are sent once, before the first step of the case. With FSDP2 every
+rank gathers the parameters once and keeps them; from then on nothing is sent, and the optimizer steps its
+part of the parameters with gradients of 0. So its memory is that of whole parameters and gradients.
+
+An error of one rank ends the case with its reason, at the end of what rank 0 has announced. Where the others
+wait for that rank in the training, it gives them 5 s, leaves its reason, and ends.
 
 The number of timed rounds is planned from the noise and the correlation of the warm-up's last half (up to 100
 rounds), so that the median's 95% interval reaches the target precision: 16 or more (40 where they are cheap;

@@ -41,13 +41,14 @@ class Workload:
             workload runs, overriding the process's setting; None changes nothing. On a device without TF32 a
             case with True is skipped.
         cuda_graph: capture forward, backward and step once as CUDA graphs, and replay them in each round.
-            On a device without CUDA graphs the case is skipped.
+            On a device without CUDA graphs, or of several processes, the case is skipped.
         host_inputs: positions or names of the inputs that stay on the host, such as the lengths of sequences.
         single_threaded_backward: run the backward pass in the calling thread instead of autograd's thread for
             the accelerator, which saves a hand-off between two threads in each step. Has no effect on a CPU.
         fsdp: on a device of several processes, such as ``2xcuda``, shard parameters, gradients and the
             optimizer's state among them (FSDP2, `torch.distributed.fsdp.fully_shard`) in place of
-            `DistributedDataParallel`. Has no effect on other devices, with which it is compared.
+            `DistributedDataParallel`. The items of the model's outermost `ModuleList` and `Sequential`
+            modules are sharded each on its own. Has no effect on other devices, with which it is compared.
 
     Raises:
         UsageError: a field has an invalid value; the message names it.
