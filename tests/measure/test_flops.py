@@ -295,6 +295,7 @@ def test_facts_of_every_phase():
         "step": {"moved_bytes": 3 * (2 + 1) * 4},  # weights and bias of Linear(2, 1)
         "train": {"flops": 2 * (2 * 2)},
         "train_sync": {"flops": 2 * (2 * 2)},
+        "train_no_sync": {"flops": 2 * (2 * 2)},
     }
     assert json.loads(json.dumps(work)) == work
 
