@@ -232,7 +232,7 @@ def test_weak_models_are_set_apart(tmp_path):
 
 
 def test_weak_sweep_alone(tmp_path):
-    """Speedups are of the same whole batch; batch sizes of one number of processes are no holes."""
+    """Speedups are of the same whole batch; batch sizes of another number of processes are not holes."""
     found = report(tmp_path, several_run(GPUS, models=[WIDE], phases=STEP, weak=True))
     assert all(row.baseline.batch_size == row.candidate.batch_size for row in found.speedups)
     assert [row.label for row in found.chart.rows] == ["mlp weak scaling width=4096"]
@@ -263,7 +263,7 @@ def test_phase_without_communication(tmp_path):
 
 
 def test_phase_sum_of_several(tmp_path):
-    """Each phase waits for the slowest process, so that a large sum is no sign of a bad measurement."""
+    """Each phase waits for the slowest process, so that a large sum says nothing of the measurement."""
     phases = {"transfer": 1.0, "forward": 1.0, "backward": 1.0, "step": 1.0, "train": 1.0}
     content = several_run(("cpu", "2xcpu"), models=[WIDE], phases=phases)
     for one in content["benchmarks"]:
