@@ -350,3 +350,30 @@ def test_bad_usage(tmp_path, capsys, arguments):
 def test_price_of_a_cpu_that_was_not_measured(tmp_path):
     with pytest.raises(UsageError, match="no such device was measured; present: cuda"):
         priced(tmp_path, affine_run({"cuda": (33, 0.1)}), cpu=1.0)
+
+
+def test_price_of_several_processes(tmp_path):
+    """N GPUs cost N times the price of one, unless they have their own; the CPU is the same machine."""
+    devices = {
+        "cpu": (1, 1),
+        "2xcpu": (1, 0.6),
+        "cuda": (33, 0.1),
+        "2xcuda": (35, 0.05),
+        "4xcuda": (40, 0.03),
+    }
+    found = priced(tmp_path, affine_run(devices, **QUIET), cpu=0.2, cuda=2.0, **{"4xcuda": 7.0})
+    prices = {device: usd for (_, device), usd in found.in_dollars.prices.items()}
+    assert prices == {"cpu": 0.2, "2xcpu": 0.2, "cuda": 2.0, "2xcuda": 4.0, "4xcuda": 7.0}
+
+
+def test_price_of_a_device_that_only_groups_use(tmp_path):
+    """The price of one GPU is enough, also where none was measured alone."""
+    found = priced(tmp_path, affine_run({"cpu": (1, 1), "2xcuda": (33, 0.1)}, **QUIET), cuda=2.0)
+    assert list(found.in_dollars.prices.values()) == [4.0]
+
+
+def test_no_dollars_for_a_step_without_communication(tmp_path):
+    """It does not train."""
+    content = affine_run({"cpu": (1, 1), "2xcuda": (33, 0.1)}, phases=("train", "train_no_sync"), **QUIET)
+    found = priced(tmp_path, content, cuda=2.0)
+    assert {cost.key.phase for cost in found.in_dollars.costs} == {"train"}

@@ -113,8 +113,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--price", type=price, action="append", default=[], metavar="[MACHINE/]DEVICE=USD/h",
         help="what a device costs, such as cuda=2.00/h (repeatable): adds costs and the break-even in "
-        "dollars; cpu prices every number of threads; a price with a machine or threads wins over "
-        "others (default: no prices)",
+        "dollars; cpu prices every number of threads, and cuda=2.00/h makes 2xcuda cost 4.00/h; a price "
+        "with a machine or of the very device wins over others (default: no prices)",
     )  # fmt: skip
     parser.add_argument(
         "--worth", type=worth, metavar="FACTOR",

@@ -43,7 +43,8 @@ NARROW = "_narrow"
 """At the end of a figure's name: its form for a phone."""
 
 IDS = ("answer", "break-even", "several", "changes", "speedup", "phases", "variants", "map", "machines",
-       "quantities", "all-cases", "cases", "about-cases", "filter", "order", "more", "count", "lines")  # fmt: skip
+       "quantities", "all-cases", "cases", "about-cases", "filter", "order", "more", "count",
+       "lines")  # fmt: skip
 """The ids of the template without an underscore, which no anchor of a model repeats."""
 
 

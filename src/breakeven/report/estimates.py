@@ -146,12 +146,10 @@ def _pools(
     """Return the first process of each run in the pools of its machine class, and the pools.
 
     All cases of one pool share its random numbers: what disturbed a process then disturbs both devices of a
-    comparison. The processes of different machines are drawn independently, and so are those of each device
-    of several processes. These are other processes of the operating system, which ran at other moments: they
-    share their place in the run with those of the same index, and nothing that would cancel in a ratio.
+    comparison. Drawn independently are different machines, and each device of several processes: these are
+    other processes of the operating system, of which nothing cancels in a ratio with those of the same index.
     """
     counts: dict[str, dict[int, int]] = {}
-    places = dict.fromkeys(map(_pool_of, timings))
     for key, found in timings.items():
         known = counts.setdefault(key.machine, {})
         for number, case in found.items():
@@ -164,7 +162,7 @@ def _pools(
         runs = [number for number in numbers for _ in range(known[number])]
         order = list(dict.fromkeys(instance_ids[number] for number in numbers))
         instances = [order.index(instance_ids[number]) for number in runs]
-        for place in (place for place in places if place[0] == machine):
+        for place in {_pool_of(key) for key in timings if key.machine == machine}:
             generator = np.random.default_rng([SEED, _number("".join(place))])
             pools[place] = ProcessPool.draw(generator, runs, instances)
     return starts, pools

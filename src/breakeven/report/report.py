@@ -177,7 +177,7 @@ def analyze(
     members = [] if refused else against_one(cases, compared, outcomes)
     sums = phase_sums(cases)
     missed = residuals(sums)
-    paid_back = paybacks(cases, compared, runs.runs)
+    paid_back = paybacks(every, compared, runs.runs)
     bounds = bottlenecks(cases)
     ways = [] if refused else variants(cases, [case.key.model for case in unordered])
     ended = [outcome.key.model for outcome in outcomes if outcome.key is not None]
