@@ -220,6 +220,23 @@ def test_processes_of_a_case():
     assert len(content["breakeven"]["processes"]) == 5
 
 
+def test_order_of_keys():
+    """A file that another program has written again, with its keys in another order, is the same file."""
+    content = shard(1, [case(0)], [outcome("oom", "x", batch_size=9)], settings={"b": "1", "a": "2"})
+    same = json.loads(json.dumps(content, sort_keys=True))
+    assert len(again(merged(content, same))["breakeven"]["parts"]) == 1
+    assert merged(content, same) == merged(same, content) == merged(again(merged(same)), content)
+
+
+def test_same_rounds_in_two_runs():
+    """The case is in one of them, the same one in any order, also if they count its processes otherwise."""
+    files = [shard(1, [case(0)]), shard(2, [case(0), case(1)]), shard(1, [case(0)])]
+    files[2]["benchmarks"][0]["extra_info"]["processes"] += [0]
+    orders = [files, files[::-1], [files[1], files[2], files[0]]]
+    assert len({merged(*order) for order in orders}) == 1
+    assert merged(again(merged(*files[:2])), files[2]) == merged(files[0], again(merged(*files[1:])))
+
+
 def test_file_without_processes():
     """Its rounds are those of one process."""
     first, second = (shard(i, [benchmark([1.0] * 6, batch_size=i)]) for i in (1, 2))
