@@ -237,6 +237,20 @@ def test_same_rounds_in_two_runs():
     assert merged(again(merged(*files[:2])), files[2]) == merged(files[0], again(merged(*files[1:])))
 
 
+def test_outcome_beside_a_timing():
+    """A case that its own file has timed is timed, whatever else the file lists."""
+    content = shard(1, [case(0)], [outcome("failed", "later", batch_size=1)])
+    assert again(merged(content))["breakeven"]["outcomes"] == []
+
+
+def test_processes_without_a_timing():
+    """A process that timed nothing, or that no case has counted, is one of its part."""
+    first = shard(1, [], processes=[{"seed": 0}, {"seed": 1}, {"seed": 2}])
+    content = again(merged(first, shard(2, [case(0)]), shard(3, [])))
+    assert [part["processes"] for part in content["breakeven"]["parts"]] == [3, 2, 1]
+    assert content["benchmarks"][0]["extra_info"]["processes"] == [0, 0, 0, 2, 2]
+
+
 def test_file_without_processes():
     """Its rounds are those of one process."""
     first, second = (shard(i, [benchmark([1.0] * 6, batch_size=i)]) for i in (1, 2))
