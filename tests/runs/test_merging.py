@@ -237,6 +237,16 @@ def test_same_rounds_in_two_runs():
     assert merged(again(merged(*files[:2])), files[2]) == merged(files[0], again(merged(*files[1:])))
 
 
+def test_statistics_alone():
+    """A file without rounds has its medians compared; a huge integer is kept."""
+    one, other = (shard(1, [case(0, size=10**30)]) for _ in (1, 2))
+    for content, median_s in ((one, 1.0), (other, 2.0)):
+        content["benchmarks"][0]["stats"] = {"median": median_s}
+    assert again(merged(one, one))["benchmarks"][0]["extra_info"]["size"] == 10**30
+    with pytest.raises(SeparateRunsError):
+        merged(one, other)
+
+
 def test_outcome_beside_a_timing():
     """A case that its own file has timed is timed, whatever else the file lists."""
     content = shard(1, [case(0)], [outcome("failed", "later", batch_size=1)])
@@ -276,7 +286,7 @@ def test_facts_of_the_whole():
     """They follow from all parts: sums, the last date, and what is the same in each."""
     first = shard(1, [case(0)], wall_s=2.0, command="one", settings={"a": "x"}, processes=[{"seed": 0}])
     second = shard(2, [case(1)], wall_s=3.0, command="two", settings={"a": "x"}, complete=False)
-    second["commit_info"]["dirty"] = True
+    first["commit_info"]["dirty"] = True
     content = again(merged(first, second))
     ours = content["breakeven"]
     assert (content["datetime"], content["version"]) == ("2026-01-02T03:04:02+00:00", "5.3.1")
@@ -451,4 +461,6 @@ def test_file_beside_its_merge(tmp_path):
         ):
             read_side(paths)
     assert len(read_side([whole, other])) == 2
+    more = write(tmp_path / "more.json", shard(4, [case(0), case(1)]))  # not merged: who knows of what
+    assert len(read([part, more]).runs) == len(read_side([part, more])) == 2
     assert len(read_side([part, other])) == 2
