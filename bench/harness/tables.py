@@ -52,6 +52,8 @@ OTHERS = """\
   `python bench/harness/coordinator.py`.
 - `pages.json`: what a report takes before and after a change, made by
   `python bench/harness/pages.py --before PYTHON`.
+- `merges.json`: what `breakeven merge` takes for 200 run files of a megabyte, made by
+  `python bench/harness/merges.py`.
 - `kills.json`: whether runs that are killed at random moments lose a finished case, made by
   `python bench/harness/kills.py`."""
 

@@ -220,6 +220,47 @@ def test_processes_of_a_case():
     assert len(content["breakeven"]["processes"]) == 5
 
 
+def test_order_of_keys():
+    """A file that another program has written again, with its keys in another order, is the same file."""
+    content = shard(1, [case(0)], [outcome("oom", "x", batch_size=9)], settings={"b": "1", "a": "2"})
+    same = json.loads(json.dumps(content, sort_keys=True))
+    assert len(again(merged(content, same))["breakeven"]["parts"]) == 1
+    assert merged(content, same) == merged(same, content) == merged(again(merged(same)), content)
+
+
+def test_same_rounds_in_two_runs():
+    """The case is in one of them, the same one in any order, also if they count its processes otherwise."""
+    files = [shard(1, [case(0)]), shard(2, [case(0), case(1)]), shard(1, [case(0)])]
+    files[2]["benchmarks"][0]["extra_info"]["processes"] += [0]
+    orders = [files, files[::-1], [files[1], files[2], files[0]]]
+    assert len({merged(*order) for order in orders}) == 1
+    assert merged(again(merged(*files[:2])), files[2]) == merged(files[0], again(merged(*files[1:])))
+
+
+def test_statistics_alone():
+    """A file without rounds has its medians compared; a huge integer is kept."""
+    one, other = (shard(1, [case(0, size=10**30)]) for _ in (1, 2))
+    for content, median_s in ((one, 1.0), (other, 2.0)):
+        content["benchmarks"][0]["stats"] = {"median": median_s}
+    assert again(merged(one, one))["benchmarks"][0]["extra_info"]["size"] == 10**30
+    with pytest.raises(SeparateRunsError):
+        merged(one, other)
+
+
+def test_outcome_beside_a_timing():
+    """A case that its own file has timed is timed, whatever else the file lists."""
+    content = shard(1, [case(0)], [outcome("failed", "later", batch_size=1)])
+    assert again(merged(content))["breakeven"]["outcomes"] == []
+
+
+def test_processes_without_a_timing():
+    """A process that timed nothing, or that no case has counted, is one of its part."""
+    first = shard(1, [], processes=[{"seed": 0}, {"seed": 1}, {"seed": 2}])
+    content = again(merged(first, shard(2, [case(0)]), shard(3, [])))
+    assert [part["processes"] for part in content["breakeven"]["parts"]] == [3, 2, 1]
+    assert content["benchmarks"][0]["extra_info"]["processes"] == [0, 0, 0, 2, 2]
+
+
 def test_file_without_processes():
     """Its rounds are those of one process."""
     first, second = (shard(i, [benchmark([1.0] * 6, batch_size=i)]) for i in (1, 2))
@@ -245,7 +286,7 @@ def test_facts_of_the_whole():
     """They follow from all parts: sums, the last date, and what is the same in each."""
     first = shard(1, [case(0)], wall_s=2.0, command="one", settings={"a": "x"}, processes=[{"seed": 0}])
     second = shard(2, [case(1)], wall_s=3.0, command="two", settings={"a": "x"}, complete=False)
-    second["commit_info"]["dirty"] = True
+    first["commit_info"]["dirty"] = True
     content = again(merged(first, second))
     ours = content["breakeven"]
     assert (content["datetime"], content["version"]) == ("2026-01-02T03:04:02+00:00", "5.3.1")
@@ -420,4 +461,6 @@ def test_file_beside_its_merge(tmp_path):
         ):
             read_side(paths)
     assert len(read_side([whole, other])) == 2
+    more = write(tmp_path / "more.json", shard(4, [case(0), case(1)]))  # not merged: who knows of what
+    assert len(read([part, more]).runs) == len(read_side([part, more])) == 2
     assert len(read_side([part, other])) == 2

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from breakeven.commands.arguments import file_path
-from breakeven.commands.base import OK, notify
+from breakeven.commands.base import OK, notify, status
 from breakeven.commands.recipes import RECIPES
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line, plural
@@ -55,9 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     from breakeven.files import write_whole
     from breakeven.runs.merging import merge
 
-    merged = merge(arguments.runs)
+    with status(f"merging {plural(len(arguments.runs), 'file')}..."):
+        merged = merge(arguments.runs)
+        content = merged.as_json()
     try:
-        write_whole(Path(arguments.output), merged.as_json())
+        write_whole(Path(arguments.output), content)
     except OSError as error:
         raise UsageError(
             f"{one_line(arguments.output, 300)} cannot be written ({one_line(error.strerror or error)}); "

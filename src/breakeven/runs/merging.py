@@ -95,9 +95,9 @@ class TimedCase:
     path: str
 
     @property
-    def rank(self) -> tuple[str, bytes, bytes]:
+    def rank(self) -> tuple[Any, ...]:
         """Of equal cases the one with the smallest rank is kept."""
-        return self.part, self.benchmark, self.info
+        return self.part, self.counts, self.benchmark, self.info
 
 
 @dataclass(frozen=True)
@@ -312,16 +312,9 @@ def _timed_case(
                 f"{one_line(part, 40)} is not in `breakeven.parts`", MERGE_AGAIN
             )
         info.pop("processes", None)
-        counts = _without_last_zeros(counts[parts[part][1] :] or (len(case.times_s),))
+        counts = counts[parts[part][1] :] or (len(case.times_s),)
     rounds = hashlib.sha256(case.times_s.tobytes() or repr(case.median_s).encode()).digest()
     return TimedCase(case.key, case.name, part, counts, encoded(rest), encoded(info), rounds, here.path)
-
-
-def _without_last_zeros(counts: tuple[int, ...]) -> tuple[int, ...]:
-    end = len(counts)
-    while end and not counts[end - 1]:
-        end -= 1
-    return counts[:end]
 
 
 def _benchmark(case: TimedCase, start: int) -> bytes:
