@@ -126,7 +126,7 @@ def test_bad_usage(cluster, arguments, problem, capsys):
 
 
 def test_no_node_can_measure(cluster, capsys):
-    cluster.answers = dict.fromkeys(("id0", "id1", "id2"), {"problem": "No module named breakeven"})
+    cluster.answers = {key: {"problem": "No module named x"} for key in ("id0", "id1", "id2")}
     assert fleet() == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("breakeven: error: none of 3 nodes can measure: node host0 is left out: No module")

@@ -157,8 +157,8 @@ class Run:
     the run, `command` the shell line that made it (empty where unknown), `device_init_s` the seconds that
     each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `is_complete`
     is whether the run reached its end. `name` is unique among the runs that were read together. `processes`
-    are the recorded states of its processes, empty where the file has none. `instance_id` identifies the machine
-    itself among those of its class, empty where the file does not record it.
+    are the recorded states of its processes, empty where the file has none. `instance_id` identifies the
+    machine itself among those of its class, empty where the file does not record it.
     """
 
     path: str
