@@ -102,6 +102,7 @@ def test_a_node_that_dies_in_mid_run_loses_nothing(project):
     with cluster(None, None, head_cpus=0) as two:
         process = subprocess.Popen(
             command("--address", two.address, "--instances", "1", options=slow),
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -109,7 +110,8 @@ def test_a_node_that_dies_in_mid_run_loses_nothing(project):
         wait_for(lambda: finished(journal), process)
         two.remove_node(measuring(two.members), allow_graceful=False)
         before = finished(journal)
-        _, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=300)
+        print("OUT", out[:3000], "ERR", err[:3000])
     assert process.returncode == 0, err
     assert "the node died; what it had finished is kept" in err
     recovered = json.loads(journal.with_name("run.recovered.json").read_text())

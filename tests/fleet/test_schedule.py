@@ -130,7 +130,7 @@ def test_a_failed_case_costs_only_itself(tmp_path):
     ("content", "problem"),
     [
         (None, "pytest wrote no run file"),
-        (b'{"machine_info": {', "is not a run file"),
+        (b'{"machine_info": {', "is not a whole run file"),
         ("threads", "its run does not have the node's settings: threads is 1 and was 0"),
     ],
 )

@@ -100,6 +100,7 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from breakeven.fleet.bundle import bundle
+    from breakeven.fleet.collect import check_whole
 
     if arguments.instances < 1:
         raise UsageError(f"--instances {arguments.instances} measures nothing; use at least 1")
@@ -111,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
         "its content": files.digest[:12],
         "pytest options": arguments.pytest,
     }
-    return in_workspace(arguments, asked, partial(_measure, arguments, files), keeps_finished=True)
+    act = partial(_measure, arguments, files)
+    return in_workspace(arguments, asked, act, keeps_finished=True, check=check_whole)
 
 
 def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner) -> int:

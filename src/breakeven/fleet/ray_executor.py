@@ -213,7 +213,8 @@ class RayExecutor:
                 return
             except self._ray.exceptions.RayError as error:
                 del self._running[stream]
-                is_alive = place.node.node_id in {node.node_id for node in self.nodes()}
+                is_dead = isinstance(error, self._ray.exceptions.NodeDiedError)
+                is_alive = not is_dead and place.node.node_id in {node.node_id for node in self.nodes()}
                 yield Lost(place, _reason(error, is_alive=is_alive), is_alive)
                 return
             yield Piece(place, name, data)

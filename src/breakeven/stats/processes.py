@@ -50,10 +50,10 @@ _MAX_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed
 class ProcessPool:
     """The processes of a machine class, and the random numbers that its cases share.
 
-    `runs` has the index of each process's run, `instances` that of its machine, empty for one. `normals` has a
-    row per resample and a column per process, and one more for cases whose processes agree exactly. `choices`
-    is uniform in [0, 1), one column per process. `own` are more normal numbers, of which each case takes a
-    stretch of its own.
+    `runs` has the index of each process's run, `instances` that of its machine, empty for one. `normals` has
+    a row per resample and a column per process, and one more for cases whose processes agree exactly.
+    `choices` is uniform in [0, 1), one column per process. `own` are more normal numbers, of which each case
+    takes a stretch of its own.
     """
 
     runs: tuple[int, ...]
