@@ -7,6 +7,7 @@ below the size from which Ray keeps results in its object store.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -75,7 +76,8 @@ def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> I
     except Exception as error:  # Ray's and its libraries' own
         raise UsageError(f"Ray does not start: {one_line(error, 300)}; {_START}") from None
     try:
-        yield
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+            yield  # Ray prints the logs of a node that died
     finally:
         ray.shutdown()
 
