@@ -1,8 +1,8 @@
 """How long `breakeven fleet` takes for a large fleet, without its runs, and what it adds to small ones.
 
-`python bench/harness/fleet.py` writes results/harness/fleet.json. A fake executor sends the runs of 1,000 nodes
-with 400 cases each: they are planned, scheduled, collected, resumed and read. Then a Ray cluster of three
-nodes on this machine, of two machine classes, measures a small folder.
+`python bench/harness/fleet.py` writes results/harness/fleet.json. A fake executor sends the runs of 1,000
+nodes with 400 cases each: they are planned, scheduled, collected, resumed and read. Then a Ray cluster of
+three nodes on this machine, of two machine classes, measures a small folder.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ class Executor:
         self._cases = cases
         self._waiting: list[Place] = []
 
-    def start(self, place: Place, journal: bytes) -> None:
+    def start(self, place: Place, _: bytes) -> None:
         self._waiting.append(place)
 
-    def poll(self, timeout_s: float) -> list[Piece]:
+    def poll(self, _: float) -> list[Piece]:
         now, self._waiting = self._waiting[:TURN], self._waiting[TURN:]
         return [piece for place in now for piece in sent(place, self._cases)]
 
-    def stop(self, place: Place) -> None:
+    def stop(self, _: Place) -> None:
         raise AssertionError("nothing is stopped")
 
-    def busy(self, place: Place) -> str:
+    def busy(self, _: Place) -> str:
         raise AssertionError("nothing waits")
 
 
@@ -148,7 +148,8 @@ def simulate(nodes: int, cases: int) -> Json:
         size = sum(path.stat().st_size for path in Path(folder).glob(f"*/*/{RUN}"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"nodes": nodes, "cases": cases, "bound_s": BOUND_S, "bound_bytes": BOUND_BYTES,
-            "seconds": sum(spent.values()), "cpu_s": time.process_time() - cpu_s, "peak_memory_bytes": peak, "run_file_bytes": size // nodes,
+            "seconds": sum(spent.values()), "cpu_s": time.process_time() - cpu_s,
+            "peak_memory_bytes": peak, "run_file_bytes": size // nodes,
             "load": os.getloadavg()[0], **spent}  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The output, files and exit codes of `breakeven fleet`, without Ray."""
 
 import builtins
+import csv
+import io
 import socket
 from contextlib import nullcontext
 
@@ -68,7 +70,10 @@ def test_measures_every_class_and_reports(cluster, tmp_path, capsys):
     out = tmp_path / "out"
     assert [(out / A / name / "run.json").exists() for name in ("i0", "i1")] == [True, True]
     summary = (out / "report" / "summary.csv").read_text()
-    assert {line.split(",")[0].strip('"') for line in summary.splitlines()[1:]} == {"aaaa", "bbbb"}
+    assert {row["machine"] for row in csv.DictReader(io.StringIO(summary))} == {
+        "aaaa, 8 cores",
+        "bbbb, 8 cores",
+    }
 
 
 def test_again_measures_nothing(cluster, capsys):
