@@ -36,8 +36,8 @@ WAIT = "5m"
 
 EPILOG = f"""\
 examples:
-  breakeven fleet bench                       on the running Ray cluster; without
-                                              one, on this machine
+  breakeven fleet bench                       on the Ray cluster that runs, or
+                                              on this machine alone
   breakeven fleet bench --address 10.0.0.5:6379 -o out
                                               on another cluster; run files,
                                               logs and the report in out/
@@ -55,8 +55,9 @@ Nodes whose hardware, driver, torch and numeric settings agree are one machine
 class: a node with another torch is another class. Up to {INSTANCES} machines of each
 class run `python -m pytest FOLDER` at the same time. A run takes a whole node,
 in a process with the threads, CPUs and GPUs that a shell there has; a node
-where these differ is an error. FOLDER must be below the working directory; its files
-are copied to the nodes with the pytest settings and conftest.py files above it.
+where these differ is an error. FOLDER must be below the working directory; its
+files are copied to the nodes, with the pytest settings and conftest.py files
+above it.
 
 DIR/CLASS/INSTANCE/ has run.json and run.log of each machine, DIR/report/ one
 report on all. Files arrive while they are written: where a node dies, the cases
