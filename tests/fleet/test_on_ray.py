@@ -120,6 +120,25 @@ def test_a_node_that_dies_in_mid_run_loses_nothing(project):
     assert (place != journal.parent, len(content["benchmarks"])) == (True, 12)
 
 
+def test_a_signal_keeps_what_is_there_and_the_same_command_resumes(project):
+    options = [*QUICK, "--breakeven-sweep=batch_size=1,2,3,4,5,6,7,8,9,10,11,12"]
+    with cluster(None) as one:
+        asked = command("--address", one.address, options=options)
+        process = subprocess.Popen(asked, stderr=subprocess.PIPE, text=True)
+        journal = wait_for(lambda: next(project.glob("out/*/*/run.json.journal"), None), process)
+        wait_for(lambda: finished(journal), process)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert "run the same command to resume" in err.splitlines()[-1]
+        before = timed(journal)
+        code, lines = fleet("--address", one.address, options=options)
+    assert code == 0, lines
+    ((_, content),) = runs_in(project).items()
+    after = {one["fullname"]: one["stats"]["data"] for one in content["benchmarks"]}
+    assert (len(after), {case: after[case] for case in before}) == (12, before)
+
+
 def test_bad_nodes_and_labels(project, tmp_path):
     """A node without breakeven is named and the others go on; an unknown label is refused at once."""
     without = tmp_path / "without" / "breakeven"
@@ -165,10 +184,15 @@ def measuring(members):
     raise AssertionError("no node measures")
 
 
+def timed(journal):
+    """The rounds of the cases that have ended in a journal."""
+    lines = [json.loads(line) for line in journal.read_bytes().split(b"\n")[:-1]]
+    return {line["case"]: line["data"] for line in lines if line["kind"] == "end"}
+
+
 def finished(journal):
     """The cases that have ended in a journal."""
-    lines = [json.loads(line) for line in journal.read_bytes().split(b"\n")[:-1]]
-    return {line["case"] for line in lines if line["kind"] == "end"}
+    return set(timed(journal))
 
 
 def wait_for(found, process):

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from breakeven.errors import UsageError
+from breakeven.experiment.shell import stopping_on_signals
 from breakeven.fleet import node as node_module
 from breakeven.fleet.node import END
 from breakeven.fleet.plan import Node, Place
@@ -76,8 +77,13 @@ def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> I
     except Exception as error:  # Ray's and its libraries' own
         raise UsageError(f"Ray does not start: {one_line(error, 300)}; {_START}") from None
     try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
-            yield  # Ray prints the logs of a node that died
+        # Ray has replaced the handler of SIGTERM, and prints the logs of a node that died.
+        with (
+            stopping_on_signals(),
+            open(os.devnull, "w") as nowhere,  # noqa: PTH123
+            contextlib.redirect_stdout(nowhere),
+        ):
+            yield
     finally:
         ray.shutdown()
 
