@@ -34,7 +34,7 @@ examples:
   breakeven history add run.json            store a run
   breakeven history check                   find what became slower, and when
   breakeven merge run-*.json -o run.json    join the shards of a sweep
-  breakeven fleet bench                     measure on every machine of a cluster
+  breakeven fleet bench                     measure on all machines of a cluster
   breakeven recover run.json.journal        keep what a run that died measured
   breakeven doctor                          check that this machine can be timed
   breakeven doctor --selftest               check breakeven on known results

@@ -1,6 +1,8 @@
 """The output, files and exit codes of `breakeven fleet`, without Ray."""
 
 import builtins
+import csv
+import io
 import socket
 from contextlib import nullcontext
 
@@ -68,7 +70,10 @@ def test_measures_every_class_and_reports(cluster, tmp_path, capsys):
     out = tmp_path / "out"
     assert [(out / A / name / "run.json").exists() for name in ("i0", "i1")] == [True, True]
     summary = (out / "report" / "summary.csv").read_text()
-    assert {line.split(",")[0].strip('"') for line in summary.splitlines()[1:]} == {"aaaa", "bbbb"}
+    assert {row["machine"] for row in csv.DictReader(io.StringIO(summary))} == {
+        "aaaa, 8 cores",
+        "bbbb, 8 cores",
+    }
 
 
 def test_again_measures_nothing(cluster, capsys):
@@ -126,7 +131,7 @@ def test_bad_usage(cluster, arguments, problem, capsys):
 
 
 def test_no_node_can_measure(cluster, capsys):
-    cluster.answers = dict.fromkeys(("id0", "id1", "id2"), {"problem": "No module named breakeven"})
+    cluster.answers = {key: {"problem": "No module named x"} for key in ("id0", "id1", "id2")}
     assert fleet() == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("breakeven: error: none of 3 nodes can measure: node host0 is left out: No module")

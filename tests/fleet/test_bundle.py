@@ -74,6 +74,6 @@ def test_refuses(project, folder, problem):
 def test_refuses_data(project, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES", 10)
     with pytest.raises(
-        UsageError, match="^bench has more than 10.0 B of files, the last one bench/bench_mlp"
+        UsageError, match=r"^bench has more than 10.0 B of files, the last one bench/bench_mlp"
     ):
         bundle("bench")

@@ -130,7 +130,7 @@ def test_a_failed_case_costs_only_itself(tmp_path):
     ("content", "problem"),
     [
         (None, "pytest wrote no run file"),
-        (b'{"machine_info": {', "is not a run file"),
+        (b'{"machine_info": {', "is not a whole run file"),
         ("threads", "its run does not have the node's settings: threads is 1 and was 0"),
     ],
 )
@@ -152,8 +152,8 @@ def test_a_node_that_is_never_free_is_given_up(tmp_path):
     executor = FakeExecutor(scripts={"host0": [waits]})
     schedule, lines = measured(tmp_path, fleet_of(2), executor, instances=1, wait_s=60.0)
     assert lines == [
-        "node host0 (0000, 8 cores): it did not begin within 60 s (2 of 8 CPUs of the cluster are free); free "
-        "the node, or wait longer with --wait"
+        "node host0 (0000, 8 cores): it did not begin within 60 s (2 of 8 CPUs of the cluster are free); "
+        "free the node, or wait longer with --wait"
     ]
     assert (executor.stopped, len(schedule.collector.finished)) == (["host0"], 1)
 

@@ -26,8 +26,10 @@ def test_running_nodes_come_first():
     header, *lines = drawn(rows())
     assert header.split() == ["machine", "class", "node", "state", "cases", "time"]
     assert [" ".join(line.split()) for line in lines] == [
-        "0000, 8 cores host1 running 6/20 60 s", "0000, 8 cores host10 waiting 53 s", "0000, 8 cores host0 done",
-    ]  # fmt: skip
+        "0000, 8 cores host1 running 6/20 60 s",
+        "0000, 8 cores host10 waiting 53 s",
+        "0000, 8 cores host0 done",
+    ]
 
 
 def test_a_large_fleet_is_cut():

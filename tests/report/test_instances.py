@@ -31,7 +31,7 @@ def sentences(found):
 
 
 def test_three_machines_speak_for_their_class(tmp_path):
-    """Their logs vary by 10%: the interval of two machines is about their own noise, that of three covers it."""
+    """They differ by 10%, their processes by 0.1%: the interval is about how they differ."""
     levels = {"a": 0.9, "b": 1.0, "c": 1.1}
     three = report(tmp_path, *(of_machine(name, level) for name, level in levels.items()))
     speedup = only(three.speedups)

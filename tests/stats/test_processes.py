@@ -234,7 +234,7 @@ def test_intervals_over_machines_hold_for_their_class(machines):
 
 
 def test_intervals_over_processes_hold_for_these_machines_only():
-    assert machine_coverage(3, instances=lambda runs: (), repeats=30) < 0.8
+    assert machine_coverage(3, instances=lambda _: (), repeats=30) < 0.8
 
 
 def test_three_machines_are_students_over_their_medians():

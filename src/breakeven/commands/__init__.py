@@ -10,7 +10,8 @@ unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema
   ``crosses``. ``summary.csv`` has one row per case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
   ``common_shift``, ``counts``, ``warnings``.
-- `calibrate`, `history` and `doctor` likewise. `recover` and `merge` print a line.
+- `calibrate`, `history` and `doctor` likewise. `recover` and `merge` print a line, `fleet` the report on its
+  runs.
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
 unreadable input; 3 nothing could be judged, the machine classes differ, the files to merge do not

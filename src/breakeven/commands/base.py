@@ -153,6 +153,7 @@ def in_workspace(
     act: Callable[[CommandRunner], int],
     *,
     keeps_finished: bool = False,
+    check: Callable[[Path], object] | None = None,
 ) -> int:
     """Open the workspace of an experiment, call `act`, and return its exit code, also when interrupted.
 
@@ -161,11 +162,13 @@ def in_workspace(
         asked: plain JSON that identifies the experiment; it must be the same to resume.
         act: runs what is missing, shows the result and returns an exit code.
         keeps_finished: whether a finished experiment is shown again, or else starts over.
+        check: raises a RunFileError for a run file that cannot be reused; by default the file is read.
     """
     from breakeven.experiment.run_command import CommandRunner
     from breakeven.experiment.shell import run_in_shell, stopping_on_signals
     from breakeven.experiment.workspace import open_workspace
     from breakeven.format import plural
+    from breakeven.runs.reader import read_run
 
     kept = 0
     started = datetime.now().astimezone().isoformat(" ", "seconds")
@@ -174,7 +177,12 @@ def in_workspace(
         with (
             stopping_on_signals(),
             open_workspace(
-                arguments.output, asked, started, fresh=arguments.fresh, keeps_finished=keeps_finished
+                arguments.output,
+                asked,
+                started,
+                fresh=arguments.fresh,
+                keeps_finished=keeps_finished,
+                check=check or read_run,
             ) as workspace,
         ):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -35,8 +36,8 @@ WAIT = "5m"
 
 EPILOG = f"""\
 examples:
-  breakeven fleet bench                       on the running Ray cluster; without
-                                              one, on this machine
+  breakeven fleet bench                       on the Ray cluster that runs, or
+                                              on this machine alone
   breakeven fleet bench --address 10.0.0.5:6379 -o out
                                               on another cluster; run files,
                                               logs and the report in out/
@@ -53,9 +54,10 @@ A cluster takes two commands, on any machines that have breakeven and torch:
 Nodes whose hardware, driver, torch and numeric settings agree are one machine
 class: a node with another torch is another class. Up to {INSTANCES} machines of each
 class run `python -m pytest FOLDER` at the same time. A run takes a whole node,
-in a process with the threads, CPUs and GPUs that a shell there has; a node where
-these differ is an error. FOLDER must be below the working directory; its files
-are copied to the nodes with the pytest settings and conftest.py files above it.
+in a process with the threads, CPUs and GPUs that a shell there has; a node
+where these differ is an error. FOLDER must be below the working directory; its
+files are copied to the nodes, with the pytest settings and conftest.py files
+above it.
 
 DIR/CLASS/INSTANCE/ has run.json and run.log of each machine, DIR/report/ one
 report on all. Files arrive while they are written: where a node dies, the cases
@@ -84,7 +86,7 @@ def add_arguments(parser: Parser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--label", type=key_value, action="append", default=[], metavar="KEY=VALUE",
-        help="use only nodes with this Ray label (repeatable; default: all nodes)",
+        help="use only nodes with this Ray label; repeatable (default: all nodes)",
     )  # fmt: skip
     parser.add_argument(
         "--instances", type=whole_number, default=INSTANCES, metavar="N",
@@ -100,6 +102,7 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from breakeven.fleet.bundle import bundle
+    from breakeven.fleet.collect import check_whole
 
     if arguments.instances < 1:
         raise UsageError(f"--instances {arguments.instances} measures nothing; use at least 1")
@@ -111,7 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         "its content": files.digest[:12],
         "pytest options": arguments.pytest,
     }
-    return in_workspace(arguments, asked, partial(_measure, arguments, files), keeps_finished=True)
+    act = partial(_measure, arguments, files)
+    return in_workspace(arguments, asked, act, keeps_finished=True, check=check_whole)
 
 
 def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner) -> int:
@@ -179,7 +183,17 @@ def _report(arguments: argparse.Namespace, schedule: Schedule) -> int:
     missing = list(unmeasured(schedule))
     code = UNUSABLE
     if files:
-        code = report.run(parser.parse_args([*files, "--output", str(arguments.output / "report")]))
+        given = parser.parse_args([*files, "--output", str(arguments.output / "report")])
+        code = report.run(argparse.Namespace(**{**vars(given), "label": _labels(schedule.plan, files)}))
     for label in missing:
         notify(f"{label} was not measured; {schedule.problems[-1]}" if schedule.problems else label)
     return UNUSABLE if missing else code
+
+
+def _labels(plan: Plan, files: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the hardware of each class as its name, with one of its files; the folders have ids as names."""
+    found = []
+    for machine in plan.machines if len(plan.classes) > 1 else ():
+        own = [file for file in files if machine.class_id in Path(file).parts]
+        found += [(file, machine.label.replace("/", "-")) for file in own[:1]]
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,7 +144,13 @@ class Workspace:
 
 @contextmanager
 def open_workspace(
-    directory: Path, asked: Mapping[str, Any], started: str, *, fresh: bool, keeps_finished: bool = False
+    directory: Path,
+    asked: Mapping[str, Any],
+    started: str,
+    *,
+    fresh: bool,
+    keeps_finished: bool = False,
+    check: Callable[[Path], object] = read_run,
 ) -> Iterator[Workspace]:
     """Open the directory of an experiment; no other process can have it open.
 
@@ -154,6 +160,7 @@ def open_workspace(
         started: the time of day, shown when the experiment is resumed.
         fresh: start over even if there are completed runs.
         keeps_finished: do not start over where the experiment is finished.
+        check: raises a RunFileError for a run file that cannot be used; that run is measured again.
 
     Raises:
         UsageError: the directory contains something else, is in use, or cannot be written.
@@ -171,7 +178,7 @@ def open_workspace(
                 _move_to_previous(workspace, directory)
             else:
                 workspace.plan = found
-        _drop_incomplete(workspace)
+        _drop_incomplete(workspace, check)
         workspace.save()
         yield workspace
 
@@ -236,13 +243,13 @@ def _move_to_previous(workspace: Workspace, directory: Path) -> None:
     workspace.messages.append(f"moved the earlier runs in {directory} to {directory}{os.sep}{PREVIOUS}")
 
 
-def _drop_incomplete(workspace: Workspace) -> None:
+def _drop_incomplete(workspace: Workspace, check: Callable[[Path], object]) -> None:
     """Drop every run that is incomplete or can no longer be read: it is measured again."""
     with workspace.writing():
         shutil.rmtree(workspace.path / UNFINISHED, ignore_errors=True)
     for name in list(workspace.runs):
         try:
-            workspace.read(name)
+            check(workspace.path / f"{name}.json")
         except RunFileError as error:
             workspace.messages.append(f"will be measured again: {error}")
             del workspace.runs[name]

@@ -7,6 +7,7 @@ below the size from which Ray keeps results in its object store.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from breakeven.errors import UsageError
+from breakeven.experiment.shell import stopping_on_signals
 from breakeven.fleet import node as node_module
 from breakeven.fleet.node import END
 from breakeven.fleet.plan import Node, Place
@@ -75,7 +77,13 @@ def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> I
     except Exception as error:  # Ray's and its libraries' own
         raise UsageError(f"Ray does not start: {one_line(error, 300)}; {_START}") from None
     try:
-        yield
+        # Ray has replaced the handler of SIGTERM, and prints the logs of a node that died.
+        with (
+            stopping_on_signals(),
+            open(os.devnull, "w") as nowhere,  # noqa: PTH123
+            contextlib.redirect_stdout(nowhere),
+        ):
+            yield
     finally:
         ray.shutdown()
 
@@ -213,7 +221,8 @@ class RayExecutor:
                 return
             except self._ray.exceptions.RayError as error:
                 del self._running[stream]
-                is_alive = place.node.node_id in {node.node_id for node in self.nodes()}
+                is_dead = isinstance(error, self._ray.exceptions.NodeDiedError)
+                is_alive = not is_dead and place.node.node_id in {node.node_id for node in self.nodes()}
                 yield Lost(place, _reason(error, is_alive=is_alive), is_alive)
                 return
             yield Piece(place, name, data)

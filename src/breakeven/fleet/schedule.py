@@ -55,16 +55,16 @@ class Lost:
 class Executor(Protocol):
     """Runs the command on nodes. Tests have one without Ray."""
 
-    def start(self, place: Place, journal: bytes) -> None:
+    def start(self, place: Place, journal: bytes, /) -> None:
         """Start the command, which resumes the journal unless it is empty."""
 
-    def poll(self, timeout_s: float) -> Sequence[Piece | Lost]:
+    def poll(self, timeout_s: float, /) -> Sequence[Piece | Lost]:
         """Return what arrived, after at most that many seconds."""
 
-    def stop(self, place: Place) -> None:
+    def stop(self, place: Place, /) -> None:
         """Give up a run; nothing more of it arrives."""
 
-    def busy(self, place: Place) -> str:
+    def busy(self, place: Place, /) -> str:
         """Return why a run there does not begin, as a phrase."""
 
 

@@ -24,8 +24,8 @@ from breakeven.report.notes import (
     refused_text,
 )
 from breakeven.report.processes import (
-    interrupted_sentences,
     instance_sentences,
+    interrupted_sentences,
     interrupted_text,
     one_process_sentences,
     one_process_text,

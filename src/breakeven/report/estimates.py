@@ -1,10 +1,10 @@
 """One estimate per case: its median, the interval, and the draws on which all later results are based.
 
 The replicate is the process: Student's t distribution of the process medians, with a variance that the other
-cases of the same device and bottleneck improve; from 20 processes on a bootstrap over them. Where three or more
-machines of a class were measured, it is the machine. One process is
-bootstrapped over its rounds. Every comparison and every break-even uses the same draws, so that their
-intervals never contradict each other.
+cases of the same device and bottleneck improve; from 20 processes on a bootstrap over them. One process is
+bootstrapped over its rounds. Where three or more machines of a class were measured, the replicate is the
+machine. Every comparison and every break-even uses the same draws, so that their intervals never contradict
+each other.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ MIN_BOOTSTRAP_PROCESSES = 20
 """From this number on a bootstrap over processes describes their median, whatever their distribution."""
 
 MIN_INSTANCES = 3
-"""From this number of machines on the machine is the replicate; two show too little of how machines differ."""
+"""From this number of machines on, the machine is the replicate; two show too little of how they differ."""
 
 LASTING = 2.5
 """The number of processes that a lasting disturbance is assumed to last: five then count as about two."""
@@ -50,9 +50,10 @@ _MAX_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed
 class ProcessPool:
     """The processes of a machine class, and the random numbers that its cases share.
 
-    `runs` has the index of each process's run, `instances` that of its machine, empty for one. `normals` has a row per resample and a column per process, and
-    one more for cases whose processes agree exactly. `choices` is uniform in [0, 1), one column per process.
-    `own` are more normal numbers, of which each case takes a stretch of its own.
+    `runs` has the index of each process's run, `instances` that of its machine, empty for one. `normals` has
+    a row per resample and a column per process, and one more for cases whose processes agree exactly.
+    `choices` is uniform in [0, 1), one column per process. `own` are more normal numbers, of which each case
+    takes a stretch of its own.
     """
 
     runs: tuple[int, ...]
