@@ -10,7 +10,7 @@ from breakeven.fitness import Load, Look, Program
 
 MACHINE = {
     "cpu": "EPYC", "cores": 8, "threads": 8, "torch": "2.13", "python": "3.12", "tf32": False,
-    "numa_nodes": 1, "allocator": "tcmalloc",
+    "numa_nodes": 1, "allocator": "tcmalloc", "autograd_multithreading": False,
 }  # fmt: skip
 GPU_STATE = {
     "sm_clock_mhz": 1980,
@@ -151,6 +151,11 @@ HINTS = {
         "OMP_PROC_BIND is not set",
         "OMP_PROC_BIND=close",
     ),
+    "backward pass": (
+        machine(machine={**MACHINE, "autograd_multithreading": True}),
+        "autograd's own thread",
+        "set_multithreading_enabled(False)",
+    ),
 }
 
 
@@ -164,6 +169,12 @@ def test_hint(name):
     assert seen in found.findings[0].seen
     assert found.findings[0].why
     assert remedy in found.findings[0].remedy
+
+
+def test_backward_pass_without_an_accelerator():
+    """A CPU's backward pass is in the calling thread anyway."""
+    alone = machine(machine={**MACHINE, "autograd_multithreading": True}, devices=(CPU,))
+    assert "backward pass" not in findings(alone)
 
 
 SLICES = {

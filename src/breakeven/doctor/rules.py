@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from breakeven.device_names import is_cpu
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
 from breakeven.fitness import spins_while_waiting
 from breakeven.format import plural
@@ -216,6 +217,23 @@ def _binding(facts: MachineFacts) -> Finding | None:
     )
 
 
+def _backward_thread(facts: MachineFacts) -> Finding | None:
+    if all(is_cpu(device.name) for device in facts.devices):
+        return None
+    name = "backward pass"
+    if facts.machine.get("autograd_multithreading") is False:
+        return Finding(name, Level.FINE, "in the calling thread")
+    return Finding(
+        name,
+        Level.HINT,
+        "in autograd's own thread for the accelerator",
+        "each step hands it over and waits: on an H200's 16 cores a step bound by launches took 1,088 µs, "
+        "without the hand-off 518 µs, and varied less from process to process",
+        "torch.autograd.set_multithreading_enabled(False), or Workload(single_threaded_backward=True), and "
+        "compare",
+    )
+
+
 def _slice(facts: MachineFacts) -> Finding | None:
     cpus = int(facts.machine.get("cores") or facts.affinity)
     signs = []
@@ -393,6 +411,6 @@ def _on(flag: object) -> str:
 
 RULES: tuple[Callable[[MachineFacts], Finding | None], ...] = (
     _neighbors, _slow_threads, _openmp, _quota, _slice, _one_thread, _threads_per_core, _numa, _binding,
-    _allocator, _governor, _turbo, _cpu_throttling, _builds, _tracing, _launches, _tf32,
+    _backward_thread, _allocator, _governor, _turbo, _cpu_throttling, _builds, _tracing, _launches, _tf32,
 )  # fmt: skip
 """The rules with one finding at most, in the order of their findings; those of the accelerators follow."""

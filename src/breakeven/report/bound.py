@@ -39,8 +39,8 @@ class Bound(StrEnum):
     LAUNCH = (
         "launch-bound",
         "the host queues for at least 80% of a step, so the device waits for it: a larger batch costs "
-        "next to nothing; torch.compile, CUDA graphs or a fused optimizer help where they are not used "
-        "already, a faster device does not",
+        "next to nothing; torch.compile, CUDA graphs, a fused optimizer or single_threaded_backward=True "
+        "help where they are not used already, a faster device does not",
     )
     MIXED = (
         "mixed",

@@ -82,7 +82,7 @@ def launch_sentence(found: VaryingLaunches, machines: Sequence[Machine], models:
             f"({models[plain.key.model]}, batch {fmt.batch_size(plain.key.batch_size)})"
         )
     elif found.device.startswith("cuda"):
-        helps += ", and so do CUDA graphs"
+        helps += ", and so do CUDA graphs and single_threaded_backward=True"
     return (
         f"Launch-bound training steps on {place_name(found.device, found.machine, machines)} vary by "
         f"{fmt.percent(found.launch)} from process to process{other}: {helps}."
