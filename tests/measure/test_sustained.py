@@ -160,10 +160,10 @@ def test_run_file(pytester, monkeypatch):
     monkeypatch.syspath_prepend(pytester.path)
     monkeypatch.setattr(devices, "FAMILIES", list(devices.FAMILIES))
 
-    def runner(budget):
+    def runner(budget, together):
         import simulation
 
-        return Runner(budget, simulation.clock)
+        return Runner(budget, simulation.clock, together)
 
     monkeypatch.setattr("breakeven.plugin.measuring.Runner", runner)
     result = pytester.runpytest_inprocess(

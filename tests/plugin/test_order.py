@@ -342,7 +342,7 @@ class RecordedRunner:
     def measure(self, case, device, recipe, time_rounds):
         self.measured.append((self.budget, case, device, recipe))
         clock = iter(range(0, 999, 3))
-        round_ = SimpleNamespace(setup=lambda: None, run=lambda: None, steps=1)
+        round_ = SimpleNamespace(setup=lambda: None, run=lambda: None, steps=1, clock=None)
         retiming.time_round = lambda round_: time_round(round_, lambda: float(next(clock)))
         time_rounds(round_, RoundPlan(rounds=6, lead_in=2))
 

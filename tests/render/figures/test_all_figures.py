@@ -170,6 +170,10 @@ def test_nothing_to_draw(report):
     assert figures(report(run([], [outcome()]))) == {}
 
 
+ABSENT = ("variants", "against_one", "scaling")
+"""The figures that need variants, or devices of several processes."""
+
+
 def red(**modes):
     """A machine with those numeric modes."""
     return {"node": "box", "breakeven": {"class": {"cpu": "EPYC", "gpu": "H100", **modes}}}
@@ -184,7 +188,7 @@ def test_refused_and_forced_comparisons(report, look):
     assert FIGURES["speedup"].describe(refused).startswith("Time over batch size")
     assert not any("forced" in text for figure in figures(refused).values() for text in look.texts(figure))
     forced = figures(report(*contents, force=True))
-    assert list(forced) == [name for name in FIGURES if name != "variants"]
+    assert list(forced) == [name for name in FIGURES if name not in ABSENT]
     for figure in forced.values():
         marks = [text for text in figure.texts if text.get_text() == "not comparable (forced)"]
         assert marks
@@ -196,7 +200,7 @@ def test_unfit_machine(report):
     found = report(full_run())
     calm = figures(found)
     unfit = figures(answered(found, replace(found.answer, trust=Trust.UNFIT)))
-    assert list(calm) == list(unfit) == [name for name in FIGURES if name != "variants"]
+    assert list(calm) == list(unfit) == [name for name in FIGURES if name not in ABSENT]
     for key, figure in unfit.items():
         marks = [text for text in figure.texts if text.get_text() == "not to be trusted"]
         halves = {text.get_position()[0] > 0.5 for text in marks if text.get_position()[0] != 0.5}

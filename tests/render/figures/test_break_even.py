@@ -140,7 +140,7 @@ def test_outputs_agree(found, chart):
 def test_folds(found):
     """The first rows are one figure, the others one per workload; the file has all rows."""
     chart = CHARTS["sixty"]
-    first, *later = parts(chart)
+    first, *later = parts(chart, "break_even")
     assert (first.name, first.title, len(first.chart.rows)) == ("break_even", "", MAX_ROWS)
     assert [part.name for part in later] == ["break_even_1", "break_even_2"]
     assert later[-1].title == f"{later[-1].chart.rows[0].workload}: {len(later[-1].chart.rows)} more models"
@@ -149,8 +149,8 @@ def test_folds(found):
     whole = FIGURES["break_even"].draw(replace(found, chart=chart))
     ends = [text.get_text() for text in texts_of(whole)]
     assert all(row.tracks[0].wins_from in ends for row in chart.rows)
-    assert parts(chart_of()) == []
-    assert [part.name for part in parts(CHARTS["one"])] == ["break_even"]
+    assert parts(chart_of(), "break_even") == []
+    assert [part.name for part in parts(CHARTS["one"], "break_even")] == ["break_even"]
 
 
 def colors_of(figure):
