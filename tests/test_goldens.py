@@ -131,8 +131,8 @@ OUTPUTS = {
     **{
         f"help{''.join(f'-{word}' for word in words.split())}.txt": Output(f"{words} --help".strip())
         for words in (
-            "", "report", "compare", "ab", "calibrate", "doctor", "ci", "merge", "fleet", "recover", "history",
-            "history add", "history check", "history show", "history accept",
+            "", "report", "compare", "ab", "calibrate", "doctor", "ci", "merge", "fleet", "recover",
+            "history", "history add", "history check", "history show", "history accept",
         )
     },
 }  # fmt: skip

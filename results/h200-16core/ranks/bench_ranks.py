@@ -9,6 +9,7 @@ from breakeven import Workload
 
 @pytest.mark.sweep(batch_size=[64, 4096], fsdp=[False, True], width=[1024])
 def bench_ranks(train_benchmark, batch_size, fsdp, width):
+    """Train with and without FSDP2, which `cuda` ignores."""
     hidden = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.ReLU())]
     train_benchmark(
         lambda: Workload(
