@@ -161,10 +161,33 @@ def test_baseline_that_is_the_device_itself(tmp_path):
 
 
 def test_group_of_one_process(tmp_path):
-    """Its efficiency is what the group itself costs; nothing beats itself."""
+    """Its efficiency is what the group itself costs; it is no device that could win."""
     found = report(tmp_path, several_run(("cpu", "cuda", "1xcuda"), models=[WIDE], phases=STEP, noise=0.001))
     assert found.scaling.break_evens == ()
     assert of(found.scaling.rows, "1xcuda", 64).efficiency.ratio == pytest.approx(1, abs=0.01)
+    assert {line.candidate.device for line in found.break_evens} == {"cuda"}
+    assert {row.candidate.device for row in found.speedups} == {"cuda", "1xcuda"}
+    assert found.verdict.startswith("The GPU wins at every measured batch size")
+    assert "group of one" not in found.verdict
+
+
+def test_group_of_one_process_alone(tmp_path):
+    """Beside its own device only, the answer is what the group costs."""
+    found = report(
+        tmp_path, several_run(("cuda", "1xcuda"), models=[WIDE], phases=STEP, noise=0.001, batches=(64,))
+    )
+    assert found.break_evens == ()
+    cost = "DistributedDataParallel or FSDP by itself, on a group of one GPU (1xcuda): 100% [99–101%] of the"
+    assert found.answer.lines == (f"{cost} speed without it (mlp, width 4096, batch 64).",)
+    (sentence,) = found.scaling.sentences
+    assert sentence.startswith(f"{cost} speed without it (mlp, width 4096, batch 64); communication takes 0%")
+
+
+def test_group_of_one_process_without_its_device(tmp_path):
+    """It is then compared as any other device."""
+    found = report(tmp_path, several_run(("cpu", "1xcuda"), models=[WIDE], phases=STEP, noise=0.001))
+    assert {line.candidate.device for line in found.break_evens} == {"1xcuda"}
+    assert "group of one GPU" in found.verdict
 
 
 def test_one_device_of_each(tmp_path):
