@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from breakeven.render.how_made import how_made
+from breakeven.report.speedup import DeviceVerdict
 from support.reports import box, only, report
 from support.run_files import benchmark, run
 
@@ -48,6 +49,14 @@ def test_three_machines_speak_for_their_class(tmp_path):
     assert sentences(three) == ["The intervals cover how much the 3 machines of the class differ."]
     assert three.processes_needed is None
     assert "each counts as one process: the median of its processes" in "\n".join(how_made(three, "2.0"))
+
+
+def test_more_processes_decide_nothing_between_machines(tmp_path):
+    """Undecided, because the machines differ: no number of processes is advised."""
+    runs = [of_machine(name, level) for name, level in (("a", 3.6), ("b", 4.0), ("c", 4.4))]
+    found = report(tmp_path, *runs)
+    assert only(found.speedups).verdict is DeviceVerdict.UNDECIDED
+    assert found.processes_needed is None
 
 
 SCOPE = (
