@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from breakeven.case import CaseKey
+from breakeven.render.report_page import _question
+from breakeven.report.answer import Trust
 from breakeven.report.bound import Bound
 from breakeven.report.estimates import estimates
 from breakeven.report.ratios import ratios
@@ -86,10 +88,11 @@ def test_efficiency_without_the_device_alone(tmp_path):
 
 
 def test_weak_batch_that_does_not_divide(tmp_path):
-    """A batch of 7 has no half."""
+    """A batch of 7 has no half, not even 3."""
     axes = {"batch": "rank"}
     cases = [
-        benchmark([1.0] * 8, device=device, batch_size=7, axes=axes, steps=1) for device in ("cuda", "2xcuda")
+        benchmark([1.0] * 8, device=device, batch_size=batch, axes=axes, steps=1)
+        for device, batch in (("cuda", 3), ("cuda", 7), ("2xcuda", 7))
     ]
     assert report(tmp_path, run(cases, [], box())).scaling.rows == ()
 
@@ -161,10 +164,35 @@ def test_baseline_that_is_the_device_itself(tmp_path):
 
 
 def test_group_of_one_process(tmp_path):
-    """Its efficiency is what the group itself costs; nothing beats itself."""
+    """Its efficiency is what the group itself costs; it is no device that could win."""
     found = report(tmp_path, several_run(("cpu", "cuda", "1xcuda"), models=[WIDE], phases=STEP, noise=0.001))
     assert found.scaling.break_evens == ()
     assert of(found.scaling.rows, "1xcuda", 64).efficiency.ratio == pytest.approx(1, abs=0.01)
+    assert {line.candidate.device for line in found.break_evens} == {"cuda"}
+    assert {row.candidate.device for row in found.speedups} == {"cuda", "1xcuda"}
+    assert found.verdict.startswith("The GPU wins at every measured batch size")
+    assert "group of one" not in found.verdict
+
+
+def test_group_of_one_process_alone(tmp_path):
+    """Beside its own device only, the answer is what the group costs."""
+    found = report(
+        tmp_path, several_run(("cuda", "1xcuda"), models=[WIDE], phases=STEP, noise=0.001, batches=(64,))
+    )
+    assert found.break_evens == ()
+    cost = "DistributedDataParallel or FSDP by itself, on a group of one GPU (1xcuda): 100% [99–101%] of the"
+    assert found.answer.lines == (f"{cost} speed without it (mlp, width 4096, batch 64).",)
+    assert found.answer.trust is Trust.FIT
+    assert _question(found) == "Verdict"
+    (sentence,) = found.scaling.sentences
+    assert sentence.startswith(f"{cost} speed without it (mlp, width 4096, batch 64); communication takes 0%")
+
+
+def test_group_of_one_process_without_its_device(tmp_path):
+    """It is then compared as any other device."""
+    found = report(tmp_path, several_run(("cpu", "1xcuda"), models=[WIDE], phases=STEP, noise=0.001))
+    assert {line.candidate.device for line in found.break_evens} == {"1xcuda"}
+    assert "group of one GPU" in found.verdict
 
 
 def test_one_device_of_each(tmp_path):

@@ -6,10 +6,10 @@ from breakeven import format as fmt
 from breakeven.case import CaseKey
 from breakeven.device_names import device_order, is_cpu, processes_of
 from breakeven.grouping import grouped
-from breakeven.report.processes import phase_sentences
+from breakeven.report.processes import only_machine, phase_sentences
 from breakeven.report.report import Report
 from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
-from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES
+from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES, MIN_INSTANCES
 
 
 def how_made(report: Report, version: str) -> list[str]:
@@ -24,6 +24,7 @@ def how_made(report: Report, version: str) -> list[str]:
         f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(rounds, 'round')}",
         *_methods(report),
         *_several(report),
+        *_scope(report),
         *phase_sentences(report.machines, [row.estimate for row in report.rows]),
     ]
     for row in report.residuals:
@@ -49,6 +50,17 @@ def outcome_lines(report: Report) -> list[str]:
 
 def _case_name(key: CaseKey) -> str:
     return f"{key.model.label()} batch={key.batch_size} {key.phase} {key.device}"
+
+
+def _scope(report: Report) -> list[str]:
+    """Return of which machine the numbers are; of several machines, the answer has it among its notes."""
+    machine = only_machine(report.runs)
+    if machine is None:
+        return []
+    return [
+        f"the numbers hold for {machine}, not for every machine of its class: {MIN_INSTANCES} machines or "
+        "more show how much they differ"
+    ]
 
 
 def _several(report: Report) -> list[str]:
@@ -89,4 +101,10 @@ def _methods(report: Report) -> list[str]:
         ),
     )
     used = [(cases, text) for cases, is_used, text in ways if is_used]
-    return [f"cases of {cases}: {text}" if len(used) > 1 else text for cases, text in used]
+    lines = [f"cases of {cases}: {text}" if len(used) > 1 else text for cases, text in used]
+    if any(row.estimate.pool.over_instances is not None for row in report.rows):
+        lines.append(
+            f"where {MIN_INSTANCES} machines of a class or more were measured, each counts as one process: "
+            "the median of its processes"
+        )
+    return lines

@@ -133,7 +133,7 @@ def _subtitle(report: Report) -> str:
 
 
 def _question(report: Report) -> str:
-    candidates = {row.candidate.device for row in report.speedups}
+    candidates = {row.candidate.device for row in report.break_evens}
     if any(not is_cpu(name) for name in candidates):
         return "When does the accelerator pay?"
     if any(processes_of(name) for name in candidates):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from breakeven import format as fmt
+from breakeven.case import CaseKey
 from breakeven.device_names import processes_of
 from breakeven.format import MAX_CHARACTERS
 from breakeven.phases import HEADLINE
@@ -29,8 +30,10 @@ from breakeven.report.processes import (
     interrupted_text,
     one_process_sentences,
     one_process_text,
+    only_machine,
 )
 from breakeven.report.processes_needed import needed_sentence
+from breakeven.report.scaling_text import scaling_sentences
 from breakeven.report.speedup import devices_of
 from breakeven.report.text import headline_lines
 from breakeven.report.trust import distrust, disturbances, disturbed_sentence, evidence_of
@@ -97,10 +100,8 @@ def answer(report: Report) -> Answer:
         text, notes = refused_text(report.comparability.reasons)
         return Answer(compose([Choice(0, (text,))]), Trust.LIMITED, tuple(notes))
     caveats = list(_caveats(report))
-    if report.headline is None:
-        ended = Counter(outcome.outcome for outcome in report.outcomes)
-        text = nothing_compared(timed, ended)
-        return Answer(compose([Choice(0, (text,)), *caveats]), Trust.LIMITED, tuple(_notes(report, (), ())))
+    if report.headline is None or not report.break_evens:
+        return _without_break_evens(report, timed, caveats)
     slow = [line for line, better in report.better_baselines.items() if better.is_variant]
     every = candidates(
         report.machines, report.break_evens, report.headline, _with_common_batches(report), slow
@@ -108,8 +109,7 @@ def answer(report: Report) -> Answer:
     several = candidates(report.machines, report.scaling.break_evens, report.headline, {})
     # Those that are compared with one of their devices are not compared with the CPU in the same breath.
     found = [one for one in every if one.place not in {other.place for other in several}] or every
-    forced = "NOT COMPARABLE, forced: " if report.forced else ""
-    summary = [f"{forced}{form}" for form in summaries(found, report.names)]
+    summary = [f"{_forced(report)}{form}" for form in summaries(found, report.names)]
     phase = [] if report.headline == HEADLINE else [Choice(1, (only_phase(report.headline),))]
     details = list(_launches(report, found))
     extended = ""
@@ -131,15 +131,39 @@ def answer(report: Report) -> Answer:
     return Answer(lines, trust, tuple(_notes(report, every, several)))
 
 
-def _with_common_batches(report: Report) -> dict[str, list[str]]:
-    """Return the timed devices of each class id whose batch sizes others have too.
+def _forced(report: Report) -> str:
+    return "NOT COMPARABLE, forced: " if report.forced else ""
 
-    In a weak sweep a device of several processes has its own.
+
+def _with_common_batches(report: Report) -> dict[str, list[str]]:
+    """Return the timed devices of each class id that others can be compared with at the same batch sizes.
+
+    In a weak sweep a device of several processes has its own. A group of one is no device to choose.
     """
-    cases = [row.estimate for row in report.rows]
-    return devices_of(
-        [case for case in cases if not (case.key.model.is_weak and processes_of(case.key.device))]
-    )
+
+    def is_apart(key: CaseKey) -> bool:
+        processes = processes_of(key.device)
+        return processes == 1 or (processes is not None and key.model.is_weak)
+
+    return devices_of([row.estimate for row in report.rows if not is_apart(row.estimate.key)])
+
+
+def _without_break_evens(
+    report: Report, timed: Mapping[str, Sequence[str]], caveats: Sequence[Choice]
+) -> Answer:
+    """Return the answer without any break-even: what a group of one costs, or why nothing was compared."""
+    if report.speedups:
+        costs = scaling_sentences(report.scaling.rows, report.machines, report.names, is_brief=True)
+        main = [
+            Choice(line, (_forced(report) + " ".join(texts),))
+            for line, texts in enumerate((costs[:1], costs[1:]))
+            if texts
+        ]
+    else:
+        ended = Counter(outcome.outcome for outcome in report.outcomes)
+        main = [Choice(0, (nothing_compared(timed, ended),))]
+    trust = Trust.FIT if report.speedups and not (caveats or report.forced) else Trust.LIMITED
+    return Answer(compose([*main, *caveats]), trust, tuple(_notes(report, (), ())))
 
 
 def compose(sentences: Sequence[Choice]) -> tuple[str, ...]:
@@ -204,7 +228,8 @@ def _notes(report: Report, found: Sequence[Candidate], several: Sequence[Candida
         yield about_phase(report.headline, report.speedups)
     yield from interrupted_sentences(report.runs)
     yield from one_process_sentences(report.machines, cases, report.widened)
-    yield from instance_sentences(report.machines, report.runs, cases)
+    if only_machine(report.runs) is None:
+        yield from instance_sentences(report.machines, cases)
     lines = headline_lines(report.machines, report.break_evens, report.headline)
     needed = needed_sentence(report.processes_needed, lines)
     yield from filter(None, [needed])

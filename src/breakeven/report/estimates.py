@@ -100,7 +100,7 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
             it; it widens the intervals that rest on the rounds of one process.
     """
     timings = timings_of(runs)
-    starts, pools = _pools(timings, [run.instance_id for run in runs])
+    starts, pools = _pools(timings, _instances(runs))
     bounds = _bounds(timings)
     cases = [
         _case(key, found, starts[key.machine], pools[_pool_of(key)], bounds.get(_place(key)))
@@ -166,6 +166,12 @@ def _pools(
             generator = np.random.default_rng([SEED, _number("".join(place))])
             pools[place] = ProcessPool.draw(generator, runs, instances)
     return starts, pools
+
+
+def _instances(runs: Sequence[Run]) -> list[str]:
+    """Return the machine of each run: the same for all of a class where that of one is unknown."""
+    unknown = {run.machine.class_id for run in runs if not run.instance_id}
+    return ["" if run.machine.class_id in unknown else run.instance_id for run in runs]
 
 
 def _pool_of(key: CaseKey) -> _PoolKey:

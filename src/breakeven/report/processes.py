@@ -62,23 +62,32 @@ def interval_scope(cases: Iterable[Estimate]) -> str:
     return f"of {fmt.number_range(min(counts), max(counts))} processes{on}"
 
 
-def instance_sentences(
-    machines: Sequence[Machine], runs: Iterable[Run], cases: Iterable[Estimate]
-) -> Iterator[str]:
-    """Yield for each machine class whether its numbers are of these machines, or of all such machines."""
-    instances = grouped((run.machine.class_id, run.instance_id) for run in runs)
-    general = {case.key.machine for case in cases if case.pool.over_instances is not None}
-    for machine in machines:
-        count = len(set(instances.get(machine.class_id, ())))
+def only_machine(runs: Sequence[Run]) -> str | None:
+    """Return a name for the machine that all runs are of, such as "this NVIDIA H100"; None for several."""
+    first = runs[0]
+    is_merged = any(run.parts > 1 and not run.instance_id for run in runs)
+    if is_merged or len({(run.machine.class_id, run.instance_id) for run in runs}) > 1:
+        return None
+    gpus = gpus_of(first.machine.facts)
+    return f"this {gpus[0]}" if len(gpus) == 1 else "this machine"
+
+
+def instance_sentences(machines: Sequence[Machine], cases: Iterable[Estimate]) -> Iterator[str]:
+    """Yield of which classes the intervals cover how machines differ, and of which not."""
+    counts = {
+        case.key.machine: len(pool.runs) for case in cases if (pool := case.pool.over_instances) is not None
+    }
+    general = [machine for machine in machines if machine.class_id in counts]
+    for machine in general:
         where = f" on {machine.label}" if len(machines) > 1 else ""
-        if machine.class_id in general:
-            yield f"The intervals{where} cover how much the {count} machines of the class differ."
-            continue
-        gpus = gpus_of(machine.facts)
-        this = (f"this {gpus[0]}" if len(gpus) == 1 else "this machine") if count < 2 else "these 2 machines"
+        count = counts[machine.class_id]
+        yield f"The intervals{where} cover how much the {count} machines of the class differ."
+    rest = [machine for machine in machines if machine not in general]
+    if rest:
+        where = f" on {fmt.listed([machine.label for machine in rest])}" if general else ""
         yield (
-            f"The numbers{where} hold for {this}, not for every machine of the class: "
-            f"{MIN_INSTANCES} machines or more show how much they differ."
+            f"The numbers{where} hold for the measured machines, not for all of their class: "
+            f"{MIN_INSTANCES} or more of a class show how much they differ."
         )
 
 

@@ -29,7 +29,7 @@ from breakeven.report.money import InDollars, Money, Worth, at_worth, find_price
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.processes import interval_scope
 from breakeven.report.processes_needed import ProcessesNeeded, needed_for
-from breakeven.report.scaling import Scaling, against_one, scaling_rows, set_apart
+from breakeven.report.scaling import Scaling, against_one, scaling_rows, set_apart, without_groups_of_one
 from breakeven.report.scaling_text import scaling_sentences
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
@@ -173,7 +173,7 @@ def analyze(
     compared = [] if refused else speedups(cases, against)
     if forced:
         compared = [replace(row, flags=(*row.flags, Flag.NOT_COMPARABLE)) for row in compared]
-    lines = break_evens(cases, compared, outcomes)
+    lines = break_evens(cases, without_groups_of_one(compared, devices), outcomes)
     members = [] if refused else against_one(cases, compared, outcomes)
     sums = phase_sums(cases)
     missed = residuals(sums)

@@ -7,7 +7,7 @@ communication takes of a step is what `train` takes longer than `train_no_sync` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -72,6 +72,22 @@ def set_apart(cases: Iterable[Estimate]) -> frozenset[Model]:
     """
     models = {case.key.model for case in cases}
     return frozenset(model for model in models if model.is_weak and model.without_weak in models)
+
+
+def without_groups_of_one(rows: Iterable[Speedup], timed: Mapping[str, Collection[str]]) -> list[Speedup]:
+    """Return the rows that a break-even is about: not those of a group of one whose device was timed too.
+
+    Such a group shows what training as a group costs by itself. It is not another device to choose.
+
+    Args:
+        rows: all of a report.
+        timed: the timed devices of each class id.
+    """
+
+    def is_one(key: CaseKey) -> bool:
+        return processes_of(key.device) == 1 and member_of(key.device) in timed[key.machine]
+
+    return [row for row in rows if not is_one(row.candidate)]
 
 
 def scaling_rows(cases: Iterable[Estimate]) -> list[ScalingRow]:

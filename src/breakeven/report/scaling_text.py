@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from breakeven import format as fmt
+from breakeven.device_names import processes_of
 from breakeven.grouping import grouped
-from breakeven.report.scaling import ScalingRow
+from breakeven.report.scaling import ScalingKind, ScalingRow
 from breakeven.report.text import ModelNames, place_name
 from breakeven.runs.machine import Machine
 from breakeven.stats.intervals import RatioInterval
@@ -26,14 +27,18 @@ def share_text(share: RatioInterval) -> str:
 
 
 def scaling_sentences(
-    rows: Iterable[ScalingRow], machines: Sequence[Machine], names: ModelNames
+    rows: Iterable[ScalingRow], machines: Sequence[Machine], names: ModelNames, *, is_brief: bool = False
 ) -> list[str]:
-    """Return a sentence on the efficiency of each device in each kind of scaling, and on communication."""
+    """Return a sentence on the efficiency of each device in each kind of scaling, and on communication.
+
+    A brief one leaves out communication. Of a group of one device it is about what training as a group
+    costs by itself.
+    """
     places = grouped(((row.key.device, row.key.machine, row.kind), row) for row in rows)
     return [
-        f"{fmt.capital(kind)} scaling on {place_name(device, machine, machines)}: {'; '.join(parts)}."
+        f"{_about(kind, device)} on {place_name(device, machine, machines)}: {'; '.join(parts)}."
         for (device, machine, kind), found in places.items()
-        if (parts := [*_efficiency(found, names), *_communication(found, names)])
+        if (parts := [*_efficiency(found, names), *(() if is_brief else _communication(found, names))])
     ]
 
 
@@ -42,10 +47,17 @@ def scaling_name(row: ScalingRow, names: ModelNames) -> str:
     return names.get(row.key.model.without_weak, names[row.key.model])
 
 
+def _about(kind: ScalingKind, device: str) -> str:
+    is_one = processes_of(device) == 1
+    return "DistributedDataParallel or FSDP by itself," if is_one else f"{fmt.capital(kind)} scaling"
+
+
 def _efficiency(rows: Sequence[ScalingRow], names: ModelNames) -> Iterator[str]:
     known = {row: row.efficiency for row in rows if row.efficiency.ratio is not None}
     if known:
-        yield f"{_range(known)} of the ideal speed ({_largest(known, names, 'best')})"
+        is_one = processes_of(rows[0].key.device) == 1
+        speed = "the speed without it" if is_one else "the ideal speed"
+        yield f"{_range(known)} of {speed} ({_largest(known, names, 'best')})"
 
 
 def _communication(rows: Sequence[ScalingRow], names: ModelNames) -> Iterator[str]:

@@ -7,7 +7,8 @@ flags from the rounds.
 - `frame`: runs as a pandas frame.
 - `journal`: what a run keeps while it measures; `joining`: its processes joined; `recovery`: a run file of
 it.
-- `merging`: several run files joined; `merged_facts`: what the joined file has besides its cases.
+- `merging`: several run files joined; `merged_parts`: whether they belong together; `merged_facts`: what
+  the joined file has besides its cases.
 
 A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extra_info``
 

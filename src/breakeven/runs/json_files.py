@@ -1,8 +1,9 @@
-"""Reads JSON files; an error is one line with the file, the field, the value and the remedy."""
+"""Reads and encodes JSON; an error is one line with the file, the field, the value and the remedy."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -175,3 +176,19 @@ def is_amount(value: Any) -> bool:
     [True, True, False, False, False, False, False, False]
     """
     return type(value) in (int, float) and 0 <= value <= _MAX_AMOUNT
+
+
+def encoded(value: Any, *, is_sorted: bool = False) -> bytes:
+    """Return a value as compact JSON; NaN and infinity, which JSON lacks, become null."""
+    try:
+        return msgspec.json.encode(value, order="sorted" if is_sorted else None)
+    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or an integer of more than 64 bits
+        return json.dumps(_finite(value), sort_keys=is_sorted, separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inside) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

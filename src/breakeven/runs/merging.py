@@ -15,33 +15,31 @@ given twice, or is already in a merged one, changes nothing: the bytes are the s
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import accumulate, combinations
-from typing import Annotated, Any
-
-import msgspec
+from typing import Any
 
 from breakeven.case import CaseKey, Outcome, OutcomeKind
 from breakeven.collector import collection_off
 from breakeven.device_names import device_order
-from breakeven.errors import DifferentMachinesError, SeparateRunsError
-from breakeven.format import joined, one_line
+from breakeven.errors import SeparateRunsError
+from breakeven.format import one_line
 from breakeven.phases import Phase
-from breakeven.runs.json_files import Place, load_json, mapping
-from breakeven.runs.machine import Machine, differences, machine_of
-from breakeven.runs.merged_facts import Shard, content_of, missing_shards
+from breakeven.runs.json_files import Place, encoded, load_json, mapping
+from breakeven.runs.merged_facts import content_of, missing_shards
+from breakeven.runs.merged_parts import (
+    MERGE_AGAIN,
+    SIDE_BY_SIDE,
+    Part,
+    check_parts,
+    named,
+    parts_of,
+    preferred,
+)
 from breakeven.runs.schema import CaseResult, checked
 
-MAX_PROCESSES = 1_000_000
 PART = "part"
 """The key of a benchmark's ``extra_info`` in a merged file that names its part."""
-
-MERGE_AGAIN = "merge the original run files again"
-SIDE_BY_SIDE = "give such files to `breakeven report` or `breakeven compare` side by side"
 
 _PHASES = {phase.value: place for place, phase in enumerate(Phase)}
 _OUTCOMES = [
@@ -51,30 +49,6 @@ _OUTCOMES = [
     OutcomeKind.CRASHED,
     OutcomeKind.FAILED,
 ]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A run without its cases: `content` is the rest of its file, `path` a file that has it."""
-
-    id: str
-    content: Mapping[str, Any]
-    path: str
-
-    @property
-    def machine(self) -> Machine:
-        """Its machine class."""
-        return machine_of(self.content.get("machine_info"))
-
-    @property
-    def ours(self) -> Mapping[str, Any]:
-        """What breakeven recorded of the run."""
-        return mapping(self.content.get("breakeven"))
-
-    @property
-    def order(self) -> tuple[str, str]:
-        """The sort key of parts: when they were measured."""
-        return str(self.content.get("datetime")), self.id
 
 
 @dataclass(frozen=True)
@@ -137,9 +111,9 @@ class Merged:
             RunFileError: it is not a valid one.
         """
         run = checked(content, path, plain=True)
-        parts = _parts_of(content, path)
+        parts = parts_of(content, path)
         for part, _ in parts.values():
-            self.parts[part.id] = _preferred(part, self.parts.get(part.id))
+            self.parts[part.id] = preferred(part, self.parts.get(part.id))
         for index, (case, raw) in enumerate(zip(run.cases.values(), content["benchmarks"], strict=True)):
             self._add_timed(_timed_case(case, raw, parts, Place(path).at(f"benchmarks[{index}]")))
         raws = mapping(content.get("breakeven")).get("outcomes") or []
@@ -162,20 +136,12 @@ class Merged:
         """Refuse parts, or results of a case, that do not belong together.
 
         Raises:
-            DifferentMachinesError: two parts are of different machine classes.
-            SeparateRunsError: they are of different commits, settings or sweeps.
+            DifferentMachinesError, SeparateRunsError: naming two files and what differs.
         """
-        parts = sorted(self.parts.values(), key=lambda part: part.order)
-        _check_machines(parts)
-        _check_same(parts, "the commit", _commit, "merge runs of one commit; `breakeven compare` is for two")
-        for name in sorted({name for part in parts for name in mapping(part.ours.get("settings"))}):
-            remedy = f"measure all parts with the same settings, or {SIDE_BY_SIDE}"
-            _check_same(parts, f"torch's setting {one_line(name, 60)}", partial(_setting, name=name), remedy)
-        remedy = f"merge shards of one sweep, measured with the same options; {SIDE_BY_SIDE}"
-        _check_same(parts, "the sweep", _sweep, remedy)
+        check_parts(self.parts.values())
         for one, other in self.conflicts:
             raise SeparateRunsError(
-                f"{one_line(one.name, 200)} has other rounds in {_files(one.path, other.path)}: these are "
+                f"{one_line(one.name, 200)} has other rounds in {named(one.path, other.path)}: these are "
                 f"separate runs of the same case; {SIDE_BY_SIDE}"
             )
         for name in sorted(self.timed.keys() & self.untimed.keys()):
@@ -222,7 +188,7 @@ class Merged:
 
     def _processes(self, parts: Iterable[Part]) -> dict[str, int]:
         """Return the number of processes of each part."""
-        found = {part.id: max(1, len(_listed(part.ours.get("processes")))) for part in parts}
+        found = {part.id: max(1, len(part.process_records)) for part in parts}
         for case in self.timed.values():
             if case.part:
                 found[case.part] = max(found[case.part], len(case.counts))
@@ -242,61 +208,6 @@ def merge(paths: Sequence[str]) -> Merged:
             found.add(load_json(path), path)
     found.check()
     return found
-
-
-def encoded(value: Any, *, is_sorted: bool = False) -> bytes:
-    """Return a value as compact JSON; NaN and infinity, which JSON lacks, become null."""
-    try:
-        return msgspec.json.encode(value, order="sorted" if is_sorted else None)
-    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or an integer of more than 64 bits
-        return json.dumps(_finite(value), sort_keys=is_sorted, separators=(",", ":")).encode()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(inside) for name, inside in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inside) for inside in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class _StoredPart(msgspec.Struct):
-    id: str
-    processes: Annotated[int, msgspec.Meta(ge=1, le=MAX_PROCESSES)]
-    run: dict[str, Any]
-
-
-def _parts_of(content: Mapping[str, Any], path: str) -> dict[str, tuple[Part, int]]:
-    """Return the parts of a file, itself or those of a merged one, each with its first process.
-
-    Raises:
-        RunFileError: one of them is damaged.
-    """
-    ours, place = mapping(content.get("breakeven")), Place(path).at("breakeven")
-    if "parts" not in ours:
-        parts = [(_whole(content, path), 0)]
-    else:
-        listed = place.at("parts").decode(ours["parts"], list[_StoredPart], MERGE_AGAIN)
-        starts = accumulate((part.processes for part in listed), initial=0)
-        parts = [(Part(one.id, one.run, path), start) for one, start in zip(listed, starts, strict=False)]
-    for part, _ in parts:
-        if part.ours.get("shard") is not None:
-            place.at("shard").decode(part.ours["shard"], Shard)
-    return {part.id: (part, start) for part, start in parts}
-
-
-def _whole(content: Mapping[str, Any], path: str) -> Part:
-    """Return the part that a file is which was not merged; its id is a hash of it."""
-    rest = {name: value for name, value in content.items() if name not in ("benchmarks", "breakeven")}
-    ours = mapping(content.get("breakeven"))
-    if ours:
-        rest["breakeven"] = {name: value for name, value in ours.items() if name != "outcomes"}
-    return Part(hashlib.sha256(encoded(rest, is_sorted=True)).hexdigest()[:16], rest, path)
-
-
-def _preferred(part: Part, known: Part | None) -> Part:
-    """Return one of two equal parts, whose keys may be in another order."""
-    return part if known is None else min(known, part, key=lambda one: encoded(one.content))
 
 
 def _timed_case(
@@ -346,59 +257,3 @@ def _case_order(key: CaseKey | None, name: str) -> tuple[Any, ...]:
         phase,
         name,
     )
-
-
-def _check_machines(parts: Sequence[Part]) -> None:
-    classes: dict[str, tuple[Machine, Part]] = {}
-    for part in parts:
-        classes.setdefault(part.machine.class_id, (part.machine, part))
-    for (one, first), (other, second) in combinations(classes.values(), 2):
-        different = differences((one, other))
-        if different:
-            fields = joined([f"{name}: {' and '.join(values)}" for name, values in different.items()], 3)
-            raise DifferentMachinesError(
-                f"{_files(first.path, second.path)} are of different machine classes ({fields}); merge the "
-                f"shards of one class, and {SIDE_BY_SIDE}"
-            )
-
-
-def _check_same(
-    parts: Sequence[Part], what: str, value_of: Callable[[Part], str | None], remedy: str
-) -> None:
-    """Refuse parts with different values; None is unknown, and differs from none."""
-    found: dict[str, Part] = {}
-    for part in parts:
-        value = value_of(part)
-        if value is not None:
-            found.setdefault(value, part)
-    if len(found) > 1:
-        (one, first), (other, second) = list(found.items())[:2]
-        raise SeparateRunsError(
-            f"{what} of {_files(first.path, second.path)} differs ({one_line(one, 80)} and "
-            f"{one_line(other, 80)}); {remedy}"
-        )
-
-
-def _commit(part: Part) -> str | None:
-    commit = mapping(part.content.get("commit_info")).get("id")
-    return commit if isinstance(commit, str) and commit != "unversioned" else None
-
-
-def _setting(part: Part, name: str) -> str | None:
-    value = mapping(part.ours.get("settings")).get(name)
-    return None if value is None else str(value)
-
-
-def _sweep(part: Part) -> str | None:
-    shard = mapping(part.ours.get("shard"))
-    if not shard:
-        return None
-    return f"{shard.get('count')} shards of {shard.get('sweep_cells')} cells, {shard.get('sweep_id')}"
-
-
-def _files(*paths: str) -> str:
-    return " and ".join(one_line(path, 200) for path in dict.fromkeys(paths))
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
