@@ -123,7 +123,10 @@ def test_sentence(tmp_path):
     assert " instead of 686 µs " in sentence
     assert sentence.endswith("(mlp, cuda_graph False, width 64, batch 64).")
     plain = report(tmp_path / "plain", recorded())
-    assert any(one.endswith(", and so do CUDA graphs.") for one in plain.answer.notes)
+    assert any(
+        one.endswith(", and so do CUDA graphs and single_threaded_backward=True.")
+        for one in plain.answer.notes
+    )
 
 
 def test_other_variants(tmp_path):
