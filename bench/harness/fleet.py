@@ -32,6 +32,7 @@ from breakeven.runs.reader import read
 
 NODES, CASES, CLASSES, ROUNDS = 1000, 400, 10, 10
 BOUND_S, BOUND_BYTES, BOUND_BESIDE_S = 60.0, 2**30, 10.0
+COMMIT = {"id": "0123456789abcdef", "dirty": False}
 TURN = 20  # nodes that send something at a time
 OPTIONS = (
     "--breakeven-devices=cpu@1", "--breakeven-phases=train", "--breakeven-processes=1",
@@ -102,7 +103,7 @@ def run_file(place: Place, cases: int) -> Json:
         benchmarks.append({"name": name, "fullname": name, "extra_info": info, "stats": stats})
     return {
         "machine_info": {"breakeven": machine},
-        "commit_info": {"id": "0123456789abcdef", "dirty": False},
+        "commit_info": {"id": "unversioned"},
         "benchmarks": benchmarks,
         "datetime": "2026-01-02T03:04:05+00:00",
         "breakeven": {"schema": 1, "outcomes": [], "complete": True},
@@ -159,7 +160,7 @@ def scheduled(folder: Path, found: Plan, cases: int, instances: int, *, is_done:
         folder, {"the task": "fleet"}, "", fresh=False, keeps_finished=True, check=check_whole
     ) as workspace:
         assert len(workspace.runs) == (instances if is_done else 0)
-        collector = Collector(workspace)
+        collector = Collector(workspace, COMMIT)
         executor = Executor(cases)
         Schedule(found, instances, executor, collector, time.monotonic, 600.0, print).run()
         workspace.finish()
