@@ -32,7 +32,9 @@ def archive(**files):
 @pytest.fixture
 def command(monkeypatch):
     """Let a script run in the place of pytest, so that tests are fast."""
-    monkeypatch.setattr(module, "_LAUNCH", "import runpy, sys; del sys.argv[1:4]; runpy.run_path('script.py')")
+    monkeypatch.setattr(
+        module, "_LAUNCH", "import runpy, sys; del sys.argv[1:4]; runpy.run_path('script.py')"
+    )
 
 
 def script(text):

@@ -84,7 +84,9 @@ def test_a_run_resumes_on_its_own_machine_only(tmp_path):
     executor = FakeExecutor(scripts={"host0": [crashes, whole]})
     schedule, _ = measured(tmp_path, fleet_of(1), executor, instances=1)
     assert executor.started == [("host0", b""), ("host0", b"{}\n")]
-    assert not (tmp_path / "000000000000" / "i0000" / JOURNAL).exists()
+    directory = tmp_path / "000000000000" / "i0000"
+    assert sorted(path.name for path in directory.iterdir()) == [RUN, "run.log"]
+    assert (directory / "run.log").read_text().startswith("breakeven: process 1")  # that of the last attempt
     assert list(schedule.collector.finished) == ["000000000000/i0000/run"]
 
 

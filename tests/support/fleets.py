@@ -109,7 +109,7 @@ def dies(place):
 
 def crashes(place):
     """A run that Ray loses on a node that lives."""
-    yield [Piece(place, JOURNAL, b"{}\n")]
+    yield [Piece(place, LOG, b"one\n"), Piece(place, JOURNAL, b"{}\n")]
     yield [Lost(place, "out of memory", is_alive=True)]
 
 
