@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from breakeven.commands import report
 from breakeven.commands.arguments import file_path, key_value, whole_number
@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner) -> int:
-    from pytest_benchmark.utils import get_commit_info
+    from pytest_benchmark import utils
 
     from breakeven.fleet.collect import Collector
     from breakeven.fleet.ray_executor import RayExecutor, connected, load_ray
@@ -129,7 +129,8 @@ def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner
         notify(workspace.resume_message)
     ray = load_ray()
     command = [Path(arguments.folder).as_posix(), *arguments.pytest]
-    collector = Collector(workspace, get_commit_info(), resumes=not arguments.fresh)
+    untyped: Any = utils
+    collector = Collector(workspace, untyped.get_commit_info(), resumes=not arguments.fresh)
     with connected(ray, arguments.address, notify):
         executor = RayExecutor(ray, files.archive, command)
         plan = _plan(arguments, executor)
