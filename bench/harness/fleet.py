@@ -1,8 +1,9 @@
 """How long `breakeven fleet` takes for a large fleet, without its runs, and what it adds to small ones.
 
 `python bench/harness/fleet.py` writes results/harness/fleet.json. A fake executor sends the runs of 1,000
-nodes with 400 cases each: they are planned, scheduled, collected, resumed and read. Then a Ray cluster of
-three nodes on this machine, of two machine classes, measures a small folder.
+nodes with 400 cases each: they are planned, scheduled, collected and resumed, the instances that a fleet has
+by default are read for its report, and the files of each class are merged, as shards of its sweep. Then a Ray
+cluster of three nodes on this machine, of two machine classes, measures a small folder.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from shared import Json, options, write
 
+from breakeven.commands.fleet import INSTANCES
 from breakeven.experiment.workspace import open_workspace
 from breakeven.fleet.collect import Collector, check_whole
 from breakeven.fleet.node import END, LOG, RUN
 from breakeven.fleet.plan import Node, Place, Plan, plan
 from breakeven.fleet.schedule import Piece, Schedule
+from breakeven.runs.merging import merge
 from breakeven.runs.reader import read
 
 NODES, CASES, CLASSES, ROUNDS = 1000, 400, 10, 10
 BOUND_S, BOUND_BYTES, BOUND_BESIDE_S = 60.0, 2**30, 10.0
+COMMIT = {"id": "0123456789abcdef", "dirty": False}
 TURN = 20  # nodes that send something at a time
 OPTIONS = (
     "--breakeven-devices=cpu@1", "--breakeven-phases=train", "--breakeven-processes=1",
@@ -75,7 +79,7 @@ def sent(place: Place, cases: int) -> Iterator[Piece]:
     """Yield what a place sends: lines of progress, and its run file in pieces."""
     for case in range(1, cases + 1, max(1, cases // 20)):
         yield Piece(place, LOG, f"breakeven: process 1 of 1, case {case} of {cases}, 0:10 left\n".encode())
-    content = json.dumps(run_file(place, cases)).encode()
+    content = msgspec.json.encode(run_file(place, cases))
     for start in range(0, len(content), 65536):
         yield Piece(place, RUN, content[start : start + 65536])
     yield Piece(place, END, b"0")
@@ -92,7 +96,8 @@ def run_file(place: Place, cases: int) -> Json:
     }
     benchmarks = []
     for case in range(cases):
-        batch, width, device = 2 ** (case // 2 % 10), case // 20, ("cpu", "cuda")[case % 2]
+        batch, device = 2 ** (case // 2 % 10), ("cpu", "cuda")[case % 2]
+        width = number * cases + case // 20  # each node has a shard: its own models
         center = ((1e-3 + 2e-5 * batch) if device == "cpu" else (3e-3 + 1e-6 * batch)) * (1 + number / 1e4)
         data = [center * (1 + math.sin(number + case + one) / 50) for one in range(ROUNDS)]
         name = f"bench_mlp[{width}-{batch}-{device}-train]"
@@ -102,7 +107,7 @@ def run_file(place: Place, cases: int) -> Json:
         benchmarks.append({"name": name, "fullname": name, "extra_info": info, "stats": stats})
     return {
         "machine_info": {"breakeven": machine},
-        "commit_info": {"id": "0123456789abcdef", "dirty": False},
+        "commit_info": {"id": "unversioned"},
         "benchmarks": benchmarks,
         "datetime": "2026-01-02T03:04:05+00:00",
         "breakeven": {"schema": 1, "outcomes": [], "complete": True},
@@ -140,11 +145,19 @@ def simulate(nodes: int, cases: int) -> Json:
         began = time.perf_counter()
         assert scheduled(Path(folder), found, cases, nodes, is_done=True) == nodes
         stage("resume", began)
+        files = {
+            class_id: sorted(map(str, Path(folder).glob(f"{class_id}/*/{RUN}"))) for class_id in found.classes
+        }
         began = time.perf_counter()
-        for class_id in found.classes:  # a report reads the few instances of each class
-            files = islice(sorted(Path(folder).glob(f"{class_id}/*/{RUN}")), nodes)
-            assert len(read([str(file) for file in files]).machines) == 1
+        reported = [file for of_class in files.values() for file in of_class[:INSTANCES]]
+        assert len(read(reported).machines) == len(files)
         stage("read", began)
+        began = time.perf_counter()
+        for class_id, of_class in files.items():
+            merged = merge(of_class)
+            assert len(merged.timed) == cases * len(of_class)
+            (Path(folder) / f"{class_id}.json").write_bytes(merged.as_json())
+        stage("merge", began)
         size = sum(path.stat().st_size for path in Path(folder).glob(f"*/*/{RUN}"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"nodes": nodes, "cases": cases, "bound_s": BOUND_S, "bound_bytes": BOUND_BYTES,
@@ -159,7 +172,7 @@ def scheduled(folder: Path, found: Plan, cases: int, instances: int, *, is_done:
         folder, {"the task": "fleet"}, "", fresh=False, keeps_finished=True, check=check_whole
     ) as workspace:
         assert len(workspace.runs) == (instances if is_done else 0)
-        collector = Collector(workspace)
+        collector = Collector(workspace, COMMIT)
         executor = Executor(cases)
         Schedule(found, instances, executor, collector, time.monotonic, 600.0, print).run()
         workspace.finish()

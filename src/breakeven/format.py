@@ -382,7 +382,9 @@ def listed(names: Sequence[str]) -> str:
 
 def one_line(value: object, limit: int = 120) -> str:
     """Return `value` as text with control characters and line breaks escaped, at most `limit` characters."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)[: limit + 1])
+    text = str(value)[: limit + 1]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

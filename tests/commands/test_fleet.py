@@ -3,6 +3,7 @@
 import builtins
 import csv
 import io
+import json
 import socket
 from contextlib import nullcontext
 
@@ -49,6 +50,7 @@ def cluster(tmp_path, monkeypatch):
     monkeypatch.setattr(ray_executor, "connected", lambda *_: nullcontext())
     monkeypatch.setattr(ray_executor, "RayExecutor", executor)
     monkeypatch.setattr("breakeven.commands.fleet.monotonic", fake.clock)
+    monkeypatch.setattr("pytest_benchmark.utils.get_commit_info", lambda: {"id": "0123abc", "dirty": False})
     return fake
 
 
@@ -68,6 +70,8 @@ def test_measures_every_class_and_reports(cluster, tmp_path, capsys):
     ]
     assert err[-1] == "breakeven: bbbb, 8 cores, node host2: done in 2.0 s"
     out = tmp_path / "out"
+    run = json.loads((out / A / "i0" / "run.json").read_text())
+    assert run["commit_info"] == {"id": "0123abc", "dirty": False}
     assert [(out / A / name / "run.json").exists() for name in ("i0", "i1")] == [True, True]
     summary = (out / "report" / "summary.csv").read_text()
     assert {row["machine"] for row in csv.DictReader(io.StringIO(summary))} == {

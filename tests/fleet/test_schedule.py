@@ -1,5 +1,7 @@
 """Which nodes measure, when, and what happens to a run that fails."""
 
+import json
+
 import pytest
 
 from breakeven.experiment.workspace import open_workspace
@@ -8,6 +10,7 @@ from breakeven.fleet.node import JOURNAL, RUN
 from breakeven.fleet.plan import plan
 from breakeven.fleet.schedule import Schedule, State, unmeasured
 from support.fleets import (
+    COMMIT,
     VERSION,
     FakeExecutor,
     crashes,
@@ -21,6 +24,7 @@ from support.fleets import (
     waits,
     whole,
 )
+from support.journals import begun, process, run_started, timed, write
 
 
 def hosts(executor):
@@ -80,7 +84,9 @@ def test_a_run_resumes_on_its_own_machine_only(tmp_path):
     executor = FakeExecutor(scripts={"host0": [crashes, whole]})
     schedule, _ = measured(tmp_path, fleet_of(1), executor, instances=1)
     assert executor.started == [("host0", b""), ("host0", b"{}\n")]
-    assert not (tmp_path / "000000000000" / "i0000" / JOURNAL).exists()
+    directory = tmp_path / "000000000000" / "i0000"
+    assert sorted(path.name for path in directory.iterdir()) == [RUN, "run.log"]
+    assert (directory / "run.log").read_text().startswith("breakeven: process 1")  # that of the last attempt
     assert list(schedule.collector.finished) == ["000000000000/i0000/run"]
 
 
@@ -162,7 +168,7 @@ def test_an_interrupt_keeps_what_arrived(tmp_path):
     executor, lines = FakeExecutor(scripts={"host1": [waits]}), []
     with open_workspace(tmp_path, {}, "now", fresh=False) as workspace:
         schedule = Schedule(
-            fleet_of(2), 2, executor, Collector(workspace), executor.clock, 300.0, lines.append
+            fleet_of(2), 2, executor, Collector(workspace, COMMIT), executor.clock, 300.0, lines.append
         )
 
         def interrupt(row):
@@ -174,3 +180,14 @@ def test_an_interrupt_keeps_what_arrived(tmp_path):
             schedule.run()
         schedule.stop()
     assert (executor.stopped, list(workspace.runs)) == (["host1"], ["000000000000/i0000/run"])
+
+
+def test_run_files_have_the_commit_of_the_working_directory(tmp_path):
+    """A node has no repository: what it records, and what a dead one had finished, gets the commit here."""
+    lines = run_started(["a"]), process(0), begun("a"), timed("a", 0, 0.1, 0.2)
+    journal = write(tmp_path / "journal", *lines).read_bytes()
+    executor = FakeExecutor(scripts={"host0": [ends_with(3, (JOURNAL, journal))]})
+    schedule, _ = measured(tmp_path / "out", fleet_of(2), executor, instances=2)
+    contents = [json.loads(path.read_bytes()) for path in schedule.collector.run_files()]
+    assert [content["commit_info"] for content in contents] == [COMMIT, COMMIT]
+    assert [len(content["benchmarks"]) for content in contents] == [1, 1]

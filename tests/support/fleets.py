@@ -11,6 +11,7 @@ from breakeven.fleet.schedule import Lost, Piece, Schedule
 from support.run_files import benchmark, run
 
 VERSION = "1.0"
+COMMIT = {"id": "0123456789abcdef", "dirty": False, "branch": "main"}
 CLASSES = ("aaaaaaaaaaaa", "bbbbbbbbbbbb")
 
 
@@ -108,7 +109,7 @@ def dies(place):
 
 def crashes(place):
     """A run that Ray loses on a node that lives."""
-    yield [Piece(place, JOURNAL, b"{}\n")]
+    yield [Piece(place, LOG, b"one\n"), Piece(place, JOURNAL, b"{}\n")]
     yield [Lost(place, "out of memory", is_alive=True)]
 
 
@@ -132,7 +133,7 @@ def measured(directory, fleet, executor, instances=3, wait_s=300.0, **settings):
     with open_workspace(
         directory, {"the task": "fleet"}, "now", fresh=False, keeps_finished=True
     ) as workspace:
-        collector = Collector(workspace, **settings)
+        collector = Collector(workspace, COMMIT, **settings)
         schedule = Schedule(fleet, instances, executor, collector, executor.clock, wait_s, lines.append)
         schedule.run()
     return schedule, lines

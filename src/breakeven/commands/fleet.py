@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from breakeven.commands import report
 from breakeven.commands.arguments import file_path, key_value, whole_number
@@ -57,7 +57,7 @@ class run `python -m pytest FOLDER` at the same time. A run takes a whole node,
 in a process with the threads, CPUs and GPUs that a shell there has; a node
 where these differ is an error. FOLDER must be below the working directory; its
 files are copied to the nodes, with the pytest settings and conftest.py files
-above it.
+above it. Run files have the commit of the working directory.
 
 DIR/CLASS/INSTANCE/ has run.json and run.log of each machine, DIR/report/ one
 report on all. Files arrive while they are written: where a node dies, the cases
@@ -119,6 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner) -> int:
+    from pytest_benchmark import utils
+
     from breakeven.fleet.collect import Collector
     from breakeven.fleet.ray_executor import RayExecutor, connected, load_ray
 
@@ -127,10 +129,12 @@ def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner
         notify(workspace.resume_message)
     ray = load_ray()
     command = [Path(arguments.folder).as_posix(), *arguments.pytest]
+    untyped: Any = utils
+    collector = Collector(workspace, untyped.get_commit_info(), resumes=not arguments.fresh)
     with connected(ray, arguments.address, notify):
         executor = RayExecutor(ray, files.archive, command)
         plan = _plan(arguments, executor)
-        schedule = _schedule(arguments, plan, executor, Collector(workspace, resumes=not arguments.fresh))
+        schedule = _schedule(arguments, plan, executor, collector)
     return _report(arguments, schedule)
 
 

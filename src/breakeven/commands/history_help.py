@@ -119,6 +119,7 @@ to 5 measured commits away, because the place of a change is an estimate.
 
 FILE may be s3://BUCKET/KEY too. In a bucket several people can accept changes
 at the same time: the file is written only if it is still the one that was read.
+In a directory the last one to write it wins.
 
 exit codes:
   0  written

@@ -6,9 +6,12 @@ cases that were finished, from which the same command resumes.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -46,14 +49,22 @@ def check_whole(path: Path) -> _Parts:
         raise RunFileError(f"{path} is not a whole run file ({one_line(error)})") from None
 
 
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
 @dataclass(frozen=True)
 class Collector:
     """Writes to an open workspace; its runs are the finished ones, by the name of their place.
 
-    `resumes` is whether a run goes on with what an earlier one finished on the same machine.
+    Args:
+        workspace: where the files go.
+        commit: pytest-benchmark's ``commit_info`` of the files that the nodes measure. The nodes have no
+            repository, so run files get it here.
+        resumes: whether a run goes on with what an earlier one finished on the same machine.
     """
 
     workspace: Workspace
+    commit: Mapping[str, Any]
     resumes: bool = True
 
     @property
@@ -110,6 +121,7 @@ class Collector:
         if not found.benchmarks and not found.breakeven.get("outcomes"):
             return f"its run measured nothing{self.last_lines(place)}"
         with self.workspace.writing():
+            part.write_bytes(self._with_commit(part.read_bytes()))
             part.replace(directory / RUN)
             for left in (directory / JOURNAL, recovered_name(directory / JOURNAL)):
                 left.unlink(missing_ok=True)
@@ -117,6 +129,10 @@ class Collector:
             self.finished[place.run_name] = RunFacts(seconds=seconds, exit=status, warnings=broken)
             self.workspace.save()
         return None
+
+    def _with_commit(self, run_file: bytes) -> bytes:
+        commit = msgspec.Raw(json.dumps(self.commit).encode())
+        return msgspec.json.encode({**_decode_fields(run_file), "commit_info": commit})
 
     def last_lines(self, place: Place) -> str:
         """Return the last lines of a run's log, and its path."""
@@ -131,7 +147,7 @@ class Collector:
         paths = [self.workspace.path / f"{name}.json" for name in sorted(self.finished)]
         for journal in sorted(self.workspace.path.glob(f"*/*/{JOURNAL}")):
             with suppress(BreakevenError):  # it has no whole line yet
-                content = run_file_of(read_journal(journal))
+                content = {**run_file_of(read_journal(journal)), "commit_info": self.commit}
                 if content["benchmarks"]:
                     with self.workspace.writing():
                         write_whole(recovered_name(journal), recovered_json(content))

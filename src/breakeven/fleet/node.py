@@ -33,6 +33,12 @@ END = "end"
 PIECE_BYTES = 64 * 1024
 """Ray sends results of up to 100 KB in its messages; larger ones would occupy its object store."""
 
+HOME = "breakeven-fleet-"
+"""The prefix of a run's directory, which is locked while the run goes on."""
+
+MIN_AGE_S = 60.0
+"""A younger directory may belong to a run that has not locked it yet."""
+
 POLL_S = 0.25
 PROBE_LIMIT_S = 120.0
 END_LIMIT_S = 10.0
@@ -80,9 +86,11 @@ def measure(folder: bytes, arguments: Sequence[str], journal: bytes) -> Iterator
         journal: that of an earlier run on this machine, which is resumed; empty for none.
     """
     environment, facts = _shell()
-    home = Path(tempfile.mkdtemp(prefix="breakeven-fleet-"))
-    process = None
+    _remove_abandoned()
+    home = Path(tempfile.mkdtemp(prefix=HOME))
+    lock, process = os.open(home, os.O_RDONLY), None
     try:
+        _lock(lock)
         with zipfile.ZipFile(io.BytesIO(folder)) as archive:
             archive.extractall(home)
         if journal:
@@ -115,6 +123,31 @@ def measure(folder: bytes, arguments: Sequence[str], journal: bytes) -> Iterator
         if process is not None:
             _end(process)
         shutil.rmtree(home, ignore_errors=True)
+        os.close(lock)
+
+
+def _remove_abandoned() -> None:
+    """Remove the directories of runs whose worker was killed, which could not do it."""
+    for home in Path(tempfile.gettempdir()).glob(f"{HOME}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - home.stat().st_mtime > MIN_AGE_S:
+                lock = os.open(home, os.O_RDONLY)
+                try:
+                    if _lock(lock):
+                        shutil.rmtree(home, ignore_errors=True)
+                finally:
+                    os.close(lock)
+
+
+def _lock(directory: int) -> bool:
+    """Lock an open directory until it is closed; return False where another process has locked it."""
+    import fcntl
+
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _pieces(path: Path, start: int) -> Iterator[bytes]:
@@ -126,13 +159,12 @@ def _pieces(path: Path, start: int) -> Iterator[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the command and what it started."""
+    """End the command; the second signal ends what it started and left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(END_LIMIT_S)
-            return
 
 
 def _shell() -> tuple[dict[str, str], dict[str, Any]]:

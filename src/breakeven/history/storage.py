@@ -1,9 +1,10 @@
 """Where a store keeps its files: in a directory, or under a prefix of a bucket with the interface of S3.
 
 Both have the same names: ``class=CLASS/TIME-DIGEST.parquet`` and ``accepted.json``. A run's file appears
-complete or not at all and never replaces another one, and no index or lock is needed, with any number of
-writers. In a bucket this rests on conditional writes: ``If-None-Match: *`` for a run's file, and ``If-Match``
-with the version that was read for ``accepted.json``, so that no concurrent writer's entry is lost.
+complete or not at all and never replaces another one, so that any number of writers need no index or lock. In
+a bucket this rests on conditional writes: ``If-None-Match: *`` for a run's file, and ``If-Match`` with the
+version that was read for ``accepted.json``, so that no concurrent writer's entry is lost. In a directory
+``accepted.json`` is for one writer at a time: the last one replaces the file.
 """
 
 from __future__ import annotations

@@ -203,8 +203,8 @@ def merge(paths: Sequence[str]) -> Merged:
         DifferentMachinesError, SeparateRunsError: two do not belong together.
     """
     found = Merged()
-    for path in paths:
-        with collection_off():
+    with collection_off():
+        for path in paths:
             found.add(load_json(path), path)
     found.check()
     return found

@@ -84,7 +84,9 @@ class CaseFacts:
     def of(cls, info: Mapping[str, Any]) -> CaseFacts:
         """Return the facts in `info`, an ``extra_info``; impossible values are omitted."""
         texts = {key: info[key] for key in _TEXTS if isinstance(info.get(key), str)}
-        amounts: dict[str, Any] = {key: float(info[key]) for key in _AMOUNTS if is_amount(info.get(key))}
+        amounts: dict[str, Any] = {
+            key: float(value) for key, value in info.items() if key in _AMOUNTS and is_amount(value)
+        }
         parts_s = _amounts_of(info.get("parts_s"))
         return cls(**texts, **amounts, parts_s=parts_s, lost=recorded_losses(info))
 
