@@ -123,6 +123,14 @@ def test_cases_that_are_timed_again(device):
     assert all(failure is None for _, failure in group.exchanged)
 
 
+def test_the_last_case_is_timed_again(device):
+    """With the trainer that there is: rank 0 does not build it again."""
+    follower, group = follower_of(device, *BUILT, END, ["start"], *ROUND, END, LEAVE)
+    follower.follow(CELL, lambda: simulated_workload(device))
+    follower.follow_rest()
+    assert group.exchanged == [(0.0, None)] * 5 + [(3 * COSTS.train, None)]
+
+
 @pytest.mark.parametrize("commands", [[LEAVE], [*BUILT, LEAVE]])
 def test_rank_0_leaves_before_the_last_case(device, commands):
     """After Ctrl-C, for example: nothing more is waited for."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from breakeven.case import Budget, CaseKey
-from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.outcomes import UnsupportedError, reason_for
 from breakeven.measure.parallel import ParallelTrainer
 from breakeven.measure.runner import Runner
 from breakeven.measure.state import local_of
@@ -247,3 +247,44 @@ def test_every_part_is_done_once(together):
     trainer.prepare(Phase.TRAIN)
     trainer.run_marked(Phase.TRAIN, done.append)
     assert done == ["", *STEP_PARTS]
+
+
+class Partial(nn.Linear):
+    """A model of which two parameters take no part."""
+
+    def __init__(self):
+        super().__init__(10, 2)
+        self.spare = nn.Linear(3, 3)
+
+
+@pytest.mark.parametrize(
+    ("fsdp", "phase"),
+    [(False, Phase.TRAIN), (False, Phase.FORWARD), (False, Phase.TRAIN_NO_SYNC), (True, Phase.TRAIN)],
+)
+def test_parameters_that_take_no_part(together, fsdp, phase):
+    """Only replicas need a gradient of each, after the first step, and only where they average them."""
+    trainer = ready(together, dataclasses.replace(tiny(8, "sgd"), model=Partial(), fsdp=fsdp))
+    if fsdp or phase is Phase.TRAIN_NO_SYNC:
+        assert len(after(trainer, phase, 3)) == 3
+    else:
+        with pytest.raises(UnsupportedError, match=r"^spare.weight, spare.bias took no part in a step"):
+            after(trainer, phase, 3)
+
+
+def test_parameters_that_take_no_part_in_a_later_step(together):
+    class Once(Partial):
+        def forward(self, inputs):
+            spared, self.spare = self.spare, nn.Identity()
+            return super().forward(inputs) + spared(inputs[:, :3]).sum()
+
+    trainer = ready(together, dataclasses.replace(tiny(8, "sgd"), model=Once()))
+    with pytest.raises(RuntimeError) as raised:
+        after(trainer, Phase.TRAIN, 4)
+    assert reason_for(raised.value).startswith("some parameters took no part in a step")
+
+
+def test_parameters_that_are_not_trained(together):
+    """They need no gradient."""
+    model = Partial()
+    model.spare.requires_grad_(False)
+    assert len(after(ready(together, dataclasses.replace(tiny(8, "sgd"), model=model)), Phase.TRAIN, 3)) == 3

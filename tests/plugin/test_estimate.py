@@ -177,6 +177,8 @@ def test_starts_are_counted():
     """Of several processes, until each has ended a case."""
     cases = {"a": CaseKey.of("w", 1, "train", "cpu"), "b": CaseKey.of("w", 1, "forward", "cpu")}
     alone, several = DurationEstimate(cases, Budget()), DurationEstimate(cases, Budget(), 5)
+    one = DurationEstimate(cases, Budget(), 1)
+    assert one.left().low_s - alone.left().low_s == pytest.approx(STARTUP_S)
     assert several.left().low_s - alone.left().low_s > 4 * STARTUP_S
     for process in range(5):
         several.end("a", 0.5, 1e-3, process=process)

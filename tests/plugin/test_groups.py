@@ -34,6 +34,12 @@ def bench_plain(train_benchmark, batch_size):
     train_benchmark(lambda: workload(batch_size))
 """
 
+SUMMARY = """
+def pytest_terminal_summary():
+    with open("summaries", "a") as file:
+        file.write("one ")
+"""
+
 SLOW = """
 @pytest.mark.sweep(batch_size=[2, 4])
 def bench_slow(train_benchmark, batch_size):
@@ -73,7 +79,7 @@ def is_running(pid):
 
 def test_a_run(project):
     """The device of one process and that of two, in two processes of a run, with their records."""
-    made = project(PLAIN)
+    made = project(PLAIN, SUMMARY)
     code, output = made.run("--breakeven-devices=cpu@1,2xcpu", "--breakeven-processes=2", "-v")
 
     assert code == 0, output
@@ -98,6 +104,7 @@ def test_a_run(project):
     ]
     assert set(records[1]["canary"]) == {"2xcpu"}
     assert not (made.path / "run.json.journal").exists()
+    assert (made.path / "summaries").read_text() == "one "  # the coordinator's
     # Also a run of groups only is of the machine's class, whatever threads its ranks have.
     code, _ = made.run("--breakeven-devices=2xcpu", "--benchmark-json=only.json", "-k", "2-2xcpu")
     assert code == 0

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from breakeven.case import OutcomeKind
+from breakeven.measure import group
 from breakeven.measure.group import Failure
 from breakeven.plugin import launching
 from breakeven.plugin.assignment import VARIABLE, Assignment, take_assignment
@@ -97,30 +98,31 @@ def test_the_stack_of_the_rank_that_hangs(tmp_path, monkeypatch):
     """Not that of a rank which waits for it, in an exchange or in the training."""
     stacks = [
         f'File "{launching.TORCH}/distributed/distributed_c10d.py", line 1 in all_reduce',
+        f'File "{group.__file__}", line 4 in exchange',
         f'File "{launching.TORCH}/autograd/graph.py", line 2 in backward',
         'File "/home/me/bench_mine.py", line 3 in forward',
         "",
     ]
-    group = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "4xcpu"))
+    started = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "5xcpu"))
     for rank, line in enumerate(stacks):
         assignment.stack(rank).write_text(f"Stack:\n  {line}\n")
     ranks = [SimpleNamespace(send_signal=Mock())] * len(stacks)
-    monkeypatch.setattr(group, "_ranks", lambda: ranks)
+    monkeypatch.setattr(started, "_ranks", lambda: ranks)
     monkeypatch.setattr(launching, "STACK_S", 0)
-    assert group.stack() == [stacks[2]]
-    assignment.stack(2).unlink()
-    assert group.stack() == [stacks[1]]
+    assert started.stack() == [stacks[3]]
+    assignment.stack(3).unlink()
+    assert started.stack() == [stacks[2]]
 
 
 def test_what_a_rank_has_noted(tmp_path):
     """It is better than the last line of the output, and than an exit code."""
-    group = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "2xcpu"))
+    started = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "2xcpu"))
     assignment.output.write_text("a warning\n")
-    assert (group.cause(1).reason, group.last_line()) == ("torchrun exited with 1", "a warning")
+    assert (started.cause(1).reason, started.last_line()) == ("torchrun exited with 1", "a warning")
     failures = [Failure(1, OutcomeKind.FAILED, reason) for reason in ("rank 1: no NCCL", "the agent's")]
     note(failures[0], assignment.cause)
     note(failures[1], assignment.cause)
-    assert (group.cause(1), group.last_line()) == (failures[1], "")
+    assert (started.cause(1), started.last_line()) == (failures[1], "")
 
 
 @pytest.mark.parametrize(

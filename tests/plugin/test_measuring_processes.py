@@ -421,6 +421,11 @@ RAISES = """
 if is_worker:
     raise ImportError("nothing here")
 """
+COLLECTS_NOTHING = """
+def pytest_collect_file():
+    if is_worker:
+        raise ValueError("no data here")
+"""
 DESELECTS = """
 def pytest_collection_modifyitems(items):
     items[:] = [item for item in items if not (is_worker and "first" in item.nodeid)]
@@ -432,6 +437,7 @@ def pytest_collection_modifyitems(items):
     ("conftest", "reason"),
     [
         (RAISES, "ImportError: nothing here"),
+        (COLLECTS_NOTHING, "ValueError: no data here"),
         (DESELECTS, "2 cases that pytest collected, such as bench/bench_mine.py::bench_first"),
     ],
 )

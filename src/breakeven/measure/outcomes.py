@@ -56,7 +56,13 @@ _DEVICE_LOST = (  # the device's context is then unusable for the rest of this p
 
 
 KEPT_GRAPH = "backward through the graph a second time"
-"""Part of torch's message about a graph that was freed, whose advice does not apply here."""
+UNUSED = "Expected to have finished reduction in the prior iteration"
+"""Parts of torch's messages, about a freed graph and unused parameters, whose advice does not apply here."""
+
+ALL_TAKE_PART = (
+    "took no part in a step, which DistributedDataParallel needs; call requires_grad_(False) on what is not "
+    "trained, or use fsdp=True"
+)
 
 
 class CaseSkipped(BreakevenError):
@@ -122,6 +128,8 @@ def reason_for(error: BaseException) -> str:
             "the backward pass reached the graph of an earlier step; detach what the model or the loss keeps "
             "between steps, e.g. self.state = state.detach()"
         )
+    if UNUSED in str(error):
+        return f"some parameters {ALL_TAKE_PART}"
     return error_line(error)
 
 

@@ -17,8 +17,9 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
+from breakeven.format import joined
 from breakeven.hardware.device import Device
-from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.outcomes import ALL_TAKE_PART, UnsupportedError
 from breakeven.measure.state import local_of
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, parameters_of
@@ -196,6 +197,20 @@ class ParallelTrainer(Trainer):
                 "model return what the loss needs"
             )
         super()._prepare_model()
+
+    def _after_step(self) -> None:
+        """After the first step, check what replicas need: a gradient of each parameter.
+
+        Raises:
+            UnsupportedError: one has none. They would average none of the gradients in its bucket.
+        """
+        if self._scheme.replicates and not self._is_alone and not self.has_stepped:
+            modules = [one for one in (self._module, self._loss) if isinstance(one, nn.Module)]
+            named = [pair for module in modules for pair in module.named_parameters()]
+            unused = [name for name, one in named if one.requires_grad and one.grad is None]
+            if unused:
+                raise UnsupportedError(f"{joined(unused, 3)} {ALL_TAKE_PART}")
+        super()._after_step()
 
     def _wrapped(self, module: Any) -> Any:
         is_trained = isinstance(module, nn.Module) and any(one.requires_grad for one in module.parameters())

@@ -162,18 +162,19 @@ class DurationEstimate:
     Args:
         cases: what is timed, by id.
         budget: what may be spent on a case in all processes.
-        processes: how many there are, each of which is started; 1 is the process that asks.
+        processes: how many are started; 0 for none, where the process that asks times the cases.
     """
 
-    def __init__(self, cases: Mapping[str, CaseKey], budget: Budget, processes: int = 1) -> None:
+    def __init__(self, cases: Mapping[str, CaseKey], budget: Budget, processes: int = 0) -> None:
         self._cases = dict(cases)
-        self._budget = budget.shared_by(processes)
-        self._processes = processes
+        self._starts = processes > 0
+        self._processes = max(1, processes)
+        self._budget = budget.shared_by(self._processes)
         self._parts = [
             (nodeid, process)
-            for process in range(processes)
+            for process in range(self._processes)
             for nodeid, case in self._cases.items()
-            if process < parse_phase(case.phase).processes(processes)
+            if process < parse_phase(case.phase).processes(self._processes)
         ]
         self._spent_s: dict[Part, float] = {}
         self._canary_s: list[float] = []
@@ -228,7 +229,7 @@ class DurationEstimate:
         self._stale.clear()
         left = [part for part in self._parts if part not in self._spent_s]
         starts_s = 0.0
-        if self._processes > 1:
+        if self._starts:
             begun = set(map(self._share_of, self._spent_s))
             starts_s = STARTUP_S * len({*map(self._share_of, left)} - begun)
         if not self._spent_s:

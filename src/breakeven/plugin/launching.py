@@ -23,6 +23,7 @@ from breakeven.format import one_line
 from breakeven.hardware.cpus import affinity
 from breakeven.hardware.machine import thread_facts
 from breakeven.hardware.threads import default_threads
+from breakeven.measure import group
 from breakeven.measure.group import FAILURE_VARIABLE, UNKNOWN, Failure
 from breakeven.plugin.assignment import VARIABLE, Assignment
 from breakeven.plugin.cause import death, noted
@@ -38,7 +39,8 @@ STACK_S = 0.5
 KILLED_S = 10.0
 """How long the ranks of a group that was killed are waited for."""
 
-TORCH = str(Path(torch.__file__).parent)
+TORCH, GROUP = str(Path(torch.__file__).parent), group.__file__
+"""Where the frames of a rank that waits for others are."""
 
 
 class Running(Protocol):
@@ -211,7 +213,7 @@ def _waiting(stack: Sequence[str]) -> int:
     """Return how likely a rank just waits for another one: the least in the user's code."""
     if not stack:
         return 3
-    if "breakeven/measure/together.py" in stack[0] or f"{TORCH}/distributed" in stack[0]:
+    if GROUP in stack[0] or f"{TORCH}/distributed" in stack[0]:
         return 2
     return int(TORCH in stack[0])
 

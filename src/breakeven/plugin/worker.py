@@ -62,6 +62,13 @@ RESELECTING = ("lfplugin", "nfplugin", "stepwiseplugin")
 _PR_SET_PDEATHSIG = 1
 
 
+class Reporter(TerminalReporter):  # type: ignore[misc]  # it is final to type checkers
+    """Prints no summary: for one alone, a plugin may load for a second."""
+
+    def pytest_sessionfinish(self) -> None:  # type: ignore[override]
+        """Skip the summary."""
+
+
 class Worker:
     """The plugin of a measuring process. `rank` is its number in a group of processes."""
 
@@ -143,7 +150,7 @@ class Worker:
         for name in RESELECTING:
             plugins.unregister(name=name)
         if plugins.unregister(name="terminalreporter") is not None:
-            plugins.register(TerminalReporter(config, self._output), "terminalreporter")
+            plugins.register(Reporter(config, self._output), "terminalreporter")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -169,6 +176,11 @@ class Worker:
     def _is_alone(self) -> bool:
         """Whether the other processes of a group are lost."""
         return False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Print an error of the collection, for the coordinator's message."""
+        if report.failed:
+            print(report.longreprtext, file=self._output, flush=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the traceback of a failure, if it is shown."""
