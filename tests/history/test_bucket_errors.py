@@ -49,7 +49,11 @@ def refused(history, run_path):
         ("s3:/b/p", "'s3:/b/p' is not s3://BUCKET/PREFIX; write s3://b/p for a bucket, or ./s3:/b/p for"),
         (Path("s3://bucket/p"), "'s3:/bucket/p' is not s3://BUCKET/PREFIX; write s3://bucket/p for"),
         ("S3:bucket", "write s3://bucket for a bucket"),
-        ("s3://", "'s3://': '' is not the name of a bucket; pass s3://BUCKET/PREFIX"),
+        (
+            "s3://",
+            "'s3://': '' is not the name of a bucket (at least 3 letters, digits, dots, hyphens and "
+            "underscores); pass s3://BUCKET/PREFIX",
+        ),
         ("s3:///p", "'' is not the name of a bucket"),
         ("s3://a b/p", "'a b' is not the name of a bucket"),
         ("s3://user:secret@bucket/p", "is not the name of a bucket"),

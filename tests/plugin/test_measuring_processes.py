@@ -402,6 +402,14 @@ def test_stopped_and_resumed(project, number, code, capsys):
     assert not (made.path / "run.json.journal").exists()
 
 
+@pytest.mark.slow
+def test_nothing_to_resume(project):
+    """It is measured from the start, which takes time: a line says so."""
+    code, output = project(STOPS).run("--breakeven-resume", "-k", "first and 1", "--breakeven-processes=1")
+    assert code == pytest.ExitCode.OK
+    assert "nothing to resume: there is no run.json.journal; measuring from the start" in output
+
+
 def is_dead(pid):
     """Return whether a process has ended, also if nobody has waited for it."""
     status = Path(f"/proc/{pid}/stat")

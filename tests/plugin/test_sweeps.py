@@ -179,9 +179,11 @@ def test_unknown_name_or_key():
     collected = [{None: sweep(batch_size=[1])}, {"full": sweep(batch_size=[1], width=[1])}]
 
     check_choice(Choice("full", (("width", (1,)),)), collected)
-    with pytest.raises(UsageError, match="no function has a sweep 'huge'; available sweeps: full"):
+    with pytest.raises(
+        UsageError, match="no function has a sweep 'huge'; available sweeps: full, short, weak"
+    ):
         check_choice(Choice("huge"), collected)
-    with pytest.raises(UsageError, match="no function has a sweep 'huge'; available sweeps: none has a name"):
+    with pytest.raises(UsageError, match="no function has a sweep 'huge'; available sweeps: short, weak"):
         check_choice(Choice("huge"), collected[:1])
     with pytest.raises(UsageError, match="no function sweeps 'depth'; available keys: batch_size, width"):
         check_choice(Choice(None, (("depth", (1,)),)), collected)

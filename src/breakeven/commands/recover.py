@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         ) from None
     timed, missing = len(content["benchmarks"]), len(content["breakeven"]["outcomes"])
     ended = journal.run.processes - len({share.process for share in journal.shares if journal.left(share)})
-    processes = f"{ended} of {plural(journal.run.processes, 'process')} ended all of theirs"
-    print(f"written to {path}: {plural(timed, 'timed case')}, {missing} without a timing; {processes}")
+    print(
+        f"written to {path}: {plural(timed, 'timed case')}, {missing} without a timing; complete "
+        f"processes: {ended} of {journal.run.processes}"
+    )
     return OK if timed else NOT_JUDGED

@@ -54,7 +54,10 @@ def _bucket(text: str, url: re.Match[str]) -> Bucket:
     if scheme.lower() != "s3":
         raise UsageError(f"{one_line(repr(text))}: {scheme}:// is not supported; pass a directory or {_FORM}")
     if not _BUCKET.fullmatch(bucket):
-        raise UsageError(f"{one_line(repr(text))}: {bucket!r} is not the name of a bucket; pass {_FORM}")
+        raise UsageError(
+            f"{one_line(repr(text))}: {bucket!r} is not the name of a bucket (at least 3 "
+            f"letters, digits, dots, hyphens and underscores); pass {_FORM}"
+        )
     if prefix and not all(part.isprintable() and part.strip(".") for part in prefix.split("/")):
         raise UsageError(
             f"{one_line(repr(text))}: the prefix has an empty part, '.', '..' or a control character; "

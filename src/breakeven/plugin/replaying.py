@@ -68,6 +68,7 @@ class ReplayingSession(BenchmarkSession):
 
     def _prepare(self, session: pytest.Session) -> None:
         path = journal_path(self.run_file.path)
+        self._has_journal = path.exists()
         self._file = open_journal(path, self._run_started(session), resume=self.options.resume)
         self._open.callback(self._file.close)
         self.journal = read_journal(path)
@@ -75,6 +76,8 @@ class ReplayingSession(BenchmarkSession):
     def _begin(self, session: pytest.Session, show: Callable[[str], None]) -> None:  # noqa: ARG002
         self.is_kept = False
         progress = run_progress(session, self)
+        if self.options.resume and not self._has_journal:
+            progress.say(f"nothing to resume: there is no {self.journal.path}; measuring from the start")
         launcher = Launcher(self.journal.path, session.config)
         look = BusyWatch(self.options.wait_idle_s, progress.say, self._keep_load)
         max_failures = session.config.getvalue("maxfail")

@@ -147,9 +147,9 @@ def check_choice(choice: Choice, collected: Iterable[Mapping[str | None, Sweep]]
         UsageError: no function has a sweep of that name, or an argument of that key.
     """
     sweeps = list(collected)
-    names = sorted({name for by_name in sweeps for name in by_name if name is not None})
-    if choice.name is not None and choice.name not in (*names, SHORT, WEAK):
-        available = ", ".join(names) or "none has a name"
+    names = sorted({SHORT, WEAK, *(name for by_name in sweeps for name in by_name if name is not None)})
+    if choice.name is not None and choice.name not in names:
+        available = ", ".join(names)
         raise UsageError(f"{OPTION}: no function has a sweep {choice.name!r}; available sweeps: {available}")
     keys = sorted({key for by_name in sweeps for sweep in by_name.values() for key in sweep})
     for key, _ in choice.values:
