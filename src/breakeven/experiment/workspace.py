@@ -80,15 +80,22 @@ class Workspace:
     def resume_message(self) -> str:
         """One line about the runs that are reused."""
         if self.plan.finished:
-            return (
-                f"finished in {self.path}: {plural(len(self.runs), 'run')} since {self.plan.started} are "
-                "compared again (--fresh measures again)"
-            )
-        are = "is" if len(self.runs) == 1 else "are"
+            return self.finished_message("compared")
         return (
             f"resuming in {self.path}: {plural(len(self.runs), 'completed run')} since {self.plan.started} "
-            f"{are} reused (--fresh starts over)"
+            f"{self._are} reused (--fresh starts over)"
         )
+
+    def finished_message(self, used: str) -> str:
+        """Return one line about a finished experiment, whose runs are compared or reported again."""
+        return (
+            f"finished in {self.path}: {plural(len(self.runs), 'run')} since {self.plan.started} {self._are} "
+            f"{used} again (--fresh measures again)"
+        )
+
+    @property
+    def _are(self) -> str:
+        return "is" if len(self.runs) == 1 else "are"
 
     def log_path(self, name: str) -> Path:
         """Return the path of a run's log."""
