@@ -197,7 +197,7 @@ def test_command_that_is_not_utf_8(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "used"), [(["one"], "1 run since today is"), (["one", "two"], "2 runs since now are")]
+    ("names", "used"), [(["one"], "1 run since today is"), (["one", "two"], "2 runs since today are")]
 )
 def test_a_finished_experiment_says_how_its_runs_are_used(tmp_path, names, used):
     with opened(tmp_path) as workspace:
