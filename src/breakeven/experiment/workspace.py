@@ -42,7 +42,7 @@ class ExperimentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The content of `plan.json`.
 
     `asked` must be the same to resume. `finished` is set once the result was shown, `exhausted` if the limits
-    ended the experiment.
+    ended the experiment. `chosen` has the options that chose a fleet's machines, once all of them measured.
     """
 
     schema: Literal[1]
@@ -51,6 +51,7 @@ class ExperimentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
     runs: dict[str, RunFacts]
     finished: bool = False
     exhausted: bool = False
+    chosen: dict[str, Any] = {}
 
 
 @dataclass
