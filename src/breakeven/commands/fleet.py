@@ -66,9 +66,9 @@ that it finished stay in the report and another node of its class measures
 again. After Ctrl-C the same command resumes.
 
 The report is about these machines. From three machines of a class on, its
-intervals cover how much its machines differ. After a fleet without problems, the
-same command shows the report again without Ray; another --instances, --label or
---address measures what is missing.
+intervals cover how much its machines differ. After a fleet without problems,
+the same command shows the report again without Ray; another --instances,
+--label or --address measures what is missing.
 
 exit codes:
   0    every class was measured
