@@ -217,3 +217,20 @@ def test_an_address_where_nothing_listens():
         port = free.getsockname()[1]
     with pytest.raises(Exception, match=f"no Ray cluster answers at --address 127.0.0.1:{port} "):
         ray_executor.check_port(f"127.0.0.1:{port}", "--address")
+
+
+def test_a_damaged_run_of_a_finished_fleet_is_measured_again(cluster, tmp_path, capsys):
+    assert fleet() == 0
+    (tmp_path / "out" / A / "i1" / "run.json").write_text("{")
+    assert fleet() == 0
+    assert [host for host, _ in cluster.started] == ["host0", "host1", "host2", "host1"]
+
+
+def test_another_ray_address_is_another_cluster(cluster, monkeypatch):
+    """A finished fleet there may have other machines."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert fleet("--label", "kind=a") == 0
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.5:6379")
+    cluster.nodes = lambda: [node(1, kind="a"), node(2, kind="a")]
+    assert fleet("--label", "kind=a") == 0
+    assert [host for host, _ in cluster.started] == ["host0", "host1", "host2"]
