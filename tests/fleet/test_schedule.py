@@ -6,7 +6,7 @@ import pytest
 
 from breakeven.experiment.workspace import open_workspace
 from breakeven.fleet.collect import Collector
-from breakeven.fleet.node import JOURNAL, RUN
+from breakeven.fleet.node import HOME, JOURNAL, LOG, RUN
 from breakeven.fleet.plan import plan
 from breakeven.fleet.schedule import Schedule, State, unmeasured
 from support.fleets import (
@@ -212,10 +212,10 @@ def test_a_run_that_was_killed_is_the_node_s_error(tmp_path):
 
 
 def test_a_repeated_reason_is_reported_once(tmp_path):
-    """Also where only the path of the log differs."""
-    executor = FakeExecutor(
-        scripts={"host0": [ends_with(4)], "host1": [ends_with(4)], "host2": [ends_with(5)]}
-    )
+    """Also where only the directories differ: that of the log, and that of the run on its node."""
+    roots = [(LOG, f"rootdir: /tmp/{HOME}{name}\n".encode()) for name in ("ab_1", "cd_2", "ef_3")]
+    endings = [ends_with(status, root) for status, root in zip((4, 4, 5), roots, strict=True)]
+    executor = FakeExecutor(scripts={f"host{number}": [one] for number, one in enumerate(endings)})
     _, lines = measured(tmp_path, fleet_of(1, 1, 1), executor)
     assert [line.partition(", last output")[0] for line in lines] == [
         "host0 (0000, 8 cores): pytest ended with 4",

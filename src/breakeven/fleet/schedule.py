@@ -10,7 +10,7 @@ from typing import Protocol
 
 from breakeven.errors import RunFileError
 from breakeven.fleet.collect import Collector
-from breakeven.fleet.node import END, LOG
+from breakeven.fleet.node import END, HOME, LOG
 from breakeven.fleet.plan import Place, Plan
 from breakeven.format import duration, one_line
 
@@ -236,8 +236,8 @@ class Schedule:
 
     def _report(self, row: Row, problem: str, state: State) -> None:
         place = row.place
-        # Only its log makes a repeated reason another text.
-        reason = problem.replace(str(self.collector.directory(place)), "")
+        # Its directories, here and on the node, make a repeated reason another text.
+        reason = re.sub(rf"{HOME}\w+", "", problem.replace(str(self.collector.directory(place)), ""))
         said = one_line(problem, 600)
         if reason in self._reasons:
             first = self._reasons[reason]
