@@ -63,12 +63,12 @@ def test_measures_every_class_and_reports(cluster, tmp_path, capsys):
     assert cluster.asked == ["bench", "-k", "mlp", "--benchmark-max-time=1"]
     err = capsys.readouterr().err.splitlines()
     assert err[:4] == [
-        "breakeven: asking 3 nodes for the machine class",
-        "breakeven: aaaa, 8 cores: 2 nodes",
-        "breakeven: bbbb, 8 cores: 1 node",
+        "breakeven: asking 3 Ray nodes for the machine class",
+        "breakeven: aaaa, 8 cores: 2 machines",
+        "breakeven: bbbb, 8 cores: 1 machine",
         "breakeven: 2 machine classes, which differ in cpu (aaaa, bbbb)",
     ]
-    assert err[-1] == "breakeven: bbbb, 8 cores, node host2: done in 2.0 s"
+    assert err[-1] == "breakeven: bbbb, 8 cores, host2: done in 2.0 s"
     out = tmp_path / "out"
     run = json.loads((out / A / "i0" / "run.json").read_text())
     assert run["commit_info"] == {"id": "0123abc", "dirty": False}
@@ -80,13 +80,42 @@ def test_measures_every_class_and_reports(cluster, tmp_path, capsys):
     }
 
 
-def test_again_measures_nothing(cluster, capsys):
+def test_again_only_reports(cluster, tmp_path, monkeypatch, capsys):
     assert fleet() == 0
     capsys.readouterr()
     cluster.started.clear()
+    monkeypatch.setattr(ray_executor, "load_ray", lambda: pytest.fail("the report needs no Ray"))
+    summary = (tmp_path / "out" / "report" / "summary.csv").read_bytes()
+    (tmp_path / "out" / "report" / "summary.csv").unlink()
     assert fleet() == 0
     assert cluster.started == []
-    assert "finished in " in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"breakeven: finished in {tmp_path / 'out'}: 3 runs since ")
+    assert line.endswith(" are reported again (--fresh measures again)")
+    assert (tmp_path / "out" / "report" / "summary.csv").read_bytes() == summary
+
+
+@pytest.mark.parametrize("first", [["--instances", "1"], ["--label", "kind=b"], ["--address", "a:1"]])
+def test_other_machines_are_measured_after_a_finished_fleet(cluster, first):
+    assert fleet(*first) == 0
+    begun = len(cluster.started)
+    assert fleet() == 0
+    assert begun <= len(cluster.started) == 3
+
+
+def test_a_fleet_that_left_a_node_out_is_not_finished(cluster, capsys):
+    cluster.answers = {"id2": {"problem": "No module named x"}}
+    assert fleet() == 0
+    cluster.answers = {}
+    assert fleet() == 0
+    assert [host for host, _ in cluster.started] == ["host0", "host1", "host2"]
+    assert "breakeven: resuming in " in capsys.readouterr().err
+
+
+def test_a_fleet_with_a_lost_run_is_not_finished(cluster):
+    cluster.scripts["host1"] = [ends_with(-9), whole]
+    assert [fleet(), fleet()] == [0, 0]
+    assert [host for host, _ in cluster.started] == ["host0", "host1", "host2", "host1"]
 
 
 def test_labels_choose_nodes(cluster):
@@ -98,7 +127,7 @@ def test_what_a_dead_node_finished_is_in_the_report(cluster, tmp_path, capsys):
     cluster.scripts["host2"] = [dies]
     assert fleet() == 2
     err = capsys.readouterr().err
-    assert "breakeven: node host2 (bbbb, 8 cores): the node died" in err
+    assert "breakeven: host2 (bbbb, 8 cores): the node died" in err
     assert "breakeven: bbbb, 8 cores was not measured" in err
     assert (tmp_path / "out" / "report" / "index.html").exists()
 
@@ -153,7 +182,7 @@ def test_a_directory_of_another_fleet(cluster, tmp_path, capsys):
 def test_no_case_was_selected(cluster, capsys):
     cluster.scripts = {f"host{number}": [ends_with(5)] for number in range(3)}
     assert fleet() == 2
-    assert "pytest ended with 5, last output: collected 0 items" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("pytest ended with 5, last output: collected 0 items") == 1
 
 
 def test_a_node_that_stays_busy(cluster, capsys):
@@ -179,7 +208,7 @@ def test_ray_is_missing(cluster, monkeypatch, capsys):
 @pytest.mark.parametrize("address", ["nowhere", "10.0.0.5", "host:port"])
 def test_an_address_that_is_none(address):
     with pytest.raises(Exception, match=f"--address '{address}' is not HOST:PORT"):
-        ray_executor.check_port(address)
+        ray_executor.check_port(address, "--address")
 
 
 def test_an_address_where_nothing_listens():
@@ -187,4 +216,21 @@ def test_an_address_where_nothing_listens():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(Exception, match=f"no Ray cluster answers at --address 127.0.0.1:{port} "):
-        ray_executor.check_port(f"127.0.0.1:{port}")
+        ray_executor.check_port(f"127.0.0.1:{port}", "--address")
+
+
+def test_a_damaged_run_of_a_finished_fleet_is_measured_again(cluster, tmp_path, capsys):
+    assert fleet() == 0
+    (tmp_path / "out" / A / "i1" / "run.json").write_text("{")
+    assert fleet() == 0
+    assert [host for host, _ in cluster.started] == ["host0", "host1", "host2", "host1"]
+
+
+def test_another_ray_address_is_another_cluster(cluster, monkeypatch):
+    """A finished fleet there may have other machines."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert fleet("--label", "kind=a") == 0
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.5:6379")
+    cluster.nodes = lambda: [node(1, kind="a"), node(2, kind="a")]
+    assert fleet("--label", "kind=a") == 0
+    assert [host for host, _ in cluster.started] == ["host0", "host1", "host2"]

@@ -194,3 +194,19 @@ def test_command_that_is_not_utf_8(tmp_path):
             if not workspace.runs:
                 keep(workspace, "one")
             assert workspace.plan.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("names", "used"), [(["one"], "1 run since today is"), (["one", "two"], "2 runs since today are")]
+)
+def test_a_finished_experiment_says_how_its_runs_are_used(tmp_path, names, used):
+    with opened(tmp_path) as workspace:
+        keep(workspace, *names)
+        workspace.finish()
+        assert (
+            workspace.resume_message
+            == f"finished in {tmp_path}: {used} compared again (--fresh measures again)"
+        )
+        assert workspace.finished_message("reported").endswith(
+            f"{used} reported again (--fresh measures again)"
+        )

@@ -146,8 +146,9 @@ def test_bad_nodes_and_labels(project, tmp_path):
     (without / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'breakeven'\")")
     with cluster(None, {"PYTHONPATH": str(without.parent)}) as two:
         code, lines = fleet("--address", two.address, "--label", "kind=none")
-        assert (code, len(lines)) == (2, 1)
-        assert lines[0].startswith("breakeven: error: no node of 2 has --label kind=none")
+        assert (code, len(lines)) == (2, 2)
+        assert lines[0] == f"breakeven: using the Ray cluster at {two.address} (2 nodes)"
+        assert lines[1].startswith("breakeven: error: no node of 2 has --label kind=none")
         code, lines = fleet("--address", two.address)
     assert code == 0, lines
     assert any(

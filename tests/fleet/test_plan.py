@@ -3,7 +3,7 @@
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.fleet.plan import mismatch, plan, select
+from breakeven.fleet.plan import mismatch, plan, select, size_text
 from support.fleets import CLASSES, VERSION, facts, node, probe
 
 A, B = CLASSES
@@ -17,6 +17,9 @@ def test_groups_by_class_with_different_machines_first():
     names = {class_id: [place.name for place in places] for class_id, places in found.classes.items()}
     assert names == {A: ["box1", "box2", "box1-2"], B: ["box3"]}
     assert found.classes[A][2].run_name == f"{A}/box1-2/run"
+    assert [place.label for place in found.classes[A]] == ["host0", "host2", "host1, node 2"]
+    sizes = [size_text(places) for places in found.classes.values()]
+    assert sizes == ["2 machines with 3 Ray nodes", "1 machine"]
     assert (found.problems, found.difference()) == ((), "cpu (aaaa, bbbb)")
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from breakeven.experiment.workspace import open_workspace
 from breakeven.fleet.collect import Collector
-from breakeven.fleet.node import JOURNAL, RUN
+from breakeven.fleet.node import HOME, JOURNAL, LOG, RUN
 from breakeven.fleet.plan import plan
 from breakeven.fleet.schedule import Schedule, State, unmeasured
 from support.fleets import (
+    CLASSES,
     COMMIT,
     VERSION,
     FakeExecutor,
@@ -75,7 +76,7 @@ def test_a_dead_node_is_replaced_and_its_cases_are_kept(tmp_path):
     schedule, lines = measured(tmp_path, fleet_of(2), executor, instances=1)
     assert executor.started == [("host0", b""), ("host1", b"")]
     assert (tmp_path / "000000000000" / "i0000" / JOURNAL).read_bytes() == b"{}\n"
-    assert lines == ["node host0 (0000, 8 cores): the node died"]
+    assert lines == ["host0 (0000, 8 cores): the node died"]
     states = {row.place.node.host: row.state for row in schedule.rows.values()}
     assert states == {"host0": State.LOST, "host1": State.DONE}
 
@@ -119,7 +120,7 @@ def test_an_error_of_the_command_is_not_repeated_elsewhere(tmp_path, status):
     _, lines = measured(tmp_path, fleet_of(2), executor, instances=1)
     log = tmp_path / "000000000000" / "i0000" / "run.log"
     assert lines == [
-        f"node host0 (0000, 8 cores): pytest ended with {status}, last output: collected 0 items (log: {log})"
+        f"host0 (0000, 8 cores): pytest ended with {status}, last output: collected 0 items (log: {log})"
     ]
     assert hosts(executor) == ["host0"]
 
@@ -158,7 +159,7 @@ def test_a_node_that_is_never_free_is_given_up(tmp_path):
     executor = FakeExecutor(scripts={"host0": [waits]})
     schedule, lines = measured(tmp_path, fleet_of(2), executor, instances=1, wait_s=60.0)
     assert lines == [
-        "node host0 (0000, 8 cores): it did not begin within 60 s (2 of 8 CPUs of the cluster are free); "
+        "host0 (0000, 8 cores): it did not begin within 60 s (2 of 8 CPUs of the cluster are free); "
         "free the node, or wait longer with --wait"
     ]
     assert (executor.stopped, len(schedule.collector.finished)) == (["host0"], 1)
@@ -191,3 +192,38 @@ def test_run_files_have_the_commit_of_the_working_directory(tmp_path):
     contents = [json.loads(path.read_bytes()) for path in schedule.collector.run_files()]
     assert [content["commit_info"] for content in contents] == [COMMIT, COMMIT]
     assert [len(content["benchmarks"]) for content in contents] == [1, 1]
+
+
+def test_a_usage_error_is_not_tried_on_the_next_node_of_the_machine(tmp_path):
+    probes = {"id0": probe(), "id1": probe()}
+    executor = FakeExecutor(scripts={f"host{number}": [ends_with(4)] for number in range(2)})
+    _, lines = measured(tmp_path, plan([node(0), node(1)], probes, VERSION), executor)
+    assert (hosts(executor), len(lines)) == (["host0"], 1)
+
+
+def test_a_run_that_was_killed_is_the_node_s_error(tmp_path):
+    probes = {"id0": probe(), "id1": probe()}
+    executor = FakeExecutor(scripts={"host0": [ends_with(-9)]})
+    schedule, _ = measured(tmp_path, plan([node(0), node(1)], probes, VERSION), executor)
+    assert (hosts(executor), list(schedule.collector.finished)) == (
+        ["host0", "host1"],
+        [f"{CLASSES[0]}/i0-2/run"],
+    )
+
+
+def test_a_repeated_reason_is_reported_once(tmp_path):
+    """Also where only the directories differ: that of the log, and that of the run on its node."""
+    roots = [(LOG, f"rootdir: /tmp/{HOME}{name}\n".encode()) for name in ("ab_1", "cd_2", "ef_3")]
+    endings = [ends_with(status, root) for status, root in zip((4, 4, 5), roots, strict=True)]
+    executor = FakeExecutor(scripts={f"host{number}": [one] for number, one in enumerate(endings)})
+    _, lines = measured(tmp_path, fleet_of(1, 1, 1), executor)
+    assert [line.partition(", last output")[0] for line in lines] == [
+        "host0 (0000, 8 cores): pytest ended with 4",
+        "host1 (1111, 8 cores): the same as on host0",
+        "host2 (2222, 8 cores): pytest ended with 5",
+    ]
+
+
+def test_a_node_that_crashes_twice(tmp_path):
+    _, lines = measured(tmp_path, fleet_of(1), FakeExecutor(scripts={"host0": [crashes, crashes, whole]}))
+    assert lines == ["host0 (0000, 8 cores): out of memory", "host0 (0000, 8 cores): the same again"]

@@ -24,7 +24,7 @@ def drawn(shown):
 
 def test_running_nodes_come_first():
     header, *lines = drawn(rows())
-    assert header.split() == ["machine", "class", "node", "state", "cases", "time"]
+    assert header.split() == ["machine", "class", "machine", "state", "cases", "time"]
     assert [" ".join(line.split()) for line in lines] == [
         "0000, 8 cores host1 running 6/20 60 s",
         "0000, 8 cores host10 waiting 53 s",
@@ -46,7 +46,7 @@ def test_a_pipe_has_a_line_for_each_change():
             display.changed(row)
         row.state = State.DONE
         display.changed(row)
-    assert lines == ["0000, 8 cores, node host0: running", "0000, 8 cores, node host0: done in 30 s"]
+    assert lines == ["0000, 8 cores, host0: running", "0000, 8 cores, host0: done in 30 s"]
 
 
 def test_a_terminal_gets_a_table():

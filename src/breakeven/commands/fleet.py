@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -65,7 +66,9 @@ that it finished stay in the report and another node of its class measures
 again. After Ctrl-C the same command resumes.
 
 The report is about these machines. From three machines of a class on, its
-intervals cover how much its machines differ.
+intervals cover how much its machines differ. After a fleet without problems,
+the same command shows the report again without Ray; another --instances,
+--label or --address measures what is missing.
 
 exit codes:
   0    every class was measured
@@ -123,33 +126,48 @@ def _measure(arguments: argparse.Namespace, files: Bundle, runner: CommandRunner
 
     from breakeven.fleet.collect import Collector
     from breakeven.fleet.ray_executor import RayExecutor, connected, load_ray
+    from breakeven.fleet.schedule import unmeasured
 
-    workspace = runner.workspace
-    if workspace.runs:
-        notify(workspace.resume_message)
+    plan = runner.workspace.plan
+    untyped: Any = utils
+    collector = Collector(runner.workspace, untyped.get_commit_info(), resumes=not arguments.fresh)
+    chosen = {
+        "--address": arguments.address or os.environ.get("RAY_ADDRESS"),
+        "--label": [list(label) for label in arguments.label],
+        "--instances": arguments.instances,
+    }
+    if plan.finished and plan.chosen == chosen:
+        notify(runner.workspace.finished_message("reported"))
+        return _report(arguments, collector)
+    if plan.runs:
+        plan.finished = False
+        notify(runner.workspace.resume_message)
     ray = load_ray()
     command = [Path(arguments.folder).as_posix(), *arguments.pytest]
-    untyped: Any = utils
-    collector = Collector(workspace, untyped.get_commit_info(), resumes=not arguments.fresh)
     with connected(ray, arguments.address, notify):
         executor = RayExecutor(ray, files.archive, command)
-        plan = _plan(arguments, executor)
-        schedule = _schedule(arguments, plan, executor, collector)
-    return _report(arguments, schedule)
+        found = _plan(arguments, executor)
+        schedule = _schedule(arguments, found, executor, collector)
+    missing = list(unmeasured(schedule))
+    plan.chosen = {} if missing or schedule.problems or found.problems else chosen
+    code = _report(arguments, collector)
+    for label in missing:
+        notify(f"{label} was not measured")
+    return UNUSABLE if missing else code
 
 
 def _plan(arguments: argparse.Namespace, executor: RayExecutor) -> Plan:
-    from breakeven.fleet.plan import plan, select
+    from breakeven.fleet.plan import plan, select, size_text
 
     nodes = select(executor.nodes(), dict(arguments.label))
-    notify(f"asking {plural(len(nodes), 'node')} for the machine class")
+    notify(f"asking {plural(len(nodes), 'Ray node')} for the machine class")
     found = plan(nodes, executor.probes(nodes), version())
     for problem in found.problems:
         notify(problem)
     if not found.classes:
         raise UsageError(f"none of {plural(len(nodes), 'node')} can measure: {found.problems[0]}")
     for places in found.classes.values():
-        notify(f"{places[0].machine.label}: {plural(len(places), 'node')}")
+        notify(f"{places[0].machine.label}: {size_text(places)}")
     if len(found.classes) > 1:
         notify(f"{len(found.classes)} machine classes, which differ in {found.difference()}")
     return found
@@ -177,27 +195,23 @@ def _schedule(
     return schedule
 
 
-def _report(arguments: argparse.Namespace, schedule: Schedule) -> int:
+def _report(arguments: argparse.Namespace, collector: Collector) -> int:
     """Write one report on every run file, and return the exit code."""
-    from breakeven.fleet.schedule import unmeasured
-
+    files = collector.run_files()
+    if not files:
+        return UNUSABLE
     parser = Parser()
     report.add_arguments(parser)
-    files = [str(file) for file in schedule.collector.run_files()]
-    missing = list(unmeasured(schedule))
-    code = UNUSABLE
-    if files:
-        given = parser.parse_args([*files, "--output", str(arguments.output / "report")])
-        code = report.run(argparse.Namespace(**{**vars(given), "label": _labels(schedule.plan, files)}))
-    for label in missing:
-        notify(f"{label} was not measured; {schedule.problems[-1]}" if schedule.problems else label)
-    return UNUSABLE if missing else code
+    given = parser.parse_args([*map(str, files), "--output", str(arguments.output / "report")])
+    return report.run(argparse.Namespace(**{**vars(given), "label": _labels(files)}))
 
 
-def _labels(plan: Plan, files: Sequence[str]) -> list[tuple[str, str]]:
+def _labels(files: Sequence[Path]) -> list[tuple[str, str]]:
     """Return the hardware of each class as its name, with one of its files; the folders have ids as names."""
-    found = []
-    for machine in plan.machines if len(plan.classes) > 1 else ():
-        own = [file for file in files if machine.class_id in Path(file).parts]
-        found += [(file, machine.label.replace("/", "-")) for file in own[:1]]
-    return found
+    from breakeven.fleet.collect import check_whole
+    from breakeven.runs.machine import machine_of, with_unique_labels
+
+    one_each = {file.parent.parent: str(file) for file in files}
+    machines = [machine_of(check_whole(Path(file)).machine_info) for file in one_each.values()]
+    labels = [machine.label.replace("/", "-") for machine in with_unique_labels(machines)]
+    return list(zip(one_each.values(), labels, strict=True)) if len(labels) > 1 else []

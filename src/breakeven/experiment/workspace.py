@@ -42,7 +42,7 @@ class ExperimentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The content of `plan.json`.
 
     `asked` must be the same to resume. `finished` is set once the result was shown, `exhausted` if the limits
-    ended the experiment.
+    ended the experiment. `chosen` has the options that chose a fleet's machines, once all of them measured.
     """
 
     schema: Literal[1]
@@ -51,6 +51,7 @@ class ExperimentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
     runs: dict[str, RunFacts]
     finished: bool = False
     exhausted: bool = False
+    chosen: dict[str, Any] = {}
 
 
 @dataclass
@@ -80,15 +81,22 @@ class Workspace:
     def resume_message(self) -> str:
         """One line about the runs that are reused."""
         if self.plan.finished:
-            return (
-                f"finished in {self.path}: {plural(len(self.runs), 'run')} since {self.plan.started} are "
-                "compared again (--fresh measures again)"
-            )
-        are = "is" if len(self.runs) == 1 else "are"
+            return self.finished_message("compared")
         return (
             f"resuming in {self.path}: {plural(len(self.runs), 'completed run')} since {self.plan.started} "
-            f"{are} reused (--fresh starts over)"
+            f"{self._are} reused (--fresh starts over)"
         )
+
+    def finished_message(self, used: str) -> str:
+        """Return one line about a finished experiment, whose runs are compared or reported again."""
+        return (
+            f"finished in {self.path}: {plural(len(self.runs), 'run')} since {self.plan.started} {self._are} "
+            f"{used} again (--fresh measures again)"
+        )
+
+    @property
+    def _are(self) -> str:
+        return "is" if len(self.runs) == 1 else "are"
 
     def log_path(self, name: str) -> Path:
         """Return the path of a run's log."""

@@ -29,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Place:
-    """A node that can measure. `name` is that of its folder, unique in the class.
+    """A node that can measure; `number` counts the nodes of its machine in the class, from 1.
 
     Nodes with the same `instance_id` are one machine.
     """
@@ -37,7 +37,17 @@ class Place:
     node: Node
     machine: Machine
     instance_id: str
-    name: str
+    number: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, unique in the class."""
+        return self.instance_id if self.number == 1 else f"{self.instance_id}-{self.number}"
+
+    @property
+    def label(self) -> str:
+        """The host name, and which of the machine's nodes it is from the second on."""
+        return self.node.host if self.number == 1 else f"{self.node.host}, node {self.number}"
 
     @property
     def run_name(self) -> str:
@@ -115,10 +125,15 @@ def _places(machine: Machine, nodes: Iterable[tuple[Node, str]]) -> list[Place]:
     seen: dict[str, int] = {}
     places = []
     for node, instance in nodes:
-        count = seen[instance] = seen.get(instance, 0) + 1
-        name = instance if count == 1 else f"{instance}-{count}"
-        places.append((count, Place(node, machine, instance, name)))
-    return [place for _, place in sorted(places, key=lambda one: one[0])]
+        seen[instance] = seen.get(instance, 0) + 1
+        places.append(Place(node, machine, instance, seen[instance]))
+    return sorted(places, key=lambda place: place.number)
+
+
+def size_text(places: Sequence[Place]) -> str:
+    """Return how many machines the places of a class are, and how many nodes where these are more."""
+    machines = plural(len({place.instance_id for place in places}), "machine")
+    return f"{machines} with {len(places)} Ray nodes" if places[-1].number > 1 else machines
 
 
 def _problem(node: Node, probe: Mapping[str, Any] | None, version: str) -> str | None:

@@ -23,7 +23,7 @@ from breakeven.fleet import node as node_module
 from breakeven.fleet.node import END
 from breakeven.fleet.plan import Node, Place
 from breakeven.fleet.schedule import Lost, Piece
-from breakeven.format import one_line
+from breakeven.format import one_line, plural
 
 INSTALL = "pip install 'breakeven[fleet]'"
 
@@ -35,6 +35,11 @@ PROBE_S = 180.0
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """That of a cluster that is started here; nothing large is kept in it."""
+
+LOCAL = "local"
+"""Ray's address for a new cluster on this machine."""
+
+_NEW = {"address": LOCAL, "object_store_memory": OBJECT_STORE_BYTES}
 
 NODE_LABEL = "ray.io/node-id"
 
@@ -56,22 +61,18 @@ def load_ray() -> Any:
 
 
 @contextmanager
-def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> Iterator[None]:
+def connected(ray: Any, given: str | None, notify: Callable[[str], None]) -> Iterator[None]:
     """Connect to a cluster: the one at the address, a running one, or a new one on this machine.
+
+    Args:
+        ray: the module.
+        given: the value of --address, else that of RAY_ADDRESS is used.
+        notify: shows the line about which cluster is used.
 
     Raises:
         UsageError: nothing answers at the address within a minute.
     """
-    if address is not None:
-        check_port(address)
-    problem = _refusal(address or "auto")
-    if address is not None and problem is not None:
-        raise UsageError(f"no Ray cluster answers at --address {one_line(address)} ({problem}); {_START}")
-    if problem is not None:
-        notify("no Ray cluster is running; starting one on this machine")
-        settings: dict[str, Any] = {"address": "local", "object_store_memory": OBJECT_STORE_BYTES}
-    else:
-        settings = {"address": address or "auto"}
+    settings = _settings(given, notify)
     try:
         ray.init(**settings, **_QUIET)
     except Exception as error:  # Ray's and its libraries' own
@@ -83,6 +84,9 @@ def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> I
             open(os.devnull, "w") as nowhere,  # noqa: PTH123
             contextlib.redirect_stdout(nowhere),
         ):
+            if settings is not _NEW:
+                count = sum(node["Alive"] for node in ray.nodes())
+                notify(f"using the Ray cluster at {_gcs(ray)} ({plural(count, 'node')})")
             yield
     finally:
         ray.shutdown()
@@ -91,23 +95,52 @@ def connected(ray: Any, address: str | None, notify: Callable[[str], None]) -> I
 _START = "start one with `ray start --head`, or pass the address that it printed"
 
 
-def check_port(address: str) -> None:
+def _settings(given: str | None, notify: Callable[[str], None]) -> Mapping[str, Any]:
+    """Return the arguments of ``ray.init``."""
+    address, source = _asked(given)
+    if address == LOCAL:
+        notify("starting a Ray cluster on this machine")
+        return _NEW
+    if address is not None:
+        check_port(address, source)
+    problem = _refusal(address or "auto")
+    if problem is None:
+        return {"address": address or "auto"}
+    if address is not None:
+        raise UsageError(f"no Ray cluster answers at {source} {one_line(address)} ({problem}); {_START}")
+    notify("no Ray cluster is running; starting one on this machine")
+    return _NEW
+
+
+def _asked(given: str | None) -> tuple[str | None, str]:
+    """Return the address that was asked for, and where; Ray's `auto` is RAY_ADDRESS where that is set."""
+    if given in (None, "auto") and os.environ.get("RAY_ADDRESS"):
+        return os.environ["RAY_ADDRESS"], "RAY_ADDRESS"
+    return given, "--address"
+
+
+def check_port(address: str, source: str) -> None:
     """Refuse an address at which nothing listens.
 
     Raises:
-        UsageError: with the reason.
+        UsageError: with the reason, and the source of the address.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdigit():
         if address == "auto":
             return
-        raise UsageError(f"--address {one_line(address)!r} is not HOST:PORT; {_START}")
+        raise UsageError(f"{source} {one_line(address)!r} is not HOST:PORT; {_START}")
     try:
         socket.create_connection((host, int(port)), CONNECT_S).close()
     except (OSError, OverflowError) as error:
         raise UsageError(
-            f"no Ray cluster answers at --address {one_line(address)} ({one_line(error)}); {_START}"
+            f"no Ray cluster answers at {source} {one_line(address)} ({one_line(error)}); {_START}"
         ) from None
+
+
+def _gcs(ray: Any) -> str:
+    """Return the address of the connected cluster."""
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _refusal(address: str) -> str | None:
@@ -140,6 +173,7 @@ class RayExecutor:
         self._archive = ray.put(archive)
         self._arguments = list(arguments)
         self._running: dict[Any, Place] = {}
+        self._address = _gcs(ray)
 
     def nodes(self) -> list[Node]:
         """Return the nodes that are alive and have CPUs."""
@@ -185,7 +219,11 @@ class RayExecutor:
         self._running[task.remote(self._archive, self._arguments, journal)] = place
 
     def poll(self, timeout_s: float) -> list[Piece | Lost]:
-        """Return what arrived, after at most that many seconds."""
+        """Return what arrived, after at most that many seconds.
+
+        Raises:
+            UsageError: the cluster has ended.
+        """
         if not self._running:
             time.sleep(timeout_s)
             return []
@@ -194,6 +232,8 @@ class RayExecutor:
         )
         if not ready:
             ready, _ = self._ray.wait(list(self._running), timeout=timeout_s, fetch_local=False)
+        if not ready and self._has_ended():  # after a minute, Ray would end this process without a message
+            raise self._ended(next(iter(self._running.values())))
         return [event for stream in ready for event in self._received(stream)]
 
     def stop(self, place: Place) -> None:
@@ -210,6 +250,21 @@ class RayExecutor:
         free = self._ray.available_resources().get("CPU", 0)
         return f"{free:g} of {self._ray.cluster_resources().get('CPU', 0):g} CPUs of the cluster are free"
 
+    def _has_ended(self) -> bool:
+        """Return whether no node is alive, or nothing listens at the cluster's address any more."""
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), CONNECT_S).close()
+        except OSError as error:  # others may be a slow network, for which Ray waits
+            return isinstance(error, ConnectionRefusedError)
+        return not any(node["Alive"] for node in self._ray.nodes())
+
+    def _ended(self, place: Place) -> UsageError:
+        return UsageError(
+            f"the Ray cluster ended while {place.node.host} measured; what it had finished is kept; start a "
+            "cluster and run the same command to resume"
+        )
+
     def _received(self, stream: Any) -> Iterator[Piece | Lost]:
         place = self._running[stream]
         for _ in range(_MAX_PIECES):
@@ -221,6 +276,9 @@ class RayExecutor:
                 return
             except self._ray.exceptions.RayError as error:
                 del self._running[stream]
+                # Ray believes that this process, the owner, has died: it has left its cluster.
+                if isinstance(error, self._ray.exceptions.OwnerDiedError) or self._has_ended():
+                    raise self._ended(place) from None
                 is_dead = isinstance(error, self._ray.exceptions.NodeDiedError)
                 is_alive = not is_dead and place.node.node_id in {node.node_id for node in self.nodes()}
                 yield Lost(place, _reason(error, is_alive=is_alive), is_alive)

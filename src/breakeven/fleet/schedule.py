@@ -10,7 +10,7 @@ from typing import Protocol
 
 from breakeven.errors import RunFileError
 from breakeven.fleet.collect import Collector
-from breakeven.fleet.node import END, LOG
+from breakeven.fleet.node import END, HOME, LOG
 from breakeven.fleet.plan import Place, Plan
 from breakeven.format import duration, one_line
 
@@ -22,6 +22,7 @@ POLL_S = 1.0
 _PROGRESS = re.compile(rb"process (\d+) of (\d+), case (\d+) of (\d+)")
 _MEASURED = (0, 1)  # pytest's exit status: all passed, or a case failed and the others were timed
 _USAGE = 4  # likewise: an option cannot be used, such as a journal of other code
+_NO_CASE = 5
 
 
 class State(StrEnum):
@@ -115,6 +116,7 @@ class Schedule:
     problems: list[str] = field(default_factory=list)
     _queues: dict[str, _ClassQueue] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
+    _reasons: dict[str, Place] = field(default_factory=dict)
 
     def run(self) -> None:
         """Measure until every class has its runs, or no place is left for them."""
@@ -197,8 +199,10 @@ class Schedule:
             self._change(row, State.DONE)
         else:
             self._report(row, problem, State.FAILED)
-            if status not in _MEASURED:  # the command's own error is the same on every node of the class
+            if status not in _MEASURED:
                 queue.wanted -= 1
+            if status in (_USAGE, _NO_CASE):  # the command's own error is the same on every node of the class
+                queue.places.clear()
         self._start_all()
 
     def _lose(self, row: Row, reason: str, *, is_alive: bool) -> None:
@@ -232,9 +236,15 @@ class Schedule:
 
     def _report(self, row: Row, problem: str, state: State) -> None:
         place = row.place
-        line = f"node {place.node.host} ({one_line(place.machine.label, 60)}): {one_line(problem, 600)}"
-        self.problems.append(line)
-        self.notify(line)
+        # Its directories, here and on the node, make a repeated reason another text.
+        reason = re.sub(rf"{HOME}\w+", "", problem.replace(str(self.collector.directory(place)), ""))
+        said = one_line(problem, 600)
+        if reason in self._reasons:
+            first = self._reasons[reason]
+            said = "the same again" if first is place else f"the same as on {first.label}"
+        self._reasons.setdefault(reason, place)
+        self.problems.append(f"{place.label} ({one_line(place.machine.label, 60)}): {said}")
+        self.notify(self.problems[-1])
         self._change(row, state)
 
     def _change(self, row: Row, state: State) -> None:

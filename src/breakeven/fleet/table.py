@@ -62,19 +62,19 @@ class Display:
         self._shown[place.run_name] = row.state
         if self._live is None and is_new and row.state in (State.RUNNING, State.DONE):
             took = f" in {duration(self._clock() - row.began_s)}" if row.state is State.DONE else ""
-            self._notify(f"{shortened(place.machine.label, 60)}, node {place.node.host}: {row.state}{took}")
+            self._notify(f"{shortened(place.machine.label, 60)}, {place.label}: {row.state}{took}")
 
     def table(self) -> Table:
         """Return the table."""
         from rich.table import Table
 
         rows = sorted(self._rows(), key=lambda row: _ORDER.index(row.state))
-        table = Table("machine class", "node", "state", "cases", "time", box=None)
+        table = Table("machine class", "machine", "state", "cases", "time", box=None)
         for row in rows[:MAX_ROWS]:
             since_s = row.began_s if row.state in (State.RUNNING, State.WAITING) else row.since_s
             table.add_row(
                 shortened(row.place.machine.label, 50),
-                shortened(row.place.node.host, 24),
+                shortened(row.place.label, 24),
                 row.state,
                 row.progress,
                 duration(self._clock() - since_s) if row.state in (State.RUNNING, State.WAITING) else "",
