@@ -248,8 +248,8 @@ def _missing_shards(runs: Iterable[Run]) -> Iterator[str]:
         if missing:
             noun, verb, them = ("shard", "is", "it") if len(missing) == 1 else ("shards", "are", "them")
             yield (
-                f"{noun} {joined(missing, 6)} of {count} of the sweep {verb} not in these files; measure, and "
-                f"add {them}"
+                f"{noun} {joined(missing, 6)} of {count} of the sweep {verb} not in these files; measure, "
+                f"and add {them}"
             )
 
 
