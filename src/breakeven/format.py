@@ -104,6 +104,17 @@ def ratio(value: float | None) -> str:
     return f"{digits(1 / value)}x slower" if 0 < value < _MIN_MULTIPLE else f"{digits(value)}x"
 
 
+def ratios(values: Iterable[float], center: float | None) -> list[str]:
+    """Return speedups in the terms in which `ratio` shows the `center` of them.
+
+    >>> ratios([0.0971, 0.226], 0.148), ratios([1 / 277, 0.12], 1 / 33), ratios([0.05, 1.3], 0.09)
+    (['0.0971x', '0.226x'], ['277x slower', '8.33x slower'], ['0.0500x', '1.30x'])
+    """
+    listed = list(values)
+    is_slower = center is not None and 0 < center < _MIN_MULTIPLE and all(0 < value <= 1 for value in listed)
+    return [f"{digits(1 / value)}x slower" if is_slower else f"{digits(value)}x" for value in listed]
+
+
 def ratio_between(low: float | None, high: float | None, value: float) -> str:
     """Return the interval of a speedup in the terms in which `ratio` shows its `value`; empty without one.
 

@@ -106,6 +106,8 @@ def test_missing_shards(shards, capsys):
         (("run-1.json", "other.json", "cut.json", "-o", "run.json"), 2, "cut.json: "),
         (("run-1.json", "other.json", "-o", "run.json"), 3, "mlp train cpu batch=1 width=128 has other "
          "rounds in run-1.json and other.json: "),
+        (("run-1.json", "whole.json", "-o", "run.json"), 3, "run-1.json is a shard of a sweep, and "
+         "whole.json is not; "),
         (("run-1.json", "-o", "folder"), 2, "folder cannot be written (Is a directory); name another file"),
         (("run-1.json", "-o", "/dev/full"), 2, "/dev/full cannot be written (No space left on device); "),
     ],
@@ -114,7 +116,10 @@ def test_refusals(shards, capsys, arguments, code, start):
     """One line with the exit code, and nothing is written."""
     (shards / "folder").mkdir()
     write(shards / "cut.json", '{"benchmarks": [')
-    write(shards / "other.json", run([benchmark([1.0] * 6, batch_size=1)]))
+    whole = run([benchmark([1.0] * 6, batch_size=1)], [])
+    write(shards / "whole.json", whole)
+    whole["breakeven"] |= json.loads((shards / "run-1.json").read_text())["breakeven"]
+    write(shards / "other.json", whole)
     found, out, [line] = call(capsys, *arguments)
     assert (found, out) == (code, [])
     assert line.startswith(f"breakeven: error: {start}")

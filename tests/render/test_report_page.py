@@ -197,6 +197,7 @@ def test_untrusted(tmp_path):
     """Where the machine was unfit, all but the answer is inside one closed fold."""
     found = report(tmp_path, affine_run(GPU))
     assert FOLD not in html(found)
+    assert "nothing throttled" in html(found)
     found = answered(found, Answer(("Another program used the CPU.",), Trust.UNFIT, ("All of it.",)))
     before, _, after = visible(html(found)).partition(FOLD)
     assert "<details open" not in before
@@ -205,6 +206,19 @@ def test_untrusted(tmp_path):
     inside, _, behind = after.rpartition("</details>\n</main>")
     assert inside.count("<section") == inside.count("</section>") >= 5
     assert "<section" not in behind
+    assert "level green" not in inside
+    assert "nothing throttled" not in inside
+
+
+def test_captions_explain_what_is_shown(tmp_path):
+    """Diamonds are mentioned where there is a break-even."""
+    phases = ("transfer", "forward", "backward", "step", "train")
+    always = {"cpu": (33, 1), "cuda": (1, 0.2)}
+    for devices, count in ((GPU, 2), (always, 0)):
+        text = html(report(tmp_path / str(count), affine_run(devices, phases=phases)))
+        captions = re.findall("<figcaption>(.*?)</figcaption>", text)
+        assert len(captions) >= 3
+        assert sum("iamond" in caption for caption in captions) == count
 
 
 def test_sections(tmp_path):

@@ -141,6 +141,21 @@ def test_models_of_one_name(tmp_path, fact):
     assert fact in texts(found, "red")[0]
 
 
+def test_networks_of_one_name(tmp_path):
+    """Two runs are of two networks if a model has another number of parameters, also at other batch sizes."""
+
+    def of(parameters, *batches):
+        return run([benchmark([1.0 * b] * 9, batch_size=b, parameters=parameters) for b in batches])
+
+    assert report(tmp_path / "same", of(650, 1, 2), of(650, 3)).comparability.level == "green"
+    found = report(tmp_path / "other", of(650, 1, 2), of(3760, 3))
+    assert found.refused
+    text = only(texts(found, "red"))
+    assert text.startswith("mlp width=128 has 650 parameters in ")
+    assert " and 3,760 in " in text
+    assert len(texts(report(tmp_path / "cell", of(650, 1, 2), of(3760, 1)), "red")) == 1
+
+
 def test_flops_of_another_phase_or_batch(tmp_path):
     content = run(
         [benchmark([1.0] * 9, phase=p, batch_size=b, flops=f)

@@ -340,6 +340,38 @@ def test_two_processes_each(tmp_path):
     assert row.low is None
 
 
+@pytest.mark.parametrize(
+    ("pending", "wins", "notes"),
+    [
+        ({2, 16, 256}, "undecided (2–256)", ["two processes are too few"]),
+        ({16, 256}, "at 2 only: slower", ["two processes are too few above 2"]),
+        ({256}, "7 [4–10]", ["two processes are too few above 16"]),
+    ],
+)
+def test_two_processes_are_a_timing(tmp_path, monkeypatch, pending, wins, notes):
+    """Batch sizes without an interval count as timed; nothing asks to measure them for the first time."""
+
+    def without_intervals(*args):
+        return [
+            replace(case, low_s=None, high_s=None) if case.key.batch_size in pending else case
+            for case in estimates(*args)
+        ]
+
+    monkeypatch.setattr("breakeven.report.report.estimates", without_intervals)
+    content = several_run(("cpu", "2xcpu"), models=[WIDE], phases=STEP, batches=(2, 16, 256))
+    for one in content["benchmarks"]:
+        one["stats"]["data"] = one["stats"]["data"][:12]
+        one["extra_info"]["processes"] = [6, 6]
+    found = report(tmp_path, content)
+    track = only(track for track in found.chart.tracks if track.line.phase == "train")
+    assert (track.wins_from, list(track.notes)) == (wins, notes)
+    text = " ".join((found.verdict, *found.answer.notes, *found.warnings))
+    assert "two processes" in text.lower()
+    assert not any(
+        words in text for words in ("not timed", "no usable timing", "only one measured", "would not decide")
+    )
+
+
 def test_run_without_the_group_in_one_of_its_files(tmp_path):
     """Processes are paired by their place in the run, whoever was measured in it."""
     first = several_run(("cpu", "cuda"), models=[WIDE], phases=STEP, seed=1)

@@ -47,8 +47,8 @@ def test_times(estimate, text, between):
         (
             (None, None),
             (1.35, 0.004, 1.45),
-            "1.35x (unknown: 250x slower to 1.45x in 3 processes)",
-            "unknown: 250x slower to 1.45x in 3 processes",
+            "1.35x (unknown: 0.00400x to 1.45x in 3 processes)",
+            "unknown: 0.00400x to 1.45x in 3 processes",
         ),
         ((None, None), (1.35,), "1.35x", ""),
         ((None, None), (), "1.35x", ""),

@@ -157,6 +157,7 @@ def test_refused_in_any_order(files, data):
 
 
 OTHER_SWEEP = {"index": 1, "count": 2, "cells": 1, "sweep_cells": 2, "sweep_id": "s"}
+SHARD = {**OTHER_SWEEP, "count": 4, "sweep_cells": 4}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ OTHER_SWEEP = {"index": 1, "count": 2, "cells": 1, "sweep_cells": 2, "sweep_id":
             "of the same case; give such files to `breakeven report` or `breakeven compare` side by side",
         ),
         (
-            {"breakeven": {"schema": 1, "outcomes": [outcome("oom", "x", batch_size=1)]}},
+            {"breakeven": {"schema": 1, "shard": SHARD, "outcomes": [outcome("oom", "x", batch_size=1)]}},
             "mlp train cpu batch=1 width=128 is timed in a.json, and in b.json it is oom: these are separate",
         ),
         (
@@ -199,6 +200,30 @@ def test_refusals(change, message):
     assert str(caught.value).startswith(message)
     assert caught.value.exit_code == 3
     assert len(str(caught.value)) < 330
+
+
+def test_networks_of_one_name():
+    """Parts without a common number of parameters are of two networks, also at other batch sizes."""
+    small, large = (shard(i, [case(i, parameters=n)]) for i, n in ((1, 650), (2, 3760)))
+    unknown, both = shard(3, [case(3)]), shard(2, [case(2, parameters=3760), case(4, parameters=650)])
+    merged(small, unknown, both)
+    for files in ((small, large), (again(merged(small, unknown)), large)):
+        with pytest.raises(SeparateRunsError) as caught:
+            merged(*files)
+        assert str(caught.value) == (
+            "mlp width=128 has 650 parameters in a.json and 3,760 in b.json: these are two networks of one "
+            "name; give them different names or axes"
+        )
+        assert caught.value.exit_code == 3
+
+
+def test_a_shard_and_a_whole_run():
+    """Only runs that are no shards, or shards of one sweep, are merged."""
+    first, second = (run([case(n)], [], machine(), f"2026-01-0{n}") for n in (1, 2))
+    assert len(timings(merged(first, second))) == 2
+    for files in ((first, shard(3, [case(3)])), (again(merged(shard(3, [case(3)]))), first)):
+        with pytest.raises(SeparateRunsError, match=r"is a shard of a sweep, and [ab]\.json is not; "):
+            merged(*files)
 
 
 def test_unknown_facts_are_no_difference():
@@ -374,8 +399,7 @@ def test_report_of_a_part_of_the_shards(tmp_path):
     content = again(merged(shard(1, [case(0)], complete=False)))
     path = write(tmp_path / "run.json", content)
     assert read([path]).warnings == (
-        f"{path}: not all cells of its sweep: 2/4, 3/4, 4/4 of the shards are missing; "
-        "measure, and merge again",
+        "shards 2, 3, 4 of 4 of the sweep are not in these files; measure, and add them",
     )
     two = write(
         tmp_path / "two.json", again(merged(shard(1, [case(0)], complete=False), shard(2, [case(1)])))
@@ -383,6 +407,18 @@ def test_report_of_a_part_of_the_shards(tmp_path):
     assert list(interrupted_sentences(read([two]).runs)) == [
         "two.json was interrupted: 0 of 2 cases have no timing."
     ]
+
+
+def test_report_of_shards_side_by_side(tmp_path):
+    """Of a sweep, merged or not, one line lists the shards that are in none of the files."""
+    one, two, three, four = (write(tmp_path / f"{n}.json", shard(n, [case(n)])) for n in (1, 2, 3, 4))
+    both = write(tmp_path / "both.json", again(merged(shard(1, [case(1)]), shard(2, [case(2)]))))
+    for paths in ([one, two, three], [both, three]):
+        assert read(paths).warnings == (
+            "shard 4 of 4 of the sweep is not in these files; measure, and add it",
+        )
+    assert len(read([two]).warnings) == 1
+    assert read([one, two, three, four]).warnings == read([both, three, four]).warnings == ()
 
 
 def test_report_is_that_of_the_files(tmp_path):

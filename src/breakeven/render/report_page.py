@@ -148,7 +148,7 @@ def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, _ShownFigur
         if not name.endswith(NARROW):
             drawing = FIGURES[next(known for known in FIGURES if name.startswith(known))]
             forms = [_inlined(report, svgs, form, drawing) for form in (name, name + NARROW)]
-            shown[name] = _ShownFigure(drawing.title, drawing.caption, *forms)
+            shown[name] = _ShownFigure(drawing.title, drawing.full_caption(report), *forms)
     return shown
 
 

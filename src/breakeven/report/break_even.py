@@ -8,19 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from breakeven import format as fmt
 from breakeven.case import Line, Model, Outcome
 from breakeven.device_names import processes_of
 from breakeven.grouping import grouped
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup
-from breakeven.stats.crossing import Crossing, find_crossing
+from breakeven.stats.crossing import Crossing, CrossingStatus, find_crossing
 
 
 @dataclass(frozen=True)
 class BreakEven:
     """The batch size from which `candidate` beats `baseline`, there and at every larger measured one.
 
-    `batches` are those at which both have an interval, `holes` those at which only something is known,
+    `batches` are those at which both have an interval, `holes` those at which only something is known, and
+    `without_interval` those of them that two processes timed on both, which are too few for an interval.
     `crossing` is where the two lines meet, `rows` are the speedups by ascending batch size.
     """
 
@@ -30,6 +32,7 @@ class BreakEven:
     holes: tuple[int, ...]
     crossing: Crossing
     rows: tuple[Speedup, ...]
+    without_interval: tuple[int, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -43,7 +46,22 @@ class BreakEven:
 
     def describe(self) -> str:
         """Return where the candidate wins, as `Crossing.describe` does."""
-        return self.crossing.describe(self.batches)
+        return self._undecided() or self.crossing.describe(self.batches)
+
+    def describe_briefly(self) -> str:
+        """Return the same as `Crossing.describe_briefly` does."""
+        return self._undecided() or self.crossing.describe_briefly(self.batches)
+
+    @property
+    def needs_processes(self) -> bool:
+        """Whether it is undecided, and the largest batch sizes have too few processes for an interval."""
+        known = self.batches[-1] if self.batches else 0
+        is_undecided = self.crossing.status is CrossingStatus.UNDECIDED
+        return is_undecided and any(batch > known for batch in self.without_interval)
+
+    def _undecided(self) -> str:
+        timed = sorted((*self.batches, *self.without_interval))
+        return f"undecided ({fmt.batch_range(timed)})" if self.needs_processes else ""
 
 
 def break_evens(
@@ -89,6 +107,7 @@ def _break_even(
     batches = tuple(batch for batch, _, _ in both)
     signs = [rows[batch].verdict.sign for batch in batches]
     holes = tuple(batch for batch in pairs if batch not in batches)
+    without_interval = tuple(batch for batch in holes if batch in rows and rows[batch].has_two_readings)
     base_medians = _medians([(b.median_s, b.draws) for _, b, _ in both])
     cand_medians = _medians([_against(b, rows[batch], c) for batch, b, c in both])
     return BreakEven(
@@ -96,8 +115,9 @@ def _break_even(
         baseline=baseline,
         batches=batches,
         holes=holes,
-        crossing=find_crossing(batches, base_medians, cand_medians, signs, holes),
+        crossing=find_crossing(batches, base_medians, cand_medians, signs, holes, without_interval),
         rows=tuple(rows[batch] for batch in sorted(rows)),
+        without_interval=without_interval,
     )
 
 

@@ -75,7 +75,7 @@ def is_moved(row: WhatIf) -> bool:
 
 def wins_from(line: BreakEven) -> str:
     """Return from which batch size a candidate wins, as the content of a cell."""
-    return line.crossing.describe_briefly(line.batches)
+    return line.describe_briefly()
 
 
 def _one(row: WhatIf, names: ModelNames) -> ChangeRow:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 
+from breakeven.case import Model
 from breakeven.flags import Flag
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
@@ -111,6 +113,29 @@ def _models(runs: Sequence[Run]) -> Iterator[str]:
                 f"{joined([one_line(cell.label()) for cell in cells])}: cells of the same name differ in "
                 f"their {name}; give them different names or axes"
             )
+    found = {cell.model for _, cells in differing for cell in cells}
+    yield from (text for model, text in _networks(runs) if model not in found)
+
+
+def _networks(runs: Sequence[Run]) -> Iterator[tuple[Model, str]]:
+    """Yield each model that two runs have without a common number of parameters, at whatever batch sizes."""
+    sizes = grouped(
+        ((case.key.model, number), case.facts.parameters)
+        for number, run in enumerate(runs)
+        for case in run.cases.values()
+        if case.key is not None and case.facts.parameters is not None
+    )
+    of_model = grouped((model, (runs[number].path, found)) for (model, number), found in sizes.items())
+    for model, each in of_model.items():
+        for (path, one), (other_path, other) in combinations(each, 2):
+            if set(one).isdisjoint(other):
+                yield (
+                    model,
+                    f"{one_line(model.label())} has {one[0]:,.0f} parameters in {one_line(path, 60)} and "
+                    f"{other[0]:,.0f} in {one_line(other_path, 60)}; give the two networks different names "
+                    "or axes",
+                )
+                break
 
 
 def _moved(moved: Sequence[str]) -> Iterator[str]:

@@ -36,15 +36,19 @@ class ProcessesNeeded:
 def needed_for(lines: Sequence[BreakEven], cases: Iterable[Estimate]) -> ProcessesNeeded | None:
     """Return how many processes would decide the open break-evens, None where none is open.
 
-    A break-even is open if intervals leave its status undecided, or if its own interval is wide. None also
-    where the machine is the replicate: more processes on the same machines decide nothing.
+    A break-even is open if intervals leave its status undecided, or if its own interval is wide. Nothing is
+    predicted from two processes that cannot show how far they vary. None also where the machine is the
+    replicate: more processes on the same machines decide nothing.
 
     Args:
         lines: those that the verdict is about.
         cases: the estimates behind them.
     """
     open_lines = [
-        line for line in lines if not _is_settled(_verdicts(line)) or _log_width(line) > math.log(WIDE)
+        line
+        for line in lines
+        if not line.needs_processes
+        if not _is_settled(_verdicts(line)) or _log_width(line) > math.log(WIDE)
     ]
     table = {case.key: case for case in cases}
     if not open_lines or any(case.pool.over_instances is not None for case in table.values()):

@@ -11,15 +11,19 @@ from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import wins
 from breakeven.report.sides import SideNames
 from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict
-from breakeven.report.text import TWO
+from breakeven.stats.crossing import LARGER
 
 _MAX_LISTED = 2
+_TOO_FEW = "two processes are too few"
 _ENDINGS = {"oom": "out of memory", "timeout": "timed out"}
 
 
 def wins_from(line: BreakEven) -> str:
     """Return from which batch size the candidate wins; the note says which ones were not timed."""
-    return line.crossing.describe_briefly(line.batches).replace("; larger not timed", "")
+    text = line.describe_briefly()
+    for larger in LARGER.values():
+        text = text.replace(f"; {larger}", "")
+    return text
 
 
 def best(line: BreakEven) -> str:
@@ -49,12 +53,11 @@ def small_gain(line: BreakEven) -> str:
 
 
 def untimed(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], str]) -> list[str]:
-    """Return the reasons why one of the two devices has no usable timing, each with its batch sizes."""
+    """Return the reasons why a batch size cannot be judged, each with its batch sizes."""
     found: dict[str, list[int]] = {}
-    readings = {row.batch_size: row.readings for row in line.rows}
     for batch in line.holes:
-        if len(readings.get(batch, ())) == TWO:
-            found.setdefault("two processes, no interval yet,", []).append(batch)
+        if batch in line.without_interval:
+            found.setdefault(_TOO_FEW, []).append(batch)
             continue
         words = grouped(
             (word, names.side(side).name)
@@ -63,7 +66,10 @@ def untimed(line: BreakEven, names: SideNames, ended: Mapping[tuple[Line, int], 
         )
         endings = [f"{fmt.listed(sides)} {ending_text(word)}" for word, sides in words.items()]
         found.setdefault(" and ".join(endings) or "no usable timing", []).append(batch)
-    return [f"{reason} {_where(batches, line)}" for reason, batches in found.items()]
+    return [
+        reason if reason == _TOO_FEW and line.needs_processes else f"{reason} {_where(batches, line)}"
+        for reason, batches in found.items()
+    ]
 
 
 def _where(holes: Sequence[int], line: BreakEven) -> str:

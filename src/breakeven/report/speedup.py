@@ -22,6 +22,9 @@ from breakeven.stats.intervals import RatioInterval
 SAME_WITHIN = 1.02
 """Up to this ratio, in either direction, two devices are the same."""
 
+TWO = 2
+"""The medians of this many processes are shown one by one, where they give no interval."""
+
 
 class DeviceVerdict(StrEnum):
     """How a candidate compares with its baseline in one cell."""
@@ -75,6 +78,11 @@ class Speedup:
     def phase(self) -> str:
         """The timed phase."""
         return self.candidate.phase
+
+    @property
+    def has_two_readings(self) -> bool:
+        """Whether two processes timed both, which are too few for an interval."""
+        return self.low is None and len(self.readings) == TWO
 
     @property
     def is_doubtful(self) -> bool:

@@ -13,7 +13,7 @@ from breakeven.format import one_line
 from breakeven.phases import COMPARED
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
-from breakeven.report.speedup import Speedup
+from breakeven.report.speedup import TWO, Speedup
 from breakeven.report.startup_cost import Payback
 from breakeven.runs.machine import Machine
 
@@ -22,9 +22,6 @@ SKEWED = 0.5
 
 MAX_RATIO = 1e9
 """Larger ratios are shown as this one: no machine reaches it, but a broken file may."""
-
-TWO = 2
-"""The medians of this many processes are shown one by one, where they give no interval."""
 
 ModelNames = Mapping[Model, str]
 """The name of each model in a sentence."""
@@ -144,7 +141,7 @@ def speedup_between(row: Speedup) -> str:
     """Return a speedup's interval; without one, what several processes measured."""
     if row.speedup is None:
         return ""
-    readings = [fmt.ratio(reading) for reading in sorted(row.readings)]
+    readings = fmt.ratios(sorted(row.readings), row.speedup)
     return fmt.ratio_between(row.low, row.high, row.speedup) or _readings(readings)
 
 

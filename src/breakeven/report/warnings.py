@@ -14,8 +14,7 @@ from breakeven.phases import HEADLINE
 from breakeven.report.break_even import BreakEven, has_own_batches
 from breakeven.report.estimates import Estimate
 from breakeven.report.phase_sums import MAX_RESIDUAL, Residual
-from breakeven.report.speedup import Baselines, is_compared
-from breakeven.report.text import TWO
+from breakeven.report.speedup import TWO, Baselines, is_compared
 from breakeven.report.trust import PASSIVE, spins
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import Run
@@ -27,10 +26,12 @@ CROSSINGS = {
     "crossing; look at the plot before trusting it",
     CrossingWarning.LOSES_LARGE: "the candidate wins at a smaller batch size and loses at the largest; "
     "choose the device by batch size",
-    CrossingWarning.HOLE: "a batch size beside the crossing was not timed on both devices, so nothing is "
+    CrossingWarning.HOLE: "a batch size beside the crossing has no interval on both devices, so nothing is "
     "interpolated; see the outcomes, and measure it again",
     CrossingWarning.CUT_SHORT: "larger batch sizes have no usable timing on both devices, so the break-even "
     "holds up to the largest that has; see the outcomes, and measure the others",
+    CrossingWarning.NO_INTERVAL: "larger batch sizes were timed in two processes, which are too few for an "
+    "interval, so the break-even holds up to the largest that has one; measure with --breakeven-processes=5",
     CrossingWarning.ONE_BATCH: "only one batch size was measured; measure more, such as "
     "--breakeven-sweep='batch_size=1,64,512'",
 }
@@ -145,7 +146,12 @@ def waiting_warnings(machines: Sequence[Machine], runs: Iterable[Run]) -> list[s
 
 def _crossings(break_evens: Iterable[BreakEven], labels: Mapping[str, str]) -> list[str]:
     headline_first = sorted(break_evens, key=lambda row: row.phase != HEADLINE)
-    places = grouped((kind, _line(row, labels)) for row in headline_first for kind in row.crossing.warnings)
+    places = grouped(
+        (kind, _line(row, labels))
+        for row in headline_first
+        for kind in row.crossing.warnings
+        if kind is not CrossingWarning.NO_INTERVAL or not row.needs_processes
+    )
     return [f"{_such_as(places[kind])}: {text}" for kind, text in CROSSINGS.items() if kind in places]
 
 

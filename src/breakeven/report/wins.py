@@ -19,7 +19,7 @@ from breakeven.report.candidates import (
     wins,
 )
 from breakeven.report.speedup import SAME_WITHIN, DeviceVerdict, Speedup
-from breakeven.report.text import TWO, ModelNames, times_text
+from breakeven.report.text import ModelNames, times_text
 from breakeven.stats.crossing import CrossingStatus as Status
 from breakeven.stats.crossing import CrossingWarning
 
@@ -130,9 +130,9 @@ def _up_to_faster(*lines: BreakEven) -> str:
 def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
     """Return a clause on one model, which it names where there are several."""
     name, for_model = one.name, f" for {model}" if model else ""
-    if not line.batches and line.rows and all(len(row.readings) == TWO for row in line.rows):
-        row = line.rows[-1]
-        shown = " and ".join(map(fmt.ratio, row.readings))
+    if line.needs_processes:
+        row = next(row for row in line.rows if row.batch_size == line.without_interval[-1])
+        shown = " and ".join(fmt.ratios(row.readings, row.speedup))
         return f"two processes say nothing yet{for_model}: {shown} at batch {fmt.batch_size(row.batch_size)}"
     if not line.batches:
         return f"{name} and {one.other} have no usable timing in common{for_model}"
@@ -165,7 +165,7 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
 
 
 def _of_one_batch(one: Candidate, line: BreakEven, row: Speedup, for_model: str) -> str:
-    why = "timed on both" if _is_cut(line) else "measured"
+    why = "timed on both" if _is_cut(line) else "with an interval" if line.without_interval else "measured"
     where = f"{for_model} at batch {fmt.batch_size(row.batch_size)}, the only one {why}"
     ratio = row.speedup or 1.0
     if row.verdict is DeviceVerdict.FASTER:
@@ -257,6 +257,8 @@ def _from(line: BreakEven) -> str:
 
 
 def _above(line: BreakEven) -> str:
+    if CrossingWarning.NO_INTERVAL in line.crossing.warnings:
+        return "; larger ones were timed in two processes, which are too few"
     return "; larger ones were not timed on both" if _is_cut(line) else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from statistics import median
 from typing import Annotated, Any
@@ -64,13 +65,28 @@ def missing_shards(ours: Iterable[Content]) -> list[str]:
     Args:
         ours: what breakeven recorded of each part, whose shards are of one sweep.
     """
-    known = {one.index: one for each in ours if each.get("shard") and (one := convert(each["shard"], Shard))}
+    known = shards_of(ours)
+    return [f"{index}/{known[0].count}" for index in missing_indices(known)]
+
+
+def shards_of(ours: Iterable[Content]) -> list[Shard]:
+    """Return the shards that runs are, by what breakeven recorded of each; what is damaged is omitted."""
+    found = []
+    for each in ours:
+        with suppress(msgspec.ValidationError):
+            found.append(convert(each.get("shard"), Shard))
+    return found
+
+
+def missing_indices(shards: Iterable[Shard]) -> list[int]:
+    """Return the shards of a sweep that are not among these; none where these have every cell."""
+    known = {shard.index: shard for shard in shards}
     if not known:
         return []
     first = next(iter(known.values()))
     if sum(shard.cells for shard in known.values()) >= first.sweep_cells:
         return []
-    return [f"{index}/{first.count}" for index in range(1, first.count + 1) if index not in known]
+    return [index for index in range(1, first.count + 1) if index not in known]
 
 
 def _machine_info(runs: Sequence[Content]) -> dict[str, Any]:

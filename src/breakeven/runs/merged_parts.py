@@ -91,6 +91,13 @@ def check_parts(parts: Iterable[Part]) -> None:
         _check_same(ordered, f"torch's setting {one_line(name, 60)}", partial(_setting, name=name), remedy)
     remedy = f"merge shards of one sweep, measured with the same options; {SIDE_BY_SIDE}"
     _check_same(ordered, "the sweep", _sweep, remedy)
+    shards = [part for part in ordered if _sweep(part) is not None]
+    others = [part for part in ordered if _sweep(part) is None]
+    if shards and others:
+        raise SeparateRunsError(
+            f"{one_line(shards[0].path, 200)} is a shard of a sweep, and {one_line(others[0].path, 200)} "
+            f"is not; {remedy}"
+        )
 
 
 def named(*paths: str) -> str:

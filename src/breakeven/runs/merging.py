@@ -9,7 +9,8 @@ given twice, or is already in a merged one, changes nothing: the bytes are the s
 - Its ``processes`` count the processes of all parts, in their order, because no two parts share a process.
 - A case without a timing is listed unless another file has timed it. Only a skipped one may be timed
   elsewhere: another outcome and a timing are two results.
-- The parts are of one machine class, one commit, the same settings of torch and, of shards, one sweep.
+- The parts are of one machine class, one commit, the same settings of torch, and either all shards of one
+  sweep or all none; a model has the same number of parameters in all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from breakeven.case import CaseKey, Outcome, OutcomeKind
@@ -24,6 +26,7 @@ from breakeven.collector import collection_off
 from breakeven.device_names import device_order
 from breakeven.errors import SeparateRunsError
 from breakeven.format import one_line
+from breakeven.grouping import grouped
 from breakeven.phases import Phase
 from breakeven.runs.json_files import Place, encoded, load_json, mapping
 from breakeven.runs.merged_facts import content_of, missing_shards
@@ -66,6 +69,7 @@ class TimedCase:
     benchmark: bytes
     info: bytes
     rounds: bytes
+    parameters: float | None
     path: str
 
     @property
@@ -139,6 +143,7 @@ class Merged:
             DifferentMachinesError, SeparateRunsError: naming two files and what differs.
         """
         check_parts(self.parts.values())
+        self._check_models()
         for one, other in self.conflicts:
             raise SeparateRunsError(
                 f"{one_line(one.name, 200)} has other rounds in {named(one.path, other.path)}: these are "
@@ -152,6 +157,22 @@ class Merged:
                     f"{one_line(untimed.path, 200)} it is {one_line(untimed.outcome.outcome, 40)}: these are "
                     f"separate runs of the same case; {SIDE_BY_SIDE}"
                 )
+
+    def _check_models(self) -> None:
+        """Refuse two parts without a common number of parameters for a model of one name."""
+        of_model = grouped(
+            (case.key.model, case) for case in self.timed.values() if case.key and case.parameters
+        )
+        for model, cases in of_model.items():
+            parts = grouped((case.part, case) for case in cases).values()
+            for one, other in combinations(parts, 2):
+                if {case.parameters for case in one}.isdisjoint(case.parameters for case in other):
+                    raise SeparateRunsError(
+                        f"{one_line(model.label())} has {one[0].parameters:,.0f} parameters in "
+                        f"{one_line(one[0].path, 200)} and {other[0].parameters:,.0f} in "
+                        f"{one_line(other[0].path, 200)}: these are two networks of one name; give them "
+                        "different names or axes"
+                    )
 
     def missing_shards(self) -> list[str]:
         """Return the shards, as K/N, that have cells of the sweep and are in none of the files."""
@@ -225,7 +246,10 @@ def _timed_case(
         info.pop("processes", None)
         counts = counts[parts[part][1] :] or (len(case.times_s),)
     rounds = hashlib.sha256(case.times_s.tobytes() or repr(case.median_s).encode()).digest()
-    return TimedCase(case.key, case.name, part, counts, encoded(rest), encoded(info), rounds, here.path)
+    parameters = case.facts.parameters
+    return TimedCase(
+        case.key, case.name, part, counts, encoded(rest), encoded(info), rounds, parameters, here.path
+    )
 
 
 def _benchmark(case: TimedCase, start: int) -> bytes:

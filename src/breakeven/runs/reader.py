@@ -21,6 +21,7 @@ from breakeven.runs.canary import moves
 from breakeven.runs.json_files import Place, journal_of, load_json, moment_of, recovery
 from breakeven.runs.labels import Label, names_of
 from breakeven.runs.machine import Machine, classes_of, partly_recorded, with_unique_labels
+from breakeven.runs.merged_facts import missing_indices
 from breakeven.runs.schema import REQUIRED, CaseResult, Run, parse
 
 if TYPE_CHECKING:
@@ -241,11 +242,14 @@ def _partly_recorded(runs: Sequence[Run], pooled: Sequence[Run]) -> Iterator[str
 
 
 def _missing_shards(runs: Iterable[Run]) -> Iterator[str]:
-    for run in runs:
-        if run.missing_shards:
+    sweeps = grouped(((shard.sweep_id, shard.count), shard) for run in runs for shard in run.shards)
+    for (_, count), shards in sweeps.items():
+        missing = [str(index) for index in missing_indices(shards)]
+        if missing:
+            noun, verb, them = ("shard", "is", "it") if len(missing) == 1 else ("shards", "are", "them")
             yield (
-                f"{run.path}: not all cells of its sweep: {joined(run.missing_shards, 6)} of the shards "
-                f"{'is' if len(run.missing_shards) == 1 else 'are'} missing; measure, and merge again"
+                f"{noun} {joined(missing, 6)} of {count} of the sweep {verb} not in these files; measure, "
+                f"and add {them}"
             )
 
 

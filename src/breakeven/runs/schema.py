@@ -27,6 +27,7 @@ from breakeven.phases import HEADLINE
 from breakeven.runs.flags import recorded_flags, recorded_losses
 from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, is_amount, load_json, mapping
 from breakeven.runs.machine import Machine, machine_of
+from breakeven.runs.merged_facts import Shard, shards_of
 from breakeven.stats.intervals import median_of_sorted
 
 REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
@@ -161,7 +162,7 @@ class Run:
     each device took to start. `plain` counts the ignored benchmarks without breakeven's keys. `is_complete`
     is whether the run reached its end. `name` is unique among the runs that were read together. `processes`
     are the recorded states of its processes, empty where the file has none. `parts` is the number of runs
-    that were merged into it, and `missing_shards` are those of their sweep that were not, as ``2/4``.
+    that were merged into it, and `shards` those of them, or itself, that are shards of a sweep.
     `instance_id` identifies the machine itself among those of its class, empty where the file does not record
     it.
     """
@@ -183,7 +184,7 @@ class Run:
     name: str = ""
     processes: tuple[Mapping[str, Any], ...] = ()
     parts: int = 1
-    missing_shards: tuple[str, ...] = ()
+    shards: tuple[Shard, ...] = ()
     instance_id: str = ""
 
     def of_class(self, machine: Machine) -> Run:
@@ -264,6 +265,7 @@ def checked(content: Any, path: str, *, plain: bool) -> Run:
     command = mapping(ours).get("command")
     branch = commit.get("branch")
     ended = sorted({one.name for one in outcomes})
+    parts = _objects(mapping(ours).get("parts"))
     return Run(
         path=path,
         machine=machine,
@@ -280,8 +282,10 @@ def checked(content: Any, path: str, *, plain: bool) -> Run:
         plain=passed_over,
         is_complete=mapping(ours).get("complete") is not False,
         processes=_objects(mapping(ours).get("processes")),
-        parts=len(_objects(mapping(ours).get("parts"))) or 1,
-        missing_shards=_texts(mapping(ours).get("missing_shards")),
+        parts=len(parts) or 1,
+        shards=tuple(
+            shards_of([mapping(ours), *(mapping(mapping(one.get("run")).get("breakeven")) for one in parts)])
+        ),
         instance_id=one_line(facts.get("instance_id") or ""),
         digest=_digest(cases.values(), (content.get("datetime"), content.get("commit_info"), ended)),
     )
@@ -482,10 +486,6 @@ def _amounts_of(values: Any) -> dict[str, float]:
 
 def _objects(values: Any) -> tuple[Mapping[str, Any], ...]:
     return tuple(map(mapping, values)) if isinstance(values, list) else ()
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    return tuple(one_line(value, 20) for value in values) if isinstance(values, list) else ()
 
 
 def _is_finite(value: Any) -> bool:

@@ -50,6 +50,7 @@ class CrossingWarning(StrEnum):
 
     - HOLE: a batch size between the two neighbors of the crossing was not timed on both devices
     - CUT_SHORT: a batch size above the largest was not timed on both devices
+    - NO_INTERVAL: batch sizes above the largest were timed, but in too few processes for an interval
     - ONE_BATCH: only one batch size was measured
     - LOSES_LARGE: the candidate is faster at some batch size, but slower at the largest
     - SEVERAL: the faster device changes more than once; the last crossing is reported
@@ -57,9 +58,17 @@ class CrossingWarning(StrEnum):
 
     HOLE = "hole"
     CUT_SHORT = "cut_short"
+    NO_INTERVAL = "no_interval"
     ONE_BATCH = "one_batch"
     LOSES_LARGE = "loses_large"
     SEVERAL = "several"
+
+
+LARGER = {
+    CrossingWarning.CUT_SHORT: "larger not timed",
+    CrossingWarning.NO_INTERVAL: "larger without an interval",
+}
+"""What is known of the batch sizes above the largest that has an interval on both devices."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +150,11 @@ class Crossing:
         return f"{fmt.batch_range(batches)}{self._larger()}"
 
     def _larger(self) -> str:
-        return "; larger not timed" if CrossingWarning.CUT_SHORT in self.warnings else ""
+        return next((f"; {text}" for warning, text in LARGER.items() if warning in self.warnings), "")
 
     def _only(self, batches: Sequence[int]) -> str:
-        why = (
-            " (larger not timed)" if CrossingWarning.CUT_SHORT in self.warnings else ", the only one measured"
-        )
-        return f"{fmt.batch_size(batches[0])}{why}"
+        larger = self._larger().removeprefix("; ")
+        return f"{fmt.batch_size(batches[0])}{f' ({larger})' if larger else ', the only one measured'}"
 
 
 def find_crossing(
@@ -156,6 +163,7 @@ def find_crossing(
     candidate: tuple[Array, Array],
     signs: Sequence[int],
     holes: Collection[int] = (),
+    without_interval: Collection[int] = (),
 ) -> Crossing:
     """Return the batch size from which the candidate is faster, there and at every larger measured one.
 
@@ -179,12 +187,15 @@ def find_crossing(
         signs: per batch size, 1 if the candidate is faster, -1 if slower, 0 if undecided or the same within
             2%.
         holes: batch sizes without a median on one of the devices; nothing is interpolated across one.
+        without_interval: those of the holes that were timed on both devices, in too few processes.
     """
     if not batches:
         return Crossing(CrossingStatus.UNDECIDED)
-    warnings = _warnings_on(signs)
-    if any(hole > batches[-1] for hole in holes):
-        warnings = (*warnings, CrossingWarning.CUT_SHORT)
+    warnings = _warnings_on(signs, is_only=not without_interval)
+    larger = {hole for hole in holes if hole > batches[-1]}
+    if larger:
+        is_timed = larger.issubset(without_interval)
+        warnings = (*warnings, CrossingWarning.NO_INTERVAL if is_timed else CrossingWarning.CUT_SHORT)
     known = _known_bracket(batches, signs)
     if all(sign > 0 for sign in signs):
         return Crossing(CrossingStatus.ALWAYS, bracket=known, warnings=warnings)
@@ -268,9 +279,9 @@ def _known_bracket(batches: Sequence[int], signs: Sequence[int]) -> tuple[int | 
     return (slower[-1] if slower else None), faster
 
 
-def _warnings_on(signs: Sequence[int]) -> tuple[CrossingWarning, ...]:
+def _warnings_on(signs: Sequence[int], *, is_only: bool) -> tuple[CrossingWarning, ...]:
     if len(signs) == 1:
-        return (CrossingWarning.ONE_BATCH,) if signs[0] else ()
+        return (CrossingWarning.ONE_BATCH,) if signs[0] and is_only else ()
     decided = [sign for sign in signs if sign]
     changes = sum(a != b for a, b in pairwise(decided))
     if decided and signs[-1] < 0 and 1 in decided:

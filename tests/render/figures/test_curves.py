@@ -6,6 +6,7 @@ from breakeven.render.figures import FIGURES
 from breakeven.render.figures.labels import spread
 from breakeven.render.figures.models import PanelModel, select_models
 from support.run_files import affine_run, benchmark, outcome, run
+from support.several_processes import several_run
 
 CPU, GPU = "#0072B2", "#D55E00"
 LINES = {"cpu": (1, 1), "cuda": (33, 0.2)}
@@ -46,6 +47,25 @@ def test_line_breaks_at_a_missing_timing(report, look):
     assert [x for x, _ in look.lines(ax, CPU)] == [[1, 8, 64, 512]]
     assert [x for x, _ in look.lines(ax, GPU)] == [[64, 512]]
     assert [x for x, _, _ in look.markers(ax, "s")] == [1, 64, 512]
+
+
+def test_lines_of_a_weak_sweep(report, look):
+    """A line goes through its device's own batch sizes, which those of other numbers of processes are not."""
+    found = report(several_run(("cpu", "2xcpu"), phases=("train",), batches=(3, 4, 16), weak=True))
+    for ax in (time_panels(found)[0], FIGURES["throughput"].draw(found).axes[0]):
+        pieces = [list(line.get_xdata()) for line in ax.get_lines() if line.get_gid() == "line"]
+        assert sorted(pieces)[0] == [3, 4, 16]
+        assert sorted(pieces)[-1] == [6, 8, 32]
+
+
+def test_efficiency_ticks(report, look):
+    """They are round percentages."""
+    found = report(several_run(("cpu", "2xcpu"), phases=("train",), batches=(1, 16, 1024)))
+    for ax in FIGURES["scaling"].draw(found).axes:
+        shown = {
+            label for label, at in look.ticks(ax.yaxis).items() if ax.get_ylim()[0] < at < ax.get_ylim()[1]
+        }
+        assert {"50%", "100%"} <= shown <= {f"{n}{zeros}%" for n in (1, 2, 5) for zeros in ("", "0", "00")}
 
 
 def test_interval_of_a_point_alone(report, look):

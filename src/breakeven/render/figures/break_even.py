@@ -6,6 +6,7 @@ none overlap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -202,12 +203,22 @@ def _of(track: Track) -> str:
     return f" ({track.name})" if track.name else ""
 
 
-_CAPTION = (
-    "The color is that of the faster device, with gaps at measured batch sizes; diamonds are break-evens."
-)
+def _has_break_even(_: Report, chart: Chart) -> bool:
+    return any(track.line.crossing.batch_size is not None for track in chart.tracks)
 
-BREAK_EVEN = Drawing("Break-even", _CAPTION, lambda report: report.chart, wide, _text)
 
-AGAINST_ONE = Drawing(
-    "Break-even of several devices against one", _CAPTION, lambda report: report.scaling.chart, wide, _text
-)
+def _drawing(title: str, select: Callable[[Report], Chart]) -> Drawing[Chart]:
+    return Drawing(
+        title,
+        "The color is that of the faster device, with gaps at measured batch sizes.",
+        select,
+        wide,
+        _text,
+        diamond="Diamonds are break-evens.",
+        has_diamond=_has_break_even,
+    )
+
+
+BREAK_EVEN = _drawing("Break-even", lambda report: report.chart)
+
+AGAINST_ONE = _drawing("Break-even of several devices against one", lambda report: report.scaling.chart)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from breakeven.case import Model, Outcome
+from breakeven.device_names import processes_of
 from breakeven.grouping import grouped
 from breakeven.render.figures.models import PanelModel, batch_of, cases_by_model, key_of, untimed_cases
 from breakeven.render.figures.style import PAPER, LineStyle
+from breakeven.report.case_rows import CaseRow
 from breakeven.report.report import Report
 
 Curves = Mapping[PanelModel, Sequence["Curve"]]
@@ -60,21 +63,33 @@ def value_curves(
 ) -> dict[PanelModel, list[Curve]]:
     """Return the curves of each model that has any.
 
-    A batch size is a hole of a device if another device was timed there, or if a case ended without a timing.
+    A batch size is a hole of a device if another device was timed there, or if a case ended without a timing;
+    in a weak sweep, where each number of processes has its own batch sizes, among devices of that number.
     `point` returns the point of a timed case, None if there is nothing to draw.
     """
-    ended = grouped((key_of(one).model, batch_of(one)) for one in untimed_cases(report, phase))
+    models = cases_by_model(report, phase)
+    every: Iterable[CaseRow | Outcome] = chain(*models.values(), untimed_cases(report, phase))
+    tried = grouped((_sharing_batches(key_of(row).model, key_of(row).device), batch_of(row)) for row in every)
     found = {}
-    for model, rows in cases_by_model(report, phase).items():
-        batches = {batch_of(row) for row in rows} | {*ended.get(model, ())}
+    for model, rows in models.items():
         drawn = ((row.key.device, point(row)) for row in rows)
         devices = grouped((device, dot) for device, dot in drawn if dot is not None and dot.value > 0)
         if devices:
             found[model] = [
-                Curve(device, tuple(points), batches - {p.batch for p in points})
+                Curve(
+                    device,
+                    tuple(points),
+                    {*tried[_sharing_batches(model, device)]} - {p.batch for p in points},
+                )
                 for device, points in devices.items()
             ]
     return found
+
+
+def _sharing_batches(model: PanelModel, device: str) -> tuple[PanelModel, int | None]:
+    """Return what the devices that are timed at the same batch sizes have in common."""
+    is_weak = Model(model.workload, model.axes).is_weak
+    return model, processes_of(device) if is_weak else None
 
 
 def draw_curve(ax: Axes, curve: Curve, style: LineStyle) -> None:

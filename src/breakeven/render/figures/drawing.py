@@ -29,6 +29,8 @@ Data = TypeVar("Data")
 class Drawing(Generic[Data]):
     """A figure: its title, its caption, and how it is drawn from a report.
 
+    `diamond` ends the caption where `has_diamond` of the data is true: it explains that marker.
+
     `select` returns the data, empty if there is nothing to draw; `plot` and `text` turn it into a figure and
     its alternative text, which has the numbers. `column` is the width in points of its columns, which a
     narrow screen shows below each other.
@@ -40,6 +42,14 @@ class Drawing(Generic[Data]):
     plot: Callable[[Report, Data], Figure]
     text: Callable[[Report, Data], str]
     column: float | None = None
+    diamond: str = ""
+    has_diamond: Callable[[Report, Data], bool] | None = None
+
+    def full_caption(self, report: Report) -> str:
+        """Return the caption, which explains only what the figure shows."""
+        data = self.select(report)
+        has_diamond = bool(data) and self.has_diamond is not None and self.has_diamond(report, data)
+        return f"{self.caption} {self.diamond}" if has_diamond else self.caption
 
     def draw(self, report: Report) -> Figure | None:
         """Return the figure, None where there is nothing to draw."""

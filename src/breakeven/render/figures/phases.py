@@ -66,12 +66,20 @@ class _Slot:
     bound: str
 
 
-def _plot(report: Report, sums: Sums) -> Figure:
+def _blocks(report: Report, sums: Sums) -> list[Block]:
     names = PanelNames(report)
     models = select_models(sums, MAX_MODELS)
-    columns = in_columns([block_of(report, model, names.lines(model), sums[model]) for model in models])
+    return [block_of(report, model, names.lines(model), sums[model]) for model in models]
+
+
+def _has_break_even(blocks: Iterable[Block]) -> bool:
+    return any(block.near is not None for block in blocks)
+
+
+def _plot(report: Report, sums: Sums) -> Figure:
+    columns = in_columns(_blocks(report, sums))
     handles = _handles([block for column in columns for block in column])
-    notes = [_SHARES, *missing_note(len(sums) - len(models)), machine_text(report)]
+    notes = [_SHARES, *missing_note(len(sums) - sum(map(len, columns))), machine_text(report)]
     head = _EDGE + LINE * (1 + legend_size(handles)[1]) + BETWEEN
     foot = head + LINE + max(sum(block.height for block in column) for column in columns)
     width, height = len(columns) * HALF, foot + LINE * len(notes) + _EDGE
@@ -172,7 +180,7 @@ def _boxes(x: float, y: float, row: PhaseSum) -> Iterator[tuple[str, Path]]:
         x += width
 
 
-def _handles(blocks: Iterable[Block]) -> list[Artist]:
+def _handles(blocks: Sequence[Block]) -> list[Artist]:
     rows = [row for block in blocks for found in block.batches.values() for row in found.values()]
     present = {part for row in rows for part in row.parts}
     parts: list[Artist] = [
@@ -182,7 +190,7 @@ def _handles(blocks: Iterable[Block]) -> list[Artist]:
     ]
     style: dict[str, Any] = {"color": INK, "linestyle": ""}
     parts.append(Line2D([], [], marker="|", markersize=9, markeredgewidth=1.8, label="step in loop", **style))
-    if any(block.near is not None for block in blocks):
+    if _has_break_even(blocks):
         parts.append(Line2D([], [], marker="d", label="break-even", **style))
     return parts
 
@@ -212,9 +220,11 @@ def _bar_text(row: PhaseSum) -> str:
 PHASES = Drawing(
     "Where the time goes",
     "Each phase was timed by itself. On an accelerator the phases together take longer than a step in the "
-    "loop, because each of them is waited for. The diamond marks the batch size nearest to the break-even.",
+    "loop, because each of them is waited for.",
     timed_steps,
     _plot,
     _text,
     HALF,
+    "The diamond marks the batch size nearest to the break-even.",
+    lambda report, sums: _has_break_even(_blocks(report, sums)),
 )

@@ -26,7 +26,7 @@ from breakeven.render.figures.panels import (
 from breakeven.report.report import Report
 from breakeven.report.scaling import ScalingKind, ScalingRow
 
-_EFFICIENCY = Scale(FuncFormatter(lambda value, _: f"{100 * value:g}%"), base=2, visible=(0.5, 1.0), line=1.0)
+_EFFICIENCY = Scale(FuncFormatter(lambda value, _: f"{100 * value:g}%"), visible=(0.5, 1.0), line=1.0)
 _HEADINGS = {
     ScalingKind.STRONG: "Efficiency, strong scaling",
     ScalingKind.WEAK: "Efficiency, weak scaling",
