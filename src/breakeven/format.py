@@ -109,10 +109,19 @@ def ratios(values: Iterable[float], center: float | None) -> list[str]:
 
     >>> ratios([0.0971, 0.226], 0.148), ratios([1 / 277, 0.12], 1 / 33), ratios([0.05, 1.3], 0.09)
     (['0.0971x', '0.226x'], ['277x slower', '8.33x slower'], ['0.0500x', '1.30x'])
+
+    Where one does not suit them, as in `ratio_between`, all are in full.
+
+    >>> ratios([0.004, 1.45], 1.35)
+    ['250x slower', '1.45x']
     """
     listed = list(values)
-    is_slower = center is not None and 0 < center < _MIN_MULTIPLE and all(0 < value <= 1 for value in listed)
-    return [f"{digits(1 / value)}x slower" if is_slower else f"{digits(value)}x" for value in listed]
+    is_slower = center is not None and 0 < center < _MIN_MULTIPLE
+    if is_slower and all(0 < value <= 1 for value in listed):
+        return [f"{digits(1 / value)}x slower" for value in listed]
+    if all(value >= _MIN_END for value in listed):
+        return [f"{digits(value)}x" for value in listed]
+    return [ratio(value) for value in listed]
 
 
 def ratio_between(low: float | None, high: float | None, value: float) -> str:

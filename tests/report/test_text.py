@@ -43,12 +43,13 @@ def test_times(estimate, text, between):
     [
         ((1.2, 1.5), (1.25, 1.45), "1.35x [1.20–1.50]", "[1.20–1.50]"),
         ((None, None), (1.25, 1.45), "1.35x (1.25x and 1.45x)", "1.25x and 1.45x"),
+        ((None, None), (0.0971, 1.9), "1.35x (0.0971x and 1.90x)", "0.0971x and 1.90x"),
         ((None, None), (1.45, 1.25), "1.35x (1.25x and 1.45x)", "1.25x and 1.45x"),
         (
             (None, None),
             (1.35, 0.004, 1.45),
-            "1.35x (unknown: 0.00400x to 1.45x in 3 processes)",
-            "unknown: 0.00400x to 1.45x in 3 processes",
+            "1.35x (unknown: 250x slower to 1.45x in 3 processes)",
+            "unknown: 250x slower to 1.45x in 3 processes",
         ),
         ((None, None), (1.35,), "1.35x", ""),
         ((None, None), (), "1.35x", ""),

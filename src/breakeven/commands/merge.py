@@ -28,7 +28,9 @@ a run file for `report`, `compare`, `history add` and pytest-benchmark. It keeps
 when, where and how each part was measured; no two parts share a process.
 
 Files that do not belong together are refused: other machine classes, commits,
-settings of torch or sweeps, and a case that two files have with other rounds.
+settings of torch or sweeps, a shard and a run without --breakeven-shard, models
+of one name with other parameters, and a case that two files have with other
+rounds.
 Such a case was measured again, in further processes: `breakeven report a.json
 b.json` and `breakeven compare --baseline a.json b.json --candidate c.json` take
 the files side by side. A case that one file skipped and another timed is timed.
