@@ -54,6 +54,8 @@ OTHERS = """\
   `python bench/harness/pages.py --before PYTHON`.
 - `merges.json`: what `breakeven merge` takes for 200 run files of a megabyte, made by
   `python bench/harness/merges.py`.
+- `fleet.json`: what `breakeven fleet` takes beside its runs on three nodes of Ray, and what 1,000 simulated
+  nodes of 400 cases take, made by `python bench/harness/fleet.py`.
 - `kills.json`: whether runs that are killed at random moments lose a finished case, made by
   `python bench/harness/kills.py`."""
 
