@@ -78,6 +78,7 @@ class CallRound:
     """A plain function as a round, without preparation or synchronization."""
 
     steps = 1
+    clock = None
 
     def __init__(self, function: Call) -> None:
         self._function = function

@@ -21,7 +21,7 @@ def test_returning_is_counted(max_steps, returns, monkeypatch):
     ticks = iter(range(10**6))
     found = steady.timed(build(steady.hinge), 25, max_steps, lambda: float(next(ticks)))
     assert len(found["seconds"]) == 25
-    assert found["returning"] == pytest.approx(returns / (1 + 4 * 25 - 25 + 2 * returns), rel=0.02)
+    assert found["returning"] == pytest.approx(returns / (1 + 5 * 25 - 25 + 2 * returns), rel=0.02)
 
 
 def test_results(tmp_path, monkeypatch):
