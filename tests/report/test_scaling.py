@@ -164,7 +164,7 @@ def test_baseline_that_is_the_device_itself(tmp_path):
 
 
 def test_group_of_one_process(tmp_path):
-    """Its efficiency is what the group itself costs; it is no device that could win."""
+    """Its efficiency is what the group itself costs; it is not a device that could win."""
     found = report(tmp_path, several_run(("cpu", "cuda", "1xcuda"), models=[WIDE], phases=STEP, noise=0.001))
     assert found.scaling.break_evens == ()
     assert of(found.scaling.rows, "1xcuda", 64).efficiency.ratio == pytest.approx(1, abs=0.01)

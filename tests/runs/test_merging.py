@@ -218,7 +218,7 @@ def test_networks_of_one_name():
 
 
 def test_a_shard_and_a_whole_run():
-    """Only runs that are no shards, or shards of one sweep, are merged."""
+    """Only runs that are not shards, or shards of one sweep, are merged."""
     first, second = (run([case(n)], [], machine(), f"2026-01-0{n}") for n in (1, 2))
     assert len(timings(merged(first, second))) == 2
     for files in ((first, shard(3, [case(3)])), (again(merged(shard(3, [case(3)]))), first)):

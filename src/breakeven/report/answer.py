@@ -138,7 +138,7 @@ def _forced(report: Report) -> str:
 def _with_common_batches(report: Report) -> dict[str, list[str]]:
     """Return the timed devices of each class id that others can be compared with at the same batch sizes.
 
-    In a weak sweep a device of several processes has its own. A group of one is no device to choose.
+    In a weak sweep a device of several processes has its own. A group of one is not a device to choose.
     """
 
     def is_apart(key: CaseKey) -> bool:
