@@ -41,7 +41,7 @@ def test_commands_are_those_of_ci():
 
 def test_named_files_exist():
     named = [
-        *re.findall(r"\]\(([^)]+)\)", README),
+        *re.findall(r"\]\((?!https:)([^)]+)\)", README),
         *re.findall(r"breakeven report (results/\S+?\.json)", README),
     ]
     assert named
