@@ -153,8 +153,8 @@ def test_whole_run(bench, monkeypatch):
     )
     closing = next(line for line in result.outlines if line.startswith("breakeven: 1 timed"))
     assert re.fullmatch(
-        r"breakeven: 1 timed \(\d disturbed\); (\d+\.\d s|\d+ ms): preparing \d+%, warming up \d+%, timing \d+%, "
-        r"everything else \d+%",
+        r"breakeven: 1 timed \(\d disturbed\); (\d+\.\d s|\d+ ms): preparing \d+%, warming up \d+%, "
+        r"timing \d+%, everything else \d+%",
         closing,
     )
     machine = bench.file()["machine_info"]["breakeven"]
