@@ -326,6 +326,14 @@ def test_facts_of_the_whole():
     assert again(merged(first))["breakeven"]["complete"] is True
 
 
+@pytest.mark.parametrize("dirty", [0, 1])
+def test_one_dirty_part(dirty):
+    """Whichever part it is, the whole is dirty."""
+    parts = [shard(1, [case(0)]), shard(2, [case(1)])]
+    parts[dirty]["commit_info"]["dirty"] = True
+    assert again(merged(*parts))["commit_info"]["dirty"] is True
+
+
 def canary(start_s, end_s):
     """A canary's times at two moments."""
     return {"start": {"median_s": start_s, "low_s": start_s, "high_s": start_s},
