@@ -326,10 +326,10 @@ def test_facts_of_the_whole():
     assert again(merged(first))["breakeven"]["complete"] is True
 
 
-@pytest.mark.parametrize("dirty", [0, 1])
+@pytest.mark.parametrize("dirty", [0, 1, 2])
 def test_one_dirty_part(dirty):
     """Whichever part it is, the whole is dirty."""
-    parts = [shard(1, [case(0)]), shard(2, [case(1)])]
+    parts = [shard(index + 1, [case(index)]) for index in range(3)]
     parts[dirty]["commit_info"]["dirty"] = True
     assert again(merged(*parts))["commit_info"]["dirty"] is True
 
