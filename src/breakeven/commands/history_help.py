@@ -1,6 +1,16 @@
 """The examples and exit codes in the help of `breakeven history`."""
 
-EPILOG = """\
+_EXIT_CODES = """\
+exit codes:
+  0  no regressions
+  1  a regression that persists and is not accepted, or a newest run that is
+     worse than predicted
+  2  bad usage, or a file that cannot be read
+  3  nothing could be judged, because no series has 6 runs
+"""
+
+EPILOG = (
+    """\
 examples:
   breakeven history add run.json     add a run to the store
   breakeven history check            judge the newest run, and find changes
@@ -19,13 +29,9 @@ A series is the time or the peak memory of a case, the break-even batch size of
 a model, or the largest batch size that fits. See also `breakeven history ACTION
 --help`.
 
-exit codes:
-  0  no regressions
-  1  a regression that persists and is not accepted, or a newest run that is
-     worse than predicted
-  2  bad usage, or a file that cannot be read
-  3  nothing could be judged, because no series has 6 runs
 """
+    + _EXIT_CODES
+)
 
 ADD = """\
 examples:
@@ -61,7 +67,8 @@ exit codes:
      store cannot be written
 """
 
-CHECK = """\
+CHECK = (
+    """\
 examples:
   breakeven history check --store /srv/history
   breakeven history check --case '*train cuda*' --threshold 5%
@@ -75,13 +82,9 @@ are one change; the largest one of `train` places it. The newest run is compared
 with a prediction interval: 95% of unchanged runs are inside the intervals of
 all their series.
 
-exit codes:
-  0  no regressions
-  1  a regression that persists and is not accepted, or a newest run that is
-     worse than predicted
-  2  bad usage, or a file that cannot be read
-  3  nothing could be judged, because no series has 6 runs
 """
+    + _EXIT_CODES
+)
 
 SHOW = """\
 examples:
