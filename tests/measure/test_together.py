@@ -229,7 +229,7 @@ answer([outcome, together.is_broken])
 
 def test_a_compiled_model():
     first, second = run_ranks(RECIPE + "\nanswer(measure(partial(recipe, compile=True), 'train'))\nleave()\n")
-    assert (first.code, second.code) == (0, 0)
+    assert (first.code, second.code) == (0, 0), first.err + second.err
     if isinstance(first.answer, list):
         assert first.answer[0] == "skipped"  # without a compiler
     else:

@@ -59,6 +59,7 @@ def leave():
     if rank:
         together.follow_rest()
     together.leave()
+    os._exit(0)  # as a rank of a run ends: what torch does at exit may abort
 """
 
 

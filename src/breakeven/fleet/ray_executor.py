@@ -73,23 +73,20 @@ def connected(ray: Any, given: str | None, notify: Callable[[str], None]) -> Ite
         UsageError: nothing answers at the address within a minute.
     """
     settings = _settings(given, notify)
-    try:
-        ray.init(**settings, **_QUIET)
-    except Exception as error:  # Ray's and its libraries' own
-        raise UsageError(f"Ray does not start: {one_line(error, 300)}; {_START}") from None
-    try:
-        # Ray has replaced the handler of SIGTERM, and prints the logs of a node that died.
-        with (
-            stopping_on_signals(),
-            open(os.devnull, "w") as nowhere,  # noqa: PTH123
-            contextlib.redirect_stdout(nowhere),
-        ):
+    with contextlib.ExitStack() as until_shut_down:
+        # Ray prints the logs of a node that died, until it is shut down.
+        nowhere = until_shut_down.enter_context(open(os.devnull, "w"))  # noqa: PTH123
+        until_shut_down.enter_context(contextlib.redirect_stdout(nowhere))
+        until_shut_down.callback(ray.shutdown)
+        try:
+            ray.init(**settings, **_QUIET)
+        except Exception as error:  # Ray's and its libraries' own
+            raise UsageError(f"Ray does not start: {one_line(error, 300)}; {_START}") from None
+        with stopping_on_signals():  # Ray has replaced the handler of SIGTERM
             if settings is not _NEW:
                 count = sum(node["Alive"] for node in ray.nodes())
                 notify(f"using the Ray cluster at {_gcs(ray)} ({plural(count, 'node')})")
             yield
-    finally:
-        ray.shutdown()
 
 
 _START = "start one with `ray start --head`, or pass the address that it printed"
