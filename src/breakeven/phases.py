@@ -15,82 +15,98 @@ from breakeven.errors import UsageError
 STEP_PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
 """The parts of a training step in order; each is a method of `breakeven.measure.trainer.Trainer`."""
 
+PASSES = {"forward": "forward", "backward": "backward", "infer": "forward"}
+"""The parts with counted floating point operations, and the pass whose operations they have."""
+
 FLOPS, BYTES = "FLOP/s", "B/s"
 
 MAX_PROCESSES = 2
-"""The maximum number of processes that time a phase other than the headline."""
+"""The maximum number of processes that time a phase without an answer of its own."""
+
+
+class Trait(StrEnum):
+    """A property that some phases have, on which options, measuring and reports depend."""
+
+    DEFAULT = "timed where no phase is named"
+    COMPARED = "a speedup is meaningful: `transfer` does nothing on a CPU, `load` is the same on each device"
+    LOOP = "a round repeats the parts with one synchronization after the last, as a training loop does"
+    ANSWER = "has a break-even of its own, so all processes of a run time it"
+    SEVERAL = "only devices of several processes have it: without their communication"
+    LOADED = "needs a workload with a loader"
 
 
 class Phase(StrEnum):
     """A timed part of training.
 
-    `parts` are the consecutive parts of a training step that are timed. `rate` is the unit of the counted
-    work. `is_compared` is whether a speedup is meaningful: `transfer` does nothing on a CPU. `is_loop` is
-    whether a round repeats the parts with one synchronization after the last, as a training loop does.
-    `is_default` is whether the phase is timed where none is named. `needs_processes` is whether only devices
-    of several processes have it: without their communication, training does something else.
+    `parts` are the parts of a step that are timed, where a step has one pass. `rate` is the unit of the
+    counted work. `traits` are its properties.
     """
 
     parts: tuple[str, ...]
     rate: str
-    is_compared: bool
-    is_loop: bool
-    is_default: bool
-    needs_processes: bool
+    traits: frozenset[Trait]
 
-    def __new__(
-        cls,
-        name: str,
-        parts: tuple[str, ...],
-        rate: str,
-        is_compared: bool = True,
-        is_loop: bool = False,
-        is_default: bool = True,
-        needs_processes: bool = False,
-    ) -> Self:
+    def __new__(cls, name: str, parts: tuple[str, ...], rate: str, *traits: Trait) -> Self:
         """Create a phase from its name and its properties."""
         phase = str.__new__(cls, name)
         phase._value_ = name
-        phase.parts, phase.rate, phase.is_compared = parts, rate, is_compared
-        phase.is_loop, phase.is_default = is_loop, is_default
-        phase.needs_processes = needs_processes
+        phase.parts, phase.rate, phase.traits = parts, rate, frozenset(traits)
         return phase
 
-    TRANSFER = "transfer", ("transfer",), BYTES, False
-    FORWARD = "forward", ("forward",), FLOPS
-    BACKWARD = "backward", ("backward",), FLOPS
-    STEP = "step", ("step",), BYTES
-    TRAIN = "train", STEP_PARTS, FLOPS, True, True
-    TRAIN_SYNC = "train_sync", STEP_PARTS, FLOPS, True, False, False
-    TRAIN_NO_SYNC = "train_no_sync", STEP_PARTS, FLOPS, False, True, False, True
+    TRANSFER = "transfer", ("transfer",), BYTES, Trait.DEFAULT
+    FORWARD = "forward", ("forward",), FLOPS, Trait.DEFAULT, Trait.COMPARED
+    BACKWARD = "backward", ("backward",), FLOPS, Trait.DEFAULT, Trait.COMPARED
+    STEP = "step", ("step",), BYTES, Trait.DEFAULT, Trait.COMPARED
+    TRAIN = "train", STEP_PARTS, FLOPS, Trait.DEFAULT, Trait.COMPARED, Trait.LOOP, Trait.ANSWER
+    TRAIN_SYNC = "train_sync", STEP_PARTS, FLOPS, Trait.COMPARED
+    TRAIN_NO_SYNC = "train_no_sync", STEP_PARTS, FLOPS, Trait.LOOP, Trait.SEVERAL
+    INFER = "infer", ("infer",), FLOPS, Trait.COMPARED, Trait.LOOP, Trait.ANSWER
+    LOAD = "load", ("load",), BYTES, Trait.LOOP, Trait.LOADED
+    EPOCH = "epoch", ("load", *STEP_PARTS), FLOPS, Trait.COMPARED, Trait.LOOP, Trait.ANSWER, Trait.LOADED
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is timed where no phase is named."""
+        return Trait.DEFAULT in self.traits
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether a speedup is meaningful."""
+        return Trait.COMPARED in self.traits
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether a round repeats the parts with one synchronization after the last."""
+        return Trait.LOOP in self.traits
+
+    @property
+    def needs_processes(self) -> bool:
+        """Whether only devices of several processes have it."""
+        return Trait.SEVERAL in self.traits
+
+    @property
+    def needs_loader(self) -> bool:
+        """Whether only workloads with a loader have it."""
+        return Trait.LOADED in self.traits
 
     def processes(self, processes: int) -> int:
-        """Return how many of a run's processes time this phase: the headline all, most others up to two.
+        """Return how many of a run's processes time this phase: all, or up to two.
 
-        The headline carries the answer; the others explain it. What is compared with the headline process by
-        process takes as many.
+        What carries an answer takes all, and so does what is compared with the headline process by process;
+        the others explain it.
         """
-        return processes if self is Phase.TRAIN or self.needs_processes else min(processes, MAX_PROCESSES)
-
-    @property
-    def before(self) -> tuple[str, ...]:
-        """The parts of a step before this phase."""
-        return STEP_PARTS[: STEP_PARTS.index(self.parts[0])]
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        """The parts of a step after this phase."""
-        return STEP_PARTS[STEP_PARTS.index(self.parts[-1]) + 1 :]
+        takes_all = self.traits & {Trait.ANSWER, Trait.SEVERAL}
+        return processes if takes_all else min(processes, MAX_PROCESSES)
 
     @property
     def takes_steps(self) -> bool:
-        """Whether a round of it takes a whole step, its preparation included: all but a copy alone do."""
-        return bool(self.before) or len(self.parts) > 1
+        """Whether a round of it takes a whole step, its preparation included."""
+        return self not in (Phase.TRANSFER, Phase.INFER, Phase.LOAD)
 
     @property
     def passes(self) -> tuple[str, ...]:
         """The passes in it whose floating point operations are counted."""
-        return tuple(part for part in self.parts if part in ("forward", "backward"))
+        return tuple(PASSES[part] for part in self.parts if part in PASSES)
 
 
 HEADLINE = Phase.TRAIN

@@ -22,9 +22,10 @@ from breakeven.measure.flops import (
 )
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
+from breakeven.measure.tensors import tensors_in
 from breakeven.measure.timing import time_round
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, tensors_in
+from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
 from support.small_workloads import tiny
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.shares import share_of
-from breakeven.measure.workload import tensors_in
+from breakeven.measure.tensors import tensors_in
 from support.small_workloads import tiny
 
 

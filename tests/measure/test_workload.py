@@ -19,8 +19,9 @@ from breakeven.errors import MeasurementError, RecipeError, UsageError
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import Accelerator, Cpu
 from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.tensors import map_tensors, moved_to, tensors_in
 from breakeven.measure.trainer import Trainer, check_optimizer
-from breakeven.measure.workload import Workload, build, error_line, map_tensors, mlp, moved_to, tensors_in
+from breakeven.measure.workload import Workload, build, error_line, mlp
 from breakeven.phases import Phase
 from support.small_workloads import losses, ready, train
 

@@ -18,7 +18,11 @@ from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 
 COSTS = Costs()
-PHASE_COSTS = {phase: sum(getattr(COSTS, part) for part in phase.parts) for phase in Phase}
+PHASE_COSTS = {
+    phase: sum(getattr(COSTS, part) for part in phase.parts)
+    for phase in Phase
+    if all(hasattr(COSTS, part) for part in phase.parts)
+}
 
 NEEDS_CUDA = (
     pytest.mark.cuda,

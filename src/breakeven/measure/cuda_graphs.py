@@ -13,9 +13,10 @@ from typing import Any
 
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
+from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, tensors_in
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, duplicate, error_line, map_inputs, map_tensors, tensors_in
+from breakeven.measure.workload import Workload, error_line
 
 WAITS = "synchronizing CUDA operation"
 """Part of torch's message if work waits for the device and must not."""

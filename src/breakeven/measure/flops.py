@@ -22,17 +22,10 @@ from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
+from breakeven.measure.tensors import map_inputs, map_tensors, outputs_of, tensors_in
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import (
-    Workload,
-    copy_of,
-    error_line,
-    map_inputs,
-    map_tensors,
-    outputs_of,
-    tensors_in,
-)
+from breakeven.measure.workload import Workload, copy_of, error_line
 from breakeven.phases import Phase
 
 META = torch.device("meta")

@@ -17,7 +17,6 @@ from breakeven.measure.settings import SEED, random_states, seed_all
 from breakeven.measure.skips import Forecast
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, where_of
-from breakeven.phases import STEP_PARTS, Phase
 
 SECOND_SEED = SEED + 1
 
@@ -161,10 +160,9 @@ def first_losses(workload: Workload, seed: int = SEED) -> tuple[float, ...]:
         seed_all(seed)
         losses = []
         for _ in range(3 if workload.cuda_graph else 2):
-            for part in STEP_PARTS:
+            for part in trainer.parts.parts:
                 trainer.do(part)
-                if part == Phase.FORWARD:
-                    losses.append(trainer.loss_value() or 0.0)
+            losses.append(trainer.loss_value() or 0.0)
             trainer.release()
     return tuple(losses[-2:])
 

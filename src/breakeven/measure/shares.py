@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from breakeven.measure.outcomes import UnsupportedError
-from breakeven.measure.workload import Workload, map_tensors
+from breakeven.measure.tensors import map_tensors
+from breakeven.measure.workload import Workload
 
 
 def share_of(workload: Workload, batch_size: int, rank: int, size: int) -> Workload:

@@ -18,19 +18,18 @@ from breakeven.hardware.device import Device
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.settings import seed_all
 from breakeven.measure.state import SavedState
-from breakeven.measure.workload import (
-    Workload,
-    copy_of,
+from breakeven.measure.step_parts import StepParts
+from breakeven.measure.tensors import (
     duplicate,
     map_inputs,
     map_tensors,
     moved_to,
     outputs_of,
-    parameters_of,
     pinned,
     tensors_in,
 )
-from breakeven.phases import STEP_PARTS, Phase
+from breakeven.measure.workload import Workload, copy_of, parameters_of
+from breakeven.phases import Phase
 
 _REMEDY = "return the loss tensor alone, such as out.loss or the first of several, without .item()"
 
@@ -66,7 +65,8 @@ class Trainer:
         self._criterion: Any = self._loss
         self.batch: Any = None
         self.loss: Any = None
-        self.optimizer: torch.optim.Optimizer
+        self.parts = StepParts.of(workload)
+        self.optimizer: Any
         self._initial: SavedState | None = None
         self._saved: SavedState | None = None
         self._steps = 0
@@ -100,7 +100,8 @@ class Trainer:
         trained = self.trained()
         for parameter in trained:
             parameter.grad = None
-        self.optimizer = self.workload.optimizer(list(trained))
+        make_optimizer: Any = self.workload.optimizer
+        self.optimizer = make_optimizer(list(trained))
         check_optimizer(self.optimizer, trained)
         seed_all()
 
@@ -154,41 +155,43 @@ class Trainer:
             steps: how many steps the round will do. Where they would be too many since the last return to
                 the state after the first step, that return comes first.
         """
+        around = self.parts.of_phase(phase)
         if self.loss is not None:
-            for part in phase.after:
+            for part in around.after:
                 self.do(part)
             self._after_step()
         self.release()
         if self._steps > 1 and self._steps + steps > MAX_STEPS:
             self.restore()
-        if "forward" in (*phase.before, *phase.parts):
+        if phase.takes_steps:
             self._steps += steps
         else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
             self._duplicates_batch = False
-        for part in phase.before:
+        for part in around.before:
             self.do(part)
 
     def run(self, phase: Phase, steps: int = 1) -> None:
         """Run the parts of the phase, which are timed, `steps` times back to back."""
+        timed = self.parts.of_phase(phase).timed
         for _ in range(steps):
-            for part in phase.parts:
+            for part in timed:
                 self.do(part)
 
     def run_marked(self, phase: Phase, mark: Callable[[str], object]) -> None:
         """Run the parts of the phase once; call `mark` with ``""`` before, and after each with its name."""
         mark("")
-        for part in phase.parts:
+        for part in self.parts.of_phase(phase).timed:
             self.do(part)
             mark(part)
 
     def whole_step(self) -> None:
         """Do one training step and drop its results."""
-        for part in STEP_PARTS:
+        for part in self.parts.parts:
             self.do(part)
         self.release()
 
     def do(self, part: str) -> None:
-        """Run one part of a training step, by its name in `breakeven.phases`."""
+        """Run one part of a training step, by its name in `StepParts`."""
         getattr(self, part)()
 
     def transfer(self) -> None:
@@ -217,6 +220,18 @@ class Trainer:
     def step(self) -> None:
         """Let the optimizer update the weights."""
         self.optimizer.step()
+
+    def training_step(self) -> None:
+        """Call the workload's own training step."""
+        raise NotImplementedError
+
+    def infer(self) -> None:
+        """Copy the inputs of the next host batch, and run the model on them without a graph."""
+        raise NotImplementedError
+
+    def load(self) -> None:
+        """Take the next host batch from the workload's loader."""
+        raise NotImplementedError
 
     @property
     def has_stepped(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,26 +13,53 @@ from typing import Any
 import torch
 from torch import nn
 
-from breakeven.errors import RecipeError, UsageError
+from breakeven.errors import RecipeError
 from breakeven.measure.settings import seed_all
+from breakeven.measure.tensors import kind, outputs_of
+from breakeven.measure.workload_checks import check
 
-AUTOCAST = (torch.bfloat16, torch.float16)
-"""The dtypes of `torch.autocast`; with another one torch computes as if autocast were off."""
+MakeOptimizer = Callable[[list[nn.Parameter]], Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """A model, its loss, its optimizer and one batch, on the host.
+    """A model, its loss, its optimizer and its batches, on the host.
 
     Args:
         model: any `torch.nn.Module`.
         loss: any callable of ``(outputs, targets)`` giving a scalar; a module is moved to the device too, and
-            its parameters are trained.
+            its parameters are trained. None: the model returns the loss, as ``outputs.loss``, as
+            ``outputs["loss"]``, or as its only output.
         optimizer: called with the list of parameters, the model's and then the loss's, after the move to the
-            device; for instance `torch.optim.Adam`.
+            device; for instance `torch.optim.Adam`. With `training_step`: also a mapping of names of
+            submodules to such functions, each called with the parameters of its submodule.
         inputs: a tensor, or an object with a method ``to``; a tuple or list of these, called as
             ``model(*inputs)``; a mapping, called as ``model(**inputs)``.
         targets: what the loss takes besides the outputs; nested tensors like `inputs`.
+        batches: in place of `inputs` and `targets`, several pairs of them, taken in turn. Their shapes may
+            differ.
+        loader: a `torch.utils.data.DataLoader`, or a function that returns one, for the phases ``load`` and
+            ``epoch``. Without `inputs` and `batches`, its first batch is the one that other phases train on.
+        unpack: turns a batch of the loader into ``(inputs, targets)``. None: a tuple or list of two is that
+            already, and anything else is the inputs.
+        accumulate: the passes, each over a batch of its own, whose gradients are added up before each
+            step of the optimizer; each loss is divided by it.
+        clip_grad_norm: the norm to which `torch.nn.utils.clip_grad_norm_` clips the gradients before the
+            step of the optimizer; None for no clipping.
+        scheduler: called with the optimizer; for instance
+            ``partial(torch.optim.lr_scheduler.StepLR, step_size=30)``. Its ``step()`` follows each step of
+            the optimizer.
+        grad_scaler: scale the loss by a `torch.amp.GradScaler`; needs ``autocast=torch.float16``. A function
+            is called with the type of the device and returns the scaler.
+        checkpoint: the submodules whose activations are computed again in the backward pass
+            (`torch.utils.checkpoint.checkpoint`): names or patterns such as ``"layers.*"``, or a function of
+            a submodule that returns whether it is one.
+        channels_last: keep the model's 4-dimensional parameters and its 4-dimensional inputs in
+            `torch.channels_last`; ``transfer`` converts the inputs.
+        closure: whether ``optimizer.step`` is called with a closure, which does the passes. None: if its
+            signature requires one, as that of `torch.optim.LBFGS` does.
+        training_step: the whole step after the transfer, called with a `Training`; returns the loss. Then
+            ``train`` and ``transfer`` are timed, and no phase of the step's parts.
         autocast: run forward and loss under `torch.autocast` with this dtype.
         compile: run the model through `torch.compile`.
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
@@ -55,10 +82,21 @@ class Workload:
     """
 
     model: nn.Module
-    loss: Callable[[Any, Any], torch.Tensor]
-    optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer]
-    inputs: Any
-    targets: Any
+    loss: Callable[[Any, Any], torch.Tensor] | None = None
+    optimizer: MakeOptimizer | Mapping[str, MakeOptimizer] | None = None
+    inputs: Any = None
+    targets: Any = None
+    batches: Sequence[tuple[Any, Any]] = ()
+    loader: Any = None
+    unpack: Callable[[Any], tuple[Any, Any]] | None = None
+    accumulate: int = 1
+    clip_grad_norm: float | None = None
+    scheduler: Callable[[torch.optim.Optimizer], Any] | None = None
+    grad_scaler: bool | Callable[[str], Any] = False
+    checkpoint: Collection[str] | Callable[[nn.Module], bool] = ()
+    channels_last: bool = False
+    closure: bool | None = None
+    training_step: Callable[[Any], Any] | None = None
     autocast: torch.dtype | None = None
     compile: bool = False
     pin_memory: bool = False
@@ -69,54 +107,12 @@ class Workload:
     fsdp: bool = False
 
     def __post_init__(self) -> None:
-        for field, is_right, expected in (
-            ("model", isinstance(self.model, nn.Module), "a torch.nn.Module"),
-            ("loss", callable(self.loss) and not isinstance(self.loss, type), "a function or a loss module"),
-            ("optimizer", callable(self.optimizer), "callable, such as torch.optim.Adam"),
-            ("compile", isinstance(self.compile, bool), "True or False"),
-            ("cuda_graph", isinstance(self.cuda_graph, bool), "True or False"),
-            ("fsdp", isinstance(self.fsdp, bool), "True or False"),
-            ("tf32", isinstance(self.tf32, bool | None), "True, False or None"),
-            (
-                "single_threaded_backward",
-                isinstance(self.single_threaded_backward, bool),
-                "True or False",
-            ),
-            ("autocast", self.autocast in (None, *AUTOCAST), "torch.bfloat16, torch.float16 or None"),
-        ):
-            if not is_right:
-                raise UsageError(
-                    f"Workload({field}=...) must be {expected}, got {_kind(getattr(self, field))}"
-                )
-        if not any(map(is_movable, _flat(self.inputs))):
-            raise UsageError(
-                "Workload(inputs=...) must hold a tensor or an object with a method to(), got "
-                f"{_kind(self.inputs)}"
-            )
-        self._check_host_inputs()
-        if not any(parameter.requires_grad for parameter in self.trained()):
-            raise UsageError(f"Workload(model={type(self.model).__name__}) has no parameter to train")
-        for tensor in (*self.trained(), *tensors_in(self.inputs), *tensors_in(self.targets)):
-            if tensor.device.type != "cpu":
-                raise UsageError(
-                    f"a recipe builds on the host, but a tensor is on {tensor.device}; "
-                    "remove .to(device), because breakeven moves the workload"
-                )
+        check(self)
 
-    def _check_host_inputs(self) -> None:
-        if isinstance(self.host_inputs, str) or not isinstance(self.host_inputs, Collection):
-            raise UsageError(
-                f"Workload(host_inputs={self.host_inputs!r}) must be a tuple of positions or names, "
-                f"such as ({self.host_inputs!r},)"
-            )
-        names = _argument_names(self.inputs)
-        for name in self.host_inputs:
-            if name not in names:
-                raise UsageError(
-                    f"Workload(host_inputs=...): {name!r} is not one of the inputs, which are "
-                    f"{', '.join(map(repr, names)) or 'a single one'}; name positions of a tuple or keys of "
-                    "a dict"
-                )
+    @property
+    def host_batches(self) -> tuple[tuple[Any, Any], ...]:
+        """The batches as pairs of inputs and targets, at least one."""
+        return tuple(self.batches) or ((self.inputs, self.targets),)
 
     @property
     def parameters(self) -> int:
@@ -145,7 +141,7 @@ def build(recipe: Recipe) -> Workload:
     """
     if not callable(recipe):
         raise RecipeError(
-            f"train_benchmark got {_kind(recipe)}, expected a recipe, a function that returns a Workload; "
+            f"train_benchmark got {kind(recipe)}, expected a recipe, a function that returns a Workload; "
             "write train_benchmark(lambda: ...)"
         )
     seed_all()
@@ -157,7 +153,7 @@ def build(recipe: Recipe) -> Workload:
         raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
     if not isinstance(workload, Workload):
         raise RecipeError(
-            f"{where_of(recipe)}: the recipe returned {_kind(workload)}, expected a breakeven.Workload; "
+            f"{where_of(recipe)}: the recipe returned {kind(workload)}, expected a breakeven.Workload; "
             "pass a function that returns one"
         )
     return workload
@@ -210,7 +206,7 @@ def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
         function = function.func
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
-        return _kind(function)  # its repr may be a model's, with many lines
+        return kind(function)  # its repr may be a model's, with many lines
     line = code.co_firstlineno
     for frame in traceback.extract_tb(error.__traceback__) if error is not None else ():
         if frame.filename == code.co_filename and frame.lineno is not None:
@@ -223,107 +219,6 @@ def error_line(error: BaseException) -> str:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     text = text if len(text) <= 300 else text[:297] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    """Yield every tensor in nested tuples, lists and mappings, and in the attributes of movable objects."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from tensors_in(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from tensors_in(item)
-    elif is_movable(value) and hasattr(value, "__dict__"):
-        yield from tensors_in(vars(value))
-
-
-def is_movable(value: Any) -> bool:
-    """Return whether a value is a tensor, or has its own ``to``: a PackedSequence, a batch of graphs."""
-    return callable(getattr(value, "to", None)) and not isinstance(value, nn.Module | type)
-
-
-def map_tensors(function: Callable[[Any], Any], value: Any) -> Any:
-    """Return `value` with `function` applied to every movable in nested tuples, lists and mappings.
-
-    A tensor that requires a gradient becomes a new leaf, so that its gradient stays with the copy. Of other
-    movables a shallow copy is passed, because some move in place.
-    """
-    if isinstance(value, torch.Tensor):
-        return function(value.detach()).requires_grad_() if value.requires_grad else function(value)
-    if is_movable(value):
-        return function(copy.copy(value))
-    if isinstance(value, Mapping):
-        return {key: map_tensors(function, item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        items = [map_tensors(function, item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
-
-
-def map_inputs(function: Callable[[Any], Any], inputs: Any, on_host: Collection[int | str]) -> Any:
-    """Return the inputs of a model like `map_tensors`, without those that stay on the host."""
-    if not on_host:
-        return map_tensors(function, inputs)
-    if isinstance(inputs, Mapping):
-        return {key: item if key in on_host else map_tensors(function, item) for key, item in inputs.items()}
-    return [item if index in on_host else map_tensors(function, item) for index, item in enumerate(inputs)]
-
-
-def moved_to(device: torch.device, movable: Any, *, non_blocking: bool) -> Any:
-    """Return a movable on a device; `non_blocking` applies where its `to` has such an argument."""
-    if non_blocking and (isinstance(movable, torch.Tensor) or _takes_non_blocking(movable.to)):
-        return movable.to(device, non_blocking=True)
-    return movable.to(device)
-
-
-def _takes_non_blocking(to: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(to).parameters
-    return "non_blocking" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-
-
-def pinned(value: Any) -> Any:
-    """Return a movable in pinned memory; unchanged if it cannot be pinned."""
-    return value.pin_memory() if hasattr(value, "pin_memory") else value
-
-
-def duplicate(value: Any) -> Any:
-    """Return a copy of a movable on the same device."""
-    return value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
-
-
-def outputs_of(model: Any, inputs: Any) -> Any:
-    """Call a model on its inputs: a mapping by keywords, a tuple or list by position, else as they are."""
-    if isinstance(inputs, Mapping):
-        return model(**inputs)
-    if isinstance(inputs, tuple | list) and not is_movable(inputs):
-        return model(*inputs)
-    return model(inputs)
-
-
-def _argument_names(inputs: Any) -> list[Any]:
-    """Return the keys or the positions of a model's arguments; none for a single one."""
-    if isinstance(inputs, Mapping):
-        return list(inputs)
-    return list(range(len(inputs))) if isinstance(inputs, tuple | list) and not is_movable(inputs) else []
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    """Yield what is in nested tuples, lists and mappings, movable objects as a whole."""
-    if is_movable(value) or not isinstance(value, Mapping | tuple | list):
-        yield value
-        return
-    for item in value.values() if isinstance(value, Mapping) else value:
-        yield from _flat(item)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, type):
-        return f"the class {value.__name__}; write {value.__name__}(...)"
-    if isinstance(value, torch.dtype):
-        return str(value)
-    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def mlp(batch_size: int, width: int) -> Workload:

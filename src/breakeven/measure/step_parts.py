@@ -1,0 +1,78 @@
+"""Which parts one step of a workload has, in order, and which of them a phase times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.workload import Workload
+from breakeven.phases import STEP_PARTS, WHOLE_STEPS, Phase
+
+_PASS = ("transfer", "forward", "backward")
+
+
+@dataclass(frozen=True)
+class PhaseParts:
+    """The parts of a step around a phase: `before` is prepared, `timed` is timed, `after` ends the step."""
+
+    before: tuple[str, ...]
+    timed: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepParts:
+    """The parts of one step: `parts` in order, each a method of `breakeven.measure.trainer.Trainer`.
+
+    `why_whole` states why the passes of a step cannot be timed apart, empty where they can.
+    """
+
+    parts: tuple[str, ...] = STEP_PARTS
+    why_whole: str = ""
+
+    @classmethod
+    def of(cls, workload: Workload, closure_of: str | None = None) -> StepParts:
+        """Return the parts of a workload's step.
+
+        Args:
+            workload: whose step.
+            closure_of: the name of the optimizer, if its step is called with a closure.
+        """
+        if workload.training_step is not None:
+            return cls(("transfer", "training_step"), "training_step does the whole step")
+        if closure_of is not None:
+            return cls(("transfer", "step"), f"{closure_of} does forward and backward inside its step")
+        return cls((*STEP_PARTS[:-1], *_PASS * (workload.accumulate - 1), "step"))
+
+    @property
+    def passes(self) -> int:
+        """The number of batches that one step takes."""
+        return self.parts.count("transfer")
+
+    def of_phase(self, phase: Phase) -> PhaseParts:
+        """Return the parts around a phase.
+
+        Of several passes, the last one is timed by the phases of a pass.
+
+        Raises:
+            UnsupportedError: the step does not have that phase, with the reason.
+        """
+        if phase in WHOLE_STEPS:
+            return PhaseParts((), self.parts, ())
+        if phase is Phase.EPOCH:
+            return PhaseParts((), tuple(one for part in self.parts for one in _loaded(part)), ())
+        if phase is Phase.INFER and "training_step" not in self.parts:
+            return PhaseParts((), phase.parts, ())
+        if phase is Phase.LOAD:
+            return PhaseParts((), phase.parts, ())
+        (part,) = phase.parts
+        if part not in self.parts:
+            raise UnsupportedError(f"{phase} is not timed: {self.why_whole}; its `train` is")
+        if part == "transfer":
+            return PhaseParts((), (part,), ())
+        at = len(self.parts) - 1 - self.parts[::-1].index(part)
+        return PhaseParts(self.parts[:at], (part,), self.parts[at + 1 :])
+
+
+def _loaded(part: str) -> tuple[str, ...]:
+    return ("load", part) if part == "transfer" else (part,)
