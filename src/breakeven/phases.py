@@ -15,6 +15,9 @@ from breakeven.errors import UsageError
 STEP_PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
 """The parts of a training step in order; each is a method of `breakeven.measure.trainer.Trainer`."""
 
+PASS_PARTS = ("transfer", "forward", "backward")
+"""Those that each pass of a step repeats, where it accumulates the gradients of several batches."""
+
 PASSES = {"forward": "forward", "backward": "backward", "infer": "forward"}
 """The parts with counted floating point operations, and the pass whose operations they have."""
 
@@ -80,6 +83,11 @@ class Phase(StrEnum):
         return Trait.LOOP in self.traits
 
     @property
+    def has_answer(self) -> bool:
+        """Whether it has a break-even of its own."""
+        return Trait.ANSWER in self.traits
+
+    @property
     def needs_processes(self) -> bool:
         """Whether only devices of several processes have it."""
         return Trait.SEVERAL in self.traits
@@ -112,8 +120,13 @@ class Phase(StrEnum):
 HEADLINE = Phase.TRAIN
 """The phase that a verdict is about, if it was measured. Its cases are never skipped to save time."""
 
-COMPARED = (HEADLINE, *(phase for phase in Phase if phase.is_compared and phase is not HEADLINE))
-"""The phases with a speedup, the headline first."""
+COMPARED = tuple(
+    sorted(
+        (phase for phase in Phase if phase.is_compared),
+        key=lambda phase: (phase is not HEADLINE, not phase.has_answer),
+    )
+)
+"""The phases with a speedup: the headline first, then those that have a break-even of their own."""
 
 WHOLE_STEPS = tuple(phase for phase in Phase if phase.parts == STEP_PARTS)
 """The phases that time every part of a step; the others are parts of it."""
@@ -122,6 +135,12 @@ WHOLE_STEPS = tuple(phase for phase in Phase if phase.parts == STEP_PARTS)
 def find_phase(name: str) -> Phase | None:
     """Return the phase of that name, None for a phase of a newer breakeven."""
     return Phase._value2member_map_.get(name)  # type: ignore[return-value]
+
+
+def is_loaded(name: str) -> bool:
+    """Return whether a phase takes its batches from a loader, whose workers have noise of their own."""
+    phase = find_phase(name)
+    return phase is not None and phase.needs_loader
 
 
 def parse_phase(name: str) -> Phase:

@@ -51,7 +51,7 @@ class CaseComparison:
     `ratio` is the geometric mean of the medians of the candidate's processes over that of the baseline's,
     with its 95% interval. `p` and `q` are None where nothing was tested; `n_baseline` and `n_candidate` count
     processes; `sd` is the run-to-run standard deviation of a log time; `reason` says why a case was not timed
-    or judged.
+    or judged. `passes` are those of a step that accumulates gradients.
     """
 
     case: str
@@ -68,6 +68,7 @@ class CaseComparison:
     key: CaseKey | None = None
     reason: str = ""
     p: float | None = None
+    passes: float = 1.0
 
     @property
     def is_judged(self) -> bool:
@@ -246,6 +247,7 @@ def _compared(
         baseline_s=_geometric_mean(before),
         candidate_s=_geometric_mean(after),
         sd=_finite(found.sd[row]),
+        passes=before[0].facts.passes,
     )
 
 

@@ -1,6 +1,7 @@
 """Which phase caused a change: "train +8%, all of it transfer".
 
-A changed training step is compared with the changed phases of its cell, in seconds. A phase that runs after a
+A changed training step is compared with the changed parts of it, in seconds; those of a pass count as often
+as the step has passes. Inference, loading and an epoch are not parts of a step. A phase that runs after a
 slower one is itself slower, because the caches are colder: where its change is small beside that of a phase
 before it, it is attributed to that phase. Nothing is tested here: only cases that themselves changed are
 named.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from breakeven.case import CaseKey
 from breakeven.compare.comparison import CaseComparison
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE, STEP_PARTS, WHOLE_STEPS
+from breakeven.phases import HEADLINE, PASS_PARTS, STEP_PARTS, WHOLE_STEPS
 from breakeven.stats.verdict import Verdict
 
 CHANGED = (Verdict.REGRESSED, Verdict.IMPROVED)
@@ -66,11 +67,16 @@ def _of_cell(phases: Mapping[str, CaseComparison]) -> list[PhaseAttribution]:
             for phase, case in changed.items()
             if phase not in causes
         ]
-    parts = {p: case for p, case in changed.items() if case.verdict == step.verdict and p not in WHOLE_STEPS}
-    shares = [(p, _change_s(case) / _change_s(step)) for p, case in parts.items() if p not in causes]
+    parts = {p: case for p, case in changed.items() if case.verdict == step.verdict and p in STEP_PARTS}
+    times = {p: step.passes if p in PASS_PARTS else 1.0 for p in parts}
+    shares = [
+        (p, times[p] * _change_s(case) / _change_s(step)) for p, case in parts.items() if p not in causes
+    ]
     shares.sort(key=lambda share: share[1], reverse=True)
-    has_phases = any(phase not in WHOLE_STEPS for phase in phases)
-    return [_attribution(step, shares, [case for p, case in parts.items() if p in causes], has_phases)]
+    has_phases = any(phase in STEP_PARTS for phase in phases)
+    of_step = _attribution(step, shares, [case for p, case in parts.items() if p in causes], has_phases)
+    others = (case for p, case in changed.items() if p not in (*STEP_PARTS, *WHOLE_STEPS))
+    return [of_step, *map(_attribution, others)]
 
 
 def _causes(changed: Mapping[str, CaseComparison]) -> dict[str, str]:

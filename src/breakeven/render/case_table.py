@@ -17,14 +17,17 @@ from breakeven.phases import HEADLINE, Phase
 from breakeven.render.distributions import samples_of, strip
 from breakeven.render.escaping import html_text
 from breakeven.render.report_tables import rate_text
+from breakeven.render.summary_tables import SAMPLES
 from breakeven.report.case_rows import CaseRow
 from breakeven.report.report import Report
 from breakeven.report.text import speedup_text, time_text
+from breakeven.report.throughput import sample_count
 
 MACHINE = "machine"
 COLUMNS = {
     "model": 11.75,
     "batch": 4.5,
+    SAMPLES: 4.5,
     "phase": 5,
     "device": 4.75,
     "time": 9.25,
@@ -37,7 +40,7 @@ COLUMNS = {
 }
 """The columns of the table of cases, with their minimum widths on a screen, in rem."""
 
-NUMERIC = {"batch", "time", "rounds", "rate", "speedup"}
+NUMERIC = {"batch", SAMPLES, "time", "rounds", "rate", "speedup"}
 MAX_NAME = 200
 """Longer names are cut in the table, where they are repeated in every row."""
 
@@ -45,8 +48,9 @@ _PHASES = (HEADLINE, *(phase for phase in Phase if phase is not HEADLINE))
 
 
 def columns(report: Report) -> dict[str, float]:
-    """Return the columns with their widths; that of the machine only where there are several."""
-    return {name: width for name, width in COLUMNS.items() if name != MACHINE or len(report.machines) > 1}
+    """Return the columns with their widths; two of them only where they differ from the others."""
+    needed = {MACHINE: len(report.machines) > 1, SAMPLES: _accumulates(report)}
+    return {name: width for name, width in COLUMNS.items() if needed.get(name, True)}
 
 
 def anchors(models: Mapping[Model, str], taken: Collection[str]) -> dict[Model, str]:
@@ -73,15 +77,21 @@ def rows_of(report: Report, model_anchors: Mapping[Model, str]) -> Markup:
     place = {machine: index for index, machine in enumerate(labels)}
     names = {model: _name(model) for model in model_anchors}
     seen: set[Model] = set()
+    has_samples = _accumulates(report)
     lines = []
     for row in sorted(report.rows, key=lambda row: _order(row, place)):
         model = row.key.model
         anchor = f" id={model_anchors[model]}" if model not in seen else ""
         seen.add(model)
-        cells = "".join(_cells(row, names[model], strip(samples[row.key])))
+        cells = "".join(_cells(row, names[model], strip(samples[row.key]), has_samples))
         machine = f"<td>{labels[row.key.machine]}" if len(labels) > 1 else ""
         lines.append(f"<tr{anchor}>{cells}{machine}")
     return Markup("".join(lines))  # a line break would be in the last cell of a row
+
+
+def _accumulates(report: Report) -> bool:
+    """Return whether a training step takes several batches in any case."""
+    return any(sample_count(row.estimate) != row.key.batch_size for row in report.rows)
 
 
 def _order(row: CaseRow, place: Mapping[str, int]) -> tuple[object, ...]:
@@ -95,10 +105,13 @@ def _name(model: Model) -> Markup:
     return Markup("<b>{}</b> {}").format(_escaped(model.workload), _escaped(model.axes.text))
 
 
-def _cells(row: CaseRow, name: Markup, rounds: Markup) -> Iterator[str]:
+def _cells(row: CaseRow, name: Markup, rounds: Markup, has_samples: bool) -> Iterator[str]:
     """Yield the cells of a case; end tags are omitted, as HTML allows, because rows are most of the page."""
     key, case, speedup = row.key, row.estimate, row.speedup
     yield f"<td>{name}<td class=r data-v={key.batch_size}>{fmt.batch_size(key.batch_size)}"
+    if has_samples:
+        samples = sample_count(case)
+        yield _number(fmt.batch_size(samples), samples)
     yield f"<td>{_escaped(key.phase)}<td>{_escaped(key.device)}"
     time = time_text(case)
     yield f"<td class=r data-v={case.median_s:.6g}>"

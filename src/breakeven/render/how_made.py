@@ -6,10 +6,21 @@ from breakeven import format as fmt
 from breakeven.case import CaseKey
 from breakeven.device_names import device_order, is_cpu, processes_of
 from breakeven.grouping import grouped
+from breakeven.phases import Phase
 from breakeven.report.processes import only_machine, phase_sentences
 from breakeven.report.report import Report
 from breakeven.stats.intervals import LEVEL, MIN_ROUNDS
 from breakeven.stats.processes import MIN_BOOTSTRAP_PROCESSES, MIN_INSTANCES
+
+_PHASES = {
+    Phase.INFER: "infer: the inputs of a batch are copied and the model runs on them, in eval mode without "
+    "gradients, batch after batch with one synchronization after the last",
+    Phase.LOAD: "load: the next batch from the loader, on the host alone, with its workers running ahead as "
+    "far as they may",
+    Phase.EPOCH: "epoch: batches from the loader, each trained on, with one synchronization after the last; "
+    "starting the workers is not included",
+}
+"""How the phases beside training were timed."""
 
 
 def how_made(report: Report, version: str) -> list[str]:
@@ -24,6 +35,7 @@ def how_made(report: Report, version: str) -> list[str]:
         f"{fmt.plural(len(report.rows), 'case')}, {fmt.plural(rounds, 'round')}",
         *_methods(report),
         *_several(report),
+        *(text for phase, text in _PHASES.items() if any(row.key.phase == phase for row in report.rows)),
         *_scope(report),
         *phase_sentences(report.machines, [row.estimate for row in report.rows]),
     ]

@@ -26,6 +26,7 @@ from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.break_even import BreakEven
 from breakeven.report.frame import SUMMARY
+from breakeven.report.loading import EpochBound, Loading
 from breakeven.report.money import Cost
 from breakeven.report.report import Report
 from breakeven.report.scaling import ScalingKind, ScalingRow
@@ -35,7 +36,7 @@ from breakeven.report.variants import Variant
 from breakeven.stats.crossing import CrossingStatus
 
 Size = Annotated[float, Meta(ge=1)]
-ComparedPhase = Annotated[Name, Meta(extra_json_schema={"not": {"const": "transfer"}})]
+ComparedPhase = Annotated[Name, Meta(extra_json_schema={"not": {"enum": ["transfer", "load"]}})]
 _KINDS = [*(kind for kind in Bound if kind is not Bound.UNMEASURED), None]
 MeasuredBound = Annotated[Bound | None, Meta(extra_json_schema={"enum": _KINDS})]
 _SIZE_WHERE_IT_CROSSES = {
@@ -68,7 +69,7 @@ class BreakEvenJson(PairJson):
 
 
 class CostJson(JsonOutput):
-    """What one case costs per step, with its 95% interval, and per million samples."""
+    """What one case costs per step or batch, with its 95% interval, and per million samples."""
 
     workload: Name
     phase: Name
@@ -211,11 +212,37 @@ class ScalingJson(JsonOutput):
     communication_high: float | None
 
 
+class LoadingJson(JsonOutput):
+    """What bounds a cell's epoch on one device; all times are per batch.
+
+    `load_ratio` is `load_s` divided by `train_s`. `workers` are those of the loader, `workers_needed` those
+    that would feed the device. `start_s` is what starting a pass over the data takes.
+    """
+
+    workload: Name
+    axes: dict[str, Any]
+    batch_size: Batch
+    device: Name
+    machine: Name
+    bound: EpochBound | None
+    train_s: Ratio
+    load_s: Amount | None
+    epoch_s: Amount | None
+    load_ratio: Amount | None
+    low: Amount | None
+    high: Amount | None
+    loader_share: Share | None
+    workers: Count | None
+    workers_needed: Batch | None
+    start_s: Amount | None
+    start_share: Share | None
+
+
 class ReportJson(JsonOutput):
     """What `breakeven report --format json` prints.
 
-    `scaling` exists only where devices of several processes were timed, the last three only with `--price`
-    or `--worth`.
+    `scaling` exists only where devices of several processes were timed, `loading` only where a loader was,
+    the last three only with `--price` or `--worth`.
     """
 
     schema: Version
@@ -230,6 +257,7 @@ class ReportJson(JsonOutput):
     warnings: list[Name]
     processes_needed: ProcessesNeededJson | None
     scaling: list[ScalingJson] | UnsetType = UNSET
+    loading: list[LoadingJson] | UnsetType = UNSET
     break_even_usd: list[BreakEvenRow] | UnsetType = UNSET
     dollars: list[CostJson] | UnsetType = UNSET
     break_even_worth: list[BreakEvenRow] | UnsetType = UNSET
@@ -261,6 +289,7 @@ def to_json(report: Report) -> str:
             outcomes=[_outcome(outcome) for outcome in report.outcomes],
             processes_needed=None if needed is None else ProcessesNeededJson.of(needed),
             scaling=[_scaling(report, row) for row in report.scaling.rows] or UNSET,
+            loading=[_loading(report, row) for row in report.loadings] or UNSET,
             break_even_usd=UNSET if dollars is None else _break_evens(report, dollars.break_evens),
             dollars=UNSET if dollars is None else [_cost(report, cost) for cost in dollars.costs],
             break_even_worth=UNSET if worth is None else _break_evens(report, worth.break_evens),
@@ -307,6 +336,11 @@ def _scaling(report: Report, row: ScalingRow) -> ScalingJson:
         communication_low=shares.low,
         communication_high=shares.high,
     )
+
+
+def _loading(report: Report, row: Loading) -> LoadingJson:
+    machine = report.labels[row.key.machine]
+    return LoadingJson.of(row, row.ratio, row.key, machine=machine, load_ratio=row.ratio.ratio)
 
 
 def _bottleneck(report: Report, row: Bottleneck) -> BottleneckJson:

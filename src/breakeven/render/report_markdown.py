@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from breakeven import format as fmt
 from breakeven.render import break_even_text
 from breakeven.render.how_made import how_made, outcome_lines
+from breakeven.render.loading_table import loading_table
 from breakeven.render.markdown import bullets, document, folded, markdown_table, verdict
 from breakeven.render.report_tables import (
     bottleneck_tables,
@@ -83,6 +84,9 @@ def _folds(report: Report, version: str, limit: int | None, rows: int | None) ->
     yield from fold("Speedups", tables(report))
     yield from fold("Machines", machine_tables(report))
     yield from fold("Start-up time", [paid_back] if paid_back else [])
+    loading = loading_table(report)
+    yield from fold("What a training step does", [], report.step_sentences)
+    yield from fold("What bounds an epoch", [loading] if loading else [], report.loading_sentences)
     yield from fold("What bounds each model", bottleneck_tables(report), report.bottleneck_sentences)
     yield from fold("Variants", variant_tables(report), report.variant_sentences)
     yield from fold("Burst and sustained", [], report.sustained_sentences)

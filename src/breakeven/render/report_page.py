@@ -30,6 +30,7 @@ from breakeven.render.glossary import GLOSSARY
 from breakeven.render.how_made import how_made, outcome_lines
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
+from breakeven.render.loading_table import loading_table
 from breakeven.render.machine_cards import cards
 from breakeven.render.report_tables import bottleneck_tables, machine_tables, payback_table, variant_tables
 from breakeven.render.scaling_table import scaling_tables
@@ -98,6 +99,9 @@ def to_html(
         changes=change_tables(report),
         model_changes=[*model_change_tables(report), *([costs] if costs else [])],
         payback_table=payback_table(report),
+        loading_table=loading_table(report),
+        loading_sentences=report.loading_sentences,
+        step_sentences=report.step_sentences,
         bottleneck_tables=bottleneck_tables(report),
         bottleneck_sentences=report.bottleneck_sentences,
         variant_tables=variant_tables(report),

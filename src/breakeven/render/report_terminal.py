@@ -82,9 +82,9 @@ def _next(report: Report) -> str:
         return "fix what failed, and measure again"
     needed = report.processes_needed
     if needed is not None and needed.processes is not None:
-        open_models = fmt.plural(needed.open, "open model")
+        opened = fmt.plural(needed.open, f"open {needed.noun}")
         return (
             f"measure again with --breakeven-processes={needed.processes}, which would decide "
-            f"{needed.decides} of {open_models}"
+            f"{needed.decides} of {opened}"
         )
     return f"{shlex.join(['breakeven', 'report', *(run.path for run in report.runs)])} --open"

@@ -17,9 +17,13 @@ from breakeven.report.case_rows import CaseRow
 from breakeven.report.report import Report
 from breakeven.report.speedup import Speedup
 from breakeven.report.text import headline_lines, speedup_text, time_text
+from breakeven.report.throughput import sample_count
 
 DISTURBED, SLOW = "*", "†"
 """Marks beside a verdict, which the title of their table explains."""
+
+SAMPLES = "samples per step"
+"""A column where a step takes several batches."""
 
 
 def tables(report: Report) -> list[Table]:
@@ -79,8 +83,11 @@ def _speedups(
     used = {mark for mark in marks for row in shown if mark in row[-1]}
     legend = "; ".join(f"{mark} {text}" for mark, text in marks.items() if mark in used)
     title = f"{title} ({legend})" if legend else title
-    columns = ("model", "batch", first.baseline.device, first.candidate.device, "n", "speedup", "verdict")
-    return Table(title, columns, tuple(shown), len(wanted) - len(shown))
+    columns = (
+        "model", "batch", SAMPLES, first.baseline.device, first.candidate.device, "n", "speedup", "verdict",
+    )  # fmt: skip
+    table = Table(title, columns, tuple(shown), len(wanted) - len(shown))
+    return table if any(row[1] != row[2] for row in shown) else table.without(SAMPLES)
 
 
 def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup, has_slow_base: bool) -> tuple[str, ...]:
@@ -89,6 +96,7 @@ def _speedup_row(rows: Mapping[CaseKey, CaseRow], row: Speedup, has_slow_base: b
     return (
         row.model.label(),
         fmt.batch_size(row.batch_size),
+        fmt.batch_size(sample_count(candidate.estimate)),
         time_text(base.estimate),
         time_text(candidate.estimate),
         "/".join(counts),

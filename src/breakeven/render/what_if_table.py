@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
+from breakeven.phases import Phase
 from breakeven.render.summary_tables import pair_name
 from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.break_even import BreakEven
@@ -30,15 +31,18 @@ def model_change_tables(report: Report) -> list[Table]:
 
 
 def cost_table(report: Report) -> Table | None:
-    """Return what each case of the headline phase costs, None without prices."""
+    """Return what each case costs in the phases that have an answer of their own, None without prices."""
     if report.in_dollars is None:
         return None
-    costs = [cost for cost in report.in_dollars.costs if cost.key.phase == report.headline]
+    phases = {report.headline, *(phase for phase in Phase if phase.has_answer)}
+    costs = [cost for cost in report.in_dollars.costs if cost.key.phase in phases]
+    costs.sort(key=lambda cost: cost.key.phase != report.headline)
     rows = [
         (
             report.labels[cost.key.machine],
             cost.key.model.label(),
             fmt.batch_size(cost.key.batch_size),
+            cost.key.phase,
             cost.key.device,
             f"{fmt.dollars(cost.usd_per_hour)}/h",
             fmt.dollars_with_interval(cost.step_usd, cost.low_usd, cost.high_usd),
@@ -46,8 +50,11 @@ def cost_table(report: Report) -> Table | None:
         )
         for cost in costs[:MAX_ROWS]
     ]
-    columns = ("machine", "model", "batch", "device", "price", "per step", "per million samples")
+    has_several = len({cost.key.phase for cost in costs}) > 1
+    per = "per step or batch" if has_several else "per step"
+    columns = ("machine", "model", "batch", "phase", "device", "price", per, "per million samples")
     table = Table("Cost", columns, tuple(rows), len(costs) - len(rows))
+    table = table if has_several else table.without("phase")
     return table if len(report.machines) > 1 else table.without("machine")
 
 

@@ -14,7 +14,10 @@ from breakeven.device_names import processes_of
 from breakeven.format import MAX_CHARACTERS
 from breakeven.phases import HEADLINE
 from breakeven.report.candidates import Candidate, candidates
+from breakeven.report.inference import in_inference, inference_sentences, joint_summaries
 from breakeven.report.launches import launch_advice, launch_sentence, launch_texts, varying_launches
+from breakeven.report.loading import EpochBound, worst_of
+from breakeven.report.loading_text import amdahl_texts
 from breakeven.report.notes import (
     UNSTEADY,
     about_phase,
@@ -114,6 +117,11 @@ def answer(report: Report) -> Answer:
     details = list(_launches(report, found))
     extended = ""
     if len(found) == 1:
+        inference = None if several else _inference(report, found[0])
+        together = joint_summaries(found[0], inference) if inference else []
+        if inference and not together:
+            details.insert(0, Choice(0, (*inference_sentences(inference), "")))
+        summary = [*(f"{_forced(report)}{form}" for form in together), *summary]
         left_out = [f"{note.partition(':')[0]}." for note in left_out_notes(found, report.better_baselines)]
         details += [Choice(0, (text, "")) for text in left_out]
         more = () if several else extremes(found[0], report.names)
@@ -126,7 +134,7 @@ def answer(report: Report) -> Answer:
         main = [
             Choice(line, tuple(without_best(forms)), forms[0]) for line, forms in enumerate((summary, beside))
         ]
-    lines = compose([*main, *phase, *caveats, *details])
+    lines = compose([*main, *phase, *_loading(report, found), *caveats, *details])
     trust = Trust.LIMITED if caveats or report.forced else Trust.FIT
     return Answer(lines, trust, tuple(_notes(report, every, several)))
 
@@ -206,6 +214,28 @@ def _caveats(report: Report) -> Iterator[Choice]:
     yield from (Choice(1, (text,)) for text in texts if text is not None)
 
 
+def _inference(report: Report, one: Candidate) -> Candidate | None:
+    """Return a candidate of the training step in inference, None where that was not timed."""
+    if report.headline != HEADLINE:
+        return None
+    return in_inference(one, report.machines, report.break_evens)
+
+
+def _loading(report: Report, found: Sequence[Candidate]) -> Iterator[Choice]:
+    """Yield that the loader bounds the epoch of the only candidate."""
+    rows = [
+        row for row in report.loadings if [(row.key.device, row.key.machine)] == [one.place for one in found]
+    ]
+    models = {row.key.model for row in rows}
+    slowed = {row.key.model for row in rows if row.bound is EpochBound.LOADER}
+    if len(models) > 1 and slowed:
+        yield Choice(1, (f"The loader bounds epochs of {len(slowed)} of {len(models)} models.", ""))
+    elif slowed:
+        speedups = {row.candidate: row for row in report.speedups}
+        texts = amdahl_texts(worst_of(rows), speedups, found[0].name)
+        yield Choice(1, (*(f"{fmt.capital(text)}." for text in texts), ""))
+
+
 def _launches(report: Report, found: Sequence[Candidate]) -> Iterator[Choice]:
     """Yield that launches limit the first candidate that they limit, and what helps."""
     for one in found:
@@ -224,6 +254,8 @@ def _notes(report: Report, found: Sequence[Candidate], several: Sequence[Candida
     yield from left_out_notes(found, report.better_baselines)
     for one in found:
         yield from candidate_notes(one, report.paybacks, report.names)
+    for inference in filter(None, (_inference(report, one) for one in (*found, *several))):
+        yield f"Inference: {summaries([inference], report.names)[0]}"
     if report.headline is not None:
         yield about_phase(report.headline, report.speedups)
     yield from interrupted_sentences(report.runs)

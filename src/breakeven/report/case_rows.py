@@ -37,7 +37,7 @@ class CaseRow:
 
     @property
     def samples(self) -> Rate | None:
-        """Samples/s of a whole training step."""
+        """Samples/s of training, inference or loading."""
         return throughput(self.estimate)
 
 

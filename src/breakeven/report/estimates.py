@@ -22,7 +22,7 @@ from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu, processes_of
 from breakeven.flags import Flag
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE
+from breakeven.phases import HEADLINE, is_loaded
 from breakeven.report.bound import Bound, Spread, Step, bounds_along
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import (
@@ -106,7 +106,10 @@ def estimates(runs: Sequence[Run], floor_sd: Mapping[CaseKey, float] | None = No
         _case(key, found, starts[key.machine], pools[_pool_of(key)], bounds.get(_place(key)))
         for key, found in timings.items()
     ]
-    groups = grouped(((c.key.machine, c.key.device, c.bound), index) for index, c in enumerate(cases))
+    groups = grouped(
+        ((c.key.machine, c.key.device, c.bound, is_loaded(c.key.phase)), index)
+        for index, c in enumerate(cases)
+    )
     for members in groups.values():
         for index, over in _over_processes(members, cases):
             cases[index] = over

@@ -20,13 +20,16 @@ from breakeven.report.baseline import find_machine
 from breakeven.report.break_even import BreakEven, break_evens
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import Speedup, verdict_of
+from breakeven.report.throughput import sample_count
 from breakeven.runs.machine import Machine
 from breakeven.stats.intervals import RatioInterval
 
 SECONDS_PER_HOUR = 3600.0
 MILLION = 1e6
 CPU = "cpu"
-_UNPRICED = tuple(phase for phase in Phase if phase not in WHOLE_STEPS or phase.needs_processes)
+_UNPRICED = tuple(
+    phase for phase in Phase if phase.needs_processes or not (phase in WHOLE_STEPS or phase.has_answer)
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ Prices = Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Cost:
-    """The dollars of one case: per step with its 95% interval, and per million samples."""
+    """The dollars of one case: per step, or batch, with its 95% interval, and per million samples."""
 
     case: Estimate
     usd_per_hour: float
@@ -73,7 +76,7 @@ class Cost:
 
     @property
     def step_usd(self) -> float:
-        """Dollars per step."""
+        """Dollars per training step; per batch in inference and in an epoch."""
         return self.case.median_s * self.usd_per_s
 
     @property
@@ -89,7 +92,7 @@ class Cost:
     @property
     def million_samples_usd(self) -> float:
         """Dollars per million samples."""
-        return self.step_usd / self.key.batch_size * MILLION
+        return self.step_usd / sample_count(self.case) * MILLION
 
     @property
     def usd_per_s(self) -> float:
@@ -168,7 +171,7 @@ def in_dollars(
     lines: Sequence[BreakEven],
     outcomes: Sequence[Outcome],
 ) -> InDollars:
-    """Return the costs of whole training steps, and the break-evens of all lines, with these prices."""
+    """Return the costs of training, inference and epochs, and all break-evens, with these prices."""
 
     def ratio(line: BreakEven) -> float | None:
         ours, theirs = (prices.get((side.machine, side.device)) for side in (line.baseline, line.candidate))

@@ -10,14 +10,14 @@ from breakeven.case import Line
 from breakeven.device_names import is_cpu
 from breakeven.format import one_line
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE, Phase
+from breakeven.phases import HEADLINE
 from breakeven.report.best_against_best import BetterBaseline
 from breakeven.report.break_even import BreakEven
 from breakeven.report.candidates import Candidate, best_row, is_at_the_latest, is_slower_throughout
 from breakeven.report.comparability import ComparabilityLevel, Reason
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.startup_cost import Payback
-from breakeven.report.text import ModelNames, models_text, steps_to_pay_back
+from breakeven.report.text import ModelNames, models_text, phase_name, steps_to_pay_back
 from breakeven.stats.crossing import CrossingStatus as Status
 
 UNSTEADY = "Treat these numbers with care: the machine changed while they were measured."
@@ -86,8 +86,7 @@ def about_phase(phase: str, speedups: Sequence[Speedup]) -> str:
 
 def only_phase(phase: str) -> str:
     """Return that the answer is not about training steps."""
-    name = "the optimizer step" if phase == Phase.STEP else fmt.shortened(phase, 20)
-    return f"This is about {name} alone."
+    return f"This is about {phase_name(phase)} alone."
 
 
 def _losses(one: Candidate) -> Iterator[str]:

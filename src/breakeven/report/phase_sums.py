@@ -1,8 +1,9 @@
 """Whether the phases add up to the whole training step.
 
-The sum includes zeroing the gradients, which is a part of the step but not a phase. On a CPU a residual means
-that a phase, or `train`, was not measured as it runs; on an accelerator each phase is synchronized, and the
-residual is the cost of that, since `train` waits once per loop (in version 1, once per step).
+Of several passes in a step, the phases timed one; all take as long. The sum includes zeroing the gradients,
+which is a part of the step but not a phase. On a CPU a residual means that a phase, or `train`, was not
+measured as it runs; on an accelerator each phase is synchronized, and the residual is the cost of that, since
+`train` waits once per loop (in version 1, once per step).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from breakeven.case import CaseKey, Cell
 from breakeven.device_names import is_cpu, processes_of
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE, STEP_PARTS
+from breakeven.phases import HEADLINE, PASS_PARTS, STEP_PARTS, Phase
 from breakeven.report.estimates import Estimate
 
 MAX_RESIDUAL = 0.10
@@ -29,7 +30,10 @@ class PhaseSum:
     """The parts of one cell's training step on one device, and the step timed as a whole, in seconds.
 
     `key` is that of the whole step. `parts` has the median of each timed phase, and the seconds of
-    `zero_grad` if known, in the order of the step. `low_s` and `high_s` are the interval of `train_s`.
+    `zero_grad` if known, in the order of the step; those of a pass are multiplied by the passes of a step.
+    `low_s` and `high_s` are the interval of `train_s`. `loader_s` is how much longer a step takes in an
+    epoch, where it also waits for the loader; 0 where that was not timed. `is_uniform` is whether all batches
+    have one shape: the rounds of different phases may otherwise be of different batches.
     """
 
     key: CaseKey
@@ -37,6 +41,8 @@ class PhaseSum:
     train_s: float
     low_s: float | None
     high_s: float | None
+    loader_s: float = 0.0
+    is_uniform: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -83,18 +89,33 @@ def residuals(sums: Iterable[PhaseSum]) -> list[Residual]:
     devices = grouped(
         ((row.key.machine, row.key.device), row)
         for row in sums
-        if row.is_complete and processes_of(row.key.device) is None
+        if row.is_complete and row.is_uniform and processes_of(row.key.device) is None
     )
     return [_residual(machine, device, rows) for (machine, device), rows in devices.items()]
 
 
 def _phase_sum(phases: Mapping[str, Estimate]) -> PhaseSum:
     train = phases[HEADLINE]
-    seconds = {phase: case.median_s for phase, case in phases.items()}
+    passes = train.facts.passes
+    seconds = {phase: case.median_s * _times(phase, passes) for phase, case in phases.items()}
     if _OPTIONAL in train.facts.parts_s:
         seconds[_OPTIONAL] = train.facts.parts_s[_OPTIONAL]
     parts = {part: seconds[part] for part in STEP_PARTS if part in seconds}
-    return PhaseSum(train.key, parts, train.median_s, train.low_s, train.high_s)
+    epoch_s = phases[Phase.EPOCH].median_s * passes if Phase.EPOCH in phases else 0.0
+    return PhaseSum(
+        train.key,
+        parts,
+        train.median_s,
+        train.low_s,
+        train.high_s,
+        max(0.0, epoch_s - train.median_s),
+        (train.facts.batch_shapes or 1) <= 1,
+    )
+
+
+def _times(phase: str, passes: float) -> float:
+    """Return how often a step does the part that is timed."""
+    return passes if phase in PASS_PARTS else 1.0
 
 
 def _residual(machine: str, device: str, rows: Sequence[PhaseSum]) -> Residual:

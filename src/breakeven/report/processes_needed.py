@@ -26,11 +26,15 @@ AFFORDABLE = 25
 
 @dataclass(frozen=True)
 class ProcessesNeeded:
-    """Of the `open` break-evens of the verdict, `processes` would decide `decides`; None if unknown."""
+    """Of the `open` break-evens of the verdict, `processes` would decide `decides`; None if unknown.
+
+    `noun` is what each of them is one of: a model, where each model has only one.
+    """
 
     processes: int | None
     decides: int
     open: int
+    noun: str = "model"
 
 
 def needed_for(lines: Sequence[BreakEven], cases: Iterable[Estimate]) -> ProcessesNeeded | None:
@@ -60,15 +64,17 @@ def needed_for(lines: Sequence[BreakEven], cases: Iterable[Estimate]) -> Process
     affordable = [number for number in numbers if number <= AFFORDABLE]
     suggested = affordable[-1] if affordable else next(iter(numbers), None)
     decides = sum(number <= (suggested or 0) for number in numbers)
-    return ProcessesNeeded(suggested, decides, len(open_lines))
+    kinds = {
+        (line.baseline.device, line.candidate.device, line.candidate.machine, line.phase) for line in lines
+    }
+    return ProcessesNeeded(suggested, decides, len(open_lines), "model" if len(kinds) == 1 else "break-even")
 
 
 def needed_sentence(needed: ProcessesNeeded | None, lines: Sequence[BreakEven]) -> str | None:
     """Return how many processes would decide, None where nothing is open or one process shows no spread."""
     if needed is None or all(row.processes < 2 for line in lines for row in line.rows):
         return None
-    pairs = {(line.baseline.device, line.candidate.device, line.candidate.machine) for line in lines}
-    noun = "model" if len(pairs) == 1 else "break-even"
+    noun = needed.noun
     if needed.processes is None:
         opened = f"the open {noun}" if needed.open == 1 else f"any of the {needed.open} open {noun}s"
         return (

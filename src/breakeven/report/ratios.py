@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakeven.grouping import grouped
-from breakeven.phases import WHOLE_STEPS
+from breakeven.phases import WHOLE_STEPS, is_loaded
 from breakeven.report.estimates import Estimate, seed_of
 from breakeven.stats.intervals import RatioInterval, ratio_of_draws
 from breakeven.stats.processes import ProcessIntervals, process_intervals
@@ -81,10 +81,8 @@ def log_ratios(pair: Pair) -> Array:
 
 
 def _group(pair: Pair) -> tuple[object, ...]:
-    return (
-        pair[0].key.machine,
-        *((case.key.device, case.key.phase in WHOLE_STEPS, case.bound) for case in pair),
-    )
+    kinds = ((case.key.phase in WHOLE_STEPS, is_loaded(case.key.phase)) for case in pair)
+    return (pair[0].key.machine, *kinds, *((case.key.device, case.bound) for case in pair))
 
 
 def _paired(found: ProcessIntervals, row: int) -> Ratio:

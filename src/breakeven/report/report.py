@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from breakeven.case import CaseKey, Line, Model, Outcome
 from breakeven.flags import Flag
+from breakeven.phases import HEADLINE, Phase
 from breakeven.report.answer import Answer, answer
 from breakeven.report.baseline import find_baseline
 from breakeven.report.best_against_best import BetterBaseline, better_baselines, fastest_lines
@@ -25,6 +26,8 @@ from breakeven.report.details import (
     waiting_sentences,
 )
 from breakeven.report.estimates import estimates
+from breakeven.report.loading import Loading, loadings
+from breakeven.report.loading_text import loading_sentences
 from breakeven.report.money import InDollars, Money, Worth, at_worth, find_prices, in_dollars, unpriced
 from breakeven.report.phase_sums import PhaseSum, Residual, phase_sums, residuals
 from breakeven.report.processes import interval_scope
@@ -33,6 +36,7 @@ from breakeven.report.scaling import Scaling, against_one, scaling_rows, set_apa
 from breakeven.report.scaling_text import scaling_sentences
 from breakeven.report.speedup import Speedup, baselines, devices_of, speedups
 from breakeven.report.startup_cost import Payback, paybacks
+from breakeven.report.step_work import step_sentences, work_warnings
 from breakeven.report.sustained import sustained_sentences
 from breakeven.report.text import headline_lines, headline_phase, model_names
 from breakeven.report.variant_timings import VariantTimings
@@ -65,6 +69,7 @@ class Report:
     - `names`: the name of each model, also of those without a timing
     - `forced`: whether the comparison is red but was forced; red and not forced, it has no speedups
     - `changes`: what would change the verdict
+    - `loadings`: what bounds the epochs of workloads with a loader
     - `better_baselines`: the lines of the headline whose baseline is faster in another variant, by candidate
     - `scaling`: what there is to say of devices of several processes
     - `in_dollars`, `worth`: None without prices, and without another threshold
@@ -86,6 +91,7 @@ class Report:
     bottlenecks: tuple[Bottleneck, ...]
     variants: tuple[Variant, ...]
     phase_sums: tuple[PhaseSum, ...]
+    loadings: tuple[Loading, ...]
     residuals: tuple[Residual, ...]
     comparability: Comparability
     forced: bool
@@ -95,6 +101,8 @@ class Report:
     chart: Chart
     scaling: Scaling
     bottleneck_sentences: tuple[str, ...]
+    loading_sentences: tuple[str, ...]
+    step_sentences: tuple[str, ...]
     variant_sentences: tuple[str, ...]
     sustained_sentences: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -180,6 +188,7 @@ def analyze(
     paid_back = paybacks(every, compared, runs.runs)
     bounds = bottlenecks(cases)
     ways = [] if refused else variants(cases, [case.key.model for case in unordered])
+    loaded = loadings(cases, runs.machines)
     ended = [outcome.key.model for outcome in outcomes if outcome.key is not None]
     names = model_names([*(case.key.model for case in every), *ended])
     headline = headline_phase(compared)
@@ -197,7 +206,9 @@ def analyze(
         *(counterparts(worth.text, main, worth.break_evens) if worth else ()),
     ]
     slow = {candidate for candidate, one in better.items() if one.is_variant}
-    needed = needed_for([line for line in main if line.candidate not in slow] or main, cases)
+    inference = headline_lines(runs.machines, lines, Phase.INFER) if headline == HEADLINE else []
+    decided = [line for line in main if line.candidate not in slow] or main
+    needed = needed_for([*decided, *inference], cases)
     unpaired = [] if refused else pairing_warnings(runs.machines, cases, against, outcomes)
     by_candidate = {row.candidate: row for row in compared}
     labels = {one.class_id: one.label for one in runs.machines}
@@ -217,6 +228,7 @@ def analyze(
         bottlenecks=tuple(bounds),
         variants=tuple(ways),
         phase_sums=tuple(sums),
+        loadings=tuple(loaded),
         residuals=tuple(missed),
         comparability=comparable,
         forced=forced,
@@ -235,6 +247,8 @@ def analyze(
             *bottleneck_sentences(bounds, runs.machines, names),
             *waiting_sentences(waiting_costs(cases), runs.machines, names),
         ),
+        loading_sentences=tuple(loading_sentences(loaded, compared, runs.machines, names)),
+        step_sentences=tuple(step_sentences(every, runs.machines, names)),
         variant_sentences=tuple(variant_sentences(ways, runs.machines)),
         sustained_sentences=tuple(sustained_sentences(every, runs.machines, names)),
         warnings=(
@@ -242,6 +256,7 @@ def analyze(
             *(f"comparability {reason.level}: {reason.text}" for reason in comparable.reasons),
             *warnings_of(runs.machines, runs.runs, every, [*lines, *members], missed),
             *unpaired,
+            *work_warnings(compared, every),
             *waiting_warnings(runs.machines, runs.runs),
             *uncounted_warnings(runs.runs),
             *(unpriced(prices, runs.machines, devices) if money.prices else ()),

@@ -15,7 +15,7 @@ from statistics import median
 from breakeven.case import CaseKey
 from breakeven.device_names import is_cpu
 from breakeven.grouping import grouped
-from breakeven.phases import HEADLINE, WHOLE_STEPS
+from breakeven.phases import HEADLINE, STEP_PARTS
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.runs.schema import CaseResult, Run
@@ -111,7 +111,7 @@ def _first_step(cases: Iterable[CaseResult], table: Mapping[CaseKey, Estimate]) 
     extra = grouped(
         (key.phase, max(0.0, (facts.first_call_s or 0.0) - table[key].median_s, facts.compile_s or 0.0))
         for key, facts in ((case.key, case.facts) for case in cases)
-        if key is not None and (key.phase == HEADLINE or key.phase not in WHOLE_STEPS)
+        if key is not None and (key.phase == HEADLINE or key.phase in STEP_PARTS)
     )
     medians = {phase: median(values) for phase, values in extra.items()}
     return max(medians.pop(HEADLINE), sum(medians.values()))

@@ -10,7 +10,7 @@ from breakeven import format as fmt
 from breakeven.case import Model, axes_words, distinct_axes
 from breakeven.device_names import device_name, is_cpu
 from breakeven.format import one_line
-from breakeven.phases import COMPARED
+from breakeven.phases import COMPARED, Phase
 from breakeven.report.break_even import BreakEven
 from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import TWO, Speedup
@@ -23,8 +23,26 @@ SKEWED = 0.5
 MAX_RATIO = 1e9
 """Larger ratios are shown as this one: no machine reaches it, but a broken file may."""
 
+PHASE_NAMES = {
+    Phase.STEP: "the optimizer step",
+    Phase.INFER: "inference",
+    Phase.EPOCH: "an epoch with its loader",
+}
+"""Phases whose name in a sentence is another one."""
+
 ModelNames = Mapping[Model, str]
 """The name of each model in a sentence."""
+
+
+def phase_name(phase: str | None) -> str:
+    """Return the name of a part of training in a sentence.
+
+    >>> phase_name("infer"), phase_name("forward")
+    ('inference', 'forward')
+    """
+    return next(
+        (name for known, name in PHASE_NAMES.items() if known == phase), fmt.shortened(str(phase), 20)
+    )
 
 
 def place_name(device: str, machine: str, machines: Sequence[Machine]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from breakeven.device_names import is_cpu
-from breakeven.phases import FLOPS, HEADLINE, Phase, find_phase
+from breakeven.phases import FLOPS, WHOLE_STEPS, Phase, find_phase
 from breakeven.report.estimates import Estimate
 
 
@@ -50,6 +50,15 @@ def efficiency(case: Estimate) -> Rate | None:
     return rate_of(case, work, phase.rate) if work else None
 
 
+def sample_count(case: Estimate) -> int:
+    """Return the samples of what is timed: a training step may take several batches."""
+    passes = round(case.facts.passes) if case.key.phase in WHOLE_STEPS else 1
+    return passes * case.key.batch_size
+
+
 def throughput(case: Estimate) -> Rate | None:
-    """Return the samples per second of a whole training step, None for other phases."""
-    return rate_of(case, case.key.batch_size, "samples/s") if case.key.phase == HEADLINE else None
+    """Return the samples per second of training, inference or loading, None for parts of a step."""
+    phase = find_phase(case.key.phase)
+    if phase is None or not (phase.has_answer or phase.needs_loader):
+        return None
+    return rate_of(case, sample_count(case), "samples/s")

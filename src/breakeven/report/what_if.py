@@ -1,9 +1,9 @@
 """What would change the verdict: the break-even of the same model in another scenario.
 
 The scenarios: the data already on the device (*resident*: `train` minus `transfer`), a wait in every step,
-another CPU baseline, another dtype, inference, an epoch. Scenarios that were not measured are not estimated.
-`transfer` waits for its copy, which a loop need not, so that what resident data saves on an accelerator is at
-most this.
+another CPU baseline, another dtype, inference, an epoch with its loader. Scenarios that were not measured are
+not estimated. `transfer` waits for its copy, which a loop need not, so that what resident data saves on an
+accelerator is at most this.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ RESIDENT = "resident"
 """The name of `train` minus `transfer`, as a phase of estimates that were not timed directly."""
 
 DTYPE = "dtype"
+
+INFERENCE = "inference"
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def what_ifs(
         *_other_phase(train, all_lines, Phase.TRAIN_SYNC, "loss.item() in every step"),
         *_other_baselines(cases, lines, outcomes, against),
         *_other_dtypes(lines, marks),
-        *_other_phase(train, all_lines, "infer", "inference"),
-        *_other_phase(train, all_lines, "epoch", "an epoch with its loader"),
+        *_other_phase(train, all_lines, Phase.INFER, INFERENCE),
+        *_other_phase(train, all_lines, Phase.EPOCH, "epoch (with loader)"),
     ]
 
 
@@ -100,13 +102,15 @@ def counterpart(line: BreakEven) -> Counterpart:
 def resident_of(train: Estimate, transfer: Estimate | None) -> Estimate | None:
     """Return `train` minus `transfer`, with the draws of both; None if the transfer is unknown.
 
-    On a CPU the data is already there, so a transfer that was not timed counts as zero.
+    A step of several passes transfers a batch in each. On a CPU the data is already there, so a transfer that
+    was not timed counts as zero.
     """
     key = replace(train.key, phase=RESIDENT)
     if transfer is None:
         return replace(train, key=key) if is_cpu(train.key.device) else None
-    median_s, draws = train.median_s - transfer.median_s, train.draws - transfer.draws
-    rest_s = train.process_medians_s - transfer.process_medians_s
+    passes = train.facts.passes
+    median_s, draws = train.median_s - passes * transfer.median_s, train.draws - passes * transfer.draws
+    rest_s = train.process_medians_s - passes * transfer.process_medians_s
     low, high = interval_of_draws(draws)
     judged = train.judged and transfer.judged and median_s > 0 and low is not None and high is not None
     return replace(
@@ -128,7 +132,8 @@ def resident_of(train: Estimate, transfer: Estimate | None) -> Estimate | None:
 
 def _half_width_of_rest(train: Estimate, transfer: Estimate, rest_s: float) -> float:
     """Return the relative half-width that the rounds of both allow for their difference."""
-    halves_s = (train.rounds_half_width * train.median_s, transfer.rounds_half_width * transfer.median_s)
+    transfer_s = train.facts.passes * transfer.median_s
+    halves_s = (train.rounds_half_width * train.median_s, transfer.rounds_half_width * transfer_s)
     return math.hypot(*halves_s) / rest_s if rest_s > 0 else 0.0
 
 

@@ -33,13 +33,13 @@ def summaries(found: Sequence[Candidate], models: ModelNames) -> list[str]:
     """Return sentences on all candidates, from the longest to the shortest."""
     first, *others = found
     if not others:
-        texts = list(_clauses(first))
+        texts = list(clauses(first))
         if len(first.lines) == FEW:
             texts.insert(0, _one_by_one(first, models))
         return [first.sentence(text) for text in texts]
     silent = [replace(one, is_obvious=True) if one.other == ITS_CPU else one for one in found]
     said, shorter = (
-        [[one.sentence(text) for text in _clauses(one)] for one in group] for group in (found, silent)
+        [[one.sentence(text) for text in clauses(one)] for one in group] for group in (found, silent)
     )
     count = max(map(len, said))
     joint = [
@@ -65,7 +65,7 @@ def without_best(sentences: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(_BEST.sub("", sentence) for sentence in sentences))
 
 
-def _clauses(one: Candidate) -> Iterator[str]:
+def clauses(one: Candidate) -> Iterator[str]:
     """Yield clauses on one candidate, from the longest to the shortest."""
     best = best_row(filter(wins, one.lines))
     if not one.lines:
@@ -143,9 +143,9 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
     if len(line.batches) == 1:
         return _of_one_batch(one, line, last, for_model)
     if wins(line) and line.crossing.status is Status.ALWAYS:
-        return f"{name} {one.wins}{for_model} {_from(line)}"
+        return f"{name} {one.wins}{for_model} {wins_from(line)}"
     if wins(line):
-        cut = f" ({up_to})" if _is_cut(line) else ""
+        cut = f" ({up_to})" if is_cut(line) else ""
         return f"{name} {one.wins} {line.describe()}{for_model}{cut}"
     if line.crossing.status in (Status.CROSSES, Status.ALWAYS) or is_at_the_latest(line):
         limit = fmt.percent(SAME_WITHIN - 1)
@@ -165,7 +165,7 @@ def of_model(one: Candidate, line: BreakEven, model: str = "") -> str:
 
 
 def _of_one_batch(one: Candidate, line: BreakEven, row: Speedup, for_model: str) -> str:
-    why = "timed on both" if _is_cut(line) else "with an interval" if line.without_interval else "measured"
+    why = "timed on both" if is_cut(line) else "with an interval" if line.without_interval else "measured"
     where = f"{for_model} at batch {fmt.batch_size(row.batch_size)}, the only one {why}"
     ratio = row.speedup or 1.0
     if row.verdict is DeviceVerdict.FASTER:
@@ -215,7 +215,7 @@ def _where(found: Winners) -> str:
     won, total = found.won, found.total
     always = [line for line in won if line.crossing.status is Status.ALWAYS and len(line.batches) > 1]
     if len(won) == 1:
-        return _from(won[0])
+        return wins_from(won[0])
     if len(always) == len(won) or 2 * len(always) > total:
         who = (
             "" if len(always) == total else "each " if len(always) == len(won) else f"{len(always)} of them "
@@ -223,11 +223,11 @@ def _where(found: Winners) -> str:
         measured = _measured(always).removeprefix("batch ")
         return f"{who}at every measured batch size ({measured})"
     if len(found.middle) > 1:
-        both = " and ".join(dict.fromkeys(map(_from, found.middle)))
+        both = " and ".join(dict.fromkeys(map(wins_from, found.middle)))
         return both.replace(" and from batch ", " and ") if both.startswith("from batch ") else both
     if found.middle:
-        return f"the median model {_from(*found.middle)}"
-    return "" if len(won[0].batches) == 1 else f"the first one {_from(won[0])}"
+        return f"the median model {wins_from(*found.middle)}"
+    return "" if len(won[0].batches) == 1 else f"the first one {wins_from(won[0])}"
 
 
 def _all(models: str) -> str:
@@ -249,7 +249,7 @@ def _up_to(line: BreakEven) -> str:
     return f"up to batch {fmt.batch_size(line.batches[-1])}{_above(line)}"
 
 
-def _from(line: BreakEven) -> str:
+def wins_from(line: BreakEven) -> str:
     """Return from which batch size a candidate wins."""
     if line.crossing.status is not Status.ALWAYS:
         return line.describe()
@@ -259,10 +259,11 @@ def _from(line: BreakEven) -> str:
 def _above(line: BreakEven) -> str:
     if CrossingWarning.NO_INTERVAL in line.crossing.warnings:
         return "; larger ones were timed in two processes, which are too few"
-    return "; larger ones were not timed on both" if _is_cut(line) else ""
+    return "; larger ones were not timed on both" if is_cut(line) else ""
 
 
-def _is_cut(line: BreakEven) -> bool:
+def is_cut(line: BreakEven) -> bool:
+    """Return whether larger batch sizes were not timed on both."""
     return CrossingWarning.CUT_SHORT in line.crossing.warnings
 
 

@@ -24,6 +24,13 @@ A run file is a pytest-benchmark JSON file. Each benchmark of ours has in ``extr
 ``stats.data`` has every round in seconds, in the order they ran. A ``train`` with ``steps`` is a loop of that
 many steps with one synchronization, and ``data`` the time of one step of it; without ``steps`` it is of
 version 1, which synchronized after every step. On an accelerator the two are never compared or pooled.
+``infer``, ``load`` and ``epoch`` have the time of one batch, and ``steps`` batches in a round.
+
+Of a training step: ``accumulate`` (its passes, each over a batch of ``batch_size`` samples; the phases of a
+pass time the last one), ``batches`` and ``batch_shapes`` (how many batches, and shapes of them, the step
+takes in turn), each where above 1; ``closure_calls`` (how often the optimizer called its closure per step, on
+average). Of ``load`` and ``epoch``: ``loader_workers``, ``loader_batches`` (of a whole pass over the data,
+where known) and ``loader_start_s`` (starting a pass: workers and their first batch).
 
 Beside the benchmarks, all optional:
 

@@ -78,8 +78,20 @@ class CaseFacts:
     sustained_low_s: float | None = None
     sustained_high_s: float | None = None
     sustained_clock_mhz: float | None = None
+    accumulate: float | None = None
+    batches: float | None = None
+    batch_shapes: float | None = None
+    closure_calls: float | None = None
+    loader_workers: float | None = None
+    loader_batches: float | None = None
+    loader_start_s: float | None = None
     parts_s: Mapping[str, float] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> float:
+        """The passes of one training step, each over a batch of its own."""
+        return max(1.0, self.accumulate or 1.0)
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> CaseFacts:

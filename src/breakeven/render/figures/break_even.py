@@ -22,6 +22,7 @@ from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.tracks import Tracks, draw_legend, sides_fit
 from breakeven.report.chart import Chart, Row, Track
 from breakeven.report.report import Report
+from breakeven.report.text import phase_name
 
 _WIDE, _NARROW = 680.0, 270.0  # points; on a phone of 360 px a point is 1.3 px
 _GAP = 14.0
@@ -157,7 +158,7 @@ def _draw_title(pen: Pen, report: Report, chart: Chart) -> None:
     for line in pen.wrapped(f"From which batch size {candidate} is faster than {baseline}", bold=True):
         pen.y += 13
         pen.text(EDGE, pen.y, line, bold=True)
-    phase = "whole training step" if report.headline == HEADLINE else fmt.one_line(report.headline, 40)
+    phase = "whole training step" if report.headline == HEADLINE else phase_name(report.headline)
     about = f"{phase}, 95% interval {report.interval_scope(report.headline)}; {_machines(report, chart)}"
     for line in pen.wrapped(about):
         pen.y += 12

@@ -40,10 +40,11 @@ PHASE_COLORS = {
     "forward": "#e0bd4f",
     "backward": "#6a449c",
     "step": "#9490cc",
+    "load": "#8a5a2b",
 }
 """Colors in the order of a step; they differ in lightness, and from all device colors."""
 
-LABELS = {"zero_grad": "zero grad", "step": "optimizer step"}
+LABELS = {"zero_grad": "zero grad", "step": "optimizer step", "load": "waiting for the loader"}
 
 MAX_MODELS = 12
 
@@ -169,11 +170,16 @@ def _draw_bars(ax: Axes, bars: Sequence[tuple[float, float, PhaseSum]]) -> None:
 
 def _scale(row: PhaseSum) -> float:
     """Return points per second: the longer of the sum and the loop's step has the length of a whole bar."""
-    return (_END - _START) / max(row.train_s, sum(row.parts.values()))
+    return (_END - _START) / max(row.train_s, sum(_parts(row).values()))
+
+
+def _parts(row: PhaseSum) -> dict[str, float]:
+    """Return the seconds of each part of a step, with what it waits for the loader in an epoch."""
+    return {**row.parts, "load": row.loader_s} if row.loader_s else dict(row.parts)
 
 
 def _boxes(x: float, y: float, row: PhaseSum) -> Iterator[tuple[str, Path]]:
-    for part, seconds in row.parts.items():
+    for part, seconds in _parts(row).items():
         width = seconds * _scale(row)
         corners = [(x, y), (x + width, y), (x + width, y + _BAR), (x, y + _BAR), (x, y)]
         yield part, Path(corners, closed=True)
@@ -182,7 +188,7 @@ def _boxes(x: float, y: float, row: PhaseSum) -> Iterator[tuple[str, Path]]:
 
 def _handles(blocks: Sequence[Block]) -> list[Artist]:
     rows = [row for block in blocks for found in block.batches.values() for row in found.values()]
-    present = {part for row in rows for part in row.parts}
+    present = {part for row in rows for part in _parts(row)}
     parts: list[Artist] = [
         Patch(facecolor=color, edgecolor=INK, linewidth=0.5, label=LABELS.get(part, part))
         for part, color in PHASE_COLORS.items()
@@ -208,7 +214,7 @@ def _text(report: Report, sums: Sums) -> str:
 
 def _bar_text(row: PhaseSum) -> str:
     parts = ", ".join(
-        f"{LABELS.get(part, part)} {fmt.seconds(seconds)}" for part, seconds in row.parts.items()
+        f"{LABELS.get(part, part)} {fmt.seconds(seconds)}" for part, seconds in _parts(row).items()
     )
     more = "more" if row.residual > 0 else "less"
     return (
