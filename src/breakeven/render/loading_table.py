@@ -7,14 +7,13 @@ from dataclasses import replace
 from breakeven import format as fmt
 from breakeven.render.table import Table
 from breakeven.report.loading import Loading
-from breakeven.report.loading_text import start_text
 from breakeven.report.report import Report
 
 _COLUMNS = (
     "model", "batch", "device", "train", "load", "epoch", "waiting", "bounded by", "workers", "would feed it",
-    "starting a pass", "machine",
+    "start of a pass", "machine",
 )  # fmt: skip
-_OPTIONAL = ("load", "epoch", "waiting", "workers", "would feed it", "starting a pass")
+_OPTIONAL = ("load", "epoch", "waiting", "workers", "would feed it", "start of a pass")
 
 
 def loading_table(report: Report) -> Table | None:
@@ -25,7 +24,7 @@ def loading_table(report: Report) -> Table | None:
         if not any(cells[table.columns.index(name)] for cells in table.rows):
             table = table.without(name)
     table = table if len(report.machines) > 1 else table.without("machine")
-    return replace(table, words=(*table.words, "bounded by", "starting a pass")) if rows else None
+    return replace(table, words=(*table.words, "bounded by")) if rows else None
 
 
 def _row(report: Report, row: Loading) -> tuple[str, ...]:
@@ -41,6 +40,12 @@ def _row(report: Report, row: Loading) -> tuple[str, ...]:
         "undecided" if row.bound is None else str(row.bound),
         "" if row.workers is None else str(row.workers),
         "" if needed is None else str(needed),
-        start_text(row),
+        _start(row),
         report.labels[row.key.machine],
     )
+
+
+def _start(row: Loading) -> str:
+    """Return what starting a pass takes, with its share of the pass, empty where it is unknown."""
+    share = "" if row.start_share is None else f" ({fmt.percent(row.start_share)})"
+    return "" if row.start_s is None else f"{fmt.seconds(row.start_s)}{share}"

@@ -9,8 +9,8 @@ from breakeven import format as fmt
 from breakeven.case import CaseKey
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.report.loading import EpochBound, Loading, worst_of
-from breakeven.report.speedup import Speedup
+from breakeven.report.loading import LONG_START, EpochBound, Loading, worst_of
+from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.report.text import ModelNames, place_name, times_text
 from breakeven.runs.machine import Machine
 
@@ -26,19 +26,20 @@ Speedups = Mapping[CaseKey, Speedup]
 def loading_sentences(
     found: Sequence[Loading], speedups: Iterable[Speedup], machines: Sequence[Machine], models: ModelNames
 ) -> list[str]:
-    """Return a sentence for each model and device on what bounds its epoch, then those on starting a pass.
+    """Return what bounds the epochs of each candidate's models, and of each baseline, and starting a pass.
 
-    The cell is the one whose epoch the loader slows most.
+    The cell of a model is the one whose epoch the loader slows most.
     """
     rows = {row.candidate: row for row in speedups}
-    lines = [group for _, group in grouped((row.key.line, row) for row in found).items()]
-    worst = sorted(map(worst_of, lines), key=lambda row: row.key.device in _baselines(rows))
-    hosts = grouped(((row.key.model, row.key.machine), row) for row in found if row.starts_long)
-    starts = [max(group, key=lambda row: row.start_share or 0.0) for group in hosts.values()]
-    names = {row.key: place_name(row.key.device, row.key.machine, machines) for row in found}
+    baselines = {(row.baseline.machine, row.baseline.device) for row in rows.values()}
+    lines = grouped((row.key.line, row) for row in found).items()
+    worst = [(worst_of(of_line), place_name(line.device, line.machine, machines)) for line, of_line in lines]
+    others = [(row, device) for row, device in worst if (row.key.machine, row.key.device) not in baselines]
+    at_base = grouped((device, row) for row, device in worst if (row, device) not in others)
     return [
-        *(f"{_place(row, models)}: {_of_device(row, rows, names[row.key])}." for row in worst),
-        *(f"{_place(row, models)}: {_start(row)}." for row in starts),
+        *(f"{_place(row, models)}: {_of_device(row, rows, device)}." for row, device in others),
+        *(f"On {device}, {_of_baseline(of_device, models)}." for device, of_device in at_base.items()),
+        *_starts(found, models),
     ]
 
 
@@ -52,35 +53,15 @@ def amdahl_texts(row: Loading, speedups: Speedups, device: str) -> Iterator[str]
     yield text
 
 
-def start_text(row: Loading) -> str:
-    """Return what starting a pass over the data takes, and of how much of it; empty where it is unknown.
-
-    >>> from breakeven.stats.intervals import RatioInterval
-    >>> unknown = RatioInterval(None, None, None)
-    >>> row = Loading(CaseKey.of("mlp", 8, "epoch", "cpu"), 0.1, 0.2, 0.2, unknown, None, 2, 8, 5.0, 100)
-    >>> start_text(row), start_text(replace(row, batches=None)), start_text(replace(row, start_s=None))
-    ('5.00 s, 20% of a pass', '5.00 s', '')
-    """
-    if row.start_s is None:
-        return ""
-    share = "" if row.start_share is None else f", {fmt.percent(row.start_share)} of a pass"
-    return f"{fmt.seconds(row.start_s)}{share}"
-
-
-def _baselines(rows: Speedups) -> set[str]:
-    return {row.baseline.device for row in rows.values()}
-
-
 def _place(row: Loading, models: ModelNames) -> str:
     return f"{models[row.key.model]} at batch {fmt.batch_size(row.key.batch_size)}"
 
 
 def _of_device(row: Loading, rows: Speedups, device: str) -> str:
-    """Return what bounds the epoch on a device, which its speedups name, and what would help."""
+    """Return what bounds the epoch on a device, with its speedups or its times, and what would help."""
     speeds = _speeds(row, rows)
-    head = f"{speeds} on {device}" if speeds else f"on {device} {_times(row)}"
     bound = "" if row.bound is None else f": {_BOUNDS[row.bound]} {'it' if speeds else 'the epoch'}"
-    return f"{head}{bound}{_remedy(row, device)}"
+    return f"on {device} {speeds or _times(row)}{bound}{_remedy(row, device)}"
 
 
 def _speeds(row: Loading, rows: Speedups) -> str:
@@ -88,13 +69,16 @@ def _speeds(row: Loading, rows: Speedups) -> str:
     step, epoch = (rows.get(replace(row.key, phase=phase)) for phase in (HEADLINE, row.key.phase))
     if step is None or epoch is None or not step.speedup or not epoch.speedup:
         return ""
-    one, other = _speed(step.speedup), _speed(epoch.speedup)
-    word = f" {one[1]}" if one[1] != other[1] else ""
-    return f"the step is {one[0]} {one[1]}, the epoch {other[0]}{f' {other[1]}' if word else ''}"
+    one, other = _speed(step), _speed(epoch)
+    word = one.rpartition(" ")[2]
+    return f"the step is {one}, the epoch {other.removesuffix(f' {word}') if other[0].isdigit() else other}"
 
 
-def _speed(speedup: float) -> tuple[str, str]:
-    return (times_text(speedup), "faster") if speedup >= 1 else (times_text(1 / speedup), "slower")
+def _speed(row: Speedup) -> str:
+    ratio = row.speedup or 1.0
+    if row.verdict is DeviceVerdict.SAME:
+        return "equally fast"
+    return f"{times_text(ratio)} faster" if ratio >= 1 else f"{times_text(1 / ratio)} slower"
 
 
 def _times(row: Loading) -> str:
@@ -122,14 +106,35 @@ def _brief_remedy(row: Loading, device: str) -> str:
     needed = row.workers_needed
     if needed is None:
         return ""
-    workers = f"{fmt.plural(needed, 'worker')} would feed {device}"
+    workers = f"{fmt.plural(needed, 'worker')} would feed {device.partition(' (')[0]}"
     if row.takes_turns:
         overlaps = "one worker would overlap them" if needed == 1 else workers
-        return f"without workers (num_workers=0) loading and training take turns, {overlaps}"
+        return f"with num_workers=0 loading and training take turns, and {overlaps}"
     return workers if row.bound is EpochBound.LOADER else ""
 
 
-def _start(row: Loading) -> str:
-    """Return what starting a pass takes, and what saves it where there are workers to keep."""
-    of = f"starting a pass over the data takes {start_text(row)} of {row.batches:,} batches"
-    return of if row.takes_turns else f"{of}; persistent_workers=True keeps the workers"
+def _of_baseline(found: Iterable[Loading], models: ModelNames) -> str:
+    """Return what bounds the epochs of which models on a device that others are compared with."""
+    by_bound = grouped((row.bound, models[row.key.model]) for row in found)
+    texts = [f"{_BOUNDS[bound]} {_epochs(by_bound[bound])}" for bound in EpochBound if bound in by_bound]
+    return "; ".join(texts) or "the intervals do not show what bounds an epoch"
+
+
+def _epochs(models: Sequence[str]) -> str:
+    return f"the epoch of {models[0]}" if len(models) == 1 else f"the epochs of {len(models)} models"
+
+
+def _starts(found: Iterable[Loading], models: ModelNames) -> Iterator[str]:
+    """Yield how long starting a pass takes where that is longest, and what saves it."""
+    long = [row for row in found if row.starts_long]
+    if long:
+        row = max(long, key=lambda one: one.start_share or 0.0)
+        cells = len({one.key.cell for one in long}) - 1
+        more = (
+            f", and more than {fmt.percent(LONG_START)} in {fmt.plural(cells, 'more cell')}" if cells else ""
+        )
+        kept = "" if all(one.takes_turns for one in long) else "; persistent_workers=True keeps the workers"
+        yield (
+            f"{_place(row, models)}: starting a pass over the data takes {fmt.seconds(row.start_s)}, "
+            f"{fmt.percent(row.start_share or 0.0)} of a pass of {row.batches:,} batches{more}{kept}."
+        )

@@ -101,16 +101,24 @@ def _phase_sum(phases: Mapping[str, Estimate]) -> PhaseSum:
     if _OPTIONAL in train.facts.parts_s:
         seconds[_OPTIONAL] = train.facts.parts_s[_OPTIONAL]
     parts = {part: seconds[part] for part in STEP_PARTS if part in seconds}
-    epoch_s = phases[Phase.EPOCH].median_s * passes if Phase.EPOCH in phases else 0.0
     return PhaseSum(
         train.key,
         parts,
         train.median_s,
         train.low_s,
         train.high_s,
-        max(0.0, epoch_s - train.median_s),
+        _loader_s(train, phases.get(Phase.EPOCH)),
         (train.facts.batch_shapes or 1) <= 1,
     )
+
+
+def _loader_s(train: Estimate, epoch: Estimate | None) -> float:
+    """Return how much longer a step is shown to take in an epoch."""
+    if epoch is None:
+        return 0.0
+    low_s, high_s = (epoch.low_s or epoch.median_s), (train.high_s or train.median_s)
+    passes = train.facts.passes
+    return passes * epoch.median_s - train.median_s if passes * low_s > high_s else 0.0
 
 
 def _times(phase: str, passes: float) -> float:

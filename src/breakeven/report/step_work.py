@@ -25,8 +25,8 @@ def step_sentences(
     for passes, of in grouped((round(case.facts.passes), case.key.model) for case in steps).items():
         if passes > 1:
             yield (
-                f"A step of {_named(of, models)} accumulates the gradients of {passes:,} batches: it takes "
-                f"{passes:,} x the batch size in samples."
+                f"Each step of {_named(of, models)} accumulates the gradients of {passes:,} batches: it "
+                f"takes {passes:,} x the batch size in samples."
             )
     turns = grouped((_turns(case), case.key.model) for case in steps)
     for text, of in turns.items():
@@ -65,7 +65,8 @@ def _turns(case: Estimate) -> str:
 
 
 def _named(models: Iterable[Model], names: ModelNames) -> str:
-    return fmt.joined([names[model] for model in models], separator="; ")
+    listed = [names[model] for model in models]
+    return " and ".join(listed) if len(listed) <= TWO else fmt.joined(listed, separator="; ")
 
 
 def _differs(row: Speedup, calls: Mapping[CaseKey, float | None]) -> bool:

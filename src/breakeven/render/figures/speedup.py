@@ -59,8 +59,8 @@ def _select(report: Report) -> _Data:
 
 
 def _plot(report: Report, data: _Data) -> Figure:
-    phase = fmt.shortened(str(main_phase(report)), 20)
-    heading = f"Time of a {'training step' if phase == 'train' else phase}"
+    phase = main_phase(report)
+    heading = "Time of a training step" if phase == "train" else f"Time of {phase_name(phase)}"
     handles = device_handles(report, data.times)
     if not data.speedups:
         kept, missing = select_groups(split_models(data.times), 2 * MAX_PANELS)
