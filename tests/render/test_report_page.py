@@ -14,10 +14,12 @@ from breakeven.render import report_page
 from breakeven.render.case_table import COLUMNS, anchors
 from breakeven.render.figures import FIGURES, to_svg
 from breakeven.render.how_made import outcome_lines
+from breakeven.render.summary_tables import SAMPLES
 from breakeven.report.answer import Answer, Trust
 from support.pages import rows_of, text_of
 from support.reports import answered, box, hostile, report
 from support.run_files import affine_run, benchmark, outcome, run
+from support.training_loops import loop_run
 
 FOLD = '<details class="untrusted"><summary>The measurements, which cannot be trusted</summary>'
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202eevil {{ 7 * 7 }}"
@@ -312,9 +314,19 @@ def test_machine_column(tmp_path):
     runs = [affine_run(GPU, machine=box(name), seed=i) for i, name in enumerate(("one", "two"))]
     alone = rows_of(html(report(tmp_path / "1", runs[0])))
     both = rows_of(html(report(tmp_path / "2", *runs)))
-    assert alone[0] == [name for name in COLUMNS if name != "machine"]
-    assert both[0] == list(COLUMNS)
+    usual = [name for name in COLUMNS if name != SAMPLES]
+    assert alone[0] == [name for name in usual if name != "machine"]
+    assert both[0] == usual
     assert [row[-1] for row in both[1:5]] == ["one", "one", "two", "two"]
+
+
+def test_samples_of_a_step(tmp_path):
+    """A step of several passes has its samples in a column of their own."""
+    found = report(tmp_path, loop_run(accumulate=4, batches=(8,), load=(1e-3, 1e-4)))
+    heads, *rows = rows_of(html(found))
+    at = heads.index(SAMPLES)
+    of_batch = dict.fromkeys(("transfer", "forward", "backward", "step", "load", "epoch"), "8")
+    assert {row[heads.index("phase")]: row[at] for row in rows} == {"train": "32", **of_batch}
 
 
 def test_links(tmp_path):

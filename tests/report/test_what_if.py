@@ -175,7 +175,7 @@ def with_phase(name, cpu, cuda):
     [
         ("train_sync", "loss.item() in every step"),
         ("infer", "inference"),
-        ("epoch", "an epoch with its loader"),
+        ("epoch", "epoch (with loader)"),
     ],
 )
 def test_other_phase(tmp_path, phase, scenario):

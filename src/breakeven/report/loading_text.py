@@ -49,8 +49,7 @@ def amdahl_texts(row: Loading, speedups: Speedups, device: str) -> Iterator[str]
     if row.bound is not EpochBound.LOADER or not speeds:
         return
     text = f"at batch {fmt.batch_size(row.key.batch_size)} {speeds}: {_BOUNDS[row.bound]} it"
-    yield "; ".join(filter(None, (text, _brief_remedy(row, device))))
-    yield text
+    yield from dict.fromkeys((text + _remedy(row, device), text + _brief_remedy(row, device), text))
 
 
 def _place(row: Loading, models: ModelNames) -> str:
@@ -95,11 +94,8 @@ def _times(row: Loading) -> str:
 def _remedy(row: Loading, device: str) -> str:
     """Return what would feed a device that waits for its loader, after a semicolon."""
     brief = _brief_remedy(row, device)
-    if not brief:
-        return ""
-    needed = row.workers_needed or 0
-    many = f", and the machine has {row.cpus} CPUs" if row.cpus is not None and needed > row.cpus else ""
-    return f"; {brief}{many}"
+    has_too_few = row.cpus is not None and (row.workers_needed or 0) > row.cpus
+    return f"{brief}, and the machine has {row.cpus} CPUs" if brief and has_too_few else brief
 
 
 def _brief_remedy(row: Loading, device: str) -> str:
@@ -109,8 +105,8 @@ def _brief_remedy(row: Loading, device: str) -> str:
     workers = f"{fmt.plural(needed, 'worker')} would feed {device.partition(' (')[0]}"
     if row.takes_turns:
         overlaps = "one worker would overlap them" if needed == 1 else workers
-        return f"with num_workers=0 loading and training take turns, and {overlaps}"
-    return workers if row.bound is EpochBound.LOADER else ""
+        return f"; with num_workers=0 loading and training take turns, and {overlaps}"
+    return f"; {workers}" if row.bound is EpochBound.LOADER else ""
 
 
 def _of_baseline(found: Iterable[Loading], models: ModelNames) -> str:

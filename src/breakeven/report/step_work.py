@@ -65,7 +65,7 @@ def _turns(case: Estimate) -> str:
 
 
 def _named(models: Iterable[Model], names: ModelNames) -> str:
-    listed = [names[model] for model in models]
+    listed = list(dict.fromkeys(names[model] for model in models))
     return " and ".join(listed) if len(listed) <= TWO else fmt.joined(listed, separator="; ")
 
 

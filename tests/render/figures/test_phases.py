@@ -60,12 +60,26 @@ def test_stacked_parts(report, look):
         found = [boxes[place] for boxes in bars(ax).values()]
         assert np.ravel(found) == pytest.approx(np.repeat(edges, 2)[1:-1] / whole)
     assert ticks(ax) == pytest.approx([1, 3 / 4])
-    assert list(bars(ax)) == list(PHASE_COLORS)
-    assert [to_hex(patch.get_facecolor()) for patch in ax.patches] == list(PHASE_COLORS.values())
+    assert [*bars(ax), "load"] == list(PHASE_COLORS)
+    colors = [to_hex(patch.get_facecolor()) for patch in ax.patches]
+    assert [*colors, PHASE_COLORS["load"]] == list(PHASE_COLORS.values())
     labels = ["transfer", "zero grad", "forward", "backward", "optimizer step", "step in loop"]
     assert look.legend(figure) == labels
     texts = look.texts(figure)
     assert texts.index("cpu") < texts.index("8.00 s") < texts.index("cuda") < texts.index("3.00 s")
+
+
+def test_waiting_for_the_loader(report, look):
+    """What a step of three passes waits for the loader in an epoch follows its phases."""
+    rows = step(train=9.0)
+    for entry in rows:
+        if entry["extra_info"]["phase"] == "train":
+            entry["extra_info"]["accumulate"] = 3
+    figure, ax = drawn(report(run([*rows, benchmark([7.0] * 9, phase="epoch", device="cuda", batch_size=1)])))
+    parts = 3 * (0.1 + 1.0 + 2.0) + 0.4 + 0.5
+    assert bars(ax)["load"] == [(pytest.approx(parts / (parts + 12)), pytest.approx(1.0))]
+    assert ticks(ax) == pytest.approx([9 / (parts + 12)])
+    assert "waiting for the loader" in look.legend(figure)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from breakeven.render.figures.panels import (
 from breakeven.render.figures.style import PAPER
 from breakeven.report.break_even import BreakEven
 from breakeven.report.report import Report
+from breakeven.report.text import phase_name
 
 _MAX_DESCRIBED = 12
 _TIME = Scale(SECONDS_FORMAT)
