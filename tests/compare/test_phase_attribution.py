@@ -68,6 +68,36 @@ def test_phases(tmp_path, before, changed, found):
     assert [(c.key.phase, [phase for phase, _ in c.phases]) for c in attribute_changes(cases)] == found
 
 
+def test_passes(tmp_path):
+    """The parts of a pass count once for each pass of a step, and the optimizer's step once."""
+    before = levels((1,)) | {("train", 1): 4 * 0.009 + 0.001}
+    changed = {("backward", 1): 0.006, ("step", 1): 0.0018, ("train", 1): 0.037 + 4 * 0.001 + 0.0008}
+    after = before | changed
+    found = attribute_changes(two_sides(tmp_path, before, after, noise=0.0001, accumulate=4).cases)
+    ((_, backward), (_, step)) = found[0].phases
+    assert (backward, step) == (pytest.approx(4 / 4.8, abs=0.02), pytest.approx(0.8 / 4.8, abs=0.02))
+
+
+def test_other_work(tmp_path):
+    """Inference, loading and an epoch are not parts of a step: each has a line of its own."""
+    before = levels((1,)) | {("infer", 1): 0.01, ("load", 1): 0.01, ("epoch", 1): 0.02}
+    changed = {"train": 0.02, "backward": 0.015, "infer": 0.013, "load": 0.012, "epoch": 0.022}
+    after = before | {(phase, 1): seconds for phase, seconds in changed.items()}
+    found = attribute_changes(two_sides(tmp_path, before, after, noise=0.001).cases)
+    assert {one.key.phase: [phase for phase, _ in one.phases] for one in found} == {
+        "train": ["backward"], "infer": [], "load": [], "epoch": []
+    }  # fmt: skip
+
+
+def test_epoch_without_parts(tmp_path):
+    """Beside other phases than the parts of a step, nothing is said about them."""
+    before = {("train", 1): 0.01, ("epoch", 1): 0.01}
+    lines = describe(two_sides(tmp_path, before, {key: 2 * s for key, s in before.items()})).changed_phases
+    assert sorted(lines) == [
+        f"mlp on cpu: {phase} +100% at batch 1 width=128" for phase in ("epoch", "train")
+    ]
+
+
 def test_no_phases_but_whole_steps(tmp_path):
     """Without phases, nothing is said about them."""
     before = {("train", 1): 0.01, ("train_sync", 1): 0.011}

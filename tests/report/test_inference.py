@@ -62,8 +62,8 @@ def test_several_models():
     won = [infer(axes={"width": width}) for width in (2, 4)]
     assert shown(*models(3), lost, *won).verdict == (
         "The GPU wins for all 3 models, the median model from batch 64 [48–80]; up to 84.4x faster (mlp, "
-        "width 1, batch 512). In inference it wins for 2 of 3 models, the median model from batch 64 [48–80]; "
-        "up to 84.4x faster."
+        "width 1, batch 512). In inference it wins for 2 of 3 models, the median model from batch 64 "
+        "[48–80]; up to 84.4x faster."
     )
 
 

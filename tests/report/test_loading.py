@@ -219,6 +219,18 @@ def test_every_output(tmp_path):
     assert (loading_table(bare), bare.loadings, "loading" in json.loads(to_json(bare))) == (None, (), False)
 
 
+def test_noise_of_workers(tmp_path):
+    """What disturbs a loader widens no interval of training."""
+    quiet = loop_run(STEP_S, processes=5)
+    noisy = loop_run(STEP_S, load=(0.03, 0), noise=0.5, processes=5)
+    loader = [item for item in noisy["benchmarks"] if item["extra_info"]["phase"] in ("load", "epoch")]
+    alone, both = (
+        [row.estimate for row in report(tmp_path / name, content).rows if row.key.phase == "train"]
+        for name, content in (("1", quiet), ("2", run([*quiet["benchmarks"], *loader])))
+    )
+    assert [(one.low_s, one.high_s) for one in both] == [(one.low_s, one.high_s) for one in alone]
+
+
 def test_load_has_no_speedup(tmp_path):
     found, _ = loaded(tmp_path, 0.038)
     assert {row.phase for row in found.speedups} == {"train", "forward", "backward", "step", "epoch"}

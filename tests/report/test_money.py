@@ -17,6 +17,7 @@ from breakeven.runs.reader import read
 from support.answers import line
 from support.reports import box, only, what_ifs
 from support.run_files import affine_run, benchmark, outcome, run, write
+from support.training_loops import loop_run
 
 QUIET = {"noise": 0.001}
 GPU = affine_run({"cpu": (1, 1), "cuda": (33, 0.1)}, **QUIET)
@@ -54,6 +55,22 @@ def test_interval_of_a_cost(tmp_path):
         2 * cost.case.high_s,
     )
     assert cost.low_usd < cost.step_usd < cost.high_usd
+
+
+def test_other_work(tmp_path):
+    """Inference and epochs are priced per batch, a step of several passes by all of its samples."""
+    times = {"train": 8.0, "infer": 1.0, "epoch": 2.0, "load": 1.0, "forward": 1.0}
+    rows = [benchmark([t] * 9, phase=p, batch_size=10, axes={}, accumulate=4) for p, t in times.items()]
+    found = priced(tmp_path, run(rows), cpu=3600.0)
+    costs = {cost.key.phase: (cost.step_usd, cost.million_samples_usd) for cost in found.in_dollars.costs}
+    assert costs == {"train": (8.0, 200_000.0), "infer": (1.0, 100_000.0), "epoch": (2.0, 200_000.0)}
+    assert cost_table(found).columns[:3] == ("model", "batch", "phase")
+    assert [row[2] for row in cost_table(found).rows] == ["epoch", "infer", "train"]
+
+
+def test_headline_costs_first(tmp_path):
+    found = priced(tmp_path, loop_run(infer={"cpu": (1, 1), "cuda": (1, 1)}), cpu=1.0)
+    assert [row[2] for row in cost_table(found).rows] == ["train"] * 4 + ["infer"] * 4
 
 
 def test_price_of_any_number_of_threads(tmp_path):

@@ -43,7 +43,10 @@ def test_no_rate(tmp_path, case):
 
 
 def test_samples(tmp_path):
-    """Only the whole step has samples per second."""
+    """Parts of a step have no samples per second; a step may take several batches."""
+    for phase, passes in (("train", 3), ("infer", 1), ("load", 1), ("epoch", 1)):
+        row = row_of(tmp_path / phase, phase=phase, batch_size=64, accumulate=3)
+        assert row.samples.value == 32.0 * passes
     samples = row_of(tmp_path, batch_size=64).samples
     assert (samples.value, samples.unit) == (32.0, "samples/s")
     assert row_of(tmp_path / "forward", phase="forward").samples is None
