@@ -13,6 +13,7 @@ from typing import Any
 
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
+from breakeven.measure.loading_trainer import LoadingTrainer
 from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, shapes_of, tensors_in
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
@@ -43,8 +44,10 @@ def why_no_graphs(workload: Workload) -> str | None:
 
 
 def make_trainer(workload: Workload, device: Device) -> Trainer:
-    """Return the trainer of a workload: one with CUDA graphs if the workload asks for them."""
-    return GraphedTrainer(workload, device) if workload.cuda_graph else Trainer(workload, device)
+    """Return the trainer of a workload: one with CUDA graphs, or with a loader, if it asks for them."""
+    if workload.cuda_graph:
+        return GraphedTrainer(workload, device)
+    return Trainer(workload, device) if workload.loader is None else LoadingTrainer(workload, device)
 
 
 def prepare_graphs(trainer: Trainer, clock: Clock) -> dict[str, float]:
