@@ -83,8 +83,8 @@ class Phase(StrEnum):
         return Trait.LOOP in self.traits
 
     @property
-    def has_answer(self) -> bool:
-        """Whether it has a break-even of its own."""
+    def is_answer(self) -> bool:
+        """Whether it has a break-even of its own; it is then never skipped to save time."""
         return Trait.ANSWER in self.traits
 
     @property
@@ -118,12 +118,12 @@ class Phase(StrEnum):
 
 
 HEADLINE = Phase.TRAIN
-"""The phase that a verdict is about, if it was measured. Its cases are never skipped to save time."""
+"""The phase that a verdict is about, if it was measured."""
 
 COMPARED = tuple(
     sorted(
         (phase for phase in Phase if phase.is_compared),
-        key=lambda phase: (phase is not HEADLINE, not phase.has_answer),
+        key=lambda phase: (phase is not HEADLINE, not phase.is_answer),
     )
 )
 """The phases with a speedup: the headline first, then those that have a break-even of their own."""

@@ -92,7 +92,9 @@ def test_other_work(tmp_path):
 def test_epoch_without_parts(tmp_path):
     """Beside other phases than the parts of a step, nothing is said about them."""
     before = {("train", 1): 0.01, ("epoch", 1): 0.01}
-    lines = describe(two_sides(tmp_path, before, {key: 2 * s for key, s in before.items()})).changed_phases
+    lines = describe(
+        two_sides(tmp_path, before, {key: 2 * s for key, s in before.items()}, noise=1e-9)
+    ).changed_phases
     assert sorted(lines) == [
         f"mlp on cpu: {phase} +100% at batch 1 width=128" for phase in ("epoch", "train")
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.workload import Workload
-from breakeven.phases import STEP_PARTS, WHOLE_STEPS, Phase
+from breakeven.phases import PASS_PARTS, STEP_PARTS, WHOLE_STEPS, Phase
 
-_PASS = ("transfer", "forward", "backward")
+
+NO_GRAPH = "cuda_graph=True captures one batch in its place; time it with cuda_graph=False"
+NO_LOADER = "the workload has no loader; give it Workload(loader=...), a DataLoader or a function of one"
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,13 @@ class PhaseParts:
 class StepParts:
     """The parts of one step: `parts` in order, each a method of `breakeven.measure.trainer.Trainer`.
 
-    `why_whole` states why the passes of a step cannot be timed apart, empty where they can.
+    `why_whole` states why the passes of a step cannot be timed apart, `why_unloaded` why batches cannot be
+    taken from a loader; each is empty where they can.
     """
 
     parts: tuple[str, ...] = STEP_PARTS
     why_whole: str = ""
+    why_unloaded: str = ""
 
     @classmethod
     def of(cls, workload: Workload, closure_of: str | None = None) -> StepParts:
@@ -38,11 +43,14 @@ class StepParts:
             workload: whose step.
             closure_of: the name of the optimizer, if its step is called with a closure.
         """
+        unloaded = NO_LOADER if workload.loader is None else NO_GRAPH if workload.cuda_graph else ""
         if workload.training_step is not None:
-            return cls(("transfer", "training_step"), "training_step does the whole step")
+            return cls(("transfer", "training_step"), "training_step does the whole step", unloaded)
         if closure_of is not None:
-            return cls(("transfer", "step"), f"{closure_of} does forward and backward inside its step")
-        return cls((*STEP_PARTS[:-1], *_PASS * (workload.accumulate - 1), "step"))
+            return cls(
+                ("transfer", "step"), f"{closure_of} does forward and backward inside its step", unloaded
+            )
+        return cls((*STEP_PARTS[:-1], *PASS_PARTS * (workload.accumulate - 1), "step"), "", unloaded)
 
     @property
     def passes(self) -> int:
@@ -57,21 +65,28 @@ class StepParts:
         Raises:
             UnsupportedError: the step does not have that phase, with the reason.
         """
-        if phase in WHOLE_STEPS:
-            return PhaseParts((), self.parts, ())
-        if phase is Phase.EPOCH:
-            return PhaseParts((), tuple(one for part in self.parts for one in _loaded(part)), ())
-        if phase is Phase.INFER and "training_step" not in self.parts:
-            return PhaseParts((), phase.parts, ())
-        if phase is Phase.LOAD:
-            return PhaseParts((), phase.parts, ())
-        (part,) = phase.parts
-        if part not in self.parts:
-            raise UnsupportedError(f"{phase} is not timed: {self.why_whole}; its `train` is")
-        if part == "transfer":
-            return PhaseParts((), (part,), ())
-        at = len(self.parts) - 1 - self.parts[::-1].index(part)
-        return PhaseParts(self.parts[:at], (part,), self.parts[at + 1 :])
+        if phase.needs_loader and self.why_unloaded:
+            raise UnsupportedError(f"{phase} is not timed: {self.why_unloaded}")
+        return _around(self, phase)
+
+
+@cache  # because each timed call asks for it
+def _around(step: StepParts, phase: Phase) -> PhaseParts:
+    if phase in WHOLE_STEPS:
+        return PhaseParts((), step.parts, ())
+    if phase is Phase.EPOCH:
+        return PhaseParts((), tuple(one for part in step.parts for one in _loaded(part)), ())
+    if phase is Phase.INFER and "training_step" not in step.parts:
+        return PhaseParts((), phase.parts, ())
+    if phase is Phase.LOAD:
+        return PhaseParts((), phase.parts, ())
+    (part,) = phase.parts
+    if part not in step.parts:
+        raise UnsupportedError(f"{phase} is not timed: {step.why_whole}; its `train` is")
+    if part == "transfer":
+        return PhaseParts((), (part,), ())
+    at = len(step.parts) - 1 - step.parts[::-1].index(part)
+    return PhaseParts(step.parts[:at], (part,), step.parts[at + 1 :])
 
 
 def _loaded(part: str) -> tuple[str, ...]:

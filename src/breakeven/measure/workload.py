@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import nn
 
 from breakeven.errors import RecipeError
 from breakeven.measure.settings import seed_all
-from breakeven.measure.tensors import kind, outputs_of
+from breakeven.measure.tensors import kind, outputs_of, shapes_of
 from breakeven.measure.workload_checks import check
 
 MakeOptimizer = Callable[[list[nn.Parameter]], Any]
@@ -124,6 +125,17 @@ class Workload:
         return parameters_of(self.model, self.loss)
 
 
+def batch_facts(workload: Workload) -> dict[str, int]:
+    """Return ``accumulate``, ``batches`` and ``batch_shapes`` for a case's ``extra_info``, if above 1."""
+    batches = workload.host_batches
+    counts = {
+        "accumulate": workload.accumulate,
+        "batches": len(batches),
+        "batch_shapes": len(set(map(shapes_of, batches))),
+    }
+    return {name: count for name, count in counts.items() if count > 1}
+
+
 def parameters_of(model: nn.Module, loss: Any) -> list[nn.Parameter]:
     """Return the parameters of a model and then those of its loss where it has any, each once."""
     own = loss.parameters() if isinstance(loss, nn.Module) else ()
@@ -133,37 +145,48 @@ def parameters_of(model: nn.Module, loss: Any) -> list[nn.Parameter]:
 Recipe = Callable[[], Workload]
 
 
-def build(recipe: Recipe) -> Workload:
-    """Call a recipe, seeded, and return its workload.
+def build(recipe: Recipe, timeout_s: float = math.inf) -> Workload:
+    """Call a recipe, seeded, and return its workload, with a batch of its loader if it has no other.
+
+    Args:
+        recipe: returns a workload.
+        timeout_s: the seconds after which a worker of the loader that gives no batch is taken to hang.
 
     Raises:
         RecipeError: it raised or returned something else; one line with the recipe's file and line.
+        CaseTimeout: its loader gave no batch in time.
     """
+    from breakeven.measure.loading import with_first_batch  # which needs this module
+
     if not callable(recipe):
         raise RecipeError(
             f"train_benchmark got {kind(recipe)}, expected a recipe, a function that returns a Workload; "
             "write train_benchmark(lambda: ...)"
         )
     seed_all()
-    try:
-        workload = recipe()
-        if isinstance(workload, Workload):
-            _prepare(workload)
-    except (Exception, SystemExit) as error:
-        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
+    workload = _called(recipe, recipe)
     if not isinstance(workload, Workload):
         raise RecipeError(
             f"{where_of(recipe)}: the recipe returned {kind(workload)}, expected a breakeven.Workload; "
             "pass a function that returns one"
         )
+    workload = with_first_batch(workload, timeout_s)
+    _called(recipe, partial(_prepare, workload))
     return workload
+
+
+def _called(recipe: Recipe, work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except (Exception, SystemExit) as error:
+        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
 
 
 def _prepare(workload: Workload) -> None:
     """Let lazy layers see the batch once, as an optimizer needs their parameters, and drop gradients."""
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in workload.trained()):
         with torch.no_grad():
-            outputs_of(workload.model, workload.inputs)
+            outputs_of(workload.model, workload.host_batches[0][0])
     for parameter in workload.trained():
         parameter.grad = None
 

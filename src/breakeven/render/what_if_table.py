@@ -34,7 +34,7 @@ def cost_table(report: Report) -> Table | None:
     """Return what each case costs in the phases that have an answer of their own, None without prices."""
     if report.in_dollars is None:
         return None
-    phases = {report.headline, *(phase for phase in Phase if phase.has_answer)}
+    phases = {report.headline, *(phase for phase in Phase if phase.is_answer)}
     costs = [cost for cost in report.in_dollars.costs if cost.key.phase in phases]
     costs.sort(key=lambda cost: cost.key.phase != report.headline)
     rows = [

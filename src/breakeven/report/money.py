@@ -28,7 +28,7 @@ SECONDS_PER_HOUR = 3600.0
 MILLION = 1e6
 CPU = "cpu"
 _UNPRICED = tuple(
-    phase for phase in Phase if phase.needs_processes or not (phase in WHOLE_STEPS or phase.has_answer)
+    phase for phase in Phase if phase.needs_processes or not (phase in WHOLE_STEPS or phase.is_answer)
 )
 
 

@@ -59,6 +59,6 @@ def sample_count(case: Estimate) -> int:
 def throughput(case: Estimate) -> Rate | None:
     """Return the samples per second of training, inference or loading, None for parts of a step."""
     phase = find_phase(case.key.phase)
-    if phase is None or not (phase.has_answer or phase.needs_loader):
+    if phase is None or not (phase.is_answer or phase.needs_loader):
         return None
     return rate_of(case, sample_count(case), "samples/s")
