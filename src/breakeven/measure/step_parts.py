@@ -9,7 +9,6 @@ from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.workload import Workload
 from breakeven.phases import PASS_PARTS, STEP_PARTS, WHOLE_STEPS, Phase
 
-
 NO_GRAPH = "cuda_graph=True captures one batch in its place; time it with cuda_graph=False"
 NO_LOADER = "the workload has no loader; give it Workload(loader=...), a DataLoader or a function of one"
 
