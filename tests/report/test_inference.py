@@ -96,6 +96,7 @@ def test_without_training(tmp_path, phase, name):
     found = report(tmp_path, affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=("forward", phase)))
     assert found.headline == phase
     assert f"This is about {name} alone." in found.verdict
+    assert not [note for note in found.answer.notes if note.startswith("Inference")]
 
 
 def test_scenarios(tmp_path):
