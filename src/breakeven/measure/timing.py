@@ -96,6 +96,7 @@ class Round:
         self.deadline = deadline
         self.cycle = trainer.cycle(phase)
         self.own_clock = clock
+        self._prepared_steps = steps
         self.synchronize = trainer.device.synchronize
         self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
@@ -115,7 +116,7 @@ class Round:
             self.deadline.check()
         if self.before_setup is not None:
             self.before_setup()
-        self.trainer.prepare(self.phase, self.steps)
+        self.trainer.prepare(self.phase, self._prepared_steps)
         self.synchronize()
 
     def run(self) -> None:
@@ -132,22 +133,17 @@ class CycleRound(Round):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._prepared_steps = self.cycle
         self._read = self.clock or self.own_clock
         self._shown_s = 0.0
         self.clock = lambda: self._shown_s
 
-    def setup(self) -> None:
-        """Prepare the first of the batches.
+    def run(self) -> None:
+        """Run the phase on each batch, prepared before and waited for after.
 
         Raises:
             CaseTimeout: the deadline has passed.
         """
-        self.steps, one = self.cycle, self.steps
-        super().setup()
-        self.steps = one
-
-    def run(self) -> None:
-        """Run the phase on each batch, prepared before and waited for after."""
         timed_s = 0.0
         for index in range(self.cycle):
             if index:
