@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
+from breakeven.measure.losses import loss_from
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
 from breakeven.measure.tensors import map_inputs, map_tensors, outputs_of, tensors_in
@@ -194,7 +195,7 @@ def _count(workload: Workload, clock: Clock) -> Flops:
     inputs = map_inputs(_on_meta, workload.inputs, workload.host_inputs)
     targets = map_tensors(_on_meta, workload.targets)
     with _TimeLimit(clock), FlopCounterMode(display=False) as counter:
-        loss = loss_of(outputs_of(model, inputs), targets)
+        loss = loss_from(loss_of, outputs_of(model, inputs), targets)
         if loss.device != META:
             raise MeasurementError(f"the loss is on {loss.device} though everything was moved to meta")
         forward = counter.get_total_flops()
