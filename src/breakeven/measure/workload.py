@@ -51,8 +51,8 @@ class Workload:
             the optimizer, so one that needs a metric (``ReduceLROnPlateau``) is refused. A case returns to
             its first step every few hundred steps, and so does the schedule.
         grad_scaler: scale the loss by a `torch.amp.GradScaler`; needs ``autocast=torch.float16``. A function
-            is called with the type of the device and returns the scaler. Steps that it skips at first, because
-            its scale is too large, are not timed.
+            is called with the type of the device and returns the scaler. First steps that it skips, because
+            its scale is too large, are repeated and not timed.
         checkpoint: the submodules whose activations are computed again in the backward pass
             (`torch.utils.checkpoint.checkpoint`): names or patterns such as ``"layers.*"``, or a function of
             a submodule that returns whether it is one.
