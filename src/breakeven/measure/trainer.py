@@ -178,7 +178,7 @@ class Trainer:
         if self._saved is not None:
             self._return_to_first_step()
             self._steps = 0
-            if not self._knows_the_step:
+            if not self.repeats_one_step:
                 self.whole_step()
                 self._steps = 1
 
@@ -186,10 +186,6 @@ class Trainer:
     def repeats_one_step(self) -> bool:
         """Whether every round is the same step; known after the first one."""
         return self.closure is not None and self.closure.is_iterative
-
-    @property
-    def _knows_the_step(self) -> bool:
-        return self.closure is not None and self.closure.has_settled
 
     def state_tensors(self) -> Iterator[torch.Tensor]:
         """Yield what training has computed so far: weights, buffers, the optimizer's state, and gradients."""
@@ -224,7 +220,7 @@ class Trainer:
                 self.do(part)
             self._after_step()
         self.release()
-        if steps and (self._knows_the_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
+        if steps and (self.repeats_one_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
             self.restore()
         if phase.takes_steps:
             self._steps += steps
@@ -360,10 +356,6 @@ class Trainer:
 
     def _after_step(self) -> None:
         """After the first step, keep the state, and check what the step has changed."""
-        if self.closure is not None:
-            self.closure.after_step()
-            if self.repeats_one_step:
-                self.compared_losses = 1  # rounding grows to percents within one such step
         if self._saved is not None:
             return
         check_first_step(self.workload, self.trained(), self._own_versions)
@@ -373,6 +365,11 @@ class Trainer:
         self._saved = SavedState(
             self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
         )
+
+        if self.closure is not None:
+            self.closure.find_step(self.whole_step)
+        if self.repeats_one_step:
+            self.compared_losses = 1  # rounding grows to percents within one such step
 
     def repeat_skipped(self) -> None:
         """Repeat the first step for as long as the gradient scaler skips it, because its scale is too large.
