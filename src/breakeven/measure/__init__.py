@@ -1,9 +1,9 @@
 """Measuring: how a case is timed.
 
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
-trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model), `optimizers`,
-`losses`, `closures`, `training` (a step of the user's own), `checkpointing`, `state`
-and `settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
+trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
+`optimizers`, `closures`, `losses`, `training` (a step of the user's own), `checkpointing`, `state` and
+`settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
 `sustained` (rounds, warm-up, plan), `together` (several processes), `earlier` (what a later process takes
 over), `loss_check`, `flops`, `monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a
 timing). `simulated` is a device on which timings are exact.
