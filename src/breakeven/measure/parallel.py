@@ -167,6 +167,8 @@ class ParallelTrainer(Trainer):
         device: the rank's.
     """
 
+    needs_passes = "the ranks exchange gradients in passes that breakeven does"
+
     def __init__(self, workload: Workload, device: Device) -> None:
         super().__init__(workload, device)
         self._scheme: Scheme = Shards(device) if workload.fsdp else Replicas()
@@ -221,6 +223,10 @@ class ParallelTrainer(Trainer):
         return " ".join(_text(parameter.detach()) for parameter in self.trained())
 
     def _prepare_model(self) -> None:
+        if self.workload.channels_last and not self._scheme.replicates:
+            raise UnsupportedError(
+                "channels_last=True: FSDP takes contiguous parameters alone; use fsdp=False"
+            )
         parts = [one for one in (self._module, self._loss) if isinstance(one, nn.Module)]
         if len(parts) == 2 and len(self.trained()) < sum(len(parameters_of(one, None)) for one in parts):
             raise UnsupportedError(

@@ -96,9 +96,15 @@ class Round:
         self.deadline = deadline
         self.cycle = trainer.cycle(phase)
         self.own_clock = clock
+        self._prepared_steps = steps
         self.synchronize = trainer.device.synchronize
         self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
+
+    @property
+    def max_steps(self) -> int:
+        """The maximum number of steps in a round."""
+        return 1 if self.trainer.repeats_one_step else MAX_LOOP_STEPS
 
     def of(self, steps: int) -> Round:
         """Return the same round with another number of steps; where it is no loop, one with every batch."""
@@ -115,7 +121,7 @@ class Round:
             self.deadline.check()
         if self.before_setup is not None:
             self.before_setup()
-        self.trainer.prepare(self.phase, self.steps)
+        self.trainer.prepare(self.phase, self._prepared_steps)
         self.synchronize()
 
     def run(self) -> None:
@@ -132,22 +138,18 @@ class CycleRound(Round):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._prepared_steps = self.cycle
         self._read = self.clock or self.own_clock
         self._shown_s = 0.0
         self.clock = lambda: self._shown_s
 
-    def setup(self) -> None:
-        """Prepare the first of the batches.
+    def run(self) -> None:
+        """Run the phase on each batch, prepared before and waited for after.
 
         Raises:
             CaseTimeout: the deadline has passed.
         """
-        self.steps, one = self.cycle, self.steps
-        super().setup()
-        self.steps = one
-
-    def run(self) -> None:
-        """Run the phase on each batch, prepared before and waited for after."""
+        timed_s = 0.0
         for index in range(self.cycle):
             if index:
                 if self.deadline is not None:
@@ -156,7 +158,8 @@ class CycleRound(Round):
                 self.synchronize()
             start = self._read()
             super().run()
-            self._shown_s += (self._read() - start) / self.cycle
+            timed_s += self._read() - start
+        self._shown_s += timed_s / self.cycle
 
 
 @dataclass(frozen=True)
@@ -284,13 +287,13 @@ def warm_up(
         spent_s += min(rounds[-1].total_s, CONTENDED_FACTOR * fastest_s)
 
 
-def loop_steps(step_s: float, budget: Budget, cycle: int = 1) -> int:
+def loop_steps(step_s: float, budget: Budget, cycle: int = 1, max_steps: int = MAX_LOOP_STEPS) -> int:
     """Return how many steps the round of a loop has, so that it lasts about `LOOP_S`: a multiple of `cycle`.
 
     It lasts less if the minimum number of rounds would otherwise not fit into the time of a case.
     """
     round_s = min(LOOP_S, budget.max_time_s / budget.min_rounds)
-    return whole_cycles(min(MAX_LOOP_STEPS, int(round_s / max(step_s, 1e-9))), cycle)
+    return whole_cycles(min(max_steps, int(round_s / max(step_s, 1e-9))), cycle)
 
 
 def whole_cycles(steps: int, cycle: int) -> int:
@@ -320,10 +323,10 @@ def warm_up_loop(
     """
     step_s = min(timed.latency_s for timed in earlier)
     cycle = round_.cycle
-    block = round_.of(block_steps(loop_steps(step_s, budget, cycle), cycle))
+    block = round_.of(block_steps(loop_steps(step_s, budget, cycle, round_.max_steps), cycle))
     same = earlier if block.steps == earlier[0].steps else ()
     warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
-    return warmup, loop_steps(warmup.latency_s, budget, cycle)
+    return warmup, loop_steps(warmup.latency_s, budget, cycle, round_.max_steps)
 
 
 def block_steps(steps: int, cycle: int = 1) -> int:
