@@ -320,3 +320,18 @@ def test_other_optimizers_have_no_closure():
     trainer.start()
     assert trainer.closure is None
     assert "closure_calls" not in measured(torch.optim.SGD)[0]
+
+
+def test_inference():
+    """It needs no optimizer."""
+    costs = Costs()
+    assert set(measured(torch.optim.LBFGS, "infer")[1]) == {costs.transfer + costs.forward}
+
+
+def test_with_a_scheduler():
+    """Which follows each step, and wraps the optimizer's own."""
+    scheduler = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    trainer = ready(perceptron(partial(Sam, lr=0.1), scheduler=scheduler))
+    rounds(trainer, Phase.TRAIN, 3)
+    assert trainer.optimizer.param_groups[0]["lr"] == 0.1 * 0.5**3
+    assert ready(perceptron(partial(torch.optim.SGD, lr=0.1), scheduler=scheduler)).closure is None

@@ -39,6 +39,8 @@ from breakeven.phases import Phase
 
 _NO_AUTOCAST = nullcontext()
 
+_TRAINING = nullcontext()
+
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
 
@@ -84,6 +86,7 @@ class Trainer:
         self._criterion: Any = self._loss
         self.batch: Any = None
         self.loss: Any = None
+        self.outputs: Any = None
         self.parts = StepParts.of(workload)
         self.optimizer: Any
         self.scaler: Any = None
@@ -94,6 +97,7 @@ class Trainer:
         self._saved: SavedState | None = None
         self._steps = 0
         self._duplicates_batch = False
+        self._checks_inputs = False
         self._versions: list[int] = []
         self._own_versions: list[int] = []
 
@@ -119,23 +123,25 @@ class Trainer:
             self._initial = SavedState(self._module, self._loss)
         else:
             self._initial.restore()
+            self.model.train()
         self._saved, self._steps = None, 0
         # Until the first step has shown whether the model changes its inputs in place.
         self._duplicates_batch = not self.device.is_accelerator
+        self._checks_inputs = self._duplicates_batch
         trained = self.trained()
         for parameter in trained:
             parameter.grad = None
         self.optimizer = make_optimizer(self.workload, self._module, trained)
+        closure = closure_of(self.workload, self.optimizer)  # a scheduler changes the signature of its step
         self.scaler = make_scaler(self.workload, self.device.torch_device.type)
         self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
         self.scheduler = make_scheduler(self.workload, self.optimizer)
         self._turns.at = 0
-        self._prepare_step()
+        self._prepare_step(closure)
         seed_all()
 
-    def _prepare_step(self) -> None:
+    def _prepare_step(self, name: str | None) -> None:
         """Find out which parts the step has, now that the optimizer is known."""
-        name = closure_of(self.workload, self.optimizer)
         self.parts = StepParts.of(self.workload, name)
         if self.parts.why_whole and self.needs_passes:
             raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
@@ -197,6 +203,7 @@ class Trainer:
         """Drop the results of the last round: its graph, its loss and its copy of the batch."""
         self.loss = None
         self.batch = None
+        self.outputs = None
 
     def prepare(self, phase: Phase, steps: int = 1) -> None:
         """Finish the last round's training step, drop its results, and run the parts before the phase.
@@ -219,11 +226,16 @@ class Trainer:
             for part in around.after:
                 self.do(part)
             self._after_step()
+        elif self._checks_inputs and self.outputs is not None:  # of the first round of inference
+            self._duplicates_batch, self._checks_inputs = self._has_changed_batch(), False
         self.release()
         if steps and (self.repeats_one_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
             self.restore()
         if phase.takes_steps:
             self._steps += steps
+        elif phase is Phase.INFER:
+            if self.model.training:
+                self.model.eval()
         else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
             self._duplicates_batch = False
         if around.before and self._steps > 2:
@@ -234,16 +246,18 @@ class Trainer:
     def run(self, phase: Phase, steps: int = 1) -> None:
         """Run the parts of the phase, which are timed, `steps` times back to back."""
         work = [getattr(self, part) for part in self.parts.of_phase(phase).timed]
-        for _ in range(steps):
-            for do in work:
-                do()
+        with _mode_of(phase):
+            for _ in range(steps):
+                for do in work:
+                    do()
 
     def run_marked(self, phase: Phase, mark: Callable[[str], object]) -> None:
         """Run the parts of the phase once; call `mark` with ``""`` before, and after each with its name."""
-        mark("")
-        for part in self.parts.of_phase(phase).timed:
-            self.do(part)
-            mark(part)
+        with _mode_of(phase):
+            mark("")
+            for part in self.parts.of_phase(phase).timed:
+                self.do(part)
+                mark(part)
 
     def whole_step(self) -> None:
         """Do one training step and drop its results."""
@@ -257,8 +271,6 @@ class Trainer:
 
     def cycle(self, phase: Phase) -> int:
         """Return how often a phase runs until it has had each batch equally often."""
-        if phase.needs_loader:
-            return 1
         batches = len(self.host_batches)
         taken = self.parts.of_phase(phase).timed.count("transfer")
         return batches // math.gcd(batches, max(1, taken))
@@ -269,11 +281,15 @@ class Trainer:
         On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients,
         or they become channels-last.
         """
-        inputs, targets = self.host_batches[self._turns.take()]
+        inputs, targets = self.next_host_batch()
         moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
         self.batch = moved, map_tensors(self._moved, targets)
         if self._saved is None:
             self._versions = [tensor._version for tensor in tensors_in(self.batch)]
+
+    def next_host_batch(self) -> Any:
+        """Return the host batch whose turn it is."""
+        return self.host_batches[self._turns.take()]
 
     def zero_grad(self) -> None:
         """Set the gradients to None, the default of `Optimizer.zero_grad`."""
@@ -332,12 +348,20 @@ class Trainer:
             sum_of_losses(None)
 
     def infer(self) -> None:
-        """Copy the inputs of the next host batch, and run the model on them without a graph."""
-        raise NotImplementedError
+        """Copy the inputs of the next host batch to the device, and run the model on them.
 
-    def load(self) -> None:
-        """Take the next host batch from the workload's loader."""
-        raise NotImplementedError
+        The model is in eval mode, and the caller has entered `torch.inference_mode`, once for all steps of a
+        loop.
+        """
+        inputs, _ = self.next_host_batch()
+        if self._checks_inputs:
+            with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
+                self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+            self._versions = [tensor._version for tensor in tensors_in(self.batch)]
+        else:
+            self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+        with self._autocast():
+            self.outputs = outputs_of(self.model, self.batch)
 
     @property
     def has_stepped(self) -> bool:
@@ -360,7 +384,7 @@ class Trainer:
             return
         check_first_step(self.workload, self.trained(), self._own_versions)
         if self._duplicates_batch:
-            self._duplicates_batch = self._versions != [one._version for one in tensors_in(self.batch)]
+            self._duplicates_batch = self._has_changed_batch()
         self.repeat_skipped()
         self._saved = SavedState(
             self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
@@ -387,6 +411,9 @@ class Trainer:
             f"the gradient scaler skipped the first {MAX_SKIPPED} steps, because gradients overflow at any "
             "scale; check inputs, loss and initialization"
         )
+
+    def _has_changed_batch(self) -> bool:
+        return self._versions != [one._version for one in tensors_in(self.batch)]
 
     def _return_to_first_step(self) -> None:
         assert self._saved is not None
@@ -433,6 +460,11 @@ class Trainer:
                 is_on = torch.is_autocast_enabled(kind)
         if not is_on:
             raise UnsupportedError(f"autocast={dtype}: torch does not support it on {self.device.name}")
+
+
+def _mode_of(phase: Phase) -> AbstractContextManager[Any]:
+    """Return the mode of autograd in which a phase runs."""
+    return torch.inference_mode() if phase is Phase.INFER else _TRAINING
 
 
 def has_compiled() -> bool:
