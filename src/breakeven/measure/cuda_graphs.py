@@ -134,7 +134,7 @@ class GraphedTrainer(Trainer):
     def transfer(self) -> None:
         """Copy the next host batch to the memory that the graphs read."""
         non_blocking = self.workload.pin_memory
-        host_batch = self.host_batches[self._turns.take()]
+        host_batch = self.next_host_batch()
         for there, here in zip(tensors_in(self._graph_batch), tensors_in(host_batch), strict=True):
             there.detach().copy_(here.detach(), non_blocking=non_blocking)
         self.batch = self._graph_batch
