@@ -83,6 +83,18 @@ def test_layers(what, expected):
     assert count_flops(what) == expected
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_convolution_in_groups(kind, groups):
+    """A pixel takes the channels of its own group; each gradient takes as many operations as the output."""
+    layer = kind(4, 8, 3, stride=2, padding=1, groups=groups)
+    pixels = 5 * 5 if kind is nn.ConvTranspose2d else 3 * 3  # that the filter is applied to
+    forward = 2 * 2 * pixels * (3 * 3) * (4 // groups) * 8
+    images = torch.ones(2, 4, 5, 5)
+    assert count_flops(workload(layer, images)) == Flops(forward, forward)
+    assert count_flops(workload(layer, images.requires_grad_())) == Flops(forward, 2 * forward)
+
+
 def test_counted_in_training_mode():
     class Auxiliary(nn.Linear):
         def forward(self, inputs):

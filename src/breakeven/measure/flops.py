@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
@@ -193,13 +193,26 @@ def _count(workload: Workload, clock: Clock) -> Flops:
             module.to(META)
     inputs = map_inputs(_on_meta, workload.inputs, workload.host_inputs)
     targets = map_tensors(_on_meta, workload.targets)
-    with _TimeLimit(clock), FlopCounterMode(display=False) as counter:
+    with _TimeLimit(clock), FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
         loss = loss_of(outputs_of(model, inputs), targets)
         if loss.device != META:
             raise MeasurementError(f"the loss is on {loss.device} though everything was moved to meta")
         forward = counter.get_total_flops()
         loss.backward()
         return Flops(forward, counter.get_total_flops() - forward)
+
+
+def _convolution_backward(output: Any, inputs: Any, weight: Any, *arguments: Any, **_: Any) -> int:
+    """Return the operations of a convolution's backward pass, given shapes: for each gradient its forward's.
+
+    torch's own formula multiplies those of a weight in groups by the number of groups.
+    """
+    *_others, transposed, _padding, _groups, (to_inputs, to_weight, _) = arguments
+    forward: int = conv_flop_count(inputs, weight, output, transposed)
+    return forward * (to_inputs + to_weight)
+
+
+_FORMULAS = {torch.ops.aten.convolution_backward: _convolution_backward}
 
 
 def _on_meta(movable: Any) -> Any:

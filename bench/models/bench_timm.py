@@ -1,0 +1,25 @@
+"""timm: any of its models by name, without pretrained weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from breakeven import Workload
+
+INSTALL = "needs timm, and a torchvision built for this torch: pip install timm"
+
+
+def timm_model(name, batch_size, side):
+    timm = pytest.importorskip("timm", reason=INSTALL, exc_type=Exception)
+    return Workload(
+        model=timm.create_model(name, num_classes=10),
+        loss=nn.CrossEntropyLoss(),
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-4),
+        inputs=torch.randn(batch_size, 3, side, side),
+        targets=torch.randint(10, (batch_size,)),
+    )
+
+
+@pytest.mark.sweep("models", batch_size=[1, 4, 16], name=["convnext_atto"], side=[64])
+def bench_timm(train_benchmark, batch_size, name, side):
+    train_benchmark(lambda: timm_model(name, batch_size, side))

@@ -1,0 +1,98 @@
+"""torchvision: ResNet-18, and a small vision transformer. `--breakeven-phases=load,epoch` times the loader, too."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from breakeven import Workload
+
+CLASSES = 10
+AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16}  # the weights stay float32
+INSTALL = "needs torchvision, built for this torch: pip install torchvision (from the index that torch is from)"
+
+
+def library(name):
+    """Import what an untimed recipe needs; the case is skipped where torchvision is missing or does not load."""
+    return pytest.importorskip(name, reason=INSTALL, exc_type=Exception)
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
+
+
+def resnet18(batch_size, side, **options):
+    return Workload(
+        model=library("torchvision.models").resnet18(num_classes=CLASSES),
+        loss=nn.CrossEntropyLoss(),
+        optimizer=sgd,
+        inputs=torch.randn(batch_size, 3, side, side),
+        targets=torch.randint(CLASSES, (batch_size,)),
+        loader=lambda: photos(batch_size, side, workers=2),
+        **options,
+    )
+
+
+def photos(batch_size, side, workers):
+    """A loader of 512 generated images, twice as large, which are cropped, flipped and normalized."""
+    transforms = library("torchvision.transforms.v2")
+    augment = transforms.Compose(
+        [
+            transforms.ToImage(),
+            transforms.RandomResizedCrop(side),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToDtype(torch.float32, scale=True),
+            transforms.Normalize(mean=[0.5] * 3, std=[0.25] * 3),
+        ]
+    )
+    images = library("torchvision.datasets").FakeData(512, (3, 2 * side, 2 * side), CLASSES, augment)
+    return DataLoader(images, batch_size, shuffle=True, num_workers=workers, drop_last=True)
+
+
+def vit(batch_size, side):
+    model = library("torchvision.models").VisionTransformer(
+        image_size=side,
+        patch_size=8,
+        num_layers=6,
+        num_heads=3,
+        hidden_dim=192,
+        mlp_dim=768,
+        num_classes=CLASSES,
+    )
+    return Workload(
+        model=model,
+        loss=nn.CrossEntropyLoss(label_smoothing=0.1),
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-4),
+        inputs=torch.randn(batch_size, 3, side, side),
+        targets=torch.randint(CLASSES, (batch_size,)),
+    )
+
+
+@pytest.mark.sweep("models", batch_size=[1, 4, 16], side=[64])
+def bench_resnet18(train_benchmark, batch_size, side):
+    train_benchmark(lambda: resnet18(batch_size, side))
+
+
+@pytest.mark.sweep("models", batch_size=[1, 4, 16], side=[64])
+def bench_vit(train_benchmark, batch_size, side):
+    train_benchmark(lambda: vit(batch_size, side))
+
+
+@pytest.mark.sweep(
+    "variants",
+    batch_size=[16],
+    side=[64],
+    dtype=["float32", "bfloat16"],
+    channels_last=[False, True],
+    checkpoint=["", "layer*"],
+)
+def bench_resnet18_variants(train_benchmark, batch_size, side, dtype, channels_last, checkpoint):
+    train_benchmark(
+        lambda: resnet18(
+            batch_size,
+            side,
+            autocast=AUTOCAST[dtype],
+            channels_last=channels_last,
+            checkpoint=[checkpoint] if checkpoint else (),
+        )
+    )
