@@ -9,7 +9,9 @@ from breakeven import Workload
 
 CLASSES = 10
 AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16}  # the weights stay float32
-INSTALL = "needs torchvision, built for this torch: pip install torchvision (from the index that torch is from)"
+INSTALL = (
+    "needs torchvision, built for this torch: pip install torchvision (from the index that torch is from)"
+)
 
 
 def library(name):

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,14 +23,14 @@ from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
-from breakeven.measure.tensors import map_inputs, map_tensors, outputs_of, tensors_in
+from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, outputs_of, tensors_in
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, copy_of, error_line
 from breakeven.phases import Phase
 
-META = torch.device("meta")
-"""Tensors there have shapes but no data, so that a pass costs no arithmetic."""
+META, HOST = torch.device("meta"), torch.device("cpu")
+"""Tensors on the first have shapes but no data, so that a pass costs no arithmetic."""
 
 MAX_COUNT_S = 2.0
 """Counting stops after this CPU time; an LSTM takes about 8 ms for each step of its sequence."""
@@ -132,15 +133,22 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
     The model is counted uncompiled (a compiler may fuse operations or compute them twice) and without
     autocast (a dtype does not change the number of operations).
 
-    A model that needs data to run (its control flow depends on it, it calls ``.item()``, its loss has tensors
-    on the host) cannot run on that device.
+    A model that needs data there (its control flow depends on it, as that of Hugging Face models on an
+    attention mask, or its loss has tensors on the host) is counted while it computes on the CPU, within
+    `MAX_COUNT_S`.
     """
     try:
         with warnings.catch_warnings(), settings_kept():
             warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
             torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
-            return _count(workload, clock)
-    except Exception as error:  # a model may raise anything without data
+            try:
+                return _count(workload, clock, META)
+            except Exception as error:  # a model may raise anything without data
+                if str(error) == TOO_LONG:
+                    raise
+            _without_fused_operations()
+            return _count(workload, clock, HOST)
+    except Exception as error:
         return str(error) if isinstance(error, MeasurementError) else error_line(error)
 
 
@@ -185,21 +193,29 @@ class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _count(workload: Workload, clock: Clock) -> Flops:
+def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
     model, loss_of = copy_of(workload)
     model.train()
     for module in (model, loss_of):
         if isinstance(module, nn.Module):
-            module.to(META)
-    inputs = map_inputs(_on_meta, workload.inputs, workload.host_inputs)
-    targets = map_tensors(_on_meta, workload.targets)
+            module.to(device)
+    on_device = partial(_on, device)
+    inputs = map_inputs(on_device, workload.inputs, workload.host_inputs)
+    targets = map_tensors(on_device, workload.targets)
     with _TimeLimit(clock), FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
         loss = loss_of(outputs_of(model, inputs), targets)
-        if loss.device != META:
-            raise MeasurementError(f"the loss is on {loss.device} though everything was moved to meta")
+        if loss.device != device:
+            raise MeasurementError(f"the loss is on {loss.device} though everything was moved to {device}")
         forward = counter.get_total_flops()
         loss.backward()
         return Flops(forward, counter.get_total_flops() - forward)
+
+
+def _without_fused_operations() -> None:
+    """Let recurrent layers and attention consist of products on the CPU, too."""
+    backends: Any = torch.backends
+    backends.mkldnn.enabled = False
+    backends.cuda.enable_flash_sdp(False)  # that of CPUs as well
 
 
 def _convolution_backward(output: Any, inputs: Any, weight: Any, *arguments: Any, **_: Any) -> int:
@@ -215,10 +231,10 @@ def _convolution_backward(output: Any, inputs: Any, weight: Any, *arguments: Any
 _FORMULAS = {torch.ops.aten.convolution_backward: _convolution_backward}
 
 
-def _on_meta(movable: Any) -> Any:
-    if isinstance(movable, torch.Tensor):
+def _on(device: torch.device, movable: Any) -> Any:
+    if isinstance(movable, torch.Tensor) and device == META:
         return torch.empty_like(movable, device=META)
-    return movable.to(META)
+    return duplicate(movable.to(device))
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int | None:
