@@ -1,4 +1,4 @@
-"""timm: any of its models by name, without pretrained weights."""
+"""A model of timm, by its name there; without `pretrained=True` nothing is downloaded."""
 
 import pytest
 import torch
@@ -6,7 +6,10 @@ from torch import nn
 
 from breakeven import Workload
 
-INSTALL = "needs timm, and a torchvision built for this torch: pip install timm"
+INSTALL = (
+    "needs timm and a torchvision built for this torch: pip install timm torchvision "
+    "(beside a torch for CPUs only: --index-url https://download.pytorch.org/whl/cpu)"
+)
 
 
 def timm_model(name, batch_size, side):

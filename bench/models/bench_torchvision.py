@@ -1,4 +1,7 @@
-"""torchvision: ResNet-18, and a small vision transformer. `--breakeven-phases=load,epoch` times the loader, too."""
+"""Models of torchvision: ResNet-18 with a loader of augmented images, and a small vision transformer.
+
+`pytest bench/models --breakeven-sweep=models` measures these and the other models of this folder.
+"""
 
 import pytest
 import torch
@@ -10,12 +13,13 @@ from breakeven import Workload
 CLASSES = 10
 AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16}  # the weights stay float32
 INSTALL = (
-    "needs torchvision, built for this torch: pip install torchvision (from the index that torch is from)"
+    "needs a torchvision built for this torch: pip install torchvision "
+    "(beside a torch for CPUs only: --index-url https://download.pytorch.org/whl/cpu)"
 )
 
 
 def library(name):
-    """Import what an untimed recipe needs; the case is skipped where torchvision is missing or does not load."""
+    """Import a module of torchvision; a case is skipped where it is missing or fails to load."""
     return pytest.importorskip(name, reason=INSTALL, exc_type=Exception)
 
 

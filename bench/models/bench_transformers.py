@@ -1,4 +1,7 @@
-"""Hugging Face transformers, made from small configurations: their inputs are a dict, and they return the loss."""
+"""Models of Hugging Face transformers, of small configurations: the inputs are a dict with the labels.
+
+They return the loss, so the workload has none.
+"""
 
 import pytest
 import torch
@@ -37,7 +40,13 @@ def bert(batch_size, length):
 def gpt2(batch_size, length):
     transformers = pytest.importorskip("transformers", reason=INSTALL)
     config = transformers.GPT2Config(
-        vocab_size=VOCABULARY, n_positions=length, n_embd=128, n_layer=4, n_head=2
+        vocab_size=VOCABULARY,
+        n_positions=length,
+        n_embd=128,
+        n_layer=4,
+        n_head=2,
+        bos_token_id=0,
+        eos_token_id=0,
     )
     tokens = torch.randint(VOCABULARY, (batch_size, length))
     return Workload(

@@ -224,8 +224,7 @@ def _convolution_backward(output: Any, inputs: Any, weight: Any, *arguments: Any
     torch's own formula multiplies those of a weight in groups by the number of groups.
     """
     *_others, transposed, _padding, _groups, (to_inputs, to_weight, _) = arguments
-    forward: int = conv_flop_count(inputs, weight, output, transposed)
-    return forward * (to_inputs + to_weight)
+    return conv_flop_count(inputs, weight, output, transposed) * (int(to_inputs) + int(to_weight))
 
 
 _FORMULAS = {torch.ops.aten.convolution_backward: _convolution_backward}
