@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
+from breakeven.measure.losses import loss_from
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
 from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, outputs_of, tensors_in
@@ -203,7 +204,7 @@ def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
     inputs = map_inputs(on_device, workload.inputs, workload.host_inputs)
     targets = map_tensors(on_device, workload.targets)
     with _TimeLimit(clock), FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
-        loss = loss_of(outputs_of(model, inputs), targets)
+        loss = loss_from(loss_of, outputs_of(model, inputs), targets)
         if loss.device != device:
             raise MeasurementError(f"the loss is on {loss.device} though everything was moved to {device}")
         forward = counter.get_total_flops()

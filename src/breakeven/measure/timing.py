@@ -89,6 +89,11 @@ class Round:
         self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
 
+    @property
+    def max_steps(self) -> int:
+        """The maximum number of steps in a round."""
+        return 1 if self.trainer.repeats_one_step else MAX_LOOP_STEPS
+
     def of(self, steps: int) -> Round:
         """Return the same round with another number of steps."""
         return Round(self.phase, self.trainer, steps, self.deadline)
@@ -237,13 +242,13 @@ def warm_up(
         spent_s += min(rounds[-1].total_s, CONTENDED_FACTOR * fastest_s)
 
 
-def loop_steps(step_s: float, budget: Budget) -> int:
+def loop_steps(step_s: float, budget: Budget, max_steps: int = MAX_LOOP_STEPS) -> int:
     """Return how many steps the round of a loop has, so that it lasts about `LOOP_S`.
 
     It lasts less if the minimum number of rounds would otherwise not fit into the time of a case.
     """
     round_s = min(LOOP_S, budget.max_time_s / budget.min_rounds)
-    return max(1, min(MAX_LOOP_STEPS, int(round_s / max(step_s, 1e-9))))
+    return max(1, min(max_steps, int(round_s / max(step_s, 1e-9))))
 
 
 def warm_up_loop(
@@ -263,10 +268,10 @@ def warm_up_loop(
         clock: seconds.
     """
     step_s = min(timed.latency_s for timed in earlier)
-    block = round_.of(block_steps(loop_steps(step_s, budget)))
+    block = round_.of(block_steps(loop_steps(step_s, budget, round_.max_steps)))
     same = earlier if block.steps == 1 else ()
     warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
-    return warmup, loop_steps(warmup.latency_s, budget)
+    return warmup, loop_steps(warmup.latency_s, budget, round_.max_steps)
 
 
 def block_steps(steps: int) -> int:
