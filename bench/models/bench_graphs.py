@@ -37,7 +37,7 @@ def gnn(batch_size, nodes, hidden):
     return Workload(
         model=GraphClassifier(geometric, 32, hidden),
         loss=nn.CrossEntropyLoss(),
-        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-4),
         inputs=graphs,
         targets=graphs.y,
     )

@@ -23,6 +23,6 @@ def timm_model(name, batch_size, side):
     )
 
 
-@pytest.mark.sweep("models", batch_size=[1, 4, 16], name=["convnext_atto"], side=[64])
+@pytest.mark.sweep("models", batch_size=[1, 4, 16], name=["convnext_atto"], side=[32])
 def bench_timm(train_benchmark, batch_size, name, side):
     train_benchmark(lambda: timm_model(name, batch_size, side))

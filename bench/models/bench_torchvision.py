@@ -24,7 +24,7 @@ def library(name):
 
 
 def sgd(parameters):
-    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
+    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
 
 
 def resnet18(batch_size, side, **options):
@@ -58,7 +58,7 @@ def photos(batch_size, side, workers):
 def vit(batch_size, side):
     model = library("torchvision.models").VisionTransformer(
         image_size=side,
-        patch_size=8,
+        patch_size=16,
         num_layers=6,
         num_heads=3,
         hidden_dim=192,

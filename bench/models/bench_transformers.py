@@ -9,7 +9,7 @@ import torch
 from breakeven import Workload
 
 INSTALL = "needs transformers: pip install transformers"
-VOCABULARY = 8192
+VOCABULARY = 4096
 
 
 def adamw(parameters):
@@ -56,11 +56,11 @@ def gpt2(batch_size, length):
     )
 
 
-@pytest.mark.sweep("models", batch_size=[1, 4, 16], length=[64])
+@pytest.mark.sweep("models", batch_size=[1, 4, 16], length=[32])
 def bench_bert(train_benchmark, batch_size, length):
     train_benchmark(lambda: bert(batch_size, length))
 
 
-@pytest.mark.sweep("models", batch_size=[1, 4, 16], length=[64])
+@pytest.mark.sweep("models", batch_size=[1, 4, 16], length=[32])
 def bench_gpt2(train_benchmark, batch_size, length):
     train_benchmark(lambda: gpt2(batch_size, length))
