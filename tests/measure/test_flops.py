@@ -163,7 +163,10 @@ def test_fused_operations_of_a_model_that_needs_data():
     ("what", "reason"),
     [
         (workload(nn.Linear(5, 2), torch.ones(3, 4)), "RuntimeError: mat1 and mat2 shapes cannot be"),
-        (workload(nn.Linear(4, 2), torch.ones(3, 4), lambda *_: None), "the loss is None, expected one number"),
+        (
+            workload(nn.Linear(4, 2), torch.ones(3, 4), lambda *_: None),
+            "the loss is None, expected one number",
+        ),
     ],
     ids=["fails", "no loss"],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from breakeven.errors import MeasurementError
@@ -36,9 +36,10 @@ class Closure:
         name: the optimizer's.
         optimizer: whose step is called with `evaluate`.
         evaluate: drops the gradients, runs forward and backward, and returns the loss.
+        state: what a step changes, beside the model's buffers.
     """
 
-    def __init__(self, name: str, optimizer: Any, evaluate: Callable[[], Any]) -> None:
+    def __init__(self, name: str, optimizer: Any, evaluate: Callable[[], Any], state: Sequence[Any]) -> None:
         self.name = name
         self.calls = 0
         self.steps = 0
@@ -49,7 +50,8 @@ class Closure:
         self._calls_of_step = 0
         self._first_calls = 0
         self._seen_steps = 0
-        self._before_step: SavedState | None = SavedState(optimizer)
+        self._state = tuple(state)
+        self._before_step: SavedState | None = SavedState(*state)
         self._kept: SavedState | None = None
 
     @property
@@ -59,8 +61,8 @@ class Closure:
 
     @property
     def calls_per_step(self) -> float:
-        """The mean number of evaluations of a step since `count_again`."""
-        return self.calls / self.steps
+        """The mean number of evaluations of a step since `count_again`; 0 without a step."""
+        return self.calls / max(1, self.steps)
 
     def count_again(self) -> None:
         """Begin to count evaluations."""
@@ -104,7 +106,7 @@ class Closure:
             self._kept = self._before_step
         self.has_settled = self.is_iterative and (not is_full or self._seen_steps >= MAX_FULL_STEPS)
         is_looking = self.is_iterative and not self.has_settled
-        self._before_step = SavedState(self._optimizer) if is_looking else None
+        self._before_step = SavedState(*self._state) if is_looking else None
 
     def restore(self) -> None:
         """Return to the state before the step that is timed, once it is known."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -22,13 +23,22 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.losses import loss_from
+from breakeven.measure.optimizers import make_optimizer
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
-from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, outputs_of, tensors_in
+from breakeven.measure.tensors import (
+    duplicate,
+    map_inputs,
+    map_tensors,
+    outputs_of,
+    shapes_of,
+    tensors_in,
+)
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, copy_of, error_line
-from breakeven.phases import Phase
+from breakeven.measure.training import Training
+from breakeven.measure.workload import Workload, copy_of, error_line, parameters_of
+from breakeven.phases import WHOLE_STEPS, Phase
 
 META, HOST = torch.device("meta"), torch.device("cpu")
 """Tensors on the first have shapes but no data, so that a pass costs no arithmetic."""
@@ -44,18 +54,22 @@ CHEAP_COUNT_S = 0.05
 
 @dataclass(frozen=True)
 class Flops:
-    """Floating point operations of the forward pass with its loss, and of the backward pass."""
+    """Floating point operations of the forward pass with its loss, and of the backward pass.
+
+    Of batches of different shapes they are the means, rounded. Those of a training step of the user's own are
+    all in `forward`.
+    """
 
     forward: int
     backward: int
 
-    def of(self, phase: Phase) -> int:
-        """Return those of a phase.
+    def of(self, passes: Collection[str]) -> int:
+        """Return those of some passes.
 
-        >>> [Flops(2, 4).of(phase) for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN)]
+        >>> [Flops(2, 4).of(phase.passes) for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN)]
         [2, 4, 6]
         """
-        return sum(getattr(self, name) for name in phase.passes)
+        return sum(getattr(self, name) for name in passes)
 
 
 class FlopCounts:
@@ -65,18 +79,24 @@ class FlopCounts:
         self._clock = clock
         self._counts: dict[Model, ModelCounts] = {}
 
-    def facts(self, cell: Cell, phase: Phase, workload: Workload, ranks: int = 1) -> dict[str, Any]:
+    def facts(
+        self, cell: Cell, phase: Phase, workload: Workload, ranks: int = 1, closure_calls: float | None = None
+    ) -> dict[str, Any]:
         """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes.
 
-        They are those of all `ranks`, each of which does those of `workload`, its slice of the batch.
+        They are those of all `ranks`, each of which does those of `workload`, its slice of the batch. A step
+        with a closure has those of each of its `closure_calls`.
         """
-        if not phase.passes:
+        passes, times = phase.passes, workload.accumulate if phase in WHOLE_STEPS else 1.0
+        if closure_calls is not None and phase.takes_steps:
+            passes, times = Phase.TRAIN.passes, closure_calls
+        if not passes:
             return {}
         counts = self._counts.setdefault(cell.model, ModelCounts(self._clock))
         counted = counts.at(cell.batch_size, workload)
         if isinstance(counted, str):
             return {"flops_unknown": counted}
-        return {"flops": ranks * counted.of(phase)}
+        return {"flops": round(ranks * times * counted.of(passes))}
 
 
 class ModelCounts:
@@ -124,14 +144,15 @@ class ModelCounts:
 
 
 def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | str:
-    """Return the operations of one training step's passes, or one line that states why they are unknown.
+    """Return the operations of one forward and backward pass, or one line that states why they are unknown.
 
     `torch.utils.flop_counter` counts the products (linear layers, convolutions, attention), two operations
     for each multiplication and addition, and nothing else: a model without products has 0. It counts a copy
     of the model on the meta device, in training mode, which leaves weights, batch and random state alone.
     On that device an LSTM consists of products, while the CPU has one fused operation that would count as 0.
 
-    The model is counted uncompiled (a compiler may fuse operations or compute them twice) and without
+    The model is counted uncompiled (a compiler may fuse operations or compute them twice), without
+    checkpointing (which computes some twice, and does no more of the work that was asked for) and without
     autocast (a dtype does not change the number of operations).
 
     A model that needs data there (its control flow depends on it, as that of Hugging Face models on an
@@ -156,20 +177,29 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
 def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
     """Return the bytes that a phase must move here; None if nothing moves or the number is unknown.
 
-    ``transfer``: the host batch, all tensors of inputs and targets; on a CPU nothing moves. ``step``:
-    `step_bytes`, on every device.
+    ``transfer``: the host batch, all tensors of inputs and targets, the mean of several batches; on a CPU
+    nothing moves. ``step``: `step_bytes`, on every device; unknown with a closure, which does the passes too.
     """
     if phase is Phase.TRANSFER and trainer.device.is_accelerator:
-        return _size(tensors_in(trainer.host_batch))
-    return step_bytes(trainer.optimizer) if phase is Phase.STEP else None
+        size = _size(tensors_in(trainer.host_batches))
+        return None if size is None else round(size / len(trainer.host_batches))
+    if phase is not Phase.STEP or trainer.closure is not None:
+        return None
+    clips, scales = trainer.workload.clip_grad_norm is not None, trainer.scaler is not None
+    return step_bytes(trainer.optimizer, 3 * clips + 2 * scales)
 
 
-def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
+def step_bytes(optimizer: torch.optim.Optimizer, gradient_moves: int = 0) -> int | None:
     """Return the minimum number of bytes that an optimizer's step moves, given its state after a step.
 
     Every gradient is read once; every parameter that has one, and every tensor of the optimizer's state with
     more than one element, is read and written once. So plain SGD moves three times its parameters' bytes, SGD
     with momentum five times, Adam seven times. None without gradients, or for sparse ones.
+
+    Args:
+        optimizer: after a step.
+        gradient_moves: how often every gradient is read or written before: 3 times to clip it (it is read for
+            the norm, and multiplied in place), 2 times to undo its scaling.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         return None  # a wrapper that is not an optimizer
@@ -177,7 +207,7 @@ def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
     parameters = [one for group in groups for one in group["params"] if one.grad is not None]
     gradients = _size(parameter.grad for parameter in parameters)
     changed = _size([*parameters, *(state for state in tensors_in(optimizer.state) if state.numel() > 1)])
-    return None if not gradients or changed is None else gradients + 2 * changed
+    return None if not gradients or changed is None else (1 + gradient_moves) * gradients + 2 * changed
 
 
 class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -200,16 +230,33 @@ def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
     for module in (model, loss_of):
         if isinstance(module, nn.Module):
             module.to(device)
+    step: Any = workload.training_step
+    optimizer = None if step is None else make_optimizer(workload, model, parameters_of(model, loss_of))
     on_device = partial(_on, device)
-    inputs = map_inputs(on_device, workload.inputs, workload.host_inputs)
-    targets = map_tensors(on_device, workload.targets)
-    with _TimeLimit(clock), FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
-        loss = loss_from(loss_of, outputs_of(model, inputs), targets)
-        if loss.device != device:
-            raise MeasurementError(f"the loss is on {loss.device} though everything was moved to {device}")
-        forward = counter.get_total_flops()
-        loss.backward()
-        return Flops(forward, counter.get_total_flops() - forward)
+    batches = workload.host_batches
+    one_of_each = {shapes_of(batch): batch for batch in batches}
+    shares = {
+        shape: Fraction(count, len(batches)) for shape, count in Counter(map(shapes_of, batches)).items()
+    }
+    forward, backward = Fraction(), Fraction()
+    with _TimeLimit(clock):
+        for shape, (inputs, targets) in one_of_each.items():
+            with FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
+                moved = map_inputs(on_device, inputs, workload.host_inputs), map_tensors(on_device, targets)
+                if step is not None:
+                    step(Training(model, loss_of, optimizer, *moved, device))
+                    forward += shares[shape] * counter.get_total_flops()
+                    continue
+                loss = loss_from(loss_of, outputs_of(model, moved[0]), moved[1])
+                if loss.device != device:
+                    raise MeasurementError(
+                        f"the loss is on {loss.device} though everything was moved to {device}"
+                    )
+                of_pass = counter.get_total_flops()
+                forward += shares[shape] * of_pass
+                loss.backward()
+                backward += shares[shape] * (counter.get_total_flops() - of_pass)
+    return Flops(round(forward), round(backward))
 
 
 def _without_fused_operations() -> None:

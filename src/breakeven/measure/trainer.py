@@ -1,7 +1,8 @@
-"""A workload on a device: its copy of the model, its optimizer, its batch, and the parts of a step."""
+"""A workload on a device: its copy of the model, its optimizer, its batches, and the parts of a step."""
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
 from breakeven.measure.checkpointing import checkpoint_submodules
 from breakeven.measure.closures import Closure
@@ -31,6 +33,7 @@ from breakeven.measure.tensors import (
     to_channels_last,
 )
 from breakeven.measure.training import Training
+from breakeven.measure.update import Turns, make_scaler, make_scheduler
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
 
@@ -38,6 +41,9 @@ _TRAINING = nullcontext()
 
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
+
+MAX_SKIPPED = 20
+"""The maximum number of first steps that a gradient scaler may skip until its scale fits."""
 
 
 class Trainer:
@@ -65,11 +71,14 @@ class Trainer:
     def __init__(self, workload: Workload, device: Device) -> None:
         self.workload = workload
         self.device = device
-        self.host_batch = (workload.inputs, workload.targets)
+        self.host_batches = workload.host_batches
         if workload.pin_memory and device.is_accelerator:
-            self.host_batch = map_tensors(pinned, self.host_batch)
+            self.host_batches = map_tensors(pinned, self.host_batches)
         self._module, self._loss = copy_of(workload)
         self._module.train()
+        if workload.channels_last:
+            to: Any = self._module.to
+            to(memory_format=torch.channels_last)
         checkpoint_submodules(self._module, workload.checkpoint)
         self.model: Any = self._module
         self._criterion: Any = self._loss
@@ -78,6 +87,10 @@ class Trainer:
         self.outputs: Any = None
         self.parts = StepParts.of(workload)
         self.optimizer: Any
+        self.scaler: Any = None
+        self.scheduler: Any = None
+        self._scale = 0.0
+        self._turns = Turns(len(self.host_batches))
         self._initial: SavedState | None = None
         self._saved: SavedState | None = None
         self._steps = 0
@@ -88,8 +101,7 @@ class Trainer:
 
     def move_model(self) -> None:
         """Move the model, and the loss where it is a module, to the device (`model.to(device)`)."""
-        layout: Any = {"memory_format": torch.channels_last} if self.workload.channels_last else {}
-        self._module.to(self.device.torch_device, **layout)
+        self._module.to(self.device.torch_device)
         if isinstance(self._loss, nn.Module):
             self._loss.to(self.device.torch_device)
 
@@ -99,7 +111,8 @@ class Trainer:
         Every case starts from this state, so that the rounds of one phase do not train the model of the next.
 
         Raises:
-            RecipeError: the factory of the optimizer returned something that cannot train the copy.
+            RecipeError: the factory of the optimizer, the scheduler or the gradient scaler returned something
+                that cannot train the copy.
             UnsupportedError: the device does not support the dtype of autocast, or this trainer the step.
         """
         self.release()
@@ -117,13 +130,22 @@ class Trainer:
         for parameter in trained:
             parameter.grad = None
         self.optimizer = make_optimizer(self.workload, self._module, trained)
+        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
+        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
+        self.scheduler = make_scheduler(self.workload, self.optimizer)
+        self._turns.at = 0
+        self._prepare_step()
+        seed_all()
+
+    def _prepare_step(self) -> None:
+        """Find out which parts the step has, now that the optimizer is known."""
         name = closure_of(self.workload, self.optimizer)
         self.parts = StepParts.of(self.workload, name)
         if self.parts.why_whole and self.needs_passes:
             raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
-        self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate)
+        state = (self.optimizer, self.scheduler, self._turns)
+        self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
         self._own_versions = versions_of(self.workload)
-        seed_all()
 
     def _prepare_model(self) -> None:
         self._check_autocast()
@@ -191,10 +213,15 @@ class Trainer:
         The step is finished because a phase that runs alone in a loop finds its weights and its code in the
         cache: a forward pass then takes up to 30% less time than in training.
 
+        Of a step of several passes only the last one is timed. From the third step on, each of them begins
+        one batch after the one before, so that this pass has each batch in turn; the first two have the
+        batches of training, whose losses are compared.
+
         Args:
             phase: the one to prepare.
             steps: how many steps the round will do. Where they would be too many since the last return to
-                the state after the first step, that return comes first.
+                the state after the first step, that return comes first. 0 for a step that belongs to the
+                round prepared last.
         """
         around = self.parts.of_phase(phase)
         if self.loss is not None:
@@ -204,7 +231,7 @@ class Trainer:
         elif self._checks_inputs and self.outputs is not None:  # of the first round of inference
             self._duplicates_batch, self._checks_inputs = self._has_changed_batch(), False
         self.release()
-        if self._knows_the_step or (self._steps > 1 and self._steps + steps > MAX_STEPS):
+        if steps and (self._knows_the_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
             self.restore()
         if phase.takes_steps:
             self._steps += steps
@@ -213,16 +240,18 @@ class Trainer:
                 self.model.eval()
         else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
             self._duplicates_batch = False
+        if around.before and self._steps > 2:
+            self._turns.go_back(self.parts.passes - 1)
         for part in around.before:
             self.do(part)
 
     def run(self, phase: Phase, steps: int = 1) -> None:
         """Run the parts of the phase, which are timed, `steps` times back to back."""
-        timed = self.parts.of_phase(phase).timed
+        work = [getattr(self, part) for part in self.parts.of_phase(phase).timed]
         with _mode_of(phase):
             for _ in range(steps):
-                for part in timed:
-                    self.do(part)
+                for do in work:
+                    do()
 
     def run_marked(self, phase: Phase, mark: Callable[[str], object]) -> None:
         """Run the parts of the phase once; call `mark` with ``""`` before, and after each with its name."""
@@ -242,13 +271,21 @@ class Trainer:
         """Run one part of a training step, by its name in `StepParts`."""
         getattr(self, part)()
 
+    def cycle(self, phase: Phase) -> int:
+        """Return how often a phase runs until it has had each batch equally often."""
+        if phase.needs_loader:
+            return 1
+        batches = len(self.host_batches)
+        taken = self.parts.of_phase(phase).timed.count("transfer")
+        return batches // math.gcd(batches, max(1, taken))
+
     def transfer(self) -> None:
-        """Copy the host batch to the device, without blocking if it is pinned.
+        """Copy the next host batch to the device, without blocking if it is pinned.
 
         On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients,
         or they become channels-last.
         """
-        inputs, targets = self.host_batch
+        inputs, targets = self.host_batches[self._turns.take()]
         moved = map_inputs(self._input_on_device, inputs, self.workload.host_inputs)
         self.batch = moved, map_tensors(self._on_device, targets)
         if self._saved is None:
@@ -259,26 +296,46 @@ class Trainer:
         self.optimizer.zero_grad()
 
     def forward(self) -> None:
-        """Run the model on the batch, then the loss."""
+        """Run the model on the batch, then the loss, divided by the number of passes."""
         self.loss = self._loss_of(self.batch)
+        if self.workload.accumulate > 1:
+            self.loss = self.loss / self.workload.accumulate
 
     def backward(self) -> None:
-        """Propagate from the loss; this frees its graph."""
-        self.loss.backward()
+        """Propagate from the loss, scaled by the gradient scaler; this frees its graph."""
+        if self.scaler is None:
+            self.loss.backward()
+        else:
+            self.scaler.scale(self.loss).backward()
 
     def step(self) -> None:
-        """Let the optimizer update the weights, with its closure if it has one."""
-        if self.closure is None:
+        """Clip the gradients, let the optimizer update the weights, and step scaler and scheduler."""
+        if self.closure is not None:
+            self.loss = self.closure.step()
+        else:
+            self._clip()
+            self._update()
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def _update(self) -> None:
+        if self.scaler is None:
             self.optimizer.step()
         else:
-            self.loss = self.closure.step()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+    def _clip(self) -> None:
+        if self.workload.clip_grad_norm is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.trained(), self.workload.clip_grad_norm)
 
     def _evaluate(self) -> Any:
         self.zero_grad()
         self.forward()
         self.backward()
-        if self.workload.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.trained(), self.workload.clip_grad_norm)
+        self._clip()
         return self.loss
 
     def training_step(self) -> None:
@@ -296,7 +353,7 @@ class Trainer:
         The model is in eval mode, and the caller has entered `torch.inference_mode`, once for all steps of a
         loop.
         """
-        inputs, _ = self.host_batch
+        inputs, _ = self.host_batches[self._turns.take()]
         if self._checks_inputs:
             with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
                 self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
@@ -336,7 +393,27 @@ class Trainer:
         check_first_step(self.workload, self.trained(), self._own_versions)
         if self._duplicates_batch:
             self._duplicates_batch = self._has_changed_batch()
-        self._saved = SavedState(self._module, self._loss, self.optimizer)
+        self.repeat_skipped()
+        self._saved = SavedState(
+            self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
+        )
+
+    def repeat_skipped(self) -> None:
+        """Repeat the first step for as long as the gradient scaler skips it, because its scale is too large.
+
+        Raises:
+            MeasurementError: it skips `MAX_SKIPPED` steps.
+        """
+        for _ in range(MAX_SKIPPED):
+            before, self._scale = self._scale, 0.0 if self.scaler is None else self.scaler.get_scale()
+            if self._scale >= before:
+                return
+            self._turns.at = 0
+            self.whole_step()
+        raise MeasurementError(
+            f"the gradient scaler skipped the first {MAX_SKIPPED} steps, because gradients overflow at any "
+            "scale; check inputs, loss and initialization"
+        )
 
     def _has_changed_batch(self) -> bool:
         return self._versions != [one._version for one in tensors_in(self.batch)]
