@@ -1,16 +1,19 @@
 """The models of `bench/models`: they train with the libraries of the field, and are skipped without them."""
 
+import dataclasses
 import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from breakeven.measure.flops import Flops, count_flops
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.shares import share_of
 from breakeven.measure.workload import build
-from support.small_workloads import losses, module_at
+from support.small_workloads import losses, module_at, ready
 
 FILES = sorted((Path(__file__).parent.parent / "bench" / "models").glob("bench_*.py"))
 
@@ -18,7 +21,7 @@ SIZES = {
     "resnet18": ("torchvision", {"side": 32}),
     "resnet18_variants": (
         "torchvision",
-        {"side": 32, "dtype": "bfloat16", "channels_last": True, "checkpoint": "layer*"},
+        {"side": 32, "dtype": "bfloat16", "channels_last": True, "checkpoint": True},
     ),
     "vit": ("torchvision", {"side": 16}),
     "bert": ("transformers", {"length": 8}),
@@ -72,6 +75,34 @@ def test_rank_of_graphs():
 
 
 ABSENT, BROKEN = ("transformers", "torch_geometric"), ("torchvision", "timm")
+
+
+@pytest.mark.slow
+def test_loader():
+    """Its batches are those of the model."""
+    whole = built("resnet18", 4)
+    images, targets = next(iter(whole.loader()))
+    assert (images.shape, images.dtype) == (whole.inputs.shape, torch.float32)
+    assert (targets.shape, targets.dtype) == (whole.targets.shape, torch.int64)
+
+
+@pytest.mark.slow
+def test_tied_weights():
+    """GPT-2's first and last layer share theirs: trained once on each device, and counted once."""
+    whole = built("gpt2", 2)
+    trainer = ready(whole)
+    assert trainer.model.lm_head.weight is trainer.model.transformer.wte.weight
+    assert whole.parameters == whole.model.num_parameters() == sum(map(torch.numel, trainer.trained()))
+
+
+@pytest.mark.slow
+def test_operations_of_an_attention_mask():
+    """Looking at its values does not keep BERT's from being counted: the same as without a mask."""
+    whole = built("bert", 2)
+    unmasked = {name: tensor for name, tensor in whole.inputs.items() if name != "attention_mask"}
+    counted = count_flops(whole)
+    assert isinstance(counted, Flops)
+    assert counted == count_flops(dataclasses.replace(whole, inputs=unmasked))
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ def bert(batch_size, length):
         num_hidden_layers=4,
         num_attention_heads=2,
         intermediate_size=512,
-        num_labels=10,
     )
     return Workload(
         model=transformers.BertForSequenceClassification(config),
@@ -32,7 +31,7 @@ def bert(batch_size, length):
         inputs={
             "input_ids": torch.randint(VOCABULARY, (batch_size, length)),
             "attention_mask": torch.ones(batch_size, length, dtype=torch.int64),
-            "labels": torch.randint(10, (batch_size,)),
+            "labels": torch.randint(2, (batch_size,)),
         },
     )
 
@@ -40,13 +39,7 @@ def bert(batch_size, length):
 def gpt2(batch_size, length):
     transformers = pytest.importorskip("transformers", reason=INSTALL)
     config = transformers.GPT2Config(
-        vocab_size=VOCABULARY,
-        n_positions=length,
-        n_embd=128,
-        n_layer=4,
-        n_head=2,
-        bos_token_id=0,
-        eos_token_id=0,
+        vocab_size=VOCABULARY, n_embd=128, n_layer=4, n_head=2, bos_token_id=0, eos_token_id=0
     )
     tokens = torch.randint(VOCABULARY, (batch_size, length))
     return Workload(
