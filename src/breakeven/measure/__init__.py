@@ -35,6 +35,14 @@ the last, divided by K, which is recorded as ``steps``. It is so on every device
 1,000. ``train_sync``, on request, is one step with a synchronization at its end, as in a loop that reads
 ``loss.item()`` in every step: no launch of the next step hides behind the device's work.
 
+A step of several passes (``accumulate``) is one step: ``train`` times all of its passes, ``transfer``,
+``forward`` and ``backward`` the last one, ``step`` what follows it: clipping, the optimizer, the gradient
+scaler and the scheduler. Times of parts are totals of the step. With several batches every round has each of
+them equally often, so a time is the mean over the batches: K is a multiple of what makes whole cycles, and a
+round of another phase is the mean of one timing, with its own preparation, for each batch. The state that a
+case returns to includes the scheduler, the scaler and the order of the batches. If the scaler skips the first
+step, that step is repeated, untimed, until it does not.
+
 The first call is timed separately, and so are the device's initialization, the model's transfer, compiling
 and the capture of CUDA graphs: each is recorded once. The first call, of whatever length, decides neither the
 rounds nor a skip: at least two calls after it do. The warm-up takes at least 6 rounds and 50 ms (150 ms on an

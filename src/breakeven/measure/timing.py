@@ -96,6 +96,7 @@ class Round:
         self.deadline = deadline
         self.cycle = trainer.cycle(phase)
         self.own_clock = clock
+        self._prepared_steps = steps
         self.synchronize = trainer.device.synchronize
         self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
@@ -120,7 +121,7 @@ class Round:
             self.deadline.check()
         if self.before_setup is not None:
             self.before_setup()
-        self.trainer.prepare(self.phase, self.steps)
+        self.trainer.prepare(self.phase, self._prepared_steps)
         self.synchronize()
 
     def run(self) -> None:
@@ -137,22 +138,18 @@ class CycleRound(Round):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._prepared_steps = self.cycle
         self._read = self.clock or self.own_clock
         self._shown_s = 0.0
         self.clock = lambda: self._shown_s
 
-    def setup(self) -> None:
-        """Prepare the first of the batches.
+    def run(self) -> None:
+        """Run the phase on each batch, prepared before and waited for after.
 
         Raises:
             CaseTimeout: the deadline has passed.
         """
-        self.steps, one = self.cycle, self.steps
-        super().setup()
-        self.steps = one
-
-    def run(self) -> None:
-        """Run the phase on each batch, prepared before and waited for after."""
+        timed_s = 0.0
         for index in range(self.cycle):
             if index:
                 if self.deadline is not None:
@@ -161,7 +158,8 @@ class CycleRound(Round):
                 self.synchronize()
             start = self._read()
             super().run()
-            self._shown_s += (self._read() - start) / self.cycle
+            timed_s += self._read() - start
+        self._shown_s += timed_s / self.cycle
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from breakeven.measure.update import Turns, make_scaler, make_scheduler
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
 
-_TRAINING = nullcontext()
+_NOTHING = nullcontext()
 
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
@@ -286,8 +286,8 @@ class Trainer:
         or they become channels-last.
         """
         inputs, targets = self.host_batches[self._turns.take()]
-        moved = map_inputs(self._input_on_device, inputs, self.workload.host_inputs)
-        self.batch = moved, map_tensors(self._on_device, targets)
+        moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+        self.batch = moved, map_tensors(self._moved, targets)
         if self._saved is None:
             self._versions = [tensor._version for tensor in tensors_in(self.batch)]
 
@@ -430,13 +430,14 @@ class Trainer:
         for parameter in self.trained():
             parameter.grad = None
 
-    def _on_device(self, movable: Any) -> Any:
+    def _moved(self, movable: Any) -> Any:
         moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
         return duplicate(moved) if self._duplicates_batch else moved
 
-    def _input_on_device(self, movable: Any) -> Any:
+    def _on_device(self, movable: Any) -> Any:
+        """Return one of the inputs on the device."""
         if not self.workload.channels_last:
-            return self._on_device(movable)
+            return self._moved(movable)
         moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
         converted = to_channels_last(moved)
         return duplicate(moved) if converted is moved and self._duplicates_batch else converted
@@ -448,7 +449,7 @@ class Trainer:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.workload.autocast is None:
-            return nullcontext()
+            return _NOTHING
         kind = self.device.torch_device.type
         return torch.autocast(kind, dtype=self.workload.autocast, cache_enabled=self.caches_casts)
 
@@ -466,7 +467,7 @@ class Trainer:
 
 def _mode_of(phase: Phase) -> AbstractContextManager[Any]:
     """Return the mode of autograd in which a phase runs."""
-    return torch.inference_mode() if phase is Phase.INFER else _TRAINING
+    return torch.inference_mode() if phase is Phase.INFER else _NOTHING
 
 
 def has_compiled() -> bool:

@@ -37,7 +37,7 @@ class Workload:
             ``model(*inputs)``; a mapping, called as ``model(**inputs)``.
         targets: what the loss takes besides the outputs; nested tensors like `inputs`.
         batches: in place of `inputs` and `targets`, several pairs of them, taken in turn. Their shapes may
-            differ.
+            differ; each time is the mean over all of them.
         loader: a `torch.utils.data.DataLoader`, or a function that returns one, for the phases ``load`` and
             ``epoch``. Without `inputs` and `batches`, its first batch is the one that other phases train on.
         unpack: turns a batch of the loader into ``(inputs, targets)``. None: a tuple or list of two is that
@@ -48,9 +48,11 @@ class Workload:
             step of the optimizer; None for no clipping.
         scheduler: called with the optimizer; for instance
             ``partial(torch.optim.lr_scheduler.StepLR, step_size=30)``. Its ``step()`` follows each step of
-            the optimizer.
+            the optimizer, so one that needs a metric (``ReduceLROnPlateau``) is refused. A case returns to
+            its first step every few hundred steps, and so does the schedule.
         grad_scaler: scale the loss by a `torch.amp.GradScaler`; needs ``autocast=torch.float16``. A function
-            is called with the type of the device and returns the scaler.
+            is called with the type of the device and returns the scaler. Steps that it skips at first, because
+            its scale is too large, are not timed.
         checkpoint: the submodules whose activations are computed again in the backward pass
             (`torch.utils.checkpoint.checkpoint`): names or patterns such as ``"layers.*"``, or a function of
             a submodule that returns whether it is one.
