@@ -142,7 +142,7 @@ class Attends(nn.Module):
     def __init__(self, *, looks):
         super().__init__()
         self.looks = looks
-        self.attention = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.attention = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
         self.lstm = nn.LSTM(8, 8, batch_first=True)
 
     def forward(self, inputs):
@@ -217,6 +217,7 @@ def test_counting_changes_nothing():
         def forward(self, inputs):
             random.random()
             noise = torch.rand(1).item()
+            inputs.mul_(2)
             return self.linear(nn.functional.dropout(self.norm(inputs) + noise))
 
     torch.manual_seed(3)
