@@ -216,8 +216,7 @@ def test_counting_changes_nothing():
 
         def forward(self, inputs):
             random.random()
-            noise = torch.rand(1).item()
-            inputs.mul_(2)
+            noise = torch.rand(1).item() * inputs.mul_(2).sum().item()
             return self.linear(nn.functional.dropout(self.norm(inputs) + noise))
 
     torch.manual_seed(3)

@@ -324,7 +324,7 @@ def warm_up_loop(
     step_s = min(timed.latency_s for timed in earlier)
     cycle = round_.cycle
     block = round_.of(block_steps(loop_steps(step_s, budget, cycle, round_.max_steps), cycle))
-    same = earlier if block.steps == 1 else ()
+    same = earlier if block.steps == earlier[0].steps else ()
     warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
     return warmup, loop_steps(warmup.latency_s, budget, cycle, round_.max_steps)
 
@@ -332,6 +332,15 @@ def warm_up_loop(
 def block_steps(steps: int, cycle: int = 1) -> int:
     """Return the steps of a block of the warm-up of a loop: a multiple of `cycle`."""
     return whole_cycles(steps // BLOCKS, cycle)
+
+
+def first_call_s(early: Sequence[Timed]) -> float:
+    """Return the seconds of the very first step: its round's, without the other steps in it."""
+    first, *later = early
+    if not later:
+        return first.latency_s
+    usual_s = min(timed.latency_s for timed in later)
+    return max(usual_s, first.steps * first.latency_s - (first.steps - 1) * usual_s)
 
 
 def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:

@@ -182,7 +182,7 @@ class Trainer:
         if self._saved is not None:
             self._return_to_first_step()
             self._steps = 0
-            if not self._knows_the_step:
+            if not self.repeats_one_step:
                 self.whole_step()
                 self._steps = 1
 
@@ -190,10 +190,6 @@ class Trainer:
     def repeats_one_step(self) -> bool:
         """Whether every round is the same step; known after the first one."""
         return self.closure is not None and self.closure.is_iterative
-
-    @property
-    def _knows_the_step(self) -> bool:
-        return self.closure is not None and self.closure.has_settled
 
     def state_tensors(self) -> Iterator[torch.Tensor]:
         """Yield what training has computed so far: weights, buffers, the optimizer's state, and gradients."""
@@ -231,7 +227,7 @@ class Trainer:
         elif self._checks_inputs and self.outputs is not None:  # of the first round of inference
             self._duplicates_batch, self._checks_inputs = self._has_changed_batch(), False
         self.release()
-        if steps and (self._knows_the_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
+        if steps and (self.repeats_one_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
             self.restore()
         if phase.takes_steps:
             self._steps += steps
@@ -273,8 +269,6 @@ class Trainer:
 
     def cycle(self, phase: Phase) -> int:
         """Return how often a phase runs until it has had each batch equally often."""
-        if phase.needs_loader:
-            return 1
         batches = len(self.host_batches)
         taken = self.parts.of_phase(phase).timed.count("transfer")
         return batches // math.gcd(batches, max(1, taken))
@@ -285,11 +279,15 @@ class Trainer:
         On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients,
         or they become channels-last.
         """
-        inputs, targets = self.host_batches[self._turns.take()]
+        inputs, targets = self.next_host_batch()
         moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
         self.batch = moved, map_tensors(self._moved, targets)
         if self._saved is None:
             self._versions = [tensor._version for tensor in tensors_in(self.batch)]
+
+    def next_host_batch(self) -> Any:
+        """Return the host batch whose turn it is."""
+        return self.host_batches[self._turns.take()]
 
     def zero_grad(self) -> None:
         """Set the gradients to None, the default of `Optimizer.zero_grad`."""
@@ -348,12 +346,12 @@ class Trainer:
             sum_of_losses(None)
 
     def infer(self) -> None:
-        """Copy the inputs of the host batch to the device, and run the model on them.
+        """Copy the inputs of the next host batch to the device, and run the model on them.
 
         The model is in eval mode, and the caller has entered `torch.inference_mode`, once for all steps of a
         loop.
         """
-        inputs, _ = self.host_batches[self._turns.take()]
+        inputs, _ = self.next_host_batch()
         if self._checks_inputs:
             with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
                 self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
@@ -362,10 +360,6 @@ class Trainer:
             self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
         with self._autocast():
             self.outputs = outputs_of(self.model, self.batch)
-
-    def load(self) -> None:
-        """Take the next host batch from the workload's loader."""
-        raise NotImplementedError
 
     @property
     def has_stepped(self) -> bool:
@@ -384,10 +378,6 @@ class Trainer:
 
     def _after_step(self) -> None:
         """After the first step, keep the state, and check what the step has changed."""
-        if self.closure is not None:
-            self.closure.after_step()
-            if self.repeats_one_step:
-                self.compared_losses = 1  # rounding grows to percents within one such step
         if self._saved is not None:
             return
         check_first_step(self.workload, self.trained(), self._own_versions)
@@ -397,6 +387,11 @@ class Trainer:
         self._saved = SavedState(
             self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
         )
+
+        if self.closure is not None:
+            self.closure.find_step(self.whole_step)
+        if self.repeats_one_step:
+            self.compared_losses = 1  # rounding grows to percents within one such step
 
     def repeat_skipped(self) -> None:
         """Repeat the first step for as long as the gradient scaler skips it, because its scale is too large.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Workload:
         model: any `torch.nn.Module`.
         loss: any callable of ``(outputs, targets)`` giving a scalar; a module is moved to the device too, and
             its parameters are trained. None: the model returns the loss, as ``outputs.loss``, as
-            ``outputs["loss"]``, or as its only output.
+            ``outputs["loss"]``, or as its only output; what it needs of the targets is among the inputs.
         optimizer: called with the list of parameters, the model's and then the loss's, after the move to the
             device; for instance `torch.optim.Adam`. With `training_step`: also a mapping of names of
             submodules to such functions, each called with the parameters of its submodule.
@@ -51,17 +52,22 @@ class Workload:
             the optimizer, so one that needs a metric (``ReduceLROnPlateau``) is refused. A case returns to
             its first step every few hundred steps, and so does the schedule.
         grad_scaler: scale the loss by a `torch.amp.GradScaler`; needs ``autocast=torch.float16``. A function
-            is called with the type of the device and returns the scaler. Steps that it skips at first, because
-            its scale is too large, are not timed.
+            is called with the type of the device and returns the scaler. First steps that it skips, because
+            its scale is too large, are repeated and not timed.
         checkpoint: the submodules whose activations are computed again in the backward pass
-            (`torch.utils.checkpoint.checkpoint`): names or patterns such as ``"layers.*"``, or a function of
-            a submodule that returns whether it is one.
+            (`torch.utils.checkpoint.checkpoint` with ``use_reentrant=False``): names, patterns such as
+            ``"layers.*"``, whose ``*`` stands for one part of a name, or a function of a submodule that
+            returns whether it is one. Inference is not affected.
         channels_last: keep the model's 4-dimensional parameters and its 4-dimensional inputs in
-            `torch.channels_last`; ``transfer`` converts the inputs.
-        closure: whether ``optimizer.step`` is called with a closure, which does the passes. None: if its
-            signature requires one, as that of `torch.optim.LBFGS` does.
-        training_step: the whole step after the transfer, called with a `Training`; returns the loss. Then
-            ``train`` and ``transfer`` are timed, and no phase of the step's parts.
+            `torch.channels_last`; ``transfer`` converts the inputs, which is a copy on a CPU too.
+        closure: whether ``optimizer.step`` is called with a closure, which drops the gradients, does one pass
+            forward and backward, clips, and returns the loss. None: if its signature requires one, as that of
+            `torch.optim.LBFGS` does. Then ``step`` and ``train`` time all evaluations, and ``forward`` and
+            ``backward`` are skipped. An optimizer that expects gradients before its step needs
+            `training_step`.
+        training_step: the whole step after the transfer, called with a `breakeven.Training`; returns the
+            loss, or several. Then ``transfer`` and whole steps (``train``, ``epoch``) are timed, and other
+            phases are skipped.
         autocast: run forward and loss under `torch.autocast` with this dtype.
         compile: run the model through `torch.compile`.
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
@@ -146,30 +152,41 @@ def parameters_of(model: nn.Module, loss: Any) -> list[nn.Parameter]:
 Recipe = Callable[[], Workload]
 
 
-def build(recipe: Recipe) -> Workload:
-    """Call a recipe, seeded, and return its workload.
+def build(recipe: Recipe, timeout_s: float = math.inf) -> Workload:
+    """Call a recipe, seeded, and return its workload, with a batch of its loader if it has no other.
+
+    Args:
+        recipe: returns a workload.
+        timeout_s: the seconds after which a worker of the loader that gives no batch is taken to hang.
 
     Raises:
         RecipeError: it raised or returned something else; one line with the recipe's file and line.
+        CaseTimeout: its loader gave no batch in time.
     """
+    from breakeven.measure.loading import with_first_batch  # which needs this module
+
     if not callable(recipe):
         raise RecipeError(
             f"train_benchmark got {kind(recipe)}, expected a recipe, a function that returns a Workload; "
             "write train_benchmark(lambda: ...)"
         )
     seed_all()
-    try:
-        workload = recipe()
-        if isinstance(workload, Workload):
-            _prepare(workload)
-    except (Exception, SystemExit) as error:
-        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
+    workload = _called(recipe, recipe)
     if not isinstance(workload, Workload):
         raise RecipeError(
             f"{where_of(recipe)}: the recipe returned {kind(workload)}, expected a breakeven.Workload; "
             "pass a function that returns one"
         )
+    workload = with_first_batch(workload, timeout_s)
+    _called(recipe, partial(_prepare, workload))
     return workload
+
+
+def _called(recipe: Recipe, work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except (Exception, SystemExit) as error:
+        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
 
 
 def _prepare(workload: Workload) -> None:
