@@ -47,6 +47,27 @@ def test_default_devices_and_phases(bench):
     assert len(names) >= 2 * 2 * 5
 
 
+@pytest.mark.parametrize(
+    ("option", "missing"),
+    [((), "default sweep"), (("--breakeven-sweep=short",), "sweep 'short'")],
+    ids=["default", "short"],
+)
+def test_functions_without_the_sweep(bench, option, missing):
+    """The sweeps that they have are printed, in place of nothing."""
+    bench.write("""
+@pytest.mark.sweep("wide", batch_size=[1])
+def bench_wide(train_benchmark, batch_size): ...
+@pytest.mark.sweep("deep", batch_size=[1])
+def bench_deep(train_benchmark, batch_size): ...
+""")
+
+    result = bench.run(*option)
+
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    hint = f"breakeven: no function has a {missing}; choose with --breakeven-sweep=deep|wide"
+    assert hint in result.outlines
+
+
 def test_parametrize(bench):
     """Its arguments come first, so that the phases of a cell stay together."""
     bench.write("""

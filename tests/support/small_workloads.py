@@ -49,10 +49,15 @@ def tiny(batch_size, optimizer="sgd"):
     )
 
 
-@cache
 def bench_file(name):
     """The module `bench/bench_NAME.py`."""
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"bench_{name}.py")
+    return module_at(BENCH / f"bench_{name}.py")
+
+
+@cache
+def module_at(path):
+    """The module in a file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

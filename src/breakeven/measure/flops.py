@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
@@ -25,15 +26,22 @@ from breakeven.measure.losses import loss_from
 from breakeven.measure.optimizers import make_optimizer
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
-from breakeven.measure.tensors import map_inputs, map_tensors, outputs_of, shapes_of, tensors_in
+from breakeven.measure.tensors import (
+    duplicate,
+    map_inputs,
+    map_tensors,
+    outputs_of,
+    shapes_of,
+    tensors_in,
+)
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.training import Training
 from breakeven.measure.workload import Workload, copy_of, error_line, parameters_of
 from breakeven.phases import WHOLE_STEPS, Phase
 
-META = torch.device("meta")
-"""Tensors there have shapes but no data, so that a pass costs no arithmetic."""
+META, HOST = torch.device("meta"), torch.device("cpu")
+"""Tensors on the first have shapes but no data, so that a pass costs no arithmetic."""
 
 MAX_COUNT_S = 2.0
 """Counting stops after this CPU time; an LSTM takes about 8 ms for each step of its sequence."""
@@ -147,15 +155,22 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
     checkpointing (which computes some twice, and does no more of the work that was asked for) and without
     autocast (a dtype does not change the number of operations).
 
-    A model that needs data to run (its control flow depends on it, it calls ``.item()``, its loss has tensors
-    on the host) cannot run on that device.
+    A model that needs data there (its control flow depends on it, as that of Hugging Face models on an
+    attention mask, or its loss has tensors on the host) is counted while it computes on the CPU, within
+    `MAX_COUNT_S`.
     """
     try:
         with warnings.catch_warnings(), settings_kept():
             warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
             torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
-            return _count(workload, clock)
-    except Exception as error:  # a model may raise anything without data
+            try:
+                return _count(workload, clock, META)
+            except Exception as error:  # a model may raise anything without data
+                if str(error) == TOO_LONG:
+                    raise
+            _without_fused_operations()
+            return _count(workload, clock, HOST)
+    except Exception as error:
         return str(error) if isinstance(error, MeasurementError) else error_line(error)
 
 
@@ -212,14 +227,15 @@ class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _count(workload: Workload, clock: Clock) -> Flops:
+def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
     model, loss_of = copy_of(workload)
     model.train()
     for module in (model, loss_of):
         if isinstance(module, nn.Module):
-            module.to(META)
+            module.to(device)
     step: Any = workload.training_step
     optimizer = None if step is None else make_optimizer(workload, model, parameters_of(model, loss_of))
+    on_device = partial(_on, device)
     batches = workload.host_batches
     one_of_each = {shapes_of(batch): batch for batch in batches}
     shares = {
@@ -228,16 +244,16 @@ def _count(workload: Workload, clock: Clock) -> Flops:
     forward, backward = Fraction(), Fraction()
     with _TimeLimit(clock):
         for shape, (inputs, targets) in one_of_each.items():
-            with FlopCounterMode(display=False) as counter:
-                moved = map_inputs(_on_meta, inputs, workload.host_inputs), map_tensors(_on_meta, targets)
+            with FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
+                moved = map_inputs(on_device, inputs, workload.host_inputs), map_tensors(on_device, targets)
                 if step is not None:
-                    step(Training(model, loss_of, optimizer, *moved, META))
+                    step(Training(model, loss_of, optimizer, *moved, device))
                     forward += shares[shape] * counter.get_total_flops()
                     continue
                 loss = loss_from(loss_of, outputs_of(model, moved[0]), moved[1])
-                if loss.device != META:
+                if loss.device != device:
                     raise MeasurementError(
-                        f"the loss is on {loss.device} though everything was moved to meta"
+                        f"the loss is on {loss.device} though everything was moved to {device}"
                     )
                 of_pass = counter.get_total_flops()
                 forward += shares[shape] * of_pass
@@ -246,10 +262,29 @@ def _count(workload: Workload, clock: Clock) -> Flops:
     return Flops(round(forward), round(backward))
 
 
-def _on_meta(movable: Any) -> Any:
-    if isinstance(movable, torch.Tensor):
+def _without_fused_operations() -> None:
+    """Let recurrent layers and attention consist of products on the CPU, too."""
+    backends: Any = torch.backends
+    backends.mkldnn.enabled = False
+    backends.cuda.enable_flash_sdp(False)  # that of CPUs as well
+
+
+def _convolution_backward(output: Any, inputs: Any, weight: Any, *arguments: Any, **_: Any) -> int:
+    """Return the operations of a convolution's backward pass, given shapes: for each gradient its forward's.
+
+    torch's own formula multiplies those of a weight in groups by the number of groups.
+    """
+    *_others, transposed, _padding, _groups, (to_inputs, to_weight, _) = arguments
+    return conv_flop_count(inputs, weight, output, transposed) * (int(to_inputs) + int(to_weight))
+
+
+_FORMULAS = {torch.ops.aten.convolution_backward: _convolution_backward}
+
+
+def _on(device: torch.device, movable: Any) -> Any:
+    if isinstance(movable, torch.Tensor) and device == META:
         return torch.empty_like(movable, device=META)
-    return movable.to(META)
+    return duplicate(movable.to(device))
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int | None:

@@ -37,9 +37,7 @@ from breakeven.measure.update import Turns, make_scaler, make_scheduler
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
 
-_NO_AUTOCAST = nullcontext()
-
-_TRAINING = nullcontext()
+_NOTHING = nullcontext()
 
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
@@ -446,7 +444,7 @@ class Trainer:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.workload.autocast is None:
-            return _NO_AUTOCAST
+            return _NOTHING
         kind = self.device.torch_device.type
         return torch.autocast(kind, dtype=self.workload.autocast, cache_enabled=self.caches_casts)
 
@@ -464,7 +462,7 @@ class Trainer:
 
 def _mode_of(phase: Phase) -> AbstractContextManager[Any]:
     """Return the mode of autograd in which a phase runs."""
-    return torch.inference_mode() if phase is Phase.INFER else _TRAINING
+    return torch.inference_mode() if phase is Phase.INFER else _NOTHING
 
 
 def has_compiled() -> bool:

@@ -217,10 +217,14 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Warn about listed cases that were not collected, and about an empty shard."""
+    """Warn about listed cases that were not collected, an empty shard, and functions without this sweep."""
     benchmarks = config.stash.get(BENCHMARKS, None)
     shard = None if benchmarks is None else benchmarks.shard
-    lines = [config.stash.get(MISSING, None), None if shard is None else empty_text(shard)]
+    lines = [
+        config.stash.get(MISSING, None),
+        None if shard is None else empty_text(shard),
+        None if benchmarks is None else benchmarks.options.without_sweep(),
+    ]
     return [f"breakeven: {line}" for line in lines if line is not None]
 
 

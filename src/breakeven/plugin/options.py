@@ -21,7 +21,7 @@ from breakeven.phases import Phase, parse_phase, parse_phases
 from breakeven.plugin.assignment import Assignment
 from breakeven.plugin.order import parse_seed
 from breakeven.plugin.sharding import Shard, parse_shard
-from breakeven.plugin.sweeps import WEAK, Choice, Sweep, check_choice, parse_choice, select_sweep
+from breakeven.plugin.sweeps import OPTION, WEAK, Choice, Sweep, check_choice, parse_choice, select_sweep
 from breakeven.runs.journal import read_journal
 
 TABLE_OPTIONS = (
@@ -79,6 +79,14 @@ class Options:
         except UsageError as error:
             self._errors.append(error)
             return select_sweep(sweeps, Choice())
+
+    def without_sweep(self) -> str | None:
+        """Return a hint if no function has a sweep to run, and only the chosen name is missing."""
+        if not self._sweeps or any(select_sweep(sweeps, self.choice) for sweeps in self._sweeps):
+            return None
+        chosen = "default sweep" if self.choice.name is None else f"sweep {self.choice.name!r}"
+        names = sorted({str(name) for sweeps in self._sweeps for name in sweeps})
+        return f"no function has a {chosen}; choose with {OPTION}={'|'.join(names)}"
 
     def phases_of(self, device: Device) -> Sequence[str]:
         """Return the phases that are timed on a device."""
