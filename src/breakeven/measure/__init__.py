@@ -56,8 +56,8 @@ pass over the loader where one is long enough, and else has starts of passes in 
 The loader is copied for each case, and its workers end with the case; each is killed by the kernel (Linux)
 when the process that started it dies. Their CPU time counts as the case's own. A worker that gives no batch
 for as long as the case may still take ends it as ``timeout``, and an error of one as its own. ``loader_*``
-are the number of workers, the batches of a pass, and the seconds from the start of the first pass to its first
-batch. A workload with a loader alone is trained on the loader's first batch in other phases. On devices of
+are the number of workers, the batches of a pass, and the seconds that the first pass takes to give a batch. A
+workload with a loader alone is trained on the loader's first batch in other phases. On devices of
 several processes and with CUDA graphs, loaded batches are skipped.
 
 The first call is timed separately, and so are the device's initialization, the model's transfer, compiling
