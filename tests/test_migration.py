@@ -12,7 +12,7 @@ from itertools import cycle, islice
 
 import pytest
 import torch
-from torch import nn
+from torch.utils.data import DataLoader
 
 import breakeven
 from breakeven import cli
@@ -22,13 +22,14 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import build
 
 STEPS, BATCH = 3, 32
-PHASES = "transfer forward backward step train train_sync infer load epoch".split()
+PHASES = ["transfer", "forward", "backward", "step", "train", "train_sync", "infer", "load", "epoch"]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: the paragraphs of code of its loop and of its Workload, and its phases."""
+    """A section of the page: the paragraphs of code that loop and Workload share, theirs, and the phases."""
 
+    common: list[str]
     loop: list[str]
     workload: list[str]
     phases: list[str]
@@ -42,13 +43,18 @@ class Section:
 def code_of(text):
     paragraphs = [part.splitlines() for part in text.strip("\n").split("\n\n")]
     code = [lines for lines in paragraphs if lines and all(line.startswith("    ") for line in lines)]
-    return ["\n".join(line[4:] for line in lines) + "\n" for lines in code if not lines[0].startswith("    $")]
+    return [
+        "\n".join(line[4:] for line in lines) + "\n" for lines in code if not lines[0].startswith("    $")
+    ]
 
 
 def section(text):
-    loop, workload = text.split("\nAs a Workload:\n")
+    script, workload = text.split("\nAs a Workload:\n")
+    common, _, loop = script.rpartition("\nIn a script:\n")
     listed = re.search(r"^Timed: (.*)$", text, re.MULTILINE)
-    return Section(code_of(loop), code_of(workload), listed[1].split(", ") if listed else USUAL)
+    return Section(
+        code_of(common), code_of(loop), code_of(workload), listed[1].split(", ") if listed else USUAL
+    )
 
 
 PAGE, _ = breakeven.__doc__.split("\nNames of this package\n")
@@ -60,36 +66,31 @@ LIBRARIES = {"A Lightning module": "lightning", "A Hugging Face model": "transfo
 PLAIN = [title for title in SECTIONS if title not in LIBRARIES]
 
 
-def namespace_of(title):
-    """What the script of a section has defined before its loop: the shared lines, on the CPU."""
+def names_of(title):
+    """What the shared lines and those of a section define, on the CPU."""
     names = {"__name__": "script"}
-    exec("\n".join(SHARED), names)
-    names["device"] = "cpu"
     if title in LIBRARIES:
         names[LIBRARIES[title]] = pytest.importorskip(LIBRARIES[title])
-    return names
+    exec("\n".join([*SHARED, *SECTIONS[title].common, *SECTIONS[title].workload]), names)
+    return names | {"device": "cpu"}
 
 
 def workload_of(title, names):
-    found = SECTIONS[title]
-    exec("\n".join(found.workload), names)
-    return build(lambda: names[found.recipe](BATCH))
+    return build(lambda: names[SECTIONS[title].recipe](BATCH))
 
 
 def loader_of(workload):
     """What a script's loader gives for three steps on the batches of a Workload."""
     pairs = [inputs if targets is None else (inputs, targets) for inputs, targets in workload.host_batches]
-    return list(islice(cycle(pairs), STEPS * workload.accumulate))
+    return DataLoader(list(islice(cycle(pairs), STEPS * workload.accumulate)), batch_size=None)
 
 
 def run_loop(code, names):
     """Run a loop: seeded before the model is built, as a recipe is, and before the loop, as training is."""
     body = ast.parse(code).body
-    at = next(i for i, one in enumerate(body) if isinstance(one, ast.For | ast.With))
-    seed_all()
-    exec(compile(ast.Module(body[:at], []), "loop", "exec"), names)
-    seed_all()
-    exec(compile(ast.Module(body[at:], []), "loop", "exec"), names)
+    for part in (body[:-1], body[-1:]):
+        seed_all()
+        exec(compile(ast.Module(part, []), "loop", "exec"), names)
 
 
 def trained(workload):
@@ -103,33 +104,102 @@ def trained(workload):
     return [one.detach() for one in trainer.trained()], before
 
 
-def check_weights(title, loop_model):
-    """Assert that the loop, which leaves its model in `loop_model(names)`, trains the same weights."""
-    names = namespace_of(title)
+def check_weights(title, change=str):
+    """Assert that the loop, after a change of its code, trains the same weights as the Workload."""
+    names = names_of(title)
     with Cpu(1).active():
         workload = workload_of(title, names)
         names["loader"] = loader_of(workload)
-        run_loop("\n".join(SECTIONS[title].loop), names)
+        run_loop(change("\n".join(SECTIONS[title].loop)), names)
         ours, before = trained(workload)
-    theirs = [one.detach() for one in loop_model(names).parameters()]
-    assert all(map(torch.equal, ours, theirs)), title
+    models = [names[name] for name in ("g", "d", "module", "model") if name in names]
+    theirs = [one.detach() for model in models for one in model.parameters()]
     assert len(ours) == len(theirs)
-    assert not any(map(torch.equal, ours, before)), title
+    assert all(map(torch.equal, ours, theirs))
+    assert not any(map(torch.equal, ours, before))
 
 
-MODELS = {"A step of your own: GAN": lambda names: nn.ModuleList([names["g"], names["d"]])}
-
-
-@pytest.mark.parametrize("title", [title for title in PLAIN if title not in ("DataLoader and epoch", "Inference")])
+@pytest.mark.parametrize(
+    "title", [title for title in PLAIN if title not in ("DataLoader and epoch", "Inference")]
+)
 def test_same_weights(title):
-    check_weights(title, MODELS.get(title, lambda names: names["model"]))
+    check_weights(title)
+
+
+def bench_file(titles, workers=0):
+    """The page as a bench file: the shared lines, and the Workload and the bench function of each title."""
+    parts = [*SHARED, "import pytest"]
+    for title in titles:
+        found = SECTIONS[title]
+        parts += [
+            *found.common,
+            *found.workload,
+            FRAME.replace("plain", found.recipe).replace("[1, 16, 256]", "[4]"),
+        ]
+    return "\n".join(parts).replace("num_workers=2", f"num_workers={workers}")
+
+
+def phases_of(bench, title):
+    """The phases that were timed of a section's Workload, and the reasons of those that were not."""
+    name = re.compile(rf"bench_{SECTIONS[title].recipe}\[4-cpu@1-(\w+)\]")
+    timed = [match[1] for match in map(name.fullmatch, bench.timed()) if match]
+    skipped = {match[1]: end for one, end in bench.outcomes().items() if (match := name.fullmatch(one))}
+    return timed, skipped
+
+
+def check_phases(bench, titles, head="", workers=0):
+    """Assert that the bench file times the phases that the page lists, and records why it skips others."""
+    bench.max_time_s = 0.01
+    bench.write(bench_file(titles, workers), head=head)
+    result = bench.run(f"--breakeven-phases={','.join(PHASES)}", "-W", "error")
+    assert result.ret == pytest.ExitCode.OK
+    for title in titles:
+        timed, skipped = phases_of(bench, title)
+        assert sorted(timed) == sorted(SECTIONS[title].phases), (title, skipped)
+        assert sorted(skipped) == sorted(set(PHASES) - set(timed))
+        assert {outcome for outcome, _ in skipped.values()} <= {"skipped"}
+
+
+def test_bench_files(bench):
+    check_phases(bench, PLAIN)
+
+
+@pytest.mark.slow
+def test_bench_file_with_workers(bench):
+    check_phases(bench, ["DataLoader and epoch"], workers=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", LIBRARIES)
+def test_bench_file_with_a_library(title, torch_is_loaded, request):
+    """The library is imported before the project, which unloads what it imports."""
+    pytest.importorskip(LIBRARIES[title])
+    check_phases(request.getfixturevalue("bench"), [title], head=f"import {LIBRARIES[title]}\n")
+
+
+@pytest.mark.slow
+def test_hugging_face_weights():
+    check_weights("A Hugging Face model")
+
+
+@pytest.mark.slow
+def test_lightning_weights(tmp_path, monkeypatch):
+    """Lightning's own loop, which writes its logs into the current directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def on_cpu(code):
+        return code.replace("Trainer(", 'Trainer(accelerator="cpu", ')
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's, about workers and logging
+        check_weights("A Lightning module", on_cpu)
 
 
 def test_page_lists_what_it_promises():
     assert len(SECTIONS) == 9
     for title, found in SECTIONS.items():
-        for block in (*found.loop, *found.workload):
-            assert block.count("\n") <= 10 + block.startswith("def gan"), (title, block)
+        for code in (found.common, found.loop, found.workload):
+            assert "".join(code).count("\n") <= 10, title
 
 
 def test_page_fits_a_terminal():

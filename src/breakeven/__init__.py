@@ -13,6 +13,7 @@ the script:
     from functools import partial
     import torch
     from torch import nn
+    from torch.nn.functional import softplus
     from torch.utils.data import DataLoader, TensorDataset
     from breakeven import Workload
 
@@ -191,7 +192,8 @@ into a function, if it is not in one already:
         for_g.step()
         return loss
 
-    softplus = nn.functional.softplus
+In a script:
+
     g, d = nn.Linear(8, 20).to(device), nn.Linear(20, 1).to(device)
     for_g, for_d = (torch.optim.Adam(one.parameters()) for one in (g, d))
     for x in loader:
@@ -199,9 +201,8 @@ into a function, if it is not in one already:
 
 As a Workload:
 
-    def gan_step(training):
-        models, optimizers = training.model, training.optimizer
-        return step(*models.values(), *optimizers.values(), training.inputs)
+    def gan_step(t):
+        return step(*t.model.values(), *t.optimizer.values(), t.inputs)
 
     def gan(batch_size):
         g, d = nn.Linear(8, 20), nn.Linear(20, 1)
@@ -224,6 +225,9 @@ DataLoader and epoch
 --------------------
 
     dataset = TensorDataset(*batch(96))
+
+In a script:
+
     loader = DataLoader(dataset, batch_size=32, num_workers=2)
     model = net().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -280,9 +284,6 @@ Timed: transfer, infer
 A Lightning module
 ------------------
 
-After `import lightning`, trained by `lightning.Trainer().fit(LitNet(),
-loader)`:
-
     class LitNet(lightning.LightningModule):
         def __init__(self):
             super().__init__()
@@ -293,6 +294,11 @@ loader)`:
             return loss
         def configure_optimizers(self):
             return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+In a script:
+
+    module = LitNet()
+    lightning.Trainer(max_epochs=1).fit(module, loader)
 
 As a Workload:
 
@@ -322,7 +328,10 @@ A Hugging Face model
 --------------------
 
     from transformers import BertConfig, BertForSequenceClassification
-    config = BertConfig(hidden_size=32, num_hidden_layers=1)
+    config = BertConfig(hidden_size=48, num_hidden_layers=1)
+
+In a script:
+
     model = BertForSequenceClassification(config).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
     for batch in loader:
