@@ -310,9 +310,8 @@ As a Workload:
         module = LitNet()
         module.log = lambda *_, **__: None
         return Workload(
-            model=Step(module),
+            model=Step(module), inputs=batch(batch_size),
             optimizer=partial(torch.optim.AdamW, lr=1e-3),
-            batches=[(batch(batch_size), None)],
         )
 
 `training_step` becomes the forward pass of a module around yours, which
