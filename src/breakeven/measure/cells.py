@@ -13,7 +13,7 @@ import torch
 from breakeven.case import Cell
 from breakeven.errors import RecipeError
 from breakeven.hardware.device import Device
-from breakeven.measure.cuda_graphs import make_trainer
+from breakeven.measure.cuda_graphs import make_trainer, why_no_graphs
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.settings import (
     apply,
@@ -179,3 +179,6 @@ def _refuse_unsupported(workload: Workload, device: Device) -> None:
             raise UnsupportedError(f"tf32=True: {reason}")
     if workload.cuda_graph and device.graph_recorder() is None:
         raise UnsupportedError(f"cuda_graph=True: {device.name} cannot capture CUDA graphs")
+    reason = why_no_graphs(workload) if workload.cuda_graph else None
+    if reason is not None:
+        raise UnsupportedError(f"cuda_graph=True: {reason}; leave one of them out")

@@ -1,8 +1,8 @@
 """A workload whose forward pass, backward pass and optimizer step are captured, each as one CUDA graph.
 
-A graph reads and writes the same memory at each replay. So the batch is copied into one place (`transfer`,
-which cannot be captured from pageable memory), and gradients are not set to None but overwritten by the
-backward pass (`zero_grad` does nothing).
+A graph reads and writes the same memory at each replay. So the batches, which all have the same shapes, are
+copied into one place (`transfer`, which cannot be captured from pageable memory), and gradients are not set
+to None but overwritten by the backward pass (`zero_grad` does nothing).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
-from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, tensors_in
+from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, shapes_of, tensors_in
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, error_line
@@ -23,6 +23,23 @@ WAITS = "synchronizing CUDA operation"
 
 EAGER_STEPS = 3
 """Whole steps before the capture, in which libraries, compilers and the optimizer allocate memory."""
+
+
+def why_no_graphs(workload: Workload) -> str | None:
+    """Return why the step of a workload cannot be captured, None if it can."""
+    if workload.accumulate > 1:
+        return (
+            f"accumulate={workload.accumulate} adds up gradients, which a captured backward pass overwrites"
+        )
+    if workload.scheduler is not None:
+        return "scheduler=... changes the learning rate, which a captured step keeps"
+    if workload.grad_scaler:
+        return "grad_scaler=... waits for the device in each step, to skip it or not"
+    if workload.closure or workload.training_step is not None:
+        return f"{'closure' if workload.closure else 'training_step'}=... may do another work in each step"
+    if len(set(map(shapes_of, workload.host_batches))) > 1:
+        return "batches=... have different shapes, and a captured step has one"
+    return None
 
 
 def make_trainer(workload: Workload, device: Device) -> Trainer:
@@ -73,13 +90,14 @@ class GraphedTrainer(Trainer):
             if "capturable" in group and self.device.torch_device.type != "cpu":
                 group["capturable"] = True  # the optimizer then counts its steps on the device
         if self._graph_batch is None:
-            inputs, targets = self.host_batch
+            inputs, targets = self.host_batches[0]
             moved = map_inputs(self._in_own_memory, inputs, self.workload.host_inputs)
             self._graph_batch = moved, map_tensors(self._in_own_memory, targets)
 
     def eager_step(self) -> None:
         """Do one training step without graphs, on the capture stream; keep the state after the first."""
         assert self._recorder is not None
+        self.transfer()
         with warnings.catch_warnings():
             # torch warns that a capturable optimizer is slow outside of a capture, where these steps run.
             warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
@@ -97,14 +115,15 @@ class GraphedTrainer(Trainer):
     def capture_graphs(self) -> None:
         """Capture the three graphs, then restore the state after the first step."""
         assert self._recorder is not None
-        parts = (self._eager_forward, self._eager_backward, self.optimizer.step)
+        parts = (self._eager_forward, self._eager_backward, super().step)
         self._replays = [self._recorder.capture(part) for part in parts]
         self._return_to_first_step()
 
     def transfer(self) -> None:
-        """Copy the host batch to the memory that the graphs read."""
+        """Copy the next host batch to the memory that the graphs read."""
         non_blocking = self.workload.pin_memory
-        for there, here in zip(tensors_in(self._graph_batch), tensors_in(self.host_batch), strict=True):
+        host_batch = self.host_batches[self._turns.take()]
+        for there, here in zip(tensors_in(self._graph_batch), tensors_in(host_batch), strict=True):
             there.detach().copy_(here.detach(), non_blocking=non_blocking)
         self.batch = self._graph_batch
 
@@ -121,13 +140,13 @@ class GraphedTrainer(Trainer):
         self._replays[1]()
 
     def step(self) -> None:
-        """Replay the step of the optimizer."""
+        """Replay clipping and the step of the optimizer."""
         self._replays[2]()
 
     def _whole_step(self) -> None:
         self._eager_forward()
         self._eager_backward()
-        self.optimizer.step()
+        super().step()
         # Autograd's graph must not outlive the step: its nodes refer to its stream.
         self._graph_loss = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,11 +23,11 @@ from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
-from breakeven.measure.tensors import map_inputs, map_tensors, outputs_of, tensors_in
+from breakeven.measure.tensors import map_inputs, map_tensors, outputs_of, shapes_of, tensors_in
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, copy_of, error_line
-from breakeven.phases import Phase
+from breakeven.phases import WHOLE_STEPS, Phase
 
 META = torch.device("meta")
 """Tensors there have shapes but no data, so that a pass costs no arithmetic."""
@@ -42,7 +43,10 @@ CHEAP_COUNT_S = 0.05
 
 @dataclass(frozen=True)
 class Flops:
-    """Floating point operations of the forward pass with its loss, and of the backward pass."""
+    """Floating point operations of the forward pass with its loss, and of the backward pass.
+
+    Of batches of different shapes they are the means, rounded.
+    """
 
     forward: int
     backward: int
@@ -74,7 +78,8 @@ class FlopCounts:
         counted = counts.at(cell.batch_size, workload)
         if isinstance(counted, str):
             return {"flops_unknown": counted}
-        return {"flops": ranks * counted.of(phase)}
+        passes = workload.accumulate if phase in WHOLE_STEPS else 1
+        return {"flops": ranks * passes * counted.of(phase)}
 
 
 class ModelCounts:
@@ -122,7 +127,7 @@ class ModelCounts:
 
 
 def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | str:
-    """Return the operations of one training step's passes, or one line that states why they are unknown.
+    """Return the operations of one forward and backward pass, or one line that states why they are unknown.
 
     `torch.utils.flop_counter` counts the products (linear layers, convolutions, attention), two operations
     for each multiplication and addition, and nothing else: a model without products has 0. It counts a copy
@@ -147,20 +152,29 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
 def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
     """Return the bytes that a phase must move here; None if nothing moves or the number is unknown.
 
-    ``transfer``: the host batch, all tensors of inputs and targets; on a CPU nothing moves. ``step``:
-    `step_bytes`, on every device.
+    ``transfer``: the host batch, all tensors of inputs and targets, the mean of several batches; on a CPU
+    nothing moves. ``step``: `step_bytes`, on every device.
     """
     if phase is Phase.TRANSFER and trainer.device.is_accelerator:
-        return _size(tensors_in(trainer.host_batch))
-    return step_bytes(trainer.optimizer) if phase is Phase.STEP else None
+        size = _size(tensors_in(trainer.host_batches))
+        return None if size is None else round(size / len(trainer.host_batches))
+    if phase is not Phase.STEP:
+        return None
+    clips, scales = trainer.workload.clip_grad_norm is not None, trainer.scaler is not None
+    return step_bytes(trainer.optimizer, 3 * clips + 2 * scales)
 
 
-def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
+def step_bytes(optimizer: torch.optim.Optimizer, gradient_moves: int = 0) -> int | None:
     """Return the minimum number of bytes that an optimizer's step moves, given its state after a step.
 
     Every gradient is read once; every parameter that has one, and every tensor of the optimizer's state with
     more than one element, is read and written once. So plain SGD moves three times its parameters' bytes, SGD
     with momentum five times, Adam seven times. None without gradients, or for sparse ones.
+
+    Args:
+        optimizer: after a step.
+        gradient_moves: how often every gradient is read or written before: 3 times to clip it (it is read for
+            the norm, and multiplied in place), 2 times to undo its scaling.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         return None  # a wrapper that is not an optimizer
@@ -168,7 +182,7 @@ def step_bytes(optimizer: torch.optim.Optimizer) -> int | None:
     parameters = [one for group in groups for one in group["params"] if one.grad is not None]
     gradients = _size(parameter.grad for parameter in parameters)
     changed = _size([*parameters, *(state for state in tensors_in(optimizer.state) if state.numel() > 1)])
-    return None if not gradients or changed is None else gradients + 2 * changed
+    return None if not gradients or changed is None else (1 + gradient_moves) * gradients + 2 * changed
 
 
 class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -191,15 +205,26 @@ def _count(workload: Workload, clock: Clock) -> Flops:
     for module in (model, loss_of):
         if isinstance(module, nn.Module):
             module.to(META)
-    inputs = map_inputs(_on_meta, workload.inputs, workload.host_inputs)
-    targets = map_tensors(_on_meta, workload.targets)
-    with _TimeLimit(clock), FlopCounterMode(display=False) as counter:
-        loss = loss_of(outputs_of(model, inputs), targets)
-        if loss.device != META:
-            raise MeasurementError(f"the loss is on {loss.device} though everything was moved to meta")
-        forward = counter.get_total_flops()
-        loss.backward()
-        return Flops(forward, counter.get_total_flops() - forward)
+    batches = workload.host_batches
+    one_of_each = {shapes_of(batch): batch for batch in batches}
+    shares = {
+        shape: Fraction(count, len(batches)) for shape, count in Counter(map(shapes_of, batches)).items()
+    }
+    forward, backward = Fraction(), Fraction()
+    with _TimeLimit(clock):
+        for shape, (inputs, targets) in one_of_each.items():
+            with FlopCounterMode(display=False) as counter:
+                moved = map_inputs(_on_meta, inputs, workload.host_inputs)
+                loss = loss_of(outputs_of(model, moved), map_tensors(_on_meta, targets))
+                if loss.device != META:
+                    raise MeasurementError(
+                        f"the loss is on {loss.device} though everything was moved to meta"
+                    )
+                of_pass = counter.get_total_flops()
+                forward += shares[shape] * of_pass
+                loss.backward()
+                backward += shares[shape] * (counter.get_total_flops() - of_pass)
+    return Flops(round(forward), round(backward))
 
 
 def _on_meta(movable: Any) -> Any:

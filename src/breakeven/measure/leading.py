@@ -96,7 +96,7 @@ class LeadingTrainer(Trainer):
         self._do((BUILD, cell.label()), lambda: setattr(self, "_own", make()))
         self._own: ParallelTrainer
         self.workload, self.device = self._own.workload, self._own.device
-        self.host_batch = self._own.host_batch
+        self.host_batches, self.parts = self._own.host_batches, self._own.parts
 
     def move_model(self) -> None:
         """Move the model to each rank's device."""

@@ -35,6 +35,9 @@ class Scheme(Protocol):
     def begin(self) -> None:
         """Undo what an earlier case has left."""
 
+    def hold_back(self, is_on: bool) -> None:
+        """Keep the gradients of the next passes on each rank, until they are no longer held back."""
+
     def stop_sync(self, trained: list[nn.Parameter]) -> None:
         """Communicate no longer, until `begin`; `trained` are the parameters of the optimizer."""
 
@@ -69,10 +72,15 @@ class Replicas:
         """Synchronize again."""
         self._no_sync.close()
 
+    def hold_back(self, is_on: bool) -> None:
+        """Run the next passes within `no_sync`, or outside of it."""
+        self._no_sync.close()
+        for module in self._modules if is_on else ():
+            self._no_sync.enter_context(module.no_sync())
+
     def stop_sync(self, trained: list[nn.Parameter]) -> None:  # noqa: ARG002 - nothing to do with them
         """Keep each rank's gradients."""
-        for module in self._modules:
-            self._no_sync.enter_context(module.no_sync())
+        self.hold_back(True)
 
     def zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
         """Set all gradients to None."""
@@ -116,6 +124,11 @@ class Shards:
         for module in (*self._roots, *self._blocks):
             module.reshard()
 
+    def hold_back(self, is_on: bool) -> None:
+        """Keep whole gradients after the next backward passes, or divide them among the ranks again."""
+        for root in self._roots:
+            root.set_requires_gradient_sync(not is_on)
+
     def stop_sync(self, trained: list[nn.Parameter]) -> None:
         """Keep all parameters from the next forward pass on, and each rank's gradients."""
         self._set_sync(False)
@@ -158,6 +171,7 @@ class ParallelTrainer(Trainer):
         super().__init__(workload, device)
         self._scheme: Scheme = Shards(device) if workload.fsdp else Replicas()
         self._is_alone = False
+        self._pass = 0
 
     def start(self) -> None:
         """Begin a case; the first one joins the models of the ranks."""
@@ -169,12 +183,29 @@ class ParallelTrainer(Trainer):
         """Prepare a phase; that without synchronization from its first round on."""
         if phase.needs_processes and not self._is_alone:
             self._is_alone = True
+            self._check_step_is_alone()
             self._scheme.stop_sync(self.trained())
         super().prepare(phase, steps)
 
+    def _check_step_is_alone(self) -> None:
+        own = {"clip_grad_norm": self.workload.clip_grad_norm, "grad_scaler": self.workload.grad_scaler}
+        needs = [field for field, value in own.items() if value]
+        if needs and not self._scheme.replicates:
+            raise UnsupportedError(
+                f"train_no_sync is not timed: with fsdp, {joined(needs, 2)} needs the gradients of all ranks"
+            )
+
     def zero_grad(self) -> None:
         """Set the gradients to None."""
+        self._pass = 0
         self._scheme.zero_grad(self.optimizer)
+
+    def forward(self) -> None:
+        """Run a pass; before the last one of a step, its gradients are not exchanged."""
+        self._pass += 1
+        if self.workload.accumulate > 1 and not self._is_alone:
+            self._scheme.hold_back(self._pass < self.workload.accumulate)
+        super().forward()
 
     def state_tensors(self) -> Iterator[torch.Tensor]:
         """Yield the rank's part of what training has computed so far."""

@@ -5,6 +5,8 @@ These are extra rounds, run after the timed ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -48,47 +50,49 @@ def host_events(clock: Clock) -> EventApi:
 def part_seconds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) -> dict[str, float]:
     """Return the median seconds of each part of a phase, by marks between them, and of ``"all"``.
 
-    The time of a part includes the device's idle gaps while it waits for the host.
+    The time of a part includes the device's idle gaps while it waits for the host. A part that each pass of
+    a step has counts with its total.
     """
-    seconds: dict[str, list[float]] = {part: [] for part in phase.parts}
-    marks = [events.make() for _ in range(len(phase.parts) + 1)]
-    at = dict(zip(("", *phase.parts), marks, strict=True))
-    for _ in range(rounds):
-        trainer.prepare(phase)
-        trainer.device.synchronize()
-        trainer.run_marked(phase, lambda part: events.record(at[part]))
-        trainer.device.synchronize()
-        for part, (start, end) in zip(phase.parts, pairwise(marks), strict=True):
-            seconds[part].append(events.seconds(start, end))
-    totals = [sum(of_round) for of_round in zip(*seconds.values(), strict=True)]
-    return {**{part: median(values) for part, values in seconds.items()}, "all": median(totals)}
+    found = _marked_rounds(phase, trainer, events, rounds)
+    medians = {part: median(seconds[part] for seconds in found) for part in found[0]}
+    return medians | {"all": median(sum(seconds.values()) for seconds in found)}
 
 
 def enqueue_seconds(phase: Phase, trainer: Trainer, rounds: int, clock: Clock = CLOCK) -> dict[str, float]:
     """Return the median seconds until the last of a phase's work is queued, without a synchronization.
 
     ``enqueue_low_s`` and ``enqueue_high_s`` are the fastest and the slowest round, if there are at least
-    `PART_ROUNDS`. ``enqueue_transfer_s`` is the median of the transfer in it (0.0 without one).
+    `PART_ROUNDS`. ``enqueue_transfer_s`` is the median of the transfers in it (0.0 without one).
 
     Where the queue is full or a part waits for the device (a copy from pageable memory does), the host's
     waiting counts.
     """
-    seen: dict[str, float] = {}
-
-    def read(part: str) -> None:
-        if part in ("", Phase.TRANSFER, phase.parts[-1]):
-            seen[part] = clock()
-
-    whole: list[float] = []
-    transfers: list[float] = []
-    for _ in range(rounds):
-        trainer.prepare(phase)
-        trainer.device.synchronize()
-        trainer.run_marked(phase, read)
-        trainer.device.synchronize()
-        whole.append(seen[phase.parts[-1]] - seen[""])
-        transfers.append(seen.get(Phase.TRANSFER, seen[""]) - seen[""])
-    facts = {"enqueue_s": median(whole), "enqueue_transfer_s": median(transfers)}
+    found = _marked_rounds(phase, trainer, host_events(clock), rounds)
+    whole = [sum(seconds.values()) for seconds in found]
+    transfer_s = median(seconds.get("transfer", 0.0) for seconds in found)
+    facts = {"enqueue_s": median(whole), "enqueue_transfer_s": transfer_s}
     if rounds < PART_ROUNDS:
         return facts
     return facts | {"enqueue_low_s": min(whole), "enqueue_high_s": max(whole)}
+
+
+def _marked_rounds(phase: Phase, trainer: Trainer, events: EventApi, rounds: int) -> list[dict[str, float]]:
+    """Return the seconds of each part in each round, which is the mean over one step with each batch."""
+    parts, cycle = trainer.parts.of_phase(phase).timed, trainer.cycle(phase)
+    marks = [events.make() for _ in range(len(parts) + 1)]
+    found = []
+    for _ in range(rounds):
+        seconds = dict.fromkeys(parts, 0.0)
+        for _ in range(cycle):
+            trainer.prepare(phase)
+            trainer.device.synchronize()
+            trainer.run_marked(phase, partial(_record_next, events, iter(marks)))
+            trainer.device.synchronize()
+            for part, (start, end) in zip(parts, pairwise(marks), strict=True):
+                seconds[part] += events.seconds(start, end) / cycle
+        found.append(seconds)
+    return found
+
+
+def _record_next(events: EventApi, marks: Iterator[Any], _part: str) -> None:
+    events.record(next(marks))

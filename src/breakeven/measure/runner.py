@@ -43,7 +43,7 @@ from breakeven.measure.timing import (
 from breakeven.measure.together import Together
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.warnings_shown import warnings_shown
-from breakeven.measure.workload import Recipe, error_line
+from breakeven.measure.workload import Recipe, batch_facts, error_line
 from breakeven.phases import HEADLINE, Phase, parse_phase
 
 TimeRounds = Callable[[Round, RoundPlan], None]
@@ -114,7 +114,8 @@ class Runner:
         with self._ready(case, device, recipe) as (trainer, captured):
             facts = {**device.describe(), "parameters": trainer.workload.parameters}
             facts["model_transfer_s"] = self._cells.model_transfer_s
-            round_ = Round(phase, trainer, deadline=deadline)
+            facts |= batch_facts(trainer.workload)
+            round_ = Round(phase, trainer, deadline=deadline, clock=self._clock)
             early, losses = self._first_calls(round_, deadline, earlier)
             facts["first_call_s"] = early[0].latency_s
             with self._counted(PREPARING):
@@ -145,7 +146,8 @@ class Runner:
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
         with self._ready(case, device, recipe) as (trainer, _):
-            time_rounds(Round(parse_phase(case.phase), trainer), RoundPlan(1, lead_in=0))
+            phase = parse_phase(case.phase)
+            time_rounds(Round(phase, trainer, clock=self._clock), RoundPlan(1, lead_in=0))
             trainer.loss_value()
 
     def begin(self) -> dict[str, str]:
@@ -245,7 +247,7 @@ class Runner:
             losses = first_loss, trainer.loss_value()
             while self._may_get_faster(round_, later, deadline, earlier):
                 later.append(time_round(round_, self._clock))
-            fastest_s = min(timed.total_s for timed in later)
+            fastest_s = round_.cycle * min(timed.total_s for timed in later)
             if round_.phase is HEADLINE or earlier is not None:
                 deadline.check(MIN_SLOW * fastest_s)
             else:
@@ -338,11 +340,12 @@ class Runner:
         if earlier is not None and not calls:
             return Warmup(tuple(early), steady=True), earlier.steps
         if not round_.phase.is_loop:
-            return warm_up(round_, minimum, max_s, calls, self._clock, has_settled), 1
+            same = calls if round_.cycle == 1 else ()
+            return warm_up(round_.of(1), minimum, max_s, same, self._clock, has_settled), 1
         budget = sustained.warmup_budget(round_, self.budget)
         if earlier is None:
             return warm_up_loop(round_, minimum, budget, calls, self._clock)
-        block = round_.of(block_steps(earlier.steps))
+        block = round_.of(block_steps(earlier.steps, round_.cycle))
         same = calls if block.steps == 1 else ()
         return warm_up(block, minimum, budget.max_time_s, same, self._clock, has_settled), earlier.steps
 
@@ -360,8 +363,9 @@ class Runner:
         """Return facts that would disturb the rounds if they were collected earlier, once per run."""
         facts: dict[str, Any] = {}
         # As many as fit into the time of a case, so that a slow step is not repeated for its parts.
-        part_rounds = min(PART_ROUNDS, int(self.budget.max_time_s / max(step_s, 1e-9)))
-        if len(phase.parts) > 1 and part_rounds > 0:
+        cycle_s = trainer.cycle(phase) * step_s
+        part_rounds = min(PART_ROUNDS, int(self.budget.max_time_s / max(cycle_s, 1e-9)))
+        if len(trainer.parts.of_phase(phase).timed) > 1 and part_rounds > 0:
             with self._counted(TIMING):
                 facts |= part_facts(phase, trainer, self._clock, part_rounds)
         trainer.release()

@@ -14,7 +14,7 @@ from breakeven.measure.workload import Workload
 
 
 def share_of(workload: Workload, batch_size: int, rank: int, size: int) -> Workload:
-    """Return the workload with one of `size` consecutive slices of its batch.
+    """Return the workload with one of `size` consecutive slices of its batch, or of each of its batches.
 
     Every tensor of inputs and targets, those that stay on the host included, is divided along dimension 0,
     which has the samples, or a multiple of them (a token each, sample by sample). So is a list of plain
@@ -35,11 +35,14 @@ def share_of(workload: Workload, batch_size: int, rank: int, size: int) -> Workl
             f"batch {batch_size} cannot be divided among {size} ranks; use a multiple of {size}"
         )
     slicing = Slicing(batch_size, rank, size)
-    return replace(
-        workload,
-        inputs=slicing.of_inputs(workload.inputs, workload.host_inputs),
-        targets=map_tensors(slicing.of_tensor, workload.targets),
-    )
+    slices = [
+        (slicing.of_inputs(inputs, workload.host_inputs), map_tensors(slicing.of_tensor, targets))
+        for inputs, targets in workload.host_batches
+    ]
+    if workload.batches:
+        return replace(workload, batches=slices)
+    ((inputs, targets),) = slices
+    return replace(workload, inputs=inputs, targets=targets)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.workload import Workload
@@ -57,21 +58,26 @@ class StepParts:
         Raises:
             UnsupportedError: the step does not have that phase, with the reason.
         """
-        if phase in WHOLE_STEPS:
-            return PhaseParts((), self.parts, ())
-        if phase is Phase.EPOCH:
-            return PhaseParts((), tuple(one for part in self.parts for one in _loaded(part)), ())
-        if phase is Phase.INFER and "training_step" not in self.parts:
-            return PhaseParts((), phase.parts, ())
-        if phase is Phase.LOAD:
-            return PhaseParts((), phase.parts, ())
-        (part,) = phase.parts
-        if part not in self.parts:
-            raise UnsupportedError(f"{phase} is not timed: {self.why_whole}; its `train` is")
-        if part == "transfer":
-            return PhaseParts((), (part,), ())
-        at = len(self.parts) - 1 - self.parts[::-1].index(part)
-        return PhaseParts(self.parts[:at], (part,), self.parts[at + 1 :])
+        return _around(self, phase)
+
+
+@cache  # because each timed call asks for it
+def _around(step: StepParts, phase: Phase) -> PhaseParts:
+    if phase in WHOLE_STEPS:
+        return PhaseParts((), step.parts, ())
+    if phase is Phase.EPOCH:
+        return PhaseParts((), tuple(one for part in step.parts for one in _loaded(part)), ())
+    if phase is Phase.INFER and "training_step" not in step.parts:
+        return PhaseParts((), phase.parts, ())
+    if phase is Phase.LOAD:
+        return PhaseParts((), phase.parts, ())
+    (part,) = phase.parts
+    if part not in step.parts:
+        raise UnsupportedError(f"{phase} is not timed: {step.why_whole}; its `train` is")
+    if part == "transfer":
+        return PhaseParts((), (part,), ())
+    at = len(step.parts) - 1 - step.parts[::-1].index(part)
+    return PhaseParts(step.parts[:at], (part,), step.parts[at + 1 :])
 
 
 def _loaded(part: str) -> tuple[str, ...]:

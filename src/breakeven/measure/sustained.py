@@ -76,15 +76,15 @@ def lasting(
     """Return a plan whose rounds take the whole time of a case.
 
     At most half of `left_s`, the seconds until the case is ended, is planned: the rounds may become slower.
-    Where the time has more rounds than a case may have, each has more steps, unless `keep_steps`. There are
-    no untimed rounds, which would be load before the first timed one.
+    Where the time has more rounds than a case may have, each has a multiple of the steps, unless
+    `keep_steps`. There are no untimed rounds, which would be load before the first timed one.
     """
     max_s = min(budget.max_time_s, left_s / 2)
     rounds, steps = int(max_s / warmup.round_s(plan.steps)), plan.steps
     if rounds > budget.max_rounds and keep_steps:
         rounds = budget.max_rounds
     elif rounds > budget.max_rounds:
-        steps = math.ceil(steps * rounds / budget.max_rounds)
+        steps *= math.ceil(rounds / budget.max_rounds)
         rounds = int(max_s / warmup.round_s(steps))
     return replace(plan, rounds=max(plan.rounds, rounds), steps=steps, lead_in=0)
 

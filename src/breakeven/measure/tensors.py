@@ -25,6 +25,11 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
         yield from tensors_in(vars(value))
 
 
+def shapes_of(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of the tensors in a value, of which nested ones have none."""
+    return tuple(() if tensor.is_nested else tuple(tensor.shape) for tensor in tensors_in(value))
+
+
 def is_movable(value: Any) -> bool:
     """Return whether a value is a tensor, or has its own ``to``: a PackedSequence, a batch of graphs."""
     return callable(getattr(value, "to", None)) and not isinstance(value, nn.Module | type)

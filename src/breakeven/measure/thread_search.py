@@ -50,7 +50,7 @@ class ThreadSearch:
         """
         trainer = Trainer(replace(workload, compile=False), device)
         trainer.start()
-        round_ = Round(HEADLINE, trainer)
+        round_ = Round(HEADLINE, trainer, trainer.cycle(HEADLINE))
         return lambda: time_round(round_, self._clock).latency_s
 
 

@@ -3,6 +3,9 @@
 A round is: prepare, synchronize, read the clock, run, synchronize, read the clock. The round of a loop runs
 several steps, and its time is that of one step. pytest-benchmark times the rounds that are recorded with the
 same `Round`: `setup`, then `run` between two readings of its clock.
+
+Of a workload with several batches each round has each of them equally often, so that rounds are alike: the
+steps of a loop are a multiple of what makes a whole cycle, and a round of another phase is a `CycleRound`.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
-from typing import Self
+from typing import Any, Self
 
 from breakeven.case import Budget
 from breakeven.hardware.device import Device
@@ -76,22 +79,31 @@ class Round:
         trainer: runs it.
         steps: how often `run` repeats the phase before its one synchronization.
         deadline: no round starts after it.
+        clock: seconds; it times what only this process can.
     """
 
     def __init__(
-        self, phase: Phase, trainer: Trainer, steps: int = 1, deadline: Deadline | None = None
+        self,
+        phase: Phase,
+        trainer: Trainer,
+        steps: int = 1,
+        deadline: Deadline | None = None,
+        clock: Clock = CLOCK,
     ) -> None:
         self.phase = phase
         self.trainer = trainer
         self.steps = steps
         self.deadline = deadline
+        self.cycle = trainer.cycle(phase)
+        self.own_clock = clock
         self.synchronize = trainer.device.synchronize
         self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
 
     def of(self, steps: int) -> Round:
-        """Return the same round with another number of steps."""
-        return Round(self.phase, self.trainer, steps, self.deadline)
+        """Return the same round with another number of steps; where it is no loop, one with every batch."""
+        kind = Round if self.phase.is_loop or self.cycle == 1 else CycleRound
+        return kind(self.phase, self.trainer, steps, self.deadline, self.own_clock)
 
     def setup(self) -> None:
         """Prepare the phase, and wait until the device is idle.
@@ -110,6 +122,41 @@ class Round:
         """Run the phase and wait for it. Returns None, so that pytest-benchmark keeps no result alive."""
         self.trainer.run(self.phase, self.steps)
         self.synchronize()
+
+
+class CycleRound(Round):
+    """One round of a phase that is no loop, over all batches: its time is the mean of theirs.
+
+    The phase is prepared and timed for each batch in turn, so `clock` shows the mean of these times.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._read = self.clock or self.own_clock
+        self._shown_s = 0.0
+        self.clock = lambda: self._shown_s
+
+    def setup(self) -> None:
+        """Prepare the first of the batches.
+
+        Raises:
+            CaseTimeout: the deadline has passed.
+        """
+        self.steps, one = self.cycle, self.steps
+        super().setup()
+        self.steps = one
+
+    def run(self) -> None:
+        """Run the phase on each batch, prepared before and waited for after."""
+        for index in range(self.cycle):
+            if index:
+                if self.deadline is not None:
+                    self.deadline.check()
+                self.trainer.prepare(self.phase, 0)
+                self.synchronize()
+            start = self._read()
+            super().run()
+            self._shown_s += (self._read() - start) / self.cycle
 
 
 @dataclass(frozen=True)
@@ -134,12 +181,12 @@ def time_round(round_: Round, clock: Clock = CLOCK) -> Timed:
     """Do one round."""
     begin = clock()
     round_.setup()
-    prepared = clock()
     read = round_.clock or clock
     start = read()
     round_.run()
-    end = read()
-    return Timed(prepared - begin, (end - start) / round_.steps, round_.steps)
+    timed_s = read() - start
+    prepare_s = max(0.0, clock() - begin - timed_s)  # some of which may come in between
+    return Timed(prepare_s, timed_s / round_.steps, round_.steps)
 
 
 def time_once(work: Callable[[], object], device: Device, clock: Clock = CLOCK) -> float:
@@ -237,13 +284,22 @@ def warm_up(
         spent_s += min(rounds[-1].total_s, CONTENDED_FACTOR * fastest_s)
 
 
-def loop_steps(step_s: float, budget: Budget) -> int:
-    """Return how many steps the round of a loop has, so that it lasts about `LOOP_S`.
+def loop_steps(step_s: float, budget: Budget, cycle: int = 1) -> int:
+    """Return how many steps the round of a loop has, so that it lasts about `LOOP_S`: a multiple of `cycle`.
 
     It lasts less if the minimum number of rounds would otherwise not fit into the time of a case.
     """
     round_s = min(LOOP_S, budget.max_time_s / budget.min_rounds)
-    return max(1, min(MAX_LOOP_STEPS, int(round_s / max(step_s, 1e-9))))
+    return whole_cycles(min(MAX_LOOP_STEPS, int(round_s / max(step_s, 1e-9))), cycle)
+
+
+def whole_cycles(steps: int, cycle: int) -> int:
+    """Return the number of steps, rounded down to a multiple of `cycle`, and at least that.
+
+    >>> [whole_cycles(steps, 3) for steps in (0, 3, 8)]
+    [3, 3, 6]
+    """
+    return max(cycle, steps // cycle * cycle)
 
 
 def warm_up_loop(
@@ -263,15 +319,16 @@ def warm_up_loop(
         clock: seconds.
     """
     step_s = min(timed.latency_s for timed in earlier)
-    block = round_.of(block_steps(loop_steps(step_s, budget)))
+    cycle = round_.cycle
+    block = round_.of(block_steps(loop_steps(step_s, budget, cycle), cycle))
     same = earlier if block.steps == 1 else ()
     warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
-    return warmup, loop_steps(warmup.latency_s, budget)
+    return warmup, loop_steps(warmup.latency_s, budget, cycle)
 
 
-def block_steps(steps: int) -> int:
-    """Return the steps of a block of the warm-up of a loop."""
-    return max(1, steps // BLOCKS)
+def block_steps(steps: int, cycle: int = 1) -> int:
+    """Return the steps of a block of the warm-up of a loop: a multiple of `cycle`."""
+    return whole_cycles(steps // BLOCKS, cycle)
 
 
 def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:

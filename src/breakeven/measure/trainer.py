@@ -1,4 +1,4 @@
-"""A workload on a device: its copy of the model, its optimizer, its batch, and the parts of a step."""
+"""A workload on a device: its copy of the model, its optimizer, its batches, and the parts of a step."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from breakeven.measure.tensors import (
     pinned,
     tensors_in,
 )
+from breakeven.measure.update import Turns, make_scaler, make_scheduler
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
 
@@ -35,6 +36,9 @@ _REMEDY = "return the loss tensor alone, such as out.loss or the first of severa
 
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
+
+MAX_SKIPPED = 20
+"""The maximum number of first steps that a gradient scaler may skip until its scale fits."""
 
 
 class Trainer:
@@ -56,9 +60,9 @@ class Trainer:
     def __init__(self, workload: Workload, device: Device) -> None:
         self.workload = workload
         self.device = device
-        self.host_batch = (workload.inputs, workload.targets)
+        self.host_batches = workload.host_batches
         if workload.pin_memory and device.is_accelerator:
-            self.host_batch = map_tensors(pinned, self.host_batch)
+            self.host_batches = map_tensors(pinned, self.host_batches)
         self._module, self._loss = copy_of(workload)
         self._module.train()
         self.model: Any = self._module
@@ -67,6 +71,10 @@ class Trainer:
         self.loss: Any = None
         self.parts = StepParts.of(workload)
         self.optimizer: Any
+        self.scaler: Any = None
+        self.scheduler: Any = None
+        self._scale = 0.0
+        self._turns = Turns(len(self.host_batches))
         self._initial: SavedState | None = None
         self._saved: SavedState | None = None
         self._steps = 0
@@ -85,7 +93,8 @@ class Trainer:
         Every case starts from this state, so that the rounds of one phase do not train the model of the next.
 
         Raises:
-            RecipeError: the factory of the optimizer returned something that cannot train the copy.
+            RecipeError: the factory of the optimizer, the scheduler or the gradient scaler returned something
+                that cannot train the copy.
             UnsupportedError: the device does not support the dtype of autocast.
         """
         self.release()
@@ -103,6 +112,10 @@ class Trainer:
         make_optimizer: Any = self.workload.optimizer
         self.optimizer = make_optimizer(list(trained))
         check_optimizer(self.optimizer, trained)
+        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
+        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
+        self.scheduler = make_scheduler(self.workload, self.optimizer)
+        self._turns.at = 0
         seed_all()
 
     def _prepare_model(self) -> None:
@@ -150,10 +163,15 @@ class Trainer:
         The step is finished because a phase that runs alone in a loop finds its weights and its code in the
         cache: a forward pass then takes up to 30% less time than in training.
 
+        Of a step of several passes only the last one is timed. From the third step on, each of them begins
+        one batch after the one before, so that this pass has each batch in turn; the first two have the
+        batches of training, whose losses are compared.
+
         Args:
             phase: the one to prepare.
             steps: how many steps the round will do. Where they would be too many since the last return to
-                the state after the first step, that return comes first.
+                the state after the first step, that return comes first. 0 for a step that belongs to the
+                round prepared last.
         """
         around = self.parts.of_phase(phase)
         if self.loss is not None:
@@ -161,21 +179,23 @@ class Trainer:
                 self.do(part)
             self._after_step()
         self.release()
-        if self._steps > 1 and self._steps + steps > MAX_STEPS:
+        if steps and self._steps > 1 and self._steps + steps > MAX_STEPS:
             self.restore()
         if phase.takes_steps:
             self._steps += steps
         else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
             self._duplicates_batch = False
+        if around.before and self._steps > 2:
+            self._turns.go_back(self.parts.passes - 1)
         for part in around.before:
             self.do(part)
 
     def run(self, phase: Phase, steps: int = 1) -> None:
         """Run the parts of the phase, which are timed, `steps` times back to back."""
-        timed = self.parts.of_phase(phase).timed
+        work = [getattr(self, part) for part in self.parts.of_phase(phase).timed]
         for _ in range(steps):
-            for part in timed:
-                self.do(part)
+            for do in work:
+                do()
 
     def run_marked(self, phase: Phase, mark: Callable[[str], object]) -> None:
         """Run the parts of the phase once; call `mark` with ``""`` before, and after each with its name."""
@@ -194,12 +214,20 @@ class Trainer:
         """Run one part of a training step, by its name in `StepParts`."""
         getattr(self, part)()
 
+    def cycle(self, phase: Phase) -> int:
+        """Return how often a phase runs until it has had each batch equally often."""
+        if phase.needs_loader:
+            return 1
+        batches = len(self.host_batches)
+        taken = self.parts.of_phase(phase).timed.count("transfer")
+        return batches // math.gcd(batches, max(1, taken))
+
     def transfer(self) -> None:
-        """Copy the host batch to the device, without blocking if it is pinned.
+        """Copy the next host batch to the device, without blocking if it is pinned.
 
         On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients.
         """
-        inputs, targets = self.host_batch
+        inputs, targets = self.host_batches[self._turns.take()]
         moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
         self.batch = moved, map_tensors(self._on_device, targets)
         if self._saved is None:
@@ -210,16 +238,31 @@ class Trainer:
         self.optimizer.zero_grad()
 
     def forward(self) -> None:
-        """Run the model on the batch, then the loss."""
+        """Run the model on the batch, then the loss, divided by the number of passes."""
         self.loss = self._loss_of(self.batch)
+        if self.workload.accumulate > 1:
+            self.loss = self.loss / self.workload.accumulate
 
     def backward(self) -> None:
-        """Propagate from the loss; this frees its graph."""
-        self.loss.backward()
+        """Propagate from the loss, scaled by the gradient scaler; this frees its graph."""
+        if self.scaler is None:
+            self.loss.backward()
+        else:
+            self.scaler.scale(self.loss).backward()
 
     def step(self) -> None:
-        """Let the optimizer update the weights."""
-        self.optimizer.step()
+        """Clip the gradients, let the optimizer update the weights, and step scaler and scheduler."""
+        if self.workload.clip_grad_norm is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.trained(), self.workload.clip_grad_norm)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if self.scheduler is not None:
+            self.scheduler.step()
 
     def training_step(self) -> None:
         """Call the workload's own training step."""
@@ -280,7 +323,27 @@ class Trainer:
             )
         if self._duplicates_batch:
             self._duplicates_batch = self._versions != [one._version for one in tensors_in(self.batch)]
-        self._saved = SavedState(self._module, self._loss, self.optimizer)
+        self.repeat_skipped()
+        self._saved = SavedState(
+            self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
+        )
+
+    def repeat_skipped(self) -> None:
+        """Repeat the first step for as long as the gradient scaler skips it, because its scale is too large.
+
+        Raises:
+            MeasurementError: it skips `MAX_SKIPPED` steps.
+        """
+        for _ in range(MAX_SKIPPED):
+            before, self._scale = self._scale, 0.0 if self.scaler is None else self.scaler.get_scale()
+            if self._scale >= before:
+                return
+            self._turns.at = 0
+            self.whole_step()
+        raise MeasurementError(
+            f"the gradient scaler skipped the first {MAX_SKIPPED} steps, because gradients overflow at any "
+            "scale; check inputs, loss and initialization"
+        )
 
     def _return_to_first_step(self) -> None:
         assert self._saved is not None

@@ -15,7 +15,7 @@ from torch import nn
 
 from breakeven.errors import RecipeError
 from breakeven.measure.settings import seed_all
-from breakeven.measure.tensors import kind, outputs_of
+from breakeven.measure.tensors import kind, outputs_of, shapes_of
 from breakeven.measure.workload_checks import check
 
 MakeOptimizer = Callable[[list[nn.Parameter]], Any]
@@ -124,6 +124,17 @@ class Workload:
         return parameters_of(self.model, self.loss)
 
 
+def batch_facts(workload: Workload) -> dict[str, int]:
+    """Return ``accumulate``, ``batches`` and ``batch_shapes`` for a case's ``extra_info``, if above 1."""
+    batches = workload.host_batches
+    counts = {
+        "accumulate": workload.accumulate,
+        "batches": len(batches),
+        "batch_shapes": len(set(map(shapes_of, batches))),
+    }
+    return {name: count for name, count in counts.items() if count > 1}
+
+
 def parameters_of(model: nn.Module, loss: Any) -> list[nn.Parameter]:
     """Return the parameters of a model and then those of its loss where it has any, each once."""
     own = loss.parameters() if isinstance(loss, nn.Module) else ()
@@ -163,7 +174,7 @@ def _prepare(workload: Workload) -> None:
     """Let lazy layers see the batch once, as an optimizer needs their parameters, and drop gradients."""
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in workload.trained()):
         with torch.no_grad():
-            outputs_of(workload.model, workload.inputs)
+            outputs_of(workload.model, workload.host_batches[0][0])
     for parameter in workload.trained():
         parameter.grad = None
 

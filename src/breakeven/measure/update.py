@@ -1,0 +1,91 @@
+"""What surrounds the optimizer in a step: the gradient scaler, the scheduler, and the order of batches."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from breakeven.errors import RecipeError
+from breakeven.measure.workload import Workload
+
+SCALER_METHODS = ("scale", "unscale_", "step", "update", "get_scale")
+
+
+class Turns:
+    """Which of several batches is next. It holds none of them, so it can be kept with the state."""
+
+    def __init__(self, batches: int) -> None:
+        self._batches = batches
+        self.at = 0
+
+    def take(self) -> int:
+        """Return the index of the next batch, and go on."""
+        taken, self.at = self.at, (self.at + 1) % self._batches
+        return taken
+
+    def go_back(self, batches: int) -> None:
+        """Let the last batches be the next ones again."""
+        self.at = (self.at - batches) % self._batches
+
+
+def make_scaler(workload: Workload, device_type: str) -> Any:
+    """Return the gradient scaler that a workload asks for, None if it does not.
+
+    Raises:
+        RecipeError: its function returned something else.
+    """
+    make: Any = workload.grad_scaler
+    if make is False:
+        return None
+    scaler = torch.amp.GradScaler(device_type) if make is True else make(device_type)
+    for method in SCALER_METHODS:
+        if not callable(getattr(scaler, method, None)) or isinstance(scaler, type):
+            raise RecipeError(
+                f"Workload(grad_scaler=...) returned {_kind(scaler)}, expected a scaler with {method}(); "
+                "return a torch.amp.GradScaler"
+            )
+    return scaler
+
+
+def make_scheduler(workload: Workload, optimizer: Any) -> Any:
+    """Return the scheduler of an optimizer, None if the workload has none.
+
+    Raises:
+        RecipeError: its function returned something that cannot follow each step.
+    """
+    if workload.scheduler is None:
+        return None
+    scheduler: Any = workload.scheduler(optimizer)
+    name = _kind(scheduler)
+    if not callable(getattr(scheduler, "step", None)) or isinstance(scheduler, type):
+        raise RecipeError(
+            f"Workload(scheduler=...) returned {name}, expected a scheduler with step(); let the function "
+            "return it"
+        )
+    needed = _needed(scheduler.step)
+    if needed:
+        raise RecipeError(
+            f"Workload(scheduler=...): {name}.step needs {needed!r}, so it follows an epoch and not each "
+            "step of the optimizer; leave it out, or use one whose step can be called without arguments"
+        )
+    if workload.grad_scaler:
+        # Else torch warns of the wrong order where the scaler skips the optimizer's first step.
+        optimizer._opt_called = True
+    return scheduler
+
+
+def _needed(step: Any) -> str:
+    """Return the first argument that a function must be given, empty for none."""
+    try:
+        parameters = inspect.signature(step).parameters.values()
+    except (TypeError, ValueError):  # not a Python function
+        return ""
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = (one.name for one in parameters if one.default is one.empty and one.kind not in several)
+    return next(needed, "")
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
