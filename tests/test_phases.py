@@ -15,6 +15,9 @@ from breakeven.phases import BYTES, COMPARED, FLOPS, HEADLINE, STEP_PARTS, Phase
         ("train", STEP_PARTS, FLOPS, True, ("forward", "backward")),
         ("train_sync", STEP_PARTS, FLOPS, True, ("forward", "backward")),
         ("train_no_sync", STEP_PARTS, FLOPS, False, ("forward", "backward")),
+        ("infer", ("infer",), FLOPS, True, ("forward",)),
+        ("load", ("load",), BYTES, False, ()),
+        ("epoch", ("load", *STEP_PARTS), FLOPS, True, ("forward", "backward")),
     ],
 )
 def test_properties(name, parts, rate, is_compared, passes):
@@ -22,24 +25,25 @@ def test_properties(name, parts, rate, is_compared, passes):
     assert (phase.parts, phase.rate, phase.is_compared, phase.passes) == (parts, rate, is_compared, passes)
 
 
-@pytest.mark.parametrize("phase", Phase)
-def test_parts_of_a_step(phase):
-    assert (*phase.before, *phase.parts, *phase.after) == STEP_PARTS
-
-
 def test_compared():
-    """The headline comes first, and `transfer` never."""
+    """The headline comes first, and `transfer` and `load` never."""
     assert HEADLINE is Phase.TRAIN
-    assert COMPARED == ("train", "forward", "backward", "step", "train_sync")
+    assert COMPARED == ("train", "forward", "backward", "step", "train_sync", "infer", "epoch")
 
 
 def test_defaults():
     """The loop is timed where no phase is named, and the synchronized step only where it is."""
     assert parse_phases(()) == ("transfer", "forward", "backward", "step", "train")
     assert parse_phases(("train_sync", "train")) == ("train", "train_sync")
-    assert [phase.value for phase in Phase if phase.is_loop] == ["train", "train_no_sync"]
+    assert [phase.value for phase in Phase if phase.is_loop] == [
+        "train",
+        "train_no_sync",
+        "infer",
+        "load",
+        "epoch",
+    ]
 
 
 def test_find_phase():
     assert find_phase("step") is Phase.STEP
-    assert find_phase("infer") is find_phase("") is None
+    assert find_phase("validate") is find_phase("") is None

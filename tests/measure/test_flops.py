@@ -27,7 +27,7 @@ from breakeven.measure.timing import time_round
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
-from support.small_workloads import tiny
+from support.small_workloads import PHASES, tiny
 
 CPU = Cpu()
 ON_HOST = torch.ones(2)
@@ -286,9 +286,9 @@ def counts(monkeypatch):
 def test_facts_of_every_phase():
     device = SimulatedDevice(SimulatedClock())
     runner = Runner(Budget(max_time_s=1e5), device.clock)
-    facts = {phase: facts_of(simulated_workload(device), phase, device, runner) for phase in Phase}
+    facts = {phase: facts_of(simulated_workload(device), phase, device, runner) for phase in PHASES}
     kept = ("flops", "flops_unknown", "moved_bytes")
-    work = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in Phase}
+    work = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in PHASES}
     assert work == {
         "transfer": {"moved_bytes": (2 + 1) * 4},  # inputs and targets, in float32
         "forward": {"flops": 2 * 2},
@@ -297,6 +297,7 @@ def test_facts_of_every_phase():
         "train": {"flops": 2 * (2 * 2)},
         "train_sync": {"flops": 2 * (2 * 2)},
         "train_no_sync": {"flops": 2 * (2 * 2)},
+        "infer": {"flops": 2 * 2},
     }
     assert json.loads(json.dumps(work)) == work
 
@@ -311,7 +312,7 @@ def test_counted_once_per_cell(counts):
     runner = Runner(Budget(max_time_s=0.02))
     for batch_size in (2, 3):
         for device in (CPU, Cpu(1)):
-            for phase in Phase:
+            for phase in PHASES:
                 facts_of(tiny(batch_size), phase, device, runner, batch_size)
         assert len(counts) == batch_size - 1
 

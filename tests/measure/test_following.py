@@ -10,9 +10,9 @@ from breakeven.case import CaseKey, OutcomeKind
 from breakeven.measure.following import Follower
 from breakeven.measure.group import Failure, GroupBrokenError
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.phases import Phase
 from support.known_work import COSTS
 from support.ranks import OwnPart, ScriptedGroup, Two, measure
+from support.small_workloads import PHASES
 
 is_multithreaded = torch.autograd.is_multithreading_enabled
 CELL = CaseKey.of("w", 2, "train", "2xsimulated").cell
@@ -169,7 +169,7 @@ def test_options_of_a_workload_are_in_effect_and_garbage_is_left(device):
 
 def test_every_command_of_a_leader_is_known(device):
     """Whatever a runner lets rank 0 do of a phase, this rank does without an error."""
-    for phase in Phase:
+    for phase in PHASES:
         leading = ScriptedGroup()
         measure(Two(SimulatedClock(), name="2xsimulated"), leading, phase)
         follower, group = follower_of(device, *leading.announced)

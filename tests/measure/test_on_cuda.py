@@ -29,7 +29,7 @@ from breakeven.phases import Phase
 from breakeven.report.bound import Bound, Spread, Step, bounds_along
 from breakeven.runs.schema import CaseFacts
 from support.known_work import NEEDS_CUDA
-from support.small_workloads import OPTIMIZERS, SIZES, bench_file, shipped, tiny
+from support.small_workloads import OPTIMIZERS, PHASES, SIZES, bench_file, shipped, tiny
 
 pytestmark = list(NEEDS_CUDA)
 
@@ -385,7 +385,7 @@ def test_case_with_tf32(with_tf32, measure, wanted):
     assert machine_facts()["class_id"] == before
 
 
-@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adam_fused"])
 def test_graphs_agree_with_the_cpu(gpu, measure, optimizer, phase):
     recipe = partial(with_graphs, optimizer)

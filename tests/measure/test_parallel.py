@@ -17,7 +17,7 @@ from breakeven.measure.trainer import MAX_STEPS
 from breakeven.measure.workload import build
 from breakeven.phases import STEP_PARTS, Phase
 from support.ranks import joined_alone
-from support.small_workloads import OPTIMIZERS, losses, tiny, train
+from support.small_workloads import OPTIMIZERS, PHASES, losses, tiny, train
 
 BOTH = pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp"])
 
@@ -217,7 +217,7 @@ def test_a_runner_times_every_phase(together, fsdp):
     """Model with batch normalization, whose CPU losses agree; the state after it has no sharded tensors."""
     runner = Runner(Budget(max_time_s=0.02), together=together)
     device = together.device
-    for phase in Phase:
+    for phase in PHASES:
         case = CaseKey.of("w", 8, phase, device.name)
         times = []
 

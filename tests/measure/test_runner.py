@@ -16,8 +16,7 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.measure.workload import Workload
-from breakeven.phases import Phase
-from support.small_workloads import tiny
+from support.small_workloads import PHASES, tiny
 
 CPU = Cpu()
 
@@ -85,7 +84,7 @@ def test_one_model_per_cell():
         runner.run_once(case, device, recipe, lambda round_, _: time_round(round_))
 
     for device in (CPU, Cpu(1)):
-        for phase in Phase:
+        for phase in PHASES:
             run_once(2, phase, device)
     assert len(built) == 1
     run_once(3, "train", CPU)
@@ -100,7 +99,7 @@ def test_phases_start_from_the_same_weights():
         time_rounds(round_, plan)
 
     runner = Runner(Budget(max_time_s=0.1))
-    for phase in Phase:
+    for phase in PHASES:
         case = CaseKey.of("w", 4, phase, "cpu")
         runner.measure(case, CPU, lambda: tiny(4), time_rounds)
         runner.run_once(case, CPU, lambda: tiny(4), keep_weights)
@@ -310,7 +309,7 @@ def test_raising_recipe_is_called_once():
         raise ValueError("no such width")
 
     runner = Runner(Budget())
-    for phase in Phase:
+    for phase in PHASES:
         with pytest.raises(RecipeError, match="no such width"):
             runner.measure(CaseKey.of("w", 1, phase, "cpu"), CPU, recipe, time_rounds)
     assert len(calls) == 1

@@ -22,7 +22,7 @@ from breakeven.measure.timing import time_round
 from breakeven.measure.trainer import MAX_STEPS, Trainer
 from breakeven.measure.workload import Workload, build
 from breakeven.phases import Phase
-from support.small_workloads import ready
+from support.small_workloads import PHASES, ready
 
 WIDTH = 4
 
@@ -107,7 +107,7 @@ def slotted(model):
 
 
 def in_bytes(model):
-    model.kept[0] += 1
+    model.kept[0] = (model.kept[0] + 1) % 256  # inference does not return to an earlier step
     return model.kept[0]
 
 
@@ -168,14 +168,14 @@ def test_restore_returns_to_the_first_step(name):
 def test_every_phase_is_timed(name):
     """A model that trains in any loop gives the CPU's losses in every phase."""
     runner, device = Runner(Budget(max_time_s=0.02)), Cpu(1)
-    for phase in Phase:
+    for phase in PHASES:
         facts = runner.measure(
             CaseKey.of("w", 1, phase, device.name),
             device,
             lambda: workload_of(Keeping(*copy.deepcopy(MODELS[name]))),
             lambda round_, _: time_round(round_),
         )
-        assert phase is Phase.TRANSFER or facts["loss_compared"] is True
+        assert facts.get("loss_compared") is (True if phase.takes_steps else None)
 
 
 class Centered(nn.Module):

@@ -52,7 +52,7 @@ def test_every_phase_with_replicas_and_with_shards():
         + """
 found = {}
 for fsdp in (False, True):
-    for phase in Phase:
+    for phase in PHASES:
         found[f"{phase} {fsdp}"] = measure(partial(recipe, fsdp), phase, workload=str(fsdp))
 answer(found)
 leave()

@@ -10,6 +10,7 @@ from torch import nn
 from breakeven import Workload
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.trainer import Trainer
+from breakeven.phases import Phase
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -20,6 +21,9 @@ OPTIMIZERS = {
     "adamw": partial(torch.optim.AdamW, lr=1e-4),
     "adam_fused": partial(torch.optim.Adam, lr=1e-4, fused=True),
 }
+
+PHASES = [phase for phase in Phase if not phase.needs_loader]
+"""The phases of a workload without a loader."""
 
 SIZES = {
     "seed_net": {},

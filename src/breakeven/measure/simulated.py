@@ -131,6 +131,11 @@ class Costs:
         """The sum of the parts of one training step."""
         return self.transfer + self.zero_grad + self.forward + self.backward + self.step
 
+    @property
+    def infer(self) -> float:
+        """The copy of the inputs, and the forward pass."""
+        return self.transfer + self.forward
+
 
 def simulated_workload(device: SimulatedDevice, costs: Costs | None = None) -> Workload:
     """Return a workload whose parts queue `costs` on `device`, and which really trains."""

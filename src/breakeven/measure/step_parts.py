@@ -11,6 +11,8 @@ from breakeven.phases import STEP_PARTS, WHOLE_STEPS, Phase
 
 _PASS = ("transfer", "forward", "backward")
 
+NO_LOADER = "the workload has no loader; give it Workload(loader=...), a DataLoader or a function of one"
+
 
 @dataclass(frozen=True)
 class PhaseParts:
@@ -25,11 +27,13 @@ class PhaseParts:
 class StepParts:
     """The parts of one step: `parts` in order, each a method of `breakeven.measure.trainer.Trainer`.
 
-    `why_whole` states why the passes of a step cannot be timed apart, empty where they can.
+    `why_whole` states why the passes of a step cannot be timed apart, `why_unloaded` why batches cannot be
+    taken from a loader; each is empty where they can.
     """
 
     parts: tuple[str, ...] = STEP_PARTS
     why_whole: str = ""
+    why_unloaded: str = ""
 
     @classmethod
     def of(cls, workload: Workload, closure_of: str | None = None) -> StepParts:
@@ -39,11 +43,14 @@ class StepParts:
             workload: whose step.
             closure_of: the name of the optimizer, if its step is called with a closure.
         """
+        unloaded = "" if workload.loader is not None else NO_LOADER
         if workload.training_step is not None:
-            return cls(("transfer", "training_step"), "training_step does the whole step")
+            return cls(("transfer", "training_step"), "training_step does the whole step", unloaded)
         if closure_of is not None:
-            return cls(("transfer", "step"), f"{closure_of} does forward and backward inside its step")
-        return cls((*STEP_PARTS[:-1], *_PASS * (workload.accumulate - 1), "step"))
+            return cls(
+                ("transfer", "step"), f"{closure_of} does forward and backward inside its step", unloaded
+            )
+        return cls((*STEP_PARTS[:-1], *_PASS * (workload.accumulate - 1), "step"), "", unloaded)
 
     @property
     def passes(self) -> int:
@@ -58,6 +65,8 @@ class StepParts:
         Raises:
             UnsupportedError: the step does not have that phase, with the reason.
         """
+        if phase.needs_loader and self.why_unloaded:
+            raise UnsupportedError(f"{phase} is not timed: {self.why_unloaded}")
         return _around(self, phase)
 
 

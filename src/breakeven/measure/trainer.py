@@ -34,6 +34,8 @@ from breakeven.phases import Phase
 
 _REMEDY = "return the loss tensor alone, such as out.loss or the first of several, without .item()"
 
+_TRAINING = nullcontext()
+
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
 
@@ -69,6 +71,7 @@ class Trainer:
         self._criterion: Any = self._loss
         self.batch: Any = None
         self.loss: Any = None
+        self.outputs: Any = None
         self.parts = StepParts.of(workload)
         self.optimizer: Any
         self.scaler: Any = None
@@ -79,6 +82,7 @@ class Trainer:
         self._saved: SavedState | None = None
         self._steps = 0
         self._duplicates_batch = False
+        self._checks_inputs = False
         self._versions: list[int] = []
 
     def move_model(self) -> None:
@@ -103,9 +107,11 @@ class Trainer:
             self._initial = SavedState(self._module, self._loss)
         else:
             self._initial.restore()
+            self.model.train()
         self._saved, self._steps = None, 0
         # Until the first step has shown whether the model changes its inputs in place.
         self._duplicates_batch = not self.device.is_accelerator
+        self._checks_inputs = self._duplicates_batch
         trained = self.trained()
         for parameter in trained:
             parameter.grad = None
@@ -156,6 +162,7 @@ class Trainer:
         """Drop the results of the last round: its graph, its loss and its copy of the batch."""
         self.loss = None
         self.batch = None
+        self.outputs = None
 
     def prepare(self, phase: Phase, steps: int = 1) -> None:
         """Finish the last round's training step, drop its results, and run the parts before the phase.
@@ -178,11 +185,16 @@ class Trainer:
             for part in around.after:
                 self.do(part)
             self._after_step()
+        elif self._checks_inputs and self.outputs is not None:  # of the first round of inference
+            self._duplicates_batch, self._checks_inputs = self._has_changed_batch(), False
         self.release()
         if steps and self._steps > 1 and self._steps + steps > MAX_STEPS:
             self.restore()
         if phase.takes_steps:
             self._steps += steps
+        elif phase is Phase.INFER:
+            if self.model.training:
+                self.model.eval()
         else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
             self._duplicates_batch = False
         if around.before and self._steps > 2:
@@ -193,16 +205,18 @@ class Trainer:
     def run(self, phase: Phase, steps: int = 1) -> None:
         """Run the parts of the phase, which are timed, `steps` times back to back."""
         work = [getattr(self, part) for part in self.parts.of_phase(phase).timed]
-        for _ in range(steps):
-            for do in work:
-                do()
+        with _mode_of(phase):
+            for _ in range(steps):
+                for do in work:
+                    do()
 
     def run_marked(self, phase: Phase, mark: Callable[[str], object]) -> None:
         """Run the parts of the phase once; call `mark` with ``""`` before, and after each with its name."""
-        mark("")
-        for part in self.parts.of_phase(phase).timed:
-            self.do(part)
-            mark(part)
+        with _mode_of(phase):
+            mark("")
+            for part in self.parts.of_phase(phase).timed:
+                self.do(part)
+                mark(part)
 
     def whole_step(self) -> None:
         """Do one training step and drop its results."""
@@ -269,8 +283,20 @@ class Trainer:
         raise NotImplementedError
 
     def infer(self) -> None:
-        """Copy the inputs of the next host batch, and run the model on them without a graph."""
-        raise NotImplementedError
+        """Copy the inputs of the host batch to the device, and run the model on them.
+
+        The model is in eval mode, and the caller has entered `torch.inference_mode`, once for all steps of a
+        loop.
+        """
+        inputs, _ = self.host_batch
+        if self._checks_inputs:
+            with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
+                self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+            self._versions = [tensor._version for tensor in tensors_in(self.batch)]
+        else:
+            self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+        with self._autocast():
+            self.outputs = outputs_of(self.model, self.batch)
 
     def load(self) -> None:
         """Take the next host batch from the workload's loader."""
@@ -322,7 +348,7 @@ class Trainer:
                 "loss use its arguments alone, or be a module that holds the model"
             )
         if self._duplicates_batch:
-            self._duplicates_batch = self._versions != [one._version for one in tensors_in(self.batch)]
+            self._duplicates_batch = self._has_changed_batch()
         self.repeat_skipped()
         self._saved = SavedState(
             self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
@@ -344,6 +370,9 @@ class Trainer:
             f"the gradient scaler skipped the first {MAX_SKIPPED} steps, because gradients overflow at any "
             "scale; check inputs, loss and initialization"
         )
+
+    def _has_changed_batch(self) -> bool:
+        return self._versions != [one._version for one in tensors_in(self.batch)]
 
     def _return_to_first_step(self) -> None:
         assert self._saved is not None
@@ -383,6 +412,11 @@ class Trainer:
                 is_on = torch.is_autocast_enabled(kind)
         if not is_on:
             raise UnsupportedError(f"autocast={dtype}: torch does not support it on {self.device.name}")
+
+
+def _mode_of(phase: Phase) -> AbstractContextManager[Any]:
+    """Return the mode of autograd in which a phase runs."""
+    return torch.inference_mode() if phase is Phase.INFER else _TRAINING
 
 
 def has_compiled() -> bool:

@@ -18,6 +18,7 @@ from breakeven.doctor.selftests.phase_sum import (
     time_phases,
 )
 from breakeven.hardware.devices import Cpu
+from breakeven.measure.step_parts import StepParts
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
 
@@ -32,6 +33,7 @@ class KnownTrainer:
     """
 
     round_clock = None
+    parts = StepParts()
 
     def __init__(self, noise=0.0, seed=0, **slower):
         self.device = Cpu(1)
