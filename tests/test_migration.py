@@ -80,9 +80,11 @@ def workload_of(title, names):
 
 
 def loader_of(workload):
-    """What a script's loader gives for three steps on the batches of a Workload."""
+    """A loader of three steps on the batches of a Workload; its random numbers are its own."""
     pairs = [inputs if targets is None else (inputs, targets) for inputs, targets in workload.host_batches]
-    return DataLoader(list(islice(cycle(pairs), STEPS * workload.accumulate)), batch_size=None)
+    return DataLoader(
+        list(islice(cycle(pairs), STEPS * workload.accumulate)), batch_size=None, generator=torch.Generator()
+    )
 
 
 def run_loop(code, names):
