@@ -133,6 +133,8 @@ def test_loop_steps(step_s, max_time_s, steps):
 class Script:
     """A round of given latencies; `latency_s` is a function of the number of steps done."""
 
+    max_steps = MAX_LOOP_STEPS
+
     def __init__(self, clock, latency_s, steps=1):
         self.clock, self.latency_s, self.steps, self.done = clock, latency_s, steps, 0
 

@@ -13,7 +13,14 @@ from typing import Any
 
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
-from breakeven.measure.tensors import duplicate, map_inputs, map_tensors, shapes_of, tensors_in
+from breakeven.measure.tensors import (
+    duplicate,
+    map_inputs,
+    map_tensors,
+    shapes_of,
+    tensors_in,
+    to_channels_last,
+)
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, error_line
@@ -72,6 +79,8 @@ class GraphedTrainer(Trainer):
     # A cast weight cached before the capture would be outdated at each replay.
     caches_casts = False
 
+    needs_passes = "cuda_graph=True captures forward, backward and step apart"
+
     def __init__(self, workload: Workload, device: Device) -> None:
         super().__init__(workload, device)
         self._graph_batch: Any = None
@@ -91,7 +100,7 @@ class GraphedTrainer(Trainer):
                 group["capturable"] = True  # the optimizer then counts its steps on the device
         if self._graph_batch is None:
             inputs, targets = self.host_batches[0]
-            moved = map_inputs(self._in_own_memory, inputs, self.workload.host_inputs)
+            moved = map_inputs(self._input_in_own_memory, inputs, self.workload.host_inputs)
             self._graph_batch = moved, map_tensors(self._in_own_memory, targets)
 
     def eager_step(self) -> None:
@@ -161,6 +170,10 @@ class GraphedTrainer(Trainer):
 
     def _drop_gradients(self) -> None:
         """Do nothing: the graphs write to the gradients that exist."""
+
+    def _input_in_own_memory(self, movable: Any) -> Any:
+        own = self._in_own_memory(movable)
+        return to_channels_last(own) if self.workload.channels_last else own
 
     def _in_own_memory(self, movable: Any) -> Any:
         return duplicate(movable.to(self.device.torch_device))

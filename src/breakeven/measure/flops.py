@@ -9,7 +9,7 @@ import math
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -21,12 +21,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
+from breakeven.measure.losses import loss_from
+from breakeven.measure.optimizers import make_optimizer
 from breakeven.measure.settings import settings_kept
 from breakeven.measure.state import local_of
 from breakeven.measure.tensors import map_inputs, map_tensors, outputs_of, shapes_of, tensors_in
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, copy_of, error_line
+from breakeven.measure.training import Training
+from breakeven.measure.workload import Workload, copy_of, error_line, parameters_of
 from breakeven.phases import WHOLE_STEPS, Phase
 
 META = torch.device("meta")
@@ -45,19 +48,20 @@ CHEAP_COUNT_S = 0.05
 class Flops:
     """Floating point operations of the forward pass with its loss, and of the backward pass.
 
-    Of batches of different shapes they are the means, rounded.
+    Of batches of different shapes they are the means, rounded. Those of a training step of the user's own are
+    all in `forward`.
     """
 
     forward: int
     backward: int
 
-    def of(self, phase: Phase) -> int:
-        """Return those of a phase.
+    def of(self, passes: Collection[str]) -> int:
+        """Return those of some passes.
 
-        >>> [Flops(2, 4).of(phase) for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN)]
+        >>> [Flops(2, 4).of(phase.passes) for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN)]
         [2, 4, 6]
         """
-        return sum(getattr(self, name) for name in phase.passes)
+        return sum(getattr(self, name) for name in passes)
 
 
 class FlopCounts:
@@ -67,19 +71,24 @@ class FlopCounts:
         self._clock = clock
         self._counts: dict[Model, ModelCounts] = {}
 
-    def facts(self, cell: Cell, phase: Phase, workload: Workload, ranks: int = 1) -> dict[str, Any]:
+    def facts(
+        self, cell: Cell, phase: Phase, workload: Workload, ranks: int = 1, closure_calls: float | None = None
+    ) -> dict[str, Any]:
         """Return ``flops``, or ``flops_unknown`` with the reason; nothing for a phase without passes.
 
-        They are those of all `ranks`, each of which does those of `workload`, its slice of the batch.
+        They are those of all `ranks`, each of which does those of `workload`, its slice of the batch. A step
+        with a closure has those of each of its `closure_calls`.
         """
-        if not phase.passes:
+        passes, times = phase.passes, workload.accumulate if phase in WHOLE_STEPS else 1.0
+        if closure_calls is not None and phase.takes_steps:
+            passes, times = Phase.TRAIN.passes, closure_calls
+        if not passes:
             return {}
         counts = self._counts.setdefault(cell.model, ModelCounts(self._clock))
         counted = counts.at(cell.batch_size, workload)
         if isinstance(counted, str):
             return {"flops_unknown": counted}
-        passes = workload.accumulate if phase in WHOLE_STEPS else 1
-        return {"flops": ranks * passes * counted.of(phase)}
+        return {"flops": round(ranks * times * counted.of(passes))}
 
 
 class ModelCounts:
@@ -134,7 +143,8 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
     of the model on the meta device, in training mode, which leaves weights, batch and random state alone.
     On that device an LSTM consists of products, while the CPU has one fused operation that would count as 0.
 
-    The model is counted uncompiled (a compiler may fuse operations or compute them twice) and without
+    The model is counted uncompiled (a compiler may fuse operations or compute them twice), without
+    checkpointing (which computes some twice, and does no more of the work that was asked for) and without
     autocast (a dtype does not change the number of operations).
 
     A model that needs data to run (its control flow depends on it, it calls ``.item()``, its loss has tensors
@@ -153,12 +163,12 @@ def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
     """Return the bytes that a phase must move here; None if nothing moves or the number is unknown.
 
     ``transfer``: the host batch, all tensors of inputs and targets, the mean of several batches; on a CPU
-    nothing moves. ``step``: `step_bytes`, on every device.
+    nothing moves. ``step``: `step_bytes`, on every device; unknown with a closure, which does the passes too.
     """
     if phase is Phase.TRANSFER and trainer.device.is_accelerator:
         size = _size(tensors_in(trainer.host_batches))
         return None if size is None else round(size / len(trainer.host_batches))
-    if phase is not Phase.STEP:
+    if phase is not Phase.STEP or trainer.closure is not None:
         return None
     clips, scales = trainer.workload.clip_grad_norm is not None, trainer.scaler is not None
     return step_bytes(trainer.optimizer, 3 * clips + 2 * scales)
@@ -205,6 +215,8 @@ def _count(workload: Workload, clock: Clock) -> Flops:
     for module in (model, loss_of):
         if isinstance(module, nn.Module):
             module.to(META)
+    step: Any = workload.training_step
+    optimizer = None if step is None else make_optimizer(workload, model, parameters_of(model, loss_of))
     batches = workload.host_batches
     one_of_each = {shapes_of(batch): batch for batch in batches}
     shares = {
@@ -214,8 +226,12 @@ def _count(workload: Workload, clock: Clock) -> Flops:
     with _TimeLimit(clock):
         for shape, (inputs, targets) in one_of_each.items():
             with FlopCounterMode(display=False) as counter:
-                moved = map_inputs(_on_meta, inputs, workload.host_inputs)
-                loss = loss_of(outputs_of(model, moved), map_tensors(_on_meta, targets))
+                moved = map_inputs(_on_meta, inputs, workload.host_inputs), map_tensors(_on_meta, targets)
+                if step is not None:
+                    step(Training(model, loss_of, optimizer, *moved, META))
+                    forward += shares[shape] * counter.get_total_flops()
+                    continue
+                loss = loss_from(loss_of, outputs_of(model, moved[0]), moved[1])
                 if loss.device != META:
                     raise MeasurementError(
                         f"the loss is on {loss.device} though everything was moved to meta"

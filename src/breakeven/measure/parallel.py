@@ -167,6 +167,8 @@ class ParallelTrainer(Trainer):
         device: the rank's.
     """
 
+    needs_passes = "the ranks exchange gradients in passes that breakeven does"
+
     def __init__(self, workload: Workload, device: Device) -> None:
         super().__init__(workload, device)
         self._scheme: Scheme = Shards(device) if workload.fsdp else Replicas()

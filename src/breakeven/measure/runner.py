@@ -133,6 +133,8 @@ class Runner:
                     before = snapshot(device)
                     timed_round = round_.of(plan.steps)
                     timed_round.before_setup = sampler = Sampler(device, self._clock)
+                    if trainer.closure is not None:
+                        trainer.closure.count_again()
                     time_rounds(timed_round, plan)
                     state = state_between(before, snapshot(device), warming_up, sampler.samples)
             evidence = evidence_of(state, is_accelerator=device.is_accelerator)
@@ -353,6 +355,8 @@ class Runner:
         """Return what is known once the rounds have ended."""
         trainer.loss_value()
         facts = self._cells.ran_with()
+        if trainer.closure is not None and trainer.closure.steps:
+            facts["closure_calls"] = trainer.closure.calls_per_step
         peak = trainer.device.peak_memory_bytes()
         # A graph's memory was allocated when it was captured, and does not count in its rounds.
         if peak is not None and not trainer.workload.cuda_graph:
@@ -372,4 +376,5 @@ class Runner:
         moved, ranks = moved_bytes(phase, trainer), trainer.device.processes
         facts |= {} if moved is None else {"moved_bytes": ranks * moved}
         with self._counted(PREPARING):
-            return facts | self._flops.facts(case.cell, phase, trainer.workload, ranks)
+            calls = None if trainer.closure is None else trainer.closure.calls_per_step
+            return facts | self._flops.facts(case.cell, phase, trainer.workload, ranks, calls)

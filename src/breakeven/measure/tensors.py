@@ -84,6 +84,12 @@ def duplicate(value: Any) -> Any:
     return value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
 
 
+def to_channels_last(value: Any) -> Any:
+    """Return a 4-dimensional tensor in `torch.channels_last`, and anything else unchanged."""
+    is_image = isinstance(value, torch.Tensor) and value.ndim == 4
+    return value.to(memory_format=torch.channels_last) if is_image else value
+
+
 def outputs_of(model: Any, inputs: Any) -> Any:
     """Call a model on its inputs: a mapping by keywords, a tuple or list by position, else as they are."""
     if isinstance(inputs, Mapping):

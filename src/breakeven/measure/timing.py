@@ -100,6 +100,11 @@ class Round:
         self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
 
+    @property
+    def max_steps(self) -> int:
+        """The maximum number of steps in a round."""
+        return 1 if self.trainer.repeats_one_step else MAX_LOOP_STEPS
+
     def of(self, steps: int) -> Round:
         """Return the same round with another number of steps; where it is no loop, one with every batch."""
         kind = Round if self.phase.is_loop or self.cycle == 1 else CycleRound
@@ -284,13 +289,13 @@ def warm_up(
         spent_s += min(rounds[-1].total_s, CONTENDED_FACTOR * fastest_s)
 
 
-def loop_steps(step_s: float, budget: Budget, cycle: int = 1) -> int:
+def loop_steps(step_s: float, budget: Budget, cycle: int = 1, max_steps: int = MAX_LOOP_STEPS) -> int:
     """Return how many steps the round of a loop has, so that it lasts about `LOOP_S`: a multiple of `cycle`.
 
     It lasts less if the minimum number of rounds would otherwise not fit into the time of a case.
     """
     round_s = min(LOOP_S, budget.max_time_s / budget.min_rounds)
-    return whole_cycles(min(MAX_LOOP_STEPS, int(round_s / max(step_s, 1e-9))), cycle)
+    return whole_cycles(min(max_steps, int(round_s / max(step_s, 1e-9))), cycle)
 
 
 def whole_cycles(steps: int, cycle: int) -> int:
@@ -320,10 +325,10 @@ def warm_up_loop(
     """
     step_s = min(timed.latency_s for timed in earlier)
     cycle = round_.cycle
-    block = round_.of(block_steps(loop_steps(step_s, budget, cycle), cycle))
+    block = round_.of(block_steps(loop_steps(step_s, budget, cycle, round_.max_steps), cycle))
     same = earlier if block.steps == 1 else ()
     warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
-    return warmup, loop_steps(warmup.latency_s, budget, cycle)
+    return warmup, loop_steps(warmup.latency_s, budget, cycle, round_.max_steps)
 
 
 def block_steps(steps: int, cycle: int = 1) -> int:

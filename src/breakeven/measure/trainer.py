@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from breakeven.errors import MeasurementError, RecipeError
+from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
+from breakeven.measure.checkpointing import checkpoint_submodules
+from breakeven.measure.closures import Closure
+from breakeven.measure.losses import loss_from, loss_value, sum_of_losses
+from breakeven.measure.optimizers import check_first_step, closure_of, make_optimizer, versions_of
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.settings import seed_all
 from breakeven.measure.state import SavedState
@@ -27,12 +30,12 @@ from breakeven.measure.tensors import (
     outputs_of,
     pinned,
     tensors_in,
+    to_channels_last,
 )
+from breakeven.measure.training import Training
 from breakeven.measure.update import Turns, make_scaler, make_scheduler
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
-
-_REMEDY = "return the loss tensor alone, such as out.loss or the first of several, without .item()"
 
 _TRAINING = nullcontext()
 
@@ -53,11 +56,17 @@ class Trainer:
     caches_casts: ClassVar[bool | None] = None
     """Whether autocast caches weights that it has cast; None for torch's default."""
 
-    compared_losses: ClassVar[int] = 2
+    compared_losses: int = 2
     """How many of a case's first losses must agree with those that the CPU computes of the same workload."""
 
     round_clock: Callable[[], float] | None = None
     """What shows the time of a round, read before and after it; None for the clock of this process."""
+
+    needs_passes: ClassVar[str] = ""
+    """Why the trainer cannot train a workload that does the passes of its step itself; empty if it can."""
+
+    closure: Closure | None = None
+    """The closure of the optimizer, where its step takes one."""
 
     def __init__(self, workload: Workload, device: Device) -> None:
         self.workload = workload
@@ -67,6 +76,10 @@ class Trainer:
             self.host_batches = map_tensors(pinned, self.host_batches)
         self._module, self._loss = copy_of(workload)
         self._module.train()
+        if workload.channels_last:
+            to: Any = self._module.to
+            to(memory_format=torch.channels_last)
+        checkpoint_submodules(self._module, workload.checkpoint)
         self.model: Any = self._module
         self._criterion: Any = self._loss
         self.batch: Any = None
@@ -84,6 +97,7 @@ class Trainer:
         self._duplicates_batch = False
         self._checks_inputs = False
         self._versions: list[int] = []
+        self._own_versions: list[int] = []
 
     def move_model(self) -> None:
         """Move the model, and the loss where it is a module, to the device (`model.to(device)`)."""
@@ -99,7 +113,7 @@ class Trainer:
         Raises:
             RecipeError: the factory of the optimizer, the scheduler or the gradient scaler returned something
                 that cannot train the copy.
-            UnsupportedError: the device does not support the dtype of autocast.
+            UnsupportedError: the device does not support the dtype of autocast, or this trainer the step.
         """
         self.release()
         if self._initial is None:
@@ -115,14 +129,23 @@ class Trainer:
         trained = self.trained()
         for parameter in trained:
             parameter.grad = None
-        make_optimizer: Any = self.workload.optimizer
-        self.optimizer = make_optimizer(list(trained))
-        check_optimizer(self.optimizer, trained)
+        self.optimizer = make_optimizer(self.workload, self._module, trained)
         self.scaler = make_scaler(self.workload, self.device.torch_device.type)
         self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
         self.scheduler = make_scheduler(self.workload, self.optimizer)
         self._turns.at = 0
+        self._prepare_step()
         seed_all()
+
+    def _prepare_step(self) -> None:
+        """Find out which parts the step has, now that the optimizer is known."""
+        name = closure_of(self.workload, self.optimizer)
+        self.parts = StepParts.of(self.workload, name)
+        if self.parts.why_whole and self.needs_passes:
+            raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
+        state = (self.optimizer, self.scheduler, self._turns)
+        self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
+        self._own_versions = versions_of(self.workload)
 
     def _prepare_model(self) -> None:
         self._check_autocast()
@@ -130,8 +153,16 @@ class Trainer:
             # Otherwise torch would find the code of another cell, and stop compiling after eight of them.
             torch.compiler.reset()
         self.model, self._criterion = self._wrapped(self._module), self._wrapped(self._loss)
-        if self.workload.compile:
+        if self.workload.compile and self.workload.training_step is not None:
+            # In place, because the step calls submodules too.
+            for module in (self._module, *map(self._module.get_submodule, self._optimizer_names())):
+                module.compile()
+        elif self.workload.compile:
             self.model = torch.compile(self.model)
+
+    def _optimizer_names(self) -> Iterable[str]:
+        """Return the names of the submodules with an optimizer of their own."""
+        return self.workload.optimizer if isinstance(self.workload.optimizer, Mapping) else ()
 
     def _wrapped(self, module: Any) -> Any:
         """Return what is called in place of the model or of the loss: here, themselves."""
@@ -144,13 +175,25 @@ class Trainer:
     def restore(self) -> None:
         """Return to the state after the first step, and do one step, which allocates what the state lacks.
 
-        Before the first step nothing is done.
+        Before the first step nothing is done. An iterative optimizer returns to where the step that is timed
+        of it begins.
         """
         self.release()
         if self._saved is not None:
             self._return_to_first_step()
-            self.whole_step()
-            self._steps = 1
+            self._steps = 0
+            if not self._knows_the_step:
+                self.whole_step()
+                self._steps = 1
+
+    @property
+    def repeats_one_step(self) -> bool:
+        """Whether every round is the same step; known after the first one."""
+        return self.closure is not None and self.closure.is_iterative
+
+    @property
+    def _knows_the_step(self) -> bool:
+        return self.closure is not None and self.closure.has_settled
 
     def state_tensors(self) -> Iterator[torch.Tensor]:
         """Yield what training has computed so far: weights, buffers, the optimizer's state, and gradients."""
@@ -188,7 +231,7 @@ class Trainer:
         elif self._checks_inputs and self.outputs is not None:  # of the first round of inference
             self._duplicates_batch, self._checks_inputs = self._has_changed_batch(), False
         self.release()
-        if steps and self._steps > 1 and self._steps + steps > MAX_STEPS:
+        if steps and (self._knows_the_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
             self.restore()
         if phase.takes_steps:
             self._steps += steps
@@ -239,10 +282,11 @@ class Trainer:
     def transfer(self) -> None:
         """Copy the next host batch to the device, without blocking if it is pinned.
 
-        On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients.
+        On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients,
+        or they become channels-last.
         """
         inputs, targets = self.host_batches[self._turns.take()]
-        moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+        moved = map_inputs(self._input_on_device, inputs, self.workload.host_inputs)
         self.batch = moved, map_tensors(self._on_device, targets)
         if self._saved is None:
             self._versions = [tensor._version for tensor in tensors_in(self.batch)]
@@ -266,21 +310,42 @@ class Trainer:
 
     def step(self) -> None:
         """Clip the gradients, let the optimizer update the weights, and step scaler and scheduler."""
-        if self.workload.clip_grad_norm is not None:
-            if self.scaler is not None:
-                self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.trained(), self.workload.clip_grad_norm)
+        if self.closure is not None:
+            self.loss = self.closure.step()
+        else:
+            self._clip()
+            self._update()
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def _update(self) -> None:
         if self.scaler is None:
             self.optimizer.step()
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
-        if self.scheduler is not None:
-            self.scheduler.step()
+
+    def _clip(self) -> None:
+        if self.workload.clip_grad_norm is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.trained(), self.workload.clip_grad_norm)
+
+    def _evaluate(self) -> Any:
+        self.zero_grad()
+        self.forward()
+        self.backward()
+        self._clip()
+        return self.loss
 
     def training_step(self) -> None:
         """Call the workload's own training step."""
-        raise NotImplementedError
+        step: Any = self.workload.training_step
+        where = self.device.torch_device
+        inputs, targets = self.batch
+        self.loss = step(Training(self.model, self._criterion, self.optimizer, inputs, targets, where))
+        if self.loss is None:  # it would look like a phase without a loss
+            sum_of_losses(None)
 
     def infer(self) -> None:
         """Copy the inputs of the host batch to the device, and run the model on them.
@@ -315,38 +380,17 @@ class Trainer:
         """
         if self.loss is None:
             return None
-        if not isinstance(self.loss, torch.Tensor) or self.loss.numel() != 1:
-            shape = getattr(self.loss, "shape", None)
-            kind = f"a {type(self.loss).__name__}" if shape is None else f"a tensor of shape {tuple(shape)}"
-            remedy = "reduce it, e.g. with .mean()" if isinstance(self.loss, torch.Tensor) else _REMEDY
-            raise MeasurementError(f"the loss is {kind}, expected one number; {remedy}")
-        if self.loss.is_complex():
-            raise MeasurementError(
-                f"the loss is complex ({self.loss.dtype}), expected a real number; take its .abs() or .real"
-            )
-        if not self.loss.requires_grad:
-            raise MeasurementError(
-                "the loss depends on no trained parameter, so nothing can be trained; return it without "
-                ".detach(), .item() or torch.no_grad()"
-            )
-        value = float(self.loss.detach())
-        if not math.isfinite(value):
-            raise MeasurementError(
-                f"the loss is {value}: timings of a model that does not train mean nothing; "
-                "check inputs, targets and learning rate"
-            )
-        return value
+        return loss_value(self.loss) if self.workload.training_step is None else sum_of_losses(self.loss)
 
     def _after_step(self) -> None:
         """After the first step, keep the state, and check what the step has changed."""
+        if self.closure is not None:
+            self.closure.after_step()
+            if self.repeats_one_step:
+                self.compared_losses = 1  # rounding grows to percents within one such step
         if self._saved is not None:
             return
-        ours = set(map(id, self.trained()))
-        if any(one.grad is not None and id(one) not in ours for one in self.workload.trained()):
-            raise MeasurementError(
-                "the backward pass reached the recipe's own model, not the copy that is trained; let the "
-                "loss use its arguments alone, or be a module that holds the model"
-            )
+        check_first_step(self.workload, self.trained(), self._own_versions)
         if self._duplicates_batch:
             self._duplicates_batch = self._has_changed_batch()
         self.repeat_skipped()
@@ -377,6 +421,8 @@ class Trainer:
     def _return_to_first_step(self) -> None:
         assert self._saved is not None
         self._saved.restore()
+        if self.closure is not None:
+            self.closure.restore()
         self._drop_gradients()
         seed_all()
 
@@ -388,13 +434,17 @@ class Trainer:
         moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
         return duplicate(moved) if self._duplicates_batch else moved
 
+    def _input_on_device(self, movable: Any) -> Any:
+        if not self.workload.channels_last:
+            return self._on_device(movable)
+        moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
+        converted = to_channels_last(moved)
+        return duplicate(moved) if converted is moved and self._duplicates_batch else converted
+
     def _loss_of(self, batch: Any) -> Any:
         inputs, targets = batch
         with self._autocast():
-            loss = self._criterion(outputs_of(self.model, inputs), targets)
-        if loss is None:
-            raise MeasurementError("the loss is None, expected one number; let the loss return it")
-        return loss
+            return loss_from(self._criterion, outputs_of(self.model, inputs), targets)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.workload.autocast is None:
@@ -426,41 +476,3 @@ def has_compiled() -> bool:
     """
     utils: Any = sys.modules.get("torch._dynamo.utils")
     return utils is not None and bool(utils.counters.get("frames"))
-
-
-def check_optimizer(optimizer: Any, trained: list[nn.Parameter]) -> None:
-    """Check that an optimizer can train these parameters.
-
-    Raises:
-        RecipeError: one line with the reason.
-    """
-    name = type(optimizer).__name__
-    for method in ("step", "zero_grad"):
-        if not callable(getattr(optimizer, method, None)) or isinstance(optimizer, type):
-            returned = "None" if optimizer is None else name
-            raise RecipeError(
-                f"Workload(optimizer=...) returned {returned}, expected an optimizer with step() and "
-                "zero_grad(); let the function return it"
-            )
-    if _needs_closure(optimizer.step):
-        raise RecipeError(
-            f"Workload(optimizer=...): {name}.step needs a closure, which breakeven does not pass; use an "
-            "optimizer whose step can be called without one"
-        )
-    ours = {id(parameter) for parameter in trained}
-    groups = getattr(optimizer, "param_groups", [])
-    others = sum(id(parameter) not in ours for group in groups for parameter in group["params"])
-    if others:
-        raise RecipeError(
-            f"Workload(optimizer=...): {others} of the optimizer's parameters do not belong to the copy that "
-            "is trained; make the optimizer of the list that the function is given (the model's parameters "
-            "in order, then the loss's)"
-        )
-
-
-def _needs_closure(step: Any) -> bool:
-    try:
-        closure = inspect.signature(step).parameters.get("closure")
-    except (TypeError, ValueError):  # not a Python function
-        return False
-    return closure is not None and closure.default is inspect.Parameter.empty

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from breakeven.errors import UsageError
+from breakeven.measure.checkpointing import names_of, submodules
 from breakeven.measure.tensors import argument_names, flat, is_movable, kind, tensors_in
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ def check(workload: Workload) -> None:
             expected = "a tensor or an object with a method to()"
             raise UsageError(f"Workload({field}=...) must hold {expected}, got {kind(inputs)}")
         _check_host_inputs(workload, inputs)
+        if workload.channels_last and not any(map(_is_image, _on_device(workload, inputs))):
+            raise UsageError(
+                "Workload(channels_last=True) converts 4-dimensional inputs, and none of the inputs has 4 "
+                "dimensions; leave it out"
+            )
+    submodules(workload.model, workload.checkpoint)
+    _check_optimizer_names(workload)
     if not any(parameter.requires_grad for parameter in workload.trained()):
         raise UsageError(f"Workload(model={type(workload.model).__name__}) has no parameter to train")
     for tensor in (*workload.trained(), *tensors_in(workload.host_batches)):
@@ -61,11 +69,11 @@ def _fields(workload: Workload) -> Iterator[tuple[str, bool, str]]:
         loss is None or (callable(loss) and not isinstance(loss, type)),
         "a function, a loss module, or None where the model returns the loss",
     )
-    is_mapping = isinstance(optimizer, Mapping) and all(map(callable, optimizer.values()))
+    is_mapping = isinstance(optimizer, Mapping) and optimizer and all(map(callable, optimizer.values()))
     yield (
         "optimizer",
-        callable(optimizer) or (is_mapping and workload.training_step is not None),
-        "callable, such as torch.optim.Adam, or with training_step a mapping of submodules to such",
+        callable(optimizer) or (bool(is_mapping) and workload.training_step is not None),
+        "callable, such as torch.optim.Adam, or with training_step a mapping of names of submodules to such",
     )
     yield "batches", _are_pairs(workload.batches), "a list of pairs (inputs, targets)"
     yield (
@@ -106,6 +114,11 @@ def _check_together(workload: Workload) -> None:
             "Workload(grad_scaler=...) needs autocast=torch.float16, whose small gradients it keeps from "
             f"becoming 0; got autocast={workload.autocast}"
         )
+    if workload.targets is not None and workload.loss is None and workload.training_step is None:
+        raise UsageError(
+            "Workload(targets=...) has no effect without a loss; pass them among the inputs, from which the "
+            "model returns the loss, or give a loss"
+        )
     if workload.training_step is not None:
         for field in _OWN_STEP:
             if getattr(workload, field) != type(workload).__dataclass_fields__[field].default:
@@ -113,6 +126,30 @@ def _check_together(workload: Workload) -> None:
                     f"Workload({field}=...) has no effect with training_step, which does the whole step; "
                     "do it there"
                 )
+
+
+def _check_optimizer_names(workload: Workload) -> None:
+    named = dict(workload.model.named_modules())
+    for name in workload.optimizer if isinstance(workload.optimizer, Mapping) else ():
+        field = f"Workload(optimizer={{{name!r}: ...}})"
+        if not name or name not in named:
+            raise UsageError(f"{field} must name a submodule of the model: {names_of(workload.model)}")
+        if not any(parameter.requires_grad for parameter in named[name].parameters()):
+            raise UsageError(f"{field}: that submodule has no parameter to train; leave it out")
+
+
+def _on_device(workload: Workload, inputs: Any) -> Iterator[Any]:
+    """Yield the inputs that are moved to the device."""
+    names = argument_names(inputs)
+    if not names:
+        yield inputs
+    for name in names:
+        if name not in workload.host_inputs:
+            yield from flat(inputs[name])
+
+
+def _is_image(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim == 4
 
 
 def _has_batch(workload: Workload) -> bool:
