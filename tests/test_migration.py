@@ -20,6 +20,7 @@ from breakeven.hardware.devices import Cpu
 from breakeven.measure.settings import seed_all
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import build
+from breakeven.phases import Phase
 
 STEPS, BATCH = 3, 32
 PHASES = ["transfer", "forward", "backward", "step", "train", "train_sync", "infer", "load", "epoch"]
@@ -149,21 +150,41 @@ def phases_of(bench, title):
     return timed, skipped
 
 
-def check_phases(bench, titles, head="", workers=0):
+def check_phases(bench, titles, head="", workers=0, phases=PHASES, max_time_s=0.01):
     """Assert that the bench file times the phases that the page lists, and records why it skips others."""
-    bench.max_time_s = 0.01
+    bench.max_time_s = max_time_s
     bench.write(bench_file(titles, workers), head=head)
-    result = bench.run(f"--breakeven-phases={','.join(PHASES)}", "-W", "error")
+    result = bench.run(f"--breakeven-phases={','.join(phases)}", "-W", "error")
     assert result.ret == pytest.ExitCode.OK
     for title in titles:
         timed, skipped = phases_of(bench, title)
         assert sorted(timed) == sorted(SECTIONS[title].phases), (title, skipped)
-        assert sorted(skipped) == sorted(set(PHASES) - set(timed))
+        assert sorted(skipped) == sorted(set(phases) - set(timed))
         assert {outcome for outcome, _ in skipped.values()} <= {"skipped"}
 
 
 def test_bench_files(bench):
-    check_phases(bench, PLAIN)
+    check_phases(bench, [title for title in PLAIN if title != "Inference"])
+
+
+def test_bench_file_of_inference(bench):
+    """It has no loss, so only what it lists can be asked for."""
+    check_phases(bench, ["Inference"], phases=SECTIONS["Inference"].phases)
+
+
+def test_same_outputs():
+    names = names_of("Inference")
+    with Cpu(1).active():
+        workload = workload_of("Inference", names)
+        names["loader"] = [workload.inputs]
+        run_loop("\n".join(SECTIONS["Inference"].loop), names)
+        trainer = Trainer(workload, Cpu(1))
+        trainer.move_model()
+        trainer.start()
+        trainer.prepare(Phase.INFER)
+        trainer.run(Phase.INFER)
+    assert torch.equal(trainer.outputs, names["outputs"])
+    assert not trainer.outputs.requires_grad
 
 
 @pytest.mark.slow
@@ -176,7 +197,7 @@ def test_bench_file_with_workers(bench):
 def test_bench_file_with_a_library(title, torch_is_loaded, request):
     """The library is imported before the project, which unloads what it imports."""
     pytest.importorskip(LIBRARIES[title])
-    check_phases(request.getfixturevalue("bench"), [title], head=f"import {LIBRARIES[title]}\n")
+    check_phases(request.getfixturevalue("bench"), [title], f"import {LIBRARIES[title]}\n", max_time_s=2)
 
 
 @pytest.mark.slow

@@ -184,7 +184,9 @@ def parser() -> Any:
     """Return the command line."""
     made = options(__doc__, epilog="example:\n  OMP_WAIT_POLICY=passive python bench/harness/fields.py")
     made.add_argument("--quads", type=int, default=QUADS, metavar="N", help="per field (%(default)s)")
-    made.add_argument("--block", type=float, default=BLOCK_S, metavar="SECONDS", help="of steps (%(default)s)")
+    made.add_argument(
+        "--block", type=float, default=BLOCK_S, metavar="SECONDS", help="of steps (%(default)s)"
+    )
     made.add_argument("--fields", nargs="+", choices=FIELDS, default=list(FIELDS), help="default: all")
     made.add_argument("-q", "--quiet", action="store_true", help="no progress")
     return made

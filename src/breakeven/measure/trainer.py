@@ -353,7 +353,7 @@ class Trainer:
         The model is in eval mode, and the caller has entered `torch.inference_mode`, once for all steps of a
         loop.
         """
-        inputs, _ = self.host_batch
+        inputs, _ = self.host_batches[self._turns.take()]
         if self._checks_inputs:
             with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
                 self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
