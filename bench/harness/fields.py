@@ -156,7 +156,7 @@ def fields_section(result: Json) -> str:
         "## Fields against loops written by hand",
         "The time per step of a Workload with one field, as breakeven times it, over that of the same step "
         "written by hand: blocks in one process, which take turns from the same state and end with the same "
-        f"weights. The median of the ratios of {result['quads']} groups of four blocks, with its 95% interval. "
+        f"weights. The median ratio of {result['quads']} groups of four blocks, with its 95% interval. "
         f"{sizes}. Written by `python bench/harness/fields.py`.",
         f"{machine}.",
         markdown(["field", "model", "phase", "by hand, us", "more, us", "ratio", f"within {BOUND:.0%}"], rows,

@@ -10,6 +10,8 @@ BATCH_SIZE, ACCUMULATE, STEPS = 16, 4, 60
 
 
 class Classifier(nn.Module):
+    """Two convolutions and a linear layer."""
+
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(

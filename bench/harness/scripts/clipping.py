@@ -10,6 +10,8 @@ BATCH_SIZE, LENGTH, CHARACTERS, STEPS = 16, 24, 64, 120
 
 
 class Characters(nn.Module):
+    """An embedding, a recurrent layer and a score for each character."""
+
     def __init__(self, width: int = 96) -> None:
         super().__init__()
         self.embedding = nn.Embedding(CHARACTERS, width)

@@ -93,7 +93,7 @@ def closure_of(workload: Workload, optimizer: Any) -> str | None:
 
 
 def _step_of(optimizer: Any) -> Any:
-    """Return the step of the optimizer's class: a scheduler replaces the object's own, without a signature."""
+    """Return the step of the optimizer's class: a scheduler replaces that of the object."""
     step = getattr(type(optimizer), "step", None)
     return optimizer.step if step is None else MethodType(step, optimizer)
 
