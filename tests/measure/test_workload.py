@@ -18,6 +18,7 @@ from torch import nn
 from breakeven.errors import MeasurementError, RecipeError, UsageError
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import Accelerator, Cpu
+from breakeven.measure.flops import count_flops
 from breakeven.measure.optimizers import check_optimizer
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.tensors import map_tensors, moved_to, tensors_in
@@ -756,3 +757,78 @@ def test_transfer_alone_copies_nothing_on_a_cpu():
     trainer.prepare(Phase.TRANSFER)
     trainer.run(Phase.TRANSFER)
     assert trainer.batch[0] is workload.inputs
+
+
+# ---------------------------------------------------------------------------------------------------
+# A model that returns its loss.
+
+
+class Returning(nn.Linear):
+    """Returns its loss in some form."""
+
+    def __init__(self, form):
+        super().__init__(4, 1)
+        self.form = form
+
+    def forward(self, inputs):
+        return self.form(super().forward(inputs).square().mean())
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda loss: loss,
+        lambda loss: SimpleNamespace(loss=loss, logits=None),
+        lambda loss: {"logits": torch.ones(3), "loss": loss},
+        lambda loss: UserDict(loss=loss, logits=torch.ones(3)),
+        lambda loss: (loss,),
+        lambda loss: {"value": loss},
+    ],
+    ids=["alone", "attribute", "key", "mapping", "tuple of one", "dict of one"],
+)
+def test_loss_from_the_model(form):
+    """It is what the model returns; operations are counted too."""
+    fields = {"optimizer": partial(torch.optim.SGD, lr=0.1), "inputs": torch.ones(3, 4)}
+    torch.manual_seed(0)
+    with_loss = losses(Workload(Returning(lambda loss: loss), loss=lambda loss, _: loss, **fields), 3)
+    torch.manual_seed(0)
+    workload = Workload(Returning(form), **fields)
+    assert losses(workload, 3) == with_loss
+    assert count_flops(workload).forward == 2 * 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (lambda loss: (loss, loss), "the model returned a tuple in which no loss is found"),
+        (
+            lambda _: SimpleNamespace(loss=None, logits=1),
+            "the model returned a SimpleNamespace in which no loss",
+        ),
+        (
+            lambda _: {"logits": torch.ones(2), "hidden": 2},
+            "the model returned a dict in which no loss is found",
+        ),
+        (lambda _: None, "the model returned None in which no loss is found"),
+        (lambda loss: loss.expand(3), r"the loss is a tensor of shape \(3,\), expected one number"),
+    ],
+)
+def test_no_loss_from_the_model(form, message):
+    with pytest.raises(MeasurementError, match=message):
+        losses(Workload(Returning(form), optimizer=torch.optim.Adam, inputs=torch.ones(3, 4)), 1)
+
+
+def test_targets_without_a_loss():
+    with pytest.raises(UsageError, match=r"targets=...\) has no effect without a loss"):
+        Workload(nn.Linear(2, 1), optimizer=torch.optim.Adam, inputs=torch.ones(3, 2), targets=torch.ones(3))
+
+
+def test_loss_without_targets():
+    seen = []
+
+    def loss(outputs, targets):
+        seen.append(targets)
+        return outputs.mean()
+
+    losses(Workload(nn.Linear(2, 1), loss, torch.optim.Adam, torch.ones(3, 2)), 1)
+    assert seen == [None]
