@@ -360,7 +360,7 @@ def test_reset_captures_again():
     assert again == first
     trainer.transfer()
     assert trainer.batch[0].data_ptr() == place_of_batch
-    assert torch.equal(trainer.batch[0], trainer.host_batch[0])
+    assert torch.equal(trainer.batch[0], trainer.host_batches[0][0])
 
 
 def test_facts_of_a_case_with_graphs(monkeypatch):
@@ -515,11 +515,11 @@ def test_eager_steps():
 def test_graphs_have_their_own_batch():
     """A replay must not read the host's memory."""
     trainer = simulated(mlp(2, width=4))
-    assert trainer._graph_batch[0].data_ptr() != trainer.host_batch[0].data_ptr()
+    assert trainer._graph_batch[0].data_ptr() != trainer.host_batches[0][0].data_ptr()
     trainer._graph_batch[0].zero_()
-    assert trainer.host_batch[0].any()
+    assert trainer.host_batches[0][0].any()
     trainer.transfer()
-    assert torch.equal(trainer._graph_batch[0], trainer.host_batch[0])
+    assert torch.equal(trainer._graph_batch[0], trainer.host_batches[0][0])
 
 
 def test_gradients_stay_for_the_graphs():

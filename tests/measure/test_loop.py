@@ -134,6 +134,7 @@ class Script:
     """A round of given latencies; `latency_s` is a function of the number of steps done."""
 
     max_steps = MAX_LOOP_STEPS
+    cycle = 1
 
     def __init__(self, clock, latency_s, steps=1):
         self.clock, self.latency_s, self.steps, self.done = clock, latency_s, steps, 0

@@ -228,7 +228,7 @@ def test_pinned_memory(gpu, measure):
     seconds = {}
     for pinned in (False, True):
         trainer = ready(dataclasses.replace(build(lambda: big(1)), pin_memory=pinned), gpu)
-        assert [tensor.is_pinned() for tensor in trainer.host_batch] == [pinned] * 2
+        assert [tensor.is_pinned() for tensor in trainer.host_batches[0]] == [pinned] * 2
         round_ = Round(Phase.TRANSFER, trainer)
         whole, bare = [], []
         for _ in range(9):

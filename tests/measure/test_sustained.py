@@ -113,8 +113,8 @@ def plan(step_s, max_time_s=60.0, steps=1, rounds=16, left_s=600.0, prepare_s=0.
 
 
 def test_lasting_plan():
-    """A round has more steps where there would be too many; preparing counts; a slow case keeps its plan."""
-    assert plan(0.001, steps=50) == (1000, 60)
+    """Where there are too many rounds, they are longer; preparing counts; a slow case keeps its plan."""
+    assert plan(0.001, steps=50) == (600, 100)
     assert plan(0.001, steps=50, max_time_s=30.0) == (600, 50)
     assert plan(1.0) == (60, 1)
     assert plan(1.0, prepare_s=1.0) == (30, 1)

@@ -65,7 +65,7 @@ def test_enqueue_seconds(trainer, device, clock):
         return clock.now
 
     queued = enqueue_seconds(Phase.TRAIN, trainer, 3, reading)
-    assert idle == 3 * [True, False, False]  # at the start, after the transfer, at the end
+    assert idle == 3 * [True, *len(Phase.TRAIN.parts) * [False]]  # at the start, and after each part
     assert (queued["enqueue_s"], queued["enqueue_transfer_s"]) == (
         len(Phase.TRAIN.parts) * LAUNCH_S,
         LAUNCH_S,

@@ -574,7 +574,7 @@ def test_autocast_that_the_device_lacks(monkeypatch):
 def test_batch_is_not_pinned_for_a_cpu(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda *_: pytest.fail("pinned"))
     workload = dataclasses.replace(mlp(2, width=4), pin_memory=True)
-    assert Trainer(workload, Cpu()).host_batch[0] is workload.inputs
+    assert Trainer(workload, Cpu()).host_batches[0][0] is workload.inputs
 
 
 def test_model_in_evaluation_mode_is_trained():

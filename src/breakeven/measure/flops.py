@@ -170,7 +170,7 @@ def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
         return None if size is None else round(size / len(trainer.host_batches))
     if phase is not Phase.STEP or trainer.closure is not None:
         return None
-    clips, scales = trainer.workload.clip_grad_norm is not None, trainer.scaler is not None
+    clips, scales = trainer.workload.clip_grad_norm is not None, bool(trainer.workload.grad_scaler)
     return step_bytes(trainer.optimizer, 3 * clips + 2 * scales)
 
 

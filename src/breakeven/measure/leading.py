@@ -96,7 +96,7 @@ class LeadingTrainer(Trainer):
         self._do((BUILD, cell.label()), lambda: setattr(self, "_own", make()))
         self._own: ParallelTrainer
         self.workload, self.device = self._own.workload, self._own.device
-        self.host_batches, self.parts = self._own.host_batches, self._own.parts
+        self.host_batches = self._own.host_batches
 
     def move_model(self) -> None:
         """Move the model to each rank's device."""
@@ -105,7 +105,7 @@ class LeadingTrainer(Trainer):
     def start(self) -> None:
         """Begin a case on every rank."""
         self._do(("start",), self._own.start)
-        self.optimizer = self._own.optimizer
+        self.optimizer, self.parts = self._own.optimizer, self._own.parts
 
     def release(self) -> None:
         """Drop the results of the last round on every rank."""

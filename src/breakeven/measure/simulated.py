@@ -6,7 +6,7 @@ are on the CPU, so losses are real. Tests and `breakeven doctor --selftest` use 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -117,7 +117,10 @@ class SimulatedGraphs:
 
 @dataclass(frozen=True)
 class Costs:
-    """Device seconds of each part of a training step; powers of two, which add up exactly."""
+    """Device seconds of each part of a training step; powers of two, which add up exactly.
+
+    Those of `transfer`, `forward` and `backward` are for each sample of a batch.
+    """
 
     transfer: float = 1.0
     zero_grad: float = 2.0
@@ -137,17 +140,31 @@ class Costs:
         return self.transfer + self.forward
 
 
-def simulated_workload(device: SimulatedDevice, costs: Costs | None = None) -> Workload:
-    """Return a workload whose parts queue `costs` on `device`, and which really trains."""
+def simulated_workload(
+    device: SimulatedDevice, costs: Costs | None = None, samples: Sequence[int] = (1,), **fields: Any
+) -> Workload:
+    """Return a workload whose parts queue `costs` on `device`, and which really trains.
+
+    Args:
+        device: where it queues its work.
+        costs: of each part.
+        samples: those of each batch.
+        fields: further fields of the workload.
+    """
     costs = costs or Costs()
     model = _Model(device, costs)
 
     def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return _Optimizer(parameters, device, costs)
 
-    inputs = torch.ones(1, 2).as_subclass(_HostTensor)
-    inputs.on_move = lambda: device.enqueue(costs.transfer)
-    return Workload(model, nn.MSELoss(), optimizer, inputs, torch.zeros(1, 1))
+    def batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = torch.ones(size, 2).as_subclass(_HostTensor)
+        inputs.on_move = lambda: device.enqueue(size * costs.transfer)
+        return inputs, torch.zeros(size, 1)
+
+    if len(samples) > 1:
+        return Workload(model, nn.MSELoss(), optimizer, batches=list(map(batch, samples)), **fields)
+    return Workload(model, nn.MSELoss(), optimizer, *batch(samples[0]), **fields)
 
 
 class _HostTensor(torch.Tensor):
@@ -174,13 +191,13 @@ class _Queued(torch.autograd.Function):
     def forward(ctx: Any, value: torch.Tensor, device: SimulatedDevice, costs: Costs) -> torch.Tensor:
         ctx.device, ctx.costs = device, costs
         if not value.is_meta:
-            device.enqueue(costs.forward)
+            device.enqueue(len(value) * costs.forward)
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         if not grads[0].is_meta:
-            ctx.device.enqueue(ctx.costs.backward)
+            ctx.device.enqueue(len(grads[0]) * ctx.costs.backward)
         return grads[0], None, None
 
 

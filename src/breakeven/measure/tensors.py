@@ -92,6 +92,8 @@ def to_channels_last(value: Any) -> Any:
 
 def outputs_of(model: Any, inputs: Any) -> Any:
     """Call a model on its inputs: a mapping by keywords, a tuple or list by position, else as they are."""
+    if isinstance(inputs, torch.Tensor):  # first, because it is timed: 1 us is 0.5% of a small step
+        return model(inputs)
     if isinstance(inputs, Mapping):
         return model(**inputs)
     if isinstance(inputs, tuple | list) and not is_movable(inputs):

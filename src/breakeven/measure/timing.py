@@ -153,6 +153,7 @@ class CycleRound(Round):
 
     def run(self) -> None:
         """Run the phase on each batch, prepared before and waited for after."""
+        timed_s = 0.0
         for index in range(self.cycle):
             if index:
                 if self.deadline is not None:
@@ -161,7 +162,8 @@ class CycleRound(Round):
                 self.synchronize()
             start = self._read()
             super().run()
-            self._shown_s += (self._read() - start) / self.cycle
+            timed_s += self._read() - start
+        self._shown_s += timed_s / self.cycle
 
 
 @dataclass(frozen=True)

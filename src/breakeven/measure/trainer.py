@@ -39,6 +39,8 @@ from breakeven.phases import Phase
 
 _TRAINING = nullcontext()
 
+_NO_AUTOCAST = nullcontext()
+
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
 
@@ -448,7 +450,7 @@ class Trainer:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.workload.autocast is None:
-            return nullcontext()
+            return _NO_AUTOCAST
         kind = self.device.torch_device.type
         return torch.autocast(kind, dtype=self.workload.autocast, cache_enabled=self.caches_casts)
 

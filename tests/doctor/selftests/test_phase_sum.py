@@ -46,6 +46,9 @@ class KnownTrainer:
     def release(self):
         pass
 
+    def cycle(self, _):
+        return 1
+
     def prepare(self, phase, *_):
         self.prepared.append(phase)
         self.rounds += 1
