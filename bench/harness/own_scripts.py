@@ -113,8 +113,8 @@ def scripts_section(result: Json) -> str:
     machine = f"{result['machine']['cpu']}, one thread; torch {result['versions']['torch']}; {result['date']}"
     return "\n\n".join([
         "## Training scripts against their Workloads",
-        "The median step that a training script prints of its own loop, and the median of `train` of the same "
-        f"step as a Workload, in ms: the geometric mean of {result['pairs']} fresh processes each, which took "
+        "The median step that a training script prints of its own loop, and the median of `train` of the "
+        f"same step as a Workload: the geometric mean of {result['pairs']} fresh processes each, which took "
         "turns, with its 95% interval. They agree if the interval of the ratio contains 1. "
         "Written by `python bench/harness/own_scripts.py`.",
         f"{machine}.",

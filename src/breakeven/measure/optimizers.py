@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from types import MethodType
 from typing import Any
 
 import torch
@@ -73,7 +72,7 @@ def closure_of(workload: Workload, optimizer: Any) -> str | None:
     if workload.training_step is not None:
         return None
     name = type(optimizer).__name__
-    takes, needs = _arguments(_step_of(optimizer))
+    takes, needs = _arguments(optimizer.step)
     if workload.closure is False and needs:
         raise RecipeError(f"Workload(closure=False): {name}.step needs a closure; leave closure out")
     if workload.closure and not takes:
@@ -90,12 +89,6 @@ def closure_of(workload: Workload, optimizer: Any) -> str | None:
             f"pass; leave {field} out, or write the step as training_step"
         )
     return name
-
-
-def _step_of(optimizer: Any) -> Any:
-    """Return the step of the optimizer's class: a scheduler replaces that of the object."""
-    step = getattr(type(optimizer), "step", None)
-    return optimizer.step if step is None else MethodType(step, optimizer)
 
 
 def _arguments(step: Any) -> tuple[bool, bool]:
